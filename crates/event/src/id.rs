@@ -1,0 +1,96 @@
+//! Event ids: UUID version 7 (RFC 9562 section 5.7).
+
+use std::fmt;
+
+use crate::Time;
+
+/// The id Daybook gives an event: 48 bits of Unix milliseconds, then 74 random bits, so that a published digest of an
+/// entry gives nothing of its content away. Text form: 36 lower-case characters with hyphens.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct EventId([u8; 16]);
+
+/// Length in bytes of the text form of an [`EventId`].
+pub const ID_TEXT_BYTES: usize = 36;
+
+impl EventId {
+    /// The id for an event received at `now`, with ten bytes from a random generator.
+    pub fn v7(now: Time, random: [u8; 10]) -> EventId {
+        let mut bytes = [0; 16];
+        bytes[..6].copy_from_slice(&now.unix_ms().to_be_bytes()[2..]);
+        bytes[6..].copy_from_slice(&random);
+        bytes[6] = 0x70 | (bytes[6] & 0x0f);
+        bytes[8] = 0x80 | (bytes[8] & 0x3f);
+        EventId(bytes)
+    }
+
+    /// Reads the 36-character text form; `None` for anything else.
+    pub fn parse(text: &str) -> Option<EventId> {
+        let text = text.as_bytes();
+        if text.len() != ID_TEXT_BYTES || HYPHENS.iter().any(|&at| text[at] != b'-') {
+            return None;
+        }
+        let mut digits = text.iter().enumerate().filter(|(at, _)| !HYPHENS.contains(at)).map(|(_, &digit)| digit);
+        let mut bytes = [0; 16];
+        for byte in &mut bytes {
+            *byte = hex_value(digits.next()?)? << 4 | hex_value(digits.next()?)?;
+        }
+        Some(EventId(bytes))
+    }
+
+    /// The 36-byte text form.
+    pub fn text(self) -> [u8; ID_TEXT_BYTES] {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let mut out = [b'-'; ID_TEXT_BYTES];
+        let mut at = 0;
+        for byte in self.0 {
+            if HYPHENS.contains(&at) {
+                at += 1;
+            }
+            out[at] = HEX[usize::from(byte >> 4)];
+            out[at + 1] = HEX[usize::from(byte & 15)];
+            at += 2;
+        }
+        out
+    }
+}
+
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+
+fn hex_value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.text()).expect("hex digits are ASCII"))
+    }
+}
+
+impl fmt::Debug for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EventId({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_variant_and_time_stand_where_rfc_9562_puts_them() {
+        let id = EventId::v7(Time::from_unix_ns(0x0123_4567_89ab * 1_000_000), [0xff; 10]);
+        assert_eq!(id.to_string(), "01234567-89ab-7fff-bfff-ffffffffffff");
+        assert_eq!(EventId::parse(&id.to_string()), Some(id));
+    }
+
+    #[test]
+    fn other_texts_are_no_ids() {
+        for text in ["", "01234567-89ab-7fff-bfff-fffffffffff", "01234567-89AB-7fff-bfff-ffffffffffff", "0123456789ab-7fff-bfff-ffffffffffff-"] {
+            assert_eq!(EventId::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! What an audit event is.
+//!
+//! This crate holds the model ([`Event`], [`Trail`]), its canonical form ([`entry`]), the question one can ask
+//! about a log ([`query`]) and the parsers that turn what real systems emit into events ([`source`]).
+//! It is pure: no files, no sockets, no clock, no randomness. What bytes cannot say is an argument.
+
+#![deny(missing_docs)]
+
+pub mod entry;
+mod id;
+mod json;
+mod model;
+pub mod query;
+pub mod source;
+mod time;
+mod trail;
+
+pub use id::EventId;
+pub use model::{
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Severity, SourceIp, Trust,
+};
+pub use time::{OutOfRange, Resolution, Time};
+pub use trail::{InvalidTrail, Service, Trail, TrailPattern};

@@ -1,0 +1,270 @@
+//! The event: one thing that happened, normalised.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::{EventId, Resolution, Time, Trail};
+
+/// One thing that happened in an audited instance, as its source told it.
+///
+/// What the log adds (its number in the trail, when it was received, its index) is not part of this type: see
+/// [`crate::entry::Entry`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Our own id.
+    pub id: EventId,
+    /// The record it belongs to.
+    pub trail: Trail,
+    /// When it happened, by the source's clock.
+    pub occurred_at: Time,
+    /// How fine that clock reading was.
+    pub resolution: Resolution,
+    /// Who did it.
+    pub actor: Actor,
+    /// From which address.
+    pub source_ip: Option<SourceIp>,
+    /// With which client.
+    pub user_agent: Option<String>,
+    /// The source's own verb.
+    pub action: String,
+    /// Our word for that verb.
+    pub operation: Operation,
+    /// To what it was done.
+    pub resource: Resource,
+    /// With which result.
+    pub outcome: Outcome,
+    /// How much it matters.
+    pub severity: Severity,
+    /// Ordinary operation or security matter.
+    pub class: Class,
+    /// One line for people.
+    pub description: Option<String>,
+    /// The source's id of the request that caused it.
+    pub request_id: Option<String>,
+    /// The distributed trace it belongs to.
+    pub trace_id: Option<String>,
+    /// Where it came from and how a redelivery of it is recognised.
+    pub origin: Origin,
+    /// What the source said beyond this model: names to texts. Numbers and booleans keep the text they had.
+    pub attributes: BTreeMap<String, String>,
+    /// The bytes as received.
+    pub raw: Vec<u8>,
+}
+
+/// Who did something. A source that knows no name gives none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Actor {
+    /// The source's id of the actor.
+    pub id: Option<String>,
+    /// The name people know the actor by.
+    pub name: Option<String>,
+    /// What kind of actor it is.
+    pub kind: ActorKind,
+}
+
+/// An address and how far it can be trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceIp {
+    /// The address, without port, brackets or zone.
+    pub address: IpAddr,
+    /// Who vouches for it.
+    pub trust: Trust,
+}
+
+/// To what something was done. Names and ids are the source's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resource {
+    /// The kind of thing: `artifact`, `blob`, `tag`, `repository`, `table`, …
+    pub kind: Option<String>,
+    /// The name people know it by.
+    pub name: Option<String>,
+    /// What tells it from others of that name: a digest, a tag, a UUID, …
+    pub id: Option<String>,
+    /// The region it is in.
+    pub region: Option<String>,
+}
+
+/// How it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Success, failure, or not known.
+    pub kind: OutcomeKind,
+    /// The source's status or error code.
+    pub code: Option<u32>,
+    /// The source's words for it.
+    pub reason: Option<String>,
+}
+
+/// Where an event came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The configured source's name.
+    pub source: String,
+    /// The format it was parsed as.
+    pub format: String,
+    /// What a redelivery of the same event has in common with it; unique within the source. Without one, every
+    /// delivery is recorded.
+    pub key: Option<String>,
+}
+
+/// Defines an enum whose members have one text each, used in entries, filters and configuration alike.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$member_doc:meta])* $member:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$member_doc])* $member,)+ }
+
+        impl $name {
+            /// Every member, in order.
+            pub const ALL: &'static [$name] = &[$($name::$member,)+];
+
+            /// The member's text.
+            pub const fn as_str(self) -> &'static str {
+                match self { $($name::$member => $text,)+ }
+            }
+        }
+
+        impl $name {
+            /// The member with this text.
+            pub fn from_text(text: &str) -> Option<$name> {
+                match text {
+                    $($text => Some($name::$member),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// Our word for what was done, the same for all sources.
+    Operation {
+        /// A thing was made.
+        Create = "create",
+        /// A thing was changed.
+        Update = "update",
+        /// A thing was removed.
+        Delete = "delete",
+        /// A thing was looked at without being taken (a registry HEAD, a SELECT).
+        Read = "read",
+        /// An image or artifact was fetched from a registry.
+        Pull = "pull",
+        /// An image or artifact was stored in a registry.
+        Push = "push",
+        /// A blob was linked from one repository into another.
+        Mount = "mount",
+        /// A file was stored in a repository.
+        Upload = "upload",
+        /// A file was fetched from a repository.
+        Download = "download",
+        /// Someone signed in, or tried to.
+        Login = "login",
+        /// Someone signed out.
+        Logout = "logout",
+        /// A command was run.
+        Exec = "exec",
+        /// Rights were given or taken.
+        Grant = "grant",
+        /// Settings were changed.
+        Configure = "configure",
+        /// None of these.
+        Other = "other",
+    }
+}
+
+words! {
+    /// What kind of actor did it.
+    ActorKind {
+        /// A person.
+        User = "user",
+        /// An account made for a machine (`robot$…`).
+        Robot = "robot",
+        /// A workload's own identity.
+        Service = "service",
+        /// Nobody who signed in.
+        Anonymous = "anonymous",
+        /// The audited system itself.
+        System = "system",
+        /// The source does not say.
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// Who vouches for an address.
+    Trust {
+        /// The audited system saw it on the connection.
+        Peer = "peer",
+        /// A client or proxy claimed it in a header.
+        Forwarded = "forwarded",
+    }
+}
+
+words! {
+    /// How it ended.
+    OutcomeKind {
+        /// It was done.
+        Success = "success",
+        /// It was refused or failed.
+        Failure = "failure",
+        /// The source does not say.
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// Ordinary operation, or a matter of security.
+    Class {
+        /// Ordinary operation.
+        Operation = "operation",
+        /// Logins, rights, audit settings and the like.
+        Security = "security",
+    }
+}
+
+impl Default for ActorKind {
+    fn default() -> Self {
+        ActorKind::Unknown
+    }
+}
+
+impl Default for OutcomeKind {
+    fn default() -> Self {
+        OutcomeKind::Unknown
+    }
+}
+
+/// How much an event matters: 1 warning, 2 minor, 3 major, 4 critical.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Severity(u8);
+
+impl Severity {
+    /// Nothing out of the ordinary.
+    pub const WARNING: Severity = Severity(1);
+    /// Failures, and destruction that succeeded.
+    pub const MINOR: Severity = Severity(2);
+    /// Refused destruction, failed logins, server errors.
+    pub const MAJOR: Severity = Severity(3);
+    /// Incidents; auditing switched off.
+    pub const CRITICAL: Severity = Severity(4);
+
+    /// The severity with this number; `None` outside 1 to 4.
+    pub const fn new(level: u8) -> Option<Severity> {
+        if matches!(level, 1..=4) { Some(Severity(level)) } else { None }
+    }
+
+    /// 1 to 4.
+    pub const fn level(self) -> u8 {
+        self.0
+    }
+
+    /// The number as text, as filters use it.
+    pub const fn as_str(self) -> &'static str {
+        match self.0 {
+            1 => "1",
+            2 => "2",
+            3 => "3",
+            _ => "4",
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The question one can ask about a log, and its answer.
+
+use crate::{Event, Severity, Time, Trail};
+
+/// A dimension of an event that can be filtered exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dimension {
+    /// [`Event::operation`].
+    Operation,
+    /// [`Event::action`].
+    Action,
+    /// The kind of [`Event::outcome`].
+    Outcome,
+    /// [`Event::severity`], as `1` to `4`.
+    Severity,
+    /// [`Event::class`].
+    Class,
+    /// The id of [`Event::actor`].
+    ActorId,
+    /// The name of [`Event::actor`].
+    ActorName,
+    /// The kind of [`Event::actor`].
+    ActorKind,
+    /// The kind of [`Event::resource`].
+    ResourceKind,
+    /// The name of [`Event::resource`].
+    ResourceName,
+    /// The id of [`Event::resource`].
+    ResourceId,
+    /// The address of [`Event::source_ip`].
+    SourceIp,
+    /// The name of the configured source.
+    Source,
+}
+
+impl Dimension {
+    /// Every dimension, in order of [`Dimension::position`].
+    pub const ALL: [Dimension; 13] = [
+        Dimension::Operation,
+        Dimension::Action,
+        Dimension::Outcome,
+        Dimension::Severity,
+        Dimension::Class,
+        Dimension::ActorId,
+        Dimension::ActorName,
+        Dimension::ActorKind,
+        Dimension::ResourceKind,
+        Dimension::ResourceName,
+        Dimension::ResourceId,
+        Dimension::SourceIp,
+        Dimension::Source,
+    ];
+
+    /// Its place in [`Dimension::ALL`].
+    pub const fn position(self) -> usize {
+        self as usize
+    }
+
+    /// Hands the value of this dimension in `event` to `take`: `None` when the event has none.
+    pub fn with_value<T>(self, event: &Event, take: impl FnOnce(Option<&str>) -> T) -> T {
+        match self {
+            Dimension::Operation => take(Some(event.operation.as_str())),
+            Dimension::Action => take(Some(&event.action)),
+            Dimension::Outcome => take(Some(event.outcome.kind.as_str())),
+            Dimension::Severity => take(Some(Severity::as_str(event.severity))),
+            Dimension::Class => take(Some(event.class.as_str())),
+            Dimension::ActorId => take(event.actor.id.as_deref()),
+            Dimension::ActorName => take(event.actor.name.as_deref()),
+            Dimension::ActorKind => take(Some(event.actor.kind.as_str())),
+            Dimension::ResourceKind => take(event.resource.kind.as_deref()),
+            Dimension::ResourceName => take(event.resource.name.as_deref()),
+            Dimension::ResourceId => take(event.resource.id.as_deref()),
+            Dimension::SourceIp => match &event.source_ip {
+                Some(ip) => take(Some(&ip.address.to_string())),
+                None => take(None),
+            },
+            Dimension::Source => take(Some(&event.origin.source)),
+        }
+    }
+}
+
+/// A condition on one dimension. Values are compared byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// The event's value is one of these. An empty list matches nothing.
+    AnyOf(Dimension, Vec<String>),
+    /// The event has no value, or one that is none of these. An empty list matches everything.
+    NoneOf(Dimension, Vec<String>),
+}
+
+impl Filter {
+    /// The event's value is exactly this one.
+    pub fn is(dimension: Dimension, value: &str) -> Filter {
+        Filter::AnyOf(dimension, vec![value.to_owned()])
+    }
+
+    /// Whether `event` meets the condition; the definition that every index has to agree with.
+    pub fn matches(&self, event: &Event) -> bool {
+        match self {
+            Filter::AnyOf(dimension, wanted) => {
+                dimension.with_value(event, |value| value.is_some_and(|value| wanted.iter().any(|one| one == value)))
+            }
+            Filter::NoneOf(dimension, unwanted) => {
+                dimension.with_value(event, |value| !value.is_some_and(|value| unwanted.iter().any(|one| one == value)))
+            }
+        }
+    }
+}
+
+/// The order of the rows of an answer: by `occurred_at`, and by index where that is equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Newest first.
+    Descending,
+    /// Oldest first.
+    Ascending,
+}
+
+/// A question about a log. All conditions must hold at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// The trails to look in. Trails that hold nothing are no error.
+    pub trails: Vec<Trail>,
+    /// Only events that occurred at or after this instant.
+    pub from: Option<Time>,
+    /// Only events that occurred before this instant.
+    pub until: Option<Time>,
+    /// Conditions on dimensions.
+    pub filters: Vec<Filter>,
+    /// The order of the rows.
+    pub order: Order,
+    /// How many matching rows to leave out first.
+    pub offset: u64,
+    /// How many rows to return at most; 0 asks for the total alone.
+    pub limit: usize,
+    /// Answer as of the moment the log held this many events; `None` for now. A size beyond the log is the log as it is.
+    pub as_of: Option<u64>,
+}
+
+impl Query {
+    /// Everything in one trail, newest first, ten rows.
+    pub fn of(trail: Trail) -> Query {
+        Query {
+            trails: vec![trail],
+            from: None,
+            until: None,
+            filters: Vec::new(),
+            order: Order::Descending,
+            offset: 0,
+            limit: 10,
+            as_of: None,
+        }
+    }
+}
+
+/// The answer to a [`Query`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<Row> {
+    /// The rows asked for, in the order asked for.
+    pub rows: Vec<Row>,
+    /// How many events match, exactly, whatever `offset` and `limit` were.
+    pub total: u64,
+    /// How many events the log held for this answer.
+    pub tree_size: u64,
+}

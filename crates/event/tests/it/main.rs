@@ -1,0 +1,6 @@
+//! The pure crate from outside: golden samples and canonical form.
+
+#![allow(clippy::unwrap_used)]
+
+mod canonical_entry;
+mod docker_registry;

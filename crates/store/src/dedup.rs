@@ -1,0 +1,85 @@
+//! Which events are in the log already, by the key their source gave them.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use sha2::{Digest, Sha256};
+
+/// What a redelivery has in common with the first delivery: half of a SHA-256 over source and key.
+pub(crate) type Key = [u8; 16];
+
+/// The key of an event.
+pub(crate) fn event_key(source: &str, key: &str) -> Key {
+    hash(b"event", source, key.as_bytes())
+}
+
+/// The key of bytes set aside, which have no id: the same bytes from the same source are the same.
+pub(crate) fn set_aside_key(source: &str, raw: &[u8]) -> Key {
+    hash(b"set aside", source, raw)
+}
+
+fn hash(kind: &[u8], source: &str, rest: &[u8]) -> Key {
+    let digest = Sha256::new()
+        .chain_update(kind)
+        .chain_update([0])
+        .chain_update(source.as_bytes())
+        .chain_update([0])
+        .chain_update(rest)
+        .finalize();
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest[..16]);
+    key
+}
+
+/// An event that was recorded under some key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct First {
+    pub index: u64,
+    content: [u8; 8],
+}
+
+impl First {
+    pub fn new(index: u64, raw_sha256: &[u8; 32]) -> First {
+        let mut content = [0; 8];
+        content.copy_from_slice(&raw_sha256[..8]);
+        First { index, content }
+    }
+
+    /// Whether the first delivery had these bytes.
+    pub fn has_content(&self, raw_sha256: &[u8; 32]) -> bool {
+        self.content == raw_sha256[..8]
+    }
+}
+
+/// All keys of the log: 40 bytes each.
+#[derive(Default)]
+pub(crate) struct Known(HashMap<Key, First, BuildHasherDefault<AlreadyHashed>>);
+
+impl Known {
+    pub fn get(&self, key: &Key) -> Option<First> {
+        self.0.get(key).copied()
+    }
+
+    pub fn insert(&mut self, key: Key, first: First) {
+        self.0.insert(key, first);
+    }
+}
+
+/// Keys are hashes, so their own bytes spread well enough; nobody can choose them without breaking SHA-256.
+#[derive(Default)]
+struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(head) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*head);
+        }
+    }
+
+    /// The length of the array, which is always the same.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

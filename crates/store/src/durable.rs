@@ -1,0 +1,206 @@
+//! Files that survive power cuts: the only module that syncs and renames.
+//!
+//! [`Disk`] is what the store needs of a file system, no more; [`Local`] is a folder of the operating system, and
+//! [`crate::simulated::SimulatedDisk`] one that crashes on purpose. What they promise:
+//! - [`File::sync`] returns once every byte written to the file before is on disk. After an error nothing is known of
+//!   those bytes, even if they read back and a later sync succeeds: the caller must not go on with that file;
+//! - a created, renamed or removed name is on disk once [`Disk::sync_dir`] of its folder returned, not before.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::layout::UNFINISHED;
+
+/// A tree of files. Paths are relative, with `/` between folders and names.
+pub trait Disk: Send + Sync {
+    /// What to call this disk in messages.
+    fn place(&self) -> String;
+    /// Names in a folder, sorted; `""` is the root.
+    fn list(&self, dir: &str) -> io::Result<Vec<String>>;
+    /// Makes a folder, for the owner alone.
+    fn make_dir(&self, dir: &str) -> io::Result<()>;
+    /// Makes an empty file for the owner alone, or empties the one that is there, and opens it for reading and writing.
+    fn create(&self, path: &str) -> io::Result<Arc<dyn File>>;
+    /// Opens an existing file for reading.
+    fn open(&self, path: &str) -> io::Result<Arc<dyn File>>;
+    /// Opens an existing file for writing, which only a build with this bug does.
+    #[cfg(feature = "plant_no_tail_rewrite")]
+    fn open_for_writing(&self, path: &str) -> io::Result<Arc<dyn File>>;
+    /// Gives a file another name, replacing what had it.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &str) -> io::Result<()>;
+    /// Returns once the names in the folder are on disk.
+    fn sync_dir(&self, dir: &str) -> io::Result<()>;
+    /// Takes the lock of that name until the guard is dropped. When another process holds it: waits, or errs with
+    /// [`io::ErrorKind::WouldBlock`].
+    fn lock(&self, path: &str, wait: Wait) -> io::Result<Box<dyn Send>>;
+}
+
+/// An open file. Offsets are absolute.
+pub trait File: Send + Sync {
+    /// Length in bytes.
+    fn len_bytes(&self) -> io::Result<u64>;
+    /// Fills `buffer` from `offset`; errs with [`io::ErrorKind::UnexpectedEof`] when there is less.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+    /// Writes all of `bytes` at `offset`.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Returns once everything written is on disk.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// What to do while another process holds a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Wait for it.
+    Yes,
+    /// Err at once.
+    No,
+}
+
+/// Reads a whole file.
+pub fn read_file(disk: &dyn Disk, path: &str) -> io::Result<Vec<u8>> {
+    let file = disk.open(path)?;
+    let len = usize::try_from(file.len_bytes()?).map_err(io::Error::other)?;
+    let mut bytes = vec![0; len];
+    file.read_at(0, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Writes a file that is either there whole or not at all, replacing one of the same name, and returns it open.
+pub fn write_file(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<Arc<dyn File>> {
+    let unfinished = format!("{path}{UNFINISHED}");
+    let file = disk.create(&unfinished)?;
+    file.write_at(0, bytes)?;
+    sync(&*file)?;
+    // The bytes are on disk under a void name; if we crash here, `open` ignores it.
+    disk.rename(&unfinished, path)?;
+    // Readers see the new file. If we crash here, either name may be what the disk holds.
+    sync_dir(disk, parent(path))?;
+    Ok(file)
+}
+
+/// [`File::sync`], unless the build has that bug planted.
+pub(crate) fn sync(file: &dyn File) -> io::Result<()> {
+    if cfg!(feature = "plant_no_fsync") {
+        return Ok(());
+    }
+    file.sync()
+}
+
+/// [`Disk::sync_dir`], unless the build has that bug planted.
+pub(crate) fn sync_dir(disk: &dyn Disk, dir: &str) -> io::Result<()> {
+    if cfg!(feature = "plant_no_dir_fsync") {
+        return Ok(());
+    }
+    disk.sync_dir(dir)
+}
+
+/// The folder a path lies in; `""` for the root.
+pub(crate) fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(dir, _)| dir)
+}
+
+/// A folder of the operating system.
+pub struct Local {
+    root: PathBuf,
+}
+
+impl Local {
+    /// An existing folder.
+    pub fn open(root: &Path) -> Local {
+        Local { root: root.to_owned() }
+    }
+
+    /// Makes the folder, for the owner alone, and its name durable. An empty folder that is there already is taken.
+    pub fn create(root: &Path) -> io::Result<Local> {
+        match fs::DirBuilder::new().mode(0o700).create(root) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let parent = match root.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        fs::File::open(parent)?.sync_all()?;
+        Ok(Local::open(root))
+    }
+}
+
+impl Disk for Local {
+    fn place(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for found in fs::read_dir(self.root.join(dir))? {
+            names.push(found?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn make_dir(&self, dir: &str) -> io::Result<()> {
+        fs::DirBuilder::new().mode(0o700).create(self.root.join(dir))
+    }
+
+    fn create(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        Ok(Arc::new(options.open(self.root.join(path))?))
+    }
+
+    fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(fs::File::open(self.root.join(path))?))
+    }
+
+    #[cfg(feature = "plant_no_tail_rewrite")]
+    fn open_for_writing(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(fs::OpenOptions::new().read(true).write(true).open(self.root.join(path))?))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.root.join(from), self.root.join(to))
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        fs::remove_file(self.root.join(path))
+    }
+
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        fs::File::open(self.root.join(dir))?.sync_all()
+    }
+
+    fn lock(&self, path: &str, wait: Wait) -> io::Result<Box<dyn Send>> {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(self.root.join(path))?;
+        match wait {
+            Wait::Yes => file.lock()?,
+            Wait::No => file.try_lock()?,
+        }
+        Ok(Box::new(file))
+    }
+}
+
+impl File for fs::File {
+    fn len_bytes(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.read_exact_at(buffer, offset)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}

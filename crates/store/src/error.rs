@@ -1,0 +1,85 @@
+//! Why the store could not do what it was asked.
+
+use std::fmt;
+use std::io;
+
+/// What a caller can do next decides the variant.
+#[derive(Debug)]
+pub enum Error {
+    /// The place is not a log: choose another, or `init` it.
+    NotALog {
+        /// Where it was looked for.
+        place: String,
+        /// What is there instead.
+        found: String,
+    },
+    /// `init` was asked to make a log where something is already.
+    NotEmpty {
+        /// The folder.
+        place: String,
+    },
+    /// Another process has the log open.
+    Locked {
+        /// The folder.
+        place: String,
+    },
+    /// Stored bytes are not what was written. Nothing was cut or skipped; the bytes are as they were found.
+    Damage {
+        /// The file, relative to the data directory.
+        file: String,
+        /// Offset of the first byte that does not read back.
+        offset: u64,
+        /// What was expected there.
+        what: String,
+    },
+    /// The operating system refused an operation.
+    Io {
+        /// What was being done, such as `write journal/0.journal`.
+        doing: String,
+        /// The refusal.
+        cause: io::Error,
+    },
+    /// Someone else changed the object since it was read: read it again.
+    Changed {
+        /// The object's name.
+        name: String,
+    },
+    /// A durable write failed earlier; the log takes no more until it is opened again.
+    Fenced {
+        /// The failure.
+        because: String,
+    },
+    /// As many appends as allowed are waiting: try again shortly.
+    Overloaded,
+}
+
+impl Error {
+    /// Context for an I/O error.
+    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+        let doing = doing.into();
+        move |cause| Error::Io { doing, cause }
+    }
+
+    pub(crate) fn damage(file: &str, offset: u64, what: impl Into<String>) -> Error {
+        Error::Damage { file: file.to_owned(), offset, what: what.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::NotALog { place, found } => {
+                write!(f, "{place} is not a Daybook data directory: {found} (make one with `daybook init`)")
+            }
+            Error::NotEmpty { place } => write!(f, "couldn't init {place}: it exists and is not empty"),
+            Error::Locked { place } => write!(f, "couldn't open {place}: another process has it open"),
+            Error::Damage { file, offset, what } => write!(f, "damage in {file} at byte {offset}: {what}"),
+            Error::Io { doing, cause } => write!(f, "couldn't {doing}: {cause}"),
+            Error::Changed { name } => write!(f, "{name} was changed by someone else meanwhile"),
+            Error::Fenced { because } => write!(f, "the log takes no more events: {because}"),
+            Error::Overloaded => f.write_str("too many appends are waiting"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,346 @@
+//! A journal as a row of files, each begun when the one before is full.
+//!
+//! What holds:
+//! - only the last file is written, and only behind its last batch;
+//! - at most one batch is not durable at any moment, so only that one can be torn by a crash;
+//! - every file but the last was synced to its end before the next was begun;
+//! - on every open the last file is copied to a new one before anything is appended: after a failed sync the old one
+//!   may read back from memory what never reached the disk, and no later sync would write it.
+
+use std::sync::{Arc, RwLock};
+
+use sha2::{Digest, Sha256};
+
+use super::frame::{self, EventFrame, Frame};
+use super::{Batch, Commit, Journal, Position, Reader};
+use crate::durable::{self, Disk, File};
+use crate::layout::{JOURNAL, UNFINISHED, journal_file};
+use crate::{Error, Identity};
+
+const MAGIC: &[u8; 8] = b"DAYBOOKJ";
+const VERSION: u32 = 1;
+const HEADER_BYTES: usize = 8 + 4 + 8 + 8 + 16 + 4;
+
+pub(crate) struct FileJournal {
+    disk: Arc<dyn Disk>,
+    identity: Identity,
+    files: Arc<Files>,
+    current: Arc<dyn File>,
+    name: String,
+    end: u64,
+    file_bytes_max: u64,
+    next_batch: u64,
+    tree_size: u64,
+}
+
+/// How the last file ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Tail {
+    /// With a whole batch.
+    Clean,
+    /// With bytes that no one was answered for.
+    Torn { file: String, offset: u64, len_bytes: u64 },
+}
+
+struct Header {
+    first_batch: u64,
+    first_index: u64,
+}
+
+/// Lays down the first file of an empty journal.
+pub(crate) fn create_first(disk: &dyn Disk, identity: &Identity) -> Result<(), Error> {
+    let header = encode_header(identity, &Header { first_batch: 0, first_index: 0 });
+    let name = journal_file(0);
+    durable::write_file(disk, &name, &header).map_err(Error::io(format!("write {name}")))?;
+    Ok(())
+}
+
+/// Replays every batch of the journal to `visit`, oldest first, changing nothing. `read` is told of each file's size
+/// after it was read. Returns the names of the files, how many bytes of the last hold whole batches, and its tail.
+pub(crate) fn scan_all(
+    disk: &dyn Disk,
+    identity: &Identity,
+    visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
+    read: &mut dyn FnMut(u64),
+) -> Result<(Vec<String>, Vec<u8>, Tail), Error> {
+    let names = journal_files(disk)?;
+    let mut expected = Header { first_batch: 0, first_index: 0 };
+    let mut last = None;
+    for (position, name) in names.iter().enumerate() {
+        let bytes = durable::read_file(disk, name).map_err(Error::io(format!("read {name}")))?;
+        let file = u32::try_from(position).expect("fewer than 2^32 journal files");
+        let scan = scan_file(identity, name, file, &bytes, &mut expected, visit)?;
+        let is_last = position + 1 == names.len();
+        if let (Some((offset, why)), false) = (scan.stop, is_last) {
+            return Err(Error::damage(name, offset as u64, format!("{why}, and the journal goes on in another file")));
+        }
+        read(bytes.len() as u64);
+        if is_last {
+            let tail = match scan.stop {
+                None => Tail::Clean,
+                Some((offset, why)) => torn_or_damaged(identity, name, &bytes, offset, why, &scan)?,
+            };
+            last = Some((bytes, scan.end, tail));
+        }
+    }
+    let (mut bytes, end, tail) =
+        last.ok_or_else(|| Error::damage(&journal_file(0), 0, "the journal's first file is missing"))?;
+    bytes.truncate(end);
+    Ok((names, bytes, tail))
+}
+
+fn journal_files(disk: &dyn Disk) -> Result<Vec<String>, Error> {
+    let names = disk.list(JOURNAL).map_err(Error::io(format!("list {JOURNAL}")))?;
+    names
+        .into_iter()
+        .filter(|name| !name.ends_with(UNFINISHED))
+        .map(|name| {
+            let path = format!("{JOURNAL}/{name}");
+            let batch = name.strip_suffix(".journal").and_then(|digits| digits.parse().ok());
+            match batch {
+                Some(batch) if journal_file(batch) == path => Ok(path),
+                _ => Err(Error::damage(&path, 0, "this is no file of the journal")),
+            }
+        })
+        .collect()
+}
+
+struct Scan {
+    /// Behind the last whole batch and its mark.
+    end: usize,
+    /// The newest batch of the file or of those before.
+    last_batch: Option<u64>,
+    /// Where and why reading stopped before the end of the file.
+    stop: Option<(usize, &'static str)>,
+}
+
+fn scan_file(
+    identity: &Identity,
+    name: &str,
+    file: u32,
+    bytes: &[u8],
+    expected: &mut Header,
+    visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
+) -> Result<Scan, Error> {
+    check_header(identity, name, bytes, expected)?;
+    let mut at = HEADER_BYTES;
+    let mut scan = Scan { end: at, last_batch: expected.first_batch.checked_sub(1), stop: None };
+    let mut pending = Vec::new();
+    while at < bytes.len() {
+        let (frame, len) = match frame::read(&identity.salt, &bytes[at..]) {
+            Ok(found) => found,
+            Err(why) => {
+                scan.stop = Some((at, why));
+                return Ok(scan);
+            }
+        };
+        let position = Position { file, offset: u32::try_from(at).expect("journal files are limited to far below 4 GiB") };
+        let next = at + len;
+        match frame {
+            Frame::Content(content) => {
+                pending.push((position, u32::try_from(len).expect("frames are limited to 64 MiB"), content));
+            }
+            Frame::Commit(commit) => {
+                if commit.batch != expected.first_batch || commit.frames as usize != pending.len() {
+                    return Err(Error::damage(name, at as u64, "a commit frame does not belong to the batch before it"));
+                }
+                let batch = Batch { frames: std::mem::take(&mut pending), commit, file: name, offset: scan.end as u64 };
+                visit(&batch)?;
+                *expected = Header { first_batch: commit.batch + 1, first_index: commit.tree_size };
+                scan.last_batch = Some(commit.batch);
+                scan.end = next;
+            }
+            Frame::Mark(batch) => {
+                if !pending.is_empty() || Some(batch) != scan.last_batch {
+                    return Err(Error::damage(name, at as u64, "a mark does not belong to the batch before it"));
+                }
+                scan.end = next;
+            }
+        }
+        at = next;
+    }
+    if !pending.is_empty() {
+        scan.stop = Some((scan.end, "a batch has no commit frame"));
+    }
+    Ok(scan)
+}
+
+/// Only the batch that was being written can be torn. Whatever shows that a later one was answered for makes it damage.
+fn torn_or_damaged(
+    identity: &Identity,
+    name: &str,
+    bytes: &[u8],
+    offset: usize,
+    why: &'static str,
+    scan: &Scan,
+) -> Result<Tail, Error> {
+    if frame::shows_a_batch_after(&identity.salt, &bytes[scan.end..], scan.last_batch) {
+        return Err(Error::damage(name, offset as u64, format!("{why}, in front of a batch that was answered for")));
+    }
+    Ok(Tail::Torn {
+        file: name.to_owned(),
+        offset: scan.end as u64,
+        len_bytes: (bytes.len() - scan.end) as u64,
+    })
+}
+
+impl FileJournal {
+    /// Opens an existing journal for appending, after replaying it to `visit`.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        identity: &Identity,
+        file_bytes_max: u64,
+        visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
+    ) -> Result<(FileJournal, Tail), Error> {
+        let (mut next_batch, mut tree_size) = (0, 0);
+        let mut note_end = |batch: &Batch<'_>| {
+            next_batch = batch.commit.batch + 1;
+            tree_size = batch.commit.tree_size;
+            visit(batch)
+        };
+        let (names, mut whole, tail) = scan_all(&*disk, identity, &mut note_end, &mut |_| {})?;
+        let (name, earlier) = names.split_last().expect("a scan fails without files");
+        let mut open = Vec::new();
+        for name in earlier {
+            open.push((name.clone(), disk.open(name).map_err(Error::io(format!("open {name}")))?));
+        }
+        if next_batch > 0 {
+            whole.extend_from_slice(&frame::mark(&identity.salt, next_batch - 1));
+        }
+        let current = rewrite(&*disk, name, &whole)?;
+        // The last file is a new one, synced to its end, and every batch in it is marked. If we crashed before, the
+        // old one is still there and the next open does the same again.
+        remove_unfinished(&*disk)?;
+        open.push((name.clone(), Arc::clone(&current)));
+        let journal = FileJournal {
+            disk,
+            identity: identity.clone(),
+            files: Arc::new(Files { salt: identity.salt, open: RwLock::new(open) }),
+            current,
+            name: name.clone(),
+            end: whole.len() as u64,
+            file_bytes_max,
+            next_batch,
+            tree_size,
+        };
+        Ok((journal, tail))
+    }
+
+    /// Begins a new file, so that the one before is never written again.
+    fn roll(&mut self) -> Result<(), Error> {
+        durable::sync(&*self.current).map_err(Error::io(format!("sync {}", self.name)))?;
+        // The full file is on disk to its last mark. If we crash here, it is still the last one.
+        let name = journal_file(self.next_batch);
+        let header = encode_header(&self.identity, &Header { first_batch: self.next_batch, first_index: self.tree_size });
+        let file = durable::write_file(&*self.disk, &name, &header).map_err(Error::io(format!("write {name}")))?;
+        // The new file and its name are on disk, without batches. If we crash here, it is the last one, and empty.
+        self.files.open.write().expect("no panic while held").push((name.clone(), Arc::clone(&file)));
+        (self.current, self.name, self.end) = (file, name, HEADER_BYTES as u64);
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<u64, Error> {
+        let at = self.end;
+        self.current.write_at(at, bytes).map_err(Error::io(format!("write {}", self.name)))?;
+        self.end += bytes.len() as u64;
+        Ok(at)
+    }
+}
+
+#[cfg(not(feature = "plant_no_tail_rewrite"))]
+fn rewrite(disk: &dyn Disk, name: &str, whole: &[u8]) -> Result<Arc<dyn File>, Error> {
+    durable::write_file(disk, name, whole).map_err(Error::io(format!("rewrite {name}")))
+}
+
+#[cfg(feature = "plant_no_tail_rewrite")]
+fn rewrite(disk: &dyn Disk, name: &str, whole: &[u8]) -> Result<Arc<dyn File>, Error> {
+    let file = disk.open_for_writing(name).map_err(Error::io(format!("open {name}")))?;
+    let mark_at = whole.len() - frame::mark(&[0; 16], 0).len().min(whole.len() - HEADER_BYTES);
+    file.write_at(mark_at as u64, &whole[mark_at..])
+        .and_then(|()| durable::sync(&*file))
+        .map_err(Error::io(format!("write {name}")))?;
+    Ok(file)
+}
+
+fn remove_unfinished(disk: &dyn Disk) -> Result<(), Error> {
+    for name in disk.list(JOURNAL).map_err(Error::io(format!("list {JOURNAL}")))? {
+        if name.ends_with(UNFINISHED) {
+            disk.remove(&format!("{JOURNAL}/{name}")).map_err(Error::io(format!("remove {JOURNAL}/{name}")))?;
+        }
+    }
+    Ok(())
+}
+
+impl Journal for FileJournal {
+    fn append(&mut self, commit: &Commit, frames: &[u8]) -> Result<Position, Error> {
+        assert_eq!(commit.batch, self.next_batch, "batches are appended in order");
+        if self.end > HEADER_BYTES as u64 && self.end + frames.len() as u64 > self.file_bytes_max {
+            self.roll()?;
+        }
+        let at = self.write(frames)?;
+        // The batch is in the file. If we crash here, any part of it may be on disk, and recovery cuts it off.
+        durable::sync(&*self.current).map_err(Error::io(format!("sync {}", self.name)))?;
+        // The batch is durable. If we crash here, recovery keeps it, and its senders may send it again.
+        self.write(&frame::mark(&self.identity.salt, commit.batch))?;
+        (self.next_batch, self.tree_size) = (commit.batch + 1, commit.tree_size);
+        let file = self.files.open.read().expect("no panic while held").len() - 1;
+        Ok(Position {
+            file: u32::try_from(file).expect("fewer than 2^32 journal files"),
+            offset: u32::try_from(at).expect("journal files are limited to far below 4 GiB"),
+        })
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::clone(&self.files) as Arc<dyn Reader>
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        durable::sync(&*self.current).map_err(Error::io(format!("sync {}", self.name)))
+    }
+}
+
+struct Files {
+    salt: [u8; 16],
+    open: RwLock<Vec<(String, Arc<dyn File>)>>,
+}
+
+impl Reader for Files {
+    fn event(&self, at: Position, len_bytes: u32) -> Result<EventFrame, Error> {
+        let (name, file) = self.open.read().expect("no panic while held")[at.file as usize].clone();
+        let mut bytes = vec![0; len_bytes as usize];
+        file.read_at(u64::from(at.offset), &mut bytes).map_err(Error::io(format!("read {name}")))?;
+        EventFrame::parse(&self.salt, bytes).map_err(|why| Error::damage(&name, u64::from(at.offset), why))
+    }
+}
+
+/// `[magic 8][version u32][first batch u64][first index u64][SHA-256(origin)[..16]][CRC32C u32]`, little endian.
+fn encode_header(identity: &Identity, header: &Header) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER_BYTES);
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&header.first_batch.to_le_bytes());
+    bytes.extend_from_slice(&header.first_index.to_le_bytes());
+    bytes.extend_from_slice(&Sha256::digest(identity.origin.as_bytes())[..16]);
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&identity.salt), &bytes);
+    bytes.extend_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+/// A file's header is written whole before its name exists, so one that differs is damage, never a torn write.
+fn check_header(identity: &Identity, name: &str, bytes: &[u8], expected: &Header) -> Result<(), Error> {
+    let right = encode_header(identity, expected);
+    match bytes.get(..HEADER_BYTES) {
+        Some(header) if header == right => Ok(()),
+        Some(header) if header[..8] != *MAGIC => Err(Error::damage(name, 0, "this is no journal file")),
+        Some(header) => {
+            let offset = header.iter().zip(&right).position(|(got, wanted)| got != wanted).unwrap_or(0);
+            let what = format!(
+                "the header is not that of batch {} at index {} of this log",
+                expected.first_batch, expected.first_index
+            );
+            Err(Error::damage(name, offset as u64, what))
+        }
+        None => Err(Error::damage(name, bytes.len() as u64, "the header is cut short")),
+    }
+}
+

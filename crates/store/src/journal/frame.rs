@@ -1,0 +1,248 @@
+//! Frames: `[length u32][CRC32C u32][payload]`, little endian. The checksum covers the log's salt, the length and the
+//! payload; the payload's first byte says what it is.
+
+use event::Time;
+use event::entry::Template;
+
+use super::{Commit, Content, SetAsideRecord};
+
+const FRAME_HEADER_BYTES: usize = 8;
+
+/// No frame is longer: one event of the largest size allowed, its entry, and room for later growth. A length beyond it
+/// is damage or a torn write, and is never allocated.
+pub(super) const PAYLOAD_BYTES_MAX: usize = 64 << 20;
+
+const EVENT: u8 = 1;
+const SET_ASIDE: u8 = 2;
+const COMMIT: u8 = 3;
+const MARK: u8 = 4;
+
+const EVENT_HEAD_BYTES: usize = 1 + 8 + 4;
+const COMMIT_BYTES: usize = 1 + 8 + 4 + 8 + 32 + 8;
+const MARK_BYTES: usize = 1 + 8;
+
+/// The bytes of one batch as it grows.
+pub(crate) struct BatchWriter {
+    salt: [u8; 16],
+    bytes: Vec<u8>,
+    frames: u32,
+}
+
+impl BatchWriter {
+    pub fn new(salt: [u8; 16]) -> BatchWriter {
+        BatchWriter { salt, bytes: Vec::new(), frames: 0 }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.frames == 0
+    }
+
+    /// A piece of the batch so far.
+    pub fn bytes(&self, range: std::ops::Range<usize>) -> &[u8] {
+        &self.bytes[range]
+    }
+
+    /// Forgets the batch and keeps the memory, unless one large batch made it larger than `keep_bytes_max`.
+    pub fn clear(&mut self, keep_bytes_max: usize) {
+        self.bytes.clear();
+        self.bytes.shrink_to(keep_bytes_max);
+        self.frames = 0;
+    }
+
+    /// Adds an event. Returns the frame's offset in the batch, its length, and where in the batch its entry is.
+    pub fn event(
+        &mut self,
+        index: u64,
+        template: &Template,
+        number: u64,
+        received_at: Time,
+        raw: &[u8],
+    ) -> (usize, u32, std::ops::Range<usize>) {
+        let start = self.begin(EVENT);
+        self.bytes.extend_from_slice(&index.to_le_bytes());
+        let len_at = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; 4]);
+        let entry_at = self.bytes.len();
+        template.fill(number, received_at, &mut self.bytes);
+        let entry = entry_at..self.bytes.len();
+        self.bytes[len_at..entry_at].copy_from_slice(&u32_of(entry.len()).to_le_bytes());
+        self.bytes.extend_from_slice(raw);
+        let len = self.end(start);
+        (start, len, entry)
+    }
+
+    pub fn set_aside(&mut self, record: &SetAsideRecord) {
+        let start = self.begin(SET_ASIDE);
+        self.bytes.extend_from_slice(&record.number.to_le_bytes());
+        self.bytes.extend_from_slice(&record.received_at.unix_ns().to_le_bytes());
+        for text in [&record.source, &record.reason] {
+            self.bytes.extend_from_slice(&u32_of(text.len()).to_le_bytes());
+            self.bytes.extend_from_slice(text.as_bytes());
+        }
+        self.bytes.extend_from_slice(&record.raw);
+        self.end(start);
+    }
+
+    /// How many frames the batch has so far.
+    pub fn frames(&self) -> u32 {
+        self.frames
+    }
+
+    /// Ends the batch.
+    pub fn end_with(&mut self, commit: &Commit) -> &[u8] {
+        let start = self.begin(COMMIT);
+        self.bytes.extend_from_slice(&commit.batch.to_le_bytes());
+        self.bytes.extend_from_slice(&commit.frames.to_le_bytes());
+        self.bytes.extend_from_slice(&commit.tree_size.to_le_bytes());
+        self.bytes.extend_from_slice(&commit.root);
+        self.bytes.extend_from_slice(&commit.set_aside.to_le_bytes());
+        self.end(start);
+        &self.bytes
+    }
+
+    fn begin(&mut self, kind: u8) -> usize {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; FRAME_HEADER_BYTES]);
+        self.bytes.push(kind);
+        start
+    }
+
+    fn end(&mut self, start: usize) -> u32 {
+        self.frames += 1;
+        seal(&self.salt, &mut self.bytes[start..])
+    }
+}
+
+/// The frame that says: the batch is durable. Written after the sync, itself without one; whoever finds it knows that
+/// everything before was answered for.
+pub(super) fn mark(salt: &[u8; 16], batch: u64) -> Vec<u8> {
+    let mut bytes = vec![0; FRAME_HEADER_BYTES];
+    bytes.push(MARK);
+    bytes.extend_from_slice(&batch.to_le_bytes());
+    seal(salt, &mut bytes);
+    bytes
+}
+
+fn seal(salt: &[u8; 16], frame: &mut [u8]) -> u32 {
+    let (header, payload) = frame.split_at_mut(FRAME_HEADER_BYTES);
+    let len = u32_of(payload.len());
+    header[..4].copy_from_slice(&len.to_le_bytes());
+    header[4..].copy_from_slice(&checksum(salt, len, payload).to_le_bytes());
+    u32_of(frame.len())
+}
+
+fn checksum(salt: &[u8; 16], len: u32, payload: &[u8]) -> u32 {
+    let head = crc32c::crc32c_append(crc32c::crc32c(salt), &len.to_le_bytes());
+    crc32c::crc32c_append(head, payload)
+}
+
+fn u32_of(len: usize) -> u32 {
+    u32::try_from(len).expect("bodies are limited to far below 4 GiB")
+}
+
+/// A frame that read back whole.
+pub(super) enum Frame<'a> {
+    Content(Content<'a>),
+    Commit(Commit),
+    Mark(u64),
+}
+
+/// The frame at the start of `bytes` and its length with header; the reason when there is none.
+pub(super) fn read<'a>(salt: &[u8; 16], bytes: &'a [u8]) -> Result<(Frame<'a>, usize), &'static str> {
+    let header = bytes.get(..FRAME_HEADER_BYTES).ok_or("a frame header is cut short")?;
+    let len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
+    let crc = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
+    if len == 0 || len as usize > PAYLOAD_BYTES_MAX {
+        return Err("a frame has an impossible length");
+    }
+    let end = FRAME_HEADER_BYTES + len as usize;
+    let payload = bytes.get(FRAME_HEADER_BYTES..end).ok_or("a frame is cut short")?;
+    if checksum(salt, len, payload) != crc {
+        return Err("a frame's checksum differs");
+    }
+    parse(payload).map(|frame| (frame, end)).ok_or("a frame's payload does not have its form")
+}
+
+fn parse(payload: &[u8]) -> Option<Frame<'_>> {
+    let (&kind, rest) = payload.split_first()?;
+    match kind {
+        EVENT => {
+            let (index, rest) = take_u64(rest)?;
+            let (len, rest) = take_u32(rest)?;
+            let (entry, raw) = rest.split_at_checked(len as usize)?;
+            Some(Frame::Content(Content::Event { index, entry, raw }))
+        }
+        SET_ASIDE => {
+            let (number, rest) = take_u64(rest)?;
+            let (received_ns, rest) = take_u64(rest)?;
+            let (source, rest) = take_text(rest)?;
+            let (reason, raw) = take_text(rest)?;
+            let received_at = Time::from_unix_ns(received_ns.cast_signed());
+            let raw = raw.to_vec();
+            Some(Frame::Content(Content::SetAside(SetAsideRecord { number, received_at, source, reason, raw })))
+        }
+        COMMIT if payload.len() == COMMIT_BYTES => {
+            let (batch, rest) = take_u64(rest)?;
+            let (frames, rest) = take_u32(rest)?;
+            let (tree_size, rest) = take_u64(rest)?;
+            let (root, rest) = rest.split_first_chunk::<32>()?;
+            let (set_aside, _) = take_u64(rest)?;
+            Some(Frame::Commit(Commit { batch, frames, tree_size, root: *root, set_aside }))
+        }
+        MARK if payload.len() == MARK_BYTES => take_u64(rest).map(|(batch, _)| Frame::Mark(batch)),
+        _ => None,
+    }
+}
+
+fn take_u64(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    bytes.split_first_chunk::<8>().map(|(head, rest)| (u64::from_le_bytes(*head), rest))
+}
+
+fn take_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    bytes.split_first_chunk::<4>().map(|(head, rest)| (u32::from_le_bytes(*head), rest))
+}
+
+fn take_text(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let (len, rest) = take_u32(bytes)?;
+    let (text, rest) = rest.split_at_checked(len as usize)?;
+    Some((std::str::from_utf8(text).ok()?.to_owned(), rest))
+}
+
+/// Whether `bytes` hold, at any offset, proof that a batch after `last` was answered for: its mark, or the commit of
+/// the batch after it. Both have a fixed length, so few offsets need a checksum.
+pub(super) fn shows_a_batch_after(salt: &[u8; 16], bytes: &[u8], last: Option<u64>) -> bool {
+    let next = last.map_or(0, |last| last + 1);
+    let is_evidence = |at: usize, len: usize| {
+        bytes[at..].starts_with(&u32_of(len).to_le_bytes())
+            && match read(salt, &bytes[at..]) {
+                Ok((Frame::Mark(batch), _)) => batch >= next,
+                Ok((Frame::Commit(commit), _)) => commit.batch > next,
+                _ => false,
+            }
+    };
+    (0..bytes.len().saturating_sub(FRAME_HEADER_BYTES + MARK_BYTES - 1))
+        .any(|at| is_evidence(at, MARK_BYTES) || is_evidence(at, COMMIT_BYTES))
+}
+
+/// An event frame read by position.
+#[derive(Debug)]
+pub(crate) struct EventFrame {
+    pub entry: Vec<u8>,
+    pub raw: Vec<u8>,
+}
+
+impl EventFrame {
+    /// Takes the frame apart after checking it.
+    pub(super) fn parse(salt: &[u8; 16], mut bytes: Vec<u8>) -> Result<EventFrame, &'static str> {
+        let (entry_end, end) = match read(salt, &bytes)? {
+            (Frame::Content(Content::Event { entry, .. }), end) if end == bytes.len() => {
+                (FRAME_HEADER_BYTES + EVENT_HEAD_BYTES + entry.len(), end)
+            }
+            _ => return Err("the frame is not the event it was"),
+        };
+        let raw = bytes[entry_end..end].to_vec();
+        bytes.truncate(entry_end);
+        bytes.drain(..FRAME_HEADER_BYTES + EVENT_HEAD_BYTES);
+        Ok(EventFrame { entry: bytes, raw })
+    }
+}

@@ -1,0 +1,22 @@
+//! Where things are in a data directory. `docs/format.md` describes each of them.
+
+/// The identity of the log; written last by `init`, so that a half-made directory is no log.
+pub(crate) const LOG: &str = "LOG";
+/// Held by the one process that may write.
+pub(crate) const LOCK: &str = "lock";
+/// The folder of journal files.
+pub(crate) const JOURNAL: &str = "journal";
+/// The folder of keys.
+pub(crate) const KEYS: &str = "keys";
+/// Users, projects, access keys and grants.
+pub const ACCESS: &str = "access.toml";
+/// The key that seals access-key secrets at rest.
+pub const SEALING_KEY: &str = "keys/sealing.key";
+
+/// Ends the name of a file that is being written; whatever bears it after a crash is void.
+pub(crate) const UNFINISHED: &str = ".tmp";
+
+/// Twenty digits hold any `u64`, and make names sort as numbers do.
+pub(crate) fn journal_file(first_batch: u64) -> String {
+    format!("{JOURNAL}/{first_batch:020}.journal")
+}

@@ -1,0 +1,35 @@
+//! The log on disk: durable append, exact queries, recovery.
+//!
+//! What holds for every log:
+//! - an answered append is on disk and visible to the next query;
+//! - a request is recorded whole or not at all;
+//! - an event with a source's key is recorded once, across restarts too;
+//! - a durable write that fails ends the process; the next open recovers everything that was answered;
+//! - bytes that were answered for are never cut: what does not read back is damage, named by file and offset.
+//!
+//! The crate is synchronous and knows nothing of HTTP. Time and randomness are arguments. All files are reached through
+//! [`durable::Disk`], which the tests replace by a disk that crashes ([`simulated`]).
+
+#![deny(missing_docs)]
+
+mod check;
+mod dedup;
+pub mod durable;
+mod error;
+mod identity;
+mod journal;
+mod layout;
+mod log;
+mod objects;
+mod sequencer;
+pub mod simulated;
+mod tail;
+
+pub use check::{Progress, Report, TornTail, check};
+pub use error::Error;
+pub use identity::{Identity, init};
+pub use journal::SetAsideRecord;
+pub use layout::{ACCESS, SEALING_KEY};
+pub use log::{Counts, Log, Row, Settings, set_aside};
+pub use objects::{FileObjects, Object, Objects, Version};
+pub use sequencer::{Append, Incoming, OnConflict, Receipt, Refusal};

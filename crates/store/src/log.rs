@@ -1,0 +1,291 @@
+//! The log as its users see it: open, append, query, close.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock, RwLock};
+use std::thread::JoinHandle;
+
+use event::Trail;
+use event::query::{Page, Query};
+
+use crate::check::TornTail;
+use crate::durable::{Disk, Wait};
+use crate::journal::{FileJournal, Reader, SetAsideRecord};
+use crate::layout::LOCK;
+use crate::sequencer::{Append, Receipt, Recovered, Refusal, Sequencer};
+use crate::tail::Tail;
+use crate::{Error, Identity, identity, journal};
+
+/// How a log is run. The defaults suit a server.
+pub struct Settings {
+    /// A journal file is full at this size; bounds what a start has to copy.
+    pub journal_file_bytes_max: u64,
+    /// A group takes no further request past this size; bounds how long the first of it waits.
+    pub group_bytes_max: usize,
+    /// How many requests may wait for the sequencer before further ones are refused as [`Error::Overloaded`].
+    pub waiting_requests_max: usize,
+    /// Called once, when a durable write failed and the log takes no more.
+    pub on_fatal: Box<dyn FnOnce(&Error) + Send>,
+}
+
+impl Default for Settings {
+    /// Files of 64 MiB, groups of 8 MiB, 1,024 waiting requests.
+    fn default() -> Self {
+        Settings {
+            journal_file_bytes_max: 64 << 20,
+            group_bytes_max: 8 << 20,
+            waiting_requests_max: 1024,
+            on_fatal: Box::new(|_| {}),
+        }
+    }
+}
+
+/// An open log. Appends and queries may come from any thread; dropping it ends the sequencer after what is waiting.
+pub struct Log {
+    identity: Identity,
+    queue: Option<SyncSender<Job>>,
+    sequencer: Option<JoinHandle<Result<(), Error>>>,
+    tail: Arc<RwLock<Tail>>,
+    reader: Arc<dyn Reader>,
+    shared: Arc<Shared>,
+    torn: Option<TornTail>,
+    _lock: Guard,
+}
+
+/// What the sequencer's thread tells all others.
+#[derive(Default)]
+struct Shared {
+    fence: OnceLock<String>,
+    duplicates: AtomicU64,
+    set_aside: AtomicU64,
+    groups: AtomicU64,
+}
+
+type Reply = Box<dyn FnOnce(Result<Receipt, Refusal>) + Send>;
+type Job = (Append, Reply);
+
+/// An event of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Position in the log, from 0.
+    pub index: u64,
+    /// The canonical entry.
+    pub entry: Vec<u8>,
+    /// The bytes as received.
+    pub raw: Vec<u8>,
+}
+
+/// How much is in the log, and what it did since it was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Events in the log.
+    pub events: u64,
+    /// Records set aside in the log.
+    pub set_aside: u64,
+    /// Events refused as recorded before, since open.
+    pub duplicates: u64,
+    /// Groups made durable with one sync each, since open.
+    pub groups: u64,
+}
+
+/// A lock guard that may be kept in a type shared between threads; it is never used, only dropped.
+struct Guard {
+    _held: std::sync::Mutex<Box<dyn Send>>,
+}
+
+impl Log {
+    /// Opens the log on this disk and recovers what was answered for.
+    ///
+    /// Errs with [`Error::NotALog`] on anything that `init` did not make, [`Error::Locked`] while another process has
+    /// it open, and [`Error::Damage`] when stored bytes do not read back; nothing is changed then.
+    pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<Log, Error> {
+        let identity = identity::read(&disk)?;
+        let lock = disk.lock(LOCK, Wait::No).map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::WouldBlock => Error::Locked { place: disk.place() },
+            _ => Error::Io { doing: format!("lock {}", disk.place()), cause },
+        })?;
+        let mut recovered = Recovered::default();
+        let (journal, tail) = FileJournal::open(disk, &identity, settings.journal_file_bytes_max, &mut |batch| {
+            recovered.replay(batch)
+        })?;
+        let torn = TornTail::of(tail);
+        let reader = journal::Journal::reader(&journal);
+        let sequencer = Sequencer::new(Box::new(journal), recovered, identity.salt);
+        let shared = Arc::new(Shared::default());
+        shared.set_aside.store(sequencer.set_aside(), Ordering::Relaxed);
+        let (queue, jobs) = sync_channel(settings.waiting_requests_max);
+        let tail = sequencer.tail();
+        let thread = {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new()
+                .name("sequencer".to_owned())
+                .spawn(move || run(sequencer, &jobs, &shared, settings))
+                .map_err(Error::io("start the sequencer's thread"))?
+        };
+        Ok(Log {
+            identity,
+            queue: Some(queue),
+            sequencer: Some(thread),
+            tail,
+            reader,
+            shared,
+            torn,
+            _lock: Guard { _held: std::sync::Mutex::new(lock) },
+        })
+    }
+
+    /// Which log this is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What recovery cut off at the journal's end, which nobody was answered for.
+    pub fn torn_tail(&self) -> Option<&TornTail> {
+        self.torn.as_ref()
+    }
+
+    /// Hands a request to the sequencer. `reply` is called from its thread once the request is durable and visible, or
+    /// refused. Errs without calling it when too many are waiting or the log is fenced.
+    pub fn submit(&self, request: Append, reply: impl FnOnce(Result<Receipt, Refusal>) + Send + 'static) -> Result<(), Error> {
+        let fenced = || Error::Fenced {
+            because: self.shared.fence.get().cloned().unwrap_or_else(|| "it is closing".to_owned()),
+        };
+        let queue = self.queue.as_ref().ok_or_else(fenced)?;
+        queue.try_send((request, Box::new(reply))).map_err(|refused| match refused {
+            TrySendError::Full(_) => Error::Overloaded,
+            TrySendError::Disconnected(_) => fenced(),
+        })
+    }
+
+    /// [`Log::submit`], and waits for the answer.
+    pub fn append(&self, request: Append) -> Result<Result<Receipt, Refusal>, Error> {
+        let (answer, answered) = sync_channel(1);
+        self.submit(request, move |result| {
+            // The receiver waits below; it is gone only if this thread is.
+            let _ = answer.send(result);
+        })?;
+        answered.recv().map_err(|_| Error::Fenced { because: "the sequencer ended".to_owned() })
+    }
+
+    /// Answers a question as of now, or as of the size it names. Sees everything that was answered for before.
+    pub fn query(&self, query: &Query) -> Result<Page<Row>, Error> {
+        let found = self.tail.read().expect("no panic while held").find(query);
+        let rows = found
+            .rows
+            .into_iter()
+            .map(|(index, place)| {
+                let frame = self.reader.event(place.at, place.len_bytes)?;
+                Ok(Row { index, entry: frame.entry, raw: frame.raw })
+            })
+            .collect::<Result<_, Error>>()?;
+        Ok(Page { rows, total: found.total, tree_size: found.tree_size })
+    }
+
+    /// Whether the trail holds any event.
+    pub fn has_trail(&self, trail: &Trail) -> bool {
+        self.tail.read().expect("no panic while held").has_trail(trail)
+    }
+
+    /// Every trail that holds an event, in order.
+    pub fn trails(&self) -> Vec<Trail> {
+        let mut trails: Vec<Trail> = self.tail.read().expect("no panic while held").trails().cloned().collect();
+        trails.sort();
+        trails
+    }
+
+    /// How much there is.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            events: self.tail.read().expect("no panic while held").len(),
+            set_aside: self.shared.set_aside.load(Ordering::Relaxed),
+            duplicates: self.shared.duplicates.load(Ordering::Relaxed),
+            groups: self.shared.groups.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Records what is waiting and ends the sequencer.
+    pub fn close(mut self) -> Result<(), Error> {
+        self.stop()
+    }
+
+    fn stop(&mut self) -> Result<(), Error> {
+        drop(self.queue.take());
+        match self.sequencer.take() {
+            Some(thread) => thread.join().expect("the sequencer does not panic"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        // An error was reported to `on_fatal` and to every sender already.
+        let _ = self.stop();
+    }
+}
+
+/// Commits group after group until the queue is closed or a durable write fails. While one group is being synced, the
+/// next one collects in the queue.
+fn run(mut sequencer: Sequencer, jobs: &Receiver<Job>, shared: &Shared, settings: Settings) -> Result<(), Error> {
+    while let Ok(first) = jobs.recv() {
+        let mut size = size_of(&first.0);
+        let (mut requests, mut replies) = (vec![first.0], vec![first.1]);
+        while size < settings.group_bytes_max {
+            let Ok((request, reply)) = jobs.try_recv() else { break };
+            size += size_of(&request);
+            requests.push(request);
+            replies.push(reply);
+        }
+        if cfg!(feature = "plant_ack_before_write") {
+            for (request, reply) in requests.iter().zip(replies.drain(..)) {
+                let recorded = request.events.len();
+                reply(Ok(Receipt { first_index: None, recorded, duplicates: Vec::new(), set_aside: 0, tree_size: 0 }));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        match sequencer.commit(requests) {
+            Ok(answers) => {
+                shared.groups.fetch_add(1, Ordering::Relaxed);
+                shared.set_aside.store(sequencer.set_aside(), Ordering::Relaxed);
+                for (answer, reply) in answers.into_iter().zip(replies) {
+                    if let Ok(receipt) = &answer {
+                        shared.duplicates.fetch_add(receipt.duplicates.len() as u64, Ordering::Relaxed);
+                    }
+                    reply(answer);
+                }
+            }
+            Err(error) => {
+                let because = error.to_string();
+                shared.fence.get_or_init(|| because.clone());
+                (settings.on_fatal)(&error);
+                // What is still waiting was never written; its replies are dropped with the queue.
+                for reply in replies {
+                    reply(Err(Refusal::Fenced { because: because.clone() }));
+                }
+                return Err(error);
+            }
+        }
+    }
+    sequencer.close()
+}
+
+fn size_of(request: &Append) -> usize {
+    let aside = request.set_aside.iter().map(|set_aside| set_aside.raw.len() + set_aside.reason.len());
+    request.events.iter().map(crate::Incoming::len_bytes_max).chain(aside).sum()
+}
+
+/// Every record set aside in the log on this disk, oldest first, read beside a process that may have it open.
+pub fn set_aside(disk: &Arc<dyn Disk>) -> Result<Vec<SetAsideRecord>, Error> {
+    let identity = identity::read(disk)?;
+    let mut records = Vec::new();
+    let mut collect = |batch: &journal::Batch<'_>| {
+        for (_, _, content) in &batch.frames {
+            if let journal::Content::SetAside(record) = content {
+                records.push(record.clone());
+            }
+        }
+        Ok(())
+    };
+    journal::scan_all(&**disk, &identity, &mut collect, &mut |_| {})?;
+    Ok(records)
+}

@@ -1,0 +1,330 @@
+//! Gives events their place in the log and makes them durable, one group at a time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use event::entry::{self, Entry, NUMBER_MAX, Template};
+use event::source::SetAside;
+use event::{Event, Time, Trail};
+use tlog::Tree;
+
+use crate::Error;
+use crate::dedup::{First, Key, Known, event_key, set_aside_key};
+use crate::journal::{Batch, BatchWriter, Commit, Content, Journal, Position, SetAsideRecord};
+use crate::tail::{Place, Tail};
+
+/// Memory kept for the next group; larger groups are rare and give theirs back.
+const GROUP_BYTES_KEPT: usize = 16 << 20;
+
+/// An event on its way into the log, with all the work done that needs no order.
+pub struct Incoming {
+    event: Event,
+    template: Template,
+    key: Option<Key>,
+}
+
+impl Incoming {
+    /// Encodes and hashes the event.
+    pub fn new(event: Event) -> Incoming {
+        let key = event.origin.key.as_deref().map(|key| event_key(&event.origin.source, key));
+        Incoming { template: Template::new(&event), key, event }
+    }
+
+    pub(crate) fn len_bytes_max(&self) -> usize {
+        self.template.len_bytes_max() + self.event.raw.len() + 64
+    }
+}
+
+/// A request to record something: whole or not at all.
+pub struct Append {
+    /// The configured source's name.
+    pub source: String,
+    /// When the request was received.
+    pub received_at: Time,
+    /// What to record, in order.
+    pub events: Vec<Incoming>,
+    /// What to keep aside.
+    pub set_aside: Vec<SetAside>,
+    /// What to do with an event whose key was recorded before with other bytes.
+    pub on_conflict: OnConflict,
+}
+
+/// What to do with an event whose key was recorded before with other bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Refuse the request.
+    Refuse,
+    /// Keep the event aside.
+    SetAside,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Index of the first event that this request recorded; the others follow without a gap.
+    pub first_index: Option<u64>,
+    /// How many events it recorded.
+    pub recorded: usize,
+    /// Events that were recorded before: their position in the request and the index they have.
+    pub duplicates: Vec<(usize, u64)>,
+    /// How much it set aside that was not there before.
+    pub set_aside: usize,
+    /// Events in the log once the request was durable.
+    pub tree_size: u64,
+}
+
+/// Why a request was not recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The event at this position has the key of the event at `index`, and other bytes.
+    Conflict {
+        /// Position in the request.
+        position: usize,
+        /// Index of the event that has the key.
+        index: u64,
+    },
+    /// A durable write failed; whether the request was recorded shows when the log is opened again.
+    Fenced {
+        /// The failure.
+        because: String,
+    },
+}
+
+/// Everything about the log that the next batch depends on. Recovery and checks replay batches into it, the sequencer
+/// appends to it, and the two must agree.
+#[derive(Default)]
+pub(crate) struct History {
+    pub tree: Tree,
+    pub set_aside: u64,
+    pub batches: u64,
+    pub received_at: Option<Time>,
+    numbers: HashMap<Trail, u64>,
+}
+
+impl History {
+    /// The number that the next event of this trail has.
+    fn next_number(&mut self, trail: &Trail) -> u64 {
+        match self.numbers.get_mut(trail) {
+            Some(number) => {
+                *number += 1;
+                *number
+            }
+            None => {
+                self.numbers.insert(trail.clone(), 1);
+                1
+            }
+        }
+    }
+
+    pub fn trails(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Replays one batch, checking that it is what this history goes on with. `each` sees every event in order.
+    pub fn replay(
+        &mut self,
+        batch: &Batch<'_>,
+        each: &mut dyn FnMut(u64, Position, u32, &Entry, &[u8]) -> Result<(), &'static str>,
+    ) -> Result<(), Error> {
+        for (position, len_bytes, content) in &batch.frames {
+            let damage = |what: &str| Error::damage(batch.file, u64::from(position.offset), what);
+            match content {
+                Content::Event { index, entry, raw } => {
+                    if *index != self.tree.size() {
+                        return Err(damage(&format!("event {index} stands where event {} belongs", self.tree.size())));
+                    }
+                    self.tree.push(&entry::digest(entry));
+                    let decoded = entry::decode(entry).map_err(|error| damage(&error.to_string()))?;
+                    if decoded.number != self.next_number(&decoded.event.trail) {
+                        return Err(damage("the event's number does not follow the one before in its trail"));
+                    }
+                    if self.received_at.is_some_and(|before| before > decoded.received_at) {
+                        return Err(damage("the event was received before the one before it"));
+                    }
+                    self.received_at = Some(decoded.received_at);
+                    each(*index, *position, *len_bytes, &decoded, raw).map_err(damage)?;
+                }
+                Content::SetAside(record) => {
+                    if record.number != self.set_aside {
+                        return Err(damage("a record set aside does not follow the one before"));
+                    }
+                    self.set_aside += 1;
+                }
+            }
+        }
+        let Commit { tree_size, root, set_aside, .. } = batch.commit;
+        if (tree_size, set_aside) != (self.tree.size(), self.set_aside) || root != self.tree.root() {
+            let what = format!("batch {} was committed with another tree than its events make", batch.commit.batch);
+            return Err(Error::damage(batch.file, batch.offset, what));
+        }
+        self.batches = batch.commit.batch + 1;
+        Ok(())
+    }
+}
+
+pub(crate) struct Sequencer {
+    journal: Box<dyn Journal>,
+    tail: Arc<RwLock<Tail>>,
+    known: Known,
+    history: History,
+    batch: BatchWriter,
+    /// Events of the group, to be published once they are durable.
+    group: Vec<(Event, usize, u32)>,
+}
+
+/// What replaying a journal gives the sequencer.
+#[derive(Default)]
+pub(crate) struct Recovered {
+    pub history: History,
+    pub tail: Tail,
+    pub known: Known,
+}
+
+impl Recovered {
+    pub fn replay(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
+        let Recovered { history, tail, known } = self;
+        history.replay(batch, &mut |index, at, len_bytes, entry, _raw| {
+            let origin = &entry.event.origin;
+            if let (Some(key), false) = (&origin.key, cfg!(feature = "plant_no_dedup_after_restart")) {
+                known.insert(event_key(&origin.source, key), First::new(index, &entry.raw_sha256));
+            }
+            tail.push(&entry.event, Place { at, len_bytes });
+            Ok(())
+        })?;
+        for (_, _, content) in &batch.frames {
+            if let Content::SetAside(record) = content {
+                known.insert(set_aside_key(&record.source, &record.raw), First::new(record.number, &[0; 32]));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sequencer {
+    pub fn new(journal: Box<dyn Journal>, recovered: Recovered, salt: [u8; 16]) -> Sequencer {
+        let Recovered { history, tail, known } = recovered;
+        let tail = Arc::new(RwLock::new(tail));
+        Sequencer { journal, tail, known, history, batch: BatchWriter::new(salt), group: Vec::new() }
+    }
+
+    pub fn tail(&self) -> Arc<RwLock<Tail>> {
+        Arc::clone(&self.tail)
+    }
+
+    pub fn set_aside(&self) -> u64 {
+        self.history.set_aside
+    }
+
+    /// Records a group of requests with one sync. When this returns, what the answers say is durable and visible.
+    ///
+    /// After an error nothing is known of the group, and the sequencer must not be used any more.
+    pub fn commit(&mut self, requests: Vec<Append>) -> Result<Vec<Result<Receipt, Refusal>>, Error> {
+        let answers: Vec<_> = requests.into_iter().map(|request| self.admit(request)).collect();
+        if !self.batch.is_empty() {
+            self.write()?;
+        }
+        let tree_size = self.history.tree.size();
+        Ok(answers.into_iter().map(|answer| answer.map(|receipt| Receipt { tree_size, ..receipt })).collect())
+    }
+
+    pub fn close(&mut self) -> Result<(), Error> {
+        self.journal.close()
+    }
+
+    /// Adds one request to the batch, or refuses it and leaves no trace of it.
+    fn admit(&mut self, request: Append) -> Result<Receipt, Refusal> {
+        if request.on_conflict == OnConflict::Refuse {
+            self.refuse_conflicts(&request.events)?;
+        }
+        // The clock may step back; the log does not.
+        let received_at = self.history.received_at.map_or(request.received_at, |last| last.max(request.received_at));
+        let mut receipt =
+            Receipt { first_index: None, recorded: 0, duplicates: Vec::new(), set_aside: 0, tree_size: 0 };
+        let mut aside = request.set_aside;
+        for (position, incoming) in request.events.into_iter().enumerate() {
+            match incoming.key.and_then(|key| self.known.get(&key)) {
+                None => {
+                    let index = self.record(incoming, received_at);
+                    receipt.first_index.get_or_insert(index);
+                    receipt.recorded += 1;
+                }
+                Some(first) if first.has_content(incoming.template.raw_sha256()) => {
+                    receipt.duplicates.push((position, first.index));
+                }
+                Some(first) => aside.push(SetAside {
+                    reason: format!("id_conflict: event {} has this id and other bytes", first.index),
+                    raw: incoming.event.raw,
+                }),
+            }
+        }
+        for set_aside in aside {
+            receipt.set_aside += usize::from(self.keep_aside(&request.source, received_at, set_aside));
+        }
+        Ok(receipt)
+    }
+
+    fn refuse_conflicts(&self, events: &[Incoming]) -> Result<(), Refusal> {
+        let mut own: HashMap<Key, First> = HashMap::new();
+        for (position, incoming) in events.iter().enumerate() {
+            let Some(key) = incoming.key else { continue };
+            let raw_sha256 = incoming.template.raw_sha256();
+            let index = self.history.tree.size() + position as u64;
+            let first = self.known.get(&key).unwrap_or_else(|| *own.entry(key).or_insert(First::new(index, raw_sha256)));
+            if !first.has_content(raw_sha256) {
+                return Err(Refusal::Conflict { position, index: first.index });
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, incoming: Incoming, received_at: Time) -> u64 {
+        let Incoming { event, template, key } = incoming;
+        let index = self.history.tree.size();
+        let number = self.history.next_number(&event.trail);
+        assert!(number <= NUMBER_MAX, "2^53 events take a thousand years at eight million a second");
+        let (offset, len_bytes, entry) = self.batch.event(index, &template, number, received_at, &event.raw);
+        self.history.tree.push(&entry::digest(self.batch.bytes(entry)));
+        self.history.received_at = Some(received_at);
+        if let Some(key) = key {
+            self.known.insert(key, First::new(index, template.raw_sha256()));
+        }
+        self.group.push((event, offset, len_bytes));
+        index
+    }
+
+    /// Whether the bytes were not kept before.
+    fn keep_aside(&mut self, source: &str, received_at: Time, set_aside: SetAside) -> bool {
+        let key = set_aside_key(source, &set_aside.raw);
+        if self.known.get(&key).is_some() {
+            return false;
+        }
+        let number = self.history.set_aside;
+        let SetAside { reason, raw } = set_aside;
+        self.batch.set_aside(&SetAsideRecord { number, received_at, source: source.to_owned(), reason, raw });
+        self.known.insert(key, First::new(number, &[0; 32]));
+        self.history.set_aside += 1;
+        true
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        let commit = Commit {
+            batch: self.history.batches,
+            frames: self.batch.frames(),
+            tree_size: self.history.tree.size(),
+            root: self.history.tree.root(),
+            set_aside: self.history.set_aside,
+        };
+        let start = self.journal.append(&commit, self.batch.end_with(&commit))?;
+        // The group is durable.
+        self.history.batches += 1;
+        let mut tail = self.tail.write().expect("no panic while held");
+        for (event, offset, len_bytes) in self.group.drain(..) {
+            let offset = start.offset + u32::try_from(offset).expect("batches are limited to far below 4 GiB");
+            tail.push(&event, Place { at: Position { offset, ..start }, len_bytes });
+        }
+        // The group is visible.
+        drop(tail);
+        self.batch.clear(GROUP_BYTES_KEPT);
+        Ok(())
+    }
+}

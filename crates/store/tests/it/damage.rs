@@ -1,0 +1,188 @@
+//! Torn ends are cut, damage is named and kept.
+
+use std::sync::Arc;
+
+use store::durable::{Disk, read_file};
+use store::simulated::SimulatedDisk;
+use store::{Error, Log, check, init};
+
+use crate::{event, identity, open, request, small_files};
+
+const JOURNAL: &str = "journal/00000000000000000000.journal";
+
+/// A log of three batches, closed in order.
+fn three_batches() -> (SimulatedDisk, Arc<dyn Disk>) {
+    let simulated = SimulatedDisk::new(1);
+    let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
+    init(&disk, &identity(), &[]).unwrap();
+    let log = Log::open(Arc::clone(&disk), store::Settings::default()).unwrap();
+    for batch in 0..3 {
+        let aside = format!("aside {batch}");
+        log.append(request(vec![event("hub", &format!("k{batch}"), batch)], &[&aside])).unwrap().unwrap();
+    }
+    log.close().unwrap();
+    simulated.restart();
+    (simulated, disk)
+}
+
+#[test]
+fn every_flipped_bit_is_found_and_named() {
+    let (simulated, disk) = three_batches();
+    for path in ["LOG", JOURNAL] {
+        let len = read_file(&*disk, path).unwrap().len();
+        for offset in 0..len {
+            let bit = (offset % 8) as u8;
+            simulated.flip(path, offset, bit);
+            let before = read_file(&*disk, path).unwrap();
+            let checked = check(&disk, &mut |_| {}).map(|report| report.torn_tail.is_some());
+            assert_eq!(read_file(&*disk, path).unwrap(), before, "a check changes nothing");
+            let opened = Log::open(Arc::clone(&disk), small_files()).map(|log| log.torn_tail().is_some());
+            for (what, found) in [("check", checked), ("open", opened)] {
+                match found {
+                    Err(Error::Damage { file, offset: named, .. }) => {
+                        assert_eq!(file, path);
+                        assert!(named <= offset as u64, "{what}: {path} flipped at {offset}, named {named}");
+                    }
+                    // The format number is read before the checksum, so that a newer format is told from damage.
+                    Err(Error::NotALog { .. }) if path == "LOG" => {}
+                    // The mark of the last batch says that it was answered for; without it the batch itself still stands.
+                    Ok(true) if path == JOURNAL && offset >= len - 17 => {}
+                    other => panic!("{what}: {path} flipped at {offset} of {len}: {other:?}"),
+                }
+            }
+            if offset < len - 17 {
+                assert_eq!(read_file(&*disk, path).unwrap(), before, "damage is kept as it is");
+            }
+            if path == JOURNAL && offset >= len - 17 {
+                // Open cut the mark off and wrote it anew.
+                simulated.restart();
+                assert_eq!(check(&disk, &mut |_| {}).unwrap().events, 3);
+                continue;
+            }
+            simulated.flip(path, offset, bit);
+            simulated.restart();
+        }
+    }
+}
+
+#[test]
+fn a_journal_cut_short_anywhere_loses_only_what_was_cut() {
+    let (_, disk) = three_batches();
+    let whole = read_file(&*disk, JOURNAL).unwrap();
+    let mut last_events = 0;
+    for len in 0..whole.len() {
+        let cut = SimulatedDisk::new(2);
+        let other: Arc<dyn Disk> = Arc::new(cut.clone());
+        init(&other, &identity(), &[]).unwrap();
+        other.create(JOURNAL).unwrap().write_at(0, &whole[..len]).unwrap();
+        match Log::open(Arc::clone(&other), small_files()) {
+            Ok(log) => {
+                assert!(log.counts().events >= last_events);
+                last_events = log.counts().events;
+            }
+            Err(Error::Damage { offset, .. }) => {
+                assert_eq!(last_events, 0);
+                assert!(offset as usize == len && len < 48, "only a header cut short is damage: {len}");
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(last_events, 3);
+}
+
+#[test]
+fn zeros_and_garbage_behind_the_last_batch_are_cut() {
+    for garbage in [vec![0; 5_000], vec![0xff; 5_000], b"half a frame".to_vec()] {
+        let (simulated, disk) = three_batches();
+        let end = read_file(&*disk, JOURNAL).unwrap().len() as u64;
+        disk.open(JOURNAL).unwrap().write_at(end, &garbage).unwrap();
+        assert_eq!(check(&disk, &mut |_| {}).unwrap().torn_tail.map(|torn| torn.offset), Some(end));
+        let log = open(&disk);
+        let torn = log.torn_tail().unwrap();
+        assert_eq!((torn.offset, torn.len_bytes), (end, garbage.len() as u64));
+        assert_eq!(log.counts().events, 3);
+        drop(log);
+        simulated.restart();
+        assert_eq!(check(&disk, &mut |_| {}).unwrap().torn_tail, None);
+    }
+}
+
+#[test]
+fn missing_foreign_and_unknown_files_are_damage() {
+    let simulated = SimulatedDisk::new(3);
+    let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
+    init(&disk, &identity(), &[]).unwrap();
+    let log = open(&disk);
+    for batch in 0..30 {
+        log.append(request(vec![event("hub", &format!("k{batch}"), batch)], &[])).unwrap().unwrap();
+    }
+    log.close().unwrap();
+    simulated.restart();
+    let files = disk.list("journal").unwrap();
+    assert!(files.len() >= 3, "{files:?}");
+    let middle = format!("journal/{}", files[1]);
+    let bytes = read_file(&*disk, &middle).unwrap();
+    let damage = |what: &str| match check(&disk, &mut |_| {}) {
+        Err(Error::Damage { .. }) => {}
+        other => panic!("{what}: {other:?}"),
+    };
+
+    disk.remove(&middle).unwrap();
+    damage("a file is missing");
+    disk.create(&middle).unwrap().write_at(0, &bytes[..bytes.len() - 1]).unwrap();
+    damage("a file that is not the last is cut short");
+    let last = read_file(&*disk, &format!("journal/{}", files[2])).unwrap();
+    disk.create(&middle).unwrap().write_at(0, &last).unwrap();
+    damage("another file's bytes");
+    disk.create(&middle).unwrap().write_at(0, &bytes).unwrap();
+    assert_eq!(check(&disk, &mut |_| {}).unwrap().events, 30);
+    disk.create("journal/notes.txt").unwrap();
+    damage("a file that is no journal");
+    disk.remove("journal/notes.txt").unwrap();
+    for file in &files {
+        disk.remove(&format!("journal/{file}")).unwrap();
+    }
+    damage("no file at all");
+}
+
+#[test]
+fn a_frame_inside_an_event_is_not_taken_for_one() {
+    // The raw bytes of an event hold a whole journal, marks and commits of later batches included.
+    let (_, disk) = three_batches();
+    let journal = read_file(&*disk, JOURNAL).unwrap();
+    let simulated = SimulatedDisk::new(4);
+    let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
+    init(&disk, &store::Identity { salt: [8; 16], ..identity() }, &[]).unwrap();
+    let log = open(&disk);
+    let mut hostile = event("hub", "k0", 0);
+    hostile.raw = journal;
+    log.append(request(vec![hostile], &[])).unwrap().unwrap();
+    drop(log);
+    simulated.restart();
+    // Tear the batch: without the salt, the frames inside it would look like proof of a later batch.
+    let bytes = read_file(&*disk, JOURNAL).unwrap();
+    disk.create(JOURNAL).unwrap().write_at(0, &bytes[..bytes.len() - 100]).unwrap();
+    let log = open(&disk);
+    assert_eq!(log.counts().events, 0);
+    assert!(log.torn_tail().is_some());
+}
+
+#[test]
+fn a_query_fails_rather_than_show_damaged_bytes() {
+    let (simulated, disk) = three_batches();
+    let log = open(&disk);
+    let path = JOURNAL;
+    let len = read_file(&*disk, path).unwrap().len();
+    for offset in (48..len - 200).step_by(7) {
+        simulated.flip(path, offset, 3);
+        match log.query(&crate::all(&["hub"])) {
+            Err(Error::Damage { file, .. }) => assert_eq!(file, path),
+            Ok(page) => {
+                let keys: Vec<String> = page.rows.iter().map(crate::key_of).collect();
+                assert_eq!(keys, ["k0", "k1", "k2"], "offset {offset}");
+            }
+            Err(error) => panic!("{error}"),
+        }
+        simulated.flip(path, offset, 3);
+    }
+}
