@@ -26,9 +26,9 @@ pub trait Disk: Send + Sync {
     fn create(&self, path: &str) -> io::Result<Arc<dyn File>>;
     /// Opens an existing file for reading.
     fn open(&self, path: &str) -> io::Result<Arc<dyn File>>;
-    /// Opens an existing file for writing, which only a build with this bug does.
+    /// Cuts an existing file and opens it for writing, which only a build with this bug does.
     #[cfg(feature = "plant_no_tail_rewrite")]
-    fn open_for_writing(&self, path: &str) -> io::Result<Arc<dyn File>>;
+    fn cut_and_open(&self, path: &str, len_bytes: u64) -> io::Result<Arc<dyn File>>;
     /// Gives a file another name, replacing what had it.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
@@ -159,8 +159,10 @@ impl Disk for Local {
     }
 
     #[cfg(feature = "plant_no_tail_rewrite")]
-    fn open_for_writing(&self, path: &str) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(fs::OpenOptions::new().read(true).write(true).open(self.root.join(path))?))
+    fn cut_and_open(&self, path: &str, len_bytes: u64) -> io::Result<Arc<dyn File>> {
+        let file = fs::OpenOptions::new().read(true).write(true).open(self.root.join(path))?;
+        file.set_len(len_bytes)?;
+        Ok(Arc::new(file))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -348,7 +348,16 @@ impl Disk for SimulatedDisk {
     }
 
     #[cfg(feature = "plant_no_tail_rewrite")]
-    fn open_for_writing(&self, path: &str) -> io::Result<Arc<dyn File>> {
+    fn cut_and_open(&self, path: &str, len_bytes: u64) -> io::Result<Arc<dyn File>> {
+        {
+            let mut state = self.state();
+            let inode = state.names[path];
+            let len = usize::try_from(len_bytes).map_err(io::Error::other)?;
+            let Inode { cached, durable, unsynced } = &mut state.inodes[inode];
+            cached.truncate(len);
+            durable.truncate(len);
+            unsynced.retain(|(offset, bytes)| offset + bytes.len() <= len);
+        }
         self.open(path)
     }
 

@@ -254,9 +254,10 @@ fn rewrite(disk: &dyn Disk, name: &str, whole: &[u8]) -> Result<Arc<dyn File>, E
 
 #[cfg(feature = "plant_no_tail_rewrite")]
 fn rewrite(disk: &dyn Disk, name: &str, whole: &[u8]) -> Result<Arc<dyn File>, Error> {
-    let file = disk.open_for_writing(name).map_err(Error::io(format!("open {name}")))?;
-    let mark_at = whole.len() - frame::mark(&[0; 16], 0).len().min(whole.len() - HEADER_BYTES);
-    file.write_at(mark_at as u64, &whole[mark_at..])
+    let mark_bytes = frame::mark(&[0; 16], 0).len();
+    let end = if whole.len() == HEADER_BYTES { HEADER_BYTES } else { whole.len() - mark_bytes };
+    let file = disk.cut_and_open(name, end as u64).map_err(Error::io(format!("cut {name}")))?;
+    file.write_at(end as u64, &whole[end..])
         .and_then(|()| durable::sync(&*file))
         .map_err(Error::io(format!("write {name}")))?;
     Ok(file)

@@ -84,8 +84,8 @@ impl Disk for Gated {
     }
 
     #[cfg(feature = "plant_no_tail_rewrite")]
-    fn open_for_writing(&self, path: &str) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(GatedFile { file: self.disk.open_for_writing(path)?, gate: Arc::clone(&self.gate) }))
+    fn cut_and_open(&self, path: &str, len_bytes: u64) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(GatedFile { file: self.disk.cut_and_open(path, len_bytes)?, gate: Arc::clone(&self.gate) }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -1,0 +1,52 @@
+//! Who is asking, by the credentials of a request.
+
+use event::Time;
+
+use crate::access::signature::{self, Authorization, Signed};
+use crate::access::{Snapshot, User};
+use crate::http::Request;
+
+/// Why the credentials do not show who is asking.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unauthenticated {
+    /// Neither signature nor token.
+    Missing,
+    /// A token that is none of ours.
+    UnreadableToken,
+    /// A signature with an access key that does not exist.
+    UnknownKey(String),
+    /// A signature that differs, lacks a header, or is too old or too new.
+    WrongSignature,
+}
+
+/// Finds the user behind a request. A signature counts before a token; a header that only names another scheme is none.
+pub fn authenticate<'a>(request: &Request, access: &'a Snapshot, now: Time) -> Result<&'a User, Unauthenticated> {
+    if request.header_count("authorization") > 1 {
+        return Err(Unauthenticated::WrongSignature);
+    }
+    match request.header("authorization") {
+        Some(header) if signature::is_signature(header) => verify(header, request, access, now),
+        _ if request.headers.contains_key("x-auth-token") => Err(Unauthenticated::UnreadableToken),
+        _ => Err(Unauthenticated::Missing),
+    }
+}
+
+fn verify<'a>(header: &str, request: &Request, access: &'a Snapshot, now: Time) -> Result<&'a User, Unauthenticated> {
+    let authorization = Authorization::parse(header).ok_or(Unauthenticated::WrongSignature)?;
+    let signed = Signed {
+        method: request.method.as_str(),
+        raw_path: &request.raw_path,
+        raw_query: &request.raw_query,
+        headers: &request.headers,
+        host: &request.host,
+        body: &request.body,
+    };
+    match access.access_key(authorization.access_key) {
+        Some((secret, user)) if authorization.verifies(&signed, secret.expose(), now) => Ok(user),
+        Some(_) => Err(Unauthenticated::WrongSignature),
+        None => {
+            signature::verify_nothing(&authorization, &signed, now);
+            Err(Unauthenticated::UnknownKey(authorization.access_key.chars().take(64).collect()))
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The answers of the vendor's API gateway: unknown routes, bad credentials.
+//!
+//! Codes and texts: the vendor's "API Gateway error codes" page, quoted in `docs/api/gateway.md`.
+
+use hyper::StatusCode;
+
+use super::caller::Unauthenticated;
+use crate::http::{self, Response};
+
+const WRONG_CREDENTIALS: &str = "Incorrect IAM authentication information: ";
+
+/// No route has this path.
+pub fn unknown_path(request_id: &str) -> Response {
+    let text = "The API does not exist or has not been published in the environment";
+    http::error(StatusCode::NOT_FOUND, "APIGW.0101", text, request_id)
+}
+
+/// A route has this path, with another method. The gateway does not use 405.
+pub fn unknown_method(request_id: &str) -> Response {
+    http::error(StatusCode::NOT_FOUND, "APIGW.0101", "The API does not exist", request_id)
+}
+
+/// The code and text for credentials that do not show who is asking.
+pub fn unauthenticated(why: &Unauthenticated) -> (&'static str, String) {
+    let text = match why {
+        Unauthenticated::Missing => "x-auth-token not found".to_owned(),
+        Unauthenticated::UnreadableToken => "decrypt token fail".to_owned(),
+        Unauthenticated::UnknownKey(key) => format!("Get secretKey failed,ak:{key},err:ak not exist"),
+        Unauthenticated::WrongSignature => "verify aksk signature fail".to_owned(),
+    };
+    ("APIGW.0301", format!("{WRONG_CREDENTIALS}{text}"))
+}

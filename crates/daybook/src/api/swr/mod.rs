@@ -1,0 +1,275 @@
+//! SWR enterprise edition: `ListAuditLogs`, pulls, pushes and deletions in an image repository.
+//!
+//! `GET /v2/{project_id}/instances/{instance_id}/audit-logs`,
+//! <https://support.huaweicloud.com/intl/en-us/api-swr/ListAuditLogs.html>. `docs/api/swr.md` lists what is implemented
+//! and every choice the page leaves open.
+//!
+//! A request is parsed by its path ([`parse`]), authorised by its path alone ([`authorise`]), its parameters are read
+//! ([`parameters`]), and rows become the vendor's shape ([`render`]), in this order.
+
+mod error;
+mod walk;
+
+use event::entry::{self, Entry};
+use event::query::{Dimension, Filter, Page, Query};
+use event::{Operation as Done, Service, Time, Trail};
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Method, StatusCode};
+use serde::Serialize;
+use store::{Log, Row};
+
+use super::caller::authenticate;
+use crate::access::Snapshot;
+use crate::http::{self, Request, Response, path};
+use error::Error;
+pub(crate) use walk::Walks;
+
+/// The tree size that an answer is based on; not of the vendor's API.
+const TREE_SIZE: HeaderName = HeaderName::from_static("x-daybook-tree-size");
+
+/// What a request asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Operation {
+    ListAuditLogs { project: String, instance: String },
+}
+
+/// Finds the operation of a request by its path; `Some(None)` when the path is ours and the method is not.
+pub fn parse(method: &Method, segments: &[&str]) -> Option<Option<Operation>> {
+    match segments {
+        ["v2", project, "instances", instance, "audit-logs"] => Some((method == Method::GET).then(|| {
+            Operation::ListAuditLogs { project: (*project).to_owned(), instance: (*instance).to_owned() }
+        })),
+        _ => None,
+    }
+}
+
+/// What an answer needs beside the request.
+pub struct Context<'a> {
+    pub log: &'a Log,
+    pub access: &'a Snapshot,
+    pub walks: &'a Walks,
+    pub now: Time,
+    /// Whether a trail that holds nothing yet is fed by a configured source.
+    pub is_configured: &'a dyn Fn(&Trail) -> bool,
+    pub operation_may_be_absent: bool,
+}
+
+/// Answers a request.
+pub fn answer(operation: &Operation, request: &Request, context: &Context<'_>) -> Response {
+    list_audit_logs(operation, request, context).unwrap_or_else(|error| error.render(&request.id))
+}
+
+fn list_audit_logs(operation: &Operation, request: &Request, context: &Context<'_>) -> Result<Response, Error> {
+    let user = authenticate(request, context.access, context.now).map_err(Error::Unauthenticated)?;
+    let trail = authorise(operation, user, context)?;
+    let asked = parameters(&request.raw_query, context.operation_may_be_absent)?;
+    let walk = walk::Key::new(&user.id, &trail, asked.operation);
+    let query = Query {
+        filters: filters(asked.operation),
+        offset: asked.offset,
+        limit: asked.limit,
+        as_of: context.walks.size_for(&walk, asked.offset, context.now),
+        ..Query::of(trail)
+    };
+    let page = context.log.query(&query).map_err(Error::Internal)?;
+    if asked.offset == 0 {
+        context.walks.pin(walk, page.tree_size, context.now);
+    }
+    let tree_size = page.tree_size;
+    let mut response = http::json(StatusCode::OK, &render(page)?);
+    response.headers_mut().insert(TREE_SIZE, HeaderValue::from(tree_size));
+    Ok(response)
+}
+
+/// Decides by the path alone; headers that name a project are not looked at.
+fn authorise(operation: &Operation, user: &crate::access::User, context: &Context<'_>) -> Result<Trail, Error> {
+    let Operation::ListAuditLogs { project, instance } = operation;
+    let project = context.access.project(project).filter(|project| user.reaches(project)).ok_or(Error::Forbidden)?;
+    let trail = Trail::new(Service::Registry, &project.tenant, &project.id, instance).map_err(|_| Error::NoSuchInstance)?;
+    let exists = (context.is_configured)(&trail) || context.log.has_trail(&trail);
+    if exists && user.may_read(&trail) { Ok(trail) } else { Err(Error::NoSuchInstance) }
+}
+
+/// The vendor's word for what was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Listed {
+    Pull,
+    Delete,
+    Create,
+}
+
+impl Listed {
+    const ALL: [Listed; 3] = [Listed::Pull, Listed::Delete, Listed::Create];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Listed::Pull => "pull",
+            Listed::Delete => "delete",
+            Listed::Create => "create",
+        }
+    }
+
+    /// Our words that it stands for. A HEAD asks whether something exists and is recorded as `read`: docker and skopeo
+    /// send one before each real pull, so it is not listed.
+    fn operations(self) -> &'static [Done] {
+        match self {
+            Listed::Pull => &[Done::Pull],
+            Listed::Delete => &[Done::Delete],
+            Listed::Create => &[Done::Push, Done::Create],
+        }
+    }
+
+    fn of(operation: Done) -> Option<Listed> {
+        Listed::ALL.into_iter().find(|listed| listed.operations().contains(&operation))
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    /// `None` lists all three.
+    operation: Option<Listed>,
+    offset: u64,
+    limit: usize,
+}
+
+const LIMIT_DEFAULT: u64 = 10;
+const LIMIT_MAX: u64 = 100;
+/// The largest integer of the SDKs' own types.
+const OFFSET_MAX: u64 = i32::MAX as u64;
+
+fn parameters(raw_query: &str, operation_may_be_absent: bool) -> Result<Asked, Error> {
+    let operation = match path::query_value(raw_query, "operation").filter(|text| !text.is_empty()) {
+        None if operation_may_be_absent => None,
+        None => return Err(Error::MissingParameter),
+        Some(text) => Some(Listed::ALL.into_iter().find(|listed| listed.as_str() == text).ok_or(Error::InvalidParameter)?),
+    };
+    let limit = integer(raw_query, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
+    let offset = integer(raw_query, "offset", 0..=OFFSET_MAX)?.unwrap_or(0);
+    if offset % limit != 0 {
+        return Err(Error::InvalidParameter);
+    }
+    Ok(Asked { operation, offset, limit: usize::try_from(limit).map_err(|_| Error::InvalidParameter)? })
+}
+
+/// An integer of digits alone within the range; an empty value is as if absent.
+fn integer(raw_query: &str, name: &str, range: std::ops::RangeInclusive<u64>) -> Result<Option<u64>, Error> {
+    let Some(text) = path::query_value(raw_query, name).filter(|text| !text.is_empty()) else { return Ok(None) };
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Error::InvalidParameter);
+    }
+    text.parse().ok().filter(|value| range.contains(value)).map(Some).ok_or(Error::InvalidParameter)
+}
+
+/// Blobs are parts of images and not listed.
+fn filters(listed: Option<Listed>) -> Vec<Filter> {
+    let operations = match listed {
+        Some(listed) => listed.operations().to_vec(),
+        None => Listed::ALL.iter().flat_map(|listed| listed.operations()).copied().collect(),
+    };
+    vec![
+        Filter::AnyOf(Dimension::Operation, operations.into_iter().map(|operation| operation.as_str().to_owned()).collect()),
+        Filter::NoneOf(Dimension::ResourceKind, vec!["blob".to_owned()]),
+    ]
+}
+
+#[derive(Serialize, Debug, PartialEq)]
+struct Body {
+    audit_logs: Vec<AuditLog>,
+    total: u64,
+}
+
+/// Member order as in the page's sample.
+#[derive(Serialize, Debug, PartialEq)]
+struct AuditLog {
+    id: u64,
+    op_time: String,
+    operation: &'static str,
+    resource: String,
+    resource_type: String,
+    username: String,
+}
+
+fn render(page: Page<Row>) -> Result<Body, Error> {
+    let rows = page.rows.iter().map(|row| entry::decode(&row.entry).map(audit_log)).collect::<Result<Vec<_>, _>>();
+    Ok(Body { audit_logs: rows.map_err(Error::Unreadable)?, total: page.total })
+}
+
+fn audit_log(entry: Entry) -> AuditLog {
+    let event = entry.event;
+    let resource = match (event.resource.name, event.resource.id) {
+        (Some(name), Some(id)) => format!("{name}:{id}"),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => String::new(),
+    };
+    AuditLog {
+        id: entry.number,
+        op_time: milliseconds(event.occurred_at),
+        operation: Listed::of(event.operation).map_or("", Listed::as_str),
+        resource,
+        resource_type: event.resource.kind.unwrap_or_default(),
+        username: event.actor.name.or(event.actor.id).unwrap_or_else(|| "anonymous".to_owned()),
+    }
+}
+
+/// `2020-12-24T11:19:54.907Z`: exactly three fraction digits, rounded down.
+fn milliseconds(time: Time) -> String {
+    let text = time.to_string();
+    format!("{}Z", &text[..23])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_have_the_ranges_of_the_page() {
+        let asked = |query: &str| parameters(query, false);
+        let valid = |operation, offset, limit| Ok(Asked { operation: Some(operation), offset, limit });
+        for (query, expected) in [
+            ("operation=pull", valid(Listed::Pull, 0, 10)),
+            ("operation=delete&limit=100&offset=200", valid(Listed::Delete, 200, 100)),
+            ("operation=create&offset=30", valid(Listed::Create, 30, 10)),
+            ("operation=pull&limit=&offset=", valid(Listed::Pull, 0, 10)),
+            ("operation=pull&operation=delete", valid(Listed::Pull, 0, 10)),
+            ("operation=pull&limit=1&limit=500", valid(Listed::Pull, 0, 1)),
+            ("operation=pull&unknown=1", valid(Listed::Pull, 0, 10)),
+            ("operation=pull&limit=007", valid(Listed::Pull, 0, 7)),
+        ] {
+            assert_eq!(asked(query).ok(), expected.ok(), "{query}");
+        }
+        for query in ["", "operation", "operation=", "limit=10"] {
+            assert!(matches!(asked(query), Err(Error::MissingParameter)), "{query}");
+        }
+        for query in [
+            "operation=Pull", "operation=push", "operation=update", "operation=pull%20",
+            "operation=pull&limit=0", "operation=pull&limit=101", "operation=pull&limit=-1", "operation=pull&limit=1e3",
+            "operation=pull&limit=0x10", "operation=pull&limit=ten", "operation=pull&limit=9999999999999999999999",
+            "operation=pull&limit=+1", "operation=pull&limit=1.0",
+            "operation=pull&offset=5", "operation=pull&offset=-10", "operation=pull&offset=15&limit=10",
+            "operation=pull&offset=2147483650", "operation=pull&offset=99999999999999999999",
+        ] {
+            assert!(matches!(asked(query), Err(Error::InvalidParameter)), "{query}");
+        }
+    }
+
+    #[test]
+    fn without_an_operation_all_are_listed_only_where_configured() {
+        assert_eq!(parameters("", true).ok(), Some(Asked { operation: None, offset: 0, limit: 10 }));
+        assert!(matches!(parameters("operation=push", true), Err(Error::InvalidParameter)));
+    }
+
+    #[test]
+    fn times_have_three_digits() {
+        for (ns, expected) in [(0, "1970-01-01T00:00:00.000Z"), (1_999_999, "1970-01-01T00:00:00.001Z"), (907_000_000, "1970-01-01T00:00:00.907Z")] {
+            assert_eq!(milliseconds(Time::from_unix_ns(ns)), expected);
+        }
+    }
+
+    #[test]
+    fn only_the_exact_path_and_method_are_ours() {
+        assert!(matches!(parse(&Method::GET, &["v2", "p", "instances", "i", "audit-logs"]), Some(Some(_))));
+        assert_eq!(parse(&Method::POST, &["v2", "p", "instances", "i", "audit-logs"]), Some(None));
+        assert_eq!(parse(&Method::GET, &["v3", "p", "instances", "i", "audit-logs"]), None);
+        assert_eq!(parse(&Method::GET, &["v2", "p", "instances", "i"]), None);
+    }
+}

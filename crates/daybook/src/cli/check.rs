@@ -1,0 +1,49 @@
+//! `daybook check`: every byte of a log, read and re-derived.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use store::durable::{Disk, Local};
+
+use super::say;
+use crate::report::{Failure, hex};
+
+#[derive(clap::Args)]
+#[command(after_help = "Reads only, and may run beside a server.\n\nExample:\n  daybook check /var/lib/daybook && echo whole")]
+pub struct Arguments {
+    /// The data directory.
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let disk: Arc<dyn Disk> = Arc::new(Local::open(&arguments.dir));
+    // Draws on standard error, and only on a terminal.
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(0).with_style(style);
+    let report = store::check(&disk, &mut |progress| {
+        bar.set_length(progress.total_bytes);
+        bar.set_position(progress.done_bytes);
+    });
+    bar.finish_and_clear();
+    let report = report?;
+    let mut text = format!(
+        "whole: {}\nevents: {}\ntrails: {}\nset aside: {}\nbatches: {}\njournal: {} files, {} bytes\nroot: {}\n",
+        report.identity.origin,
+        report.events,
+        report.trails,
+        report.set_aside,
+        report.batches,
+        report.files,
+        report.bytes,
+        hex(&report.root),
+    );
+    if let Some(torn) = &report.torn_tail {
+        text.push_str(&format!(
+            "torn tail: {} bytes of {} from byte {}, an append that nobody was answered for; the next start cuts it off\n",
+            torn.len_bytes, torn.file, torn.offset
+        ));
+    }
+    say(&text)
+}

@@ -1,0 +1,42 @@
+//! `daybook init`: an empty log in a new or empty directory.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use store::durable::{Disk, Local};
+use store::{Identity, SEALING_KEY};
+
+use super::say;
+use crate::access::SealingKey;
+use crate::ambient;
+use crate::report::Failure;
+
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  daybook init /var/lib/daybook --origin audit.example.com/daybook")]
+pub struct Arguments {
+    /// The directory to make. Its parent must exist; it may exist if it is empty.
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// The log's name in checkpoints and proofs, a URL without scheme; cannot be changed later.
+    #[arg(long, value_name = "NAME")]
+    origin: Option<String>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let origin = match &arguments.origin {
+        Some(origin) => checked_origin(origin)?.to_owned(),
+        None => format!("daybook.local/{}", ambient::random_hex::<8>()),
+    };
+    let dir = &arguments.dir;
+    let local = Local::create(dir).map_err(|error| Failure::new(format!("couldn't make {}: {error}", dir.display())))?;
+    let disk: Arc<dyn Disk> = Arc::new(local);
+    let identity = Identity { origin, created_at: ambient::now(), salt: ambient::random() };
+    store::init(&disk, &identity, &[(SEALING_KEY, &SealingKey::file_of(ambient::random()))])?;
+    say(&format!("Made an empty log in {}\norigin: {}\n", dir.display(), identity.origin))
+}
+
+/// An origin stands on a line of its own in a checkpoint (C2SP tlog-checkpoint), and names a key there.
+fn checked_origin(origin: &str) -> Result<&str, Failure> {
+    let is_origin = (1..=255).contains(&origin.len()) && origin.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'+');
+    if is_origin { Ok(origin) } else { Err(Failure::usage("an origin has 1 to 255 visible ASCII characters, and no '+'")) }
+}

@@ -1,0 +1,99 @@
+//! Paths and queries: escapes undone once, nothing else.
+
+use std::borrow::Cow;
+
+/// Undoes percent escapes (RFC 3986 section 2.1). `%` without two hex digits stands for itself; `+` is a plus.
+pub fn decode(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escaped = (bytes[at] == b'%')
+            .then(|| bytes.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|digits| Some(hex_value(digits[0])? << 4 | hex_value(digits[1])?));
+        match escaped {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+/// Escapes every byte but the unreserved ones (RFC 3986 section 2.3), with upper-case digits.
+pub fn encode(bytes: &[u8]) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut out = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.push(char::from(HEX[usize::from(byte >> 4)]));
+            out.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+    }
+    out
+}
+
+fn hex_value(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+/// The segments of a path, decoded. A slash at the end adds none. Bytes that are no UTF-8 become U+FFFD, which no id holds.
+pub fn segments(raw_path: &str) -> Vec<String> {
+    let trimmed = raw_path.strip_prefix('/').unwrap_or(raw_path);
+    let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
+    if trimmed.is_empty() {
+        return Vec::new();
+    }
+    trimmed.split('/').map(|piece| String::from_utf8_lossy(&decode(piece)).into_owned()).collect()
+}
+
+/// The first value of a query parameter, form-decoded (`+` is a space); `k` without `=` is empty.
+pub fn query_value(raw_query: &str, name: &str) -> Option<String> {
+    raw_query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .find(|(key, _)| form_decode(key) == name)
+        .map(|(_, value)| form_decode(value))
+}
+
+fn form_decode(text: &str) -> String {
+    let spaced: Cow<'_, str> = if text.contains('+') { text.replace('+', "%20").into() } else { text.into() };
+    String::from_utf8_lossy(&decode(&spaced)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_undone_once() {
+        for (raw, expected) in [("a%20b", "a b"), ("a+b", "a+b"), ("%2e%2E", ".."), ("%252e", "%2e"), ("100%", "100%"), ("%zz", "%zz"), ("%", "%")] {
+            assert_eq!(decode(raw), expected.as_bytes(), "{raw}");
+        }
+        assert_eq!(encode("a b/ü~".as_bytes()), "a%20b%2F%C3%BC~");
+    }
+
+    #[test]
+    fn segments_ignore_one_slash_at_the_end() {
+        assert_eq!(segments("/v2/p/instances/i%2Fj/audit-logs/"), ["v2", "p", "instances", "i/j", "audit-logs"]);
+        assert_eq!(segments("//v3"), ["", "v3"]);
+        assert_eq!(segments("/"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_first_of_repeated_parameters_counts() {
+        assert_eq!(query_value("a=1&b=x+y%2B&a=2&c", "a").as_deref(), Some("1"));
+        assert_eq!(query_value("a=1&b=x+y%2B&a=2&c", "b").as_deref(), Some("x y+"));
+        assert_eq!(query_value("a=1&c", "c").as_deref(), Some(""));
+        assert_eq!(query_value("a=1", "d"), None);
+    }
+}

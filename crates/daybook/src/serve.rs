@@ -1,0 +1,401 @@
+//! The running server: opens what the configuration names, sends requests to their routes, and ends in order.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
+use hyper::{Method, StatusCode};
+use store::durable::Local;
+use store::{Log, Settings};
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::access::Access;
+use crate::api::{gateway, iam, swr};
+use crate::config::{Config, Source};
+use crate::http::body::{self, Refused};
+use crate::http::{Request, Response, X_REQUEST_ID, server};
+use crate::report::{Exit, Failure};
+use crate::{ambient, http, intake};
+
+/// A server that is bound and has its log open, but takes no requests yet.
+pub struct Server {
+    app: App,
+    listener: TcpListener,
+    tls: Option<tokio_rustls::TlsAcceptor>,
+    stop: watch::Sender<bool>,
+    fatal: tokio::sync::mpsc::Receiver<String>,
+}
+
+/// What answering a request needs. Clones are the same server.
+#[derive(Clone)]
+struct App(Arc<Shared>);
+
+struct Shared {
+    log: Arc<Log>,
+    access: Access,
+    config: Config,
+    walks: swr::Walks,
+    in_flight: Semaphore,
+    /// Intake bytes held, in KiB.
+    intake_kib: Arc<Semaphore>,
+    stopping: watch::Receiver<bool>,
+}
+
+/// Where a request goes.
+enum Route<'a> {
+    Health,
+    Ready,
+    Intake { source: &'a str },
+    Iam(iam::Operation),
+    Swr(swr::Operation),
+    UnknownMethod,
+    UnknownPath,
+}
+
+fn route<'a>(method: &Method, segments: &[&'a str], raw_query: &str) -> Route<'a> {
+    let is_read = method == Method::GET || method == Method::HEAD;
+    match segments {
+        ["healthz"] if is_read => return Route::Health,
+        ["readyz"] if is_read => return Route::Ready,
+        ["healthz" | "readyz"] => return Route::UnknownMethod,
+        ["intake", source] => return Route::Intake { source },
+        _ => {}
+    }
+    let iam = iam::parse(method, segments, raw_query).map(|operation| operation.map(Route::Iam));
+    let swr = || swr::parse(method, segments).map(|operation| operation.map(Route::Swr));
+    match iam.or_else(swr) {
+        Some(Some(route)) => route,
+        Some(None) => Route::UnknownMethod,
+        None => Route::UnknownPath,
+    }
+}
+
+impl Server {
+    /// Opens the log, the rights and the certificate, and binds the address.
+    pub async fn open(config: Config, data_dir: &Path) -> Result<Server, Failure> {
+        let tls = config.tls.as_ref().map(http::tls::acceptor).transpose().map_err(Failure::usage)?;
+        let (report_fatal, fatal) = tokio::sync::mpsc::channel(1);
+        let began = Instant::now();
+        let log = Log::open(Arc::new(Local::open(data_dir)), Settings {
+            waiting_requests_max: config.limits.waiting_requests_max,
+            on_fatal: Box::new(move |error| {
+                // The channel holds one message and is written once.
+                let _ = report_fatal.try_send(error.to_string());
+            }),
+            ..Settings::default()
+        })?;
+        if let Some(torn) = log.torn_tail() {
+            tracing::warn!(file = torn.file, offset = torn.offset, bytes = torn.len_bytes, "cut off an append that nobody was answered for");
+        }
+        let counts = log.counts();
+        tracing::info!(events = counts.events, set_aside = counts.set_aside, ms = elapsed_ms(began), "opened the log");
+        let access = Access::open(data_dir).map_err(Failure::new)?;
+        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+            let hint = if error.kind() == std::io::ErrorKind::AddrInUse { "; choose another with --listen" } else { "" };
+            Failure::new(format!("couldn't listen on {}: {error}{hint}", config.listen))
+        })?;
+        let (stop, stopping) = watch::channel(false);
+        let shared = Shared {
+            log: Arc::new(log),
+            access,
+            walks: swr::Walks::default(),
+            in_flight: Semaphore::new(config.limits.requests_in_flight_max),
+            intake_kib: Arc::new(Semaphore::new(config.limits.intake_bytes_in_flight_max.div_ceil(1024).min(Semaphore::MAX_PERMITS))),
+            stopping,
+            config,
+        };
+        Ok(Server { app: App(Arc::new(shared)), listener, tls, stop, fatal })
+    }
+
+    /// The address that was bound.
+    pub fn address(&self) -> Result<SocketAddr, Failure> {
+        self.listener.local_addr().map_err(|error| Failure::new(format!("couldn't read the address listened on: {error}")))
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Serves until `until` resolves, or a durable write fails. Requests that are open then are finished.
+    pub async fn run(mut self, until: impl Future<Output = ()>) -> Result<(), Failure> {
+        let limits = self.app.0.config.limits;
+        let accepting = tokio::spawn(server::run(self.listener, self.tls, limits, self.app.clone(), self.stop.subscribe()));
+        let failure = tokio::select! {
+            () = until => None,
+            failure = self.fatal.recv() => failure,
+        };
+        match &failure {
+            None => tracing::info!("stopping: finishing open requests"),
+            Some(failure) => tracing::error!(failure, "a durable write failed; stopping, start again to recover"),
+        }
+        let _ = self.stop.send(true);
+        if let Err(error) = accepting.await {
+            return Err(Failure::new(format!("the accept loop ended: {error}")));
+        }
+        if let Some(failure) = failure {
+            let text = format!("a durable write failed, start again to recover: {failure}");
+            return Err(Failure { exit: Exit::WriteFailed, text });
+        }
+        // Connections are gone; a request that outlived its client may still hold the log for a moment.
+        let mut shared = self.app.0;
+        for _ in 0..LAST_HOLDERS_ATTEMPTS {
+            match Arc::try_unwrap(shared) {
+                Ok(shared) => {
+                    if let Some(log) = Arc::into_inner(shared.log) {
+                        log.close()?;
+                    }
+                    break;
+                }
+                Err(still_held) => shared = still_held,
+            }
+            tokio::time::sleep(LAST_HOLDERS_PAUSE).await;
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+const LAST_HOLDERS_ATTEMPTS: usize = 100;
+const LAST_HOLDERS_PAUSE: Duration = Duration::from_millis(20);
+
+fn elapsed_ms(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+impl server::Handler for App {
+    async fn answer(&self, peer: SocketAddr, request: hyper::Request<Incoming>) -> Response {
+        let id = ambient::random_hex::<16>();
+        let is_head = request.method() == Method::HEAD;
+        let began = Instant::now();
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let app = self.clone();
+        let task_id = id.clone();
+        // A task of its own goes on when the client hangs up, and keeps a panic to itself.
+        let mut response = tokio::spawn(async move { app.bounded(request, &task_id).await }).await.unwrap_or_else(|error| {
+            tracing::error!(request_id = id, %error, "a request handler failed");
+            http::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", &id)
+        });
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert(X_REQUEST_ID, value);
+        }
+        if is_head {
+            *response.body_mut() = http_body_util::Full::default();
+        }
+        tracing::debug!(request_id = id, %peer, %method, path, status = response.status().as_u16(), ms = elapsed_ms(began), "answered");
+        response
+    }
+}
+
+impl App {
+    /// Applies the limits that hold for every request, then answers it.
+    async fn bounded(&self, request: hyper::Request<Incoming>, id: &str) -> Response {
+        let limits = &self.0.config.limits;
+        if let Some(refusal) = self.refuse_by_header(&request, id) {
+            return refusal;
+        }
+        let Ok(_permit) = self.0.in_flight.try_acquire() else {
+            return http::error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many requests at once; try again", id);
+        };
+        let path = request.uri().path().to_owned();
+        let query = request.uri().query().unwrap_or("").to_owned();
+        let segments = http::path::segments(&path);
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let route = route(request.method(), &segments, &query);
+        let seconds = if matches!(route, Route::Intake { .. }) { limits.intake_timeout_s } else { limits.request_timeout_s };
+        let answer = self.dispatch(route, request, id);
+        tokio::time::timeout(Duration::from_secs(seconds), answer).await.unwrap_or_else(|_| {
+            http::error(StatusCode::REQUEST_TIMEOUT, "timeout", &format!("the request took longer than {seconds} s"), id)
+        })
+    }
+
+    fn refuse_by_header(&self, request: &hyper::Request<Incoming>, id: &str) -> Option<Response> {
+        let limits = &self.0.config.limits;
+        let uri_bytes = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+        if uri_bytes > limits.uri_bytes_max {
+            return Some(http::error(StatusCode::URI_TOO_LONG, "APIGW.0201", "Request URI too large.", id));
+        }
+        let headers = request.headers();
+        let header_bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if headers.len() > limits.headers_max || header_bytes > limits.header_bytes_max {
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return Some(http::error(status, "APIGW.0201", "Request header too large.", id));
+        }
+        // hyper reads such a request as chunked; a proxy in front may not, and then they disagree where the next begins.
+        if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
+            let mut response = http::error(StatusCode::BAD_REQUEST, "malformed", "both Content-Length and Transfer-Encoding", id);
+            response.headers_mut().insert(hyper::header::CONNECTION, HeaderValue::from_static("close"));
+            return Some(response);
+        }
+        None
+    }
+
+    async fn dispatch(&self, route: Route<'_>, request: hyper::Request<Incoming>, id: &str) -> Response {
+        match route {
+            Route::Health => http::json(StatusCode::OK, &serde_json::json!({ "status": "ok" })),
+            Route::Ready => self.ready(),
+            Route::Intake { source } => self.intake(source, request, id).await,
+            Route::Iam(operation) => match self.read_whole(request, id).await {
+                Ok(request) => iam::answer(&operation, &request, &self.0.access.current(), ambient::now()),
+                Err(refusal) => refusal,
+            },
+            Route::Swr(operation) => match self.read_whole(request, id).await {
+                Ok(request) => self.swr(operation, request).await,
+                Err(refusal) => refusal,
+            },
+            Route::UnknownMethod => gateway::unknown_method(id),
+            Route::UnknownPath => gateway::unknown_path(id),
+        }
+    }
+
+    fn ready(&self) -> Response {
+        if *self.0.stopping.borrow() {
+            return http::json(StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!({ "status": "stopping" }));
+        }
+        let counts = self.0.log.counts();
+        http::json(StatusCode::OK, &serde_json::json!({ "status": "ready", "events": counts.events }))
+    }
+
+    async fn swr(&self, operation: swr::Operation, request: Request) -> Response {
+        let app = self.clone();
+        let id = request.id.clone();
+        let answer = move || {
+            let shared = &*app.0;
+            let is_configured = |trail: &event::Trail| shared.config.sources.iter().any(|source| source.trail == *trail);
+            swr::answer(&operation, &request, &swr::Context {
+                log: &shared.log,
+                access: &shared.access.current(),
+                walks: &shared.walks,
+                now: ambient::now(),
+                is_configured: &is_configured,
+                operation_may_be_absent: shared.config.swr.operation_may_be_absent,
+            })
+        };
+        // A query reads files and may scan a trail; sockets must not wait for it.
+        tokio::task::spawn_blocking(answer).await.unwrap_or_else(|error| {
+            tracing::error!(request_id = id, %error, "a query failed");
+            http::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", &id)
+        })
+    }
+
+    async fn intake(&self, name: &str, request: hyper::Request<Incoming>, id: &str) -> Response {
+        let found = self.0.config.sources.iter().position(|source| source.name == name);
+        let Some(position) = found.filter(|&position| intake::is_authorised(request.headers(), self.source(position))) else {
+            return intake::unauthorised(id);
+        };
+        if request.method() != Method::POST {
+            return intake::wrong_method(id);
+        }
+        match self.recorded(position, request).await {
+            Ok(answer) => http::json(StatusCode::OK, &answer),
+            Err(NotRecorded::Body(refused)) => refused_body(&refused, &self.0.config.limits, id),
+            Err(NotRecorded::Intake(refused)) => refused.render(id),
+        }
+    }
+
+    fn source(&self, position: usize) -> &Source {
+        &self.0.config.sources[position]
+    }
+
+    async fn recorded(&self, position: usize, request: hyper::Request<Incoming>) -> Result<intake::Answer, NotRecorded> {
+        let limits = self.0.config.limits;
+        let (parts, incoming) = request.into_parts();
+        let mut held = Held::take(&self.0.intake_kib, expected_bytes(&parts.headers, limits.body_bytes_max))?;
+        let received = body::read(incoming, limits.body_bytes_max).await.map_err(NotRecorded::Body)?;
+        let received_at = ambient::now();
+        let app = self.clone();
+        let is_small = received.len() <= intake::INLINE_BYTES_MAX && !parts.headers.contains_key(hyper::header::CONTENT_ENCODING);
+        let prepare = move || {
+            let body = body::decompress(&parts.headers, received, limits.body_decompressed_bytes_max).map_err(NotRecorded::Body)?;
+            held.extend_to(body.len())?;
+            let limits = event::source::Limits { events_max: limits.events_per_request_max, event_bytes_max: limits.event_bytes_max };
+            let prepared = intake::prepare(&body, app.source(position), limits, &app.0.log, received_at).map_err(NotRecorded::Intake)?;
+            Ok((prepared, held))
+        };
+        let (prepared, held) = if is_small {
+            prepare()?
+        } else {
+            tokio::task::spawn_blocking(prepare).await.map_err(|_| NotRecorded::Intake(intake::Refused::Fenced))??
+        };
+        let answer = intake::record(prepared, &self.0.log).await.map_err(NotRecorded::Intake);
+        drop(held);
+        answer
+    }
+
+    /// Reads the body of a request to a wire API, since its signature covers it.
+    async fn read_whole(&self, request: hyper::Request<Incoming>, id: &str) -> Result<Request, Response> {
+        let (parts, incoming) = request.into_parts();
+        let limits = &self.0.config.limits;
+        let body = body::read(incoming, limits.body_bytes_max).await.map_err(|refused| refused_body(&refused, limits, id))?;
+        let authority = parts.uri.authority().map(|authority| authority.as_str().to_owned());
+        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned).or(authority);
+        Ok(Request {
+            method: parts.method,
+            raw_path: parts.uri.path().to_owned(),
+            raw_query: parts.uri.query().unwrap_or("").to_owned(),
+            headers: parts.headers,
+            host: host.unwrap_or_default(),
+            body,
+            id: id.to_owned(),
+        })
+    }
+}
+
+enum NotRecorded {
+    Body(Refused),
+    Intake(intake::Refused),
+}
+
+/// A share of the memory that intake bodies may take.
+struct Held {
+    all: Arc<Semaphore>,
+    _permits: Vec<OwnedSemaphorePermit>,
+    bytes: usize,
+}
+
+impl Held {
+    fn take(all: &Arc<Semaphore>, bytes: usize) -> Result<Held, NotRecorded> {
+        let mut held = Held { all: Arc::clone(all), _permits: Vec::new(), bytes: 0 };
+        held.extend_to(bytes)?;
+        Ok(held)
+    }
+
+    fn extend_to(&mut self, bytes: usize) -> Result<(), NotRecorded> {
+        let more = bytes.saturating_sub(self.bytes);
+        if more == 0 {
+            return Ok(());
+        }
+        let kib = u32::try_from(more.div_ceil(1024)).map_err(|_| NotRecorded::Intake(intake::Refused::Overloaded))?;
+        let permit = Arc::clone(&self.all).try_acquire_many_owned(kib).map_err(|_| NotRecorded::Intake(intake::Refused::Overloaded))?;
+        self._permits.push(permit);
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+/// How much a body may turn out to be: what it says, or the most it may.
+fn expected_bytes(headers: &hyper::HeaderMap, bytes_max: usize) -> usize {
+    let said = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    said.map_or(bytes_max, |said: usize| said.min(bytes_max))
+}
+
+fn refused_body(refused: &Refused, limits: &crate::config::Limits, id: &str) -> Response {
+    match refused {
+        Refused::TooLarge => {
+            let why = format!(
+                "Request entity too large. At most {} bytes, and {} after decompression.",
+                limits.body_bytes_max, limits.body_decompressed_bytes_max
+            );
+            http::error(StatusCode::PAYLOAD_TOO_LARGE, "APIGW.0201", &why, id)
+        }
+        Refused::TooSlow => http::error(StatusCode::REQUEST_TIMEOUT, "timeout", "the body came too slowly", id),
+        Refused::Broken => http::error(StatusCode::BAD_REQUEST, "malformed", "the body is incomplete or not what its encoding says", id),
+        Refused::Encoding => {
+            http::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "one Content-Encoding of gzip, zstd or identity is taken", id)
+        }
+    }
+}
