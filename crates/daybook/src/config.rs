@@ -143,7 +143,10 @@ impl Limits {
     /// Every limit with its name, for the check that none is zero.
     fn named(&self) -> Vec<(String, u64)> {
         let Ok(toml::Value::Table(table)) = toml::Value::try_from(self) else { return Vec::new() };
-        table.into_iter().filter_map(|(name, value)| Some((name, value.as_integer()?.cast_unsigned()))).collect()
+        table
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_integer()?.cast_unsigned())))
+            .collect()
     }
 }
 
@@ -214,13 +217,18 @@ pub struct Flags {
 pub fn load(flags: &Flags, variables: &BTreeMap<String, String>) -> Result<Config, Failure> {
     let path = flags.config.clone().or_else(|| variables.get("DAYBOOK_CONFIG").map(PathBuf::from));
     let text = match &path {
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("couldn't read the configuration {}: {error}", path.display())))?,
+        Some(path) => std::fs::read_to_string(path).map_err(|error| {
+            Failure::usage(format!("couldn't read the configuration {}: {error}", path.display()))
+        })?,
         None => String::new(),
     };
     let folder = path.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
-    let mut raw = parse(&text, variables)
-        .map_err(|why| Failure::usage(format!("{}: {why}", path.map_or("the environment".to_owned(), |path| path.display().to_string()))))?;
+    let mut raw = parse(&text, variables).map_err(|why| {
+        Failure::usage(format!(
+            "{}: {why}",
+            path.map_or("the environment".to_owned(), |path| path.display().to_string())
+        ))
+    })?;
     raw.data_dir = flags.data_dir.clone().or(raw.data_dir);
     raw.listen = flags.listen.or(raw.listen);
     raw.log_format = flags.log_format.or(raw.log_format);
@@ -230,7 +238,9 @@ pub fn load(flags: &Flags, variables: &BTreeMap<String, String>) -> Result<Confi
 /// Reads the file and lays the variables over it.
 fn parse(text: &str, variables: &BTreeMap<String, String>) -> Result<Raw, String> {
     let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
-    for (name, value) in variables.iter().filter(|(name, _)| name.starts_with("DAYBOOK_") && *name != "DAYBOOK_CONFIG") {
+    for (name, value) in
+        variables.iter().filter(|(name, _)| name.starts_with("DAYBOOK_") && *name != "DAYBOOK_CONFIG")
+    {
         let path = settings().into_iter().find(|path| variable_of(path) == *name).ok_or_else(|| {
             format!("{name} is no setting; `daybook config check --help` tells where they are listed")
         })?;
@@ -249,7 +259,9 @@ pub fn settings() -> Vec<String> {
     let mut paths: Vec<String> = sections
         .into_iter()
         .flat_map(|(section, names)| {
-            names.into_iter().map(move |name| if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") })
+            names.into_iter().map(move |name| {
+                if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") }
+            })
         })
         .collect();
     paths.extend(Limits::default().named().into_iter().map(|(name, _)| format!("limits.{name}")));
@@ -284,7 +296,9 @@ fn set(table: &mut toml::Table, path: &str, text: &str) {
 fn check(raw: Raw, folder: &Path) -> Result<Config, String> {
     let tls = match (raw.tls.certificate, raw.tls.key) {
         (None, None) => None,
-        (Some(certificate), Some(key)) => Some(Tls { certificate: folder.join(certificate), key: folder.join(key) }),
+        (Some(certificate), Some(key)) => {
+            Some(Tls { certificate: folder.join(certificate), key: folder.join(key) })
+        }
         _ => return Err("tls: certificate and key belong together; one is missing".to_owned()),
     };
     if let Some((name, _)) = raw.limits.named().into_iter().find(|(_, value)| *value == 0) {
@@ -310,16 +324,19 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, String> {
 }
 
 fn check_source(raw: RawSource, folder: &Path) -> Result<Source, String> {
-    let is_name = !raw.name.is_empty() && raw.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let is_name = !raw.name.is_empty()
+        && raw.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     if !is_name || raw.name.len() > 64 {
         return Err("a name has 1 to 64 letters, digits, '-', '_' and '.'".to_owned());
     }
     let format: Format = raw.format.parse()?;
-    let service: Service = raw.trail.service.parse().map_err(|error: event::InvalidTrail| error.to_string())?;
+    let service: Service =
+        raw.trail.service.parse().map_err(|error: event::InvalidTrail| error.to_string())?;
     let trail = Trail::new(service, &raw.trail.tenant, &raw.trail.project, &raw.trail.instance)
         .map_err(|error| error.to_string())?;
     let file = folder.join(&raw.token.file);
-    let text = std::fs::read_to_string(&file).map_err(|error| format!("couldn't read the token {}: {error}", file.display()))?;
+    let text = std::fs::read_to_string(&file)
+        .map_err(|error| format!("couldn't read the token {}: {error}", file.display()))?;
     let token = text.trim();
     if token.len() < TOKEN_BYTES_MIN {
         return Err(format!("the token in {} has fewer than {TOKEN_BYTES_MIN} characters", file.display()));
@@ -332,7 +349,8 @@ mod tests {
     use super::*;
 
     fn checked(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let variables =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         parse(text, &variables).and_then(|raw| check(raw, Path::new("")))
     }
 
@@ -350,8 +368,12 @@ mod tests {
     #[test]
     fn variables_stand_over_the_file() {
         let text = "listen = '127.0.0.1:1'\n[limits]\nconnections_max = 5\nheaders_max = 6\n";
-        let config = checked(text, &[("DAYBOOK_LISTEN", "[::1]:2"), ("DAYBOOK_LIMITS_CONNECTIONS_MAX", "7")]).expect("valid");
-        assert_eq!((config.listen.port(), config.limits.connections_max, config.limits.headers_max), (2, 7, 6));
+        let config = checked(text, &[("DAYBOOK_LISTEN", "[::1]:2"), ("DAYBOOK_LIMITS_CONNECTIONS_MAX", "7")])
+            .expect("valid");
+        assert_eq!(
+            (config.listen.port(), config.limits.connections_max, config.limits.headers_max),
+            (2, 7, 6)
+        );
     }
 
     #[test]
@@ -365,12 +387,36 @@ mod tests {
             ("[tls]\nkey = 'k.pem'", &[], "certificate and key belong together"),
             ("", &[("DAYBOOK_LISSEN", "1")], "DAYBOOK_LISSEN is no setting"),
             ("", &[("DAYBOOK_LISTEN", "nowhere")], "listen"),
-            ("[[source]]\nname='a b'\nformat='daybook'\ntoken={file='t'}\ntrail={service='registry',tenant='t',project='p',instance='i'}", &[], "a name has"),
-            ("[[source]]\nname='a'\nformat='syslog'\ntoken={file='t'}\ntrail={service='registry',tenant='t',project='p',instance='i'}", &[], "no source format"),
-            ("[[source]]\nname='a'\nformat='daybook'\ntoken={file='t'}\ntrail={service='mail',tenant='t',project='p',instance='i'}", &[], "no service"),
-            ("[[source]]\nname='a'\nformat='daybook'\ntoken={file='t'}\ntrail={service='registry',tenant='t/x',project='p',instance='i'}", &[], "the tenant of a trail holds '/'"),
-            ("[[source]]\nname='a'\nformat='daybook'\ntoken={file='/nonexistent'}\ntrail={service='registry',tenant='t',project='p',instance='i'}", &[], "couldn't read the token"),
-            ("[[source]]\nname='a'\nformat='daybook'\ntoken='secret'\ntrail={service='registry',tenant='t',project='p',instance='i'}", &[], "token"),
+            (
+                "[[source]]\nname='a b'\nformat='daybook'\ntoken={file='t'}\ntrail={service='registry',tenant='t',project='p',instance='i'}",
+                &[],
+                "a name has",
+            ),
+            (
+                "[[source]]\nname='a'\nformat='syslog'\ntoken={file='t'}\ntrail={service='registry',tenant='t',project='p',instance='i'}",
+                &[],
+                "no source format",
+            ),
+            (
+                "[[source]]\nname='a'\nformat='daybook'\ntoken={file='t'}\ntrail={service='mail',tenant='t',project='p',instance='i'}",
+                &[],
+                "no service",
+            ),
+            (
+                "[[source]]\nname='a'\nformat='daybook'\ntoken={file='t'}\ntrail={service='registry',tenant='t/x',project='p',instance='i'}",
+                &[],
+                "the tenant of a trail holds '/'",
+            ),
+            (
+                "[[source]]\nname='a'\nformat='daybook'\ntoken={file='/nonexistent'}\ntrail={service='registry',tenant='t',project='p',instance='i'}",
+                &[],
+                "couldn't read the token",
+            ),
+            (
+                "[[source]]\nname='a'\nformat='daybook'\ntoken='secret'\ntrail={service='registry',tenant='t',project='p',instance='i'}",
+                &[],
+                "token",
+            ),
         ] {
             assert!(error(text, variables).contains(why), "{text}: {}", error(text, variables));
         }
@@ -379,7 +425,9 @@ mod tests {
     /// Each setting is a field that exists, and is described where operators look for it.
     #[test]
     fn every_setting_is_real_and_documented() {
-        let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md")).expect("the document");
+        let document =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md"))
+                .expect("the document");
         for path in settings() {
             let value = match path.as_str() {
                 "listen" => "127.0.0.1:9",

@@ -28,7 +28,10 @@ pub const INLINE_BYTES_MAX: usize = 64 << 10;
 #[derive(Debug)]
 pub enum Refused {
     Envelope(EnvelopeError),
-    Conflict { position: usize, index: u64 },
+    Conflict {
+        position: usize,
+        index: u64,
+    },
     Overloaded,
     /// Nothing is known of the request: it may have been recorded.
     Fenced,
@@ -70,9 +73,9 @@ pub fn is_authorised(headers: &HeaderMap, source: &Source) -> bool {
     let Some((scheme, rest)) = header.split_once(' ') else { return false };
     let shown = match scheme.to_ascii_lowercase().as_str() {
         "bearer" => Some(rest.trim().as_bytes().to_vec()),
-        "basic" => BASE64.decode(rest.trim())
-            .ok()
-            .and_then(|pair| pair.iter().position(|&byte| byte == b':').map(|colon| pair[colon + 1..].to_vec())),
+        "basic" => BASE64.decode(rest.trim()).ok().and_then(|pair| {
+            pair.iter().position(|&byte| byte == b':').map(|colon| pair[colon + 1..].to_vec())
+        }),
         _ => None,
     };
     // Hashing first makes the comparison independent of the lengths as well.
@@ -80,14 +83,26 @@ pub fn is_authorised(headers: &HeaderMap, source: &Source) -> bool {
 }
 
 /// Parses and encodes a body; everything that needs no order.
-pub fn prepare(body: &[u8], source: &Source, limits: Limits, log: &Log, received_at: Time) -> Result<Prepared, Refused> {
+pub fn prepare(
+    body: &[u8],
+    source: &Source,
+    limits: Limits,
+    log: &Log,
+    received_at: Time,
+) -> Result<Prepared, Refused> {
     let mut new_id = ambient::event_ids(received_at);
     let mut context =
         Context { source: &source.name, trail: &source.trail, received_at, new_id: &mut new_id, limits };
     let parsed = source.format.parse(body, &mut context).map_err(Refused::Envelope)?;
-    let on_conflict = if source.format.has_senders_that_heed_errors() { OnConflict::Refuse } else { OnConflict::SetAside };
-    let mut append =
-        Append { source: source.name.clone(), received_at, events: Vec::with_capacity(parsed.len()), set_aside: Vec::new(), on_conflict };
+    let on_conflict =
+        if source.format.has_senders_that_heed_errors() { OnConflict::Refuse } else { OnConflict::SetAside };
+    let mut append = Append {
+        source: source.name.clone(),
+        received_at,
+        events: Vec::with_capacity(parsed.len()),
+        set_aside: Vec::new(),
+        on_conflict,
+    };
     let (mut event_positions, mut aside) = (Vec::with_capacity(parsed.len()), Vec::new());
     for (position, item) in parsed.into_iter().enumerate() {
         match item {
@@ -174,12 +189,17 @@ impl Refused {
                 http::error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why, request_id)
             }
             Refused::Conflict { position, index } => {
-                let why = format!("event {position} has the id of the event at index {index}, and other bytes; nothing was recorded");
+                let why = format!(
+                    "event {position} has the id of the event at index {index}, and other bytes; nothing was recorded"
+                );
                 http::error(StatusCode::CONFLICT, "id_conflict", &why, request_id)
             }
-            Refused::Overloaded => {
-                http::error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many requests are waiting; try again", request_id)
-            }
+            Refused::Overloaded => http::error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "too many requests are waiting; try again",
+                request_id,
+            ),
             Refused::Fenced => {
                 let why = "the log takes no events until it is started again; whether this request was recorded is not known";
                 http::error(StatusCode::SERVICE_UNAVAILABLE, "fenced", why, request_id)
@@ -190,15 +210,26 @@ impl Refused {
 
 /// Unknown sources and wrong tokens are told alike, so that names cannot be guessed.
 pub fn unauthorised(request_id: &str) -> Response {
-    let mut response =
-        http::error(StatusCode::UNAUTHORIZED, "unauthorized", "there is no such source, or the token is not its own", request_id);
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer, Basic realm=\"daybook intake\""));
+    let mut response = http::error(
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        "there is no such source, or the token is not its own",
+        request_id,
+    );
+    response
+        .headers_mut()
+        .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer, Basic realm=\"daybook intake\""));
     response
 }
 
 /// Sources take POST alone.
 pub fn wrong_method(request_id: &str) -> Response {
-    let mut response = http::error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "send events with POST", request_id);
+    let mut response = http::error(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "send events with POST",
+        request_id,
+    );
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     response
 }
@@ -212,7 +243,12 @@ mod tests {
 
     fn shows(header: &'static str) -> bool {
         let trail = Trail::new(Service::Registry, "t", "p", "i").expect("valid");
-        let source = Source { name: "hub".to_owned(), format: Format::Daybook, trail, token: Token::new("open sesame, please") };
+        let source = Source {
+            name: "hub".to_owned(),
+            format: Format::Daybook,
+            trail,
+            token: Token::new("open sesame, please"),
+        };
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_static(header));
         is_authorised(&headers, &source)
@@ -223,7 +259,15 @@ mod tests {
         assert!(shows("Bearer open sesame, please"));
         assert!(shows("bearer open sesame, please"));
         assert!(shows("Basic YW55b25lOm9wZW4gc2VzYW1lLCBwbGVhc2U="));
-        for wrong in ["", "Bearer", "Bearer open sesame, pleas", "Bearer open sesame, please!", "Basic b3Blbg==", "Basic !!!", "Digest open sesame, please"] {
+        for wrong in [
+            "",
+            "Bearer",
+            "Bearer open sesame, pleas",
+            "Bearer open sesame, please!",
+            "Basic b3Blbg==",
+            "Basic !!!",
+            "Digest open sesame, please",
+        ] {
             assert!(!shows(wrong), "{wrong}");
         }
     }

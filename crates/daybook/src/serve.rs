@@ -80,22 +80,39 @@ impl Server {
         let tls = config.tls.as_ref().map(http::tls::acceptor).transpose().map_err(Failure::usage)?;
         let (report_fatal, fatal) = tokio::sync::mpsc::channel(1);
         let began = Instant::now();
-        let log = Log::open(Arc::new(Local::open(data_dir)), Settings {
-            waiting_requests_max: config.limits.waiting_requests_max,
-            on_fatal: Box::new(move |error| {
-                // The channel holds one message and is written once.
-                let _ = report_fatal.try_send(error.to_string());
-            }),
-            ..Settings::default()
-        })?;
+        let log = Log::open(
+            Arc::new(Local::open(data_dir)),
+            Settings {
+                waiting_requests_max: config.limits.waiting_requests_max,
+                on_fatal: Box::new(move |error| {
+                    // The channel holds one message and is written once.
+                    let _ = report_fatal.try_send(error.to_string());
+                }),
+                ..Settings::default()
+            },
+        )?;
         if let Some(torn) = log.torn_tail() {
-            tracing::warn!(file = torn.file, offset = torn.offset, bytes = torn.len_bytes, "cut off an append that nobody was answered for");
+            tracing::warn!(
+                file = torn.file,
+                offset = torn.offset,
+                bytes = torn.len_bytes,
+                "cut off an append that nobody was answered for"
+            );
         }
         let counts = log.counts();
-        tracing::info!(events = counts.events, set_aside = counts.set_aside, ms = elapsed_ms(began), "opened the log");
+        tracing::info!(
+            events = counts.events,
+            set_aside = counts.set_aside,
+            ms = elapsed_ms(began),
+            "opened the log"
+        );
         let access = Access::open(data_dir).map_err(Failure::new)?;
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-            let hint = if error.kind() == std::io::ErrorKind::AddrInUse { "; choose another with --listen" } else { "" };
+            let hint = if error.kind() == std::io::ErrorKind::AddrInUse {
+                "; choose another with --listen"
+            } else {
+                ""
+            };
             Failure::new(format!("couldn't listen on {}: {error}{hint}", config.listen))
         })?;
         let (stop, stopping) = watch::channel(false);
@@ -104,7 +121,9 @@ impl Server {
             access,
             walks: swr::Walks::default(),
             in_flight: Semaphore::new(config.limits.requests_in_flight_max),
-            intake_kib: Arc::new(Semaphore::new(config.limits.intake_bytes_in_flight_max.div_ceil(1024).min(Semaphore::MAX_PERMITS))),
+            intake_kib: Arc::new(Semaphore::new(
+                config.limits.intake_bytes_in_flight_max.div_ceil(1024).min(Semaphore::MAX_PERMITS),
+            )),
             stopping,
             config,
         };
@@ -113,7 +132,9 @@ impl Server {
 
     /// The address that was bound.
     pub fn address(&self) -> Result<SocketAddr, Failure> {
-        self.listener.local_addr().map_err(|error| Failure::new(format!("couldn't read the address listened on: {error}")))
+        self.listener
+            .local_addr()
+            .map_err(|error| Failure::new(format!("couldn't read the address listened on: {error}")))
     }
 
     /// `http` or `https`.
@@ -124,14 +145,22 @@ impl Server {
     /// Serves until `until` resolves, or a durable write fails. Requests that are open then are finished.
     pub async fn run(mut self, until: impl Future<Output = ()>) -> Result<(), Failure> {
         let limits = self.app.0.config.limits;
-        let accepting = tokio::spawn(server::run(self.listener, self.tls, limits, self.app.clone(), self.stop.subscribe()));
+        let accepting = tokio::spawn(server::run(
+            self.listener,
+            self.tls,
+            limits,
+            self.app.clone(),
+            self.stop.subscribe(),
+        ));
         let failure = tokio::select! {
             () = until => None,
             failure = self.fatal.recv() => failure,
         };
         match &failure {
             None => tracing::info!("stopping: finishing open requests"),
-            Some(failure) => tracing::error!(failure, "a durable write failed; stopping, start again to recover"),
+            Some(failure) => {
+                tracing::error!(failure, "a durable write failed; stopping, start again to recover")
+            }
         }
         let _ = self.stop.send(true);
         if let Err(error) = accepting.await {
@@ -176,10 +205,11 @@ impl server::Handler for App {
         let app = self.clone();
         let task_id = id.clone();
         // A task of its own goes on when the client hangs up, and keeps a panic to itself.
-        let mut response = tokio::spawn(async move { app.bounded(request, &task_id).await }).await.unwrap_or_else(|error| {
-            tracing::error!(request_id = id, %error, "a request handler failed");
-            http::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", &id)
-        });
+        let mut response =
+            tokio::spawn(async move { app.bounded(request, &task_id).await }).await.unwrap_or_else(|error| {
+                tracing::error!(request_id = id, %error, "a request handler failed");
+                http::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", &id)
+            });
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(X_REQUEST_ID, value);
         }
@@ -199,17 +229,31 @@ impl App {
             return refusal;
         }
         let Ok(_permit) = self.0.in_flight.try_acquire() else {
-            return http::error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many requests at once; try again", id);
+            return http::error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "too many requests at once; try again",
+                id,
+            );
         };
         let path = request.uri().path().to_owned();
         let query = request.uri().query().unwrap_or("").to_owned();
         let segments = http::path::segments(&path);
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let route = route(request.method(), &segments, &query);
-        let seconds = if matches!(route, Route::Intake { .. }) { limits.intake_timeout_s } else { limits.request_timeout_s };
+        let seconds = if matches!(route, Route::Intake { .. }) {
+            limits.intake_timeout_s
+        } else {
+            limits.request_timeout_s
+        };
         let answer = self.dispatch(route, request, id);
         tokio::time::timeout(Duration::from_secs(seconds), answer).await.unwrap_or_else(|_| {
-            http::error(StatusCode::REQUEST_TIMEOUT, "timeout", &format!("the request took longer than {seconds} s"), id)
+            http::error(
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout",
+                &format!("the request took longer than {seconds} s"),
+                id,
+            )
         })
     }
 
@@ -227,7 +271,12 @@ impl App {
         }
         // hyper reads such a request as chunked; a proxy in front may not, and then they disagree where the next begins.
         if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
-            let mut response = http::error(StatusCode::BAD_REQUEST, "malformed", "both Content-Length and Transfer-Encoding", id);
+            let mut response = http::error(
+                StatusCode::BAD_REQUEST,
+                "malformed",
+                "both Content-Length and Transfer-Encoding",
+                id,
+            );
             response.headers_mut().insert(hyper::header::CONNECTION, HeaderValue::from_static("close"));
             return Some(response);
         }
@@ -265,15 +314,20 @@ impl App {
         let id = request.id.clone();
         let answer = move || {
             let shared = &*app.0;
-            let is_configured = |trail: &event::Trail| shared.config.sources.iter().any(|source| source.trail == *trail);
-            swr::answer(&operation, &request, &swr::Context {
-                log: &shared.log,
-                access: &shared.access.current(),
-                walks: &shared.walks,
-                now: ambient::now(),
-                is_configured: &is_configured,
-                operation_may_be_absent: shared.config.swr.operation_may_be_absent,
-            })
+            let is_configured =
+                |trail: &event::Trail| shared.config.sources.iter().any(|source| source.trail == *trail);
+            swr::answer(
+                &operation,
+                &request,
+                &swr::Context {
+                    log: &shared.log,
+                    access: &shared.access.current(),
+                    walks: &shared.walks,
+                    now: ambient::now(),
+                    is_configured: &is_configured,
+                    operation_may_be_absent: shared.config.swr.operation_may_be_absent,
+                },
+            )
         };
         // A query reads files and may scan a trail; sockets must not wait for it.
         tokio::task::spawn_blocking(answer).await.unwrap_or_else(|error| {
@@ -284,7 +338,9 @@ impl App {
 
     async fn intake(&self, name: &str, request: hyper::Request<Incoming>, id: &str) -> Response {
         let found = self.0.config.sources.iter().position(|source| source.name == name);
-        let Some(position) = found.filter(|&position| intake::is_authorised(request.headers(), self.source(position))) else {
+        let Some(position) =
+            found.filter(|&position| intake::is_authorised(request.headers(), self.source(position)))
+        else {
             return intake::unauthorised(id);
         };
         if request.method() != Method::POST {
@@ -301,25 +357,37 @@ impl App {
         &self.0.config.sources[position]
     }
 
-    async fn recorded(&self, position: usize, request: hyper::Request<Incoming>) -> Result<intake::Answer, NotRecorded> {
+    async fn recorded(
+        &self,
+        position: usize,
+        request: hyper::Request<Incoming>,
+    ) -> Result<intake::Answer, NotRecorded> {
         let limits = self.0.config.limits;
         let (parts, incoming) = request.into_parts();
         let mut held = Held::take(&self.0.intake_kib, expected_bytes(&parts.headers, limits.body_bytes_max))?;
         let received = body::read(incoming, limits.body_bytes_max).await.map_err(NotRecorded::Body)?;
         let received_at = ambient::now();
         let app = self.clone();
-        let is_small = received.len() <= intake::INLINE_BYTES_MAX && !parts.headers.contains_key(hyper::header::CONTENT_ENCODING);
+        let is_small = received.len() <= intake::INLINE_BYTES_MAX
+            && !parts.headers.contains_key(hyper::header::CONTENT_ENCODING);
         let prepare = move || {
-            let body = body::decompress(&parts.headers, received, limits.body_decompressed_bytes_max).map_err(NotRecorded::Body)?;
+            let body = body::decompress(&parts.headers, received, limits.body_decompressed_bytes_max)
+                .map_err(NotRecorded::Body)?;
             held.extend_to(body.len())?;
-            let limits = event::source::Limits { events_max: limits.events_per_request_max, event_bytes_max: limits.event_bytes_max };
-            let prepared = intake::prepare(&body, app.source(position), limits, &app.0.log, received_at).map_err(NotRecorded::Intake)?;
+            let limits = event::source::Limits {
+                events_max: limits.events_per_request_max,
+                event_bytes_max: limits.event_bytes_max,
+            };
+            let prepared = intake::prepare(&body, app.source(position), limits, &app.0.log, received_at)
+                .map_err(NotRecorded::Intake)?;
             Ok((prepared, held))
         };
         let (prepared, held) = if is_small {
             prepare()?
         } else {
-            tokio::task::spawn_blocking(prepare).await.map_err(|_| NotRecorded::Intake(intake::Refused::Fenced))??
+            tokio::task::spawn_blocking(prepare)
+                .await
+                .map_err(|_| NotRecorded::Intake(intake::Refused::Fenced))??
         };
         let answer = intake::record(prepared, &self.0.log).await.map_err(NotRecorded::Intake);
         drop(held);
@@ -330,9 +398,12 @@ impl App {
     async fn read_whole(&self, request: hyper::Request<Incoming>, id: &str) -> Result<Request, Response> {
         let (parts, incoming) = request.into_parts();
         let limits = &self.0.config.limits;
-        let body = body::read(incoming, limits.body_bytes_max).await.map_err(|refused| refused_body(&refused, limits, id))?;
+        let body = body::read(incoming, limits.body_bytes_max)
+            .await
+            .map_err(|refused| refused_body(&refused, limits, id))?;
         let authority = parts.uri.authority().map(|authority| authority.as_str().to_owned());
-        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned).or(authority);
+        let host =
+            parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned).or(authority);
         Ok(Request {
             method: parts.method,
             raw_path: parts.uri.path().to_owned(),
@@ -369,8 +440,11 @@ impl Held {
         if more == 0 {
             return Ok(());
         }
-        let kib = u32::try_from(more.div_ceil(1024)).map_err(|_| NotRecorded::Intake(intake::Refused::Overloaded))?;
-        let permit = Arc::clone(&self.all).try_acquire_many_owned(kib).map_err(|_| NotRecorded::Intake(intake::Refused::Overloaded))?;
+        let kib = u32::try_from(more.div_ceil(1024))
+            .map_err(|_| NotRecorded::Intake(intake::Refused::Overloaded))?;
+        let permit = Arc::clone(&self.all)
+            .try_acquire_many_owned(kib)
+            .map_err(|_| NotRecorded::Intake(intake::Refused::Overloaded))?;
         self._permits.push(permit);
         self.bytes = bytes;
         Ok(())
@@ -379,7 +453,8 @@ impl Held {
 
 /// How much a body may turn out to be: what it says, or the most it may.
 fn expected_bytes(headers: &hyper::HeaderMap, bytes_max: usize) -> usize {
-    let said = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    let said =
+        headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
     said.map_or(bytes_max, |said: usize| said.min(bytes_max))
 }
 
@@ -392,10 +467,20 @@ fn refused_body(refused: &Refused, limits: &crate::config::Limits, id: &str) -> 
             );
             http::error(StatusCode::PAYLOAD_TOO_LARGE, "APIGW.0201", &why, id)
         }
-        Refused::TooSlow => http::error(StatusCode::REQUEST_TIMEOUT, "timeout", "the body came too slowly", id),
-        Refused::Broken => http::error(StatusCode::BAD_REQUEST, "malformed", "the body is incomplete or not what its encoding says", id),
-        Refused::Encoding => {
-            http::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "one Content-Encoding of gzip, zstd or identity is taken", id)
+        Refused::TooSlow => {
+            http::error(StatusCode::REQUEST_TIMEOUT, "timeout", "the body came too slowly", id)
         }
+        Refused::Broken => http::error(
+            StatusCode::BAD_REQUEST,
+            "malformed",
+            "the body is incomplete or not what its encoding says",
+            id,
+        ),
+        Refused::Encoding => http::error(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_encoding",
+            "one Content-Encoding of gzip, zstd or identity is taken",
+            id,
+        ),
     }
 }

@@ -19,8 +19,8 @@ use crate::id::ID_TEXT_BYTES;
 use crate::json::{write_hex, write_integer, write_string};
 use crate::time::TIME_TEXT_BYTES;
 use crate::{
-    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Severity,
-    SourceIp, Time, Trail, Trust,
+    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
+    Severity, SourceIp, Time, Trail, Trust,
 };
 
 /// Version of the schema written by this crate, the member `v`.
@@ -255,7 +255,9 @@ struct WireTrail<'a> {
 impl Wire<'_> {
     fn into_entry(self) -> Option<Entry> {
         let source_ip = match self.source_ip {
-            Some(ip) => Some(SourceIp { address: ip.address.parse().ok()?, trust: Trust::from_text(ip.trust)? }),
+            Some(ip) => {
+                Some(SourceIp { address: ip.address.parse().ok()?, trust: Trust::from_text(ip.trust)? })
+            }
             None => None,
         };
         let service = self.trail.service.parse().ok()?;

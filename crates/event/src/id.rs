@@ -29,7 +29,8 @@ impl EventId {
         if text.len() != ID_TEXT_BYTES || HYPHENS.iter().any(|&at| text[at] != b'-') {
             return None;
         }
-        let mut digits = text.iter().enumerate().filter(|(at, _)| !HYPHENS.contains(at)).map(|(_, &digit)| digit);
+        let mut digits =
+            text.iter().enumerate().filter(|(at, _)| !HYPHENS.contains(at)).map(|(_, &digit)| digit);
         let mut bytes = [0; 16];
         for byte in &mut bytes {
             *byte = hex_value(digits.next()?)? << 4 | hex_value(digits.next()?)?;
@@ -89,7 +90,12 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_ids() {
-        for text in ["", "01234567-89ab-7fff-bfff-fffffffffff", "01234567-89AB-7fff-bfff-ffffffffffff", "0123456789ab-7fff-bfff-ffffffffffff-"] {
+        for text in [
+            "",
+            "01234567-89ab-7fff-bfff-fffffffffff",
+            "01234567-89AB-7fff-bfff-ffffffffffff",
+            "0123456789ab-7fff-bfff-ffffffffffff-",
+        ] {
             assert_eq!(EventId::parse(text), None, "{text}");
         }
     }

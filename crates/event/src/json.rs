@@ -107,7 +107,9 @@ impl<'de> Visitor<'de> for Strict {
         let mut names = HashSet::new();
         while let Some(name) = map.next_key::<String>()? {
             if name.len() > NAME_BYTES_MAX {
-                return Err(A::Error::custom(format_args!("a member name is longer than {NAME_BYTES_MAX} bytes")));
+                return Err(A::Error::custom(format_args!(
+                    "a member name is longer than {NAME_BYTES_MAX} bytes"
+                )));
             }
             if names.len() == MEMBERS_MAX {
                 return Err(A::Error::custom(format_args!("an object has more than {MEMBERS_MAX} members")));

@@ -174,6 +174,7 @@ words! {
 
 words! {
     /// What kind of actor did it.
+    #[derive(Default)]
     ActorKind {
         /// A person.
         User = "user",
@@ -186,6 +187,7 @@ words! {
         /// The audited system itself.
         System = "system",
         /// The source does not say.
+        #[default]
         Unknown = "unknown",
     }
 }
@@ -202,12 +204,14 @@ words! {
 
 words! {
     /// How it ended.
+    #[derive(Default)]
     OutcomeKind {
         /// It was done.
         Success = "success",
         /// It was refused or failed.
         Failure = "failure",
         /// The source does not say.
+        #[default]
         Unknown = "unknown",
     }
 }
@@ -219,18 +223,6 @@ words! {
         Operation = "operation",
         /// Logins, rights, audit settings and the like.
         Security = "security",
-    }
-}
-
-impl Default for ActorKind {
-    fn default() -> Self {
-        ActorKind::Unknown
-    }
-}
-
-impl Default for OutcomeKind {
-    fn default() -> Self {
-        OutcomeKind::Unknown
     }
 }
 

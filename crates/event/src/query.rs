@@ -97,12 +97,11 @@ impl Filter {
     /// Whether `event` meets the condition; the definition that every index has to agree with.
     pub fn matches(&self, event: &Event) -> bool {
         match self {
-            Filter::AnyOf(dimension, wanted) => {
-                dimension.with_value(event, |value| value.is_some_and(|value| wanted.iter().any(|one| one == value)))
-            }
-            Filter::NoneOf(dimension, unwanted) => {
-                dimension.with_value(event, |value| !value.is_some_and(|value| unwanted.iter().any(|one| one == value)))
-            }
+            Filter::AnyOf(dimension, wanted) => dimension
+                .with_value(event, |value| value.is_some_and(|value| wanted.iter().any(|one| one == value))),
+            Filter::NoneOf(dimension, unwanted) => dimension.with_value(event, |value| {
+                !value.is_some_and(|value| unwanted.iter().any(|one| one == value))
+            }),
         }
     }
 }

@@ -51,9 +51,9 @@ impl Time {
     ///
     /// Errors when the text is no RFC 3339 instant or lies outside the years 1678 to 2261.
     pub fn parse_rfc3339(text: &str) -> Result<(Time, Resolution), OutOfRange> {
-        let instant: Timestamp = text
-            .parse()
-            .map_err(|_| OutOfRange(format!("{:?} is not an RFC 3339 time", text.chars().take(64).collect::<String>())))?;
+        let instant: Timestamp = text.parse().map_err(|_| {
+            OutOfRange(format!("{:?} is not an RFC 3339 time", text.chars().take(64).collect::<String>()))
+        })?;
         let ns = i64::try_from(instant.as_nanosecond())
             .map_err(|_| OutOfRange(format!("{text} is outside the years 1678 to 2261")))?;
         Ok((Time(ns), Resolution::of_rfc3339(text)))
@@ -61,9 +61,18 @@ impl Time {
 
     /// The parts of this instant in UTC: year, month, day, hour, minute, second, nanosecond.
     pub fn civil(self) -> (i16, i8, i8, i8, i8, i8, i32) {
-        let instant = Timestamp::from_nanosecond(i128::from(self.0)).expect("64-bit nanoseconds are within jiff's range");
+        let instant = Timestamp::from_nanosecond(i128::from(self.0))
+            .expect("64-bit nanoseconds are within jiff's range");
         let civil = TimeZone::UTC.to_datetime(instant);
-        (civil.year(), civil.month(), civil.day(), civil.hour(), civil.minute(), civil.second(), civil.subsec_nanosecond())
+        (
+            civil.year(),
+            civil.month(),
+            civil.day(),
+            civil.hour(),
+            civil.minute(),
+            civil.second(),
+            civil.subsec_nanosecond(),
+        )
     }
 
     /// The 30-byte text form.
@@ -143,7 +152,8 @@ mod tests {
 
     #[test]
     fn any_offset_becomes_utc_and_nine_digits() {
-        let (time, resolution) = Time::parse_rfc3339("2026-11-21T01:52:47.65562271+08:00").expect("a captured time");
+        let (time, resolution) =
+            Time::parse_rfc3339("2026-11-21T01:52:47.65562271+08:00").expect("a captured time");
         assert_eq!(time.to_string(), "2026-11-20T17:52:47.655622710Z");
         assert_eq!(resolution, Resolution::Nanosecond);
     }
@@ -158,7 +168,14 @@ mod tests {
 
     #[test]
     fn impossible_and_far_dates_are_refused() {
-        for text in ["2026-02-30T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2026-11-20 17:49", "", "1e400"] {
+        for text in [
+            "2026-02-30T00:00:00Z",
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "2026-11-20 17:49",
+            "",
+            "1e400",
+        ] {
             assert!(Time::parse_rfc3339(text).is_err(), "{text}");
         }
     }

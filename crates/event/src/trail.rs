@@ -40,7 +40,9 @@ impl FromStr for Service {
 
     fn from_str(text: &str) -> Result<Service, InvalidTrail> {
         Service::ALL.into_iter().find(|service| service.as_str() == text).ok_or_else(|| {
-            InvalidTrail(format!("{text:?} is no service; use registry, artifact, database, platform or dbaudit"))
+            InvalidTrail(format!(
+                "{text:?} is no service; use registry, artifact, database, platform or dbaudit"
+            ))
         })
     }
 }
@@ -120,7 +122,11 @@ impl TrailPattern {
     pub fn matches(&self, trail: &Trail) -> bool {
         let parts = [trail.tenant(), trail.project(), trail.instance()];
         self.service.is_none_or(|service| service == trail.service())
-            && self.parts.iter().zip(parts).all(|(wanted, part)| wanted.as_deref().is_none_or(|wanted| wanted == part))
+            && self
+                .parts
+                .iter()
+                .zip(parts)
+                .all(|(wanted, part)| wanted.as_deref().is_none_or(|wanted| wanted == part))
     }
 
     /// Whether some trail of this tenant and project could belong to the set, whatever its service and instance.
@@ -166,7 +172,9 @@ fn check_part(name: &str, part: &str) -> Result<(), InvalidTrail> {
         return Err(InvalidTrail(format!("the {name} of a trail is empty")));
     }
     if part.len() > TRAIL_PART_BYTES_MAX {
-        return Err(InvalidTrail(format!("the {name} of a trail is longer than {TRAIL_PART_BYTES_MAX} bytes")));
+        return Err(InvalidTrail(format!(
+            "the {name} of a trail is longer than {TRAIL_PART_BYTES_MAX} bytes"
+        )));
     }
     match part.chars().find(|&c| c == '/' || c == '*' || c.is_whitespace() || c.is_control()) {
         Some(bad) => Err(InvalidTrail(format!("the {name} of a trail holds {bad:?}"))),

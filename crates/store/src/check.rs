@@ -8,7 +8,7 @@ use tlog::Hash;
 use crate::durable::Disk;
 use crate::journal::{self, FileTail};
 use crate::layout::JOURNAL;
-use crate::sequencer::History;
+use crate::sequencer::{History, Replayed};
 use crate::{Error, Identity, identity};
 
 /// What a check found in a log that is whole.
@@ -70,13 +70,18 @@ pub fn check(disk: &Arc<dyn Disk>, progress: &mut dyn FnMut(Progress)) -> Result
     let mut total_bytes = 0;
     for name in disk.list(JOURNAL).map_err(Error::io(format!("list {JOURNAL}")))? {
         let path = format!("{JOURNAL}/{name}");
-        total_bytes += disk.open(&path).and_then(|file| file.len_bytes()).map_err(Error::io(format!("open {path}")))?;
+        total_bytes +=
+            disk.open(&path).and_then(|file| file.len_bytes()).map_err(Error::io(format!("open {path}")))?;
     }
     let mut done_bytes = 0;
     let mut history = History::default();
     let mut replay = |batch: &journal::Batch<'_>| {
-        history.replay(batch, &mut |_, _, _, entry, raw| {
-            if Sha256::digest(raw)[..] == entry.raw_sha256 { Ok(()) } else { Err("the raw bytes are not those the entry names") }
+        history.replay(batch, &mut |Replayed { entry, raw, .. }| {
+            if Sha256::digest(raw)[..] == entry.raw_sha256 {
+                Ok(())
+            } else {
+                Err("the raw bytes are not those the entry names")
+            }
         })
     };
     let mut read = |bytes| {

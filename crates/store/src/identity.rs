@@ -40,7 +40,9 @@ const MAGIC: &str = "daybook log";
 impl Wire {
     fn checksum(&self) -> u32 {
         let covered = [&self.magic, &self.format.to_string(), &self.origin, &self.created_at, &self.salt];
-        covered.into_iter().fold(0, |crc, part| crc32c::crc32c_append(crc32c::crc32c_append(crc, part.as_bytes()), b"\n"))
+        covered
+            .into_iter()
+            .fold(0, |crc, part| crc32c::crc32c_append(crc32c::crc32c_append(crc, part.as_bytes()), b"\n"))
     }
 }
 
@@ -81,7 +83,9 @@ pub(crate) fn read(disk: &Arc<dyn Disk>) -> Result<Identity, Error> {
     let not_a_log = |found: &str| Error::NotALog { place: disk.place(), found: found.to_owned() };
     let names = match disk.list("") {
         Ok(names) => names,
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Err(not_a_log("it does not exist")),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+            return Err(not_a_log("it does not exist"));
+        }
         Err(cause) => return Err(Error::Io { doing: format!("list {}", disk.place()), cause }),
     };
     if names.is_empty() {
@@ -90,12 +94,16 @@ pub(crate) fn read(disk: &Arc<dyn Disk>) -> Result<Identity, Error> {
     let Some(object) = FileObjects::new(Arc::clone(disk)).get(LOG)? else {
         return Err(not_a_log("it holds no file named LOG"));
     };
-    let wire: Wire = serde_json::from_slice(&object.bytes).map_err(|error| Error::damage(LOG, 0, error.to_string()))?;
+    let wire: Wire =
+        serde_json::from_slice(&object.bytes).map_err(|error| Error::damage(LOG, 0, error.to_string()))?;
     if wire.magic != MAGIC {
         return Err(Error::damage(LOG, 0, "the magic is not that of a log"));
     }
     if wire.format != FORMAT {
-        return Err(not_a_log(&format!("it has format {}, and this version reads format {FORMAT}", wire.format)));
+        return Err(not_a_log(&format!(
+            "it has format {}, and this version reads format {FORMAT}",
+            wire.format
+        )));
     }
     if wire.crc32c != wire.checksum() {
         return Err(Error::damage(LOG, 0, "the checksum differs"));

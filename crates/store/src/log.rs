@@ -105,9 +105,10 @@ impl Log {
             _ => Error::Io { doing: format!("lock {}", disk.place()), cause },
         })?;
         let mut recovered = Recovered::default();
-        let (journal, tail) = FileJournal::open(disk, &identity, settings.journal_file_bytes_max, &mut |batch| {
-            recovered.replay(batch)
-        })?;
+        let (journal, tail) =
+            FileJournal::open(disk, &identity, settings.journal_file_bytes_max, &mut |batch| {
+                recovered.replay(batch)
+            })?;
         let torn = TornTail::of(tail);
         let reader = journal::Journal::reader(&journal);
         let sequencer = Sequencer::new(Box::new(journal), recovered, identity.salt);
@@ -146,7 +147,11 @@ impl Log {
 
     /// Hands a request to the sequencer. `reply` is called from its thread once the request is durable and visible, or
     /// refused. Errs without calling it when too many are waiting or the log is fenced.
-    pub fn submit(&self, request: Append, reply: impl FnOnce(Result<Receipt, Refusal>) + Send + 'static) -> Result<(), Error> {
+    pub fn submit(
+        &self,
+        request: Append,
+        reply: impl FnOnce(Result<Receipt, Refusal>) + Send + 'static,
+    ) -> Result<(), Error> {
         let fenced = || Error::Fenced {
             because: self.shared.fence.get().cloned().unwrap_or_else(|| "it is closing".to_owned()),
         };
@@ -188,7 +193,8 @@ impl Log {
 
     /// Every trail that holds an event, in order.
     pub fn trails(&self) -> Vec<Trail> {
-        let mut trails: Vec<Trail> = self.tail.read().expect("no panic while held").trails().cloned().collect();
+        let mut trails: Vec<Trail> =
+            self.tail.read().expect("no panic while held").trails().cloned().collect();
         trails.sort();
         trails
     }
@@ -226,7 +232,12 @@ impl Drop for Log {
 
 /// Commits group after group until the queue is closed or a durable write fails. While one group is being synced, the
 /// next one collects in the queue.
-fn run(mut sequencer: Sequencer, jobs: &Receiver<Job>, shared: &Shared, settings: Settings) -> Result<(), Error> {
+fn run(
+    mut sequencer: Sequencer,
+    jobs: &Receiver<Job>,
+    shared: &Shared,
+    settings: Settings,
+) -> Result<(), Error> {
     while let Ok(first) = jobs.recv() {
         let mut size = size_of(&first.0);
         let (mut requests, mut replies) = (vec![first.0], vec![first.1]);
@@ -239,7 +250,13 @@ fn run(mut sequencer: Sequencer, jobs: &Receiver<Job>, shared: &Shared, settings
         if cfg!(feature = "plant_ack_before_write") {
             for (request, reply) in requests.iter().zip(replies.drain(..)) {
                 let recorded = request.events.len();
-                reply(Ok(Receipt { first_index: None, recorded, duplicates: Vec::new(), set_aside: 0, tree_size: 0 }));
+                reply(Ok(Receipt {
+                    first_index: None,
+                    recorded,
+                    duplicates: Vec::new(),
+                    set_aside: 0,
+                    tree_size: 0,
+                }));
             }
             std::thread::sleep(std::time::Duration::from_millis(2));
         }

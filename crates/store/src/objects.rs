@@ -59,7 +59,8 @@ impl Objects for FileObjects {
     }
 
     fn replace(&self, name: &str, bytes: &[u8], seen: Option<Version>) -> Result<Version, Error> {
-        let _guard = self.disk.lock(&format!("{name}.lock"), Wait::Yes).map_err(Error::io(format!("lock {name}")))?;
+        let _guard =
+            self.disk.lock(&format!("{name}.lock"), Wait::Yes).map_err(Error::io(format!("lock {name}")))?;
         if self.get(name)?.map(|object| object.version) != seen {
             return Err(Error::Changed { name: name.to_owned() });
         }

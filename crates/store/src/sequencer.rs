@@ -101,6 +101,14 @@ pub(crate) struct History {
     numbers: HashMap<Trail, u64>,
 }
 
+/// An event of a batch that is being replayed.
+pub(crate) struct Replayed<'a> {
+    pub index: u64,
+    pub place: Place,
+    pub entry: &'a Entry,
+    pub raw: &'a [u8],
+}
+
 impl History {
     /// The number that the next event of this trail has.
     fn next_number(&mut self, trail: &Trail) -> u64 {
@@ -124,14 +132,17 @@ impl History {
     pub fn replay(
         &mut self,
         batch: &Batch<'_>,
-        each: &mut dyn FnMut(u64, Position, u32, &Entry, &[u8]) -> Result<(), &'static str>,
+        each: &mut dyn FnMut(&Replayed<'_>) -> Result<(), &'static str>,
     ) -> Result<(), Error> {
         for (position, len_bytes, content) in &batch.frames {
             let damage = |what: &str| Error::damage(batch.file, u64::from(position.offset), what);
             match content {
                 Content::Event { index, entry, raw } => {
                     if *index != self.tree.size() {
-                        return Err(damage(&format!("event {index} stands where event {} belongs", self.tree.size())));
+                        return Err(damage(&format!(
+                            "event {index} stands where event {} belongs",
+                            self.tree.size()
+                        )));
                     }
                     self.tree.push(&entry::digest(entry));
                     let decoded = entry::decode(entry).map_err(|error| damage(&error.to_string()))?;
@@ -142,7 +153,8 @@ impl History {
                         return Err(damage("the event was received before the one before it"));
                     }
                     self.received_at = Some(decoded.received_at);
-                    each(*index, *position, *len_bytes, &decoded, raw).map_err(damage)?;
+                    let place = Place { at: *position, len_bytes: *len_bytes };
+                    each(&Replayed { index: *index, place, entry: &decoded, raw }).map_err(damage)?;
                 }
                 Content::SetAside(record) => {
                     if record.number != self.set_aside {
@@ -154,7 +166,8 @@ impl History {
         }
         let Commit { tree_size, root, set_aside, .. } = batch.commit;
         if (tree_size, set_aside) != (self.tree.size(), self.set_aside) || root != self.tree.root() {
-            let what = format!("batch {} was committed with another tree than its events make", batch.commit.batch);
+            let what =
+                format!("batch {} was committed with another tree than its events make", batch.commit.batch);
             return Err(Error::damage(batch.file, batch.offset, what));
         }
         self.batches = batch.commit.batch + 1;
@@ -183,12 +196,12 @@ pub(crate) struct Recovered {
 impl Recovered {
     pub fn replay(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
         let Recovered { history, tail, known } = self;
-        history.replay(batch, &mut |index, at, len_bytes, entry, _raw| {
+        history.replay(batch, &mut |Replayed { index, place, entry, .. }| {
             let origin = &entry.event.origin;
             if let (Some(key), false) = (&origin.key, cfg!(feature = "plant_no_dedup_after_restart")) {
-                known.insert(event_key(&origin.source, key), First::new(index, &entry.raw_sha256));
+                known.insert(event_key(&origin.source, key), First::new(*index, &entry.raw_sha256));
             }
-            tail.push(&entry.event, Place { at, len_bytes });
+            tail.push(&entry.event, *place);
             Ok(())
         })?;
         for (_, _, content) in &batch.frames {
@@ -237,7 +250,8 @@ impl Sequencer {
             self.refuse_conflicts(&request.events)?;
         }
         // The clock may step back; the log does not.
-        let received_at = self.history.received_at.map_or(request.received_at, |last| last.max(request.received_at));
+        let received_at =
+            self.history.received_at.map_or(request.received_at, |last| last.max(request.received_at));
         let mut receipt =
             Receipt { first_index: None, recorded: 0, duplicates: Vec::new(), set_aside: 0, tree_size: 0 };
         let mut aside = request.set_aside;
@@ -269,7 +283,10 @@ impl Sequencer {
             let Some(key) = incoming.key else { continue };
             let raw_sha256 = incoming.template.raw_sha256();
             let index = self.history.tree.size() + position as u64;
-            let first = self.known.get(&key).unwrap_or_else(|| *own.entry(key).or_insert(First::new(index, raw_sha256)));
+            let first = self
+                .known
+                .get(&key)
+                .unwrap_or_else(|| *own.entry(key).or_insert(First::new(index, raw_sha256)));
             if !first.has_content(raw_sha256) {
                 return Err(Refusal::Conflict { position, index: first.index });
             }
@@ -319,7 +336,8 @@ impl Sequencer {
         self.history.batches += 1;
         let mut tail = self.tail.write().expect("no panic while held");
         for (event, offset, len_bytes) in self.group.drain(..) {
-            let offset = start.offset + u32::try_from(offset).expect("batches are limited to far below 4 GiB");
+            let offset =
+                start.offset + u32::try_from(offset).expect("batches are limited to far below 4 GiB");
             tail.push(&event, Place { at: Position { offset, ..start }, len_bytes });
         }
         // The group is visible.

@@ -277,7 +277,9 @@ impl File for Handle {
         let fault = state.operate()?;
         let done = match fault {
             None => bytes.len(),
-            Some(_) => usize::try_from(state.random.below(bytes.len() as u64 + 1)).map_err(io::Error::other)?,
+            Some(_) => {
+                usize::try_from(state.random.below(bytes.len() as u64 + 1)).map_err(io::Error::other)?
+            }
         };
         state.inodes[self.inode].write(offset, &bytes[..done]);
         fault.map_or(Ok(()), |fault| Err(fault.error()))

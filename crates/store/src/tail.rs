@@ -62,7 +62,8 @@ impl Tail {
         self.places.push(place);
         for dimension in Dimension::ALL {
             let words = &mut self.words[dimension.position()];
-            let word = dimension.with_value(event, |value| value.map_or(NONE, |value| number_of(words, value)));
+            let word =
+                dimension.with_value(event, |value| value.map_or(NONE, |value| number_of(words, value)));
             self.columns[dimension.position()].push(word);
         }
         let run = match self.trails.get_mut(&event.trail) {
@@ -74,7 +75,8 @@ impl Tail {
 
     pub fn find(&self, query: &Query) -> Found {
         let tree_size = query.as_of.map_or(self.len(), |size| size.min(self.len()));
-        let conditions: Vec<Condition<'_>> = query.filters.iter().map(|filter| self.condition(filter)).collect();
+        let conditions: Vec<Condition<'_>> =
+            query.filters.iter().map(|filter| self.condition(filter)).collect();
         let mut runs: Vec<Cursor<'_>> = query
             .trails
             .iter()
@@ -104,7 +106,8 @@ impl Tail {
             Filter::NoneOf(dimension, values) => (dimension, values, false),
         };
         let words = &self.words[dimension.position()];
-        let mut wanted: Vec<u32> = values.iter().filter_map(|value| words.get(value.as_str()).copied()).collect();
+        let mut wanted: Vec<u32> =
+            values.iter().filter_map(|value| words.get(value.as_str()).copied()).collect();
         wanted.sort_unstable();
         Condition { column: &self.columns[dimension.position()], wanted, holds_if_found }
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use store::durable::Local;
 use store::{FileObjects, Objects};
 
-use super::{Project, Secret, SealingKey};
+use super::{Project, SealingKey, Secret};
 use crate::report::Failure;
 
 /// The file as written.
@@ -95,7 +95,9 @@ impl AccessFile {
         let mut named = self.user.iter().filter(|user| user.name == text);
         match (named.next(), named.next()) {
             (Some(user), None) => Ok(user),
-            (None, _) => Err(Failure::new(format!("there is no user {text:?}; `daybook access list` shows who is"))),
+            (None, _) => {
+                Err(Failure::new(format!("there is no user {text:?}; `daybook access list` shows who is")))
+            }
             _ => Err(Failure::new(format!("several users are named {text:?}; give an id"))),
         }
     }
@@ -123,9 +125,18 @@ impl AccessFile {
         Ok(())
     }
 
-    pub fn add_key(&mut self, user: &str, id: &str, secret: &Secret, sealing_key: &SealingKey, now: Time) -> Result<(), Failure> {
+    pub fn add_key(
+        &mut self,
+        user: &str,
+        id: &str,
+        secret: &Secret,
+        sealing_key: &SealingKey,
+        now: Time,
+    ) -> Result<(), Failure> {
         check_id("access key id", id)?;
-        if !(8..=128).contains(&secret.expose().len()) || secret.expose().chars().any(|c| c.is_control() || c.is_whitespace()) {
+        if !(8..=128).contains(&secret.expose().len())
+            || secret.expose().chars().any(|c| c.is_control() || c.is_whitespace())
+        {
             return Err(Failure::usage("a secret has 8 to 128 bytes without white space"));
         }
         if self.access_key.iter().any(|key| key.id == id) {
@@ -133,14 +144,23 @@ impl AccessFile {
         }
         let user = self.user_named(user)?.id.clone();
         let sealed_secret = sealing_key.seal(id, secret, crate::ambient::random());
-        self.access_key.push(KeyEntry { id: id.to_owned(), user, created_at: now.to_string(), sealed_secret });
+        self.access_key.push(KeyEntry {
+            id: id.to_owned(),
+            user,
+            created_at: now.to_string(),
+            sealed_secret,
+        });
         Ok(())
     }
 
     pub fn remove_key(&mut self, id: &str) -> Result<(), Failure> {
         let before = self.access_key.len();
         self.access_key.retain(|key| key.id != id);
-        if self.access_key.len() == before { Err(Failure::new(format!("there is no access key {id:?}"))) } else { Ok(()) }
+        if self.access_key.len() == before {
+            Err(Failure::new(format!("there is no access key {id:?}")))
+        } else {
+            Ok(())
+        }
     }
 
     pub fn grant(&mut self, user: &str, role: Role, trails: &TrailPattern) -> Result<(), Failure> {
@@ -160,7 +180,10 @@ impl AccessFile {
 }
 
 /// Applies `change` to the file of a data directory and replaces it durably.
-pub fn change<T>(data_dir: &Path, mut change: impl FnMut(&mut AccessFile) -> Result<T, Failure>) -> Result<T, Failure> {
+pub fn change<T>(
+    data_dir: &Path,
+    mut change: impl FnMut(&mut AccessFile) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
     for _ in 0..ATTEMPTS_MAX {
         let object = objects.get(store::ACCESS)?;
@@ -170,7 +193,8 @@ pub fn change<T>(data_dir: &Path, mut change: impl FnMut(&mut AccessFile) -> Res
         };
         let done = change(&mut file)?;
         let text = toml::to_string(&file).map_err(|error| Failure::new(error.to_string()))?;
-        let text = format!("# Written by `daybook access`; the server reads it again when it changes.\n{text}");
+        let text =
+            format!("# Written by `daybook access`; the server reads it again when it changes.\n{text}");
         match objects.replace(store::ACCESS, text.as_bytes(), object.map(|object| object.version)) {
             Ok(_) => return Ok(done),
             Err(store::Error::Changed { .. }) => {}
@@ -195,6 +219,13 @@ fn parse_object(bytes: &[u8]) -> Result<AccessFile, Failure> {
 
 /// Ids stand in paths, headers and trails: 1 to 128 visible ASCII characters but `/`, `*`, `,` and `=`.
 fn check_id(what: &str, id: &str) -> Result<(), Failure> {
-    let is_id = (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic() && !b"/*,=".contains(&byte));
-    if is_id { Ok(()) } else { Err(Failure::usage(format!("a {what} has 1 to 128 visible ASCII characters, and no '/', '*', ',' or '='"))) }
+    let is_id = (1..=128).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_graphic() && !b"/*,=".contains(&byte));
+    if is_id {
+        Ok(())
+    } else {
+        Err(Failure::usage(format!(
+            "a {what} has 1 to 128 visible ASCII characters, and no '/', '*', ',' or '='"
+        )))
+    }
 }

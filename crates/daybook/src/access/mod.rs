@@ -66,13 +66,16 @@ impl Snapshot {
         }
         for grant in file.grant {
             let pattern = grant.trails.parse().map_err(|error: event::InvalidTrail| error.to_string())?;
-            let user = snapshot.users.get_mut(&grant.user).ok_or_else(|| format!("a grant names user {}, who does not exist", grant.user))?;
+            let user = snapshot
+                .users
+                .get_mut(&grant.user)
+                .ok_or_else(|| format!("a grant names user {}, who does not exist", grant.user))?;
             user.grants.push(pattern);
         }
         for key in file.access_key {
-            let secret = sealing_key
-                .open(&key.id, &key.sealed_secret)
-                .ok_or_else(|| format!("the secret of access key {} was not sealed with this directory's key", key.id))?;
+            let secret = sealing_key.open(&key.id, &key.sealed_secret).ok_or_else(|| {
+                format!("the secret of access key {} was not sealed with this directory's key", key.id)
+            })?;
             snapshot.keys.insert(key.id, (key.user, secret));
         }
         Ok(snapshot)
@@ -137,7 +140,9 @@ impl Access {
         if current.0 != stamp {
             match self.read() {
                 Ok(snapshot) => current.1 = Arc::new(snapshot),
-                Err(error) => tracing::error!(error, "couldn't reload access.toml; the rights before stay in force"),
+                Err(error) => {
+                    tracing::error!(error, "couldn't reload access.toml; the rights before stay in force")
+                }
             }
             current.0 = stamp;
         }
@@ -152,7 +157,8 @@ impl Access {
 
     fn read(&self) -> Result<Snapshot, String> {
         match std::fs::read_to_string(&self.path) {
-            Ok(text) => Snapshot::parse(&text, &self.sealing_key).map_err(|why| format!("{}: {why}", self.path.display())),
+            Ok(text) => Snapshot::parse(&text, &self.sealing_key)
+                .map_err(|why| format!("{}: {why}", self.path.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Snapshot::default()),
             Err(error) => Err(format!("couldn't read {}: {error}", self.path.display())),
         }

@@ -46,8 +46,10 @@ impl SealingKey {
     /// Reads the key of a data directory.
     pub fn read(data_dir: &Path) -> Result<SealingKey, String> {
         let path = data_dir.join(store::SEALING_KEY);
-        let text = std::fs::read_to_string(&path).map_err(|error| format!("couldn't read {}: {error}", path.display()))?;
-        let key: [u8; 32] = unhex(text.trim()).ok_or_else(|| format!("{} does not hold 64 hex digits", path.display()))?;
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| format!("couldn't read {}: {error}", path.display()))?;
+        let key: [u8; 32] =
+            unhex(text.trim()).ok_or_else(|| format!("{} does not hold 64 hex digits", path.display()))?;
         Ok(SealingKey::new(key))
     }
 
@@ -58,7 +60,10 @@ impl SealingKey {
     /// Seals the secret of the access key with this id; `nonce` must be random.
     pub fn seal(&self, id: &str, secret: &Secret, nonce: [u8; NONCE_BYTES]) -> String {
         let payload = Payload { msg: secret.expose().as_bytes(), aad: id.as_bytes() };
-        let sealed = self.0.encrypt(XNonce::from_slice(&nonce), payload).expect("a secret is far below the cipher's limit");
+        let sealed = self
+            .0
+            .encrypt(XNonce::from_slice(&nonce), payload)
+            .expect("a secret is far below the cipher's limit");
         hex(&nonce) + &hex(&sealed)
     }
 
@@ -66,7 +71,8 @@ impl SealingKey {
     pub fn open(&self, id: &str, sealed: &str) -> Option<Secret> {
         let bytes = unhex_vec(sealed)?;
         let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES)?;
-        let secret = self.0.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: id.as_bytes() }).ok()?;
+        let secret =
+            self.0.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: id.as_bytes() }).ok()?;
         String::from_utf8(secret).ok().map(Secret)
     }
 }

@@ -41,7 +41,9 @@ pub struct Authorization<'a> {
 enum Scheme<'a> {
     Sdk,
     /// `<date>/<region>/<service>`.
-    V11 { info: &'a str },
+    V11 {
+        info: &'a str,
+    },
 }
 
 /// Whether a header value claims to be a signature, readable or not.
@@ -55,8 +57,12 @@ impl<'a> Authorization<'a> {
     pub fn parse(header: &'a str) -> Option<Authorization<'a>> {
         let (algorithm, rest) = header.split_once(' ')?;
         let mut fields = rest.split(',').map(|field| field.trim().split_once('='));
-        let (Some(("Access" | "Credential", who)), Some(("SignedHeaders", signed_headers)), Some(("Signature", signature)), None) =
-            (fields.next()?, fields.next()?, fields.next()?, fields.next())
+        let (
+            Some(("Access" | "Credential", who)),
+            Some(("SignedHeaders", signed_headers)),
+            Some(("Signature", signature)),
+            None,
+        ) = (fields.next()?, fields.next()?, fields.next()?, fields.next())
         else {
             return None;
         };
@@ -75,7 +81,9 @@ impl<'a> Authorization<'a> {
     ///
     /// Several readings of one request are legal, and clients differ in theirs: any that matches is accepted.
     pub fn verifies(&self, signed: &Signed<'_>, secret: &str, now: Time) -> bool {
-        let Some(date) = signed.headers.get("x-sdk-date").and_then(|date| date.to_str().ok()) else { return false };
+        let Some(date) = signed.headers.get("x-sdk-date").and_then(|date| date.to_str().ok()) else {
+            return false;
+        };
         let is_dated = self.signed_headers.split(';').any(|name| name == "x-sdk-date");
         let is_fresh = parse_date(date).is_some_and(|at| at.unix_ns().abs_diff(now.unix_ns()) <= WINDOW_NS);
         let Some(canonical_headers) = self.canonical_headers(signed) else { return false };
@@ -162,7 +170,15 @@ fn parse_date(text: &str) -> Option<Time> {
         return None;
     }
     let part = |from: usize, to: usize| &text[from..to];
-    let rfc3339 = format!("{}-{}-{}T{}:{}:{}Z", part(0, 4), part(4, 6), part(6, 8), part(9, 11), part(11, 13), part(13, 15));
+    let rfc3339 = format!(
+        "{}-{}-{}T{}:{}:{}Z",
+        part(0, 4),
+        part(4, 6),
+        part(6, 8),
+        part(9, 11),
+        part(11, 13),
+        part(13, 15)
+    );
     Time::parse_rfc3339(&rfc3339).ok().map(|(time, _)| time)
 }
 
@@ -194,7 +210,11 @@ fn canonical_queries(raw: &str) -> Vec<String> {
             .map(|(name, value)| (decode(name), decode(value)))
             .collect();
         pairs.sort();
-        pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect::<Vec<_>>().join("&")
+        pairs
+            .iter()
+            .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+            .collect::<Vec<_>>()
+            .join("&")
     };
     distinct([canonical(raw), canonical(&raw.replace('+', "%20"))])
 }
@@ -222,7 +242,15 @@ fn distinct<const N: usize>(candidates: [String; N]) -> Vec<String> {
 
 /// Signs a request the way the vendor's Python SDK does: the whole `Authorization` header. `headers` are the names to
 /// sign, lower case and sorted, with their values.
-pub fn sign(access_key: &str, secret: &str, method: &str, raw_path: &str, raw_query: &str, headers: &[(&str, &str)], body: &[u8]) -> String {
+pub fn sign(
+    access_key: &str,
+    secret: &str,
+    method: &str,
+    raw_path: &str,
+    raw_query: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> String {
     let signed_headers = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
     let canonical_headers: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
     let date = headers.iter().find(|(name, _)| *name == "x-sdk-date").map_or("", |(_, value)| *value);
@@ -265,9 +293,17 @@ mod tests {
             for (name, value) in &self.headers {
                 headers.insert(*name, HeaderValue::from_static(value));
             }
-            let signed = Signed { method: self.method, raw_path: &self.path, raw_query: self.query, headers: &headers, host: HOST, body: self.body };
+            let signed = Signed {
+                method: self.method,
+                raw_path: &self.path,
+                raw_query: self.query,
+                headers: &headers,
+                host: HOST,
+                body: self.body,
+            };
             let now = Time::parse_rfc3339(now).expect("a time").0;
-            Authorization::parse(&self.authorization).is_some_and(|authorization| authorization.verifies(&signed, secret, now))
+            Authorization::parse(&self.authorization)
+                .is_some_and(|authorization| authorization.verifies(&signed, secret, now))
         }
 
         fn verifies(&self) -> bool {
@@ -283,7 +319,12 @@ mod tests {
     fn vectors() -> Vec<Vector> {
         let python = "content-type;host;user-agent;x-project-id;x-sdk-date";
         let headers = |content_type, agent| {
-            vec![("content-type", content_type), ("user-agent", agent), ("x-project-id", P), ("x-sdk-date", "20261120T000000Z")]
+            vec![
+                ("content-type", content_type),
+                ("user-agent", agent),
+                ("x-project-id", P),
+                ("x-sdk-date", "20261120T000000Z"),
+            ]
         };
         vec![
             Vector {
@@ -292,7 +333,10 @@ mod tests {
                 query: "end_time=2018-09-16T10%3A40%3A15%2B0800&limit=10&offset=0&start_time=2018-09-15T06%3A25%3A43%2B0800",
                 headers: headers("application/json", "huaweicloud-usdk-python/3.0"),
                 body: b"",
-                authorization: sdk(python, "c5dc576a97e3e4150011e958eaac0805fe05a02f8462467f0f5e2cc92e511560"),
+                authorization: sdk(
+                    python,
+                    "c5dc576a97e3e4150011e958eaac0805fe05a02f8462467f0f5e2cc92e511560",
+                ),
             },
             Vector {
                 method: "POST",
@@ -300,7 +344,10 @@ mod tests {
                 query: "",
                 headers: headers("application/json;charset=utf-8", "huaweicloud-usdk-python/3.0"),
                 body: br#"{"time": {"time_range": "HOUR"}, "page": "1", "size": "10"}"#,
-                authorization: sdk(python, "c65b7d60de8e5ba60215a4b9c28c97031d3b43cd7813a2263f199ac514f408d0"),
+                authorization: sdk(
+                    python,
+                    "c65b7d60de8e5ba60215a4b9c28c97031d3b43cd7813a2263f199ac514f408d0",
+                ),
             },
             Vector {
                 method: "GET",
@@ -318,15 +365,26 @@ mod tests {
                 query: "limit=10&offset=0&operation",
                 headers: headers("application/json", "huaweicloud-usdk-go/3.0"),
                 body: b"",
-                authorization: sdk("user-agent;x-project-id;x-sdk-date", "22081064d6368380be16006db439ded197e4223e213e1a110178a4ab26628e1e"),
+                authorization: sdk(
+                    "user-agent;x-project-id;x-sdk-date",
+                    "22081064d6368380be16006db439ded197e4223e213e1a110178a4ab26628e1e",
+                ),
             },
             Vector {
                 method: "POST",
                 path: format!("/v1/{P}/i1/dbss/audit/operate-log"),
                 query: "",
-                headers: vec![("accept", "application/json"), ("content-type", "application/json"), ("user-agent", "golangsdk/2.0.0"), ("x-sdk-date", "20261120T000000Z")],
+                headers: vec![
+                    ("accept", "application/json"),
+                    ("content-type", "application/json"),
+                    ("user-agent", "golangsdk/2.0.0"),
+                    ("x-sdk-date", "20261120T000000Z"),
+                ],
                 body: b"{\"page\":1,\"size\":100,\"time\":{}}\n",
-                authorization: sdk("accept;content-type;user-agent;x-sdk-date", "6b1cc9dc573d9950f2e65e81b427716573f15f4ef6291bc1eba017ed560374c7"),
+                authorization: sdk(
+                    "accept;content-type;user-agent;x-sdk-date",
+                    "6b1cc9dc573d9950f2e65e81b427716573f15f4ef6291bc1eba017ed560374c7",
+                ),
             },
         ]
     }
@@ -356,15 +414,21 @@ mod tests {
                 ("body", Box::new(|v| v.body = b"{}")),
                 ("header", Box::new(|v| v.headers.last_mut().expect("date").1 = "20261120T000001Z")),
                 ("missing header", Box::new(|v| v.headers.retain(|(name, _)| *name != "user-agent"))),
-                ("signature", Box::new(|v| {
-                    let last = v.authorization.pop().expect("a digit");
-                    v.authorization.push(if last == '0' { '1' } else { '0' });
-                })),
-                ("upper case", Box::new(|v| {
-                    let at = v.authorization.rfind('=').expect("a signature");
-                    let upper = v.authorization[at..].to_uppercase();
-                    v.authorization.replace_range(at.., &upper);
-                })),
+                (
+                    "signature",
+                    Box::new(|v| {
+                        let last = v.authorization.pop().expect("a digit");
+                        v.authorization.push(if last == '0' { '1' } else { '0' });
+                    }),
+                ),
+                (
+                    "upper case",
+                    Box::new(|v| {
+                        let at = v.authorization.rfind('=').expect("a signature");
+                        let upper = v.authorization[at..].to_uppercase();
+                        v.authorization.replace_range(at.., &upper);
+                    }),
+                ),
             ];
             for (what, change) in changes {
                 let mut changed = vectors().swap_remove(number - 1);
@@ -415,7 +479,10 @@ mod tests {
             ("/a/", "/a/", "b=2&a=1&a=0&c", "a=0&a=1&b=2&c="),
             ("/ü~x", "/%C3%BC~x/", "", ""),
         ] {
-            let canonical_request = format!("GET\n{canonical}\n{canonical_query}\nx-sdk-date:{at}\n\nx-sdk-date\n{}", hex(&Sha256::digest(b"")));
+            let canonical_request = format!(
+                "GET\n{canonical}\n{canonical_query}\nx-sdk-date:{at}\n\nx-sdk-date\n{}",
+                hex(&Sha256::digest(b""))
+            );
             let to_sign = format!("SDK-HMAC-SHA256\n{at}\n{}", hex(&Sha256::digest(canonical_request)));
             let signature = hex(&hmac(SK.as_bytes(), to_sign.as_bytes()).finalize().into_bytes());
             let vector = Vector {

@@ -20,7 +20,11 @@ pub enum Unauthenticated {
 }
 
 /// Finds the user behind a request. A signature counts before a token; a header that only names another scheme is none.
-pub fn authenticate<'a>(request: &Request, access: &'a Snapshot, now: Time) -> Result<&'a User, Unauthenticated> {
+pub fn authenticate<'a>(
+    request: &Request,
+    access: &'a Snapshot,
+    now: Time,
+) -> Result<&'a User, Unauthenticated> {
     if request.header_count("authorization") > 1 {
         return Err(Unauthenticated::WrongSignature);
     }
@@ -31,7 +35,12 @@ pub fn authenticate<'a>(request: &Request, access: &'a Snapshot, now: Time) -> R
     }
 }
 
-fn verify<'a>(header: &str, request: &Request, access: &'a Snapshot, now: Time) -> Result<&'a User, Unauthenticated> {
+fn verify<'a>(
+    header: &str,
+    request: &Request,
+    access: &'a Snapshot,
+    now: Time,
+) -> Result<&'a User, Unauthenticated> {
     let authorization = Authorization::parse(header).ok_or(Unauthenticated::WrongSignature)?;
     let signed = Signed {
         method: request.method.as_str(),

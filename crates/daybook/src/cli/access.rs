@@ -12,12 +12,14 @@ use crate::ambient;
 use crate::report::{Failure, printable};
 
 #[derive(clap::Args)]
-#[command(after_help = "Works beside a running server, which follows at once.\n\nExample, a user who may read every registry of one tenant:\n  \
+#[command(
+    after_help = "Works beside a running server, which follows at once.\n\nExample, a user who may read every registry of one tenant:\n  \
                         export DAYBOOK_DATA_DIR=/var/lib/daybook\n  \
                         daybook access project add cn-north-4 --tenant acme\n  \
                         daybook access user add auditor\n  \
                         daybook access grant auditor reader 'registry/acme/*/*'\n  \
-                        daybook access key add auditor")]
+                        daybook access key add auditor"
+)]
 pub struct Arguments {
     #[command(flatten)]
     place: Place,
@@ -132,7 +134,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn add_project(dir: &Path, name: &str, tenant: &str, id: Option<&str>) -> Result<(), Failure> {
     let id = id.map_or_else(ambient::random_hex::<16>, str::to_owned);
-    file::change(dir, |access| access.add_project(ProjectEntry { id: id.clone(), name: name.to_owned(), tenant: tenant.to_owned() }))?;
+    file::change(dir, |access| {
+        access.add_project(ProjectEntry { id: id.clone(), name: name.to_owned(), tenant: tenant.to_owned() })
+    })?;
     say(&format!("project id: {id}\nname: {name}\ntenant: {tenant}\n"))
 }
 
@@ -142,7 +146,13 @@ fn add_user(dir: &Path, name: &str, id: Option<&str>) -> Result<(), Failure> {
     say(&format!("user id: {id}\nname: {}\n", printable(name)))
 }
 
-fn add_key(dir: &Path, sealing_key: &SealingKey, user: &str, id: Option<&str>, secret: Option<Secret>) -> Result<(), Failure> {
+fn add_key(
+    dir: &Path,
+    sealing_key: &SealingKey,
+    user: &str,
+    id: Option<&str>,
+    secret: Option<Secret>,
+) -> Result<(), Failure> {
     let id = id.map_or_else(|| random_text(UPPER_AND_DIGITS, ACCESS_KEY_CHARACTERS), str::to_owned);
     let made = secret.is_none();
     let secret = secret.unwrap_or_else(|| Secret::new(random_text(LETTERS_AND_DIGITS, SECRET_CHARACTERS)));
@@ -178,7 +188,8 @@ fn parse_pattern(text: &str) -> Result<TrailPattern, Failure> {
 }
 
 fn read_secret(path: &Path) -> Result<Secret, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::new(format!("couldn't read {}: {error}", path.display())))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("couldn't read {}: {error}", path.display())))?;
     Ok(Secret::new(text.trim().to_owned()))
 }
 
@@ -190,5 +201,7 @@ const LETTERS_AND_DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr
 /// Random characters of an alphabet whose size is a power of two, so that all are equally likely.
 pub fn random_text(alphabet: &[u8], characters: usize) -> String {
     assert!(alphabet.len().is_power_of_two());
-    (0..characters).map(|_| char::from(alphabet[usize::from(ambient::random::<1>()[0]) % alphabet.len()])).collect()
+    (0..characters)
+        .map(|_| char::from(alphabet[usize::from(ambient::random::<1>()[0]) % alphabet.len()]))
+        .collect()
 }

@@ -10,7 +10,9 @@ use super::say;
 use crate::report::{Failure, hex};
 
 #[derive(clap::Args)]
-#[command(after_help = "Reads only, and may run beside a server.\n\nExample:\n  daybook check /var/lib/daybook && echo whole")]
+#[command(
+    after_help = "Reads only, and may run beside a server.\n\nExample:\n  daybook check /var/lib/daybook && echo whole"
+)]
 pub struct Arguments {
     /// The data directory.
     #[arg(value_name = "DIR")]
@@ -20,7 +22,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let disk: Arc<dyn Disk> = Arc::new(Local::open(&arguments.dir));
     // Draws on standard error, and only on a terminal.
-    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(0).with_style(style);
     let report = store::check(&disk, &mut |progress| {
         bar.set_length(progress.total_bytes);

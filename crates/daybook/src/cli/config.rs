@@ -18,8 +18,10 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Check that a configuration is right: syntax, values, token files, certificate.
-    #[command(after_help = "Settings are listed in docs/configuration.md. Each can be given as a variable too: limits.connections_max is \
-                            DAYBOOK_LIMITS_CONNECTIONS_MAX.\n\nExample:\n  daybook config check --config /etc/daybook.toml")]
+    #[command(
+        after_help = "Settings are listed in docs/configuration.md. Each can be given as a variable too: limits.connections_max is \
+                            DAYBOOK_LIMITS_CONNECTIONS_MAX.\n\nExample:\n  daybook config check --config /etc/daybook.toml"
+    )]
     Check,
     /// List the variables that stand over the configuration file.
     Variables,
@@ -29,7 +31,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Check => check(&arguments.place),
         Command::Variables => {
-            let names: Vec<String> = config::settings().iter().map(|path| config::variable_of(path)).collect();
+            let names: Vec<String> =
+                config::settings().iter().map(|path| config::variable_of(path)).collect();
             say(&format!("DAYBOOK_CONFIG\n{}\n", names.join("\n")))
         }
     }
@@ -41,9 +44,18 @@ fn check(place: &Place) -> Result<(), Failure> {
         tls::acceptor(tls).map_err(Failure::usage)?;
     }
     let data_dir = config.data_dir.as_ref().map_or("not set".to_owned(), |dir| dir.display().to_string());
-    let mut text = format!("right\ndata directory: {data_dir}\nlisten: {}\ntls: {}\n", config.listen, if config.tls.is_some() { "yes" } else { "no" });
+    let mut text = format!(
+        "right\ndata directory: {data_dir}\nlisten: {}\ntls: {}\n",
+        config.listen,
+        if config.tls.is_some() { "yes" } else { "no" }
+    );
     for source in &config.sources {
-        text.push_str(&format!("source: POST /intake/{} takes {} into {}\n", source.name, source.format.as_str(), source.trail));
+        text.push_str(&format!(
+            "source: POST /intake/{} takes {} into {}\n",
+            source.name,
+            source.format.as_str(),
+            source.trail
+        ));
     }
     say(&text)
 }

@@ -22,7 +22,9 @@ use crate::report::Failure;
 use crate::serve::Server;
 
 #[derive(clap::Args)]
-#[command(after_help = "The data directory is removed when the demo ends. Examples:\n  daybook demo\n  daybook demo --listen 127.0.0.1:0 --once")]
+#[command(
+    after_help = "The data directory is removed when the demo ends. Examples:\n  daybook demo\n  daybook demo --listen 127.0.0.1:0 --once"
+)]
 pub struct Arguments {
     /// Address to listen on.
     #[arg(long, short, value_name = "ADDRESS", default_value = config::LISTEN)]
@@ -34,8 +36,14 @@ pub struct Arguments {
 
 /// Captured requests of real registries (see their README), one JSON object with a `body` on each line.
 const CAPTURES: [(&str, &str); 3] = [
-    ("docker-registry 2.8", include_str!("../../../event/testdata/docker-registry/v2.8/primary.requests.jsonl")),
-    ("docker-registry 2.8, anonymous, IPv6", include_str!("../../../event/testdata/docker-registry/v2.8-anonymous-ipv6/requests.jsonl")),
+    (
+        "docker-registry 2.8",
+        include_str!("../../../event/testdata/docker-registry/v2.8/primary.requests.jsonl"),
+    ),
+    (
+        "docker-registry 2.8, anonymous, IPv6",
+        include_str!("../../../event/testdata/docker-registry/v2.8-anonymous-ipv6/requests.jsonl"),
+    ),
     ("distribution 3.1", include_str!("../../../event/testdata/docker-registry/v3.1/primary.requests.jsonl")),
 ];
 
@@ -85,7 +93,8 @@ struct ThrowAway(PathBuf);
 impl ThrowAway {
     fn make() -> Result<ThrowAway, Failure> {
         let dir = std::env::temp_dir().join(format!("daybook-demo-{}", ambient::random_hex::<8>()));
-        Local::create(&dir).map_err(|error| Failure::new(format!("couldn't make {}: {error}", dir.display())))?;
+        Local::create(&dir)
+            .map_err(|error| Failure::new(format!("couldn't make {}: {error}", dir.display())))?;
         Ok(ThrowAway(dir))
     }
 }
@@ -100,21 +109,43 @@ impl Drop for ThrowAway {
 
 fn lay_down(dir: &Path, keys: &Keys) -> Result<(), Failure> {
     let disk: Arc<dyn Disk> = Arc::new(Local::open(dir));
-    let identity = Identity { origin: "daybook.local/demo".to_owned(), created_at: ambient::now(), salt: ambient::random() };
+    let identity = Identity {
+        origin: "daybook.local/demo".to_owned(),
+        created_at: ambient::now(),
+        salt: ambient::random(),
+    };
     store::init(&disk, &identity, &[(SEALING_KEY, &SealingKey::file_of(ambient::random()))])?;
     let sealing_key = SealingKey::read(dir).map_err(Failure::new)?;
-    let trails: TrailPattern = format!("registry/{TENANT}/*/*").parse().map_err(|error: event::InvalidTrail| Failure::new(error.to_string()))?;
+    let trails: TrailPattern = format!("registry/{TENANT}/*/*")
+        .parse()
+        .map_err(|error: event::InvalidTrail| Failure::new(error.to_string()))?;
     file::change(dir, |access| {
-        access.add_project(ProjectEntry { id: PROJECT.to_owned(), name: REGION.to_owned(), tenant: TENANT.to_owned() })?;
+        access.add_project(ProjectEntry {
+            id: PROJECT.to_owned(),
+            name: REGION.to_owned(),
+            tenant: TENANT.to_owned(),
+        })?;
         access.add_user(UserEntry { id: "auditor".to_owned(), name: "auditor".to_owned() })?;
-        access.add_key("auditor", &keys.access_key, &Secret::new(keys.secret.clone()), &sealing_key, ambient::now())?;
+        access.add_key(
+            "auditor",
+            &keys.access_key,
+            &Secret::new(keys.secret.clone()),
+            &sealing_key,
+            ambient::now(),
+        )?;
         access.grant("auditor", Role::Reader, &trails)
     })
 }
 
 fn configuration(listen: SocketAddr, keys: &Keys) -> Result<Config, Failure> {
-    let trail = Trail::new(Service::Registry, TENANT, PROJECT, INSTANCE).map_err(|error| Failure::new(error.to_string()))?;
-    let source = Source { name: "hub".to_owned(), format: Format::DockerRegistry, trail, token: Token::new(&keys.token) };
+    let trail = Trail::new(Service::Registry, TENANT, PROJECT, INSTANCE)
+        .map_err(|error| Failure::new(error.to_string()))?;
+    let source = Source {
+        name: "hub".to_owned(),
+        format: Format::DockerRegistry,
+        trail,
+        token: Token::new(&keys.token),
+    };
     let mut config = config::load(&config::Flags::default(), &std::collections::BTreeMap::new())?;
     (config.listen, config.sources) = (listen, vec![source]);
     Ok(config)
@@ -127,7 +158,8 @@ fn show(address: SocketAddr, keys: &Keys, once: bool) -> Result<(), Failure> {
         let mut client = Client::connect(address)?;
         for body in bodies(capture)? {
             let bearer = format!("Bearer {}", keys.token);
-            let (status, answer) = client.request("POST", "/intake/hub", &[("Authorization", &bearer)], body.as_bytes())?;
+            let (status, answer) =
+                client.request("POST", "/intake/hub", &[("Authorization", &bearer)], body.as_bytes())?;
             if status != 200 {
                 return Err(Failure::new(format!("the capture {name} was answered {status}: {answer}")));
             }
@@ -139,15 +171,26 @@ fn show(address: SocketAddr, keys: &Keys, once: bool) -> Result<(), Failure> {
     let query = "limit=5&offset=0&operation=pull";
     let host = address.to_string();
     let date = signature::date_text(ambient::now());
-    let authorization =
-        signature::sign(&keys.access_key, &keys.secret, "GET", &path, query, &[("host", &host), ("x-sdk-date", &date)], b"");
+    let authorization = signature::sign(
+        &keys.access_key,
+        &keys.secret,
+        "GET",
+        &path,
+        query,
+        &[("host", &host), ("x-sdk-date", &date)],
+        b"",
+    );
     let headers = [("X-Sdk-Date", date.as_str()), ("Authorization", authorization.as_str())];
-    let (status, answer) = Client::connect(address)?.request("GET", &format!("{path}?{query}"), &headers, b"")?;
+    let (status, answer) =
+        Client::connect(address)?.request("GET", &format!("{path}?{query}"), &headers, b"")?;
     if status != 200 {
         return Err(Failure::new(format!("the demo's own query was answered {status}: {answer}")));
     }
-    let pretty: serde_json::Value = serde_json::from_str(&answer).map_err(|error| Failure::new(error.to_string()))?;
-    let mut text = format!("{events} requests of real registries are recorded durably. The newest five pulls, asked for with a signed request:\n\nGET {path}?{query}\n");
+    let pretty: serde_json::Value =
+        serde_json::from_str(&answer).map_err(|error| Failure::new(error.to_string()))?;
+    let mut text = format!(
+        "{events} requests of real registries are recorded durably. The newest five pulls, asked for with a signed request:\n\nGET {path}?{query}\n"
+    );
     let _ = writeln!(text, "{pretty:#}\n");
     if !once {
         text.push_str(&next_steps(address, keys, &format!("http://{address}{path}?{query}"), &headers));
@@ -213,7 +256,11 @@ fn bodies(capture: &str) -> Result<Vec<String>, Failure> {
         body: String,
     }
     let body = |line| serde_json::from_str::<Captured>(line).map(|captured| captured.body);
-    capture.lines().map(body).collect::<Result<_, _>>().map_err(|error| Failure::new(format!("a capture does not read: {error}")))
+    capture
+        .lines()
+        .map(body)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Failure::new(format!("a capture does not read: {error}")))
 }
 
 /// The least of an HTTP/1.1 client: one connection, whole answers with a length.
@@ -232,12 +279,23 @@ impl Client {
             stream.set_nodelay(true)?;
             Ok(Client { stream, host: address.to_string() })
         };
-        connect().map_err(|error: std::io::Error| Failure::new(format!("couldn't connect to {address}: {error}")))
+        connect()
+            .map_err(|error: std::io::Error| Failure::new(format!("couldn't connect to {address}: {error}")))
     }
 
-    fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<(u16, String), Failure> {
+    fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<(u16, String), Failure> {
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n{headers}\r\n", self.host, body.len());
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n{headers}\r\n",
+            self.host,
+            body.len()
+        );
         self.stream
             .write_all(&[head.as_bytes(), body].concat())
             .and_then(|()| self.read_answer())
@@ -254,7 +312,11 @@ impl Client {
             self.read_more(&mut piece, &mut bytes)?;
         };
         let head = String::from_utf8_lossy(&bytes[..head_end]).to_ascii_lowercase();
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(std::io::ErrorKind::InvalidData)?;
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .ok_or(std::io::ErrorKind::InvalidData)?;
         let len: usize = head
             .lines()
             .find_map(|line| line.strip_prefix("content-length:"))

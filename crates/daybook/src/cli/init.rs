@@ -28,7 +28,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => format!("daybook.local/{}", ambient::random_hex::<8>()),
     };
     let dir = &arguments.dir;
-    let local = Local::create(dir).map_err(|error| Failure::new(format!("couldn't make {}: {error}", dir.display())))?;
+    let local = Local::create(dir)
+        .map_err(|error| Failure::new(format!("couldn't make {}: {error}", dir.display())))?;
     let disk: Arc<dyn Disk> = Arc::new(local);
     let identity = Identity { origin, created_at: ambient::now(), salt: ambient::random() };
     store::init(&disk, &identity, &[(SEALING_KEY, &SealingKey::file_of(ambient::random()))])?;
@@ -37,6 +38,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// An origin stands on a line of its own in a checkpoint (C2SP tlog-checkpoint), and names a key there.
 fn checked_origin(origin: &str) -> Result<&str, Failure> {
-    let is_origin = (1..=255).contains(&origin.len()) && origin.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'+');
-    if is_origin { Ok(origin) } else { Err(Failure::usage("an origin has 1 to 255 visible ASCII characters, and no '+'")) }
+    let is_origin = (1..=255).contains(&origin.len())
+        && origin.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'+');
+    if is_origin {
+        Ok(origin)
+    } else {
+        Err(Failure::usage("an origin has 1 to 255 visible ASCII characters, and no '+'"))
+    }
 }

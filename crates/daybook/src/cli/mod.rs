@@ -79,7 +79,9 @@ impl Place {
 }
 
 fn no_data_dir() -> Failure {
-    Failure::usage("which log? give --data-dir DIR, set DAYBOOK_DATA_DIR, or write data_dir in the configuration")
+    Failure::usage(
+        "which log? give --data-dir DIR, set DAYBOOK_DATA_DIR, or write data_dir in the configuration",
+    )
 }
 
 /// The environment, as far as it is text.

@@ -10,8 +10,10 @@ use crate::report::Failure;
 use crate::serve::Server;
 
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  daybook serve --data-dir /var/lib/daybook\n  daybook serve --config /etc/daybook.toml --listen 0.0.0.0:8420\n\n\
-                        Stops on SIGINT and SIGTERM after finishing open requests.")]
+#[command(
+    after_help = "Examples:\n  daybook serve --data-dir /var/lib/daybook\n  daybook serve --config /etc/daybook.toml --listen 0.0.0.0:8420\n\n\
+                        Stops on SIGINT and SIGTERM after finishing open requests."
+)]
 pub struct Arguments {
     #[command(flatten)]
     place: Place,
@@ -33,7 +35,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let server = Server::open(config, &data_dir).await?;
         // Tests and scripts that ask for port 0 read the address from here.
-        warn(&format!("daybook: serving {} on {}://{}", data_dir.display(), server.scheme(), server.address()?));
+        warn(&format!(
+            "daybook: serving {} on {}://{}",
+            data_dir.display(),
+            server.scheme(),
+            server.address()?
+        ));
         server.run(told_to_stop()?).await
     })
 }
@@ -42,7 +49,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn start_log(format: LogFormat, is_verbose: bool) {
     use std::io::IsTerminal;
     let level = if is_verbose { tracing::Level::DEBUG } else { tracing::Level::INFO };
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    let builder =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
     match format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
@@ -58,7 +66,8 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 /// Resolves on the first SIGINT or SIGTERM.
 pub fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::new(format!("couldn't listen for signals: {error}")));
+    let listen =
+        |kind| signal(kind).map_err(|error| Failure::new(format!("couldn't listen for signals: {error}")));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     Ok(async move {
         tokio::select! {

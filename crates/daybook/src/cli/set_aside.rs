@@ -21,7 +21,9 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// List them, oldest first. May run beside a server.
-    #[command(after_help = "Examples:\n  daybook set-aside list --data-dir /var/lib/daybook\n  daybook set-aside list -d /var/lib/daybook -o json | jq .reason")]
+    #[command(
+        after_help = "Examples:\n  daybook set-aside list --data-dir /var/lib/daybook\n  daybook set-aside list -d /var/lib/daybook -o json | jq .reason"
+    )]
     List {
         /// How to write them: a line each for people, or JSON lines with all bytes.
         #[arg(long, short, value_name = "FORMAT", default_value = "text")]

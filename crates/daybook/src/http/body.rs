@@ -74,16 +74,25 @@ pub fn decompress(headers: &HeaderMap, body: Bytes, bytes_max: usize) -> Result<
     let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
     let encoding = match (encodings.next(), encodings.next()) {
         (None, _) => return if body.len() > bytes_max { Err(Refused::TooLarge) } else { Ok(body) },
-        (Some(encoding), None) => encoding.to_str().map_err(|_| Refused::Encoding)?.trim().to_ascii_lowercase(),
+        (Some(encoding), None) => {
+            encoding.to_str().map_err(|_| Refused::Encoding)?.trim().to_ascii_lowercase()
+        }
         _ => return Err(Refused::Encoding),
     };
     let ratio_max = body.len().saturating_mul(RATIO_MAX).max(RATIO_FREE_BYTES);
     let limit = bytes_max.min(ratio_max);
     match encoding.as_str() {
-        "identity" | "" => if body.len() > bytes_max { Err(Refused::TooLarge) } else { Ok(body) },
+        "identity" | "" => {
+            if body.len() > bytes_max {
+                Err(Refused::TooLarge)
+            } else {
+                Ok(body)
+            }
+        }
         "gzip" | "x-gzip" => read_bounded(flate2::read::MultiGzDecoder::new(&*body), limit),
         "zstd" => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(&*body).map_err(|_| Refused::Broken)?;
+            let mut decoder =
+                zstd::stream::read::Decoder::with_buffer(&*body).map_err(|_| Refused::Broken)?;
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|_| Refused::Broken)?;
             read_bounded(decoder, limit)
         }
@@ -129,14 +138,20 @@ mod tests {
         assert_eq!(decompressed(&[], text).as_deref(), Ok(&text[..]));
         assert_eq!(decompressed(&["identity"], text).as_deref(), Ok(&text[..]));
         assert_eq!(decompressed(&["GZIP"], &gzip(text)).as_deref(), Ok(&text[..]));
-        assert_eq!(decompressed(&["zstd"], &zstd::encode_all(&text[..], 3).expect("memory")).as_deref(), Ok(&text[..]));
+        assert_eq!(
+            decompressed(&["zstd"], &zstd::encode_all(&text[..], 3).expect("memory")).as_deref(),
+            Ok(&text[..])
+        );
     }
 
     #[test]
     fn bombs_stop_at_the_limit() {
         let zeros = vec![0; 16 << 20];
         assert_eq!(decompressed(&["gzip"], &gzip(&zeros)), Err(Refused::TooLarge));
-        assert_eq!(decompressed(&["zstd"], &zstd::encode_all(&zeros[..], 3).expect("memory")), Err(Refused::TooLarge));
+        assert_eq!(
+            decompressed(&["zstd"], &zstd::encode_all(&zeros[..], 3).expect("memory")),
+            Err(Refused::TooLarge)
+        );
         // Within the limit, but a thousand times what was sent.
         assert_eq!(decompressed(&["gzip"], &gzip(&zeros[..3 << 20])), Err(Refused::TooLarge));
         assert_eq!(decompressed(&["gzip"], &gzip(&zeros[..1 << 20])).map(|body| body.len()), Ok(1 << 20));

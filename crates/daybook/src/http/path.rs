@@ -76,7 +76,15 @@ mod tests {
 
     #[test]
     fn escapes_are_undone_once() {
-        for (raw, expected) in [("a%20b", "a b"), ("a+b", "a+b"), ("%2e%2E", ".."), ("%252e", "%2e"), ("100%", "100%"), ("%zz", "%zz"), ("%", "%")] {
+        for (raw, expected) in [
+            ("a%20b", "a b"),
+            ("a+b", "a+b"),
+            ("%2e%2E", ".."),
+            ("%252e", "%2e"),
+            ("100%", "100%"),
+            ("%zz", "%zz"),
+            ("%", "%"),
+        ] {
             assert_eq!(decode(raw), expected.as_bytes(), "{raw}");
         }
         assert_eq!(encode("a b/ü~".as_bytes()), "a%20b%2F%C3%BC~");
@@ -84,7 +92,10 @@ mod tests {
 
     #[test]
     fn segments_ignore_one_slash_at_the_end() {
-        assert_eq!(segments("/v2/p/instances/i%2Fj/audit-logs/"), ["v2", "p", "instances", "i/j", "audit-logs"]);
+        assert_eq!(
+            segments("/v2/p/instances/i%2Fj/audit-logs/"),
+            ["v2", "p", "instances", "i/j", "audit-logs"]
+        );
         assert_eq!(segments("//v3"), ["", "v3"]);
         assert_eq!(segments("/"), Vec::<String>::new());
     }

@@ -35,11 +35,21 @@ const H2_PING_EVERY: Duration = Duration::from_secs(20);
 
 /// Answers one request. The address is the peer's.
 pub trait Handler: Clone + Send + Sync + 'static {
-    fn answer(&self, peer: SocketAddr, request: hyper::Request<Incoming>) -> impl Future<Output = Response> + Send;
+    fn answer(
+        &self,
+        peer: SocketAddr,
+        request: hyper::Request<Incoming>,
+    ) -> impl Future<Output = Response> + Send;
 }
 
 /// Accepts connections until `stop` becomes true, then lets open requests end.
-pub async fn run<H: Handler>(listener: TcpListener, tls: Option<TlsAcceptor>, limits: Limits, handler: H, mut stop: watch::Receiver<bool>) {
+pub async fn run<H: Handler>(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
+    handler: H,
+    mut stop: watch::Receiver<bool>,
+) {
     let connections = Arc::new(Semaphore::new(limits.connections_max));
     let per_address = Arc::new(PerAddress::default());
     loop {
@@ -59,7 +69,8 @@ pub async fn run<H: Handler>(listener: TcpListener, tls: Option<TlsAcceptor>, li
             tracing::warn!(%peer, "too many connections; closed one");
             continue;
         };
-        let Some(place) = PerAddress::take(&per_address, peer.ip(), limits.connections_per_address_max) else {
+        let Some(place) = PerAddress::take(&per_address, peer.ip(), limits.connections_per_address_max)
+        else {
             tracing::warn!(%peer, "too many connections from one address; closed one");
             continue;
         };

@@ -1,1 +1,16 @@
-//! x
+//! The program from outside: the real binary, real sockets, one file for each behaviour.
+
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+mod access;
+mod bad_input;
+mod cli;
+mod demo;
+mod harness;
+mod intake;
+mod kills;
+mod limits;
+mod swr;
+mod syscall_faults;
+mod tidy;
+mod tls;

@@ -10,15 +10,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeSeed;
 use serde::Deserialize;
+use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 
 use super::{Context, EnvelopeError, Format, Parsed, SetAside, json_text, non_empty};
 use crate::json::Strict;
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Severity, SourceIp,
-    Time, Trust,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Severity,
+    SourceIp, Time, Trust,
 };
 
 pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
@@ -31,7 +31,8 @@ pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
 
 /// The events of a body, each with its own bytes.
 fn split(text: &str, events_max: usize) -> Result<Vec<&RawValue>, EnvelopeError> {
-    let malformed = |error: serde_json::Error| EnvelopeError::Malformed(format!("the body is not JSON: {error}"));
+    let malformed =
+        |error: serde_json::Error| EnvelopeError::Malformed(format!("the body is not JSON: {error}"));
     let events: Vec<&RawValue> = if text.trim_start().starts_with('[') {
         serde_json::from_str(text).map_err(malformed)?
     } else {
@@ -117,7 +118,12 @@ fn event(told: Told<'_>, raw: &str, context: &mut Context<'_>) -> Result<Event, 
     })
 }
 
-fn word<W: Copy + 'static>(member: &str, text: &str, all: &'static [W], as_str: fn(W) -> &'static str) -> Result<W, String> {
+fn word<W: Copy + 'static>(
+    member: &str,
+    text: &str,
+    all: &'static [W],
+    as_str: fn(W) -> &'static str,
+) -> Result<W, String> {
     all.iter().copied().find(|one| as_str(*one) == text).ok_or_else(|| {
         let known: Vec<_> = all.iter().map(|one| as_str(*one)).collect();
         format!("`{member}` is none of {}", known.join(", "))
@@ -231,7 +237,11 @@ struct Told<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, deny_unknown_fields, expecting = "`actor` is neither a name nor an object of id, name, type")]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "`actor` is neither a name nor an object of id, name, type"
+)]
 enum ToldActor<'a> {
     Name(Cow<'a, str>),
     Parts {
@@ -244,7 +254,11 @@ enum ToldActor<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, deny_unknown_fields, expecting = "`resource` is neither a name nor an object of type, name, id, region")]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "`resource` is neither a name nor an object of type, name, id, region"
+)]
 enum ToldResource<'a> {
     Name(Cow<'a, str>),
     Parts {
@@ -260,7 +274,11 @@ enum ToldResource<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, deny_unknown_fields, expecting = "`outcome` is neither a result nor an object of result, code, reason")]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "`outcome` is neither a result nor an object of result, code, reason"
+)]
 enum ToldOutcome<'a> {
     Result(Cow<'a, str>),
     Parts {
@@ -272,7 +290,11 @@ enum ToldOutcome<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, deny_unknown_fields, expecting = "`source_ip` is neither an address nor an object of address, trust")]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "`source_ip` is neither an address nor an object of address, trust"
+)]
 enum ToldSourceIp<'a> {
     Address(Cow<'a, str>),
     Parts { address: Cow<'a, str>, trust: Option<Cow<'a, str>> },
@@ -334,18 +356,27 @@ mod tests {
 
     #[test]
     fn short_forms_mean_the_same_as_long_ones() {
-        let short = one(r#"{"action":"x","actor":"al","resource":"r","outcome":"failure","source_ip":"::1"}"#);
-        let long = one(
-            r#"{"action":"x","actor":{"name":"al","type":"user"},"resource":{"name":"r"},
-                "outcome":{"result":"failure"},"source_ip":{"address":"::1","trust":"peer"}}"#,
+        let short =
+            one(r#"{"action":"x","actor":"al","resource":"r","outcome":"failure","source_ip":"::1"}"#);
+        let long = one(r#"{"action":"x","actor":{"name":"al","type":"user"},"resource":{"name":"r"},
+                "outcome":{"result":"failure"},"source_ip":{"address":"::1","trust":"peer"}}"#);
+        assert_eq!(
+            (short.actor, short.resource, short.outcome, short.source_ip),
+            (long.actor, long.resource, long.outcome, long.source_ip)
         );
-        assert_eq!((short.actor, short.resource, short.outcome, short.source_ip), (long.actor, long.resource, long.outcome, long.source_ip));
     }
 
     #[test]
     fn attribute_numbers_keep_their_digits() {
-        let event = one(r#"{"action":"x","attributes":{"n":18446744073709551616,"f":0.1000000000000000055511151231257827,"b":true,"t":"a\u0000b","z":null}}"#);
-        let expected = [("b", "true"), ("f", "0.1000000000000000055511151231257827"), ("n", "18446744073709551616"), ("t", "a\0b")];
+        let event = one(
+            r#"{"action":"x","attributes":{"n":18446744073709551616,"f":0.1000000000000000055511151231257827,"b":true,"t":"a\u0000b","z":null}}"#,
+        );
+        let expected = [
+            ("b", "true"),
+            ("f", "0.1000000000000000055511151231257827"),
+            ("n", "18446744073709551616"),
+            ("t", "a\0b"),
+        ];
         assert_eq!(event.attributes, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
     }
 
@@ -367,7 +398,17 @@ mod tests {
 
     #[test]
     fn bad_form_refuses_the_whole_body() {
-        for text in ["", " \n", "{", r#"{"action":"x"}xx"#, r#"{"action":"x","action":"y"}"#, "[1]", "7", "NaN", "[{\"action\":1e400}]"] {
+        for text in [
+            "",
+            " \n",
+            "{",
+            r#"{"action":"x"}xx"#,
+            r#"{"action":"x","action":"y"}"#,
+            "[1]",
+            "7",
+            "NaN",
+            "[{\"action\":1e400}]",
+        ] {
             assert!(matches!(parse_text(text), Err(EnvelopeError::Malformed(_))), "{text}");
         }
         let four = r#"{"action":"x"}"#.repeat(4);

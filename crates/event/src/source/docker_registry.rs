@@ -19,18 +19,23 @@ use serde_json::value::RawValue;
 
 use super::{Context, EnvelopeError, Format, Parsed, SetAside, json_text, non_empty};
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Severity, SourceIp, Time, Trust,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Severity, SourceIp,
+    Time, Trust,
 };
 
 /// The media type by which blobs are told from manifests.
 const BLOB: &str = "application/octet-stream";
 
 pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
-    let envelope: Envelope<'_> = serde_json::from_str(json_text(body)?)
-        .map_err(|error| EnvelopeError::Malformed(format!("the body is no notification envelope: {error}")))?;
+    let envelope: Envelope<'_> = serde_json::from_str(json_text(body)?).map_err(|error| {
+        EnvelopeError::Malformed(format!("the body is no notification envelope: {error}"))
+    })?;
     let events = envelope.events.unwrap_or_default();
     if events.len() > context.limits.events_max {
-        return Err(EnvelopeError::TooLarge(format!("the envelope holds more than {} events", context.limits.events_max)));
+        return Err(EnvelopeError::TooLarge(format!(
+            "the envelope holds more than {} events",
+            context.limits.events_max
+        )));
     }
     Ok(events.into_iter().map(|raw| parse_one(raw.get(), context)).collect())
 }
@@ -57,7 +62,8 @@ fn event(notification: &Notification<'_>, raw: &str, context: &mut Context<'_>) 
     if target.repository.is_empty() {
         return Err("the event names no repository".to_owned());
     }
-    let (occurred_at, resolution) = Time::parse_rfc3339(timestamp).map_err(|error| format!("timestamp: {error}"))?;
+    let (occurred_at, resolution) =
+        Time::parse_rfc3339(timestamp).map_err(|error| format!("timestamp: {error}"))?;
     let operation = operation(action, &request.method)?;
     Ok(Event {
         id: (context.new_id)(),

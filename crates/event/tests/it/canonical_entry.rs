@@ -5,19 +5,41 @@ use std::net::IpAddr;
 
 use event::entry::{self, NUMBER_MAX, Template};
 use event::{
-    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service,
-    Severity, SourceIp, Time, Trail, Trust,
+    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
+    Service, Severity, SourceIp, Time, Trail, Trust,
 };
 use proptest::prelude::*;
 
 fn any_event() -> impl Strategy<Value = Event> {
     let optional = || prop::option::of(any::<String>());
     let who = (optional(), optional(), prop::sample::select(ActorKind::ALL));
-    let what = (any::<String>(), prop::sample::select(Operation::ALL), optional(), optional(), optional(), optional());
-    let how = (prop::sample::select(OutcomeKind::ALL), any::<Option<u32>>(), optional(), 1u8..=4, prop::sample::select(Class::ALL));
-    let from = (prop::option::of((any::<IpAddr>(), prop::sample::select(Trust::ALL))), optional(), optional(), optional());
+    let what = (
+        any::<String>(),
+        prop::sample::select(Operation::ALL),
+        optional(),
+        optional(),
+        optional(),
+        optional(),
+    );
+    let how = (
+        prop::sample::select(OutcomeKind::ALL),
+        any::<Option<u32>>(),
+        optional(),
+        1u8..=4,
+        prop::sample::select(Class::ALL),
+    );
+    let from = (
+        prop::option::of((any::<IpAddr>(), prop::sample::select(Trust::ALL))),
+        optional(),
+        optional(),
+        optional(),
+    );
     let when = (any::<i64>(), prop::sample::select(Resolution::ALL.to_vec()), any::<[u8; 10]>());
-    let rest = (prop::collection::btree_map(any::<String>(), any::<String>(), 0..5), prop::collection::vec(any::<u8>(), 0..20), optional());
+    let rest = (
+        prop::collection::btree_map(any::<String>(), any::<String>(), 0..5),
+        prop::collection::vec(any::<u8>(), 0..20),
+        optional(),
+    );
     (who, what, how, from, when, rest).prop_map(|(who, what, how, from, when, rest)| Event {
         id: EventId::v7(Time::from_unix_ns(when.0), when.2),
         trail: Trail::new(Service::Database, "t", "p", "i-ñ").unwrap(),
@@ -64,7 +86,8 @@ proptest! {
 #[test]
 fn names_beyond_the_basic_plane_sort_by_utf16() {
     let mut event = plain();
-    event.attributes = BTreeMap::from([("\u{ff00}".to_owned(), "1".to_owned()), ("\u{1f600}".to_owned(), "2".to_owned())]);
+    event.attributes =
+        BTreeMap::from([("\u{ff00}".to_owned(), "1".to_owned()), ("\u{1f600}".to_owned(), "2".to_owned())]);
     let mut entry = Vec::new();
     Template::new(&event).fill(1, Time::from_unix_ns(0), &mut entry);
     let text = String::from_utf8(entry).unwrap();
@@ -76,7 +99,8 @@ fn names_beyond_the_basic_plane_sort_by_utf16() {
 fn the_documented_example_is_what_we_write() {
     let mut entry = Vec::new();
     Template::new(&plain()).fill(1, Time::from_unix_ns(1_795_197_990_000_000_000), &mut entry);
-    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/format.md")).unwrap();
+    let document =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/format.md")).unwrap();
     let written = String::from_utf8(entry).unwrap();
     assert!(document.contains(&written), "docs/format.md lacks:\n{written}");
 }

@@ -85,7 +85,10 @@ fn every_capture_gives_the_events_beside_it() {
         for body in bodies(&path) {
             for item in parse(body.as_bytes(), &mut ids).unwrap() {
                 let Parsed::Event(event) = item else { panic!("{}: {item:?}", path.display()) };
-                assert!(body.as_bytes().windows(event.raw.len()).any(|window| window == event.raw), "raw is a piece of the body");
+                assert!(
+                    body.as_bytes().windows(event.raw.len()).any(|window| window == event.raw),
+                    "raw is a piece of the body"
+                );
                 let mut entry = Vec::new();
                 Template::new(&event).fill(ids, RECEIVED_AT, &mut entry);
                 rendered.push_str(std::str::from_utf8(&entry).unwrap());
@@ -135,14 +138,23 @@ fn a_tag_that_goes_with_its_manifest_shares_the_request_id() {
     assert_eq!(digest.request_id, tag.request_id);
     assert_eq!(tag.resource.name.as_deref(), Some("team-a/sub/app"));
     assert_eq!(tag.resource.id.as_deref(), Some("v1.0_rc-1"));
-    assert_eq!(digest.resource.id.as_deref(), Some("sha256:41cbfc67755744aebda8cfcc6d856572bea490c099278f2c07d5412d8bdb1004"));
+    assert_eq!(
+        digest.resource.id.as_deref(),
+        Some("sha256:41cbfc67755744aebda8cfcc6d856572bea490c099278f2c07d5412d8bdb1004")
+    );
 }
 
 #[test]
 fn actors_are_people_robots_and_nobody() {
     let all = capture("v2.8/primary.requests.jsonl");
-    let kind_of = |name: &str| all.iter().find(|event| event.actor.name.as_deref() == Some(name)).unwrap().actor.kind;
-    for (name, kind) in [("alice", ActorKind::User), ("robot$ci-builder", ActorKind::Robot), ("李雷", ActorKind::User), ("CORP\\dave", ActorKind::User)] {
+    let kind_of =
+        |name: &str| all.iter().find(|event| event.actor.name.as_deref() == Some(name)).unwrap().actor.kind;
+    for (name, kind) in [
+        ("alice", ActorKind::User),
+        ("robot$ci-builder", ActorKind::Robot),
+        ("李雷", ActorKind::User),
+        ("CORP\\dave", ActorKind::User),
+    ] {
         assert_eq!(kind_of(name), kind, "{name}");
     }
     for event in capture("v2.8-anonymous-ipv6/requests.jsonl") {
@@ -220,7 +232,9 @@ fn what_cannot_be_used_is_set_aside_with_its_bytes() {
 fn an_event_too_large_is_set_aside_and_too_many_are_refused() {
     let large = format!(r#"{{"events":[{{"id":"1","x":"{}"}}]}}"#, "y".repeat(256 * 1024));
     let parsed = parse(large.as_bytes(), &mut 0).unwrap();
-    assert!(matches!(&parsed[..], [Parsed::SetAside(set_aside)] if set_aside.reason.starts_with("event_too_large")));
+    assert!(
+        matches!(&parsed[..], [Parsed::SetAside(set_aside)] if set_aside.reason.starts_with("event_too_large"))
+    );
     let many = format!(r#"{{"events":[{}1]}}"#, "1,".repeat(10_000));
     assert!(matches!(parse(many.as_bytes(), &mut 0), Err(EnvelopeError::TooLarge(_))));
 }
@@ -228,7 +242,9 @@ fn an_event_too_large_is_set_aside_and_too_many_are_refused() {
 #[test]
 fn what_is_no_envelope_is_refused() {
     let deep = format!(r#"{{"events":[{}]}}"#, "[".repeat(100_000));
-    for body in ["", "[]", "{\"events\":{}}", "{\"events\":[]}x", "{\"events\":[],\"events\":[]}", "null", &deep] {
+    for body in
+        ["", "[]", "{\"events\":{}}", "{\"events\":[]}x", "{\"events\":[],\"events\":[]}", "null", &deep]
+    {
         assert!(matches!(parse(body.as_bytes(), &mut 0), Err(EnvelopeError::Malformed(_))), "{body:.40}");
     }
     assert!(matches!(parse(b"\xff\xfe{}", &mut 0), Err(EnvelopeError::Malformed(_))));

@@ -72,7 +72,11 @@ pub(crate) fn scan_all(
         let scan = scan_file(identity, name, file, &bytes, &mut expected, visit)?;
         let is_last = position + 1 == names.len();
         if let (Some((offset, why)), false) = (scan.stop, is_last) {
-            return Err(Error::damage(name, offset as u64, format!("{why}, and the journal goes on in another file")));
+            return Err(Error::damage(
+                name,
+                offset as u64,
+                format!("{why}, and the journal goes on in another file"),
+            ));
         }
         read(bytes.len() as u64);
         if is_last {
@@ -134,7 +138,10 @@ fn scan_file(
                 return Ok(scan);
             }
         };
-        let position = Position { file, offset: u32::try_from(at).expect("journal files are limited to far below 4 GiB") };
+        let position = Position {
+            file,
+            offset: u32::try_from(at).expect("journal files are limited to far below 4 GiB"),
+        };
         let next = at + len;
         match frame {
             Frame::Content(content) => {
@@ -142,9 +149,18 @@ fn scan_file(
             }
             Frame::Commit(commit) => {
                 if commit.batch != expected.first_batch || commit.frames as usize != pending.len() {
-                    return Err(Error::damage(name, at as u64, "a commit frame does not belong to the batch before it"));
+                    return Err(Error::damage(
+                        name,
+                        at as u64,
+                        "a commit frame does not belong to the batch before it",
+                    ));
                 }
-                let batch = Batch { frames: std::mem::take(&mut pending), commit, file: name, offset: scan.end as u64 };
+                let batch = Batch {
+                    frames: std::mem::take(&mut pending),
+                    commit,
+                    file: name,
+                    offset: scan.end as u64,
+                };
                 visit(&batch)?;
                 *expected = Header { first_batch: commit.batch + 1, first_index: commit.tree_size };
                 scan.last_batch = Some(commit.batch);
@@ -152,7 +168,11 @@ fn scan_file(
             }
             Frame::Mark(batch) => {
                 if !pending.is_empty() || Some(batch) != scan.last_batch {
-                    return Err(Error::damage(name, at as u64, "a mark does not belong to the batch before it"));
+                    return Err(Error::damage(
+                        name,
+                        at as u64,
+                        "a mark does not belong to the batch before it",
+                    ));
                 }
                 scan.end = next;
             }
@@ -175,7 +195,11 @@ fn torn_or_damaged(
     scan: &Scan,
 ) -> Result<Tail, Error> {
     if frame::shows_a_batch_after(&identity.salt, &bytes[scan.end..], scan.last_batch) {
-        return Err(Error::damage(name, offset as u64, format!("{why}, in front of a batch that was answered for")));
+        return Err(Error::damage(
+            name,
+            offset as u64,
+            format!("{why}, in front of a batch that was answered for"),
+        ));
     }
     Ok(Tail::Torn {
         file: name.to_owned(),
@@ -231,8 +255,12 @@ impl FileJournal {
         durable::sync(&*self.current).map_err(Error::io(format!("sync {}", self.name)))?;
         // The full file is on disk to its last mark. If we crash here, it is still the last one.
         let name = journal_file(self.next_batch);
-        let header = encode_header(&self.identity, &Header { first_batch: self.next_batch, first_index: self.tree_size });
-        let file = durable::write_file(&*self.disk, &name, &header).map_err(Error::io(format!("write {name}")))?;
+        let header = encode_header(
+            &self.identity,
+            &Header { first_batch: self.next_batch, first_index: self.tree_size },
+        );
+        let file =
+            durable::write_file(&*self.disk, &name, &header).map_err(Error::io(format!("write {name}")))?;
         // The new file and its name are on disk, without batches. If we crash here, it is the last one, and empty.
         self.files.open.write().expect("no panic while held").push((name.clone(), Arc::clone(&file)));
         (self.current, self.name, self.end) = (file, name, HEADER_BYTES as u64);
@@ -266,7 +294,8 @@ fn rewrite(disk: &dyn Disk, name: &str, whole: &[u8]) -> Result<Arc<dyn File>, E
 fn remove_unfinished(disk: &dyn Disk) -> Result<(), Error> {
     for name in disk.list(JOURNAL).map_err(Error::io(format!("list {JOURNAL}")))? {
         if name.ends_with(UNFINISHED) {
-            disk.remove(&format!("{JOURNAL}/{name}")).map_err(Error::io(format!("remove {JOURNAL}/{name}")))?;
+            disk.remove(&format!("{JOURNAL}/{name}"))
+                .map_err(Error::io(format!("remove {JOURNAL}/{name}")))?;
         }
     }
     Ok(())
@@ -344,4 +373,3 @@ fn check_header(identity: &Identity, name: &str, bytes: &[u8], expected: &Header
         None => Err(Error::damage(name, bytes.len() as u64, "the header is cut short")),
     }
 }
-

@@ -179,7 +179,13 @@ fn parse(payload: &[u8]) -> Option<Frame<'_>> {
             let (reason, raw) = take_text(rest)?;
             let received_at = Time::from_unix_ns(received_ns.cast_signed());
             let raw = raw.to_vec();
-            Some(Frame::Content(Content::SetAside(SetAsideRecord { number, received_at, source, reason, raw })))
+            Some(Frame::Content(Content::SetAside(SetAsideRecord {
+                number,
+                received_at,
+                source,
+                reason,
+                raw,
+            })))
         }
         COMMIT if payload.len() == COMMIT_BYTES => {
             let (batch, rest) = take_u64(rest)?;

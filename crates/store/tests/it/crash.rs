@@ -100,12 +100,18 @@ fn history(seed: u64, totals: &mut Totals) -> Result<(), String> {
             simulated.restart();
         }
     }
-    let log = Log::open(Arc::clone(&disk), small_files()).map_err(|error| format!("the last open: {error}"))?;
+    let log =
+        Log::open(Arc::clone(&disk), small_files()).map_err(|error| format!("the last open: {error}"))?;
     compare(&log, &disk, &mut ledger)
 }
 
 /// Sends a few requests; stops at the first that is not answered.
-fn send(log: &Log, simulated: &SimulatedDisk, ledger: &mut Ledger, totals: &mut Totals) -> Result<(), String> {
+fn send(
+    log: &Log,
+    simulated: &SimulatedDisk,
+    ledger: &mut Ledger,
+    totals: &mut Totals,
+) -> Result<(), String> {
     for _ in 0..simulated.random_below(12) {
         let mut keys: Vec<String> = (0..simulated.random_below(4))
             .map(|_| {
@@ -119,7 +125,8 @@ fn send(log: &Log, simulated: &SimulatedDisk, ledger: &mut Ledger, totals: &mut 
         };
         let mut sent = keys.clone();
         sent.extend(repeated.clone());
-        let aside: Option<String> = (simulated.random_below(4) == 0).then(|| format!("aside {}", ledger.sent));
+        let aside: Option<String> =
+            (simulated.random_below(4) == 0).then(|| format!("aside {}", ledger.sent));
         let aside_texts: Vec<&str> = aside.as_deref().into_iter().collect();
         let instance = ["hub", "mirror"][simulated.random_below(2) as usize];
         let events = sent.iter().map(|key| event(instance_of(key, instance), key, key_time(key))).collect();
@@ -128,12 +135,19 @@ fn send(log: &Log, simulated: &SimulatedDisk, ledger: &mut Ledger, totals: &mut 
                 totals.answered += receipt.recorded as u64;
                 totals.duplicates += receipt.duplicates.len() as u64;
                 if receipt.recorded != keys.len() {
-                    return Err(format!("{} new events were sent and {} recorded", keys.len(), receipt.recorded));
+                    return Err(format!(
+                        "{} new events were sent and {} recorded",
+                        keys.len(),
+                        receipt.recorded
+                    ));
                 }
                 if let Some(key) = repeated {
                     let expected = vec![(keys.len(), ledger.answered[&key])];
                     if receipt.duplicates != expected {
-                        return Err(format!("{key} was sent again: {:?} is not {expected:?}", receipt.duplicates));
+                        return Err(format!(
+                            "{key} was sent again: {:?} is not {expected:?}",
+                            receipt.duplicates
+                        ));
                     }
                 }
                 let first = receipt.first_index.unwrap_or(0);
@@ -189,7 +203,8 @@ fn compare(log: &Log, disk: &Arc<dyn Disk>, ledger: &mut Ledger) -> Result<(), S
         }
     }
     for keys in std::mem::take(&mut ledger.indeterminate) {
-        let there: Vec<_> = keys.iter().filter_map(|key| found.remove(key).map(|index| (key.clone(), index))).collect();
+        let there: Vec<_> =
+            keys.iter().filter_map(|key| found.remove(key).map(|index| (key.clone(), index))).collect();
         if !there.is_empty() && there.len() != keys.len() {
             return Err(format!("of a request of {} events {} are there", keys.len(), there.len()));
         }

@@ -85,7 +85,10 @@ impl Disk for Gated {
 
     #[cfg(feature = "plant_no_tail_rewrite")]
     fn cut_and_open(&self, path: &str, len_bytes: u64) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(GatedFile { file: self.disk.cut_and_open(path, len_bytes)?, gate: Arc::clone(&self.gate) }))
+        Ok(Arc::new(GatedFile {
+            file: self.disk.cut_and_open(path, len_bytes)?,
+            gate: Arc::clone(&self.gate),
+        }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

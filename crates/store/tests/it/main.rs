@@ -16,8 +16,8 @@ use std::sync::Arc;
 use event::query::{Order, Query};
 use event::source::SetAside;
 use event::{
-    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, Resolution, Resource, Service, Severity, Time,
-    Trail,
+    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, Resolution, Resource, Service,
+    Severity, Time, Trail,
 };
 use store::durable::Disk;
 use store::{Append, Identity, Incoming, Log, OnConflict, Row, Settings};

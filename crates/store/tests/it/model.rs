@@ -16,45 +16,55 @@ const NAMES: [&str; 3] = ["alice", "bob", "李雷"];
 
 fn any_event() -> impl Strategy<Value = Event> {
     let who = prop::option::of(prop::sample::select(&NAMES[..]));
-    let what = (prop::sample::select(Operation::ALL), prop::option::of(prop::sample::select(&["artifact", "blob", "tag"][..])));
+    let what = (
+        prop::sample::select(Operation::ALL),
+        prop::option::of(prop::sample::select(&["artifact", "blob", "tag"][..])),
+    );
     let from = prop::option::of(0u8..3);
-    (prop::sample::select(&INSTANCES[..]), 0i64..20, who, what, from, 1u8..=4).prop_map(|(instance, time, who, what, from, severity)| {
-        Event {
+    (prop::sample::select(&INSTANCES[..]), 0i64..20, who, what, from, 1u8..=4).prop_map(
+        |(instance, time, who, what, from, severity)| Event {
             actor: Actor { id: None, name: who.map(str::to_owned), kind: ActorKind::User },
             operation: what.0,
             resource: Resource { kind: what.1.map(str::to_owned), ..Resource::default() },
             source_ip: from.map(|last| SourceIp { address: [10, 0, 0, last].into(), trust: Trust::Peer }),
             severity: Severity::new(severity).unwrap(),
             ..event(instance, "", time)
-        }
-    })
+        },
+    )
 }
 
 fn any_filter() -> impl Strategy<Value = Filter> {
     let values = prop::sample::select(
-        &["alice", "bob", "李雷", "pull", "push", "delete", "artifact", "blob", "10.0.0.1", "1", "2", "user", "hub", ""][..],
+        &[
+            "alice", "bob", "李雷", "pull", "push", "delete", "artifact", "blob", "10.0.0.1", "1", "2",
+            "user", "hub", "",
+        ][..],
     );
     let dimension = prop::sample::select(&Dimension::ALL[..]);
-    (dimension, prop::collection::vec(values, 0..4), any::<bool>()).prop_map(|(dimension, values, is_any_of)| {
-        let values = values.into_iter().map(str::to_owned).collect();
-        if is_any_of { Filter::AnyOf(dimension, values) } else { Filter::NoneOf(dimension, values) }
-    })
+    (dimension, prop::collection::vec(values, 0..4), any::<bool>()).prop_map(
+        |(dimension, values, is_any_of)| {
+            let values = values.into_iter().map(str::to_owned).collect();
+            if is_any_of { Filter::AnyOf(dimension, values) } else { Filter::NoneOf(dimension, values) }
+        },
+    )
 }
 
 fn any_query() -> impl Strategy<Value = Query> {
     let trails = prop::collection::vec(prop::sample::select(&["a", "b", "c", "nowhere"][..]), 0..5);
     let window = (prop::option::of(-1i64..22), prop::option::of(-1i64..22));
     let page = (any::<bool>(), 0u64..40, 0usize..40, prop::option::of(0u64..70));
-    (trails, window, prop::collection::vec(any_filter(), 0..3), page).prop_map(|(trails, window, filters, page)| Query {
-        trails: trails.into_iter().map(trail).collect(),
-        from: window.0.map(Time::from_unix_ns),
-        until: window.1.map(Time::from_unix_ns),
-        filters,
-        order: if page.0 { Order::Descending } else { Order::Ascending },
-        offset: page.1,
-        limit: page.2,
-        as_of: page.3,
-    })
+    (trails, window, prop::collection::vec(any_filter(), 0..3), page).prop_map(
+        |(trails, window, filters, page)| Query {
+            trails: trails.into_iter().map(trail).collect(),
+            from: window.0.map(Time::from_unix_ns),
+            until: window.1.map(Time::from_unix_ns),
+            filters,
+            order: if page.0 { Order::Descending } else { Order::Ascending },
+            offset: page.1,
+            limit: page.2,
+            as_of: page.3,
+        },
+    )
 }
 
 /// The definition of every answer.
@@ -74,7 +84,8 @@ fn naive(events: &[Event], query: &Query) -> Page<u64> {
         matching.reverse();
     }
     let total = matching.len() as u64;
-    let rows = matching.into_iter().map(|(_, index)| index).skip(query.offset as usize).take(query.limit).collect();
+    let rows =
+        matching.into_iter().map(|(_, index)| index).skip(query.offset as usize).take(query.limit).collect();
     Page { rows, total, tree_size: tree_size as u64 }
 }
 

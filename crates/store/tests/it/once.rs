@@ -33,7 +33,8 @@ fn a_repetition_gets_the_first_index_across_restarts() {
 fn the_same_key_twice_in_one_request_is_one_event() {
     let (_, disk) = empty();
     let log = open(&disk);
-    let receipt = log.append(request(vec![event("hub", "a", 1), event("hub", "a", 1)], &[])).unwrap().unwrap();
+    let receipt =
+        log.append(request(vec![event("hub", "a", 1), event("hub", "a", 1)], &[])).unwrap().unwrap();
     assert_eq!((receipt.recorded, receipt.duplicates), (1, vec![(1, 0)]));
 }
 
@@ -67,10 +68,22 @@ fn other_bytes_under_a_known_key_refuse_the_request_whole() {
     let refused = log.append(request(vec![event("hub", "new", 2), changed.clone()], &["aside"])).unwrap();
     assert_eq!(refused, Err(Refusal::Conflict { position: 1, index: 0 }));
     assert_eq!((log.counts().events, log.counts().set_aside), (1, 0), "nothing of it is kept");
-    let twice = log.append(request(vec![event("hub", "b", 2), { let mut b = event("hub", "b", 2); b.raw.clear(); b }], &[])).unwrap();
+    let twice = log
+        .append(request(
+            vec![event("hub", "b", 2), {
+                let mut b = event("hub", "b", 2);
+                b.raw.clear();
+                b
+            }],
+            &[],
+        ))
+        .unwrap();
     assert_eq!(twice, Err(Refusal::Conflict { position: 1, index: 1 }));
 
-    let lenient = store::Append { on_conflict: OnConflict::SetAside, ..request(vec![event("hub", "new", 2), changed], &[]) };
+    let lenient = store::Append {
+        on_conflict: OnConflict::SetAside,
+        ..request(vec![event("hub", "new", 2), changed], &[])
+    };
     let receipt = log.append(lenient).unwrap().unwrap();
     assert_eq!((receipt.recorded, receipt.set_aside), (1, 1));
     let records = store::set_aside(&disk).unwrap();
@@ -96,7 +109,10 @@ fn the_same_bytes_are_set_aside_once_across_restarts() {
 fn receipt_time_never_goes_back_and_numbers_count_each_trail() {
     let (_, disk) = empty();
     let log = open(&disk);
-    let late = store::Append { received_at: event::Time::from_unix_ns(5_000), ..request(vec![event("hub", "a", 1)], &[]) };
+    let late = store::Append {
+        received_at: event::Time::from_unix_ns(5_000),
+        ..request(vec![event("hub", "a", 1)], &[])
+    };
     log.append(late).unwrap().unwrap();
     log.append(request(vec![event("mirror", "b", 1), event("hub", "c", 1)], &[])).unwrap().unwrap();
     let rows = log.query(&all(&["hub", "mirror"])).unwrap().rows;

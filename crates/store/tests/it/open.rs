@@ -68,7 +68,8 @@ fn a_second_opener_is_refused_until_the_first_is_gone() {
 fn a_newer_format_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     init(&local(dir.path()), &identity(), &[]).unwrap();
-    let text = std::fs::read_to_string(dir.path().join("LOG")).unwrap().replace("\"format\": 1", "\"format\": 2");
+    let text =
+        std::fs::read_to_string(dir.path().join("LOG")).unwrap().replace("\"format\": 1", "\"format\": 2");
     std::fs::write(dir.path().join("LOG"), text).unwrap();
     match open_at(dir.path()) {
         Err(Error::NotALog { found, .. }) => assert!(found.contains("format 2"), "{found}"),

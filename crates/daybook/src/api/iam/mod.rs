@@ -42,10 +42,13 @@ pub fn answer(operation: &Operation, request: &Request, access: &Snapshot, now: 
     let Operation::ListProjects { name } = operation;
     let projects = access.projects_of(user, name.as_deref());
     let base = format!("http://{}/v3/projects", request.host);
-    http::json(StatusCode::OK, &Projects {
-        projects: projects.into_iter().map(|project| render(project, &base)).collect(),
-        links: ListLinks { self_: base, next: None, previous: None },
-    })
+    http::json(
+        StatusCode::OK,
+        &Projects {
+            projects: projects.into_iter().map(|project| render(project, &base)).collect(),
+            links: ListLinks { self_: base, next: None, previous: None },
+        },
+    )
 }
 
 fn render(project: &Project, base: &str) -> ProjectBody {

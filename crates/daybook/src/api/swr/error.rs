@@ -30,12 +30,20 @@ impl Error {
                 let (code, text) = gateway::unauthenticated(why);
                 (StatusCode::UNAUTHORIZED, code, text)
             }
-            Error::Forbidden => (StatusCode::FORBIDDEN, "SVCSTG.SWR.4030170", "Insufficient permissions".to_owned()),
-            Error::NoSuchInstance => (StatusCode::NOT_FOUND, "SVCSTG.SWR.4040083", "The instance does not exist.".to_owned()),
-            Error::MissingParameter => {
-                (StatusCode::BAD_REQUEST, "SVCSTG.SWR.4001014", "Mandatory parameters must be configured.".to_owned())
+            Error::Forbidden => {
+                (StatusCode::FORBIDDEN, "SVCSTG.SWR.4030170", "Insufficient permissions".to_owned())
             }
-            Error::InvalidParameter => (StatusCode::BAD_REQUEST, "SVCSTG.SWR.4001025", "Invalid parameters.".to_owned()),
+            Error::NoSuchInstance => {
+                (StatusCode::NOT_FOUND, "SVCSTG.SWR.4040083", "The instance does not exist.".to_owned())
+            }
+            Error::MissingParameter => (
+                StatusCode::BAD_REQUEST,
+                "SVCSTG.SWR.4001014",
+                "Mandatory parameters must be configured.".to_owned(),
+            ),
+            Error::InvalidParameter => {
+                (StatusCode::BAD_REQUEST, "SVCSTG.SWR.4001025", "Invalid parameters.".to_owned())
+            }
             Error::Internal(_) | Error::Unreadable(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "SVCSTG.SWR.5000001", "Internal server error.".to_owned())
             }
@@ -46,14 +54,22 @@ impl Error {
             _ => {}
         }
         let hint = matches!(self, Error::Forbidden).then(|| format!("request:{request_id}"));
-        http::json(status, &Body {
-            error_code: code,
-            error_msg: &text,
-            encoded_authorization_message: hint.as_deref(),
-            request_id,
-            errors: [Old { error_code: code, error_message: &text, detail: "", encoded_authorization_message: hint.as_deref() }],
-            details: [Detail { error_code: code, error_msg: &text }],
-        })
+        http::json(
+            status,
+            &Body {
+                error_code: code,
+                error_msg: &text,
+                encoded_authorization_message: hint.as_deref(),
+                request_id,
+                errors: [Old {
+                    error_code: code,
+                    error_message: &text,
+                    detail: "",
+                    encoded_authorization_message: hint.as_deref(),
+                }],
+                details: [Detail { error_code: code, error_msg: &text }],
+            },
+        )
     }
 }
 

@@ -59,7 +59,11 @@ pub fn answer(operation: &Operation, request: &Request, context: &Context<'_>) -
     list_audit_logs(operation, request, context).unwrap_or_else(|error| error.render(&request.id))
 }
 
-fn list_audit_logs(operation: &Operation, request: &Request, context: &Context<'_>) -> Result<Response, Error> {
+fn list_audit_logs(
+    operation: &Operation,
+    request: &Request,
+    context: &Context<'_>,
+) -> Result<Response, Error> {
     let user = authenticate(request, context.access, context.now).map_err(Error::Unauthenticated)?;
     let trail = authorise(operation, user, context)?;
     let asked = parameters(&request.raw_query, context.operation_may_be_absent)?;
@@ -82,10 +86,16 @@ fn list_audit_logs(operation: &Operation, request: &Request, context: &Context<'
 }
 
 /// Decides by the path alone; headers that name a project are not looked at.
-fn authorise(operation: &Operation, user: &crate::access::User, context: &Context<'_>) -> Result<Trail, Error> {
+fn authorise(
+    operation: &Operation,
+    user: &crate::access::User,
+    context: &Context<'_>,
+) -> Result<Trail, Error> {
     let Operation::ListAuditLogs { project, instance } = operation;
-    let project = context.access.project(project).filter(|project| user.reaches(project)).ok_or(Error::Forbidden)?;
-    let trail = Trail::new(Service::Registry, &project.tenant, &project.id, instance).map_err(|_| Error::NoSuchInstance)?;
+    let project =
+        context.access.project(project).filter(|project| user.reaches(project)).ok_or(Error::Forbidden)?;
+    let trail = Trail::new(Service::Registry, &project.tenant, &project.id, instance)
+        .map_err(|_| Error::NoSuchInstance)?;
     let exists = (context.is_configured)(&trail) || context.log.has_trail(&trail);
     if exists && user.may_read(&trail) { Ok(trail) } else { Err(Error::NoSuchInstance) }
 }
@@ -141,7 +151,9 @@ fn parameters(raw_query: &str, operation_may_be_absent: bool) -> Result<Asked, E
     let operation = match path::query_value(raw_query, "operation").filter(|text| !text.is_empty()) {
         None if operation_may_be_absent => None,
         None => return Err(Error::MissingParameter),
-        Some(text) => Some(Listed::ALL.into_iter().find(|listed| listed.as_str() == text).ok_or(Error::InvalidParameter)?),
+        Some(text) => Some(
+            Listed::ALL.into_iter().find(|listed| listed.as_str() == text).ok_or(Error::InvalidParameter)?,
+        ),
     };
     let limit = integer(raw_query, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
     let offset = integer(raw_query, "offset", 0..=OFFSET_MAX)?.unwrap_or(0);
@@ -153,7 +165,9 @@ fn parameters(raw_query: &str, operation_may_be_absent: bool) -> Result<Asked, E
 
 /// An integer of digits alone within the range; an empty value is as if absent.
 fn integer(raw_query: &str, name: &str, range: std::ops::RangeInclusive<u64>) -> Result<Option<u64>, Error> {
-    let Some(text) = path::query_value(raw_query, name).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let Some(text) = path::query_value(raw_query, name).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Error::InvalidParameter);
     }
@@ -167,7 +181,10 @@ fn filters(listed: Option<Listed>) -> Vec<Filter> {
         None => Listed::ALL.iter().flat_map(|listed| listed.operations()).copied().collect(),
     };
     vec![
-        Filter::AnyOf(Dimension::Operation, operations.into_iter().map(|operation| operation.as_str().to_owned()).collect()),
+        Filter::AnyOf(
+            Dimension::Operation,
+            operations.into_iter().map(|operation| operation.as_str().to_owned()).collect(),
+        ),
         Filter::NoneOf(Dimension::ResourceKind, vec!["blob".to_owned()]),
     ]
 }
@@ -190,7 +207,8 @@ struct AuditLog {
 }
 
 fn render(page: Page<Row>) -> Result<Body, Error> {
-    let rows = page.rows.iter().map(|row| entry::decode(&row.entry).map(audit_log)).collect::<Result<Vec<_>, _>>();
+    let rows =
+        page.rows.iter().map(|row| entry::decode(&row.entry).map(audit_log)).collect::<Result<Vec<_>, _>>();
     Ok(Body { audit_logs: rows.map_err(Error::Unreadable)?, total: page.total })
 }
 
@@ -224,7 +242,7 @@ mod tests {
     #[test]
     fn parameters_have_the_ranges_of_the_page() {
         let asked = |query: &str| parameters(query, false);
-        let valid = |operation, offset, limit| Ok(Asked { operation: Some(operation), offset, limit });
+        let valid = |operation, offset, limit| Some(Asked { operation: Some(operation), offset, limit });
         for (query, expected) in [
             ("operation=pull", valid(Listed::Pull, 0, 10)),
             ("operation=delete&limit=100&offset=200", valid(Listed::Delete, 200, 100)),
@@ -235,18 +253,30 @@ mod tests {
             ("operation=pull&unknown=1", valid(Listed::Pull, 0, 10)),
             ("operation=pull&limit=007", valid(Listed::Pull, 0, 7)),
         ] {
-            assert_eq!(asked(query).ok(), expected.ok(), "{query}");
+            assert_eq!(asked(query).ok(), expected, "{query}");
         }
         for query in ["", "operation", "operation=", "limit=10"] {
             assert!(matches!(asked(query), Err(Error::MissingParameter)), "{query}");
         }
         for query in [
-            "operation=Pull", "operation=push", "operation=update", "operation=pull%20",
-            "operation=pull&limit=0", "operation=pull&limit=101", "operation=pull&limit=-1", "operation=pull&limit=1e3",
-            "operation=pull&limit=0x10", "operation=pull&limit=ten", "operation=pull&limit=9999999999999999999999",
-            "operation=pull&limit=+1", "operation=pull&limit=1.0",
-            "operation=pull&offset=5", "operation=pull&offset=-10", "operation=pull&offset=15&limit=10",
-            "operation=pull&offset=2147483650", "operation=pull&offset=99999999999999999999",
+            "operation=Pull",
+            "operation=push",
+            "operation=update",
+            "operation=pull%20",
+            "operation=pull&limit=0",
+            "operation=pull&limit=101",
+            "operation=pull&limit=-1",
+            "operation=pull&limit=1e3",
+            "operation=pull&limit=0x10",
+            "operation=pull&limit=ten",
+            "operation=pull&limit=9999999999999999999999",
+            "operation=pull&limit=+1",
+            "operation=pull&limit=1.0",
+            "operation=pull&offset=5",
+            "operation=pull&offset=-10",
+            "operation=pull&offset=15&limit=10",
+            "operation=pull&offset=2147483650",
+            "operation=pull&offset=99999999999999999999",
         ] {
             assert!(matches!(asked(query), Err(Error::InvalidParameter)), "{query}");
         }
@@ -260,7 +290,11 @@ mod tests {
 
     #[test]
     fn times_have_three_digits() {
-        for (ns, expected) in [(0, "1970-01-01T00:00:00.000Z"), (1_999_999, "1970-01-01T00:00:00.001Z"), (907_000_000, "1970-01-01T00:00:00.907Z")] {
+        for (ns, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_999_999, "1970-01-01T00:00:00.001Z"),
+            (907_000_000, "1970-01-01T00:00:00.907Z"),
+        ] {
             assert_eq!(milliseconds(Time::from_unix_ns(ns)), expected);
         }
     }

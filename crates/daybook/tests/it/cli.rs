@@ -1,0 +1,156 @@
+//! The command line as a person meets it.
+
+use crate::harness::{Daybook, Place, daybook, run, text};
+
+#[test]
+fn every_command_explains_itself() {
+    for arguments in [
+        &["--help"][..],
+        &["init", "--help"],
+        &["serve", "--help"],
+        &["demo", "--help"],
+        &["check", "--help"],
+        &["access", "--help"],
+        &["access", "project", "add", "--help"],
+        &["access", "key", "add", "--help"],
+        &["access", "grant", "--help"],
+        &["set-aside", "list", "--help"],
+        &["config", "check", "--help"],
+    ] {
+        let output = run(arguments);
+        assert!(output.status.success(), "{arguments:?}");
+        assert!(text(&output.stdout).contains("Usage: daybook"), "{arguments:?}");
+        assert!(!text(&output.stdout).contains('\u{1b}'), "no colours into a pipe");
+    }
+    assert!(text(&run(&["--help"]).stdout).contains("Exit codes:"));
+    assert_eq!(text(&run(&["--version"]).stdout), format!("daybook {}\n", env!("CARGO_PKG_VERSION")));
+    let wrong = run(&["serv"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("'serve'"), "a typing error is met with a suggestion");
+}
+
+#[test]
+fn init_makes_a_log_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let data = data.to_str().unwrap();
+    let made = run(&["init", data]);
+    assert!(made.status.success());
+    assert!(text(&made.stdout).contains("origin: daybook.local/"));
+    let again = run(&["init", data]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains("exists and is not empty"), "{}", text(&again.stderr));
+    assert_eq!(run(&["init", data, "--origin", "two words"]).status.code(), Some(2));
+    let orphan = run(&["init", dir.path().join("no/such/parent").to_str().unwrap()]);
+    assert_eq!(orphan.status.code(), Some(1));
+    assert!(text(&run(&["check", data]).stdout).contains("events: 0\n"));
+}
+
+#[test]
+fn serve_refuses_what_is_no_log_and_a_second_server() {
+    let place = Place::new();
+    for (name, why) in [("missing", "does not exist"), ("empty", "is empty")] {
+        if name == "empty" {
+            std::fs::create_dir(place.path(name)).unwrap();
+        }
+        let output = daybook().args(["serve", "-d"]).arg(place.path(name)).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            text(&output.stderr).contains(why) && text(&output.stderr).contains("daybook init"),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+    let _first = place.serve();
+    let ended = Daybook::try_spawn(&mut place.serve_command(daybook())).err().unwrap();
+    assert!(ended.contains("another process has it open"), "{ended}");
+    let nowhere = run(&["serve"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(text(&nowhere.stderr).contains("--data-dir"), "{}", text(&nowhere.stderr));
+}
+
+#[test]
+fn damage_is_named_and_has_an_exit_code_of_its_own() {
+    let place = Place::new();
+    let server = place.serve();
+    for number in 0..5 {
+        assert_eq!(server.send("own", format!("{{\"id\":\"{number}\",\"action\":\"x\"}}")).status, 200);
+    }
+    assert_eq!(server.stop(), Some(0));
+    let journal = place.data().join("journal/00000000000000000000.journal");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    bytes[700] ^= 4;
+    std::fs::write(&journal, &bytes).unwrap();
+    let data = place.data();
+    let checked = run(&["check", data.to_str().unwrap()]);
+    assert_eq!(checked.status.code(), Some(3));
+    let said = text(&checked.stderr);
+    assert!(said.contains("damage in journal/00000000000000000000.journal at byte "), "{said}");
+    let ended = Daybook::try_spawn(&mut place.serve_command(daybook())).err().unwrap();
+    assert!(ended.contains("exit status: 3") && ended.contains("damage in journal/"), "{ended}");
+    assert_eq!(std::fs::read(&journal).unwrap(), bytes, "the bytes are kept as they were found");
+}
+
+#[test]
+fn a_configuration_is_checked_without_serving_it() {
+    let place = Place::new();
+    let file = place.path("daybook.toml");
+    let check =
+        |file: &std::path::Path| daybook().args(["config", "check", "-c"]).arg(file).output().unwrap();
+    let right = check(&file);
+    assert!(right.status.success(), "{}", text(&right.stderr));
+    assert!(
+        text(&right.stdout).contains("source: POST /intake/hub takes docker-registry into registry/acme/")
+    );
+    let bad = place.path("bad.toml");
+    for (content, why) in [
+        ("listn = '127.0.0.1:1'", "unknown field `listn`"),
+        ("listen = 7", "listen"),
+        ("[limits]\nbody_bytes_max = 'big'", "body_bytes_max"),
+        ("not toml at all", "bad.toml"),
+        ("[tls]\ncertificate = 'none.pem'\nkey = 'none.pem'", "couldn't read the certificate"),
+    ] {
+        std::fs::write(&bad, content).unwrap();
+        let output = check(&bad);
+        assert_eq!(output.status.code(), Some(2), "{content}");
+        assert!(text(&output.stderr).contains(why), "{content}: {}", text(&output.stderr));
+    }
+    let unknown = daybook().env("DAYBOOK_LISSEN", "x").args(["config", "check"]).output().unwrap();
+    assert!(text(&unknown.stderr).contains("DAYBOOK_LISSEN is no setting"));
+    assert!(text(&run(&["config", "variables"]).stdout).contains("DAYBOOK_LIMITS_BODY_BYTES_MAX\n"));
+}
+
+#[test]
+fn variables_stand_over_the_file_and_flags_over_both() {
+    let place = Place::with_settings("listen = '127.0.0.1:1'\nlog_format = 'json'");
+    let mut command = daybook();
+    command.env("DAYBOOK_CONFIG", place.path("daybook.toml")).env("DAYBOOK_DATA_DIR", place.data());
+    command.env("DAYBOOK_LISTEN", "127.0.0.1:0").arg("serve");
+    let server = Daybook::spawn(&mut command);
+    assert_ne!(server.address.port(), 1);
+    assert_eq!(server.request("GET", "/healthz", &[], b"").text(), r#"{"status":"ok"}"#);
+    let mut flagged = daybook();
+    flagged
+        .args(["config", "check", "--data-dir", "/flag", "-c"])
+        .arg(place.path("daybook.toml"))
+        .env("DAYBOOK_DATA_DIR", "/variable");
+    assert!(text(&flagged.output().unwrap().stdout).contains("data directory: /flag"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let place = Place::new();
+    let server = place.serve();
+    let many: String = (0..2_000).map(|number| format!("{{\"n\":{number}}}\n")).collect();
+    assert_eq!(server.send("own", many).status, 200);
+    let mut child = daybook()
+        .args(["set-aside", "list", "-d"])
+        .arg(place.data())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}

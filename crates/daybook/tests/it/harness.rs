@@ -1,0 +1,429 @@
+//! Starts the real program on a free port in a directory of its own, and talks to it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+pub const TOKEN: &str = "a token of sixteen or more";
+pub const PROJECT: &str = "054e292c9880d4992f02c0196d3ea468";
+pub const ACCESS_KEY: &str = "TESTKEY0000000000001";
+pub const SECRET: &str = "a-secret-of-the-tests";
+/// How long anything may take that should be quick; generous, because machines are shared.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program, ready to be given arguments, without the caller's own settings.
+pub fn daybook() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_daybook"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DAYBOOK_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs a command to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    daybook().args(arguments).output().unwrap()
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A data directory with a configuration of two sources, and someone who may read the first one's trail.
+pub struct Place {
+    pub dir: TempDir,
+}
+
+impl Place {
+    pub fn new() -> Place {
+        Place::with_settings("")
+    }
+
+    /// `settings` are put before the sources in the configuration.
+    pub fn with_settings(settings: &str) -> Place {
+        let place = Place { dir: tempfile::tempdir().unwrap() };
+        let data = place.data();
+        let made = run(&["init", data.to_str().unwrap(), "--origin", "test.example/log"]);
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        std::fs::write(place.path("token"), TOKEN).unwrap();
+        std::fs::write(place.path("secret"), SECRET).unwrap();
+        let source = |name: &str, format: &str, instance: &str| {
+            format!(
+                "[[source]]\nname = \"{name}\"\nformat = \"{format}\"\ntoken = {{ file = \"token\" }}\n\
+                 trail = {{ service = \"registry\", tenant = \"acme\", project = \"{PROJECT}\", instance = \"{instance}\" }}\n"
+            )
+        };
+        let sources = source("hub", "docker-registry", "hub") + &source("own", "daybook", "own");
+        std::fs::write(place.path("daybook.toml"), format!("{settings}\n{sources}")).unwrap();
+        for arguments in [
+            &["project", "add", "cn-north-4", "--tenant", "acme", "--id", PROJECT][..],
+            &["user", "add", "auditor", "--id", "auditor"],
+            &["grant", "auditor", "reader", "registry/acme/*/*"],
+            &[
+                "key",
+                "add",
+                "auditor",
+                "--id",
+                ACCESS_KEY,
+                "--secret-file",
+                place.path("secret").to_str().unwrap(),
+            ],
+        ] {
+            place.access(arguments);
+        }
+        place
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// Runs `daybook access …` on this place.
+    pub fn access(&self, arguments: &[&str]) -> String {
+        let output =
+            daybook().arg("access").args(arguments).arg("--data-dir").arg(self.data()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    pub fn serve(&self) -> Daybook {
+        Daybook::spawn(&mut self.serve_command(daybook()))
+    }
+
+    /// The `serve` arguments for this place, added to a command that is the program or runs it.
+    pub fn serve_command(&self, mut command: Command) -> Command {
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(self.path("daybook.toml"))
+            .arg("--data-dir")
+            .arg(self.data());
+        command.args(["--listen", "127.0.0.1:0"]);
+        command
+    }
+
+    /// The report of `daybook check`, which must find the log whole.
+    pub fn check(&self) -> BTreeMap<String, String> {
+        let output = run(&["check", self.data().to_str().unwrap()]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let pairs = text(&output.stdout);
+        pairs
+            .lines()
+            .map(|line| line.split_once(": ").unwrap())
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect()
+    }
+
+    /// Every event of the stopped log: index to the source's key.
+    pub fn events(&self) -> BTreeMap<u64, String> {
+        use event::query::{Order, Query};
+        use event::{Service, Trail};
+        let disk: std::sync::Arc<dyn store::durable::Disk> =
+            std::sync::Arc::new(store::durable::Local::open(&self.data()));
+        let log = store::Log::open(disk, store::Settings::default()).unwrap();
+        let trails =
+            ["hub", "own"].map(|instance| Trail::new(Service::Registry, "acme", PROJECT, instance).unwrap());
+        let query = Query {
+            trails: trails.to_vec(),
+            limit: usize::MAX,
+            order: Order::Ascending,
+            ..Query::of(trails[0].clone())
+        };
+        let page = log.query(&query).unwrap();
+        assert_eq!(page.total, log.counts().events);
+        page.rows
+            .iter()
+            .map(|row| {
+                (row.index, event::entry::decode(&row.entry).unwrap().event.origin.key.unwrap_or_default())
+            })
+            .collect()
+    }
+}
+
+/// A running server. Dropping it kills it.
+pub struct Daybook {
+    pub address: SocketAddr,
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Daybook {
+    /// Starts `serve` and waits until it listens.
+    pub fn spawn(command: &mut Command) -> Daybook {
+        Daybook::try_spawn(command).unwrap_or_else(|ended| panic!("the server ended: {ended}"))
+    }
+
+    /// As [`Daybook::spawn`]; what it said on standard error if it ended instead.
+    pub fn try_spawn(command: &mut Command) -> Result<Daybook, String> {
+        let mut child =
+            command.stderr(Stdio::piped()).stdout(Stdio::null()).stdin(Stdio::null()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (send, lines) = channel();
+        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        let mut said = String::new();
+        loop {
+            match lines.recv_timeout(PATIENCE) {
+                Ok(line) => {
+                    let found =
+                        line.strip_prefix("daybook: serving ").and_then(|rest| rest.rsplit_once("://"));
+                    if let Some((_, address)) = found {
+                        return Ok(Daybook { address: address.parse().unwrap(), child, lines });
+                    }
+                    said.push_str(&line);
+                    said.push('\n');
+                }
+                Err(_) => {
+                    let status = child.wait().unwrap();
+                    return Err(format!("{status}: {said}"));
+                }
+            }
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn kill_9(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends SIGTERM and waits; returns the exit code.
+    pub fn stop(mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.exit_code()
+    }
+
+    /// Waits for the end and returns the exit code.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "the server does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Lines on standard error so far.
+    pub fn said(&self) -> Vec<String> {
+        self.lines.try_iter().collect()
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(self.address).unwrap()
+    }
+
+    /// One request on a connection of its own.
+    pub fn request(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        self.client().request(method, target, headers, body).unwrap()
+    }
+
+    pub fn send(&self, source: &str, body: impl AsRef<[u8]>) -> Answer {
+        let bearer = format!("Bearer {TOKEN}");
+        self.request("POST", &format!("/intake/{source}"), &[("Authorization", &bearer)], body.as_ref())
+    }
+
+    /// A GET signed with the test's own signer.
+    pub fn signed_get(&self, target: &str) -> Answer {
+        let signed = sign(self.address, ACCESS_KEY, SECRET, "GET", target, now());
+        let headers: Vec<(&str, &str)> =
+            signed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.request("GET", target, &headers, b"")
+    }
+
+    /// How many events the log holds.
+    pub fn events(&self) -> u64 {
+        let answer = self.request("GET", "/readyz", &[], b"");
+        answer.json()["events"].as_u64().unwrap()
+    }
+
+    /// Most memory it ever held, in KiB.
+    pub fn peak_memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Daybook {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An HTTP/1.1 connection that hides nothing.
+pub struct Client {
+    pub stream: TcpStream,
+    pub host: String,
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        text(&self.body)
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub fn code(&self) -> String {
+        self.json()["error_code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> std::io::Result<Client> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Client { stream, host: address.to_string() })
+    }
+
+    pub fn request(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> std::io::Result<Answer> {
+        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", self.host);
+        if !headers.iter().any(|(name, _)| {
+            name.eq_ignore_ascii_case("transfer-encoding") || name.eq_ignore_ascii_case("content-length")
+        }) {
+            write!(head, "Content-Length: {}\r\n", body.len()).unwrap();
+        }
+        for (name, value) in headers {
+            write!(head, "{name}: {value}\r\n").unwrap();
+        }
+        self.stream.write_all(&[head.as_bytes(), b"\r\n", body].concat())?;
+        self.read_answer(method == "HEAD")
+    }
+
+    pub fn read_answer(&mut self, is_head: bool) -> std::io::Result<Answer> {
+        let mut bytes = Vec::new();
+        let head_end = loop {
+            if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end + 4;
+            }
+            self.read_more(&mut bytes)?;
+        };
+        let head = text(&bytes[..head_end]);
+        let mut lines = head.lines();
+        let status =
+            lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok());
+        let status = status.ok_or(std::io::ErrorKind::InvalidData)?;
+        let headers: BTreeMap<String, String> = lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+            .collect();
+        let len: usize = headers.get("content-length").map_or(0, |len| len.parse().unwrap());
+        while !is_head && bytes.len() < head_end + len {
+            self.read_more(&mut bytes)?;
+        }
+        Ok(Answer { status, headers, body: bytes[head_end..].to_vec() })
+    }
+
+    fn read_more(&mut self, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+        let mut piece = [0; 16 << 10];
+        match self.stream.read(&mut piece)? {
+            0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            len => {
+                bytes.extend_from_slice(&piece[..len]);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Seconds since the epoch.
+pub fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// A second signer, written from the description of the scheme alone, for targets without escapes.
+pub fn sign(
+    address: SocketAddr,
+    access_key: &str,
+    secret: &str,
+    method: &str,
+    target: &str,
+    at: u64,
+) -> Vec<(String, String)> {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut pairs: Vec<String> = query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| if pair.contains('=') { pair.to_owned() } else { format!("{pair}=") })
+        .collect();
+    pairs.sort();
+    let date = sdk_date(at);
+    let slash = if path.ends_with('/') { "" } else { "/" };
+    let empty = hex(&Sha256::digest(b""));
+    let canonical = format!(
+        "{method}\n{path}{slash}\n{}\nhost:{address}\nx-sdk-date:{date}\n\nhost;x-sdk-date\n{empty}",
+        pairs.join("&")
+    );
+    let to_sign = format!("SDK-HMAC-SHA256\n{date}\n{}", hex(&Sha256::digest(canonical)));
+    let signature = hex(&Hmac::<Sha256>::new_from_slice(secret.as_bytes())
+        .unwrap()
+        .chain_update(to_sign)
+        .finalize()
+        .into_bytes());
+    let authorization =
+        format!("SDK-HMAC-SHA256 Access={access_key}, SignedHeaders=host;x-sdk-date, Signature={signature}");
+    vec![("X-Sdk-Date".to_owned(), date), ("Authorization".to_owned(), authorization)]
+}
+
+/// `YYYYMMDDTHHMMSSZ`, by the civil-from-days algorithm.
+fn sdk_date(at: u64) -> String {
+    let (days, seconds) = (at / 86_400 + 719_468, at % 86_400);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One notification of a registry, as an envelope.
+pub fn notification(id: &str, action: &str, digest: &str, at: &str) -> String {
+    format!(
+        r#"{{"events":[{{"id":"{id}","timestamp":"{at}","action":"{action}","target":{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{digest}","repository":"library/ubuntu","tag":"24.04"}},"request":{{"id":"r-{id}","addr":"10.0.0.9:1234","host":"hub","method":"GET","useragent":"skopeo/1.9.3"}},"actor":{{"name":"alice"}},"source":{{"addr":"vm:5000","instanceID":"i"}}}}]}}"#
+    )
+}
+
+/// The files of a folder of the checkout, below its root.
+pub fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
