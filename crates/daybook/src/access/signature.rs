@@ -278,6 +278,8 @@ mod tests {
     const P: &str = "054e292c9880d4992f02c0196d3ea468";
     const HOST: &str = "127.0.0.1:8080";
 
+    type Change = Box<dyn Fn(&mut Vector)>;
+
     struct Vector {
         method: &'static str,
         path: String,
@@ -407,7 +409,7 @@ mod tests {
         for (number, vector) in vectors().into_iter().enumerate() {
             let number = number + 1;
             assert!(!vector.verifies_at("another secret", "2026-11-20T00:00:00Z"), "V{number}: secret");
-            let changes: Vec<(&str, Box<dyn Fn(&mut Vector)>)> = vec![
+            let changes: Vec<(&str, Change)> = vec![
                 ("method", Box::new(|v| v.method = "PUT")),
                 ("path", Box::new(|v| v.path = v.path.replace("/v", "/w"))),
                 ("query", Box::new(|v| v.query = "limit=11")),

@@ -39,7 +39,9 @@ fn nothing_answered_for_is_lost_doubled_or_invented() {
             Err(violation) => panic!("seed {seed}: {violation}"),
         }
     }
-    assert!(!PLANTED, "a planted bug survived {runs} histories");
+    if PLANTED {
+        panic!("a planted bug survived {runs} histories");
+    }
     println!("{runs} histories: {totals:?}");
     assert!(totals.faults > runs && totals.power_cuts > runs && totals.answered > 10 * runs, "{totals:?}");
 }
