@@ -105,7 +105,7 @@ pub(crate) struct History {
 pub(crate) struct Replayed<'a> {
     pub index: u64,
     pub place: Place,
-    pub entry: &'a Entry,
+    pub entry: Entry,
     pub raw: &'a [u8],
 }
 
@@ -132,7 +132,7 @@ impl History {
     pub fn replay(
         &mut self,
         batch: &Batch<'_>,
-        each: &mut dyn FnMut(&Replayed<'_>) -> Result<(), &'static str>,
+        each: &mut dyn FnMut(Replayed<'_>) -> Result<(), &'static str>,
     ) -> Result<(), Error> {
         for (position, len_bytes, content) in &batch.frames {
             let damage = |what: &str| Error::damage(batch.file, u64::from(position.offset), what);
@@ -154,7 +154,7 @@ impl History {
                     }
                     self.received_at = Some(decoded.received_at);
                     let place = Place { at: *position, len_bytes: *len_bytes };
-                    each(&Replayed { index: *index, place, entry: &decoded, raw }).map_err(damage)?;
+                    each(Replayed { index: *index, place, entry: decoded, raw }).map_err(damage)?;
                 }
                 Content::SetAside(record) => {
                     if record.number != self.set_aside {
@@ -196,14 +196,16 @@ pub(crate) struct Recovered {
 impl Recovered {
     pub fn replay(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
         let Recovered { history, tail, known } = self;
+        let mut events = Vec::with_capacity(batch.frames.len());
         history.replay(batch, &mut |Replayed { index, place, entry, .. }| {
             let origin = &entry.event.origin;
             if let (Some(key), false) = (&origin.key, cfg!(feature = "plant_no_dedup_after_restart")) {
-                known.insert(event_key(&origin.source, key), First::new(*index, &entry.raw_sha256));
+                known.insert(event_key(&origin.source, key), First::new(index, &entry.raw_sha256));
             }
-            tail.push(&entry.event, *place);
+            events.push((entry.event, place));
             Ok(())
         })?;
+        tail.extend(events.iter().map(|(event, place)| (event, *place)));
         for (_, _, content) in &batch.frames {
             if let Content::SetAside(record) = content {
                 known.insert(set_aside_key(&record.source, &record.raw), First::new(record.number, &[0; 32]));
@@ -334,14 +336,14 @@ impl Sequencer {
         let start = self.journal.append(&commit, self.batch.end_with(&commit))?;
         // The group is durable.
         self.history.batches += 1;
-        let mut tail = self.tail.write().expect("no panic while held");
-        for (event, offset, len_bytes) in self.group.drain(..) {
-            let offset =
-                start.offset + u32::try_from(offset).expect("batches are limited to far below 4 GiB");
-            tail.push(&event, Place { at: Position { offset, ..start }, len_bytes });
-        }
+        let place = |offset: usize, len_bytes| {
+            let offset = start.offset + u32::try_from(offset).expect("batches are limited to far below 4 GiB");
+            Place { at: Position { offset, ..start }, len_bytes }
+        };
+        let group = self.group.iter().map(|(event, offset, len_bytes)| (event, place(*offset, *len_bytes)));
+        self.tail.write().expect("no panic while held").extend(group);
         // The group is visible.
-        drop(tail);
+        self.group.clear();
         self.batch.clear(GROUP_BYTES_KEPT);
         Ok(())
     }

@@ -34,6 +34,8 @@ pub(crate) struct Place {
 struct Run {
     times: Vec<i64>,
     rows: Vec<u32>,
+    /// How many of them are in order; all, but while events are being added.
+    settled: usize,
 }
 
 /// Which rows a page has.
@@ -56,8 +58,21 @@ impl Tail {
         self.trails.contains_key(trail)
     }
 
-    /// Adds the event with the next index.
-    pub fn push(&mut self, event: &Event, place: Place) {
+    /// Adds events with the next indexes, in order.
+    pub fn extend<'a>(&mut self, events: impl IntoIterator<Item = (&'a Event, Place)>) {
+        let mut touched: Vec<&Trail> = Vec::new();
+        for (event, place) in events {
+            self.push(event, place);
+            if !touched.contains(&&event.trail) {
+                touched.push(&event.trail);
+            }
+        }
+        for trail in touched {
+            self.trails.get_mut(trail).expect("its events were just added").settle();
+        }
+    }
+
+    fn push(&mut self, event: &Event, place: Place) {
         let row = u32::try_from(self.places.len()).expect("the tail is limited to far below 2^32 events");
         self.places.push(place);
         for dimension in Dimension::ALL {
@@ -70,7 +85,8 @@ impl Tail {
             Some(run) => run,
             None => self.trails.entry(event.trail.clone()).or_default(),
         };
-        run.insert(event.occurred_at, row);
+        run.times.push(event.occurred_at.unix_ns());
+        run.rows.push(row);
     }
 
     pub fn find(&self, query: &Query) -> Found {
@@ -141,16 +157,27 @@ impl Condition<'_> {
 }
 
 impl Run {
-    /// Rows arrive in order of their index, and nearly in order of time.
-    fn insert(&mut self, occurred_at: Time, row: u32) {
-        let time = occurred_at.unix_ns();
-        if self.times.last().is_none_or(|&last| last <= time) {
-            self.times.push(time);
-            self.rows.push(row);
-        } else {
-            let at = self.times.partition_point(|&earlier| earlier <= time);
-            self.times.insert(at, time);
-            self.rows.insert(at, row);
+    /// Brings the rows added since the last time into order. Rows arrive in order of their index and nearly in order of
+    /// time, so only what is newer than the oldest of them has to move.
+    fn settle(&mut self) {
+        let (start, end) = (self.settled, self.times.len());
+        self.settled = end;
+        if self.times[start.saturating_sub(1)..].is_sorted() {
+            return;
+        }
+        let mut added: Vec<(i64, u32)> = self.times[start..].iter().copied().zip(self.rows[start..].iter().copied()).collect();
+        added.sort_unstable();
+        // Merges from the back into the room that the added rows took; of equal times the older row stays in front.
+        let (mut old, mut free) = (start, end);
+        while let Some(&(time, row)) = added.last() {
+            free -= 1;
+            if old > 0 && self.times[old - 1] > time {
+                old -= 1;
+                (self.times[free], self.rows[free]) = (self.times[old], self.rows[old]);
+            } else {
+                added.pop();
+                (self.times[free], self.rows[free]) = (time, row);
+            }
         }
     }
 

@@ -1,0 +1,120 @@
+//! PostgreSQL as a good engineer would use it for this: its own durable settings, one statement for a request's events.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use postgres::{Client, NoTls, Statement};
+
+use crate::{Cell, Options, Sender, drive, events, fail};
+
+const BIN: &str = "/usr/lib/postgresql/15/bin";
+
+const SCHEMA: &str = "
+    CREATE TABLE trail (id int PRIMARY KEY, service text, tenant text, project text, instance text);
+    INSERT INTO trail VALUES (1, 'registry', 'acme', 'p1', 'hub');
+    CREATE TABLE event (
+        id bigserial PRIMARY KEY, source_key text NOT NULL UNIQUE, trail int NOT NULL, occurred_ns bigint NOT NULL, actor text,
+        operation text NOT NULL, resource_type text, resource_name text, resource_id text, source_ip text, user_agent text,
+        entry text NOT NULL, raw bytea NOT NULL);
+    CREATE INDEX event_operation ON event (trail, operation, occurred_ns DESC, id DESC);
+    CREATE INDEX event_time ON event (trail, occurred_ns DESC);";
+
+const INSERT: &str = "INSERT INTO event (source_key, trail, occurred_ns, actor, operation, resource_type, resource_name, resource_id,
+    source_ip, user_agent, entry, raw)
+    SELECT key, 1, occurred_ns, actor, 'pull', 'artifact', name, digest, '127.0.0.1', 'docker/24.0.7 go/go1.20.10 kernel/6.1.0 os/linux arch/amd64', entry, raw
+    FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[]) AS new (key, occurred_ns, actor, name, digest, entry, raw)
+    ON CONFLICT DO NOTHING";
+
+pub fn measure(options: &Options, cell: Cell) -> f64 {
+    let server = Server::start(&options.folder);
+    server.connect().batch_execute(SCHEMA).expect("the schema");
+    let senders = (0..cell.senders).map(|_| Writer::new(server.connect(), cell.events)).collect();
+    let (events_s, sent) = drive(senders, cell, options.seconds);
+    let count: i64 = server.connect().query_one("SELECT count(*) FROM event", &[]).expect("a count").get(0);
+    assert_eq!(count as u64, sent);
+    events_s
+}
+
+/// A server of its own, reached through a socket in its folder. It refuses to run as root, so root runs it as `postgres`.
+struct Server {
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    fn start(parent: &Path) -> Server {
+        if !Path::new(BIN).join("initdb").exists() {
+            fail("PostgreSQL 15 is not there: apt-get install postgresql-15");
+        }
+        let folder = tempfile::tempdir_in(parent).expect("the bench folder is writable");
+        let server = Server { folder };
+        let (data, place) = (server.data(), server.folder.path().display().to_string());
+        if is_root() {
+            run(Command::new("chown").args(["postgres", &place]));
+            run(Command::new("chmod").args(["755", &place]));
+        }
+        server.postgres(&format!("{BIN}/initdb -D {data} -U postgres -A trust"));
+        let settings = "-c shared_buffers=512MB -c max_connections=64 -c listen_addresses='' -c max_wal_size=4GB";
+        server.postgres(&format!("{BIN}/pg_ctl -w -D {data} -l {data}/log -o \"-k {place} {settings}\" start"));
+        server
+    }
+
+    fn data(&self) -> String {
+        PathBuf::from(self.folder.path()).join("data").display().to_string()
+    }
+
+    fn postgres(&self, command: &str) {
+        if is_root() {
+            run(Command::new("su").args(["postgres", "-s", "/bin/sh", "-c", command]).current_dir("/"));
+        } else {
+            run(Command::new("sh").args(["-c", command]));
+        }
+    }
+
+    fn connect(&self) -> Client {
+        let place = format!("host={} user=postgres dbname=postgres", self.folder.path().display());
+        Client::connect(&place, NoTls).expect("the server takes connections")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.postgres(&format!("{BIN}/pg_ctl -w -m immediate -D {} stop", self.data()));
+    }
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|found| std::os::unix::fs::MetadataExt::uid(&found) == 0)
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().expect("a shell and PostgreSQL's programs");
+    // `pg_ctl start` leaves its child with our pipes, so only the status tells.
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+struct Writer {
+    client: Client,
+    insert: Statement,
+    events: usize,
+}
+
+impl Writer {
+    fn new(mut client: Client, events: usize) -> Writer {
+        let insert = client.prepare(INSERT).expect("a statement");
+        Writer { client, insert, events }
+    }
+}
+
+impl Sender for Writer {
+    fn send(&mut self, first_event: u64) {
+        let numbers = first_event..first_event + self.events as u64;
+        let keys: Vec<String> = numbers.clone().map(events::key).collect();
+        let times: Vec<i64> = numbers.clone().map(events::occurred_ns).collect();
+        let actors: Vec<&str> = numbers.clone().map(events::actor).collect();
+        let names: Vec<&str> = numbers.clone().map(events::repository).collect();
+        let digests: Vec<String> = numbers.clone().map(events::digest).collect();
+        let entries: Vec<String> = numbers.clone().map(events::entry).collect();
+        let raws: Vec<Vec<u8>> = numbers.map(|number| events::raw(number).into_bytes()).collect();
+        self.client.execute(&self.insert, &[&keys, &times, &actors, &names, &digests, &entries, &raws]).expect("inserted");
+    }
+}
