@@ -4,34 +4,39 @@ from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions import exceptions
 from huaweicloudsdkswr.v2 import ListAuditLogsRequest, SwrClient
 
-from images import Done
+from ledger import Done
 from processes import INSTANCE, PROJECT
 
 OPERATIONS = ("create", "pull", "delete")
 
 
 def client(daybook, project=PROJECT, access_key=None, secret=None):
+    """A client that is told the endpoint and the project."""
     credentials = BasicCredentials(access_key or daybook.access_key, secret or daybook.secret, project)
     return SwrClient.new_builder().with_credentials(credentials).with_endpoint(daybook.url).build()
 
 
-def walk(swr, operation, limit=7):
-    """Every row of one operation, page by page until an empty one, and the totals that the pages told."""
-    rows, totals = [], set()
-    while True:
-        request = ListAuditLogsRequest(instance_id=INSTANCE, operation=operation, limit=limit, offset=len(rows))
-        answer = swr.list_audit_logs(request)
-        totals.add(answer.total)
-        if not answer.audit_logs:
-            return rows, totals
-        rows.extend(answer.audit_logs)
-        if len(answer.audit_logs) < limit:
-            return rows, totals
+def pages(swr, operation, limit):
+    """Asks for page after page, until one is empty; returns them all, the empty one too."""
+    answers = []
+    while not answers or answers[-1].audit_logs:
+        arguments = {"instance_id": INSTANCE, "operation": operation, "limit": limit, "offset": limit * len(answers)}
+        answers.append(swr.list_audit_logs(ListAuditLogsRequest(**arguments)))
+    return answers
+
+
+def rows(swr, operation, limit=100):
+    """Every row of one operation."""
+    return [row for page in pages(swr, operation, limit) for row in page.audit_logs]
 
 
 def everything(swr):
     """What the SDK sees, as the ledger tells it."""
-    return [Done(row.operation, row.resource_type, row.resource, row.username) for operation in OPERATIONS for row in walk(swr, operation)[0]]
+    return [
+        Done(row.operation, row.resource_type, row.resource, row.username)
+        for operation in OPERATIONS
+        for row in rows(swr, operation)
+    ]
 
 
 def refusal(swr, **arguments):

@@ -1,59 +1,78 @@
-"""Small OCI images, pushed and pulled by hand over HTTP, with a ledger of what was done."""
+"""Small OCI images, pushed and pulled by hand over HTTP."""
 
 import base64
-import collections
 import gzip
 import hashlib
 import http.client
 import json
 import pathlib
 
+from processes import PATIENCE_S
+
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-Done = collections.namedtuple("Done", "operation resource_type resource username")
+INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 def digest_of(blob):
     return "sha256:" + hashlib.sha256(blob).hexdigest()
 
 
+def descriptor(media_type, blob):
+    return {"mediaType": media_type, "size": len(blob), "digest": digest_of(blob)}
+
+
 class Image:
     """An image of one layer whose content is the given text."""
 
+    media_type = MANIFEST
+
     def __init__(self, text):
         layer = gzip.compress(text.encode(), mtime=0)
-        config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest_of(text.encode())]}}).encode()
-        describe = lambda kind, blob: {"mediaType": kind, "size": len(blob), "digest": digest_of(blob)}
+        layers = {"type": "layers", "diff_ids": [digest_of(text.encode())]}
+        config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": layers}).encode()
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": descriptor("application/vnd.oci.image.config.v1+json", config),
+            "layers": [descriptor("application/vnd.oci.image.layer.v1.tar+gzip", layer)],
+        }
         self.blobs = [config, layer]
-        self.manifest = json.dumps(
-            {
-                "schemaVersion": 2,
-                "mediaType": MANIFEST,
-                "config": describe("application/vnd.oci.image.config.v1+json", config),
-                "layers": [describe("application/vnd.oci.image.layer.v1.tar+gzip", layer)],
-            }
-        ).encode()
+        self.manifest = json.dumps(manifest).encode()
         self.digest = digest_of(self.manifest)
 
     def write_layout(self, folder, tag):
         """Lays the image down as an OCI layout, which skopeo reads."""
-        blobs = pathlib.Path(folder) / "blobs" / "sha256"
+        folder = pathlib.Path(folder)
+        blobs = folder / "blobs" / "sha256"
         blobs.mkdir(parents=True)
         for blob in [self.manifest, *self.blobs]:
             (blobs / hashlib.sha256(blob).hexdigest()).write_bytes(blob)
-        (pathlib.Path(folder) / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
-        entry = {"mediaType": MANIFEST, "digest": self.digest, "size": len(self.manifest), "annotations": {"org.opencontainers.image.ref.name": tag}}
-        (pathlib.Path(folder) / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+        name = {"annotations": {"org.opencontainers.image.ref.name": tag}}
+        index = {"schemaVersion": 2, "manifests": [descriptor(MANIFEST, self.manifest) | name]}
+        (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+        (folder / "index.json").write_text(json.dumps(index))
+
+
+class Index:
+    """An index over images, as one tag for several platforms has."""
+
+    media_type = INDEX
+
+    def __init__(self, *images):
+        manifests = [descriptor(MANIFEST, image.manifest) for image in images]
+        self.manifest = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}).encode()
+        self.digest = digest_of(self.manifest)
 
 
 class Client:
-    """A user of a registry. What an auditor must find afterwards is added to `ledger`."""
+    """A user of a registry, whose acts on manifests are noted in a ledger."""
 
     def __init__(self, registry, user, password, ledger):
         self.host, self.user, self.ledger = registry.host, user, ledger
         self.authorization = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
     def request(self, method, path, body=b"", **headers):
-        connection = http.client.HTTPConnection(self.host, timeout=60)
+        connection = http.client.HTTPConnection(self.host, timeout=PATIENCE_S)
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body, {"Authorization": self.authorization, **headers})
         answer = connection.getresponse()
@@ -66,13 +85,19 @@ class Client:
         assert answer.status == status, f"{method} {path}: {answer.status}"
         return answer
 
-    def note(self, operation, resource_type, resource):
-        self.ledger.append(Done(operation, resource_type, resource, self.user))
-
     def push_blob(self, repository, blob):
         location = self.expect(202, "POST", f"/v2/{repository}/blobs/uploads/").headers["Location"]
         path = location.split(self.host, 1)[-1]
         self.expect(201, "PUT", f"{path}&digest={digest_of(blob)}", blob, Content_Type="application/octet-stream")
+
+    def mount_blob(self, repository, source, blob):
+        self.expect(201, "POST", f"/v2/{repository}/blobs/uploads/?mount={digest_of(blob)}&from={source}")
+
+    def pull_blob(self, repository, blob):
+        self.expect(200, "GET", f"/v2/{repository}/blobs/{digest_of(blob)}")
+
+    def delete_blob(self, repository, blob):
+        self.expect(202, "DELETE", f"/v2/{repository}/blobs/{digest_of(blob)}")
 
     def push(self, repository, reference, image):
         for blob in image.blobs:
@@ -80,29 +105,21 @@ class Client:
         self.put_manifest(repository, reference, image)
 
     def put_manifest(self, repository, reference, image):
-        self.expect(201, "PUT", f"/v2/{repository}/manifests/{reference}", image.manifest, Content_Type=MANIFEST)
-        self.note("create", "artifact", f"{repository}:{image.digest}")
+        path = f"/v2/{repository}/manifests/{reference}"
+        self.expect(201, "PUT", path, image.manifest, Content_Type=image.media_type)
+        self.ledger.pushed(self.user, repository, reference, image.digest)
 
-    def mount(self, repository, source, blob):
-        self.expect(201, "POST", f"/v2/{repository}/blobs/uploads/?mount={digest_of(blob)}&from={source}")
-
-    def pull(self, repository, reference, image):
-        self.expect(200, "GET", f"/v2/{repository}/manifests/{reference}", Accept=MANIFEST)
-        self.note("pull", "artifact", f"{repository}:{image.digest}")
+    def pull(self, repository, reference, status=200, **headers):
+        path = f"/v2/{repository}/manifests/{reference}"
+        self.expect(status, "GET", path, Accept=f"{MANIFEST}, {INDEX}", **headers)
+        if status == 200:
+            self.ledger.pulled(self.user, repository, reference)
 
     def look(self, repository, reference):
         """Asks whether a manifest exists, as docker does before each pull. Not a pull."""
-        self.expect(200, "HEAD", f"/v2/{repository}/manifests/{reference}", Accept=MANIFEST)
+        self.expect(200, "HEAD", f"/v2/{repository}/manifests/{reference}", Accept=f"{MANIFEST}, {INDEX}")
 
-    def pull_blob(self, repository, blob):
-        self.expect(200, "GET", f"/v2/{repository}/blobs/{digest_of(blob)}")
-
-    def delete(self, repository, image, tags):
+    def delete(self, repository, image):
         """Deletes a manifest by digest, and with it the tags that point to it."""
         self.expect(202, "DELETE", f"/v2/{repository}/manifests/{image.digest}")
-        self.note("delete", "artifact", f"{repository}:{image.digest}")
-        for tag in tags:
-            self.note("delete", "tag", f"{repository}:{tag}")
-
-    def delete_blob(self, repository, blob):
-        self.expect(202, "DELETE", f"/v2/{repository}/blobs/{digest_of(blob)}")
+        self.ledger.deleted(self.user, repository, image.digest)

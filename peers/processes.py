@@ -1,45 +1,63 @@
-"""The programs that the tests start: Daybook, a registry, and a proxy that misbehaves between them."""
+"""The programs that the tests start: Daybook and a container registry."""
 
-import contextlib
+import collections
 import http.client
+import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
 import subprocess
-import threading
 import time
+import urllib.parse
 
 PATIENCE_S = 60
 TOKEN = "the token of the registry's source"
 TENANT = "acme"
 PROJECT = "054e292c9880d4992f02c0196d3ea468"
+RIVALS_PROJECT = "rivals-project"
 REGION = "cn-north-4"
 INSTANCE = "hub"
 DAYBOOK = os.environ["DAYBOOK_BIN"]
 
+# A program dies with the test that started it, even when the test is killed.
+BOUND_TO_US = ["setpriv", "--pdeathsig", "KILL", "--"]
+
+Request = collections.namedtuple("Request", "method repository reference")
+
+
+def becomes_true(condition, patience_s=PATIENCE_S):
+    """Returns the condition's first true value, or its last one when none came in time."""
+    deadline = time.monotonic() + patience_s
+    while not (value := condition()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return value
+
 
 def wait_until(condition, what):
     """Returns the condition's first true value; fails when none comes."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"waited in vain until {what}")
+    value = becomes_true(condition)
+    assert value, f"waited {PATIENCE_S} s in vain until {what}"
+    return value
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on.
 
-
-def listens(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    It lies below the range from which the kernel gives ports to outgoing connections, so that none takes it while the
+    program that it is meant for is not running.
+    """
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def environment(**more):
@@ -48,81 +66,127 @@ def environment(**more):
     return kept | more
 
 
-def daybook(*arguments):
-    """Runs a command of Daybook to its end and returns what it printed."""
-    done = subprocess.run([DAYBOOK, *arguments], capture_output=True, text=True, env=environment(), check=False)
-    assert done.returncode == 0, f"daybook {arguments}: {done.stderr}"
+def run(*command, **variables):
+    """Runs a command to its end, which must be a good one, and returns what it printed."""
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(**variables), timeout=10 * PATIENCE_S)
+    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
     return done.stdout
 
 
-class Daybook:
+class Program:
+    """A program that runs until it is told to stop, and writes what it has to say to a log."""
+
+    def __init__(self, port, log, *command, **variables):
+        self.port = port
+        self.log = pathlib.Path(log)
+        self.command = [*BOUND_TO_US, *command]
+        self.variables = variables
+        self.process = None
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment(**self.variables))
+        wait_until(lambda: self.listens() or self.process.poll() is not None, f"{self.command} listens")
+        assert self.process.poll() is None, f"{self.command} ended:\n{self.log_text()}"
+
+    def listens(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self):
+        """Asks it to end, and checks that it ends well."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(PATIENCE_S)
+        finally:
+            self.kill()
+        assert code == 0, f"{self.command} ended with {code}:\n{self.log_text()}"
+
+    def log_text(self):
+        return self.log.read_text()
+
+
+class Daybook(Program):
     """A log with one registry as its source, and an auditor who may read it."""
 
     def __init__(self, folder):
-        self.folder = pathlib.Path(folder)
-        self.data = self.folder / "data"
-        self.port = free_port()
-        self.process = None
-        daybook("init", str(self.data))
-        (self.folder / "token").write_text(TOKEN)
-        (self.folder / "daybook.toml").write_text(
-            f'data_dir = "{self.data}"\nlisten = "127.0.0.1:{self.port}"\n'
-            f'[[source]]\nname = "hub"\nformat = "docker-registry"\ntoken = {{ file = "token" }}\n'
-            f'trail = {{ service = "registry", tenant = "{TENANT}", project = "{PROJECT}", instance = "{INSTANCE}" }}\n'
+        folder = pathlib.Path(folder)
+        self.data = folder / "data"
+        port = free_port()
+        configuration = folder / "daybook.toml"
+        super().__init__(port, folder / "daybook.log", DAYBOOK, "serve", "--verbose", "--config", str(configuration))
+        run(DAYBOOK, "init", str(self.data))
+        (folder / "token").write_text(TOKEN)
+        configuration.write_text(
+            f"""data_dir = "{self.data}"
+listen = "127.0.0.1:{port}"
+[[source]]
+name = "hub"
+format = "docker-registry"
+token = {{ file = "token" }}
+trail = {{ service = "registry", tenant = "{TENANT}", project = "{PROJECT}", instance = "{INSTANCE}" }}
+"""
         )
         self.access("project", "add", REGION, "--tenant", TENANT, "--id", PROJECT)
-        self.access("project", "add", "elsewhere", "--tenant", "rival", "--id", "rivals-project")
+        self.access("project", "add", "elsewhere", "--tenant", "rival", "--id", RIVALS_PROJECT)
         self.access("user", "add", "auditor")
         self.access("grant", "auditor", "reader", f"registry/{TENANT}/*/*")
         made = self.access("key", "add", "auditor")
         self.access_key = re.search(r"\(AK\): (\S+)", made)[1]
         self.secret = re.search(r"\(SK\): (\S+)", made)[1]
 
-    def access(self, *arguments):
-        return daybook("access", *arguments, "--data-dir", str(self.data))
-
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self):
-        with open(self.folder / "daybook.log", "ab") as log:
-            command = [DAYBOOK, "serve", "--config", str(self.folder / "daybook.toml")]
-            self.process = subprocess.Popen(command, stderr=log, env=environment())
-        wait_until(lambda: listens(self.port) or self.process.poll() is not None, "Daybook listens")
-        assert self.process.poll() is None, (self.folder / "daybook.log").read_text()
+    def access(self, *arguments):
+        return run(DAYBOOK, "access", *arguments, "--data-dir", str(self.data))
 
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
+    def take_in(self, body):
+        """Sends a body as the registry does. Returns the status and the parsed answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        connection.request("POST", "/intake/hub", body.encode(), {"Authorization": f"Bearer {TOKEN}"})
+        answer = connection.getresponse()
+        parsed = json.loads(answer.read())
+        connection.close()
+        return answer.status, parsed
 
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            assert self.process.wait(PATIENCE_S) == 0, (self.folder / "daybook.log").read_text()
+    def set_aside(self):
+        """What the command lists, as people read it and as programs do."""
+        list_them = [DAYBOOK, "set-aside", "list", "--data-dir", str(self.data)]
+        return run(*list_them), [json.loads(line) for line in run(*list_them, "-o", "json").splitlines()]
 
     def check(self):
         """What `daybook check` reports of the log, which must be whole."""
-        return dict(line.split(": ", 1) for line in daybook("check", str(self.data)).splitlines())
+        return dict(line.split(": ", 1) for line in run(DAYBOOK, "check", str(self.data)).splitlines())
 
 
-class Registry:
-    """Debian's docker-registry with htpasswd users, whose notifications go to `sink`."""
+class Registry(Program):
+    """Debian's docker-registry with htpasswd users, whose notifications go to `sink`.
+
+    It runs in another time zone than UTC: its notifications carry local time with an offset.
+    """
 
     def __init__(self, folder, sink, users):
-        self.folder = pathlib.Path(folder)
-        self.port = free_port()
-        self.log = self.folder / "registry.log"
-        htpasswd = self.folder / "htpasswd"
-        htpasswd.touch()
+        folder = pathlib.Path(folder)
+        port, self.debug_port = free_port(), free_port()
+        configuration, passwords = folder / "registry.yml", folder / "htpasswd"
+        command = ["docker-registry", "serve", str(configuration)]
+        super().__init__(port, folder / "registry.log", *command, TZ="Asia/Shanghai")
+        passwords.touch()
         for user, password in users.items():
-            subprocess.run(["htpasswd", "-bB", str(htpasswd), user, password], check=True, capture_output=True)
-        (self.folder / "registry.yml").write_text(
+            run("htpasswd", "-bB", str(passwords), user, password)
+        configuration.write_text(
             f"""version: 0.1
 log: {{level: error, accesslog: {{disabled: false}}}}
-storage: {{filesystem: {{rootdirectory: {self.folder}/registry}}, delete: {{enabled: true}}}}
-http: {{addr: "127.0.0.1:{self.port}", secret: secret}}
-auth: {{htpasswd: {{realm: registry, path: {htpasswd}}}}}
+storage: {{filesystem: {{rootdirectory: {folder}/registry}}, delete: {{enabled: true}}}}
+http: {{addr: "127.0.0.1:{port}", secret: secret, debug: {{addr: "127.0.0.1:{self.debug_port}"}}}}
+auth: {{htpasswd: {{realm: registry, path: {passwords}}}}}
 notifications:
   endpoints:
     - name: daybook
@@ -133,99 +197,27 @@ notifications:
       backoff: 1s
 """
         )
-        self.process = None
 
     @property
     def host(self):
         return f"127.0.0.1:{self.port}"
 
-    def start(self):
-        command = ["docker-registry", "serve", str(self.folder / "registry.yml")]
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_until(lambda: listens(self.port) or self.process.poll() is not None, "the registry listens")
-        assert self.process.poll() is None, self.log.read_text()
+    def notifications(self):
+        """The registry's own counts of what it told, tried to tell and has yet to tell."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.debug_port, timeout=PATIENCE_S)
+        connection.request("GET", "/debug/vars")
+        counts = json.loads(connection.getresponse().read())
+        connection.close()
+        return counts["registry"]["notifications"]["endpoints"][0]["Metrics"]
 
-    def stop(self):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
+    def tries_in_vain(self):
+        counts = self.notifications()
+        return counts["Failures"] + counts["Errors"]
 
-    def manifests_read(self, since):
-        """Paths of the manifests fetched with GET and 200, by the registry's own access log from an offset on."""
-        text = self.log.read_text()[since:]
-        return re.findall(r'"GET /v2/(\S+)/manifests/(\S+) HTTP/1\.1" 200 ', text)
+    def manifest_requests(self):
+        """The requests for manifests that succeeded, by the registry's access log, HEADs left out.
 
-    def log_size(self):
-        return len(self.log.read_text())
-
-
-class Proxy:
-    """Stands between a registry and Daybook and does as `mode` says.
-
-    pass: forwards. refuse: answers 500 and forwards nothing. lie: forwards, and answers 500. drop: forwards, and closes
-    without an answer. late: forwards, and answers after the registry gave up.
-    """
-
-    LATE_S = 1.5
-
-    def __init__(self, target_port):
-        self.target_port = target_port
-        self.mode = "pass"
-        self.seen = 0
-        self.listener = None
-        self.port = free_port()
-        self.up()
-
-    def up(self):
-        self.listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
-        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
-
-    def down(self):
-        """Refuses connections until up again."""
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-    def accept(self, listener):
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
-
-    def serve(self, connection):
-        with connection, connection.makefile("rb") as reader:
-            try:
-                while self.serve_one(connection, reader):
-                    pass
-            except OSError:
-                return
-
-    def serve_one(self, connection, reader):
-        line = reader.readline()
-        if not line:
-            return False
-        method, path, _ = line.decode().split(" ", 2)
-        headers = http.client.parse_headers(reader)
-        body = reader.read(int(headers.get("Content-Length", 0)))
-        mode, self.seen = self.mode, self.seen + 1
-        status, answer = (500, b"{}") if mode == "refuse" else self.forward(method, path, headers, body)
-        if mode == "drop":
-            return False
-        if mode == "lie":
-            status, answer = 500, b"{}"
-        if mode == "late":
-            time.sleep(self.LATE_S)
-        connection.sendall(f"HTTP/1.1 {status} X\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer)
-        return True
-
-    def forward(self, method, path, headers, body):
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", self.target_port, timeout=PATIENCE_S)
-            with contextlib.closing(connection) as onward:
-                onward.request(method, path, body, {"Authorization": headers["Authorization"]})
-                answer = onward.getresponse()
-                return answer.status, answer.read()
-        except OSError:
-            return 502, b"{}"
+        The log has no users: the registry writes `-` in their place.
+        """
+        line = re.compile(r'"(GET|PUT|DELETE) /v2/(\S+)/manifests/(\S+) HTTP/1\.1" 2\d\d ')
+        return [Request(*map(urllib.parse.unquote, found)) for found in line.findall(self.log_text())]

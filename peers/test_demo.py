@@ -1,56 +1,77 @@
 """`daybook demo` does what it prints, when what it prints is pasted into a shell."""
 
+import contextlib
+import fcntl
 import json
 import os
+import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
 import unittest
 
-from processes import DAYBOOK, environment, free_port, wait_until
+from processes import BOUND_TO_US, DAYBOOK, PATIENCE_S, environment, free_port, run, wait_until
+
+SDK_FOLDER = pathlib.Path("/tmp/daybook-demo-sdk")
+
+
+@contextlib.contextmanager
+def sdk_folder():
+    """The folder that the printed commands make: ours alone for a while, and gone afterwards unless it was there before."""
+    parent = os.open(SDK_FOLDER.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(parent, fcntl.LOCK_EX)
+        was_there = SDK_FOLDER.exists()
+        yield
+        if not was_there:
+            shutil.rmtree(SDK_FOLDER)
+    finally:
+        os.close(parent)
 
 
 class Demo(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-        self.printed = os.path.join(self.folder, "printed")
-        temporary = os.path.join(self.folder, "tmp")
-        os.mkdir(temporary)
-        with open(self.printed, "w", encoding="utf-8") as printed:
-            command = [DAYBOOK, "demo", "--listen", f"127.0.0.1:{free_port()}"]
-            self.process = subprocess.Popen(command, stdout=printed, env=environment(TMPDIR=temporary))
-        self.addCleanup(self.process.kill)
-        self.temporary = temporary
-        self.text = wait_until(self.everything_printed, "the demo told what to do next")
+        printed = pathlib.Path(folder.name) / "printed"
+        self.data_parent = pathlib.Path(folder.name) / "tmp"
+        self.data_parent.mkdir()
+        command = [*BOUND_TO_US, DAYBOOK, "demo", "--listen", f"127.0.0.1:{free_port()}"]
+        with open(printed, "wb") as output:
+            variables = environment(TMPDIR=str(self.data_parent))
+            self.demo = subprocess.Popen(command, stdout=output, stderr=output, env=variables)
+        self.addCleanup(self.demo.wait)
+        self.addCleanup(self.demo.kill)
 
-    def everything_printed(self):
-        with open(self.printed, encoding="utf-8") as printed:
-            text = printed.read()
-        return text if "backoff: 1s" in text else None
+        def is_ready():
+            return "backoff: 1s" in printed.read_text() or self.demo.poll() is not None
 
-    def shell(self, script):
-        # The virtual environment that the text makes goes below the test's folder instead.
-        script = script.replace("/tmp/daybook-demo-sdk", os.path.join(self.folder, "sdk"))
-        done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, env=environment(), check=False)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout
+        wait_until(is_ready, "the demo told what to do next")
+        self.printed = printed.read_text()
+        self.assertIsNone(self.demo.poll(), self.printed)
 
-    def test_the_curl_works_as_printed(self):
-        command = re.search(r"^curl -s .*?(?=\n\n)", self.text, re.S | re.M)[0]
-        answer = json.loads(self.shell(command))
-        self.assertEqual(len(answer["audit_logs"]), 5)
+    def block(self, pattern):
+        """The printed lines that a pattern matches."""
+        found = re.search(pattern, self.printed, re.DOTALL | re.MULTILINE)
+        self.assertIsNotNone(found, self.printed)
+        return found[0]
 
-    def test_the_python_program_works_as_printed(self):
-        block = re.search(r"^export HUAWEICLOUD_SDK_AK.*?^PYTHON$", self.text, re.S | re.M)[0]
-        said = self.shell(block)
+    def test_the_curl_runs_as_printed(self):
+        answer = json.loads(run("bash", "-euc", self.block(r"^curl -s .*?(?=\n\n)")))
+        self.assertEqual([row["operation"] for row in answer["audit_logs"]], ["pull"] * 5)
+        self.assertGreater(answer["total"], 5)
+
+    def test_the_python_program_runs_as_printed(self):
+        with sdk_folder():
+            said = run("bash", "-euc", self.block(r"^export HUAWEICLOUD_SDK_AK.*?^PYTHON$"))
         for operation in ("create", "pull", "delete"):
             self.assertRegex(said, rf"(?m)^{operation} [1-9]\d*\n  2026-11-20T")
         self.assertIn("robot$ci-builder", said)
 
-    def tearDown(self):
-        self.process.send_signal(signal.SIGINT)
-        self.assertEqual(self.process.wait(60), 0)
-        self.assertEqual(os.listdir(self.temporary), [], "the demo's data directory is removed")
+    def test_ctrl_c_ends_it_and_leaves_nothing(self):
+        self.assertEqual(len(os.listdir(self.data_parent)), 1, "the demo's data directory")
+        self.demo.send_signal(signal.SIGINT)
+        self.assertEqual(self.demo.wait(PATIENCE_S), 0)
+        self.assertEqual(os.listdir(self.data_parent), [])

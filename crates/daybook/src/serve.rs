@@ -1,8 +1,12 @@
 //! The running server: opens what the configuration names, sends requests to their routes, and ends in order.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
@@ -202,14 +206,18 @@ impl server::Handler for App {
         let is_head = request.method() == Method::HEAD;
         let began = Instant::now();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let app = self.clone();
-        let task_id = id.clone();
-        // A task of its own goes on when the client hangs up, and keeps a panic to itself.
-        let mut response =
-            tokio::spawn(async move { app.bounded(request, &task_id).await }).await.unwrap_or_else(|error| {
-                tracing::error!(request_id = id, %error, "a request handler failed");
-                http::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", &id)
+        let mut answer = pin!(self.bounded(request, &id));
+        // A panic ends the request alone. Nothing that it could leave half-changed outlives it: the log's own thread is
+        // another one, and locks are held for statements that do not panic.
+        let polled =
+            poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
+                Ok(poll) => poll.map(Some),
+                Err(_) => Poll::Ready(None),
             });
+        let mut response = polled.await.unwrap_or_else(|| {
+            tracing::error!(request_id = id, "a request handler panicked");
+            http::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", &id)
+        });
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(X_REQUEST_ID, value);
         }

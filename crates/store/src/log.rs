@@ -1,9 +1,10 @@
 //! The log as its users see it: open, append, query, close.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use event::Trail;
 use event::query::{Page, Query};
@@ -238,52 +239,112 @@ fn run(
     shared: &Shared,
     settings: Settings,
 ) -> Result<(), Error> {
-    while let Ok(first) = jobs.recv() {
-        let mut size = size_of(&first.0);
-        let (mut requests, mut replies) = (vec![first.0], vec![first.1]);
-        while size < settings.group_bytes_max {
-            let Ok((request, reply)) = jobs.try_recv() else { break };
-            size += size_of(&request);
-            requests.push(request);
-            replies.push(reply);
+    let ended = commit_groups(&mut sequencer, jobs, shared, &settings);
+    if let Err(error) = &ended {
+        // What is still waiting was never written; its replies are dropped with the queue.
+        shared.fence.get_or_init(|| error.to_string());
+        (settings.on_fatal)(error);
+    }
+    ended
+}
+
+fn commit_groups(
+    sequencer: &mut Sequencer,
+    jobs: &Receiver<Job>,
+    shared: &Shared,
+    settings: &Settings,
+) -> Result<(), Error> {
+    let mut last_group = 0;
+    loop {
+        let first = match jobs.recv_timeout(IDLE_AFTER) {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Disconnected) => return sequencer.close(),
+            Err(RecvTimeoutError::Timeout) => {
+                sequencer.mark()?;
+                let Ok(job) = jobs.recv() else { return sequencer.close() };
+                job
+            }
+        };
+        let (requests, replies) = collect_group(first, jobs, last_group, settings.group_bytes_max);
+        last_group = requests.len();
+        commit_group(sequencer, requests, replies, shared)?;
+    }
+}
+
+/// The log is idle when nothing came for so long; then the newest batch gets the mark that a next one would have brought.
+/// Long after the answers left, so that none follows a write that fails.
+const IDLE_AFTER: Duration = Duration::from_millis(20);
+
+/// How long a group waits for a further request that the size of the last group promises.
+const COMPANY_WAIT: Duration = Duration::from_micros(50);
+/// The least size of the last group that promises any; fewer senders gain less by sharing a sync than they lose by waiting.
+const COMPANY_MIN: usize = 6;
+
+/// Takes what is waiting. With many senders a group also waits a moment for those who were just answered and are about
+/// to send again: fewer syncs leave more of the machine to them. Few senders never wait.
+fn collect_group(
+    first: Job,
+    jobs: &Receiver<Job>,
+    last_group: usize,
+    group_bytes_max: usize,
+) -> (Vec<Append>, Vec<Reply>) {
+    let mut size = size_of(&first.0);
+    let (mut requests, mut replies) = (vec![first.0], vec![first.1]);
+    while size < group_bytes_max {
+        let next = match jobs.try_recv() {
+            Err(TryRecvError::Empty) if requests.len() < last_group && last_group >= COMPANY_MIN => {
+                jobs.recv_timeout(COMPANY_WAIT).ok()
+            }
+            next => next.ok(),
+        };
+        let Some((request, reply)) = next else { break };
+        size += size_of(&request);
+        requests.push(request);
+        replies.push(reply);
+    }
+    (requests, replies)
+}
+
+fn commit_group(
+    sequencer: &mut Sequencer,
+    requests: Vec<Append>,
+    mut replies: Vec<Reply>,
+    shared: &Shared,
+) -> Result<(), Error> {
+    if cfg!(feature = "plant_ack_before_write") {
+        for (request, reply) in requests.iter().zip(replies.drain(..)) {
+            let recorded = request.events.len();
+            reply(Ok(Receipt {
+                first_index: None,
+                recorded,
+                duplicates: Vec::new(),
+                set_aside: 0,
+                tree_size: 0,
+            }));
         }
-        if cfg!(feature = "plant_ack_before_write") {
-            for (request, reply) in requests.iter().zip(replies.drain(..)) {
-                let recorded = request.events.len();
-                reply(Ok(Receipt {
-                    first_index: None,
-                    recorded,
-                    duplicates: Vec::new(),
-                    set_aside: 0,
-                    tree_size: 0,
-                }));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    match sequencer.commit(requests) {
+        Ok(answers) => {
+            shared.groups.fetch_add(1, Ordering::Relaxed);
+            shared.set_aside.store(sequencer.set_aside(), Ordering::Relaxed);
+            for (answer, reply) in answers.into_iter().zip(replies) {
+                if let Ok(receipt) = &answer {
+                    shared.duplicates.fetch_add(receipt.duplicates.len() as u64, Ordering::Relaxed);
+                }
+                reply(answer);
             }
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            Ok(())
         }
-        match sequencer.commit(requests) {
-            Ok(answers) => {
-                shared.groups.fetch_add(1, Ordering::Relaxed);
-                shared.set_aside.store(sequencer.set_aside(), Ordering::Relaxed);
-                for (answer, reply) in answers.into_iter().zip(replies) {
-                    if let Ok(receipt) = &answer {
-                        shared.duplicates.fetch_add(receipt.duplicates.len() as u64, Ordering::Relaxed);
-                    }
-                    reply(answer);
-                }
+        Err(error) => {
+            let because = error.to_string();
+            shared.fence.get_or_init(|| because.clone());
+            for reply in replies {
+                reply(Err(Refusal::Fenced { because: because.clone() }));
             }
-            Err(error) => {
-                let because = error.to_string();
-                shared.fence.get_or_init(|| because.clone());
-                (settings.on_fatal)(&error);
-                // What is still waiting was never written; its replies are dropped with the queue.
-                for reply in replies {
-                    reply(Err(Refusal::Fenced { because: because.clone() }));
-                }
-                return Err(error);
-            }
+            Err(error)
         }
     }
-    sequencer.close()
 }
 
 fn size_of(request: &Append) -> usize {

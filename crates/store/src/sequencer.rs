@@ -1,6 +1,6 @@
 //! Gives events their place in the log and makes them durable, one group at a time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
 
 use event::entry::{self, Entry, NUMBER_MAX, Template};
@@ -25,9 +25,13 @@ pub struct Incoming {
 
 impl Incoming {
     /// Encodes and hashes the event.
-    pub fn new(event: Event) -> Incoming {
+    pub fn new(mut event: Event) -> Incoming {
         let key = event.origin.key.as_deref().map(|key| event_key(&event.origin.source, key));
-        Incoming { template: Template::new(&event), key, event }
+        let template = Template::new(&event);
+        // What only the entry holds is given back here, by the thread that made it.
+        event.attributes = BTreeMap::new();
+        (event.user_agent, event.description, event.request_id, event.trace_id) = (None, None, None, None);
+        Incoming { template, key, event }
     }
 
     pub(crate) fn len_bytes_max(&self) -> usize {
@@ -183,6 +187,8 @@ pub(crate) struct Sequencer {
     batch: BatchWriter,
     /// Events of the group, to be published once they are durable.
     group: Vec<(Event, usize, u32)>,
+    /// Whether the newest batch lacks its mark.
+    is_unmarked: bool,
 }
 
 /// What replaying a journal gives the sequencer.
@@ -219,7 +225,15 @@ impl Sequencer {
     pub fn new(journal: Box<dyn Journal>, recovered: Recovered, salt: [u8; 16]) -> Sequencer {
         let Recovered { history, tail, known } = recovered;
         let tail = Arc::new(RwLock::new(tail));
-        Sequencer { journal, tail, known, history, batch: BatchWriter::new(salt), group: Vec::new() }
+        Sequencer {
+            journal,
+            tail,
+            known,
+            history,
+            batch: BatchWriter::new(salt),
+            group: Vec::new(),
+            is_unmarked: false,
+        }
     }
 
     pub fn tail(&self) -> Arc<RwLock<Tail>> {
@@ -234,15 +248,30 @@ impl Sequencer {
     ///
     /// After an error nothing is known of the group, and the sequencer must not be used any more.
     pub fn commit(&mut self, requests: Vec<Append>) -> Result<Vec<Result<Receipt, Refusal>>, Error> {
+        if self.is_unmarked {
+            self.batch.begin_with_mark(self.history.batches - 1);
+        }
         let answers: Vec<_> = requests.into_iter().map(|request| self.admit(request)).collect();
-        if !self.batch.is_empty() {
+        if self.batch.is_empty() {
+            self.batch.clear(GROUP_BYTES_KEPT);
+        } else {
             self.write()?;
         }
         let tree_size = self.history.tree.size();
         Ok(answers.into_iter().map(|answer| answer.map(|receipt| Receipt { tree_size, ..receipt })).collect())
     }
 
+    /// Writes the newest batch's mark, if it has none. To be called when no batch follows at once; otherwise the next
+    /// one takes it along.
+    pub fn mark(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.is_unmarked) {
+            self.journal.mark(self.history.batches - 1)?;
+        }
+        Ok(())
+    }
+
     pub fn close(&mut self) -> Result<(), Error> {
+        self.mark()?;
         self.journal.close()
     }
 
@@ -334,10 +363,12 @@ impl Sequencer {
             set_aside: self.history.set_aside,
         };
         let start = self.journal.append(&commit, self.batch.end_with(&commit))?;
-        // The group is durable.
+        // The group is durable, and the mark of the one before with it.
         self.history.batches += 1;
+        self.is_unmarked = true;
         let place = |offset: usize, len_bytes| {
-            let offset = start.offset + u32::try_from(offset).expect("batches are limited to far below 4 GiB");
+            let offset =
+                start.offset + u32::try_from(offset).expect("batches are limited to far below 4 GiB");
             Place { at: Position { offset, ..start }, len_bytes }
         };
         let group = self.group.iter().map(|(event, offset, len_bytes)| (event, place(*offset, *len_bytes)));

@@ -165,7 +165,8 @@ impl Run {
         if self.times[start.saturating_sub(1)..].is_sorted() {
             return;
         }
-        let mut added: Vec<(i64, u32)> = self.times[start..].iter().copied().zip(self.rows[start..].iter().copied()).collect();
+        let mut added: Vec<(i64, u32)> =
+            self.times[start..].iter().copied().zip(self.rows[start..].iter().copied()).collect();
         added.sort_unstable();
         // Merges from the back into the room that the added rows took; of equal times the older row stays in front.
         let (mut old, mut free) = (start, end);

@@ -42,6 +42,7 @@ where
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(Refused::TooLarge);
     }
+    let announced = usize::try_from(body.size_hint().lower()).map_err(|_| Refused::TooLarge)?;
     let began = Instant::now();
     let mut whole = Vec::new();
     let mut first: Option<Bytes> = None;
@@ -61,6 +62,10 @@ where
         match first.take() {
             None if whole.is_empty() => first = Some(data),
             earlier => {
+                if whole.is_empty() {
+                    // What the sender announced, so that a long body is not copied again and again as it grows.
+                    whole.reserve(announced);
+                }
                 whole.extend_from_slice(&earlier.unwrap_or_default());
                 whole.extend_from_slice(&data);
             }

@@ -15,7 +15,7 @@ use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 
 use super::{Context, EnvelopeError, Format, Parsed, SetAside, json_text, non_empty};
-use crate::json::Strict;
+use crate::json::{DEPTH_MAX, Strict, is_too_deep};
 use crate::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Severity,
     SourceIp, Time, Trust,
@@ -60,6 +60,11 @@ fn check_form(raw: &str, event_bytes_max: usize, position: usize) -> Result<(), 
     }
     if !raw.starts_with('{') {
         return Err(EnvelopeError::Malformed(format!("event {position} is not a JSON object")));
+    }
+    if is_too_deep(raw.as_bytes()) {
+        return Err(EnvelopeError::Malformed(format!(
+            "too_deep: event {position} nests deeper than {DEPTH_MAX}"
+        )));
     }
     Strict
         .deserialize(&mut serde_json::Deserializer::from_str(raw))

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Context, EnvelopeError, Format, Parsed, SetAside, json_text, non_empty};
+use crate::json::{DEPTH_MAX, is_too_deep};
 use crate::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Severity, SourceIp,
     Time, Trust,
@@ -43,6 +44,8 @@ pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
 fn parse_one(raw: &str, context: &mut Context<'_>) -> Parsed {
     let parsed = if raw.len() > context.limits.event_bytes_max {
         Err(format!("event_too_large: {} bytes exceed {}", raw.len(), context.limits.event_bytes_max))
+    } else if is_too_deep(raw.as_bytes()) {
+        Err(format!("too_deep: the event nests deeper than {DEPTH_MAX}"))
     } else {
         serde_json::from_str::<Notification<'_>>(raw)
             .map_err(|error| format!("not a notification: {error}"))

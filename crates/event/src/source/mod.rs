@@ -130,15 +130,11 @@ impl fmt::Display for EnvelopeError {
 
 impl std::error::Error for EnvelopeError {}
 
-/// The body as text without nesting beyond the limit.
+/// The body as text. Its nesting is not looked at: splitting a body into events does not recurse.
 fn json_text(body: &[u8]) -> Result<&str, EnvelopeError> {
-    let text = std::str::from_utf8(body).map_err(|error| {
+    std::str::from_utf8(body).map_err(|error| {
         EnvelopeError::Malformed(format!("the body is not UTF-8 at byte {}", error.valid_up_to()))
-    })?;
-    if crate::json::is_too_deep(body) {
-        return Err(EnvelopeError::Malformed(format!("too_deep: the body nests deeper than {DEPTH_MAX}")));
-    }
-    Ok(text)
+    })
 }
 
 /// A text the source left empty is a text the source does not have.

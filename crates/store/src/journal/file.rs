@@ -28,10 +28,17 @@ pub(crate) struct FileJournal {
     current: Arc<dyn File>,
     name: String,
     end: u64,
+    /// Up to here the file is written, with zeros behind `end`.
+    allocated: u64,
     file_bytes_max: u64,
     next_batch: u64,
     tree_size: u64,
 }
+
+/// Room made behind a small batch: a hundred small batches' worth, a millisecond to write.
+const ROOM_BYTES: usize = 256 << 10;
+/// A batch above this is not small.
+const SMALL_BATCH_BYTES_MAX: usize = 64 << 10;
 
 /// How the last file ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +140,8 @@ fn scan_file(
     while at < bytes.len() {
         let (frame, len) = match frame::read(&identity.salt, &bytes[at..]) {
             Ok(found) => found,
+            // Room for batches that were not written.
+            Err(_) if bytes[at..].iter().all(|&byte| byte == 0) => break,
             Err(why) => {
                 scan.stop = Some((at, why));
                 return Ok(scan);
@@ -243,6 +252,7 @@ impl FileJournal {
             current,
             name: name.clone(),
             end: whole.len() as u64,
+            allocated: 0,
             file_bytes_max,
             next_batch,
             tree_size,
@@ -263,8 +273,24 @@ impl FileJournal {
             durable::write_file(&*self.disk, &name, &header).map_err(Error::io(format!("write {name}")))?;
         // The new file and its name are on disk, without batches. If we crash here, it is the last one, and empty.
         self.files.open.write().expect("no panic while held").push((name.clone(), Arc::clone(&file)));
-        (self.current, self.name, self.end) = (file, name, HEADER_BYTES as u64);
+        (self.current, self.name, self.end, self.allocated) = (file, name, HEADER_BYTES as u64, 0);
         Ok(())
+    }
+
+    /// Writes a batch, and behind a small one that reaches the end of the file some zeros: syncing bytes that are there
+    /// already is faster than syncing a file that grew. Large batches would only be written twice.
+    fn write_batch(&mut self, frames: &[u8]) -> Result<u64, Error> {
+        let end = self.end + frames.len() as u64;
+        if end <= self.allocated || frames.len() > SMALL_BATCH_BYTES_MAX {
+            return self.write(frames);
+        }
+        // Files of a test are smaller than the room.
+        let room = ROOM_BYTES.min(usize::try_from(self.file_bytes_max).unwrap_or(ROOM_BYTES));
+        let mut padded = frames.to_vec();
+        padded.resize(frames.len() + room, 0);
+        let at = self.write(&padded)?;
+        (self.end, self.allocated) = (end, end + room as u64);
+        Ok(at)
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<u64, Error> {
@@ -307,17 +333,20 @@ impl Journal for FileJournal {
         if self.end > HEADER_BYTES as u64 && self.end + frames.len() as u64 > self.file_bytes_max {
             self.roll()?;
         }
-        let at = self.write(frames)?;
+        let at = self.write_batch(frames)?;
         // The batch is in the file. If we crash here, any part of it may be on disk, and recovery cuts it off.
         durable::sync(&*self.current).map_err(Error::io(format!("sync {}", self.name)))?;
         // The batch is durable. If we crash here, recovery keeps it, and its senders may send it again.
-        self.write(&frame::mark(&self.identity.salt, commit.batch))?;
         (self.next_batch, self.tree_size) = (commit.batch + 1, commit.tree_size);
         let file = self.files.open.read().expect("no panic while held").len() - 1;
         Ok(Position {
             file: u32::try_from(file).expect("fewer than 2^32 journal files"),
             offset: u32::try_from(at).expect("journal files are limited to far below 4 GiB"),
         })
+    }
+
+    fn mark(&mut self, batch: u64) -> Result<(), Error> {
+        self.write(&frame::mark(&self.identity.salt, batch)).map(drop)
     }
 
     fn reader(&self) -> Arc<dyn Reader> {

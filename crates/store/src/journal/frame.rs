@@ -37,6 +37,12 @@ impl BatchWriter {
         self.frames == 0
     }
 
+    /// Puts the mark of the batch before in front of this one, so that both are one write.
+    pub fn begin_with_mark(&mut self, batch: u64) {
+        assert!(self.bytes.is_empty(), "a mark comes first");
+        self.bytes = mark(&self.salt, batch);
+    }
+
     /// A piece of the batch so far.
     pub fn bytes(&self, range: std::ops::Range<usize>) -> &[u8] {
         &self.bytes[range]
@@ -114,7 +120,7 @@ impl BatchWriter {
 }
 
 /// The frame that says: the batch is durable. Written after the sync, itself without one; whoever finds it knows that
-/// everything before was answered for.
+/// everything before may have been answered for.
 pub(super) fn mark(salt: &[u8; 16], batch: u64) -> Vec<u8> {
     let mut bytes = vec![0; FRAME_HEADER_BYTES];
     bytes.push(MARK);

@@ -22,6 +22,9 @@ pub(crate) trait Journal: Send {
     /// durable. After an error the journal must not be used any more.
     fn append(&mut self, commit: &Commit, frames: &[u8]) -> Result<Position, Error>;
 
+    /// Writes down that this batch, the newest, is durable. Needs no sync of its own.
+    fn mark(&mut self, batch: u64) -> Result<(), Error>;
+
     /// Reads what was appended, beside further appends.
     fn reader(&self) -> Arc<dyn Reader>;
 

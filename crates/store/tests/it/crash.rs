@@ -129,6 +129,7 @@ fn send(
         sent.extend(repeated.clone());
         let aside: Option<String> =
             (simulated.random_below(4) == 0).then(|| format!("aside {}", ledger.sent));
+        let aside = aside.map(|text| if simulated.random_below(3) == 0 { text.repeat(10_000) } else { text });
         let aside_texts: Vec<&str> = aside.as_deref().into_iter().collect();
         let instance = ["hub", "mirror"][simulated.random_below(2) as usize];
         let events = sent.iter().map(|key| event(instance_of(key, instance), key, key_time(key))).collect();

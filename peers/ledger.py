@@ -1,0 +1,43 @@
+"""The ledger: what was done to a registry, as an auditor must find it."""
+
+import collections
+
+from processes import Request
+
+Done = collections.namedtuple("Done", "operation resource_type resource username")
+
+
+class Ledger:
+    """Takes note of each act on a manifest that succeeded, by whom.
+
+    `rows` is what an auditor must find, `requests` what the registry's access log must have.
+    """
+
+    def __init__(self):
+        self.rows = []
+        self.requests = []
+        self.tags = {}
+
+    def pushed(self, user, repository, reference, digest):
+        """A manifest came in, by a tag or by its digest."""
+        self.requests.append(Request("PUT", repository, reference))
+        self.rows.append(Done("create", "artifact", f"{repository}:{digest}", user))
+        if reference != digest:
+            self.tags[repository, reference] = digest
+
+    def pulled(self, user, repository, reference):
+        """A manifest was fetched, by a tag or by its digest."""
+        self.requests.append(Request("GET", repository, reference))
+        digest = self.tags.get((repository, reference), reference)
+        self.rows.append(Done("pull", "artifact", f"{repository}:{digest}", user))
+
+    def deleted(self, user, repository, digest):
+        """A manifest was deleted, and with it the tags that pointed to it."""
+        self.requests.append(Request("DELETE", repository, digest))
+        self.rows.append(Done("delete", "artifact", f"{repository}:{digest}", user))
+        for tag in [tag for (of, tag), to in self.tags.items() if (of, to) == (repository, digest)]:
+            del self.tags[repository, tag]
+            self.rows.append(Done("delete", "tag", f"{repository}:{tag}", user))
+
+    def of(self, operation):
+        return [row for row in self.rows if row.operation == operation]

@@ -1,0 +1,122 @@
+"""Whatever happens between a registry and Daybook, each act is recorded once.
+
+Each act has a row of its own in the ledger, so that a row that is missing and one too many cannot stand in for each other.
+"""
+
+import itertools
+import threading
+
+from images import Image
+from processes import wait_until
+from proxy import Way
+from scene import USERS, Scene
+
+# After so many failures the registry pauses between its tries: the threshold of its configuration.
+TRIES_UNTIL_PAUSE = 3
+# Ways in which Daybook records what the registry believes not to be recorded.
+RECORDING = {Way.LIE, Way.DROP, Way.LATE, Way.STALE}
+
+
+class Redelivery(Scene):
+    has_proxy = True
+
+    def setUp(self):
+        super().setUp()
+        self.users = itertools.cycle(map(self.user, USERS))
+        self.numbers = itertools.count()
+
+    def act(self):
+        """One user pushes a new image, another pulls it; every third is deleted."""
+        number = next(self.numbers)
+        image, tag = Image(f"image {number}"), f"v{number}"
+        next(self.users).push("library/app", tag, image)
+        next(self.users).pull("library/app", tag)
+        if number % 3 == 2:
+            next(self.users).delete("library/app", image)
+
+    def acts(self, count):
+        for _ in range(count):
+            self.act()
+
+    def wait_for_tries_in_vain(self, count):
+        enough = self.registry.tries_in_vain() + count
+        wait_until(lambda: self.registry.tries_in_vain() >= enough, f"the registry failed {count} times")
+
+    def redelivered(self):
+        """The events that Daybook accepted more than once."""
+        return {event for event, times in self.proxy.recorded.items() if times > 1}
+
+    def go_through(self, way, kill=False):
+        """Acts before, during and after a time in which the proxy misbehaves, and in which Daybook may be killed."""
+        before = self.redelivered()
+        self.acts(2)
+        self.proxy.become(way)
+        self.acts(2)
+        self.wait_for_tries_in_vain(TRIES_UNTIL_PAUSE)
+        if kill:
+            self.daybook.kill()
+            self.daybook.start()
+            self.acts(1)
+            self.wait_for_tries_in_vain(1)
+        self.proxy.become(Way.PASS)
+        self.acts(2)
+        self.assert_ledger_is_seen()
+        if way in RECORDING:
+            self.assertGreater(self.redelivered(), before, "nothing was delivered twice: the proxy did not misbehave")
+
+    def test_a_sink_that_answers_500(self):
+        self.go_through(Way.REFUSE, kill=True)
+        self.assert_log_has_each_notification_once()
+
+    def test_a_sink_that_records_and_answers_500(self):
+        self.go_through(Way.LIE, kill=True)
+        self.assert_log_has_each_notification_once()
+
+    def test_a_sink_that_records_and_hangs_up(self):
+        self.go_through(Way.DROP, kill=True)
+        self.assert_log_has_each_notification_once()
+
+    def test_a_sink_that_records_and_answers_too_late(self):
+        self.go_through(Way.LATE, kill=True)
+        self.assert_log_has_each_notification_once()
+
+    def test_a_sink_that_records_too_late(self):
+        self.go_through(Way.STALE, kill=True)
+        self.assert_log_has_each_notification_once()
+
+    def test_a_sink_that_is_down(self):
+        self.go_through(Way.DOWN, kill=True)
+        self.assert_log_has_each_notification_once()
+
+    def test_one_trouble_after_another(self):
+        for way in (Way.LIE, Way.REFUSE, Way.LATE, Way.DOWN, Way.STALE, Way.DROP):
+            self.go_through(way)
+            self.daybook.kill()
+            self.daybook.start()
+        self.assert_log_has_each_notification_once()
+
+    def test_daybook_killed_under_way(self):
+        failures, enough = [], threading.Event()
+
+        def act_on():
+            try:
+                while not enough.is_set():
+                    self.act()
+            except Exception as error:
+                failures.append(error)
+
+        acting = threading.Thread(target=act_on)
+        acting.start()
+        try:
+            for _ in range(5):
+                goal = len(self.proxy.recorded) + 10
+                wait_until(lambda: failures or len(self.proxy.recorded) >= goal, "Daybook recorded some more")
+                self.daybook.kill()
+                self.wait_for_tries_in_vain(1)
+                self.daybook.start()
+        finally:
+            enough.set()
+            acting.join()
+        self.assertEqual(failures, [])
+        self.assert_ledger_is_seen()
+        self.assert_log_has_each_notification_once()
