@@ -1,5 +1,7 @@
 """The auditor: the vendor's Python SDK, as anyone uses it."""
 
+import datetime
+
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions import exceptions
 from huaweicloudsdkswr.v2 import ListAuditLogsRequest, SwrClient
@@ -8,6 +10,11 @@ from ledger import Done
 from processes import INSTANCE, PROJECT
 
 OPERATIONS = ("create", "pull", "delete")
+
+
+def time_text():
+    """The present time as the rows tell times."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def client(daybook, project=PROJECT, access_key=None, secret=None):

@@ -68,7 +68,8 @@ def environment(**more):
 
 def run(*command, **variables):
     """Runs a command to its end, which must be a good one, and returns what it printed."""
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(**variables), timeout=10 * PATIENCE_S)
+    settings = {"env": environment(**variables), "timeout": 10 * PATIENCE_S}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **settings)
     assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
     return done.stdout
 

@@ -48,6 +48,11 @@ class Proxy:
             self.listen()
         self.way = way
 
+    def recorded_again(self):
+        """The events that Daybook accepted more than once."""
+        with self.lock:
+            return {event for event, times in self.recorded.items() if times > 1}
+
     def is_idle(self):
         with self.lock:
             return self.under_way == 0

@@ -52,7 +52,10 @@ class Scene(unittest.TestCase):
         self.assertEqual((done - seen, seen - done), ({}, {}), "(missing, too many)")
 
     def assert_log_has_each_notification_once(self):
-        """Stops Daybook and checks its log: it is whole, and has as many events as the registry told, blobs and HEADs too."""
+        """Stops Daybook and checks its log: it is whole, and has as many events as the registry told.
+
+        Those include blobs and HEADs, which the SDK does not see.
+        """
         self.daybook.stop()
         report = self.daybook.check()
         self.assertEqual(int(report["events"]), self.registry.notifications()["Events"])

@@ -19,15 +19,18 @@ SDK_FOLDER = pathlib.Path("/tmp/daybook-demo-sdk")
 
 @contextlib.contextmanager
 def sdk_folder():
-    """The folder that the printed commands make: ours alone for a while, and gone afterwards unless it was there before."""
+    """The folder that the printed commands make, gone afterwards unless it was there before.
+
+    The commands name it by a fixed path, so two runs of this test on one machine take turns.
+    """
     parent = os.open(SDK_FOLDER.parent, os.O_RDONLY)
+    fcntl.flock(parent, fcntl.LOCK_EX)
+    was_there = SDK_FOLDER.exists()
     try:
-        fcntl.flock(parent, fcntl.LOCK_EX)
-        was_there = SDK_FOLDER.exists()
         yield
-        if not was_there:
-            shutil.rmtree(SDK_FOLDER)
     finally:
+        if not was_there:
+            shutil.rmtree(SDK_FOLDER, ignore_errors=True)
         os.close(parent)
 
 

@@ -1,11 +1,12 @@
 """Whatever happens between a registry and Daybook, each act is recorded once.
 
-Each act has a row of its own in the ledger, so that a row that is missing and one too many cannot stand in for each other.
+Each act has a row of its own in the ledger, so that one row missing and another too many cannot make up for each other.
 """
 
 import itertools
 import threading
 
+import auditor
 from images import Image
 from processes import wait_until
 from proxy import Way
@@ -42,13 +43,14 @@ class Redelivery(Scene):
         enough = self.registry.tries_in_vain() + count
         wait_until(lambda: self.registry.tries_in_vain() >= enough, f"the registry failed {count} times")
 
-    def redelivered(self):
-        """The events that Daybook accepted more than once."""
-        return {event for event, times in self.proxy.recorded.items() if times > 1}
+    def seen_until(self, time):
+        """How many rows are seen of acts up to a time."""
+        rows = (row for operation in auditor.OPERATIONS for row in auditor.rows(self.swr, operation))
+        return sum(row.op_time <= time for row in rows)
 
     def go_through(self, way, kill=False):
         """Acts before, during and after a time in which the proxy misbehaves, and in which Daybook may be killed."""
-        before = self.redelivered()
+        before = self.proxy.recorded_again()
         self.acts(2)
         self.proxy.become(way)
         self.acts(2)
@@ -58,11 +60,13 @@ class Redelivery(Scene):
             self.daybook.start()
             self.acts(1)
             self.wait_for_tries_in_vain(1)
+        done, now = len(self.ledger.rows), auditor.time_text()
         self.proxy.become(Way.PASS)
         self.acts(2)
         self.assert_ledger_is_seen()
+        self.assertEqual(self.seen_until(now), done, "times are those of the acts, not of their arrival")
         if way in RECORDING:
-            self.assertGreater(self.redelivered(), before, "nothing was delivered twice: the proxy did not misbehave")
+            self.assertGreater(self.proxy.recorded_again(), before, "something was delivered twice")
 
     def test_a_sink_that_answers_500(self):
         self.go_through(Way.REFUSE, kill=True)

@@ -21,7 +21,8 @@ use crate::{Error, Identity, identity, journal};
 pub struct Settings {
     /// A journal file is full at this size; bounds what a start has to copy.
     pub journal_file_bytes_max: u64,
-    /// A group takes no further request past this size; bounds how long the first of it waits.
+    /// A group takes no further request past this size. Bounds how long the first of it waits, and keeps its bytes in the
+    /// processor's cache: groups of 8 MiB made a third of the events a second.
     pub group_bytes_max: usize,
     /// How many requests may wait for the sequencer before further ones are refused as [`Error::Overloaded`].
     pub waiting_requests_max: usize,
@@ -30,11 +31,11 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Files of 64 MiB, groups of 8 MiB, 1,024 waiting requests.
+    /// Files of 64 MiB, groups of 1 MiB, 1,024 waiting requests.
     fn default() -> Self {
         Settings {
             journal_file_bytes_max: 64 << 20,
-            group_bytes_max: 8 << 20,
+            group_bytes_max: 1 << 20,
             waiting_requests_max: 1024,
             on_fatal: Box::new(|_| {}),
         }

@@ -14,7 +14,7 @@ use crate::journal::{Batch, BatchWriter, Commit, Content, Journal, Position, Set
 use crate::tail::{Place, Tail};
 
 /// Memory kept for the next group; larger groups are rare and give theirs back.
-const GROUP_BYTES_KEPT: usize = 16 << 20;
+const GROUP_BYTES_KEPT: usize = 4 << 20;
 
 /// An event on its way into the log, with all the work done that needs no order.
 pub struct Incoming {
