@@ -201,6 +201,9 @@ impl std::fmt::Debug for Token {
 /// Where Daybook listens unless told otherwise.
 pub const LISTEN: &str = "127.0.0.1:8420";
 
+/// No body limit may be set above this: what is set aside of a body must fit a frame of the journal.
+const BODY_BYTES_CAP: u64 = 32 << 20;
+
 /// Shortest token a source may have: 16 characters of hex are 64 bits.
 const TOKEN_BYTES_MIN: usize = 16;
 
@@ -304,6 +307,13 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, String> {
     if let Some((name, _)) = raw.limits.named().into_iter().find(|(_, value)| *value == 0) {
         return Err(format!("limits.{name}: 0 would refuse everything"));
     }
+    for (name, value) in raw.limits.named().into_iter().filter(|(name, _)| name.starts_with("body_")) {
+        if value > BODY_BYTES_CAP {
+            return Err(format!(
+                "limits.{name}: {value} is above {BODY_BYTES_CAP}, the most that the journal's format holds"
+            ));
+        }
+    }
     let mut sources: Vec<Source> = Vec::new();
     for raw in raw.source {
         let name = raw.name.clone();
@@ -383,6 +393,11 @@ mod tests {
             ("listen = 'here'", &[], "listen"),
             ("[limits]\nconnections_max = 0", &[], "limits.connections_max: 0"),
             ("[limits]\nconnections_max = -1", &[], "connections_max"),
+            (
+                "[limits]\nbody_decompressed_bytes_max = 100000000",
+                &[],
+                "limits.body_decompressed_bytes_max: 100000000 is above",
+            ),
             ("[limits]\nconections = 1", &[], "conections"),
             ("[tls]\nkey = 'k.pem'", &[], "certificate and key belong together"),
             ("", &[("DAYBOOK_LISSEN", "1")], "DAYBOOK_LISSEN is no setting"),

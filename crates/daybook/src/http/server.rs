@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -157,9 +158,16 @@ async fn serve_http2<H: Handler>(
     handler: H,
     mut stop: watch::Receiver<bool>,
 ) {
+    let activity = Arc::new(Activity::default());
     let service = service_fn(|request| {
-        let handler = handler.clone();
-        async move { Ok::<_, Infallible>(handler.answer(peer, request).await) }
+        let (handler, activity) = (handler.clone(), Arc::clone(&activity));
+        async move {
+            activity.seen.fetch_add(1, Ordering::Relaxed);
+            activity.open.fetch_add(1, Ordering::Relaxed);
+            let response = handler.answer(peer, request).await;
+            activity.open.fetch_sub(1, Ordering::Relaxed);
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -170,16 +178,36 @@ async fn serve_http2<H: Handler>(
         .keep_alive_timeout(limits.header_timeout())
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = told_to_stop(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut seen_before = 0;
+    let mut is_ending = false;
+    let ended = loop {
+        tokio::select! {
+            ended = connection.as_mut() => break ended,
+            () = told_to_stop(&mut stop), if !is_ending => {
+                is_ending = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            // hyper has no limit of its own on how long a client may send nothing, or half a preface.
+            () = tokio::time::sleep(limits.header_timeout()) => {
+                let seen = activity.seen.load(Ordering::Relaxed);
+                if seen == seen_before && activity.open.load(Ordering::Relaxed) == 0 {
+                    tracing::debug!(%peer, "closed an idle connection");
+                    return;
+                }
+                seen_before = seen;
+            }
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "connection ended");
     }
+}
+
+/// Requests of one connection: all so far, and those not answered yet.
+#[derive(Default)]
+struct Activity {
+    seen: AtomicU64,
+    open: AtomicU64,
 }
 
 /// How many connections each address has.

@@ -42,3 +42,53 @@ fn curl_speaks_both_protocols_by_alpn() {
     assert_eq!(server.stop(), Some(0));
     assert_eq!(place.check()["events"], "2");
 }
+
+#[test]
+fn a_silent_client_is_closed_whatever_it_speaks() {
+    use std::io::{Read, Write};
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let place = Place::with_settings(
+        "[limits]\nheader_timeout_s = 1\n[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"",
+    );
+    std::fs::write(place.path("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(place.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let server = place.serve();
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    // No handshake at all, then each protocol with nothing, half a preface, and a whole one without a request.
+    let began = Instant::now();
+    assert_eq!(server.client().stream.read(&mut [0]).unwrap_or(0), 0);
+    assert!(began.elapsed() < Duration::from_secs(10), "no handshake: open for {:?}", began.elapsed());
+    for (protocol, sent) in [
+        ("h2", ""),
+        ("h2", "PRI"),
+        ("h2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        ("http/1.1", ""),
+        ("http/1.1", "GET / H"),
+    ] {
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        let name = ServerName::try_from("localhost").unwrap();
+        let connection = ClientConnection::new(Arc::new(config.clone()), name).unwrap();
+        let mut stream = StreamOwned::new(connection, server.client().stream);
+        stream.write_all(sent.as_bytes()).unwrap();
+        stream.flush().unwrap();
+        let began = Instant::now();
+        let mut piece = [0; 1024];
+        while stream.read(&mut piece).is_ok_and(|len| len > 0) {}
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "{protocol} {sent:?}: open for {:?}",
+            began.elapsed()
+        );
+    }
+}
