@@ -156,3 +156,14 @@ fn every_answer_has_a_request_id() {
         assert!(seen.insert(id), "ids are unique");
     }
 }
+
+#[test]
+fn too_many_headers_are_answered_as_such() {
+    let place = Place::new();
+    let server = place.serve();
+    for (count, expected) in [(60, 200), (70, 431), (300, 431)] {
+        let names: Vec<String> = (0..count).map(|number| format!("X-{number}")).collect();
+        let headers: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
+        assert_eq!(server.request("GET", "/healthz", &headers, b"").status, expected, "{count} headers");
+    }
+}
