@@ -22,7 +22,11 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program, ready to be given arguments, without the caller's own settings.
 pub fn daybook() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_daybook"));
+    without_settings(Command::new(env!("CARGO_BIN_EXE_daybook")))
+}
+
+/// A command that is the program or runs it, without the caller's own settings.
+pub fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DAYBOOK_")) {
         command.env_remove(name);
     }

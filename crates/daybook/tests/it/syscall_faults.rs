@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Daybook, PATIENCE, Place};
+use crate::harness::{Daybook, PATIENCE, Place, without_settings};
 
 /// Calls that make things durable, and for how many of each thread's first ones the fault is tried.
 const CALLS: [(&str, usize); 4] = [("fdatasync", 6), ("pwrite64", 8), ("rename", 2), ("fsync", 2)];
@@ -44,7 +44,7 @@ fn fault(call: &str, error: &str, when: usize) -> Met {
     assert_eq!(server.stop(), Some(0));
 
     let trace = place.path("trace");
-    let mut strace = Command::new("strace");
+    let mut strace = without_settings(Command::new("strace"));
     // -D: the server is our child and strace the grandchild, so that signals and exit codes are the server's.
     strace.args(["-D", "-f", "--seccomp-bpf", "-s", "16", "-o"]).arg(&trace);
     strace
@@ -52,7 +52,8 @@ fn fault(call: &str, error: &str, when: usize) -> Met {
         .args(["-e", &format!("inject={call}:error={error}:when={when}")]);
     strace.arg(env!("CARGO_BIN_EXE_daybook"));
     let met = match Daybook::try_spawn(&mut place.serve_command(strace)) {
-        Err(_) => {
+        Err(said) => {
+            assert!(said.contains("couldn't") && said.contains("os error"), "{what}: {said}");
             assert_eq!(place.events().len(), 1, "{what}: the start lost something");
             Met::AtStart
         }
