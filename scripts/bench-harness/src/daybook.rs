@@ -1,16 +1,12 @@
-//! Daybook: the release program on a fresh data directory, events in over HTTP.
+//! Daybook over HTTP: the release program, a fresh log, keep-alive connections.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::Result;
-use crate::drive::{Cell, Driven, Sender, drive};
-use crate::events::{self, Form};
-use crate::http::Connection;
-use crate::options::Options;
-use crate::process;
+use crate::events::Template;
+use crate::{Cell, Options, Sender, drive};
 
 pub struct Figures {
     pub events_s: f64,
@@ -20,168 +16,113 @@ pub struct Figures {
     pub journal_mb_s: f64,
 }
 
-const TOKEN: &str = "token-of-the-bench";
-const CONFIG: &str = r#"
-[[source]]
-name = "hub"
-format = "docker-registry"
-token = { file = "token" }
-trail = { service = "registry", tenant = "acme", project = "p1", instance = "hub" }
-"#;
+const TOKEN: &str = "the token of the bench";
 
-pub fn measure(options: &Options, cell: Cell) -> Result<Figures> {
-    let folder = tempfile::tempdir_in(&options.folder)?;
-    let mut server = Server::start(&options.program, folder.path())?;
-    let senders = (0..cell.senders).map(|_| Http::new(&server.address, cell.events));
-    let senders = senders.collect::<Result<Vec<Http>>>()?;
-    let cpu_before = process::cpu_seconds(server.pid())?;
-    let driven = drive(senders, cell, options)?;
-    let cpu_s = process::cpu_seconds(server.pid())? - cpu_before;
-    let peak_mib = process::peak_mib(server.pid())?;
-    server.stop()?;
-    let checked = Checked::of(&options.program, &server.data)?;
-    checked.compare(&driven)?;
-    Ok(Figures {
-        events_s: driven.events_s,
-        events_per_sync: checked.events as f64 / checked.batches as f64,
-        cpu_s_per_million: cpu_s / checked.events as f64 * 1e6,
+pub fn measure(options: &Options, cell: Cell) -> Figures {
+    let folder = tempfile::tempdir_in(&options.folder).expect("the bench folder is writable");
+    let data = folder.path().join("data");
+    run(&options.program, &["init", path(&data)]);
+    std::fs::write(folder.path().join("token"), TOKEN).expect("writable");
+    let config = folder.path().join("daybook.toml");
+    let source = "[[source]]\nname = \"hub\"\nformat = \"docker-registry\"\ntoken = { file = \"token\" }\n\
+                  trail = { service = \"registry\", tenant = \"acme\", project = \"p1\", instance = \"hub\" }\n";
+    std::fs::write(&config, source).expect("writable");
+    let mut server = Command::new(&options.program)
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", path(&data), "--config", path(&config)])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let address = address(&mut server);
+    let senders = (0..cell.senders).map(|_| Http::new(&address, cell.events)).collect();
+    let cpu_before = cpu_seconds(server.id());
+    let (events_s, sent) = drive(senders, cell, options.seconds);
+    let cpu_s = cpu_seconds(server.id()) - cpu_before;
+    let peak_mib = peak_kib(server.id()) / 1024.0;
+    Command::new("kill").arg(server.id().to_string()).status().expect("kill is there");
+    assert!(server.wait().expect("the server ends").success());
+    let report = run(&options.program, &["check", path(&data)]);
+    let number = |name: &str| -> f64 {
+        let line = report.lines().find_map(|line| line.strip_prefix(name)).expect("check reports it");
+        line.split(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty()).and_then(|digits| digits.parse().ok()).expect("a number")
+    };
+    let (events, batches) = (number("events: "), number("batches: "));
+    assert_eq!(events, sent as f64, "every event answered for is there, once");
+    let journal_bytes: u64 = std::fs::read_dir(data.join("journal")).expect("there").map(|file| file.expect("readable").metadata().expect("readable").len()).sum();
+    Figures {
+        events_s,
+        events_per_sync: events / batches,
+        cpu_s_per_million: cpu_s / events * 1e6,
         peak_mib,
-        journal_mb_s: checked.journal_bytes as f64 / checked.events as f64 * driven.events_s / 1e6,
-    })
-}
-
-/// A running server; it does not outlive this.
-struct Server {
-    program: Child,
-    data: PathBuf,
-    address: String,
-}
-
-impl Server {
-    fn start(program: &Path, folder: &Path) -> Result<Server> {
-        let (data, config) = (folder.join("data"), folder.join("daybook.toml"));
-        run(Command::new(program).arg("init").arg(&data))?;
-        fs::write(folder.join("token"), TOKEN)?;
-        fs::write(&config, CONFIG)?;
-        let program = Command::new(program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(&data)
-            .arg("--config")
-            .arg(&config)
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let mut server = Server { program, data, address: String::new() };
-        server.address = server.read_address()?;
-        Ok(server)
-    }
-
-    fn pid(&self) -> u32 {
-        self.program.id()
-    }
-
-    /// Reads where the server listens, and keeps reading, so that it never waits for us.
-    fn read_address(&mut self) -> Result<String> {
-        let mut lines = BufReader::new(self.program.stderr.take().ok_or("stderr is read once")?).lines();
-        let address = loop {
-            let line = lines.next().ok_or("the server ended before it listened")??;
-            if let Some((_, address)) = line.split_once("serving http://") {
-                break address.to_owned();
-            }
-        };
-        std::thread::spawn(move || lines.for_each(drop));
-        Ok(address)
-    }
-
-    fn stop(&mut self) -> Result<()> {
-        run(Command::new("kill").arg(self.pid().to_string()))?;
-        let status = self.program.wait()?;
-        if status.success() { Ok(()) } else { Err(format!("the server ended with {status}").into()) }
+        journal_mb_s: journal_bytes as f64 / events * events_s / 1e6,
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It is gone already unless something failed.
-        let _ = self.program.kill();
-        let _ = self.program.wait();
-    }
+fn path(path: &Path) -> &str {
+    path.to_str().expect("a path of plain characters")
 }
 
-fn run(command: &mut Command) -> Result<String> {
-    let output = command.output()?;
-    if output.status.success() {
-        return Ok(String::from_utf8(output.stdout)?);
-    }
-    Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim()).into())
+fn run(program: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().expect("the program starts");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// What is in the log once the server ended, by its own check of every byte.
-struct Checked {
-    events: u64,
-    /// Each was made durable with one sync.
-    batches: u64,
-    journal_bytes: u64,
-}
-
-impl Checked {
-    fn of(program: &Path, data: &Path) -> Result<Checked> {
-        let report = run(Command::new(program).arg("check").arg(data))?;
-        let number = |name: &str| -> Result<u64> {
-            let line = report.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-            Ok(line.ok_or_else(|| format!("daybook check tells no {name}"))?.parse()?)
-        };
-        let mut journal_bytes = 0;
-        for file in fs::read_dir(data.join("journal"))? {
-            journal_bytes += used_bytes(&fs::read(file?.path())?);
+fn address(server: &mut Child) -> String {
+    let mut lines = BufReader::new(server.stderr.take().expect("piped")).lines();
+    let address = loop {
+        let line = lines.next().expect("the server says where it listens").expect("text");
+        if let Some((_, address)) = line.strip_prefix("daybook: serving ").and_then(|rest| rest.rsplit_once("://")) {
+            break address.to_owned();
         }
-        Ok(Checked { events: number("events")?, batches: number("batches")?, journal_bytes })
-    }
-
-    fn compare(&self, driven: &Driven) -> Result<()> {
-        if self.events == driven.events {
-            return Ok(());
-        }
-        Err(format!("{} events were answered for, and {} are there", driven.events, self.events).into())
-    }
+    };
+    std::thread::spawn(move || lines.for_each(drop));
+    address
 }
 
-/// Length without the zeros that make room for further batches.
-fn used_bytes(file: &[u8]) -> u64 {
-    file.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1)
+/// User and system time of a process. A clock tick is a hundredth of a second on Linux.
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the server runs");
+    let fields: Vec<&str> = stat.rsplit_once(')').expect("a name in parentheses").1.split_whitespace().collect();
+    fields[11..13].iter().map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
 }
 
-/// A sender with a connection of its own.
+fn peak_kib(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the server runs");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("there");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+}
+
+/// One keep-alive connection.
 struct Http {
-    connection: Connection,
-    requests: Vec<Form>,
-    turn: usize,
-    /// What the answer says when it says that every event was recorded now.
-    recorded: String,
+    stream: TcpStream,
+    template: Template,
+    head: Vec<u8>,
+    answer: Vec<u8>,
 }
 
 impl Http {
-    fn new(address: &str, events: usize) -> Result<Http> {
-        let head = |body_len| {
-            format!(
-                "POST /intake/hub HTTP/1.1\r\nHost: {address}\r\nUser-Agent: Go-http-client/1.1\r\n\
-                 Content-Length: {body_len}\r\nAuthorization: Bearer {TOKEN}\r\n\
-                 Content-Type: application/vnd.docker.distribution.events.v1+json\r\n\r\n"
-            )
-        };
-        let requests = events::pages(events).iter().map(|kinds| Form::of_request(head, kinds)).collect();
-        let recorded = format!("\"recorded\":{events},");
-        Ok(Http { connection: Connection::open(address)?, requests, turn: 0, recorded })
+    fn new(address: &str, events: usize) -> Http {
+        let stream = TcpStream::connect(address).expect("the server listens");
+        stream.set_nodelay(true).expect("a socket");
+        let mut template = Template::new(events);
+        let len = template.numbered(0).len();
+        let head = format!("POST /intake/hub HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {len}\r\n\r\n");
+        Http { stream, template, head: head.into_bytes(), answer: vec![0; 4096] }
     }
 }
 
 impl Sender for Http {
-    fn send(&mut self, first: u64) -> Result<()> {
-        self.turn = (self.turn + 1) % self.requests.len();
-        let answer = self.connection.exchange(self.requests[self.turn].set(first))?;
-        let recorded = self.recorded.as_bytes();
-        if answer.windows(recorded.len()).any(|window| window == recorded) {
-            return Ok(());
+    fn send(&mut self, first_event: u64) {
+        let body = self.template.numbered(first_event);
+        if body.len() < 4096 {
+            let whole = [&self.head, body].concat();
+            self.stream.write_all(&whole).expect("the server reads");
+        } else {
+            self.stream.write_all(&self.head).expect("the server reads");
+            self.stream.write_all(body).expect("the server reads");
         }
-        Err(format!("not all was recorded: {}", String::from_utf8_lossy(answer)).into())
+        // Answers are short and come in one piece.
+        let len = self.stream.read(&mut self.answer).expect("the server answers");
+        assert!(self.answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&self.answer[..len]));
     }
 }

@@ -2,36 +2,21 @@
 
 use std::process::Command;
 
-use crate::options::Options;
+use crate::Options;
 
 pub fn print(options: &Options) {
+    let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let field = |text: &str, name: &str| {
+        text.lines().find(|line| line.starts_with(name)).and_then(|line| line.split(':').nth(1)).map_or("?".to_owned(), |value| value.trim().to_owned())
+    };
+    let said = |program: &str, arguments: &[&str]| {
+        Command::new(program).args(arguments).output().map_or("?".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let memory_kib: f64 =
-        field("/proc/meminfo", "MemTotal").trim_end_matches(" kB").parse().unwrap_or(f64::NAN);
-    let folder = options.folder.display().to_string();
-    println!("date        {}", said("date", &["-u", "+%F %T UTC"]));
-    println!("processor   {}, {cores} cores", field("/proc/cpuinfo", "model name"));
-    println!("memory      {:.1} GiB", memory_kib / (1 << 20) as f64);
-    println!("kernel      {}", said("uname", &["-sr"]));
-    println!("filesystem  {}", said("findmnt", &["-no", "FSTYPE,OPTIONS", "-T", &folder]));
-    println!("load        {} (of the last minute, as the run began)", load());
-}
-
-/// A value in a file of lines such as `name : value`.
-fn field(path: &str, name: &str) -> String {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.split_once(':'));
-    line.map_or("unknown".to_owned(), |(_, value)| value.trim().to_owned())
-}
-
-fn load() -> String {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().unwrap_or("unknown").to_owned()
-}
-
-fn said(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    output.map_or("unknown".to_owned(), |output| {
-        String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
-    })
+    println!("machine: {}, {cores} cores, {} memory, Linux {}", field(&file("/proc/cpuinfo"), "model name"), field(&file("/proc/meminfo"), "MemTotal"), said("uname", &["-r"]));
+    println!("filesystem: {}", said("findmnt", &["-no", "FSTYPE,OPTIONS", "-T", &options.folder.display().to_string()]));
+    println!("date: {}", said("date", &["-u", "+%F %T UTC"]));
+    println!("each cell: {} s after a warm-up of {} s, on empty data; the senders share the cores with the server", options.seconds, options.seconds / 5.0);
+    println!("events: registry notifications of {} bytes as the registry sends them; the databases get them parsed, and", crate::events::raw(0).len());
+    println!("  store the same columns, entry and raw bytes under a unique source key and two query indexes");
 }

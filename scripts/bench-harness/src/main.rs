@@ -1,84 +1,161 @@
-//! Measures how many events a second are recorded durably: by Daybook over HTTP, beside PostgreSQL, SQLite and the disk
-//! itself, on one machine in one run. `scripts/bench` builds and starts this.
+//! `scripts/bench ingest`: durable events per second, beside SQLite, PostgreSQL and the disk itself, in one run.
 
 mod daybook;
 mod disk;
-mod drive;
 mod events;
-mod http;
 mod machine;
-mod options;
 mod postgresql;
-mod process;
-mod report;
 mod sqlite;
 
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use drive::Cell;
-use options::Options;
-
-/// Whatever goes wrong ends the run with a message.
-pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
-
-/// What one cell gave.
-pub struct Row {
-    pub cell: Cell,
-    pub daybook: daybook::Figures,
-    /// Nothing when only Daybook was asked for.
-    pub databases: Option<Databases>,
+/// What the command line asks for.
+pub struct Options {
+    pub seconds: f64,
+    pub cells: Vec<Cell>,
+    pub has_baselines: bool,
+    pub program: PathBuf,
+    pub folder: PathBuf,
 }
 
-/// The same cell with the databases.
-pub struct Databases {
-    pub postgresql: postgresql::Figures,
-    pub sqlite_events_s: f64,
+/// One combination: events in a request, and senders at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Cell {
+    pub events: usize,
+    pub senders: usize,
 }
 
-fn main() -> ExitCode {
-    match Options::parse(std::env::args().skip(1)).and_then(|options| ingest(&options)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("bench: {why}");
-            ExitCode::FAILURE
+/// What a sender does again and again: record that many events durably, and return once they are.
+pub trait Sender: Send {
+    fn send(&mut self, first_event: u64);
+}
+
+fn main() {
+    let options = options();
+    machine::print(&options);
+    let before = disk::measure(&options.folder);
+    println!("disk, before: {before}");
+    println!("\n{:>11} {:>11} {:>9} {:>9} {:>10} {:>9} {:>9} {:>11} {:>11} {:>7} {:>7}", "events", "daybook", "requests", "events", "CPU s", "peak", "journal", "PostgreSQL", "SQLite", "to PG", "to");
+    println!("{:>11} {:>11} {:>9} {:>9} {:>10} {:>9} {:>9} {:>11} {:>11} {:>7} {:>7}", "x senders", "events/s", "/s", "/fsync", "/M events", "MiB", "MB/s", "events/s", "events/s", "", "SQLite");
+    let rows: Vec<Row> = options.cells.iter().map(|&cell| measure(&options, cell)).collect();
+    let after = disk::measure(&options.folder);
+    println!("\ndisk, after: {after}");
+    goals(&rows, before.sequential_mb_s.max(after.sequential_mb_s));
+}
+
+struct Row {
+    cell: Cell,
+    daybook: daybook::Figures,
+    postgresql: f64,
+    sqlite: f64,
+}
+
+fn measure(options: &Options, cell: Cell) -> Row {
+    let daybook = daybook::measure(options, cell);
+    let (postgresql, sqlite) = if options.has_baselines {
+        (postgresql::measure(options, cell), sqlite::measure(options, cell))
+    } else {
+        (f64::NAN, f64::NAN)
+    };
+    println!(
+        "{:>11} {:>11.0} {:>9.0} {:>9.1} {:>10.2} {:>9.0} {:>9.1} {:>11.0} {:>11.0} {:>7.2} {:>7.2}",
+        format!("{} x {}", cell.events, cell.senders),
+        daybook.events_s,
+        daybook.events_s / cell.events as f64,
+        daybook.events_per_sync,
+        daybook.cpu_s_per_million,
+        daybook.peak_mib,
+        daybook.journal_mb_s,
+        postgresql,
+        sqlite,
+        daybook.events_s / postgresql,
+        daybook.events_s / sqlite,
+    );
+    Row { cell, daybook, postgresql, sqlite }
+}
+
+fn goals(rows: &[Row], sequential_mb_s: f64) {
+    println!("\ngoals (printed, never asserted: the machine is shared)");
+    let row = |events, senders| rows.iter().find(|row| row.cell == Cell { events, senders });
+    let say = |what: &str, got: f64, wanted: f64| println!("  {:<52} {got:>8.2}  goal {wanted:<5} {}", what, if got >= wanted { "met" } else { "not met" });
+    if let Some(row) = row(1000, 8) {
+        say("1000 x 8: ratio to PostgreSQL", row.daybook.events_s / row.postgresql, 4.0);
+        say("1000 x 8: share of the disk's sequential limit", row.daybook.journal_mb_s / sequential_mb_s, 0.5);
+    }
+    if let Some(row) = row(1, 32) {
+        say("1 x 32: ratio to PostgreSQL", row.daybook.events_s / row.postgresql, 2.5);
+        say("1 x 32: events to one fsync", row.daybook.events_per_sync, 10.0);
+    }
+    if let Some(row) = row(1, 1) {
+        say("1 x 1: ratio to SQLite", row.daybook.events_s / row.sqlite, 0.7);
+    }
+}
+
+/// Runs the senders for the time asked for, after a short warm-up. Returns events a second and all events sent.
+pub fn drive<S: Sender>(senders: Vec<S>, cell: Cell, seconds: f64) -> (f64, u64) {
+    let next = AtomicU64::new(0);
+    let counted = AtomicU64::new(0);
+    let (is_counting, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let start = Barrier::new(senders.len() + 1);
+    let mut elapsed = 0.0;
+    std::thread::scope(|scope| {
+        for mut sender in senders {
+            let (next, counted, is_counting, is_over, start) = (&next, &counted, &is_counting, &is_over, &start);
+            scope.spawn(move || {
+                start.wait();
+                while !is_over.load(Ordering::Relaxed) {
+                    sender.send(next.fetch_add(cell.events as u64, Ordering::Relaxed));
+                    if is_counting.load(Ordering::Relaxed) {
+                        counted.fetch_add(cell.events as u64, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        start.wait();
+        std::thread::sleep(Duration::from_secs_f64(seconds / 5.0));
+        let began = Instant::now();
+        is_counting.store(true, Ordering::Relaxed);
+        std::thread::sleep(Duration::from_secs_f64(seconds));
+        is_counting.store(false, Ordering::Relaxed);
+        elapsed = began.elapsed().as_secs_f64();
+        is_over.store(true, Ordering::Relaxed);
+    });
+    (counted.into_inner() as f64 / elapsed, next.into_inner())
+}
+
+fn options() -> Options {
+    let mut options = Options {
+        seconds: 5.0,
+        cells: [1, 100, 1000].into_iter().flat_map(|events| [1, 8, 32].map(|senders| Cell { events, senders })).collect(),
+        has_baselines: true,
+        program: PathBuf::new(),
+        folder: PathBuf::from("."),
+    };
+    let mut arguments = std::env::args().skip(1);
+    let value = |name: &str, next: Option<String>| next.unwrap_or_else(|| fail(&format!("{name} needs a value")));
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--seconds" => options.seconds = value("--seconds", arguments.next()).parse().unwrap_or_else(|_| fail("--seconds takes a number")),
+            "--quick" => options.seconds = 1.5,
+            "--no-baselines" => options.has_baselines = false,
+            "--program" => options.program = value("--program", arguments.next()).into(),
+            "--folder" => options.folder = value("--folder", arguments.next()).into(),
+            "--cells" => options.cells = value("--cells", arguments.next()).split(',').map(parse_cell).collect(),
+            other => fail(&format!("unknown option {other}")),
         }
     }
+    options
 }
 
-fn ingest(options: &Options) -> Result<()> {
-    if options.has_baselines {
-        postgresql::require()?;
-    }
-    machine::print(options);
-    report::print_conditions(options);
-    let before = disk::measure(&options.folder)?;
-    report::print_disk("before", &before);
-    let rows = options.cells.iter().map(|&cell| measure(options, cell)).collect::<Result<Vec<Row>>>()?;
-    let after = disk::measure(&options.folder)?;
-    report::print_disk("after", &after);
-    let disk_mb_s = before.sequential_mb_s.max(after.sequential_mb_s);
-    report::print_daybook(&rows, disk_mb_s);
-    if options.has_baselines {
-        report::print_databases(&rows);
-    }
-    report::print_goals(&rows, disk_mb_s);
-    Ok(())
+fn parse_cell(text: &str) -> Cell {
+    let parsed = text.split_once('x').and_then(|(events, senders)| Some(Cell { events: events.parse().ok()?, senders: senders.parse().ok()? }));
+    parsed.filter(|cell| cell.events > 0 && cell.senders > 0).unwrap_or_else(|| fail("--cells takes EVENTSxSENDERS,…, such as 1x32,1000x8"))
 }
 
-/// Measures one cell, and tells on stderr how far the run is.
-fn measure(options: &Options, cell: Cell) -> Result<Row> {
-    eprint!("{cell}: ");
-    let daybook = daybook::measure(options, cell)?;
-    eprint!("daybook {:.0}", daybook.events_s);
-    let databases = if options.has_baselines {
-        let postgresql = postgresql::measure(options, cell)?;
-        eprint!(", postgresql {:.0}", postgresql.events_s);
-        let sqlite_events_s = sqlite::measure(options, cell)?;
-        eprint!(", sqlite {sqlite_events_s:.0}");
-        Some(Databases { postgresql, sqlite_events_s })
-    } else {
-        None
-    };
-    eprintln!(" events/s");
-    Ok(Row { cell, daybook, databases })
+pub fn fail(why: &str) -> ! {
+    eprintln!("bench: {why}");
+    std::process::exit(2)
 }
