@@ -12,6 +12,8 @@ use event::source::Format;
 use event::{Service, Trail};
 use serde::{Deserialize, Serialize};
 
+use crate::api::civil::Offset;
+use crate::audit::SOURCE;
 use crate::report::Failure;
 
 /// The file as written. Unknown keys are refused.
@@ -21,10 +23,52 @@ pub struct Raw {
     data_dir: Option<PathBuf>,
     listen: Option<SocketAddr>,
     log_format: Option<LogFormat>,
+    public_url: Option<String>,
     tls: RawTls,
+    own: Own,
     swr: Swr,
+    codearts: RawCodeArts,
+    hcs: RawHcs,
     limits: Limits,
     source: Vec<RawSource>,
+}
+
+/// Settings of the CodeArts Artifact API.
+#[derive(Debug, Deserialize, Serialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawCodeArts {
+    time_zone: Option<String>,
+}
+
+/// Settings of the ops platform's API.
+#[derive(Debug, Deserialize, Serialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawHcs {
+    time_zone: Option<String>,
+    region_id: String,
+    region_name: String,
+    domain_id_may_be_absent: bool,
+    requests_per_minute: u64,
+}
+
+/// Where Daybook records what is done to itself: a trail of service `dbaudit`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Own {
+    pub tenant: String,
+    pub project: String,
+    pub instance: String,
+}
+
+impl Default for Own {
+    /// Ids as long as those of the vendor's clients, which check for 32 characters.
+    fn default() -> Self {
+        Own {
+            tenant: "daybook".to_owned(),
+            project: "0000000000000000000000000daybook".to_owned(),
+            instance: "operators-of-this-daybook-server".to_owned(),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize, Serialize, Default)]
@@ -76,6 +120,27 @@ pub struct Swr {
     pub operation_may_be_absent: bool,
 }
 
+/// Settings of the CodeArts Artifact API.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CodeArts {
+    /// The zone of its times, which do not name one.
+    pub time_zone: Offset,
+}
+
+/// Settings of the ops platform's API.
+#[derive(Debug, Clone, Default)]
+pub struct Hcs {
+    /// The zone of its times, which do not name one.
+    pub time_zone: Offset,
+    /// The region of events that name none.
+    pub region_id: String,
+    pub region_name: String,
+    /// Whether a request without `x-hcso-domainid` is about the caller's own domain, instead of being refused.
+    pub domain_id_may_be_absent: bool,
+    /// Requests of one caller in a minute; 0 for any number.
+    pub requests_per_minute: u64,
+}
+
 /// Limits on what the server takes at once. Each bounds memory or the time a client can hold a resource; too low
 /// refuses honest clients, too high lets a few of them take the machine.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
@@ -111,6 +176,12 @@ pub struct Limits {
     pub event_bytes_max: usize,
     /// Requests waiting to be made durable. Beyond, 503.
     pub waiting_requests_max: usize,
+    /// Failed logins of one account in a minute, before further tries get 429.
+    pub login_failures_per_account: u32,
+    /// Failed logins from one address in a minute, before further tries get 429.
+    pub login_failures_per_address: u32,
+    /// Audit log files being sent at once. Further ones get 503.
+    pub downloads_max: usize,
 }
 
 impl Default for Limits {
@@ -131,6 +202,9 @@ impl Default for Limits {
             events_per_request_max: 10_000,
             event_bytes_max: 256 << 10,
             waiting_requests_max: 1024,
+            login_failures_per_account: 5,
+            login_failures_per_address: 20,
+            downloads_max: 16,
         }
     }
 }
@@ -156,8 +230,16 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     pub listen: SocketAddr,
     pub log_format: LogFormat,
+    /// How clients outside reach this server, for links in answers; what a request names when absent.
+    pub public_url: Option<String>,
     pub tls: Option<Tls>,
+    /// The trail of Daybook's record of itself.
+    pub own: Trail,
     pub swr: Swr,
+    pub codearts: CodeArts,
+    pub hcs: Hcs,
+    /// The settings in force as a file would have them, for the record of changes.
+    pub text: String,
     pub limits: Limits,
     pub sources: Vec<Source>,
 }
@@ -255,9 +337,15 @@ fn parse(text: &str, variables: &BTreeMap<String, String>) -> Result<Raw, String
 /// Every setting that has one value, as a path in the file: `listen`, `tls.key`, `limits.connections_max`, …
 pub fn settings() -> Vec<String> {
     let sections = [
-        ("", vec!["data_dir", "listen", "log_format"]),
+        ("", vec!["data_dir", "listen", "log_format", "public_url"]),
         ("tls", vec!["certificate", "key"]),
+        ("own", vec!["tenant", "project", "instance"]),
         ("swr", vec!["operation_may_be_absent"]),
+        ("codearts", vec!["time_zone"]),
+        (
+            "hcs",
+            vec!["time_zone", "region_id", "region_name", "domain_id_may_be_absent", "requests_per_minute"],
+        ),
     ];
     let mut paths: Vec<String> = sections
         .into_iter()
@@ -297,6 +385,7 @@ fn set(table: &mut toml::Table, path: &str, text: &str) {
 
 /// Turns syntax into values. Relative paths are relative to the configuration's folder.
 fn check(raw: Raw, folder: &Path) -> Result<Config, String> {
+    let text = toml::to_string(&raw).map_err(|error| error.to_string())?;
     let tls = match (raw.tls.certificate, raw.tls.key) {
         (None, None) => None,
         (Some(certificate), Some(key)) => {
@@ -314,20 +403,49 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, String> {
             ));
         }
     }
+    let Own { tenant, project, instance } = &raw.own;
+    let own =
+        Trail::new(Service::Dbaudit, tenant, project, instance).map_err(|error| format!("own: {error}"))?;
+    let zone = |name: &str, text: Option<&String>| match text {
+        None => Ok(Offset::default()),
+        Some(text) => Offset::parse(text)
+            .ok_or_else(|| format!("{name}: {text:?} is no offset from UTC; write UTC or one like +08:00")),
+    };
+    let codearts = CodeArts { time_zone: zone("codearts.time_zone", raw.codearts.time_zone.as_ref())? };
+    let hcs = Hcs {
+        time_zone: zone("hcs.time_zone", raw.hcs.time_zone.as_ref())?,
+        region_id: raw.hcs.region_id,
+        region_name: raw.hcs.region_name,
+        domain_id_may_be_absent: raw.hcs.domain_id_may_be_absent,
+        requests_per_minute: raw.hcs.requests_per_minute,
+    };
+    let public_url = raw.public_url.map(|url| url.trim_end_matches('/').to_owned());
+    if public_url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+        return Err("public_url: write it with its scheme, such as https://audit.example.com".to_owned());
+    }
     let mut sources: Vec<Source> = Vec::new();
     for raw in raw.source {
         let name = raw.name.clone();
         if sources.iter().any(|source| source.name == name) {
             return Err(format!("source {name:?} is declared twice"));
         }
-        sources.push(check_source(raw, folder).map_err(|why| format!("source {name:?}: {why}"))?);
+        let source = check_source(raw, folder).map_err(|why| format!("source {name:?}: {why}"))?;
+        if source.trail == own || name == SOURCE {
+            return Err(format!("source {name:?}: that name and the trail {own} are Daybook's own"));
+        }
+        sources.push(source);
     }
     Ok(Config {
         data_dir: raw.data_dir,
         listen: raw.listen.unwrap_or_else(|| LISTEN.parse().expect("a literal address")),
         log_format: raw.log_format.unwrap_or(LogFormat::Text),
+        public_url,
         tls,
+        own,
         swr: raw.swr,
+        codearts,
+        hcs,
+        text,
         limits: raw.limits,
         sources,
     })
@@ -400,6 +518,10 @@ mod tests {
             ),
             ("[limits]\nconections = 1", &[], "conections"),
             ("[tls]\nkey = 'k.pem'", &[], "certificate and key belong together"),
+            ("[hcs]\ntime_zone = 'Asia/Shanghai'", &[], "hcs.time_zone"),
+            ("[codearts]\ntime_zone = '8'", &[], "codearts.time_zone"),
+            ("[own]\ninstance = 'a/b'", &[], "own:"),
+            ("public_url = 'audit.example.com'", &[], "public_url"),
             ("", &[("DAYBOOK_LISSEN", "1")], "DAYBOOK_LISSEN is no setting"),
             ("", &[("DAYBOOK_LISTEN", "nowhere")], "listen"),
             (
@@ -447,7 +569,10 @@ mod tests {
             let value = match path.as_str() {
                 "listen" => "127.0.0.1:9",
                 "log_format" => "json",
-                "swr.operation_may_be_absent" => "true",
+                "swr.operation_may_be_absent" | "hcs.domain_id_may_be_absent" => "true",
+                "codearts.time_zone" | "hcs.time_zone" => "+08:00",
+                "public_url" => "https://audit.example.com",
+                "hcs.requests_per_minute" => "60",
                 _ if path.starts_with("limits.") => "9",
                 _ => "a",
             };

@@ -7,11 +7,14 @@
 mod access;
 mod ambient;
 mod api;
+mod audit;
 mod cli;
 mod config;
+mod housekeeping;
 mod http;
 mod intake;
 mod report;
+mod routes;
 mod serve;
 
 fn main() -> std::process::ExitCode {

@@ -17,13 +17,18 @@ use store::{Log, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::access::Access;
-use crate::api::{gateway, iam, swr};
+use crate::access::attempts::Attempts;
+use crate::access::rights::Action;
+use crate::access::{Access, Caller};
+use crate::api::walks::Walks;
+use crate::api::{Context, Note, codearts, dbss, gateway, hcs, iam, swr, taurusdb};
+use crate::audit::OwnAudit;
 use crate::config::{Config, Source};
 use crate::http::body::{self, Refused};
-use crate::http::{Request, Response, X_REQUEST_ID, server};
+use crate::http::{Body, Request, Response, X_REQUEST_ID, server};
 use crate::report::{Exit, Failure};
-use crate::{ambient, http, intake};
+use crate::routes::{self, Endpoint, Found};
+use crate::{ambient, housekeeping, http, intake};
 
 /// A server that is bound and has its log open, but takes no requests yet.
 pub struct Server {
@@ -31,6 +36,7 @@ pub struct Server {
     listener: TcpListener,
     tls: Option<tokio_rustls::TlsAcceptor>,
     stop: watch::Sender<bool>,
+    housekeeping: housekeeping::Housekeeping,
     fatal: tokio::sync::mpsc::Receiver<String>,
 }
 
@@ -39,43 +45,13 @@ pub struct Server {
 struct App(Arc<Shared>);
 
 struct Shared {
-    log: Arc<Log>,
-    access: Access,
-    config: Config,
-    walks: swr::Walks,
+    api: Arc<crate::api::Shared>,
+    scheme: &'static str,
     in_flight: Semaphore,
+    downloads: Arc<Semaphore>,
     /// Intake bytes held, in KiB.
     intake_kib: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
-}
-
-/// Where a request goes.
-enum Route<'a> {
-    Health,
-    Ready,
-    Intake { source: &'a str },
-    Iam(iam::Operation),
-    Swr(swr::Operation),
-    UnknownMethod,
-    UnknownPath,
-}
-
-fn route<'a>(method: &Method, segments: &[&'a str], raw_query: &str) -> Route<'a> {
-    let is_read = method == Method::GET || method == Method::HEAD;
-    match segments {
-        ["healthz"] if is_read => return Route::Health,
-        ["readyz"] if is_read => return Route::Ready,
-        ["healthz" | "readyz"] => return Route::UnknownMethod,
-        ["intake", source] => return Route::Intake { source },
-        _ => {}
-    }
-    let iam = iam::parse(method, segments, raw_query).map(|operation| operation.map(Route::Iam));
-    let swr = || swr::parse(method, segments).map(|operation| operation.map(Route::Swr));
-    match iam.or_else(swr) {
-        Some(Some(route)) => route,
-        Some(None) => Route::UnknownMethod,
-        None => Route::UnknownPath,
-    }
 }
 
 impl Server {
@@ -110,7 +86,14 @@ impl Server {
             ms = elapsed_ms(began),
             "opened the log"
         );
-        let access = Access::open(data_dir).map_err(Failure::new)?;
+        let log = Arc::new(log);
+        let audit = OwnAudit::new(Arc::clone(&log), config.own.clone());
+        let serving = housekeeping::begin(data_dir, &config, &audit).map_err(Failure::new)?;
+        let access = Access::open(data_dir, &config.own, &|changed| {
+            audit.record_all_now(housekeeping::acts_of(changed))
+        })
+        .map_err(Failure::new)?;
+        let policies = taurusdb::Policies::load(&log, &config.own)?;
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
             let hint = if error.kind() == std::io::ErrorKind::AddrInUse {
                 "; choose another with --listen"
@@ -120,18 +103,29 @@ impl Server {
             Failure::new(format!("couldn't listen on {}: {error}{hint}", config.listen))
         })?;
         let (stop, stopping) = watch::channel(false);
-        let shared = Shared {
-            log: Arc::new(log),
+        let limits = config.limits;
+        let api = Arc::new(crate::api::Shared {
+            log,
             access,
-            walks: swr::Walks::default(),
-            in_flight: Semaphore::new(config.limits.requests_in_flight_max),
+            audit,
+            config,
+            walks: Walks::default(),
+            attempts: Attempts::default(),
+            policies,
+            hcs_pace: hcs::Pace::default(),
+        });
+        let shared = Shared {
+            scheme: if tls.is_some() { "https" } else { "http" },
+            in_flight: Semaphore::new(limits.requests_in_flight_max),
+            downloads: Arc::new(Semaphore::new(limits.downloads_max)),
             intake_kib: Arc::new(Semaphore::new(
-                config.limits.intake_bytes_in_flight_max.div_ceil(1024).min(Semaphore::MAX_PERMITS),
+                limits.intake_bytes_in_flight_max.div_ceil(1024).min(Semaphore::MAX_PERMITS),
             )),
             stopping,
-            config,
+            api: Arc::clone(&api),
         };
-        Ok(Server { app: App(Arc::new(shared)), listener, tls, stop, fatal })
+        let housekeeping = housekeeping::Housekeeping::start(api, serving);
+        Ok(Server { app: App(Arc::new(shared)), listener, tls, stop, housekeeping, fatal })
     }
 
     /// The address that was bound.
@@ -148,7 +142,7 @@ impl Server {
 
     /// Serves until `until` resolves, or a durable write fails. Requests that are open then are finished.
     pub async fn run(mut self, until: impl Future<Output = ()>) -> Result<(), Failure> {
-        let limits = self.app.0.config.limits;
+        let limits = self.app.0.api.config.limits;
         let accepting = tokio::spawn(server::run(
             self.listener,
             self.tls,
@@ -175,16 +169,21 @@ impl Server {
             return Err(Failure { exit: Exit::WriteFailed, text });
         }
         // Connections are gone; a request that outlived its client may still hold the log for a moment.
-        let mut shared = self.app.0;
+        self.housekeeping.stop();
+        let mut api = match Arc::into_inner(self.app.0) {
+            Some(shared) => shared.api,
+            None => return Ok(()),
+        };
         for _ in 0..LAST_HOLDERS_ATTEMPTS {
-            match Arc::try_unwrap(shared) {
-                Ok(shared) => {
-                    if let Some(log) = Arc::into_inner(shared.log) {
+            match Arc::try_unwrap(api) {
+                Ok(api) => {
+                    drop(api.audit);
+                    if let Some(log) = Arc::into_inner(api.log) {
                         log.close()?;
                     }
                     break;
                 }
-                Err(still_held) => shared = still_held,
+                Err(still_held) => api = still_held,
             }
             tokio::time::sleep(LAST_HOLDERS_PAUSE).await;
         }
@@ -206,7 +205,7 @@ impl server::Handler for App {
         let is_head = request.method() == Method::HEAD;
         let began = Instant::now();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let mut answer = pin!(self.bounded(request, &id));
+        let mut answer = pin!(self.bounded(peer, request, &id));
         // A panic ends the request alone. Nothing that it could leave half-changed outlives it: the log's own thread is
         // another one, and locks are held for statements that do not panic.
         let polled =
@@ -222,7 +221,7 @@ impl server::Handler for App {
             response.headers_mut().insert(X_REQUEST_ID, value);
         }
         if is_head {
-            *response.body_mut() = http_body_util::Full::default();
+            *response.body_mut() = Body::default();
         }
         tracing::debug!(request_id = id, %peer, %method, path, status = response.status().as_u16(), ms = elapsed_ms(began), "answered");
         response
@@ -231,8 +230,8 @@ impl server::Handler for App {
 
 impl App {
     /// Applies the limits that hold for every request, then answers it.
-    async fn bounded(&self, request: hyper::Request<Incoming>, id: &str) -> Response {
-        let limits = &self.0.config.limits;
+    async fn bounded(&self, peer: SocketAddr, request: hyper::Request<Incoming>, id: &str) -> Response {
+        let limits = &self.0.api.config.limits;
         if let Some(refusal) = self.refuse_by_header(&request, id) {
             return refusal;
         }
@@ -245,16 +244,13 @@ impl App {
             );
         };
         let path = request.uri().path().to_owned();
-        let query = request.uri().query().unwrap_or("").to_owned();
-        let segments = http::path::segments(&path);
-        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        let route = route(request.method(), &segments, &query);
-        let seconds = if matches!(route, Route::Intake { .. }) {
+        let found = routes::find(request.method(), &http::path::segments(&path));
+        let seconds = if matches!(found, Found::Route(Endpoint::Intake, _)) {
             limits.intake_timeout_s
         } else {
             limits.request_timeout_s
         };
-        let answer = self.dispatch(route, request, id);
+        let answer = self.dispatch(found, peer, request, id);
         tokio::time::timeout(Duration::from_secs(seconds), answer).await.unwrap_or_else(|_| {
             http::error(
                 StatusCode::REQUEST_TIMEOUT,
@@ -266,7 +262,7 @@ impl App {
     }
 
     fn refuse_by_header(&self, request: &hyper::Request<Incoming>, id: &str) -> Option<Response> {
-        let limits = &self.0.config.limits;
+        let limits = &self.0.api.config.limits;
         let uri_bytes = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
         if uri_bytes > limits.uri_bytes_max {
             return Some(http::error(StatusCode::URI_TOO_LONG, "APIGW.0201", "Request URI too large.", id));
@@ -291,63 +287,105 @@ impl App {
         None
     }
 
-    async fn dispatch(&self, route: Route<'_>, request: hyper::Request<Incoming>, id: &str) -> Response {
-        match route {
-            Route::Health => http::json(StatusCode::OK, &serde_json::json!({ "status": "ok" })),
-            Route::Ready => self.ready(),
-            Route::Intake { source } => self.intake(source, request, id).await,
-            Route::Iam(operation) => match self.read_whole(request, id).await {
-                Ok(request) => iam::answer(&operation, &request, &self.0.access.current(), ambient::now()),
+    async fn dispatch(
+        &self,
+        found: Found,
+        peer: SocketAddr,
+        request: hyper::Request<Incoming>,
+        id: &str,
+    ) -> Response {
+        match found {
+            Found::Route(Endpoint::Health, _) => {
+                http::json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))
+            }
+            Found::Route(Endpoint::Ready, _) => self.ready(),
+            Found::Route(Endpoint::Intake, path) => self.intake(&path[0], request, id).await,
+            Found::Route(endpoint, path) => match self.read_whole(peer, request, id).await {
+                Ok(request) => self.api(endpoint, path, request).await,
                 Err(refusal) => refusal,
             },
-            Route::Swr(operation) => match self.read_whole(request, id).await {
-                Ok(request) => self.swr(operation, request).await,
-                Err(refusal) => refusal,
-            },
-            Route::UnknownMethod => gateway::unknown_method(id),
-            Route::UnknownPath => gateway::unknown_path(id),
+            Found::UnknownMethod => gateway::unknown_method(id),
+            Found::UnknownPath => gateway::unknown_path(id),
         }
+    }
+
+    /// Answers a request to a wire API, and sees to its record.
+    async fn api(&self, endpoint: Endpoint, path: Vec<String>, request: Request) -> Response {
+        let id = request.id.clone();
+        if !self.0.api.audit.has_room() {
+            let text = "too many requests are waiting to be recorded; try again";
+            return http::error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, &id);
+        }
+        let api = Arc::clone(&self.0.api);
+        let answer = move || {
+            let rights = api.access.current();
+            let context = Context { shared: &api, rights: &rights, now: ambient::now() };
+            let mut note = Note::of(&request);
+            let answered = dispatch_api(endpoint, &path, &request, &context, &mut note);
+            let status = match &answered {
+                Answered::Whole(response) => response.status(),
+                Answered::Download(_) => StatusCode::OK,
+            };
+            housekeeping::record(endpoint, note, status, &api.audit);
+            answered
+        };
+        // A query reads files and may scan a trail; sockets must not wait for it.
+        match tokio::task::spawn_blocking(answer).await {
+            Ok(Answered::Whole(response)) => response,
+            Ok(Answered::Download(download)) => self.send_file(download, &id),
+            Err(error) => {
+                tracing::error!(request_id = id, %error, "a query failed");
+                http::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", &id)
+            }
+        }
+    }
+
+    /// Sends a file piece by piece. A client that takes none for a while, and a file that does not read back, end the
+    /// connection before the announced length.
+    fn send_file(&self, download: taurusdb::Download, id: &str) -> Response {
+        let Ok(permit) = Arc::clone(&self.0.downloads).try_acquire_owned() else {
+            let text = "too many downloads at once; try again";
+            return http::error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, id);
+        };
+        let (pieces, receiver) = tokio::sync::mpsc::channel(PIECES_AHEAD);
+        let response = download.response(Body::Stream(receiver, download.file.len_bytes));
+        let (api, id) = (Arc::clone(&self.0.api), id.to_owned());
+        tokio::spawn(async move {
+            let _permit = permit;
+            let (mut line, file) = (0, Arc::new(download.file));
+            while line < file.lines {
+                let (log, of) = (Arc::clone(&api.log), Arc::clone(&file));
+                let read = move || log.audit_file_lines(&of, line, PIECE_BYTES);
+                let (bytes, next) = match tokio::task::spawn_blocking(read).await {
+                    Ok(Ok(read)) => read,
+                    Ok(Err(error)) => {
+                        tracing::error!(request_id = id, %error, "couldn't read an audit log file");
+                        return;
+                    }
+                    Err(_) => return,
+                };
+                line = next;
+                let sent = tokio::time::timeout(PIECE_TAKEN_WITHIN, pieces.send(bytes.into())).await;
+                if !matches!(sent, Ok(Ok(()))) {
+                    return;
+                }
+            }
+        });
+        response
     }
 
     fn ready(&self) -> Response {
         if *self.0.stopping.borrow() {
             return http::json(StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!({ "status": "stopping" }));
         }
-        let counts = self.0.log.counts();
+        let counts = self.0.api.log.counts();
         http::json(StatusCode::OK, &serde_json::json!({ "status": "ready", "events": counts.events }))
     }
 
-    async fn swr(&self, operation: swr::Operation, request: Request) -> Response {
-        let app = self.clone();
-        let id = request.id.clone();
-        let answer = move || {
-            let shared = &*app.0;
-            let is_configured =
-                |trail: &event::Trail| shared.config.sources.iter().any(|source| source.trail == *trail);
-            swr::answer(
-                &operation,
-                &request,
-                &swr::Context {
-                    log: &shared.log,
-                    access: &shared.access.current(),
-                    walks: &shared.walks,
-                    now: ambient::now(),
-                    is_configured: &is_configured,
-                    operation_may_be_absent: shared.config.swr.operation_may_be_absent,
-                },
-            )
-        };
-        // A query reads files and may scan a trail; sockets must not wait for it.
-        tokio::task::spawn_blocking(answer).await.unwrap_or_else(|error| {
-            tracing::error!(request_id = id, %error, "a query failed");
-            http::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", &id)
-        })
-    }
-
     async fn intake(&self, name: &str, request: hyper::Request<Incoming>, id: &str) -> Response {
-        let found = self.0.config.sources.iter().position(|source| source.name == name);
+        let found = self.0.api.config.sources.iter().position(|source| source.name == name);
         let Some(position) =
-            found.filter(|&position| intake::is_authorised(request.headers(), self.source(position)))
+            found.filter(|&position| self.may_send(request.headers(), self.source(position)))
         else {
             return intake::unauthorised(id);
         };
@@ -356,13 +394,26 @@ impl App {
         }
         match self.recorded(position, request).await {
             Ok(answer) => http::json(StatusCode::OK, &answer),
-            Err(NotRecorded::Body(refused)) => refused_body(&refused, &self.0.config.limits, id),
+            Err(NotRecorded::Body(refused)) => refused_body(&refused, &self.0.api.config.limits, id),
             Err(NotRecorded::Intake(refused)) => refused.render(id),
         }
     }
 
+    /// Whether the request shows the source's token, or one of a user who may write to its trail.
+    fn may_send(&self, headers: &hyper::HeaderMap, source: &Source) -> bool {
+        if intake::is_authorised(headers, source) {
+            return true;
+        }
+        let rights = self.0.api.access.current();
+        let shown = headers.get("x-auth-token").and_then(|value| value.to_str().ok());
+        shown.and_then(|text| rights.token(text)).is_some_and(|(token, user)| {
+            let caller = Caller { user, scope: token.scope.clone() };
+            token.expires_at > ambient::now() && caller.may(Action::WriteEvents, &source.trail)
+        })
+    }
+
     fn source(&self, position: usize) -> &Source {
-        &self.0.config.sources[position]
+        &self.0.api.config.sources[position]
     }
 
     async fn recorded(
@@ -370,7 +421,7 @@ impl App {
         position: usize,
         request: hyper::Request<Incoming>,
     ) -> Result<intake::Answer, NotRecorded> {
-        let limits = self.0.config.limits;
+        let limits = self.0.api.config.limits;
         let (parts, incoming) = request.into_parts();
         let mut held = Held::take(&self.0.intake_kib, expected_bytes(&parts.headers, limits.body_bytes_max))?;
         let received = body::read(incoming, limits.body_bytes_max).await.map_err(NotRecorded::Body)?;
@@ -386,7 +437,7 @@ impl App {
                 events_max: limits.events_per_request_max,
                 event_bytes_max: limits.event_bytes_max,
             };
-            let prepared = intake::prepare(&body, app.source(position), limits, &app.0.log, received_at)
+            let prepared = intake::prepare(&body, app.source(position), limits, &app.0.api.log, received_at)
                 .map_err(NotRecorded::Intake)?;
             Ok((prepared, held))
         };
@@ -397,15 +448,20 @@ impl App {
                 .await
                 .map_err(|_| NotRecorded::Intake(intake::Refused::Fenced))??
         };
-        let answer = intake::record(prepared, &self.0.log).await.map_err(NotRecorded::Intake);
+        let answer = intake::record(prepared, &self.0.api.log).await.map_err(NotRecorded::Intake);
         drop(held);
         answer
     }
 
     /// Reads the body of a request to a wire API, since its signature covers it.
-    async fn read_whole(&self, request: hyper::Request<Incoming>, id: &str) -> Result<Request, Response> {
+    async fn read_whole(
+        &self,
+        peer: SocketAddr,
+        request: hyper::Request<Incoming>,
+        id: &str,
+    ) -> Result<Request, Response> {
         let (parts, incoming) = request.into_parts();
-        let limits = &self.0.config.limits;
+        let limits = &self.0.api.config.limits;
         let body = body::read(incoming, limits.body_bytes_max)
             .await
             .map_err(|refused| refused_body(&refused, limits, id))?;
@@ -419,9 +475,45 @@ impl App {
             headers: parts.headers,
             host: host.unwrap_or_default(),
             body,
+            peer: peer.ip(),
+            scheme: self.0.scheme,
             id: id.to_owned(),
         })
     }
+}
+
+/// How a request to a wire API is answered.
+enum Answered {
+    Whole(Response),
+    Download(taurusdb::Download),
+}
+
+/// Pieces of a file read ahead of the client, and how large each is.
+const PIECES_AHEAD: usize = 2;
+const PIECE_BYTES: usize = 256 << 10;
+/// A client must take a piece within this time.
+const PIECE_TAKEN_WITHIN: Duration = Duration::from_secs(30);
+
+fn dispatch_api(
+    endpoint: Endpoint,
+    path: &[String],
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Answered {
+    Answered::Whole(match endpoint {
+        Endpoint::Iam(operation) => iam::answer(operation, request, context, note),
+        Endpoint::Swr(operation) => swr::answer(operation, path, request, context, note),
+        Endpoint::CodeArts(operation) => codearts::answer(operation, path, request, context, note),
+        Endpoint::TaurusDb(operation) => taurusdb::answer(operation, path, request, context, note),
+        Endpoint::Hcs(operation) => hcs::answer(operation, request, context, note),
+        Endpoint::Dbss(operation) => dbss::answer(operation, path, request, context, note),
+        Endpoint::Download => match taurusdb::open_download(&path[0], request, context, note) {
+            Ok(download) => return Answered::Download(download),
+            Err(refusal) => *refusal,
+        },
+        Endpoint::Health | Endpoint::Ready | Endpoint::Intake => gateway::unknown_path(&request.id),
+    })
 }
 
 enum NotRecorded {

@@ -17,8 +17,8 @@ mod trail;
 
 pub use id::EventId;
 pub use model::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Severity, SourceIp,
-    Trust,
+    Actor, ActorKind, Class, Event, LOG_FILE, Operation, Origin, Outcome, OutcomeKind, Resource, Severity,
+    SourceIp, Trust,
 };
 pub use time::{OutOfRange, Resolution, Time};
 pub use trail::{InvalidTrail, Service, Trail, TrailPattern};

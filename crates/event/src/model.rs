@@ -46,10 +46,14 @@ pub struct Event {
     /// Where it came from and how a redelivery of it is recognised.
     pub origin: Origin,
     /// What the source said beyond this model: names to texts. Numbers and booleans keep the text they had.
+    /// [`INSTANCE_ID`](crate::query::INSTANCE_ID) and [`LOG_FILE`] have a meaning of their own.
     pub attributes: BTreeMap<String, String>,
     /// The bytes as received.
     pub raw: Vec<u8>,
 }
+
+/// The attribute that names the source's own log file which an event stood in; where it changes, the source rotated.
+pub const LOG_FILE: &str = "log_file";
 
 /// Who did something. A source that knows no name gives none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -31,11 +31,16 @@ pub enum Dimension {
     SourceIp,
     /// The name of the configured source.
     Source,
+    /// The attribute [`INSTANCE_ID`].
+    InstanceId,
 }
+
+/// The attribute that names the installation which an event came from, where one trail is fed by several.
+pub const INSTANCE_ID: &str = "instance_id";
 
 impl Dimension {
     /// Every dimension, in order of [`Dimension::position`].
-    pub const ALL: [Dimension; 13] = [
+    pub const ALL: [Dimension; 14] = [
         Dimension::Operation,
         Dimension::Action,
         Dimension::Outcome,
@@ -49,6 +54,7 @@ impl Dimension {
         Dimension::ResourceId,
         Dimension::SourceIp,
         Dimension::Source,
+        Dimension::InstanceId,
     ];
 
     /// Its place in [`Dimension::ALL`].
@@ -75,17 +81,20 @@ impl Dimension {
                 None => take(None),
             },
             Dimension::Source => take(Some(&event.origin.source)),
+            Dimension::InstanceId => take(event.attributes.get(INSTANCE_ID).map(String::as_str)),
         }
     }
 }
 
-/// A condition on one dimension. Values are compared byte for byte.
+/// A condition on an event. Values are compared byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Filter {
     /// The event's value is one of these. An empty list matches nothing.
     AnyOf(Dimension, Vec<String>),
     /// The event has no value, or one that is none of these. An empty list matches everything.
     NoneOf(Dimension, Vec<String>),
+    /// At least one of these holds. An empty list matches nothing.
+    Either(Vec<Filter>),
 }
 
 impl Filter {
@@ -102,6 +111,7 @@ impl Filter {
             Filter::NoneOf(dimension, unwanted) => dimension.with_value(event, |value| {
                 !value.is_some_and(|value| unwanted.iter().any(|one| one == value))
             }),
+            Filter::Either(filters) => filters.iter().any(|filter| filter.matches(event)),
         }
     }
 }

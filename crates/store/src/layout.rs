@@ -10,6 +10,12 @@ pub(crate) const JOURNAL: &str = "journal";
 pub(crate) const KEYS: &str = "keys";
 /// Users, projects, access keys and grants.
 pub const ACCESS: &str = "access.toml";
+/// The version of them that the log has a record of.
+pub const ACCESS_RECORDED: &str = "access.recorded.toml";
+/// The configuration that the log has a record of.
+pub const CONFIG_RECORDED: &str = "config.recorded.toml";
+/// Held by a running server.
+pub const SERVING: &str = "serving.lock";
 /// The key that seals access-key secrets at rest.
 pub const SEALING_KEY: &str = "keys/sealing.key";
 

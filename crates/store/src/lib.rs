@@ -12,6 +12,7 @@
 
 #![deny(missing_docs)]
 
+mod audit_files;
 mod check;
 mod dedup;
 pub mod durable;
@@ -25,11 +26,12 @@ mod sequencer;
 pub mod simulated;
 mod tail;
 
+pub use audit_files::{AUDIT_FILE_BYTES_MAX, AUDIT_FILE_SECONDS_MAX, AuditFile};
 pub use check::{Progress, Report, TornTail, check};
 pub use error::Error;
 pub use identity::{Identity, init};
 pub use journal::SetAsideRecord;
-pub use layout::{ACCESS, SEALING_KEY};
+pub use layout::{ACCESS, ACCESS_RECORDED, CONFIG_RECORDED, SEALING_KEY, SERVING};
 pub use log::{Counts, Log, Row, Settings, set_aside};
 pub use objects::{FileObjects, Object, Objects, Version};
 pub use sequencer::{Append, Incoming, OnConflict, Receipt, Refusal};

@@ -6,9 +6,10 @@ use std::sync::{Arc, OnceLock, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use event::Trail;
 use event::query::{Page, Query};
+use event::{Time, Trail};
 
+use crate::audit_files::AuditFile;
 use crate::check::TornTail;
 use crate::durable::{Disk, Wait};
 use crate::journal::{FileJournal, Reader, SetAsideRecord};
@@ -62,6 +63,9 @@ struct Shared {
     set_aside: AtomicU64,
     groups: AtomicU64,
 }
+
+/// How many lines of an audit log file are looked up while readers hold off writers.
+const AUDIT_LINES_AT_ONCE: u64 = 512;
 
 type Reply = Box<dyn FnOnce(Result<Receipt, Refusal>) + Send>;
 type Job = (Append, Reply);
@@ -199,6 +203,56 @@ impl Log {
             self.tail.read().expect("no panic while held").trails().cloned().collect();
         trails.sort();
         trails
+    }
+
+    /// The finished audit log files of a database trail, oldest first, and the tree size of the answer: now, or as of
+    /// the moment the log held `as_of` events.
+    pub fn audit_files(&self, trail: &Trail, as_of: Option<u64>, now: Time) -> (Vec<AuditFile>, u64) {
+        let tail = self.tail.read().expect("no panic while held");
+        let tree_size = as_of.map_or(tail.len(), |size| size.min(tail.len()));
+        (tail.files.of(trail, tree_size, now), tree_size)
+    }
+
+    /// The finished audit log file with this id.
+    pub fn audit_file(&self, id: &str, now: Time) -> Option<AuditFile> {
+        self.tail.read().expect("no panic while held").files.find(id, now)
+    }
+
+    /// Every finished audit log file, in no order.
+    pub fn all_audit_files(&self, now: Time) -> Vec<AuditFile> {
+        self.tail.read().expect("no panic while held").files.all(now)
+    }
+
+    /// Original lines of an audit log file, each with a line feed, from the line `from` (counted from 0): as many as
+    /// make `bytes_max`, but at least one. Also the line to go on from. Errs with [`Error::Damage`] when stored bytes do
+    /// not read back.
+    pub fn audit_file_lines(
+        &self,
+        file: &AuditFile,
+        from: u64,
+        bytes_max: usize,
+    ) -> Result<(Vec<u8>, u64), Error> {
+        let (mut bytes, mut line) = (Vec::new(), from);
+        while line < file.lines && (bytes.is_empty() || bytes.len() < bytes_max) {
+            let lines = (file.lines - line).min(AUDIT_LINES_AT_ONCE);
+            let places: Vec<_> = {
+                let tail = self.tail.read().expect("no panic while held");
+                let indexes = tail.files.indexes(&file.trail, file.first_number + line, lines);
+                indexes.into_iter().filter_map(|index| tail.place(index)).collect()
+            };
+            if places.is_empty() {
+                break;
+            }
+            for place in places {
+                bytes.extend_from_slice(&self.reader.event(place.at, place.len_bytes)?.raw);
+                bytes.push(b'\n');
+                line += 1;
+                if bytes.len() >= bytes_max {
+                    break;
+                }
+            }
+        }
+        Ok((bytes, line))
     }
 
     /// How much there is.

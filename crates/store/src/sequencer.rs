@@ -1,17 +1,18 @@
 //! Gives events their place in the log and makes them durable, one group at a time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
 use event::entry::{self, Entry, NUMBER_MAX, Template};
+use event::query::INSTANCE_ID;
 use event::source::SetAside;
-use event::{Event, Time, Trail};
+use event::{Event, LOG_FILE, Time, Trail};
 use tlog::Tree;
 
 use crate::Error;
 use crate::dedup::{First, Key, Known, event_key, set_aside_key};
 use crate::journal::{Batch, BatchWriter, Commit, Content, Journal, Position, SetAsideRecord};
-use crate::tail::{Place, Tail};
+use crate::tail::{Added, Place, Tail};
 
 /// Memory kept for the next group; larger groups are rare and give theirs back.
 const GROUP_BYTES_KEPT: usize = 4 << 20;
@@ -28,8 +29,8 @@ impl Incoming {
     pub fn new(mut event: Event) -> Incoming {
         let key = event.origin.key.as_deref().map(|key| event_key(&event.origin.source, key));
         let template = Template::new(&event);
-        // What only the entry holds is given back here, by the thread that made it.
-        event.attributes = BTreeMap::new();
+        // What no index needs is given back here, by the thread that made it.
+        event.attributes.retain(|name, _| name == INSTANCE_ID || name == LOG_FILE);
         (event.user_agent, event.description, event.request_id, event.trace_id) = (None, None, None, None);
         Incoming { template, key, event }
     }
@@ -186,7 +187,7 @@ pub(crate) struct Sequencer {
     history: History,
     batch: BatchWriter,
     /// Events of the group, to be published once they are durable.
-    group: Vec<(Event, usize, u32)>,
+    group: Vec<(Event, Time, usize, u32)>,
     /// Whether the newest batch lacks its mark.
     is_unmarked: bool,
 }
@@ -208,10 +209,19 @@ impl Recovered {
             if let (Some(key), false) = (&origin.key, cfg!(feature = "plant_no_dedup_after_restart")) {
                 known.insert(event_key(&origin.source, key), First::new(index, &entry.raw_sha256));
             }
-            events.push((entry.event, place));
+            events.push((entry.event, entry.received_at, place));
             Ok(())
         })?;
-        tail.extend(events.iter().map(|(event, place)| (event, *place)));
+        let raws = batch.frames.iter().filter_map(|(_, _, content)| match content {
+            Content::Event { raw, .. } => Some(*raw),
+            Content::SetAside(_) => None,
+        });
+        tail.extend(events.iter().zip(raws).map(|((event, received_at, place), raw)| Added {
+            event,
+            raw,
+            received_at: *received_at,
+            place: *place,
+        }));
         for (_, _, content) in &batch.frames {
             if let Content::SetAside(record) = content {
                 known.insert(set_aside_key(&record.source, &record.raw), First::new(record.number, &[0; 32]));
@@ -336,7 +346,7 @@ impl Sequencer {
         if let Some(key) = key {
             self.known.insert(key, First::new(index, template.raw_sha256()));
         }
-        self.group.push((event, offset, len_bytes));
+        self.group.push((event, received_at, offset, len_bytes));
         index
     }
 
@@ -371,7 +381,12 @@ impl Sequencer {
                 start.offset + u32::try_from(offset).expect("batches are limited to far below 4 GiB");
             Place { at: Position { offset, ..start }, len_bytes }
         };
-        let group = self.group.iter().map(|(event, offset, len_bytes)| (event, place(*offset, *len_bytes)));
+        let group = self.group.iter().map(|(event, received_at, offset, len_bytes)| Added {
+            event,
+            raw: &event.raw,
+            received_at: *received_at,
+            place: place(*offset, *len_bytes),
+        });
         self.tail.write().expect("no panic while held").extend(group);
         // The group is visible.
         self.group.clear();

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use event::query::{Dimension, Filter, Order, Query};
 use event::{Event, Time, Trail};
 
+use crate::audit_files::AuditFiles;
 use crate::journal::Position;
 
 /// What a missing value is in a column.
@@ -20,6 +21,16 @@ pub(crate) struct Tail {
     columns: [Vec<u32>; Dimension::ALL.len()],
     words: [HashMap<Box<str>, u32>; Dimension::ALL.len()],
     trails: HashMap<Trail, Run>,
+    /// The audit log files of database trails.
+    pub files: AuditFiles,
+}
+
+/// An event on its way into the tail.
+pub(crate) struct Added<'a> {
+    pub event: &'a Event,
+    pub raw: &'a [u8],
+    pub received_at: Time,
+    pub place: Place,
 }
 
 /// Where a row's frame is.
@@ -59,12 +70,13 @@ impl Tail {
     }
 
     /// Adds events with the next indexes, in order.
-    pub fn extend<'a>(&mut self, events: impl IntoIterator<Item = (&'a Event, Place)>) {
+    pub fn extend<'a>(&mut self, events: impl IntoIterator<Item = Added<'a>>) {
         let mut touched: Vec<&Trail> = Vec::new();
-        for (event, place) in events {
-            self.push(event, place);
-            if !touched.contains(&&event.trail) {
-                touched.push(&event.trail);
+        for added in events {
+            self.files.push(&added, self.places.len() as u64);
+            self.push(added.event, added.place);
+            if !touched.contains(&&added.event.trail) {
+                touched.push(&added.event.trail);
             }
         }
         for trail in touched {
@@ -87,6 +99,11 @@ impl Tail {
         };
         run.times.push(event.occurred_at.unix_ns());
         run.rows.push(row);
+    }
+
+    /// Where the frame of an event is.
+    pub fn place(&self, index: u64) -> Option<Place> {
+        self.places.get(usize::try_from(index).ok()?).copied()
     }
 
     pub fn find(&self, query: &Query) -> Found {
@@ -120,12 +137,15 @@ impl Tail {
         let (dimension, values, holds_if_found) = match filter {
             Filter::AnyOf(dimension, values) => (dimension, values, true),
             Filter::NoneOf(dimension, values) => (dimension, values, false),
+            Filter::Either(filters) => {
+                return Condition::Either(filters.iter().map(|filter| self.condition(filter)).collect());
+            }
         };
         let words = &self.words[dimension.position()];
         let mut wanted: Vec<u32> =
             values.iter().filter_map(|value| words.get(value.as_str()).copied()).collect();
         wanted.sort_unstable();
-        Condition { column: &self.columns[dimension.position()], wanted, holds_if_found }
+        Condition::Column { column: &self.columns[dimension.position()], wanted, holds_if_found }
     }
 }
 
@@ -138,21 +158,25 @@ fn number_of(words: &mut HashMap<Box<str>, u32>, value: &str) -> u32 {
     number
 }
 
-/// A filter in terms of one column.
-struct Condition<'a> {
-    column: &'a [u32],
-    wanted: Vec<u32>,
-    holds_if_found: bool,
+/// A filter in terms of columns.
+enum Condition<'a> {
+    Column { column: &'a [u32], wanted: Vec<u32>, holds_if_found: bool },
+    Either(Vec<Condition<'a>>),
 }
 
 impl Condition<'_> {
     fn holds(&self, row: u32) -> bool {
-        let word = self.column[row as usize];
-        let is_found = match self.wanted[..] {
-            [only] => only == word,
-            _ => self.wanted.binary_search(&word).is_ok(),
-        };
-        is_found == self.holds_if_found
+        match self {
+            Condition::Column { column, wanted, holds_if_found } => {
+                let word = column[row as usize];
+                let is_found = match wanted[..] {
+                    [only] => only == word,
+                    _ => wanted.binary_search(&word).is_ok(),
+                };
+                is_found == *holds_if_found
+            }
+            Condition::Either(conditions) => conditions.iter().any(|condition| condition.holds(row)),
+        }
     }
 }
 

@@ -10,12 +10,18 @@ use std::path::Path;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
 use crate::report::{hex, unhex, unhex_vec};
 
 const NONCE_BYTES: usize = 24;
 
 /// The key that seals secrets.
-pub struct SealingKey(XChaCha20Poly1305);
+pub struct SealingKey {
+    cipher: XChaCha20Poly1305,
+    bytes: [u8; 32],
+}
 
 /// A secret in memory; it has no text form but the one asked for.
 #[derive(Clone)]
@@ -54,14 +60,24 @@ impl SealingKey {
     }
 
     fn new(key: [u8; 32]) -> SealingKey {
-        SealingKey(XChaCha20Poly1305::new(&key.into()))
+        SealingKey { cipher: XChaCha20Poly1305::new(&key.into()), bytes: key }
+    }
+
+    /// A key for another purpose: HMAC-SHA256 of its name, so that neither key tells the other.
+    pub fn derived(&self, purpose: &str) -> [u8; 32] {
+        <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&self.bytes)
+            .expect("HMAC takes keys of any length")
+            .chain_update(purpose)
+            .finalize()
+            .into_bytes()
+            .into()
     }
 
     /// Seals the secret of the access key with this id; `nonce` must be random.
     pub fn seal(&self, id: &str, secret: &Secret, nonce: [u8; NONCE_BYTES]) -> String {
         let payload = Payload { msg: secret.expose().as_bytes(), aad: id.as_bytes() };
         let sealed = self
-            .0
+            .cipher
             .encrypt(XNonce::from_slice(&nonce), payload)
             .expect("a secret is far below the cipher's limit");
         hex(&nonce) + &hex(&sealed)
@@ -71,8 +87,10 @@ impl SealingKey {
     pub fn open(&self, id: &str, sealed: &str) -> Option<Secret> {
         let bytes = unhex_vec(sealed)?;
         let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES)?;
-        let secret =
-            self.0.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: id.as_bytes() }).ok()?;
+        let secret = self
+            .cipher
+            .decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: id.as_bytes() })
+            .ok()?;
         String::from_utf8(secret).ok().map(Secret)
     }
 }

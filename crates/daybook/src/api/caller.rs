@@ -3,7 +3,7 @@
 use event::Time;
 
 use crate::access::signature::{self, Authorization, Signed};
-use crate::access::{Snapshot, User};
+use crate::access::{Caller, Scope, Snapshot};
 use crate::http::Request;
 
 /// Why the credentials do not show who is asking.
@@ -13,34 +13,49 @@ pub enum Unauthenticated {
     Missing,
     /// A token that is none of ours.
     UnreadableToken,
+    /// A token whose time is over.
+    ExpiredToken(Time),
     /// A signature with an access key that does not exist.
     UnknownKey(String),
     /// A signature that differs, lacks a header, or is too old or too new.
     WrongSignature,
 }
 
-/// Finds the user behind a request. A signature counts before a token; a header that only names another scheme is none.
+/// Finds the caller behind a request. A signature counts before a token; a header that only names another scheme is none.
 pub fn authenticate<'a>(
     request: &Request,
-    access: &'a Snapshot,
+    rights: &'a Snapshot,
     now: Time,
-) -> Result<&'a User, Unauthenticated> {
+) -> Result<Caller<'a>, Unauthenticated> {
     if request.header_count("authorization") > 1 {
         return Err(Unauthenticated::WrongSignature);
     }
     match request.header("authorization") {
-        Some(header) if signature::is_signature(header) => verify(header, request, access, now),
-        _ if request.headers.contains_key("x-auth-token") => Err(Unauthenticated::UnreadableToken),
+        Some(header) if signature::is_signature(header) => verify(header, request, rights, now),
+        _ if request.headers.contains_key("x-auth-token") => token(request, rights, now),
         _ => Err(Unauthenticated::Missing),
     }
+}
+
+/// Finds the caller behind a token, whatever else the request shows.
+pub fn token<'a>(request: &Request, rights: &'a Snapshot, now: Time) -> Result<Caller<'a>, Unauthenticated> {
+    if !request.headers.contains_key("x-auth-token") {
+        return Err(Unauthenticated::Missing);
+    }
+    let text = request.header("x-auth-token").ok_or(Unauthenticated::UnreadableToken)?;
+    let (token, user) = rights.token(text).ok_or(Unauthenticated::UnreadableToken)?;
+    if token.expires_at <= now {
+        return Err(Unauthenticated::ExpiredToken(token.expires_at));
+    }
+    Ok(Caller { user, scope: token.scope.clone() })
 }
 
 fn verify<'a>(
     header: &str,
     request: &Request,
-    access: &'a Snapshot,
+    rights: &'a Snapshot,
     now: Time,
-) -> Result<&'a User, Unauthenticated> {
+) -> Result<Caller<'a>, Unauthenticated> {
     let authorization = Authorization::parse(header).ok_or(Unauthenticated::WrongSignature)?;
     let signed = Signed {
         method: request.method.as_str(),
@@ -50,8 +65,10 @@ fn verify<'a>(
         host: &request.host,
         body: &request.body,
     };
-    match access.access_key(authorization.access_key) {
-        Some((secret, user)) if authorization.verifies(&signed, secret.expose(), now) => Ok(user),
+    match rights.access_key(authorization.access_key) {
+        Some((secret, user)) if authorization.verifies(&signed, secret.expose(), now) => {
+            Ok(Caller { user, scope: Scope::User })
+        }
         Some(_) => Err(Unauthenticated::WrongSignature),
         None => {
             signature::verify_nothing(&authorization, &signed, now);

@@ -1,4 +1,4 @@
-//! The answers of the vendor's API gateway: unknown routes, bad credentials.
+//! The answers of the vendor's API gateway: unknown routes, bad credentials, too much.
 //!
 //! Codes and texts: the vendor's "API Gateway error codes" page, quoted in `docs/api/gateway.md`.
 
@@ -25,8 +25,12 @@ pub fn unauthenticated(why: &Unauthenticated) -> (&'static str, String) {
     let text = match why {
         Unauthenticated::Missing => "x-auth-token not found".to_owned(),
         Unauthenticated::UnreadableToken => "decrypt token fail".to_owned(),
+        Unauthenticated::ExpiredToken(at) => format!("token expires, expires_at: {at}"),
         Unauthenticated::UnknownKey(key) => format!("Get secretKey failed,ak:{key},err:ak not exist"),
         Unauthenticated::WrongSignature => "verify aksk signature fail".to_owned(),
     };
     ("APIGW.0301", format!("{WRONG_CREDENTIALS}{text}"))
 }
+
+/// The text of 429, code `APIGW.0308` (`APIG.0308` on the ops platform's gateway).
+pub const THROTTLED: &str = "The throttling threshold has been reached";

@@ -1,7 +1,154 @@
-//! The wire APIs, one folder each; none imports another. What they share is here: who the caller is, and the errors of
-//! the gateway that stands in front of the vendor's services.
+//! The wire APIs, one folder each; none imports another. What they share is here: who the caller is, which trails there
+//! are, pages that stay stable, texts of times, and the errors of the gateway that stands in front of the vendor's
+//! services.
 
 pub mod caller;
+pub mod civil;
+pub mod codearts;
+pub mod dbss;
 pub mod gateway;
+pub mod hcs;
 pub mod iam;
+pub mod parameters;
 pub mod swr;
+pub mod taurusdb;
+pub mod walks;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use event::query::{Page, Query};
+use event::{Service, Time, Trail};
+use hyper::header::{HeaderName, HeaderValue};
+use store::{Log, Row};
+
+use crate::access::attempts::Attempts;
+use crate::access::rights::Action;
+use crate::access::{Access, Caller, Project, Snapshot};
+use crate::audit::{OwnAudit, Who};
+use crate::config::Config;
+use crate::http::{Request, Response};
+use walks::{Key, Walks};
+
+/// The tree size that an answer is based on; not of the vendors' APIs.
+const TREE_SIZE: HeaderName = HeaderName::from_static("x-daybook-tree-size");
+
+/// What the APIs of one server share.
+pub struct Shared {
+    pub log: Arc<Log>,
+    pub access: Access,
+    pub audit: OwnAudit,
+    pub config: Config,
+    pub walks: Walks,
+    pub attempts: Attempts,
+    pub policies: taurusdb::Policies,
+    pub hcs_pace: hcs::Pace,
+}
+
+/// What answering one request needs beside the request.
+pub struct Context<'a> {
+    pub shared: &'a Shared,
+    pub rights: &'a Snapshot,
+    pub now: Time,
+}
+
+/// What a request came to, for Daybook's record of itself.
+#[derive(Debug, Default)]
+pub struct Note {
+    pub who: Who,
+    /// The trail or other thing that was asked for.
+    pub resource: String,
+    /// What was asked of it.
+    pub asked: String,
+    /// Rows returned, and how many there are.
+    pub rows: Option<(usize, u64)>,
+    /// Whether the API recorded the request itself.
+    pub is_recorded: bool,
+}
+
+impl Note {
+    /// What is known of a request before anything was asked of it.
+    pub fn of(request: &Request) -> Note {
+        Note {
+            who: Who {
+                address: Some(request.peer),
+                user_agent: request.header("user-agent").map(str::to_owned),
+                request_id: Some(request.id.clone()),
+                ..Who::default()
+            },
+            asked: request.raw_query.clone(),
+            ..Note::default()
+        }
+    }
+}
+
+impl Context<'_> {
+    /// The caller behind a request; noted.
+    pub fn caller(&self, request: &Request, note: &mut Note) -> Result<Caller<'_>, caller::Unauthenticated> {
+        let caller = caller::authenticate(request, self.rights, self.now)?;
+        (note.who.id, note.who.name) = (Some(caller.user.id.clone()), Some(caller.user.name.clone()));
+        Ok(caller)
+    }
+
+    /// The project with this id, if the caller may do anything in it.
+    pub fn project(&self, id: &str, caller: &Caller<'_>) -> Option<&Project> {
+        self.rights.project(id).filter(|project| caller.reaches(project))
+    }
+
+    /// Every trail of a service that there is: those that hold something, those that a source feeds, and Daybook's own.
+    pub fn trails(&self, service: Service) -> BTreeSet<Trail> {
+        let configured = self.shared.config.sources.iter().map(|source| source.trail.clone());
+        let own = self.shared.audit.trail().clone();
+        let all = self.shared.log.trails().into_iter().chain(configured).chain([own]);
+        all.filter(|trail| trail.service() == service).collect()
+    }
+
+    /// Whether there is such a trail.
+    pub fn exists(&self, trail: &Trail) -> bool {
+        self.shared.log.has_trail(trail)
+            || self.shared.config.sources.iter().any(|source| source.trail == *trail)
+            || self.shared.audit.trail() == trail
+    }
+
+    /// The trails of a project that the caller may list.
+    pub fn listed(
+        &self,
+        service: Service,
+        project: &Project,
+        caller: &Caller<'_>,
+        action: Action,
+    ) -> Vec<Trail> {
+        let is_of_project = |trail: &Trail| trail.project() == project.id && trail.tenant() == project.tenant;
+        self.trails(service)
+            .into_iter()
+            .filter(|trail| is_of_project(trail) && caller.may(action, trail))
+            .collect()
+    }
+
+    /// A page of a walk: what `query` asks, as of the moment the walk began. `question` is all that was asked but for
+    /// the page.
+    pub fn page(
+        &self,
+        caller: &Caller<'_>,
+        question: &impl std::fmt::Debug,
+        offset: u64,
+        query: impl FnOnce(Time) -> Query,
+        note: &mut Note,
+    ) -> Result<Page<Row>, store::Error> {
+        let key = Key::new(&caller.user.id, question);
+        let as_of = self.shared.walks.as_of(&key, offset == 0, self.now);
+        let query = Query { as_of: as_of.size, offset, ..query(as_of.began_at) };
+        let page = self.shared.log.query(&query)?;
+        if offset == 0 {
+            self.shared.walks.begin(key, page.tree_size, self.now);
+        }
+        note.rows = Some((page.rows.len(), page.total));
+        Ok(page)
+    }
+}
+
+/// Tells a client which state of the log an answer is based on.
+pub fn with_tree_size(mut response: Response, tree_size: u64) -> Response {
+    response.headers_mut().insert(TREE_SIZE, HeaderValue::from(tree_size));
+    response
+}

@@ -14,7 +14,8 @@ use store::{Identity, SEALING_KEY};
 
 use super::serve::{runtime, told_to_stop};
 use super::{say, warn};
-use crate::access::file::{self, ProjectEntry, Role, UserEntry};
+use crate::access::file::{self, ProjectEntry, UserEntry};
+use crate::access::rights::Permission;
 use crate::access::{SealingKey, Secret, signature};
 use crate::ambient;
 use crate::config::{self, Config, Source, Token};
@@ -125,7 +126,13 @@ fn lay_down(dir: &Path, keys: &Keys) -> Result<(), Failure> {
             name: REGION.to_owned(),
             tenant: TENANT.to_owned(),
         })?;
-        access.add_user(UserEntry { id: "auditor".to_owned(), name: "auditor".to_owned() })?;
+        access.add_user(UserEntry {
+            id: "auditor".to_owned(),
+            name: "auditor".to_owned(),
+            domain: Some(TENANT.to_owned()),
+            enabled: true,
+            password: None,
+        })?;
         access.add_key(
             "auditor",
             &keys.access_key,
@@ -133,8 +140,9 @@ fn lay_down(dir: &Path, keys: &Keys) -> Result<(), Failure> {
             &sealing_key,
             ambient::now(),
         )?;
-        access.grant("auditor", Role::Reader, &trails)
+        access.grant("auditor", Permission::Reader, &trails)
     })
+    .map(|_| ())
 }
 
 fn configuration(listen: SocketAddr, keys: &Keys) -> Result<Config, Failure> {

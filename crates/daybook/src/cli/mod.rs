@@ -5,6 +5,7 @@ mod check;
 mod config;
 mod demo;
 mod init;
+mod routes;
 mod serve;
 mod set_aside;
 
@@ -51,6 +52,8 @@ enum Command {
     SetAside(set_aside::Arguments),
     /// Check a configuration without serving it.
     Config(config::Arguments),
+    /// List the routes that a server answers.
+    Routes(routes::Arguments),
 }
 
 /// Where the configuration and the log are.
@@ -110,6 +113,7 @@ pub fn run() -> ExitCode {
         Command::Access(arguments) => access::run(&arguments),
         Command::SetAside(arguments) => set_aside::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
+        Command::Routes(arguments) => routes::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

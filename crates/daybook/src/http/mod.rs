@@ -8,14 +8,85 @@ pub mod path;
 pub mod server;
 pub mod tls;
 
-use http_body_util::Full;
-use hyper::body::Bytes;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 
-/// An answer; bodies are small enough to be held whole.
-pub type Response = hyper::Response<Full<Bytes>>;
+/// An answer.
+pub type Response = hyper::Response<Body>;
+
+/// The body of an answer: held whole, or made while it is sent.
+pub enum Body {
+    Whole(http_body_util::Full<Bytes>),
+    /// Pieces, and how many bytes are still to come. Fewer pieces than announced break the connection off, so that the
+    /// client notices.
+    Stream(tokio::sync::mpsc::Receiver<Bytes>, u64),
+}
+
+/// The rest of a body could not be made.
+#[derive(Debug)]
+pub struct BrokenOff;
+
+impl std::fmt::Display for BrokenOff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the rest of the body could not be made")
+    }
+}
+
+impl std::error::Error for BrokenOff {}
+
+impl Default for Body {
+    fn default() -> Self {
+        Body::Whole(http_body_util::Full::default())
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Body::Whole(http_body_util::Full::new(Bytes::from(bytes)))
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        match self.get_mut() {
+            Body::Whole(whole) => Pin::new(whole).poll_frame(context).map_err(|never| match never {}),
+            Body::Stream(pieces, left) => pieces.poll_recv(context).map(|piece| match piece {
+                Some(piece) => {
+                    *left = left.saturating_sub(piece.len() as u64);
+                    Some(Ok(Frame::data(piece)))
+                }
+                None if *left > 0 => Some(Err(BrokenOff)),
+                None => None,
+            }),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Body::Whole(whole) => whole.is_end_stream(),
+            Body::Stream(_, left) => *left == 0,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Whole(whole) => whole.size_hint(),
+            Body::Stream(_, left) => SizeHint::with_exact(*left),
+        }
+    }
+}
 
 /// The header that carries a request's id on every answer; the vendor's clients take it from nowhere else.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -31,6 +102,10 @@ pub struct Request {
     /// Host with port: the header, or HTTP/2's authority.
     pub host: String,
     pub body: Bytes,
+    /// Who is at the other end of the connection.
+    pub peer: IpAddr,
+    /// `http` or `https`.
+    pub scheme: &'static str,
     /// 32 lower-case hex digits, ours.
     pub id: String,
 }
@@ -54,7 +129,7 @@ impl Request {
 /// A JSON answer. Members keep the order of the type.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let bytes = serde_json::to_vec(body).expect("our answers are maps with text keys");
-    let mut response = Response::new(Full::new(Bytes::from(bytes)));
+    let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

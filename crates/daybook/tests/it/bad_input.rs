@@ -89,6 +89,7 @@ fn every_row_is_answered_as_the_table_says() {
                 crate::harness::SECRET,
                 &case.method,
                 &case.target,
+                &case.bytes(),
                 crate::harness::now(),
             ));
         }

@@ -17,6 +17,12 @@ pub const TOKEN: &str = "a token of sixteen or more";
 pub const PROJECT: &str = "054e292c9880d4992f02c0196d3ea468";
 pub const ACCESS_KEY: &str = "TESTKEY0000000000001";
 pub const SECRET: &str = "a-secret-of-the-tests";
+/// Who may read Daybook's record of itself.
+pub const KEEPER_KEY: &str = "TESTKEY00000KEEPER01";
+pub const OWN_PROJECT: &str = "0000000000000000000000000daybook";
+pub const OWN_INSTANCE: &str = "operators-of-this-daybook-server";
+/// What Daybook has recorded of itself once a server ran on a new place: its settings, and each change of rights.
+pub const OWN_AT_START: u64 = 8;
 /// How long anything may take that should be quick; generous, because machines are shared.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -68,19 +74,16 @@ impl Place {
         };
         let sources = source("hub", "docker-registry", "hub") + &source("own", "daybook", "own");
         std::fs::write(place.path("daybook.toml"), format!("{settings}\n{sources}")).unwrap();
+        let secret = place.path("secret");
+        let secret = secret.to_str().unwrap();
         for arguments in [
             &["project", "add", "cn-north-4", "--tenant", "acme", "--id", PROJECT][..],
+            &["user", "add", "keeper", "--id", "keeper"],
+            &["grant", "keeper", "auditor", "dbaudit/daybook/*/*"],
+            &["key", "add", "keeper", "--id", KEEPER_KEY, "--secret-file", secret],
             &["user", "add", "auditor", "--id", "auditor"],
             &["grant", "auditor", "reader", "registry/acme/*/*"],
-            &[
-                "key",
-                "add",
-                "auditor",
-                "--id",
-                ACCESS_KEY,
-                "--secret-file",
-                place.path("secret").to_str().unwrap(),
-            ],
+            &["key", "add", "auditor", "--id", ACCESS_KEY, "--secret-file", secret],
         ] {
             place.access(arguments);
         }
@@ -131,7 +134,7 @@ impl Place {
             .collect()
     }
 
-    /// Every event of the stopped log: index to the source's key.
+    /// Every event that a source sent to the stopped log: index to the source's key.
     pub fn events(&self) -> BTreeMap<u64, String> {
         use event::query::{Order, Query};
         use event::{Service, Trail};
@@ -147,7 +150,9 @@ impl Place {
             ..Query::of(trails[0].clone())
         };
         let page = log.query(&query).unwrap();
-        assert_eq!(page.total, log.counts().events);
+        let own = Trail::new(Service::Dbaudit, "daybook", OWN_PROJECT, OWN_INSTANCE).unwrap();
+        let own = log.query(&Query { limit: 0, ..Query::of(own) }).unwrap();
+        assert_eq!(page.total + own.total, log.counts().events);
         page.rows
             .iter()
             .map(|row| {
@@ -246,16 +251,35 @@ impl Daybook {
 
     /// A GET signed with the test's own signer.
     pub fn signed_get(&self, target: &str) -> Answer {
-        let signed = sign(self.address, ACCESS_KEY, SECRET, "GET", target, now());
-        let headers: Vec<(&str, &str)> =
-            signed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        self.request("GET", target, &headers, b"")
+        self.signed("GET", target, b"")
     }
 
-    /// How many events the log holds.
+    /// A request signed with the test's own signer.
+    pub fn signed(&self, method: &str, target: &str, body: &[u8]) -> Answer {
+        self.signed_by(ACCESS_KEY, method, target, body)
+    }
+
+    /// A request signed with this key, whose secret is the one of the tests.
+    pub fn signed_by(&self, access_key: &str, method: &str, target: &str, body: &[u8]) -> Answer {
+        let signed = sign(self.address, access_key, SECRET, method, target, body, now());
+        let headers: Vec<(&str, &str)> =
+            signed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.request(method, target, &headers, body)
+    }
+
+    /// Daybook's record of itself, newest first, and how many events there are in the log besides.
+    pub fn own_log(&self, size: usize) -> (serde_json::Value, u64) {
+        let target = format!("/v1/{OWN_PROJECT}/audit/{OWN_INSTANCE}/operation-log");
+        let body = format!(r#"{{"time":{{}},"page":1,"size":{size}}}"#);
+        let answer = self.signed_by(KEEPER_KEY, "POST", &target, body.as_bytes());
+        let tree_size: u64 = answer.headers["x-daybook-tree-size"].parse().unwrap();
+        let own = answer.json()["total_num"].as_u64().unwrap();
+        (answer.json()["operate_log"].clone(), tree_size - own)
+    }
+
+    /// How many events of sources the log holds.
     pub fn events(&self) -> u64 {
-        let answer = self.request("GET", "/readyz", &[], b"");
-        answer.json()["events"].as_u64().unwrap()
+        self.own_log(1).1
     }
 
     /// Most memory it ever held, in KiB.
@@ -364,6 +388,15 @@ impl Client {
     }
 }
 
+/// Waits until the condition holds; fails when it does not come to.
+pub fn becomes_true(mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Seconds since the epoch.
 pub fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
@@ -376,6 +409,7 @@ pub fn sign(
     secret: &str,
     method: &str,
     target: &str,
+    body: &[u8],
     at: u64,
 ) -> Vec<(String, String)> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -387,9 +421,9 @@ pub fn sign(
     pairs.sort();
     let date = sdk_date(at);
     let slash = if path.ends_with('/') { "" } else { "/" };
-    let empty = hex(&Sha256::digest(b""));
+    let payload = hex(&Sha256::digest(body));
     let canonical = format!(
-        "{method}\n{path}{slash}\n{}\nhost:{address}\nx-sdk-date:{date}\n\nhost;x-sdk-date\n{empty}",
+        "{method}\n{path}{slash}\n{}\nhost:{address}\nx-sdk-date:{date}\n\nhost;x-sdk-date\n{payload}",
         pairs.join("&")
     );
     let to_sign = format!("SDK-HMAC-SHA256\n{date}\n{}", hex(&Sha256::digest(canonical)));

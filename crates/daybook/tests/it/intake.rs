@@ -1,6 +1,6 @@
 //! Events in: what is answered, what is recorded, what is set aside.
 
-use crate::harness::{Place, TOKEN, notification, run, text};
+use crate::harness::{OWN_AT_START, Place, TOKEN, notification, run, text};
 
 const AT: &str = "2026-11-20T17:49:51.255562537Z";
 
@@ -10,23 +10,34 @@ fn an_answer_tells_what_became_of_each_event() {
     let server = place.serve();
     let answer = server.send("hub", notification("n1", "pull", "sha256:aa", AT));
     assert_eq!(answer.status, 200);
+    let first = OWN_AT_START;
     assert_eq!(
         answer.text(),
-        r#"{"first_index":0,"recorded":1,"duplicates":[],"set_aside":[],"tree_size":1}"#
+        format!(
+            r#"{{"first_index":{first},"recorded":1,"duplicates":[],"set_aside":[],"tree_size":{}}}"#,
+            first + 1
+        )
     );
     let again = server.send("hub", notification("n1", "pull", "sha256:aa", AT));
     assert_eq!(
         again.text(),
-        r#"{"first_index":null,"recorded":0,"duplicates":[{"position":0,"index":0}],"set_aside":[],"tree_size":1}"#
+        format!(
+            r#"{{"first_index":null,"recorded":0,"duplicates":[{{"position":0,"index":{first}}}],"set_aside":[],"tree_size":{}}}"#,
+            first + 1
+        )
     );
     let mixed = server.send("own", "{\"id\":\"a\",\"action\":\"x\"}\n{\"id\":\"b\"}\n{\"id\":\"a\",\"action\":\"x\"}\n{\"action\":\"y\"}\n");
     assert_eq!(
         mixed.text(),
-        r#"{"first_index":1,"recorded":2,"duplicates":[{"position":2,"index":1}],"set_aside":[{"position":1,"reason":"`action` is missing or empty"}],"tree_size":3}"#
+        format!(
+            r#"{{"first_index":{0},"recorded":2,"duplicates":[{{"position":2,"index":{0}}}],"set_aside":[{{"position":1,"reason":"`action` is missing or empty"}}],"tree_size":{1}}}"#,
+            first + 1,
+            first + 3
+        )
     );
     assert_eq!(server.send("hub", r#"{"events":[]}"#).status, 200);
     assert_eq!(server.stop(), Some(0));
-    assert_eq!(place.check()["events"], "3");
+    assert_eq!(place.events().len(), 3);
 }
 
 #[test]
@@ -69,7 +80,7 @@ fn a_registry_is_never_held_up_by_an_event_it_cannot_change() {
     let data = place.data();
     // Read beside the running server.
     let listed = text(&run(&["set-aside", "list", "--data-dir", data.to_str().unwrap()]).stdout);
-    assert!(listed.contains("hub: id_conflict: event 0 has this id and other bytes"), "{listed}");
+    assert!(listed.contains("hub: id_conflict: event 8 has this id and other bytes"), "{listed}");
     assert!(listed.contains("hub: unknown action \"frobnicate\""), "{listed}");
     assert!(listed.ends_with("4 set aside\n"), "{listed}");
     assert!(!listed.contains('\u{1b}'), "a terminal must not be told what to do");
@@ -122,7 +133,7 @@ fn what_was_answered_is_there_after_sigkill() {
         server
             .send("own", r#"{"id":"1","action":"x"}"#)
             .text()
-            .contains("\"duplicates\":[{\"position\":0,\"index\":0}]")
+            .contains("\"duplicates\":[{\"position\":0,\"index\":8}]")
     );
 }
 
@@ -146,5 +157,5 @@ fn open_requests_are_finished_before_the_end() {
     client.stream.write_all(body.as_bytes()).unwrap();
     assert_eq!(client.read_answer(false).unwrap().status, 200);
     assert_eq!(stopping.join().unwrap(), Some(0));
-    assert_eq!(place.check()["events"], "1");
+    assert_eq!(place.events().len(), 1);
 }

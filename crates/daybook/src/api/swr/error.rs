@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::api::caller::Unauthenticated;
 use crate::api::gateway;
+use crate::api::parameters::Invalid;
 use crate::http::{self, Response};
 
 /// Why a request is not answered.
@@ -21,6 +22,12 @@ pub enum Error {
     /// The log could not be read; the cause is for the operator alone.
     Internal(store::Error),
     Unreadable(NotAnEntry),
+}
+
+impl From<Invalid> for Error {
+    fn from(_: Invalid) -> Error {
+        Error::InvalidParameter
+    }
 }
 
 impl Error {

@@ -8,96 +8,107 @@
 //! ([`parameters`]), and rows become the vendor's shape ([`render`]), in this order.
 
 mod error;
-mod walk;
+mod instances;
 
 use event::entry::{self, Entry};
 use event::query::{Dimension, Filter, Page, Query};
 use event::{Operation as Done, Service, Time, Trail};
-use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde::Serialize;
-use store::{Log, Row};
+use store::Row;
 
-use super::caller::authenticate;
-use crate::access::Snapshot;
-use crate::http::{self, Request, Response, path};
+use super::parameters::{INT32_MAX, integer, text};
+use super::{Context, Note, with_tree_size};
+use crate::access::Caller;
+use crate::access::rights::Action;
+use crate::http::{self, Request, Response};
 use error::Error;
-pub(crate) use walk::Walks;
-
-/// The tree size that an answer is based on; not of the vendor's API.
-const TREE_SIZE: HeaderName = HeaderName::from_static("x-daybook-tree-size");
 
 /// What a request asks for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    ListAuditLogs { project: String, instance: String },
+    ListAuditLogs,
+    ListInstances,
 }
 
-/// Finds the operation of a request by its path; `Some(None)` when the path is ours and the method is not.
-pub fn parse(method: &Method, segments: &[&str]) -> Option<Option<Operation>> {
-    match segments {
-        ["v2", project, "instances", instance, "audit-logs"] => Some((method == Method::GET).then(|| {
-            Operation::ListAuditLogs { project: (*project).to_owned(), instance: (*instance).to_owned() }
-        })),
-        _ => None,
+/// The routes of this API.
+pub const ROUTES: [(Method, &str, Operation); 2] = [
+    (Method::GET, "/v2/{project_id}/instances/{instance_id}/audit-logs", Operation::ListAuditLogs),
+    (Method::GET, "/v2/{project_id}/instances", Operation::ListInstances),
+];
+
+impl Operation {
+    /// The vendor's name of the operation.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Operation::ListAuditLogs => "swr.ListAuditLogs",
+            Operation::ListInstances => "swr.ListInstances",
+        }
+    }
+
+    /// The right that it needs.
+    pub const fn needs(self) -> Action {
+        match self {
+            Operation::ListAuditLogs => Action::SwrGetAuditLogs,
+            Operation::ListInstances => Action::SwrListInstances,
+        }
     }
 }
 
-/// What an answer needs beside the request.
-pub struct Context<'a> {
-    pub log: &'a Log,
-    pub access: &'a Snapshot,
-    pub walks: &'a Walks,
-    pub now: Time,
-    /// Whether a trail that holds nothing yet is fed by a configured source.
-    pub is_configured: &'a dyn Fn(&Trail) -> bool,
-    pub operation_may_be_absent: bool,
-}
-
-/// Answers a request.
-pub fn answer(operation: &Operation, request: &Request, context: &Context<'_>) -> Response {
-    list_audit_logs(operation, request, context).unwrap_or_else(|error| error.render(&request.id))
+/// Answers a request; `path` is the path's parameters.
+pub fn answer(
+    operation: Operation,
+    path: &[String],
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Response {
+    let answered = match (operation, path) {
+        (Operation::ListAuditLogs, [project, instance]) => {
+            list_audit_logs(project, instance, request, context, note)
+        }
+        (Operation::ListInstances, [project]) => instances::list(project, request, context, note),
+        _ => unreachable!("routes have as many parameters as their operations"),
+    };
+    answered.unwrap_or_else(|error| error.render(&request.id))
 }
 
 fn list_audit_logs(
-    operation: &Operation,
+    project: &str,
+    instance: &str,
     request: &Request,
     context: &Context<'_>,
+    note: &mut Note,
 ) -> Result<Response, Error> {
-    let user = authenticate(request, context.access, context.now).map_err(Error::Unauthenticated)?;
-    let trail = authorise(operation, user, context)?;
-    let asked = parameters(&request.raw_query, context.operation_may_be_absent)?;
-    let walk = walk::Key::new(&user.id, &trail, asked.operation);
-    let query = Query {
-        filters: filters(asked.operation),
-        offset: asked.offset,
-        limit: asked.limit,
-        as_of: context.walks.size_for(&walk, asked.offset, context.now),
-        ..Query::of(trail)
-    };
-    let page = context.log.query(&query).map_err(Error::Internal)?;
-    if asked.offset == 0 {
-        context.walks.pin(walk, page.tree_size, context.now);
-    }
+    let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
+    let trail = authorise(project, instance, &caller, context)?;
+    note.resource = trail.to_string();
+    let asked = parameters(&request.raw_query, context.shared.config.swr.operation_may_be_absent)?;
+    let query =
+        |_| Query { filters: filters(asked.operation), limit: asked.limit, ..Query::of(trail.clone()) };
+    let question = ("swr", &trail, asked.operation);
+    let page = context.page(&caller, &question, asked.offset, query, note).map_err(Error::Internal)?;
     let tree_size = page.tree_size;
-    let mut response = http::json(StatusCode::OK, &render(page)?);
-    response.headers_mut().insert(TREE_SIZE, HeaderValue::from(tree_size));
-    Ok(response)
+    Ok(with_tree_size(http::json(StatusCode::OK, &render(page)?), tree_size))
 }
 
 /// Decides by the path alone; headers that name a project are not looked at.
 fn authorise(
-    operation: &Operation,
-    user: &crate::access::User,
+    project: &str,
+    instance: &str,
+    caller: &Caller<'_>,
     context: &Context<'_>,
 ) -> Result<Trail, Error> {
-    let Operation::ListAuditLogs { project, instance } = operation;
-    let project =
-        context.access.project(project).filter(|project| user.reaches(project)).ok_or(Error::Forbidden)?;
+    let project = context.project(project, caller).ok_or(Error::Forbidden)?;
     let trail = Trail::new(Service::Registry, &project.tenant, &project.id, instance)
         .map_err(|_| Error::NoSuchInstance)?;
-    let exists = (context.is_configured)(&trail) || context.log.has_trail(&trail);
-    if exists && user.may_read(&trail) { Ok(trail) } else { Err(Error::NoSuchInstance) }
+    if !context.exists(&trail) || !caller.sees(&trail) {
+        return Err(Error::NoSuchInstance);
+    }
+    if !caller.may(Operation::ListAuditLogs.needs(), &trail) {
+        return Err(Error::Forbidden);
+    }
+    Ok(trail)
 }
 
 /// The vendor's word for what was done.
@@ -144,11 +155,8 @@ struct Asked {
 
 const LIMIT_DEFAULT: u64 = 10;
 const LIMIT_MAX: u64 = 100;
-/// The largest integer of the SDKs' own types.
-const OFFSET_MAX: u64 = i32::MAX as u64;
-
 fn parameters(raw_query: &str, operation_may_be_absent: bool) -> Result<Asked, Error> {
-    let operation = match path::query_value(raw_query, "operation").filter(|text| !text.is_empty()) {
+    let operation = match text(raw_query, "operation") {
         None if operation_may_be_absent => None,
         None => return Err(Error::MissingParameter),
         Some(text) => Some(
@@ -156,22 +164,11 @@ fn parameters(raw_query: &str, operation_may_be_absent: bool) -> Result<Asked, E
         ),
     };
     let limit = integer(raw_query, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
-    let offset = integer(raw_query, "offset", 0..=OFFSET_MAX)?.unwrap_or(0);
+    let offset = integer(raw_query, "offset", 0..=INT32_MAX)?.unwrap_or(0);
     if offset % limit != 0 {
         return Err(Error::InvalidParameter);
     }
     Ok(Asked { operation, offset, limit: usize::try_from(limit).map_err(|_| Error::InvalidParameter)? })
-}
-
-/// An integer of digits alone within the range; an empty value is as if absent.
-fn integer(raw_query: &str, name: &str, range: std::ops::RangeInclusive<u64>) -> Result<Option<u64>, Error> {
-    let Some(text) = path::query_value(raw_query, name).filter(|text| !text.is_empty()) else {
-        return Ok(None);
-    };
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Error::InvalidParameter);
-    }
-    text.parse().ok().filter(|value| range.contains(value)).map(Some).ok_or(Error::InvalidParameter)
 }
 
 /// Blobs are parts of images and not listed.
@@ -297,13 +294,5 @@ mod tests {
         ] {
             assert_eq!(milliseconds(Time::from_unix_ns(ns)), expected);
         }
-    }
-
-    #[test]
-    fn only_the_exact_path_and_method_are_ours() {
-        assert!(matches!(parse(&Method::GET, &["v2", "p", "instances", "i", "audit-logs"]), Some(Some(_))));
-        assert_eq!(parse(&Method::POST, &["v2", "p", "instances", "i", "audit-logs"]), Some(None));
-        assert_eq!(parse(&Method::GET, &["v3", "p", "instances", "i", "audit-logs"]), None);
-        assert_eq!(parse(&Method::GET, &["v2", "p", "instances", "i"]), None);
     }
 }

@@ -1,0 +1,176 @@
+//! What a grant allows: roles, and the vendor's own action names.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Something a request does to a trail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    SwrGetAuditLogs,
+    SwrListInstances,
+    ArtifactReadRepository,
+    ArtifactListRepositories,
+    TaurusListAuditLogs,
+    TaurusDownloadAuditLogs,
+    TaurusSetAuditPolicy,
+    TaurusListInstances,
+    HcsListAuditLogs,
+    DbssListOperationLogs,
+    DbssListInstances,
+    WriteEvents,
+}
+
+/// How far an action reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Read,
+    Write,
+    Manage,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Action; 12] = [
+        Action::SwrGetAuditLogs,
+        Action::SwrListInstances,
+        Action::ArtifactReadRepository,
+        Action::ArtifactListRepositories,
+        Action::TaurusListAuditLogs,
+        Action::TaurusDownloadAuditLogs,
+        Action::TaurusSetAuditPolicy,
+        Action::TaurusListInstances,
+        Action::HcsListAuditLogs,
+        Action::DbssListOperationLogs,
+        Action::DbssListInstances,
+        Action::WriteEvents,
+    ];
+
+    /// The vendor's name where the vendor's pages have one, else one in the same form (`docs/api/iam.md` tells which).
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Action::SwrGetAuditLogs => "swr:instance:getAuditLogs",
+            Action::SwrListInstances => "swr:instance:list",
+            Action::ArtifactReadRepository => "codeartsartifact:repository:read",
+            Action::ArtifactListRepositories => "codeartsartifact:repository:list",
+            Action::TaurusListAuditLogs => "gaussdbformysql:auditlog:list",
+            Action::TaurusDownloadAuditLogs => "gaussdbformysql:auditlog:download",
+            Action::TaurusSetAuditPolicy => "gaussdbformysql:auditlog:operate",
+            Action::TaurusListInstances => "gaussdbformysql:instance:list",
+            Action::HcsListAuditLogs => "hcs:cloudAuditlog:list",
+            Action::DbssListOperationLogs => "dbss:auditInstance:getOperateLog",
+            Action::DbssListInstances => "dbss:auditInstance:list",
+            Action::WriteEvents => "daybook:events:write",
+        }
+    }
+
+    const fn reach(self) -> Reach {
+        match self {
+            Action::WriteEvents => Reach::Write,
+            Action::TaurusSetAuditPolicy => Reach::Manage,
+            _ => Reach::Read,
+        }
+    }
+}
+
+/// What a grant lets its user do on the trails it covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// List and read, download audit log files.
+    Reader,
+    /// Send events.
+    Writer,
+    /// As a reader; and, where evidence is handed out, verify it.
+    Auditor,
+    /// Everything: as a reader and a writer, and change policies.
+    Admin,
+    /// This alone.
+    Action(Action),
+}
+
+impl Permission {
+    const ROLES: [Permission; 4] =
+        [Permission::Reader, Permission::Writer, Permission::Auditor, Permission::Admin];
+
+    /// Whether the permission covers the action.
+    pub fn allows(self, action: Action) -> bool {
+        match self {
+            Permission::Reader | Permission::Auditor => action.reach() == Reach::Read,
+            Permission::Writer => action.reach() == Reach::Write,
+            Permission::Admin => true,
+            Permission::Action(only) => only == action,
+        }
+    }
+
+    /// The word used in `access.toml` and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Permission::Reader => "reader",
+            Permission::Writer => "writer",
+            Permission::Auditor => "auditor",
+            Permission::Admin => "admin",
+            Permission::Action(action) => action.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Permission {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Permission, String> {
+        Permission::ROLES
+            .into_iter()
+            .chain(Action::ALL.map(Permission::Action))
+            .find(|permission| permission.as_str() == text)
+            .ok_or_else(|| {
+                let actions = Action::ALL.map(Action::as_str).join(", ");
+                format!("{text:?} is no role; use reader, writer, auditor, admin, or one action of {actions}")
+            })
+    }
+}
+
+impl Serialize for Permission {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Permission {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Permission, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_there_and_back() {
+        for text in
+            ["reader", "writer", "auditor", "admin", "swr:instance:getAuditLogs", "daybook:events:write"]
+        {
+            assert_eq!(text.parse::<Permission>().map(Permission::as_str), Ok(text));
+        }
+        assert!("emperor".parse::<Permission>().is_err());
+    }
+
+    #[test]
+    fn roles_allow_what_they_say() {
+        let allowed =
+            |permission: Permission| Action::ALL.into_iter().filter(|a| permission.allows(*a)).count();
+        assert_eq!(allowed(Permission::Admin), Action::ALL.len());
+        assert_eq!(allowed(Permission::Writer), 1);
+        assert_eq!(allowed(Permission::Reader), Action::ALL.len() - 2);
+        assert_eq!(allowed(Permission::Action(Action::SwrGetAuditLogs)), 1);
+        assert!(!Permission::Reader.allows(Action::TaurusSetAuditPolicy));
+        assert!(!Permission::Writer.allows(Action::SwrGetAuditLogs));
+    }
+}

@@ -1,0 +1,204 @@
+//! Audit log files: the original lines of a database trail, cut as a database cuts its audit log.
+//!
+//! A file is a range of the trail's numbers, not a second copy. Where the cuts fall depends on the recorded events alone,
+//! so that every replay makes the same files; only the newest file of a trail also ends by the clock.
+
+use std::collections::HashMap;
+
+use event::{Event, LOG_FILE, Service, Time, Trail};
+use sha2::{Digest, Sha256};
+
+use crate::tail::Added;
+
+/// No file holds more bytes of original lines than this, but for a single line that is longer.
+pub const AUDIT_FILE_BYTES_MAX: u64 = 20 << 20;
+/// A file takes no event that came, or occurred, this long after its first one.
+pub const AUDIT_FILE_SECONDS_MAX: i64 = 60 * 60;
+
+/// A finished audit log file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditFile {
+    /// The same for the same range of the same trail, always: 32 hex digits and `br01`.
+    pub id: String,
+    /// Position among the files of its trail, from 1.
+    pub ordinal: u64,
+    /// The database's trail.
+    pub trail: Trail,
+    /// Number of the first event.
+    pub first_number: u64,
+    /// How many events it holds; their numbers follow each other.
+    pub lines: u64,
+    /// Bytes of its lines, each with a line feed.
+    pub len_bytes: u64,
+    /// When the earliest of its events occurred.
+    pub begin: Time,
+    /// When the latest of its events occurred.
+    pub end: Time,
+    /// SHA-256 of its lines.
+    pub sha256: [u8; 32],
+    /// Index of its last event in the log.
+    pub last_index: u64,
+}
+
+impl AuditFile {
+    /// `<ordinal>_<begin, UTC>_<instance>_Audit_<uuid>`, as the vendor's databases name theirs.
+    pub fn name(&self) -> String {
+        let (year, month, day, hour, minute, second, _) = self.begin.civil();
+        let hash = identity_hash(&self.trail, self.first_number);
+        let digits = hex(&hash[16..32]);
+        let uuid = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-");
+        format!(
+            "{}_{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}_{}_Audit_{uuid}",
+            self.ordinal,
+            self.trail.instance()
+        )
+    }
+}
+
+/// The files of every database trail.
+#[derive(Default)]
+pub(crate) struct AuditFiles {
+    trails: HashMap<Trail, Lines>,
+    ids: HashMap<String, (Trail, usize)>,
+}
+
+/// One trail's events in order of their numbers, and how they are cut.
+#[derive(Default)]
+struct Lines {
+    /// Index in the log of each event; number 1 first.
+    indexes: Vec<u64>,
+    finished: Vec<AuditFile>,
+    open: Option<Open>,
+}
+
+/// The newest file of a trail, which may still grow.
+struct Open {
+    file: AuditFile,
+    hash: Sha256,
+    received_at: Time,
+    occurred_at: Time,
+    log_file: Option<String>,
+}
+
+impl AuditFiles {
+    /// Takes note of the next event of the log, which has this index.
+    pub fn push(&mut self, added: &Added<'_>, index: u64) {
+        let trail = &added.event.trail;
+        if trail.service() != Service::Database {
+            return;
+        }
+        let lines = match self.trails.get_mut(trail) {
+            Some(lines) => lines,
+            None => self.trails.entry(trail.clone()).or_default(),
+        };
+        if lines.open.as_ref().is_some_and(|open| open.ends_before(added)) {
+            lines.finished.extend(lines.open.take().map(|open| open.finished()));
+        }
+        lines.indexes.push(index);
+        let (ordinal, number) = (lines.finished.len(), lines.indexes.len() as u64);
+        let open = lines.open.get_or_insert_with(|| {
+            let open = Open::new(added, ordinal as u64 + 1, number);
+            self.ids.insert(open.file.id.clone(), (trail.clone(), ordinal));
+            open
+        });
+        open.push(added, index);
+    }
+
+    /// The finished files of a trail as of the moment the log held `tree_size` events, oldest first.
+    pub fn of(&self, trail: &Trail, tree_size: u64, now: Time) -> Vec<AuditFile> {
+        let Some(lines) = self.trails.get(trail) else { return Vec::new() };
+        let files = lines.finished.iter().cloned().chain(lines.open_until(now));
+        files.filter(|file| file.last_index < tree_size).collect()
+    }
+
+    /// The finished file with this id.
+    pub fn find(&self, id: &str, now: Time) -> Option<AuditFile> {
+        let (trail, position) = self.ids.get(id)?;
+        let lines = self.trails.get(trail)?;
+        lines.finished.get(*position).cloned().or_else(|| lines.open_until(now))
+    }
+
+    /// Indexes in the log of `lines` events of a trail from this number on.
+    pub fn indexes(&self, trail: &Trail, first_number: u64, lines: u64) -> Vec<u64> {
+        let Some(found) = self.trails.get(trail) else { return Vec::new() };
+        let start = usize::try_from(first_number.saturating_sub(1)).unwrap_or(usize::MAX);
+        let lines = usize::try_from(lines).unwrap_or(usize::MAX);
+        found.indexes.iter().skip(start).take(lines).copied().collect()
+    }
+
+    /// Every finished file of every trail.
+    pub fn all(&self, now: Time) -> Vec<AuditFile> {
+        self.trails
+            .values()
+            .flat_map(|lines| lines.finished.iter().cloned().chain(lines.open_until(now)))
+            .collect()
+    }
+}
+
+impl Lines {
+    /// The newest file, if its time has passed.
+    fn open_until(&self, now: Time) -> Option<AuditFile> {
+        let open = self.open.as_ref()?;
+        (now >= open.received_at.plus_seconds(AUDIT_FILE_SECONDS_MAX)).then(|| open.finished())
+    }
+}
+
+impl Open {
+    fn new(added: &Added<'_>, ordinal: u64, first_number: u64) -> Open {
+        let event = added.event;
+        let hash = identity_hash(&event.trail, first_number);
+        let file = AuditFile {
+            id: format!("{}br01", hex(&hash[..16])),
+            ordinal,
+            trail: event.trail.clone(),
+            first_number,
+            lines: 0,
+            len_bytes: 0,
+            begin: event.occurred_at,
+            end: event.occurred_at,
+            sha256: [0; 32],
+            last_index: 0,
+        };
+        Open {
+            file,
+            hash: Sha256::new(),
+            received_at: added.received_at,
+            occurred_at: event.occurred_at,
+            log_file: log_file(event).map(str::to_owned),
+        }
+    }
+
+    fn ends_before(&self, added: &Added<'_>) -> bool {
+        let is_full = self.file.len_bytes + added.raw.len() as u64 + 1 > AUDIT_FILE_BYTES_MAX;
+        let is_old = added.received_at >= self.received_at.plus_seconds(AUDIT_FILE_SECONDS_MAX)
+            || added.event.occurred_at >= self.occurred_at.plus_seconds(AUDIT_FILE_SECONDS_MAX);
+        is_full || is_old || log_file(added.event) != self.log_file.as_deref()
+    }
+
+    fn push(&mut self, added: &Added<'_>, index: u64) {
+        self.hash.update(added.raw);
+        self.hash.update(b"\n");
+        let file = &mut self.file;
+        file.lines += 1;
+        file.len_bytes += added.raw.len() as u64 + 1;
+        file.begin = file.begin.min(added.event.occurred_at);
+        file.end = file.end.max(added.event.occurred_at);
+        file.last_index = index;
+    }
+
+    fn finished(&self) -> AuditFile {
+        AuditFile { sha256: self.hash.clone().finalize().into(), ..self.file.clone() }
+    }
+}
+
+fn log_file(event: &Event) -> Option<&str> {
+    event.attributes.get(LOG_FILE).map(String::as_str)
+}
+
+fn identity_hash(trail: &Trail, first_number: u64) -> [u8; 32] {
+    Sha256::digest(format!("audit log file\0{trail}\0{first_number}")).into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
