@@ -200,23 +200,32 @@ fn canonical_paths(raw: &str) -> Vec<String> {
     ])
 }
 
-/// Two readings of a query: `+` as itself, and as a space. Pairs decoded, sorted, encoded.
+/// Readings of a query: `+` as itself and as a space; pairs sorted before they are encoded, as the SDKs do, and after, as
+/// the description of the scheme says. They differ for few queries.
 fn canonical_queries(raw: &str) -> Vec<String> {
-    let canonical = |raw: &str| {
-        let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = raw
-            .split('&')
+    let pairs = |raw: &str| -> Vec<(Vec<u8>, Vec<u8>)> {
+        raw.split('&')
             .filter(|pair| !pair.is_empty())
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
             .map(|(name, value)| (decode(name), decode(value)))
-            .collect();
-        pairs.sort();
-        pairs
-            .iter()
-            .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
-            .collect::<Vec<_>>()
-            .join("&")
+            .collect()
     };
-    distinct([canonical(raw), canonical(&raw.replace('+', "%20"))])
+    let encoded = |pairs: &[(Vec<u8>, Vec<u8>)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| (encode(name), encode(value))).collect()
+    };
+    let join = |pairs: Vec<(String, String)>| {
+        pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+    };
+    let both = |raw: &str| {
+        let mut pairs = pairs(raw);
+        pairs.sort();
+        let before = encoded(&pairs);
+        let mut after = before.clone();
+        after.sort();
+        [join(before), join(after)]
+    };
+    let ([plus, plus_after], [space, space_after]) = (both(raw), both(&raw.replace('+', "%20")));
+    distinct([plus, space, plus_after, space_after])
 }
 
 /// The hash of the body, and on requests that change nothing also `UNSIGNED-PAYLOAD` where the client says so.

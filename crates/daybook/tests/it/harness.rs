@@ -9,9 +9,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+
+pub use crate::signer::sign;
 
 pub const TOKEN: &str = "a token of sixteen or more";
 pub const PROJECT: &str = "054e292c9880d4992f02c0196d3ea468";
@@ -267,19 +267,33 @@ impl Daybook {
         self.request(method, target, &headers, body)
     }
 
-    /// Daybook's record of itself, newest first, and how many events there are in the log besides.
-    pub fn own_log(&self, size: usize) -> (serde_json::Value, u64) {
+    /// A page of Daybook's record of itself, newest first, and how many events there are in the log besides. `filter`
+    /// are members of the request's body.
+    pub fn own_log(&self, filter: &str, page: u32, size: u32) -> (serde_json::Value, u64) {
         let target = format!("/v1/{OWN_PROJECT}/audit/{OWN_INSTANCE}/operation-log");
-        let body = format!(r#"{{"time":{{}},"page":1,"size":{size}}}"#);
+        let body = format!(r#"{{"time":{{}},"page":{page},"size":{size}{filter}}}"#);
         let answer = self.signed_by(KEEPER_KEY, "POST", &target, body.as_bytes());
         let tree_size: u64 = answer.headers["x-daybook-tree-size"].parse().unwrap();
         let own = answer.json()["total_num"].as_u64().unwrap();
         (answer.json()["operate_log"].clone(), tree_size - own)
     }
 
+    /// All of Daybook's record of itself that a filter leaves, newest first.
+    pub fn own_rows(&self, filter: &str) -> Vec<serde_json::Value> {
+        let mut rows = Vec::new();
+        for page in 1.. {
+            let (some, _) = self.own_log(filter, page, 1000);
+            match some.as_array().unwrap() {
+                some if some.is_empty() => break,
+                some => rows.extend(some.iter().cloned()),
+            }
+        }
+        rows
+    }
+
     /// How many events of sources the log holds.
     pub fn events(&self) -> u64 {
-        self.own_log(1).1
+        self.own_log("", 1, 1).1
     }
 
     /// Most memory it ever held, in KiB.
@@ -402,43 +416,22 @@ pub fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// A second signer, written from the description of the scheme alone, for targets without escapes.
-pub fn sign(
-    address: SocketAddr,
-    access_key: &str,
-    secret: &str,
-    method: &str,
-    target: &str,
-    body: &[u8],
-    at: u64,
-) -> Vec<(String, String)> {
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let mut pairs: Vec<String> = query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| if pair.contains('=') { pair.to_owned() } else { format!("{pair}=") })
-        .collect();
-    pairs.sort();
+/// A time as `access.toml` has it.
+pub fn utc_text(at: u64) -> String {
     let date = sdk_date(at);
-    let slash = if path.ends_with('/') { "" } else { "/" };
-    let payload = hex(&Sha256::digest(body));
-    let canonical = format!(
-        "{method}\n{path}{slash}\n{}\nhost:{address}\nx-sdk-date:{date}\n\nhost;x-sdk-date\n{payload}",
-        pairs.join("&")
-    );
-    let to_sign = format!("SDK-HMAC-SHA256\n{date}\n{}", hex(&Sha256::digest(canonical)));
-    let signature = hex(&Hmac::<Sha256>::new_from_slice(secret.as_bytes())
-        .unwrap()
-        .chain_update(to_sign)
-        .finalize()
-        .into_bytes());
-    let authorization =
-        format!("SDK-HMAC-SHA256 Access={access_key}, SignedHeaders=host;x-sdk-date, Signature={signature}");
-    vec![("X-Sdk-Date".to_owned(), date), ("Authorization".to_owned(), authorization)]
+    format!(
+        "{}-{}-{}T{}:{}:{}.000000000Z",
+        &date[..4],
+        &date[4..6],
+        &date[6..8],
+        &date[9..11],
+        &date[11..13],
+        &date[13..15]
+    )
 }
 
 /// `YYYYMMDDTHHMMSSZ`, by the civil-from-days algorithm.
-fn sdk_date(at: u64) -> String {
+pub fn sdk_date(at: u64) -> String {
     let (days, seconds) = (at / 86_400 + 719_468, at % 86_400);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -450,7 +443,7 @@ fn sdk_date(at: u64) -> String {
     format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -33,8 +33,8 @@ pub(super) fn list(
     if asked.offset == 0 {
         walks.begin(key, tree_size, context.now);
     }
-    let policy = context.shared.policies.of(trail);
-    files.retain(|file| policy.keeps(file, as_of.began_at) && asked.overlaps(file));
+    let policies = &context.shared.policies;
+    files.retain(|file| policies.keep(file, as_of.began_at) && asked.overlaps(file));
     files.sort_by_key(|file| (file.begin, file.ordinal));
     let total_count = files.len();
     let audit_logs: Vec<_> =

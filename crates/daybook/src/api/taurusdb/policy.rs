@@ -66,7 +66,7 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// As long as can be said, so that nothing vanishes from a listing before someone decides so.
+    /// What is told of an instance for which nobody decided anything: the longest that can be said.
     fn default() -> Self {
         Policy { keep_days: KEEP_DAYS_MAX, reserve_audit_logs: true, audit_types: Vec::new() }
     }
@@ -74,7 +74,7 @@ impl Default for Policy {
 
 impl Policy {
     /// Whether a listing at this moment still shows the file. The events in it stay in the log all the same.
-    pub fn keeps(&self, file: &AuditFile, now: Time) -> bool {
+    fn keeps(&self, file: &AuditFile, now: Time) -> bool {
         match self.keep_days {
             0 => self.reserve_audit_logs,
             days => file.end >= now.plus_seconds(-(days.cast_signed() * 24 * 60 * 60)),
@@ -121,10 +121,14 @@ impl Policies {
         }
     }
 
-    /// The policy of an instance.
-    pub fn of(&self, trail: &Trail) -> Policy {
-        let in_force = self.in_force.read().expect("no panic while held");
-        in_force.get(&trail.to_string()).cloned().unwrap_or_default()
+    /// The policy that someone set for an instance.
+    pub fn of(&self, trail: &Trail) -> Option<Policy> {
+        self.in_force.read().expect("no panic while held").get(&trail.to_string()).cloned()
+    }
+
+    /// Whether a listing at this moment shows a file. Until someone decides otherwise, all are shown.
+    pub fn keep(&self, file: &AuditFile, now: Time) -> bool {
+        self.of(&file.trail).is_none_or(|policy| policy.keeps(file, now))
     }
 }
 
@@ -143,7 +147,7 @@ fn recorded(attributes: &std::collections::BTreeMap<String, String>) -> Option<P
 }
 
 pub(super) fn show(trail: &Trail, context: &Context<'_>) -> Response {
-    let policy = context.shared.policies.of(trail);
+    let policy = context.shared.policies.of(trail).unwrap_or_default();
     let body = Shown {
         keep_days: policy.keep_days,
         audit_types: policy.audit_types,
@@ -167,7 +171,7 @@ pub(super) fn set(
 ) -> Result<Response, Error> {
     let policies = &context.shared.policies;
     let _changing = policies.changing.lock().expect("no panic while held");
-    let policy = wanted(&request.body, policies.of(trail))?;
+    let policy = wanted(&request.body, policies.of(trail).unwrap_or_default())?;
     let job_id = ambient::random_hex::<16>();
     let act = Act::new(Operation::SetAuditLogPolicy.name(), Done::Update, "Audit policy")
         .by(note.who.clone())
