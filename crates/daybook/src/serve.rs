@@ -304,8 +304,8 @@ impl App {
                 Ok(request) => self.api(endpoint, path, request).await,
                 Err(refusal) => refusal,
             },
-            Found::UnknownMethod => gateway::unknown_method(id),
-            Found::UnknownPath => gateway::unknown_path(id),
+            Found::UnknownMethod => gateway::unknown_method(request.uri().path(), id),
+            Found::UnknownPath => gateway::unknown_path(request.uri().path(), id),
         }
     }
 
@@ -512,7 +512,9 @@ fn dispatch_api(
             Ok(download) => return Answered::Download(download),
             Err(refusal) => *refusal,
         },
-        Endpoint::Health | Endpoint::Ready | Endpoint::Intake => gateway::unknown_path(&request.id),
+        Endpoint::Health | Endpoint::Ready | Endpoint::Intake => {
+            gateway::unknown_path(&request.raw_path, &request.id)
+        }
     })
 }
 

@@ -10,14 +10,19 @@ use crate::http::{self, Response};
 const WRONG_CREDENTIALS: &str = "Incorrect IAM authentication information: ";
 
 /// No route has this path.
-pub fn unknown_path(request_id: &str) -> Response {
+pub fn unknown_path(raw_path: &str, request_id: &str) -> Response {
     let text = "The API does not exist or has not been published in the environment";
-    http::error(StatusCode::NOT_FOUND, "APIGW.0101", text, request_id)
+    http::error(StatusCode::NOT_FOUND, unknown(raw_path), text, request_id)
 }
 
 /// A route has this path, with another method. The gateway does not use 405.
-pub fn unknown_method(request_id: &str) -> Response {
-    http::error(StatusCode::NOT_FOUND, "APIGW.0101", "The API does not exist", request_id)
+pub fn unknown_method(raw_path: &str, request_id: &str) -> Response {
+    http::error(StatusCode::NOT_FOUND, unknown(raw_path), "The API does not exist", request_id)
+}
+
+/// The ops platform has a gateway of its own, whose codes begin otherwise.
+fn unknown(raw_path: &str) -> &'static str {
+    if raw_path.starts_with("/rest/") { "APIG.0101" } else { "APIGW.0101" }
 }
 
 /// The code and text for credentials that do not show who is asking.

@@ -17,3 +17,4 @@ mod swr;
 mod syscall_faults;
 mod tidy;
 mod tls;
+mod transcripts;
