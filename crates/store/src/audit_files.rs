@@ -38,9 +38,19 @@ pub struct AuditFile {
     pub sha256: [u8; 32],
     /// Index of its last event in the log.
     pub last_index: u64,
+    /// Index of the event that ended it, if one did.
+    pub ended_by: Option<u64>,
+    /// When its time is over, whether an event ends it or not.
+    pub ends_at: Time,
 }
 
 impl AuditFile {
+    /// Whether it was finished at this moment, when the log held this many events.
+    fn was_finished(&self, tree_size: u64, now: Time) -> bool {
+        self.last_index < tree_size
+            && (self.ended_by.is_some_and(|index| index < tree_size) || self.ends_at <= now)
+    }
+
     /// `<ordinal>_<begin, UTC>_<instance>_Audit_<uuid>`, as the vendor's databases name theirs.
     pub fn name(&self) -> String {
         let (year, month, day, hour, minute, second, _) = self.begin.civil();
@@ -75,7 +85,6 @@ struct Lines {
 struct Open {
     file: AuditFile,
     hash: Sha256,
-    received_at: Time,
     occurred_at: Time,
     log_file: Option<String>,
 }
@@ -92,7 +101,7 @@ impl AuditFiles {
             None => self.trails.entry(trail.clone()).or_default(),
         };
         if lines.open.as_ref().is_some_and(|open| open.ends_before(added)) {
-            lines.finished.extend(lines.open.take().map(|open| open.finished()));
+            lines.finished.extend(lines.open.take().map(|open| open.finished(Some(index))));
         }
         lines.indexes.push(index);
         let (ordinal, number) = (lines.finished.len(), lines.indexes.len() as u64);
@@ -108,7 +117,7 @@ impl AuditFiles {
     pub fn of(&self, trail: &Trail, tree_size: u64, now: Time) -> Vec<AuditFile> {
         let Some(lines) = self.trails.get(trail) else { return Vec::new() };
         let files = lines.finished.iter().cloned().chain(lines.open_until(now));
-        files.filter(|file| file.last_index < tree_size).collect()
+        files.filter(|file| file.was_finished(tree_size, now)).collect()
     }
 
     /// The finished file with this id.
@@ -139,7 +148,7 @@ impl Lines {
     /// The newest file, if its time has passed.
     fn open_until(&self, now: Time) -> Option<AuditFile> {
         let open = self.open.as_ref()?;
-        (now >= open.received_at.plus_seconds(AUDIT_FILE_SECONDS_MAX)).then(|| open.finished())
+        (now >= open.file.ends_at).then(|| open.finished(None))
     }
 }
 
@@ -158,11 +167,12 @@ impl Open {
             end: event.occurred_at,
             sha256: [0; 32],
             last_index: 0,
+            ended_by: None,
+            ends_at: added.received_at.plus_seconds(AUDIT_FILE_SECONDS_MAX),
         };
         Open {
             file,
             hash: Sha256::new(),
-            received_at: added.received_at,
             occurred_at: event.occurred_at,
             log_file: log_file(event).map(str::to_owned),
         }
@@ -170,7 +180,7 @@ impl Open {
 
     fn ends_before(&self, added: &Added<'_>) -> bool {
         let is_full = self.file.len_bytes + added.raw.len() as u64 + 1 > AUDIT_FILE_BYTES_MAX;
-        let is_old = added.received_at >= self.received_at.plus_seconds(AUDIT_FILE_SECONDS_MAX)
+        let is_old = added.received_at >= self.file.ends_at
             || added.event.occurred_at >= self.occurred_at.plus_seconds(AUDIT_FILE_SECONDS_MAX);
         is_full || is_old || log_file(added.event) != self.log_file.as_deref()
     }
@@ -186,8 +196,8 @@ impl Open {
         file.last_index = index;
     }
 
-    fn finished(&self) -> AuditFile {
-        AuditFile { sha256: self.hash.clone().finalize().into(), ..self.file.clone() }
+    fn finished(&self, ended_by: Option<u64>) -> AuditFile {
+        AuditFile { sha256: self.hash.clone().finalize().into(), ended_by, ..self.file.clone() }
     }
 }
 

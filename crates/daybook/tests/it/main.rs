@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod access;
+mod audit_files;
 mod bad_input;
 mod cli;
 mod demo;
@@ -11,6 +12,8 @@ mod harness;
 mod intake;
 mod kills;
 mod limits;
+mod login;
+mod own_audit;
 mod rights;
 mod signer;
 mod swr;
@@ -18,3 +21,5 @@ mod syscall_faults;
 mod tidy;
 mod tls;
 mod transcripts;
+mod traps;
+mod walks;

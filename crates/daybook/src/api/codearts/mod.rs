@@ -216,12 +216,10 @@ impl Asked {
 }
 
 impl Question {
-    /// Looking at something without taking it is recorded, not listed: existence checks, index pages.
+    /// What does nothing to a repository is recorded, not listed: existence checks, index pages, logins.
     fn filters(&self) -> Vec<Filter> {
-        let mut filters = vec![
-            self.module.filter(),
-            Filter::NoneOf(Dimension::Operation, vec![Done::Read.as_str().to_owned()]),
-        ];
+        let unlisted = [Done::Read, Done::Login, Done::Logout].map(|operation| operation.as_str().to_owned());
+        let mut filters = vec![self.module.filter(), Filter::NoneOf(Dimension::Operation, unlisted.to_vec())];
         if let Some(user) = &self.user_id {
             // The page does not say whether it is an id or a name; either is found.
             let either =

@@ -1,0 +1,156 @@
+//! Tokens: how they are got, how long they are good, and how logins are limited.
+
+use crate::estate::{Estate, OTHER_PROJECT, PASSWORD, REGISTRY, RIVALS_PROJECT};
+use crate::harness::{Daybook, PROJECT, text};
+
+fn by_password(user: &str, password: &str, scope: &str) -> String {
+    format!(
+        r#"{{"auth":{{"identity":{{"methods":["password"],"password":{{"user":{{"name":"{user}","password":"{password}","domain":{{"name":"acme-corp"}}}}}}}}{scope}}}}}"#
+    )
+}
+
+fn status_with(server: &Daybook, token: &str, project: &str) -> u16 {
+    let target = format!("/v2/{project}/instances/{REGISTRY}/audit-logs?operation=pull");
+    server.request("GET", &target, &[("X-Auth-Token", token)], b"").status
+}
+
+#[test]
+fn a_token_opens_what_its_user_may() {
+    let estate = Estate::new();
+    let server = estate.serve();
+    let token = server.login("reader");
+    assert!(token.len() >= 64, "random, and long");
+    assert_ne!(token, server.login("reader"));
+    assert_eq!(status_with(&server, &token, PROJECT), 200, "a new one leaves the old one alone");
+    assert_eq!(status_with(&server, &token, RIVALS_PROJECT), 403);
+    drop(server);
+    let server = estate.serve();
+    assert_eq!(status_with(&server, &token, PROJECT), 200, "it outlives the server");
+    // Only its hash is kept.
+    let access = std::fs::read_to_string(estate.place.data().join("access.toml")).unwrap();
+    assert!(!access.contains(&token) && access.contains("[[token]]"));
+}
+
+#[test]
+fn a_token_is_good_within_its_scope() {
+    let estate = Estate::new();
+    let server = estate.serve();
+    let scoped = |project: &str| {
+        let scope = format!(r#","scope":{{"project":{{"id":"{project}"}}}}"#);
+        let answer = server.request(
+            "POST",
+            "/v3/auth/tokens",
+            &[],
+            by_password("reader", PASSWORD, &scope).as_bytes(),
+        );
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.headers["x-subject-token"].clone()
+    };
+    assert_eq!(status_with(&server, &scoped(PROJECT), PROJECT), 200);
+    let other = scoped(OTHER_PROJECT);
+    assert_eq!(status_with(&server, &other, PROJECT), 403);
+    // A token asked for with a narrow one is no wider.
+    let body = format!(r#"{{"auth":{{"identity":{{"methods":["token"],"token":{{"id":"{other}"}}}}}}}}"#);
+    let again = server.request("POST", "/v3/auth/tokens", &[], body.as_bytes());
+    assert_eq!(status_with(&server, &again.headers["x-subject-token"], PROJECT), 403);
+    let wider = body
+        .replace("]}]}", "")
+        .replace("}}}}", &format!("}}}},\"scope\":{{\"project\":{{\"id\":\"{PROJECT}\"}}}}}}}}"));
+    assert_eq!(server.request("POST", "/v3/auth/tokens", &[], wider.as_bytes()).status, 401, "{wider}");
+}
+
+#[test]
+fn tokens_end_when_they_are_revoked_or_the_password_changes() {
+    let estate = Estate::new();
+    let server = estate.serve();
+    let token = server.login("reader");
+    let listed = estate.place.access(&["list"]);
+    let id = listed.lines().find_map(|line| line.strip_prefix("token ")).unwrap();
+    let id = id.split(' ').next().unwrap().to_owned();
+    estate.place.access(&["token", "revoke", &id]);
+    assert_eq!(status_with(&server, &token, PROJECT), 401);
+    let token = server.login("reader");
+    let file = estate.place.path("password");
+    estate.place.access(&["user", "password", "reader", "--password-file", file.to_str().unwrap()]);
+    assert_eq!(status_with(&server, &token, PROJECT), 401);
+    let token = server.login("reader");
+    estate.place.access(&["user", "disable", "reader"]);
+    assert_eq!(status_with(&server, &token, PROJECT), 401);
+    let refused =
+        server.request("POST", "/v3/auth/tokens", &[], by_password("reader", PASSWORD, "").as_bytes());
+    assert_eq!(refused.status, 401);
+    estate.place.access(&["user", "enable", "reader"]);
+    assert_eq!(status_with(&server, &token, PROJECT), 200);
+}
+
+#[test]
+fn an_expired_token_is_told_so() {
+    let estate = Estate::new();
+    estate.lay_down_token("old token", "reader", "", &crate::harness::utc_text(crate::harness::now() - 60));
+    let server = estate.serve();
+    let target = format!("/v2/{PROJECT}/instances/{REGISTRY}/audit-logs?operation=pull");
+    let answer = server.request("GET", &target, &[("X-Auth-Token", "old token")], b"");
+    assert_eq!((answer.status, answer.code().as_str()), (401, "APIGW.0301"));
+    assert!(answer.text().contains("token expires, expires_at: 20"), "{}", answer.text());
+}
+
+#[test]
+fn failures_are_limited_for_those_who_exist_and_those_who_do_not() {
+    let estate = Estate::with_settings("[limits]\nlogin_failures_per_address = 1000");
+    let server = estate.serve();
+    let statuses = |user: &str, password: &str| -> Vec<u16> {
+        (0..7)
+            .map(|_| {
+                let body = by_password(user, password, "");
+                let answer = server.request("POST", "/v3/auth/tokens", &[], body.as_bytes());
+                if answer.status == 429 {
+                    let seconds: u64 = answer.headers["retry-after"].parse().unwrap();
+                    assert!((1..=60).contains(&seconds));
+                    assert_eq!(answer.code(), "APIGW.0308");
+                }
+                answer.status
+            })
+            .collect()
+    };
+    let limited = [401, 401, 401, 401, 401, 429, 429];
+    assert_eq!(statuses("nobody at all", "wrong"), limited);
+    assert_eq!(statuses("reader", "wrong"), limited);
+    assert_eq!(statuses("reader", PASSWORD), [429; 7], "the right one has to wait as well");
+    // Others are not held up, and a signature is no login.
+    let key = r#"{"auth":{"identity":{"methods":["hw_ak_sk"],"hw_ak_sk":{"access":{"key":"KEY00000000000READER"},"secret":{"key":"a-secret-of-the-tests"}}}}}"#;
+    assert_eq!(server.request("POST", "/v3/auth/tokens", &[], key.as_bytes()).status, 201);
+    assert_eq!(server.of("reader", "GET", "/v3/projects", "").status, 200);
+}
+
+#[test]
+fn failures_are_limited_for_an_address() {
+    let estate = Estate::with_settings("[limits]\nlogin_failures_per_address = 3");
+    let server = estate.serve();
+    for (number, expected) in [401, 401, 401, 429, 429].into_iter().enumerate() {
+        let body = by_password(&format!("user{number}"), "wrong", "");
+        assert_eq!(server.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).status, expected);
+    }
+}
+
+#[test]
+fn passwords_are_kept_as_argon2id_and_shown_nowhere() {
+    let estate = Estate::new();
+    let server = estate.serve();
+    server.login("reader");
+    let access = std::fs::read_to_string(estate.place.data().join("access.toml")).unwrap();
+    assert!(access.contains("password = \"$argon2id$v=19$m=19456,t=2,p=1$"), "{access}");
+    assert!(!estate.place.access(&["list"]).contains("argon2"));
+    let mut said: Vec<u8> = Vec::new();
+    for folder in [estate.place.data(), estate.place.data().join("journal")] {
+        for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if file.is_file() {
+                said.extend(std::fs::read(file).unwrap());
+            }
+        }
+    }
+    assert!(!text(&said).contains(PASSWORD), "neither in the log nor beside it");
+    let made = estate.place.access(&["user", "password", "admin"]);
+    let password = made.lines().next().unwrap().strip_prefix("password: ").unwrap().to_owned();
+    let body = by_password("admin", &password, "");
+    assert_eq!(server.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).status, 201);
+}
