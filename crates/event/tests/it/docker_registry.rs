@@ -1,65 +1,21 @@
-//! Every captured notification, with the events expected of it beside it (`<capture>.expected.jsonl`).
-//!
-//! `UPDATE_GOLDEN=1 cargo test -p event` writes the expectations anew; the diff is then for a person to read.
+//! Every captured notification, with the events expected of it beside it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use event::entry::Template;
-use event::source::{Context, EnvelopeError, Format, Limits, Parsed};
-use event::{ActorKind, Event, EventId, Operation, Service, Time, Trail, Trust};
+use event::source::{EnvelopeError, Format, Parsed};
+use event::{ActorKind, Event, Operation, Service, Trust};
 
-const RECEIVED_AT: Time = Time::from_unix_ns(1_795_197_990_000_000_000);
+use crate::golden::{Source, bodies};
+
+const HUB: Source = Source { format: Format::DockerRegistry, service: Service::Registry, name: "hub" };
 
 fn parse(body: &[u8], ids: &mut u64) -> Result<Vec<Parsed>, EnvelopeError> {
-    let trail = Trail::new(Service::Registry, "acme", "p1", "hub").unwrap();
-    let mut new_id = || {
-        *ids += 1;
-        let mut random = [0; 10];
-        random[2..].copy_from_slice(&ids.to_be_bytes());
-        EventId::v7(RECEIVED_AT, random)
-    };
-    let mut context = Context {
-        source: "hub",
-        trail: &trail,
-        received_at: RECEIVED_AT,
-        new_id: &mut new_id,
-        limits: Limits::default(),
-    };
-    Format::DockerRegistry.parse(body, &mut context)
-}
-
-fn events(body: &str) -> Vec<Event> {
-    parse(body.as_bytes(), &mut 0)
-        .unwrap()
-        .into_iter()
-        .map(|item| match item {
-            Parsed::Event(event) => *event,
-            Parsed::SetAside(set_aside) => panic!("{}", set_aside.reason),
-        })
-        .collect()
-}
-
-fn testdata() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/docker-registry")
-}
-
-/// The bodies in a capture file: one for a `.body`, one a line for a `.requests.jsonl`.
-fn bodies(path: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(path).unwrap();
-    if path.extension().is_some_and(|ending| ending == "body") {
-        return vec![text];
-    }
-    text.lines()
-        .map(|line| {
-            let request: serde_json::Value = serde_json::from_str(line).unwrap();
-            request["body"].as_str().unwrap().to_owned()
-        })
-        .collect()
+    HUB.parse(body, ids)
 }
 
 fn captures() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for folder in std::fs::read_dir(testdata()).unwrap() {
+    for folder in std::fs::read_dir(HUB.capture("")).unwrap() {
         let folder = folder.unwrap().path();
         if !folder.is_dir() {
             continue;
@@ -81,34 +37,12 @@ fn every_capture_gives_the_events_beside_it() {
     let captures = captures();
     assert_eq!(captures.len(), 15, "captures found: {captures:#?}");
     for path in captures {
-        let (mut ids, mut rendered) = (0, String::new());
-        for body in bodies(&path) {
-            for item in parse(body.as_bytes(), &mut ids).unwrap() {
-                let Parsed::Event(event) = item else { panic!("{}: {item:?}", path.display()) };
-                assert!(
-                    body.as_bytes().windows(event.raw.len()).any(|window| window == event.raw),
-                    "raw is a piece of the body"
-                );
-                let mut entry = Vec::new();
-                Template::new(&event).fill(ids, RECEIVED_AT, &mut entry);
-                rendered.push_str(std::str::from_utf8(&entry).unwrap());
-                rendered.push('\n');
-            }
-        }
-        let expected_path = path.with_extension("expected.jsonl");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&expected_path, &rendered).unwrap();
-        }
-        let expected = std::fs::read_to_string(&expected_path).unwrap();
-        for (line, (got, expected)) in rendered.lines().zip(expected.lines()).enumerate() {
-            assert_eq!(got, expected, "{} line {}", expected_path.display(), line + 1);
-        }
-        assert_eq!(rendered.lines().count(), expected.lines().count(), "{}", expected_path.display());
+        HUB.check(&path, &bodies(&path));
     }
 }
 
 fn capture(name: &str) -> Vec<Event> {
-    bodies(&testdata().join(name)).iter().flat_map(|body| events(body)).collect()
+    bodies(&HUB.capture(name)).iter().flat_map(|body| HUB.events(body)).collect()
 }
 
 /// What the capture's own notes say was done, against what we make of it.

@@ -4,3 +4,4 @@
 
 mod canonical_entry;
 mod docker_registry;
+mod golden;
