@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 
-use super::{Context, EnvelopeError, Format, Parsed, SetAside, json_text, non_empty};
+use super::{Context, EnvelopeError, Format, Parsed, SetAside, json_text, non_empty, texts};
 use crate::json::{DEPTH_MAX, Strict, is_too_deep};
 use crate::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Severity,
@@ -192,19 +192,7 @@ fn severity(told: Option<u8>) -> Result<Severity, String> {
 }
 
 fn attributes(told: Option<BTreeMap<String, &RawValue>>) -> Result<BTreeMap<String, String>, String> {
-    let text_of = |(name, value): (String, &RawValue)| {
-        let json = value.get();
-        let text = match json.as_bytes()[0] {
-            b'"' => serde_json::from_str(json).map_err(|error| error.to_string())?,
-            b'{' | b'[' => {
-                return Err(format!("attribute {name:?} must be a text, number or boolean"));
-            }
-            // Numbers keep the very digits they were sent with.
-            _ => json.to_owned(),
-        };
-        Ok((name, text))
-    };
-    told.unwrap_or_default().into_iter().filter(|(_, value)| value.get() != "null").map(text_of).collect()
+    texts(told.unwrap_or_default()).map_err(|why| format!("attribute {why}"))
 }
 
 #[derive(Deserialize)]

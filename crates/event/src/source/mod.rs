@@ -6,9 +6,14 @@
 
 mod daybook;
 mod docker_registry;
+mod lines;
+mod nginx_json;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+
+use serde_json::value::RawValue;
 
 use crate::{Event, EventId, Time, Trail};
 
@@ -21,26 +26,31 @@ pub enum Format {
     DockerRegistry,
     /// Daybook's own event, as a JSON object, a JSON array of them, or NDJSON.
     Daybook,
+    /// Access log lines of nginx, as JSON.
+    NginxJson,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 2] = [Format::DockerRegistry, Format::Daybook];
+    pub const ALL: [Format; 3] = [Format::DockerRegistry, Format::Daybook, Format::NginxJson];
 
     /// The word used in configuration and in entries.
     pub const fn as_str(self) -> &'static str {
         match self {
             Format::DockerRegistry => "docker-registry",
             Format::Daybook => "daybook",
+            Format::NginxJson => "nginx-json",
         }
     }
 
     /// Whether the format's senders can act on a refusal. Distribution cannot: it would repeat the same event for ever
-    /// and hold everything else back behind it, so it gets 2xx for whatever can be kept.
+    /// and hold everything else back behind it, so it gets 2xx for whatever can be kept. Whoever sends
+    /// log lines can only drop what is refused, and the Kubernetes API server drops the whole batch with it.
     pub const fn has_senders_that_heed_errors(self) -> bool {
         match self {
             Format::DockerRegistry => false,
             Format::Daybook => true,
+            Format::NginxJson => false,
         }
     }
 
@@ -49,6 +59,7 @@ impl Format {
         match self {
             Format::DockerRegistry => docker_registry::parse(body, context),
             Format::Daybook => daybook::parse(body, context),
+            Format::NginxJson => nginx_json::parse(body, context),
         }
     }
 }
@@ -140,4 +151,18 @@ fn json_text(body: &[u8]) -> Result<&str, EnvelopeError> {
 /// A text the source left empty is a text the source does not have.
 fn non_empty(text: &str) -> Option<String> {
     if text.is_empty() { None } else { Some(text.to_owned()) }
+}
+
+/// The members of a flat object as texts, without those that are null. Numbers keep the very digits they were sent with.
+fn texts(members: BTreeMap<String, &RawValue>) -> Result<BTreeMap<String, String>, String> {
+    let text_of = |(name, value): (String, &RawValue)| {
+        let json = value.get();
+        let text = match json.as_bytes()[0] {
+            b'"' => serde_json::from_str(json).map_err(|error| error.to_string())?,
+            b'{' | b'[' => return Err(format!("{name:?} must be a text, number or boolean")),
+            _ => json.to_owned(),
+        };
+        Ok((name, text))
+    };
+    members.into_iter().filter(|(_, value)| value.get() != "null").map(text_of).collect()
 }

@@ -5,3 +5,4 @@
 mod canonical_entry;
 mod docker_registry;
 mod golden;
+mod nginx_json;
