@@ -7,6 +7,7 @@
 mod daybook;
 mod docker_registry;
 mod lines;
+mod mariadb_audit;
 mod nginx_json;
 
 use std::collections::BTreeMap;
@@ -28,11 +29,14 @@ pub enum Format {
     Daybook,
     /// Access log lines of nginx, as JSON.
     NginxJson,
+    /// Files of the MariaDB Audit Plugin, `server_audit`.
+    MariadbAudit,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 3] = [Format::DockerRegistry, Format::Daybook, Format::NginxJson];
+    pub const ALL: [Format; 4] =
+        [Format::DockerRegistry, Format::Daybook, Format::NginxJson, Format::MariadbAudit];
 
     /// The word used in configuration and in entries.
     pub const fn as_str(self) -> &'static str {
@@ -40,6 +44,7 @@ impl Format {
             Format::DockerRegistry => "docker-registry",
             Format::Daybook => "daybook",
             Format::NginxJson => "nginx-json",
+            Format::MariadbAudit => "mariadb-audit",
         }
     }
 
@@ -51,6 +56,7 @@ impl Format {
             Format::DockerRegistry => false,
             Format::Daybook => true,
             Format::NginxJson => false,
+            Format::MariadbAudit => false,
         }
     }
 
@@ -60,6 +66,7 @@ impl Format {
             Format::DockerRegistry => docker_registry::parse(body, context),
             Format::Daybook => daybook::parse(body, context),
             Format::NginxJson => nginx_json::parse(body, context),
+            Format::MariadbAudit => mariadb_audit::parse(body, context),
         }
     }
 }

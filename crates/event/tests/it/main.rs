@@ -5,4 +5,5 @@
 mod canonical_entry;
 mod docker_registry;
 mod golden;
+mod mariadb_audit;
 mod nginx_json;
