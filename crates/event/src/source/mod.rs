@@ -6,6 +6,7 @@
 
 mod daybook;
 mod docker_registry;
+mod kubernetes_audit;
 mod lines;
 mod mariadb_audit;
 mod nginx_json;
@@ -31,12 +32,19 @@ pub enum Format {
     NginxJson,
     /// Files of the MariaDB Audit Plugin, `server_audit`.
     MariadbAudit,
+    /// Audit events of the Kubernetes API server: log lines, and what its webhook sends.
+    KubernetesAudit,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 4] =
-        [Format::DockerRegistry, Format::Daybook, Format::NginxJson, Format::MariadbAudit];
+    pub const ALL: [Format; 5] = [
+        Format::DockerRegistry,
+        Format::Daybook,
+        Format::NginxJson,
+        Format::MariadbAudit,
+        Format::KubernetesAudit,
+    ];
 
     /// The word used in configuration and in entries.
     pub const fn as_str(self) -> &'static str {
@@ -45,6 +53,7 @@ impl Format {
             Format::Daybook => "daybook",
             Format::NginxJson => "nginx-json",
             Format::MariadbAudit => "mariadb-audit",
+            Format::KubernetesAudit => "kubernetes-audit",
         }
     }
 
@@ -57,6 +66,7 @@ impl Format {
             Format::Daybook => true,
             Format::NginxJson => false,
             Format::MariadbAudit => false,
+            Format::KubernetesAudit => false,
         }
     }
 
@@ -67,6 +77,7 @@ impl Format {
             Format::Daybook => daybook::parse(body, context),
             Format::NginxJson => nginx_json::parse(body, context),
             Format::MariadbAudit => mariadb_audit::parse(body, context),
+            Format::KubernetesAudit => kubernetes_audit::parse(body, context),
         }
     }
 }

@@ -5,5 +5,6 @@
 mod canonical_entry;
 mod docker_registry;
 mod golden;
+mod kubernetes_audit;
 mod mariadb_audit;
 mod nginx_json;
