@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod any_bytes;
 mod canonical_entry;
 mod docker_registry;
 mod golden;
