@@ -61,10 +61,27 @@ class Demo(unittest.TestCase):
         self.assertIsNotNone(found, self.printed)
         return found[0]
 
-    def test_the_curl_runs_as_printed(self):
-        answer = json.loads(run("bash", "-euc", self.block(r"^curl -s .*?(?=\n\n)")))
-        self.assertEqual([row["operation"] for row in answer["audit_logs"]], ["pull"] * 5)
-        self.assertGreater(answer["total"], 5)
+    def test_every_curl_runs_as_printed(self):
+        """One for each API and one for a token; the first four are asked before Daybook is asked about itself."""
+        commands = re.findall(r"^curl -s.*?(?=\n\n)", self.printed, re.DOTALL | re.MULTILINE)
+        self.assertEqual(len(commands), 6, self.printed)
+        images, login, packages, databases, platform, own = commands
+        self.assertRegex(run("bash", "-euc", login), r"(?s)^HTTP/1.1 201 .*\nx-subject-token: \S{64}")
+        images, packages, databases, platform = (
+            json.loads(run("bash", "-euc", command)) for command in (images, packages, databases, platform)
+        )
+        self.assertEqual([row["operation"] for row in images["audit_logs"]], ["pull"] * 5)
+        self.assertGreater(images["total"], 5)
+        self.assertEqual(len(packages["result"]["auditInfoList"]), 3)
+        self.assertEqual(databases["total_count"], 1)
+        self.assertEqual([row["type"] for row in platform["list"]], ["1"] * 3)
+        wait_until(lambda: self.asked_for(own) >= {"swr", "codeartsartifact", "taurusdb", "hcs"}, "the queries are recorded")
+
+    def asked_for(self, command):
+        """The APIs that Daybook has a record of being asked."""
+        rows = json.loads(run("bash", "-euc", command.replace('"5"', '"100"')))["operate_log"]
+        services = {"registry": "swr", "artifact": "codeartsartifact", "database": "taurusdb", "platform": "hcs"}
+        return {services.get(row["name"].split("/")[0]) for row in rows if row["function"] == "Audit log query"}
 
     def test_the_python_program_runs_as_printed(self):
         with sdk_folder():

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use event::query::{Dimension, Filter, Query};
 use event::source::{Context, EnvelopeError, Format, Limits, Parsed};
-use event::{Event, Operation, Time};
+use event::{Event, LOG_FILE, Operation, Time};
 use hyper::StatusCode;
 use hyper::header::{ALLOW, AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use serde::Serialize;
@@ -83,9 +83,12 @@ pub fn is_authorised(headers: &HeaderMap, source: &Source) -> bool {
 }
 
 /// Parses and encodes a body; everything that needs no order.
+///
+/// `log_file` names the source's own file that the lines stood in, for formats whose lines do not say.
 pub fn prepare(
     body: &[u8],
     source: &Source,
+    log_file: Option<&str>,
     limits: Limits,
     log: &Log,
     received_at: Time,
@@ -109,6 +112,9 @@ pub fn prepare(
             Parsed::Event(mut event) => {
                 if source.format == Format::DockerRegistry {
                     tell_blob_from_artifact(&mut event, log);
+                }
+                if let Some(log_file) = log_file {
+                    event.attributes.entry(LOG_FILE.to_owned()).or_insert_with(|| log_file.to_owned());
                 }
                 append.events.push(Incoming::new(*event));
                 event_positions.push(position);

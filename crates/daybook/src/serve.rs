@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use event::source::EnvelopeError;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Method, StatusCode};
@@ -21,7 +22,7 @@ use crate::access::attempts::Attempts;
 use crate::access::rights::Action;
 use crate::access::{Access, Caller};
 use crate::api::walks::Walks;
-use crate::api::{Context, Note, codearts, dbss, gateway, hcs, iam, swr, taurusdb};
+use crate::api::{Context, Note, codearts, dbss, gateway, hcs, iam, parameters, swr, taurusdb};
 use crate::audit::OwnAudit;
 use crate::config::{Config, Source};
 use crate::http::body::{self, Refused};
@@ -423,6 +424,11 @@ impl App {
     ) -> Result<intake::Answer, NotRecorded> {
         let limits = self.0.api.config.limits;
         let (parts, incoming) = request.into_parts();
+        let log_file = parameters::text(parts.uri.query().unwrap_or(""), "log_file");
+        if log_file.as_ref().is_some_and(|name| name.len() > LOG_FILE_BYTES_MAX) {
+            let why = format!("log_file has more than {LOG_FILE_BYTES_MAX} bytes");
+            return Err(NotRecorded::Intake(intake::Refused::Envelope(EnvelopeError::Malformed(why))));
+        }
         let mut held = Held::take(&self.0.intake_kib, expected_bytes(&parts.headers, limits.body_bytes_max))?;
         let received = body::read(incoming, limits.body_bytes_max).await.map_err(NotRecorded::Body)?;
         let received_at = ambient::now();
@@ -437,8 +443,15 @@ impl App {
                 events_max: limits.events_per_request_max,
                 event_bytes_max: limits.event_bytes_max,
             };
-            let prepared = intake::prepare(&body, app.source(position), limits, &app.0.api.log, received_at)
-                .map_err(NotRecorded::Intake)?;
+            let prepared = intake::prepare(
+                &body,
+                app.source(position),
+                log_file.as_deref(),
+                limits,
+                &app.0.api.log,
+                received_at,
+            )
+            .map_err(NotRecorded::Intake)?;
             Ok((prepared, held))
         };
         let (prepared, held) = if is_small {
@@ -517,6 +530,9 @@ fn dispatch_api(
         }
     })
 }
+
+/// Longest name of a source's log file.
+const LOG_FILE_BYTES_MAX: usize = 255;
 
 enum NotRecorded {
     Body(Refused),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use event::Service;
 use sha2::{Digest, Sha256};
 use tlog::Hash;
 
@@ -28,6 +29,8 @@ pub struct Report {
     pub root: Hash,
     /// Trails that hold events.
     pub trails: usize,
+    /// Events of each service that has any, in order of services.
+    pub events_of: Vec<(Service, u64)>,
     /// Records set aside.
     pub set_aside: u64,
     /// What follows the last whole batch.
@@ -97,6 +100,11 @@ pub fn check(disk: &Arc<dyn Disk>, progress: &mut dyn FnMut(Progress)) -> Result
         events: history.tree.size(),
         root: history.tree.root(),
         trails: history.trails(),
+        events_of: Service::ALL
+            .into_iter()
+            .map(|service| (service, history.events_of(service)))
+            .filter(|(_, events)| *events > 0)
+            .collect(),
         set_aside: history.set_aside,
         torn_tail: TornTail::of(tail),
     })

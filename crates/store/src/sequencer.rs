@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use event::entry::{self, Entry, NUMBER_MAX, Template};
 use event::query::INSTANCE_ID;
 use event::source::SetAside;
-use event::{Event, LOG_FILE, Time, Trail};
+use event::{Event, LOG_FILE, Service, Time, Trail};
 use tlog::Tree;
 
 use crate::Error;
@@ -131,6 +131,11 @@ impl History {
 
     pub fn trails(&self) -> usize {
         self.numbers.len()
+    }
+
+    /// Trails are numbered from 1 without gaps, so their last numbers are their sizes.
+    pub fn events_of(&self, service: Service) -> u64 {
+        self.numbers.iter().filter(|(trail, _)| trail.service() == service).map(|(_, number)| number).sum()
     }
 
     /// Replays one batch, checking that it is what this history goes on with. `each` sees every event in order.

@@ -31,8 +31,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     });
     bar.finish_and_clear();
     let report = report?;
+    let by_service: String = report
+        .events_of
+        .iter()
+        .map(|(service, events)| format!("{} events: {events}\n", service.as_str()))
+        .collect();
     let mut text = format!(
-        "whole: {}\nevents: {}\ntrails: {}\nset aside: {}\nbatches: {}\njournal: {} files, {} bytes\nroot: {}\n",
+        "whole: {}\nevents: {}\n{by_service}trails: {}\nset aside: {}\nbatches: {}\njournal: {} files, {} bytes\nroot: {}\n",
         report.identity.origin,
         report.events,
         report.trails,

@@ -14,9 +14,9 @@ use store::{Identity, SEALING_KEY};
 
 use super::serve::{runtime, told_to_stop};
 use super::{say, warn};
-use crate::access::file::{self, ProjectEntry, UserEntry};
+use crate::access::file::{self, DomainEntry, ProjectEntry, UserEntry};
 use crate::access::rights::Permission;
-use crate::access::{SealingKey, Secret, signature};
+use crate::access::{SealingKey, Secret, password, signature};
 use crate::ambient;
 use crate::config::{self, Config, Source, Token};
 use crate::report::Failure;
@@ -35,29 +35,102 @@ pub struct Arguments {
     once: bool,
 }
 
-/// Captured requests of real registries (see their README), one JSON object with a `body` on each line.
-const CAPTURES: [(&str, &str); 3] = [
-    (
-        "docker-registry 2.8",
-        include_str!("../../../event/testdata/docker-registry/v2.8/primary.requests.jsonl"),
-    ),
-    (
-        "docker-registry 2.8, anonymous, IPv6",
-        include_str!("../../../event/testdata/docker-registry/v2.8-anonymous-ipv6/requests.jsonl"),
-    ),
-    ("distribution 3.1", include_str!("../../../event/testdata/docker-registry/v3.1/primary.requests.jsonl")),
+/// What real programs wrote or sent (see the README beside each), by source.
+struct Capture {
+    what: &'static str,
+    source: &'static str,
+    /// The file of the program that it stands in, where that matters.
+    log_file: Option<&'static str>,
+    content: Content,
+}
+
+enum Content {
+    /// One JSON object with a `body` on each line.
+    Requests(&'static str),
+    /// The file itself.
+    Lines(&'static [u8]),
+}
+
+const CAPTURES: [Capture; 8] = [
+    Capture {
+        what: "docker-registry 2.8, notifications",
+        source: "hub",
+        log_file: None,
+        content: Content::Requests(include_str!(
+            "../../../event/testdata/docker-registry/v2.8/primary.requests.jsonl"
+        )),
+    },
+    Capture {
+        what: "docker-registry 2.8, anonymous, IPv6",
+        source: "hub",
+        log_file: None,
+        content: Content::Requests(include_str!(
+            "../../../event/testdata/docker-registry/v2.8-anonymous-ipv6/requests.jsonl"
+        )),
+    },
+    Capture {
+        what: "distribution 3.1, notifications",
+        source: "hub",
+        log_file: None,
+        content: Content::Requests(include_str!(
+            "../../../event/testdata/docker-registry/v3.1/primary.requests.jsonl"
+        )),
+    },
+    Capture {
+        what: "nginx before artifact repositories, access log",
+        source: "packages",
+        log_file: None,
+        content: Content::Lines(include_bytes!("../../../event/testdata/nginx-json/access-rotated.json")),
+    },
+    Capture {
+        what: "the same after it was rotated",
+        source: "packages",
+        log_file: None,
+        content: Content::Lines(include_bytes!("../../../event/testdata/nginx-json/access.json")),
+    },
+    Capture {
+        what: "MariaDB, audit log before it was rotated",
+        source: "orders",
+        log_file: Some("server_audit.log.1"),
+        content: Content::Lines(include_bytes!("../../../event/testdata/mariadb-audit/statements.log")),
+    },
+    Capture {
+        what: "MariaDB, audit log in use",
+        source: "orders",
+        log_file: Some("server_audit.log"),
+        content: Content::Lines(include_bytes!("../../../event/testdata/mariadb-audit/audit-settings.log")),
+    },
+    Capture {
+        what: "Kubernetes, audit log",
+        source: "cluster",
+        log_file: None,
+        content: Content::Lines(include_bytes!("../../../event/testdata/kubernetes-audit/audit.log")),
+    },
 ];
 
-const TENANT: &str = "acme";
+/// The sources, what they speak, and the instance that each feeds.
+const SOURCES: [(&str, Format, Service, &str); 4] = [
+    ("hub", Format::DockerRegistry, Service::Registry, INSTANCE),
+    ("packages", Format::NginxJson, Service::Artifact, REPOSITORY),
+    ("orders", Format::MariadbAudit, Service::Database, DATABASE),
+    ("cluster", Format::KubernetesAudit, Service::Platform, "cluster"),
+];
+
+const TENANT: &str = "acmecorporation";
+const DOMAIN: &str = "acme";
 const PROJECT: &str = "054e292c9880d4992f02c0196d3ea468";
 const REGION: &str = "demo-region-1";
 const INSTANCE: &str = "hub";
+const REPOSITORY: &str = "demo-region-1_acmecorporation_pypi_1";
+const DATABASE: &str = "0123456789abcdef0123456789abcdefin07";
 
 /// Keys made for this run.
 struct Keys {
     access_key: String,
     secret: String,
     token: String,
+    password: String,
+    app_code: String,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -66,6 +139,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         access_key: format!("DEMO{}", ambient::random_hex::<8>().to_uppercase()),
         secret: ambient::random_hex::<20>(),
         token: ambient::random_hex::<16>(),
+        password: ambient::random_hex::<12>(),
+        app_code: ambient::random_hex::<16>(),
     };
     lay_down(&dir.0, &keys)?;
     let config = configuration(arguments.listen, &keys)?;
@@ -117,10 +192,16 @@ fn lay_down(dir: &Path, keys: &Keys) -> Result<(), Failure> {
     };
     store::init(&disk, &identity, &[(SEALING_KEY, &SealingKey::file_of(ambient::random()))])?;
     let sealing_key = SealingKey::read(dir).map_err(Failure::new)?;
-    let trails: TrailPattern = format!("registry/{TENANT}/*/*")
-        .parse()
-        .map_err(|error: event::InvalidTrail| Failure::new(error.to_string()))?;
-    file::change(dir, |access| {
+    let own = config::Own::default();
+    let patterns = [format!("*/{TENANT}/*/*"), format!("dbaudit/{}/*/*", own.tenant)];
+    let patterns: Vec<TrailPattern> = patterns
+        .iter()
+        .map(|text| text.parse().map_err(|error: event::InvalidTrail| Failure::new(error.to_string())))
+        .collect::<Result<_, _>>()?;
+    let password = password::hash(&keys.password, ambient::random());
+    let secret = Secret::new(keys.secret.clone());
+    let change = |access: &mut file::AccessFile| {
+        access.add_domain(DomainEntry { id: TENANT.to_owned(), name: DOMAIN.to_owned() })?;
         access.add_project(ProjectEntry {
             id: PROJECT.to_owned(),
             name: REGION.to_owned(),
@@ -131,49 +212,33 @@ fn lay_down(dir: &Path, keys: &Keys) -> Result<(), Failure> {
             name: "auditor".to_owned(),
             domain: Some(TENANT.to_owned()),
             enabled: true,
-            password: None,
+            password: Some(password.clone()),
         })?;
-        access.add_key(
-            "auditor",
-            &keys.access_key,
-            &Secret::new(keys.secret.clone()),
-            &sealing_key,
-            ambient::now(),
-        )?;
-        access.grant("auditor", Permission::Reader, &trails)
-    })
-    .map(|_| ())
+        access.add_key("auditor", &keys.access_key, &secret, &sealing_key, ambient::now())?;
+        access.add_app_code("demo", &keys.app_code)?;
+        patterns.iter().try_for_each(|trails| access.grant("auditor", Permission::Reader, trails))
+    };
+    file::change(dir, change).map(|_| ())
 }
 
 fn configuration(listen: SocketAddr, keys: &Keys) -> Result<Config, Failure> {
-    let trail = Trail::new(Service::Registry, TENANT, PROJECT, INSTANCE)
-        .map_err(|error| Failure::new(error.to_string()))?;
-    let source = Source {
-        name: "hub".to_owned(),
-        format: Format::DockerRegistry,
-        trail,
-        token: Token::new(&keys.token),
+    let source = |(name, format, service, instance): (&str, Format, Service, &str)| {
+        let trail = Trail::new(service, TENANT, PROJECT, instance)
+            .map_err(|error| Failure::new(error.to_string()))?;
+        Ok(Source { name: name.to_owned(), format, trail, token: Token::new(&keys.token) })
     };
     let mut config = config::load(&config::Flags::default(), &std::collections::BTreeMap::new())?;
-    (config.listen, config.sources) = (listen, vec![source]);
+    (config.listen, config.sources) =
+        (listen, SOURCES.into_iter().map(source).collect::<Result<_, Failure>>()?);
     Ok(config)
 }
 
 /// Sends the captures in, asks for some of them back, and prints how to go on.
 fn show(address: SocketAddr, keys: &Keys, once: bool) -> Result<(), Failure> {
-    let mut events = 0;
-    for (name, capture) in CAPTURES {
-        let mut client = Client::connect(address)?;
-        for body in bodies(capture)? {
-            let bearer = format!("Bearer {}", keys.token);
-            let (status, answer) =
-                client.request("POST", "/intake/hub", &[("Authorization", &bearer)], body.as_bytes())?;
-            if status != 200 {
-                return Err(Failure::new(format!("the capture {name} was answered {status}: {answer}")));
-            }
-            events += 1;
-        }
-        say(&format!("recorded the captured notifications of {name}\n"))?;
+    let mut client = Client::connect(address)?;
+    for capture in CAPTURES {
+        let recorded = send(&mut client, &capture, keys)?;
+        say(&format!("recorded {recorded:>4} events: {}\n", capture.what))?;
     }
     let path = format!("/v2/{PROJECT}/instances/{INSTANCE}/audit-logs");
     let query = "limit=5&offset=0&operation=pull";
@@ -189,34 +254,102 @@ fn show(address: SocketAddr, keys: &Keys, once: bool) -> Result<(), Failure> {
         b"",
     );
     let headers = [("X-Sdk-Date", date.as_str()), ("Authorization", authorization.as_str())];
-    let (status, answer) =
-        Client::connect(address)?.request("GET", &format!("{path}?{query}"), &headers, b"")?;
+    let (status, answer) = client.request("GET", &format!("{path}?{query}"), &headers, b"")?;
     if status != 200 {
         return Err(Failure::new(format!("the demo's own query was answered {status}: {answer}")));
     }
     let pretty: serde_json::Value =
         serde_json::from_str(&answer).map_err(|error| Failure::new(error.to_string()))?;
     let mut text = format!(
-        "{events} requests of real registries are recorded durably. The newest five pulls, asked for with a signed request:\n\nGET {path}?{query}\n"
+        "All of it is durable. The newest five pulls of an image, asked for with a signed request:\n\nGET {path}?{query}\n"
     );
     let _ = writeln!(text, "{pretty:#}\n");
     if !once {
-        text.push_str(&next_steps(address, keys, &format!("http://{address}{path}?{query}"), &headers));
+        let token = log_in(&mut client, keys)?;
+        text.push_str(&next_steps(
+            address,
+            keys,
+            &token,
+            &format!("http://{address}{path}?{query}"),
+            &headers,
+        ));
     }
     say(&text)
 }
 
-fn next_steps(address: SocketAddr, keys: &Keys, url: &str, headers: &[(&str, &str)]) -> String {
-    let Keys { access_key, secret, token } = keys;
+/// Sends one capture; returns how many events of it were recorded.
+fn send(client: &mut Client, capture: &Capture, keys: &Keys) -> Result<u64, Failure> {
+    let bearer = format!("Bearer {}", keys.token);
+    let query = capture.log_file.map(|name| format!("?log_file={name}")).unwrap_or_default();
+    let target = format!("/intake/{}{query}", capture.source);
+    let bodies = match capture.content {
+        Content::Requests(lines) => bodies(lines)?,
+        Content::Lines(lines) => vec![lines.to_vec()],
+    };
+    let mut recorded = 0;
+    for body in bodies {
+        let (status, answer) = client.request("POST", &target, &[("Authorization", &bearer)], &body)?;
+        let told: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+        match told["recorded"].as_u64() {
+            Some(count) if status == 200 => recorded += count,
+            _ => {
+                let why = format!("{} was answered {status}: {answer}", capture.what);
+                return Err(Failure::new(why));
+            }
+        }
+    }
+    Ok(recorded)
+}
+
+/// A token that the printed commands show.
+fn log_in(client: &mut Client, keys: &Keys) -> Result<String, Failure> {
+    let body = format!(
+        r#"{{"auth":{{"identity":{{"methods":["password"],"password":{{"user":{{"name":"auditor","password":"{}","domain":{{"name":"{DOMAIN}"}}}}}}}}}}}}"#,
+        keys.password
+    );
+    let (status, head, _) = client.exchange("POST", "/v3/auth/tokens", &[], body.as_bytes())?;
+    let token = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("x-subject-token").then(|| value.trim().to_owned())
+    });
+    token
+        .filter(|_| status == 201)
+        .ok_or_else(|| Failure::new(format!("the demo's login was answered {status}")))
+}
+
+fn next_steps(address: SocketAddr, keys: &Keys, token: &str, url: &str, headers: &[(&str, &str)]) -> String {
+    let Keys { access_key, secret, token: intake_token, password, app_code } = keys;
+    let own = config::Own::default();
+    let (own_project, own_instance) = (own.project, own.instance);
     let curl: String = headers.iter().map(|(name, value)| format!(" \\\n  -H '{name}: {value}'")).collect();
     format!(
-        r#"Serving on http://{address} until Ctrl-C. What to do next:
+        r#"Serving on http://{address} until Ctrl-C. What to do next; every command works as it stands:
 
-1. The same by curl. The signature is good for 15 minutes:
+1. Image registries (SWR). The signature is good for 15 minutes:
 
 curl -s '{url}'{curl}
 
-2. The vendor's Python SDK, unmodified. It needs only to be told where the service is:
+2. Log in for a token of your own; it comes in the header X-Subject-Token. The commands below show one made for you:
+
+curl -si http://{address}/v3/auth/tokens -d '{{"auth":{{"identity":{{"methods":["password"],"password":{{"user":{{"name":"auditor","password":"{password}","domain":{{"name":"{DOMAIN}"}}}}}}}}}}}}'
+
+3. Artifact repositories (CodeArts Artifact):
+
+curl -s 'http://{address}/cloudartifact/v5/{TENANT}/{PROJECT}/file/{REPOSITORY}/audit?page_num=1&page_size=3'   -H 'X-Auth-Token: {token}'
+
+4. Databases (TaurusDB): audit log files, as the database rotated them. Download links come from …/audit-log-link:
+
+curl -s 'http://{address}/v3/{PROJECT}/instances/{DATABASE}/audit-logs?start_time=2026-11-01T00:00:00%2B0800&end_time=2026-11-30T00:00:00%2B0800'   -H 'X-Auth-Token: {token}'
+
+5. Platforms (HCS Online), newest first, security alone:
+
+curl -s 'http://{address}/rest/dataapi/homs/open-api/v1/cloudAuditlog?log_type=1&begin_time=0&end_time=4102444800000&page_size=3&offset_value=0'   -H 'x-auth-token: {token}' -H 'X-APIG-Appcode: {app_code}' -H 'x-hcso-appcode: {app_code}'   -H 'x-hcso-domainid: {TENANT}'
+
+6. What was done to Daybook itself (DBSS): your queries above are in it a second later:
+
+curl -s http://{address}/v1/{own_project}/audit/{own_instance}/operation-log   -H 'X-Auth-Token: {token}' -d '{{"time":{{"time_range":"HOUR"}},"page":"1","size":"5"}}'
+
+7. The vendor's Python SDK, unmodified. It needs only to be told where the service is:
 
 export HUAWEICLOUD_SDK_AK={access_key}
 export HUAWEICLOUD_SDK_SK={secret}
@@ -242,14 +375,14 @@ for operation in ("create", "pull", "delete"):
         print(" ", row.op_time, row.username, row.resource_type, row.resource)
 PYTHON
 
-3. Record something yourself: point a registry's notifications at it, in the registry's config.yml:
+8. Record something yourself: point a registry's notifications at it, in the registry's config.yml:
 
 notifications:
   endpoints:
     - name: daybook
       url: http://{address}/intake/hub
       headers:
-        Authorization: [Bearer {token}]
+        Authorization: [Bearer {intake_token}]
       timeout: 5s
       threshold: 3
       backoff: 1s
@@ -258,12 +391,12 @@ notifications:
     )
 }
 
-fn bodies(capture: &str) -> Result<Vec<String>, Failure> {
+fn bodies(capture: &str) -> Result<Vec<Vec<u8>>, Failure> {
     #[derive(serde::Deserialize)]
     struct Captured {
         body: String,
     }
-    let body = |line| serde_json::from_str::<Captured>(line).map(|captured| captured.body);
+    let body = |line| serde_json::from_str::<Captured>(line).map(|captured| captured.body.into_bytes());
     capture
         .lines()
         .map(body)
@@ -298,6 +431,17 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<(u16, String), Failure> {
+        self.exchange(method, path, headers, body).map(|(status, _, answer)| (status, answer))
+    }
+
+    /// Returns the status, the head and the body of the answer.
+    fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<(u16, String, String), Failure> {
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n{headers}\r\n",
@@ -310,7 +454,7 @@ impl Client {
             .map_err(|error| Failure::new(format!("couldn't talk to the demo's own server: {error}")))
     }
 
-    fn read_answer(&mut self) -> std::io::Result<(u16, String)> {
+    fn read_answer(&mut self) -> std::io::Result<(u16, String, String)> {
         let mut bytes = Vec::new();
         let mut piece = [0; 16 << 10];
         let head_end = loop {
@@ -319,7 +463,7 @@ impl Client {
             }
             self.read_more(&mut piece, &mut bytes)?;
         };
-        let head = String::from_utf8_lossy(&bytes[..head_end]).to_ascii_lowercase();
+        let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
         let status = head
             .split(' ')
             .nth(1)
@@ -327,13 +471,14 @@ impl Client {
             .ok_or(std::io::ErrorKind::InvalidData)?;
         let len: usize = head
             .lines()
-            .find_map(|line| line.strip_prefix("content-length:"))
-            .and_then(|len| len.trim().parse().ok())
+            .filter_map(|line| line.split_once(':'))
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            .and_then(|(_, len)| len.trim().parse().ok())
             .ok_or(std::io::ErrorKind::InvalidData)?;
         while bytes.len() < head_end + len {
             self.read_more(&mut piece, &mut bytes)?;
         }
-        Ok((status, String::from_utf8_lossy(&bytes[head_end..head_end + len]).into_owned()))
+        Ok((status, head, String::from_utf8_lossy(&bytes[head_end..head_end + len]).into_owned()))
     }
 
     fn read_more(&mut self, piece: &mut [u8], bytes: &mut Vec<u8>) -> std::io::Result<()> {

@@ -12,7 +12,9 @@ fn the_demo_answers_from_real_captures_and_cleans_up() {
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     let said = text(&output.stdout);
-    assert!(said.contains("217 requests of real registries are recorded durably"), "{said}");
+    for what in ["docker-registry 2.8", "distribution 3.1", "nginx", "MariaDB", "Kubernetes"] {
+        assert!(said.lines().any(|line| line.starts_with("recorded ") && line.contains(what)), "{said}");
+    }
     let json = &said[said.find("\n{").unwrap()..];
     let answer: serde_json::Value = serde_json::from_str(json).unwrap();
     assert_eq!(answer["audit_logs"].as_array().unwrap().len(), 5);
