@@ -16,16 +16,24 @@ import urllib.parse
 PATIENCE_S = 60
 TOKEN = "the token of the registry's source"
 TENANT = "acme"
+DOMAIN = "acme-corp"
 PROJECT = "054e292c9880d4992f02c0196d3ea468"
 RIVALS_PROJECT = "rivals-project"
 REGION = "cn-north-4"
 INSTANCE = "hub"
 DAYBOOK = os.environ["DAYBOOK_BIN"]
 
+# Variables with which a caller would change what is tested.
+OURS = ("DAYBOOK_", "HUAWEICLOUD_", "CLOUD_SDK_")
+
 # A program dies with the test that started it, even when the test is killed.
 BOUND_TO_US = ["setpriv", "--pdeathsig", "KILL", "--"]
 
 Request = collections.namedtuple("Request", "method repository reference")
+
+# What feeds a trail of the tenant's project.
+Source = collections.namedtuple("Source", "name format service instance")
+HUB = Source("hub", "docker-registry", "registry", INSTANCE)
 
 
 def becomes_true(condition, patience_s=PATIENCE_S):
@@ -62,7 +70,7 @@ def free_port():
 
 def environment(**more):
     """The environment without the caller's own settings of Daybook and the SDK."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DAYBOOK_", "HUAWEICLOUD_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     return kept | more
 
 
@@ -113,9 +121,9 @@ class Program:
 
 
 class Daybook(Program):
-    """A log with one registry as its source, and an auditor who may read it."""
+    """A log with one registry as its source unless told others, and an auditor who may read all of the tenant's."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, sources=(HUB,), tenant=TENANT, more_settings=""):
         folder = pathlib.Path(folder)
         self.data = folder / "data"
         port = free_port()
@@ -123,20 +131,17 @@ class Daybook(Program):
         super().__init__(port, folder / "daybook.log", DAYBOOK, "serve", "--verbose", "--config", str(configuration))
         run(DAYBOOK, "init", str(self.data))
         (folder / "token").write_text(TOKEN)
-        configuration.write_text(
-            f"""data_dir = "{self.data}"
-listen = "127.0.0.1:{port}"
-[[source]]
-name = "hub"
-format = "docker-registry"
-token = {{ file = "token" }}
-trail = {{ service = "registry", tenant = "{TENANT}", project = "{PROJECT}", instance = "{INSTANCE}" }}
-"""
-        )
-        self.access("project", "add", REGION, "--tenant", TENANT, "--id", PROJECT)
+        settings = [f'data_dir = "{self.data}"\nlisten = "127.0.0.1:{port}"\n']
+        for name, form, service, instance in sources:
+            trail = f'service = "{service}", tenant = "{tenant}", project = "{PROJECT}", instance = "{instance}"'
+            settings.append(f'[[source]]\nname = "{name}"\nformat = "{form}"\n')
+            settings.append(f'token = {{ file = "token" }}\ntrail = {{ {trail} }}\n')
+        configuration.write_text("".join([*settings, more_settings]))
+        self.access("domain", "add", DOMAIN, "--id", tenant)
+        self.access("project", "add", REGION, "--tenant", tenant, "--id", PROJECT)
         self.access("project", "add", "elsewhere", "--tenant", "rival", "--id", RIVALS_PROJECT)
-        self.access("user", "add", "auditor")
-        self.access("grant", "auditor", "reader", f"registry/{TENANT}/*/*")
+        self.access("user", "add", "auditor", "--domain", tenant)
+        self.access("grant", "auditor", "reader", f"*/{tenant}/*/*")
         made = self.access("key", "add", "auditor")
         self.access_key = re.search(r"\(AK\): (\S+)", made)[1]
         self.secret = re.search(r"\(SK\): (\S+)", made)[1]
@@ -148,10 +153,10 @@ trail = {{ service = "registry", tenant = "{TENANT}", project = "{PROJECT}", ins
     def access(self, *arguments):
         return run(DAYBOOK, "access", *arguments, "--data-dir", str(self.data))
 
-    def take_in(self, body):
-        """Sends a body as the registry does. Returns the status and the parsed answer."""
+    def take_in(self, body, source=HUB.name):
+        """Sends a body as a source does. Returns the status and the parsed answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
-        connection.request("POST", "/intake/hub", body.encode(), {"Authorization": f"Bearer {TOKEN}"})
+        connection.request("POST", f"/intake/{source}", body.encode(), {"Authorization": f"Bearer {TOKEN}"})
         answer = connection.getresponse()
         parsed = json.loads(answer.read())
         connection.close()

@@ -58,6 +58,6 @@ class Scene(unittest.TestCase):
         """
         self.daybook.stop()
         report = self.daybook.check()
-        self.assertEqual(int(report["events"]), self.registry.notifications()["Events"])
+        self.assertEqual(int(report["registry events"]), self.registry.notifications()["Events"])
         self.assertEqual(report["set aside"], "0")
         return report

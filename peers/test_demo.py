@@ -75,7 +75,8 @@ class Demo(unittest.TestCase):
         self.assertEqual(len(packages["result"]["auditInfoList"]), 3)
         self.assertEqual(databases["total_count"], 1)
         self.assertEqual([row["type"] for row in platform["list"]], ["1"] * 3)
-        wait_until(lambda: self.asked_for(own) >= {"swr", "codeartsartifact", "taurusdb", "hcs"}, "the queries are recorded")
+        four = {"swr", "codeartsartifact", "taurusdb", "hcs"}
+        wait_until(lambda: self.asked_for(own) >= four, "the queries are recorded")
 
     def asked_for(self, command):
         """The APIs that Daybook has a record of being asked."""
