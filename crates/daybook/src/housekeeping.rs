@@ -1,14 +1,14 @@
 //! What a server does besides answering: it follows changes of rights, writes down what was asked of it, and records the
 //! audit log files that were finished.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use event::{Class, Operation, Outcome, OutcomeKind, Severity};
+use event::{Class, Operation, Outcome, OutcomeKind, Severity, Trail};
 use hyper::StatusCode;
 use sha2::{Digest, Sha256};
 use store::durable::{Disk, Local, Wait};
@@ -146,7 +146,7 @@ impl Housekeeping {
         let work = move || {
             let _serving = serving;
             let (mut flushed, mut looked) = (Instant::now(), Instant::now());
-            let mut announced = HashSet::new();
+            let mut announced = HashMap::new();
             while let Err(RecvTimeoutError::Timeout) = told_to_stop.recv_timeout(FOLLOW_EVERY) {
                 shared.access.follow(&|changed| shared.audit.record_all_now(acts_of(changed)));
                 if flushed.elapsed() >= FLUSH_EVERY {
@@ -175,15 +175,17 @@ impl Housekeeping {
 }
 
 /// Records every finished audit log file with its SHA-256. The same file is recorded once, whenever the server starts.
-fn announce_files(shared: &Shared, announced: &mut HashSet<String>) {
-    let mut files = shared.log.all_audit_files(ambient::now());
-    files.retain(|file| !announced.contains(&file.id));
+///
+/// No event comes later than its record by the log's clock, which never goes back, so that none is added to a file that
+/// was finished by the time of day.
+fn announce_files(shared: &Shared, announced: &mut HashMap<Trail, u64>) {
+    let files = shared.log.audit_files_beyond(announced, ambient::now());
     for some in files.chunks(FILES_AT_ONCE) {
         if let Err(why) = shared.audit.record_all_now(some.iter().map(finished).collect()) {
             tracing::warn!(why, "couldn't record finished audit log files yet");
             return;
         }
-        announced.extend(some.iter().map(|file| file.id.clone()));
+        announced.extend(some.iter().map(|file| (file.trail.clone(), file.ordinal)));
     }
 }
 

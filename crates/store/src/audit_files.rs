@@ -135,11 +135,14 @@ impl AuditFiles {
         found.indexes.iter().skip(start).take(lines).copied().collect()
     }
 
-    /// Every finished file of every trail.
-    pub fn all(&self, now: Time) -> Vec<AuditFile> {
+    /// The finished files of every trail beyond the first `known[trail]` of it; those of a trail oldest first.
+    pub fn beyond(&self, known: &HashMap<Trail, u64>, now: Time) -> Vec<AuditFile> {
         self.trails
-            .values()
-            .flat_map(|lines| lines.finished.iter().cloned().chain(lines.open_until(now)))
+            .iter()
+            .flat_map(|(trail, lines)| {
+                let known = known.get(trail).map_or(0, |&count| usize::try_from(count).unwrap_or(usize::MAX));
+                lines.finished.iter().cloned().chain(lines.open_until(now)).skip(known)
+            })
             .collect()
     }
 }

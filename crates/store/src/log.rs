@@ -1,5 +1,6 @@
 //! The log as its users see it: open, append, query, close.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock, RwLock};
@@ -218,9 +219,9 @@ impl Log {
         self.tail.read().expect("no panic while held").files.find(id, now)
     }
 
-    /// Every finished audit log file, in no order.
-    pub fn all_audit_files(&self, now: Time) -> Vec<AuditFile> {
-        self.tail.read().expect("no panic while held").files.all(now)
+    /// The finished audit log files of every trail beyond the first `known[trail]` of it; those of a trail oldest first.
+    pub fn audit_files_beyond(&self, known: &HashMap<Trail, u64>, now: Time) -> Vec<AuditFile> {
+        self.tail.read().expect("no panic while held").files.beyond(known, now)
     }
 
     /// Original lines of an audit log file, each with a line feed, from the line `from` (counted from 0): as many as

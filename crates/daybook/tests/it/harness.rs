@@ -411,6 +411,17 @@ pub fn becomes_true(mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Runs the steps of a test, which must fail in a build with a bug planted against what they test.
+pub fn finds(planted: bool, steps: impl FnOnce()) {
+    if !planted {
+        return steps();
+    }
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(steps)) {
+        Ok(()) => panic!("the planted bug was not found"),
+        Err(_) => println!("the planted bug was found"),
+    }
+}
+
 /// Seconds since the epoch.
 pub fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
