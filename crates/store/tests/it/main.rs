@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod audit_files;
 mod crash;
 mod damage;
 mod group_commit;

@@ -1,0 +1,141 @@
+//! Audit log files against a naive model of where a database's lines are cut, before and after the log is opened again.
+
+use std::sync::Arc;
+
+use event::{Event, LOG_FILE, Service, Time, Trail};
+use proptest::prelude::*;
+use sha2::{Digest, Sha256};
+use store::durable::Disk;
+use store::simulated::SimulatedDisk;
+use store::{AUDIT_FILE_BYTES_MAX, AUDIT_FILE_SECONDS_MAX, AuditFile, Log, Settings, init};
+
+use crate::{event, identity, request};
+
+fn trail() -> Trail {
+    Trail::new(Service::Database, "acme", "p1", "orders").unwrap()
+}
+
+/// A line of a database: minutes until it came, minutes between coming and having occurred, its log file, its length.
+#[derive(Debug, Clone)]
+struct Line {
+    after_min: i64,
+    late_min: i64,
+    log_file: u8,
+    len_bytes: usize,
+}
+
+fn any_line() -> impl Strategy<Value = Line> {
+    let log_file = prop_oneof![6 => Just(1u8), 1 => Just(2)];
+    let len_bytes = prop_oneof![8 => 1usize..100, 1 => Just(8 << 20)];
+    (0i64..40, 0i64..30, log_file, len_bytes).prop_map(|(after_min, late_min, log_file, len_bytes)| Line {
+        after_min,
+        late_min,
+        log_file,
+        len_bytes,
+    })
+}
+
+/// What came in: the event, when it was received.
+fn told(lines: &[Line]) -> Vec<(Event, Time)> {
+    let mut received_at = Time::from_unix_ns(1_000_000_000_000_000_000);
+    let told = lines.iter().enumerate().map(|(number, line)| {
+        received_at = received_at.plus_seconds(line.after_min * 60);
+        let mut event = event("any", &number.to_string(), 0);
+        event.trail = trail();
+        event.occurred_at = received_at.plus_seconds(-line.late_min * 60);
+        event.attributes.insert(LOG_FILE.to_owned(), line.log_file.to_string());
+        event.raw = vec![b'a' + line.log_file; line.len_bytes];
+        (event, received_at)
+    });
+    told.collect()
+}
+
+/// The lines of each file, finished or not.
+fn cut(told: &[(Event, Time)]) -> Vec<Vec<&(Event, Time)>> {
+    let mut files: Vec<Vec<&(Event, Time)>> = Vec::new();
+    for one in told {
+        let (event, received_at) = one;
+        let fits = files.last().is_some_and(|file| {
+            let (first, came) = file[0];
+            let len_bytes: usize = file.iter().map(|(event, _)| event.raw.len() + 1).sum();
+            len_bytes + event.raw.len() < AUDIT_FILE_BYTES_MAX as usize
+                && *received_at < came.plus_seconds(AUDIT_FILE_SECONDS_MAX)
+                && event.occurred_at < first.occurred_at.plus_seconds(AUDIT_FILE_SECONDS_MAX)
+                && event.attributes == first.attributes
+        });
+        match files.last_mut() {
+            Some(file) if fits => file.push(one),
+            _ => files.push(vec![one]),
+        }
+    }
+    files
+}
+
+fn assert_is(log: &Log, file: &AuditFile, lines: &[&(Event, Time)]) {
+    let mut expected = Vec::new();
+    for (event, _) in lines {
+        expected.extend_from_slice(&event.raw);
+        expected.push(b'\n');
+    }
+    let (mut bytes, mut line) = (Vec::new(), 0);
+    while line < file.lines {
+        let (some, next) = log.audit_file_lines(file, line, 1000).unwrap();
+        bytes.extend(some);
+        line = next;
+    }
+    assert!(bytes == expected, "file {}: other lines", file.ordinal);
+    assert_eq!(file.len_bytes, expected.len() as u64);
+    assert_eq!(file.sha256, <[u8; 32]>::from(Sha256::digest(&expected)));
+    let times = || lines.iter().map(|(event, _)| event.occurred_at);
+    assert_eq!((Some(file.begin), Some(file.end)), (times().min(), times().max()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn files_are_cut_as_the_model_cuts_them(lines in prop::collection::vec(any_line(), 1..40)) {
+        let told = told(&lines);
+        let model = cut(&told);
+        let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
+        init(&disk, &identity(), &[]).unwrap();
+        let mut log = Log::open(Arc::clone(&disk), Settings::default()).unwrap();
+        for (event, received_at) in &told {
+            let mut request = request(vec![event.clone()], &[]);
+            request.received_at = *received_at;
+            log.append(request).unwrap().unwrap();
+        }
+        // The last file is finished by its time alone.
+        let now = told.last().unwrap().1;
+        let ended = model.last().unwrap()[0].1.plus_seconds(AUDIT_FILE_SECONDS_MAX);
+        for is_reopened in [false, true] {
+            if is_reopened {
+                drop(log);
+                log = Log::open(Arc::clone(&disk), Settings::default()).unwrap();
+            }
+            prop_assert_eq!(log.audit_files(&trail(), None, now).0.len(), model.len() - 1);
+            let (files, tree_size) = log.audit_files(&trail(), None, ended);
+            prop_assert_eq!((files.len(), tree_size), (model.len(), told.len() as u64));
+            for (ordinal, (file, lines)) in (1..).zip(files.iter().zip(&model)) {
+                prop_assert_eq!(file.ordinal, ordinal);
+                assert_is(&log, file, lines);
+                prop_assert_eq!(log.audit_file(&file.id, ended), Some(file.clone()));
+                let known = [(trail(), ordinal)].into();
+                let beyond = log.audit_files_beyond(&known, ended);
+                prop_assert_eq!(&beyond[..], &files[usize::try_from(ordinal).unwrap()..]);
+            }
+            // As of each size that the log had, what was finished then.
+            for size in 0..=told.len() {
+                let as_of = log.audit_files(&trail(), Some(size as u64), now).0;
+                let then = cut(&told[..size]);
+                // The last one then may have been whole already, and its time over by now.
+                let is_last_finished = then.last().is_some_and(|last| {
+                    last.len() == model[then.len() - 1].len() && last[0].1.plus_seconds(AUDIT_FILE_SECONDS_MAX) <= now
+                });
+                let finished = then.len().saturating_sub(1) + usize::from(is_last_finished);
+                prop_assert_eq!(as_of.len(), finished, "as of {}", size);
+                prop_assert_eq!(&as_of[..], &files[..finished]);
+            }
+        }
+    }
+}
