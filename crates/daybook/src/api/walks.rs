@@ -7,20 +7,21 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use event::Time;
+use sha2::{Digest, Sha256};
 
 /// How long a walk may pause between pages.
 const PAUSE_MAX_S: i64 = 10 * 60;
-/// Walks remembered at once: about 3 MiB. Beyond, those that paused longest are forgotten.
+/// Walks remembered at once: about 1 MiB. Beyond, those that paused longest are forgotten.
 const WALKS_MAX: usize = 10_000;
 
-/// Whose walk over what.
+/// Whose walk over what: a hash, since a question may be long.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Key(String);
+pub struct Key([u8; 32]);
 
 impl Key {
     /// `question` is all that was asked but for the page.
     pub fn new(user: &str, question: &impl std::fmt::Debug) -> Key {
-        Key(format!("{user}\0{question:?}"))
+        Key(Sha256::digest(format!("{user}\0{question:?}")).into())
     }
 }
 
