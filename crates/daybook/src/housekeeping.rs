@@ -175,11 +175,15 @@ impl Housekeeping {
 }
 
 /// Records every finished audit log file with its SHA-256. The same file is recorded once, whenever the server starts.
-///
-/// No event comes later than its record by the log's clock, which never goes back, so that none is added to a file that
-/// was finished by the time of day.
+/// Where nothing else happens, an event of our own ends the files whose hour is over.
 fn announce_files(shared: &Shared, announced: &mut HashMap<Trail, u64>) {
-    let files = shared.log.audit_files_beyond(announced, ambient::now());
+    let overdue = shared.log.audit_files_overdue(ambient::now());
+    if overdue > 0
+        && let Err(why) = shared.audit.record_now(hour_over(overdue))
+    {
+        tracing::warn!(why, "couldn't end audit log files yet");
+    }
+    let files = shared.log.audit_files_beyond(announced);
     for some in files.chunks(FILES_AT_ONCE) {
         if let Err(why) = shared.audit.record_all_now(some.iter().map(finished).collect()) {
             tracing::warn!(why, "couldn't record finished audit log files yet");
@@ -187,6 +191,12 @@ fn announce_files(shared: &Shared, announced: &mut HashMap<Trail, u64>) {
         }
         announced.extend(some.iter().map(|file| (file.trail.clone(), file.ordinal)));
     }
+}
+
+fn hour_over(files: usize) -> Act {
+    let act = Act::new("taurusdb.EndAuditLog", Operation::Other, "Audit log files");
+    let description = format!("the hour of {files} audit log files is over");
+    Act { class: Class::Operation, description: Some(description), ..act }
 }
 
 fn finished(file: &AuditFile) -> Act {

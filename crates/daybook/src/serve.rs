@@ -317,6 +317,17 @@ impl App {
             let text = "too many requests are waiting to be recorded; try again";
             return http::error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, &id);
         }
+        // A download is recorded before it is answered; one that there is no room for is not recorded.
+        let permit = match endpoint {
+            Endpoint::Download => match Arc::clone(&self.0.downloads).try_acquire_owned() {
+                Ok(permit) => Some(permit),
+                Err(_) => {
+                    let text = "too many downloads at once; try again";
+                    return http::error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, &id);
+                }
+            },
+            _ => None,
+        };
         let api = Arc::clone(&self.0.api);
         let answer = move || {
             let rights = api.access.current();
@@ -333,7 +344,7 @@ impl App {
         // A query reads files and may scan a trail; sockets must not wait for it.
         match tokio::task::spawn_blocking(answer).await {
             Ok(Answered::Whole(response)) => response,
-            Ok(Answered::Download(download)) => self.send_file(download, &id),
+            Ok(Answered::Download(download)) => self.send_file(download, permit, &id),
             Err(error) => {
                 tracing::error!(request_id = id, %error, "a query failed");
                 http::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", &id)
@@ -343,11 +354,12 @@ impl App {
 
     /// Sends a file piece by piece. A client that takes none for a while, and a file that does not read back, end the
     /// connection before the announced length.
-    fn send_file(&self, download: taurusdb::Download, id: &str) -> Response {
-        let Ok(permit) = Arc::clone(&self.0.downloads).try_acquire_owned() else {
-            let text = "too many downloads at once; try again";
-            return http::error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, id);
-        };
+    fn send_file(
+        &self,
+        download: taurusdb::Download,
+        permit: Option<OwnedSemaphorePermit>,
+        id: &str,
+    ) -> Response {
         let (pieces, receiver) = tokio::sync::mpsc::channel(PIECES_AHEAD);
         let response = download.response(Body::Stream(receiver, download.file.len_bytes));
         let (api, id) = (Arc::clone(&self.0.api), id.to_owned());

@@ -129,6 +129,12 @@ impl TrailPattern {
                 .all(|(wanted, part)| wanted.as_deref().is_none_or(|wanted| wanted == part))
     }
 
+    /// Whether some trail of this service and tenant could belong to the set.
+    pub fn reaches_service(&self, service: Service, tenant: &str) -> bool {
+        self.service.is_none_or(|wanted| wanted == service)
+            && self.parts[0].as_deref().is_none_or(|wanted| wanted == tenant)
+    }
+
     /// Whether some trail of this tenant and project could belong to the set, whatever its service and instance.
     pub fn reaches_project(&self, tenant: &str, project: &str) -> bool {
         let [wanted_tenant, wanted_project, _] = &self.parts;

@@ -1,7 +1,8 @@
 //! Audit log files: the original lines of a database trail, cut as a database cuts its audit log.
 //!
-//! A file is a range of the trail's numbers, not a second copy. Where the cuts fall depends on the recorded events alone,
-//! so that every replay makes the same files; only the newest file of a trail also ends by the clock.
+//! A file is a range of the trail's numbers, not a second copy. Every file ends with an event: one of its own trail that
+//! does not fit, or any event of the log that comes when the file's hour is over. So every replay makes the same files,
+//! and a finished file never grows, whatever the clock does.
 
 use std::collections::HashMap;
 
@@ -36,21 +37,11 @@ pub struct AuditFile {
     pub end: Time,
     /// SHA-256 of its lines.
     pub sha256: [u8; 32],
-    /// Index of its last event in the log.
-    pub last_index: u64,
-    /// Index of the event that ended it, if one did.
-    pub ended_by: Option<u64>,
-    /// When its time is over, whether an event ends it or not.
-    pub ends_at: Time,
+    /// Index in the log of the event that ended it.
+    pub ended_by: u64,
 }
 
 impl AuditFile {
-    /// Whether it was finished at this moment, when the log held this many events.
-    fn was_finished(&self, tree_size: u64, now: Time) -> bool {
-        self.last_index < tree_size
-            && (self.ended_by.is_some_and(|index| index < tree_size) || self.ends_at <= now)
-    }
-
     /// `<ordinal>_<begin, UTC>_<instance>_Audit_<uuid>`, as the vendor's databases name theirs.
     pub fn name(&self) -> String {
         let (year, month, day, hour, minute, second, _) = self.begin.civil();
@@ -70,6 +61,8 @@ impl AuditFile {
 pub(crate) struct AuditFiles {
     trails: HashMap<Trail, Lines>,
     ids: HashMap<String, (Trail, usize)>,
+    /// When the hour of an open file is over, the earliest of them.
+    next_end: Option<Time>,
 }
 
 /// One trail's events in order of their numbers, and how they are cut.
@@ -85,6 +78,7 @@ struct Lines {
 struct Open {
     file: AuditFile,
     hash: Sha256,
+    ends_at: Time,
     occurred_at: Time,
     log_file: Option<String>,
 }
@@ -92,6 +86,9 @@ struct Open {
 impl AuditFiles {
     /// Takes note of the next event of the log, which has this index.
     pub fn push(&mut self, added: &Added<'_>, index: u64) {
+        if self.next_end.is_some_and(|end| end <= added.received_at) {
+            self.end_overdue(added.received_at, index);
+        }
         let trail = &added.event.trail;
         if trail.service() != Service::Database {
             return;
@@ -101,30 +98,51 @@ impl AuditFiles {
             None => self.trails.entry(trail.clone()).or_default(),
         };
         if lines.open.as_ref().is_some_and(|open| open.ends_before(added)) {
-            lines.finished.extend(lines.open.take().map(|open| open.finished(Some(index))));
+            lines.end(index);
         }
         lines.indexes.push(index);
         let (ordinal, number) = (lines.finished.len(), lines.indexes.len() as u64);
         let open = lines.open.get_or_insert_with(|| {
             let open = Open::new(added, ordinal as u64 + 1, number);
             self.ids.insert(open.file.id.clone(), (trail.clone(), ordinal));
+            self.next_end = Some(self.next_end.map_or(open.ends_at, |end| end.min(open.ends_at)));
             open
         });
-        open.push(added, index);
+        open.push(added);
+    }
+
+    fn end_overdue(&mut self, received_at: Time, index: u64) {
+        for lines in self.trails.values_mut() {
+            if lines.open.as_ref().is_some_and(|open| open.ends_at <= received_at) {
+                lines.end(index);
+            }
+        }
+        self.next_end = self.ends().min();
+    }
+
+    fn ends(&self) -> impl Iterator<Item = Time> {
+        self.trails.values().filter_map(|lines| lines.open.as_ref()).map(|open| open.ends_at)
+    }
+
+    /// How many files the next event ends, if it comes at this moment or later, because their hour is over.
+    pub fn overdue(&self, now: Time) -> usize {
+        if self.next_end.is_none_or(|end| end > now) {
+            0
+        } else {
+            self.ends().filter(|end| *end <= now).count()
+        }
     }
 
     /// The finished files of a trail as of the moment the log held `tree_size` events, oldest first.
-    pub fn of(&self, trail: &Trail, tree_size: u64, now: Time) -> Vec<AuditFile> {
-        let Some(lines) = self.trails.get(trail) else { return Vec::new() };
-        let files = lines.finished.iter().cloned().chain(lines.open_until(now));
-        files.filter(|file| file.was_finished(tree_size, now)).collect()
+    pub fn of(&self, trail: &Trail, tree_size: u64) -> &[AuditFile] {
+        let Some(lines) = self.trails.get(trail) else { return &[] };
+        &lines.finished[..lines.finished.partition_point(|file| file.ended_by < tree_size)]
     }
 
     /// The finished file with this id.
-    pub fn find(&self, id: &str, now: Time) -> Option<AuditFile> {
+    pub fn find(&self, id: &str) -> Option<&AuditFile> {
         let (trail, position) = self.ids.get(id)?;
-        let lines = self.trails.get(trail)?;
-        lines.finished.get(*position).cloned().or_else(|| lines.open_until(now))
+        self.trails.get(trail)?.finished.get(*position)
     }
 
     /// Indexes in the log of `lines` events of a trail from this number on.
@@ -136,22 +154,21 @@ impl AuditFiles {
     }
 
     /// The finished files of every trail beyond the first `known[trail]` of it; those of a trail oldest first.
-    pub fn beyond(&self, known: &HashMap<Trail, u64>, now: Time) -> Vec<AuditFile> {
+    pub fn beyond(&self, known: &HashMap<Trail, u64>) -> Vec<AuditFile> {
         self.trails
             .iter()
             .flat_map(|(trail, lines)| {
                 let known = known.get(trail).map_or(0, |&count| usize::try_from(count).unwrap_or(usize::MAX));
-                lines.finished.iter().cloned().chain(lines.open_until(now)).skip(known)
+                lines.finished.iter().skip(known).cloned()
             })
             .collect()
     }
 }
 
 impl Lines {
-    /// The newest file, if its time has passed.
-    fn open_until(&self, now: Time) -> Option<AuditFile> {
-        let open = self.open.as_ref()?;
-        (now >= open.file.ends_at).then(|| open.finished(None))
+    /// Ends the open file with the event that has this index.
+    fn end(&mut self, index: u64) {
+        self.finished.extend(self.open.take().map(|open| open.finished(index)));
     }
 }
 
@@ -169,13 +186,12 @@ impl Open {
             begin: event.occurred_at,
             end: event.occurred_at,
             sha256: [0; 32],
-            last_index: 0,
-            ended_by: None,
-            ends_at: added.received_at.plus_seconds(AUDIT_FILE_SECONDS_MAX),
+            ended_by: 0,
         };
         Open {
             file,
             hash: Sha256::new(),
+            ends_at: added.received_at.plus_seconds(AUDIT_FILE_SECONDS_MAX),
             occurred_at: event.occurred_at,
             log_file: log_file(event).map(str::to_owned),
         }
@@ -183,12 +199,11 @@ impl Open {
 
     fn ends_before(&self, added: &Added<'_>) -> bool {
         let is_full = self.file.len_bytes + added.raw.len() as u64 + 1 > AUDIT_FILE_BYTES_MAX;
-        let is_old = added.received_at >= self.file.ends_at
-            || added.event.occurred_at >= self.occurred_at.plus_seconds(AUDIT_FILE_SECONDS_MAX);
+        let is_old = added.event.occurred_at >= self.occurred_at.plus_seconds(AUDIT_FILE_SECONDS_MAX);
         is_full || is_old || log_file(added.event) != self.log_file.as_deref()
     }
 
-    fn push(&mut self, added: &Added<'_>, index: u64) {
+    fn push(&mut self, added: &Added<'_>) {
         self.hash.update(added.raw);
         self.hash.update(b"\n");
         let file = &mut self.file;
@@ -196,11 +211,10 @@ impl Open {
         file.len_bytes += added.raw.len() as u64 + 1;
         file.begin = file.begin.min(added.event.occurred_at);
         file.end = file.end.max(added.event.occurred_at);
-        file.last_index = index;
     }
 
-    fn finished(&self, ended_by: Option<u64>) -> AuditFile {
-        AuditFile { sha256: self.hash.clone().finalize().into(), ended_by, ..self.file.clone() }
+    fn finished(self, ended_by: u64) -> AuditFile {
+        AuditFile { sha256: self.hash.finalize().into(), ended_by, ..self.file }
     }
 }
 

@@ -208,20 +208,25 @@ impl Log {
 
     /// The finished audit log files of a database trail, oldest first, and the tree size of the answer: now, or as of
     /// the moment the log held `as_of` events.
-    pub fn audit_files(&self, trail: &Trail, as_of: Option<u64>, now: Time) -> (Vec<AuditFile>, u64) {
+    pub fn audit_files(&self, trail: &Trail, as_of: Option<u64>) -> (Vec<AuditFile>, u64) {
         let tail = self.tail.read().expect("no panic while held");
         let tree_size = as_of.map_or(tail.len(), |size| size.min(tail.len()));
-        (tail.files.of(trail, tree_size, now), tree_size)
+        (tail.files.of(trail, tree_size).to_vec(), tree_size)
     }
 
     /// The finished audit log file with this id.
-    pub fn audit_file(&self, id: &str, now: Time) -> Option<AuditFile> {
-        self.tail.read().expect("no panic while held").files.find(id, now)
+    pub fn audit_file(&self, id: &str) -> Option<AuditFile> {
+        self.tail.read().expect("no panic while held").files.find(id).cloned()
     }
 
     /// The finished audit log files of every trail beyond the first `known[trail]` of it; those of a trail oldest first.
-    pub fn audit_files_beyond(&self, known: &HashMap<Trail, u64>, now: Time) -> Vec<AuditFile> {
-        self.tail.read().expect("no panic while held").files.beyond(known, now)
+    pub fn audit_files_beyond(&self, known: &HashMap<Trail, u64>) -> Vec<AuditFile> {
+        self.tail.read().expect("no panic while held").files.beyond(known)
+    }
+
+    /// How many audit log files the next event ends, of whatever trail, because their hour is over.
+    pub fn audit_files_overdue(&self, now: Time) -> usize {
+        self.tail.read().expect("no panic while held").files.overdue(now)
     }
 
     /// Original lines of an audit log file, each with a line feed, from the line `from` (counted from 0): as many as

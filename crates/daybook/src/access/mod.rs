@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::SystemTime;
 
-use event::{Time, Trail, TrailPattern};
+use event::{Service, Time, Trail, TrailPattern};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -122,6 +122,14 @@ impl Caller<'_> {
         let grants = || self.user.grants.iter().filter(|(_, pattern)| pattern.matches(trail));
         self.is_within(trail.tenant(), trail.project())
             && grants().any(|(permission, _)| permission.allows(action))
+    }
+
+    /// Whether the caller may do this to some trail that this tenant has, or could have.
+    pub fn may_somewhere(&self, action: Action, service: Service, tenant: &str) -> bool {
+        self.user
+            .grants
+            .iter()
+            .any(|(permission, trails)| permission.allows(action) && trails.reaches_service(service, tenant))
     }
 
     fn is_within(&self, tenant: &str, project: &str) -> bool {

@@ -13,9 +13,9 @@ pub enum Action {
     ArtifactReadRepository,
     ArtifactListRepositories,
     TaurusListAuditLogs,
-    TaurusDownloadAuditLogs,
     TaurusSetAuditPolicy,
     TaurusListInstances,
+    TaurusGetInstance,
     HcsListAuditLogs,
     DbssListOperationLogs,
     DbssListInstances,
@@ -38,16 +38,16 @@ impl Action {
         Action::ArtifactReadRepository,
         Action::ArtifactListRepositories,
         Action::TaurusListAuditLogs,
-        Action::TaurusDownloadAuditLogs,
         Action::TaurusSetAuditPolicy,
         Action::TaurusListInstances,
+        Action::TaurusGetInstance,
         Action::HcsListAuditLogs,
         Action::DbssListOperationLogs,
         Action::DbssListInstances,
         Action::WriteEvents,
     ];
 
-    /// The vendor's name where the vendor's pages have one, else one in the same form (`docs/api/iam.md` tells which).
+    /// The vendor's name where the vendor's pages have one, else one in the same form (`docs/access.md` tells which).
     pub const fn as_str(self) -> &'static str {
         match self {
             Action::SwrGetAuditLogs => "swr:instance:getAuditLogs",
@@ -55,9 +55,9 @@ impl Action {
             Action::ArtifactReadRepository => "codeartsartifact:repository:read",
             Action::ArtifactListRepositories => "codeartsartifact:repository:list",
             Action::TaurusListAuditLogs => "gaussdbformysql:auditlog:list",
-            Action::TaurusDownloadAuditLogs => "gaussdbformysql:auditlog:download",
             Action::TaurusSetAuditPolicy => "gaussdbformysql:auditlog:operate",
             Action::TaurusListInstances => "gaussdbformysql:instance:list",
+            Action::TaurusGetInstance => "gaussdbformysql:instance:get",
             Action::HcsListAuditLogs => "hcs:cloudAuditlog:list",
             Action::DbssListOperationLogs => "dbss:auditInstance:getOperateLog",
             Action::DbssListInstances => "dbss:auditInstance:list",

@@ -207,7 +207,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Domain(command) => domain(&dir, command),
         Command::Project(command) => project(&dir, command),
-        Command::User(command) => user(&dir, command),
+        Command::User(command) => user(&dir, &arguments.place, command),
         Command::Key(command) => key(&dir, &sealing_key, command),
         Command::Token(Token::Revoke { which }) => {
             let count = change(&dir, |access| access.revoke_tokens(which))?;
@@ -257,14 +257,17 @@ fn project(dir: &Path, command: &Project) -> Result<(), Failure> {
     }
 }
 
-fn user(dir: &Path, command: &User) -> Result<(), Failure> {
+fn user(dir: &Path, place: &Place, command: &User) -> Result<(), Failure> {
     match command {
         User::Add { name, id, domain } => {
             let id = id.clone().unwrap_or_else(ambient::random_hex::<16>);
+            // Daybook's own domain is written in one way, so that no name is in it twice.
+            let own = place.own_domain()?;
+            let domain = domain.as_ref().filter(|domain| **domain != own);
             let entry = UserEntry {
                 id: id.clone(),
                 name: name.clone(),
-                domain: domain.clone(),
+                domain: domain.cloned(),
                 enabled: true,
                 password: None,
             };

@@ -79,6 +79,11 @@ impl Place {
         }
         crate::config::load(&self.flags(None, None), &variables())?.data_dir.ok_or_else(no_data_dir)
     }
+
+    /// The domain of Daybook's own operators.
+    fn own_domain(&self) -> Result<String, Failure> {
+        Ok(crate::config::load(&self.flags(None, None), &variables())?.own.tenant().to_owned())
+    }
 }
 
 fn no_data_dir() -> Failure {

@@ -1,6 +1,6 @@
 //! Tokens: how they are got, how long they are good, and how logins are limited.
 
-use crate::estate::{Estate, OTHER_PROJECT, PASSWORD, REGISTRY, RIVALS_PROJECT};
+use crate::estate::{Estate, OTHER_PROJECT, PASSWORD, REGISTRY, RIVAL, RIVALS_PROJECT, TENANT};
 use crate::harness::{Daybook, PROJECT, text};
 
 fn by_password(user: &str, password: &str, scope: &str) -> String {
@@ -116,6 +116,15 @@ fn failures_are_limited_for_those_who_exist_and_those_who_do_not() {
     assert_eq!(statuses("nobody at all", "wrong"), limited);
     assert_eq!(statuses("reader", "wrong"), limited);
     assert_eq!(statuses("reader", PASSWORD), [429; 7], "the right one has to wait as well");
+    // What an account is not looked for by makes no other account of it.
+    let by_id = |name: &str| {
+        let user =
+            format!(r#"{{"id":"reader","name":"{name}","password":"wrong","domain":{{"name":"{name}"}}}}"#);
+        let body =
+            format!(r#"{{"auth":{{"identity":{{"methods":["password"],"password":{{"user":{user}}}}}}}}}"#);
+        server.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).status
+    };
+    assert_eq!(["a", "b", "c", "d", "e", "f", "g"].map(by_id), limited);
     // Others are not held up, and a signature is no login.
     let key = r#"{"auth":{"identity":{"methods":["hw_ak_sk"],"hw_ak_sk":{"access":{"key":"KEY00000000000READER"},"secret":{"key":"a-secret-of-the-tests"}}}}}"#;
     assert_eq!(server.request("POST", "/v3/auth/tokens", &[], key.as_bytes()).status, 201);
@@ -130,6 +139,38 @@ fn failures_are_limited_for_an_address() {
         let body = by_password(&format!("user{number}"), "wrong", "");
         assert_eq!(server.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).status, expected);
     }
+}
+
+#[test]
+fn wrong_tokens_hold_up_nobody_elsewhere() {
+    let estate = Estate::with_settings("[limits]\nlogin_failures_per_address = 1000");
+    let server = estate.serve();
+    let token = server.login("reader");
+    let ask = |token: &str| {
+        let body = format!(r#"{{"auth":{{"identity":{{"methods":["token"],"token":{{"id":"{token}"}}}}}}}}"#);
+        server.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).status
+    };
+    assert_eq!((0..20).map(|_| ask("no token")).collect::<Vec<_>>(), [401; 20]);
+    assert_eq!(ask(&token), 201);
+}
+
+#[test]
+fn a_token_of_one_domain_gives_none_of_another() {
+    let estate = Estate::new();
+    estate.place.access(&["grant", "reader", "reader", &format!("*/{RIVAL}/*/*")]);
+    let server = estate.serve();
+    let of_domain = |id: &str| format!(r#","scope":{{"domain":{{"id":"{id}"}}}}"#);
+    let body = by_password("reader", PASSWORD, &of_domain(RIVAL));
+    let answer = server.request("POST", "/v3/auth/tokens", &[], body.as_bytes());
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let token = &answer.headers["x-subject-token"];
+    let ask = |scope: &str| {
+        let body =
+            format!(r#"{{"auth":{{"identity":{{"methods":["token"],"token":{{"id":"{token}"}}}}{scope}}}}}"#);
+        server.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).status
+    };
+    assert_eq!(ask(&of_domain(RIVAL)), 201);
+    assert_eq!(ask(&of_domain(TENANT)), 401);
 }
 
 #[test]

@@ -369,3 +369,27 @@ fn a_writer_sends_with_a_token_of_its_own() {
     assert_eq!(send("rivals-artifact", ("X-Auth-Token", "token of writer")), 401);
     assert_eq!(server.events(), 2);
 }
+
+#[test]
+fn whoever_has_no_right_on_platforms_is_refused_their_list() {
+    let estate = Estate::new();
+    estate.lay_down_token("token of puller", "puller", "", LATER);
+    estate.lay_down_token("token of writer", "writer", "", LATER);
+    estate.lay_down_token("token of reader", "reader", "", LATER);
+    let server = estate.serve();
+    let ask = |token: &str| {
+        let target =
+            "/rest/dataapi/homs/open-api/v1/cloudAuditlog?begin_time=0&end_time=1&page_size=1&offset_value=0";
+        let headers = [
+            ("x-auth-token", token),
+            ("X-APIG-Appcode", APP_CODE),
+            ("x-hcso-appcode", HCSO_CODE),
+            ("x-hcso-domainid", TENANT),
+        ];
+        let answer = server.request("GET", target, &headers, b"");
+        (answer.status, if answer.status == 200 { String::new() } else { answer.code() })
+    };
+    assert_eq!(ask("token of puller"), (403, "APIG.0304".to_owned()));
+    assert_eq!(ask("token of writer"), (403, "APIG.0304".to_owned()));
+    assert_eq!(ask("token of reader"), (200, String::new()));
+}

@@ -221,7 +221,11 @@ fn source_ip(fields: &mut BTreeMap<String, String>) -> Option<SourceIp> {
 }
 
 fn resource(operation: Operation, request: &Request) -> Resource {
-    let kind = if matches!(operation, Operation::Login | Operation::Logout) { "user" } else { "file" };
+    let kind = match operation {
+        _ if request.method.is_empty() => "request",
+        Operation::Login | Operation::Logout => "user",
+        _ => "file",
+    };
     let path = request.resource_path();
     Resource {
         kind: Some(kind.to_owned()),

@@ -100,41 +100,40 @@ proptest! {
         let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
         init(&disk, &identity(), &[]).unwrap();
         let mut log = Log::open(Arc::clone(&disk), Settings::default()).unwrap();
-        for (event, received_at) in &told {
+        let append = |log: &Log, event: &Event, received_at| {
             let mut request = request(vec![event.clone()], &[]);
-            request.received_at = *received_at;
+            request.received_at = received_at;
             log.append(request).unwrap().unwrap();
-        }
-        // The last file is finished by its time alone.
-        let now = told.last().unwrap().1;
+        };
+        told.iter().for_each(|(event, received_at)| append(&log, event, *received_at));
+        prop_assert_eq!(log.audit_files(&trail(), None).0.len(), model.len() - 1);
+        // The hour of the last file is over when something else happens, a second late.
         let ended = model.last().unwrap()[0].1.plus_seconds(AUDIT_FILE_SECONDS_MAX);
+        prop_assert_eq!((log.audit_files_overdue(ended.plus_seconds(-1)), log.audit_files_overdue(ended)), (0, 1));
+        append(&log, &event("other", "other", 0), ended.plus_seconds(1));
+        // What was on its way meanwhile, and came in before by its sender's clock, is in the next file.
+        let mut late = Event { raw: b"late".to_vec(), ..told.last().unwrap().0.clone() };
+        late.origin.key = Some("late".to_owned());
+        append(&log, &late, ended.plus_seconds(-1));
         for is_reopened in [false, true] {
             if is_reopened {
                 drop(log);
                 log = Log::open(Arc::clone(&disk), Settings::default()).unwrap();
             }
-            prop_assert_eq!(log.audit_files(&trail(), None, now).0.len(), model.len() - 1);
-            let (files, tree_size) = log.audit_files(&trail(), None, ended);
-            prop_assert_eq!((files.len(), tree_size), (model.len(), told.len() as u64));
+            let (files, tree_size) = log.audit_files(&trail(), None);
+            prop_assert_eq!((files.len(), tree_size), (model.len(), told.len() as u64 + 2));
             for (ordinal, (file, lines)) in (1..).zip(files.iter().zip(&model)) {
                 prop_assert_eq!(file.ordinal, ordinal);
                 assert_is(&log, file, lines);
-                prop_assert_eq!(log.audit_file(&file.id, ended), Some(file.clone()));
-                let known = [(trail(), ordinal)].into();
-                let beyond = log.audit_files_beyond(&known, ended);
+                prop_assert_eq!(log.audit_file(&file.id), Some(file.clone()));
+                let beyond = log.audit_files_beyond(&[(trail(), ordinal)].into());
                 prop_assert_eq!(&beyond[..], &files[usize::try_from(ordinal).unwrap()..]);
             }
             // As of each size that the log had, what was finished then.
             for size in 0..=told.len() {
-                let as_of = log.audit_files(&trail(), Some(size as u64), now).0;
-                let then = cut(&told[..size]);
-                // The last one then may have been whole already, and its time over by now.
-                let is_last_finished = then.last().is_some_and(|last| {
-                    last.len() == model[then.len() - 1].len() && last[0].1.plus_seconds(AUDIT_FILE_SECONDS_MAX) <= now
-                });
-                let finished = then.len().saturating_sub(1) + usize::from(is_last_finished);
-                prop_assert_eq!(as_of.len(), finished, "as of {}", size);
-                prop_assert_eq!(&as_of[..], &files[..finished]);
+                let as_of = log.audit_files(&trail(), Some(size as u64)).0;
+                let finished = cut(&told[..size]).len().saturating_sub(1);
+                prop_assert_eq!(&as_of[..], &files[..finished], "as of {}", size);
             }
         }
     }

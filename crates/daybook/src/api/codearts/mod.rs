@@ -29,7 +29,7 @@ use error::Error;
 pub enum Operation {
     ShowAudit,
     ListAllRepositories,
-    ShowProjectRelatedRepository,
+    ShowRepository,
 }
 
 /// The routes of this API.
@@ -39,7 +39,7 @@ pub const ROUTES: [(Method, &str, Operation); 3] = [
     (
         Method::GET,
         "/cloudartifact/v5/{tenant_id}/{project_id}/{repo_id}/repositories",
-        Operation::ShowProjectRelatedRepository,
+        Operation::ShowRepository,
     ),
 ];
 
@@ -49,17 +49,15 @@ impl Operation {
         match self {
             Operation::ShowAudit => "codeartsartifact.ShowAudit",
             Operation::ListAllRepositories => "codeartsartifact.ListAllRepositories",
-            Operation::ShowProjectRelatedRepository => "codeartsartifact.ShowProjectRelatedRepository",
+            Operation::ShowRepository => "codeartsartifact.ShowRepository",
         }
     }
 
     /// The right that it needs.
     pub const fn needs(self) -> Action {
         match self {
-            Operation::ShowAudit => Action::ArtifactReadRepository,
-            Operation::ListAllRepositories | Operation::ShowProjectRelatedRepository => {
-                Action::ArtifactListRepositories
-            }
+            Operation::ShowAudit | Operation::ShowRepository => Action::ArtifactReadRepository,
+            Operation::ListAllRepositories => Action::ArtifactListRepositories,
         }
     }
 }
@@ -80,7 +78,7 @@ pub fn answer(
         (Operation::ListAllRepositories, [tenant, project]) => {
             repositories::list(tenant, project, request, context, note, &trace_id)
         }
-        (Operation::ShowProjectRelatedRepository, [tenant, project, repo]) => {
+        (Operation::ShowRepository, [tenant, project, repo]) => {
             repositories::show([tenant, project, repo], request, context, note, &trace_id)
         }
         _ => unreachable!("routes have as many parameters as their operations"),
@@ -167,10 +165,11 @@ impl Module {
     }
 
     fn filter(self) -> Filter {
-        let repository = vec!["repository".to_owned()];
+        let kinds = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         match self {
-            Module::File => Filter::NoneOf(Dimension::ResourceKind, repository),
-            Module::Repository => Filter::AnyOf(Dimension::ResourceKind, repository),
+            // A request is something that asked for no file, such as what does not speak HTTP.
+            Module::File => Filter::NoneOf(Dimension::ResourceKind, kinds(&["repository", "request"])),
+            Module::Repository => Filter::AnyOf(Dimension::ResourceKind, kinds(&["repository"])),
         }
     }
 }

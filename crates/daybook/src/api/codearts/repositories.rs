@@ -52,7 +52,7 @@ pub(super) fn show(
     let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
     check_ids(tenant, project)?;
     let project = authorise_project(tenant, project, &caller, context)?;
-    let operation = Operation::ShowProjectRelatedRepository;
+    let operation = Operation::ShowRepository;
     let trail = authorise_repository(repo, project, &caller, context, operation)?;
     note.resource = trail.to_string();
     Ok(http::json(StatusCode::OK, &Answer::new(trace_id, repository(&trail, request))))

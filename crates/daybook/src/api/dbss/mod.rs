@@ -288,7 +288,12 @@ impl Question {
             Window::Between(start, end) => (Some(start), Some(end.plus_seconds(1))),
         };
         let mut filters = Vec::new();
-        filters.extend(self.user_name.iter().map(|name| Filter::is(Dimension::ActorName, name)));
+        // `user` is a name, or an id where there is none.
+        filters.extend(self.user_name.iter().map(|user| {
+            let either =
+                [Dimension::ActorName, Dimension::ActorId].map(|dimension| Filter::is(dimension, user));
+            Filter::Either(either.to_vec())
+        }));
         filters.extend(self.operate_name.iter().map(|name| Filter::is(Dimension::ResourceName, name)));
         filters.extend(self.action.map(|verb| Filter::AnyOf(Dimension::Operation, verb.operations())));
         filters.extend(self.is_success.map(|is_success| {

@@ -2,6 +2,7 @@
 
 use event::entry::NotAnEntry;
 use hyper::StatusCode;
+use hyper::header::{HeaderValue, RETRY_AFTER};
 
 use crate::api::caller::Unauthenticated;
 use crate::api::gateway;
@@ -17,7 +18,8 @@ pub enum Error {
     Forbidden,
     MissingParameter,
     InvalidParameter,
-    Throttled,
+    /// How many seconds are left of the minute.
+    Throttled(u64),
     /// The log could not be read; the cause is for the operator alone.
     Internal(store::Error),
     Unreadable(NotAnEntry),
@@ -41,7 +43,9 @@ impl Error {
             Error::InvalidParameter => {
                 (StatusCode::BAD_REQUEST, "APIG.0201", "Invalid parameters.".to_owned())
             }
-            Error::Throttled => (StatusCode::TOO_MANY_REQUESTS, "APIG.0308", gateway::THROTTLED.to_owned()),
+            Error::Throttled(_) => {
+                (StatusCode::TOO_MANY_REQUESTS, "APIG.0308", gateway::THROTTLED.to_owned())
+            }
             Error::Internal(_) | Error::Unreadable(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "APIG.0601", "Internal server error.".to_owned())
             }
@@ -51,6 +55,10 @@ impl Error {
             Error::Unreadable(cause) => tracing::error!(request_id, %cause, "couldn't render a row"),
             _ => {}
         }
-        http::error(status, code, &text, request_id)
+        let mut response = http::error(status, code, &text, request_id);
+        if let Error::Throttled(seconds) = self {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*seconds));
+        }
+        response
     }
 }

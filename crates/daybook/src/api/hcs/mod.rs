@@ -74,8 +74,12 @@ fn list(
     let settings = &context.shared.config.hcs;
     let domain = domain(request, &caller, settings.domain_id_may_be_absent, context)?;
     note.resource = format!("platform/{domain}/*/*");
+    if !caller.may_somewhere(operation.needs(), Service::Platform, &domain) {
+        return Err(Error::Forbidden);
+    }
     if !context.shared.hcs_pace.allows(&caller.user.id, settings.requests_per_minute, context.now) {
-        return Err(Error::Throttled);
+        let next_minute_s = 60 - context.now.unix_ms().div_euclid(1000).rem_euclid(60);
+        return Err(Error::Throttled(next_minute_s.unsigned_abs()));
     }
     let asked = parameters(&request.raw_query)?;
     let trails: Vec<Trail> = context

@@ -75,7 +75,14 @@ struct ByToken {
 
 #[derive(Deserialize)]
 struct WantedScope {
-    project: Option<Named>,
+    project: Option<NamedProject>,
+    domain: Option<Named>,
+}
+
+#[derive(Deserialize)]
+struct NamedProject {
+    id: Option<String>,
+    name: Option<String>,
     domain: Option<Named>,
 }
 
@@ -101,16 +108,24 @@ impl Claim<'_> {
         }
     }
 
-    /// What failures are counted by, whether it exists or not.
-    fn account(&self) -> String {
+    /// What failures are counted by, whether it exists or not: that by which the account is looked for, and nothing
+    /// else. A token is no account; nobody guesses one.
+    fn account(&self) -> Option<String> {
         match self {
             Claim::Password { user, .. } => {
-                let text = |one: &Option<String>| one.clone().unwrap_or_default();
-                let domain = user.domain.as_ref().map(|domain| text(&domain.id) + "/" + &text(&domain.name));
-                format!("password {}/{}/{}", text(&user.id), domain.unwrap_or_default(), text(&user.name))
+                let domain = user.domain.as_ref();
+                let by = match (&user.id, domain.and_then(|domain| domain.id.as_ref())) {
+                    (Some(id), _) => ["id", "", id],
+                    (None, Some(domain)) => ["domain id", domain, user.name.as_deref().unwrap_or_default()],
+                    (None, None) => {
+                        let domain = domain.and_then(|domain| domain.name.as_deref()).unwrap_or_default();
+                        ["domain", domain, user.name.as_deref().unwrap_or_default()]
+                    }
+                };
+                Some(format!("password {by:?}"))
             }
-            Claim::Key { id, .. } => format!("key {id}"),
-            Claim::Token(_) => "token".to_owned(),
+            Claim::Key { id, .. } => Some(format!("key {id}")),
+            Claim::Token(_) => None,
         }
     }
 
@@ -135,12 +150,12 @@ pub(super) fn create(request: &Request, context: &Context<'_>, note: &mut Note) 
         per_address: context.shared.config.limits.login_failures_per_address,
     };
     let (attempts, account) = (&context.shared.attempts, claim.account());
-    if let Some(seconds) = attempts.wait_s(&account, request.peer, limits, context.now) {
+    if let Some(seconds) = attempts.wait_s(account.as_deref(), request.peer, limits, context.now) {
         refused_login(&claim, "too many failures lately", context, note);
         return Err(Error::TooManyAttempts(seconds));
     }
     let Some((caller, expires_at)) = who(&claim, context.rights, context.now) else {
-        attempts.failed(&account, request.peer, context.now);
+        attempts.failed(account.as_deref(), request.peer, context.now);
         refused_login(&claim, "unknown or wrong", context, note);
         return Err(Error::WrongCredentials);
     };
@@ -239,7 +254,8 @@ fn find_user<'a>(named: &PasswordUser, rights: &'a Snapshot) -> Option<&'a User>
 fn scope(wanted: Option<&WantedScope>, caller: &Caller<'_>, rights: &Snapshot) -> Option<Scope> {
     let Some(wanted) = wanted else { return Some(caller.scope.clone()) };
     if let Some(project) = &wanted.project {
-        let domain_is = |tenant: &str| match &wanted.domain {
+        // Beside the project, or within it, as Keystone has it.
+        let domain_is = |tenant: &str| match project.domain.as_ref().or(wanted.domain.as_ref()) {
             None => true,
             Some(domain) => is_domain(domain, tenant, rights),
         };
@@ -258,6 +274,7 @@ fn scope(wanted: Option<&WantedScope>, caller: &Caller<'_>, rights: &Snapshot) -
     let id = known.find(|id| is_domain(domain, id, rights))?;
     match &caller.scope {
         Scope::User => Some(Scope::Domain(id.clone())),
+        Scope::Domain(only) if only != id => None,
         narrower => Some(narrower.clone()),
     }
 }

@@ -13,7 +13,7 @@ use crate::http::{self, Request, Response};
 
 /// The status of every instance listed.
 const RUNNING: &str = "Running";
-const LIMIT_DEFAULT: u64 = 10;
+const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 100;
 
 pub(super) fn list(

@@ -46,7 +46,7 @@ pub(super) fn links(
     let policies = &context.shared.policies;
     let mut files = Vec::new();
     for id in &wanted.ids {
-        let found = context.shared.log.audit_file(id, context.now);
+        let found = context.shared.log.audit_file(id);
         let listed = found.filter(|file| file.trail == *trail && policies.keep(file, context.now));
         files.push(listed.ok_or(Error::InvalidParameter)?);
     }
@@ -162,5 +162,5 @@ fn read_link(id: &str, request: &Request, context: &Context<'_>) -> Result<Audit
     if expires <= context.now {
         return Err(Refused::Expired);
     }
-    context.shared.log.audit_file(id, context.now).ok_or(Refused::Forged)
+    context.shared.log.audit_file(id).ok_or(Refused::Forged)
 }

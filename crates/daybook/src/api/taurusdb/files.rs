@@ -29,7 +29,7 @@ pub(super) fn list(
     let key = Key::new(&caller.user.id, &("taurusdb", trail, asked.start, asked.end));
     let walks = &context.shared.walks;
     let as_of = walks.as_of(&key, asked.offset == 0, context.now);
-    let (mut files, tree_size) = context.shared.log.audit_files(trail, as_of.size, as_of.began_at);
+    let (mut files, tree_size) = context.shared.log.audit_files(trail, as_of.size);
     if asked.offset == 0 {
         walks.begin(key, tree_size, context.now);
     }

@@ -67,10 +67,12 @@ impl Operation {
     /// The right that it needs.
     pub const fn needs(self) -> Action {
         match self {
-            Operation::ListAuditLogs | Operation::ShowAuditLogPolicy => Action::TaurusListAuditLogs,
-            Operation::ShowAuditLogDownloadLink => Action::TaurusDownloadAuditLogs,
+            Operation::ListAuditLogs
+            | Operation::ShowAuditLogPolicy
+            | Operation::ShowAuditLogDownloadLink => Action::TaurusListAuditLogs,
             Operation::SetAuditLogPolicy => Action::TaurusSetAuditPolicy,
-            Operation::ListInstances | Operation::ShowInstance => Action::TaurusListInstances,
+            Operation::ListInstances => Action::TaurusListInstances,
+            Operation::ShowInstance => Action::TaurusGetInstance,
         }
     }
 }

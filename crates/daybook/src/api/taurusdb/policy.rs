@@ -96,7 +96,8 @@ const LOADED_AT_ONCE: usize = 1000;
 impl Policies {
     /// Reads every change of a policy from Daybook's own trail.
     pub fn load(log: &Log, own: &Trail) -> Result<Policies, store::Error> {
-        let mut in_force = HashMap::new();
+        // The newest is the one recorded last; the clock that its time is from may have stepped back.
+        let mut newest: HashMap<String, (u64, Policy)> = HashMap::new();
         let mut offset = 0;
         loop {
             let query = Query {
@@ -110,12 +111,15 @@ impl Policies {
             for row in &page.rows {
                 let Ok(entry) = entry::decode(&row.entry) else { continue };
                 let changed = recorded(&entry.event.attributes);
-                if let (Some(trail), Some(policy)) = (entry.event.resource.name, changed) {
-                    in_force.insert(trail, policy);
+                if let (Some(trail), Some(policy)) = (entry.event.resource.name, changed)
+                    && newest.get(&trail).is_none_or(|(number, _)| *number < entry.number)
+                {
+                    newest.insert(trail, (entry.number, policy));
                 }
             }
             offset += page.rows.len() as u64;
             if page.rows.is_empty() {
+                let in_force = newest.into_iter().map(|(trail, (_, policy))| (trail, policy)).collect();
                 return Ok(Policies { in_force: RwLock::new(in_force), changing: Mutex::default() });
             }
         }
