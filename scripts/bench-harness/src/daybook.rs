@@ -57,17 +57,17 @@ pub fn measure(options: &Options, cell: Cell) -> Figures {
     }
 }
 
-fn path(path: &Path) -> &str {
+pub fn path(path: &Path) -> &str {
     path.to_str().expect("a path of plain characters")
 }
 
-fn run(program: &Path, arguments: &[&str]) -> String {
+pub fn run(program: &Path, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().expect("the program starts");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn address(server: &mut Child) -> String {
+pub fn address(server: &mut Child) -> String {
     let mut lines = BufReader::new(server.stderr.take().expect("piped")).lines();
     let address = loop {
         let line = lines.next().expect("the server says where it listens").expect("text");
@@ -80,7 +80,7 @@ fn address(server: &mut Child) -> String {
 }
 
 /// User and system time of a process. A clock tick is a hundredth of a second on Linux.
-fn cpu_seconds(pid: u32) -> f64 {
+pub fn cpu_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the server runs");
     let fields: Vec<&str> = stat.rsplit_once(')').expect("a name in parentheses").1.split_whitespace().collect();
     fields[11..13].iter().map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / 100.0

@@ -1,11 +1,15 @@
 //! `scripts/bench ingest`: durable events per second, beside SQLite, PostgreSQL and the disk itself, in one run.
+//! `scripts/bench query` is in [`query`].
 
 mod daybook;
 mod disk;
 mod events;
+mod http;
 mod machine;
 mod postgresql;
+mod query;
 mod sqlite;
+mod system_calls;
 
 use std::path::PathBuf;
 use std::sync::Barrier;
@@ -34,13 +38,24 @@ pub trait Sender: Send {
 }
 
 fn main() {
-    let options = options();
-    machine::print(&options);
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some("ingest") => ingest(&options(arguments)),
+        Some("query") => query::run(&query::options(arguments)),
+        _ => fail("the first argument is ingest or query"),
+    }
+}
+
+fn ingest(options: &Options) {
+    machine::print(&options.folder);
+    println!("each cell: {} s after a warm-up of {} s, on empty data; the senders share the cores with the server", options.seconds, options.seconds / 5.0);
+    println!("events: registry notifications of {} bytes as the registry sends them; the databases get them parsed, and", events::raw(0).len());
+    println!("  store the same columns, entry and raw bytes under a unique source key and two query indexes");
     let before = disk::measure(&options.folder);
     println!("disk, before: {before}");
     println!("\n{:>11} {:>11} {:>9} {:>9} {:>10} {:>9} {:>9} {:>11} {:>11} {:>7} {:>7}", "events", "daybook", "requests", "events", "CPU s", "peak", "journal", "PostgreSQL", "SQLite", "to PG", "to");
     println!("{:>11} {:>11} {:>9} {:>9} {:>10} {:>9} {:>9} {:>11} {:>11} {:>7} {:>7}", "x senders", "events/s", "/s", "/fsync", "/M events", "MiB", "MB/s", "events/s", "events/s", "", "SQLite");
-    let rows: Vec<Row> = options.cells.iter().map(|&cell| measure(&options, cell)).collect();
+    let rows: Vec<Row> = options.cells.iter().map(|&cell| measure(options, cell)).collect();
     let after = disk::measure(&options.folder);
     println!("\ndisk, after: {after}");
     goals(&rows, before.sequential_mb_s.max(after.sequential_mb_s));
@@ -126,7 +141,7 @@ pub fn drive<S: Sender>(senders: Vec<S>, cell: Cell, seconds: f64) -> (f64, u64)
     (counted.into_inner() as f64 / elapsed, next.into_inner())
 }
 
-fn options() -> Options {
+fn options(mut arguments: impl Iterator<Item = String>) -> Options {
     let mut options = Options {
         seconds: 5.0,
         cells: [1, 100, 1000].into_iter().flat_map(|events| [1, 8, 32].map(|senders| Cell { events, senders })).collect(),
@@ -134,8 +149,6 @@ fn options() -> Options {
         program: PathBuf::new(),
         folder: PathBuf::from("."),
     };
-    let mut arguments = std::env::args().skip(1);
-    let value = |name: &str, next: Option<String>| next.unwrap_or_else(|| fail(&format!("{name} needs a value")));
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--seconds" => options.seconds = value("--seconds", arguments.next()).parse().unwrap_or_else(|_| fail("--seconds takes a number")),
@@ -148,6 +161,10 @@ fn options() -> Options {
         }
     }
     options
+}
+
+pub fn value(name: &str, next: Option<String>) -> String {
+    next.unwrap_or_else(|| fail(&format!("{name} needs a value")))
 }
 
 fn parse_cell(text: &str) -> Cell {
