@@ -208,6 +208,12 @@ fn parameters(module: &str, raw_query: &str) -> Result<Asked, Error> {
     })
 }
 
+/// Offset and limit of the page that a module and a query ask for; for fuzz targets.
+#[cfg(feature = "internals")]
+pub fn page_of(module: &str, raw_query: &str) -> Option<(u64, usize)> {
+    parameters(module, raw_query).ok().map(|asked| (asked.offset(), asked.page_size))
+}
+
 impl Asked {
     fn offset(&self) -> u64 {
         (self.page_num - 1) * self.page_size as u64

@@ -274,6 +274,14 @@ fn window(time: &Map<String, Value>) -> Result<Window, Error> {
     }
 }
 
+/// Offset and limit of the page that a body asks for at some moment; for fuzz targets.
+#[cfg(feature = "internals")]
+pub fn page_of(body: &[u8], demands_a_page: bool, trail: &Trail, now: Time) -> Option<(u64, usize)> {
+    let asked = parameters(body, demands_a_page).ok()?;
+    asked.question.query(trail, now);
+    Some((asked.offset(), asked.size))
+}
+
 impl Asked {
     fn offset(&self) -> u64 {
         (self.page - 1) * self.size as u64

@@ -160,6 +160,12 @@ fn parameters(raw_query: &str) -> Result<Asked, Error> {
     Ok(Asked { question, offset, limit: usize::try_from(limit).map_err(|_| Error::InvalidParameter)? })
 }
 
+/// Offset and limit of the page that a query asks for; for fuzz targets.
+#[cfg(feature = "internals")]
+pub fn page_of(raw_query: &str) -> Option<(u64, usize)> {
+    parameters(raw_query).ok().map(|asked| asked.query(Vec::new())).map(|query| (query.offset, query.limit))
+}
+
 impl Asked {
     fn query(&self, trails: Vec<Trail>) -> Query {
         let instant = |ms: i64| Time::from_unix_ns(ms * 1_000_000);

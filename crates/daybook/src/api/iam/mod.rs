@@ -16,6 +16,8 @@ use super::{Context, Note};
 use crate::access::{Domain, Project};
 use crate::http::{self, Request, Response};
 use error::Error;
+#[cfg(feature = "internals")]
+pub use tokens::is_login;
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

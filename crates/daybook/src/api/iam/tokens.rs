@@ -181,6 +181,15 @@ pub(super) fn create(request: &Request, context: &Context<'_>, note: &mut Note) 
     Ok(response)
 }
 
+/// Whether a body claims to be someone; for fuzz targets.
+#[cfg(feature = "internals")]
+pub fn is_login(body: &[u8]) -> bool {
+    let Ok(Body { auth: Some(Auth { identity: Some(identity), .. }) }) = serde_json::from_slice(body) else {
+        return false;
+    };
+    claim(&identity).is_ok_and(|claim| !claim.account().is_empty() && !claim.method().is_empty())
+}
+
 fn claim<'a>(identity: &'a Identity) -> Result<Claim<'a>, Error> {
     let methods = identity.methods.as_ref().ok_or(Error::MissingMember("methods"))?;
     let [method] = &methods[..] else { return Err(Error::InvalidBody) };

@@ -171,6 +171,12 @@ fn parameters(raw_query: &str, operation_may_be_absent: bool) -> Result<Asked, E
     Ok(Asked { operation, offset, limit: usize::try_from(limit).map_err(|_| Error::InvalidParameter)? })
 }
 
+/// Offset and limit of the page that a query asks for; for fuzz targets.
+#[cfg(feature = "internals")]
+pub fn page_of(raw_query: &str) -> Option<(u64, usize)> {
+    parameters(raw_query, true).ok().map(|asked| (asked.offset, asked.limit))
+}
+
 /// Blobs are parts of images and not listed.
 fn filters(listed: Option<Listed>) -> Vec<Filter> {
     let operations = match listed {

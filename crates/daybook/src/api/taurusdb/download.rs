@@ -39,10 +39,7 @@ pub(super) fn links(
     context: &Context<'_>,
     note: &mut Note,
 ) -> Result<Response, Error> {
-    let wanted: Wanted = serde_json::from_slice(&request.body).map_err(|_| Error::InvalidParameter)?;
-    if wanted.ids.is_empty() || wanted.ids.len() > IDS_MAX {
-        return Err(Error::InvalidParameter);
-    }
+    let wanted = wanted(&request.body)?;
     let policies = &context.shared.policies;
     let mut files = Vec::new();
     for id in &wanted.ids {
@@ -74,6 +71,18 @@ pub(super) fn links(
         )
     };
     Ok(http::json(StatusCode::OK, &Links { links: files.iter().map(link).collect() }))
+}
+
+fn wanted(body: &[u8]) -> Result<Wanted, Error> {
+    let wanted: Wanted = serde_json::from_slice(body).map_err(|_| Error::InvalidParameter)?;
+    let is_some = (1..=IDS_MAX).contains(&wanted.ids.len());
+    if is_some { Ok(wanted) } else { Err(Error::InvalidParameter) }
+}
+
+/// Whether a body asks for links; for fuzz targets.
+#[cfg(feature = "internals")]
+pub fn asks_for_links(body: &[u8]) -> bool {
+    wanted(body).is_ok()
 }
 
 fn signature(context: &Context<'_>, id: &str, expires: i64, request: &str) -> Hmac<Sha256> {

@@ -72,6 +72,16 @@ fn parameters(raw_query: &str) -> Result<Asked, Error> {
     Ok(Asked { start, end, zone, offset, limit: limit.unwrap_or(LIMIT_DEFAULT) })
 }
 
+/// Offset and limit of the page that a query asks for, its times written as an answer has them; for fuzz targets.
+#[cfg(feature = "internals")]
+pub fn page_of(raw_query: &str) -> Option<(u64, usize)> {
+    let asked = parameters(raw_query).ok()?;
+    for time in [asked.start, asked.end, asked.end.plus_seconds(1)] {
+        asked.zone.date_and_time(time, '-', 'T');
+    }
+    Some((asked.offset, usize::try_from(asked.limit).ok()?))
+}
+
 /// `yyyy-mm-ddThh:mm:ss` and an offset from UTC. The `+` of an offset arrives as a space from clients that sent it raw, or
 /// that encoded the space it had become.
 fn instant(raw_query: &str, name: &str) -> Result<(Time, Offset), Error> {

@@ -20,6 +20,8 @@ use crate::http::{Request, Response};
 pub use download::{Download, open as open_download};
 use error::Error;
 pub use policy::Policies;
+#[cfg(feature = "internals")]
+pub use {download::asks_for_links, files::page_of, policy::is_policy};
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

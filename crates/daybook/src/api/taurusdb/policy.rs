@@ -219,6 +219,12 @@ fn wanted(body: &[u8], before: Policy) -> Result<Policy, Error> {
     })
 }
 
+/// Whether a body is a policy; for fuzz targets.
+#[cfg(feature = "internals")]
+pub fn is_policy(body: &[u8]) -> bool {
+    wanted(body, Policy::default()).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,12 @@
+//! `access.toml`, which people may write by hand: no text panics, and what is written back is read the same.
+
+#![no_main]
+
+use daybook::internals::access_file;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    if let Some(written) = access_file(text) {
+        assert_eq!(access_file(&written).as_deref(), Some(written.as_str()), "written back and read again");
+    }
+});

@@ -1,0 +1,76 @@
+//! Bodies of every kind: logins, DBSS, TaurusDB's policy and links, and what sources send in every format, compressed or
+//! not. Nothing panics; pages are within their limits; of what a source sends nothing is lost; and every event that is
+//! understood is encoded to an entry that reads back the same.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use daybook::internals::{asks_for_links, decompress, is_login, is_policy, pages_of_body};
+use event::entry::{self, Template};
+use event::source::{Context, Format, Limits, Parsed};
+use event::{Event, EventId, Service, Time, Trail};
+use libfuzzer_sys::fuzz_target;
+
+static TRAIL: LazyLock<Trail> =
+    LazyLock::new(|| Trail::new(Service::Platform, "acme", "p1", "any").expect("a trail"));
+const NOW: Time = Time::from_unix_ns(1_795_132_800_000_000_000);
+/// Small, so that the fuzzer comes upon them.
+const LIMITS: Limits = Limits { events_max: 20, event_bytes_max: 4096 };
+const DECOMPRESSED_BYTES_MAX: usize = 64 << 10;
+
+fuzz_target!(|body: &[u8]| {
+    read(body);
+    for (encoding, magic) in [("gzip", &[0x1f, 0x8b][..]), ("zstd", &[0x28, 0xb5, 0x2f, 0xfd])] {
+        if body.starts_with(magic)
+            && let Some(plain) = decompress(encoding, body, DECOMPRESSED_BYTES_MAX)
+        {
+            assert!(plain.len() <= DECOMPRESSED_BYTES_MAX);
+            read(&plain);
+        }
+    }
+});
+
+fn read(body: &[u8]) {
+    is_login(body);
+    is_policy(body);
+    asks_for_links(body);
+    for page in pages_of_body(body, &TRAIL, NOW) {
+        assert!(page.limit <= page.limit_max, "{page:?}");
+        assert!(page.offset.checked_add(page.limit as u64).is_some(), "{page:?}");
+    }
+    for format in Format::ALL {
+        let mut count = 0;
+        let mut new_id = || {
+            count += 1;
+            EventId::v7(NOW, [count; 10])
+        };
+        let mut context =
+            Context { source: "any", trail: &TRAIL, received_at: NOW, new_id: &mut new_id, limits: LIMITS };
+        let Ok(items) = format.parse(body, &mut context) else { continue };
+        assert!(items.len() <= LIMITS.events_max, "{format:?}: {} items", items.len());
+        for item in items {
+            match item {
+                Parsed::SetAside(aside) => assert!(is_part(&aside.raw, body), "{format:?}: {aside:?}"),
+                Parsed::Event(event) => {
+                    assert!(is_part(&event.raw, body), "{format:?}: {event:?}");
+                    reads_back(*event);
+                }
+            }
+        }
+    }
+}
+
+fn is_part(raw: &[u8], body: &[u8]) -> bool {
+    raw.is_empty() || body.windows(raw.len()).any(|window| window == raw)
+}
+
+fn reads_back(event: Event) {
+    let mut bytes = Vec::new();
+    let template = Template::new(&event);
+    template.fill(7, NOW, &mut bytes);
+    assert!(bytes.len() <= template.len_bytes_max());
+    let read = entry::decode(&bytes).expect("an entry that we wrote");
+    assert_eq!((read.number, read.received_at), (7, NOW));
+    assert_eq!(read.event, Event { raw: Vec::new(), ..event });
+}
