@@ -187,7 +187,9 @@ pub fn is_login(body: &[u8]) -> bool {
     let Ok(Body { auth: Some(Auth { identity: Some(identity), .. }) }) = serde_json::from_slice(body) else {
         return false;
     };
-    claim(&identity).is_ok_and(|claim| !claim.account().is_empty() && !claim.method().is_empty())
+    claim(&identity).is_ok_and(|claim| {
+        claim.account().is_none_or(|account| !account.is_empty()) && !claim.method().is_empty()
+    })
 }
 
 fn claim<'a>(identity: &'a Identity) -> Result<Claim<'a>, Error> {
