@@ -25,7 +25,7 @@ pub const FUNCTION: &str = "function";
 const WAITING_MAX: usize = 20_000;
 /// Acts recorded by one append.
 const FLUSHED_AT_ONCE: usize = 1000;
-/// Refused requests recorded one by one in a second; further ones are counted, so that refusing costs no disk.
+/// Refused requests recorded one by one in a second, of callers and of others apart; further ones are counted, so that refusing costs no disk.
 const REFUSED_PER_SECOND_MAX: u64 = 100;
 /// Most bytes of what was asked that are kept.
 const ASKED_BYTES_MAX: usize = 4096;
@@ -81,9 +81,10 @@ impl Act {
         Act { who, ..self }
     }
 
+    /// Says to what it was done; a long name is cut.
     pub fn on(mut self, kind: &str, name: &str) -> Act {
-        self.resource =
-            Resource { kind: Some(kind.to_owned()), name: Some(name.to_owned()), ..self.resource };
+        let name = Some(cut(name.to_owned()));
+        self.resource = Resource { kind: Some(kind.to_owned()), name, ..self.resource };
         self
     }
 
@@ -163,7 +164,8 @@ pub struct OwnAudit {
 struct Waiting {
     events: Vec<Event>,
     second: i64,
-    refused: u64,
+    /// Refused in this second: requests of nobody that is known, and of callers.
+    refused: [u64; 2],
     uncounted: u64,
 }
 
@@ -211,10 +213,12 @@ impl OwnAudit {
         let mut waiting = self.waiting.lock().expect("no panic while held");
         let second = now.unix_ns().div_euclid(1_000_000_000);
         if waiting.second != second {
-            (waiting.second, waiting.refused) = (second, 0);
+            (waiting.second, waiting.refused) = (second, [0; 2]);
         }
-        waiting.refused += 1;
-        if waiting.refused > REFUSED_PER_SECOND_MAX || waiting.events.len() >= WAITING_MAX {
+        // A flood of strangers' requests hides no caller's.
+        let refused = &mut waiting.refused[usize::from(act.who.id.is_some())];
+        *refused += 1;
+        if *refused > REFUSED_PER_SECOND_MAX || waiting.events.len() >= WAITING_MAX {
             waiting.uncounted += 1;
         } else {
             waiting.events.push(act.into_event(&self.trail, now));

@@ -168,6 +168,8 @@ pub struct Limits {
     pub uri_bytes_max: usize,
     /// Bytes of a body as received. Beyond, 413.
     pub body_bytes_max: usize,
+    /// Bytes of a body to a wire API. Beyond, 413.
+    pub query_body_bytes_max: usize,
     /// Bytes of a body after decompression. Beyond, 413.
     pub body_decompressed_bytes_max: usize,
     /// Events in one body. Beyond, 413.
@@ -198,6 +200,7 @@ impl Default for Limits {
             headers_max: 64,
             uri_bytes_max: 8 << 10,
             body_bytes_max: 8 << 20,
+            query_body_bytes_max: 64 << 10,
             body_decompressed_bytes_max: 32 << 20,
             events_per_request_max: 10_000,
             event_bytes_max: 256 << 10,
@@ -285,6 +288,9 @@ pub const LISTEN: &str = "127.0.0.1:8420";
 
 /// No body limit may be set above this: what is set aside of a body must fit a frame of the journal.
 const BODY_BYTES_CAP: u64 = 32 << 20;
+
+/// No limit on an event may be set above this: an entry may be six times as long as the event, and both must fit a frame.
+const EVENT_BYTES_CAP: u64 = 8 << 20;
 
 /// Shortest token a source may have: 16 characters of hex are 64 bits.
 const TOKEN_BYTES_MIN: usize = 16;
@@ -396,10 +402,15 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, String> {
     if let Some((name, _)) = raw.limits.named().into_iter().find(|(_, value)| *value == 0) {
         return Err(format!("limits.{name}: 0 would refuse everything"));
     }
-    for (name, value) in raw.limits.named().into_iter().filter(|(name, _)| name.starts_with("body_")) {
-        if value > BODY_BYTES_CAP {
+    for (name, value) in raw.limits.named() {
+        let cap = match name.as_str() {
+            "event_bytes_max" => EVENT_BYTES_CAP,
+            name if name.contains("body_") => BODY_BYTES_CAP,
+            _ => continue,
+        };
+        if value > cap {
             return Err(format!(
-                "limits.{name}: {value} is above {BODY_BYTES_CAP}, the most that the journal's format holds"
+                "limits.{name}: {value} is above {cap}, the most that the journal's format holds"
             ));
         }
     }

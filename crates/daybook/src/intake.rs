@@ -160,6 +160,7 @@ pub async fn record(prepared: Prepared, log: &Arc<Log>) -> Result<Answer, Refuse
     })
     .map_err(|error| match error {
         store::Error::Overloaded => Refused::Overloaded,
+        store::Error::TooLarge { .. } => Refused::Envelope(EnvelopeError::TooLarge(error.to_string())),
         _ => Refused::Fenced,
     })?;
     match answered.await {

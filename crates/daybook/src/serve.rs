@@ -391,8 +391,7 @@ impl App {
         if *self.0.stopping.borrow() {
             return http::json(StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!({ "status": "stopping" }));
         }
-        let counts = self.0.api.log.counts();
-        http::json(StatusCode::OK, &serde_json::json!({ "status": "ready", "events": counts.events }))
+        http::json(StatusCode::OK, &serde_json::json!({ "status": "ready" }))
     }
 
     async fn intake(&self, name: &str, request: hyper::Request<Incoming>, id: &str) -> Response {
@@ -407,7 +406,14 @@ impl App {
         }
         match self.recorded(position, request).await {
             Ok(answer) => http::json(StatusCode::OK, &answer),
-            Err(NotRecorded::Body(refused)) => refused_body(&refused, &self.0.api.config.limits, id),
+            Err(NotRecorded::Body(refused)) => {
+                let limits = &self.0.api.config.limits;
+                let most = format!(
+                    "At most {} bytes, and {} after decompression.",
+                    limits.body_bytes_max, limits.body_decompressed_bytes_max
+                );
+                refused_body(&refused, &most, id)
+            }
             Err(NotRecorded::Intake(refused)) => refused.render(id),
         }
     }
@@ -487,9 +493,10 @@ impl App {
     ) -> Result<Request, Response> {
         let (parts, incoming) = request.into_parts();
         let limits = &self.0.api.config.limits;
-        let body = body::read(incoming, limits.body_bytes_max)
-            .await
-            .map_err(|refused| refused_body(&refused, limits, id))?;
+        let body = body::read(incoming, limits.query_body_bytes_max).await.map_err(|refused| {
+            let most = format!("At most {} bytes.", limits.query_body_bytes_max);
+            refused_body(&refused, &most, id)
+        })?;
         let authority = parts.uri.authority().map(|authority| authority.as_str().to_owned());
         let host =
             parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned).or(authority);
@@ -588,13 +595,10 @@ fn expected_bytes(headers: &hyper::HeaderMap, bytes_max: usize) -> usize {
     said.map_or(bytes_max, |said: usize| said.min(bytes_max))
 }
 
-fn refused_body(refused: &Refused, limits: &crate::config::Limits, id: &str) -> Response {
+fn refused_body(refused: &Refused, most: &str, id: &str) -> Response {
     match refused {
         Refused::TooLarge => {
-            let why = format!(
-                "Request entity too large. At most {} bytes, and {} after decompression.",
-                limits.body_bytes_max, limits.body_decompressed_bytes_max
-            );
+            let why = format!("Request entity too large. {most}");
             http::error(StatusCode::PAYLOAD_TOO_LARGE, "APIGW.0201", &why, id)
         }
         Refused::TooSlow => {

@@ -51,6 +51,11 @@ pub enum Error {
     },
     /// As many appends as allowed are waiting: try again shortly.
     Overloaded,
+    /// An event, or a record set aside, is larger than a frame of the journal can be. Nothing was recorded.
+    TooLarge {
+        /// Its bytes, at most.
+        len_bytes: usize,
+    },
 }
 
 impl Error {
@@ -78,6 +83,9 @@ impl fmt::Display for Error {
             Error::Changed { name } => write!(f, "{name} was changed by someone else meanwhile"),
             Error::Fenced { because } => write!(f, "the log takes no more events: {because}"),
             Error::Overloaded => f.write_str("too many appends are waiting"),
+            Error::TooLarge { len_bytes } => {
+                write!(f, "an event of {len_bytes} bytes is larger than a frame of the journal can be")
+            }
         }
     }
 }

@@ -32,6 +32,6 @@ pub use error::Error;
 pub use identity::{Identity, init};
 pub use journal::SetAsideRecord;
 pub use layout::{ACCESS, ACCESS_RECORDED, CONFIG_RECORDED, SEALING_KEY, SERVING};
-pub use log::{Counts, Log, Row, Settings, set_aside};
+pub use log::{Counts, EVENT_BYTES_MAX, Log, Row, Settings, set_aside};
 pub use objects::{FileObjects, Object, Objects, Version};
 pub use sequencer::{Append, Incoming, OnConflict, Receipt, Refusal};

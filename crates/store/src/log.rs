@@ -68,6 +68,9 @@ struct Shared {
 /// How many lines of an audit log file are looked up while readers hold off writers.
 const AUDIT_LINES_AT_ONCE: u64 = 512;
 
+/// No event, with its entry and its raw bytes, and no record set aside may be larger than this.
+pub const EVENT_BYTES_MAX: usize = journal::PAYLOAD_BYTES_MAX - 1024;
+
 type Reply = Box<dyn FnOnce(Result<Receipt, Refusal>) + Send>;
 type Job = (Append, Reply);
 
@@ -153,7 +156,8 @@ impl Log {
     }
 
     /// Hands a request to the sequencer. `reply` is called from its thread once the request is durable and visible, or
-    /// refused. Errs without calling it when too many are waiting or the log is fenced.
+    /// refused. Errs without calling it when too many are waiting, the log is fenced, or an event is larger than
+    /// [`EVENT_BYTES_MAX`].
     pub fn submit(
         &self,
         request: Append,
@@ -162,6 +166,9 @@ impl Log {
         let fenced = || Error::Fenced {
             because: self.shared.fence.get().cloned().unwrap_or_else(|| "it is closing".to_owned()),
         };
+        if let Some(len_bytes) = lens_bytes_max(&request).find(|len_bytes| *len_bytes > EVENT_BYTES_MAX) {
+            return Err(Error::TooLarge { len_bytes });
+        }
         let queue = self.queue.as_ref().ok_or_else(fenced)?;
         queue.try_send((request, Box::new(reply))).map_err(|refused| match refused {
             TrySendError::Full(_) => Error::Overloaded,
@@ -409,8 +416,14 @@ fn commit_group(
 }
 
 fn size_of(request: &Append) -> usize {
-    let aside = request.set_aside.iter().map(|set_aside| set_aside.raw.len() + set_aside.reason.len());
-    request.events.iter().map(crate::Incoming::len_bytes_max).chain(aside).sum()
+    lens_bytes_max(request).sum()
+}
+
+/// The most that each event and each record set aside of a request takes in the journal, frame heads left out.
+fn lens_bytes_max(request: &Append) -> impl Iterator<Item = usize> {
+    let source = request.source.len();
+    let aside = request.set_aside.iter().map(move |one| one.raw.len() + one.reason.len() + source);
+    request.events.iter().map(crate::Incoming::len_bytes_max).chain(aside)
 }
 
 /// Every record set aside in the log on this disk, oldest first, read beside a process that may have it open.

@@ -3,24 +3,29 @@
 //! Accounts that do not exist are counted as those that do, so that the limit does not tell them apart.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event::Time;
+use sha2::{Digest, Sha256};
 
 /// Failures are counted over this long, and forgotten then.
 pub const WINDOW_S: i64 = 60;
-/// Accounts and addresses remembered at once; beyond, the oldest half is forgotten.
+/// Accounts remembered at once, and addresses; beyond, the oldest half is forgotten.
 const REMEMBERED_MAX: usize = 10_000;
+
+/// Tries that may wait for their turn; beyond, further ones are refused.
+const WAITING_MAX: usize = 64;
 
 /// Who failed lately.
 #[derive(Default)]
-pub struct Attempts(Mutex<HashMap<Who, Failures>>);
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Who {
-    Account(String),
-    Address(IpAddr),
+pub struct Attempts {
+    accounts: Mutex<Counted<[u8; 32]>>,
+    addresses: Mutex<Counted<IpAddr>>,
+    turn: Mutex<()>,
+    waiting: AtomicUsize,
 }
 
 #[derive(Clone, Copy)]
@@ -36,7 +41,29 @@ pub struct AttemptLimits {
     pub per_address: u32,
 }
 
+/// Held while one try is looked at and counted, so that tries at once are not more than the limits allow.
+pub struct Turn<'a> {
+    _turn: MutexGuard<'a, ()>,
+    waiting: &'a AtomicUsize,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Attempts {
+    /// Waits for a turn, one try at a time; `None` when too many wait already.
+    pub fn turn(&self) -> Option<Turn<'_>> {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Turn { _turn: turn, waiting: &self.waiting })
+    }
+
     /// Seconds until this account may be tried again from this address; `None` for at once.
     pub fn wait_s(
         &self,
@@ -45,37 +72,68 @@ impl Attempts {
         limits: AttemptLimits,
         now: Time,
     ) -> Option<u64> {
-        let failures = self.0.lock().expect("no panic while held");
-        let left = |who: &Who, most: u32| {
-            let found = failures.get(who).filter(|found| found.count >= most)?;
-            let left_ns = found.since.plus_seconds(WINDOW_S).unix_ns().checked_sub(now.unix_ns())?;
-            u64::try_from(left_ns).ok().map(|ns| ns.div_ceil(1_000_000_000)).filter(|&s| s > 0)
-        };
-        let account = account.and_then(|one| left(&Who::Account(one.to_owned()), limits.per_account));
-        account.max(left(&Who::Address(address), limits.per_address))
+        let accounts = self.accounts.lock().expect("no panic while held");
+        let account = account.and_then(|one| accounts.wait_s(&hash(one), limits.per_account, now));
+        let addresses = self.addresses.lock().expect("no panic while held");
+        account.max(addresses.wait_s(&network(address), limits.per_address, now))
     }
 
     /// Counts a failure.
     pub fn failed(&self, account: Option<&str>, address: IpAddr, now: Time) {
-        let mut failures = self.0.lock().expect("no panic while held");
-        if failures.len() >= REMEMBERED_MAX {
-            failures.retain(|_, found| found.since.plus_seconds(WINDOW_S) > now);
+        if let Some(account) = account {
+            self.accounts.lock().expect("no panic while held").failed(hash(account), now);
         }
-        if failures.len() >= REMEMBERED_MAX {
-            let mut times: Vec<Time> = failures.values().map(|found| found.since).collect();
+        self.addresses.lock().expect("no panic while held").failed(network(address), now);
+    }
+}
+
+fn hash(account: &str) -> [u8; 32] {
+    Sha256::digest(account).into()
+}
+
+/// An IPv6 host has all addresses of its /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => IpAddr::V4(v4),
+            None => IpAddr::V6((u128::from(v6) >> 64 << 64).into()),
+        },
+    }
+}
+
+/// Failures by account, or by address.
+struct Counted<K>(HashMap<K, Failures>);
+
+impl<K> Default for Counted<K> {
+    fn default() -> Self {
+        Counted(HashMap::new())
+    }
+}
+
+impl<K: Eq + Hash> Counted<K> {
+    fn wait_s(&self, who: &K, most: u32, now: Time) -> Option<u64> {
+        let found = self.0.get(who).filter(|found| found.count >= most)?;
+        let left_ns = found.since.plus_seconds(WINDOW_S).unix_ns().checked_sub(now.unix_ns())?;
+        u64::try_from(left_ns).ok().map(|ns| ns.div_ceil(1_000_000_000)).filter(|&s| s > 0)
+    }
+
+    fn failed(&mut self, who: K, now: Time) {
+        if self.0.len() >= REMEMBERED_MAX {
+            self.0.retain(|_, found| found.since.plus_seconds(WINDOW_S) > now);
+        }
+        if self.0.len() >= REMEMBERED_MAX {
+            let mut times: Vec<Time> = self.0.values().map(|found| found.since).collect();
             let middle = times.len() / 2;
             let (_, median, _) = times.select_nth_unstable(middle);
             let median = *median;
-            failures.retain(|_, found| found.since > median);
+            self.0.retain(|_, found| found.since > median);
         }
-        let account = account.map(|one| Who::Account(one.to_owned()));
-        for who in account.into_iter().chain([Who::Address(address)]) {
-            let found = failures.entry(who).or_insert(Failures { since: now, count: 0 });
-            if found.since.plus_seconds(WINDOW_S) <= now {
-                *found = Failures { since: now, count: 0 };
-            }
-            found.count += 1;
+        let found = self.0.entry(who).or_insert(Failures { since: now, count: 0 });
+        if found.since.plus_seconds(WINDOW_S) <= now {
+            *found = Failures { since: now, count: 0 };
         }
+        found.count += 1;
     }
 }
 
@@ -112,6 +170,40 @@ mod tests {
         for number in 0..3 * i64::try_from(REMEMBERED_MAX).expect("small") {
             attempts.failed(Some(&number.to_string()), [127, 0, 0, 1].into(), Time::from_unix_ns(number));
         }
-        assert!(attempts.0.lock().expect("held by nobody").len() <= REMEMBERED_MAX + 2);
+        assert!(attempts.accounts.lock().expect("held by nobody").0.len() <= REMEMBERED_MAX + 1);
+    }
+
+    #[test]
+    fn an_ipv6_host_has_one_count() {
+        let attempts = Attempts::default();
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let at = Time::from_unix_ns(0);
+        for host in ["2001:db8::1", "2001:db8::2", "2001:db8::ffff:3"] {
+            attempts.failed(None, address(host), at);
+        }
+        assert_eq!(attempts.wait_s(None, address("2001:db8::9"), LIMITS, at), Some(60));
+        assert_eq!(attempts.wait_s(None, address("2001:db8:0:1::9"), LIMITS, at), None);
+        for _ in 0..3 {
+            attempts.failed(None, address("::ffff:192.0.2.1"), at);
+        }
+        assert_eq!(attempts.wait_s(None, address("192.0.2.1"), LIMITS, at), Some(60));
+    }
+
+    #[test]
+    fn few_wait_for_their_turn() {
+        let attempts = Attempts::default();
+        let first = attempts.turn();
+        assert!(first.is_some());
+        std::thread::scope(|scope| {
+            for _ in 1..WAITING_MAX {
+                scope.spawn(|| assert!(attempts.turn().is_some()));
+            }
+            while attempts.waiting.load(Ordering::Relaxed) < WAITING_MAX {
+                std::thread::yield_now();
+            }
+            assert!(attempts.turn().is_none());
+            drop(first);
+        });
+        assert!(attempts.turn().is_some());
     }
 }

@@ -111,6 +111,9 @@ pub struct TokenEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
     pub methods: Vec<String>,
+    /// The id of the token that was shown for it, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     pub issued_at: String,
     pub expires_at: String,
 }
@@ -320,10 +323,20 @@ impl AccessFile {
         self.token.push(token);
     }
 
-    /// Removes the token with this id, or every token of this user. Returns how many.
+    /// Removes the token with this id and those that were asked for with it, or every token of this user. Returns how
+    /// many.
     pub fn revoke_tokens(&mut self, which: &str) -> Result<usize, Failure> {
         let before = self.token.len();
-        self.token.retain(|token| token.id != which);
+        let mut revoked = vec![which.to_owned()];
+        // A token comes after its parent.
+        self.token.retain(|token| {
+            let is_kept = !revoked.contains(&token.id)
+                && !token.parent.as_ref().is_some_and(|parent| revoked.contains(parent));
+            if !is_kept {
+                revoked.push(token.id.clone());
+            }
+            is_kept
+        });
         if self.token.len() == before {
             let user = self.user_named(which)?.id.clone();
             self.token.retain(|token| token.user != user);
@@ -352,7 +365,7 @@ pub struct Change {
     pub name: String,
 }
 
-/// What differs between two versions, tokens that a server handed out or that expired left out.
+/// What differs between two versions, tokens that expired left out. Those that a server handed out are in both.
 pub fn changes(old: &AccessFile, new: &AccessFile, now: Time) -> Vec<Change> {
     let mut found = Vec::new();
     compare("domain", &old.domain, &new.domain, |entry| entry.id.clone(), &mut found);
@@ -363,15 +376,11 @@ pub fn changes(old: &AccessFile, new: &AccessFile, now: Time) -> Vec<Change> {
     compare("grant", &old.grant, &new.grant, grant, &mut found);
     compare("app_code", &old.app_code, &new.app_code, |entry| entry.name.clone(), &mut found);
     let now = now.to_string();
-    let revoked = old
-        .token
-        .iter()
-        .filter(|token| token.expires_at > now && !new.token.iter().any(|t| t.id == token.id));
-    found.extend(revoked.map(|token| Change {
-        verb: "delete",
-        kind: "token",
-        name: format!("{} of {}", token.id, token.user),
-    }));
+    let good = |tokens: &[TokenEntry]| -> Vec<TokenEntry> {
+        tokens.iter().filter(|token| token.expires_at > now).cloned().collect()
+    };
+    let token = |entry: &TokenEntry| format!("{} of {}", entry.id, entry.user);
+    compare("token", &good(&old.token), &good(&new.token), token, &mut found);
     found
 }
 
@@ -479,6 +488,7 @@ mod tests {
             project: None,
             domain: None,
             methods: Vec::new(),
+            parent: None,
             issued_at: String::new(),
             expires_at: expires_at.to_string(),
         }
@@ -522,6 +532,7 @@ mod tests {
                 change("update", "user", "a"),
                 change("delete", "user", "b"),
                 change("create", "grant", "a reader */*/*/*"),
+                change("create", "token", "t3 of a"),
                 change("delete", "token", "t1 of a"),
             ]
         );

@@ -12,7 +12,7 @@ pub mod rights;
 mod seal;
 pub mod signature;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::SystemTime;
@@ -72,6 +72,7 @@ struct AccessKey {
 /// A token that was handed out.
 #[derive(Debug, Clone)]
 pub struct Token {
+    pub id: String,
     pub user: String,
     pub scope: Scope,
     pub methods: Vec<String>,
@@ -142,6 +143,10 @@ impl Caller<'_> {
 }
 
 impl User {
+    pub fn password_hash(&self) -> Option<&str> {
+        self.password.as_deref()
+    }
+
     /// The permissions the user was granted, each once.
     pub fn permissions(&self) -> Vec<Permission> {
         let mut found: Vec<Permission> = Vec::new();
@@ -202,9 +207,13 @@ impl Snapshot {
             let hash = unhex(&code.sha256).ok_or_else(|| format!("app code {} has no hash", code.name))?;
             snapshot.app_codes.push(hash);
         }
+        let mut ids = HashSet::new();
         for token in &file.token {
-            let (hash, token) =
-                read_token(token).ok_or_else(|| format!("token {} does not read", token.id))?;
+            let id = &token.id;
+            let (hash, token) = read_token(token).ok_or_else(|| format!("token {id} does not read"))?;
+            if !ids.insert(id) {
+                return Err(format!("there are two tokens {id}"));
+            }
             snapshot.tokens.insert(hash, token);
         }
         snapshot.add_domains_that_are_only_named();
@@ -291,6 +300,7 @@ fn read_token(entry: &TokenEntry) -> Option<([u8; 32], Token)> {
         (None, None) => Scope::User,
     };
     let token = Token {
+        id: entry.id.clone(),
         user: entry.user.clone(),
         scope,
         methods: entry.methods.clone(),
@@ -395,22 +405,40 @@ impl Access {
         Ok(())
     }
 
-    /// Hands out a token: when this returns, it is in the file and in force. The caller has recorded why.
-    pub fn issue_token(&self, token: &TokenEntry, now: Time) -> Result<(), Failure> {
+    /// Hands out a token, if `is_still_right` of the newest rights, and `record` has recorded why: when this returns, it
+    /// is in the file and in force.
+    pub fn issue_token(
+        &self,
+        token: &TokenEntry,
+        now: Time,
+        is_still_right: &dyn Fn(&AccessFile) -> bool,
+        record: &dyn Fn() -> Result<(), String>,
+    ) -> Result<(), NotIssued> {
         let _following = self.following.lock().expect("no panic while held");
-        let ((), new) = file::change(&self.data_dir, |file| {
-            file.add_token(token.clone(), now);
-            Ok(())
-        })?;
-        let mut recorded = file::read_recorded(&self.data_dir)?;
-        let others_changed = !file::changes(&recorded, &new, now).is_empty();
-        let in_force = if others_changed {
-            // Someone else's change is in the file too; it comes into force when it has been recorded.
-            recorded.add_token(token.clone(), now);
-            recorded
-        } else {
-            new
-        };
+        let undone = |failure: Failure| NotIssued::Undone(failure.text);
+        let (is_added, _) = file::change(&self.data_dir, |file| {
+            let is_right = is_still_right(file);
+            if is_right {
+                file.add_token(token.clone(), now);
+            }
+            Ok(is_right)
+        })
+        .map_err(undone)?;
+        if !is_added {
+            return Err(NotIssued::NotRightAnyMore);
+        }
+        // In the file, and not in force. If the machine stops here, the next start records it.
+        if let Err(why) = record() {
+            let taken_back = file::change(&self.data_dir, |file| file.revoke_tokens(&token.id));
+            return Err(NotIssued::Undone(taken_back.map_or_else(|failure| failure.text, |_| why)));
+        }
+        self.put_in_force(token, now).map_err(undone)
+    }
+
+    fn put_in_force(&self, token: &TokenEntry, now: Time) -> Result<(), Failure> {
+        // Someone else's change may be in the file too; it comes into force when it has been recorded.
+        let mut in_force = file::read_recorded(&self.data_dir)?;
+        in_force.add_token(token.clone(), now);
         let snapshot = Snapshot::of(&in_force, &self.sealing_key, &self.own).map_err(Failure::new)?;
         *self.current.write().expect("no panic while held") = Arc::new(snapshot);
         file::write_recorded(&self.data_dir, &in_force)
@@ -421,6 +449,14 @@ impl Access {
         let found = std::fs::metadata(self.data_dir.join(store::ACCESS)).ok()?;
         Some((found.ino(), found.len(), found.modified().ok()?))
     }
+}
+
+/// Why a token was not handed out.
+pub enum NotIssued {
+    /// What was shown for it is void since.
+    NotRightAnyMore,
+    /// It could not be written down.
+    Undone(String),
 }
 
 enum NotFollowed {

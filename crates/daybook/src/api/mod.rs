@@ -58,7 +58,7 @@ pub struct Note {
     pub who: Who,
     /// The trail or other thing that was asked for.
     pub resource: String,
-    /// What was asked of it.
+    /// Method, path and query.
     pub asked: String,
     /// Rows returned, and how many there are.
     pub rows: Option<(usize, u64)>,
@@ -76,10 +76,16 @@ impl Note {
                 request_id: Some(request.id.clone()),
                 ..Who::default()
             },
-            asked: request.raw_query.clone(),
+            asked: asked(request),
             ..Note::default()
         }
     }
+}
+
+/// What was asked, as it was put but for the body.
+fn asked(request: &Request) -> String {
+    let question = if request.raw_query.is_empty() { "" } else { "?" };
+    format!("{} {}{question}{}", request.method, request.raw_path, request.raw_query)
 }
 
 impl Context<'_> {

@@ -1,5 +1,7 @@
 //! Tokens: how they are got, how long they are good, and how logins are limited.
 
+use sha2::{Digest, Sha256};
+
 use crate::estate::{Estate, OTHER_PROJECT, PASSWORD, REGISTRY, RIVAL, RIVALS_PROJECT, TENANT};
 use crate::harness::{Daybook, PROJECT, text};
 
@@ -194,4 +196,91 @@ fn passwords_are_kept_as_argon2id_and_shown_nowhere() {
     let password = made.lines().next().unwrap().strip_prefix("password: ").unwrap().to_owned();
     let body = by_password("admin", &password, "");
     assert_eq!(server.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).status, 201);
+}
+
+#[test]
+fn tries_at_once_are_not_more_than_the_limits_allow() {
+    let estate = Estate::new();
+    let server = estate.serve();
+    let statuses = &std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..40 {
+            let mut client = server.client();
+            scope.spawn(move || {
+                let body = by_password("reader", "wrong", "");
+                let status = client.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).unwrap().status;
+                statuses.lock().unwrap().push(status);
+            });
+        }
+    });
+    let statuses = statuses.lock().unwrap();
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 5, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 35, "{statuses:?}");
+}
+
+#[test]
+fn a_password_that_is_void_when_its_turn_comes_gives_no_token() {
+    let estate = Estate::new();
+    let server = estate.serve();
+    std::fs::write(estate.place.path("new-password"), "another good password").unwrap();
+    let tokens = &std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..30 {
+            let mut client = server.client();
+            scope.spawn(move || {
+                let body = by_password("reader", PASSWORD, "");
+                let answer = client.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).unwrap();
+                assert!([201, 401, 429].contains(&answer.status), "{}", answer.text());
+                tokens.lock().unwrap().extend(answer.headers.get("x-subject-token").cloned());
+            });
+        }
+        let file = estate.place.path("new-password");
+        estate.place.access(&["user", "password", "reader", "--password-file", file.to_str().unwrap()]);
+    });
+    for token in tokens.lock().unwrap().iter() {
+        assert_eq!(status_with(&server, token, PROJECT), 401, "a token of the old password is good");
+    }
+}
+
+#[test]
+fn revoking_a_token_revokes_those_that_came_of_it() {
+    let estate = Estate::new();
+    let server = estate.serve();
+    let again = |token: &str| {
+        let body = format!(r#"{{"auth":{{"identity":{{"methods":["token"],"token":{{"id":"{token}"}}}}}}}}"#);
+        let answer = server.request("POST", "/v3/auth/tokens", &[], body.as_bytes());
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.headers["x-subject-token"].clone()
+    };
+    let (first, other) = (server.login("reader"), server.login("reader"));
+    let second = again(&first);
+    let third = again(&second);
+    let id = &crate::harness::hex(&Sha256::digest(&first))[..16];
+    estate.place.access(&["token", "revoke", id]);
+    let statuses = [&first, &second, &third, &other].map(|token| status_with(&server, token, PROJECT));
+    assert_eq!(statuses, [401, 401, 401, 200]);
+}
+
+#[test]
+fn a_token_that_nobody_handed_out_is_recorded() {
+    let estate = Estate::new();
+    let server = estate.serve();
+    estate.lay_down_token("of my own making", "reader", "", crate::estate::LATER);
+    crate::harness::becomes_true(|| status_with(&server, "of my own making", PROJECT) == 200);
+    let rows = server.own_rows("");
+    assert!(
+        rows.iter().any(|row| row["description"].as_str().unwrap().starts_with("create token: ")),
+        "{rows:?}"
+    );
+}
+
+#[test]
+fn what_a_login_shows_is_limited() {
+    let estate = Estate::new();
+    let server = estate.serve();
+    let body = by_password(&"n".repeat(2000), "wrong", "");
+    let answer = server.request("POST", "/v3/auth/tokens", &[], body.as_bytes());
+    assert_eq!((answer.status, answer.code().as_str()), (400, "IAM.0011"));
+    let body = by_password(&"n".repeat(70_000), "wrong", "");
+    assert_eq!(server.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).status, 413);
 }

@@ -10,7 +10,7 @@ const FRAME_HEADER_BYTES: usize = 8;
 
 /// No frame is longer: one event of the largest size allowed, its entry, and room for later growth. A length beyond it
 /// is damage or a torn write, and is never allocated.
-pub(super) const PAYLOAD_BYTES_MAX: usize = 64 << 20;
+pub(crate) const PAYLOAD_BYTES_MAX: usize = 64 << 20;
 
 const EVENT: u8 = 1;
 const SET_ASIDE: u8 = 2;

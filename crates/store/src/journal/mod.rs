@@ -14,7 +14,7 @@ use tlog::Hash;
 use crate::Error;
 
 pub(crate) use file::{FileJournal, Tail as FileTail, create_first, scan_all};
-pub(crate) use frame::{BatchWriter, EventFrame};
+pub(crate) use frame::{BatchWriter, EventFrame, PAYLOAD_BYTES_MAX};
 
 /// Makes batches durable, one after another.
 pub(crate) trait Journal: Send {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use store::durable::Disk;
 use store::simulated::SimulatedDisk;
-use store::{OnConflict, Refusal, init};
+use store::{EVENT_BYTES_MAX, Error, OnConflict, Refusal, init};
 
 use crate::{all, event, identity, open, request};
 
@@ -119,4 +119,17 @@ fn receipt_time_never_goes_back_and_numbers_count_each_trail() {
     let entries: Vec<_> = rows.iter().map(|row| event::entry::decode(&row.entry).unwrap()).collect();
     assert!(entries.iter().all(|entry| entry.received_at.unix_ns() == 5_000));
     assert_eq!(entries.iter().map(|entry| entry.number).collect::<Vec<_>>(), [1, 1, 2]);
+}
+
+#[test]
+fn what_no_frame_can_hold_is_refused_and_the_log_goes_on() {
+    let (simulated, disk) = empty();
+    let log = open(&disk);
+    let mut huge = event("hub", "huge", 1);
+    huge.raw = vec![b'x'; EVENT_BYTES_MAX];
+    assert!(matches!(log.append(request(vec![event("hub", "a", 1), huge], &[])), Err(Error::TooLarge { .. })));
+    log.append(request(vec![event("hub", "b", 2)], &[])).unwrap().unwrap();
+    drop(log);
+    simulated.restart();
+    assert_eq!(open(&disk).counts().events, 1);
 }

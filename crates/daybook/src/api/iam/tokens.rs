@@ -12,8 +12,8 @@ use subtle::ConstantTimeEq;
 use super::error::Error;
 use super::{Context, DomainName, Note};
 use crate::access::attempts::AttemptLimits;
-use crate::access::file::TokenEntry;
-use crate::access::{Caller, Scope, Snapshot, Token, User};
+use crate::access::file::{AccessFile, TokenEntry};
+use crate::access::{Caller, NotIssued, Scope, Snapshot, Token, User};
 use crate::ambient;
 use crate::api::parameters::text as parameter;
 use crate::audit::Act;
@@ -24,6 +24,8 @@ const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 const TOKEN_LIFE_S: i64 = 24 * 60 * 60;
 const TOKEN_BYTES: usize = 96;
 const FUNCTION: &str = "Access control";
+/// Nothing that a login shows is longer.
+const TEXT_BYTES_MAX: usize = 1024;
 
 #[derive(Deserialize)]
 struct Body {
@@ -129,6 +131,19 @@ impl Claim<'_> {
         }
     }
 
+    /// All that was sent of it.
+    fn texts(&self) -> Vec<&str> {
+        match self {
+            Claim::Password { user, password } => {
+                let domain = user.domain.as_ref().map(|domain| [&domain.id, &domain.name]);
+                let named = [&user.id, &user.name].into_iter().chain(domain.into_iter().flatten());
+                named.filter_map(|one| one.as_deref()).chain([*password]).collect()
+            }
+            Claim::Key { id, secret } => vec![id, secret],
+            Claim::Token(text) => vec![text],
+        }
+    }
+
     /// What the record of a login names the account by.
     fn name(&self) -> String {
         match self {
@@ -140,39 +155,46 @@ impl Claim<'_> {
 }
 
 pub(super) fn create(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Response, Error> {
-    note.asked = "POST /v3/auth/tokens".to_owned();
     let body: Body = serde_json::from_slice(&request.body).map_err(|_| Error::InvalidBody)?;
     let auth = body.auth.ok_or(Error::MissingMember("auth"))?;
     let identity = auth.identity.ok_or(Error::MissingMember("identity"))?;
     let claim = claim(&identity)?;
+    if claim.texts().iter().any(|text| text.len() > TEXT_BYTES_MAX) {
+        return Err(Error::InvalidBody);
+    }
     let limits = AttemptLimits {
         per_account: context.shared.config.limits.login_failures_per_account,
         per_address: context.shared.config.limits.login_failures_per_address,
     };
     let (attempts, account) = (&context.shared.attempts, claim.account());
+    // Looking, trying and counting are one, so that tries at once are not more than the limits allow.
+    let turn = attempts.turn().ok_or(Error::TooManyAttempts(1))?;
     if let Some(seconds) = attempts.wait_s(account.as_deref(), request.peer, limits, context.now) {
         refused_login(&claim, "too many failures lately", context, note);
         return Err(Error::TooManyAttempts(seconds));
     }
-    let Some((caller, expires_at)) = who(&claim, context.rights, context.now) else {
+    let found = who(&claim, context.rights, context.now);
+    let Some((caller, expires_at)) = found else {
         attempts.failed(account.as_deref(), request.peer, context.now);
         refused_login(&claim, "unknown or wrong", context, note);
         return Err(Error::WrongCredentials);
     };
+    drop(turn);
     (note.who.id, note.who.name) = (Some(caller.user.id.clone()), Some(caller.user.name.clone()));
     let Some(scope) = scope(auth.scope.as_ref(), &caller, context.rights) else {
         refused_login(&claim, "no such scope", context, note);
         return Err(Error::WrongScope);
     };
+    let text = BASE64.encode(ambient::random::<TOKEN_BYTES>());
     let token = Token {
+        id: hex(&Sha256::digest(&text))[..16].to_owned(),
         user: caller.user.id.clone(),
         scope,
         methods: vec![claim.method().to_owned()],
         issued_at: context.now,
         expires_at: expires_at.unwrap_or(context.now.plus_seconds(TOKEN_LIFE_S)),
     };
-    let text = BASE64.encode(ambient::random::<TOKEN_BYTES>());
-    hand_out(&text, &token, context, note)?;
+    hand_out(&text, &token, &claim, context, note)?;
     let is_brief = parameter(&request.raw_query, "nocatalog").is_some();
     let mut response =
         http::json(StatusCode::CREATED, &render(&token, caller.user, context.rights, is_brief));
@@ -298,21 +320,49 @@ fn is_domain(named: &Named, id: &str, rights: &Snapshot) -> bool {
     }
 }
 
-/// Records the login, then puts the token in force.
-fn hand_out(text: &str, token: &Token, context: &Context<'_>, note: &mut Note) -> Result<(), Error> {
-    let hash = hex(&Sha256::digest(text));
+/// Whether what was shown is still right: while a try waited for its turn, the password may have been changed, the key
+/// removed, the token revoked.
+fn is_still_right(claim: &Claim<'_>, user: &str, context: &Context<'_>, newest: &AccessFile) -> bool {
+    let Some(user) = newest.user.iter().find(|entry| entry.id == user && entry.enabled) else { return false };
+    match claim {
+        Claim::Password { .. } => {
+            user.password.as_deref() == context.rights.user(&user.id).and_then(User::password_hash)
+        }
+        Claim::Key { id, .. } => {
+            newest.access_key.iter().any(|key| key.id == *id && key.user == user.id && key.enabled)
+        }
+        Claim::Token(text) => {
+            let parent = context.rights.token(text).map(|(token, _)| &token.id);
+            newest.token.iter().any(|token| Some(&token.id) == parent)
+        }
+    }
+}
+
+/// Writes the token down, records the login, then puts the token in force.
+fn hand_out(
+    text: &str,
+    token: &Token,
+    claim: &Claim<'_>,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<(), Error> {
+    let parent = match claim {
+        Claim::Token(shown) => context.rights.token(shown).map(|(token, _)| token.id.clone()),
+        _ => None,
+    };
     let (project, domain) = match &token.scope {
         Scope::Project(project) => (Some(project.clone()), None),
         Scope::Domain(domain) => (None, Some(domain.clone())),
         Scope::User => (None, None),
     };
     let entry = TokenEntry {
-        id: hash[..16].to_owned(),
-        sha256: hash,
+        id: token.id.clone(),
+        sha256: hex(&Sha256::digest(text)),
         user: token.user.clone(),
         project,
         domain,
         methods: token.methods.clone(),
+        parent,
         issued_at: token.issued_at.to_string(),
         expires_at: token.expires_at.to_string(),
     };
@@ -324,9 +374,19 @@ fn hand_out(text: &str, token: &Token, context: &Context<'_>, note: &mut Note) -
         .with("token_id", &entry.id)
         .with("expires_at", &entry.expires_at);
     let act = Act { description: Some("a token was handed out".to_owned()), ..act };
-    context.shared.audit.record_now(act).map_err(Error::Undone)?;
-    note.is_recorded = true;
-    context.shared.access.issue_token(&entry, context.now).map_err(|error| Error::Undone(error.text))
+    let record = || context.shared.audit.record_now(act.clone());
+    let is_right = |newest: &AccessFile| is_still_right(claim, &token.user, context, newest);
+    match context.shared.access.issue_token(&entry, context.now, &is_right, &record) {
+        Ok(()) => {
+            note.is_recorded = true;
+            Ok(())
+        }
+        Err(NotIssued::NotRightAnyMore) => {
+            refused_login(claim, "void since", context, note);
+            Err(Error::WrongCredentials)
+        }
+        Err(NotIssued::Undone(why)) => Err(Error::Undone(why)),
+    }
 }
 
 fn refused_login(claim: &Claim<'_>, why: &str, context: &Context<'_>, note: &mut Note) {

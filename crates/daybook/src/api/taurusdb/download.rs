@@ -123,7 +123,9 @@ pub fn open(
     note: &mut Note,
 ) -> Result<Download, Box<Response>> {
     let refused = |text: &str| Box::new(http::error(StatusCode::FORBIDDEN, "APIGW.0306", text, &request.id));
-    note.asked.clear();
+    // Whoever has the signature has the file.
+    let link_request = text(&request.raw_query, "request").unwrap_or_default();
+    note.asked = format!("{} {}, from a link given to {link_request}", request.method, request.raw_path);
     let file = read_link(file_id, request, context).map_err(|why| refused(why.text()))?;
     note.resource = file.trail.to_string();
     let act = Act::new("taurusdb.DownloadAuditLog", Done::Download, FUNCTION)
@@ -133,7 +135,7 @@ pub fn open(
         .with("file_id", &file.id)
         .with("bytes", file.len_bytes.to_string())
         .with("sha256", hex(&file.sha256))
-        .with("link_request_id", text(&request.raw_query, "request").unwrap_or_default());
+        .with("link_request_id", link_request);
     let description = format!("{} bytes of {}", file.len_bytes, file.trail);
     let act = Act { description: Some(description), ..act };
     context

@@ -144,7 +144,7 @@ fn recorded(attributes: &std::collections::BTreeMap<String, String>) -> Option<P
         audit_types: attributes
             .get("audit_types")?
             .split(',')
-            .filter(|one| !one.is_empty())
+            .filter(|one| ACTIONS.contains(one))
             .map(str::to_owned)
             .collect(),
     })
@@ -208,7 +208,15 @@ struct Wanted {
 /// What a request wants; what it does not name stays as it was.
 fn wanted(body: &[u8], before: Policy) -> Result<Policy, Error> {
     let wanted: Wanted = serde_json::from_slice(body).map_err(|_| Error::InvalidParameter)?;
-    let types = wanted.audit_types.unwrap_or(before.audit_types);
+    let mut types: Vec<String> = Vec::new();
+    for one in wanted.audit_types.unwrap_or(before.audit_types) {
+        if !types.contains(&one) {
+            types.push(one);
+        }
+        if types.len() > ACTIONS.len() {
+            return Err(Error::InvalidParameter);
+        }
+    }
     if wanted.keep_days > KEEP_DAYS_MAX || !types.iter().all(|one| ACTIONS.contains(&one.as_str())) {
         return Err(Error::InvalidParameter);
     }
