@@ -127,7 +127,10 @@ fn what_no_frame_can_hold_is_refused_and_the_log_goes_on() {
     let log = open(&disk);
     let mut huge = event("hub", "huge", 1);
     huge.raw = vec![b'x'; EVENT_BYTES_MAX];
-    assert!(matches!(log.append(request(vec![event("hub", "a", 1), huge], &[])), Err(Error::TooLarge { .. })));
+    assert!(matches!(
+        log.append(request(vec![event("hub", "a", 1), huge], &[])),
+        Err(Error::TooLarge { .. })
+    ));
     log.append(request(vec![event("hub", "b", 2)], &[])).unwrap().unwrap();
     drop(log);
     simulated.restart();
