@@ -65,8 +65,8 @@ impl Server {
             Arc::new(Local::open(data_dir)),
             Settings {
                 waiting_requests_max: config.limits.waiting_requests_max,
-                on_fatal: Box::new(move |error| {
-                    // The channel holds one message and is written once.
+                on_fatal: Arc::new(move |error: &store::Error| {
+                    // The channel holds one message; the first is enough.
                     let _ = report_fatal.try_send(error.to_string());
                 }),
                 ..Settings::default()

@@ -38,6 +38,16 @@ impl EventId {
         Some(EventId(bytes))
     }
 
+    /// The sixteen bytes that the text form spells.
+    pub const fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    /// The id with these bytes, whatever their version.
+    pub const fn from_bytes(bytes: [u8; 16]) -> EventId {
+        EventId(bytes)
+    }
+
     /// The 36-byte text form.
     pub fn text(self) -> [u8; ID_TEXT_BYTES] {
         const HEX: &[u8; 16] = b"0123456789abcdef";

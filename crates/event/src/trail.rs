@@ -104,6 +104,18 @@ impl Trail {
     }
 }
 
+impl FromStr for Trail {
+    type Err = InvalidTrail;
+
+    /// Reads `service/tenant/project/instance`.
+    fn from_str(text: &str) -> Result<Trail, InvalidTrail> {
+        match text.split('/').collect::<Vec<_>>()[..] {
+            [service, tenant, project, instance] => Trail::new(service.parse()?, tenant, project, instance),
+            _ => Err(InvalidTrail(format!("{text:?} is no trail"))),
+        }
+    }
+}
+
 impl fmt::Display for Trail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}/{}", self.service.as_str(), self.tenant, self.project, self.instance)

@@ -7,8 +7,10 @@
 use std::collections::HashMap;
 
 use event::{Event, LOG_FILE, Service, Time, Trail};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::manifest::{hex, unhex};
 use crate::tail::Added;
 
 /// No file holds more bytes of original lines than this, but for a single line that is longer.
@@ -65,11 +67,9 @@ pub(crate) struct AuditFiles {
     next_end: Option<Time>,
 }
 
-/// One trail's events in order of their numbers, and how they are cut.
+/// How one trail's events are cut, in order of their numbers.
 #[derive(Default)]
 struct Lines {
-    /// Index in the log of each event; number 1 first.
-    indexes: Vec<u64>,
     finished: Vec<AuditFile>,
     open: Option<Open>,
 }
@@ -100,10 +100,9 @@ impl AuditFiles {
         if lines.open.as_ref().is_some_and(|open| open.ends_before(added)) {
             lines.end(index);
         }
-        lines.indexes.push(index);
-        let (ordinal, number) = (lines.finished.len(), lines.indexes.len() as u64);
+        let ordinal = lines.finished.len();
         let open = lines.open.get_or_insert_with(|| {
-            let open = Open::new(added, ordinal as u64 + 1, number);
+            let open = Open::new(added, ordinal as u64 + 1);
             self.ids.insert(open.file.id.clone(), (trail.clone(), ordinal));
             self.next_end = Some(self.next_end.map_or(open.ends_at, |end| end.min(open.ends_at)));
             open
@@ -145,12 +144,40 @@ impl AuditFiles {
         self.trails.get(trail)?.finished.get(*position)
     }
 
-    /// Indexes in the log of `lines` events of a trail from this number on.
-    pub fn indexes(&self, trail: &Trail, first_number: u64, lines: u64) -> Vec<u64> {
-        let Some(found) = self.trails.get(trail) else { return Vec::new() };
-        let start = usize::try_from(first_number.saturating_sub(1)).unwrap_or(usize::MAX);
-        let lines = usize::try_from(lines).unwrap_or(usize::MAX);
-        found.indexes.iter().skip(start).take(lines).copied().collect()
+    /// The files that events with these indexes ended, as a segment keeps them.
+    pub fn ended_by(&self, indexes: &std::ops::Range<u64>) -> Vec<StoredFile> {
+        let files = self.trails.values().flat_map(|lines| &lines.finished);
+        let mut stored: Vec<StoredFile> =
+            files.filter(|file| indexes.contains(&file.ended_by)).map(StoredFile::of).collect();
+        stored.sort_unstable_by(|a, b| (&a.trail, a.ordinal).cmp(&(&b.trail, b.ordinal)));
+        stored
+    }
+
+    /// The files that are not finished.
+    pub fn open(&self) -> Vec<OpenFile> {
+        let open = self.trails.values().filter_map(|lines| lines.open.as_ref());
+        let mut open: Vec<OpenFile> = open.map(OpenFile::of).collect();
+        open.sort_unstable_by(|a, b| a.trail.cmp(&b.trail));
+        open
+    }
+
+    /// Takes over a file that was finished. Files of a trail come in order.
+    pub fn restore(&mut self, stored: &StoredFile) -> Option<()> {
+        let file = stored.file()?;
+        let lines = self.trails.entry(file.trail.clone()).or_default();
+        self.ids.insert(file.id.clone(), (file.trail.clone(), lines.finished.len()));
+        lines.finished.push(file);
+        Some(())
+    }
+
+    /// Takes over a file that was not finished, behind those of its trail that were. `hash` has taken its lines.
+    pub fn restore_open(&mut self, stored: &OpenFile, hash: Sha256) -> Option<()> {
+        let open = stored.open(hash)?;
+        let lines = self.trails.entry(open.file.trail.clone()).or_default();
+        self.ids.insert(open.file.id.clone(), (open.file.trail.clone(), lines.finished.len()));
+        self.next_end = Some(self.next_end.map_or(open.ends_at, |end| end.min(open.ends_at)));
+        lines.open = Some(open);
+        Some(())
     }
 
     /// The finished files of every trail beyond the first `known[trail]` of it; those of a trail oldest first.
@@ -173,11 +200,10 @@ impl Lines {
 }
 
 impl Open {
-    fn new(added: &Added<'_>, ordinal: u64, first_number: u64) -> Open {
-        let event = added.event;
-        let hash = identity_hash(&event.trail, first_number);
+    fn new(added: &Added<'_>, ordinal: u64) -> Open {
+        let (event, first_number) = (added.event, added.number);
         let file = AuditFile {
-            id: format!("{}br01", hex(&hash[..16])),
+            id: id_of(&event.trail, first_number),
             ordinal,
             trail: event.trail.clone(),
             first_number,
@@ -218,14 +244,118 @@ impl Open {
     }
 }
 
+/// A finished file as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoredFile {
+    trail: String,
+    ordinal: u64,
+    first_number: u64,
+    lines: u64,
+    len_bytes: u64,
+    begin_ns: i64,
+    end_ns: i64,
+    sha256: String,
+    ended_by: u64,
+}
+
+impl StoredFile {
+    fn of(file: &AuditFile) -> StoredFile {
+        StoredFile {
+            trail: file.trail.to_string(),
+            ordinal: file.ordinal,
+            first_number: file.first_number,
+            lines: file.lines,
+            len_bytes: file.len_bytes,
+            begin_ns: file.begin.unix_ns(),
+            end_ns: file.end.unix_ns(),
+            sha256: hex(&file.sha256),
+            ended_by: file.ended_by,
+        }
+    }
+
+    fn file(&self) -> Option<AuditFile> {
+        let trail: Trail = self.trail.parse().ok()?;
+        Some(AuditFile {
+            id: id_of(&trail, self.first_number),
+            ordinal: self.ordinal,
+            trail,
+            first_number: self.first_number,
+            lines: self.lines,
+            len_bytes: self.len_bytes,
+            begin: Time::from_unix_ns(self.begin_ns),
+            end: Time::from_unix_ns(self.end_ns),
+            sha256: unhex(&self.sha256)?,
+            ended_by: self.ended_by,
+        })
+    }
+}
+
+/// A file that may still grow as it is stored: all but the state of its hash, which its lines give again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OpenFile {
+    pub trail: String,
+    ordinal: u64,
+    pub first_number: u64,
+    pub lines: u64,
+    len_bytes: u64,
+    begin_ns: i64,
+    end_ns: i64,
+    first_occurred_ns: i64,
+    ends_at_ns: i64,
+    log_file: Option<String>,
+}
+
+impl OpenFile {
+    fn of(open: &Open) -> OpenFile {
+        let file = &open.file;
+        OpenFile {
+            trail: file.trail.to_string(),
+            ordinal: file.ordinal,
+            first_number: file.first_number,
+            lines: file.lines,
+            len_bytes: file.len_bytes,
+            begin_ns: file.begin.unix_ns(),
+            end_ns: file.end.unix_ns(),
+            first_occurred_ns: open.occurred_at.unix_ns(),
+            ends_at_ns: open.ends_at.unix_ns(),
+            log_file: open.log_file.clone(),
+        }
+    }
+
+    fn open(&self, hash: Sha256) -> Option<Open> {
+        let trail: Trail = self.trail.parse().ok()?;
+        let file = AuditFile {
+            id: id_of(&trail, self.first_number),
+            ordinal: self.ordinal,
+            trail,
+            first_number: self.first_number,
+            lines: self.lines,
+            len_bytes: self.len_bytes,
+            begin: Time::from_unix_ns(self.begin_ns),
+            end: Time::from_unix_ns(self.end_ns),
+            sha256: [0; 32],
+            ended_by: 0,
+        };
+        Some(Open {
+            file,
+            hash,
+            ends_at: Time::from_unix_ns(self.ends_at_ns),
+            occurred_at: Time::from_unix_ns(self.first_occurred_ns),
+            log_file: self.log_file.clone(),
+        })
+    }
+}
+
+fn id_of(trail: &Trail, first_number: u64) -> String {
+    format!("{}br01", hex(&identity_hash(trail, first_number)[..16]))
+}
+
 fn log_file(event: &Event) -> Option<&str> {
     event.attributes.get(LOG_FILE).map(String::as_str)
 }
 
 fn identity_hash(trail: &Trail, first_number: u64) -> [u8; 32] {
     Sha256::digest(format!("audit log file\0{trail}\0{first_number}")).into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

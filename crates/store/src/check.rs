@@ -1,14 +1,23 @@
 //! Re-derives everything in a data directory from its first bytes, without changing any.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "rows of a segment are fewer than 2^32; platforms have 64 bits"
+)]
+
 use std::sync::Arc;
 
-use event::Service;
+use event::entry::{self, Entry};
+use event::{Service, Time, Trail};
 use sha2::{Digest, Sha256};
 use tlog::Hash;
 
 use crate::durable::Disk;
 use crate::journal::{self, FileTail};
-use crate::layout::JOURNAL;
+use crate::layout::{DIGESTS, JOURNAL};
+use crate::manifest::{self, MANIFEST, Manifest, Named};
+use crate::sealer;
+use crate::segment::Segment;
 use crate::sequencer::{History, Replayed};
 use crate::{Error, Identity, identity};
 
@@ -19,6 +28,8 @@ pub struct Report {
     pub identity: Identity,
     /// Journal files.
     pub files: usize,
+    /// Segments of sealed events.
+    pub segments: usize,
     /// Bytes read.
     pub bytes: u64,
     /// Batches, each made durable with one sync.
@@ -67,17 +78,41 @@ pub struct Progress {
 }
 
 /// Checks the log on this disk: every frame's checksum, every entry's form and number, every raw's hash, every batch's
-/// tree. Reads beside a process that may have the log open. Errs with the first thing that is wrong, by file and offset.
+/// tree, and that every segment's table, index and digests tell the same. Reads beside a process that may have the log
+/// open. Errs with the first thing that is wrong, by file and offset.
 pub fn check(disk: &Arc<dyn Disk>, progress: &mut dyn FnMut(Progress)) -> Result<Report, Error> {
     let identity = identity::read(disk)?;
-    let mut total_bytes = 0;
+    sealer::unchanged_meanwhile(disk, &mut |manifest| check_once(disk, &identity, manifest, progress))
+}
+
+fn check_once(
+    disk: &Arc<dyn Disk>,
+    identity: &Identity,
+    manifest: &Manifest,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report, Error> {
+    let named = |segment: &Named| segment.table_bytes + segment.index_bytes;
+    let mut total_bytes: u64 = manifest.segments.iter().map(named).sum();
     for name in disk.list(JOURNAL).map_err(Error::io(format!("list {JOURNAL}")))? {
         let path = format!("{JOURNAL}/{name}");
         total_bytes +=
             disk.open(&path).and_then(|file| file.len_bytes()).map_err(Error::io(format!("open {path}")))?;
     }
     let mut done_bytes = 0;
+    let opened = sealer::open_named(disk, manifest.clone(), None, CACHE_BYTES)?;
     let mut history = History::default();
+    for (segment, named) in opened.segments.iter().zip(&manifest.segments) {
+        check_segment(disk, segment, named, &mut history)?;
+        done_bytes += named.table_bytes + named.index_bytes;
+        progress(Progress { done_bytes, total_bytes });
+    }
+    let sealed = &manifest.sealed;
+    if history.tree != sealed.tree().unwrap_or_default() || history.received_at != sealed.received_at() {
+        return Err(Error::damage(MANIFEST, 0, "the segments make another tree than it names"));
+    }
+    opened.audit_files()?;
+    sealer::sealed_aside(&**disk, &identity.salt, sealed, &mut |_| Ok(()))?;
+    (history.batches, history.set_aside) = (sealed.batches, sealed.set_aside);
     let mut replay = |batch: &journal::Batch<'_>| {
         history.replay(batch, &mut |Replayed { entry, raw, .. }| {
             if Sha256::digest(raw)[..] == entry.raw_sha256 {
@@ -91,10 +126,11 @@ pub fn check(disk: &Arc<dyn Disk>, progress: &mut dyn FnMut(Progress)) -> Result
         done_bytes += bytes;
         progress(Progress { done_bytes, total_bytes });
     };
-    let (files, _, tail) = journal::scan_all(&**disk, &identity, &mut replay, &mut read)?;
+    let (files, _, tail) = journal::scan_all(&**disk, identity, manifest.start(), &mut replay, &mut read)?;
     Ok(Report {
-        identity,
+        identity: identity.clone(),
         files: files.len(),
+        segments: manifest.segments.len(),
         bytes: done_bytes,
         batches: history.batches,
         events: history.tree.size(),
@@ -108,4 +144,119 @@ pub fn check(disk: &Arc<dyn Disk>, progress: &mut dyn FnMut(Progress)) -> Result
         set_aside: history.set_aside,
         torn_tail: TornTail::of(tail),
     })
+}
+
+/// Bytes of indexes that a check keeps in memory.
+const CACHE_BYTES: u64 = 64 << 20;
+/// Rows of a table that are read at once.
+const ROWS_AT_ONCE: usize = 4096;
+
+/// Checks the files of a segment, and goes on with the history by its events.
+fn check_segment(
+    disk: &Arc<dyn Disk>,
+    segment: &Segment,
+    named: &Named,
+    history: &mut History,
+) -> Result<(), Error> {
+    let table = segment.table_name();
+    check_file(&**disk, &table, named)?;
+    let digests = read_digests(&**disk, named)?;
+    // Of each event in order of the indexes: its entry's digest, its trail and number, and when it was received.
+    let mut events: Vec<Option<Checked>> = (0..named.events).map(|_| None).collect();
+    let wrong = |row: u32, what: &str| Error::damage(&table, 0, format!("row {row}: {what}"));
+    let rows = u32::try_from(named.events).map_err(|_| wrong(0, "too many rows"))?;
+    let mut before = None;
+    for first in (0..rows).step_by(ROWS_AT_ONCE) {
+        let count = (rows - first).min(ROWS_AT_ONCE as u32);
+        let numbers: Vec<u32> = (first..first + count).collect();
+        let told = segment.read(&numbers)?;
+        let stored = segment.entries(first, count as usize)?;
+        let raws = segment.raws(first, count as usize)?;
+        for (((row, (index, told)), stored), raw) in numbers.into_iter().zip(told).zip(stored).zip(raws) {
+            let entry = entry::decode(&stored).map_err(|error| wrong(row, &error.to_string()))?;
+            let slot = index
+                .checked_sub(named.first)
+                .and_then(|position| events.get_mut(usize::try_from(position).ok()?))
+                .filter(|slot| slot.is_none())
+                .ok_or_else(|| wrong(row, "an index that is not the segment's, or twice in it"))?;
+            let digest = entry::digest(&stored);
+            if digests[(index - named.first) as usize] != digest {
+                return Err(wrong(row, "the entry has another digest than the one recorded"));
+            }
+            if Sha256::digest(&raw)[..] != entry.raw_sha256 {
+                return Err(wrong(row, "the raw bytes are not those the entry names"));
+            }
+            if !segment.is_known(&entry)? {
+                return Err(wrong(row, "the index does not have the event's key"));
+            }
+            let place = (entry.event.trail.clone(), entry.event.occurred_at, index);
+            if before.as_ref().is_some_and(|before| *before >= place) {
+                return Err(wrong(row, "the row does not come behind the one before"));
+            }
+            *slot = Some(Checked {
+                digest,
+                trail: entry.event.trail.clone(),
+                number: entry.number,
+                received_at: entry.received_at,
+            });
+            if told != as_told(entry) {
+                return Err(wrong(row, "the index tells of another event than the table"));
+            }
+            before = Some(place);
+        }
+    }
+    segment.check()?;
+    for (event, index) in events.into_iter().zip(named.first..) {
+        let event = event.ok_or_else(|| Error::damage(&table, 0, format!("event {index} is missing")))?;
+        history
+            .go_on(&event.digest, &event.trail, event.number, event.received_at)
+            .map_err(|what| Error::damage(&table, 0, format!("event {index}: {what}")))?;
+    }
+    Ok(())
+}
+
+struct Checked {
+    digest: [u8; 32],
+    trail: Trail,
+    number: u64,
+    received_at: Time,
+}
+
+/// An entry without what an index leaves out.
+fn as_told(mut entry: Entry) -> Entry {
+    entry.event.origin.key = None;
+    entry.raw_sha256 = [0; 32];
+    entry
+}
+
+fn check_file(disk: &dyn Disk, path: &str, named: &Named) -> Result<(), Error> {
+    let file = disk.open(path).map_err(Error::io(format!("open {path}")))?;
+    let len = file.len_bytes().map_err(Error::io(format!("read {path}")))?;
+    if len != named.table_bytes {
+        return Err(Error::damage(path, len, format!("it has {len} bytes, not {}", named.table_bytes)));
+    }
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut at = 0;
+    while at < len {
+        let count = buffer.len().min(usize::try_from(len - at).unwrap_or(usize::MAX));
+        file.read_at(at, &mut buffer[..count]).map_err(Error::io(format!("read {path}")))?;
+        hash.update(&buffer[..count]);
+        at += count as u64;
+    }
+    if manifest::hex(&hash.finalize()) == named.table_sha256 {
+        Ok(())
+    } else {
+        Err(Error::damage(path, 0, "the table has another SHA-256 than the manifest names"))
+    }
+}
+
+/// The digests of a segment's entries, in order of their indexes.
+fn read_digests(disk: &dyn Disk, named: &Named) -> Result<Vec<[u8; 32]>, Error> {
+    let mut bytes =
+        vec![0; usize::try_from(named.events * 32).map_err(|_| Error::damage(DIGESTS, 0, "too many"))?];
+    let file = disk.open(DIGESTS).map_err(|error| Error::damage(DIGESTS, 0, error.to_string()))?;
+    file.read_at(named.first * 32, &mut bytes)
+        .map_err(|error| Error::damage(DIGESTS, named.first * 32, error.to_string()))?;
+    Ok(bytes.as_chunks().0.to_vec())
 }

@@ -1,6 +1,6 @@
 //! Which events are in the log already, by the key their source gave them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use sha2::{Digest, Sha256};
@@ -51,17 +51,45 @@ impl First {
     }
 }
 
-/// All keys of the log: 40 bytes each.
+/// Keys of the events that are in no segment, and of the records set aside: 56 bytes each.
 #[derive(Default)]
-pub(crate) struct Known(HashMap<Key, First, BuildHasherDefault<AlreadyHashed>>);
+pub(crate) struct Known {
+    firsts: HashMap<Key, First, BuildHasherDefault<AlreadyHashed>>,
+    /// Keys of the events of the active tail.
+    active: Vec<Key>,
+    /// Those of the tails that were frozen, with the index behind each.
+    frozen: VecDeque<(u64, Vec<Key>)>,
+}
 
 impl Known {
     pub fn get(&self, key: &Key) -> Option<First> {
-        self.0.get(key).copied()
+        self.firsts.get(key).copied()
     }
 
+    /// A key that is never forgotten.
     pub fn insert(&mut self, key: Key, first: First) {
-        self.0.insert(key, first);
+        self.firsts.insert(key, first);
+    }
+
+    /// A key that is forgotten once a segment has its event.
+    pub fn insert_event(&mut self, key: Key, first: First) {
+        self.firsts.insert(key, first);
+        self.active.push(key);
+    }
+
+    /// The active tail ends at this index.
+    pub fn freeze(&mut self, end: u64) {
+        self.frozen.push_back((end, std::mem::take(&mut self.active)));
+    }
+
+    /// Forgets the events before this index; segments have them.
+    pub fn forget_before(&mut self, index: u64) {
+        while self.frozen.front().is_some_and(|(end, _)| *end <= index) {
+            let (_, keys) = self.frozen.pop_front().expect("just seen");
+            for key in keys {
+                self.firsts.remove(&key);
+            }
+        }
     }
 }
 

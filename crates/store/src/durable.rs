@@ -26,6 +26,8 @@ pub trait Disk: Send + Sync {
     fn create(&self, path: &str) -> io::Result<Arc<dyn File>>;
     /// Opens an existing file for reading.
     fn open(&self, path: &str) -> io::Result<Arc<dyn File>>;
+    /// Opens an existing file for reading and writing.
+    fn open_for_writing(&self, path: &str) -> io::Result<Arc<dyn File>>;
     /// Cuts an existing file and opens it for writing, which only a build with this bug does.
     #[cfg(feature = "plant_no_tail_rewrite")]
     fn cut_and_open(&self, path: &str, len_bytes: u64) -> io::Result<Arc<dyn File>>;
@@ -156,6 +158,10 @@ impl Disk for Local {
 
     fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
         Ok(Arc::new(fs::File::open(self.root.join(path))?))
+    }
+
+    fn open_for_writing(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(fs::OpenOptions::new().read(true).write(true).open(self.root.join(path))?))
     }
 
     #[cfg(feature = "plant_no_tail_rewrite")]

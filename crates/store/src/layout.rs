@@ -19,8 +19,22 @@ pub const SERVING: &str = "serving.lock";
 /// The key that seals access-key secrets at rest.
 pub const SEALING_KEY: &str = "keys/sealing.key";
 
+/// The folder of sealed events.
+pub(crate) const SEGMENTS: &str = "segments";
+/// The folder of the tree.
+pub(crate) const TREE: &str = "tree";
+/// Digests of all sealed entries, 32 bytes each, in order of their indexes.
+pub(crate) const DIGESTS: &str = "tree/digests";
+/// The folder of sealed records set aside.
+pub(crate) const ASIDE: &str = "set-aside";
+
 /// Ends the name of a file that is being written; whatever bears it after a crash is void.
 pub(crate) const UNFINISHED: &str = ".tmp";
+
+/// Records set aside from the one with this number on, as many as were sealed at once.
+pub(crate) fn aside_file(first: u64) -> String {
+    format!("{ASIDE}/{first:020}.aside")
+}
 
 /// Twenty digits hold any `u64`, and make names sort as numbers do.
 pub(crate) fn journal_file(first_batch: u64) -> String {

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, TrySendError, channel, sync_channel,
+};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use event::entry::{self, Entry};
 use event::query::{Page, Query};
 use event::{Time, Trail};
 
@@ -15,8 +18,10 @@ use crate::check::TornTail;
 use crate::durable::{Disk, Wait};
 use crate::journal::{FileJournal, Reader, SetAsideRecord};
 use crate::layout::LOCK;
-use crate::sequencer::{Append, Receipt, Recovered, Refusal, Sequencer};
-use crate::tail::Tail;
+use crate::sealer::{self, Sealer};
+use crate::sequencer::{Append, History, Receipt, Recovered, Refusal, Sequencer};
+use crate::state::{self, State, View};
+use crate::tail::{Place, Tail};
 use crate::{Error, Identity, identity, journal};
 
 /// How a log is run. The defaults suit a server.
@@ -26,20 +31,33 @@ pub struct Settings {
     /// A group takes no further request past this size. Bounds how long the first of it waits, and keeps its bytes in the
     /// processor's cache: groups of 8 MiB made a third of the events a second.
     pub group_bytes_max: usize,
+    /// Events of a part of the log in memory; smaller parts are sooner copied by a query, larger ones sooner searched.
+    pub tail_events_max: usize,
+    /// Events that are sealed into one segment; until there are so many they are in memory and in the journal.
+    pub seal_events: u64,
+    /// Events that may wait to be sealed; while there are more, no further request is taken from the queue. More than
+    /// `seal_events`.
+    pub unsealed_events_max: u64,
+    /// Bytes of segments' indexes kept in memory.
+    pub cache_bytes_max: u64,
     /// How many requests may wait for the sequencer before further ones are refused as [`Error::Overloaded`].
     pub waiting_requests_max: usize,
-    /// Called once, when a durable write failed and the log takes no more.
-    pub on_fatal: Box<dyn FnOnce(&Error) + Send>,
+    /// Called when a durable write failed and the log takes no more.
+    pub on_fatal: Arc<dyn Fn(&Error) + Send + Sync>,
 }
 
 impl Default for Settings {
-    /// Files of 64 MiB, groups of 1 MiB, 1,024 waiting requests.
+    /// Files of 64 MiB, groups of 1 MiB, segments of 131,072 events, 256 MiB of indexes, 1,024 waiting requests.
     fn default() -> Self {
         Settings {
             journal_file_bytes_max: 64 << 20,
             group_bytes_max: 1 << 20,
+            tail_events_max: 4096,
+            seal_events: 128 << 10,
+            unsealed_events_max: 1 << 20,
+            cache_bytes_max: 256 << 20,
             waiting_requests_max: 1024,
-            on_fatal: Box::new(|_| {}),
+            on_fatal: Arc::new(|_| {}),
         }
     }
 }
@@ -49,7 +67,9 @@ pub struct Log {
     identity: Identity,
     queue: Option<SyncSender<Job>>,
     sequencer: Option<JoinHandle<Result<(), Error>>>,
-    tail: Arc<RwLock<Tail>>,
+    sealing: Option<(Sender<()>, JoinHandle<()>)>,
+    sealer: Arc<Mutex<Sealer>>,
+    state: Arc<RwLock<State>>,
     reader: Arc<dyn Reader>,
     shared: Arc<Shared>,
     torn: Option<TornTail>,
@@ -72,17 +92,21 @@ const AUDIT_LINES_AT_ONCE: u64 = 512;
 pub const EVENT_BYTES_MAX: usize = journal::PAYLOAD_BYTES_MAX - 1024;
 
 type Reply = Box<dyn FnOnce(Result<Receipt, Refusal>) + Send>;
-type Job = (Append, Reply);
+
+/// What the sequencer is asked to do.
+enum Job {
+    Append(Append, Reply),
+    /// To end the active tail, and to say so.
+    Freeze(SyncSender<()>),
+}
 
 /// An event of an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// Position in the log, from 0.
     pub index: u64,
-    /// The canonical entry.
-    pub entry: Vec<u8>,
-    /// The bytes as received.
-    pub raw: Vec<u8>,
+    /// The event with what the log added. Of a sealed event the source's key and the hash of the raw bytes are left out.
+    pub entry: Entry,
 }
 
 /// How much is in the log, and what it did since it was opened.
@@ -100,7 +124,7 @@ pub struct Counts {
 
 /// A lock guard that may be kept in a type shared between threads; it is never used, only dropped.
 struct Guard {
-    _held: std::sync::Mutex<Box<dyn Send>>,
+    _held: Mutex<Box<dyn Send>>,
 }
 
 impl Log {
@@ -114,18 +138,45 @@ impl Log {
             std::io::ErrorKind::WouldBlock => Error::Locked { place: disk.place() },
             _ => Error::Io { doing: format!("lock {}", disk.place()), cause },
         })?;
-        let mut recovered = Recovered::default();
-        let (journal, tail) =
-            FileJournal::open(disk, &identity, settings.journal_file_bytes_max, &mut |batch| {
-                recovered.replay(batch)
-            })?;
+        let mut opened = sealer::open(&disk, settings.cache_bytes_max)?;
+        sealer::tidy(&*disk, &mut opened)?;
+        let sealed = &opened.manifest.sealed;
+        let history = History::resume(sealed, &opened.segments).expect("the manifest was read");
+        let state = State {
+            segments: Arc::new(opened.segments.clone()),
+            active: Tail::from(sealed.events),
+            tail_events_max: settings.tail_events_max,
+            files: opened.audit_files()?,
+            ..State::default()
+        };
+        let known = sealer::known_aside(&*disk, &identity.salt, sealed)?;
+        let mut recovered = Recovered { history, state, known };
+        let start = opened.manifest.start();
+        let (journal, tail) = FileJournal::open(
+            Arc::clone(&disk),
+            &identity,
+            settings.journal_file_bytes_max,
+            start,
+            &mut |batch| recovered.replay(batch),
+        )?;
         let torn = TornTail::of(tail);
         let reader = journal::Journal::reader(&journal);
         let sequencer = Sequencer::new(Box::new(journal), recovered, identity.salt);
         let shared = Arc::new(Shared::default());
         shared.set_aside.store(sequencer.set_aside(), Ordering::Relaxed);
         let (queue, jobs) = sync_channel(settings.waiting_requests_max);
-        let tail = sequencer.tail();
+        let state = sequencer.state();
+        let sealer = Sealer::new(disk, opened, Arc::clone(&state), Arc::clone(&reader));
+        let sealer = Arc::new(Mutex::new(sealer));
+        let (stop, told_to_stop) = channel();
+        let sealing = {
+            let (sealer, shared) = (Arc::clone(&sealer), Arc::clone(&shared));
+            let (on_fatal, seal_events) = (Arc::clone(&settings.on_fatal), settings.seal_events);
+            std::thread::Builder::new()
+                .name("sealer".to_owned())
+                .spawn(move || keep_sealing(&sealer, seal_events, &told_to_stop, &shared, &*on_fatal))
+                .map_err(Error::io("start the sealer's thread"))?
+        };
         let thread = {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new()
@@ -137,11 +188,13 @@ impl Log {
             identity,
             queue: Some(queue),
             sequencer: Some(thread),
-            tail,
+            sealing: Some((stop, sealing)),
+            sealer,
+            state,
             reader,
             shared,
             torn,
-            _lock: Guard { _held: std::sync::Mutex::new(lock) },
+            _lock: Guard { _held: Mutex::new(lock) },
         })
     }
 
@@ -169,8 +222,8 @@ impl Log {
         if let Some(len_bytes) = lens_bytes_max(&request).find(|len_bytes| *len_bytes > EVENT_BYTES_MAX) {
             return Err(Error::TooLarge { len_bytes });
         }
-        let queue = self.queue.as_ref().ok_or_else(fenced)?;
-        queue.try_send((request, Box::new(reply))).map_err(|refused| match refused {
+        let queue = self.queue.as_ref().filter(|_| self.shared.fence.get().is_none()).ok_or_else(fenced)?;
+        queue.try_send(Job::Append(request, Box::new(reply))).map_err(|refused| match refused {
             TrySendError::Full(_) => Error::Overloaded,
             TrySendError::Disconnected(_) => fenced(),
         })
@@ -188,52 +241,86 @@ impl Log {
 
     /// Answers a question as of now, or as of the size it names. Sees everything that was answered for before.
     pub fn query(&self, query: &Query) -> Result<Page<Row>, Error> {
-        let found = self.tail.read().expect("no panic while held").find(query);
-        let rows = found
-            .rows
-            .into_iter()
-            .map(|(index, place)| {
-                let frame = self.reader.event(place.at, place.len_bytes)?;
-                Ok(Row { index, entry: frame.entry, raw: frame.raw })
-            })
-            .collect::<Result<_, Error>>()?;
-        Ok(Page { rows, total: found.total, tree_size: found.tree_size })
+        let view = self.state.read().expect("no panic while held").view(query);
+        let (found, total, tree_size) = view.find(query)?;
+        let rows = self.rows(&view, &found)?;
+        Ok(Page { rows, total, tree_size })
+    }
+
+    /// Reads rows that were found; those of one segment at once.
+    fn rows(&self, view: &View, found: &[state::Row]) -> Result<Vec<Row>, Error> {
+        let mut of_segments: HashMap<usize, (Vec<u32>, Vec<usize>)> = HashMap::new();
+        let mut rows: Vec<Option<Row>> = found.iter().map(|_| None).collect();
+        for (position, row) in found.iter().enumerate() {
+            match row {
+                state::Row::Segment(segment, row) => {
+                    let (wanted, positions) = of_segments.entry(*segment).or_default();
+                    wanted.push(*row);
+                    positions.push(position);
+                }
+                state::Row::Journal(index, place) => {
+                    rows[position] = Some(Row { index: *index, entry: self.entry_at(*place)? });
+                }
+            }
+        }
+        for (segment, (wanted, positions)) in of_segments {
+            for ((index, entry), position) in view.segments[segment].read(&wanted)?.into_iter().zip(positions)
+            {
+                rows[position] = Some(Row { index, entry });
+            }
+        }
+        Ok(rows.into_iter().map(|row| row.expect("each was read")).collect())
+    }
+
+    fn entry_at(&self, place: Place) -> Result<Entry, Error> {
+        let frame = self.reader.event(place.at, place.len_bytes)?;
+        entry::decode(&frame.entry).map_err(|error| Error::damage("journal", 0, error.to_string()))
+    }
+
+    /// Seals all there is now, and drops what of the journal is not needed for it. Returns when that is durable.
+    pub fn seal(&self) -> Result<(), Error> {
+        let fenced = || Error::Fenced { because: "the sequencer ended".to_owned() };
+        let (done, is_done) = sync_channel(1);
+        let queue = self.queue.as_ref().ok_or_else(fenced)?;
+        queue.send(Job::Freeze(done)).map_err(|_| fenced())?;
+        is_done.recv().map_err(|_| fenced())?;
+        let sealed = self.sealer.lock().expect("no panic while held").seal();
+        sealed.inspect_err(|error| {
+            self.shared.fence.get_or_init(|| error.to_string());
+        })
     }
 
     /// Whether the trail holds any event.
     pub fn has_trail(&self, trail: &Trail) -> bool {
-        self.tail.read().expect("no panic while held").has_trail(trail)
+        self.state.read().expect("no panic while held").has_trail(trail)
     }
 
     /// Every trail that holds an event, in order.
     pub fn trails(&self) -> Vec<Trail> {
-        let mut trails: Vec<Trail> =
-            self.tail.read().expect("no panic while held").trails().cloned().collect();
-        trails.sort();
-        trails
+        self.state.read().expect("no panic while held").trails()
     }
 
     /// The finished audit log files of a database trail, oldest first, and the tree size of the answer: now, or as of
     /// the moment the log held `as_of` events.
     pub fn audit_files(&self, trail: &Trail, as_of: Option<u64>) -> (Vec<AuditFile>, u64) {
-        let tail = self.tail.read().expect("no panic while held");
+        let tail = self.state.read().expect("no panic while held");
         let tree_size = as_of.map_or(tail.len(), |size| size.min(tail.len()));
         (tail.files.of(trail, tree_size).to_vec(), tree_size)
     }
 
     /// The finished audit log file with this id.
     pub fn audit_file(&self, id: &str) -> Option<AuditFile> {
-        self.tail.read().expect("no panic while held").files.find(id).cloned()
+        self.state.read().expect("no panic while held").files.find(id).cloned()
     }
 
     /// The finished audit log files of every trail beyond the first `known[trail]` of it; those of a trail oldest first.
     pub fn audit_files_beyond(&self, known: &HashMap<Trail, u64>) -> Vec<AuditFile> {
-        self.tail.read().expect("no panic while held").files.beyond(known)
+        self.state.read().expect("no panic while held").files.beyond(known)
     }
 
     /// How many audit log files the next event ends, of whatever trail, because their hour is over.
     pub fn audit_files_overdue(&self, now: Time) -> usize {
-        self.tail.read().expect("no panic while held").files.overdue(now)
+        self.state.read().expect("no panic while held").files.overdue(now)
     }
 
     /// Original lines of an audit log file, each with a line feed, from the line `from` (counted from 0): as many as
@@ -248,16 +335,12 @@ impl Log {
         let (mut bytes, mut line) = (Vec::new(), from);
         while line < file.lines && (bytes.is_empty() || bytes.len() < bytes_max) {
             let lines = (file.lines - line).min(AUDIT_LINES_AT_ONCE);
-            let places: Vec<_> = {
-                let tail = self.tail.read().expect("no panic while held");
-                let indexes = tail.files.indexes(&file.trail, file.first_number + line, lines);
-                indexes.into_iter().filter_map(|index| tail.place(index)).collect()
-            };
-            if places.is_empty() {
+            let read = self.lines(&file.trail, file.first_number + line, lines)?;
+            if read.is_empty() {
                 break;
             }
-            for place in places {
-                bytes.extend_from_slice(&self.reader.event(place.at, place.len_bytes)?.raw);
+            for raw in read {
+                bytes.extend_from_slice(&raw);
                 bytes.push(b'\n');
                 line += 1;
                 if bytes.len() >= bytes_max {
@@ -268,10 +351,31 @@ impl Log {
         Ok((bytes, line))
     }
 
+    /// Raw bytes of a database trail's events, from this number on: some, as far as there are any.
+    fn lines(&self, trail: &Trail, first_number: u64, count: u64) -> Result<Vec<Vec<u8>>, Error> {
+        let (segments, places, _reading) = {
+            let state = self.state.read().expect("no panic while held");
+            let tails = state.frozen.iter().map(|frozen| &frozen.tail).chain([&state.active]);
+            let places: Vec<Place> = tails
+                .flat_map(|tail| {
+                    tail.rows_by_number(trail, first_number, count).iter().map(|row| tail.place(*row))
+                })
+                .collect();
+            (Arc::clone(&state.segments), places, Arc::clone(&state.reading))
+        };
+        for segment in segments.iter() {
+            let lines = segment.lines(trail, first_number, count)?;
+            if !lines.is_empty() {
+                return Ok(lines.iter().map(|line| line.to_vec()).collect());
+            }
+        }
+        places.iter().map(|place| Ok(self.reader.event(place.at, place.len_bytes)?.raw)).collect()
+    }
+
     /// How much there is.
     pub fn counts(&self) -> Counts {
         Counts {
-            events: self.tail.read().expect("no panic while held").len(),
+            events: self.state.read().expect("no panic while held").len(),
             set_aside: self.shared.set_aside.load(Ordering::Relaxed),
             duplicates: self.shared.duplicates.load(Ordering::Relaxed),
             groups: self.shared.groups.load(Ordering::Relaxed),
@@ -285,10 +389,17 @@ impl Log {
 
     fn stop(&mut self) -> Result<(), Error> {
         drop(self.queue.take());
-        match self.sequencer.take() {
+        let ended = match self.sequencer.take() {
             Some(thread) => thread.join().expect("the sequencer does not panic"),
             None => Ok(()),
+        };
+        // Last, for the sequencer may wait for it.
+        if let Some((stop, thread)) = self.sealing.take() {
+            // It is there until it is told so, or has failed.
+            let _ = stop.send(());
+            thread.join().expect("the sealer does not panic");
         }
+        ended
     }
 }
 
@@ -296,6 +407,28 @@ impl Drop for Log {
     fn drop(&mut self) {
         // An error was reported to `on_fatal` and to every sender already.
         let _ = self.stop();
+    }
+}
+
+/// How often it is looked whether there is something to seal or to drop.
+const SEAL_EVERY: Duration = Duration::from_millis(50);
+
+/// Seals whenever enough events wait, until it is told to stop.
+fn keep_sealing(
+    sealer: &Mutex<Sealer>,
+    seal_events: u64,
+    told_to_stop: &Receiver<()>,
+    shared: &Shared,
+    on_fatal: &(dyn Fn(&Error) + Send + Sync),
+) {
+    while let Err(RecvTimeoutError::Timeout) = told_to_stop.recv_timeout(SEAL_EVERY) {
+        let mut sealer = sealer.lock().expect("no panic while held");
+        let done = if sealer.waiting() >= seal_events { sealer.seal() } else { sealer.retire() };
+        if let Err(error) = done {
+            shared.fence.get_or_init(|| error.to_string());
+            on_fatal(&error);
+            return;
+        }
     }
 }
 
@@ -333,15 +466,28 @@ fn commit_groups(
                 job
             }
         };
-        let (requests, replies) = collect_group(first, jobs, last_group, settings.group_bytes_max);
+        while sequencer.unsealed() > settings.unsealed_events_max && shared.fence.get().is_none() {
+            std::thread::sleep(UNSEALED_WAIT);
+        }
+        let (requests, replies, freeze) = collect_group(first, jobs, last_group, settings.group_bytes_max);
         last_group = requests.len();
-        commit_group(sequencer, requests, replies, shared)?;
+        if !requests.is_empty() {
+            commit_group(sequencer, requests, replies, shared)?;
+        }
+        if let Some(done) = freeze {
+            sequencer.freeze();
+            // Whoever asked waits, or is gone.
+            let _ = done.send(());
+        }
     }
 }
 
 /// The log is idle when nothing came for so long; then the newest batch gets the mark that a next one would have brought.
 /// Long after the answers left, so that none follows a write that fails.
 const IDLE_AFTER: Duration = Duration::from_millis(20);
+
+/// How often it is looked whether the sealer has caught up.
+const UNSEALED_WAIT: Duration = Duration::from_millis(5);
 
 /// How long a group waits for a further request that the size of the last group promises.
 const COMPANY_WAIT: Duration = Duration::from_micros(50);
@@ -355,9 +501,17 @@ fn collect_group(
     jobs: &Receiver<Job>,
     last_group: usize,
     group_bytes_max: usize,
-) -> (Vec<Append>, Vec<Reply>) {
-    let mut size = size_of(&first.0);
-    let (mut requests, mut replies) = (vec![first.0], vec![first.1]);
+) -> (Vec<Append>, Vec<Reply>, Option<SyncSender<()>>) {
+    let (mut requests, mut replies) = (Vec::new(), Vec::new());
+    let mut size = match first {
+        Job::Freeze(done) => return (requests, replies, Some(done)),
+        Job::Append(request, reply) => {
+            let size = size_of(&request);
+            requests.push(request);
+            replies.push(reply);
+            size
+        }
+    };
     while size < group_bytes_max {
         let next = match jobs.try_recv() {
             Err(TryRecvError::Empty) if requests.len() < last_group && last_group >= COMPANY_MIN => {
@@ -365,12 +519,16 @@ fn collect_group(
             }
             next => next.ok(),
         };
-        let Some((request, reply)) = next else { break };
+        let (request, reply) = match next {
+            None => break,
+            Some(Job::Freeze(done)) => return (requests, replies, Some(done)),
+            Some(Job::Append(request, reply)) => (request, reply),
+        };
         size += size_of(&request);
         requests.push(request);
         replies.push(reply);
     }
-    (requests, replies)
+    (requests, replies, None)
 }
 
 fn commit_group(
@@ -429,15 +587,21 @@ fn lens_bytes_max(request: &Append) -> impl Iterator<Item = usize> {
 /// Every record set aside in the log on this disk, oldest first, read beside a process that may have it open.
 pub fn set_aside(disk: &Arc<dyn Disk>) -> Result<Vec<SetAsideRecord>, Error> {
     let identity = identity::read(disk)?;
-    let mut records = Vec::new();
-    let mut collect = |batch: &journal::Batch<'_>| {
-        for (_, _, content) in &batch.frames {
-            if let journal::Content::SetAside(record) = content {
-                records.push(record.clone());
+    sealer::unchanged_meanwhile(disk, &mut |manifest| {
+        let mut records = Vec::new();
+        sealer::sealed_aside(&**disk, &identity.salt, &manifest.sealed, &mut |record| {
+            records.push(record);
+            Ok(())
+        })?;
+        let mut collect = |batch: &journal::Batch<'_>| {
+            for (_, _, content) in &batch.frames {
+                if let journal::Content::SetAside(record) = content {
+                    records.push(record.clone());
+                }
             }
-        }
-        Ok(())
-    };
-    journal::scan_all(&**disk, &identity, &mut collect, &mut |_| {})?;
-    Ok(records)
+            Ok(())
+        };
+        journal::scan_all(&**disk, &identity, manifest.start(), &mut collect, &mut |_| {})?;
+        Ok(records)
+    })
 }

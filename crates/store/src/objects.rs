@@ -32,7 +32,7 @@ pub struct Object {
 pub struct Version([u8; 32]);
 
 impl Version {
-    fn of(bytes: &[u8]) -> Version {
+    pub(crate) fn of(bytes: &[u8]) -> Version {
         Version(Sha256::digest(bytes).into())
     }
 }

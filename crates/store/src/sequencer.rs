@@ -12,7 +12,10 @@ use tlog::Tree;
 use crate::Error;
 use crate::dedup::{First, Key, Known, event_key, set_aside_key};
 use crate::journal::{Batch, BatchWriter, Commit, Content, Journal, Position, SetAsideRecord};
-use crate::tail::{Added, Place, Tail};
+use crate::manifest::Sealed;
+use crate::segment::Segment;
+use crate::state::State;
+use crate::tail::{Added, Place};
 
 /// Memory kept for the next group; larger groups are rare and give theirs back.
 const GROUP_BYTES_KEPT: usize = 4 << 20;
@@ -129,6 +132,35 @@ impl History {
         }
     }
 
+    /// What the log has come to.
+    pub fn sealed(&self) -> Sealed {
+        Sealed {
+            events: self.tree.size(),
+            batches: self.batches,
+            set_aside: self.set_aside,
+            received_at_ns: self.received_at.map(Time::unix_ns),
+            tree: Sealed::roots_of(&self.tree),
+            open_files: Vec::new(),
+        }
+    }
+
+    /// Goes on from what is sealed. `None` when it cannot be.
+    pub fn resume(sealed: &Sealed, segments: &[Arc<Segment>]) -> Option<History> {
+        let mut numbers: HashMap<Trail, u64> = HashMap::new();
+        for (trail, run) in segments.iter().flat_map(|segment| segment.trails()) {
+            let last = run.first_number + u64::from(run.end - run.start) - 1;
+            let number = numbers.entry(trail.clone()).or_default();
+            *number = last.max(*number);
+        }
+        Some(History {
+            tree: sealed.tree()?,
+            set_aside: sealed.set_aside,
+            batches: sealed.batches,
+            received_at: sealed.received_at(),
+            numbers,
+        })
+    }
+
     pub fn trails(&self) -> usize {
         self.numbers.len()
     }
@@ -136,6 +168,25 @@ impl History {
     /// Trails are numbered from 1 without gaps, so their last numbers are their sizes.
     pub fn events_of(&self, service: Service) -> u64 {
         self.numbers.iter().filter(|(trail, _)| trail.service() == service).map(|(_, number)| number).sum()
+    }
+
+    /// Goes on by one event, checking that it is what this history goes on with.
+    pub fn go_on(
+        &mut self,
+        digest: &[u8; 32],
+        trail: &Trail,
+        number: u64,
+        received_at: Time,
+    ) -> Result<(), &'static str> {
+        if number != self.next_number(trail) {
+            return Err("the event's number does not follow the one before in its trail");
+        }
+        if self.received_at.is_some_and(|before| before > received_at) {
+            return Err("the event was received before the one before it");
+        }
+        self.tree.push(digest);
+        self.received_at = Some(received_at);
+        Ok(())
     }
 
     /// Replays one batch, checking that it is what this history goes on with. `each` sees every event in order.
@@ -154,15 +205,10 @@ impl History {
                             self.tree.size()
                         )));
                     }
-                    self.tree.push(&entry::digest(entry));
                     let decoded = entry::decode(entry).map_err(|error| damage(&error.to_string()))?;
-                    if decoded.number != self.next_number(&decoded.event.trail) {
-                        return Err(damage("the event's number does not follow the one before in its trail"));
-                    }
-                    if self.received_at.is_some_and(|before| before > decoded.received_at) {
-                        return Err(damage("the event was received before the one before it"));
-                    }
-                    self.received_at = Some(decoded.received_at);
+                    let digest = entry::digest(entry);
+                    self.go_on(&digest, &decoded.event.trail, decoded.number, decoded.received_at)
+                        .map_err(damage)?;
                     let place = Place { at: *position, len_bytes: *len_bytes };
                     each(Replayed { index: *index, place, entry: decoded, raw }).map_err(damage)?;
                 }
@@ -187,50 +233,72 @@ impl History {
 
 pub(crate) struct Sequencer {
     journal: Box<dyn Journal>,
-    tail: Arc<RwLock<Tail>>,
+    state: Arc<RwLock<State>>,
     known: Known,
     history: History,
     batch: BatchWriter,
     /// Events of the group, to be published once they are durable.
-    group: Vec<(Event, Time, usize, u32)>,
+    group: Vec<Pending>,
+    /// Records set aside of the group: offsets in the batch and lengths.
+    aside: Vec<(usize, u32)>,
     /// Whether the newest batch lacks its mark.
     is_unmarked: bool,
 }
 
-/// What replaying a journal gives the sequencer.
+/// An event of a group.
+struct Pending {
+    event: Event,
+    number: u64,
+    received_at: Time,
+    offset: usize,
+    len_bytes: u32,
+}
+
+/// What the segments and the journal give the sequencer.
 #[derive(Default)]
 pub(crate) struct Recovered {
     pub history: History,
-    pub tail: Tail,
+    pub state: State,
     pub known: Known,
 }
 
 impl Recovered {
     pub fn replay(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
-        let Recovered { history, tail, known } = self;
+        let Recovered { history, state, known } = self;
         let mut events = Vec::with_capacity(batch.frames.len());
         history.replay(batch, &mut |Replayed { index, place, entry, .. }| {
             let origin = &entry.event.origin;
             if let (Some(key), false) = (&origin.key, cfg!(feature = "plant_no_dedup_after_restart")) {
-                known.insert(event_key(&origin.source, key), First::new(index, &entry.raw_sha256));
+                known.insert_event(event_key(&origin.source, key), First::new(index, &entry.raw_sha256));
             }
-            events.push((entry.event, entry.received_at, place));
+            events.push((entry, place));
             Ok(())
         })?;
         let raws = batch.frames.iter().filter_map(|(_, _, content)| match content {
             Content::Event { raw, .. } => Some(*raw),
             Content::SetAside(_) => None,
         });
-        tail.extend(events.iter().zip(raws).map(|((event, received_at, place), raw)| Added {
-            event,
-            raw,
-            received_at: *received_at,
-            place: *place,
-        }));
-        for (_, _, content) in &batch.frames {
+        let added: Vec<Added<'_>> = events
+            .iter()
+            .zip(raws)
+            .map(|((entry, place), raw)| Added {
+                event: &entry.event,
+                number: entry.number,
+                raw,
+                received_at: entry.received_at,
+                place: *place,
+            })
+            .collect();
+        state.extend(&added);
+        for (at, len_bytes, content) in &batch.frames {
             if let Content::SetAside(record) = content {
                 known.insert(set_aside_key(&record.source, &record.raw), First::new(record.number, &[0; 32]));
+                state.aside.push(Place { at: *at, len_bytes: *len_bytes });
             }
+        }
+        if state.is_full() {
+            known.freeze(history.tree.size());
+            state.freeze(history.sealed());
         }
         Ok(())
     }
@@ -238,25 +306,40 @@ impl Recovered {
 
 impl Sequencer {
     pub fn new(journal: Box<dyn Journal>, recovered: Recovered, salt: [u8; 16]) -> Sequencer {
-        let Recovered { history, tail, known } = recovered;
-        let tail = Arc::new(RwLock::new(tail));
+        let Recovered { history, state, known } = recovered;
         Sequencer {
             journal,
-            tail,
+            state: Arc::new(RwLock::new(state)),
             known,
             history,
             batch: BatchWriter::new(salt),
             group: Vec::new(),
+            aside: Vec::new(),
             is_unmarked: false,
         }
     }
 
-    pub fn tail(&self) -> Arc<RwLock<Tail>> {
-        Arc::clone(&self.tail)
+    pub fn state(&self) -> Arc<RwLock<State>> {
+        Arc::clone(&self.state)
+    }
+
+    /// Ends the active tail, so that all there is can be sealed.
+    pub fn freeze(&mut self) {
+        let mut state = self.state.write().expect("no panic while held");
+        if state.active.len() > 0 || !state.aside.is_empty() {
+            self.known.freeze(self.history.tree.size());
+            state.freeze(self.history.sealed());
+        }
     }
 
     pub fn set_aside(&self) -> u64 {
         self.history.set_aside
+    }
+
+    /// How many events are in no segment.
+    pub fn unsealed(&self) -> u64 {
+        let segments = Arc::clone(&self.state.read().expect("no panic while held").segments);
+        self.history.tree.size() - segments.last().map_or(0, |segment| segment.meta.end())
     }
 
     /// Records a group of requests with one sync. When this returns, what the answers say is durable and visible.
@@ -266,7 +349,10 @@ impl Sequencer {
         if self.is_unmarked {
             self.batch.begin_with_mark(self.history.batches - 1);
         }
-        let answers: Vec<_> = requests.into_iter().map(|request| self.admit(request)).collect();
+        let segments = Arc::clone(&self.state.read().expect("no panic while held").segments);
+        self.known.forget_before(segments.last().map_or(0, |segment| segment.meta.end()));
+        let admit = |request| self.admit(request, &segments);
+        let answers: Vec<_> = requests.into_iter().map(admit).collect::<Result<_, Error>>()?;
         if self.batch.is_empty() {
             self.batch.clear(GROUP_BYTES_KEPT);
         } else {
@@ -291,9 +377,15 @@ impl Sequencer {
     }
 
     /// Adds one request to the batch, or refuses it and leaves no trace of it.
-    fn admit(&mut self, request: Append) -> Result<Receipt, Refusal> {
-        if request.on_conflict == OnConflict::Refuse {
-            self.refuse_conflicts(&request.events)?;
+    fn admit(
+        &mut self,
+        request: Append,
+        segments: &[Arc<Segment>],
+    ) -> Result<Result<Receipt, Refusal>, Error> {
+        if request.on_conflict == OnConflict::Refuse
+            && let Err(refusal) = self.refuse_conflicts(&request.events, segments)?
+        {
+            return Ok(Err(refusal));
         }
         // The clock may step back; the log does not.
         let received_at =
@@ -302,7 +394,11 @@ impl Sequencer {
             Receipt { first_index: None, recorded: 0, duplicates: Vec::new(), set_aside: 0, tree_size: 0 };
         let mut aside = request.set_aside;
         for (position, incoming) in request.events.into_iter().enumerate() {
-            match incoming.key.and_then(|key| self.known.get(&key)) {
+            let known = match incoming.key {
+                Some(key) => self.first(&key, segments)?,
+                None => None,
+            };
+            match known {
                 None => {
                     let index = self.record(incoming, received_at);
                     receipt.first_index.get_or_insert(index);
@@ -320,24 +416,40 @@ impl Sequencer {
         for set_aside in aside {
             receipt.set_aside += usize::from(self.keep_aside(&request.source, received_at, set_aside));
         }
-        Ok(receipt)
+        Ok(Ok(receipt))
     }
 
-    fn refuse_conflicts(&self, events: &[Incoming]) -> Result<(), Refusal> {
+    /// The event that was recorded under this key.
+    fn first(&self, key: &Key, segments: &[Arc<Segment>]) -> Result<Option<First>, Error> {
+        if let Some(first) = self.known.get(key) {
+            return Ok(Some(first));
+        }
+        for segment in segments.iter().rev() {
+            if let Some(first) = segment.find_key(key)? {
+                return Ok(Some(first));
+            }
+        }
+        Ok(None)
+    }
+
+    fn refuse_conflicts(
+        &self,
+        events: &[Incoming],
+        segments: &[Arc<Segment>],
+    ) -> Result<Result<(), Refusal>, Error> {
         let mut own: HashMap<Key, First> = HashMap::new();
         for (position, incoming) in events.iter().enumerate() {
             let Some(key) = incoming.key else { continue };
             let raw_sha256 = incoming.template.raw_sha256();
             let index = self.history.tree.size() + position as u64;
             let first = self
-                .known
-                .get(&key)
+                .first(&key, segments)?
                 .unwrap_or_else(|| *own.entry(key).or_insert(First::new(index, raw_sha256)));
             if !first.has_content(raw_sha256) {
-                return Err(Refusal::Conflict { position, index: first.index });
+                return Ok(Err(Refusal::Conflict { position, index: first.index }));
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     fn record(&mut self, incoming: Incoming, received_at: Time) -> u64 {
@@ -349,9 +461,9 @@ impl Sequencer {
         self.history.tree.push(&entry::digest(self.batch.bytes(entry)));
         self.history.received_at = Some(received_at);
         if let Some(key) = key {
-            self.known.insert(key, First::new(index, template.raw_sha256()));
+            self.known.insert_event(key, First::new(index, template.raw_sha256()));
         }
-        self.group.push((event, received_at, offset, len_bytes));
+        self.group.push(Pending { event, number, received_at, offset, len_bytes });
         index
     }
 
@@ -363,7 +475,8 @@ impl Sequencer {
         }
         let number = self.history.set_aside;
         let SetAside { reason, raw } = set_aside;
-        self.batch.set_aside(&SetAsideRecord { number, received_at, source: source.to_owned(), reason, raw });
+        let record = SetAsideRecord { number, received_at, source: source.to_owned(), reason, raw };
+        self.aside.push(self.batch.set_aside(&record));
         self.known.insert(key, First::new(number, &[0; 32]));
         self.history.set_aside += 1;
         true
@@ -386,15 +499,29 @@ impl Sequencer {
                 start.offset + u32::try_from(offset).expect("batches are limited to far below 4 GiB");
             Place { at: Position { offset, ..start }, len_bytes }
         };
-        let group = self.group.iter().map(|(event, received_at, offset, len_bytes)| Added {
-            event,
-            raw: &event.raw,
-            received_at: *received_at,
-            place: place(*offset, *len_bytes),
-        });
-        self.tail.write().expect("no panic while held").extend(group);
+        let added: Vec<Added<'_>> = self
+            .group
+            .iter()
+            .map(|pending| Added {
+                event: &pending.event,
+                number: pending.number,
+                raw: &pending.event.raw,
+                received_at: pending.received_at,
+                place: place(pending.offset, pending.len_bytes),
+            })
+            .collect();
+        let mut state = self.state.write().expect("no panic while held");
+        state.extend(&added);
+        state.aside.extend(self.aside.iter().map(|(offset, len_bytes)| place(*offset, *len_bytes)));
         // The group is visible.
+        if state.is_full() {
+            self.known.freeze(self.history.tree.size());
+            state.freeze(self.history.sealed());
+        }
+        drop(state);
+        drop(added);
         self.group.clear();
+        self.aside.clear();
         self.batch.clear(GROUP_BYTES_KEPT);
         Ok(())
     }

@@ -349,6 +349,10 @@ impl Disk for SimulatedDisk {
         Ok(Arc::new(Handle { disk: self.clone(), inode, boot: state.boot }))
     }
 
+    fn open_for_writing(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        self.open(path)
+    }
+
     #[cfg(feature = "plant_no_tail_rewrite")]
     fn cut_and_open(&self, path: &str, len_bytes: u64) -> io::Result<Arc<dyn File>> {
         {

@@ -1,33 +1,41 @@
-//! The events that are in no segment yet, indexed in memory.
+//! The newest events, indexed in memory: one tail of many, which is sealed with others into a segment.
 //!
 //! Dimension values are kept as numbers of a dictionary, one column for each dimension, and every trail has its rows in
 //! order of time. Rows of a page are read from the journal, so that memory does not hold the events themselves: about
 //! 90 bytes an event, and its texts once.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "rows of a segment are fewer than 2^32; platforms have 64 bits"
+)]
+
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use event::query::{Dimension, Filter, Order, Query};
-use event::{Event, Time, Trail};
+use event::query::{Dimension, Filter, Query};
+use event::{Event, Service, Time, Trail};
 
-use crate::audit_files::AuditFiles;
 use crate::journal::Position;
 
 /// What a missing value is in a column.
 const NONE: u32 = u32::MAX;
 
+/// Events with consecutive indexes. Rows are counted from its first event.
 #[derive(Default)]
 pub(crate) struct Tail {
+    first: u64,
     places: Vec<Place>,
     columns: [Vec<u32>; Dimension::ALL.len()],
     words: [HashMap<Box<str>, u32>; Dimension::ALL.len()],
     trails: HashMap<Trail, Run>,
-    /// The audit log files of database trails.
-    pub files: AuditFiles,
+    /// Bytes that its events take in the journal.
+    pub journal_bytes: u64,
 }
 
 /// An event on its way into the tail.
 pub(crate) struct Added<'a> {
     pub event: &'a Event,
+    pub number: u64,
     pub raw: &'a [u8],
     pub received_at: Time,
     pub place: Place,
@@ -47,18 +55,29 @@ struct Run {
     rows: Vec<u32>,
     /// How many of them are in order; all, but while events are being added.
     settled: usize,
-}
-
-/// Which rows a page has.
-pub(crate) struct Found {
-    pub rows: Vec<(u64, Place)>,
-    pub total: u64,
-    pub tree_size: u64,
+    /// The trail's number of its first event here.
+    first_number: u64,
+    /// A database's rows in order of their numbers.
+    by_number: Vec<u32>,
 }
 
 impl Tail {
-    pub fn len(&self) -> u64 {
-        self.places.len() as u64
+    /// A tail whose first event will have this index.
+    pub fn from(first: u64) -> Tail {
+        Tail { first, ..Tail::default() }
+    }
+
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Index behind its last event.
+    pub fn end(&self) -> u64 {
+        self.first + self.places.len() as u64
     }
 
     pub fn trails(&self) -> impl Iterator<Item = &Trail> {
@@ -70,11 +89,10 @@ impl Tail {
     }
 
     /// Adds events with the next indexes, in order.
-    pub fn extend<'a>(&mut self, events: impl IntoIterator<Item = Added<'a>>) {
+    pub fn extend<'a>(&mut self, events: impl IntoIterator<Item = &'a Added<'a>>) {
         let mut touched: Vec<&Trail> = Vec::new();
         for added in events {
-            self.files.push(&added, self.places.len() as u64);
-            self.push(added.event, added.place);
+            self.push(added);
             if !touched.contains(&&added.event.trail) {
                 touched.push(&added.event.trail);
             }
@@ -84,9 +102,11 @@ impl Tail {
         }
     }
 
-    fn push(&mut self, event: &Event, place: Place) {
-        let row = u32::try_from(self.places.len()).expect("the tail is limited to far below 2^32 events");
+    fn push(&mut self, added: &Added<'_>) {
+        let (event, place) = (added.event, added.place);
+        let row = u32::try_from(self.places.len()).expect("a tail is limited to far below 2^32 events");
         self.places.push(place);
+        self.journal_bytes += u64::from(place.len_bytes);
         for dimension in Dimension::ALL {
             let words = &mut self.words[dimension.position()];
             let word =
@@ -95,42 +115,56 @@ impl Tail {
         }
         let run = match self.trails.get_mut(&event.trail) {
             Some(run) => run,
-            None => self.trails.entry(event.trail.clone()).or_default(),
+            None => {
+                let run = Run { first_number: added.number, ..Run::default() };
+                self.trails.entry(event.trail.clone()).or_insert(run)
+            }
         };
         run.times.push(event.occurred_at.unix_ns());
         run.rows.push(row);
+        if event.trail.service() == Service::Database {
+            run.by_number.push(row);
+        }
     }
 
-    /// Where the frame of an event is.
-    pub fn place(&self, index: u64) -> Option<Place> {
-        self.places.get(usize::try_from(index).ok()?).copied()
+    /// Where the frame of a row is.
+    pub fn place(&self, row: u32) -> Place {
+        self.places[row as usize]
     }
 
-    pub fn find(&self, query: &Query) -> Found {
-        let tree_size = query.as_of.map_or(self.len(), |size| size.min(self.len()));
+    /// Every trail with the times and rows of its events, in order.
+    pub fn runs(&self) -> impl Iterator<Item = (&Trail, &[i64], &[u32])> {
+        self.trails.iter().map(|(trail, run)| (trail, &run.times[..], &run.rows[..]))
+    }
+
+    /// Rows of a database trail in order of their numbers: so many from this number on, as far as there are any.
+    pub fn rows_by_number(&self, trail: &Trail, first_number: u64, count: u64) -> &[u32] {
+        let Some(run) = self.trails.get(trail) else { return &[] };
+        let len = run.by_number.len() as u64;
+        let start = first_number.saturating_sub(run.first_number).min(len);
+        let end = start
+            .saturating_add(count.saturating_sub(run.first_number.saturating_sub(first_number)))
+            .min(len);
+        &run.by_number[start as usize..end as usize]
+    }
+
+    /// The rows of a trail that match; `None` when it has none here.
+    pub fn matching(&self, trail: &Trail, query: &Query, tree_size: u64) -> Option<Slice<'_>> {
+        let run = self.trails.get(trail)?;
+        let (times, rows) = run.window(query.from, query.until);
+        let first = self.first;
+        if query.filters.is_empty() && self.end() <= tree_size {
+            return Some(Slice { first, times: Cow::Borrowed(times), rows: Cow::Borrowed(rows) });
+        }
         let conditions: Vec<Condition<'_>> =
             query.filters.iter().map(|filter| self.condition(filter)).collect();
-        let mut runs: Vec<Cursor<'_>> = query
-            .trails
+        let (times, rows) = times
             .iter()
-            .enumerate()
-            // A trail named twice is one trail.
-            .filter(|(position, trail)| !query.trails[..*position].contains(trail))
-            .filter_map(|(_, trail)| self.trails.get(trail))
-            .map(|run| run.window(query.from, query.until, query.order))
-            .collect();
-        let mut found = Found { rows: Vec::new(), total: 0, tree_size };
-        let wanted = query.offset..query.offset.saturating_add(query.limit as u64);
-        while let Some(row) = next_of(&mut runs, query.order) {
-            if u64::from(row) >= tree_size || !conditions.iter().all(|condition| condition.holds(row)) {
-                continue;
-            }
-            if wanted.contains(&found.total) {
-                found.rows.push((u64::from(row), self.places[row as usize]));
-            }
-            found.total += 1;
-        }
-        found
+            .zip(rows)
+            .filter(|(_, row)| first + u64::from(**row) < tree_size)
+            .filter(|(_, row)| conditions.iter().all(|condition| condition.holds(**row)))
+            .unzip();
+        Some(Slice { first, times: Cow::Owned(times), rows: Cow::Owned(rows) })
     }
 
     fn condition(&self, filter: &Filter) -> Condition<'_> {
@@ -146,6 +180,52 @@ impl Tail {
             values.iter().filter_map(|value| words.get(value.as_str()).copied()).collect();
         wanted.sort_unstable();
         Condition::Column { column: &self.columns[dimension.position()], wanted, holds_if_found }
+    }
+}
+
+/// Rows of a tail that match, in order of time and index.
+#[derive(Clone)]
+pub(crate) struct Slice<'a> {
+    first: u64,
+    times: Cow<'a, [i64]>,
+    rows: Cow<'a, [u32]>,
+}
+
+impl Slice<'_> {
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The row at this place of the slice.
+    pub fn row(&self, at: usize) -> u32 {
+        self.rows[at]
+    }
+
+    /// Its time and index.
+    pub fn position(&self, at: usize) -> (i64, u64) {
+        (self.times[at], self.first + u64::from(self.rows[at]))
+    }
+
+    /// How many come before this time and index.
+    pub fn before(&self, position: (i64, u64)) -> usize {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.position(middle) < position {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    pub fn into_owned(self) -> Slice<'static> {
+        Slice {
+            first: self.first,
+            times: Cow::Owned(self.times.into_owned()),
+            rows: Cow::Owned(self.rows.into_owned()),
+        }
     }
 }
 
@@ -206,45 +286,10 @@ impl Run {
         }
     }
 
-    fn window(&self, from: Option<Time>, until: Option<Time>, order: Order) -> Cursor<'_> {
+    fn window(&self, from: Option<Time>, until: Option<Time>) -> (&[i64], &[u32]) {
         let before = |limit: Time| self.times.partition_point(|&time| time < limit.unix_ns());
         let start = from.map_or(0, before);
         let end = until.map_or(self.times.len(), before).max(start);
-        Cursor { times: &self.times[start..end], rows: &self.rows[start..end], order }
+        (&self.times[start..end], &self.rows[start..end])
     }
-}
-
-/// What is left of a trail's window, taken from the end that the order names.
-struct Cursor<'a> {
-    times: &'a [i64],
-    rows: &'a [u32],
-    order: Order,
-}
-
-impl Cursor<'_> {
-    fn head(&self) -> Option<(i64, u32)> {
-        match self.order {
-            Order::Ascending => Some((*self.times.first()?, *self.rows.first()?)),
-            Order::Descending => Some((*self.times.last()?, *self.rows.last()?)),
-        }
-    }
-
-    fn advance(&mut self) {
-        let last = self.times.len() - 1;
-        match self.order {
-            Order::Ascending => (self.times, self.rows) = (&self.times[1..], &self.rows[1..]),
-            Order::Descending => (self.times, self.rows) = (&self.times[..last], &self.rows[..last]),
-        }
-    }
-}
-
-/// Takes the next row of all windows together.
-fn next_of(runs: &mut [Cursor<'_>], order: Order) -> Option<u32> {
-    let heads = runs.iter().enumerate().filter_map(|(position, run)| run.head().map(|head| (head, position)));
-    let ((_, row), position) = match order {
-        Order::Ascending => heads.min_by_key(|(head, _)| *head),
-        Order::Descending => heads.max_by_key(|(head, _)| *head),
-    }?;
-    runs[position].advance();
-    Some(row)
 }

@@ -33,6 +33,17 @@ impl Tree {
         Tree::default()
     }
 
+    /// A tree of so many leaves, whose complete subtrees have these roots, largest first. `None` when a tree of that size
+    /// has another number of them.
+    pub fn with_frontier(size: u64, frontier: Vec<Hash>) -> Option<Tree> {
+        (frontier.len() == size.count_ones() as usize).then_some(Tree { size, frontier })
+    }
+
+    /// Roots of the complete subtrees, largest first.
+    pub fn frontier(&self) -> &[Hash] {
+        &self.frontier
+    }
+
     /// How many leaves there are.
     pub fn size(&self) -> u64 {
         self.size

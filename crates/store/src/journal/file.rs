@@ -67,11 +67,16 @@ pub(crate) fn create_first(disk: &dyn Disk, identity: &Identity) -> Result<(), E
 pub(crate) fn scan_all(
     disk: &dyn Disk,
     identity: &Identity,
+    start: Start,
     visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
     read: &mut dyn FnMut(u64),
 ) -> Result<(Vec<String>, Vec<u8>, Tail), Error> {
-    let names = journal_files(disk)?;
-    let mut expected = Header { first_batch: 0, first_index: 0 };
+    let (names, _) = needed(journal_files(disk)?, start);
+    let mut expected = match names.first() {
+        Some(name) if start.batch > 0 => begin(disk, name, start)?,
+        _ => Header { first_batch: 0, first_index: 0 },
+    };
+    let visit = &mut |batch: &Batch<'_>| if batch.commit.batch < start.batch { Ok(()) } else { visit(batch) };
     let mut last = None;
     for (position, name) in names.iter().enumerate() {
         let bytes = durable::read_file(disk, name).map_err(Error::io(format!("read {name}")))?;
@@ -96,8 +101,43 @@ pub(crate) fn scan_all(
     }
     let (mut bytes, end, tail) =
         last.ok_or_else(|| Error::damage(&journal_file(0), 0, "the journal's first file is missing"))?;
+    if expected.first_batch < start.batch {
+        let name = names.last().expect("there is a last file");
+        return Err(Error::damage(name, end as u64, "the journal ends before what is sealed"));
+    }
     bytes.truncate(end);
     Ok((names, bytes, tail))
+}
+
+/// From where on the journal is needed: what comes before is sealed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub batch: u64,
+    /// Events before it.
+    pub index: u64,
+}
+
+/// The files that are needed, and those before, which a crash may have left behind.
+fn needed(mut names: Vec<String>, start: Start) -> (Vec<String>, Vec<String>) {
+    let first = names.iter().rposition(|name| *name <= journal_file(start.batch)).unwrap_or(0);
+    let needed = names.split_off(first);
+    (needed, names)
+}
+
+/// What the header of the first file must say, as far as it is not known: the file may begin before `start`.
+fn begin(disk: &dyn Disk, name: &str, start: Start) -> Result<Header, Error> {
+    let mut bytes = [0; HEADER_BYTES];
+    let file = disk.open(name).map_err(Error::io(format!("open {name}")))?;
+    file.read_at(0, &mut bytes).map_err(Error::io(format!("read {name}")))?;
+    let number = |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().expect("eight bytes"));
+    let header = Header { first_batch: number(12), first_index: number(20) };
+    let is_before = header.first_batch <= start.batch && header.first_index <= start.index;
+    let is_at = header.first_batch < start.batch || header.first_index == start.index;
+    if journal_file(header.first_batch) == name && is_before && is_at {
+        Ok(header)
+    } else {
+        Err(Error::damage(name, 12, "the journal does not go on where the sealed events end"))
+    }
 }
 
 fn journal_files(disk: &dyn Disk) -> Result<Vec<String>, Error> {
@@ -223,19 +263,20 @@ impl FileJournal {
         disk: Arc<dyn Disk>,
         identity: &Identity,
         file_bytes_max: u64,
+        start: Start,
         visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
     ) -> Result<(FileJournal, Tail), Error> {
-        let (mut next_batch, mut tree_size) = (0, 0);
+        let (mut next_batch, mut tree_size) = (start.batch, start.index);
         let mut note_end = |batch: &Batch<'_>| {
             next_batch = batch.commit.batch + 1;
             tree_size = batch.commit.tree_size;
             visit(batch)
         };
-        let (names, mut whole, tail) = scan_all(&*disk, identity, &mut note_end, &mut |_| {})?;
+        let (names, mut whole, tail) = scan_all(&*disk, identity, start, &mut note_end, &mut |_| {})?;
         let (name, earlier) = names.split_last().expect("a scan fails without files");
         let mut open = Vec::new();
         for name in earlier {
-            open.push((name.clone(), disk.open(name).map_err(Error::io(format!("open {name}")))?));
+            open.push((name.clone(), Some(disk.open(name).map_err(Error::io(format!("open {name}")))?)));
         }
         if next_batch > 0 {
             whole.extend_from_slice(&frame::mark(&identity.salt, next_batch - 1));
@@ -244,11 +285,14 @@ impl FileJournal {
         // The last file is a new one, synced to its end, and every batch in it is marked. If we crashed before, the
         // old one is still there and the next open does the same again.
         remove_unfinished(&*disk)?;
-        open.push((name.clone(), Arc::clone(&current)));
+        for name in needed(journal_files(&*disk)?, start).1 {
+            disk.remove(&name).map_err(Error::io(format!("remove {name}")))?;
+        }
+        open.push((name.clone(), Some(Arc::clone(&current))));
         let journal = FileJournal {
-            disk,
             identity: identity.clone(),
-            files: Arc::new(Files { salt: identity.salt, open: RwLock::new(open) }),
+            files: Arc::new(Files { disk: Arc::clone(&disk), salt: identity.salt, open: RwLock::new(open) }),
+            disk,
             current,
             name: name.clone(),
             end: whole.len() as u64,
@@ -272,7 +316,7 @@ impl FileJournal {
         let file =
             durable::write_file(&*self.disk, &name, &header).map_err(Error::io(format!("write {name}")))?;
         // The new file and its name are on disk, without batches. If we crash here, it is the last one, and empty.
-        self.files.open.write().expect("no panic while held").push((name.clone(), Arc::clone(&file)));
+        self.files.open.write().expect("no panic while held").push((name.clone(), Some(Arc::clone(&file))));
         (self.current, self.name, self.end, self.allocated) = (file, name, HEADER_BYTES as u64, 0);
         Ok(())
     }
@@ -359,16 +403,58 @@ impl Journal for FileJournal {
 }
 
 struct Files {
+    disk: Arc<dyn Disk>,
     salt: [u8; 16],
-    open: RwLock<Vec<(String, Arc<dyn File>)>>,
+    /// In order; those that were dropped keep their place.
+    open: RwLock<Vec<Opened>>,
+}
+
+/// The name of a file, and the file unless it was dropped.
+type Opened = (String, Option<Arc<dyn File>>);
+
+impl Files {
+    fn bytes(&self, at: Position, len_bytes: u32) -> Result<(String, Vec<u8>), Error> {
+        let (name, file) = self.open.read().expect("no panic while held")[at.file as usize].clone();
+        let file =
+            file.ok_or_else(|| Error::damage(&name, u64::from(at.offset), "the file was dropped already"))?;
+        let mut bytes = vec![0; len_bytes as usize];
+        file.read_at(u64::from(at.offset), &mut bytes).map_err(Error::io(format!("read {name}")))?;
+        Ok((name, bytes))
+    }
 }
 
 impl Reader for Files {
     fn event(&self, at: Position, len_bytes: u32) -> Result<EventFrame, Error> {
-        let (name, file) = self.open.read().expect("no panic while held")[at.file as usize].clone();
-        let mut bytes = vec![0; len_bytes as usize];
-        file.read_at(u64::from(at.offset), &mut bytes).map_err(Error::io(format!("read {name}")))?;
+        let (name, bytes) = self.bytes(at, len_bytes)?;
         EventFrame::parse(&self.salt, bytes).map_err(|why| Error::damage(&name, u64::from(at.offset), why))
+    }
+
+    fn frame(&self, at: Position, len_bytes: u32) -> Result<Vec<u8>, Error> {
+        let (name, bytes) = self.bytes(at, len_bytes)?;
+        match frame::read(&self.salt, &bytes) {
+            Ok(_) => Ok(bytes),
+            Err(why) => Err(Error::damage(&name, u64::from(at.offset), why)),
+        }
+    }
+
+    fn drop_before(&self, batch: u64) -> Result<(), Error> {
+        let mut open = self.open.write().expect("no panic while held");
+        let mut is_dropped = false;
+        for position in 0..open.len().saturating_sub(1) {
+            if open[position + 1].0 > journal_file(batch) {
+                break;
+            }
+            if open[position].1.take().is_some() {
+                let name = &open[position].0;
+                self.disk.remove(name).map_err(Error::io(format!("remove {name}")))?;
+                is_dropped = true;
+            }
+        }
+        if is_dropped {
+            durable::sync_dir(&*self.disk, JOURNAL).map_err(Error::io("sync the journal's folder"))
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -77,7 +77,8 @@ impl BatchWriter {
         (start, len, entry)
     }
 
-    pub fn set_aside(&mut self, record: &SetAsideRecord) {
+    /// Adds a record set aside. Returns the frame's offset in the batch and its length.
+    pub fn set_aside(&mut self, record: &SetAsideRecord) -> (usize, u32) {
         let start = self.begin(SET_ASIDE);
         self.bytes.extend_from_slice(&record.number.to_le_bytes());
         self.bytes.extend_from_slice(&record.received_at.unix_ns().to_le_bytes());
@@ -86,7 +87,7 @@ impl BatchWriter {
             self.bytes.extend_from_slice(text.as_bytes());
         }
         self.bytes.extend_from_slice(&record.raw);
-        self.end(start);
+        (start, self.end(start))
     }
 
     /// How many frames the batch has so far.
@@ -147,14 +148,14 @@ fn u32_of(len: usize) -> u32 {
 }
 
 /// A frame that read back whole.
-pub(super) enum Frame<'a> {
+pub(crate) enum Frame<'a> {
     Content(Content<'a>),
     Commit(Commit),
     Mark(u64),
 }
 
 /// The frame at the start of `bytes` and its length with header; the reason when there is none.
-pub(super) fn read<'a>(salt: &[u8; 16], bytes: &'a [u8]) -> Result<(Frame<'a>, usize), &'static str> {
+pub(crate) fn read<'a>(salt: &[u8; 16], bytes: &'a [u8]) -> Result<(Frame<'a>, usize), &'static str> {
     let header = bytes.get(..FRAME_HEADER_BYTES).ok_or("a frame header is cut short")?;
     let len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
     let crc = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);

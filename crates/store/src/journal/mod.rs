@@ -13,8 +13,9 @@ use tlog::Hash;
 
 use crate::Error;
 
-pub(crate) use file::{FileJournal, Tail as FileTail, create_first, scan_all};
+pub(crate) use file::{FileJournal, Start, Tail as FileTail, create_first, scan_all};
 pub(crate) use frame::{BatchWriter, EventFrame, PAYLOAD_BYTES_MAX};
+pub(crate) use frame::{Frame, read as read_frame};
 
 /// Makes batches durable, one after another.
 pub(crate) trait Journal: Send {
@@ -36,6 +37,12 @@ pub(crate) trait Journal: Send {
 pub(crate) trait Reader: Send + Sync {
     /// The event frame at `at`, `len_bytes` long as it was written. Errs with [`Error::Damage`] when it differs.
     fn event(&self, at: Position, len_bytes: u32) -> Result<EventFrame, Error>;
+
+    /// The bytes of any frame, checked.
+    fn frame(&self, at: Position, len_bytes: u32) -> Result<Vec<u8>, Error>;
+
+    /// Removes the files all of whose batches come before this one. Nothing in them may be read any more.
+    fn drop_before(&self, batch: u64) -> Result<(), Error>;
 }
 
 /// Where a frame begins.

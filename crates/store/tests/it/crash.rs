@@ -22,6 +22,7 @@ const PLANTED: bool = cfg!(any(
     feature = "plant_no_tail_rewrite",
     feature = "plant_ack_before_write",
     feature = "plant_no_dedup_after_restart",
+    feature = "plant_early_drop",
 ));
 
 #[test]
@@ -43,7 +44,13 @@ fn nothing_answered_for_is_lost_doubled_or_invented() {
         panic!("a planted bug survived {runs} histories");
     }
     println!("{runs} histories: {totals:?}");
-    assert!(totals.faults > runs && totals.power_cuts > runs && totals.answered > 10 * runs, "{totals:?}");
+    assert!(
+        totals.faults > runs
+            && totals.power_cuts > runs
+            && totals.seals > runs
+            && totals.answered > 10 * runs,
+        "{totals:?}"
+    );
 }
 
 fn seeds_asked_for() -> Option<Range<u64>> {
@@ -56,6 +63,7 @@ fn seeds_asked_for() -> Option<Range<u64>> {
 struct Totals {
     answered: u64,
     duplicates: u64,
+    seals: u64,
     faults: u64,
     power_cuts: u64,
     refused_opens: u64,
@@ -115,6 +123,13 @@ fn send(
     totals: &mut Totals,
 ) -> Result<(), String> {
     for _ in 0..simulated.random_below(12) {
+        if simulated.random_below(4) == 0 {
+            match log.seal() {
+                Ok(()) => totals.seals += 1,
+                Err(Error::Io { .. } | Error::Fenced { .. }) => return Ok(()),
+                Err(error) => return Err(format!("sealing a log that only crashed: {error}")),
+            }
+        }
         let mut keys: Vec<String> = (0..simulated.random_below(4))
             .map(|_| {
                 ledger.sent += 1;

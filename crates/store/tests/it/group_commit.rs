@@ -83,6 +83,10 @@ impl Disk for Gated {
         self.disk.open(path)
     }
 
+    fn open_for_writing(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        self.disk.open_for_writing(path)
+    }
+
     #[cfg(feature = "plant_no_tail_rewrite")]
     fn cut_and_open(&self, path: &str, len_bytes: u64) -> io::Result<Arc<dyn File>> {
         Ok(Arc::new(GatedFile {

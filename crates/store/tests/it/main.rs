@@ -70,7 +70,7 @@ fn request(events: Vec<Event>, set_aside: &[&str]) -> Append {
 }
 
 fn small_files() -> Settings {
-    Settings { journal_file_bytes_max: 4096, ..Settings::default() }
+    Settings { journal_file_bytes_max: 4096, tail_events_max: 4, ..Settings::default() }
 }
 
 fn open(disk: &Arc<dyn Disk>) -> Log {
@@ -87,5 +87,5 @@ fn all(instances: &[&str]) -> Query {
 }
 
 fn key_of(row: &Row) -> String {
-    event::entry::decode(&row.entry).unwrap().event.origin.key.unwrap()
+    row.entry.event.resource.name.as_deref().unwrap().strip_prefix("repo/").unwrap().to_owned()
 }

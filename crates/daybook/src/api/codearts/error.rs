@@ -1,6 +1,5 @@
 //! CodeArts Artifact's errors. The page documents none; the codes are those seen or chosen (`docs/api/codearts.md`).
 
-use event::entry::NotAnEntry;
 use hyper::StatusCode;
 use serde::Serialize;
 
@@ -20,7 +19,6 @@ pub enum Error {
     InvalidParameter,
     /// The log could not be read; the cause is for the operator alone.
     Internal(store::Error),
-    Unreadable(NotAnEntry),
 }
 
 impl From<Invalid> for Error {
@@ -45,14 +43,12 @@ impl Error {
                 (StatusCode::NOT_FOUND, "CR.4004", "The repository does not exist.".to_owned())
             }
             Error::InvalidParameter => (StatusCode::BAD_REQUEST, "CR.4000", "Invalid parameter.".to_owned()),
-            Error::Internal(_) | Error::Unreadable(_) => {
+            Error::Internal(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "CR.5000", "Unknown service error.".to_owned())
             }
         };
-        match self {
-            Error::Internal(cause) => tracing::error!(request_id, %cause, "couldn't answer a query"),
-            Error::Unreadable(cause) => tracing::error!(request_id, %cause, "couldn't render a row"),
-            _ => {}
+        if let Error::Internal(cause) = self {
+            tracing::error!(request_id, %cause, "couldn't answer a query");
         }
         let body =
             Body { error_code: code, error_msg: &text, request_id, status: "error", trace_id, result: () };

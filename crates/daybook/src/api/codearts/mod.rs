@@ -9,7 +9,7 @@ mod repositories;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use event::entry::{self, Entry};
+use event::entry::Entry;
 use event::query::{Dimension, Filter, Page, Query};
 use event::{Operation as Done, Service, Time, Trail};
 use hyper::{Method, StatusCode};
@@ -113,7 +113,7 @@ fn show_audit(
         .map_err(Error::Internal)?;
     let tree_size = page.tree_size;
     let zone = context.shared.config.codearts.time_zone;
-    let answer = Answer::new(trace_id, render(page, asked.question.module, zone)?);
+    let answer = Answer::new(trace_id, render(page, asked.question.module, zone));
     Ok(with_tree_size(http::json(StatusCode::OK, &answer), tree_size))
 }
 
@@ -278,12 +278,9 @@ struct AuditInfo {
     ip_source: String,
 }
 
-fn render(page: Page<Row>, module: Module, zone: Offset) -> Result<Audits, Error> {
-    let rows = page.rows.iter().map(|row| Ok(audit_info(entry::decode(&row.entry)?, module, zone)));
-    Ok(Audits {
-        audit_info_list: rows.collect::<Result<_, _>>().map_err(Error::Unreadable)?,
-        total: page.total,
-    })
+fn render(page: Page<Row>, module: Module, zone: Offset) -> Audits {
+    let rows = page.rows.into_iter().map(|row| audit_info(row.entry, module, zone));
+    Audits { audit_info_list: rows.collect(), total: page.total }
 }
 
 fn audit_info(entry: Entry, module: Module, zone: Offset) -> AuditInfo {

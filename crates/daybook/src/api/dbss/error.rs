@@ -1,6 +1,5 @@
 //! DBSS's errors: flat as in the newer page, and nested as in the older ones, at once.
 
-use event::entry::NotAnEntry;
 use hyper::StatusCode;
 use serde::Serialize;
 
@@ -20,7 +19,6 @@ pub enum Error {
     InvalidMessage,
     /// The log could not be read; the cause is for the operator alone.
     Internal(store::Error),
-    Unreadable(NotAnEntry),
 }
 
 impl From<Invalid> for Error {
@@ -47,16 +45,14 @@ impl Error {
             Error::InvalidMessage => {
                 (StatusCode::BAD_REQUEST, "DBSS.10000001", "Enter a valid request message".to_owned())
             }
-            Error::Internal(_) | Error::Unreadable(_) => (
+            Error::Internal(_) => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "DBSS.11000000",
                 "Internal system exception. Contact technical support engineers".to_owned(),
             ),
         };
-        match self {
-            Error::Internal(cause) => tracing::error!(request_id, %cause, "couldn't answer a query"),
-            Error::Unreadable(cause) => tracing::error!(request_id, %cause, "couldn't render a row"),
-            _ => {}
+        if let Error::Internal(cause) = self {
+            tracing::error!(request_id, %cause, "couldn't answer a query");
         }
         let inner = Inner { error_code: code, error_msg: &text };
         let hint = matches!(self, Error::Forbidden).then(|| format!("request:{request_id}"));

@@ -10,7 +10,7 @@ mod instances;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use event::entry::{self, Entry};
+use event::entry::Entry;
 use event::query::{Dimension, Filter, Page, Query};
 use event::{Operation as Done, OutcomeKind, Service, Time, Trail};
 use hyper::{Method, StatusCode};
@@ -106,7 +106,7 @@ fn list(
     let query = |began_at| Query { limit: asked.size, ..asked.question.query(&trail, began_at) };
     let page = context.page(&caller, &question, asked.offset(), query, note).map_err(Error::Internal)?;
     let tree_size = page.tree_size;
-    Ok(with_tree_size(http::json(StatusCode::OK, &render(page)?), tree_size))
+    Ok(with_tree_size(http::json(StatusCode::OK, &render(page)), tree_size))
 }
 
 fn authorise(
@@ -331,12 +331,9 @@ struct OperateLog {
     result: &'static str,
 }
 
-fn render(page: Page<Row>) -> Result<Body, Error> {
-    let rows = page.rows.iter().map(|row| entry::decode(&row.entry).map(operate_log));
-    Ok(Body {
-        total_num: page.total,
-        operate_log: rows.collect::<Result<_, _>>().map_err(Error::Unreadable)?,
-    })
+fn render(page: Page<Row>) -> Body {
+    let operate_log = page.rows.into_iter().map(|row| operate_log(row.entry)).collect();
+    Body { total_num: page.total, operate_log }
 }
 
 fn operate_log(entry: Entry) -> OperateLog {

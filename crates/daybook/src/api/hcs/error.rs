@@ -1,6 +1,5 @@
 //! The ops platform's errors: undocumented but for the statuses; codes in the form of its gateway (`docs/api/hcs.md`).
 
-use event::entry::NotAnEntry;
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, RETRY_AFTER};
 
@@ -22,7 +21,6 @@ pub enum Error {
     Throttled(u64),
     /// The log could not be read; the cause is for the operator alone.
     Internal(store::Error),
-    Unreadable(NotAnEntry),
 }
 
 impl Error {
@@ -46,14 +44,12 @@ impl Error {
             Error::Throttled(_) => {
                 (StatusCode::TOO_MANY_REQUESTS, "APIG.0308", gateway::THROTTLED.to_owned())
             }
-            Error::Internal(_) | Error::Unreadable(_) => {
+            Error::Internal(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "APIG.0601", "Internal server error.".to_owned())
             }
         };
-        match self {
-            Error::Internal(cause) => tracing::error!(request_id, %cause, "couldn't answer a query"),
-            Error::Unreadable(cause) => tracing::error!(request_id, %cause, "couldn't render a row"),
-            _ => {}
+        if let Error::Internal(cause) = self {
+            tracing::error!(request_id, %cause, "couldn't answer a query");
         }
         let mut response = http::error(status, code, &text, request_id);
         if let Error::Throttled(seconds) = self {

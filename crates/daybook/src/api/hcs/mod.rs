@@ -8,7 +8,7 @@ mod error;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use event::entry::{self, Entry};
+use event::entry::Entry;
 use event::query::{Dimension, Filter, Page, Query};
 use event::{Class, OutcomeKind, Service, Time, Trail};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -92,7 +92,7 @@ fn list(
         .page(&caller, &question, asked.offset, |_| asked.query(trails), note)
         .map_err(Error::Internal)?;
     let tree_size = page.tree_size;
-    Ok(with_tree_size(http::json(StatusCode::OK, &render(page, settings)?), tree_size))
+    Ok(with_tree_size(http::json(StatusCode::OK, &render(page, settings)), tree_size))
 }
 
 /// Whose records are asked for.
@@ -213,9 +213,9 @@ struct Item {
     resource_region_name: String,
 }
 
-fn render(page: Page<Row>, settings: &Hcs) -> Result<Body, Error> {
-    let rows = page.rows.iter().map(|row| Ok(item(entry::decode(&row.entry)?, settings)));
-    Ok(Body { total: page.total, list: rows.collect::<Result<_, _>>().map_err(Error::Unreadable)? })
+fn render(page: Page<Row>, settings: &Hcs) -> Body {
+    let list = page.rows.into_iter().map(|row| item(row.entry, settings)).collect();
+    Body { total: page.total, list }
 }
 
 fn item(entry: Entry, settings: &Hcs) -> Item {

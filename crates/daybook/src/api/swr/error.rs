@@ -1,6 +1,5 @@
 //! SWR's errors: codes and texts of its error-code page, in the shape that old and new clients read alike.
 
-use event::entry::NotAnEntry;
 use hyper::StatusCode;
 use serde::Serialize;
 
@@ -21,7 +20,6 @@ pub enum Error {
     InvalidParameter,
     /// The log could not be read; the cause is for the operator alone.
     Internal(store::Error),
-    Unreadable(NotAnEntry),
 }
 
 impl From<Invalid> for Error {
@@ -51,14 +49,12 @@ impl Error {
             Error::InvalidParameter => {
                 (StatusCode::BAD_REQUEST, "SVCSTG.SWR.4001025", "Invalid parameters.".to_owned())
             }
-            Error::Internal(_) | Error::Unreadable(_) => {
+            Error::Internal(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "SVCSTG.SWR.5000001", "Internal server error.".to_owned())
             }
         };
-        match self {
-            Error::Internal(cause) => tracing::error!(request_id, %cause, "couldn't answer a query"),
-            Error::Unreadable(cause) => tracing::error!(request_id, %cause, "couldn't render a row"),
-            _ => {}
+        if let Error::Internal(cause) = self {
+            tracing::error!(request_id, %cause, "couldn't answer a query");
         }
         let hint = matches!(self, Error::Forbidden).then(|| format!("request:{request_id}"));
         http::json(

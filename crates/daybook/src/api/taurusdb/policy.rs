@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, RwLock};
 
 use event::query::{Dimension, Filter, Order, Query};
-use event::{Operation as Done, Time, Trail, entry};
+use event::{Operation as Done, Time, Trail};
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use store::{AuditFile, Log};
@@ -108,8 +108,9 @@ impl Policies {
                 ..Query::of(own.clone())
             };
             let page = log.query(&query)?;
-            for row in &page.rows {
-                let Ok(entry) = entry::decode(&row.entry) else { continue };
+            let count = page.rows.len();
+            for row in page.rows {
+                let entry = row.entry;
                 let changed = recorded(&entry.event.attributes);
                 if let (Some(trail), Some(policy)) = (entry.event.resource.name, changed)
                     && newest.get(&trail).is_none_or(|(number, _)| *number < entry.number)
@@ -117,8 +118,8 @@ impl Policies {
                     newest.insert(trail, (entry.number, policy));
                 }
             }
-            offset += page.rows.len() as u64;
-            if page.rows.is_empty() {
+            offset += count as u64;
+            if count == 0 {
                 let in_force = newest.into_iter().map(|(trail, (_, policy))| (trail, policy)).collect();
                 return Ok(Policies { in_force: RwLock::new(in_force), changing: Mutex::default() });
             }

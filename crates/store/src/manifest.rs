@@ -1,0 +1,160 @@
+//! The manifest: which segments there are, and what the log had come to when the last of them was sealed.
+//!
+//! One JSON object, replaced whole and durably. What it does not name is not part of the log.
+
+use event::Time;
+use serde::{Deserialize, Serialize};
+use tlog::{Hash, Tree};
+
+use crate::Error;
+use crate::audit_files::OpenFile;
+use crate::durable::{self, Disk};
+use crate::journal::Start;
+use crate::objects::{Objects, Version};
+
+pub(crate) const MANIFEST: &str = "manifest";
+const FORMAT: u32 = 1;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Manifest {
+    format: u32,
+    /// Oldest first; each begins where the one before ends.
+    pub segments: Vec<Named>,
+    pub sealed: Sealed,
+    /// CRC-32C of the object with 0 in this place, as it is written.
+    crc32c: u32,
+}
+
+/// A segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Named {
+    /// Index of its first event.
+    pub first: u64,
+    pub events: u64,
+    /// Lengths of its files.
+    pub table_bytes: u64,
+    pub index_bytes: u64,
+    /// SHA-256 of the table, in hex. The index has checksums of its own.
+    pub table_sha256: String,
+}
+
+/// What the log had come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sealed {
+    /// Events in segments; also the index of the first that is in none.
+    pub events: u64,
+    /// Batches that the journal need not have any more.
+    pub batches: u64,
+    /// Records set aside that are in `set-aside/`.
+    pub set_aside: u64,
+    /// When the last event was received, in nanoseconds since 1970.
+    pub received_at_ns: Option<i64>,
+    /// Roots of the complete subtrees of the tree over the events, largest first, in hex.
+    pub tree: Vec<String>,
+    /// Audit log files that are not finished.
+    pub open_files: Vec<OpenFile>,
+}
+
+impl Named {
+    /// What the names of its files begin with.
+    pub fn name(&self) -> String {
+        format!("segments/{:020}-{:010}", self.first, self.events)
+    }
+}
+
+impl Sealed {
+    /// The tree over the sealed events. `None` when it cannot be one of so many.
+    pub fn tree(&self) -> Option<Tree> {
+        let roots: Vec<Hash> = self.tree.iter().map(|text| unhex(text)).collect::<Option<_>>()?;
+        Tree::with_frontier(self.events, roots)
+    }
+
+    /// As hex, for [`Sealed::tree`].
+    pub fn roots_of(tree: &Tree) -> Vec<String> {
+        tree.frontier().iter().map(|root| hex(root)).collect()
+    }
+
+    pub fn received_at(&self) -> Option<Time> {
+        self.received_at_ns.map(Time::from_unix_ns)
+    }
+}
+
+impl Manifest {
+    pub fn new(segments: Vec<Named>, sealed: Sealed) -> Manifest {
+        Manifest { format: FORMAT, segments, sealed, crc32c: 0 }
+    }
+
+    /// From where on the journal is needed.
+    pub fn start(&self) -> Start {
+        Start { batch: self.sealed.batches, index: self.sealed.events }
+    }
+
+    fn checksum(&self) -> u32 {
+        crc32c::crc32c(
+            &serde_json::to_vec(&Manifest { crc32c: 0, ..self.clone() }).expect("texts and numbers"),
+        )
+    }
+
+    /// Writes what was read once more. The caller is the only one who writes.
+    pub fn write_again(mut self, disk: &dyn Disk) -> Result<Version, Error> {
+        self.crc32c = self.checksum();
+        let bytes = serde_json::to_vec(&self).expect("texts and numbers");
+        durable::write_file(disk, MANIFEST, &bytes).map_err(Error::io(format!("write {MANIFEST}")))?;
+        Ok(Version::of(&bytes))
+    }
+
+    /// Makes it the manifest, durably, in place of the one that was read.
+    pub fn write(mut self, objects: &dyn Objects, seen: Option<Version>) -> Result<Version, Error> {
+        self.crc32c = self.checksum();
+        let bytes = serde_json::to_vec(&self).expect("texts and numbers");
+        objects.replace(MANIFEST, &bytes, seen)
+    }
+}
+
+/// The manifest, or that of a log of which nothing is sealed.
+pub(crate) fn read(objects: &dyn Objects) -> Result<(Manifest, Option<Version>), Error> {
+    let Some(object) = objects.get(MANIFEST)? else {
+        return Ok((Manifest::new(Vec::new(), Sealed::default()), None));
+    };
+    let damage = |what: &str| Error::damage(MANIFEST, 0, what);
+    let manifest: Manifest =
+        serde_json::from_slice(&object.bytes).map_err(|error| damage(&error.to_string()))?;
+    if manifest.format != FORMAT {
+        return Err(damage(&format!(
+            "it has format {}, and this version reads format {FORMAT}",
+            manifest.format
+        )));
+    }
+    if manifest.crc32c != manifest.checksum() {
+        return Err(damage("the checksum differs"));
+    }
+    let mut end = 0;
+    for segment in &manifest.segments {
+        if segment.first != end {
+            return Err(damage("the segments do not follow each other"));
+        }
+        end += segment.events;
+    }
+    if end != manifest.sealed.events || manifest.sealed.tree().is_none() {
+        return Err(damage("it tells of other events than its segments have"));
+    }
+    Ok((manifest, Some(object.version)))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn unhex(text: &str) -> Option<Hash> {
+    let mut out = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (position, byte) in out.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * position..2 * position + 2], 16).ok()?;
+    }
+    Some(out)
+}

@@ -1,0 +1,772 @@
+//! Segments: sealed events, immutable, each a table that any data tool opens and an index that answers questions.
+//!
+//! The rows of a segment are in order of trail, time and index, so that a trail is one run of rows, and a window of it a
+//! range. The index tells for each value of a dimension which rows have it, and for each row which values it has; what
+//! else a row has is in small compressed groups. The table is read for entries and raw bytes alone.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "rows of a segment are fewer than 2^32; platforms have 64 bits"
+)]
+
+mod blocks;
+mod build;
+mod packed;
+mod postings;
+mod rest;
+mod table;
+mod terms;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use event::entry::{self, Entry};
+use event::query::{Dimension, INSTANCE_ID};
+use event::{
+    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
+    Severity, SourceIp, Time, Trail, Trust,
+};
+use serde::{Deserialize, Serialize};
+use zstd::dict::DecoderDictionary;
+
+use crate::Error;
+use crate::audit_files::StoredFile;
+use crate::dedup::{First, Key, event_key};
+use crate::durable::{Disk, File};
+use blocks::BlockReader;
+use packed::Packed;
+use table::Table;
+use terms::{Term, Terms, take_varint};
+
+pub(crate) use blocks::Cache;
+pub(crate) use build::{Builder, Sealed, dictionary};
+pub(crate) use postings::Opened;
+
+// Sections of an index.
+const META: u8 = 0;
+const RUNS: u8 = 1;
+const TIMES: u8 = 2;
+const INDEXES: u8 = 3;
+const NUMBERS: u8 = 4;
+const BY_NUMBER: u8 = 5;
+const REST: u8 = 6;
+const ZSTD_DICTIONARY: u8 = 7;
+const KEYS: u8 = 8;
+const FILTER: u8 = 9;
+const FILES: u8 = 10;
+
+/// The section of a dimension's column.
+fn column_section(position: u8) -> u8 {
+    16 + position
+}
+
+/// The section of a dimension's values; the two behind it are the block above them, and their rows.
+fn values_section(position: u8) -> u8 {
+    64 + 3 * position
+}
+
+/// Rows of a compressed group of what is in no column, and groups of a block.
+const REST_ROWS: usize = 16;
+const REST_GROUPS: usize = 32;
+
+/// Bytes of a line of the filter; all bits of a key are in one line.
+const FILTER_LINE: usize = 64;
+
+/// The line of a key, and its bits there.
+fn filter_bits(key: u64, lines: usize) -> (usize, [usize; 6]) {
+    // A key is the half of a hash: its bits are as good as random, wherever they are taken from.
+    let line = ((u128::from(key) * lines as u128) >> 64) as usize;
+    let spread = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (line, [0, 9, 18, 27, 36, 45].map(|shift| (spread >> shift) as usize % (FILTER_LINE * 8)))
+}
+
+/// What a segment holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Meta {
+    /// Index of its first event.
+    pub first: u64,
+    /// How many events; their indexes follow each other.
+    pub events: u64,
+    /// The earliest and the latest time that an event occurred, in nanoseconds.
+    pub earliest_ns: i64,
+    pub latest_ns: i64,
+}
+
+impl Meta {
+    fn add(&mut self, index: u64, at: Time) {
+        let at = at.unix_ns();
+        let is_empty = self.events == 0;
+        self.first = if is_empty { index } else { self.first.min(index) };
+        self.earliest_ns = if is_empty { at } else { self.earliest_ns.min(at) };
+        self.latest_ns = if is_empty { at } else { self.latest_ns.max(at) };
+        self.events += 1;
+    }
+
+    /// Index behind its last event.
+    pub fn end(&self) -> u64 {
+        self.first + self.events
+    }
+}
+
+/// The rows of a trail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub start: u32,
+    pub end: u32,
+    /// The number of the first of its events in the order of their indexes; the others follow without a gap.
+    pub first_number: u64,
+    /// How many rows of database trails come before.
+    before: u32,
+}
+
+/// An open segment.
+pub(crate) struct Segment {
+    pub meta: Meta,
+    pub name: String,
+    index: BlockReader,
+    runs: HashMap<Trail, Run>,
+    dictionary: DecoderDictionary<'static>,
+    table: OnceLock<Table>,
+    table_file: Arc<dyn File>,
+}
+
+impl Segment {
+    /// Opens the two files of a segment. `id` must be of no other segment that shares the cache.
+    pub fn open(disk: &dyn Disk, name: &str, id: u32, cache: Arc<Cache>) -> Result<Segment, Error> {
+        let (table, index) = (format!("{name}.parquet"), format!("{name}.index"));
+        let open = |path: &str| {
+            disk.open(path).map_err(|cause| match cause.kind() {
+                std::io::ErrorKind::NotFound => {
+                    Error::damage(path, 0, "the manifest names this file, and it is not there")
+                }
+                _ => Error::Io { doing: format!("open {path}"), cause },
+            })
+        };
+        let table_file = open(&table)?;
+        let index = BlockReader::open(open(&index)?, &index, id, cache)?;
+        let nonsense = |section| index.damage(section, "a section that makes no sense");
+        let meta: Meta = serde_json::from_slice(&index.block(META, 0)?).map_err(|_| nonsense(META))?;
+        let rows = u32::try_from(meta.events).map_err(|_| nonsense(META))?;
+        let runs = read_runs(&index.block(RUNS, 0)?, rows).ok_or_else(|| nonsense(RUNS))?;
+        let dictionary = DecoderDictionary::copy(&index.block(ZSTD_DICTIONARY, 0)?);
+        Ok(Segment {
+            meta,
+            name: name.to_owned(),
+            index,
+            runs,
+            dictionary,
+            table: OnceLock::new(),
+            table_file,
+        })
+    }
+
+    pub fn trails(&self) -> impl Iterator<Item = (&Trail, &Run)> {
+        self.runs.iter()
+    }
+
+    pub fn run(&self, trail: &Trail) -> Option<Run> {
+        self.runs.get(trail).copied()
+    }
+
+    pub fn times(&self) -> Column<'_> {
+        Column { file: &self.index, section: TIMES, block: None }
+    }
+
+    pub fn indexes(&self) -> Column<'_> {
+        Column { file: &self.index, section: INDEXES, block: None }
+    }
+
+    pub fn column(&self, dimension: Dimension) -> Column<'_> {
+        Column { file: &self.index, section: column_section(dimension.position() as u8), block: None }
+    }
+
+    /// The first row of the range whose time and index do not come before these.
+    pub fn lower_bound(&self, rows: Range<u32>, key: (i64, u64)) -> Result<u32, Error> {
+        let (mut times, mut indexes) = (self.times(), self.indexes());
+        let (mut low, mut high) = (rows.start, rows.end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let time = times.get(middle)?;
+            let comes_before = time < key.0 || time == key.0 && indexes.get(middle)?.cast_unsigned() < key.1;
+            if comes_before {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// The value of a dimension, if any row has it.
+    pub fn term(&self, dimension: Dimension, value: &str) -> Result<Option<Term>, Error> {
+        self.terms(dimension).find(value.as_bytes())
+    }
+
+    fn terms(&self, dimension: Dimension) -> Terms<'_> {
+        Terms { file: &self.index, section: values_section(dimension.position() as u8) }
+    }
+
+    /// The rows that have a value which [`Segment::term`] found.
+    pub fn rows_of(&self, dimension: Dimension, term: Term) -> Result<Opened<'_>, Error> {
+        term.postings(&self.index, values_section(dimension.position() as u8) + 2).open()
+    }
+
+    /// The rows, in the order they are asked for: index and event. Raw bytes and a source's key are left out.
+    pub fn read(&self, rows: &[u32]) -> Result<Vec<(u64, Entry)>, Error> {
+        let mut reader = RowReader::of(self)?;
+        rows.iter().map(|row| reader.row(*row)).collect()
+    }
+
+    /// The event that has this key, if one has it.
+    pub fn find_key(&self, key: &Key) -> Result<Option<First>, Error> {
+        let fingerprint = build::fingerprint(key);
+        if !self.may_have(fingerprint)? {
+            return Ok(None);
+        }
+        for row in self.rows_with_fingerprint(fingerprint)? {
+            let bytes = self.entries(row, 1)?;
+            let entry = entry::decode(&bytes[0])
+                .map_err(|error| Error::damage(&self.table_name(), 0, format!("row {row}: {error}")))?;
+            let origin = &entry.event.origin;
+            if origin.key.as_ref().is_some_and(|text| event_key(&origin.source, text) == *key) {
+                let index = self.indexes().get(row)?.cast_unsigned();
+                return Ok(Some(First::new(index, &entry.raw_sha256)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a key with this fingerprint may be in the segment; seldom wrong when it says so, never when it does not.
+    fn may_have(&self, fingerprint: u64) -> Result<bool, Error> {
+        let lines = self.index.section_bytes(FILTER) as usize / FILTER_LINE;
+        if lines == 0 {
+            return Ok(false);
+        }
+        let (line, bits) = filter_bits(fingerprint, lines);
+        let block = self.index.block(FILTER, line * FILTER_LINE / build::KEYS_BYTES)?;
+        let at = line * FILTER_LINE % build::KEYS_BYTES;
+        let bytes = block.get(at..at + FILTER_LINE).ok_or_else(|| self.nonsense(FILTER))?;
+        Ok(bits.iter().all(|bit| bytes[bit / 8] & 1 << (bit % 8) != 0))
+    }
+
+    fn rows_with_fingerprint(&self, fingerprint: u64) -> Result<Vec<u32>, Error> {
+        let entries = |block: usize| -> Result<Vec<(u64, u32)>, Error> {
+            let bytes = self.index.block(KEYS, block)?;
+            let read = |entry: &[u8; 12]| {
+                let (key, row) = entry.split_at(8);
+                let key = u64::from_le_bytes(key.try_into().expect("eight bytes"));
+                (key, u32::from_le_bytes(row.try_into().expect("four bytes")))
+            };
+            Ok(bytes.as_chunks::<12>().0.iter().map(read).collect())
+        };
+        let (mut low, mut high) = (0, self.index.blocks(KEYS));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match entries(middle)?.last() {
+                Some((last, _)) if *last < fingerprint => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        let mut rows = Vec::new();
+        for block in low..self.index.blocks(KEYS) {
+            let found = entries(block)?;
+            let start = found.partition_point(|(key, _)| *key < fingerprint);
+            let same = found[start..].iter().take_while(|(key, _)| *key == fingerprint);
+            let before = rows.len();
+            rows.extend(same.map(|(_, row)| *row));
+            if rows.len() - before < found.len() - start {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Rows of a database trail in order of their numbers: so many from this number on, as far as there are any.
+    pub fn rows_by_number(&self, run: Run, first_number: u64, count: u64) -> Result<Vec<u32>, Error> {
+        let mut column = Column { file: &self.index, section: BY_NUMBER, block: None };
+        let len = u64::from(run.end - run.start);
+        let start = first_number.saturating_sub(run.first_number).min(len);
+        let end = start.saturating_add(count).min(len);
+        (start..end)
+            .map(|position| {
+                let row = column.get(run.before + position as u32)?;
+                u32::try_from(row).map_err(|_| self.nonsense(BY_NUMBER))
+            })
+            .collect()
+    }
+
+    /// The audit log files that its events ended.
+    pub fn audit_files(&self) -> Result<Vec<StoredFile>, Error> {
+        serde_json::from_slice(&self.index.block(FILES, 0)?).map_err(|_| self.nonsense(FILES))
+    }
+
+    /// The bytes as received of a database trail's events: so many from this number on, as far as there are any.
+    pub fn lines(&self, trail: &Trail, first_number: u64, count: u64) -> Result<Vec<bytes::Bytes>, Error> {
+        let Some(run) = self.run(trail).filter(|run| run.first_number <= first_number) else {
+            return Ok(Vec::new());
+        };
+        let rows = self.rows_by_number(run, first_number, count)?;
+        let mut lines = Vec::with_capacity(rows.len());
+        // Numbers and times mostly go together, so that rows mostly follow each other.
+        for rows in rows.chunk_by(|row, next| row + 1 == *next) {
+            lines.extend(self.raws(rows[0], rows.len())?);
+        }
+        Ok(lines)
+    }
+
+    /// The canonical entries of consecutive rows, as they were stored.
+    pub fn entries(&self, first: u32, count: usize) -> Result<Vec<bytes::Bytes>, Error> {
+        self.table()?.entries(u64::from(first), count)
+    }
+
+    /// The bytes as received of consecutive rows, as they were stored.
+    pub fn raws(&self, first: u32, count: usize) -> Result<Vec<bytes::Bytes>, Error> {
+        self.table()?.raws(u64::from(first), count)
+    }
+
+    fn table(&self) -> Result<&Table, Error> {
+        if let Some(table) = self.table.get() {
+            return Ok(table);
+        }
+        let name = self.table_name();
+        let table = Table::open(Arc::clone(&self.table_file), &name)?;
+        if table.rows() != self.meta.events {
+            return Err(Error::damage(&name, 0, "another number of rows than the index has"));
+        }
+        Ok(self.table.get_or_init(|| table))
+    }
+
+    /// Whether the event with this entry is found by its key, if it has one.
+    pub fn is_known(&self, entry: &Entry) -> Result<bool, Error> {
+        let origin = &entry.event.origin;
+        let Some(key) = &origin.key else { return Ok(true) };
+        let fingerprint = build::fingerprint(&event_key(&origin.source, key));
+        Ok(self.may_have(fingerprint)? && !self.rows_with_fingerprint(fingerprint)?.is_empty())
+    }
+
+    /// Checks every block of the index, and that for each value the rows that have it are those whose column says so.
+    pub fn check(&self) -> Result<(), Error> {
+        self.index.check(&mut |_| ())?;
+        let rows = u32::try_from(self.meta.events).map_err(|_| self.nonsense(META))?;
+        for dimension in Dimension::ALL {
+            let mut with_value = 0;
+            let mut wrong = None;
+            self.terms(dimension).each(&mut |ordinal, _, place| {
+                let term = Term { ordinal, rows: place };
+                let is_right = self.rows_of(dimension, term).and_then(|opened| {
+                    let (found, mut column) = (opened.within(0..rows)?, self.column(dimension));
+                    with_value += found.len();
+                    for row in &found {
+                        if column.get(row)? != ordinal.cast_signed() + 1 {
+                            return Ok(false);
+                        }
+                    }
+                    Ok(found.len() == place.rows())
+                });
+                match is_right {
+                    Ok(true) => true,
+                    Ok(false) => {
+                        wrong = Some(self.nonsense(values_section(dimension.position() as u8) + 2));
+                        false
+                    }
+                    Err(error) => {
+                        wrong = Some(error);
+                        false
+                    }
+                }
+            })?;
+            if let Some(error) = wrong {
+                return Err(error);
+            }
+            let mut column = self.column(dimension);
+            let mut filled = 0;
+            for row in 0..rows {
+                filled += u64::from(column.get(row)? != 0);
+            }
+            if filled != with_value {
+                return Err(self.nonsense(column_section(dimension.position() as u8)));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn table_name(&self) -> String {
+        format!("{}.parquet", self.name)
+    }
+
+    fn nonsense(&self, section: u8) -> Error {
+        self.index.damage(section, "a section that makes no sense")
+    }
+}
+
+fn read_runs(mut bytes: &[u8], rows: u32) -> Option<HashMap<Trail, Run>> {
+    let mut listed: Vec<(Trail, u32, u64)> = Vec::new();
+    while !bytes.is_empty() {
+        let len = usize::try_from(take_varint(&mut bytes)?).ok()?;
+        let (text, rest) = bytes.split_at_checked(len)?;
+        bytes = rest;
+        let trail = std::str::from_utf8(text).ok()?.parse().ok()?;
+        listed.push((trail, u32::try_from(take_varint(&mut bytes)?).ok()?, take_varint(&mut bytes)?));
+    }
+    let ends: Vec<u32> = listed.iter().skip(1).map(|(_, start, _)| *start).chain([rows]).collect();
+    let mut before = 0;
+    let mut runs = HashMap::with_capacity(listed.len());
+    for ((trail, start, first_number), end) in listed.into_iter().zip(ends) {
+        let run = Run { start, end, first_number, before };
+        if end <= start {
+            return None;
+        }
+        if trail.service() == event::Service::Database {
+            before += end - start;
+        }
+        runs.insert(trail, run);
+    }
+    Some(runs)
+}
+
+/// A column of integers, read row by row; it holds on to the block read last.
+pub(crate) struct Column<'a> {
+    file: &'a BlockReader,
+    section: u8,
+    block: Option<(usize, Arc<[u8]>)>,
+}
+
+impl Column<'_> {
+    pub fn get(&mut self, row: u32) -> Result<i64, Error> {
+        let (block, position) = (row as usize / packed::VALUES, row as usize % packed::VALUES);
+        if self.block.as_ref().is_none_or(|(held, _)| *held != block) {
+            self.block = Some((block, self.file.block(self.section, block)?));
+        }
+        let (_, bytes) = self.block.as_ref().expect("just read");
+        match Packed::read(bytes).filter(|packed| position < packed.len()) {
+            Some(packed) => Ok(packed.get(position)),
+            None => Err(self.file.damage(self.section, "a column that makes no sense")),
+        }
+    }
+}
+
+/// Reads rows; it holds on to what neighbouring rows share.
+struct RowReader<'a> {
+    segment: &'a Segment,
+    times: Column<'a>,
+    indexes: Column<'a>,
+    numbers: Column<'a>,
+    columns: Vec<Column<'a>>,
+    values: Vec<HashMap<i64, String>>,
+    decompressor: zstd::bulk::Decompressor<'a>,
+    /// The group read last, decompressed.
+    group: Option<(usize, Vec<u8>)>,
+    trails: Vec<(Run, &'a Trail)>,
+}
+
+impl<'a> RowReader<'a> {
+    fn of(segment: &'a Segment) -> Result<RowReader<'a>, Error> {
+        let mut trails: Vec<(Run, &Trail)> = segment.runs.iter().map(|(trail, run)| (*run, trail)).collect();
+        trails.sort_unstable_by_key(|(run, _)| run.start);
+        let decompressor = zstd::bulk::Decompressor::with_prepared_dictionary(&segment.dictionary)
+            .map_err(Error::io("begin to decompress"))?;
+        Ok(RowReader {
+            segment,
+            times: segment.times(),
+            indexes: segment.indexes(),
+            numbers: Column { file: &segment.index, section: NUMBERS, block: None },
+            columns: Dimension::ALL.iter().map(|dimension| segment.column(*dimension)).collect(),
+            values: Dimension::ALL.iter().map(|_| HashMap::new()).collect(),
+            decompressor,
+            group: None,
+            trails,
+        })
+    }
+
+    fn row(&mut self, row: u32) -> Result<(u64, Entry), Error> {
+        let position = self.trails.partition_point(|(run, _)| run.start <= row) - 1;
+        let trail = self.trails[position].1.clone();
+        let occurred_at = Time::from_unix_ns(self.times.get(row)?);
+        let values: Vec<Option<String>> =
+            Dimension::ALL.iter().map(|dimension| self.value(*dimension, row)).collect::<Result<_, _>>()?;
+        let nonsense = || self.segment.nonsense(column_section(0));
+        let mut entry = filled(trail, occurred_at, values).ok_or_else(nonsense)?;
+        entry.number = self.numbers.get(row)?.cast_unsigned();
+        self.read_rest(row as usize, &mut entry)?;
+        Ok((self.indexes.get(row)?.cast_unsigned(), entry))
+    }
+
+    fn value(&mut self, dimension: Dimension, row: u32) -> Result<Option<String>, Error> {
+        let position = dimension.position();
+        let ordinal = self.columns[position].get(row)?;
+        if ordinal == 0 {
+            return Ok(None);
+        }
+        if let Some(value) = self.values[position].get(&ordinal) {
+            return Ok(Some(value.clone()));
+        }
+        let value = self.segment.terms(dimension).value(ordinal.cast_unsigned() - 1)?;
+        let value =
+            String::from_utf8(value).map_err(|_| self.segment.nonsense(values_section(position as u8)))?;
+        self.values[position].insert(ordinal, value.clone());
+        Ok(Some(value))
+    }
+
+    fn read_rest(&mut self, row: usize, entry: &mut Entry) -> Result<(), Error> {
+        let group = row / REST_ROWS;
+        if self.group.as_ref().is_none_or(|(held, _)| *held != group) {
+            self.group = Some((group, self.read_group(group)?));
+        }
+        let (_, bytes) = self.group.as_ref().expect("just read");
+        let read = || {
+            let mut left = &bytes[..];
+            for _ in 0..row % REST_ROWS {
+                let len = usize::try_from(take_varint(&mut left)?).ok()?;
+                left = left.get(len..)?;
+            }
+            let len = usize::try_from(take_varint(&mut left)?).ok()?;
+            left.get(..len)
+        };
+        read().and_then(|bytes| rest::read(bytes, entry)).ok_or_else(|| self.segment.nonsense(REST))
+    }
+
+    fn read_group(&mut self, group: usize) -> Result<Vec<u8>, Error> {
+        let block = self.segment.index.block(REST, group / REST_GROUPS)?;
+        let place = || {
+            let (&count, rest) = block.split_last()?;
+            let at = rest.len().checked_sub(usize::from(count) * 4)?;
+            let (groups, ends) = rest.split_at(at);
+            let ends = ends.as_chunks::<4>().0;
+            let position = group % REST_GROUPS;
+            let end = u32::from_le_bytes(*ends.get(position)?) as usize;
+            let start = if position == 0 { 0 } else { u32::from_le_bytes(ends[position - 1]) as usize };
+            let mut compressed = groups.get(start..end)?;
+            let len = usize::try_from(take_varint(&mut compressed)?).ok()?;
+            Some((compressed, len))
+        };
+        let (compressed, len) = place().ok_or_else(|| self.segment.nonsense(REST))?;
+        self.decompressor.decompress(compressed, len).map_err(|_| self.segment.nonsense(REST))
+    }
+}
+
+/// An entry with what the columns tell of it. `None` when a value is not of its set.
+fn filled(trail: Trail, occurred_at: Time, values: Vec<Option<String>>) -> Option<Entry> {
+    let mut values = values.into_iter();
+    let mut next = || values.next().flatten();
+    // In order of `Dimension::ALL`.
+    let operation = Operation::from_text(&next()?)?;
+    let action = next()?;
+    let outcome = Outcome { kind: OutcomeKind::from_text(&next()?)?, ..Outcome::default() };
+    let severity = Severity::new(next()?.parse().ok()?)?;
+    let class = Class::from_text(&next()?)?;
+    let actor = Actor { id: next(), name: next(), kind: ActorKind::from_text(&next()?)? };
+    let resource = Resource { kind: next(), name: next(), id: next(), region: None };
+    let source_ip = match next() {
+        Some(address) => Some(SourceIp { address: address.parse().ok()?, trust: Trust::Peer }),
+        None => None,
+    };
+    let origin = Origin { source: next()?, format: String::new(), key: None };
+    let attributes = next().map(|id| (INSTANCE_ID.to_owned(), id)).into_iter().collect();
+    let event = Event {
+        id: EventId::default(),
+        trail,
+        occurred_at,
+        resolution: Resolution::Nanosecond,
+        actor,
+        source_ip,
+        user_agent: None,
+        action,
+        operation,
+        resource,
+        outcome,
+        severity,
+        class,
+        description: None,
+        request_id: None,
+        trace_id: None,
+        origin,
+        attributes,
+        raw: Vec::new(),
+    };
+    Some(Entry { event, number: 0, received_at: occurred_at, raw_sha256: [0; 32] })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use event::entry::Template;
+    use event::{LOG_FILE, Service};
+    use proptest::prelude::*;
+    use proptest::strategy::ValueTree as _;
+
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::simulated::SimulatedDisk;
+
+    const TRAILS: [(Service, &str); 3] =
+        [(Service::Registry, "hub"), (Service::Database, "orders"), (Service::Database, "stock")];
+
+    fn any_event() -> impl Strategy<Value = Event> {
+        let texts = prop::option::of("[a-c]{0,2}|李雷|[a-z ]{30,60}");
+        let who = (texts.clone(), texts.clone(), prop::sample::select(ActorKind::ALL));
+        let what = (texts.clone(), texts.clone(), texts.clone(), texts.clone());
+        let how = (prop::sample::select(Operation::ALL), prop::option::of(0u32..600), texts.clone(), 1u8..=4);
+        let more =
+            (texts.clone(), texts.clone(), texts.clone(), texts.clone(), prop::option::of(any::<[u8; 4]>()));
+        (0usize..3, 0i64..50, who, what, how, more, any::<[u8; 10]>()).prop_map(
+            |(trail, at, who, what, how, more, random)| {
+                let (service, instance) = TRAILS[trail];
+                let mut attributes = BTreeMap::new();
+                attributes.extend(more.0.clone().map(|text| (INSTANCE_ID.to_owned(), text)));
+                attributes.extend(more.1.clone().map(|text| (LOG_FILE.to_owned(), text)));
+                Event {
+                    id: EventId::v7(Time::from_unix_ns(at), random),
+                    trail: Trail::new(service, "acme", "p", instance).expect("valid"),
+                    occurred_at: Time::from_unix_ns(1_790_000_000_000_000_000 + at * 1_000_000),
+                    resolution: Resolution::ALL[(at % 4) as usize],
+                    actor: Actor { id: who.0, name: who.1, kind: who.2 },
+                    source_ip: more.4.map(|ip| SourceIp { address: ip.into(), trust: Trust::Forwarded }),
+                    user_agent: more.2,
+                    action: "do".to_owned(),
+                    operation: how.0,
+                    resource: Resource { kind: what.0, name: what.1, id: what.2, region: what.3 },
+                    outcome: Outcome { kind: OutcomeKind::Failure, code: how.1, reason: how.2 },
+                    severity: Severity::new(how.3).expect("valid"),
+                    class: Class::Security,
+                    description: more.3.clone(),
+                    request_id: more.3,
+                    trace_id: None,
+                    origin: Origin { source: "s".to_owned(), format: "daybook".to_owned(), key: None },
+                    attributes,
+                    raw: random.to_vec(),
+                }
+            },
+        )
+    }
+
+    /// The rows of a segment of these events, which have indexes from `first` on, in the order of a segment.
+    fn rows(mut events: Vec<Event>, first: u64) -> Vec<(u64, Vec<u8>, Vec<u8>)> {
+        let mut numbers: HashMap<Trail, u64> = HashMap::new();
+        let mut rows: Vec<_> = events
+            .iter_mut()
+            .zip(first..)
+            .map(|(event, index)| {
+                event.origin.key = (index % 5 > 0).then(|| format!("k{index}"));
+                let number = numbers.entry(event.trail.clone()).or_insert(7);
+                *number += 1;
+                let mut bytes = Vec::new();
+                let received_at = event.occurred_at.plus_seconds((index % 3) as i64 - 1);
+                Template::new(event).fill(*number, received_at, &mut bytes);
+                ((event.trail.clone(), event.occurred_at.unix_ns(), index), (index, bytes, event.raw.clone()))
+            })
+            .collect();
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        rows.into_iter().map(|(_, row)| row).collect()
+    }
+
+    fn written(rows: &[(u64, Vec<u8>, Vec<u8>)]) -> Segment {
+        let disk = SimulatedDisk::new(1);
+        let file = |name: &str| disk.create(name).expect("room");
+        let entries: Vec<Entry> =
+            rows.iter().map(|(_, bytes, _)| entry::decode(bytes).expect("an entry")).collect();
+        let dictionary = dictionary(entries.iter());
+        let mut builder = Builder::new(file("s.parquet"), file("s.index"), &dictionary).expect("room");
+        for ((index, bytes, raw), entry) in rows.iter().zip(&entries) {
+            builder.push(&Sealed { index: *index, entry, bytes, raw }).expect("room");
+        }
+        builder.finish(&[]).expect("room");
+        Segment::open(&disk, "s", 0, Arc::new(Cache::new(1 << 20))).expect("whole")
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn rows_come_back(events in prop::collection::vec(any_event(), 1..120), first in 0u64..1000) {
+            let count = events.len() as u64;
+            let rows = rows(events, first);
+            let segment = written(&rows);
+            prop_assert_eq!((segment.meta.first, segment.meta.end()), (first, first + count));
+            let all: Vec<u32> = (0..count as u32).collect();
+            let read = segment.read(&all).expect("whole");
+            for (((index, bytes, raw), (read_index, read)), row) in rows.iter().zip(read).zip(0u32..) {
+                let mut expected = entry::decode(bytes).expect("an entry");
+                let key = expected.event.origin.key.take();
+                expected.raw_sha256 = [0; 32];
+                prop_assert_eq!((read_index, read), (*index, expected));
+                prop_assert_eq!(&segment.entries(row, 1).expect("whole")[0][..], &bytes[..]);
+                prop_assert_eq!(&segment.raws(row, 1).expect("whole")[0][..], &raw[..]);
+                if let Some(key) = key {
+                    let found = segment.find_key(&event_key("s", &key)).expect("whole").expect("there");
+                    prop_assert_eq!(found.index, *index);
+                    prop_assert!(found.has_content(&Sha256::digest(raw).into()));
+                }
+            }
+            for unknown in 0..50 {
+                let key = event_key("s", &format!("unknown {unknown}"));
+                prop_assert!(segment.find_key(&key).expect("whole").is_none());
+            }
+        }
+
+        #[test]
+        fn trails_and_values_have_their_rows(events in prop::collection::vec(any_event(), 1..120)) {
+            let rows = rows(events, 0);
+            let segment = written(&rows);
+            let decoded: Vec<Entry> = rows.iter().map(|(_, bytes, _)| entry::decode(bytes).expect("an entry")).collect();
+            for (trail, run) in segment.trails() {
+                let inside = |row: u32| decoded[row as usize].event.trail == *trail;
+                prop_assert!((0..rows.len() as u32).all(|row| inside(row) == (run.start..run.end).contains(&row)));
+                let mut by_number: Vec<(u64, u32)> =
+                    (run.start..run.end).map(|row| (decoded[row as usize].number, row)).collect();
+                by_number.sort_unstable();
+                prop_assert_eq!(run.first_number, by_number[0].0);
+                if trail.service() == Service::Database {
+                    let expected: Vec<u32> = by_number.iter().map(|(_, row)| *row).skip(1).take(5).collect();
+                    prop_assert_eq!(segment.rows_by_number(*run, run.first_number + 1, 5).expect("whole"), expected);
+                }
+                for row in run.start..run.end {
+                    let key = (decoded[row as usize].event.occurred_at.unix_ns(), rows[row as usize].0);
+                    prop_assert_eq!(segment.lower_bound(run.start..run.end, key).expect("whole"), row);
+                    let later = (key.0, key.1 + 1);
+                    prop_assert_eq!(segment.lower_bound(run.start..run.end, later).expect("whole"), row + 1);
+                }
+            }
+            for dimension in Dimension::ALL {
+                let mut expected: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+                for (entry, row) in decoded.iter().zip(0u32..) {
+                    let value = dimension.with_value(&entry.event, |value| value.map(str::to_owned));
+                    if let Some(value) = value {
+                        expected.entry(value).or_default().push(row);
+                    }
+                }
+                for (value, rows) in expected {
+                    let term = segment.term(dimension, &value).expect("whole").expect("there");
+                    let opened = segment.rows_of(dimension, term).expect("whole");
+                    let found: Vec<u32> = opened.within(0..u32::MAX).expect("whole").iter().collect();
+                    prop_assert_eq!(found, rows);
+                }
+                prop_assert_eq!(segment.term(dimension, "no such value").expect("whole"), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_segment_has_many_blocks_and_a_dictionary() {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let events: Vec<Event> =
+            (0..9000).map(|_| any_event().new_tree(&mut runner).expect("an event").current()).collect();
+        let rows = rows(events, 3);
+        let segment = written(&rows);
+        let scattered: Vec<u32> = (0..9000).step_by(7).rev().collect();
+        let read = segment.read(&scattered).expect("whole");
+        for (row, (index, entry)) in scattered.iter().zip(read) {
+            let (expected_index, bytes, _) = &rows[*row as usize];
+            let expected = entry::decode(bytes).expect("an entry");
+            assert_eq!(
+                (index, entry.number, &entry.event.id),
+                (*expected_index, expected.number, &expected.event.id)
+            );
+        }
+        let table = segment.table_file.len_bytes().expect("there");
+        println!("{} bytes a row in the table", table / 9000);
+    }
+}

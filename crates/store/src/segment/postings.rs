@@ -1,0 +1,363 @@
+//! The rows of a segment that have a value.
+//!
+//! One row stands in the dictionary itself. More are a Roaring bitmap in its portable form
+//! (<https://github.com/RoaringBitmap/RoaringFormatSpec>), which is read container by container, so that a large one
+//! costs no more than what is asked of it.
+
+use std::ops::Range;
+
+use roaring::RoaringBitmap;
+
+use super::blocks::{BlockReader, BlockWriter};
+use super::terms::{take_varint, varint};
+use crate::Error;
+
+/// Bytes of a block of bitmaps; a bitmap may reach over several.
+const BLOCK: usize = 32 << 10;
+/// The least cookie of the portable form: no container is a list of runs.
+const COOKIE: u32 = 12346;
+/// A container with more rows than this is a bitmap of 8 KiB, with fewer a list.
+const LISTED_MAX: u64 = 4096;
+
+/// Where the rows of a value are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Where {
+    /// There is one.
+    Only(u32),
+    /// So many, in the bitmap at this offset of the section.
+    Bitmap { rows: u64, offset: u64 },
+}
+
+impl Where {
+    /// How many rows there are.
+    pub fn rows(self) -> u64 {
+        match self {
+            Where::Only(_) => 1,
+            Where::Bitmap { rows, .. } => rows,
+        }
+    }
+
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Where::Only(row) => {
+                varint(out, 1);
+                varint(out, u64::from(row));
+            }
+            Where::Bitmap { rows, offset } => {
+                varint(out, rows);
+                varint(out, offset);
+            }
+        }
+    }
+
+    pub(super) fn read(bytes: &mut &[u8]) -> Option<Where> {
+        let (rows, place) = (take_varint(bytes)?, take_varint(bytes)?);
+        match rows {
+            0 => None,
+            1 => Some(Where::Only(u32::try_from(place).ok()?)),
+            rows => Some(Where::Bitmap { rows, offset: place }),
+        }
+    }
+}
+
+/// Writes bitmaps one after another into the section begun last.
+#[derive(Default)]
+pub(crate) struct PostingsWriter {
+    block: Vec<u8>,
+    written: u64,
+}
+
+impl PostingsWriter {
+    /// Adds the rows of a value, of which there is at least one, in order.
+    pub fn push(&mut self, writer: &mut BlockWriter, rows: &RoaringBitmap) -> Result<Where, Error> {
+        if let (1, Some(row)) = (rows.len(), rows.min()) {
+            return Ok(Where::Only(row));
+        }
+        let offset = self.written + self.block.len() as u64;
+        rows.serialize_into(&mut self.block).expect("a vector takes all bytes");
+        while self.block.len() >= BLOCK {
+            let rest = self.block.split_off(BLOCK);
+            writer.push(&self.block)?;
+            self.written += BLOCK as u64;
+            self.block = rest;
+        }
+        Ok(Where::Bitmap { rows: rows.len(), offset })
+    }
+
+    pub fn finish(self, writer: &mut BlockWriter) -> Result<(), Error> {
+        if self.block.is_empty() { Ok(()) } else { writer.push(&self.block).map(|_| ()) }
+    }
+}
+
+/// The rows of a value, to be asked.
+#[derive(Clone, Copy)]
+pub(crate) struct Postings<'a> {
+    pub file: &'a BlockReader,
+    pub section: u8,
+    pub place: Where,
+}
+
+/// What the head of a bitmap says of its containers.
+pub(crate) struct Opened<'a> {
+    postings: Postings<'a>,
+    containers: Vec<Container>,
+}
+
+#[derive(Clone, Copy)]
+struct Container {
+    /// Rows of it begin at this times 65,536.
+    key: u16,
+    /// Rows in the containers before.
+    before: u64,
+    len: u64,
+    /// Offset in the section.
+    offset: u64,
+}
+
+impl<'a> Postings<'a> {
+    /// Reads the head.
+    pub fn open(self) -> Result<Opened<'a>, Error> {
+        let containers = match self.place {
+            Where::Only(row) => {
+                vec![Container { key: (row >> 16) as u16, before: 0, len: 1, offset: u64::from(row) }]
+            }
+            Where::Bitmap { rows, offset } => self.head(rows, offset)?,
+        };
+        Ok(Opened { postings: self, containers })
+    }
+
+    fn head(self, rows: u64, offset: u64) -> Result<Vec<Container>, Error> {
+        let fixed = self.bytes(offset, 8)?;
+        let number = |bytes: &[u8]| u32::from_le_bytes(*bytes.first_chunk().expect("four bytes"));
+        let count = number(&fixed[4..]) as usize;
+        if number(&fixed) != COOKIE || count == 0 || count > 1 << 16 {
+            return Err(self.nonsense());
+        }
+        let head = self.bytes(offset + 8, count * 8)?;
+        let (described, offsets) = head.split_at(count * 4);
+        let mut before = 0;
+        let containers: Vec<Container> = described
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .zip(offsets.as_chunks::<4>().0)
+            .map(|(described, at)| {
+                let key = u16::from_le_bytes([described[0], described[1]]);
+                let len = u64::from(u16::from_le_bytes([described[2], described[3]])) + 1;
+                let offset = offset + u64::from(u32::from_le_bytes(*at));
+                let container = Container { key, before, len, offset };
+                before += len;
+                container
+            })
+            .collect();
+        let is_ordered = containers.is_sorted_by(|a, b| a.key < b.key);
+        if before == rows && is_ordered { Ok(containers) } else { Err(self.nonsense()) }
+    }
+
+    /// Bytes of the section.
+    fn bytes(self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
+        let mut out = Vec::with_capacity(len);
+        let mut at = usize::try_from(offset).map_err(|_| self.nonsense())?;
+        while out.len() < len {
+            let block = self.file.block(self.section, at / BLOCK)?;
+            let rest =
+                block.get(at % BLOCK..).filter(|rest| !rest.is_empty()).ok_or_else(|| self.nonsense())?;
+            let taken = rest.len().min(len - out.len());
+            out.extend_from_slice(&rest[..taken]);
+            at += taken;
+        }
+        Ok(out)
+    }
+
+    fn nonsense(self) -> Error {
+        self.file.damage(self.section, "a bitmap that makes no sense")
+    }
+}
+
+/// The rows of one container, as they are stored.
+enum Content {
+    Listed(Vec<u16>),
+    Bits(Vec<u64>),
+}
+
+impl Opened<'_> {
+    /// How many rows there are.
+    pub fn len(&self) -> u64 {
+        self.containers.last().map_or(0, |last| last.before + last.len)
+    }
+
+    /// How many rows come before this one.
+    pub fn rank(&self, row: u32) -> Result<u64, Error> {
+        let (key, low) = ((row >> 16) as u16, row as u16);
+        let position = self.containers.partition_point(|container| container.key < key);
+        let Some(container) = self.containers.get(position) else { return Ok(self.len()) };
+        if container.key > key {
+            return Ok(container.before);
+        }
+        let inside = match self.content(container)? {
+            Content::Listed(rows) => rows.partition_point(|one| *one < low) as u64,
+            Content::Bits(words) => {
+                let (word, bit) = (usize::from(low) / 64, u32::from(low) % 64);
+                let whole: u64 = words[..word].iter().map(|word| u64::from(word.count_ones())).sum();
+                whole + u64::from((words[word] & ((1 << bit) - 1)).count_ones())
+            }
+        };
+        Ok(container.before + inside)
+    }
+
+    /// The row before which there are so many; `None` when there are no more.
+    pub fn select(&self, rank: u64) -> Result<Option<u32>, Error> {
+        let position = self.containers.partition_point(|container| container.before + container.len <= rank);
+        let Some(container) = self.containers.get(position) else { return Ok(None) };
+        let mut left = rank - container.before;
+        let low = match self.content(container)? {
+            Content::Listed(rows) => rows.get(left as usize).copied(),
+            Content::Bits(words) => words.iter().zip(0u32..).find_map(|(&word, position)| {
+                let ones = u64::from(word.count_ones());
+                if left < ones {
+                    let mut word = word;
+                    for _ in 0..left {
+                        word &= word - 1;
+                    }
+                    return Some((position * 64 + word.trailing_zeros()) as u16);
+                }
+                left -= ones;
+                None
+            }),
+        };
+        let low = low.ok_or_else(|| self.postings.nonsense())?;
+        Ok(Some(u32::from(container.key) << 16 | u32::from(low)))
+    }
+
+    /// The rows within a range.
+    pub fn within(&self, range: Range<u32>) -> Result<RoaringBitmap, Error> {
+        let mut out = RoaringBitmap::new();
+        if range.is_empty() {
+            return Ok(out);
+        }
+        let (first, last) = ((range.start >> 16) as u16, ((range.end - 1) >> 16) as u16);
+        let begin = self.containers.partition_point(|container| container.key < first);
+        for container in self.containers[begin..].iter().take_while(|container| container.key <= last) {
+            let base = u32::from(container.key) << 16;
+            let is_inside = |row: &u32| range.contains(row);
+            match self.content(container)? {
+                Content::Listed(rows) => {
+                    let rows = rows.iter().map(|low| base | u32::from(*low)).filter(is_inside);
+                    out.append(rows).map_err(|_| self.postings.nonsense())?;
+                }
+                Content::Bits(words) => {
+                    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+                    out |= RoaringBitmap::from_lsb0_bytes(base, &bytes);
+                }
+            }
+        }
+        out.remove_range(..range.start);
+        out.remove_range(range.end..);
+        Ok(out)
+    }
+
+    fn content(&self, container: &Container) -> Result<Content, Error> {
+        let bytes = |len| self.postings.bytes(container.offset, len);
+        if let Where::Only(row) = self.postings.place {
+            return Ok(Content::Listed(vec![row as u16]));
+        }
+        if container.len > LISTED_MAX {
+            let words = bytes(8192)?;
+            return Ok(Content::Bits(
+                words.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect(),
+            ));
+        }
+        let rows = bytes(container.len as usize * 2)?;
+        Ok(Content::Listed(rows.as_chunks().0.iter().map(|row| u16::from_le_bytes(*row)).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::durable::Disk;
+    use crate::segment::blocks::Cache;
+    use crate::segment::terms::{Terms, TermsWriter};
+    use crate::simulated::SimulatedDisk;
+
+    const VALUES: u8 = 1;
+    const ROWS: u8 = 3;
+
+    /// Writes a dictionary of these values with their rows, and opens it.
+    fn written(terms: &[(Vec<u8>, RoaringBitmap)]) -> BlockReader {
+        let disk = SimulatedDisk::new(1);
+        let mut writer = BlockWriter::new(disk.create("x").expect("room"));
+        writer.begin(ROWS);
+        let mut postings = PostingsWriter::default();
+        let places: Vec<Where> =
+            terms.iter().map(|(_, rows)| postings.push(&mut writer, rows).expect("room")).collect();
+        postings.finish(&mut writer).expect("room");
+        writer.begin(VALUES);
+        let mut values = TermsWriter::new(VALUES);
+        for ((value, _), place) in terms.iter().zip(places) {
+            values.push(&mut writer, value, place).expect("room");
+        }
+        values.finish(&mut writer).expect("room");
+        writer.finish().expect("room");
+        let file = disk.open("x").expect("there");
+        BlockReader::open(file, "x", 0, Arc::new(Cache::new(1 << 20))).expect("whole")
+    }
+
+    fn any_rows() -> impl Strategy<Value = RoaringBitmap> {
+        let scattered = prop::collection::vec(0u32..300_000, 1..200);
+        let dense = (0u32..200_000, 1u32..100_000, 1u32..4)
+            .prop_map(|(start, len, step)| (start..start + len).step_by(step as usize).collect::<Vec<_>>());
+        prop_oneof![3 => scattered, 1 => dense].prop_map(|rows| rows.into_iter().collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn rows_are_counted_and_found(rows in any_rows(), others in any_rows(), asked in prop::collection::vec(0u32..320_000, 20)) {
+            let terms = [(b"a".to_vec(), others), (b"b".to_vec(), rows.clone())];
+            let file = written(&terms);
+            let found = Terms { file: &file, section: VALUES }.find(b"b").expect("whole").expect("there");
+            prop_assert_eq!(found.rows.rows(), rows.len());
+            let opened = found.postings(&file, ROWS).open().expect("whole");
+            prop_assert_eq!(opened.len(), rows.len());
+            for row in &asked {
+                let before = row.checked_sub(1).map_or(0, |last| rows.rank(last));
+                prop_assert_eq!(opened.rank(*row).expect("whole"), before);
+                prop_assert_eq!(opened.select(u64::from(*row)).expect("whole"), rows.select(*row));
+            }
+            for pair in asked.chunks(2) {
+                let range = pair[0].min(pair[1])..pair[0].max(pair[1]);
+                let expected: RoaringBitmap = rows.iter().filter(|row| range.contains(row)).collect();
+                prop_assert_eq!(opened.within(range).expect("whole"), expected);
+            }
+        }
+
+        #[test]
+        fn values_are_found_by_their_bytes_and_their_ordinals(
+            values in prop::collection::btree_set("[ab]{0,6}|[a-zü]{1,20}|team/app-[0-9]{1,4}", 1..600),
+            asked in prop::collection::vec("[abt]{0,3}|team/app-[0-9]{0,3}", 10),
+        ) {
+            let terms: Vec<_> = values
+                .iter()
+                .zip(0u32..)
+                .map(|(value, row)| (value.as_bytes().to_vec(), RoaringBitmap::from_iter([row])))
+                .collect();
+            let file = written(&terms);
+            let dictionary = Terms { file: &file, section: VALUES };
+            for (ordinal, (value, _)) in (0u64..).zip(&terms) {
+                let found = dictionary.find(value).expect("whole").expect("there");
+                prop_assert_eq!((found.ordinal, found.rows), (ordinal, Where::Only(ordinal as u32)));
+                prop_assert_eq!(&dictionary.value(ordinal).expect("whole"), value);
+            }
+            for text in &asked {
+                let is_there = values.contains(text);
+                prop_assert_eq!(dictionary.find(text.as_bytes()).expect("whole").is_some(), is_there);
+            }
+        }
+    }
+}

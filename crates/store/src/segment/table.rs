@@ -1,0 +1,401 @@
+//! The Parquet file of a segment: one row an event, in the order of the segment, for any data tool.
+
+use std::borrow::Cow;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use event::entry::Entry;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::column::reader::ColumnReader;
+use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::file::reader::{ChunkReader, FileReader, Length};
+use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::ColumnPath;
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+use crate::durable::File;
+
+/// Name and type of each column. A `?` is put in front of those that may have no value.
+const COLUMNS: [(&str, &str); 26] = [
+    ("index", "int64"),
+    ("service", "text"),
+    ("tenant", "text"),
+    ("project", "text"),
+    ("instance", "text"),
+    ("number", "int64"),
+    ("occurred_at", "time"),
+    ("received_at", "time"),
+    ("actor_id", "?text"),
+    ("actor_name", "?text"),
+    ("actor_type", "text"),
+    ("source_ip", "?text"),
+    ("operation", "text"),
+    ("action", "text"),
+    ("resource_type", "?text"),
+    ("resource_name", "?text"),
+    ("resource_id", "?text"),
+    ("outcome", "text"),
+    ("outcome_code", "?int32"),
+    ("severity", "int32"),
+    ("class", "text"),
+    ("user_agent", "?text"),
+    ("description", "?text"),
+    ("source", "text"),
+    ("entry", "bytes"),
+    ("raw", "bytes"),
+];
+const ENTRY: usize = 24;
+const RAW: usize = 25;
+
+/// Rows of a group; so many are in memory before they are written.
+const GROUP_ROWS: usize = 16 << 10;
+/// A group is written before it holds more than this many bytes of entries and raw bytes.
+const GROUP_BYTES: usize = 32 << 20;
+/// Rows of a page of entries or raw bytes, so that one is read without many others.
+const PAGE_ROWS: usize = 128;
+const ZSTD_LEVEL: i32 = 1;
+
+/// The value of one column in one row.
+enum Value<'a> {
+    Long(i64),
+    Int(Option<i32>),
+    Text(Option<Cow<'a, str>>),
+    Bytes(&'a [u8]),
+}
+
+/// An event as the table has it, in order of [`COLUMNS`].
+fn row<'a>(index: u64, entry: &'a Entry, bytes: &'a [u8], raw: &'a [u8]) -> [Value<'a>; COLUMNS.len()] {
+    let event = &entry.event;
+    let text = |text: &'a str| Value::Text(Some(Cow::Borrowed(text)));
+    let maybe = |text: &'a Option<String>| Value::Text(text.as_deref().map(Cow::Borrowed));
+    [
+        Value::Long(index.cast_signed()),
+        text(event.trail.service().as_str()),
+        text(event.trail.tenant()),
+        text(event.trail.project()),
+        text(event.trail.instance()),
+        Value::Long(entry.number.cast_signed()),
+        Value::Long(event.occurred_at.unix_ns()),
+        Value::Long(entry.received_at.unix_ns()),
+        maybe(&event.actor.id),
+        maybe(&event.actor.name),
+        text(event.actor.kind.as_str()),
+        Value::Text(event.source_ip.as_ref().map(|ip| Cow::Owned(ip.address.to_string()))),
+        text(event.operation.as_str()),
+        text(&event.action),
+        maybe(&event.resource.kind),
+        maybe(&event.resource.name),
+        maybe(&event.resource.id),
+        text(event.outcome.kind.as_str()),
+        Value::Int(event.outcome.code.map(u32::cast_signed)),
+        Value::Int(Some(i32::from(event.severity.level()))),
+        text(event.class.as_str()),
+        maybe(&event.user_agent),
+        maybe(&event.description),
+        text(&event.origin.source),
+        Value::Bytes(bytes),
+        Value::Bytes(raw),
+    ]
+}
+
+fn schema() -> String {
+    let columns = COLUMNS.iter().map(|(name, kind)| {
+        let (repetition, kind) =
+            kind.strip_prefix('?').map_or(("required", *kind), |kind| ("optional", kind));
+        let (physical, logical) = match kind {
+            "int64" => ("int64", ""),
+            "time" => ("int64", " (TIMESTAMP(NANOS, true))"),
+            "int32" => ("int32", ""),
+            "text" => ("binary", " (STRING)"),
+            _ => ("binary", ""),
+        };
+        format!("{repetition} {physical} {name}{logical};")
+    });
+    format!("message event {{ {} }}", columns.collect::<Vec<_>>().join(" "))
+}
+
+fn properties() -> WriterProperties {
+    let path = |column: usize| ColumnPath::from(COLUMNS[column].0);
+    let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("a level of zstd");
+    let sorted = |builder: WriterPropertiesBuilder, column: usize| {
+        let path = path(column);
+        builder
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
+    };
+    let large = |builder: WriterPropertiesBuilder, column: usize| {
+        let path = path(column);
+        builder
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_data_page_row_count_limit(path.clone(), PAGE_ROWS)
+            .set_column_statistics_enabled(path, EnabledStatistics::None)
+    };
+    let mut builder = WriterProperties::builder()
+        .set_created_by(format!("daybook {}", env!("CARGO_PKG_VERSION")))
+        .set_compression(Compression::ZSTD(level))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_write_batch_size(PAGE_ROWS)
+        .set_max_row_group_row_count(None);
+    for column in [0, 5, 6, 7] {
+        builder = sorted(builder, column);
+    }
+    large(large(builder, ENTRY), RAW).build()
+}
+
+/// The values of one column in the rows of a group.
+enum Buffer {
+    Long(Vec<i64>),
+    Int(Vec<i32>, Vec<i16>),
+    Bytes(Vec<ByteArray>, Vec<i16>),
+}
+
+impl Buffer {
+    fn push(&mut self, value: Value<'_>) {
+        match (self, value) {
+            (Buffer::Long(values), Value::Long(value)) => values.push(value),
+            (Buffer::Int(values, levels), Value::Int(value)) => {
+                levels.push(i16::from(value.is_some()));
+                values.extend(value);
+            }
+            (Buffer::Bytes(values, levels), Value::Text(value)) => {
+                levels.push(i16::from(value.is_some()));
+                values.extend(value.map(|text| ByteArray::from(text.into_owned().into_bytes())));
+            }
+            (Buffer::Bytes(values, levels), Value::Bytes(value)) => {
+                levels.push(1);
+                values.push(ByteArray::from(value.to_vec()));
+            }
+            _ => unreachable!("a row has the types of the columns"),
+        }
+    }
+}
+
+fn buffers() -> Vec<Buffer> {
+    let buffer = |kind: &str| match kind.trim_start_matches('?') {
+        "int64" | "time" => Buffer::Long(Vec::new()),
+        "int32" => Buffer::Int(Vec::new(), Vec::new()),
+        _ => Buffer::Bytes(Vec::new(), Vec::new()),
+    };
+    COLUMNS.iter().map(|(_, kind)| buffer(kind)).collect()
+}
+
+/// Writes the table, row after row.
+pub(super) struct TableWriter {
+    writer: SerializedFileWriter<Sink>,
+    buffers: Vec<Buffer>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl TableWriter {
+    pub fn new(file: Arc<dyn File>) -> Result<TableWriter, Error> {
+        let schema = Arc::new(parse_message_type(&schema()).map_err(wrong)?);
+        let sink = Sink { file, at: 0, buffer: Vec::new(), hash: Sha256::new() };
+        let writer = SerializedFileWriter::new(sink, schema, Arc::new(properties())).map_err(wrong)?;
+        Ok(TableWriter { writer, buffers: buffers(), rows: 0, bytes: 0 })
+    }
+
+    pub fn push(&mut self, index: u64, entry: &Entry, bytes: &[u8], raw: &[u8]) -> Result<(), Error> {
+        let len = bytes.len() + raw.len();
+        if self.rows > 0 && (self.rows == GROUP_ROWS || self.bytes + len > GROUP_BYTES) {
+            self.write_group()?;
+        }
+        for (buffer, value) in self.buffers.iter_mut().zip(row(index, entry, bytes, raw)) {
+            buffer.push(value);
+        }
+        self.rows += 1;
+        self.bytes += len;
+        Ok(())
+    }
+
+    /// Writes what is left and the foot. The caller syncs the file. Returns its length and its SHA-256.
+    pub fn finish(mut self) -> Result<(u64, [u8; 32]), Error> {
+        if self.rows > 0 {
+            self.write_group()?;
+        }
+        let mut sink = self.writer.into_inner().map_err(wrong)?;
+        sink.flush().map_err(Error::io("write a table"))?;
+        Ok((sink.at, sink.hash.finalize().into()))
+    }
+
+    fn write_group(&mut self) -> Result<(), Error> {
+        let mut group = self.writer.next_row_group().map_err(wrong)?;
+        for ((_, kind), buffer) in COLUMNS.iter().zip(std::mem::replace(&mut self.buffers, buffers())) {
+            let mut column = group.next_column().map_err(wrong)?.expect("as many as in the schema");
+            let levels = |levels: &'_ [i16]| kind.starts_with('?').then(|| levels.to_vec());
+            match buffer {
+                Buffer::Long(values) => column.typed::<Int64Type>().write_batch(&values, None, None),
+                Buffer::Int(values, known) => {
+                    column.typed::<Int32Type>().write_batch(&values, levels(&known).as_deref(), None)
+                }
+                Buffer::Bytes(values, known) => {
+                    column.typed::<ByteArrayType>().write_batch(&values, levels(&known).as_deref(), None)
+                }
+            }
+            .map_err(wrong)?;
+            column.close().map_err(wrong)?;
+        }
+        group.close().map_err(wrong)?;
+        (self.rows, self.bytes) = (0, 0);
+        Ok(())
+    }
+}
+
+fn wrong(error: ParquetError) -> Error {
+    Error::Io { doing: "write a table".to_owned(), cause: io::Error::other(error) }
+}
+
+/// Bytes collected before they are written.
+const WRITTEN_AT_ONCE: usize = 1 << 20;
+
+/// A file that is written from its begin to its end.
+struct Sink {
+    file: Arc<dyn File>,
+    at: u64,
+    buffer: Vec<u8>,
+    hash: Sha256,
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= WRITTEN_AT_ONCE {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.write_at(self.at, &self.buffer)?;
+        self.hash.update(&self.buffer);
+        self.at += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// An open table, of which entries and raw bytes are read.
+pub(super) struct Table {
+    reader: SerializedFileReader<Source>,
+    /// For messages.
+    name: String,
+    /// The first row of each group, and the number of all rows.
+    firsts: Vec<u64>,
+}
+
+impl Table {
+    pub fn open(file: Arc<dyn File>, name: &str) -> Result<Table, Error> {
+        let len = file.len_bytes().map_err(|cause| Error::Io { doing: format!("read {name}"), cause })?;
+        let options = ReadOptionsBuilder::new().with_page_index().build();
+        let reader = SerializedFileReader::new_with_options(Source { file, len }, options)
+            .map_err(|error| damage(name, &error))?;
+        let mut firsts = vec![0];
+        for group in reader.metadata().row_groups() {
+            let rows =
+                u64::try_from(group.num_rows()).map_err(|_| Error::damage(name, 0, "a group of no rows"))?;
+            firsts.push(firsts[firsts.len() - 1] + rows);
+        }
+        if reader.metadata().file_metadata().schema_descr().num_columns() != COLUMNS.len() {
+            return Err(Error::damage(name, 0, "another number of columns"));
+        }
+        Ok(Table { reader, name: name.to_owned(), firsts })
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.firsts[self.firsts.len() - 1]
+    }
+
+    /// The canonical entries of consecutive rows. They are as they were stored: whoever needs to know compares digests.
+    pub fn entries(&self, first: u64, count: usize) -> Result<Vec<Bytes>, Error> {
+        self.read(ENTRY, first, count)
+    }
+
+    /// The bytes as received of consecutive rows, as they were stored.
+    pub fn raws(&self, first: u64, count: usize) -> Result<Vec<Bytes>, Error> {
+        self.read(RAW, first, count)
+    }
+
+    fn read(&self, column: usize, first: u64, count: usize) -> Result<Vec<Bytes>, Error> {
+        let damaged = |error: ParquetError| damage(&self.name, &error);
+        let mut out = Vec::with_capacity(count);
+        while out.len() < count {
+            let row = first + out.len() as u64;
+            let group = self.firsts.partition_point(|first| *first <= row) - 1;
+            let reader = self.reader.get_row_group(group).map_err(damaged)?;
+            let ColumnReader::ByteArrayColumnReader(mut values) =
+                reader.get_column_reader(column).map_err(damaged)?
+            else {
+                return Err(Error::damage(&self.name, 0, "a column of another type"));
+            };
+            let skipped = (row - self.firsts[group]) as usize;
+            if values.skip_records(skipped).map_err(damaged)? != skipped {
+                return Err(Error::damage(&self.name, 0, "a column is cut"));
+            }
+            let wanted = (count - out.len()).min((self.firsts[group + 1] - row) as usize);
+            let mut read = Vec::with_capacity(wanted);
+            let (records, _, _) = values.read_records(wanted, None, None, &mut read).map_err(damaged)?;
+            if records != wanted || read.len() != wanted {
+                return Err(Error::damage(&self.name, 0, "a column is cut"));
+            }
+            out.extend(read.into_iter().map(|value| Bytes::copy_from_slice(value.data())));
+        }
+        Ok(out)
+    }
+}
+
+fn damage(name: &str, error: &ParquetError) -> Error {
+    Error::damage(name, 0, error.to_string())
+}
+
+/// A file to be read anywhere.
+struct Source {
+    file: Arc<dyn File>,
+    len: u64,
+}
+
+impl Length for Source {
+    fn len(&self) -> u64 {
+        self.len
+    }
+}
+
+impl ChunkReader for Source {
+    type T = From;
+
+    fn get_read(&self, start: u64) -> Result<From, ParquetError> {
+        Ok(From { file: Arc::clone(&self.file), at: start, len: self.len })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let is_inside = start.checked_add(length as u64).is_some_and(|end| end <= self.len);
+        if !is_inside {
+            return Err(ParquetError::EOF(format!("bytes {start} to {length} more are beyond the end")));
+        }
+        let mut bytes = vec![0; length];
+        self.file.read_at(start, &mut bytes)?;
+        Ok(bytes.into())
+    }
+}
+
+/// A file from some offset on.
+struct From {
+    file: Arc<dyn File>,
+    at: u64,
+    len: u64,
+}
+
+impl Read for From {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.len.saturating_sub(self.at);
+        let count = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.file.read_at(self.at, &mut buffer[..count])?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}

@@ -1,0 +1,147 @@
+//! What a log holds at a moment: segments, the tails that wait to be sealed, the tail that grows.
+
+use std::sync::Arc;
+
+use event::Trail;
+use event::query::Query;
+
+use crate::Error;
+use crate::audit_files::AuditFiles;
+use crate::engine::{self, Found, Parts};
+use crate::manifest::Sealed;
+use crate::segment::Segment;
+use crate::tail::{Added, Place, Slice, Tail};
+
+/// Everything that can be asked about.
+#[derive(Default)]
+pub(crate) struct State {
+    /// Oldest first. Replaced, never changed, so that a query may hold on to it.
+    pub segments: Arc<Vec<Arc<Segment>>>,
+    /// Oldest first.
+    pub frozen: Vec<Arc<Frozen>>,
+    pub active: Tail,
+    /// Events in the tail that grows; then it is frozen.
+    pub tail_events_max: usize,
+    /// Records set aside since the active tail began.
+    pub aside: Vec<Place>,
+    pub files: AuditFiles,
+    /// Held by every query that began since segments or frozen tails were last taken away.
+    pub reading: Arc<()>,
+}
+
+/// A tail that grows no more, and what the log had come to at its end.
+pub(crate) struct Frozen {
+    pub tail: Tail,
+    pub aside: Vec<Place>,
+    pub end: Sealed,
+}
+
+/// What a query holds on to, while the log goes on.
+pub(crate) struct View {
+    pub segments: Arc<Vec<Arc<Segment>>>,
+    pub frozen: Vec<Arc<Frozen>>,
+    /// Rows of the active tail that match, for each trail, and where their frames are.
+    active: Vec<(Slice<'static>, Vec<Place>)>,
+    len: u64,
+    _reading: Arc<()>,
+}
+
+/// Where a row of an answer is.
+pub(crate) enum Row {
+    Segment(usize, u32),
+    Journal(u64, Place),
+}
+
+impl State {
+    /// How many events the log holds.
+    pub fn len(&self) -> u64 {
+        self.active.end()
+    }
+
+    /// Publishes events that are durable.
+    pub fn extend<'a>(&mut self, added: &[Added<'a>]) {
+        let first = self.active.end();
+        for (added, index) in added.iter().zip(first..) {
+            self.files.push(added, index);
+        }
+        self.active.extend(added.iter());
+    }
+
+    /// Whether it is time for a new tail.
+    pub fn is_full(&self) -> bool {
+        self.active.len() >= self.tail_events_max
+    }
+
+    /// Begins a new tail. `end` is what the log has come to.
+    pub fn freeze(&mut self, end: Sealed) {
+        let tail = std::mem::replace(&mut self.active, Tail::from(end.events));
+        let aside = std::mem::take(&mut self.aside);
+        let end = Sealed { open_files: self.files.open(), ..end };
+        self.frozen.push(Arc::new(Frozen { tail, aside, end }));
+    }
+
+    pub fn trails(&self) -> Vec<Trail> {
+        let sealed = self.segments.iter().flat_map(|segment| segment.trails().map(|(trail, _)| trail));
+        let frozen = self.frozen.iter().flat_map(|frozen| frozen.tail.trails());
+        let mut trails: Vec<Trail> = sealed.chain(frozen).chain(self.active.trails()).cloned().collect();
+        trails.sort_unstable();
+        trails.dedup();
+        trails
+    }
+
+    pub fn has_trail(&self, trail: &Trail) -> bool {
+        self.active.has_trail(trail)
+            || self.frozen.iter().any(|frozen| frozen.tail.has_trail(trail))
+            || self.segments.iter().any(|segment| segment.run(trail).is_some())
+    }
+
+    /// What a query needs, taken while nothing changes.
+    pub fn view(&self, query: &Query) -> View {
+        let tree_size = query.as_of.unwrap_or(u64::MAX);
+        let mut active = Vec::new();
+        for (position, trail) in query.trails.iter().enumerate() {
+            if query.trails[..position].contains(trail) {
+                continue;
+            }
+            if let Some(slice) = self.active.matching(trail, query, tree_size) {
+                let places = (0..slice.len()).map(|at| self.active.place(slice.row(at))).collect();
+                active.push((slice.into_owned(), places));
+            }
+        }
+        View {
+            segments: Arc::clone(&self.segments),
+            frozen: self.frozen.clone(),
+            active,
+            len: self.len(),
+            _reading: Arc::clone(&self.reading),
+        }
+    }
+}
+
+impl View {
+    /// Which rows a page has, and the total.
+    pub fn find(&self, query: &Query) -> Result<(Vec<Row>, u64, u64), Error> {
+        let parts = Parts {
+            segments: &self.segments,
+            tails: self.frozen.iter().map(|frozen| &frozen.tail).collect(),
+            active: self.active.iter().map(|(slice, _)| slice.clone()).collect(),
+            len: self.len,
+        };
+        let Found { rows, total, tree_size } = engine::find(&parts, query)?;
+        let rows = rows
+            .into_iter()
+            .map(|place| match place {
+                engine::Place::Segment(position, row) => Row::Segment(position, row),
+                engine::Place::Tail(position, row) => {
+                    let tail = &self.frozen[position].tail;
+                    Row::Journal(tail.first() + u64::from(row), tail.place(row))
+                }
+                engine::Place::Active(list, at) => {
+                    let (slice, places) = &self.active[list];
+                    Row::Journal(slice.position(at).1, places[at])
+                }
+            })
+            .collect();
+        Ok((rows, total, tree_size))
+    }
+}
