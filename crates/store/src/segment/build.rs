@@ -11,11 +11,11 @@ use roaring::RoaringBitmap;
 use super::blocks::BlockWriter;
 use super::packed::{self, pack};
 use super::postings::{PostingsWriter, Where};
-use super::table::TableWriter;
+use super::table::{TableWriter, WrittenTable};
 use super::terms::{TermsWriter, varint};
 use super::{
     BY_NUMBER, FILES, FILTER, FILTER_LINE, INDEXES, KEYS, META, Meta, NUMBERS, REST, REST_GROUPS, REST_ROWS,
-    RUNS, TIMES, ZSTD_DICTIONARY, column_section, filter_bits, rest, values_section,
+    RUNS, TABLE_SUMS, TIMES, ZSTD_DICTIONARY, column_section, filter_bits, rest, values_section,
 };
 use crate::Error;
 use crate::audit_files::StoredFile;
@@ -126,13 +126,15 @@ impl Builder {
     /// names.
     pub fn finish(mut self, files: &[StoredFile]) -> Result<Written, Error> {
         self.end_run();
-        let (table_bytes, table_sha256) = self.table.finish()?;
+        let WrittenTable { len_bytes: table_bytes, sha256: table_sha256, sums } = self.table.finish()?;
         let index = &mut self.index;
         self.rest.finish(index)?;
         index.begin(META);
         index.push(&serde_json::to_vec(&self.meta).expect("numbers"))?;
         index.begin(FILES);
         index.push(&serde_json::to_vec(files).expect("texts and numbers"))?;
+        index.begin(TABLE_SUMS);
+        index.push(&sums.iter().flat_map(|sum| sum.to_le_bytes()).collect::<Vec<u8>>())?;
         index.begin(RUNS);
         let mut runs = Vec::new();
         for run in &self.runs {

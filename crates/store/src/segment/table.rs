@@ -185,6 +185,40 @@ fn buffers() -> Vec<Buffer> {
     COLUMNS.iter().map(|(_, kind)| buffer(kind)).collect()
 }
 
+/// What a table came to.
+pub(super) struct WrittenTable {
+    pub len_bytes: u64,
+    pub sha256: [u8; 32],
+    /// CRC-32C of each [`CHUNK`] of the file.
+    pub sums: Vec<u32>,
+}
+
+/// Bytes of the file that have a checksum of their own, for the format has none.
+const CHUNK: usize = 16 << 10;
+
+/// Checksums of chunks, as the bytes come.
+#[derive(Default)]
+struct Sums {
+    open: Vec<u8>,
+    sums: Vec<u32>,
+}
+
+impl Sums {
+    fn update(&mut self, bytes: &[u8]) {
+        self.open.extend_from_slice(bytes);
+        let whole = self.open.len() / CHUNK * CHUNK;
+        self.sums.extend(self.open[..whole].chunks(CHUNK).map(crc32c::crc32c));
+        self.open.drain(..whole);
+    }
+
+    fn finish(mut self) -> Vec<u32> {
+        if !self.open.is_empty() {
+            self.sums.push(crc32c::crc32c(&self.open));
+        }
+        self.sums
+    }
+}
+
 /// Writes the table, row after row.
 pub(super) struct TableWriter {
     writer: SerializedFileWriter<Sink>,
@@ -196,7 +230,7 @@ pub(super) struct TableWriter {
 impl TableWriter {
     pub fn new(file: Arc<dyn File>) -> Result<TableWriter, Error> {
         let schema = Arc::new(parse_message_type(&schema()).map_err(wrong)?);
-        let sink = Sink { file, at: 0, buffer: Vec::new(), hash: Sha256::new() };
+        let sink = Sink { file, at: 0, buffer: Vec::new(), hash: Sha256::new(), sums: Sums::default() };
         let writer = SerializedFileWriter::new(sink, schema, Arc::new(properties())).map_err(wrong)?;
         Ok(TableWriter { writer, buffers: buffers(), rows: 0, bytes: 0 })
     }
@@ -214,14 +248,14 @@ impl TableWriter {
         Ok(())
     }
 
-    /// Writes what is left and the foot. The caller syncs the file. Returns its length and its SHA-256.
-    pub fn finish(mut self) -> Result<(u64, [u8; 32]), Error> {
+    /// Writes what is left and the foot. The caller syncs the file.
+    pub fn finish(mut self) -> Result<WrittenTable, Error> {
         if self.rows > 0 {
             self.write_group()?;
         }
         let mut sink = self.writer.into_inner().map_err(wrong)?;
         sink.flush().map_err(Error::io("write a table"))?;
-        Ok((sink.at, sink.hash.finalize().into()))
+        Ok(WrittenTable { len_bytes: sink.at, sha256: sink.hash.finalize().into(), sums: sink.sums.finish() })
     }
 
     fn write_group(&mut self) -> Result<(), Error> {
@@ -260,6 +294,7 @@ struct Sink {
     at: u64,
     buffer: Vec<u8>,
     hash: Sha256,
+    sums: Sums,
 }
 
 impl Write for Sink {
@@ -274,6 +309,7 @@ impl Write for Sink {
     fn flush(&mut self) -> io::Result<()> {
         self.file.write_at(self.at, &self.buffer)?;
         self.hash.update(&self.buffer);
+        self.sums.update(&self.buffer);
         self.at += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
@@ -290,11 +326,16 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub fn open(file: Arc<dyn File>, name: &str) -> Result<Table, Error> {
+    /// Opens a table whose chunks have these checksums; what is read is compared with them before it is looked at.
+    pub fn open(file: Arc<dyn File>, name: &str, sums: Vec<u32>) -> Result<Table, Error> {
         let len = file.len_bytes().map_err(|cause| Error::Io { doing: format!("read {name}"), cause })?;
         let options = ReadOptionsBuilder::new().with_page_index().build();
-        let reader = SerializedFileReader::new_with_options(Source { file, len }, options)
-            .map_err(|error| damage(name, &error))?;
+        if len.div_ceil(CHUNK as u64) != sums.len() as u64 {
+            return Err(Error::damage(name, len, "the table has another length"));
+        }
+        let source = Source { file, len, sums: sums.into() };
+        let reader =
+            SerializedFileReader::new_with_options(source, options).map_err(|error| damage(name, &error))?;
         let mut firsts = vec![0];
         for group in reader.metadata().row_groups() {
             let rows =
@@ -350,13 +391,57 @@ impl Table {
 }
 
 fn damage(name: &str, error: &ParquetError) -> Error {
-    Error::damage(name, 0, error.to_string())
+    let damaged = match error {
+        ParquetError::External(cause) => cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref),
+        _ => None,
+    };
+    match damaged.and_then(|cause| cause.downcast_ref::<OtherSum>()) {
+        Some(OtherSum(offset)) => Error::damage(name, *offset, "bytes of the table have another checksum"),
+        None => Error::damage(name, 0, error.to_string()),
+    }
 }
 
+/// The chunk at this offset does not have its checksum.
+#[derive(Debug)]
+struct OtherSum(u64);
+
+impl std::fmt::Display for OtherSum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the bytes from {} on have another checksum", self.0)
+    }
+}
+
+impl std::error::Error for OtherSum {}
+
 /// A file to be read anywhere.
+#[derive(Clone)]
 struct Source {
     file: Arc<dyn File>,
     len: u64,
+    sums: Arc<[u32]>,
+}
+
+impl Source {
+    /// Bytes from `start` on, at most so many, whose chunks have their checksums.
+    fn bytes(&self, start: u64, len: usize) -> io::Result<Vec<u8>> {
+        let end = start.saturating_add(len as u64).min(self.len);
+        if start >= end {
+            return Ok(Vec::new());
+        }
+        let first = start as usize / CHUNK;
+        let begin = (first * CHUNK) as u64;
+        let until = end.div_ceil(CHUNK as u64).saturating_mul(CHUNK as u64).min(self.len);
+        let mut bytes = vec![0; (until - begin) as usize];
+        self.file.read_at(begin, &mut bytes)?;
+        for (position, chunk) in (first..).zip(bytes.chunks(CHUNK)) {
+            if self.sums.get(position) != Some(&crc32c::crc32c(chunk)) {
+                return Err(io::Error::other(OtherSum((position * CHUNK) as u64)));
+            }
+        }
+        bytes.truncate((end - begin) as usize);
+        bytes.drain(..(start - begin) as usize);
+        Ok(bytes)
+    }
 }
 
 impl Length for Source {
@@ -369,7 +454,7 @@ impl ChunkReader for Source {
     type T = From;
 
     fn get_read(&self, start: u64) -> Result<From, ParquetError> {
-        Ok(From { file: Arc::clone(&self.file), at: start, len: self.len })
+        Ok(From { source: self.clone(), at: start, read: Vec::new(), taken: 0 })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
@@ -377,25 +462,29 @@ impl ChunkReader for Source {
         if !is_inside {
             return Err(ParquetError::EOF(format!("bytes {start} to {length} more are beyond the end")));
         }
-        let mut bytes = vec![0; length];
-        self.file.read_at(start, &mut bytes)?;
-        Ok(bytes.into())
+        Ok(self.bytes(start, length)?.into())
     }
 }
 
 /// A file from some offset on.
 struct From {
-    file: Arc<dyn File>,
+    source: Source,
     at: u64,
-    len: u64,
+    /// What was read last, and how much of it was taken.
+    read: Vec<u8>,
+    taken: usize,
 }
 
 impl Read for From {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.len.saturating_sub(self.at);
-        let count = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        self.file.read_at(self.at, &mut buffer[..count])?;
-        self.at += count as u64;
+        if self.taken == self.read.len() {
+            self.read = self.source.bytes(self.at, CHUNK)?;
+            (self.at, self.taken) = (self.at + self.read.len() as u64, 0);
+        }
+        let left = &self.read[self.taken..];
+        let count = buffer.len().min(left.len());
+        buffer[..count].copy_from_slice(&left[..count]);
+        self.taken += count;
         Ok(count)
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use event::{LOG_FILE, Service, Trail};
 use store::durable::{Disk, read_file};
 use store::simulated::SimulatedDisk;
-use store::{Error, Log, check, init};
+use store::{Error, Log, Refusal, check, init};
 
 use crate::{all, event, identity, open, request, small_files};
 
@@ -251,4 +252,53 @@ fn a_flipped_bit_of_what_is_sealed_is_found_and_never_answers_wrongly() {
         store::durable::write_file(&*disk, path, &original).unwrap();
     }
     check(&disk, &mut |_| {}).unwrap();
+}
+
+#[test]
+fn a_flipped_bit_of_a_table_gives_no_other_lines_and_no_other_duplicates() {
+    let simulated = SimulatedDisk::new(3);
+    let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
+    init(&disk, &identity(), &[]).unwrap();
+    let log = open(&disk);
+    let told: Vec<event::Event> = (0..60)
+        .map(|at| {
+            let mut event = event("any", &format!("k{at}"), at);
+            event.trail = Trail::new(Service::Database, "acme", "p1", "orders").unwrap();
+            event.attributes.insert(LOG_FILE.to_owned(), (at / 50).to_string());
+            event
+        })
+        .collect();
+    log.append(request(told.clone(), &[])).unwrap().unwrap();
+    log.seal().unwrap();
+    let (files, _) = log.audit_files(&told[0].trail, None);
+    let lines = log.audit_file_lines(&files[0], 0, usize::MAX).unwrap();
+    assert_eq!((files.len(), lines.1), (1, 50));
+    log.close().unwrap();
+    simulated.restart();
+    let name = disk.list("segments").unwrap().into_iter().find(|name| name.ends_with(".parquet")).unwrap();
+    let path = format!("segments/{name}");
+    let original = read_file(&*disk, &path).unwrap();
+    let mut found = 0;
+    for _ in 0..200 {
+        let log = open(&disk);
+        let offset = simulated.random_below(original.len() as u64) as usize;
+        simulated.flip(&path, offset, simulated.random_below(8) as u8);
+        match log.audit_file_lines(&files[0], 0, usize::MAX) {
+            Ok(read) => assert_eq!(read, lines, "byte {offset}"),
+            Err(Error::Damage { file, offset: named, .. }) => {
+                assert!(file == path && named <= offset as u64, "byte {offset}: {file} at {named}");
+                found += 1;
+            }
+            Err(error) => panic!("byte {offset}: {error}"),
+        }
+        // Told again, an event is a duplicate, or nothing can be said.
+        match log.append(request(vec![told[7].clone()], &[])) {
+            Ok(Ok(receipt)) => assert_eq!((receipt.recorded, receipt.duplicates), (0, vec![(0, 7)])),
+            Ok(Err(Refusal::Fenced { .. })) | Err(Error::Fenced { .. }) => {}
+            other => panic!("byte {offset}: {:?}", other.map(|answer| answer.is_ok())),
+        }
+        drop(log);
+        store::durable::write_file(&*disk, &path, &original).unwrap();
+    }
+    assert!(found > 10, "{found} of the flips mattered");
 }
