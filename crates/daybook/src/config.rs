@@ -178,6 +178,12 @@ pub struct Limits {
     pub event_bytes_max: usize,
     /// Requests waiting to be made durable. Beyond, 503.
     pub waiting_requests_max: usize,
+    /// Events that are sealed into one segment; until there are so many they are in memory and in the journal.
+    pub seal_events: u64,
+    /// Events that may wait to be sealed. Beyond, requests wait.
+    pub unsealed_events_max: u64,
+    /// Bytes of segments' indexes kept in memory.
+    pub index_cache_bytes_max: u64,
     /// Failed logins of one account in a minute, before further tries get 429.
     pub login_failures_per_account: u32,
     /// Failed logins from one address in a minute, before further tries get 429.
@@ -205,6 +211,9 @@ impl Default for Limits {
             events_per_request_max: 10_000,
             event_bytes_max: 256 << 10,
             waiting_requests_max: 1024,
+            seal_events: 128 << 10,
+            unsealed_events_max: 1 << 20,
+            index_cache_bytes_max: 256 << 20,
             login_failures_per_account: 5,
             login_failures_per_address: 20,
             downloads_max: 16,
@@ -401,6 +410,12 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, String> {
     };
     if let Some((name, _)) = raw.limits.named().into_iter().find(|(_, value)| *value == 0) {
         return Err(format!("limits.{name}: 0 would refuse everything"));
+    }
+    if raw.limits.unsealed_events_max < raw.limits.seal_events {
+        return Err(format!(
+            "limits.unsealed_events_max: {} is below limits.seal_events, {}, so that nothing would ever be sealed",
+            raw.limits.unsealed_events_max, raw.limits.seal_events
+        ));
     }
     for (name, value) in raw.limits.named() {
         let cap = match name.as_str() {

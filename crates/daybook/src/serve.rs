@@ -65,6 +65,9 @@ impl Server {
             Arc::new(Local::open(data_dir)),
             Settings {
                 waiting_requests_max: config.limits.waiting_requests_max,
+                seal_events: config.limits.seal_events,
+                unsealed_events_max: config.limits.unsealed_events_max,
+                cache_bytes_max: config.limits.index_cache_bytes_max,
                 on_fatal: Arc::new(move |error: &store::Error| {
                     // The channel holds one message; the first is enough.
                     let _ = report_fatal.try_send(error.to_string());

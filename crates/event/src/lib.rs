@@ -14,6 +14,7 @@ pub mod query;
 pub mod source;
 mod time;
 mod trail;
+pub mod words;
 
 pub use id::EventId;
 pub use model::{

@@ -1,5 +1,6 @@
 //! The question one can ask about a log, and its answer.
 
+use crate::words::{each_word, words};
 use crate::{Event, Severity, Time, Trail};
 
 /// A dimension of an event that can be filtered exactly.
@@ -86,6 +87,42 @@ impl Dimension {
     }
 }
 
+/// A text of an event that is searched by its words; see [`crate::words`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Text {
+    /// Name and id of [`Event::resource`].
+    Resource,
+    /// [`Event::description`].
+    Description,
+    /// [`Event::user_agent`].
+    UserAgent,
+    /// Name and id of [`Event::actor`].
+    Actor,
+}
+
+impl Text {
+    /// Every text, in order of [`Text::position`].
+    pub const ALL: [Text; 4] = [Text::Resource, Text::Description, Text::UserAgent, Text::Actor];
+
+    /// Its place in [`Text::ALL`].
+    pub const fn position(self) -> usize {
+        self as usize
+    }
+
+    /// Calls `each` with every word of this text in `event`; the same word as often as it stands there.
+    pub fn each_word(self, event: &Event, mut each: impl FnMut(&str)) {
+        let texts = match self {
+            Text::Resource => [&event.resource.name, &event.resource.id],
+            Text::Description => [&event.description, &None],
+            Text::UserAgent => [&event.user_agent, &None],
+            Text::Actor => [&event.actor.name, &event.actor.id],
+        };
+        for text in texts.into_iter().flatten() {
+            each_word(text, &mut each);
+        }
+    }
+}
+
 /// A condition on an event. Values are compared byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Filter {
@@ -93,6 +130,12 @@ pub enum Filter {
     AnyOf(Dimension, Vec<String>),
     /// The event has no value, or one that is none of these. An empty list matches everything.
     NoneOf(Dimension, Vec<String>),
+    /// The event's value begins with this.
+    Prefix(Dimension, String),
+    /// The text has every word of these; text without a word in it asks for nothing and matches everything.
+    Words(Text, String),
+    /// The text has a word that begins with the last word of these, and every other word of these.
+    WordPrefix(Text, String),
     /// At least one of these holds. An empty list matches nothing.
     Either(Vec<Filter>),
 }
@@ -111,9 +154,33 @@ impl Filter {
             Filter::NoneOf(dimension, unwanted) => dimension.with_value(event, |value| {
                 !value.is_some_and(|value| unwanted.iter().any(|one| one == value))
             }),
+            Filter::Prefix(dimension, start) => {
+                dimension.with_value(event, |value| value.is_some_and(|value| value.starts_with(&**start)))
+            }
+            Filter::Words(text, wanted) => {
+                let mut wanted = words(wanted);
+                text.each_word(event, |word| {
+                    wanted.remove(word);
+                });
+                wanted.is_empty()
+            }
+            Filter::WordPrefix(text, wanted) => {
+                let (whole, start) = whole_words_and_start(wanted);
+                let mut is_found = start.is_empty();
+                text.each_word(event, |word| is_found |= word.starts_with(&start));
+                is_found && Filter::Words(*text, whole).matches(event)
+            }
             Filter::Either(filters) => filters.iter().any(|filter| filter.matches(event)),
         }
     }
+}
+
+/// What [`Filter::WordPrefix`] asks for: the words that are wanted whole, and the last one, which a word begins with.
+pub fn whole_words_and_start(wanted: &str) -> (String, String) {
+    let mut all = Vec::new();
+    each_word(wanted, |word| all.push(word.to_owned()));
+    let start = all.pop().unwrap_or_default();
+    (all.join(" "), start)
 }
 
 /// The order of the rows of an answer: by `occurred_at`, and by index where that is equal.
@@ -168,6 +235,34 @@ pub struct Page<Row> {
     /// The rows asked for, in the order asked for.
     pub rows: Vec<Row>,
     /// How many events match, exactly, whatever `offset` and `limit` were.
+    pub total: u64,
+    /// How many events the log held for this answer.
+    pub tree_size: u64,
+}
+
+/// How many events match, by when they occurred.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Histogram {
+    /// One less than there were instants: events from one instant on and before the next.
+    pub counts: Vec<u64>,
+    /// How many events match, exactly, within the instants or not.
+    pub total: u64,
+    /// How many events the log held for this answer.
+    pub tree_size: u64,
+}
+
+/// Which values of a dimension the matching events have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Top {
+    /// The values that most events have and how many, most first, equally many by their bytes.
+    pub values: Vec<(String, u64)>,
+    /// How many values there are beyond these.
+    pub other_values: u64,
+    /// Events that have another value.
+    pub others: u64,
+    /// Events that have no value.
+    pub without: u64,
+    /// How many events match, exactly: the sum of all of these.
     pub total: u64,
     /// How many events the log held for this answer.
     pub tree_size: u64,

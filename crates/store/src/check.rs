@@ -5,9 +5,11 @@
     reason = "rows of a segment are fewer than 2^32; platforms have 64 bits"
 )]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use event::entry::{self, Entry};
+use event::query::Text;
 use event::{Service, Time, Trail};
 use sha2::{Digest, Sha256};
 use tlog::Hash;
@@ -17,8 +19,9 @@ use crate::journal::{self, FileTail};
 use crate::layout::{DIGESTS, JOURNAL};
 use crate::manifest::{self, MANIFEST, Manifest, Named};
 use crate::sealer;
-use crate::segment::Segment;
+use crate::segment::{Segment, word_sum};
 use crate::sequencer::{History, Replayed};
+use crate::words::Words;
 use crate::{Error, Identity, identity};
 
 /// What a check found in a log that is whole.
@@ -166,6 +169,7 @@ fn check_segment(
     let wrong = |row: u32, what: &str| Error::damage(&table, 0, format!("row {row}: {what}"));
     let rows = u32::try_from(named.events).map_err(|_| wrong(0, "too many rows"))?;
     let mut before = None;
+    let mut words = [0u64; Text::ALL.len()];
     for first in (0..rows).step_by(ROWS_AT_ONCE) {
         let count = (rows - first).min(ROWS_AT_ONCE as u32);
         let numbers: Vec<u32> = (first..first + count).collect();
@@ -189,6 +193,11 @@ fn check_segment(
             if !segment.is_known(&entry)? {
                 return Err(wrong(row, "the index does not have the event's key"));
             }
+            let of_row: BTreeSet<(usize, Vec<u8>)> =
+                Words::of(&entry.event).iter().map(|(text, word)| (text, word.to_vec())).collect();
+            for (text, word) in of_row {
+                words[text] = words[text].wrapping_add(word_sum(&word, row));
+            }
             let place = (entry.event.trail.clone(), entry.event.occurred_at, index);
             if before.as_ref().is_some_and(|before| *before >= place) {
                 return Err(wrong(row, "the row does not come behind the one before"));
@@ -205,7 +214,7 @@ fn check_segment(
             before = Some(place);
         }
     }
-    segment.check()?;
+    segment.check(&words, &mut |_| ())?;
     for (event, index) in events.into_iter().zip(named.first..) {
         let event = event.ok_or_else(|| Error::damage(&table, 0, format!("event {index} is missing")))?;
         history

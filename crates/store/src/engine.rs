@@ -10,15 +10,16 @@
     reason = "rows of a segment are fewer than 2^32; platforms have 64 bits"
 )]
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::ops::Range;
 
-use event::query::{Filter, Order, Query};
+use event::query::{Dimension, Order, Query, Top};
+use event::{Time, Trail};
 use roaring::RoaringBitmap;
 
 use crate::Error;
-use crate::segment::{Opened, Segment};
+use crate::condition::Conditions;
+use crate::segment::{Opened, Run, Segment};
 use crate::tail::{Slice, Tail};
 
 /// The parts of the log that a question is put to, oldest first.
@@ -27,9 +28,16 @@ pub(crate) struct Parts<'a> {
     /// Tails that grow no more.
     pub tails: Vec<&'a Tail>,
     /// What matches in the tail that grows.
-    pub active: Vec<Slice<'a>>,
+    pub active: Vec<&'a Slice<'a>>,
     /// Events in the log.
     pub len: u64,
+}
+
+impl Parts<'_> {
+    /// How many events there are for a question.
+    pub fn tree_size(&self, query: &Query) -> u64 {
+        query.as_of.map_or(self.len, |size| size.min(self.len))
+    }
 }
 
 /// Time in nanoseconds and index: what rows are ordered by.
@@ -46,51 +54,216 @@ pub(crate) enum Place {
     Active(usize, usize),
 }
 
-/// Which rows a page has, in the order asked for.
-pub(crate) struct Found {
-    pub rows: Vec<Place>,
-    pub total: u64,
-    pub tree_size: u64,
-}
-
 /// So many rows from either end are taken one by one; a page beyond is found by counting.
 const TAKEN_FROM_THE_END_MAX: u64 = 512;
-/// A set with no more rows than this is looked through row by row, instead of being intersected.
-const LOOKED_THROUGH_MAX: u64 = 256;
 
-pub(crate) fn find(parts: &Parts<'_>, query: &Query) -> Result<Found, Error> {
-    let tree_size = query.as_of.map_or(parts.len, |size| size.min(parts.len));
-    let mut lists = Vec::new();
-    for (position, trail) in query.trails.iter().enumerate() {
-        // A trail named twice is one trail.
-        if query.trails[..position].contains(trail) {
-            continue;
+/// A question, and what is asked for once however many parts there are.
+pub(crate) struct Question<'a> {
+    pub query: &'a Query,
+    /// Each trail once.
+    pub trails: Vec<&'a Trail>,
+}
+
+impl<'a> Question<'a> {
+    pub fn of(query: &'a Query) -> Question<'a> {
+        let mut trails: Vec<&Trail> = query.trails.iter().collect();
+        trails.sort_unstable();
+        trails.dedup();
+        Question { query, trails }
+    }
+
+    /// Whether an event of this time may be within the window.
+    fn overlaps(&self, earliest_ns: i64, latest_ns: i64) -> bool {
+        self.query.from.is_none_or(|from| latest_ns >= from.unix_ns())
+            && self.query.until.is_none_or(|until| earliest_ns < until.unix_ns())
+    }
+}
+
+/// The filters of a question in terms of each segment.
+pub(crate) fn conditions<'a>(parts: &Parts<'a>, query: &Query) -> Result<Vec<Conditions<'a>>, Error> {
+    let tree_size = parts.tree_size(query);
+    parts.segments.iter().map(|segment| Conditions::of(segment, &query.filters, tree_size)).collect()
+}
+
+/// What matches, part by part.
+pub(crate) struct Matching<'a> {
+    lists: Vec<List<'a>>,
+    pub total: u64,
+}
+
+impl<'a> Matching<'a> {
+    /// Finds what matches. The conditions are those of the same parts and the same question.
+    pub fn of(
+        parts: &Parts<'a>,
+        conditions: &'a [Conditions<'a>],
+        question: &Question<'_>,
+    ) -> Result<Matching<'a>, Error> {
+        let mut lists = Vec::new();
+        for (position, conditions) in conditions.iter().enumerate() {
+            let meta = &conditions.segment.meta;
+            if conditions.can_match() && question.overlaps(meta.earliest_ns, meta.latest_ns) {
+                for trail in &question.trails {
+                    if let Some(run) = conditions.segment.run(trail)
+                        && question.overlaps(run.earliest_ns, run.latest_ns)
+                    {
+                        lists.push(list_of_run(conditions, position, run, question.query)?);
+                    }
+                }
+            }
+        }
+        let tree_size = parts.tree_size(question.query);
+        for (position, tail) in parts.tails.iter().enumerate() {
+            for trail in &question.trails {
+                if let Some(slice) = tail.matching(trail, question.query, tree_size) {
+                    lists.push(List::of_tail(Place::Tail(position, 0), slice));
+                }
+            }
+        }
+        for (position, slice) in parts.active.iter().enumerate() {
+            lists.push(List::of_tail(Place::Active(position, 0), slice.borrowed()));
+        }
+        lists.retain(|list| list.len > 0);
+        let total = lists.iter().map(|list| list.len).sum();
+        Ok(Matching { lists, total })
+    }
+
+    /// The rows of the page that is asked for.
+    pub fn page(&self, query: &Query) -> Result<Vec<Place>, Error> {
+        page(&self.lists, self.total, query)
+    }
+
+    /// How many there are from each instant on and before the next.
+    pub fn histogram(&self, instants: &[Time]) -> Result<Vec<u64>, Error> {
+        let mut counts = vec![0; instants.len().saturating_sub(1)];
+        for list in &self.lists {
+            let mut before = None;
+            for (position, instant) in instants.iter().enumerate() {
+                let found = list.before((instant.unix_ns(), 0))?;
+                if let Some(before) = before.replace(found) {
+                    // Instants may stand still; they do not go back.
+                    counts[position - 1] += found.saturating_sub(before);
+                }
+            }
+        }
+        Ok(counts)
+    }
+
+    /// How many there are of each value of a dimension, in the parts that grow no more. `active` are the counts of the one
+    /// that grows.
+    pub fn top(
+        &self,
+        parts: &Parts<'_>,
+        dimension: Dimension,
+        active: Vec<(Option<String>, u64)>,
+        limit: usize,
+    ) -> Result<Top, Error> {
+        let mut counts: HashMap<Option<String>, u64> = HashMap::new();
+        for (value, count) in active {
+            *counts.entry(value).or_default() += count;
         }
         for (position, segment) in parts.segments.iter().enumerate() {
-            if segment.meta.first < tree_size
-                && let Some(run) = segment.run(trail)
-            {
-                lists.push(list_of_segment(segment, position, run.start..run.end, query, tree_size)?);
+            let lists =
+                self.lists.iter().filter(|list| matches!(list.part, Place::Segment(at, _) if at == position));
+            let mut of_segment = Counts::new(segment, dimension)?;
+            for list in lists {
+                of_segment.add(list)?;
+            }
+            of_segment.each(&mut |value, count| {
+                *counts.entry(value).or_default() += count;
+            })?;
+        }
+        for list in &self.lists {
+            if let (Place::Tail(position, _), Kind::Tail(slice)) = (list.part, &list.kind) {
+                let rows = (0..slice.len()).map(|at| slice.row(at));
+                for (value, count) in parts.tails[position].counts(dimension, rows) {
+                    match value {
+                        Some(value) => match counts.get_mut(&Some(value.to_owned())) {
+                            Some(counted) => *counted += count,
+                            None => {
+                                counts.insert(Some(value.to_owned()), count);
+                            }
+                        },
+                        None => *counts.entry(None).or_default() += count,
+                    }
+                }
             }
         }
-        for (position, tail) in parts.tails.iter().enumerate() {
-            if let Some(slice) = tail.matching(trail, query, tree_size) {
-                lists.push(List { part: Place::Tail(position, 0), kind: Kind::Tail(slice) });
-            }
+        let without = counts.remove(&None).unwrap_or(0);
+        let mut values: Vec<(String, u64)> =
+            counts.into_iter().filter_map(|(value, count)| Some((value?, count))).collect();
+        let most_first = |a: &(String, u64), b: &(String, u64)| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0));
+        if limit < values.len() {
+            values.select_nth_unstable_by(limit, most_first);
         }
+        let others = values.get(limit..).unwrap_or_default();
+        let (other_values, others) = (others.len() as u64, others.iter().map(|(_, count)| count).sum());
+        values.truncate(limit);
+        values.sort_unstable_by(most_first);
+        Ok(Top { values, other_values, others, without, total: self.total, tree_size: 0 })
     }
-    for (position, slice) in parts.active.iter().enumerate() {
-        lists.push(List { part: Place::Active(position, 0), kind: Kind::Tail(slice.clone()) });
+}
+
+/// How many rows of a segment have each value of a dimension.
+struct Counts<'a> {
+    segment: &'a Segment,
+    dimension: Dimension,
+    /// By ordinal and one; 0 are the rows without.
+    by_ordinal: Vec<u64>,
+}
+
+impl<'a> Counts<'a> {
+    fn new(segment: &'a Segment, dimension: Dimension) -> Result<Counts<'a>, Error> {
+        let values = segment.terms(dimension).len()? as usize;
+        Ok(Counts { segment, dimension, by_ordinal: vec![0; values + 1] })
     }
-    lists.retain(|list| list.len() > 0);
-    let total: u64 = lists.iter().map(List::len).sum();
-    let rows = page(&lists, total, query)?;
-    Ok(Found { rows, total, tree_size })
+
+    fn add(&mut self, list: &List<'_>) -> Result<(), Error> {
+        let column = self.segment.column(self.dimension);
+        let mut is_known = true;
+        let by_ordinal = &mut self.by_ordinal;
+        let mut count = |ordinal: i64| match by_ordinal.get_mut(ordinal as usize) {
+            Some(count) => *count += 1,
+            None => is_known = false,
+        };
+        match &list.kind {
+            Kind::Range(_, rows) => column.each_block(rows.clone(), &mut |_, packed, positions| {
+                positions.for_each(|at| count(packed.get(at)));
+            })?,
+            Kind::Value(_, rows, opened, ..) => {
+                let mut column = column;
+                for row in &opened.within(rows.clone())? {
+                    count(column.get(row)?);
+                }
+            }
+            Kind::Set(_, rows) => {
+                let mut column = column;
+                for row in rows {
+                    count(column.get(row)?);
+                }
+            }
+            Kind::Tail(_) => {}
+        }
+        if is_known { Ok(()) } else { Err(self.segment.terms(self.dimension).nonsense()) }
+    }
+
+    fn each(&self, each: &mut dyn FnMut(Option<String>, u64)) -> Result<(), Error> {
+        for (ordinal, count) in (0u64..).zip(&self.by_ordinal).filter(|(_, count)| **count > 0) {
+            let value = match ordinal.checked_sub(1) {
+                None => None,
+                Some(ordinal) => Some(self.segment.value(self.dimension, ordinal)?),
+            };
+            each(value, *count);
+        }
+        Ok(())
+    }
 }
 
 /// Rows of one part that match, in order.
 struct List<'a> {
     part: Place,
+    len: u64,
+    /// No row is earlier than the first, nor later than the second.
+    bounds: (i64, i64),
     kind: Kind<'a>,
 }
 
@@ -99,18 +272,15 @@ enum Kind<'a> {
     /// All rows of a range.
     Range(&'a Segment, Range<u32>),
     /// The rows of a value within a range, and how many it has before the range.
-    Value(&'a Segment, Range<u32>, Opened<'a>, u64, u64),
+    Value(&'a Segment, Range<u32>, &'a Opened<'a>, u64),
     Set(&'a Segment, RoaringBitmap),
 }
 
-impl List<'_> {
-    fn len(&self) -> u64 {
-        match &self.kind {
-            Kind::Tail(slice) => slice.len() as u64,
-            Kind::Range(_, rows) => u64::from(rows.end - rows.start),
-            Kind::Value(_, _, _, _, len) => *len,
-            Kind::Set(_, rows) => rows.len(),
-        }
+impl<'a> List<'a> {
+    fn of_tail(part: Place, slice: Slice<'a>) -> List<'a> {
+        let bounds =
+            if slice.len() > 0 { (slice.position(0).0, slice.position(slice.len() - 1).0) } else { (0, 0) };
+        List { part, len: slice.len() as u64, bounds, kind: Kind::Tail(slice) }
     }
 
     /// The row at this place of the list, counted from 0.
@@ -119,7 +289,7 @@ impl List<'_> {
         match &self.kind {
             Kind::Tail(slice) => Ok(slice.row(at as usize)),
             Kind::Range(_, rows) => Ok(rows.start + at as u32),
-            Kind::Value(_, _, opened, before, _) => opened.select(before + at)?.ok_or_else(missing),
+            Kind::Value(_, _, opened, before) => opened.select(before + at)?.ok_or_else(missing),
             Kind::Set(_, rows) => rows.select(at as u32).ok_or_else(missing),
         }
     }
@@ -136,12 +306,18 @@ impl List<'_> {
 
     /// How many rows come before this position.
     fn before(&self, position: Position) -> Result<u64, Error> {
+        if position.0 > self.bounds.1 {
+            return Ok(self.len);
+        }
+        if position.0 < self.bounds.0 {
+            return Ok(0);
+        }
         match &self.kind {
             Kind::Tail(slice) => Ok(slice.before(position) as u64),
             Kind::Range(segment, rows) => {
                 Ok(u64::from(segment.lower_bound(rows.clone(), position)? - rows.start))
             }
-            Kind::Value(segment, rows, opened, before, _) => {
+            Kind::Value(segment, rows, opened, before) => {
                 Ok(opened.rank(segment.lower_bound(rows.clone(), position)?)? - before)
             }
             Kind::Set(segment, rows) => {
@@ -163,114 +339,40 @@ impl List<'_> {
 }
 
 /// The rows of a run that match.
-fn list_of_segment<'a>(
-    segment: &'a Segment,
+fn list_of_run<'a>(
+    conditions: &'a Conditions<'a>,
     position: usize,
-    run: Range<u32>,
+    run: Run,
     query: &Query,
-    tree_size: u64,
 ) -> Result<List<'a>, Error> {
-    let bound = |time: Option<event::Time>, otherwise| match time {
-        Some(time) => segment.lower_bound(run.clone(), (time.unix_ns(), 0)),
+    let segment = conditions.segment;
+    let all = run.start..run.end;
+    let bound = |time: Option<Time>, rows: Range<u32>, otherwise| match time {
+        Some(time) if time.unix_ns() <= run.earliest_ns => Ok(run.start),
+        Some(time) if time.unix_ns() <= run.latest_ns => segment.lower_bound(rows, (time.unix_ns(), 0)),
+        Some(_) => Ok(run.end),
         None => Ok(otherwise),
     };
-    let start = bound(query.from, run.start)?;
-    let end = bound(query.until, run.end)?.max(start);
+    let start = bound(query.from, all, run.start)?;
+    let end = bound(query.until, start..run.end, run.end)?.max(start);
     let rows = start..end;
-    let part = Place::Segment(position, 0);
-    let is_whole = segment.meta.end() <= tree_size;
-    let kind = match &query.filters[..] {
-        [] if is_whole => Kind::Range(segment, rows),
-        [Filter::AnyOf(dimension, values)] if is_whole && values.len() == 1 => {
-            match segment.term(*dimension, &values[0])? {
-                None => Kind::Range(segment, start..start),
-                Some(term) => {
-                    let opened = segment.rows_of(*dimension, term)?;
-                    let before = opened.rank(rows.start)?;
-                    let len = opened.rank(rows.end)? - before;
-                    Kind::Value(segment, rows, opened, before, len)
-                }
-            }
-        }
-        filters => {
-            let mut found = RoaringBitmap::new();
-            found.insert_range(rows.clone());
-            if !is_whole {
-                found = as_of(segment, rows.clone(), tree_size)?;
-            }
-            for filter in filters {
-                found = if found.len() <= LOOKED_THROUGH_MAX {
-                    look_through(segment, &found, filter)?
-                } else {
-                    found & set_of(segment, rows.clone(), filter)?
-                };
-            }
-            Kind::Set(segment, found)
-        }
+    let is_short = u64::from(end - start) <= LOOKED_UP_MAX;
+    let (kind, len) = if conditions.is_empty() {
+        (Kind::Range(segment, rows), u64::from(end - start))
+    } else if let Some(opened) = conditions.only_value()?.filter(|_| !is_short) {
+        let before = opened.rank(start)?;
+        let len = opened.rank(end)? - before;
+        (Kind::Value(segment, rows, opened, before), len)
+    } else {
+        let found = conditions.rows(rows)?;
+        let len = found.len();
+        (Kind::Set(segment, found), len)
     };
-    Ok(List { part, kind })
+    Ok(List { part: Place::Segment(position, 0), len, bounds: (run.earliest_ns, run.latest_ns), kind })
 }
 
-/// The rows of a range whose index is below a size of the log.
-fn as_of(segment: &Segment, rows: Range<u32>, tree_size: u64) -> Result<RoaringBitmap, Error> {
-    let mut indexes = segment.indexes();
-    let mut found = RoaringBitmap::new();
-    for row in rows {
-        if indexes.get(row)?.cast_unsigned() < tree_size {
-            found.insert(row);
-        }
-    }
-    Ok(found)
-}
-
-/// The rows of a range that meet a condition.
-fn set_of(segment: &Segment, rows: Range<u32>, filter: &Filter) -> Result<RoaringBitmap, Error> {
-    let union = |dimension, values: &[String]| -> Result<RoaringBitmap, Error> {
-        let mut found = RoaringBitmap::new();
-        for value in values {
-            if let Some(term) = segment.term(dimension, value)? {
-                found |= segment.rows_of(dimension, term)?.within(rows.clone())?;
-            }
-        }
-        Ok(found)
-    };
-    match filter {
-        Filter::AnyOf(dimension, values) => union(*dimension, values),
-        Filter::NoneOf(dimension, values) => {
-            let mut all = RoaringBitmap::new();
-            all.insert_range(rows.clone());
-            Ok(all - union(*dimension, values)?)
-        }
-        Filter::Either(filters) => filters.iter().try_fold(RoaringBitmap::new(), |found, filter| {
-            Ok(found | set_of(segment, rows.clone(), filter)?)
-        }),
-    }
-}
-
-/// Those of some rows that meet a condition.
-fn look_through(segment: &Segment, rows: &RoaringBitmap, filter: &Filter) -> Result<RoaringBitmap, Error> {
-    let among = |dimension, values: &[String]| -> Result<RoaringBitmap, Error> {
-        let mut wanted = Vec::with_capacity(values.len());
-        for value in values {
-            wanted.extend(segment.term(dimension, value)?.map(|term| term.ordinal.cast_signed() + 1));
-        }
-        let mut column = segment.column(dimension);
-        let mut found = RoaringBitmap::new();
-        for row in rows {
-            if wanted.contains(&column.get(row)?) {
-                found.insert(row);
-            }
-        }
-        Ok(found)
-    };
-    match filter {
-        Filter::AnyOf(dimension, values) => among(*dimension, values),
-        Filter::NoneOf(dimension, values) => Ok(rows - among(*dimension, values)?),
-        Filter::Either(filters) => filters
-            .iter()
-            .try_fold(RoaringBitmap::new(), |found, filter| Ok(found | look_through(segment, rows, filter)?)),
-    }
-}
+/// In a range of so few rows a value is looked up row by row.
+const LOOKED_UP_MAX: u64 = 128;
 
 /// The rows of the page that is asked for.
 fn page(lists: &[List<'_>], total: u64, query: &Query) -> Result<Vec<Place>, Error> {
@@ -309,7 +411,7 @@ fn split(lists: &[List<'_>], count: u64) -> Result<Vec<u64>, Error> {
         return Ok(vec![count]);
     }
     let mut low = vec![0; lists.len()];
-    let mut high: Vec<u64> = lists.iter().map(List::len).collect();
+    let mut high: Vec<u64> = lists.iter().map(|list| list.len).collect();
     loop {
         // The middle of the list of which least is known parts all lists in two.
         let (widest, width) = (0..lists.len())
@@ -339,22 +441,34 @@ fn split(lists: &[List<'_>], count: u64) -> Result<Vec<u64>, Error> {
     }
 }
 
+/// A list whose next row has a place in the order of all. The place may be known only as a bound until it is looked up.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Head {
+    /// Time and index; for the oldest first, so negated that the greatest comes first.
+    key: (i64, u64),
+    /// Whether the key is a bound, which is no less than what it stands for.
+    is_bound: bool,
+    list: usize,
+}
+
 /// The next `count` rows from some place of each list on, oldest first.
 fn take(lists: &[List<'_>], mut at: Vec<u64>, count: u64) -> Result<Vec<Place>, Error> {
+    // Bitwise negation turns the order of both numbers around.
+    let key = |position: Position| (!position.0, !position.1);
     let mut heads = BinaryHeap::with_capacity(lists.len());
-    for (position, list) in lists.iter().enumerate() {
-        if at[position] < list.len() {
-            heads.push(Reverse((list.position(at[position])?, position)));
-        }
+    for (list, found) in lists.iter().enumerate().filter(|(list, found)| at[*list] < found.len) {
+        heads.push(Head { key: key((found.bounds.0, 0)), is_bound: true, list });
     }
     let mut rows = Vec::with_capacity(count as usize);
     while (rows.len() as u64) < count {
-        let Some(Reverse((_, position))) = heads.pop() else { break };
-        let list = &lists[position];
-        rows.push(list.place(at[position])?);
-        at[position] += 1;
-        if at[position] < list.len() {
-            heads.push(Reverse((list.position(at[position])?, position)));
+        let Some(Head { is_bound, list, .. }) = heads.pop() else { break };
+        let found = &lists[list];
+        if !is_bound {
+            rows.push(found.place(at[list])?);
+            at[list] += 1;
+        }
+        if at[list] < found.len {
+            heads.push(Head { key: key(found.position(at[list])?), is_bound: false, list });
         }
     }
     Ok(rows)
@@ -362,19 +476,21 @@ fn take(lists: &[List<'_>], mut at: Vec<u64>, count: u64) -> Result<Vec<Place>, 
 
 /// The newest `count` rows, newest first.
 fn take_back(lists: &[List<'_>], count: u64) -> Result<Vec<Place>, Error> {
-    let mut left: Vec<u64> = lists.iter().map(List::len).collect();
+    let mut left: Vec<u64> = lists.iter().map(|list| list.len).collect();
     let mut heads = BinaryHeap::with_capacity(lists.len());
-    for (position, list) in lists.iter().enumerate() {
-        heads.push((list.position(left[position] - 1)?, position));
+    for (list, found) in lists.iter().enumerate() {
+        heads.push(Head { key: (found.bounds.1, u64::MAX), is_bound: true, list });
     }
     let mut rows = Vec::with_capacity(count as usize);
     while (rows.len() as u64) < count {
-        let Some((_, position)) = heads.pop() else { break };
-        let list = &lists[position];
-        left[position] -= 1;
-        rows.push(list.place(left[position])?);
-        if left[position] > 0 {
-            heads.push((list.position(left[position] - 1)?, position));
+        let Some(Head { is_bound, list, .. }) = heads.pop() else { break };
+        let found = &lists[list];
+        if !is_bound {
+            left[list] -= 1;
+            rows.push(found.place(left[list])?);
+        }
+        if left[list] > 0 {
+            heads.push(Head { key: found.position(left[list] - 1)?, is_bound: false, list });
         }
     }
     Ok(rows)

@@ -14,6 +14,7 @@
 
 mod audit_files;
 mod check;
+mod condition;
 mod dedup;
 pub mod durable;
 mod engine;
@@ -30,6 +31,7 @@ mod sequencer;
 pub mod simulated;
 mod state;
 mod tail;
+mod words;
 
 pub use audit_files::{AUDIT_FILE_BYTES_MAX, AUDIT_FILE_SECONDS_MAX, AuditFile};
 pub use check::{Progress, Report, TornTail, check};

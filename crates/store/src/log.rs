@@ -1,7 +1,7 @@
 //! The log as its users see it: open, append, query, close.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, TrySendError, channel, sync_channel,
 };
@@ -10,12 +10,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use event::entry::{self, Entry};
-use event::query::{Page, Query};
+use event::query::{Dimension, Histogram, Page, Query, Top};
 use event::{Time, Trail};
 
 use crate::audit_files::AuditFile;
 use crate::check::TornTail;
 use crate::durable::{Disk, Wait};
+use crate::engine::Question;
 use crate::journal::{FileJournal, Reader, SetAsideRecord};
 use crate::layout::LOCK;
 use crate::sealer::{self, Sealer};
@@ -38,6 +39,12 @@ pub struct Settings {
     /// Events that may wait to be sealed; while there are more, no further request is taken from the queue. More than
     /// `seal_events`.
     pub unsealed_events_max: u64,
+    /// So many adjacent segments of about a size are merged into one.
+    pub merge_segments: usize,
+    /// How often it is looked whether there is something to merge.
+    pub merge_every: Duration,
+    /// No segment that segments are merged into holds more events.
+    pub merged_events_max: u64,
     /// Bytes of segments' indexes kept in memory.
     pub cache_bytes_max: u64,
     /// How many requests may wait for the sequencer before further ones are refused as [`Error::Overloaded`].
@@ -47,7 +54,8 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Files of 64 MiB, groups of 1 MiB, segments of 131,072 events, 256 MiB of indexes, 1,024 waiting requests.
+    /// Files of 64 MiB, groups of 1 MiB, segments of 131,072 events, eight of which become one of up to 16
+    /// million, 256 MiB of indexes, 1,024 waiting requests.
     fn default() -> Self {
         Settings {
             journal_file_bytes_max: 64 << 20,
@@ -55,6 +63,9 @@ impl Default for Settings {
             tail_events_max: 4096,
             seal_events: 128 << 10,
             unsealed_events_max: 1 << 20,
+            merge_segments: 8,
+            merge_every: Duration::from_millis(200),
+            merged_events_max: 16 << 20,
             cache_bytes_max: 256 << 20,
             waiting_requests_max: 1024,
             on_fatal: Arc::new(|_| {}),
@@ -68,7 +79,9 @@ pub struct Log {
     queue: Option<SyncSender<Job>>,
     sequencer: Option<JoinHandle<Result<(), Error>>>,
     sealing: Option<(Sender<()>, JoinHandle<()>)>,
+    merging: Option<JoinHandle<()>>,
     sealer: Arc<Mutex<Sealer>>,
+    merger: Arc<Merger>,
     state: Arc<RwLock<State>>,
     reader: Arc<dyn Reader>,
     shared: Arc<Shared>,
@@ -145,7 +158,10 @@ impl Log {
         let state = State {
             segments: Arc::new(opened.segments.clone()),
             active: Tail::from(sealed.events),
-            tail_events_max: settings.tail_events_max,
+            // What is sealed are whole tails.
+            tail_events_max: settings
+                .tail_events_max
+                .min(usize::try_from(settings.seal_events).unwrap_or(usize::MAX)),
             files: opened.audit_files()?,
             ..State::default()
         };
@@ -166,7 +182,7 @@ impl Log {
         shared.set_aside.store(sequencer.set_aside(), Ordering::Relaxed);
         let (queue, jobs) = sync_channel(settings.waiting_requests_max);
         let state = sequencer.state();
-        let sealer = Sealer::new(disk, opened, Arc::clone(&state), Arc::clone(&reader));
+        let sealer = Sealer::new(Arc::clone(&disk), opened, Arc::clone(&state), Arc::clone(&reader));
         let sealer = Arc::new(Mutex::new(sealer));
         let (stop, told_to_stop) = channel();
         let sealing = {
@@ -176,6 +192,22 @@ impl Log {
                 .name("sealer".to_owned())
                 .spawn(move || keep_sealing(&sealer, seal_events, &told_to_stop, &shared, &*on_fatal))
                 .map_err(Error::io("start the sealer's thread"))?
+        };
+        let merger = Arc::new(Merger {
+            disk,
+            sealer: Arc::clone(&sealer),
+            segments: settings.merge_segments,
+            events_max: settings.merged_events_max,
+            merges: Mutex::new(()),
+            ends: AtomicBool::new(false),
+        });
+        let merging = {
+            let (merger, shared) = (Arc::clone(&merger), Arc::clone(&shared));
+            let (on_fatal, every) = (Arc::clone(&settings.on_fatal), settings.merge_every);
+            std::thread::Builder::new()
+                .name("merger".to_owned())
+                .spawn(move || keep_merging(&merger, every, &shared, &*on_fatal))
+                .map_err(Error::io("start the merger's thread"))?
         };
         let thread = {
             let shared = Arc::clone(&shared);
@@ -189,6 +221,8 @@ impl Log {
             queue: Some(queue),
             sequencer: Some(thread),
             sealing: Some((stop, sealing)),
+            merging: Some(merging),
+            merger,
             sealer,
             state,
             reader,
@@ -241,10 +275,30 @@ impl Log {
 
     /// Answers a question as of now, or as of the size it names. Sees everything that was answered for before.
     pub fn query(&self, query: &Query) -> Result<Page<Row>, Error> {
-        let view = self.state.read().expect("no panic while held").view(query);
-        let (found, total, tree_size) = view.find(query)?;
+        let question = Question::of(query);
+        let view = self.state.read().expect("no panic while held").view(&question);
+        let (found, total, tree_size) = view.find(&question)?;
         let rows = self.rows(&view, &found)?;
         Ok(Page { rows, total, tree_size })
+    }
+
+    /// How many matching events occurred from each of these instants on and before the next. The instants are in order; the
+    /// order, the offset and the limit of the question do not matter.
+    pub fn histogram(&self, query: &Query, instants: &[Time]) -> Result<Histogram, Error> {
+        let question = Question::of(query);
+        let view = self.state.read().expect("no panic while held").view(&question);
+        view.histogram(&question, instants)
+    }
+
+    /// The values of a dimension that most of the matching events have, at most `limit` of them, with exact counts. The
+    /// order, the offset and the limit of the question do not matter.
+    pub fn top(&self, query: &Query, dimension: Dimension, limit: usize) -> Result<Top, Error> {
+        let question = Question::of(query);
+        let (view, active) = {
+            let state = self.state.read().expect("no panic while held");
+            (state.view(&question), state.active_counts(&question, dimension))
+        };
+        view.top(&question, dimension, active, limit)
     }
 
     /// Reads rows that were found; those of one segment at once.
@@ -286,6 +340,14 @@ impl Log {
         is_done.recv().map_err(|_| fenced())?;
         let sealed = self.sealer.lock().expect("no panic while held").seal();
         sealed.inspect_err(|error| {
+            self.shared.fence.get_or_init(|| error.to_string());
+        })
+    }
+
+    /// Merges segments as long as any are to be merged. Returns when that is durable.
+    pub fn merge(&self) -> Result<(), Error> {
+        let merged = self.merger.merge_all();
+        merged.inspect_err(|error| {
             self.shared.fence.get_or_init(|| error.to_string());
         })
     }
@@ -399,6 +461,11 @@ impl Log {
             let _ = stop.send(());
             thread.join().expect("the sealer does not panic");
         }
+        self.merger.ends.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.merging.take() {
+            thread.thread().unpark();
+            thread.join().expect("the merger does not panic");
+        }
         ended
     }
 }
@@ -425,6 +492,52 @@ fn keep_sealing(
         let mut sealer = sealer.lock().expect("no panic while held");
         let done = if sealer.waiting() >= seal_events { sealer.seal() } else { sealer.retire() };
         if let Err(error) = done {
+            shared.fence.get_or_init(|| error.to_string());
+            on_fatal(&error);
+            return;
+        }
+    }
+}
+
+/// Merges segments, beside whatever else goes on.
+struct Merger {
+    disk: Arc<dyn Disk>,
+    sealer: Arc<Mutex<Sealer>>,
+    segments: usize,
+    events_max: u64,
+    /// Held by the one who merges.
+    merges: Mutex<()>,
+    /// Set when the log is closed; a merge that is under way is given up then.
+    ends: AtomicBool,
+}
+
+impl Merger {
+    fn merge_all(&self) -> Result<(), Error> {
+        let _merges = self.merges.lock().expect("no panic while held");
+        let sealer = || self.sealer.lock().expect("no panic while held");
+        while !self.ends.load(Ordering::Relaxed) {
+            let Some(inputs) = sealer().due(self.segments, self.events_max) else { break };
+            let goes_on = || !self.ends.load(Ordering::Relaxed);
+            let Some(merged) = sealer::merge_files(&self.disk, &inputs, &goes_on)? else { break };
+            sealer().replace(inputs, merged)?;
+        }
+        Ok(())
+    }
+}
+
+/// Merges whenever there is something to merge, until the log is closed.
+fn keep_merging(
+    merger: &Merger,
+    every: Duration,
+    shared: &Shared,
+    on_fatal: &(dyn Fn(&Error) + Send + Sync),
+) {
+    loop {
+        std::thread::park_timeout(every);
+        if merger.ends.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Err(error) = merger.merge_all() {
             shared.fence.get_or_init(|| error.to_string());
             on_fatal(&error);
             return;

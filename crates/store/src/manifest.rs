@@ -11,6 +11,7 @@ use crate::audit_files::OpenFile;
 use crate::durable::{self, Disk};
 use crate::journal::Start;
 use crate::objects::{Objects, Version};
+use crate::segment::Written;
 
 pub(crate) const MANIFEST: &str = "manifest";
 const FORMAT: u32 = 1;
@@ -59,6 +60,22 @@ pub(crate) struct Sealed {
 }
 
 impl Named {
+    /// A segment whose files are not written yet.
+    pub fn new(first: u64, events: u64) -> Named {
+        Named { first, events, table_bytes: 0, index_bytes: 0, table_sha256: String::new() }
+    }
+
+    /// What its files came to.
+    pub fn take(&mut self, written: &Written) {
+        (self.table_bytes, self.index_bytes) = (written.table_bytes, written.index_bytes);
+        self.table_sha256 = hex(&written.table_sha256);
+    }
+
+    /// Its table and its index.
+    pub fn files(&self) -> [String; 2] {
+        ["parquet", "index"].map(|suffix| format!("{}.{suffix}", self.name()))
+    }
+
     /// What the names of its files begin with.
     pub fn name(&self) -> String {
         format!("segments/{:020}-{:010}", self.first, self.events)

@@ -1,4 +1,5 @@
-//! Sealing: frozen tails become a segment, and the journal gives their room back.
+//! Sealing and merging: frozen tails become a segment, and the journal gives their room back; adjacent segments become
+//! one, and their files are removed.
 //!
 //! What holds, whenever the machine stops:
 //! - a segment's files are on disk, under their names, before a manifest names them;
@@ -10,6 +11,7 @@
     reason = "rows of a segment are fewer than 2^32; platforms have 64 bits"
 )]
 
+use std::ops::Range;
 use std::sync::{Arc, RwLock};
 
 use event::entry;
@@ -23,7 +25,7 @@ use crate::journal::{Content, Frame, Reader, SetAsideRecord, read_frame};
 use crate::layout::{ASIDE, DIGESTS, SEGMENTS, TREE, UNFINISHED, aside_file};
 use crate::manifest::{self, Manifest, Named, Sealed};
 use crate::objects::{FileObjects, Version};
-use crate::segment::{self, Builder, Cache, Segment};
+use crate::segment::{self, Builder, Cache, Segment, Stopped};
 use crate::state::{Frozen, State};
 use crate::tail::Place;
 
@@ -213,8 +215,16 @@ pub(crate) struct Sealer {
     manifest: Manifest,
     version: Option<Version>,
     next_id: u32,
-    /// What queries that may still run hold, and the batch before which the journal is not needed once they are done.
-    retired: Vec<(Arc<()>, u64)>,
+    /// What queries that may still run hold, and what is not needed once they are done.
+    retired: Vec<(Arc<()>, Retired)>,
+}
+
+/// What only queries that run already may need.
+enum Retired {
+    /// The journal before this batch.
+    Journal(u64),
+    /// The files of these segments.
+    Segments(Vec<Named>),
 }
 
 impl Sealer {
@@ -240,31 +250,22 @@ impl Sealer {
         };
         let end = frozen[frozen.len() - 1].end.clone();
         self.write_aside(&frozen, &end)?;
+        let mut named = self.manifest.segments.clone();
         let segment = match end.events - self.manifest.sealed.events {
             0 => None,
             events => {
-                let mut named = Named {
-                    first: self.manifest.sealed.events,
-                    events,
-                    table_bytes: 0,
-                    index_bytes: 0,
-                    table_sha256: String::new(),
-                };
-                self.write_segment(&frozen, &files, &mut named)?;
-                let id = self.next_id;
-                let segment = Segment::open(&*self.disk, &named.name(), id, Arc::clone(&self.cache))?;
-                self.manifest.segments.push(named);
-                self.next_id += 1;
-                Some(Arc::new(segment))
+                let mut segment = Named::new(self.manifest.sealed.events, events);
+                self.write_segment(&frozen, &files, &mut segment)?;
+                let opened = self.open(&segment)?;
+                named.push(segment);
+                Some(opened)
             }
         };
         // Everything the manifest is about to name is on disk. If we crash here, the next start removes it.
         if cfg!(feature = "plant_early_drop") {
             self.reader.drop_before(end.batches)?;
         }
-        let manifest = Manifest::new(self.manifest.segments.clone(), end.clone());
-        self.version = Some(manifest.clone().write(&self.objects, self.version)?);
-        self.manifest = manifest;
+        self.put(Manifest::new(named, end.clone()))?;
         // The manifest is on disk. If we crash here, the journal still has what is sealed, and the next start leaves it out.
         let mut state = self.state.write().expect("no panic while held");
         let mut segments = state.segments.to_vec();
@@ -273,15 +274,59 @@ impl Sealer {
         state.frozen.retain(|one| one.end.batches > end.batches);
         let reading = std::mem::take(&mut state.reading);
         drop(state);
-        self.retired.push((reading, end.batches));
+        self.retired.push((reading, Retired::Journal(end.batches)));
         self.retire()
+    }
+
+    /// Which segments are to be merged next, as [`due`] tells: so many at once, or none for less than two.
+    pub fn due(&self, fan: usize, events_max: u64) -> Option<Vec<Named>> {
+        let sizes: Vec<u64> = self.manifest.segments.iter().map(|segment| segment.events).collect();
+        due(&sizes, fan, events_max).map(|range| self.manifest.segments[range].to_vec())
+    }
+
+    /// Puts a segment in the place of those that [`merge_files`] made it of.
+    pub fn replace(&mut self, inputs: Vec<Named>, merged: Named) -> Result<(), Error> {
+        let start = self.manifest.segments.iter().position(|segment| *segment == inputs[0]);
+        let range = start
+            .map(|start| start..start + inputs.len())
+            .expect("only the sealer's owner replaces segments");
+        let opened = self.open(&merged)?;
+        let mut segments = self.manifest.segments.clone();
+        segments.splice(range.clone(), [merged]);
+        self.put(Manifest::new(segments, self.manifest.sealed.clone()))?;
+        let mut state = self.state.write().expect("no panic while held");
+        let mut segments = state.segments.to_vec();
+        segments.splice(range, [opened]);
+        state.segments = Arc::new(segments);
+        let reading = std::mem::take(&mut state.reading);
+        drop(state);
+        self.retired.push((reading, Retired::Segments(inputs)));
+        self.retire()
+    }
+
+    fn open(&mut self, named: &Named) -> Result<Arc<Segment>, Error> {
+        let id = self.next_id;
+        self.next_id += 1;
+        Ok(Arc::new(Segment::open(&*self.disk, &named.name(), id, Arc::clone(&self.cache))?))
+    }
+
+    fn put(&mut self, manifest: Manifest) -> Result<(), Error> {
+        self.version = Some(manifest.clone().write(&self.objects, self.version)?);
+        self.manifest = manifest;
+        Ok(())
     }
 
     /// Drops what no query needs any more.
     pub fn retire(&mut self) -> Result<(), Error> {
         while self.retired.first().is_some_and(|(reading, _)| Arc::strong_count(reading) == 1) {
-            let (_, batch) = self.retired.remove(0);
-            self.reader.drop_before(batch)?;
+            match self.retired.remove(0) {
+                (_, Retired::Journal(batch)) => self.reader.drop_before(batch)?,
+                (_, Retired::Segments(segments)) => {
+                    for path in segments.iter().flat_map(Named::files) {
+                        self.disk.remove(&path).map_err(Error::io(format!("remove {path}")))?;
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -325,13 +370,9 @@ impl Sealer {
             .collect::<Result<Vec<_>, Error>>()?;
         let dictionary = segment::dictionary(samples.iter());
         drop(samples);
-        let (table, index) = (format!("{}.parquet", named.name()), format!("{}.index", named.name()));
-        let create = |path: &str| {
-            self.disk.create(&format!("{path}{UNFINISHED}")).map_err(Error::io(format!("make {path}")))
-        };
-        let (table_file, index_file) = (create(&table)?, create(&index)?);
+        let made = Unfinished::create(&*self.disk, named)?;
         let mut digests = vec![[0; 32]; rows.len()];
-        let mut builder = Builder::new(Arc::clone(&table_file), Arc::clone(&index_file), &dictionary)?;
+        let mut builder = Builder::new(Arc::clone(&made.table), Arc::clone(&made.index), &dictionary)?;
         for (at, place) in rows {
             let frame = read(place)?;
             let decoded = decode(&frame.entry)?;
@@ -340,17 +381,9 @@ impl Sealer {
             builder.push(&row)?;
         }
         let written = builder.finish(files)?;
-        (named.table_bytes, named.index_bytes) = (written.table_bytes, written.index_bytes);
-        named.table_sha256 = manifest::hex(&written.table_sha256);
+        named.take(&written);
         self.write_digests(named.first, &digests)?;
-        for (file, path) in [(table_file, table), (index_file, index)] {
-            durable::sync(&*file).map_err(Error::io(format!("sync {path}")))?;
-            // If we crash here, what is there is void by its name.
-            self.disk
-                .rename(&format!("{path}{UNFINISHED}"), &path)
-                .map_err(Error::io(format!("rename {path}")))?;
-        }
-        durable::sync_dir(&*self.disk, SEGMENTS).map_err(Error::io("sync the segments' folder"))
+        made.finish(&*self.disk, named)
     }
 
     /// Writes the digests of events from this index on; what is there beyond them is overwritten.
@@ -369,6 +402,80 @@ impl Sealer {
             durable::sync_dir(&*self.disk, TREE).map_err(Error::io("sync the tree's folder"))
         }
     }
+}
+
+/// The files of a segment that is being written.
+struct Unfinished {
+    table: Arc<dyn File>,
+    index: Arc<dyn File>,
+}
+
+impl Unfinished {
+    fn create(disk: &dyn Disk, named: &Named) -> Result<Unfinished, Error> {
+        let [table, index] = named.files().map(|path| {
+            disk.create(&format!("{path}{UNFINISHED}")).map_err(Error::io(format!("make {path}")))
+        });
+        Ok(Unfinished { table: table?, index: index? })
+    }
+
+    /// Makes the files durable under their names.
+    fn finish(self, disk: &dyn Disk, named: &Named) -> Result<(), Error> {
+        for (file, path) in [self.table, self.index].into_iter().zip(named.files()) {
+            durable::sync(&*file).map_err(Error::io(format!("sync {path}")))?;
+            // If we crash here, what is there is void by its name.
+            disk.rename(&format!("{path}{UNFINISHED}"), &path)
+                .map_err(Error::io(format!("rename {path}")))?;
+        }
+        durable::sync_dir(disk, SEGMENTS).map_err(Error::io("sync the segments' folder"))
+    }
+
+    fn discard(self, disk: &dyn Disk, named: &Named) -> Result<(), Error> {
+        named.files().into_iter().try_for_each(|path| {
+            disk.remove(&format!("{path}{UNFINISHED}")).map_err(Error::io(format!("remove {path}")))
+        })
+    }
+}
+
+/// Bytes of indexes that a merge keeps in memory. It reads from the begin to the end.
+const MERGE_CACHE_BYTES: u64 = 16 << 20;
+
+/// Merges the files of these segments into those of one, durably. `None` when `goes_on` said no.
+pub(crate) fn merge_files(
+    disk: &Arc<dyn Disk>,
+    inputs: &[Named],
+    goes_on: &dyn Fn() -> bool,
+) -> Result<Option<Named>, Error> {
+    let cache = Arc::new(Cache::new(MERGE_CACHE_BYTES));
+    let opened = inputs
+        .iter()
+        .zip(0..)
+        .map(|(input, id)| Segment::open(&**disk, &input.name(), id, Arc::clone(&cache)));
+    let opened = opened.collect::<Result<Vec<_>, Error>>()?;
+    let mut named = Named::new(inputs[0].first, inputs.iter().map(|input| input.events).sum());
+    let made = Unfinished::create(&**disk, &named)?;
+    match segment::merge(&opened, Arc::clone(&made.table), Arc::clone(&made.index), goes_on) {
+        Ok(written) => {
+            named.take(&written);
+            made.finish(&**disk, &named)?;
+            Ok(Some(named))
+        }
+        Err(Stopped::Told) => made.discard(&**disk, &named).map(|()| None),
+        Err(Stopped::Failed(error)) => Err(error),
+    }
+}
+
+/// Which of adjacent segments of these sizes are to become one, if any are: `fan` that follow each other, the smallest
+/// first, of which none has more than half of the events, and which together have no more than `events_max`. So an event
+/// is in a segment twice as large, and mostly `fan` times as large, after each merge.
+pub(crate) fn due(sizes: &[u64], fan: usize, events_max: u64) -> Option<Range<usize>> {
+    let starts = 0..=sizes.len().checked_sub(fan.max(2))?;
+    let ranges = starts.map(|start| start..start + fan.max(2)).filter(|range| {
+        fan > 1 && {
+            let (sum, most) = (sizes[range.clone()].iter().sum::<u64>(), sizes[range.clone()].iter().max());
+            sum <= events_max && most.is_some_and(|most| most * 2 <= sum)
+        }
+    });
+    ranges.min_by_key(|range| sizes[range.clone()].iter().max().copied())
 }
 
 /// Index and place of every event, in the order of a segment.
@@ -392,4 +499,43 @@ fn rows_in_order(frozen: &[Arc<Frozen>]) -> Vec<(u64, Place)> {
     }
     rows.sort_unstable_by_key(|(key, _)| *key);
     rows.into_iter().map(|((_, _, index), place)| (index, place)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_of_a_size_are_merged() {
+        for (sizes, expected) in [
+            (&[][..], None),
+            (&[1, 1], None),
+            (&[1, 1, 1], Some(0..3)),
+            (&[9, 1, 2, 1, 1], Some(1..4)),
+            (&[9, 9, 3, 1, 2], Some(2..5)),
+            (&[9, 9, 9, 1], Some(0..3)),
+            (&[9, 4, 4, 1], Some(1..4)),
+            (&[9, 4, 2, 1], None),
+            (&[9, 4, 4, 4], Some(1..4)),
+            (&[40, 40, 40], None),
+        ] {
+            assert_eq!(due(sizes, 3, 80), expected, "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn there_are_few_segments_however_many_events() {
+        let mut sizes: Vec<u64> = Vec::new();
+        let mut merged = 0;
+        for step in 0..5000u64 {
+            sizes.push(100 + step * 37 % 90);
+            while let Some(range) = due(&sizes, 8, 100_000) {
+                let sum = sizes[range.clone()].iter().sum();
+                merged += sum;
+                sizes.splice(range, [sum]);
+            }
+            assert!(sizes.len() as u64 <= sizes.iter().sum::<u64>() / 60_000 + 4 * 8, "{sizes:?}");
+        }
+        assert!(merged <= 6 * sizes.iter().sum::<u64>(), "{merged}");
+    }
 }

@@ -16,6 +16,7 @@ use crate::manifest::Sealed;
 use crate::segment::Segment;
 use crate::state::State;
 use crate::tail::{Added, Place};
+use crate::words::Words;
 
 /// Memory kept for the next group; larger groups are rare and give theirs back.
 const GROUP_BYTES_KEPT: usize = 4 << 20;
@@ -24,6 +25,7 @@ const GROUP_BYTES_KEPT: usize = 4 << 20;
 pub struct Incoming {
     event: Event,
     template: Template,
+    words: Words,
     key: Option<Key>,
 }
 
@@ -32,10 +34,11 @@ impl Incoming {
     pub fn new(mut event: Event) -> Incoming {
         let key = event.origin.key.as_deref().map(|key| event_key(&event.origin.source, key));
         let template = Template::new(&event);
+        let words = Words::of(&event);
         // What no index needs is given back here, by the thread that made it.
         event.attributes.retain(|name, _| name == INSTANCE_ID || name == LOG_FILE);
         (event.user_agent, event.description, event.request_id, event.trace_id) = (None, None, None, None);
-        Incoming { template, key, event }
+        Incoming { template, words, key, event }
     }
 
     pub(crate) fn len_bytes_max(&self) -> usize {
@@ -248,6 +251,7 @@ pub(crate) struct Sequencer {
 /// An event of a group.
 struct Pending {
     event: Event,
+    words: Words,
     number: u64,
     received_at: Time,
     offset: usize,
@@ -271,7 +275,7 @@ impl Recovered {
             if let (Some(key), false) = (&origin.key, cfg!(feature = "plant_no_dedup_after_restart")) {
                 known.insert_event(event_key(&origin.source, key), First::new(index, &entry.raw_sha256));
             }
-            events.push((entry, place));
+            events.push((Words::of(&entry.event), entry, place));
             Ok(())
         })?;
         let raws = batch.frames.iter().filter_map(|(_, _, content)| match content {
@@ -281,8 +285,9 @@ impl Recovered {
         let added: Vec<Added<'_>> = events
             .iter()
             .zip(raws)
-            .map(|((entry, place), raw)| Added {
+            .map(|((words, entry, place), raw)| Added {
                 event: &entry.event,
+                words,
                 number: entry.number,
                 raw,
                 received_at: entry.received_at,
@@ -453,7 +458,7 @@ impl Sequencer {
     }
 
     fn record(&mut self, incoming: Incoming, received_at: Time) -> u64 {
-        let Incoming { event, template, key } = incoming;
+        let Incoming { event, template, words, key } = incoming;
         let index = self.history.tree.size();
         let number = self.history.next_number(&event.trail);
         assert!(number <= NUMBER_MAX, "2^53 events take a thousand years at eight million a second");
@@ -463,7 +468,7 @@ impl Sequencer {
         if let Some(key) = key {
             self.known.insert_event(key, First::new(index, template.raw_sha256()));
         }
-        self.group.push(Pending { event, number, received_at, offset, len_bytes });
+        self.group.push(Pending { event, words, number, received_at, offset, len_bytes });
         index
     }
 
@@ -504,6 +509,7 @@ impl Sequencer {
             .iter()
             .map(|pending| Added {
                 event: &pending.event,
+                words: &pending.words,
                 number: pending.number,
                 raw: &pending.event.raw,
                 received_at: pending.received_at,

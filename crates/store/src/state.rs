@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use event::Trail;
-use event::query::Query;
+use event::query::{Dimension, Histogram, Top};
+use event::{Time, Trail};
 
 use crate::Error;
 use crate::audit_files::AuditFiles;
-use crate::engine::{self, Found, Parts};
+use crate::engine::{self, Matching, Parts, Question};
 use crate::manifest::Sealed;
 use crate::segment::Segment;
 use crate::tail::{Added, Place, Slice, Tail};
@@ -95,14 +95,24 @@ impl State {
             || self.segments.iter().any(|segment| segment.run(trail).is_some())
     }
 
+    /// How many events of the active tail that match have each value of a dimension.
+    pub fn active_counts(&self, question: &Question<'_>, dimension: Dimension) -> Vec<(Option<String>, u64)> {
+        let tree_size = question.query.as_of.unwrap_or(u64::MAX);
+        let matching = |trail| self.active.matching(trail, question.query, tree_size);
+        let mut counts = Vec::new();
+        for slice in question.trails.iter().filter_map(|trail| matching(trail)) {
+            let counted = self.active.counts(dimension, (0..slice.len()).map(|at| slice.row(at)));
+            counts.extend(counted.into_iter().map(|(value, count)| (value.map(str::to_owned), count)));
+        }
+        counts
+    }
+
     /// What a query needs, taken while nothing changes.
-    pub fn view(&self, query: &Query) -> View {
+    pub fn view(&self, question: &Question<'_>) -> View {
+        let query = question.query;
         let tree_size = query.as_of.unwrap_or(u64::MAX);
         let mut active = Vec::new();
-        for (position, trail) in query.trails.iter().enumerate() {
-            if query.trails[..position].contains(trail) {
-                continue;
-            }
+        for trail in &question.trails {
             if let Some(slice) = self.active.matching(trail, query, tree_size) {
                 let places = (0..slice.len()).map(|at| self.active.place(slice.row(at))).collect();
                 active.push((slice.into_owned(), places));
@@ -119,16 +129,32 @@ impl State {
 }
 
 impl View {
-    /// Which rows a page has, and the total.
-    pub fn find(&self, query: &Query) -> Result<(Vec<Row>, u64, u64), Error> {
-        let parts = Parts {
+    fn parts(&self) -> Parts<'_> {
+        Parts {
             segments: &self.segments,
             tails: self.frozen.iter().map(|frozen| &frozen.tail).collect(),
-            active: self.active.iter().map(|(slice, _)| slice.clone()).collect(),
+            active: self.active.iter().map(|(slice, _)| slice).collect(),
             len: self.len,
-        };
-        let Found { rows, total, tree_size } = engine::find(&parts, query)?;
-        let rows = rows
+        }
+    }
+
+    /// Hands what matches to `take`, with the tree size of the answer.
+    fn matching<T>(
+        &self,
+        question: &Question<'_>,
+        take: impl FnOnce(&Parts<'_>, &Matching<'_>) -> Result<T, Error>,
+    ) -> Result<(T, u64), Error> {
+        let parts = self.parts();
+        let conditions = engine::conditions(&parts, question.query)?;
+        let matching = Matching::of(&parts, &conditions, question)?;
+        Ok((take(&parts, &matching)?, parts.tree_size(question.query)))
+    }
+
+    /// Which rows a page has, the total, and the tree size.
+    pub fn find(&self, question: &Question<'_>) -> Result<(Vec<Row>, u64, u64), Error> {
+        let ((places, total), tree_size) =
+            self.matching(question, |_, matching| Ok((matching.page(question.query)?, matching.total)))?;
+        let rows = places
             .into_iter()
             .map(|place| match place {
                 engine::Place::Segment(position, row) => Row::Segment(position, row),
@@ -143,5 +169,24 @@ impl View {
             })
             .collect();
         Ok((rows, total, tree_size))
+    }
+
+    pub fn histogram(&self, question: &Question<'_>, instants: &[Time]) -> Result<Histogram, Error> {
+        let ((counts, total), tree_size) =
+            self.matching(question, |_, matching| Ok((matching.histogram(instants)?, matching.total)))?;
+        Ok(Histogram { counts, total, tree_size })
+    }
+
+    /// `active` is what [`State::active_counts`] told when the view was taken.
+    pub fn top(
+        &self,
+        question: &Question<'_>,
+        dimension: Dimension,
+        active: Vec<(Option<String>, u64)>,
+        limit: usize,
+    ) -> Result<Top, Error> {
+        let (top, tree_size) =
+            self.matching(question, |parts, matching| matching.top(parts, dimension, active, limit))?;
+        Ok(Top { tree_size, ..top })
     }
 }

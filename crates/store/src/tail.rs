@@ -12,10 +12,12 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use event::query::{Dimension, Filter, Query};
+use event::query::{Dimension, Filter, Query, Text, whole_words_and_start};
+use event::words::words;
 use event::{Event, Service, Time, Trail};
 
 use crate::journal::Position;
+use crate::words::Words;
 
 /// What a missing value is in a column.
 const NONE: u32 = u32::MAX;
@@ -26,7 +28,10 @@ pub(crate) struct Tail {
     first: u64,
     places: Vec<Place>,
     columns: [Vec<u32>; Dimension::ALL.len()],
-    words: [HashMap<Box<str>, u32>; Dimension::ALL.len()],
+    /// The values of each dimension with their numbers.
+    values: [HashMap<Box<str>, u32>; Dimension::ALL.len()],
+    /// The words of each text with their rows, in order.
+    words: [HashMap<Box<[u8]>, Vec<u32>>; Text::ALL.len()],
     trails: HashMap<Trail, Run>,
     /// Bytes that its events take in the journal.
     pub journal_bytes: u64,
@@ -35,6 +40,7 @@ pub(crate) struct Tail {
 /// An event on its way into the tail.
 pub(crate) struct Added<'a> {
     pub event: &'a Event,
+    pub words: &'a Words,
     pub number: u64,
     pub raw: &'a [u8],
     pub received_at: Time,
@@ -108,10 +114,20 @@ impl Tail {
         self.places.push(place);
         self.journal_bytes += u64::from(place.len_bytes);
         for dimension in Dimension::ALL {
-            let words = &mut self.words[dimension.position()];
-            let word =
-                dimension.with_value(event, |value| value.map_or(NONE, |value| number_of(words, value)));
-            self.columns[dimension.position()].push(word);
+            let values = &mut self.values[dimension.position()];
+            let number =
+                dimension.with_value(event, |value| value.map_or(NONE, |value| number_of(values, value)));
+            self.columns[dimension.position()].push(number);
+        }
+        for (text, word) in added.words.iter() {
+            let words = &mut self.words[text];
+            match words.get_mut(word) {
+                Some(rows) if rows.last() == Some(&row) => {}
+                Some(rows) => rows.push(row),
+                None => {
+                    words.insert(word.into(), vec![row]);
+                }
+            }
         }
         let run = match self.trails.get_mut(&event.trail) {
             Some(run) => run,
@@ -167,24 +183,67 @@ impl Tail {
         Some(Slice { first, times: Cow::Owned(times), rows: Cow::Owned(rows) })
     }
 
+    /// How many of some rows have each value of a dimension; those that have none under `None`.
+    pub fn counts(&self, dimension: Dimension, rows: impl Iterator<Item = u32>) -> Vec<(Option<&str>, u64)> {
+        let column = &self.columns[dimension.position()];
+        let values = &self.values[dimension.position()];
+        let mut counts = vec![0; values.len() + 1];
+        for row in rows {
+            let number = column[row as usize];
+            counts[if number == NONE { values.len() } else { number as usize }] += 1;
+        }
+        let counted = values.iter().map(|(value, number)| (Some(&**value), counts[*number as usize]));
+        counted.chain([(None, counts[values.len()])]).filter(|(_, count)| *count > 0).collect()
+    }
+
+    fn numbers_of(&self, dimension: Dimension, values: &[String]) -> Vec<u32> {
+        let known = &self.values[dimension.position()];
+        values.iter().filter_map(|value| known.get(value.as_str()).copied()).collect()
+    }
+
     fn condition(&self, filter: &Filter) -> Condition<'_> {
-        let (dimension, values, holds_if_found) = match filter {
-            Filter::AnyOf(dimension, values) => (dimension, values, true),
-            Filter::NoneOf(dimension, values) => (dimension, values, false),
+        let (dimension, mut wanted, holds_if_found): (_, Vec<u32>, _) = match filter {
+            Filter::AnyOf(dimension, values) => (dimension, self.numbers_of(*dimension, values), true),
+            Filter::NoneOf(dimension, values) => (dimension, self.numbers_of(*dimension, values), false),
+            Filter::Prefix(dimension, start) => {
+                let values = self.values[dimension.position()].iter();
+                let numbers =
+                    values.filter(|(value, _)| value.starts_with(&**start)).map(|(_, number)| *number);
+                (dimension, numbers.collect(), true)
+            }
+            Filter::Words(text, wanted) => {
+                let rows_of = |word: String| self.words[text.position()].get(word.as_bytes());
+                return Condition::Every(
+                    words(wanted)
+                        .into_iter()
+                        .map(|word| Cow::Borrowed(rows_of(word).map_or(&[][..], |rows| rows)))
+                        .collect(),
+                );
+            }
+            Filter::WordPrefix(text, wanted) => {
+                let (whole, start) = whole_words_and_start(wanted);
+                let Condition::Every(mut every) = self.condition(&Filter::Words(*text, whole)) else {
+                    unreachable!("words make rows")
+                };
+                if !start.is_empty() {
+                    let words = self.words[text.position()].iter();
+                    let found = words.filter(|(word, _)| word.starts_with(start.as_bytes()));
+                    let mut rows: Vec<u32> = found.flat_map(|(_, rows)| rows).copied().collect();
+                    rows.sort_unstable();
+                    every.push(Cow::Owned(rows));
+                }
+                return Condition::Every(every);
+            }
             Filter::Either(filters) => {
                 return Condition::Either(filters.iter().map(|filter| self.condition(filter)).collect());
             }
         };
-        let words = &self.words[dimension.position()];
-        let mut wanted: Vec<u32> =
-            values.iter().filter_map(|value| words.get(value.as_str()).copied()).collect();
         wanted.sort_unstable();
         Condition::Column { column: &self.columns[dimension.position()], wanted, holds_if_found }
     }
 }
 
 /// Rows of a tail that match, in order of time and index.
-#[derive(Clone)]
 pub(crate) struct Slice<'a> {
     first: u64,
     times: Cow<'a, [i64]>,
@@ -220,6 +279,10 @@ impl Slice<'_> {
         low
     }
 
+    pub fn borrowed(&self) -> Slice<'_> {
+        Slice { first: self.first, times: Cow::Borrowed(&self.times), rows: Cow::Borrowed(&self.rows) }
+    }
+
     pub fn into_owned(self) -> Slice<'static> {
         Slice {
             first: self.first,
@@ -229,18 +292,25 @@ impl Slice<'_> {
     }
 }
 
-fn number_of(words: &mut HashMap<Box<str>, u32>, value: &str) -> u32 {
-    if let Some(&number) = words.get(value) {
+fn number_of(values: &mut HashMap<Box<str>, u32>, value: &str) -> u32 {
+    if let Some(&number) = values.get(value) {
         return number;
     }
-    let number = u32::try_from(words.len()).expect("no more words than rows");
-    words.insert(value.into(), number);
+    let number = u32::try_from(values.len()).expect("no more values than rows");
+    values.insert(value.into(), number);
     number
 }
 
 /// A filter in terms of columns.
 enum Condition<'a> {
-    Column { column: &'a [u32], wanted: Vec<u32>, holds_if_found: bool },
+    /// The row has one of these values, or none of them; the values are in order.
+    Column {
+        column: &'a [u32],
+        wanted: Vec<u32>,
+        holds_if_found: bool,
+    },
+    /// The row is in each of these lists, which are in order.
+    Every(Vec<Cow<'a, [u32]>>),
     Either(Vec<Condition<'a>>),
 }
 
@@ -255,6 +325,7 @@ impl Condition<'_> {
                 };
                 is_found == *holds_if_found
             }
+            Condition::Every(lists) => lists.iter().all(|rows| rows.binary_search(&row).is_ok()),
             Condition::Either(conditions) => conditions.iter().any(|condition| condition.holds(row)),
         }
     }

@@ -3,30 +3,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use event::Trail;
 use event::entry::Entry;
-use event::query::Dimension;
+use event::query::{Dimension, Text};
 use roaring::RoaringBitmap;
 
 use super::blocks::BlockWriter;
-use super::packed::{self, pack};
-use super::postings::{PostingsWriter, Where};
 use super::table::{TableWriter, WrittenTable};
-use super::terms::{TermsWriter, varint};
-use super::{
-    BY_NUMBER, FILES, FILTER, FILTER_LINE, INDEXES, KEYS, META, Meta, NUMBERS, REST, REST_GROUPS, REST_ROWS,
-    RUNS, TABLE_SUMS, TIMES, ZSTD_DICTIONARY, column_section, filter_bits, rest, values_section,
-};
+use super::write::{KeysWriter, Numbers, RestWriter, ValuesWriter, WrittenRun, write_column, write_heads};
+use super::{Meta, REST, ZSTD_DICTIONARY, rest};
 use crate::Error;
 use crate::audit_files::StoredFile;
 use crate::dedup::{Key, event_key};
 use crate::durable::File;
+use crate::words::Words;
 
-const ZSTD_LEVEL: i32 = 3;
 /// The largest dictionary for [`rest`], in bytes.
 const DICTIONARY_BYTES: usize = 16 << 10;
-/// Blocks of keys and of the filter hold this many bytes, but for the last.
-pub(super) const KEYS_BYTES: usize = 32 << 10;
 
 /// A row of a segment on its way in.
 pub(crate) struct Sealed<'a> {
@@ -49,23 +41,15 @@ pub(crate) struct Builder {
     table: TableWriter,
     index: BlockWriter,
     meta: Meta,
-    times: PackedBlocks,
-    indexes: PackedBlocks,
-    numbers: PackedBlocks,
+    numbers: Numbers,
     columns: Vec<DimensionColumn>,
+    words: Vec<Values>,
     rest: RestWriter,
     keys: Vec<(u64, u32)>,
-    runs: Vec<Run>,
+    runs: Vec<WrittenRun>,
     /// Numbers of the rows of the newest run, when it is a database's.
     run_numbers: Vec<u64>,
-    by_number: PackedBlocks,
     rows: u32,
-}
-
-struct Run {
-    trail: Trail,
-    first_row: u32,
-    first_number: u64,
 }
 
 impl Builder {
@@ -79,33 +63,35 @@ impl Builder {
             table: TableWriter::new(table)?,
             index,
             meta: Meta::default(),
-            times: PackedBlocks::default(),
-            indexes: PackedBlocks::default(),
-            numbers: PackedBlocks::default(),
+            numbers: Numbers::default(),
             columns: Dimension::ALL.iter().map(|_| DimensionColumn::default()).collect(),
+            words: Text::ALL.iter().map(|_| Values::default()).collect(),
             rest: RestWriter::new(dictionary)?,
             keys: Vec::new(),
             runs: Vec::new(),
             run_numbers: Vec::new(),
-            by_number: PackedBlocks::default(),
             rows: 0,
         })
     }
 
     pub fn push(&mut self, row: &Sealed<'_>) -> Result<(), Error> {
         let event = &row.entry.event;
+        let time = event.occurred_at.unix_ns();
         if self.runs.last().is_none_or(|run| run.trail != event.trail) {
             self.end_run();
-            let run =
-                Run { trail: event.trail.clone(), first_row: self.rows, first_number: row.entry.number };
-            self.runs.push(run);
+            self.runs.push(WrittenRun {
+                trail: event.trail.clone(),
+                first_row: self.rows,
+                first_number: row.entry.number,
+                earliest_ns: time,
+                latest_ns: time,
+            });
         }
         let run = self.runs.last_mut().expect("just begun");
         run.first_number = run.first_number.min(row.entry.number);
+        run.latest_ns = time;
         self.table.push(row.index, row.entry, row.bytes, row.raw)?;
-        self.times.push(event.occurred_at.unix_ns());
-        self.indexes.push(row.index.cast_signed());
-        self.numbers.push(row.entry.number.cast_signed());
+        self.numbers.push(time, row.index, row.entry.number);
         if event.trail.service() == event::Service::Database {
             self.run_numbers.push(row.entry.number);
         }
@@ -113,7 +99,12 @@ impl Builder {
             let column = &mut self.columns[dimension.position()];
             dimension.with_value(event, |value| column.push(self.rows, value));
         }
-        self.rest.push(row.entry, &mut self.index)?;
+        for (text, word) in Words::of(event).iter() {
+            self.words[text].push(self.rows, word);
+        }
+        let mut rest = Vec::new();
+        rest::write(&mut rest, row.entry);
+        self.rest.push(&rest, &mut self.index)?;
         if let Some(key) = &event.origin.key {
             self.keys.push((fingerprint(&event_key(&event.origin.source, key)), self.rows));
         }
@@ -129,35 +120,21 @@ impl Builder {
         let WrittenTable { len_bytes: table_bytes, sha256: table_sha256, sums } = self.table.finish()?;
         let index = &mut self.index;
         self.rest.finish(index)?;
-        index.begin(META);
-        index.push(&serde_json::to_vec(&self.meta).expect("numbers"))?;
-        index.begin(FILES);
-        index.push(&serde_json::to_vec(files).expect("texts and numbers"))?;
-        index.begin(TABLE_SUMS);
-        index.push(&sums.iter().flat_map(|sum| sum.to_le_bytes()).collect::<Vec<u8>>())?;
-        index.begin(RUNS);
-        let mut runs = Vec::new();
-        for run in &self.runs {
-            let trail = run.trail.to_string();
-            varint(&mut runs, trail.len() as u64);
-            runs.extend_from_slice(trail.as_bytes());
-            varint(&mut runs, u64::from(run.first_row));
-            varint(&mut runs, run.first_number);
+        write_heads(index, &self.meta, files, &sums, &self.runs)?;
+        self.numbers.finish(index)?;
+        for (column, dimension) in self.columns.into_iter().zip(Dimension::ALL) {
+            let ordinals = column.values.finish(dimension.position(), index)?;
+            write_column(index, dimension, column.column.iter().map(|number| ordinals[*number as usize]))?;
         }
-        index.push(&runs)?;
-        for (section, blocks) in [
-            (TIMES, self.times),
-            (INDEXES, self.indexes),
-            (NUMBERS, self.numbers),
-            (BY_NUMBER, self.by_number),
-        ] {
-            index.begin(section);
-            blocks.finish(index)?;
+        for (words, text) in self.words.into_iter().zip(Text::ALL) {
+            words.finish(Dimension::ALL.len() + text.position(), index)?;
         }
-        for (column, position) in self.columns.into_iter().zip(0..) {
-            column.finish(position, index)?;
+        self.keys.sort_unstable();
+        let mut keys = KeysWriter::begin(self.keys.len(), index);
+        for (key, row) in self.keys {
+            keys.push(index, key, row)?;
         }
-        write_keys(self.keys, index)?;
+        keys.finish(index)?;
         Ok(Written { table_bytes, table_sha256, index_bytes: self.index.finish()? })
     }
 
@@ -168,7 +145,7 @@ impl Builder {
         order.sort_unstable_by_key(|position| numbers[*position]);
         let first_row = self.runs.last().map_or(0, |run| run.first_row);
         for position in order {
-            self.by_number.push(i64::from(first_row) + position as i64);
+            self.numbers.by_number.push(i64::from(first_row) + position as i64);
         }
     }
 }
@@ -194,35 +171,17 @@ pub(crate) fn dictionary<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<u8
     zstd::dict::from_samples(&samples, DICTIONARY_BYTES).unwrap_or_default()
 }
 
-/// A column of integers, packed block by block.
+/// The rows of each of some values.
 #[derive(Default)]
-struct PackedBlocks {
-    open: Vec<i64>,
-    blocks: Vec<Vec<u8>>,
-}
-
-impl PackedBlocks {
-    fn push(&mut self, value: i64) {
-        self.open.push(value);
-        if self.open.len() == packed::VALUES {
-            self.blocks.push(pack(&self.open));
-            self.open.clear();
-        }
-    }
-
-    fn finish(mut self, index: &mut BlockWriter) -> Result<(), Error> {
-        if !self.open.is_empty() {
-            self.blocks.push(pack(&self.open));
-        }
-        self.blocks.iter().try_for_each(|block| index.push(block).map(|_| ()))
-    }
-}
-
-/// One dimension: for each row the value it has, for each value its rows.
-#[derive(Default)]
-struct DimensionColumn {
+struct Values {
     numbers: HashMap<Box<[u8]>, u32>,
     rows_of: Vec<Rows>,
+}
+
+/// One dimension: for each value its rows, for each row the value it has.
+#[derive(Default)]
+struct DimensionColumn {
+    values: Values,
     /// 0 for no value, else one more than the value's number; to become its ordinal.
     column: Vec<u32>,
 }
@@ -238,8 +197,12 @@ enum Rows {
 const FEW: usize = 16;
 
 impl Rows {
+    /// Adds a row, once if it comes several times in a row.
     fn push(&mut self, row: u32) {
         match self {
+            Rows::Only(first) if *first == row => {}
+            Rows::Few(rows) if rows.last() == Some(&row) => {}
+            Rows::Many(rows) if rows.max() == Some(row) => {}
             Rows::Only(first) => *self = Rows::Few(vec![*first, row]),
             Rows::Few(rows) if rows.len() < FEW => rows.push(row),
             Rows::Few(rows) => {
@@ -260,134 +223,43 @@ impl Rows {
     }
 }
 
-impl DimensionColumn {
-    fn push(&mut self, row: u32, value: Option<&str>) {
-        let Some(value) = value else { return self.column.push(0) };
-        let number = match self.numbers.get(value.as_bytes()) {
+impl Values {
+    /// Tells that a row has this value, and returns the value's number. Rows come in order.
+    fn push(&mut self, row: u32, value: &[u8]) -> u32 {
+        match self.numbers.get(value) {
             Some(&number) => {
                 self.rows_of[number as usize].push(row);
                 number
             }
             None => {
                 let number = self.rows_of.len() as u32;
-                self.numbers.insert(value.as_bytes().into(), number);
+                self.numbers.insert(value.into(), number);
                 self.rows_of.push(Rows::Only(row));
                 number
             }
-        };
-        self.column.push(number + 1);
+        }
     }
 
-    fn finish(self, position: u8, index: &mut BlockWriter) -> Result<(), Error> {
+    /// Writes values and rows. Returns for each number and one the value's ordinal and one; for 0 it is 0.
+    fn finish(self, position: usize, index: &mut BlockWriter) -> Result<Vec<u32>, Error> {
         let mut values: Vec<(Box<[u8]>, u32)> = self.numbers.into_iter().collect();
         values.sort_unstable();
-        let mut ordinals = vec![0; values.len() + 1];
-        for ((_, number), ordinal) in values.iter().zip(1u32..) {
-            ordinals[*number as usize + 1] = ordinal;
-        }
-        index.begin(column_section(position));
-        for block in self.column.chunks(packed::VALUES) {
-            let block: Vec<i64> = block.iter().map(|number| i64::from(ordinals[*number as usize])).collect();
-            index.push(&pack(&block))?;
-        }
         let mut rows_of: Vec<Option<Rows>> = self.rows_of.into_iter().map(Some).collect();
-        index.begin(values_section(position) + 2);
-        let mut postings = PostingsWriter::default();
-        let mut places: Vec<Where> = Vec::with_capacity(values.len());
-        for (_, number) in &values {
+        let mut ordinals = vec![0; values.len() + 1];
+        let mut writer = ValuesWriter::begin(position, index);
+        for ((value, number), ordinal) in values.iter().zip(1u32..) {
+            ordinals[*number as usize + 1] = ordinal;
             let rows = rows_of[*number as usize].take().expect("each value once");
-            places.push(postings.push(index, &rows.into_bitmap())?);
+            writer.push(index, value, &rows.into_bitmap())?;
         }
-        postings.finish(index)?;
-        index.begin(values_section(position));
-        let mut terms = TermsWriter::new(values_section(position));
-        for ((value, _), place) in values.iter().zip(places) {
-            terms.push(index, value, place)?;
-        }
-        terms.finish(index)
+        writer.finish(index)?;
+        Ok(ordinals)
     }
 }
 
-/// What rows have beside their columns: groups of rows, each compressed, some groups a block.
-struct RestWriter {
-    compressor: zstd::bulk::Compressor<'static>,
-    group: Vec<u8>,
-    rows: usize,
-    block: Vec<u8>,
-    ends: Vec<u32>,
-}
-
-impl RestWriter {
-    fn new(dictionary: &[u8]) -> Result<RestWriter, Error> {
-        let compressor = zstd::bulk::Compressor::with_dictionary(ZSTD_LEVEL, dictionary)
-            .map_err(Error::io("begin to compress"))?;
-        Ok(RestWriter { compressor, group: Vec::new(), rows: 0, block: Vec::new(), ends: Vec::new() })
+impl DimensionColumn {
+    fn push(&mut self, row: u32, value: Option<&str>) {
+        let number = value.map_or(0, |value| self.values.push(row, value.as_bytes()) + 1);
+        self.column.push(number);
     }
-
-    fn push(&mut self, entry: &Entry, index: &mut BlockWriter) -> Result<(), Error> {
-        let mut bytes = Vec::new();
-        rest::write(&mut bytes, entry);
-        varint(&mut self.group, bytes.len() as u64);
-        self.group.extend_from_slice(&bytes);
-        self.rows += 1;
-        if self.rows == REST_ROWS {
-            self.end_group()?;
-        }
-        if self.ends.len() == REST_GROUPS {
-            self.end_block(index)?;
-        }
-        Ok(())
-    }
-
-    fn end_group(&mut self) -> Result<(), Error> {
-        let compressed = self.compressor.compress(&self.group).map_err(Error::io("compress"))?;
-        varint(&mut self.block, self.group.len() as u64);
-        self.block.extend_from_slice(&compressed);
-        self.ends.push(self.block.len() as u32);
-        self.group.clear();
-        self.rows = 0;
-        Ok(())
-    }
-
-    /// The ends of the groups stand behind them, so that a block is read from its end.
-    fn end_block(&mut self, index: &mut BlockWriter) -> Result<(), Error> {
-        for end in &self.ends {
-            self.block.extend_from_slice(&end.to_le_bytes());
-        }
-        self.block.push(self.ends.len() as u8);
-        index.push(&self.block)?;
-        self.block.clear();
-        self.ends.clear();
-        Ok(())
-    }
-
-    fn finish(mut self, index: &mut BlockWriter) -> Result<(), Error> {
-        if self.rows > 0 {
-            self.end_group()?;
-        }
-        if self.ends.is_empty() { Ok(()) } else { self.end_block(index) }
-    }
-}
-
-/// Keys in order with the rows that have them; and a Bloom filter over them, whose lines are of 64 bytes each.
-fn write_keys(mut keys: Vec<(u64, u32)>, index: &mut BlockWriter) -> Result<(), Error> {
-    keys.sort_unstable();
-    index.begin(KEYS);
-    for block in keys.chunks(KEYS_BYTES / 12) {
-        let bytes: Vec<u8> = block
-            .iter()
-            .flat_map(|(key, row)| [&key.to_le_bytes()[..], &row.to_le_bytes()].concat())
-            .collect();
-        index.push(&bytes)?;
-    }
-    let lines = (keys.len() * 10).div_ceil(FILTER_LINE * 8);
-    let mut filter = vec![0u8; lines * FILTER_LINE];
-    for (key, _) in &keys {
-        let (line, bits) = filter_bits(*key, lines);
-        for bit in bits {
-            filter[line * FILTER_LINE + bit / 8] |= 1 << (bit % 8);
-        }
-    }
-    index.begin(FILTER);
-    filter.chunks(KEYS_BYTES).try_for_each(|block| index.push(block).map(|_| ()))
 }

@@ -11,22 +11,26 @@
 
 mod blocks;
 mod build;
+mod merge;
 mod packed;
 mod postings;
 mod rest;
 mod rows;
 mod table;
 mod terms;
+mod write;
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use event::entry::{self, Entry};
-use event::query::Dimension;
+use event::query::{Dimension, Text};
 use event::{Time, Trail};
+use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
-use zstd::dict::DecoderDictionary;
+use zstd::zstd_safe::DDict;
 
 use crate::Error;
 use crate::audit_files::StoredFile;
@@ -35,11 +39,13 @@ use crate::durable::{Disk, File};
 use blocks::BlockReader;
 use rows::{Column, RowReader};
 use table::Table;
-use terms::{Term, Terms, take_varint};
+use terms::take_varint;
 
 pub(crate) use blocks::Cache;
-pub(crate) use build::{Builder, Sealed, dictionary};
-pub(crate) use postings::Opened;
+pub(crate) use build::{Builder, Sealed, Written, dictionary};
+pub(crate) use merge::{Stopped, merge};
+pub(crate) use postings::{Opened, Where};
+pub(crate) use terms::Terms;
 
 // Sections of an index.
 const META: u8 = 0;
@@ -54,13 +60,15 @@ const KEYS: u8 = 8;
 const FILTER: u8 = 9;
 const FILES: u8 = 10;
 const TABLE_SUMS: u8 = 11;
+const TIMES_FIRST: u8 = 12;
 
 /// The section of a dimension's column.
 fn column_section(position: u8) -> u8 {
     16 + position
 }
 
-/// The section of a dimension's values; the two behind it are the block above them, and their rows.
+/// The section of values, of a dimension or, behind all of those, of a text's words; the two behind it are the block above
+/// them, and their rows.
 fn values_section(position: u8) -> u8 {
     64 + 3 * position
 }
@@ -116,6 +124,8 @@ pub(crate) struct Run {
     pub end: u32,
     /// The number of the first of its events in the order of their indexes; the others follow without a gap.
     pub first_number: u64,
+    pub earliest_ns: i64,
+    pub latest_ns: i64,
     /// How many rows of database trails come before.
     before: u32,
 }
@@ -125,8 +135,10 @@ pub(crate) struct Segment {
     pub meta: Meta,
     pub name: String,
     index: BlockReader,
-    runs: HashMap<Trail, Run>,
-    dictionary: DecoderDictionary<'static>,
+    /// In order.
+    runs: Vec<(Trail, Run)>,
+    positions: HashMap<Trail, usize>,
+    dictionary: DDict<'static>,
     table: OnceLock<Table>,
     table_file: Arc<dyn File>,
 }
@@ -149,24 +161,28 @@ impl Segment {
         let meta: Meta = serde_json::from_slice(&index.block(META, 0)?).map_err(|_| nonsense(META))?;
         let rows = u32::try_from(meta.events).map_err(|_| nonsense(META))?;
         let runs = read_runs(&index.block(RUNS, 0)?, rows).ok_or_else(|| nonsense(RUNS))?;
-        let dictionary = DecoderDictionary::copy(&index.block(ZSTD_DICTIONARY, 0)?);
+        let positions =
+            runs.iter().zip(0..).map(|((trail, _), position)| (trail.clone(), position)).collect();
+        let dictionary = DDict::create(&index.block(ZSTD_DICTIONARY, 0)?);
         Ok(Segment {
             meta,
             name: name.to_owned(),
             index,
             runs,
+            positions,
             dictionary,
             table: OnceLock::new(),
             table_file,
         })
     }
 
+    /// Every trail with its rows, in order.
     pub fn trails(&self) -> impl Iterator<Item = (&Trail, &Run)> {
-        self.runs.iter()
+        self.runs.iter().map(|(trail, run)| (trail, run))
     }
 
     pub fn run(&self, trail: &Trail) -> Option<Run> {
-        self.runs.get(trail).copied()
+        self.positions.get(trail).map(|position| self.runs[*position].1)
     }
 
     pub fn times(&self) -> Column<'_> {
@@ -177,14 +193,31 @@ impl Segment {
         Column { file: &self.index, section: INDEXES, block: None }
     }
 
+    fn numbers(&self) -> Column<'_> {
+        Column { file: &self.index, section: NUMBERS, block: None }
+    }
+
     pub fn column(&self, dimension: Dimension) -> Column<'_> {
         Column { file: &self.index, section: column_section(dimension.position() as u8), block: None }
     }
-
-    /// The first row of the range whose time and index do not come before these.
+    /// The first row of the range, which is of one trail, whose time and index do not come before these.
     pub fn lower_bound(&self, rows: Range<u32>, key: (i64, u64)) -> Result<u32, Error> {
+        if rows.is_empty() {
+            return Ok(rows.start);
+        }
+        // Which block of times it is in: the last one within the range that begins before the key.
+        let firsts = self.index.block(TIMES_FIRST, 0)?;
+        let firsts = firsts.as_chunks::<8>().0;
+        let blocks = rows.start as usize / packed::VALUES + 1..(rows.end as usize - 1) / packed::VALUES + 1;
+        let within = firsts.get(blocks.clone()).ok_or_else(|| self.nonsense(TIMES_FIRST))?;
+        let block = blocks.start - 1 + within.partition_point(|first| i64::from_le_bytes(*first) < key.0);
+        let at = |block: usize| (block * packed::VALUES) as u32;
+        let (mut low, mut high) = (rows.start.max(at(block)), rows.end.min(at(block + 1)));
         let (mut times, mut indexes) = (self.times(), self.indexes());
-        let (mut low, mut high) = (rows.start, rows.end);
+        // Rows of the same time may go on in the blocks that begin with it.
+        if high < rows.end && times.get(high)? == key.0 && key.1 > 0 {
+            high = rows.end;
+        }
         while low < high {
             let middle = low + (high - low) / 2;
             let time = times.get(middle)?;
@@ -198,23 +231,46 @@ impl Segment {
         Ok(low)
     }
 
-    /// The value of a dimension, if any row has it.
-    pub fn term(&self, dimension: Dimension, value: &str) -> Result<Option<Term>, Error> {
-        self.terms(dimension).find(value.as_bytes())
+    /// The rows of a range whose index is below this.
+    pub fn rows_below(&self, index: u64, rows: Range<u32>) -> Result<RoaringBitmap, Error> {
+        let mut found = RoaringBitmap::new();
+        let is_below = |value: i64| value.cast_unsigned() < index;
+        self.indexes().each_block(rows, &mut |first, packed, positions| {
+            let (least, most) = packed.bounds();
+            let row_at = |position: usize| first + position as u32;
+            if is_below(most) {
+                found.insert_range(row_at(positions.start)..row_at(positions.end));
+            } else if is_below(least) {
+                found.extend(positions.filter(|at| is_below(packed.get(*at))).map(row_at));
+            }
+        })?;
+        Ok(found)
     }
 
-    fn terms(&self, dimension: Dimension) -> Terms<'_> {
-        Terms { file: &self.index, section: values_section(dimension.position() as u8) }
+    /// The value of a dimension with this ordinal.
+    pub fn value(&self, dimension: Dimension, ordinal: u64) -> Result<String, Error> {
+        let value = self.terms(dimension).value(ordinal)?;
+        String::from_utf8(value).map_err(|_| self.nonsense(values_section(dimension.position() as u8)))
     }
 
-    /// The rows that have a value which [`Segment::term`] found.
-    pub fn rows_of(&self, dimension: Dimension, term: Term) -> Result<Opened<'_>, Error> {
-        term.postings(&self.index, values_section(dimension.position() as u8) + 2).open()
+    /// The values of a dimension.
+    pub fn terms(&self, dimension: Dimension) -> Terms<'_> {
+        self.values(dimension.position())
+    }
+
+    /// The words of a text.
+    pub fn words(&self, text: Text) -> Terms<'_> {
+        self.values(Dimension::ALL.len() + text.position())
+    }
+
+    /// The values with this position: those of the dimensions, then the words of the texts.
+    fn values(&self, position: usize) -> Terms<'_> {
+        Terms { file: &self.index, section: values_section(position as u8) }
     }
 
     /// The rows, in the order they are asked for: index and event. Raw bytes and a source's key are left out.
     pub fn read(&self, rows: &[u32]) -> Result<Vec<(u64, Entry)>, Error> {
-        let mut reader = RowReader::of(self)?;
+        let mut reader = RowReader::of(self);
         rows.iter().map(|row| reader.row(*row)).collect()
     }
 
@@ -253,33 +309,35 @@ impl Segment {
             return Ok(false);
         }
         let (line, bits) = filter_bits(fingerprint, lines);
-        let block = self.index.block(FILTER, line * FILTER_LINE / build::KEYS_BYTES)?;
-        let at = line * FILTER_LINE % build::KEYS_BYTES;
+        let block = self.index.block(FILTER, line * FILTER_LINE / write::KEYS_BYTES)?;
+        let at = line * FILTER_LINE % write::KEYS_BYTES;
         let bytes = block.get(at..at + FILTER_LINE).ok_or_else(|| self.nonsense(FILTER))?;
         Ok(bits.iter().all(|bit| bytes[bit / 8] & 1 << (bit % 8) != 0))
     }
 
-    fn rows_with_fingerprint(&self, fingerprint: u64) -> Result<Vec<u32>, Error> {
-        let entries = |block: usize| -> Result<Vec<(u64, u32)>, Error> {
-            let bytes = self.index.block(KEYS, block)?;
-            let read = |entry: &[u8; 12]| {
-                let (key, row) = entry.split_at(8);
-                let key = u64::from_le_bytes(key.try_into().expect("eight bytes"));
-                (key, u32::from_le_bytes(row.try_into().expect("four bytes")))
-            };
-            Ok(bytes.as_chunks::<12>().0.iter().map(read).collect())
+    /// A block of keys with their rows, in order.
+    fn keys(&self, block: usize) -> Result<Vec<(u64, u32)>, Error> {
+        let bytes = self.index.block(KEYS, block)?;
+        let read = |entry: &[u8; 12]| {
+            let (key, row) = entry.split_at(8);
+            let key = u64::from_le_bytes(key.try_into().expect("eight bytes"));
+            (key, u32::from_le_bytes(row.try_into().expect("four bytes")))
         };
+        Ok(bytes.as_chunks::<12>().0.iter().map(read).collect())
+    }
+
+    fn rows_with_fingerprint(&self, fingerprint: u64) -> Result<Vec<u32>, Error> {
         let (mut low, mut high) = (0, self.index.blocks(KEYS));
         while low < high {
             let middle = low + (high - low) / 2;
-            match entries(middle)?.last() {
+            match self.keys(middle)?.last() {
                 Some((last, _)) if *last < fingerprint => low = middle + 1,
                 _ => high = middle,
             }
         }
         let mut rows = Vec::new();
         for block in low..self.index.blocks(KEYS) {
-            let found = entries(block)?;
+            let found = self.keys(block)?;
             let start = found.partition_point(|(key, _)| *key < fingerprint);
             let same = found[start..].iter().take_while(|(key, _)| *key == fingerprint);
             let before = rows.len();
@@ -356,40 +414,42 @@ impl Segment {
         Ok(self.may_have(fingerprint)? && !self.rows_with_fingerprint(fingerprint)?.is_empty())
     }
 
-    /// Checks every block of the index, and that for each value the rows that have it are those whose column says so.
-    pub fn check(&self) -> Result<(), Error> {
-        self.index.check(&mut |_| ())?;
+    /// Checks every block of the index, that runs and blocks of times begin and end with the times they say, and that for
+    /// each value the rows that have it are those whose column says so; and for the words of each text, that the sum of
+    /// [`word_sum`] over them and their rows is this.
+    pub fn check(&self, words: &[u64; Text::ALL.len()], each: &mut dyn FnMut(u64)) -> Result<(), Error> {
+        self.index.check(each)?;
         let rows = u32::try_from(self.meta.events).map_err(|_| self.nonsense(META))?;
+        let mut times = self.times();
+        for (_, run) in &self.runs {
+            if times.get(run.start)? != run.earliest_ns || times.get(run.end - 1)? != run.latest_ns {
+                return Err(self.nonsense(RUNS));
+            }
+        }
+        let firsts = self.index.block(TIMES_FIRST, 0)?;
+        let mut firsts = firsts.as_chunks::<8>().0.iter().map(|first| i64::from_le_bytes(*first));
+        for row in (0..rows).step_by(packed::VALUES) {
+            if firsts.next() != Some(times.get(row)?) {
+                return Err(self.nonsense(TIMES_FIRST));
+            }
+        }
         for dimension in Dimension::ALL {
+            let terms = self.terms(dimension);
             let mut with_value = 0;
-            let mut wrong = None;
-            self.terms(dimension).each(&mut |ordinal, _, place| {
-                let term = Term { ordinal, rows: place };
-                let is_right = self.rows_of(dimension, term).and_then(|opened| {
-                    let (found, mut column) = (opened.within(0..rows)?, self.column(dimension));
-                    with_value += found.len();
-                    for row in &found {
-                        if column.get(row)? != ordinal.cast_signed() + 1 {
-                            return Ok(false);
-                        }
-                    }
-                    Ok(found.len() == place.rows())
-                });
-                match is_right {
-                    Ok(true) => true,
-                    Ok(false) => {
-                        wrong = Some(self.nonsense(values_section(dimension.position() as u8) + 2));
-                        false
-                    }
-                    Err(error) => {
-                        wrong = Some(error);
-                        false
-                    }
+            terms.each_of(0..terms.len()?, &mut |ordinal, _, place| {
+                let found = terms.rows(place).open()?.within(0..rows)?;
+                let mut column = self.column(dimension);
+                with_value += found.len();
+                let mut is_right = found.len() == place.rows();
+                for row in &found {
+                    is_right &= column.get(row)? == ordinal.cast_signed() + 1;
+                }
+                if is_right {
+                    Ok(())
+                } else {
+                    Err(self.nonsense(values_section(dimension.position() as u8) + 2))
                 }
             })?;
-            if let Some(error) = wrong {
-                return Err(error);
-            }
             let mut column = self.column(dimension);
             let mut filled = 0;
             for row in 0..rows {
@@ -397,6 +457,19 @@ impl Segment {
             }
             if filled != with_value {
                 return Err(self.nonsense(column_section(dimension.position() as u8)));
+            }
+        }
+        for text in Text::ALL {
+            let terms = self.words(text);
+            let mut sum = 0u64;
+            terms.each_of(0..terms.len()?, &mut |_, word, place| {
+                for row in &terms.rows(place).open()?.within(0..rows)? {
+                    sum = sum.wrapping_add(word_sum(word, row));
+                }
+                Ok(())
+            })?;
+            if sum != words[text.position()] {
+                return Err(self.nonsense(values_section((Dimension::ALL.len() + text.position()) as u8)));
             }
         }
         Ok(())
@@ -411,29 +484,40 @@ impl Segment {
     }
 }
 
-fn read_runs(mut bytes: &[u8], rows: u32) -> Option<HashMap<Trail, Run>> {
-    let mut listed: Vec<(Trail, u32, u64)> = Vec::new();
+/// What a row with a word adds to the sum that tells whether all words have their rows.
+pub(crate) fn word_sum(word: &[u8], row: u32) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (word, row).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn read_runs(mut bytes: &[u8], rows: u32) -> Option<Vec<(Trail, Run)>> {
+    let mut listed: Vec<(Trail, u32, u64, i64, i64)> = Vec::new();
     while !bytes.is_empty() {
         let len = usize::try_from(take_varint(&mut bytes)?).ok()?;
         let (text, rest) = bytes.split_at_checked(len)?;
         bytes = rest;
         let trail = std::str::from_utf8(text).ok()?.parse().ok()?;
-        listed.push((trail, u32::try_from(take_varint(&mut bytes)?).ok()?, take_varint(&mut bytes)?));
+        let (start, first_number) = (u32::try_from(take_varint(&mut bytes)?).ok()?, take_varint(&mut bytes)?);
+        let (times, rest) = bytes.split_at_checked(16)?;
+        let time = |at: usize| Some(i64::from_le_bytes(*times[at..].first_chunk()?));
+        listed.push((trail, start, first_number, time(0)?, time(8)?));
+        bytes = rest;
     }
-    let ends: Vec<u32> = listed.iter().skip(1).map(|(_, start, _)| *start).chain([rows]).collect();
+    let ends: Vec<u32> = listed.iter().skip(1).map(|(_, start, ..)| *start).chain([rows]).collect();
     let mut before = 0;
-    let mut runs = HashMap::with_capacity(listed.len());
-    for ((trail, start, first_number), end) in listed.into_iter().zip(ends) {
-        let run = Run { start, end, first_number, before };
+    let mut runs = Vec::with_capacity(listed.len());
+    for ((trail, start, first_number, earliest_ns, latest_ns), end) in listed.into_iter().zip(ends) {
+        let run = Run { start, end, first_number, earliest_ns, latest_ns, before };
         if end <= start {
             return None;
         }
         if trail.service() == event::Service::Database {
             before += end - start;
         }
-        runs.insert(trail, run);
+        runs.push((trail, run));
     }
-    Some(runs)
+    runs.is_sorted_by(|a, b| a.0 < b.0).then_some(runs)
 }
 
 #[cfg(test)]
@@ -591,12 +675,12 @@ mod tests {
                     }
                 }
                 for (value, rows) in expected {
-                    let term = segment.term(dimension, &value).expect("whole").expect("there");
-                    let opened = segment.rows_of(dimension, term).expect("whole");
+                    let term = segment.terms(dimension).find(value.as_bytes()).expect("whole").expect("there");
+                    let opened = segment.terms(dimension).rows(term.rows).open().expect("whole");
                     let found: Vec<u32> = opened.within(0..u32::MAX).expect("whole").iter().collect();
                     prop_assert_eq!(found, rows);
                 }
-                prop_assert_eq!(segment.term(dimension, "no such value").expect("whole"), None);
+                prop_assert_eq!(segment.terms(dimension).find(b"no such value").expect("whole"), None);
             }
         }
     }

@@ -73,6 +73,13 @@ impl<'a> Packed<'a> {
         self.len
     }
 
+    /// No value is less than the first, and none is more than the second. Of values that wrap around, all there are.
+    pub fn bounds(&self) -> (i64, i64) {
+        let reach = if self.width == 64 { u64::MAX } else { (1 << self.width) - 1 };
+        let most = reach.checked_mul(self.unit).and_then(|reach| self.least.checked_add_unsigned(reach));
+        (self.least, most.unwrap_or(i64::MAX))
+    }
+
     /// The value at this position, which must be below [`Packed::len`].
     pub fn get(&self, position: usize) -> i64 {
         assert!(position < self.len, "position {position} of {}", self.len);

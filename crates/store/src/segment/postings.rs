@@ -5,6 +5,7 @@
 //! costs no more than what is asked of it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
@@ -18,6 +19,7 @@ const BLOCK: usize = 32 << 10;
 const COOKIE: u32 = 12346;
 /// A container with more rows than this is a bitmap of 8 KiB, with fewer a list.
 const LISTED_MAX: u64 = 4096;
+const BITS_BYTES: usize = 8 << 10;
 
 /// Where the rows of a value are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,13 +130,14 @@ impl<'a> Postings<'a> {
 
     fn head(self, rows: u64, offset: u64) -> Result<Vec<Container>, Error> {
         let fixed = self.bytes(offset, 8)?;
-        let number = |bytes: &[u8]| u32::from_le_bytes(*bytes.first_chunk().expect("four bytes"));
-        let count = number(&fixed[4..]) as usize;
-        if number(&fixed) != COOKIE || count == 0 || count > 1 << 16 {
+        let number =
+            |at: usize| u32::from_le_bytes(*fixed.as_slice()[at..].first_chunk().expect("eight bytes"));
+        let count = number(4) as usize;
+        if number(0) != COOKIE || count == 0 || count > 1 << 16 {
             return Err(self.nonsense());
         }
         let head = self.bytes(offset + 8, count * 8)?;
-        let (described, offsets) = head.split_at(count * 4);
+        let (described, offsets) = head.as_slice().split_at(count * 4);
         let mut before = 0;
         let containers: Vec<Container> = described
             .as_chunks::<4>()
@@ -155,9 +158,13 @@ impl<'a> Postings<'a> {
     }
 
     /// Bytes of the section.
-    fn bytes(self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
-        let mut out = Vec::with_capacity(len);
+    fn bytes(self, offset: u64, len: usize) -> Result<Piece, Error> {
         let mut at = usize::try_from(offset).map_err(|_| self.nonsense())?;
+        let block = self.file.block(self.section, at / BLOCK)?;
+        if at % BLOCK + len <= block.len() {
+            return Ok(Piece { start: at % BLOCK, len, block });
+        }
+        let mut out = Vec::with_capacity(len);
         while out.len() < len {
             let block = self.file.block(self.section, at / BLOCK)?;
             let rest =
@@ -166,7 +173,7 @@ impl<'a> Postings<'a> {
             out.extend_from_slice(&rest[..taken]);
             at += taken;
         }
-        Ok(out)
+        Ok(Piece { start: 0, len, block: out.into() })
     }
 
     fn nonsense(self) -> Error {
@@ -174,10 +181,34 @@ impl<'a> Postings<'a> {
     }
 }
 
+/// Bytes of a section: of one block, or put together from several.
+struct Piece {
+    block: Arc<[u8]>,
+    start: usize,
+    len: usize,
+}
+
+impl Piece {
+    fn as_slice(&self) -> &[u8] {
+        &self.block[self.start..self.start + self.len]
+    }
+}
+
 /// The rows of one container, as they are stored.
 enum Content {
-    Listed(Vec<u16>),
-    Bits(Vec<u64>),
+    /// There is one row in all.
+    Only(u16),
+    /// Two bytes each, in order.
+    Listed(Piece),
+    /// One bit for each row, least significant first, in 8 KiB.
+    Bits(Piece),
+}
+
+/// How many bits are set.
+fn ones(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let of_words: u64 = words.iter().map(|word| u64::from(u64::from_le_bytes(*word).count_ones())).sum();
+    of_words + rest.iter().map(|byte| u64::from(byte.count_ones())).sum::<u64>()
 }
 
 impl Opened<'_> {
@@ -188,6 +219,7 @@ impl Opened<'_> {
 
     /// How many rows come before this one.
     pub fn rank(&self, row: u32) -> Result<u64, Error> {
+        let row = if cfg!(feature = "plant_rank_off_by_one") { row.saturating_add(1) } else { row };
         let (key, low) = ((row >> 16) as u16, row as u16);
         let position = self.containers.partition_point(|container| container.key < key);
         let Some(container) = self.containers.get(position) else { return Ok(self.len()) };
@@ -195,11 +227,14 @@ impl Opened<'_> {
             return Ok(container.before);
         }
         let inside = match self.content(container)? {
-            Content::Listed(rows) => rows.partition_point(|one| *one < low) as u64,
-            Content::Bits(words) => {
-                let (word, bit) = (usize::from(low) / 64, u32::from(low) % 64);
-                let whole: u64 = words[..word].iter().map(|word| u64::from(word.count_ones())).sum();
-                whole + u64::from((words[word] & ((1 << bit) - 1)).count_ones())
+            Content::Only(only) => u64::from(only < low),
+            Content::Listed(piece) => {
+                let rows = piece.as_slice().as_chunks::<2>().0;
+                rows.partition_point(|row| u16::from_le_bytes(*row) < low) as u64
+            }
+            Content::Bits(piece) => {
+                let (whole, rest) = piece.as_slice().split_at(usize::from(low) / 8);
+                ones(whole) + u64::from((rest[0] & ((1 << (low % 8)) - 1)).count_ones())
             }
         };
         Ok(container.before + inside)
@@ -211,19 +246,24 @@ impl Opened<'_> {
         let Some(container) = self.containers.get(position) else { return Ok(None) };
         let mut left = rank - container.before;
         let low = match self.content(container)? {
-            Content::Listed(rows) => rows.get(left as usize).copied(),
-            Content::Bits(words) => words.iter().zip(0u32..).find_map(|(&word, position)| {
-                let ones = u64::from(word.count_ones());
-                if left < ones {
-                    let mut word = word;
-                    for _ in 0..left {
-                        word &= word - 1;
+            Content::Only(only) => (left == 0).then_some(only),
+            Content::Listed(piece) => {
+                piece.as_slice().as_chunks::<2>().0.get(left as usize).map(|row| u16::from_le_bytes(*row))
+            }
+            Content::Bits(piece) => {
+                piece.as_slice().as_chunks::<8>().0.iter().zip(0u32..).find_map(|(word, position)| {
+                    let mut word = u64::from_le_bytes(*word);
+                    let ones = u64::from(word.count_ones());
+                    if left < ones {
+                        for _ in 0..left {
+                            word &= word - 1;
+                        }
+                        return Some((position * 64 + word.trailing_zeros()) as u16);
                     }
-                    return Some((position * 64 + word.trailing_zeros()) as u16);
-                }
-                left -= ones;
-                None
-            }),
+                    left -= ones;
+                    None
+                })
+            }
         };
         let low = low.ok_or_else(|| self.postings.nonsense())?;
         Ok(Some(u32::from(container.key) << 16 | u32::from(low)))
@@ -241,14 +281,15 @@ impl Opened<'_> {
             let base = u32::from(container.key) << 16;
             let is_inside = |row: &u32| range.contains(row);
             match self.content(container)? {
-                Content::Listed(rows) => {
-                    let rows = rows.iter().map(|low| base | u32::from(*low)).filter(is_inside);
+                Content::Only(low) => {
+                    out.extend([base | u32::from(low)].into_iter().filter(is_inside));
+                }
+                Content::Listed(piece) => {
+                    let rows = piece.as_slice().as_chunks::<2>().0.iter();
+                    let rows = rows.map(|row| base | u32::from(u16::from_le_bytes(*row))).filter(is_inside);
                     out.append(rows).map_err(|_| self.postings.nonsense())?;
                 }
-                Content::Bits(words) => {
-                    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-                    out |= RoaringBitmap::from_lsb0_bytes(base, &bytes);
-                }
+                Content::Bits(piece) => out |= RoaringBitmap::from_lsb0_bytes(base, piece.as_slice()),
             }
         }
         out.remove_range(..range.start);
@@ -256,26 +297,43 @@ impl Opened<'_> {
         Ok(out)
     }
 
+    /// Calls `each` with every row, in order.
+    pub fn each(&self, each: &mut dyn FnMut(u32)) -> Result<(), Error> {
+        for container in &self.containers {
+            let base = u32::from(container.key) << 16;
+            match self.content(container)? {
+                Content::Only(low) => each(base | u32::from(low)),
+                Content::Listed(piece) => {
+                    let rows = piece.as_slice().as_chunks::<2>().0.iter();
+                    rows.for_each(|row| each(base | u32::from(u16::from_le_bytes(*row))));
+                }
+                Content::Bits(piece) => {
+                    for (word, position) in piece.as_slice().as_chunks::<8>().0.iter().zip(0u32..) {
+                        let mut word = u64::from_le_bytes(*word);
+                        while word != 0 {
+                            each(base | (position * 64 + word.trailing_zeros()));
+                            word &= word - 1;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn content(&self, container: &Container) -> Result<Content, Error> {
-        let bytes = |len| self.postings.bytes(container.offset, len);
         if let Where::Only(row) = self.postings.place {
-            return Ok(Content::Listed(vec![row as u16]));
+            return Ok(Content::Only(row as u16));
         }
         if container.len > LISTED_MAX {
-            let words = bytes(8192)?;
-            return Ok(Content::Bits(
-                words.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect(),
-            ));
+            return Ok(Content::Bits(self.postings.bytes(container.offset, BITS_BYTES)?));
         }
-        let rows = bytes(container.len as usize * 2)?;
-        Ok(Content::Listed(rows.as_chunks().0.iter().map(|row| u16::from_le_bytes(*row)).collect()))
+        Ok(Content::Listed(self.postings.bytes(container.offset, container.len as usize * 2)?))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -296,15 +354,18 @@ mod tests {
         let places: Vec<Where> =
             terms.iter().map(|(_, rows)| postings.push(&mut writer, rows).expect("room")).collect();
         postings.finish(&mut writer).expect("room");
-        writer.begin(VALUES);
-        let mut values = TermsWriter::new(VALUES);
+        let mut values = TermsWriter::default();
         for ((value, _), place) in terms.iter().zip(places) {
-            values.push(&mut writer, value, place).expect("room");
+            values.push(value, place);
         }
-        values.finish(&mut writer).expect("room");
+        values.finish(VALUES, &mut writer).expect("room");
         writer.finish().expect("room");
         let file = disk.open("x").expect("there");
         BlockReader::open(file, "x", 0, Arc::new(Cache::new(1 << 20))).expect("whole")
+    }
+
+    fn dictionary_of(file: &BlockReader) -> Terms<'_> {
+        Terms { file, section: VALUES }
     }
 
     fn any_rows() -> impl Strategy<Value = RoaringBitmap> {
@@ -321,9 +382,9 @@ mod tests {
         fn rows_are_counted_and_found(rows in any_rows(), others in any_rows(), asked in prop::collection::vec(0u32..320_000, 20)) {
             let terms = [(b"a".to_vec(), others), (b"b".to_vec(), rows.clone())];
             let file = written(&terms);
-            let found = Terms { file: &file, section: VALUES }.find(b"b").expect("whole").expect("there");
+            let found = dictionary_of(&file).find(b"b").expect("whole").expect("there");
             prop_assert_eq!(found.rows.rows(), rows.len());
-            let opened = found.postings(&file, ROWS).open().expect("whole");
+            let opened = dictionary_of(&file).rows(found.rows).open().expect("whole");
             prop_assert_eq!(opened.len(), rows.len());
             for row in &asked {
                 let before = row.checked_sub(1).map_or(0, |last| rows.rank(last));
@@ -348,7 +409,7 @@ mod tests {
                 .map(|(value, row)| (value.as_bytes().to_vec(), RoaringBitmap::from_iter([row])))
                 .collect();
             let file = written(&terms);
-            let dictionary = Terms { file: &file, section: VALUES };
+            let dictionary = dictionary_of(&file);
             for (ordinal, (value, _)) in (0u64..).zip(&terms) {
                 let found = dictionary.find(value).expect("whole").expect("there");
                 prop_assert_eq!((found.ordinal, found.rows), (ordinal, Where::Only(ordinal as u32)));
@@ -357,6 +418,18 @@ mod tests {
             for text in &asked {
                 let is_there = values.contains(text);
                 prop_assert_eq!(dictionary.find(text.as_bytes()).expect("whole").is_some(), is_there);
+                let before = terms.partition_point(|(value, _)| **value < *text.as_bytes());
+                let with = terms[before..].iter().take_while(|(value, _)| value.starts_with(text.as_bytes()));
+                let expected: Vec<&[u8]> = with.map(|(value, _)| &value[..]).collect();
+                let range = dictionary.with_prefix(text.as_bytes()).expect("whole");
+                prop_assert_eq!(range.end - range.start, expected.len() as u64);
+                let mut found = Vec::new();
+                dictionary.each_of(range, &mut |ordinal, value, rows| {
+                    assert_eq!(rows, Where::Only(ordinal as u32));
+                    found.push(value.to_vec());
+                    Ok(())
+                }).expect("whole");
+                prop_assert_eq!(found, expected);
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Reading rows of a segment: column by column, and what is in no column from its group.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use event::entry::Entry;
@@ -10,10 +12,12 @@ use event::{
     Severity, SourceIp, Time, Trail, Trust,
 };
 
+use zstd::zstd_safe::DCtx;
+
 use super::blocks::BlockReader;
 use super::packed::{self, Packed};
 use super::terms::take_varint;
-use super::{NUMBERS, REST, REST_GROUPS, REST_ROWS, Run, Segment, column_section, rest, values_section};
+use super::{REST, REST_GROUPS, REST_ROWS, Segment, column_section, rest};
 use crate::Error;
 
 /// A column of integers, read row by row; it holds on to the block read last.
@@ -37,6 +41,28 @@ impl Column<'_> {
     }
 }
 
+impl Column<'_> {
+    /// Calls `each` with every block that has some of these rows: the block's first row, its values, and the positions among
+    /// them of the rows.
+    pub fn each_block(
+        &self,
+        rows: Range<u32>,
+        each: &mut dyn FnMut(u32, &Packed<'_>, Range<usize>),
+    ) -> Result<(), Error> {
+        let (start, end) = (rows.start as usize, rows.end as usize);
+        for block in start / packed::VALUES..end.div_ceil(packed::VALUES) {
+            let first = block * packed::VALUES;
+            let positions = start.saturating_sub(first)..(end - first).min(packed::VALUES);
+            let bytes = self.file.block(self.section, block)?;
+            let packed = Packed::read(&bytes).filter(|packed| positions.end <= packed.len());
+            let packed =
+                packed.ok_or_else(|| self.file.damage(self.section, "a column that makes no sense"))?;
+            each(first as u32, &packed, positions);
+        }
+        Ok(())
+    }
+}
+
 /// Reads rows; it holds on to what neighbouring rows share.
 pub(super) struct RowReader<'a> {
     segment: &'a Segment,
@@ -45,41 +71,33 @@ pub(super) struct RowReader<'a> {
     numbers: Column<'a>,
     columns: Vec<Column<'a>>,
     values: Vec<HashMap<i64, String>>,
-    decompressor: zstd::bulk::Decompressor<'a>,
-    /// The group read last, decompressed.
-    group: Option<(usize, Vec<u8>)>,
-    trails: Vec<(Run, &'a Trail)>,
+    rest: RestReader<'a>,
 }
 
 impl<'a> RowReader<'a> {
-    pub(super) fn of(segment: &'a Segment) -> Result<RowReader<'a>, Error> {
-        let mut trails: Vec<(Run, &Trail)> = segment.runs.iter().map(|(trail, run)| (*run, trail)).collect();
-        trails.sort_unstable_by_key(|(run, _)| run.start);
-        let decompressor = zstd::bulk::Decompressor::with_prepared_dictionary(&segment.dictionary)
-            .map_err(Error::io("begin to decompress"))?;
-        Ok(RowReader {
+    pub fn of(segment: &'a Segment) -> RowReader<'a> {
+        RowReader {
             segment,
             times: segment.times(),
             indexes: segment.indexes(),
-            numbers: Column { file: &segment.index, section: NUMBERS, block: None },
+            numbers: segment.numbers(),
             columns: Dimension::ALL.iter().map(|dimension| segment.column(*dimension)).collect(),
             values: Dimension::ALL.iter().map(|_| HashMap::new()).collect(),
-            decompressor,
-            group: None,
-            trails,
-        })
+            rest: RestReader::of(segment),
+        }
     }
 
-    pub(super) fn row(&mut self, row: u32) -> Result<(u64, Entry), Error> {
-        let position = self.trails.partition_point(|(run, _)| run.start <= row) - 1;
-        let trail = self.trails[position].1.clone();
+    pub fn row(&mut self, row: u32) -> Result<(u64, Entry), Error> {
+        let runs = &self.segment.runs;
+        let position = runs.partition_point(|(_, run)| run.start <= row) - 1;
+        let trail = runs[position].0.clone();
         let occurred_at = Time::from_unix_ns(self.times.get(row)?);
         let values: Vec<Option<String>> =
             Dimension::ALL.iter().map(|dimension| self.value(*dimension, row)).collect::<Result<_, _>>()?;
         let nonsense = || self.segment.nonsense(column_section(0));
         let mut entry = filled(trail, occurred_at, values).ok_or_else(nonsense)?;
         entry.number = self.numbers.get(row)?.cast_unsigned();
-        self.read_rest(row as usize, &mut entry)?;
+        rest::read(self.rest.row(row)?, &mut entry).ok_or_else(|| self.segment.nonsense(REST))?;
         Ok((self.indexes.get(row)?.cast_unsigned(), entry))
     }
 
@@ -92,48 +110,78 @@ impl<'a> RowReader<'a> {
         if let Some(value) = self.values[position].get(&ordinal) {
             return Ok(Some(value.clone()));
         }
-        let value = self.segment.terms(dimension).value(ordinal.cast_unsigned() - 1)?;
-        let value =
-            String::from_utf8(value).map_err(|_| self.segment.nonsense(values_section(position as u8)))?;
+        let value = self.segment.value(dimension, ordinal.cast_unsigned() - 1)?;
         self.values[position].insert(ordinal, value.clone());
         Ok(Some(value))
     }
+}
 
-    fn read_rest(&mut self, row: usize, entry: &mut Entry) -> Result<(), Error> {
-        let group = row / REST_ROWS;
+thread_local! {
+    /// What zstd needs to decompress; making one costs more than decompressing a group.
+    static CONTEXT: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
+}
+
+/// Reads what rows have beside their columns; it holds on to the group read last.
+pub(super) struct RestReader<'a> {
+    segment: &'a Segment,
+    /// The number of the group, its bytes, and where in it the row after the one read last begins.
+    group: Option<(usize, Vec<u8>)>,
+    next: (u32, usize),
+}
+
+impl<'a> RestReader<'a> {
+    pub fn of(segment: &'a Segment) -> RestReader<'a> {
+        RestReader { segment, group: None, next: (0, 0) }
+    }
+
+    /// What [`rest`] made of this row.
+    pub fn row(&mut self, row: u32) -> Result<&[u8], Error> {
+        let group = row as usize / REST_ROWS;
         if self.group.as_ref().is_none_or(|(held, _)| *held != group) {
-            self.group = Some((group, self.read_group(group)?));
+            self.group = Some((group, read_group(self.segment, group)?));
+            self.next = ((group * REST_ROWS) as u32, 0);
         }
         let (_, bytes) = self.group.as_ref().expect("just read");
+        if row < self.next.0 {
+            self.next = ((group * REST_ROWS) as u32, 0);
+        }
+        let skipped = row - self.next.0;
         let read = || {
-            let mut left = &bytes[..];
-            for _ in 0..row % REST_ROWS {
+            let mut left = bytes.get(self.next.1..)?;
+            for _ in 0..skipped {
                 let len = usize::try_from(take_varint(&mut left)?).ok()?;
                 left = left.get(len..)?;
             }
             let len = usize::try_from(take_varint(&mut left)?).ok()?;
-            left.get(..len)
+            let (found, left) = left.split_at_checked(len)?;
+            Some((found, bytes.len() - left.len()))
         };
-        read().and_then(|bytes| rest::read(bytes, entry)).ok_or_else(|| self.segment.nonsense(REST))
+        let (found, next) = read().ok_or_else(|| self.segment.nonsense(REST))?;
+        self.next = (row + 1, next);
+        Ok(found)
     }
+}
 
-    fn read_group(&mut self, group: usize) -> Result<Vec<u8>, Error> {
-        let block = self.segment.index.block(REST, group / REST_GROUPS)?;
-        let place = || {
-            let (&count, rest) = block.split_last()?;
-            let at = rest.len().checked_sub(usize::from(count) * 4)?;
-            let (groups, ends) = rest.split_at(at);
-            let ends = ends.as_chunks::<4>().0;
-            let position = group % REST_GROUPS;
-            let end = u32::from_le_bytes(*ends.get(position)?) as usize;
-            let start = if position == 0 { 0 } else { u32::from_le_bytes(ends[position - 1]) as usize };
-            let mut compressed = groups.get(start..end)?;
-            let len = usize::try_from(take_varint(&mut compressed)?).ok()?;
-            Some((compressed, len))
-        };
-        let (compressed, len) = place().ok_or_else(|| self.segment.nonsense(REST))?;
-        self.decompressor.decompress(compressed, len).map_err(|_| self.segment.nonsense(REST))
-    }
+fn read_group(segment: &Segment, group: usize) -> Result<Vec<u8>, Error> {
+    let block = segment.index.block(REST, group / REST_GROUPS)?;
+    let place = || {
+        let (&count, rest) = block.split_last()?;
+        let at = rest.len().checked_sub(usize::from(count) * 4)?;
+        let (groups, ends) = rest.split_at(at);
+        let ends = ends.as_chunks::<4>().0;
+        let position = group % REST_GROUPS;
+        let end = u32::from_le_bytes(*ends.get(position)?) as usize;
+        let start = if position == 0 { 0 } else { u32::from_le_bytes(ends[position - 1]) as usize };
+        let mut compressed = groups.get(start..end)?;
+        let len = usize::try_from(take_varint(&mut compressed)?).ok()?;
+        Some((compressed, len))
+    };
+    let (compressed, len) = place().ok_or_else(|| segment.nonsense(REST))?;
+    let mut bytes = Vec::with_capacity(len);
+    let read = CONTEXT.with_borrow_mut(|context| {
+        context.decompress_using_ddict(&mut bytes, compressed, &segment.dictionary)
+    });
+    if read == Ok(len) { Ok(bytes) } else { Err(segment.nonsense(REST)) }
 }
 
 /// An entry with what the columns tell of it. `None` when a value is not of its set.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use event::entry::Entry;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::column::reader::ColumnReader;
-use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::file::reader::{ChunkReader, FileReader, Length};
@@ -148,9 +148,9 @@ fn properties() -> WriterProperties {
     large(large(builder, ENTRY), RAW).build()
 }
 
-/// The values of one column in the rows of a group.
+/// The values of one column in some rows, and for each row whether it has one: 1 or 0.
 enum Buffer {
-    Long(Vec<i64>),
+    Long(Vec<i64>, Vec<i16>),
     Int(Vec<i32>, Vec<i16>),
     Bytes(Vec<ByteArray>, Vec<i16>),
 }
@@ -158,7 +158,10 @@ enum Buffer {
 impl Buffer {
     fn push(&mut self, value: Value<'_>) {
         match (self, value) {
-            (Buffer::Long(values), Value::Long(value)) => values.push(value),
+            (Buffer::Long(values, levels), Value::Long(value)) => {
+                levels.push(1);
+                values.push(value);
+            }
             (Buffer::Int(values, levels), Value::Int(value)) => {
                 levels.push(i16::from(value.is_some()));
                 values.extend(value);
@@ -176,12 +179,15 @@ impl Buffer {
     }
 }
 
-fn buffers() -> Vec<Buffer> {
-    let buffer = |kind: &str| match kind.trim_start_matches('?') {
-        "int64" | "time" => Buffer::Long(Vec::new()),
+fn buffer(kind: &str) -> Buffer {
+    match kind.trim_start_matches('?') {
+        "int64" | "time" => Buffer::Long(Vec::new(), Vec::new()),
         "int32" => Buffer::Int(Vec::new(), Vec::new()),
         _ => Buffer::Bytes(Vec::new(), Vec::new()),
-    };
+    }
+}
+
+fn buffers() -> Vec<Buffer> {
     COLUMNS.iter().map(|(_, kind)| buffer(kind)).collect()
 }
 
@@ -262,14 +268,16 @@ impl TableWriter {
         let mut group = self.writer.next_row_group().map_err(wrong)?;
         for ((_, kind), buffer) in COLUMNS.iter().zip(std::mem::replace(&mut self.buffers, buffers())) {
             let mut column = group.next_column().map_err(wrong)?.expect("as many as in the schema");
-            let levels = |levels: &'_ [i16]| kind.starts_with('?').then(|| levels.to_vec());
+            let levels = |levels: Vec<i16>| kind.starts_with('?').then_some(levels);
             match buffer {
-                Buffer::Long(values) => column.typed::<Int64Type>().write_batch(&values, None, None),
+                Buffer::Long(values, known) => {
+                    column.typed::<Int64Type>().write_batch(&values, levels(known).as_deref(), None)
+                }
                 Buffer::Int(values, known) => {
-                    column.typed::<Int32Type>().write_batch(&values, levels(&known).as_deref(), None)
+                    column.typed::<Int32Type>().write_batch(&values, levels(known).as_deref(), None)
                 }
                 Buffer::Bytes(values, known) => {
-                    column.typed::<ByteArrayType>().write_batch(&values, levels(&known).as_deref(), None)
+                    column.typed::<ByteArrayType>().write_batch(&values, levels(known).as_deref(), None)
                 }
             }
             .map_err(wrong)?;
@@ -279,6 +287,162 @@ impl TableWriter {
         (self.rows, self.bytes) = (0, 0);
         Ok(())
     }
+}
+
+/// Rows of entries and raw bytes that are read at once by a merge, before it is looked how large its group has become.
+const STEP_ROWS: usize = 64;
+
+/// Merges tables, column by column. `from` tells for each row of the output which table gives it; the rows of each table
+/// stay in their order.
+pub(super) fn merge<E: std::convert::From<Error>>(
+    inputs: &[&Table],
+    from: &[u8],
+    file: Arc<dyn File>,
+    go_on: &dyn Fn() -> Result<(), E>,
+) -> Result<WrittenTable, E> {
+    let mut writer = TableWriter::new(file)?;
+    let mut columns: Vec<Vec<Reading<'_>>> = (0..COLUMNS.len())
+        .map(|column| inputs.iter().map(|table| Reading { table, column, group: 0, reader: None }).collect())
+        .collect();
+    let mut left = from;
+    while !left.is_empty() {
+        go_on()?;
+        let mut rows = 0;
+        while rows < GROUP_ROWS.min(left.len()) && writer.bytes <= GROUP_BYTES {
+            let step = (GROUP_ROWS.min(left.len()) - rows).min(STEP_ROWS);
+            for column in [ENTRY, RAW] {
+                let bytes =
+                    interleave(&mut columns[column], &left[rows..rows + step], &mut writer.buffers[column])?;
+                writer.bytes += bytes;
+            }
+            rows += step;
+        }
+        let (group, rest) = left.split_at(rows);
+        for column in (0..COLUMNS.len()).filter(|column| ![ENTRY, RAW].contains(column)) {
+            interleave(&mut columns[column], group, &mut writer.buffers[column])?;
+        }
+        writer.write_group()?;
+        left = rest;
+    }
+    Ok(writer.finish()?)
+}
+
+/// Adds the next values of each input to a buffer, in the order that `from` tells. Returns how many bytes those of varying
+/// length have.
+fn interleave(inputs: &mut [Reading<'_>], from: &[u8], out: &mut Buffer) -> Result<usize, Error> {
+    let mut wanted = vec![0; inputs.len()];
+    from.iter().for_each(|input| wanted[usize::from(*input)] += 1);
+    let (mut longs, mut ints, mut texts) = (Vec::new(), Vec::new(), Vec::new());
+    for (input, count) in inputs.iter_mut().zip(wanted) {
+        match input.read(count)? {
+            Buffer::Long(values, levels) => longs.push((values.into_iter(), levels.into_iter())),
+            Buffer::Int(values, levels) => ints.push((values.into_iter(), levels.into_iter())),
+            Buffer::Bytes(values, levels) => texts.push((values.into_iter(), levels.into_iter())),
+        }
+    }
+    match out {
+        Buffer::Long(values, levels) => weave(from, &mut longs, values, levels),
+        Buffer::Int(values, levels) => weave(from, &mut ints, values, levels),
+        Buffer::Bytes(values, levels) => {
+            let before = values.len();
+            weave(from, &mut texts, values, levels);
+            return Ok(values[before..].iter().map(ByteArray::len).sum());
+        }
+    }
+    Ok(0)
+}
+
+fn weave<T>(
+    from: &[u8],
+    inputs: &mut [(std::vec::IntoIter<T>, std::vec::IntoIter<i16>)],
+    values: &mut Vec<T>,
+    levels: &mut Vec<i16>,
+) {
+    for input in from {
+        let (of_input, known) = &mut inputs[usize::from(*input)];
+        let level = known.next().expect("as many as were asked for");
+        levels.push(level);
+        if level > 0 {
+            values.push(of_input.next().expect("as many as there are levels"));
+        }
+    }
+}
+
+/// A column of a table, read from its begin to its end.
+struct Reading<'a> {
+    table: &'a Table,
+    column: usize,
+    /// The group that is read next.
+    group: usize,
+    reader: Option<ColumnReader>,
+}
+
+impl Reading<'_> {
+    /// The next values, so many.
+    fn read(&mut self, count: usize) -> Result<Buffer, Error> {
+        let table = self.table;
+        let damaged = |error: ParquetError| damage(&table.name, &error);
+        let cut = || Error::damage(&table.name, 0, "a column is cut");
+        let (_, kind) = COLUMNS[self.column];
+        let mut buffer = buffer(kind);
+        let mut left = count;
+        while left > 0 {
+            if self.reader.is_none() {
+                if self.group + 1 == table.firsts.len() {
+                    return Err(cut());
+                }
+                let group = table.reader.get_row_group(self.group).map_err(damaged)?;
+                self.reader = Some(group.get_column_reader(self.column).map_err(damaged)?);
+                self.group += 1;
+            }
+            let reader = self.reader.as_mut().expect("just made");
+            let records = match (&mut buffer, reader) {
+                (Buffer::Long(values, levels), ColumnReader::Int64ColumnReader(reader)) => {
+                    read_records(reader, kind, left, values, levels)
+                }
+                (Buffer::Int(values, levels), ColumnReader::Int32ColumnReader(reader)) => {
+                    read_records(reader, kind, left, values, levels)
+                }
+                (Buffer::Bytes(values, levels), ColumnReader::ByteArrayColumnReader(reader)) => {
+                    read_records(reader, kind, left, values, levels)
+                }
+                _ => return Err(Error::damage(&table.name, 0, "a column of another type")),
+            };
+            let records = records.map_err(damaged)?;
+            left -= records;
+            if records == 0 {
+                self.reader = None;
+            }
+        }
+        let is_whole = match &buffer {
+            Buffer::Long(values, levels) => agree(values, levels, count),
+            Buffer::Int(values, levels) => agree(values, levels, count),
+            Buffer::Bytes(values, levels) => agree(values, levels, count),
+        };
+        if is_whole { Ok(buffer) } else { Err(cut()) }
+    }
+}
+
+/// Whether there are so many levels, and a value for each that says so.
+fn agree<T>(values: &[T], levels: &[i16], count: usize) -> bool {
+    levels.len() == count && levels.iter().filter(|level| **level > 0).count() == values.len()
+}
+
+/// Reads at most so many of the group's next values. Returns how many, 0 at its end.
+fn read_records<T: DataType>(
+    reader: &mut ColumnReaderImpl<T>,
+    kind: &str,
+    count: usize,
+    values: &mut Vec<T::T>,
+    levels: &mut Vec<i16>,
+) -> Result<usize, ParquetError> {
+    let known = kind.starts_with('?').then_some(&mut *levels);
+    let is_required = known.is_none();
+    let (records, _, _) = reader.read_records(count, known, None, values)?;
+    if is_required {
+        levels.resize(levels.len() + records, 1);
+    }
+    Ok(records)
 }
 
 fn wrong(error: ParquetError) -> Error {

@@ -15,32 +15,27 @@ const VALUES: usize = 128;
 /// Every so many values one is told whole.
 const WHOLE_EVERY: usize = 16;
 
-/// Writes a dictionary: values in order, then the block above them.
+/// Makes a dictionary of values that come in order.
+#[derive(Default)]
 pub(crate) struct TermsWriter {
-    section: u8,
     block: Vec<u8>,
     starts: Vec<u32>,
     last: Vec<u8>,
-    above: Vec<u8>,
-    blocks: u32,
+    blocks: Vec<Vec<u8>>,
+    /// The first value of each block, one after another, and where each begins.
+    firsts: Vec<u8>,
+    first_starts: Vec<u32>,
     count: u64,
 }
 
 impl TermsWriter {
-    /// A dictionary whose values go to `section`, and whose block above them goes to the section after it.
-    pub fn new(section: u8) -> TermsWriter {
-        let (block, last, above) = (Vec::new(), Vec::new(), Vec::new());
-        TermsWriter { section, block, starts: Vec::new(), last, above, blocks: 0, count: 0 }
-    }
-
     /// Adds the next value, which must come after all before it, and where its rows are.
-    pub fn push(&mut self, writer: &mut BlockWriter, value: &[u8], rows: Where) -> Result<(), Error> {
+    pub fn push(&mut self, value: &[u8], rows: Where) {
         let position = (self.count % VALUES as u64) as usize;
         if position == 0 {
-            self.end_block(writer)?;
-            varint(&mut self.above, value.len() as u64);
-            self.above.extend_from_slice(value);
-            self.blocks += 1;
+            self.end_block();
+            self.first_starts.push(self.firsts.len() as u32);
+            self.firsts.extend_from_slice(value);
         }
         let shared = if position.is_multiple_of(WHOLE_EVERY) {
             self.starts.push(self.block.len() as u32);
@@ -55,32 +50,40 @@ impl TermsWriter {
         self.last.clear();
         self.last.extend_from_slice(value);
         self.count += 1;
-        Ok(())
     }
 
-    /// Ends the dictionary. The section of its values must be the one begun last.
-    pub fn finish(mut self, writer: &mut BlockWriter) -> Result<(), Error> {
-        self.end_block(writer)?;
-        writer.begin(self.section + 1);
-        let mut above = self.count.to_le_bytes().to_vec();
-        above.extend_from_slice(&self.above);
-        writer.push(&above).map(|_| ())
-    }
-
-    fn end_block(&mut self, writer: &mut BlockWriter) -> Result<(), Error> {
-        if self.block.is_empty() {
+    /// Writes the dictionary into `section`, and the block above its values into the section after it.
+    pub fn finish(mut self, section: u8, writer: &mut BlockWriter) -> Result<(), Error> {
+        self.end_block();
+        writer.begin(section);
+        for block in &self.blocks {
+            writer.push(block)?;
+        }
+        if self.count == 0 {
             return Ok(());
         }
-        for start in &self.starts {
-            self.block.extend_from_slice(&start.to_le_bytes());
-        }
-        self.block.push(self.starts.len() as u8);
-        writer.push(&self.block)?;
-        self.block.clear();
-        self.starts.clear();
+        writer.begin(section + 1);
+        let mut above = self.count.to_le_bytes().to_vec();
+        above.extend(self.first_starts.iter().flat_map(|start| start.to_le_bytes()));
+        above.extend_from_slice(&self.firsts);
+        writer.push(&above)?;
         Ok(())
     }
+
+    fn end_block(&mut self) {
+        if self.block.is_empty() {
+            return;
+        }
+        let mut block = std::mem::take(&mut self.block);
+        let starts = std::mem::take(&mut self.starts);
+        block.extend(starts.iter().flat_map(|start| start.to_le_bytes()));
+        block.push(starts.len() as u8);
+        self.blocks.push(block);
+    }
 }
+
+/// Takes ordinal, value and rows.
+pub(crate) type EachTerm<'f> = dyn FnMut(u64, &[u8], Where) -> Result<(), Error> + 'f;
 
 /// A dictionary that is read value by value, from the cache.
 #[derive(Clone, Copy)]
@@ -109,11 +112,6 @@ impl<'a> Terms<'a> {
         Ok(found)
     }
 
-    /// Every value, in order.
-    pub fn each(self, each: &mut dyn FnMut(u64, &[u8], Where) -> bool) -> Result<(), Error> {
-        self.from(b"", each)
-    }
-
     /// The value with this ordinal.
     pub fn value(self, ordinal: u64) -> Result<Vec<u8>, Error> {
         let (block, position) = ((ordinal / VALUES as u64) as usize, (ordinal % VALUES as u64) as usize);
@@ -132,8 +130,17 @@ impl<'a> Terms<'a> {
         }
         let above = self.file.block(self.section + 1, 0)?;
         // The last block whose first value is not behind `start` may hold it.
-        let begin =
-            self.firsts(&above)?.partition_point(|first| &above[first.clone()] <= start).saturating_sub(1);
+        let blocks = self.file.blocks(self.section);
+        let (mut low, mut high) = (0, blocks);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if first_of(&above, blocks, middle).ok_or_else(|| self.nonsense())? <= start {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let begin = low.saturating_sub(1);
         for block in begin..self.file.blocks(self.section) {
             let bytes = self.file.block(self.section, block)?;
             let whole = whole_before(&bytes, start).ok_or_else(|| self.nonsense())?;
@@ -150,32 +157,122 @@ impl<'a> Terms<'a> {
         Ok(())
     }
 
-    /// Where the first value of each block stands in the block above.
-    fn firsts(self, above: &Arc<[u8]>) -> Result<Vec<std::ops::Range<usize>>, Error> {
-        let mut firsts = Vec::with_capacity(self.file.blocks(self.section));
-        let mut at = 8;
-        while at < above.len() {
-            let mut rest = &above[at..];
-            let len = take_varint(&mut rest).ok_or_else(|| self.nonsense())? as usize;
-            let start = above.len() - rest.len();
-            if rest.len() < len {
-                return Err(self.nonsense());
-            }
-            firsts.push(start..start + len);
-            at = start + len;
+    /// How many values there are.
+    pub fn len(self) -> Result<u64, Error> {
+        if self.file.blocks(self.section + 1) == 0 {
+            return Ok(0);
         }
-        Ok(firsts)
+        let above = self.file.block(self.section + 1, 0)?;
+        above.first_chunk().map(|count| u64::from_le_bytes(*count)).ok_or_else(|| self.nonsense())
     }
 
-    fn nonsense(self) -> Error {
+    /// The ordinals of the values that begin with these bytes.
+    pub fn with_prefix(self, start: &[u8]) -> Result<std::ops::Range<u64>, Error> {
+        let bound = |bytes: &[u8]| -> Result<Option<u64>, Error> {
+            let mut found = None;
+            self.from(bytes, &mut |ordinal, _, _| {
+                found = Some(ordinal);
+                false
+            })?;
+            Ok(found)
+        };
+        let len = self.len()?;
+        let first = bound(start)?.unwrap_or(len);
+        // The least bytes that come after everything with this prefix.
+        let mut after = start.to_vec();
+        while after.last() == Some(&u8::MAX) {
+            after.pop();
+        }
+        let end = match after.last_mut() {
+            Some(last) => {
+                *last += 1;
+                bound(&after)?.unwrap_or(len)
+            }
+            None => len,
+        };
+        Ok(first..end)
+    }
+
+    /// Calls `each` with the values of these ordinals, in order.
+    pub fn each_of(self, ordinals: std::ops::Range<u64>, each: &mut EachTerm<'_>) -> Result<(), Error> {
+        let mut cursor = Cursor::at(self, ordinals.start);
+        while cursor.ordinal < ordinals.end
+            && let Some(rows) = cursor.next()?
+        {
+            each(cursor.ordinal - 1, &cursor.value, rows)?;
+        }
+        Ok(())
+    }
+
+    /// The rows that have a value of this dictionary.
+    pub fn rows(self, place: Where) -> Postings<'a> {
+        Postings { file: self.file, section: self.section + 2, place }
+    }
+
+    pub fn nonsense(self) -> Error {
         self.file.damage(self.section, "a dictionary that makes no sense")
     }
 }
 
-impl Term {
-    /// The rows that have the value.
-    pub fn postings(self, file: &BlockReader, section: u8) -> Postings<'_> {
-        Postings { file, section, place: self.rows }
+/// The first value of a block, by what stands above the blocks.
+fn first_of(above: &[u8], blocks: usize, block: usize) -> Option<&[u8]> {
+    let (starts, firsts) = above.get(8..)?.split_at_checked(blocks * 4)?;
+    let starts = starts.as_chunks::<4>().0;
+    let start = u32::from_le_bytes(*starts.get(block)?) as usize;
+    let end = starts.get(block + 1).map_or(firsts.len(), |end| u32::from_le_bytes(*end) as usize);
+    firsts.get(start..end)
+}
+
+/// Goes through a dictionary value by value.
+pub(crate) struct Cursor<'a> {
+    terms: Terms<'a>,
+    block: Option<Arc<[u8]>>,
+    /// Where the next value stands in the block.
+    at: usize,
+    /// The ordinal of the next value.
+    pub ordinal: u64,
+    /// The value that [`Cursor::next`] went over last.
+    pub value: Vec<u8>,
+}
+
+impl<'a> Cursor<'a> {
+    /// Before the value with this ordinal.
+    pub fn at(terms: Terms<'a>, ordinal: u64) -> Cursor<'a> {
+        Cursor { terms, block: None, at: 0, ordinal, value: Vec::new() }
+    }
+
+    /// Goes over the next value, and returns where its rows are; `None` at the end.
+    pub fn next(&mut self) -> Result<Option<Where>, Error> {
+        let (block, position) =
+            ((self.ordinal / VALUES as u64) as usize, (self.ordinal % VALUES as u64) as usize);
+        let is_new = self.block.is_none() || position == 0;
+        if is_new {
+            if block >= self.terms.file.blocks(self.terms.section) {
+                return Ok(None);
+            }
+            self.block = Some(self.terms.file.block(self.terms.section, block)?);
+        }
+        let bytes = self.block.as_ref().expect("just read");
+        let nonsense = || self.terms.nonsense();
+        if is_new {
+            let mut reader = Values::of(bytes, position / WHOLE_EVERY).ok_or_else(nonsense)?;
+            for _ in 0..position % WHOLE_EVERY {
+                reader.next().ok_or_else(nonsense)?;
+            }
+            self.value = reader.value;
+            self.at = parts(bytes).ok_or_else(nonsense)?.0.len() - reader.rest.len();
+        }
+        let (values, _) = parts(bytes).ok_or_else(nonsense)?;
+        let rest = values.get(self.at..).ok_or_else(nonsense)?;
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let mut reader = Values { rest, value: std::mem::take(&mut self.value) };
+        let rows = reader.next().ok_or_else(nonsense)?;
+        self.at = values.len() - reader.rest.len();
+        self.value = reader.value;
+        self.ordinal += 1;
+        Ok(Some(rows))
     }
 }
 

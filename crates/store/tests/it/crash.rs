@@ -48,6 +48,7 @@ fn nothing_answered_for_is_lost_doubled_or_invented() {
         totals.faults > runs
             && totals.power_cuts > runs
             && totals.seals > runs
+            && totals.merges > runs / 10
             && totals.answered > 10 * runs,
         "{totals:?}"
     );
@@ -64,6 +65,7 @@ struct Totals {
     answered: u64,
     duplicates: u64,
     seals: u64,
+    merges: u64,
     faults: u64,
     power_cuts: u64,
     refused_opens: u64,
@@ -115,6 +117,11 @@ fn history(seed: u64, totals: &mut Totals) -> Result<(), String> {
     compare(&log, &disk, &mut ledger)
 }
 
+/// Files of segments.
+fn segments(disk: &dyn Disk) -> usize {
+    disk.list("segments").map_or(0, |names| names.len())
+}
+
 /// Sends a few requests; stops at the first that is not answered.
 fn send(
     log: &Log,
@@ -123,11 +130,19 @@ fn send(
     totals: &mut Totals,
 ) -> Result<(), String> {
     for _ in 0..simulated.random_below(12) {
-        if simulated.random_below(4) == 0 {
+        if simulated.random_below(3) == 0 {
             match log.seal() {
                 Ok(()) => totals.seals += 1,
                 Err(Error::Io { .. } | Error::Fenced { .. }) => return Ok(()),
                 Err(error) => return Err(format!("sealing a log that only crashed: {error}")),
+            }
+        }
+        if simulated.random_below(4) == 0 {
+            let before = segments(simulated);
+            match log.merge() {
+                Ok(()) => totals.merges += u64::from(segments(simulated) < before),
+                Err(Error::Io { .. } | Error::Fenced { .. }) => return Ok(()),
+                Err(error) => return Err(format!("merging a log that only crashed: {error}")),
             }
         }
         let mut keys: Vec<String> = (0..simulated.random_below(4))

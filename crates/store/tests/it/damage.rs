@@ -204,16 +204,18 @@ fn a_query_fails_rather_than_show_damaged_bytes() {
     }
 }
 
-/// A log whose events are all sealed, into two segments, with records set aside, and what a query of everything answers.
+/// A log whose events are all sealed, into two segments, of which one was merged from three, with records set aside, and
+/// what a query of everything answers.
 fn two_segments() -> (SimulatedDisk, Arc<dyn Disk>, Vec<store::Row>) {
     let (simulated, disk) = three_batches();
     let log = Log::open(Arc::clone(&disk), small_files()).unwrap();
-    for segment in 0..2 {
-        let keys = (0..40).map(|number| format!("s{segment}-{number}"));
+    for segment in 0..4 {
+        let keys = (0..20).map(|number| format!("s{segment}-{number}"));
         let events =
             keys.enumerate().map(|(at, key)| event(["hub", "mirror"][at % 2], &key, at as i64)).collect();
         log.append(request(events, &[&format!("aside of {segment}")])).unwrap().unwrap();
         log.seal().unwrap();
+        log.merge().unwrap();
     }
     let rows = log.query(&all(&["hub", "mirror"])).unwrap().rows;
     assert_eq!(rows.len(), 83);
@@ -230,7 +232,7 @@ fn a_flipped_bit_of_what_is_sealed_is_found_and_never_answers_wrongly() {
     for dir in ["segments", "set-aside"] {
         paths.extend(disk.list(dir).unwrap().iter().map(|name| format!("{dir}/{name}")));
     }
-    assert_eq!(paths.len(), 8, "{paths:?}");
+    assert_eq!(paths.len(), 10, "{paths:?}");
     for flip in 0..flips {
         let path = &paths[simulated.random_below(paths.len() as u64) as usize];
         let original = read_file(&*disk, path).unwrap();

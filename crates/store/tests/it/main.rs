@@ -70,7 +70,13 @@ fn request(events: Vec<Event>, set_aside: &[&str]) -> Append {
 }
 
 fn small_files() -> Settings {
-    Settings { journal_file_bytes_max: 4096, tail_events_max: 4, ..Settings::default() }
+    Settings {
+        journal_file_bytes_max: 4096,
+        tail_events_max: 4,
+        merge_segments: 3,
+        merge_every: std::time::Duration::MAX,
+        ..Settings::default()
+    }
 }
 
 fn open(disk: &Arc<dyn Disk>) -> Log {

@@ -1,0 +1,102 @@
+//! Words of texts, as they are searched.
+//!
+//! A word is as many letters and digits in a row as there are, in lower case. A character of a script that writes without
+//! spaces (Han, Hiragana, Katakana, Hangul) is a word of its own, so that any part of such a text is found. Of a long
+//! word the first [`WORD_BYTES_MAX`] bytes count, in texts and in questions alike.
+
+use std::collections::BTreeSet;
+
+/// So many bytes of a word count, or a few less where a character would be cut: half of a SHA-256 in hex is as good as all.
+pub const WORD_BYTES_MAX: usize = 32;
+
+/// Calls `each` with every word of a text, in order; the same word as often as it stands there.
+pub fn each_word(text: &str, mut each: impl FnMut(&str)) {
+    let mut word = String::with_capacity(WORD_BYTES_MAX);
+    let mut is_cut = false;
+    let mut end = |word: &mut String, is_cut: &mut bool| {
+        if !word.is_empty() {
+            each(word);
+        }
+        word.clear();
+        *is_cut = false;
+    };
+    for character in text.chars() {
+        if is_a_word(character) {
+            end(&mut word, &mut is_cut);
+            word.push(character);
+            end(&mut word, &mut is_cut);
+        } else if character.is_alphanumeric() {
+            for lower in character.to_lowercase() {
+                is_cut |= word.len() + lower.len_utf8() > WORD_BYTES_MAX;
+                if !is_cut {
+                    word.push(lower);
+                }
+            }
+        } else {
+            end(&mut word, &mut is_cut);
+        }
+    }
+    end(&mut word, &mut is_cut);
+}
+
+/// The words of a text, each once, in order of their bytes.
+pub fn words(text: &str) -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    each_word(text, |word| {
+        words.insert(word.to_owned());
+    });
+    words
+}
+
+/// Whether a character is a word of its own: Hiragana, Katakana, Han with its extensions, Hangul, and their half and full
+/// width forms, by the blocks of Unicode 16.
+fn is_a_word(character: char) -> bool {
+    matches!(character,
+        '\u{3041}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}'
+        | '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}'
+        | '\u{ff66}'..='\u{ffdc}' | '\u{20000}'..='\u{323af}')
+        && character.is_alphanumeric()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_order(text: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        each_word(text, |word| words.push(word.to_owned()));
+        words
+    }
+
+    #[test]
+    fn texts_have_words() {
+        for (text, expected) in [
+            ("", &[][..]),
+            (" -- ", &[]),
+            ("DROP TABLE orders_2026;", &["drop", "table", "orders", "2026"]),
+            ("library/alpine:3.20", &["library", "alpine", "3", "20"]),
+            ("docker/24.0.7 go/go1.20.10", &["docker", "24", "0", "7", "go", "go1", "20", "10"]),
+            ("Straße ÉCOLE", &["straße", "école"]),
+            ("删除镜像v2，李雷", &["删", "除", "镜", "像", "v2", "李", "雷"]),
+            ("ひらカタ한글", &["ひ", "ら", "カ", "タ", "한", "글"]),
+        ] {
+            assert_eq!(in_order(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn long_words_are_cut_between_characters() {
+        let digest = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+        assert_eq!(in_order(&format!("sha256:{digest} x")), ["sha256", &digest[..32], "x"]);
+        assert_eq!(
+            in_order(&format!("{}éa z", "a".repeat(31))),
+            [&"a".repeat(31), "z"],
+            "nothing follows a cut"
+        );
+    }
+
+    #[test]
+    fn words_are_told_once() {
+        assert_eq!(words("b a B, a").into_iter().collect::<Vec<_>>(), ["a", "b"]);
+    }
+}

@@ -1,0 +1,291 @@
+//! Merging adjacent segments into one, column by column.
+//!
+//! The rows of each segment stay in their order; so all that has to be found is which segment gives the next row. With
+//! that, every column is read once from its begin to its end. In memory are, for each row, the segment it comes from and
+//! where it goes to (five bytes), and one column or the rows of one value at a time.
+
+use std::sync::Arc;
+
+use event::query::{Dimension, Text};
+use event::{Service, Trail};
+use roaring::RoaringBitmap;
+
+use super::blocks::BlockWriter;
+use super::build::Written;
+use super::postings::Where;
+use super::rows::RestReader;
+use super::table::{self, WrittenTable};
+use super::terms::{Cursor, Terms};
+use super::write::{KeysWriter, Numbers, RestWriter, ValuesWriter, WrittenRun, write_column, write_heads};
+use super::{KEYS, Meta, REST, Run, Segment, ZSTD_DICTIONARY};
+use crate::Error;
+use crate::durable::File;
+
+/// Why a merge came to no end.
+pub(crate) enum Stopped {
+    /// It was told to.
+    Told,
+    Failed(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Stopped::Failed(error)
+    }
+}
+
+/// Rows after which it is asked whether to go on.
+const ASK_EVERY: usize = 1 << 14;
+
+/// Merges segments, of which each begins where the one before ends, into two files. `goes_on` is asked from time to time.
+/// The caller syncs the files and gives them their names.
+pub(crate) fn merge(
+    inputs: &[Segment],
+    table: Arc<dyn File>,
+    index: Arc<dyn File>,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<Written, Stopped> {
+    let go_on = || if goes_on() { Ok(()) } else { Err(Stopped::Told) };
+    let order = Order::of(inputs)?;
+    go_on()?;
+    let tables = inputs.iter().map(Segment::table).collect::<Result<Vec<_>, Error>>()?;
+    let WrittenTable { len_bytes: table_bytes, sha256: table_sha256, sums } =
+        table::merge(&tables, &order.from, table, &go_on)?;
+    let mut writer = BlockWriter::new(index);
+    let index = &mut writer;
+    write_rest(inputs, &order, index, &go_on)?;
+    let mut files = Vec::new();
+    for input in inputs {
+        files.extend(input.audit_files()?);
+    }
+    let meta = Meta {
+        first: inputs[0].meta.first,
+        events: order.from.len() as u64,
+        earliest_ns: inputs.iter().map(|input| input.meta.earliest_ns).min().unwrap_or(0),
+        latest_ns: inputs.iter().map(|input| input.meta.latest_ns).max().unwrap_or(0),
+    };
+    write_heads(index, &meta, &files, &sums, &order.runs)?;
+    write_numbers(inputs, &order, index)?;
+    for dimension in Dimension::ALL {
+        go_on()?;
+        let terms: Vec<Terms<'_>> = inputs.iter().map(|input| input.terms(dimension)).collect();
+        let ordinals = write_values(&terms, dimension.position(), &order, index)?;
+        let mut columns: Vec<_> = inputs.iter().map(|input| input.column(dimension)).collect();
+        let mut column = Vec::with_capacity(order.from.len());
+        order.each(&mut |input, row| {
+            let ordinal = columns[input].get(row)?;
+            column.push(*ordinals[input].get(ordinal as usize).ok_or_else(|| terms[input].nonsense())?);
+            Ok(())
+        })?;
+        write_column(index, dimension, column.into_iter())?;
+    }
+    for text in Text::ALL {
+        go_on()?;
+        let terms: Vec<Terms<'_>> = inputs.iter().map(|input| input.words(text)).collect();
+        write_values(&terms, Dimension::ALL.len() + text.position(), &order, index)?;
+    }
+    write_keys(inputs, &order, index)?;
+    Ok(Written { table_bytes, table_sha256, index_bytes: writer.finish()? })
+}
+
+/// How the rows of the inputs become those of the output.
+struct Order {
+    /// The input that each row comes from.
+    from: Vec<u8>,
+    /// For each input, where its rows go to.
+    to: Vec<Vec<u32>>,
+    runs: Vec<WrittenRun>,
+    /// The inputs' runs of each trail of a database, in order.
+    databases: Vec<Vec<(usize, Run)>>,
+}
+
+impl Order {
+    fn of(inputs: &[Segment]) -> Result<Order, Error> {
+        let mut trails: Vec<&Trail> =
+            inputs.iter().flat_map(|input| input.trails().map(|(trail, _)| trail)).collect();
+        trails.sort_unstable();
+        trails.dedup();
+        let rows = inputs.iter().map(|input| input.meta.events as usize);
+        let mut order = Order {
+            from: Vec::with_capacity(rows.clone().sum()),
+            to: rows.map(Vec::with_capacity).collect(),
+            runs: Vec::with_capacity(trails.len()),
+            databases: Vec::new(),
+        };
+        let mut times: Vec<_> = inputs.iter().map(Segment::times).collect();
+        for trail in trails {
+            let of_trail: Vec<(usize, Run)> = (0..)
+                .zip(inputs)
+                .filter_map(|(position, input)| Some((position, input.run(trail)?)))
+                .collect();
+            order.runs.push(WrittenRun {
+                trail: trail.clone(),
+                first_row: order.from.len() as u32,
+                first_number: of_trail[0].1.first_number,
+                earliest_ns: of_trail.iter().map(|(_, run)| run.earliest_ns).min().unwrap_or(0),
+                latest_ns: of_trail.iter().map(|(_, run)| run.latest_ns).max().unwrap_or(0),
+            });
+            if trail.service() == Service::Database {
+                order.databases.push(of_trail.clone());
+            }
+            // The next row of each input, and when it occurred.
+            let mut heads: Vec<(i64, usize, u32, u32)> =
+                of_trail.iter().map(|(input, run)| (run.earliest_ns, *input, run.start, run.end)).collect();
+            // Of equal times the older segment's come first, for its indexes are lower.
+            while let Some(&(_, input, row, end)) = heads.iter().min() {
+                let next = heads.iter().position(|head| head.1 == input).expect("just seen");
+                order.push(input);
+                if row + 1 == end {
+                    heads.remove(next);
+                } else {
+                    heads[next] = (times[input].get(row + 1)?, input, row + 1, end);
+                }
+            }
+        }
+        Ok(order)
+    }
+
+    fn push(&mut self, input: usize) {
+        self.to[input].push(self.from.len() as u32);
+        self.from.push(input as u8);
+    }
+
+    /// Calls `each` with the input and its row for every row of the output, in order.
+    fn each(&self, each: &mut dyn FnMut(usize, u32) -> Result<(), Error>) -> Result<(), Error> {
+        let mut next = vec![0; self.to.len()];
+        for input in &self.from {
+            let input = usize::from(*input);
+            each(input, next[input])?;
+            next[input] += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Writes what rows have beside their columns, with the dictionary of the largest segment.
+fn write_rest(
+    inputs: &[Segment],
+    order: &Order,
+    index: &mut BlockWriter,
+    go_on: &dyn Fn() -> Result<(), Stopped>,
+) -> Result<(), Stopped> {
+    let largest = inputs.iter().max_by_key(|input| input.meta.events).expect("there is one");
+    let dictionary = largest.index.block(ZSTD_DICTIONARY, 0)?;
+    index.begin(ZSTD_DICTIONARY);
+    index.push(&dictionary)?;
+    index.begin(REST);
+    let mut readers: Vec<RestReader<'_>> = inputs.iter().map(RestReader::of).collect();
+    let mut writer = RestWriter::new(&dictionary)?;
+    let mut next = vec![0; inputs.len()];
+    for (position, input) in order.from.iter().map(|input| usize::from(*input)).enumerate() {
+        if position % ASK_EVERY == 0 {
+            go_on()?;
+        }
+        writer.push(readers[input].row(next[input])?, index)?;
+        next[input] += 1;
+    }
+    writer.finish(index)?;
+    Ok(())
+}
+
+fn write_numbers(inputs: &[Segment], order: &Order, index: &mut BlockWriter) -> Result<(), Error> {
+    let mut numbers = Numbers::default();
+    let mut columns: Vec<_> =
+        inputs.iter().map(|input| (input.times(), input.indexes(), input.numbers())).collect();
+    order.each(&mut |input, row| {
+        let (times, indexes, of_trail) = &mut columns[input];
+        let (index, number) = (indexes.get(row)?.cast_unsigned(), of_trail.get(row)?.cast_unsigned());
+        numbers.push(times.get(row)?, index, number);
+        Ok(())
+    })?;
+    // An older segment's numbers are all lower.
+    for (input, run) in order.databases.iter().flatten() {
+        for row in inputs[*input].rows_by_number(*run, run.first_number, u64::MAX)? {
+            numbers.by_number.push(i64::from(order.to[*input][row as usize]));
+        }
+    }
+    numbers.finish(index)
+}
+
+/// Writes the values of a dimension, or the words of a text, with the rows that have them. Returns for each input what
+/// becomes of an ordinal and one; of 0, 0.
+fn write_values(
+    inputs: &[Terms<'_>],
+    position: usize,
+    order: &Order,
+    index: &mut BlockWriter,
+) -> Result<Vec<Vec<u32>>, Error> {
+    let mut ordinals: Vec<Vec<u32>> = Vec::with_capacity(inputs.len());
+    // The next value of each input, and its rows.
+    let mut heads: Vec<(Cursor<'_>, Option<Where>)> = Vec::with_capacity(inputs.len());
+    for terms in inputs {
+        ordinals.push(vec![0]);
+        let mut cursor = Cursor::at(*terms, 0);
+        let first = cursor.next()?;
+        heads.push((cursor, first));
+    }
+    let mut writer = ValuesWriter::begin(position, index);
+    let (mut value, mut rows): (Vec<u8>, Vec<u32>) = (Vec::new(), Vec::new());
+    for ordinal in 1.. {
+        let Some(least) =
+            heads.iter().filter(|(_, rows)| rows.is_some()).map(|(cursor, _)| &cursor.value).min()
+        else {
+            break;
+        };
+        value.clone_from(least);
+        rows.clear();
+        for (input, (cursor, place)) in heads.iter_mut().enumerate() {
+            let Some(found) = place.filter(|_| cursor.value == value) else { continue };
+            let to = &order.to[input];
+            let mut nonsense = false;
+            inputs[input].rows(found).open()?.each(&mut |row| match to.get(row as usize) {
+                Some(to) => rows.push(*to),
+                None => nonsense = true,
+            })?;
+            if nonsense {
+                return Err(inputs[input].nonsense());
+            }
+            ordinals[input].push(ordinal);
+            *place = cursor.next()?;
+        }
+        // What each input gives is in order, so that this is cheap.
+        rows.sort();
+        if cfg!(feature = "plant_merge_loses_a_row") && rows.len() > 2 {
+            rows.pop();
+        }
+        let bitmap = RoaringBitmap::from_sorted_iter(rows.iter().copied());
+        writer.push(index, &value, &bitmap.map_err(|_| inputs[0].nonsense())?)?;
+    }
+    writer.finish(index)?;
+    Ok(ordinals)
+}
+
+fn write_keys(inputs: &[Segment], order: &Order, index: &mut BlockWriter) -> Result<(), Error> {
+    let count: u64 = inputs.iter().map(|input| input.index.section_bytes(KEYS) / 12).sum();
+    let mut writer = KeysWriter::begin(count as usize, index);
+    let mut blocks: Vec<(usize, std::vec::IntoIter<(u64, u32)>)> =
+        inputs.iter().map(|_| (0, Vec::new().into_iter())).collect();
+    let next = |input: usize, (block, keys): &mut (usize, std::vec::IntoIter<(u64, u32)>)| {
+        while keys.len() == 0 && *block < inputs[input].index.blocks(KEYS) {
+            *keys = inputs[input].keys(*block)?.into_iter();
+            *block += 1;
+        }
+        let Some((key, row)) = keys.next() else { return Ok(None) };
+        let to = order.to[input].get(row as usize).ok_or_else(|| inputs[input].nonsense(KEYS))?;
+        Ok::<_, Error>(Some((key, *to)))
+    };
+    let mut heads = Vec::with_capacity(inputs.len());
+    for (input, keys) in blocks.iter_mut().enumerate() {
+        heads.push(next(input, keys)?);
+    }
+    while let Some((input, (key, row))) = heads
+        .iter()
+        .enumerate()
+        .filter_map(|(input, head)| Some((input, (*head)?)))
+        .min_by_key(|(_, head)| *head)
+    {
+        writer.push(index, key, row)?;
+        heads[input] = next(input, &mut blocks[input])?;
+    }
+    writer.finish(index)
+}
