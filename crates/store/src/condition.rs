@@ -85,9 +85,14 @@ impl<'a> Conditions<'a> {
         self.all.is_empty()
     }
 
+    /// No more rows meet them than this.
+    pub fn rows_max(&self) -> u64 {
+        self.all.first().map_or(self.segment.meta.events, |condition| condition.rows_max(self.segment))
+    }
+
     /// Whether any row may meet them.
     pub fn can_match(&self) -> bool {
-        self.all.first().is_none_or(|condition| condition.rows_max(self.segment) > 0)
+        self.rows_max() > 0
     }
 
     /// The rows of the only condition, when that is to have one value.
@@ -300,7 +305,7 @@ fn one_of(terms: Terms<'_>, ordinals: &Range<u64>, range: &Range<u32>) -> Result
     terms.each_of(ordinals.clone(), &mut |_, _, place| {
         match place {
             Where::Only(row) => single.extend(range.contains(&row).then_some(row)),
-            Where::Bitmap { .. } => found |= terms.rows(place).open()?.within(range.clone())?,
+            Where::Listed { .. } => found |= terms.rows(place).open()?.within(range.clone())?,
         }
         Ok(())
     })?;

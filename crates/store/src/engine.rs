@@ -101,7 +101,12 @@ impl<'a> Matching<'a> {
         let mut lists = Vec::new();
         for (position, conditions) in conditions.iter().enumerate() {
             let meta = &conditions.segment.meta;
-            if conditions.can_match() && question.overlaps(meta.earliest_ns, meta.latest_ns) {
+            if !conditions.can_match() || !question.overlaps(meta.earliest_ns, meta.latest_ns) {
+                continue;
+            }
+            if conditions.rows_max() <= FEW_ROWS_A_TRAIL * question.trails.len() as u64 {
+                lists_of_few(conditions, position, question, &mut lists)?;
+            } else {
                 for trail in &question.trails {
                     if let Some(run) = conditions.segment.run(trail)
                         && question.overlaps(run.earliest_ns, run.latest_ns)
@@ -338,6 +343,19 @@ impl<'a> List<'a> {
     }
 }
 
+/// The rows of a run that are within the window.
+fn window(segment: &Segment, run: Run, query: &Query) -> Result<Range<u32>, Error> {
+    let bound = |time: Option<Time>, rows: Range<u32>, otherwise| match time {
+        Some(time) if time.unix_ns() <= run.earliest_ns => Ok(run.start),
+        Some(time) if time.unix_ns() <= run.latest_ns => segment.lower_bound(rows, (time.unix_ns(), 0)),
+        Some(_) => Ok(run.end),
+        None => Ok(otherwise),
+    };
+    let start = bound(query.from, run.start..run.end, run.start)?;
+    let end = bound(query.until, start..run.end, run.end)?.max(start);
+    Ok(start..end)
+}
+
 /// The rows of a run that match.
 fn list_of_run<'a>(
     conditions: &'a Conditions<'a>,
@@ -346,22 +364,13 @@ fn list_of_run<'a>(
     query: &Query,
 ) -> Result<List<'a>, Error> {
     let segment = conditions.segment;
-    let all = run.start..run.end;
-    let bound = |time: Option<Time>, rows: Range<u32>, otherwise| match time {
-        Some(time) if time.unix_ns() <= run.earliest_ns => Ok(run.start),
-        Some(time) if time.unix_ns() <= run.latest_ns => segment.lower_bound(rows, (time.unix_ns(), 0)),
-        Some(_) => Ok(run.end),
-        None => Ok(otherwise),
-    };
-    let start = bound(query.from, all, run.start)?;
-    let end = bound(query.until, start..run.end, run.end)?.max(start);
-    let rows = start..end;
-    let is_short = u64::from(end - start) <= LOOKED_UP_MAX;
+    let rows = window(segment, run, query)?;
+    let count = u64::from(rows.end - rows.start);
     let (kind, len) = if conditions.is_empty() {
-        (Kind::Range(segment, rows), u64::from(end - start))
-    } else if let Some(opened) = conditions.only_value()?.filter(|_| !is_short) {
-        let before = opened.rank(start)?;
-        let len = opened.rank(end)? - before;
+        (Kind::Range(segment, rows), count)
+    } else if let Some(opened) = conditions.only_value()?.filter(|_| count > LOOKED_UP_MAX) {
+        let before = opened.rank(rows.start)?;
+        let len = opened.rank(rows.end)? - before;
         (Kind::Value(segment, rows, opened, before), len)
     } else {
         let found = conditions.rows(rows)?;
@@ -369,6 +378,39 @@ fn list_of_run<'a>(
         (Kind::Set(segment, found), len)
     };
     Ok(List { part: Place::Segment(position, 0), len, bounds: (run.earliest_ns, run.latest_ns), kind })
+}
+
+/// Of no more rows for each trail it is found which trail they are of, instead of looking for each trail's.
+const FEW_ROWS_A_TRAIL: u64 = 4;
+
+/// The rows of a segment that match, by trail, when they are few.
+fn lists_of_few<'a>(
+    conditions: &'a Conditions<'a>,
+    position: usize,
+    question: &Question<'_>,
+    lists: &mut Vec<List<'a>>,
+) -> Result<(), Error> {
+    let segment = conditions.segment;
+    let mut left = conditions.rows(0..segment.meta.events as u32)?;
+    while let Some(row) = left.min() {
+        let (trail, run) = segment.run_of(row);
+        let mut found = left.clone();
+        left.remove_range(..run.end);
+        let is_asked_for = question.trails.binary_search(&trail).is_ok();
+        if is_asked_for && question.overlaps(run.earliest_ns, run.latest_ns) {
+            let rows = window(segment, run, question.query)?;
+            found.remove_range(..rows.start);
+            found.remove_range(rows.end..);
+            let (len, bounds) = (found.len(), (run.earliest_ns, run.latest_ns));
+            lists.push(List {
+                part: Place::Segment(position, 0),
+                len,
+                bounds,
+                kind: Kind::Set(segment, found),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// In a range of so few rows a value is looked up row by row.

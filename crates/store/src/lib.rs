@@ -19,6 +19,7 @@ mod dedup;
 pub mod durable;
 mod engine;
 mod error;
+mod hash;
 mod identity;
 mod journal;
 mod layout;

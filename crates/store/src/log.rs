@@ -338,7 +338,7 @@ impl Log {
         let queue = self.queue.as_ref().ok_or_else(fenced)?;
         queue.send(Job::Freeze(done)).map_err(|_| fenced())?;
         is_done.recv().map_err(|_| fenced())?;
-        let sealed = self.sealer.lock().expect("no panic while held").seal();
+        let sealed = self.sealer.lock().expect("no panic while held").seal(u64::MAX);
         sealed.inspect_err(|error| {
             self.shared.fence.get_or_init(|| error.to_string());
         })
@@ -488,9 +488,12 @@ fn keep_sealing(
     shared: &Shared,
     on_fatal: &(dyn Fn(&Error) + Send + Sync),
 ) {
-    while let Err(RecvTimeoutError::Timeout) = told_to_stop.recv_timeout(SEAL_EVERY) {
+    let mut wait = SEAL_EVERY;
+    while let Err(RecvTimeoutError::Timeout) = told_to_stop.recv_timeout(wait) {
         let mut sealer = sealer.lock().expect("no panic while held");
-        let done = if sealer.waiting() >= seal_events { sealer.seal() } else { sealer.retire() };
+        let is_due = sealer.waiting() >= seal_events;
+        wait = if is_due { Duration::ZERO } else { SEAL_EVERY };
+        let done = if is_due { sealer.seal(seal_events) } else { sealer.retire() };
         if let Err(error) = done {
             shared.fence.get_or_init(|| error.to_string());
             on_fatal(&error);

@@ -240,13 +240,17 @@ impl Sealer {
         Sealer { disk, objects, state, reader, cache, manifest, version, next_id, retired: Vec::new() }
     }
 
-    /// Seals all frozen tails into one segment, if there are any.
-    pub fn seal(&mut self) -> Result<(), Error> {
+    /// Seals the oldest frozen tails into one segment, if there are any: so many that they hold at least this many events,
+    /// or all.
+    pub fn seal(&mut self, events: u64) -> Result<(), Error> {
         let (frozen, files) = {
             let state = self.state.read().expect("no panic while held");
-            let Some(last) = state.frozen.last() else { return Ok(()) };
+            let enough = self.manifest.sealed.events.saturating_add(events);
+            let behind = state.frozen.partition_point(|frozen| frozen.end.events < enough);
+            let frozen = &state.frozen[..state.frozen.len().min(behind + 1)];
+            let Some(last) = frozen.last() else { return Ok(()) };
             let ended = state.files.ended_by(&(self.manifest.sealed.events..last.end.events));
-            (state.frozen.clone(), ended)
+            (frozen.to_vec(), ended)
         };
         let end = frozen[frozen.len() - 1].end.clone();
         self.write_aside(&frozen, &end)?;

@@ -10,12 +10,12 @@
 )]
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use event::query::{Dimension, Filter, Query, Text, whole_words_and_start};
 use event::words::words;
 use event::{Event, Service, Time, Trail};
 
+use crate::hash::Map;
 use crate::journal::Position;
 use crate::words::Words;
 
@@ -29,10 +29,10 @@ pub(crate) struct Tail {
     places: Vec<Place>,
     columns: [Vec<u32>; Dimension::ALL.len()],
     /// The values of each dimension with their numbers.
-    values: [HashMap<Box<str>, u32>; Dimension::ALL.len()],
+    values: [Map<Box<str>, u32>; Dimension::ALL.len()],
     /// The words of each text with their rows, in order.
-    words: [HashMap<Box<[u8]>, Vec<u32>>; Text::ALL.len()],
-    trails: HashMap<Trail, Run>,
+    words: [Map<Box<[u8]>, Vec<u32>>; Text::ALL.len()],
+    trails: Map<Trail, Run>,
     /// Bytes that its events take in the journal.
     pub journal_bytes: u64,
 }
@@ -292,7 +292,7 @@ impl Slice<'_> {
     }
 }
 
-fn number_of(values: &mut HashMap<Box<str>, u32>, value: &str) -> u32 {
+fn number_of(values: &mut Map<Box<str>, u32>, value: &str) -> u32 {
     if let Some(&number) = values.get(value) {
         return number;
     }

@@ -1,11 +1,9 @@
 //! Building a segment: rows in order go in, two files come out.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use event::entry::Entry;
 use event::query::{Dimension, Text};
-use roaring::RoaringBitmap;
 
 use super::blocks::BlockWriter;
 use super::table::{TableWriter, WrittenTable};
@@ -15,6 +13,7 @@ use crate::Error;
 use crate::audit_files::StoredFile;
 use crate::dedup::{Key, event_key};
 use crate::durable::File;
+use crate::hash::Map;
 use crate::words::Words;
 
 /// The largest dictionary for [`rest`], in bytes.
@@ -43,7 +42,7 @@ pub(crate) struct Builder {
     meta: Meta,
     numbers: Numbers,
     columns: Vec<DimensionColumn>,
-    words: Vec<Values>,
+    words: Vec<TextWords>,
     rest: RestWriter,
     keys: Vec<(u64, u32)>,
     runs: Vec<WrittenRun>,
@@ -65,7 +64,7 @@ impl Builder {
             meta: Meta::default(),
             numbers: Numbers::default(),
             columns: Dimension::ALL.iter().map(|_| DimensionColumn::default()).collect(),
-            words: Text::ALL.iter().map(|_| Values::default()).collect(),
+            words: Text::ALL.iter().map(|_| TextWords::default()).collect(),
             rest: RestWriter::new(dictionary)?,
             keys: Vec::new(),
             runs: Vec::new(),
@@ -97,10 +96,11 @@ impl Builder {
         }
         for dimension in Dimension::ALL {
             let column = &mut self.columns[dimension.position()];
-            dimension.with_value(event, |value| column.push(self.rows, value));
+            dimension.with_value(event, |value| column.push(value));
         }
         for (text, word) in Words::of(event).iter() {
-            self.words[text].push(self.rows, word);
+            let words = &mut self.words[text];
+            words.found.push((words.words.number_of(word), self.rows));
         }
         let mut rest = Vec::new();
         rest::write(&mut rest, row.entry);
@@ -123,16 +123,15 @@ impl Builder {
         write_heads(index, &self.meta, files, &sums, &self.runs)?;
         self.numbers.finish(index)?;
         for (column, dimension) in self.columns.into_iter().zip(Dimension::ALL) {
-            let ordinals = column.values.finish(dimension.position(), index)?;
-            write_column(index, dimension, column.column.iter().map(|number| ordinals[*number as usize]))?;
+            column.finish(dimension, index)?;
         }
         for (words, text) in self.words.into_iter().zip(Text::ALL) {
-            words.finish(Dimension::ALL.len() + text.position(), index)?;
+            words.words.finish(Dimension::ALL.len() + text.position(), words.found.iter().copied(), index)?;
         }
         self.keys.sort_unstable();
-        let mut keys = KeysWriter::begin(self.keys.len(), index);
+        let mut keys = KeysWriter::begin(self.keys.len());
         for (key, row) in self.keys {
-            keys.push(index, key, row)?;
+            keys.push(key, row);
         }
         keys.finish(index)?;
         Ok(Written { table_bytes, table_sha256, index_bytes: self.index.finish()? })
@@ -150,9 +149,9 @@ impl Builder {
     }
 }
 
-/// The first eight bytes of a key.
+/// The first five bytes of a key, as a number that sorts as they do.
 pub(super) fn fingerprint(key: &Key) -> u64 {
-    u64::from_le_bytes(*key.first_chunk().expect("sixteen bytes"))
+    u64::from_be_bytes(*key.first_chunk().expect("sixteen bytes")) >> 24
 }
 
 /// A dictionary for [`rest`] from some entries; empty when they are too few to be worth one.
@@ -171,14 +170,11 @@ pub(crate) fn dictionary<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<u8
     zstd::dict::from_samples(&samples, DICTIONARY_BYTES).unwrap_or_default()
 }
 
-/// The rows of each of some values.
+/// Values with their numbers, in order of their first row.
 #[derive(Default)]
-struct Values {
-    numbers: HashMap<Box<[u8]>, u32>,
-    rows_of: Vec<Rows>,
-}
+struct Values(Map<Box<[u8]>, u32>);
 
-/// One dimension: for each value its rows, for each row the value it has.
+/// One dimension: for each row the value it has.
 #[derive(Default)]
 struct DimensionColumn {
     values: Values,
@@ -186,71 +182,58 @@ struct DimensionColumn {
     column: Vec<u32>,
 }
 
-/// Rows in order.
-enum Rows {
-    Only(u32),
-    Few(Vec<u32>),
-    Many(RoaringBitmap),
-}
-
-/// From so many rows on a bitmap takes less.
-const FEW: usize = 16;
-
-impl Rows {
-    /// Adds a row, once if it comes several times in a row.
-    fn push(&mut self, row: u32) {
-        match self {
-            Rows::Only(first) if *first == row => {}
-            Rows::Few(rows) if rows.last() == Some(&row) => {}
-            Rows::Many(rows) if rows.max() == Some(row) => {}
-            Rows::Only(first) => *self = Rows::Few(vec![*first, row]),
-            Rows::Few(rows) if rows.len() < FEW => rows.push(row),
-            Rows::Few(rows) => {
-                *self = Rows::Many(
-                    RoaringBitmap::from_sorted_iter(rows.iter().copied().chain([row])).expect("in order"),
-                );
-            }
-            Rows::Many(rows) => rows.try_push(row).expect("in order"),
-        }
-    }
-
-    fn into_bitmap(self) -> RoaringBitmap {
-        match self {
-            Rows::Only(row) => [row].into(),
-            Rows::Few(rows) => RoaringBitmap::from_sorted_iter(rows).expect("in order"),
-            Rows::Many(rows) => rows,
-        }
-    }
+/// The words of one text.
+#[derive(Default)]
+struct TextWords {
+    words: Values,
+    /// Numbers of words with the rows that have them, row by row.
+    found: Vec<(u32, u32)>,
 }
 
 impl Values {
-    /// Tells that a row has this value, and returns the value's number. Rows come in order.
-    fn push(&mut self, row: u32, value: &[u8]) -> u32 {
-        match self.numbers.get(value) {
-            Some(&number) => {
-                self.rows_of[number as usize].push(row);
-                number
-            }
-            None => {
-                let number = self.rows_of.len() as u32;
-                self.numbers.insert(value.into(), number);
-                self.rows_of.push(Rows::Only(row));
-                number
-            }
+    fn number_of(&mut self, value: &[u8]) -> u32 {
+        if let Some(&number) = self.0.get(value) {
+            return number;
         }
+        let number = self.0.len() as u32;
+        self.0.insert(value.into(), number);
+        number
     }
 
-    /// Writes values and rows. Returns for each number and one the value's ordinal and one; for 0 it is 0.
-    fn finish(self, position: usize, index: &mut BlockWriter) -> Result<Vec<u32>, Error> {
-        let mut values: Vec<(Box<[u8]>, u32)> = self.numbers.into_iter().collect();
+    /// Writes the values with their rows, of which `found` tells number and row, row by row. Returns the ordinals, in
+    /// order of the numbers.
+    fn finish(
+        self,
+        position: usize,
+        found: impl Iterator<Item = (u32, u32)> + Clone,
+        index: &mut BlockWriter,
+    ) -> Result<Vec<u32>, Error> {
+        let mut values: Vec<(Box<[u8]>, u32)> = self.0.into_iter().collect();
         values.sort_unstable();
-        let mut rows_of: Vec<Option<Rows>> = self.rows_of.into_iter().map(Some).collect();
-        let mut ordinals = vec![0; values.len() + 1];
+        let mut ordinals = vec![0; values.len()];
+        for ((_, number), ordinal) in values.iter().zip(0u32..) {
+            ordinals[*number as usize] = ordinal;
+        }
+        // Where the rows of each value begin, counted from their numbers; then they are put there, row by row.
+        let mut ends = vec![0u32; values.len() + 1];
+        found.clone().for_each(|(number, _)| ends[ordinals[number as usize] as usize + 1] += 1);
+        for ordinal in 1..ends.len() {
+            ends[ordinal] += ends[ordinal - 1];
+        }
+        let starts = ends.clone();
+        let mut rows = vec![0u32; starts[values.len()] as usize];
+        for (number, row) in found {
+            let ordinal = ordinals[number as usize] as usize;
+            let end = &mut ends[ordinal];
+            // A row may have a word several times.
+            if *end == starts[ordinal] || rows[*end as usize - 1] != row {
+                rows[*end as usize] = row;
+                *end += 1;
+            }
+        }
         let mut writer = ValuesWriter::begin(position, index);
-        for ((value, number), ordinal) in values.iter().zip(1u32..) {
-            ordinals[*number as usize + 1] = ordinal;
-            let rows = rows_of[*number as usize].take().expect("each value once");
-            writer.push(index, value, &rows.into_bitmap())?;
+        for ((value, _), (start, end)) in values.iter().zip(starts.iter().zip(&ends)) {
+            writer.push(index, value, &rows[*start as usize..*end as usize])?;
         }
         writer.finish(index)?;
         Ok(ordinals)
@@ -258,8 +241,15 @@ impl Values {
 }
 
 impl DimensionColumn {
-    fn push(&mut self, row: u32, value: Option<&str>) {
-        let number = value.map_or(0, |value| self.values.push(row, value.as_bytes()) + 1);
-        self.column.push(number);
+    fn push(&mut self, value: Option<&str>) {
+        self.column.push(value.map_or(0, |value| self.values.number_of(value.as_bytes()) + 1));
+    }
+
+    fn finish(self, dimension: Dimension, index: &mut BlockWriter) -> Result<(), Error> {
+        let found =
+            self.column.iter().zip(0u32..).filter_map(|(number, row)| Some((number.checked_sub(1)?, row)));
+        let ordinals = self.values.finish(dimension.position(), found, index)?;
+        let ordinal = |number: &u32| number.checked_sub(1).map_or(0, |number| ordinals[number as usize] + 1);
+        write_column(index, dimension, self.column.iter().map(ordinal))
     }
 }

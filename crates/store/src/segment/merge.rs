@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use event::query::{Dimension, Text};
 use event::{Service, Trail};
-use roaring::RoaringBitmap;
 
 use super::blocks::BlockWriter;
 use super::build::Written;
@@ -17,7 +16,7 @@ use super::rows::RestReader;
 use super::table::{self, WrittenTable};
 use super::terms::{Cursor, Terms};
 use super::write::{KeysWriter, Numbers, RestWriter, ValuesWriter, WrittenRun, write_column, write_heads};
-use super::{KEYS, Meta, REST, Run, Segment, ZSTD_DICTIONARY};
+use super::{KEY_ROWS, Meta, REST, Run, Segment, ZSTD_DICTIONARY};
 use crate::Error;
 use crate::durable::File;
 
@@ -253,39 +252,38 @@ fn write_values(
         if cfg!(feature = "plant_merge_loses_a_row") && rows.len() > 2 {
             rows.pop();
         }
-        let bitmap = RoaringBitmap::from_sorted_iter(rows.iter().copied());
-        writer.push(index, &value, &bitmap.map_err(|_| inputs[0].nonsense())?)?;
+        writer.push(index, &value, &rows)?;
     }
     writer.finish(index)?;
     Ok(ordinals)
 }
 
 fn write_keys(inputs: &[Segment], order: &Order, index: &mut BlockWriter) -> Result<(), Error> {
-    let count: u64 = inputs.iter().map(|input| input.index.section_bytes(KEYS) / 12).sum();
-    let mut writer = KeysWriter::begin(count as usize, index);
-    let mut blocks: Vec<(usize, std::vec::IntoIter<(u64, u32)>)> =
-        inputs.iter().map(|_| (0, Vec::new().into_iter())).collect();
-    let next = |input: usize, (block, keys): &mut (usize, std::vec::IntoIter<(u64, u32)>)| {
-        while keys.len() == 0 && *block < inputs[input].index.blocks(KEYS) {
-            *keys = inputs[input].keys(*block)?.into_iter();
-            *block += 1;
+    let mut columns: Vec<_> = inputs.iter().map(Segment::keys).collect();
+    let counts = columns.iter().map(|(keys, _)| keys.len()).collect::<Result<Vec<u32>, Error>>()?;
+    let mut writer = KeysWriter::begin(counts.iter().map(|count| *count as usize).sum());
+    // The next key of each input, with where its row goes to.
+    let mut next = vec![0; inputs.len()];
+    let mut head = |input: usize| {
+        let at = next[input];
+        if at == counts[input] {
+            return Ok(None);
         }
-        let Some((key, row)) = keys.next() else { return Ok(None) };
-        let to = order.to[input].get(row as usize).ok_or_else(|| inputs[input].nonsense(KEYS))?;
+        next[input] += 1;
+        let (keys, rows) = &mut columns[input];
+        let (key, row) = (keys.get(at)?.cast_unsigned(), rows.get(at)?);
+        let to = order.to[input].get(row as usize).ok_or_else(|| inputs[input].nonsense(KEY_ROWS))?;
         Ok::<_, Error>(Some((key, *to)))
     };
-    let mut heads = Vec::with_capacity(inputs.len());
-    for (input, keys) in blocks.iter_mut().enumerate() {
-        heads.push(next(input, keys)?);
-    }
+    let mut heads = (0..inputs.len()).map(&mut head).collect::<Result<Vec<_>, Error>>()?;
     while let Some((input, (key, row))) = heads
         .iter()
         .enumerate()
         .filter_map(|(input, head)| Some((input, (*head)?)))
         .min_by_key(|(_, head)| *head)
     {
-        writer.push(index, key, row)?;
-        heads[input] = next(input, &mut blocks[input])?;
+        writer.push(key, row);
+        heads[input] = head(input)?;
     }
     writer.finish(index)
 }

@@ -20,7 +20,6 @@ mod table;
 mod terms;
 mod write;
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -36,6 +35,7 @@ use crate::Error;
 use crate::audit_files::StoredFile;
 use crate::dedup::{First, Key, event_key};
 use crate::durable::{Disk, File};
+use crate::hash::Map;
 use blocks::BlockReader;
 use rows::{Column, RowReader};
 use table::Table;
@@ -61,6 +61,7 @@ const FILTER: u8 = 9;
 const FILES: u8 = 10;
 const TABLE_SUMS: u8 = 11;
 const TIMES_FIRST: u8 = 12;
+const KEY_ROWS: u8 = 13;
 
 /// The section of a dimension's column.
 fn column_section(position: u8) -> u8 {
@@ -74,18 +75,22 @@ fn values_section(position: u8) -> u8 {
 }
 
 /// Rows of a compressed group of what is in no column, and groups of a block.
-const REST_ROWS: usize = 16;
-const REST_GROUPS: usize = 32;
+const REST_ROWS: usize = 8;
+const REST_GROUPS: usize = 64;
+
+/// No more values of a dimension, in no more bytes, stay in memory while a segment is open.
+const FEW_VALUES: u64 = 256;
+const FEW_VALUES_BYTES: u64 = 16 << 10;
 
 /// Bytes of a line of the filter; all bits of a key are in one line.
 const FILTER_LINE: usize = 64;
 
-/// The line of a key, and its bits there.
-fn filter_bits(key: u64, lines: usize) -> (usize, [usize; 6]) {
-    // A key is the half of a hash: its bits are as good as random, wherever they are taken from.
-    let line = ((u128::from(key) * lines as u128) >> 64) as usize;
-    let spread = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (line, [0, 9, 18, 27, 36, 45].map(|shift| (spread >> shift) as usize % (FILTER_LINE * 8)))
+/// The line of a key's fingerprint, and its bits there.
+fn filter_bits(fingerprint: u64, lines: usize) -> (usize, [usize; 6]) {
+    let spread = fingerprint.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let line = ((u128::from(spread) * lines as u128) >> 64) as usize;
+    let bits = (spread ^ spread >> 32).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (line, [0, 9, 18, 27, 36, 45].map(|shift| (bits >> shift) as usize % (FILTER_LINE * 8)))
 }
 
 /// What a segment holds.
@@ -137,7 +142,8 @@ pub(crate) struct Segment {
     index: BlockReader,
     /// In order.
     runs: Vec<(Trail, Run)>,
-    positions: HashMap<Trail, usize>,
+    positions: Map<Trail, usize>,
+    few_values: [OnceLock<Option<Vec<Box<str>>>>; Dimension::ALL.len()],
     dictionary: DDict<'static>,
     table: OnceLock<Table>,
     table_file: Arc<dyn File>,
@@ -170,6 +176,7 @@ impl Segment {
             index,
             runs,
             positions,
+            few_values: Default::default(),
             dictionary,
             table: OnceLock::new(),
             table_file,
@@ -179,6 +186,12 @@ impl Segment {
     /// Every trail with its rows, in order.
     pub fn trails(&self) -> impl Iterator<Item = (&Trail, &Run)> {
         self.runs.iter().map(|(trail, run)| (trail, run))
+    }
+
+    /// The trail and the run that a row is in.
+    pub fn run_of(&self, row: u32) -> (&Trail, Run) {
+        let (trail, run) = &self.runs[self.runs.partition_point(|(_, run)| run.start <= row) - 1];
+        (trail, *run)
     }
 
     pub fn run(&self, trail: &Trail) -> Option<Run> {
@@ -247,6 +260,25 @@ impl Segment {
         Ok(found)
     }
 
+    /// All values of a dimension by ordinal, if they are few and short enough to stay in memory.
+    fn few_values(&self, dimension: Dimension) -> Result<Option<&[Box<str>]>, Error> {
+        let known = &self.few_values[dimension.position()];
+        if let Some(values) = known.get() {
+            return Ok(values.as_deref());
+        }
+        let terms = self.terms(dimension);
+        let len = terms.len()?;
+        let is_short = len <= FEW_VALUES
+            && self.index.section_bytes(values_section(dimension.position() as u8)) <= FEW_VALUES_BYTES;
+        let values = if is_short {
+            let values = (0..len).map(|ordinal| self.value(dimension, ordinal).map(String::into_boxed_str));
+            Some(values.collect::<Result<Vec<_>, Error>>()?)
+        } else {
+            None
+        };
+        Ok(known.get_or_init(|| values).as_deref())
+    }
+
     /// The value of a dimension with this ordinal.
     pub fn value(&self, dimension: Dimension, ordinal: u64) -> Result<String, Error> {
         let value = self.terms(dimension).value(ordinal)?;
@@ -309,42 +341,34 @@ impl Segment {
             return Ok(false);
         }
         let (line, bits) = filter_bits(fingerprint, lines);
-        let block = self.index.block(FILTER, line * FILTER_LINE / write::KEYS_BYTES)?;
-        let at = line * FILTER_LINE % write::KEYS_BYTES;
+        let block = self.index.block(FILTER, line * FILTER_LINE / write::FILTER_BLOCK)?;
+        let at = line * FILTER_LINE % write::FILTER_BLOCK;
         let bytes = block.get(at..at + FILTER_LINE).ok_or_else(|| self.nonsense(FILTER))?;
         Ok(bits.iter().all(|bit| bytes[bit / 8] & 1 << (bit % 8) != 0))
     }
 
-    /// A block of keys with their rows, in order.
-    fn keys(&self, block: usize) -> Result<Vec<(u64, u32)>, Error> {
-        let bytes = self.index.block(KEYS, block)?;
-        let read = |entry: &[u8; 12]| {
-            let (key, row) = entry.split_at(8);
-            let key = u64::from_le_bytes(key.try_into().expect("eight bytes"));
-            (key, u32::from_le_bytes(row.try_into().expect("four bytes")))
-        };
-        Ok(bytes.as_chunks::<12>().0.iter().map(read).collect())
+    /// The fingerprints of the keys, in order, and their rows.
+    fn keys(&self) -> (Column<'_>, Column<'_>) {
+        let column = |section| Column { file: &self.index, section, block: None };
+        (column(KEYS), column(KEY_ROWS))
     }
 
     fn rows_with_fingerprint(&self, fingerprint: u64) -> Result<Vec<u32>, Error> {
-        let (mut low, mut high) = (0, self.index.blocks(KEYS));
+        let (mut keys, mut of_keys) = self.keys();
+        let count = keys.len()?;
+        let (mut low, mut high) = (0, count);
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.keys(middle)?.last() {
-                Some((last, _)) if *last < fingerprint => low = middle + 1,
-                _ => high = middle,
+            if keys.get(middle)?.cast_unsigned() < fingerprint {
+                low = middle + 1;
+            } else {
+                high = middle;
             }
         }
         let mut rows = Vec::new();
-        for block in low..self.index.blocks(KEYS) {
-            let found = self.keys(block)?;
-            let start = found.partition_point(|(key, _)| *key < fingerprint);
-            let same = found[start..].iter().take_while(|(key, _)| *key == fingerprint);
-            let before = rows.len();
-            rows.extend(same.map(|(_, row)| *row));
-            if rows.len() - before < found.len() - start {
-                break;
-            }
+        while low < count && keys.get(low)?.cast_unsigned() == fingerprint {
+            rows.push(u32::try_from(of_keys.get(low)?).map_err(|_| self.nonsense(KEY_ROWS))?);
+            low += 1;
         }
         Ok(rows)
     }
@@ -365,7 +389,8 @@ impl Segment {
 
     /// The audit log files that its events ended.
     pub fn audit_files(&self) -> Result<Vec<StoredFile>, Error> {
-        serde_json::from_slice(&self.index.block(FILES, 0)?).map_err(|_| self.nonsense(FILES))
+        let bytes = zstd::stream::decode_all(&self.index.block(FILES, 0)?[..]);
+        serde_json::from_slice(&bytes.map_err(|_| self.nonsense(FILES))?).map_err(|_| self.nonsense(FILES))
     }
 
     /// The bytes as received of a database trail's events: so many from this number on, as far as there are any.
@@ -522,7 +547,7 @@ fn read_runs(mut bytes: &[u8], rows: u32) -> Option<Vec<(Trail, Run)>> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, HashMap};
 
     use event::entry::Template;
     use event::query::INSTANCE_ID;

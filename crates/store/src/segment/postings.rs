@@ -1,8 +1,8 @@
 //! The rows of a segment that have a value.
 //!
-//! One row stands in the dictionary itself. More are a Roaring bitmap in its portable form
-//! (<https://github.com/RoaringBitmap/RoaringFormatSpec>), which is read container by container, so that a large one
-//! costs no more than what is asked of it.
+//! One row stands in the dictionary itself, a few are a list, each told as what is added to the one before. More are a Roaring
+//! bitmap in its portable form (<https://github.com/RoaringBitmap/RoaringFormatSpec>), which is read container by container,
+//! so that a large one costs no more than what is asked of it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +13,9 @@ use super::blocks::{BlockReader, BlockWriter};
 use super::terms::{take_varint, varint};
 use crate::Error;
 
-/// Bytes of a block of bitmaps; a bitmap may reach over several.
+/// No more rows than this are a list.
+const FEW: u64 = 32;
+/// Bytes of a block of lists and bitmaps; a bitmap may reach over several, a list does not.
 const BLOCK: usize = 32 << 10;
 /// The least cookie of the portable form: no container is a list of runs.
 const COOKIE: u32 = 12346;
@@ -26,8 +28,8 @@ const BITS_BYTES: usize = 8 << 10;
 pub(crate) enum Where {
     /// There is one.
     Only(u32),
-    /// So many, in the bitmap at this offset of the section.
-    Bitmap { rows: u64, offset: u64 },
+    /// So many, in the list or the bitmap at this offset of the section.
+    Listed { rows: u64, offset: u64 },
 }
 
 impl Where {
@@ -35,7 +37,7 @@ impl Where {
     pub fn rows(self) -> u64 {
         match self {
             Where::Only(_) => 1,
-            Where::Bitmap { rows, .. } => rows,
+            Where::Listed { rows, .. } => rows,
         }
     }
 
@@ -45,7 +47,7 @@ impl Where {
                 varint(out, 1);
                 varint(out, u64::from(row));
             }
-            Where::Bitmap { rows, offset } => {
+            Where::Listed { rows, offset } => {
                 varint(out, rows);
                 varint(out, offset);
             }
@@ -57,7 +59,7 @@ impl Where {
         match rows {
             0 => None,
             1 => Some(Where::Only(u32::try_from(place).ok()?)),
-            rows => Some(Where::Bitmap { rows, offset: place }),
+            rows => Some(Where::Listed { rows, offset: place }),
         }
     }
 }
@@ -71,19 +73,41 @@ pub(crate) struct PostingsWriter {
 
 impl PostingsWriter {
     /// Adds the rows of a value, of which there is at least one, in order.
-    pub fn push(&mut self, writer: &mut BlockWriter, rows: &RoaringBitmap) -> Result<Where, Error> {
-        if let (1, Some(row)) = (rows.len(), rows.min()) {
-            return Ok(Where::Only(row));
+    pub fn push(&mut self, writer: &mut BlockWriter, rows: &[u32]) -> Result<Where, Error> {
+        if let [row] = rows {
+            return Ok(Where::Only(*row));
         }
-        let offset = self.written + self.block.len() as u64;
-        rows.serialize_into(&mut self.block).expect("a vector takes all bytes");
+        let count = rows.len() as u64;
+        let mut offset = self.written + self.block.len() as u64;
+        if count <= FEW {
+            let mut list = Vec::with_capacity(3 * FEW as usize);
+            let mut before = 0;
+            for row in rows {
+                varint(&mut list, u64::from(row - before));
+                before = *row;
+            }
+            if self.block.len() + list.len() > BLOCK {
+                self.block.resize(BLOCK, 0);
+                offset = self.written + BLOCK as u64;
+                self.flush(writer)?;
+            }
+            self.block.extend_from_slice(&list);
+            return Ok(Where::Listed { rows: count, offset });
+        }
+        let bitmap = RoaringBitmap::from_sorted_iter(rows.iter().copied()).expect("in order");
+        bitmap.serialize_into(&mut self.block).expect("a vector takes all bytes");
+        self.flush(writer)?;
+        Ok(Where::Listed { rows: count, offset })
+    }
+
+    fn flush(&mut self, writer: &mut BlockWriter) -> Result<(), Error> {
         while self.block.len() >= BLOCK {
             let rest = self.block.split_off(BLOCK);
             writer.push(&self.block)?;
             self.written += BLOCK as u64;
             self.block = rest;
         }
-        Ok(Where::Bitmap { rows: rows.len(), offset })
+        Ok(())
     }
 
     pub fn finish(self, writer: &mut BlockWriter) -> Result<(), Error> {
@@ -99,10 +123,16 @@ pub(crate) struct Postings<'a> {
     pub place: Where,
 }
 
-/// What the head of a bitmap says of its containers.
+/// The rows of a value, or where they are.
 pub(crate) struct Opened<'a> {
     postings: Postings<'a>,
-    containers: Vec<Container>,
+    rows: Rows,
+}
+
+enum Rows {
+    Few(Vec<u32>),
+    /// What the head of a bitmap says of its containers.
+    Many(Vec<Container>),
 }
 
 #[derive(Clone, Copy)]
@@ -117,15 +147,29 @@ struct Container {
 }
 
 impl<'a> Postings<'a> {
-    /// Reads the head.
+    /// Reads a list, or the head of a bitmap.
     pub fn open(self) -> Result<Opened<'a>, Error> {
-        let containers = match self.place {
-            Where::Only(row) => {
-                vec![Container { key: (row >> 16) as u16, before: 0, len: 1, offset: u64::from(row) }]
-            }
-            Where::Bitmap { rows, offset } => self.head(rows, offset)?,
+        let rows = match self.place {
+            Where::Only(row) => Rows::Few(vec![row]),
+            Where::Listed { rows, offset } if rows <= FEW => Rows::Few(self.list(rows, offset)?),
+            Where::Listed { rows, offset } => Rows::Many(self.head(rows, offset)?),
         };
-        Ok(Opened { postings: self, containers })
+        Ok(Opened { postings: self, rows })
+    }
+
+    fn list(self, count: u64, offset: u64) -> Result<Vec<u32>, Error> {
+        let at = usize::try_from(offset).map_err(|_| self.nonsense())?;
+        let block = self.file.block(self.section, at / BLOCK)?;
+        let mut rest = block.get(at % BLOCK..).ok_or_else(|| self.nonsense())?;
+        let mut rows = Vec::with_capacity(FEW as usize);
+        let mut row = 0u64;
+        for _ in 0..count {
+            row = take_varint(&mut rest)
+                .and_then(|more| row.checked_add(more))
+                .ok_or_else(|| self.nonsense())?;
+            rows.push(u32::try_from(row).map_err(|_| self.nonsense())?);
+        }
+        if rows.is_sorted_by(|a, b| a < b) { Ok(rows) } else { Err(self.nonsense()) }
     }
 
     fn head(self, rows: u64, offset: u64) -> Result<Vec<Container>, Error> {
@@ -196,8 +240,6 @@ impl Piece {
 
 /// The rows of one container, as they are stored.
 enum Content {
-    /// There is one row in all.
-    Only(u16),
     /// Two bytes each, in order.
     Listed(Piece),
     /// One bit for each row, least significant first, in 8 KiB.
@@ -214,20 +256,23 @@ fn ones(bytes: &[u8]) -> u64 {
 impl Opened<'_> {
     /// How many rows there are.
     pub fn len(&self) -> u64 {
-        self.containers.last().map_or(0, |last| last.before + last.len)
+        self.postings.place.rows()
     }
 
     /// How many rows come before this one.
     pub fn rank(&self, row: u32) -> Result<u64, Error> {
         let row = if cfg!(feature = "plant_rank_off_by_one") { row.saturating_add(1) } else { row };
+        let containers = match &self.rows {
+            Rows::Few(rows) => return Ok(rows.partition_point(|one| *one < row) as u64),
+            Rows::Many(containers) => containers,
+        };
         let (key, low) = ((row >> 16) as u16, row as u16);
-        let position = self.containers.partition_point(|container| container.key < key);
-        let Some(container) = self.containers.get(position) else { return Ok(self.len()) };
+        let position = containers.partition_point(|container| container.key < key);
+        let Some(container) = containers.get(position) else { return Ok(self.len()) };
         if container.key > key {
             return Ok(container.before);
         }
         let inside = match self.content(container)? {
-            Content::Only(only) => u64::from(only < low),
             Content::Listed(piece) => {
                 let rows = piece.as_slice().as_chunks::<2>().0;
                 rows.partition_point(|row| u16::from_le_bytes(*row) < low) as u64
@@ -242,11 +287,14 @@ impl Opened<'_> {
 
     /// The row before which there are so many; `None` when there are no more.
     pub fn select(&self, rank: u64) -> Result<Option<u32>, Error> {
-        let position = self.containers.partition_point(|container| container.before + container.len <= rank);
-        let Some(container) = self.containers.get(position) else { return Ok(None) };
+        let containers = match &self.rows {
+            Rows::Few(rows) => return Ok(rows.get(rank as usize).copied()),
+            Rows::Many(containers) => containers,
+        };
+        let position = containers.partition_point(|container| container.before + container.len <= rank);
+        let Some(container) = containers.get(position) else { return Ok(None) };
         let mut left = rank - container.before;
         let low = match self.content(container)? {
-            Content::Only(only) => (left == 0).then_some(only),
             Content::Listed(piece) => {
                 piece.as_slice().as_chunks::<2>().0.get(left as usize).map(|row| u16::from_le_bytes(*row))
             }
@@ -275,15 +323,16 @@ impl Opened<'_> {
         if range.is_empty() {
             return Ok(out);
         }
+        let containers = match &self.rows {
+            Rows::Few(rows) => return Ok(rows.iter().copied().filter(|row| range.contains(row)).collect()),
+            Rows::Many(containers) => containers,
+        };
         let (first, last) = ((range.start >> 16) as u16, ((range.end - 1) >> 16) as u16);
-        let begin = self.containers.partition_point(|container| container.key < first);
-        for container in self.containers[begin..].iter().take_while(|container| container.key <= last) {
+        let begin = containers.partition_point(|container| container.key < first);
+        for container in containers[begin..].iter().take_while(|container| container.key <= last) {
             let base = u32::from(container.key) << 16;
             let is_inside = |row: &u32| range.contains(row);
             match self.content(container)? {
-                Content::Only(low) => {
-                    out.extend([base | u32::from(low)].into_iter().filter(is_inside));
-                }
                 Content::Listed(piece) => {
                     let rows = piece.as_slice().as_chunks::<2>().0.iter();
                     let rows = rows.map(|row| base | u32::from(u16::from_le_bytes(*row))).filter(is_inside);
@@ -299,10 +348,16 @@ impl Opened<'_> {
 
     /// Calls `each` with every row, in order.
     pub fn each(&self, each: &mut dyn FnMut(u32)) -> Result<(), Error> {
-        for container in &self.containers {
+        let containers = match &self.rows {
+            Rows::Few(rows) => {
+                rows.iter().for_each(|row| each(*row));
+                return Ok(());
+            }
+            Rows::Many(containers) => containers,
+        };
+        for container in containers {
             let base = u32::from(container.key) << 16;
             match self.content(container)? {
-                Content::Only(low) => each(base | u32::from(low)),
                 Content::Listed(piece) => {
                     let rows = piece.as_slice().as_chunks::<2>().0.iter();
                     rows.for_each(|row| each(base | u32::from(u16::from_le_bytes(*row))));
@@ -322,9 +377,6 @@ impl Opened<'_> {
     }
 
     fn content(&self, container: &Container) -> Result<Content, Error> {
-        if let Where::Only(row) = self.postings.place {
-            return Ok(Content::Only(row as u16));
-        }
         if container.len > LISTED_MAX {
             return Ok(Content::Bits(self.postings.bytes(container.offset, BITS_BYTES)?));
         }
@@ -351,8 +403,13 @@ mod tests {
         let mut writer = BlockWriter::new(disk.create("x").expect("room"));
         writer.begin(ROWS);
         let mut postings = PostingsWriter::default();
-        let places: Vec<Where> =
-            terms.iter().map(|(_, rows)| postings.push(&mut writer, rows).expect("room")).collect();
+        let places: Vec<Where> = terms
+            .iter()
+            .map(|(_, rows)| {
+                let rows: Vec<u32> = rows.iter().collect();
+                postings.push(&mut writer, &rows).expect("room")
+            })
+            .collect();
         postings.finish(&mut writer).expect("room");
         let mut values = TermsWriter::default();
         for ((value, _), place) in terms.iter().zip(places) {
@@ -369,10 +426,11 @@ mod tests {
     }
 
     fn any_rows() -> impl Strategy<Value = RoaringBitmap> {
+        let few = prop::collection::vec(0u32..300_000, 1..40);
         let scattered = prop::collection::vec(0u32..300_000, 1..200);
         let dense = (0u32..200_000, 1u32..100_000, 1u32..4)
             .prop_map(|(start, len, step)| (start..start + len).step_by(step as usize).collect::<Vec<_>>());
-        prop_oneof![3 => scattered, 1 => dense].prop_map(|rows| rows.into_iter().collect())
+        prop_oneof![2 => few, 3 => scattered, 1 => dense].prop_map(|rows| rows.into_iter().collect())
     }
 
     proptest! {

@@ -1,7 +1,6 @@
 //! Reading rows of a segment: column by column, and what is in no column from its group.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -42,6 +41,15 @@ impl Column<'_> {
 }
 
 impl Column<'_> {
+    /// How many rows there are.
+    pub fn len(&self) -> Result<u32, Error> {
+        let Some(last) = self.file.blocks(self.section).checked_sub(1) else { return Ok(0) };
+        let bytes = self.file.block(self.section, last)?;
+        let packed = Packed::read(&bytes)
+            .ok_or_else(|| self.file.damage(self.section, "a column that makes no sense"))?;
+        Ok((last * packed::VALUES + packed.len()) as u32)
+    }
+
     /// Calls `each` with every block that has some of these rows: the block's first row, its values, and the positions among
     /// them of the rows.
     pub fn each_block(
@@ -70,7 +78,8 @@ pub(super) struct RowReader<'a> {
     indexes: Column<'a>,
     numbers: Column<'a>,
     columns: Vec<Column<'a>>,
-    values: Vec<HashMap<i64, String>>,
+    /// Values that were read lately, of each dimension with many.
+    values: Vec<Vec<(u64, String)>>,
     rest: RestReader<'a>,
 }
 
@@ -82,15 +91,13 @@ impl<'a> RowReader<'a> {
             indexes: segment.indexes(),
             numbers: segment.numbers(),
             columns: Dimension::ALL.iter().map(|dimension| segment.column(*dimension)).collect(),
-            values: Dimension::ALL.iter().map(|_| HashMap::new()).collect(),
+            values: vec![Vec::new(); Dimension::ALL.len()],
             rest: RestReader::of(segment),
         }
     }
 
     pub fn row(&mut self, row: u32) -> Result<(u64, Entry), Error> {
-        let runs = &self.segment.runs;
-        let position = runs.partition_point(|(_, run)| run.start <= row) - 1;
-        let trail = runs[position].0.clone();
+        let trail = self.segment.run_of(row).0.clone();
         let occurred_at = Time::from_unix_ns(self.times.get(row)?);
         let values: Vec<Option<String>> =
             Dimension::ALL.iter().map(|dimension| self.value(*dimension, row)).collect::<Result<_, _>>()?;
@@ -107,14 +114,27 @@ impl<'a> RowReader<'a> {
         if ordinal == 0 {
             return Ok(None);
         }
-        if let Some(value) = self.values[position].get(&ordinal) {
+        let ordinal = ordinal.cast_unsigned() - 1;
+        if let Some(values) = self.segment.few_values(dimension)? {
+            let value = values
+                .get(ordinal as usize)
+                .ok_or_else(|| self.segment.nonsense(column_section(position as u8)))?;
+            return Ok(Some(value.to_string()));
+        }
+        let read = &mut self.values[position];
+        if let Some((_, value)) = read.iter().rev().find(|(known, _)| *known == ordinal) {
             return Ok(Some(value.clone()));
         }
-        let value = self.segment.value(dimension, ordinal.cast_unsigned() - 1)?;
-        self.values[position].insert(ordinal, value.clone());
+        let value = self.segment.value(dimension, ordinal)?;
+        if read.len() < VALUES_KEPT {
+            read.push((ordinal, value.clone()));
+        }
         Ok(Some(value))
     }
 }
+
+/// So many values of a dimension are kept while rows are read.
+const VALUES_KEPT: usize = 64;
 
 thread_local! {
     /// What zstd needs to decompress; making one costs more than decompressing a group.

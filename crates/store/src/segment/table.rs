@@ -1,7 +1,7 @@
 //! The Parquet file of a segment: one row an event, in the order of the segment, for any data tool.
 
 use std::borrow::Cow;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use crate::Error;
 use crate::durable::File;
 
 /// Name and type of each column. A `?` is put in front of those that may have no value.
-const COLUMNS: [(&str, &str); 26] = [
+const COLUMNS: [(&str, &str); 25] = [
     ("index", "int64"),
     ("service", "text"),
     ("tenant", "text"),
@@ -45,13 +45,12 @@ const COLUMNS: [(&str, &str); 26] = [
     ("severity", "int32"),
     ("class", "text"),
     ("user_agent", "?text"),
-    ("description", "?text"),
     ("source", "text"),
     ("entry", "bytes"),
     ("raw", "bytes"),
 ];
-const ENTRY: usize = 24;
-const RAW: usize = 25;
+const ENTRY: usize = 23;
+const RAW: usize = 24;
 
 /// Rows of a group; so many are in memory before they are written.
 const GROUP_ROWS: usize = 16 << 10;
@@ -97,7 +96,6 @@ fn row<'a>(index: u64, entry: &'a Entry, bytes: &'a [u8], raw: &'a [u8]) -> [Val
         Value::Int(Some(i32::from(event.severity.level()))),
         text(event.class.as_str()),
         maybe(&event.user_agent),
-        maybe(&event.description),
         text(&event.origin.source),
         Value::Bytes(bytes),
         Value::Bytes(raw),
@@ -148,11 +146,35 @@ fn properties() -> WriterProperties {
     large(large(builder, ENTRY), RAW).build()
 }
 
+/// Byte strings one after another, and where each ends.
+#[derive(Default)]
+struct Strings {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Strings {
+    fn push(&mut self, string: &[u8]) {
+        self.bytes.extend_from_slice(string);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn into_byte_arrays(self) -> Vec<ByteArray> {
+        let (bytes, mut start) = (Bytes::from(self.bytes), 0);
+        let array = |end| {
+            let array = ByteArray::from(bytes.slice(start..end));
+            start = end;
+            array
+        };
+        self.ends.into_iter().map(array).collect()
+    }
+}
+
 /// The values of one column in some rows, and for each row whether it has one: 1 or 0.
 enum Buffer {
     Long(Vec<i64>, Vec<i16>),
     Int(Vec<i32>, Vec<i16>),
-    Bytes(Vec<ByteArray>, Vec<i16>),
+    Bytes(Strings, Vec<i16>),
 }
 
 impl Buffer {
@@ -168,11 +190,11 @@ impl Buffer {
             }
             (Buffer::Bytes(values, levels), Value::Text(value)) => {
                 levels.push(i16::from(value.is_some()));
-                values.extend(value.map(|text| ByteArray::from(text.into_owned().into_bytes())));
+                value.iter().for_each(|text| values.push(text.as_bytes()));
             }
             (Buffer::Bytes(values, levels), Value::Bytes(value)) => {
                 levels.push(1);
-                values.push(ByteArray::from(value.to_vec()));
+                values.push(value);
             }
             _ => unreachable!("a row has the types of the columns"),
         }
@@ -183,7 +205,7 @@ fn buffer(kind: &str) -> Buffer {
     match kind.trim_start_matches('?') {
         "int64" | "time" => Buffer::Long(Vec::new(), Vec::new()),
         "int32" => Buffer::Int(Vec::new(), Vec::new()),
-        _ => Buffer::Bytes(Vec::new(), Vec::new()),
+        _ => Buffer::Bytes(Strings::default(), Vec::new()),
     }
 }
 
@@ -277,6 +299,7 @@ impl TableWriter {
                     column.typed::<Int32Type>().write_batch(&values, levels(known).as_deref(), None)
                 }
                 Buffer::Bytes(values, known) => {
+                    let values = values.into_byte_arrays();
                     column.typed::<ByteArrayType>().write_batch(&values, levels(known).as_deref(), None)
                 }
             }
@@ -332,21 +355,21 @@ pub(super) fn merge<E: std::convert::From<Error>>(
 fn interleave(inputs: &mut [Reading<'_>], from: &[u8], out: &mut Buffer) -> Result<usize, Error> {
     let mut wanted = vec![0; inputs.len()];
     from.iter().for_each(|input| wanted[usize::from(*input)] += 1);
-    let (mut longs, mut ints, mut texts) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut longs, mut ints, mut strings) = (Vec::new(), Vec::new(), Vec::new());
     for (input, count) in inputs.iter_mut().zip(wanted) {
         match input.read(count)? {
-            Buffer::Long(values, levels) => longs.push((values.into_iter(), levels.into_iter())),
-            Buffer::Int(values, levels) => ints.push((values.into_iter(), levels.into_iter())),
-            Buffer::Bytes(values, levels) => texts.push((values.into_iter(), levels.into_iter())),
+            Read::Long(values, levels) => longs.push((values.into_iter(), levels.into_iter())),
+            Read::Int(values, levels) => ints.push((values.into_iter(), levels.into_iter())),
+            Read::Bytes(values, levels) => strings.push((values.into_iter(), levels.into_iter())),
         }
     }
     match out {
-        Buffer::Long(values, levels) => weave(from, &mut longs, values, levels),
-        Buffer::Int(values, levels) => weave(from, &mut ints, values, levels),
+        Buffer::Long(values, levels) => weave(from, &mut longs, levels, |value| values.push(value)),
+        Buffer::Int(values, levels) => weave(from, &mut ints, levels, |value| values.push(value)),
         Buffer::Bytes(values, levels) => {
-            let before = values.len();
-            weave(from, &mut texts, values, levels);
-            return Ok(values[before..].iter().map(ByteArray::len).sum());
+            let before = values.bytes.len();
+            weave(from, &mut strings, levels, |value| values.push(value.data()));
+            return Ok(values.bytes.len() - before);
         }
     }
     Ok(0)
@@ -355,17 +378,24 @@ fn interleave(inputs: &mut [Reading<'_>], from: &[u8], out: &mut Buffer) -> Resu
 fn weave<T>(
     from: &[u8],
     inputs: &mut [(std::vec::IntoIter<T>, std::vec::IntoIter<i16>)],
-    values: &mut Vec<T>,
     levels: &mut Vec<i16>,
+    mut push: impl FnMut(T),
 ) {
     for input in from {
-        let (of_input, known) = &mut inputs[usize::from(*input)];
+        let (values, known) = &mut inputs[usize::from(*input)];
         let level = known.next().expect("as many as were asked for");
         levels.push(level);
         if level > 0 {
-            values.push(of_input.next().expect("as many as there are levels"));
+            push(values.next().expect("as many as there are levels"));
         }
     }
+}
+
+/// Values that were read, and for each row whether it has one.
+enum Read {
+    Long(Vec<i64>, Vec<i16>),
+    Int(Vec<i32>, Vec<i16>),
+    Bytes(Vec<ByteArray>, Vec<i16>),
 }
 
 /// A column of a table, read from its begin to its end.
@@ -379,12 +409,16 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     /// The next values, so many.
-    fn read(&mut self, count: usize) -> Result<Buffer, Error> {
+    fn read(&mut self, count: usize) -> Result<Read, Error> {
         let table = self.table;
         let damaged = |error: ParquetError| damage(&table.name, &error);
         let cut = || Error::damage(&table.name, 0, "a column is cut");
         let (_, kind) = COLUMNS[self.column];
-        let mut buffer = buffer(kind);
+        let mut buffer = match kind.trim_start_matches('?') {
+            "int64" | "time" => Read::Long(Vec::new(), Vec::new()),
+            "int32" => Read::Int(Vec::new(), Vec::new()),
+            _ => Read::Bytes(Vec::new(), Vec::new()),
+        };
         let mut left = count;
         while left > 0 {
             if self.reader.is_none() {
@@ -397,13 +431,13 @@ impl Reading<'_> {
             }
             let reader = self.reader.as_mut().expect("just made");
             let records = match (&mut buffer, reader) {
-                (Buffer::Long(values, levels), ColumnReader::Int64ColumnReader(reader)) => {
+                (Read::Long(values, levels), ColumnReader::Int64ColumnReader(reader)) => {
                     read_records(reader, kind, left, values, levels)
                 }
-                (Buffer::Int(values, levels), ColumnReader::Int32ColumnReader(reader)) => {
+                (Read::Int(values, levels), ColumnReader::Int32ColumnReader(reader)) => {
                     read_records(reader, kind, left, values, levels)
                 }
-                (Buffer::Bytes(values, levels), ColumnReader::ByteArrayColumnReader(reader)) => {
+                (Read::Bytes(values, levels), ColumnReader::ByteArrayColumnReader(reader)) => {
                     read_records(reader, kind, left, values, levels)
                 }
                 _ => return Err(Error::damage(&table.name, 0, "a column of another type")),
@@ -415,9 +449,9 @@ impl Reading<'_> {
             }
         }
         let is_whole = match &buffer {
-            Buffer::Long(values, levels) => agree(values, levels, count),
-            Buffer::Int(values, levels) => agree(values, levels, count),
-            Buffer::Bytes(values, levels) => agree(values, levels, count),
+            Read::Long(values, levels) => agree(values, levels, count),
+            Read::Int(values, levels) => agree(values, levels, count),
+            Read::Bytes(values, levels) => agree(values, levels, count),
         };
         if is_whole { Ok(buffer) } else { Err(cut()) }
     }
@@ -639,7 +673,7 @@ struct From {
     taken: usize,
 }
 
-impl Read for From {
+impl io::Read for From {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.taken == self.read.len() {
             self.read = self.source.bytes(self.at, CHUNK)?;

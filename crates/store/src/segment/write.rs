@@ -2,22 +2,21 @@
 
 use event::Trail;
 use event::query::Dimension;
-use roaring::RoaringBitmap;
 
 use super::blocks::BlockWriter;
 use super::packed::{self, pack};
 use super::postings::PostingsWriter;
 use super::terms::{TermsWriter, varint};
 use super::{
-    BY_NUMBER, FILES, FILTER, FILTER_LINE, INDEXES, KEYS, META, Meta, NUMBERS, REST_GROUPS, REST_ROWS, RUNS,
-    TABLE_SUMS, TIMES, TIMES_FIRST, column_section, filter_bits, values_section,
+    BY_NUMBER, FILES, FILTER, FILTER_LINE, INDEXES, KEY_ROWS, KEYS, META, Meta, NUMBERS, REST_GROUPS,
+    REST_ROWS, RUNS, TABLE_SUMS, TIMES, TIMES_FIRST, column_section, filter_bits, values_section,
 };
 use crate::Error;
 use crate::audit_files::StoredFile;
 
 const ZSTD_LEVEL: i32 = 3;
-/// Blocks of keys and of the filter hold this many bytes, but for the last.
-pub(super) const KEYS_BYTES: usize = 32 << 10;
+/// Blocks of the filter hold this many bytes, but for the last.
+pub(super) const FILTER_BLOCK: usize = 32 << 10;
 /// Bits of the filter for each key.
 const FILTER_BITS: usize = 10;
 
@@ -32,7 +31,8 @@ pub(super) fn write_heads(
     index.begin(META);
     index.push(&serde_json::to_vec(meta).expect("numbers"))?;
     index.begin(FILES);
-    index.push(&serde_json::to_vec(files).expect("texts and numbers"))?;
+    let files = serde_json::to_vec(files).expect("texts and numbers");
+    index.push(&zstd::bulk::compress(&files, ZSTD_LEVEL).map_err(Error::io("compress"))?)?;
     index.begin(TABLE_SUMS);
     index.push(&sums.iter().flat_map(|sum| sum.to_le_bytes()).collect::<Vec<u8>>())?;
     index.begin(RUNS);
@@ -146,7 +146,8 @@ impl ValuesWriter {
         ValuesWriter { section, postings: PostingsWriter::default(), terms: TermsWriter::default() }
     }
 
-    pub fn push(&mut self, index: &mut BlockWriter, value: &[u8], rows: &RoaringBitmap) -> Result<(), Error> {
+    /// Adds the next value and its rows, of which there is at least one, in order.
+    pub fn push(&mut self, index: &mut BlockWriter, value: &[u8], rows: &[u32]) -> Result<(), Error> {
         let place = self.postings.push(index, rows)?;
         self.terms.push(value, place);
         Ok(())
@@ -221,37 +222,34 @@ impl RestWriter {
 /// Writes keys, which come in order, with the rows that have them; and a Bloom filter over them, whose lines are of
 /// 64 bytes each.
 pub(super) struct KeysWriter {
-    block: Vec<u8>,
+    keys: PackedBlocks,
+    rows: PackedBlocks,
     filter: Vec<u8>,
 }
 
 impl KeysWriter {
-    /// For so many keys. The section of keys is begun.
-    pub fn begin(count: usize, index: &mut BlockWriter) -> KeysWriter {
-        index.begin(KEYS);
+    /// For so many keys.
+    pub fn begin(count: usize) -> KeysWriter {
         let lines = (count * FILTER_BITS).div_ceil(FILTER_LINE * 8);
-        KeysWriter { block: Vec::with_capacity(KEYS_BYTES), filter: vec![0; lines * FILTER_LINE] }
+        let (keys, rows) = (PackedBlocks::default(), PackedBlocks::default());
+        KeysWriter { keys, rows, filter: vec![0; lines * FILTER_LINE] }
     }
 
-    pub fn push(&mut self, index: &mut BlockWriter, key: u64, row: u32) -> Result<(), Error> {
-        if self.block.len() == KEYS_BYTES / 12 * 12 {
-            index.push(&self.block)?;
-            self.block.clear();
-        }
-        self.block.extend_from_slice(&key.to_le_bytes());
-        self.block.extend_from_slice(&row.to_le_bytes());
+    pub fn push(&mut self, key: u64, row: u32) {
+        self.keys.push(key.cast_signed());
+        self.rows.push(i64::from(row));
         let (line, bits) = filter_bits(key, self.filter.len() / FILTER_LINE);
         for bit in bits {
             self.filter[line * FILTER_LINE + bit / 8] |= 1 << (bit % 8);
         }
-        Ok(())
     }
 
     pub fn finish(self, index: &mut BlockWriter) -> Result<(), Error> {
-        if !self.block.is_empty() {
-            index.push(&self.block)?;
-        }
+        index.begin(KEYS);
+        self.keys.finish(index)?;
+        index.begin(KEY_ROWS);
+        self.rows.finish(index)?;
         index.begin(FILTER);
-        self.filter.chunks(KEYS_BYTES).try_for_each(|block| index.push(block).map(|_| ()))
+        self.filter.chunks(FILTER_BLOCK).try_for_each(|block| index.push(block).map(|_| ()))
     }
 }

@@ -1,0 +1,30 @@
+//! Maps whose keys come from outside by the million: hashed fast, and keyed anew in each process.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::OnceLock;
+
+pub(crate) type Map<K, V> = HashMap<K, V, Keyed>;
+
+/// Keys that nobody outside knows, so that nobody can choose values that collide.
+#[derive(Clone)]
+pub(crate) struct Keyed(ahash::RandomState);
+
+impl Default for Keyed {
+    fn default() -> Self {
+        static KEYS: OnceLock<[u64; 4]> = OnceLock::new();
+        let [a, b, c, d] = *KEYS.get_or_init(|| {
+            let random = std::hash::RandomState::new();
+            [0, 1, 2, 3].map(|number: u64| random.hash_one(number))
+        });
+        Keyed(ahash::RandomState::with_seeds(a, b, c, d))
+    }
+}
+
+impl BuildHasher for Keyed {
+    type Hasher = ahash::AHasher;
+
+    fn build_hasher(&self) -> Self::Hasher {
+        self.0.build_hasher()
+    }
+}
