@@ -5,12 +5,11 @@
     reason = "rows of a segment are fewer than 2^32; platforms have 64 bits"
 )]
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use event::entry::{self, Entry};
 use event::query::Text;
-use event::{Service, Time, Trail};
+use event::{Service, Time};
 use sha2::{Digest, Sha256};
 use tlog::Hash;
 
@@ -19,7 +18,7 @@ use crate::journal::{self, FileTail};
 use crate::layout::{DIGESTS, JOURNAL};
 use crate::manifest::{self, MANIFEST, Manifest, Named};
 use crate::sealer;
-use crate::segment::{Segment, word_sum};
+use crate::segment::{Segment, TABLE_CHUNK, word_sum};
 use crate::sequencer::{History, Replayed};
 use crate::words::Words;
 use crate::{Error, Identity, identity};
@@ -105,7 +104,8 @@ fn check_once(
     let opened = sealer::open_named(disk, manifest.clone(), None, CACHE_BYTES)?;
     let mut history = History::default();
     for (segment, named) in opened.segments.iter().zip(&manifest.segments) {
-        check_segment(disk, segment, named, &mut history)?;
+        let mut each = |bytes| progress(Progress { done_bytes: done_bytes + bytes, total_bytes });
+        check_segment(disk, segment, named, &mut history, &mut each)?;
         done_bytes += named.table_bytes + named.index_bytes;
         progress(Progress { done_bytes, total_bytes });
     }
@@ -160,11 +160,12 @@ fn check_segment(
     segment: &Segment,
     named: &Named,
     history: &mut History,
+    each: &mut dyn FnMut(u64),
 ) -> Result<(), Error> {
     let table = segment.table_name();
-    check_file(&**disk, &table, named)?;
+    check_file(&**disk, &table, named, &segment.table_sums()?)?;
     let digests = read_digests(&**disk, named)?;
-    // Of each event in order of the indexes: its entry's digest, its trail and number, and when it was received.
+    // Of each event in order of the indexes.
     let mut events: Vec<Option<Checked>> = (0..named.events).map(|_| None).collect();
     let wrong = |row: u32, what: &str| Error::damage(&table, 0, format!("row {row}: {what}"));
     let rows = u32::try_from(named.events).map_err(|_| wrong(0, "too many rows"))?;
@@ -193,40 +194,39 @@ fn check_segment(
             if !segment.is_known(&entry)? {
                 return Err(wrong(row, "the index does not have the event's key"));
             }
-            let of_row: BTreeSet<(usize, Vec<u8>)> =
-                Words::of(&entry.event).iter().map(|(text, word)| (text, word.to_vec())).collect();
-            for (text, word) in of_row {
-                words[text] = words[text].wrapping_add(word_sum(&word, row));
+            let all = Words::of(&entry.event);
+            let mut all: Vec<(usize, &[u8])> = all.iter().collect();
+            all.sort_unstable();
+            all.dedup();
+            for (text, word) in all {
+                words[text] = words[text].wrapping_add(word_sum(word, row));
             }
             let place = (entry.event.trail.clone(), entry.event.occurred_at, index);
             if before.as_ref().is_some_and(|before| *before >= place) {
                 return Err(wrong(row, "the row does not come behind the one before"));
             }
-            *slot = Some(Checked {
-                digest,
-                trail: entry.event.trail.clone(),
-                number: entry.number,
-                received_at: entry.received_at,
-            });
-            if told != as_told(entry) {
+            *slot = Some(Checked { row, number: entry.number, received_at: entry.received_at });
+            if *segment.run_of(row).0 != entry.event.trail || told != as_told(entry) {
                 return Err(wrong(row, "the index tells of another event than the table"));
             }
             before = Some(place);
         }
+        each(named.table_bytes / u64::from(rows) * u64::from(first + count));
     }
-    segment.check(&words, &mut |_| ())?;
-    for (event, index) in events.into_iter().zip(named.first..) {
+    segment.check(&words, &mut |read| each(named.table_bytes + read))?;
+    for ((event, digest), index) in events.into_iter().zip(&digests).zip(named.first..) {
         let event = event.ok_or_else(|| Error::damage(&table, 0, format!("event {index} is missing")))?;
+        let (trail, _) = segment.run_of(event.row);
         history
-            .go_on(&event.digest, &event.trail, event.number, event.received_at)
+            .go_on(digest, trail, event.number, event.received_at)
             .map_err(|what| Error::damage(&table, 0, format!("event {index}: {what}")))?;
     }
     Ok(())
 }
 
+/// What an event goes on with; its row tells its trail, for rows are checked to be in order.
 struct Checked {
-    digest: [u8; 32],
-    trail: Trail,
+    row: u32,
     number: u64,
     received_at: Time,
 }
@@ -238,7 +238,8 @@ fn as_told(mut entry: Entry) -> Entry {
     entry
 }
 
-fn check_file(disk: &dyn Disk, path: &str, named: &Named) -> Result<(), Error> {
+/// Checks the bytes of a table against the checksums in the index, which tell where they differ, and the hash in the manifest.
+fn check_file(disk: &dyn Disk, path: &str, named: &Named, sums: &[u32]) -> Result<(), Error> {
     let file = disk.open(path).map_err(Error::io(format!("open {path}")))?;
     let len = file.len_bytes().map_err(Error::io(format!("read {path}")))?;
     if len != named.table_bytes {
@@ -250,6 +251,11 @@ fn check_file(disk: &dyn Disk, path: &str, named: &Named) -> Result<(), Error> {
     while at < len {
         let count = buffer.len().min(usize::try_from(len - at).unwrap_or(usize::MAX));
         file.read_at(at, &mut buffer[..count]).map_err(Error::io(format!("read {path}")))?;
+        for (chunk, offset) in buffer[..count].chunks(TABLE_CHUNK).zip((at..).step_by(TABLE_CHUNK)) {
+            if sums.get((offset / TABLE_CHUNK as u64) as usize) != Some(&crc32c::crc32c(chunk)) {
+                return Err(Error::damage(path, offset, "bytes of the table have another checksum"));
+            }
+        }
         hash.update(&buffer[..count]);
         at += count as u64;
     }

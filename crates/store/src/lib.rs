@@ -13,6 +13,7 @@
 #![deny(missing_docs)]
 
 mod audit_files;
+mod background;
 mod check;
 mod condition;
 mod dedup;

@@ -14,6 +14,7 @@ use event::query::{Dimension, Histogram, Page, Query, Top};
 use event::{Time, Trail};
 
 use crate::audit_files::AuditFile;
+use crate::background::{Merger, keep_merging, keep_sealing};
 use crate::check::TornTail;
 use crate::durable::{Disk, Wait};
 use crate::engine::Question;
@@ -89,10 +90,10 @@ pub struct Log {
     _lock: Guard,
 }
 
-/// What the sequencer's thread tells all others.
+/// What the threads tell each other.
 #[derive(Default)]
-struct Shared {
-    fence: OnceLock<String>,
+pub(crate) struct Shared {
+    pub fence: OnceLock<String>,
     duplicates: AtomicU64,
     set_aside: AtomicU64,
     groups: AtomicU64,
@@ -474,77 +475,6 @@ impl Drop for Log {
     fn drop(&mut self) {
         // An error was reported to `on_fatal` and to every sender already.
         let _ = self.stop();
-    }
-}
-
-/// How often it is looked whether there is something to seal or to drop.
-const SEAL_EVERY: Duration = Duration::from_millis(50);
-
-/// Seals whenever enough events wait, until it is told to stop.
-fn keep_sealing(
-    sealer: &Mutex<Sealer>,
-    seal_events: u64,
-    told_to_stop: &Receiver<()>,
-    shared: &Shared,
-    on_fatal: &(dyn Fn(&Error) + Send + Sync),
-) {
-    let mut wait = SEAL_EVERY;
-    while let Err(RecvTimeoutError::Timeout) = told_to_stop.recv_timeout(wait) {
-        let mut sealer = sealer.lock().expect("no panic while held");
-        let is_due = sealer.waiting() >= seal_events;
-        wait = if is_due { Duration::ZERO } else { SEAL_EVERY };
-        let done = if is_due { sealer.seal(seal_events) } else { sealer.retire() };
-        if let Err(error) = done {
-            shared.fence.get_or_init(|| error.to_string());
-            on_fatal(&error);
-            return;
-        }
-    }
-}
-
-/// Merges segments, beside whatever else goes on.
-struct Merger {
-    disk: Arc<dyn Disk>,
-    sealer: Arc<Mutex<Sealer>>,
-    segments: usize,
-    events_max: u64,
-    /// Held by the one who merges.
-    merges: Mutex<()>,
-    /// Set when the log is closed; a merge that is under way is given up then.
-    ends: AtomicBool,
-}
-
-impl Merger {
-    fn merge_all(&self) -> Result<(), Error> {
-        let _merges = self.merges.lock().expect("no panic while held");
-        let sealer = || self.sealer.lock().expect("no panic while held");
-        while !self.ends.load(Ordering::Relaxed) {
-            let Some(inputs) = sealer().due(self.segments, self.events_max) else { break };
-            let goes_on = || !self.ends.load(Ordering::Relaxed);
-            let Some(merged) = sealer::merge_files(&self.disk, &inputs, &goes_on)? else { break };
-            sealer().replace(inputs, merged)?;
-        }
-        Ok(())
-    }
-}
-
-/// Merges whenever there is something to merge, until the log is closed.
-fn keep_merging(
-    merger: &Merger,
-    every: Duration,
-    shared: &Shared,
-    on_fatal: &(dyn Fn(&Error) + Send + Sync),
-) {
-    loop {
-        std::thread::park_timeout(every);
-        if merger.ends.load(Ordering::Relaxed) {
-            return;
-        }
-        if let Err(error) = merger.merge_all() {
-            shared.fence.get_or_init(|| error.to_string());
-            on_fatal(&error);
-            return;
-        }
     }
 }
 

@@ -6,12 +6,13 @@ use event::entry::Entry;
 use event::query::{Dimension, Text};
 
 use super::blocks::BlockWriter;
+use super::keys::fingerprint;
 use super::table::{TableWriter, WrittenTable};
 use super::write::{KeysWriter, Numbers, RestWriter, ValuesWriter, WrittenRun, write_column, write_heads};
 use super::{Meta, REST, ZSTD_DICTIONARY, rest};
 use crate::Error;
 use crate::audit_files::StoredFile;
-use crate::dedup::{Key, event_key};
+use crate::dedup::event_key;
 use crate::durable::File;
 use crate::hash::Map;
 use crate::words::Words;
@@ -147,11 +148,6 @@ impl Builder {
             self.numbers.by_number.push(i64::from(first_row) + position as i64);
         }
     }
-}
-
-/// The first five bytes of a key, as a number that sorts as they do.
-pub(super) fn fingerprint(key: &Key) -> u64 {
-    u64::from_be_bytes(*key.first_chunk().expect("sixteen bytes")) >> 24
 }
 
 /// A dictionary for [`rest`] from some entries; empty when they are too few to be worth one.

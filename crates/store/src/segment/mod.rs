@@ -11,6 +11,8 @@
 
 mod blocks;
 mod build;
+mod check;
+mod keys;
 mod merge;
 mod packed;
 mod postings;
@@ -20,11 +22,10 @@ mod table;
 mod terms;
 mod write;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use event::entry::{self, Entry};
+use event::entry::Entry;
 use event::query::{Dimension, Text};
 use event::{Time, Trail};
 use roaring::RoaringBitmap;
@@ -33,7 +34,6 @@ use zstd::zstd_safe::DDict;
 
 use crate::Error;
 use crate::audit_files::StoredFile;
-use crate::dedup::{First, Key, event_key};
 use crate::durable::{Disk, File};
 use crate::hash::Map;
 use blocks::BlockReader;
@@ -43,8 +43,10 @@ use terms::take_varint;
 
 pub(crate) use blocks::Cache;
 pub(crate) use build::{Builder, Sealed, Written, dictionary};
+pub(crate) use check::word_sum;
 pub(crate) use merge::{Stopped, merge};
 pub(crate) use postings::{Opened, Where};
+pub(crate) use table::CHUNK as TABLE_CHUNK;
 pub(crate) use terms::Terms;
 
 // Sections of an index.
@@ -81,17 +83,6 @@ const REST_GROUPS: usize = 64;
 /// No more values of a dimension, in no more bytes, stay in memory while a segment is open.
 const FEW_VALUES: u64 = 256;
 const FEW_VALUES_BYTES: u64 = 16 << 10;
-
-/// Bytes of a line of the filter; all bits of a key are in one line.
-const FILTER_LINE: usize = 64;
-
-/// The line of a key's fingerprint, and its bits there.
-fn filter_bits(fingerprint: u64, lines: usize) -> (usize, [usize; 6]) {
-    let spread = fingerprint.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let line = ((u128::from(spread) * lines as u128) >> 64) as usize;
-    let bits = (spread ^ spread >> 32).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    (line, [0, 9, 18, 27, 36, 45].map(|shift| (bits >> shift) as usize % (FILTER_LINE * 8)))
-}
 
 /// What a segment holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -306,73 +297,6 @@ impl Segment {
         rows.iter().map(|row| reader.row(*row)).collect()
     }
 
-    /// The event that has this key, if one has it.
-    pub fn find_key(&self, key: &Key) -> Result<Option<First>, Error> {
-        let fingerprint = build::fingerprint(key);
-        if !self.may_have(fingerprint)? {
-            return Ok(None);
-        }
-        for row in self.rows_with_fingerprint(fingerprint)? {
-            let (index, entry) = self.told(row, 1)?.remove(0);
-            let origin = &entry.event.origin;
-            if origin.key.as_ref().is_some_and(|text| event_key(&origin.source, text) == *key) {
-                return Ok(Some(First::new(index, &entry.raw_sha256)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Index and entry of consecutive rows, from the table.
-    fn told(&self, first: u32, count: usize) -> Result<Vec<(u64, Entry)>, Error> {
-        let mut indexes = self.indexes();
-        let mut told = Vec::with_capacity(count);
-        for (row, bytes) in (first..).zip(self.entries(first, count)?) {
-            let damage = |what: &str| Error::damage(&self.table_name(), 0, format!("row {row}: {what}"));
-            let index = indexes.get(row)?.cast_unsigned();
-            told.push((index, entry::decode(&bytes).map_err(|error| damage(&error.to_string()))?));
-        }
-        Ok(told)
-    }
-
-    /// Whether a key with this fingerprint may be in the segment; seldom wrong when it says so, never when it does not.
-    fn may_have(&self, fingerprint: u64) -> Result<bool, Error> {
-        let lines = self.index.section_bytes(FILTER) as usize / FILTER_LINE;
-        if lines == 0 {
-            return Ok(false);
-        }
-        let (line, bits) = filter_bits(fingerprint, lines);
-        let block = self.index.block(FILTER, line * FILTER_LINE / write::FILTER_BLOCK)?;
-        let at = line * FILTER_LINE % write::FILTER_BLOCK;
-        let bytes = block.get(at..at + FILTER_LINE).ok_or_else(|| self.nonsense(FILTER))?;
-        Ok(bits.iter().all(|bit| bytes[bit / 8] & 1 << (bit % 8) != 0))
-    }
-
-    /// The fingerprints of the keys, in order, and their rows.
-    fn keys(&self) -> (Column<'_>, Column<'_>) {
-        let column = |section| Column { file: &self.index, section, block: None };
-        (column(KEYS), column(KEY_ROWS))
-    }
-
-    fn rows_with_fingerprint(&self, fingerprint: u64) -> Result<Vec<u32>, Error> {
-        let (mut keys, mut of_keys) = self.keys();
-        let count = keys.len()?;
-        let (mut low, mut high) = (0, count);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if keys.get(middle)?.cast_unsigned() < fingerprint {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        let mut rows = Vec::new();
-        while low < count && keys.get(low)?.cast_unsigned() == fingerprint {
-            rows.push(u32::try_from(of_keys.get(low)?).map_err(|_| self.nonsense(KEY_ROWS))?);
-            low += 1;
-        }
-        Ok(rows)
-    }
-
     /// Rows of a database trail in order of their numbers: so many from this number on, as far as there are any.
     pub fn rows_by_number(&self, run: Run, first_number: u64, count: u64) -> Result<Vec<u32>, Error> {
         let mut column = Column { file: &self.index, section: BY_NUMBER, block: None };
@@ -417,87 +341,22 @@ impl Segment {
         self.table()?.raws(u64::from(first), count)
     }
 
+    /// CRC-32C of each [`TABLE_CHUNK`] of the table.
+    pub fn table_sums(&self) -> Result<Vec<u32>, Error> {
+        let sums = self.index.block(TABLE_SUMS, 0)?;
+        Ok(sums.as_chunks().0.iter().map(|sum| u32::from_le_bytes(*sum)).collect())
+    }
+
     fn table(&self) -> Result<&Table, Error> {
         if let Some(table) = self.table.get() {
             return Ok(table);
         }
         let name = self.table_name();
-        let sums = self.index.block(TABLE_SUMS, 0)?;
-        let sums = sums.as_chunks().0.iter().map(|sum| u32::from_le_bytes(*sum)).collect();
-        let table = Table::open(Arc::clone(&self.table_file), &name, sums)?;
+        let table = Table::open(Arc::clone(&self.table_file), &name, self.table_sums()?)?;
         if table.rows() != self.meta.events {
             return Err(Error::damage(&name, 0, "another number of rows than the index has"));
         }
         Ok(self.table.get_or_init(|| table))
-    }
-
-    /// Whether the event with this entry is found by its key, if it has one.
-    pub fn is_known(&self, entry: &Entry) -> Result<bool, Error> {
-        let origin = &entry.event.origin;
-        let Some(key) = &origin.key else { return Ok(true) };
-        let fingerprint = build::fingerprint(&event_key(&origin.source, key));
-        Ok(self.may_have(fingerprint)? && !self.rows_with_fingerprint(fingerprint)?.is_empty())
-    }
-
-    /// Checks every block of the index, that runs and blocks of times begin and end with the times they say, and that for
-    /// each value the rows that have it are those whose column says so; and for the words of each text, that the sum of
-    /// [`word_sum`] over them and their rows is this.
-    pub fn check(&self, words: &[u64; Text::ALL.len()], each: &mut dyn FnMut(u64)) -> Result<(), Error> {
-        self.index.check(each)?;
-        let rows = u32::try_from(self.meta.events).map_err(|_| self.nonsense(META))?;
-        let mut times = self.times();
-        for (_, run) in &self.runs {
-            if times.get(run.start)? != run.earliest_ns || times.get(run.end - 1)? != run.latest_ns {
-                return Err(self.nonsense(RUNS));
-            }
-        }
-        let firsts = self.index.block(TIMES_FIRST, 0)?;
-        let mut firsts = firsts.as_chunks::<8>().0.iter().map(|first| i64::from_le_bytes(*first));
-        for row in (0..rows).step_by(packed::VALUES) {
-            if firsts.next() != Some(times.get(row)?) {
-                return Err(self.nonsense(TIMES_FIRST));
-            }
-        }
-        for dimension in Dimension::ALL {
-            let terms = self.terms(dimension);
-            let mut with_value = 0;
-            terms.each_of(0..terms.len()?, &mut |ordinal, _, place| {
-                let found = terms.rows(place).open()?.within(0..rows)?;
-                let mut column = self.column(dimension);
-                with_value += found.len();
-                let mut is_right = found.len() == place.rows();
-                for row in &found {
-                    is_right &= column.get(row)? == ordinal.cast_signed() + 1;
-                }
-                if is_right {
-                    Ok(())
-                } else {
-                    Err(self.nonsense(values_section(dimension.position() as u8) + 2))
-                }
-            })?;
-            let mut column = self.column(dimension);
-            let mut filled = 0;
-            for row in 0..rows {
-                filled += u64::from(column.get(row)? != 0);
-            }
-            if filled != with_value {
-                return Err(self.nonsense(column_section(dimension.position() as u8)));
-            }
-        }
-        for text in Text::ALL {
-            let terms = self.words(text);
-            let mut sum = 0u64;
-            terms.each_of(0..terms.len()?, &mut |_, word, place| {
-                for row in &terms.rows(place).open()?.within(0..rows)? {
-                    sum = sum.wrapping_add(word_sum(word, row));
-                }
-                Ok(())
-            })?;
-            if sum != words[text.position()] {
-                return Err(self.nonsense(values_section((Dimension::ALL.len() + text.position()) as u8)));
-            }
-        }
-        Ok(())
     }
 
     pub fn table_name(&self) -> String {
@@ -507,13 +366,6 @@ impl Segment {
     fn nonsense(&self, section: u8) -> Error {
         self.index.damage(section, "a section that makes no sense")
     }
-}
-
-/// What a row with a word adds to the sum that tells whether all words have their rows.
-pub(crate) fn word_sum(word: &[u8], row: u32) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (word, row).hash(&mut hasher);
-    hasher.finish()
 }
 
 fn read_runs(mut bytes: &[u8], rows: u32) -> Option<Vec<(Trail, Run)>> {
@@ -549,7 +401,7 @@ fn read_runs(mut bytes: &[u8], rows: u32) -> Option<Vec<(Trail, Run)>> {
 mod tests {
     use std::collections::{BTreeMap, HashMap};
 
-    use event::entry::Template;
+    use event::entry::{self, Template};
     use event::query::INSTANCE_ID;
     use event::{
         Actor, ActorKind, Class, Event, EventId, LOG_FILE, Operation, Origin, Outcome, OutcomeKind,
@@ -561,6 +413,7 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
+    use crate::dedup::event_key;
     use crate::simulated::SimulatedDisk;
 
     const TRAILS: [(Service, &str); 3] =

@@ -4,12 +4,13 @@ use event::Trail;
 use event::query::Dimension;
 
 use super::blocks::BlockWriter;
+use super::keys::{FILTER_LINE, filter_bits};
 use super::packed::{self, pack};
 use super::postings::PostingsWriter;
 use super::terms::{TermsWriter, varint};
 use super::{
-    BY_NUMBER, FILES, FILTER, FILTER_LINE, INDEXES, KEY_ROWS, KEYS, META, Meta, NUMBERS, REST_GROUPS,
-    REST_ROWS, RUNS, TABLE_SUMS, TIMES, TIMES_FIRST, column_section, filter_bits, values_section,
+    BY_NUMBER, FILES, FILTER, INDEXES, KEY_ROWS, KEYS, META, Meta, NUMBERS, REST_GROUPS, REST_ROWS, RUNS,
+    TABLE_SUMS, TIMES, TIMES_FIRST, column_section, values_section,
 };
 use crate::Error;
 use crate::audit_files::StoredFile;
