@@ -1,0 +1,118 @@
+//! A data directory written by an earlier version, which every later one must read: `tests/data/format-1`.
+//!
+//! `DAYBOOK_WRITE_FIXTURE=DIR` writes such a directory anew, for a format that changed before it was released.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use event::query::{Dimension, Filter, Query, Text};
+use event::{Event, LOG_FILE, Service, Time, Trail};
+use store::durable::{Disk, Local};
+use store::{Log, check, init};
+
+use crate::{all, event, identity, key_of, request, small_files};
+
+const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/format-1");
+/// Root of the tree over its events, in hex.
+const ROOT: &str = include_str!("../data/format-1.root");
+
+fn orders() -> Trail {
+    Trail::new(Service::Database, "acme", "p1", "orders").unwrap()
+}
+
+/// What it holds, in order: 120 events, of which 100 are sealed, 60 of them in a merged segment.
+fn told() -> Vec<Event> {
+    (0..120)
+        .map(|at: i64| {
+            let mut event =
+                event(["hub", "mirror"][at as usize % 2], &format!("k{at}"), 1_000_000 * (at * 37 % 100));
+            event.description = Some(format!("第{at}号 pushed by CI"));
+            if at % 3 == 0 {
+                event.trail = orders();
+                event.attributes.insert(LOG_FILE.to_owned(), (at / 40).to_string());
+            }
+            event
+        })
+        .collect()
+}
+
+fn write(root: &Path) {
+    let disk: Arc<dyn Disk> = Arc::new(Local::create(root).unwrap());
+    init(&disk, &identity(), &[]).unwrap();
+    let log = Log::open(Arc::clone(&disk), small_files()).unwrap();
+    for (batch, events) in told().chunks(20).enumerate() {
+        log.append(request(events.to_vec(), &[&format!("aside {batch}")])).unwrap().unwrap();
+        if batch < 5 {
+            log.seal().unwrap();
+        }
+        if batch == 2 {
+            log.merge().unwrap();
+        }
+    }
+    log.close().unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to)
+        } else {
+            drop(fs::copy(entry.path(), to).unwrap())
+        }
+    }
+}
+
+#[test]
+fn a_directory_of_the_first_format_is_read() {
+    if let Some(root) = std::env::var_os("DAYBOOK_WRITE_FIXTURE") {
+        write(Path::new(&root));
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("data");
+    copy(Path::new(FIXTURE), &root);
+    // Empty folders are not kept with the sources.
+    fs::create_dir_all(root.join("keys")).unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(Local::open(&root));
+    let report = check(&disk, &mut |_| {}).unwrap();
+    let hex: String = report.root.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!((report.events, report.segments, report.set_aside), (120, 3, 6));
+    assert_eq!(hex, ROOT.trim());
+
+    let log = Log::open(Arc::clone(&disk), small_files()).unwrap();
+    let told = told();
+    let mut everything = all(&["hub", "mirror"]);
+    everything.trails.push(orders());
+    let page = log.query(&everything).unwrap();
+    let mut expected: Vec<(Time, u64)> = told.iter().map(|event| event.occurred_at).zip(0..).collect();
+    expected.sort_unstable();
+    assert_eq!(
+        page.rows.iter().map(|row| row.index).collect::<Vec<_>>(),
+        expected.iter().map(|(_, index)| *index).collect::<Vec<_>>()
+    );
+    for row in &page.rows {
+        let told = &told[row.index as usize];
+        assert_eq!(key_of(row), told.origin.key.clone().unwrap());
+        assert_eq!((&row.entry.event.description, &row.entry.event.trail), (&told.description, &told.trail));
+    }
+    let word = Filter::Words(Text::Description, "77 号".to_owned());
+    let found = log.query(&Query { filters: vec![word], ..everything.clone() }).unwrap();
+    assert_eq!(found.rows.iter().map(key_of).collect::<Vec<_>>(), ["k77"]);
+    let name = Filter::is(Dimension::ResourceName, "repo/k31");
+    assert_eq!(log.query(&Query { filters: vec![name], ..everything }).unwrap().total, 1);
+    let (files, _) = log.audit_files(&orders(), None);
+    let (lines, _) = log.audit_file_lines(&files[0], 0, usize::MAX).unwrap();
+    assert_eq!((files.len(), files[0].lines), (2, 14));
+    assert!(lines.starts_with(b"raw of k0\nraw of k3\n"));
+    // It goes on: what is known stays known, and what is new gets its place.
+    let again = log.append(request(vec![told[5].clone(), told[110].clone()], &["aside 2"])).unwrap().unwrap();
+    assert_eq!((again.recorded, again.duplicates, again.set_aside), (0, vec![(0, 5), (1, 110)], 0));
+    log.append(request(vec![event("hub", "new", 0)], &[])).unwrap().unwrap();
+    log.seal().unwrap();
+    log.close().unwrap();
+    assert_eq!(check(&disk, &mut |_| {}).unwrap().events, 121);
+}
