@@ -9,6 +9,7 @@ mod access;
 mod ambient;
 mod api;
 mod audit;
+mod bench;
 mod cli;
 mod config;
 mod housekeeping;

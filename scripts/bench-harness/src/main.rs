@@ -1,11 +1,14 @@
 //! `scripts/bench ingest`: durable events per second, beside SQLite, PostgreSQL and the disk itself, in one run.
-//! `scripts/bench query` is in [`query`].
+//! `scripts/bench query` is in [`query`], `scripts/bench api` in [`api`].
 
+mod api;
 mod daybook;
 mod disk;
 mod events;
 mod http;
 mod machine;
+#[path = "../../../crates/daybook/src/bench.rs"]
+mod made;
 mod postgresql;
 mod query;
 mod sqlite;
@@ -42,7 +45,8 @@ fn main() {
     match arguments.next().as_deref() {
         Some("ingest") => ingest(&options(arguments)),
         Some("query") => query::run(&query::options(arguments)),
-        _ => fail("the first argument is ingest or query"),
+        Some("api") => api::run(&api::options(arguments)),
+        _ => fail("the first argument is ingest, query or api"),
     }
 }
 

@@ -35,31 +35,53 @@ pub fn measure(options: &Options, cell: Cell) -> f64 {
     events_s
 }
 
-/// A server of its own, reached through a socket in its folder. It refuses to run as root, so root runs it as `postgres`.
-struct Server {
-    folder: tempfile::TempDir,
+/// A server of its own, reached through a socket. It refuses to run as root, so root runs it as `postgres`.
+pub struct Server {
+    /// Where its data is.
+    place: PathBuf,
+    /// Where its socket is: a short path, for a socket's has 107 bytes at most.
+    socket: tempfile::TempDir,
+    /// Data that vanishes with the server.
+    _vanishes: Option<tempfile::TempDir>,
 }
 
 impl Server {
+    /// Starts one on new data that vanishes with it.
     fn start(parent: &Path) -> Server {
+        let folder = tempfile::tempdir_in(parent).expect("the bench folder is writable");
+        let place = folder.path().to_owned();
+        Server::start_in(place, Some(folder), "-c shared_buffers=512MB -c max_wal_size=4GB")
+    }
+
+    /// Starts one on the data in this folder, which is made if it is not there and stays.
+    pub fn start_at(place: &Path, settings: &str) -> Server {
+        std::fs::create_dir_all(place).expect("the bench folder is writable");
+        Server::start_in(place.to_owned(), None, settings)
+    }
+
+    fn start_in(place: PathBuf, vanishes: Option<tempfile::TempDir>, settings: &str) -> Server {
         if !Path::new(BIN).join("initdb").exists() {
             fail("PostgreSQL 15 is not there: apt-get install postgresql-15");
         }
-        let folder = tempfile::tempdir_in(parent).expect("the bench folder is writable");
-        let server = Server { folder };
-        let (data, place) = (server.data(), server.folder.path().display().to_string());
+        let socket = tempfile::tempdir().expect("a folder for temporary files");
+        let server = Server { place, socket, _vanishes: vanishes };
+        let (data, socket) = (server.data(), server.socket.path().display().to_string());
         if is_root() {
-            run(Command::new("chown").args(["postgres", &place]));
-            run(Command::new("chmod").args(["755", &place]));
+            for folder in [&*server.place.display().to_string(), &*socket] {
+                run(Command::new("chown").args(["postgres", folder]));
+                run(Command::new("chmod").args(["755", folder]));
+            }
         }
-        server.postgres(&format!("{BIN}/initdb -D {data} -U postgres -A trust"));
-        let settings = "-c shared_buffers=512MB -c max_connections=64 -c listen_addresses='' -c max_wal_size=4GB";
-        server.postgres(&format!("{BIN}/pg_ctl -w -D {data} -l {data}/log -o \"-k {place} {settings}\" start"));
+        if !Path::new(&data).exists() {
+            server.postgres(&format!("{BIN}/initdb -D {data} -U postgres -A trust -E UTF8 --locale=C"));
+        }
+        let settings = format!("-k {socket} -c max_connections=64 -c listen_addresses='' {settings}");
+        server.postgres(&format!("{BIN}/pg_ctl -w -D {data} -l {data}/log -o \"{settings}\" start"));
         server
     }
 
     fn data(&self) -> String {
-        PathBuf::from(self.folder.path()).join("data").display().to_string()
+        self.place.join("data").display().to_string()
     }
 
     fn postgres(&self, command: &str) {
@@ -70,15 +92,15 @@ impl Server {
         }
     }
 
-    fn connect(&self) -> Client {
-        let place = format!("host={} user=postgres dbname=postgres", self.folder.path().display());
+    pub fn connect(&self) -> Client {
+        let place = format!("host={} user=postgres dbname=postgres", self.socket.path().display());
         Client::connect(&place, NoTls).expect("the server takes connections")
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.postgres(&format!("{BIN}/pg_ctl -w -m immediate -D {} stop", self.data()));
+        self.postgres(&format!("{BIN}/pg_ctl -w -m fast -D {} stop", self.data()));
     }
 }
 

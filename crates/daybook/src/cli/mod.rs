@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod access;
+mod bench;
 mod check;
 mod config;
 mod demo;
@@ -54,6 +55,8 @@ enum Command {
     Config(config::Arguments),
     /// List the routes that a server answers.
     Routes(routes::Arguments),
+    /// Make up events for benchmarks.
+    Bench(bench::Arguments),
 }
 
 /// Where the configuration and the log are.
@@ -119,6 +122,7 @@ pub fn run() -> ExitCode {
         Command::SetAside(arguments) => set_aside::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Routes(arguments) => routes::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! `scripts/bench query`: how many first pages a second, through each API, signed and with a token, beside an empty
+//! `scripts/bench api`: how many first pages a second, through each API, signed and with a token, beside an empty
 //! handler; and which files of the data directory a request touches.
 //!
 //! Every request is made, and signed, before the clock starts: a signature covers the second and is good for minutes.

@@ -1,0 +1,341 @@
+//! `daybook bench`: what benchmarks of this machine need.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
+
+use clap::Subcommand;
+use event::{Event, Resolution, Time};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Map, Value, json};
+use store::durable::{Disk, Local};
+use store::{Append, Identity, Incoming, Log, OnConflict, Receipt, Refusal, SEALING_KEY, Settings};
+
+use super::say;
+use crate::access::SealingKey;
+use crate::ambient;
+use crate::bench::Events;
+use crate::report::Failure;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make up events, always the same for a seed.
+    #[command(
+        long_about = "Make up events, always the same for a seed: 200 trails of all five services and 5,000 actors, few \
+                      of which have most of the events; 40 actions, a million resources; 90 days that end on 1 July \
+                      2026; 3 % failed, 1 % came late; entries of about 800 bytes.",
+        after_help = "The lines are of Daybook's own format, which has no trail: the source they are sent to feeds one; \
+                      --trail takes those of one.\nWith --into, each event goes to the trail it was made for, and its \
+                      raw bytes are empty, so that what is measured is the events.\n\nExamples:\n  \
+                      daybook bench generate --events 1000000 --seed 1 --into /var/tmp/bench\n  \
+                      daybook bench generate --events 1000000 --seed 1 --trail 3 | head -n 1000 > body.ndjson"
+    )]
+    Generate(Generate),
+}
+
+#[derive(clap::Args)]
+struct Generate {
+    /// How many events.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    events: u64,
+    /// Which ones: any number.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Write only those of this trail: 1, the largest, to 200.
+    #[arg(long, value_name = "K", conflicts_with = "into", value_parser = clap::value_parser!(u64).range(1..=200))]
+    trail: Option<u64>,
+    /// Make a new log here and record them in it, instead of writing them to standard output.
+    #[arg(long, value_name = "DIR")]
+    into: Option<PathBuf>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let Command::Generate(asked) = &arguments.command;
+    let events = Events::new(asked.events, asked.seed);
+    match &asked.into {
+        Some(dir) => record(&events, dir),
+        None => write_lines(&events, asked.trail),
+    }
+}
+
+/// Writes the events to standard output. A reader that went away (`| head`) is no failure.
+fn write_lines(events: &Events, trail: Option<u64>) -> Result<(), Failure> {
+    let wanted = trail.and_then(|rank| events.trails.get(usize::try_from(rank).ok()?.checked_sub(1)?));
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    for number in 0..events.count {
+        let event = events.event(number);
+        if wanted.is_some_and(|wanted| event.trail != *wanted) {
+            continue;
+        }
+        match writeln!(out, "{}", line(&event)) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            written => written.map_err(unwritten)?,
+        }
+    }
+    match out.flush() {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(unwritten(error)),
+        _ => Ok(()),
+    }
+}
+
+fn unwritten(error: std::io::Error) -> Failure {
+    Failure::new(format!("couldn't write to standard output: {error}"))
+}
+
+/// The event in Daybook's own format. Its trail and the source's name are not part of it.
+fn line(event: &Event) -> Value {
+    let mut told = Map::new();
+    let mut tell = |name: &str, value: Value| told.insert(name.to_owned(), value);
+    let present = |members: [(&str, Option<&str>); 3]| -> Value {
+        members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect()
+    };
+    tell("occurred_at", json!(time_text(event.occurred_at, event.resolution)));
+    tell("action", json!(event.action));
+    tell("operation", json!(event.operation.as_str()));
+    let (actor, resource, outcome) = (&event.actor, &event.resource, &event.outcome);
+    tell(
+        "actor",
+        present([
+            ("id", actor.id.as_deref()),
+            ("name", actor.name.as_deref()),
+            ("type", Some(actor.kind.as_str())),
+        ]),
+    );
+    tell(
+        "resource",
+        present([
+            ("type", resource.kind.as_deref()),
+            ("name", resource.name.as_deref()),
+            ("id", resource.id.as_deref()),
+        ]),
+    );
+    let mut ended = Map::from_iter([("result".to_owned(), json!(outcome.kind.as_str()))]);
+    ended.extend(outcome.code.map(|code| ("code".to_owned(), json!(code))));
+    ended.extend(outcome.reason.as_deref().map(|reason| ("reason".to_owned(), json!(reason))));
+    tell("outcome", Value::Object(ended));
+    if let Some(ip) = &event.source_ip {
+        tell("source_ip", json!({ "address": ip.address, "trust": ip.trust.as_str() }));
+    }
+    tell("severity", json!(event.severity.level()));
+    tell("class", json!(event.class.as_str()));
+    tell("attributes", json!(event.attributes));
+    let texts = [
+        ("id", &event.origin.key),
+        ("user_agent", &event.user_agent),
+        ("description", &event.description),
+        ("request_id", &event.request_id),
+    ];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            tell(name, json!(text));
+        }
+    }
+    Value::Object(told)
+}
+
+/// An instant with as many digits as show how fine it is.
+fn time_text(time: Time, resolution: Resolution) -> String {
+    let text = time.to_string();
+    let (whole, fraction) = text.trim_end_matches('Z').split_at("2026-07-01T00:00:00".len());
+    let digits = match resolution {
+        Resolution::Second => 0,
+        Resolution::Millisecond => 4,
+        Resolution::Microsecond => 7,
+        Resolution::Nanosecond => 10,
+    };
+    format!("{whole}{}Z", fraction.get(..digits).unwrap_or(fraction))
+}
+
+/// Events in a request.
+const REQUEST_EVENTS: u64 = 1_000;
+/// Requests that are on their way at once: enough that the log never waits for the next.
+const REQUESTS_IN_FLIGHT: usize = 4;
+
+/// Records the events in a new log, and seals and merges it.
+fn record(events: &Events, dir: &Path) -> Result<(), Failure> {
+    let log = new_log(dir)?;
+    // Draws on standard error, and only on a terminal.
+    let style = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} {eta} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(events.count).with_style(style);
+    let began = Instant::now();
+    append_all(events, &log, &bar)?;
+    let appended_s = began.elapsed().as_secs_f64();
+    bar.set_message("sealing");
+    log.seal()?;
+    log.merge()?;
+    log.close()?;
+    let sealed_s = began.elapsed().as_secs_f64();
+    bar.finish_and_clear();
+    let count = events.count as f64;
+    let mut text = format!(
+        "events: {}\nappended: {appended_s:.1} s, {:.0} events/s\nsealed and merged: {sealed_s:.1} s, {:.0} events/s\n",
+        events.count,
+        count / appended_s,
+        count / sealed_s
+    );
+    let mut whole = 0;
+    for (kind, bytes) in bytes_by_kind(dir)? {
+        whole += bytes;
+        row(&mut text, kind, bytes, count);
+    }
+    row(&mut text, "all", whole, count);
+    say(&text)
+}
+
+fn row(text: &mut String, kind: &str, bytes: u64, events: f64) {
+    // Writing to a text does not fail.
+    let _ = writeln!(text, "{kind}: {bytes} bytes, {:.1} per event", bytes as f64 / events);
+}
+
+fn new_log(dir: &Path) -> Result<Log, Failure> {
+    let local = Local::create(dir)
+        .map_err(|error| Failure::new(format!("couldn't make {}: {error}", dir.display())))?;
+    let disk: Arc<dyn Disk> = Arc::new(local);
+    let identity = Identity {
+        origin: "daybook.local/bench".to_owned(),
+        created_at: ambient::now(),
+        salt: ambient::random(),
+    };
+    store::init(&disk, &identity, &[(SEALING_KEY, &SealingKey::file_of(ambient::random()))])?;
+    Ok(Log::open(disk, Settings::default())?)
+}
+
+type Answer = Result<Receipt, Refusal>;
+
+/// Hands the events to the log in order, and waits until all are recorded.
+fn append_all(events: &Events, log: &Log, bar: &ProgressBar) -> Result<(), Failure> {
+    let (answer, answers) = channel();
+    let mut in_flight = 0;
+    let mut first = 0;
+    while first < events.count {
+        let end = events.count.min(first + REQUEST_EVENTS);
+        if in_flight == REQUESTS_IN_FLIGHT {
+            bar.inc(recorded(&answers)?);
+            in_flight -= 1;
+        }
+        append(events, first..end, log, answer.clone())?;
+        in_flight += 1;
+        first = end;
+    }
+    for _ in 0..in_flight {
+        bar.inc(recorded(&answers)?);
+    }
+    Ok(())
+}
+
+fn append(
+    events: &Events,
+    numbers: std::ops::Range<u64>,
+    log: &Log,
+    answer: Sender<Answer>,
+) -> Result<(), Failure> {
+    let request = Append {
+        source: "bench".to_owned(),
+        received_at: events.received_at(numbers.start),
+        events: numbers.map(|number| Incoming::new(events.event(number))).collect(),
+        set_aside: Vec::new(),
+        on_conflict: OnConflict::Refuse,
+    };
+    log.submit(request, move |result| {
+        // Whoever waits for it is there, or has failed and says so.
+        let _ = answer.send(result);
+    })?;
+    Ok(())
+}
+
+/// Waits for one request, and says how many events it recorded.
+fn recorded(answers: &Receiver<Answer>) -> Result<u64, Failure> {
+    match answers.recv() {
+        Ok(Ok(receipt)) => Ok(receipt.recorded as u64),
+        Ok(Err(Refusal::Fenced { because })) => {
+            Err(Failure::new(format!("couldn't record events: {because}")))
+        }
+        Ok(Err(Refusal::Conflict { index, .. })) => {
+            Err(Failure::new(format!("couldn't record events: one has the id of the event at index {index}")))
+        }
+        Err(_) => Err(Failure::new("couldn't record events: the log ended")),
+    }
+}
+
+/// How much room the files of a data directory take, by what they are for.
+fn bytes_by_kind(dir: &Path) -> Result<BTreeMap<&'static str, u64>, Failure> {
+    let mut kinds = BTreeMap::new();
+    let mut folders = vec![dir.to_owned()];
+    let unread = |error: std::io::Error| Failure::new(format!("couldn't read {}: {error}", dir.display()));
+    while let Some(folder) = folders.pop() {
+        for found in std::fs::read_dir(&folder).map_err(unread)? {
+            let found = found.map_err(unread)?;
+            let (path, about) = (found.path(), found.metadata().map_err(unread)?);
+            if about.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let kind = match path.extension().and_then(|ending| ending.to_str()) {
+                Some("parquet") => "tables",
+                Some("index") => "indexes",
+                Some("journal") => "journal",
+                _ if path.ends_with("tree/digests") => "digests",
+                _ => "other",
+            };
+            *kinds.entry(kind).or_default() += about.len();
+        }
+    }
+    Ok(kinds)
+}
+
+#[cfg(test)]
+mod tests {
+    use event::EventId;
+    use event::source::{Context, Format, Limits, Parsed};
+
+    use super::*;
+
+    #[test]
+    fn lines_are_of_our_own_format() {
+        let events = Events::new(3_000, 7);
+        for number in 0..events.count {
+            let event = events.event(number);
+            let mut context = Context {
+                source: &event.origin.source,
+                trail: &event.trail,
+                received_at: Time::from_unix_ns(0),
+                new_id: &mut || event.id,
+                limits: Limits::default(),
+            };
+            let text = line(&event).to_string();
+            let parsed = Format::Daybook.parse(text.as_bytes(), &mut context).expect("an envelope");
+            let expected = Event { raw: text.into_bytes(), ..event.clone() };
+            assert_eq!(parsed, [Parsed::Event(Box::new(expected))]);
+        }
+    }
+
+    #[test]
+    fn a_log_is_made_of_them_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path().join("data");
+        let events = Events::new(2_500, 3);
+        record(&events, &dir).expect("recorded");
+        assert!(record(&events, &dir).is_err(), "what is there stays");
+        let log = Log::open(Arc::new(Local::open(&dir)), Settings::default()).expect("a log");
+        assert_eq!((log.counts().events, log.counts().duplicates), (2_500, 0));
+        let kinds = bytes_by_kind(&dir).expect("readable");
+        assert_eq!(kinds["digests"], 2_500 * 32);
+        let mut ids = std::collections::HashSet::<EventId>::new();
+        for trail in log.trails() {
+            let query = event::query::Query { limit: 2_500, ..event::query::Query::of(trail) };
+            ids.extend(log.query(&query).expect("answered").rows.iter().map(|row| row.entry.event.id));
+        }
+        assert!((0..2_500).all(|number| ids.contains(&events.event(number).id)));
+    }
+}
