@@ -154,9 +154,10 @@ class Daybook(Program):
         return run(DAYBOOK, "access", *arguments, "--data-dir", str(self.data))
 
     def take_in(self, body, source=HUB.name):
-        """Sends a body as a source does. Returns the status and the parsed answer."""
+        """Sends a body, text or bytes, as a source does. Returns the status and the parsed answer."""
+        body = body.encode() if isinstance(body, str) else body
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
-        connection.request("POST", f"/intake/{source}", body.encode(), {"Authorization": f"Bearer {TOKEN}"})
+        connection.request("POST", f"/intake/{source}", body, {"Authorization": f"Bearer {TOKEN}"})
         answer = connection.getresponse()
         parsed = json.loads(answer.read())
         connection.close()

@@ -136,25 +136,34 @@ impl Place {
 
     /// Every event that a source sent to the stopped log: index to the source's key.
     pub fn events(&self) -> BTreeMap<u64, String> {
-        use event::query::{Order, Query};
-        use event::{Service, Trail};
-        let disk: std::sync::Arc<dyn store::durable::Disk> =
-            std::sync::Arc::new(store::durable::Local::open(&self.data()));
-        let log = store::Log::open(disk, store::Settings::default()).unwrap();
-        let trails =
-            ["hub", "own"].map(|instance| Trail::new(Service::Registry, "acme", PROJECT, instance).unwrap());
-        let query = Query {
-            trails: trails.to_vec(),
-            limit: usize::MAX,
-            order: Order::Ascending,
-            ..Query::of(trails[0].clone())
-        };
-        let page = log.query(&query).unwrap();
-        let own = Trail::new(Service::Dbaudit, "daybook", OWN_PROJECT, OWN_INSTANCE).unwrap();
-        let own = log.query(&Query { limit: 0, ..Query::of(own) }).unwrap();
-        assert_eq!(page.total + own.total, log.counts().events);
-        page.rows.into_iter().map(|row| (row.index, row.entry.event.origin.key.unwrap_or_default())).collect()
+        events_of(&self.data())
     }
+}
+
+/// Every event that a source sent to the stopped log in this folder: index to the source's key.
+pub fn events_of(data: &Path) -> BTreeMap<u64, String> {
+    use event::query::{Order, Query};
+    use event::{Service, Trail};
+    let disk: std::sync::Arc<dyn store::durable::Disk> =
+        std::sync::Arc::new(store::durable::Local::open(data));
+    // Nothing is merged meanwhile: the folder stays as opening it left it.
+    let settings = store::Settings { merge_every: Duration::MAX, ..store::Settings::default() };
+    let log = store::Log::open(disk, settings).unwrap();
+    let trails =
+        ["hub", "own"].map(|instance| Trail::new(Service::Registry, "acme", PROJECT, instance).unwrap());
+    let query = Query {
+        trails: trails.to_vec(),
+        limit: usize::MAX,
+        order: Order::Ascending,
+        ..Query::of(trails[0].clone())
+    };
+    let page = log.query(&query).unwrap();
+    let own = Trail::new(Service::Dbaudit, "daybook", OWN_PROJECT, OWN_INSTANCE).unwrap();
+    let own = log.query(&Query { limit: 0, ..Query::of(own) }).unwrap();
+    assert_eq!(page.total + own.total, log.counts().events);
+    // The key of a sealed event is in the table alone; tests that seal name the resource by it.
+    let key = |event: event::Event| event.origin.key.or(event.resource.name).unwrap_or_default();
+    page.rows.into_iter().map(|row| (row.index, key(row.entry.event))).collect()
 }
 
 /// A running server. Dropping it kills it.

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::harness::{Client, Place, TOKEN};
+use crate::aftermath::Aftermath;
+use crate::harness::{Client, Daybook, Place, TOKEN, finds};
 
 const KILLS: usize = 40;
 const SENDERS: usize = 4;
@@ -24,65 +26,147 @@ struct Ledger {
 
 #[test]
 fn forty_kills_lose_double_and_invent_nothing() {
-    let kills = std::env::var("DAYBOOK_KILLS").map_or(KILLS, |text| text.parse().unwrap());
-    let seed = std::env::var("DAYBOOK_SEED").map_or(0x5eed, |text| text.parse().unwrap());
-    println!("{kills} kills, seed {seed}");
+    let (kills, mut random) = asked_for();
     let place = Place::new();
-    let ledger = Arc::new(Mutex::new(Ledger::default()));
-    let address = Arc::new(Mutex::new(None));
-    let is_over = Arc::new(AtomicBool::new(false));
-    let senders: Vec<_> = (0..SENDERS)
-        .map(|sender| {
-            let (ledger, address, is_over) =
-                (Arc::clone(&ledger), Arc::clone(&address), Arc::clone(&is_over));
-            std::thread::spawn(move || send(sender, &ledger, &address, &is_over))
-        })
-        .collect();
-    let mut random = Random(seed);
+    let load = Load::begin();
     for _ in 0..kills {
         let mut server = place.serve();
-        *address.lock().unwrap() = Some(server.address);
+        load.aim(&server);
         std::thread::sleep(Duration::from_millis(random.below(150)));
         server.kill_9();
     }
-    // The last server lives until every sender has an answer.
-    let server = place.serve();
-    *address.lock().unwrap() = Some(server.address);
-    is_over.store(true, Ordering::SeqCst);
-    let sent: usize = senders.into_iter().map(|sender| sender.join().unwrap()).sum();
-    assert_eq!(server.stop(), Some(0));
-
-    let ledger = ledger.lock().unwrap();
+    let (sent, ledger) = load.end(place.serve());
     println!("{sent} events sent and answered, {} found to be there already after a kill", ledger.duplicates);
     assert!(sent > 20 * kills, "there was hardly any load: {sent}");
-    match (compare(&ledger, &place), PLANTED) {
-        (Ok(()), false) | (Err(_), true) => {}
-        (Ok(()), true) => panic!("the planted bug was not found"),
-        (Err(violation), false) => panic!("seed {seed}: {violation}"),
-    }
+    finds(PLANTED, || compare(&ledger, &place).unwrap_or_else(|violation| panic!("{violation}")));
     if !PLANTED {
         assert!(ledger.duplicates > 0, "no kill fell between write and answer; the test proves little");
     }
 }
 
+/// Events of a segment, so few that there are many segments and merges.
+const SEAL_EVENTS: u64 = 40;
+/// Eight segments are merged into one. No other has so many events: twice `SEAL_EVENTS` may wait, and a group of requests
+/// comes on top.
+const MERGED_EVENTS: u64 = 8 * SEAL_EVENTS;
+/// After so many kills a new log is begun, because all of it is read after each.
+const KILLS_OF_A_LOG: usize = 20;
+
+#[test]
+fn kills_during_seals_and_merges_lose_double_and_invent_nothing() {
+    let (kills, mut random) = asked_for();
+    finds(PLANTED, || {
+        let mut totals = Totals::default();
+        for killed in (0..kills).step_by(KILLS_OF_A_LOG) {
+            kill_while_sealing(KILLS_OF_A_LOG.min(kills - killed), &mut random, &mut totals);
+        }
+        println!("{totals:?}");
+        assert!(
+            totals.under_way > 0,
+            "no kill fell into a seal or a merge; the test proves little: {totals:?}"
+        );
+        assert!(totals.merged > 0 && totals.largest_segment >= MERGED_EVENTS, "{totals:?}");
+        assert!(totals.sealed_events > 50 * kills as u64, "hardly anything was sealed: {totals:?}");
+    });
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    answered: usize,
+    duplicates: u64,
+    /// Of the last state of each log.
+    sealed_events: u64,
+    /// Kills after which there were files that no manifest named.
+    under_way: usize,
+    /// Kills between which something was merged.
+    merged: usize,
+    largest_segment: u64,
+}
+
+fn kill_while_sealing(kills: usize, random: &mut Random, totals: &mut Totals) {
+    let place = Place::with_settings(&format!(
+        "[limits]\nseal_events = {SEAL_EVENTS}\nunsealed_events_max = {}",
+        2 * SEAL_EVENTS
+    ));
+    let load = Load::begin();
+    let mut segments = Vec::new();
+    for kill in 0..kills {
+        let mut server = place.serve();
+        load.aim(&server);
+        // Merges are looked for every 200 ms.
+        std::thread::sleep(Duration::from_millis(random.below(500)));
+        let answered = load.ledger.lock().unwrap().answered.clone();
+        server.kill_9();
+        let aftermath = Aftermath::of(&place);
+        aftermath.has(&answered).unwrap_or_else(|violation| panic!("kill {kill}: {violation}"));
+        totals.under_way += usize::from(aftermath.left_over > 0);
+        let merged = |segments: &[u64]| segments.iter().filter(|events| **events >= MERGED_EVENTS).count();
+        totals.merged += usize::from(
+            merged(&aftermath.segments) != merged(&segments) || aftermath.segments.len() < segments.len(),
+        );
+        segments = aftermath.segments;
+    }
+    let (sent, ledger) = load.end(place.serve());
+    compare(&ledger, &place).unwrap_or_else(|violation| panic!("{violation}"));
+    let segments = Aftermath::of(&place).segments;
+    totals.answered += sent;
+    totals.duplicates += ledger.duplicates;
+    totals.sealed_events += segments.iter().sum::<u64>();
+    totals.largest_segment = totals.largest_segment.max(segments.into_iter().max().unwrap_or_default());
+}
+
+/// How many kills, and from which seed.
+fn asked_for() -> (usize, Random) {
+    let kills = std::env::var("DAYBOOK_KILLS").map_or(KILLS, |text| text.parse().unwrap());
+    let seed = std::env::var("DAYBOOK_SEED").map_or(0x5eed, |text| text.parse().unwrap());
+    println!("{kills} kills, seed {seed}");
+    (kills, Random(seed))
+}
+
+/// Senders that go on whatever happens to the server.
+struct Load {
+    ledger: Arc<Mutex<Ledger>>,
+    address: Arc<Mutex<Option<SocketAddr>>>,
+    is_over: Arc<AtomicBool>,
+    senders: Vec<JoinHandle<usize>>,
+}
+
+impl Load {
+    fn begin() -> Load {
+        let ledger = Arc::new(Mutex::new(Ledger::default()));
+        let address = Arc::new(Mutex::new(None));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let senders = (0..SENDERS).map(|sender| {
+            let (ledger, address, is_over) =
+                (Arc::clone(&ledger), Arc::clone(&address), Arc::clone(&is_over));
+            std::thread::spawn(move || send(sender, &ledger, &address, &is_over))
+        });
+        let senders = senders.collect();
+        Load { ledger, address, is_over, senders }
+    }
+
+    /// Tells the senders where the server is now.
+    fn aim(&self, server: &Daybook) {
+        *self.address.lock().unwrap() = Some(server.address);
+    }
+
+    /// Ends the load once the last server gave every sender an answer, and then the server. Returns how many events
+    /// were sent.
+    fn end(self, server: Daybook) -> (usize, Ledger) {
+        self.aim(&server);
+        self.is_over.store(true, Ordering::SeqCst);
+        let sent = self.senders.into_iter().map(|sender| sender.join().unwrap()).sum();
+        assert_eq!(server.stop(), Some(0));
+        (sent, std::mem::take(&mut *self.ledger.lock().unwrap()))
+    }
+}
+
+/// What was answered for is there once, and nothing else is.
 fn compare(ledger: &Ledger, place: &Place) -> Result<(), String> {
-    let mut there = BTreeMap::new();
-    for (index, key) in place.events() {
-        if let Some(other) = there.insert(key.clone(), index) {
-            return Err(format!("{key} is there twice, at {other} and {index}"));
-        }
-    }
-    for (key, told) in &ledger.answered {
-        match (there.remove(key), told) {
-            (None, _) => return Err(format!("{key}, answered for, is gone")),
-            (Some(index), Some(told)) if index != *told => {
-                return Err(format!("{key} is at {index}, and {told} was told"));
-            }
-            _ => {}
-        }
-    }
-    match there.pop_first() {
-        Some((key, _)) => Err(format!("{key} is there, and was never answered for")),
+    let aftermath = Aftermath::of(place);
+    aftermath.has(&ledger.answered)?;
+    match aftermath.events.values().find(|key| !ledger.answered.contains_key(*key)) {
+        Some(key) => Err(format!("{key} is there, and was never answered for")),
         None => Ok(()),
     }
 }
@@ -99,8 +183,10 @@ fn send(
     while !is_over.load(Ordering::SeqCst) {
         let keys: Vec<String> =
             (0..=random.below(8)).map(|position| format!("{sender}-{sent}-{position}")).collect();
-        let body: String =
-            keys.iter().map(|key| format!("{{\"id\":\"{key}\",\"action\":\"test\"}}\n")).collect();
+        let body: String = keys
+            .iter()
+            .map(|key| format!("{{\"id\":\"{key}\",\"action\":\"test\",\"resource\":\"{key}\"}}\n"))
+            .collect();
         loop {
             let Some(answer) = try_once(&mut client, address, &body) else {
                 client = None;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod access;
+mod aftermath;
 mod audit_files;
 mod bad_input;
 mod cli;

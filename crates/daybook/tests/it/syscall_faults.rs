@@ -1,9 +1,18 @@
 //! EIO and ENOSPC from every durable system call: no answer after the error, the process ends, nothing answered is lost.
+//! While events are sealed and segments merged, SIGKILL at such calls too.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Daybook, PATIENCE, Place, without_settings};
+use event::source::{Context, Format, Limits, Parsed};
+use event::{EventId, Service, Time, Trail};
+use store::{Append, Incoming, Log, OnConflict, Settings};
+
+use crate::aftermath::{Aftermath, copy_folder, sizes};
+use crate::harness::{Client, Daybook, PATIENCE, PROJECT, Place, TOKEN, without_settings};
 
 /// Calls that make things durable, and for how many of each thread's first ones the fault is tried.
 const CALLS: [(&str, usize); 4] = [("fdatasync", 6), ("pwrite64", 8), ("rename", 2), ("fsync", 2)];
@@ -44,10 +53,9 @@ fn fault(call: &str, error: &str, when: usize) -> Met {
     assert_eq!(server.stop(), Some(0));
 
     let trace = place.path("trace");
-    let mut strace = without_settings(Command::new("strace"));
-    // -D: the server is our child and strace the grandchild, so that signals and exit codes are the server's.
-    strace.args(["-D", "-f", "--seccomp-bpf", "-s", "16", "-o"]).arg(&trace);
+    let mut strace = strace(&trace);
     strace
+        .arg("--seccomp-bpf")
         .args(["-e", &format!("trace={call},sendto,write,writev")])
         .args(["-e", &format!("inject={call}:error={error}:when={when}")]);
     strace.arg(env!("CARGO_BIN_EXE_daybook"));
@@ -63,10 +71,18 @@ fn fault(call: &str, error: &str, when: usize) -> Met {
     met
 }
 
+/// The command that writes a trace of whatever it is told to run.
+fn strace(trace: &Path) -> Command {
+    let mut strace = without_settings(Command::new("strace"));
+    // -D: the server is our child and strace the grandchild, so that signals and exit codes are the server's.
+    strace.args(["-D", "-f", "-s", "16", "-o"]).arg(trace);
+    strace
+}
+
 fn send_until_refused(mut server: Daybook, place: &Place, what: &str) -> Met {
     let mut answered = vec![1_000];
     for number in 0..12 {
-        let bearer = format!("Bearer {}", crate::harness::TOKEN);
+        let bearer = format!("Bearer {TOKEN}");
         let answer = server.client().request(
             "POST",
             "/intake/own",
@@ -95,21 +111,200 @@ fn send_until_refused(mut server: Daybook, place: &Place, what: &str) -> Met {
 }
 
 /// In the trace of all threads, no success leaves on a socket after the injected failure.
-fn assert_no_answer_after_injection(trace: &std::path::Path, what: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    let trace = loop {
-        let text = std::fs::read_to_string(trace).unwrap();
-        if text.lines().last().is_some_and(|line| line.contains("+++")) {
-            break text;
-        }
-        assert!(Instant::now() < deadline, "{what}: the trace has no end");
-        std::thread::sleep(Duration::from_millis(5));
-    };
+fn assert_no_answer_after_injection(trace: &Path, what: &str) {
+    let trace = whole_trace(trace, what);
     let mut lines = trace.lines().skip_while(|line| !line.contains("(INJECTED)"));
     let after = lines.find(|line| line.contains("HTTP/1.1 200"));
     assert_eq!(after, None, "{what}: an answer left after the failure");
 }
 
+/// The trace, once it has an end.
+fn whole_trace(trace: &Path, what: &str) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let text = std::fs::read_to_string(trace).unwrap();
+        if text.lines().last().is_some_and(|line| line.contains("+++")) {
+            return text;
+        }
+        assert!(Instant::now() < deadline, "{what}: the trace has no end");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 fn event(number: usize) -> String {
     format!("{{\"id\":\"{number}\",\"action\":\"test\"}}")
+}
+
+const SEAL_EVENTS: usize = 40;
+
+#[test]
+fn faults_while_sealing_lose_double_and_invent_nothing() {
+    // Three segments, and some in the journal.
+    let template = template(&[8, 8, 8], 5);
+    let requests = 15;
+    let calls: [(&str, &[usize]); 4] = [
+        ("fdatasync", &[1, 2, 3, 4, 5, 6, 7, 8, 30]),
+        ("pwrite64", &[1, 3, 8, 20, 30, 31, 32, 33, 150]),
+        ("rename", &[1, 2, 3, 4, 5, 6, 25]),
+        ("fsync", &[1, 2, 3, 4, 5, 6, 7]),
+    ];
+    let met = faults(&template, &calls, &Load { events: SEAL_EVENTS, pause: Duration::ZERO }, |_, sent| {
+        sent == requests
+    });
+    assert!(met["sealer"] >= 20 && met["daybook"] >= 4, "{met:?}");
+}
+
+#[test]
+fn faults_while_merging_lose_double_and_invent_nothing() {
+    // Nothing is sealed: what makes things durable is the merger, but for the start and the journal.
+    let template = template(&[4; 64], 5);
+    let calls: [(&str, &[usize]); 5] = [
+        ("fdatasync", &[4, 5, 6, 25]),
+        ("pwrite64", &[7, 12, 31, 32, 150]),
+        ("rename", &[4, 5, 6, 25]),
+        ("fsync", &[5, 6, 15]),
+        ("unlink", &[1, 2, 16, 17, 128]),
+    ];
+    // With a pause, so that the journal's calls are fewer than the merger's.
+    let load = Load { events: 1, pause: Duration::from_millis(100) };
+    let met = faults(&template, &calls, &load, |place, _| sizes(&place.data()) == [4 * 64]);
+    assert!(met["merger"] >= 24, "{met:?}");
+}
+
+/// Runs a server for each fault: each of these calls fails, or is the last thing that the process does. Returns how many
+/// faults each thread met.
+fn faults(
+    template: &Place,
+    calls: &[(&str, &[usize])],
+    load: &Load,
+    is_done: impl Fn(&Place, usize) -> bool,
+) -> BTreeMap<String, usize> {
+    let mut met: BTreeMap<String, usize> = BTreeMap::new();
+    let mut errors = ERRORS.iter().cycle();
+    let (before, mut left_over) = (template.events().len(), 0);
+    for (call, whens) in calls {
+        for when in *whens {
+            let error = errors.next().unwrap();
+            for (fault, code) in [(format!("error={error}"), Some(4)), ("signal=KILL".to_owned(), None)] {
+                let what = format!("{call} number {when} with {fault}");
+                let place = Place { dir: tempfile::tempdir().unwrap() };
+                copy_folder(template.dir.path(), place.dir.path());
+                let trace = place.path("trace");
+                let mut strace = strace(&trace);
+                // Without seccomp a server is much slower, and with it strace injects no signal.
+                strace.args(code.map(|_| "--seccomp-bpf"));
+                strace.args(["-Y", "-e", &format!("trace={call}")]);
+                strace.args(["-e", &format!("inject={call}:{fault}:when={when}")]);
+                strace.arg(env!("CARGO_BIN_EXE_daybook"));
+                let mut answered = BTreeMap::new();
+                match Daybook::try_spawn(&mut place.serve_command(strace)) {
+                    Err(said) if code.is_some() => assert!(said.contains("os error"), "{what}: {said}"),
+                    Err(_) => {}
+                    Ok(server) => {
+                        let ended = send_until(server, &mut answered, load, |sent| is_done(&place, sent));
+                        assert!([Some(0), code].contains(&ended), "{what}: the server ended with {ended:?}");
+                    }
+                }
+                let thread = thread_that_met_it(&whole_trace(&trace, &what), call);
+                *met.entry(thread).or_default() += 1;
+                let aftermath = Aftermath::of(&place);
+                aftermath.has(&answered).unwrap_or_else(|violation| panic!("{what}: {violation}"));
+                assert!(aftermath.events.len() <= before + answered.len() + load.events, "{what}");
+                left_over += usize::from(aftermath.left_over > 0);
+            }
+        }
+    }
+    println!("faults that each thread met: {met:?}; {left_over} left files that no manifest names");
+    met
+}
+
+/// Requests, one after another.
+struct Load {
+    /// Events in each.
+    events: usize,
+    /// Between an answer and the next request.
+    pause: Duration,
+}
+
+/// Sends requests until the server ends or `is_done` says so of their number. Returns the exit code.
+fn send_until(
+    mut server: Daybook,
+    answered: &mut BTreeMap<String, Option<u64>>,
+    load: &Load,
+    is_done: impl Fn(usize) -> bool,
+) -> Option<i32> {
+    let bearer = format!("Bearer {TOKEN}");
+    let deadline = Instant::now() + PATIENCE;
+    for request in 0.. {
+        if is_done(request) {
+            return server.stop();
+        }
+        let keys: Vec<String> = (0..load.events).map(|position| format!("{request}-{position}")).collect();
+        let body: String = keys.iter().map(|key| named_event(key)).collect();
+        let answer = Client::connect(server.address).and_then(|mut client| {
+            client.request("POST", "/intake/own", &[("Authorization", &bearer)], body.as_bytes())
+        });
+        match answer {
+            Ok(answer) if answer.status == 200 => {
+                let first = answer.json()["first_index"].as_u64().unwrap();
+                answered.extend(keys.into_iter().zip((first..).map(Some)));
+            }
+            Ok(answer) if answer.status != 503 => panic!("{}: {}", answer.status, answer.text()),
+            _ => break,
+        }
+        assert!(Instant::now() < deadline, "neither done nor ended");
+        std::thread::sleep(load.pause);
+    }
+    server.exit_code()
+}
+
+/// Which thread a fault was injected into; `none` when it was never met.
+fn thread_that_met_it(trace: &str, call: &str) -> String {
+    // The call that SIGKILL comes with has no result.
+    let met = |line: &&str| line.contains("(INJECTED)") || line.contains(call) && line.ends_with("= ?");
+    let line = trace.lines().find(met);
+    let thread = line.and_then(|line| line.split_once('<')?.1.split_once('>'));
+    thread.map_or("none", |(name, _)| name).to_owned()
+}
+
+/// A place whose log has segments of so many events, and some events more in the journal.
+fn template(segments: &[usize], unsealed: usize) -> Place {
+    let place = Place::with_settings(&format!(
+        "[limits]\nseal_events = {SEAL_EVENTS}\nunsealed_events_max = {}",
+        2 * SEAL_EVENTS
+    ));
+    let disk: Arc<dyn store::durable::Disk> = Arc::new(store::durable::Local::open(&place.data()));
+    let settings = Settings { merge_every: Duration::MAX, ..Settings::default() };
+    let log = Log::open(disk, settings).unwrap();
+    for (segment, events) in segments.iter().enumerate() {
+        append(&log, &format!("segment {segment}"), *events);
+        log.seal().unwrap();
+    }
+    append(&log, "journal", unsealed);
+    log.close().unwrap();
+    assert_eq!(sizes(&place.data()).len(), segments.len());
+    place
+}
+
+/// Appends events to a log that no server has open.
+fn append(log: &Log, name: &str, events: usize) {
+    let trail = Trail::new(Service::Registry, "acme", PROJECT, "own").unwrap();
+    let received_at = Time::from_unix_ns(1);
+    let mut new_id = || EventId::v7(received_at, [1; 10]);
+    let mut context =
+        Context { source: "own", trail: &trail, received_at, new_id: &mut new_id, limits: Limits::default() };
+    let body: String = (0..events).map(|position| named_event(&format!("{name}-{position}"))).collect();
+    let parsed = Format::Daybook.parse(body.as_bytes(), &mut context).unwrap();
+    let incoming = |parsed| match parsed {
+        Parsed::Event(event) => Incoming::new(*event),
+        other => panic!("{other:?}"),
+    };
+    let events = parsed.into_iter().map(incoming).collect();
+    let (source, set_aside, on_conflict) = ("own".to_owned(), Vec::new(), OnConflict::Refuse);
+    log.append(Append { source, received_at, events, set_aside, on_conflict }).unwrap().unwrap();
+}
+
+/// An event whose resource is named by its key.
+fn named_event(key: &str) -> String {
+    format!("{{\"id\":\"{key}\",\"action\":\"test\",\"resource\":\"{key}\"}}\n")
 }
