@@ -159,6 +159,12 @@ impl Log {
         let state = State {
             segments: Arc::new(opened.segments.clone()),
             active: Tail::from(sealed.events),
+            trails: opened
+                .segments
+                .iter()
+                .flat_map(|segment| segment.trails())
+                .map(|(trail, _)| trail.clone())
+                .collect(),
             // What is sealed are whole tails.
             tail_events_max: settings
                 .tail_events_max
@@ -355,12 +361,12 @@ impl Log {
 
     /// Whether the trail holds any event.
     pub fn has_trail(&self, trail: &Trail) -> bool {
-        self.state.read().expect("no panic while held").has_trail(trail)
+        self.state.read().expect("no panic while held").trails.contains(trail)
     }
 
     /// Every trail that holds an event, in order.
     pub fn trails(&self) -> Vec<Trail> {
-        self.state.read().expect("no panic while held").trails()
+        self.state.read().expect("no panic while held").trails.iter().cloned().collect()
     }
 
     /// The finished audit log files of a database trail, oldest first, and the tree size of the answer: now, or as of

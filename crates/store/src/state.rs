@@ -1,5 +1,6 @@
 //! What a log holds at a moment: segments, the tails that wait to be sealed, the tail that grows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use event::query::{Dimension, Histogram, Top};
@@ -20,6 +21,8 @@ pub(crate) struct State {
     /// Oldest first.
     pub frozen: Vec<Arc<Frozen>>,
     pub active: Tail,
+    /// Every trail that holds an event.
+    pub trails: BTreeSet<Trail>,
     /// Events in the tail that grows; then it is frozen.
     pub tail_events_max: usize,
     /// Records set aside since the active tail began.
@@ -64,7 +67,8 @@ impl State {
         for (added, index) in added.iter().zip(first..) {
             self.files.push(added, index);
         }
-        self.active.extend(added.iter());
+        let new: Vec<Trail> = self.active.extend(added.iter()).into_iter().cloned().collect();
+        self.trails.extend(new);
     }
 
     /// Whether it is time for a new tail.
@@ -78,21 +82,6 @@ impl State {
         let aside = std::mem::take(&mut self.aside);
         let end = Sealed { open_files: self.files.open(), ..end };
         self.frozen.push(Arc::new(Frozen { tail, aside, end }));
-    }
-
-    pub fn trails(&self) -> Vec<Trail> {
-        let sealed = self.segments.iter().flat_map(|segment| segment.trails().map(|(trail, _)| trail));
-        let frozen = self.frozen.iter().flat_map(|frozen| frozen.tail.trails());
-        let mut trails: Vec<Trail> = sealed.chain(frozen).chain(self.active.trails()).cloned().collect();
-        trails.sort_unstable();
-        trails.dedup();
-        trails
-    }
-
-    pub fn has_trail(&self, trail: &Trail) -> bool {
-        self.active.has_trail(trail)
-            || self.frozen.iter().any(|frozen| frozen.tail.has_trail(trail))
-            || self.segments.iter().any(|segment| segment.run(trail).is_some())
     }
 
     /// How many events of the active tail that match have each value of a dimension.

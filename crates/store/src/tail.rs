@@ -86,29 +86,28 @@ impl Tail {
         self.first + self.places.len() as u64
     }
 
-    pub fn trails(&self) -> impl Iterator<Item = &Trail> {
-        self.trails.keys()
-    }
-
-    pub fn has_trail(&self, trail: &Trail) -> bool {
-        self.trails.contains_key(trail)
-    }
-
-    /// Adds events with the next indexes, in order.
-    pub fn extend<'a>(&mut self, events: impl IntoIterator<Item = &'a Added<'a>>) {
-        let mut touched: Vec<&Trail> = Vec::new();
+    /// Adds events with the next indexes, in order. Returns the trails that had none here before.
+    pub fn extend<'a>(&mut self, events: impl IntoIterator<Item = &'a Added<'a>>) -> Vec<&'a Trail> {
+        let (mut touched, mut new) = (Vec::new(), Vec::new());
         for added in events {
-            self.push(added);
-            if !touched.contains(&&added.event.trail) {
-                touched.push(&added.event.trail);
+            let trail = &added.event.trail;
+            // What is settled of a trail that the events before have not touched is all there is.
+            let (settled, events) = self.push(added);
+            if settled + 1 == events {
+                touched.push(trail);
+            }
+            if events == 1 {
+                new.push(trail);
             }
         }
         for trail in touched {
             self.trails.get_mut(trail).expect("its events were just added").settle();
         }
+        new
     }
 
-    fn push(&mut self, added: &Added<'_>) {
+    /// Returns how many events of the trail are settled, and how many there are with this one.
+    fn push(&mut self, added: &Added<'_>) -> (usize, usize) {
         let (event, place) = (added.event, added.place);
         let row = u32::try_from(self.places.len()).expect("a tail is limited to far below 2^32 events");
         self.places.push(place);
@@ -141,6 +140,7 @@ impl Tail {
         if event.trail.service() == Service::Database {
             run.by_number.push(row);
         }
+        (run.settled, run.times.len())
     }
 
     /// Where the frame of a row is.
