@@ -23,6 +23,8 @@ pub struct Options {
     seed: u64,
     has_sqlite: bool,
     has_postgresql: bool,
+    /// Whether Daybook's log is made anew.
+    is_fresh: bool,
     /// Empty for all.
     questions: Vec<String>,
     program: PathBuf,
@@ -36,6 +38,7 @@ pub fn options(mut arguments: impl Iterator<Item = String>) -> Options {
         seed: 1,
         has_sqlite: true,
         has_postgresql: true,
+        is_fresh: false,
         questions: Vec::new(),
         program: PathBuf::new(),
         folder: PathBuf::from("."),
@@ -58,6 +61,7 @@ pub fn options(mut arguments: impl Iterator<Item = String>) -> Options {
                     fail("--peers takes sqlite, postgresql, both with a comma between, or none");
                 }
             }
+            "--fresh" => options.is_fresh = true,
             "--questions" => options.questions = value("--questions").split(',').map(str::to_uppercase).collect(),
             "--program" => options.program = value("--program").into(),
             "--folder" => options.folder = value("--folder").into(),
@@ -146,6 +150,9 @@ fn selected(options: &Options, questions: Vec<Question>) -> Vec<Question> {
 /// The log, made by the program unless an earlier run did.
 fn generate(options: &Options, folder: &Path) -> PathBuf {
     let (data, said) = (folder.join("daybook"), folder.join("daybook.txt"));
+    if options.is_fresh && data.exists() {
+        std::fs::remove_dir_all(&data).expect("the folder is writable");
+    }
     if !data.exists() {
         progress("Daybook", "records the events");
         let unfinished = folder.join("daybook.unfinished");
