@@ -189,14 +189,20 @@ fn progress(name: &str, what: &str) {
 fn print_table(questions: &[Question], of_daybook: &[(Figures, Vec<Answer>)], peers: &[Peer]) {
     print!("\n{:<49}{:>15}{:>20}", "ms: p50 p99", "goal", "Daybook");
     peers.iter().for_each(|peer| print!("{:>20}", peer.name));
-    println!("{:>8}{:>8}{:>9}", "p50 x", "p99 x", "asked");
+    if !peers.is_empty() {
+        print!("{:>8}{:>8}", "p50 x", "p99 x");
+    }
+    println!("{:>9}", "asked");
     for (at, (question, (own, _))) in questions.iter().zip(of_daybook).enumerate() {
         let (goal_p50, goal_p99) = question.goal_ms;
         print!("{:<4}{:<45}{goal_p50:>7}{goal_p99:>8}{:>10.4}{:>10.4}", question.id, question.about, own.p50_ms, own.p99_ms);
         let figures: Vec<Figures> = peers.iter().map(|peer| peer.measured[at].0).collect();
         figures.iter().for_each(|peer| print!("{:>10.3}{:>10.3}", peer.p50_ms, peer.p99_ms));
         let best = |ms: fn(&Figures) -> f64| figures.iter().map(ms).fold(f64::NAN, f64::min) / ms(own);
-        print!("{:>8.1}{:>8.1}{:>9}", best(|figures| figures.p50_ms), best(|figures| figures.p99_ms), own.asked);
+        if !peers.is_empty() {
+            print!("{:>8.1}{:>8.1}", best(|figures| figures.p50_ms), best(|figures| figures.p99_ms));
+        }
+        print!("{:>9}", own.asked);
         let missed = [(own.p50_ms > goal_p50, " p50"), (own.p99_ms > goal_p99, " p99")];
         let missed: String = missed.iter().filter(|(is_missed, _)| *is_missed).map(|(_, name)| *name).collect();
         println!("{}", if missed.is_empty() { String::new() } else { format!("  goal missed:{missed}") });
