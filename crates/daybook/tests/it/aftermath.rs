@@ -29,11 +29,8 @@ impl Aftermath {
             "the manifest names what is there"
         );
         for folder in ["journal", "segments", "tree", "set-aside"] {
-            let void: Vec<String> = names(&copy.path().join(folder))
-                .into_iter()
-                .filter(|name| Path::new(name).extension().is_some_and(|ending| ending == "tmp"))
-                .collect();
-            assert_eq!(void, [""; 0], "{folder} has what is void");
+            let names = names(&copy.path().join(folder));
+            assert!(!names.iter().any(is_void), "{folder} has what is void: {names:?}");
         }
         Aftermath { events, segments: sizes(copy.path()), left_over }
     }
@@ -57,6 +54,11 @@ impl Aftermath {
         }
         Ok(())
     }
+}
+
+/// Whether a file of a segment is being written.
+pub fn is_being_written(data: &Path) -> bool {
+    names(&data.join("segments")).iter().any(is_void)
 }
 
 /// How many events each segment has that the manifest names, oldest first; none when there is no manifest.
@@ -98,6 +100,11 @@ fn named(data: &Path) -> BTreeSet<String> {
 
 fn number(segment: &serde_json::Value, member: &str) -> u64 {
     segment[member].as_u64().unwrap()
+}
+
+/// Whether what has this name was being written, and is no part of the log.
+fn is_void(name: &String) -> bool {
+    Path::new(name).extension().is_some_and(|ending| ending == "tmp")
 }
 
 /// What is in a folder; nothing when there is none.

@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::aftermath::Aftermath;
+use crate::aftermath::{Aftermath, is_being_written};
 use crate::harness::{Client, Daybook, Place, TOKEN, finds};
 
 const KILLS: usize = 40;
@@ -95,6 +95,10 @@ fn kill_while_sealing(kills: usize, random: &mut Random, totals: &mut Totals) {
         load.aim(&server);
         // Merges are looked for every 200 ms.
         std::thread::sleep(Duration::from_millis(random.below(500)));
+        if random.below(2) == 0 {
+            wait_for_a_file_being_written(&place);
+            std::thread::sleep(Duration::from_millis(random.below(20)));
+        }
         let answered = load.ledger.lock().unwrap().answered.clone();
         server.kill_9();
         let aftermath = Aftermath::of(&place);
@@ -113,6 +117,14 @@ fn kill_while_sealing(kills: usize, random: &mut Random, totals: &mut Totals) {
     totals.duplicates += ledger.duplicates;
     totals.sealed_events += segments.iter().sum::<u64>();
     totals.largest_segment = totals.largest_segment.max(segments.into_iter().max().unwrap_or_default());
+}
+
+/// Waits for a seal or a merge to begin, but not for long: without load there may be none.
+fn wait_for_a_file_being_written(place: &Place) {
+    let deadline = Instant::now() + Duration::from_millis(300);
+    while !is_being_written(&place.data()) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_micros(200));
+    }
 }
 
 /// How many kills, and from which seed.
