@@ -110,7 +110,6 @@ def columns_of(entry):
         "severity": entry["severity"],
         "class": entry["class"],
         "user_agent": entry.get("user_agent"),
-        "description": entry.get("description"),
         "source": entry["source"]["name"],
     }
 
@@ -193,6 +192,7 @@ class World:
 
 
 class Segments(unittest.TestCase):
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -318,7 +318,9 @@ class Segments(unittest.TestCase):
     def columns_agree_with_entries(self, rows):
         for index, row in rows.items():
             expected = columns_of(json.loads(row["entry"])) | {name: row[name] for name in ("index", "entry", "raw")}
-            self.assertEqual(row, expected, index)
+            self.assertEqual(row.keys(), expected.keys())
+            wrong = {name: (row[name], value) for name, value in expected.items() if row[name] != value}
+            self.assertEqual(wrong, {}, f"index {index}: (column, entry)")
 
     def hashes_agree(self, rows, manifest):
         digests = pathlib.Path("tree/digests").read_bytes()
