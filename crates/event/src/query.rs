@@ -192,6 +192,15 @@ pub enum Order {
     Ascending,
 }
 
+/// How much of the rows of an answer is read. What is in columns costs less, above all of rows that are far apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Everything.
+    All,
+    /// Trail, number, when it occurred, and what is a [`Dimension`]. All else may be there or not.
+    Columns,
+}
+
 /// A question about a log. All conditions must hold at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
@@ -209,6 +218,8 @@ pub struct Query {
     pub offset: u64,
     /// How many rows to return at most; 0 asks for the total alone.
     pub limit: usize,
+    /// How much of each row is read.
+    pub reads: Reads,
     /// Answer as of the moment the log held this many events; `None` for now. A size beyond the log is the log as it is.
     pub as_of: Option<u64>,
 }
@@ -224,6 +235,7 @@ impl Query {
             order: Order::Descending,
             offset: 0,
             limit: 10,
+            reads: Reads::All,
             as_of: None,
         }
     }

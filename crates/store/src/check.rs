@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use event::entry::{self, Entry};
-use event::query::Text;
+use event::query::{Reads, Text};
 use event::{Service, Time};
 use sha2::{Digest, Sha256};
 use tlog::Hash;
@@ -174,7 +174,7 @@ fn check_segment(
     for first in (0..rows).step_by(ROWS_AT_ONCE) {
         let count = (rows - first).min(ROWS_AT_ONCE as u32);
         let numbers: Vec<u32> = (first..first + count).collect();
-        let told = segment.read(&numbers)?;
+        let told = segment.read(&numbers, Reads::All)?;
         let stored = segment.entries(first, count as usize)?;
         let raws = segment.raws(first, count as usize)?;
         for (((row, (index, told)), stored), raw) in numbers.into_iter().zip(told).zip(stored).zip(raws) {

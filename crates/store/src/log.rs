@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use event::entry::{self, Entry};
-use event::query::{Dimension, Histogram, Page, Query, Top};
+use event::query::{Dimension, Histogram, Page, Query, Reads, Top};
 use event::{Time, Trail};
 
 use crate::audit_files::AuditFile;
@@ -119,7 +119,8 @@ enum Job {
 pub struct Row {
     /// Position in the log, from 0.
     pub index: u64,
-    /// The event with what the log added. Of a sealed event the source's key and the hash of the raw bytes are left out.
+    /// The event with what the log added. Of a sealed event the source's key and the hash of the raw bytes are left out, and
+    /// what [`Query::reads`] leaves out.
     pub entry: Entry,
 }
 
@@ -285,7 +286,7 @@ impl Log {
         let question = Question::of(query);
         let view = self.state.read().expect("no panic while held").view(&question);
         let (found, total, tree_size) = view.find(&question)?;
-        let rows = self.rows(&view, &found)?;
+        let rows = self.rows(&view, &found, query.reads)?;
         Ok(Page { rows, total, tree_size })
     }
 
@@ -309,7 +310,7 @@ impl Log {
     }
 
     /// Reads rows that were found; those of one segment at once.
-    fn rows(&self, view: &View, found: &[state::Row]) -> Result<Vec<Row>, Error> {
+    fn rows(&self, view: &View, found: &[state::Row], reads: Reads) -> Result<Vec<Row>, Error> {
         let mut of_segments: HashMap<usize, (Vec<u32>, Vec<usize>)> = HashMap::new();
         let mut rows: Vec<Option<Row>> = found.iter().map(|_| None).collect();
         for (position, row) in found.iter().enumerate() {
@@ -325,8 +326,8 @@ impl Log {
             }
         }
         for (segment, (wanted, positions)) in of_segments {
-            for ((index, entry), position) in view.segments[segment].read(&wanted)?.into_iter().zip(positions)
-            {
+            let read = view.segments[segment].read(&wanted, reads)?;
+            for ((index, entry), position) in read.into_iter().zip(positions) {
                 rows[position] = Some(Row { index, entry });
             }
         }

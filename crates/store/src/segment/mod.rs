@@ -26,7 +26,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use event::entry::Entry;
-use event::query::{Dimension, Text};
+use event::query::{Dimension, Reads, Text};
 use event::{Time, Trail};
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
@@ -292,8 +292,8 @@ impl Segment {
     }
 
     /// The rows, in the order they are asked for: index and event. Raw bytes and a source's key are left out.
-    pub fn read(&self, rows: &[u32]) -> Result<Vec<(u64, Entry)>, Error> {
-        let mut reader = RowReader::of(self);
+    pub fn read(&self, rows: &[u32], reads: Reads) -> Result<Vec<(u64, Entry)>, Error> {
+        let mut reader = RowReader::of(self, reads);
         rows.iter().map(|row| reader.row(*row)).collect()
     }
 
@@ -501,7 +501,7 @@ mod tests {
             let segment = written(&rows);
             prop_assert_eq!((segment.meta.first, segment.meta.end()), (first, first + count));
             let all: Vec<u32> = (0..count as u32).collect();
-            let read = segment.read(&all).expect("whole");
+            let read = segment.read(&all, Reads::All).expect("whole");
             for (((index, bytes, raw), (read_index, read)), row) in rows.iter().zip(read).zip(0u32..) {
                 let mut expected = entry::decode(bytes).expect("an entry");
                 let key = expected.event.origin.key.take();
@@ -571,7 +571,7 @@ mod tests {
         let rows = rows(events, 3);
         let segment = written(&rows);
         let scattered: Vec<u32> = (0..9000).step_by(7).rev().collect();
-        let read = segment.read(&scattered).expect("whole");
+        let read = segment.read(&scattered, Reads::All).expect("whole");
         for (row, (index, entry)) in scattered.iter().zip(read) {
             let (expected_index, bytes, _) = &rows[*row as usize];
             let expected = entry::decode(bytes).expect("an entry");

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use event::entry::Entry;
-use event::query::{Dimension, INSTANCE_ID};
+use event::query::{Dimension, INSTANCE_ID, Reads};
 use event::{
     Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
     Severity, SourceIp, Time, Trail, Trust,
@@ -80,11 +80,12 @@ pub(super) struct RowReader<'a> {
     columns: Vec<Column<'a>>,
     /// Values that were read lately, of each dimension with many.
     values: Vec<Vec<(u64, String)>>,
-    rest: RestReader<'a>,
+    /// When all is read.
+    rest: Option<RestReader<'a>>,
 }
 
 impl<'a> RowReader<'a> {
-    pub fn of(segment: &'a Segment) -> RowReader<'a> {
+    pub fn of(segment: &'a Segment, reads: Reads) -> RowReader<'a> {
         RowReader {
             segment,
             times: segment.times(),
@@ -92,7 +93,7 @@ impl<'a> RowReader<'a> {
             numbers: segment.numbers(),
             columns: Dimension::ALL.iter().map(|dimension| segment.column(*dimension)).collect(),
             values: vec![Vec::new(); Dimension::ALL.len()],
-            rest: RestReader::of(segment),
+            rest: (reads == Reads::All).then(|| RestReader::of(segment)),
         }
     }
 
@@ -104,7 +105,9 @@ impl<'a> RowReader<'a> {
         let nonsense = || self.segment.nonsense(column_section(0));
         let mut entry = filled(trail, occurred_at, values).ok_or_else(nonsense)?;
         entry.number = self.numbers.get(row)?.cast_unsigned();
-        rest::read(self.rest.row(row)?, &mut entry).ok_or_else(|| self.segment.nonsense(REST))?;
+        if let Some(rest) = &mut self.rest {
+            rest::read(rest.row(row)?, &mut entry).ok_or_else(|| self.segment.nonsense(REST))?;
+        }
         Ok((self.indexes.get(row)?.cast_unsigned(), entry))
     }
 

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use event::entry::Entry;
-use event::query::{Dimension, Filter, Page, Query};
+use event::query::{Dimension, Filter, Page, Query, Reads};
 use event::{Class, OutcomeKind, Service, Time, Trail};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, StatusCode};
@@ -178,6 +178,7 @@ impl Asked {
             order: event::query::Order::Descending,
             offset: self.offset,
             limit: self.limit,
+            reads: Reads::All,
             as_of: None,
         }
     }
