@@ -442,11 +442,14 @@ mod tests {
                     user_agent: more.2,
                     action: "do".to_owned(),
                     operation: how.0,
-                    resource: Resource { kind: what.0, name: what.1, id: what.2, region: what.3 },
+                    resource: Resource { kind: what.0, name: what.1.clone(), id: what.2, region: what.3 },
                     outcome: Outcome { kind: OutcomeKind::Failure, code: how.1, reason: how.2 },
                     severity: Severity::new(how.3).expect("valid"),
                     class: Class::Security,
-                    description: more.3.clone(),
+                    description: what
+                        .1
+                        .clone()
+                        .map(|name| format!("did {name} {}", more.3.as_deref().unwrap_or_default())),
                     request_id: more.3,
                     trace_id: None,
                     origin: Origin { source: "s".to_owned(), format: "daybook".to_owned(), key: None },

@@ -2,7 +2,7 @@
 
 use event::entry::Entry;
 use event::query::INSTANCE_ID;
-use event::{EventId, Resolution, Time, Trust};
+use event::{Event, EventId, Resolution, Time, Trust};
 
 use super::terms::{take_varint, varint};
 
@@ -21,6 +21,14 @@ const FORMAT: u8 = 11;
 const TRUST: u8 = 12;
 /// Length and bytes of the name, then the value.
 const ATTRIBUTE: u8 = 13;
+/// A description that has the resource's name in it: length of what comes before, then what comes before and after.
+const DESCRIPTION_AROUND_NAME: u8 = 14;
+
+/// Where the resource's name stands in the description, if that saves anything.
+fn place_of_name(event: &Event) -> Option<(&str, &str)> {
+    let name = event.resource.name.as_deref().filter(|name| name.len() > 2)?;
+    event.description.as_deref()?.split_once(name)
+}
 
 /// Appends what `entry` has beside its columns.
 pub(super) fn write(out: &mut Vec<u8>, entry: &Entry) {
@@ -40,6 +48,13 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry) {
     field(RESOLUTION, &[fineness as u8]);
     let delay = entry.received_at.unix_ns().wrapping_sub(event.occurred_at.unix_ns());
     field(RECEIVED, &number((delay << 1 ^ delay >> 63).cast_unsigned()));
+    let around = place_of_name(event);
+    if let Some((before, after)) = around {
+        let mut bytes = number(before.len() as u64);
+        bytes.extend_from_slice(before.as_bytes());
+        bytes.extend_from_slice(after.as_bytes());
+        field(DESCRIPTION_AROUND_NAME, &bytes);
+    }
     if let Some(code) = event.outcome.code {
         field(OUTCOME_CODE, &number(u64::from(code)));
     }
@@ -47,7 +62,7 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry) {
         (OUTCOME_REASON, &event.outcome.reason),
         (RESOURCE_REGION, &event.resource.region),
         (USER_AGENT, &event.user_agent),
-        (DESCRIPTION, &event.description),
+        (DESCRIPTION, if around.is_some() { &None } else { &event.description }),
         (REQUEST_ID, &event.request_id),
         (TRACE_ID, &event.trace_id),
     ] {
@@ -98,6 +113,11 @@ pub(super) fn read(mut bytes: &[u8], entry: &mut Entry) -> Option<()> {
                 let len = usize::try_from(take_varint(&mut value)?).ok()?;
                 let (name, value) = std::str::from_utf8(value).ok()?.split_at_checked(len)?;
                 event.attributes.insert(name.to_owned(), value.to_owned());
+            }
+            DESCRIPTION_AROUND_NAME => {
+                let len = usize::try_from(take_varint(&mut value)?).ok()?;
+                let (before, after) = std::str::from_utf8(value).ok()?.split_at_checked(len)?;
+                event.description = Some([before, event.resource.name.as_deref()?, after].concat());
             }
             _ => return None,
         }
