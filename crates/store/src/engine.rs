@@ -19,7 +19,7 @@ use roaring::RoaringBitmap;
 
 use crate::Error;
 use crate::condition::Conditions;
-use crate::segment::{Opened, Run, Segment};
+use crate::segment::{Opened, Places, Run, Segment};
 use crate::tail::{Slice, Tail};
 
 /// The parts of the log that a question is put to, oldest first.
@@ -141,9 +141,9 @@ impl<'a> Matching<'a> {
     pub fn histogram(&self, instants: &[Time]) -> Result<Vec<u64>, Error> {
         let mut counts = vec![0; instants.len().saturating_sub(1)];
         for list in &self.lists {
-            let mut before = None;
+            let (mut before, mut places) = (None, None);
             for (position, instant) in instants.iter().enumerate() {
-                let found = list.before((instant.unix_ns(), 0))?;
+                let found = list.before((instant.unix_ns(), 0), &mut places)?;
                 if let Some(before) = before.replace(found) {
                     // Instants may stand still; they do not go back.
                     counts[position - 1] += found.saturating_sub(before);
@@ -309,8 +309,8 @@ impl<'a> List<'a> {
         }
     }
 
-    /// How many rows come before this position.
-    fn before(&self, position: Position) -> Result<u64, Error> {
+    /// How many rows come before this position. `places` are those of the list's segment, once they were needed.
+    fn before(&self, position: Position, places: &mut Option<Places<'a>>) -> Result<u64, Error> {
         if position.0 > self.bounds.1 {
             return Ok(self.len);
         }
@@ -320,14 +320,16 @@ impl<'a> List<'a> {
         match &self.kind {
             Kind::Tail(slice) => Ok(slice.before(position) as u64),
             Kind::Range(segment, rows) => {
-                Ok(u64::from(segment.lower_bound(rows.clone(), position)? - rows.start))
+                let row = places_of(places, segment)?.lower_bound(rows.clone(), position)?;
+                Ok(u64::from(row - rows.start))
             }
             Kind::Value(segment, rows, opened, before) => {
-                Ok(opened.rank(segment.lower_bound(rows.clone(), position)?)? - before)
+                let row = places_of(places, segment)?.lower_bound(rows.clone(), position)?;
+                Ok(opened.rank(row)? - before)
             }
             Kind::Set(segment, rows) => {
                 let (Some(first), Some(last)) = (rows.min(), rows.max()) else { return Ok(0) };
-                let row = segment.lower_bound(first..last + 1, position)?;
+                let row = places_of(places, segment)?.lower_bound(first..last + 1, position)?;
                 Ok(row.checked_sub(1).map_or(0, |row| rows.rank(row)))
             }
         }
@@ -343,11 +345,24 @@ impl<'a> List<'a> {
     }
 }
 
+fn places_of<'p, 'a>(
+    places: &'p mut Option<Places<'a>>,
+    segment: &'a Segment,
+) -> Result<&'p mut Places<'a>, Error> {
+    Ok(match places {
+        Some(places) => places,
+        None => places.insert(segment.places()?),
+    })
+}
+
 /// The rows of a run that are within the window.
 fn window(segment: &Segment, run: Run, query: &Query) -> Result<Range<u32>, Error> {
-    let bound = |time: Option<Time>, rows: Range<u32>, otherwise| match time {
+    let mut places = None;
+    let mut bound = |time: Option<Time>, rows: Range<u32>, otherwise| match time {
         Some(time) if time.unix_ns() <= run.earliest_ns => Ok(run.start),
-        Some(time) if time.unix_ns() <= run.latest_ns => segment.lower_bound(rows, (time.unix_ns(), 0)),
+        Some(time) if time.unix_ns() <= run.latest_ns => {
+            places_of(&mut places, segment)?.lower_bound(rows, (time.unix_ns(), 0))
+        }
         Some(_) => Ok(run.end),
         None => Ok(otherwise),
     };
@@ -454,6 +469,7 @@ fn split(lists: &[List<'_>], count: u64) -> Result<Vec<u64>, Error> {
     }
     let mut low = vec![0; lists.len()];
     let mut high: Vec<u64> = lists.iter().map(|list| list.len).collect();
+    let mut places: Vec<Option<Places<'_>>> = lists.iter().map(|_| None).collect();
     loop {
         // The middle of the list of which least is known parts all lists in two.
         let (widest, width) = (0..lists.len())
@@ -466,8 +482,8 @@ fn split(lists: &[List<'_>], count: u64) -> Result<Vec<u64>, Error> {
         let middle = low[widest] + width / 2;
         let position = lists[widest].position(middle)?;
         let mut before = Vec::with_capacity(lists.len());
-        for (list, (low, high)) in lists.iter().zip(low.iter().zip(&high)) {
-            let found = if low == high { *low } else { list.before(position)? };
+        for ((list, places), (low, high)) in lists.iter().zip(&mut places).zip(low.iter().zip(&high)) {
+            let found = if low == high { *low } else { list.before(position, places)? };
             before.push(found.clamp(*low, *high));
         }
         let rank: u64 = before.iter().sum();

@@ -140,6 +140,47 @@ pub(crate) struct Segment {
     table_file: Arc<dyn File>,
 }
 
+/// Finds rows by time and index; it holds on to what it read last.
+pub(crate) struct Places<'a> {
+    segment: &'a Segment,
+    /// The first time of each block.
+    firsts: Arc<[u8]>,
+    times: Column<'a>,
+    indexes: Column<'a>,
+}
+
+impl Places<'_> {
+    /// The first row of the range, which is of one trail, whose time and index do not come before these.
+    pub fn lower_bound(&mut self, rows: Range<u32>, key: (i64, u64)) -> Result<u32, Error> {
+        if rows.is_empty() {
+            return Ok(rows.start);
+        }
+        // Which block of times it is in: the last one within the range that begins before the key.
+        let blocks = rows.start as usize / packed::VALUES + 1..(rows.end as usize - 1) / packed::VALUES + 1;
+        let within = self.firsts.as_chunks::<8>().0.get(blocks.clone());
+        let within = within.ok_or_else(|| self.segment.nonsense(TIMES_FIRST))?;
+        let block = blocks.start - 1 + within.partition_point(|first| i64::from_le_bytes(*first) < key.0);
+        let at = |block: usize| (block * packed::VALUES) as u32;
+        let (mut low, mut high) = (rows.start.max(at(block)), rows.end.min(at(block + 1)));
+        // Rows of the same time may go on in the blocks that begin with it.
+        if high < rows.end && key.1 > 0 && self.times.get(high)? == key.0 {
+            high = rows.end;
+        }
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let time = self.times.get(middle)?;
+            let comes_before =
+                time < key.0 || time == key.0 && self.indexes.get(middle)?.cast_unsigned() < key.1;
+            if comes_before {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+}
+
 impl Segment {
     /// Opens the two files of a segment. `id` must be of no other segment that shares the cache.
     pub fn open(disk: &dyn Disk, name: &str, id: u32, cache: Arc<Cache>) -> Result<Segment, Error> {
@@ -204,35 +245,10 @@ impl Segment {
     pub fn column(&self, dimension: Dimension) -> Column<'_> {
         Column { file: &self.index, section: column_section(dimension.position() as u8), block: None }
     }
-    /// The first row of the range, which is of one trail, whose time and index do not come before these.
-    pub fn lower_bound(&self, rows: Range<u32>, key: (i64, u64)) -> Result<u32, Error> {
-        if rows.is_empty() {
-            return Ok(rows.start);
-        }
-        // Which block of times it is in: the last one within the range that begins before the key.
+    /// Where rows are by time and index.
+    pub fn places(&self) -> Result<Places<'_>, Error> {
         let firsts = self.index.block(TIMES_FIRST, 0)?;
-        let firsts = firsts.as_chunks::<8>().0;
-        let blocks = rows.start as usize / packed::VALUES + 1..(rows.end as usize - 1) / packed::VALUES + 1;
-        let within = firsts.get(blocks.clone()).ok_or_else(|| self.nonsense(TIMES_FIRST))?;
-        let block = blocks.start - 1 + within.partition_point(|first| i64::from_le_bytes(*first) < key.0);
-        let at = |block: usize| (block * packed::VALUES) as u32;
-        let (mut low, mut high) = (rows.start.max(at(block)), rows.end.min(at(block + 1)));
-        let (mut times, mut indexes) = (self.times(), self.indexes());
-        // Rows of the same time may go on in the blocks that begin with it.
-        if high < rows.end && times.get(high)? == key.0 && key.1 > 0 {
-            high = rows.end;
-        }
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let time = times.get(middle)?;
-            let comes_before = time < key.0 || time == key.0 && indexes.get(middle)?.cast_unsigned() < key.1;
-            if comes_before {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Ok(low)
+        Ok(Places { segment: self, firsts, times: self.times(), indexes: self.indexes() })
     }
 
     /// The rows of a range whose index is below this.
@@ -542,9 +558,9 @@ mod tests {
                 }
                 for row in run.start..run.end {
                     let key = (decoded[row as usize].event.occurred_at.unix_ns(), rows[row as usize].0);
-                    prop_assert_eq!(segment.lower_bound(run.start..run.end, key).expect("whole"), row);
+                    prop_assert_eq!(segment.places().expect("whole").lower_bound(run.start..run.end, key).expect("whole"), row);
                     let later = (key.0, key.1 + 1);
-                    prop_assert_eq!(segment.lower_bound(run.start..run.end, later).expect("whole"), row + 1);
+                    prop_assert_eq!(segment.places().expect("whole").lower_bound(run.start..run.end, later).expect("whole"), row + 1);
                 }
             }
             for dimension in Dimension::ALL {
