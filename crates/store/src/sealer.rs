@@ -180,6 +180,10 @@ pub(crate) fn tidy(disk: &dyn Disk, opened: &mut Opened) -> Result<(), Error> {
     }
     let manifest = &opened.manifest;
     let there = disk.list("").map_err(Error::io("list the data directory"))?;
+    let unfinished = format!("{}{UNFINISHED}", manifest::MANIFEST);
+    if there.contains(&unfinished) {
+        disk.remove(&unfinished).map_err(Error::io(format!("remove {unfinished}")))?;
+    }
     let missing: Vec<&str> =
         [SEGMENTS, TREE, ASIDE].into_iter().filter(|dir| !there.iter().any(|name| name == dir)).collect();
     for dir in &missing {
