@@ -77,7 +77,7 @@ fn files_stay_while_a_query_may_read_them() {
     for (view, total) in [(&before_sealing, 1), (&before_merging, 4)] {
         let (found, found_total, _) = view.find(&Question::of(&query)).expect("whole");
         let rows = log.rows(view, &found, Reads::All).expect("whole");
-        assert_eq!((found_total, rows.len()), (total, total as usize));
+        assert_eq!((found_total, rows.len() as u64), (total, total));
     }
     drop(before_sealing);
     log.sealer.lock().expect("no panic").retire().expect("room");
