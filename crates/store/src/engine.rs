@@ -19,7 +19,7 @@ use roaring::RoaringBitmap;
 
 use crate::Error;
 use crate::condition::Conditions;
-use crate::segment::{Opened, Places, Run, Segment};
+use crate::segment::{Column, Opened, Places, Run, Segment};
 use crate::tail::{Slice, Tail};
 
 /// The parts of the log that a question is put to, oldest first.
@@ -335,13 +335,20 @@ impl<'a> List<'a> {
         }
     }
 
-    fn place(&self, at: u64) -> Result<Place, Error> {
-        let row = self.row(at)?;
-        Ok(match self.part {
-            Place::Segment(position, _) => Place::Segment(position, row),
-            Place::Tail(position, _) => Place::Tail(position, row),
-            Place::Active(position, _) => Place::Active(position, at as usize),
-        })
+    /// The rows from this place of the list on, so many.
+    fn rows(&self, start: u64, count: usize) -> Result<Vec<u32>, Error> {
+        match &self.kind {
+            Kind::Tail(slice) => {
+                Ok((start as usize..start as usize + count).map(|at| slice.row(at)).collect())
+            }
+            Kind::Range(_, rows) => Ok((rows.start + start as u32..).take(count).collect()),
+            Kind::Value(_, _, opened, before) => opened.rows(before + start, count),
+            Kind::Set(_, rows) => {
+                let mut left = rows.iter();
+                left.advance_to(rows.select(start as u32).unwrap_or(u32::MAX));
+                Ok(left.take(count).collect())
+            }
+        }
     }
 }
 
@@ -509,6 +516,59 @@ struct Head {
     list: usize,
 }
 
+/// Goes through a list, forwards or backwards; rows are looked up some at a time.
+struct Walk<'l, 'a> {
+    list: &'l List<'a>,
+    is_forward: bool,
+    /// Where in the list the rows begin that were looked up.
+    start: u64,
+    rows: Vec<u32>,
+    columns: Option<(Column<'a>, Column<'a>)>,
+}
+
+/// Rows of a list that are looked up at a time.
+const LOOKED_UP_AT_ONCE: u64 = 32;
+
+impl<'l, 'a> Walk<'l, 'a> {
+    fn of(list: &'l List<'a>, is_forward: bool) -> Walk<'l, 'a> {
+        let columns = match &list.kind {
+            Kind::Tail(_) => None,
+            Kind::Range(segment, _) | Kind::Value(segment, ..) | Kind::Set(segment, _) => {
+                Some((segment.times(), segment.indexes()))
+            }
+        };
+        Walk { list, is_forward, start: 0, rows: Vec::new(), columns }
+    }
+
+    fn row(&mut self, at: u64) -> Result<u32, Error> {
+        if !(self.start..self.start + self.rows.len() as u64).contains(&at) {
+            self.start = if self.is_forward { at } else { (at + 1).saturating_sub(LOOKED_UP_AT_ONCE) };
+            let count = LOOKED_UP_AT_ONCE.min(self.list.len - self.start);
+            self.rows = self.list.rows(self.start, count as usize)?;
+        }
+        let row = self.rows.get((at - self.start) as usize).copied();
+        row.ok_or_else(|| Error::damage("a segment", 0, "a list of rows is shorter than it was"))
+    }
+
+    fn position(&mut self, at: u64) -> Result<Position, Error> {
+        let row = self.row(at)?;
+        match (&mut self.columns, &self.list.kind) {
+            (Some((times, indexes)), _) => Ok((times.get(row)?, indexes.get(row)?.cast_unsigned())),
+            (None, Kind::Tail(slice)) => Ok(slice.position(at as usize)),
+            (None, _) => self.list.position(at),
+        }
+    }
+
+    fn place(&mut self, at: u64) -> Result<Place, Error> {
+        let row = self.row(at)?;
+        Ok(match self.list.part {
+            Place::Segment(position, _) => Place::Segment(position, row),
+            Place::Tail(position, _) => Place::Tail(position, row),
+            Place::Active(position, _) => Place::Active(position, at as usize),
+        })
+    }
+}
+
 /// The next `count` rows from some place of each list on, oldest first.
 fn take(lists: &[List<'_>], mut at: Vec<u64>, count: u64) -> Result<Vec<Place>, Error> {
     // Bitwise negation turns the order of both numbers around.
@@ -517,16 +577,17 @@ fn take(lists: &[List<'_>], mut at: Vec<u64>, count: u64) -> Result<Vec<Place>, 
     for (list, found) in lists.iter().enumerate().filter(|(list, found)| at[*list] < found.len) {
         heads.push(Head { key: key((found.bounds.0, 0)), is_bound: true, list });
     }
+    let mut walks: Vec<Walk<'_, '_>> = lists.iter().map(|list| Walk::of(list, true)).collect();
     let mut rows = Vec::with_capacity(count as usize);
     while (rows.len() as u64) < count {
         let Some(Head { is_bound, list, .. }) = heads.pop() else { break };
-        let found = &lists[list];
+        let walk = &mut walks[list];
         if !is_bound {
-            rows.push(found.place(at[list])?);
+            rows.push(walk.place(at[list])?);
             at[list] += 1;
         }
-        if at[list] < found.len {
-            heads.push(Head { key: key(found.position(at[list])?), is_bound: false, list });
+        if at[list] < walk.list.len {
+            heads.push(Head { key: key(walk.position(at[list])?), is_bound: false, list });
         }
     }
     Ok(rows)
@@ -539,16 +600,17 @@ fn take_back(lists: &[List<'_>], count: u64) -> Result<Vec<Place>, Error> {
     for (list, found) in lists.iter().enumerate() {
         heads.push(Head { key: (found.bounds.1, u64::MAX), is_bound: true, list });
     }
+    let mut walks: Vec<Walk<'_, '_>> = lists.iter().map(|list| Walk::of(list, false)).collect();
     let mut rows = Vec::with_capacity(count as usize);
     while (rows.len() as u64) < count {
         let Some(Head { is_bound, list, .. }) = heads.pop() else { break };
-        let found = &lists[list];
+        let walk = &mut walks[list];
         if !is_bound {
             left[list] -= 1;
-            rows.push(found.place(left[list])?);
+            rows.push(walk.place(left[list])?);
         }
         if left[list] > 0 {
-            heads.push(Head { key: found.position(left[list] - 1)?, is_bound: false, list });
+            heads.push(Head { key: walk.position(left[list] - 1)?, is_bound: false, list });
         }
     }
     Ok(rows)

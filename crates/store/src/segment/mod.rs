@@ -37,7 +37,7 @@ use crate::audit_files::StoredFile;
 use crate::durable::{Disk, File};
 use crate::hash::Map;
 use blocks::BlockReader;
-use rows::{Column, RowReader};
+use rows::RowReader;
 use table::Table;
 use terms::take_varint;
 
@@ -46,6 +46,7 @@ pub(crate) use build::{Builder, Sealed, Written, dictionary};
 pub(crate) use check::word_sum;
 pub(crate) use merge::{Stopped, merge};
 pub(crate) use postings::{Opened, Where};
+pub(crate) use rows::Column;
 pub(crate) use table::CHUNK as TABLE_CHUNK;
 pub(crate) use terms::Terms;
 

@@ -317,6 +317,54 @@ impl Opened<'_> {
         Ok(Some(u32::from(container.key) << 16 | u32::from(low)))
     }
 
+    /// So many rows, or as many as there are, from the one on before which there are `rank`.
+    pub fn rows(&self, rank: u64, count: usize) -> Result<Vec<u32>, Error> {
+        let containers = match &self.rows {
+            Rows::Few(rows) => {
+                return Ok(rows.iter().skip(rank as usize).take(count).copied().collect());
+            }
+            Rows::Many(containers) => containers,
+        };
+        let begin = containers.partition_point(|container| container.before + container.len <= rank);
+        let mut rows = Vec::with_capacity(count);
+        for container in &containers[begin..] {
+            if rows.len() == count {
+                break;
+            }
+            let base = u32::from(container.key) << 16;
+            let mut skipped = rank.saturating_sub(container.before);
+            match self.content(container)? {
+                Content::Listed(piece) => {
+                    let all = piece.as_slice().as_chunks::<2>().0;
+                    let left = all.iter().skip(skipped as usize).take(count - rows.len());
+                    rows.extend(left.map(|row| base | u32::from(u16::from_le_bytes(*row))));
+                }
+                Content::Bits(piece) => {
+                    for (word, position) in piece.as_slice().as_chunks::<8>().0.iter().zip(0u32..) {
+                        let mut word = u64::from_le_bytes(*word);
+                        let ones = u64::from(word.count_ones());
+                        if skipped >= ones {
+                            skipped -= ones;
+                            continue;
+                        }
+                        while word != 0 && rows.len() < count {
+                            if skipped == 0 {
+                                rows.push(base | (position * 64 + word.trailing_zeros()));
+                            } else {
+                                skipped -= 1;
+                            }
+                            word &= word - 1;
+                        }
+                        if rows.len() == count {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(rows)
+    }
+
     /// The rows within a range.
     pub fn within(&self, range: Range<u32>) -> Result<RoaringBitmap, Error> {
         let mut out = RoaringBitmap::new();
@@ -448,6 +496,8 @@ mod tests {
                 let before = row.checked_sub(1).map_or(0, |last| rows.rank(last));
                 prop_assert_eq!(opened.rank(*row).expect("whole"), before);
                 prop_assert_eq!(opened.select(u64::from(*row)).expect("whole"), rows.select(*row));
+                let some: Vec<u32> = rows.iter().skip(*row as usize / 4).take(40).collect();
+                prop_assert_eq!(opened.rows(u64::from(*row / 4), 40).expect("whole"), some);
             }
             for pair in asked.chunks(2) {
                 let range = pair[0].min(pair[1])..pair[0].max(pair[1]);
