@@ -181,15 +181,7 @@ impl<'a> Matching<'a> {
             if let (Place::Tail(position, _), Kind::Tail(slice)) = (list.part, &list.kind) {
                 let rows = (0..slice.len()).map(|at| slice.row(at));
                 for (value, count) in parts.tails[position].counts(dimension, rows) {
-                    match value {
-                        Some(value) => match counts.get_mut(&Some(value.to_owned())) {
-                            Some(counted) => *counted += count,
-                            None => {
-                                counts.insert(Some(value.to_owned()), count);
-                            }
-                        },
-                        None => *counts.entry(None).or_default() += count,
-                    }
+                    *counts.entry(value.map(str::to_owned)).or_default() += count;
                 }
             }
         }
