@@ -167,8 +167,11 @@ impl<'a> Matching<'a> {
             *counts.entry(value).or_default() += count;
         }
         for (position, segment) in parts.segments.iter().enumerate() {
-            let lists =
-                self.lists.iter().filter(|list| matches!(list.part, Place::Segment(at, _) if at == position));
+            let is_here = |list: &&List<'_>| matches!(list.part, Place::Segment(at, _) if at == position);
+            let mut lists = self.lists.iter().filter(is_here).peekable();
+            if lists.peek().is_none() {
+                continue;
+            }
             let mut of_segment = Counts::new(segment, dimension)?;
             for list in lists {
                 of_segment.add(list)?;
