@@ -5,6 +5,7 @@ import json
 import unittest
 import tempfile
 
+import gateway
 from processes import PROJECT, Daybook, Source
 
 TENANT = "5a775fdcb14f4431b6c0015618140bc3"
@@ -12,8 +13,6 @@ INSTANCE = "7d7e5b0c-7b5e-4d5e-9d0a-1c2b3a4d5e6f"
 REPOSITORY = f"cn-north-4_{TENANT}_maven_1_108"
 DATABASE = "3d39c18788b54a919bab633874c159dfin07"
 DBAUDIT = "a0d1f9c2b3e44f5d8c7b6a5948372615"
-APP_CODES = {"X-APIG-Appcode": "the-code-of-the-gateway", "x-hcso-appcode": "the-code-of-the-ops-platform"}
-USER, PASSWORD = "auditor", "correct horse battery"
 CHINA = datetime.timezone(datetime.timedelta(hours=8))
 SOURCES = (
     Source("images", "daybook", "registry", INSTANCE),
@@ -115,9 +114,7 @@ class Estate(unittest.TestCase):
         self.began = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) - datetime.timedelta(hours=3)
         self.daybook = Daybook(self.folder, SOURCES, TENANT, '[codearts]\ntime_zone = "+08:00"\n')
         self.addCleanup(self.daybook.kill)
-        for name, code in APP_CODES.items():
-            self.daybook.access("app-code", "add", name, "--code-file", self.file(name, code))
-        self.daybook.access("user", "password", USER, "--password-file", self.file("password", PASSWORD))
+        gateway.admit(self.daybook, self.file)
         self.daybook.start()
         self.happened = []
         self.let_happen(self.happened_at_start)

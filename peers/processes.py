@@ -135,7 +135,8 @@ class Daybook(Program):
         for name, form, service, instance in sources:
             trail = f'service = "{service}", tenant = "{tenant}", project = "{PROJECT}", instance = "{instance}"'
             settings.append(f'[[source]]\nname = "{name}"\nformat = "{form}"\n')
-            settings.append(f'token = {{ file = "token" }}\ntrail = {{ {trail} }}\n')
+            # Tests compare with all that was told, requests that only look included.
+            settings.append(f'token = {{ file = "token" }}\ntrail = {{ {trail} }}\nnoise = "record"\n')
         configuration.write_text("".join([*settings, more_settings]))
         self.access("domain", "add", DOMAIN, "--id", tenant)
         self.access("project", "add", REGION, "--tenant", tenant, "--id", PROJECT)

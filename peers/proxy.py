@@ -15,22 +15,30 @@ class Way(enum.Enum):
     """How a request is treated."""
 
     PASS = "forwards it and gives the answer back"
-    REFUSE = "answers 500 and forwards nothing"
-    LIE = "forwards it, and answers 500"
+    REFUSE = "answers an error and forwards nothing"
+    LIE = "forwards it, and answers an error"
     DROP = "forwards it, and closes the connection without an answer"
     LATE = "forwards it, and answers once the sender has given up"
     STALE = "forwards it once the sender has given up"
     DOWN = "refuses connections"
 
 
+def notifications(body):
+    """The ids of a registry's notifications."""
+    return [event["id"] for event in json.loads(body)["events"]]
+
+
 class Proxy:
     """Forwards requests from a port of its own to another, each treated as `way` says when it comes in.
 
-    `recorded` counts, for each event, the requests with it that Daybook answered 200.
+    `recorded` counts, for each event that `events_of` finds in a body, the requests with it that Daybook answered 200.
+    `failure` is what it answers in place of 200.
     """
 
-    def __init__(self, target_port):
+    def __init__(self, target_port, events_of=notifications, failure=500):
         self.target_port = target_port
+        self.events_of = events_of
+        self.failure = failure
         self.port = free_port()
         self.recorded = collections.Counter()
         self.lock = threading.Lock()
@@ -113,14 +121,14 @@ class Proxy:
     def treat(self, way, reader, path, headers, body):
         """Returns the answer to give, None for none."""
         if way is Way.REFUSE:
-            return 500, b"{}"
+            return self.failure, b"{}"
         if way is Way.STALE:
             self.wait_until_sender_gave_up(reader)
         answer = self.forward(path, headers, body)
         if way is Way.LATE:
             self.wait_until_sender_gave_up(reader)
         if way is Way.LIE:
-            return 500, b"{}"
+            return self.failure, b"{}"
         return None if way is Way.DROP else answer
 
     @staticmethod
@@ -138,5 +146,5 @@ class Proxy:
                 return 502, b"{}"
         if status == 200:
             with self.lock:
-                self.recorded.update(event["id"] for event in json.loads(body)["events"])
+                self.recorded.update(self.events_of(body))
         return status, text

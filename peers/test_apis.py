@@ -13,39 +13,16 @@ import huaweicloudsdkgaussdb.v3 as gaussdb
 import huaweicloudsdkswr.v2 as swr
 from huaweicloudsdkcore.exceptions import exceptions
 
-from estate import APP_CODES, DATABASE, DBAUDIT, INSTANCE, PASSWORD, REPOSITORY, SWR_OPERATIONS, TENANT, USER
+from estate import DATABASE, DBAUDIT, INSTANCE, REPOSITORY, SWR_OPERATIONS, TENANT
 from estate import Estate, Happened
-from processes import DOMAIN, PROJECT, REGION, becomes_true, run
+from gateway import USER, Http
+from processes import PROJECT, REGION, becomes_true, run
 from sdks import Clients, Walk, plain, refusal, walks
 
 
 def without(rows, *names):
     """The rows without these members, and without those that are null, which some SDKs leave out."""
     return [{name: value for name, value in row.items() if name not in names and value is not None} for row in rows]
-
-
-class Http:
-    """Plain HTTP with a token."""
-
-    def __init__(self, daybook):
-        self.url = daybook.url
-        user = {"name": USER, "password": PASSWORD, "domain": {"name": DOMAIN}}
-        auth = {"identity": {"methods": ["password"], "password": {"user": user}}}
-        _, headers = self.ask("POST", "/v3/auth/tokens", {"auth": auth})
-        self.headers = {"X-Auth-Token": headers["X-Subject-Token"]}
-
-    def ask(self, method, target, body=None, **headers):
-        data = None if body is None else json.dumps(body).encode()
-        given = {"Content-Type": "application/json", "Accept": "application/json"} | headers
-        request = urllib.request.Request(self.url + target, data, given | getattr(self, "headers", {}), method=method)
-        with urllib.request.urlopen(request) as answer:
-            return json.load(answer), answer.headers
-
-    def get(self, path, **headers):
-        return self.ask("GET", path, **headers)[0]
-
-    def post(self, path, body):
-        return self.ask("POST", path, body)[0]
 
 
 def terraform_walks(http, window):
@@ -337,14 +314,7 @@ class StablePages(Estate):
         http = Http(self.daybook)
         day = 86_400_000
         at = int(self.began.timestamp()) * 1000
-        headers = APP_CODES | {"x-hcso-domainid": TENANT}
-
-        def page(number):
-            query = f"begin_time={at - day}&end_time={at + day}&page_size=50&offset_value={number * 50}"
-            answer = http.get(f"/rest/dataapi/homs/open-api/v1/cloudAuditlog?{query}", **headers)
-            return answer["list"], answer["total"]
-
-        walk = Walk(50, page)
+        walk = Walk(50, lambda number: http.ops_page(TENANT, at - day, at + day, 50, number))
         self.assert_stable({"hcs": (walk.steps(), walk.rows)})
 
     def assert_stable(self, walks):

@@ -153,6 +153,31 @@ fn cut(text: String) -> String {
     format!("{}…", &text[..end])
 }
 
+/// What the operational log says of an act that is recorded at once: who did what to what, and nothing that they sent.
+struct Line {
+    action: String,
+    by: String,
+    on: String,
+    is_success: bool,
+}
+
+impl Line {
+    fn of(act: &Act) -> Line {
+        let Resource { kind, name, .. } = &act.resource;
+        let on = [kind, name].into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let by = act.who.name.clone().or(act.who.id.clone()).unwrap_or_default();
+        Line { action: act.action.clone(), by, on, is_success: act.outcome.kind == OutcomeKind::Success }
+    }
+
+    fn write(&self) {
+        let Line { action, by, on, .. } = self;
+        match self.is_success {
+            true => tracing::info!(action, by, on, "recorded an act"),
+            false => tracing::warn!(action, by, on, "recorded an act"),
+        }
+    }
+}
+
 /// Records acts.
 pub struct OwnAudit {
     log: Arc<Log>,
@@ -185,14 +210,16 @@ impl OwnAudit {
             self.record_soon(act);
             return Ok(());
         }
-        let now = ambient::now();
-        self.append(vec![act.into_event(&self.trail, now)], now)
+        self.record_all_now(vec![act])
     }
 
     /// Records several acts as one: all of them or none. Blocks.
     pub fn record_all_now(&self, acts: Vec<Act>) -> Result<(), String> {
         let now = ambient::now();
-        self.append(acts.into_iter().map(|act| act.into_event(&self.trail, now)).collect(), now)
+        let lines: Vec<Line> = acts.iter().map(Line::of).collect();
+        self.append(acts.into_iter().map(|act| act.into_event(&self.trail, now)).collect(), now)?;
+        lines.iter().for_each(Line::write);
+        Ok(())
     }
 
     /// Whether a query may be answered: there is room to record it.

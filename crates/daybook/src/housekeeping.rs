@@ -1,5 +1,5 @@
-//! What a server does besides answering: it follows changes of rights, writes down what was asked of it, and records the
-//! audit log files that were finished.
+//! What a server does besides answering: it follows changes of rights, writes down what was asked of it, watches its sources,
+//! and records the audit log files that were finished.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -19,6 +19,8 @@ use crate::ambient;
 use crate::api::{Note, Shared};
 use crate::audit::{Act, OwnAudit, Who};
 use crate::config::Config;
+use crate::intake::follow::parse_limits;
+use crate::intake::keeper::{self, Keeper};
 use crate::report::hex;
 use crate::routes::Endpoint;
 
@@ -141,11 +143,11 @@ pub struct Housekeeping {
 }
 
 impl Housekeeping {
-    pub fn start(shared: Arc<Shared>, serving: Serving) -> Housekeeping {
+    pub fn start(shared: Arc<Shared>, serving: Serving, mut keeper: Keeper) -> Housekeeping {
         let (stop, told_to_stop) = channel();
         let work = move || {
             let _serving = serving;
-            let (mut flushed, mut looked) = (Instant::now(), Instant::now());
+            let (mut flushed, mut looked, mut watched) = (Instant::now(), Instant::now(), Instant::now());
             let mut announced = HashMap::new();
             while let Err(RecvTimeoutError::Timeout) = told_to_stop.recv_timeout(FOLLOW_EVERY) {
                 shared.access.follow(&|changed| shared.audit.record_all_now(acts_of(changed)));
@@ -157,8 +159,18 @@ impl Housekeeping {
                     announce_files(&shared, &mut announced);
                     looked = Instant::now();
                 }
+                if watched.elapsed() >= keeper::LOOK_EVERY {
+                    let config = shared.config();
+                    keeper.look(&shared.intakes, &config, &shared.audit, &shared.log);
+                    let limits = parse_limits(&config.limits);
+                    keeper.resolve_waiting(&shared.intakes, limits, &shared.log, &shared.retried);
+                    keeper.keep_retried(&shared.retried);
+                    watched = Instant::now();
+                }
             }
             shared.audit.flush();
+            keeper.end(&shared.intakes, &shared.config(), &shared.audit, &shared.log);
+            keeper.keep_retried(&shared.retried);
         };
         let thread = std::thread::Builder::new().name("housekeeping".to_owned()).spawn(work);
         Housekeeping { stop, thread: thread.expect("the machine has room for a thread") }

@@ -4,6 +4,7 @@ use event::{Time, Trail};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_ENCODING, HeaderValue};
 use hyper::{HeaderMap, Method};
+use tlog::{AddCheckpoint, Checkpoint, Note, ProofFile};
 
 use crate::access::file::AccessFile;
 pub use crate::access::signature::{Authorization, Signed, is_signature, sign};
@@ -11,6 +12,7 @@ pub use crate::api::iam::is_login;
 pub use crate::api::parameters::integer;
 pub use crate::api::taurusdb::{asks_for_links, is_policy};
 use crate::api::{codearts, dbss, hcs, swr, taurusdb};
+use crate::evidence::receipt::{self, Receipt};
 pub use crate::http::path::{decode, encode, query_value};
 use crate::http::{body, path};
 use crate::routes;
@@ -56,6 +58,27 @@ pub fn decompress(encoding: &'static str, body: &[u8], bytes_max: usize) -> Opti
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
     body::decompress(&headers, Bytes::copy_from_slice(body), bytes_max).ok().map(|bytes| bytes.to_vec())
+}
+
+/// Reads the body of a request to a witness and writes it anew; `None` for what is refused.
+pub fn witness_request(body: &[u8]) -> Option<String> {
+    AddCheckpoint::parse(body).ok().map(|request| request.to_string())
+}
+
+/// Reads a proof file, a checkpoint's note, and a receipt as its text and as a header has it, and writes anew what the bytes
+/// are.
+pub fn evidence(bytes: &[u8]) -> Vec<String> {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let note = Note::parse(bytes).ok().filter(|note| Checkpoint::parse(note.text()).is_ok());
+    [
+        ProofFile::parse(bytes).ok().map(|proof| proof.to_string()),
+        note.map(|note| note.to_string()),
+        Receipt::parse(text).ok().map(|receipt| receipt.text()),
+        Receipt::open(bytes).ok().map(|(note, _)| receipt::header_value(&note.to_string())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Reads `access.toml` and writes it anew; `None` for what is refused.

@@ -7,19 +7,29 @@
 
 mod access;
 mod ambient;
+mod answers;
 mod api;
 mod audit;
 mod bench;
 mod cli;
 mod config;
+mod connections;
+mod evidence;
+mod export;
+mod find;
 mod housekeeping;
 mod http;
 mod intake;
 #[cfg(feature = "internals")]
 pub mod internals;
+mod notify;
+mod reload;
 mod report;
 mod routes;
 mod serve;
+mod tailing;
+mod verify;
+mod witness;
 
 /// Runs the command that the command line names.
 pub fn run() -> std::process::ExitCode {

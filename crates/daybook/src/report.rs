@@ -13,6 +13,10 @@ pub enum Exit {
     Damage = 3,
     /// A durable write failed; start again to recover.
     WriteFailed = 4,
+    /// What was verified is not what was signed for.
+    Refuted = 5,
+    /// A source is silent, or something of it is missing.
+    Alarm = 6,
 }
 
 /// What a person reads when a command fails.
@@ -78,15 +82,21 @@ pub fn unhex_vec(text: &str) -> Option<Vec<u8>> {
     pairs.iter().map(|[high, low]| Some(value(*high)? << 4 | value(*low)?)).collect()
 }
 
-/// Text from outside made safe for a terminal: control characters and direction overrides become visible escapes.
+/// Text from outside made safe for a terminal: what [`steers`] it becomes a visible escape.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let is_direction =
-            matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || is_direction { out.extend(c.escape_unicode()) } else { out.push(c) }
+        if steers(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
     }
     out
+}
+
+/// Whether a character does something to a terminal, or hides in it: controls, marks of direction, breaks of lines, and what
+/// takes no room.
+pub fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

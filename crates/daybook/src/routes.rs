@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 use hyper::Method;
 
 use crate::access::rights::Action;
-use crate::api::{codearts, dbss, hcs, iam, swr, taurusdb};
+use crate::api::{codearts, daybook, dbss, hcs, iam, swr, taurusdb};
+use crate::evidence;
 
 /// Where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,9 +21,12 @@ pub enum Endpoint {
     TaurusDb(taurusdb::Operation),
     Hcs(hcs::Operation),
     Dbss(dbss::Operation),
+    Evidence(evidence::http::Operation),
+    Daybook(daybook::Operation),
 }
 
-/// A route: a method, a path whose `{…}` segments are parameters, and what answers it.
+/// A route: a method, a path whose `{…}` segments are parameters, the last perhaps one of all that follows (`{…...}`), and
+/// what answers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     pub method: Method,
@@ -44,19 +48,26 @@ impl Endpoint {
             Endpoint::TaurusDb(operation) => operation.name(),
             Endpoint::Hcs(operation) => operation.name(),
             Endpoint::Dbss(operation) => operation.name(),
+            Endpoint::Evidence(operation) => operation.name(),
+            Endpoint::Daybook(operation) => operation.name(),
         }
     }
 
     /// The right that it needs, where it is about a trail.
     pub fn needs(self) -> Option<Action> {
         match self {
-            Endpoint::Health | Endpoint::Ready | Endpoint::Download | Endpoint::Iam(_) => None,
+            Endpoint::Health
+            | Endpoint::Ready
+            | Endpoint::Download
+            | Endpoint::Iam(_)
+            | Endpoint::Evidence(_) => None,
             Endpoint::Intake => Some(Action::WriteEvents),
             Endpoint::Swr(operation) => Some(operation.needs()),
             Endpoint::CodeArts(operation) => Some(operation.needs()),
             Endpoint::TaurusDb(operation) => Some(operation.needs()),
             Endpoint::Hcs(operation) => Some(operation.needs()),
             Endpoint::Dbss(operation) => Some(operation.needs()),
+            Endpoint::Daybook(operation) => operation.needs(),
         }
     }
 }
@@ -81,6 +92,8 @@ pub fn all() -> &'static [Route] {
             (Method::GET, "/readyz", Endpoint::Ready),
             (Method::HEAD, "/readyz", Endpoint::Ready),
             (Method::POST, "/intake/{source}", Endpoint::Intake),
+            (Method::POST, "/intake/{source}/v1/logs", Endpoint::Intake),
+            (Method::POST, "/intake/{source}/upload", Endpoint::Intake),
             (Method::GET, taurusdb::DOWNLOAD_ROUTE, Endpoint::Download),
         ];
         own.into_iter()
@@ -96,6 +109,13 @@ pub fn all() -> &'static [Route] {
             )
             .chain(hcs::ROUTES.map(|(method, path, operation)| (method, path, Endpoint::Hcs(operation))))
             .chain(dbss::ROUTES.map(|(method, path, operation)| (method, path, Endpoint::Dbss(operation))))
+            .chain(
+                evidence::http::ROUTES
+                    .map(|(method, path, operation)| (method, path, Endpoint::Evidence(operation))),
+            )
+            .chain(
+                daybook::ROUTES.map(|(method, path, operation)| (method, path, Endpoint::Daybook(operation))),
+            )
             .map(|(method, path, endpoint)| Route { method, path, endpoint })
             .collect()
     })
@@ -104,9 +124,7 @@ pub fn all() -> &'static [Route] {
 /// Finds the route of a request. `segments` are the decoded segments of its path.
 pub fn find(method: &Method, segments: &[String]) -> Found {
     // Sources tell a wrong method apart themselves, since they do not tell who exists.
-    if let [first, source] = segments
-        && first == "intake"
-    {
+    if let Some(source) = intake_source(segments) {
         return Found::Route(Endpoint::Intake, vec![source.clone()]);
     }
     let mut found = Found::UnknownPath;
@@ -121,12 +139,26 @@ pub fn find(method: &Method, segments: &[String]) -> Found {
     found
 }
 
+/// The source that a path is the intake of: its own, or one of those that programs append to what they are told.
+/// OpenTelemetry's exporters append `/v1/logs`, systemd-journal-upload `/upload`.
+fn intake_source(segments: &[String]) -> Option<&String> {
+    let (first, rest) = segments.split_first()?;
+    let (source, appended) = rest.split_first()?;
+    let appended: Vec<&str> = appended.iter().map(String::as_str).collect();
+    (first == "intake" && matches!(*appended, [] | ["v1", "logs"] | ["upload"])).then_some(source)
+}
+
 /// The parameters of a path that has this form.
 fn matches(form: &str, segments: &[String]) -> Option<Vec<String>> {
     let mut parameters = Vec::new();
     let mut left = segments.iter();
     for piece in form[1..].split('/') {
         let segment = left.next()?;
+        if piece.ends_with("...}") {
+            let rest: Vec<&str> = std::iter::once(segment).chain(left).map(String::as_str).collect();
+            parameters.push(rest.join("/"));
+            return Some(parameters);
+        }
         if piece.starts_with('{') {
             parameters.push(segment.clone());
         } else if piece != segment {
@@ -163,6 +195,18 @@ mod tests {
             ["/", "/v2", "/v4/p/instances/i/audit-logs", "/V2/p/instances", "/v2/p/instances/i/audit-logs/x"]
         {
             assert_eq!(found(&Method::GET, path), Found::UnknownPath, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_programs_append_to_a_source_is_its_intake() {
+        for path in ["/intake/hub", "/intake/hub/", "/intake/hub/v1/logs", "/intake/hub/upload"] {
+            for method in [Method::POST, Method::GET] {
+                assert_eq!(found(&method, path), Found::Route(Endpoint::Intake, vec!["hub".to_owned()]));
+            }
+        }
+        for path in ["/intake", "/intake/hub/v1", "/intake/hub/v1/traces", "/intake/hub/upload/x"] {
+            assert_eq!(found(&Method::POST, path), Found::UnknownPath, "{path}");
         }
     }
 

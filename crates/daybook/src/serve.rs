@@ -1,43 +1,62 @@
 //! The running server: opens what the configuration names, sends requests to their routes, and ends in order.
 
+mod ingest;
+mod refusal;
+
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use event::source::EnvelopeError;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Method, StatusCode};
 use store::durable::Local;
-use store::{Log, Settings};
+use store::{FileObjects, Log, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::access::Access;
 use crate::access::attempts::Attempts;
-use crate::access::rights::Action;
-use crate::access::{Access, Caller};
+use crate::answers::Answers;
 use crate::api::walks::Walks;
-use crate::api::{Context, Note, codearts, dbss, gateway, hcs, iam, parameters, swr, taurusdb};
+use crate::api::{Context, Note, codearts, daybook, dbss, gateway, hcs, iam, swr, taurusdb};
 use crate::audit::OwnAudit;
-use crate::config::{Config, Source};
-use crate::http::body::{self, Refused};
+use crate::config::{Config, Flags, LogLevel};
+use crate::evidence::witnesses::{Asking, Witnesses};
+use crate::evidence::{self, Evidence, Signing, receipt};
+use crate::export::{self, Exports};
+use crate::http::body;
+use crate::http::tls::Renewable;
 use crate::http::{Body, Request, Response, X_REQUEST_ID, server};
+use crate::intake::Intake;
+use crate::intake::follow::Following;
+use crate::intake::keeper::Keeper;
+use crate::intake::retried::Retried;
+use crate::reload::{Holder, Reloader};
 use crate::report::{Exit, Failure};
 use crate::routes::{self, Endpoint, Found};
-use crate::{ambient, housekeeping, http, intake};
+use crate::tailing::{self, Newest, Reading, Tail};
+use crate::{ambient, housekeeping, http, intake, notify};
+use refusal::{refused, refused_body, unknown};
 
 /// A server that is bound and has its log open, but takes no requests yet.
 pub struct Server {
     app: App,
     listener: TcpListener,
-    tls: Option<tokio_rustls::TlsAcceptor>,
+    tls: Option<Arc<Renewable>>,
+    syslog: intake::syslog::Bound,
     stop: watch::Sender<bool>,
     housekeeping: housekeeping::Housekeeping,
+    signing: Signing,
+    asking: Asking,
+    following: Following,
+    reading: Reading,
     fatal: tokio::sync::mpsc::Receiver<String>,
 }
 
@@ -48,8 +67,8 @@ struct App(Arc<Shared>);
 struct Shared {
     api: Arc<crate::api::Shared>,
     scheme: &'static str,
-    in_flight: Semaphore,
     downloads: Arc<Semaphore>,
+    tails: Arc<Semaphore>,
     /// Intake bytes held, in KiB.
     intake_kib: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
@@ -58,8 +77,15 @@ struct Shared {
 impl Server {
     /// Opens the log, the rights and the certificate, and binds the address.
     pub async fn open(config: Config, data_dir: &Path) -> Result<Server, Failure> {
-        let tls = config.tls.as_ref().map(http::tls::acceptor).transpose().map_err(Failure::usage)?;
+        let tls = config
+            .tls
+            .as_ref()
+            .map(http::tls::for_http)
+            .transpose()
+            .map_err(Failure::usage)?
+            .map(Renewable::new);
         let (report_fatal, fatal) = tokio::sync::mpsc::channel(1);
+        let report_unkept = report_fatal.clone();
         let began = Instant::now();
         let log = Log::open(
             Arc::new(Local::open(data_dir)),
@@ -68,6 +94,7 @@ impl Server {
                 seal_events: config.limits.seal_events,
                 unsealed_events_max: config.limits.unsealed_events_max,
                 cache_bytes_max: config.limits.index_cache_bytes_max,
+                clock: Arc::new(move || began.elapsed()),
                 on_fatal: Arc::new(move |error: &store::Error| {
                     // The channel holds one message; the first is enough.
                     let _ = report_fatal.try_send(error.to_string());
@@ -90,6 +117,10 @@ impl Server {
             ms = elapsed_ms(began),
             "opened the log"
         );
+        // Before anything is recorded: a log that is not what was signed for is to stay as it is.
+        let guard = evidence::guard::place_of(data_dir, config.evidence.guard.as_deref());
+        let evidence = Evidence::open(data_dir, &guard.map_err(Failure::new)?, &log)?;
+        let witnesses = Witnesses::open(data_dir, config.witnesses.clone(), &log)?;
         let log = Arc::new(log);
         let audit = OwnAudit::new(Arc::clone(&log), config.own.clone());
         let serving = housekeeping::begin(data_dir, &config, &audit).map_err(Failure::new)?;
@@ -108,28 +139,88 @@ impl Server {
         })?;
         let (stop, stopping) = watch::channel(false);
         let limits = config.limits;
+        let started_at = ambient::now();
+        let intakes: Vec<Arc<Intake>> =
+            config.sources.iter().map(|source| Arc::new(Intake::of(source.clone(), started_at))).collect();
+        let report_unkept = move |error: &store::Error| {
+            // As above.
+            let _ = report_unkept.try_send(error.to_string());
+        };
+        let syslog = intake::syslog::bind(&intakes).await.map_err(Failure::new)?;
+        let retried = Retried::open(&FileObjects::new(Arc::new(Local::open(data_dir))))?;
+        let keeper = Keeper::open(data_dir, &intakes, &log, report_unkept.clone())?;
+        let newest = Newest::new(log.head().0);
         let api = Arc::new(crate::api::Shared {
             log,
+            newest,
             access,
             audit,
-            config,
+            evidence,
+            witnesses,
+            in_force: RwLock::new(Arc::new(config)),
+            data_dir: data_dir.to_owned(),
+            answers: Answers::default(),
+            intakes,
+            retried,
             walks: Walks::default(),
             attempts: Attempts::default(),
             policies,
             hcs_pace: hcs::Pace::default(),
+            exports: Exports::new(limits.exports_max),
+            started_at,
+            in_flight: Semaphore::new(limits.requests_in_flight_max),
         });
         let shared = Shared {
             scheme: if tls.is_some() { "https" } else { "http" },
-            in_flight: Semaphore::new(limits.requests_in_flight_max),
             downloads: Arc::new(Semaphore::new(limits.downloads_max)),
+            tails: Arc::new(Semaphore::new(limits.tails_max)),
             intake_kib: Arc::new(Semaphore::new(
                 limits.intake_bytes_in_flight_max.div_ceil(1024).min(Semaphore::MAX_PERMITS),
             )),
             stopping,
             api: Arc::clone(&api),
         };
-        let housekeeping = housekeeping::Housekeeping::start(api, serving);
-        Ok(Server { app: App(Arc::new(shared)), listener, tls, stop, housekeeping, fatal })
+        let housekeeping = housekeeping::Housekeeping::start(Arc::clone(&api), serving, keeper);
+        let asking = Asking::start(&api, report_unkept.clone());
+        let following = Following::start(&api, data_dir, report_unkept.clone());
+        let reading = Reading::start(Arc::clone(&api));
+        let signing = Signing::start(api, report_unkept);
+        Ok(Server {
+            app: App(Arc::new(shared)),
+            listener,
+            tls,
+            syslog,
+            stop,
+            housekeeping,
+            signing,
+            asking,
+            following,
+            reading,
+            fatal,
+        })
+    }
+
+    /// What takes up a changed configuration: that of these flags and variables. `set_level` sets how much the operational log
+    /// tells.
+    pub fn reloader(
+        &self,
+        data_dir: &Path,
+        flags: Flags,
+        variables: BTreeMap<String, String>,
+        set_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+    ) -> Reloader {
+        let own = self.tls.iter().map(|tls| (Holder::Server, Arc::clone(tls)));
+        let of_sources = self
+            .syslog
+            .certificates()
+            .map(|(source, tls)| (Holder::Source(source.to_owned()), Arc::clone(tls)));
+        let certificates = own.chain(of_sources).collect();
+        Reloader::new(&self.app.0.api, data_dir, certificates, flags, variables, set_level)
+    }
+
+    /// What is listened on besides, for people.
+    pub fn also_listens(&self) -> Vec<String> {
+        self.syslog.described()
     }
 
     /// The address that was bound.
@@ -146,7 +237,7 @@ impl Server {
 
     /// Serves until `until` resolves, or a durable write fails. Requests that are open then are finished.
     pub async fn run(mut self, until: impl Future<Output = ()>) -> Result<(), Failure> {
-        let limits = self.app.0.api.config.limits;
+        let limits = self.app.0.api.config().limits;
         let accepting = tokio::spawn(server::run(
             self.listener,
             self.tls,
@@ -154,18 +245,23 @@ impl Server {
             self.app.clone(),
             self.stop.subscribe(),
         ));
+        let syslog = self.syslog.start(&self.app.0.api.log, limits, &self.stop.subscribe());
         let failure = tokio::select! {
             () = until => None,
             failure = self.fatal.recv() => failure,
         };
         match &failure {
-            None => tracing::info!("stopping: finishing open requests"),
+            None => {
+                notify::tell(notify::STOPPING);
+                tracing::info!("stopping: finishing open requests");
+            }
             Some(failure) => {
                 tracing::error!(failure, "a durable write failed; stopping, start again to recover")
             }
         }
         let _ = self.stop.send(true);
-        if let Err(error) = accepting.await {
+        let (accepted, ()) = tokio::join!(accepting, syslog.ended());
+        if let Err(error) = accepted {
             return Err(Failure::new(format!("the accept loop ended: {error}")));
         }
         if let Some(failure) = failure {
@@ -173,7 +269,11 @@ impl Server {
             return Err(Failure { exit: Exit::WriteFailed, text });
         }
         // Connections are gone; a request that outlived its client may still hold the log for a moment.
+        self.reading.stop();
+        self.following.stop();
+        self.asking.stop();
         self.housekeeping.stop();
+        self.signing.stop();
         let mut api = match Arc::into_inner(self.app.0) {
             Some(shared) => shared.api,
             None => return Ok(()),
@@ -219,11 +319,12 @@ impl server::Handler for App {
             });
         let mut response = polled.await.unwrap_or_else(|| {
             tracing::error!(request_id = id, "a request handler panicked");
-            http::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", &id)
+            refused(&path, StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", &id)
         });
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(X_REQUEST_ID, value);
         }
+        self.0.api.answers.count(response.status());
         if is_head {
             *response.body_mut() = Body::default();
         }
@@ -235,56 +336,58 @@ impl server::Handler for App {
 impl App {
     /// Applies the limits that hold for every request, then answers it.
     async fn bounded(&self, peer: SocketAddr, request: hyper::Request<Incoming>, id: &str) -> Response {
-        let limits = &self.0.api.config.limits;
+        let limits = self.0.api.config().limits;
         if let Some(refusal) = self.refuse_by_header(&request, id) {
             return refusal;
         }
-        let Ok(_permit) = self.0.in_flight.try_acquire() else {
-            return http::error(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "overloaded",
-                "too many requests at once; try again",
-                id,
-            );
+        let Ok(_permit) = self.0.api.in_flight.try_acquire() else {
+            let text = "too many requests at once; try again";
+            return refused(request.uri().path(), StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, id);
         };
         let path = request.uri().path().to_owned();
         let found = routes::find(request.method(), &http::path::segments(&path));
-        let seconds = if matches!(found, Found::Route(Endpoint::Intake, _)) {
-            limits.intake_timeout_s
-        } else {
-            limits.request_timeout_s
+        let began = Instant::now();
+        if let Found::Route(Endpoint::Intake, path) = found {
+            // It tells a slow sender from a slow log.
+            let answer = self.intake(&path[0], peer, request, id).await;
+            self.0.api.answers.took(Endpoint::Intake, began.elapsed());
+            return answer;
+        }
+        let endpoint = match &found {
+            Found::Route(endpoint, _) => Some(*endpoint),
+            _ => None,
         };
+        let seconds = limits.request_timeout_s;
         let answer = self.dispatch(found, peer, request, id);
-        tokio::time::timeout(Duration::from_secs(seconds), answer).await.unwrap_or_else(|_| {
-            http::error(
-                StatusCode::REQUEST_TIMEOUT,
-                "timeout",
-                &format!("the request took longer than {seconds} s"),
-                id,
-            )
-        })
+        let answered =
+            tokio::time::timeout(Duration::from_secs(seconds), answer).await.unwrap_or_else(|_| {
+                let text = format!("the request took longer than {seconds} s");
+                refused(&path, StatusCode::REQUEST_TIMEOUT, "timeout", &text, id)
+            });
+        if let Some(endpoint) = endpoint {
+            self.0.api.answers.took(endpoint, began.elapsed());
+        }
+        answered
     }
 
     fn refuse_by_header(&self, request: &hyper::Request<Incoming>, id: &str) -> Option<Response> {
-        let limits = &self.0.api.config.limits;
+        let limits = self.0.api.config().limits;
+        let path = request.uri().path();
         let uri_bytes = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
         if uri_bytes > limits.uri_bytes_max {
-            return Some(http::error(StatusCode::URI_TOO_LONG, "APIGW.0201", "Request URI too large.", id));
+            let status = StatusCode::URI_TOO_LONG;
+            return Some(refused(path, status, "APIGW.0201", "Request URI too large.", id));
         }
         let headers = request.headers();
         let header_bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if headers.len() > limits.headers_max || header_bytes > limits.header_bytes_max {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            return Some(http::error(status, "APIGW.0201", "Request header too large.", id));
+            return Some(refused(path, status, "APIGW.0201", "Request header too large.", id));
         }
         // hyper reads such a request as chunked; a proxy in front may not, and then they disagree where the next begins.
         if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
-            let mut response = http::error(
-                StatusCode::BAD_REQUEST,
-                "malformed",
-                "both Content-Length and Transfer-Encoding",
-                id,
-            );
+            let text = "both Content-Length and Transfer-Encoding";
+            let mut response = refused(path, StatusCode::BAD_REQUEST, "malformed", text, id);
             response.headers_mut().insert(hyper::header::CONNECTION, HeaderValue::from_static("close"));
             return Some(response);
         }
@@ -303,13 +406,12 @@ impl App {
                 http::json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))
             }
             Found::Route(Endpoint::Ready, _) => self.ready(),
-            Found::Route(Endpoint::Intake, path) => self.intake(&path[0], request, id).await,
             Found::Route(endpoint, path) => match self.read_whole(peer, request, id).await {
                 Ok(request) => self.api(endpoint, path, request).await,
                 Err(refusal) => refusal,
             },
-            Found::UnknownMethod => gateway::unknown_method(request.uri().path(), id),
-            Found::UnknownPath => gateway::unknown_path(request.uri().path(), id),
+            Found::UnknownMethod => unknown(request.uri().path(), StatusCode::METHOD_NOT_ALLOWED, id),
+            Found::UnknownPath => unknown(request.uri().path(), StatusCode::NOT_FOUND, id),
         }
     }
 
@@ -318,28 +420,31 @@ impl App {
         let id = request.id.clone();
         if !self.0.api.audit.has_room() {
             let text = "too many requests are waiting to be recorded; try again";
-            return http::error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, &id);
+            let path = &request.raw_path;
+            return refused(path, StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, &id);
         }
-        // A download is recorded before it is answered; one that there is no room for is not recorded.
-        let permit = match endpoint {
-            Endpoint::Download => match Arc::clone(&self.0.downloads).try_acquire_owned() {
-                Ok(permit) => Some(permit),
-                Err(_) => {
-                    let text = "too many downloads at once; try again";
-                    return http::error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, &id);
-                }
-            },
-            _ => None,
+        // What is sent while it is made is recorded before it is answered; one that there is no room for is not recorded.
+        let permit = match self.places(endpoint).map(|places| Arc::clone(places).try_acquire_owned()) {
+            None => None,
+            Some(Ok(permit)) => Some(permit),
+            Some(Err(_)) => {
+                let text = "too many of these at once; try again";
+                return refused(&request.raw_path, StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, &id);
+            }
         };
         let api = Arc::clone(&self.0.api);
         let answer = move || {
             let rights = api.access.current();
             let context = Context { shared: &api, rights: &rights, now: ambient::now() };
             let mut note = Note::of(&request);
-            let answered = dispatch_api(endpoint, &path, &request, &context, &mut note);
+            let mut answered = dispatch_api(endpoint, &path, &request, &context, &mut note);
+            if let Answered::Whole(response) = &mut answered {
+                add_receipt(response, &request, &context, &note);
+            }
             let status = match &answered {
                 Answered::Whole(response) => response.status(),
-                Answered::Download(_) => StatusCode::OK,
+                Answered::Download(_) | Answered::Tail(..) => StatusCode::OK,
+                Answered::Export(sending) => sending.head.status(),
             };
             housekeeping::record(endpoint, note, status, &api.audit);
             answered
@@ -348,10 +453,27 @@ impl App {
         match tokio::task::spawn_blocking(answer).await {
             Ok(Answered::Whole(response)) => response,
             Ok(Answered::Download(download)) => self.send_file(download, permit, &id),
+            Ok(Answered::Tail(tailed, size)) => self.send_tail(tailed, size, permit),
+            Ok(Answered::Export(sending)) => {
+                let stopping = self.0.stopping.clone();
+                export::send::start(*sending, Arc::clone(&self.0.api), stopping, permit, &id)
+            }
             Err(error) => {
                 tracing::error!(request_id = id, %error, "a query failed");
                 http::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", &id)
             }
+        }
+    }
+
+    /// Places for requests whose answers are sent for long, if this is one.
+    fn places(&self, endpoint: Endpoint) -> Option<&Arc<Semaphore>> {
+        match endpoint {
+            Endpoint::Download => Some(&self.0.downloads),
+            Endpoint::Daybook(daybook::Operation::Tail) => Some(&self.0.tails),
+            Endpoint::Daybook(daybook::Operation::Export | daybook::Operation::ExportManifest) => {
+                Some(&self.0.api.exports.places)
+            }
+            _ => None,
         }
     }
 
@@ -390,101 +512,22 @@ impl App {
         response
     }
 
+    /// Sends what is recorded, as long as it is wanted.
+    fn send_tail(&self, tail: Tail, tree_size: u64, permit: Option<OwnedSemaphorePermit>) -> Response {
+        let (pieces, receiver) = tokio::sync::mpsc::channel(tailing::PIECES_AHEAD);
+        let (api, stopping) = (Arc::clone(&self.0.api), self.0.stopping.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            tailing::send(api, tail, pieces, stopping).await;
+        });
+        daybook::tail::response(Body::Live(receiver), tree_size)
+    }
+
     fn ready(&self) -> Response {
         if *self.0.stopping.borrow() {
             return http::json(StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!({ "status": "stopping" }));
         }
         http::json(StatusCode::OK, &serde_json::json!({ "status": "ready" }))
-    }
-
-    async fn intake(&self, name: &str, request: hyper::Request<Incoming>, id: &str) -> Response {
-        let found = self.0.api.config.sources.iter().position(|source| source.name == name);
-        let Some(position) =
-            found.filter(|&position| self.may_send(request.headers(), self.source(position)))
-        else {
-            return intake::unauthorised(id);
-        };
-        if request.method() != Method::POST {
-            return intake::wrong_method(id);
-        }
-        match self.recorded(position, request).await {
-            Ok(answer) => http::json(StatusCode::OK, &answer),
-            Err(NotRecorded::Body(refused)) => {
-                let limits = &self.0.api.config.limits;
-                let most = format!(
-                    "At most {} bytes, and {} after decompression.",
-                    limits.body_bytes_max, limits.body_decompressed_bytes_max
-                );
-                refused_body(&refused, &most, id)
-            }
-            Err(NotRecorded::Intake(refused)) => refused.render(id),
-        }
-    }
-
-    /// Whether the request shows the source's token, or one of a user who may write to its trail.
-    fn may_send(&self, headers: &hyper::HeaderMap, source: &Source) -> bool {
-        if intake::is_authorised(headers, source) {
-            return true;
-        }
-        let rights = self.0.api.access.current();
-        let shown = headers.get("x-auth-token").and_then(|value| value.to_str().ok());
-        shown.and_then(|text| rights.token(text)).is_some_and(|(token, user)| {
-            let caller = Caller { user, scope: token.scope.clone() };
-            token.expires_at > ambient::now() && caller.may(Action::WriteEvents, &source.trail)
-        })
-    }
-
-    fn source(&self, position: usize) -> &Source {
-        &self.0.api.config.sources[position]
-    }
-
-    async fn recorded(
-        &self,
-        position: usize,
-        request: hyper::Request<Incoming>,
-    ) -> Result<intake::Answer, NotRecorded> {
-        let limits = self.0.api.config.limits;
-        let (parts, incoming) = request.into_parts();
-        let log_file = parameters::text(parts.uri.query().unwrap_or(""), "log_file");
-        if log_file.as_ref().is_some_and(|name| name.len() > LOG_FILE_BYTES_MAX) {
-            let why = format!("log_file has more than {LOG_FILE_BYTES_MAX} bytes");
-            return Err(NotRecorded::Intake(intake::Refused::Envelope(EnvelopeError::Malformed(why))));
-        }
-        let mut held = Held::take(&self.0.intake_kib, expected_bytes(&parts.headers, limits.body_bytes_max))?;
-        let received = body::read(incoming, limits.body_bytes_max).await.map_err(NotRecorded::Body)?;
-        let received_at = ambient::now();
-        let app = self.clone();
-        let is_small = received.len() <= intake::INLINE_BYTES_MAX
-            && !parts.headers.contains_key(hyper::header::CONTENT_ENCODING);
-        let prepare = move || {
-            let body = body::decompress(&parts.headers, received, limits.body_decompressed_bytes_max)
-                .map_err(NotRecorded::Body)?;
-            held.extend_to(body.len())?;
-            let limits = event::source::Limits {
-                events_max: limits.events_per_request_max,
-                event_bytes_max: limits.event_bytes_max,
-            };
-            let prepared = intake::prepare(
-                &body,
-                app.source(position),
-                log_file.as_deref(),
-                limits,
-                &app.0.api.log,
-                received_at,
-            )
-            .map_err(NotRecorded::Intake)?;
-            Ok((prepared, held))
-        };
-        let (prepared, held) = if is_small {
-            prepare()?
-        } else {
-            tokio::task::spawn_blocking(prepare)
-                .await
-                .map_err(|_| NotRecorded::Intake(intake::Refused::Fenced))??
-        };
-        let answer = intake::record(prepared, &self.0.api.log).await.map_err(NotRecorded::Intake);
-        drop(held);
-        answer
     }
 
     /// Reads the body of a request to a wire API, since its signature covers it.
@@ -495,7 +538,7 @@ impl App {
         id: &str,
     ) -> Result<Request, Response> {
         let (parts, incoming) = request.into_parts();
-        let limits = &self.0.api.config.limits;
+        let limits = self.0.api.config().limits;
         let body = body::read(incoming, limits.query_body_bytes_max).await.map_err(|refused| {
             let most = format!("At most {} bytes.", limits.query_body_bytes_max);
             refused_body(&refused, &most, id)
@@ -521,6 +564,9 @@ impl App {
 enum Answered {
     Whole(Response),
     Download(taurusdb::Download),
+    /// And how many events there are now.
+    Tail(Tail, u64),
+    Export(Box<export::send::Sending>),
 }
 
 /// Pieces of a file read ahead of the client, and how large each is.
@@ -543,6 +589,18 @@ fn dispatch_api(
         Endpoint::TaurusDb(operation) => taurusdb::answer(operation, path, request, context, note),
         Endpoint::Hcs(operation) => hcs::answer(operation, request, context, note),
         Endpoint::Dbss(operation) => dbss::answer(operation, path, request, context, note),
+        Endpoint::Evidence(operation) => evidence::http::answer(operation, path, request, context, note),
+        Endpoint::Daybook(daybook::Operation::Tail) => match daybook::tail::open(request, context, note) {
+            Ok((tail, size)) => return Answered::Tail(tail, size),
+            Err(problem) => problem.render(&request.id),
+        },
+        Endpoint::Daybook(operation @ (daybook::Operation::Export | daybook::Operation::ExportManifest)) => {
+            match daybook::export::open(operation, request, context, note) {
+                Ok(sending) => return Answered::Export(Box::new(sending)),
+                Err(problem) => problem.render(&request.id),
+            }
+        }
+        Endpoint::Daybook(operation) => daybook::answer(operation, path, request, context, note),
         Endpoint::Download => match taurusdb::open_download(&path[0], request, context, note) {
             Ok(download) => return Answered::Download(download),
             Err(refusal) => *refusal,
@@ -553,71 +611,24 @@ fn dispatch_api(
     })
 }
 
-/// Longest name of a source's log file.
-const LOG_FILE_BYTES_MAX: usize = 255;
-
-enum NotRecorded {
-    Body(Refused),
-    Intake(intake::Refused),
-}
-
-/// A share of the memory that intake bodies may take.
-struct Held {
-    all: Arc<Semaphore>,
-    _permits: Vec<OwnedSemaphorePermit>,
-    bytes: usize,
-}
-
-impl Held {
-    fn take(all: &Arc<Semaphore>, bytes: usize) -> Result<Held, NotRecorded> {
-        let mut held = Held { all: Arc::clone(all), _permits: Vec::new(), bytes: 0 };
-        held.extend_to(bytes)?;
-        Ok(held)
+/// Adds a receipt to an answer that has something to say, if the request or the configuration asks for one.
+fn add_receipt(response: &mut Response, request: &Request, context: &Context<'_>, note: &Note) {
+    let shared = context.shared;
+    let is_asked_for = request.header(receipt::HEADER).is_some_and(|value| value == "true");
+    let Body::Whole(body) = response.body() else { return };
+    if !(is_asked_for || shared.config().evidence.receipts) || !response.status().is_success() {
+        return;
     }
-
-    fn extend_to(&mut self, bytes: usize) -> Result<(), NotRecorded> {
-        let more = bytes.saturating_sub(self.bytes);
-        if more == 0 {
-            return Ok(());
+    let made = shared.evidence.receipt(&shared.log, request, note, context.now, body);
+    match made.map(|text| HeaderValue::from_str(&text)) {
+        Ok(Ok(value)) => {
+            response.headers_mut().insert(receipt::HEADER, value);
         }
-        let kib = u32::try_from(more.div_ceil(1024))
-            .map_err(|_| NotRecorded::Intake(intake::Refused::Overloaded))?;
-        let permit = Arc::clone(&self.all)
-            .try_acquire_many_owned(kib)
-            .map_err(|_| NotRecorded::Intake(intake::Refused::Overloaded))?;
-        self._permits.push(permit);
-        self.bytes = bytes;
-        Ok(())
-    }
-}
-
-/// How much a body may turn out to be: what it says, or the most it may.
-fn expected_bytes(headers: &hyper::HeaderMap, bytes_max: usize) -> usize {
-    let said =
-        headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    said.map_or(bytes_max, |said: usize| said.min(bytes_max))
-}
-
-fn refused_body(refused: &Refused, most: &str, id: &str) -> Response {
-    match refused {
-        Refused::TooLarge => {
-            let why = format!("Request entity too large. {most}");
-            http::error(StatusCode::PAYLOAD_TOO_LARGE, "APIGW.0201", &why, id)
+        Ok(Err(_)) => unreachable!("base64 may stand in a header"),
+        Err(error) => {
+            tracing::error!(request_id = request.id, %error, "couldn't make a receipt");
+            *response =
+                http::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", &request.id);
         }
-        Refused::TooSlow => {
-            http::error(StatusCode::REQUEST_TIMEOUT, "timeout", "the body came too slowly", id)
-        }
-        Refused::Broken => http::error(
-            StatusCode::BAD_REQUEST,
-            "malformed",
-            "the body is incomplete or not what its encoding says",
-            id,
-        ),
-        Refused::Encoding => http::error(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_encoding",
-            "one Content-Encoding of gzip, zstd or identity is taken",
-            id,
-        ),
     }
 }

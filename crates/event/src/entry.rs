@@ -16,7 +16,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::id::ID_TEXT_BYTES;
-use crate::json::{write_hex, write_integer, write_string};
+use crate::json::{Members, write_hex, write_integer};
 use crate::time::TIME_TEXT_BYTES;
 use crate::{
     Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
@@ -42,7 +42,7 @@ impl Template {
     /// Encodes `event`. The raw bytes are committed to by their hash, not contained.
     pub fn new(event: &Event) -> Template {
         let raw_sha256: [u8; 32] = Sha256::digest(&event.raw).into();
-        let mut object = Members { out: Vec::with_capacity(512), is_first: true };
+        let mut object = Members::begin(Vec::with_capacity(512));
         object.text("action", &event.action);
         object.object("actor", |actor| {
             actor.optional("id", event.actor.id.as_deref());
@@ -60,7 +60,7 @@ impl Template {
         object.optional("description", event.description.as_deref());
         object.ascii("id", &event.id.text());
         object.name("number");
-        let number_at = object.out.len();
+        let number_at = object.len();
         object.ascii("occurred_at", &event.occurred_at.text());
         object.text("operation", event.operation.as_str());
         object.object("outcome", |outcome| {
@@ -70,12 +70,11 @@ impl Template {
             outcome.optional("reason", event.outcome.reason.as_deref());
             outcome.text("result", event.outcome.kind.as_str());
         });
-        object.name("raw_sha256");
-        object.out.push(b'"');
-        write_hex(&mut object.out, &raw_sha256);
-        object.out.push(b'"');
+        let mut digits = Vec::with_capacity(2 * raw_sha256.len());
+        write_hex(&mut digits, &raw_sha256);
+        object.ascii("raw_sha256", &digits);
         object.ascii("received_at", &[b'0'; TIME_TEXT_BYTES]);
-        let received_at = object.out.len() - 1 - TIME_TEXT_BYTES;
+        let received_at = object.len() - 1 - TIME_TEXT_BYTES;
         object.optional("request_id", event.request_id.as_deref());
         object.text("resolution", event.resolution.as_str());
         object.object("resource", |resource| {
@@ -105,8 +104,7 @@ impl Template {
         });
         object.optional("user_agent", event.user_agent.as_deref());
         object.integer("v", VERSION);
-        object.out.push(b'}');
-        Template { bytes: object.out, number_at, received_at, raw_sha256 }
+        Template { bytes: object.end(), number_at, received_at, raw_sha256 }
     }
 
     /// SHA-256 of the raw bytes.
@@ -335,55 +333,6 @@ fn canonical_order(attributes: &BTreeMap<String, String>) -> Vec<(&String, &Stri
         members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
     }
     members
-}
-
-/// Writes the members of one object; the caller names them in canonical order.
-struct Members {
-    out: Vec<u8>,
-    is_first: bool,
-}
-
-impl Members {
-    fn name(&mut self, name: &str) {
-        self.out.push(if self.is_first { b'{' } else { b',' });
-        self.is_first = false;
-        write_string(&mut self.out, name);
-        self.out.push(b':');
-    }
-
-    fn text(&mut self, name: &str, value: &str) {
-        self.name(name);
-        write_string(&mut self.out, value);
-    }
-
-    fn optional(&mut self, name: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.text(name, value);
-        }
-    }
-
-    fn ascii(&mut self, name: &str, value: &[u8]) {
-        self.name(name);
-        self.out.push(b'"');
-        self.out.extend_from_slice(value);
-        self.out.push(b'"');
-    }
-
-    fn integer(&mut self, name: &str, value: u64) {
-        self.name(name);
-        write_integer(&mut self.out, value);
-    }
-
-    fn object(&mut self, name: &str, members: impl FnOnce(&mut Members)) {
-        self.name(name);
-        let mut inner = Members { out: std::mem::take(&mut self.out), is_first: true };
-        members(&mut inner);
-        if inner.is_first {
-            inner.out.push(b'{');
-        }
-        inner.out.push(b'}');
-        self.out = inner.out;
-    }
 }
 
 const _: () = assert!(ID_TEXT_BYTES == 36 && TIME_TEXT_BYTES == 30, "docs/format.md states these widths");

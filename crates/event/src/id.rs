@@ -23,6 +23,11 @@ impl EventId {
         EventId(bytes)
     }
 
+    /// When it was made, in milliseconds since the epoch.
+    pub fn unix_ms(self) -> i64 {
+        self.0[..6].iter().fold(0, |ms, byte| ms << 8 | i64::from(*byte))
+    }
+
     /// Reads the 36-character text form; `None` for anything else.
     pub fn parse(text: &str) -> Option<EventId> {
         let text = text.as_bytes();

@@ -180,6 +180,94 @@ pub fn write_integer(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
+/// Writes one object, member by member, in the order in which the caller names them.
+pub struct Members {
+    out: Vec<u8>,
+    is_first: bool,
+}
+
+impl Members {
+    /// Begins an object behind what is there.
+    pub fn begin(mut out: Vec<u8>) -> Members {
+        out.push(b'{');
+        Members { out, is_first: true }
+    }
+
+    /// Ends the object, and gives back all that was written.
+    pub fn end(mut self) -> Vec<u8> {
+        self.out.push(b'}');
+        self.out
+    }
+
+    /// How many bytes there are.
+    #[allow(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Writes the name of a member; its value is written next.
+    pub fn name(&mut self, name: &str) {
+        if !self.is_first {
+            self.out.push(b',');
+        }
+        self.is_first = false;
+        write_string(&mut self.out, name);
+        self.out.push(b':');
+    }
+
+    /// A member that is a text.
+    pub fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        write_string(&mut self.out, value);
+    }
+
+    /// A text that may be absent; then there is no member.
+    pub fn optional(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(name, value);
+        }
+    }
+
+    /// A text that needs no escapes.
+    pub fn ascii(&mut self, name: &str, value: &[u8]) {
+        self.name(name);
+        self.out.push(b'"');
+        self.out.extend_from_slice(value);
+        self.out.push(b'"');
+    }
+
+    /// A member that is a number.
+    pub fn integer(&mut self, name: &str, value: u64) {
+        self.name(name);
+        write_integer(&mut self.out, value);
+    }
+
+    /// The value of the member that was just named: JSON that the caller wrote.
+    pub fn raw(&mut self, json: &[u8]) {
+        self.out.extend_from_slice(json);
+    }
+
+    /// A member that is an object.
+    pub fn object(&mut self, name: &str, members: impl FnOnce(&mut Members)) {
+        self.name(name);
+        self.nested(members);
+    }
+
+    /// A member that is a list of one object.
+    pub fn list_of_one(&mut self, name: &str, members: impl FnOnce(&mut Members)) {
+        self.name(name);
+        self.out.push(b'[');
+        self.nested(members);
+        self.out.push(b']');
+    }
+
+    fn nested(&mut self, members: impl FnOnce(&mut Members)) {
+        let mut inner = Members::begin(std::mem::take(&mut self.out));
+        members(&mut inner);
+        self.out = inner.end();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,17 +1,19 @@
 //! What an audit event is.
 //!
 //! This crate holds the model ([`Event`], [`Trail`]), its canonical form ([`entry`]), the question one can ask
-//! about a log ([`query`]) and the parsers that turn what real systems emit into events ([`source`]).
+//! about a log ([`query`]), how people put it ([`search`]), and the parsers that turn what real systems emit into events ([`source`]).
 //! It is pure: no files, no sockets, no clock, no randomness. What bytes cannot say is an argument.
 
 #![deny(missing_docs)]
 
 pub mod entry;
 mod id;
-mod json;
+pub mod json;
 mod model;
 pub mod query;
+pub mod search;
 pub mod source;
+pub mod syslog;
 mod time;
 mod trail;
 pub mod words;

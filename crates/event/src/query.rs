@@ -138,6 +138,8 @@ pub enum Filter {
     WordPrefix(Text, String),
     /// At least one of these holds. An empty list matches nothing.
     Either(Vec<Filter>),
+    /// This does not hold.
+    Not(Box<Filter>),
 }
 
 impl Filter {
@@ -171,6 +173,7 @@ impl Filter {
                 is_found && Filter::Words(*text, whole).matches(event)
             }
             Filter::Either(filters) => filters.iter().any(|filter| filter.matches(event)),
+            Filter::Not(filter) => !filter.matches(event),
         }
     }
 }
@@ -192,15 +195,6 @@ pub enum Order {
     Ascending,
 }
 
-/// How much of the rows of an answer is read. What is in columns costs less, above all of rows that are far apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reads {
-    /// Everything.
-    All,
-    /// Trail, number, when it occurred, and what is a [`Dimension`]. All else may be there or not.
-    Columns,
-}
-
 /// A question about a log. All conditions must hold at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
@@ -218,8 +212,6 @@ pub struct Query {
     pub offset: u64,
     /// How many rows to return at most; 0 asks for the total alone.
     pub limit: usize,
-    /// How much of each row is read.
-    pub reads: Reads,
     /// Answer as of the moment the log held this many events; `None` for now. A size beyond the log is the log as it is.
     pub as_of: Option<u64>,
 }
@@ -235,7 +227,6 @@ impl Query {
             order: Order::Descending,
             offset: 0,
             limit: 10,
-            reads: Reads::All,
             as_of: None,
         }
     }

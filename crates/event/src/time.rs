@@ -47,6 +47,12 @@ impl Time {
         Time(self.0.saturating_add(seconds.saturating_mul(1_000_000_000)))
     }
 
+    /// The midnight that its day begins with, in UTC.
+    pub const fn start_of_day(self) -> Time {
+        const DAY_NS: i64 = 24 * 60 * 60 * 1_000_000_000;
+        Time(self.0.saturating_sub(self.0.rem_euclid(DAY_NS)))
+    }
+
     /// Reads RFC 3339 with any offset and up to nine fraction digits, and says how fine the text was.
     ///
     /// Errors when the text is no RFC 3339 instant or lies outside the years 1678 to 2261.

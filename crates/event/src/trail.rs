@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The kind of system an instance belongs to; each of the five wire APIs answers for one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +53,12 @@ impl FromStr for Service {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Trail {
     service: Service,
+    /// Shared, as every event of a trail has it.
+    parts: Arc<Parts>,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Parts {
     tenant: Box<str>,
     project: Box<str>,
     instance: Box<str>,
@@ -80,7 +87,8 @@ impl Trail {
         for (name, part) in [("tenant", tenant), ("project", project), ("instance", instance)] {
             check_part(name, part)?;
         }
-        Ok(Trail { service, tenant: tenant.into(), project: project.into(), instance: instance.into() })
+        let parts = Parts { tenant: tenant.into(), project: project.into(), instance: instance.into() };
+        Ok(Trail { service, parts: Arc::new(parts) })
     }
 
     /// The service the instance belongs to.
@@ -90,17 +98,17 @@ impl Trail {
 
     /// The owner of the project: an account or domain id.
     pub fn tenant(&self) -> &str {
-        &self.tenant
+        &self.parts.tenant
     }
 
     /// The project id.
     pub fn project(&self) -> &str {
-        &self.project
+        &self.parts.project
     }
 
     /// The audited instance: a registry, repository, database instance, …
     pub fn instance(&self) -> &str {
-        &self.instance
+        &self.parts.instance
     }
 }
 
@@ -118,7 +126,7 @@ impl FromStr for Trail {
 
 impl fmt::Display for Trail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}/{}", self.service.as_str(), self.tenant, self.project, self.instance)
+        write!(f, "{}/{}/{}/{}", self.service.as_str(), self.tenant(), self.project(), self.instance())
     }
 }
 

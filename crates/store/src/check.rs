@@ -5,22 +5,22 @@
     reason = "rows of a segment are fewer than 2^32; platforms have 64 bits"
 )]
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use event::entry::{self, Entry};
-use event::query::{Reads, Text};
-use event::{Service, Time};
+use event::{Service, Time, Trail};
 use sha2::{Digest, Sha256};
 use tlog::Hash;
 
 use crate::durable::Disk;
 use crate::journal::{self, FileTail};
-use crate::layout::{DIGESTS, JOURNAL};
+use crate::layout::{DIGESTS, JOURNAL, level_file};
 use crate::manifest::{self, MANIFEST, Manifest, Named};
 use crate::sealer;
-use crate::segment::{Segment, TABLE_CHUNK, word_sum};
+use crate::segment::{Segment, Sums, TABLE_CHUNK};
 use crate::sequencer::{History, Replayed};
-use crate::words::Words;
+use crate::tree_files::{LEVELS, TreeFiles};
 use crate::{Error, Identity, identity};
 
 /// What a check found in a log that is whole.
@@ -103,9 +103,19 @@ fn check_once(
     let mut done_bytes = 0;
     let opened = sealer::open_named(disk, manifest.clone(), None, CACHE_BYTES)?;
     let mut history = History::default();
+    let tree = TreeFiles::on(Arc::clone(disk));
+    let mut filled = [0; LEVELS];
     for (segment, named) in opened.segments.iter().zip(&manifest.segments) {
         let mut each = |bytes| progress(Progress { done_bytes: done_bytes + bytes, total_bytes });
         check_segment(disk, segment, named, &mut history, &mut each)?;
+        for (level, hash) in history.filled.drain(..) {
+            let position = &mut filled[level as usize - 1];
+            if tree.hashes(level, *position, 1)? != [hash] {
+                let offset = *position * 32;
+                return Err(Error::damage(&level_file(level), offset, "another hash than the digests make"));
+            }
+            *position += 1;
+        }
         done_bytes += named.table_bytes + named.index_bytes;
         progress(Progress { done_bytes, total_bytes });
     }
@@ -114,8 +124,8 @@ fn check_once(
         return Err(Error::damage(MANIFEST, 0, "the segments make another tree than it names"));
     }
     opened.audit_files()?;
-    sealer::sealed_aside(&**disk, &identity.salt, sealed, &mut |_| Ok(()))?;
-    (history.batches, history.set_aside) = (sealed.batches, sealed.set_aside);
+    (_, history.aside) = sealer::known_aside(&**disk, &identity.salt, sealed)?;
+    history.batches = sealed.batches;
     let mut replay = |batch: &journal::Batch<'_>| {
         history.replay(batch, &mut |Replayed { entry, raw, .. }| {
             if Sha256::digest(raw)[..] == entry.raw_sha256 {
@@ -144,7 +154,7 @@ fn check_once(
             .map(|service| (service, history.events_of(service)))
             .filter(|(_, events)| *events > 0)
             .collect(),
-        set_aside: history.set_aside,
+        set_aside: history.aside.size(),
         torn_tail: TornTail::of(tail),
     })
 }
@@ -154,7 +164,7 @@ const CACHE_BYTES: u64 = 64 << 20;
 /// Rows of a table that are read at once.
 const ROWS_AT_ONCE: usize = 4096;
 
-/// Checks the files of a segment, and goes on with the history by its events.
+/// Checks the files of a segment, and goes on with the history by its events. Rows are checked on every processor there is.
 fn check_segment(
     disk: &Arc<dyn Disk>,
     segment: &Segment,
@@ -164,56 +174,45 @@ fn check_segment(
 ) -> Result<(), Error> {
     let table = segment.table_name();
     check_file(&**disk, &table, named, &segment.table_sums()?)?;
-    let digests = read_digests(&**disk, named)?;
+    let count = usize::try_from(named.events).map_err(|_| Error::damage(DIGESTS, 0, "too many"))?;
+    let digests = TreeFiles::on(Arc::clone(disk)).digests(named.first, count)?;
     // Of each event in order of the indexes.
     let mut events: Vec<Option<Checked>> = (0..named.events).map(|_| None).collect();
     let wrong = |row: u32, what: &str| Error::damage(&table, 0, format!("row {row}: {what}"));
     let rows = u32::try_from(named.events).map_err(|_| wrong(0, "too many rows"))?;
-    let mut before = None;
-    let mut words = [0u64; Text::ALL.len()];
-    for first in (0..rows).step_by(ROWS_AT_ONCE) {
-        let count = (rows - first).min(ROWS_AT_ONCE as u32);
-        let numbers: Vec<u32> = (first..first + count).collect();
-        let told = segment.read(&numbers, Reads::All)?;
-        let stored = segment.entries(first, count as usize)?;
-        let raws = segment.raws(first, count as usize)?;
-        for (((row, (index, told)), stored), raw) in numbers.into_iter().zip(told).zip(stored).zip(raws) {
-            let entry = entry::decode(&stored).map_err(|error| wrong(row, &error.to_string()))?;
-            let slot = index
-                .checked_sub(named.first)
-                .and_then(|position| events.get_mut(usize::try_from(position).ok()?))
-                .filter(|slot| slot.is_none())
-                .ok_or_else(|| wrong(row, "an index that is not the segment's, or twice in it"))?;
-            let digest = entry::digest(&stored);
-            if digests[(index - named.first) as usize] != digest {
-                return Err(wrong(row, "the entry has another digest than the one recorded"));
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut sums = Sums::new();
+    let mut last: Option<RowPlace> = None;
+    for first in (0..rows).step_by(ROWS_AT_ONCE * processors) {
+        let end = rows.min(first + (ROWS_AT_ONCE * processors) as u32);
+        let pieces: Vec<Result<CheckedRows, Error>> = std::thread::scope(|scope| {
+            let check = |first: u32| {
+                let (digests, sums) = (&digests[..], sums.none());
+                let rows = first..end.min(first + ROWS_AT_ONCE as u32);
+                scope.spawn(move || check_rows(segment, named, digests, rows, sums))
+            };
+            let threads: Vec<_> = (first..end).step_by(ROWS_AT_ONCE).map(check).collect();
+            threads.into_iter().map(|thread| thread.join().expect("a check does not panic")).collect()
+        });
+        for piece in pieces {
+            let CheckedRows { first: place, last: end_place, rows, sums: of_piece } = piece?;
+            let first_row = rows.first().map_or(0, |(_, checked)| checked.row);
+            if last.as_ref().is_some_and(|last| *last >= place) {
+                return Err(wrong(first_row, "the row does not come behind the one before"));
             }
-            if Sha256::digest(&raw)[..] != entry.raw_sha256 {
-                return Err(wrong(row, "the raw bytes are not those the entry names"));
+            last = Some(end_place);
+            sums.add_all(&of_piece);
+            for (index, checked) in rows {
+                let slot = &mut events[(index - named.first) as usize];
+                if slot.is_some() {
+                    return Err(wrong(checked.row, "an index that is twice in the segment"));
+                }
+                *slot = Some(checked);
             }
-            if !segment.is_known(&entry)? {
-                return Err(wrong(row, "the index does not have the event's key"));
-            }
-            let all = Words::of(&entry.event);
-            let mut all: Vec<(usize, &[u8])> = all.iter().collect();
-            all.sort_unstable();
-            all.dedup();
-            for (text, word) in all {
-                words[text] = words[text].wrapping_add(word_sum(word, row));
-            }
-            let place = (entry.event.trail.clone(), entry.event.occurred_at, index);
-            if before.as_ref().is_some_and(|before| *before >= place) {
-                return Err(wrong(row, "the row does not come behind the one before"));
-            }
-            *slot = Some(Checked { row, number: entry.number, received_at: entry.received_at });
-            if *segment.run_of(row).0 != entry.event.trail || told != as_told(entry) {
-                return Err(wrong(row, "the index tells of another event than the table"));
-            }
-            before = Some(place);
         }
-        each(named.table_bytes / u64::from(rows) * u64::from(first + count));
+        each(named.table_bytes / u64::from(rows) * u64::from(end));
     }
-    segment.check(&words, &mut |read| each(named.table_bytes + read))?;
+    segment.check(&sums, &mut |read| each(named.table_bytes + read))?;
     for ((event, digest), index) in events.into_iter().zip(&digests).zip(named.first..) {
         let event = event.ok_or_else(|| Error::damage(&table, 0, format!("event {index} is missing")))?;
         let (trail, _) = segment.run_of(event.row);
@@ -224,11 +223,72 @@ fn check_segment(
     Ok(())
 }
 
+/// Where a row belongs: trail, time, index.
+type RowPlace = (Trail, Time, u64);
+
+/// Rows that follow each other, and are each as they should be.
+struct CheckedRows {
+    first: RowPlace,
+    last: RowPlace,
+    /// With their indexes, which are the segment's.
+    rows: Vec<(u64, Checked)>,
+    sums: Sums,
+}
+
 /// What an event goes on with; its row tells its trail, for rows are checked to be in order.
 struct Checked {
     row: u32,
     number: u64,
     received_at: Time,
+}
+
+/// Checks some rows, at least one: that entry, raw bytes, digest and index tell of the same event. `sums` are of no rows yet.
+fn check_rows(
+    segment: &Segment,
+    named: &Named,
+    digests: &[Hash],
+    rows: Range<u32>,
+    mut sums: Sums,
+) -> Result<CheckedRows, Error> {
+    let table = segment.table_name();
+    let wrong = |row: u32, what: &str| Error::damage(&table, 0, format!("row {row}: {what}"));
+    let stored = segment.entries(rows.start, rows.len())?;
+    let raws = segment.raws(rows.start, rows.len())?;
+    let mut reader = segment.rows();
+    let mut places: Option<(RowPlace, RowPlace)> = None;
+    let mut checked = Vec::with_capacity(rows.len());
+    for ((row, stored), raw) in rows.zip(stored).zip(raws) {
+        let (index, told) = reader.entry(row)?;
+        let entry = entry::decode(&stored).map_err(|error| wrong(row, &error.to_string()))?;
+        let position = index.checked_sub(named.first).and_then(|position| usize::try_from(position).ok());
+        let digest = position
+            .and_then(|position| digests.get(position))
+            .ok_or_else(|| wrong(row, "an index that is not the segment's"))?;
+        if *digest != entry::digest(&stored) && !crate::skips("digests") {
+            return Err(wrong(row, "the entry has another digest than the one recorded"));
+        }
+        if Sha256::digest(&raw)[..] != entry.raw_sha256 {
+            return Err(wrong(row, "the raw bytes are not those the entry names"));
+        }
+        if !segment.is_known(&entry)? {
+            return Err(wrong(row, "the index does not have the event's key"));
+        }
+        sums.add(row, &entry.event);
+        let place = (entry.event.trail.clone(), entry.event.occurred_at, index);
+        places = match places {
+            Some((_, last)) if last >= place => {
+                return Err(wrong(row, "the row does not come behind the one before"));
+            }
+            Some((first, _)) => Some((first, place)),
+            None => Some((place.clone(), place)),
+        };
+        checked.push((index, Checked { row, number: entry.number, received_at: entry.received_at }));
+        if *segment.run_of(row).0 != entry.event.trail || told != as_told(entry) && !crate::skips("columns") {
+            return Err(wrong(row, "the index tells of another event than the table"));
+        }
+    }
+    let (first, last) = places.expect("at least one row");
+    Ok(CheckedRows { first, last, rows: checked, sums })
 }
 
 /// An entry without what an index leaves out.
@@ -264,14 +324,4 @@ fn check_file(disk: &dyn Disk, path: &str, named: &Named, sums: &[u32]) -> Resul
     } else {
         Err(Error::damage(path, 0, "the table has another SHA-256 than the manifest names"))
     }
-}
-
-/// The digests of a segment's entries, in order of their indexes.
-fn read_digests(disk: &dyn Disk, named: &Named) -> Result<Vec<[u8; 32]>, Error> {
-    let mut bytes =
-        vec![0; usize::try_from(named.events * 32).map_err(|_| Error::damage(DIGESTS, 0, "too many"))?];
-    let file = disk.open(DIGESTS).map_err(|error| Error::damage(DIGESTS, 0, error.to_string()))?;
-    file.read_at(named.first * 32, &mut bytes)
-        .map_err(|error| Error::damage(DIGESTS, named.first * 32, error.to_string()))?;
-    Ok(bytes.as_chunks().0.to_vec())
 }

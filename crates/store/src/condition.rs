@@ -29,6 +29,7 @@ enum Condition<'a> {
     OneOf(Terms<'a>, Range<u64>),
     Either(Vec<Condition<'a>>),
     Both(Box<Condition<'a>>, Box<Condition<'a>>),
+    Not(Box<Condition<'a>>),
     /// The row's index is below this.
     Below(u64),
 }
@@ -43,6 +44,11 @@ struct Value<'a> {
 
 /// Rows that cost about as much to look up one by one as it costs to read one container of a bitmap.
 const ROWS_A_CONTAINER: u64 = 128;
+/// Scattered rows that cost about as much to look up, each in a block of its own, as it costs to look into one container for them.
+/// None in builds for tests, whose few rows are to be found both ways.
+const SCATTERED_A_CONTAINER: u64 = if cfg!(debug_assertions) { 0 } else { 4 };
+/// Rows of one container that cost about as much to look for one by one as in a bitmap of them all.
+const ROWS_A_BITMAP: u64 = 1024;
 
 impl<'a> Value<'a> {
     fn of(terms: Terms<'a>, text: &str) -> Result<Option<Value<'a>>, Error> {
@@ -109,12 +115,21 @@ impl<'a> Conditions<'a> {
         for condition in &self.all {
             let len = found.as_ref().map_or(u64::from(range.end - range.start), RoaringBitmap::len);
             let containers = u64::from(range.end - range.start) / (1 << 16) + 1;
-            found = Some(match (found, condition.can_look_up()) {
-                (None, true) if len <= ROWS_A_CONTAINER => condition.look_up(self.segment, range.clone())?,
-                (Some(found), true) if len <= ROWS_A_CONTAINER * containers => {
-                    condition.look_up(self.segment, found)?
+            found = Some(match (found, condition) {
+                (None, _) if condition.can_look_up() && len <= ROWS_A_CONTAINER => {
+                    condition.look_up(self.segment, range.clone())?
                 }
                 (None, _) => condition.within(self.segment, &range)?,
+                (Some(found), Condition::AnyOf(_, values))
+                    if values.len() == 1
+                        && (SCATTERED_A_CONTAINER * containers..ROWS_A_BITMAP * containers)
+                            .contains(&len) =>
+                {
+                    values[0].opened()?.among(&found)?
+                }
+                (Some(found), _) if condition.can_look_up() && len <= ROWS_A_CONTAINER * containers => {
+                    condition.look_up(self.segment, found)?
+                }
                 (Some(found), _) => match (found.min(), found.max()) {
                     (Some(first), Some(last)) => {
                         found & condition.within(self.segment, &(first..last + 1))?
@@ -177,6 +192,7 @@ impl<'a> Condition<'a> {
             Filter::Either(filters) => Condition::Either(
                 filters.iter().map(|filter| Condition::of(segment, filter)).collect::<Result<_, Error>>()?,
             ),
+            Filter::Not(filter) => Condition::Not(Box::new(Condition::of(segment, filter)?)),
         })
     }
 
@@ -238,6 +254,7 @@ impl<'a> Condition<'a> {
                 .iter()
                 .try_fold(RoaringBitmap::new(), |found, one| Ok(found | one.within(segment, range)?)),
             Condition::Both(a, b) => Ok(a.within(segment, range)? & b.within(segment, range)?),
+            Condition::Not(condition) => Ok(all() - condition.within(segment, range)?),
             Condition::Below(size) => segment.rows_below(*size, range.clone()),
         }
     }
@@ -248,6 +265,7 @@ impl<'a> Condition<'a> {
             Condition::AnyOf(..) | Condition::NoneOf(..) | Condition::Among(..) | Condition::Below(_) => true,
             Condition::Every(_) | Condition::OneOf(..) | Condition::Both(..) => false,
             Condition::Either(conditions) => conditions.iter().all(Condition::can_look_up),
+            Condition::Not(condition) => condition.can_look_up(),
         }
     }
 
@@ -280,6 +298,10 @@ impl<'a> Condition<'a> {
             Condition::Either(conditions) => conditions
                 .iter()
                 .try_fold(RoaringBitmap::new(), |found, one| Ok(found | one.look_up(segment, rows.clone())?)),
+            Condition::Not(condition) => {
+                let all: RoaringBitmap = rows.clone().into_iter().collect();
+                Ok(all - condition.look_up(segment, rows)?)
+            }
             Condition::Below(size) => {
                 let mut indexes = segment.indexes();
                 let mut found = RoaringBitmap::new();

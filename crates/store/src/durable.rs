@@ -63,10 +63,17 @@ pub enum Wait {
     No,
 }
 
+/// No larger file is read whole. Offsets in journal files have 32 bits.
+const WHOLE_FILE_BYTES_MAX: u64 = 1 << 32;
+
 /// Reads a whole file.
 pub fn read_file(disk: &dyn Disk, path: &str) -> io::Result<Vec<u8>> {
     let file = disk.open(path)?;
-    let len = usize::try_from(file.len_bytes()?).map_err(io::Error::other)?;
+    let len_bytes = file.len_bytes()?;
+    if len_bytes > WHOLE_FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("{len_bytes} bytes are too many to be read at once")));
+    }
+    let len = usize::try_from(len_bytes).map_err(io::Error::other)?;
     let mut bytes = vec![0; len];
     file.read_at(0, &mut bytes)?;
     Ok(bytes)
@@ -77,12 +84,29 @@ pub fn write_file(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<Arc<d
     let unfinished = format!("{path}{UNFINISHED}");
     let file = disk.create(&unfinished)?;
     file.write_at(0, bytes)?;
-    sync(&*file)?;
-    // The bytes are on disk under a void name; if we crash here, `open` ignores it.
-    disk.rename(&unfinished, path)?;
-    // Readers see the new file. If we crash here, either name may be what the disk holds.
-    sync_dir(disk, parent(path))?;
+    publish_file(disk, &*file, &unfinished, path)?;
     Ok(file)
+}
+
+/// Gives a file that was written under another name its own, replacing one of the same name, once all of it is on disk.
+pub fn publish_file(disk: &dyn Disk, file: &dyn File, from: &str, to: &str) -> io::Result<()> {
+    sync(file)?;
+    // The bytes are on disk under a void name; if we crash here, `open` ignores it.
+    disk.rename(from, to)?;
+    // Readers see the new file. If we crash here, either name may be what the disk holds.
+    sync_dir(disk, parent(to))
+}
+
+/// Makes a folder whose parent is there, and its name durable, unless it is there already.
+pub(crate) fn make_folder(disk: &dyn Disk, path: &str) -> io::Result<()> {
+    if disk.list(path).is_ok() {
+        return Ok(());
+    }
+    match disk.make_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        // Whoever made it meanwhile may not have come to this yet.
+        _ => sync_dir(disk, parent(path)),
+    }
 }
 
 /// [`File::sync`], unless the build has that bug planted.
@@ -157,7 +181,12 @@ impl Disk for Local {
     }
 
     fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(fs::File::open(self.root.join(path))?))
+        let path = self.root.join(path);
+        // A pipe of that name would be waited for.
+        if !fs::metadata(&path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        }
+        Ok(Arc::new(fs::File::open(path)?))
     }
 
     fn open_for_writing(&self, path: &str) -> io::Result<Arc<dyn File>> {

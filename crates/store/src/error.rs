@@ -65,7 +65,8 @@ impl Error {
         move |cause| Error::Io { doing, cause }
     }
 
-    pub(crate) fn damage(file: &str, offset: u64, what: impl Into<String>) -> Error {
+    /// Stored bytes that are not what was written; `file` is relative to the data directory.
+    pub fn damage(file: &str, offset: u64, what: impl Into<String>) -> Error {
         Error::Damage { file: file.to_owned(), offset, what: what.into() }
     }
 }

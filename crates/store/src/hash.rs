@@ -1,10 +1,11 @@
-//! Maps whose keys come from outside by the million: hashed fast, and keyed anew in each process.
+//! Maps and sets whose keys come from outside by the million: hashed fast, and keyed anew in each process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::sync::OnceLock;
 
 pub(crate) type Map<K, V> = HashMap<K, V, Keyed>;
+pub(crate) type Set<T> = HashSet<T, Keyed>;
 
 /// Keys that nobody outside knows, so that nobody can choose values that collide.
 #[derive(Clone)]

@@ -14,8 +14,22 @@ pub const ACCESS: &str = "access.toml";
 pub const ACCESS_RECORDED: &str = "access.recorded.toml";
 /// The configuration that the log has a record of.
 pub const CONFIG_RECORDED: &str = "config.recorded.toml";
+/// What is kept of each source beside its events: the numbers that came last, since when it is silent.
+pub const SOURCES_KEPT: &str = "sources.kept";
+/// Which records set aside became events since.
+pub const SET_ASIDE_RETRIED: &str = "set-aside.retried";
 /// Held by a running server.
 pub const SERVING: &str = "serving.lock";
+/// The key that signs the log's checkpoints.
+pub const LOG_KEY: &str = "keys/log.key";
+/// The newest checkpoint that was signed.
+pub const CHECKPOINT: &str = "tree/checkpoint";
+/// The newest checkpoint that every witness cosigned.
+pub const WITNESSED: &str = "tree/witnessed";
+/// What is known of the files of a source that are followed or were imported.
+pub fn followed(source: &str) -> String {
+    format!("followed/{source}.json")
+}
 /// The key that seals access-key secrets at rest.
 pub const SEALING_KEY: &str = "keys/sealing.key";
 
@@ -25,6 +39,10 @@ pub(crate) const SEGMENTS: &str = "segments";
 pub(crate) const TREE: &str = "tree";
 /// Digests of all sealed entries, 32 bytes each, in order of their indexes.
 pub(crate) const DIGESTS: &str = "tree/digests";
+/// Hashes of the full tiles below this level of tiles, counted from 1, 32 bytes each, as far as events are sealed.
+pub(crate) fn level_file(level: u32) -> String {
+    format!("{TREE}/level-{level}")
+}
 /// The folder of sealed records set aside.
 pub(crate) const ASIDE: &str = "set-aside";
 

@@ -11,33 +11,36 @@
     reason = "rows of a segment are fewer than 2^32; platforms have 64 bits"
 )]
 
+use std::ops::ControlFlow;
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 
 use event::entry;
 use sha2::{Digest, Sha256};
+use tlog::{Hash, Tree};
 
 use crate::Error;
-use crate::audit_files::AuditFiles;
+use crate::aside::{self, names};
+use crate::audit_files::{AuditFiles, StoredFile};
 use crate::dedup::{First, Known, set_aside_key};
 use crate::durable::{self, Disk, File};
-use crate::journal::{Content, Frame, Reader, SetAsideRecord, read_frame};
-use crate::layout::{ASIDE, DIGESTS, SEGMENTS, TREE, UNFINISHED, aside_file};
+use crate::figures::Meters;
+use crate::journal::{Reader, SetAsideRecord};
+use crate::layout::{ASIDE, JOURNAL, SEGMENTS, TREE, UNFINISHED, aside_file};
 use crate::manifest::{self, Manifest, Named, Sealed};
 use crate::objects::{FileObjects, Version};
-use crate::segment::{self, Builder, Cache, Segment, Stopped};
+use crate::segment::{self, Cache, Segment, Stopped};
 use crate::state::{Frozen, State};
-use crate::tail::Place;
-
-/// Entries that a dictionary is trained on.
-const SAMPLES: usize = 2000;
+use crate::tail::{Place, Tail};
+use crate::tree_files::TreeFiles;
 
 /// What is sealed in a data directory.
 pub(crate) struct Opened {
     pub manifest: Manifest,
     version: Option<Version>,
     pub segments: Vec<Arc<Segment>>,
-    cache: Arc<Cache>,
+    pub cache: Arc<Cache>,
 }
 
 /// Reads the manifest and opens the segments it names, changing nothing.
@@ -55,8 +58,8 @@ pub(crate) fn open_named(
 ) -> Result<Opened, Error> {
     let cache = Arc::new(Cache::new(cache_bytes_max));
     let mut segments = Vec::with_capacity(manifest.segments.len());
-    for (named, id) in manifest.segments.iter().zip(0u32..) {
-        let segment = Segment::open(&**disk, &named.name(), id, Arc::clone(&cache))?;
+    for named in &manifest.segments {
+        let segment = Segment::open(&**disk, &named.name(), Arc::clone(&cache))?;
         if (segment.meta.first, segment.meta.events) != (named.first, named.events) {
             let file = format!("{}.index", named.name());
             return Err(Error::damage(&file, 0, "it holds other events than the manifest says"));
@@ -117,59 +120,16 @@ pub(crate) fn unchanged_meanwhile<T>(
     }
 }
 
-/// Every record set aside that is sealed, oldest first.
-pub(crate) fn sealed_aside(
-    disk: &dyn Disk,
-    salt: &[u8; 16],
-    sealed: &Sealed,
-    each: &mut dyn FnMut(SetAsideRecord) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut next = 0;
-    for name in names(disk, ASIDE)? {
-        if name.ends_with(UNFINISHED) || next >= sealed.set_aside {
-            continue;
-        }
-        let path = format!("{ASIDE}/{name}");
-        let bytes = durable::read_file(disk, &path).map_err(Error::io(format!("read {path}")))?;
-        let mut at = 0;
-        while at < bytes.len() {
-            let damage = |what: &str| Error::damage(&path, at as u64, what);
-            let (frame, len) = read_frame(salt, &bytes[at..]).map_err(damage)?;
-            let Frame::Content(Content::SetAside(record)) = frame else {
-                return Err(damage("a frame that is no record set aside"));
-            };
-            if record.number != next {
-                return Err(damage("a record set aside does not follow the one before"));
-            }
-            next += 1;
-            each(record)?;
-            at += len;
-        }
-    }
-    if next == sealed.set_aside {
-        Ok(())
-    } else {
-        Err(Error::damage(ASIDE, 0, "records set aside are missing"))
-    }
-}
-
-/// The keys of the records set aside that are sealed.
-pub(crate) fn known_aside(disk: &dyn Disk, salt: &[u8; 16], sealed: &Sealed) -> Result<Known, Error> {
-    let mut known = Known::default();
-    sealed_aside(disk, salt, sealed, &mut |record| {
+/// The keys of the records set aside that are sealed, and the tree over them.
+pub(crate) fn known_aside(disk: &dyn Disk, salt: &[u8; 16], sealed: &Sealed) -> Result<(Known, Tree), Error> {
+    let (mut known, mut tree) = (Known::default(), Tree::new());
+    let take = &mut |record: SetAsideRecord| {
         known.insert(set_aside_key(&record.source, &record.raw), First::new(record.number, &[0; 32]));
-        Ok(())
-    })?;
-    Ok(known)
-}
-
-/// Names in a folder; none when there is no such folder.
-fn names(disk: &dyn Disk, dir: &str) -> Result<Vec<String>, Error> {
-    match disk.list(dir) {
-        Ok(names) => Ok(names),
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(cause) => Err(Error::Io { doing: format!("list {dir}"), cause }),
-    }
+        tree.push(&record.digest());
+        Ok(ControlFlow::Continue(()))
+    };
+    let _all = aside::each(disk, salt, 0, sealed.set_aside, take)?;
+    Ok((known, tree))
 }
 
 /// Makes the manifest that was read durable, for it may be one whose replacing failed at the end; then makes the folders
@@ -200,6 +160,10 @@ pub(crate) fn tidy(disk: &dyn Disk, opened: &mut Opened) -> Result<(), Error> {
             disk.remove(&path).map_err(Error::io(format!("remove {path}")))?;
         }
     }
+    for name in names(disk, TREE)?.into_iter().filter(|name| name.ends_with(UNFINISHED)) {
+        let path = format!("{TREE}/{name}");
+        disk.remove(&path).map_err(Error::io(format!("remove {path}")))?;
+    }
     for name in names(disk, ASIDE)? {
         let path = format!("{ASIDE}/{name}");
         if path >= aside_file(manifest.sealed.set_aside) || name.ends_with(UNFINISHED) {
@@ -216,9 +180,10 @@ pub(crate) struct Sealer {
     state: Arc<RwLock<State>>,
     reader: Arc<dyn Reader>,
     cache: Arc<Cache>,
+    tree: Arc<TreeFiles>,
     manifest: Manifest,
     version: Option<Version>,
-    next_id: u32,
+    meters: Arc<Meters>,
     /// What queries that may still run hold, and what is not needed once they are done.
     retired: Vec<(Arc<()>, Retired)>,
 }
@@ -237,21 +202,28 @@ impl Sealer {
         opened: Opened,
         state: Arc<RwLock<State>>,
         reader: Arc<dyn Reader>,
+        tree: Arc<TreeFiles>,
+        meters: Arc<Meters>,
     ) -> Sealer {
-        let Opened { manifest, version, segments, cache } = opened;
+        let Opened { manifest, version, cache, .. } = opened;
         let objects = FileObjects::new(Arc::clone(&disk));
-        let next_id = segments.len() as u32;
-        Sealer { disk, objects, state, reader, cache, manifest, version, next_id, retired: Vec::new() }
+        let retired = Vec::new();
+        let sealer = Sealer { disk, objects, state, reader, cache, tree, manifest, version, meters, retired };
+        sealer.measure();
+        sealer
     }
 
-    /// Seals the oldest frozen tails into one segment, if there are any: so many that they hold at least this many events,
-    /// or all.
+    /// Seals the oldest frozen tails into one segment, if there are any: so many that they count as at least this many
+    /// events, or all.
     pub fn seal(&mut self, events: u64) -> Result<(), Error> {
         let (frozen, files) = {
             let state = self.state.read().expect("no panic while held");
-            let enough = self.manifest.sealed.events.saturating_add(events);
-            let behind = state.frozen.partition_point(|frozen| frozen.end.events < enough);
-            let frozen = &state.frozen[..state.frozen.len().min(behind + 1)];
+            let (mut weight, mut count) = (0, 0);
+            while count < state.frozen.len() && weight < events {
+                weight += state.frozen[count].tail.weight();
+                count += 1;
+            }
+            let frozen = &state.frozen[..count];
             let Some(last) = frozen.last() else { return Ok(()) };
             let ended = state.files.ended_by(&(self.manifest.sealed.events..last.end.events));
             (frozen.to_vec(), ended)
@@ -274,12 +246,14 @@ impl Sealer {
             self.reader.drop_before(end.batches)?;
         }
         self.put(Manifest::new(named, end.clone()))?;
+        self.meters.seals.fetch_add(u64::from(segment.is_some()), Ordering::Relaxed);
         // The manifest is on disk. If we crash here, the journal still has what is sealed, and the next start leaves it out.
         let mut state = self.state.write().expect("no panic while held");
         let mut segments = state.segments.to_vec();
         segments.extend(segment);
         state.segments = Arc::new(segments);
         state.frozen.retain(|one| one.end.batches > end.batches);
+        state.filled.forget_before(end.events);
         let reading = std::mem::take(&mut state.reading);
         drop(state);
         self.retired.push((reading, Retired::Journal(end.batches)));
@@ -302,6 +276,7 @@ impl Sealer {
         let mut segments = self.manifest.segments.clone();
         segments.splice(range.clone(), [merged]);
         self.put(Manifest::new(segments, self.manifest.sealed.clone()))?;
+        self.meters.merges.fetch_add(1, Ordering::Relaxed);
         let mut state = self.state.write().expect("no panic while held");
         let mut segments = state.segments.to_vec();
         segments.splice(range, [opened]);
@@ -312,16 +287,23 @@ impl Sealer {
         self.retire()
     }
 
-    fn open(&mut self, named: &Named) -> Result<Arc<Segment>, Error> {
-        let id = self.next_id;
-        self.next_id += 1;
-        Ok(Arc::new(Segment::open(&*self.disk, &named.name(), id, Arc::clone(&self.cache))?))
+    fn open(&self, named: &Named) -> Result<Arc<Segment>, Error> {
+        Ok(Arc::new(Segment::open(&*self.disk, &named.name(), Arc::clone(&self.cache))?))
     }
 
     fn put(&mut self, manifest: Manifest) -> Result<(), Error> {
         self.version = Some(manifest.clone().write(&self.objects, self.version)?);
         self.manifest = manifest;
+        self.measure();
         Ok(())
+    }
+
+    fn measure(&self) {
+        let segments = &self.manifest.segments;
+        let bytes = segments.iter().map(|segment| segment.table_bytes + segment.index_bytes).sum();
+        self.meters.segments.store(segments.len() as u64, Ordering::Relaxed);
+        self.meters.segment_bytes.store(bytes, Ordering::Relaxed);
+        self.meters.sealed_events.store(self.manifest.sealed.events, Ordering::Relaxed);
     }
 
     /// Drops what no query needs any more.
@@ -339,10 +321,9 @@ impl Sealer {
         Ok(())
     }
 
-    /// How many events wait to be sealed.
+    /// As how many events those count that wait to be sealed.
     pub fn waiting(&self) -> u64 {
-        let state = self.state.read().expect("no panic while held");
-        state.frozen.iter().map(|frozen| frozen.tail.len() as u64).sum()
+        self.state.read().expect("no panic while held").waiting()
     }
 
     fn write_aside(&self, frozen: &[Arc<Frozen>], end: &Sealed) -> Result<(), Error> {
@@ -362,53 +343,27 @@ impl Sealer {
     fn write_segment(
         &self,
         frozen: &[Arc<Frozen>],
-        files: &[crate::audit_files::StoredFile],
+        files: &[StoredFile],
         named: &mut Named,
     ) -> Result<(), Error> {
-        let rows = rows_in_order(frozen);
-        let read = |place: Place| self.reader.event(place.at, place.len_bytes);
-        let decode = |bytes: &[u8]| {
-            entry::decode(bytes).map_err(|error| Error::damage("journal", 0, error.to_string()))
-        };
-        let every = (rows.len() / SAMPLES).max(1);
-        let samples = rows
-            .iter()
-            .step_by(every)
-            .map(|(_, place)| decode(&read(*place)?.entry))
-            .collect::<Result<Vec<_>, Error>>()?;
-        let dictionary = segment::dictionary(samples.iter());
-        drop(samples);
+        let tails: Vec<&Tail> = frozen.iter().map(|frozen| &frozen.tail).collect();
         let made = Unfinished::create(&*self.disk, named)?;
-        let mut digests = vec![[0; 32]; rows.len()];
-        let mut builder = Builder::new(Arc::clone(&made.table), Arc::clone(&made.index), &dictionary)?;
-        for (at, place) in rows {
-            let frame = read(place)?;
-            let decoded = decode(&frame.entry)?;
-            digests[(at - named.first) as usize] = entry::digest(&frame.entry);
-            let row = segment::Sealed { index: at, entry: &decoded, bytes: &frame.entry, raw: &frame.raw };
-            builder.push(&row)?;
-        }
-        let written = builder.finish(files)?;
-        named.take(&written);
-        self.write_digests(named.first, &digests)?;
-        made.finish(&*self.disk, named)
-    }
-
-    /// Writes the digests of events from this index on; what is there beyond them is overwritten.
-    fn write_digests(&self, first: u64, digests: &[[u8; 32]]) -> Result<(), Error> {
-        let there = names(&*self.disk, TREE)?.iter().any(|name| format!("{TREE}/{name}") == DIGESTS);
-        let file: Arc<dyn File> = if there {
-            self.disk.open_for_writing(DIGESTS).map_err(Error::io(format!("open {DIGESTS}")))?
-        } else {
-            self.disk.create(DIGESTS).map_err(Error::io(format!("make {DIGESTS}")))?
+        let digests: Vec<Hash> = tails.iter().flat_map(|tail| tail.digests()).copied().collect();
+        let first = named.first;
+        let mut frame = |index, place: Place| {
+            let frame = self.reader.event(place.at, place.len_bytes)?;
+            if entry::digest(&frame.entry) == digests[(index - first) as usize] {
+                Ok(frame)
+            } else {
+                Err(Error::damage(JOURNAL, 0, format!("event {index} is another than was recorded")))
+            }
         };
-        file.write_at(first * 32, digests.as_flattened()).map_err(Error::io(format!("write {DIGESTS}")))?;
-        durable::sync(&*file).map_err(Error::io(format!("sync {DIGESTS}")))?;
-        if there {
-            Ok(())
-        } else {
-            durable::sync_dir(&*self.disk, TREE).map_err(Error::io("sync the tree's folder"))
-        }
+        let (table, index) = (Arc::clone(&made.table), Arc::clone(&made.index));
+        let written = segment::build(&tails, files, table, index, &mut frame)?;
+        named.take(&written);
+        let filled = self.state.read().expect("no panic while held").filled.clone();
+        self.tree.write(named.first, &digests, &filled)?;
+        made.finish(&*self.disk, named)
     }
 }
 
@@ -454,10 +409,7 @@ pub(crate) fn merge_files(
     goes_on: &dyn Fn() -> bool,
 ) -> Result<Option<Named>, Error> {
     let cache = Arc::new(Cache::new(MERGE_CACHE_BYTES));
-    let opened = inputs
-        .iter()
-        .zip(0..)
-        .map(|(input, id)| Segment::open(&**disk, &input.name(), id, Arc::clone(&cache)));
+    let opened = inputs.iter().map(|input| Segment::open(&**disk, &input.name(), Arc::clone(&cache)));
     let opened = opened.collect::<Result<Vec<_>, Error>>()?;
     let mut named = Named::new(inputs[0].first, inputs.iter().map(|input| input.events).sum());
     let made = Unfinished::create(&**disk, &named)?;
@@ -484,29 +436,6 @@ pub(crate) fn due(sizes: &[u64], fan: usize, events_max: u64) -> Option<Range<us
         }
     });
     ranges.min_by_key(|range| sizes[range.clone()].iter().max().copied())
-}
-
-/// Index and place of every event, in the order of a segment.
-fn rows_in_order(frozen: &[Arc<Frozen>]) -> Vec<(u64, Place)> {
-    let mut trails: Vec<_> =
-        frozen.iter().flat_map(|frozen| frozen.tail.runs()).map(|(trail, ..)| trail).collect();
-    trails.sort_unstable();
-    trails.dedup();
-    let mut rows = Vec::new();
-    for frozen in frozen {
-        let tail = &frozen.tail;
-        for (trail, times, of_trail) in tail.runs() {
-            let position = trails.binary_search(&trail).expect("it is one of them");
-            rows.extend(
-                times
-                    .iter()
-                    .zip(of_trail)
-                    .map(|(time, row)| ((position, *time, tail.first() + u64::from(*row)), tail.place(*row))),
-            );
-        }
-    }
-    rows.sort_unstable_by_key(|(key, _)| *key);
-    rows.into_iter().map(|((_, _, index), place)| (index, place)).collect()
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@ use event::entry::{self, Entry, NUMBER_MAX, Template};
 use event::query::INSTANCE_ID;
 use event::source::SetAside;
 use event::{Event, LOG_FILE, Service, Time, Trail};
-use tlog::Tree;
+use tlog::{Hash, Tree};
 
 use crate::Error;
 use crate::dedup::{First, Key, Known, event_key, set_aside_key};
 use crate::journal::{Batch, BatchWriter, Commit, Content, Journal, Position, SetAsideRecord};
 use crate::manifest::Sealed;
-use crate::segment::Segment;
+use crate::segment::{Segment, Sought, rest_of};
 use crate::state::State;
 use crate::tail::{Added, Place};
 use crate::words::Words;
@@ -26,6 +26,7 @@ pub struct Incoming {
     event: Event,
     template: Template,
     words: Words,
+    rest: Vec<u8>,
     key: Option<Key>,
 }
 
@@ -35,10 +36,11 @@ impl Incoming {
         let key = event.origin.key.as_deref().map(|key| event_key(&event.origin.source, key));
         let template = Template::new(&event);
         let words = Words::of(&event);
+        let rest = rest_of(&event);
         // What no index needs is given back here, by the thread that made it.
         event.attributes.retain(|name, _| name == INSTANCE_ID || name == LOG_FILE);
         (event.user_agent, event.description, event.request_id, event.trace_id) = (None, None, None, None);
-        Incoming { template, words, key, event }
+        Incoming { template, words, rest, key, event }
     }
 
     pub(crate) fn len_bytes_max(&self) -> usize {
@@ -106,9 +108,12 @@ pub enum Refusal {
 #[derive(Default)]
 pub(crate) struct History {
     pub tree: Tree,
-    pub set_aside: u64,
+    /// Over the digests of the records set aside.
+    pub aside: Tree,
     pub batches: u64,
     pub received_at: Option<Time>,
+    /// Levels and hashes of the tiles that were filled since they were last taken.
+    pub filled: Vec<(u32, Hash)>,
     numbers: HashMap<Trail, u64>,
 }
 
@@ -116,11 +121,17 @@ pub(crate) struct History {
 pub(crate) struct Replayed<'a> {
     pub index: u64,
     pub place: Place,
+    pub digest: Hash,
     pub entry: Entry,
     pub raw: &'a [u8],
 }
 
 impl History {
+    /// Adds an entry's digest to the tree.
+    fn push(&mut self, digest: &Hash) {
+        self.tree.push_and_tell(digest, &mut |level, hash| self.filled.push((level, hash)));
+    }
+
     /// The number that the next event of this trail has.
     fn next_number(&mut self, trail: &Trail) -> u64 {
         match self.numbers.get_mut(trail) {
@@ -135,12 +146,22 @@ impl History {
         }
     }
 
+    /// Size and root of the tree.
+    pub fn head(&self) -> (u64, Hash) {
+        (self.tree.size(), self.tree.root())
+    }
+
+    /// As [`History::head`], of the records set aside.
+    pub fn aside_head(&self) -> (u64, Hash) {
+        (self.aside.size(), self.aside.root())
+    }
+
     /// What the log has come to.
     pub fn sealed(&self) -> Sealed {
         Sealed {
             events: self.tree.size(),
             batches: self.batches,
-            set_aside: self.set_aside,
+            set_aside: self.aside.size(),
             received_at_ns: self.received_at.map(Time::unix_ns),
             tree: Sealed::roots_of(&self.tree),
             open_files: Vec::new(),
@@ -148,7 +169,7 @@ impl History {
     }
 
     /// Goes on from what is sealed. `None` when it cannot be.
-    pub fn resume(sealed: &Sealed, segments: &[Arc<Segment>]) -> Option<History> {
+    pub fn resume(sealed: &Sealed, aside: Tree, segments: &[Arc<Segment>]) -> Option<History> {
         let mut numbers: HashMap<Trail, u64> = HashMap::new();
         for (trail, run) in segments.iter().flat_map(|segment| segment.trails()) {
             let last = run.first_number + u64::from(run.end - run.start) - 1;
@@ -157,9 +178,10 @@ impl History {
         }
         Some(History {
             tree: sealed.tree()?,
-            set_aside: sealed.set_aside,
+            aside,
             batches: sealed.batches,
             received_at: sealed.received_at(),
+            filled: Vec::new(),
             numbers,
         })
     }
@@ -187,7 +209,7 @@ impl History {
         if self.received_at.is_some_and(|before| before > received_at) {
             return Err("the event was received before the one before it");
         }
-        self.tree.push(digest);
+        self.push(digest);
         self.received_at = Some(received_at);
         Ok(())
     }
@@ -213,18 +235,18 @@ impl History {
                     self.go_on(&digest, &decoded.event.trail, decoded.number, decoded.received_at)
                         .map_err(damage)?;
                     let place = Place { at: *position, len_bytes: *len_bytes };
-                    each(Replayed { index: *index, place, entry: decoded, raw }).map_err(damage)?;
+                    each(Replayed { index: *index, place, digest, entry: decoded, raw }).map_err(damage)?;
                 }
                 Content::SetAside(record) => {
-                    if record.number != self.set_aside {
+                    if record.number != self.aside.size() {
                         return Err(damage("a record set aside does not follow the one before"));
                     }
-                    self.set_aside += 1;
+                    self.aside.push(&record.digest());
                 }
             }
         }
         let Commit { tree_size, root, set_aside, .. } = batch.commit;
-        if (tree_size, set_aside) != (self.tree.size(), self.set_aside) || root != self.tree.root() {
+        if (tree_size, set_aside) != (self.tree.size(), self.aside.size()) || root != self.tree.root() {
             let what =
                 format!("batch {} was committed with another tree than its events make", batch.commit.batch);
             return Err(Error::damage(batch.file, batch.offset, what));
@@ -252,6 +274,9 @@ pub(crate) struct Sequencer {
 struct Pending {
     event: Event,
     words: Words,
+    rest: Vec<u8>,
+    key: Option<Key>,
+    digest: Hash,
     number: u64,
     received_at: Time,
     offset: usize,
@@ -270,12 +295,13 @@ impl Recovered {
     pub fn replay(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
         let Recovered { history, state, known } = self;
         let mut events = Vec::with_capacity(batch.frames.len());
-        history.replay(batch, &mut |Replayed { index, place, entry, .. }| {
+        history.replay(batch, &mut |Replayed { index, place, digest, entry, .. }| {
             let origin = &entry.event.origin;
-            if let (Some(key), false) = (&origin.key, cfg!(feature = "plant_no_dedup_after_restart")) {
-                known.insert_event(event_key(&origin.source, key), First::new(index, &entry.raw_sha256));
+            let key = origin.key.as_deref().map(|key| event_key(&origin.source, key));
+            if let (Some(key), false) = (key, cfg!(feature = "plant_no_dedup_after_restart")) {
+                known.insert_event(key, First::new(index, &entry.raw_sha256));
             }
-            events.push((Words::of(&entry.event), entry, place));
+            events.push((Words::of(&entry.event), rest_of(&entry.event), key, digest, entry, place));
             Ok(())
         })?;
         let raws = batch.frames.iter().filter_map(|(_, _, content)| match content {
@@ -285,16 +311,20 @@ impl Recovered {
         let added: Vec<Added<'_>> = events
             .iter()
             .zip(raws)
-            .map(|((words, entry, place), raw)| Added {
+            .map(|((words, rest, key, digest, entry, place), raw)| Added {
                 event: &entry.event,
                 words,
+                rest,
+                key: key.as_ref(),
+                digest: *digest,
                 number: entry.number,
                 raw,
                 received_at: entry.received_at,
                 place: *place,
             })
             .collect();
-        state.extend(&added);
+        state.extend(&added, history.head(), &mut history.filled);
+        state.aside_head = history.aside_head();
         for (at, len_bytes, content) in &batch.frames {
             if let Content::SetAside(record) = content {
                 known.insert(set_aside_key(&record.source, &record.raw), First::new(record.number, &[0; 32]));
@@ -338,13 +368,12 @@ impl Sequencer {
     }
 
     pub fn set_aside(&self) -> u64 {
-        self.history.set_aside
+        self.history.aside.size()
     }
 
-    /// How many events are in no segment.
-    pub fn unsealed(&self) -> u64 {
-        let segments = Arc::clone(&self.state.read().expect("no panic while held").segments);
-        self.history.tree.size() - segments.last().map_or(0, |segment| segment.meta.end())
+    /// As how many events those count that wait to be sealed.
+    pub fn waiting(&self) -> u64 {
+        self.state.read().expect("no panic while held").waiting()
     }
 
     /// Records a group of requests with one sync. When this returns, what the answers say is durable and visible.
@@ -356,7 +385,10 @@ impl Sequencer {
         }
         let segments = Arc::clone(&self.state.read().expect("no panic while held").segments);
         self.known.forget_before(segments.last().map_or(0, |segment| segment.meta.end()));
-        let admit = |request| self.admit(request, &segments);
+        let keys = requests.iter().flat_map(|request| &request.events).filter_map(|event| event.key);
+        let (sought, mut sealed) = (Sought::of(keys), HashMap::new());
+        segments.iter().try_for_each(|segment| segment.find_keys(&sought, &mut sealed))?;
+        let admit = |request| Ok(self.admit(request, &sealed));
         let answers: Vec<_> = requests.into_iter().map(admit).collect::<Result<_, Error>>()?;
         if self.batch.is_empty() {
             self.batch.clear(GROUP_BYTES_KEPT);
@@ -381,16 +413,11 @@ impl Sequencer {
         self.journal.close()
     }
 
-    /// Adds one request to the batch, or refuses it and leaves no trace of it.
-    fn admit(
-        &mut self,
-        request: Append,
-        segments: &[Arc<Segment>],
-    ) -> Result<Result<Receipt, Refusal>, Error> {
-        if request.on_conflict == OnConflict::Refuse
-            && let Err(refusal) = self.refuse_conflicts(&request.events, segments)?
-        {
-            return Ok(Err(refusal));
+    /// Adds one request to the batch, or refuses it and leaves no trace of it. `sealed` are the events in segments that have
+    /// one of its keys.
+    fn admit(&mut self, request: Append, sealed: &HashMap<Key, First>) -> Result<Receipt, Refusal> {
+        if request.on_conflict == OnConflict::Refuse {
+            self.refuse_conflicts(&request.events, sealed)?;
         }
         // The clock may step back; the log does not.
         let received_at =
@@ -399,11 +426,7 @@ impl Sequencer {
             Receipt { first_index: None, recorded: 0, duplicates: Vec::new(), set_aside: 0, tree_size: 0 };
         let mut aside = request.set_aside;
         for (position, incoming) in request.events.into_iter().enumerate() {
-            let known = match incoming.key {
-                Some(key) => self.first(&key, segments)?,
-                None => None,
-            };
-            match known {
+            match incoming.key.and_then(|key| self.first(&key, sealed)) {
                 None => {
                     let index = self.record(incoming, received_at);
                     receipt.first_index.get_or_insert(index);
@@ -421,54 +444,43 @@ impl Sequencer {
         for set_aside in aside {
             receipt.set_aside += usize::from(self.keep_aside(&request.source, received_at, set_aside));
         }
-        Ok(Ok(receipt))
+        Ok(receipt)
     }
 
     /// The event that was recorded under this key.
-    fn first(&self, key: &Key, segments: &[Arc<Segment>]) -> Result<Option<First>, Error> {
-        if let Some(first) = self.known.get(key) {
-            return Ok(Some(first));
-        }
-        for segment in segments.iter().rev() {
-            if let Some(first) = segment.find_key(key)? {
-                return Ok(Some(first));
-            }
-        }
-        Ok(None)
+    fn first(&self, key: &Key, sealed: &HashMap<Key, First>) -> Option<First> {
+        self.known.get(key).or_else(|| sealed.get(key).copied())
     }
 
-    fn refuse_conflicts(
-        &self,
-        events: &[Incoming],
-        segments: &[Arc<Segment>],
-    ) -> Result<Result<(), Refusal>, Error> {
+    fn refuse_conflicts(&self, events: &[Incoming], sealed: &HashMap<Key, First>) -> Result<(), Refusal> {
         let mut own: HashMap<Key, First> = HashMap::new();
         for (position, incoming) in events.iter().enumerate() {
             let Some(key) = incoming.key else { continue };
             let raw_sha256 = incoming.template.raw_sha256();
             let index = self.history.tree.size() + position as u64;
             let first = self
-                .first(&key, segments)?
+                .first(&key, sealed)
                 .unwrap_or_else(|| *own.entry(key).or_insert(First::new(index, raw_sha256)));
             if !first.has_content(raw_sha256) {
-                return Ok(Err(Refusal::Conflict { position, index: first.index }));
+                return Err(Refusal::Conflict { position, index: first.index });
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     fn record(&mut self, incoming: Incoming, received_at: Time) -> u64 {
-        let Incoming { event, template, words, key } = incoming;
+        let Incoming { event, template, words, rest, key } = incoming;
         let index = self.history.tree.size();
         let number = self.history.next_number(&event.trail);
         assert!(number <= NUMBER_MAX, "2^53 events take a thousand years at eight million a second");
         let (offset, len_bytes, entry) = self.batch.event(index, &template, number, received_at, &event.raw);
-        self.history.tree.push(&entry::digest(self.batch.bytes(entry)));
+        let digest = entry::digest(self.batch.bytes(entry));
+        self.history.push(&digest);
         self.history.received_at = Some(received_at);
         if let Some(key) = key {
             self.known.insert_event(key, First::new(index, template.raw_sha256()));
         }
-        self.group.push(Pending { event, words, number, received_at, offset, len_bytes });
+        self.group.push(Pending { event, words, rest, key, digest, number, received_at, offset, len_bytes });
         index
     }
 
@@ -478,12 +490,12 @@ impl Sequencer {
         if self.known.get(&key).is_some() {
             return false;
         }
-        let number = self.history.set_aside;
+        let number = self.history.aside.size();
         let SetAside { reason, raw } = set_aside;
         let record = SetAsideRecord { number, received_at, source: source.to_owned(), reason, raw };
         self.aside.push(self.batch.set_aside(&record));
         self.known.insert(key, First::new(number, &[0; 32]));
-        self.history.set_aside += 1;
+        self.history.aside.push(&record.digest());
         true
     }
 
@@ -493,7 +505,7 @@ impl Sequencer {
             frames: self.batch.frames(),
             tree_size: self.history.tree.size(),
             root: self.history.tree.root(),
-            set_aside: self.history.set_aside,
+            set_aside: self.history.aside.size(),
         };
         let start = self.journal.append(&commit, self.batch.end_with(&commit))?;
         // The group is durable, and the mark of the one before with it.
@@ -510,6 +522,9 @@ impl Sequencer {
             .map(|pending| Added {
                 event: &pending.event,
                 words: &pending.words,
+                rest: &pending.rest,
+                key: pending.key.as_ref(),
+                digest: pending.digest,
                 number: pending.number,
                 raw: &pending.event.raw,
                 received_at: pending.received_at,
@@ -517,7 +532,8 @@ impl Sequencer {
             })
             .collect();
         let mut state = self.state.write().expect("no panic while held");
-        state.extend(&added);
+        state.extend(&added, self.history.head(), &mut self.history.filled);
+        state.aside_head = self.history.aside_head();
         state.aside.extend(self.aside.iter().map(|(offset, len_bytes)| place(*offset, *len_bytes)));
         // The group is visible.
         if state.is_full() {

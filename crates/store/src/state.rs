@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use event::query::{Dimension, Histogram, Top};
 use event::{Time, Trail};
+use tlog::Hash;
 
 use crate::Error;
 use crate::audit_files::AuditFiles;
@@ -12,6 +13,7 @@ use crate::engine::{self, Matching, Parts, Question};
 use crate::manifest::Sealed;
 use crate::segment::Segment;
 use crate::tail::{Added, Place, Slice, Tail};
+use crate::tree_files::Filled;
 
 /// Everything that can be asked about.
 #[derive(Default)]
@@ -28,6 +30,11 @@ pub(crate) struct State {
     /// Records set aside since the active tail began.
     pub aside: Vec<Place>,
     pub files: AuditFiles,
+    /// Size and root of the tree.
+    pub head: (u64, Hash),
+    /// As `head`, of the tree over the records set aside.
+    pub aside_head: (u64, Hash),
+    pub filled: Filled,
     /// Held by every query that began since segments or frozen tails were last taken away.
     pub reading: Arc<()>,
 }
@@ -61,8 +68,16 @@ impl State {
         self.active.end()
     }
 
-    /// Publishes events that are durable.
-    pub fn extend<'a>(&mut self, added: &[Added<'a>]) {
+    /// How many events are sealed.
+    pub fn sealed(&self) -> u64 {
+        self.segments.last().map_or(0, |segment| segment.meta.end())
+    }
+
+    /// Publishes events that are durable: with them, size and root of the tree, and levels and hashes of the tiles that they
+    /// filled, which are taken.
+    pub fn extend<'a>(&mut self, added: &[Added<'a>], head: (u64, Hash), filled: &mut Vec<(u32, Hash)>) {
+        self.head = head;
+        filled.drain(..).for_each(|(level, hash)| self.filled.push(level, hash));
         let first = self.active.end();
         for (added, index) in added.iter().zip(first..) {
             self.files.push(added, index);
@@ -73,7 +88,12 @@ impl State {
 
     /// Whether it is time for a new tail.
     pub fn is_full(&self) -> bool {
-        self.active.len() >= self.tail_events_max
+        self.active.weight() >= self.tail_events_max as u64
+    }
+
+    /// As how many events those count that wait to be sealed.
+    pub fn waiting(&self) -> u64 {
+        self.frozen.iter().map(|frozen| frozen.tail.weight()).sum()
     }
 
     /// Begins a new tail. `end` is what the log has come to.
@@ -84,12 +104,32 @@ impl State {
         self.frozen.push(Arc::new(Frozen { tail, aside, end }));
     }
 
+    /// Digests of events that are in no segment, so many from the index `first` on, as far as there are any.
+    pub fn digests(&self, first: u64, count: usize) -> Vec<Hash> {
+        let tails = self.frozen.iter().map(|frozen| &frozen.tail).chain([&self.active]);
+        let mut found = Vec::with_capacity(count);
+        for tail in tails {
+            let next = first + found.len() as u64;
+            let Some(skipped) = next.checked_sub(tail.first()) else { break };
+            let left = tail.digests().iter().skip(usize::try_from(skipped).unwrap_or(usize::MAX));
+            found.extend(left.take(count - found.len()));
+        }
+        found
+    }
+
+    /// Where the frame of an event is that is in no segment.
+    pub fn place(&self, index: u64) -> Option<Place> {
+        let mut tails = self.frozen.iter().map(|frozen| &frozen.tail).chain([&self.active]);
+        let tail = tails.find(|tail| (tail.first()..tail.end()).contains(&index))?;
+        Some(tail.place(u32::try_from(index - tail.first()).expect("rows are fewer than 2^32")))
+    }
+
     /// How many events of the active tail that match have each value of a dimension.
     pub fn active_counts(&self, question: &Question<'_>, dimension: Dimension) -> Vec<(Option<String>, u64)> {
         let tree_size = question.query.as_of.unwrap_or(u64::MAX);
-        let matching = |trail| self.active.matching(trail, question.query, tree_size);
+        let asked = self.active.ask(question.query, tree_size);
         let mut counts = Vec::new();
-        for slice in question.trails.iter().filter_map(|trail| matching(trail)) {
+        for slice in question.trails.iter().filter_map(|trail| asked.matching(trail)) {
             let counted = self.active.counts(dimension, (0..slice.len()).map(|at| slice.row(at)));
             counts.extend(counted.into_iter().map(|(value, count)| (value.map(str::to_owned), count)));
         }
@@ -100,9 +140,10 @@ impl State {
     pub fn view(&self, question: &Question<'_>) -> View {
         let query = question.query;
         let tree_size = query.as_of.unwrap_or(u64::MAX);
+        let asked = self.active.ask(query, tree_size);
         let mut active = Vec::new();
         for trail in &question.trails {
-            if let Some(slice) = self.active.matching(trail, query, tree_size) {
+            if let Some(slice) = asked.matching(trail) {
                 let places = (0..slice.len()).map(|at| self.active.place(slice.row(at))).collect();
                 active.push((slice.into_owned(), places));
             }

@@ -1,8 +1,8 @@
 //! The newest events, indexed in memory: one tail of many, which is sealed with others into a segment.
 //!
 //! Dimension values are kept as numbers of a dictionary, one column for each dimension, and every trail has its rows in
-//! order of time. Rows of a page are read from the journal, so that memory does not hold the events themselves: about
-//! 90 bytes an event, and its texts once.
+//! order of time. Rows of a page are read from the journal, so that memory does not hold the events themselves. It does hold
+//! what a segment's index has of them, so that sealing only has to put rows in order.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -10,23 +10,37 @@
 )]
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use event::query::{Dimension, Filter, Query, Text, whole_words_and_start};
 use event::words::words;
 use event::{Event, Service, Time, Trail};
+use tlog::Hash;
 
+use crate::dedup::Key;
 use crate::hash::Map;
 use crate::journal::Position;
+use crate::segment::{Fingerprint, fingerprint};
 use crate::words::Words;
 
 /// What a missing value is in a column.
-const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// A larger event counts as several where events in memory are limited.
+const EVENT_BYTES: u64 = 2 << 10;
 
 /// Events with consecutive indexes. Rows are counted from its first event.
 #[derive(Default)]
 pub(crate) struct Tail {
     first: u64,
     places: Vec<Place>,
+    digests: Vec<Hash>,
+    numbers: Vec<u64>,
+    received_at: Vec<Time>,
+    keys: Vec<Option<Fingerprint>>,
+    /// What [`rest_of`](crate::segment::rest_of) makes of each event, one behind another, and where each ends.
+    rest: Vec<u8>,
+    rest_ends: Vec<usize>,
     columns: [Vec<u32>; Dimension::ALL.len()],
     /// The values of each dimension with their numbers.
     values: [Map<Box<str>, u32>; Dimension::ALL.len()],
@@ -34,13 +48,16 @@ pub(crate) struct Tail {
     words: [Map<Box<[u8]>, Vec<u32>>; Text::ALL.len()],
     trails: Map<Trail, Run>,
     /// Bytes that its events take in the journal.
-    pub journal_bytes: u64,
+    journal_bytes: u64,
 }
 
 /// An event on its way into the tail.
 pub(crate) struct Added<'a> {
     pub event: &'a Event,
     pub words: &'a Words,
+    pub rest: &'a [u8],
+    pub key: Option<&'a Key>,
+    pub digest: Hash,
     pub number: u64,
     pub raw: &'a [u8],
     pub received_at: Time,
@@ -52,6 +69,16 @@ pub(crate) struct Added<'a> {
 pub(crate) struct Place {
     pub at: Position,
     pub len_bytes: u32,
+}
+
+/// What is known of a row beside its trail, its time and its values.
+pub(crate) struct Row<'a> {
+    /// Its place in its trail.
+    pub number: u64,
+    pub received_at: Time,
+    pub key: Option<Fingerprint>,
+    /// What [`rest_of`](crate::segment::rest_of) makes of the event.
+    pub rest: &'a [u8],
 }
 
 /// The rows of one trail, by time and then by index.
@@ -79,6 +106,11 @@ impl Tail {
 
     pub fn len(&self) -> usize {
         self.places.len()
+    }
+
+    /// How many events it counts as where events in memory are limited.
+    pub fn weight(&self) -> u64 {
+        (self.places.len() as u64).max(self.journal_bytes / EVENT_BYTES)
     }
 
     /// Index behind its last event.
@@ -112,6 +144,12 @@ impl Tail {
         let row = u32::try_from(self.places.len()).expect("a tail is limited to far below 2^32 events");
         self.places.push(place);
         self.journal_bytes += u64::from(place.len_bytes);
+        self.digests.push(added.digest);
+        self.numbers.push(added.number);
+        self.received_at.push(added.received_at);
+        self.keys.push(added.key.map(fingerprint));
+        self.rest.extend_from_slice(added.rest);
+        self.rest_ends.push(self.rest.len());
         for dimension in Dimension::ALL {
             let values = &mut self.values[dimension.position()];
             let number =
@@ -143,9 +181,41 @@ impl Tail {
         (run.settled, run.times.len())
     }
 
+    /// The digests of the entries, row by row.
+    pub fn digests(&self) -> &[Hash] {
+        &self.digests
+    }
+
     /// Where the frame of a row is.
     pub fn place(&self, row: u32) -> Place {
         self.places[row as usize]
+    }
+
+    /// What is known of a row beside its values.
+    pub fn row(&self, row: u32) -> Row<'_> {
+        let row = row as usize;
+        let rest_start = row.checked_sub(1).map_or(0, |before| self.rest_ends[before]);
+        Row {
+            number: self.numbers[row],
+            received_at: self.received_at[row],
+            key: self.keys[row],
+            rest: &self.rest[rest_start..self.rest_ends[row]],
+        }
+    }
+
+    /// The numbers that rows have for their values of a dimension, or [`NONE`].
+    pub fn column(&self, dimension: Dimension) -> &[u32] {
+        &self.columns[dimension.position()]
+    }
+
+    /// The values of a dimension with their numbers, which are all below their count.
+    pub fn values(&self, dimension: Dimension) -> impl ExactSizeIterator<Item = (&str, u32)> {
+        self.values[dimension.position()].iter().map(|(value, number)| (&**value, *number))
+    }
+
+    /// The words of a text with their rows, which are in order.
+    pub fn words(&self, text: Text) -> impl Iterator<Item = (&[u8], &[u32])> {
+        self.words[text.position()].iter().map(|(word, rows)| (&**word, &rows[..]))
     }
 
     /// Every trail with the times and rows of its events, in order.
@@ -164,23 +234,9 @@ impl Tail {
         &run.by_number[start as usize..end as usize]
     }
 
-    /// The rows of a trail that match; `None` when it has none here.
-    pub fn matching(&self, trail: &Trail, query: &Query, tree_size: u64) -> Option<Slice<'_>> {
-        let run = self.trails.get(trail)?;
-        let (times, rows) = run.window(query.from, query.until);
-        let first = self.first;
-        if query.filters.is_empty() && self.end() <= tree_size {
-            return Some(Slice { first, times: Cow::Borrowed(times), rows: Cow::Borrowed(rows) });
-        }
-        let conditions: Vec<Condition<'_>> =
-            query.filters.iter().map(|filter| self.condition(filter)).collect();
-        let (times, rows) = times
-            .iter()
-            .zip(rows)
-            .filter(|(_, row)| first + u64::from(**row) < tree_size)
-            .filter(|(_, row)| conditions.iter().all(|condition| condition.holds(**row)))
-            .unzip();
-        Some(Slice { first, times: Cow::Owned(times), rows: Cow::Owned(rows) })
+    /// Puts a question to the tail. Events beyond the first `tree_size` of the log are left out.
+    pub fn ask<'q>(&self, query: &'q Query, tree_size: u64) -> Asked<'_, 'q> {
+        Asked { tail: self, query, tree_size, conditions: OnceCell::new() }
     }
 
     /// How many of some rows have each value of a dimension; those that have none under `None`.
@@ -237,9 +293,43 @@ impl Tail {
             Filter::Either(filters) => {
                 return Condition::Either(filters.iter().map(|filter| self.condition(filter)).collect());
             }
+            Filter::Not(filter) => return Condition::Not(Box::new(self.condition(filter))),
         };
         wanted.sort_unstable();
         Condition::Column { column: &self.columns[dimension.position()], wanted, holds_if_found }
+    }
+}
+
+/// A question put to a tail. What it asks for is looked up once, for all trails, when the first has rows within the window.
+pub(crate) struct Asked<'a, 'q> {
+    tail: &'a Tail,
+    query: &'q Query,
+    tree_size: u64,
+    conditions: OnceCell<Vec<Condition<'a>>>,
+}
+
+impl<'a> Asked<'a, '_> {
+    /// The rows of a trail that match; `None` when it has none within the window.
+    pub fn matching(&self, trail: &Trail) -> Option<Slice<'a>> {
+        let Asked { tail, query, tree_size, .. } = *self;
+        let (times, rows) = tail.trails.get(trail)?.window(query.from, query.until);
+        let first = tail.first;
+        if rows.is_empty() {
+            return None;
+        }
+        if query.filters.is_empty() && tail.end() <= tree_size {
+            return Some(Slice { first, times: Cow::Borrowed(times), rows: Cow::Borrowed(rows) });
+        }
+        let conditions = self
+            .conditions
+            .get_or_init(|| query.filters.iter().map(|filter| tail.condition(filter)).collect());
+        let (times, rows) = times
+            .iter()
+            .zip(rows)
+            .filter(|(_, row)| first + u64::from(**row) < tree_size)
+            .filter(|(_, row)| conditions.iter().all(|condition| condition.holds(**row)))
+            .unzip();
+        Some(Slice { first, times: Cow::Owned(times), rows: Cow::Owned(rows) })
     }
 }
 
@@ -312,6 +402,7 @@ enum Condition<'a> {
     /// The row is in each of these lists, which are in order.
     Every(Vec<Cow<'a, [u32]>>),
     Either(Vec<Condition<'a>>),
+    Not(Box<Condition<'a>>),
 }
 
 impl Condition<'_> {
@@ -327,6 +418,7 @@ impl Condition<'_> {
             }
             Condition::Every(lists) => lists.iter().all(|rows| rows.binary_search(&row).is_ok()),
             Condition::Either(conditions) => conditions.iter().any(|condition| condition.holds(row)),
+            Condition::Not(condition) => !condition.holds(row),
         }
     }
 }

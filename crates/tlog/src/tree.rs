@@ -6,6 +6,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::tile::TILE_HEIGHT;
+
 /// A SHA-256 hash.
 pub type Hash = [u8; 32];
 
@@ -51,10 +53,19 @@ impl Tree {
 
     /// Appends the leaf with this data; its index is the size before.
     pub fn push(&mut self, data: &[u8]) {
+        self.push_and_tell(data, &mut |_, _| ());
+    }
+
+    /// Appends the leaf with this data, and tells the hash of every tile that it fills: the level of the tiles that have it
+    /// among their hashes, from 1 on, and the hash (C2SP tlog-tiles, section Merkle Tree).
+    pub fn push_and_tell(&mut self, data: &[u8], tell: &mut dyn FnMut(u32, Hash)) {
         let mut hash = leaf_hash(data);
-        for _ in 0..self.size.trailing_ones() {
+        for level in 1..=self.size.trailing_ones() {
             let left = self.frontier.pop().expect("one root for each set bit of the size");
             hash = node_hash(&left, &hash);
+            if level.is_multiple_of(TILE_HEIGHT) {
+                tell(level / TILE_HEIGHT, hash);
+            }
         }
         self.frontier.push(hash);
         self.size += 1;

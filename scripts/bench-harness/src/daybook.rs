@@ -37,7 +37,7 @@ pub fn measure(options: &Options, cell: Cell) -> Figures {
     let cpu_before = cpu_seconds(server.id());
     let (events_s, sent) = drive(senders, cell, options.seconds);
     let cpu_s = cpu_seconds(server.id()) - cpu_before;
-    let peak_mib = peak_kib(server.id()) / 1024.0;
+    let peak_mib = memory_kib(server.id(), "VmHWM:") / 1024.0;
     Command::new("kill").arg(server.id().to_string()).status().expect("kill is there");
     assert!(server.wait().expect("the server ends").success());
     let report = run(&options.program, &["check", path(&data)]);
@@ -87,9 +87,10 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     fields[11..13].iter().map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
 }
 
-fn peak_kib(pid: u32) -> f64 {
+/// A line of a process's status that is so many KiB: `VmHWM` is the most memory it ever held, `VmRSS` what it holds.
+pub fn memory_kib(pid: u32, name: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the server runs");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("there");
+    let line = status.lines().find(|line| line.starts_with(name)).expect("there");
     line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
 }
 

@@ -1,16 +1,23 @@
 //! `scripts/bench ingest`: durable events per second, beside SQLite, PostgreSQL and the disk itself, in one run.
-//! `scripts/bench query` is in [`query`], `scripts/bench api` in [`api`].
+//! `scripts/bench query` is in [`query`], `scripts/bench evidence` in [`evidence`], `scripts/bench api` in [`api`] and [`own`], `scripts/bench
+//! sources` in [`sources`], [`files`] and [`parsers`].
 
 mod api;
 mod daybook;
 mod disk;
 mod events;
+mod evidence;
+mod export;
+mod files;
 mod http;
 mod machine;
 #[path = "../../../crates/daybook/src/bench.rs"]
 mod made;
+mod own;
+mod parsers;
 mod postgresql;
 mod query;
+mod sources;
 mod sqlite;
 mod system_calls;
 
@@ -19,6 +26,8 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use event::source::Format;
+
 /// What the command line asks for.
 pub struct Options {
     pub seconds: f64,
@@ -26,6 +35,8 @@ pub struct Options {
     pub has_baselines: bool,
     pub program: PathBuf,
     pub folder: PathBuf,
+    /// Sources: only how fast these are parsed, if any are named.
+    pub formats: Vec<Format>,
 }
 
 /// One combination: events in a request, and senders at once.
@@ -45,9 +56,25 @@ fn main() {
     match arguments.next().as_deref() {
         Some("ingest") => ingest(&options(arguments)),
         Some("query") => query::run(&query::options(arguments)),
+        Some("evidence") => evidence::run(&query::options(arguments)),
         Some("api") => api::run(&api::options(arguments)),
-        _ => fail("the first argument is ingest, query or api"),
+        Some("own") => own::run(&query::options(arguments)),
+        Some("sources") => sources(&options(arguments)),
+        _ => fail("the first argument is ingest, query, evidence, api or sources"),
     }
+}
+
+/// Lines of the files that are read, for each second asked for.
+const LINES_A_SECOND: f64 = 100_000.0;
+
+fn sources(options: &Options) {
+    if !options.formats.is_empty() {
+        return parsers::run(options.seconds, &options.formats);
+    }
+    sources::run(options);
+    println!("\ndisk: {}", disk::measure(&options.folder));
+    files::measure(&options.program, &options.folder, (options.seconds * LINES_A_SECOND) as u64 / 4 * 4);
+    parsers::run(options.seconds / 5.0, Format::ALL);
 }
 
 fn ingest(options: &Options) {
@@ -152,6 +179,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Options {
         has_baselines: true,
         program: PathBuf::new(),
         folder: PathBuf::from("."),
+        formats: Vec::new(),
     };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -161,10 +189,18 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Options {
             "--program" => options.program = value("--program", arguments.next()).into(),
             "--folder" => options.folder = value("--folder", arguments.next()).into(),
             "--cells" => options.cells = value("--cells", arguments.next()).split(',').map(parse_cell).collect(),
+            "--formats" => options.formats = formats(&value("--formats", arguments.next())),
             other => fail(&format!("unknown option {other}")),
         }
     }
     options
+}
+
+fn formats(text: &str) -> Vec<Format> {
+    match text {
+        "all" => Format::ALL.to_vec(),
+        _ => text.split(',').map(|name| name.parse().unwrap_or_else(|why: String| fail(&why))).collect(),
+    }
 }
 
 pub fn value(name: &str, next: Option<String>) -> String {

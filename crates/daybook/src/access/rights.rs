@@ -19,7 +19,11 @@ pub enum Action {
     HcsListAuditLogs,
     DbssListOperationLogs,
     DbssListInstances,
+    ReadEvents,
     WriteEvents,
+    ReadEvidence,
+    ReadSources,
+    ManageSources,
 }
 
 /// How far an action reaches.
@@ -28,11 +32,12 @@ enum Reach {
     Read,
     Write,
     Manage,
+    Prove,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Action; 12] = [
+    pub const ALL: [Action; 16] = [
         Action::SwrGetAuditLogs,
         Action::SwrListInstances,
         Action::ArtifactReadRepository,
@@ -44,7 +49,11 @@ impl Action {
         Action::HcsListAuditLogs,
         Action::DbssListOperationLogs,
         Action::DbssListInstances,
+        Action::ReadEvents,
         Action::WriteEvents,
+        Action::ReadEvidence,
+        Action::ReadSources,
+        Action::ManageSources,
     ];
 
     /// The vendor's name where the vendor's pages have one, else one in the same form (`docs/access.md` tells which).
@@ -61,14 +70,19 @@ impl Action {
             Action::HcsListAuditLogs => "hcs:cloudAuditlog:list",
             Action::DbssListOperationLogs => "dbss:auditInstance:getOperateLog",
             Action::DbssListInstances => "dbss:auditInstance:list",
+            Action::ReadEvents => "daybook:events:read",
             Action::WriteEvents => "daybook:events:write",
+            Action::ReadEvidence => "daybook:evidence:read",
+            Action::ReadSources => "daybook:sources:read",
+            Action::ManageSources => "daybook:sources:manage",
         }
     }
 
     const fn reach(self) -> Reach {
         match self {
             Action::WriteEvents => Reach::Write,
-            Action::TaurusSetAuditPolicy => Reach::Manage,
+            Action::ReadEvidence => Reach::Prove,
+            Action::TaurusSetAuditPolicy | Action::ManageSources => Reach::Manage,
             _ => Reach::Read,
         }
     }
@@ -81,7 +95,7 @@ pub enum Permission {
     Reader,
     /// Send events.
     Writer,
-    /// As a reader; and, where evidence is handed out, verify it.
+    /// As a reader; and read what proves the log.
     Auditor,
     /// Everything: as a reader and a writer, and change policies.
     Admin,
@@ -96,7 +110,8 @@ impl Permission {
     /// Whether the permission covers the action.
     pub fn allows(self, action: Action) -> bool {
         match self {
-            Permission::Reader | Permission::Auditor => action.reach() == Reach::Read,
+            Permission::Reader => action.reach() == Reach::Read,
+            Permission::Auditor => matches!(action.reach(), Reach::Read | Reach::Prove),
             Permission::Writer => action.reach() == Reach::Write,
             Permission::Admin => true,
             Permission::Action(only) => only == action,
@@ -168,9 +183,11 @@ mod tests {
             |permission: Permission| Action::ALL.into_iter().filter(|a| permission.allows(*a)).count();
         assert_eq!(allowed(Permission::Admin), Action::ALL.len());
         assert_eq!(allowed(Permission::Writer), 1);
-        assert_eq!(allowed(Permission::Reader), Action::ALL.len() - 2);
+        assert_eq!(allowed(Permission::Reader), Action::ALL.len() - 4);
+        assert_eq!(allowed(Permission::Auditor), Action::ALL.len() - 3);
         assert_eq!(allowed(Permission::Action(Action::SwrGetAuditLogs)), 1);
         assert!(!Permission::Reader.allows(Action::TaurusSetAuditPolicy));
+        assert!(!Permission::Auditor.allows(Action::WriteEvents));
         assert!(!Permission::Writer.allows(Action::SwrGetAuditLogs));
     }
 }

@@ -5,6 +5,7 @@
 pub mod caller;
 pub mod civil;
 pub mod codearts;
+pub mod daybook;
 pub mod dbss;
 pub mod gateway;
 pub mod hcs;
@@ -15,19 +16,28 @@ pub mod taurusdb;
 pub mod walks;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
 
 use event::query::{Page, Query};
 use event::{Service, Time, Trail};
 use hyper::header::{HeaderName, HeaderValue};
 use store::{Log, Row};
+use tokio::sync::Semaphore;
 
 use crate::access::attempts::Attempts;
 use crate::access::rights::Action;
 use crate::access::{Access, Caller, Project, Snapshot};
+use crate::answers::Answers;
 use crate::audit::{OwnAudit, Who};
 use crate::config::Config;
+use crate::evidence::Evidence;
+use crate::evidence::witnesses::Witnesses;
+use crate::export::Exports;
 use crate::http::{Request, Response};
+use crate::intake::Intake;
+use crate::intake::retried::Retried;
+use crate::tailing::Newest;
 use walks::{Key, Walks};
 
 /// The tree size that an answer is based on; not of the vendors' APIs.
@@ -36,13 +46,40 @@ const TREE_SIZE: HeaderName = HeaderName::from_static("x-daybook-tree-size");
 /// What the APIs of one server share.
 pub struct Shared {
     pub log: Arc<Log>,
+    /// What those who follow the log are sent.
+    pub newest: Newest,
+    /// The configured sources.
+    pub intakes: Vec<Arc<Intake>>,
+    pub retried: Retried,
     pub access: Access,
     pub audit: OwnAudit,
-    pub config: Config,
+    pub evidence: Evidence,
+    pub witnesses: Witnesses,
+    /// The configuration in force, replaced whole when it is reloaded.
+    pub in_force: RwLock<Arc<Config>>,
+    pub data_dir: PathBuf,
+    pub answers: Answers,
     pub walks: Walks,
     pub attempts: Attempts,
     pub policies: taurusdb::Policies,
     pub hcs_pace: hcs::Pace,
+    pub exports: Exports,
+    /// Since when figures count.
+    pub started_at: Time,
+    /// A place for each request that is being answered.
+    pub in_flight: Semaphore,
+}
+
+impl Shared {
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.in_force.read().expect("no panic while held"))
+    }
+
+    /// Puts another configuration in force.
+    pub fn go_on_with(&self, config: Config) {
+        *self.in_force.write().expect("no panic while held") = Arc::new(config);
+    }
 }
 
 /// What answering one request needs beside the request.
@@ -62,8 +99,19 @@ pub struct Note {
     pub asked: String,
     /// Rows returned, and how many there are.
     pub rows: Option<(usize, u64)>,
+    /// What the rows are of, for a receipt.
+    pub shown: Option<Shown>,
     /// Whether the API recorded the request itself.
     pub is_recorded: bool,
+}
+
+/// Which rows an answer has.
+#[derive(Debug)]
+pub struct Shown {
+    /// How many events the log had for this answer.
+    pub tree_size: u64,
+    /// The rows' indexes, in the order of the answer.
+    pub indexes: Vec<u64>,
 }
 
 impl Note {
@@ -88,14 +136,16 @@ fn asked(request: &Request) -> String {
     format!("{} {}{question}{}", request.method, request.raw_path, request.raw_query)
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
     /// The caller behind a request; noted.
-    pub fn caller(&self, request: &Request, note: &mut Note) -> Result<Caller<'_>, caller::Unauthenticated> {
+    pub fn caller(&self, request: &Request, note: &mut Note) -> Result<Caller<'a>, caller::Unauthenticated> {
         let caller = caller::authenticate(request, self.rights, self.now)?;
         (note.who.id, note.who.name) = (Some(caller.user.id.clone()), Some(caller.user.name.clone()));
         Ok(caller)
     }
+}
 
+impl Context<'_> {
     /// The project with this id, if the caller may do anything in it.
     pub fn project(&self, id: &str, caller: &Caller<'_>) -> Option<&Project> {
         self.rights.project(id).filter(|project| caller.reaches(project))
@@ -103,7 +153,8 @@ impl Context<'_> {
 
     /// Every trail of a service that there is: those that hold something, those that a source feeds, and Daybook's own.
     pub fn trails(&self, service: Service) -> BTreeSet<Trail> {
-        let configured = self.shared.config.sources.iter().map(|source| source.trail.clone());
+        let config = self.shared.config();
+        let configured = config.sources.iter().map(|source| source.trail.clone());
         let own = self.shared.audit.trail().clone();
         let all = self.shared.log.trails().into_iter().chain(configured).chain([own]);
         all.filter(|trail| trail.service() == service).collect()
@@ -112,7 +163,7 @@ impl Context<'_> {
     /// Whether there is such a trail.
     pub fn exists(&self, trail: &Trail) -> bool {
         self.shared.log.has_trail(trail)
-            || self.shared.config.sources.iter().any(|source| source.trail == *trail)
+            || self.shared.config().sources.iter().any(|source| source.trail == *trail)
             || self.shared.audit.trail() == trail
     }
 
@@ -149,6 +200,8 @@ impl Context<'_> {
             self.shared.walks.begin(key, page.tree_size, self.now);
         }
         note.rows = Some((page.rows.len(), page.total));
+        let indexes = page.rows.iter().map(|row| row.index).collect();
+        note.shown = Some(Shown { tree_size: page.tree_size, indexes });
         Ok(page)
     }
 }

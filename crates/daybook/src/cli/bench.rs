@@ -13,10 +13,9 @@ use event::{Event, Resolution, Time};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 use store::durable::{Disk, Local};
-use store::{Append, Identity, Incoming, Log, OnConflict, Receipt, Refusal, SEALING_KEY, Settings};
+use store::{Append, Identity, Incoming, Log, OnConflict, Receipt, Refusal, Settings};
 
 use super::say;
-use crate::access::SealingKey;
 use crate::ambient;
 use crate::bench::Events;
 use crate::report::Failure;
@@ -207,7 +206,7 @@ fn new_log(dir: &Path) -> Result<Log, Failure> {
         created_at: ambient::now(),
         salt: ambient::random(),
     };
-    store::init(&disk, &identity, &[(SEALING_KEY, &SealingKey::file_of(ambient::random()))])?;
+    super::init::make(&disk, &identity)?;
     Ok(Log::open(disk, Settings::default())?)
 }
 
@@ -297,24 +296,21 @@ fn bytes_by_kind(dir: &Path) -> Result<BTreeMap<&'static str, u64>, Failure> {
 #[cfg(test)]
 mod tests {
     use event::EventId;
-    use event::source::{Context, Format, Limits, Parsed};
+    use event::source::{Context, Format, Options, Parsed};
 
     use super::*;
 
     #[test]
     fn lines_are_of_our_own_format() {
         let events = Events::new(3_000, 7);
+        let format: Format = "daybook".parse().expect("a format");
         for number in 0..events.count {
             let event = events.event(number);
-            let mut context = Context {
-                source: &event.origin.source,
-                trail: &event.trail,
-                received_at: Time::from_unix_ns(0),
-                new_id: &mut || event.id,
-                limits: Limits::default(),
-            };
+            let (options, now) = (Options::default(), Time::from_unix_ns(0));
+            let mut new_id = || event.id;
+            let mut context = Context::new(&event.origin.source, &event.trail, now, &mut new_id, &options);
             let text = line(&event).to_string();
-            let parsed = Format::Daybook.parse(text.as_bytes(), &mut context).expect("an envelope");
+            let parsed = format.parse(text.as_bytes(), &mut context).expect("an envelope");
             let expected = Event { raw: text.into_bytes(), ..event.clone() };
             assert_eq!(parsed, [Parsed::Event(Box::new(expected))]);
         }

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use store::durable::{Disk, Local};
 
-use super::say;
+use super::{progress_bar, say};
 use crate::report::{Failure, hex};
 
 #[derive(clap::Args)]
@@ -21,10 +20,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let disk: Arc<dyn Disk> = Arc::new(Local::open(&arguments.dir));
-    // Draws on standard error, and only on a terminal.
-    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(0).with_style(style);
+    let bar = progress_bar();
     let report = store::check(&disk, &mut |progress| {
         bar.set_length(progress.total_bytes);
         bar.set_position(progress.done_bytes);

@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn check(place: &Place) -> Result<(), Failure> {
     let config = config::load(&place.flags(None, None), &variables())?;
     if let Some(tls) = &config.tls {
-        tls::acceptor(tls).map_err(Failure::usage)?;
+        tls::for_http(tls).map_err(Failure::usage)?;
     }
     let data_dir = config.data_dir.as_ref().map_or("not set".to_owned(), |dir| dir.display().to_string());
     let mut text = format!(
@@ -56,6 +56,9 @@ fn check(place: &Place) -> Result<(), Failure> {
             source.format.as_str(),
             source.trail
         ));
+    }
+    for witness in &config.witnesses {
+        text.push_str(&format!("witness: {} at {}\n", witness.key.name(), witness.url));
     }
     say(&text)
 }

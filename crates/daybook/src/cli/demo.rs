@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use event::source::Format;
+use event::source::Options;
 use event::{Service, Trail, TrailPattern};
+use store::Identity;
 use store::durable::{Disk, Local};
-use store::{Identity, SEALING_KEY};
 
 use super::serve::{runtime, told_to_stop};
 use super::{say, warn};
@@ -109,11 +109,11 @@ const CAPTURES: [Capture; 8] = [
 ];
 
 /// The sources, what they speak, and the instance that each feeds.
-const SOURCES: [(&str, Format, Service, &str); 4] = [
-    ("hub", Format::DockerRegistry, Service::Registry, INSTANCE),
-    ("packages", Format::NginxJson, Service::Artifact, REPOSITORY),
-    ("orders", Format::MariadbAudit, Service::Database, DATABASE),
-    ("cluster", Format::KubernetesAudit, Service::Platform, "cluster"),
+const SOURCES: [(&str, &str, Service, &str); 4] = [
+    ("hub", "docker-registry", Service::Registry, INSTANCE),
+    ("packages", "nginx-json", Service::Artifact, REPOSITORY),
+    ("orders", "mariadb-audit", Service::Database, DATABASE),
+    ("cluster", "kubernetes-audit", Service::Platform, "cluster"),
 ];
 
 const TENANT: &str = "acmecorporation";
@@ -142,10 +142,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         password: ambient::random_hex::<12>(),
         app_code: ambient::random_hex::<16>(),
     };
-    lay_down(&dir.0, &keys)?;
+    let data = dir.0.join("data");
+    Local::create(&data)
+        .map_err(|error| Failure::new(format!("couldn't make {}: {error}", data.display())))?;
+    lay_down(&data, &keys)?;
     let config = configuration(arguments.listen, &keys)?;
     runtime()?.block_on(async {
-        let server = Server::open(config, &dir.0).await?;
+        let server = Server::open(config, &data).await?;
         let address = server.address()?;
         let stop = told_to_stop()?;
         let once = arguments.once;
@@ -163,7 +166,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     })
 }
 
-/// A directory that is removed with its contents at the end.
+/// A folder that is removed with its contents at the end: the data directory, and what a server keeps beside it.
 struct ThrowAway(PathBuf);
 
 impl ThrowAway {
@@ -190,7 +193,7 @@ fn lay_down(dir: &Path, keys: &Keys) -> Result<(), Failure> {
         created_at: ambient::now(),
         salt: ambient::random(),
     };
-    store::init(&disk, &identity, &[(SEALING_KEY, &SealingKey::file_of(ambient::random()))])?;
+    super::init::make(&disk, &identity)?;
     let sealing_key = SealingKey::read(dir).map_err(Failure::new)?;
     let own = config::Own::default();
     let patterns = [format!("*/{TENANT}/*/*"), format!("dbaudit/{}/*/*", own.tenant)];
@@ -222,10 +225,19 @@ fn lay_down(dir: &Path, keys: &Keys) -> Result<(), Failure> {
 }
 
 fn configuration(listen: SocketAddr, keys: &Keys) -> Result<Config, Failure> {
-    let source = |(name, format, service, instance): (&str, Format, Service, &str)| {
+    let source = |(name, format, service, instance): (&str, &str, Service, &str)| {
         let trail = Trail::new(service, TENANT, PROJECT, instance)
             .map_err(|error| Failure::new(error.to_string()))?;
-        Ok(Source { name: name.to_owned(), format, trail, token: Token::new(&keys.token) })
+        Ok(Source {
+            name: name.to_owned(),
+            format: format.parse().map_err(Failure::new)?,
+            trail,
+            token: Some(Token::new(&keys.token)),
+            options: Options::default(),
+            syslog: None,
+            silent_after_s: None,
+            follow: None,
+        })
     };
     let mut config = config::load(&config::Flags::default(), &std::collections::BTreeMap::new())?;
     (config.listen, config.sources) =

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use store::durable::{Disk, Local};
-use store::{Identity, SEALING_KEY};
+use store::{Identity, LOG_KEY, SEALING_KEY};
 
 use super::say;
 use crate::access::SealingKey;
-use crate::ambient;
 use crate::report::Failure;
+use crate::{ambient, evidence};
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  daybook init /var/lib/daybook --origin audit.example.com/daybook")]
@@ -32,8 +32,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("couldn't make {}: {error}", dir.display())))?;
     let disk: Arc<dyn Disk> = Arc::new(local);
     let identity = Identity { origin, created_at: ambient::now(), salt: ambient::random() };
-    store::init(&disk, &identity, &[(SEALING_KEY, &SealingKey::file_of(ambient::random()))])?;
+    make(&disk, &identity)?;
     say(&format!("Made an empty log in {}\norigin: {}\n", dir.display(), identity.origin))
+}
+
+/// Makes an empty log with keys of its own.
+pub fn make(disk: &Arc<dyn Disk>, identity: &Identity) -> Result<(), Failure> {
+    let log_key = evidence::keys::first(&identity.origin, &ambient::random()).map_err(Failure::new)?;
+    let sealing_key = SealingKey::file_of(ambient::random());
+    Ok(store::init(disk, identity, &[(SEALING_KEY, &sealing_key), (LOG_KEY, &log_key)])?)
 }
 
 /// An origin stands on a line of its own in a checkpoint (C2SP tlog-checkpoint), and names a key there.

@@ -1,18 +1,25 @@
 //! `daybook serve`: the server in the foreground, until it is told to stop.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, reload};
 
 use super::{Place, no_data_dir, variables, warn};
-use crate::config::{self, LogFormat};
+use crate::config::{self, Flags, LogFormat, LogLevel};
+use crate::notify;
+use crate::reload::Reloader;
 use crate::report::Failure;
 use crate::serve::Server;
 
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  daybook serve --data-dir /var/lib/daybook\n  daybook serve --config /etc/daybook.toml --listen 0.0.0.0:8420\n\n\
-                        Stops on SIGINT and SIGTERM after finishing open requests."
+                        Stops on SIGINT and SIGTERM after finishing open requests. On SIGHUP reads configuration and certificates again."
 )]
 pub struct Arguments {
     #[command(flatten)]
@@ -23,38 +30,85 @@ pub struct Arguments {
     /// How the operational log on standard error is written. Also DAYBOOK_LOG_FORMAT.
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
-    /// Log every request.
-    #[arg(long, short)]
+    /// How much the operational log tells. Also DAYBOOK_LOG_LEVEL.
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<LogLevel>,
+    /// Log every request: `--log-level debug`.
+    #[arg(long, short, conflicts_with = "log_level")]
     verbose: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = config::load(&arguments.place.flags(arguments.listen, arguments.log_format), &variables())?;
+    let log_level = arguments.log_level.or(arguments.verbose.then_some(LogLevel::Debug));
+    let flags = Flags { log_level, ..arguments.place.flags(arguments.listen, arguments.log_format) };
+    let config = config::load(&flags, &variables())?;
     let data_dir = config.data_dir.clone().ok_or_else(no_data_dir)?;
-    start_log(config.log_format, arguments.verbose);
+    let set_level = start_log(config.log_format, config.log_level);
     runtime()?.block_on(async {
         let server = Server::open(config, &data_dir).await?;
-        // Tests and scripts that ask for port 0 read the address from here.
+        // Before anyone knows that it serves, and may tell it to stop.
+        let told_to_stop = told_to_stop()?;
+        reload_when_told(server.reloader(&data_dir, flags, variables(), set_level))?;
+        // Tests and scripts that ask for port 0 read the addresses from here.
+        for listening in server.also_listens() {
+            warn(&format!("daybook: {listening}"));
+        }
         warn(&format!(
             "daybook: serving {} on {}://{}",
             data_dir.display(),
             server.scheme(),
             server.address()?
         ));
-        server.run(told_to_stop()?).await
+        notify::tell(notify::READY);
+        server.run(told_to_stop).await
     })
 }
 
+/// Sets how much the operational log tells.
+pub type SetLevel = Box<dyn Fn(LogLevel) + Send + Sync>;
+
 /// Starts the operational log on standard error.
-fn start_log(format: LogFormat, is_verbose: bool) {
+pub fn start_log(format: LogFormat, level: LogLevel) -> SetLevel {
     use std::io::IsTerminal;
-    let level = if is_verbose { tracing::Level::DEBUG } else { tracing::Level::INFO };
-    let builder =
-        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    let (filter, handle) = reload::Layer::new(filter_of(level));
+    let log = tracing_subscriber::registry().with(filter);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
     match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => log.with(lines.with_ansi(std::io::stderr().is_terminal())).init(),
+        LogFormat::Json => log.with(lines.json().flatten_event(true)).init(),
     }
+    Box::new(move |level| {
+        // It fails only when there is no log any more.
+        let _ = handle.reload(filter_of(level));
+    })
+}
+
+fn filter_of(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    }
+}
+
+/// Reloads on each SIGHUP, one after another.
+fn reload_when_told(reloader: Reloader) -> Result<(), Failure> {
+    let mut hangup = listen_for(SignalKind::hangup())?;
+    let reloader = Arc::new(reloader);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let reloader = Arc::clone(&reloader);
+            if tokio::task::spawn_blocking(move || reloader.reload()).await.is_err() {
+                tracing::error!("reloading panicked; the configuration is as it was");
+            }
+        }
+    });
+    Ok(())
+}
+
+fn listen_for(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::new(format!("couldn't listen for signals: {error}")))
 }
 
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -66,9 +120,8 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 /// Resolves on the first SIGINT or SIGTERM.
 pub fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
-    let listen =
-        |kind| signal(kind).map_err(|error| Failure::new(format!("couldn't listen for signals: {error}")));
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let mut interrupt = listen_for(SignalKind::interrupt())?;
+    let mut terminate = listen_for(SignalKind::terminate())?;
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}

@@ -74,7 +74,7 @@ where
     Ok(first.unwrap_or_else(|| whole.into()))
 }
 
-/// Undoes the body's one content encoding: none, gzip or zstd. The result has at most `bytes_max` bytes.
+/// Undoes the body's one content encoding: none, gzip, deflate or zstd. The result has at most `bytes_max` bytes.
 pub fn decompress(headers: &HeaderMap, body: Bytes, bytes_max: usize) -> Result<Bytes, Refused> {
     let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
     let encoding = match (encodings.next(), encodings.next()) {
@@ -95,6 +95,8 @@ pub fn decompress(headers: &HeaderMap, body: Bytes, bytes_max: usize) -> Result<
             }
         }
         "gzip" | "x-gzip" => read_bounded(flate2::read::MultiGzDecoder::new(&*body), limit),
+        // RFC 9110 section 8.4.1.2: with the frame of zlib.
+        "deflate" => read_bounded(flate2::read::ZlibDecoder::new(&*body), limit),
         "zstd" => {
             let mut decoder =
                 zstd::stream::read::Decoder::with_buffer(&*body).map_err(|_| Refused::Broken)?;
@@ -129,6 +131,12 @@ mod tests {
         encoder.finish().expect("memory")
     }
 
+    fn deflate(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).expect("memory");
+        encoder.finish().expect("memory")
+    }
+
     fn decompressed(encodings: &[&'static str], body: &[u8]) -> Result<Bytes, Refused> {
         let mut headers = HeaderMap::new();
         for encoding in encodings {
@@ -143,6 +151,7 @@ mod tests {
         assert_eq!(decompressed(&[], text).as_deref(), Ok(&text[..]));
         assert_eq!(decompressed(&["identity"], text).as_deref(), Ok(&text[..]));
         assert_eq!(decompressed(&["GZIP"], &gzip(text)).as_deref(), Ok(&text[..]));
+        assert_eq!(decompressed(&["deflate"], &deflate(text)).as_deref(), Ok(&text[..]));
         assert_eq!(
             decompressed(&["zstd"], &zstd::encode_all(&text[..], 3).expect("memory")).as_deref(),
             Ok(&text[..])
@@ -153,6 +162,7 @@ mod tests {
     fn bombs_stop_at_the_limit() {
         let zeros = vec![0; 16 << 20];
         assert_eq!(decompressed(&["gzip"], &gzip(&zeros)), Err(Refused::TooLarge));
+        assert_eq!(decompressed(&["deflate"], &deflate(&zeros)), Err(Refused::TooLarge));
         assert_eq!(
             decompressed(&["zstd"], &zstd::encode_all(&zeros[..], 3).expect("memory")),
             Err(Refused::TooLarge)
@@ -171,6 +181,7 @@ mod tests {
         assert_eq!(decompressed(&["gzip"], &whole[..whole.len() - 3]), Err(Refused::Broken));
         assert_eq!(decompressed(&["gzip"], &wrong_crc), Err(Refused::Broken));
         assert_eq!(decompressed(&["gzip"], b"plain"), Err(Refused::Broken));
+        assert_eq!(decompressed(&["deflate"], b"plain"), Err(Refused::Broken));
         for encodings in [&["zzz"][..], &["gzip, gzip"], &["gzip", "gzip"], &["br"]] {
             assert_eq!(decompressed(encodings, &whole), Err(Refused::Encoding), "{encodings:?}");
         }

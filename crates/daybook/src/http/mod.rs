@@ -4,6 +4,7 @@
 //! [`crate::serve`].
 
 pub mod body;
+pub mod client;
 pub mod path;
 pub mod server;
 pub mod tls;
@@ -22,10 +23,22 @@ pub type Response = hyper::Response<Body>;
 
 /// The body of an answer: held whole, or made while it is sent.
 pub enum Body {
-    Whole(http_body_util::Full<Bytes>),
+    Whole(Bytes),
     /// Pieces, and how many bytes are still to come. Fewer pieces than announced break the connection off, so that the
     /// client notices.
     Stream(tokio::sync::mpsc::Receiver<Bytes>, u64),
+    /// Pieces, as long as there are any.
+    Live(tokio::sync::mpsc::Receiver<Bytes>),
+    /// Pieces of what nobody knows the length of yet, up to the one that ends it; `None` behind that. Without one the
+    /// connection is broken off.
+    Open(Option<tokio::sync::mpsc::Receiver<Piece>>),
+}
+
+/// A part of an open body.
+pub enum Piece {
+    Data(Bytes),
+    /// All was sent. Trailers may follow.
+    End(Option<HeaderMap>),
 }
 
 /// The rest of a body could not be made.
@@ -42,13 +55,13 @@ impl std::error::Error for BrokenOff {}
 
 impl Default for Body {
     fn default() -> Self {
-        Body::Whole(http_body_util::Full::default())
+        Body::Whole(Bytes::new())
     }
 }
 
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Self {
-        Body::Whole(http_body_util::Full::new(Bytes::from(bytes)))
+        Body::Whole(bytes.into())
     }
 }
 
@@ -61,7 +74,11 @@ impl hyper::body::Body for Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match self.get_mut() {
-            Body::Whole(whole) => Pin::new(whole).poll_frame(context).map_err(|never| match never {}),
+            Body::Whole(whole) if whole.is_empty() => Poll::Ready(None),
+            Body::Whole(whole) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(whole))))),
+            Body::Live(pieces) => {
+                pieces.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+            }
             Body::Stream(pieces, left) => pieces.poll_recv(context).map(|piece| match piece {
                 Some(piece) => {
                     *left = left.saturating_sub(piece.len() as u64);
@@ -70,20 +87,36 @@ impl hyper::body::Body for Body {
                 None if *left > 0 => Some(Err(BrokenOff)),
                 None => None,
             }),
+            Body::Open(open) => {
+                let Some(pieces) = open else { return Poll::Ready(None) };
+                let Poll::Ready(piece) = pieces.poll_recv(context) else { return Poll::Pending };
+                Poll::Ready(match piece {
+                    Some(Piece::Data(data)) => Some(Ok(Frame::data(data))),
+                    Some(Piece::End(trailers)) => {
+                        *open = None;
+                        trailers.map(|trailers| Ok(Frame::trailers(trailers)))
+                    }
+                    None => Some(Err(BrokenOff)),
+                })
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Body::Whole(whole) => whole.is_end_stream(),
+            Body::Whole(whole) => whole.is_empty(),
             Body::Stream(_, left) => *left == 0,
+            Body::Live(_) => false,
+            Body::Open(pieces) => pieces.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Body::Whole(whole) => whole.size_hint(),
+            Body::Whole(whole) => SizeHint::with_exact(whole.len() as u64),
             Body::Stream(_, left) => SizeHint::with_exact(*left),
+            Body::Live(_) => SizeHint::default(),
+            Body::Open(_) => SizeHint::default(),
         }
     }
 }

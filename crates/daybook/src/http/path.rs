@@ -65,6 +65,15 @@ pub fn query_value(raw_query: &str, name: &str) -> Option<String> {
         .map(|(_, value)| form_decode(value))
 }
 
+/// Every parameter of a query with its value, form-decoded, in order.
+pub fn query_pairs(raw_query: &str) -> impl Iterator<Item = (String, String)> {
+    let pairs = raw_query.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (form_decode(name), form_decode(value))
+    })
+}
+
 fn form_decode(text: &str) -> String {
     let spaced: Cow<'_, str> = if text.contains('+') { text.replace('+', "%20").into() } else { text.into() };
     String::from_utf8_lossy(&decode(&spaced)).into_owned()

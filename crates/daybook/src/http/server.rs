@@ -3,12 +3,11 @@
 //! Plain connections speak HTTP/1.1 alone; with TLS the client chooses by ALPN. A connection gets its protocol's own
 //! builder, because the one that detects the protocol has no limit on how long it waits for the first bytes.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -16,16 +15,17 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::watch;
 
 use super::Response;
+use super::tls::Renewable;
 use crate::config::Limits;
+use crate::connections::Connections;
 
 /// How long open requests may take to end once the server is told to stop.
 pub const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// Waits after accepting failed, most likely for want of file descriptors, which only time gives back.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Bytes of a header that hyper buffers before it gives up; a little above what we answer ourselves.
 const HEADER_BUFFER_BYTES: usize = 64 << 10;
 /// Header lines that hyper takes before it gives up.
@@ -46,13 +46,12 @@ pub trait Handler: Clone + Send + Sync + 'static {
 /// Accepts connections until `stop` becomes true, then lets open requests end.
 pub async fn run<H: Handler>(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Renewable>>,
     limits: Limits,
     handler: H,
     mut stop: watch::Receiver<bool>,
 ) {
-    let connections = Arc::new(Semaphore::new(limits.connections_max));
-    let per_address = Arc::new(PerAddress::default());
+    let connections = Connections::new(&limits);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -66,40 +65,34 @@ pub async fn run<H: Handler>(
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
-            tracing::warn!(%peer, "too many connections; closed one");
-            continue;
-        };
-        let Some(place) = PerAddress::take(&per_address, peer.ip(), limits.connections_per_address_max)
-        else {
-            tracing::warn!(%peer, "too many connections from one address; closed one");
-            continue;
+        let place = match connections.take(peer.ip()) {
+            Ok(place) => place,
+            Err(why) => {
+                tracing::warn!(%peer, why, "closed a connection");
+                continue;
+            }
         };
         let (tls, handler, stop) = (tls.clone(), handler.clone(), stop.clone());
         tokio::spawn(async move {
             serve_connection(stream, peer, tls, limits, handler, stop).await;
-            drop((permit, place));
+            drop(place);
         });
     }
     drop(listener);
-    // Every connection holds one permit; all of them back means that all connections ended.
-    let all = u32::try_from(limits.connections_max).unwrap_or(u32::MAX);
-    let ended: Result<Result<OwnedSemaphorePermit, _>, _> =
-        tokio::time::timeout(DRAIN_MAX, connections.acquire_many_owned(all)).await;
-    if ended.is_err() {
+    if !connections.ended(DRAIN_MAX).await {
         tracing::warn!("some connections did not end in time");
     }
 }
 
 /// Resolves once the value is true, or nobody can make it so any more.
-async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+pub async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
 async fn serve_connection<H: Handler>(
     stream: TcpStream,
     peer: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Renewable>>,
     limits: Limits,
     handler: H,
     stop: watch::Receiver<bool>,
@@ -110,7 +103,8 @@ async fn serve_connection<H: Handler>(
     }
     match tls {
         None => serve_http1(stream, peer, limits, handler, stop).await,
-        Some(tls) => match tokio::time::timeout(limits.header_timeout(), tls.accept(stream)).await {
+        Some(tls) => match tokio::time::timeout(limits.header_timeout(), tls.acceptor().accept(stream)).await
+        {
             Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
                 serve_http2(stream, peer, limits, handler, stop).await;
             }
@@ -208,38 +202,4 @@ async fn serve_http2<H: Handler>(
 struct Activity {
     seen: AtomicU64,
     open: AtomicU64,
-}
-
-/// How many connections each address has.
-#[derive(Default)]
-struct PerAddress(Mutex<HashMap<IpAddr, usize>>);
-
-/// One connection's place; given back when dropped.
-struct Place {
-    all: Arc<PerAddress>,
-    address: IpAddr,
-}
-
-impl PerAddress {
-    fn take(all: &Arc<PerAddress>, address: IpAddr, max: usize) -> Option<Place> {
-        let mut counts = all.0.lock().expect("no panic while held");
-        let count = counts.entry(address).or_insert(0);
-        if *count >= max {
-            return None;
-        }
-        *count += 1;
-        Some(Place { all: Arc::clone(all), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.all.0.lock().expect("no panic while held");
-        if let Some(count) = counts.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.address);
-            }
-        }
-    }
 }

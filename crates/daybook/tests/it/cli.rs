@@ -14,7 +14,14 @@ fn every_command_explains_itself() {
         &["access", "project", "add", "--help"],
         &["access", "key", "add", "--help"],
         &["access", "grant", "--help"],
+        &["witness", "--help"],
+        &["witness", "add", "--help"],
+        &["witness", "serve", "--help"],
         &["set-aside", "list", "--help"],
+        &["set-aside", "show", "--help"],
+        &["set-aside", "retry", "--help"],
+        &["source", "formats", "--help"],
+        &["source", "status", "--help"],
         &["config", "check", "--help"],
     ] {
         let output = run(arguments);
@@ -153,4 +160,43 @@ fn a_reader_that_goes_away_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+/// The names of a command's own commands, as its help lists them.
+fn commands_of(path: &[String]) -> Vec<String> {
+    let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+    let help = text(&run(&arguments).stdout);
+    let Some((_, list)) = help.split_once("\nCommands:\n") else { return Vec::new() };
+    list.lines()
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_command_has_a_manual_page_and_is_completed() {
+    let dir = tempfile::tempdir().unwrap();
+    let pages = dir.path().join("man1");
+    assert!(run(&["man", pages.to_str().unwrap()]).status.success());
+    let shells = ["bash", "elvish", "fish", "powershell", "zsh"];
+    let scripts = shells.map(|shell| text(&run(&["completions", shell]).stdout));
+    let (mut left, mut count) = (vec![Vec::new()], 0);
+    while let Some(path) = left.pop() {
+        let page = [&["daybook".to_owned()], &path[..]].concat().join("-");
+        let page = std::fs::read_to_string(pages.join(format!("{page}.1"))).expect(&page);
+        assert!(page.contains(".SH SYNOPSIS") && page.contains(".TH "), "{path:?}");
+        if let Some(name) = path.last() {
+            scripts.iter().for_each(|script| assert!(script.contains(name.as_str()), "{path:?}"));
+        }
+        left.extend(commands_of(&path).into_iter().map(|name| [&path[..], &[name]].concat()));
+        count += 1;
+    }
+    assert!(count > 30, "{count} commands");
+    let bash = dir.path().join("daybook.bash");
+    std::fs::write(&bash, &scripts[0]).unwrap();
+    assert!(std::process::Command::new("bash").arg("-n").arg(&bash).status().unwrap().success());
+    assert_eq!(run(&["completions", "tcsh"]).status.code(), Some(2));
 }

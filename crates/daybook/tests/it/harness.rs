@@ -39,6 +39,14 @@ pub fn without_settings(mut command: Command) -> Command {
     command
 }
 
+/// As [`without_settings`], of a program that SIGINT ends although the tests run in the background of a shell, which has its
+/// children ignore it.
+pub fn interruptible(program: &str) -> Command {
+    let mut command = without_settings(Command::new("env"));
+    command.args(["--default-signal=INT", program]);
+    command
+}
+
 /// Runs a command to its end.
 pub fn run(arguments: &[&str]) -> Output {
     daybook().args(arguments).output().unwrap()
@@ -134,6 +142,20 @@ impl Place {
             .collect()
     }
 
+    /// The entries of what the log has on record of itself under this action, oldest first; beside a running server too.
+    pub fn acts(&self, action: &str) -> Vec<String> {
+        let is_it = |entry: &String| entry.starts_with(&format!("{{\"action\":\"{action}\","));
+        self.entries().into_iter().filter(is_it).collect()
+    }
+
+    /// All entries of the log; beside a running server too.
+    pub fn entries(&self) -> Vec<String> {
+        let disk: std::sync::Arc<dyn store::durable::Disk> =
+            std::sync::Arc::new(store::durable::Local::open(&self.data()));
+        let log = store::Contents::read(&disk).unwrap();
+        (0..log.head().0).map(|index| text(&log.stored(index).unwrap().unwrap().entry)).collect()
+    }
+
     /// Every event that a source sent to the stopped log: index to the source's key.
     pub fn events(&self) -> BTreeMap<u64, String> {
         events_of(&self.data())
@@ -169,6 +191,8 @@ pub fn events_of(data: &Path) -> BTreeMap<u64, String> {
 /// A running server. Dropping it kills it.
 pub struct Daybook {
     pub address: SocketAddr,
+    /// What it said before it listened.
+    first_said: String,
     child: Child,
     lines: Receiver<String>,
 }
@@ -193,7 +217,8 @@ impl Daybook {
                     let found =
                         line.strip_prefix("daybook: serving ").and_then(|rest| rest.rsplit_once("://"));
                     if let Some((_, address)) = found {
-                        return Ok(Daybook { address: address.parse().unwrap(), child, lines });
+                        let address = address.parse().unwrap();
+                        return Ok(Daybook { address, first_said: said, child, lines });
                     }
                     said.push_str(&line);
                     said.push('\n');
@@ -210,6 +235,35 @@ impl Daybook {
         self.child.id()
     }
 
+    /// Where it listens for syslog messages of a source by UDP, TCP or TLS.
+    pub fn syslog(&self, source: &str, transport: &str) -> SocketAddr {
+        let what = format!("daybook: syslog of source {source} by {transport} on ");
+        self.first_said.lines().find_map(|line| line.strip_prefix(&*what)).unwrap().parse().unwrap()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Delays each of its fdatasync calls by so many milliseconds, until the answer is dropped.
+    pub fn with_slow_disk(&self, ms: u32) -> SlowDisk {
+        let mut strace = Command::new("strace")
+            .args(["-f", "-o", "/dev/null", "-e", "trace=fdatasync"])
+            .args(["-e", &format!("inject=fdatasync:delay_exit={}", ms * 1000)])
+            .args(["-p", &self.pid().to_string()])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(strace.stderr.take().unwrap()).lines();
+        let first = said.next().unwrap().unwrap();
+        assert!(first.contains("attached"), "{first}");
+        // It tells of every new thread, and ends when nobody listens.
+        std::thread::spawn(move || said.for_each(drop));
+        SlowDisk(strace)
+    }
+
     pub fn kill_9(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -217,9 +271,18 @@ impl Daybook {
 
     /// Sends SIGTERM and waits; returns the exit code.
     pub fn stop(mut self) -> Option<i32> {
-        let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.signal(rustix::process::Signal::TERM);
         self.exit_code()
+    }
+
+    /// As [`Daybook::stop`]; tells every line that it said on standard error since it listened.
+    pub fn stop_and_tell(mut self, tell: &mut dyn FnMut(String)) -> Option<i32> {
+        self.signal(rustix::process::Signal::TERM);
+        let code = self.exit_code();
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            tell(line);
+        }
+        code
     }
 
     /// Waits for the end and returns the exit code.
@@ -315,6 +378,18 @@ impl Drop for Daybook {
     }
 }
 
+/// Makes a server's disk slow, until it is dropped.
+pub struct SlowDisk(Child);
+
+impl Drop for SlowDisk {
+    fn drop(&mut self) {
+        // Told to end by a signal that it can answer, it lets go of the server.
+        let pid = rustix::process::Pid::from_raw(self.0.id().cast_signed()).unwrap();
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        let _ = self.0.wait();
+    }
+}
+
 /// An HTTP/1.1 connection that hides nothing.
 pub struct Client {
     pub stream: TcpStream,
@@ -338,7 +413,8 @@ impl Answer {
     }
 
     pub fn code(&self) -> String {
-        self.json()["error_code"].as_str().unwrap_or_default().to_owned()
+        let json = self.json();
+        json["error_code"].as_str().or(json["code"].as_str()).unwrap_or_default().to_owned()
     }
 }
 
@@ -387,11 +463,50 @@ impl Client {
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
+        let mut headers = headers;
+        if headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") && !is_head {
+            let body = self.read_chunks(bytes.split_off(head_end), &mut headers)?;
+            return Ok(Answer { status, headers, body });
+        }
         let len: usize = headers.get("content-length").map_or(0, |len| len.parse().unwrap());
         while !is_head && bytes.len() < head_end + len {
             self.read_more(&mut bytes)?;
         }
         Ok(Answer { status, headers, body: bytes[head_end..].to_vec() })
+    }
+
+    /// Reads a chunked body to its end, of which some was read; trailers come to the headers.
+    fn read_chunks(
+        &mut self,
+        mut bytes: Vec<u8>,
+        headers: &mut BTreeMap<String, String>,
+    ) -> std::io::Result<Vec<u8>> {
+        let (mut body, mut at) = (Vec::new(), 0);
+        let line = |client: &mut Client, bytes: &mut Vec<u8>, at: &mut usize| loop {
+            if let Some(len) = bytes[*at..].windows(2).position(|window| window == b"\r\n") {
+                let line = text(&bytes[*at..*at + len]);
+                *at += len + 2;
+                return Ok::<_, std::io::Error>(line);
+            }
+            client.read_more(bytes)?;
+        };
+        loop {
+            let len = line(self, &mut bytes, &mut at)?;
+            let len = usize::from_str_radix(&len, 16).map_err(|_| std::io::ErrorKind::InvalidData)?;
+            if len == 0 {
+                break;
+            }
+            while bytes.len() < at + len + 2 {
+                self.read_more(&mut bytes)?;
+            }
+            body.extend_from_slice(&bytes[at..at + len]);
+            at += len + 2;
+        }
+        loop {
+            let trailer = line(self, &mut bytes, &mut at)?;
+            let Some((name, value)) = trailer.split_once(':') else { return Ok(body) };
+            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+        }
     }
 
     fn read_more(&mut self, bytes: &mut Vec<u8>) -> std::io::Result<()> {
@@ -423,6 +538,16 @@ pub fn finds(planted: bool, steps: impl FnOnce()) {
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(steps)) {
         Ok(()) => panic!("the planted bug was not found"),
         Err(_) => println!("the planted bug was found"),
+    }
+}
+
+/// Runs the steps of a test; in a build that leaves checks out, once for each of these, which must make it fail. The steps are
+/// given the name of the check, for the commands that they run.
+pub fn finds_each(checks: &[&str], steps: impl Fn(&str)) {
+    steps("");
+    for check in checks.iter().filter(|_| cfg!(feature = "plant_skipped_checks")) {
+        println!("without the check {check:?}:");
+        finds(true, || steps(check));
     }
 }
 

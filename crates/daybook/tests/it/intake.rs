@@ -1,6 +1,8 @@
 //! Events in: what is answered, what is recorded, what is set aside.
 
-use crate::harness::{OWN_AT_START, Place, TOKEN, notification, run, text};
+use std::io::{Read, Write};
+
+use crate::harness::{Daybook, OWN_AT_START, PROJECT, Place, TOKEN, becomes_true, notification, run, text};
 
 const AT: &str = "2026-11-20T17:49:51.255562537Z";
 
@@ -109,9 +111,8 @@ fn a_deleted_blob_is_told_from_a_deleted_manifest_by_what_was_seen() {
     for (id, digest) in [("d1", "sha256:b10b"), ("d2", "sha256:a4f1"), ("d3", "sha256:never-seen")] {
         assert_eq!(server.send("hub", delete(id, digest)).status, 200);
     }
-    let answer = server
-        .signed_get(&format!("/v2/{}/instances/hub/audit-logs?operation=delete", crate::harness::PROJECT))
-        .json();
+    let answer =
+        server.signed_get(&format!("/v2/{}/instances/hub/audit-logs?operation=delete", PROJECT)).json();
     let listed: Vec<_> = answer["audit_logs"]
         .as_array()
         .unwrap()
@@ -139,7 +140,6 @@ fn what_was_answered_is_there_after_sigkill() {
 
 #[test]
 fn open_requests_are_finished_before_the_end() {
-    use std::io::Write;
     let place = Place::new();
     let server = place.serve();
     let mut client = server.client();
@@ -158,4 +158,111 @@ fn open_requests_are_finished_before_the_end() {
     assert_eq!(client.read_answer(false).unwrap().status, 200);
     assert_eq!(stopping.join().unwrap(), Some(0));
     assert_eq!(place.events().len(), 1);
+}
+
+#[test]
+fn what_programs_append_to_a_source_is_its_intake() {
+    let place = Place::new();
+    let server = place.serve();
+    let bearer = format!("Bearer {TOKEN}");
+    let plain = br#"{"action":"x"}"#;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(plain).unwrap();
+    let bodies = [
+        ("identity", plain.to_vec()),
+        ("gzip", gzip.finish().unwrap()),
+        ("zstd", zstd::encode_all(&plain[..], 3).unwrap()),
+    ];
+    for path in ["/intake/own", "/intake/own/v1/logs", "/intake/own/upload"] {
+        for (encoding, body) in &bodies {
+            let headers = [("Authorization", &*bearer), ("Content-Encoding", encoding)];
+            let answer = server.request("POST", path, &headers, body);
+            assert_eq!((answer.status, &answer.json()["recorded"]), (200, &1.into()), "{path} {encoding}");
+        }
+        // As curl sends long bodies, and systemd-journal-upload all: announced, in chunks, after the server agreed.
+        let mut client = server.client();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer}\r\nTransfer-Encoding: chunked\r\n\
+             Expect: 100-continue\r\n\r\n"
+        );
+        client.stream.write_all(head.as_bytes()).unwrap();
+        let mut go_on = [0; 25];
+        client.stream.read_exact(&mut go_on).unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        client.stream.write_all(b"7\r\n{\"actio\r\n7\r\nn\":\"x\"}\r\n0\r\n\r\n").unwrap();
+        assert_eq!(client.read_answer(false).unwrap().status, 200, "{path}");
+        // Whoever has no token is not asked for a body.
+        let refused = server.request("POST", path, &[("Expect", "100-continue")], b"");
+        assert_eq!(refused.status, 401, "{path}");
+    }
+    assert_eq!(server.events(), 12);
+}
+
+/// A sender may drop what is answered 4xx; it is no fault of its own when the log is slow.
+#[test]
+fn a_slow_log_is_answered_503() {
+    let place = Place::with_settings("[limits]\nintake_timeout_s = 1");
+    let server = place.serve();
+    let slow_disk = server.with_slow_disk(3000);
+    let answer = server.send("own", r#"{"id":"1","action":"x"}"#);
+    assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"), "{}", answer.text());
+    assert_eq!(answer.headers["retry-after"], "1");
+    drop(slow_disk);
+    // Sent again, it is there once, whatever became of the first.
+    becomes_true(|| server.send("own", r#"{"id":"1","action":"x"}"#).status == 200);
+    assert_eq!(server.events(), 1);
+}
+
+/// What OpenStack's audit filter tells of a request: first that it came, then how it was answered.
+fn cadf(id: &str, outcome: &str) -> String {
+    serde_json::json!({
+        "message_id": format!("{id}-{outcome}"), "event_type": "audit.http", "publisher_id": "nova",
+        "timestamp": "2026-11-20 18:29:52.000001",
+        "payload": {
+            "typeURI": "http://schemas.dmtf.org/cloud/audit/1.0/event", "id": id, "outcome": outcome, "action": "create",
+            "eventTime": "2026-11-20T18:29:51.338796+0000", "requestPath": format!("/servers/{id}"),
+        },
+    })
+    .to_string()
+}
+
+#[test]
+fn a_request_and_its_answer_are_one_event_though_each_comes_by_itself() {
+    let source = format!(
+        "[[source]]\nname = \"cloud\"\nformat = \"openstack-cadf\"\ntoken = {{ file = \"token\" }}\n\
+         syslog = {{ tcp = \"127.0.0.1:0\" }}\n\
+         trail = {{ service = \"registry\", tenant = \"acme\", project = \"{PROJECT}\", instance = \"hub\" }}\n"
+    );
+    let place = Place::with_settings(&source);
+    let mut server = place.serve();
+    let send = |server: &Daybook, body: String, is_kept: &str| {
+        let answer = server.send("cloud", body);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(answer.text().contains(is_kept), "{}", answer.text());
+    };
+    let waits = "the request waits for its answer";
+    // Answered, before or after, and never answered.
+    send(&server, cadf("a", "pending"), waits);
+    send(&server, cadf("a", "success"), "\"recorded\":1");
+    send(&server, cadf("b", "failure"), "\"recorded\":1");
+    send(&server, cadf("b", "pending"), waits);
+    send(&server, cadf("c", "pending"), waits);
+    server.kill_9();
+    let server = place.serve();
+    send(&server, cadf("a", "pending"), "\"recorded\":0");
+    let mut stream = std::net::TcpStream::connect(server.syslog("cloud", "TCP")).unwrap();
+    let messages = [cadf("d", "pending"), cadf("e", "pending"), cadf("d", "success")];
+    let messages: String = messages.iter().map(|text| format!("<14>1 - vm nova - - - {text}\n")).collect();
+    stream.write_all(messages.as_bytes()).unwrap();
+    becomes_true(|| server.events() == 5);
+    let listed = || {
+        let data = place.data();
+        text(&run(&["set-aside", "list", "-o", "json", "--data-dir", data.to_str().unwrap()]).stdout)
+    };
+    becomes_true(|| listed().is_empty());
+    assert_eq!(server.stop(), Some(0));
+    let mut found: Vec<String> = place.events().into_values().collect();
+    found.sort();
+    assert_eq!(found, ["a-success", "b-failure", "c-pending", "d-success", "e-pending"]);
+    place.check();
 }

@@ -69,15 +69,16 @@ struct Column {
 /// Bugs that this test must find; the build that has one has the other.
 const PLANTED: bool = cfg!(all(feature = "plant_any_signature", feature = "plant_foreign_trails"));
 
+// The exact ends of the window are tested beside the verifier; here a slow machine has half a minute.
 const COLUMNS: [Column; 28] = [
     Column { name: "none", by: By::None, shows: Shows::Nobody },
     Column { name: "malformed signature", by: By::Signature, shows: Shows::Nobody },
     Column { name: "unknown access key", by: By::Signature, shows: Shows::Nobody },
     Column { name: "wrong secret", by: By::Signature, shows: Shows::Nobody },
-    Column { name: "14:59 ahead", by: By::Signature, shows: Shows::User("reader") },
-    Column { name: "14:59 behind", by: By::Signature, shows: Shows::User("reader") },
-    Column { name: "15:01 ahead", by: By::Signature, shows: Shows::Nobody },
-    Column { name: "15:01 behind", by: By::Signature, shows: Shows::Nobody },
+    Column { name: "14:30 ahead", by: By::Signature, shows: Shows::User("reader") },
+    Column { name: "14:30 behind", by: By::Signature, shows: Shows::User("reader") },
+    Column { name: "15:30 ahead", by: By::Signature, shows: Shows::Nobody },
+    Column { name: "15:30 behind", by: By::Signature, shows: Shows::Nobody },
     Column { name: "body changed", by: By::Signature, shows: Shows::Nobody },
     Column { name: "query changed", by: By::Signature, shows: Shows::Nobody },
     Column { name: "header changed", by: By::Signature, shows: Shows::Nobody },
@@ -122,7 +123,8 @@ fn every_route_times_every_credential() {
             cells += 1;
             if expected >= 400 && !PLANTED {
                 assert_eq!(server.events(), events, "{route} with {}: something was recorded", column.name);
-                refused += u64::from(!["anyone", "source"].contains(&row.kind.as_str()) || needs == "-");
+                let is_recorded = !["anyone", "source"].contains(&row.kind.as_str()) || needs == "-";
+                refused += u64::from(is_recorded && row.kind != "absent");
             }
         }
     }
@@ -173,6 +175,9 @@ fn path_of(route: &str) -> String {
         .replace("{source}", "artifact")
         .replace("{file_id}", "00")
         .replace("{name}", "name")
+        .replace("{tile...}", "0/000.p/1")
+        .replace("{index}", "0")
+        .replace("{number}", "0")
         .replace(
             "{instance_id}",
             if route.starts_with("/v2/") {
@@ -227,10 +232,10 @@ fn signed(server: &Daybook, column: &str, method: &str, target: &str, body: &str
         }
         "unknown access key" => ("UNKNOWN".to_owned(), SECRET_OF_ALL, now()),
         "wrong secret" => (key_of("admin"), "another secret", now()),
-        "14:59 ahead" => (key_of("reader"), SECRET_OF_ALL, now() + 899),
-        "14:59 behind" => (key_of("reader"), SECRET_OF_ALL, now() - 899),
-        "15:01 ahead" => (key_of("reader"), SECRET_OF_ALL, now() + 902),
-        "15:01 behind" => (key_of("reader"), SECRET_OF_ALL, now() - 902),
+        "14:30 ahead" => (key_of("reader"), SECRET_OF_ALL, now() + 870),
+        "14:30 behind" => (key_of("reader"), SECRET_OF_ALL, now() - 870),
+        "15:30 ahead" => (key_of("reader"), SECRET_OF_ALL, now() + 930),
+        "15:30 behind" => (key_of("reader"), SECRET_OF_ALL, now() - 930),
         "disabled key" => ("KEYDISABLED".to_owned(), SECRET_OF_ALL, now()),
         "key of a removed user" => (key_of("removed"), SECRET_OF_ALL, now()),
         "key of a disabled user" => (key_of("disabled"), SECRET_OF_ALL, now()),
@@ -255,7 +260,7 @@ fn signed(server: &Daybook, column: &str, method: &str, target: &str, body: &str
 
 fn expected(row: &Row, column: &Column, needs: &str) -> u16 {
     match row.kind.as_str() {
-        "anyone" | "link" => return row.good,
+        "anyone" | "absent" | "link" => return row.good,
         // A source's own token opens it; a user's token does where the user may write.
         "source" => return if column.name == "token of admin" { row.good } else { 401 },
         "token" if column.by != By::Token => return 401,

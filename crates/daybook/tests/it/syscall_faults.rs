@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event::source::{Context, Format, Limits, Parsed};
+use event::source::{Context, Format, Options, Parsed};
 use event::{EventId, Service, Time, Trail};
 use store::{Append, Incoming, Log, OnConflict, Settings};
 
@@ -291,10 +291,10 @@ fn append(log: &Log, name: &str, events: usize) {
     let trail = Trail::new(Service::Registry, "acme", PROJECT, "own").unwrap();
     let received_at = Time::from_unix_ns(1);
     let mut new_id = || EventId::v7(received_at, [1; 10]);
-    let mut context =
-        Context { source: "own", trail: &trail, received_at, new_id: &mut new_id, limits: Limits::default() };
+    let (options, format) = (Options::default(), "daybook".parse::<Format>().unwrap());
+    let mut context = Context::new("own", &trail, received_at, &mut new_id, &options);
     let body: String = (0..events).map(|position| named_event(&format!("{name}-{position}"))).collect();
-    let parsed = Format::Daybook.parse(body.as_bytes(), &mut context).unwrap();
+    let parsed = format.parse(body.as_bytes(), &mut context).unwrap();
     let incoming = |parsed| match parsed {
         Parsed::Event(event) => Incoming::new(*event),
         other => panic!("{other:?}"),

@@ -158,17 +158,22 @@ fn blanked_until(text: &str, before: &str) -> String {
     out
 }
 
-fn check(api: &str) {
-    let estate = Estate::new();
-    estate.lay_down_token("token of reader", "reader", "", LATER);
-    let server = estate.serve();
-    for (source, lines) in [
+/// Events of each kind: the name of a source, and lines for it.
+pub fn samples() -> [(&'static str, &'static str); 5] {
+    [
         ("registry", include_str!("transcripts/registry.ndjson")),
         ("artifact", include_str!("transcripts/artifact.ndjson")),
         ("database", include_str!("transcripts/database.ndjson")),
         ("platform", include_str!("transcripts/platform.ndjson")),
         ("dbaudit", include_str!("transcripts/dbaudit.ndjson")),
-    ] {
+    ]
+}
+
+fn check(api: &str) {
+    let estate = Estate::new();
+    estate.lay_down_token("token of reader", "reader", "", LATER);
+    let server = estate.serve();
+    for (source, lines) in samples() {
         server.take(source, lines);
     }
     let text = std::fs::read_to_string(path(api)).unwrap();

@@ -1,11 +1,12 @@
 //! Daybook's own format: anything that happened, told in the words of the model.
 //!
 //! A body is one JSON object, a JSON array of objects, or objects one after another (NDJSON). Members, one example each,
-//! are listed in `docs/api/intake.md`. Only `action` is required.
+//! are listed in `docs/sources/daybook.md`. Only `action` is required.
 //!
 //! Because its senders are written for Daybook, form is strict: a body with a duplicate member, a string or nesting
 //! beyond the limits, or an event that is too large is refused whole. An event that is well formed but does not say
-//! what it must (no action, an impossible time, a member we do not know) is set aside and named in the answer.
+//! what it must (no action, an impossible time, a member we do not know) is set aside and named in the answer. Nobody
+//! heeds a refusal of what stands in a file: there each line is an event, and what is wrong with it sets it aside alone.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,14 +15,39 @@ use serde::Deserialize;
 use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 
-use super::{Context, EnvelopeError, Format, Parsed, SetAside, json_text, non_empty, texts};
+use super::json_pieces::elements;
+use super::lines::{parse_lines, whole_lines};
+use super::parsed::{NoEvent, parsed};
+use super::{Context, Delivery, EnvelopeError, Parsed, Sequence, Spec, Syslog, json_text, non_empty, texts};
 use crate::json::{DEPTH_MAX, Strict, is_too_deep};
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Severity,
-    SourceIp, Time, Trust,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service,
+    Severity, SourceIp, Time, Trust,
 };
 
+pub(super) const SPEC: Spec = Spec {
+    name: "daybook",
+    about: "Daybook's own: any event, as JSON, a JSON array or NDJSON",
+    service: Service::Platform,
+    delivery: Delivery::Http,
+    heeds_errors: true,
+    syslog: Syslog::Text,
+    parse,
+    whole: whole_lines,
+    sequence,
+};
+
+/// Senders number their events by attributes.
+fn sequence(event: &Event) -> Option<Sequence> {
+    let number = event.attributes.get("sequence")?.parse().ok()?;
+    let stream = event.attributes.get("sequence_of").cloned().unwrap_or_default();
+    Some(Sequence { stream, number })
+}
+
 pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+    if context.place.is_some() {
+        return parse_lines(body, context, read_line);
+    }
     let events = split(json_text(body)?, context.limits.events_max)?;
     for (position, raw) in events.iter().enumerate() {
         check_form(raw.get(), context.limits.event_bytes_max, position)?;
@@ -29,12 +55,25 @@ pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
     Ok(events.into_iter().map(|raw| parse_one(raw.get(), context)).collect())
 }
 
+fn read_line(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
+    let text = json_text(line).map_err(|error| error.to_string())?.trim();
+    check_form(text, context.limits.event_bytes_max, 0).map_err(|error| error.to_string())?;
+    let told = serde_json::from_str::<Told<'_>>(text).map_err(|error| error.to_string())?;
+    Ok(event(told, text, context)?)
+}
+
 /// The events of a body, each with its own bytes.
 fn split(text: &str, events_max: usize) -> Result<Vec<&RawValue>, EnvelopeError> {
     let malformed =
         |error: serde_json::Error| EnvelopeError::Malformed(format!("the body is not JSON: {error}"));
+    let too_many = || EnvelopeError::TooLarge(format!("the body holds more than {events_max} events"));
     let events: Vec<&RawValue> = if text.trim_start().starts_with('[') {
-        serde_json::from_str(text).map_err(malformed)?
+        let array: &RawValue = serde_json::from_str(text).map_err(malformed)?;
+        let (events, is_more) = elements(array.get(), events_max).map_err(EnvelopeError::Malformed)?;
+        if is_more {
+            return Err(too_many());
+        }
+        events
     } else {
         serde_json::Deserializer::from_str(text)
             .into_iter::<&RawValue>()
@@ -46,7 +85,7 @@ fn split(text: &str, events_max: usize) -> Result<Vec<&RawValue>, EnvelopeError>
         return Err(EnvelopeError::Malformed("the body is empty".to_owned()));
     }
     if events.len() > events_max {
-        return Err(EnvelopeError::TooLarge(format!("the body holds more than {events_max} events")));
+        return Err(too_many());
     }
     Ok(events)
 }
@@ -72,13 +111,10 @@ fn check_form(raw: &str, event_bytes_max: usize, position: usize) -> Result<(), 
 }
 
 fn parse_one(raw: &str, context: &mut Context<'_>) -> Parsed {
-    let parsed = serde_json::from_str::<Told<'_>>(raw)
+    let event = serde_json::from_str::<Told<'_>>(raw)
         .map_err(|error| error.to_string())
         .and_then(|told| event(told, raw, context));
-    match parsed {
-        Ok(event) => Parsed::Event(Box::new(event)),
-        Err(reason) => Parsed::SetAside(SetAside { reason, raw: raw.as_bytes().to_vec() }),
-    }
+    parsed(event.map_err(Into::into), raw.as_bytes())
 }
 
 fn event(told: Told<'_>, raw: &str, context: &mut Context<'_>) -> Result<Event, String> {
@@ -115,7 +151,7 @@ fn event(told: Told<'_>, raw: &str, context: &mut Context<'_>) -> Result<Event, 
         trace_id: non_empty(&told.trace_id),
         origin: Origin {
             source: context.source.to_owned(),
-            format: Format::Daybook.as_str().to_owned(),
+            format: SPEC.name.to_owned(),
             key: non_empty(&told.id),
         },
         attributes: attributes(told.attributes)?,
@@ -296,20 +332,21 @@ enum ToldSourceIp<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Limits;
-    use crate::{EventId, Service, Trail};
+    use crate::source::{Limits, Options, Place};
+    use crate::{EventId, Trail};
 
     fn parse_text(text: &str) -> Result<Vec<Parsed>, EnvelopeError> {
+        parse_from(text.as_bytes(), None)
+    }
+
+    fn parse_from(body: &[u8], place: Option<Place<'_>>) -> Result<Vec<Parsed>, EnvelopeError> {
         let trail = Trail::new(Service::Platform, "acme", "p1", "ops").expect("valid");
         let mut new_id = || EventId::default();
-        let mut context = Context {
-            source: "own",
-            trail: &trail,
-            received_at: Time::from_unix_ns(7),
-            new_id: &mut new_id,
-            limits: Limits { events_max: 3, event_bytes_max: 600 },
-        };
-        parse(text.as_bytes(), &mut context)
+        let options = Options::default();
+        let mut context = Context::new("own", &trail, Time::from_unix_ns(7), &mut new_id, &options);
+        context.limits = Limits { events_max: 3, event_bytes_max: 600 };
+        context.place = place;
+        parse(body, &mut context)
     }
 
     fn one(text: &str) -> Event {
@@ -386,6 +423,21 @@ mod tests {
             (r#"{"action":"x","attributes":{"a":[1]}}"#, "attribute \"a\""),
         ] {
             assert!(reason(text).contains(why), "{text}: {}", reason(text));
+        }
+    }
+
+    #[test]
+    fn in_a_file_a_bad_line_is_set_aside_alone() {
+        let place = Some(Place { file: "f", offset: 100 });
+        for bad in [&b"{"[..], b"[1]", b"\xff", br#"{"action":"x","action":"y"}"#, br#"{"acton":"x"}"#] {
+            let body =
+                [br#"{"action":"a"}"#, &b"\n"[..], bad, b"\n", br#"{"id":"7","action":"b"} "#].concat();
+            let items = parse_from(&body, place).expect("lines");
+            let [Parsed::Event(first), Parsed::SetAside(aside), Parsed::Event(last)] = &items[..] else {
+                panic!("{items:?}")
+            };
+            assert_eq!(aside.raw, bad);
+            assert_eq!((first.origin.key.as_deref(), last.origin.key.as_deref()), (Some("f:100"), Some("7")));
         }
     }
 

@@ -12,27 +12,48 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Context, EnvelopeError, Format, Parsed, SetAside, json_text, non_empty};
+use super::context::address;
+use super::json_pieces::elements;
+use super::lines::whole_body;
+use super::parsed::{NOISE, NoEvent, parsed};
+use super::{
+    Context, Delivery, EnvelopeError, Parsed, Spec, Syslog, attributes_of, json_text, non_empty, unnumbered,
+};
 use crate::json::{DEPTH_MAX, is_too_deep};
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Severity, SourceIp,
-    Time, Trust,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service, Severity,
+    SourceIp, Time, Trust,
 };
 
 /// The media type by which blobs are told from manifests.
 const BLOB: &str = "application/octet-stream";
 
+pub(super) const SPEC: Spec = Spec {
+    name: "docker-registry",
+    about: "Distribution (Docker Registry) 2.8 and 3.x: notifications",
+    service: Service::Registry,
+    delivery: Delivery::Http,
+    heeds_errors: false,
+    syslog: Syslog::Text,
+    parse,
+    whole: whole_body,
+    sequence: unnumbered,
+};
+
 pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
     let envelope: Envelope<'_> = serde_json::from_str(json_text(body)?).map_err(|error| {
         EnvelopeError::Malformed(format!("the body is no notification envelope: {error}"))
     })?;
-    let events = envelope.events.unwrap_or_default();
-    if events.len() > context.limits.events_max {
+    let events = envelope.events.map_or("[]", RawValue::get);
+    let (events, is_more) = elements(events, context.limits.events_max).map_err(|error| {
+        EnvelopeError::Malformed(format!("the body is no notification envelope: events: {error}"))
+    })?;
+    if is_more {
         return Err(EnvelopeError::TooLarge(format!(
             "the envelope holds more than {} events",
             context.limits.events_max
@@ -42,32 +63,32 @@ pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
 }
 
 fn parse_one(raw: &str, context: &mut Context<'_>) -> Parsed {
-    let parsed = if raw.len() > context.limits.event_bytes_max {
-        Err(format!("event_too_large: {} bytes exceed {}", raw.len(), context.limits.event_bytes_max))
+    let event = if raw.len() > context.limits.event_bytes_max {
+        Err(format!("event_too_large: {} bytes exceed {}", raw.len(), context.limits.event_bytes_max).into())
     } else if is_too_deep(raw.as_bytes()) {
-        Err(format!("too_deep: the event nests deeper than {DEPTH_MAX}"))
+        Err(format!("too_deep: the event nests deeper than {DEPTH_MAX}").into())
     } else {
         serde_json::from_str::<Notification<'_>>(raw)
-            .map_err(|error| format!("not a notification: {error}"))
+            .map_err(|error| format!("not a notification: {error}").into())
             .and_then(|notification| event(&notification, raw, context))
     };
-    match parsed {
-        Ok(event) => Parsed::Event(Box::new(event)),
-        Err(reason) => Parsed::SetAside(SetAside { reason, raw: raw.as_bytes().to_vec() }),
-    }
+    parsed(event, raw.as_bytes())
 }
 
-fn event(notification: &Notification<'_>, raw: &str, context: &mut Context<'_>) -> Result<Event, String> {
+fn event(notification: &Notification<'_>, raw: &str, context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let Notification { id, timestamp, action, target, request, actor, source } = notification;
     if id.is_empty() {
-        return Err("the event has no id".to_owned());
+        return Err("the event has no id".into());
     }
     if target.repository.is_empty() {
-        return Err("the event names no repository".to_owned());
+        return Err("the event names no repository".into());
     }
     let (occurred_at, resolution) =
         Time::parse_rfc3339(timestamp).map_err(|error| format!("timestamp: {error}"))?;
     let operation = operation(action, &request.method)?;
+    if operation == Operation::Read && !context.options.records_noise {
+        return Err(NoEvent::Skipped(NOISE));
+    }
     Ok(Event {
         id: (context.new_id)(),
         trail: context.trail.clone(),
@@ -87,7 +108,7 @@ fn event(notification: &Notification<'_>, raw: &str, context: &mut Context<'_>) 
         trace_id: None,
         origin: Origin {
             source: context.source.to_owned(),
-            format: Format::DockerRegistry.as_str().to_owned(),
+            format: SPEC.name.to_owned(),
             key: Some(id.to_string()),
         },
         attributes: attributes(target, request, source),
@@ -120,9 +141,7 @@ fn source_ip(addr: &str) -> Option<SourceIp> {
     if let Ok(peer) = addr.parse::<SocketAddr>() {
         return Some(SourceIp { address: peer.ip(), trust: Trust::Peer });
     }
-    let without_zone = addr.split_once('%').map_or(addr, |(address, _)| address);
-    let address: IpAddr = without_zone.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
-    Some(SourceIp { address, trust: Trust::Forwarded })
+    Some(SourceIp { address: address(addr)?, trust: Trust::Forwarded })
 }
 
 /// What was acted on: an artifact or blob by digest, or, where no digest is given, a tag.
@@ -143,7 +162,7 @@ fn resource(operation: Operation, target: &Target<'_>) -> Resource {
 
 fn attributes(target: &Target<'_>, request: &Request<'_>, source: &Source<'_>) -> BTreeMap<String, String> {
     let size = if target.size == 0 { String::new() } else { target.size.to_string() };
-    [
+    attributes_of([
         ("from_repository", &*target.from_repository),
         ("host", &request.host),
         ("media_type", &target.media_type),
@@ -153,18 +172,14 @@ fn attributes(target: &Target<'_>, request: &Request<'_>, source: &Source<'_>) -
         ("remote_addr", &request.addr),
         ("size", &size),
         ("tag", &target.tag),
-    ]
-    .into_iter()
-    .filter(|(_, value)| !value.is_empty())
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .collect()
+    ])
 }
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
     /// Go writes a nil slice as null.
     #[serde(borrow)]
-    events: Option<Vec<&'a RawValue>>,
+    events: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

@@ -8,6 +8,7 @@
 //! - `auditID` is the client's own `Audit-ID` header if it sends one, so only with the stage and the time is it a key;
 //! - of `sourceIPs` only the last is the peer; the others are what `X-Forwarded-For` claimed;
 //! - items of a list have no `kind`, lines have one;
+//! - with `--audit-webhook-truncate-enabled` objects that are too large are left out of an item, and an annotation says so;
 //! - a batch that is refused is sent five times and then lost, so an item that cannot be used is set aside alone.
 //!
 //! How deep `requestObject` nests is up to the client, which could hide an event by it: depth is no reason to set one
@@ -19,34 +20,53 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::lines::{parse_lines, parse_one};
-use super::{Context, EnvelopeError, Format, Parsed, non_empty};
+use super::context::address;
+use super::json_pieces::elements;
+use super::lines::{parse_lines, parse_one, whole_lines};
+use super::parsed::{NoEvent, OTHER_STAGE};
+use super::{Context, Delivery, EnvelopeError, Options, Parsed, Spec, Syslog, non_empty, unnumbered};
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Severity, SourceIp,
-    Time, Trust,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service, Severity,
+    SourceIp, Time,
 };
 
 const API_VERSION: &str = "audit.k8s.io/v1";
 
+/// The annotation of an event whose objects were left out because they were too large.
+const TRUNCATED: &str = "audit.k8s.io/truncated";
+
+pub(super) const SPEC: Spec = Spec {
+    name: "kubernetes-audit",
+    about: "Kubernetes API server: audit log lines, and what its audit webhook sends",
+    service: Service::Platform,
+    delivery: Delivery::Http,
+    heeds_errors: false,
+    syslog: Syslog::Text,
+    parse,
+    whole: whole_lines,
+    sequence: unnumbered,
+};
+
 pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
     let list = serde_json::from_slice::<EventList<'_>>(body).ok().filter(|list| list.kind == "EventList");
-    let Some(list) = list else {
+    let events_max = context.limits.events_max;
+    let items =
+        list.map(|list| list.items.map_or(Ok(Default::default()), |items| elements(items.get(), events_max)));
+    let Some(Ok((items, is_more))) = items else {
         return parse_lines(body, context, read);
     };
-    let items = list.items.unwrap_or_default();
-    let events_max = context.limits.events_max;
-    if items.len() > events_max {
+    if is_more {
         return Err(EnvelopeError::TooLarge(format!("the list holds more than {events_max} events")));
     }
-    Ok(items.into_iter().filter_map(|item| parse_one(item.get().as_bytes(), context, read)).collect())
+    Ok(items.into_iter().map(|item| parse_one(item.get().as_bytes(), context, read)).collect())
 }
 
-fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Option<Event>, String> {
+fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let audit: AuditEvent<'_> =
         serde_json::from_slice(raw).map_err(|error| format!("not an audit event: {error}"))?;
     check(&audit)?;
     if !is_recorded(&audit)? {
-        return Ok(None);
+        return Err(NoEvent::Skipped(OTHER_STAGE));
     }
     let received = audit.request_received.as_deref().unwrap_or_default();
     let (occurred_at, resolution) =
@@ -55,13 +75,13 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Option<Event>, String> 
         Time::parse_rfc3339(ended_at).map_err(|error| format!("stageTimestamp: {error}"))?;
     }
     let status = &audit.response_status;
-    Ok(Some(Event {
+    Ok(Event {
         id: (context.new_id)(),
         trail: context.trail.clone(),
         occurred_at,
         resolution,
         actor: actor(&audit.user),
-        source_ip: source_ip(&audit),
+        source_ip: source_ip(&audit, context.options),
         user_agent: non_empty(&audit.user_agent),
         action: action(&audit),
         operation: operation(&audit),
@@ -74,12 +94,12 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Option<Event>, String> 
         trace_id: None,
         origin: Origin {
             source: context.source.to_owned(),
-            format: Format::KubernetesAudit.as_str().to_owned(),
+            format: SPEC.name.to_owned(),
             key: Some(format!("{}/{}/{received}", audit.audit_id, audit.stage)),
         },
         attributes: attributes(&audit),
         raw: raw.to_vec(),
-    }))
+    })
 }
 
 fn check(audit: &AuditEvent<'_>) -> Result<(), String> {
@@ -116,9 +136,9 @@ fn actor(user: &User<'_>) -> Actor {
     Actor { id: non_empty(&user.uid), name: non_empty(&user.username), kind }
 }
 
-fn source_ip(audit: &AuditEvent<'_>) -> Option<SourceIp> {
-    let address = audit.source_ips.as_ref()?.last()?.parse().ok()?;
-    Some(SourceIp { address, trust: Trust::Peer })
+fn source_ip(audit: &AuditEvent<'_>, options: &Options) -> Option<SourceIp> {
+    let (peer, claimed) = audit.source_ips.as_ref()?.split_last()?;
+    Some(options.client(address(peer)?, claimed.iter().map(String::as_str)))
 }
 
 /// `create pods`, `create pods/exec`, or the verb alone where the request is for no resource.
@@ -216,6 +236,7 @@ fn attributes(audit: &AuditEvent<'_>) -> BTreeMap<String, String> {
     let on_behalf_of = audit.impersonated_user.as_ref().map_or("", |user| &user.username);
     let department = audit.user.groups.as_ref().and_then(|groups| groups.first()).map_or("", String::as_str);
     let mut attributes: BTreeMap<String, String> = audit.annotations.clone().unwrap_or_default();
+    let is_truncated = attributes.get(TRUNCATED).is_some_and(|value| value == "true");
     // Annotations are named `owner/name`; one that is not could pass for an attribute of our own.
     attributes.retain(|name, _| name.contains('/'));
     attributes.extend(
@@ -231,6 +252,7 @@ fn attributes(audit: &AuditEvent<'_>) -> BTreeMap<String, String> {
             ("request_uri", audit.request_uri.to_string()),
             ("stage", audit.stage.to_string()),
             ("subresource", of_object(|object| object.subresource.to_string())),
+            ("truncated", if is_truncated { "true".to_owned() } else { String::new() }),
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     );
@@ -244,7 +266,7 @@ struct EventList<'a> {
     kind: Cow<'a, str>,
     /// Go writes a nil slice as null.
     #[serde(borrow)]
-    items: Option<Vec<&'a RawValue>>,
+    items: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

@@ -17,11 +17,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::lines::parse_lines;
-use super::{Context, EnvelopeError, Format, Parsed, non_empty};
+use super::lines::{parse_lines, whole_lines};
+use super::parsed::NoEvent;
+use super::sql::{self, Audit, Dialect, Spans, Text};
+use super::{
+    Context, Delivery, EnvelopeError, Options, Parsed, Spec, Syslog, attributes_of, non_empty, unnumbered,
+};
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Severity,
-    SourceIp, Time, Trust,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service,
+    Severity, SourceIp, Time, Trust,
 };
 
 /// Bytes of `YYYYMMDD HH:MM:SS`.
@@ -29,62 +33,67 @@ const TIME_BYTES: usize = 17;
 
 const NO_TIME: &str = "the line does not begin with YYYYMMDD HH:MM:SS";
 
-/// Longest attribute `command`, in characters; no SQL keyword is longer.
-const COMMAND_CHARS_MAX: usize = 32;
-
-/// Error codes that tell of a missing right: access denied to a database, by password, to a table, to a column, to what
-/// needs a global privilege, to a procedure, and by a server without a password.
-const ACCESS_DENIED: [u32; 7] = [1044, 1045, 1142, 1143, 1227, 1370, 1698];
+pub(super) const SPEC: Spec = Spec {
+    name: "mariadb-audit",
+    about: "MariaDB: files of the audit plugin, server_audit",
+    service: Service::Database,
+    delivery: Delivery::Files("/var/lib/mysql/server_audit.log*"),
+    heeds_errors: false,
+    syslog: Syslog::Text,
+    parse,
+    whole: whole_lines,
+    sequence: unnumbered,
+};
 
 pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
     parse_lines(body, context, read)
 }
 
-fn read(line: &[u8], context: &mut Context<'_>) -> Result<Option<Event>, String> {
+fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let text = String::from_utf8_lossy(line);
     let (time, rest) = text.split_at_checked(TIME_BYTES).ok_or(NO_TIME)?;
-    let (occurred_at, resolution) = occurred_at(time)?;
+    let (occurred_at, (zone, zone_name)) = occurred_at(time, context.options)?;
     let record = record(rest.strip_prefix(',').ok_or("no comma follows the time")?)?;
     let statement = record.statement.map(unescaped);
-    let meaning = meaning(&record, statement.as_deref());
+    let (operation, class, severity) = meaning(&record, statement.as_deref());
     let mut attributes = attributes(&record, statement.as_deref());
+    attributes.insert(zone, zone_name);
     if matches!(text, Cow::Owned(_)) {
         attributes.insert("invalid_utf8".to_owned(), "true".to_owned());
     }
-    Ok(Some(Event {
+    let mut event = Event {
         id: (context.new_id)(),
         trail: context.trail.clone(),
         occurred_at,
-        resolution,
+        resolution: Resolution::Second,
         actor: actor(record.user),
         source_ip: record.host.parse().ok().map(|address| SourceIp { address, trust: Trust::Peer }),
         user_agent: None,
         action: record.operation.to_owned(),
-        operation: meaning.operation,
+        operation,
         resource: resource(&record),
         outcome: outcome(&record),
-        severity: meaning.severity,
-        class: meaning.class,
+        severity,
+        class,
         description: statement.filter(|statement| !statement.is_empty()),
         request_id: Some(record.query_id.to_owned()).filter(|id| id != "0"),
         trace_id: None,
-        origin: Origin {
-            source: context.source.to_owned(),
-            format: Format::MariadbAudit.as_str().to_owned(),
-            key: None,
-        },
+        origin: Origin { source: context.source.to_owned(), format: SPEC.name.to_owned(), key: None },
         attributes,
         raw: line.to_vec(),
-    }))
+    };
+    sql::redact(&mut event, context.options, Dialect::MariaDb, Text::Statement, in_raw);
+    Ok(event)
 }
 
-fn occurred_at(text: &str) -> Result<(Time, Resolution), String> {
+fn occurred_at(text: &str, options: &Options) -> Result<(Time, (String, String)), String> {
     let bytes = text.as_bytes();
     if !bytes.is_ascii() || bytes[8] != b' ' {
         return Err(NO_TIME.to_owned());
     }
-    let rfc3339 = format!("{}-{}-{}T{}Z", &text[..4], &text[4..6], &text[6..8], &text[9..]);
-    Time::parse_rfc3339(&rfc3339).map_err(|error| format!("time: {error}"))
+    let iso = format!("{}-{}-{}T{}", &text[..4], &text[4..6], &text[6..8], &text[9..]);
+    let local = iso.parse().map_err(|_| format!("time: {iso:?} is no date and time"))?;
+    options.local(local).map_err(|error| format!("time: {error}"))
 }
 
 /// One line behind its time, taken apart.
@@ -228,25 +237,46 @@ impl<'a> Anchor<'a> {
 
 /// The statement without the plugin's escapes. A backslash that the cut parted from its character stays.
 fn unescaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(char) = chars.next() {
-        if char != '\\' {
-            out.push(char);
-            continue;
-        }
-        match chars.next() {
-            Some('b') => out.push('\u{8}'),
-            Some('t') => out.push('\t'),
-            Some('n') => out.push('\n'),
-            Some('f') => out.push('\u{c}'),
-            Some('r') => out.push('\r'),
-            Some(escaped @ ('\'' | '\\')) => out.push(escaped),
-            Some(other) => out.extend(['\\', other]),
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        let mut chars = after.chars();
+        match chars.next().map(|second| (second, escaped(second))) {
+            Some((_, Some(char))) => out.push(char),
+            Some((second, None)) => out.extend(['\\', second]),
             None => out.push('\\'),
         }
+        rest = chars.as_str();
     }
+    out.push_str(rest);
     out
+}
+
+/// What the plugin writes as a backslash and this.
+fn escaped(second: char) -> Option<char> {
+    Some(match second {
+        'b' => '\u{8}',
+        't' => '\t',
+        'n' => '\n',
+        'f' => '\u{c}',
+        'r' => '\r',
+        '\'' | '\\' => second,
+        _ => return None,
+    })
+}
+
+/// The bytes that each step of [`unescaped`] takes and gives.
+fn steps(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
+    let mut chars = text.chars();
+    std::iter::from_fn(move || {
+        let first = chars.next()?;
+        if first != '\\' {
+            return Some((first.len_utf8(), first.len_utf8()));
+        }
+        let second = chars.next();
+        let length = 1 + second.map_or(0, char::len_utf8);
+        Some((length, if second.and_then(escaped).is_some() { 1 } else { length }))
+    })
 }
 
 fn actor(user: &str) -> Actor {
@@ -285,10 +315,9 @@ fn outcome(record: &Record<'_>) -> Outcome {
 }
 
 fn attributes(record: &Record<'_>, statement: Option<&str>) -> BTreeMap<String, String> {
-    let command = statement.and_then(|statement| words(statement).next()).unwrap_or_default();
-    let command: String = command.chars().take(COMMAND_CHARS_MAX).collect();
+    let command = statement.map(|statement| sql::command(statement, Dialect::MariaDb)).unwrap_or_default();
     let is_table = kind(record.operation) == Some(Kind::Table);
-    [
+    attributes_of([
         ("command", &*command),
         ("connection_id", record.connection_id),
         ("database", record.database),
@@ -296,26 +325,15 @@ fn attributes(record: &Record<'_>, statement: Option<&str>) -> BTreeMap<String, 
         ("object", if is_table { "" } else { record.object }),
         ("renamed_to", renamed(record).1),
         ("serverhost", record.serverhost),
-        ("time_zone_assumed", "UTC"),
-    ]
-    .into_iter()
-    .filter(|(_, value)| !value.is_empty())
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .collect()
+    ])
 }
 
 /// What a record means and how much it matters.
-struct Meaning {
-    operation: Operation,
-    class: Class,
-    severity: Severity,
-}
-
-fn meaning(record: &Record<'_>, statement: Option<&str>) -> Meaning {
+fn meaning(record: &Record<'_>, statement: Option<&str>) -> (Operation, Class, Severity) {
     let audit = match record.operation {
         "AUDIT_CONFIG" if record.object == "logging=OFF" => Audit::SwitchedOff,
         "AUDIT_CONFIG" => Audit::Changed,
-        _ => statement.map_or(Audit::Untouched, audit_settings),
+        _ => statement.map_or(Audit::Untouched, |statement| Audit::of(statement, Dialect::MariaDb)),
     };
     let operation = match record.operation {
         "CONNECT" | "FAILED_CONNECT" | "PROXY_CONNECT" | "CHANGEUSER" | "CHANGE_USER"
@@ -326,211 +344,30 @@ fn meaning(record: &Record<'_>, statement: Option<&str>) -> Meaning {
         "CREATE" => Operation::Create,
         "DROP" => Operation::Delete,
         "AUDIT_CONFIG" => Operation::Configure,
-        _ => statement.map_or(Operation::Other, operation_of_sql),
+        _ => statement.map_or(Operation::Other, |statement| sql::operation(statement, Dialect::MariaDb)),
     };
-    let is_denied = record.retcode.is_some_and(|code| ACCESS_DENIED.contains(&code));
-    let is_security = matches!(operation, Operation::Login | Operation::Logout | Operation::Grant);
-    Meaning {
-        operation,
-        class: if is_security || is_denied || audit != Audit::Untouched {
-            Class::Security
-        } else {
-            Class::Operation
-        },
-        severity: severity(operation, audit, outcome(record).kind, is_denied),
-    }
+    let is_denied = record.retcode.is_some_and(sql::is_access_denied);
+    let (class, severity) = sql::judge(operation, audit, outcome(record).kind, is_denied);
+    (operation, class, severity)
 }
 
-fn severity(operation: Operation, audit: Audit, outcome: OutcomeKind, is_denied: bool) -> Severity {
-    match (outcome, operation) {
-        (OutcomeKind::Success, _) if audit == Audit::SwitchedOff => Severity::CRITICAL,
-        (OutcomeKind::Success, Operation::Delete) => Severity::MINOR,
-        (OutcomeKind::Failure, Operation::Login) => Severity::MAJOR,
-        (OutcomeKind::Failure, Operation::Delete) if is_denied => Severity::MAJOR,
-        (OutcomeKind::Failure, _) if audit == Audit::SwitchedOff => Severity::MAJOR,
-        (OutcomeKind::Failure, _) => Severity::MINOR,
-        _ => Severity::WARNING,
-    }
-}
-
-fn operation_of_sql(statement: &str) -> Operation {
-    let mut words = words(statement);
-    let command = words.next().unwrap_or_default();
-    let object = words.find(|word| !matches!(&**word, "OR" | "REPLACE")).unwrap_or_default();
-    match (&*command, &*object) {
-        ("CREATE" | "ALTER" | "DROP" | "RENAME", "USER" | "ROLE") => Operation::Grant,
-        ("GRANT" | "REVOKE", _) | ("SET", "PASSWORD" | "DEFAULT") => Operation::Grant,
-        ("SET", _) if sets_global(statement) => Operation::Configure,
-        ("INSTALL" | "UNINSTALL", _) => Operation::Configure,
-        ("SELECT" | "SHOW" | "DESC" | "DESCRIBE" | "EXPLAIN" | "WITH", _) => Operation::Read,
-        ("INSERT" | "UPDATE" | "REPLACE" | "LOAD" | "ALTER" | "RENAME", _) => Operation::Update,
-        ("CREATE", _) => Operation::Create,
-        ("DELETE" | "DROP" | "TRUNCATE", _) => Operation::Delete,
-        _ => Operation::Other,
-    }
-}
-
-/// `GLOBAL` need not come first: `SET @a=1, GLOBAL b=2`.
-fn sets_global(statement: &str) -> bool {
-    words(statement).any(|word| matches!(&*word, "GLOBAL" | "@@GLOBAL"))
-}
-
-/// What a record does to the plugin's own settings.
-#[derive(Clone, Copy, PartialEq)]
-enum Audit {
-    Untouched,
-    Changed,
-    SwitchedOff,
-}
-
-fn audit_settings(statement: &str) -> Audit {
-    let mut words = words(statement);
-    let is_removal = match words.next().as_deref() {
-        Some("SET" | "INSTALL") => false,
-        Some("UNINSTALL") => true,
-        _ => return Audit::Untouched,
+/// Where in a line the secrets of its statement stand.
+fn in_raw(line: &[u8], find: &mut dyn FnMut(&str, Text) -> Spans) -> Spans {
+    let text = String::from_utf8_lossy(line);
+    let record = text.split_at_checked(TIME_BYTES).and_then(|(_, rest)| record(rest.strip_prefix(',')?).ok());
+    let Some(statement) = record.and_then(|record| record.statement) else {
+        return Spans::new();
     };
-    let mut audit = Audit::Untouched;
-    while let Some(word) = words.next() {
-        if !word.starts_with("SERVER_AUDIT") {
-            continue;
-        }
-        let is_off =
-            word == "SERVER_AUDIT_LOGGING" && matches!(words.next().as_deref(), Some("OFF" | "0" | "FALSE"));
-        if is_removal || is_off {
-            return Audit::SwitchedOff;
-        }
-        audit = Audit::Changed;
-    }
-    audit
-}
-
-/// The words of a statement in upper case, without comments and punctuation. What is quoted is one word.
-fn words(statement: &str) -> impl Iterator<Item = String> {
-    let mut rest = statement;
-    std::iter::from_fn(move || {
-        loop {
-            let first = rest.chars().next()?;
-            let length = match first {
-                '\'' | '"' | '`' => {
-                    let (word, length) = quoted(rest, first);
-                    rest = &rest[length..];
-                    return Some(word.to_uppercase());
-                }
-                _ if is_word(first) => {
-                    let length = rest.find(|char| !is_word(char)).unwrap_or(rest.len());
-                    let (word, after) = rest.split_at(length);
-                    rest = after;
-                    return Some(word.to_uppercase());
-                }
-                _ => comment_bytes(rest).unwrap_or(first.len_utf8()),
-            };
-            rest = &rest[length..];
-        }
-    })
-}
-
-fn is_word(char: char) -> bool {
-    char.is_alphanumeric() || matches!(char, '_' | '$' | '@')
-}
-
-/// What stands between quotes, and the bytes it takes with them. A cut statement may lack the second.
-fn quoted(text: &str, quote: char) -> (&str, usize) {
-    let mut is_escaped = false;
-    for (at, char) in text.char_indices().skip(1) {
-        if char == quote && !is_escaped {
-            return (&text[1..at], at + 1);
-        }
-        is_escaped = char == '\\' && !is_escaped && quote != '`';
-    }
-    (&text[1..], text.len())
-}
-
-/// The bytes of the comment that `text` begins with: <https://mariadb.com/kb/en/comment-syntax/>. Of a comment whose
-/// content is executed only the mark is skipped.
-fn comment_bytes(text: &str) -> Option<usize> {
-    if let Some(length) = executed_mark_bytes(text) {
-        return Some(length);
-    }
-    let end = if let Some(content) = text.strip_prefix("/*") {
-        content.find("*/").map(|at| at + 4)
-    } else if text.starts_with('#') || is_dash_comment(text) {
-        text.find('\n')
-    } else {
-        return None;
-    };
-    Some(end.unwrap_or(text.len()))
-}
-
-/// The bytes of `/*!`, `/*M!` and the version behind it, if MariaDB executes what follows. It passes over MySQL's own
-/// versions from 5.7 on, and over versions to come.
-fn executed_mark_bytes(text: &str) -> Option<usize> {
-    let after = text.strip_prefix("/*!").or_else(|| text.strip_prefix("/*M!"))?;
-    let content = after.trim_start_matches(|char: char| char.is_ascii_digit());
-    let version = &after[..after.len() - content.len()];
-    let is_executed = version.is_empty() || matches!(version.parse(), Ok(0..50_700 | 100_000..200_000));
-    is_executed.then_some(text.len() - content.len())
-}
-
-/// `--` without a space is two minus signs.
-fn is_dash_comment(text: &str) -> bool {
-    text.strip_prefix("--").is_some_and(|after| {
-        after.chars().next().is_none_or(|char| char.is_whitespace() || char.is_control())
-    })
+    let start = sql::offset_in(&text, statement);
+    let spans = sql::outer(&find(&unescaped(statement), Text::Statement), steps(statement));
+    let spans: Spans = spans.into_iter().map(|span| start + span.start..start + span.end).collect();
+    // The bytes may be no UTF-8, and then have other places than the text.
+    sql::outer(&spans, sql::lossy_steps(line))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_skip_comments_and_look_into_executable_ones() {
-        for (statement, expected) in [
-            ("SELECT 1", "SELECT|1"),
-            (" (select a.b)", "SELECT|A|B"),
-            ("/* x */ drop -- y\n table # z", "DROP|TABLE"),
-            ("/*!40101 SET @@global.a='O''K' */", "SET|@@GLOBAL|A|O|K"),
-            ("/*M!100100 DROP*/ `a b`", "DROP|A B"),
-            ("'a\\'b' \"c\" 'cut", "A'B|C|CUT"),
-            ("/*!50701 SELECT */ DROP /*!999999 x */ t", "DROP|T"),
-            ("SET @a=5--1, b=2", "SET|@A|5|1|B|2"),
-            ("a --", "A"),
-            ("/* never closed", ""),
-            ("/", ""),
-            ("", ""),
-        ] {
-            let found: Vec<String> = words(statement).map(|word| word.replace("\\'", "'")).collect();
-            assert_eq!(found.join("|"), expected, "{statement}");
-        }
-    }
-
-    #[test]
-    fn statements_mean_what_their_first_words_say() {
-        for (statement, expected) in [
-            ("SELECT 1", Operation::Read),
-            ("/* DROP */ (select 1) union (select 2)", Operation::Read),
-            ("INSERT INTO t VALUES (1)", Operation::Update),
-            ("update t set a=1", Operation::Update),
-            ("REPLACE t VALUES (1)", Operation::Update),
-            ("DELETE FROM t", Operation::Delete),
-            ("TRUNCATE t", Operation::Delete),
-            ("DROP TABLE t", Operation::Delete),
-            ("/*!50000 DROP */ TABLE t", Operation::Delete),
-            ("CREATE OR REPLACE TABLE t (a INT)", Operation::Create),
-            ("CREATE OR REPLACE USER u", Operation::Grant),
-            ("DROP ROLE r", Operation::Grant),
-            ("GRANT ALL ON *.* TO u", Operation::Grant),
-            ("SET PASSWORD FOR u = PASSWORD(*****)", Operation::Grant),
-            ("SET GLOBAL max_connections=1", Operation::Configure),
-            ("SET @a=1, @@global.b=2", Operation::Configure),
-            ("SET NAMES utf8mb4", Operation::Other),
-            ("COMMIT", Operation::Other),
-            ("SELEC 1", Operation::Other),
-            ("", Operation::Other),
-        ] {
-            assert_eq!(operation_of_sql(statement), expected, "{statement}");
-        }
-    }
 
     #[test]
     fn escapes_of_the_plugin_are_undone() {

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use event::source::{EnvelopeError, Format, Parsed};
+use event::source::{EnvelopeError, Parsed};
 use event::{ActorKind, Event, Operation, Service, Trust};
 
-use crate::golden::{Source, bodies};
+use crate::golden::{Source, requests};
 
-const HUB: Source = Source { format: Format::DockerRegistry, service: Service::Registry, name: "hub" };
+const HUB: Source = Source { format: "docker-registry", service: Service::Registry, name: "hub" };
 
 fn parse(body: &[u8], ids: &mut u64) -> Result<Vec<Parsed>, EnvelopeError> {
     HUB.parse(body, ids)
@@ -37,12 +37,12 @@ fn every_capture_gives_the_events_beside_it() {
     let captures = captures();
     assert_eq!(captures.len(), 15, "captures found: {captures:#?}");
     for path in captures {
-        HUB.check(&path, &bodies(&path));
+        HUB.check(&path, &requests(&path));
     }
 }
 
 fn capture(name: &str) -> Vec<Event> {
-    bodies(&HUB.capture(name)).iter().flat_map(|body| HUB.events(body)).collect()
+    requests(&HUB.capture(name)).iter().flat_map(|request| HUB.events(&request.body)).collect()
 }
 
 /// What the capture's own notes say was done, against what we make of it.
@@ -151,6 +151,7 @@ fn what_cannot_be_used_is_set_aside_with_its_bytes() {
         .map(|item| match item {
             Parsed::SetAside(set_aside) => set_aside.reason.clone(),
             Parsed::Event(event) => format!("event {}", event.origin.key.as_deref().unwrap()),
+            Parsed::Skipped(why) => format!("skipped: {why}"),
         })
         .collect();
     assert_eq!(reasons[0], "unknown action \"frob\"");

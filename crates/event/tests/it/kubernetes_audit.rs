@@ -1,23 +1,24 @@
 //! Every captured audit event of an API server, with what is expected of it beside it, and what requests mean.
 
-use event::source::{EnvelopeError, Format, Parsed};
-use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service};
+use event::source::Options;
+use event::source::{EnvelopeError, Parsed};
+use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service, Trust};
 use serde_json::{Value, json};
 
-use crate::golden::{Source, bodies};
+use crate::golden::{Request, Source, requests};
 
-const CLUSTER: Source = Source { format: Format::KubernetesAudit, service: Service::Platform, name: "k8s" };
+const CLUSTER: Source = Source { format: "kubernetes-audit", service: Service::Platform, name: "k8s" };
 
 #[test]
 fn every_capture_gives_the_events_beside_it() {
     for name in ["audit.log", "webhook.requests.jsonl"] {
         let path = CLUSTER.capture(name);
-        CLUSTER.check(&path, &bodies(&path));
+        CLUSTER.check(&path, &requests(&path));
     }
 }
 
 fn captured(name: &str) -> Vec<Event> {
-    bodies(&CLUSTER.capture(name)).iter().flat_map(|body| CLUSTER.events(body)).collect()
+    requests(&CLUSTER.capture(name)).iter().flat_map(|request| CLUSTER.events(&request.body)).collect()
 }
 
 /// An event with `members` put in place of its own.
@@ -63,7 +64,7 @@ fn only_the_last_stage_of_a_request_is_an_event() {
         ("RequestReceived", 401, 0),
     ] {
         let line = audit(json!({"stage": stage, "responseStatus": {"code": code}})).to_string();
-        assert_eq!(CLUSTER.parse(line.as_bytes(), &mut 0).unwrap().len(), count, "{stage}");
+        assert_eq!(CLUSTER.events(&line).len(), count, "{stage}");
     }
 }
 
@@ -202,6 +203,47 @@ fn actors_are_people_workloads_components_and_nobody() {
 }
 
 #[test]
+fn forwarded_addresses_count_where_a_trusted_proxy_vouches_for_them() {
+    for (addresses, proxies, expected, trust) in [
+        (json!(["198.51.100.9", "192.0.2.7"]), &[][..], Some("192.0.2.7"), Trust::Peer),
+        (json!(["198.51.100.9", "192.0.2.7"]), &["192.0.2.0/24"], Some("198.51.100.9"), Trust::Forwarded),
+        // What the client claimed before its own address is passed over.
+        (
+            json!(["203.0.113.1", "198.51.100.9", "192.0.2.8", "192.0.2.7"]),
+            &["192.0.2.0/24"],
+            Some("198.51.100.9"),
+            Trust::Forwarded,
+        ),
+        (json!(["198.51.100.9", "192.0.2.7"]), &["198.51.100.0/24"], Some("192.0.2.7"), Trust::Peer),
+        (json!(["2001:db8::7"]), &["192.0.2.0/24"], Some("2001:db8::7"), Trust::Peer),
+        (json!(["198.51.100.9", "?"]), &["0.0.0.0/0"], None, Trust::Peer),
+        (json!([]), &["0.0.0.0/0"], None, Trust::Peer),
+        (json!(null), &["0.0.0.0/0"], None, Trust::Peer),
+    ] {
+        let options = Options {
+            trusted_proxies: proxies.iter().map(|proxy| proxy.parse().unwrap()).collect(),
+            ..Options::default()
+        };
+        let body = audit(json!({"sourceIPs": addresses})).to_string().into_bytes();
+        let request = Request { body, ..Request::default() };
+        let parsed = CLUSTER.parse_as(&request, &options, &mut 0).unwrap();
+        let [Parsed::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
+        let client = event.source_ip.as_ref().map(|ip| (ip.address.to_string(), ip.trust));
+        assert_eq!(client, expected.map(|address| (address.to_owned(), trust)), "{addresses} {proxies:?}");
+    }
+}
+
+#[test]
+fn events_without_their_objects_are_marked() {
+    let cut = event(json!({"annotations": {"audit.k8s.io/truncated": "true"}}));
+    assert_eq!(cut.attributes["truncated"], "true");
+    for annotations in [json!({"audit.k8s.io/truncated": "false"}), json!({"truncated": "true"}), json!(null)]
+    {
+        assert!(!event(json!({"annotations": annotations})).attributes.contains_key("truncated"));
+    }
+}
+
+#[test]
 fn annotations_do_not_pass_for_our_own_attributes() {
     let event = event(json!({"annotations": {"level": "None", "log_file": "x", "ours/x": "1"}}));
     assert_eq!((&*event.attributes["level"], &*event.attributes["ours/x"]), ("Metadata", "1"));
@@ -215,8 +257,13 @@ fn one_bad_item_of_a_list_is_set_aside_alone() {
     let body = list(&[&good, "7", &received, r#"{ "auditID": "" }"#, &good]);
     for body in [body.clone(), body.clone() + "\n", body.replace("\"items\":[", "\"items\": [\n  ")] {
         let parsed = CLUSTER.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Parsed::Event(first), Parsed::SetAside(seven), Parsed::SetAside(empty), Parsed::Event(_)] =
-            &parsed[..]
+        let [
+            Parsed::Event(first),
+            Parsed::SetAside(seven),
+            Parsed::Skipped(_),
+            Parsed::SetAside(empty),
+            Parsed::Event(_),
+        ] = &parsed[..]
         else {
             panic!("{parsed:?}");
         };

@@ -1,11 +1,11 @@
 //! Every captured line of the audit plugin, with the event expected of it beside it, and what statements mean.
 
-use event::source::{EnvelopeError, Format, Parsed};
+use event::source::{EnvelopeError, Options, Parsed, Secrets, Zone};
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Service};
 
-use crate::golden::{Source, bodies};
+use crate::golden::{Request, Source, requests};
 
-const DB: Source = Source { format: Format::MariadbAudit, service: Service::Database, name: "db" };
+const DB: Source = Source { format: "mariadb-audit", service: Service::Database, name: "db" };
 
 const CAPTURES: [&str; 2] = ["statements.log", "audit-settings.log"];
 
@@ -13,7 +13,7 @@ const CAPTURES: [&str; 2] = ["statements.log", "audit-settings.log"];
 fn every_capture_gives_the_events_beside_it() {
     for name in CAPTURES {
         let path = DB.capture(name);
-        DB.check(&path, &bodies(&path));
+        DB.check(&path, &requests(&path));
     }
 }
 
@@ -182,4 +182,80 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
 fn too_many_lines_are_refused_and_none_are_nothing() {
     assert!(matches!(DB.parse("x\n".repeat(10_001).as_bytes(), &mut 0), Err(EnvelopeError::TooLarge(_))));
     assert_eq!(DB.parse(b"", &mut 0), Ok(Vec::new()));
+}
+
+/// The only event of a body under these options.
+fn event_with(options: &Options, body: &[u8]) -> Event {
+    let request = Request { body: body.to_vec(), ..Request::default() };
+    let parsed = DB.parse_as(&request, options, &mut 0).unwrap();
+    let [Parsed::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
+    *event.clone()
+}
+
+#[test]
+fn times_are_of_the_zone_that_is_configured() {
+    let options = Options { time_zone: Some(Zone::parse("Europe/Berlin").unwrap()), ..Options::default() };
+    for (local, utc) in [
+        ("20260701 12:00:00", "2026-07-01T10:00:00.000000000Z"),
+        ("20261120 12:00:00", "2026-11-20T11:00:00.000000000Z"),
+        // Shown twice on this day: the first of the two.
+        ("20261025 02:30:00", "2026-10-25T00:30:00.000000000Z"),
+        ("20261025 03:00:00", "2026-10-25T02:00:00.000000000Z"),
+        // Skipped on this day.
+        ("20260329 02:30:00", "2026-03-29T01:30:00.000000000Z"),
+    ] {
+        let event = event_with(&options, format!("{local},vm,root,localhost,3,0,CONNECT,,,0").as_bytes());
+        assert_eq!(event.occurred_at.to_string(), utc, "{local}");
+        assert_eq!(event.attributes["time_zone"], "Europe/Berlin");
+        assert!(!event.attributes.contains_key("time_zone_assumed"));
+    }
+}
+
+#[test]
+fn secrets_are_struck_out_as_configured() {
+    let line =
+        b"20261120 18:09:49,vm,al,h,4,16,QUERY,shop,'CREATE USER \xff IDENTIFIED BY \\'it\\\\\\'s \xe5S3C\\''"
+            as &[u8];
+    let line = [line, b",0"].concat();
+    let with = |secrets| event_with(&Options { secrets, ..Options::default() }, &line);
+    let struck = "CREATE USER \u{fffd} IDENTIFIED BY '*****'";
+    let redacted = with(Secrets::Redact);
+    assert_eq!(redacted.description.as_deref(), Some(struck));
+    assert_eq!(redacted.attributes["redacted"], "password");
+    assert_eq!(redacted.raw, line);
+    let raw = with(Secrets::RedactRaw);
+    assert_eq!(raw.description.as_deref(), Some(struck));
+    let expected =
+        b"20261120 18:09:49,vm,al,h,4,16,QUERY,shop,'CREATE USER \xff IDENTIFIED BY \\'************\\''"
+            as &[u8];
+    assert_eq!(String::from_utf8_lossy(&raw.raw), String::from_utf8_lossy(&[expected, b",0"].concat()));
+    assert_eq!(raw.raw.len(), line.len());
+    let kept = with(Secrets::Keep);
+    assert_eq!(kept.description.as_deref(), Some("CREATE USER \u{fffd} IDENTIFIED BY 'it\\'s \u{fffd}S3C'"));
+    assert!(!kept.attributes.contains_key("redacted"));
+    // What a statement means does not hang on its secrets.
+    assert_eq!(kept.operation, Operation::Grant);
+    assert_eq!(redacted.operation, Operation::Grant);
+}
+
+#[test]
+fn a_syslog_message_does_not_bring_a_secret_back() {
+    let message = b"<190>Nov 20 18:09:49 vm mysql: 20261120 18:09:49,vm,al,h,4,16,QUERY,,'SET PASSWORD = \\'S3C\\'',0\n";
+    let event = |secrets| {
+        let trail = event::Trail::new(Service::Database, "acme", "p1", "db").unwrap();
+        let options = Options { secrets, ..Options::default() };
+        let mut new_id = || event::EventId::v7(crate::golden::RECEIVED_AT, [0; 10]);
+        let mut context =
+            event::source::Context::new("db", &trail, crate::golden::RECEIVED_AT, &mut new_id, &options);
+        let parsed = DB.format().parse_message(message, &mut context);
+        let [Parsed::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
+        event.clone()
+    };
+    assert_eq!(event(Secrets::Redact).raw, message);
+    let struck = event(Secrets::RedactRaw);
+    assert_eq!(struck.attributes["redacted"], "password");
+    assert_eq!(
+        String::from_utf8(struck.raw).unwrap(),
+        String::from_utf8_lossy(message).replace("S3C", "***")
+    );
 }

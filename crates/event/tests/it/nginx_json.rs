@@ -1,11 +1,11 @@
 //! Every captured access log line, with the event expected of it beside it, and what requests mean.
 
-use event::source::{EnvelopeError, Format, Parsed};
+use event::source::{EnvelopeError, Options, Parsed};
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service, Trust};
 
-use crate::golden::{Source, bodies};
+use crate::golden::{Request, Source, requests};
 
-const REPO: Source = Source { format: Format::NginxJson, service: Service::Artifact, name: "repo" };
+const REPO: Source = Source { format: "nginx-json", service: Service::Artifact, name: "repo" };
 
 const CAPTURES: [&str; 2] = ["access-rotated.json", "access.json"];
 
@@ -13,7 +13,7 @@ const CAPTURES: [&str; 2] = ["access-rotated.json", "access.json"];
 fn every_capture_gives_the_events_beside_it() {
     for name in CAPTURES {
         let path = REPO.capture(name);
-        REPO.check(&path, &bodies(&path));
+        REPO.check(&path, &requests(&path));
     }
 }
 
@@ -168,7 +168,7 @@ fn keys_are_request_ids() {
 #[test]
 fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     let good = line("GET", "/x", 200, "");
-    let deep = format!(r#"{{"a":{}1}}"#, "[".repeat(100_000));
+    let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     let large = format!(r#"{{"a":"{}"}}"#, "y".repeat(256 * 1024));
     for (bad, why) in [
         (&good[..good.len() - 1], "not a JSON log line: EOF"),
@@ -189,7 +189,7 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
         (r#"{"time":"soon","method":"GET","status":200}"#, "time: \"soon\""),
         (r#"{"method":"GET","status":200}"#, "neither msec nor time"),
         (r#"{"msec":1,"method":"\ud800","status":200}"#, "not a JSON log line: unexpected end of hex escape"),
-        (&deep, "too_deep"),
+        (&deep, "\"a\" must be a text"),
         (&large, "event_too_large"),
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");
@@ -209,4 +209,80 @@ fn too_many_lines_are_refused_and_none_are_nothing() {
     assert_eq!(REPO.reasons("{}\n".repeat(10_000)).len(), 10_000);
     assert_eq!(REPO.parse(b"", &mut 0), Ok(Vec::new()));
     assert_eq!(REPO.parse(b"\n\r\n", &mut 0), Ok(Vec::new()));
+}
+
+#[test]
+fn forwarded_addresses_are_taken_from_trusted_proxies() {
+    let body =
+        line("GET", "/x", 200, r#","remote_addr":"10.0.0.1","xff":"198.51.100.7, 203.0.113.9, 10.2.0.1""#);
+    let parse = |trusted: &[&str]| {
+        let trusted_proxies = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        let options = Options { trusted_proxies, ..Options::default() };
+        let request = Request { body: body.clone().into_bytes(), ..Request::default() };
+        match REPO.parse_as(&request, &options, &mut 0).unwrap().remove(0) {
+            Parsed::Event(event) => *event,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (trusted, address, trust, kept) in [
+        (&[][..], "10.0.0.1", Trust::Peer, None),
+        (&["192.0.2.0/24"], "10.0.0.1", Trust::Peer, None),
+        (&["10.0.0.1/32"], "10.2.0.1", Trust::Forwarded, Some("10.0.0.1")),
+        (&["10.0.0.0/8"], "203.0.113.9", Trust::Forwarded, Some("10.0.0.1")),
+        (&["10.0.0.0/8", "203.0.113.9/32"], "198.51.100.7", Trust::Forwarded, Some("10.0.0.1")),
+    ] {
+        let event = parse(trusted);
+        let ip = event.source_ip.unwrap();
+        assert_eq!((ip.address.to_string().as_str(), ip.trust), (address, trust), "{trusted:?}");
+        assert_eq!(event.attributes.get("remote_addr").map(String::as_str), kept, "{trusted:?}");
+        assert_eq!(event.attributes["xff"], "198.51.100.7, 203.0.113.9, 10.2.0.1");
+    }
+}
+
+/// `real_ip_header` put the client's address in the peer's place already: nothing is left to trust a header for.
+#[test]
+fn an_address_that_nginx_replaced_is_not_replaced_again() {
+    let body = line("GET", "/x", 200, r#","remote_addr":"10.0.0.9","remote_port":"","xff":"198.51.100.7""#);
+    let options = Options { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Options::default() };
+    let request = Request { body: body.into_bytes(), ..Request::default() };
+    let Parsed::Event(event) = REPO.parse_as(&request, &options, &mut 0).unwrap().remove(0) else {
+        panic!("an event");
+    };
+    let ip = event.source_ip.unwrap();
+    assert_eq!((ip.address.to_string().as_str(), ip.trust), ("10.0.0.9", Trust::Forwarded));
+}
+
+#[test]
+fn a_refused_npm_login_is_no_first_step() {
+    let npm = r#","format":"npm","remote_user":"","auth_scheme":"""#;
+    let event = REPO.event(line("PUT", "/npm/-/user/org.couchdb.user:b", 401, npm));
+    assert_eq!(
+        (event.operation, event.class, event.severity.level()),
+        (Operation::Login, Class::Security, 3)
+    );
+    for (method, uri, operation) in [
+        ("POST", "/npm/-/npm/v1/tokens", Operation::Grant),
+        ("DELETE", "/npm/-/npm/v1/tokens/token/x", Operation::Grant),
+        ("POST", "/npm/-/npm/v1/user", Operation::Update),
+        ("POST", "/npm/-/verdaccio/sec/login", Operation::Login),
+    ] {
+        let event = REPO.event(line(method, uri, 200, r#","format":"npm""#));
+        let told = (event.operation, event.class, event.resource.kind.as_deref());
+        assert_eq!(told, (operation, Class::Security, Some("user")), "{uri}");
+    }
+}
+
+#[test]
+fn noise_is_skipped_but_refusals_are_not() {
+    let skipped = |text: String| {
+        let request = Request { body: text.into_bytes(), ..Request::default() };
+        let items = REPO.parse_as(&request, &Options::default(), &mut 0).unwrap();
+        matches!(items[..], [Parsed::Skipped("noise")])
+    };
+    let user = r#","remote_user":"al""#;
+    assert!(skipped(line("HEAD", "/x", 200, user)));
+    assert!(skipped(line("GET", "/simple/", 200, user)));
+    assert!(skipped(line("GET", "/x", 401, "")));
+    assert!(!skipped(line("HEAD", "/x", 403, user)));
+    assert!(!skipped(line("GET", "/x", 200, user)));
 }

@@ -7,6 +7,7 @@
 //! - on every open the last file is copied to a new one before anything is appended: after a failed sync the old one
 //!   may read back from memory what never reached the disk, and no later sync would write it.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 
 use sha2::{Digest, Sha256};
@@ -14,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::frame::{self, EventFrame, Frame};
 use super::{Batch, Commit, Journal, Position, Reader};
 use crate::durable::{self, Disk, File};
+use crate::figures::Meters;
 use crate::layout::{JOURNAL, UNFINISHED, journal_file};
 use crate::{Error, Identity};
 
@@ -33,6 +35,7 @@ pub(crate) struct FileJournal {
     file_bytes_max: u64,
     next_batch: u64,
     tree_size: u64,
+    meters: Arc<Meters>,
 }
 
 /// Room made behind a small batch: a hundred small batches' worth, a millisecond to write.
@@ -257,6 +260,22 @@ fn torn_or_damaged(
     })
 }
 
+/// Replays a journal to `visit`, and reads frames of it from now on. Changes nothing.
+pub(crate) fn read(
+    disk: &Arc<dyn Disk>,
+    identity: &Identity,
+    start: Start,
+    visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
+) -> Result<Arc<dyn Reader>, Error> {
+    let (names, _, _) = scan_all(&**disk, identity, start, visit, &mut |_| {})?;
+    let mut open = Vec::with_capacity(names.len());
+    for name in names {
+        let file = disk.open(&name).map_err(Error::io(format!("open {name}")))?;
+        open.push((name, Some(file)));
+    }
+    Ok(Arc::new(Files { disk: Arc::clone(disk), salt: identity.salt, open: RwLock::new(open) }))
+}
+
 impl FileJournal {
     /// Opens an existing journal for appending, after replaying it to `visit`.
     pub fn open(
@@ -264,6 +283,7 @@ impl FileJournal {
         identity: &Identity,
         file_bytes_max: u64,
         start: Start,
+        meters: Arc<Meters>,
         visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
     ) -> Result<(FileJournal, Tail), Error> {
         let (mut next_batch, mut tree_size) = (start.batch, start.index);
@@ -300,6 +320,7 @@ impl FileJournal {
             file_bytes_max,
             next_batch,
             tree_size,
+            meters,
         };
         Ok((journal, tail))
     }
@@ -379,7 +400,10 @@ impl Journal for FileJournal {
         }
         let at = self.write_batch(frames)?;
         // The batch is in the file. If we crash here, any part of it may be on disk, and recovery cuts it off.
+        let began = (self.meters.clock)();
         durable::sync(&*self.current).map_err(Error::io(format!("sync {}", self.name)))?;
+        self.meters.sync_ns.record_time((self.meters.clock)().saturating_sub(began));
+        self.meters.journal_bytes.fetch_add(frames.len() as u64, Ordering::Relaxed);
         // The batch is durable. If we crash here, recovery keeps it, and its senders may send it again.
         (self.next_batch, self.tree_size) = (commit.batch + 1, commit.tree_size);
         let file = self.files.open.read().expect("no panic while held").len() - 1;

@@ -80,13 +80,7 @@ impl BatchWriter {
     /// Adds a record set aside. Returns the frame's offset in the batch and its length.
     pub fn set_aside(&mut self, record: &SetAsideRecord) -> (usize, u32) {
         let start = self.begin(SET_ASIDE);
-        self.bytes.extend_from_slice(&record.number.to_le_bytes());
-        self.bytes.extend_from_slice(&record.received_at.unix_ns().to_le_bytes());
-        for text in [&record.source, &record.reason] {
-            self.bytes.extend_from_slice(&u32_of(text.len()).to_le_bytes());
-            self.bytes.extend_from_slice(text.as_bytes());
-        }
-        self.bytes.extend_from_slice(&record.raw);
+        put_record(record, &mut |bytes| self.bytes.extend_from_slice(bytes));
         (start, self.end(start))
     }
 
@@ -118,6 +112,17 @@ impl BatchWriter {
         self.frames += 1;
         seal(&self.salt, &mut self.bytes[start..])
     }
+}
+
+/// The bytes of a record set aside, piece by piece.
+pub(super) fn put_record(record: &SetAsideRecord, put: &mut dyn FnMut(&[u8])) {
+    put(&record.number.to_le_bytes());
+    put(&record.received_at.unix_ns().to_le_bytes());
+    for text in [&record.source, &record.reason] {
+        put(&u32_of(text.len()).to_le_bytes());
+        put(text.as_bytes());
+    }
+    put(&record.raw);
 }
 
 /// The frame that says: the batch is durable. Written after the sync, itself without one; whoever finds it knows that

@@ -9,11 +9,12 @@ mod frame;
 use std::sync::Arc;
 
 use event::Time;
+use sha2::{Digest, Sha256};
 use tlog::Hash;
 
 use crate::Error;
 
-pub(crate) use file::{FileJournal, Start, Tail as FileTail, create_first, scan_all};
+pub(crate) use file::{FileJournal, Start, Tail as FileTail, create_first, read, scan_all};
 pub(crate) use frame::{BatchWriter, EventFrame, PAYLOAD_BYTES_MAX};
 pub(crate) use frame::{Frame, read as read_frame};
 
@@ -82,6 +83,15 @@ pub struct SetAsideRecord {
     pub reason: String,
     /// The bytes as received.
     pub raw: Vec<u8>,
+}
+
+impl SetAsideRecord {
+    /// SHA-256 over the record as it is stored: what the frame of a record set aside has behind its kind (`docs/format.md`).
+    pub fn digest(&self) -> Hash {
+        let mut hash = Sha256::new();
+        frame::put_record(self, &mut |bytes| hash.update(bytes));
+        hash.finalize().into()
+    }
 }
 
 /// What is true once a batch is durable.

@@ -1,21 +1,25 @@
-//! What can be seen from inside alone: that files stay while a query may read them.
+//! What can be seen from inside alone: that files stay while a query may read them, and that large events are sealed by
+//! their bytes.
 
 use std::collections::BTreeMap;
 
+use event::query::Query;
 use event::{
-    Actor, Class, Event, EventId, Operation, Origin, Outcome, Resolution, Resource, Service, Severity,
+    Actor, Class, Event, EventId, Operation, Origin, Outcome, Resolution, Resource, Service, Severity, Time,
+    Trail,
 };
 
 use super::*;
+use crate::engine::Question;
 use crate::simulated::SimulatedDisk;
-use crate::{Incoming, OnConflict, init};
+use crate::{Identity, Incoming, OnConflict, init};
 
 fn trail() -> Trail {
     Trail::new(Service::Registry, "acme", "p1", "hub").expect("valid")
 }
 
-fn request(number: i64) -> Append {
-    let event = Event {
+fn event(number: i64) -> Event {
+    Event {
         id: EventId::default(),
         trail: trail(),
         occurred_at: Time::from_unix_ns(number),
@@ -35,11 +39,14 @@ fn request(number: i64) -> Append {
         origin: Origin { source: "hub".to_owned(), format: "daybook".to_owned(), key: None },
         attributes: BTreeMap::new(),
         raw: number.to_string().into_bytes(),
-    };
+    }
+}
+
+fn request(number: i64) -> Append {
     Append {
         source: "hub".to_owned(),
         received_at: Time::from_unix_ns(1_000),
-        events: vec![Incoming::new(event)],
+        events: vec![Incoming::new(event(number))],
         set_aside: Vec::new(),
         on_conflict: OnConflict::Refuse,
     }
@@ -76,7 +83,7 @@ fn files_stay_while_a_query_may_read_them() {
     assert_eq!(segments(), 10, "what was merged stays for both queries");
     for (view, total) in [(&before_sealing, 1), (&before_merging, 4)] {
         let (found, found_total, _) = view.find(&Question::of(&query)).expect("whole");
-        let rows = log.rows(view, &found, Reads::All).expect("whole");
+        let rows = log.rows(&view.segments, &found).expect("whole");
         assert_eq!((found_total, rows.len() as u64), (total, total));
     }
     drop(before_sealing);
@@ -85,4 +92,31 @@ fn files_stay_while_a_query_may_read_them() {
     drop(before_merging);
     log.sealer.lock().expect("no panic").retire().expect("room");
     assert_eq!(segments(), 4, "one of three, and one");
+}
+
+#[test]
+fn large_events_are_sealed_by_their_bytes() {
+    let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
+    let identity =
+        Identity { origin: "test.example/log".to_owned(), created_at: Time::from_unix_ns(1), salt: [7; 16] };
+    init(&disk, &identity, &[]).expect("room");
+    let settings = Settings { seal_events: 100, unsealed_events_max: 100, ..Settings::default() };
+    let log = Log::open(Arc::clone(&disk), settings).expect("a log");
+    let sealed = || log.state.read().expect("no panic").sealed();
+    for number in 0..3 {
+        log.append(request(number)).expect("open").expect("recorded");
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(sealed(), 0, "three small events are not a hundred");
+    let mut large = request(3);
+    let event = Event { raw: vec![7; 300 << 10], ..event(3) };
+    large.events = vec![Incoming::new(event)];
+    log.append(large).expect("open").expect("recorded");
+    for _ in 0..500 {
+        if sealed() == 4 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("300 KiB count as a hundred events and more");
 }

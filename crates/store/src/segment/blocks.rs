@@ -4,10 +4,9 @@
 //! whole, checked, and kept in the [`Cache`]; so whatever is used was checked when it was read, and nothing but the
 //! directories of open files stays in memory beyond the cache's limit.
 
-use std::sync::Arc;
-
-use quick_cache::Weighter;
-use quick_cache::sync::Cache as Kept;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use crate::Error;
 use crate::durable::File;
@@ -86,24 +85,145 @@ impl BlockWriter {
     }
 }
 
-/// Blocks that were read lately, of all index files together.
-pub(crate) struct Cache(Kept<(u32, u32), Arc<[u8]>, Bytes>);
+/// Blocks that were read lately, of all index files together; decisions 0013 and 0018.
+///
+/// Every open file has a slot for each of its blocks, so that a block is found without a search. A block that was read is
+/// on trial first: it stays when it is used again before many others came, or soon after it went. What stays goes by second
+/// chance: the block that came first, unless it was used since it came or was last looked at; then it is as if it came now.
+pub(crate) struct Cache {
+    bytes_max: u64,
+    kept: Mutex<Kept>,
+    /// Blocks that were read.
+    read: AtomicU64,
+}
 
-#[derive(Clone)]
-struct Bytes;
+#[derive(Default)]
+struct Kept {
+    /// Bytes of all blocks, and of those on trial.
+    bytes: u64,
+    trial_bytes: u64,
+    /// Both in order of their coming.
+    trial: VecDeque<Held>,
+    staying: VecDeque<Held>,
+    /// Bytes that went from their trial.
+    gone_bytes: u64,
+}
 
-impl Weighter<(u32, u32), Arc<[u8]>> for Bytes {
-    fn weight(&self, _: &(u32, u32), block: &Arc<[u8]>) -> u64 {
-        // What the cache itself keeps for an entry is about this much.
-        block.len() as u64 + 64
+/// A block that is kept: whose slot it is in, at which position, and its bytes.
+type Held = (Weak<[Slot]>, u32, u64);
+
+/// Where a block is kept.
+#[derive(Default)]
+struct Slot {
+    block: Mutex<Option<Arc<[u8]>>>,
+    was_used: AtomicBool,
+    /// When the block last went from its trial, by [`Kept::clock`]; 0 if it never did.
+    went: AtomicU32,
+}
+
+/// About what is kept for a block beside its bytes.
+const KEPT_BESIDE: u64 = 64;
+/// One part in so many of a cache is for blocks on trial.
+const TRIAL_SHARE: u64 = 8;
+/// Bytes in which it is counted how long ago a block went.
+const WENT_UNIT: u64 = 4096;
+
+impl Kept {
+    /// Counts on as blocks go from their trial; never 0.
+    fn clock(&self) -> u32 {
+        (self.gone_bytes / WENT_UNIT) as u32 | 1
+    }
+
+    /// Whether a block went that lately that it would still be here, had it been allowed to stay.
+    fn went_lately(&self, slot: &Slot, bytes_max: u64) -> bool {
+        let went = slot.went.load(Ordering::Relaxed);
+        went != 0 && u64::from(self.clock().wrapping_sub(went)) * WENT_UNIT < bytes_max
+    }
+
+    fn hold(&mut self, held: Held, stays: bool) {
+        if stays {
+            self.staying.push_back(held);
+        } else {
+            self.trial_bytes += held.2;
+            self.trial.push_back(held);
+        }
+    }
+
+    /// Takes out the block that is to go next, or gives it another place. `false` when there is none.
+    fn make_room(&mut self, bytes_max: u64) -> bool {
+        let is_trial = self.trial_bytes > bytes_max / TRIAL_SHARE || self.staying.is_empty();
+        let next = if is_trial { self.trial.pop_front() } else { self.staying.pop_front() };
+        let Some(held) = next else { return false };
+        if is_trial {
+            self.trial_bytes -= held.2;
+        }
+        let of_file = held.0.upgrade();
+        let slot = of_file.as_ref().map(|slots| &slots[held.1 as usize]);
+        if slot.is_some_and(|slot| slot.was_used.swap(false, Ordering::Relaxed)) {
+            self.hold(held, true);
+            return true;
+        }
+        self.bytes -= held.2;
+        if let Some(slot) = slot {
+            slot.block().take();
+            if is_trial {
+                self.gone_bytes += held.2;
+                slot.went.store(self.clock(), Ordering::Relaxed);
+            }
+        }
+        true
     }
 }
 
 impl Cache {
     /// A cache of at most this many bytes.
     pub fn new(bytes_max: u64) -> Cache {
-        let blocks = usize::try_from(bytes_max / (16 << 10)).unwrap_or(usize::MAX).max(16);
-        Cache(Kept::with_weighter(blocks, bytes_max, Bytes))
+        Cache { bytes_max, kept: Mutex::default(), read: AtomicU64::default() }
+    }
+
+    /// Bytes that are kept, and blocks that were read so far.
+    pub fn figures(&self) -> (u64, u64) {
+        (self.kept.lock().expect("no panic while held").bytes, self.read.load(Ordering::Relaxed))
+    }
+
+    /// Keeps a block that was just read.
+    fn keep(&self, slots: &Arc<[Slot]>, position: u32, block: &Arc<[u8]>) {
+        self.read.fetch_add(1, Ordering::Relaxed);
+        let mut kept = self.kept.lock().expect("no panic while held");
+        let slot = &slots[position as usize];
+        if slot.block().replace(Arc::clone(block)).is_some() {
+            // Someone else read it meanwhile, and it has its place.
+            return;
+        }
+        let bytes = block.len() as u64 + KEPT_BESIDE;
+        let stays = kept.went_lately(slot, self.bytes_max);
+        kept.bytes += bytes;
+        kept.hold((Arc::downgrade(slots), position, bytes), stays);
+        while kept.bytes > self.bytes_max && kept.make_room(self.bytes_max) {}
+    }
+
+    /// Gives up the room of a file's blocks.
+    fn forget(&self, slots: &Arc<[Slot]>) {
+        let mut kept = self.kept.lock().expect("no panic while held");
+        let Kept { bytes, trial_bytes, trial, staying, .. } = &mut *kept;
+        let is_of_another = |held: &Held| !std::ptr::eq(held.0.as_ptr(), Arc::as_ptr(slots));
+        trial.retain(|held| {
+            let is_kept = is_of_another(held);
+            *trial_bytes -= if is_kept { 0 } else { held.2 };
+            *bytes -= if is_kept { 0 } else { held.2 };
+            is_kept
+        });
+        staying.retain(|held| {
+            let is_kept = is_of_another(held);
+            *bytes -= if is_kept { 0 } else { held.2 };
+            is_kept
+        });
+    }
+}
+
+impl Slot {
+    fn block(&self) -> MutexGuard<'_, Option<Arc<[u8]>>> {
+        self.block.lock().expect("no panic while held")
     }
 }
 
@@ -112,10 +232,10 @@ pub(crate) struct BlockReader {
     file: Arc<dyn File>,
     /// For messages.
     name: String,
-    /// Tells its blocks from other files' in the cache.
-    id: u32,
     cache: Arc<Cache>,
     sections: Vec<Option<Section>>,
+    /// One for each block, in order.
+    slots: Arc<[Slot]>,
 }
 
 struct Section {
@@ -132,8 +252,8 @@ struct Place {
 }
 
 impl BlockReader {
-    /// Reads head, foot and directory. `id` must be of no other file that shares the cache.
-    pub fn open(file: Arc<dyn File>, name: &str, id: u32, cache: Arc<Cache>) -> Result<BlockReader, Error> {
+    /// Reads head, foot and directory.
+    pub fn open(file: Arc<dyn File>, name: &str, cache: Arc<Cache>) -> Result<BlockReader, Error> {
         let damage = |offset: u64, what: &str| Error::damage(name, offset, what);
         let io = |cause: std::io::Error| Error::Io { doing: format!("read {name}"), cause };
         let len = file.len_bytes().map_err(io)?;
@@ -163,7 +283,9 @@ impl BlockReader {
         }
         let sections =
             read_directory(&directory, at).ok_or_else(|| damage(at, "the directory is not of this file"))?;
-        Ok(BlockReader { file, name: name.to_owned(), id, cache, sections })
+        let blocks = sections.iter().flatten().map(|section| section.blocks.len()).sum();
+        let slots = std::iter::repeat_with(Slot::default).take(blocks).collect();
+        Ok(BlockReader { file, name: name.to_owned(), cache, sections, slots })
     }
 
     /// How many blocks a section has; none when there is no such section.
@@ -173,17 +295,29 @@ impl BlockReader {
 
     /// A block, from the cache or checked now.
     pub fn block(&self, section: u8, position: usize) -> Result<Arc<[u8]>, Error> {
-        let found = self.section(section).and_then(|found| Some((found.first, found.blocks.get(position)?)));
-        let Some((first, place)) = found else {
-            return Err(self.damage(0, &format!("no block {position} in section {section}")));
-        };
-        let key = (self.id, first + position as u32);
-        if let Some(block) = self.cache.0.get(&key) {
-            return Ok(block);
+        let (position, place) = self.place(section, position)?;
+        let slot = &self.slots[position as usize];
+        if let Some(block) = &*slot.block() {
+            slot.was_used.store(true, Ordering::Relaxed);
+            return Ok(Arc::clone(block));
         }
         let block = self.read(place)?;
-        self.cache.0.insert(key, Arc::clone(&block));
+        self.cache.keep(&self.slots, position, &block);
         Ok(block)
+    }
+
+    /// As [`BlockReader::block`], for whoever goes through all of a file: the cache stays as it is.
+    pub fn passing_block(&self, section: u8, position: usize) -> Result<Arc<[u8]>, Error> {
+        let (position, place) = self.place(section, position)?;
+        let cached = self.slots[position as usize].block().as_ref().map(Arc::clone);
+        cached.map_or_else(|| self.read(place), Ok)
+    }
+
+    /// Which of the file's blocks one of a section is, and where.
+    fn place(&self, section: u8, position: usize) -> Result<(u32, &Place), Error> {
+        let found = self.section(section).and_then(|found| Some((found.first, found.blocks.get(position)?)));
+        let none = || self.damage(0, &format!("no block {position} in section {section}"));
+        found.map(|(first, place)| (first + position as u32, place)).ok_or_else(none)
     }
 
     /// Reads and checks every block, past the cache. `each` sees the bytes read so far.
@@ -212,8 +346,9 @@ impl BlockReader {
     }
 
     fn read(&self, place: &Place) -> Result<Arc<[u8]>, Error> {
-        let mut block = vec![0; place.len as usize];
-        self.file.read_at(place.offset, &mut block).map_err(|cause| match cause.kind() {
+        let mut block: Arc<[u8]> = std::iter::repeat_n(0, place.len as usize).collect();
+        let bytes = Arc::get_mut(&mut block).expect("nobody else has it yet");
+        self.file.read_at(place.offset, bytes).map_err(|cause| match cause.kind() {
             std::io::ErrorKind::UnexpectedEof => {
                 Error::damage(&self.name, place.offset, "the index file is cut")
             }
@@ -222,7 +357,13 @@ impl BlockReader {
         if crc32c::crc32c(&block) != place.crc {
             return Err(Error::damage(&self.name, place.offset, "a block has another checksum"));
         }
-        Ok(block.into())
+        Ok(block)
+    }
+}
+
+impl Drop for BlockReader {
+    fn drop(&mut self) {
+        self.cache.forget(&self.slots);
     }
 }
 
@@ -278,7 +419,7 @@ mod tests {
 
     fn open(disk: &SimulatedDisk) -> Result<BlockReader, Error> {
         let file = disk.open("a.index").expect("it was written");
-        BlockReader::open(file, "a.index", 0, Arc::new(Cache::new(1 << 20)))
+        BlockReader::open(file, "a.index", Arc::new(Cache::new(1 << 20)))
     }
 
     #[test]
@@ -293,6 +434,67 @@ mod tests {
             assert_eq!(&*reader.block(1, 1).expect("whole"), b"");
         }
         assert!(reader.block(1, 2).is_err() && reader.block(9, 0).is_err());
+    }
+
+    #[test]
+    fn a_cache_keeps_what_is_used_within_its_limit() {
+        let disk = SimulatedDisk::new(1);
+        let mut writer = BlockWriter::new(disk.create("a.index").expect("room"));
+        writer.begin(0);
+        for byte in 0..100 {
+            writer.push(&[byte; 1000]).expect("written");
+        }
+        writer.finish().expect("written");
+        let cache = Arc::new(Cache::new(20 * 1100));
+        let open = || {
+            let file = disk.open("a.index").expect("it was written");
+            BlockReader::open(file, "a.index", Arc::clone(&cache)).expect("whole")
+        };
+        let held = |reader: &BlockReader| {
+            let has = |position: &usize| reader.slots[*position].block().is_some();
+            (0..100).filter(has).collect::<Vec<usize>>()
+        };
+        let reader = open();
+        for position in 0..100 {
+            for wanted in [position, 7] {
+                assert_eq!(reader.block(0, wanted).expect("whole")[..], [wanted as u8; 1000]);
+            }
+            assert!(held(&reader).len() <= 20);
+        }
+        assert!(held(&reader).contains(&7) && held(&reader).contains(&99) && !held(&reader).contains(&8));
+        drop(reader);
+        let again = open();
+        (0..20).for_each(|position| drop(again.block(0, position).expect("whole")));
+        assert_eq!(held(&again), (0..20).collect::<Vec<_>>(), "a closed file takes no room from an open one");
+    }
+
+    #[test]
+    fn what_is_used_again_outlasts_what_is_read_once() {
+        let disk = SimulatedDisk::new(1);
+        let mut writer = BlockWriter::new(disk.create("a.index").expect("room"));
+        writer.begin(0);
+        for byte in 0..200 {
+            writer.push(&[byte; 1000]).expect("written");
+        }
+        writer.finish().expect("written");
+        let file = disk.open("a.index").expect("it was written");
+        let cache = Arc::new(Cache::new(40 * 1100));
+        let reader = BlockReader::open(file, "a.index", cache).expect("whole");
+        let read = |position| drop(reader.block(0, position).expect("whole"));
+        let is_held = |position: usize| reader.slots[position].block().is_some();
+        // Thirty blocks are read again soon after they went, and then stay while others pass.
+        (0..30).for_each(read);
+        (100..145).for_each(read);
+        (0..30).for_each(read);
+        (145..200).for_each(read);
+        assert!((0..30).all(is_held));
+        // Others are read again and again; what is used no more goes at last.
+        (0..8).for_each(|_| (100..145).for_each(read));
+        assert!(!(0..30).all(is_held));
+        let kept = reader.cache.kept.lock().expect("no panic while held");
+        let bytes_of = |held: &VecDeque<Held>| held.iter().map(|held| held.2).sum::<u64>();
+        assert_eq!(kept.trial_bytes, bytes_of(&kept.trial));
+        assert_eq!(kept.bytes, kept.trial_bytes + bytes_of(&kept.staying));
     }
 
     #[test]

@@ -1,33 +1,32 @@
-//! Building a segment: rows in order go in, two files come out.
+//! Building a segment: tails that grow no more go in, two files come out.
+//!
+//! The tails have found each value and each word of their events already; what is left is to give them numbers of all
+//! tails together, and to put the rows in order.
 
 use std::sync::Arc;
 
-use event::entry::Entry;
 use event::query::{Dimension, Text};
+use event::{Service, Time, Trail};
 
 use super::blocks::BlockWriter;
-use super::keys::fingerprint;
-use super::table::{TableWriter, WrittenTable};
-use super::write::{KeysWriter, Numbers, RestWriter, ValuesWriter, WrittenRun, write_column, write_heads};
-use super::{Meta, REST, ZSTD_DICTIONARY, rest};
+use super::keys::Fingerprint;
+use super::row::{self, Stored};
+use super::table::{TableRow, TableWriter, WrittenTable};
+use super::write::{KeysWriter, Numbers, RowsWriter, ValuesWriter, WrittenRun, write_column, write_heads};
+use super::{Meta, ROWS, ZSTD_DICTIONARY};
 use crate::Error;
 use crate::audit_files::StoredFile;
-use crate::dedup::event_key;
 use crate::durable::File;
 use crate::hash::Map;
-use crate::words::Words;
+use crate::journal::EventFrame;
+use crate::tail::{NONE, Place, Row, Tail};
 
-/// The largest dictionary for [`rest`], in bytes.
-const DICTIONARY_BYTES: usize = 16 << 10;
-
-/// A row of a segment on its way in.
-pub(crate) struct Sealed<'a> {
-    pub index: u64,
-    pub entry: &'a Entry,
-    /// The canonical entry.
-    pub bytes: &'a [u8],
-    pub raw: &'a [u8],
-}
+/// The largest dictionary for the bodies of rows, in bytes. A smaller one saves less.
+const DICTIONARY_BYTES: usize = 110 << 10;
+/// So many times as much as a dictionary holds it is trained on.
+const SAMPLES_A_DICTIONARY: usize = 6;
+/// Rows that a dictionary is trained on.
+const SAMPLES: usize = 4000;
 
 /// What two files came to.
 pub(crate) struct Written {
@@ -36,99 +35,171 @@ pub(crate) struct Written {
     pub index_bytes: u64,
 }
 
-/// Takes the rows of a segment in order of trail, time and index.
-pub(crate) struct Builder {
+/// Builds the files of a segment of these tails, which follow each other, and of the audit log files that their events
+/// ended. `frame` gives the frame of the event with this index. The caller syncs the files and gives them their names.
+pub(crate) fn build(
+    tails: &[&Tail],
+    files: &[StoredFile],
+    table: Arc<dyn File>,
+    index: Arc<dyn File>,
+    frame: &mut dyn FnMut(u64, Place) -> Result<EventFrame, Error>,
+) -> Result<Written, Error> {
+    let rows = rows_in_order(tails);
+    let columns: Vec<DimensionColumns<'_>> =
+        Dimension::ALL.map(|dimension| DimensionColumns::of(tails, dimension)).into();
+    let values_of = |row: &Sorted<'_>| -> RowValues<'_> {
+        std::array::from_fn(|position| columns[position].value(row.tail, row.row))
+    };
+    let dictionary = dictionary(&rows, &values_of);
+    let mut index = BlockWriter::new(index);
+    index.begin(ZSTD_DICTIONARY);
+    index.push(&dictionary)?;
+    index.begin(ROWS);
+    let mut builder = Builder {
+        table: TableWriter::new(table)?,
+        index,
+        meta: Meta::default(),
+        numbers: Numbers::default(),
+        rows: RowsWriter::new(&dictionary)?,
+        keys: Vec::new(),
+        runs: Vec::new(),
+        run_numbers: Vec::new(),
+        next_row: 0,
+    };
+    for sorted in &rows {
+        let frame = frame(sorted.index, tails[sorted.tail].place(sorted.row))?;
+        builder.push(sorted, values_of(sorted), &frame)?;
+    }
+    builder.finish(tails, &rows, columns, files)
+}
+
+/// A row of a segment.
+struct Sorted<'a> {
+    trail: &'a Trail,
+    occurred_at: Time,
+    index: u64,
+    /// Position among the tails, and the row there.
+    tail: usize,
+    row: u32,
+    told: Row<'a>,
+}
+
+/// Every row, in the order of a segment.
+fn rows_in_order<'a>(tails: &[&'a Tail]) -> Vec<Sorted<'a>> {
+    let mut trails: Vec<&Trail> =
+        tails.iter().flat_map(|tail| tail.runs()).map(|(trail, ..)| trail).collect();
+    trails.sort_unstable();
+    trails.dedup();
+    let mut order: Vec<(usize, i64, u64, usize)> = Vec::new();
+    for (position, tail) in tails.iter().enumerate() {
+        for (trail, times, rows) in tail.runs() {
+            let trail = trails.binary_search(&trail).expect("it is one of them");
+            let keys = times.iter().zip(rows);
+            order.extend(keys.map(|(time, row)| (trail, *time, tail.first() + u64::from(*row), position)));
+        }
+    }
+    order.sort_unstable();
+    let row = |(trail, time, index, tail): (usize, i64, u64, usize)| {
+        let row = (index - tails[tail].first()) as u32;
+        let (trail, occurred_at) = (trails[trail], Time::from_unix_ns(time));
+        Sorted { trail, occurred_at, index, tail, row, told: tails[tail].row(row) }
+    };
+    order.into_iter().map(row).collect()
+}
+
+/// The values that a row has, in order of [`Dimension::ALL`].
+type RowValues<'a> = [Option<&'a str>; Dimension::ALL.len()];
+
+/// A dictionary for the bodies of rows like some of these.
+fn dictionary<'a>(rows: &[Sorted<'_>], values_of: &dyn Fn(&Sorted<'_>) -> RowValues<'a>) -> Vec<u8> {
+    let some = rows.iter().step_by((rows.len() / SAMPLES).max(1));
+    let samples: Vec<Vec<u8>> = some
+        .map(|row| {
+            let mut body = Vec::new();
+            row::write_body(&mut body, &values_of(row), row.told.rest);
+            body
+        })
+        .collect();
+    let bytes = samples.iter().map(Vec::len).sum::<usize>() / SAMPLES_A_DICTIONARY;
+    // What cannot be trained on, because it is too little, is compressed without.
+    zstd::dict::from_samples(&samples, bytes.min(DICTIONARY_BYTES)).unwrap_or_default()
+}
+
+/// Takes the rows of a segment in order.
+struct Builder {
     table: TableWriter,
     index: BlockWriter,
     meta: Meta,
     numbers: Numbers,
-    columns: Vec<DimensionColumn>,
-    words: Vec<TextWords>,
-    rest: RestWriter,
-    keys: Vec<(u64, u32)>,
+    rows: RowsWriter,
+    keys: Vec<(Fingerprint, u32)>,
     runs: Vec<WrittenRun>,
     /// Numbers of the rows of the newest run, when it is a database's.
     run_numbers: Vec<u64>,
-    rows: u32,
+    next_row: u32,
 }
 
 impl Builder {
-    /// Begins the two files of a segment. `dictionary` is one for [`rest`], or empty.
-    pub fn new(table: Arc<dyn File>, index: Arc<dyn File>, dictionary: &[u8]) -> Result<Builder, Error> {
-        let mut index = BlockWriter::new(index);
-        index.begin(ZSTD_DICTIONARY);
-        index.push(dictionary)?;
-        index.begin(REST);
-        Ok(Builder {
-            table: TableWriter::new(table)?,
-            index,
-            meta: Meta::default(),
-            numbers: Numbers::default(),
-            columns: Dimension::ALL.iter().map(|_| DimensionColumn::default()).collect(),
-            words: Text::ALL.iter().map(|_| TextWords::default()).collect(),
-            rest: RestWriter::new(dictionary)?,
-            keys: Vec::new(),
-            runs: Vec::new(),
-            run_numbers: Vec::new(),
-            rows: 0,
-        })
-    }
-
-    pub fn push(&mut self, row: &Sealed<'_>) -> Result<(), Error> {
-        let event = &row.entry.event;
-        let time = event.occurred_at.unix_ns();
-        if self.runs.last().is_none_or(|run| run.trail != event.trail) {
+    fn push(&mut self, row: &Sorted<'_>, values: RowValues<'_>, frame: &EventFrame) -> Result<(), Error> {
+        let (time, told) = (row.occurred_at.unix_ns(), &row.told);
+        if self.runs.last().is_none_or(|run| run.trail != *row.trail) {
             self.end_run();
             self.runs.push(WrittenRun {
-                trail: event.trail.clone(),
-                first_row: self.rows,
-                first_number: row.entry.number,
+                trail: row.trail.clone(),
+                first_row: self.next_row,
+                first_number: told.number,
                 earliest_ns: time,
                 latest_ns: time,
             });
         }
         let run = self.runs.last_mut().expect("just begun");
-        run.first_number = run.first_number.min(row.entry.number);
+        run.first_number = run.first_number.min(told.number);
         run.latest_ns = time;
-        self.table.push(row.index, row.entry, row.bytes, row.raw)?;
-        self.numbers.push(time, row.index, row.entry.number);
-        if event.trail.service() == event::Service::Database {
-            self.run_numbers.push(row.entry.number);
+        let (outcome_code, user_agent) = row::told(told.rest);
+        self.table.push(&TableRow {
+            index: row.index,
+            trail: row.trail,
+            number: told.number,
+            occurred_at: row.occurred_at,
+            received_at: told.received_at,
+            values,
+            outcome_code,
+            user_agent,
+            entry: &frame.entry,
+            raw: &frame.raw,
+        })?;
+        self.numbers.push(time, row.index);
+        if row.trail.service() == Service::Database {
+            self.run_numbers.push(told.number);
         }
-        for dimension in Dimension::ALL {
-            let column = &mut self.columns[dimension.position()];
-            dimension.with_value(event, |value| column.push(value));
-        }
-        for (text, word) in Words::of(event).iter() {
-            let words = &mut self.words[text];
-            words.found.push((words.words.number_of(word), self.rows));
-        }
-        let mut rest = Vec::new();
-        rest::write(&mut rest, row.entry);
-        self.rest.push(&rest, &mut self.index)?;
-        if let Some(key) = &event.origin.key {
-            self.keys.push((fingerprint(&event_key(&event.origin.source, key)), self.rows));
-        }
-        self.meta.add(row.index, event.occurred_at);
-        self.rows += 1;
+        let (mut head, mut body) = (Vec::new(), Vec::with_capacity(told.rest.len() + 128));
+        row::write_head(&mut head, row.occurred_at, told.received_at, told.rest);
+        row::write_body(&mut body, &values, told.rest);
+        self.rows.push(Stored { number: told.number, head: &head, body: &body }, &mut self.index)?;
+        self.keys.extend(told.key.map(|key| (key, self.next_row)));
+        self.meta.add(row.index, row.occurred_at);
+        self.next_row += 1;
         Ok(())
     }
 
-    /// Writes what is left, and the audit log files that the events ended. The caller syncs the files and gives them their
-    /// names.
-    pub fn finish(mut self, files: &[StoredFile]) -> Result<Written, Error> {
+    /// Writes what is left.
+    fn finish(
+        mut self,
+        tails: &[&Tail],
+        rows: &[Sorted<'_>],
+        columns: Vec<DimensionColumns<'_>>,
+        files: &[StoredFile],
+    ) -> Result<Written, Error> {
         self.end_run();
         let WrittenTable { len_bytes: table_bytes, sha256: table_sha256, sums } = self.table.finish()?;
         let index = &mut self.index;
-        self.rest.finish(index)?;
+        self.rows.finish(index)?;
         write_heads(index, &self.meta, files, &sums, &self.runs)?;
         self.numbers.finish(index)?;
-        for (column, dimension) in self.columns.into_iter().zip(Dimension::ALL) {
-            column.finish(dimension, index)?;
+        for (column, dimension) in columns.into_iter().zip(Dimension::ALL) {
+            column.finish(rows, dimension, index)?;
         }
-        for (words, text) in self.words.into_iter().zip(Text::ALL) {
-            words.words.finish(Dimension::ALL.len() + text.position(), words.found.iter().copied(), index)?;
-        }
+        write_words(tails, rows, index)?;
         self.keys.sort_unstable();
         let mut keys = KeysWriter::begin(self.keys.len());
         for (key, row) in self.keys {
@@ -150,67 +221,31 @@ impl Builder {
     }
 }
 
-/// A dictionary for [`rest`] from some entries; empty when they are too few to be worth one.
-pub(crate) fn dictionary<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<u8> {
-    let samples: Vec<Vec<u8>> = entries
-        .map(|entry| {
-            let mut bytes = Vec::new();
-            rest::write(&mut bytes, entry);
-            bytes
-        })
-        .collect();
-    if samples.iter().map(Vec::len).sum::<usize>() < 8 * DICTIONARY_BYTES {
-        return Vec::new();
-    }
-    // What cannot be trained on is compressed without.
-    zstd::dict::from_samples(&samples, DICTIONARY_BYTES).unwrap_or_default()
-}
-
-/// Values with their numbers, in order of their first row.
+/// Values with their numbers.
 #[derive(Default)]
-struct Values(Map<Box<[u8]>, u32>);
+struct Values<'a>(Map<&'a [u8], u32>);
 
-/// One dimension: for each row the value it has.
-#[derive(Default)]
-struct DimensionColumn {
-    values: Values,
-    /// 0 for no value, else one more than the value's number; to become its ordinal.
-    column: Vec<u32>,
-}
-
-/// The words of one text.
-#[derive(Default)]
-struct TextWords {
-    words: Values,
-    /// Numbers of words with the rows that have them, row by row.
-    found: Vec<(u32, u32)>,
-}
-
-impl Values {
-    fn number_of(&mut self, value: &[u8]) -> u32 {
-        if let Some(&number) = self.0.get(value) {
-            return number;
-        }
-        let number = self.0.len() as u32;
-        self.0.insert(value.into(), number);
-        number
+impl<'a> Values<'a> {
+    fn number_of(&mut self, value: &'a [u8]) -> u32 {
+        let next = self.0.len() as u32;
+        *self.0.entry(value).or_insert(next)
     }
 
-    /// Writes the values with their rows, of which `found` tells number and row, row by row. Returns the ordinals, in
-    /// order of the numbers.
+    /// Writes the values with their rows, of which `found` tells number and row, each once. Returns the ordinals, in order
+    /// of the numbers.
     fn finish(
         self,
         position: usize,
         found: impl Iterator<Item = (u32, u32)> + Clone,
         index: &mut BlockWriter,
     ) -> Result<Vec<u32>, Error> {
-        let mut values: Vec<(Box<[u8]>, u32)> = self.0.into_iter().collect();
+        let mut values: Vec<(&[u8], u32)> = self.0.into_iter().collect();
         values.sort_unstable();
         let mut ordinals = vec![0; values.len()];
         for ((_, number), ordinal) in values.iter().zip(0u32..) {
             ordinals[*number as usize] = ordinal;
         }
-        // Where the rows of each value begin, counted from their numbers; then they are put there, row by row.
+        // Where the rows of each value begin, counted from their numbers; then they are put there.
         let mut ends = vec![0u32; values.len() + 1];
         found.clone().for_each(|(number, _)| ends[ordinals[number as usize] as usize + 1] += 1);
         for ordinal in 1..ends.len() {
@@ -219,33 +254,84 @@ impl Values {
         let starts = ends.clone();
         let mut rows = vec![0u32; starts[values.len()] as usize];
         for (number, row) in found {
-            let ordinal = ordinals[number as usize] as usize;
-            let end = &mut ends[ordinal];
-            // A row may have a word several times.
-            if *end == starts[ordinal] || rows[*end as usize - 1] != row {
-                rows[*end as usize] = row;
-                *end += 1;
-            }
+            let end = &mut ends[ordinals[number as usize] as usize];
+            rows[*end as usize] = row;
+            *end += 1;
         }
         let mut writer = ValuesWriter::begin(position, index);
         for ((value, _), (start, end)) in values.iter().zip(starts.iter().zip(&ends)) {
-            writer.push(index, value, &rows[*start as usize..*end as usize])?;
+            let rows = &mut rows[*start as usize..*end as usize];
+            rows.sort_unstable();
+            writer.push(index, value, rows)?;
         }
         writer.finish(index)?;
         Ok(ordinals)
     }
 }
 
-impl DimensionColumn {
-    fn push(&mut self, value: Option<&str>) {
-        self.column.push(value.map_or(0, |value| self.values.number_of(value.as_bytes()) + 1));
+/// One dimension of all tails.
+struct DimensionColumns<'a> {
+    values: Values<'a>,
+    /// By the numbers of all tails together.
+    texts: Vec<&'a str>,
+    /// For each tail its column, and what its numbers are among those of all.
+    tails: Vec<(&'a [u32], Vec<u32>)>,
+}
+
+impl<'a> DimensionColumns<'a> {
+    fn of(tails: &[&'a Tail], dimension: Dimension) -> DimensionColumns<'a> {
+        let (mut values, mut texts, mut of_tails) = (Values::default(), Vec::new(), Vec::new());
+        for tail in tails {
+            let known = tail.values(dimension);
+            let mut numbers = vec![0; known.len()];
+            for (value, number) in known {
+                let of_all = values.number_of(value.as_bytes());
+                if of_all as usize == texts.len() {
+                    texts.push(value);
+                }
+                numbers[number as usize] = of_all;
+            }
+            of_tails.push((tail.column(dimension), numbers));
+        }
+        DimensionColumns { values, texts, tails: of_tails }
     }
 
-    fn finish(self, dimension: Dimension, index: &mut BlockWriter) -> Result<(), Error> {
-        let found =
-            self.column.iter().zip(0u32..).filter_map(|(number, row)| Some((number.checked_sub(1)?, row)));
-        let ordinals = self.values.finish(dimension.position(), found, index)?;
-        let ordinal = |number: &u32| number.checked_sub(1).map_or(0, |number| ordinals[number as usize] + 1);
-        write_column(index, dimension, self.column.iter().map(ordinal))
+    fn number(&self, tail: usize, row: u32) -> Option<u32> {
+        let (column, numbers) = &self.tails[tail];
+        let number = column[row as usize];
+        (number != NONE).then(|| numbers[number as usize])
     }
+
+    fn value(&self, tail: usize, row: u32) -> Option<&'a str> {
+        self.number(tail, row).map(|number| self.texts[number as usize])
+    }
+
+    fn finish(self, rows: &[Sorted<'_>], dimension: Dimension, index: &mut BlockWriter) -> Result<(), Error> {
+        let column: Vec<Option<u32>> = rows.iter().map(|row| self.number(row.tail, row.row)).collect();
+        let found = column.iter().zip(0u32..).filter_map(|(number, row)| Some(((*number)?, row)));
+        let ordinals = self.values.finish(dimension.position(), found, index)?;
+        let ordinal = |number: &Option<u32>| number.map_or(0, |number| ordinals[number as usize] + 1);
+        write_column(index, dimension, column.iter().map(ordinal))
+    }
+}
+
+/// Writes the words of each text with their rows.
+fn write_words(tails: &[&Tail], rows: &[Sorted<'_>], index: &mut BlockWriter) -> Result<(), Error> {
+    // For each tail, where its rows go to.
+    let mut to: Vec<Vec<u32>> = tails.iter().map(|tail| vec![0; tail.len()]).collect();
+    for (sorted, row) in rows.iter().zip(0u32..) {
+        to[sorted.tail][sorted.row as usize] = row;
+    }
+    for text in Text::ALL {
+        let mut words = Values::default();
+        let mut lists: Vec<(u32, &[u32], &[u32])> = Vec::new();
+        for (tail, to) in tails.iter().zip(&to) {
+            lists.extend(tail.words(text).map(|(word, rows)| (words.number_of(word), rows, &to[..])));
+        }
+        let found = lists
+            .iter()
+            .flat_map(|(number, rows, to)| rows.iter().map(move |row| (*number, to[*row as usize])));
+        words.finish(Dimension::ALL.len() + text.position(), found, index)?;
+    }
+    Ok(())
 }

@@ -1,24 +1,72 @@
 //! Checking that the sections of an index agree with each other.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::BuildHasher as _;
 
+use event::Event;
 use event::query::{Dimension, Text};
 
 use super::{META, RUNS, Segment, TIMES_FIRST, column_section, packed, values_section};
 use crate::Error;
+use crate::words::Words;
 
-/// What a row with a word adds to the sum that tells whether all words have their rows.
-pub(crate) fn word_sum(word: &[u8], row: u32) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (word, row).hash(&mut hasher);
-    hasher.finish()
+/// For each dimension, then for the words of each text, what tells whether all values have their rows: the sum of what
+/// each row with a value adds. That is hashed with keys drawn anew for each check, so that nobody can have made an index with
+/// other rows and the same sums.
+pub(crate) struct Sums {
+    keys: ahash::RandomState,
+    of: [u64; SUMS],
+}
+
+const SUMS: usize = Dimension::ALL.len() + Text::ALL.len();
+
+impl Sums {
+    /// Of no rows.
+    pub fn new() -> Sums {
+        let drawn = std::hash::RandomState::new();
+        let [a, b, c, d] = [0, 1, 2, 3].map(|number: u64| drawn.hash_one(number));
+        Sums { keys: ahash::RandomState::with_seeds(a, b, c, d), of: [0; SUMS] }
+    }
+
+    /// Of no rows, to be added to these.
+    pub fn none(&self) -> Sums {
+        Sums { keys: self.keys.clone(), of: [0; SUMS] }
+    }
+
+    /// Adds those of other rows.
+    pub fn add_all(&mut self, other: &Sums) {
+        for (sum, of_other) in self.of.iter_mut().zip(&other.of) {
+            *sum = sum.wrapping_add(*of_other);
+        }
+    }
+
+    /// Adds a row, which has this event.
+    pub fn add(&mut self, row: u32, event: &Event) {
+        for dimension in Dimension::ALL {
+            dimension.with_value(event, |value| {
+                if let Some(value) = value {
+                    self.add_value(dimension.position(), value.as_bytes(), row);
+                }
+            });
+        }
+        let words = Words::of(event);
+        let mut words: Vec<(usize, &[u8])> = words.iter().collect();
+        words.sort_unstable();
+        words.dedup();
+        for (text, word) in words {
+            self.add_value(Dimension::ALL.len() + text, word, row);
+        }
+    }
+
+    fn add_value(&mut self, position: usize, value: &[u8], row: u32) {
+        self.of[position] = self.of[position].wrapping_add(self.keys.hash_one((value, row)));
+    }
 }
 
 impl Segment {
-    /// Checks every block of the index, that runs and blocks of times begin and end with the times they say, and that for
-    /// each value the rows that have it are those whose column says so; and for the words of each text, that the sum of
-    /// [`word_sum`] over them and their rows is this.
-    pub fn check(&self, words: &[u64; Text::ALL.len()], each: &mut dyn FnMut(u64)) -> Result<(), Error> {
+    /// Checks every block of the index, that runs and blocks of times begin and end with the times they say, that for
+    /// each value of a dimension the rows that have it are those whose column says so, and that values and their rows
+    /// have the sums that those of the events have.
+    pub fn check(&self, of_events: &Sums, each: &mut dyn FnMut(u64)) -> Result<(), Error> {
         self.index.check(each)?;
         let rows = u32::try_from(self.meta.events).map_err(|_| self.nonsense(META))?;
         let mut times = self.times();
@@ -27,52 +75,67 @@ impl Segment {
                 return Err(self.nonsense(RUNS));
             }
         }
-        let firsts = self.index.block(TIMES_FIRST, 0)?;
-        let mut firsts = firsts.as_chunks::<8>().0.iter().map(|first| i64::from_le_bytes(*first));
-        for row in (0..rows).step_by(packed::VALUES) {
-            if firsts.next() != Some(times.get(row)?) {
+        for (row, first) in (0..rows).step_by(packed::VALUES).zip(&self.firsts) {
+            if *first != times.get(row)? {
                 return Err(self.nonsense(TIMES_FIRST));
             }
         }
-        for dimension in Dimension::ALL {
-            let terms = self.terms(dimension);
-            let mut with_value = 0;
-            terms.each_of(0..terms.len()?, &mut |ordinal, _, place| {
-                let found = terms.rows(place).open()?.within(0..rows)?;
-                let mut column = self.column(dimension);
-                with_value += found.len();
-                let mut is_right = found.len() == place.rows();
-                for row in &found {
-                    is_right &= column.get(row)? == ordinal.cast_signed() + 1;
+        // Each position on its own, on every processor there is.
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        std::thread::scope(|scope| {
+            let check = |start: usize| {
+                let mut positions = (start..SUMS).step_by(processors);
+                scope.spawn(move || positions.try_for_each(|position| self.check_values(position, of_events)))
+            };
+            let threads: Vec<_> = (0..processors).map(check).collect();
+            threads.into_iter().try_for_each(|thread| thread.join().expect("a check does not panic"))
+        })
+    }
+
+    /// Checks the values with this position, and their rows.
+    fn check_values(&self, position: usize, of_events: &Sums) -> Result<(), Error> {
+        let rows = u32::try_from(self.meta.events).map_err(|_| self.nonsense(META))?;
+        let terms = self.values(position);
+        let wrong = |offset| Err(self.nonsense(values_section(position as u8) + offset));
+        let column = match Dimension::ALL.get(position) {
+            Some(dimension) => Some(self.ordinals(*dimension, rows)?),
+            None => None,
+        };
+        let (mut sums, mut with_value) = (of_events.none(), 0);
+        terms.each_of(0..terms.len()?, &mut |ordinal, value, place| {
+            let found = terms.rows(place).open()?.within(0..rows)?;
+            with_value += found.len();
+            let mut is_right = found.len() == place.rows();
+            for row in &found {
+                sums.add_value(position, value, row);
+                if let Some(column) = &column {
+                    is_right &= u64::from(column[row as usize]) == ordinal + 1;
                 }
-                if is_right {
-                    Ok(())
-                } else {
-                    Err(self.nonsense(values_section(dimension.position() as u8) + 2))
-                }
-            })?;
-            let mut column = self.column(dimension);
-            let mut filled = 0;
-            for row in 0..rows {
-                filled += u64::from(column.get(row)? != 0);
             }
-            if filled != with_value {
-                return Err(self.nonsense(column_section(dimension.position() as u8)));
-            }
+            if is_right { Ok(()) } else { wrong(2) }
+        })?;
+        if sums.of[position] != of_events.of[position] {
+            return wrong(0);
         }
-        for text in Text::ALL {
-            let terms = self.words(text);
-            let mut sum = 0u64;
-            terms.each_of(0..terms.len()?, &mut |_, word, place| {
-                for row in &terms.rows(place).open()?.within(0..rows)? {
-                    sum = sum.wrapping_add(word_sum(word, row));
-                }
-                Ok(())
-            })?;
-            if sum != words[text.position()] {
-                return Err(self.nonsense(values_section((Dimension::ALL.len() + text.position()) as u8)));
-            }
+        let filled = column.map(|column| column.iter().filter(|ordinal| **ordinal != 0).count() as u64);
+        if filled.is_some_and(|filled| filled != with_value) {
+            return Err(self.nonsense(column_section(position as u8)));
         }
         Ok(())
+    }
+
+    /// A dimension's column, whole.
+    fn ordinals(&self, dimension: Dimension, rows: u32) -> Result<Vec<u32>, Error> {
+        let nonsense = || self.nonsense(column_section(dimension.position() as u8));
+        let (mut ordinals, mut fits) = (Vec::with_capacity(rows as usize), true);
+        self.column(dimension).each_block(0..rows, &mut |_, packed, positions| {
+            ordinals.extend(packed.range(positions).map(|ordinal| {
+                u32::try_from(ordinal).unwrap_or_else(|_| {
+                    fits = false;
+                    0
+                })
+            }));
+        })?;
+        if fits && ordinals.len() == rows as usize { Ok(ordinals) } else { Err(nonsense()) }
     }
 }

@@ -12,11 +12,11 @@ use event::{Service, Trail};
 use super::blocks::BlockWriter;
 use super::build::Written;
 use super::postings::Where;
-use super::rows::RestReader;
+use super::rows::RowReader;
 use super::table::{self, WrittenTable};
 use super::terms::{Cursor, Terms};
-use super::write::{KeysWriter, Numbers, RestWriter, ValuesWriter, WrittenRun, write_column, write_heads};
-use super::{KEY_ROWS, Meta, REST, Run, Segment, ZSTD_DICTIONARY};
+use super::write::{KeysWriter, Numbers, RowsWriter, ValuesWriter, WrittenRun, write_column, write_heads};
+use super::{KEY_ROWS, Meta, ROWS, Run, Segment, ZSTD_DICTIONARY};
 use crate::Error;
 use crate::durable::File;
 
@@ -52,7 +52,7 @@ pub(crate) fn merge(
         table::merge(&tables, &order.from, table, &go_on)?;
     let mut writer = BlockWriter::new(index);
     let index = &mut writer;
-    write_rest(inputs, &order, index, &go_on)?;
+    write_rows(inputs, &order, index, &go_on)?;
     let mut files = Vec::new();
     for input in inputs {
         files.extend(input.audit_files()?);
@@ -161,8 +161,8 @@ impl Order {
     }
 }
 
-/// Writes what rows have beside their columns, with the dictionary of the largest segment.
-fn write_rest(
+/// Writes the rows, with the dictionary of the largest segment.
+fn write_rows(
     inputs: &[Segment],
     order: &Order,
     index: &mut BlockWriter,
@@ -172,15 +172,15 @@ fn write_rest(
     let dictionary = largest.index.block(ZSTD_DICTIONARY, 0)?;
     index.begin(ZSTD_DICTIONARY);
     index.push(&dictionary)?;
-    index.begin(REST);
-    let mut readers: Vec<RestReader<'_>> = inputs.iter().map(RestReader::of).collect();
-    let mut writer = RestWriter::new(&dictionary)?;
+    index.begin(ROWS);
+    let mut readers: Vec<RowReader<'_>> = inputs.iter().map(Segment::rows).collect();
+    let mut writer = RowsWriter::new(&dictionary)?;
     let mut next = vec![0; inputs.len()];
     for (position, input) in order.from.iter().map(|input| usize::from(*input)).enumerate() {
         if position % ASK_EVERY == 0 {
             go_on()?;
         }
-        writer.push(readers[input].row(next[input])?, index)?;
+        writer.push(readers[input].stored(next[input])?, index)?;
         next[input] += 1;
     }
     writer.finish(index)?;
@@ -189,12 +189,10 @@ fn write_rest(
 
 fn write_numbers(inputs: &[Segment], order: &Order, index: &mut BlockWriter) -> Result<(), Error> {
     let mut numbers = Numbers::default();
-    let mut columns: Vec<_> =
-        inputs.iter().map(|input| (input.times(), input.indexes(), input.numbers())).collect();
+    let mut columns: Vec<_> = inputs.iter().map(|input| (input.times(), input.indexes())).collect();
     order.each(&mut |input, row| {
-        let (times, indexes, of_trail) = &mut columns[input];
-        let (index, number) = (indexes.get(row)?.cast_unsigned(), of_trail.get(row)?.cast_unsigned());
-        numbers.push(times.get(row)?, index, number);
+        let (times, indexes) = &mut columns[input];
+        numbers.push(times.get(row)?, indexes.get(row)?.cast_unsigned());
         Ok(())
     })?;
     // An older segment's numbers are all lower.

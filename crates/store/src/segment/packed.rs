@@ -1,11 +1,13 @@
-//! Columns of integers: blocks of 4,096 values, each packed to the bits that its values need.
+//! Columns of integers: blocks of 1,024 values, each packed to the bits that its values need.
 //!
 //! A block is, little endian: the least value i64; the unit u32, which divides every difference from it; the width in bits
 //! u8; the number of values u16; then the differences divided by the unit, `width` bits each, least significant bit
 //! first; then nine zero bytes, so that any value can be read as whole words.
 
+use std::ops::Range;
+
 /// How many values a block holds, but for the last one.
-pub(crate) const VALUES: usize = 4096;
+pub(crate) const VALUES: usize = 1024;
 
 const HEAD: usize = 15;
 const ROOM: usize = 9;
@@ -44,51 +46,87 @@ pub(crate) fn pack(values: &[i64]) -> Vec<u8> {
     out
 }
 
-/// A block that was read.
+/// How the values of a block are packed.
 #[derive(Clone, Copy)]
-pub(crate) struct Packed<'a> {
+pub(crate) struct Head {
     least: i64,
     unit: u64,
     width: u32,
     len: usize,
+}
+
+impl Head {
+    /// Reads a block's head. `None` when the bytes are no block.
+    pub fn read(bytes: &[u8]) -> Option<Head> {
+        let (head, bits) = bytes.split_at_checked(HEAD)?;
+        let head = Head {
+            least: i64::from_le_bytes(*head.first_chunk()?),
+            unit: u64::from(u32::from_le_bytes(*head[8..].first_chunk()?)),
+            width: u32::from(head[12]),
+            len: usize::from(u16::from_le_bytes(*head[13..].first_chunk()?)),
+        };
+        let expected = (head.len * head.width as usize).div_ceil(8) + ROOM;
+        (head.width <= 64 && head.unit > 0 && bits.len() == expected).then_some(head)
+    }
+}
+
+/// A block that was read.
+#[derive(Clone, Copy)]
+pub(crate) struct Packed<'a> {
+    head: Head,
     bits: &'a [u8],
 }
 
 impl<'a> Packed<'a> {
     /// Reads a block's head. `None` when the bytes are no block.
     pub fn read(bytes: &'a [u8]) -> Option<Packed<'a>> {
-        let (head, bits) = bytes.split_at_checked(HEAD)?;
-        let packed = Packed {
-            least: i64::from_le_bytes(*head.first_chunk()?),
-            unit: u64::from(u32::from_le_bytes(*head[8..].first_chunk()?)),
-            width: u32::from(head[12]),
-            len: usize::from(u16::from_le_bytes(*head[13..].first_chunk()?)),
-            bits,
-        };
-        let expected = (packed.len * packed.width as usize).div_ceil(8) + ROOM;
-        (packed.width <= 64 && packed.unit > 0 && bits.len() == expected).then_some(packed)
+        Head::read(bytes).map(|head| Packed::with(head, bytes))
+    }
+
+    /// The block with this head, which was read from it.
+    pub fn with(head: Head, bytes: &'a [u8]) -> Packed<'a> {
+        Packed { head, bits: &bytes[HEAD..] }
     }
 
     pub fn len(&self) -> usize {
-        self.len
+        self.head.len
     }
 
     /// No value is less than the first, and none is more than the second. Of values that wrap around, all there are.
     pub fn bounds(&self) -> (i64, i64) {
-        let reach = if self.width == 64 { u64::MAX } else { (1 << self.width) - 1 };
-        let most = reach.checked_mul(self.unit).and_then(|reach| self.least.checked_add_unsigned(reach));
-        (self.least, most.unwrap_or(i64::MAX))
+        let Head { least, unit, width, .. } = self.head;
+        let reach = if width == 64 { u64::MAX } else { (1 << width) - 1 };
+        let most = reach.checked_mul(unit).and_then(|reach| least.checked_add_unsigned(reach));
+        (least, most.unwrap_or(i64::MAX))
     }
 
     /// The value at this position, which must be below [`Packed::len`].
+    #[inline]
     pub fn get(&self, position: usize) -> i64 {
-        assert!(position < self.len, "position {position} of {}", self.len);
-        let bit = position * self.width as usize;
-        let mut bytes = [0; 16];
-        bytes[..ROOM].copy_from_slice(&self.bits[bit / 8..bit / 8 + ROOM]);
-        let word = u128::from_le_bytes(bytes) >> (bit % 8);
-        let mask = if self.width == 64 { u64::MAX } else { (1 << self.width) - 1 };
-        self.least.wrapping_add(((word as u64) & mask).wrapping_mul(self.unit).cast_signed())
+        let Head { width, len, .. } = self.head;
+        assert!(position < len, "position {position} of {len}");
+        self.at(position * width as usize)
+    }
+
+    /// The values at these positions, which must be below [`Packed::len`].
+    pub fn range(&self, positions: Range<usize>) -> impl Iterator<Item = i64> {
+        let Head { width, len, .. } = self.head;
+        assert!(positions.end <= len, "position {} of {len}", positions.end);
+        positions.map(move |position| self.at(position * width as usize))
+    }
+
+    /// The value that begins at this bit.
+    #[inline]
+    fn at(&self, bit: usize) -> i64 {
+        let Head { least, unit, width, .. } = self.head;
+        let bytes = &self.bits[bit / 8..bit / 8 + ROOM];
+        let mut word = u64::from_le_bytes(*bytes.first_chunk().expect("eight of nine")) >> (bit % 8);
+        if width > 56 {
+            // It may end in the ninth byte. Shifted in two steps, for by 64 at once is not defined.
+            word |= u64::from(bytes[8]) << (63 - bit % 8) << 1;
+        }
+        let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
+        least.wrapping_add((word & mask).wrapping_mul(unit).cast_signed())
     }
 }
 
@@ -116,15 +154,16 @@ mod tests {
             let packed = Packed::read(&bytes).expect("a block");
             prop_assert_eq!(packed.len(), values.len());
             let read: Vec<i64> = (0..packed.len()).map(|position| packed.get(position)).collect();
-            prop_assert_eq!(read, values);
+            prop_assert_eq!(&read, &values);
+            prop_assert_eq!(packed.range(0..packed.len()).collect::<Vec<_>>(), values);
         }
     }
 
     #[test]
     fn times_take_few_bits() {
-        let of_a_day: Vec<i64> = (0..4096).map(|n| 1_790_000_000_000_000_000 + n * 21_000_000_000).collect();
-        assert_eq!(pack(&of_a_day).len(), HEAD + 4096 * 17 / 8 + ROOM);
-        assert_eq!(pack(&[7; 4096]).len(), HEAD + ROOM, "equal values take none");
+        let of_a_day: Vec<i64> = (0..1024).map(|n| 1_790_000_000_000_000_000 + n * 21_000_000_000).collect();
+        assert_eq!(pack(&of_a_day).len(), HEAD + 1024 * 15 / 8 + ROOM);
+        assert_eq!(pack(&[7; 1024]).len(), HEAD + ROOM, "equal values take none");
     }
 
     #[test]

@@ -4,24 +4,23 @@
 //! bitmap in its portable form (<https://github.com/RoaringBitmap/RoaringFormatSpec>), which is read container by container,
 //! so that a large one costs no more than what is asked of it.
 
+use std::io::Read as _;
 use std::ops::Range;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
 use super::blocks::{BlockReader, BlockWriter};
+use super::container::{BITS_BYTES, Container, LISTED_MAX, REACH};
 use super::terms::{take_varint, varint};
 use crate::Error;
 
 /// No more rows than this are a list.
 const FEW: u64 = 32;
 /// Bytes of a block of lists and bitmaps; a bitmap may reach over several, a list does not.
-const BLOCK: usize = 32 << 10;
+const BLOCK: usize = 16 << 10;
 /// The least cookie of the portable form: no container is a list of runs.
 const COOKIE: u32 = 12346;
-/// A container with more rows than this is a bitmap of 8 KiB, with fewer a list.
-const LISTED_MAX: u64 = 4096;
-const BITS_BYTES: usize = 8 << 10;
 
 /// Where the rows of a value are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,11 +131,12 @@ pub(crate) struct Opened<'a> {
 enum Rows {
     Few(Vec<u32>),
     /// What the head of a bitmap says of its containers.
-    Many(Vec<Container>),
+    Many(Vec<Place>),
 }
 
+/// Where a container is.
 #[derive(Clone, Copy)]
-struct Container {
+struct Place {
     /// Rows of it begin at this times 65,536.
     key: u16,
     /// Rows in the containers before.
@@ -144,6 +144,23 @@ struct Container {
     len: u64,
     /// Offset in the section.
     offset: u64,
+}
+
+impl Place {
+    fn len_bytes(self) -> usize {
+        if self.len > LISTED_MAX { BITS_BYTES } else { self.len as usize * 2 }
+    }
+
+    /// The first row that may be in it.
+    fn first(self) -> u32 {
+        u32::from(self.key) << 16
+    }
+
+    /// What of a range is within it, counted from its first row.
+    fn within(self, rows: &Range<u32>) -> Range<u32> {
+        let first = self.first();
+        rows.start.saturating_sub(first)..(rows.end - first).min(REACH)
+    }
 }
 
 impl<'a> Postings<'a> {
@@ -172,7 +189,7 @@ impl<'a> Postings<'a> {
         if rows.is_sorted_by(|a, b| a < b) { Ok(rows) } else { Err(self.nonsense()) }
     }
 
-    fn head(self, rows: u64, offset: u64) -> Result<Vec<Container>, Error> {
+    fn head(self, rows: u64, offset: u64) -> Result<Vec<Place>, Error> {
         let fixed = self.bytes(offset, 8)?;
         let number =
             |at: usize| u32::from_le_bytes(*fixed.as_slice()[at..].first_chunk().expect("eight bytes"));
@@ -183,7 +200,7 @@ impl<'a> Postings<'a> {
         let head = self.bytes(offset + 8, count * 8)?;
         let (described, offsets) = head.as_slice().split_at(count * 4);
         let mut before = 0;
-        let containers: Vec<Container> = described
+        let containers: Vec<Place> = described
             .as_chunks::<4>()
             .0
             .iter()
@@ -192,7 +209,7 @@ impl<'a> Postings<'a> {
                 let key = u16::from_le_bytes([described[0], described[1]]);
                 let len = u64::from(u16::from_le_bytes([described[2], described[3]])) + 1;
                 let offset = offset + u64::from(u32::from_le_bytes(*at));
-                let container = Container { key, before, len, offset };
+                let container = Place { key, before, len, offset };
                 before += len;
                 container
             })
@@ -238,21 +255,6 @@ impl Piece {
     }
 }
 
-/// The rows of one container, as they are stored.
-enum Content {
-    /// Two bytes each, in order.
-    Listed(Piece),
-    /// One bit for each row, least significant first, in 8 KiB.
-    Bits(Piece),
-}
-
-/// How many bits are set.
-fn ones(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let of_words: u64 = words.iter().map(|word| u64::from(u64::from_le_bytes(*word).count_ones())).sum();
-    of_words + rest.iter().map(|byte| u64::from(byte.count_ones())).sum::<u64>()
-}
-
 impl Opened<'_> {
     /// How many rows there are.
     pub fn len(&self) -> u64 {
@@ -262,173 +264,220 @@ impl Opened<'_> {
     /// How many rows come before this one.
     pub fn rank(&self, row: u32) -> Result<u64, Error> {
         let row = if cfg!(feature = "plant_rank_off_by_one") { row.saturating_add(1) } else { row };
-        let containers = match &self.rows {
+        let places = match &self.rows {
             Rows::Few(rows) => return Ok(rows.partition_point(|one| *one < row) as u64),
-            Rows::Many(containers) => containers,
+            Rows::Many(places) => places,
         };
-        let (key, low) = ((row >> 16) as u16, row as u16);
-        let position = containers.partition_point(|container| container.key < key);
-        let Some(container) = containers.get(position) else { return Ok(self.len()) };
-        if container.key > key {
-            return Ok(container.before);
+        let (key, low) = ((row >> 16) as u16, row % REACH);
+        let position = places.partition_point(|place| place.key < key);
+        let Some(place) = places.get(position) else { return Ok(self.len()) };
+        if place.key > key {
+            return Ok(place.before);
         }
-        let inside = match self.content(container)? {
-            Content::Listed(piece) => {
-                let rows = piece.as_slice().as_chunks::<2>().0;
-                rows.partition_point(|row| u16::from_le_bytes(*row) < low) as u64
-            }
-            Content::Bits(piece) => {
-                let (whole, rest) = piece.as_slice().split_at(usize::from(low) / 8);
-                ones(whole) + u64::from((rest[0] & ((1 << (low % 8)) - 1)).count_ones())
-            }
+        // From whichever end is nearer.
+        let inside = if low < REACH / 2 {
+            self.part(place, 0..low)?.count()
+        } else {
+            place.len.saturating_sub(self.part(place, low..REACH)?.count())
         };
-        Ok(container.before + inside)
+        Ok(place.before + inside)
+    }
+
+    /// How many rows are within a range.
+    pub fn count(&self, range: Range<u32>) -> Result<u64, Error> {
+        if range.is_empty() {
+            return Ok(0);
+        }
+        let places = self.places(&range);
+        if let [place] = places {
+            return Ok(self.part(place, place.within(&range))?.count());
+        }
+        Ok(self.rank(range.end)?.saturating_sub(self.rank(range.start)?))
     }
 
     /// The row before which there are so many; `None` when there are no more.
     pub fn select(&self, rank: u64) -> Result<Option<u32>, Error> {
-        let containers = match &self.rows {
+        let places = match &self.rows {
             Rows::Few(rows) => return Ok(rows.get(rank as usize).copied()),
-            Rows::Many(containers) => containers,
+            Rows::Many(places) => places,
         };
-        let position = containers.partition_point(|container| container.before + container.len <= rank);
-        let Some(container) = containers.get(position) else { return Ok(None) };
-        let mut left = rank - container.before;
-        let low = match self.content(container)? {
-            Content::Listed(piece) => {
-                piece.as_slice().as_chunks::<2>().0.get(left as usize).map(|row| u16::from_le_bytes(*row))
-            }
-            Content::Bits(piece) => {
-                piece.as_slice().as_chunks::<8>().0.iter().zip(0u32..).find_map(|(word, position)| {
-                    let mut word = u64::from_le_bytes(*word);
-                    let ones = u64::from(word.count_ones());
-                    if left < ones {
-                        for _ in 0..left {
-                            word &= word - 1;
-                        }
-                        return Some((position * 64 + word.trailing_zeros()) as u16);
-                    }
-                    left -= ones;
-                    None
-                })
-            }
-        };
-        let low = low.ok_or_else(|| self.postings.nonsense())?;
-        Ok(Some(u32::from(container.key) << 16 | u32::from(low)))
+        let position = places.partition_point(|place| place.before + place.len <= rank);
+        let Some(place) = places.get(position) else { return Ok(None) };
+        let low = self.part(place, 0..REACH)?.container().select(rank - place.before);
+        low.map(|low| Some(place.first() + low)).ok_or_else(|| self.postings.nonsense())
     }
 
-    /// So many rows, or as many as there are, from the one on before which there are `rank`.
-    pub fn rows(&self, rank: u64, count: usize) -> Result<Vec<u32>, Error> {
-        let containers = match &self.rows {
-            Rows::Few(rows) => {
-                return Ok(rows.iter().skip(rank as usize).take(count).copied().collect());
-            }
-            Rows::Many(containers) => containers,
-        };
-        let begin = containers.partition_point(|container| container.before + container.len <= rank);
+    /// The first rows within a range: so many, or as many as there are.
+    pub fn first_within(&self, range: Range<u32>, count: usize) -> Result<Vec<u32>, Error> {
         let mut rows = Vec::with_capacity(count);
-        for container in &containers[begin..] {
+        if let Rows::Few(few) = &self.rows {
+            rows.extend(few.iter().filter(|row| range.contains(row)).take(count));
+        }
+        for place in self.places(&range) {
             if rows.len() == count {
                 break;
             }
-            let base = u32::from(container.key) << 16;
-            let mut skipped = rank.saturating_sub(container.before);
-            match self.content(container)? {
-                Content::Listed(piece) => {
-                    let all = piece.as_slice().as_chunks::<2>().0;
-                    let left = all.iter().skip(skipped as usize).take(count - rows.len());
-                    rows.extend(left.map(|row| base | u32::from(u16::from_le_bytes(*row))));
-                }
-                Content::Bits(piece) => {
-                    for (word, position) in piece.as_slice().as_chunks::<8>().0.iter().zip(0u32..) {
-                        let mut word = u64::from_le_bytes(*word);
-                        let ones = u64::from(word.count_ones());
-                        if skipped >= ones {
-                            skipped -= ones;
-                            continue;
-                        }
-                        while word != 0 && rows.len() < count {
-                            if skipped == 0 {
-                                rows.push(base | (position * 64 + word.trailing_zeros()));
-                            } else {
-                                skipped -= 1;
-                            }
-                            word &= word - 1;
-                        }
-                        if rows.len() == count {
-                            break;
-                        }
-                    }
-                }
-            }
+            let part = self.part(place, place.within(&range))?;
+            part.container().each(part.rows.clone(), &mut |low| {
+                rows.push(part.first + low);
+                rows.len() < count
+            });
         }
         Ok(rows)
     }
 
-    /// The rows within a range.
-    pub fn within(&self, range: Range<u32>) -> Result<RoaringBitmap, Error> {
-        let mut out = RoaringBitmap::new();
-        if range.is_empty() {
-            return Ok(out);
+    /// The last rows within a range, in order: so many, or as many as there are.
+    pub fn last_within(&self, range: Range<u32>, count: usize) -> Result<Vec<u32>, Error> {
+        let mut rows = Vec::with_capacity(count);
+        if let Rows::Few(few) = &self.rows {
+            rows.extend(few.iter().rev().filter(|row| range.contains(row)).take(count));
         }
-        let containers = match &self.rows {
-            Rows::Few(rows) => return Ok(rows.iter().copied().filter(|row| range.contains(row)).collect()),
-            Rows::Many(containers) => containers,
-        };
-        let (first, last) = ((range.start >> 16) as u16, ((range.end - 1) >> 16) as u16);
-        let begin = containers.partition_point(|container| container.key < first);
-        for container in containers[begin..].iter().take_while(|container| container.key <= last) {
-            let base = u32::from(container.key) << 16;
-            let is_inside = |row: &u32| range.contains(row);
-            match self.content(container)? {
-                Content::Listed(piece) => {
-                    let rows = piece.as_slice().as_chunks::<2>().0.iter();
-                    let rows = rows.map(|row| base | u32::from(u16::from_le_bytes(*row))).filter(is_inside);
-                    out.append(rows).map_err(|_| self.postings.nonsense())?;
-                }
-                Content::Bits(piece) => out |= RoaringBitmap::from_lsb0_bytes(base, piece.as_slice()),
+        for place in self.places(&range).iter().rev() {
+            if rows.len() == count {
+                break;
+            }
+            let part = self.part(place, place.within(&range))?;
+            part.container().each_back(part.rows.clone(), &mut |low| {
+                rows.push(part.first + low);
+                rows.len() < count
+            });
+        }
+        rows.reverse();
+        Ok(rows)
+    }
+
+    /// Those of some rows that are among these.
+    pub fn among(&self, some: &RoaringBitmap) -> Result<RoaringBitmap, Error> {
+        let (Some(first), Some(last)) = (some.min(), some.max()) else { return Ok(RoaringBitmap::new()) };
+        if let Rows::Few(rows) = &self.rows {
+            return Ok(rows.iter().copied().filter(|row| some.contains(*row)).collect());
+        }
+        let mut found: Vec<u32> = Vec::new();
+        for place in self.places(&(first..last.saturating_add(1))) {
+            let base = place.first();
+            let mut lows = some.range(base..=base | (REACH - 1)).map(|row| row - base).peekable();
+            if lows.peek().is_some() {
+                let part = self.part(place, 0..REACH)?;
+                part.container().among(lows, &mut |low| found.push(base + low));
             }
         }
+        Ok(RoaringBitmap::from_sorted_iter(found).expect("in order"))
+    }
+
+    /// So many rows, or as many as there are, from the one on before which there are `rank`.
+    pub fn rows(&self, rank: u64, count: usize) -> Result<Vec<u32>, Error> {
+        match self.select(rank)? {
+            Some(first) => self.first_within(first..u32::MAX, count),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The rows within a range.
+    pub fn within(&self, range: Range<u32>) -> Result<RoaringBitmap, Error> {
+        if range.is_empty() {
+            return Ok(RoaringBitmap::new());
+        }
+        if let Rows::Few(rows) = &self.rows {
+            return Ok(rows.iter().copied().filter(|row| range.contains(row)).collect());
+        }
+        let mut out = self.all_of(self.places(&range))?;
         out.remove_range(..range.start);
         out.remove_range(range.end..);
         Ok(out)
     }
 
+    /// The rows of containers that follow each other: their bytes are those of a bitmap, behind a head of its own.
+    fn all_of(&self, containers: &[Place]) -> Result<RoaringBitmap, Error> {
+        let Some(first) = containers.first() else { return Ok(RoaringBitmap::new()) };
+        let mut head = Vec::with_capacity(8 + containers.len() * 8);
+        head.extend_from_slice(&COOKIE.to_le_bytes());
+        head.extend_from_slice(&(containers.len() as u32).to_le_bytes());
+        for container in containers {
+            head.extend_from_slice(&container.key.to_le_bytes());
+            head.extend_from_slice(&((container.len - 1) as u16).to_le_bytes());
+        }
+        let mut len = 0;
+        for container in containers {
+            if container.offset != first.offset + len as u64 {
+                return Err(self.postings.nonsense());
+            }
+            let offset = 8 + containers.len() * 8 + len;
+            head.extend_from_slice(&(offset as u32).to_le_bytes());
+            len += container.len_bytes();
+        }
+        let content = self.postings.bytes(first.offset, len)?;
+        RoaringBitmap::deserialize_from(head.chain(content.as_slice())).map_err(|_| self.postings.nonsense())
+    }
+
     /// Calls `each` with every row, in order.
     pub fn each(&self, each: &mut dyn FnMut(u32)) -> Result<(), Error> {
-        let containers = match &self.rows {
+        let places = match &self.rows {
             Rows::Few(rows) => {
                 rows.iter().for_each(|row| each(*row));
                 return Ok(());
             }
-            Rows::Many(containers) => containers,
+            Rows::Many(places) => places,
         };
-        for container in containers {
-            let base = u32::from(container.key) << 16;
-            match self.content(container)? {
-                Content::Listed(piece) => {
-                    let rows = piece.as_slice().as_chunks::<2>().0.iter();
-                    rows.for_each(|row| each(base | u32::from(u16::from_le_bytes(*row))));
-                }
-                Content::Bits(piece) => {
-                    for (word, position) in piece.as_slice().as_chunks::<8>().0.iter().zip(0u32..) {
-                        let mut word = u64::from_le_bytes(*word);
-                        while word != 0 {
-                            each(base | (position * 64 + word.trailing_zeros()));
-                            word &= word - 1;
-                        }
-                    }
-                }
-            }
+        for place in places {
+            let part = self.part(place, 0..REACH)?;
+            part.container().each(0..REACH, &mut |low| {
+                each(part.first + low);
+                true
+            });
         }
         Ok(())
     }
 
-    fn content(&self, container: &Container) -> Result<Content, Error> {
-        if container.len > LISTED_MAX {
-            return Ok(Content::Bits(self.postings.bytes(container.offset, BITS_BYTES)?));
+    /// Where the containers are that have rows of a range. None of a list.
+    fn places(&self, range: &Range<u32>) -> &[Place] {
+        match &self.rows {
+            Rows::Many(places) if !range.is_empty() => {
+                let (first, last) = ((range.start >> 16) as u16, ((range.end - 1) >> 16) as u16);
+                let begin = places.partition_point(|place| place.key < first);
+                let end = places.partition_point(|place| place.key <= last);
+                &places[begin..end]
+            }
+            _ => &[],
         }
-        Ok(Content::Listed(self.postings.bytes(container.offset, container.len as usize * 2)?))
+    }
+
+    /// What a container has of some rows, counted from its first: of a bitmap only the words that they are in.
+    fn part(&self, place: &Place, rows: Range<u32>) -> Result<Part, Error> {
+        let is_list = place.len <= LISTED_MAX;
+        let (word, len) = if is_list {
+            (0, place.len_bytes())
+        } else {
+            let word = rows.start / u64::BITS;
+            (word, (rows.end.div_ceil(u64::BITS) - word) as usize * 8)
+        };
+        let bytes = self.postings.bytes(place.offset + u64::from(word) * 8, len)?;
+        let skipped = word * u64::BITS;
+        Ok(Part {
+            bytes,
+            is_list,
+            first: place.first() + skipped,
+            rows: rows.start - skipped..rows.end - skipped,
+        })
+    }
+}
+
+/// Some of a container.
+struct Part {
+    bytes: Piece,
+    is_list: bool,
+    /// The row that its rows are counted from.
+    first: u32,
+    /// The rows it was read for.
+    rows: Range<u32>,
+}
+
+impl Part {
+    fn container(&self) -> Container<'_> {
+        Container::of(self.bytes.as_slice(), self.is_list)
+    }
+
+    fn count(&self) -> u64 {
+        self.container().count(self.rows.clone())
     }
 }
 
@@ -466,7 +515,7 @@ mod tests {
         values.finish(VALUES, &mut writer).expect("room");
         writer.finish().expect("room");
         let file = disk.open("x").expect("there");
-        BlockReader::open(file, "x", 0, Arc::new(Cache::new(1 << 20))).expect("whole")
+        BlockReader::open(file, "x", Arc::new(Cache::new(1 << 20))).expect("whole")
     }
 
     fn dictionary_of(file: &BlockReader) -> Terms<'_> {

@@ -1,42 +1,47 @@
-//! Reading rows of a segment: column by column, and what is in no column from its group.
+//! Reading of a segment row by row: columns of integers, and rows from their groups.
 
 use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
+use event::Time;
 use event::entry::Entry;
-use event::query::{Dimension, INSTANCE_ID, Reads};
-use event::{
-    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
-    Severity, SourceIp, Time, Trail, Trust,
-};
-
 use zstd::zstd_safe::DCtx;
 
 use super::blocks::BlockReader;
-use super::packed::{self, Packed};
+use super::packed::{self, Head, Packed};
+use super::row::{self, Stored};
 use super::terms::take_varint;
-use super::{REST, REST_GROUPS, REST_ROWS, Segment, column_section, rest};
-use crate::Error;
+use super::{BLOCK_GROUPS, GROUP_ROWS, ROWS, Segment, ZSTD_MAGIC};
+use crate::{EVENT_BYTES_MAX, Error};
 
 /// A column of integers, read row by row; it holds on to the block read last.
 pub(crate) struct Column<'a> {
     pub(super) file: &'a BlockReader,
     pub(super) section: u8,
-    pub(super) block: Option<(usize, Arc<[u8]>)>,
+    pub(super) block: Option<(usize, Head, Arc<[u8]>)>,
 }
 
 impl Column<'_> {
     pub fn get(&mut self, row: u32) -> Result<i64, Error> {
         let (block, position) = (row as usize / packed::VALUES, row as usize % packed::VALUES);
-        if self.block.as_ref().is_none_or(|(held, _)| *held != block) {
-            self.block = Some((block, self.file.block(self.section, block)?));
+        let nonsense = || self.file.damage(self.section, "a column that makes no sense");
+        if self.block.as_ref().is_none_or(|(held, ..)| *held != block) {
+            let bytes = self.file.block(self.section, block)?;
+            self.block = Some((block, Head::read(&bytes).ok_or_else(nonsense)?, bytes));
         }
-        let (_, bytes) = self.block.as_ref().expect("just read");
-        match Packed::read(bytes).filter(|packed| position < packed.len()) {
-            Some(packed) => Ok(packed.get(position)),
-            None => Err(self.file.damage(self.section, "a column that makes no sense")),
-        }
+        let (_, head, bytes) = self.block.as_ref().expect("just read");
+        let packed = Packed::with(*head, bytes);
+        if position < packed.len() { Ok(packed.get(position)) } else { Err(nonsense()) }
+    }
+
+    /// The value of a row, if it is in the block read last.
+    pub fn held(&self, row: u32) -> Option<i64> {
+        let (block, position) = (row as usize / packed::VALUES, row as usize % packed::VALUES);
+        let (_, head, bytes) = self.block.as_ref().filter(|(held, ..)| *held == block)?;
+        let packed = Packed::with(*head, bytes);
+        (position < packed.len()).then(|| packed.get(position))
     }
 }
 
@@ -71,180 +76,120 @@ impl Column<'_> {
     }
 }
 
-/// Reads rows; it holds on to what neighbouring rows share.
-pub(super) struct RowReader<'a> {
-    segment: &'a Segment,
-    times: Column<'a>,
-    indexes: Column<'a>,
-    numbers: Column<'a>,
-    columns: Vec<Column<'a>>,
-    /// Values that were read lately, of each dimension with many.
-    values: Vec<Vec<(u64, String)>>,
-    /// When all is read.
-    rest: Option<RestReader<'a>>,
-}
-
-impl<'a> RowReader<'a> {
-    pub fn of(segment: &'a Segment, reads: Reads) -> RowReader<'a> {
-        RowReader {
-            segment,
-            times: segment.times(),
-            indexes: segment.indexes(),
-            numbers: segment.numbers(),
-            columns: Dimension::ALL.iter().map(|dimension| segment.column(*dimension)).collect(),
-            values: vec![Vec::new(); Dimension::ALL.len()],
-            rest: (reads == Reads::All).then(|| RestReader::of(segment)),
-        }
-    }
-
-    pub fn row(&mut self, row: u32) -> Result<(u64, Entry), Error> {
-        let trail = self.segment.run_of(row).0.clone();
-        let occurred_at = Time::from_unix_ns(self.times.get(row)?);
-        let values: Vec<Option<String>> =
-            Dimension::ALL.iter().map(|dimension| self.value(*dimension, row)).collect::<Result<_, _>>()?;
-        let nonsense = || self.segment.nonsense(column_section(0));
-        let mut entry = filled(trail, occurred_at, values).ok_or_else(nonsense)?;
-        entry.number = self.numbers.get(row)?.cast_unsigned();
-        if let Some(rest) = &mut self.rest {
-            rest::read(rest.row(row)?, &mut entry).ok_or_else(|| self.segment.nonsense(REST))?;
-        }
-        Ok((self.indexes.get(row)?.cast_unsigned(), entry))
-    }
-
-    fn value(&mut self, dimension: Dimension, row: u32) -> Result<Option<String>, Error> {
-        let position = dimension.position();
-        let ordinal = self.columns[position].get(row)?;
-        if ordinal == 0 {
-            return Ok(None);
-        }
-        let ordinal = ordinal.cast_unsigned() - 1;
-        if let Some(values) = self.segment.few_values(dimension)? {
-            let value = values
-                .get(ordinal as usize)
-                .ok_or_else(|| self.segment.nonsense(column_section(position as u8)))?;
-            return Ok(Some(value.to_string()));
-        }
-        let read = &mut self.values[position];
-        if let Some((_, value)) = read.iter().rev().find(|(known, _)| *known == ordinal) {
-            return Ok(Some(value.clone()));
-        }
-        let value = self.segment.value(dimension, ordinal)?;
-        if read.len() < VALUES_KEPT {
-            read.push((ordinal, value.clone()));
-        }
-        Ok(Some(value))
-    }
-}
-
-/// So many values of a dimension are kept while rows are read.
-const VALUES_KEPT: usize = 64;
-
 thread_local! {
     /// What zstd needs to decompress; making one costs more than decompressing a group.
     static CONTEXT: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
 }
 
-/// Reads what rows have beside their columns; it holds on to the group read last.
-pub(super) struct RestReader<'a> {
+/// Reads rows, which costs least in their order; it holds on to the blocks and the group read last.
+pub(crate) struct RowReader<'a> {
     segment: &'a Segment,
-    /// The number of the group, its bytes, and where in it the row after the one read last begins.
-    group: Option<(usize, Vec<u8>)>,
-    next: (u32, usize),
+    /// Whether blocks are read past the cache.
+    is_passing: bool,
+    times: Column<'a>,
+    indexes: Column<'a>,
+    block: Option<(usize, Arc<[u8]>)>,
+    /// The number of the group; of each of its rows the number in the trail, and where the head is in the block and the
+    /// body in `bodies`.
+    group: Option<usize>,
+    rows: Vec<(u64, Range<usize>, Range<usize>)>,
+    bodies: Vec<u8>,
+    /// Room for a frame.
+    frame: Vec<u8>,
 }
 
-impl<'a> RestReader<'a> {
-    pub fn of(segment: &'a Segment) -> RestReader<'a> {
-        RestReader { segment, group: None, next: (0, 0) }
+impl<'a> RowReader<'a> {
+    pub(super) fn of(segment: &'a Segment, is_passing: bool) -> RowReader<'a> {
+        RowReader {
+            segment,
+            is_passing,
+            times: segment.times(),
+            indexes: segment.indexes(),
+            block: None,
+            group: None,
+            rows: Vec::new(),
+            bodies: Vec::new(),
+            frame: ZSTD_MAGIC.to_vec(),
+        }
     }
 
-    /// What [`rest`] made of this row.
-    pub fn row(&mut self, row: u32) -> Result<&[u8], Error> {
-        let group = row as usize / REST_ROWS;
-        if self.group.as_ref().is_none_or(|(held, _)| *held != group) {
-            self.group = Some((group, read_group(self.segment, group)?));
-            self.next = ((group * REST_ROWS) as u32, 0);
+    /// Index and event of a row. Raw bytes and a source's key are left out.
+    pub fn entry(&mut self, row: u32) -> Result<(u64, Entry), Error> {
+        let occurred_at = Time::from_unix_ns(self.times.get(row)?);
+        let index = self.indexes.get(row)?.cast_unsigned();
+        let segment = self.segment;
+        let entry = row::read(self.stored(row)?, segment.run_of(row).0, occurred_at);
+        Ok((index, entry.ok_or_else(|| segment.nonsense(ROWS))?))
+    }
+
+    pub(super) fn stored(&mut self, row: u32) -> Result<Stored<'_>, Error> {
+        let (group, position) = (row as usize / GROUP_ROWS, row as usize % GROUP_ROWS);
+        if self.group != Some(group) {
+            self.group = None;
+            self.read_group(group)?;
+            self.group = Some(group);
         }
-        let (_, bytes) = self.group.as_ref().expect("just read");
-        if row < self.next.0 {
-            self.next = ((group * REST_ROWS) as u32, 0);
+        let nonsense = || self.segment.nonsense(ROWS);
+        let (number, head, body) = self.rows.get(position).cloned().ok_or_else(nonsense)?;
+        let (_, block) = self.block.as_ref().expect("the group is in it");
+        Ok(Stored { number, head: &block[head], body: &self.bodies[body] })
+    }
+
+    fn read_group(&mut self, group: usize) -> Result<(), Error> {
+        let position = group / BLOCK_GROUPS;
+        if self.block.as_ref().is_none_or(|(held, _)| *held != position) {
+            let index = &self.segment.index;
+            let block = if self.is_passing {
+                index.passing_block(ROWS, position)
+            } else {
+                index.block(ROWS, position)
+            };
+            self.block = Some((position, block?));
         }
-        let skipped = row - self.next.0;
-        let read = || {
-            let mut left = bytes.get(self.next.1..)?;
-            for _ in 0..skipped {
-                let len = usize::try_from(take_varint(&mut left)?).ok()?;
-                left = left.get(len..)?;
-            }
-            let len = usize::try_from(take_varint(&mut left)?).ok()?;
-            let (found, left) = left.split_at_checked(len)?;
-            Some((found, bytes.len() - left.len()))
-        };
-        let (found, next) = read().ok_or_else(|| self.segment.nonsense(REST))?;
-        self.next = (row + 1, next);
-        Ok(found)
+        let (_, block) = self.block.as_ref().expect("just read");
+        let nonsense = || self.segment.nonsense(ROWS);
+        let place = group_of(block, group % BLOCK_GROUPS).ok_or_else(nonsense)?;
+        let rows = (self.segment.meta.events as usize).saturating_sub(group * GROUP_ROWS).min(GROUP_ROWS);
+        let mut left = &block[place.clone()];
+        let (mut number, mut bodies_bytes) = (0u64, 0);
+        self.rows.clear();
+        for _ in 0..rows {
+            let (len, step, head) = take_front(&mut left).ok_or_else(nonsense)?;
+            let head_end = place.end - left.len();
+            number = number.wrapping_add_signed(step);
+            self.rows.push((number, head_end - head.len()..head_end, bodies_bytes..bodies_bytes + len));
+            bodies_bytes += len;
+        }
+        self.frame.truncate(ZSTD_MAGIC.len());
+        self.frame.extend_from_slice(left);
+        self.bodies.clear();
+        self.bodies.reserve(bodies_bytes);
+        let (frame, bodies, dictionary) = (&self.frame, &mut self.bodies, &self.segment.dictionary);
+        let read =
+            CONTEXT.with_borrow_mut(|context| context.decompress_using_ddict(bodies, frame, dictionary));
+        if read == Ok(bodies_bytes) { Ok(()) } else { Err(nonsense()) }
     }
 }
 
-fn read_group(segment: &Segment, group: usize) -> Result<Vec<u8>, Error> {
-    let block = segment.index.block(REST, group / REST_GROUPS)?;
-    let place = || {
-        let (&count, rest) = block.split_last()?;
-        let at = rest.len().checked_sub(usize::from(count) * 4)?;
-        let (groups, ends) = rest.split_at(at);
-        let ends = ends.as_chunks::<4>().0;
-        let position = group % REST_GROUPS;
-        let end = u32::from_le_bytes(*ends.get(position)?) as usize;
-        let start = if position == 0 { 0 } else { u32::from_le_bytes(ends[position - 1]) as usize };
-        let mut compressed = groups.get(start..end)?;
-        let len = usize::try_from(take_varint(&mut compressed)?).ok()?;
-        Some((compressed, len))
-    };
-    let (compressed, len) = place().ok_or_else(|| segment.nonsense(REST))?;
-    let mut bytes = Vec::with_capacity(len);
-    let read = CONTEXT.with_borrow_mut(|context| {
-        context.decompress_using_ddict(&mut bytes, compressed, &segment.dictionary)
-    });
-    if read == Ok(len) { Ok(bytes) } else { Err(segment.nonsense(REST)) }
+/// Where the group with this position is in a block. `None` when the block makes no sense.
+fn group_of(block: &[u8], position: usize) -> Option<Range<usize>> {
+    let (&count, mut left) = block.split_first()?;
+    let (mut before, mut found) = (0u64, None);
+    for at in 0..usize::from(count) {
+        let len = u64::from(u32::try_from(take_varint(&mut left)?).ok()?);
+        match at.cmp(&position) {
+            Ordering::Less => before += len,
+            Ordering::Equal => found = Some(len),
+            Ordering::Greater => {}
+        }
+    }
+    let start = block.len() - left.len() + before as usize;
+    let end = start + found? as usize;
+    (end <= block.len()).then_some(start..end)
 }
 
-/// An entry with what the columns tell of it. `None` when a value is not of its set.
-fn filled(trail: Trail, occurred_at: Time, values: Vec<Option<String>>) -> Option<Entry> {
-    let mut values = values.into_iter();
-    let mut next = || values.next().flatten();
-    // In order of `Dimension::ALL`.
-    let operation = Operation::from_text(&next()?)?;
-    let action = next()?;
-    let outcome = Outcome { kind: OutcomeKind::from_text(&next()?)?, ..Outcome::default() };
-    let severity = Severity::new(next()?.parse().ok()?)?;
-    let class = Class::from_text(&next()?)?;
-    let actor = Actor { id: next(), name: next(), kind: ActorKind::from_text(&next()?)? };
-    let resource = Resource { kind: next(), name: next(), id: next(), region: None };
-    let source_ip = match next() {
-        Some(address) => Some(SourceIp { address: address.parse().ok()?, trust: Trust::Peer }),
-        None => None,
-    };
-    let origin = Origin { source: next()?, format: String::new(), key: None };
-    let attributes = next().map(|id| (INSTANCE_ID.to_owned(), id)).into_iter().collect();
-    let event = Event {
-        id: EventId::default(),
-        trail,
-        occurred_at,
-        resolution: Resolution::Nanosecond,
-        actor,
-        source_ip,
-        user_agent: None,
-        action,
-        operation,
-        resource,
-        outcome,
-        severity,
-        class,
-        description: None,
-        request_id: None,
-        trace_id: None,
-        origin,
-        attributes,
-        raw: Vec::new(),
-    };
-    Some(Entry { event, number: 0, received_at: occurred_at, raw_sha256: [0; 32] })
+/// What a group begins with, row by row: the length of the body, what is added to the number of the row before, the head.
+fn take_front<'a>(bytes: &mut &'a [u8]) -> Option<(usize, i64, &'a [u8])> {
+    let len = usize::try_from(take_varint(bytes)?).ok().filter(|len| *len <= EVENT_BYTES_MAX)?;
+    Some((len, row::unfolded(take_varint(bytes)?), row::take_head(bytes)?))
 }

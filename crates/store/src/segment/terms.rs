@@ -310,7 +310,7 @@ impl<'a> Values<'a> {
     fn of(block: &'a [u8], whole: usize) -> Option<Values<'a>> {
         let (values, starts) = parts(block)?;
         let start = u32::from_le_bytes(*starts.get(whole)?) as usize;
-        Some(Values { rest: values.get(start..)?, value: Vec::new() })
+        Some(Values { rest: values.get(start..)?, value: Vec::with_capacity(64) })
     }
 
     fn is_at_end(&self) -> bool {

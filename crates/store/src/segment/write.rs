@@ -7,10 +7,11 @@ use super::blocks::BlockWriter;
 use super::keys::{FILTER_LINE, filter_bits};
 use super::packed::{self, pack};
 use super::postings::PostingsWriter;
+use super::row::{Stored, folded};
 use super::terms::{TermsWriter, varint};
 use super::{
-    BY_NUMBER, FILES, FILTER, INDEXES, KEY_ROWS, KEYS, META, Meta, NUMBERS, REST_GROUPS, REST_ROWS, RUNS,
-    TABLE_SUMS, TIMES, TIMES_FIRST, column_section, values_section,
+    BLOCK_GROUPS, BY_NUMBER, FILES, FILTER, GROUP_ROWS, INDEXES, KEY_ROWS, KEYS, META, Meta, RUNS,
+    TABLE_SUMS, TIMES, TIMES_FIRST, ZSTD_MAGIC, column_section, values_section,
 };
 use crate::Error;
 use crate::audit_files::StoredFile;
@@ -60,35 +61,28 @@ pub(super) struct WrittenRun {
     pub latest_ns: i64,
 }
 
-/// The columns that every row has a number in.
+/// Columns that are no dimension's.
 #[derive(Default)]
 pub(super) struct Numbers {
     pub times: PackedBlocks,
     times_first: Vec<i64>,
     pub indexes: PackedBlocks,
-    pub numbers: PackedBlocks,
     pub by_number: PackedBlocks,
 }
 
 impl Numbers {
-    pub fn push(&mut self, time: i64, index: u64, number: u64) {
+    pub fn push(&mut self, time: i64, index: u64) {
         if self.times.open.is_empty() {
             self.times_first.push(time);
         }
         self.times.push(time);
         self.indexes.push(index.cast_signed());
-        self.numbers.push(number.cast_signed());
     }
 
     pub fn finish(self, index: &mut BlockWriter) -> Result<(), Error> {
         index.begin(TIMES_FIRST);
         index.push(&self.times_first.iter().flat_map(|time| time.to_le_bytes()).collect::<Vec<u8>>())?;
-        for (section, blocks) in [
-            (TIMES, self.times),
-            (INDEXES, self.indexes),
-            (NUMBERS, self.numbers),
-            (BY_NUMBER, self.by_number),
-        ] {
+        for (section, blocks) in [(TIMES, self.times), (INDEXES, self.indexes), (BY_NUMBER, self.by_number)] {
             index.begin(section);
             blocks.finish(index)?;
         }
@@ -160,55 +154,77 @@ impl ValuesWriter {
     }
 }
 
-/// What rows have beside their columns: groups of rows, each compressed, some groups a block.
-pub(super) struct RestWriter {
+/// Writes rows: groups of them, some a block.
+pub(super) struct RowsWriter {
     compressor: zstd::bulk::Compressor<'static>,
-    group: Vec<u8>,
+    /// Of the open group: what stands before the bodies; the bodies; the number of the row added last.
+    fronts: Vec<u8>,
+    bodies: Vec<u8>,
+    number: u64,
     rows: usize,
-    block: Vec<u8>,
-    ends: Vec<u32>,
+    /// Of the open block: the length of each group; the groups.
+    lens: Vec<u8>,
+    groups: Vec<u8>,
+    count: u8,
 }
 
-impl RestWriter {
-    pub fn new(dictionary: &[u8]) -> Result<RestWriter, Error> {
-        let compressor = zstd::bulk::Compressor::with_dictionary(ZSTD_LEVEL, dictionary)
-            .map_err(Error::io("begin to compress"))?;
-        Ok(RestWriter { compressor, group: Vec::new(), rows: 0, block: Vec::new(), ends: Vec::new() })
+impl RowsWriter {
+    pub fn new(dictionary: &[u8]) -> Result<RowsWriter, Error> {
+        let io = Error::io("begin to compress");
+        let compressor = || {
+            let mut compressor = zstd::bulk::Compressor::with_dictionary(ZSTD_LEVEL, dictionary)?;
+            // What a reader knows.
+            compressor.include_contentsize(false)?;
+            compressor.include_dictid(false)?;
+            Ok(compressor)
+        };
+        Ok(RowsWriter {
+            compressor: compressor().map_err(io)?,
+            fronts: Vec::new(),
+            bodies: Vec::new(),
+            number: 0,
+            rows: 0,
+            lens: Vec::new(),
+            groups: Vec::new(),
+            count: 0,
+        })
     }
 
-    /// Adds a row, by what `rest` makes of it.
-    pub fn push(&mut self, bytes: &[u8], index: &mut BlockWriter) -> Result<(), Error> {
-        varint(&mut self.group, bytes.len() as u64);
-        self.group.extend_from_slice(bytes);
+    pub fn push(&mut self, row: Stored<'_>, index: &mut BlockWriter) -> Result<(), Error> {
+        varint(&mut self.fronts, row.body.len() as u64);
+        varint(&mut self.fronts, folded(row.number.wrapping_sub(self.number).cast_signed()));
+        self.fronts.extend_from_slice(row.head);
+        self.number = row.number;
+        self.bodies.extend_from_slice(row.body);
         self.rows += 1;
-        if self.rows == REST_ROWS {
+        if self.rows == GROUP_ROWS {
             self.end_group()?;
         }
-        if self.ends.len() == REST_GROUPS {
+        if usize::from(self.count) == BLOCK_GROUPS {
             self.end_block(index)?;
         }
         Ok(())
     }
 
     fn end_group(&mut self) -> Result<(), Error> {
-        let compressed = self.compressor.compress(&self.group).map_err(Error::io("compress"))?;
-        varint(&mut self.block, self.group.len() as u64);
-        self.block.extend_from_slice(&compressed);
-        self.ends.push(self.block.len() as u32);
-        self.group.clear();
+        let frame = self.compressor.compress(&self.bodies).map_err(Error::io("compress"))?;
+        let frame = frame.strip_prefix(&ZSTD_MAGIC).expect("every frame begins with it");
+        varint(&mut self.lens, (self.fronts.len() + frame.len()) as u64);
+        self.groups.extend_from_slice(&self.fronts);
+        self.groups.extend_from_slice(frame);
+        self.count += 1;
+        self.fronts.clear();
+        self.bodies.clear();
+        self.number = 0;
         self.rows = 0;
         Ok(())
     }
 
-    /// The ends of the groups stand behind them, so that a block is read from its end.
     fn end_block(&mut self, index: &mut BlockWriter) -> Result<(), Error> {
-        for end in &self.ends {
-            self.block.extend_from_slice(&end.to_le_bytes());
-        }
-        self.block.push(self.ends.len() as u8);
-        index.push(&self.block)?;
-        self.block.clear();
-        self.ends.clear();
+        index.push(&[&[self.count][..], &self.lens, &self.groups].concat())?;
+        self.lens.clear();
+        self.groups.clear();
+        self.count = 0;
         Ok(())
     }
 
@@ -216,7 +232,7 @@ impl RestWriter {
         if self.rows > 0 {
             self.end_group()?;
         }
-        if self.ends.is_empty() { Ok(()) } else { self.end_block(index) }
+        if self.count > 0 { self.end_block(index) } else { Ok(()) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use event::query::{Dimension, Top};
 use event::{LOG_FILE, Service, Trail};
 use store::durable::{Disk, read_file};
 use store::simulated::SimulatedDisk;
@@ -254,6 +255,88 @@ fn a_flipped_bit_of_what_is_sealed_is_found_and_never_answers_wrongly() {
         store::durable::write_file(&*disk, path, &original).unwrap();
     }
     check(&disk, &mut |_| {}).unwrap();
+}
+
+#[test]
+fn columns_and_rows_with_another_bit_and_right_checksums_are_found() {
+    let flips: usize = std::env::var("DAYBOOK_FLIPS").map_or(300, |text| text.parse().unwrap());
+    let (simulated, disk, rows) = two_segments();
+    let tops = |log: &Log| -> Result<Vec<Top>, Error> {
+        let query = all(&["hub", "mirror"]);
+        Dimension::ALL.into_iter().map(|dimension| log.top(&query, dimension, usize::MAX)).collect()
+    };
+    let expected = tops(&open(&disk)).unwrap();
+    let indexes = disk.list("segments").unwrap().into_iter().filter(|name| name.ends_with(".index"));
+    let mut found = 0;
+    for path in indexes.map(|name| format!("segments/{name}")) {
+        let original = read_file(&*disk, &path).unwrap();
+        let index = Index::of(&original);
+        // Times, indexes, rows, and the columns of the dimensions.
+        let looked_at =
+            |block: &&Block| [2, 3, 6].contains(&block.section) || (16..64).contains(&block.section);
+        let blocks: Vec<&Block> = index.blocks.iter().filter(looked_at).collect();
+        for flip in 0..flips {
+            let block = blocks[simulated.random_below(blocks.len() as u64) as usize];
+            let offset = block.place.start + simulated.random_below(block.place.len() as u64) as usize;
+            let mut bytes = original.clone();
+            bytes[offset] ^= 1 << simulated.random_below(8);
+            index.write_checksums(&mut bytes, block);
+            store::durable::write_file(&*disk, &path, &bytes).unwrap();
+            match check(&disk, &mut |_| {}) {
+                Err(Error::Damage { .. }) => found += 1,
+                // It means the same: the unit of a column whose values are all equal, or what is behind the last value.
+                Ok(_) => {
+                    let log = open(&disk);
+                    let what = format!("flip {flip}: byte {offset}, in section {}, of {path}", block.section);
+                    assert_eq!(log.query(&all(&["hub", "mirror"])).unwrap().rows, rows, "{what}");
+                    assert_eq!(tops(&log).unwrap(), expected, "{what}");
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        store::durable::write_file(&*disk, &path, &original).unwrap();
+    }
+    assert!(found > flips / 2, "{found} of the flips mattered");
+}
+
+/// An index file, as `docs/format.md` describes it.
+struct Index {
+    directory: std::ops::Range<usize>,
+    blocks: Vec<Block>,
+}
+
+struct Block {
+    section: u8,
+    place: std::ops::Range<usize>,
+    /// Where in the file its checksum is.
+    crc_at: usize,
+}
+
+impl Index {
+    fn of(bytes: &[u8]) -> Index {
+        let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        let foot = bytes.len() - 28;
+        let directory = number(foot)..foot;
+        let (mut at, mut start) = (directory.start + 4, 16);
+        let mut blocks = Vec::new();
+        for _ in 0..number(directory.start) {
+            let (section, count) = (bytes[at], number(at + 1));
+            at += 5;
+            for _ in 0..count {
+                let end = start + number(at);
+                blocks.push(Block { section, place: start..end, crc_at: at + 4 });
+                (start, at) = (end, at + 8);
+            }
+        }
+        Index { directory, blocks }
+    }
+
+    fn write_checksums(&self, bytes: &mut [u8], block: &Block) {
+        let crc = crc32c::crc32c(&bytes[block.place.clone()]);
+        bytes[block.crc_at..block.crc_at + 4].copy_from_slice(&crc.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[self.directory.clone()]);
+        bytes[self.directory.end + 16..self.directory.end + 20].copy_from_slice(&crc.to_le_bytes());
+    }
 }
 
 #[test]

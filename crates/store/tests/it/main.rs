@@ -11,6 +11,7 @@ mod model;
 mod objects;
 mod once;
 mod open;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

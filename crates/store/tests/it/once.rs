@@ -136,3 +136,47 @@ fn what_no_frame_can_hold_is_refused_and_the_log_goes_on() {
     simulated.restart();
     assert_eq!(open(&disk).counts().events, 1);
 }
+
+type Take<'a> = &'a mut dyn FnMut(store::SetAsideRecord) -> std::ops::ControlFlow<()>;
+
+#[test]
+fn what_was_set_aside_is_read_from_any_number_on() {
+    use std::ops::ControlFlow;
+    let (_, disk) = empty();
+    let log = open(&disk);
+    // Sealed in two files, the first with a record larger than what is read at once; and in the journal.
+    let large = "l".repeat(3 << 20);
+    let batches = [
+        vec!["a".to_owned(), large, "b".to_owned()],
+        vec!["c".to_owned()],
+        vec!["d".to_owned(), "e".to_owned()],
+    ];
+    let mut all = Vec::new();
+    for (position, batch) in batches.iter().enumerate() {
+        let texts: Vec<&str> = batch.iter().map(String::as_str).collect();
+        log.append(request(vec![], &texts)).unwrap().unwrap();
+        if position < 2 {
+            log.seal().unwrap();
+        }
+        all.extend(batch.iter().cloned());
+    }
+    let read = |from: u64, count: usize, by: &dyn Fn(Take<'_>)| {
+        let mut found = Vec::new();
+        by(&mut |record| {
+            assert_eq!(record.number, from + found.len() as u64);
+            found.push(String::from_utf8(record.raw).unwrap());
+            if found.len() < count { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        found
+    };
+    for from in 0..=all.len() {
+        for count in 1..=all.len() {
+            let expected = &all[from..all.len().min(from + count)];
+            let number = from as u64;
+            let in_log = read(number, count, &|take| log.each_set_aside(number, take).unwrap());
+            let beside = read(number, count, &|take| store::each_set_aside(&disk, number, take).unwrap());
+            assert!(in_log == expected && beside == expected, "{count} from {from}");
+        }
+    }
+    assert!(read(99, 9, &|take| log.each_set_aside(99, take).unwrap()).is_empty());
+}

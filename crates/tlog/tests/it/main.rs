@@ -1,5 +1,7 @@
-//! The tree against the definition in RFC 6962 and its published vectors.
+//! The tree, its proofs and the published formats, against their definitions, published vectors and other implementations.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod notes;
+mod proofs;
 mod tree;

@@ -18,17 +18,17 @@ use questions::{Answer, Question, questions};
 
 /// What the command line asks for.
 pub struct Options {
-    seconds: f64,
-    events: u64,
-    seed: u64,
+    pub seconds: f64,
+    pub events: u64,
+    pub seed: u64,
     has_sqlite: bool,
     has_postgresql: bool,
     /// Whether Daybook's log is made anew.
     is_fresh: bool,
     /// Empty for all.
     questions: Vec<String>,
-    program: PathBuf,
-    folder: PathBuf,
+    pub program: PathBuf,
+    pub folder: PathBuf,
 }
 
 pub fn options(mut arguments: impl Iterator<Item = String>) -> Options {
@@ -82,10 +82,16 @@ struct Peer {
     measured: Vec<(Figures, Vec<Answer>)>,
 }
 
-pub fn run(options: &Options) {
-    let events = Events::new(options.events, options.seed);
+/// Where the data of these events is.
+pub fn folder_of(options: &Options) -> PathBuf {
     let folder = options.folder.join("bench-data").join(format!("{}-{}", options.events, options.seed));
     std::fs::create_dir_all(&folder).expect("the bench folder is writable");
+    folder
+}
+
+pub fn run(options: &Options) {
+    let events = Events::new(options.events, options.seed);
+    let folder = folder_of(options);
     machine::print(&folder);
     println!("{} events of seed {} in {}", options.events, options.seed, folder.display());
     println!("each question: {} s for each program, warm, one at a time, with 1,000 different values in turn;", options.seconds);
@@ -148,7 +154,7 @@ fn selected(options: &Options, questions: Vec<Question>) -> Vec<Question> {
 }
 
 /// The log, made by the program unless an earlier run did.
-fn generate(options: &Options, folder: &Path) -> PathBuf {
+pub fn generate(options: &Options, folder: &Path) -> PathBuf {
     let (data, said) = (folder.join("daybook"), folder.join("daybook.txt"));
     if options.is_fresh && data.exists() {
         std::fs::remove_dir_all(&data).expect("the folder is writable");

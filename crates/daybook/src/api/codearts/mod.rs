@@ -112,7 +112,7 @@ fn show_audit(
         .page(&caller, &("codearts", &trail, &asked.question), asked.offset(), query, note)
         .map_err(Error::Internal)?;
     let tree_size = page.tree_size;
-    let zone = context.shared.config.codearts.time_zone;
+    let zone = context.shared.config().codearts.time_zone;
     let answer = Answer::new(trace_id, render(page, asked.question.module, zone));
     Ok(with_tree_size(http::json(StatusCode::OK, &answer), tree_size))
 }

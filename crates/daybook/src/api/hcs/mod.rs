@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use event::entry::Entry;
-use event::query::{Dimension, Filter, Page, Query, Reads};
+use event::query::{Dimension, Filter, Page, Query};
 use event::{Class, OutcomeKind, Service, Time, Trail};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, StatusCode};
@@ -71,7 +71,8 @@ fn list(
             return Err(Error::WrongAppCode);
         }
     }
-    let settings = &context.shared.config.hcs;
+    let config = context.shared.config();
+    let settings = &config.hcs;
     let domain = domain(request, &caller, settings.domain_id_may_be_absent, context)?;
     note.resource = format!("platform/{domain}/*/*");
     if !caller.may_somewhere(operation.needs(), Service::Platform, &domain) {
@@ -178,7 +179,6 @@ impl Asked {
             order: event::query::Order::Descending,
             offset: self.offset,
             limit: self.limit,
-            reads: Reads::All,
             as_of: None,
         }
     }

@@ -163,8 +163,8 @@ pub(super) fn create(request: &Request, context: &Context<'_>, note: &mut Note) 
         return Err(Error::InvalidBody);
     }
     let limits = AttemptLimits {
-        per_account: context.shared.config.limits.login_failures_per_account,
-        per_address: context.shared.config.limits.login_failures_per_address,
+        per_account: context.shared.config().limits.login_failures_per_account,
+        per_address: context.shared.config().limits.login_failures_per_address,
     };
     let (attempts, account) = (&context.shared.attempts, claim.account());
     // Looking, trying and counting are one, so that tries at once are not more than the limits allow.

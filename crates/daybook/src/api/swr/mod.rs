@@ -11,7 +11,7 @@ mod error;
 mod instances;
 
 use event::entry::Entry;
-use event::query::{Dimension, Filter, Page, Query, Reads};
+use event::query::{Dimension, Filter, Page, Query};
 use event::{Operation as Done, Service, Time, Trail};
 use hyper::{Method, StatusCode};
 use serde::Serialize;
@@ -83,13 +83,9 @@ fn list_audit_logs(
     let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
     let trail = authorise(project, instance, &caller, context)?;
     note.resource = trail.to_string();
-    let asked = parameters(&request.raw_query, context.shared.config.swr.operation_may_be_absent)?;
-    let query = |_| Query {
-        filters: filters(asked.operation),
-        limit: asked.limit,
-        reads: Reads::Columns,
-        ..Query::of(trail.clone())
-    };
+    let asked = parameters(&request.raw_query, context.shared.config().swr.operation_may_be_absent)?;
+    let query =
+        |_| Query { filters: filters(asked.operation), limit: asked.limit, ..Query::of(trail.clone()) };
     let question = ("swr", &trail, asked.operation);
     let page = context.page(&caller, &question, asked.offset, query, note).map_err(Error::Internal)?;
     let tree_size = page.tree_size;

@@ -59,7 +59,7 @@ pub(super) fn links(
         .map_err(Error::Unrecorded)?;
     note.is_recorded = true;
     note.rows = Some((files.len(), files.len() as u64));
-    let base = context.shared.config.public_url.clone();
+    let base = context.shared.config().public_url.clone();
     let base = base.unwrap_or_else(|| format!("{}://{}", request.scheme, request.host));
     let expires = context.now.plus_seconds(LINK_LIFE_S).unix_ms() / 1000;
     let link = |file: &AuditFile| {

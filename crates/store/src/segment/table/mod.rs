@@ -2,12 +2,12 @@
 
 mod merge;
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use event::entry::Entry;
+use event::query::Dimension;
+use event::{Time, Trail};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::reader::ColumnReader;
 use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
@@ -68,42 +68,60 @@ const ZSTD_LEVEL: i32 = 1;
 enum Value<'a> {
     Long(i64),
     Int(Option<i32>),
-    Text(Option<Cow<'a, str>>),
+    Text(Option<&'a str>),
     Bytes(&'a [u8]),
 }
 
-/// An event as the table has it, in order of [`COLUMNS`].
-fn row<'a>(index: u64, entry: &'a Entry, bytes: &'a [u8], raw: &'a [u8]) -> [Value<'a>; COLUMNS.len()] {
-    let event = &entry.event;
-    let text = |text: &'a str| Value::Text(Some(Cow::Borrowed(text)));
-    let maybe = |text: &'a Option<String>| Value::Text(text.as_deref().map(Cow::Borrowed));
-    [
-        Value::Long(index.cast_signed()),
-        text(event.trail.service().as_str()),
-        text(event.trail.tenant()),
-        text(event.trail.project()),
-        text(event.trail.instance()),
-        Value::Long(entry.number.cast_signed()),
-        Value::Long(event.occurred_at.unix_ns()),
-        Value::Long(entry.received_at.unix_ns()),
-        maybe(&event.actor.id),
-        maybe(&event.actor.name),
-        text(event.actor.kind.as_str()),
-        Value::Text(event.source_ip.as_ref().map(|ip| Cow::Owned(ip.address.to_string()))),
-        text(event.operation.as_str()),
-        text(&event.action),
-        maybe(&event.resource.kind),
-        maybe(&event.resource.name),
-        maybe(&event.resource.id),
-        text(event.outcome.kind.as_str()),
-        Value::Int(event.outcome.code.map(u32::cast_signed)),
-        Value::Int(Some(i32::from(event.severity.level()))),
-        text(event.class.as_str()),
-        maybe(&event.user_agent),
-        text(&event.origin.source),
-        Value::Bytes(bytes),
-        Value::Bytes(raw),
-    ]
+/// A row of the table.
+pub(in crate::segment) struct TableRow<'a> {
+    pub index: u64,
+    pub trail: &'a Trail,
+    pub number: u64,
+    pub occurred_at: Time,
+    pub received_at: Time,
+    /// In order of [`Dimension::ALL`].
+    pub values: [Option<&'a str>; Dimension::ALL.len()],
+    pub outcome_code: Option<u32>,
+    pub user_agent: Option<&'a str>,
+    /// The canonical entry.
+    pub entry: &'a [u8],
+    pub raw: &'a [u8],
+}
+
+impl<'a> TableRow<'a> {
+    /// In order of [`COLUMNS`].
+    fn columns(&self) -> [Value<'a>; COLUMNS.len()] {
+        let text = |text| Value::Text(Some(text));
+        let value = |dimension: Dimension| Value::Text(self.values[dimension.position()]);
+        let severity = self.values[Dimension::Severity.position()].and_then(|level| level.parse().ok());
+        [
+            Value::Long(self.index.cast_signed()),
+            text(self.trail.service().as_str()),
+            text(self.trail.tenant()),
+            text(self.trail.project()),
+            text(self.trail.instance()),
+            Value::Long(self.number.cast_signed()),
+            Value::Long(self.occurred_at.unix_ns()),
+            Value::Long(self.received_at.unix_ns()),
+            value(Dimension::ActorId),
+            value(Dimension::ActorName),
+            value(Dimension::ActorKind),
+            value(Dimension::SourceIp),
+            value(Dimension::Operation),
+            value(Dimension::Action),
+            value(Dimension::ResourceKind),
+            value(Dimension::ResourceName),
+            value(Dimension::ResourceId),
+            value(Dimension::Outcome),
+            Value::Int(self.outcome_code.map(u32::cast_signed)),
+            Value::Int(severity),
+            value(Dimension::Class),
+            Value::Text(self.user_agent),
+            value(Dimension::Source),
+            Value::Bytes(self.entry),
+            Value::Bytes(self.raw),
+        ]
+    }
 }
 
 fn schema() -> String {
@@ -267,12 +285,12 @@ impl TableWriter {
         Ok(TableWriter { writer, buffers: buffers(), rows: 0, bytes: 0 })
     }
 
-    pub fn push(&mut self, index: u64, entry: &Entry, bytes: &[u8], raw: &[u8]) -> Result<(), Error> {
-        let len = bytes.len() + raw.len();
+    pub fn push(&mut self, row: &TableRow<'_>) -> Result<(), Error> {
+        let len = row.entry.len() + row.raw.len();
         if self.rows > 0 && (self.rows == GROUP_ROWS || self.bytes + len > GROUP_BYTES) {
             self.write_group()?;
         }
-        for (buffer, value) in self.buffers.iter_mut().zip(row(index, entry, bytes, raw)) {
+        for (buffer, value) in self.buffers.iter_mut().zip(row.columns()) {
             buffer.push(value);
         }
         self.rows += 1;

@@ -1,0 +1,181 @@
+//! What the commands that find events are asked, and who answers: a server, or a data directory.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use store::Contents;
+use store::durable::{Disk, Local};
+
+use super::reach::{Problem, Reach, Server, named_by_variable, query_of, quoted};
+use super::screen::caret;
+use crate::ambient;
+use crate::find::answer::{Events, Facets, Histogram, Whole};
+use crate::find::ask::{Parameters, Q};
+use crate::find::{Finder, Unanswered};
+use crate::http::path::encode;
+use crate::report::{Exit, Failure};
+
+/// What is looked for.
+#[derive(clap::Args)]
+pub struct Question {
+    /// What to look for, such as actor:alice -outcome:success; everything unless given.
+    #[arg(value_name = "TERM")]
+    terms: Vec<String>,
+    /// Only what happened at or after this: 2026-11-01, 2026-11-01T10:30 (UTC), -24h, today.
+    #[arg(long, value_name = "INSTANT", allow_hyphen_values = true)]
+    after: Option<String>,
+    /// Only what happened before this.
+    #[arg(long, value_name = "INSTANT", allow_hyphen_values = true)]
+    before: Option<String>,
+}
+
+/// Where to look.
+#[derive(clap::Args)]
+pub struct At {
+    #[command(flatten)]
+    reach: Reach,
+    /// A data directory, read directly. Also DAYBOOK_DATA_DIR.
+    #[arg(long, short, value_name = "DIR", conflicts_with_all = ["profile", "url", "token_file"])]
+    data_dir: Option<PathBuf>,
+}
+
+/// Parameters and their values, as in `docs/api/events.md`.
+pub type Pairs = Vec<(String, String)>;
+
+impl Question {
+    /// The terms as one search.
+    pub fn search(&self) -> String {
+        self.terms.join(" ")
+    }
+
+    /// What is looked for, as parameters.
+    pub fn pairs(&self) -> Pairs {
+        let all = [(Q, Some(self.search())), ("after", self.after.clone()), ("before", self.before.clone())];
+        let given = all.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        given.filter(|(_, value)| !value.is_empty()).map(|(name, value)| pair(name, value)).collect()
+    }
+
+    /// What a problem is to whoever asked: the search with a caret, where it is one of the search.
+    pub fn explain(&self, problem: Problem) -> Failure {
+        let text = match &problem.parameter {
+            Some((name, column)) if name == Q && *column > 0 => {
+                format!("{}\n{}", problem.text, caret(&self.search(), *column))
+            }
+            Some((name, _)) if name != Q && !problem.text.contains(&**name) => {
+                format!("--{name}: {}", problem.text)
+            }
+            _ => problem.text,
+        };
+        Failure { exit: problem.exit, text }
+    }
+}
+
+/// A parameter.
+pub fn pair(name: &str, value: impl ToString) -> (String, String) {
+    (name.to_owned(), value.to_string())
+}
+
+/// What answers.
+pub enum Log {
+    Server(Server),
+    Directory(Contents),
+}
+
+impl At {
+    /// What the command line names, else the environment, else the profile in use.
+    pub fn open(&self) -> Result<Log, Failure> {
+        let is_named = self.reach.is_named() || named_by_variable().is_some();
+        let by_variable = || std::env::var_os("DAYBOOK_DATA_DIR").filter(|dir| !dir.is_empty());
+        let dir =
+            self.data_dir.clone().or_else(|| if is_named { None } else { by_variable().map(PathBuf::from) });
+        match dir {
+            None => Ok(Log::Server(self.reach.server()?)),
+            Some(dir) => {
+                let disk: Arc<dyn Disk> = Arc::new(Local::open(&dir));
+                Ok(Log::Directory(Contents::read(&disk)?))
+            }
+        }
+    }
+
+    /// The options that name it, for another command.
+    pub fn options(&self) -> String {
+        match &self.data_dir {
+            Some(dir) => format!(" --data-dir {}", quoted(&dir.display().to_string())),
+            None => self.reach.options(),
+        }
+    }
+}
+
+impl Log {
+    /// A page of events.
+    pub fn events(&self, pairs: &Pairs) -> Result<Events, Problem> {
+        self.answer("/api/v1/events", pairs, |finder, parameters| {
+            let (page, asked) = (parameters.page()?, parameters.asked()?);
+            finder.events(&asked, &page)
+        })
+    }
+
+    /// One event, by index or id.
+    pub fn event(&self, event: &str) -> Result<Whole, Problem> {
+        let path = format!("/api/v1/events/{}", encode(event.as_bytes()));
+        let answer = self.answer(&path, &Vec::new(), |finder, _| finder.event(event));
+        let missing = |problem: &Problem| problem.status == Some(404);
+        answer.map_err(|problem| match missing(&problem) {
+            true => Problem { text: format!("there is no event {event:?} that you may see"), ..problem },
+            false => problem,
+        })
+    }
+
+    /// How many events in each bucket of time.
+    pub fn histogram(&self, pairs: &Pairs) -> Result<Histogram, Problem> {
+        self.answer("/api/v1/histogram", pairs, |finder, parameters| {
+            let (buckets, asked) = (parameters.buckets()?, parameters.asked()?);
+            finder.histogram(&asked, buckets)
+        })
+    }
+
+    /// The values that most events have.
+    pub fn facets(&self, pairs: &Pairs) -> Result<Facets, Problem> {
+        self.answer("/api/v1/facets", pairs, |finder, parameters| {
+            let ((dimensions, limit), asked) = (parameters.facets()?, parameters.asked()?);
+            finder.facets(&asked, &dimensions, limit)
+        })
+    }
+
+    fn answer<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        pairs: &Pairs,
+        find: impl FnOnce(&Finder<'_>, &mut Parameters) -> Result<T, Unanswered>,
+    ) -> Result<T, Problem> {
+        match self {
+            Log::Server(server) => server.get(path, &query_of(pairs)),
+            Log::Directory(contents) => {
+                // Whoever may read the directory may read all that is in it.
+                let finder = Finder::new(contents, contents.trails(), ambient::now());
+                Ok(find(&finder, &mut Parameters::of(pairs.iter().cloned()))?)
+            }
+        }
+    }
+}
+
+impl From<Unanswered> for Problem {
+    fn from(unanswered: Unanswered) -> Problem {
+        match unanswered {
+            Unanswered::Wrong(wrong) => Problem {
+                exit: Exit::Usage,
+                status: None,
+                text: wrong.message,
+                parameter: Some((wrong.parameter, wrong.column)),
+            },
+            Unanswered::NotFound => {
+                Problem { exit: Exit::Failed, status: Some(404), text: String::new(), parameter: None }
+            }
+            Unanswered::Failed(error) => {
+                let Failure { exit, text } = error.into();
+                Problem { exit, status: None, text, parameter: None }
+            }
+        }
+    }
+}

@@ -1,0 +1,510 @@
+//! `daybook import`: old files of a source, into its log.
+//!
+//! What is read and recorded is what a server would that follows these files, by the same code and with the same state, so
+//! that nothing is recorded twice: not by a second run, and not by a server that followed them or will. A running server has
+//! the log; it is sent what it would read. Otherwise the log is opened here.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use event::Service;
+use event::source::{Follows, Parsed};
+use indicatif::ProgressBar;
+use store::durable::Local as Disk;
+use store::{FileObjects, Log, Settings};
+
+use super::{Place, no_data_dir, progress_bar, say, variables, warn};
+use crate::ambient;
+use crate::audit::{OwnAudit, Who};
+use crate::config::{self, Config, Source};
+use crate::evidence::{Evidence, guard};
+use crate::http::client::Client;
+use crate::intake::follow::content::{Local, is_compressed};
+use crate::intake::follow::follower::{Follower, Gap, Now, Piece};
+use crate::intake::follow::known::FILES_MAX;
+use crate::intake::follow::pattern::Pattern;
+use crate::intake::follow::prefix::Prefix;
+use crate::intake::follow::reading::{Ended, Reading, Sink, State};
+use crate::intake::follow::{LogSink, PIECE_BYTES, parse_limits, rules};
+use crate::intake::import;
+use crate::intake::piece::parse_piece;
+use crate::intake::{Arrival, Intake, Received, Tally, parse};
+use crate::report::{Exit, Failure, printable};
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Files are read oldest first, each to its end; those that end in .gz and .zst are decompressed. What was recorded of\n\
+                  them before is recognised: by an earlier import that was interrupted, and by a server that follows them. So it\n\
+                  may be repeated until it ends with 0.\n\n\
+                  While a server runs, it is sent what is read: to the address it listens on, or --url, with the source's token\n\
+                  or that of --token-file. Otherwise the log is opened here.\n\n\
+                  Examples:\n  daybook import db /var/backups/mysql/server_audit.log.* --config /etc/daybook.toml\n  \
+                  daybook import db /var/backups/mysql --dry-run\n  ssh db cat /var/log/audit.log | daybook import db -\n\n\
+                  Exit codes: 0 all is recorded; 1 some of it could not be read; 2 wrong command line; 4 a durable write failed.\n\
+                  What could not be used of the lines is set aside: see `daybook set-aside list`."
+)]
+pub struct Arguments {
+    #[command(flatten)]
+    place: Place,
+    /// The source, as the configuration names it.
+    #[arg(value_name = "SOURCE")]
+    source: String,
+    /// Files, folders of files, or - for standard input.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Parse everything and count what would become of it; record nothing.
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// Where the server is, if not where the configuration says that it listens.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// The file with the source's token, if not the one of the configuration.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// Seconds for the server to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// Tries to reach a server that does not answer, and the pause before each and before one that is overloaded.
+const TRIES: usize = 10;
+const PAUSE: Duration = Duration::from_millis(500);
+/// Reasons that a dry run tells one by one.
+const REASONS_MAX: usize = 20;
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = config::load(&arguments.place.flags(None, None), &variables())?;
+    let data_dir = config.data_dir.clone().ok_or_else(no_data_dir)?;
+    let source = source(&config, &arguments.source)?;
+    let job = Job { arguments, config: &config, data_dir: &data_dir, source: &source };
+    if arguments.dry_run {
+        let mut sink = Counting {
+            config: &config,
+            source: &source,
+            done: Vec::new(),
+            tally: Tally::default(),
+            reasons: BTreeMap::new(),
+        };
+        let outcome = job.read(&mut sink, false)?;
+        let reasons: String = sink
+            .reasons
+            .iter()
+            .map(|(reason, count)| format!("  {count} set aside: {}\n", printable(reason)))
+            .collect();
+        return outcome.tell("would be recorded", &sink.tally, &reasons);
+    }
+    match open_log(&job)? {
+        Some(log) => {
+            let (outcome, tally) = job.record(Arc::new(log))?;
+            outcome.tell("recorded", &tally, "")
+        }
+        None => {
+            let mut sink = Remote::of(&job)?;
+            sink.begin(&job).map_err(failure)?;
+            let outcome = job.read(&mut sink, true)?;
+            outcome.tell("recorded by the server", &sink.tally, "")
+        }
+    }
+}
+
+/// What is to be imported into what.
+struct Job<'a> {
+    arguments: &'a Arguments,
+    config: &'a Config,
+    data_dir: &'a Path,
+    source: &'a Source,
+}
+
+fn source(config: &Config, name: &str) -> Result<Source, Failure> {
+    config.sources.iter().find(|source| source.name == name).cloned().ok_or_else(|| {
+        let names: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
+        Failure::usage(format!(
+            "there is no source {name:?} in the configuration; it has {}",
+            names.join(", ")
+        ))
+    })
+}
+
+/// Opens the log, if no server has it. One that is not what was signed for stays as it is.
+fn open_log(job: &Job<'_>) -> Result<Option<Log>, Failure> {
+    let limits = &job.config.limits;
+    let settings = Settings {
+        waiting_requests_max: limits.waiting_requests_max,
+        seal_events: limits.seal_events,
+        unsealed_events_max: limits.unsealed_events_max,
+        cache_bytes_max: limits.index_cache_bytes_max,
+        ..Settings::default()
+    };
+    let log = match Log::open(Arc::new(Disk::open(job.data_dir)), settings) {
+        Ok(log) => log,
+        Err(store::Error::Locked { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let guard = guard::place_of(job.data_dir, job.config.evidence.guard.as_deref()).map_err(Failure::new)?;
+    Evidence::open(job.data_dir, &guard, &log)?;
+    Ok(Some(log))
+}
+
+impl Job<'_> {
+    /// The names of the files, as far as they are told of.
+    fn names(&self) -> String {
+        let files: Vec<String> = self.arguments.files.iter().map(|file| file.display().to_string()).collect();
+        let names = files.join(" ");
+        names[..names.floor_char_boundary(import::NAMES_BYTES_MAX)].to_owned()
+    }
+
+    /// Records everything in a log that is open here, and closes it.
+    fn record(&self, log: Arc<Log>) -> Result<(Outcome, Tally), Failure> {
+        let (outcome, tally) = {
+            let audit = OwnAudit::new(Arc::clone(&log), self.config.own.clone());
+            let act = import::begun(&self.source.name, &self.names(), Who::default());
+            audit.record_now(act).map_err(Failure::new)?;
+            let intake = Arc::new(Intake::of(self.source.clone(), ambient::now()));
+            let stops = Arc::new(AtomicBool::new(false));
+            let mut sink = LogSink::new(intake, &log, &audit, &self.config.limits, &stops);
+            (self.read(&mut sink, true)?, sink.tally)
+        };
+        if let Some(log) = Arc::into_inner(log) {
+            log.close()?;
+        }
+        Ok((outcome, tally))
+    }
+
+    /// Reads everything into a sink. `keeps` what is known of the files.
+    fn read(&self, sink: &mut dyn Sink, keeps: bool) -> Result<Outcome, Failure> {
+        let (standard_input, paths): (Vec<&PathBuf>, Vec<&PathBuf>) =
+            self.arguments.files.iter().partition(|path| path.as_os_str() == "-");
+        let mut outcome = Outcome::default();
+        let bar = progress_bar();
+        if !paths.is_empty() {
+            self.read_files(&paths, sink, keeps, &bar, &mut outcome)?;
+        }
+        if !standard_input.is_empty() {
+            self.read_stream(&mut std::io::stdin().lock(), sink, &bar).map_err(failure)?;
+            outcome.files += 1;
+        }
+        bar.finish_and_clear();
+        Ok(outcome)
+    }
+
+    fn read_files(
+        &self,
+        paths: &[&PathBuf],
+        sink: &mut dyn Sink,
+        keeps: bool,
+        bar: &ProgressBar,
+        outcome: &mut Outcome,
+    ) -> Result<(), Failure> {
+        let mut patterns = Vec::new();
+        for path in paths {
+            let whole = std::path::absolute(path).and_then(|path| path.metadata().map(|at| (path, at)));
+            let (path, at) = whole
+                .map_err(|error| Failure::usage(format!("couldn't read {}: {error}", path.display())))?;
+            if !at.is_dir() && !at.is_file() {
+                return Err(Failure::usage(format!("{} is no file and no folder", path.display())));
+            }
+            // What is decompressed is reckoned with ten times its size.
+            let ratio = if is_compressed(&path) { 10 } else { 1 };
+            bar.inc_length(if at.is_file() { at.len() * ratio } else { folder_bytes(&path) });
+            patterns.push(Pattern::literal(&path));
+        }
+        let objects = FileObjects::new(Arc::new(Disk::open(self.data_dir)));
+        let (state, known) = State::open(objects, &self.source.name).map_err(Failure::new)?;
+        let rules = rules(self.source, &self.config.limits, true, &Arc::new(AtomicBool::new(false)));
+        let follower = Follower::resume(Local::new(patterns, FILES_MAX), rules, known, Now::at_start());
+        let mut reading = Reading::new(follower, sink, Some(state).filter(|_| keeps));
+        let failed = reading.pass(&mut |read| bar.set_position(read)).map_err(failure)?;
+        reading.write_if_changed().map_err(failure)?;
+        let (found, finished) = reading.follower.counts();
+        (outcome.files, outcome.unfinished) = (found, found - finished);
+        outcome.failed = failed;
+        Ok(())
+    }
+
+    /// Reads a stream, which cannot be known again by where it is: what its lines are known by is all that stands before them.
+    fn read_stream(
+        &self,
+        stream: &mut dyn Read,
+        sink: &mut dyn Sink,
+        bar: &ProgressBar,
+    ) -> Result<(), Ended> {
+        let record_bytes_max = self.config.limits.body_bytes_max;
+        let (mut prefix, mut bytes, mut room) =
+            (Prefix::new(), Vec::new(), PIECE_BYTES.min(record_bytes_max));
+        let (mut log_file, mut ticket) = (None, 0);
+        loop {
+            let missing = (room - bytes.len().min(room)) as u64;
+            let read = stream.take(missing).read_to_end(&mut bytes);
+            let read =
+                read.map_err(|error| Ended::Failed(format!("couldn't read standard input: {error}")))?;
+            let is_end = (read as u64) < missing;
+            let follows = if is_end { Follows::Nothing } else { Follows::More };
+            let whole = match self.source.format.whole(&bytes, follows) {
+                0 if is_end || room >= record_bytes_max => bytes.len(),
+                0 => {
+                    room = (2 * room).min(record_bytes_max);
+                    continue;
+                }
+                whole => whole,
+            };
+            if whole > 0 {
+                let rest = bytes.split_off(whole);
+                let piece = std::mem::replace(&mut bytes, rest);
+                let offset = prefix.offset();
+                prefix.push(&piece);
+                bar.set_position(prefix.offset());
+                ticket += 1;
+                let file = prefix.mark().fingerprint();
+                let log_file = log_file.get_or_insert_with(|| format!("stdin-{file}")).clone();
+                let len = piece.len();
+                sink.send(Piece { ticket, file, log_file, offset, bytes: piece, len })?;
+                sink.recorded(true)?;
+            }
+            room = PIECE_BYTES.min(record_bytes_max);
+            if is_end && bytes.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn folder_bytes(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let files = entries.flatten().filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)));
+    files
+        .filter(|(_, at)| at.is_file())
+        .map(|(path, at)| at.len() * if is_compressed(&path) { 10 } else { 1 })
+        .sum()
+}
+
+fn failure(ended: Ended) -> Failure {
+    match ended {
+        Ended::Failed(why) => Failure::new(why),
+        Ended::WriteFailed(error) => Failure { exit: Exit::WriteFailed, text: error.to_string() },
+        Ended::Stopped => Failure {
+            exit: Exit::WriteFailed,
+            text: "the log takes no more events; run it again once it does".to_owned(),
+        },
+    }
+}
+
+/// What came of it.
+#[derive(Default)]
+struct Outcome {
+    files: usize,
+    unfinished: usize,
+    failed: Vec<(PathBuf, String)>,
+}
+
+impl Outcome {
+    fn tell(&self, done: &str, tally: &Tally, reasons: &str) -> Result<(), Failure> {
+        let Tally { recorded, duplicate, set_aside, skipped } = tally;
+        say(&format!(
+            "files: {}\n{done}: {recorded}\nrecorded before: {duplicate}\nset aside: {set_aside}\n{reasons}skipped: {skipped}\n",
+            self.files
+        ))?;
+        for (path, why) in &self.failed {
+            warn(&format!("daybook: couldn't read {}: {why}", path.display()));
+        }
+        match self.failed.len().max(self.unfinished) {
+            0 => Ok(()),
+            count => {
+                Err(Failure::new(format!("{count} of the files were not read to their end; run it again")))
+            }
+        }
+    }
+}
+
+impl Sink for &mut dyn Sink {
+    fn send(&mut self, piece: Piece) -> Result<(), Ended> {
+        (**self).send(piece)
+    }
+
+    fn recorded(&mut self, wait: bool) -> Result<Vec<u64>, Ended> {
+        (**self).recorded(wait)
+    }
+
+    fn lost(&mut self, gap: &Gap) -> Result<(), Ended> {
+        (**self).lost(gap)
+    }
+}
+
+/// Sends what is read to a running server, one piece after the other: each answer says that it is durable.
+struct Remote<'a> {
+    client: Client,
+    url: String,
+    token: String,
+    source: &'a Source,
+    done: Vec<u64>,
+    tally: Tally,
+}
+
+impl<'a> Remote<'a> {
+    fn of(job: &Job<'a>) -> Result<Remote<'a>, Failure> {
+        let token = match &job.arguments.token_file {
+            Some(file) => std::fs::read_to_string(file)
+                .map_err(|error| Failure::usage(format!("couldn't read {}: {error}", file.display())))?
+                .trim()
+                .to_owned(),
+            None => job.source.token.as_ref().map(|token| token.expose().to_owned()).ok_or_else(|| {
+                Failure::usage(format!(
+                    "a server has the log open, and source {:?} has no token to send with; give it one, or stop the server",
+                    job.source.name
+                ))
+            })?,
+        };
+        let base = job.arguments.url.clone().unwrap_or_else(|| url_of(job.config));
+        let url = format!("{}/intake/{}", base.trim_end_matches('/'), job.source.name);
+        let (done, tally) = (Vec::new(), Tally::default());
+        Ok(Remote { client: Client::new(ANSWER_WITHIN), url, token, source: job.source, done, tally })
+    }
+
+    /// Tells the server what is about to come, which it records.
+    fn begin(&self, job: &Job<'_>) -> Result<(), Ended> {
+        self.post(&format!("{}?import=begins", self.url), job.names().as_bytes()).map(drop)
+    }
+
+    /// The answer to what the server took, however long it had no room for it.
+    fn post(&self, url: &str, bytes: &[u8]) -> Result<serde_json::Value, Ended> {
+        let mut tries = 0;
+        loop {
+            match self.client.post_as(&self.token, url, bytes) {
+                Ok(answer) if answer.status == 200 => {
+                    return serde_json::from_slice(&answer.body).map_err(|error| {
+                        Ended::Failed(format!("{}: the answer is no JSON: {error}", self.url))
+                    });
+                }
+                // It takes more in a moment.
+                Ok(answer) if answer.status == 503 => {}
+                Ok(answer) => {
+                    let text = String::from_utf8_lossy(&answer.body).chars().take(200).collect::<String>();
+                    return Err(Ended::Failed(format!(
+                        "{} answered {}: {}",
+                        self.url,
+                        answer.status,
+                        printable(&text)
+                    )));
+                }
+                Err(why) if tries >= TRIES => return Err(Ended::Failed(why)),
+                Err(_) => tries += 1,
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// Where the server listens.
+fn url_of(config: &Config) -> String {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let mut address = config.listen;
+    if address.ip().is_unspecified() {
+        let local: std::net::IpAddr = match address.ip() {
+            std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        };
+        address.set_ip(local);
+    }
+    format!("{scheme}://{address}")
+}
+
+impl Sink for Remote<'_> {
+    fn send(&mut self, piece: Piece) -> Result<(), Ended> {
+        let mut url = format!("{}?file={}&offset={}", self.url, piece.file, piece.offset);
+        if self.source.trail.service() == Service::Database {
+            url.push_str("&log_file=");
+            url.extend(piece.log_file.bytes().map(escaped));
+        }
+        let answer = self.post(&url, &piece.bytes)?;
+        self.tally.add(tally_of(&answer));
+        self.done.push(piece.ticket);
+        Ok(())
+    }
+
+    fn recorded(&mut self, _: bool) -> Result<Vec<u64>, Ended> {
+        Ok(std::mem::take(&mut self.done))
+    }
+
+    fn lost(&mut self, gap: &Gap) -> Result<(), Ended> {
+        warn(&text_of(gap));
+        Ok(())
+    }
+}
+
+fn tally_of(answer: &serde_json::Value) -> Tally {
+    let list = |name: &str| answer[name].as_array().map_or(0, |list| list.len() as u64);
+    let number = |name: &str| answer[name].as_u64().unwrap_or(0);
+    Tally {
+        recorded: number("recorded"),
+        duplicate: list("duplicates"),
+        set_aside: list("set_aside"),
+        skipped: number("skipped"),
+    }
+}
+
+fn text_of(gap: &Gap) -> String {
+    let to = gap.to.map_or("its end".to_owned(), |to| format!("byte {to}"));
+    format!("daybook: {} from byte {} to {to} is not recorded: {}", gap.path.display(), gap.from, gap.why)
+}
+
+/// A byte as it may stand in a query.
+fn escaped(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() || b"-._".contains(&byte) {
+        char::from(byte).to_string()
+    } else {
+        format!("%{byte:02X}")
+    }
+}
+
+/// Counts what would become of everything.
+struct Counting<'a> {
+    config: &'a Config,
+    source: &'a Source,
+    done: Vec<u64>,
+    tally: Tally,
+    reasons: BTreeMap<String, u64>,
+}
+
+impl Counting<'_> {
+    fn set_aside(&mut self, reason: String) {
+        self.tally.set_aside += 1;
+        let is_new = !self.reasons.contains_key(&reason);
+        let reason =
+            if is_new && self.reasons.len() >= REASONS_MAX { "other reasons".to_owned() } else { reason };
+        *self.reasons.entry(reason).or_default() += 1;
+    }
+}
+
+impl Sink for Counting<'_> {
+    fn send(&mut self, piece: Piece) -> Result<(), Ended> {
+        let limits = parse_limits(&self.config.limits);
+        let arrival =
+            Arrival { received_at: ambient::now(), log_file: None, headers: &[], peer: None, place: None };
+        let parts = parse_piece(&piece.bytes, self.source.format, |bytes| {
+            parse(Received::Body(bytes), arrival, self.source, limits)
+        });
+        for part in parts {
+            match part {
+                Err(reason) => self.set_aside(reason),
+                Ok(items) => items.into_iter().for_each(|item| match item {
+                    Parsed::Event(_) => self.tally.recorded += 1,
+                    Parsed::SetAside(aside) => self.set_aside(aside.reason),
+                    Parsed::Skipped(_) => self.tally.skipped += 1,
+                }),
+            }
+        }
+        self.done.push(piece.ticket);
+        Ok(())
+    }
+
+    fn recorded(&mut self, _: bool) -> Result<Vec<u64>, Ended> {
+        Ok(std::mem::take(&mut self.done))
+    }
+
+    fn lost(&mut self, gap: &Gap) -> Result<(), Ended> {
+        warn(&text_of(gap));
+        Ok(())
+    }
+}

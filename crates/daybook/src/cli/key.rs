@@ -1,0 +1,55 @@
+//! `daybook key`: the keys that sign the log's checkpoints.
+
+use super::{Place, say};
+use crate::ambient;
+use crate::evidence::keys;
+use crate::report::Failure;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Print the verifier keys, oldest first: what to give to whoever is to check the log.
+    #[command(
+        after_help = "A key is NAME+HASH+KEY (C2SP signed-note): the log's origin, four bytes of a hash, and the public key.\nKeep it where nobody who runs the log can change it.\n\nExample:\n  daybook key show --data-dir /var/lib/daybook > log.vkey"
+    )]
+    Show,
+    /// Add a key, which signs from now on beside those that there are.
+    #[command(
+        after_help = "The running server takes it up within a second and records it; else the next start does. Make the new key\nknown, wait until everyone has it, then retire the old one.\n\nExample:\n  daybook key rotate --data-dir /var/lib/daybook >> log.vkey"
+    )]
+    Rotate,
+    /// Let a key sign no more, and forget its secret.
+    #[command(
+        after_help = "What it signed stays signed. Whoever pinned this key alone can check nothing newer.\n\nExample:\n  daybook key retire 1f2e3d4c --data-dir /var/lib/daybook"
+    )]
+    Retire {
+        /// The key's hash, the eight hex digits in the middle of the verifier key.
+        #[arg(value_name = "HASH")]
+        hash: String,
+    },
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let data_dir = arguments.place.data_dir()?;
+    match &arguments.command {
+        Command::Show => {
+            let signers = keys::read(&data_dir).map_err(Failure::new)?;
+            signers.iter().try_for_each(|signer| say(&format!("{}\n", signer.verifier())))
+        }
+        Command::Rotate => {
+            let added = keys::rotate(&data_dir, &ambient::random()).map_err(Failure::new)?;
+            say(&format!("{added}\n"))
+        }
+        Command::Retire { hash } => {
+            let retired = keys::retire(&data_dir, hash).map_err(Failure::new)?;
+            say(&format!("retired {retired}\n"))
+        }
+    }
+}

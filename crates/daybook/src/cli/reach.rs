@@ -1,0 +1,286 @@
+//! How commands reach a running server: where it is, what is shown to it, and what it says when it does not answer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::profile::{self, Profile};
+use crate::access::signature;
+use crate::ambient;
+use crate::http::client::{Answer, Client, Header, Opened};
+use crate::http::path::encode;
+use crate::report::{Exit, Failure, printable};
+use crate::verify;
+
+/// How long a server may take for an answer: longer than it gives itself.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Which server.
+#[derive(clap::Args)]
+pub struct Reach {
+    /// The server of this profile. Also DAYBOOK_PROFILE; else the profile in use.
+    #[arg(long, value_name = "NAME", conflicts_with = "url")]
+    profile: Option<String>,
+    /// The server at this address.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// A file with a token of a user who may, as a login gives one; instead of what the profile shows.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// What is shown to a server.
+pub enum Credentials {
+    None,
+    Token(String),
+    /// Requests are signed with it.
+    Key {
+        id: String,
+        secret: String,
+    },
+}
+
+/// What is secret in a file.
+pub fn read_secret(path: &Path) -> Result<String, Failure> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("couldn't read {}: {error}", path.display())))?;
+    match text.trim() {
+        "" => Err(Failure::usage(format!("{} is empty", path.display()))),
+        text => Ok(text.to_owned()),
+    }
+}
+
+impl Reach {
+    /// Whether the command line names a server.
+    pub fn is_named(&self) -> bool {
+        self.profile.is_some() || self.url.is_some()
+    }
+
+    /// The server that the command line names, else the variable, else the one in use.
+    pub fn server(&self) -> Result<Server, Failure> {
+        let profile = match (&self.profile, &self.url) {
+            (Some(name), _) => Some(profile::named(name)?),
+            (None, Some(_)) => None,
+            (None, None) => match named_by_variable() {
+                Some(name) => Some(profile::named(&name)?),
+                None => profile::in_use()?,
+            },
+        };
+        let Some(url) = self.url.clone().or(profile.as_ref().map(|profile| profile.url.clone())) else {
+            return Err(Failure::usage(
+                "which server? give --url URL or --profile NAME, or make a profile with `daybook profile add`",
+            ));
+        };
+        if !verify::is_url(&url) {
+            return Err(Failure::usage(format!("{url:?} is no URL; it begins with http:// or https://")));
+        }
+        let credentials = match &self.token_file {
+            Some(file) => Credentials::Token(read_secret(file)?),
+            None => profile.as_ref().map_or(Credentials::None, Profile::credentials),
+        };
+        let client = match profile.and_then(|profile| profile.ca) {
+            Some(ca) => Client::trusting(TIMEOUT, &ca).map_err(Failure::usage)?,
+            None => Client::new(TIMEOUT),
+        };
+        Ok(Server { client, url: url.trim_end_matches('/').to_owned(), credentials })
+    }
+
+    /// The options that name it, for another command.
+    pub fn options(&self) -> String {
+        let options = [
+            ("profile", self.profile.clone()),
+            ("url", self.url.clone()),
+            ("token-file", self.token_file.as_ref().map(|file| file.display().to_string())),
+        ];
+        let option = |(name, value): (&str, Option<String>)| Some(format!(" --{name} {}", quoted(&value?)));
+        options.into_iter().filter_map(option).collect()
+    }
+
+    /// What is at a path.
+    pub fn get(&self, path: &str) -> Result<Value, Failure> {
+        Ok(self.server()?.get(path, "")?)
+    }
+
+    /// What is answered to a body sent to a path.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        let server = self.server()?;
+        let answer = server.post(path, "", body.to_string().as_bytes())?;
+        Ok(read(&format!("{}{path}", server.url), answer)?)
+    }
+}
+
+/// The profile that the environment names.
+pub fn named_by_variable() -> Option<String> {
+    std::env::var("DAYBOOK_PROFILE").ok().filter(|name| !name.is_empty())
+}
+
+/// A running server.
+pub struct Server {
+    client: Client,
+    url: String,
+    credentials: Credentials,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub struct Problem {
+    pub exit: Exit,
+    /// The HTTP status; `None` where nothing was answered.
+    pub status: Option<u16>,
+    /// For people.
+    pub text: String,
+    /// The parameter that is wrong, and the column in it, from 1; 0 when it has none.
+    pub parameter: Option<(String, usize)>,
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Failure {
+        Failure { exit: problem.exit, text: problem.text }
+    }
+}
+
+impl Server {
+    /// The URL that its paths are below.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What is at a path, with a query as on the wire.
+    pub fn get<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<T, Problem> {
+        let url = self.url_of(path, query);
+        let headers = self.headers("GET", path, query, b"");
+        let answer = self.client.get_with(&url, &headers).map_err(unreached)?;
+        read(&format!("{}{path}", self.url), answer)
+    }
+
+    /// The bytes at a path.
+    pub fn get_bytes(&self, path: &str, query: &str) -> Result<Vec<u8>, Problem> {
+        let headers = self.headers("GET", path, query, b"");
+        let answer = self.client.get_with(&self.url_of(path, query), &headers).map_err(unreached)?;
+        match answer.status {
+            200 => Ok(answer.body),
+            _ => Err(refused(&format!("{}{path}", self.url), &answer)),
+        }
+    }
+
+    /// What is answered to a body, whatever the status.
+    pub fn post(&self, path: &str, query: &str, body: &[u8]) -> Result<Answer, Problem> {
+        let headers = self.headers("POST", path, query, body);
+        self.client.post_with(&self.url_of(path, query), &headers, body).map_err(unreached)
+    }
+
+    /// As [`Server::post`], with a token of the sender's own instead of what is shown elsewhere.
+    pub fn post_as(&self, bearer: &str, path: &str, query: &str, body: &[u8]) -> Result<Answer, Problem> {
+        self.client.post_as(bearer, &self.url_of(path, query), body).map_err(unreached)
+    }
+
+    /// Opens what is at a path, to be read as it comes. Errs when it is refused.
+    pub fn open(&self, path: &str, query: &str, more: &[Header]) -> Result<Opened, Problem> {
+        let mut headers = self.headers("GET", path, query, b"");
+        headers.extend_from_slice(more);
+        let opened = self.client.open(&self.url_of(path, query), &headers).map_err(unreached)?;
+        if matches!(opened.status, 200 | 206) {
+            return Ok(opened);
+        }
+        let at = format!("{}{path}", self.url);
+        let answer = opened.read().map_err(|error| unreached(format!("{at}: {error}")))?;
+        Err(refused(&at, &answer))
+    }
+
+    /// Whether its requests are signed, which not every route takes.
+    pub fn signs(&self) -> bool {
+        matches!(self.credentials, Credentials::Key { .. })
+    }
+
+    fn url_of(&self, path: &str, query: &str) -> String {
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("{}{path}{mark}{query}", self.url)
+    }
+
+    fn headers(&self, method: &str, path: &str, query: &str, body: &[u8]) -> Vec<Header> {
+        match &self.credentials {
+            Credentials::None => Vec::new(),
+            Credentials::Token(token) => vec![("x-auth-token", token.clone())],
+            Credentials::Key { id, secret } => {
+                // What stands before the path in the URL is part of what is signed.
+                let rest = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
+                let (host, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                let date = signature::date_text(ambient::now());
+                let signed = [("host", host), ("x-sdk-date", &*date)];
+                let path = format!("{base}{path}");
+                let authorization = signature::sign(id, secret, method, &path, query, &signed, body);
+                vec![("host", host.to_owned()), ("x-sdk-date", date), ("authorization", authorization)]
+            }
+        }
+    }
+}
+
+/// A word for a shell.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// Parameters as a query, as on the wire.
+pub fn query_of(parameters: &[(String, String)]) -> String {
+    let pair = |(name, value): &(String, String)| {
+        format!("{}={}", encode(name.as_bytes()), encode(value.as_bytes()))
+    };
+    parameters.iter().map(pair).collect::<Vec<_>>().join("&")
+}
+
+fn unreached(text: String) -> Problem {
+    Problem { exit: Exit::Failed, status: None, text, parameter: None }
+}
+
+/// What was answered with 200, else the problem.
+fn read<T: DeserializeOwned>(at: &str, answer: Answer) -> Result<T, Problem> {
+    if answer.status != 200 {
+        return Err(refused(at, &answer));
+    }
+    serde_json::from_slice(&answer.body).map_err(|_| Problem {
+        exit: Exit::Failed,
+        status: Some(200),
+        text: format!("{at}: the answer cannot be read; is that a Daybook server of this version?"),
+        parameter: None,
+    })
+}
+
+/// What servers say when they refuse: RFC 9457, or the form of the vendor's gateway.
+#[derive(Deserialize, Default)]
+struct Told {
+    detail: Option<String>,
+    error_msg: Option<String>,
+    parameter: Option<String>,
+    #[serde(default)]
+    column: usize,
+}
+
+/// Longest text of an answer that is told on.
+const TOLD_CHARS_MAX: usize = 1000;
+
+/// The problem that an answer tells.
+pub fn refused(at: &str, answer: &Answer) -> Problem {
+    let told: Told = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let why = told.detail.or(told.error_msg).unwrap_or_default();
+    let why = printable(&why.chars().take(TOLD_CHARS_MAX).collect::<String>());
+    let hint =
+        if answer.status == 401 { "; log in and give --token-file FILE, or make a profile" } else { "" };
+    let parameter = told.parameter.map(|name| (name, told.column));
+    match (answer.status, &parameter) {
+        // The question is the person's own; where it was asked matters not.
+        (400, Some(_)) => Problem { exit: Exit::Usage, status: Some(400), text: why, parameter },
+        (status, _) => {
+            let why = if why.is_empty() { why } else { format!(": {why}") };
+            let text = format!("{at}: answered {status}{why}{hint}");
+            Problem { exit: Exit::Failed, status: Some(status), text, parameter }
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! `daybook send`: events from standard input, recorded by a running server.
+//!
+//! What is read is sent in pieces of whole records, each again until it is answered. A piece tells which input it is of and
+//! where it stood, so that an event without an id of its own has that place for one, and none is recorded twice.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use event::source::{Follows, Format};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::reach::{Reach, Server, query_of, read_secret, refused};
+use super::screen::grouped;
+use super::{say, warn};
+use crate::ambient;
+use crate::http::client::Answer;
+use crate::http::path::encode;
+use crate::intake::Tally;
+use crate::intake::follow::PIECE_BYTES;
+use crate::report::{Failure, hex, printable};
+
+#[derive(clap::Args)]
+#[command(
+    after_long_help = "Each line is an event as docs/sources/daybook.md describes it; of another format, what its files hold. What cannot be\nused is set aside alone, and told with its line.\n\n\
+                       A server that is overloaded or not reached is tried again, for about five minutes. Events with an id of their own\nare recorded once however often they are sent, others once for each --input: a run that was interrupted may be\nrepeated with the input that it told, or with a name given to it before.\n\n\
+                       The server is shown the source's token, or that of a user who may write to the source's trail. Signed requests are\nnot taken.\n\n\
+                       Examples:\n  echo '{\"action\":\"approve deployment\",\"actor\":\"alice\",\"resource\":\"billing\"}' | daybook send --source own\n  daybook send --source own --input nightly-2026-11-22 < events.ndjson\n  daybook send --source web --format nginx-json --source-token-file web.token < access.log\n\n\
+                       Exit codes: 0 all is recorded; 1 something was set aside, or not sent."
+)]
+pub struct Arguments {
+    /// The source, as the server's configuration names it.
+    #[arg(long, short, value_name = "NAME")]
+    source: String,
+    /// The source's format; `daybook source formats` lists them.
+    #[arg(long, value_name = "FORMAT", default_value = "daybook", value_parser = parse_format)]
+    format: Format,
+    /// What this input is called: the same events sent again under the same name are recorded once. Random unless given.
+    #[arg(long, value_name = "NAME")]
+    input: Option<String>,
+    /// A file with the source's token.
+    #[arg(long, value_name = "FILE", conflicts_with = "token_file")]
+    source_token_file: Option<PathBuf>,
+    /// How to tell what came of it.
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    output: Output,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+/// Bytes read at once, and how many such are read before they are sent.
+const READ_BYTES: usize = 64 << 10;
+const READS_WAITING_MAX: usize = 16;
+/// Records of a piece: half of what servers take in a request, so that none is parted and positions tell lines.
+const LINES_MAX: usize = 5_000;
+/// Longest record: what servers take as a body.
+const RECORD_BYTES_MAX: usize = 8 << 20;
+/// Tries of a piece that is not answered, about five minutes with the pauses between them: a server starts again in less.
+const TRIES: u32 = 14;
+/// The first pause, which doubles, and the longest.
+const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Lines that are told one by one.
+const TOLD_MAX: u64 = 100;
+
+fn parse_format(text: &str) -> Result<Format, String> {
+    text.parse()
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let token = arguments.source_token_file.as_deref().map(read_secret).transpose()?;
+    let server = arguments.reach.server()?;
+    if token.is_none() && server.signs() {
+        return Err(Failure::usage(
+            "events are not taken with an access key; give --source-token-file FILE or --token-file FILE",
+        ));
+    }
+    let style = ProgressStyle::with_template("{spinner} {msg} {bytes} {bytes_per_sec}");
+    let bar =
+        ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    let mut sending = Sending {
+        server,
+        token,
+        path: format!("/intake/{}", encode(arguments.source.as_bytes())),
+        format: arguments.format,
+        input: input(arguments.input.as_deref()),
+        offset: 0,
+        lines: 0,
+        told: 0,
+        tally: Tally::default(),
+        bar,
+    };
+    let sent = sending.all();
+    sending.bar.finish_and_clear();
+    let Tally { recorded, duplicate, set_aside, skipped } = sending.tally;
+    say(&match arguments.output {
+        Output::Text => format!(
+            "recorded: {recorded}\nrecorded before: {duplicate}\nset aside: {set_aside}\nskipped: {skipped}\n"
+        ),
+        Output::Json => {
+            let told = json!({ "recorded": recorded, "duplicates": duplicate, "set_aside": set_aside,
+                               "skipped": skipped, "input": sending.input });
+            format!("{told}\n")
+        }
+    })?;
+    match sent {
+        Err(Failure { exit, text }) => {
+            let again = format!(
+                "{text}; send all of it again with --input {}, and nothing is doubled",
+                sending.input
+            );
+            Err(Failure { exit, text: again })
+        }
+        Ok(()) if set_aside > 0 => Err(Failure::new(format!(
+            "{set_aside} could not be used and {} set aside; `daybook set-aside list` shows all that is",
+            if set_aside == 1 { "is" } else { "are" }
+        ))),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// The id of an input: 32 hex digits.
+fn input(name: Option<&str>) -> String {
+    let is_id = |name: &str| {
+        name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    match name {
+        None => ambient::random_hex::<16>(),
+        Some(name) if is_id(name) => name.to_owned(),
+        Some(name) => hex(&Sha256::digest(name)[..16]),
+    }
+}
+
+/// What comes from standard input; read ahead, a little.
+fn reading() -> Receiver<std::io::Result<Vec<u8>>> {
+    let (into, pieces) = sync_channel(READS_WAITING_MAX);
+    std::thread::spawn(move || {
+        let mut stdin = std::io::stdin().lock();
+        loop {
+            let mut bytes = vec![0; READ_BYTES];
+            let read = stdin.read(&mut bytes).map(|len| {
+                bytes.truncate(len);
+                bytes
+            });
+            let is_last = read.as_ref().map_or(true, Vec::is_empty);
+            // Nobody listens once sending failed.
+            if into.send(read).is_err() || is_last {
+                return;
+            }
+        }
+    });
+    pieces
+}
+
+struct Sending {
+    server: Server,
+    token: Option<String>,
+    path: String,
+    format: Format,
+    input: String,
+    /// Bytes and lines that were sent.
+    offset: u64,
+    lines: u64,
+    /// How many lines were told.
+    told: u64,
+    tally: Tally,
+    bar: ProgressBar,
+}
+
+impl Sending {
+    /// Sends everything, as soon as there is a whole record and no more at hand.
+    fn all(&mut self) -> Result<(), Failure> {
+        let incoming = reading();
+        let (mut bytes, mut is_end, mut has_more) = (Vec::new(), false, true);
+        while !(is_end && bytes.is_empty()) {
+            if bytes.len() < PIECE_BYTES && has_more {
+                match incoming.try_recv() {
+                    Ok(read) => {
+                        is_end = take(read, &mut bytes)?;
+                        has_more = !is_end;
+                        continue;
+                    }
+                    Err(TryRecvError::Empty) => {}
+                    Err(TryRecvError::Disconnected) => is_end = true,
+                }
+            }
+            let whole = whole(self.format, &bytes, is_end);
+            if whole > 0 {
+                let rest = bytes.split_off(whole);
+                self.send(&std::mem::replace(&mut bytes, rest))?;
+                has_more = !is_end;
+            } else if is_end {
+                return Ok(());
+            } else if bytes.len() >= RECORD_BYTES_MAX {
+                return Err(Failure::new(format!(
+                    "line {} is longer than {RECORD_BYTES_MAX} bytes and was not sent, nor what is behind it",
+                    self.lines + 1
+                )));
+            } else {
+                let read = incoming.recv().unwrap_or(Ok(Vec::new()));
+                is_end = take(read, &mut bytes)?;
+                has_more = !is_end;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a piece until it is answered.
+    fn send(&mut self, piece: &[u8]) -> Result<(), Failure> {
+        let place = [("file".to_owned(), self.input.clone()), ("offset".to_owned(), self.offset.to_string())];
+        let query = query_of(&place);
+        let mut tries = 0;
+        loop {
+            let answer = match &self.token {
+                Some(token) => self.server.post_as(token, &self.path, &query, piece),
+                None => self.server.post(&self.path, &query, piece),
+            };
+            tries += 1;
+            let (problem, pause) = match answer {
+                Ok(answer) if answer.status == 200 => {
+                    self.count(piece, &answer)?;
+                    return Ok(());
+                }
+                Ok(answer) => {
+                    let problem = refused(&format!("{}{}", self.server.url(), self.path), &answer);
+                    if !matches!(answer.status, 408 | 429 | 500..) {
+                        return Err(problem.into());
+                    }
+                    (problem, retry_after(&answer))
+                }
+                Err(problem) => (problem, None),
+            };
+            if tries == TRIES {
+                return Err(problem.into());
+            }
+            let pause = pause.unwrap_or(PAUSE.saturating_mul(1 << (tries - 1))).min(PAUSE_MAX);
+            self.bar.set_message(format!("{}; trying again", problem.text));
+            std::thread::sleep(pause);
+        }
+    }
+
+    fn count(&mut self, piece: &[u8], answer: &Answer) -> Result<(), Failure> {
+        let told: Told = serde_json::from_slice(&answer.body).map_err(|_| {
+            Failure::new(format!(
+                "{}: the answer cannot be read; is that a Daybook server?",
+                self.server.url()
+            ))
+        })?;
+        for aside in &told.set_aside {
+            self.told += 1;
+            if self.told <= TOLD_MAX {
+                let line = self.lines + line_of(piece, aside.position);
+                self.bar.suspend(|| warn(&format!("daybook: line {line}: {}", printable(&aside.reason))));
+            }
+        }
+        self.tally.add(Tally {
+            recorded: told.recorded,
+            duplicate: told.duplicates.len() as u64,
+            set_aside: told.set_aside.len() as u64,
+            skipped: told.skipped,
+        });
+        self.offset += piece.len() as u64;
+        self.lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.bar.set_position(self.offset);
+        self.bar.set_message(format!("{} recorded", grouped(self.tally.recorded)));
+        Ok(())
+    }
+}
+
+/// What a server answers to a piece.
+#[derive(Deserialize)]
+struct Told {
+    recorded: u64,
+    duplicates: Vec<serde::de::IgnoredAny>,
+    set_aside: Vec<ToldAside>,
+    #[serde(default)]
+    skipped: u64,
+}
+
+#[derive(Deserialize)]
+struct ToldAside {
+    position: u64,
+    reason: String,
+}
+
+/// Puts what was read behind what there is; true at the end.
+fn take(read: std::io::Result<Vec<u8>>, bytes: &mut Vec<u8>) -> Result<bool, Failure> {
+    let read = read.map_err(|error| Failure::new(format!("couldn't read standard input: {error}")))?;
+    bytes.extend_from_slice(&read);
+    Ok(read.is_empty())
+}
+
+/// How many bytes make a piece of whole records, of bounded size where records are.
+fn whole(format: Format, bytes: &[u8], is_end: bool) -> usize {
+    let lines = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(LINES_MAX - 1);
+    let bound = lines.map_or(bytes.len(), |(at, _)| at + 1).min(PIECE_BYTES);
+    let of_piece = |end: usize| {
+        let is_all = is_end && end == bytes.len();
+        if is_all { end } else { format.whole(&bytes[..end], Follows::More) }
+    };
+    match of_piece(bound.min(bytes.len())) {
+        // A record is longer than a piece.
+        0 => of_piece(bytes.len()),
+        whole => whole,
+    }
+}
+
+/// The line of a piece, from 1, on which the record at this position stands: empty lines have none.
+fn line_of(piece: &[u8], position: u64) -> u64 {
+    let lines = piece.split(|byte| *byte == b'\n').zip(1..);
+    let mut filled = lines.filter(|(line, _)| !line.trim_ascii().is_empty());
+    let position = usize::try_from(position).unwrap_or(usize::MAX);
+    filled.nth(position).map_or(1, |(_, number)| number)
+}
+
+/// How long a server asks to wait.
+fn retry_after(answer: &Answer) -> Option<Duration> {
+    let seconds = answer.headers.get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_whole_lines_of_bounded_number() {
+        let format: Format = "daybook".parse().expect("a format");
+        assert_eq!(whole(format, b"{}\n{}\n{", false), 6);
+        assert_eq!(whole(format, b"{}\n{}\n{", true), 7);
+        assert_eq!(whole(format, b"{", false), 0);
+        assert_eq!(whole(format, b"", true), 0);
+        let many = b"{}\n".repeat(LINES_MAX + 7);
+        assert_eq!(whole(format, &many, true), 3 * LINES_MAX);
+        let long = [&b"x".repeat(PIECE_BYTES + 5)[..], b"\n{}\n{"].concat();
+        assert_eq!(whole(format, &long, false), long.len() - 1);
+    }
+
+    #[test]
+    fn a_line_is_found_by_what_stands_on_it() {
+        let piece = b"a\n\n  \r\nb\nc";
+        assert_eq!([0, 1, 2, 3].map(|position| line_of(piece, position)), [1, 4, 5, 1]);
+    }
+
+    #[test]
+    fn an_input_has_the_same_id_again() {
+        assert_eq!(input(Some("nightly")), input(Some("nightly")));
+        assert_ne!(input(Some("nightly")), input(Some("weekly")));
+        let random = input(None);
+        assert_eq!(input(Some(&random)), random);
+        assert_ne!(input(None), random);
+    }
+}

@@ -1,0 +1,231 @@
+//! `daybook show`: one event, whole.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use clap::{ArgGroup, ValueEnum};
+
+use super::asked::At;
+use super::reach::quoted;
+use super::rows;
+use super::say;
+use super::screen::{Look, Screen, Tone, grouped, safe_json};
+use crate::find::answer::{Event, Others, RawEncoding, Whole};
+use crate::report::{Failure, printable};
+
+#[derive(clap::Args)]
+#[command(
+    group = ArgGroup::new("form").args(["output", "entry", "raw"]),
+    after_long_help = "The entry is the text whose SHA-256, the digest, is the event's leaf in the log's tree: `daybook prove` proves it. The raw\nbytes are what the source sent.\n\n\
+                       Examples:\n  daybook show 41\n  daybook show 41 -o json\n  daybook show 41 --entry | sha256sum\n  daybook show 41 --raw > received\n  daybook show 41 --data-dir /var/lib/daybook --local\n\n\
+                       Exit codes: 0 shown; 1 there is no such event, or no answer; 2 wrong command line; 3 damaged bytes in the data\ndirectory."
+)]
+pub struct Arguments {
+    /// Its index in the log, or its id.
+    #[arg(value_name = "EVENT")]
+    event: String,
+    /// How to write it.
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    output: Output,
+    /// Print the entry alone, byte for byte.
+    #[arg(long)]
+    entry: bool,
+    /// Print the bytes as received alone, as they are.
+    #[arg(long)]
+    raw: bool,
+    #[command(flatten)]
+    look: Look,
+    #[command(flatten)]
+    at: At,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+/// Raw text that is shown; `--raw` prints all.
+const RAW_CHARS_MAX: usize = 2000;
+/// Events of the same request that are shown.
+const OF_REQUEST_MAX: usize = 20;
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let whole = arguments.at.open()?.event(&arguments.event)?;
+    if arguments.entry {
+        return write(whole.entry.as_bytes());
+    }
+    if arguments.raw {
+        return write(&raw(&whole)?);
+    }
+    say(&match arguments.output {
+        Output::Json => {
+            let json = serde_json::to_string(&whole).map_err(|error| Failure::new(error.to_string()))?;
+            safe_json(&json) + "\n"
+        }
+        Output::Text => text(&whole, &arguments.at.options(), &Screen::of(&arguments.look)),
+    })
+}
+
+fn write(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("couldn't write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn raw(whole: &Whole) -> Result<Vec<u8>, Failure> {
+    match whole.raw_encoding {
+        RawEncoding::Utf8 => Ok(whole.raw.clone().into_bytes()),
+        RawEncoding::Base64 => BASE64_STANDARD
+            .decode(&whole.raw)
+            .map_err(|error| Failure::new(format!("the raw bytes of the answer are no base64: {error}"))),
+    }
+}
+
+fn text(whole: &Whole, options: &str, screen: &Screen) -> String {
+    let event = &whole.event;
+    let mut text = String::new();
+    for (name, value, tone) in facts(event, screen) {
+        let name = screen.toned(&format!("{name:10}"), Tone::Heading);
+        let _ = writeln!(text, "{name} {}", screen.toned(&value, tone));
+    }
+    for (position, (name, value)) in event.attributes.iter().enumerate() {
+        let title = if position == 0 { "attributes" } else { "" };
+        let title = screen.toned(&format!("{title:10}"), Tone::Heading);
+        let _ = writeln!(text, "{title} {}: {}", printable(name), printable(value));
+    }
+    let _ = writeln!(text, "{} {}", screen.toned("digest    ", Tone::Heading), printable(&whole.digest));
+    text.push_str(&received(whole, screen));
+    text.push_str(&around(whole, options, screen));
+    let _ = writeln!(
+        text,
+        "\n{}\n  daybook prove {}{options} > event-{}.proof",
+        screen.toned("proof", Tone::Heading),
+        event.index,
+        event.index
+    );
+    text
+}
+
+/// What is known of an event, line by line.
+fn facts(event: &Event, screen: &Screen) -> Vec<(&'static str, String, Tone)> {
+    let plain = |name, value: String| (name, printable(&value), Tone::Plain);
+    let parts = |parts: Vec<Option<String>>| parts.into_iter().flatten().collect::<Vec<_>>().join("  ");
+    let labelled =
+        |label: &str, value: &Option<String>| value.as_ref().map(|value| format!("{label} {value}"));
+    let severity = ["", "warning", "minor", "major", "critical"].get(usize::from(event.severity));
+    let (actor, resource, outcome) = (&event.actor, &event.resource, &event.outcome);
+    let resolution = match event.resolution.as_str() {
+        "s" => "second",
+        "ms" => "millisecond",
+        "us" => "microsecond",
+        "ns" => "nanosecond",
+        other => other,
+    };
+    let clock = format!("{}  to the {resolution}", screen.whole_time(&event.occurred_at));
+    let mut facts = vec![
+        plain("event", format!("{}  {}", event.index, event.id)),
+        plain("trail", format!("{}  number {}", event.trail, event.number)),
+        plain("occurred", clock),
+        plain("received", screen.whole_time(&event.received_at)),
+        plain(
+            "actor",
+            parts(vec![actor.name.clone(), Some(actor.r#type.clone()), labelled("id", &actor.id)]),
+        ),
+        plain(
+            "action",
+            match event.action == event.operation {
+                true => event.action.clone(),
+                false => format!("{}  operation {}", event.action, event.operation),
+            },
+        ),
+        plain(
+            "resource",
+            parts(vec![
+                resource.name.clone(),
+                labelled("type", &resource.r#type),
+                labelled("id", &resource.id),
+                labelled("region", &resource.region),
+            ]),
+        ),
+        (
+            "outcome",
+            printable(&parts(vec![
+                Some(outcome.result.clone()),
+                outcome.code.map(|code| format!("code {code}")),
+                outcome.reason.clone(),
+            ])),
+            rows::tone(&outcome.result),
+        ),
+        plain("severity", format!("{} {}", event.severity, severity.copied().unwrap_or_default())),
+        plain("class", event.class.clone()),
+    ];
+    let address = event.source_ip.as_ref().map(|ip| format!("{}  {}", ip.address, ip.trust));
+    for (name, value) in [
+        ("address", &address),
+        ("client", &event.user_agent),
+        ("about", &event.description),
+        ("request", &event.request_id),
+        ("trace", &event.trace_id),
+    ] {
+        facts.extend(value.clone().map(|value| plain(name, value)));
+    }
+    facts.push(plain("source", format!("{}  format {}", event.source.name, event.source.format)));
+    facts.retain(|(_, value, _)| !value.is_empty());
+    facts
+}
+
+fn received(whole: &Whole, screen: &Screen) -> String {
+    let title = screen.toned("raw", Tone::Heading);
+    match whole.raw_encoding {
+        RawEncoding::Base64 => format!("\n{title}  bytes that are no text; --raw prints them\n"),
+        RawEncoding::Utf8 => {
+            let shown: String = whole.raw.chars().take(RAW_CHARS_MAX).collect();
+            let rest = whole.raw.len() - shown.len();
+            let mut text = format!("\n{title}\n");
+            for line in shown.lines() {
+                let _ = writeln!(text, "  {}", printable(line));
+            }
+            if rest > 0 {
+                let _ = writeln!(text, "  … and {} bytes more; --raw prints them", grouped(rest as u64));
+            }
+            text
+        }
+    }
+}
+
+/// What is around it, and the searches that show it.
+fn around(whole: &Whole, options: &str, screen: &Screen) -> String {
+    let mut text = String::new();
+    let related = &whole.related;
+    let mut others = |name: &str, others: &Option<Others>| {
+        if let Some(Others { search, total }) = others {
+            let title = screen.toned(name, Tone::Heading);
+            let _ = writeln!(text, "\n{title}  {}", grouped(*total));
+            // What cannot be shown cannot be typed.
+            let _ = match printable(search) == *search {
+                true => writeln!(text, "  daybook search{options} -- {}", quoted(search)),
+                false => writeln!(text, "  -o json has the search"),
+            };
+        }
+    };
+    others("by the same actor, ten minutes before and after", &related.actor);
+    others("to the same resource", &related.resource);
+    if let Some(of_request) = &related.request {
+        let title = screen.toned("of the same request", Tone::Heading);
+        let count = grouped(of_request.events.len() as u64);
+        let least = if of_request.is_complete { "" } else { "at least " };
+        let _ = writeln!(text, "\n{title}  {least}{count}");
+        let shown = &of_request.events[..of_request.events.len().min(OF_REQUEST_MAX)];
+        let table = rows::table(shown, screen);
+        text.push_str(&table.head(screen));
+        text.extend(shown.iter().map(|event| table.line(screen, rows::cells(event, screen))));
+    }
+    text
+}

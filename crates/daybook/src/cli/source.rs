@@ -1,0 +1,303 @@
+//! `daybook source`: the formats there are, and what a server knows of its sources.
+
+use std::fmt::Write as _;
+
+use clap::{Subcommand, ValueEnum};
+use event::Time;
+use event::source::{Delivery, Format};
+use serde_json::{Value, json};
+
+use super::reach::Reach;
+use super::say;
+use crate::report::{Exit, Failure, printable};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the formats that events are read in; with a name, show a stanza of the configuration for it.
+    #[command(
+        after_help = "Examples:\n  daybook source formats\n  daybook source formats nginx-json >> /etc/daybook.toml"
+    )]
+    Formats {
+        /// One of them.
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+        /// How to write them.
+        #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+        output: Output,
+    },
+    /// Show what became of what each source sent, since the server started.
+    #[command(
+        after_help = "RECORDED, DUP, ASIDE and REFUSED are counts; MISSING are numbers that a source gave and that never came, and datagrams\nthat were dropped. LAST is how long ago something arrived, LAG how long after it happened the newest event did.\n\n\
+                      Exit code 6 when a source is silent or something of it is missing.\n\nExample:\n  daybook source status --url https://audit.example.com --token-file token"
+    )]
+    Status {
+        #[command(flatten)]
+        reach: Reach,
+        /// How to write it.
+        #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+        output: Output,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    match &arguments.command {
+        Command::Formats { name: None, output } => formats(*output),
+        Command::Formats { name: Some(name), output } => {
+            let format: Format = name.parse().map_err(Failure::usage)?;
+            say(&match output {
+                Output::Text => stanza(format),
+                Output::Json => format!("{}\n", told(format)),
+            })
+        }
+        Command::Status { reach, output } => status(reach, *output),
+    }
+}
+
+fn formats(output: Output) -> Result<(), Failure> {
+    if let Output::Json = output {
+        let all: Vec<Value> = Format::ALL.iter().map(|format| told(*format)).collect();
+        return say(&format!("{}\n", Value::from(all)));
+    }
+    let width = Format::ALL.iter().map(|format| format.as_str().len()).max().unwrap_or(0);
+    let lines: String = Format::ALL
+        .iter()
+        .map(|format| format!("{:width$}  {}\n", format.as_str(), format.about()))
+        .collect();
+    say(&lines)
+}
+
+fn told(format: Format) -> Value {
+    let (delivery, files) = match format.delivery() {
+        Delivery::Http => ("http", None),
+        Delivery::Files(files) => ("files", Some(files)),
+        Delivery::Syslog => ("syslog", None),
+    };
+    json!({
+        "name": format.as_str(),
+        "about": format.about(),
+        "service": format.service().as_str(),
+        "delivery": delivery,
+        "files": files,
+        "heeds_errors": format.has_senders_that_heed_errors(),
+        "stanza": stanza(format),
+    })
+}
+
+/// A stanza of the configuration that is right as it stands, to be changed.
+fn stanza(format: Format) -> String {
+    let name = format.as_str();
+    let service = format.service().as_str();
+    let (comes, how) = match format.delivery() {
+        Delivery::Http => (format!("# It is sent by HTTP: POST /intake/my-{name}"), String::new()),
+        Delivery::Files(files) => (
+            "# It is written to files, which are followed.".to_owned(),
+            format!("follow = {{ paths = [\"{files}\"] }}\n"),
+        ),
+        Delivery::Syslog => (
+            "# It is sent as syslog messages.".to_owned(),
+            "syslog = { tcp = \"127.0.0.1:6514\", udp = \"127.0.0.1:6514\" }\n".to_owned(),
+        ),
+    };
+    format!(
+        "# {}\n{comes}\n[[source]]\nname   = \"my-{name}\"\nformat = \"{name}\"\n\
+         trail  = {{ service = \"{service}\", tenant = \"acme\", project = \"054e292c9880d4992f02c0196d3ea468\", instance = \"my-{name}\" }}\n\
+         {how}\
+         # token  = {{ file = \"my-{name}.token\" }}   # what HTTP senders show: a file of at least 16 characters\n\
+         # silent_after_s = 3600                # tell when nothing came for an hour\n",
+        format.about()
+    )
+}
+
+fn status(reach: &Reach, output: Output) -> Result<(), Failure> {
+    let answer = reach.get("/api/v1/sources")?;
+    let sources = answer["sources"].as_array().map(Vec::as_slice).unwrap_or_default();
+    say(&match output {
+        Output::Json => format!("{answer}\n"),
+        Output::Text => table(&answer, sources, width()),
+    })?;
+    let troubled: Vec<&str> = sources
+        .iter()
+        .filter(|source| state(source) != "ok")
+        .map(|source| source["name"].as_str().unwrap_or_default())
+        .collect();
+    if troubled.is_empty() {
+        return Ok(());
+    }
+    let text = format!("silent, or lost something: {}", printable(&troubled.join(", ")));
+    Err(Failure { exit: Exit::Alarm, text })
+}
+
+/// Columns of the terminal that is written to; `None` for a file or pipe.
+fn width() -> Option<usize> {
+    console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns))
+}
+
+/// In a word, whether all is well with a source.
+fn state(source: &Value) -> &'static str {
+    let is_lost = missing(source) > 0 || count(source, "file_gaps") > 0;
+    match (source["silent_since"].is_string(), is_lost) {
+        (true, _) => "silent",
+        (false, true) => "lost",
+        (false, false) => "ok",
+    }
+}
+
+fn count(source: &Value, name: &str) -> u64 {
+    source["counts"][name].as_u64().unwrap_or(0)
+}
+
+/// Numbers that never came, and datagrams that were dropped.
+fn missing(source: &Value) -> u64 {
+    let numbers = count(source, "missing").saturating_sub(count(source, "found"));
+    numbers + count(source, "dropped_by_daybook") + count(source, "dropped_by_kernel")
+}
+
+/// Columns behind the name: the widest cells are 7 characters wide.
+const COLUMNS: [&str; 8] = ["STATE", "RECORDED", "DUP", "ASIDE", "REFUSED", "MISSING", "LAST", "LAG"];
+/// A name is cut to no less.
+const NAME_MIN: usize = 12;
+
+fn table(answer: &Value, sources: &[Value], width: Option<usize>) -> String {
+    let now = time(&answer["now"]);
+    let rows: Vec<(String, [String; 8])> = sources
+        .iter()
+        .map(|source| {
+            let count = |name: &str| short(count(source, name));
+            let last = time(&source["last_received_at"]).zip(now);
+            let last = last
+                .map_or("-".to_owned(), |(at, now)| duration((now.unix_ns() - at.unix_ns()) as f64 / 1e9));
+            let lag = source["lag_s"].as_f64().map_or("-".to_owned(), duration);
+            let cells = [
+                state(source).to_owned(),
+                count("recorded"),
+                count("duplicate"),
+                count("set_aside"),
+                count("refused"),
+                short(missing(source)),
+                last,
+                lag,
+            ];
+            (printable(source["name"].as_str().unwrap_or_default()), cells)
+        })
+        .collect();
+    let widest = |column: usize| {
+        let cells = rows.iter().map(|(_, cells)| cells[column].chars().count());
+        cells.chain([COLUMNS[column].len()]).max().unwrap_or(0)
+    };
+    let widths: [usize; 8] = std::array::from_fn(widest);
+    let others: usize = widths.iter().map(|width| width + 2).sum();
+    let names = rows.iter().map(|(name, _)| name.chars().count()).chain(["SOURCE".len()]).max().unwrap_or(0);
+    let names = width.map_or(names, |width| names.min(width.saturating_sub(others).max(NAME_MIN)));
+    let mut text = String::new();
+    let mut line = |name: &str, cells: [&str; 8]| {
+        let name = if name.chars().count() > names {
+            name.chars().take(names - 1).chain(['…']).collect()
+        } else {
+            name.to_owned()
+        };
+        let _ = write!(text, "{name:names$}");
+        for (position, (cell, width)) in cells.iter().zip(widths).enumerate() {
+            let _ = if position == 0 {
+                write!(text, "  {cell:width$}")
+            } else {
+                write!(text, "  {cell:>width$}")
+            };
+        }
+        text.push('\n');
+    };
+    line("SOURCE", COLUMNS);
+    for (name, cells) in &rows {
+        line(name, std::array::from_fn(|column| cells[column].as_str()));
+    }
+    text
+}
+
+fn time(value: &Value) -> Option<Time> {
+    Time::parse_rfc3339(value.as_str()?).ok().map(|(time, _)| time)
+}
+
+/// A count in four characters or five.
+#[allow(clippy::cast_precision_loss, reason = "it is rounded anyway")]
+fn short(count: u64) -> String {
+    let mut value = count as f64;
+    for unit in ["", "k", "M", "G", "T"] {
+        if value < 999.5 {
+            let digits = usize::from(!unit.is_empty() && value < 99.95);
+            return format!("{value:.digits$}{unit}");
+        }
+        value /= 1000.0;
+    }
+    "many".to_owned()
+}
+
+/// A number of seconds in four characters or five.
+fn duration(seconds: f64) -> String {
+    let sign = if seconds < 0.0 { "-" } else { "" };
+    let seconds = seconds.abs();
+    let (value, unit) = match seconds {
+        ..0.9995 => (seconds * 1000.0, "ms"),
+        ..99.5 => (seconds, "s"),
+        ..5970.0 => (seconds / 60.0, "m"),
+        ..172_800.0 => (seconds / 3600.0, "h"),
+        _ => (seconds / 86400.0, "d"),
+    };
+    format!("{sign}{value:.0}{unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        for (count, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1.0k"),
+            (99_940, "99.9k"),
+            (123_456, "123k"),
+            (999_600, "1.0M"),
+            (u64::MAX, "many"),
+        ] {
+            assert_eq!(short(count), expected);
+        }
+        for (seconds, expected) in [
+            (0.0, "0ms"),
+            (0.25, "250ms"),
+            (-3.2, "-3s"),
+            (90.0, "90s"),
+            (600.0, "10m"),
+            (7200.0, "2h"),
+            (864_000.0, "10d"),
+        ] {
+            assert_eq!(duration(seconds), expected);
+        }
+    }
+
+    #[test]
+    fn a_table_fits_its_terminal() {
+        let source = |name: &str| {
+            json!({"name": name, "counts": {"recorded": 1_234_567, "missing": 4, "found": 1}, "lag_s": 0.25,
+                   "last_received_at": "2026-11-20T10:00:00Z", "silent_since": null})
+        };
+        let answer = json!({"now": "2026-11-20T10:01:30Z", "sources": []});
+        let table = table(&answer, &[source(&"long".repeat(16)), source("hub")], Some(80));
+        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+        assert_eq!(
+            table.lines().last(),
+            Some("hub                   lost       1.2M    0      0        0        3   90s  250ms")
+        );
+    }
+}

@@ -1,0 +1,243 @@
+//! `daybook stats`: when what matches happened, and the values that most of it has.
+
+use std::fmt::Write as _;
+
+use clap::ValueEnum;
+use console::measure_text_width;
+use serde_json::json;
+
+use super::asked::{At, Question, pair};
+use super::rows::tone;
+use super::say;
+use super::screen::{Look, Screen, Tone, cut, grouped, padded, safe, safe_json};
+use crate::find::answer::{Facet, Facets, Histogram};
+use crate::find::ask::FACETS;
+use crate::report::Failure;
+
+#[derive(clap::Args)]
+#[command(
+    after_long_help = "The first line of the chart is all events, the second those that failed; a dot is a time without any. Of each field the\nvalues that most events have are told, with how many and their share; together with the others and those without\nany value they are all events. docs/search.md lists the fields; those of words and of trails cannot be counted.\n\n\
+                       Examples:\n  daybook stats --after -24h\n  daybook stats outcome:failure --facet actor.name --facet ip --values 5\n  daybook stats actor:alice --after 2026-11-01 -o json\n\n\
+                       Exit codes: 0 answered; 1 not answered; 2 wrong search or command line; 3 damaged bytes in the data directory."
+)]
+pub struct Arguments {
+    #[command(flatten)]
+    question: Question,
+    /// A field whose values are counted; may be given several times. Without any: operation, outcome, severity, actor.name,
+    /// resource.name and source.
+    #[arg(long, value_name = "FIELD")]
+    facet: Vec<String>,
+    /// How many values of each field.
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    values: u64,
+    /// How long a column of the chart is, such as 5m, 1h or 1d; as it fits unless given.
+    #[arg(long, value_name = "LENGTH")]
+    interval: Option<String>,
+    /// How to write it.
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    output: Output,
+    #[command(flatten)]
+    look: Look,
+    #[command(flatten)]
+    at: At,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+/// Widest chart, and its width in a file.
+const WIDTH_MAX: usize = 100;
+const WIDTH: usize = 80;
+/// Widest bar.
+const BAR: usize = 24;
+/// What stands beside a value and its count, but for its bar: margins and the share.
+const BESIDE: usize = 15;
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let log = arguments.at.open()?;
+    let screen = Screen::of(&arguments.look);
+    let explained = |problem| arguments.question.explain(problem);
+    let width = screen.width.unwrap_or(WIDTH).min(WIDTH_MAX);
+    let mut pairs = arguments.question.pairs();
+    pairs.push(match &arguments.interval {
+        Some(interval) => pair("interval", interval),
+        None => pair("buckets", width),
+    });
+    let histogram = log.histogram(&pairs).map_err(explained)?;
+    // What is counted is what was charted: of the same moment and window.
+    let mut pairs = arguments.question.pairs();
+    if let (Some(from), Some(until)) = (&histogram.from, &histogram.until) {
+        pairs.retain(|(name, _)| name != "after" && name != "before");
+        pairs.extend([pair("after", from), pair("before", until)]);
+    }
+    pairs.extend([pair("as_of", histogram.tree_size), pair("limit", arguments.values)]);
+    pairs.extend(arguments.facet.iter().map(|field| pair("facet", field)));
+    let facets = log.facets(&pairs).map_err(explained)?;
+    say(&match arguments.output {
+        Output::Json => {
+            let both = json!({ "histogram": histogram, "facets": facets });
+            safe_json(&format!("{both}\n"))
+        }
+        Output::Text => {
+            let asked = || arguments.facet.iter().map(String::as_str);
+            let fields: Vec<&str> =
+                if arguments.facet.is_empty() { FACETS.to_vec() } else { asked().collect() };
+            chart(&histogram, &screen) + &told(&facets, &fields, width, &screen)
+        }
+    })
+}
+
+/// When events happened: a line of bars, those that failed below, and what the lines span.
+pub fn chart(histogram: &Histogram, screen: &Screen) -> String {
+    let (Some(from), Some(until)) = (&histogram.from, &histogram.until) else { return String::new() };
+    let all: Vec<u64> =
+        histogram.buckets.iter().map(|bucket| bucket.success + bucket.failure + bucket.unknown).collect();
+    let failed: Vec<u64> = histogram.buckets.iter().map(|bucket| bucket.failure).collect();
+    let most = all.iter().copied().max().unwrap_or(0);
+    let mut text = format!("{}\n", spark(&all, most));
+    if failed.iter().any(|count| *count > 0) {
+        let _ = writeln!(text, "{}", screen.toned(&spark(&failed, most), Tone::Bad));
+    }
+    let failures = failed.iter().sum();
+    let span = format!("{} to {}", screen.labelled_time(from), screen.labelled_time(until));
+    let counts = format!(
+        "{} events, {} failed; {} a column, at most {}",
+        grouped(histogram.total),
+        grouped(failures),
+        length(histogram.interval_s),
+        grouped(most)
+    );
+    for line in [span, counts] {
+        let line = screen.width.map_or(line.clone(), |width| cut(&line, width));
+        let _ = writeln!(text, "{}", screen.toned(&line, Tone::Faint));
+    }
+    text + "\n"
+}
+
+/// A bar a count, as high as it is beside the most; a dot for none.
+fn spark(counts: &[u64], most: u64) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let bar = |count: &u64| {
+        if *count == 0 {
+            return '·';
+        }
+        // From 0 to 7; the most is the highest, and any is seen.
+        let height = (u128::from(*count) * 8).div_ceil(u128::from(most.max(1))) - 1;
+        BARS[usize::try_from(height).unwrap_or(7).min(7)]
+    };
+    counts.iter().map(bar).collect()
+}
+
+/// A length of time in its largest whole unit.
+fn length(seconds: u64) -> String {
+    let units = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
+    let (unit, name) =
+        units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)).unwrap_or((1, "second"));
+    let count = seconds / unit;
+    format!("{} {name}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+fn told(facets: &Facets, fields: &[&str], width: usize, screen: &Screen) -> String {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut parts = Vec::new();
+    for field in fields {
+        if let (false, Some(facet)) = (seen.contains(field), facets.facets.get(*field)) {
+            seen.push(field);
+            parts.push(section(field, facet, facets.total, width, screen));
+        }
+    }
+    parts.join("\n")
+}
+
+fn section(field: &str, facet: &Facet, total: u64, width: usize, screen: &Screen) -> String {
+    let severity = |value: &str| match (field, value) {
+        ("severity", "1") => "1 warning".to_owned(),
+        ("severity", "2") => "2 minor".to_owned(),
+        ("severity", "3") => "3 major".to_owned(),
+        ("severity", "4") => "4 critical".to_owned(),
+        _ => safe(value),
+    };
+    let mut rows: Vec<(String, u64, Tone)> = facet
+        .values
+        .iter()
+        .map(|one| {
+            (severity(&one.value), one.count, if field == "outcome" { tone(&one.value) } else { Tone::Plain })
+        })
+        .collect();
+    if facet.other_values > 0 {
+        rows.push((format!("{} others", grouped(facet.other_values)), facet.others, Tone::Faint));
+    }
+    if facet.without > 0 {
+        rows.push(("none".to_owned(), facet.without, Tone::Faint));
+    }
+    let counts = rows.iter().map(|(_, count, _)| grouped(*count).len()).max().unwrap_or(0);
+    let bar = BAR.min(width / 4);
+    let room = width.saturating_sub(BESIDE + counts + bar).max(8);
+    let names = rows.iter().map(|(name, ..)| measure_text_width(name)).max().unwrap_or(0).min(room);
+    let mut text = screen.toned(field, Tone::Heading) + "\n";
+    for (name, count, tone) in rows {
+        let name = screen.toned(&padded(&cut(&name, names), names, false), tone);
+        let (share, bar) = (share(count, total), bar_of(count, total, bar));
+        let _ = writeln!(text, "  {name}  {:>counts$}  {share:>5} %  {bar}", grouped(count));
+    }
+    text
+}
+
+/// Tenths of a percent, rounded; what is not all never looks like it, nor what is any like none.
+fn share(count: u64, total: u64) -> String {
+    let (count, total) = (u128::from(count), u128::from(total.max(1)));
+    let tenths = (count * 2000 + total) / (2 * total);
+    let tenths = match () {
+        () if count > 0 && tenths == 0 => 1,
+        () if count < total && tenths == 1000 => 999,
+        () => tenths,
+    };
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+fn bar_of(count: u64, total: u64, width: usize) -> String {
+    let eighths = u128::from(count) * 8 * width as u128 / u128::from(total.max(1));
+    let eighths = usize::try_from(eighths).unwrap_or(0).max(usize::from(count > 0));
+    const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    "█".repeat(eighths / 8) + PARTS[eighths % 8]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_as_high_as_their_counts() {
+        assert_eq!(spark(&[0, 1, 2, 4, 7, 8], 8), "·▁▂▄▇█");
+        assert_eq!(spark(&[1, 1_000_000], 1_000_000), "▁█");
+        assert_eq!(spark(&[u64::MAX], u64::MAX), "█");
+        assert_eq!(spark(&[], 0), "");
+    }
+
+    #[test]
+    fn shares_do_not_round_away_what_is_there() {
+        for (count, total, expected) in [
+            (0, 0, "0.0"),
+            (1, 3, "33.3"),
+            (2, 3, "66.7"),
+            (3, 3, "100.0"),
+            (1, 1_000_000, "0.1"),
+            (999_999, 1_000_000, "99.9"),
+        ] {
+            assert_eq!(share(count, total), expected);
+        }
+    }
+
+    #[test]
+    fn bars_are_as_long_as_their_shares() {
+        for (count, total, expected) in
+            [(4, 4, "████"), (1, 8, "▌"), (1, 1000, "▏"), (0, 4, ""), (3, 4, "███")]
+        {
+            assert_eq!(bar_of(count, total, 4), expected);
+        }
+        assert_eq!([1, 60, 7200, 172_800].map(length), ["1 second", "1 minute", "2 hours", "2 days"]);
+    }
+}

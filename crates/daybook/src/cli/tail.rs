@@ -1,0 +1,243 @@
+//! `daybook tail`: events as they are recorded.
+
+use std::io::{BufRead, BufReader, Read};
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::asked::{At, Log, Pairs, Question, pair};
+use super::reach::{Problem, Server, query_of};
+use super::rows;
+use super::screen::{Look, Screen};
+use super::search::json;
+use super::{say, warn};
+use crate::find::answer::Event;
+use crate::report::{Exit, Failure};
+
+#[derive(clap::Args)]
+#[command(
+    after_long_help = "Every event that matches is shown once, in the order of the log. A connection that breaks is made again, and goes on\nbehind the last event. A running server is needed: a data directory tells nobody when it grows.\n\n\
+                       Examples:\n  daybook tail\n  daybook tail outcome:failure -o ndjson\n  daybook tail actor:alice --from 0 --limit 20\n\n\
+                       Exit codes: 0 --limit is reached; 1 not answered; 2 wrong search or command line; 130 ended by Ctrl-C."
+)]
+pub struct Arguments {
+    #[command(flatten)]
+    question: Question,
+    /// The index of the event to begin with; without it, what is recorded from now on.
+    #[arg(long, value_name = "INDEX")]
+    from: Option<u64>,
+    /// End after this many events.
+    #[arg(long, short = 'n', value_name = "COUNT")]
+    limit: Option<u64>,
+    /// How to write them.
+    #[arg(long, short, value_name = "FORMAT", default_value = "table")]
+    output: Output,
+    #[command(flatten)]
+    look: Look,
+    #[command(flatten)]
+    at: At,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    /// Lines for people.
+    Table,
+    /// An event a line.
+    Ndjson,
+}
+
+/// The first pause before a connection is made again; it doubles, up to the longest.
+const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(15);
+/// The header that tells how many events the log had for an answer.
+const TREE_SIZE: &str = "x-daybook-tree-size";
+/// Longest line of a stream: an event is smaller, however it is written.
+const LINE_BYTES_MAX: u64 = 8 << 20;
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let Log::Server(server) = arguments.at.open()? else {
+        return Err(Failure::usage(
+            "a data directory cannot be followed: its server can. Give --url URL or --profile NAME, or use `daybook search`",
+        ));
+    };
+    if arguments.limit == Some(0) {
+        return Ok(());
+    }
+    let mut pairs = arguments.question.pairs();
+    pairs.extend(arguments.from.map(|index| pair("from", index)));
+    let mut tail = Tail { server: &server, pairs, last: None, has_begun: false, pause: PAUSE };
+    let screen = Screen::of(&arguments.look);
+    let table = rows::table_to_come(&screen);
+    let mut left = arguments.limit;
+    let mut head = Some(table.head(&screen));
+    tail.follow(&mut |event| {
+        say(&match arguments.output {
+            Output::Table => {
+                head.take().unwrap_or_default() + &table.line(&screen, rows::cells(&event, &screen))
+            }
+            Output::Ndjson => json(&event)? + "\n",
+        })?;
+        left = left.map(|left| left - 1);
+        Ok(left != Some(0))
+    })
+    .map_err(|problem| arguments.question.explain(problem))
+}
+
+/// A tail that is taken up again where it broke off.
+struct Tail<'a> {
+    server: &'a Server,
+    pairs: Pairs,
+    /// What the server said last where it was.
+    last: Option<String>,
+    /// Whether the server ever answered.
+    has_begun: bool,
+    pause: Duration,
+}
+
+/// What is done with an event; false ends the tail.
+type Take<'a> = dyn FnMut(Event) -> Result<bool, Failure> + 'a;
+
+impl Tail<'_> {
+    /// Errs when the server will not do it, however often it is asked.
+    fn follow(&mut self, take: &mut Take<'_>) -> Result<(), Problem> {
+        loop {
+            let why = match self.connect(take) {
+                Ok(true) => return Ok(()),
+                Ok(false) => "the server ended the stream".to_owned(),
+                Err(problem) => {
+                    let may_change = problem.exit == Exit::Failed
+                        && problem.status.is_none_or(|status| matches!(status, 408 | 429 | 500..));
+                    // Whoever gives a wrong address is told so.
+                    if !may_change || (!self.has_begun && problem.status.is_none()) {
+                        return Err(problem);
+                    }
+                    problem.text
+                }
+            };
+            warn(&format!("daybook: {why}; trying again"));
+            std::thread::sleep(self.pause);
+            self.pause = (2 * self.pause).min(PAUSE_MAX);
+        }
+    }
+
+    /// One connection; true when enough was taken.
+    fn connect(&mut self, take: &mut Take<'_>) -> Result<bool, Problem> {
+        let mut headers = vec![("accept", "text/event-stream".to_owned())];
+        headers.extend(self.last.clone().map(|id| ("last-event-id", id)));
+        let opened = self.server.open("/api/v1/tail", &query_of(&self.pairs), &headers)?;
+        self.has_begun = true;
+        // Before the first event, the server says where it begins.
+        let size = opened.headers.get(TREE_SIZE).and_then(|size| size.to_str().ok());
+        if let (Some(size), None, false) =
+            (size, &self.last, self.pairs.iter().any(|(name, _)| name == "from"))
+        {
+            self.pairs.push(pair("from", size));
+        }
+        let failed = |text: String| Problem { exit: Exit::Failed, status: None, text, parameter: None };
+        let mut messages = Messages::of(opened.body);
+        while let Some(message) = messages.next().map_err(failed)? {
+            self.pause = PAUSE;
+            if message.kind.is_empty() || message.kind == "message" {
+                let event = serde_json::from_str(&message.data)
+                    .map_err(|error| failed(format!("an event of the stream cannot be read: {error}")))?;
+                let goes_on = take(event).map_err(|failure| Problem {
+                    exit: failure.exit,
+                    // It is no fault of the server's that could pass.
+                    status: Some(0),
+                    text: failure.text,
+                    parameter: None,
+                })?;
+                if !goes_on {
+                    return Ok(true);
+                }
+            }
+            self.last = message.id.or(self.last.take());
+        }
+        Ok(false)
+    }
+}
+
+/// A message of a stream of server-sent events.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Message {
+    id: Option<String>,
+    kind: String,
+    data: String,
+}
+
+/// Reads <https://html.spec.whatwg.org/multipage/server-sent-events.html>, section 9.2.6, with lines that end in LF or CRLF.
+struct Messages<R> {
+    lines: BufReader<R>,
+}
+
+impl<R: Read> Messages<R> {
+    fn of(stream: R) -> Messages<R> {
+        Messages { lines: BufReader::new(stream) }
+    }
+
+    /// The next message; `None` at the end, where what is not ended by an empty line counts for nothing.
+    fn next(&mut self) -> Result<Option<Message>, String> {
+        let (mut message, mut is_filled) = (Message::default(), false);
+        loop {
+            let mut line = Vec::new();
+            let read = (&mut self.lines).take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
+            read.map_err(|error| format!("the connection broke off: {error}"))?;
+            let Some(line) = line.strip_suffix(b"\n") else {
+                return if line.len() as u64 >= LINE_BYTES_MAX {
+                    Err(format!("a line of the stream is longer than {LINE_BYTES_MAX} bytes"))
+                } else {
+                    Ok(None)
+                };
+            };
+            let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
+            if line.is_empty() {
+                if is_filled {
+                    return Ok(Some(message));
+                }
+                continue;
+            }
+            let (field, value) = line.split_once(':').unwrap_or((&line, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match field {
+                "id" => message.id = Some(value.to_owned()),
+                "event" => value.clone_into(&mut message.kind),
+                "data" => {
+                    if !message.data.is_empty() {
+                        message.data.push('\n');
+                    }
+                    message.data.push_str(value);
+                }
+                _ => continue,
+            }
+            is_filled = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(stream: &str) -> Vec<Message> {
+        let mut messages = Messages::of(stream.as_bytes());
+        std::iter::from_fn(|| messages.next().expect("a stream")).collect()
+    }
+
+    fn message(id: Option<&str>, kind: &str, data: &str) -> Message {
+        Message { id: id.map(str::to_owned), kind: kind.to_owned(), data: data.to_owned() }
+    }
+
+    #[test]
+    fn messages_are_told_apart() {
+        let stream = ": hello\n\nid: 7\ndata: {\"a\":\ndata: 1}\n\r\nevent:position\r\nid:9\r\n\r\nretry: 5\n\ndata: cut";
+        let expected = [message(Some("7"), "", "{\"a\":\n1}"), message(Some("9"), "position", "")];
+        assert_eq!(messages(stream), expected);
+    }
+
+    #[test]
+    fn what_is_not_ended_counts_for_nothing() {
+        for stream in ["", "id: 1", "id: 1\n", "id: 1\ndata: x\n", ":\n:\n"] {
+            assert_eq!(messages(stream), [], "{stream:?}");
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! `daybook verify`: a log and what it gave out, checked with keys that the caller has.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use store::durable::Local;
+use store::{FileObjects, Objects, Version};
+use tlog::{Checkpoint, Note};
+
+use super::{progress_bar, say, warn};
+use crate::report::{Exit, Failure, hex, printable};
+use crate::verify::{self, Keys, NotVerified, Server, Source};
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "What is verified is told by what it is:\n\n  a proof file         that its event is in the log; the entry goes along or is given with --entry\n  a data directory     every byte of it, and that it is what was signed for\n  two checkpoints      that one log signed both and only grew between; needs --log\n  a URL                that the log which is served there only grew since it was last looked at (--state)\n  --receipt FILE       that an answer was given as it says, of events that are in the log\n  --export FILE        that an exported file is what its --manifest was signed for, and with --log what the log has\n\n\
+                  Examples:\n  daybook verify --key log.vkey event-42.proof\n  daybook verify --key log.vkey /var/lib/daybook --since yesterday.checkpoint\n  \
+                  daybook verify --key log.vkey monday.checkpoint friday.checkpoint --log https://audit.example.com\n  daybook verify --key log.vkey https://audit.example.com --state audit.state   # from cron: a monitor\n\n\
+                  Exit codes:\n  0  verified\n  1  it could not be looked at, which tells nothing\n  2  the command line is wrong\n  3  stored bytes are damaged: they do not agree with each other\n  5  refuted: it is not what was signed for"
+)]
+pub struct Arguments {
+    /// Proof file, data directory, URL, or two checkpoint files.
+    #[arg(value_name = "TARGET", num_args = 0..=2, required_unless_present_any = ["receipt", "export"])]
+    targets: Vec<String>,
+    /// The log's verifier key or a file that has it; may be given again, of keys that replaced each other.
+    #[arg(long, short, value_name = "KEY", required = true)]
+    key: Vec<String>,
+    /// A witness's verifier key or a file that has it; each witness must have cosigned. Of a URL, the
+    /// checkpoint that it shows as witnessed, which the newest must go on from.
+    #[arg(long, value_name = "KEY")]
+    witness: Vec<String>,
+    /// The entry that a proof is of; else it is taken from the proof.
+    #[arg(long, value_name = "FILE")]
+    entry: Option<PathBuf>,
+    /// The bytes as received, which the entry names by their hash.
+    #[arg(long, value_name = "FILE")]
+    raw: Option<PathBuf>,
+    /// A checkpoint that was kept, which the log must go on from; may be given again.
+    #[arg(long, value_name = "FILE")]
+    since: Vec<PathBuf>,
+    /// Remembers the newest checkpoint in a file, and from then on takes none that does not go on from it.
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// The log that hashes are read from: a data directory or a URL.
+    #[arg(long, value_name = "LOG")]
+    log: Option<String>,
+    /// A receipt, as the header had it.
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+    /// The body of the answer that the receipt came with.
+    #[arg(long, value_name = "FILE", requires = "receipt")]
+    answer: Option<PathBuf>,
+    /// An exported file.
+    #[arg(long, value_name = "FILE", requires = "manifest", conflicts_with = "receipt")]
+    export: Option<PathBuf>,
+    /// The manifest of the exported file.
+    #[arg(long, value_name = "FILE", requires = "export")]
+    manifest: Option<PathBuf>,
+    /// A file with a token, for a server that does not publish to everyone.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl From<NotVerified> for Failure {
+    fn from(error: NotVerified) -> Failure {
+        match error {
+            NotVerified::Refuted(what) => {
+                Failure { exit: Exit::Refuted, text: format!("not verified: {what}") }
+            }
+            NotVerified::Damaged(error) => error.into(),
+            NotVerified::Unknown(why) => Failure::new(format!("couldn't be verified: {why}")),
+        }
+    }
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let keys =
+        Keys::parse(&key_texts(&arguments.key)?, &key_texts(&arguments.witness)?).map_err(Failure::usage)?;
+    let token = match &arguments.token_file {
+        Some(path) => Some(String::from_utf8_lossy(&read(path)?).trim().to_owned()),
+        None => None,
+    };
+    if let Some(path) = &arguments.receipt {
+        takes_only(arguments, "a receipt", &["--log", "--answer", "--token-file"])?;
+        if !arguments.targets.is_empty() {
+            return Err(Failure::usage(
+                "with --receipt there is nothing else to verify; name the log with --log",
+            ));
+        }
+        return receipt(arguments, &keys, &read(path)?, token);
+    }
+    if let (Some(file), Some(manifest)) = (&arguments.export, &arguments.manifest) {
+        takes_only(arguments, "an export", &["--log", "--token-file"])?;
+        if !arguments.targets.is_empty() {
+            return Err(Failure::usage(
+                "with --export there is nothing else to verify; name the log with --log",
+            ));
+        }
+        return export(arguments, &keys, file, &read(manifest)?, token);
+    }
+    match &arguments.targets[..] {
+        [url] if verify::is_url(url) => {
+            takes_only(arguments, "a URL", &["--witness", "--since", "--state", "--token-file"])?;
+            server(arguments, &keys, url, token)
+        }
+        [dir] if Path::new(dir).is_dir() => {
+            takes_only(arguments, "a directory", &["--witness", "--since", "--state"])?;
+            directory(arguments, &keys, Path::new(dir))
+        }
+        [file] => {
+            takes_only(arguments, "a proof", &["--witness", "--entry", "--raw"])?;
+            let bytes = read(Path::new(file))?;
+            if Note::parse(&bytes).is_ok_and(|note| Checkpoint::parse(note.text()).is_ok()) {
+                return Err(Failure::usage(
+                    "a checkpoint is compared with another one; give two, and --log to read hashes from",
+                ));
+            }
+            proof(arguments, &keys, &bytes)
+        }
+        [one, other] => {
+            takes_only(arguments, "two checkpoints", &["--witness", "--log", "--token-file"])?;
+            checkpoints(arguments, &keys, [one, other], token)
+        }
+        _ => Err(Failure::usage(
+            "what is to be verified? give a proof file, a directory, a URL, or two checkpoints",
+        )),
+    }
+}
+
+/// Errs when an option was given that demands a check which this target does not get.
+fn takes_only(arguments: &Arguments, target: &str, options: &[&str]) -> Result<(), Failure> {
+    let given = [
+        ("--witness", !arguments.witness.is_empty()),
+        ("--entry", arguments.entry.is_some()),
+        ("--raw", arguments.raw.is_some()),
+        ("--since", !arguments.since.is_empty()),
+        ("--state", arguments.state.is_some()),
+        ("--log", arguments.log.is_some()),
+        ("--answer", arguments.answer.is_some()),
+        ("--token-file", arguments.token_file.is_some()),
+    ];
+    match given.into_iter().find(|(name, is_given)| *is_given && !options.contains(name)) {
+        Some((name, _)) => Err(Failure::usage(format!("{name} has no use with {target}"))),
+        None => Ok(()),
+    }
+}
+
+/// Keys as they were given, or as the files have them.
+fn key_texts(given: &[String]) -> Result<Vec<String>, Failure> {
+    let mut texts = Vec::new();
+    for one in given {
+        if tlog::Verifier::parse(one).is_ok() {
+            texts.push(one.clone());
+            continue;
+        }
+        let bytes = fs::read(one).map_err(|error| {
+            Failure::usage(format!("{one:?} is no verifier key, and no file to read one from: {error}"))
+        })?;
+        let lines = String::from_utf8_lossy(&bytes).into_owned();
+        let before = texts.len();
+        texts.extend(lines.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
+        if texts.len() == before {
+            return Err(Failure::usage(format!("there is no key in {one:?}")));
+        }
+    }
+    Ok(texts)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|error| Failure::new(format!("couldn't read {}: {error}", path.display())))
+}
+
+fn read_if(path: Option<&PathBuf>) -> Result<Option<Vec<u8>>, Failure> {
+    path.map(|path| read(path)).transpose()
+}
+
+fn proof(arguments: &Arguments, keys: &Keys, file: &[u8]) -> Result<(), Failure> {
+    let (entry, raw) = (read_if(arguments.entry.as_ref())?, read_if(arguments.raw.as_ref())?);
+    let proved = verify::proof(keys, file, entry, raw.as_deref())?;
+    say(&format!(
+        "verified: event {} of {}\ncheckpoint: {} events, root {}\nentry: {} bytes, SHA-256 {}\n",
+        proved.index,
+        proved.checkpoint.origin,
+        proved.checkpoint.size,
+        hex(&proved.checkpoint.root),
+        proved.entry.len(),
+        hex(&event::entry::digest(&proved.entry)),
+    ))
+}
+
+/// What the caller kept of a log.
+struct Kept {
+    /// Checkpoints, signed by the log.
+    seen: Vec<(Note, Checkpoint)>,
+    /// The file that remembers the newest.
+    state: Option<State>,
+}
+
+/// The file of `--state`, as it was when it was read.
+struct State {
+    objects: FileObjects,
+    name: String,
+    version: Option<Version>,
+}
+
+impl Kept {
+    fn read(arguments: &Arguments, keys: &Keys) -> Result<Kept, Failure> {
+        let open = |bytes: &[u8]| -> Result<(Note, Checkpoint), Failure> {
+            let checkpoint = keys.of_log().open(bytes)?;
+            let note = Note::parse(bytes).map_err(|why| Failure::new(why.to_string()))?;
+            Ok((note, checkpoint))
+        };
+        let mut seen = Vec::new();
+        for path in &arguments.since {
+            seen.push(open(&read(path)?)?);
+        }
+        let Some(path) = &arguments.state else { return Ok(Kept { seen, state: None }) };
+        let (folder, name) = match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
+            (Some(folder), Some(name)) => (folder, name.to_owned()),
+            _ => return Err(Failure::usage(format!("{} is no name for a file", path.display()))),
+        };
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let objects = FileObjects::new(Arc::new(Local::open(folder)));
+        let object = objects.get(&name)?;
+        if let Some(object) = &object {
+            seen.push(open(&object.bytes)?);
+        }
+        Ok(Kept { seen, state: Some(State { objects, name, version: object.map(|object| object.version) }) })
+    }
+
+    /// Remembers a checkpoint, unless somebody else remembered another meanwhile.
+    fn remember(&self, note: &[u8]) -> Result<(), Failure> {
+        let Some(State { objects, name, version }) = &self.state else { return Ok(()) };
+        Ok(objects.replace(name, note, *version).map(drop)?)
+    }
+
+    /// Warns when there was nothing to compare with.
+    fn warn_if_nothing(&self, what: &str) {
+        if self.seen.is_empty() {
+            warn(&format!("no checkpoint was kept with --since or --state: {what} looks the same"));
+        }
+    }
+}
+
+fn directory(arguments: &Arguments, keys: &Keys, dir: &Path) -> Result<(), Failure> {
+    let kept = Kept::read(arguments, keys)?;
+    let bar = progress_bar();
+    let whole = verify::directory(keys, dir, &kept.seen, &mut |progress| {
+        bar.set_length(progress.total_bytes);
+        bar.set_position(progress.done_bytes);
+    });
+    bar.finish_and_clear();
+    let whole = whole?;
+    kept.remember(&whole.note)?;
+    let (checkpoint, report) = (&whole.checkpoint, &whole.report);
+    say(&format!(
+        "verified: {}\ncheckpoint: {} events, root {}\nbytes read: {}\n",
+        checkpoint.origin,
+        checkpoint.size,
+        hex(&checkpoint.root),
+        report.bytes,
+    ))?;
+    if report.events > checkpoint.size {
+        warn(&format!(
+            "{} events are behind the newest checkpoint, and nobody has signed for them; a log that was stopped has none",
+            report.events - checkpoint.size
+        ));
+    }
+    if report.set_aside > whole.set_aside {
+        warn(&format!(
+            "{} records set aside are behind the newest checkpoint, and nobody has signed for them",
+            report.set_aside - whole.set_aside
+        ));
+    }
+    if let Some(torn) = &report.torn_tail {
+        warn(&format!("{} bytes of {} are an append that was not finished", torn.len_bytes, torn.file));
+    }
+    kept.warn_if_nothing("a directory that was replaced by an older copy of itself");
+    Ok(())
+}
+
+fn checkpoints(
+    arguments: &Arguments,
+    keys: &Keys,
+    files: [&String; 2],
+    token: Option<String>,
+) -> Result<(), Failure> {
+    let open = |file: &String| -> Result<Checkpoint, Failure> {
+        keys.open(&read(Path::new(file))?)
+            .map_err(|error| match error {
+                NotVerified::Refuted(why) => NotVerified::Refuted(format!("{file}: {why}")),
+                other => other,
+            })
+            .map_err(Failure::from)
+    };
+    let (one, other) = (open(files[0])?, open(files[1])?);
+    let size = one.size.max(other.size);
+    let log = arguments.log.as_deref().ok_or_else(|| {
+        Failure::usage(
+            "which log are the hashes between them read from? give --log with a directory or a URL",
+        )
+    })?;
+    match Source::open(log, token)? {
+        Source::Directory(log) => {
+            verify::covered(&log, log.head().0, if one.size > other.size { &one } else { &other })?;
+            verify::consistency(&log, &one, &other)?;
+        }
+        Source::Server(server) => verify::consistency(&server.nodes(size), &one, &other)?,
+    }
+    say(&format!(
+        "verified: {} grew from {} to {} events, and kept the first\n",
+        one.origin,
+        one.size.min(other.size),
+        size
+    ))
+}
+
+fn server(arguments: &Arguments, keys: &Keys, url: &str, token: Option<String>) -> Result<(), Failure> {
+    let kept = Kept::read(arguments, keys)?;
+    let server = Server::new(url, token);
+    // Under load the newest checkpoint has no cosignatures yet; it must go on from the one that has them.
+    let witnessed = match keys.witnesses.is_empty() {
+        true => None,
+        false => Some(keys.open(&server.get("tlog/checkpoint/witnessed")?)?),
+    };
+    let note = server.get("tlog/checkpoint")?;
+    let newest = keys.of_log().open(&note)?;
+    let nodes = server.nodes(newest.size);
+    for old in witnessed.iter().chain(kept.seen.iter().map(|(_, old)| old)) {
+        if newest.size < old.size && !store::skips("rollback") {
+            return Err(NotVerified::Refuted(format!(
+                "it shows {} events, and {} were signed for before: it was rolled back",
+                newest.size, old.size
+            ))
+            .into());
+        }
+        verify::consistency(&nodes, old, &newest)?;
+    }
+    verify::covered(&nodes, newest.size, &newest)?;
+    kept.remember(&note)?;
+    kept.warn_if_nothing("a log that was rewritten");
+    let since = kept.seen.iter().map(|(_, old)| old.size).max();
+    let since = since.map_or_else(String::new, |size| format!(", {} more than before", newest.size - size));
+    let cosigned = witnessed.map_or_else(String::new, |one| format!("witnessed: {} events\n", one.size));
+    say(&format!("verified: {}\ncheckpoint: {} events{since}\n{cosigned}", newest.origin, newest.size))
+}
+
+fn export(
+    arguments: &Arguments,
+    keys: &Keys,
+    file: &Path,
+    manifest: &[u8],
+    token: Option<String>,
+) -> Result<(), Failure> {
+    let (manifest, facts) = verify::export::manifest(keys, manifest)?;
+    verify::export::file(&facts, file)?;
+    match arguments.log.as_deref() {
+        Some(log) => match Source::open(log, token)? {
+            Source::Directory(log) => {
+                verify::covered(&log, log.head().0, &facts.tree)?;
+                verify::export::made_again(&log, &manifest, &facts)?;
+            }
+            Source::Server(server) => {
+                let newest = newest_of(&server, keys, &facts.tree)?;
+                let nodes = server.nodes(newest.size);
+                let digest_at = |index| server.digest(index, newest.size);
+                verify::export::rows_are_of(&nodes, digest_at, &facts, file)?;
+            }
+        },
+        None => {
+            verify::export::rows(&facts, file, |_| Ok(()))?;
+            warn(
+                "only signature, bytes and number of rows were checked; give --log to compare the rows with a log",
+            );
+        }
+    }
+    say(&format!(
+        "verified: exported by {}\ncaller: {}\nquestion: {}\nformat: {}\ntree: {} events\ntrails: {}\nrows: {}\n",
+        facts.tree.origin,
+        printable(&facts.caller),
+        printable(&facts.question),
+        printable(&facts.format),
+        facts.tree.size,
+        facts.trails.0,
+        facts.totals.rows
+    ))
+}
+
+/// The newest checkpoint of a server, which must go on from a tree that was signed for.
+fn newest_of(server: &Server, keys: &Keys, tree: &Checkpoint) -> Result<Checkpoint, Failure> {
+    let newest = keys.open(&server.get("tlog/checkpoint")?)?;
+    if newest.size < tree.size {
+        let (shown, size) = (newest.size, tree.size);
+        return Err(NotVerified::Refuted(format!(
+            "the log shows {shown} events, and {size} were signed for"
+        ))
+        .into());
+    }
+    verify::consistency(&server.nodes(newest.size), tree, &newest)?;
+    Ok(newest)
+}
+
+fn receipt(arguments: &Arguments, keys: &Keys, value: &[u8], token: Option<String>) -> Result<(), Failure> {
+    let answer = read_if(arguments.answer.as_ref())?;
+    let receipt = verify::receipt(keys, value, answer.as_deref())?;
+    match arguments.log.as_deref() {
+        Some(log) => match Source::open(log, token)? {
+            Source::Directory(log) => {
+                verify::covered(&log, log.head().0, &receipt.tree)?;
+                let digest_at = |index| match log.digests(index, 1)? {
+                    Some(digests) => Ok(digests[0]),
+                    None => Err(NotVerified::Refuted(format!("the log has no event {index}"))),
+                };
+                verify::receipt_rows(&log, digest_at, &receipt)?;
+            }
+            Source::Server(server) => {
+                let newest = newest_of(&server, keys, &receipt.tree)?;
+                let nodes = server.nodes(newest.size);
+                verify::receipt_rows(&nodes, |index| server.digest(index, newest.size), &receipt)?;
+            }
+        },
+        None => warn("only the signature was checked; give --log to compare the rows with a log"),
+    }
+    say(&format!(
+        "verified: answered by {}\nat: {}\ncaller: {}\nasked: {}\ntree: {} events\nrows: {} of {}\n",
+        receipt.tree.origin,
+        printable(&receipt.at),
+        printable(&receipt.caller),
+        printable(&receipt.asked),
+        receipt.tree.size,
+        receipt.indexes.len(),
+        receipt.total
+    ))
+}

@@ -1,0 +1,106 @@
+//! The keys that sign a log, `keys/log.key`: one a line, oldest first. Each signs every checkpoint, so that whoever pinned an
+//! older key can go on while a newer one is being made known. A line is a private key as golang.org/x/mod/sumdb/note writes
+//! it, whose identifier byte names the algorithm: a further one, such as the ML-DSA-44 that C2SP signed-note has, is a line
+//! of another byte, and a signature line that older verifiers pass over.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use store::durable::Local;
+use store::{FileObjects, LOG_KEY, Object, Objects};
+use tlog::{Kind, Note, Signer, Verifier};
+
+/// No log has more keys at once.
+pub const KEYS_MAX: usize = 4;
+
+/// A new key that signs a log of this origin.
+fn new(origin: &str, seed: &[u8; 32]) -> Result<Signer, String> {
+    Signer::new(origin, Kind::Note, seed).map_err(|why| why.to_string())
+}
+
+/// The file of a log's first key.
+pub fn first(origin: &str, seed: &[u8; 32]) -> Result<Vec<u8>, String> {
+    Ok(text_of(&[new(origin, seed)?]))
+}
+
+fn text_of(signers: &[Signer]) -> Vec<u8> {
+    signers.iter().flat_map(|signer| format!("{}\n", signer.private_text()).into_bytes()).collect()
+}
+
+/// Reads the file. All of its keys have the same name, the log's origin.
+pub fn parse(bytes: &[u8]) -> Result<Vec<Signer>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| format!("{LOG_KEY} is not UTF-8"))?;
+    let parse = |line: &str| Signer::parse(line).map_err(|why| format!("{LOG_KEY}: {why}"));
+    let signers = text.lines().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let name = |signer: &Signer| signer.verifier().name().to_owned();
+    if signers.is_empty() || signers.len() > KEYS_MAX {
+        return Err(format!("{LOG_KEY} has {} keys; a log has 1 to {KEYS_MAX}", signers.len()));
+    }
+    if signers
+        .iter()
+        .any(|signer| name(signer) != name(&signers[0]) || signer.verifier().kind() != Kind::Note)
+    {
+        return Err(format!("{LOG_KEY} has keys of several logs, or of a witness"));
+    }
+    Ok(signers)
+}
+
+/// A data directory's objects, and the file of keys among them.
+fn stored(data_dir: &Path) -> Result<(FileObjects, Object), String> {
+    let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
+    let found = objects.get(LOG_KEY).map_err(|error| error.to_string())?;
+    let object = found.ok_or_else(|| format!("{} is not there", data_dir.join(LOG_KEY).display()))?;
+    Ok((objects, object))
+}
+
+/// The keys of the log in a data directory.
+pub fn read(data_dir: &Path) -> Result<Vec<Signer>, String> {
+    parse(&stored(data_dir)?.1.bytes)
+}
+
+/// Adds a key. Its server takes it up, and records that, within a second or when it starts.
+pub fn rotate(data_dir: &Path, seed: &[u8; 32]) -> Result<Verifier, String> {
+    let (objects, object) = stored(data_dir)?;
+    let mut signers = parse(&object.bytes)?;
+    if signers.len() == KEYS_MAX {
+        return Err(format!("the log has {KEYS_MAX} keys already; retire one with `daybook key retire`"));
+    }
+    let signer = new(signers[0].verifier().name(), seed)?;
+    let verifier = signer.verifier().clone();
+    signers.push(signer);
+    replace(&objects, &signers, object)?;
+    Ok(verifier)
+}
+
+/// Removes the key with this hash, eight hex digits as in the verifier key. Errs unless another key has signed the newest
+/// checkpoint, which is how the next start knows it.
+pub fn retire(data_dir: &Path, hash: &str) -> Result<Verifier, String> {
+    let (objects, object) = stored(data_dir)?;
+    let mut signers = parse(&object.bytes)?;
+    let is_it = |signer: &Signer| format!("{:08x}", signer.verifier().key_id()) == hash;
+    let position = signers
+        .iter()
+        .position(is_it)
+        .ok_or_else(|| format!("no key of the log has the hash {hash:?}; see `daybook key show`"))?;
+    let retired = signers.remove(position).verifier().clone();
+    let newest = objects.get(store::CHECKPOINT).map_err(|error| error.to_string())?;
+    let newest = newest.and_then(|object| Note::parse(&object.bytes).ok());
+    let has_signed = |signer: &Signer| {
+        newest.as_ref().is_some_and(|note| matches!(note.verify(signer.verifier()), Ok(Some(_))))
+    };
+    if !signers.iter().any(has_signed) {
+        return Err(
+            "no other key has signed the newest checkpoint; add one with `daybook key rotate` and let the server run"
+                .to_owned(),
+        );
+    }
+    replace(&objects, &signers, object)?;
+    Ok(retired)
+}
+
+fn replace(objects: &FileObjects, signers: &[Signer], seen: Object) -> Result<(), String> {
+    objects
+        .replace(LOG_KEY, &text_of(signers), Some(seen.version))
+        .map(drop)
+        .map_err(|error| error.to_string())
+}

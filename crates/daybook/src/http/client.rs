@@ -1,0 +1,147 @@
+//! The client's side of HTTP, for what Daybook asks of others: one request at a time, no redirects; answers in memory, or
+//! read as they come.
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::ring;
+use ureq::config::Config;
+use ureq::http::HeaderMap;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Body, Error, RequestBuilder};
+
+/// No answer that is held in memory may have more bytes.
+pub const ANSWER_BYTES_MAX: u64 = 16 << 20;
+
+/// How long an answer that is read as it comes may be silent: servers tell every few seconds that they are there.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Asks servers; connections are kept between requests.
+pub struct Client {
+    agent: Agent,
+}
+
+/// What a server answered, whatever the status.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+/// An answer whose body is still to be read, whatever the status.
+pub struct Opened {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Box<dyn Read + Send>,
+}
+
+impl Client {
+    /// A client that gives up on a request after `timeout`. It trusts the machine's certificate authorities, or those of the
+    /// file that `SSL_CERT_FILE` names.
+    pub fn new(timeout: Duration) -> Client {
+        let roots = rustls_native_certs::load_native_certs().certs;
+        Client::with_roots(timeout, &roots)
+    }
+
+    /// A client that trusts the certificate authorities of a PEM file alone. Errs when it has none.
+    pub fn trusting(timeout: Duration, authorities: &Path) -> Result<Client, String> {
+        let read = rustls_native_certs::load_certs_from_paths(Some(authorities), None);
+        match (read.errors.first(), read.certs.is_empty()) {
+            (Some(error), _) => Err(format!("{}: {error}", authorities.display())),
+            (None, true) => Err(format!("{} has no certificate", authorities.display())),
+            (None, false) => Ok(Client::with_roots(timeout, &read.certs)),
+        }
+    }
+
+    fn with_roots(timeout: Duration, roots: &[rustls::pki_types::CertificateDer<'_>]) -> Client {
+        let roots: Vec<Certificate<'static>> =
+            roots.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::new_with_certs(&roots))
+            .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+            .build();
+        let config = Config::builder()
+            .timeout_global(Some(timeout))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .user_agent(concat!("daybook/", env!("CARGO_PKG_VERSION")))
+            .tls_config(tls)
+            .build();
+        Client { agent: config.into() }
+    }
+
+    /// Reads what is at a URL. `token` is one of IAM, for `X-Auth-Token`. Errs with why there was no answer.
+    pub fn get(&self, url: &str, token: Option<&str>) -> Result<Answer, String> {
+        self.get_with(url, &shown(token))
+    }
+
+    /// Sends a body to a URL; `token` as for [`Client::get`]. Errs with why there was no answer.
+    pub fn post(&self, url: &str, token: Option<&str>, body: &[u8]) -> Result<Answer, String> {
+        self.post_with(url, &shown(token), body)
+    }
+
+    /// Sends a body with a token of its sender.
+    pub fn post_as(&self, bearer: &str, url: &str, body: &[u8]) -> Result<Answer, String> {
+        self.post_with(url, &[("authorization", format!("Bearer {bearer}"))], body)
+    }
+
+    /// Reads what is at a URL, with these headers.
+    pub fn get_with(&self, url: &str, headers: &[Header]) -> Result<Answer, String> {
+        answer_of(url, with(self.agent.get(url), headers).call())
+    }
+
+    /// Sends a body to a URL, with these headers.
+    pub fn post_with(&self, url: &str, headers: &[Header], body: &[u8]) -> Result<Answer, String> {
+        answer_of(url, with(self.agent.post(url), headers).send(body))
+    }
+
+    /// Opens what is at a URL, to be read as it comes, for as long as it comes.
+    pub fn open(&self, url: &str, headers: &[Header]) -> Result<Opened, String> {
+        let request = with(self.agent.get(url), headers);
+        let request = request.config().timeout_global(None).timeout_per_read(Some(SILENCE)).build();
+        let response = request.call().map_err(|error| failed(url, &error))?;
+        let (head, body) = response.into_parts();
+        let body = body.into_with_config().limit(u64::MAX).reader();
+        Ok(Opened { status: head.status.as_u16(), headers: head.headers, body: Box::new(body) })
+    }
+}
+
+impl Opened {
+    /// The whole answer, which is not to be long: what a server says when it does not do as it was asked.
+    pub fn read(self) -> io::Result<Answer> {
+        let mut body = Vec::new();
+        self.body.take(ANSWER_BYTES_MAX).read_to_end(&mut body)?;
+        Ok(Answer { status: self.status, headers: self.headers, body })
+    }
+}
+
+/// A header's name and value.
+pub type Header = (&'static str, String);
+
+fn shown(token: Option<&str>) -> Vec<Header> {
+    token.map(|token| ("x-auth-token", token.to_owned())).into_iter().collect()
+}
+
+fn with<Any>(mut request: RequestBuilder<Any>, headers: &[Header]) -> RequestBuilder<Any> {
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    request
+}
+
+fn failed(url: &str, error: &Error) -> String {
+    format!("{url}: {error}")
+}
+
+fn answer_of(url: &str, response: Result<ureq::http::Response<Body>, Error>) -> Result<Answer, String> {
+    let response = response.map_err(|error| failed(url, &error))?;
+    let (head, mut body) = response.into_parts();
+    let body =
+        body.with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(|error| failed(url, &error))?;
+    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+}

@@ -1,0 +1,146 @@
+//! Pieces of files. Nobody could heed a refusal of one, so none is: what is no envelope of the format, or too much for one,
+//! is halved between records until it can be used, and the rest is set aside.
+
+use event::source::{EnvelopeError, Follows, Format, Limits, Place, SetAside};
+use store::{Append, Log, OnConflict};
+
+use super::{Arrival, Arrived, Aside, Intake, Prepared, Received, Refused, prepare};
+
+/// Parses and encodes a piece of a file, in as many requests as it takes. `arrival` names the file and where the piece stood.
+pub fn prepare_piece(
+    bytes: &[u8],
+    arrival: Arrival<'_>,
+    intake: &Intake,
+    limits: Limits,
+    log: &Log,
+) -> Vec<Prepared> {
+    let mut prepared = Vec::with_capacity(1);
+    halve(bytes, intake.source.format, &mut |some, at, last_try| {
+        let place = arrival.place.map(|Place { file, offset }| Place { file, offset: offset + at });
+        let error = match prepare(Received::Body(some), Arrival { place, ..arrival }, intake, limits, log) {
+            Ok(one) => {
+                prepared.push(one);
+                return true;
+            }
+            Err(Refused::Envelope(error)) => error.to_string(),
+            // Nothing is asked of the log yet.
+            Err(refused) => format!("{refused:?}"),
+        };
+        if last_try {
+            prepared.push(set_aside(some, error, arrival, intake));
+        }
+        last_try
+    });
+    prepared
+}
+
+/// Parses a piece without a log: for each part that is an envelope its items, for others why they are none.
+pub fn parse_piece<T>(
+    bytes: &[u8],
+    format: Format,
+    mut parse: impl FnMut(&[u8]) -> Result<T, EnvelopeError>,
+) -> Vec<Result<T, String>> {
+    let mut parts = Vec::with_capacity(1);
+    halve(bytes, format, &mut |some, _, last_try| match parse(some) {
+        Ok(part) => {
+            parts.push(Ok(part));
+            true
+        }
+        Err(error) if last_try => {
+            parts.push(Err(error.to_string()));
+            true
+        }
+        Err(_) => false,
+    });
+    parts
+}
+
+/// Puts a piece to `is_used`, or its halves, and theirs, in order. It is told where each begins, and whether it cannot be
+/// halved.
+fn halve(bytes: &[u8], format: Format, is_used: &mut dyn FnMut(&[u8], u64, bool) -> bool) {
+    let mut waiting = vec![(0, bytes)];
+    while let Some((at, some)) = waiting.pop() {
+        let cut = middle(some, format);
+        if is_used(some, at as u64, cut.is_none()) {
+            continue;
+        }
+        if let Some(cut) = cut {
+            waiting.push((at + cut, &some[cut..]));
+            waiting.push((at, &some[..cut]));
+        }
+    }
+}
+
+/// Where a piece can be cut between records, about in its middle; `None` if it is one record.
+fn middle(bytes: &[u8], format: Format) -> Option<usize> {
+    let is_cut = |cut: &usize| (1..bytes.len()).contains(cut);
+    let before = Some(format.whole(&bytes[..bytes.len() / 2], Follows::More)).filter(is_cut);
+    before.or_else(|| {
+        let rest = &bytes[bytes.len() / 2..];
+        let line = bytes.len() / 2 + rest.iter().position(|&byte| byte == b'\n')? + 1;
+        Some(format.whole(&bytes[..line], Follows::More)).filter(is_cut)
+    })
+}
+
+fn set_aside(bytes: &[u8], reason: String, arrival: Arrival<'_>, intake: &Intake) -> Prepared {
+    Prepared {
+        append: Append {
+            source: intake.source.name.clone(),
+            received_at: arrival.received_at,
+            events: Vec::new(),
+            set_aside: vec![SetAside { reason: reason.clone(), raw: bytes.to_vec() }],
+            on_conflict: OnConflict::SetAside,
+        },
+        event_positions: Vec::new(),
+        aside: vec![Aside { position: 0, reason }],
+        arrived: Arrived { is_from_file: true, ..Arrived::of(arrival.received_at, 1) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn format(name: &str) -> Format {
+        name.parse().expect("a format")
+    }
+
+    #[test]
+    fn a_piece_is_halved_until_what_is_wrong_stands_alone() {
+        let lines = b"one\ntwo\nthree\nbad\nfour\nfive";
+        let mut used = Vec::new();
+        halve(lines, format("nginx-json"), &mut |some, at, last_try| {
+            let is_good = !some.windows(3).any(|three| three == b"bad");
+            if is_good || last_try {
+                used.push((at, String::from_utf8_lossy(some).into_owned(), is_good));
+            }
+            is_good || last_try
+        });
+        let joined: String = used.iter().map(|(_, text, _)| text.as_str()).collect();
+        assert_eq!(joined.as_bytes(), lines, "nothing is lost, and nothing is put twice");
+        assert_eq!(used.iter().filter(|(_, _, is_good)| !is_good).count(), 1);
+        assert!(used.contains(&(14, "bad\n".to_owned(), false)), "{used:?}");
+    }
+
+    #[test]
+    fn every_piece_has_an_end() {
+        for piece in [
+            &b""[..],
+            b"\n",
+            b"\n\n\n",
+            b"x",
+            b"x\n",
+            b"a long line and\na short",
+            b"\na long line without end",
+        ] {
+            for format in Format::ALL {
+                let mut parts = 0;
+                halve(piece, *format, &mut |_, _, last_try| {
+                    parts += usize::from(last_try);
+                    last_try
+                });
+                assert!(parts <= piece.len().max(1), "{format:?}");
+            }
+        }
+    }
+}

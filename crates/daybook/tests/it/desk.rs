@@ -1,0 +1,134 @@
+//! A place with a server and known events, and a person who asks it on the command line.
+
+use std::fmt::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use crate::estate::{Estate, LATER};
+use crate::harness::{ACCESS_KEY, Daybook, Place, SECRET, interruptible, text};
+
+pub struct Desk {
+    pub place: Place,
+    pub server: Daybook,
+}
+
+/// Events that [`Desk`] has, of the source `own`.
+pub const EVENTS: usize = 60;
+
+impl Desk {
+    /// The person's profile `here` is in use and signs with a key that may read the sources' trails.
+    pub fn new() -> Desk {
+        let place = Place::new();
+        let server = place.serve();
+        Desk::fill(&server);
+        Desk::at(place, server)
+    }
+
+    /// Besides, the person has a token, in the file `user-token`, may send to the sources' trails, some of what was sent is set
+    /// aside, and there is a copy of the log and its guard in the folder `kept`.
+    pub fn with_token() -> Desk {
+        let place = Place::new();
+        place.access(&["grant", "auditor", "writer", "registry/acme/*/*"]);
+        let estate = Estate { place };
+        estate.lay_down_token("token of auditor", "auditor", "", LATER);
+        let place = estate.place;
+        std::fs::write(place.path("user-token"), "token of auditor").unwrap();
+        let config = std::fs::read_to_string(place.path("daybook.toml")).unwrap();
+        let web = config.split("[[source]]").last().unwrap().replace("\"own\"", "\"web\"");
+        let web = web.replace("\"daybook\"", "\"nginx-json\"");
+        std::fs::write(place.path("daybook.toml"), format!("{config}[[source]]{web}")).unwrap();
+        let server = place.serve();
+        Desk::fill(&server);
+        let useless: String = (0..20).map(|number| format!("{{\"n\":{number}}}\n")).collect();
+        assert_eq!(server.send("own", useless).status, 200);
+        assert_eq!(server.stop(), Some(0));
+        std::fs::create_dir(place.path("kept")).unwrap();
+        for name in ["data", "data.guard"] {
+            let (from, to) = (place.path(name), place.path("kept").join(name));
+            assert!(Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
+        }
+        let server = place.serve();
+        Desk::at(place, server)
+    }
+
+    fn fill(server: &Daybook) {
+        let answer = server.send("own", events());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.json()["recorded"], EVENTS);
+    }
+
+    fn at(place: Place, server: Daybook) -> Desk {
+        let desk = Desk { place, server };
+        std::fs::write(desk.place.path("secret-of-key"), SECRET).unwrap();
+        let url = desk.url();
+        let secret = desk.place.path("secret-of-key");
+        let arguments =
+            ["profile", "add", "here", "--url", &url, "--access-key", ACCESS_KEY, "--secret-file"];
+        let added = desk.command().args(arguments).arg(secret).output().unwrap();
+        assert!(added.status.success(), "{}", text(&added.stderr));
+        desk
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
+    /// The program with the person's own profiles.
+    pub fn command(&self) -> Command {
+        let mut command = interruptible(env!("CARGO_BIN_EXE_daybook"));
+        command.env("DAYBOOK_CONFIG_HOME", self.place.path("home")).env_remove("NO_COLOR");
+        command.env("TERM", "xterm").env("TZ", "Europe/Berlin").env_remove("COLUMNS");
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command().args(arguments).output().unwrap()
+    }
+
+    /// What a command says on standard output; it must end well.
+    pub fn says(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    pub fn json(&self, arguments: &[&str]) -> serde_json::Value {
+        serde_json::from_str(&self.says(arguments)).unwrap()
+    }
+
+    /// Runs a command with this on standard input.
+    pub fn fed(&self, arguments: &[&str], input: &[u8]) -> Output {
+        use std::io::Write as _;
+        let mut command = self.command();
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // One that ends early does not read it all.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child.wait_with_output().unwrap()
+    }
+}
+
+/// Events in October 2026, an hour apart: three people and a robot at work, and some that are hard to show.
+pub fn events() -> String {
+    let mut lines = String::new();
+    for number in 0..EVENTS - 4 {
+        let (day, hour) = (1 + number / 24, number % 24);
+        let actor = ["alice", "bob", "李雷", "robot$ci"][number % 4];
+        let action = ["pull", "push", "pull", "delete", "pull"][number % 5];
+        let outcome = if number % 7 == 3 { "failure" } else { "success" };
+        let resource = ["library/alpine", "library/审计日志服务", "team/app"][number % 3];
+        let _ = writeln!(
+            lines,
+            r#"{{"id":"{number}","action":"{action}","occurred_at":"2026-10-{day:02}T{hour:02}:10:00Z","actor":"{actor}","resource":{{"type":"artifact","name":"{resource}"}},"outcome":"{outcome}","source_ip":"10.0.{}.{number}","request_id":"r{}"}}"#,
+            number % 3,
+            number / 2
+        );
+    }
+    lines.push_str(
+        r#"{"id":"steers","action":"login","occurred_at":"2026-10-04T00:00:00.25Z","actor":"mal\u001b[2Jlory\u202e","resource":"\u0007bell","outcome":{"result":"failure","code":401,"reason":"wrong password"},"class":"security","severity":3}
+{"id":"long","action":"grant everything there is to everyone","occurred_at":"2026-10-04T00:00:01Z","actor":{"id":"u-17","name":"an-actor-with-quite-a-long-name@example.com","type":"service"},"resource":{"type":"role","name":"a/resource/with/a/name/that/does/not/fit/anywhere/审计日志服务审计日志服务审计日志服务审计日志服务","region":"eu-1"},"description":"a description","user_agent":"tool/1.0","attributes":{"ticket":"OPS-12","attempt":2}}
+{"id":"bare","action":"x","occurred_at":"2026-10-04T00:00:02Z"}
+{"id":"words","action":"exec","occurred_at":"2026-10-04T00:00:03Z","actor":"alice","description":"drop table accounts","outcome":"failure","source_ip":"2001:db8::7"}
+"#,
+    );
+    lines
+}

@@ -1,0 +1,138 @@
+//! A log that went back, was copied, or is served twice is not served until an operator says on record that it is to go on.
+
+use std::fs;
+
+use crate::evidence::{copy, covering, key_of, send};
+use crate::harness::{Daybook, Place, daybook, finds_each, text};
+use crate::verify::{accept, exits};
+
+/// Starts a server that must refuse the log; returns what it said.
+fn refused(place: &Place, skips: &str) -> String {
+    let mut command = place.serve_command(daybook());
+    match Daybook::try_spawn(command.env("SKIPPED_CHECK", skips)) {
+        Ok(_) => panic!("the log was served"),
+        Err(said) => said,
+    }
+}
+
+#[test]
+fn a_restored_backup_is_refused_until_it_is_accepted() {
+    finds_each(&["guard"], |skips| {
+        let place = Place::new();
+        let server = place.serve();
+        send(&server, 0..3);
+        assert_eq!(server.stop(), Some(0));
+        let backup = place.path("backup");
+        copy(&place.data(), &backup);
+        let server = place.serve();
+        send(&server, 3..9);
+        assert_eq!(server.stop(), Some(0));
+        // The whole directory, with the checkpoint of its time.
+        fs::remove_dir_all(place.data()).unwrap();
+        copy(&backup, &place.data());
+        let said = refused(&place, skips);
+        assert!(said.contains("data.guard") && said.contains("older than what was signed"), "{said}");
+        assert!(said.contains("daybook guard accept --reason"), "{said}");
+        let (stored, guarded) = (place.data().join("tree/checkpoint"), place.path("data.guard/checkpoint"));
+        let before = fs::read(&guarded).unwrap();
+        refused(&place, skips);
+        assert_eq!(fs::read(&stored).unwrap(), fs::read(backup.join("tree/checkpoint")).unwrap());
+        assert_eq!(fs::read(&guarded).unwrap(), before);
+        let said = accept(&place);
+        assert!(said.contains("guard: ") && said.contains("Recorded"), "{said}");
+        assert!(accept(&place).contains("nothing to accept"));
+        let server = place.serve();
+        let acts = place.acts("log.accept");
+        assert!(acts.len() == 1 && acts[0].contains("a test"), "{acts:?}");
+        send(&server, 20..23);
+        covering(&server, &key_of(&place), 6);
+        assert_eq!(server.stop(), Some(0));
+        place.check();
+        assert_eq!(place.serve().stop(), Some(0));
+    });
+}
+
+#[test]
+fn a_log_with_fewer_events_than_were_signed_for_is_accepted_on_record() {
+    let place = Place::new();
+    let server = place.serve();
+    send(&server, 0..3);
+    assert_eq!(server.stop(), Some(0));
+    let old = place.path("old");
+    copy(&place.data(), &old);
+    let server = place.serve();
+    send(&server, 3..9);
+    assert_eq!(server.stop(), Some(0));
+    let newest = fs::read(place.data().join("tree/checkpoint")).unwrap();
+    fs::remove_dir_all(place.data()).unwrap();
+    copy(&old, &place.data());
+    fs::write(place.data().join("tree/checkpoint"), newest).unwrap();
+    assert!(refused(&place, "").contains("tree/checkpoint"));
+    let said = accept(&place);
+    assert!(said.contains("guard: ") && said.contains("data directory: "), "{said}");
+    let server = place.serve();
+    assert_eq!(place.acts("log.accept").len(), 1);
+    assert_eq!(server.events(), 3);
+}
+
+#[test]
+fn a_copy_and_a_second_server_are_refused() {
+    let place = Place::new();
+    let server = place.serve();
+    send(&server, 0..3);
+    covering(&server, &key_of(&place), 3);
+    // A copy has no guard, whether the log runs or not.
+    let copied = place.path("copied");
+    copy(&place.data(), &copied);
+    let serve = |settings: &[(&str, &str)]| {
+        let mut command = daybook();
+        command.arg("serve").arg("--config").arg(place.path("daybook.toml"));
+        command.args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(&copied).envs(settings.iter().copied());
+        Daybook::try_spawn(&mut command).err().expect("the copy was served")
+    };
+    let said = serve(&[]);
+    assert!(said.contains("copied.guard") && said.contains("may be a copy"), "{said}");
+    assert!(!place.path("copied.guard").exists(), "a refusal leaves nothing behind");
+    // Nor may it have the guard of the log, while that is served.
+    let guard = place.path("data.guard");
+    let shared = [("DAYBOOK_EVIDENCE_GUARD", guard.to_str().unwrap())];
+    let said = serve(&shared);
+    assert!(said.contains("a server of this log is running"), "{said}");
+    // Once that has gone on and stopped, the copy is behind.
+    send(&server, 3..5);
+    assert_eq!(server.stop(), Some(0));
+    let said = serve(&shared);
+    assert!(said.contains("older than what was signed"), "{said}");
+    // A second server on the same directory.
+    let server = place.serve();
+    let said = refused(&place, "");
+    assert!(said.contains("another process"), "{said}");
+    assert_eq!(server.stop(), Some(0));
+    // The guard is removed.
+    fs::remove_dir_all(&guard).unwrap();
+    assert!(refused(&place, "").contains("there is no guard"));
+    let output = daybook()
+        .args(["guard", "accept", "--reason", " ", "--data-dir"])
+        .arg(place.data())
+        .output()
+        .unwrap();
+    exits(&output, 2);
+    accept(&place);
+    assert_eq!(place.serve().stop(), Some(0));
+}
+
+#[test]
+fn a_guard_elsewhere_is_made_where_it_was_configured() {
+    let place = Place::with_settings("[evidence]\nguard = \"kept/guard\"\n");
+    let said = refused(&place, "");
+    assert!(said.contains("evidence.guard"), "its parent is not there: {said}");
+    fs::create_dir(place.path("kept")).unwrap();
+    assert_eq!(place.serve().stop(), Some(0));
+    assert!(place.path("kept/guard/checkpoint").exists() && !place.path("data.guard").exists());
+    let output = daybook()
+        .args(["guard", "accept", "--reason", "x", "--data-dir"])
+        .arg(place.data())
+        .output()
+        .unwrap();
+    assert!(text(&output.stdout).contains("it is not there"), "another guard than the configured one");
+}

@@ -1,0 +1,293 @@
+//! What was set aside: listed, shown, and parsed again after a fix.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::estate::{Estate, LATER, TENANT};
+use crate::harness::{Answer, Daybook, PROJECT, Place, becomes_true, daybook, notification, run, text};
+
+const AT: &str = "2026-11-20T17:49:51.255562537Z";
+
+/// A place with a source that is taken for MariaDB's, and users with tokens.
+fn estate(settings: &str) -> Estate {
+    let estate = Estate::with_settings(settings);
+    for user in ["reader", "writer", "rival", "keeper"] {
+        estate.lay_down_token(&format!("token of {user}"), user, "", LATER);
+        std::fs::write(estate.place.path(&format!("token-{user}")), format!("token of {user}\n")).unwrap();
+    }
+    let trail = format!(
+        "{{ service = \"artifact\", tenant = \"{TENANT}\", project = \"{PROJECT}\", instance = \"web\" }}"
+    );
+    configure(&estate.place, |config| {
+        format!(
+            "{config}\n[[source]]\nname = \"web\"\nformat = \"mariadb-audit\"\ntoken = {{ file = \"token\" }}\ntrail = {trail}\n"
+        )
+    });
+    estate
+}
+
+fn configure(place: &Place, change: impl Fn(&str) -> String) {
+    let path = place.path("daybook.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, change(&config)).unwrap();
+}
+
+/// A line of nginx, without an id.
+fn line(name: &str) -> String {
+    format!(r#"{{"msec":1700000000.5,"method":"GET","status":200,"uri":"/{name}.jar"}}"#)
+}
+
+fn ask(server: &Daybook, user: &str, method: &str, target: &str, body: &str) -> Answer {
+    server.request(method, target, &[("X-Auth-Token", &format!("token of {user}"))], body.as_bytes())
+}
+
+fn retry(place: &Place, server: &Daybook, user: &str, which: &[&str]) -> Output {
+    let mut command = daybook();
+    command.args(["set-aside", "retry", "--url", &format!("http://{}", server.address), "--token-file"]);
+    command.arg(place.path(&format!("token-{user}"))).args(which).output().unwrap()
+}
+
+fn listed(place: &Place, more: &[&str]) -> Vec<Value> {
+    let data = place.data();
+    let mut arguments = vec!["set-aside", "list", "-o", "json", "-d", data.to_str().unwrap()];
+    arguments.extend(more);
+    let output = run(&arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn after_a_fix_each_is_recorded_once() {
+    let estate = estate("");
+    let place = &estate.place;
+    let server = estate.serve();
+    let lines = [line("a"), line("b"), "nonsense".to_owned(), line("c")].join("\n");
+    assert_eq!(server.send("web", &lines).status, 200);
+    let before = retry(place, &server, "writer", &["--source", "web"]);
+    assert!(before.status.success(), "{}", text(&before.stderr));
+    assert!(
+        text(&before.stdout).ends_with("0 retried, 0 events recorded, 4 stay set aside\n"),
+        "{}",
+        text(&before.stdout)
+    );
+    assert_eq!(server.stop(), Some(0));
+
+    configure(place, |config| config.replace("mariadb-audit", "nginx-json"));
+    let mut server = estate.serve();
+    let first = retry(place, &server, "writer", &["--source", "web"]);
+    let said = text(&first.stdout);
+    assert!(first.status.success() && said.contains("0: 1 recorded\n"), "{}{said}", text(&first.stderr));
+    assert!(
+        said.contains("\n2: stays, ") && said.ends_with("3 retried, 3 events recorded, 1 stay set aside\n"),
+        "{said}"
+    );
+    assert_eq!(server.events(), 3);
+    let again = text(&retry(place, &server, "writer", &["0", "3"]).stdout);
+    assert_eq!(again, "0: 0 recorded, 1 recorded before\n3: 0 recorded, 1 recorded before\n2 retried, 0 events recorded, 2 stay set aside\n".replace("2 stay", "0 stay"));
+    // Listed is what is left; all of it with --all.
+    becomes_true(|| listed(place, &[]).len() == 1);
+    assert_eq!(listed(place, &["--all"]).len(), 4);
+    let figures = ask(&server, "reader", "GET", "/api/v1/sources", "").json();
+    let web =
+        figures["sources"].as_array().unwrap().iter().find(|source| source["name"] == "web").unwrap().clone();
+    assert_eq!((&web["counts"]["retried"], &web["counts"]["received"]), (&json!(3), &json!(0)));
+    // Which were retried is kept, and can be lost: their events have keys.
+    server.kill_9();
+    let mut server = estate.serve();
+    assert_eq!(text(&retry(place, &server, "writer", &["--all"]).stdout).lines().count(), 2);
+    server.kill_9();
+    std::fs::remove_file(place.data().join("set-aside.retried")).unwrap();
+    let server = estate.serve();
+    let once_more = text(&retry(place, &server, "writer", &["--all"]).stdout);
+    assert!(once_more.ends_with("3 retried, 0 events recorded, 1 stay set aside\n"), "{once_more}");
+    assert_eq!(server.events(), 3);
+    assert_eq!(server.stop(), Some(0));
+    // Each retry is on record, and each event tells what it came of.
+    let acts = place.acts("daybook.RetrySetAside");
+    assert_eq!(acts.len(), 5);
+    let act: Value = serde_json::from_str(&acts[1]).unwrap();
+    assert_eq!(
+        (&act["actor"]["id"], &act["attributes"]["records"]),
+        (&json!("writer"), &json!("0, 1, 2, 3")),
+        "{act}"
+    );
+    let events: Vec<Value> =
+        place.acts("GET").iter().map(|entry| serde_json::from_str(entry).unwrap()).collect();
+    let named: Vec<&str> =
+        events.iter().map(|event| event["attributes"]["set_aside"].as_str().unwrap()).collect();
+    assert_eq!(named, ["0", "1", "3"]);
+    assert!(events[1].to_string().contains("set-aside:1:0"), "{}", events[1]);
+    place.check();
+}
+
+#[test]
+fn what_was_too_large_or_in_conflict_is_retried_in_its_envelope() {
+    let estate = estate("[limits]\nevent_bytes_max = 900\n");
+    let place = &estate.place;
+    let server = estate.serve();
+    let large = notification("n1", "pull", "sha256:aa", AT)
+        .replace("sha256:aa", &format!("sha256:{}", "a".repeat(900)));
+    for body in
+        [&notification("n2", "pull", "sha256:aa", AT), &notification("n2", "pull", "sha256:bb", AT), &large]
+    {
+        assert_eq!(server.send("hub", body).status, 200);
+    }
+    assert_eq!(server.stop(), Some(0));
+    let records = listed(place, &[]);
+    let reasons: Vec<&str> = records.iter().map(|record| record["reason"].as_str().unwrap()).collect();
+    assert!(
+        reasons[0].starts_with("id_conflict") && reasons[1].starts_with("event_too_large"),
+        "{reasons:?}"
+    );
+
+    configure(place, |config| config.replace("event_bytes_max = 900\n", ""));
+    place.access(&["grant", "writer", "writer", "registry/acme/*/*"]);
+    let server = estate.serve();
+    let said = text(&retry(place, &server, "writer", &["--all"]).stdout);
+    assert_eq!(
+        said,
+        "0: stays, id_conflict: what is in record 0 is recorded with other bytes\n1: 1 recorded\n1 retried, 1 events recorded, 1 stay set aside\n"
+    );
+    assert_eq!((server.events(), listed(place, &["--all"]).len()), (2, 2), "nothing is set aside anew");
+}
+
+#[test]
+fn who_may_not_see_a_record_is_told_that_there_is_none() {
+    let estate = estate("");
+    let place = &estate.place;
+    let server = estate.serve();
+    assert_eq!(server.send("web", "one\ntwo").status, 200);
+    assert_eq!(server.send("rivals-artifact", r#"{"id":"x"}"#).status, 200);
+    let numbers = |user: &str, server: &Daybook| {
+        let answer = ask(server, user, "GET", "/api/v1/set-aside", "");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let records = answer.json()["records"].as_array().unwrap().clone();
+        records.iter().map(|record| record["number"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let seen = |server: &Daybook| ["reader", "writer", "rival", "keeper"].map(|user| numbers(user, server));
+    assert_eq!(seen(&server), [vec![0, 1], vec![], vec![2], vec![]]);
+    let show =
+        |user: &str, number: u64| ask(&server, user, "GET", &format!("/api/v1/set-aside/{number}"), "");
+    let one = show("reader", 1).json();
+    assert_eq!(
+        (&one["raw"], &one["source"], &one["is_retried"]),
+        (&json!("two"), &json!("web"), &json!(false))
+    );
+    let retried = |user: &str, body: &str| ask(&server, user, "POST", "/api/v1/set-aside/retry", body);
+    let hidden = show("reader", 2);
+    let absent = show("reader", 99);
+    assert_eq!(
+        (hidden.status, hidden.code(), hidden.json()["error_msg"].clone()),
+        (404, absent.code(), absent.json()["error_msg"].clone())
+    );
+    for (answer, status) in [
+        (show("writer", 0), 404),
+        (show("rival", 0), 404),
+        (retried("reader", r#"{"numbers":[0]}"#), 404),
+        (retried("rival", r#"{"numbers":[2,0]}"#), 404),
+        (retried("reader", r#"{"source":"web"}"#), 404),
+        (retried("rival", r#"{"source":"web"}"#), 404),
+        (retried("writer", r#"{"source":"web"}"#), 200),
+        (retried("writer", r#"{"all":false}"#), 400),
+        (retried("writer", r#"{"all":true,"source":"web"}"#), 400),
+        (retried("writer", r#"{"numbers":[0],"more":1}"#), 400),
+        (retried("writer", "{}"), 400),
+        (ask(&server, "reader", "GET", "/api/v1/set-aside/x", ""), 400),
+        (ask(&server, "reader", "GET", "/api/v1/set-aside?limit=0", ""), 400),
+        (ask(&server, "reader", "GET", "/api/v1/set-aside?since=noon", ""), 400),
+    ] {
+        assert_eq!(answer.status, status, "{}", answer.text());
+    }
+    // Reading and refusals are on record.
+    becomes_true(|| {
+        server.own_rows("").iter().filter(|row| row["description"] == "1 of 1 rows were returned").count()
+            >= 1
+    });
+    becomes_true(|| server.own_rows("").iter().any(|row| row["description"] == "refused with 404 Not Found"));
+    assert_eq!(server.stop(), Some(0));
+    // A source that is not configured any more has no trail: its records are for whoever manages the sources.
+    configure(place, |config| config.replace("name = \"web\"", "name = \"web2\""));
+    place.access(&["grant", "keeper", "admin", "dbaudit/daybook/*/*"]);
+    let server = estate.serve();
+    assert_eq!(seen(&server), [vec![], vec![], vec![2], vec![0, 1]]);
+    let gone = ask(&server, "keeper", "POST", "/api/v1/set-aside/retry", r#"{"numbers":[0]}"#);
+    assert_eq!((gone.status, gone.code().as_str()), (409, "no_source"));
+}
+
+#[test]
+fn lists_are_read_page_by_page_and_filtered() {
+    let estate = estate("");
+    let place = &estate.place;
+    let server = estate.serve();
+    for batch in 0..6 {
+        let lines: Vec<String> = (0..5).map(|number| format!("line {batch} {number}")).collect();
+        assert_eq!(server.send("web", lines.join("\n")).status, 200);
+        assert_eq!(server.send("artifact", format!(r#"{{"id":"{batch}"}}"#)).status, 200);
+        // So that it is sealed where that is what the settings say.
+        server.take("artifact", &format!(r#"{{"id":"e{batch}","action":"x"}}"#));
+    }
+    for (query, expected) in [
+        ("limit=7", (0..36).collect::<Vec<u64>>()),
+        ("limit=4&source=artifact", (0..6).map(|batch| 6 * batch + 5).collect()),
+        ("limit=1000&source=web", (0..36).filter(|number| number % 6 != 5).collect()),
+        ("reason=action&limit=1", (0..6).map(|batch| 6 * batch + 5).collect()),
+        ("since=2100-01-01T00:00:00Z", vec![]),
+        ("since=2020-01-01T00:00:00Z&offset=34", vec![34, 35]),
+    ] {
+        let (mut found, mut next) = (Vec::new(), Some(0));
+        while let Some(offset) = next {
+            let offset = if offset > 0 || !query.contains("offset") {
+                format!("&offset={offset}")
+            } else {
+                String::new()
+            };
+            let page =
+                ask(&server, "reader", "GET", &format!("/api/v1/set-aside?{query}{offset}"), "").json();
+            found.extend(
+                page["records"].as_array().unwrap().iter().map(|record| record["number"].as_u64().unwrap()),
+            );
+            next = page["next"].as_u64();
+        }
+        assert_eq!(found, expected, "{query}");
+    }
+    let first = ask(&server, "reader", "GET", "/api/v1/set-aside?limit=1", "").json();
+    assert_eq!(
+        (&first["records"][0]["beginning"], &first["records"][0]["len_bytes"]),
+        (&json!("line 0 0"), &json!(8))
+    );
+    // The command line beside the server.
+    assert_eq!(listed(place, &["--source", "web"]).len(), 30);
+    assert_eq!(listed(place, &["--reason", "action", "--since", "1h"]).len(), 6);
+    assert_eq!(listed(place, &["--since", "2100-01-01T00:00:00Z"]).len(), 0);
+}
+
+#[test]
+fn one_is_shown_with_all_its_bytes() {
+    let estate = estate("");
+    let place = &estate.place;
+    let server = estate.serve();
+    assert_eq!(server.send("web", b"text \x1b[2J\n\x00\xff\xfe").status, 200);
+    let show = |number: &str, form: &str| {
+        let data = place.data();
+        run(&["set-aside", "show", number, "-o", form, "-d", data.to_str().unwrap()])
+    };
+    let shown = text(&show("0", "text").stdout);
+    assert!(
+        shown.starts_with("number: 0\nreceived: 2") && shown.contains("\nsource: web\nreason: "),
+        "{shown}"
+    );
+    assert!(shown.ends_with("\nbytes: 9\n\ntext \\u{1b}[2J\n"), "{shown}");
+    assert!(
+        text(&show("1", "text").stdout)
+            .ends_with("00000000  00 ff fe                                         |...|\n")
+    );
+    assert_eq!(show("1", "raw").stdout, b"\x00\xff\xfe");
+    let json: Value = serde_json::from_slice(&show("1", "json").stdout).unwrap();
+    assert_eq!((&json["raw_hex"], &json["raw"]), (&json!("00fffe"), &Value::Null));
+    let absent = show("2", "text");
+    assert_eq!(
+        (absent.status.code(), text(&absent.stderr)),
+        (Some(1), "daybook: no record 2 was set aside\n".to_owned())
+    );
+}

@@ -1,0 +1,178 @@
+//! Reading of a search: texts to terms. What the values mean is looked at in [`super::meaning`].
+
+use super::{Field, SEARCH_BYTES_MAX, SEARCH_VALUES_MAX, Search, SearchError, Term, Value};
+
+impl Search {
+    /// Reads a search. An empty one asks for everything.
+    ///
+    /// Errs with the column of a field that is none, of a quote that does not end, of a value that is missing, and of what
+    /// other languages have and this one has not; and when the text has more than [`SEARCH_BYTES_MAX`] bytes or
+    /// [`SEARCH_VALUES_MAX`] values.
+    pub fn parse(text: &str) -> Result<Search, SearchError> {
+        if text.len() > SEARCH_BYTES_MAX {
+            let message = format!("the search has {} bytes; at most {SEARCH_BYTES_MAX} are read", text.len());
+            return Err(SearchError { column: 1, message });
+        }
+        let mut reader = Reader { left: text, column: 1 };
+        let mut search = Search::default();
+        loop {
+            reader.skip_white();
+            if reader.left.is_empty() {
+                return Ok(search);
+            }
+            let column = reader.column;
+            search.terms.push(reader.term()?);
+            if search.values() > SEARCH_VALUES_MAX {
+                let message = format!("more than {SEARCH_VALUES_MAX} values");
+                return Err(SearchError { column, message });
+            }
+        }
+    }
+}
+
+/// The rest of a search.
+struct Reader<'a> {
+    left: &'a str,
+    /// Where `left` begins, in characters from 1.
+    column: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn error<T>(&self, message: impl Into<String>) -> Result<T, SearchError> {
+        Err(SearchError { column: self.column, message: message.into() })
+    }
+
+    /// Goes over so many bytes, which end between characters.
+    fn take(&mut self, len: usize) -> &'a str {
+        let (taken, left) = self.left.split_at(len);
+        self.column += taken.chars().count();
+        self.left = left;
+        taken
+    }
+
+    fn skip_white(&mut self) {
+        self.take(self.left.len() - self.left.trim_start().len());
+    }
+
+    fn next_is(&self, wanted: impl Fn(char) -> bool) -> bool {
+        self.left.chars().next().is_some_and(wanted)
+    }
+
+    fn term(&mut self) -> Result<Term, SearchError> {
+        let is_excluded = self.left.starts_with('-');
+        if is_excluded {
+            self.take(1);
+            if self.left.is_empty() || self.next_is(char::is_whitespace) {
+                return self.error("- stands before what must not be: -outcome:success");
+            }
+        }
+        let Some(name) = field_name(self.left) else {
+            let value = self.value(None)?;
+            return Ok(Term { is_excluded, field: None, values: vec![value] });
+        };
+        let Some(field) = Field::named(name) else {
+            return self.error(format!(
+                "there is no field {name:?}; fields are {}. To search for the text, put it in quotes",
+                names()
+            ));
+        };
+        self.take(name.len() + 1);
+        let mut values = vec![self.value(Some(field))?];
+        while self.left.starts_with(',') {
+            self.take(1);
+            values.push(self.value(Some(field))?);
+        }
+        Ok(Term { is_excluded, field: Some(field), values })
+    }
+
+    fn value(&mut self, field: Option<Field>) -> Result<Value, SearchError> {
+        let (has_field, has_stars) = (field.is_some(), field == Some(Field::Trail));
+        let column = self.column;
+        let (text, is_prefix) = if self.left.starts_with('"') {
+            let text = self.quoted()?;
+            let is_prefix = !has_stars && self.left.starts_with('*');
+            self.take(usize::from(is_prefix));
+            (text, is_prefix)
+        } else {
+            let len = self.left.find(|c: char| ends_value(c, has_field)).unwrap_or(self.left.len());
+            let (start, text) = (self.column, &self.left[..len]);
+            if !has_field && matches!(text, "AND" | "OR" | "NOT") {
+                return self.error(format!(
+                    "there is no {text}: terms must all hold, - excludes, and commas give a choice, operation:pull,push. To search for the word, put it in quotes"
+                ));
+            }
+            let text = self.take(len);
+            let (text, is_prefix) = match text.strip_suffix('*') {
+                Some(start) if !has_stars => (start, true),
+                _ => (text, false),
+            };
+            if let Some(at) = text.find(|c| c == '"' || (c == '*' && !has_stars)) {
+                let column = start + text[..at].chars().count();
+                let message = if text[at..].starts_with('*') {
+                    "* stands only at the end; in quotes it is itself"
+                } else {
+                    "a quote begins inside a word; put the whole in quotes, and write \\\" for one in it"
+                };
+                return Err(SearchError { column, message: message.to_owned() });
+            }
+            (text.to_owned(), is_prefix)
+        };
+        if !self.left.is_empty() && !self.next_is(|c| ends_value(c, has_field)) {
+            return self.error("white space is missing after the quoted text");
+        }
+        if text.is_empty() && !(is_prefix && has_field) {
+            return Err(SearchError { column, message: "a value is missing".to_owned() });
+        }
+        Ok(Value { text, is_prefix, column })
+    }
+
+    /// A text in quotes, in which `\"` and `\\` stand for the characters themselves.
+    fn quoted(&mut self) -> Result<String, SearchError> {
+        let mut text = String::new();
+        let mut characters = self.left.char_indices().skip(1);
+        while let Some((at, character)) = characters.next() {
+            match character {
+                '"' => {
+                    self.take(at + 1);
+                    return Ok(text);
+                }
+                '\\' => match characters.next() {
+                    Some((_, escaped @ ('"' | '\\'))) => text.push(escaped),
+                    _ => {
+                        self.take(at);
+                        return self.error("in quotes, write \\\\ for a backslash and \\\" for a quote");
+                    }
+                },
+                _ => text.push(character),
+            }
+        }
+        self.error("the quote that begins here does not end")
+    }
+}
+
+/// The name before a colon, if the term has one. Names are letters, dots and low lines, so that a digest, a time or an image
+/// with its tag is none.
+fn field_name(term: &str) -> Option<&str> {
+    let (name, _) = term.split_once(':')?;
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '.' | '_'));
+    is_name.then_some(name)
+}
+
+fn ends_value(character: char, has_field: bool) -> bool {
+    character.is_whitespace() || (has_field && character == ',')
+}
+
+/// Whether a value means itself without quotes.
+pub(super) fn is_plain(text: &str, field: Option<Field>, is_prefix: bool) -> bool {
+    let has_field = field.is_some();
+    let has_stars = field == Some(Field::Trail);
+    let is_alone = !text.is_empty() || (has_field && is_prefix);
+    is_alone
+        && !text.chars().any(|c| ends_value(c, has_field) || c == '"' || (c == '*' && !has_stars))
+        && (has_field
+            || !(text.starts_with('-') || matches!(text, "AND" | "OR" | "NOT") || field_name(text).is_some()))
+}
+
+fn names() -> String {
+    Field::ALL.map(|(name, ..)| name).join(", ")
+}

@@ -1,0 +1,218 @@
+//! The rows of one part that match, in order: of a segment or of a tail, for one trail.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use event::Time;
+use event::query::Query;
+use roaring::RoaringBitmap;
+
+use super::{Place, Position, Question};
+use crate::Error;
+use crate::condition::Conditions;
+use crate::segment::{Opened, Places, Run, Segment};
+use crate::tail::Slice;
+
+/// Rows of one part that match, in order.
+pub(super) struct List<'a> {
+    pub part: Place,
+    pub len: u64,
+    /// No row is earlier than the first, nor later than the second.
+    pub bounds: (i64, i64),
+    pub kind: Kind<'a>,
+    /// Of a segment's list, the segment and the rows of the trail within the window.
+    pub of: Option<(&'a Segment, Range<u32>)>,
+}
+
+pub(super) enum Kind<'a> {
+    Tail(Slice<'a>),
+    /// All rows of a range.
+    Range(Range<u32>),
+    /// The rows of a value within a range.
+    Value(Range<u32>, &'a Opened<'a>),
+    Set(RoaringBitmap),
+    /// These of some rows.
+    Few(Rc<[u32]>, Range<usize>),
+}
+
+impl<'a> List<'a> {
+    pub fn of_tail(part: Place, slice: Slice<'a>) -> List<'a> {
+        let bounds =
+            if slice.len() > 0 { (slice.position(0).0, slice.position(slice.len() - 1).0) } else { (0, 0) };
+        List { part, len: slice.len() as u64, bounds, kind: Kind::Tail(slice), of: None }
+    }
+
+    /// The row at this place of the list, counted from 0.
+    fn row(&self, at: u64) -> Result<u32, Error> {
+        match &self.kind {
+            Kind::Tail(slice) => Ok(slice.row(at as usize)),
+            Kind::Range(rows) => Ok(rows.start + at as u32),
+            Kind::Value(rows, opened) => opened.select(opened.rank(rows.start)? + at)?.ok_or_else(shorter),
+            Kind::Set(rows) => rows.select(at as u32).ok_or_else(shorter),
+            Kind::Few(rows, part) => rows[part.clone()].get(at as usize).copied().ok_or_else(shorter),
+        }
+    }
+
+    pub fn position(&self, at: u64) -> Result<Position, Error> {
+        match (&self.kind, &self.of) {
+            (Kind::Tail(slice), _) => Ok(slice.position(at as usize)),
+            (_, Some((segment, _))) => {
+                let row = self.row(at)?;
+                Ok((segment.times().get(row)?, segment.indexes().get(row)?.cast_unsigned()))
+            }
+            (_, None) => unreachable!("what is of no segment is of a tail"),
+        }
+    }
+
+    /// How many rows come before this position. `places` are those of the list's segment, once they were needed.
+    pub fn before(&self, position: Position, places: &mut Option<Places<'a>>) -> Result<u64, Error> {
+        if position.0 > self.bounds.1 {
+            return Ok(self.len);
+        }
+        if position.0 < self.bounds.0 {
+            return Ok(0);
+        }
+        let Some((segment, _)) = self.of else {
+            let Kind::Tail(slice) = &self.kind else { unreachable!("what is of no segment is of a tail") };
+            return Ok(slice.before(position) as u64);
+        };
+        let mut bound =
+            |rows: Range<u32>| places.get_or_insert_with(|| segment.places()).lower_bound(rows, position);
+        match &self.kind {
+            Kind::Tail(slice) => Ok(slice.before(position) as u64),
+            Kind::Range(rows) => Ok(u64::from(bound(rows.clone())? - rows.start)),
+            Kind::Value(rows, opened) => opened.count(rows.start..bound(rows.clone())?),
+            Kind::Set(rows) => {
+                let (Some(first), Some(last)) = (rows.min(), rows.max()) else { return Ok(0) };
+                let row = bound(first..last + 1)?;
+                Ok(row.checked_sub(1).map_or(0, |row| rows.rank(row)))
+            }
+            Kind::Few(rows, part) => {
+                let rows = &rows[part.clone()];
+                let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(0) };
+                let row = bound(*first..*last + 1)?;
+                Ok(rows.partition_point(|one| *one < row) as u64)
+            }
+        }
+    }
+
+    /// The rows from this place of the list on, so many. `edge` is the row before them, if it is known.
+    pub fn rows(&self, start: u64, edge: Option<u32>, count: usize) -> Result<Vec<u32>, Error> {
+        match &self.kind {
+            Kind::Tail(slice) => {
+                Ok((start as usize..start as usize + count).map(|at| slice.row(at)).collect())
+            }
+            Kind::Range(rows) => Ok((rows.start + start as u32..).take(count).collect()),
+            Kind::Value(rows, opened) => match edge {
+                Some(edge) => opened.first_within(edge + 1..rows.end, count),
+                None if start == 0 => opened.first_within(rows.clone(), count),
+                None => opened.rows(opened.rank(rows.start)? + start, count),
+            },
+            Kind::Set(rows) => {
+                let mut left = rows.iter();
+                left.advance_to(rows.select(start as u32).unwrap_or(u32::MAX));
+                Ok(left.take(count).collect())
+            }
+            Kind::Few(rows, part) => {
+                Ok(rows[part.clone()].iter().skip(start as usize).take(count).copied().collect())
+            }
+        }
+    }
+
+    /// So many rows before this place of the list. `edge` is the row at the place, if there is one.
+    pub fn rows_back(&self, end: u64, edge: Option<u32>, count: usize) -> Result<Vec<u32>, Error> {
+        match &self.kind {
+            Kind::Value(rows, opened) if edge.is_some() || end == self.len => {
+                opened.last_within(rows.start..edge.unwrap_or(rows.end), count)
+            }
+            _ => self.rows(end - count as u64, None, count),
+        }
+    }
+
+    /// No row of the list at this row of its segment, which is one of them, is earlier than the first, nor later than the
+    /// second. Reads nothing.
+    pub fn bounds_of(&self, row: u32) -> (i64, i64) {
+        let (earliest, latest) = match &self.of {
+            Some((segment, rows)) => segment.time_bounds(row, rows),
+            None => (None, None),
+        };
+        (earliest.unwrap_or(self.bounds.0), latest.unwrap_or(self.bounds.1))
+    }
+}
+
+pub(super) fn shorter() -> Error {
+    Error::damage("a segment", 0, "a list of rows is shorter than it was")
+}
+
+/// The rows of a run that are within the window, and between which times they are.
+fn window(places: &mut Places<'_>, run: Run, query: &Query) -> Result<(Range<u32>, (i64, i64)), Error> {
+    let mut bound = |time: Option<Time>, rows: Range<u32>, otherwise| match time {
+        Some(time) if time.unix_ns() <= run.earliest_ns => Ok(run.start),
+        Some(time) if time.unix_ns() <= run.latest_ns => places.lower_bound(rows, (time.unix_ns(), 0)),
+        Some(_) => Ok(run.end),
+        None => Ok(otherwise),
+    };
+    let start = bound(query.from, run.start..run.end, run.start)?;
+    let earliest = query.from.map_or(run.earliest_ns, |from| run.earliest_ns.max(from.unix_ns()));
+    let end = bound(query.until, start..run.end, run.end)?.max(start);
+    // What was just read mostly has the last row within the window too.
+    let latest = end.checked_sub(1).and_then(|last| places.time_if_held(last));
+    let latest = latest.filter(|_| end < run.end).unwrap_or(run.latest_ns);
+    Ok((start..end, (earliest.min(latest), latest)))
+}
+
+/// The rows of a run that match.
+pub(super) fn list_of_run<'a>(
+    conditions: &'a Conditions<'a>,
+    position: usize,
+    run: Run,
+    places: &mut Places<'a>,
+    query: &Query,
+) -> Result<List<'a>, Error> {
+    let segment = conditions.segment;
+    let (rows, bounds) = window(places, run, query)?;
+    let of = Some((segment, rows.clone()));
+    let count = u64::from(rows.end - rows.start);
+    let (kind, len) = if conditions.is_empty() || count == 0 {
+        (Kind::Range(rows), count)
+    } else if let Some(opened) = conditions.only_value()? {
+        let len = opened.count(rows.clone())?;
+        (Kind::Value(rows, opened), len)
+    } else {
+        let found = conditions.rows(rows)?;
+        let len = found.len();
+        (Kind::Set(found), len)
+    };
+    Ok(List { part: Place::Segment(position, 0), len, bounds, kind, of })
+}
+
+/// The rows of a segment that match, by trail, when they are few.
+pub(super) fn lists_of_few<'a>(
+    conditions: &'a Conditions<'a>,
+    position: usize,
+    question: &Question<'_>,
+    lists: &mut Vec<List<'a>>,
+) -> Result<(), Error> {
+    let segment = conditions.segment;
+    let rows: Rc<[u32]> = conditions.rows(0..segment.meta.events as u32)?.iter().collect();
+    let mut places = segment.places();
+    let mut at = 0;
+    while let Some(row) = rows.get(at) {
+        let (trail, run) = segment.run_of(*row);
+        let part = at..at + rows[at..].partition_point(|row| *row < run.end);
+        at = part.end;
+        if question.is_about(trail) && question.overlaps(run.earliest_ns, run.latest_ns) {
+            let (within, bounds) = window(&mut places, run, question.query)?;
+            let before = |end: u32| part.start + rows[part.clone()].partition_point(|row| *row < end);
+            let part = before(within.start)..before(within.end);
+            lists.push(List {
+                part: Place::Segment(position, 0),
+                len: part.len() as u64,
+                bounds,
+                kind: Kind::Few(Rc::clone(&rows), part),
+                of: Some((segment, within)),
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! Answers questions from segments and tails together.
+//!
+//! Each part of the log gives, for each trail asked for, a list of the rows that match, in order of time and index: a run
+//! of a segment or of a tail, the rows of one value within it, or a set of rows. The total is the sum of their lengths. A
+//! page is found by counting in the lists how many rows come before some moment, so that its cost does not depend on
+//! how deep it is, and no row is read that is not on it.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "rows of a segment are fewer than 2^32; platforms have 64 bits"
+)]
+
+mod counts;
+mod list;
+mod page;
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
+use event::query::{Dimension, Query, Top};
+use event::{Time, Trail};
+
+use counts::Counts;
+use list::{Kind, List, list_of_run, lists_of_few};
+
+use crate::Error;
+use crate::condition::Conditions;
+use crate::hash::Set;
+use crate::segment::Segment;
+use crate::tail::{Slice, Tail};
+
+/// The parts of the log that a question is put to, oldest first.
+pub(crate) struct Parts<'a> {
+    pub segments: &'a [std::sync::Arc<Segment>],
+    /// Tails that grow no more.
+    pub tails: Vec<&'a Tail>,
+    /// What matches in the tail that grows.
+    pub active: Vec<&'a Slice<'a>>,
+    /// Events in the log.
+    pub len: u64,
+}
+
+impl Parts<'_> {
+    /// How many events there are for a question.
+    pub fn tree_size(&self, query: &Query) -> u64 {
+        query.as_of.map_or(self.len, |size| size.min(self.len))
+    }
+}
+
+/// Time in nanoseconds and index: what rows are ordered by.
+type Position = (i64, u64);
+
+/// Where a row of an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the segment with this position, this row.
+    Segment(usize, u32),
+    /// In the tail with this position, this row.
+    Tail(usize, u32),
+    /// In this slice of the active tail, at this place.
+    Active(usize, usize),
+}
+
+/// Of no more rows for each trail it is found which trail they are of, instead of looking for each trail's.
+const FEW_ROWS_A_TRAIL: u64 = 4;
+
+/// A question, and what is asked for once however many parts there are.
+pub(crate) struct Question<'a> {
+    pub query: &'a Query,
+    /// Each trail once.
+    pub trails: Vec<&'a Trail>,
+    /// The same, to be looked up.
+    known: OnceCell<Set<&'a Trail>>,
+}
+
+impl<'a> Question<'a> {
+    pub fn of(query: &'a Query) -> Question<'a> {
+        let mut trails: Vec<&Trail> = query.trails.iter().collect();
+        trails.sort_unstable();
+        trails.dedup();
+        Question { query, trails, known: OnceCell::new() }
+    }
+
+    fn is_about(&self, trail: &Trail) -> bool {
+        let known = || self.trails.iter().copied().collect();
+        self.known.get_or_init(known).contains(trail)
+    }
+
+    /// Whether an event of this time may be within the window.
+    fn overlaps(&self, earliest_ns: i64, latest_ns: i64) -> bool {
+        self.query.from.is_none_or(|from| latest_ns >= from.unix_ns())
+            && self.query.until.is_none_or(|until| earliest_ns < until.unix_ns())
+    }
+}
+
+/// The filters of a question in terms of each segment.
+pub(crate) fn conditions<'a>(parts: &Parts<'a>, query: &Query) -> Result<Vec<Conditions<'a>>, Error> {
+    let tree_size = parts.tree_size(query);
+    parts.segments.iter().map(|segment| Conditions::of(segment, &query.filters, tree_size)).collect()
+}
+
+/// What matches, part by part.
+pub(crate) struct Matching<'a> {
+    lists: Vec<List<'a>>,
+    pub total: u64,
+}
+
+impl<'a> Matching<'a> {
+    /// Finds what matches. The conditions are those of the same parts and the same question.
+    pub fn of(
+        parts: &Parts<'a>,
+        conditions: &'a [Conditions<'a>],
+        question: &Question<'_>,
+    ) -> Result<Matching<'a>, Error> {
+        let mut lists = Vec::new();
+        for (position, conditions) in conditions.iter().enumerate() {
+            let meta = &conditions.segment.meta;
+            if !conditions.can_match() || !question.overlaps(meta.earliest_ns, meta.latest_ns) {
+                continue;
+            }
+            if conditions.rows_max() <= FEW_ROWS_A_TRAIL * question.trails.len() as u64 {
+                lists_of_few(conditions, position, question, &mut lists)?;
+            } else {
+                let mut places = conditions.segment.places();
+                for trail in &question.trails {
+                    if let Some(run) = conditions.segment.run(trail)
+                        && question.overlaps(run.earliest_ns, run.latest_ns)
+                    {
+                        lists.push(list_of_run(conditions, position, run, &mut places, question.query)?);
+                    }
+                }
+            }
+        }
+        let tree_size = parts.tree_size(question.query);
+        for (position, tail) in parts.tails.iter().enumerate() {
+            let asked = tail.ask(question.query, tree_size);
+            for trail in &question.trails {
+                if let Some(slice) = asked.matching(trail) {
+                    lists.push(List::of_tail(Place::Tail(position, 0), slice));
+                }
+            }
+        }
+        for (position, slice) in parts.active.iter().enumerate() {
+            lists.push(List::of_tail(Place::Active(position, 0), slice.borrowed()));
+        }
+        lists.retain(|list| list.len > 0);
+        let total = lists.iter().map(|list| list.len).sum();
+        Ok(Matching { lists, total })
+    }
+
+    /// The rows of the page that is asked for.
+    pub fn page(&self, query: &Query) -> Result<Vec<Place>, Error> {
+        page::page(&self.lists, self.total, query)
+    }
+
+    /// How many there are from each instant on and before the next.
+    pub fn histogram(&self, instants: &[Time]) -> Result<Vec<u64>, Error> {
+        let mut counts = vec![0; instants.len().saturating_sub(1)];
+        for list in &self.lists {
+            let (mut before, mut places) = (None, None);
+            for (position, instant) in instants.iter().enumerate() {
+                let found = list.before((instant.unix_ns(), 0), &mut places)?;
+                if let Some(before) = before.replace(found) {
+                    // Instants may stand still; they do not go back.
+                    counts[position - 1] += found.saturating_sub(before);
+                }
+            }
+        }
+        Ok(counts)
+    }
+
+    /// How many there are of each value of a dimension, in the parts that grow no more. `active` are the counts of the one
+    /// that grows.
+    pub fn top(
+        &self,
+        parts: &Parts<'_>,
+        dimension: Dimension,
+        active: Vec<(Option<String>, u64)>,
+        limit: usize,
+    ) -> Result<Top, Error> {
+        let mut counts: HashMap<Option<String>, u64> = HashMap::new();
+        for (value, count) in active {
+            *counts.entry(value).or_default() += count;
+        }
+        for (position, segment) in parts.segments.iter().enumerate() {
+            let is_here = |list: &&List<'_>| matches!(list.part, Place::Segment(at, _) if at == position);
+            let mut lists = self.lists.iter().filter(is_here).peekable();
+            if lists.peek().is_none() {
+                continue;
+            }
+            let mut of_segment = Counts::new(segment, dimension)?;
+            for list in lists {
+                of_segment.add(list)?;
+            }
+            of_segment.each(&mut |value, count| {
+                *counts.entry(value).or_default() += count;
+            })?;
+        }
+        for list in &self.lists {
+            if let (Place::Tail(position, _), Kind::Tail(slice)) = (list.part, &list.kind) {
+                let rows = (0..slice.len()).map(|at| slice.row(at));
+                for (value, count) in parts.tails[position].counts(dimension, rows) {
+                    *counts.entry(value.map(str::to_owned)).or_default() += count;
+                }
+            }
+        }
+        let without = counts.remove(&None).unwrap_or(0);
+        let mut values: Vec<(String, u64)> =
+            counts.into_iter().filter_map(|(value, count)| Some((value?, count))).collect();
+        let most_first = |a: &(String, u64), b: &(String, u64)| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0));
+        if limit < values.len() {
+            values.select_nth_unstable_by(limit, most_first);
+        }
+        let others = values.get(limit..).unwrap_or_default();
+        let (other_values, others) = (others.len() as u64, others.iter().map(|(_, count)| count).sum());
+        values.truncate(limit);
+        values.sort_unstable_by(most_first);
+        Ok(Top { values, other_values, others, without, total: self.total, tree_size: 0 })
+    }
+}

@@ -1,0 +1,293 @@
+//! Segments that are built from tails tell what was in them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use event::entry::{self, Entry, Template};
+use event::query::INSTANCE_ID;
+use event::{
+    Actor, ActorKind, Class, Event, EventId, LOG_FILE, Operation, Origin, Outcome, OutcomeKind, Resolution,
+    Resource, Service, Severity, SourceIp, Trust,
+};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+
+use sha2::{Digest, Sha256};
+
+use super::*;
+use crate::dedup::{First, Key, event_key};
+use crate::journal::{EventFrame, Position};
+use crate::simulated::SimulatedDisk;
+use crate::tail::{Added, Place, Tail};
+use crate::words::Words;
+
+const TRAILS: [(Service, &str); 3] =
+    [(Service::Registry, "hub"), (Service::Database, "orders"), (Service::Database, "stock")];
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let texts = prop::option::of("[a-c]{0,2}|李雷|[a-z ]{30,60}");
+    let who = (texts.clone(), texts.clone(), prop::sample::select(ActorKind::ALL));
+    let what = (texts.clone(), texts.clone(), texts.clone(), texts.clone());
+    let how = (prop::sample::select(Operation::ALL), prop::option::of(0u32..600), texts.clone(), 1u8..=4);
+    let more =
+        (texts.clone(), texts.clone(), texts.clone(), texts.clone(), prop::option::of(any::<[u8; 4]>()));
+    (0usize..3, 0i64..50, who, what, how, more, any::<[u8; 10]>()).prop_map(
+        |(trail, at, who, what, how, more, random)| {
+            let (service, instance) = TRAILS[trail];
+            let mut attributes = BTreeMap::new();
+            attributes.extend(more.0.clone().map(|text| (INSTANCE_ID.to_owned(), text)));
+            attributes.extend(more.1.clone().map(|text| (LOG_FILE.to_owned(), text)));
+            Event {
+                id: EventId::v7(Time::from_unix_ns(at), random),
+                trail: Trail::new(service, "acme", "p", instance).expect("valid"),
+                occurred_at: Time::from_unix_ns(1_790_000_000_000_000_000 + at * 1_000_000),
+                resolution: Resolution::ALL[(at % 4) as usize],
+                actor: Actor { id: who.0, name: who.1, kind: who.2 },
+                source_ip: more.4.map(|ip| SourceIp { address: ip.into(), trust: Trust::Forwarded }),
+                user_agent: more.2,
+                action: "do".to_owned(),
+                operation: how.0,
+                resource: Resource { kind: what.0, name: what.1.clone(), id: what.2, region: what.3 },
+                outcome: Outcome { kind: OutcomeKind::Failure, code: how.1, reason: how.2 },
+                severity: Severity::new(how.3).expect("valid"),
+                class: Class::Security,
+                description: what
+                    .1
+                    .clone()
+                    .map(|name| format!("did {name} {}", more.3.as_deref().unwrap_or_default())),
+                request_id: more.3,
+                trace_id: None,
+                origin: Origin { source: "s".to_owned(), format: "daybook".to_owned(), key: None },
+                attributes,
+                raw: random.to_vec(),
+            }
+        },
+    )
+}
+
+/// An event with its place in the log.
+struct Placed {
+    index: u64,
+    number: u64,
+    received_at: Time,
+    event: Event,
+    /// The canonical entry.
+    bytes: Vec<u8>,
+}
+
+/// These events with indexes from `first` on.
+fn placed(events: Vec<Event>, first: u64) -> Vec<Placed> {
+    let mut numbers: HashMap<Trail, u64> = HashMap::new();
+    let place = |(mut event, index): (Event, u64)| {
+        event.origin.key = (index % 5 > 0).then(|| format!("k{index}"));
+        let number = numbers.entry(event.trail.clone()).or_insert(7);
+        *number += 1;
+        let mut bytes = Vec::new();
+        let received_at = event.occurred_at.plus_seconds((index % 3) as i64 - 1);
+        Template::new(&event).fill(*number, received_at, &mut bytes);
+        Placed { index, number: *number, received_at, event, bytes }
+    };
+    events.into_iter().zip(first..).map(place).collect()
+}
+
+/// Index, entry and raw bytes in the order of a segment.
+fn rows(placed: &[Placed]) -> Vec<(u64, Vec<u8>, Vec<u8>)> {
+    let mut placed: Vec<&Placed> = placed.iter().collect();
+    placed.sort_by_key(|one| (&one.event.trail, one.event.occurred_at, one.index));
+    placed.into_iter().map(|one| (one.index, one.bytes.clone(), one.event.raw.clone())).collect()
+}
+
+/// A segment of these events, which were in tails of 50.
+fn written(placed: &[Placed]) -> Segment {
+    let disk = SimulatedDisk::new(1);
+    let file = |name: &str| disk.create(name).expect("room");
+    let first = placed[0].index;
+    let tails: Vec<Tail> = placed
+        .chunks(50)
+        .map(|placed| {
+            let mut tail = Tail::from(placed[0].index);
+            for Placed { number, received_at, event, .. } in placed {
+                let key = event.origin.key.as_deref().map(|key| event_key(&event.origin.source, key));
+                let place = Place { at: Position { file: 0, offset: 0 }, len_bytes: 1 };
+                tail.extend([&Added {
+                    event,
+                    words: &Words::of(event),
+                    rest: &rest_of(event),
+                    key: key.as_ref(),
+                    digest: [0; 32],
+                    number: *number,
+                    raw: &event.raw,
+                    received_at: *received_at,
+                    place,
+                }]);
+            }
+            tail
+        })
+        .collect();
+    let tails: Vec<&Tail> = tails.iter().collect();
+    let mut frame = |index: u64, _| {
+        let Placed { bytes, event, .. } = &placed[(index - first) as usize];
+        Ok(EventFrame { entry: bytes.clone(), raw: event.raw.clone() })
+    };
+    build(&tails, &[], file("s.parquet"), file("s.index"), &mut frame).expect("room");
+    Segment::open(&disk, "s", Arc::new(Cache::new(1 << 20))).expect("whole")
+}
+
+fn found(segment: &Segment, key: Key) -> Option<First> {
+    let mut found = HashMap::new();
+    segment.find_keys(&Sought::of([key].into_iter()), &mut found).expect("whole");
+    found.remove(&key)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn rows_come_back(events in prop::collection::vec(any_event(), 1..120), first in 0u64..1000) {
+        let count = events.len() as u64;
+        let placed = placed(events, first);
+        let segment = written(&placed);
+        let rows = rows(&placed);
+        prop_assert_eq!((segment.meta.first, segment.meta.end()), (first, first + count));
+        let mut reader = segment.rows();
+        for ((index, bytes, raw), row) in rows.iter().zip(0u32..) {
+            let (read_index, read) = reader.entry(row).expect("whole");
+            let mut expected = entry::decode(bytes).expect("an entry");
+            let key = expected.event.origin.key.take();
+            expected.raw_sha256 = [0; 32];
+            prop_assert_eq!((read_index, read), (*index, expected));
+            prop_assert_eq!(&segment.entries(row, 1).expect("whole")[0][..], &bytes[..]);
+            prop_assert_eq!(&segment.raws(row, 1).expect("whole")[0][..], &raw[..]);
+            if let Some(key) = key {
+                let found = found(&segment, event_key("s", &key)).expect("there");
+                prop_assert_eq!(found.index, *index);
+                prop_assert!(found.has_content(&Sha256::digest(raw).into()));
+            }
+        }
+        for unknown in 0..50 {
+            let key = event_key("s", &format!("unknown {unknown}"));
+            prop_assert!(found(&segment, key).is_none());
+        }
+    }
+
+    #[test]
+    fn trails_and_values_have_their_rows(events in prop::collection::vec(any_event(), 1..120)) {
+        let placed = placed(events, 0);
+        let segment = written(&placed);
+        let rows = rows(&placed);
+        let decoded: Vec<Entry> = rows.iter().map(|(_, bytes, _)| entry::decode(bytes).expect("an entry")).collect();
+        for (trail, run) in segment.trails() {
+            let inside = |row: u32| decoded[row as usize].event.trail == *trail;
+            prop_assert!((0..rows.len() as u32).all(|row| inside(row) == (run.start..run.end).contains(&row)));
+            let mut by_number: Vec<(u64, u32)> =
+                (run.start..run.end).map(|row| (decoded[row as usize].number, row)).collect();
+            by_number.sort_unstable();
+            prop_assert_eq!(run.first_number, by_number[0].0);
+            if trail.service() == Service::Database {
+                let expected: Vec<u32> = by_number.iter().map(|(_, row)| *row).skip(1).take(5).collect();
+                prop_assert_eq!(segment.rows_by_number(*run, run.first_number + 1, 5).expect("whole"), expected);
+            }
+            for row in run.start..run.end {
+                let key = (decoded[row as usize].event.occurred_at.unix_ns(), rows[row as usize].0);
+                prop_assert_eq!(segment.places().lower_bound(run.start..run.end, key).expect("whole"), row);
+                let later = (key.0, key.1 + 1);
+                prop_assert_eq!(segment.places().lower_bound(run.start..run.end, later).expect("whole"), row + 1);
+            }
+        }
+        for dimension in Dimension::ALL {
+            let mut expected: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+            for (entry, row) in decoded.iter().zip(0u32..) {
+                let value = dimension.with_value(&entry.event, |value| value.map(str::to_owned));
+                if let Some(value) = value {
+                    expected.entry(value).or_default().push(row);
+                }
+            }
+            for (value, rows) in expected {
+                let term = segment.terms(dimension).find(value.as_bytes()).expect("whole").expect("there");
+                let opened = segment.terms(dimension).rows(term.rows).open().expect("whole");
+                let found: Vec<u32> = opened.within(0..u32::MAX).expect("whole").iter().collect();
+                prop_assert_eq!(found, rows);
+            }
+            prop_assert_eq!(segment.terms(dimension).find(b"no such value").expect("whole"), None);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_place_is_found_from_any_guess(start in 0u32..50, len in 0u32..3000, at in 0u32..3000, guess in 0u32..3000) {
+        let (rows, sought) = (start..start + len, start + at.min(len));
+        let guess = start + guess.min(len.saturating_sub(1));
+        let mut asked = 0;
+        let found = partition_point(rows.clone(), guess, &mut |row| {
+            assert!(rows.contains(&row), "{row}");
+            asked += 1;
+            Ok(row < sought)
+        });
+        prop_assert_eq!(found.expect("nothing fails"), sought);
+        prop_assert!(asked <= 18, "{} rows were looked at", asked);
+    }
+
+    #[test]
+    fn what_is_likely_is_one_of_the_rows(from in any::<i64>(), to in any::<i64>(), time in any::<i64>(), rows in 1u32..5000) {
+        prop_assert!(likely(from..to, time, rows) < rows);
+    }
+}
+
+#[test]
+fn what_is_likely_is_near_for_what_comes_evenly() {
+    assert_eq!([0, 5, 50, 99, 100].map(|time| likely(0..100, time, 1024)), [0, 51, 512, 1013, 1023]);
+}
+
+#[test]
+fn values_of_another_event_are_found() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let events: Vec<Event> =
+        (0..200).map(|_| any_event().new_tree(&mut runner).expect("an event").current()).collect();
+    let mut placed = placed(events, 0);
+    let mut sums = Sums::new();
+    for ((_, bytes, _), row) in rows(&placed).iter().zip(0u32..) {
+        sums.add(row, &entry::decode(bytes).expect("an entry").event);
+    }
+    written(&placed).check(&sums, &mut |_| ()).expect("whole");
+    let change: [fn(&mut Event); 4] = [
+        |event| event.operation = Operation::Mount,
+        |event| event.actor.kind = ActorKind::System,
+        |event| event.source_ip = None,
+        |event| event.origin.source = "t".to_owned(),
+    ];
+    let differs = |event: &Event| {
+        event.operation != Operation::Mount
+            && event.actor.kind != ActorKind::System
+            && event.source_ip.is_some()
+    };
+    let at = placed.iter().position(|one| differs(&one.event)).expect("one of many");
+    let told = placed[at].event.clone();
+    for change in change {
+        change(&mut placed[at].event);
+        let checked = written(&placed).check(&sums, &mut |_| ());
+        assert!(matches!(checked, Err(Error::Damage { .. })));
+        placed[at].event = told.clone();
+    }
+}
+
+#[test]
+fn a_large_segment_has_many_blocks_and_a_dictionary() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let events: Vec<Event> =
+        (0..9000).map(|_| any_event().new_tree(&mut runner).expect("an event").current()).collect();
+    let placed = placed(events, 3);
+    let segment = written(&placed);
+    let rows = rows(&placed);
+    let mut reader = segment.rows();
+    for row in (0..9000).step_by(7).rev() {
+        let (index, entry) = reader.entry(row).expect("whole");
+        let (expected_index, bytes, _) = &rows[row as usize];
+        let expected = entry::decode(bytes).expect("an entry");
+        assert_eq!(
+            (index, entry.number, &entry.event.id),
+            (*expected_index, expected.number, &expected.event.id)
+        );
+    }
+    let table = segment.table_file.len_bytes().expect("there");
+    println!("{} bytes a row in the table", table / 9000);
+}

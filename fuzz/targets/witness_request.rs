@@ -1,0 +1,12 @@
+//! Requests to a witness, which anyone may send: no bytes panic, and what is written back is read the same.
+
+#![no_main]
+
+use daybook::internals::witness_request;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Some(written) = witness_request(bytes) {
+        assert_eq!(witness_request(written.as_bytes()), Some(written), "written back and read again");
+    }
+});

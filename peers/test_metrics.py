@@ -1,0 +1,35 @@
+"""Prometheus' own reader understands the metrics."""
+
+import json
+import tempfile
+import unittest
+import urllib.request
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from processes import Daybook, Source
+
+
+class Metrics(unittest.TestCase):
+    def test_every_family_is_read_and_figures_are_those_of_what_happened(self):
+        with tempfile.TemporaryDirectory() as folder:
+            source = Source("own", "daybook", "registry", "own")
+            daybook = Daybook(folder, [source], more_settings="[metrics]\npublic = true\n")
+            self.addCleanup(daybook.kill)
+            daybook.start()
+            for number in range(25):
+                status, _ = daybook.take_in(json.dumps({"id": str(number), "action": "x"}), "own")
+                self.assertEqual(status, 200)
+            with urllib.request.urlopen(f"{daybook.url}/metrics") as answer:
+                page = answer.read().decode()
+            families = {family.name: family for family in text_string_to_metric_families(page)}
+            # The reader takes `_total` off the names of counters, and what it does not understand for a family of its own.
+            declared = [line.split(" ")[2] for line in page.splitlines() if line.startswith("# TYPE ")]
+            self.assertEqual({name.removesuffix("_total") for name in declared}, set(families))
+            self.assertNotIn("unknown", {family.type for family in families.values()})
+            all_samples = (sample for family in families.values() for sample in family.samples)
+            samples = {(one.name, tuple(one.labels.values())): one.value for one in all_samples}
+            self.assertEqual(samples["daybook_source_recorded_total", ("own",)], 25)
+            self.assertEqual(samples["daybook_http_request_seconds_count", ("intake",)], 25)
+            self.assertEqual(samples["daybook_commit_events_sum", ()], samples["daybook_recorded_events_total", ()])
+            self.assertGreaterEqual(samples["daybook_journal_sync_seconds_bucket", ("+Inf",)], 25)
