@@ -259,8 +259,6 @@ pub struct Histogram {
 pub struct Top {
     /// The values that most events have and how many, most first, equally many by their bytes.
     pub values: Vec<(String, u64)>,
-    /// How many values there are beyond these.
-    pub other_values: u64,
     /// Events that have another value.
     pub others: u64,
     /// Events that have no value.

@@ -187,15 +187,15 @@ impl Contents {
         view.histogram(&question, instants)
     }
 
-    /// The values of a dimension that most of the matching events have, at most `limit` of them, with exact counts. The
-    /// order, the offset and the limit of the question do not matter.
-    pub fn top(&self, query: &Query, dimension: Dimension, limit: usize) -> Result<Top, Error> {
+    /// The values of each of these dimensions that most of the matching events have, at most `limit` of them, with exact
+    /// counts; all as of one moment. The order, the offset and the limit of the question do not matter.
+    pub fn tops(&self, query: &Query, dimensions: &[Dimension], limit: usize) -> Result<Vec<Top>, Error> {
         let question = Question::of(query);
         let (view, active) = {
             let state = self.state.read().expect("no panic while held");
-            (state.view(&question), state.active_counts(&question, dimension))
+            (state.view(&question), state.active_counts(&question, dimensions))
         };
-        view.top(&question, dimension, active, limit)
+        view.tops(&question, dimensions, &active, limit)
     }
 
     /// The events from this index on, in the order of the log: so many, as far as there are any.

@@ -124,16 +124,22 @@ impl State {
         Some(tail.place(u32::try_from(index - tail.first()).expect("rows are fewer than 2^32")))
     }
 
-    /// How many events of the active tail that match have each value of a dimension.
-    pub fn active_counts(&self, question: &Question<'_>, dimension: Dimension) -> Vec<(Option<String>, u64)> {
+    /// How many events of the active tail that match have each value of each of some dimensions.
+    pub fn active_counts(
+        &self,
+        question: &Question<'_>,
+        dimensions: &[Dimension],
+    ) -> Vec<Vec<(Option<String>, u64)>> {
         let tree_size = question.query.as_of.unwrap_or(u64::MAX);
         let asked = self.active.ask(question.query, tree_size);
-        let mut counts = Vec::new();
-        for slice in question.trails.iter().filter_map(|trail| asked.matching(trail)) {
-            let counted = self.active.counts(dimension, (0..slice.len()).map(|at| slice.row(at)));
-            counts.extend(counted.into_iter().map(|(value, count)| (value.map(str::to_owned), count)));
-        }
-        counts
+        let slices: Vec<Slice<'_>> =
+            question.trails.iter().filter_map(|trail| asked.matching(trail)).collect();
+        let rows = || slices.iter().flat_map(|slice| (0..slice.len()).map(|at| slice.row(at)));
+        let counts = |dimension: &Dimension| {
+            let counted = self.active.counts(*dimension, rows());
+            counted.into_iter().map(|(value, count)| (value.map(str::to_owned), count)).collect()
+        };
+        dimensions.iter().map(counts).collect()
     }
 
     /// What a query needs, taken while nothing changes.
@@ -207,16 +213,20 @@ impl View {
         Ok(Histogram { counts, total, tree_size })
     }
 
-    /// `active` is what [`State::active_counts`] told when the view was taken.
-    pub fn top(
+    /// One answer for each dimension. `active` is what [`State::active_counts`] told of them when the view was taken.
+    pub fn tops(
         &self,
         question: &Question<'_>,
-        dimension: Dimension,
-        active: Vec<(Option<String>, u64)>,
+        dimensions: &[Dimension],
+        active: &[Vec<(Option<String>, u64)>],
         limit: usize,
-    ) -> Result<Top, Error> {
-        let (top, tree_size) =
-            self.matching(question, |parts, matching| matching.top(parts, dimension, active, limit))?;
-        Ok(Top { tree_size, ..top })
+    ) -> Result<Vec<Top>, Error> {
+        let top = |parts: &Parts<'_>, matching: &Matching<'_>| {
+            let of_each = dimensions.iter().zip(active);
+            of_each.map(|(dimension, active)| matching.top(parts, *dimension, active, limit)).collect()
+        };
+        let (tops, tree_size) = self.matching(question, top)?;
+        let tops: Vec<Top> = tops;
+        Ok(tops.into_iter().map(|top| Top { tree_size, ..top }).collect())
     }
 }

@@ -167,8 +167,8 @@ fn section(field: &str, facet: &Facet, total: u64, width: usize, screen: &Screen
             (severity(&one.value), one.count, if field == "outcome" { tone(&one.value) } else { Tone::Plain })
         })
         .collect();
-    if facet.other_values > 0 {
-        rows.push((format!("{} others", grouped(facet.other_values)), facet.others, Tone::Faint));
+    if facet.others > 0 {
+        rows.push(("others".to_owned(), facet.others, Tone::Faint));
     }
     if facet.without > 0 {
         rows.push(("none".to_owned(), facet.without, Tone::Faint));

@@ -280,8 +280,6 @@ pub struct Facets {
 pub struct Facet {
     /// Most first, equally many by their bytes.
     pub values: Vec<Count>,
-    /// How many values there are beyond these.
-    pub other_values: u64,
     /// Events that have another value.
     pub others: u64,
     /// Events that have no value.

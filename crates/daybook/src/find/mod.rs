@@ -8,9 +8,7 @@ mod cursor;
 mod histogram;
 mod one;
 
-use std::collections::BTreeMap;
-
-use event::query::{Dimension, Filter, Order, Query};
+use event::query::{Dimension, Filter, Order, Query, Top};
 use event::search::Search;
 use event::{Time, Trail};
 use store::Contents;
@@ -111,19 +109,14 @@ impl<'a> Finder<'a> {
 
     /// The values of some dimensions that most of what matches has, by the fields' names.
     pub fn facets(&self, asked: &Asked, dimensions: &[Named], limit: usize) -> Result<Facets, Unanswered> {
-        let mut query = self.query(asked)?;
-        let mut facets = BTreeMap::new();
-        let (mut total, mut tree_size) = (0, 0);
-        for (name, dimension) in dimensions {
-            let top = self.log.top(&query, *dimension, limit)?;
-            (total, tree_size) = (top.total, top.tree_size);
-            // All are of one moment.
-            query.as_of = Some(tree_size);
+        let (names, dimensions): (Vec<_>, Vec<_>) = dimensions.iter().copied().unzip();
+        let tops = self.log.tops(&self.query(asked)?, &dimensions, limit)?;
+        let (total, tree_size) = tops.first().map_or((0, 0), |top| (top.total, top.tree_size));
+        let facet = |top: Top| {
             let values = top.values.into_iter().map(|(value, count)| Count { value, count }).collect();
-            let facet =
-                Facet { values, other_values: top.other_values, others: top.others, without: top.without };
-            facets.insert((*name).to_owned(), facet);
-        }
+            Facet { values, others: top.others, without: top.without }
+        };
+        let facets = names.into_iter().map(str::to_owned).zip(tops.into_iter().map(facet)).collect();
         Ok(Facets { facets, total, tree_size })
     }
 

@@ -10,18 +10,16 @@
     reason = "rows of a segment are fewer than 2^32; platforms have 64 bits"
 )]
 
-mod counts;
 mod list;
 mod page;
+mod top;
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
 
 use event::query::{Dimension, Query, Top};
 use event::{Time, Trail};
 
-use counts::Counts;
-use list::{Kind, List, list_of_run, lists_of_few};
+use list::{List, list_of_run, lists_of_few};
 
 use crate::Error;
 use crate::condition::Conditions;
@@ -169,52 +167,18 @@ impl<'a> Matching<'a> {
         Ok(counts)
     }
 
-    /// How many there are of each value of a dimension, in the parts that grow no more. `active` are the counts of the one
-    /// that grows.
+    /// The values of a dimension that most of what matches has. `active` are the counts of the part that grows.
     pub fn top(
         &self,
         parts: &Parts<'_>,
         dimension: Dimension,
-        active: Vec<(Option<String>, u64)>,
+        active: &[(Option<String>, u64)],
         limit: usize,
     ) -> Result<Top, Error> {
-        let mut counts: HashMap<Option<String>, u64> = HashMap::new();
-        for (value, count) in active {
-            *counts.entry(value).or_default() += count;
-        }
-        for (position, segment) in parts.segments.iter().enumerate() {
-            let is_here = |list: &&List<'_>| matches!(list.part, Place::Segment(at, _) if at == position);
-            let mut lists = self.lists.iter().filter(is_here).peekable();
-            if lists.peek().is_none() {
-                continue;
-            }
-            let mut of_segment = Counts::new(segment, dimension)?;
-            for list in lists {
-                of_segment.add(list)?;
-            }
-            of_segment.each(&mut |value, count| {
-                *counts.entry(value).or_default() += count;
-            })?;
-        }
-        for list in &self.lists {
-            if let (Place::Tail(position, _), Kind::Tail(slice)) = (list.part, &list.kind) {
-                let rows = (0..slice.len()).map(|at| slice.row(at));
-                for (value, count) in parts.tails[position].counts(dimension, rows) {
-                    *counts.entry(value.map(str::to_owned)).or_default() += count;
-                }
-            }
-        }
-        let without = counts.remove(&None).unwrap_or(0);
-        let mut values: Vec<(String, u64)> =
-            counts.into_iter().filter_map(|(value, count)| Some((value?, count))).collect();
-        let most_first = |a: &(String, u64), b: &(String, u64)| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0));
-        if limit < values.len() {
-            values.select_nth_unstable_by(limit, most_first);
-        }
-        let others = values.get(limit..).unwrap_or_default();
-        let (other_values, others) = (others.len() as u64, others.iter().map(|(_, count)| count).sum());
-        values.truncate(limit);
-        values.sort_unstable_by(most_first);
-        Ok(Top { values, other_values, others, without, total: self.total, tree_size: 0 })
+        let top::Most { values, without } = top::most(self, parts, dimension, active, limit)?;
+        let counted: u64 = values.iter().map(|(_, count)| count).sum();
+        // Figures that contradict each other come from damage that no checksum shows.
+        let others = self.total.checked_sub(without + counted).ok_or_else(list::shorter)?;
+        Ok(Top { values, others, without, total: self.total, tree_size: parts.len })
     }
 }

@@ -115,10 +115,69 @@ impl<'a> Packed<'a> {
         positions.map(move |position| self.at(position * width as usize))
     }
 
+    /// Counts the values at these positions, which must be below [`Packed::len`], each at its own place of `counts`. `None`
+    /// when a value has no place there.
+    pub fn tally(&self, positions: Range<usize>, counts: &mut [u32]) -> Option<()> {
+        let Head { least, unit, width, len } = self.head;
+        assert!(positions.end <= len, "position {} of {len}", positions.end);
+        let least = u64::try_from(least).ok()?;
+        let place_of = |difference: u32| least.wrapping_add(u64::from(difference) * unit) as usize;
+        if width == 0 {
+            *counts.get_mut(place_of(0))? += positions.len() as u32;
+            return Some(());
+        }
+        let mut room = [0; VALUES];
+        self.differences(&positions, &mut room)?;
+        let differences = &room[positions];
+        if width > LANES_WIDTH_MAX {
+            for difference in differences {
+                *counts.get_mut(place_of(*difference))? += 1;
+            }
+            return Some(());
+        }
+        // Of few values one mostly follows itself. Counted in one place, each would wait for the one before.
+        let mut lanes = [[0u32; 1 << LANES_WIDTH_MAX]; 4];
+        let (fours, rest) = differences.as_chunks::<4>();
+        for four in fours {
+            for (lane, difference) in lanes.iter_mut().zip(four) {
+                lane[*difference as usize % (1 << LANES_WIDTH_MAX)] += 1;
+            }
+        }
+        rest.iter().for_each(|difference| lanes[0][*difference as usize] += 1);
+        for difference in 0..1u32 << width {
+            let count: u32 = lanes.iter().map(|lane| lane[difference as usize]).sum();
+            if count > 0 {
+                *counts.get_mut(place_of(difference))? += count;
+            }
+        }
+        Some(())
+    }
+
+    /// Unpacks what the values at these positions are more than the least, in units, and some around them. `None` when that is
+    /// wider than 32 bits.
+    fn differences(&self, positions: &Range<usize>, out: &mut [u32; VALUES]) -> Option<()> {
+        let Head { width, len, .. } = self.head;
+        let whole = len / GROUP;
+        let groups = positions.start / GROUP..positions.end.div_ceil(GROUP).min(whole);
+        unpack(self.bits, width, groups, out)?;
+        let rest = positions.start.max(whole * GROUP).min(positions.end);
+        for (position, out) in (rest..).zip(&mut out[rest..positions.end]) {
+            *out = self.difference_at(position * width as usize) as u32;
+        }
+        Some(())
+    }
+
     /// The value that begins at this bit.
     #[inline]
     fn at(&self, bit: usize) -> i64 {
-        let Head { least, unit, width, .. } = self.head;
+        let Head { least, unit, .. } = self.head;
+        least.wrapping_add(self.difference_at(bit).wrapping_mul(unit).cast_signed())
+    }
+
+    /// What the value that begins at this bit is more than the least, in units.
+    #[inline]
+    fn difference_at(&self, bit: usize) -> u64 {
+        let Head { width, .. } = self.head;
         let bytes = &self.bits[bit / 8..bit / 8 + ROOM];
         let mut word = u64::from_le_bytes(*bytes.first_chunk().expect("eight of nine")) >> (bit % 8);
         if width > 56 {
@@ -126,7 +185,40 @@ impl<'a> Packed<'a> {
             word |= u64::from(bytes[8]) << (63 - bit % 8) << 1;
         }
         let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
-        least.wrapping_add((word & mask).wrapping_mul(unit).cast_signed())
+        word & mask
+    }
+}
+
+/// Values that begin and end with whole bytes, whatever their width.
+const GROUP: usize = 8;
+/// No wider values are counted in several places at once.
+const LANES_WIDTH_MAX: u32 = 6;
+
+/// Unpacks groups of values of a width from 1 to 32. `None` of a wider one.
+fn unpack(bits: &[u8], width: u32, groups: Range<usize>, out: &mut [u32; VALUES]) -> Option<()> {
+    macro_rules! with_width {
+        ($($width:literal)*) => {
+            match width {
+                $($width => unpack_groups::<$width>(bits, groups, out),)*
+                _ => return None,
+            }
+        };
+    }
+    with_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
+    Some(())
+}
+
+/// As [`unpack`]; a width that is known to the compiler costs a fraction.
+fn unpack_groups<const WIDTH: usize>(bits: &[u8], groups: Range<usize>, out: &mut [u32; VALUES]) {
+    for group in groups {
+        let bytes = &bits[group * WIDTH..][..WIDTH + 8];
+        let out = &mut out[group * GROUP..][..GROUP];
+        for (position, out) in out.iter_mut().enumerate() {
+            let bit = position * WIDTH;
+            let word =
+                u64::from_le_bytes(*bytes[bit / 8..].first_chunk().expect("eight more than the width"));
+            *out = (word >> (bit % 8) & ((1 << WIDTH) - 1)) as u32;
+        }
     }
 }
 
@@ -156,6 +248,29 @@ mod tests {
             let read: Vec<i64> = (0..packed.len()).map(|position| packed.get(position)).collect();
             prop_assert_eq!(&read, &values);
             prop_assert_eq!(packed.range(0..packed.len()).collect::<Vec<_>>(), values);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn values_are_counted(
+            width in 0u32..=20,
+            values in prop::collection::vec(any::<u32>(), 1..1024),
+            bounds in (0usize..1024, 0usize..1024),
+        ) {
+            let values: Vec<i64> = values.iter().map(|value| i64::from(value % (1 << width))).collect();
+            let positions = bounds.0.min(bounds.1).min(values.len())..bounds.0.max(bounds.1).min(values.len());
+            let bytes = pack(&values);
+            let packed = Packed::read(&bytes).expect("a block");
+            let (mut counts, mut expected) = (vec![0; 1 << width], vec![0; 1 << width]);
+            for value in &values[positions.clone()] {
+                expected[*value as usize] += 1;
+            }
+            prop_assert_eq!(packed.tally(positions.clone(), &mut counts), Some(()));
+            prop_assert_eq!(counts, expected);
+            if let Some(most) = values[positions.clone()].iter().max() {
+                prop_assert_eq!(packed.tally(positions, &mut vec![0; *most as usize]), None, "no place for it");
+            }
         }
     }
 

@@ -263,7 +263,7 @@ fn columns_and_rows_with_another_bit_and_right_checksums_are_found() {
     let (simulated, disk, rows) = two_segments();
     let tops = |log: &Log| -> Result<Vec<Top>, Error> {
         let query = all(&["hub", "mirror"]);
-        Dimension::ALL.into_iter().map(|dimension| log.top(&query, dimension, usize::MAX)).collect()
+        log.tops(&query, &Dimension::ALL, usize::MAX)
     };
     let expected = tops(&open(&disk)).unwrap();
     let indexes = disk.list("segments").unwrap().into_iter().filter(|name| name.ends_with(".index"));

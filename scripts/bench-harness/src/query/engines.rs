@@ -148,7 +148,7 @@ impl Engine for Daybook<'_> {
                 Answer { total: found.total, per_hour: found.counts, ..Answer::default() }
             }
             Prepared::Top(query, limit) => {
-                let found = self.log.top(query, Dimension::Action, *limit).expect("answered");
+                let found = self.log.tops(query, &[Dimension::Action], *limit).expect("answered").remove(0);
                 Answer { total: found.total, values: found.values, ..Answer::default() }
             }
         }

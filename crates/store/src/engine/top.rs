@@ -1,0 +1,249 @@
+//! The values of a dimension that most of what matches has, with exact counts.
+//!
+//! Each segment counts by its own ordinals, so that no value is read that is not looked at. Those that a segment has most of
+//! are looked up in all others; what they come to bounds how many a value may have in each segment and still be behind
+//! them. Whatever has more there is looked up as well.
+
+use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::ops::Range;
+
+use event::query::Dimension;
+
+use super::list::{Kind, List};
+use super::{Matching, Parts, Place};
+use crate::Error;
+use crate::hash::Map;
+use crate::segment::Segment;
+
+/// So many rows cost about as much to count one by one as it costs to count those of one value that are within a range.
+/// Fewer in builds for tests, whose few rows are to be counted both ways.
+const ROWS_A_VALUE: usize = if cfg!(debug_assertions) { 1 } else { 4096 };
+/// More values are not looked up one by one in each segment, but all values of all segments are read. Fewer in builds for
+/// tests, whose few values are to be found both ways.
+const LOOKED_UP_MAX: usize = if cfg!(debug_assertions) { 8 } else { 8192 };
+
+/// Counts of values, most first.
+pub(super) struct Most {
+    pub values: Vec<(String, u64)>,
+    /// How many rows have no value.
+    pub without: u64,
+}
+
+/// Finds the values that most rows of a matching have, equally many by their bytes. `active` are the counts of the part that
+/// grows.
+pub(super) fn most(
+    matching: &Matching<'_>,
+    parts: &Parts<'_>,
+    dimension: Dimension,
+    active: &[(Option<String>, u64)],
+    limit: usize,
+) -> Result<Most, Error> {
+    let (segments, newest) = counted(matching, parts, dimension, active)?;
+    let without = newest.get(&None).copied().unwrap_or(0);
+    let without = without + segments.iter().map(|counts| u64::from(counts.by_ordinal[0])).sum::<u64>();
+    let newest: Map<&str, u64> =
+        newest.into_iter().filter_map(|(value, count)| Some((value?, count))).collect();
+    let mut found: BTreeMap<String, u64> = BTreeMap::new();
+    // How many rows of a part may have a value that was not looked up.
+    let mut left = Vec::with_capacity(segments.len() + 1);
+    let look_up = |value: String, found: &mut BTreeMap<String, u64>| -> Result<(), Error> {
+        if let Entry::Vacant(place) = found.entry(value) {
+            let value = place.key();
+            let mut count = newest.get(&**value).copied().unwrap_or(0);
+            for segment in &segments {
+                count += segment.of(value)?;
+            }
+            place.insert(count);
+        }
+        Ok(())
+    };
+    for segment in &segments {
+        let (most, next) = first_and_next(segment.counts(), limit);
+        for (_, ordinal) in most {
+            look_up(segment.value(ordinal)?, &mut found)?;
+        }
+        left.push(next);
+    }
+    let (most, next) = first_and_next(newest.iter().map(|(value, count)| (*count, *value)), limit);
+    most.into_iter().try_for_each(|(_, value)| look_up(value.to_owned(), &mut found))?;
+    left.push(next);
+    let mut counts: Vec<u64> = found.values().copied().collect();
+    let least = match limit.checked_sub(1).filter(|last| *last < counts.len()) {
+        Some(last) => *counts.select_nth_unstable_by_key(last, |count| Reverse(*count)).1,
+        None => 0,
+    };
+    // What nobody looked up has at most `next` rows in each part, and as many as `least` if it belongs among the first. So it
+    // has in some part more than its share of what is one less.
+    let sum: u64 = left.iter().sum();
+    if limit > 0 && sum > 0 && sum >= least {
+        let beyond =
+            |next: u64| (u128::from(next) * u128::from(least.saturating_sub(1)) / u128::from(sum)) as u64;
+        let bounds: Vec<u64> = left.iter().map(|next| beyond(*next)).collect();
+        let over = |position: usize| {
+            let bound = bounds[position];
+            segments[position].counts().filter(move |(count, _)| *count > bound)
+        };
+        let of_newest = bounds[segments.len()];
+        let over_newest = || newest.iter().filter(move |(_, count)| **count > of_newest);
+        let many: usize = (0..segments.len()).map(|position| over(position).count()).sum();
+        if many + over_newest().count() <= LOOKED_UP_MAX {
+            for (position, segment) in segments.iter().enumerate() {
+                for (_, ordinal) in over(position) {
+                    look_up(segment.value(ordinal)?, &mut found)?;
+                }
+            }
+            over_newest().try_for_each(|(value, _)| look_up((*value).to_owned(), &mut found))?;
+        } else {
+            found = newest.iter().map(|(value, count)| ((*value).to_owned(), *count)).collect();
+            for segment in &segments {
+                segment.each(&mut |value, count| *found.entry(value).or_default() += count)?;
+            }
+        }
+    }
+    let mut values: Vec<(String, u64)> = found.into_iter().collect();
+    // Those that are equally many stay in order of their bytes.
+    values.sort_by_key(|(_, count)| Reverse(*count));
+    values.truncate(limit);
+    Ok(Most { values, without })
+}
+
+/// The counts of the segments that have something that matches, and of all tails together.
+#[expect(clippy::type_complexity, reason = "two of the same kind, once")]
+fn counted<'a>(
+    matching: &Matching<'_>,
+    parts: &'a Parts<'_>,
+    dimension: Dimension,
+    active: &'a [(Option<String>, u64)],
+) -> Result<(Vec<Counts<'a>>, Map<Option<&'a str>, u64>), Error> {
+    let mut segments: Vec<Counts<'a>> = Vec::new();
+    let mut newest: Map<Option<&str>, u64> = Map::default();
+    for (value, count) in active {
+        *newest.entry(value.as_deref()).or_default() += count;
+    }
+    // Lists of one part follow each other.
+    for lists in matching.lists.chunk_by(|list, next| list.part == next.part) {
+        match lists[0].part {
+            Place::Segment(position, _) => {
+                let mut counts = Counts::new(&parts.segments[position], dimension)?;
+                lists.iter().try_for_each(|list| counts.add(list))?;
+                segments.push(counts);
+            }
+            Place::Tail(position, _) => {
+                let slices = lists.iter().filter_map(|list| match &list.kind {
+                    Kind::Tail(slice) => Some(slice),
+                    _ => None,
+                });
+                let rows = slices.flat_map(|slice| (0..slice.len()).map(|at| slice.row(at)));
+                for (value, count) in parts.tails[position].counts(dimension, rows) {
+                    *newest.entry(value).or_default() += count;
+                }
+            }
+            Place::Active(..) => {}
+        }
+    }
+    Ok((segments, newest))
+}
+
+/// So many of what there is most of, and how many there are at most of anything else.
+fn first_and_next<T: Ord>(counts: impl Iterator<Item = (u64, T)>, limit: usize) -> (Vec<(u64, T)>, u64) {
+    let mut first = BinaryHeap::new();
+    let mut next = 0;
+    for (count, value) in counts {
+        if first.len() == limit && count <= next {
+            continue;
+        }
+        first.push(Reverse((count, value)));
+        if first.len() > limit {
+            let Some(Reverse((least, _))) = first.pop() else { break };
+            next = next.max(least);
+        }
+    }
+    (first.into_iter().map(|Reverse(one)| one).collect(), next)
+}
+
+/// How many rows of a segment have each value of a dimension.
+struct Counts<'a> {
+    segment: &'a Segment,
+    dimension: Dimension,
+    /// By ordinal and one; 0 are the rows without.
+    by_ordinal: Vec<u32>,
+}
+
+impl<'a> Counts<'a> {
+    fn new(segment: &'a Segment, dimension: Dimension) -> Result<Counts<'a>, Error> {
+        let values = segment.terms(dimension).len()? as usize;
+        Ok(Counts { segment, dimension, by_ordinal: vec![0; values + 1] })
+    }
+
+    fn add(&mut self, list: &List<'_>) -> Result<(), Error> {
+        if let Kind::Range(rows) = &list.kind
+            && (rows.end - rows.start) as usize > ROWS_A_VALUE * self.by_ordinal.len()
+        {
+            return self.add_ranks(rows.clone());
+        }
+        let mut column = self.segment.column(self.dimension);
+        let nonsense = || self.segment.terms(self.dimension).nonsense();
+        let by_ordinal = &mut self.by_ordinal;
+        let mut count = |row: u32| -> Result<(), Error> {
+            let ordinal = column.get(row)?;
+            *by_ordinal.get_mut(ordinal as usize).ok_or_else(nonsense)? += 1;
+            Ok(())
+        };
+        match &list.kind {
+            Kind::Range(rows) => {
+                let mut is_known = true;
+                column.each_block(rows.clone(), &mut |_, packed, positions| {
+                    is_known &= packed.tally(positions, by_ordinal).is_some();
+                })?;
+                if is_known { Ok(()) } else { Err(nonsense()) }
+            }
+            Kind::Value(rows, opened) => opened.within(rows.clone())?.iter().try_for_each(count),
+            Kind::Set(rows) => rows.iter().try_for_each(count),
+            Kind::Few(rows, part) => rows[part.clone()].iter().try_for_each(|row| count(*row)),
+            Kind::Tail(_) => Ok(()),
+        }
+    }
+
+    /// Counts in the rows of each value how many are within a range.
+    fn add_ranks(&mut self, rows: Range<u32>) -> Result<(), Error> {
+        let terms = self.segment.terms(self.dimension);
+        let by_ordinal = &mut self.by_ordinal;
+        let mut left = rows.end - rows.start;
+        terms.each_of(0..by_ordinal.len() as u64 - 1, &mut |ordinal, _, place| {
+            let opened = terms.rows(place).open()?;
+            let count = opened.rank(rows.end)?.saturating_sub(opened.rank(rows.start)?) as u32;
+            by_ordinal[ordinal as usize + 1] += count;
+            left = left.checked_sub(count).ok_or_else(|| terms.nonsense())?;
+            Ok(())
+        })?;
+        by_ordinal[0] += left;
+        Ok(())
+    }
+
+    /// How many rows have each value that any row has, with its ordinal.
+    fn counts(&self) -> impl Iterator<Item = (u64, u64)> {
+        let counts = self.by_ordinal[1..].iter().zip(0u64..);
+        counts.filter(|(count, _)| **count > 0).map(|(count, ordinal)| (u64::from(*count), ordinal))
+    }
+
+    /// How many rows have this value.
+    fn of(&self, value: &str) -> Result<u64, Error> {
+        let found = self.segment.terms(self.dimension).find(value.as_bytes())?;
+        let count = found.and_then(|term| self.by_ordinal.get(term.ordinal as usize + 1));
+        Ok(count.copied().map_or(0, u64::from))
+    }
+
+    fn value(&self, ordinal: u64) -> Result<String, Error> {
+        self.segment.value(self.dimension, ordinal)
+    }
+
+    /// Calls `each` with every value that any row has, and how many have it.
+    fn each(&self, each: &mut dyn FnMut(String, u64)) -> Result<(), Error> {
+        self.counts().try_for_each(|(count, ordinal)| {
+            each(self.value(ordinal)?, count);
+            Ok(())
+        })
+    }
+}
