@@ -2,12 +2,18 @@
 
 import json
 import tempfile
+import time
 import unittest
 import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from processes import Daybook, Source
+
+
+def read(daybook):
+    with urllib.request.urlopen(f"{daybook.url}/metrics") as answer:
+        return answer.read().decode()
 
 
 class Metrics(unittest.TestCase):
@@ -20,16 +26,22 @@ class Metrics(unittest.TestCase):
             for number in range(25):
                 status, _ = daybook.take_in(json.dumps({"id": str(number), "action": "x"}), "own")
                 self.assertEqual(status, 200)
-            with urllib.request.urlopen(f"{daybook.url}/metrics") as answer:
-                page = answer.read().decode()
-            families = {family.name: family for family in text_string_to_metric_families(page)}
+            # A request is counted after its answer is sent.
+            for _ in range(200):
+                page = read(daybook)
+                families = {family.name: family for family in text_string_to_metric_families(page)}
+                all_samples = (sample for family in families.values() for sample in family.samples)
+                samples = {(one.name, tuple(one.labels.values())): one.value for one in all_samples}
+                requests = samples["daybook_http_request_seconds_count", ("intake",)]
+                committed = samples["daybook_commit_events_sum", ()]
+                if requests == 25 and committed == samples["daybook_recorded_events_total", ()]:
+                    break
+                time.sleep(0.05)
             # The reader takes `_total` off the names of counters, and what it does not understand for a family of its own.
             declared = [line.split(" ")[2] for line in page.splitlines() if line.startswith("# TYPE ")]
             self.assertEqual({name.removesuffix("_total") for name in declared}, set(families))
             self.assertNotIn("unknown", {family.type for family in families.values()})
-            all_samples = (sample for family in families.values() for sample in family.samples)
-            samples = {(one.name, tuple(one.labels.values())): one.value for one in all_samples}
             self.assertEqual(samples["daybook_source_recorded_total", ("own",)], 25)
-            self.assertEqual(samples["daybook_http_request_seconds_count", ("intake",)], 25)
-            self.assertEqual(samples["daybook_commit_events_sum", ()], samples["daybook_recorded_events_total", ()])
+            self.assertEqual(requests, 25)
+            self.assertEqual(committed, samples["daybook_recorded_events_total", ()])
             self.assertGreaterEqual(samples["daybook_journal_sync_seconds_bucket", ("+Inf",)], 25)
