@@ -187,12 +187,7 @@ pub struct Tail {
 
 impl Tail {
     fn wants(&self, event: &Event, caller: &Caller<'_>) -> bool {
-        let meaning = &self.meaning;
-        caller.may(Action::ReadEvents, &event.trail)
-            && meaning.is_about(&event.trail)
-            && meaning.from.is_none_or(|from| event.occurred_at >= from)
-            && meaning.until.is_none_or(|until| event.occurred_at < until)
-            && meaning.filters.iter().all(|filter| filter.matches(event))
+        caller.may(Action::ReadEvents, &event.trail) && self.meaning.holds(event)
     }
 }
 

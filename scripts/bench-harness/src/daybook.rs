@@ -4,8 +4,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::events::Template;
+use crate::reader::Reader;
 use crate::{Cell, Options, Sender, drive};
 
 pub struct Figures {
@@ -14,7 +17,22 @@ pub struct Figures {
     pub cpu_s_per_million: f64,
     pub peak_mib: f64,
     pub journal_mb_s: f64,
+    pub asked: Option<Asked>,
 }
+
+/// How many ms the answers to questions took, least first.
+pub struct Asked {
+    /// While events were sent.
+    pub busy: Vec<f64>,
+    /// Afterwards.
+    pub quiet: Vec<f64>,
+}
+
+/// Between an answer and the next question.
+const PAUSE: Duration = Duration::from_millis(20);
+/// For how long nothing is sent before the quiet questions, so that all is sealed and merged, and for how long they are asked.
+const SETTLING: Duration = Duration::from_secs(30);
+const QUIET: Duration = Duration::from_secs(20);
 
 const TOKEN: &str = "the token of the bench";
 
@@ -27,6 +45,9 @@ pub fn measure(options: &Options, cell: Cell) -> Figures {
     let source = "[[source]]\nname = \"hub\"\nformat = \"docker-registry\"\ntoken = { file = \"token\" }\n\
                   trail = { service = \"registry\", tenant = \"acme\", project = \"p1\", instance = \"hub\" }\n";
     std::fs::write(&config, source).expect("writable");
+    if options.asks {
+        Reader::prepare(&options.program, folder.path(), &data);
+    }
     let mut server = Command::new(&options.program)
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", path(&data), "--config", path(&config)])
         .stderr(Stdio::piped())
@@ -35,8 +56,26 @@ pub fn measure(options: &Options, cell: Cell) -> Figures {
     let address = address(&mut server);
     let senders = (0..cell.senders).map(|_| Http::new(&address, cell.events)).collect();
     let cpu_before = cpu_seconds(server.id());
-    let (events_s, sent) = drive(senders, cell, options.seconds);
+    let reader = options.asks.then(|| Reader::login(&address));
+    let is_over = AtomicBool::new(false);
+    let ((events_s, sent), busy) = std::thread::scope(|scope| {
+        let asking = reader.as_ref().map(|reader| scope.spawn(|| reader.ask_until(&is_over, PAUSE, &questions())));
+        let driven = drive(senders, cell, options.seconds);
+        is_over.store(true, Ordering::Relaxed);
+        (driven, asking.map(|asking| asking.join().expect("no panic")))
+    });
     let cpu_s = cpu_seconds(server.id()) - cpu_before;
+    let asked = reader.zip(busy).map(|(reader, busy)| {
+        std::thread::sleep(SETTLING);
+        let is_over = AtomicBool::new(false);
+        let quiet = std::thread::scope(|scope| {
+            let asking = scope.spawn(|| reader.ask_until(&is_over, PAUSE, &questions()));
+            std::thread::sleep(QUIET);
+            is_over.store(true, Ordering::Relaxed);
+            asking.join().expect("no panic")
+        });
+        Asked { busy, quiet }
+    });
     let peak_mib = memory_kib(server.id(), "VmHWM:") / 1024.0;
     Command::new("kill").arg(server.id().to_string()).status().expect("kill is there");
     assert!(server.wait().expect("the server ends").success());
@@ -55,7 +94,13 @@ pub fn measure(options: &Options, cell: Cell) -> Figures {
         cpu_s_per_million: cpu_s / events * 1e6,
         peak_mib,
         journal_mb_s: journal_bytes as f64 / events * events_s / 1e6,
+        asked,
     }
+}
+
+/// First pages: of everything, of one actor, of one resource, and of words; each with its exact total.
+fn questions() -> Vec<String> {
+    ["", "&actor=alice", "&resource=charts%2Fdemo", "&q=ubuntu&operation=pull"].map(|which| format!("/api/v1/events?limit=50{which}")).to_vec()
 }
 
 pub fn path(path: &Path) -> &str {

@@ -17,6 +17,7 @@ mod own;
 mod parsers;
 mod postgresql;
 mod query;
+mod reader;
 mod sources;
 mod sqlite;
 mod system_calls;
@@ -33,6 +34,8 @@ pub struct Options {
     pub seconds: f64,
     pub cells: Vec<Cell>,
     pub has_baselines: bool,
+    /// Ingest: questions are asked meanwhile.
+    pub asks: bool,
     pub program: PathBuf,
     pub folder: PathBuf,
     /// Sources: only how fast these are parsed, if any are named.
@@ -120,6 +123,19 @@ fn measure(options: &Options, cell: Cell) -> Row {
         daybook.events_s / postgresql,
         daybook.events_s / sqlite,
     );
+    if let Some(daybook::Asked { busy, quiet }) = &daybook.asked {
+        let at = |took: &[f64], percent: usize| took.get(took.len().saturating_sub(1) * percent / 100).copied().unwrap_or(f64::NAN);
+        println!(
+            "            {} questions meanwhile: p50 {:.2} ms, p99 {:.2} ms; {} when all was sealed and quiet: p50 {:.2} ms, p99 {:.2} ms; p99 {:.1} times as long",
+            busy.len(),
+            at(busy, 50),
+            at(busy, 99),
+            quiet.len(),
+            at(quiet, 50),
+            at(quiet, 99),
+            at(busy, 99) / at(quiet, 99)
+        );
+    }
     Row { cell, daybook, postgresql, sqlite }
 }
 
@@ -177,6 +193,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Options {
         seconds: 5.0,
         cells: [1, 100, 1000].into_iter().flat_map(|events| [1, 8, 32].map(|senders| Cell { events, senders })).collect(),
         has_baselines: true,
+        asks: false,
         program: PathBuf::new(),
         folder: PathBuf::from("."),
         formats: Vec::new(),
@@ -185,6 +202,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Options {
         match argument.as_str() {
             "--seconds" => options.seconds = value("--seconds", arguments.next()).parse().unwrap_or_else(|_| fail("--seconds takes a number")),
             "--quick" => options.seconds = 1.5,
+            "--ask" => options.asks = true,
             "--no-baselines" => options.has_baselines = false,
             "--program" => options.program = value("--program", arguments.next()).into(),
             "--folder" => options.folder = value("--folder", arguments.next()).into(),

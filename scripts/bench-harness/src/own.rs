@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use crate::http::{Connection, request};
 use crate::made::{ACTORS, DAYS, END, Events, Random};
 use crate::query::{Options, folder_of, generate};
+use crate::reader::Reader;
 use crate::{daybook, export, machine};
 
-const PASSWORD: &str = "correct horse battery";
 const TOKEN: &str = "the token of the bench";
 /// Tails at once, events a second that they follow, and for how long at the least.
 const TAILS: usize = 200;
@@ -39,13 +39,13 @@ pub fn run(options: &Options) {
     let empty = request(&server.address, "GET", "/healthz", &[], b"");
     server.measure("(empty handler)", None, options.seconds, &[empty]);
     for (about, goal, targets) in questions(&events, options.seed) {
-        let requests: Vec<Vec<u8>> = targets.iter().map(|target| server.get(target)).collect();
+        let requests: Vec<Vec<u8>> = targets.iter().map(|target| server.reader.get(target)).collect();
         server.measure(about, goal, options.seconds, &requests);
     }
     println!();
     server.tails();
     println!();
-    export::measure(&server.address, server.child.id(), &server.token, options.events);
+    export::measure(&server.address, server.child.id(), &server.reader.token, options.events);
     Command::new("kill").arg(server.child.id().to_string()).status().expect("kill is there");
     assert!(server.child.wait().expect("the server ends").success());
 }
@@ -90,7 +90,7 @@ fn questions(events: &Events, seed: u64) -> Vec<(&'static str, Option<f64>, Vec<
 struct Server {
     child: Child,
     address: String,
-    token: String,
+    reader: Reader,
 }
 
 impl Server {
@@ -103,15 +103,8 @@ impl Server {
         file("token", TOKEN);
         let source = "[[source]]\nname = \"live\"\nformat = \"daybook\"\ntoken = { file = \"token\" }\n\
                       trail = { service = \"platform\", tenant = \"bench\", project = \"live\", instance = \"live\" }\n";
-        let (config, password) = (file("daybook.toml", source), file("password", PASSWORD));
-        for arguments in [
-            &["domain", "add", "bench", "--id", "bench"][..],
-            &["user", "add", "finder", "--domain", "bench"],
-            &["grant", "finder", "reader", "*/*/*/*"],
-            &["user", "password", "finder", "--password-file", &password],
-        ] {
-            daybook::run(&options.program, &[&["access"], arguments, &["--data-dir", daybook::path(data)]].concat());
-        }
+        let config = file("daybook.toml", source);
+        Reader::prepare(&options.program, folder, data);
         let mut child = Command::new(&options.program)
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", daybook::path(data), "--config", &config])
             .stderr(Stdio::piped())
@@ -119,24 +112,8 @@ impl Server {
             .spawn()
             .expect("the program starts");
         let address = daybook::address(&mut child);
-        let mut server = Server { child, address, token: String::new() };
-        server.token = server.login();
-        server
-    }
-
-    fn login(&self) -> String {
-        let body = format!(
-            r#"{{"auth":{{"identity":{{"methods":["password"],"password":{{"user":{{"name":"finder","password":"{PASSWORD}","domain":{{"name":"bench"}}}}}}}}}}}}"#
-        );
-        let mut connection = Connection::open(&self.address);
-        let sent = request(&self.address, "POST", "/v3/auth/tokens", &[], body.as_bytes());
-        let answer = connection.ask(&sent);
-        assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(answer.body));
-        answer.header("x-subject-token").expect("a token").to_owned()
-    }
-
-    fn get(&self, target: &str) -> Vec<u8> {
-        request(&self.address, "GET", target, &[("X-Auth-Token".to_owned(), self.token.clone())], b"")
+        let reader = Reader::login(&address);
+        Server { child, address, reader }
     }
 
     /// Asks in turn for so long, after each was asked once.
@@ -173,7 +150,7 @@ impl Server {
                 let (ready, delays, received, began) = (&ready, &delays, &received, &began);
                 scope.spawn(move || {
                     let mut stream = TcpStream::connect(&self.address).expect("the server listens");
-                    let head = format!("GET /api/v1/tail?actor=tail{tail} HTTP/1.0\r\nX-Auth-Token: {}\r\n\r\n", self.token);
+                    let head = format!("GET /api/v1/tail?actor=tail{tail} HTTP/1.0\r\nX-Auth-Token: {}\r\n\r\n", self.reader.token);
                     stream.write_all(head.as_bytes()).expect("the server reads");
                     let mut reader = BufReader::new(stream);
                     let mut line = String::new();

@@ -79,7 +79,26 @@ pub fn pair(name: &str, value: impl ToString) -> (String, String) {
 /// What answers.
 pub enum Log {
     Server(Server),
-    Directory(Contents),
+    Directory(Directory),
+}
+
+/// A data directory, as it was when it was read.
+pub struct Directory {
+    pub path: PathBuf,
+    pub contents: Contents,
+}
+
+impl Directory {
+    /// Reads a data directory, which a server may have open.
+    pub fn read(path: PathBuf) -> Result<Directory, store::Error> {
+        let disk: Arc<dyn Disk> = Arc::new(Local::open(&path));
+        Ok(Directory { contents: Contents::read(&disk)?, path })
+    }
+
+    /// Answers from all of it: whoever may read the directory may read all that is in it.
+    pub fn finder(&self) -> Finder<'_> {
+        Finder::new(&self.contents, self.contents.trails(), ambient::now())
+    }
 }
 
 impl At {
@@ -91,10 +110,7 @@ impl At {
             self.data_dir.clone().or_else(|| if is_named { None } else { by_variable().map(PathBuf::from) });
         match dir {
             None => Ok(Log::Server(self.reach.server()?)),
-            Some(dir) => {
-                let disk: Arc<dyn Disk> = Arc::new(Local::open(&dir));
-                Ok(Log::Directory(Contents::read(&disk)?))
-            }
+            Some(dir) => Ok(Log::Directory(Directory::read(dir)?)),
         }
     }
 
@@ -151,12 +167,17 @@ impl Log {
     ) -> Result<T, Problem> {
         match self {
             Log::Server(server) => server.get(path, &query_of(pairs)),
-            Log::Directory(contents) => {
-                // Whoever may read the directory may read all that is in it.
-                let finder = Finder::new(contents, contents.trails(), ambient::now());
-                Ok(find(&finder, &mut Parameters::of(pairs.iter().cloned()))?)
+            Log::Directory(directory) => {
+                Ok(find(&directory.finder(), &mut Parameters::of(pairs.iter().cloned()))?)
             }
         }
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Problem {
+        let Failure { exit, text } = error.into();
+        Problem { exit, status: None, text, parameter: None }
     }
 }
 
@@ -172,10 +193,7 @@ impl From<Unanswered> for Problem {
             Unanswered::NotFound => {
                 Problem { exit: Exit::Failed, status: Some(404), text: String::new(), parameter: None }
             }
-            Unanswered::Failed(error) => {
-                let Failure { exit, text } = error.into();
-                Problem { exit, status: None, text, parameter: None }
-            }
+            Unanswered::Failed(error) => error.into(),
         }
     }
 }

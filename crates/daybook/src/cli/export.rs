@@ -3,13 +3,15 @@
 //! What was received is in `FILE.part`, and in `FILE.part.json` what it is the beginning of; a second run goes on there. The file
 //! gets its name once it is what the manifest says, and on disk.
 
+mod directory;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -19,21 +21,22 @@ use super::asked::{At, Log, Question, pair};
 use super::reach::{Problem, Server, query_of};
 use super::screen::grouped;
 use super::warn;
+use crate::export::Format;
 use crate::http::client::Opened;
 use crate::report::{Exit, Failure, hex};
 
 #[derive(clap::Args)]
 #[command(
-    after_long_help = "The file is oldest first, and as of one size of the log. Beside it is FILE.manifest.json, with the question, the number\nof rows and the file's SHA-256, signed by the log; `daybook verify --export` checks it. What was received of an export\nthat was broken off is in FILE.part, and the same command goes on there. To standard output no manifest is written.\n\n\
+    after_long_help = "The file is oldest first, and as of one size of the log. Beside it is FILE.manifest.json, with the question, the number\nof rows and the file's SHA-256, signed by the log; `daybook verify --export` checks it. What was received of an export\nthat was broken off is in FILE.part, and the same command goes on there. To standard output no manifest is written.\nOf a data directory the file is made here: nobody records that, and there is no manifest.\n\n\
                        The columns of csv and parquet are in docs/api/export.md, the classes of ocsf in docs/ocsf.md.\n\n\
-                       Examples:\n  daybook export outcome:failure --after 2026-11-01 --format csv --output failures.csv\n  daybook export trail:registry/acme/*/* --format parquet --output registries.parquet --force\n  daybook export --format ndjson --output - | gzip > all.ndjson.gz\n\n\
+                       Examples:\n  daybook export outcome:failure --after 2026-11-01 --format csv --output failures.csv\n  daybook export trail:registry/acme/*/* --format parquet --output registries.parquet --force\n  daybook export --format ndjson --output - | gzip > all.ndjson.gz\n  daybook export --data-dir /var/lib/daybook --format csv --output all.csv\n\n\
                        Exit codes: 0 the file is whole; 1 it is not; 2 wrong search or command line; 5 it is not what the manifest says."
 )]
 pub struct Arguments {
     #[command(flatten)]
     question: Question,
     /// How the file is written.
-    #[arg(long, value_name = "FORMAT", default_value = "ndjson")]
+    #[arg(long, value_name = "FORMAT", default_value = "ndjson", value_parser = format())]
     format: Format,
     /// The file; - is standard output.
     #[arg(long, short, value_name = "FILE")]
@@ -48,12 +51,10 @@ pub struct Arguments {
     at: At,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Ndjson,
-    Csv,
-    Parquet,
-    Ocsf,
+/// The formats by their names.
+fn format() -> impl TypedValueParser<Value = Format> {
+    let named = |name: String| Format::from_text(&name).expect("one of the names");
+    PossibleValuesParser::new(Format::ALL.map(Format::as_str)).map(named)
 }
 
 /// Bytes received at once.
@@ -64,17 +65,17 @@ const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Log::Server(server) = arguments.at.open()? else {
-        return Err(Failure::usage(
-            "an export is made and signed by a server. Give --url URL or --profile NAME, or use `daybook search --all -o ndjson`",
-        ));
-    };
     let mut pairs = arguments.question.pairs();
-    pairs.push(pair(
-        "format",
-        arguments.format.to_possible_value().map_or(String::new(), |one| one.get_name().to_owned()),
-    ));
-    pairs.extend(arguments.as_of.map(|size| pair("as_of", size)));
+    let as_of = arguments.as_of.map(|size| pair("as_of", size));
+    let server = match arguments.at.open()? {
+        Log::Server(server) => server,
+        Log::Directory(directory) => {
+            pairs.extend(as_of);
+            return directory::export(&directory, arguments, &pairs);
+        }
+    };
+    pairs.push(pair("format", arguments.format.as_str()));
+    pairs.extend(as_of);
     let explained = |problem| arguments.question.explain(problem);
     let counts_lines = arguments.format != Format::Parquet;
     let mut download =
@@ -89,7 +90,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (mut part, received) = file.resume(&mut download, arguments.force)?;
     let received = download.all(&mut part, received).map_err(explained)?;
     match download.checked(received) {
-        Ok(manifest) => file.finish(&part, &manifest),
+        Ok(manifest) => file.finish(&part, Some(&manifest)),
         Err(failure) => {
             // There is nothing to go on from.
             if failure.exit == Exit::Refuted {
@@ -299,9 +300,14 @@ impl Download<'_> {
             );
             return Err(Failure { exit: Exit::Refuted, text });
         }
-        warn(&format!("{} events, {} bytes, SHA-256 {hash}", grouped(said.rows), grouped(said.bytes)));
+        tell(said.rows, said.bytes, &hash);
         Ok(manifest)
     }
+}
+
+/// Says what a whole file has.
+fn tell(rows: u64, bytes: u64, hash: &str) {
+    warn(&format!("{} events, {} bytes, SHA-256 {hash}", grouped(rows), grouped(bytes)));
 }
 
 fn not_written(error: &std::io::Error) -> Problem {
@@ -361,10 +367,12 @@ impl Target {
         Ok((Part { target: self, file: Some(file) }, received))
     }
 
-    /// Gives the file its name, with its manifest beside it.
-    fn finish(&self, part: &Part<'_>, manifest: &[u8]) -> Result<(), Failure> {
+    /// Gives the file its name, with its manifest beside it, if it has one.
+    fn finish(&self, part: &Part<'_>, manifest: Option<&[u8]>) -> Result<(), Failure> {
         let finish = || {
-            durable::write_file(&*self.disk, &self.beside(".manifest.json"), manifest)?;
+            if let Some(manifest) = manifest {
+                durable::write_file(&*self.disk, &self.beside(MANIFEST), manifest)?;
+            }
             if let Some(file) = &part.file {
                 durable::publish_file(&*self.disk, &**file, &self.beside(PART), &self.name)?;
             }
@@ -381,6 +389,7 @@ impl Target {
     }
 }
 
+const MANIFEST: &str = ".manifest.json";
 const PART: &str = ".part";
 const PART_JSON: &str = ".part.json";
 

@@ -1,5 +1,7 @@
 //! `daybook tail`: events as they are recorded.
 
+mod directory;
+
 use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
 
@@ -16,8 +18,8 @@ use crate::report::{Exit, Failure};
 
 #[derive(clap::Args)]
 #[command(
-    after_long_help = "Every event that matches is shown once, in the order of the log. A connection that breaks is made again, and goes on\nbehind the last event. A running server is needed: a data directory tells nobody when it grows.\n\n\
-                       Examples:\n  daybook tail\n  daybook tail outcome:failure -o ndjson\n  daybook tail actor:alice --from 0 --limit 20\n\n\
+    after_long_help = "Every event that matches is shown once, in the order of the log. A connection that breaks is made again, and goes on\nbehind the last event. A data directory is read again whenever it grew, once a second at most.\n\n\
+                       Examples:\n  daybook tail\n  daybook tail outcome:failure -o ndjson\n  daybook tail actor:alice --from 0 --limit 20\n  daybook tail --data-dir /var/lib/daybook --from 0 --limit 20\n\n\
                        Exit codes: 0 --limit is reached; 1 not answered; 2 wrong search or command line; 130 ended by Ctrl-C."
 )]
 pub struct Arguments {
@@ -55,22 +57,16 @@ const TREE_SIZE: &str = "x-daybook-tree-size";
 const LINE_BYTES_MAX: u64 = 8 << 20;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Log::Server(server) = arguments.at.open()? else {
-        return Err(Failure::usage(
-            "a data directory cannot be followed: its server can. Give --url URL or --profile NAME, or use `daybook search`",
-        ));
-    };
+    let log = arguments.at.open()?;
     if arguments.limit == Some(0) {
         return Ok(());
     }
-    let mut pairs = arguments.question.pairs();
-    pairs.extend(arguments.from.map(|index| pair("from", index)));
-    let mut tail = Tail { server: &server, pairs, last: None, has_begun: false, pause: PAUSE };
+    let pairs = arguments.question.pairs();
     let screen = Screen::of(&arguments.look);
     let table = rows::table_to_come(&screen);
     let mut left = arguments.limit;
     let mut head = Some(table.head(&screen));
-    tail.follow(&mut |event| {
+    let mut take = |event| {
         say(&match arguments.output {
             Output::Table => {
                 head.take().unwrap_or_default() + &table.line(&screen, rows::cells(&event, &screen))
@@ -79,8 +75,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         })?;
         left = left.map(|left| left - 1);
         Ok(left != Some(0))
-    })
-    .map_err(|problem| arguments.question.explain(problem))
+    };
+    let followed = match log {
+        Log::Server(server) => Tail::of(&server, pairs, arguments.from).follow(&mut take),
+        Log::Directory(directory) => directory::follow(directory, &pairs, arguments.from, &mut take),
+    };
+    followed.map_err(|problem| arguments.question.explain(problem))
 }
 
 /// A tail that is taken up again where it broke off.
@@ -97,7 +97,12 @@ struct Tail<'a> {
 /// What is done with an event; false ends the tail.
 type Take<'a> = dyn FnMut(Event) -> Result<bool, Failure> + 'a;
 
-impl Tail<'_> {
+impl<'a> Tail<'a> {
+    fn of(server: &'a Server, mut pairs: Pairs, from: Option<u64>) -> Tail<'a> {
+        pairs.extend(from.map(|index| pair("from", index)));
+        Tail { server, pairs, last: None, has_begun: false, pause: PAUSE }
+    }
+
     /// Errs when the server will not do it, however often it is asked.
     fn follow(&mut self, take: &mut Take<'_>) -> Result<(), Problem> {
         loop {
@@ -140,14 +145,7 @@ impl Tail<'_> {
             if message.kind.is_empty() || message.kind == "message" {
                 let event = serde_json::from_str(&message.data)
                     .map_err(|error| failed(format!("an event of the stream cannot be read: {error}")))?;
-                let goes_on = take(event).map_err(|failure| Problem {
-                    exit: failure.exit,
-                    // It is no fault of the server's that could pass.
-                    status: Some(0),
-                    text: failure.text,
-                    parameter: None,
-                })?;
-                if !goes_on {
+                if !take(event).map_err(not_taken)? {
                     return Ok(true);
                 }
             }
@@ -155,6 +153,11 @@ impl Tail<'_> {
         }
         Ok(false)
     }
+}
+
+/// What could not be done with an event: no fault of the server's that could pass.
+fn not_taken(failure: Failure) -> Problem {
+    Problem { exit: failure.exit, status: Some(0), text: failure.text, parameter: None }
 }
 
 /// A message of a stream of server-sent events.

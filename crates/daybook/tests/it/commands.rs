@@ -120,6 +120,8 @@ fn a_server_and_its_directory_answer_alike() {
         &["show", "64", "-o", "text"],
         &["show", "64", "--raw"],
         &["stats", "source:own", "--facet", "actor.name", "--facet", "ip"],
+        &["tail", "source:own", "-actor:bob", "--from", "3", "-n", "9"],
+        &["export", "source:own", "--format", "ocsf", "--output", "-"],
     ] {
         let there = desk.says(arguments);
         let here = desk.says(&[arguments, &["--data-dir", data]].concat());
@@ -296,6 +298,43 @@ fn a_tail_misses_nothing_through_restarts() {
 }
 
 #[test]
+fn a_directory_is_followed_while_it_grows() {
+    let mut desk = Desk::with_token();
+    let mut child = desk
+        .command()
+        .args(["tail", "action:live", "-o", "ndjson", "--limit", "60", "--from", "0", "--data-dir"])
+        .arg(desk.place.data())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut names = Vec::new();
+    for round in 0..3 {
+        let some: String = (0..20)
+            .map(|at| {
+                format!(
+                    "{{\"action\":\"live\",\"resource\":\"{}\"}}\n{{\"action\":\"dead\"}}\n",
+                    round * 20 + at
+                )
+            })
+            .collect();
+        assert_eq!(desk.server.send("own", some).status, 200);
+        for _ in 0..20 {
+            let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+            names.push(line["resource"]["name"].as_str().unwrap().to_owned());
+        }
+        desk.server.kill_9();
+        desk.server = desk.place.serve();
+    }
+    assert!(child.wait().unwrap().success() && lines.next().is_none());
+    assert_eq!(names, (0..60).map(|number| number.to_string()).collect::<Vec<_>>());
+    let data = desk.place.data();
+    let beyond = desk.run(&["tail", "--from", "100000", "--data-dir", data.to_str().unwrap()]);
+    assert_eq!(beyond.status.code(), Some(2));
+    assert!(text(&beyond.stderr).contains("cannot be followed from 100000"), "{}", text(&beyond.stderr));
+}
+
+#[test]
 fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
     let desk = Desk::with_token();
     let many: String = (0..9_000)
@@ -333,6 +372,18 @@ fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
         );
     }
     assert!(bridge.broken.load(Ordering::Relaxed) > 3, "connections broke");
+    // Of the directory the same bytes are made, and no manifest.
+    let data = desk.place.data();
+    for format in ["ndjson", "csv", "parquet", "ocsf"] {
+        let (name, whole) = (format!("direct.{format}"), file(&format!("whole.{format}")));
+        let mut command = desk.command();
+        command.args(["export", "action:many", "--format", format, "--as-of", "9050", "--output", &name]);
+        let output = command.arg("--data-dir").arg(&data).current_dir(&out).output().unwrap();
+        assert!(output.status.success(), "{format}: {}", text(&output.stderr));
+        assert!(std::fs::read(file(&name)).unwrap() == std::fs::read(whole).unwrap(), "{format}");
+        assert!(text(&output.stderr).contains("no manifest"), "{}", text(&output.stderr));
+        assert!(!file(&format!("{name}.manifest.json")).exists() && !file(&format!("{name}.part")).exists());
+    }
     // A search has the same lines as an export.
     let here = ["--url", &direct, "--token-file", token.to_str().unwrap()];
     for format in ["csv", "ndjson"] {

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::{Field, Search, SearchError, Term, Value};
 use crate::query::{Dimension, Filter, Text};
 use crate::words::words;
-use crate::{ActorKind, Class, Operation, OutcomeKind, Service, Severity, Time, Trail, TrailPattern};
+use crate::{ActorKind, Class, Event, Operation, OutcomeKind, Service, Severity, Time, Trail, TrailPattern};
 
 /// What a search asks of a log.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,6 +29,14 @@ impl Meaning {
         self.trails.iter().all(|(is_excluded, patterns)| {
             patterns.iter().any(|pattern| pattern.matches(trail)) != *is_excluded
         })
+    }
+
+    /// Whether an event is asked for.
+    pub fn holds(&self, event: &Event) -> bool {
+        self.is_about(&event.trail)
+            && self.from.is_none_or(|from| event.occurred_at >= from)
+            && self.until.is_none_or(|until| event.occurred_at < until)
+            && self.filters.iter().all(|filter| filter.matches(event))
     }
 }
 
