@@ -56,6 +56,7 @@ fn recording(options: &Options, checkpoint: &Checkpoint, signer: &Signer) {
             seconds: options.seconds,
             cells: Vec::new(),
             has_baselines: false,
+            asks: false,
             program: options.program.clone(),
             folder: options.folder.clone(),
             formats: Vec::new(),

@@ -15,7 +15,7 @@ use super::list::{Kind, List};
 use super::{Matching, Parts, Place};
 use crate::Error;
 use crate::hash::Map;
-use crate::segment::Segment;
+use crate::segment::{Counters, Room, Segment};
 
 /// So many rows cost about as much to count one by one as it costs to count those of one value that are within a range.
 /// Fewer in builds for tests, whose few rows are to be counted both ways.
@@ -42,7 +42,7 @@ pub(super) fn most(
 ) -> Result<Most, Error> {
     let (segments, newest) = counted(matching, parts, dimension, active)?;
     let without = newest.get(&None).copied().unwrap_or(0);
-    let without = without + segments.iter().map(|counts| u64::from(counts.by_ordinal[0])).sum::<u64>();
+    let without = without + segments.iter().map(|counts| counts.by_ordinal.get(0)).sum::<u64>();
     let newest: Map<&str, u64> =
         newest.into_iter().filter_map(|(value, count)| Some((value?, count))).collect();
     let mut found: BTreeMap<String, u64> = BTreeMap::new();
@@ -60,13 +60,19 @@ pub(super) fn most(
         Ok(())
     };
     for segment in &segments {
-        let (most, next) = first_and_next(segment.counts(), limit);
+        let mut first = First::new(limit);
+        segment.each_above(0, &mut |ordinal, count| first.push(count, ordinal));
+        let (most, next) = first.finish();
         for (_, ordinal) in most {
             look_up(segment.value(ordinal)?, &mut found)?;
         }
         left.push(next);
     }
-    let (most, next) = first_and_next(newest.iter().map(|(value, count)| (*count, *value)), limit);
+    let mut first = First::new(limit);
+    newest.iter().for_each(|(value, count)| {
+        first.push(*count, *value);
+    });
+    let (most, next) = first.finish();
     most.into_iter().try_for_each(|(_, value)| look_up(value.to_owned(), &mut found))?;
     left.push(next);
     let mut counts: Vec<u64> = found.values().copied().collect();
@@ -81,19 +87,20 @@ pub(super) fn most(
         let beyond =
             |next: u64| (u128::from(next) * u128::from(least.saturating_sub(1)) / u128::from(sum)) as u64;
         let bounds: Vec<u64> = left.iter().map(|next| beyond(*next)).collect();
-        let over = |position: usize| {
-            let bound = bounds[position];
-            segments[position].counts().filter(move |(count, _)| *count > bound)
-        };
+        let mut over: Vec<(&Counts<'_>, u64)> = Vec::new();
+        for (segment, bound) in segments.iter().zip(&bounds) {
+            segment.each_above(*bound, &mut |ordinal, _| {
+                if over.len() <= LOOKED_UP_MAX {
+                    over.push((segment, ordinal));
+                }
+                *bound
+            });
+        }
         let of_newest = bounds[segments.len()];
         let over_newest = || newest.iter().filter(move |(_, count)| **count > of_newest);
-        let many: usize = (0..segments.len()).map(|position| over(position).count()).sum();
-        if many + over_newest().count() <= LOOKED_UP_MAX {
-            for (position, segment) in segments.iter().enumerate() {
-                for (_, ordinal) in over(position) {
-                    look_up(segment.value(ordinal)?, &mut found)?;
-                }
-            }
+        if over.len() + over_newest().count() <= LOOKED_UP_MAX {
+            over.into_iter()
+                .try_for_each(|(segment, ordinal)| look_up(segment.value(ordinal)?, &mut found))?;
             over_newest().try_for_each(|(value, _)| look_up((*value).to_owned(), &mut found))?;
         } else {
             found = newest.iter().map(|(value, count)| ((*value).to_owned(), *count)).collect();
@@ -147,20 +154,33 @@ fn counted<'a>(
 }
 
 /// So many of what there is most of, and how many there are at most of anything else.
-fn first_and_next<T: Ord>(counts: impl Iterator<Item = (u64, T)>, limit: usize) -> (Vec<(u64, T)>, u64) {
-    let mut first = BinaryHeap::new();
-    let mut next = 0;
-    for (count, value) in counts {
-        if first.len() == limit && count <= next {
-            continue;
-        }
-        first.push(Reverse((count, value)));
-        if first.len() > limit {
-            let Some(Reverse((least, _))) = first.pop() else { break };
-            next = next.max(least);
-        }
+struct First<T> {
+    limit: usize,
+    first: BinaryHeap<Reverse<(u64, T)>>,
+    next: u64,
+}
+
+impl<T: Ord> First<T> {
+    fn new(limit: usize) -> First<T> {
+        First { limit, first: BinaryHeap::new(), next: 0 }
     }
-    (first.into_iter().map(|Reverse(one)| one).collect(), next)
+
+    /// Returns how many of anything further do not matter.
+    fn push(&mut self, count: u64, value: T) -> u64 {
+        if self.first.len() < self.limit || count > self.next {
+            self.first.push(Reverse((count, value)));
+            if self.first.len() > self.limit
+                && let Some(Reverse((least, _))) = self.first.pop()
+            {
+                self.next = self.next.max(least);
+            }
+        }
+        if self.first.len() < self.limit { 0 } else { self.next }
+    }
+
+    fn finish(self) -> (Vec<(u64, T)>, u64) {
+        (self.first.into_iter().map(|Reverse(one)| one).collect(), self.next)
+    }
 }
 
 /// How many rows of a segment have each value of a dimension.
@@ -168,13 +188,14 @@ struct Counts<'a> {
     segment: &'a Segment,
     dimension: Dimension,
     /// By ordinal and one; 0 are the rows without.
-    by_ordinal: Vec<u32>,
+    by_ordinal: Counters,
+    room: Room,
 }
 
 impl<'a> Counts<'a> {
     fn new(segment: &'a Segment, dimension: Dimension) -> Result<Counts<'a>, Error> {
         let values = segment.terms(dimension).len()? as usize;
-        Ok(Counts { segment, dimension, by_ordinal: vec![0; values + 1] })
+        Ok(Counts { segment, dimension, by_ordinal: Counters::new(values + 1), room: Room::default() })
     }
 
     fn add(&mut self, list: &List<'_>) -> Result<(), Error> {
@@ -185,17 +206,14 @@ impl<'a> Counts<'a> {
         }
         let mut column = self.segment.column(self.dimension);
         let nonsense = || self.segment.terms(self.dimension).nonsense();
-        let by_ordinal = &mut self.by_ordinal;
-        let mut count = |row: u32| -> Result<(), Error> {
-            let ordinal = column.get(row)?;
-            *by_ordinal.get_mut(ordinal as usize).ok_or_else(nonsense)? += 1;
-            Ok(())
-        };
+        let Counts { by_ordinal, room, .. } = self;
+        let mut count =
+            |row: u32| by_ordinal.add(column.get(row)?.cast_unsigned() as usize).ok_or_else(nonsense);
         match &list.kind {
             Kind::Range(rows) => {
                 let mut is_known = true;
                 column.each_block(rows.clone(), &mut |_, packed, positions| {
-                    is_known &= packed.tally(positions, by_ordinal).is_some();
+                    is_known &= packed.tally(positions, room, by_ordinal).is_some();
                 })?;
                 if is_known { Ok(()) } else { Err(nonsense()) }
             }
@@ -210,29 +228,34 @@ impl<'a> Counts<'a> {
     fn add_ranks(&mut self, rows: Range<u32>) -> Result<(), Error> {
         let terms = self.segment.terms(self.dimension);
         let by_ordinal = &mut self.by_ordinal;
-        let mut left = rows.end - rows.start;
+        let mut left = u64::from(rows.end - rows.start);
         terms.each_of(0..by_ordinal.len() as u64 - 1, &mut |ordinal, _, place| {
             let opened = terms.rows(place).open()?;
-            let count = opened.rank(rows.end)?.saturating_sub(opened.rank(rows.start)?) as u32;
-            by_ordinal[ordinal as usize + 1] += count;
+            let count = opened.rank(rows.end)?.saturating_sub(opened.rank(rows.start)?);
+            by_ordinal.add_many(ordinal as usize + 1, count).ok_or_else(|| terms.nonsense())?;
             left = left.checked_sub(count).ok_or_else(|| terms.nonsense())?;
             Ok(())
         })?;
-        by_ordinal[0] += left;
-        Ok(())
+        by_ordinal.add_many(0, left).ok_or_else(|| terms.nonsense())
     }
 
-    /// How many rows have each value that any row has, with its ordinal.
-    fn counts(&self) -> impl Iterator<Item = (u64, u64)> {
-        let counts = self.by_ordinal[1..].iter().zip(0u64..);
-        counts.filter(|(count, _)| **count > 0).map(|(count, ordinal)| (u64::from(*count), ordinal))
+    /// Calls `each` with the ordinal of every value that more rows have than `bound`, and their number; it returns the bound from
+    /// there on.
+    fn each_above(&self, bound: u64, each: &mut dyn FnMut(u64, u64) -> u64) {
+        let mut bound = bound;
+        self.by_ordinal.each_above(bound, &mut |place, count| {
+            // Rows without a value are another matter.
+            if let Some(ordinal) = place.checked_sub(1) {
+                bound = each(ordinal as u64, count);
+            }
+            bound
+        });
     }
 
     /// How many rows have this value.
     fn of(&self, value: &str) -> Result<u64, Error> {
         let found = self.segment.terms(self.dimension).find(value.as_bytes())?;
-        let count = found.and_then(|term| self.by_ordinal.get(term.ordinal as usize + 1));
-        Ok(count.copied().map_or(0, u64::from))
+        Ok(found.map_or(0, |term| self.by_ordinal.get(term.ordinal as usize + 1)))
     }
 
     fn value(&self, ordinal: u64) -> Result<String, Error> {
@@ -241,9 +264,14 @@ impl<'a> Counts<'a> {
 
     /// Calls `each` with every value that any row has, and how many have it.
     fn each(&self, each: &mut dyn FnMut(String, u64)) -> Result<(), Error> {
-        self.counts().try_for_each(|(count, ordinal)| {
+        let mut ordinals = Vec::new();
+        self.each_above(0, &mut |ordinal, count| {
+            ordinals.push((ordinal, count));
+            0
+        });
+        for (ordinal, count) in ordinals {
             each(self.value(ordinal)?, count);
-            Ok(())
-        })
+        }
+        Ok(())
     }
 }

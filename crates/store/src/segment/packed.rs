@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use super::counters::Counters;
+
 /// How many values a block holds, but for the last one.
 pub(crate) const VALUES: usize = 1024;
 
@@ -70,6 +72,15 @@ impl Head {
     }
 }
 
+/// Room for the values of a block, unpacked.
+pub(crate) struct Room([u32; VALUES]);
+
+impl Default for Room {
+    fn default() -> Room {
+        Room([0; VALUES])
+    }
+}
+
 /// A block that was read.
 #[derive(Clone, Copy)]
 pub(crate) struct Packed<'a> {
@@ -115,25 +126,20 @@ impl<'a> Packed<'a> {
         positions.map(move |position| self.at(position * width as usize))
     }
 
-    /// Counts the values at these positions, which must be below [`Packed::len`], each at its own place of `counts`. `None`
-    /// when a value has no place there.
-    pub fn tally(&self, positions: Range<usize>, counts: &mut [u32]) -> Option<()> {
+    /// Counts the values at these positions, which must be below [`Packed::len`], each at its own place. `None` when a value has
+    /// no place there.
+    pub fn tally(&self, positions: Range<usize>, room: &mut Room, counters: &mut Counters) -> Option<()> {
         let Head { least, unit, width, len } = self.head;
         assert!(positions.end <= len, "position {} of {len}", positions.end);
         let least = u64::try_from(least).ok()?;
         let place_of = |difference: u32| least.wrapping_add(u64::from(difference) * unit) as usize;
         if width == 0 {
-            *counts.get_mut(place_of(0))? += positions.len() as u32;
-            return Some(());
+            return counters.add_many(place_of(0), positions.len() as u64);
         }
-        let mut room = [0; VALUES];
-        self.differences(&positions, &mut room)?;
-        let differences = &room[positions];
+        self.differences(&positions, &mut room.0)?;
+        let differences = &room.0[positions];
         if width > LANES_WIDTH_MAX {
-            for difference in differences {
-                *counts.get_mut(place_of(*difference))? += 1;
-            }
-            return Some(());
+            return differences.iter().try_for_each(|difference| counters.add(place_of(*difference)));
         }
         // Of few values one mostly follows itself. Counted in one place, each would wait for the one before.
         let mut lanes = [[0u32; 1 << LANES_WIDTH_MAX]; 4];
@@ -147,7 +153,7 @@ impl<'a> Packed<'a> {
         for difference in 0..1u32 << width {
             let count: u32 = lanes.iter().map(|lane| lane[difference as usize]).sum();
             if count > 0 {
-                *counts.get_mut(place_of(difference))? += count;
+                counters.add_many(place_of(difference), u64::from(count))?;
             }
         }
         Some(())
@@ -262,14 +268,17 @@ mod tests {
             let positions = bounds.0.min(bounds.1).min(values.len())..bounds.0.max(bounds.1).min(values.len());
             let bytes = pack(&values);
             let packed = Packed::read(&bytes).expect("a block");
-            let (mut counts, mut expected) = (vec![0; 1 << width], vec![0; 1 << width]);
+            let (mut counters, mut expected) = (Counters::new(1 << width), vec![0; 1 << width]);
             for value in &values[positions.clone()] {
                 expected[*value as usize] += 1;
             }
-            prop_assert_eq!(packed.tally(positions.clone(), &mut counts), Some(()));
+            let mut room = Room::default();
+            prop_assert_eq!(packed.tally(positions.clone(), &mut room, &mut counters), Some(()));
+            let counts: Vec<u64> = (0..1 << width).map(|place| counters.get(place)).collect();
             prop_assert_eq!(counts, expected);
             if let Some(most) = values[positions.clone()].iter().max() {
-                prop_assert_eq!(packed.tally(positions, &mut vec![0; *most as usize]), None, "no place for it");
+                let mut fewer = Counters::new(*most as usize);
+                prop_assert_eq!(packed.tally(positions, &mut room, &mut fewer), None, "no place for it");
             }
         }
     }

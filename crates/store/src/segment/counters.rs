@@ -1,0 +1,115 @@
+//! How often each of many things was counted. Most counts are small, so that the counters take few bytes, and more of them are
+//! near the processor: that decides how long it takes to count things in no order.
+
+use crate::hash::Map;
+
+/// So many counters are looked at at once whether any is large enough.
+const CHUNK: usize = 64;
+
+/// Counters from 0 on.
+pub(crate) struct Counters {
+    /// Counts modulo 2^16.
+    low: Vec<u16>,
+    /// How many times 2^16 has to be added.
+    high: Map<usize, u64>,
+}
+
+impl Counters {
+    pub fn new(len: usize) -> Counters {
+        Counters { low: vec![0; len], high: Map::default() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.low.len()
+    }
+
+    /// Counts one at this place. `None` when there is no such place.
+    #[inline]
+    pub fn add(&mut self, place: usize) -> Option<()> {
+        let low = self.low.get_mut(place)?;
+        *low = low.wrapping_add(1);
+        if *low == 0 {
+            self.carry(place, 1);
+        }
+        Some(())
+    }
+
+    /// Counts so many at this place. `None` when there is no such place.
+    pub fn add_many(&mut self, place: usize, count: u64) -> Option<()> {
+        let low = self.low.get_mut(place)?;
+        let sum = u64::from(*low) + count;
+        *low = sum as u16;
+        if sum >> 16 > 0 {
+            self.carry(place, sum >> 16);
+        }
+        Some(())
+    }
+
+    #[cold]
+    fn carry(&mut self, place: usize, times: u64) {
+        *self.high.entry(place).or_default() += times;
+    }
+
+    /// How many were counted at this place.
+    pub fn get(&self, place: usize) -> u64 {
+        let low = self.low.get(place).copied().map_or(0, u64::from);
+        low + (self.high.get(&place).copied().unwrap_or(0) << 16)
+    }
+
+    /// Calls `each` with every place that has more than `bound`, and its count; it returns the bound from there on, which may
+    /// grow. In no order.
+    pub fn each_above(&self, mut bound: u64, each: &mut dyn FnMut(usize, u64) -> u64) {
+        for place in self.high.keys() {
+            let count = self.get(*place);
+            if count > bound {
+                bound = each(*place, count);
+            }
+        }
+        for (chunk, first) in self.low.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
+            let most = chunk.iter().copied().fold(0, u16::max);
+            if u64::from(most) <= bound {
+                continue;
+            }
+            for (low, place) in chunk.iter().zip(first..) {
+                let count = u64::from(*low);
+                if count > bound && (self.high.is_empty() || !self.high.contains_key(&place)) {
+                    bound = each(place, count);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn counts_are_those_of_a_map(
+            added in prop::collection::vec((0usize..300, prop_oneof![Just(1u64), 2u64..70_000, 65_535u64..65_538]), 0..200),
+            bound in prop_oneof![0u64..5, 0u64..200_000],
+        ) {
+            let (mut counters, mut expected) = (Counters::new(300), BTreeMap::new());
+            for (place, count) in added {
+                if count == 1 { counters.add(place) } else { counters.add_many(place, count) }.expect("there");
+                *expected.entry(place).or_insert(0) += count;
+            }
+            for place in 0..300 {
+                prop_assert_eq!(counters.get(place), expected.get(&place).copied().unwrap_or(0));
+            }
+            let mut found = BTreeMap::new();
+            counters.each_above(bound, &mut |place, count| {
+                assert_eq!(found.insert(place, count), None);
+                bound
+            });
+            expected.retain(|_, count| *count > bound);
+            prop_assert_eq!(found, expected);
+            prop_assert_eq!((counters.add(300), counters.add_many(300, 1)), (None, None));
+        }
+    }
+}
