@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use event::Time;
 
-use super::drops::Dropped;
 use super::gaps::Gaps;
 
 /// Counters of one source, and when what came last did.
@@ -86,12 +85,9 @@ impl Figures {
         self.moments.lock().expect("no panic while held").happened(received_at, newest, oldest);
     }
 
-    /// Datagrams dropped.
-    pub fn dropped(&self) -> Dropped {
-        Dropped {
-            by_daybook: self.dropped_by_daybook.load(Ordering::Relaxed),
-            by_kernel: self.dropped_by_kernel.load(Ordering::Relaxed),
-        }
+    /// Datagrams that came faster than they could be recorded: dropped by Daybook, and by the kernel.
+    pub fn dropped(&self) -> [u64; 2] {
+        [&self.dropped_by_daybook, &self.dropped_by_kernel].map(|counter| counter.load(Ordering::Relaxed))
     }
 
     pub fn moments(&self) -> Moments {

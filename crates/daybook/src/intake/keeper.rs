@@ -1,4 +1,4 @@
-//! What is watched of sources beside their events: gaps in their numbers, datagrams dropped, and silence. Tells of them on
+//! What is watched of sources beside their events: gaps in their numbers, datagrams dropped, events cut, and silence. Tells of them on
 //! Daybook's own trail, and keeps across restarts what gaps and silence are found by.
 //!
 //! - A gap, drop or turn is recorded before it counts as told; one that could not be recorded is tried again.
@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use event::entry;
@@ -18,7 +19,6 @@ use serde::{Deserialize, Serialize};
 use store::durable::Local;
 use store::{Contents, FileObjects, Log, Objects, SOURCES_KEPT, Version};
 
-use super::drops::Dropped;
 use super::gaps::{Gap, Gaps, KeptStream, Settled};
 use super::retried::Retried;
 use super::silence::{Silence, Turn};
@@ -27,7 +27,7 @@ use crate::ambient;
 use crate::audit::{Act, OwnAudit, SOURCE};
 use crate::config::Config;
 
-/// How often it is looked for gaps, drops and silence.
+/// How often it is looked for gaps, drops, cut events and silence.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often what changes with every event is kept. More often means more syncs, less often a longer start after a kill.
 const KEEP_EVERY: Duration = Duration::from_secs(5);
@@ -251,8 +251,11 @@ fn tell(
     let turn = intake.silence.lock().expect("no panic while held").turn(now, heard_at, silent_after_s);
     let dropped = intake.figures.dropped();
     let dropped = intake.drops.lock().expect("no panic while held").due(dropped, now, is_last);
+    let cut = [intake.figures.truncated.load(Ordering::Relaxed)];
+    let cut = intake.cuts.lock().expect("no panic while held").due(cut, now, is_last);
     let mut acts = acts_of(&source.name, &settled);
     acts.extend(dropped.map(|(dropped, since)| act_of_drops(&source.name, dropped, since)));
+    acts.extend(cut.map(|([count], since)| act_of_cuts(&source.name, count, since)));
     acts.extend(turn.map(|turn| act_of(&source.name, turn)));
     if acts.is_empty() {
         return Ok(false);
@@ -268,6 +271,9 @@ fn tell(
     intake.gaps.lock().expect("no panic while held").told(&settled, now);
     if let Some((dropped, _)) = dropped {
         intake.drops.lock().expect("no panic while held").told(dropped, now);
+    }
+    if let Some((cut, _)) = cut {
+        intake.cuts.lock().expect("no panic while held").told(cut, now);
     }
     if let Some(turn) = turn {
         intake.silence.lock().expect("no panic while held").told(turn);
@@ -299,13 +305,20 @@ fn act_of_gap(source: &str, gap: &Gap) -> Act {
     Act { key: Some(format!("gap {source} {} {first} {last} {stream}", since.unix_ns())), ..act }
 }
 
-fn act_of_drops(source: &str, dropped: Dropped, since: Time) -> Act {
-    let count = dropped.count();
+fn act_of_drops(source: &str, [by_daybook, by_kernel]: [u64; 2], since: Time) -> Act {
+    let count = by_daybook + by_kernel;
     let description = format!("{count} datagrams came faster than they were recorded, and were dropped");
     lost(DROPPED, source, description)
         .with("count", count.to_string())
-        .with("by_daybook", dropped.by_daybook.to_string())
-        .with("by_kernel", dropped.by_kernel.to_string())
+        .with("by_daybook", by_daybook.to_string())
+        .with("by_kernel", by_kernel.to_string())
+        .with("since", since.to_string())
+}
+
+fn act_of_cuts(source: &str, count: u64, since: Time) -> Act {
+    let events = if count == 1 { "1 event was" } else { &*format!("{count} events were") };
+    lost(TRUNCATED, source, format!("{events} recorded that the source had cut"))
+        .with("count", count.to_string())
         .with("since", since.to_string())
 }
 
@@ -331,6 +344,7 @@ fn act_of(source: &str, turn: Turn) -> Act {
 const FUNCTION: &str = "Sources";
 const GAP: &str = "source.gap";
 const DROPPED: &str = "source.dropped";
+const TRUNCATED: &str = "source.truncated";
 const SILENT: &str = "source.silent";
 const HEARD: &str = "source.heard";
 

@@ -1,7 +1,6 @@
 //! Events in. However they came, they are parsed and encoded here, recorded whole or not at all, and counted.
 
 pub mod aside;
-pub mod drops;
 pub mod figures;
 pub mod follow;
 pub mod gaps;
@@ -13,6 +12,7 @@ pub mod piece;
 pub mod retried;
 pub mod retry;
 pub mod silence;
+pub mod sums;
 pub mod syslog;
 pub mod waiting;
 
@@ -29,10 +29,10 @@ use store::{Append, Incoming, Log, OnConflict, Receipt, Refusal};
 
 use crate::ambient;
 use crate::config::Source;
-use drops::Drops;
 use figures::Figures;
 use gaps::Gaps;
 use silence::Silence;
+use sums::Sums;
 
 /// A configured source, and what became of what it sent.
 pub struct Intake {
@@ -40,7 +40,9 @@ pub struct Intake {
     pub figures: Figures,
     pub gaps: Mutex<Gaps>,
     pub silence: Mutex<Silence>,
-    pub drops: Mutex<Drops>,
+    /// What was told of datagrams dropped, and of events that the source cut.
+    pub drops: Mutex<Sums<2>>,
+    pub cuts: Mutex<Sums<1>>,
     /// Requests that were handed to the log and not answered by it yet.
     submitted: AtomicUsize,
     /// The numbers of its events before this index are noted.
@@ -345,7 +347,8 @@ impl Intake {
             figures: Figures::default(),
             gaps: Mutex::default(),
             silence: Mutex::new(Silence::from(now)),
-            drops: Mutex::new(Drops::from(now)),
+            drops: Mutex::new(Sums::from(now)),
+            cuts: Mutex::new(Sums::from(now)),
             submitted: AtomicUsize::new(0),
             noted: AtomicU64::new(0),
         }

@@ -68,6 +68,13 @@ fn figures_tell_what_became_of_everything() {
     ] {
         assert_eq!(count(own, name), expected, "{name}: {own}");
     }
+    becomes_true(|| !place.acts("source.truncated").is_empty());
+    let cut: Value = serde_json::from_str(&place.acts("source.truncated")[0]).unwrap();
+    assert_eq!(
+        (&cut["attributes"]["count"], &cut["resource"]["name"]),
+        (&"1".into(), &"own".into()),
+        "{cut}"
+    );
     assert_eq!(own["last_event_at"], "2026-11-20T10:00:00.000000000Z");
     assert!(own["lag_max_s"].as_f64() >= own["lag_s"].as_f64().map(|lag| lag + 86_000.0), "{own}");
     assert_eq!((&own["format"], &own["transports"]), (&"daybook".into(), &serde_json::json!(["http"])));
