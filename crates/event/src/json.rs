@@ -130,14 +130,10 @@ impl<'de> Visitor<'de> for Strict {
 /// Appends `text` as a JSON string the way RFC 8785 section 3.2.2.2 prescribes.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut written = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[written..at]);
-        written = at + 1;
+    let mut rest = text.as_bytes();
+    while let Some((before, byte, after)) = at_escaped(rest) {
+        out.extend_from_slice(before);
+        rest = after;
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -152,8 +148,21 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
             }
         }
     }
-    out.extend_from_slice(&bytes[written..]);
+    out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// So many bytes are looked at at once.
+const CHUNK: usize = 32;
+
+/// What stands before the first byte that a string cannot have as it is, that byte, and what stands behind it.
+fn at_escaped(bytes: &[u8]) -> Option<(&[u8], u8, &[u8])> {
+    let is_escaped = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    // Most texts have none, and a whole chunk is looked through in a few steps.
+    let is_plain = |chunk: &&[u8; CHUNK]| !chunk.iter().fold(false, |any, byte| any | is_escaped(byte));
+    let plain = CHUNK * bytes.as_chunks().0.iter().take_while(is_plain).count();
+    let at = plain + bytes[plain..].iter().position(is_escaped)?;
+    Some((&bytes[..at], bytes[at], &bytes[at + 1..]))
 }
 
 /// Appends lower-case hex digits.

@@ -20,8 +20,19 @@ pub fn each_word(text: &str, mut each: impl FnMut(&str)) {
         word.clear();
         *is_cut = false;
     };
-    for character in text.chars() {
-        if is_a_word(character) {
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        // Most of most texts are ASCII, whose letters and digits are taken as many at once as there are.
+        let ascii = rest.bytes().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        let (taken, after) = rest.split_at(if ascii > 0 { ascii } else { character.len_utf8() });
+        rest = after;
+        if ascii > 0 {
+            let room = if is_cut { 0 } else { WORD_BYTES_MAX - word.len() };
+            let known = word.len();
+            word.push_str(&taken[..ascii.min(room)]);
+            word[known..].make_ascii_lowercase();
+            is_cut |= ascii > room;
+        } else if is_a_word(character) {
             end(&mut word, &mut is_cut);
             word.push(character);
             end(&mut word, &mut is_cut);
@@ -93,6 +104,33 @@ mod tests {
             [&"a".repeat(31), "z"],
             "nothing follows a cut"
         );
+    }
+
+    /// The definition, character by character.
+    fn one_by_one(text: &str) -> Vec<String> {
+        let (mut words, mut word, mut is_cut) = (Vec::new(), String::new(), false);
+        for character in text.chars().chain([' ']) {
+            let (alone, part) = (is_a_word(character), character.is_alphanumeric());
+            if (alone || !part) && !word.is_empty() {
+                words.push(std::mem::take(&mut word));
+            }
+            if alone {
+                words.push(character.to_string());
+            }
+            is_cut &= part && !alone;
+            for lower in character.to_lowercase().filter(|_| part && !alone) {
+                is_cut |= word.len() + lower.len_utf8() > WORD_BYTES_MAX;
+                word.extend((!is_cut).then_some(lower));
+            }
+        }
+        words
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn words_are_those_of_the_definition(text in "([a-cA-C0-9]{0,20}[ ./éÉßİ李カ한\u{0}-\u{ff}]{0,3}){0,6}") {
+            proptest::prop_assert_eq!(in_order(&text), one_by_one(&text));
+        }
     }
 
     #[test]
