@@ -307,7 +307,8 @@ impl Download<'_> {
 
 /// Says what a whole file has.
 fn tell(rows: u64, bytes: u64, hash: &str) {
-    warn(&format!("{} events, {} bytes, SHA-256 {hash}", grouped(rows), grouped(bytes)));
+    let events = if rows == 1 { "event" } else { "events" };
+    warn(&format!("{} {events}, {} bytes, SHA-256 {hash}", grouped(rows), grouped(bytes)));
 }
 
 fn not_written(error: &std::io::Error) -> Problem {

@@ -142,8 +142,8 @@ impl<'a> Tail<'a> {
         let mut messages = Messages::of(opened.body);
         while let Some(message) = messages.next().map_err(failed)? {
             self.pause = PAUSE;
-            if message.kind.is_empty() || message.kind == "message" {
-                let event = serde_json::from_str(&message.data)
+            if let Some(event) = message.event() {
+                let event = serde_json::from_str(event)
                     .map_err(|error| failed(format!("an event of the stream cannot be read: {error}")))?;
                 if !take(event).map_err(not_taken)? {
                     return Ok(true);
@@ -166,6 +166,14 @@ struct Message {
     id: Option<String>,
     kind: String,
     data: String,
+}
+
+impl Message {
+    /// The event that it is. One without data only tells where the stream is.
+    fn event(&self) -> Option<&str> {
+        let is_event = matches!(&*self.kind, "" | "message") && !self.data.is_empty();
+        is_event.then_some(&*self.data)
+    }
 }
 
 /// Reads <https://html.spec.whatwg.org/multipage/server-sent-events.html>, section 9.2.6, with lines that end in LF or CRLF.
@@ -235,6 +243,8 @@ mod tests {
         let stream = ": hello\n\nid: 7\ndata: {\"a\":\ndata: 1}\n\r\nevent:position\r\nid:9\r\n\r\nretry: 5\n\ndata: cut";
         let expected = [message(Some("7"), "", "{\"a\":\n1}"), message(Some("9"), "position", "")];
         assert_eq!(messages(stream), expected);
+        assert_eq!(expected.map(|message| message.event().is_some()), [true, false]);
+        assert_eq!(messages("id: 3\n\n")[0].event(), None, "it tells only where the stream is");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use store::durable::Local;
 use store::{FileObjects, Objects, Version};
@@ -387,9 +388,19 @@ fn export(
     ))
 }
 
+/// A checkpoint of what was just signed for is published within a second, and a cache may keep the one before for another.
+const PUBLISHED_WITHIN: Duration = Duration::from_secs(5);
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// The newest checkpoint of a server, which must go on from a tree that was signed for.
 fn newest_of(server: &Server, keys: &Keys, tree: &Checkpoint) -> Result<Checkpoint, Failure> {
-    let newest = keys.open(&server.get("tlog/checkpoint")?)?;
+    let began = Instant::now();
+    let mut newest = keys.open(&server.get("tlog/checkpoint")?)?;
+    while newest.size < tree.size && began.elapsed() < PUBLISHED_WITHIN {
+        std::thread::sleep(LOOK_EVERY);
+        newest = keys.open(&server.get("tlog/checkpoint")?)?;
+    }
     if newest.size < tree.size {
         let (shown, size) = (newest.size, tree.size);
         return Err(NotVerified::Refuted(format!(

@@ -298,6 +298,57 @@ fn a_tail_misses_nothing_through_restarts() {
 }
 
 #[test]
+fn a_quiet_log_is_followed_without_a_word() {
+    let desk = Desk::with_token();
+    let url = desk.url();
+    let mut child = desk
+        .command()
+        .args([
+            "tail",
+            "action:live",
+            "-o",
+            "ndjson",
+            "--limit",
+            "1",
+            "--from",
+            "0",
+            "--url",
+            &url,
+            "--token-file",
+        ])
+        .arg(desk.place.path("user-token"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Longer than until the server tells where it is.
+    std::thread::sleep(std::time::Duration::from_millis(5_500));
+    assert!(child.try_wait().unwrap().is_none());
+    assert_eq!(desk.server.send("own", "{\"action\":\"live\"}").status, 200);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!((text(&output.stderr), text(&output.stdout).lines().count()), (String::new(), 1));
+}
+
+#[test]
+fn an_export_is_verified_at_once() {
+    let desk = Desk::with_token();
+    let (url, token) = (desk.url(), desk.place.path("user-token"));
+    let key = crate::evidence::key_of(&desk.place).to_string();
+    for round in 0..3 {
+        let (file, manifest) = (desk.place.path("at-once.csv"), desk.place.path("at-once.csv.manifest.json"));
+        let export = ["export", "source:own", "--format", "csv", "--force", "--url", &url, "--output"];
+        let mut command = desk.command();
+        command.args(export).arg(&file).arg("--token-file").arg(&token);
+        assert!(command.output().unwrap().status.success());
+        let verify = ["verify", "--key", &key, "--log", &url, "--export"];
+        let mut command = desk.command();
+        let output = command.args(verify).arg(&file).arg("--manifest").arg(&manifest).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "round {round}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn a_directory_is_followed_while_it_grows() {
     let mut desk = Desk::with_token();
     let mut child = desk
