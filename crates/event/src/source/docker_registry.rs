@@ -49,7 +49,11 @@ pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
     let envelope: Envelope<'_> = serde_json::from_str(json_text(body)?).map_err(|error| {
         EnvelopeError::Malformed(format!("the body is no notification envelope: {error}"))
     })?;
-    let events = envelope.events.map_or("[]", RawValue::get);
+    let events = match envelope.events.get() {
+        // As Go writes a nil slice.
+        "null" => "[]",
+        events => events,
+    };
     let (events, is_more) = elements(events, context.limits.events_max).map_err(|error| {
         EnvelopeError::Malformed(format!("the body is no notification envelope: events: {error}"))
     })?;
@@ -177,9 +181,8 @@ fn attributes(target: &Target<'_>, request: &Request<'_>, source: &Source<'_>) -
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    /// Go writes a nil slice as null.
     #[serde(borrow)]
-    events: Option<&'a RawValue>,
+    events: &'a RawValue,
 }
 
 #[derive(Deserialize)]

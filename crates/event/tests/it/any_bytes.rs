@@ -252,3 +252,17 @@ fn the_pieces_make_events_of_every_new_format() {
         assert!(events.iter().any(|event| event.origin.format == format), "{body}");
     }
 }
+
+/// A sender that has the wrong address is told so, or what it sent is kept; it is not thanked for nothing.
+#[test]
+fn what_is_of_another_format_is_not_passed_over() {
+    for format in Format::ALL {
+        let source = Source { format: format.as_str(), service: Service::Platform, name: "any" };
+        for body in
+            [r#"{"hello":"deploy"}"#, r#"{"message":"deploy"}"#, "hello", "[1]", "<a/>", r#"["hello"]"#]
+        {
+            let parsed = source.parse(body.as_bytes(), &mut 0);
+            assert!(!matches!(&parsed, Ok(items) if items.is_empty()), "{}: {body}", format.as_str());
+        }
+    }
+}
