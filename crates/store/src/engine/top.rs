@@ -40,117 +40,147 @@ pub(super) fn most(
     active: &[(Option<String>, u64)],
     limit: usize,
 ) -> Result<Most, Error> {
-    let (segments, newest) = counted(matching, parts, dimension, active)?;
-    let without = newest.get(&None).copied().unwrap_or(0);
-    let without = without + segments.iter().map(|counts| counts.by_ordinal.get(0)).sum::<u64>();
-    let newest: Map<&str, u64> =
-        newest.into_iter().filter_map(|(value, count)| Some((value?, count))).collect();
-    let mut found: BTreeMap<String, u64> = BTreeMap::new();
-    // How many rows of a part may have a value that was not looked up.
-    let mut left = Vec::with_capacity(segments.len() + 1);
-    let look_up = |value: String, found: &mut BTreeMap<String, u64>| -> Result<(), Error> {
-        if let Entry::Vacant(place) = found.entry(value) {
-            let value = place.key();
-            let mut count = newest.get(&**value).copied().unwrap_or(0);
-            for segment in &segments {
-                count += segment.of(value)?;
-            }
-            place.insert(count);
-        }
-        Ok(())
-    };
-    for segment in &segments {
-        let mut first = First::new(limit);
-        segment.each_above(0, &mut |ordinal, count| first.push(count, ordinal));
-        let (most, next) = first.finish();
-        for (_, ordinal) in most {
-            look_up(segment.value(ordinal)?, &mut found)?;
-        }
-        left.push(next);
-    }
-    let mut first = First::new(limit);
-    newest.iter().for_each(|(value, count)| {
-        first.push(*count, *value);
-    });
-    let (most, next) = first.finish();
-    most.into_iter().try_for_each(|(_, value)| look_up(value.to_owned(), &mut found))?;
-    left.push(next);
+    let tally = Tally::of(matching, parts, dimension, active)?;
+    let mut found = BTreeMap::new();
+    let left = tally.find_first(limit, &mut found)?;
     let mut counts: Vec<u64> = found.values().copied().collect();
     let least = match limit.checked_sub(1).filter(|last| *last < counts.len()) {
         Some(last) => *counts.select_nth_unstable_by_key(last, |count| Reverse(*count)).1,
         None => 0,
     };
-    // What nobody looked up has at most `next` rows in each part, and as many as `least` if it belongs among the first. So it
-    // has in some part more than its share of what is one less.
+    // What was not looked up has in each part no more rows than are left, and as many as `least` in all if it belongs among
+    // the first. So it has in some part more than that part's share of what is one less.
     let sum: u64 = left.iter().sum();
     if limit > 0 && sum > 0 && sum >= least {
-        let beyond =
-            |next: u64| (u128::from(next) * u128::from(least.saturating_sub(1)) / u128::from(sum)) as u64;
-        let bounds: Vec<u64> = left.iter().map(|next| beyond(*next)).collect();
-        let mut over: Vec<(&Counts<'_>, u64)> = Vec::new();
-        for (segment, bound) in segments.iter().zip(&bounds) {
-            segment.each_above(*bound, &mut |ordinal, _| {
-                if over.len() <= LOOKED_UP_MAX {
-                    over.push((segment, ordinal));
-                }
-                *bound
-            });
-        }
-        let of_newest = bounds[segments.len()];
-        let over_newest = || newest.iter().filter(move |(_, count)| **count > of_newest);
-        if over.len() + over_newest().count() <= LOOKED_UP_MAX {
-            over.into_iter()
-                .try_for_each(|(segment, ordinal)| look_up(segment.value(ordinal)?, &mut found))?;
-            over_newest().try_for_each(|(value, _)| look_up((*value).to_owned(), &mut found))?;
-        } else {
-            found = newest.iter().map(|(value, count)| ((*value).to_owned(), *count)).collect();
-            for segment in &segments {
-                segment.each(&mut |value, count| *found.entry(value).or_default() += count)?;
-            }
+        let share =
+            |left: &u64| (u128::from(*left) * u128::from(least.saturating_sub(1)) / u128::from(sum)) as u64;
+        let bounds: Vec<u64> = left.iter().map(share).collect();
+        if !tally.find_above(&bounds, &mut found)? {
+            found = tally.all()?;
         }
     }
     let mut values: Vec<(String, u64)> = found.into_iter().collect();
     // Those that are equally many stay in order of their bytes.
     values.sort_by_key(|(_, count)| Reverse(*count));
     values.truncate(limit);
-    Ok(Most { values, without })
+    Ok(Most { values, without: tally.without })
 }
 
-/// The counts of the segments that have something that matches, and of all tails together.
-#[expect(clippy::type_complexity, reason = "two of the same kind, once")]
-fn counted<'a>(
-    matching: &Matching<'_>,
-    parts: &'a Parts<'_>,
-    dimension: Dimension,
-    active: &'a [(Option<String>, u64)],
-) -> Result<(Vec<Counts<'a>>, Map<Option<&'a str>, u64>), Error> {
-    let mut segments: Vec<Counts<'a>> = Vec::new();
-    let mut newest: Map<Option<&str>, u64> = Map::default();
-    for (value, count) in active {
-        *newest.entry(value.as_deref()).or_default() += count;
-    }
-    // Lists of one part follow each other.
-    for lists in matching.lists.chunk_by(|list, next| list.part == next.part) {
-        match lists[0].part {
-            Place::Segment(position, _) => {
-                let mut counts = Counts::new(&parts.segments[position], dimension)?;
-                lists.iter().try_for_each(|list| counts.add(list))?;
-                segments.push(counts);
-            }
-            Place::Tail(position, _) => {
-                let slices = lists.iter().filter_map(|list| match &list.kind {
-                    Kind::Tail(slice) => Some(slice),
-                    _ => None,
-                });
-                let rows = slices.flat_map(|slice| (0..slice.len()).map(|at| slice.row(at)));
-                for (value, count) in parts.tails[position].counts(dimension, rows) {
-                    *newest.entry(value).or_default() += count;
+/// Values with how many rows have them.
+type Found = BTreeMap<String, u64>;
+
+/// How many rows have each value: in each segment that has something that matches, and in all tails together.
+struct Tally<'a> {
+    segments: Vec<Counts<'a>>,
+    newest: Map<&'a str, u64>,
+    without: u64,
+}
+
+impl<'a> Tally<'a> {
+    fn of(
+        matching: &Matching<'_>,
+        parts: &'a Parts<'_>,
+        dimension: Dimension,
+        active: &'a [(Option<String>, u64)],
+    ) -> Result<Tally<'a>, Error> {
+        let mut tally = Tally { segments: Vec::new(), newest: Map::default(), without: 0 };
+        active.iter().for_each(|(value, count)| tally.add(value.as_deref(), *count));
+        // Lists of one part follow each other.
+        for lists in matching.lists.chunk_by(|list, next| list.part == next.part) {
+            match lists[0].part {
+                Place::Segment(position, _) => {
+                    let mut counts = Counts::new(&parts.segments[position], dimension)?;
+                    lists.iter().try_for_each(|list| counts.add(list))?;
+                    tally.without += counts.by_ordinal.get(0);
+                    tally.segments.push(counts);
                 }
+                Place::Tail(position, _) => {
+                    let slices = lists.iter().filter_map(|list| match &list.kind {
+                        Kind::Tail(slice) => Some(slice),
+                        _ => None,
+                    });
+                    let rows = slices.flat_map(|slice| (0..slice.len()).map(|at| slice.row(at)));
+                    for (value, count) in parts.tails[position].counts(dimension, rows) {
+                        tally.add(value, count);
+                    }
+                }
+                Place::Active(..) => {}
             }
-            Place::Active(..) => {}
+        }
+        Ok(tally)
+    }
+
+    fn add(&mut self, value: Option<&'a str>, count: u64) {
+        match value {
+            Some(value) => *self.newest.entry(value).or_default() += count,
+            None => self.without += count,
         }
     }
-    Ok((segments, newest))
+
+    fn look_up(&self, value: String, found: &mut Found) -> Result<(), Error> {
+        if let Entry::Vacant(place) = found.entry(value) {
+            let value = place.key();
+            let mut count = self.newest.get(&**value).copied().unwrap_or(0);
+            for segment in &self.segments {
+                count += segment.of(value)?;
+            }
+            place.insert(count);
+        }
+        Ok(())
+    }
+
+    /// Looks up the values that each part has most of, so many of each. Returns how many rows any other value has there at most:
+    /// for each segment, and then for the tails.
+    fn find_first(&self, limit: usize, found: &mut Found) -> Result<Vec<u64>, Error> {
+        let mut left = Vec::with_capacity(self.segments.len() + 1);
+        for segment in &self.segments {
+            let mut first = First::new(limit);
+            segment.each_above(0, &mut |ordinal, count| first.push(count, ordinal));
+            let (most, next) = first.finish();
+            most.into_iter().try_for_each(|(_, ordinal)| self.look_up(segment.value(ordinal)?, found))?;
+            left.push(next);
+        }
+        let mut first = First::new(limit);
+        for (value, count) in &self.newest {
+            first.push(*count, *value);
+        }
+        let (most, next) = first.finish();
+        most.into_iter().try_for_each(|(_, value)| self.look_up(value.to_owned(), found))?;
+        left.push(next);
+        Ok(left)
+    }
+
+    /// Looks up the values that some part has more of than its bound; whether they are few enough for that.
+    fn find_above(&self, bounds: &[u64], found: &mut Found) -> Result<bool, Error> {
+        let mut above: Vec<(&Counts<'_>, u64)> = Vec::new();
+        for (segment, bound) in self.segments.iter().zip(bounds) {
+            segment.each_above(*bound, &mut |ordinal, _| {
+                if above.len() <= LOOKED_UP_MAX {
+                    above.push((segment, ordinal));
+                }
+                *bound
+            });
+        }
+        let bound = bounds[self.segments.len()];
+        let newest: Vec<&str> =
+            self.newest.iter().filter(|(_, count)| **count > bound).map(|(value, _)| *value).collect();
+        if above.len() + newest.len() > LOOKED_UP_MAX {
+            return Ok(false);
+        }
+        above.into_iter().try_for_each(|(segment, ordinal)| self.look_up(segment.value(ordinal)?, found))?;
+        newest.into_iter().try_for_each(|value| self.look_up(value.to_owned(), found))?;
+        Ok(true)
+    }
+
+    /// Every value. Reads them all.
+    fn all(&self) -> Result<Found, Error> {
+        let mut found: Found =
+            self.newest.iter().map(|(value, count)| ((*value).to_owned(), *count)).collect();
+        for segment in &self.segments {
+            segment.each(&mut |value, count| *found.entry(value).or_default() += count)?;
+        }
+        Ok(found)
+    }
 }
 
 /// So many of what there is most of, and how many there are at most of anything else.
