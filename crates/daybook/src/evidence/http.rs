@@ -10,6 +10,7 @@ use hyper::{Method, StatusCode};
 use tlog::{Hash, NoProof, Resource, TILE_WIDTH};
 
 use crate::access::rights::Action;
+use crate::api::daybook::problem::Problem;
 use crate::api::{Context, Note, parameters};
 use crate::evidence::{self, Signed};
 use crate::http::{self, Body, Request, Response};
@@ -50,8 +51,13 @@ pub fn answer(
 ) -> Response {
     "tlog".clone_into(&mut note.resource);
     let is_public = context.shared.config().evidence.public;
-    if !is_public && let Err((status, code, text)) = let_in(request, context, note) {
-        return http::error(status, code, text, &request.id);
+    // A path of Daybook's own API has errors of its form.
+    let refused = |(status, code, text): Refusal| match operation {
+        Operation::ProveEvent => Problem::new(status, code, text).render(&request.id),
+        _ => http::error(status, code, text, &request.id),
+    };
+    if !is_public && let Err(refusal) = let_in(request, context, note) {
+        return refused(refusal);
     }
     // Reading what proves the log would make it grow without end.
     note.is_recorded = true;
@@ -61,9 +67,7 @@ pub fn answer(
         Operation::ReadTile => read_tile(&path[0], context),
         Operation::ProveEvent => match prove_event(&path[0], request, context, note) {
             Ok(proof) => Ok(proof.map(|proof| Found { bytes: proof, content_type: TEXT, max_age: 0 })),
-            Err(NotProved::Refused(status, code, text)) => {
-                return http::error(status, code, text, &request.id);
-            }
+            Err(NotProved::Refused(refusal)) => return refused(refusal),
             Err(NotProved::Failed(error)) => Err(error),
         },
     };
@@ -76,11 +80,11 @@ pub fn answer(
                     "the log has no such thing"
                 }
             };
-            http::error(StatusCode::NOT_FOUND, "not_found", why, &request.id)
+            refused((StatusCode::NOT_FOUND, "not_found", why))
         }
         Err(error) => {
             tracing::error!(request_id = request.id, %error, "couldn't read the tree");
-            http::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", &request.id)
+            refused((StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error"))
         }
     }
 }
@@ -134,7 +138,7 @@ fn read_tile(path: &str, context: &Context<'_>) -> Result<Option<Found>, store::
 
 /// Why there is no proof.
 enum NotProved {
-    Refused(StatusCode, &'static str, &'static str),
+    Refused(Refusal),
     Failed(store::Error),
 }
 
@@ -146,7 +150,7 @@ fn prove_event(
     context: &Context<'_>,
     note: &mut Note,
 ) -> Result<Option<Vec<u8>>, NotProved> {
-    let refused = |(status, code, text)| NotProved::Refused(status, code, text);
+    let refused = NotProved::Refused;
     let log = &context.shared.log;
     let malformed = |text| refused((StatusCode::BAD_REQUEST, "malformed", text));
     let index = parameters::digits(index, 0..=u64::MAX)

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::problem::{self, Problem};
 use super::{Operation, ROUTES, limits, set_aside, sources};
 use crate::api::Note;
+use crate::evidence::http as tree;
 use crate::export::Format;
 use crate::export::manifest::Manifest;
 use crate::find::answer;
@@ -33,10 +34,14 @@ pub fn description() -> Value {
     });
     let mut schemas = settings.into_generator();
     let mut paths: Map<String, Value> = Map::new();
-    for (method, path, operation) in ROUTES {
-        let described = describe(operation, &mut schemas);
+    let own = ROUTES
+        .map(|(method, path, operation)| (method, path, operation.name(), describe(operation, &mut schemas)));
+    // Proofs belong to the log's tree, but for their path.
+    let proofs = tree::ROUTES.into_iter().filter(|(.., operation)| *operation == tree::Operation::ProveEvent);
+    let proofs = proofs.map(|(method, path, operation)| (method, path, operation.name(), proof()));
+    for (method, path, name, described) in own.into_iter().chain(proofs) {
         let of_path = paths.entry(path).or_insert_with(|| json!({}));
-        of_path[method_name(&method)] = described.render(operation, path, &mut schemas);
+        of_path[method_name(&method)] = described.render(name, path, &mut schemas);
     }
     json!({
         "openapi": "3.1.1",
@@ -62,6 +67,16 @@ fn method_name(method: &Method) -> String {
     method.as_str().to_ascii_lowercase()
 }
 
+/// Who may ask for something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Anyone,
+    /// Anyone, but not for all of it, or as it is configured.
+    Partly,
+    /// Whoever shows credentials.
+    Known,
+}
+
 /// What the description says of an operation.
 struct Described {
     summary: &'static str,
@@ -69,8 +84,8 @@ struct Described {
     body: Option<Value>,
     content_type: &'static str,
     answer: Value,
-    /// Whether it needs no credentials.
-    is_open: bool,
+    /// Who may ask.
+    access: Access,
     /// Whether what it names may not be there.
     may_miss: bool,
 }
@@ -83,7 +98,7 @@ impl Described {
             body: None,
             content_type: "application/json",
             answer: schemas.subschema_for::<T>().to_value(),
-            is_open: false,
+            access: Access::Known,
             may_miss: false,
         }
     }
@@ -93,13 +108,14 @@ impl Described {
         self
     }
 
-    fn render(self, operation: Operation, path: &str, schemas: &mut SchemaGenerator) -> Value {
+    fn render(self, name: &str, path: &str, schemas: &mut SchemaGenerator) -> Value {
         let problem = schemas.subschema_for::<problem::Body<'_>>().to_value();
         let problem = |text: &str| {
             let content = json!({ "application/problem+json": { "schema": problem } });
             json!({ "description": text, "content": content })
         };
         let in_path = path.split('/').filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'));
+        let in_path = in_path.filter(|name| !self.parameters.iter().any(|known| known["name"] == *name));
         let mut parameters: Vec<Value> = in_path
             .map(|name| {
                 json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } })
@@ -114,7 +130,7 @@ impl Described {
             "431": problem("The header is larger than its limits."),
             "503": problem("Too much at once; Retry-After says when to come again."),
         });
-        if !self.is_open {
+        if self.access != Access::Anyone {
             responses["401"] = problem("No credentials, or none that are good.");
             responses["403"] = problem("The caller has not the right.");
         }
@@ -126,7 +142,7 @@ impl Described {
             responses["413"] = problem("The body is too large.");
         }
         let mut described = json!({
-            "operationId": operation.name().trim_start_matches("daybook."),
+            "operationId": name.trim_start_matches("daybook."),
             "summary": self.summary,
             "parameters": parameters,
             "responses": responses,
@@ -135,8 +151,10 @@ impl Described {
             described["requestBody"] =
                 json!({ "required": true, "content": { "application/json": { "schema": body } } });
         }
-        if self.is_open {
-            described["security"] = json!([{}]);
+        match self.access {
+            Access::Anyone => described["security"] = json!([{}]),
+            Access::Partly => described["security"] = json!([{}, { "token": [] }, { "signature": [] }]),
+            Access::Known => {}
         }
         described
     }
@@ -227,7 +245,7 @@ fn describe(operation: Operation, schemas: &mut SchemaGenerator) -> Described {
             .with(vec![format()]),
         Operation::ReadOpenApi => Described {
             answer: json!({ "type": "object" }),
-            is_open: true,
+            access: Access::Anyone,
             ..Described::json::<()>("This description.", schemas)
         },
         Operation::ListSources => Described::json::<sources::Answer>("How each source is doing.", schemas),
@@ -264,6 +282,26 @@ fn describe(operation: Operation, schemas: &mut SchemaGenerator) -> Described {
             may_miss: true,
             ..Described::json::<set_aside::Retried>("Parses records again that were set aside.", schemas)
         },
+    }
+}
+
+fn proof() -> Described {
+    let index = json!({ "type": "integer", "minimum": 0, "maximum": NUMBER_MAX });
+    Described {
+        summary: "A file that proves one event to be in the log (C2SP tlog-proof).",
+        parameters: vec![
+            json!({ "name": "index", "in": "path", "required": true, "schema": index }),
+            parameter(
+                "entry",
+                "With the entry's bytes, for whoever may read the event.",
+                json!({ "enum": ["true", "false"], "default": "false" }),
+            ),
+        ],
+        body: None,
+        content_type: "text/plain",
+        answer: json!({ "type": "string" }),
+        access: Access::Partly,
+        may_miss: true,
     }
 }
 
@@ -323,6 +361,6 @@ mod tests {
             let pointer = reference.strip_prefix('#').expect("of this document");
             assert!(description.pointer(pointer).is_some(), "{reference}");
         }
-        assert_eq!(description["paths"].as_object().map(Map::len), Some(15));
+        assert_eq!(description["paths"].as_object().map(Map::len), Some(16));
     }
 }
