@@ -359,7 +359,11 @@ impl Sealer {
             }
         };
         let (table, index) = (Arc::clone(&made.table), Arc::clone(&made.index));
-        let written = segment::build(&tails, files, table, index, &mut frame)?;
+        // Events are mostly like those before; a merge makes a dictionary anew. One that does not read back is a question's to tell.
+        let before = self.state.read().expect("no panic while held").segments.last().cloned();
+        let before = before.filter(|before| before.meta.events >= named.events / 2);
+        let known = before.and_then(|before| before.dictionary().ok()).filter(|known| !known.is_empty());
+        let written = segment::build(&tails, files, known.as_deref(), table, index, &mut frame)?;
         named.take(&written);
         let filled = self.state.read().expect("no panic while held").filled.clone();
         self.tree.write(named.first, &digests, &filled)?;

@@ -4,10 +4,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::events::Template;
+use crate::live::{self, Live};
 use crate::reader::Reader;
 use crate::{Cell, Options, Sender, drive};
 
@@ -36,15 +38,16 @@ const QUIET: Duration = Duration::from_secs(20);
 
 const TOKEN: &str = "the token of the bench";
 
-pub fn measure(options: &Options, cell: Cell) -> Figures {
+/// Sends registry notifications, or what is given.
+pub fn measure(options: &Options, cell: Cell, live: Option<&Arc<Live>>) -> Figures {
     let folder = tempfile::tempdir_in(&options.folder).expect("the bench folder is writable");
     let data = folder.path().join("data");
     run(&options.program, &["init", path(&data)]);
     std::fs::write(folder.path().join("token"), TOKEN).expect("writable");
     let config = folder.path().join("daybook.toml");
-    let source = "[[source]]\nname = \"hub\"\nformat = \"docker-registry\"\ntoken = { file = \"token\" }\n\
-                  trail = { service = \"registry\", tenant = \"acme\", project = \"p1\", instance = \"hub\" }\n";
-    std::fs::write(&config, source).expect("writable");
+    let hub = "[[source]]\nname = \"hub\"\nformat = \"docker-registry\"\ntoken = { file = \"token\" }\n\
+               trail = { service = \"registry\", tenant = \"acme\", project = \"p1\", instance = \"hub\" }\n";
+    std::fs::write(&config, live.map_or_else(|| hub.to_owned(), |_| live::sources("token"))).expect("writable");
     if options.asks {
         Reader::prepare(&options.program, folder.path(), &data);
     }
@@ -54,12 +57,13 @@ pub fn measure(options: &Options, cell: Cell) -> Figures {
         .spawn()
         .expect("the program starts");
     let address = address(&mut server);
-    let senders = (0..cell.senders).map(|_| Http::new(&address, cell.events)).collect();
+    let senders = (0..cell.senders).map(|_| Http::new(&address, cell.events, live)).collect();
     let cpu_before = cpu_seconds(server.id());
     let reader = options.asks.then(|| Reader::login(&address));
+    let questions = live.map_or_else(questions, |live| live.questions());
     let is_over = AtomicBool::new(false);
     let ((events_s, sent), busy) = std::thread::scope(|scope| {
-        let asking = reader.as_ref().map(|reader| scope.spawn(|| reader.ask_until(&is_over, PAUSE, &questions())));
+        let asking = reader.as_ref().map(|reader| scope.spawn(|| reader.ask_until(&is_over, PAUSE, &questions)));
         let driven = drive(senders, cell, options.seconds);
         is_over.store(true, Ordering::Relaxed);
         (driven, asking.map(|asking| asking.join().expect("no panic")))
@@ -69,7 +73,7 @@ pub fn measure(options: &Options, cell: Cell) -> Figures {
         std::thread::sleep(SETTLING);
         let is_over = AtomicBool::new(false);
         let quiet = std::thread::scope(|scope| {
-            let asking = scope.spawn(|| reader.ask_until(&is_over, PAUSE, &questions()));
+            let asking = scope.spawn(|| reader.ask_until(&is_over, PAUSE, &questions));
             std::thread::sleep(QUIET);
             is_over.store(true, Ordering::Relaxed);
             asking.join().expect("no panic")
@@ -85,8 +89,12 @@ pub fn measure(options: &Options, cell: Cell) -> Figures {
         line.split(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty()).and_then(|digits| digits.parse().ok()).expect("a number")
     };
     // The server's record of itself is on another service's trail.
-    let (events, batches) = (number("registry events: "), number("batches: "));
+    let events: f64 = match live {
+        Some(_) => ["registry events: ", "artifact events: ", "database events: ", "platform events: "].map(number).iter().sum(),
+        None => number("registry events: "),
+    };
     assert_eq!(events, sent as f64, "every event answered for is there, once");
+    let batches = number("batches: ");
     let journal_bytes: u64 = std::fs::read_dir(data.join("journal")).expect("there").map(|file| file.expect("readable").metadata().expect("readable").len()).sum();
     Figures {
         events_s,
@@ -139,37 +147,57 @@ pub fn memory_kib(pid: u32, name: &str) -> f64 {
     line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
 }
 
-/// One keep-alive connection.
+/// One keep-alive connection, and what is sent through it.
 struct Http {
+    connection: Connection,
+    events: usize,
+    bodies: Bodies,
+}
+
+struct Connection {
     stream: TcpStream,
-    template: Template,
-    head: Vec<u8>,
+    address: String,
     answer: Vec<u8>,
 }
 
+enum Bodies {
+    Notifications(Template),
+    Live(Arc<Live>),
+}
+
 impl Http {
-    fn new(address: &str, events: usize) -> Http {
+    fn new(address: &str, events: usize, live: Option<&Arc<Live>>) -> Http {
         let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("a socket");
-        let mut template = Template::new(events);
-        let len = template.numbered(0).len();
-        let head = format!("POST /intake/hub HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {len}\r\n\r\n");
-        Http { stream, template, head: head.into_bytes(), answer: vec![0; 4096] }
+        let bodies = live.map_or_else(|| Bodies::Notifications(Template::new(events)), |live| Bodies::Live(Arc::clone(live)));
+        Http { connection: Connection { stream, address: address.to_owned(), answer: vec![0; 4096] }, events, bodies }
     }
 }
 
-impl Sender for Http {
-    fn send(&mut self, first_event: u64) {
-        let body = self.template.numbered(first_event);
+impl Connection {
+    fn post(&mut self, source: &str, body: &[u8]) {
+        let (address, len) = (&self.address, body.len());
+        let head = format!("POST /intake/{source} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {len}\r\n\r\n");
         if body.len() < 4096 {
-            let whole = [&self.head, body].concat();
-            self.stream.write_all(&whole).expect("the server reads");
+            self.stream.write_all(&[head.as_bytes(), body].concat()).expect("the server reads");
         } else {
-            self.stream.write_all(&self.head).expect("the server reads");
+            self.stream.write_all(head.as_bytes()).expect("the server reads");
             self.stream.write_all(body).expect("the server reads");
         }
         // Answers are short and come in one piece.
         let len = self.stream.read(&mut self.answer).expect("the server answers");
         assert!(self.answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&self.answer[..len]));
+    }
+}
+
+impl Sender for Http {
+    fn send(&mut self, first_event: u64) {
+        match &mut self.bodies {
+            Bodies::Notifications(template) => self.connection.post("hub", template.numbered(first_event)),
+            Bodies::Live(live) => {
+                let body = live.body(first_event, self.events);
+                self.connection.post(&body.source, &body.lines(first_event));
+            }
+        }
     }
 }

@@ -112,7 +112,7 @@ pub fn occurred_ns(number: u64) -> i64 {
 }
 
 /// One event every ten microseconds; as wide for every number.
-fn timestamp(number: u64) -> String {
+pub fn timestamp(number: u64) -> String {
     let (hours, minutes) = (number / 360_000_000 % 24, number / 6_000_000 % 60);
     format!("2026-11-20T{hours:02}:{minutes:02}:{:02}.{:05}0000Z", number / 100_000 % 60, number % 100_000)
 }

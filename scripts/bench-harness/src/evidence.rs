@@ -57,11 +57,13 @@ fn recording(options: &Options, checkpoint: &Checkpoint, signer: &Signer) {
             cells: Vec::new(),
             has_baselines: false,
             asks: false,
+            is_made: false,
             program: options.program.clone(),
             folder: options.folder.clone(),
             formats: Vec::new(),
         },
         Cell { events: 1000, senders: 8 },
+        None,
     );
     let mut tree = Tree::new();
     let mut filled = 0u64;

@@ -10,6 +10,7 @@ mod evidence;
 mod export;
 mod files;
 mod http;
+mod live;
 mod machine;
 #[path = "../../../crates/daybook/src/bench.rs"]
 mod made;
@@ -29,6 +30,12 @@ use std::time::{Duration, Instant};
 
 use event::source::Format;
 
+use live::Live;
+
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What the command line asks for.
 pub struct Options {
     pub seconds: f64,
@@ -36,6 +43,8 @@ pub struct Options {
     pub has_baselines: bool,
     /// Ingest: questions are asked meanwhile.
     pub asks: bool,
+    /// Ingest: what is sent is made up.
+    pub is_made: bool,
     pub program: PathBuf,
     pub folder: PathBuf,
     /// Sources: only how fast these are parsed, if any are named.
@@ -67,6 +76,9 @@ fn main() {
     }
 }
 
+/// Seconds.
+const WARM_UP_MAX: f64 = 10.0;
+
 /// Lines of the files that are read, for each second asked for.
 const LINES_A_SECOND: f64 = 100_000.0;
 
@@ -82,32 +94,45 @@ fn sources(options: &Options) {
 
 fn ingest(options: &Options) {
     machine::print(&options.folder);
-    println!("each cell: {} s after a warm-up of {} s, on empty data; the senders share the cores with the server", options.seconds, options.seconds / 5.0);
-    println!("events: registry notifications of {} bytes as the registry sends them; the databases get them parsed, and", events::raw(0).len());
-    println!("  store the same columns, entry and raw bytes under a unique source key and two query indexes");
+    println!("each cell: {} s after a warm-up of {} s, on empty data; the senders share the cores with the server", options.seconds, warm_up(options.seconds));
+    if options.is_made {
+        println!("events: those of `scripts/bench query`, as lines of Daybook's own format, a request's of one trail; PostgreSQL");
+        println!("  gets them parsed, and stores columns, entry and line under a unique source key and the indexes of those questions,");
+        println!("  then once more with an index of the words of description and resource");
+    } else {
+        println!("events: registry notifications of {} bytes as the registry sends them; the databases get them parsed, and", events::raw(0).len());
+        println!("  store the same columns, entry and raw bytes under a unique source key and two query indexes");
+    }
     let before = disk::measure(&options.folder);
     println!("disk, before: {before}");
-    println!("\n{:>11} {:>11} {:>9} {:>9} {:>10} {:>9} {:>9} {:>11} {:>11} {:>7} {:>7}", "events", "daybook", "requests", "events", "CPU s", "peak", "journal", "PostgreSQL", "SQLite", "to PG", "to");
-    println!("{:>11} {:>11} {:>9} {:>9} {:>10} {:>9} {:>9} {:>11} {:>11} {:>7} {:>7}", "x senders", "events/s", "/s", "/fsync", "/M events", "MiB", "MB/s", "events/s", "events/s", "", "SQLite");
+    let (other, short) = if options.is_made { ("PG, words", "words") } else { ("SQLite", "SQLite") };
+    println!("\n{:>11} {:>11} {:>9} {:>9} {:>10} {:>9} {:>9} {:>11} {:>11} {:>7} {:>7}", "events", "daybook", "requests", "events", "CPU s", "peak", "journal", "PostgreSQL", other, "to PG", "to");
+    println!("{:>11} {:>11} {:>9} {:>9} {:>10} {:>9} {:>9} {:>11} {:>11} {:>7} {:>7}", "x senders", "events/s", "/s", "/fsync", "/M events", "MiB", "MB/s", "events/s", "events/s", "", short);
     let rows: Vec<Row> = options.cells.iter().map(|&cell| measure(options, cell)).collect();
     let after = disk::measure(&options.folder);
     println!("\ndisk, after: {after}");
-    goals(&rows, before.sequential_mb_s.max(after.sequential_mb_s));
+    let sequential_mb_s = before.sequential_mb_s.max(after.sequential_mb_s);
+    goals(options, &rows, sequential_mb_s);
 }
 
 struct Row {
     cell: Cell,
     daybook: daybook::Figures,
     postgresql: f64,
-    sqlite: f64,
+    /// SQLite; of made-up events, PostgreSQL with an index of words.
+    other: f64,
 }
 
 fn measure(options: &Options, cell: Cell) -> Row {
-    let daybook = daybook::measure(options, cell);
-    let (postgresql, sqlite) = if options.has_baselines {
-        (postgresql::measure(options, cell), sqlite::measure(options, cell))
-    } else {
-        (f64::NAN, f64::NAN)
+    let live = options.is_made.then(|| Live::make(&options.program, cell.events));
+    if let Some(live) = &live {
+        println!("lines of {} bytes, entries of {}", live.line_bytes, live.entry_bytes);
+    }
+    let daybook = daybook::measure(options, cell, live.as_ref());
+    let (postgresql, other) = match &live {
+        _ if !options.has_baselines => (f64::NAN, f64::NAN),
+        Some(live) => (postgresql::measure_live(options, cell, live, false), postgresql::measure_live(options, cell, live, true)),
+        None => (postgresql::measure(options, cell), sqlite::measure(options, cell)),
     };
     println!(
         "{:>11} {:>11.0} {:>9.0} {:>9.1} {:>10.2} {:>9.0} {:>9.1} {:>11.0} {:>11.0} {:>7.2} {:>7.2}",
@@ -119,9 +144,9 @@ fn measure(options: &Options, cell: Cell) -> Row {
         daybook.peak_mib,
         daybook.journal_mb_s,
         postgresql,
-        sqlite,
+        other,
         daybook.events_s / postgresql,
-        daybook.events_s / sqlite,
+        daybook.events_s / other,
     );
     if let Some(daybook::Asked { busy, quiet }) = &daybook.asked {
         let at = |took: &[f64], percent: usize| took.get(took.len().saturating_sub(1) * percent / 100).copied().unwrap_or(f64::NAN);
@@ -136,13 +161,21 @@ fn measure(options: &Options, cell: Cell) -> Row {
             at(busy, 99) / at(quiet, 99)
         );
     }
-    Row { cell, daybook, postgresql, sqlite }
+    Row { cell, daybook, postgresql, other }
 }
 
-fn goals(rows: &[Row], sequential_mb_s: f64) {
+fn goals(options: &Options, rows: &[Row], sequential_mb_s: f64) {
     println!("\ngoals (printed, never asserted: the machine is shared)");
     let row = |events, senders| rows.iter().find(|row| row.cell == Cell { events, senders });
     let say = |what: &str, got: f64, wanted: f64| println!("  {:<52} {got:>8.2}  goal {wanted:<5} {}", what, if got >= wanted { "met" } else { "not met" });
+    if options.is_made {
+        for row in rows {
+            say("events a second, or", row.daybook.events_s, 80_000.0);
+            say("ratio to PostgreSQL, and", row.daybook.events_s / row.postgresql, 1.5);
+            say("ratio to PostgreSQL with an index of words", row.daybook.events_s / row.other, 5.0);
+        }
+        return;
+    }
     if let Some(row) = row(1000, 8) {
         say("1000 x 8: ratio to PostgreSQL", row.daybook.events_s / row.postgresql, 4.0);
         say("1000 x 8: share of the disk's sequential limit", row.daybook.journal_mb_s / sequential_mb_s, 0.5);
@@ -152,8 +185,12 @@ fn goals(rows: &[Row], sequential_mb_s: f64) {
         say("1 x 32: events to one fsync", row.daybook.events_per_sync, 10.0);
     }
     if let Some(row) = row(1, 1) {
-        say("1 x 1: ratio to SQLite", row.daybook.events_s / row.sqlite, 0.7);
+        say("1 x 1: ratio to SQLite", row.daybook.events_s / row.other, 0.7);
     }
+}
+
+fn warm_up(seconds: f64) -> f64 {
+    (seconds / 5.0).min(WARM_UP_MAX)
 }
 
 /// Runs the senders for the time asked for, after a short warm-up. Returns events a second and all events sent.
@@ -177,7 +214,7 @@ pub fn drive<S: Sender>(senders: Vec<S>, cell: Cell, seconds: f64) -> (f64, u64)
             });
         }
         start.wait();
-        std::thread::sleep(Duration::from_secs_f64(seconds / 5.0));
+        std::thread::sleep(Duration::from_secs_f64(warm_up(seconds)));
         let began = Instant::now();
         is_counting.store(true, Ordering::Relaxed);
         std::thread::sleep(Duration::from_secs_f64(seconds));
@@ -194,6 +231,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Options {
         cells: [1, 100, 1000].into_iter().flat_map(|events| [1, 8, 32].map(|senders| Cell { events, senders })).collect(),
         has_baselines: true,
         asks: false,
+        is_made: false,
         program: PathBuf::new(),
         folder: PathBuf::from("."),
         formats: Vec::new(),
@@ -203,6 +241,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Options {
             "--seconds" => options.seconds = value("--seconds", arguments.next()).parse().unwrap_or_else(|_| fail("--seconds takes a number")),
             "--quick" => options.seconds = 1.5,
             "--ask" => options.asks = true,
+            "--made" => options.is_made = true,
             "--no-baselines" => options.has_baselines = false,
             "--program" => options.program = value("--program", arguments.next()).into(),
             "--folder" => options.folder = value("--folder", arguments.next()).into(),

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use postgres::{Client, NoTls, Statement};
 
+use crate::live::{self, Live};
+use crate::query::INDEXES;
 use crate::{Cell, Options, Sender, drive, events, fail};
 
 const BIN: &str = "/usr/lib/postgresql/15/bin";
@@ -33,6 +36,64 @@ pub fn measure(options: &Options, cell: Cell) -> f64 {
     let count: i64 = server.connect().query_one("SELECT count(*) FROM event", &[]).expect("a count").get(0);
     assert_eq!(count as u64, sent);
     events_s
+}
+
+const LIVE_SCHEMA: &str = "
+    CREATE TABLE event (
+        idx bigserial PRIMARY KEY, source_key text NOT NULL UNIQUE, trail int NOT NULL, time bigint NOT NULL, actor text NOT NULL,
+        operation text NOT NULL, action text NOT NULL, severity smallint NOT NULL, resource text NOT NULL, description text NOT NULL,
+        entry text NOT NULL, raw bytea NOT NULL);";
+const LIVE_WORDS: &str = "CREATE INDEX event_text ON event USING gin (to_tsvector('simple', description || ' ' || resource))";
+
+const LIVE_INSERT: &str = "INSERT INTO event (source_key, trail, time, actor, operation, action, severity, resource, description, entry, raw)
+    SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::text[], $9::text[],
+    $10::text[], $11::bytea[]) ON CONFLICT DO NOTHING";
+
+/// Made-up events, with the indexes of the questions about them, and one of words.
+pub fn measure_live(options: &Options, cell: Cell, live: &Arc<Live>, has_words: bool) -> f64 {
+    let server = Server::start(&options.folder);
+    let schema = [LIVE_SCHEMA, INDEXES, if has_words { LIVE_WORDS } else { "" }].concat();
+    server.connect().batch_execute(&schema).expect("the schema");
+    let writer = |_| {
+        let mut client = server.connect();
+        let insert = client.prepare(LIVE_INSERT).expect("a statement");
+        LiveWriter { client, insert, events: cell.events, live: Arc::clone(live) }
+    };
+    let (events_s, sent) = drive((0..cell.senders).map(writer).collect(), cell, options.seconds);
+    let count: i64 = server.connect().query_one("SELECT count(*) FROM event", &[]).expect("a count").get(0);
+    assert_eq!(count as u64, sent);
+    events_s
+}
+
+struct LiveWriter {
+    client: Client,
+    insert: Statement,
+    events: usize,
+    live: Arc<Live>,
+}
+
+impl Sender for LiveWriter {
+    fn send(&mut self, first_event: u64) {
+        let body = self.live.body(first_event, self.events);
+        let lines = body.lines(first_event);
+        let rows = &body.rows;
+        let numbers = first_event..first_event + rows.len() as u64;
+        let keys: Vec<String> = numbers.clone().map(live::key).collect();
+        let times: Vec<i64> = numbers.clone().map(events::occurred_ns).collect();
+        let entries: Vec<String> = rows.iter().zip(numbers).map(|(row, number)| row.entry(number)).collect();
+        let raws: Vec<&[u8]> = (0..rows.len()).map(|position| body.line(position, &lines)).collect();
+        let trails: Vec<i32> = rows.iter().map(|row| row.trail).collect();
+        let severities: Vec<i16> = rows.iter().map(|row| row.severity).collect();
+        let texts = |of: fn(&live::Row) -> &str| -> Vec<&str> { rows.iter().map(of).collect() };
+        let (actors, operations, actions) = (texts(|row| &row.actor), texts(|row| row.operation), texts(|row| &row.action));
+        let (resources, descriptions) = (texts(|row| &row.resource), texts(|row| &row.description));
+        self.client
+            .execute(
+                &self.insert,
+                &[&keys, &trails, &times, &actors, &operations, &actions, &severities, &resources, &descriptions, &entries, &raws],
+            )
+            .expect("inserted");
+    }
 }
 
 /// A server of its own, reached through a socket. It refuses to run as root, so root runs it as `postgres`.

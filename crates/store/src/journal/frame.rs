@@ -40,7 +40,7 @@ impl BatchWriter {
     /// Puts the mark of the batch before in front of this one, so that both are one write.
     pub fn begin_with_mark(&mut self, batch: u64) {
         assert!(self.bytes.is_empty(), "a mark comes first");
-        self.bytes = mark(&self.salt, batch);
+        self.bytes.extend_from_slice(&mark(&self.salt, batch));
     }
 
     /// A piece of the batch so far.

@@ -12,7 +12,9 @@ use super::blocks::BlockWriter;
 use super::keys::Fingerprint;
 use super::row::{self, Stored};
 use super::table::{TableRow, TableWriter, WrittenTable};
-use super::write::{KeysWriter, Numbers, RowsWriter, ValuesWriter, WrittenRun, write_column, write_heads};
+use super::write::{
+    KeysWriter, Numbers, RowsWriter, SAMPLES, ValuesWriter, WrittenRun, dictionary, write_column, write_heads,
+};
 use super::{Meta, ROWS, ZSTD_DICTIONARY};
 use crate::Error;
 use crate::audit_files::StoredFile;
@@ -20,13 +22,6 @@ use crate::durable::File;
 use crate::hash::Map;
 use crate::journal::EventFrame;
 use crate::tail::{NONE, Place, Row, Tail};
-
-/// The largest dictionary for the bodies of rows, in bytes. A smaller one saves less.
-const DICTIONARY_BYTES: usize = 110 << 10;
-/// So many times as much as a dictionary holds it is trained on.
-const SAMPLES_A_DICTIONARY: usize = 6;
-/// Rows that a dictionary is trained on.
-const SAMPLES: usize = 4000;
 
 /// What two files came to.
 pub(crate) struct Written {
@@ -36,10 +31,12 @@ pub(crate) struct Written {
 }
 
 /// Builds the files of a segment of these tails, which follow each other, and of the audit log files that their events
-/// ended. `frame` gives the frame of the event with this index. The caller syncs the files and gives them their names.
+/// ended. `known` is the dictionary of rows much like these, if there is one. `frame` gives the frame of the event with this
+/// index. The caller syncs the files and gives them their names.
 pub(crate) fn build(
     tails: &[&Tail],
     files: &[StoredFile],
+    known: Option<&[u8]>,
     table: Arc<dyn File>,
     index: Arc<dyn File>,
     frame: &mut dyn FnMut(u64, Place) -> Result<EventFrame, Error>,
@@ -50,7 +47,7 @@ pub(crate) fn build(
     let values_of = |row: &Sorted<'_>| -> RowValues<'_> {
         std::array::from_fn(|position| columns[position].value(row.tail, row.row))
     };
-    let dictionary = dictionary(&rows, &values_of);
+    let dictionary = known.map_or_else(|| dictionary_of(&rows, &values_of), <[u8]>::to_vec);
     let mut index = BlockWriter::new(index);
     index.begin(ZSTD_DICTIONARY);
     index.push(&dictionary)?;
@@ -90,39 +87,37 @@ fn rows_in_order<'a>(tails: &[&'a Tail]) -> Vec<Sorted<'a>> {
         tails.iter().flat_map(|tail| tail.runs()).map(|(trail, ..)| trail).collect();
     trails.sort_unstable();
     trails.dedup();
-    let mut order: Vec<(usize, i64, u64, usize)> = Vec::new();
+    // For each trail time, index and position of the tail. Parts follow each other, so that sorting finds long runs.
+    let mut of_trails: Vec<Vec<(i64, u64, usize)>> = vec![Vec::new(); trails.len()];
     for (position, tail) in tails.iter().enumerate() {
         for (trail, times, rows) in tail.runs() {
-            let trail = trails.binary_search(&trail).expect("it is one of them");
+            let of_trail = &mut of_trails[trails.binary_search(&trail).expect("it is one of them")];
             let keys = times.iter().zip(rows);
-            order.extend(keys.map(|(time, row)| (trail, *time, tail.first() + u64::from(*row), position)));
+            of_trail.extend(keys.map(|(time, row)| (*time, tail.first() + u64::from(*row), position)));
         }
     }
-    order.sort_unstable();
-    let row = |(trail, time, index, tail): (usize, i64, u64, usize)| {
+    of_trails.iter_mut().for_each(|of_trail| of_trail.sort());
+    let row = |trail: &'a Trail, (time, index, tail): (i64, u64, usize)| {
         let row = (index - tails[tail].first()) as u32;
-        let (trail, occurred_at) = (trails[trail], Time::from_unix_ns(time));
+        let occurred_at = Time::from_unix_ns(time);
         Sorted { trail, occurred_at, index, tail, row, told: tails[tail].row(row) }
     };
-    order.into_iter().map(row).collect()
+    let rows = |(trail, of_trail): (&'a Trail, Vec<_>)| of_trail.into_iter().map(move |one| row(trail, one));
+    trails.into_iter().zip(of_trails).flat_map(rows).collect()
 }
 
 /// The values that a row has, in order of [`Dimension::ALL`].
 type RowValues<'a> = [Option<&'a str>; Dimension::ALL.len()];
 
 /// A dictionary for the bodies of rows like some of these.
-fn dictionary<'a>(rows: &[Sorted<'_>], values_of: &dyn Fn(&Sorted<'_>) -> RowValues<'a>) -> Vec<u8> {
+fn dictionary_of<'a>(rows: &[Sorted<'_>], values_of: &dyn Fn(&Sorted<'_>) -> RowValues<'a>) -> Vec<u8> {
     let some = rows.iter().step_by((rows.len() / SAMPLES).max(1));
-    let samples: Vec<Vec<u8>> = some
-        .map(|row| {
-            let mut body = Vec::new();
-            row::write_body(&mut body, &values_of(row), row.told.rest);
-            body
-        })
-        .collect();
-    let bytes = samples.iter().map(Vec::len).sum::<usize>() / SAMPLES_A_DICTIONARY;
-    // What cannot be trained on, because it is too little, is compressed without.
-    zstd::dict::from_samples(&samples, bytes.min(DICTIONARY_BYTES)).unwrap_or_default()
+    let body = |row: &Sorted<'_>| {
+        let mut body = Vec::new();
+        row::write_body(&mut body, &values_of(row), row.told.rest);
+        body
+    };
+    dictionary(&some.map(body).collect::<Vec<_>>())
 }
 
 /// Takes the rows of a segment in order.

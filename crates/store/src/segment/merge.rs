@@ -15,7 +15,9 @@ use super::postings::Where;
 use super::rows::RowReader;
 use super::table::{self, WrittenTable};
 use super::terms::{Cursor, Terms};
-use super::write::{KeysWriter, Numbers, RowsWriter, ValuesWriter, WrittenRun, write_column, write_heads};
+use super::write::{
+    KeysWriter, Numbers, RowsWriter, SAMPLES, ValuesWriter, WrittenRun, dictionary, write_column, write_heads,
+};
 use super::{KEY_ROWS, Meta, ROWS, Run, Segment, ZSTD_DICTIONARY};
 use crate::Error;
 use crate::durable::File;
@@ -161,15 +163,27 @@ impl Order {
     }
 }
 
-/// Writes the rows, with the dictionary of the largest segment.
+/// A dictionary for the bodies of all rows.
+fn dictionary_of(inputs: &[Segment], order: &Order) -> Result<Vec<u8>, Error> {
+    let step = (order.from.len() / SAMPLES).max(1);
+    let mut samples = Vec::with_capacity(2 * SAMPLES);
+    for input in inputs {
+        let mut reader = input.passing_rows();
+        for row in (0..input.meta.events as u32).step_by(step) {
+            samples.push(reader.stored(row)?.body.to_vec());
+        }
+    }
+    Ok(dictionary(&samples))
+}
+
+/// Writes the rows, with a dictionary of their own.
 fn write_rows(
     inputs: &[Segment],
     order: &Order,
     index: &mut BlockWriter,
     go_on: &dyn Fn() -> Result<(), Stopped>,
 ) -> Result<(), Stopped> {
-    let largest = inputs.iter().max_by_key(|input| input.meta.events).expect("there is one");
-    let dictionary = largest.index.block(ZSTD_DICTIONARY, 0)?;
+    let dictionary = dictionary_of(inputs, order)?;
     index.begin(ZSTD_DICTIONARY);
     index.push(&dictionary)?;
     index.begin(ROWS);

@@ -360,6 +360,11 @@ impl Segment {
         Terms { file: &self.index, section: values_section(position as u8) }
     }
 
+    /// The dictionary with which bodies of rows are compressed.
+    pub fn dictionary(&self) -> Result<Arc<[u8]>, Error> {
+        self.index.block(ZSTD_DICTIONARY, 0)
+    }
+
     pub fn rows(&self) -> RowReader<'_> {
         RowReader::of(self, false)
     }

@@ -57,7 +57,7 @@ fn rows(events: &Events) -> impl Iterator<Item = Row> {
 const COLUMNS: &str = "idx, trail, time, actor, operation, action, severity, resource, description, entry";
 
 /// The last is for Q9 alone.
-const INDEXES: &str = "
+pub const INDEXES: &str = "
     CREATE INDEX event_trail ON event (trail, time, idx);
     CREATE INDEX event_operation ON event (trail, operation, time, idx);
     CREATE INDEX event_actor ON event (actor, time, idx);

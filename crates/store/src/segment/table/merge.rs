@@ -7,7 +7,9 @@ use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::FileReader;
 
-use super::{Buffer, COLUMNS, ENTRY, GROUP_BYTES, GROUP_ROWS, RAW, Table, TableWriter, WrittenTable, damage};
+use super::{
+    COLUMNS, Column, ENTRY, GROUP_BYTES, GROUP_ROWS, GroupsWriter, RAW, Table, WrittenTable, damage,
+};
 use crate::Error;
 use crate::durable::File;
 
@@ -22,53 +24,55 @@ pub(in crate::segment) fn merge<E: From<Error>>(
     file: Arc<dyn File>,
     go_on: &dyn Fn() -> Result<(), E>,
 ) -> Result<WrittenTable, E> {
-    let mut writer = TableWriter::new(file)?;
-    let mut columns: Vec<Vec<Reading<'_>>> = (0..COLUMNS.len())
+    let mut writer = GroupsWriter::new(file)?;
+    let mut inputs: Vec<Vec<Reading<'_>>> = (0..COLUMNS.len())
         .map(|column| inputs.iter().map(|table| Reading { table, column, group: 0, reader: None }).collect())
         .collect();
     let mut left = from;
     while !left.is_empty() {
         go_on()?;
-        let mut rows = 0;
-        while rows < GROUP_ROWS.min(left.len()) && writer.bytes <= GROUP_BYTES {
+        let mut columns: Vec<Column> = COLUMNS.iter().map(|(_, kind)| Column::of(kind)).collect();
+        let (mut rows, mut bytes) = (0, 0);
+        while rows < GROUP_ROWS.min(left.len()) && bytes <= GROUP_BYTES {
             let step = (GROUP_ROWS.min(left.len()) - rows).min(STEP_ROWS);
             for column in [ENTRY, RAW] {
-                let bytes =
-                    interleave(&mut columns[column], &left[rows..rows + step], &mut writer.buffers[column])?;
-                writer.bytes += bytes;
+                bytes += interleave(&mut inputs[column], &left[rows..rows + step], &mut columns[column])?;
             }
             rows += step;
         }
         let (group, rest) = left.split_at(rows);
         for column in (0..COLUMNS.len()).filter(|column| ![ENTRY, RAW].contains(column)) {
-            interleave(&mut columns[column], group, &mut writer.buffers[column])?;
+            interleave(&mut inputs[column], group, &mut columns[column])?;
         }
-        writer.write_group()?;
+        writer.push(columns.into_iter())?;
         left = rest;
     }
     Ok(writer.finish()?)
 }
 
-/// Adds the next values of each input to a buffer, in the order that `from` tells. Returns how many bytes those of varying
+/// Adds the next values of each input to a column, in the order that `from` tells. Returns how many bytes those of varying
 /// length have.
-fn interleave(inputs: &mut [Reading<'_>], from: &[u8], out: &mut Buffer) -> Result<usize, Error> {
+fn interleave(inputs: &mut [Reading<'_>], from: &[u8], out: &mut Column) -> Result<usize, Error> {
     let mut wanted = vec![0; inputs.len()];
     from.iter().for_each(|input| wanted[usize::from(*input)] += 1);
     let (mut longs, mut ints, mut strings) = (Vec::new(), Vec::new(), Vec::new());
     for (input, count) in inputs.iter_mut().zip(wanted) {
         match input.read(count)? {
-            Read::Long(values, levels) => longs.push((values.into_iter(), levels.into_iter())),
-            Read::Int(values, levels) => ints.push((values.into_iter(), levels.into_iter())),
-            Read::Bytes(values, levels) => strings.push((values.into_iter(), levels.into_iter())),
+            Column::Long(values, levels) => longs.push((values.into_iter(), levels.into_iter())),
+            Column::Int(values, levels) => ints.push((values.into_iter(), levels.into_iter())),
+            Column::Bytes(values, levels) => strings.push((values.into_iter(), levels.into_iter())),
         }
     }
     match out {
-        Buffer::Long(values, levels) => weave(from, &mut longs, levels, |value| values.push(value)),
-        Buffer::Int(values, levels) => weave(from, &mut ints, levels, |value| values.push(value)),
-        Buffer::Bytes(values, levels) => {
-            let before = values.bytes.len();
-            weave(from, &mut strings, levels, |value| values.push(value.data()));
-            return Ok(values.bytes.len() - before);
+        Column::Long(values, levels) => weave(from, &mut longs, levels, |value| values.push(value)),
+        Column::Int(values, levels) => weave(from, &mut ints, levels, |value| values.push(value)),
+        Column::Bytes(values, levels) => {
+            let mut bytes = 0;
+            weave(from, &mut strings, levels, |value: ByteArray| {
+                bytes += value.len();
+                values.push(value);
+            });
+            return Ok(bytes);
         }
     }
     Ok(0)
@@ -90,13 +94,6 @@ fn weave<T>(
     }
 }
 
-/// Values that were read, and for each row whether it has one.
-enum Read {
-    Long(Vec<i64>, Vec<i16>),
-    Int(Vec<i32>, Vec<i16>),
-    Bytes(Vec<ByteArray>, Vec<i16>),
-}
-
 /// A column of a table, read from its begin to its end.
 struct Reading<'a> {
     table: &'a Table,
@@ -108,16 +105,12 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     /// The next values, so many.
-    fn read(&mut self, count: usize) -> Result<Read, Error> {
+    fn read(&mut self, count: usize) -> Result<Column, Error> {
         let table = self.table;
         let damaged = |error: ParquetError| damage(&table.name, &error);
         let cut = || Error::damage(&table.name, 0, "a column is cut");
         let (_, kind) = COLUMNS[self.column];
-        let mut buffer = match kind.trim_start_matches('?') {
-            "int64" | "time" => Read::Long(Vec::new(), Vec::new()),
-            "int32" => Read::Int(Vec::new(), Vec::new()),
-            _ => Read::Bytes(Vec::new(), Vec::new()),
-        };
+        let mut buffer = Column::of(kind);
         let mut left = count;
         while left > 0 {
             if self.reader.is_none() {
@@ -130,13 +123,13 @@ impl Reading<'_> {
             }
             let reader = self.reader.as_mut().expect("just made");
             let records = match (&mut buffer, reader) {
-                (Read::Long(values, levels), ColumnReader::Int64ColumnReader(reader)) => {
+                (Column::Long(values, levels), ColumnReader::Int64ColumnReader(reader)) => {
                     read_records(reader, kind, left, values, levels)
                 }
-                (Read::Int(values, levels), ColumnReader::Int32ColumnReader(reader)) => {
+                (Column::Int(values, levels), ColumnReader::Int32ColumnReader(reader)) => {
                     read_records(reader, kind, left, values, levels)
                 }
-                (Read::Bytes(values, levels), ColumnReader::ByteArrayColumnReader(reader)) => {
+                (Column::Bytes(values, levels), ColumnReader::ByteArrayColumnReader(reader)) => {
                     read_records(reader, kind, left, values, levels)
                 }
                 _ => return Err(Error::damage(&table.name, 0, "a column of another type")),
@@ -148,9 +141,9 @@ impl Reading<'_> {
             }
         }
         let is_whole = match &buffer {
-            Read::Long(values, levels) => agree(values, levels, count),
-            Read::Int(values, levels) => agree(values, levels, count),
-            Read::Bytes(values, levels) => agree(values, levels, count),
+            Column::Long(values, levels) => agree(values, levels, count),
+            Column::Int(values, levels) => agree(values, levels, count),
+            Column::Bytes(values, levels) => agree(values, levels, count),
         };
         if is_whole { Ok(buffer) } else { Err(cut()) }
     }

@@ -193,6 +193,23 @@ impl Strings {
 }
 
 /// The values of one column in some rows, and for each row whether it has one: 1 or 0.
+enum Column {
+    Long(Vec<i64>, Vec<i16>),
+    Int(Vec<i32>, Vec<i16>),
+    Bytes(Vec<ByteArray>, Vec<i16>),
+}
+
+impl Column {
+    fn of(kind: &str) -> Column {
+        match kind.trim_start_matches('?') {
+            "int64" | "time" => Column::Long(Vec::new(), Vec::new()),
+            "int32" => Column::Int(Vec::new(), Vec::new()),
+            _ => Column::Bytes(Vec::new(), Vec::new()),
+        }
+    }
+}
+
+/// A column as it comes row by row.
 enum Buffer {
     Long(Vec<i64>, Vec<i16>),
     Int(Vec<i32>, Vec<i16>),
@@ -221,18 +238,39 @@ impl Buffer {
             _ => unreachable!("a row has the types of the columns"),
         }
     }
-}
 
-fn buffer(kind: &str) -> Buffer {
-    match kind.trim_start_matches('?') {
-        "int64" | "time" => Buffer::Long(Vec::new(), Vec::new()),
-        "int32" => Buffer::Int(Vec::new(), Vec::new()),
-        _ => Buffer::Bytes(Strings::default(), Vec::new()),
+    fn into_column(self) -> Column {
+        match self {
+            Buffer::Long(values, levels) => Column::Long(values, levels),
+            Buffer::Int(values, levels) => Column::Int(values, levels),
+            Buffer::Bytes(values, levels) => Column::Bytes(values.into_byte_arrays(), levels),
+        }
     }
-}
 
-fn buffers() -> Vec<Buffer> {
-    COLUMNS.iter().map(|(_, kind)| buffer(kind)).collect()
+    fn of(kind: &str) -> Buffer {
+        match kind.trim_start_matches('?') {
+            "int64" | "time" => Buffer::Long(Vec::new(), Vec::new()),
+            "int32" => Buffer::Int(Vec::new(), Vec::new()),
+            _ => Buffer::Bytes(Strings::default(), Vec::new()),
+        }
+    }
+
+    /// An empty one with room for as much.
+    fn like(&self) -> Buffer {
+        match self {
+            Buffer::Long(values, levels) => {
+                Buffer::Long(Vec::with_capacity(values.len()), Vec::with_capacity(levels.len()))
+            }
+            Buffer::Int(values, levels) => {
+                Buffer::Int(Vec::with_capacity(values.len()), Vec::with_capacity(levels.len()))
+            }
+            Buffer::Bytes(Strings { bytes, ends }, levels) => {
+                let strings =
+                    Strings { bytes: Vec::with_capacity(bytes.len()), ends: Vec::with_capacity(ends.len()) };
+                Buffer::Bytes(strings, Vec::with_capacity(levels.len()))
+            }
+        }
+    }
 }
 
 /// What a table came to.
@@ -269,9 +307,50 @@ impl Sums {
     }
 }
 
-/// Writes the table, row after row.
+/// Writes a table, group after group.
+struct GroupsWriter(SerializedFileWriter<Sink>);
+
+impl GroupsWriter {
+    fn new(file: Arc<dyn File>) -> Result<GroupsWriter, Error> {
+        let schema = Arc::new(parse_message_type(&schema()).map_err(wrong)?);
+        let sink = Sink { file, at: 0, buffer: Vec::new(), hash: Sha256::new(), sums: Sums::default() };
+        SerializedFileWriter::new(sink, schema, Arc::new(properties())).map(GroupsWriter).map_err(wrong)
+    }
+
+    /// Writes a group of as many rows as each of its columns has, which are in order of [`COLUMNS`].
+    fn push(&mut self, columns: impl Iterator<Item = Column>) -> Result<(), Error> {
+        let mut group = self.0.next_row_group().map_err(wrong)?;
+        for ((_, kind), column) in COLUMNS.iter().zip(columns) {
+            let mut writer = group.next_column().map_err(wrong)?.expect("as many as in the schema");
+            let levels = |levels: Vec<i16>| kind.starts_with('?').then_some(levels);
+            match column {
+                Column::Long(values, known) => {
+                    writer.typed::<Int64Type>().write_batch(&values, levels(known).as_deref(), None)
+                }
+                Column::Int(values, known) => {
+                    writer.typed::<Int32Type>().write_batch(&values, levels(known).as_deref(), None)
+                }
+                Column::Bytes(values, known) => {
+                    writer.typed::<ByteArrayType>().write_batch(&values, levels(known).as_deref(), None)
+                }
+            }
+            .map_err(wrong)?;
+            writer.close().map_err(wrong)?;
+        }
+        group.close().map(|_| ()).map_err(wrong)
+    }
+
+    /// Writes the foot. The caller syncs the file.
+    fn finish(self) -> Result<WrittenTable, Error> {
+        let mut sink = self.0.into_inner().map_err(wrong)?;
+        sink.flush().map_err(Error::io("write a table"))?;
+        Ok(WrittenTable { len_bytes: sink.at, sha256: sink.hash.finalize().into(), sums: sink.sums.finish() })
+    }
+}
+
+/// Writes a table, row after row.
 pub(in crate::segment) struct TableWriter {
-    writer: SerializedFileWriter<Sink>,
+    groups: GroupsWriter,
     buffers: Vec<Buffer>,
     rows: usize,
     bytes: usize,
@@ -279,10 +358,8 @@ pub(in crate::segment) struct TableWriter {
 
 impl TableWriter {
     pub fn new(file: Arc<dyn File>) -> Result<TableWriter, Error> {
-        let schema = Arc::new(parse_message_type(&schema()).map_err(wrong)?);
-        let sink = Sink { file, at: 0, buffer: Vec::new(), hash: Sha256::new(), sums: Sums::default() };
-        let writer = SerializedFileWriter::new(sink, schema, Arc::new(properties())).map_err(wrong)?;
-        Ok(TableWriter { writer, buffers: buffers(), rows: 0, bytes: 0 })
+        let buffers = COLUMNS.iter().map(|(_, kind)| Buffer::of(kind)).collect();
+        Ok(TableWriter { groups: GroupsWriter::new(file)?, buffers, rows: 0, bytes: 0 })
     }
 
     pub fn push(&mut self, row: &TableRow<'_>) -> Result<(), Error> {
@@ -303,34 +380,15 @@ impl TableWriter {
         if self.rows > 0 {
             self.write_group()?;
         }
-        let mut sink = self.writer.into_inner().map_err(wrong)?;
-        sink.flush().map_err(Error::io("write a table"))?;
-        Ok(WrittenTable { len_bytes: sink.at, sha256: sink.hash.finalize().into(), sums: sink.sums.finish() })
+        self.groups.finish()
     }
 
     fn write_group(&mut self) -> Result<(), Error> {
-        let mut group = self.writer.next_row_group().map_err(wrong)?;
-        for ((_, kind), buffer) in COLUMNS.iter().zip(std::mem::replace(&mut self.buffers, buffers())) {
-            let mut column = group.next_column().map_err(wrong)?.expect("as many as in the schema");
-            let levels = |levels: Vec<i16>| kind.starts_with('?').then_some(levels);
-            match buffer {
-                Buffer::Long(values, known) => {
-                    column.typed::<Int64Type>().write_batch(&values, levels(known).as_deref(), None)
-                }
-                Buffer::Int(values, known) => {
-                    column.typed::<Int32Type>().write_batch(&values, levels(known).as_deref(), None)
-                }
-                Buffer::Bytes(values, known) => {
-                    let values = values.into_byte_arrays();
-                    column.typed::<ByteArrayType>().write_batch(&values, levels(known).as_deref(), None)
-                }
-            }
-            .map_err(wrong)?;
-            column.close().map_err(wrong)?;
-        }
-        group.close().map_err(wrong)?;
+        // The next group mostly needs as much.
+        let empty = self.buffers.iter().map(Buffer::like).collect();
+        let full = std::mem::replace(&mut self.buffers, empty);
         (self.rows, self.bytes) = (0, 0);
-        Ok(())
+        self.groups.push(full.into_iter().map(Buffer::into_column))
     }
 }
 
