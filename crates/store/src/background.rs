@@ -222,12 +222,16 @@ pub(crate) fn keep_sealing(
     }
 }
 
+/// The machine is busy when this part of the next segment came while one was sealed.
+const BUSY_SHARE: u64 = 4;
+
 /// Merges segments, beside whatever else goes on.
 pub(crate) struct Merger {
     pub disk: Arc<dyn Disk>,
     pub sealer: Arc<Mutex<Sealer>>,
     pub segments: usize,
     pub events_max: u64,
+    pub seal_events: u64,
     /// Held by the one who merges.
     pub merges: Mutex<()>,
     /// Set when the log is closed; a merge that is under way is given up then.
@@ -239,7 +243,13 @@ impl Merger {
         let _merges = self.merges.lock().expect("no panic while held");
         let sealer = || self.sealer.lock().expect("no panic while held");
         while !self.ends.load(Ordering::Relaxed) {
-            let Some(inputs) = sealer().due(self.segments, self.events_max) else { break };
+            let inputs = {
+                let sealer = sealer();
+                // Mostly a seal just ended; what came meanwhile tells how fast events come.
+                let is_busy = sealer.waiting() >= self.seal_events / BUSY_SHARE;
+                sealer.due(self.segments, self.events_max, is_busy)
+            };
+            let Some(inputs) = inputs else { break };
             let goes_on = || !self.ends.load(Ordering::Relaxed);
             let Some(merged) = sealer::merge_files(&self.disk, &inputs, &goes_on)? else { break };
             sealer().replace(inputs, merged)?;

@@ -39,7 +39,7 @@ pub struct Settings {
     /// Events that may wait to be sealed; while there are more, no further request is taken from the queue. Not less than
     /// `seal_events`.
     pub unsealed_events_max: u64,
-    /// So many adjacent segments of about a size are merged into one.
+    /// So many adjacent segments of about a size are merged into one, and up to four times as many while events come fast.
     pub merge_segments: usize,
     /// How often it is looked whether there is something to merge.
     pub merge_every: Duration,
@@ -174,6 +174,7 @@ impl Log {
             sealer: Arc::clone(&sealer),
             segments: settings.merge_segments,
             events_max: settings.merged_events_max,
+            seal_events: settings.seal_events,
             merges: Mutex::new(()),
             ends: AtomicBool::new(false),
         });

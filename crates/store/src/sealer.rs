@@ -11,6 +11,7 @@
     reason = "rows of a segment are fewer than 2^32; platforms have 64 bits"
 )]
 
+use std::cmp::Reverse;
 use std::ops::ControlFlow;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -260,10 +261,10 @@ impl Sealer {
         self.retire()
     }
 
-    /// Which segments are to be merged next, as [`due`] tells: so many at once, or none for less than two.
-    pub fn due(&self, fan: usize, events_max: u64) -> Option<Vec<Named>> {
+    /// Which segments are to be merged next, as [`due`] tells; none for a fan of less than two.
+    pub fn due(&self, fan: usize, events_max: u64, is_busy: bool) -> Option<Vec<Named>> {
         let sizes: Vec<u64> = self.manifest.segments.iter().map(|segment| segment.events).collect();
-        due(&sizes, fan, events_max).map(|range| self.manifest.segments[range].to_vec())
+        due(&sizes, fan, events_max, is_busy).map(|range| self.manifest.segments[range].to_vec())
     }
 
     /// Puts a segment in the place of those that [`merge_files`] made it of.
@@ -428,18 +429,30 @@ pub(crate) fn merge_files(
     }
 }
 
-/// Which of adjacent segments of these sizes are to become one, if any are: `fan` that follow each other, the smallest
-/// first, of which none has more than half of the events, and which together have no more than `events_max`. So an event
-/// is in a segment twice as large, and mostly `fan` times as large, after each merge.
-pub(crate) fn due(sizes: &[u64], fan: usize, events_max: u64) -> Option<Range<usize>> {
-    let starts = 0..=sizes.len().checked_sub(fan.max(2))?;
-    let ranges = starts.map(|start| start..start + fan.max(2)).filter(|range| {
-        fan > 1 && {
-            let (sum, most) = (sizes[range.clone()].iter().sum::<u64>(), sizes[range.clone()].iter().max());
-            sum <= events_max && most.is_some_and(|most| most * 2 <= sum)
+/// While events come as fast as they are sealed, so many times as many segments are merged at once.
+const FAN_WHEN_BUSY: usize = 4;
+
+/// Which of adjacent segments of these sizes are to become one, if any are: the smallest first, `fan` and as many more as there
+/// are of about their size, or fewer if they make more than half of the largest segment there may be. None has more than half of
+/// the events, and together they have no more than `events_max`. So an event is in a segment twice as large, and mostly `fan`
+/// times as large, after each merge; when busy, [`FAN_WHEN_BUSY`] times that, so that it is merged less often.
+pub(crate) fn due(sizes: &[u64], fan: usize, events_max: u64, is_busy: bool) -> Option<Range<usize>> {
+    let fan_max = fan * FAN_WHEN_BUSY;
+    let fan_min = if is_busy { fan_max } else { fan };
+    let mut best = None;
+    for start in 0..sizes.len() {
+        let (mut sum, mut most) = (0, 0);
+        for (size, count) in sizes[start..].iter().take(fan_max).zip(1..) {
+            sum += *size;
+            most = most.max(*size);
+            let is_large = !is_busy && sum > events_max / 2;
+            if fan > 1 && (count >= fan_min || is_large) && sum <= events_max && most * 2 <= sum {
+                // Of as small ones the longest, of those the oldest.
+                best = best.max(Some((Reverse(most), count, Reverse(start))));
+            }
         }
-    });
-    ranges.min_by_key(|range| sizes[range.clone()].iter().max().copied())
+    }
+    best.map(|(_, count, Reverse(start))| start..start + count)
 }
 
 #[cfg(test)]
@@ -452,15 +465,33 @@ mod tests {
             (&[][..], None),
             (&[1, 1], None),
             (&[1, 1, 1], Some(0..3)),
-            (&[9, 1, 2, 1, 1], Some(1..4)),
+            (&[9, 1, 2, 1, 1], Some(1..5)),
             (&[9, 9, 3, 1, 2], Some(2..5)),
-            (&[9, 9, 9, 1], Some(0..3)),
+            (&[9, 9, 9, 1], Some(0..4)),
             (&[9, 4, 4, 1], Some(1..4)),
             (&[9, 4, 2, 1], None),
             (&[9, 4, 4, 4], Some(1..4)),
-            (&[40, 40, 40], None),
+            (&[1; 20], Some(0..12)),
+            (&[20, 20], None),
+            (&[21, 21], Some(0..2)),
+            (&[40, 40, 40], Some(0..2)),
+            (&[41, 40, 39], None),
+            (&[41, 30, 30, 20], Some(1..4)),
+            (&[41, 41, 41], None),
         ] {
-            assert_eq!(due(sizes, 3, 80), expected, "{sizes:?}");
+            assert_eq!(due(sizes, 3, 80, false), expected, "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn fewer_merges_when_busy() {
+        for (sizes, expected) in [
+            (&[1; 11][..], None),
+            (&[40, 40], None),
+            (&[1; 13], Some(0..12)),
+            (&[9, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], Some(1..13)),
+        ] {
+            assert_eq!(due(sizes, 3, 80, true), expected, "{sizes:?}");
         }
     }
 
@@ -470,7 +501,7 @@ mod tests {
         let mut merged = 0;
         for step in 0..5000u64 {
             sizes.push(100 + step * 37 % 90);
-            while let Some(range) = due(&sizes, 8, 100_000) {
+            while let Some(range) = due(&sizes, 8, 100_000, false) {
                 let sum = sizes[range.clone()].iter().sum();
                 merged += sum;
                 sizes.splice(range, [sum]);

@@ -31,7 +31,7 @@ pub struct Asked {
 }
 
 /// Between an answer and the next question.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(250);
 /// For how long nothing is sent before the quiet questions, so that all is sealed and merged, and for how long they are asked.
 const SETTLING: Duration = Duration::from_secs(30);
 const QUIET: Duration = Duration::from_secs(20);
