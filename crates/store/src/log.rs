@@ -39,7 +39,8 @@ pub struct Settings {
     /// Events that may wait to be sealed; while there are more, no further request is taken from the queue. Not less than
     /// `seal_events`.
     pub unsealed_events_max: u64,
-    /// So many adjacent segments of about a size are merged into one, and up to four times as many while events come fast.
+    /// So many adjacent segments of about a size are merged into one, and up to four times as many where there are more; no fewer
+    /// than that while events come fast.
     pub merge_segments: usize,
     /// How often it is looked whether there is something to merge.
     pub merge_every: Duration,

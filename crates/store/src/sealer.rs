@@ -429,15 +429,19 @@ pub(crate) fn merge_files(
     }
 }
 
-/// While events come as fast as they are sealed, so many times as many segments are merged at once.
-const FAN_WHEN_BUSY: usize = 4;
+/// At most so many times as many segments as are enough are merged at once.
+const FAN_FACTOR: usize = 4;
 
-/// Which of adjacent segments of these sizes are to become one, if any are: the smallest first, `fan` and as many more as there
-/// are of about their size, or fewer if they make more than half of the largest segment there may be. None has more than half of
-/// the events, and together they have no more than `events_max`. So an event is in a segment twice as large, and mostly `fan`
-/// times as large, after each merge; when busy, [`FAN_WHEN_BUSY`] times that, so that it is merged less often.
+/// Which of adjacent segments of these sizes are to become one, if any are: the smallest first, `fan` and up to [`FAN_FACTOR`]
+/// times as many, or fewer if they make more than half of the largest segment there may be. None has more than half of the events,
+/// and together they have no more than `events_max`. So an event is in a segment twice as large, and mostly `fan` times as large,
+/// after each merge. When busy, only as many as may be are merged at once, so that an event is merged less often. A fan of less
+/// than two is for none.
 pub(crate) fn due(sizes: &[u64], fan: usize, events_max: u64, is_busy: bool) -> Option<Range<usize>> {
-    let fan_max = fan * FAN_WHEN_BUSY;
+    if fan < 2 {
+        return None;
+    }
+    let fan_max = fan * FAN_FACTOR;
     let fan_min = if is_busy { fan_max } else { fan };
     let mut best = None;
     for start in 0..sizes.len() {
@@ -446,7 +450,7 @@ pub(crate) fn due(sizes: &[u64], fan: usize, events_max: u64, is_busy: bool) -> 
             sum += *size;
             most = most.max(*size);
             let is_large = !is_busy && sum > events_max / 2;
-            if fan > 1 && (count >= fan_min || is_large) && sum <= events_max && most * 2 <= sum {
+            if (count >= fan_min || is_large) && sum <= events_max && most * 2 <= sum {
                 // Of as small ones the longest, of those the oldest.
                 best = best.max(Some((Reverse(most), count, Reverse(start))));
             }

@@ -1,7 +1,6 @@
 //! Daybook over HTTP: the release program, a fresh log, keep-alive connections.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -9,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::events::Template;
+use crate::http::{Connection, request};
 use crate::live::{self, Live};
 use crate::reader::Reader;
 use crate::{Cell, Options, Sender, drive};
@@ -147,17 +147,13 @@ pub fn memory_kib(pid: u32, name: &str) -> f64 {
     line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
 }
 
-/// One keep-alive connection, and what is sent through it.
+/// One connection, and what is sent through it.
 struct Http {
     connection: Connection,
+    address: String,
+    headers: [(String, String); 1],
     events: usize,
     bodies: Bodies,
-}
-
-struct Connection {
-    stream: TcpStream,
-    address: String,
-    answer: Vec<u8>,
 }
 
 enum Bodies {
@@ -167,37 +163,23 @@ enum Bodies {
 
 impl Http {
     fn new(address: &str, events: usize, live: Option<&Arc<Live>>) -> Http {
-        let stream = TcpStream::connect(address).expect("the server listens");
-        stream.set_nodelay(true).expect("a socket");
         let bodies = live.map_or_else(|| Bodies::Notifications(Template::new(events)), |live| Bodies::Live(Arc::clone(live)));
-        Http { connection: Connection { stream, address: address.to_owned(), answer: vec![0; 4096] }, events, bodies }
-    }
-}
-
-impl Connection {
-    fn post(&mut self, source: &str, body: &[u8]) {
-        let (address, len) = (&self.address, body.len());
-        let head = format!("POST /intake/{source} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {len}\r\n\r\n");
-        if body.len() < 4096 {
-            self.stream.write_all(&[head.as_bytes(), body].concat()).expect("the server reads");
-        } else {
-            self.stream.write_all(head.as_bytes()).expect("the server reads");
-            self.stream.write_all(body).expect("the server reads");
-        }
-        // Answers are short and come in one piece.
-        let len = self.stream.read(&mut self.answer).expect("the server answers");
-        assert!(self.answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&self.answer[..len]));
+        let headers = [("Authorization".to_owned(), format!("Bearer {TOKEN}"))];
+        Http { connection: Connection::open(address), address: address.to_owned(), headers, events, bodies }
     }
 }
 
 impl Sender for Http {
     fn send(&mut self, first_event: u64) {
-        match &mut self.bodies {
-            Bodies::Notifications(template) => self.connection.post("hub", template.numbered(first_event)),
+        let request = |source: &str, body: &[u8]| request(&self.address, "POST", &format!("/intake/{source}"), &self.headers, body);
+        let sent = match &mut self.bodies {
+            Bodies::Notifications(template) => request("hub", template.numbered(first_event)),
             Bodies::Live(live) => {
                 let body = live.body(first_event, self.events);
-                self.connection.post(&body.source, &body.lines(first_event));
+                request(&body.source, &body.lines(first_event))
             }
-        }
+        };
+        let answer = self.connection.ask(&sent);
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(answer.body));
     }
 }

@@ -9,6 +9,7 @@ use event::Service;
 use event::entry::Template;
 
 use crate::made::{Events, Random, TRAILS};
+use crate::query::Columns;
 use crate::{daybook, events};
 
 /// So many are made, and sent in turn.
@@ -36,16 +37,10 @@ pub struct Body {
 
 /// An event as a database stores it. What differs each time is not in it.
 pub struct Row {
-    pub trail: i32,
-    pub actor: String,
-    pub operation: &'static str,
-    pub action: String,
-    pub severity: i16,
-    pub resource: String,
-    pub description: String,
+    pub columns: Columns,
     /// The canonical entry, and where its key is.
-    pub entry: Vec<u8>,
-    pub key_at: usize,
+    entry: Vec<u8>,
+    key_at: usize,
     /// Where the line is in the body.
     line: std::ops::Range<usize>,
 }
@@ -106,7 +101,7 @@ impl Live {
     pub fn questions(&self) -> Vec<String> {
         let made = Events::new(1, SEED);
         let name = |rank: usize| made.actors[rank].name.clone().unwrap_or_default().replace('$', "%24").replace(':', "%3A");
-        let word = self.bodies[0].rows[0].description.split(' ').next().unwrap_or_default();
+        let word = self.bodies[0].rows[0].columns.description.split(' ').next().unwrap_or_default();
         let filters = [String::new(), format!("&actor={}", name(1)), format!("&actor={}", name(500)), format!("&q={word}&operation=read")];
         filters.map(|filter| format!("/api/v1/events?limit=50{filter}")).to_vec()
     }
@@ -134,18 +129,8 @@ impl Body {
             Template::new(&event).fill(*number, made.received_at(*number), &mut entry);
             let text = std::str::from_utf8(&entry).expect("JSON is text");
             let key_at = text.find(&key).expect("an entry has the key");
-            body.rows.push(Row {
-                trail: rank as i32,
-                actor: event.actor.name.unwrap_or_default(),
-                operation: event.operation.as_str(),
-                action: event.action,
-                severity: i16::from(event.severity.level()),
-                resource: event.resource.name.unwrap_or_default(),
-                description: event.description.unwrap_or_default(),
-                entry,
-                key_at,
-                line: start..body.lines.len(),
-            });
+            let line = start..body.lines.len();
+            body.rows.push(Row { columns: Columns::of(event, rank), entry, key_at, line });
         }
         body
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use postgres::{Client, NoTls, Statement};
 
 use crate::live::{self, Live};
-use crate::query::INDEXES;
+use crate::query::{Columns, INDEXES};
 use crate::{Cell, Options, Sender, drive, events, fail};
 
 const BIN: &str = "/usr/lib/postgresql/15/bin";
@@ -82,9 +82,9 @@ impl Sender for LiveWriter {
         let times: Vec<i64> = numbers.clone().map(events::occurred_ns).collect();
         let entries: Vec<String> = rows.iter().zip(numbers).map(|(row, number)| row.entry(number)).collect();
         let raws: Vec<&[u8]> = (0..rows.len()).map(|position| body.line(position, &lines)).collect();
-        let trails: Vec<i32> = rows.iter().map(|row| row.trail).collect();
-        let severities: Vec<i16> = rows.iter().map(|row| row.severity).collect();
-        let texts = |of: fn(&live::Row) -> &str| -> Vec<&str> { rows.iter().map(of).collect() };
+        let trails: Vec<i32> = rows.iter().map(|row| row.columns.trail).collect();
+        let severities: Vec<i16> = rows.iter().map(|row| row.columns.severity).collect();
+        let texts = |of: fn(&Columns) -> &str| -> Vec<&str> { rows.iter().map(|row| of(&row.columns)).collect() };
         let (actors, operations, actions) = (texts(|row| &row.actor), texts(|row| row.operation), texts(|row| &row.action));
         let (resources, descriptions) = (texts(|row| &row.resource), texts(|row| &row.description));
         self.client

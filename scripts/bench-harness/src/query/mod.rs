@@ -13,7 +13,7 @@ use std::time::Instant;
 use crate::made::Events;
 use crate::{daybook, fail, machine, value};
 use engines::{Daybook, Engine, Figures, measure};
-pub use peers::INDEXES;
+pub use peers::{Columns, INDEXES};
 use peers::{Postgresql, Sqlite};
 use questions::{Answer, Question, questions};
 

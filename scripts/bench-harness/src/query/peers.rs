@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
+use event::Event;
 use event::entry::Template;
 use postgres::types::ToSql;
 use postgres::{Client, Statement};
@@ -18,16 +19,36 @@ use crate::postgresql::Server;
 /// One event as both store it. Trails are known by their place among all.
 struct Row {
     idx: i64,
-    trail: i32,
     time: i64,
-    actor: String,
-    operation: &'static str,
-    action: String,
-    severity: i16,
-    resource: String,
-    description: String,
+    columns: Columns,
     /// The canonical entry.
     entry: String,
+}
+
+/// What of an event stands in columns of its own.
+pub struct Columns {
+    pub trail: i32,
+    pub actor: String,
+    pub operation: &'static str,
+    pub action: String,
+    pub severity: i16,
+    pub resource: String,
+    pub description: String,
+}
+
+impl Columns {
+    /// Those of an event of the trail with this place among all.
+    pub fn of(event: Event, trail: usize) -> Columns {
+        Columns {
+            trail: trail as i32,
+            actor: event.actor.name.unwrap_or_default(),
+            operation: event.operation.as_str(),
+            action: event.action,
+            severity: i16::from(event.severity.level()),
+            resource: event.resource.name.unwrap_or_default(),
+            description: event.description.unwrap_or_default(),
+        }
+    }
 }
 
 fn rows(events: &Events) -> impl Iterator<Item = Row> {
@@ -41,14 +62,8 @@ fn rows(events: &Events) -> impl Iterator<Item = Row> {
         Template::new(&event).fill(numbers[trail], events.received_at(number), &mut entry);
         Row {
             idx: number as i64,
-            trail: trail as i32,
             time: event.occurred_at.unix_ns(),
-            actor: event.actor.name.unwrap_or_default(),
-            operation: event.operation.as_str(),
-            action: event.action,
-            severity: i16::from(event.severity.level()),
-            resource: event.resource.name.unwrap_or_default(),
-            description: event.description.unwrap_or_default(),
+            columns: Columns::of(event, trail),
             entry: String::from_utf8(entry).expect("JSON is text"),
         }
     })
@@ -103,7 +118,8 @@ impl Sqlite {
             let text = format!("INSERT INTO event ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
             let mut insert = transaction.prepare(&text).expect("a statement");
             for row in rows(events) {
-                let Row { idx, trail, time, actor, operation, action, severity, resource, description, entry } = row;
+                let Row { idx, time, columns, entry } = row;
+                let Columns { trail, actor, operation, action, severity, resource, description } = columns;
                 insert.execute(params![idx, trail, time, actor, operation, action, severity, resource, description, entry]).expect("inserted");
             }
         }
@@ -214,7 +230,8 @@ fn load(client: &mut Client, events: &Events) {
         .expect("a table");
     let mut copy = client.copy_in(&format!("COPY event ({COLUMNS}) FROM STDIN")).expect("a copy");
     for row in rows(events) {
-        let Row { idx, trail, time, actor, operation, action, severity, resource, description, entry } = row;
+        let Row { idx, time, columns, entry } = row;
+        let Columns { trail, actor, operation, action, severity, resource, description } = columns;
         // Of what the form escapes, only backslashes of JSON occur.
         let entry = entry.replace('\\', "\\\\");
         writeln!(copy, "{idx}\t{trail}\t{time}\t{actor}\t{operation}\t{action}\t{severity}\t{resource}\t{description}\t{entry}").expect("copied");

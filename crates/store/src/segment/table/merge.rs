@@ -7,9 +7,8 @@ use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::FileReader;
 
-use super::{
-    COLUMNS, Column, ENTRY, GROUP_BYTES, GROUP_ROWS, GroupsWriter, RAW, Table, WrittenTable, damage,
-};
+use super::write::{Column, GROUP_BYTES, GROUP_ROWS, GroupsWriter};
+use super::{COLUMNS, ENTRY, RAW, Table, WrittenTable, damage};
 use crate::Error;
 use crate::durable::File;
 
