@@ -148,9 +148,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     lay_down(&data, &keys)?;
     let config = configuration(arguments.listen, &keys)?;
     runtime()?.block_on(async {
+        let stop = told_to_stop()?;
         let server = Server::open(config, &data).await?;
         let address = server.address()?;
-        let stop = told_to_stop()?;
         let once = arguments.once;
         let mut shown = Ok(());
         let until = async {

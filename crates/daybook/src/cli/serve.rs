@@ -45,9 +45,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let data_dir = config.data_dir.clone().ok_or_else(no_data_dir)?;
     let set_level = start_log(config.log_format, config.log_level);
     runtime()?.block_on(async {
-        let server = Server::open(config, &data_dir).await?;
-        // Before anyone knows that it serves, and may tell it to stop.
+        // Before the address is bound: who can connect may tell it to stop.
         let told_to_stop = told_to_stop()?;
+        let server = Server::open(config, &data_dir).await?;
         reload_when_told(server.reloader(&data_dir, flags, variables(), set_level))?;
         // Tests and scripts that ask for port 0 read the addresses from here.
         for listening in server.also_listens() {

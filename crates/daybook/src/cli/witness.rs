@@ -137,10 +137,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 .zip(tls_key.clone())
                 .map(|(certificate, key)| Tls { certificate, key });
             runtime()?.block_on(async {
-                let server = http::Server::open(dir, *listen, tls.as_ref()).await?;
-                // Before anyone knows that it serves, and may tell it to stop.
+                // As `daybook serve` does it.
                 let told_to_stop = told_to_stop()?;
-                // As `daybook serve` says it.
+                let server = http::Server::open(dir, *listen, tls.as_ref()).await?;
                 warn(&format!(
                     "daybook: serving {} on {}://{}",
                     dir.display(),

@@ -205,12 +205,16 @@ impl Writer {
 /// Most bytes of a piece: what is held a few times for each export.
 const PIECE_BYTES: usize = 256 << 10;
 /// About as many bytes of rows are read at once: enough to read neighbours together.
-const ROWS_BYTES: usize = 4 << 20;
+const ROWS_BYTES: usize = 2 << 20;
+/// So many of them are written at once: mostly about a piece, so that what is written takes little more than it.
+const ROWS_WRITTEN_AT_ONCE: usize = 256;
 
 /// Makes the file of an export, piece by piece.
 pub struct Pieces<'a> {
     log: &'a Contents,
     walk: Walk<'a>,
+    /// Rows that were read and are not written yet.
+    read: std::vec::IntoIter<store::Row>,
     /// `None` once the file is finished.
     writer: Option<Writer>,
     /// What was written and not taken yet.
@@ -227,21 +231,22 @@ impl<'a> Pieces<'a> {
         let mut made = Vec::new();
         let writer = Some(Writer::begin(export, &mut made)?);
         let (file, digests) = (Sha256::new(), Sha256::new());
-        Ok(Pieces { log, walk, writer, made: made.into(), rows: 0, bytes: 0, file, digests })
+        let read = Vec::new().into_iter();
+        Ok(Pieces { log, walk, read, writer, made: made.into(), rows: 0, bytes: 0, file, digests })
     }
 
     /// The next piece; `None` at the end.
     pub fn next(&mut self) -> Result<Option<Bytes>, Failed> {
         while self.made.is_empty() {
             let Some(mut writer) = self.writer.take() else { return Ok(None) };
-            let mut made = Vec::new();
-            let rows = self.walk.next(ROWS_BYTES)?;
+            if self.read.as_slice().is_empty() {
+                self.read_on()?;
+            }
+            let rows: Vec<_> = self.read.by_ref().take(ROWS_WRITTEN_AT_ONCE).collect();
+            let mut made = Vec::with_capacity(PIECE_BYTES);
             if rows.is_empty() {
                 writer.finish(&mut made)?;
             } else {
-                self.rows += rows.len() as u64;
-                let indexes: Vec<u64> = rows.iter().map(|row| row.index).collect();
-                self.digests.update(self.log.digests_of(&indexes)?.as_flattened());
                 writer.write(rows, &mut made)?;
                 self.writer = Some(writer);
             }
@@ -251,6 +256,16 @@ impl<'a> Pieces<'a> {
         self.bytes += piece.len() as u64;
         self.file.update(&piece);
         Ok(Some(piece))
+    }
+
+    /// Reads the next rows; none at the end.
+    fn read_on(&mut self) -> Result<(), Failed> {
+        let rows = self.walk.next(ROWS_BYTES)?;
+        self.rows += rows.len() as u64;
+        let indexes: Vec<u64> = rows.iter().map(|row| row.index).collect();
+        self.digests.update(self.log.digests_of(&indexes)?.as_flattened());
+        self.read = rows.into_iter();
+        Ok(())
     }
 
     /// Lets go of what keeps the log from removing files, before a wait.

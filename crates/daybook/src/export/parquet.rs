@@ -8,7 +8,7 @@ use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::writer::SerializedFileWriter;
+use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 use store::Row;
@@ -16,9 +16,11 @@ use store::Row;
 use super::columns::{COLUMNS, Kind, Value, values};
 
 /// A group is written before it holds more rows or bytes of texts than these: what is in memory, and what a reader takes at
-/// once. Fewer would make the foot, which is in memory until the end, grow faster: a group adds about 20 KiB to it.
+/// once. Fewer would make the foot, which is in memory until the end, grow faster: a group adds about 20 KiB to it. That matters
+/// once there are many; the first ones are half as large.
 const GROUP_ROWS: usize = 32 << 10;
 const GROUP_BYTES: usize = 8 << 20;
+const HALF_GROUPS: usize = 128;
 const ZSTD_LEVEL: i32 = 1;
 
 /// Writes a file.
@@ -27,6 +29,7 @@ pub struct Writer {
     buffers: Vec<Buffer>,
     rows: usize,
     bytes: usize,
+    groups: usize,
 }
 
 impl Writer {
@@ -35,7 +38,7 @@ impl Writer {
         let schema = Arc::new(parse_message_type(&schema())?);
         let properties = Arc::new(properties(facts));
         let file = SerializedFileWriter::new(Vec::new(), schema, properties)?;
-        Ok(Writer { file, buffers: buffers(), rows: 0, bytes: 0 })
+        Ok(Writer { file, buffers: buffers(), rows: 0, bytes: 0, groups: 0 })
     }
 
     /// Adds rows. What was written so far and was not taken yet is moved to `out`.
@@ -45,7 +48,8 @@ impl Writer {
                 self.bytes += buffer.push(value);
             }
             self.rows += 1;
-            if self.rows == GROUP_ROWS || self.bytes >= GROUP_BYTES {
+            let part = if self.groups < HALF_GROUPS { 2 } else { 1 };
+            if self.rows == GROUP_ROWS / part || self.bytes >= GROUP_BYTES / part {
                 self.end_group()?;
             }
         }
@@ -64,25 +68,13 @@ impl Writer {
 
     fn end_group(&mut self) -> Result<(), ParquetError> {
         let mut group = self.file.next_row_group()?;
-        for ((_, kind), buffer) in COLUMNS.iter().zip(std::mem::replace(&mut self.buffers, buffers())) {
-            let mut column = group.next_column()?.expect("as many as in the schema");
-            match buffer {
-                Buffer::Long(values) => column.typed::<Int64Type>().write_batch(&values, None, None)?,
-                Buffer::Code(values, levels) => {
-                    column.typed::<Int32Type>().write_batch(&values, Some(&levels), None)?
-                }
-                Buffer::Text { bytes, ends, levels } => {
-                    let (bytes, mut start) = (Bytes::from(bytes), 0);
-                    let array = |end| ByteArray::from(bytes.slice(std::mem::replace(&mut start, end)..end));
-                    let values: Vec<ByteArray> = ends.into_iter().map(array).collect();
-                    let levels = (*kind == Kind::Maybe).then_some(&levels[..]);
-                    column.typed::<ByteArrayType>().write_batch(&values, levels, None)?
-                }
-            };
-            column.close()?;
+        for ((_, kind), buffer) in COLUMNS.iter().zip(&mut self.buffers) {
+            let column = group.next_column()?.expect("as many as in the schema");
+            buffer.write(column, *kind == Kind::Maybe)?;
         }
         group.close()?;
         (self.rows, self.bytes) = (0, 0);
+        self.groups += 1;
         Ok(())
     }
 }
@@ -149,6 +141,40 @@ impl Buffer {
             _ => unreachable!("a row has the kinds of the columns"),
         }
         0
+    }
+
+    /// Writes all values to a column, and keeps their memory for the values of the next group.
+    fn write(
+        &mut self,
+        mut column: SerializedColumnWriter<'_>,
+        is_optional: bool,
+    ) -> Result<(), ParquetError> {
+        match self {
+            Buffer::Long(values) => {
+                column.typed::<Int64Type>().write_batch(values, None, None)?;
+                values.clear();
+                column.close()
+            }
+            Buffer::Code(values, levels) => {
+                column.typed::<Int32Type>().write_batch(values, Some(levels), None)?;
+                values.clear();
+                levels.clear();
+                column.close()
+            }
+            Buffer::Text { bytes, ends, levels } => {
+                let (shared, mut start) = (Bytes::from(std::mem::take(bytes)), 0);
+                let array = |end| ByteArray::from(shared.slice(std::mem::replace(&mut start, end)..end));
+                let values: Vec<ByteArray> = ends.drain(..).map(array).collect();
+                column.typed::<ByteArrayType>().write_batch(&values, is_optional.then_some(levels), None)?;
+                levels.clear();
+                drop(values);
+                column.close()?;
+                // Nobody else has it any more, so that nothing is copied.
+                *bytes = shared.into();
+                bytes.clear();
+                Ok(())
+            }
+        }
     }
 }
 

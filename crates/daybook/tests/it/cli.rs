@@ -1,5 +1,10 @@
 //! The command line as a person meets it.
 
+use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal};
+
 use crate::harness::{Daybook, Place, daybook, run, text};
 
 #[test]
@@ -74,6 +79,26 @@ fn serve_refuses_what_is_no_log_and_a_second_server() {
     let nowhere = run(&["serve"]);
     assert_eq!(nowhere.status.code(), Some(2));
     assert!(text(&nowhere.stderr).contains("--data-dir"), "{}", text(&nowhere.stderr));
+}
+
+/// How often a server is told to stop as soon as it takes a connection: each time it may be caught unprepared.
+const EARLY_STOPS: usize = 10;
+
+#[test]
+fn a_server_that_takes_connections_can_be_told_to_stop() {
+    let place = Place::new();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for _ in 0..EARLY_STOPS {
+        let mut command = daybook();
+        command.arg("serve").arg("--config").arg(place.path("daybook.toml"));
+        command.arg("--data-dir").arg(place.data()).args(["--listen", &address.to_string()]);
+        let mut server = command.stderr(Stdio::null()).spawn().unwrap();
+        while TcpStream::connect(address).is_err() {
+            assert_eq!(server.try_wait().unwrap(), None, "it ended before it listened");
+        }
+        rustix::process::kill_process(Pid::from_child(&server), Signal::TERM).unwrap();
+        assert_eq!(server.wait().unwrap().code(), Some(0));
+    }
 }
 
 #[test]
@@ -153,8 +178,8 @@ fn a_reader_that_goes_away_is_no_failure() {
     let mut child = daybook()
         .args(["set-aside", "list", "-d"])
         .arg(place.data())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     drop(child.stdout.take());
