@@ -206,7 +206,7 @@ impl OwnAudit {
 
     /// Records an act; returns once it is durable. Blocks. Errs when it cannot be recorded; the act must not happen then.
     pub fn record_now(&self, act: Act) -> Result<(), String> {
-        if cfg!(feature = "plant_late_record") {
+        if store::is_planted("late_record") {
             self.record_soon(act);
             return Ok(());
         }

@@ -147,7 +147,7 @@ fn commit_group(
     mut replies: Vec<Reply>,
     shared: &Shared,
 ) -> Result<(), Error> {
-    if cfg!(feature = "plant_ack_before_write") {
+    if crate::is_planted("ack_before_write") {
         for (request, reply) in requests.iter().zip(replies.drain(..)) {
             let recorded = request.events.len();
             reply(Ok(Receipt {

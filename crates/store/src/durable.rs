@@ -29,7 +29,7 @@ pub trait Disk: Send + Sync {
     /// Opens an existing file for reading and writing.
     fn open_for_writing(&self, path: &str) -> io::Result<Arc<dyn File>>;
     /// Cuts an existing file and opens it for writing, which only a build with this bug does.
-    #[cfg(feature = "plant_no_tail_rewrite")]
+    #[cfg(feature = "planted")]
     fn cut_and_open(&self, path: &str, len_bytes: u64) -> io::Result<Arc<dyn File>>;
     /// Gives a file another name, replacing what had it.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
@@ -111,7 +111,7 @@ pub(crate) fn make_folder(disk: &dyn Disk, path: &str) -> io::Result<()> {
 
 /// [`File::sync`], unless the build has that bug planted.
 pub(crate) fn sync(file: &dyn File) -> io::Result<()> {
-    if cfg!(feature = "plant_no_fsync") {
+    if crate::is_planted("no_fsync") {
         return Ok(());
     }
     file.sync()
@@ -119,7 +119,7 @@ pub(crate) fn sync(file: &dyn File) -> io::Result<()> {
 
 /// [`Disk::sync_dir`], unless the build has that bug planted.
 pub(crate) fn sync_dir(disk: &dyn Disk, dir: &str) -> io::Result<()> {
-    if cfg!(feature = "plant_no_dir_fsync") {
+    if crate::is_planted("no_dir_fsync") {
         return Ok(());
     }
     disk.sync_dir(dir)
@@ -193,7 +193,7 @@ impl Disk for Local {
         Ok(Arc::new(fs::OpenOptions::new().read(true).write(true).open(self.root.join(path))?))
     }
 
-    #[cfg(feature = "plant_no_tail_rewrite")]
+    #[cfg(feature = "planted")]
     fn cut_and_open(&self, path: &str, len_bytes: u64) -> io::Result<Arc<dyn File>> {
         let file = fs::OpenOptions::new().read(true).write(true).open(self.root.join(path))?;
         file.set_len(len_bytes)?;

@@ -243,7 +243,7 @@ impl Sealer {
             }
         };
         // Everything the manifest is about to name is on disk. If we crash here, the next start removes it.
-        if cfg!(feature = "plant_early_drop") {
+        if crate::is_planted("early_drop") {
             self.reader.drop_before(end.batches)?;
         }
         self.put(Manifest::new(named, end.clone()))?;

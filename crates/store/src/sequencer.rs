@@ -298,7 +298,7 @@ impl Recovered {
         history.replay(batch, &mut |Replayed { index, place, digest, entry, .. }| {
             let origin = &entry.event.origin;
             let key = origin.key.as_deref().map(|key| event_key(&origin.source, key));
-            if let (Some(key), false) = (key, cfg!(feature = "plant_no_dedup_after_restart")) {
+            if let (Some(key), false) = (key, crate::is_planted("no_dedup_after_restart")) {
                 known.insert_event(key, First::new(index, &entry.raw_sha256));
             }
             events.push((Words::of(&entry.event), rest_of(&entry.event), key, digest, entry, place));

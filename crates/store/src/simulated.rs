@@ -353,7 +353,7 @@ impl Disk for SimulatedDisk {
         self.open(path)
     }
 
-    #[cfg(feature = "plant_no_tail_rewrite")]
+    #[cfg(feature = "planted")]
     fn cut_and_open(&self, path: &str, len_bytes: u64) -> io::Result<Arc<dyn File>> {
         {
             let mut state = self.state();

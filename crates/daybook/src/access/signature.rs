@@ -122,7 +122,7 @@ impl<'a> Authorization<'a> {
             Scheme::V11 { info } => format!("V11-HMAC-SHA256\n{date}\n{info}\n{hash}"),
         };
         // Compares in constant time.
-        cfg!(feature = "plant_any_signature")
+        store::is_planted("any_signature")
             || hmac(key.as_bytes(), to_sign.as_bytes()).verify(&self.signature.into()).is_ok()
     }
 

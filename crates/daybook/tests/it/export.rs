@@ -222,7 +222,7 @@ fn a_manifest_says_what_the_file_has() {
 
 #[test]
 fn an_export_is_recorded_before_its_first_byte() {
-    finds(cfg!(feature = "plant_late_record"), || {
+    finds(store::is_planted("late_record"), || {
         let estate = Estate::new();
         let mut server = estate.serve();
         fill(&server, 0, 5);

@@ -545,7 +545,7 @@ pub fn finds(planted: bool, steps: impl FnOnce()) {
 /// given the name of the check, for the commands that they run.
 pub fn finds_each(checks: &[&str], steps: impl Fn(&str)) {
     steps("");
-    for check in checks.iter().filter(|_| cfg!(feature = "plant_skipped_checks")) {
+    for check in checks.iter().filter(|_| cfg!(feature = "planted")) {
         println!("without the check {check:?}:");
         finds(true, || steps(check));
     }

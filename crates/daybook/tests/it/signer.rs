@@ -132,7 +132,7 @@ impl Numbers {
 
 #[test]
 fn ten_thousand_random_requests_are_signed_alike() {
-    finds(cfg!(feature = "plant_any_signature"), || {
+    finds(store::is_planted("any_signature"), || {
         const REQUESTS: usize = 10_000;
         let estate = Estate::new();
         let server = estate.serve();

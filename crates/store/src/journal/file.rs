@@ -366,13 +366,16 @@ impl FileJournal {
     }
 }
 
-#[cfg(not(feature = "plant_no_tail_rewrite"))]
 fn rewrite(disk: &dyn Disk, name: &str, whole: &[u8]) -> Result<Arc<dyn File>, Error> {
+    #[cfg(feature = "planted")]
+    if crate::is_planted("no_tail_rewrite") {
+        return rewrite_in_place(disk, name, whole);
+    }
     durable::write_file(disk, name, whole).map_err(Error::io(format!("rewrite {name}")))
 }
 
-#[cfg(feature = "plant_no_tail_rewrite")]
-fn rewrite(disk: &dyn Disk, name: &str, whole: &[u8]) -> Result<Arc<dyn File>, Error> {
+#[cfg(feature = "planted")]
+fn rewrite_in_place(disk: &dyn Disk, name: &str, whole: &[u8]) -> Result<Arc<dyn File>, Error> {
     let mark_bytes = frame::mark(&[0; 16], 0).len();
     let end = if whole.len() == HEADER_BYTES { HEADER_BYTES } else { whole.len() - mark_bytes };
     let file = disk.cut_and_open(name, end as u64).map_err(Error::io(format!("cut {name}")))?;

@@ -263,7 +263,7 @@ impl Opened<'_> {
 
     /// How many rows come before this one.
     pub fn rank(&self, row: u32) -> Result<u64, Error> {
-        let row = if cfg!(feature = "plant_rank_off_by_one") { row.saturating_add(1) } else { row };
+        let row = if crate::is_planted("rank_off_by_one") { row.saturating_add(1) } else { row };
         let places = match &self.rows {
             Rows::Few(rows) => return Ok(rows.partition_point(|one| *one < row) as u64),
             Rows::Many(places) => places,

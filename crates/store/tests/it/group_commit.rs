@@ -87,7 +87,7 @@ impl Disk for Gated {
         self.disk.open_for_writing(path)
     }
 
-    #[cfg(feature = "plant_no_tail_rewrite")]
+    #[cfg(feature = "planted")]
     fn cut_and_open(&self, path: &str, len_bytes: u64) -> io::Result<Arc<dyn File>> {
         Ok(Arc::new(GatedFile {
             file: self.disk.cut_and_open(path, len_bytes)?,

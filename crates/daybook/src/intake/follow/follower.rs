@@ -445,7 +445,7 @@ impl<F: Files> Follower<F> {
         let mut entry = file.entry.clone();
         // The end of a file is recorded with what stands before it.
         entry.is_finished &= file.mark() == entry.mark;
-        if cfg!(feature = "plant_position_first") {
+        if store::is_planted("position_first") {
             (entry.mark, entry.skipping_from) = (file.mark(), file.skipping_from);
         }
         entry

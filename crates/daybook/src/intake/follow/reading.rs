@@ -135,7 +135,7 @@ impl<F: Files, S: Sink> Reading<F, S> {
             if piece.bytes.is_empty() {
                 self.follower.recorded(piece.ticket);
             } else {
-                if cfg!(feature = "plant_position_first") {
+                if store::is_planted("position_first") {
                     self.write()?;
                 }
                 self.sink.send(piece)?;
