@@ -14,6 +14,15 @@ use crate::segment::{Opened, Segment, Terms, Where};
 pub(crate) struct Conditions<'a> {
     pub segment: &'a Segment,
     all: Vec<Condition<'a>>,
+    /// The places in order of time of the rows that meet them, once they were needed.
+    by_time: OnceCell<Opened<'a>>,
+}
+
+/// Which rows of a segment in order of time meet all conditions.
+pub(crate) enum InTime<'c, 'a> {
+    All,
+    /// Those at these places.
+    At(&'c Opened<'a>),
 }
 
 enum Condition<'a> {
@@ -83,7 +92,7 @@ impl<'a> Conditions<'a> {
             all.push(Condition::Below(tree_size));
         }
         all.sort_by_cached_key(|condition| condition.rows_max(segment));
-        Ok(Conditions { segment, all })
+        Ok(Conditions { segment, all, by_time: OnceCell::new() })
     }
 
     /// Whether every row meets them.
@@ -107,6 +116,23 @@ impl<'a> Conditions<'a> {
             [Condition::AnyOf(_, values)] if values.len() == 1 => values[0].opened().map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// Which rows in order of time meet all, if the segment knows.
+    pub fn by_time(&self) -> Result<Option<InTime<'_, 'a>>, Error> {
+        let value = match &self.all[..] {
+            _ if !self.segment.is_by_time() => return Ok(None),
+            [] => return Ok(Some(InTime::All)),
+            [Condition::AnyOf(Dimension::Severity, values)] if values.len() == 1 => &values[0],
+            _ => return Ok(None),
+        };
+        if let Some(opened) = self.by_time.get() {
+            return Ok(Some(InTime::At(opened)));
+        }
+        let severities = self.segment.severities_by_time();
+        let found = severities.find(&value.terms.value(value.ordinal)?)?;
+        let opened = severities.rows(found.ok_or_else(|| severities.nonsense())?.rows).open()?;
+        Ok(Some(InTime::At(self.by_time.get_or_init(|| opened))))
     }
 
     /// The rows of a range that meet all.

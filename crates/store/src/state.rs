@@ -9,7 +9,7 @@ use tlog::Hash;
 
 use crate::Error;
 use crate::audit_files::AuditFiles;
-use crate::engine::{self, Matching, Parts, Question};
+use crate::engine::{self, By, Matching, Parts, Question};
 use crate::manifest::Sealed;
 use crate::segment::Segment;
 use crate::tail::{Added, Place, Slice, Tail};
@@ -178,18 +178,20 @@ impl View {
     fn matching<T>(
         &self,
         question: &Question<'_>,
+        by: By,
         take: impl FnOnce(&Parts<'_>, &Matching<'_>) -> Result<T, Error>,
     ) -> Result<(T, u64), Error> {
         let parts = self.parts();
         let conditions = engine::conditions(&parts, question.query)?;
-        let matching = Matching::of(&parts, &conditions, question)?;
+        let matching = Matching::of(&parts, &conditions, question, by)?;
         Ok((take(&parts, &matching)?, parts.tree_size(question.query)))
     }
 
     /// Which rows a page has, the total, and the tree size.
     pub fn find(&self, question: &Question<'_>) -> Result<(Vec<Row>, u64, u64), Error> {
-        let ((places, total), tree_size) =
-            self.matching(question, |_, matching| Ok((matching.page(question.query)?, matching.total)))?;
+        let ((places, total), tree_size) = self.matching(question, By::Time, |_, matching| {
+            Ok((matching.page(question.query)?, matching.total))
+        })?;
         let rows = places
             .into_iter()
             .map(|place| match place {
@@ -208,8 +210,9 @@ impl View {
     }
 
     pub fn histogram(&self, question: &Question<'_>, instants: &[Time]) -> Result<Histogram, Error> {
-        let ((counts, total), tree_size) =
-            self.matching(question, |_, matching| Ok((matching.histogram(instants)?, matching.total)))?;
+        let ((counts, total), tree_size) = self.matching(question, By::Time, |_, matching| {
+            Ok((matching.histogram(instants)?, matching.total))
+        })?;
         Ok(Histogram { counts, total, tree_size })
     }
 
@@ -225,7 +228,7 @@ impl View {
             let of_each = dimensions.iter().zip(active);
             of_each.map(|(dimension, active)| matching.top(parts, *dimension, active, limit)).collect()
         };
-        let (tops, tree_size) = self.matching(question, top)?;
+        let (tops, tree_size) = self.matching(question, By::Trail, top)?;
         let tops: Vec<Top> = tops;
         Ok(tops.into_iter().map(|top| Top { tree_size, ..top }).collect())
     }

@@ -1,4 +1,4 @@
-//! The rows of one part that match, in order: of a segment or of a tail, for one trail.
+//! The rows of one part that match, in order: of a segment or of a tail, for one trail; or of a segment for all of its trails.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 
 use super::{Place, Position, Question};
 use crate::Error;
-use crate::condition::Conditions;
+use crate::condition::{Conditions, InTime};
 use crate::segment::{Opened, Places, Run, Segment};
 use crate::tail::Slice;
 
@@ -22,6 +22,8 @@ pub(super) struct List<'a> {
     pub kind: Kind<'a>,
     /// Of a segment's list, the segment and the rows of the trail within the window.
     pub of: Option<(&'a Segment, Range<u32>)>,
+    /// Whether it is of all trails of a segment. Its rows are places in order of time then, here and in `kind`.
+    pub is_by_time: bool,
 }
 
 pub(super) enum Kind<'a> {
@@ -39,18 +41,30 @@ impl<'a> List<'a> {
     pub fn of_tail(part: Place, slice: Slice<'a>) -> List<'a> {
         let bounds =
             if slice.len() > 0 { (slice.position(0).0, slice.position(slice.len() - 1).0) } else { (0, 0) };
-        List { part, len: slice.len() as u64, bounds, kind: Kind::Tail(slice), of: None }
+        List { part, len: slice.len() as u64, bounds, kind: Kind::Tail(slice), of: None, is_by_time: false }
     }
 
     /// The row at this place of the list, counted from 0.
     fn row(&self, at: u64) -> Result<u32, Error> {
-        match &self.kind {
-            Kind::Tail(slice) => Ok(slice.row(at as usize)),
-            Kind::Range(rows) => Ok(rows.start + at as u32),
-            Kind::Value(rows, opened) => opened.select(opened.rank(rows.start)? + at)?.ok_or_else(shorter),
-            Kind::Set(rows) => rows.select(at as u32).ok_or_else(shorter),
-            Kind::Few(rows, part) => rows[part.clone()].get(at as usize).copied().ok_or_else(shorter),
+        let row = match &self.kind {
+            Kind::Tail(slice) => slice.row(at as usize),
+            Kind::Range(rows) => rows.start + at as u32,
+            Kind::Value(rows, opened) => opened.select(opened.rank(rows.start)? + at)?.ok_or_else(shorter)?,
+            Kind::Set(rows) => rows.select(at as u32).ok_or_else(shorter)?,
+            Kind::Few(rows, part) => rows[part.clone()].get(at as usize).copied().ok_or_else(shorter)?,
+        };
+        self.told(vec![row]).map(|rows| rows[0])
+    }
+
+    /// Rows of the segment or the tail, given as the list counts them.
+    fn told(&self, mut rows: Vec<u32>) -> Result<Vec<u32>, Error> {
+        if let (true, Some((segment, _))) = (self.is_by_time, &self.of) {
+            let mut by_time = segment.by_time();
+            for row in &mut rows {
+                *row = by_time.row(*row)?;
+            }
         }
+        Ok(rows)
     }
 
     pub fn position(&self, at: u64) -> Result<Position, Error> {
@@ -76,8 +90,10 @@ impl<'a> List<'a> {
             let Kind::Tail(slice) = &self.kind else { unreachable!("what is of no segment is of a tail") };
             return Ok(slice.before(position) as u64);
         };
-        let mut bound =
-            |rows: Range<u32>| places.get_or_insert_with(|| segment.places()).lower_bound(rows, position);
+        let mut bound = |rows: Range<u32>| match self.is_by_time {
+            true => segment.by_time().lower_bound(rows, position),
+            false => places.get_or_insert_with(|| segment.places()).lower_bound(rows, position),
+        };
         match &self.kind {
             Kind::Tail(slice) => Ok(slice.before(position) as u64),
             Kind::Range(rows) => Ok(u64::from(bound(rows.clone())? - rows.start)),
@@ -98,31 +114,33 @@ impl<'a> List<'a> {
 
     /// The rows from this place of the list on, so many. `edge` is the row before them, if it is known.
     pub fn rows(&self, start: u64, edge: Option<u32>, count: usize) -> Result<Vec<u32>, Error> {
-        match &self.kind {
-            Kind::Tail(slice) => {
-                Ok((start as usize..start as usize + count).map(|at| slice.row(at)).collect())
-            }
-            Kind::Range(rows) => Ok((rows.start + start as u32..).take(count).collect()),
-            Kind::Value(rows, opened) => match edge {
-                Some(edge) => opened.first_within(edge + 1..rows.end, count),
-                None if start == 0 => opened.first_within(rows.clone(), count),
-                None => opened.rows(opened.rank(rows.start)? + start, count),
+        let rows = match &self.kind {
+            Kind::Tail(slice) => (start as usize..start as usize + count).map(|at| slice.row(at)).collect(),
+            Kind::Range(rows) => (rows.start + start as u32..).take(count).collect(),
+            Kind::Value(rows, opened) => match edge.filter(|_| !self.is_by_time) {
+                Some(edge) => opened.first_within(edge + 1..rows.end, count)?,
+                None if start == 0 => opened.first_within(rows.clone(), count)?,
+                None => opened.rows(opened.rank(rows.start)? + start, count)?,
             },
             Kind::Set(rows) => {
                 let mut left = rows.iter();
                 left.advance_to(rows.select(start as u32).unwrap_or(u32::MAX));
-                Ok(left.take(count).collect())
+                left.take(count).collect()
             }
             Kind::Few(rows, part) => {
-                Ok(rows[part.clone()].iter().skip(start as usize).take(count).copied().collect())
+                rows[part.clone()].iter().skip(start as usize).take(count).copied().collect()
             }
-        }
+        };
+        self.told(rows)
     }
 
     /// So many rows before this place of the list. `edge` is the row at the place, if there is one.
     pub fn rows_back(&self, end: u64, edge: Option<u32>, count: usize) -> Result<Vec<u32>, Error> {
         match &self.kind {
-            Kind::Value(rows, opened) if edge.is_some() || end == self.len => {
+            Kind::Value(rows, opened) if end == self.len => {
+                self.told(opened.last_within(rows.clone(), count)?)
+            }
+            Kind::Value(rows, opened) if edge.is_some() && !self.is_by_time => {
                 opened.last_within(rows.start..edge.unwrap_or(rows.end), count)
             }
             _ => self.rows(end - count as u64, None, count),
@@ -133,8 +151,8 @@ impl<'a> List<'a> {
     /// second. Reads nothing.
     pub fn bounds_of(&self, row: u32) -> (i64, i64) {
         let (earliest, latest) = match &self.of {
-            Some((segment, rows)) => segment.time_bounds(row, rows),
-            None => (None, None),
+            Some((segment, rows)) if !self.is_by_time => segment.time_bounds(row, rows),
+            _ => (None, None),
         };
         (earliest.unwrap_or(self.bounds.0), latest.unwrap_or(self.bounds.1))
     }
@@ -183,7 +201,32 @@ pub(super) fn list_of_run<'a>(
         let len = found.len();
         (Kind::Set(found), len)
     };
-    Ok(List { part: Place::Segment(position, 0), len, bounds, kind, of })
+    Ok(List { part: Place::Segment(position, 0), len, bounds, kind, of, is_by_time: false })
+}
+
+/// The rows of a segment that match, of all its trails together, if it has them so.
+pub(super) fn list_by_time<'a>(
+    conditions: &'a Conditions<'a>,
+    position: usize,
+    query: &Query,
+) -> Result<Option<List<'a>>, Error> {
+    let segment = conditions.segment;
+    let Some(meeting) = conditions.by_time()? else { return Ok(None) };
+    let (all, mut by_time) = (0..segment.meta.events as u32, segment.by_time());
+    let mut bound = |time: Option<Time>, otherwise| {
+        time.map_or(Ok(otherwise), |time| by_time.lower_bound(all.clone(), (time.unix_ns(), 0)))
+    };
+    let start = bound(query.from, all.start)?;
+    let places = start..bound(query.until, all.end)?.max(start);
+    let earliest = query.from.map_or(i64::MIN, Time::unix_ns).max(segment.meta.earliest_ns);
+    let latest = query.until.map_or(i64::MAX, Time::unix_ns).min(segment.meta.latest_ns);
+    let of = Some((segment, places.clone()));
+    let (kind, len) = match meeting {
+        InTime::All => (Kind::Range(places.clone()), u64::from(places.end - places.start)),
+        InTime::At(opened) => (Kind::Value(places.clone(), opened), opened.count(places)?),
+    };
+    let bounds = (earliest, latest);
+    Ok(Some(List { part: Place::Segment(position, 0), len, bounds, kind, of, is_by_time: true }))
 }
 
 /// The rows of a segment that match, by trail, when they are few.
@@ -211,6 +254,7 @@ pub(super) fn lists_of_few<'a>(
                 bounds,
                 kind: Kind::Few(Rc::clone(&rows), part),
                 of: Some((segment, within)),
+                is_by_time: false,
             });
         }
     }

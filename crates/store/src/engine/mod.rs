@@ -19,7 +19,7 @@ use std::cell::OnceCell;
 use event::query::{Dimension, Query, Top};
 use event::{Time, Trail};
 
-use list::{List, list_of_run, lists_of_few};
+use list::{List, list_by_time, list_of_run, lists_of_few};
 
 use crate::Error;
 use crate::condition::Conditions;
@@ -84,6 +84,13 @@ impl<'a> Question<'a> {
         self.known.get_or_init(known).contains(trail)
     }
 
+    /// Whether it is about every trail of a segment, and so about more than one.
+    fn is_about_all_of(&self, segment: &Segment) -> bool {
+        let mut asked = self.trails.iter();
+        (2..=self.trails.len()).contains(&segment.trails_len())
+            && segment.trails().all(|(trail, _)| asked.any(|one| *one == trail))
+    }
+
     /// Whether an event of this time may be within the window.
     fn overlaps(&self, earliest_ns: i64, latest_ns: i64) -> bool {
         self.query.from.is_none_or(|from| latest_ns >= from.unix_ns())
@@ -95,6 +102,15 @@ impl<'a> Question<'a> {
 pub(crate) fn conditions<'a>(parts: &Parts<'a>, query: &Query) -> Result<Vec<Conditions<'a>>, Error> {
     let tree_size = parts.tree_size(query);
     parts.segments.iter().map(|segment| Conditions::of(segment, &query.filters, tree_size)).collect()
+}
+
+/// How what matches in a segment is found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Trail by trail.
+    Trail,
+    /// In order of time for all trails at once, where the segment has it so.
+    Time,
 }
 
 /// What matches, part by part.
@@ -109,11 +125,19 @@ impl<'a> Matching<'a> {
         parts: &Parts<'a>,
         conditions: &'a [Conditions<'a>],
         question: &Question<'_>,
+        by: By,
     ) -> Result<Matching<'a>, Error> {
         let mut lists = Vec::new();
         for (position, conditions) in conditions.iter().enumerate() {
             let meta = &conditions.segment.meta;
             if !conditions.can_match() || !question.overlaps(meta.earliest_ns, meta.latest_ns) {
+                continue;
+            }
+            if by == By::Time
+                && question.is_about_all_of(conditions.segment)
+                && let Some(list) = list_by_time(conditions, position, question.query)?
+            {
+                lists.push(list);
                 continue;
             }
             if conditions.rows_max() <= FEW_ROWS_A_TRAIL * question.trails.len() as u64 {
@@ -167,7 +191,7 @@ impl<'a> Matching<'a> {
         Ok(counts)
     }
 
-    /// The values of a dimension that most of what matches has. `active` are the counts of the part that grows.
+    /// The values of a dimension that most of what matches has. It must be known by trail. `active` are the counts of the part that grows.
     pub fn top(
         &self,
         parts: &Parts<'_>,

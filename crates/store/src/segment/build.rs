@@ -9,6 +9,7 @@ use event::query::{Dimension, Text};
 use event::{Service, Time, Trail};
 
 use super::blocks::BlockWriter;
+use super::by_time::ByTimeWriter;
 use super::keys::Fingerprint;
 use super::row::{self, Stored};
 use super::table::{TableRow, TableWriter, WrittenTable};
@@ -191,6 +192,7 @@ impl Builder {
         self.rows.finish(index)?;
         write_heads(index, &self.meta, files, &sums, &self.runs)?;
         self.numbers.finish(index)?;
+        write_by_time(rows, &columns[Dimension::Severity.position()], index)?;
         for (column, dimension) in columns.into_iter().zip(Dimension::ALL) {
             column.finish(rows, dimension, index)?;
         }
@@ -308,6 +310,24 @@ impl<'a> DimensionColumns<'a> {
         let ordinal = |number: &Option<u32>| number.map_or(0, |number| ordinals[number as usize] + 1);
         write_column(index, dimension, column.iter().map(ordinal))
     }
+}
+
+/// Writes which rows come after each other in time.
+fn write_by_time(
+    rows: &[Sorted<'_>],
+    severities: &DimensionColumns<'_>,
+    index: &mut BlockWriter,
+) -> Result<(), Error> {
+    let position = |(row, number): (&Sorted<'_>, u32)| (row.occurred_at.unix_ns(), row.index, number);
+    let mut order: Vec<(i64, u64, u32)> = rows.iter().zip(0..).map(position).collect();
+    // Those of each trail are in order, so that sorting finds long runs.
+    order.sort();
+    let mut writer = ByTimeWriter::default();
+    for (.., number) in order {
+        let row = &rows[number as usize];
+        writer.push(number, severities.value(row.tail, row.row).map(str::as_bytes));
+    }
+    writer.finish(index)
 }
 
 /// Writes the words of each text with their rows.

@@ -65,7 +65,7 @@ impl Sums {
 impl Segment {
     /// Checks every block of the index, that runs and blocks of times begin and end with the times they say, that for
     /// each value of a dimension the rows that have it are those whose column says so, and that values and their rows
-    /// have the sums that those of the events have.
+    /// have the sums that those of the events have; and the rows in order of time.
     pub fn check(&self, of_events: &Sums, each: &mut dyn FnMut(u64)) -> Result<(), Error> {
         self.index.check(each)?;
         let rows = u32::try_from(self.meta.events).map_err(|_| self.nonsense(META))?;
@@ -87,7 +87,8 @@ impl Segment {
                 let mut positions = (start..SUMS).step_by(processors);
                 scope.spawn(move || positions.try_for_each(|position| self.check_values(position, of_events)))
             };
-            let threads: Vec<_> = (0..processors).map(check).collect();
+            let mut threads: Vec<_> = (0..processors).map(check).collect();
+            threads.push(scope.spawn(|| self.check_by_time()));
             threads.into_iter().try_for_each(|thread| thread.join().expect("a check does not panic"))
         })
     }
@@ -125,7 +126,7 @@ impl Segment {
     }
 
     /// A dimension's column, whole.
-    fn ordinals(&self, dimension: Dimension, rows: u32) -> Result<Vec<u32>, Error> {
+    pub(super) fn ordinals(&self, dimension: Dimension, rows: u32) -> Result<Vec<u32>, Error> {
         let nonsense = || self.nonsense(column_section(dimension.position() as u8));
         let (mut ordinals, mut fits) = (Vec::with_capacity(rows as usize), true);
         self.column(dimension).each_block(0..rows, &mut |_, packed, positions| {

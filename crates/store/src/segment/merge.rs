@@ -11,14 +11,15 @@ use event::{Service, Trail};
 
 use super::blocks::BlockWriter;
 use super::build::Written;
+use super::by_time::{ByTime, ByTimeWriter};
 use super::postings::Where;
-use super::rows::RowReader;
+use super::rows::{RowReader, Whole};
 use super::table::{self, WrittenTable};
 use super::terms::{Cursor, Terms};
 use super::write::{
     KeysWriter, Numbers, RowsWriter, SAMPLES, ValuesWriter, WrittenRun, dictionary, write_column, write_heads,
 };
-use super::{KEY_ROWS, Meta, ROWS, Run, Segment, ZSTD_DICTIONARY};
+use super::{BY_TIME, KEY_ROWS, Meta, ROWS, Run, Segment, ZSTD_DICTIONARY};
 use crate::Error;
 use crate::durable::File;
 
@@ -67,6 +68,10 @@ pub(crate) fn merge(
     };
     write_heads(index, &meta, &files, &sums, &order.runs)?;
     write_numbers(inputs, &order, index)?;
+    if inputs.iter().all(Segment::is_by_time) {
+        go_on()?;
+        write_by_time(inputs, &order, index)?;
+    }
     for dimension in Dimension::ALL {
         go_on()?;
         let terms: Vec<Terms<'_>> = inputs.iter().map(|input| input.terms(dimension)).collect();
@@ -216,6 +221,75 @@ fn write_numbers(inputs: &[Segment], order: &Order, index: &mut BlockWriter) -> 
         }
     }
     numbers.finish(index)
+}
+
+/// The rows of an input in order of time.
+struct InTime<'a> {
+    segment: &'a Segment,
+    rows: ByTime<'a>,
+    /// The place of the next one.
+    next: u32,
+    times: Whole,
+    /// Ordinals of the rows and one, and the values.
+    severities: Whole,
+    values: Vec<Vec<u8>>,
+}
+
+impl<'a> InTime<'a> {
+    fn of(segment: &'a Segment) -> Result<InTime<'a>, Error> {
+        let terms = segment.terms(Dimension::Severity);
+        let mut values = vec![Vec::new()];
+        terms.each_of(0..terms.len()?, &mut |_, value, _| {
+            values.push(value.to_vec());
+            Ok(())
+        })?;
+        let (rows, times) = (segment.by_time(), segment.times().whole()?);
+        let severities = segment.column(Dimension::Severity).whole()?;
+        Ok(InTime { segment, rows, next: 0, times, severities, values })
+    }
+
+    /// The time of the next row, and the row.
+    fn next(&mut self) -> Result<Option<(i64, u32)>, Error> {
+        if u64::from(self.next) == self.segment.meta.events {
+            return Ok(None);
+        }
+        let row = self.rows.row(self.next)?;
+        self.next += 1;
+        let time = self.times.get(row).ok_or_else(|| self.segment.nonsense(BY_TIME))?;
+        Ok(Some((time, row)))
+    }
+
+    /// The severity of a row, if it has any.
+    fn severity(&self, row: u32) -> Result<Option<&[u8]>, Error> {
+        let ordinal = self.severities.get(row).and_then(|ordinal| usize::try_from(ordinal).ok());
+        let value = ordinal.and_then(|ordinal| Some((ordinal, self.values.get(ordinal)?)));
+        let (ordinal, value) = value.ok_or_else(|| self.segment.nonsense(BY_TIME))?;
+        Ok((ordinal > 0).then_some(value))
+    }
+}
+
+/// Writes which rows come after each other in time.
+fn write_by_time(inputs: &[Segment], order: &Order, index: &mut BlockWriter) -> Result<(), Error> {
+    let mut readers = inputs.iter().map(InTime::of).collect::<Result<Vec<_>, Error>>()?;
+    // The next row of each input, and when it occurred.
+    let mut heads: Vec<(i64, usize, u32)> = Vec::with_capacity(inputs.len());
+    for (input, reader) in readers.iter_mut().enumerate() {
+        heads.extend(reader.next()?.map(|(time, row)| (time, input, row)));
+    }
+    let mut writer = ByTimeWriter::default();
+    // Of equal times the older segment's come first, for its indexes are lower.
+    while let Some((position, (_, input, row))) =
+        heads.iter().copied().enumerate().min_by_key(|(_, (time, input, _))| (*time, *input))
+    {
+        let reader = &mut readers[input];
+        let to = order.to[input].get(row as usize).ok_or_else(|| inputs[input].nonsense(BY_TIME))?;
+        writer.push(*to, reader.severity(row)?);
+        match reader.next()? {
+            Some((time, row)) => heads[position] = (time, input, row),
+            None => drop(heads.swap_remove(position)),
+        }
+    }
+    writer.finish(index)
 }
 
 /// Writes the values of a dimension, or the words of a text, with the rows that have them. Returns for each input what

@@ -11,6 +11,7 @@
 
 mod blocks;
 mod build;
+mod by_time;
 mod check;
 mod container;
 mod counters;
@@ -70,6 +71,7 @@ const FILES: u8 = 10;
 const TABLE_SUMS: u8 = 11;
 const TIMES_FIRST: u8 = 12;
 const KEY_ROWS: u8 = 13;
+const BY_TIME: u8 = 14;
 
 /// The section of a dimension's column.
 fn column_section(position: u8) -> u8 {
@@ -264,6 +266,11 @@ impl Segment {
         self.runs.iter().map(|(trail, run)| (trail, run))
     }
 
+    /// How many trails have rows.
+    pub fn trails_len(&self) -> usize {
+        self.runs.len()
+    }
+
     /// The trail and the run that a row is in.
     pub fn run_of(&self, row: u32) -> (&Trail, Run) {
         let (trail, run) = &self.runs[self.runs.partition_point(|(_, run)| run.start <= row) - 1];
@@ -355,7 +362,7 @@ impl Segment {
         self.values(Dimension::ALL.len() + text.position())
     }
 
-    /// The values with this position: those of the dimensions, then the words of the texts.
+    /// The values with this position: those of the dimensions, the words of the texts, and the severities by time.
     fn values(&self, position: usize) -> Terms<'_> {
         Terms { file: &self.index, section: values_section(position as u8) }
     }

@@ -76,6 +76,32 @@ impl Column<'_> {
     }
 }
 
+/// A column in memory, packed as it is stored: for whoever reads it in no order.
+pub(crate) struct Whole(Vec<(Head, Arc<[u8]>)>);
+
+impl Whole {
+    /// The value of a row, if there is such a row.
+    pub fn get(&self, row: u32) -> Option<i64> {
+        let (block, position) = (row as usize / packed::VALUES, row as usize % packed::VALUES);
+        let (head, bytes) = self.0.get(block)?;
+        let packed = Packed::with(*head, bytes);
+        (position < packed.len()).then(|| packed.get(position))
+    }
+}
+
+impl Column<'_> {
+    /// All of it, past the cache.
+    pub fn whole(&self) -> Result<Whole, Error> {
+        let block = |position| {
+            let bytes = self.file.passing_block(self.section, position)?;
+            let head = Head::read(&bytes);
+            let head = head.ok_or_else(|| self.file.damage(self.section, "a column that makes no sense"))?;
+            Ok((head, bytes))
+        };
+        (0..self.file.blocks(self.section)).map(block).collect::<Result<_, Error>>().map(Whole)
+    }
+}
+
 thread_local! {
     /// What zstd needs to decompress; making one costs more than decompressing a group.
     static CONTEXT: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());

@@ -212,6 +212,40 @@ proptest! {
             prop_assert_eq!(segment.terms(dimension).find(b"no such value").expect("whole"), None);
         }
     }
+
+    #[test]
+    fn rows_are_known_in_order_of_time(events in prop::collection::vec(any_event(), 1..120)) {
+        let placed = placed(events, 0);
+        let segment = written(&placed);
+        let mut expected: Vec<(i64, u64, u32, Severity)> = rows(&placed)
+            .iter()
+            .zip(0..)
+            .map(|((index, bytes, _), row)| {
+                let event = entry::decode(bytes).expect("an entry").event;
+                (event.occurred_at.unix_ns(), *index, row, event.severity)
+            })
+            .collect();
+        expected.sort_unstable_by_key(|(time, index, ..)| (*time, *index));
+        let (mut by_time, all) = (segment.by_time(), 0..placed.len() as u32);
+        for (place, (time, index, row, _)) in all.clone().zip(&expected) {
+            prop_assert_eq!(by_time.row(place).expect("whole"), *row);
+            prop_assert_eq!(by_time.lower_bound(all.clone(), (*time, *index)).expect("whole"), place);
+            prop_assert_eq!(by_time.lower_bound(all.clone(), (*time, *index + 1)).expect("whole"), place + 1);
+        }
+        prop_assert_eq!(by_time.lower_bound(all.clone(), (i64::MAX, 0)).expect("whole"), all.end);
+        prop_assert_eq!(by_time.lower_bound(all.clone(), (i64::MIN, 0)).expect("whole"), 0);
+        for number in 1..=4u8 {
+            let severity = Severity::new(number).expect("valid");
+            let places: Vec<u32> =
+                all.clone().zip(&expected).filter(|(_, one)| one.3 == severity).map(|(place, _)| place).collect();
+            let terms = segment.severities_by_time();
+            let found = match terms.find(number.to_string().as_bytes()).expect("whole") {
+                Some(term) => terms.rows(term.rows).open().expect("whole").within(all.clone()).expect("whole").iter().collect(),
+                None => Vec::new(),
+            };
+            prop_assert_eq!(found, places);
+        }
+    }
 }
 
 proptest! {
