@@ -1,8 +1,9 @@
 //! Segments: sealed events, immutable, each a table that any data tool opens and an index that answers questions.
 //!
 //! The rows of a segment are in order of trail, time and index, so that a trail is one run of rows, and a window of it a
-//! range. The index tells for each value of a dimension which rows have it, and for each row which values it has; and it
-//! has the rows themselves, in small compressed groups, for answers. The table is read for entries and raw bytes alone.
+//! range. The index tells for each value of a dimension which rows have it, and for each row which values it has; which rows
+//! come after each other in time, whatever their trail; and it has the rows themselves, in small compressed groups, for answers.
+//! The table is read for entries and raw bytes alone.
 
 #![allow(
     clippy::cast_possible_truncation,
