@@ -1,4 +1,4 @@
-//! A data directory written by an earlier version, which every later one must read: `tests/data/format-1`.
+//! Data directories written by earlier versions, which every later one must read: those of `tests/data`.
 //!
 //! `DAYBOOK_WRITE_FIXTURE=DIR` writes such a directory anew, for a format that changed before it was released.
 
@@ -13,7 +13,8 @@ use store::{Log, check, init};
 
 use crate::{all, event, identity, key_of, request, small_files};
 
-const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/format-1");
+/// The first has no rows in order of time in its segments.
+const FIXTURES: [&str; 2] = ["format-1", "format-1-by-time"];
 /// Root of the tree over its events, in hex.
 const ROOT: &str = include_str!("../data/format-1.root");
 
@@ -21,7 +22,7 @@ fn orders() -> Trail {
     Trail::new(Service::Database, "acme", "p1", "orders").unwrap()
 }
 
-/// What it holds, in order: 120 events, of which 100 are sealed, 60 of them in a merged segment.
+/// What each holds, in order: 120 events, of which 100 are sealed, 60 of them in a merged segment.
 fn told() -> Vec<Event> {
     (0..120)
         .map(|at: i64| {
@@ -67,14 +68,19 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_directory_of_the_first_format_is_read() {
+fn a_directory_of_each_earlier_version_is_read() {
     if let Some(root) = std::env::var_os("DAYBOOK_WRITE_FIXTURE") {
         write(Path::new(&root));
         return;
     }
+    FIXTURES.into_iter().for_each(read);
+}
+
+fn read(fixture: &str) {
+    println!("{fixture}");
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("data");
-    copy(Path::new(FIXTURE), &root);
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(fixture), &root);
     // Empty folders are not kept with the sources.
     fs::create_dir_all(root.join("keys")).unwrap();
     let disk: Arc<dyn Disk> = Arc::new(Local::open(&root));
@@ -113,6 +119,8 @@ fn a_directory_of_the_first_format_is_read() {
     assert_eq!((again.recorded, again.duplicates, again.set_aside), (0, vec![(0, 5), (1, 110)], 0));
     log.append(request(vec![event("hub", "new", 0)], &[])).unwrap().unwrap();
     log.seal().unwrap();
+    log.merge().unwrap();
+    assert_eq!(log.query(&all(&["hub", "mirror"])).unwrap().total, 81);
     log.close().unwrap();
     assert_eq!(check(&disk, &mut |_| {}).unwrap().events, 121);
 }
