@@ -46,14 +46,7 @@ impl<'a> List<'a> {
 
     /// The row at this place of the list, counted from 0.
     fn row(&self, at: u64) -> Result<u32, Error> {
-        let row = match &self.kind {
-            Kind::Tail(slice) => slice.row(at as usize),
-            Kind::Range(rows) => rows.start + at as u32,
-            Kind::Value(rows, opened) => opened.select(opened.rank(rows.start)? + at)?.ok_or_else(shorter)?,
-            Kind::Set(rows) => rows.select(at as u32).ok_or_else(shorter)?,
-            Kind::Few(rows, part) => rows[part.clone()].get(at as usize).copied().ok_or_else(shorter)?,
-        };
-        self.told(vec![row]).map(|rows| rows[0])
+        self.rows(at, None, 1)?.first().copied().ok_or_else(shorter)
     }
 
     /// Rows of the segment or the tail, given as the list counts them.
@@ -204,14 +197,17 @@ pub(super) fn list_of_run<'a>(
     Ok(List { part: Place::Segment(position, 0), len, bounds, kind, of, is_by_time: false })
 }
 
-/// The rows of a segment that match, of all its trails together, if it has them so.
+/// The rows of a segment that match, of all its trails together, if it has them so and the question is about all trails.
 pub(super) fn list_by_time<'a>(
     conditions: &'a Conditions<'a>,
     position: usize,
-    query: &Query,
+    question: &Question<'_>,
 ) -> Result<Option<List<'a>>, Error> {
-    let segment = conditions.segment;
+    let (segment, query) = (conditions.segment, question.query);
     let Some(meeting) = conditions.by_time()? else { return Ok(None) };
+    if !question.is_about_all_of(segment) {
+        return Ok(None);
+    }
     let (all, mut by_time) = (0..segment.meta.events as u32, segment.by_time());
     let mut bound = |time: Option<Time>, otherwise| {
         time.map_or(Ok(otherwise), |time| by_time.lower_bound(all.clone(), (time.unix_ns(), 0)))

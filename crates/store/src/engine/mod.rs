@@ -134,8 +134,7 @@ impl<'a> Matching<'a> {
                 continue;
             }
             if by == By::Time
-                && question.is_about_all_of(conditions.segment)
-                && let Some(list) = list_by_time(conditions, position, question.query)?
+                && let Some(list) = list_by_time(conditions, position, question)?
             {
                 lists.push(list);
                 continue;
@@ -191,7 +190,8 @@ impl<'a> Matching<'a> {
         Ok(counts)
     }
 
-    /// The values of a dimension that most of what matches has. It must be known by trail. `active` are the counts of the part that grows.
+    /// The values of a dimension that most of what matches has, which must have been found [`By::Trail`]. `active` are the
+    /// counts of the part that grows.
     pub fn top(
         &self,
         parts: &Parts<'_>,
