@@ -29,7 +29,6 @@ pub struct Writer {
     buffers: Vec<Buffer>,
     rows: usize,
     bytes: usize,
-    groups: usize,
 }
 
 impl Writer {
@@ -38,7 +37,7 @@ impl Writer {
         let schema = Arc::new(parse_message_type(&schema())?);
         let properties = Arc::new(properties(facts));
         let file = SerializedFileWriter::new(Vec::new(), schema, properties)?;
-        Ok(Writer { file, buffers: buffers(), rows: 0, bytes: 0, groups: 0 })
+        Ok(Writer { file, buffers: buffers(), rows: 0, bytes: 0 })
     }
 
     /// Adds rows. What was written so far and was not taken yet is moved to `out`.
@@ -48,7 +47,7 @@ impl Writer {
                 self.bytes += buffer.push(value);
             }
             self.rows += 1;
-            let part = if self.groups < HALF_GROUPS { 2 } else { 1 };
+            let part = if self.file.flushed_row_groups().len() < HALF_GROUPS { 2 } else { 1 };
             if self.rows == GROUP_ROWS / part || self.bytes >= GROUP_BYTES / part {
                 self.end_group()?;
             }
@@ -74,7 +73,6 @@ impl Writer {
         }
         group.close()?;
         (self.rows, self.bytes) = (0, 0);
-        self.groups += 1;
         Ok(())
     }
 }
