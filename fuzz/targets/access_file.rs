@@ -1,4 +1,5 @@
-//! `access.toml`, which people may write by hand: no text panics, and what is written back is read the same.
+//! `access.toml`, which people may write by hand: no text panics, and what is written back is read
+//! the same.
 
 #![no_main]
 

@@ -1,6 +1,7 @@
-//! Bodies of every kind: logins, DBSS, TaurusDB's policy and links, and what sources send in every format, compressed or
-//! not. Nothing panics; pages are within their limits; of what a source sends nothing is lost; and every event that is
-//! understood is encoded to an entry that reads back the same.
+//! Bodies of every kind: logins, DBSS, TaurusDB's policy and links, and what sources send in every
+//! format, compressed or not. Nothing panics; pages are within their limits; of what a source sends
+//! nothing is lost; and every event that is understood is encoded to an entry that reads back the
+//! same.
 
 #![no_main]
 

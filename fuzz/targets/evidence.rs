@@ -1,4 +1,5 @@
-//! What a verifier is given, by whoever wants to be believed: no bytes panic, and what is written back is read the same.
+//! What a verifier is given, by whoever wants to be believed: no bytes panic, and what is written
+//! back is read the same.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Paths and queries, as every API reads them: nothing panics, pages are within their limits, and what is escaped
-//! comes back.
+//! Paths and queries, as every API reads them: nothing panics, pages are within their limits, and
+//! what is escaped comes back.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Searches as people type them: nothing panics, errors point into the text, and what is read is written the same.
+//! Searches as people type them: nothing panics, errors point into the text, and what is read is
+//! written the same.
 
 #![no_main]
 

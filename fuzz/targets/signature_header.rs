@@ -1,10 +1,12 @@
-//! The verifier of signatures. A request that was signed verifies; the same request, changed anywhere, verifies only if it
-//! still means what was signed; another header than the signed one does not; and nothing panics.
+//! The verifier of signatures. A request that was signed verifies; the same request, changed
+//! anywhere, verifies only if it still means what was signed; another header than the signed one
+//! does not; and nothing panics.
 //!
-//! An input is a request as text: `METHOD target`, headers, an empty line, the body. After a line `~~~` stand changes to
-//! this text, one a line: `+OFFSET TEXT` puts text in, `-OFFSET COUNT` takes bytes out, `!HEADER` shows another
-//! `Authorization` (in which `$` stands for the right signature). What "means the same" means is written here anew, from
-//! the description of the scheme and the readings that docs/api/signing.md allows.
+//! An input is a request as text: `METHOD target`, headers, an empty line, the body. After a line
+//! `~~~` stand changes to this text, one a line: `+OFFSET TEXT` puts text in, `-OFFSET COUNT` takes
+//! bytes out, `!HEADER` shows another `Authorization` (in which `$` stands for the right
+//! signature). What "means the same" means is written here anew, from the description of the scheme
+//! and the readings that docs/api/signing.md allows.
 
 #![no_main]
 
@@ -120,7 +122,8 @@ fn verifies(shown: &str, request: &Request) -> bool {
     })
 }
 
-/// Whether two requests may have the same signature. Headers that only one of them has are not covered.
+/// Whether two requests may have the same signature. Headers that only one of them has are not
+/// covered.
 fn means_the_same(signed: &Request, other: &Request) -> bool {
     let path = unescaped(&signed.path);
     let paths = [unescaped(&other.path), other.path.as_bytes().to_vec()];

@@ -1,4 +1,5 @@
-//! Requests to a witness, which anyone may send: no bytes panic, and what is written back is read the same.
+//! Requests to a witness, which anyone may send: no bytes panic, and what is written back is read
+//! the same.
 
 #![no_main]
 

@@ -1,7 +1,9 @@
-//! What verifying one signature costs, without a server: `cargo bench -p daybook --features internals --bench signature`.
+//! What verifying one signature costs, without a server: `cargo bench -p daybook --features
+//! internals --bench signature`.
 //!
-//! The requests are those of the vendor's Python SDK: five signed headers; the first page of TaurusDB's list, whose query
-//! has two readings since it holds a plus and one since it does not, and a body of DBSS.
+//! The requests are those of the vendor's Python SDK: five signed headers; the first page of
+//! TaurusDB's list, whose query has two readings since it holds a plus and one since it does not,
+//! and a body of DBSS.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -18,7 +20,8 @@ const HOST: &str = "127.0.0.1:8080";
 const SIGNED_AT: &str = "20261120T000000Z";
 const NOW: &str = "2026-11-20T00:00:00Z";
 
-/// Each round takes some milliseconds; the fastest shows the cost, the median what other work on the machine adds.
+/// Each round takes some milliseconds; the fastest shows the cost, the median what other work on
+/// the machine adds.
 const ROUNDS: usize = 200;
 const VERIFICATIONS_A_ROUND: u32 = 500;
 
@@ -35,14 +38,18 @@ fn main() {
         Request {
             what: "GET, 4 parameters",
             method: "GET",
-            path: format!("/v3/{PROJECT}/instances/3d39c18788b54a919bab633874c159dfin07/audit-logs"),
+            path: format!(
+                "/v3/{PROJECT}/instances/3d39c18788b54a919bab633874c159dfin07/audit-logs"
+            ),
             query: "end_time=2018-09-16T10%3A40%3A15%2B0800&limit=10&offset=0&start_time=2018-09-15T06%3A25%3A43%2B0800",
             body: b"",
         },
         Request {
             what: "the same, a raw plus",
             method: "GET",
-            path: format!("/v3/{PROJECT}/instances/3d39c18788b54a919bab633874c159dfin07/audit-logs"),
+            path: format!(
+                "/v3/{PROJECT}/instances/3d39c18788b54a919bab633874c159dfin07/audit-logs"
+            ),
             query: "end_time=2018-09-16T10:40:15+0800&limit=10&offset=0&start_time=2018-09-15T06:25:43+0800",
             body: b"",
         },
@@ -72,7 +79,8 @@ fn measure(request: &Request) -> Vec<f64> {
         ("x-project-id", PROJECT),
         ("x-sdk-date", SIGNED_AT),
     ];
-    let shown = sign(KEY, SECRET, request.method, &request.path, request.query, &named, request.body);
+    let shown =
+        sign(KEY, SECRET, request.method, &request.path, request.query, &named, request.body);
     let mut headers = HeaderMap::new();
     for (name, value) in named {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

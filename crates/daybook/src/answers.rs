@@ -37,7 +37,10 @@ pub struct Answers {
 impl Default for Answers {
     fn default() -> Self {
         let histogram = |route: &routes::Route| (route.endpoint.name(), Histogram::new(BOUNDS));
-        Answers { by_endpoint: routes::all().iter().map(histogram).collect(), by_class: Default::default() }
+        Answers {
+            by_endpoint: routes::all().iter().map(histogram).collect(),
+            by_class: Default::default(),
+        }
     }
 }
 

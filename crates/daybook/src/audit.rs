@@ -1,16 +1,17 @@
-//! Daybook's record of itself, on a trail of its own: logins, tokens, changes of rights, settings and policies, downloads,
-//! and every query.
+//! Daybook's record of itself, on a trail of its own: logins, tokens, changes of rights, settings
+//! and policies, downloads, and every query.
 //!
-//! What changes something or hands out files is recorded before it takes effect, and refused if it cannot be. Queries are
-//! recorded within a second, in batches. Recording is not itself an act that is recorded.
+//! What changes something or hands out files is recorded before it takes effect, and refused if it
+//! cannot be. Queries are recorded within a second, in batches. Recording is not itself an act that
+//! is recorded.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use event::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Severity,
-    SourceIp, Time, Trail, Trust,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
+    Severity, SourceIp, Time, Trail, Trust,
 };
 use serde::Serialize;
 use store::{Append, Incoming, Log, OnConflict};
@@ -25,7 +26,8 @@ pub const FUNCTION: &str = "function";
 const WAITING_MAX: usize = 20_000;
 /// Acts recorded by one append.
 const FLUSHED_AT_ONCE: usize = 1000;
-/// Refused requests recorded one by one in a second, of callers and of others apart; further ones are counted, so that refusing costs no disk.
+/// Refused requests recorded one by one in a second, of callers and of others apart; further ones
+/// are counted, so that refusing costs no disk.
 const REFUSED_PER_SECOND_MAX: u64 = 100;
 /// Most bytes of what was asked that are kept.
 const ASKED_BYTES_MAX: usize = 4096;
@@ -126,7 +128,11 @@ impl Act {
             description: self.description.map(cut),
             request_id: self.who.request_id,
             trace_id: None,
-            origin: Origin { source: SOURCE.to_owned(), format: "daybook".to_owned(), key: self.key },
+            origin: Origin {
+                source: SOURCE.to_owned(),
+                format: "daybook".to_owned(),
+                key: self.key,
+            },
             attributes,
             raw,
         }
@@ -153,7 +159,8 @@ fn cut(text: String) -> String {
     format!("{}…", &text[..end])
 }
 
-/// What the operational log says of an act that is recorded at once: who did what to what, and nothing that they sent.
+/// What the operational log says of an act that is recorded at once: who did what to what, and
+/// nothing that they sent.
 struct Line {
     action: String,
     by: String,
@@ -164,9 +171,15 @@ struct Line {
 impl Line {
     fn of(act: &Act) -> Line {
         let Resource { kind, name, .. } = &act.resource;
-        let on = [kind, name].into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let on =
+            [kind, name].into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
         let by = act.who.name.clone().or(act.who.id.clone()).unwrap_or_default();
-        Line { action: act.action.clone(), by, on, is_success: act.outcome.kind == OutcomeKind::Success }
+        Line {
+            action: act.action.clone(),
+            by,
+            on,
+            is_success: act.outcome.kind == OutcomeKind::Success,
+        }
     }
 
     fn write(&self) {
@@ -204,7 +217,8 @@ impl OwnAudit {
         &self.trail
     }
 
-    /// Records an act; returns once it is durable. Blocks. Errs when it cannot be recorded; the act must not happen then.
+    /// Records an act; returns once it is durable. Blocks. Errs when it cannot be recorded; the act
+    /// must not happen then.
     pub fn record_now(&self, act: Act) -> Result<(), String> {
         if store::is_planted("late_record") {
             self.record_soon(act);
@@ -265,8 +279,12 @@ impl OwnAudit {
             let description =
                 format!("{uncounted} further requests were refused and not recorded one by one");
             let failed = Outcome { kind: OutcomeKind::Failure, ..Outcome::default() };
-            let act =
-                Act { description: Some(description), outcome: failed, severity: Severity::MAJOR, ..act };
+            let act = Act {
+                description: Some(description),
+                outcome: failed,
+                severity: Severity::MAJOR,
+                ..act
+            };
             events.push(act.into_event(&self.trail, now));
         }
         while !events.is_empty() {
@@ -314,8 +332,11 @@ mod tests {
     #[test]
     fn the_same_act_has_the_same_bytes() {
         let trail = Trail::new(event::Service::Dbaudit, "t", "p", "i").expect("valid");
-        let act =
-            || Act::new("access.update", Operation::Update, "Access control").on("user", "a").with("x", "y");
+        let act = || {
+            Act::new("access.update", Operation::Update, "Access control")
+                .on("user", "a")
+                .with("x", "y")
+        };
         let (one, two) = (
             act().into_event(&trail, Time::from_unix_ns(1)),
             act().into_event(&trail, Time::from_unix_ns(2)),

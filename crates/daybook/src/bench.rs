@@ -1,11 +1,12 @@
 //! Events for benchmarks: as many as asked for, always the same for a seed.
 //!
-//! Each event follows from the seed and its number alone, so that any part of them can be made anew, in any order. What
-//! they have in common with real ones is what decides how fast a question is answered: few trails and actors have most
-//! of the events, names are many, failures few, and some events come late.
+//! Each event follows from the seed and its number alone, so that any part of them can be made
+//! anew, in any order. What they have in common with real ones is what decides how fast a question
+//! is answered: few trails and actors have most of the events, names are many, failures few, and
+//! some events come late.
 //!
-//! The file stands on the `event` crate alone: the benchmark of questions (`scripts/bench-harness`) takes it in as it is,
-//! to give databases the very same events.
+//! The file stands on the `event` crate alone: the benchmark of questions (`scripts/bench-harness`)
+//! takes it in as it is, to give databases the very same events.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -16,8 +17,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use event::{
-    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
-    Service, Severity, SourceIp, Time, Trail, Trust,
+    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution,
+    Resource, Service, Severity, SourceIp, Time, Trail, Trust,
 };
 
 /// How many trails there are.
@@ -88,7 +89,8 @@ impl Events {
         let (occurred_at, resolution) = self.occurred_at(number, service, &mut random);
         let resource = self.resource(trail_rank, deed, &mut random);
         let (outcome, severity) = outcome(service, deed.operation, &mut random);
-        let description = self.description(resource.name.as_deref().unwrap_or_default(), &mut random);
+        let description =
+            self.description(resource.name.as_deref().unwrap_or_default(), &mut random);
         Event {
             id: EventId::v7(self.received_at(number), random.bytes()),
             occurred_at,
@@ -116,7 +118,8 @@ impl Events {
         }
     }
 
-    /// When the event with this number is received: a moment after it, or the time it should have come, was over.
+    /// When the event with this number is received: a moment after it, or the time it should have
+    /// come, was over.
     pub fn received_at(&self, number: u64) -> Time {
         self.moment(number + 1).plus_seconds(2)
     }
@@ -127,7 +130,12 @@ impl Events {
         Time::from_unix_ns(END.unix_ns() - SPAN_NS + passed as i64)
     }
 
-    fn occurred_at(&self, number: u64, service: Service, random: &mut Random) -> (Time, Resolution) {
+    fn occurred_at(
+        &self,
+        number: u64,
+        service: Service,
+        random: &mut Random,
+    ) -> (Time, Resolution) {
         let (start, end) = (self.moment(number).unix_ns(), self.moment(number + 1).unix_ns());
         let mut ns = start + random.below(end.abs_diff(start).max(1)) as i64;
         if random.is_one_in(LATE_ONE_IN) {
@@ -147,7 +155,8 @@ impl Events {
         let (first, end) = self.trail_shares.part_of(trail_rank, RESOURCES);
         let fraction = random.fraction();
         let rank = first + ((end - first) as f64 * fraction * fraction) as u64;
-        // Neighbours in rank are strangers by name. The factor has no divisor in common with the number of resources.
+        // Neighbours in rank are strangers by name. The factor has no divisor in common with the
+        // number of resources.
         let number = rank * 7_368_787 % RESOURCES;
         let id = random
             .is_one_in(4)
@@ -171,7 +180,8 @@ impl Events {
     }
 }
 
-/// Who does most does `n` times as much as who does `n`th most: a table of where each one's share ends.
+/// Who does most does `n` times as much as who does `n`th most: a table of where each one's share
+/// ends.
 pub struct Zipf {
     ends: Vec<f64>,
 }
@@ -253,7 +263,8 @@ const fn mix(mut z: u64) -> u64 {
 fn trail(rank: usize) -> Trail {
     let service = Service::ALL[rank % Service::ALL.len()];
     let (tenant, project) = (format!("t-{:02}", rank % 23), format!("p-{:02}", rank % 37));
-    Trail::new(service, &tenant, &project, &format!("i-{rank:03}")).expect("letters, digits and hyphens")
+    Trail::new(service, &tenant, &project, &format!("i-{rank:03}"))
+        .expect("letters, digits and hyphens")
 }
 
 fn actor(rank: usize, words: &[String]) -> Actor {
@@ -308,18 +319,22 @@ fn source_ip(actor_rank: usize, random: &mut Random) -> SourceIp {
     SourceIp { address, trust }
 }
 
-/// An actor has a client that is mostly used, and others. Databases and their auditing know nothing of clients.
+/// An actor has a client that is mostly used, and others. Databases and their auditing know nothing
+/// of clients.
 fn user_agent(service: Service, actor_rank: usize, random: &mut Random) -> Option<&'static str> {
     if matches!(service, Service::Database | Service::Dbaudit) {
         return None;
     }
-    let other = if random.is_one_in(5) { random.below(USER_AGENTS.len() as u64) as usize } else { 0 };
+    let other =
+        if random.is_one_in(5) { random.below(USER_AGENTS.len() as u64) as usize } else { 0 };
     Some(USER_AGENTS[(actor_rank + other) % USER_AGENTS.len()])
 }
 
 fn class(operation: Operation) -> Class {
     match operation {
-        Operation::Login | Operation::Logout | Operation::Grant | Operation::Configure => Class::Security,
+        Operation::Login | Operation::Logout | Operation::Grant | Operation::Configure => {
+            Class::Security
+        }
         _ => Class::Operation,
     }
 }
@@ -327,7 +342,8 @@ fn class(operation: Operation) -> Class {
 fn outcome(service: Service, operation: Operation, random: &mut Random) -> (Outcome, Severity) {
     let is_sql = service == Service::Database;
     if random.below(1000) >= FAILURES_IN_1000 {
-        let severity = if operation == Operation::Delete { Severity::MINOR } else { Severity::WARNING };
+        let severity =
+            if operation == Operation::Delete { Severity::MINOR } else { Severity::WARNING };
         return (Outcome { kind: OutcomeKind::Success, code: None, reason: None }, severity);
     }
     let known: &[Failure] = if is_sql { &SQL_FAILURES } else { &FAILURES };
@@ -550,9 +566,20 @@ mod tests {
         let (events, made) = all();
         let trails: HashSet<_> = made.iter().map(|event| &event.trail).collect();
         assert_eq!(trails.len(), TRAILS);
-        assert_eq!(events.actors.iter().map(|actor| &actor.name).collect::<HashSet<_>>().len(), ACTORS);
-        assert_near(share(&made, |event| event.trail == events.trails[0]), 0.170, "the largest trail");
-        assert_near(share(&made, |event| event.trail == events.trails[9]), 0.017, "the tenth trail");
+        assert_eq!(
+            events.actors.iter().map(|actor| &actor.name).collect::<HashSet<_>>().len(),
+            ACTORS
+        );
+        assert_near(
+            share(&made, |event| event.trail == events.trails[0]),
+            0.170,
+            "the largest trail",
+        );
+        assert_near(
+            share(&made, |event| event.trail == events.trails[9]),
+            0.017,
+            "the tenth trail",
+        );
         assert_near(share(&made, |event| event.actor == events.actors[0]), 0.110, "who did most");
         for service in Service::ALL {
             assert!(share(&made, |event| event.trail.service() == service) > 0.1, "{service:?}");
@@ -607,7 +634,11 @@ mod tests {
         };
         assert_eq!(distinct(&|event| event.origin.key.clone()), COUNT as usize);
         assert_eq!(distinct(&|event| Some(event.id.to_string())), COUNT as usize);
-        assert_near(distinct(&|event| event.request_id.clone()) as f64, COUNT as f64 / 2.0, "request ids");
+        assert_near(
+            distinct(&|event| event.request_id.clone()) as f64,
+            COUNT as f64 / 2.0,
+            "request ids",
+        );
         assert!(distinct(&|event| event.resource.name.clone()) > 17_000);
         assert_eq!(distinct(&|event| event.user_agent.clone()), USER_AGENTS.len());
         assert_eq!(events.words.iter().collect::<HashSet<_>>().len(), WORDS);
@@ -620,7 +651,8 @@ mod tests {
 
     #[test]
     fn resources_are_a_million() {
-        let parts: Vec<_> = (0..TRAILS).map(|rank| Zipf::new(TRAILS).part_of(rank, RESOURCES)).collect();
+        let parts: Vec<_> =
+            (0..TRAILS).map(|rank| Zipf::new(TRAILS).part_of(rank, RESOURCES)).collect();
         assert_eq!((parts[0].0, parts[TRAILS - 1].1), (0, RESOURCES));
         assert!(parts.windows(2).all(|pair| pair[0].1 == pair[1].0 && pair[0].0 < pair[0].1));
     }

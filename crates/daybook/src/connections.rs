@@ -37,7 +37,8 @@ impl Connections {
 
     /// A place for a connection from this address, or why there is none.
     pub fn take(&self, address: IpAddr) -> Result<Place, &'static str> {
-        let permit = Arc::clone(&self.all).try_acquire_owned().map_err(|_| "too many connections")?;
+        let permit =
+            Arc::clone(&self.all).try_acquire_owned().map_err(|_| "too many connections")?;
         let mut counts = self.by_address.lock().expect("no panic while held");
         let count = counts.entry(address).or_insert(0);
         if *count >= self.per_address_max {

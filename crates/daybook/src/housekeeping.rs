@@ -1,5 +1,5 @@
-//! What a server does besides answering: it follows changes of rights, writes down what was asked of it, watches its sources,
-//! and records the audit log files that were finished.
+//! What a server does besides answering: it follows changes of rights, writes down what was asked
+//! of it, watches its sources, and records the audit log files that were finished.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -36,7 +36,8 @@ const FILES_AT_ONCE: usize = 1000;
 /// The guard that shows others that a server is running.
 pub type Serving = Box<dyn Send>;
 
-/// Shows others that a server is running, and records the settings it runs with if they differ from the last.
+/// Shows others that a server is running, and records the settings it runs with if they differ from
+/// the last.
 pub fn begin(data_dir: &Path, config: &Config, audit: &OwnAudit) -> Result<Serving, String> {
     let disk = Arc::new(Local::open(data_dir));
     let serving = disk
@@ -44,11 +45,16 @@ pub fn begin(data_dir: &Path, config: &Config, audit: &OwnAudit) -> Result<Servi
         .map_err(|error| format!("couldn't lock {}: {error}", store::SERVING))?;
     let objects = FileObjects::new(disk);
     let recorded = objects.get(store::CONFIG_RECORDED).map_err(|error| error.to_string())?;
-    let before = recorded.as_ref().map(|object| String::from_utf8_lossy(&object.bytes).into_owned());
+    let before =
+        recorded.as_ref().map(|object| String::from_utf8_lossy(&object.bytes).into_owned());
     if before.as_deref() != Some(config.text.as_str()) {
         audit.record_now(configured(before.as_deref(), &config.text))?;
         objects
-            .replace(store::CONFIG_RECORDED, config.text.as_bytes(), recorded.map(|object| object.version))
+            .replace(
+                store::CONFIG_RECORDED,
+                config.text.as_bytes(),
+                recorded.map(|object| object.version),
+            )
             .map_err(|error| error.to_string())?;
     }
     Ok(serving)
@@ -127,8 +133,11 @@ pub fn record(endpoint: Endpoint, note: Note, status: StatusCode, audit: &OwnAud
         audit.record_soon(Act { class: Class::Operation, description: Some(description), ..act });
     } else {
         let is_about_rights = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        let outcome =
-            Outcome { kind: OutcomeKind::Failure, code: Some(u32::from(status.as_u16())), reason: None };
+        let outcome = Outcome {
+            kind: OutcomeKind::Failure,
+            code: Some(u32::from(status.as_u16())),
+            reason: None,
+        };
         let severity = if is_about_rights { Severity::MAJOR } else { Severity::MINOR };
         let class = if is_about_rights { Class::Security } else { Class::Operation };
         let description = Some(format!("refused with {status}"));
@@ -147,7 +156,8 @@ impl Housekeeping {
         let (stop, told_to_stop) = channel();
         let work = move || {
             let _serving = serving;
-            let (mut flushed, mut looked, mut watched) = (Instant::now(), Instant::now(), Instant::now());
+            let (mut flushed, mut looked, mut watched) =
+                (Instant::now(), Instant::now(), Instant::now());
             let mut announced = HashMap::new();
             while let Err(RecvTimeoutError::Timeout) = told_to_stop.recv_timeout(FOLLOW_EVERY) {
                 shared.access.follow(&|changed| shared.audit.record_all_now(acts_of(changed)));
@@ -186,8 +196,9 @@ impl Housekeeping {
     }
 }
 
-/// Records every finished audit log file with its SHA-256. The same file is recorded once, whenever the server starts.
-/// Where nothing else happens, an event of our own ends the files whose hour is over.
+/// Records every finished audit log file with its SHA-256. The same file is recorded once, whenever
+/// the server starts. Where nothing else happens, an event of our own ends the files whose hour is
+/// over.
 fn announce_files(shared: &Shared, announced: &mut HashMap<Trail, u64>) {
     let overdue = shared.log.audit_files_overdue(ambient::now());
     if overdue > 0

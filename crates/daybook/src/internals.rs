@@ -1,4 +1,5 @@
-//! What fuzz targets and benchmarks reach of the program: the very functions that requests go through.
+//! What fuzz targets and benchmarks reach of the program: the very functions that requests go
+//! through.
 
 use event::{Time, Trail};
 use hyper::body::Bytes;
@@ -26,7 +27,8 @@ pub struct Page {
     pub limit_max: usize,
 }
 
-/// Reads a query as each of the APIs whose parameters stand in one; the pages of those that take it.
+/// Reads a query as each of the APIs whose parameters stand in one; the pages of those that take
+/// it.
 pub fn pages_of_query(raw_query: &str) -> Vec<Page> {
     let page = |asked: Option<(u64, usize)>, limit_max| {
         asked.map(|(offset, limit)| Page { offset, limit, limit_max })
@@ -43,7 +45,11 @@ pub fn pages_of_query(raw_query: &str) -> Vec<Page> {
 /// Reads a body as DBSS does, on its newer path and its older one.
 pub fn pages_of_body(body: &[u8], trail: &Trail, now: Time) -> Vec<Page> {
     let asked = [true, false].map(|demands_a_page| dbss::page_of(body, demands_a_page, trail, now));
-    asked.into_iter().flatten().map(|(offset, limit)| Page { offset, limit, limit_max: 1000 }).collect()
+    asked
+        .into_iter()
+        .flatten()
+        .map(|(offset, limit)| Page { offset, limit, limit_max: 1000 })
+        .collect()
 }
 
 /// Whether a path is one of a route's that takes GET or POST.
@@ -57,7 +63,9 @@ pub fn is_route(raw_path: &str) -> bool {
 pub fn decompress(encoding: &'static str, body: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
-    body::decompress(&headers, Bytes::copy_from_slice(body), bytes_max).ok().map(|bytes| bytes.to_vec())
+    body::decompress(&headers, Bytes::copy_from_slice(body), bytes_max)
+        .ok()
+        .map(|bytes| bytes.to_vec())
 }
 
 /// Reads the body of a request to a witness and writes it anew; `None` for what is refused.
@@ -65,8 +73,8 @@ pub fn witness_request(body: &[u8]) -> Option<String> {
     AddCheckpoint::parse(body).ok().map(|request| request.to_string())
 }
 
-/// Reads a proof file, a checkpoint's note, and a receipt as its text and as a header has it, and writes anew what the bytes
-/// are.
+/// Reads a proof file, a checkpoint's note, and a receipt as its text and as a header has it, and
+/// writes anew what the bytes are.
 pub fn evidence(bytes: &[u8]) -> Vec<String> {
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     let note = Note::parse(bytes).ok().filter(|note| Checkpoint::parse(note.text()).is_ok());

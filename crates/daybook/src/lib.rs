@@ -1,9 +1,9 @@
-//! Daybook: a self-hosted audit log server. The program alone is meant to use this library; what it opens besides [`run`]
-//! is for fuzz targets and benchmarks.
+//! Daybook: a self-hosted audit log server. The program alone is meant to use this library; what it
+//! opens besides [`run`] is for fuzz targets and benchmarks.
 //!
-//! `cli` reads the command line, `config` the configuration, `serve` wires the parts together: sockets and limits in
-//! `http`, events in through `intake`, answers out through `api`, who may ask in `access`. Everything durable is the
-//! `store` crate's.
+//! `cli` reads the command line, `config` the configuration, `serve` wires the parts together:
+//! sockets and limits in `http`, events in through `intake`, answers out through `api`, who may ask
+//! in `access`. Everything durable is the `store` crate's.
 
 mod access;
 mod ambient;

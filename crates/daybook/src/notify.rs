@@ -1,4 +1,5 @@
-//! Telling systemd how the service stands (sd_notify(3)): a datagram to the socket that `NOTIFY_SOCKET` names, if there is one.
+//! Telling systemd how the service stands (sd_notify(3)): a datagram to the socket that
+//! `NOTIFY_SOCKET` names, if there is one.
 
 use std::ffi::OsStr;
 use std::io;

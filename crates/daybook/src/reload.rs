@@ -1,7 +1,7 @@
 //! Taking up a changed configuration and renewed certificates while the server runs.
 //!
-//! Everything is read and checked first, then recorded, and only then in force: what is wrong or cannot be recorded leaves the
-//! server as it was.
+//! Everything is read and checked first, then recorded, and only then in force: what is wrong or
+//! cannot be recorded leaves the server as it was.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,10 +45,18 @@ impl Reloader {
         set_level: Box<dyn Fn(LogLevel) + Send + Sync>,
     ) -> Reloader {
         let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
-        Reloader { server: Arc::downgrade(server), objects, certificates, flags, variables, set_level }
+        Reloader {
+            server: Arc::downgrade(server),
+            objects,
+            certificates,
+            flags,
+            variables,
+            set_level,
+        }
     }
 
-    /// Reads configuration and certificates again, and tells in the operational log what came of it. Blocks.
+    /// Reads configuration and certificates again, and tells in the operational log what came of
+    /// it. Blocks.
     pub fn reload(&self) {
         // Gone when the server is stopping.
         let Some(server) = self.server.upgrade() else { return };
@@ -63,9 +71,13 @@ impl Reloader {
                 }
             }
             Err(why) => {
-                tracing::error!(why, "kept the configuration as it was: the new one cannot be taken up");
+                tracing::error!(
+                    why,
+                    "kept the configuration as it was: the new one cannot be taken up"
+                );
                 let outcome = Outcome { kind: OutcomeKind::Failure, ..Outcome::default() };
-                let act = Act { outcome, severity: Severity::MAJOR, description: Some(why), ..act() };
+                let act =
+                    Act { outcome, severity: Severity::MAJOR, description: Some(why), ..act() };
                 server.audit.record_soon(act);
             }
         }
@@ -75,7 +87,8 @@ impl Reloader {
     fn take_up(&self, server: &Shared) -> Result<(Vec<String>, Vec<String>), String> {
         let running = server.config();
         let Reloaded { config, mut changed, waiting } =
-            config::reload(&running, &self.flags, &self.variables).map_err(|failure| failure.text)?;
+            config::reload(&running, &self.flags, &self.variables)
+                .map_err(|failure| failure.text)?;
         let renewed = self.renewed(config.tls.as_ref(), &config.sources)?;
         let mut fingerprints = Vec::new();
         for (name, certificate, (_, fingerprint)) in &renewed {
@@ -92,7 +105,8 @@ impl Reloader {
                 .with("certificates", list(&fingerprints));
             let description = Some("the server goes on with other settings".to_owned());
             server.audit.record_now(Act { description, ..act })?;
-            let before = self.objects.get(store::CONFIG_RECORDED).map_err(|error| error.to_string())?;
+            let before =
+                self.objects.get(store::CONFIG_RECORDED).map_err(|error| error.to_string())?;
             let version = before.map(|object| object.version);
             self.objects
                 .replace(store::CONFIG_RECORDED, config.text.as_bytes(), version)
@@ -118,7 +132,8 @@ impl Reloader {
                 Holder::Source(name) => {
                     let source = sources.iter().find(|source| source.name == *name);
                     let tls = source.and_then(|source| source.syslog.as_ref()?.tls.as_ref());
-                    let read = tls.map(|tls| tls::server_config(&tls.identity, tls.client_ca.as_deref()));
+                    let read =
+                        tls.map(|tls| tls::server_config(&tls.identity, tls.client_ca.as_deref()));
                     (format!("source {name}"), read)
                 }
             };

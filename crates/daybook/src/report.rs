@@ -91,8 +91,8 @@ pub fn printable(text: &str) -> String {
     out
 }
 
-/// Whether a character does something to a terminal, or hides in it: controls, marks of direction, breaks of lines, and what
-/// takes no room.
+/// Whether a character does something to a terminal, or hides in it: controls, marks of direction,
+/// breaks of lines, and what takes no room.
 pub fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')

@@ -1,4 +1,5 @@
-//! Every route that is served, in one table. `daybook routes` prints it, and the tests ask it what there is to test.
+//! Every route that is served, in one table. `daybook routes` prints it, and the tests ask it what
+//! there is to test.
 
 use std::sync::OnceLock;
 
@@ -25,8 +26,8 @@ pub enum Endpoint {
     Daybook(daybook::Operation),
 }
 
-/// A route: a method, a path whose `{…}` segments are parameters, the last perhaps one of all that follows (`{…...}`), and
-/// what answers it.
+/// A route: a method, a path whose `{…}` segments are parameters, the last perhaps one of all that
+/// follows (`{…...}`), and what answers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     pub method: Method,
@@ -97,8 +98,14 @@ pub fn all() -> &'static [Route] {
             (Method::GET, taurusdb::DOWNLOAD_ROUTE, Endpoint::Download),
         ];
         own.into_iter()
-            .chain(iam::ROUTES.map(|(method, path, operation)| (method, path, Endpoint::Iam(operation))))
-            .chain(swr::ROUTES.map(|(method, path, operation)| (method, path, Endpoint::Swr(operation))))
+            .chain(
+                iam::ROUTES
+                    .map(|(method, path, operation)| (method, path, Endpoint::Iam(operation))),
+            )
+            .chain(
+                swr::ROUTES
+                    .map(|(method, path, operation)| (method, path, Endpoint::Swr(operation))),
+            )
             .chain(
                 codearts::ROUTES
                     .map(|(method, path, operation)| (method, path, Endpoint::CodeArts(operation))),
@@ -107,14 +114,21 @@ pub fn all() -> &'static [Route] {
                 taurusdb::ROUTES
                     .map(|(method, path, operation)| (method, path, Endpoint::TaurusDb(operation))),
             )
-            .chain(hcs::ROUTES.map(|(method, path, operation)| (method, path, Endpoint::Hcs(operation))))
-            .chain(dbss::ROUTES.map(|(method, path, operation)| (method, path, Endpoint::Dbss(operation))))
+            .chain(
+                hcs::ROUTES
+                    .map(|(method, path, operation)| (method, path, Endpoint::Hcs(operation))),
+            )
+            .chain(
+                dbss::ROUTES
+                    .map(|(method, path, operation)| (method, path, Endpoint::Dbss(operation))),
+            )
             .chain(
                 evidence::http::ROUTES
                     .map(|(method, path, operation)| (method, path, Endpoint::Evidence(operation))),
             )
             .chain(
-                daybook::ROUTES.map(|(method, path, operation)| (method, path, Endpoint::Daybook(operation))),
+                daybook::ROUTES
+                    .map(|(method, path, operation)| (method, path, Endpoint::Daybook(operation))),
             )
             .map(|(method, path, endpoint)| Route { method, path, endpoint })
             .collect()
@@ -139,8 +153,8 @@ pub fn find(method: &Method, segments: &[String]) -> Found {
     found
 }
 
-/// The source that a path is the intake of: its own, or one of those that programs append to what they are told.
-/// OpenTelemetry's exporters append `/v1/logs`, systemd-journal-upload `/upload`.
+/// The source that a path is the intake of: its own, or one of those that programs append to what
+/// they are told. OpenTelemetry's exporters append `/v1/logs`, systemd-journal-upload `/upload`.
 fn intake_source(segments: &[String]) -> Option<&String> {
     let (first, rest) = segments.split_first()?;
     let (source, appended) = rest.split_first()?;
@@ -155,7 +169,8 @@ fn matches(form: &str, segments: &[String]) -> Option<Vec<String>> {
     for piece in form[1..].split('/') {
         let segment = left.next()?;
         if piece.ends_with("...}") {
-            let rest: Vec<&str> = std::iter::once(segment).chain(left).map(String::as_str).collect();
+            let rest: Vec<&str> =
+                std::iter::once(segment).chain(left).map(String::as_str).collect();
             parameters.push(rest.join("/"));
             return Some(parameters);
         }
@@ -182,7 +197,10 @@ mod tests {
         let parameters = vec!["p".to_owned(), "i".to_owned()];
         for (path, endpoint) in [
             ("/v2/p/instances/i/audit-logs", Endpoint::Swr(swr::Operation::ListAuditLogs)),
-            ("/v3/p/instances/i/audit-logs/", Endpoint::TaurusDb(taurusdb::Operation::ListAuditLogs)),
+            (
+                "/v3/p/instances/i/audit-logs/",
+                Endpoint::TaurusDb(taurusdb::Operation::ListAuditLogs),
+            ),
         ] {
             assert_eq!(found(&Method::GET, path), Found::Route(endpoint, parameters.clone()));
         }
@@ -191,9 +209,13 @@ mod tests {
     #[test]
     fn only_exact_paths_and_methods_are_routes() {
         assert_eq!(found(&Method::POST, "/v2/p/instances/i/audit-logs"), Found::UnknownMethod);
-        for path in
-            ["/", "/v2", "/v4/p/instances/i/audit-logs", "/V2/p/instances", "/v2/p/instances/i/audit-logs/x"]
-        {
+        for path in [
+            "/",
+            "/v2",
+            "/v4/p/instances/i/audit-logs",
+            "/V2/p/instances",
+            "/v2/p/instances/i/audit-logs/x",
+        ] {
             assert_eq!(found(&Method::GET, path), Found::UnknownPath, "{path}");
         }
     }
@@ -202,7 +224,10 @@ mod tests {
     fn what_programs_append_to_a_source_is_its_intake() {
         for path in ["/intake/hub", "/intake/hub/", "/intake/hub/v1/logs", "/intake/hub/upload"] {
             for method in [Method::POST, Method::GET] {
-                assert_eq!(found(&method, path), Found::Route(Endpoint::Intake, vec!["hub".to_owned()]));
+                assert_eq!(
+                    found(&method, path),
+                    Found::Route(Endpoint::Intake, vec!["hub".to_owned()])
+                );
             }
         }
         for path in ["/intake", "/intake/hub/v1", "/intake/hub/v1/traces", "/intake/hub/upload/x"] {
@@ -215,9 +240,8 @@ mod tests {
         for (position, route) in all().iter().enumerate() {
             let segments = path::segments(&route.path.replace(['{', '}'], ""));
             assert!(
-                all()[..position]
-                    .iter()
-                    .all(|other| other.method != route.method || matches(other.path, &segments).is_none()),
+                all()[..position].iter().all(|other| other.method != route.method
+                    || matches(other.path, &segments).is_none()),
                 "{} {}",
                 route.method,
                 route.path

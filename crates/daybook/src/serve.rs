@@ -131,8 +131,11 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let limits = config.limits;
         let started_at = ambient::now();
-        let intakes: Vec<Arc<Intake>> =
-            config.sources.iter().map(|source| Arc::new(Intake::of(source.clone(), started_at))).collect();
+        let intakes: Vec<Arc<Intake>> = config
+            .sources
+            .iter()
+            .map(|source| Arc::new(Intake::of(source.clone(), started_at)))
+            .collect();
         let report_unkept = move |error: &store::Error| {
             // As above.
             let _ = report_unkept.try_send(error.to_string());
@@ -191,8 +194,8 @@ impl Server {
         })
     }
 
-    /// What takes up a changed configuration: that of these flags and variables. `set_level` sets how much the operational log
-    /// tells.
+    /// What takes up a changed configuration: that of these flags and variables. `set_level` sets
+    /// how much the operational log tells.
     pub fn reloader(
         &self,
         data_dir: &Path,
@@ -216,9 +219,9 @@ impl Server {
 
     /// The address that was bound.
     pub fn address(&self) -> Result<SocketAddr, Failure> {
-        self.listener
-            .local_addr()
-            .map_err(|error| Failure::new(format!("couldn't read the address listened on: {error}")))
+        self.listener.local_addr().map_err(|error| {
+            Failure::new(format!("couldn't read the address listened on: {error}"))
+        })
     }
 
     /// `http` or `https`.
@@ -226,7 +229,8 @@ impl Server {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// Serves until `until` resolves, or a durable write fails. Requests that are open then are finished.
+    /// Serves until `until` resolves, or a durable write fails. Requests that are open then are
+    /// finished.
     pub async fn run(mut self, until: impl Future<Output = ()>) -> Result<(), Failure> {
         let limits = self.app.0.api.config().limits;
         let accepting = tokio::spawn(server::run(
@@ -259,7 +263,8 @@ impl Server {
             let text = format!("a durable write failed, start again to recover: {failure}");
             return Err(Failure { exit: Exit::WriteFailed, text });
         }
-        // Connections are gone; a request that outlived its client may still hold the log for a moment.
+        // Connections are gone; a request that outlived its client may still hold the log for a
+        // moment.
         self.reading.stop();
         self.following.stop();
         self.asking.stop();

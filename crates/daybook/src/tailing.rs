@@ -1,8 +1,10 @@
 //! Events as they are recorded, for those who follow the log: server-sent events
-//! (<https://html.spec.whatwg.org/multipage/server-sent-events.html>), described in `docs/api/events.md`.
+//! (<https://html.spec.whatwg.org/multipage/server-sent-events.html>), described in
+//! `docs/api/events.md`.
 //!
-//! While anybody follows, one thread reads what is new, once, and keeps the newest in memory as they are sent. Who is further
-//! behind reads from the log until it has caught up. So a slow reader costs nothing but its own reading.
+//! While anybody follows, one thread reads what is new, once, and keeps the newest in memory as
+//! they are sent. Who is further behind reads from the log until it has caught up. So a slow reader
+//! costs nothing but its own reading.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -30,7 +32,8 @@ const READ_AT_ONCE: usize = 512;
 /// The newest events kept in memory, and their bytes as they are sent: seconds at full speed.
 const NEWEST_MAX: usize = 32 << 10;
 const NEWEST_BYTES_MAX: usize = 32 << 20;
-/// Who catches up at the same time: what is read for them is in memory, and reading is to be left for queries.
+/// Who catches up at the same time: what is read for them is in memory, and reading is to be left
+/// for queries.
 const CATCHING_UP_MAX: usize = 2;
 /// Bytes of events sent at once.
 const PIECE_BYTES: usize = 64 << 10;
@@ -95,8 +98,11 @@ impl Newest {
         if end == head {
             return Ok(false);
         }
-        let told: Vec<Arc<Told>> =
-            log.from_index(end, READ_AT_ONCE)?.into_iter().map(|row| Arc::new(Told::of(row))).collect();
+        let told: Vec<Arc<Told>> = log
+            .from_index(end, READ_AT_ONCE)?
+            .into_iter()
+            .map(|row| Arc::new(Told::of(row)))
+            .collect();
         let reached = end + told.len() as u64;
         let mut kept = self.kept.lock().expect("no panic while held");
         kept.bytes += told.iter().map(|told| told.frame.len()).sum::<usize>();
@@ -155,7 +161,8 @@ impl Reading {
     }
 }
 
-/// The credential by which a tail was asked for; it is looked at again for as long as the tail goes on.
+/// The credential by which a tail was asked for; it is looked at again for as long as the tail goes
+/// on.
 #[derive(Clone)]
 pub enum Shown {
     Token(String),
@@ -167,7 +174,8 @@ impl Shown {
     fn caller<'a>(&self, rights: &'a Snapshot, now: Time) -> Option<Caller<'a>> {
         match self {
             Shown::Token(text) => {
-                let (token, user) = rights.token(text).filter(|(token, _)| token.expires_at > now)?;
+                let (token, user) =
+                    rights.token(text).filter(|(token, _)| token.expires_at > now)?;
                 Some(Caller { user, scope: token.scope.clone() })
             }
             Shown::AccessKey(id) => {
@@ -207,7 +215,8 @@ impl Drop for Follower<'_> {
     }
 }
 
-/// Sends what a client follows, until it goes away, loses its rights or takes nothing, or the server stops.
+/// Sends what a client follows, until it goes away, loses its rights or takes nothing, or the
+/// server stops.
 pub async fn send(
     shared: Arc<Shared>,
     mut tail: Tail,
@@ -265,7 +274,11 @@ async fn some_from(shared: &Arc<Shared>, index: u64) -> Result<Vec<Arc<Told>>, (
     let Ok(_permit) = shared.newest.catching_up.acquire().await else { return Err(()) };
     let log = Arc::clone(&shared.log);
     let read = move || -> Result<Vec<Arc<Told>>, store::Error> {
-        Ok(log.from_index(index, READ_AT_ONCE)?.into_iter().map(|row| Arc::new(Told::of(row))).collect())
+        Ok(log
+            .from_index(index, READ_AT_ONCE)?
+            .into_iter()
+            .map(|row| Arc::new(Told::of(row)))
+            .collect())
     };
     match tokio::task::spawn_blocking(read).await {
         Ok(Ok(told)) => Ok(told),
@@ -299,7 +312,8 @@ fn pieces_of(shared: &Shared, tail: &mut Tail, told: &[Arc<Told>]) -> Vec<Option
     pieces
 }
 
-/// Tells how far the log was looked through: an event without data changes the last event's id alone.
+/// Tells how far the log was looked through: an event without data changes the last event's id
+/// alone.
 fn position(next: u64) -> Bytes {
     match next.checked_sub(1) {
         Some(last) => format!("id: {last}\n\n").into(),

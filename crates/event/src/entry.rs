@@ -1,12 +1,13 @@
 //! The canonical entry: the bytes of an event that are stored, hashed and proved, written once.
 //!
-//! An entry is one JSON object in the form of RFC 8785, so any other program can write the same bytes. Its members are
-//! listed in `docs/format.md`. Members without a value are left out; there are no nulls. Every number is an integer
-//! below 2^53, exact in any JSON reader; instants are texts of fixed width.
+//! An entry is one JSON object in the form of RFC 8785, so any other program can write the same
+//! bytes. Its members are listed in `docs/format.md`. Members without a value are left out; there
+//! are no nulls. Every number is an integer below 2^53, exact in any JSON reader; instants are
+//! texts of fixed width.
 //!
-//! An entry is written in two steps, because two of its values are known only when the event takes its place in the
-//! log: [`Template::new`] does all the work that needs no order, [`Template::fill`] puts in the trail number and the
-//! time of receipt.
+//! An entry is written in two steps, because two of its values are known only when the event takes
+//! its place in the log: [`Template::new`] does all the work that needs no order,
+//! [`Template::fill`] puts in the trail number and the time of receipt.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,14 +20,15 @@ use crate::id::ID_TEXT_BYTES;
 use crate::json::{Members, write_hex, write_integer};
 use crate::time::TIME_TEXT_BYTES;
 use crate::{
-    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
-    Severity, SourceIp, Time, Trail, Trust,
+    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution,
+    Resource, Severity, SourceIp, Time, Trail, Trust,
 };
 
 /// Version of the schema written by this crate, the member `v`.
 pub const VERSION: u64 = 1;
 
-/// Largest trail number: integers up to here are exact in every JSON reader (RFC 8785 section 3.2.2.3).
+/// Largest trail number: integers up to here are exact in every JSON reader (RFC 8785 section
+/// 3.2.2.3).
 pub const NUMBER_MAX: u64 = (1 << 53) - 1;
 
 /// An entry that still lacks the two values the log gives it.
@@ -161,7 +163,8 @@ pub fn digest(entry: &[u8]) -> [u8; 32] {
 
 /// Reads an entry back. Errors on anything that [`Template::fill`] of this version does not write.
 pub fn decode(entry: &[u8]) -> Result<Entry, NotAnEntry> {
-    let wire: Wire<'_> = serde_json::from_slice(entry).map_err(|error| NotAnEntry(error.to_string()))?;
+    let wire: Wire<'_> =
+        serde_json::from_slice(entry).map_err(|error| NotAnEntry(error.to_string()))?;
     if wire.v != VERSION {
         return Err(NotAnEntry(format!("version {} is not {VERSION}", wire.v)));
     }
@@ -253,15 +256,22 @@ struct WireTrail<'a> {
 impl Wire<'_> {
     fn into_entry(self) -> Option<Entry> {
         let source_ip = match self.source_ip {
-            Some(ip) => {
-                Some(SourceIp { address: ip.address.parse().ok()?, trust: Trust::from_text(ip.trust)? })
-            }
+            Some(ip) => Some(SourceIp {
+                address: ip.address.parse().ok()?,
+                trust: Trust::from_text(ip.trust)?,
+            }),
             None => None,
         };
         let service = self.trail.service.parse().ok()?;
         let event = Event {
             id: EventId::parse(self.id)?,
-            trail: Trail::new(service, &self.trail.tenant, &self.trail.project, &self.trail.instance).ok()?,
+            trail: Trail::new(
+                service,
+                &self.trail.tenant,
+                &self.trail.project,
+                &self.trail.instance,
+            )
+            .ok()?,
             occurred_at: parse_time(self.occurred_at)?,
             resolution: Resolution::ALL.into_iter().find(|one| one.as_str() == self.resolution)?,
             actor: Actor {
@@ -289,7 +299,11 @@ impl Wire<'_> {
             description: self.description,
             request_id: self.request_id,
             trace_id: self.trace_id,
-            origin: Origin { source: self.source.name, format: self.source.format, key: self.source.key },
+            origin: Origin {
+                source: self.source.name,
+                format: self.source.format,
+                key: self.source.key,
+            },
             attributes: self.attributes,
             raw: Vec::new(),
         };
@@ -325,8 +339,8 @@ fn parse_hash(text: &str) -> Option<[u8; 32]> {
     Some(hash)
 }
 
-/// RFC 8785 section 3.2.3: names in order of their UTF-16 code units, which differs from the order of their UTF-8
-/// bytes only when a character beyond the basic plane meets one of U+E000 to U+FFFF.
+/// RFC 8785 section 3.2.3: names in order of their UTF-16 code units, which differs from the order
+/// of their UTF-8 bytes only when a character beyond the basic plane meets one of U+E000 to U+FFFF.
 fn canonical_order(attributes: &BTreeMap<String, String>) -> Vec<(&String, &String)> {
     let mut members: Vec<_> = attributes.iter().collect();
     if !attributes.keys().all(|name| name.is_ascii()) {
@@ -335,4 +349,5 @@ fn canonical_order(attributes: &BTreeMap<String, String>) -> Vec<(&String, &Stri
     members
 }
 
-const _: () = assert!(ID_TEXT_BYTES == 36 && TIME_TEXT_BYTES == 30, "docs/format.md states these widths");
+const _: () =
+    assert!(ID_TEXT_BYTES == 36 && TIME_TEXT_BYTES == 30, "docs/format.md states these widths");

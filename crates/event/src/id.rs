@@ -4,8 +4,9 @@ use std::fmt;
 
 use crate::Time;
 
-/// The id Daybook gives an event: 48 bits of Unix milliseconds, then 74 random bits, so that a published digest of an
-/// entry gives nothing of its content away. Text form: 36 lower-case characters with hyphens.
+/// The id Daybook gives an event: 48 bits of Unix milliseconds, then 74 random bits, so that a
+/// published digest of an entry gives nothing of its content away. Text form: 36 lower-case
+/// characters with hyphens.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct EventId([u8; 16]);
 
@@ -34,8 +35,11 @@ impl EventId {
         if text.len() != ID_TEXT_BYTES || HYPHENS.iter().any(|&at| text[at] != b'-') {
             return None;
         }
-        let mut digits =
-            text.iter().enumerate().filter(|(at, _)| !HYPHENS.contains(at)).map(|(_, &digit)| digit);
+        let mut digits = text
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| !HYPHENS.contains(at))
+            .map(|(_, &digit)| digit);
         let mut bytes = [0; 16];
         for byte in &mut bytes {
             *byte = hex_value(digits.next()?)? << 4 | hex_value(digits.next()?)?;

@@ -1,8 +1,10 @@
-//! JSON at the edges: a strict reading that refuses what most parsers let pass, and canonical writing.
+//! JSON at the edges: a strict reading that refuses what most parsers let pass, and canonical
+//! writing.
 //!
-//! Reading: RFC 8259 leaves duplicate names and depth open and serde_json takes the last duplicate; an audit log must
-//! not choose between two values silently. Writing: RFC 8785 (JSON Canonicalization Scheme), the parts we need:
-//! strings, members in order of UTF-16 code units, and integers below 2^53.
+//! Reading: RFC 8259 leaves duplicate names and depth open and serde_json takes the last duplicate;
+//! an audit log must not choose between two values silently. Writing: RFC 8785 (JSON
+//! Canonicalization Scheme), the parts we need: strings, members in order of UTF-16 code units, and
+//! integers below 2^53.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -20,7 +22,8 @@ pub const STRING_BYTES_MAX: usize = 128 * 1024;
 /// Most elements of one array.
 pub const ELEMENTS_MAX: usize = 10_000;
 
-/// Whether nesting outside strings exceeds [`DEPTH_MAX`]. Linear, without recursion; the text need not be valid JSON.
+/// Whether nesting outside strings exceeds [`DEPTH_MAX`]. Linear, without recursion; the text need
+/// not be valid JSON.
 pub fn is_too_deep(text: &[u8]) -> bool {
     // Most events have fewer brackets altogether, which is quicker to see.
     if text.iter().filter(|&&byte| byte == b'[' || byte == b'{').count() <= DEPTH_MAX {
@@ -50,8 +53,8 @@ pub fn is_too_deep(text: &[u8]) -> bool {
     false
 }
 
-/// Walks one JSON value and refuses duplicate member names and whatever exceeds the limits of this module. The caller
-/// has checked the depth with [`is_too_deep`].
+/// Walks one JSON value and refuses duplicate member names and whatever exceeds the limits of this
+/// module. The caller has checked the depth with [`is_too_deep`].
 pub struct Strict;
 
 impl<'de> DeserializeSeed<'de> for Strict {
@@ -91,7 +94,9 @@ impl<'de> Visitor<'de> for Strict {
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
         if text.len() > STRING_BYTES_MAX {
-            return Err(E::custom(format_args!("a string is longer than {STRING_BYTES_MAX} bytes")));
+            return Err(E::custom(format_args!(
+                "a string is longer than {STRING_BYTES_MAX} bytes"
+            )));
         }
         Ok(())
     }
@@ -101,7 +106,9 @@ impl<'de> Visitor<'de> for Strict {
         while seq.next_element_seed(Strict)?.is_some() {
             count += 1;
             if count > ELEMENTS_MAX {
-                return Err(A::Error::custom(format_args!("an array has more than {ELEMENTS_MAX} elements")));
+                return Err(A::Error::custom(format_args!(
+                    "an array has more than {ELEMENTS_MAX} elements"
+                )));
             }
         }
         Ok(())
@@ -116,10 +123,14 @@ impl<'de> Visitor<'de> for Strict {
                 )));
             }
             if names.len() == MEMBERS_MAX {
-                return Err(A::Error::custom(format_args!("an object has more than {MEMBERS_MAX} members")));
+                return Err(A::Error::custom(format_args!(
+                    "an object has more than {MEMBERS_MAX} members"
+                )));
             }
             if let Some(name) = names.replace(name) {
-                return Err(A::Error::custom(format_args!("member {name:?} appears twice in one object")));
+                return Err(A::Error::custom(format_args!(
+                    "member {name:?} appears twice in one object"
+                )));
             }
             map.next_value_seed(Strict)?;
         }
@@ -155,11 +166,13 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
 /// So many bytes are looked at at once.
 const CHUNK: usize = 32;
 
-/// What stands before the first byte that a string cannot have as it is, that byte, and what stands behind it.
+/// What stands before the first byte that a string cannot have as it is, that byte, and what stands
+/// behind it.
 fn at_escaped(bytes: &[u8]) -> Option<(&[u8], u8, &[u8])> {
     let is_escaped = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
     // Most texts have none, and a whole chunk is looked through in a few steps.
-    let is_plain = |chunk: &&[u8; CHUNK]| !chunk.iter().fold(false, |any, byte| any | is_escaped(byte));
+    let is_plain =
+        |chunk: &&[u8; CHUNK]| !chunk.iter().fold(false, |any, byte| any | is_escaped(byte));
     let plain = CHUNK * bytes.as_chunks().0.iter().take_while(is_plain).count();
     let at = plain + bytes[plain..].iter().position(is_escaped)?;
     Some((&bytes[..at], bytes[at], &bytes[at + 1..]))
@@ -283,7 +296,10 @@ mod tests {
 
     fn strict(text: &str) -> Result<(), String> {
         let mut reader = serde_json::Deserializer::from_str(text);
-        Strict.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|error| error.to_string())
+        Strict
+            .deserialize(&mut reader)
+            .and_then(|()| reader.end())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -298,7 +314,10 @@ mod tests {
     #[test]
     fn duplicates_and_excess_are_refused() {
         let members = |count: usize| {
-            format!("{{{}}}", (0..count).map(|n| format!("\"k{n}\":1")).collect::<Vec<_>>().join(","))
+            format!(
+                "{{{}}}",
+                (0..count).map(|n| format!("\"k{n}\":1")).collect::<Vec<_>>().join(",")
+            )
         };
         assert_eq!(strict(&members(MEMBERS_MAX)), Ok(()));
         assert!(strict(&members(MEMBERS_MAX + 1)).is_err());

@@ -1,8 +1,9 @@
 //! What an audit event is.
 //!
-//! This crate holds the model ([`Event`], [`Trail`]), its canonical form ([`entry`]), the question one can ask
-//! about a log ([`query`]), how people put it ([`search`]), and the parsers that turn what real systems emit into events ([`source`]).
-//! It is pure: no files, no sockets, no clock, no randomness. What bytes cannot say is an argument.
+//! This crate holds the model ([`Event`], [`Trail`]), its canonical form ([`entry`]), the question
+//! one can ask about a log ([`query`]), how people put it ([`search`]), and the parsers that turn
+//! what real systems emit into events ([`source`]). It is pure: no files, no sockets, no clock, no
+//! randomness. What bytes cannot say is an argument.
 
 #![deny(missing_docs)]
 
@@ -20,8 +21,8 @@ pub mod words;
 
 pub use id::EventId;
 pub use model::{
-    Actor, ActorKind, Class, Event, LOG_FILE, Operation, Origin, Outcome, OutcomeKind, Resource, Severity,
-    SourceIp, Trust,
+    Actor, ActorKind, Class, Event, LOG_FILE, Operation, Origin, Outcome, OutcomeKind, Resource,
+    Severity, SourceIp, Trust,
 };
 pub use time::{OutOfRange, Resolution, Time};
 pub use trail::{InvalidTrail, Service, Trail, TrailPattern};

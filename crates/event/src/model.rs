@@ -7,8 +7,8 @@ use crate::{EventId, Resolution, Time, Trail};
 
 /// One thing that happened in an audited instance, as its source told it.
 ///
-/// What the log adds (its number in the trail, when it was received, its index) is not part of this type: see
-/// [`crate::entry::Entry`].
+/// What the log adds (its number in the trail, when it was received, its index) is not part of this
+/// type: see [`crate::entry::Entry`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// Our own id.
@@ -45,14 +45,16 @@ pub struct Event {
     pub trace_id: Option<String>,
     /// Where it came from and how a redelivery of it is recognised.
     pub origin: Origin,
-    /// What the source said beyond this model: names to texts. Numbers and booleans keep the text they had.
-    /// [`INSTANCE_ID`](crate::query::INSTANCE_ID) and [`LOG_FILE`] have a meaning of their own.
+    /// What the source said beyond this model: names to texts. Numbers and booleans keep the text
+    /// they had. [`INSTANCE_ID`](crate::query::INSTANCE_ID) and [`LOG_FILE`] have a meaning of
+    /// their own.
     pub attributes: BTreeMap<String, String>,
     /// The bytes as received.
     pub raw: Vec<u8>,
 }
 
-/// The attribute that names the source's own log file which an event stood in; where it changes, the source rotated.
+/// The attribute that names the source's own log file which an event stood in; where it changes,
+/// the source rotated.
 pub const LOG_FILE: &str = "log_file";
 
 /// Who did something. A source that knows no name gives none.
@@ -106,12 +108,13 @@ pub struct Origin {
     pub source: String,
     /// The format it was parsed as.
     pub format: String,
-    /// What a redelivery of the same event has in common with it; unique within the source. Without one, every
-    /// delivery is recorded.
+    /// What a redelivery of the same event has in common with it; unique within the source. Without
+    /// one, every delivery is recorded.
     pub key: Option<String>,
 }
 
-/// Defines an enum whose members have one text each, used in entries, filters and configuration alike.
+/// Defines an enum whose members have one text each, used in entries, filters and configuration
+/// alike.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$member_doc:meta])* $member:ident = $text:literal,)+ }) => {
         $(#[$doc])*

@@ -36,7 +36,8 @@ pub enum Dimension {
     InstanceId,
 }
 
-/// The attribute that names the installation which an event came from, where one trail is fed by several.
+/// The attribute that names the installation which an event came from, where one trail is fed by
+/// several.
 pub const INSTANCE_ID: &str = "instance_id";
 
 impl Dimension {
@@ -109,7 +110,8 @@ impl Text {
         self as usize
     }
 
-    /// Calls `each` with every word of this text in `event`; the same word as often as it stands there.
+    /// Calls `each` with every word of this text in `event`; the same word as often as it stands
+    /// there.
     pub fn each_word(self, event: &Event, mut each: impl FnMut(&str)) {
         let texts = match self {
             Text::Resource => [&event.resource.name, &event.resource.id],
@@ -132,7 +134,8 @@ pub enum Filter {
     NoneOf(Dimension, Vec<String>),
     /// The event's value begins with this.
     Prefix(Dimension, String),
-    /// The text has every word of these; text without a word in it asks for nothing and matches everything.
+    /// The text has every word of these; text without a word in it asks for nothing and matches
+    /// everything.
     Words(Text, String),
     /// The text has a word that begins with the last word of these, and every other word of these.
     WordPrefix(Text, String),
@@ -151,14 +154,14 @@ impl Filter {
     /// Whether `event` meets the condition; the definition that every index has to agree with.
     pub fn matches(&self, event: &Event) -> bool {
         match self {
-            Filter::AnyOf(dimension, wanted) => dimension
-                .with_value(event, |value| value.is_some_and(|value| wanted.iter().any(|one| one == value))),
+            Filter::AnyOf(dimension, wanted) => dimension.with_value(event, |value| {
+                value.is_some_and(|value| wanted.iter().any(|one| one == value))
+            }),
             Filter::NoneOf(dimension, unwanted) => dimension.with_value(event, |value| {
                 !value.is_some_and(|value| unwanted.iter().any(|one| one == value))
             }),
-            Filter::Prefix(dimension, start) => {
-                dimension.with_value(event, |value| value.is_some_and(|value| value.starts_with(&**start)))
-            }
+            Filter::Prefix(dimension, start) => dimension
+                .with_value(event, |value| value.is_some_and(|value| value.starts_with(&**start))),
             Filter::Words(text, wanted) => {
                 let mut wanted = words(wanted);
                 text.each_word(event, |word| {
@@ -178,7 +181,8 @@ impl Filter {
     }
 }
 
-/// What [`Filter::WordPrefix`] asks for: the words that are wanted whole, and the last one, which a word begins with.
+/// What [`Filter::WordPrefix`] asks for: the words that are wanted whole, and the last one, which a
+/// word begins with.
 pub fn whole_words_and_start(wanted: &str) -> (String, String) {
     let mut all = Vec::new();
     each_word(wanted, |word| all.push(word.to_owned()));
@@ -212,7 +216,8 @@ pub struct Query {
     pub offset: u64,
     /// How many rows to return at most; 0 asks for the total alone.
     pub limit: usize,
-    /// Answer as of the moment the log held this many events; `None` for now. A size beyond the log is the log as it is.
+    /// Answer as of the moment the log held this many events; `None` for now. A size beyond the log
+    /// is the log as it is.
     pub as_of: Option<u64>,
 }
 

@@ -1,11 +1,14 @@
 //! Syslog messages, as they come over the wire and as they stand in files.
 //!
-//! RFC 5424 section 6, and RFC 3164 section 4 as programs really write it (captures in `testdata/syslog/`): with the old time
-//! stamp or with one of RFC 3339, with and without priority, process id and colon. What they show and this parser relies
-//! on:
-//! - rsyslog puts a space before the text of an RFC 5424 message, and a line feed at the end inside counted frames;
-//! - the old time stamp has neither year nor zone: the year is the one that brings it nearest to the arrival;
-//! - a program that writes to the local socket names no host: its tag, which a colon ends, follows the time stamp;
+//! RFC 5424 section 6, and RFC 3164 section 4 as programs really write it (captures in
+//! `testdata/syslog/`): with the old time stamp or with one of RFC 3339, with and without priority,
+//! process id and colon. What they show and this parser relies on:
+//! - rsyslog puts a space before the text of an RFC 5424 message, and a line feed at the end inside
+//!   counted frames;
+//! - the old time stamp has neither year nor zone: the year is the one that brings it nearest to
+//!   the arrival;
+//! - a program that writes to the local socket names no host: its tag, which a colon ends, follows
+//!   the time stamp;
 //! - text need not be UTF-8.
 
 use std::net::IpAddr;
@@ -47,11 +50,13 @@ pub enum Stamp {
     Yearless(civil::DateTime),
 }
 
-/// The instant meant, how fine it is, and, for the old form, the attribute that tells which zone it was read in.
+/// The instant meant, how fine it is, and, for the old form, the attribute that tells which zone it
+/// was read in.
 pub type Resolved = (Time, Resolution, Option<(String, String)>);
 
 impl Stamp {
-    /// Reads the old form as of the year that brings it nearest to the arrival. Errors for a day that no year near has.
+    /// Reads the old form as of the year that brings it nearest to the arrival. Errors for a day
+    /// that no year near has.
     pub fn resolve(self, received_at: Time, options: &Options) -> Result<Resolved, String> {
         match self {
             Stamp::Zoned(time, resolution) => Ok((time, resolution, None)),
@@ -85,7 +90,8 @@ const SOME_YEAR: i16 = 2000;
 const ELEMENTS_MAX: usize = 64;
 
 impl<'a> Message<'a> {
-    /// Reads a message, which need not have a priority. `None` where nothing in it looks like a header.
+    /// Reads a message, which need not have a priority. `None` where nothing in it looks like a
+    /// header.
     pub fn parse(bytes: &'a [u8]) -> Option<Message<'a>> {
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let (priority, rest) = priority(bytes);
@@ -106,8 +112,8 @@ fn priority(bytes: &[u8]) -> (Option<u8>, &[u8]) {
     let found = bytes.strip_prefix(b"<").and_then(|rest| {
         let end = rest.iter().take(4).position(|&byte| byte == b'>')?;
         let digits = std::str::from_utf8(&rest[..end]).ok()?;
-        let is_number =
-            digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit())
+            && (digits == "0" || !digits.starts_with('0'));
         let number: u8 = digits.parse().ok().filter(|&number| is_number && number <= 191)?;
         Some((number, &rest[end + 1..]))
     });
@@ -186,7 +192,8 @@ fn structured_data(bytes: &[u8]) -> Option<Data<'_>> {
     (!elements.is_empty()).then_some((elements, rest))
 }
 
-/// A value up to its closing quote; a backslash escapes quote, backslash and bracket (RFC 5424 section 6.3.3).
+/// A value up to its closing quote; a backslash escapes quote, backslash and bracket (RFC 5424
+/// section 6.3.3).
 fn quoted(bytes: &[u8]) -> Option<(String, &[u8])> {
     let (mut value, mut at) = (Vec::new(), 0);
     loop {
@@ -215,8 +222,9 @@ fn rfc3164(priority: Option<u8>, bytes: &[u8]) -> Option<Message<'_>> {
     })?;
     let behind_stamp = rest;
     let mut host = word(&mut rest)?;
-    let is_tag =
-        host.strip_suffix(':').is_some_and(|tag| tag.parse::<IpAddr>().is_err() && !tag.ends_with(':'));
+    let is_tag = host
+        .strip_suffix(':')
+        .is_some_and(|tag| tag.parse::<IpAddr>().is_err() && !tag.ends_with(':'));
     if is_tag {
         (host, rest) = ("-", behind_stamp);
     }
@@ -237,7 +245,8 @@ fn rfc3164(priority: Option<u8>, bytes: &[u8]) -> Option<Message<'_>> {
 fn old_stamp(bytes: &[u8]) -> Option<(Stamp, &[u8])> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let text = std::str::from_utf8(bytes.get(..OLD_STAMP_BYTES)?).ok().filter(|text| text.is_ascii())?;
+    let text =
+        std::str::from_utf8(bytes.get(..OLD_STAMP_BYTES)?).ok().filter(|text| text.is_ascii())?;
     let rest = bytes[OLD_STAMP_BYTES..].strip_prefix(b" ")?;
     let month = MONTHS.iter().position(|month| *month == &text[..3])? + 1;
     let number = |at: std::ops::Range<usize>| text[at].trim_start().parse::<i8>().ok();
@@ -255,7 +264,8 @@ fn old_stamp(bytes: &[u8]) -> Option<(Stamp, &[u8])> {
     has_form.then_some((Stamp::Yearless(date_time.ok()?), rest))
 }
 
-/// `tag[pid]: text`, `tag: text`, `tag[pid] text`; without any of them all is text. JSON is no tag, although it has colons.
+/// `tag[pid]: text`, `tag: text`, `tag[pid] text`; without any of them all is text. JSON is no tag,
+/// although it has colons.
 fn tag(bytes: &[u8]) -> (Option<&str>, Option<&str>, &[u8]) {
     let is_end = |byte: u8| matches!(byte, b'[' | b':' | b' ');
     let end = bytes.iter().position(|&byte| is_end(byte)).unwrap_or(bytes.len());
@@ -307,7 +317,13 @@ mod tests {
                 "Accepted",
             ),
             ("<38>Nov  1 18:30:15 vm su: text", Some("vm"), Some("su"), None, "text"),
-            ("<38>2026-11-20T18:30:15Z vm sudo[1] text", Some("vm"), Some("sudo"), Some("1"), "text"),
+            (
+                "<38>2026-11-20T18:30:15Z vm sudo[1] text",
+                Some("vm"),
+                Some("sudo"),
+                Some("1"),
+                "text",
+            ),
             (r#"Nov 20 18:30:15 vm {"a":1}"#, Some("vm"), None, None, r#"{"a":1}"#),
             ("Nov 20 18:30:15 vm no tag here", Some("vm"), None, None, "no tag here"),
             ("2026-11-20T18:30:15.5+08:00 vm a[b c]: x", Some("vm"), None, None, "a[b c]: x"),
@@ -316,7 +332,11 @@ mod tests {
             ("<38>Nov 20 18:30:15 2001:db8:: su: x", Some("2001:db8::"), Some("su"), None, "x"),
         ] {
             let message = read(text);
-            assert_eq!((message.host, message.app, message.process), (host, app, process), "{text}");
+            assert_eq!(
+                (message.host, message.app, message.process),
+                (host, app, process),
+                "{text}"
+            );
             assert_eq!(message.lossy(), rest, "{text}");
         }
         assert_eq!(
@@ -343,7 +363,11 @@ mod tests {
         assert_eq!(message.data, [("a@1", parameters), ("b", Vec::new())]);
         assert_eq!(message.lossy(), "text");
         for text in ["[", "[a", "[a x]", "[a x=\"]", "[a x=\"\"", "x"] {
-            assert_eq!(Message::parse(format!("<38>1 - - - - - {text}").as_bytes()), None, "{text}");
+            assert_eq!(
+                Message::parse(format!("<38>1 - - - - - {text}").as_bytes()),
+                None,
+                "{text}"
+            );
         }
     }
 

@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 
 /// An instant: nanoseconds since 1970-01-01T00:00:00Z, from the year 1678 to 2261.
 ///
-/// Its text form is RFC 3339 in UTC with exactly nine fraction digits (30 bytes), so that texts sort as instants do.
+/// Its text form is RFC 3339 in UTC with exactly nine fraction digits (30 bytes), so that texts
+/// sort as instants do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(i64);
 
@@ -42,7 +43,8 @@ impl Time {
         self.0.div_euclid(1_000_000)
     }
 
-    /// This instant `seconds` later (or earlier, when negative); saturates at the ends of the range.
+    /// This instant `seconds` later (or earlier, when negative); saturates at the ends of the
+    /// range.
     pub const fn plus_seconds(self, seconds: i64) -> Time {
         Time(self.0.saturating_add(seconds.saturating_mul(1_000_000_000)))
     }
@@ -53,12 +55,16 @@ impl Time {
         Time(self.0.saturating_sub(self.0.rem_euclid(DAY_NS)))
     }
 
-    /// Reads RFC 3339 with any offset and up to nine fraction digits, and says how fine the text was.
+    /// Reads RFC 3339 with any offset and up to nine fraction digits, and says how fine the text
+    /// was.
     ///
     /// Errors when the text is no RFC 3339 instant or lies outside the years 1678 to 2261.
     pub fn parse_rfc3339(text: &str) -> Result<(Time, Resolution), OutOfRange> {
         let instant: Timestamp = text.parse().map_err(|_| {
-            OutOfRange(format!("{:?} is not an RFC 3339 time", text.chars().take(64).collect::<String>()))
+            OutOfRange(format!(
+                "{:?} is not an RFC 3339 time",
+                text.chars().take(64).collect::<String>()
+            ))
         })?;
         let ns = i64::try_from(instant.as_nanosecond())
             .map_err(|_| OutOfRange(format!("{text} is outside the years 1678 to 2261")))?;
@@ -124,8 +130,12 @@ pub enum Resolution {
 
 impl Resolution {
     /// All of them, coarse to fine.
-    pub const ALL: [Resolution; 4] =
-        [Resolution::Second, Resolution::Millisecond, Resolution::Microsecond, Resolution::Nanosecond];
+    pub const ALL: [Resolution; 4] = [
+        Resolution::Second,
+        Resolution::Millisecond,
+        Resolution::Microsecond,
+        Resolution::Nanosecond,
+    ];
 
     /// `s`, `ms`, `us` or `ns`.
     pub const fn as_str(self) -> &'static str {
@@ -137,8 +147,9 @@ impl Resolution {
         }
     }
 
-    /// The resolution that the number of fraction digits of an RFC 3339 text shows. Go trims trailing zeros, so a
-    /// nanosecond clock may print eight digits: anything past six is nanoseconds, past three microseconds.
+    /// The resolution that the number of fraction digits of an RFC 3339 text shows. Go trims
+    /// trailing zeros, so a nanosecond clock may print eight digits: anything past six is
+    /// nanoseconds, past three microseconds.
     fn of_rfc3339(text: &str) -> Resolution {
         let digits = text
             .split_once('.')

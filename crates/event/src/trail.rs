@@ -21,8 +21,13 @@ pub enum Service {
 
 impl Service {
     /// Every service.
-    pub const ALL: [Service; 5] =
-        [Service::Registry, Service::Artifact, Service::Database, Service::Platform, Service::Dbaudit];
+    pub const ALL: [Service; 5] = [
+        Service::Registry,
+        Service::Artifact,
+        Service::Database,
+        Service::Platform,
+        Service::Dbaudit,
+    ];
 
     /// The word used in configuration and in entries.
     pub const fn as_str(self) -> &'static str {
@@ -48,8 +53,9 @@ impl FromStr for Service {
     }
 }
 
-/// The chronological record of one audited instance: the unit of access rights, of clustering on disk and of every
-/// wire query. Ordered by service, tenant, project, instance. Text form: the four parts joined by `/`.
+/// The chronological record of one audited instance: the unit of access rights, of clustering on
+/// disk and of every wire query. Ordered by service, tenant, project, instance. Text form: the four
+/// parts joined by `/`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Trail {
     service: Service,
@@ -76,18 +82,26 @@ impl fmt::Display for InvalidTrail {
 
 impl std::error::Error for InvalidTrail {}
 
-/// Longest part of a trail, in bytes: vendor ids are at most 64 characters, repository ids a little more.
+/// Longest part of a trail, in bytes: vendor ids are at most 64 characters, repository ids a little
+/// more.
 pub const TRAIL_PART_BYTES_MAX: usize = 128;
 
 impl Trail {
     /// A trail from its four parts.
     ///
-    /// Errors when a part is empty, longer than 128 bytes, or holds `/`, `*`, white space or a control character.
-    pub fn new(service: Service, tenant: &str, project: &str, instance: &str) -> Result<Trail, InvalidTrail> {
+    /// Errors when a part is empty, longer than 128 bytes, or holds `/`, `*`, white space or a
+    /// control character.
+    pub fn new(
+        service: Service,
+        tenant: &str,
+        project: &str,
+        instance: &str,
+    ) -> Result<Trail, InvalidTrail> {
         for (name, part) in [("tenant", tenant), ("project", project), ("instance", instance)] {
             check_part(name, part)?;
         }
-        let parts = Parts { tenant: tenant.into(), project: project.into(), instance: instance.into() };
+        let parts =
+            Parts { tenant: tenant.into(), project: project.into(), instance: instance.into() };
         Ok(Trail { service, parts: Arc::new(parts) })
     }
 
@@ -118,7 +132,9 @@ impl FromStr for Trail {
     /// Reads `service/tenant/project/instance`.
     fn from_str(text: &str) -> Result<Trail, InvalidTrail> {
         match text.split('/').collect::<Vec<_>>()[..] {
-            [service, tenant, project, instance] => Trail::new(service.parse()?, tenant, project, instance),
+            [service, tenant, project, instance] => {
+                Trail::new(service.parse()?, tenant, project, instance)
+            }
             _ => Err(InvalidTrail(format!("{text:?} is no trail"))),
         }
     }
@@ -126,7 +142,14 @@ impl FromStr for Trail {
 
 impl fmt::Display for Trail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}/{}", self.service.as_str(), self.tenant(), self.project(), self.instance())
+        write!(
+            f,
+            "{}/{}/{}/{}",
+            self.service.as_str(),
+            self.tenant(),
+            self.project(),
+            self.instance()
+        )
     }
 }
 
@@ -155,7 +178,8 @@ impl TrailPattern {
             && self.parts[0].as_deref().is_none_or(|wanted| wanted == tenant)
     }
 
-    /// Whether some trail of this tenant and project could belong to the set, whatever its service and instance.
+    /// Whether some trail of this tenant and project could belong to the set, whatever its service
+    /// and instance.
     pub fn reaches_project(&self, tenant: &str, project: &str) -> bool {
         let [wanted_tenant, wanted_project, _] = &self.parts;
         wanted_tenant.as_deref().is_none_or(|wanted| wanted == tenant)
@@ -181,7 +205,11 @@ impl FromStr for TrailPattern {
         };
         Ok(TrailPattern {
             service: if service == "*" { None } else { Some(service.parse()?) },
-            parts: [literal("tenant", tenant)?, literal("project", project)?, literal("instance", instance)?],
+            parts: [
+                literal("tenant", tenant)?,
+                literal("project", project)?,
+                literal("instance", instance)?,
+            ],
         })
     }
 }

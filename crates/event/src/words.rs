@@ -1,12 +1,14 @@
 //! Words of texts, as they are searched.
 //!
-//! A word is as many letters and digits in a row as there are, in lower case. A character of a script that writes without
-//! spaces (Han, Hiragana, Katakana, Hangul) is a word of its own, so that any part of such a text is found. Of a long
-//! word the first [`WORD_BYTES_MAX`] bytes count, in texts and in questions alike.
+//! A word is as many letters and digits in a row as there are, in lower case. A character of a
+//! script that writes without spaces (Han, Hiragana, Katakana, Hangul) is a word of its own, so
+//! that any part of such a text is found. Of a long word the first [`WORD_BYTES_MAX`] bytes count,
+//! in texts and in questions alike.
 
 use std::collections::BTreeSet;
 
-/// So many bytes of a word count, or a few less where a character would be cut: half of a SHA-256 in hex is as good as all.
+/// So many bytes of a word count, or a few less where a character would be cut: half of a SHA-256
+/// in hex is as good as all.
 pub const WORD_BYTES_MAX: usize = 32;
 
 /// Calls `each` with every word of a text, in order; the same word as often as it stands there.
@@ -22,8 +24,10 @@ pub fn each_word(text: &str, mut each: impl FnMut(&str)) {
     };
     let mut rest = text;
     while let Some(character) = rest.chars().next() {
-        // Most of most texts are ASCII, whose letters and digits are taken as many at once as there are.
-        let ascii = rest.bytes().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        // Most of most texts are ASCII, whose letters and digits are taken as many at once as there
+        // are.
+        let ascii =
+            rest.bytes().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(rest.len());
         let (taken, after) = rest.split_at(if ascii > 0 { ascii } else { character.len_utf8() });
         rest = after;
         if ascii > 0 {
@@ -59,8 +63,8 @@ pub fn words(text: &str) -> BTreeSet<String> {
     words
 }
 
-/// Whether a character is a word of its own: Hiragana, Katakana, Han with its extensions, Hangul, and their half and full
-/// width forms, by the blocks of Unicode 16.
+/// Whether a character is a word of its own: Hiragana, Katakana, Han with its extensions, Hangul,
+/// and their half and full width forms, by the blocks of Unicode 16.
 fn is_a_word(character: char) -> bool {
     matches!(character,
         '\u{3041}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}'

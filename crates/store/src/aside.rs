@@ -1,5 +1,5 @@
-//! Records set aside, read one after another: those that are sealed from their files, piece by piece, the others from the
-//! journal.
+//! Records set aside, read one after another: those that are sealed from their files, piece by
+//! piece, the others from the journal.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -48,7 +48,8 @@ pub(crate) fn each(
         .map(|name| format!("{ASIDE}/{name}"))
         .collect();
     files.retain(|path| *path < aside_file(sealed));
-    // Names sort as the numbers of the first records do; what comes before the last that may hold `from` does not.
+    // Names sort as the numbers of the first records do; what comes before the last that may hold
+    // `from` does not.
     let skipped = files.iter().rposition(|path| *path <= aside_file(from)).unwrap_or(0);
     let mut next = match files.get(skipped) {
         Some(path) => first_of(path),
@@ -66,9 +67,12 @@ pub(crate) fn each(
     }
 }
 
-/// The number that a file's name tells; one that tells none begins with a record that does not follow.
+/// The number that a file's name tells; one that tells none begins with a record that does not
+/// follow.
 fn first_of(path: &str) -> u64 {
-    let digits = path.strip_prefix(ASIDE).map(|rest| rest.trim_start_matches('/').trim_end_matches(".aside"));
+    let digits = path
+        .strip_prefix(ASIDE)
+        .map(|rest| rest.trim_start_matches('/').trim_end_matches(".aside"));
     digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
@@ -83,12 +87,15 @@ fn each_of(
 ) -> Result<ControlFlow<()>, Error> {
     let read = |cause| Error::Io { doing: format!("read {path}"), cause };
     let file = disk.open(path).map_err(read)?;
-    let mut window = Window { len_bytes: file.len_bytes().map_err(read)?, file, at: 0, bytes: Vec::new() };
+    let mut window =
+        Window { len_bytes: file.len_bytes().map_err(read)?, file, at: 0, bytes: Vec::new() };
     let mut at = 0;
     while at < window.len_bytes {
         let damage = |what: &str| Error::damage(path, at, what);
-        let head =
-            window.bytes(at, HEAD_BYTES).map_err(read)?.ok_or_else(|| damage("a frame is cut short"))?;
+        let head = window
+            .bytes(at, HEAD_BYTES)
+            .map_err(read)?
+            .ok_or_else(|| damage("a frame is cut short"))?;
         let (len, number) = (four(head), eight(&head[9..]));
         if len > PAYLOAD_BYTES_MAX {
             return Err(damage("a frame has an impossible length"));
@@ -98,7 +105,10 @@ fn each_of(
         }
         let end = 8 + len;
         if number >= from {
-            let frame = window.bytes(at, end).map_err(read)?.ok_or_else(|| damage("a frame is cut short"))?;
+            let frame = window
+                .bytes(at, end)
+                .map_err(read)?
+                .ok_or_else(|| damage("a frame is cut short"))?;
             let (frame, _) = read_frame(salt, frame).map_err(damage)?;
             let Frame::Content(Content::SetAside(record)) = frame else {
                 return Err(damage("a frame that is no record set aside"));

@@ -1,8 +1,9 @@
 //! Audit log files: the original lines of a database trail, cut as a database cuts its audit log.
 //!
-//! A file is a range of the trail's numbers, not a second copy. Every file ends with an event: one of its own trail that
-//! does not fit, or any event of the log that comes when the file's hour is over. So every replay makes the same files,
-//! and a finished file never grows, whatever the clock does.
+//! A file is a range of the trail's numbers, not a second copy. Every file ends with an event: one
+//! of its own trail that does not fit, or any event of the log that comes when the file's hour is
+//! over. So every replay makes the same files, and a finished file never grows, whatever the clock
+//! does.
 
 use std::collections::HashMap;
 
@@ -49,7 +50,8 @@ impl AuditFile {
         let (year, month, day, hour, minute, second, _) = self.begin.civil();
         let hash = identity_hash(&self.trail, self.first_number);
         let digits = hex(&hash[16..32]);
-        let uuid = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-");
+        let uuid = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]]
+            .join("-");
         format!(
             "{}_{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}_{}_Audit_{uuid}",
             self.ordinal,
@@ -123,7 +125,8 @@ impl AuditFiles {
         self.trails.values().filter_map(|lines| lines.open.as_ref()).map(|open| open.ends_at)
     }
 
-    /// How many files the next event ends, if it comes at this moment or later, because their hour is over.
+    /// How many files the next event ends, if it comes at this moment or later, because their hour
+    /// is over.
     pub fn overdue(&self, now: Time) -> usize {
         if self.next_end.is_none_or(|end| end > now) {
             0
@@ -132,7 +135,8 @@ impl AuditFiles {
         }
     }
 
-    /// The finished files of a trail as of the moment the log held `tree_size` events, oldest first.
+    /// The finished files of a trail as of the moment the log held `tree_size` events, oldest
+    /// first.
     pub fn of(&self, trail: &Trail, tree_size: u64) -> &[AuditFile] {
         let Some(lines) = self.trails.get(trail) else { return &[] };
         &lines.finished[..lines.finished.partition_point(|file| file.ended_by < tree_size)]
@@ -170,7 +174,8 @@ impl AuditFiles {
         Some(())
     }
 
-    /// Takes over a file that was not finished, behind those of its trail that were. `hash` has taken its lines.
+    /// Takes over a file that was not finished, behind those of its trail that were. `hash` has
+    /// taken its lines.
     pub fn restore_open(&mut self, stored: &OpenFile, hash: Sha256) -> Option<()> {
         let open = stored.open(hash)?;
         let lines = self.trails.entry(open.file.trail.clone()).or_default();
@@ -180,12 +185,15 @@ impl AuditFiles {
         Some(())
     }
 
-    /// The finished files of every trail beyond the first `known[trail]` of it; those of a trail oldest first.
+    /// The finished files of every trail beyond the first `known[trail]` of it; those of a trail
+    /// oldest first.
     pub fn beyond(&self, known: &HashMap<Trail, u64>) -> Vec<AuditFile> {
         self.trails
             .iter()
             .flat_map(|(trail, lines)| {
-                let known = known.get(trail).map_or(0, |&count| usize::try_from(count).unwrap_or(usize::MAX));
+                let known = known
+                    .get(trail)
+                    .map_or(0, |&count| usize::try_from(count).unwrap_or(usize::MAX));
                 lines.finished.iter().skip(known).cloned()
             })
             .collect()
@@ -225,7 +233,8 @@ impl Open {
 
     fn ends_before(&self, added: &Added<'_>) -> bool {
         let is_full = self.file.len_bytes + added.raw.len() as u64 + 1 > AUDIT_FILE_BYTES_MAX;
-        let is_old = added.event.occurred_at >= self.occurred_at.plus_seconds(AUDIT_FILE_SECONDS_MAX);
+        let is_old =
+            added.event.occurred_at >= self.occurred_at.plus_seconds(AUDIT_FILE_SECONDS_MAX);
         is_full || is_old || log_file(added.event) != self.log_file.as_deref()
     }
 
@@ -291,7 +300,8 @@ impl StoredFile {
     }
 }
 
-/// A file that may still grow as it is stored: all but the state of its hash, which its lines give again.
+/// A file that may still grow as it is stored: all but the state of its hash, which its lines give
+/// again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OpenFile {

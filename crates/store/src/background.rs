@@ -42,8 +42,8 @@ pub(crate) enum Job {
     Freeze(SyncSender<()>),
 }
 
-/// Commits group after group until the queue is closed or a durable write fails. While one group is being synced, the
-/// next one collects in the queue.
+/// Commits group after group until the queue is closed or a durable write fails. While one group is
+/// being synced, the next one collects in the queue.
 pub(crate) fn keep_committing(
     mut sequencer: Sequencer,
     jobs: &Receiver<Job>,
@@ -79,7 +79,8 @@ fn commit_groups(
         while sequencer.waiting() > settings.unsealed_events_max && shared.fence.get().is_none() {
             std::thread::sleep(UNSEALED_WAIT);
         }
-        let (requests, replies, freeze) = collect_group(first, jobs, last_group, settings.group_bytes_max);
+        let (requests, replies, freeze) =
+            collect_group(first, jobs, last_group, settings.group_bytes_max);
         last_group = requests.len();
         if !requests.is_empty() {
             commit_group(sequencer, requests, replies, shared)?;
@@ -92,8 +93,8 @@ fn commit_groups(
     }
 }
 
-/// The log is idle when nothing came for so long; then the newest batch gets the mark that a next one would have brought.
-/// Long after the answers left, so that none follows a write that fails.
+/// The log is idle when nothing came for so long; then the newest batch gets the mark that a next
+/// one would have brought. Long after the answers left, so that none follows a write that fails.
 const IDLE_AFTER: Duration = Duration::from_millis(20);
 
 /// How often it is looked whether the sealer has caught up.
@@ -101,11 +102,13 @@ const UNSEALED_WAIT: Duration = Duration::from_millis(5);
 
 /// How long a group waits for a further request that the size of the last group promises.
 const COMPANY_WAIT: Duration = Duration::from_micros(50);
-/// The least size of the last group that promises any; fewer senders gain less by sharing a sync than they lose by waiting.
+/// The least size of the last group that promises any; fewer senders gain less by sharing a sync
+/// than they lose by waiting.
 const COMPANY_MIN: usize = 6;
 
-/// Takes what is waiting. With many senders a group also waits a moment for those who were just answered and are about
-/// to send again: fewer syncs leave more of the machine to them. Few senders never wait.
+/// Takes what is waiting. With many senders a group also waits a moment for those who were just
+/// answered and are about to send again: fewer syncs leave more of the machine to them. Few senders
+/// never wait.
 fn collect_group(
     first: Job,
     jobs: &Receiver<Job>,
@@ -124,7 +127,9 @@ fn collect_group(
     };
     while size < group_bytes_max {
         let next = match jobs.try_recv() {
-            Err(TryRecvError::Empty) if requests.len() < last_group && last_group >= COMPANY_MIN => {
+            Err(TryRecvError::Empty)
+                if requests.len() < last_group && last_group >= COMPANY_MIN =>
+            {
                 jobs.recv_timeout(COMPANY_WAIT).ok()
             }
             next => next.ok(),
@@ -190,7 +195,8 @@ fn size_of(request: &Append) -> usize {
     lens_bytes_max(request).sum()
 }
 
-/// The most that each event and each record set aside of a request takes in the journal, frame heads left out.
+/// The most that each event and each record set aside of a request takes in the journal, frame
+/// heads left out.
 pub(crate) fn lens_bytes_max(request: &Append) -> impl Iterator<Item = usize> {
     let source = request.source.len();
     let aside = request.set_aside.iter().map(move |one| one.raw.len() + one.reason.len() + source);

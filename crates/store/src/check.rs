@@ -65,7 +65,9 @@ impl TornTail {
     pub(crate) fn of(tail: FileTail) -> Option<TornTail> {
         match tail {
             FileTail::Clean => None,
-            FileTail::Torn { file, offset, len_bytes } => Some(TornTail { file, offset, len_bytes }),
+            FileTail::Torn { file, offset, len_bytes } => {
+                Some(TornTail { file, offset, len_bytes })
+            }
         }
     }
 }
@@ -79,12 +81,15 @@ pub struct Progress {
     pub total_bytes: u64,
 }
 
-/// Checks the log on this disk: every frame's checksum, every entry's form and number, every raw's hash, every batch's
-/// tree, and that every segment's table, index and digests tell the same. Reads beside a process that may have the log
-/// open. Errs with the first thing that is wrong, by file and offset.
+/// Checks the log on this disk: every frame's checksum, every entry's form and number, every raw's
+/// hash, every batch's tree, and that every segment's table, index and digests tell the same. Reads
+/// beside a process that may have the log open. Errs with the first thing that is wrong, by file
+/// and offset.
 pub fn check(disk: &Arc<dyn Disk>, progress: &mut dyn FnMut(Progress)) -> Result<Report, Error> {
     let identity = identity::read(disk)?;
-    sealer::unchanged_meanwhile(disk, &mut |manifest| check_once(disk, &identity, manifest, progress))
+    sealer::unchanged_meanwhile(disk, &mut |manifest| {
+        check_once(disk, &identity, manifest, progress)
+    })
 }
 
 fn check_once(
@@ -97,8 +102,10 @@ fn check_once(
     let mut total_bytes: u64 = manifest.segments.iter().map(named).sum();
     for name in disk.list(JOURNAL).map_err(Error::io(format!("list {JOURNAL}")))? {
         let path = format!("{JOURNAL}/{name}");
-        total_bytes +=
-            disk.open(&path).and_then(|file| file.len_bytes()).map_err(Error::io(format!("open {path}")))?;
+        total_bytes += disk
+            .open(&path)
+            .and_then(|file| file.len_bytes())
+            .map_err(Error::io(format!("open {path}")))?;
     }
     let mut done_bytes = 0;
     let opened = sealer::open_named(disk, manifest.clone(), None, CACHE_BYTES)?;
@@ -112,7 +119,11 @@ fn check_once(
             let position = &mut filled[level as usize - 1];
             if tree.hashes(level, *position, 1)? != [hash] {
                 let offset = *position * 32;
-                return Err(Error::damage(&level_file(level), offset, "another hash than the digests make"));
+                return Err(Error::damage(
+                    &level_file(level),
+                    offset,
+                    "another hash than the digests make",
+                ));
             }
             *position += 1;
         }
@@ -120,7 +131,9 @@ fn check_once(
         progress(Progress { done_bytes, total_bytes });
     }
     let sealed = &manifest.sealed;
-    if history.tree != sealed.tree().unwrap_or_default() || history.received_at != sealed.received_at() {
+    if history.tree != sealed.tree().unwrap_or_default()
+        || history.received_at != sealed.received_at()
+    {
         return Err(Error::damage(MANIFEST, 0, "the segments make another tree than it names"));
     }
     opened.audit_files()?;
@@ -139,7 +152,8 @@ fn check_once(
         done_bytes += bytes;
         progress(Progress { done_bytes, total_bytes });
     };
-    let (files, _, tail) = journal::scan_all(&**disk, identity, manifest.start(), &mut replay, &mut read)?;
+    let (files, _, tail) =
+        journal::scan_all(&**disk, identity, manifest.start(), &mut replay, &mut read)?;
     Ok(Report {
         identity: identity.clone(),
         files: files.len(),
@@ -164,7 +178,8 @@ const CACHE_BYTES: u64 = 64 << 20;
 /// Rows of a table that are read at once.
 const ROWS_AT_ONCE: usize = 4096;
 
-/// Checks the files of a segment, and goes on with the history by its events. Rows are checked on every processor there is.
+/// Checks the files of a segment, and goes on with the history by its events. Rows are checked on
+/// every processor there is.
 fn check_segment(
     disk: &Arc<dyn Disk>,
     segment: &Segment,
@@ -192,7 +207,10 @@ fn check_segment(
                 scope.spawn(move || check_rows(segment, named, digests, rows, sums))
             };
             let threads: Vec<_> = (first..end).step_by(ROWS_AT_ONCE).map(check).collect();
-            threads.into_iter().map(|thread| thread.join().expect("a check does not panic")).collect()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().expect("a check does not panic"))
+                .collect()
         });
         for piece in pieces {
             let CheckedRows { first: place, last: end_place, rows, sums: of_piece } = piece?;
@@ -214,7 +232,8 @@ fn check_segment(
     }
     segment.check(&sums, &mut |read| each(named.table_bytes + read))?;
     for ((event, digest), index) in events.into_iter().zip(&digests).zip(named.first..) {
-        let event = event.ok_or_else(|| Error::damage(&table, 0, format!("event {index} is missing")))?;
+        let event =
+            event.ok_or_else(|| Error::damage(&table, 0, format!("event {index} is missing")))?;
         let (trail, _) = segment.run_of(event.row);
         history
             .go_on(digest, trail, event.number, event.received_at)
@@ -242,7 +261,8 @@ struct Checked {
     received_at: Time,
 }
 
-/// Checks some rows, at least one: that entry, raw bytes, digest and index tell of the same event. `sums` are of no rows yet.
+/// Checks some rows, at least one: that entry, raw bytes, digest and index tell of the same event.
+/// `sums` are of no rows yet.
 fn check_rows(
     segment: &Segment,
     named: &Named,
@@ -260,7 +280,8 @@ fn check_rows(
     for ((row, stored), raw) in rows.zip(stored).zip(raws) {
         let (index, told) = reader.entry(row)?;
         let entry = entry::decode(&stored).map_err(|error| wrong(row, &error.to_string()))?;
-        let position = index.checked_sub(named.first).and_then(|position| usize::try_from(position).ok());
+        let position =
+            index.checked_sub(named.first).and_then(|position| usize::try_from(position).ok());
         let digest = position
             .and_then(|position| digests.get(position))
             .ok_or_else(|| wrong(row, "an index that is not the segment's"))?;
@@ -282,8 +303,11 @@ fn check_rows(
             Some((first, _)) => Some((first, place)),
             None => Some((place.clone(), place)),
         };
-        checked.push((index, Checked { row, number: entry.number, received_at: entry.received_at }));
-        if *segment.run_of(row).0 != entry.event.trail || told != as_told(entry) && !crate::skips("columns") {
+        checked
+            .push((index, Checked { row, number: entry.number, received_at: entry.received_at }));
+        if *segment.run_of(row).0 != entry.event.trail
+            || told != as_told(entry) && !crate::skips("columns")
+        {
             return Err(wrong(row, "the index tells of another event than the table"));
         }
     }
@@ -298,12 +322,17 @@ fn as_told(mut entry: Entry) -> Entry {
     entry
 }
 
-/// Checks the bytes of a table against the checksums in the index, which tell where they differ, and the hash in the manifest.
+/// Checks the bytes of a table against the checksums in the index, which tell where they differ,
+/// and the hash in the manifest.
 fn check_file(disk: &dyn Disk, path: &str, named: &Named, sums: &[u32]) -> Result<(), Error> {
     let file = disk.open(path).map_err(Error::io(format!("open {path}")))?;
     let len = file.len_bytes().map_err(Error::io(format!("read {path}")))?;
     if len != named.table_bytes {
-        return Err(Error::damage(path, len, format!("it has {len} bytes, not {}", named.table_bytes)));
+        return Err(Error::damage(
+            path,
+            len,
+            format!("it has {len} bytes, not {}", named.table_bytes),
+        ));
     }
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
@@ -311,9 +340,14 @@ fn check_file(disk: &dyn Disk, path: &str, named: &Named, sums: &[u32]) -> Resul
     while at < len {
         let count = buffer.len().min(usize::try_from(len - at).unwrap_or(usize::MAX));
         file.read_at(at, &mut buffer[..count]).map_err(Error::io(format!("read {path}")))?;
-        for (chunk, offset) in buffer[..count].chunks(TABLE_CHUNK).zip((at..).step_by(TABLE_CHUNK)) {
+        for (chunk, offset) in buffer[..count].chunks(TABLE_CHUNK).zip((at..).step_by(TABLE_CHUNK))
+        {
             if sums.get((offset / TABLE_CHUNK as u64) as usize) != Some(&crc32c::crc32c(chunk)) {
-                return Err(Error::damage(path, offset, "bytes of the table have another checksum"));
+                return Err(Error::damage(
+                    path,
+                    offset,
+                    "bytes of the table have another checksum",
+                ));
             }
         }
         hash.update(&buffer[..count]);

@@ -51,10 +51,12 @@ struct Value<'a> {
     opened: OnceCell<Opened<'a>>,
 }
 
-/// Rows that cost about as much to look up one by one as it costs to read one container of a bitmap.
+/// Rows that cost about as much to look up one by one as it costs to read one container of a
+/// bitmap.
 const ROWS_A_CONTAINER: u64 = 128;
-/// Scattered rows that cost about as much to look up, each in a block of its own, as it costs to look into one container for them.
-/// None in builds for tests, whose few rows are to be found both ways.
+/// Scattered rows that cost about as much to look up, each in a block of its own, as it costs to
+/// look into one container for them. None in builds for tests, whose few rows are to be found both
+/// ways.
 const SCATTERED_A_CONTAINER: u64 = if cfg!(debug_assertions) { 0 } else { 4 };
 /// Rows of one container that cost about as much to look for one by one as in a bitmap of them all.
 const ROWS_A_BITMAP: u64 = 1024;
@@ -85,9 +87,15 @@ impl<'a> Value<'a> {
 
 impl<'a> Conditions<'a> {
     /// The rows whose events are among the first `tree_size` of the log and meet these filters.
-    pub fn of(segment: &'a Segment, filters: &[Filter], tree_size: u64) -> Result<Conditions<'a>, Error> {
-        let mut all =
-            filters.iter().map(|filter| Condition::of(segment, filter)).collect::<Result<Vec<_>, Error>>()?;
+    pub fn of(
+        segment: &'a Segment,
+        filters: &[Filter],
+        tree_size: u64,
+    ) -> Result<Conditions<'a>, Error> {
+        let mut all = filters
+            .iter()
+            .map(|filter| Condition::of(segment, filter))
+            .collect::<Result<Vec<_>, Error>>()?;
         if segment.meta.end() > tree_size {
             all.push(Condition::Below(tree_size));
         }
@@ -102,7 +110,9 @@ impl<'a> Conditions<'a> {
 
     /// No more rows meet them than this.
     pub fn rows_max(&self) -> u64 {
-        self.all.first().map_or(self.segment.meta.events, |condition| condition.rows_max(self.segment))
+        self.all
+            .first()
+            .map_or(self.segment.meta.events, |condition| condition.rows_max(self.segment))
     }
 
     /// Whether any row may meet them.
@@ -153,7 +163,9 @@ impl<'a> Conditions<'a> {
                 {
                     values[0].opened()?.among(&found)?
                 }
-                (Some(found), _) if condition.can_look_up() && len <= ROWS_A_CONTAINER * containers => {
+                (Some(found), _)
+                    if condition.can_look_up() && len <= ROWS_A_CONTAINER * containers =>
+                {
                     condition.look_up(self.segment, found)?
                 }
                 (Some(found), _) => match (found.min(), found.max()) {
@@ -176,8 +188,10 @@ impl<'a> Condition<'a> {
     fn of(segment: &'a Segment, filter: &Filter) -> Result<Condition<'a>, Error> {
         let found = |dimension: Dimension, values: &[String]| -> Result<Vec<Value<'a>>, Error> {
             let terms = segment.terms(dimension);
-            let found =
-                values.iter().map(|value| Value::of(terms, value)).collect::<Result<Vec<_>, Error>>()?;
+            let found = values
+                .iter()
+                .map(|value| Value::of(terms, value))
+                .collect::<Result<Vec<_>, Error>>()?;
             let mut found: Vec<Value<'a>> = found.into_iter().flatten().collect();
             found.sort_unstable_by_key(|value| value.ordinal);
             found.dedup_by_key(|value| value.ordinal);
@@ -185,15 +199,22 @@ impl<'a> Condition<'a> {
         };
         let nothing = || Condition::Either(Vec::new());
         Ok(match filter {
-            Filter::AnyOf(dimension, values) => Condition::AnyOf(*dimension, found(*dimension, values)?),
-            Filter::NoneOf(dimension, values) => Condition::NoneOf(*dimension, found(*dimension, values)?),
-            Filter::Prefix(dimension, start) => {
-                Condition::Among(*dimension, segment.terms(*dimension).with_prefix(start.as_bytes())?)
+            Filter::AnyOf(dimension, values) => {
+                Condition::AnyOf(*dimension, found(*dimension, values)?)
             }
+            Filter::NoneOf(dimension, values) => {
+                Condition::NoneOf(*dimension, found(*dimension, values)?)
+            }
+            Filter::Prefix(dimension, start) => Condition::Among(
+                *dimension,
+                segment.terms(*dimension).with_prefix(start.as_bytes())?,
+            ),
             Filter::Words(text, wanted) => {
                 let mut all = Vec::new();
                 for word in words(wanted) {
-                    let Some(value) = Value::of(segment.words(*text), &word)? else { return Ok(nothing()) };
+                    let Some(value) = Value::of(segment.words(*text), &word)? else {
+                        return Ok(nothing());
+                    };
                     all.push(value);
                 }
                 all.sort_unstable_by_key(|value| value.place.rows());
@@ -201,7 +222,8 @@ impl<'a> Condition<'a> {
             }
             Filter::WordPrefix(text, wanted) => {
                 let (whole, start) = whole_words_and_start(wanted);
-                let Condition::Every(all) = Condition::of(segment, &Filter::Words(*text, whole))? else {
+                let Condition::Every(all) = Condition::of(segment, &Filter::Words(*text, whole))?
+                else {
                     return Ok(nothing());
                 };
                 if start.is_empty() {
@@ -216,7 +238,10 @@ impl<'a> Condition<'a> {
                 }
             }
             Filter::Either(filters) => Condition::Either(
-                filters.iter().map(|filter| Condition::of(segment, filter)).collect::<Result<_, Error>>()?,
+                filters
+                    .iter()
+                    .map(|filter| Condition::of(segment, filter))
+                    .collect::<Result<_, Error>>()?,
             ),
             Filter::Not(filter) => Condition::Not(Box::new(Condition::of(segment, filter)?)),
         })
@@ -229,7 +254,11 @@ impl<'a> Condition<'a> {
             Condition::Every(values) => {
                 values.first().map_or(segment.meta.events, |value| value.place.rows())
             }
-            Condition::Among(_, ordinals) | Condition::OneOf(_, ordinals) if ordinals.is_empty() => 0,
+            Condition::Among(_, ordinals) | Condition::OneOf(_, ordinals)
+                if ordinals.is_empty() =>
+            {
+                0
+            }
             Condition::Either(conditions) => conditions
                 .iter()
                 .map(|condition| condition.rows_max(segment))
@@ -249,14 +278,18 @@ impl<'a> Condition<'a> {
             all
         };
         let union = |values: &[Value<'a>]| {
-            values.iter().try_fold(RoaringBitmap::new(), |found, value| Ok(found | value.within(range)?))
+            values
+                .iter()
+                .try_fold(RoaringBitmap::new(), |found, value| Ok(found | value.within(range)?))
         };
         match self {
             Condition::AnyOf(_, values) => union(values),
             Condition::NoneOf(_, values) => Ok(all() - union(values)?),
             Condition::Among(dimension, ordinals) => {
                 // Of many values one would look into many bitmaps for a few rows.
-                if ordinals.end - ordinals.start > u64::from(range.end - range.start) / ROWS_A_CONTAINER {
+                if ordinals.end - ordinals.start
+                    > u64::from(range.end - range.start) / ROWS_A_CONTAINER
+                {
                     self.look_up(segment, range.clone())
                 } else {
                     one_of(segment.terms(*dimension), ordinals, range)
@@ -268,7 +301,9 @@ impl<'a> Condition<'a> {
                     found = Some(match found {
                         None => value.within(range)?,
                         Some(found) => match (found.min(), found.max()) {
-                            (Some(first), Some(last)) => found & value.within(&(first..last + 1))?,
+                            (Some(first), Some(last)) => {
+                                found & value.within(&(first..last + 1))?
+                            }
                             _ => found,
                         },
                     });
@@ -276,9 +311,11 @@ impl<'a> Condition<'a> {
                 Ok(found.unwrap_or_else(all))
             }
             Condition::OneOf(terms, ordinals) => one_of(*terms, ordinals, range),
-            Condition::Either(conditions) => conditions
-                .iter()
-                .try_fold(RoaringBitmap::new(), |found, one| Ok(found | one.within(segment, range)?)),
+            Condition::Either(conditions) => {
+                conditions.iter().try_fold(RoaringBitmap::new(), |found, one| {
+                    Ok(found | one.within(segment, range)?)
+                })
+            }
             Condition::Both(a, b) => Ok(a.within(segment, range)? & b.within(segment, range)?),
             Condition::Not(condition) => Ok(all() - condition.within(segment, range)?),
             Condition::Below(size) => segment.rows_below(*size, range.clone()),
@@ -288,7 +325,10 @@ impl<'a> Condition<'a> {
     /// Whether it can be looked up for a row.
     fn can_look_up(&self) -> bool {
         match self {
-            Condition::AnyOf(..) | Condition::NoneOf(..) | Condition::Among(..) | Condition::Below(_) => true,
+            Condition::AnyOf(..)
+            | Condition::NoneOf(..)
+            | Condition::Among(..)
+            | Condition::Below(_) => true,
             Condition::Every(_) | Condition::OneOf(..) | Condition::Both(..) => false,
             Condition::Either(conditions) => conditions.iter().all(Condition::can_look_up),
             Condition::Not(condition) => condition.can_look_up(),
@@ -316,14 +356,20 @@ impl<'a> Condition<'a> {
             values.binary_search_by_key(&ordinal, |value| value.ordinal.cast_signed() + 1).is_ok()
         };
         match self {
-            Condition::AnyOf(dimension, values) => holds(*dimension, &|ordinal| is_one_of(values, ordinal)),
-            Condition::NoneOf(dimension, values) => holds(*dimension, &|ordinal| !is_one_of(values, ordinal)),
-            Condition::Among(dimension, ordinals) => {
-                holds(*dimension, &|ordinal| ordinal > 0 && ordinals.contains(&(ordinal.cast_unsigned() - 1)))
+            Condition::AnyOf(dimension, values) => {
+                holds(*dimension, &|ordinal| is_one_of(values, ordinal))
             }
-            Condition::Either(conditions) => conditions
-                .iter()
-                .try_fold(RoaringBitmap::new(), |found, one| Ok(found | one.look_up(segment, rows.clone())?)),
+            Condition::NoneOf(dimension, values) => {
+                holds(*dimension, &|ordinal| !is_one_of(values, ordinal))
+            }
+            Condition::Among(dimension, ordinals) => holds(*dimension, &|ordinal| {
+                ordinal > 0 && ordinals.contains(&(ordinal.cast_unsigned() - 1))
+            }),
+            Condition::Either(conditions) => {
+                conditions.iter().try_fold(RoaringBitmap::new(), |found, one| {
+                    Ok(found | one.look_up(segment, rows.clone())?)
+                })
+            }
             Condition::Not(condition) => {
                 let all: RoaringBitmap = rows.clone().into_iter().collect();
                 Ok(all - condition.look_up(segment, rows)?)
@@ -346,7 +392,11 @@ impl<'a> Condition<'a> {
 }
 
 /// The rows of a range that are one of these values'.
-fn one_of(terms: Terms<'_>, ordinals: &Range<u64>, range: &Range<u32>) -> Result<RoaringBitmap, Error> {
+fn one_of(
+    terms: Terms<'_>,
+    ordinals: &Range<u64>,
+    range: &Range<u32>,
+) -> Result<RoaringBitmap, Error> {
     let mut found = RoaringBitmap::new();
     // Most of many values have one row.
     let mut single: Vec<u32> = Vec::new();

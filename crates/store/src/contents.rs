@@ -1,4 +1,5 @@
-//! What a log holds, to be read: by whoever has the log open, beside a server, or from a medium that cannot be written.
+//! What a log holds, to be read: by whoever has the log open, beside a server, or from a medium
+//! that cannot be written.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -29,8 +30,8 @@ use crate::{Error, Identity, identity};
 /// Bytes of segments' indexes kept in memory while a log is read that is not open.
 const CACHE_BYTES: u64 = 64 << 20;
 
-/// Digests of neighbours are read at once when no more than these are between them, for reading those costs less than beginning
-/// anew; and so many wanted ones at most.
+/// Digests of neighbours are read at once when no more than these are between them, for reading
+/// those costs less than beginning anew; and so many wanted ones at most.
 const DIGESTS_SKIPPED_MAX: u64 = 64;
 const DIGESTS_AT_ONCE: usize = 8 << 10;
 
@@ -42,11 +43,13 @@ const AUDIT_LINES_AT_ONCE: u64 = 512;
 pub struct Row {
     /// Position in the log, from 0.
     pub index: u64,
-    /// The event with what the log added. Of a sealed event the source's key and the hash of the raw bytes are left out.
+    /// The event with what the log added. Of a sealed event the source's key and the hash of the
+    /// raw bytes are left out.
     pub entry: Entry,
 }
 
-/// What a log holds. Of an open [`Log`](crate::Log) it grows with every append; read by [`Contents::read`] it stays as it was.
+/// What a log holds. Of an open [`Log`](crate::Log) it grows with every append; read by
+/// [`Contents::read`] it stays as it was.
 pub struct Contents {
     pub(crate) identity: Identity,
     pub(crate) state: Arc<RwLock<State>>,
@@ -56,8 +59,8 @@ pub struct Contents {
     pub(crate) nodes: NodesKept,
 }
 
-/// Hashes of complete subtrees, which never change, that took many others to make. The right edge of the tree is in every
-/// proof, and what is far up in most.
+/// Hashes of complete subtrees, which never change, that took many others to make. The right edge
+/// of the tree is in every proof, and what is far up in most.
 #[derive(Default)]
 pub(crate) struct NodesKept(Mutex<HashMap<(u32, u64), Hash>>);
 
@@ -115,8 +118,8 @@ pub(crate) fn recovered(
 }
 
 impl Contents {
-    /// Reads the log on this disk as it is now, without changing any of it; a process may have it open. Errs as
-    /// [`Log::open`](crate::Log::open) does, but for the lock.
+    /// Reads the log on this disk as it is now, without changing any of it; a process may have it
+    /// open. Errs as [`Log::open`](crate::Log::open) does, but for the lock.
     pub fn read(disk: &Arc<dyn Disk>) -> Result<Contents, Error> {
         let identity = identity::read(disk)?;
         sealer::unchanged_meanwhile(disk, &mut |manifest| {
@@ -147,12 +150,18 @@ impl Contents {
             let frame = self.reader.event(at, len_bytes)?;
             let decoded = entry::decode(&frame.entry)
                 .map_err(|error| Error::damage("journal", 0, error.to_string()))?;
-            return Ok(Some(Stored { trail: decoded.event.trail, entry: frame.entry, raw: frame.raw }));
+            return Ok(Some(Stored {
+                trail: decoded.event.trail,
+                entry: frame.entry,
+                raw: frame.raw,
+            }));
         }
-        let holds = |segment: &&Arc<Segment>| (segment.meta.first..segment.meta.end()).contains(&index);
+        let holds =
+            |segment: &&Arc<Segment>| (segment.meta.first..segment.meta.end()).contains(&index);
         let Some(segment) = segments.iter().find(holds) else { return Ok(None) };
         let row = segment.row_of(index)?;
-        let only = |read: Vec<bytes::Bytes>| read.first().map(|bytes| bytes.to_vec()).unwrap_or_default();
+        let only =
+            |read: Vec<bytes::Bytes>| read.first().map(|bytes| bytes.to_vec()).unwrap_or_default();
         Ok(Some(Stored {
             trail: segment.run_of(row).0.clone(),
             entry: only(segment.entries(row, 1)?),
@@ -165,7 +174,8 @@ impl Contents {
         &self.identity
     }
 
-    /// Answers a question as of now, or as of the size it names. Sees everything that was answered for before.
+    /// Answers a question as of now, or as of the size it names. Sees everything that was answered
+    /// for before.
     pub fn query(&self, query: &Query) -> Result<Page<Row>, Error> {
         let question = Question::of(query);
         let view = self.view(&question);
@@ -179,17 +189,23 @@ impl Contents {
         self.state.read().expect("no panic while held").view(question)
     }
 
-    /// How many matching events occurred from each of these instants on and before the next. The instants are in order; the
-    /// order, the offset and the limit of the question do not matter.
+    /// How many matching events occurred from each of these instants on and before the next. The
+    /// instants are in order; the order, the offset and the limit of the question do not matter.
     pub fn histogram(&self, query: &Query, instants: &[Time]) -> Result<Histogram, Error> {
         let question = Question::of(query);
         let view = self.view(&question);
         view.histogram(&question, instants)
     }
 
-    /// The values of each of these dimensions that most of the matching events have, at most `limit` of them, with exact
-    /// counts; all as of one moment. The order, the offset and the limit of the question do not matter.
-    pub fn tops(&self, query: &Query, dimensions: &[Dimension], limit: usize) -> Result<Vec<Top>, Error> {
+    /// The values of each of these dimensions that most of the matching events have, at most
+    /// `limit` of them, with exact counts; all as of one moment. The order, the offset and the
+    /// limit of the question do not matter.
+    pub fn tops(
+        &self,
+        query: &Query,
+        dimensions: &[Dimension],
+        limit: usize,
+    ) -> Result<Vec<Top>, Error> {
         let question = Question::of(query);
         let (view, active) = {
             let state = self.state.read().expect("no panic while held");
@@ -213,7 +229,10 @@ impl Contents {
             let wanted = first.max(segment.meta.first)..end.min(segment.meta.end());
             if !wanted.is_empty() {
                 rows.extend(
-                    segment.rows_of(wanted)?.into_iter().map(|row| state::Row::Segment(position, row)),
+                    segment
+                        .rows_of(wanted)?
+                        .into_iter()
+                        .map(|row| state::Row::Segment(position, row)),
                 );
             }
         }
@@ -222,11 +241,16 @@ impl Contents {
     }
 
     /// Reads rows that were found; those of one segment at once, in its order.
-    pub(crate) fn rows(&self, segments: &[Arc<Segment>], found: &[state::Row]) -> Result<Vec<Row>, Error> {
+    pub(crate) fn rows(
+        &self,
+        segments: &[Arc<Segment>],
+        found: &[state::Row],
+    ) -> Result<Vec<Row>, Error> {
         Ok(self.rows_within(segments, found, None)?.expect("any rows fit"))
     }
 
-    /// As [`Contents::rows`]; those of a walk may take so many bytes, else there are none, and are read past the cache.
+    /// As [`Contents::rows`]; those of a walk may take so many bytes, else there are none, and are
+    /// read past the cache.
     pub(crate) fn rows_within(
         &self,
         segments: &[Arc<Segment>],
@@ -259,7 +283,8 @@ impl Contents {
         for (segment, mut wanted) in of_segments {
             wanted.sort_unstable();
             let segment = &segments[segment];
-            let mut reader = if bytes_max.is_some() { segment.passing_rows() } else { segment.rows() };
+            let mut reader =
+                if bytes_max.is_some() { segment.passing_rows() } else { segment.rows() };
             for (row, position) in wanted {
                 let (index, entry) = reader.entry(row)?;
                 let row = Row { index, entry };
@@ -287,8 +312,8 @@ impl Contents {
         self.state.read().expect("no panic while held").trails.iter().cloned().collect()
     }
 
-    /// The finished audit log files of a database trail, oldest first, and the tree size of the answer: now, or as of
-    /// the moment the log held `as_of` events.
+    /// The finished audit log files of a database trail, oldest first, and the tree size of the
+    /// answer: now, or as of the moment the log held `as_of` events.
     pub fn audit_files(&self, trail: &Trail, as_of: Option<u64>) -> (Vec<AuditFile>, u64) {
         let tail = self.state.read().expect("no panic while held");
         let tree_size = as_of.map_or(tail.len(), |size| size.min(tail.len()));
@@ -300,7 +325,8 @@ impl Contents {
         self.state.read().expect("no panic while held").files.find(id).cloned()
     }
 
-    /// The finished audit log files of every trail beyond the first `known[trail]` of it; those of a trail oldest first.
+    /// The finished audit log files of every trail beyond the first `known[trail]` of it; those of
+    /// a trail oldest first.
     pub fn audit_files_beyond(&self, known: &HashMap<Trail, u64>) -> Vec<AuditFile> {
         self.state.read().expect("no panic while held").files.beyond(known)
     }
@@ -310,9 +336,9 @@ impl Contents {
         self.state.read().expect("no panic while held").files.overdue(now)
     }
 
-    /// Original lines of an audit log file, each with a line feed, from the line `from` (counted from 0): as many as
-    /// make `bytes_max`, but at least one. Also the line to go on from. Errs with [`Error::Damage`] when stored bytes do
-    /// not read back.
+    /// Original lines of an audit log file, each with a line feed, from the line `from` (counted
+    /// from 0): as many as make `bytes_max`, but at least one. Also the line to go on from. Errs
+    /// with [`Error::Damage`] when stored bytes do not read back.
     pub fn audit_file_lines(
         &self,
         file: &AuditFile,
@@ -345,7 +371,9 @@ impl Contents {
             let tails = state.frozen.iter().map(|frozen| &frozen.tail).chain([&state.active]);
             let places: Vec<Place> = tails
                 .flat_map(|tail| {
-                    tail.rows_by_number(trail, first_number, count).iter().map(|row| tail.place(*row))
+                    tail.rows_by_number(trail, first_number, count)
+                        .iter()
+                        .map(|row| tail.place(*row))
                 })
                 .collect();
             (Arc::clone(&state.segments), places, Arc::clone(&state.reading))
@@ -364,12 +392,14 @@ impl Contents {
         self.state.read().expect("no panic while held").head
     }
 
-    /// How many records were set aside, and the root of a tree over their digests that is made as that of the events is.
+    /// How many records were set aside, and the root of a tree over their digests that is made as
+    /// that of the events is.
     pub fn set_aside_head(&self) -> (u64, Hash) {
         self.state.read().expect("no panic while held").aside_head
     }
 
-    /// The records set aside from this number on, one after another, oldest first, as long as `take` says so.
+    /// The records set aside from this number on, one after another, oldest first, as long as
+    /// `take` says so.
     pub fn each_set_aside(
         &self,
         from: u64,
@@ -383,7 +413,9 @@ impl Contents {
         };
         // What is not sealed is in the journal, which stays as long as somebody reads.
         let sealed = total - places.len() as u64;
-        if from < sealed && self.aside.each(from, sealed, &mut |record| Ok(take(record)))?.is_break() {
+        if from < sealed
+            && self.aside.each(from, sealed, &mut |record| Ok(take(record)))?.is_break()
+        {
             return Ok(());
         }
         let skipped = usize::try_from(from.saturating_sub(sealed)).unwrap_or(usize::MAX);
@@ -401,7 +433,8 @@ impl Contents {
         Ok(())
     }
 
-    /// The digests of events, in order of their indexes: so many from `first` on. `None` when the log has not so many.
+    /// The digests of events, in order of their indexes: so many from `first` on. `None` when the
+    /// log has not so many.
     pub fn digests(&self, first: u64, count: usize) -> Result<Option<Vec<Hash>>, Error> {
         let (sealed, beyond) = {
             let state = self.state.read().expect("no panic while held");
@@ -417,13 +450,14 @@ impl Contents {
         Ok(Some(digests))
     }
 
-    /// The digests of events of the log, in the order of these indexes. Errs with [`Error::Damage`] when the log has not one of
-    /// them.
+    /// The digests of events of the log, in the order of these indexes. Errs with [`Error::Damage`]
+    /// when the log has not one of them.
     pub fn digests_of(&self, indexes: &[u64]) -> Result<Vec<Hash>, Error> {
         let mut wanted: Vec<(u64, usize)> = indexes.iter().copied().zip(0..).collect();
         wanted.sort_unstable();
         let mut digests = vec![[0; 32]; indexes.len()];
-        let is_near = |one: &(u64, usize), next: &(u64, usize)| next.0 - one.0 <= DIGESTS_SKIPPED_MAX;
+        let is_near =
+            |one: &(u64, usize), next: &(u64, usize)| next.0 - one.0 <= DIGESTS_SKIPPED_MAX;
         for near in wanted.chunk_by(is_near).flat_map(|near| near.chunks(DIGESTS_AT_ONCE)) {
             let (first, last) = (near[0].0, near[near.len() - 1].0);
             let count = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
@@ -436,12 +470,14 @@ impl Contents {
         Ok(digests)
     }
 
-    /// Hashes of the tree at a level of tiles, 0 for those of leaves: so many from `first` on. `None` when the log's tree
-    /// has not so many.
+    /// Hashes of the tree at a level of tiles, 0 for those of leaves: so many from `first` on.
+    /// `None` when the log's tree has not so many.
     pub fn hashes(&self, level: u32, first: u64, count: usize) -> Result<Option<Vec<Hash>>, Error> {
         if level == 0 {
             let digests = self.digests(first, count)?;
-            return Ok(digests.map(|digests| digests.iter().map(|digest| leaf_hash(digest)).collect()));
+            return Ok(
+                digests.map(|digests| digests.iter().map(|digest| leaf_hash(digest)).collect())
+            );
         }
         if level as usize > LEVELS {
             return Ok(None);
@@ -457,7 +493,8 @@ impl Contents {
             let beyond = state.filled.of_level(level, first + sealed, state.len());
             (in_files, beyond[..count - in_files].to_vec())
         };
-        let mut hashes = if sealed > 0 { self.tree.hashes(level, first, sealed)? } else { Vec::new() };
+        let mut hashes =
+            if sealed > 0 { self.tree.hashes(level, first, sealed)? } else { Vec::new() };
         hashes.extend(beyond);
         Ok(Some(hashes))
     }
@@ -466,10 +503,12 @@ impl Contents {
 impl Nodes for Contents {
     type Error = Error;
 
-    /// Errs with [`Error::Damage`] for a subtree that the log's tree does not have, or that does not read back.
+    /// Errs with [`Error::Damage`] for a subtree that the log's tree does not have, or that does
+    /// not read back.
     fn node(&self, level: u32, position: u64) -> Result<Hash, Error> {
         let above = level % TILE_HEIGHT;
-        if let Some(hash) = (above >= KEPT_FROM).then(|| self.nodes.find(level, position)).flatten() {
+        if let Some(hash) = (above >= KEPT_FROM).then(|| self.nodes.find(level, position)).flatten()
+        {
             return Ok(hash);
         }
         let hashes = self.hashes(level / TILE_HEIGHT, position << above, 1 << above)?;

@@ -93,7 +93,8 @@ impl Known {
     }
 }
 
-/// Keys are hashes, so their own bytes spread well enough; nobody can choose them without breaking SHA-256.
+/// Keys are hashes, so their own bytes spread well enough; nobody can choose them without breaking
+/// SHA-256.
 #[derive(Default)]
 struct AlreadyHashed(u64);
 

@@ -1,10 +1,13 @@
 //! Files that survive power cuts: the only module that syncs and renames.
 //!
-//! [`Disk`] is what the store needs of a file system, no more; [`Local`] is a folder of the operating system, and
-//! [`crate::simulated::SimulatedDisk`] one that crashes on purpose. What they promise:
-//! - [`File::sync`] returns once every byte written to the file before is on disk. After an error nothing is known of
-//!   those bytes, even if they read back and a later sync succeeds: the caller must not go on with that file;
-//! - a created, renamed or removed name is on disk once [`Disk::sync_dir`] of its folder returned, not before.
+//! [`Disk`] is what the store needs of a file system, no more; [`Local`] is a folder of the
+//! operating system, and [`crate::simulated::SimulatedDisk`] one that crashes on purpose. What they
+//! promise:
+//! - [`File::sync`] returns once every byte written to the file before is on disk. After an error
+//!   nothing is known of those bytes, even if they read back and a later sync succeeds: the caller
+//!   must not go on with that file;
+//! - a created, renamed or removed name is on disk once [`Disk::sync_dir`] of its folder returned,
+//!   not before.
 
 use std::fs;
 use std::io;
@@ -22,7 +25,8 @@ pub trait Disk: Send + Sync {
     fn list(&self, dir: &str) -> io::Result<Vec<String>>;
     /// Makes a folder, for the owner alone.
     fn make_dir(&self, dir: &str) -> io::Result<()>;
-    /// Makes an empty file for the owner alone, or empties the one that is there, and opens it for reading and writing.
+    /// Makes an empty file for the owner alone, or empties the one that is there, and opens it for
+    /// reading and writing.
     fn create(&self, path: &str) -> io::Result<Arc<dyn File>>;
     /// Opens an existing file for reading.
     fn open(&self, path: &str) -> io::Result<Arc<dyn File>>;
@@ -37,8 +41,8 @@ pub trait Disk: Send + Sync {
     fn remove(&self, path: &str) -> io::Result<()>;
     /// Returns once the names in the folder are on disk.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
-    /// Takes the lock of that name until the guard is dropped. When another process holds it: waits, or errs with
-    /// [`io::ErrorKind::WouldBlock`].
+    /// Takes the lock of that name until the guard is dropped. When another process holds it:
+    /// waits, or errs with [`io::ErrorKind::WouldBlock`].
     fn lock(&self, path: &str, wait: Wait) -> io::Result<Box<dyn Send>>;
 }
 
@@ -79,7 +83,8 @@ pub fn read_file(disk: &dyn Disk, path: &str) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes a file that is either there whole or not at all, replacing one of the same name, and returns it open.
+/// Writes a file that is either there whole or not at all, replacing one of the same name, and
+/// returns it open.
 pub fn write_file(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<Arc<dyn File>> {
     let unfinished = format!("{path}{UNFINISHED}");
     let file = disk.create(&unfinished)?;
@@ -88,7 +93,8 @@ pub fn write_file(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<Arc<d
     Ok(file)
 }
 
-/// Gives a file that was written under another name its own, replacing one of the same name, once all of it is on disk.
+/// Gives a file that was written under another name its own, replacing one of the same name, once
+/// all of it is on disk.
 pub fn publish_file(disk: &dyn Disk, file: &dyn File, from: &str, to: &str) -> io::Result<()> {
     sync(file)?;
     // The bytes are on disk under a void name; if we crash here, `open` ignores it.
@@ -141,7 +147,8 @@ impl Local {
         Local { root: root.to_owned() }
     }
 
-    /// Makes the folder, for the owner alone, and its name durable. An empty folder that is there already is taken.
+    /// Makes the folder, for the owner alone, and its name durable. An empty folder that is there
+    /// already is taken.
     pub fn create(root: &Path) -> io::Result<Local> {
         match fs::DirBuilder::new().mode(0o700).create(root) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),

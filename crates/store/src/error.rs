@@ -23,7 +23,8 @@ pub enum Error {
         /// The folder.
         place: String,
     },
-    /// Stored bytes are not what was written. Nothing was cut or skipped; the bytes are as they were found.
+    /// Stored bytes are not what was written. Nothing was cut or skipped; the bytes are as they
+    /// were found.
     Damage {
         /// The file, relative to the data directory.
         file: String,
@@ -51,7 +52,8 @@ pub enum Error {
     },
     /// As many appends as allowed are waiting: try again shortly.
     Overloaded,
-    /// An event, or a record set aside, is larger than a frame of the journal can be. Nothing was recorded.
+    /// An event, or a record set aside, is larger than a frame of the journal can be. Nothing was
+    /// recorded.
     TooLarge {
         /// Its bytes, at most.
         len_bytes: usize,
@@ -75,17 +77,29 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::NotALog { place, found } => {
-                write!(f, "{place} is not a Daybook data directory: {found} (make one with `daybook init`)")
+                write!(
+                    f,
+                    "{place} is not a Daybook data directory: {found} (make one with `daybook init`)"
+                )
             }
-            Error::NotEmpty { place } => write!(f, "couldn't init {place}: it exists and is not empty"),
-            Error::Locked { place } => write!(f, "couldn't open {place}: another process has it open"),
-            Error::Damage { file, offset, what } => write!(f, "damage in {file} at byte {offset}: {what}"),
+            Error::NotEmpty { place } => {
+                write!(f, "couldn't init {place}: it exists and is not empty")
+            }
+            Error::Locked { place } => {
+                write!(f, "couldn't open {place}: another process has it open")
+            }
+            Error::Damage { file, offset, what } => {
+                write!(f, "damage in {file} at byte {offset}: {what}")
+            }
             Error::Io { doing, cause } => write!(f, "couldn't {doing}: {cause}"),
             Error::Changed { name } => write!(f, "{name} was changed by someone else meanwhile"),
             Error::Fenced { because } => write!(f, "the log takes no more events: {because}"),
             Error::Overloaded => f.write_str("too many appends are waiting"),
             Error::TooLarge { len_bytes } => {
-                write!(f, "an event of {len_bytes} bytes is larger than a frame of the journal can be")
+                write!(
+                    f,
+                    "an event of {len_bytes} bytes is larger than a frame of the journal can be"
+                )
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Figures of what a log does, for whoever watches it: counters without locks, counted from when it was opened.
+//! Figures of what a log does, for whoever watches it: counters without locks, counted from when it
+//! was opened.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +21,8 @@ pub struct Histogram {
 pub struct Distribution {
     /// In ascending order.
     pub bounds: &'static [u64],
-    /// Values that are at most the bound of this position and above the one before; the last, values above all bounds.
+    /// Values that are at most the bound of this position and above the one before; the last,
+    /// values above all bounds.
     pub counts: Vec<u64>,
     /// All values added up.
     pub sum: u64,

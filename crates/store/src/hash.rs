@@ -1,4 +1,5 @@
-//! Maps and sets whose keys come from outside by the million: hashed fast, and keyed anew in each process.
+//! Maps and sets whose keys come from outside by the million: hashed fast, and keyed anew in each
+//! process.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;

@@ -16,11 +16,13 @@ const FORMAT: u32 = 1;
 /// What tells one log from all others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The log's name in checkpoints and proofs: a schema-less URL such as `audit.example.com/daybook`.
+    /// The log's name in checkpoints and proofs: a schema-less URL such as
+    /// `audit.example.com/daybook`.
     pub origin: String,
     /// When the log was made.
     pub created_at: Time,
-    /// Random bytes that enter every frame checksum, so that no sender can forge a frame inside an event.
+    /// Random bytes that enter every frame checksum, so that no sender can forge a frame inside an
+    /// event.
     pub salt: [u8; 16],
 }
 
@@ -39,18 +41,24 @@ const MAGIC: &str = "daybook log";
 
 impl Wire {
     fn checksum(&self) -> u32 {
-        let covered = [&self.magic, &self.format.to_string(), &self.origin, &self.created_at, &self.salt];
-        covered
-            .into_iter()
-            .fold(0, |crc, part| crc32c::crc32c_append(crc32c::crc32c_append(crc, part.as_bytes()), b"\n"))
+        let covered =
+            [&self.magic, &self.format.to_string(), &self.origin, &self.created_at, &self.salt];
+        covered.into_iter().fold(0, |crc, part| {
+            crc32c::crc32c_append(crc32c::crc32c_append(crc, part.as_bytes()), b"\n")
+        })
     }
 }
 
 /// Makes an empty log on an empty disk.
 ///
-/// `objects` are further objects to lay down, such as keys. The directory is a log only once this returned: a crash
-/// before leaves one that [`crate::Log::open`] refuses. Errs with [`Error::NotEmpty`] when anything is there.
-pub fn init(disk: &Arc<dyn Disk>, identity: &Identity, objects: &[(&str, &[u8])]) -> Result<(), Error> {
+/// `objects` are further objects to lay down, such as keys. The directory is a log only once this
+/// returned: a crash before leaves one that [`crate::Log::open`] refuses. Errs with
+/// [`Error::NotEmpty`] when anything is there.
+pub fn init(
+    disk: &Arc<dyn Disk>,
+    identity: &Identity,
+    objects: &[(&str, &[u8])],
+) -> Result<(), Error> {
     if !disk.list("").map_err(Error::io("list the data directory"))?.is_empty() {
         return Err(Error::NotEmpty { place: disk.place() });
     }
@@ -94,8 +102,8 @@ pub(crate) fn read(disk: &Arc<dyn Disk>) -> Result<Identity, Error> {
     let Some(object) = FileObjects::new(Arc::clone(disk)).get(LOG)? else {
         return Err(not_a_log("it holds no file named LOG"));
     };
-    let wire: Wire =
-        serde_json::from_slice(&object.bytes).map_err(|error| Error::damage(LOG, 0, error.to_string()))?;
+    let wire: Wire = serde_json::from_slice(&object.bytes)
+        .map_err(|error| Error::damage(LOG, 0, error.to_string()))?;
     if wire.magic != MAGIC {
         return Err(Error::damage(LOG, 0, "the magic is not that of a log"));
     }

@@ -14,7 +14,8 @@ pub const ACCESS: &str = "access.toml";
 pub const ACCESS_RECORDED: &str = "access.recorded.toml";
 /// The configuration that the log has a record of.
 pub const CONFIG_RECORDED: &str = "config.recorded.toml";
-/// What is kept of each source beside its events: the numbers that came last, since when it is silent.
+/// What is kept of each source beside its events: the numbers that came last, since when it is
+/// silent.
 pub const SOURCES_KEPT: &str = "sources.kept";
 /// Which records set aside became events since.
 pub const SET_ASIDE_RETRIED: &str = "set-aside.retried";
@@ -39,7 +40,8 @@ pub(crate) const SEGMENTS: &str = "segments";
 pub(crate) const TREE: &str = "tree";
 /// Digests of all sealed entries, 32 bytes each, in order of their indexes.
 pub(crate) const DIGESTS: &str = "tree/digests";
-/// Hashes of the full tiles below this level of tiles, counted from 1, 32 bytes each, as far as events are sealed.
+/// Hashes of the full tiles below this level of tiles, counted from 1, 32 bytes each, as far as
+/// events are sealed.
 pub(crate) fn level_file(level: u32) -> String {
     format!("{TREE}/level-{level}")
 }

@@ -4,11 +4,14 @@
 //! - an answered append is on disk and visible to the next query;
 //! - a request is recorded whole or not at all;
 //! - an event with a source's key is recorded once, across restarts too;
-//! - a durable write that fails ends the process; the next open recovers everything that was answered;
-//! - bytes that were answered for are never cut: what does not read back is damage, named by file and offset.
+//! - a durable write that fails ends the process; the next open recovers everything that was
+//!   answered;
+//! - bytes that were answered for are never cut: what does not read back is damage, named by file
+//!   and offset.
 //!
-//! The crate is synchronous and knows nothing of HTTP. Time and randomness are arguments. All files are reached through
-//! [`durable::Disk`], which the tests replace by a disk that crashes ([`simulated`]).
+//! The crate is synchronous and knows nothing of HTTP. Time and randomness are arguments. All files
+//! are reached through [`durable::Disk`], which the tests replace by a disk that crashes
+//! ([`simulated`]).
 
 #![deny(missing_docs)]
 
@@ -49,8 +52,8 @@ pub use figures::{Clock, Distribution, Figures, Histogram};
 pub use identity::{Identity, init};
 pub use journal::SetAsideRecord;
 pub use layout::{
-    ACCESS, ACCESS_RECORDED, CHECKPOINT, CONFIG_RECORDED, LOG_KEY, SEALING_KEY, SERVING, SET_ASIDE_RETRIED,
-    SOURCES_KEPT, WITNESSED, followed,
+    ACCESS, ACCESS_RECORDED, CHECKPOINT, CONFIG_RECORDED, LOG_KEY, SEALING_KEY, SERVING,
+    SET_ASIDE_RETRIED, SOURCES_KEPT, WITNESSED, followed,
 };
 pub use log::{Counts, EVENT_BYTES_MAX, Log, Settings, each_set_aside, set_aside};
 pub use objects::{FileObjects, Object, Objects, Version};

@@ -11,7 +11,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::aside::{self, AsideFiles};
-use crate::background::{Job, Merger, Shared, keep_committing, keep_merging, keep_sealing, lens_bytes_max};
+use crate::background::{
+    Job, Merger, Shared, keep_committing, keep_merging, keep_sealing, lens_bytes_max,
+};
 use crate::check::TornTail;
 use crate::contents::{self, Contents, NodesKept};
 use crate::durable::{Disk, Wait};
@@ -28,19 +30,22 @@ use crate::{Error, identity, journal};
 pub struct Settings {
     /// A journal file is full at this size; bounds what a start has to copy.
     pub journal_file_bytes_max: u64,
-    /// A group takes no further request past this size. Bounds how long the first of it waits, and keeps its bytes in the
-    /// processor's cache: groups of 8 MiB made a third of the events a second.
+    /// A group takes no further request past this size. Bounds how long the first of it waits, and
+    /// keeps its bytes in the processor's cache: groups of 8 MiB made a third of the events a
+    /// second.
     pub group_bytes_max: usize,
-    /// Events of a part of the log in memory; smaller parts are sooner copied by a query, larger ones sooner searched.
+    /// Events of a part of the log in memory; smaller parts are sooner copied by a query, larger
+    /// ones sooner searched.
     pub tail_events_max: usize,
-    /// Events that are sealed into one segment; until there are so many they are in memory and in the journal. Here and in
-    /// the other limits of events in memory, one of more than 2 KiB in the journal counts as several.
+    /// Events that are sealed into one segment; until there are so many they are in memory and in
+    /// the journal. Here and in the other limits of events in memory, one of more than 2 KiB in the
+    /// journal counts as several.
     pub seal_events: u64,
-    /// Events that may wait to be sealed; while there are more, no further request is taken from the queue. Not less than
-    /// `seal_events`.
+    /// Events that may wait to be sealed; while there are more, no further request is taken from
+    /// the queue. Not less than `seal_events`.
     pub unsealed_events_max: u64,
-    /// So many adjacent segments of about a size are merged into one, and up to four times as many where there are more; no fewer
-    /// than that while events come fast.
+    /// So many adjacent segments of about a size are merged into one, and up to four times as many
+    /// where there are more; no fewer than that while events come fast.
     pub merge_segments: usize,
     /// How often it is looked whether there is something to merge.
     pub merge_every: Duration,
@@ -48,7 +53,8 @@ pub struct Settings {
     pub merged_events_max: u64,
     /// Bytes of segments' indexes kept in memory.
     pub cache_bytes_max: u64,
-    /// How many requests may wait for the sequencer before further ones are refused as [`Error::Overloaded`].
+    /// How many requests may wait for the sequencer before further ones are refused as
+    /// [`Error::Overloaded`].
     pub waiting_requests_max: usize,
     /// Tells how long a sync takes, for [`Figures`]; the default tells nothing.
     pub clock: Clock,
@@ -57,8 +63,8 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Files of 64 MiB, groups of 1 MiB, segments of 131,072 events, eight of which become one of up to 16
-    /// million, 256 MiB of indexes, 1,024 waiting requests.
+    /// Files of 64 MiB, groups of 1 MiB, segments of 131,072 events, eight of which become one of
+    /// up to 16 million, 256 MiB of indexes, 1,024 waiting requests.
     fn default() -> Self {
         Settings {
             journal_file_bytes_max: 64 << 20,
@@ -77,7 +83,8 @@ impl Default for Settings {
     }
 }
 
-/// An open log. Appends and queries may come from any thread; dropping it ends the sequencer after what is waiting.
+/// An open log. Appends and queries may come from any thread; dropping it ends the sequencer after
+/// what is waiting.
 pub struct Log {
     contents: Contents,
     queue: Option<SyncSender<Job>>,
@@ -116,8 +123,9 @@ struct Guard {
 impl Log {
     /// Opens the log on this disk and recovers what was answered for.
     ///
-    /// Errs with [`Error::NotALog`] on anything that `init` did not make, [`Error::Locked`] while another process has
-    /// it open, and [`Error::Damage`] when stored bytes do not read back; nothing is changed then.
+    /// Errs with [`Error::NotALog`] on anything that `init` did not make, [`Error::Locked`] while
+    /// another process has it open, and [`Error::Damage`] when stored bytes do not read back;
+    /// nothing is changed then.
     pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<Log, Error> {
         let identity = identity::read(&disk)?;
         let lock = disk.lock(LOCK, Wait::No).map_err(|cause| match cause.kind() {
@@ -128,8 +136,9 @@ impl Log {
         sealer::tidy(&*disk, &mut opened)?;
         let sealed = &opened.manifest.sealed;
         // What is sealed are whole tails.
-        let tail_events_max =
-            settings.tail_events_max.min(usize::try_from(settings.seal_events).unwrap_or(usize::MAX));
+        let tail_events_max = settings
+            .tail_events_max
+            .min(usize::try_from(settings.seal_events).unwrap_or(usize::MAX));
         let aside = sealer::known_aside(&*disk, &identity.salt, sealed)?;
         let mut recovered = contents::recovered(&opened, tail_events_max, aside)?;
         let start = opened.manifest.start();
@@ -167,7 +176,9 @@ impl Log {
             let (on_fatal, seal_events) = (Arc::clone(&settings.on_fatal), settings.seal_events);
             std::thread::Builder::new()
                 .name("sealer".to_owned())
-                .spawn(move || keep_sealing(&sealer, seal_events, &told_to_stop, &shared, &*on_fatal))
+                .spawn(move || {
+                    keep_sealing(&sealer, seal_events, &told_to_stop, &shared, &*on_fatal)
+                })
                 .map_err(Error::io("start the sealer's thread"))?
         };
         let merger = Arc::new(Merger {
@@ -195,7 +206,14 @@ impl Log {
                 .map_err(Error::io("start the sequencer's thread"))?
         };
         Ok(Log {
-            contents: Contents { identity, state, reader, tree, aside, nodes: NodesKept::default() },
+            contents: Contents {
+                identity,
+                state,
+                reader,
+                tree,
+                aside,
+                nodes: NodesKept::default(),
+            },
             queue: Some(queue),
             sequencer: Some(thread),
             sealing: Some((stop, sealing)),
@@ -214,9 +232,9 @@ impl Log {
         self.torn.as_ref()
     }
 
-    /// Hands a request to the sequencer. `reply` is called from its thread once the request is durable and visible, or
-    /// refused. Errs without calling it when too many are waiting, the log is fenced, or an event is larger than
-    /// [`EVENT_BYTES_MAX`].
+    /// Hands a request to the sequencer. `reply` is called from its thread once the request is
+    /// durable and visible, or refused. Errs without calling it when too many are waiting, the log
+    /// is fenced, or an event is larger than [`EVENT_BYTES_MAX`].
     pub fn submit(
         &self,
         request: Append,
@@ -240,10 +258,15 @@ impl Log {
     }
 
     fn queue_for(&self, request: &Append) -> Result<&SyncSender<Job>, Error> {
-        if let Some(len_bytes) = lens_bytes_max(request).find(|len_bytes| *len_bytes > EVENT_BYTES_MAX) {
+        if let Some(len_bytes) =
+            lens_bytes_max(request).find(|len_bytes| *len_bytes > EVENT_BYTES_MAX)
+        {
             return Err(Error::TooLarge { len_bytes });
         }
-        self.queue.as_ref().filter(|_| self.shared.fence.get().is_none()).ok_or_else(|| self.fenced())
+        self.queue
+            .as_ref()
+            .filter(|_| self.shared.fence.get().is_none())
+            .ok_or_else(|| self.fenced())
     }
 
     fn fenced(&self) -> Error {
@@ -261,7 +284,8 @@ impl Log {
         answered.recv().map_err(|_| Error::Fenced { because: "the sequencer ended".to_owned() })
     }
 
-    /// Seals all there is now, and drops what of the journal is not needed for it. Returns when that is durable.
+    /// Seals all there is now, and drops what of the journal is not needed for it. Returns when
+    /// that is durable.
     pub fn seal(&self) -> Result<(), Error> {
         let fenced = || Error::Fenced { because: "the sequencer ended".to_owned() };
         let (done, is_done) = sync_channel(1);
@@ -338,7 +362,8 @@ impl Drop for Log {
     }
 }
 
-/// Every record set aside in the log on this disk, oldest first, read beside a process that may have it open.
+/// Every record set aside in the log on this disk, oldest first, read beside a process that may
+/// have it open.
 pub fn set_aside(disk: &Arc<dyn Disk>) -> Result<Vec<SetAsideRecord>, Error> {
     let mut records = Vec::new();
     each_set_aside(disk, 0, &mut |record| {
@@ -348,8 +373,8 @@ pub fn set_aside(disk: &Arc<dyn Disk>) -> Result<Vec<SetAsideRecord>, Error> {
     Ok(records)
 }
 
-/// The records set aside from this number on, one after another, oldest first, as long as `take` says so; read beside a
-/// process that may have the log open.
+/// The records set aside from this number on, one after another, oldest first, as long as `take`
+/// says so; read beside a process that may have the log open.
 pub fn each_set_aside(
     disk: &Arc<dyn Disk>,
     from: u64,
@@ -368,7 +393,8 @@ pub fn each_set_aside(
         };
         let sealed = manifest.sealed.set_aside;
         let begin = from.min(sealed);
-        if aside::each(&**disk, &identity.salt, begin, sealed, &mut |record| Ok(take_new(record)))?.is_break()
+        if aside::each(&**disk, &identity.salt, begin, sealed, &mut |record| Ok(take_new(record)))?
+            .is_break()
         {
             return Ok(());
         }

@@ -1,4 +1,5 @@
-//! The manifest: which segments there are, and what the log had come to when the last of them was sealed.
+//! The manifest: which segments there are, and what the log had come to when the last of them was
+//! sealed.
 //!
 //! One JSON object, replaced whole and durably. What it does not name is not part of the log.
 
@@ -111,7 +112,8 @@ impl Manifest {
 
     fn checksum(&self) -> u32 {
         crc32c::crc32c(
-            &serde_json::to_vec(&Manifest { crc32c: 0, ..self.clone() }).expect("texts and numbers"),
+            &serde_json::to_vec(&Manifest { crc32c: 0, ..self.clone() })
+                .expect("texts and numbers"),
         )
     }
 
@@ -119,7 +121,8 @@ impl Manifest {
     pub fn write_again(mut self, disk: &dyn Disk) -> Result<Version, Error> {
         self.crc32c = self.checksum();
         let bytes = serde_json::to_vec(&self).expect("texts and numbers");
-        durable::write_file(disk, MANIFEST, &bytes).map_err(Error::io(format!("write {MANIFEST}")))?;
+        durable::write_file(disk, MANIFEST, &bytes)
+            .map_err(Error::io(format!("write {MANIFEST}")))?;
         Ok(Version::of(&bytes))
     }
 

@@ -13,8 +13,9 @@ pub trait Objects: Send + Sync {
     /// The object of that name; `None` when there is none.
     fn get(&self, name: &str) -> Result<Option<Object>, Error>;
 
-    /// Makes `bytes` the object of that name, durably, if it still has the version `seen` (`None`: if there is none), and the
-    /// folder that its name begins with, if that is not there. Errs with [`Error::Changed`] otherwise.
+    /// Makes `bytes` the object of that name, durably, if it still has the version `seen` (`None`:
+    /// if there is none), and the folder that its name begins with, if that is not there. Errs with
+    /// [`Error::Changed`] otherwise.
     fn replace(&self, name: &str, bytes: &[u8], seen: Option<Version>) -> Result<Version, Error>;
 }
 
@@ -61,14 +62,18 @@ impl Objects for FileObjects {
     fn replace(&self, name: &str, bytes: &[u8], seen: Option<Version>) -> Result<Version, Error> {
         let folder = durable::parent(name);
         if !folder.is_empty() {
-            durable::make_folder(&*self.disk, folder).map_err(Error::io(format!("make {folder}")))?;
+            durable::make_folder(&*self.disk, folder)
+                .map_err(Error::io(format!("make {folder}")))?;
         }
-        let _guard =
-            self.disk.lock(&format!("{name}.lock"), Wait::Yes).map_err(Error::io(format!("lock {name}")))?;
+        let _guard = self
+            .disk
+            .lock(&format!("{name}.lock"), Wait::Yes)
+            .map_err(Error::io(format!("lock {name}")))?;
         if self.get(name)?.map(|object| object.version) != seen {
             return Err(Error::Changed { name: name.to_owned() });
         }
-        durable::write_file(&*self.disk, name, bytes).map_err(Error::io(format!("write {name}")))?;
+        durable::write_file(&*self.disk, name, bytes)
+            .map_err(Error::io(format!("write {name}")))?;
         Ok(Version::of(bytes))
     }
 }

@@ -1,4 +1,5 @@
-//! Bugs planted, so that the tests can show that they would find them. Only builds with the feature `planted` can have any.
+//! Bugs planted, so that the tests can show that they would find them. Only builds with the feature
+//! `planted` can have any.
 
 use std::sync::LazyLock;
 
@@ -22,12 +23,17 @@ const BUGS: [&str; 14] = [
 
 static PLANTED: LazyLock<Vec<&str>> = LazyLock::new(|| {
     let named = std::env::var("PLANTED_BUGS").unwrap_or_default();
-    let known =
-        |bug| *BUGS.iter().find(|known| **known == bug).unwrap_or_else(|| panic!("no bug is called {bug:?}"));
+    let known = |bug| {
+        *BUGS
+            .iter()
+            .find(|known| **known == bug)
+            .unwrap_or_else(|| panic!("no bug is called {bug:?}"))
+    };
     named.split(',').filter(|bug| !bug.is_empty()).map(known).collect()
 });
 
-/// Whether this bug is one of those that the environment variable `PLANTED_BUGS` names, with commas between them.
+/// Whether this bug is one of those that the environment variable `PLANTED_BUGS` names, with commas
+/// between them.
 ///
 /// # Panics
 ///

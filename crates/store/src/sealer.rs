@@ -1,5 +1,5 @@
-//! Sealing and merging: frozen tails become a segment, and the journal gives their room back; adjacent segments become
-//! one, and their files are removed.
+//! Sealing and merging: frozen tails become a segment, and the journal gives their room back;
+//! adjacent segments become one, and their files are removed.
 //!
 //! What holds, whenever the machine stops:
 //! - a segment's files are on disk, under their names, before a manifest names them;
@@ -74,7 +74,8 @@ impl Opened {
     /// The audit log files as of what is sealed.
     pub fn audit_files(&self) -> Result<AuditFiles, Error> {
         let mut files = AuditFiles::default();
-        let nonsense = || Error::damage(manifest::MANIFEST, 0, "an audit log file that makes no sense");
+        let nonsense =
+            || Error::damage(manifest::MANIFEST, 0, "an audit log file that makes no sense");
         for segment in &self.segments {
             for stored in segment.audit_files()? {
                 files.restore(&stored).ok_or_else(nonsense)?;
@@ -122,10 +123,17 @@ pub(crate) fn unchanged_meanwhile<T>(
 }
 
 /// The keys of the records set aside that are sealed, and the tree over them.
-pub(crate) fn known_aside(disk: &dyn Disk, salt: &[u8; 16], sealed: &Sealed) -> Result<(Known, Tree), Error> {
+pub(crate) fn known_aside(
+    disk: &dyn Disk,
+    salt: &[u8; 16],
+    sealed: &Sealed,
+) -> Result<(Known, Tree), Error> {
     let (mut known, mut tree) = (Known::default(), Tree::new());
     let take = &mut |record: SetAsideRecord| {
-        known.insert(set_aside_key(&record.source, &record.raw), First::new(record.number, &[0; 32]));
+        known.insert(
+            set_aside_key(&record.source, &record.raw),
+            First::new(record.number, &[0; 32]),
+        );
         tree.push(&record.digest());
         Ok(ControlFlow::Continue(()))
     };
@@ -133,8 +141,8 @@ pub(crate) fn known_aside(disk: &dyn Disk, salt: &[u8; 16], sealed: &Sealed) -> 
     Ok((known, tree))
 }
 
-/// Makes the manifest that was read durable, for it may be one whose replacing failed at the end; then makes the folders
-/// that are missing, and removes what it does not name.
+/// Makes the manifest that was read durable, for it may be one whose replacing failed at the end;
+/// then makes the folders that are missing, and removes what it does not name.
 pub(crate) fn tidy(disk: &dyn Disk, opened: &mut Opened) -> Result<(), Error> {
     if opened.version.is_some() {
         opened.version = Some(opened.manifest.clone().write_again(disk)?);
@@ -145,8 +153,10 @@ pub(crate) fn tidy(disk: &dyn Disk, opened: &mut Opened) -> Result<(), Error> {
     if there.contains(&unfinished) {
         disk.remove(&unfinished).map_err(Error::io(format!("remove {unfinished}")))?;
     }
-    let missing: Vec<&str> =
-        [SEGMENTS, TREE, ASIDE].into_iter().filter(|dir| !there.iter().any(|name| name == dir)).collect();
+    let missing: Vec<&str> = [SEGMENTS, TREE, ASIDE]
+        .into_iter()
+        .filter(|dir| !there.iter().any(|name| name == dir))
+        .collect();
     for dir in &missing {
         disk.make_dir(dir).map_err(Error::io(format!("make {dir}")))?;
     }
@@ -209,13 +219,24 @@ impl Sealer {
         let Opened { manifest, version, cache, .. } = opened;
         let objects = FileObjects::new(Arc::clone(&disk));
         let retired = Vec::new();
-        let sealer = Sealer { disk, objects, state, reader, cache, tree, manifest, version, meters, retired };
+        let sealer = Sealer {
+            disk,
+            objects,
+            state,
+            reader,
+            cache,
+            tree,
+            manifest,
+            version,
+            meters,
+            retired,
+        };
         sealer.measure();
         sealer
     }
 
-    /// Seals the oldest frozen tails into one segment, if there are any: so many that they count as at least this many
-    /// events, or all.
+    /// Seals the oldest frozen tails into one segment, if there are any: so many that they count as
+    /// at least this many events, or all.
     pub fn seal(&mut self, events: u64) -> Result<(), Error> {
         let (frozen, files) = {
             let state = self.state.read().expect("no panic while held");
@@ -242,13 +263,15 @@ impl Sealer {
                 Some(opened)
             }
         };
-        // Everything the manifest is about to name is on disk. If we crash here, the next start removes it.
+        // Everything the manifest is about to name is on disk. If we crash here, the next start
+        // removes it.
         if crate::is_planted("early_drop") {
             self.reader.drop_before(end.batches)?;
         }
         self.put(Manifest::new(named, end.clone()))?;
         self.meters.seals.fetch_add(u64::from(segment.is_some()), Ordering::Relaxed);
-        // The manifest is on disk. If we crash here, the journal still has what is sealed, and the next start leaves it out.
+        // The manifest is on disk. If we crash here, the journal still has what is sealed, and the
+        // next start leaves it out.
         let mut state = self.state.write().expect("no panic while held");
         let mut segments = state.segments.to_vec();
         segments.extend(segment);
@@ -337,7 +360,8 @@ impl Sealer {
             bytes.extend_from_slice(&self.reader.frame(place.at, place.len_bytes)?);
         }
         let path = aside_file(first);
-        durable::write_file(&*self.disk, &path, &bytes).map_err(Error::io(format!("write {path}")))?;
+        durable::write_file(&*self.disk, &path, &bytes)
+            .map_err(Error::io(format!("write {path}")))?;
         Ok(())
     }
 
@@ -356,14 +380,20 @@ impl Sealer {
             if entry::digest(&frame.entry) == digests[(index - first) as usize] {
                 Ok(frame)
             } else {
-                Err(Error::damage(JOURNAL, 0, format!("event {index} is another than was recorded")))
+                Err(Error::damage(
+                    JOURNAL,
+                    0,
+                    format!("event {index} is another than was recorded"),
+                ))
             }
         };
         let (table, index) = (Arc::clone(&made.table), Arc::clone(&made.index));
-        // Events are mostly like those before; a merge makes a dictionary anew. One that does not read back is a question's to tell.
+        // Events are mostly like those before; a merge makes a dictionary anew. One that does not
+        // read back is a question's to tell.
         let before = self.state.read().expect("no panic while held").segments.last().cloned();
         let before = before.filter(|before| before.meta.events >= named.events / 2);
-        let known = before.and_then(|before| before.dictionary().ok()).filter(|known| !known.is_empty());
+        let known =
+            before.and_then(|before| before.dictionary().ok()).filter(|known| !known.is_empty());
         let written = segment::build(&tails, files, known.as_deref(), table, index, &mut frame)?;
         named.take(&written);
         let filled = self.state.read().expect("no panic while held").filled.clone();
@@ -414,7 +444,8 @@ pub(crate) fn merge_files(
     goes_on: &dyn Fn() -> bool,
 ) -> Result<Option<Named>, Error> {
     let cache = Arc::new(Cache::new(MERGE_CACHE_BYTES));
-    let opened = inputs.iter().map(|input| Segment::open(&**disk, &input.name(), Arc::clone(&cache)));
+    let opened =
+        inputs.iter().map(|input| Segment::open(&**disk, &input.name(), Arc::clone(&cache)));
     let opened = opened.collect::<Result<Vec<_>, Error>>()?;
     let mut named = Named::new(inputs[0].first, inputs.iter().map(|input| input.events).sum());
     let made = Unfinished::create(&**disk, &named)?;
@@ -432,12 +463,18 @@ pub(crate) fn merge_files(
 /// At most so many times as many segments as are enough are merged at once.
 const FAN_FACTOR: usize = 4;
 
-/// Which of adjacent segments of these sizes are to become one, if any are: the smallest first, `fan` and up to [`FAN_FACTOR`]
-/// times as many, or fewer if they make more than half of the largest segment there may be. None has more than half of the events,
-/// and together they have no more than `events_max`. So an event is in a segment twice as large, and mostly `fan` times as large,
-/// after each merge. When busy, only as many as may be are merged at once, so that an event is merged less often. A fan of less
-/// than two is for none.
-pub(crate) fn due(sizes: &[u64], fan: usize, events_max: u64, is_busy: bool) -> Option<Range<usize>> {
+/// Which of adjacent segments of these sizes are to become one, if any are: the smallest first,
+/// `fan` and up to [`FAN_FACTOR`] times as many, or fewer if they make more than half of the
+/// largest segment there may be. None has more than half of the events, and together they have no
+/// more than `events_max`. So an event is in a segment twice as large, and mostly `fan` times as
+/// large, after each merge. When busy, only as many as may be are merged at once, so that an event
+/// is merged less often. A fan of less than two is for none.
+pub(crate) fn due(
+    sizes: &[u64],
+    fan: usize,
+    events_max: u64,
+    is_busy: bool,
+) -> Option<Range<usize>> {
     if fan < 2 {
         return None;
     }

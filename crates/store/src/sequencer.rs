@@ -39,7 +39,8 @@ impl Incoming {
         let rest = rest_of(&event);
         // What no index needs is given back here, by the thread that made it.
         event.attributes.retain(|name, _| name == INSTANCE_ID || name == LOG_FILE);
-        (event.user_agent, event.description, event.request_id, event.trace_id) = (None, None, None, None);
+        (event.user_agent, event.description, event.request_id, event.trace_id) =
+            (None, None, None, None);
         Incoming { template, words, rest, key, event }
     }
 
@@ -103,8 +104,8 @@ pub enum Refusal {
     },
 }
 
-/// Everything about the log that the next batch depends on. Recovery and checks replay batches into it, the sequencer
-/// appends to it, and the two must agree.
+/// Everything about the log that the next batch depends on. Recovery and checks replay batches into
+/// it, the sequencer appends to it, and the two must agree.
 #[derive(Default)]
 pub(crate) struct History {
     pub tree: Tree,
@@ -192,7 +193,11 @@ impl History {
 
     /// Trails are numbered from 1 without gaps, so their last numbers are their sizes.
     pub fn events_of(&self, service: Service) -> u64 {
-        self.numbers.iter().filter(|(trail, _)| trail.service() == service).map(|(_, number)| number).sum()
+        self.numbers
+            .iter()
+            .filter(|(trail, _)| trail.service() == service)
+            .map(|(_, number)| number)
+            .sum()
     }
 
     /// Goes on by one event, checking that it is what this history goes on with.
@@ -214,7 +219,8 @@ impl History {
         Ok(())
     }
 
-    /// Replays one batch, checking that it is what this history goes on with. `each` sees every event in order.
+    /// Replays one batch, checking that it is what this history goes on with. `each` sees every
+    /// event in order.
     pub fn replay(
         &mut self,
         batch: &Batch<'_>,
@@ -230,12 +236,14 @@ impl History {
                             self.tree.size()
                         )));
                     }
-                    let decoded = entry::decode(entry).map_err(|error| damage(&error.to_string()))?;
+                    let decoded =
+                        entry::decode(entry).map_err(|error| damage(&error.to_string()))?;
                     let digest = entry::digest(entry);
                     self.go_on(&digest, &decoded.event.trail, decoded.number, decoded.received_at)
                         .map_err(damage)?;
                     let place = Place { at: *position, len_bytes: *len_bytes };
-                    each(Replayed { index: *index, place, digest, entry: decoded, raw }).map_err(damage)?;
+                    each(Replayed { index: *index, place, digest, entry: decoded, raw })
+                        .map_err(damage)?;
                 }
                 Content::SetAside(record) => {
                     if record.number != self.aside.size() {
@@ -246,9 +254,13 @@ impl History {
             }
         }
         let Commit { tree_size, root, set_aside, .. } = batch.commit;
-        if (tree_size, set_aside) != (self.tree.size(), self.aside.size()) || root != self.tree.root() {
-            let what =
-                format!("batch {} was committed with another tree than its events make", batch.commit.batch);
+        if (tree_size, set_aside) != (self.tree.size(), self.aside.size())
+            || root != self.tree.root()
+        {
+            let what = format!(
+                "batch {} was committed with another tree than its events make",
+                batch.commit.batch
+            );
             return Err(Error::damage(batch.file, batch.offset, what));
         }
         self.batches = batch.commit.batch + 1;
@@ -301,7 +313,14 @@ impl Recovered {
             if let (Some(key), false) = (key, crate::is_planted("no_dedup_after_restart")) {
                 known.insert_event(key, First::new(index, &entry.raw_sha256));
             }
-            events.push((Words::of(&entry.event), rest_of(&entry.event), key, digest, entry, place));
+            events.push((
+                Words::of(&entry.event),
+                rest_of(&entry.event),
+                key,
+                digest,
+                entry,
+                place,
+            ));
             Ok(())
         })?;
         let raws = batch.frames.iter().filter_map(|(_, _, content)| match content {
@@ -327,7 +346,10 @@ impl Recovered {
         state.aside_head = history.aside_head();
         for (at, len_bytes, content) in &batch.frames {
             if let Content::SetAside(record) = content {
-                known.insert(set_aside_key(&record.source, &record.raw), First::new(record.number, &[0; 32]));
+                known.insert(
+                    set_aside_key(&record.source, &record.raw),
+                    First::new(record.number, &[0; 32]),
+                );
                 state.aside.push(Place { at: *at, len_bytes: *len_bytes });
             }
         }
@@ -376,16 +398,21 @@ impl Sequencer {
         self.state.read().expect("no panic while held").waiting()
     }
 
-    /// Records a group of requests with one sync. When this returns, what the answers say is durable and visible.
+    /// Records a group of requests with one sync. When this returns, what the answers say is
+    /// durable and visible.
     ///
     /// After an error nothing is known of the group, and the sequencer must not be used any more.
-    pub fn commit(&mut self, requests: Vec<Append>) -> Result<Vec<Result<Receipt, Refusal>>, Error> {
+    pub fn commit(
+        &mut self,
+        requests: Vec<Append>,
+    ) -> Result<Vec<Result<Receipt, Refusal>>, Error> {
         if self.is_unmarked {
             self.batch.begin_with_mark(self.history.batches - 1);
         }
         let segments = Arc::clone(&self.state.read().expect("no panic while held").segments);
         self.known.forget_before(segments.last().map_or(0, |segment| segment.meta.end()));
-        let keys = requests.iter().flat_map(|request| &request.events).filter_map(|event| event.key);
+        let keys =
+            requests.iter().flat_map(|request| &request.events).filter_map(|event| event.key);
         let (sought, mut sealed) = (Sought::of(keys), HashMap::new());
         segments.iter().try_for_each(|segment| segment.find_keys(&sought, &mut sealed))?;
         let admit = |request| Ok(self.admit(request, &sealed));
@@ -396,11 +423,14 @@ impl Sequencer {
             self.write()?;
         }
         let tree_size = self.history.tree.size();
-        Ok(answers.into_iter().map(|answer| answer.map(|receipt| Receipt { tree_size, ..receipt })).collect())
+        Ok(answers
+            .into_iter()
+            .map(|answer| answer.map(|receipt| Receipt { tree_size, ..receipt }))
+            .collect())
     }
 
-    /// Writes the newest batch's mark, if it has none. To be called when no batch follows at once; otherwise the next
-    /// one takes it along.
+    /// Writes the newest batch's mark, if it has none. To be called when no batch follows at once;
+    /// otherwise the next one takes it along.
     pub fn mark(&mut self) -> Result<(), Error> {
         if std::mem::take(&mut self.is_unmarked) {
             self.journal.mark(self.history.batches - 1)?;
@@ -413,17 +443,24 @@ impl Sequencer {
         self.journal.close()
     }
 
-    /// Adds one request to the batch, or refuses it and leaves no trace of it. `sealed` are the events in segments that have
-    /// one of its keys.
+    /// Adds one request to the batch, or refuses it and leaves no trace of it. `sealed` are the
+    /// events in segments that have one of its keys.
     fn admit(&mut self, request: Append, sealed: &HashMap<Key, First>) -> Result<Receipt, Refusal> {
         if request.on_conflict == OnConflict::Refuse {
             self.refuse_conflicts(&request.events, sealed)?;
         }
         // The clock may step back; the log does not.
-        let received_at =
-            self.history.received_at.map_or(request.received_at, |last| last.max(request.received_at));
-        let mut receipt =
-            Receipt { first_index: None, recorded: 0, duplicates: Vec::new(), set_aside: 0, tree_size: 0 };
+        let received_at = self
+            .history
+            .received_at
+            .map_or(request.received_at, |last| last.max(request.received_at));
+        let mut receipt = Receipt {
+            first_index: None,
+            recorded: 0,
+            duplicates: Vec::new(),
+            set_aside: 0,
+            tree_size: 0,
+        };
         let mut aside = request.set_aside;
         for (position, incoming) in request.events.into_iter().enumerate() {
             match incoming.key.and_then(|key| self.first(&key, sealed)) {
@@ -436,13 +473,17 @@ impl Sequencer {
                     receipt.duplicates.push((position, first.index));
                 }
                 Some(first) => aside.push(SetAside {
-                    reason: format!("id_conflict: event {} has this id and other bytes", first.index),
+                    reason: format!(
+                        "id_conflict: event {} has this id and other bytes",
+                        first.index
+                    ),
                     raw: incoming.event.raw,
                 }),
             }
         }
         for set_aside in aside {
-            receipt.set_aside += usize::from(self.keep_aside(&request.source, received_at, set_aside));
+            receipt.set_aside +=
+                usize::from(self.keep_aside(&request.source, received_at, set_aside));
         }
         Ok(receipt)
     }
@@ -452,7 +493,11 @@ impl Sequencer {
         self.known.get(key).or_else(|| sealed.get(key).copied())
     }
 
-    fn refuse_conflicts(&self, events: &[Incoming], sealed: &HashMap<Key, First>) -> Result<(), Refusal> {
+    fn refuse_conflicts(
+        &self,
+        events: &[Incoming],
+        sealed: &HashMap<Key, First>,
+    ) -> Result<(), Refusal> {
         let mut own: HashMap<Key, First> = HashMap::new();
         for (position, incoming) in events.iter().enumerate() {
             let Some(key) = incoming.key else { continue };
@@ -472,15 +517,29 @@ impl Sequencer {
         let Incoming { event, template, words, rest, key } = incoming;
         let index = self.history.tree.size();
         let number = self.history.next_number(&event.trail);
-        assert!(number <= NUMBER_MAX, "2^53 events take a thousand years at eight million a second");
-        let (offset, len_bytes, entry) = self.batch.event(index, &template, number, received_at, &event.raw);
+        assert!(
+            number <= NUMBER_MAX,
+            "2^53 events take a thousand years at eight million a second"
+        );
+        let (offset, len_bytes, entry) =
+            self.batch.event(index, &template, number, received_at, &event.raw);
         let digest = entry::digest(self.batch.bytes(entry));
         self.history.push(&digest);
         self.history.received_at = Some(received_at);
         if let Some(key) = key {
             self.known.insert_event(key, First::new(index, template.raw_sha256()));
         }
-        self.group.push(Pending { event, words, rest, key, digest, number, received_at, offset, len_bytes });
+        self.group.push(Pending {
+            event,
+            words,
+            rest,
+            key,
+            digest,
+            number,
+            received_at,
+            offset,
+            len_bytes,
+        });
         index
     }
 
@@ -512,8 +571,8 @@ impl Sequencer {
         self.history.batches += 1;
         self.is_unmarked = true;
         let place = |offset: usize, len_bytes| {
-            let offset =
-                start.offset + u32::try_from(offset).expect("batches are limited to far below 4 GiB");
+            let offset = start.offset
+                + u32::try_from(offset).expect("batches are limited to far below 4 GiB");
             Place { at: Position { offset, ..start }, len_bytes }
         };
         let added: Vec<Added<'_>> = self

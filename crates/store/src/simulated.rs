@@ -1,11 +1,13 @@
 //! A disk that crashes: what was not synced is lost, torn or reordered, names included.
 //!
-//! It keeps, beside what readers see (the page cache), what would be left after a power cut. The rules are those of the
-//! worst file system POSIX allows:
-//! - a write reaches the disk at a sync of its file, or at any moment before, by sectors of 512 bytes, in any order;
-//! - a name that was made, changed or removed reaches the disk at a sync of its folder, or at any moment before, in any
-//!   order; syncing a file does not make its name durable;
-//! - after a failed sync the bytes still read back, but are taken for clean: no later sync writes them.
+//! It keeps, beside what readers see (the page cache), what would be left after a power cut. The
+//! rules are those of the worst file system POSIX allows:
+//! - a write reaches the disk at a sync of its file, or at any moment before, by sectors of 512
+//!   bytes, in any order;
+//! - a name that was made, changed or removed reaches the disk at a sync of its folder, or at any
+//!   moment before, in any order; syncing a file does not make its name durable;
+//! - after a failed sync the bytes still read back, but are taken for clean: no later sync writes
+//!   them.
 //!
 //! Everything random comes from the seed, so a failure is repeated by its number.
 
@@ -26,9 +28,11 @@ pub struct SimulatedDisk {
 /// What happens to one operation that changes the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The machine stops in the middle of it: it and everything after fail until [`SimulatedDisk::restart`].
+    /// The machine stops in the middle of it: it and everything after fail until
+    /// [`SimulatedDisk::restart`].
     Crash,
-    /// It fails with EIO. A write may have been done in part; a sync may have written any part, and will not write the rest.
+    /// It fails with EIO. A write may have been done in part; a sync may have written any part, and
+    /// will not write the rest.
     Eio,
     /// It fails with ENOSPC, a write having been done in part.
     NoSpace,
@@ -80,7 +84,8 @@ impl SimulatedDisk {
         SimulatedDisk { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Makes the operation that comes after `operations` further ones that change the disk meet `fault`.
+    /// Makes the operation that comes after `operations` further ones that change the disk meet
+    /// `fault`.
     pub fn plan(&self, operations: u64, fault: Fault) {
         let mut state = self.state();
         state.fault = Some((state.operations + operations, fault));
@@ -95,7 +100,8 @@ impl SimulatedDisk {
         state.fault = None;
     }
 
-    /// Cuts the power: what was not synced may be lost, torn or reordered. Then as [`SimulatedDisk::restart`].
+    /// Cuts the power: what was not synced may be lost, torn or reordered. Then as
+    /// [`SimulatedDisk::restart`].
     pub fn power_cut(&self) {
         self.state().lose_unsynced();
         self.restart();
@@ -211,7 +217,8 @@ impl Inode {
         for (offset, bytes) in self.unsynced.drain(..) {
             let mut start = 0;
             while start < bytes.len() {
-                let sector_end = (offset + start) / SECTOR_BYTES * SECTOR_BYTES + SECTOR_BYTES - offset;
+                let sector_end =
+                    (offset + start) / SECTOR_BYTES * SECTOR_BYTES + SECTOR_BYTES - offset;
                 let end = sector_end.min(bytes.len());
                 if random.below(4) < likelihood {
                     write_into(&mut self.durable, offset + start, &bytes[start..end]);
@@ -277,9 +284,8 @@ impl File for Handle {
         let fault = state.operate()?;
         let done = match fault {
             None => bytes.len(),
-            Some(_) => {
-                usize::try_from(state.random.below(bytes.len() as u64 + 1)).map_err(io::Error::other)?
-            }
+            Some(_) => usize::try_from(state.random.below(bytes.len() as u64 + 1))
+                .map_err(io::Error::other)?,
         };
         state.inodes[self.inode].write(offset, &bytes[..done]);
         fault.map_or(Ok(()), |fault| Err(fault.error()))
@@ -322,7 +328,8 @@ impl Disk for SimulatedDisk {
         Ok(names)
     }
 
-    /// Folders are durable at once here; ours are made by `init` alone, which syncs their parent before it returns.
+    /// Folders are durable at once here; ours are made by `init` alone, which syncs their parent
+    /// before it returns.
     fn make_dir(&self, dir: &str) -> io::Result<()> {
         let mut state = self.state();
         state.check_running()?;

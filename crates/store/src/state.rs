@@ -73,9 +73,14 @@ impl State {
         self.segments.last().map_or(0, |segment| segment.meta.end())
     }
 
-    /// Publishes events that are durable: with them, size and root of the tree, and levels and hashes of the tiles that they
-    /// filled, which are taken.
-    pub fn extend<'a>(&mut self, added: &[Added<'a>], head: (u64, Hash), filled: &mut Vec<(u32, Hash)>) {
+    /// Publishes events that are durable: with them, size and root of the tree, and levels and
+    /// hashes of the tiles that they filled, which are taken.
+    pub fn extend<'a>(
+        &mut self,
+        added: &[Added<'a>],
+        head: (u64, Hash),
+        filled: &mut Vec<(u32, Hash)>,
+    ) {
         self.head = head;
         filled.drain(..).for_each(|(level, hash)| self.filled.push(level, hash));
         let first = self.active.end();
@@ -104,7 +109,8 @@ impl State {
         self.frozen.push(Arc::new(Frozen { tail, aside, end }));
     }
 
-    /// Digests of events that are in no segment, so many from the index `first` on, as far as there are any.
+    /// Digests of events that are in no segment, so many from the index `first` on, as far as there
+    /// are any.
     pub fn digests(&self, first: u64, count: usize) -> Vec<Hash> {
         let tails = self.frozen.iter().map(|frozen| &frozen.tail).chain([&self.active]);
         let mut found = Vec::with_capacity(count);
@@ -209,14 +215,19 @@ impl View {
         Ok((rows, total, tree_size))
     }
 
-    pub fn histogram(&self, question: &Question<'_>, instants: &[Time]) -> Result<Histogram, Error> {
+    pub fn histogram(
+        &self,
+        question: &Question<'_>,
+        instants: &[Time],
+    ) -> Result<Histogram, Error> {
         let ((counts, total), tree_size) = self.matching(question, By::Time, |_, matching| {
             Ok((matching.histogram(instants)?, matching.total))
         })?;
         Ok(Histogram { counts, total, tree_size })
     }
 
-    /// One answer for each dimension. `active` is what [`State::active_counts`] told of them when the view was taken.
+    /// One answer for each dimension. `active` is what [`State::active_counts`] told of them when
+    /// the view was taken.
     pub fn tops(
         &self,
         question: &Question<'_>,
@@ -226,7 +237,9 @@ impl View {
     ) -> Result<Vec<Top>, Error> {
         let top = |parts: &Parts<'_>, matching: &Matching<'_>| {
             let of_each = dimensions.iter().zip(active);
-            of_each.map(|(dimension, active)| matching.top(parts, *dimension, active, limit)).collect()
+            of_each
+                .map(|(dimension, active)| matching.top(parts, *dimension, active, limit))
+                .collect()
         };
         let (tops, tree_size) = self.matching(question, By::Trail, top)?;
         let tops: Vec<Top> = tops;

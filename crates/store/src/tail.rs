@@ -1,8 +1,10 @@
-//! The newest events, indexed in memory: one tail of many, which is sealed with others into a segment.
+//! The newest events, indexed in memory: one tail of many, which is sealed with others into a
+//! segment.
 //!
-//! Dimension values are kept as numbers of a dictionary, one column for each dimension, and every trail has its rows in
-//! order of time. Rows of a page are read from the journal, so that memory does not hold the events themselves. It does hold
-//! what a segment's index has of them, so that sealing only has to put rows in order.
+//! Dimension values are kept as numbers of a dictionary, one column for each dimension, and every
+//! trail has its rows in order of time. Rows of a page are read from the journal, so that memory
+//! does not hold the events themselves. It does hold what a segment's index has of them, so that
+//! sealing only has to put rows in order.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -38,7 +40,8 @@ pub(crate) struct Tail {
     numbers: Vec<u64>,
     received_at: Vec<Time>,
     keys: Vec<Option<Fingerprint>>,
-    /// What [`rest_of`](crate::segment::rest_of) makes of each event, one behind another, and where each ends.
+    /// What [`rest_of`](crate::segment::rest_of) makes of each event, one behind another, and where
+    /// each ends.
     rest: Vec<u8>,
     rest_ends: Vec<usize>,
     columns: [Vec<u32>; Dimension::ALL.len()],
@@ -119,7 +122,10 @@ impl Tail {
     }
 
     /// Adds events with the next indexes, in order. Returns the trails that had none here before.
-    pub fn extend<'a>(&mut self, events: impl IntoIterator<Item = &'a Added<'a>>) -> Vec<&'a Trail> {
+    pub fn extend<'a>(
+        &mut self,
+        events: impl IntoIterator<Item = &'a Added<'a>>,
+    ) -> Vec<&'a Trail> {
         let (mut touched, mut new) = (Vec::new(), Vec::new());
         for added in events {
             let trail = &added.event.trail;
@@ -141,7 +147,8 @@ impl Tail {
     /// Returns how many events of the trail are settled, and how many there are with this one.
     fn push(&mut self, added: &Added<'_>) -> (usize, usize) {
         let (event, place) = (added.event, added.place);
-        let row = u32::try_from(self.places.len()).expect("a tail is limited to far below 2^32 events");
+        let row =
+            u32::try_from(self.places.len()).expect("a tail is limited to far below 2^32 events");
         self.places.push(place);
         self.journal_bytes += u64::from(place.len_bytes);
         self.digests.push(added.digest);
@@ -152,8 +159,8 @@ impl Tail {
         self.rest_ends.push(self.rest.len());
         for dimension in Dimension::ALL {
             let values = &mut self.values[dimension.position()];
-            let number =
-                dimension.with_value(event, |value| value.map_or(NONE, |value| number_of(values, value)));
+            let number = dimension
+                .with_value(event, |value| value.map_or(NONE, |value| number_of(values, value)));
             self.columns[dimension.position()].push(number);
         }
         for (text, word) in added.words.iter() {
@@ -223,7 +230,8 @@ impl Tail {
         self.trails.iter().map(|(trail, run)| (trail, &run.times[..], &run.rows[..]))
     }
 
-    /// Rows of a database trail in order of their numbers: so many from this number on, as far as there are any.
+    /// Rows of a database trail in order of their numbers: so many from this number on, as far as
+    /// there are any.
     pub fn rows_by_number(&self, trail: &Trail, first_number: u64, count: u64) -> &[u32] {
         let Some(run) = self.trails.get(trail) else { return &[] };
         let len = run.by_number.len() as u64;
@@ -240,7 +248,11 @@ impl Tail {
     }
 
     /// How many of some rows have each value of a dimension; those that have none under `None`.
-    pub fn counts(&self, dimension: Dimension, rows: impl Iterator<Item = u32>) -> Vec<(Option<&str>, u64)> {
+    pub fn counts(
+        &self,
+        dimension: Dimension,
+        rows: impl Iterator<Item = u32>,
+    ) -> Vec<(Option<&str>, u64)> {
         let column = &self.columns[dimension.position()];
         let values = &self.values[dimension.position()];
         let mut counts = vec![0; values.len() + 1];
@@ -248,7 +260,8 @@ impl Tail {
             let number = column[row as usize];
             counts[if number == NONE { values.len() } else { number as usize }] += 1;
         }
-        let counted = values.iter().map(|(value, number)| (Some(&**value), counts[*number as usize]));
+        let counted =
+            values.iter().map(|(value, number)| (Some(&**value), counts[*number as usize]));
         counted.chain([(None, counts[values.len()])]).filter(|(_, count)| *count > 0).collect()
     }
 
@@ -259,12 +272,17 @@ impl Tail {
 
     fn condition(&self, filter: &Filter) -> Condition<'_> {
         let (dimension, mut wanted, holds_if_found): (_, Vec<u32>, _) = match filter {
-            Filter::AnyOf(dimension, values) => (dimension, self.numbers_of(*dimension, values), true),
-            Filter::NoneOf(dimension, values) => (dimension, self.numbers_of(*dimension, values), false),
+            Filter::AnyOf(dimension, values) => {
+                (dimension, self.numbers_of(*dimension, values), true)
+            }
+            Filter::NoneOf(dimension, values) => {
+                (dimension, self.numbers_of(*dimension, values), false)
+            }
             Filter::Prefix(dimension, start) => {
                 let values = self.values[dimension.position()].iter();
-                let numbers =
-                    values.filter(|(value, _)| value.starts_with(&**start)).map(|(_, number)| *number);
+                let numbers = values
+                    .filter(|(value, _)| value.starts_with(&**start))
+                    .map(|(_, number)| *number);
                 (dimension, numbers.collect(), true)
             }
             Filter::Words(text, wanted) => {
@@ -278,7 +296,8 @@ impl Tail {
             }
             Filter::WordPrefix(text, wanted) => {
                 let (whole, start) = whole_words_and_start(wanted);
-                let Condition::Every(mut every) = self.condition(&Filter::Words(*text, whole)) else {
+                let Condition::Every(mut every) = self.condition(&Filter::Words(*text, whole))
+                else {
                     unreachable!("words make rows")
                 };
                 if !start.is_empty() {
@@ -291,7 +310,9 @@ impl Tail {
                 return Condition::Every(every);
             }
             Filter::Either(filters) => {
-                return Condition::Either(filters.iter().map(|filter| self.condition(filter)).collect());
+                return Condition::Either(
+                    filters.iter().map(|filter| self.condition(filter)).collect(),
+                );
             }
             Filter::Not(filter) => return Condition::Not(Box::new(self.condition(filter))),
         };
@@ -300,7 +321,8 @@ impl Tail {
     }
 }
 
-/// A question put to a tail. What it asks for is looked up once, for all trails, when the first has rows within the window.
+/// A question put to a tail. What it asks for is looked up once, for all trails, when the first has
+/// rows within the window.
 pub(crate) struct Asked<'a, 'q> {
     tail: &'a Tail,
     query: &'q Query,
@@ -370,7 +392,11 @@ impl Slice<'_> {
     }
 
     pub fn borrowed(&self) -> Slice<'_> {
-        Slice { first: self.first, times: Cow::Borrowed(&self.times), rows: Cow::Borrowed(&self.rows) }
+        Slice {
+            first: self.first,
+            times: Cow::Borrowed(&self.times),
+            rows: Cow::Borrowed(&self.rows),
+        }
     }
 
     pub fn into_owned(self) -> Slice<'static> {
@@ -417,15 +443,17 @@ impl Condition<'_> {
                 is_found == *holds_if_found
             }
             Condition::Every(lists) => lists.iter().all(|rows| rows.binary_search(&row).is_ok()),
-            Condition::Either(conditions) => conditions.iter().any(|condition| condition.holds(row)),
+            Condition::Either(conditions) => {
+                conditions.iter().any(|condition| condition.holds(row))
+            }
             Condition::Not(condition) => !condition.holds(row),
         }
     }
 }
 
 impl Run {
-    /// Brings the rows added since the last time into order. Rows arrive in order of their index and nearly in order of
-    /// time, so only what is newer than the oldest of them has to move.
+    /// Brings the rows added since the last time into order. Rows arrive in order of their index
+    /// and nearly in order of time, so only what is newer than the oldest of them has to move.
     fn settle(&mut self) {
         let (start, end) = (self.settled, self.times.len());
         self.settled = end;
@@ -435,7 +463,8 @@ impl Run {
         let mut added: Vec<(i64, u32)> =
             self.times[start..].iter().copied().zip(self.rows[start..].iter().copied()).collect();
         added.sort_unstable();
-        // Merges from the back into the room that the added rows took; of equal times the older row stays in front.
+        // Merges from the back into the room that the added rows took; of equal times the older row
+        // stays in front.
         let (mut old, mut free) = (start, end);
         while let Some(&(time, row)) = added.last() {
             free -= 1;

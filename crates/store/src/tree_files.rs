@@ -1,8 +1,10 @@
-//! The tree's hashes: those of leaves and of full tiles, in files as far as events are sealed, in memory beyond.
+//! The tree's hashes: those of leaves and of full tiles, in files as far as events are sealed, in
+//! memory beyond.
 //!
-//! The leaves' data, which are the digests of entries, are in `tree/digests`. The hash of the full tile `n` of level `l`,
-//! counted from 0, is in the file of level `l + 1` at `32 n`. Nothing else has to be kept: what lies between two levels is
-//! hashed again when it is needed, from at most 128 hashes.
+//! The leaves' data, which are the digests of entries, are in `tree/digests`. The hash of the full
+//! tile `n` of level `l`, counted from 0, is in the file of level `l + 1` at `32 n`. Nothing else
+//! has to be kept: what lies between two levels is hashed again when it is needed, from at most 128
+//! hashes.
 
 #![allow(clippy::cast_possible_truncation, reason = "platforms have 64 bits")]
 
@@ -74,8 +76,8 @@ impl TreeFiles {
         TreeFiles { disk, open: RwLock::default() }
     }
 
-    /// Writes, durably, the digests of events from `first` on, and the hashes of the tiles that they fill; what is there
-    /// beyond them is overwritten.
+    /// Writes, durably, the digests of events from `first` on, and the hashes of the tiles that
+    /// they fill; what is there beyond them is overwritten.
     pub fn write(&self, first: u64, digests: &[Hash], filled: &Filled) -> Result<(), Error> {
         self.write_file(DIGESTS, first, digests)?;
         let end = first + digests.len() as u64;
@@ -112,13 +114,15 @@ impl TreeFiles {
         self.read_file(DIGESTS, first, count)
     }
 
-    /// Hashes of full tiles as far as events are sealed, so many from `first` on. Levels are counted from 1.
+    /// Hashes of full tiles as far as events are sealed, so many from `first` on. Levels are
+    /// counted from 1.
     pub fn hashes(&self, level: u32, first: u64, count: usize) -> Result<Vec<Hash>, Error> {
         self.read_file(&level_file(level), first, count)
     }
 
     fn read_file(&self, path: &str, first: u64, count: usize) -> Result<Vec<Hash>, Error> {
-        let damage = |error: std::io::Error| Error::damage(path, first * HASH_BYTES, error.to_string());
+        let damage =
+            |error: std::io::Error| Error::damage(path, first * HASH_BYTES, error.to_string());
         let mut hashes = vec![[0; HASH_BYTES as usize]; count];
         let known = self.open.read().expect("no panic while held").get(path).cloned();
         let file = match known {

@@ -1,9 +1,10 @@
 //! All rows of an answer, some at a time, oldest first, as of one tree size.
 //!
-//! A step finds the places of the next [`FOUND_AT_ONCE`] rows by counting, as any page is found, so that each costs the same
-//! however many went before; the rows are then read some at a time, as long as the view lasts in which they were found.
-//! Nothing but a position lasts longer: as of a tree size, the rows before and behind a position are always the same, however
-//! the log seals and merges meanwhile.
+//! A step finds the places of the next [`FOUND_AT_ONCE`] rows by counting, as any page is found, so
+//! that each costs the same however many went before; the rows are then read some at a time, as
+//! long as the view lasts in which they were found. Nothing but a position lasts longer: as of a
+//! tree size, the rows before and behind a position are always the same, however the log seals and
+//! merges meanwhile.
 
 use std::collections::VecDeque;
 
@@ -14,9 +15,11 @@ use crate::engine::Question;
 use crate::state::{self, View};
 use crate::{EVENT_BYTES_MAX, Error};
 
-/// Places found at once: enough that finding them costs little beside reading them. Of 32 bytes each.
+/// Places found at once: enough that finding them costs little beside reading them. Of 32 bytes
+/// each.
 const FOUND_AT_ONCE: usize = 32 << 10;
-/// Rows read at once. Those of one step are read in the order of the segments, in which neighbours cost least.
+/// Rows read at once. Those of one step are read in the order of the segments, in which neighbours
+/// cost least.
 const READ_AT_ONCE: usize = 4 << 10;
 /// A walk begins with so many, before it is known how large they are.
 const READ_FIRST: usize = 512;
@@ -32,13 +35,14 @@ pub struct Walk<'a> {
 }
 
 impl Contents {
-    /// Begins to walk over what matches: oldest first, from the query's offset on, as of its tree size or else of now. Its order
-    /// and limit do not matter.
+    /// Begins to walk over what matches: oldest first, from the query's offset on, as of its tree
+    /// size or else of now. Its order and limit do not matter.
     pub fn walk(&self, query: &Query) -> Result<Walk<'_>, Error> {
         let (size, _) = self.head();
         let as_of = Some(query.as_of.map_or(size, |as_of| as_of.min(size)));
         let query = Query { as_of, order: Order::Ascending, limit: FOUND_AT_ONCE, ..query.clone() };
-        let mut walk = Walk { contents: self, query, total: 0, found: None, read_at_once: READ_FIRST };
+        let mut walk =
+            Walk { contents: self, query, total: 0, found: None, read_at_once: READ_FIRST };
         walk.find()?;
         Ok(walk)
     }
@@ -55,7 +59,8 @@ impl Walk<'_> {
         self.query.as_of.unwrap_or_default()
     }
 
-    /// The next rows: none at the end. They take at most about `bytes_max` in memory, but for a single one that is larger.
+    /// The next rows: none at the end. They take at most about `bytes_max` in memory, but for a
+    /// single one that is larger.
     pub fn next(&mut self, bytes_max: usize) -> Result<Vec<Row>, Error> {
         loop {
             let (view, found) = match &mut self.found {
@@ -81,8 +86,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Lets go of what keeps journal and segments from being removed. The walk goes on all the same; finding again costs as
-    /// much as a page does.
+    /// Lets go of what keeps journal and segments from being removed. The walk goes on all the
+    /// same; finding again costs as much as a page does.
     pub fn let_go(&mut self) {
         if let Some((_, found)) = self.found.take() {
             self.query.offset -= found.len() as u64;
@@ -117,9 +122,12 @@ pub(crate) fn weight(row: &Row) -> usize {
         &event.trace_id,
     ];
     let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-    let attributes =
-        event.attributes.iter().map(|(name, value)| name.len() + value.len() + 2 * size_of::<String>());
+    let attributes = event
+        .attributes
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 2 * size_of::<String>());
     size_of::<Row>() + texts + event.action.len() + attributes.sum::<usize>()
 }
 
-const _: () = assert!(READ_AT_ONCE * size_of::<Row>() < 32 * EVENT_BYTES_MAX, "rows alone fit any budget");
+const _: () =
+    assert!(READ_AT_ONCE * size_of::<Row>() < 32 * EVENT_BYTES_MAX, "rows alone fit any budget");

@@ -1,4 +1,5 @@
-//! Checkpoints: the head of a log's tree at a size, as the text of a signed note (C2SP tlog-checkpoint, section Note text).
+//! Checkpoints: the head of a log's tree at a size, as the text of a signed note (C2SP
+//! tlog-checkpoint, section Note text).
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -26,14 +27,17 @@ impl Checkpoint {
     /// Reads the text of a note. Lines behind the third are allowed, and mean nothing here.
     pub fn parse(text: &str) -> Result<Checkpoint, Malformed> {
         let mut lines = text.strip_suffix('\n').unwrap_or_default().split('\n');
-        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next())
+        else {
             return Err(Malformed("a checkpoint has three lines: origin, size, root"));
         };
         if origin.is_empty() || lines.any(str::is_empty) {
             return Err(Malformed("a checkpoint has no empty line"));
         }
-        let root = parse_hash(root).ok_or(Malformed("a checkpoint's root is 32 bytes in base64"))?;
-        let size = parse_decimal(size).ok_or(Malformed("a checkpoint's size is a decimal number"))?;
+        let root =
+            parse_hash(root).ok_or(Malformed("a checkpoint's root is 32 bytes in base64"))?;
+        let size =
+            parse_decimal(size).ok_or(Malformed("a checkpoint's size is a decimal number"))?;
         Ok(Checkpoint { origin: origin.to_owned(), size, root })
     }
 
@@ -73,6 +77,7 @@ pub(crate) fn parse_hashes<'a>(
 
 /// A number without needless zeros.
 pub(crate) fn parse_decimal(text: &str) -> Option<u64> {
-    let is_plain = text == "0" || !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_plain =
+        text == "0" || !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_plain)
 }

@@ -1,8 +1,9 @@
 //! Signed notes: text, and lines that say who signed it.
 //!
-//! C2SP signed-note, sections Format and Signatures, with the Ed25519 signatures of type `0x01`; and the cosignatures of
-//! C2SP tlog-cosignature, section Ed25519 signed message, of type `0x04`. Lines of other keys and types are kept as they are
-//! and mean nothing, so that a log can be signed by a further algorithm beside these.
+//! C2SP signed-note, sections Format and Signatures, with the Ed25519 signatures of type `0x01`;
+//! and the cosignatures of C2SP tlog-cosignature, section Ed25519 signed message, of type `0x04`.
+//! Lines of other keys and types are kept as they are and mean nothing, so that a log can be signed
+//! by a further algorithm beside these.
 
 use std::fmt;
 
@@ -16,7 +17,8 @@ pub const NOTE_BYTES_MAX: usize = 256 << 10;
 /// No note may have more signatures.
 pub const SIGNATURES_MAX: usize = 64;
 
-/// What a key signs, by the identifier byte of its signatures (signed-note, section Signature types).
+/// What a key signs, by the identifier byte of its signatures (signed-note, section Signature
+/// types).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `0x01`: Ed25519 over the text.
@@ -82,7 +84,8 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// Whether lines may have this name: not empty, without spaces and plus signs (signed-note, section Format).
+/// Whether lines may have this name: not empty, without spaces and plus signs (signed-note, section
+/// Format).
 pub fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+')
 }
@@ -97,17 +100,19 @@ fn key_id(name: &str, kind: Kind, key: &VerifyingKey) -> u32 {
 }
 
 impl Verifier {
-    /// Reads a verifier key: name, key id in hex, and in base64 the identifier byte and the public key, with plus signs
-    /// between (signed-note, section Verifier keys).
+    /// Reads a verifier key: name, key id in hex, and in base64 the identifier byte and the public
+    /// key, with plus signs between (signed-note, section Verifier keys).
     pub fn parse(text: &str) -> Result<Verifier, Malformed> {
         let mut parts = text.splitn(3, '+');
         let (name, id, key) = match (parts.next(), parts.next(), parts.next()) {
             (Some(name), Some(id), Some(key)) if is_name(name) => (name, id, key),
             _ => return Err(Malformed("a verifier key is NAME+HASH+KEY")),
         };
-        let bytes = BASE64_STANDARD.decode(key).map_err(|_| Malformed("the key is not in base64"))?;
+        let bytes =
+            BASE64_STANDARD.decode(key).map_err(|_| Malformed("the key is not in base64"))?;
         let (byte, key) = bytes.split_first().ok_or(Malformed("the key is empty"))?;
-        let kind = Kind::of_byte(*byte).ok_or(Malformed("the key is of a type that is not known here"))?;
+        let kind =
+            Kind::of_byte(*byte).ok_or(Malformed("the key is of a type that is not known here"))?;
         let key = <&[u8; 32]>::try_from(key)
             .ok()
             .and_then(|key| VerifyingKey::from_bytes(key).ok())
@@ -141,8 +146,8 @@ impl Verifier {
         signature.name == self.name && signature.key_id == self.key_id()
     }
 
-    /// Checks a signature of this key over a note's text. Returns when a cosignature says it was made, in seconds of Unix
-    /// time, and 0 for others.
+    /// Checks a signature of this key over a note's text. Returns when a cosignature says it was
+    /// made, in seconds of Unix time, and 0 for others.
     fn check(&self, text: &str, signature: &Signature) -> Result<u64, Malformed> {
         let wrong = Malformed("the signature is not that of the key it names");
         let (time, message, bytes) = match self.kind {
@@ -178,7 +183,9 @@ impl Signer {
     /// A signer of this secret seed. Errs when lines may not have the name.
     pub fn new(name: &str, kind: Kind, seed: &[u8; 32]) -> Result<Signer, Malformed> {
         if !is_name(name) {
-            return Err(Malformed("a key's name has no spaces and no plus signs, and is not empty"));
+            return Err(Malformed(
+                "a key's name has no spaces and no plus signs, and is not empty",
+            ));
         }
         let key = SigningKey::from_bytes(seed);
         let verifier = Verifier { name: name.to_owned(), kind, key: key.verifying_key() };
@@ -195,7 +202,8 @@ impl Signer {
         };
         let bytes = BASE64_STANDARD.decode(seed).map_err(|_| malformed)?;
         let (byte, seed) = bytes.split_first().ok_or(malformed)?;
-        let kind = Kind::of_byte(*byte).ok_or(Malformed("the key is of a type that is not known here"))?;
+        let kind =
+            Kind::of_byte(*byte).ok_or(Malformed("the key is of a type that is not known here"))?;
         let signer = Signer::new(name, kind, seed.try_into().map_err(|_| malformed)?)?;
         if format!("{:08x}", signer.verifier.key_id()) == id {
             Ok(signer)
@@ -204,8 +212,8 @@ impl Signer {
         }
     }
 
-    /// The private key in the form of golang.org/x/mod/sumdb/note, which other programs read too: name, key id in hex, and
-    /// in base64 the identifier byte and the seed.
+    /// The private key in the form of golang.org/x/mod/sumdb/note, which other programs read too:
+    /// name, key id in hex, and in base64 the identifier byte and the seed.
     pub fn private_text(&self) -> String {
         let mut bytes = vec![self.verifier.kind.byte()];
         bytes.extend_from_slice(self.key.as_bytes());
@@ -236,7 +244,8 @@ impl Signature {
     /// Reads a line, with or without its line feed.
     pub fn parse(line: &str) -> Result<Signature, Malformed> {
         let line = line.strip_suffix('\n').unwrap_or(line);
-        let malformed = Malformed("a signature line is an em dash, a name and base64 of at least five bytes");
+        let malformed =
+            Malformed("a signature line is an em dash, a name and base64 of at least five bytes");
         let (name, base64) =
             line.strip_prefix("— ").and_then(|rest| rest.split_once(' ')).ok_or(malformed)?;
         let bytes = BASE64_STANDARD.decode(base64).map_err(|_| malformed)?;
@@ -260,7 +269,8 @@ impl fmt::Display for Signature {
 }
 
 impl Note {
-    /// A note of this text, which ends in a line feed and has no other control characters, signed by nobody yet.
+    /// A note of this text, which ends in a line feed and has no other control characters, signed
+    /// by nobody yet.
     pub fn new(text: String) -> Result<Note, Malformed> {
         if text.ends_with('\n') && text.chars().all(|c| c == '\n' || c >= ' ') {
             Ok(Note { text, signatures: Vec::new() })
@@ -277,7 +287,9 @@ impl Note {
         let text = std::str::from_utf8(bytes).map_err(|_| Malformed("the note is not UTF-8"))?;
         let at = text.rfind("\n\n").ok_or(Malformed("the note has no signatures"))?;
         let mut note = Note::new(text[..=at].to_owned())?;
-        let lines = text[at + 2..].strip_suffix('\n').ok_or(Malformed("the last line of the note is cut"))?;
+        let lines = text[at + 2..]
+            .strip_suffix('\n')
+            .ok_or(Malformed("the last line of the note is cut"))?;
         for line in lines.split('\n') {
             if note.signatures.len() == SIGNATURES_MAX {
                 return Err(Malformed("the note has too many signatures"));
@@ -299,13 +311,14 @@ impl Note {
 
     /// Adds a signature, in the place of one that names the same key.
     pub fn add(&mut self, signature: Signature) {
-        let is_same = |one: &Signature| (&one.name, one.key_id) == (&signature.name, signature.key_id);
+        let is_same =
+            |one: &Signature| (&one.name, one.key_id) == (&signature.name, signature.key_id);
         self.signatures.retain(|one| !is_same(one));
         self.signatures.push(signature);
     }
 
-    /// When the note was signed by this key, in seconds of Unix time: for a note signature 0. `None` when no signature
-    /// names the key; an error when one does and is not the key's.
+    /// When the note was signed by this key, in seconds of Unix time: for a note signature 0.
+    /// `None` when no signature names the key; an error when one does and is not the key's.
     pub fn verify(&self, key: &Verifier) -> Result<Option<u64>, Malformed> {
         let mut found = None;
         for signature in self.signatures.iter().filter(|signature| key.is_named_by(signature)) {

@@ -1,7 +1,8 @@
 //! Proofs: that a leaf is in a tree, and that a tree goes on from an older one.
 //!
-//! RFC 6962 section 2.1.1 (audit paths) and 2.1.2 (consistency proofs). Making a proof needs the hashes of some complete
-//! subtrees, which a [`Nodes`] gives; checking one needs nothing but the proof.
+//! RFC 6962 section 2.1.1 (audit paths) and 2.1.2 (consistency proofs). Making a proof needs the
+//! hashes of some complete subtrees, which a [`Nodes`] gives; checking one needs nothing but the
+//! proof.
 
 use crate::tree::{Hash, node_hash};
 
@@ -26,15 +27,18 @@ pub enum NoProof<E> {
     Nodes(E),
 }
 
-/// The hash of the leaves from `start` on, `size` of them, which are the left part of some tree, a complete subtree, or the
-/// rest beside one (RFC 6962 section 2.1).
+/// The hash of the leaves from `start` on, `size` of them, which are the left part of some tree, a
+/// complete subtree, or the rest beside one (RFC 6962 section 2.1).
 pub fn subtree_hash<N: Nodes>(nodes: &N, start: u64, size: u64) -> Result<Hash, N::Error> {
     if size.is_power_of_two() {
         let level = size.trailing_zeros();
         return nodes.node(level, start >> level);
     }
     let left = largest_power_below(size);
-    Ok(node_hash(&subtree_hash(nodes, start, left)?, &subtree_hash(nodes, start + left, size - left)?))
+    Ok(node_hash(
+        &subtree_hash(nodes, start, left)?,
+        &subtree_hash(nodes, start + left, size - left)?,
+    ))
 }
 
 /// The largest power of two that is less than `size`, which is at least 2.
@@ -42,8 +46,13 @@ fn largest_power_below(size: u64) -> u64 {
     1 << (size - 1).ilog2()
 }
 
-/// The audit path of a leaf: the hashes that make the root of a tree of `size` leaves from its own, from its sibling up.
-pub fn prove_inclusion<N: Nodes>(nodes: &N, index: u64, size: u64) -> Result<Vec<Hash>, NoProof<N::Error>> {
+/// The audit path of a leaf: the hashes that make the root of a tree of `size` leaves from its own,
+/// from its sibling up.
+pub fn prove_inclusion<N: Nodes>(
+    nodes: &N,
+    index: u64,
+    size: u64,
+) -> Result<Vec<Hash>, NoProof<N::Error>> {
     if index >= size {
         return Err(NoProof::OutOfRange);
     }
@@ -59,7 +68,8 @@ pub fn prove_inclusion<N: Nodes>(nodes: &N, index: u64, size: u64) -> Result<Vec
     Ok(path)
 }
 
-/// Whether `path` is the audit path of the leaf with this hash at `index` in the tree of `size` leaves with this root.
+/// Whether `path` is the audit path of the leaf with this hash at `index` in the tree of `size`
+/// leaves with this root.
 pub fn verify_inclusion(path: &[Hash], leaf: &Hash, index: u64, size: u64, root: &Hash) -> bool {
     root_by_inclusion(path, leaf, index, size).as_ref() == Some(root)
 }
@@ -90,9 +100,13 @@ fn root_by_inclusion(path: &[Hash], leaf: &Hash, index: u64, size: u64) -> Optio
     (last == 0).then_some(hash)
 }
 
-/// The hashes that show the tree of `old` leaves to be the beginning of that of `new` leaves; none when either is the other
-/// or empty.
-pub fn prove_consistency<N: Nodes>(nodes: &N, old: u64, new: u64) -> Result<Vec<Hash>, NoProof<N::Error>> {
+/// The hashes that show the tree of `old` leaves to be the beginning of that of `new` leaves; none
+/// when either is the other or empty.
+pub fn prove_consistency<N: Nodes>(
+    nodes: &N,
+    old: u64,
+    new: u64,
+) -> Result<Vec<Hash>, NoProof<N::Error>> {
     if old > new {
         return Err(NoProof::OutOfRange);
     }
@@ -121,9 +135,15 @@ pub fn prove_consistency<N: Nodes>(nodes: &N, old: u64, new: u64) -> Result<Vec<
     Ok(path)
 }
 
-/// Whether `path` shows that the tree of `new` leaves with the root `new_root` goes on from that of `old` leaves with the
-/// root `old_root`.
-pub fn verify_consistency(path: &[Hash], old: u64, old_root: &Hash, new: u64, new_root: &Hash) -> bool {
+/// Whether `path` shows that the tree of `new` leaves with the root `new_root` goes on from that of
+/// `old` leaves with the root `old_root`.
+pub fn verify_consistency(
+    path: &[Hash],
+    old: u64,
+    old_root: &Hash,
+    new: u64,
+    new_root: &Hash,
+) -> bool {
     if old == new {
         return path.is_empty() && old_root == new_root;
     }
@@ -136,10 +156,16 @@ pub fn verify_consistency(path: &[Hash], old: u64, old_root: &Hash, new: u64, ne
     roots_by_consistency(path, old, old_root, new) == Some((*old_root, *new_root))
 }
 
-/// The old and the new root that a path makes; `None` when it has not as many hashes as one for these sizes.
-fn roots_by_consistency(path: &[Hash], old: u64, old_root: &Hash, new: u64) -> Option<(Hash, Hash)> {
-    // The last node of the old tree on some level, and that of the new one; complete subtrees of the old tree that end it
-    // are one node.
+/// The old and the new root that a path makes; `None` when it has not as many hashes as one for
+/// these sizes.
+fn roots_by_consistency(
+    path: &[Hash],
+    old: u64,
+    old_root: &Hash,
+    new: u64,
+) -> Option<(Hash, Hash)> {
+    // The last node of the old tree on some level, and that of the new one; complete subtrees of
+    // the old tree that end it are one node.
     let (mut node, mut last) = (old - 1, new - 1);
     while node & 1 == 1 {
         (node, last) = (node >> 1, last >> 1);

@@ -1,4 +1,5 @@
-//! Proof files: that one entry is in a log, checked offline with nothing but the log's key (C2SP tlog-proof, section Format).
+//! Proof files: that one entry is in a log, checked offline with nothing but the log's key (C2SP
+//! tlog-proof, section Format).
 
 use std::fmt;
 
@@ -29,8 +30,9 @@ impl ProofFile {
     /// Reads a file. What it says is to be trusted only as far as [`ProofFile::verify`] tells.
     pub fn parse(bytes: &[u8]) -> Result<ProofFile, Malformed> {
         let text = std::str::from_utf8(bytes).map_err(|_| Malformed("the proof is not UTF-8"))?;
-        let (head, checkpoint) =
-            text.split_once("\n\n").ok_or(Malformed("the proof has no empty line before a checkpoint"))?;
+        let (head, checkpoint) = text
+            .split_once("\n\n")
+            .ok_or(Malformed("the proof has no empty line before a checkpoint"))?;
         let mut lines = head.split('\n').peekable();
         if lines.next() != Some(FIRST_LINE) {
             return Err(Malformed("the first line is not that of a proof"));
@@ -52,8 +54,8 @@ impl ProofFile {
         Ok(ProofFile { extra, index, path, checkpoint })
     }
 
-    /// Checks that the entry with this digest is at the index it says in the log with this key. Returns the checkpoint it is
-    /// proved by.
+    /// Checks that the entry with this digest is at the index it says in the log with this key.
+    /// Returns the checkpoint it is proved by.
     pub fn verify(&self, digest: &Hash, key: &Verifier) -> Result<Checkpoint, Malformed> {
         let checkpoint = Checkpoint::open(&self.checkpoint, key)?;
         let leaf = leaf_hash(digest);

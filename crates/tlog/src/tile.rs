@@ -1,5 +1,5 @@
-//! Tiles: the hashes of a tree in files of 256, which are served as they are and from which every proof can be made (C2SP
-//! tlog-tiles, section Merkle Tree).
+//! Tiles: the hashes of a tree in files of 256, which are served as they are and from which every
+//! proof can be made (C2SP tlog-tiles, section Merkle Tree).
 
 #![allow(clippy::cast_possible_truncation, reason = "what is cast is at most a tile's width")]
 
@@ -13,7 +13,8 @@ pub const TILE_WIDTH: u64 = 1 << TILE_HEIGHT;
 /// The highest level that a tile can have: that of a tree of 2^64 leaves.
 const LEVEL_MAX: u32 = 7;
 
-/// Which tile: its hashes are the roots of the complete subtrees of `256^level` leaves from `position * 256` on.
+/// Which tile: its hashes are the roots of the complete subtrees of `256^level` leaves from
+/// `position * 256` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tile {
     /// 0 for the leaves' own hashes.
@@ -101,8 +102,8 @@ impl Tile {
         }
     }
 
-    /// The tile that has the hash of the complete subtree of `1 << level` leaves at `position`, in a tree of this size,
-    /// and which of its hashes make it, from the first on, so many.
+    /// The tile that has the hash of the complete subtree of `1 << level` leaves at `position`, in
+    /// a tree of this size, and which of its hashes make it, from the first on, so many.
     pub fn with_node(level: u32, position: u64, size: u64) -> (Tile, usize, usize) {
         let (of_tile, above) = (level / TILE_HEIGHT, level % TILE_HEIGHT);
         let first = position << above;

@@ -1,8 +1,8 @@
 //! A tree that only grows, kept as its frontier.
 //!
-//! RFC 6962 section 2.1 defines the Merkle tree hash of n leaves as that of the largest power of two below n beside the
-//! rest. Growing needs only the roots of the complete subtrees on the right edge, one for each bit set in n: at most
-//! 64 hashes, whatever the size.
+//! RFC 6962 section 2.1 defines the Merkle tree hash of n leaves as that of the largest power of
+//! two below n beside the rest. Growing needs only the roots of the complete subtrees on the right
+//! edge, one for each bit set in n: at most 64 hashes, whatever the size.
 
 use sha2::{Digest, Sha256};
 
@@ -35,8 +35,8 @@ impl Tree {
         Tree::default()
     }
 
-    /// A tree of so many leaves, whose complete subtrees have these roots, largest first. `None` when a tree of that size
-    /// has another number of them.
+    /// A tree of so many leaves, whose complete subtrees have these roots, largest first. `None`
+    /// when a tree of that size has another number of them.
     pub fn with_frontier(size: u64, frontier: Vec<Hash>) -> Option<Tree> {
         (frontier.len() == size.count_ones() as usize).then_some(Tree { size, frontier })
     }
@@ -56,8 +56,9 @@ impl Tree {
         self.push_and_tell(data, &mut |_, _| ());
     }
 
-    /// Appends the leaf with this data, and tells the hash of every tile that it fills: the level of the tiles that have it
-    /// among their hashes, from 1 on, and the hash (C2SP tlog-tiles, section Merkle Tree).
+    /// Appends the leaf with this data, and tells the hash of every tile that it fills: the level
+    /// of the tiles that have it among their hashes, from 1 on, and the hash (C2SP tlog-tiles,
+    /// section Merkle Tree).
     pub fn push_and_tell(&mut self, data: &[u8], tell: &mut dyn FnMut(u32, Hash)) {
         let mut hash = leaf_hash(data);
         for level in 1..=self.size.trailing_ones() {

@@ -27,8 +27,9 @@ impl AddCheckpoint {
     /// Reads a request's body.
     pub fn parse(bytes: &[u8]) -> Result<AddCheckpoint, Malformed> {
         let text = std::str::from_utf8(bytes).map_err(|_| Malformed("the request is not UTF-8"))?;
-        let (head, checkpoint) =
-            text.split_once("\n\n").ok_or(Malformed("the request has no empty line before a checkpoint"))?;
+        let (head, checkpoint) = text
+            .split_once("\n\n")
+            .ok_or(Malformed("the request has no empty line before a checkpoint"))?;
         let mut lines = head.split('\n');
         let old_size = lines
             .next()

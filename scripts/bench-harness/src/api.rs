@@ -1,7 +1,8 @@
-//! `scripts/bench api`: how many first pages a second, through each API, signed and with a token, beside an empty
-//! handler; and which files of the data directory a request touches.
+//! `scripts/bench api`: how many first pages a second, through each API, signed and with a token,
+//! beside an empty handler; and which files of the data directory a request touches.
 //!
-//! Every request is made, and signed, before the clock starts: a signature covers the second and is good for minutes.
+//! Every request is made, and signed, before the clock starts: a signature covers the second and is
+//! good for minutes.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -307,7 +308,8 @@ impl Server {
                 });
             }
         });
-        // The finished files of the database are recorded within a second; measuring begins after that.
+        // The finished files of the database are recorded within a second; measuring begins after
+        // that.
         std::thread::sleep(Duration::from_secs(3));
         println!("sent {} events in {:.1} s", events * 5, began.elapsed().as_secs_f64() - 3.0);
     }

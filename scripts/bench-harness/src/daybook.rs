@@ -32,7 +32,8 @@ pub struct Asked {
 
 /// Between an answer and the next question.
 const PAUSE: Duration = Duration::from_millis(250);
-/// For how long nothing is sent before the quiet questions, so that all is sealed and merged, and for how long they are asked.
+/// For how long nothing is sent before the quiet questions, so that all is sealed and merged, and
+/// for how long they are asked.
 const SETTLING: Duration = Duration::from_secs(30);
 const QUIET: Duration = Duration::from_secs(20);
 
@@ -106,7 +107,8 @@ pub fn measure(options: &Options, cell: Cell, live: Option<&Arc<Live>>) -> Figur
     }
 }
 
-/// First pages: of everything, of one actor, of one resource, and of words; each with its exact total.
+/// First pages: of everything, of one actor, of one resource, and of words; each with its exact
+/// total.
 fn questions() -> Vec<String> {
     ["", "&actor=alice", "&resource=charts%2Fdemo", "&q=ubuntu&operation=pull"].map(|which| format!("/api/v1/events?limit=50{which}")).to_vec()
 }
@@ -140,7 +142,8 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     fields[11..13].iter().map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
 }
 
-/// A line of a process's status that is so many KiB: `VmHWM` is the most memory it ever held, `VmRSS` what it holds.
+/// A line of a process's status that is so many KiB: `VmHWM` is the most memory it ever held,
+/// `VmRSS` what it holds.
 pub fn memory_kib(pid: u32, name: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the server runs");
     let line = status.lines().find(|line| line.starts_with(name)).expect("there");

@@ -50,7 +50,8 @@ pub fn envelope(first: u64, count: usize) -> String {
     format!("{{\n   \"events\": [\n{}\n   ]\n}}", events.join(",\n"))
 }
 
-/// A body whose ids can be changed without writing it anew, which would cost the senders more than the server.
+/// A body whose ids can be changed without writing it anew, which would cost the senders more than
+/// the server.
 pub struct Template {
     body: Vec<u8>,
     /// Where each event's two ids and its time are.

@@ -1,5 +1,6 @@
-//! `scripts/bench evidence`: what the tree and its signatures cost while events are recorded, how long a proof takes and how large
-//! it is, and how fast a whole log is verified, beside what one core hashes.
+//! `scripts/bench evidence`: what the tree and its signatures cost while events are recorded, how
+//! long a proof takes and how large it is, and how fast a whole log is verified, beside what one
+//! core hashes.
 
 use std::hint::black_box;
 use std::path::Path;

@@ -1,5 +1,6 @@
-//! How fast whole results are exported over HTTP, on one core's time of the server, and how much memory it takes for that;
-//! beside reading and writing the same lines with serde_json, and their SHA-256.
+//! How fast whole results are exported over HTTP, on one core's time of the server, and how much
+//! memory it takes for that; beside reading and writing the same lines with serde_json, and their
+//! SHA-256.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -15,7 +16,8 @@ const GOAL_MIB: f64 = 64.0;
 /// Lines that the baseline reads and writes.
 const BASELINE_LINES: usize = 200_000;
 
-/// Exports everything that `token` may see of the first `as_of` events of a server that runs at `address` as the process `pid`.
+/// Exports everything that `token` may see of the first `as_of` events of a server that runs at
+/// `address` as the process `pid`.
 pub fn measure(address: &str, pid: u32, token: &str, as_of: u64) {
     println!("export of {as_of} events over HTTP; each format once, one after another; CPU is the server's alone");
     println!("{:<10}{:>12}{:>16}{:>20}{:>10}{:>14}", "format", "MiB", "events/s", "events/s of CPU", "MiB/s", "memory MiB");

@@ -1,4 +1,5 @@
-//! `scripts/bench sources`, its part about files: lines a second that are imported, and followed, until they are durable.
+//! `scripts/bench sources`, its part about files: lines a second that are imported, and followed,
+//! until they are durable.
 
 use std::fmt::Write as _;
 use std::path::Path;

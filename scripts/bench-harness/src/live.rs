@@ -1,6 +1,7 @@
-//! The made-up events of `scripts/bench query` as senders have them: lines of Daybook's own format, a request's events of one
-//! trail. Each is sent many times, with a key and a time of its own. Trails of the service that Daybook records itself on are
-//! left out, so that what was sent can be counted.
+//! The made-up events of `scripts/bench query` as senders have them: lines of Daybook's own format,
+//! a request's events of one trail. Each is sent many times, with a key and a time of its own.
+//! Trails of the service that Daybook records itself on are left out, so that what was sent can be
+//! counted.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -97,7 +98,8 @@ impl Live {
         Arc::new(Live { bodies, line_bytes, entry_bytes })
     }
 
-    /// First pages of Daybook's own API: of everything, of a frequent and of a rare actor, and of words.
+    /// First pages of Daybook's own API: of everything, of a frequent and of a rare actor, and of
+    /// words.
     pub fn questions(&self) -> Vec<String> {
         let made = Events::new(1, SEED);
         let name = |rank: usize| made.actors[rank].name.clone().unwrap_or_default().replace('$', "%24").replace(':', "%3A");

@@ -1,6 +1,7 @@
-//! `scripts/bench ingest`: durable events per second, beside SQLite, PostgreSQL and the disk itself, in one run.
-//! `scripts/bench query` is in [`query`], `scripts/bench evidence` in [`evidence`], `scripts/bench api` in [`api`] and [`own`], `scripts/bench
-//! sources` in [`sources`], [`files`] and [`parsers`].
+//! `scripts/bench ingest`: durable events per second, beside SQLite, PostgreSQL and the disk
+//! itself, in one run. `scripts/bench query` is in [`query`], `scripts/bench evidence` in
+//! [`evidence`], `scripts/bench api` in [`api`] and [`own`], `scripts/bench sources` in
+//! [`sources`], [`files`] and [`parsers`].
 
 mod api;
 mod daybook;
@@ -193,7 +194,8 @@ fn warm_up(seconds: f64) -> f64 {
     (seconds / 5.0).min(WARM_UP_MAX)
 }
 
-/// Runs the senders for the time asked for, after a short warm-up. Returns events a second and all events sent.
+/// Runs the senders for the time asked for, after a short warm-up. Returns events a second and all
+/// events sent.
 pub fn drive<S: Sender>(senders: Vec<S>, cell: Cell, seconds: f64) -> (f64, u64) {
     let next = AtomicU64::new(0);
     let counted = AtomicU64::new(0);

@@ -1,5 +1,6 @@
-//! `scripts/bench api --own`: Daybook's own API over HTTP, on the made-up events that `scripts/bench query` asks about: a first
-//! page with words and filters, counts, and live tails; beside an empty handler.
+//! `scripts/bench api --own`: Daybook's own API over HTTP, on the made-up events that
+//! `scripts/bench query` asks about: a first page with words and filters, counts, and live tails;
+//! beside an empty handler.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;

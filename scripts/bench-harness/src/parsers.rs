@@ -1,6 +1,7 @@
-//! How fast each format is parsed, on one core, over its captures repeated, beside two baselines on the same bytes in the
-//! same run: copying the events that came of them, which is what their texts and attributes cost in memory however fast a parser is,
-//! and for captures of JSON a reader that keeps nothing of it. SHA-256 is what every event costs anyway.
+//! How fast each format is parsed, on one core, over its captures repeated, beside two baselines on
+//! the same bytes in the same run: copying the events that came of them, which is what their texts
+//! and attributes cost in memory however fast a parser is, and for captures of JSON a reader that
+//! keeps nothing of it. SHA-256 is what every event costs anyway.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,7 +10,8 @@ use event::source::{Context, Format, Options, Parsed};
 use event::{EventId, Time, Trail};
 use sha2::{Digest, Sha256};
 
-/// What is parsed at once, so that no capture is too short for the clock: about as much as a full request.
+/// What is parsed at once, so that no capture is too short for the clock: about as much as a full
+/// request.
 const BODY_BYTES: usize = 1 << 20;
 
 /// What a source sent at once.
@@ -92,7 +94,8 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Captures are the files with an expectation beside them: `audit.json` has `audit.expected.jsonl` or `audit-json.expected.jsonl`.
+/// Captures are the files with an expectation beside them: `audit.json` has `audit.expected.jsonl`
+/// or `audit-json.expected.jsonl`.
 fn has_expectation(path: &Path) -> bool {
     let with_kind = || {
         let kind = path.extension()?.to_str()?;

@@ -1,4 +1,5 @@
-//! PostgreSQL as a good engineer would use it for this: its own durable settings, one statement for a request's events.
+//! PostgreSQL as a good engineer would use it for this: its own durable settings, one statement for
+//! a request's events.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -96,7 +97,8 @@ impl Sender for LiveWriter {
     }
 }
 
-/// A server of its own, reached through a socket. It refuses to run as root, so root runs it as `postgres`.
+/// A server of its own, reached through a socket. It refuses to run as root, so root runs it as
+/// `postgres`.
 pub struct Server {
     /// Where its data is.
     place: PathBuf,

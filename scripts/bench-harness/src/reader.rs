@@ -46,7 +46,8 @@ impl Reader {
         request(&self.address, "GET", target, &[("X-Auth-Token".to_owned(), self.token.clone())], b"")
     }
 
-    /// Asks in turn until it is over, with a pause after each answer. Returns how many ms each took, least first.
+    /// Asks in turn until it is over, with a pause after each answer. Returns how many ms each
+    /// took, least first.
     pub fn ask_until(&self, is_over: &AtomicBool, pause: Duration, targets: &[String]) -> Vec<f64> {
         let mut connection = Connection::open(&self.address);
         let mut took: Vec<f64> = Vec::new();

@@ -1,4 +1,5 @@
-//! `scripts/bench sources`: how fast events come in by the ways that are not HTTP requests of their own, and what idle senders cost.
+//! `scripts/bench sources`: how fast events come in by the ways that are not HTTP requests of their
+//! own, and what idle senders cost.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -1,4 +1,5 @@
-//! SQLite as a good engineer would use it for this: WAL, synchronous=FULL, one writer, prepared statements.
+//! SQLite as a good engineer would use it for this: WAL, synchronous=FULL, one writer, prepared
+//! statements.
 
 use std::sync::{Arc, Mutex};
 

@@ -26,7 +26,8 @@ pub struct Call {
 }
 
 impl Trace {
-    /// Follows every thread of a process; returns once it does. `None` where `strace` is not there or may not.
+    /// Follows every thread of a process; returns once it does. `None` where `strace` is not there
+    /// or may not.
     pub fn start(pid: u32) -> Option<Trace> {
         let calls = "trace=%file,read,readv,pread64,preadv,mmap";
         let mut strace = Command::new("strace")
@@ -51,7 +52,8 @@ impl Trace {
         let data = format!("{}/", data.display());
         let mut counted = Counted::new();
         for line in self.lines.join().expect("reads lines") {
-            // `[pid 123] pread64(7</data/journal/1>, …` or `[pid 123] statx(AT_FDCWD, "/data/access.toml", …`
+            // `[pid 123] pread64(7</data/journal/1>, …` or `[pid 123] statx(AT_FDCWD,
+            // "/data/access.toml", …`
             let Some((thread, call)) = line.strip_prefix("[pid ").and_then(|rest| rest.split_once("] ")) else { continue };
             let Some((name, rest)) = call.trim_start().split_once('(') else { continue };
             let Some((_, file)) = rest.split_once(&data) else { continue };

@@ -1,6 +1,7 @@
 //! Limits on failed logins, for each account and each address.
 //!
-//! Accounts that do not exist are counted as those that do, so that the limit does not tell them apart.
+//! Accounts that do not exist are counted as those that do, so that the limit does not tell them
+//! apart.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -41,7 +42,8 @@ pub struct AttemptLimits {
     pub per_address: u32,
 }
 
-/// Held while one try is looked at and counted, so that tries at once are not more than the limits allow.
+/// Held while one try is looked at and counted, so that tries at once are not more than the limits
+/// allow.
 pub struct Turn<'a> {
     _turn: MutexGuard<'a, ()>,
     waiting: &'a AtomicUsize,
@@ -152,7 +154,11 @@ mod tests {
         assert_eq!(attempts.wait_s(Some("a"), here, LIMITS, at(1)), None);
         attempts.failed(Some("a"), here, at(1));
         assert_eq!(attempts.wait_s(Some("a"), here, LIMITS, at(2)), Some(58));
-        assert_eq!(attempts.wait_s(Some("a"), there, LIMITS, at(2)), Some(58), "the account, from anywhere");
+        assert_eq!(
+            attempts.wait_s(Some("a"), there, LIMITS, at(2)),
+            Some(58),
+            "the account, from anywhere"
+        );
         assert_eq!(attempts.wait_s(Some("b"), here, LIMITS, at(2)), None);
         attempts.failed(Some("b"), here, at(2));
         assert_eq!(
@@ -168,7 +174,11 @@ mod tests {
     fn memory_is_bounded() {
         let attempts = Attempts::default();
         for number in 0..3 * i64::try_from(REMEMBERED_MAX).expect("small") {
-            attempts.failed(Some(&number.to_string()), [127, 0, 0, 1].into(), Time::from_unix_ns(number));
+            attempts.failed(
+                Some(&number.to_string()),
+                [127, 0, 0, 1].into(),
+                Time::from_unix_ns(number),
+            );
         }
         assert!(attempts.accounts.lock().expect("held by nobody").0.len() <= REMEMBERED_MAX + 1);
     }

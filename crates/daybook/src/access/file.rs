@@ -1,6 +1,7 @@
 //! `access.toml`: its form, and changes to it.
 //!
-//! A change reads the newest version, applies itself, and replaces the file only if nobody changed it meanwhile.
+//! A change reads the newest version, applies itself, and replaces the file only if nobody changed
+//! it meanwhile.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -91,7 +92,8 @@ pub struct GrantEntry {
     pub trails: String,
 }
 
-/// An app code: what clients of the ops platform's gateway show besides a token. Only its hash is kept.
+/// An app code: what clients of the ops platform's gateway show besides a token. Only its hash is
+/// kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AppCodeEntry {
@@ -151,9 +153,9 @@ impl AccessFile {
         let mut named = self.user.iter().filter(|user| user.name == text);
         match (named.next(), named.next()) {
             (Some(user), None) => Ok(user),
-            (None, _) => {
-                Err(Failure::new(format!("there is no user {text:?}; `daybook access list` shows who is")))
-            }
+            (None, _) => Err(Failure::new(format!(
+                "there is no user {text:?}; `daybook access list` shows who is"
+            ))),
             _ => Err(Failure::new(format!("several users are named {text:?}; give an id"))),
         }
     }
@@ -204,7 +206,10 @@ impl AccessFile {
             return Err(Failure::new(format!("user {} exists already", entry.id)));
         }
         if self.user.iter().any(|user| user.name == entry.name && user.domain == entry.domain) {
-            return Err(Failure::new(format!("a user named {:?} exists already in that domain", entry.name)));
+            return Err(Failure::new(format!(
+                "a user named {:?} exists already in that domain",
+                entry.name
+            )));
         }
         self.user.push(entry);
         Ok(())
@@ -275,19 +280,41 @@ impl AccessFile {
         Ok(())
     }
 
-    pub fn grant(&mut self, user: &str, role: Permission, trails: &TrailPattern) -> Result<(), Failure> {
-        let entry = GrantEntry { user: self.user_named(user)?.id.clone(), role, trails: trails.to_string() };
+    pub fn grant(
+        &mut self,
+        user: &str,
+        role: Permission,
+        trails: &TrailPattern,
+    ) -> Result<(), Failure> {
+        let entry = GrantEntry {
+            user: self.user_named(user)?.id.clone(),
+            role,
+            trails: trails.to_string(),
+        };
         if !self.grant.contains(&entry) {
             self.grant.push(entry);
         }
         Ok(())
     }
 
-    pub fn revoke(&mut self, user: &str, role: Permission, trails: &TrailPattern) -> Result<(), Failure> {
-        let entry = GrantEntry { user: self.user_named(user)?.id.clone(), role, trails: trails.to_string() };
+    pub fn revoke(
+        &mut self,
+        user: &str,
+        role: Permission,
+        trails: &TrailPattern,
+    ) -> Result<(), Failure> {
+        let entry = GrantEntry {
+            user: self.user_named(user)?.id.clone(),
+            role,
+            trails: trails.to_string(),
+        };
         let before = self.grant.len();
         self.grant.retain(|grant| *grant != entry);
-        if self.grant.len() == before { Err(Failure::new("there is no such grant")) } else { Ok(()) }
+        if self.grant.len() == before {
+            Err(Failure::new("there is no such grant"))
+        } else {
+            Ok(())
+        }
     }
 
     pub fn add_app_code(&mut self, name: &str, code: &str) -> Result<(), Failure> {
@@ -298,7 +325,8 @@ impl AccessFile {
         if self.app_code.iter().any(|entry| entry.name == name) {
             return Err(Failure::new(format!("an app code {name} exists already")));
         }
-        self.app_code.push(AppCodeEntry { name: name.to_owned(), sha256: hex(&Sha256::digest(code)) });
+        self.app_code
+            .push(AppCodeEntry { name: name.to_owned(), sha256: hex(&Sha256::digest(code)) });
         Ok(())
     }
 
@@ -323,8 +351,8 @@ impl AccessFile {
         self.token.push(token);
     }
 
-    /// Removes the token with this id and those that were asked for with it, or every token of this user. Returns how
-    /// many.
+    /// Removes the token with this id and those that were asked for with it, or every token of this
+    /// user. Returns how many.
     pub fn revoke_tokens(&mut self, which: &str) -> Result<usize, Failure> {
         let before = self.token.len();
         let mut revoked = vec![which.to_owned()];
@@ -348,10 +376,19 @@ impl AccessFile {
 /// How long an expired token is still told from an unknown one.
 const TOKEN_KEPT_AFTER_END_S: i64 = 24 * 60 * 60;
 
-fn remove<T>(what: &str, id: &str, entries: &mut Vec<T>, is_it: impl Fn(&T) -> bool) -> Result<(), Failure> {
+fn remove<T>(
+    what: &str,
+    id: &str,
+    entries: &mut Vec<T>,
+    is_it: impl Fn(&T) -> bool,
+) -> Result<(), Failure> {
     let before = entries.len();
     entries.retain(|entry| !is_it(entry));
-    if entries.len() == before { Err(Failure::new(format!("there is no {what} {id:?}"))) } else { Ok(()) }
+    if entries.len() == before {
+        Err(Failure::new(format!("there is no {what} {id:?}")))
+    } else {
+        Ok(())
+    }
 }
 
 /// One difference between two versions of the file.
@@ -365,7 +402,8 @@ pub struct Change {
     pub name: String,
 }
 
-/// What differs between two versions, tokens that expired left out. Those that a server handed out are in both.
+/// What differs between two versions, tokens that expired left out. Those that a server handed out
+/// are in both.
 pub fn changes(old: &AccessFile, new: &AccessFile, now: Time) -> Vec<Change> {
     let mut found = Vec::new();
     compare("domain", &old.domain, &new.domain, |entry| entry.id.clone(), &mut found);
@@ -404,7 +442,8 @@ fn compare<T: PartialEq>(
     }
 }
 
-/// Applies `change` to the file of a data directory and replaces it durably. Returns the new version too.
+/// Applies `change` to the file of a data directory and replaces it durably. Returns the new
+/// version too.
 pub fn change<T>(
     data_dir: &Path,
     mut change: impl FnMut(&mut AccessFile) -> Result<T, Failure>,
@@ -417,7 +456,11 @@ pub fn change<T>(
             None => AccessFile { version: VERSION, ..AccessFile::default() },
         };
         let done = change(&mut file)?;
-        match objects.replace(store::ACCESS, file.text().as_bytes(), object.map(|object| object.version)) {
+        match objects.replace(
+            store::ACCESS,
+            file.text().as_bytes(),
+            object.map(|object| object.version),
+        ) {
             Ok(_) => return Ok((done, file)),
             Err(store::Error::Changed { .. }) => {}
             Err(error) => return Err(error.into()),
@@ -456,7 +499,8 @@ fn parse_object(bytes: &[u8]) -> Result<AccessFile, Failure> {
     AccessFile::parse(text).map_err(|why| Failure::new(format!("access.toml: {why}")))
 }
 
-/// Ids stand in paths, headers and trails: 1 to 128 visible ASCII characters but `/`, `*`, `,` and `=`.
+/// Ids stand in paths, headers and trails: 1 to 128 visible ASCII characters but `/`, `*`, `,` and
+/// `=`.
 fn check_id(what: &str, id: &str) -> Result<(), Failure> {
     let is_id = (1..=128).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_graphic() && !b"/*,=".contains(&byte));
@@ -471,7 +515,9 @@ fn check_id(what: &str, id: &str) -> Result<(), Failure> {
 
 fn check_name(what: &str, name: &str) -> Result<(), Failure> {
     if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
-        return Err(Failure::usage(format!("a {what} name has 1 to 128 bytes and no control characters")));
+        return Err(Failure::usage(format!(
+            "a {what} name has 1 to 128 bytes and no control characters"
+        )));
     }
     Ok(())
 }
@@ -495,7 +541,13 @@ mod tests {
     }
 
     fn user(id: &str) -> UserEntry {
-        UserEntry { id: id.to_owned(), name: id.to_owned(), domain: None, enabled: true, password: None }
+        UserEntry {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            domain: None,
+            enabled: true,
+            password: None,
+        }
     }
 
     #[test]
@@ -519,7 +571,8 @@ mod tests {
         let mut old = AccessFile::default();
         old.add_user(user("a")).expect("new");
         old.add_user(user("b")).expect("new");
-        old.token = vec![token("t1", "a", now.plus_seconds(9)), token("t2", "a", now.plus_seconds(-9))];
+        old.token =
+            vec![token("t1", "a", now.plus_seconds(9)), token("t2", "a", now.plus_seconds(-9))];
         let mut new = old.clone();
         new.enable_user("a", false).expect("there");
         new.remove_user("b").expect("there");

@@ -1,9 +1,10 @@
 //! Who may ask what.
 //!
-//! Domains, projects, users, access keys, tokens, app codes and grants live in `access.toml` of the data directory
-//! ([`file`]), written by `daybook access` and, for tokens, by the server. The server keeps them in memory and follows
-//! the file; a change is in force once the log has a record of it. A caller may do to a trail what one of the user's
-//! grants covers; a trail without any grant does not exist for that caller.
+//! Domains, projects, users, access keys, tokens, app codes and grants live in `access.toml` of the
+//! data directory ([`file`]), written by `daybook access` and, for tokens, by the server. The
+//! server keeps them in memory and follows the file; a change is in force once the log has a record
+//! of it. A caller may do to a trail what one of the user's grants covers; a trail without any
+//! grant does not exist for that caller.
 
 pub mod attempts;
 pub mod file;
@@ -127,10 +128,9 @@ impl Caller<'_> {
 
     /// Whether the caller may do this to some trail that this tenant has, or could have.
     pub fn may_somewhere(&self, action: Action, service: Service, tenant: &str) -> bool {
-        self.user
-            .grants
-            .iter()
-            .any(|(permission, trails)| permission.allows(action) && trails.reaches_service(service, tenant))
+        self.user.grants.iter().any(|(permission, trails)| {
+            permission.allows(action) && trails.reaches_service(service, tenant)
+        })
     }
 
     fn is_within(&self, tenant: &str, project: &str) -> bool {
@@ -160,9 +160,13 @@ impl User {
 }
 
 impl Snapshot {
-    /// Reads a version of the file, with Daybook's own project beside those it names. Errs on the first thing that
-    /// cannot be right.
-    pub fn of(file: &AccessFile, sealing_key: &SealingKey, own: &Trail) -> Result<Snapshot, String> {
+    /// Reads a version of the file, with Daybook's own project beside those it names. Errs on the
+    /// first thing that cannot be right.
+    pub fn of(
+        file: &AccessFile,
+        sealing_key: &SealingKey,
+        own: &Trail,
+    ) -> Result<Snapshot, String> {
         let mut snapshot = Snapshot::default();
         for domain in &file.domain {
             snapshot.domains.push(Domain { id: domain.id.clone(), name: domain.name.clone() });
@@ -174,7 +178,8 @@ impl Snapshot {
         };
         snapshot.projects.insert(own_project.id.clone(), own_project);
         for project in &file.project {
-            let (id, name, tenant) = (project.id.clone(), project.name.clone(), project.tenant.clone());
+            let (id, name, tenant) =
+                (project.id.clone(), project.name.clone(), project.tenant.clone());
             snapshot.projects.insert(id.clone(), Project { id, name, tenant });
         }
         for user in &file.user {
@@ -189,7 +194,8 @@ impl Snapshot {
             snapshot.users.insert(user.id.clone(), user);
         }
         for grant in &file.grant {
-            let pattern = grant.trails.parse().map_err(|error: event::InvalidTrail| error.to_string())?;
+            let pattern =
+                grant.trails.parse().map_err(|error: event::InvalidTrail| error.to_string())?;
             let user = snapshot
                 .users
                 .get_mut(&grant.user)
@@ -198,19 +204,24 @@ impl Snapshot {
         }
         for key in &file.access_key {
             let secret = sealing_key.open(&key.id, &key.sealed_secret).ok_or_else(|| {
-                format!("the secret of access key {} was not sealed with this directory's key", key.id)
+                format!(
+                    "the secret of access key {} was not sealed with this directory's key",
+                    key.id
+                )
             })?;
             let entry = AccessKey { user: key.user.clone(), secret, enabled: key.enabled };
             snapshot.keys.insert(key.id.clone(), entry);
         }
         for code in &file.app_code {
-            let hash = unhex(&code.sha256).ok_or_else(|| format!("app code {} has no hash", code.name))?;
+            let hash =
+                unhex(&code.sha256).ok_or_else(|| format!("app code {} has no hash", code.name))?;
             snapshot.app_codes.push(hash);
         }
         let mut ids = HashSet::new();
         for token in &file.token {
             let id = &token.id;
-            let (hash, token) = read_token(token).ok_or_else(|| format!("token {id} does not read"))?;
+            let (hash, token) =
+                read_token(token).ok_or_else(|| format!("token {id} does not read"))?;
             if !ids.insert(id) {
                 return Err(format!("there are two tokens {id}"));
             }
@@ -245,7 +256,9 @@ impl Snapshot {
 
     /// The user with this name in this domain, if enabled.
     pub fn user_named(&self, name: &str, domain: &Domain) -> Option<&User> {
-        self.users.values().find(|user| user.enabled && user.name == name && user.domain == domain.id)
+        self.users
+            .values()
+            .find(|user| user.enabled && user.name == name && user.domain == domain.id)
     }
 
     /// Whether this is the user's password. Takes as long for nobody, and for users without one.
@@ -285,7 +298,9 @@ impl Snapshot {
         let mut found: Vec<&Project> = self
             .projects
             .values()
-            .filter(|project| name.is_none_or(|name| name == project.name) && caller.reaches(project))
+            .filter(|project| {
+                name.is_none_or(|name| name == project.name) && caller.reaches(project)
+            })
             .collect();
         found.sort_by(|a, b| a.id.cmp(&b.id));
         found
@@ -331,8 +346,8 @@ pub struct Changed<'a> {
 }
 
 impl Access {
-    /// Takes over the rights in a data directory, once `record` has recorded what changed since a server last did.
-    /// Without `access.toml` nobody has any.
+    /// Takes over the rights in a data directory, once `record` has recorded what changed since a
+    /// server last did. Without `access.toml` nobody has any.
     pub fn open(
         data_dir: &Path,
         own: &Trail,
@@ -364,8 +379,9 @@ impl Access {
         Arc::clone(&self.current.read().expect("no panic while held"))
     }
 
-    /// Takes over a changed file, once `record` has recorded what changed. A file that cannot be read, or whose change
-    /// cannot be recorded, leaves the rights before in force; the former is reported once, the latter is tried again.
+    /// Takes over a changed file, once `record` has recorded what changed. A file that cannot be
+    /// read, or whose change cannot be recorded, leaves the rights before in force; the former is
+    /// reported once, the latter is tried again.
     pub fn follow(&self, record: &dyn Fn(&Changed<'_>) -> Result<(), String>) {
         let mut seen = self.following.lock().expect("no panic while held");
         let stamp = self.stamp();
@@ -375,7 +391,10 @@ impl Access {
         match self.take_over(record) {
             Ok(()) => *seen = Some(stamp),
             Err(NotFollowed::Unreadable(error)) => {
-                tracing::error!(error, "couldn't reload access.toml; the rights before stay in force");
+                tracing::error!(
+                    error,
+                    "couldn't reload access.toml; the rights before stay in force"
+                );
                 *seen = Some(stamp);
             }
             Err(NotFollowed::Unrecorded(error)) => {
@@ -387,7 +406,10 @@ impl Access {
         }
     }
 
-    fn take_over(&self, record: &dyn Fn(&Changed<'_>) -> Result<(), String>) -> Result<(), NotFollowed> {
+    fn take_over(
+        &self,
+        record: &dyn Fn(&Changed<'_>) -> Result<(), String>,
+    ) -> Result<(), NotFollowed> {
         let unreadable = |error: Failure| NotFollowed::Unreadable(error.text);
         let new = file::read(&self.data_dir).map_err(unreadable)?;
         let snapshot = Snapshot::of(&new, &self.sealing_key, &self.own)
@@ -405,8 +427,8 @@ impl Access {
         Ok(())
     }
 
-    /// Hands out a token, if `is_still_right` of the newest rights, and `record` has recorded why: when this returns, it
-    /// is in the file and in force.
+    /// Hands out a token, if `is_still_right` of the newest rights, and `record` has recorded why:
+    /// when this returns, it is in the file and in force.
     pub fn issue_token(
         &self,
         token: &TokenEntry,
@@ -436,10 +458,12 @@ impl Access {
     }
 
     fn put_in_force(&self, token: &TokenEntry, now: Time) -> Result<(), Failure> {
-        // Someone else's change may be in the file too; it comes into force when it has been recorded.
+        // Someone else's change may be in the file too; it comes into force when it has been
+        // recorded.
         let mut in_force = file::read_recorded(&self.data_dir)?;
         in_force.add_token(token.clone(), now);
-        let snapshot = Snapshot::of(&in_force, &self.sealing_key, &self.own).map_err(Failure::new)?;
+        let snapshot =
+            Snapshot::of(&in_force, &self.sealing_key, &self.own).map_err(Failure::new)?;
         *self.current.write().expect("no panic while held") = Arc::new(snapshot);
         file::write_recorded(&self.data_dir, &in_force)
     }

@@ -9,24 +9,34 @@ use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Versio
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 
-/// One hash is computed at a time, so that logins cannot take more than one processor and its memory.
+/// One hash is computed at a time, so that logins cannot take more than one processor and its
+/// memory.
 static AT_WORK: Mutex<()> = Mutex::new(());
 
 fn argon2() -> Argon2<'static> {
-    let params = Params::new(MEMORY_KIB, PASSES, 1, None).expect("constants within the algorithm's ranges");
+    let params =
+        Params::new(MEMORY_KIB, PASSES, 1, None).expect("constants within the algorithm's ranges");
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
 /// The hash of a password, with a random salt.
 pub fn hash(password: &str, salt: [u8; 16]) -> String {
     let _one = AT_WORK.lock().unwrap_or_else(PoisonError::into_inner);
-    argon2().hash_password_with_salt(password.as_bytes(), &salt).expect("a salt of 16 bytes").to_string()
+    argon2()
+        .hash_password_with_salt(password.as_bytes(), &salt)
+        .expect("a salt of 16 bytes")
+        .to_string()
 }
 
-/// Whether the password is the hashed one. Without a hash the same work is done, and the answer is no.
+/// Whether the password is the hashed one. Without a hash the same work is done, and the answer is
+/// no.
 pub fn verify(password: &str, hash: Option<&str>) -> bool {
-    let nobodys =
-        || format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p=1$AAAAAAAAAAAAAAAAAAAAAA${}", "A".repeat(43));
+    let nobodys = || {
+        format!(
+            "$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p=1$AAAAAAAAAAAAAAAAAAAAAA${}",
+            "A".repeat(43)
+        )
+    };
     let text = hash.map_or_else(nobodys, str::to_owned);
     let _one = AT_WORK.lock().unwrap_or_else(PoisonError::into_inner);
     let is_right = PasswordHash::new(&text)

@@ -56,7 +56,8 @@ impl Action {
         Action::ManageSources,
     ];
 
-    /// The vendor's name where the vendor's pages have one, else one in the same form (`docs/access.md` tells which).
+    /// The vendor's name where the vendor's pages have one, else one in the same form
+    /// (`docs/access.md` tells which).
     pub const fn as_str(self) -> &'static str {
         match self {
             Action::SwrGetAuditLogs => "swr:instance:getAuditLogs",
@@ -169,9 +170,14 @@ mod tests {
 
     #[test]
     fn texts_there_and_back() {
-        for text in
-            ["reader", "writer", "auditor", "admin", "swr:instance:getAuditLogs", "daybook:events:write"]
-        {
+        for text in [
+            "reader",
+            "writer",
+            "auditor",
+            "admin",
+            "swr:instance:getAuditLogs",
+            "daybook:events:write",
+        ] {
             assert_eq!(text.parse::<Permission>().map(Permission::as_str), Ok(text));
         }
         assert!("emperor".parse::<Permission>().is_err());
@@ -179,8 +185,9 @@ mod tests {
 
     #[test]
     fn roles_allow_what_they_say() {
-        let allowed =
-            |permission: Permission| Action::ALL.into_iter().filter(|a| permission.allows(*a)).count();
+        let allowed = |permission: Permission| {
+            Action::ALL.into_iter().filter(|a| permission.allows(*a)).count()
+        };
         assert_eq!(allowed(Permission::Admin), Action::ALL.len());
         assert_eq!(allowed(Permission::Writer), 1);
         assert_eq!(allowed(Permission::Reader), Action::ALL.len() - 4);

@@ -1,8 +1,9 @@
 //! Access-key secrets at rest.
 //!
-//! Verifying a signature needs the secret itself, so it cannot be hashed; it is encrypted with XChaCha20-Poly1305
-//! (draft-irtf-cfrg-xchacha-03) under a key that stands in a file of its own, so that a copy of `access.toml` alone
-//! gives nothing away. The access key's id is authenticated with it: a sealed secret cannot be moved to another key.
+//! Verifying a signature needs the secret itself, so it cannot be hashed; it is encrypted with
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) under a key that stands in a file of its own, so
+//! that a copy of `access.toml` alone gives nothing away. The access key's id is authenticated with
+//! it: a sealed secret cannot be moved to another key.
 
 use std::fmt;
 use std::path::Path;
@@ -54,8 +55,8 @@ impl SealingKey {
         let path = data_dir.join(store::SEALING_KEY);
         let text = std::fs::read_to_string(&path)
             .map_err(|error| format!("couldn't read {}: {error}", path.display()))?;
-        let key: [u8; 32] =
-            unhex(text.trim()).ok_or_else(|| format!("{} does not hold 64 hex digits", path.display()))?;
+        let key: [u8; 32] = unhex(text.trim())
+            .ok_or_else(|| format!("{} does not hold 64 hex digits", path.display()))?;
         Ok(SealingKey::new(key))
     }
 
@@ -105,7 +106,8 @@ mod tests {
         let sealed = key.seal("AK1", &Secret::new("s3cret".to_owned()), [2; NONCE_BYTES]);
         assert!(!sealed.contains("s3cret") && !sealed.contains(&hex(b"s3cret")));
         assert_eq!(key.open("AK1", &sealed).expect("opens").expose(), "s3cret");
-        let changed = format!("{}{}", if sealed.starts_with('0') { "1" } else { "0" }, &sealed[1..]);
+        let changed =
+            format!("{}{}", if sealed.starts_with('0') { "1" } else { "0" }, &sealed[1..]);
         for (key, id, sealed) in [
             (&key, "AK2", sealed.as_str()),
             (&SealingKey::new([9; 32]), "AK1", &sealed),

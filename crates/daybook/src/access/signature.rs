@@ -1,7 +1,8 @@
 //! Request signatures: `SDK-HMAC-SHA256`, and `V11-HMAC-SHA256` with a derived key.
 //!
-//! The scheme is that of the vendor's "AK/SK signing and authentication guide"; what its clients really send differs in
-//! places and is what decides here (`docs/api/signing.md`). Pure: the clock is an argument, secrets come from outside.
+//! The scheme is that of the vendor's "AK/SK signing and authentication guide"; what its clients
+//! really send differs in places and is what decides here (`docs/api/signing.md`). Pure: the clock
+//! is an argument, secrets come from outside.
 
 use event::Time;
 use hmac::{Hmac, KeyInit, Mac};
@@ -52,8 +53,8 @@ pub fn is_signature(authorization: &str) -> bool {
 }
 
 impl<'a> Authorization<'a> {
-    /// Reads `SDK-HMAC-SHA256 Access=…, SignedHeaders=…, Signature=…`, or V11 with `Credential=…`. `None` for anything
-    /// else; a signature is 64 lower-case hex digits.
+    /// Reads `SDK-HMAC-SHA256 Access=…, SignedHeaders=…, Signature=…`, or V11 with `Credential=…`.
+    /// `None` for anything else; a signature is 64 lower-case hex digits.
     pub fn parse(header: &'a str) -> Option<Authorization<'a>> {
         let (algorithm, rest) = header.split_once(' ')?;
         let mut fields = rest.split(',').map(|field| field.trim().split_once('='));
@@ -79,13 +80,16 @@ impl<'a> Authorization<'a> {
 
     /// Whether the request was signed with `secret` within the window around `now`.
     ///
-    /// Several readings of one request are legal, and clients differ in theirs: any that matches is accepted.
+    /// Several readings of one request are legal, and clients differ in theirs: any that matches is
+    /// accepted.
     pub fn verifies(&self, signed: &Signed<'_>, secret: &str, now: Time) -> bool {
-        let Some(date) = signed.headers.get("x-sdk-date").and_then(|date| date.to_str().ok()) else {
+        let Some(date) = signed.headers.get("x-sdk-date").and_then(|date| date.to_str().ok())
+        else {
             return false;
         };
         let is_dated = self.signed_headers.split(';').any(|name| name == "x-sdk-date");
-        let is_fresh = parse_date(date).is_some_and(|at| at.unix_ns().abs_diff(now.unix_ns()) <= WINDOW_NS);
+        let is_fresh =
+            parse_date(date).is_some_and(|at| at.unix_ns().abs_diff(now.unix_ns()) <= WINDOW_NS);
         let Some(canonical_headers) = self.canonical_headers(signed) else { return false };
         if !is_dated || !is_fresh {
             return false;
@@ -126,7 +130,8 @@ impl<'a> Authorization<'a> {
             || hmac(key.as_bytes(), to_sign.as_bytes()).verify(&self.signature.into()).is_ok()
     }
 
-    /// `name:value\n` for each signed header, in the order given; `None` when one of them is missing.
+    /// `name:value\n` for each signed header, in the order given; `None` when one of them is
+    /// missing.
     fn canonical_headers(&self, signed: &Signed<'_>) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         for name in self.signed_headers.split(';') {
@@ -145,14 +150,19 @@ impl<'a> Authorization<'a> {
 
 /// Does the work of verifying for an access key that does not exist, so that time does not tell.
 pub fn verify_nothing(authorization: &Authorization<'_>, signed: &Signed<'_>, now: Time) {
-    std::hint::black_box(authorization.verifies(signed, "no such secret, of the usual length 40..", now));
+    std::hint::black_box(authorization.verifies(
+        signed,
+        "no such secret, of the usual length 40..",
+        now,
+    ));
 }
 
 fn hmac(key: &[u8], data: &[u8]) -> Hmac<Sha256> {
     Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length").chain_update(data)
 }
 
-/// Lower-case hex of HKDF-SHA256 (RFC 5869) with the secret as input, the access key as salt, 32 bytes.
+/// Lower-case hex of HKDF-SHA256 (RFC 5869) with the secret as input, the access key as salt, 32
+/// bytes.
 fn derived_key(access_key: &str, secret: &str, info: &str) -> String {
     let extracted = hmac(access_key.as_bytes(), secret.as_bytes()).finalize().into_bytes();
     hex(&hmac(&extracted, &[info.as_bytes(), &[1]].concat()).finalize().into_bytes())
@@ -183,8 +193,8 @@ fn parse_date(text: &str) -> Option<Time> {
     Time::parse_rfc3339(&rfc3339).ok().map(|(time, _)| time)
 }
 
-/// Three readings of a path: decoded whole and split; split and decoded; the raw pieces encoded once more. Each piece
-/// encoded, and a `/` at the end.
+/// Three readings of a path: decoded whole and split; split and decoded; the raw pieces encoded
+/// once more. Each piece encoded, and a `/` at the end.
 fn canonical_paths(raw: &str) -> Vec<String> {
     let join = |pieces: Vec<String>| {
         let mut path = pieces.join("/");
@@ -201,8 +211,8 @@ fn canonical_paths(raw: &str) -> Vec<String> {
     ])
 }
 
-/// Readings of a query: `+` as itself and as a space; pairs sorted before they are encoded, as the SDKs do, and after, as
-/// the description of the scheme says. They differ for few queries.
+/// Readings of a query: `+` as itself and as a space; pairs sorted before they are encoded, as the
+/// SDKs do, and after, as the description of the scheme says. They differ for few queries.
 fn canonical_queries(raw: &str) -> Vec<String> {
     let pairs = |raw: &str| -> Vec<(Vec<u8>, Vec<u8>)> {
         raw.split('&')
@@ -229,11 +239,13 @@ fn canonical_queries(raw: &str) -> Vec<String> {
     distinct([plus, space, plus_after, space_after])
 }
 
-/// The hash of the body, and on requests that change nothing also `UNSIGNED-PAYLOAD` where the client says so.
+/// The hash of the body, and on requests that change nothing also `UNSIGNED-PAYLOAD` where the
+/// client says so.
 fn payload_hashes(signed: &Signed<'_>) -> Vec<String> {
     const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
     let mut hashes = vec![hex(&Sha256::digest(signed.body))];
-    let is_unsigned = signed.headers.get("x-sdk-content-sha256").is_some_and(|value| value == UNSIGNED);
+    let is_unsigned =
+        signed.headers.get("x-sdk-content-sha256").is_some_and(|value| value == UNSIGNED);
     if is_unsigned && matches!(signed.method, "GET" | "HEAD") {
         hashes.push(UNSIGNED.to_owned());
     }
@@ -250,8 +262,8 @@ fn distinct<const N: usize>(candidates: [String; N]) -> Vec<String> {
     out
 }
 
-/// Signs a request the way the vendor's Python SDK does: the whole `Authorization` header. `headers` are the names to
-/// sign, lower case and sorted, with their values.
+/// Signs a request the way the vendor's Python SDK does: the whole `Authorization` header.
+/// `headers` are the names to sign, lower case and sorted, with their values.
 pub fn sign(
     access_key: &str,
     secret: &str,
@@ -262,15 +274,20 @@ pub fn sign(
     body: &[u8],
 ) -> String {
     let signed_headers = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
-    let canonical_headers: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-    let date = headers.iter().find(|(name, _)| *name == "x-sdk-date").map_or("", |(_, value)| *value);
+    let canonical_headers: String =
+        headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+    let date =
+        headers.iter().find(|(name, _)| *name == "x-sdk-date").map_or("", |(_, value)| *value);
     let path = canonical_paths(raw_path).swap_remove(0);
     let query = canonical_queries(raw_query).swap_remove(0);
     let payload = hex(&Sha256::digest(body));
-    let canonical = [method, &path, &query, &canonical_headers, &signed_headers, &payload].join("\n");
+    let canonical =
+        [method, &path, &query, &canonical_headers, &signed_headers, &payload].join("\n");
     let to_sign = format!("SDK-HMAC-SHA256\n{date}\n{}", hex(&Sha256::digest(canonical)));
     let signature = hex(&hmac(secret.as_bytes(), to_sign.as_bytes()).finalize().into_bytes());
-    format!("SDK-HMAC-SHA256 Access={access_key}, SignedHeaders={signed_headers}, Signature={signature}")
+    format!(
+        "SDK-HMAC-SHA256 Access={access_key}, SignedHeaders={signed_headers}, Signature={signature}"
+    )
 }
 
 /// The `X-Sdk-Date` of an instant.
@@ -324,7 +341,9 @@ mod tests {
     }
 
     fn sdk(signed_headers: &str, signature: &str) -> String {
-        format!("SDK-HMAC-SHA256 Access={AK}, SignedHeaders={signed_headers}, Signature={signature}")
+        format!(
+            "SDK-HMAC-SHA256 Access={AK}, SignedHeaders={signed_headers}, Signature={signature}"
+        )
     }
 
     /// Requests signed by the vendor's own signers, V1 to V5.
@@ -418,14 +437,23 @@ mod tests {
     fn any_change_after_signing_is_refused() {
         for (number, vector) in vectors().into_iter().enumerate() {
             let number = number + 1;
-            assert!(!vector.verifies_at("another secret", "2026-11-20T00:00:00Z"), "V{number}: secret");
+            assert!(
+                !vector.verifies_at("another secret", "2026-11-20T00:00:00Z"),
+                "V{number}: secret"
+            );
             let changes: Vec<(&str, Change)> = vec![
                 ("method", Box::new(|v| v.method = "PUT")),
                 ("path", Box::new(|v| v.path = v.path.replace("/v", "/w"))),
                 ("query", Box::new(|v| v.query = "limit=11")),
                 ("body", Box::new(|v| v.body = b"{}")),
-                ("header", Box::new(|v| v.headers.last_mut().expect("date").1 = "20261120T000001Z")),
-                ("missing header", Box::new(|v| v.headers.retain(|(name, _)| *name != "user-agent"))),
+                (
+                    "header",
+                    Box::new(|v| v.headers.last_mut().expect("date").1 = "20261120T000001Z"),
+                ),
+                (
+                    "missing header",
+                    Box::new(|v| v.headers.retain(|(name, _)| *name != "user-agent")),
+                ),
                 (
                     "signature",
                     Box::new(|v| {
@@ -495,7 +523,8 @@ mod tests {
                 "GET\n{canonical}\n{canonical_query}\nx-sdk-date:{at}\n\nx-sdk-date\n{}",
                 hex(&Sha256::digest(b""))
             );
-            let to_sign = format!("SDK-HMAC-SHA256\n{at}\n{}", hex(&Sha256::digest(canonical_request)));
+            let to_sign =
+                format!("SDK-HMAC-SHA256\n{at}\n{}", hex(&Sha256::digest(canonical_request)));
             let signature = hex(&hmac(SK.as_bytes(), to_sign.as_bytes()).finalize().into_bytes());
             let vector = Vector {
                 method: "GET",
@@ -505,7 +534,10 @@ mod tests {
                 body: b"",
                 authorization: sdk("x-sdk-date", &signature),
             };
-            assert!(vector.verifies(), "{raw_path}?{raw_query} signed as {canonical}?{canonical_query}");
+            assert!(
+                vector.verifies(),
+                "{raw_path}?{raw_query} signed as {canonical}?{canonical_query}"
+            );
         }
     }
 
@@ -513,7 +545,8 @@ mod tests {
     fn unsigned_payload_goes_for_reading_alone() {
         for (method, expected) in [("GET", true), ("POST", false), ("DELETE", false)] {
             let at = "20261120T000000Z";
-            let canonical = format!("{method}\n/x/\n\nx-sdk-date:{at}\n\nx-sdk-date\nUNSIGNED-PAYLOAD");
+            let canonical =
+                format!("{method}\n/x/\n\nx-sdk-date:{at}\n\nx-sdk-date\nUNSIGNED-PAYLOAD");
             let to_sign = format!("SDK-HMAC-SHA256\n{at}\n{}", hex(&Sha256::digest(canonical)));
             let signature = hex(&hmac(SK.as_bytes(), to_sign.as_bytes()).finalize().into_bytes());
             let vector = Vector {
@@ -536,7 +569,10 @@ mod tests {
             "SDK-HMAC-SM3 Access=a, SignedHeaders=x, Signature=00",
             &format!("SDK-HMAC-SHA256 Access=a, SignedHeaders=x, Signature={}", "0".repeat(63)),
             &format!("SDK-HMAC-SHA256 Access=a, Signature={}, SignedHeaders=x", "0".repeat(64)),
-            &format!("SDK-HMAC-SHA256 Access=a, SignedHeaders=x, Signature={}, More=1", "0".repeat(64)),
+            &format!(
+                "SDK-HMAC-SHA256 Access=a, SignedHeaders=x, Signature={}, More=1",
+                "0".repeat(64)
+            ),
             &format!("V11-HMAC-SHA256 Credential=a, SignedHeaders=x, Signature={}", "0".repeat(64)),
         ] {
             assert_eq!(Authorization::parse(header), None, "{header}");

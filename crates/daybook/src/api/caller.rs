@@ -21,7 +21,8 @@ pub enum Unauthenticated {
     WrongSignature,
 }
 
-/// Finds the caller behind a request. A signature counts before a token; a header that only names another scheme is none.
+/// Finds the caller behind a request. A signature counts before a token; a header that only names
+/// another scheme is none.
 pub fn authenticate<'a>(
     request: &Request,
     rights: &'a Snapshot,
@@ -38,7 +39,11 @@ pub fn authenticate<'a>(
 }
 
 /// Finds the caller behind a token, whatever else the request shows.
-pub fn token<'a>(request: &Request, rights: &'a Snapshot, now: Time) -> Result<Caller<'a>, Unauthenticated> {
+pub fn token<'a>(
+    request: &Request,
+    rights: &'a Snapshot,
+    now: Time,
+) -> Result<Caller<'a>, Unauthenticated> {
     if !request.headers.contains_key("x-auth-token") {
         return Err(Unauthenticated::Missing);
     }

@@ -1,4 +1,5 @@
-//! Dates and times as the vendor's texts have them, in an offset from UTC that the text or the server's settings name.
+//! Dates and times as the vendor's texts have them, in an offset from UTC that the text or the
+//! server's settings name.
 
 use event::Time;
 
@@ -39,13 +40,17 @@ impl Offset {
         format!("{}{:02}{:02}", if self.0 < 0 { '-' } else { '+' }, minutes / 60, minutes % 60)
     }
 
-    /// `2023/10/27 15:46:19`, with these separators between the parts of the date, and between date and time.
+    /// `2023/10/27 15:46:19`, with these separators between the parts of the date, and between date
+    /// and time.
     pub fn date_and_time(self, time: Time, within: char, between: char) -> String {
         let (year, month, day, hour, minute, second, _) = time.plus_seconds(self.0).civil();
-        format!("{year:04}{within}{month:02}{within}{day:02}{between}{hour:02}:{minute:02}:{second:02}")
+        format!(
+            "{year:04}{within}{month:02}{within}{day:02}{between}{hour:02}:{minute:02}:{second:02}"
+        )
     }
 
-    /// Reads `2023-10-27 15:46:19`, with this separator between date and time, as a time at this offset.
+    /// Reads `2023-10-27 15:46:19`, with this separator between date and time, as a time at this
+    /// offset.
     pub fn parse_date_and_time(self, text: &str, between: char) -> Option<Time> {
         let has_form = text.len() == 19
             && text.bytes().enumerate().all(|(at, byte)| match at {
@@ -69,9 +74,14 @@ mod tests {
 
     #[test]
     fn offsets_are_read_in_their_common_forms() {
-        for (text, seconds) in
-            [("Z", 0), ("UTC", 0), ("+0800", 28_800), ("+08:00", 28_800), ("-0330", -12_600), ("-00:00", 0)]
-        {
+        for (text, seconds) in [
+            ("Z", 0),
+            ("UTC", 0),
+            ("+0800", 28_800),
+            ("+08:00", 28_800),
+            ("-0330", -12_600),
+            ("-00:00", 0),
+        ] {
             assert_eq!(Offset::parse(text), Some(Offset(seconds)), "{text}");
         }
         for text in [

@@ -31,7 +31,9 @@ pub fn unauthenticated(why: &Unauthenticated) -> (&'static str, String) {
         Unauthenticated::Missing => "x-auth-token not found".to_owned(),
         Unauthenticated::UnreadableToken => "decrypt token fail".to_owned(),
         Unauthenticated::ExpiredToken(at) => format!("token expires, expires_at: {at}"),
-        Unauthenticated::UnknownKey(key) => format!("Get secretKey failed,ak:{key},err:ak not exist"),
+        Unauthenticated::UnknownKey(key) => {
+            format!("Get secretKey failed,ak:{key},err:ak not exist")
+        }
         Unauthenticated::WrongSignature => "verify aksk signature fail".to_owned(),
     };
     ("APIGW.0301", format!("{WRONG_CREDENTIALS}{text}"))

@@ -1,6 +1,6 @@
-//! The wire APIs, one folder each; none imports another. What they share is here: who the caller is, which trails there
-//! are, pages that stay stable, texts of times, and the errors of the gateway that stands in front of the vendor's
-//! services.
+//! The wire APIs, one folder each; none imports another. What they share is here: who the caller
+//! is, which trails there are, pages that stay stable, texts of times, and the errors of the
+//! gateway that stands in front of the vendor's services.
 
 pub mod caller;
 pub mod civil;
@@ -138,9 +138,14 @@ fn asked(request: &Request) -> String {
 
 impl<'a> Context<'a> {
     /// The caller behind a request; noted.
-    pub fn caller(&self, request: &Request, note: &mut Note) -> Result<Caller<'a>, caller::Unauthenticated> {
+    pub fn caller(
+        &self,
+        request: &Request,
+        note: &mut Note,
+    ) -> Result<Caller<'a>, caller::Unauthenticated> {
         let caller = caller::authenticate(request, self.rights, self.now)?;
-        (note.who.id, note.who.name) = (Some(caller.user.id.clone()), Some(caller.user.name.clone()));
+        (note.who.id, note.who.name) =
+            (Some(caller.user.id.clone()), Some(caller.user.name.clone()));
         Ok(caller)
     }
 }
@@ -151,7 +156,8 @@ impl Context<'_> {
         self.rights.project(id).filter(|project| caller.reaches(project))
     }
 
-    /// Every trail of a service that there is: those that hold something, those that a source feeds, and Daybook's own.
+    /// Every trail of a service that there is: those that hold something, those that a source
+    /// feeds, and Daybook's own.
     pub fn trails(&self, service: Service) -> BTreeSet<Trail> {
         let config = self.shared.config();
         let configured = config.sources.iter().map(|source| source.trail.clone());
@@ -175,15 +181,16 @@ impl Context<'_> {
         caller: &Caller<'_>,
         action: Action,
     ) -> Vec<Trail> {
-        let is_of_project = |trail: &Trail| trail.project() == project.id && trail.tenant() == project.tenant;
+        let is_of_project =
+            |trail: &Trail| trail.project() == project.id && trail.tenant() == project.tenant;
         self.trails(service)
             .into_iter()
             .filter(|trail| is_of_project(trail) && caller.may(action, trail))
             .collect()
     }
 
-    /// A page of a walk: what `query` asks, as of the moment the walk began. `question` is all that was asked but for
-    /// the page.
+    /// A page of a walk: what `query` asks, as of the moment the walk began. `question` is all that
+    /// was asked but for the page.
     pub fn page(
         &self,
         caller: &Caller<'_>,

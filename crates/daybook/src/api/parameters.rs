@@ -17,7 +17,11 @@ pub fn text(raw_query: &str, name: &str) -> Option<String> {
 }
 
 /// An integer of digits alone within the range; an empty value is as if absent.
-pub fn integer(raw_query: &str, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, Invalid> {
+pub fn integer(
+    raw_query: &str,
+    name: &str,
+    range: RangeInclusive<u64>,
+) -> Result<Option<u64>, Invalid> {
     text(raw_query, name).map(|text| digits(&text, range)).transpose()
 }
 

@@ -1,7 +1,8 @@
 //! Stable pages: a client that walks pages while events arrive sees none twice and misses none.
 //!
-//! The first page of a walk pins the size the log had for that caller and question, and the moment it was asked; later
-//! pages answer as of both. Tokens would be better, but the wires have only offsets and page numbers.
+//! The first page of a walk pins the size the log had for that caller and question, and the moment
+//! it was asked; later pages answer as of both. Tokens would be better, but the wires have only
+//! offsets and page numbers.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

@@ -61,7 +61,8 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Domain {
-    /// Give a domain a name of its own; one that is only named by projects and users is called by its id.
+    /// Give a domain a name of its own; one that is only named by projects and users is called by
+    /// its id.
     Add {
         /// Its name; what logins call it by.
         name: String,
@@ -82,7 +83,8 @@ enum Project {
     Add {
         /// Its name; the vendor's clients look projects up by region name, such as cn-north-4.
         name: String,
-        /// The id of the domain (tenant, account) that owns it; the same word as in the trails of its sources.
+        /// The id of the domain (tenant, account) that owns it; the same word as in the trails of
+        /// its sources.
         #[arg(long)]
         tenant: String,
         /// Its id; 32 random hex digits unless given.
@@ -124,7 +126,8 @@ enum User {
         /// The user's name or id.
         user: String,
     },
-    /// Set a password, and end the user's tokens. A random one is made and printed, this once, unless one is given.
+    /// Set a password, and end the user's tokens. A random one is made and printed, this once,
+    /// unless one is given.
     Password {
         /// The user's name or id.
         user: String,
@@ -194,7 +197,8 @@ enum AppCode {
 struct Grant {
     /// The user's name or id.
     user: String,
-    /// What it lets the user do: reader, writer, auditor, admin, or one of the vendor's action names.
+    /// What it lets the user do: reader, writer, auditor, admin, or one of the vendor's action
+    /// names.
     role: Permission,
     /// SERVICE/TENANT/PROJECT/INSTANCE, with * for any.
     trails: String,
@@ -222,7 +226,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Revoke(grant) => {
             let trails = parse_pattern(&grant.trails)?;
             change(&dir, |access| access.revoke(&grant.user, grant.role, &trails))?;
-            say(&format!("{} is no longer granted {} on {trails}\n", printable(&grant.user), grant.role))
+            say(&format!(
+                "{} is no longer granted {} on {trails}\n",
+                printable(&grant.user),
+                grant.role
+            ))
         }
         Command::List => list(&dir),
     }
@@ -232,7 +240,9 @@ fn domain(dir: &Path, command: &Domain) -> Result<(), Failure> {
     match command {
         Domain::Add { name, id } => {
             let id = id.clone().unwrap_or_else(ambient::random_hex::<16>);
-            change(dir, |access| access.add_domain(DomainEntry { id: id.clone(), name: name.clone() }))?;
+            change(dir, |access| {
+                access.add_domain(DomainEntry { id: id.clone(), name: name.clone() })
+            })?;
             say(&format!("domain id: {id}\nname: {}\n", printable(name)))
         }
         Domain::Remove { id } => {
@@ -304,7 +314,9 @@ fn set_password(dir: &Path, user: &str, given: Option<&Path>) -> Result<(), Fail
     change(dir, |access| access.set_password(user, hash.clone()))?;
     match given {
         Some(_) => say(&format!("set the password of {}\n", printable(user))),
-        None => say(&format!("password: {}\nThe password is shown this once.\n", password.expose())),
+        None => {
+            say(&format!("password: {}\nThe password is shown this once.\n", password.expose()))
+        }
     }
 }
 
@@ -338,7 +350,8 @@ fn add_key(
 ) -> Result<(), Failure> {
     let id = id.map_or_else(|| random_text(UPPER_AND_DIGITS, ACCESS_KEY_CHARACTERS), str::to_owned);
     let made = secret.is_none();
-    let secret = secret.unwrap_or_else(|| Secret::new(random_text(LETTERS_AND_DIGITS, SECRET_CHARACTERS)));
+    let secret =
+        secret.unwrap_or_else(|| Secret::new(random_text(LETTERS_AND_DIGITS, SECRET_CHARACTERS)));
     let now = ambient::now();
     change(dir, |access| access.add_key(user, &id, &secret, sealing_key, now))?;
     say(&format!("access key (AK): {id}\n"))?;
@@ -353,11 +366,13 @@ fn app_code(dir: &Path, command: &AppCode) -> Result<(), Failure> {
         AppCode::Add { name, code_file } => {
             let given = code_file.as_deref().map(read_secret).transpose()?;
             let made = given.is_none();
-            let code =
-                given.unwrap_or_else(|| Secret::new(random_text(LETTERS_AND_DIGITS, SECRET_CHARACTERS)));
+            let code = given
+                .unwrap_or_else(|| Secret::new(random_text(LETTERS_AND_DIGITS, SECRET_CHARACTERS)));
             change(dir, |access| access.add_app_code(name, code.expose()))?;
             match made {
-                true => say(&format!("app code: {}\nThe code is shown this once.\n", code.expose())),
+                true => {
+                    say(&format!("app code: {}\nThe code is shown this once.\n", code.expose()))
+                }
                 false => say(&format!("added app code {name}\n")),
             }
         }
@@ -404,7 +419,9 @@ fn wait_for_server(dir: &Path, file: &AccessFile) -> Result<(), Failure> {
         }
         std::thread::sleep(LOOKED_FOR_EVERY);
     }
-    warn("daybook: access.toml is changed, but the running server has not followed; its log tells why");
+    warn(
+        "daybook: access.toml is changed, but the running server has not followed; its log tells why",
+    );
     Ok(())
 }
 
@@ -415,10 +432,14 @@ fn list(dir: &Path) -> Result<(), Failure> {
         text.push_str(&format!("domain {} name={}\n", domain.id, printable(&domain.name)));
     }
     for project in &access.project {
-        text.push_str(&format!("project {} name={} tenant={}\n", project.id, project.name, project.tenant));
+        text.push_str(&format!(
+            "project {} name={} tenant={}\n",
+            project.id, project.name, project.tenant
+        ));
     }
     for user in &access.user {
-        let domain = user.domain.as_deref().map(|domain| format!(" domain={domain}")).unwrap_or_default();
+        let domain =
+            user.domain.as_deref().map(|domain| format!(" domain={domain}")).unwrap_or_default();
         let password = if user.password.is_some() { " password=set" } else { "" };
         let disabled = if user.enabled { "" } else { " disabled" };
         text.push_str(&format!(
@@ -429,10 +450,16 @@ fn list(dir: &Path) -> Result<(), Failure> {
     }
     for key in &access.access_key {
         let disabled = if key.enabled { "" } else { " disabled" };
-        text.push_str(&format!("key {} user={} created={}{disabled}\n", key.id, key.user, key.created_at));
+        text.push_str(&format!(
+            "key {} user={} created={}{disabled}\n",
+            key.id, key.user, key.created_at
+        ));
     }
     for grant in &access.grant {
-        text.push_str(&format!("grant user={} role={} trails={}\n", grant.user, grant.role, grant.trails));
+        text.push_str(&format!(
+            "grant user={} role={} trails={}\n",
+            grant.user, grant.role, grant.trails
+        ));
     }
     for code in &access.app_code {
         text.push_str(&format!("app-code {}\n", code.name));
@@ -466,7 +493,8 @@ const SECRET_CHARACTERS: usize = 40;
 const PASSWORD_CHARACTERS: usize = 24;
 const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
 const UPPER_AND_DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-const LETTERS_AND_DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const LETTERS_AND_DIGITS: &[u8] =
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// Random characters of an alphabet whose size is a power of two, so that all are equally likely.
 pub fn random_text(alphabet: &[u8], characters: usize) -> String {

@@ -51,9 +51,16 @@ impl Question {
 
     /// What is looked for, as parameters.
     pub fn pairs(&self) -> Pairs {
-        let all = [(Q, Some(self.search())), ("after", self.after.clone()), ("before", self.before.clone())];
+        let all = [
+            (Q, Some(self.search())),
+            ("after", self.after.clone()),
+            ("before", self.before.clone()),
+        ];
         let given = all.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        given.filter(|(_, value)| !value.is_empty()).map(|(name, value)| pair(name, value)).collect()
+        given
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| pair(name, value))
+            .collect()
     }
 
     /// What a problem is to whoever asked: the search with a caret, where it is one of the search.
@@ -106,8 +113,10 @@ impl At {
     pub fn open(&self) -> Result<Log, Failure> {
         let is_named = self.reach.is_named() || named_by_variable().is_some();
         let by_variable = || std::env::var_os("DAYBOOK_DATA_DIR").filter(|dir| !dir.is_empty());
-        let dir =
-            self.data_dir.clone().or_else(|| if is_named { None } else { by_variable().map(PathBuf::from) });
+        let dir = self
+            .data_dir
+            .clone()
+            .or_else(|| if is_named { None } else { by_variable().map(PathBuf::from) });
         match dir {
             None => Ok(Log::Server(self.reach.server()?)),
             Some(dir) => Ok(Log::Directory(Directory::read(dir)?)),
@@ -138,7 +147,9 @@ impl Log {
         let answer = self.answer(&path, &Vec::new(), |finder, _| finder.event(event));
         let missing = |problem: &Problem| problem.status == Some(404);
         answer.map_err(|problem| match missing(&problem) {
-            true => Problem { text: format!("there is no event {event:?} that you may see"), ..problem },
+            true => {
+                Problem { text: format!("there is no event {event:?} that you may see"), ..problem }
+            }
             false => problem,
         })
     }
@@ -190,9 +201,12 @@ impl From<Unanswered> for Problem {
                 text: wrong.message,
                 parameter: Some((wrong.parameter, wrong.column)),
             },
-            Unanswered::NotFound => {
-                Problem { exit: Exit::Failed, status: Some(404), text: String::new(), parameter: None }
-            }
+            Unanswered::NotFound => Problem {
+                exit: Exit::Failed,
+                status: Some(404),
+                text: String::new(),
+                parameter: None,
+            },
             Unanswered::Failed(error) => error.into(),
         }
     }

@@ -69,7 +69,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Writes the events to standard output. A reader that went away (`| head`) is no failure.
 fn write_lines(events: &Events, trail: Option<u64>) -> Result<(), Failure> {
-    let wanted = trail.and_then(|rank| events.trails.get(usize::try_from(rank).ok()?.checked_sub(1)?));
+    let wanted =
+        trail.and_then(|rank| events.trails.get(usize::try_from(rank).ok()?.checked_sub(1)?));
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for number in 0..events.count {
         let event = events.event(number);
@@ -96,7 +97,10 @@ fn line(event: &Event) -> Value {
     let mut told = Map::new();
     let mut tell = |name: &str, value: Value| told.insert(name.to_owned(), value);
     let present = |members: [(&str, Option<&str>); 3]| -> Value {
-        members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect()
+        members
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))))
+            .collect()
     };
     tell("occurred_at", json!(time_text(event.occurred_at, event.resolution)));
     tell("action", json!(event.action));
@@ -260,9 +264,9 @@ fn recorded(answers: &Receiver<Answer>) -> Result<u64, Failure> {
         Ok(Err(Refusal::Fenced { because })) => {
             Err(Failure::new(format!("couldn't record events: {because}")))
         }
-        Ok(Err(Refusal::Conflict { index, .. })) => {
-            Err(Failure::new(format!("couldn't record events: one has the id of the event at index {index}")))
-        }
+        Ok(Err(Refusal::Conflict { index, .. })) => Err(Failure::new(format!(
+            "couldn't record events: one has the id of the event at index {index}"
+        ))),
         Err(_) => Err(Failure::new("couldn't record events: the log ended")),
     }
 }
@@ -271,7 +275,8 @@ fn recorded(answers: &Receiver<Answer>) -> Result<u64, Failure> {
 fn bytes_by_kind(dir: &Path) -> Result<BTreeMap<&'static str, u64>, Failure> {
     let mut kinds = BTreeMap::new();
     let mut folders = vec![dir.to_owned()];
-    let unread = |error: std::io::Error| Failure::new(format!("couldn't read {}: {error}", dir.display()));
+    let unread =
+        |error: std::io::Error| Failure::new(format!("couldn't read {}: {error}", dir.display()));
     while let Some(folder) = folders.pop() {
         for found in std::fs::read_dir(&folder).map_err(unread)? {
             let found = found.map_err(unread)?;
@@ -308,7 +313,8 @@ mod tests {
             let event = events.event(number);
             let (options, now) = (Options::default(), Time::from_unix_ns(0));
             let mut new_id = || event.id;
-            let mut context = Context::new(&event.origin.source, &event.trail, now, &mut new_id, &options);
+            let mut context =
+                Context::new(&event.origin.source, &event.trail, now, &mut new_id, &options);
             let text = line(&event).to_string();
             let parsed = format.parse(text.as_bytes(), &mut context).expect("an envelope");
             let expected = Event { raw: text.into_bytes(), ..event.clone() };
@@ -330,7 +336,9 @@ mod tests {
         let mut ids = std::collections::HashSet::<EventId>::new();
         for trail in log.trails() {
             let query = event::query::Query { limit: 2_500, ..event::query::Query::of(trail) };
-            ids.extend(log.query(&query).expect("answered").rows.iter().map(|row| row.entry.event.id));
+            ids.extend(
+                log.query(&query).expect("answered").rows.iter().map(|row| row.entry.event.id),
+            );
         }
         assert!((0..2_500).all(|number| ids.contains(&events.event(number).id)));
     }

@@ -43,7 +43,8 @@ fn check(place: &Place) -> Result<(), Failure> {
     if let Some(tls) = &config.tls {
         tls::for_http(tls).map_err(Failure::usage)?;
     }
-    let data_dir = config.data_dir.as_ref().map_or("not set".to_owned(), |dir| dir.display().to_string());
+    let data_dir =
+        config.data_dir.as_ref().map_or("not set".to_owned(), |dir| dir.display().to_string());
     let mut text = format!(
         "right\ndata directory: {data_dir}\nlisten: {}\ntls: {}\n",
         config.listen,

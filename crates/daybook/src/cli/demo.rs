@@ -1,4 +1,5 @@
-//! `daybook demo`: a throw-away log of real captured events, served on loopback, with what to try next.
+//! `daybook demo`: a throw-away log of real captured events, served on loopback, with what to try
+//! next.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -80,7 +81,9 @@ const CAPTURES: [Capture; 8] = [
         what: "nginx before artifact repositories, access log",
         source: "packages",
         log_file: None,
-        content: Content::Lines(include_bytes!("../../../event/testdata/nginx-json/access-rotated.json")),
+        content: Content::Lines(include_bytes!(
+            "../../../event/testdata/nginx-json/access-rotated.json"
+        )),
     },
     Capture {
         what: "the same after it was rotated",
@@ -92,19 +95,25 @@ const CAPTURES: [Capture; 8] = [
         what: "MariaDB, audit log before it was rotated",
         source: "orders",
         log_file: Some("server_audit.log.1"),
-        content: Content::Lines(include_bytes!("../../../event/testdata/mariadb-audit/statements.log")),
+        content: Content::Lines(include_bytes!(
+            "../../../event/testdata/mariadb-audit/statements.log"
+        )),
     },
     Capture {
         what: "MariaDB, audit log in use",
         source: "orders",
         log_file: Some("server_audit.log"),
-        content: Content::Lines(include_bytes!("../../../event/testdata/mariadb-audit/audit-settings.log")),
+        content: Content::Lines(include_bytes!(
+            "../../../event/testdata/mariadb-audit/audit-settings.log"
+        )),
     },
     Capture {
         what: "Kubernetes, audit log",
         source: "cluster",
         log_file: None,
-        content: Content::Lines(include_bytes!("../../../event/testdata/kubernetes-audit/audit.log")),
+        content: Content::Lines(include_bytes!(
+            "../../../event/testdata/kubernetes-audit/audit.log"
+        )),
     },
 ];
 
@@ -166,7 +175,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     })
 }
 
-/// A folder that is removed with its contents at the end: the data directory, and what a server keeps beside it.
+/// A folder that is removed with its contents at the end: the data directory, and what a server
+/// keeps beside it.
 struct ThrowAway(PathBuf);
 
 impl ThrowAway {
@@ -199,7 +209,9 @@ fn lay_down(dir: &Path, keys: &Keys) -> Result<(), Failure> {
     let patterns = [format!("*/{TENANT}/*/*"), format!("dbaudit/{}/*/*", own.tenant)];
     let patterns: Vec<TrailPattern> = patterns
         .iter()
-        .map(|text| text.parse().map_err(|error: event::InvalidTrail| Failure::new(error.to_string())))
+        .map(|text| {
+            text.parse().map_err(|error: event::InvalidTrail| Failure::new(error.to_string()))
+        })
         .collect::<Result<_, _>>()?;
     let password = password::hash(&keys.password, ambient::random());
     let secret = Secret::new(keys.secret.clone());
@@ -300,7 +312,8 @@ fn send(client: &mut Client, capture: &Capture, keys: &Keys) -> Result<u64, Fail
     };
     let mut recorded = 0;
     for body in bodies {
-        let (status, answer) = client.request("POST", &target, &[("Authorization", &bearer)], &body)?;
+        let (status, answer) =
+            client.request("POST", &target, &[("Authorization", &bearer)], &body)?;
         let told: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
         match told["recorded"].as_u64() {
             Some(count) if status == 200 => recorded += count,
@@ -329,11 +342,18 @@ fn log_in(client: &mut Client, keys: &Keys) -> Result<String, Failure> {
         .ok_or_else(|| Failure::new(format!("the demo's login was answered {status}")))
 }
 
-fn next_steps(address: SocketAddr, keys: &Keys, token: &str, url: &str, headers: &[(&str, &str)]) -> String {
+fn next_steps(
+    address: SocketAddr,
+    keys: &Keys,
+    token: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+) -> String {
     let Keys { access_key, secret, token: intake_token, password, app_code } = keys;
     let own = config::Own::default();
     let (own_project, own_instance) = (own.project, own.instance);
-    let curl: String = headers.iter().map(|(name, value)| format!(" \\\n  -H '{name}: {value}'")).collect();
+    let curl: String =
+        headers.iter().map(|(name, value)| format!(" \\\n  -H '{name}: {value}'")).collect();
     format!(
         r#"Serving on http://{address} until Ctrl-C. What to do next; every command works as it stands:
 
@@ -408,7 +428,8 @@ fn bodies(capture: &str) -> Result<Vec<Vec<u8>>, Failure> {
     struct Captured {
         body: String,
     }
-    let body = |line| serde_json::from_str::<Captured>(line).map(|captured| captured.body.into_bytes());
+    let body =
+        |line| serde_json::from_str::<Captured>(line).map(|captured| captured.body.into_bytes());
     capture
         .lines()
         .map(body)
@@ -432,8 +453,9 @@ impl Client {
             stream.set_nodelay(true)?;
             Ok(Client { stream, host: address.to_string() })
         };
-        connect()
-            .map_err(|error: std::io::Error| Failure::new(format!("couldn't connect to {address}: {error}")))
+        connect().map_err(|error: std::io::Error| {
+            Failure::new(format!("couldn't connect to {address}: {error}"))
+        })
     }
 
     fn request(
@@ -454,7 +476,8 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<(u16, String, String), Failure> {
-        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let headers: String =
+            headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n{headers}\r\n",
             self.host,
@@ -463,7 +486,9 @@ impl Client {
         self.stream
             .write_all(&[head.as_bytes(), body].concat())
             .and_then(|()| self.read_answer())
-            .map_err(|error| Failure::new(format!("couldn't talk to the demo's own server: {error}")))
+            .map_err(|error| {
+                Failure::new(format!("couldn't talk to the demo's own server: {error}"))
+            })
     }
 
     fn read_answer(&mut self) -> std::io::Result<(u16, String, String)> {

@@ -1,7 +1,7 @@
 //! `daybook export`: all that matches as a file, with a manifest that the log signed.
 //!
-//! What was received is in `FILE.part`, and in `FILE.part.json` what it is the beginning of; a second run goes on there. The file
-//! gets its name once it is what the manifest says, and on disk.
+//! What was received is in `FILE.part`, and in `FILE.part.json` what it is the beginning of; a
+//! second run goes on there. The file gets its name once it is what the manifest says, and on disk.
 
 mod directory;
 
@@ -78,8 +78,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     pairs.extend(as_of);
     let explained = |problem| arguments.question.explain(problem);
     let counts_lines = arguments.format != Format::Parquet;
-    let mut download =
-        Download { server: &server, asked: query_of(&pairs), bar: Bar::hidden(counts_lines), known: None };
+    let mut download = Download {
+        server: &server,
+        asked: query_of(&pairs),
+        bar: Bar::hidden(counts_lines),
+        known: None,
+    };
     if arguments.output.as_os_str() == "-" {
         let mut sink = Stream { out: std::io::stdout(), has_begun: false };
         let received = download.all(&mut sink, Received::default());
@@ -229,15 +233,23 @@ impl Download<'_> {
             // There was nothing behind what was received.
             Err(problem) if problem.status == Some(416) => return Ok(()),
             Err(problem) => {
-                let is_passing = problem.status.is_none_or(|status| matches!(status, 408 | 429 | 500..));
-                return Err(if is_passing { Broken::Later(problem) } else { Broken::Never(problem) });
+                let is_passing =
+                    problem.status.is_none_or(|status| matches!(status, 408 | 429 | 500..));
+                return Err(if is_passing {
+                    Broken::Later(problem)
+                } else {
+                    Broken::Never(problem)
+                });
             }
         };
         let known = self.known_of(&opened);
         if opened.status == 200 {
-            if received.bytes > 0 && self.known.as_ref().is_some_and(|before| before.mark != known.mark) {
+            if received.bytes > 0
+                && self.known.as_ref().is_some_and(|before| before.mark != known.mark)
+            {
                 return Err(Broken::Never(failed(
-                    "the server makes another file of it now; give --force to begin anew".to_owned(),
+                    "the server makes another file of it now; give --force to begin anew"
+                        .to_owned(),
                 )));
             }
             *received = Received::default();
@@ -252,7 +264,8 @@ impl Download<'_> {
     fn known_of(&self, opened: &Opened) -> Known {
         let header = |name: &str| opened.headers.get(name).and_then(|value| value.to_str().ok());
         let location = header("content-location").and_then(|location| location.split_once('?'));
-        let asked = self.known.as_ref().map_or_else(|| self.whole_question(), |known| known.asked.clone());
+        let asked =
+            self.known.as_ref().map_or_else(|| self.whole_question(), |known| known.asked.clone());
         let rows = header("x-daybook-total").and_then(|rows| rows.parse().ok());
         Known {
             asked,
@@ -262,16 +275,23 @@ impl Download<'_> {
         }
     }
 
-    fn read(&self, mut opened: Opened, sink: &mut dyn Sink, received: &mut Received) -> Result<(), Broken> {
+    fn read(
+        &self,
+        mut opened: Opened,
+        sink: &mut dyn Sink,
+        received: &mut Received,
+    ) -> Result<(), Broken> {
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             let read = opened.body.read(&mut piece);
-            let len =
-                read.map_err(|error| Broken::Later(failed(format!("the connection broke off: {error}"))))?;
+            let len = read.map_err(|error| {
+                Broken::Later(failed(format!("the connection broke off: {error}")))
+            })?;
             if len == 0 {
                 return Ok(());
             }
-            sink.write(received.bytes, &piece[..len]).map_err(|error| Broken::Never(not_written(&error)))?;
+            sink.write(received.bytes, &piece[..len])
+                .map_err(|error| Broken::Never(not_written(&error)))?;
             received.add(&piece[..len]);
             self.bar.show(received);
         }
@@ -287,8 +307,9 @@ impl Download<'_> {
         }
         let query = self.known.as_ref().map_or(&self.asked, |known| &known.query);
         let opened = self.server.open("/api/v1/export/manifest", query, &[])?;
-        let read =
-            opened.read().map_err(|error| Failure::new(format!("couldn't read the manifest: {error}")))?;
+        let read = opened
+            .read()
+            .map_err(|error| Failure::new(format!("couldn't read the manifest: {error}")))?;
         let manifest = read.body.trim_ascii_start().to_vec();
         let said: Said = serde_json::from_slice(&manifest)
             .map_err(|error| Failure::new(format!("the manifest cannot be read: {error}")))?;
@@ -325,9 +346,15 @@ struct Target {
 impl Target {
     fn of(path: &Path) -> Result<Target, Failure> {
         let name = path.file_name().and_then(|name| name.to_str());
-        let name = name.ok_or_else(|| Failure::usage(format!("{} is no name of a file", path.display())))?;
-        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-        Ok(Target { path: path.to_owned(), disk: Arc::new(Local::open(folder)), name: name.to_owned() })
+        let name =
+            name.ok_or_else(|| Failure::usage(format!("{} is no name of a file", path.display())))?;
+        let folder =
+            path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        Ok(Target {
+            path: path.to_owned(),
+            disk: Arc::new(Local::open(folder)),
+            name: name.to_owned(),
+        })
     }
 
     fn beside(&self, ending: &str) -> String {
@@ -336,7 +363,9 @@ impl Target {
 
     fn check(&self, force: bool) -> Result<(), Failure> {
         match fs::symlink_metadata(&self.path) {
-            Ok(at) if !at.is_file() => Err(Failure::usage(format!("{} is no file", self.path.display()))),
+            Ok(at) if !at.is_file() => {
+                Err(Failure::usage(format!("{} is no file", self.path.display())))
+            }
             Ok(_) if !force => Err(Failure::usage(format!(
                 "{} is there already; give --force to replace it",
                 self.path.display()
@@ -346,7 +375,11 @@ impl Target {
     }
 
     /// What is left of a run that was broken off, or nothing.
-    fn resume(&self, download: &mut Download<'_>, force: bool) -> Result<(Part<'_>, Received), Failure> {
+    fn resume(
+        &self,
+        download: &mut Download<'_>,
+        force: bool,
+    ) -> Result<(Part<'_>, Received), Failure> {
         let begun = durable::read_file(&*self.disk, &self.beside(PART_JSON)).ok();
         let known = begun.and_then(|bytes| serde_json::from_slice::<Known>(&bytes).ok());
         let file = self.disk.open_for_writing(&self.beside(PART)).ok();
@@ -362,8 +395,9 @@ impl Target {
                 self.path.display()
             )));
         }
-        let received = hashed(&*file)
-            .map_err(|error| Failure::new(format!("couldn't read {}{PART}: {error}", self.path.display())))?;
+        let received = hashed(&*file).map_err(|error| {
+            Failure::new(format!("couldn't read {}{PART}: {error}", self.path.display()))
+        })?;
         download.known = Some(known);
         Ok((Part { target: self, file: Some(file) }, received))
     }
@@ -379,7 +413,9 @@ impl Target {
             }
             self.disk.remove(&self.beside(PART_JSON))
         };
-        finish().map_err(|error| Failure::new(format!("couldn't write {}: {error}", self.path.display())))
+        finish().map_err(|error| {
+            Failure::new(format!("couldn't write {}: {error}", self.path.display()))
+        })
     }
 
     fn forget(&self) {
@@ -423,14 +459,16 @@ fn hashed(file: &dyn File) -> std::io::Result<Received> {
     let mut received = Received::default();
     let mut piece = vec![0; PIECE_BYTES];
     while received.bytes < len_bytes {
-        let len = usize::try_from(len_bytes - received.bytes).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        let len =
+            usize::try_from(len_bytes - received.bytes).unwrap_or(usize::MAX).min(PIECE_BYTES);
         file.read_at(received.bytes, &mut piece[..len])?;
         received.add(&piece[..len]);
     }
     Ok(received)
 }
 
-/// How far it is: rows where lines tell them, else bytes. It draws on standard error, and only on a terminal.
+/// How far it is: rows where lines tell them, else bytes. It draws on standard error, and only on a
+/// terminal.
 struct Bar {
     bar: ProgressBar,
     counts_lines: bool,

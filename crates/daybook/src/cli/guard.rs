@@ -1,4 +1,5 @@
-//! `daybook guard`: an operator's word, on record, that a log goes on which is not what was signed for.
+//! `daybook guard`: an operator's word, on record, that a log goes on which is not what was signed
+//! for.
 
 use std::sync::Arc;
 
@@ -59,7 +60,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if text.is_empty() {
         return say("The log goes on from what was signed; there is nothing to accept.\n");
     }
-    say(&format!("{text}Recorded; the log goes on with {} events before that.\n", differences.log.size))
+    say(&format!(
+        "{text}Recorded; the log goes on with {} events before that.\n",
+        differences.log.size
+    ))
 }
 
 /// The act as it is recorded.
@@ -68,7 +72,8 @@ fn accepted(differences: &Differences, reason: &str) -> Act {
         .on("log", &differences.log.origin)
         .with("reason", reason)
         .with("log", differences.log.text());
-    for (name, difference) in [("guard", &differences.guard), ("directory", &differences.directory)] {
+    for (name, difference) in [("guard", &differences.guard), ("directory", &differences.directory)]
+    {
         if let Some((why, head)) = difference {
             act = act.with(&format!("{name}.differs"), why.as_str());
             act = act.with(&format!("{name}.checkpoint"), head.as_deref().unwrap_or("none"));

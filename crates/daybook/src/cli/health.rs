@@ -19,7 +19,8 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(4);
 pub struct Arguments {
     #[command(flatten)]
     place: Place,
-    /// Where the server is; where the configuration says that it listens, on this machine, unless told otherwise.
+    /// Where the server is; where the configuration says that it listens, on this machine, unless
+    /// told otherwise.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 }
@@ -29,7 +30,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => url_of(&config::load(&arguments.place.flags(None, None), &variables())?)?,
     };
-    let answer = Client::new(ANSWERED_WITHIN).get(&format!("{url}/readyz"), None).map_err(Failure::new)?;
+    let answer =
+        Client::new(ANSWERED_WITHIN).get(&format!("{url}/readyz"), None).map_err(Failure::new)?;
     match answer.status {
         200 => say("ready\n"),
         status => Err(Failure::new(format!("{url} is not ready: it answered {status}"))),
@@ -38,7 +40,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn url_of(config: &Config) -> Result<String, Failure> {
     if config.tls.is_some() {
-        return Err(Failure::usage("the server speaks TLS; give --url with a name that its certificate has"));
+        return Err(Failure::usage(
+            "the server speaks TLS; give --url with a name that its certificate has",
+        ));
     }
     Ok(format!("http://{}", reached_at(config.listen)))
 }
@@ -59,9 +63,11 @@ mod tests {
 
     #[test]
     fn a_server_that_listens_everywhere_is_reached_on_loopback() {
-        for (listen, reached) in
-            [("0.0.0.0:8420", "127.0.0.1:8420"), ("[::]:1", "[::1]:1"), ("192.0.2.7:80", "192.0.2.7:80")]
-        {
+        for (listen, reached) in [
+            ("0.0.0.0:8420", "127.0.0.1:8420"),
+            ("[::]:1", "[::1]:1"),
+            ("192.0.2.7:80", "192.0.2.7:80"),
+        ] {
             assert_eq!(reached_at(listen.parse().expect(listen)).to_string(), reached);
         }
     }

@@ -1,8 +1,9 @@
 //! `daybook import`: old files of a source, into its log.
 //!
-//! What is read and recorded is what a server would that follows these files, by the same code and with the same state, so
-//! that nothing is recorded twice: not by a second run, and not by a server that followed them or will. A running server has
-//! the log; it is sent what it would read. Otherwise the log is opened here.
+//! What is read and recorded is what a server would that follows these files, by the same code and
+//! with the same state, so that nothing is recorded twice: not by a second run, and not by a server
+//! that followed them or will. A running server has the log; it is sent what it would read.
+//! Otherwise the log is opened here.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -69,7 +70,8 @@ pub struct Arguments {
 
 /// Seconds for the server to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
-/// Tries to reach a server that does not answer, and the pause before each and before one that is overloaded.
+/// Tries to reach a server that does not answer, and the pause before each and before one that is
+/// overloaded.
 const TRIES: usize = 10;
 const PAUSE: Duration = Duration::from_millis(500);
 /// Reasons that a dry run tells one by one.
@@ -143,7 +145,8 @@ fn open_log(job: &Job<'_>) -> Result<Option<Log>, Failure> {
         Err(store::Error::Locked { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let guard = guard::place_of(job.data_dir, job.config.evidence.guard.as_deref()).map_err(Failure::new)?;
+    let guard = guard::place_of(job.data_dir, job.config.evidence.guard.as_deref())
+        .map_err(Failure::new)?;
     Evidence::open(job.data_dir, &guard, &log)?;
     Ok(Some(log))
 }
@@ -151,7 +154,8 @@ fn open_log(job: &Job<'_>) -> Result<Option<Log>, Failure> {
 impl Job<'_> {
     /// The names of the files, as far as they are told of.
     fn names(&self) -> String {
-        let files: Vec<String> = self.arguments.files.iter().map(|file| file.display().to_string()).collect();
+        let files: Vec<String> =
+            self.arguments.files.iter().map(|file| file.display().to_string()).collect();
         let names = files.join(" ");
         names[..names.floor_char_boundary(import::NAMES_BYTES_MAX)].to_owned()
     }
@@ -200,9 +204,11 @@ impl Job<'_> {
     ) -> Result<(), Failure> {
         let mut patterns = Vec::new();
         for path in paths {
-            let whole = std::path::absolute(path).and_then(|path| path.metadata().map(|at| (path, at)));
-            let (path, at) = whole
-                .map_err(|error| Failure::usage(format!("couldn't read {}: {error}", path.display())))?;
+            let whole =
+                std::path::absolute(path).and_then(|path| path.metadata().map(|at| (path, at)));
+            let (path, at) = whole.map_err(|error| {
+                Failure::usage(format!("couldn't read {}: {error}", path.display()))
+            })?;
             if !at.is_dir() && !at.is_file() {
                 return Err(Failure::usage(format!("{} is no file and no folder", path.display())));
             }
@@ -213,8 +219,10 @@ impl Job<'_> {
         }
         let objects = FileObjects::new(Arc::new(Disk::open(self.data_dir)));
         let (state, known) = State::open(objects, &self.source.name).map_err(Failure::new)?;
-        let rules = rules(self.source, &self.config.limits, true, &Arc::new(AtomicBool::new(false)));
-        let follower = Follower::resume(Local::new(patterns, FILES_MAX), rules, known, Now::at_start());
+        let rules =
+            rules(self.source, &self.config.limits, true, &Arc::new(AtomicBool::new(false)));
+        let follower =
+            Follower::resume(Local::new(patterns, FILES_MAX), rules, known, Now::at_start());
         let mut reading = Reading::new(follower, sink, Some(state).filter(|_| keeps));
         let failed = reading.pass(&mut |read| bar.set_position(read)).map_err(failure)?;
         reading.write_if_changed().map_err(failure)?;
@@ -224,7 +232,8 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Reads a stream, which cannot be known again by where it is: what its lines are known by is all that stands before them.
+    /// Reads a stream, which cannot be known again by where it is: what its lines are known by is
+    /// all that stands before them.
     fn read_stream(
         &self,
         stream: &mut dyn Read,
@@ -238,8 +247,8 @@ impl Job<'_> {
         loop {
             let missing = (room - bytes.len().min(room)) as u64;
             let read = stream.take(missing).read_to_end(&mut bytes);
-            let read =
-                read.map_err(|error| Ended::Failed(format!("couldn't read standard input: {error}")))?;
+            let read = read
+                .map_err(|error| Ended::Failed(format!("couldn't read standard input: {error}")))?;
             let is_end = (read as u64) < missing;
             let follows = if is_end { Follows::Nothing } else { Follows::More };
             let whole = match self.source.format.whole(&bytes, follows) {
@@ -311,9 +320,9 @@ impl Outcome {
         }
         match self.failed.len().max(self.unfinished) {
             0 => Ok(()),
-            count => {
-                Err(Failure::new(format!("{count} of the files were not read to their end; run it again")))
-            }
+            count => Err(Failure::new(format!(
+                "{count} of the files were not read to their end; run it again"
+            ))),
         }
     }
 }
@@ -332,7 +341,8 @@ impl Sink for &mut dyn Sink {
     }
 }
 
-/// Sends what is read to a running server, one piece after the other: each answer says that it is durable.
+/// Sends what is read to a running server, one piece after the other: each answer says that it is
+/// durable.
 struct Remote<'a> {
     client: Client,
     url: String,
@@ -359,7 +369,14 @@ impl<'a> Remote<'a> {
         let base = job.arguments.url.clone().unwrap_or_else(|| url_of(job.config));
         let url = format!("{}/intake/{}", base.trim_end_matches('/'), job.source.name);
         let (done, tally) = (Vec::new(), Tally::default());
-        Ok(Remote { client: Client::new(ANSWER_WITHIN), url, token, source: job.source, done, tally })
+        Ok(Remote {
+            client: Client::new(ANSWER_WITHIN),
+            url,
+            token,
+            source: job.source,
+            done,
+            tally,
+        })
     }
 
     /// Tells the server what is about to come, which it records.
@@ -380,7 +397,8 @@ impl<'a> Remote<'a> {
                 // It takes more in a moment.
                 Ok(answer) if answer.status == 503 => {}
                 Ok(answer) => {
-                    let text = String::from_utf8_lossy(&answer.body).chars().take(200).collect::<String>();
+                    let text =
+                        String::from_utf8_lossy(&answer.body).chars().take(200).collect::<String>();
                     return Err(Ended::Failed(format!(
                         "{} answered {}: {}",
                         self.url,
@@ -446,7 +464,12 @@ fn tally_of(answer: &serde_json::Value) -> Tally {
 
 fn text_of(gap: &Gap) -> String {
     let to = gap.to.map_or("its end".to_owned(), |to| format!("byte {to}"));
-    format!("daybook: {} from byte {} to {to} is not recorded: {}", gap.path.display(), gap.from, gap.why)
+    format!(
+        "daybook: {} from byte {} to {to} is not recorded: {}",
+        gap.path.display(),
+        gap.from,
+        gap.why
+    )
 }
 
 /// A byte as it may stand in a query.
@@ -471,8 +494,11 @@ impl Counting<'_> {
     fn set_aside(&mut self, reason: String) {
         self.tally.set_aside += 1;
         let is_new = !self.reasons.contains_key(&reason);
-        let reason =
-            if is_new && self.reasons.len() >= REASONS_MAX { "other reasons".to_owned() } else { reason };
+        let reason = if is_new && self.reasons.len() >= REASONS_MAX {
+            "other reasons".to_owned()
+        } else {
+            reason
+        };
         *self.reasons.entry(reason).or_default() += 1;
     }
 }
@@ -480,8 +506,13 @@ impl Counting<'_> {
 impl Sink for Counting<'_> {
     fn send(&mut self, piece: Piece) -> Result<(), Ended> {
         let limits = parse_limits(&self.config.limits);
-        let arrival =
-            Arrival { received_at: ambient::now(), log_file: None, headers: &[], peer: None, place: None };
+        let arrival = Arrival {
+            received_at: ambient::now(),
+            log_file: None,
+            headers: &[],
+            peer: None,
+            place: None,
+        };
         let parts = parse_piece(&piece.bytes, self.source.format, |bytes| {
             parse(Received::Body(bytes), arrival, self.source, limits)
         });

@@ -12,7 +12,9 @@ use crate::report::Failure;
 use crate::{ambient, evidence};
 
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  daybook init /var/lib/daybook --origin audit.example.com/daybook")]
+#[command(
+    after_help = "Example:\n  daybook init /var/lib/daybook --origin audit.example.com/daybook"
+)]
 pub struct Arguments {
     /// The directory to make. Its parent must exist; it may exist if it is empty.
     #[arg(value_name = "DIR")]
@@ -38,12 +40,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Makes an empty log with keys of its own.
 pub fn make(disk: &Arc<dyn Disk>, identity: &Identity) -> Result<(), Failure> {
-    let log_key = evidence::keys::first(&identity.origin, &ambient::random()).map_err(Failure::new)?;
+    let log_key =
+        evidence::keys::first(&identity.origin, &ambient::random()).map_err(Failure::new)?;
     let sealing_key = SealingKey::file_of(ambient::random());
     Ok(store::init(disk, identity, &[(SEALING_KEY, &sealing_key), (LOG_KEY, &log_key)])?)
 }
 
-/// An origin stands on a line of its own in a checkpoint (C2SP tlog-checkpoint), and names a key there.
+/// An origin stands on a line of its own in a checkpoint (C2SP tlog-checkpoint), and names a key
+/// there.
 fn checked_origin(origin: &str) -> Result<&str, Failure> {
     let is_origin = (1..=255).contains(&origin.len())
         && origin.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'+');

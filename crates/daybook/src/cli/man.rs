@@ -14,7 +14,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments, command: clap::Command) -> Result<(), Failure> {
     let dir = &arguments.dir;
-    std::fs::create_dir_all(dir)
-        .and_then(|()| clap_mangen::generate_to(command, dir))
-        .map_err(|error| Failure::new(format!("couldn't write manual pages to {}: {error}", dir.display())))
+    std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(command, dir)).map_err(
+        |error| Failure::new(format!("couldn't write manual pages to {}: {error}", dir.display())),
+    )
 }

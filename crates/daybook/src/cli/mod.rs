@@ -176,7 +176,11 @@ pub fn run() -> ExitCode {
         Err(error) => {
             // Help and version are asked for and go to standard output; the rest is an error.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(Exit::Usage as u8) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(Exit::Usage as u8)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     let done = match cli.command {

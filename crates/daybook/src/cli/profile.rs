@@ -1,7 +1,8 @@
 //! `daybook profile`: the servers that a person asks, each by a name, with what is shown to it.
 //!
-//! They are in `profiles.toml` of the user's own configuration folder, for the owner alone. What was read from files of tokens
-//! and secrets is kept in it, so that those files may go; none of it is ever printed.
+//! They are in `profiles.toml` of the user's own configuration folder, for the owner alone. What
+//! was read from files of tokens and secrets is kept in it, so that those files may go; none of it
+//! is ever printed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -104,7 +105,9 @@ impl Profile {
     pub fn credentials(&self) -> Credentials {
         match (&self.token, &self.access_key, &self.secret) {
             (Some(token), ..) => Credentials::Token(token.clone()),
-            (None, Some(id), Some(secret)) => Credentials::Key { id: id.clone(), secret: secret.clone() },
+            (None, Some(id), Some(secret)) => {
+                Credentials::Key { id: id.clone(), secret: secret.clone() }
+            }
             _ => Credentials::None,
         }
     }
@@ -158,22 +161,27 @@ impl Kept {
         let is_open = fs::metadata(&path).is_ok_and(|at| at.permissions().mode() & 0o077 != 0);
         if is_open {
             let path = path.display();
-            return Err(Failure::usage(format!("{path} has secrets that others may read: chmod 600 {path}")));
+            return Err(Failure::usage(format!(
+                "{path} has secrets that others may read: chmod 600 {path}"
+            )));
         }
         // What is wrong is not quoted: it may be a secret.
         let profiles = String::from_utf8_lossy(&object.bytes).parse::<toml::Table>().ok();
-        let profiles = profiles
-            .and_then(|table| table.try_into::<Profiles>().ok())
-            .ok_or_else(|| Failure::usage(format!("{} cannot be read; mend or remove it", path.display())))?;
+        let profiles =
+            profiles.and_then(|table| table.try_into::<Profiles>().ok()).ok_or_else(|| {
+                Failure::usage(format!("{} cannot be read; mend or remove it", path.display()))
+            })?;
         Ok(Kept { folder, profiles, seen: Some(object.version) })
     }
 
     fn write(&self) -> Result<(), Failure> {
-        let text = toml::to_string(&self.profiles).map_err(|error| Failure::new(error.to_string()))?;
+        let text =
+            toml::to_string(&self.profiles).map_err(|error| Failure::new(error.to_string()))?;
         let made = self.folder.parent().map_or(Ok(()), fs::create_dir_all);
         let made = made.and_then(|()| Local::create(&self.folder));
-        let disk =
-            made.map_err(|error| Failure::new(format!("couldn't make {}: {error}", self.folder.display())))?;
+        let disk = made.map_err(|error| {
+            Failure::new(format!("couldn't make {}: {error}", self.folder.display()))
+        })?;
         FileObjects::new(Arc::new(disk)).replace(FILE, text.as_bytes(), self.seen)?;
         Ok(())
     }
@@ -181,7 +189,8 @@ impl Kept {
 
 /// Where the file is: `DAYBOOK_CONFIG_HOME`, else the place that desktops agreed on.
 fn folder() -> Result<PathBuf, Failure> {
-    let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let named =
+        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     named("DAYBOOK_CONFIG_HOME")
         .or_else(|| named("XDG_CONFIG_HOME").map(|home| home.join("daybook")))
         .or_else(|| named("HOME").map(|home| home.join(".config/daybook")))
@@ -212,7 +221,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 secret: secret_file.as_deref().map(read_secret).transpose()?,
             };
             if is_told_in_the_open(&profile) {
-                warn("daybook: http:// shows what is secret to whoever is on the way; https:// does not");
+                warn(
+                    "daybook: http:// shows what is secret to whoever is on the way; https:// does not",
+                );
             }
             profiles.profile.insert(name.clone(), profile);
             profiles.in_use.get_or_insert_with(|| name.clone());
@@ -261,8 +272,12 @@ fn told(profiles: &Profiles, name: &str) -> String {
 
 /// Whether something secret would be sent to another machine as it is. A signature is no secret.
 fn is_told_in_the_open(profile: &Profile) -> bool {
-    let host = profile.url.strip_prefix("http://").map(|rest| rest.split(['/', '?']).next().unwrap_or(rest));
-    let is_here = |host: &str| ["127.", "localhost", "[::1]"].iter().any(|here| host.starts_with(here));
+    let host = profile
+        .url
+        .strip_prefix("http://")
+        .map(|rest| rest.split(['/', '?']).next().unwrap_or(rest));
+    let is_here =
+        |host: &str| ["127.", "localhost", "[::1]"].iter().any(|here| host.starts_with(here));
     profile.token.is_some() && host.is_some_and(|host| !is_here(host))
 }
 
@@ -302,7 +317,8 @@ mod tests {
             ("http://audit.example.com", false, false),
         ] {
             let token = token.then(|| "t".to_owned());
-            let profile = Profile { url: url.to_owned(), ca: None, token, access_key: None, secret: None };
+            let profile =
+                Profile { url: url.to_owned(), ca: None, token, access_key: None, secret: None };
             assert_eq!(is_told_in_the_open(&profile), expected, "{url}");
         }
     }

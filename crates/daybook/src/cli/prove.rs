@@ -36,7 +36,8 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let proof = if asks_server(arguments) { from_server(arguments)? } else { from_directory(arguments)? };
+    let proof =
+        if asks_server(arguments) { from_server(arguments)? } else { from_directory(arguments)? };
     match &arguments.output {
         Some(path) => fs::write(path, proof)
             .map_err(|error| Failure::new(format!("couldn't write {}: {error}", path.display()))),
@@ -65,7 +66,8 @@ fn from_server(arguments: &Arguments) -> Result<String, Failure> {
 fn from_directory(arguments: &Arguments) -> Result<String, Failure> {
     let index = arguments.index;
     let disk: Arc<dyn Disk> = Arc::new(Local::open(&arguments.place.data_dir()?));
-    // Before the log, so that the log has all that they cover. One that witnesses vouch for is worth more than a newer one.
+    // Before the log, so that the log has all that they cover. One that witnesses vouch for is
+    // worth more than a newer one.
     let objects = FileObjects::new(Arc::clone(&disk));
     let (witnessed, newest) = (stored(&objects, WITNESSED)?, stored(&objects, CHECKPOINT)?);
     let log = Contents::read(&disk)?;
@@ -73,10 +75,10 @@ fn from_directory(arguments: &Arguments) -> Result<String, Failure> {
     let is_good = |checkpoint: &Checkpoint| {
         index < checkpoint.size && verify::covered(&log, log.head().0, checkpoint).is_ok()
     };
-    let (note, checkpoint) = witnessed
-        .filter(|(_, checkpoint)| is_good(checkpoint))
-        .or(newest)
-        .ok_or_else(|| Failure::new("the log has signed nothing yet; its server does when it runs"))?;
+    let (note, checkpoint) =
+        witnessed.filter(|(_, checkpoint)| is_good(checkpoint)).or(newest).ok_or_else(|| {
+            Failure::new("the log has signed nothing yet; its server does when it runs")
+        })?;
     let size = checkpoint.size;
     let entry = if arguments.entry { log.stored(index)?.map(|stored| stored.entry) } else { None };
     match evidence::prove(&log, note, size, index, entry) {

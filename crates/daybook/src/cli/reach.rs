@@ -1,4 +1,5 @@
-//! How commands reach a running server: where it is, what is shown to it, and what it says when it does not answer.
+//! How commands reach a running server: where it is, what is shown to it, and what it says when it
+//! does not answer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,8 @@ pub struct Reach {
     /// The server at this address.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// A file with a token of a user who may, as a login gives one; instead of what the profile shows.
+    /// A file with a token of a user who may, as a login gives one; instead of what the profile
+    /// shows.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -70,13 +72,16 @@ impl Reach {
                 None => profile::in_use()?,
             },
         };
-        let Some(url) = self.url.clone().or(profile.as_ref().map(|profile| profile.url.clone())) else {
+        let Some(url) = self.url.clone().or(profile.as_ref().map(|profile| profile.url.clone()))
+        else {
             return Err(Failure::usage(
                 "which server? give --url URL or --profile NAME, or make a profile with `daybook profile add`",
             ));
         };
         if !verify::is_url(&url) {
-            return Err(Failure::usage(format!("{url:?} is no URL; it begins with http:// or https://")));
+            return Err(Failure::usage(format!(
+                "{url:?} is no URL; it begins with http:// or https://"
+            )));
         }
         let credentials = match &self.token_file {
             Some(file) => Credentials::Token(read_secret(file)?),
@@ -96,7 +101,8 @@ impl Reach {
             ("url", self.url.clone()),
             ("token-file", self.token_file.as_ref().map(|file| file.display().to_string())),
         ];
-        let option = |(name, value): (&str, Option<String>)| Some(format!(" --{name} {}", quoted(&value?)));
+        let option =
+            |(name, value): (&str, Option<String>)| Some(format!(" --{name} {}", quoted(&value?)));
         options.into_iter().filter_map(option).collect()
     }
 
@@ -160,7 +166,8 @@ impl Server {
     /// The bytes at a path.
     pub fn get_bytes(&self, path: &str, query: &str) -> Result<Vec<u8>, Problem> {
         let headers = self.headers("GET", path, query, b"");
-        let answer = self.client.get_with(&self.url_of(path, query), &headers).map_err(unreached)?;
+        let answer =
+            self.client.get_with(&self.url_of(path, query), &headers).map_err(unreached)?;
         match answer.status {
             200 => Ok(answer.body),
             _ => Err(refused(&format!("{}{path}", self.url), &answer)),
@@ -174,7 +181,13 @@ impl Server {
     }
 
     /// As [`Server::post`], with a token of the sender's own instead of what is shown elsewhere.
-    pub fn post_as(&self, bearer: &str, path: &str, query: &str, body: &[u8]) -> Result<Answer, Problem> {
+    pub fn post_as(
+        &self,
+        bearer: &str,
+        path: &str,
+        query: &str,
+        body: &[u8],
+    ) -> Result<Answer, Problem> {
         self.client.post_as(bearer, &self.url_of(path, query), body).map_err(unreached)
     }
 
@@ -212,8 +225,13 @@ impl Server {
                 let date = signature::date_text(ambient::now());
                 let signed = [("host", host), ("x-sdk-date", &*date)];
                 let path = format!("{base}{path}");
-                let authorization = signature::sign(id, secret, method, &path, query, &signed, body);
-                vec![("host", host.to_owned()), ("x-sdk-date", date), ("authorization", authorization)]
+                let authorization =
+                    signature::sign(id, secret, method, &path, query, &signed, body);
+                vec![
+                    ("host", host.to_owned()),
+                    ("x-sdk-date", date),
+                    ("authorization", authorization),
+                ]
             }
         }
     }
@@ -271,8 +289,11 @@ pub fn refused(at: &str, answer: &Answer) -> Problem {
     let told: Told = serde_json::from_slice(&answer.body).unwrap_or_default();
     let why = told.detail.or(told.error_msg).unwrap_or_default();
     let why = printable(&why.chars().take(TOLD_CHARS_MAX).collect::<String>());
-    let hint =
-        if answer.status == 401 { "; log in and give --token-file FILE, or make a profile" } else { "" };
+    let hint = if answer.status == 401 {
+        "; log in and give --token-file FILE, or make a profile"
+    } else {
+        ""
+    };
     let parameter = told.parameter.map(|name| (name, told.column));
     match (answer.status, &parameter) {
         // The question is the person's own; where it was asked matters not.

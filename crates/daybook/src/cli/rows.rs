@@ -8,7 +8,8 @@ use crate::find::answer::Event;
 const SHORT_BELOW: usize = 60;
 
 fn columns(screen: &Screen) -> Vec<Column> {
-    let column = |name: &str, least, rank| Column { name: name.to_owned(), is_right: false, least, rank };
+    let column =
+        |name: &str, least, rank| Column { name: name.to_owned(), is_right: false, least, rank };
     vec![
         Column { is_right: true, ..column("INDEX", 20, 2) },
         column(&format!("TIME ({})", screen.zone()), 26, 0),

@@ -89,8 +89,8 @@ impl Screen {
         self.zone.as_ref().map_or("UTC", |zone| zone.iana_name().unwrap_or("local"))
     }
 
-    /// A time of an answer, to the second; what is no time as it is. Local ones tell their offset. `is_short` leaves the year
-    /// out.
+    /// A time of an answer, to the second; what is no time as it is. Local ones tell their offset.
+    /// `is_short` leaves the year out.
     pub fn time(&self, text: &str, is_short: bool) -> String {
         let Ok((time, _)) = Time::parse_rfc3339(text) else { return printable(text) };
         let skipped = if is_short { 5 } else { 0 };
@@ -182,7 +182,8 @@ pub fn grouped(count: u64) -> String {
     text
 }
 
-/// JSON that a terminal shows as it is: what could steer it is written as an escape, which means the same.
+/// JSON that a terminal shows as it is: what could steer it is written as an escape, which means
+/// the same.
 pub fn safe_json(json: &str) -> String {
     if json.is_ascii() && !json.contains('\u{7f}') {
         return json.to_owned();
@@ -246,13 +247,17 @@ mod tests {
         assert_eq!(berlin.time(summer, false), "2026-07-01 12:30:00 +02");
         assert_eq!(berlin.time("2026-12-01T10:30:00Z", false), "2026-12-01 11:30:00 +01");
         assert_eq!(berlin.zone(), "Europe/Berlin");
-        assert_eq!(screen(Some("Asia/Kolkata")).labelled_time(summer), "2026-07-01 16:00:00 +05:30");
+        assert_eq!(
+            screen(Some("Asia/Kolkata")).labelled_time(summer),
+            "2026-07-01 16:00:00 +05:30"
+        );
         assert_eq!(berlin.time("a\u{1b}[2J", false), "a\\u{1b}[2J");
     }
 
     #[test]
     fn numbers_have_commas() {
-        for (count, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+        for (count, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")]
+        {
             assert_eq!(grouped(count), expected);
         }
     }

@@ -131,7 +131,8 @@ impl<'a> Walk<'a> {
         // The cursor knows of which moment it is.
         self.pairs.retain(|(name, _)| name != "as_of");
         self.left = self.left.saturating_sub(page.events.len() as u64);
-        self.from = page.next.as_ref().filter(|_| self.left > 0).map(|cursor| pair("cursor", cursor));
+        self.from =
+            page.next.as_ref().filter(|_| self.left > 0).map(|cursor| pair("cursor", cursor));
         Ok(Some(page))
     }
 }
@@ -170,14 +171,19 @@ impl Writer {
                     csv::begin(&mut lines);
                 }
                 page.events.iter().for_each(|event| csv::line(values_of(event), &mut lines));
-                // Cells are texts as they are; quotes keep them whole, and a terminal is told what steers it.
+                // Cells are texts as they are; quotes keep them whole, and a terminal is told what
+                // steers it.
                 let text = String::from_utf8_lossy(&lines).into_owned();
                 if self.screen.width.is_some() { safe_lines(&text) } else { text }
             }
             Output::Json => {
                 let mut text = String::new();
                 for event in &page.events {
-                    text.push_str(if self.rows == 0 && text.is_empty() { "{\"events\":[\n" } else { ",\n" });
+                    text.push_str(if self.rows == 0 && text.is_empty() {
+                        "{\"events\":[\n"
+                    } else {
+                        ",\n"
+                    });
                     text.push_str(&json(event)?);
                 }
                 text
@@ -217,7 +223,9 @@ impl Writer {
                 let begin = if self.rows == 0 { "{\"events\":[" } else { "" };
                 let next = serde_json::to_string(&last.next).unwrap_or_default();
                 let (total, tree_size) = (last.total, last.tree_size);
-                say(&format!("{begin}\n],\"total\":{total},\"tree_size\":{tree_size},\"next\":{next}}}\n"))
+                say(&format!(
+                    "{begin}\n],\"total\":{total},\"tree_size\":{tree_size},\"next\":{next}}}\n"
+                ))
             }
         }
     }
@@ -240,7 +248,11 @@ fn summary(rows: u64, total: u64, arguments: &Arguments) -> String {
         (0, _) => format!("0 of {} {events}", grouped(total)),
         _ if rows == total => format!("{} {events}, {order}", grouped(total)),
         _ if seen < total => {
-            format!("{} of {} {events}, {order}; more with --offset {seen}", grouped(rows), grouped(total))
+            format!(
+                "{} of {} {events}, {order}; more with --offset {seen}",
+                grouped(rows),
+                grouped(total)
+            )
         }
         _ => format!("{} of {} {events}, {order}", grouped(rows), grouped(total)),
     }

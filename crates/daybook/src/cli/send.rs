@@ -1,7 +1,8 @@
 //! `daybook send`: events from standard input, recorded by a running server.
 //!
-//! What is read is sent in pieces of whole records, each again until it is answered. A piece tells which input it is of and
-//! where it stood, so that an event without an id of its own has that place for one, and none is recorded twice.
+//! What is read is sent in pieces of whole records, each again until it is answered. A piece tells
+//! which input it is of and where it stood, so that an event without an id of its own has that
+//! place for one, and none is recorded twice.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -40,7 +41,8 @@ pub struct Arguments {
     /// The source's format; `daybook source formats` lists them.
     #[arg(long, value_name = "FORMAT", default_value = "daybook", value_parser = parse_format)]
     format: Format,
-    /// What this input is called: the same events sent again under the same name are recorded once. Random unless given.
+    /// What this input is called: the same events sent again under the same name are recorded once.
+    /// Random unless given.
     #[arg(long, value_name = "NAME")]
     input: Option<String>,
     /// A file with the source's token.
@@ -62,11 +64,13 @@ enum Output {
 /// Bytes read at once, and how many such are read before they are sent.
 const READ_BYTES: usize = 64 << 10;
 const READS_WAITING_MAX: usize = 16;
-/// Records of a piece: half of what servers take in a request, so that none is parted and positions tell lines.
+/// Records of a piece: half of what servers take in a request, so that none is parted and positions
+/// tell lines.
 const LINES_MAX: usize = 5_000;
 /// Longest record: what servers take as a body.
 const RECORD_BYTES_MAX: usize = 8 << 20;
-/// Tries of a piece that is not answered, about five minutes with the pauses between them: a server starts again in less.
+/// Tries of a piece that is not answered, about five minutes with the pauses between them: a server
+/// starts again in less.
 const TRIES: u32 = 14;
 /// The first pause, which doubles, and the longest.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -87,8 +91,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         ));
     }
     let style = ProgressStyle::with_template("{spinner} {msg} {bytes} {bytes_per_sec}");
-    let bar =
-        ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    let bar = ProgressBar::new_spinner()
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
     let mut sending = Sending {
         server,
         token,
@@ -133,7 +137,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// The id of an input: 32 hex digits.
 fn input(name: Option<&str>) -> String {
     let is_id = |name: &str| {
-        name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        name.len() == 32
+            && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     };
     match name {
         None => ambient::random_hex::<16>(),
@@ -218,7 +223,10 @@ impl Sending {
 
     /// Sends a piece until it is answered.
     fn send(&mut self, piece: &[u8]) -> Result<(), Failure> {
-        let place = [("file".to_owned(), self.input.clone()), ("offset".to_owned(), self.offset.to_string())];
+        let place = [
+            ("file".to_owned(), self.input.clone()),
+            ("offset".to_owned(), self.offset.to_string()),
+        ];
         let query = query_of(&place);
         let mut tries = 0;
         loop {
@@ -261,7 +269,9 @@ impl Sending {
             self.told += 1;
             if self.told <= TOLD_MAX {
                 let line = self.lines + line_of(piece, aside.position);
-                self.bar.suspend(|| warn(&format!("daybook: line {line}: {}", printable(&aside.reason))));
+                self.bar.suspend(|| {
+                    warn(&format!("daybook: line {line}: {}", printable(&aside.reason)))
+                });
             }
         }
         self.tally.add(Tally {
@@ -296,7 +306,8 @@ struct ToldAside {
 
 /// Puts what was read behind what there is; true at the end.
 fn take(read: std::io::Result<Vec<u8>>, bytes: &mut Vec<u8>) -> Result<bool, Failure> {
-    let read = read.map_err(|error| Failure::new(format!("couldn't read standard input: {error}")))?;
+    let read =
+        read.map_err(|error| Failure::new(format!("couldn't read standard input: {error}")))?;
     bytes.extend_from_slice(&read);
     Ok(read.is_empty())
 }

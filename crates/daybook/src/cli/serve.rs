@@ -40,7 +40,8 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let log_level = arguments.log_level.or(arguments.verbose.then_some(LogLevel::Debug));
-    let flags = Flags { log_level, ..arguments.place.flags(arguments.listen, arguments.log_format) };
+    let flags =
+        Flags { log_level, ..arguments.place.flags(arguments.listen, arguments.log_format) };
     let config = config::load(&flags, &variables())?;
     let data_dir = config.data_dir.clone().ok_or_else(no_data_dir)?;
     let set_level = start_log(config.log_format, config.log_level);

@@ -39,7 +39,8 @@ enum Command {
         /// Only those of this source.
         #[arg(long, value_name = "NAME")]
         source: Option<String>,
-        /// Only those received since: a time such as 2026-11-20T10:00:00Z, or so long ago: 90s, 15m, 2h, 7d.
+        /// Only those received since: a time such as 2026-11-20T10:00:00Z, or so long ago: 90s,
+        /// 15m, 2h, 7d.
         #[arg(long, value_name = "TIME", value_parser = parse_since)]
         since: Option<Time>,
         /// Only those whose reason holds this text.
@@ -101,8 +102,12 @@ const NUMBERS_AT_ONCE: usize = 200;
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::List { output, source, since, reason, all } => {
-            let asked =
-                Asked { source: source.clone(), since: *since, reason: reason.clone(), retried: *all };
+            let asked = Asked {
+                source: source.clone(),
+                since: *since,
+                reason: reason.clone(),
+                retried: *all,
+            };
             list(&arguments.place, &asked, *output)
         }
         Command::Show { number, output } => show(&arguments.place, *number, *output),
@@ -110,9 +115,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let which = match (source, all) {
                 (Some(source), _) => vec![json!({ "source": source })],
                 (None, true) => vec![json!({ "all": true })],
-                (None, false) => {
-                    numbers.chunks(NUMBERS_AT_ONCE).map(|numbers| json!({ "numbers": numbers })).collect()
-                }
+                (None, false) => numbers
+                    .chunks(NUMBERS_AT_ONCE)
+                    .map(|numbers| json!({ "numbers": numbers }))
+                    .collect(),
             };
             retry(reach, which)
         }
@@ -146,9 +152,13 @@ fn list(place: &Place, asked: &Asked, output: Output) -> Result<(), Failure> {
 }
 
 fn text(record: &SetAsideRecord, is_retried: bool) -> String {
-    let parts = [&record.source, &record.reason, &beginning(&record.raw)].map(|part| printable(part));
+    let parts =
+        [&record.source, &record.reason, &beginning(&record.raw)].map(|part| printable(part));
     let retried = if is_retried { " (retried)" } else { "" };
-    format!("{} {} {}: {}{retried}\n  {}\n", record.number, record.received_at, parts[0], parts[1], parts[2])
+    format!(
+        "{} {} {}: {}{retried}\n  {}\n",
+        record.number, record.received_at, parts[0], parts[1], parts[2]
+    )
 }
 
 fn json_line(record: &SetAsideRecord, is_retried: bool) -> Result<String, Failure> {
@@ -224,8 +234,11 @@ fn retry(reach: &Reach, which: Vec<Value>) -> Result<(), Failure> {
                         record["duplicates"].as_u64().unwrap_or(0),
                     );
                     (came, events) = (came + 1, events + recorded);
-                    let before =
-                        if before > 0 { format!(", {before} recorded before") } else { String::new() };
+                    let before = if before > 0 {
+                        format!(", {before} recorded before")
+                    } else {
+                        String::new()
+                    };
                     text.push_str(&format!("{number}: {recorded} recorded{before}\n"));
                 }
             }
@@ -248,9 +261,11 @@ fn since(text: &str, now: Time) -> Result<Time, String> {
     if let Ok((time, _)) = Time::parse_rfc3339(text) {
         return Ok(time);
     }
-    let wrong =
-        || format!("{text:?} is neither a time such as 2026-11-20T10:00:00Z nor a duration such as 2h");
-    let split = text.len().checked_sub(1).filter(|at| text.is_char_boundary(*at)).ok_or_else(wrong)?;
+    let wrong = || {
+        format!("{text:?} is neither a time such as 2026-11-20T10:00:00Z nor a duration such as 2h")
+    };
+    let split =
+        text.len().checked_sub(1).filter(|at| text.is_char_boundary(*at)).ok_or_else(wrong)?;
     let (digits, unit) = text.split_at(split);
     let seconds = match unit {
         "s" => 1,
@@ -260,7 +275,9 @@ fn since(text: &str, now: Time) -> Result<Time, String> {
         _ => return Err(wrong()),
     };
     let count: i64 = digits.parse().ok().filter(|count| *count >= 0).ok_or_else(wrong)?;
-    Ok(Time::from_unix_ns(now.unix_ns().saturating_sub(count.saturating_mul(seconds * 1_000_000_000))))
+    Ok(Time::from_unix_ns(
+        now.unix_ns().saturating_sub(count.saturating_mul(seconds * 1_000_000_000)),
+    ))
 }
 
 #[cfg(test)]

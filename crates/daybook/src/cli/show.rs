@@ -62,7 +62,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     say(&match arguments.output {
         Output::Json => {
-            let json = serde_json::to_string(&whole).map_err(|error| Failure::new(error.to_string()))?;
+            let json =
+                serde_json::to_string(&whole).map_err(|error| Failure::new(error.to_string()))?;
             safe_json(&json) + "\n"
         }
         Output::Text => text(&whole, &arguments.at.options(), &Screen::of(&arguments.look)),
@@ -82,9 +83,9 @@ fn write(bytes: &[u8]) -> Result<(), Failure> {
 fn raw(whole: &Whole) -> Result<Vec<u8>, Failure> {
     match whole.raw_encoding {
         RawEncoding::Utf8 => Ok(whole.raw.clone().into_bytes()),
-        RawEncoding::Base64 => BASE64_STANDARD
-            .decode(&whole.raw)
-            .map_err(|error| Failure::new(format!("the raw bytes of the answer are no base64: {error}"))),
+        RawEncoding::Base64 => BASE64_STANDARD.decode(&whole.raw).map_err(|error| {
+            Failure::new(format!("the raw bytes of the answer are no base64: {error}"))
+        }),
     }
 }
 
@@ -100,7 +101,12 @@ fn text(whole: &Whole, options: &str, screen: &Screen) -> String {
         let title = screen.toned(&format!("{title:10}"), Tone::Heading);
         let _ = writeln!(text, "{title} {}: {}", printable(name), printable(value));
     }
-    let _ = writeln!(text, "{} {}", screen.toned("digest    ", Tone::Heading), printable(&whole.digest));
+    let _ = writeln!(
+        text,
+        "{} {}",
+        screen.toned("digest    ", Tone::Heading),
+        printable(&whole.digest)
+    );
     text.push_str(&received(whole, screen));
     text.push_str(&around(whole, options, screen));
     let _ = writeln!(
@@ -116,9 +122,11 @@ fn text(whole: &Whole, options: &str, screen: &Screen) -> String {
 /// What is known of an event, line by line.
 fn facts(event: &Event, screen: &Screen) -> Vec<(&'static str, String, Tone)> {
     let plain = |name, value: String| (name, printable(&value), Tone::Plain);
-    let parts = |parts: Vec<Option<String>>| parts.into_iter().flatten().collect::<Vec<_>>().join("  ");
-    let labelled =
-        |label: &str, value: &Option<String>| value.as_ref().map(|value| format!("{label} {value}"));
+    let parts =
+        |parts: Vec<Option<String>>| parts.into_iter().flatten().collect::<Vec<_>>().join("  ");
+    let labelled = |label: &str, value: &Option<String>| {
+        value.as_ref().map(|value| format!("{label} {value}"))
+    };
     let severity = ["", "warning", "minor", "major", "critical"].get(usize::from(event.severity));
     let (actor, resource, outcome) = (&event.actor, &event.resource, &event.outcome);
     let resolution = match event.resolution.as_str() {
@@ -193,7 +201,11 @@ fn received(whole: &Whole, screen: &Screen) -> String {
                 let _ = writeln!(text, "  {}", printable(line));
             }
             if rest > 0 {
-                let _ = writeln!(text, "  … and {} bytes more; --raw prints them", grouped(rest as u64));
+                let _ = writeln!(
+                    text,
+                    "  … and {} bytes more; --raw prints them",
+                    grouped(rest as u64)
+                );
             }
             text
         }

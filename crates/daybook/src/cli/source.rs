@@ -19,7 +19,8 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List the formats that events are read in; with a name, show a stanza of the configuration for it.
+    /// List the formats that events are read in; with a name, show a stanza of the configuration
+    /// for it.
     #[command(
         after_help = "Examples:\n  daybook source formats\n  daybook source formats nginx-json >> /etc/daybook.toml"
     )]
@@ -165,7 +166,8 @@ fn missing(source: &Value) -> u64 {
 }
 
 /// Columns behind the name: the widest cells are 7 characters wide.
-const COLUMNS: [&str; 8] = ["STATE", "RECORDED", "DUP", "ASIDE", "REFUSED", "MISSING", "LAST", "LAG"];
+const COLUMNS: [&str; 8] =
+    ["STATE", "RECORDED", "DUP", "ASIDE", "REFUSED", "MISSING", "LAST", "LAG"];
 /// A name is cut to no less.
 const NAME_MIN: usize = 12;
 
@@ -176,8 +178,9 @@ fn table(answer: &Value, sources: &[Value], width: Option<usize>) -> String {
         .map(|source| {
             let count = |name: &str| short(count(source, name));
             let last = time(&source["last_received_at"]).zip(now);
-            let last = last
-                .map_or("-".to_owned(), |(at, now)| duration((now.unix_ns() - at.unix_ns()) as f64 / 1e9));
+            let last = last.map_or("-".to_owned(), |(at, now)| {
+                duration((now.unix_ns() - at.unix_ns()) as f64 / 1e9)
+            });
             let lag = source["lag_s"].as_f64().map_or("-".to_owned(), duration);
             let cells = [
                 state(source).to_owned(),
@@ -198,7 +201,12 @@ fn table(answer: &Value, sources: &[Value], width: Option<usize>) -> String {
     };
     let widths: [usize; 8] = std::array::from_fn(widest);
     let others: usize = widths.iter().map(|width| width + 2).sum();
-    let names = rows.iter().map(|(name, _)| name.chars().count()).chain(["SOURCE".len()]).max().unwrap_or(0);
+    let names = rows
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .chain(["SOURCE".len()])
+        .max()
+        .unwrap_or(0);
     let names = width.map_or(names, |width| names.min(width.saturating_sub(others).max(NAME_MIN)));
     let mut text = String::new();
     let mut line = |name: &str, cells: [&str; 8]| {
@@ -297,7 +305,9 @@ mod tests {
         assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
         assert_eq!(
             table.lines().last(),
-            Some("hub                   lost       1.2M    0      0        0        3   90s  250ms")
+            Some(
+                "hub                   lost       1.2M    0      0        0        3   90s  250ms"
+            )
         );
     }
 }

@@ -23,8 +23,8 @@ use crate::report::Failure;
 pub struct Arguments {
     #[command(flatten)]
     question: Question,
-    /// A field whose values are counted; may be given several times. Without any: operation, outcome, severity, actor.name,
-    /// resource.name and source.
+    /// A field whose values are counted; may be given several times. Without any: operation,
+    /// outcome, severity, actor.name, resource.name and source.
     #[arg(long, value_name = "FIELD")]
     facet: Vec<String>,
     /// How many values of each field.
@@ -92,9 +92,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// When events happened: a line of bars, those that failed below, and what the lines span.
 pub fn chart(histogram: &Histogram, screen: &Screen) -> String {
-    let (Some(from), Some(until)) = (&histogram.from, &histogram.until) else { return String::new() };
-    let all: Vec<u64> =
-        histogram.buckets.iter().map(|bucket| bucket.success + bucket.failure + bucket.unknown).collect();
+    let (Some(from), Some(until)) = (&histogram.from, &histogram.until) else {
+        return String::new();
+    };
+    let all: Vec<u64> = histogram
+        .buckets
+        .iter()
+        .map(|bucket| bucket.success + bucket.failure + bucket.unknown)
+        .collect();
     let failed: Vec<u64> = histogram.buckets.iter().map(|bucket| bucket.failure).collect();
     let most = all.iter().copied().max().unwrap_or(0);
     let mut text = format!("{}\n", spark(&all, most));
@@ -164,7 +169,11 @@ fn section(field: &str, facet: &Facet, total: u64, width: usize, screen: &Screen
         .values
         .iter()
         .map(|one| {
-            (severity(&one.value), one.count, if field == "outcome" { tone(&one.value) } else { Tone::Plain })
+            (
+                severity(&one.value),
+                one.count,
+                if field == "outcome" { tone(&one.value) } else { Tone::Plain },
+            )
         })
         .collect();
     if facet.others > 0 {
@@ -238,6 +247,9 @@ mod tests {
         {
             assert_eq!(bar_of(count, total, 4), expected);
         }
-        assert_eq!([1, 60, 7200, 172_800].map(length), ["1 second", "1 minute", "2 hours", "2 days"]);
+        assert_eq!(
+            [1, 60, 7200, 172_800].map(length),
+            ["1 second", "1 minute", "2 hours", "2 days"]
+        );
     }
 }

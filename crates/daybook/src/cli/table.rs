@@ -47,22 +47,28 @@ impl Table {
 
     /// The line of names.
     pub fn head(&self, screen: &Screen) -> String {
-        self.line(screen, self.columns.iter().map(|column| (column.name.clone(), Tone::Heading)).collect())
+        self.line(
+            screen,
+            self.columns.iter().map(|column| (column.name.clone(), Tone::Heading)).collect(),
+        )
     }
 
     /// A line of cells.
     pub fn line(&self, screen: &Screen, cells: Vec<Cell>) -> String {
         let mut line = String::new();
-        let is_shown = |(at, (text, _)): (usize, &Cell)| self.widths[at].is_some() && !text.is_empty();
+        let is_shown =
+            |(at, (text, _)): (usize, &Cell)| self.widths[at].is_some() && !text.is_empty();
         let last = (0..cells.len()).rev().find(|at| is_shown((*at, &cells[*at])));
         for (at, (text, tone)) in cells.into_iter().enumerate() {
-            let Some(width) = self.widths[at].filter(|_| last.is_some_and(|last| at <= last)) else {
+            let Some(width) = self.widths[at].filter(|_| last.is_some_and(|last| at <= last))
+            else {
                 continue;
             };
             let text = if self.is_cut { cut(&text, width) } else { text };
             let is_right = self.columns[at].is_right;
             // Nothing stands behind the last one.
-            let text = if last == Some(at) && !is_right { text } else { padded(&text, width, is_right) };
+            let text =
+                if last == Some(at) && !is_right { text } else { padded(&text, width, is_right) };
             line.push_str(&screen.toned(&text, tone));
             if last != Some(at) {
                 line.push_str(&" ".repeat(GAP));
@@ -73,14 +79,17 @@ impl Table {
     }
 }
 
-/// The width of each column where there is room for so many in all: first the least important go, then the widest shrink.
+/// The width of each column where there is room for so many in all: first the least important go,
+/// then the widest shrink.
 fn fit(columns: &[Column], natural: &[usize], width: usize) -> Vec<Option<usize>> {
     let mut widths: Vec<Option<usize>> = natural.iter().copied().map(Some).collect();
     let least = |at: usize| natural[at].min(columns[at].least);
     loop {
         let kept = || (0..columns.len()).filter(|at| widths[*at].is_some());
         let needed: usize = kept().map(|at| least(at) + GAP).sum();
-        let Some(gone) = kept().filter(|at| columns[*at].rank > 0).max_by_key(|at| columns[*at].rank) else {
+        let Some(gone) =
+            kept().filter(|at| columns[*at].rank > 0).max_by_key(|at| columns[*at].rank)
+        else {
             break;
         };
         if needed <= width + GAP {
@@ -88,13 +97,16 @@ fn fit(columns: &[Column], natural: &[usize], width: usize) -> Vec<Option<usize>
         }
         widths[gone] = None;
     }
-    let total = |widths: &[Option<usize>]| widths.iter().flatten().map(|width| width + GAP).sum::<usize>();
+    let total =
+        |widths: &[Option<usize>]| widths.iter().flatten().map(|width| width + GAP).sum::<usize>();
     while total(&widths) > width + GAP {
         let above = |at: usize, floor: usize| widths[at].filter(|width| *width > floor);
         let widest = (0..columns.len())
             .filter_map(|at| above(at, least(at)).map(|width| (width, at)))
             .max()
-            .or_else(|| (0..columns.len()).filter_map(|at| above(at, 1).map(|width| (width, at))).max());
+            .or_else(|| {
+                (0..columns.len()).filter_map(|at| above(at, 1).map(|width| (width, at))).max()
+            });
         let Some((_, at)) = widest else { break };
         widths[at] = widths[at].map(|width| width - 1);
     }

@@ -78,7 +78,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let followed = match log {
         Log::Server(server) => Tail::of(&server, pairs, arguments.from).follow(&mut take),
-        Log::Directory(directory) => directory::follow(directory, &pairs, arguments.from, &mut take),
+        Log::Directory(directory) => {
+            directory::follow(directory, &pairs, arguments.from, &mut take)
+        }
     };
     followed.map_err(|problem| arguments.question.explain(problem))
 }
@@ -138,13 +140,15 @@ impl<'a> Tail<'a> {
         {
             self.pairs.push(pair("from", size));
         }
-        let failed = |text: String| Problem { exit: Exit::Failed, status: None, text, parameter: None };
+        let failed =
+            |text: String| Problem { exit: Exit::Failed, status: None, text, parameter: None };
         let mut messages = Messages::of(opened.body);
         while let Some(message) = messages.next().map_err(failed)? {
             self.pause = PAUSE;
             if let Some(event) = message.event() {
-                let event = serde_json::from_str(event)
-                    .map_err(|error| failed(format!("an event of the stream cannot be read: {error}")))?;
+                let event = serde_json::from_str(event).map_err(|error| {
+                    failed(format!("an event of the stream cannot be read: {error}"))
+                })?;
                 if !take(event).map_err(not_taken)? {
                     return Ok(true);
                 }
@@ -176,7 +180,8 @@ impl Message {
     }
 }
 
-/// Reads <https://html.spec.whatwg.org/multipage/server-sent-events.html>, section 9.2.6, with lines that end in LF or CRLF.
+/// Reads <https://html.spec.whatwg.org/multipage/server-sent-events.html>, section 9.2.6, with
+/// lines that end in LF or CRLF.
 struct Messages<R> {
     lines: BufReader<R>,
 }
@@ -186,7 +191,8 @@ impl<R: Read> Messages<R> {
         Messages { lines: BufReader::new(stream) }
     }
 
-    /// The next message; `None` at the end, where what is not ended by an empty line counts for nothing.
+    /// The next message; `None` at the end, where what is not ended by an empty line counts for
+    /// nothing.
     fn next(&mut self) -> Result<Option<Message>, String> {
         let (mut message, mut is_filled) = (Message::default(), false);
         loop {

@@ -7,10 +7,11 @@ const COMMANDS: [&str; 4] = ["search", "stats", "tail", "export"];
 /// Options whose value may begin with a dash: `--after -24h`.
 const DASHED: [&str; 2] = ["--after", "--before"];
 
-/// Puts excluding terms, such as `-outcome:success`, behind a `--`, so that they are not taken for flags: what begins with
-/// one dash and is longer than a flag is a term.
+/// Puts excluding terms, such as `-outcome:success`, behind a `--`, so that they are not taken for
+/// flags: what begins with one dash and is longer than a flag is a term.
 pub fn apart(arguments: Vec<OsString>) -> Vec<OsString> {
-    let takes_search = arguments.get(1).is_some_and(|command| COMMANDS.iter().any(|one| command == one));
+    let takes_search =
+        arguments.get(1).is_some_and(|command| COMMANDS.iter().any(|one| command == one));
     if !takes_search {
         return arguments;
     }
@@ -30,7 +31,9 @@ pub fn apart(arguments: Vec<OsString>) -> Vec<OsString> {
 }
 
 fn is_excluding(argument: &OsString) -> bool {
-    let Some(rest) = argument.to_str().and_then(|text| text.strip_prefix('-')) else { return false };
+    let Some(rest) = argument.to_str().and_then(|text| text.strip_prefix('-')) else {
+        return false;
+    };
     let mut characters = rest.chars();
     let (first, second) = (characters.next(), characters.next());
     first.is_some_and(|first| first != '-') && second.is_some_and(|second| second != '=')
@@ -55,8 +58,11 @@ mod tests {
             ("", ""),
         ] {
             let given = ["daybook"].into_iter().chain(given.split_whitespace()).map(OsString::from);
-            let expected: Vec<OsString> =
-                ["daybook"].into_iter().chain(expected.split_whitespace()).map(OsString::from).collect();
+            let expected: Vec<OsString> = ["daybook"]
+                .into_iter()
+                .chain(expected.split_whitespace())
+                .map(OsString::from)
+                .collect();
             assert_eq!(apart(given.collect()), expected);
         }
     }

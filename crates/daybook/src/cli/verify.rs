@@ -24,11 +24,12 @@ pub struct Arguments {
     /// Proof file, data directory, URL, or two checkpoint files.
     #[arg(value_name = "TARGET", num_args = 0..=2, required_unless_present_any = ["receipt", "export"])]
     targets: Vec<String>,
-    /// The log's verifier key or a file that has it; may be given again, of keys that replaced each other.
+    /// The log's verifier key or a file that has it; may be given again, of keys that replaced each
+    /// other.
     #[arg(long, short, value_name = "KEY", required = true)]
     key: Vec<String>,
-    /// A witness's verifier key or a file that has it; each witness must have cosigned. Of a URL, the
-    /// checkpoint that it shows as witnessed, which the newest must go on from.
+    /// A witness's verifier key or a file that has it; each witness must have cosigned. Of a URL,
+    /// the checkpoint that it shows as witnessed, which the newest must go on from.
     #[arg(long, value_name = "KEY")]
     witness: Vec<String>,
     /// The entry that a proof is of; else it is taken from the proof.
@@ -40,7 +41,8 @@ pub struct Arguments {
     /// A checkpoint that was kept, which the log must go on from; may be given again.
     #[arg(long, value_name = "FILE")]
     since: Vec<PathBuf>,
-    /// Remembers the newest checkpoint in a file, and from then on takes none that does not go on from it.
+    /// Remembers the newest checkpoint in a file, and from then on takes none that does not go on
+    /// from it.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
     /// The log that hashes are read from: a data directory or a URL.
@@ -76,8 +78,8 @@ impl From<NotVerified> for Failure {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let keys =
-        Keys::parse(&key_texts(&arguments.key)?, &key_texts(&arguments.witness)?).map_err(Failure::usage)?;
+    let keys = Keys::parse(&key_texts(&arguments.key)?, &key_texts(&arguments.witness)?)
+        .map_err(Failure::usage)?;
     let token = match &arguments.token_file {
         Some(path) => Some(String::from_utf8_lossy(&read(path)?).trim().to_owned()),
         None => None,
@@ -156,7 +158,9 @@ fn key_texts(given: &[String]) -> Result<Vec<String>, Failure> {
             continue;
         }
         let bytes = fs::read(one).map_err(|error| {
-            Failure::usage(format!("{one:?} is no verifier key, and no file to read one from: {error}"))
+            Failure::usage(format!(
+                "{one:?} is no verifier key, and no file to read one from: {error}"
+            ))
         })?;
         let lines = String::from_utf8_lossy(&bytes).into_owned();
         let before = texts.len();
@@ -169,7 +173,8 @@ fn key_texts(given: &[String]) -> Result<Vec<String>, Failure> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|error| Failure::new(format!("couldn't read {}: {error}", path.display())))
+    fs::read(path)
+        .map_err(|error| Failure::new(format!("couldn't read {}: {error}", path.display())))
 }
 
 fn read_if(path: Option<&PathBuf>) -> Result<Option<Vec<u8>>, Failure> {
@@ -217,7 +222,8 @@ impl Kept {
             seen.push(open(&read(path)?)?);
         }
         let Some(path) = &arguments.state else { return Ok(Kept { seen, state: None }) };
-        let (folder, name) = match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
+        let (folder, name) = match (path.parent(), path.file_name().and_then(|name| name.to_str()))
+        {
             (Some(folder), Some(name)) => (folder, name.to_owned()),
             _ => return Err(Failure::usage(format!("{} is no name for a file", path.display()))),
         };
@@ -227,7 +233,10 @@ impl Kept {
         if let Some(object) = &object {
             seen.push(open(&object.bytes)?);
         }
-        Ok(Kept { seen, state: Some(State { objects, name, version: object.map(|object| object.version) }) })
+        Ok(Kept {
+            seen,
+            state: Some(State { objects, name, version: object.map(|object| object.version) }),
+        })
     }
 
     /// Remembers a checkpoint, unless somebody else remembered another meanwhile.
@@ -275,7 +284,10 @@ fn directory(arguments: &Arguments, keys: &Keys, dir: &Path) -> Result<(), Failu
         ));
     }
     if let Some(torn) = &report.torn_tail {
-        warn(&format!("{} bytes of {} are an append that was not finished", torn.len_bytes, torn.file));
+        warn(&format!(
+            "{} bytes of {} are an append that was not finished",
+            torn.len_bytes, torn.file
+        ));
     }
     kept.warn_if_nothing("a directory that was replaced by an older copy of itself");
     Ok(())
@@ -317,10 +329,16 @@ fn checkpoints(
     ))
 }
 
-fn server(arguments: &Arguments, keys: &Keys, url: &str, token: Option<String>) -> Result<(), Failure> {
+fn server(
+    arguments: &Arguments,
+    keys: &Keys,
+    url: &str,
+    token: Option<String>,
+) -> Result<(), Failure> {
     let kept = Kept::read(arguments, keys)?;
     let server = Server::new(url, token);
-    // Under load the newest checkpoint has no cosignatures yet; it must go on from the one that has them.
+    // Under load the newest checkpoint has no cosignatures yet; it must go on from the one that has
+    // them.
     let witnessed = match keys.witnesses.is_empty() {
         true => None,
         false => Some(keys.open(&server.get("tlog/checkpoint/witnessed")?)?),
@@ -342,9 +360,14 @@ fn server(arguments: &Arguments, keys: &Keys, url: &str, token: Option<String>) 
     kept.remember(&note)?;
     kept.warn_if_nothing("a log that was rewritten");
     let since = kept.seen.iter().map(|(_, old)| old.size).max();
-    let since = since.map_or_else(String::new, |size| format!(", {} more than before", newest.size - size));
-    let cosigned = witnessed.map_or_else(String::new, |one| format!("witnessed: {} events\n", one.size));
-    say(&format!("verified: {}\ncheckpoint: {} events{since}\n{cosigned}", newest.origin, newest.size))
+    let since =
+        since.map_or_else(String::new, |size| format!(", {} more than before", newest.size - size));
+    let cosigned =
+        witnessed.map_or_else(String::new, |one| format!("witnessed: {} events\n", one.size));
+    say(&format!(
+        "verified: {}\ncheckpoint: {} events{since}\n{cosigned}",
+        newest.origin, newest.size
+    ))
 }
 
 fn export(
@@ -388,7 +411,8 @@ fn export(
     ))
 }
 
-/// A checkpoint of what was just signed for is published within a second, and a cache may keep the one before for another.
+/// A checkpoint of what was just signed for is published within a second, and a cache may keep the
+/// one before for another.
 const PUBLISHED_WITHIN: Duration = Duration::from_secs(5);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -412,7 +436,12 @@ fn newest_of(server: &Server, keys: &Keys, tree: &Checkpoint) -> Result<Checkpoi
     Ok(newest)
 }
 
-fn receipt(arguments: &Arguments, keys: &Keys, value: &[u8], token: Option<String>) -> Result<(), Failure> {
+fn receipt(
+    arguments: &Arguments,
+    keys: &Keys,
+    value: &[u8],
+    token: Option<String>,
+) -> Result<(), Failure> {
     let answer = read_if(arguments.answer.as_ref())?;
     let receipt = verify::receipt(keys, value, answer.as_deref())?;
     match arguments.log.as_deref() {

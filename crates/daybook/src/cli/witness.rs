@@ -35,7 +35,9 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Make a witness in a new or empty directory, and print its verifier key.
-    #[command(after_help = "Example:\n  daybook witness init /var/lib/witness --name witness.example.com/w1")]
+    #[command(
+        after_help = "Example:\n  daybook witness init /var/lib/witness --name witness.example.com/w1"
+    )]
     Init {
         /// The directory to make. Its parent must exist; it may exist if it is empty.
         #[arg(value_name = "DIR")]
@@ -44,14 +46,16 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         name: String,
     },
-    /// Print the verifier key: what to give to the logs, and to whoever is to check their checkpoints.
+    /// Print the verifier key: what to give to the logs, and to whoever is to check their
+    /// checkpoints.
     #[command(after_help = "Example:\n  daybook witness show /var/lib/witness > witness.vkey")]
     Show {
         /// The witness's directory.
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
-    /// Watch a log, or take checkpoints of one that is watched by a further key. A witness that serves follows at once.
+    /// Watch a log, or take checkpoints of one that is watched by a further key. A witness that
+    /// serves follows at once.
     #[command(
         after_help = "The key's name is the log's origin; `daybook key show` prints it.\n\nExample:\n  daybook witness add /var/lib/witness \"$(cat log.vkey)\""
     )]
@@ -63,8 +67,11 @@ enum Command {
         #[arg(value_name = "KEY", value_parser = key)]
         key: Verifier,
     },
-    /// Take no more checkpoints by a key. What was cosigned stays known, should the log be added again.
-    #[command(after_help = "Example:\n  daybook witness remove /var/lib/witness \"$(cat log.vkey)\"")]
+    /// Take no more checkpoints by a key. What was cosigned stays known, should the log be added
+    /// again.
+    #[command(
+        after_help = "Example:\n  daybook witness remove /var/lib/witness \"$(cat log.vkey)\""
+    )]
     Remove {
         /// The witness's directory.
         #[arg(value_name = "DIR")]
@@ -113,7 +120,9 @@ fn key(text: &str) -> Result<Verifier, Malformed> {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
-        Command::Init { dir, name } => say(&format!("{}\n", witness::init(dir, name, &ambient::random())?)),
+        Command::Init { dir, name } => {
+            say(&format!("{}\n", witness::init(dir, name, &ambient::random())?))
+        }
         Command::Show { dir } => say(&format!("{}\n", witness::read_key(dir)?.verifier())),
         Command::Add { dir, key } => {
             witness::add(dir, key)?;
@@ -125,7 +134,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Command::List { dir } => {
             let line = |log: &witness::Watched| {
-                format!("{} {}\n", log.key, log.size.map_or("-".to_owned(), |size| size.to_string()))
+                format!(
+                    "{} {}\n",
+                    log.key,
+                    log.size.map_or("-".to_owned(), |size| size.to_string())
+                )
             };
             say(&witness::watched(dir)?.iter().map(line).collect::<String>())
         }

@@ -1,11 +1,12 @@
-//! Every limit, its default, and what it bounds in words: for `GET /api/v1/limits` and for the table in `docs/configuration.md`.
+//! Every limit, its default, and what it bounds in words: for `GET /api/v1/limits` and for the
+//! table in `docs/configuration.md`.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Limits on what the server takes at once. Each bounds memory or the time a client can hold a resource; too low
-/// refuses honest clients, too high lets a few of them take the machine.
+/// Limits on what the server takes at once. Each bounds memory or the time a client can hold a
+/// resource; too low refuses honest clients, too high lets a few of them take the machine.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -41,12 +42,13 @@ pub struct Limits {
     pub event_bytes_max: usize,
     /// Bytes of one syslog message. Beyond, its beginning is set aside.
     pub syslog_message_bytes_max: usize,
-    /// Bytes of messages that a syslog listener took and that are not durable yet. Beyond, connections are not read, and
-    /// datagrams are dropped and counted.
+    /// Bytes of messages that a syslog listener took and that are not durable yet. Beyond,
+    /// connections are not read, and datagrams are dropped and counted.
     pub syslog_bytes_in_flight_max: usize,
     /// Requests waiting to be made durable. Beyond, 503.
     pub waiting_requests_max: usize,
-    /// Events that are sealed into one segment; until there are so many they are in memory and in the journal.
+    /// Events that are sealed into one segment; until there are so many they are in memory and in
+    /// the journal.
     pub seal_events: u64,
     /// Events that may wait to be sealed. Beyond, requests wait.
     pub unsealed_events_max: u64,
@@ -154,7 +156,11 @@ const WORDS: [(&str, &str, &str); 28] = [
         "connections",
         "Those of them from one address. Raise it behind a proxy or a relay.",
     ),
-    ("requests_in_flight_max", "requests", "Requests being answered; further ones get 503 with Retry-After."),
+    (
+        "requests_in_flight_max",
+        "requests",
+        "Requests being answered; further ones get 503 with Retry-After.",
+    ),
     ("intake_bytes_in_flight_max", "bytes", "Bytes of intake bodies held at once; beyond, 503."),
     (
         "header_timeout_s",
@@ -170,14 +176,22 @@ const WORDS: [(&str, &str, &str); 28] = [
     ("header_bytes_max", "bytes", "Bytes of header names and values; beyond, 431."),
     ("headers_max", "header lines", "Header lines; beyond, 431."),
     ("uri_bytes_max", "bytes", "Bytes of path and query; beyond, 414."),
-    ("body_bytes_max", "bytes", "Bytes of an intake body as received; beyond, 413. At most 33554432."),
+    (
+        "body_bytes_max",
+        "bytes",
+        "Bytes of an intake body as received; beyond, 413. At most 33554432.",
+    ),
     (
         "body_decompressed_bytes_max",
         "bytes",
         "Bytes of a body after decompression; beyond, 413. Past 1 MiB, at most 100 times what was received. At most 33554432.",
     ),
     ("events_per_request_max", "events", "Events in one body; beyond, 413."),
-    ("query_body_bytes_max", "bytes", "Bytes of a body to a wire API; beyond, 413. At most 33554432."),
+    (
+        "query_body_bytes_max",
+        "bytes",
+        "Bytes of a body to a wire API; beyond, 413. At most 33554432.",
+    ),
     (
         "event_bytes_max",
         "bytes",
@@ -222,7 +236,11 @@ const WORDS: [(&str, &str, &str); 28] = [
         "exports",
         "Exports and their manifests being made at once; beyond, 503. Each holds about 30 MiB.",
     ),
-    ("witness_timeout_s", "seconds", "Seconds for a witness to answer; then it is asked again later."),
+    (
+        "witness_timeout_s",
+        "seconds",
+        "Seconds for a witness to answer; then it is asked again later.",
+    ),
     (
         "witness_late_after_s",
         "seconds",
@@ -240,16 +258,19 @@ mod tests {
     fn every_limit_is_described_once() {
         let described: Vec<String> =
             Limits::default().described().iter().map(|one| one.name.to_owned()).collect();
-        let named: BTreeSet<String> = Limits::default().named().into_iter().map(|(name, _)| name).collect();
+        let named: BTreeSet<String> =
+            Limits::default().named().into_iter().map(|(name, _)| name).collect();
         assert_eq!(described.len(), named.len(), "a limit without words, or twice");
         assert_eq!(described.into_iter().collect::<BTreeSet<_>>(), named);
     }
 
     #[test]
     fn the_document_says_the_same() {
-        let document =
-            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md"))
-                .expect("the document");
+        let document = std::fs::read_to_string(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../docs/configuration.md"
+        ))
+        .expect("the document");
         let rows: Vec<[String; 3]> = document
             .lines()
             .filter_map(|line| line.strip_prefix("| `limits.")?.strip_suffix(" |"))

@@ -1,7 +1,8 @@
 //! The configuration: one TOML file, `DAYBOOK_*` variables over it, command line flags over both.
 //!
-//! Three stages: [`Raw`] is syntax alone, [`Config`] has only values that can be right, and `serve` opens what they
-//! name. The first two are pure but for reading token files. `docs/configuration.md` lists every setting.
+//! Three stages: [`Raw`] is syntax alone, [`Config`] has only values that can be right, and `serve`
+//! opens what they name. The first two are pure but for reading token files.
+//! `docs/configuration.md` lists every setting.
 
 mod limits;
 mod reload;
@@ -137,7 +138,8 @@ pub enum LogLevel {
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct Swr {
-    /// Whether a request without `operation` lists all operations, instead of being refused as the vendor's page says.
+    /// Whether a request without `operation` lists all operations, instead of being refused as the
+    /// vendor's page says.
     pub operation_may_be_absent: bool,
 }
 
@@ -156,7 +158,8 @@ pub struct Hcs {
     /// The region of events that name none.
     pub region_id: String,
     pub region_name: String,
-    /// Whether a request without `x-hcso-domainid` is about the caller's own domain, instead of being refused.
+    /// Whether a request without `x-hcso-domainid` is about the caller's own domain, instead of
+    /// being refused.
     pub domain_id_may_be_absent: bool,
     /// Requests of one caller in a minute; 0 for any number.
     pub requests_per_minute: u64,
@@ -166,12 +169,13 @@ pub struct Hcs {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Evidence {
-    /// Whether checkpoints and tiles are for anyone, instead of for those who may read evidence. They tell nothing of events
-    /// but how many there are.
+    /// Whether checkpoints and tiles are for anyone, instead of for those who may read evidence.
+    /// They tell nothing of events but how many there are.
     pub public: bool,
     /// Whether every answer carries a receipt, instead of those to requests that ask for one.
     pub receipts: bool,
-    /// The folder that keeps what was signed last, outside the data directory; `None` for one beside it.
+    /// The folder that keeps what was signed last, outside the data directory; `None` for one
+    /// beside it.
     pub guard: Option<PathBuf>,
 }
 
@@ -197,7 +201,8 @@ pub struct Config {
     pub listen: SocketAddr,
     pub log_format: LogFormat,
     pub log_level: LogLevel,
-    /// How clients outside reach this server, for links in answers; what a request names when absent.
+    /// How clients outside reach this server, for links in answers; what a request names when
+    /// absent.
     pub public_url: Option<String>,
     pub tls: Option<Tls>,
     /// The trail of Daybook's record of itself.
@@ -240,14 +245,16 @@ pub struct Witness {
 /// Where Daybook listens unless told otherwise.
 pub const LISTEN: &str = "127.0.0.1:8420";
 
-/// No body limit may be set above this: what is set aside of a body must fit a frame of the journal.
+/// No body limit may be set above this: what is set aside of a body must fit a frame of the
+/// journal.
 const BODY_BYTES_CAP: u64 = 32 << 20;
 
-/// No limit on an event may be set above this: an entry may be six times as long as the event, and both must fit a frame.
+/// No limit on an event may be set above this: an entry may be six times as long as the event, and
+/// both must fit a frame.
 const EVENT_BYTES_CAP: u64 = 8 << 20;
 
-/// Most witnesses: with signatures of the log's own keys, a checkpoint has no more than the 16 that every verifier takes (C2SP
-/// signed-note, section Format).
+/// Most witnesses: with signatures of the log's own keys, a checkpoint has no more than the 16 that
+/// every verifier takes (C2SP signed-note, section Format).
 const WITNESSES_MAX: usize = 12;
 
 /// What the command line says over the file and the variables.
@@ -260,7 +267,8 @@ pub struct Flags {
     pub log_level: Option<LogLevel>,
 }
 
-/// Reads file, variables and flags into a checked configuration. Without a file, the defaults are the file.
+/// Reads file, variables and flags into a checked configuration. Without a file, the defaults are
+/// the file.
 pub fn load(flags: &Flags, variables: &BTreeMap<String, String>) -> Result<Config, Failure> {
     let path = file_of(flags, variables);
     let text = match &path {
@@ -283,8 +291,8 @@ pub fn load(flags: &Flags, variables: &BTreeMap<String, String>) -> Result<Confi
     check(raw, &folder).map_err(Failure::usage)
 }
 
-/// Reads file, variables and flags again, and goes on from the running configuration to what they say now, as far as a
-/// running server can.
+/// Reads file, variables and flags again, and goes on from the running configuration to what they
+/// say now, as far as a running server can.
 pub fn reload(
     running: &Config,
     flags: &Flags,
@@ -306,7 +314,8 @@ fn folder_of(flags: &Flags, variables: &BTreeMap<String, String>) -> PathBuf {
 
 /// Reads the file and lays the variables over it.
 fn parse(text: &str, variables: &BTreeMap<String, String>) -> Result<Raw, String> {
-    let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+    let mut table: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| error.to_string())?;
     settings::lay_over(&mut table, variables)?;
     Raw::deserialize(table).map_err(|error| error.to_string())
 }
@@ -343,14 +352,16 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, String> {
         }
     }
     let Own { tenant, project, instance } = &raw.own;
-    let own =
-        Trail::new(Service::Dbaudit, tenant, project, instance).map_err(|error| format!("own: {error}"))?;
+    let own = Trail::new(Service::Dbaudit, tenant, project, instance)
+        .map_err(|error| format!("own: {error}"))?;
     let zone = |name: &str, text: Option<&String>| match text {
         None => Ok(Offset::default()),
-        Some(text) => Offset::parse(text)
-            .ok_or_else(|| format!("{name}: {text:?} is no offset from UTC; write UTC or one like +08:00")),
+        Some(text) => Offset::parse(text).ok_or_else(|| {
+            format!("{name}: {text:?} is no offset from UTC; write UTC or one like +08:00")
+        }),
     };
-    let codearts = CodeArts { time_zone: zone("codearts.time_zone", raw.codearts.time_zone.as_ref())? };
+    let codearts =
+        CodeArts { time_zone: zone("codearts.time_zone", raw.codearts.time_zone.as_ref())? };
     let hcs = Hcs {
         time_zone: zone("hcs.time_zone", raw.hcs.time_zone.as_ref())?,
         region_id: raw.hcs.region_id,
@@ -359,8 +370,13 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, String> {
         requests_per_minute: raw.hcs.requests_per_minute,
     };
     let public_url = raw.public_url.map(|url| url.trim_end_matches('/').to_owned());
-    if public_url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-        return Err("public_url: write it with its scheme, such as https://audit.example.com".to_owned());
+    if public_url
+        .as_ref()
+        .is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://"))
+    {
+        return Err(
+            "public_url: write it with its scheme, such as https://audit.example.com".to_owned()
+        );
     }
     let metrics = Metrics {
         public: raw.metrics.public,
@@ -368,7 +384,8 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, String> {
             .metrics
             .token
             .map(|token| {
-                source::read_token(&folder.join(token.file)).map_err(|why| format!("metrics: {why}"))
+                source::read_token(&folder.join(token.file))
+                    .map_err(|why| format!("metrics: {why}"))
             })
             .transpose()?,
     };
@@ -378,10 +395,12 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, String> {
         if sources.iter().any(|source| source.name == name) {
             return Err(format!("source {name:?} is declared twice"));
         }
-        let source =
-            source::check(raw, folder, tls.as_ref()).map_err(|why| format!("source {name:?}: {why}"))?;
+        let source = source::check(raw, folder, tls.as_ref())
+            .map_err(|why| format!("source {name:?}: {why}"))?;
         if source.trail == own || name == SOURCE {
-            return Err(format!("source {name:?}: that name and the trail {own} are Daybook's own"));
+            return Err(format!(
+                "source {name:?}: that name and the trail {own} are Daybook's own"
+            ));
         }
         sources.push(source);
     }
@@ -394,7 +413,10 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, String> {
         witnesses.push(witness);
     }
     if witnesses.len() > WITNESSES_MAX {
-        return Err(format!("{} witnesses are declared, at most {WITNESSES_MAX} are asked", witnesses.len()));
+        return Err(format!(
+            "{} witnesses are declared, at most {WITNESSES_MAX} are asked",
+            witnesses.len()
+        ));
     }
     Ok(Config {
         data_dir: raw.data_dir,
@@ -407,7 +429,10 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, String> {
         swr: raw.swr,
         codearts,
         hcs,
-        evidence: Evidence { guard: raw.evidence.guard.map(|guard| folder.join(guard)), ..raw.evidence },
+        evidence: Evidence {
+            guard: raw.evidence.guard.map(|guard| folder.join(guard)),
+            ..raw.evidence
+        },
         metrics,
         text,
         limits: raw.limits,
@@ -433,8 +458,10 @@ mod tests {
     use super::*;
 
     fn checked(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
-        let variables =
-            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         parse(text, &variables).and_then(|raw| check(raw, Path::new("")))
     }
 
@@ -452,8 +479,11 @@ mod tests {
     #[test]
     fn variables_stand_over_the_file() {
         let text = "listen = '127.0.0.1:1'\n[limits]\nconnections_max = 5\nheaders_max = 6\n";
-        let config = checked(text, &[("DAYBOOK_LISTEN", "[::1]:2"), ("DAYBOOK_LIMITS_CONNECTIONS_MAX", "7")])
-            .expect("valid");
+        let config = checked(
+            text,
+            &[("DAYBOOK_LISTEN", "[::1]:2"), ("DAYBOOK_LIMITS_CONNECTIONS_MAX", "7")],
+        )
+        .expect("valid");
         assert_eq!(
             (config.listen.port(), config.limits.connections_max, config.limits.headers_max),
             (2, 7, 6)
@@ -478,7 +508,11 @@ mod tests {
             ("[codearts]\ntime_zone = '8'", &[], "codearts.time_zone"),
             ("[own]\ninstance = 'a/b'", &[], "own:"),
             ("public_url = 'audit.example.com'", &[], "public_url"),
-            ("[metrics]\ntoken = { file = '/nonexistent' }", &[], "metrics: couldn't read the token"),
+            (
+                "[metrics]\ntoken = { file = '/nonexistent' }",
+                &[],
+                "metrics: couldn't read the token",
+            ),
             ("", &[("DAYBOOK_LISSEN", "1")], "DAYBOOK_LISSEN is no setting"),
             ("", &[("DAYBOOK_LISTEN", "nowhere")], "listen"),
             (
@@ -575,7 +609,10 @@ mod tests {
         };
         let most: String = (1..=12).map(stanza).collect();
         let config = checked(&most, &[]).expect("twelve");
-        assert_eq!((config.witnesses.len(), config.witnesses[4].url.as_str()), (12, "https://w.example/5"));
+        assert_eq!(
+            (config.witnesses.len(), config.witnesses[4].url.as_str()),
+            (12, "https://w.example/5")
+        );
         assert!(error(&format!("{most}{}", stanza(13)), &[]).contains("13 witnesses"));
         assert!(error(&stanza(1).repeat(2), &[]).contains("declared twice"));
     }

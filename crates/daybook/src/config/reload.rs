@@ -1,4 +1,5 @@
-//! What a running server takes up of a changed configuration, and what waits for its next start. Pure: tables in, tables out.
+//! What a running server takes up of a changed configuration, and what waits for its next start.
+//! Pure: tables in, tables out.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,8 +9,8 @@ use toml::{Table, Value};
 
 use super::{Config, Raw, check};
 
-/// Limits that are looked at for each request. The others are those of something that is made at the start, or of one that
-/// takes events in by other ways too.
+/// Limits that are looked at for each request. The others are those of something that is made at
+/// the start, or of one that takes events in by other ways too.
 const LIMITS: [&str; 7] = [
     "headers_max",
     "intake_timeout_s",
@@ -30,24 +31,30 @@ pub struct Reloaded {
     pub waiting: Vec<String>,
 }
 
-/// Goes on from a running configuration to a new one, as far as a running server can. Relative paths are relative to
-/// `folder`; files that are named are read again. Errs with what is wrong.
+/// Goes on from a running configuration to a new one, as far as a running server can. Relative
+/// paths are relative to `folder`; files that are named are read again. Errs with what is wrong.
 pub fn go_on(running: &Config, new: &Config, folder: &Path) -> Result<Reloaded, String> {
     let Merged { table, mut changed, waiting } = merge(&table_of(running), &table_of(new));
     let raw = Raw::deserialize(table).map_err(|error| error.to_string())?;
     let config = check(raw, folder)?;
     // The same file may hold another token.
     for (before, now) in running.sources.iter().zip(&config.sources) {
-        let token = |source: &super::Source| source.token.as_ref().map(|token| token.expose().to_owned());
+        let token =
+            |source: &super::Source| source.token.as_ref().map(|token| token.expose().to_owned());
         if token(before) != token(now) {
             changed.insert(format!("source.{}.token", now.name));
         }
     }
-    let token = |config: &Config| config.metrics.token.as_ref().map(|token| token.expose().to_owned());
+    let token =
+        |config: &Config| config.metrics.token.as_ref().map(|token| token.expose().to_owned());
     if token(running) != token(&config) {
         changed.insert("metrics.token".to_owned());
     }
-    Ok(Reloaded { config, changed: changed.into_iter().collect(), waiting: waiting.into_iter().collect() })
+    Ok(Reloaded {
+        config,
+        changed: changed.into_iter().collect(),
+        waiting: waiting.into_iter().collect(),
+    })
 }
 
 fn table_of(config: &Config) -> Table {
@@ -64,7 +71,8 @@ fn merge(running: &Table, new: &Table) -> Merged {
     let (old, new) = (by_name(running), by_name(new));
     let mut paths = Vec::new();
     differences(&old, &new, &mut Vec::new(), &mut paths);
-    let mut merged = Merged { table: old.clone(), changed: BTreeSet::new(), waiting: BTreeSet::new() };
+    let mut merged =
+        Merged { table: old.clone(), changed: BTreeSet::new(), waiting: BTreeSet::new() };
     for path in paths {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let name = path.join(".").trim_end_matches(".file").to_owned();
@@ -83,7 +91,9 @@ fn is_taken_up(path: &[&str], old: &Table, new: &Table) -> bool {
     match path {
         ["log_level" | "public_url"] | ["swr" | "codearts" | "hcs" | "metrics", ..] => true,
         // A port speaks TLS, or does not, as long as it is open.
-        ["tls", _] => [old, new].iter().all(|table| value(table, &["tls", "certificate"]).is_some()),
+        ["tls", _] => {
+            [old, new].iter().all(|table| value(table, &["tls", "certificate"]).is_some())
+        }
         ["evidence", name] => *name != "guard",
         ["limits", name] => LIMITS.contains(name),
         ["source", _, "silent_after_s"] | ["source", _, "token", ..] => true,
@@ -97,7 +107,10 @@ fn by_name(table: &Table) -> Table {
     let mut table = table.clone();
     if let Some(Value::Array(sources)) = table.remove("source") {
         let named = |source: Value| Some((source.get("name")?.as_str()?.to_owned(), source));
-        table.insert("source".to_owned(), Value::Table(sources.into_iter().filter_map(named).collect()));
+        table.insert(
+            "source".to_owned(),
+            Value::Table(sources.into_iter().filter_map(named).collect()),
+        );
     }
     table
 }
@@ -106,12 +119,14 @@ fn by_name(table: &Table) -> Table {
 fn in_order(mut table: Table, like: &Table) -> Table {
     let Some(Value::Table(named)) = table.remove("source") else { return table };
     let order = like.get("source").and_then(Value::as_array).into_iter().flatten();
-    let sources = order.filter_map(|source| named.get(source.get("name")?.as_str()?).cloned()).collect();
+    let sources =
+        order.filter_map(|source| named.get(source.get("name")?.as_str()?).cloned()).collect();
     table.insert("source".to_owned(), Value::Array(sources));
     table
 }
 
-/// Every path under which the two have other values. A source that only one of them has is one path.
+/// Every path under which the two have other values. A source that only one of them has is one
+/// path.
 fn differences(old: &Table, new: &Table, at: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     for name in names {
@@ -121,7 +136,9 @@ fn differences(old: &Table, new: &Table, at: &mut Vec<String>, found: &mut Vec<V
             (Some(Value::Table(old)), None) if at[0] != "source" => {
                 differences(old, &Table::new(), at, found)
             }
-            (None, Some(Value::Table(new))) if at.len() == 1 => differences(&Table::new(), new, at, found),
+            (None, Some(Value::Table(new))) if at.len() == 1 => {
+                differences(&Table::new(), new, at, found)
+            }
             (old, new) if old != new => found.push(at.clone()),
             _ => {}
         }
@@ -158,7 +175,8 @@ mod tests {
     use super::*;
 
     fn config(text: &str) -> Config {
-        check(parse(text, &std::collections::BTreeMap::new()).expect(text), Path::new("")).expect(text)
+        check(parse(text, &std::collections::BTreeMap::new()).expect(text), Path::new(""))
+            .expect(text)
     }
 
     fn gone_on(running: &str, new: &str) -> Reloaded {
@@ -167,7 +185,8 @@ mod tests {
 
     #[test]
     fn what_is_not_told_is_as_it_was() {
-        let running = "listen = '127.0.0.1:1'\n[limits]\nuri_bytes_max = 100\n[hcs]\nregion_id = 'a'\n";
+        let running =
+            "listen = '127.0.0.1:1'\n[limits]\nuri_bytes_max = 100\n[hcs]\nregion_id = 'a'\n";
         let new = "listen = '127.0.0.1:2'\nlog_level = 'debug'\n[limits]\nconnections_max = 5\n[hcs]\nregion_id = 'b'\n";
         let Reloaded { config, changed, waiting } = gone_on(running, new);
         assert_eq!(changed, ["hcs.region_id", "limits.uri_bytes_max", "log_level"]);
@@ -187,7 +206,8 @@ mod tests {
             )
         };
         let running = source("a", "1", "silent_after_s=5") + &source("b", "2", "");
-        let new = source("c", "3", "") + &source("b", "2", "silent_after_s=7") + &source("a", "9", "");
+        let new =
+            source("c", "3", "") + &source("b", "2", "silent_after_s=7") + &source("a", "9", "");
         let Reloaded { config, changed, waiting } = gone_on(&running, &new);
         assert_eq!(changed, ["source.a.silent_after_s", "source.b.silent_after_s"]);
         assert_eq!(waiting, ["source.a.trail.instance", "source.c"]);
@@ -210,9 +230,11 @@ mod tests {
     /// A setting is in force at once or told to wait, never both and never neither.
     #[test]
     fn every_setting_is_taken_up_or_waits() {
-        let document =
-            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md"))
-                .expect("the document");
+        let document = std::fs::read_to_string(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../docs/operations.md"
+        ))
+        .expect("the document");
         for path in settings() {
             let value = match path.as_str() {
                 "listen" => "'127.0.0.1:9'",
@@ -246,7 +268,8 @@ mod tests {
             let differs = format!("{before:?}") != format!("{after:?}");
             assert_eq!(differs, !changed.is_empty(), "{path}");
             // The page names what is taken up, whole sections by their names.
-            let section = path.split('.').next().map(|section| format!("`{section}.*`")).unwrap_or_default();
+            let section =
+                path.split('.').next().map(|section| format!("`{section}.*`")).unwrap_or_default();
             let is_named = document.contains(&format!("`{path}`")) || document.contains(&section);
             assert!(changed.is_empty() || is_named, "docs/operations.md lacks `{path}`");
         }

@@ -8,7 +8,10 @@ use super::Limits;
 const NO_SETTINGS: [&str; 3] = ["DAYBOOK_CONFIG", "DAYBOOK_CONFIG_HOME", "DAYBOOK_PROFILE"];
 
 /// Lays the variables over what the file says.
-pub(super) fn lay_over(table: &mut toml::Table, variables: &BTreeMap<String, String>) -> Result<(), String> {
+pub(super) fn lay_over(
+    table: &mut toml::Table,
+    variables: &BTreeMap<String, String>,
+) -> Result<(), String> {
     let is_setting = |name: &str| name.starts_with("DAYBOOK_") && !NO_SETTINGS.contains(&name);
     for (name, value) in variables.iter().filter(|(name, _)| is_setting(name)) {
         let path = settings().into_iter().find(|path| variable_of(path) == *name).ok_or_else(|| {
@@ -19,7 +22,8 @@ pub(super) fn lay_over(table: &mut toml::Table, variables: &BTreeMap<String, Str
     Ok(())
 }
 
-/// Every setting that has one value, as a path in the file: `listen`, `tls.key`, `limits.connections_max`, …
+/// Every setting that has one value, as a path in the file: `listen`, `tls.key`,
+/// `limits.connections_max`, …
 pub fn settings() -> Vec<String> {
     let sections = [
         ("", vec!["data_dir", "listen", "log_format", "log_level", "public_url"]),
@@ -31,7 +35,13 @@ pub fn settings() -> Vec<String> {
         ("metrics", vec!["public"]),
         (
             "hcs",
-            vec!["time_zone", "region_id", "region_name", "domain_id_may_be_absent", "requests_per_minute"],
+            vec![
+                "time_zone",
+                "region_id",
+                "region_name",
+                "domain_id_may_be_absent",
+                "requests_per_minute",
+            ],
         ),
     ];
     let mut paths: Vec<String> = sections
@@ -62,7 +72,8 @@ fn set(table: &mut toml::Table, path: &str, text: &str) {
             table.insert(path.to_owned(), value);
         }
         Some((section, name)) => {
-            let section = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            let section =
+                table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
             if let Some(section) = section.as_table_mut() {
                 section.insert(name.to_owned(), value);
             }
@@ -80,9 +91,11 @@ mod tests {
     /// Each setting is a field that exists, and is described where operators look for it.
     #[test]
     fn every_setting_is_real_and_documented() {
-        let document =
-            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md"))
-                .expect("the document");
+        let document = std::fs::read_to_string(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../docs/configuration.md"
+        ))
+        .expect("the document");
         for path in settings() {
             let value = match path.as_str() {
                 "listen" => "127.0.0.1:9",
@@ -107,7 +120,10 @@ mod tests {
             }
             let raw = parse("", &variables.into_iter().collect()).expect(&path);
             check(raw, Path::new("")).expect(&path);
-            assert!(document.contains(&format!("`{path}`")), "docs/configuration.md lacks `{path}`");
+            assert!(
+                document.contains(&format!("`{path}`")),
+                "docs/configuration.md lacks `{path}`"
+            );
         }
         for name in [
             "source.name",
@@ -125,7 +141,10 @@ mod tests {
             "witness.url",
             "witness.key",
         ] {
-            assert!(document.contains(&format!("`{name}`")), "docs/configuration.md lacks `{name}`");
+            assert!(
+                document.contains(&format!("`{name}`")),
+                "docs/configuration.md lacks `{name}`"
+            );
         }
     }
 }

@@ -198,7 +198,8 @@ fn check_follow(raw: &RawFollow, folder: &Path) -> Result<Follow, String> {
 pub(super) fn networks(setting: &str, texts: &[String]) -> Result<Vec<IpNet>, String> {
     let network = |text: &String| {
         let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        network.map_err(|_| format!("{setting}: {text:?} is no address or network such as 10.0.0.0/8"))
+        network
+            .map_err(|_| format!("{setting}: {text:?} is no address or network such as 10.0.0.0/8"))
     };
     texts.iter().map(network).collect()
 }
@@ -208,7 +209,10 @@ pub(super) fn read_token(file: &Path) -> Result<Token, String> {
         .map_err(|error| format!("couldn't read the token {}: {error}", file.display()))?;
     let token = text.trim();
     if token.len() < TOKEN_BYTES_MIN {
-        return Err(format!("the token in {} has fewer than {TOKEN_BYTES_MIN} characters", file.display()));
+        return Err(format!(
+            "the token in {} has fewer than {TOKEN_BYTES_MIN} characters",
+            file.display()
+        ));
     }
     Ok(Token::new(token))
 }

@@ -61,14 +61,20 @@ pub(super) fn check(raw: RawSyslog, folder: &Path, server: Option<&Tls>) -> Resu
     };
     let tls = match raw.tls {
         None if own.is_some() || raw.client_ca.is_some() => {
-            return Err("certificate, key and client_ca are of tls, which has no address".to_owned());
+            return Err(
+                "certificate, key and client_ca are of tls, which has no address".to_owned()
+            );
         }
         None => None,
         Some(listen) => {
             let identity = own.or_else(|| server.cloned()).ok_or(
                 "tls needs a certificate: give certificate and key here, or tls.certificate and tls.key to the server",
             )?;
-            Some(SyslogTls { listen, identity, client_ca: raw.client_ca.map(|file| folder.join(file)) })
+            Some(SyslogTls {
+                listen,
+                identity,
+                client_ca: raw.client_ca.map(|file| folder.join(file)),
+            })
         }
     };
     Ok(Syslog { udp: raw.udp, tcp: raw.tcp, tls, from: networks("from", &raw.from)? })
@@ -88,22 +94,29 @@ mod tests {
         let lent = Tls { certificate: "c.pem".into(), key: "k.pem".into() };
         let syslog = checked("tls = '[::]:6514'", Some(&lent)).expect("valid");
         assert_eq!(syslog.tls.expect("it has an address").identity, lent);
-        let own = "tls = '[::]:6514'\ncertificate = 'own.pem'\nkey = 'own.key'\nclient_ca = 'ca.pem'";
+        let own =
+            "tls = '[::]:6514'\ncertificate = 'own.pem'\nkey = 'own.key'\nclient_ca = 'ca.pem'";
         let tls = checked(own, Some(&lent)).expect("valid").tls.expect("it has an address");
-        assert_eq!(tls.identity, Tls { certificate: "/etc/own.pem".into(), key: "/etc/own.key".into() });
+        assert_eq!(
+            tls.identity,
+            Tls { certificate: "/etc/own.pem".into(), key: "/etc/own.key".into() }
+        );
         assert_eq!(tls.client_ca, Some("/etc/ca.pem".into()));
     }
 
     #[test]
     fn senders_are_heard_by_their_address() {
-        let syslog = checked("udp = '[::]:514'\nfrom = ['10.0.0.0/8', '2001:db8::7']", None).expect("valid");
+        let syslog =
+            checked("udp = '[::]:514'\nfrom = ['10.0.0.0/8', '2001:db8::7']", None).expect("valid");
         for (address, is_heard) in
             [("10.9.8.7", true), ("11.0.0.1", false), ("2001:db8::7", true), ("2001:db8::8", false)]
         {
             assert_eq!(syslog.hears(address.parse().expect(address)), is_heard, "{address}");
         }
         assert!(
-            checked("udp = '[::]:514'", None).expect("valid").hears("8.8.8.8".parse().expect("an address"))
+            checked("udp = '[::]:514'", None)
+                .expect("valid")
+                .hears("8.8.8.8".parse().expect("an address"))
         );
     }
 

@@ -1,8 +1,10 @@
-//! The guard: what was signed last, kept outside the data directory, so that a directory which was replaced by an older copy of
-//! itself, or is a copy of another one, is not served as if nothing had happened.
+//! The guard: what was signed last, kept outside the data directory, so that a directory which was
+//! replaced by an older copy of itself, or is a copy of another one, is not served as if nothing
+//! had happened.
 //!
-//! It is a folder beside the data directory, or where `evidence.guard` says: the newest checkpoint, replaced by
-//! compare-and-swap before that checkpoint is shown to anyone, and a lock that is held by the one server of the log.
+//! It is a folder beside the data directory, or where `evidence.guard` says: the newest checkpoint,
+//! replaced by compare-and-swap before that checkpoint is shown to anyone, and a lock that is held
+//! by the one server of the log.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -26,25 +28,28 @@ pub fn place_of(data_dir: &Path, configured: Option<&Path>) -> Result<PathBuf, S
     if let Some(place) = configured {
         return Ok(place.to_owned());
     }
-    let real =
-        data_dir.canonicalize().map_err(|error| format!("couldn't find {}: {error}", data_dir.display()))?;
+    let real = data_dir
+        .canonicalize()
+        .map_err(|error| format!("couldn't find {}: {error}", data_dir.display()))?;
     match real.file_name() {
         Some(name) => {
             let mut name = name.to_owned();
             name.push(".guard");
             Ok(real.with_file_name(name))
         }
-        None => {
-            Err("a data directory that is the root has no place beside it; set evidence.guard".to_owned())
-        }
+        None => Err("a data directory that is the root has no place beside it; set evidence.guard"
+            .to_owned()),
     }
 }
 
 impl Guard {
-    /// Opens the guard in this folder; `None` when there is none. Errs while another server holds it.
+    /// Opens the guard in this folder; `None` when there is none. Errs while another server holds
+    /// it.
     pub fn open(place: &Path) -> Result<Option<Guard>, String> {
         let is_there = place.join(CHECKPOINT).try_exists();
-        if !is_there.map_err(|error| format!("couldn't look for the guard {}: {error}", place.display()))? {
+        if !is_there
+            .map_err(|error| format!("couldn't look for the guard {}: {error}", place.display()))?
+        {
             return Ok(None);
         }
         Guard::on(Local::open(place), place).map(Some)

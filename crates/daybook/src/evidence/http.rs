@@ -1,11 +1,14 @@
-//! `/tlog/`: checkpoint, tiles and entries, as C2SP tlog-tiles names them (sections Checkpoints, Merkle Tree, Log entries). The
-//! entries are the digests that the tree is over. And proof files of single events (C2SP tlog-proof).
+//! `/tlog/`: checkpoint, tiles and entries, as C2SP tlog-tiles names them (sections Checkpoints,
+//! Merkle Tree, Log entries). The entries are the digests that the tree is over. And proof files of
+//! single events (C2SP tlog-proof).
 
 use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use hyper::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
+use hyper::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY,
+};
 use hyper::{Method, StatusCode};
 use tlog::{Hash, NoProof, Resource, TILE_WIDTH};
 
@@ -63,10 +66,14 @@ pub fn answer(
     note.is_recorded = true;
     let found = match operation {
         Operation::ReadCheckpoint => Ok(Some(checkpoint(&context.shared.evidence.newest()))),
-        Operation::ReadWitnessed => Ok(context.shared.witnesses.witnessed().as_deref().map(checkpoint)),
+        Operation::ReadWitnessed => {
+            Ok(context.shared.witnesses.witnessed().as_deref().map(checkpoint))
+        }
         Operation::ReadTile => read_tile(&path[0], context),
         Operation::ProveEvent => match prove_event(&path[0], request, context, note) {
-            Ok(proof) => Ok(proof.map(|proof| Found { bytes: proof, content_type: TEXT, max_age: 0 })),
+            Ok(proof) => {
+                Ok(proof.map(|proof| Found { bytes: proof, content_type: TEXT, max_age: 0 }))
+            }
             Err(NotProved::Refused(refusal)) => return refused(refusal),
             Err(NotProved::Failed(error)) => Err(error),
         },
@@ -98,7 +105,11 @@ type Refusal = (StatusCode, &'static str, &'static str);
 fn let_in(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<(), Refusal> {
     match context.caller(request, note) {
         Ok(caller) if caller.may(Action::ReadEvidence, context.shared.audit.trail()) => Ok(()),
-        Ok(_) => Err((StatusCode::FORBIDDEN, "forbidden", "evidence is for auditors of daybook's own trail")),
+        Ok(_) => Err((
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "evidence is for auditors of daybook's own trail",
+        )),
         Err(_) => Err((StatusCode::UNAUTHORIZED, "unauthorized", "show a token or a signature")),
     }
 }
@@ -133,7 +144,11 @@ fn read_tile(path: &str, context: &Context<'_>) -> Result<Option<Found>, store::
         }
         Resource::Entries(_) => log.digests(first, count)?.map(|digests| bundle(&digests)),
     };
-    Ok(bytes.map(|bytes| Found { bytes, content_type: "application/octet-stream", max_age: MAX_AGE_S }))
+    Ok(bytes.map(|bytes| Found {
+        bytes,
+        content_type: "application/octet-stream",
+        max_age: MAX_AGE_S,
+    }))
 }
 
 /// Why there is no proof.
@@ -142,8 +157,8 @@ enum NotProved {
     Failed(store::Error),
 }
 
-/// The proof file of an event, with the entry if `entry=true` asks for it, which takes the right to read the event's trail.
-/// `None` when there is no such event.
+/// The proof file of an event, with the entry if `entry=true` asks for it, which takes the right to
+/// read the event's trail. `None` when there is no such event.
 fn prove_event(
     index: &str,
     request: &Request,
@@ -169,8 +184,13 @@ fn prove_event(
         note.is_recorded = false;
         let stored = log.stored(index).map_err(NotProved::Failed)?;
         // Whether there is such an event is no secret, but its trail is.
-        let Some(stored) = stored.filter(|stored| caller.may(Action::ReadEvents, &stored.trail)) else {
-            return Err(refused((StatusCode::FORBIDDEN, "forbidden", "you may not read this event")));
+        let Some(stored) = stored.filter(|stored| caller.may(Action::ReadEvents, &stored.trail))
+        else {
+            return Err(refused((
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "you may not read this event",
+            )));
         };
         note.resource = stored.trail.to_string();
         note.rows = Some((1, 1));
@@ -229,10 +249,12 @@ impl Found {
 }
 
 fn takes_gzip(request: &Request) -> bool {
-    let listed = request.headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let listed =
+        request.headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     listed.flat_map(|list| list.split(',')).any(|one| {
         let (name, weight) = one.split_once(';').unwrap_or((one, ""));
-        let is_refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
+        let is_refused =
+            weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
         name.trim().eq_ignore_ascii_case("gzip") && !is_refused
     })
 }

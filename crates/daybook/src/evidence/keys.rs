@@ -1,7 +1,8 @@
-//! The keys that sign a log, `keys/log.key`: one a line, oldest first. Each signs every checkpoint, so that whoever pinned an
-//! older key can go on while a newer one is being made known. A line is a private key as golang.org/x/mod/sumdb/note writes
-//! it, whose identifier byte names the algorithm: a further one, such as the ML-DSA-44 that C2SP signed-note has, is a line
-//! of another byte, and a signature line that older verifiers pass over.
+//! The keys that sign a log, `keys/log.key`: one a line, oldest first. Each signs every checkpoint,
+//! so that whoever pinned an older key can go on while a newer one is being made known. A line is a
+//! private key as golang.org/x/mod/sumdb/note writes it, whose identifier byte names the algorithm:
+//! a further one, such as the ML-DSA-44 that C2SP signed-note has, is a line of another byte, and a
+//! signature line that older verifiers pass over.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -49,7 +50,8 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Signer>, String> {
 fn stored(data_dir: &Path) -> Result<(FileObjects, Object), String> {
     let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
     let found = objects.get(LOG_KEY).map_err(|error| error.to_string())?;
-    let object = found.ok_or_else(|| format!("{} is not there", data_dir.join(LOG_KEY).display()))?;
+    let object =
+        found.ok_or_else(|| format!("{} is not there", data_dir.join(LOG_KEY).display()))?;
     Ok((objects, object))
 }
 
@@ -63,7 +65,9 @@ pub fn rotate(data_dir: &Path, seed: &[u8; 32]) -> Result<Verifier, String> {
     let (objects, object) = stored(data_dir)?;
     let mut signers = parse(&object.bytes)?;
     if signers.len() == KEYS_MAX {
-        return Err(format!("the log has {KEYS_MAX} keys already; retire one with `daybook key retire`"));
+        return Err(format!(
+            "the log has {KEYS_MAX} keys already; retire one with `daybook key retire`"
+        ));
     }
     let signer = new(signers[0].verifier().name(), seed)?;
     let verifier = signer.verifier().clone();
@@ -72,16 +76,15 @@ pub fn rotate(data_dir: &Path, seed: &[u8; 32]) -> Result<Verifier, String> {
     Ok(verifier)
 }
 
-/// Removes the key with this hash, eight hex digits as in the verifier key. Errs unless another key has signed the newest
-/// checkpoint, which is how the next start knows it.
+/// Removes the key with this hash, eight hex digits as in the verifier key. Errs unless another key
+/// has signed the newest checkpoint, which is how the next start knows it.
 pub fn retire(data_dir: &Path, hash: &str) -> Result<Verifier, String> {
     let (objects, object) = stored(data_dir)?;
     let mut signers = parse(&object.bytes)?;
     let is_it = |signer: &Signer| format!("{:08x}", signer.verifier().key_id()) == hash;
-    let position = signers
-        .iter()
-        .position(is_it)
-        .ok_or_else(|| format!("no key of the log has the hash {hash:?}; see `daybook key show`"))?;
+    let position = signers.iter().position(is_it).ok_or_else(|| {
+        format!("no key of the log has the hash {hash:?}; see `daybook key show`")
+    })?;
     let retired = signers.remove(position).verifier().clone();
     let newest = objects.get(store::CHECKPOINT).map_err(|error| error.to_string())?;
     let newest = newest.and_then(|object| Note::parse(&object.bytes).ok());

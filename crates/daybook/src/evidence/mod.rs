@@ -1,8 +1,10 @@
-//! The log's head, signed: checkpoints that whoever holds one notices any later change by, and the tree that they are over.
+//! The log's head, signed: checkpoints that whoever holds one notices any later change by, and the
+//! tree that they are over.
 //!
-//! A checkpoint is signed within [`SIGN_EVERY`] of the events it covers, and is on disk before anyone sees it, in the data
-//! directory and in a [`guard`] outside of it. What was signed last is compared with the log at every start, so that a log
-//! which lost or changed what it signed for is not served.
+//! A checkpoint is signed within [`SIGN_EVERY`] of the events it covers, and is on disk before
+//! anyone sees it, in the data directory and in a [`guard`] outside of it. What was signed last is
+//! compared with the log at every start, so that a log which lost or changed what it signed for is
+//! not served.
 
 pub mod aside;
 pub mod guard;
@@ -23,8 +25,8 @@ use sha2::{Digest, Sha256};
 use store::durable::{Disk, Local};
 use store::{CHECKPOINT, Contents, FileObjects, LOG_KEY, Object, Objects, Version};
 use tlog::{
-    Checkpoint, Hash, Malformed, NoProof, Note, ProofFile, Signature, Signer, Tree, prove_inclusion,
-    subtree_hash,
+    Checkpoint, Hash, Malformed, NoProof, Note, ProofFile, Signature, Signer, Tree,
+    prove_inclusion, subtree_hash,
 };
 
 use self::guard::Guard;
@@ -35,7 +37,8 @@ use crate::audit::{Act, OwnAudit};
 use crate::http::Request;
 use crate::report::Failure;
 
-/// How often it is looked whether there is something to sign: well within the second that is promised.
+/// How often it is looked whether there is something to sign: well within the second that is
+/// promised.
 const SIGN_EVERY: Duration = Duration::from_millis(400);
 
 /// What signs a log, and what it signed last.
@@ -44,7 +47,8 @@ pub struct Evidence {
     objects: FileObjects,
     guard: Guard,
     signers: RwLock<Arc<Vec<Signer>>>,
-    /// Keys that signed the checkpoint which was there at the start, and were retired since: names and hashes.
+    /// Keys that signed the checkpoint which was there at the start, and were retired since: names
+    /// and hashes.
     gone: Mutex<Vec<String>>,
     /// The file of keys as it was last looked at.
     keys_seen: Mutex<Option<Version>>,
@@ -93,12 +97,20 @@ impl Found {
     }
 
     /// Goes on with this guard, from the newest checkpoint that there is.
-    fn into_evidence(self, log: &Contents, guard: Guard, newest: Signed) -> Result<Evidence, store::Error> {
-        let versions =
-            [self.stored.as_ref().map(|object| object.version), guard.newest()?.map(|(_, version)| version)];
+    fn into_evidence(
+        self,
+        log: &Contents,
+        guard: Guard,
+        newest: Signed,
+    ) -> Result<Evidence, store::Error> {
+        let versions = [
+            self.stored.as_ref().map(|object| object.version),
+            guard.newest()?.map(|(_, version)| version),
+        ];
         let origin = log.identity().origin.clone();
-        // Keys that the newest checkpoint does not name came since, and those it names that are gone were retired; both are
-        // taken up when that is recorded. When it names none, an operator accepted the log with other keys.
+        // Keys that the newest checkpoint does not name came since, and those it names that are
+        // gone were retired; both are taken up when that is recorded. When it names none, an
+        // operator accepted the log with other keys.
         let stored = self.stored.as_ref().and_then(|object| Note::parse(&object.bytes).ok());
         let signatures = stored.as_ref().map_or(&[][..], |note| note.signatures());
         let is_key_of =
@@ -124,8 +136,9 @@ impl Found {
 }
 
 impl Evidence {
-    /// Reads keys and newest checkpoints, that of the directory and that of the guard at `guard`, compares both with the log,
-    /// and signs what came since. Errs with what to tell the operator when the log does not go on from what was signed.
+    /// Reads keys and newest checkpoints, that of the directory and that of the guard at `guard`,
+    /// compares both with the log, and signs what came since. Errs with what to tell the operator
+    /// when the log does not go on from what was signed.
     pub fn open(data_dir: &Path, guard: &Path, log: &Contents) -> Result<Evidence, Failure> {
         let found = Found::read(data_dir, log).map_err(Failure::new)?;
         let newest = match &found.stored {
@@ -156,8 +169,8 @@ impl Evidence {
         Ok(evidence)
     }
 
-    /// As [`Evidence::open`], but compares nothing: an operator says that the log is to go on as it is, and `record` is given
-    /// what differs, to be recorded before anything is signed.
+    /// As [`Evidence::open`], but compares nothing: an operator says that the log is to go on as it
+    /// is, and `record` is given what differs, to be recorded before anything is signed.
     pub fn accept(
         data_dir: &Path,
         guard: &Path,
@@ -203,7 +216,8 @@ impl Evidence {
         Arc::clone(&self.signers.read().expect("no panic while held"))
     }
 
-    /// Signs the log's head, if it grew since or more was set aside, and makes that durable, in the guard too, before it can be seen.
+    /// Signs the log's head, if it grew since or more was set aside, and makes that durable, in the
+    /// guard too, before it can be seen.
     pub fn sign(&self, log: &Contents) -> Result<(), store::Error> {
         let mut versions = self.versions.lock().expect("no panic while held");
         let [stored, guarded] = &mut *versions;
@@ -228,19 +242,21 @@ impl Evidence {
         (ns != 0).then(|| Time::from_unix_ns(ns))
     }
 
-    /// Adds a witness's cosignature to the newest checkpoint, if that still has this text, and makes that durable before it
-    /// can be seen.
+    /// Adds a witness's cosignature to the newest checkpoint, if that still has this text, and
+    /// makes that durable before it can be seen.
     pub fn cosign(&self, text: &str, cosignature: Signature) -> Result<(), store::Error> {
         let mut versions = self.versions.lock().expect("no panic while held");
         let newest = self.newest();
-        let Some(mut note) = Note::parse(newest.note.as_bytes()).ok().filter(|newest| newest.text() == text)
+        let Some(mut note) =
+            Note::parse(newest.note.as_bytes()).ok().filter(|newest| newest.text() == text)
         else {
             return Ok(());
         };
         note.add(cosignature);
         let note = note.to_string();
         versions[0] = Some(self.objects.replace(CHECKPOINT, note.as_bytes(), versions[0])?);
-        *self.newest.write().expect("no panic while held") = Arc::new(Signed { size: newest.size, note });
+        *self.newest.write().expect("no panic while held") =
+            Arc::new(Signed { size: newest.size, note });
         Ok(())
     }
 
@@ -253,7 +269,8 @@ impl Evidence {
         note.to_string()
     }
 
-    /// Takes up keys that were added or retired, once that is recorded. Errs with why it could not, to be tried again.
+    /// Takes up keys that were added or retired, once that is recorded. Errs with why it could not,
+    /// to be tried again.
     pub fn follow_keys(&self, audit: &OwnAudit) -> Result<(), String> {
         let mut seen = self.keys_seen.lock().expect("no panic while held");
         let found = self.objects.get(LOG_KEY).map_err(|error| error.to_string())?;
@@ -266,8 +283,9 @@ impl Evidence {
         if new[0].verifier().name() != self.origin {
             return Err(format!("{LOG_KEY} has keys of another log"));
         }
-        let lacks =
-            |all: &[Signer], one: &Signer| !all.iter().any(|other| other.verifier() == one.verifier());
+        let lacks = |all: &[Signer], one: &Signer| {
+            !all.iter().any(|other| other.verifier() == one.verifier())
+        };
         let act = |verb: &str, operation, key: &str| {
             let act = Act::new(format!("key.{verb}"), operation, "Evidence").on("key", key);
             let description = format!("the log's checkpoints: {verb} a key that signs them");
@@ -309,8 +327,8 @@ fn refusal(why: &str) -> Failure {
 }
 
 impl Evidence {
-    /// The receipt of an answer, as its header has it. `digests` are those of the rows in the note, in their order; an answer
-    /// without rows is of the log as it is now.
+    /// The receipt of an answer, as its header has it. `digests` are those of the rows in the note,
+    /// in their order; an answer without rows is of the log as it is now.
     pub fn receipt(
         &self,
         log: &Contents,
@@ -390,14 +408,16 @@ fn compare(
     }
     let disk: Arc<dyn Disk> = Arc::new(Local::open(data_dir));
     if count > 0 && aside::root_of(&store::set_aside(&disk)?, count) != Some(aside_root) {
-        return Ok(Err(format!("{count} records set aside were signed for, and the log has others")));
+        return Ok(Err(format!(
+            "{count} records set aside were signed for, and the log has others"
+        )));
     }
     Ok(Ok(checkpoint.size))
 }
 
-/// Proves by a checkpoint over `size` events that the event with this index is one of them. `entry` goes along as extra data,
-/// which the proof itself vouches for: its SHA-256 is the data of the leaf. Errs with [`NoProof::OutOfRange`] when the
-/// checkpoint does not cover the event.
+/// Proves by a checkpoint over `size` events that the event with this index is one of them. `entry`
+/// goes along as extra data, which the proof itself vouches for: its SHA-256 is the data of the
+/// leaf. Errs with [`NoProof::OutOfRange`] when the checkpoint does not cover the event.
 pub fn prove(
     log: &Contents,
     checkpoint: Note,
@@ -416,8 +436,12 @@ pub struct Signing {
 }
 
 impl Signing {
-    /// `report_fatal` is called when a checkpoint cannot be made durable; none is signed after that.
-    pub fn start(shared: Arc<Shared>, report_fatal: impl Fn(&store::Error) + Send + 'static) -> Signing {
+    /// `report_fatal` is called when a checkpoint cannot be made durable; none is signed after
+    /// that.
+    pub fn start(
+        shared: Arc<Shared>,
+        report_fatal: impl Fn(&store::Error) + Send + 'static,
+    ) -> Signing {
         let (stop, told_to_stop) = channel();
         let work = move || {
             let mut failed = String::new();
@@ -428,7 +452,10 @@ impl Signing {
                     // Once, not at every look.
                     Err(why) if why == failed => {}
                     Err(why) => {
-                        tracing::error!(why, "couldn't take up the log's keys; signing with those before");
+                        tracing::error!(
+                            why,
+                            "couldn't take up the log's keys; signing with those before"
+                        );
                         failed = why;
                     }
                 }

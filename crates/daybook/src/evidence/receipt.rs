@@ -15,8 +15,9 @@
 //! body <SHA-256 of the answer's body, base64>
 //! ```
 //!
-//! Indexes are base64 over varints (LEB128) of the differences to the one before, the first to 0, folded so that those of
-//! either sign are short. The first line is no origin that the key could have, so no receipt can pass for a checkpoint.
+//! Indexes are base64 over varints (LEB128) of the differences to the one before, the first to 0,
+//! folded so that those of either sign are short. The first line is no origin that the key could
+//! have, so no receipt can pass for a checkpoint.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -100,7 +101,11 @@ impl Receipt {
             line.and_then(|line| line.strip_prefix(' ')).ok_or(malformed)
         };
         let hash = |text: &str| -> Result<Hash, Malformed> {
-            BASE64_STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(malformed)
+            BASE64_STANDARD
+                .decode(text)
+                .ok()
+                .and_then(|bytes| bytes.try_into().ok())
+                .ok_or(malformed)
         };
         let number = |text: &str| text.parse::<u64>().map_err(|_| malformed);
         let origin = field("origin")?.to_owned();
@@ -109,16 +114,20 @@ impl Receipt {
         let (at, caller, asked) =
             (field("time")?.to_owned(), field("caller")?.to_owned(), field("asked")?.to_owned());
         let (rows, total) = field("rows")?.split_once(' ').ok_or(malformed)?;
-        let indexes = BASE64_STANDARD.decode(field("indexes")?).ok().and_then(|bytes| unpack(&bytes));
+        let indexes =
+            BASE64_STANDARD.decode(field("indexes")?).ok().and_then(|bytes| unpack(&bytes));
         let indexes = indexes.ok_or(malformed)?;
-        if number(rows)? != indexes.len() as u64 || indexes.iter().any(|index| *index >= tree.size) {
+        if number(rows)? != indexes.len() as u64 || indexes.iter().any(|index| *index >= tree.size)
+        {
             return Err(malformed);
         }
-        let (total, digests, body) = (number(total)?, hash(field("digests")?)?, hash(field("body")?)?);
+        let (total, digests, body) =
+            (number(total)?, hash(field("digests")?)?, hash(field("body")?)?);
         Ok(Receipt { tree, at, caller, asked, total, indexes, digests, body })
     }
 
-    /// Reads a header's value, or a file that has it. Nothing of it is to be trusted before its note is verified.
+    /// Reads a header's value, or a file that has it. Nothing of it is to be trusted before its
+    /// note is verified.
     pub fn open(value: &[u8]) -> Result<(Note, Receipt), Malformed> {
         let malformed = Malformed("a receipt is a signed note in base64");
         let value = std::str::from_utf8(value).map_err(|_| malformed)?.trim();
@@ -181,7 +190,11 @@ mod tests {
 
     fn receipt(indexes: Vec<u64>) -> Receipt {
         Receipt {
-            tree: Checkpoint { origin: "example.com/log".to_owned(), size: u64::MAX, root: [1; 32] },
+            tree: Checkpoint {
+                origin: "example.com/log".to_owned(),
+                size: u64::MAX,
+                root: [1; 32],
+            },
             at: "2026-11-20T00:00:00.000000000Z".to_owned(),
             caller: String::new(),
             asked: asked("POST", "/v1/a", "b=c", b"{}"),

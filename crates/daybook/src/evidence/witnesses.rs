@@ -1,10 +1,13 @@
 //! Asking witnesses to cosign the log's checkpoints (C2SP tlog-witness, section add-checkpoint).
 //!
 //! - A thread asks each witness: a slow one holds up nobody.
-//! - Heads are signed faster than witnesses are asked. So that there is one checkpoint that all of them cosigned, all are
-//!   asked about the same one, the candidate; whoever cosigned it is asked about newer ones meanwhile.
-//! - A cosignature is checked before it is used. It joins the newest checkpoint if it is over that, and the candidate.
-//! - A witness that is late or refuses is told of once, in the operational log and on Daybook's own trail. It stops nothing.
+//! - Heads are signed faster than witnesses are asked. So that there is one checkpoint that all of
+//!   them cosigned, all are asked about the same one, the candidate; whoever cosigned it is asked
+//!   about newer ones meanwhile.
+//! - A cosignature is checked before it is used. It joins the newest checkpoint if it is over that,
+//!   and the candidate.
+//! - A witness that is late or refuses is told of once, in the operational log and on Daybook's own
+//!   trail. It stops nothing.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -76,8 +79,9 @@ struct Head {
 }
 
 impl Witnesses {
-    /// Reads the newest checkpoint that every witness cosigned, unless others are configured since. One that the log does not
-    /// go on from is left out: a log that is opened is one that goes on from what it signed, or that an operator accepted.
+    /// Reads the newest checkpoint that every witness cosigned, unless others are configured since.
+    /// One that the log does not go on from is left out: a log that is opened is one that goes on
+    /// from what it signed, or that an operator accepted.
     pub fn open(
         data_dir: &Path,
         configured: Vec<Witness>,
@@ -87,13 +91,16 @@ impl Witnesses {
         let found = objects.get(WITNESSED)?;
         let version = found.as_ref().map(|object| object.version);
         let head = match found.map(|object| read(&object.bytes, log)).transpose() {
-            Ok(head) => head.filter(|head| !configured.is_empty() && is_cosigned(&head.note, &configured)),
+            Ok(head) => {
+                head.filter(|head| !configured.is_empty() && is_cosigned(&head.note, &configured))
+            }
             Err(why) => {
                 tracing::warn!(why, "the newest witnessed checkpoint is not published");
                 None
             }
         };
-        let witnessed = head.map(|head| Arc::new(Signed { size: head.size, note: head.note.to_string() }));
+        let witnessed =
+            head.map(|head| Arc::new(Signed { size: head.size, note: head.note.to_string() }));
         let pending = Mutex::new(Pending { candidate: None, version });
         let stands = configured.iter().map(|_| Mutex::default()).collect();
         Ok(Witnesses { configured, objects, pending, witnessed: RwLock::new(witnessed), stands })
@@ -105,17 +112,25 @@ impl Witnesses {
         self.configured.iter().zip(stands)
     }
 
-    /// The newest checkpoint that every configured witness cosigned; `None` before the first, and without witnesses.
+    /// The newest checkpoint that every configured witness cosigned; `None` before the first, and
+    /// without witnesses.
     pub fn witnessed(&self) -> Option<Arc<Signed>> {
         self.witnessed.read().expect("no panic while held").clone()
     }
 
-    /// What to ask a witness about that cosigned a tree of the size `cosigned` last: the candidate if it did not cosign that,
-    /// else the newest checkpoint if that is larger.
-    fn question(&self, key: &Verifier, cosigned: Option<&str>, evidence: &Evidence) -> Option<Head> {
+    /// What to ask a witness about that cosigned a tree of the size `cosigned` last: the candidate
+    /// if it did not cosign that, else the newest checkpoint if that is larger.
+    fn question(
+        &self,
+        key: &Verifier,
+        cosigned: Option<&str>,
+        evidence: &Evidence,
+    ) -> Option<Head> {
         let mut pending = self.pending.lock().expect("no panic while held");
         let newest = evidence.newest();
-        if pending.candidate.is_none() && self.witnessed().is_none_or(|one| one.text() != newest.text()) {
+        if pending.candidate.is_none()
+            && self.witnessed().is_none_or(|one| one.text() != newest.text())
+        {
             pending.candidate = self.head(&newest);
         }
         match &pending.candidate {
@@ -129,17 +144,25 @@ impl Witnesses {
     fn head(&self, signed: &Signed) -> Option<Head> {
         let whole = Note::parse(signed.note.as_bytes()).ok()?;
         let mut note = Note::new(whole.text().to_owned()).ok()?;
-        let is_a_witness =
-            |signature: &&Signature| self.configured.iter().any(|one| one.key.is_named_by(signature));
-        whole.signatures().iter().filter(|one| !is_a_witness(one)).cloned().for_each(|one| note.add(one));
+        let is_a_witness = |signature: &&Signature| {
+            self.configured.iter().any(|one| one.key.is_named_by(signature))
+        };
+        whole
+            .signatures()
+            .iter()
+            .filter(|one| !is_a_witness(one))
+            .cloned()
+            .for_each(|one| note.add(one));
         Some(Head { size: signed.size, note })
     }
 
-    /// Adds a cosignature to the candidate if it is over that. When it was the last that lacked, the candidate is durable as
-    /// the witnessed checkpoint before it can be seen.
+    /// Adds a cosignature to the candidate if it is over that. When it was the last that lacked,
+    /// the candidate is durable as the witnessed checkpoint before it can be seen.
     fn take(&self, head: &Head, cosignature: Signature) -> Result<(), store::Error> {
         let mut pending = self.pending.lock().expect("no panic while held");
-        let Some(mut candidate) = pending.candidate.take_if(|one| one.note.text() == head.note.text()) else {
+        let Some(mut candidate) =
+            pending.candidate.take_if(|one| one.note.text() == head.note.text())
+        else {
             return Ok(());
         };
         candidate.note.add(cosignature);
@@ -148,14 +171,15 @@ impl Witnesses {
             return Ok(());
         }
         let note = candidate.note.to_string();
-        pending.version = Some(self.objects.replace(WITNESSED, note.as_bytes(), pending.version)?);
+        pending.version =
+            Some(self.objects.replace(WITNESSED, note.as_bytes(), pending.version)?);
         *self.witnessed.write().expect("no panic while held") =
             Some(Arc::new(Signed { size: candidate.size, note }));
         Ok(())
     }
 
-    /// Gives the candidate up if it is this one and the log has signed another since: that is asked about next, so that a
-    /// witness which comes back is not asked about the past.
+    /// Gives the candidate up if it is this one and the log has signed another since: that is asked
+    /// about next, so that a witness which comes back is not asked about the past.
     fn give_up(&self, head: &Head, evidence: &Evidence) {
         let mut pending = self.pending.lock().expect("no panic while held");
         let newest = evidence.newest();
@@ -182,9 +206,10 @@ fn read(bytes: &[u8], log: &Contents) -> Result<Head, String> {
         && root_at(log, checkpoint.size).map_err(|error| error.to_string())? == checkpoint.root;
     match is_of_this_log {
         true => Ok(Head { size: checkpoint.size, note }),
-        false => {
-            Err(format!("the log does not go on from the {} events that were witnessed", checkpoint.size))
-        }
+        false => Err(format!(
+            "the log does not go on from the {} events that were witnessed",
+            checkpoint.size
+        )),
     }
 }
 
@@ -194,7 +219,8 @@ pub struct Asking {
 }
 
 impl Asking {
-    /// `report_fatal` is called when what a witness answered cannot be made durable; that one is not asked after it.
+    /// `report_fatal` is called when what a witness answered cannot be made durable; that one is
+    /// not asked after it.
     pub fn start(
         shared: &Arc<Shared>,
         report_fatal: impl Fn(&store::Error) + Clone + Send + 'static,
@@ -227,8 +253,8 @@ impl Asking {
         Asking { threads: threads.collect() }
     }
 
-    /// Asks no more. A thread whose witness does not answer in time is left to end with the process; it holds nothing of the
-    /// log.
+    /// Asks no more. A thread whose witness does not answer in time is left to end with the
+    /// process; it holds nothing of the log.
     pub fn stop(self) {
         let deadline = Instant::now() + STOP_WITHIN;
         for (stop, _) in &self.threads {
@@ -288,8 +314,13 @@ struct Asker {
 }
 
 impl Asker {
-    /// Asks until told to stop. Holds nothing of the log while it waits. Errs when an answer could not be made durable.
-    fn run(mut self, shared: &Weak<Shared>, told_to_stop: &Receiver<()>) -> Result<(), store::Error> {
+    /// Asks until told to stop. Holds nothing of the log while it waits. Errs when an answer could
+    /// not be made durable.
+    fn run(
+        mut self,
+        shared: &Weak<Shared>,
+        told_to_stop: &Receiver<()>,
+    ) -> Result<(), store::Error> {
         let mut ask_at = Instant::now();
         while let Err(RecvTimeoutError::Timeout) = told_to_stop.recv_timeout(LOOK_EVERY) {
             let Some(head) = self.look(shared) else { return Ok(()) };
@@ -314,7 +345,11 @@ impl Asker {
         if self.cosigned.as_deref() != Some(shared.evidence.newest().text()) {
             self.behind_since.get_or_insert_with(Instant::now);
         }
-        Some(shared.witnesses.question(&self.witness.key, self.cosigned.as_deref(), &shared.evidence))
+        Some(shared.witnesses.question(
+            &self.witness.key,
+            self.cosigned.as_deref(),
+            &shared.evidence,
+        ))
     }
 
     /// One try; `None` when the server is gone.
@@ -325,13 +360,16 @@ impl Asker {
             let path = match path {
                 Ok(path) => path,
                 Err(NoProof::OutOfRange) => {
-                    return Some(Verdict::Failed("it cosigned a newer checkpoint already".to_owned()));
+                    return Some(Verdict::Failed(
+                        "it cosigned a newer checkpoint already".to_owned(),
+                    ));
                 }
                 Err(NoProof::Nodes(error)) => {
                     return Some(Verdict::Failed(format!("couldn't prove to it: {error}")));
                 }
             };
-            let request = AddCheckpoint { old_size: self.old_size, path, checkpoint: head.note.clone() };
+            let request =
+                AddCheckpoint { old_size: self.old_size, path, checkpoint: head.note.clone() };
             let answer = match self.client.post(&url, None, request.to_string().as_bytes()) {
                 Ok(answer) => answer,
                 Err(why) => return Some(Verdict::Failed(why)),
@@ -346,7 +384,12 @@ impl Asker {
     }
 
     /// Uses what a witness answered.
-    fn settle(&mut self, head: &Head, verdict: &Verdict, shared: &Shared) -> Result<(), store::Error> {
+    fn settle(
+        &mut self,
+        head: &Head,
+        verdict: &Verdict,
+        shared: &Shared,
+    ) -> Result<(), store::Error> {
         match verdict {
             Verdict::Cosigned(cosignature) => {
                 shared.evidence.cosign(head.note.text(), cosignature.clone())?;
@@ -373,11 +416,12 @@ impl Asker {
         *witnesses.stands[self.position].lock().expect("no panic while held") = stand;
     }
 
-    /// Records and tells when the witness stands otherwise than before; what cannot be recorded yet, at the next look.
+    /// Records and tells when the witness stands otherwise than before; what cannot be recorded
+    /// yet, at the next look.
     fn stand(&mut self, verdict: Option<&Verdict>, audit: &OwnAudit) {
         // One that is to be asked in a moment, and cosigned whenever it was, is not late.
-        let is_late =
-            self.failures > 0 && self.behind_since.is_some_and(|since| since.elapsed() >= self.late_after);
+        let is_late = self.failures > 0
+            && self.behind_since.is_some_and(|since| since.elapsed() >= self.late_after);
         let standing = standing_after(self.standing, verdict, is_late);
         if standing == self.standing {
             return;
@@ -392,7 +436,11 @@ impl Asker {
             Standing::Good => tracing::info!(witness, "a witness cosigns again"),
             Standing::Late => tracing::warn!(witness, why, "a witness is late"),
             Standing::Refused => {
-                tracing::error!(witness, why, "a witness refuses: this log forked or was rolled back")
+                tracing::error!(
+                    witness,
+                    why,
+                    "a witness refuses: this log forked or was rolled back"
+                )
             }
         }
     }
@@ -402,14 +450,22 @@ fn pause_after(failures: u32) -> Duration {
     ASK_EVERY.saturating_mul(2_u32.saturating_pow(failures)).min(BACK_OFF_MAX)
 }
 
-/// What a witness's answer to a request says that asked it to cosign a checkpoint of this size, while the log has signed for
-/// `signed` events.
-fn judge(answer: &Answer, request: &AddCheckpoint, size: u64, signed: u64, key: &Verifier) -> Verdict {
+/// What a witness's answer to a request says that asked it to cosign a checkpoint of this size,
+/// while the log has signed for `signed` events.
+fn judge(
+    answer: &Answer,
+    request: &AddCheckpoint,
+    size: u64,
+    signed: u64,
+    key: &Verifier,
+) -> Verdict {
     let is_same_size = request.old_size == size;
     match answer.status {
         200 => match cosignature(request, &answer.body, key) {
             Ok(cosignature) => Verdict::Cosigned(cosignature),
-            Err(why) => Verdict::Failed(format!("it answered with no cosignature of its key: {why}")),
+            Err(why) => {
+                Verdict::Failed(format!("it answered with no cosignature of its key: {why}"))
+            }
         },
         409 => match size_of(&answer.body) {
             Some(known) if known > signed => Verdict::Refused(format!(
@@ -417,7 +473,9 @@ fn judge(answer: &Answer, request: &AddCheckpoint, size: u64, signed: u64, key: 
             )),
             Some(known) if known != request.old_size => Verdict::Knows(known),
             // The same size is refused for its root alone; then no size need be in the answer.
-            _ if is_same_size => Verdict::Refused(format!("it cosigned another tree of {size} events")),
+            _ if is_same_size => {
+                Verdict::Refused(format!("it cosigned another tree of {size} events"))
+            }
             _ => Verdict::Failed("it tells no size to go on from".to_owned()),
         },
         422 => Verdict::Refused(format!(
@@ -425,14 +483,19 @@ fn judge(answer: &Answer, request: &AddCheckpoint, size: u64, signed: u64, key: 
             request.old_size
         )),
         status => {
-            let text: String = String::from_utf8_lossy(&answer.body).chars().take(TOLD_CHARACTERS).collect();
+            let text: String =
+                String::from_utf8_lossy(&answer.body).chars().take(TOLD_CHARACTERS).collect();
             Verdict::Failed(format!("it answered {status}: {}", printable(text.trim_end())))
         }
     }
 }
 
 /// The key's own cosignature in an answer, once it is checked. Lines of other keys are ignored.
-fn cosignature(request: &AddCheckpoint, body: &[u8], key: &Verifier) -> Result<Signature, Malformed> {
+fn cosignature(
+    request: &AddCheckpoint,
+    body: &[u8],
+    key: &Verifier,
+) -> Result<Signature, Malformed> {
     if body.len() > NOTE_BYTES_MAX {
         return Err(Malformed("the answer is too long"));
     }
@@ -468,7 +531,9 @@ fn standing_after(before: Standing, verdict: Option<&Verdict>, is_late: bool) ->
 fn act_of(standing: Standing, witness: &Witness, why: &str) -> Act {
     let name = witness.key.name();
     let act = |action: &str| {
-        Act::new(action, Operation::Other, "Checkpoints").on("witness", name).with("url", &witness.url)
+        Act::new(action, Operation::Other, "Checkpoints")
+            .on("witness", name)
+            .with("url", &witness.url)
     };
     let failed = |action: &str, severity: Severity, description: String| {
         let outcome = Outcome { kind: OutcomeKind::Failure, ..Outcome::default() };
@@ -478,7 +543,9 @@ fn act_of(standing: Standing, witness: &Witness, why: &str) -> Act {
         Standing::Good => {
             Act { description: Some(format!("witness {name} cosigns again")), ..act("witnessBack") }
         }
-        Standing::Late => failed("witnessLate", Severity::MAJOR, format!("witness {name} is late: {why}")),
+        Standing::Late => {
+            failed("witnessLate", Severity::MAJOR, format!("witness {name} is late: {why}"))
+        }
         Standing::Refused => failed(
             "witnessRefused",
             Severity::CRITICAL,
@@ -521,7 +588,9 @@ mod tests {
         // Text in front of the line, which the witness signed with ours.
         let longer = format!("{text}\nx\n");
         let with_more = format!("x\n\n{}", witness.sign(&longer, 5));
-        for body in [&with_more, &other.sign(text, 5).to_string(), &of_another_text, "", "no line\n"] {
+        for body in
+            [&with_more, &other.sign(text, 5).to_string(), &of_another_text, "", "no line\n"]
+        {
             assert!(matches!(judged(200, body, 4), Verdict::Failed(_)), "{body}");
         }
     }
@@ -531,10 +600,14 @@ mod tests {
         assert_eq!(judged(409, "7\n", 4), Verdict::Knows(7));
         assert_eq!(judged(409, "20\n", 9), Verdict::Knows(20));
         for (body, old_size) in [("21\n", 4), ("21\n", 9), ("9\n", 9), ("", 9)] {
-            assert!(matches!(judged(409, body, old_size), Verdict::Refused(_)), "{body:?} after {old_size}");
+            assert!(
+                matches!(judged(409, body, old_size), Verdict::Refused(_)),
+                "{body:?} after {old_size}"
+            );
         }
         assert!(matches!(judged(422, "", 4), Verdict::Refused(_)));
-        for (status, body) in [(409, "4\n"), (409, "x"), (409, ""), (404, ""), (403, ""), (500, "\u{1b}[2J")]
+        for (status, body) in
+            [(409, "4\n"), (409, "x"), (409, ""), (404, ""), (403, ""), (500, "\u{1b}[2J")]
         {
             assert!(matches!(judged(status, body, 4), Verdict::Failed(_)), "{status} {body:?}");
         }
@@ -564,7 +637,11 @@ mod tests {
             (Late, Some(&cosigned), false, Good),
             (Late, None, false, Late),
         ] {
-            assert_eq!(standing_after(before, verdict, is_late), after, "{before:?} {verdict:?} {is_late}");
+            assert_eq!(
+                standing_after(before, verdict, is_late),
+                after,
+                "{before:?} {verdict:?} {is_late}"
+            );
         }
     }
 

@@ -1,5 +1,5 @@
-//! What CSV and Parquet have of an event: flat columns. Where a segment's table has a column, these have the same name and
-//! meaning.
+//! What CSV and Parquet have of an event: flat columns. Where a segment's table has a column, these
+//! have the same name and meaning.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -123,7 +123,9 @@ pub fn values_of(event: &answer::Event) -> [Value<'_>; COLUMNS.len()] {
     fn maybe(text: Option<&String>) -> Value<'_> {
         Value::Text(text.map(|text| Cow::Borrowed(text.as_str())))
     }
-    let at = |time| Time::parse_rfc3339(time).map_or_else(|_| text(time), |(time, _)| Value::Instant(time));
+    let at = |time| {
+        Time::parse_rfc3339(time).map_or_else(|_| text(time), |(time, _)| Value::Instant(time))
+    };
     let ip = event.source_ip.as_ref();
     [
         Value::Long(event.index),

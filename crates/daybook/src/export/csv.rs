@@ -1,7 +1,9 @@
-//! CSV: RFC 4180, with a header, ends of lines CR LF, and cells that no spreadsheet takes for a formula.
+//! CSV: RFC 4180, with a header, ends of lines CR LF, and cells that no spreadsheet takes for a
+//! formula.
 //!
-//! A cell that begins with `'`, a control character, or, after white space, one of [`FORMULA`] gets a `'` in front and is
-//! quoted. Whoever takes one `'` off the front of each cell that begins with one has the values as they were.
+//! A cell that begins with `'`, a control character, or, after white space, one of [`FORMULA`] gets
+//! a `'` in front and is quoted. Whoever takes one `'` off the front of each cell that begins with
+//! one has the values as they were.
 
 use store::Row;
 
@@ -42,8 +44,9 @@ pub fn line(values: [Value<'_>; COLUMNS.len()], out: &mut Vec<u8>) {
 /// A text that is not there is an empty cell; an empty text is `""`.
 fn cell(text: &str, out: &mut Vec<u8>) {
     let is_guarded = is_formula(text);
-    let is_quoted =
-        is_guarded || text.is_empty() || text.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n'));
+    let is_quoted = is_guarded
+        || text.is_empty()
+        || text.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n'));
     if !is_quoted {
         out.extend_from_slice(text.as_bytes());
         return;

@@ -1,6 +1,7 @@
 //! Manifests: what an export has, signed by the log.
 //!
-//! The receipt of a manifest is a signed note (C2SP signed-note) whose text has these lines, in this order:
+//! The receipt of a manifest is a signed note (C2SP signed-note) whose text has these lines, in
+//! this order:
 //!
 //! ```text
 //! daybook-export/v1
@@ -15,8 +16,9 @@
 //! file <bytes of the file> <SHA-256 of it, base64>
 //! ```
 //!
-//! The first line is no origin that the key could have, so that no receipt can pass for a checkpoint. Nothing in it tells when it
-//! was made: the same export has the same manifest as long as the log keeps its keys.
+//! The first line is no origin that the key could have, so that no receipt can pass for a
+//! checkpoint. Nothing in it tells when it was made: the same export has the same manifest as long
+//! as the log keeps its keys.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -158,7 +160,11 @@ impl Facts {
             line.and_then(|line| line.strip_prefix(' ')).ok_or(malformed)
         };
         let hash = |text: &str| -> Result<Hash, Malformed> {
-            BASE64_STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(malformed)
+            BASE64_STANDARD
+                .decode(text)
+                .ok()
+                .and_then(|bytes| bytes.try_into().ok())
+                .ok_or(malformed)
         };
         let number = |text: &str| text.parse::<u64>().map_err(|_| malformed);
         let number_and_hash = |text: &str| {
@@ -174,7 +180,14 @@ impl Facts {
         let (rows, digests) = (number(field("rows")?)?, hash(field("digests")?)?);
         let (bytes, sha256) = number_and_hash(field("file")?)?;
         let totals = Totals { rows, bytes, sha256, digests };
-        Ok(Facts { tree: Checkpoint { origin, size, root }, caller, trails, question, format, totals })
+        Ok(Facts {
+            tree: Checkpoint { origin, size, root },
+            caller,
+            trails,
+            question,
+            format,
+            totals,
+        })
     }
 }
 

@@ -1,8 +1,9 @@
 //! The whole result of a question, as a file: NDJSON, CSV, Parquet or OCSF.
 //!
-//! The bytes follow from the log, the question, the tree size and the format alone, so that a download that broke off goes on
-//! where it ended: the file is made again, and what the client has is left out. [`Pieces`] makes it some rows at a time; what
-//! is in memory does not grow with the file, but for the foot of a Parquet file. `docs/api/export.md` is the reference.
+//! The bytes follow from the log, the question, the tree size and the format alone, so that a
+//! download that broke off goes on where it ended: the file is made again, and what the client has
+//! is left out. [`Pieces`] makes it some rows at a time; what is in memory does not grow with the
+//! file, but for the foot of a Parquet file. `docs/api/export.md` is the reference.
 
 pub mod columns;
 pub mod csv;
@@ -108,7 +109,8 @@ impl Export {
     /// The same for the same bytes.
     pub fn mark(&self) -> String {
         let Export { question, tree_size, format, caller, .. } = self;
-        let (version, format, trails) = (env!("CARGO_PKG_VERSION"), format.as_str(), hex(&self.trails()));
+        let (version, format, trails) =
+            (env!("CARGO_PKG_VERSION"), format.as_str(), hex(&self.trails()));
         let facts = format!("{version}\n{format}\n{tree_size}\n{caller}\n{trails}\n{question}\n");
         hex(&Sha256::digest(facts)[..16])
     }
@@ -206,7 +208,8 @@ impl Writer {
 const PIECE_BYTES: usize = 256 << 10;
 /// About as many bytes of rows are read at once: enough to read neighbours together.
 const ROWS_BYTES: usize = 2 << 20;
-/// So many of them are written at once: mostly about a piece, so that what is written takes little more than it.
+/// So many of them are written at once: mostly about a piece, so that what is written takes little
+/// more than it.
 const ROWS_WRITTEN_AT_ONCE: usize = 256;
 
 /// Makes the file of an export, piece by piece.
@@ -288,7 +291,8 @@ pub struct Exports {
     finished: Mutex<VecDeque<(String, Totals)>>,
 }
 
-/// So many are remembered, of about 200 bytes each; any other is made again to know what it comes to.
+/// So many are remembered, of about 200 bytes each; any other is made again to know what it comes
+/// to.
 const FINISHED_MAX: usize = 256;
 
 impl Exports {
@@ -319,13 +323,16 @@ mod tests {
 
     #[test]
     fn a_pinned_search_asks_the_same_at_any_time() {
-        let search = Search::parse("alice after:-24h before:now -outcome:success").expect("a search");
+        let search =
+            Search::parse("alice after:-24h before:now -outcome:success").expect("a search");
         let now = Time::from_unix_ns(1_800_000_000_000_000_000);
         let meaning = search.meaning(now).expect("a meaning");
         let pinned = pinned(&search, meaning.from, meaning.until);
         let text = pinned.to_string();
-        let again =
-            Search::parse(&text).expect("a search").meaning(Time::from_unix_ns(5)).expect("a meaning");
+        let again = Search::parse(&text)
+            .expect("a search")
+            .meaning(Time::from_unix_ns(5))
+            .expect("a meaning");
         assert_eq!(again, meaning, "{text}");
     }
 

@@ -7,7 +7,8 @@ use crate::find::answer::Event;
 /// Appends a line for each row.
 pub fn write(rows: Vec<Row>, out: &mut Vec<u8>) {
     for row in rows {
-        serde_json::to_writer(&mut *out, &Event::from(row)).expect("an event is a map with text keys");
+        serde_json::to_writer(&mut *out, &Event::from(row))
+            .expect("an event is a map with text keys");
         out.push(b'\n');
     }
 }

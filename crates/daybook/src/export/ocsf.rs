@@ -1,5 +1,5 @@
-//! OCSF: one event of the Open Cybersecurity Schema Framework a line, by its version [`VERSION`] (<https://schema.ocsf.io/1.3.0>).
-//! `docs/ocsf.md` has the mapping.
+//! OCSF: one event of the Open Cybersecurity Schema Framework a line, by its version [`VERSION`]
+//! (<https://schema.ocsf.io/1.3.0>). `docs/ocsf.md` has the mapping.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,8 @@ use event::json::{Members, write_integer, write_string};
 use event::{Actor, ActorKind, Event, Operation, OutcomeKind, Resource, Service, Severity};
 use store::Row;
 
-/// The schema's version: the oldest whose classes have all that is told, for later ones only add to it.
+/// The schema's version: the oldest whose classes have all that is told, for later ones only add to
+/// it.
 pub const VERSION: &str = "1.3.0";
 
 /// What a name is where the schema demands one and the source tells none.
@@ -111,7 +112,9 @@ fn api(operation: Operation) -> Told {
 }
 
 fn datastore(operation: Operation) -> Told {
-    use Operation::{Configure, Create, Delete, Download, Exec, Mount, Pull, Push, Read, Update, Upload};
+    use Operation::{
+        Configure, Create, Delete, Download, Exec, Mount, Pull, Push, Read, Update, Upload,
+    };
     match operation {
         Read | Pull | Download => told(Class::DatastoreActivity, 1, "Read"),
         Update | Configure => told(Class::DatastoreActivity, 2, "Update"),
@@ -137,7 +140,8 @@ fn file_hosting(operation: Operation) -> Option<Told> {
 
 /// Whether the resource is an account.
 fn is_account(resource: &Resource) -> bool {
-    let kinds = ["user", "users", "account", "member", "robot", "serviceaccount", "serviceaccounts"];
+    let kinds =
+        ["user", "users", "account", "member", "robot", "serviceaccount", "serviceaccounts"];
     resource.kind.as_deref().is_some_and(|kind| kinds.contains(&kind))
 }
 
@@ -177,7 +181,9 @@ fn event(row: &Row, object: &mut Members) {
     object.optional("message", event.description.as_deref());
     outcome(event, object);
     match &event.source_ip {
-        Some(ip) => object.object("src_endpoint", |endpoint| endpoint.text("ip", &ip.address.to_string())),
+        Some(ip) => {
+            object.object("src_endpoint", |endpoint| endpoint.text("ip", &ip.address.to_string()))
+        }
         None if told.class as u64 >= Class::ApiActivity as u64 => {
             object.object("src_endpoint", |endpoint| endpoint.text("name", UNKNOWN));
         }
@@ -328,8 +334,9 @@ fn subject(event: &Event, told: Told, object: &mut Members) {
         }
         Class::EntityManagement => {
             actor(event, object);
-            object
-                .object("entity", |entity| named(resource, entity, |entity, kind| entity.text("type", kind)));
+            object.object("entity", |entity| {
+                named(resource, entity, |entity, kind| entity.text("type", kind))
+            });
             object.text("comment", &event.action);
             http_request(event, object);
         }
@@ -360,7 +367,10 @@ fn subject(event: &Event, told: Told, object: &mut Members) {
             actor(event, object);
             let is_table = resource.kind.as_deref() == Some("table");
             object.object("database", |database| {
-                let name = resource.name.as_deref().filter(|_| resource.kind.as_deref() == Some("database"));
+                let name = resource
+                    .name
+                    .as_deref()
+                    .filter(|_| resource.kind.as_deref() == Some("database"));
                 database.text("name", name.unwrap_or(event.trail.instance()));
                 database.text("uid", event.trail.instance());
                 database.integer("type_id", 1);
@@ -381,7 +391,10 @@ fn subject(event: &Event, told: Told, object: &mut Members) {
             actor(event, object);
             object.object("file", |file| {
                 let name = resource.name.as_deref().or(resource.id.as_deref()).unwrap_or(UNKNOWN);
-                file.text("name", name.rsplit('/').find(|part| !part.is_empty()).unwrap_or(UNKNOWN));
+                file.text(
+                    "name",
+                    name.rsplit('/').find(|part| !part.is_empty()).unwrap_or(UNKNOWN),
+                );
                 file.optional("path", resource.name.as_deref());
                 file.optional("uid", resource.id.as_deref());
                 file.integer("type_id", 1);
@@ -478,7 +491,10 @@ fn unmapped(row: &Row, object: &mut Members) {
         unmapped.optional("resource_id", event.resource.id.as_deref());
         unmapped.optional("resource_region", event.resource.region.as_deref());
         unmapped.optional("user_agent", event.user_agent.as_deref());
-        unmapped.optional("description", event.description.as_deref().filter(|text| text.len() > TEXT_MAX));
+        unmapped.optional(
+            "description",
+            event.description.as_deref().filter(|text| text.len() > TEXT_MAX),
+        );
         unmapped.optional("source_ip_trust", event.source_ip.as_ref().map(|ip| ip.trust.as_str()));
         if !event.attributes.is_empty() {
             unmapped.object("attributes", |attributes| {

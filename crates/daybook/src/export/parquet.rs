@@ -15,9 +15,10 @@ use store::Row;
 
 use super::columns::{COLUMNS, Kind, Value, values};
 
-/// A group is written before it holds more rows or bytes of texts than these: what is in memory, and what a reader takes at
-/// once. Fewer would make the foot, which is in memory until the end, grow faster: a group adds about 20 KiB to it. That matters
-/// once there are many; the first ones are half as large.
+/// A group is written before it holds more rows or bytes of texts than these: what is in memory,
+/// and what a reader takes at once. Fewer would make the foot, which is in memory until the end,
+/// grow faster: a group adds about 20 KiB to it. That matters once there are many; the first ones
+/// are half as large.
 const GROUP_ROWS: usize = 32 << 10;
 const GROUP_BYTES: usize = 8 << 20;
 const HALF_GROUPS: usize = 128;
@@ -93,7 +94,9 @@ fn properties(facts: &[(&str, String)]) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by("daybook".to_owned())
         .set_key_value_metadata(Some(facts.collect()))
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).expect("a level of zstd")))
+        .set_compression(Compression::ZSTD(
+            ZstdLevel::try_new(ZSTD_LEVEL).expect("a level of zstd"),
+        ))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
         .set_max_row_group_row_count(None);
@@ -111,7 +114,8 @@ fn properties(facts: &[(&str, String)]) -> WriterProperties {
     builder.build()
 }
 
-/// The values of one column in some rows; of those that may have none, for each row whether it has one: 1 or 0.
+/// The values of one column in some rows; of those that may have none, for each row whether it has
+/// one: 1 or 0.
 enum Buffer {
     Long(Vec<i64>),
     Code(Vec<i32>, Vec<i16>),
@@ -161,9 +165,14 @@ impl Buffer {
             }
             Buffer::Text { bytes, ends, levels } => {
                 let (shared, mut start) = (Bytes::from(std::mem::take(bytes)), 0);
-                let array = |end| ByteArray::from(shared.slice(std::mem::replace(&mut start, end)..end));
+                let array =
+                    |end| ByteArray::from(shared.slice(std::mem::replace(&mut start, end)..end));
                 let values: Vec<ByteArray> = ends.drain(..).map(array).collect();
-                column.typed::<ByteArrayType>().write_batch(&values, is_optional.then_some(levels), None)?;
+                column.typed::<ByteArrayType>().write_batch(
+                    &values,
+                    is_optional.then_some(levels),
+                    None,
+                )?;
                 levels.clear();
                 drop(values);
                 column.close()?;
@@ -180,7 +189,9 @@ fn buffers() -> Vec<Buffer> {
     let buffer = |(_, kind): &(&str, Kind)| match kind {
         Kind::Long | Kind::Instant => Buffer::Long(Vec::new()),
         Kind::Code => Buffer::Code(Vec::new(), Vec::new()),
-        Kind::Text | Kind::Maybe => Buffer::Text { bytes: Vec::new(), ends: Vec::new(), levels: Vec::new() },
+        Kind::Text | Kind::Maybe => {
+            Buffer::Text { bytes: Vec::new(), ends: Vec::new(), levels: Vec::new() }
+        }
     };
     COLUMNS.iter().map(buffer).collect()
 }

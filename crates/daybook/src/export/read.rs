@@ -14,8 +14,8 @@ use super::Format;
 /// Rows of a Parquet file read at once.
 const ROWS_AT_ONCE: usize = 8192;
 
-/// Hands the index of each row to `each`, in the order of the file. Errs with what is wrong with the file, or what `each` errs
-/// with.
+/// Hands the index of each row to `each`, in the order of the file. Errs with what is wrong with
+/// the file, or what `each` errs with.
 pub fn each_index<E: From<String>>(
     path: &Path,
     format: Format,
@@ -27,7 +27,9 @@ pub fn each_index<E: From<String>>(
         let reader = SerializedFileReader::new(file).map_err(|error| wrong(&error))?;
         for group in 0..reader.num_row_groups() {
             let column = reader.get_row_group(group).and_then(|group| group.get_column_reader(0));
-            let ColumnReader::Int64ColumnReader(mut column) = column.map_err(|error| wrong(&error))? else {
+            let ColumnReader::Int64ColumnReader(mut column) =
+                column.map_err(|error| wrong(&error))?
+            else {
                 return Err(wrong(&"its first column is no index"));
             };
             while let Some(indexes) = some(&mut column).map_err(|error| wrong(&error))? {
@@ -36,7 +38,8 @@ pub fn each_index<E: From<String>>(
         }
         return Ok(());
     }
-    let mut lines = Lines { reader: BufReader::new(file), line: Vec::new(), is_csv: format == Format::Csv };
+    let mut lines =
+        Lines { reader: BufReader::new(file), line: Vec::new(), is_csv: format == Format::Csv };
     let mut is_header = format == Format::Csv;
     while lines.next().map_err(|error| wrong(&error))? {
         if std::mem::take(&mut is_header) {

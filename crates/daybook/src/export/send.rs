@@ -1,7 +1,7 @@
 //! Sending an export, or the manifest of one, while it is made.
 //!
-//! It is made on a thread of its own, a few pieces ahead of the client. What breaks off ends the connection, so that no
-//! client takes a part for the whole.
+//! It is made on a thread of its own, a few pieces ahead of the client. What breaks off ends the
+//! connection, so that no client takes a part for the whole.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +23,8 @@ use crate::http::{Body, Piece, Response};
 const PIECES_AHEAD: usize = 2;
 /// A client must take a piece within this time.
 const PIECE_TAKEN_WITHIN: Duration = Duration::from_secs(30);
-/// A client that waits for a manifest is sent white space after so many pieces, so that either end notices when the other is
-/// gone.
+/// A client that waits for a manifest is sent white space after so many pieces, so that either end
+/// notices when the other is gone.
 const PIECES_A_SIGN_OF_LIFE: u64 = 64;
 /// The trailer that has the manifest in base64.
 pub const TRAILER: HeaderName = HeaderName::from_static("x-daybook-manifest");
@@ -88,9 +88,14 @@ pub fn start(
             Ok(()) => {}
             Err(Ended::Unwanted) => tracing::info!(request_id = id, "an export was broken off"),
             Err(Ended::BehindTheEnd) => {
-                tracing::info!(request_id = id, "an export ends before the range that was asked for");
+                tracing::info!(
+                    request_id = id,
+                    "an export ends before the range that was asked for"
+                );
             }
-            Err(Ended::Failed(error)) => tracing::error!(request_id = id, %error, "couldn't make an export"),
+            Err(Ended::Failed(error)) => {
+                tracing::error!(request_id = id, %error, "couldn't make an export")
+            }
         }
     });
     response
@@ -128,7 +133,8 @@ fn run(export: &Export, what: What, shared: &Shared, client: &Client) -> Result<
                             break;
                         }
                         if count % PIECES_A_SIGN_OF_LIFE == 0 {
-                            client.send(Piece::Data(Bytes::from_static(b"\n")), || made.let_go())?;
+                            client
+                                .send(Piece::Data(Bytes::from_static(b"\n")), || made.let_go())?;
                         }
                         client.is_there()?;
                     }
@@ -143,7 +149,12 @@ fn run(export: &Export, what: What, shared: &Shared, client: &Client) -> Result<
 }
 
 /// Sends a file but for its last piece. Returns what it came to, and that piece.
-fn send_file(export: &Export, skip: u64, shared: &Shared, client: &Client) -> Result<(Totals, Bytes), Ended> {
+fn send_file(
+    export: &Export,
+    skip: u64,
+    shared: &Shared,
+    client: &Client,
+) -> Result<(Totals, Bytes), Ended> {
     let (mut made, mut skip, mut last) = (Pieces::of(&shared.log, export)?, skip, Bytes::new());
     while let Some(mut piece) = made.next()? {
         client.is_there()?;
@@ -175,7 +186,11 @@ struct Client {
 
 impl Client {
     fn is_there(&self) -> Result<(), Ended> {
-        if self.pieces.is_closed() || *self.stopping.borrow() { Err(Ended::Unwanted) } else { Ok(()) }
+        if self.pieces.is_closed() || *self.stopping.borrow() {
+            Err(Ended::Unwanted)
+        } else {
+            Ok(())
+        }
     }
 
     /// Sends a piece; `before_wait` is called when it is not taken at once.
@@ -186,7 +201,8 @@ impl Client {
             Err(TrySendError::Full(piece)) => piece,
         };
         before_wait();
-        let sent = async { tokio::time::timeout(PIECE_TAKEN_WITHIN, self.pieces.send(piece)).await };
+        let sent =
+            async { tokio::time::timeout(PIECE_TAKEN_WITHIN, self.pieces.send(piece)).await };
         match self.runtime.block_on(sent) {
             Ok(Ok(())) => Ok(()),
             _ => Err(Ended::Unwanted),

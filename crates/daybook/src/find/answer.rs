@@ -165,9 +165,10 @@ impl From<Row> for Event {
                 id: event.resource.id,
                 region: event.resource.region,
             },
-            source_ip: event
-                .source_ip
-                .map(|ip| SourceIp { address: ip.address.to_string(), trust: ip.trust.as_str().to_owned() }),
+            source_ip: event.source_ip.map(|ip| SourceIp {
+                address: ip.address.to_string(),
+                trust: ip.trust.as_str().to_owned(),
+            }),
             user_agent: event.user_agent,
             description: event.description,
             request_id: event.request_id,

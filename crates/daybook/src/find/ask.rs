@@ -1,4 +1,5 @@
-//! What is asked: the parameters of a request, or the options of a command, as a question to the log.
+//! What is asked: the parameters of a request, or the options of a command, as a question to the
+//! log.
 
 use std::ops::RangeInclusive;
 
@@ -50,7 +51,8 @@ impl Parameters {
         Parameters { pairs: pairs.into_iter().collect() }
     }
 
-    /// Takes every value of a parameter. Errs with one that is empty: what is left out asks for everything.
+    /// Takes every value of a parameter. Errs with one that is empty: what is left out asks for
+    /// everything.
     pub fn take_all(&mut self, name: &str) -> Result<Vec<String>, Wrong> {
         let taken = self.pairs.extract_if(.., |(key, _)| key == name);
         let values: Vec<String> = taken.map(|(_, value)| value).collect();
@@ -70,13 +72,20 @@ impl Parameters {
     }
 
     /// Takes an integer of digits alone within the range.
-    pub fn integer(&mut self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, Wrong> {
+    pub fn integer(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<u64>,
+    ) -> Result<Option<u64>, Wrong> {
         let Some(text) = self.take(name)? else { return Ok(None) };
         let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
         let value = text.parse().ok().filter(|value| is_digits && range.contains(value));
         value.map(Some).ok_or_else(|| {
-            let most =
-                if *range.end() == NUMBER_MAX { String::new() } else { format!(" to {}", range.end()) };
+            let most = if *range.end() == NUMBER_MAX {
+                String::new()
+            } else {
+                format!(" to {}", range.end())
+            };
             Wrong::new(name, format!("{name} is a number from {}{most}", range.start()))
         })
     }
@@ -204,7 +213,8 @@ impl Parameters {
         }
     }
 
-    /// Takes the dimensions whose values are counted, with their fields' names, and how many values of each.
+    /// Takes the dimensions whose values are counted, with their fields' names, and how many values
+    /// of each.
     pub fn facets(&mut self) -> Result<(Vec<Named>, usize), Wrong> {
         let limit = self.integer("limit", 1..=FACET_LIMIT_MAX)?.unwrap_or(FACET_LIMIT);
         let mut named = self.take_all("facet")?;
@@ -215,7 +225,8 @@ impl Parameters {
         for wanted in named {
             let found = Field::ALL.into_iter().find(|(name, ..)| *name == wanted);
             let Some((name, Field::Of(dimension), _)) = found else {
-                let known = Field::ALL.into_iter().filter(|(_, field, _)| matches!(field, Field::Of(_)));
+                let known =
+                    Field::ALL.into_iter().filter(|(_, field, _)| matches!(field, Field::Of(_)));
                 let known: Vec<&str> = known.map(|(name, ..)| name).collect();
                 return Err(Wrong::new("facet", format!("a facet is one of {}", known.join(", "))));
             };
@@ -231,9 +242,11 @@ impl Parameters {
 pub const FACET_LIMIT: u64 = 10;
 pub const FACET_LIMIT_MAX: u64 = 1000;
 /// Facets, unless asked otherwise.
-pub const FACETS: [&str; 6] = ["operation", "outcome", "severity", "actor.name", "resource.name", "source"];
+pub const FACETS: [&str; 6] =
+    ["operation", "outcome", "severity", "actor.name", "resource.name", "source"];
 
-/// Reads a length of time: a number and its unit. `None` for nothing, and for more than a hundred years.
+/// Reads a length of time: a number and its unit. `None` for nothing, and for more than a hundred
+/// years.
 fn seconds(text: &str) -> Option<u64> {
     const LONGEST_S: u64 = 100 * 366 * 24 * 60 * 60;
     let unit = match text.chars().next_back()? {

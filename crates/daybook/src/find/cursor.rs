@@ -1,5 +1,6 @@
-//! Where a page ended, as a text that the next request brings back: the size of the log, how many rows were seen, what time
-//! it was, and what was asked, so that a cursor is good for no other question.
+//! Where a page ended, as a text that the next request brings back: the size of the log, how many
+//! rows were seen, what time it was, and what was asked, so that a cursor is good for no other
+//! question.
 
 use event::Time;
 use event::query::Order;
@@ -40,7 +41,11 @@ impl Cursor {
         }
         let number = |text: &str| text.parse::<u64>().map_err(|_| is_no_cursor());
         let now = i64::try_from(number(now)?).map_err(|_| is_no_cursor())?;
-        Ok(Cursor { size: Some(number(size)?), offset: number(offset)?, now: Time::from_unix_ns(now) })
+        Ok(Cursor {
+            size: Some(number(size)?),
+            offset: number(offset)?,
+            now: Time::from_unix_ns(now),
+        })
     }
 }
 
@@ -59,14 +64,23 @@ mod tests {
     #[test]
     fn a_cursor_is_good_for_its_question_alone() {
         let asked = |text| Asked { search: Search::parse(text).expect("a search"), as_of: None };
-        let cursor = Cursor { size: Some(7), offset: 50, now: Time::from_unix_ns(1_800_000_000_000_000_000) };
+        let cursor = Cursor {
+            size: Some(7),
+            offset: 50,
+            now: Time::from_unix_ns(1_800_000_000_000_000_000),
+        };
         let text = cursor.text(&asked("a after:-1h"), Order::Descending);
         assert_eq!(Cursor::parse(&text, &asked("a  after:-1h"), Order::Descending), Ok(cursor));
         assert!(Cursor::parse(&text, &asked("b after:-1h"), Order::Descending).is_err());
         assert!(Cursor::parse(&text, &asked("a after:-1h"), Order::Ascending).is_err());
         let (_, of) = text.rsplit_once('-').expect("parts");
-        for wrong in ["", "1-2-3", &format!("x-2-3-{of}"), &format!("1-2-99999999999999999999-{of}")] {
-            assert!(Cursor::parse(wrong, &asked("a after:-1h"), Order::Descending).is_err(), "{wrong}");
+        for wrong in
+            ["", "1-2-3", &format!("x-2-3-{of}"), &format!("1-2-99999999999999999999-{of}")]
+        {
+            assert!(
+                Cursor::parse(wrong, &asked("a after:-1h"), Order::Descending).is_err(),
+                "{wrong}"
+            );
         }
     }
 }

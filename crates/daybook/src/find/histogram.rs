@@ -131,7 +131,9 @@ fn starts(from: Time, until: Time, seconds: u64) -> Vec<Time> {
     let at = |bucket: u64| first + i128::from(bucket) * interval;
     let earliest = i128::from(i64::MIN);
     (0..count(from, until, seconds))
-        .map(|bucket| Time::from_unix_ns(i64::try_from(at(bucket).max(earliest)).unwrap_or(i64::MAX)))
+        .map(|bucket| {
+            Time::from_unix_ns(i64::try_from(at(bucket).max(earliest)).unwrap_or(i64::MAX))
+        })
         .collect()
 }
 
@@ -153,7 +155,8 @@ mod tests {
 
     #[test]
     fn the_shortest_interval_with_few_enough_buckets_is_chosen() {
-        let chosen = |seconds, most| interval(at(0), at(seconds), Buckets::Count(most)).expect("fits");
+        let chosen =
+            |seconds, most| interval(at(0), at(seconds), Buckets::Count(most)).expect("fits");
         assert_eq!(chosen(60, 60), 1);
         assert_eq!(chosen(61, 60), 2);
         assert_eq!(chosen(86_400, 60), 1800);

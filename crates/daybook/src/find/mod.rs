@@ -1,6 +1,8 @@
-//! Finding events: questions of people and programs to a log, and the answers. The same over HTTP and on a data directory.
+//! Finding events: questions of people and programs to a log, and the answers. The same over HTTP
+//! and on a data directory.
 //!
-//! [`ask`] reads what is asked, [`answer`] has the shapes of the answers, [`Finder`] makes one from the other.
+//! [`ask`] reads what is asked, [`answer`] has the shapes of the answers, [`Finder`] makes one from
+//! the other.
 
 pub mod answer;
 pub mod ask;
@@ -103,24 +105,36 @@ impl<'a> Finder<'a> {
     }
 
     /// How many match in each bucket of time.
-    pub fn histogram(&self, asked: &Asked, buckets: Buckets) -> Result<answer::Histogram, Unanswered> {
+    pub fn histogram(
+        &self,
+        asked: &Asked,
+        buckets: Buckets,
+    ) -> Result<answer::Histogram, Unanswered> {
         histogram::of(self.log, self.query(asked)?, buckets)
     }
 
     /// The values of some dimensions that most of what matches has, by the fields' names.
-    pub fn facets(&self, asked: &Asked, dimensions: &[Named], limit: usize) -> Result<Facets, Unanswered> {
+    pub fn facets(
+        &self,
+        asked: &Asked,
+        dimensions: &[Named],
+        limit: usize,
+    ) -> Result<Facets, Unanswered> {
         let (names, dimensions): (Vec<_>, Vec<_>) = dimensions.iter().copied().unzip();
         let tops = self.log.tops(&self.query(asked)?, &dimensions, limit)?;
         let (total, tree_size) = tops.first().map_or((0, 0), |top| (top.total, top.tree_size));
         let facet = |top: Top| {
-            let values = top.values.into_iter().map(|(value, count)| Count { value, count }).collect();
+            let values =
+                top.values.into_iter().map(|(value, count)| Count { value, count }).collect();
             Facet { values, others: top.others, without: top.without }
         };
-        let facets = names.into_iter().map(str::to_owned).zip(tops.into_iter().map(facet)).collect();
+        let facets =
+            names.into_iter().map(str::to_owned).zip(tops.into_iter().map(facet)).collect();
         Ok(Facets { facets, total, tree_size })
     }
 
-    /// The trails that hold something of what is asked for; when nothing in particular is, also those that hold nothing.
+    /// The trails that hold something of what is asked for; when nothing in particular is, also
+    /// those that hold nothing.
     pub fn trails(&self, asked: &Asked, offset: u64, limit: usize) -> Result<Trails, Unanswered> {
         let mut query = self.query(asked)?;
         let size = *query.as_of.get_or_insert(self.log.head().0);
@@ -133,7 +147,9 @@ impl<'a> Finder<'a> {
                 continue;
             }
             let last = self.log.query(&Query { order: Order::Descending, ..of_trail })?;
-            let at = |rows: &[store::Row]| rows.first().map(|row| row.entry.event.occurred_at.to_string());
+            let at = |rows: &[store::Row]| {
+                rows.first().map(|row| row.entry.event.occurred_at.to_string())
+            };
             found.push(OfTrail {
                 trail: trail.to_string(),
                 events: first.total,

@@ -64,17 +64,20 @@ impl Finder<'_> {
         let event = &entry.event;
         let trail = || Term::is(Field::Trail, &event.trail.to_string());
         let (from, until) = around(event.occurred_at);
-        let window =
-            || [Term::is(Field::After, &from.to_string()), Term::is(Field::Before, &until.to_string())];
+        let window = || {
+            [Term::is(Field::After, &from.to_string()), Term::is(Field::Before, &until.to_string())]
+        };
         let found = |terms: Vec<Term>| -> Result<Others, Unanswered> {
             let search = Search { terms };
             Ok(Others { total: self.count(&search)?, search: search.to_string() })
         };
         let actor = name_or_id(("actor.name", &event.actor.name), ("actor.id", &event.actor.id))
             .map(|actor| found([actor, trail()].into_iter().chain(window()).collect()));
-        let resource =
-            name_or_id(("resource.name", &event.resource.name), ("resource.id", &event.resource.id))
-                .map(|resource| found(vec![resource, trail()]));
+        let resource = name_or_id(
+            ("resource.name", &event.resource.name),
+            ("resource.id", &event.resource.id),
+        )
+        .map(|resource| found(vec![resource, trail()]));
         Ok(Related {
             actor: actor.transpose()?,
             resource: resource.transpose()?,
@@ -105,7 +108,8 @@ impl Finder<'_> {
         Ok(Some(OfRequest { events: same.map(Event::from).collect(), is_complete }))
     }
 
-    /// The index of the event with this id. An id tells when it was made, and times of receipt never decrease along the log.
+    /// The index of the event with this id. An id tells when it was made, and times of receipt
+    /// never decrease along the log.
     fn index_of(&self, id: EventId) -> Result<Option<u64>, Unanswered> {
         let made_ms = id.unix_ms();
         let received_ms = |index| -> Result<i64, Unanswered> {
@@ -139,17 +143,22 @@ impl Finder<'_> {
 }
 
 fn decoded(index: u64, stored: &Stored) -> Result<Entry, Unanswered> {
-    let unreadable = |error: entry::NotAnEntry| store::Error::damage("log", index, error.to_string());
+    let unreadable =
+        |error: entry::NotAnEntry| store::Error::damage("log", index, error.to_string());
     Ok(entry::decode(&stored.entry).map_err(unreadable)?)
 }
 
 fn around(at: Time) -> (Time, Time) {
     // The end counts no more.
-    (at.plus_seconds(-AROUND_S), Time::from_unix_ns(at.plus_seconds(AROUND_S).unix_ns().saturating_add(1)))
+    (
+        at.plus_seconds(-AROUND_S),
+        Time::from_unix_ns(at.plus_seconds(AROUND_S).unix_ns().saturating_add(1)),
+    )
 }
 
 fn name_or_id(name: (&str, &Option<String>), id: (&str, &Option<String>)) -> Option<Term> {
-    let (field, value) = [name, id].into_iter().find_map(|(field, value)| Some((field, value.as_ref()?)))?;
+    let (field, value) =
+        [name, id].into_iter().find_map(|(field, value)| Some((field, value.as_ref()?)))?;
     let is_short = (1..=VALUE_BYTES_MAX).contains(&value.len());
     Some(Term::is(Field::named(field)?, value)).filter(|_| is_short)
 }

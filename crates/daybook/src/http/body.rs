@@ -1,6 +1,7 @@
 //! Request bodies, bounded on the wire and again after decompression.
 //!
-//! The order matters: a limit on what comes out of the decompressor alone would let 200 KB become 200 MB in memory first.
+//! The order matters: a limit on what comes out of the decompressor alone would let 200 KB become
+//! 200 MB in memory first.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -47,7 +48,8 @@ where
     let mut whole = Vec::new();
     let mut first: Option<Bytes> = None;
     loop {
-        let frame = tokio::time::timeout(SILENCE_MAX, body.frame()).await.map_err(|_| Refused::TooSlow)?;
+        let frame =
+            tokio::time::timeout(SILENCE_MAX, body.frame()).await.map_err(|_| Refused::TooSlow)?;
         let Some(frame) = frame else { break };
         let Ok(data) = frame.map_err(|_| Refused::Broken)?.into_data() else { continue };
         let len = whole.len() + first.as_ref().map_or(0, Bytes::len) + data.len();
@@ -63,7 +65,8 @@ where
             None if whole.is_empty() => first = Some(data),
             earlier => {
                 if whole.is_empty() {
-                    // What the sender announced, so that a long body is not copied again and again as it grows.
+                    // What the sender announced, so that a long body is not copied again and again
+                    // as it grows.
                     whole.reserve(announced);
                 }
                 whole.extend_from_slice(&earlier.unwrap_or_default());
@@ -74,7 +77,8 @@ where
     Ok(first.unwrap_or_else(|| whole.into()))
 }
 
-/// Undoes the body's one content encoding: none, gzip, deflate or zstd. The result has at most `bytes_max` bytes.
+/// Undoes the body's one content encoding: none, gzip, deflate or zstd. The result has at most
+/// `bytes_max` bytes.
 pub fn decompress(headers: &HeaderMap, body: Bytes, bytes_max: usize) -> Result<Bytes, Refused> {
     let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
     let encoding = match (encodings.next(), encodings.next()) {
@@ -169,7 +173,10 @@ mod tests {
         );
         // Within the limit, but a thousand times what was sent.
         assert_eq!(decompressed(&["gzip"], &gzip(&zeros[..3 << 20])), Err(Refused::TooLarge));
-        assert_eq!(decompressed(&["gzip"], &gzip(&zeros[..1 << 20])).map(|body| body.len()), Ok(1 << 20));
+        assert_eq!(
+            decompressed(&["gzip"], &gzip(&zeros[..1 << 20])).map(|body| body.len()),
+            Ok(1 << 20)
+        );
     }
 
     #[test]

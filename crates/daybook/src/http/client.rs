@@ -1,5 +1,5 @@
-//! The client's side of HTTP, for what Daybook asks of others: one request at a time, no redirects; answers in memory, or
-//! read as they come.
+//! The client's side of HTTP, for what Daybook asks of others: one request at a time, no redirects;
+//! answers in memory, or read as they come.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -15,7 +15,8 @@ use ureq::{Agent, Body, Error, RequestBuilder};
 /// No answer that is held in memory may have more bytes.
 pub const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
-/// How long an answer that is read as it comes may be silent: servers tell every few seconds that they are there.
+/// How long an answer that is read as it comes may be silent: servers tell every few seconds that
+/// they are there.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// Asks servers; connections are kept between requests.
@@ -39,8 +40,8 @@ pub struct Opened {
 }
 
 impl Client {
-    /// A client that gives up on a request after `timeout`. It trusts the machine's certificate authorities, or those of the
-    /// file that `SSL_CERT_FILE` names.
+    /// A client that gives up on a request after `timeout`. It trusts the machine's certificate
+    /// authorities, or those of the file that `SSL_CERT_FILE` names.
     pub fn new(timeout: Duration) -> Client {
         let roots = rustls_native_certs::load_native_certs().certs;
         Client::with_roots(timeout, &roots)
@@ -75,7 +76,8 @@ impl Client {
         Client { agent: config.into() }
     }
 
-    /// Reads what is at a URL. `token` is one of IAM, for `X-Auth-Token`. Errs with why there was no answer.
+    /// Reads what is at a URL. `token` is one of IAM, for `X-Auth-Token`. Errs with why there was
+    /// no answer.
     pub fn get(&self, url: &str, token: Option<&str>) -> Result<Answer, String> {
         self.get_with(url, &shown(token))
     }
@@ -112,7 +114,8 @@ impl Client {
 }
 
 impl Opened {
-    /// The whole answer, which is not to be long: what a server says when it does not do as it was asked.
+    /// The whole answer, which is not to be long: what a server says when it does not do as it was
+    /// asked.
     pub fn read(self) -> io::Result<Answer> {
         let mut body = Vec::new();
         self.body.take(ANSWER_BYTES_MAX).read_to_end(&mut body)?;
@@ -138,10 +141,16 @@ fn failed(url: &str, error: &Error) -> String {
     format!("{url}: {error}")
 }
 
-fn answer_of(url: &str, response: Result<ureq::http::Response<Body>, Error>) -> Result<Answer, String> {
+fn answer_of(
+    url: &str,
+    response: Result<ureq::http::Response<Body>, Error>,
+) -> Result<Answer, String> {
     let response = response.map_err(|error| failed(url, &error))?;
     let (head, mut body) = response.into_parts();
-    let body =
-        body.with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(|error| failed(url, &error))?;
+    let body = body
+        .with_config()
+        .limit(ANSWER_BYTES_MAX)
+        .read_to_vec()
+        .map_err(|error| failed(url, &error))?;
     Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
 }

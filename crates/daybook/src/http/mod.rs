@@ -1,7 +1,7 @@
 //! HTTP as everything above it sees it: a request that was read whole, and an answer.
 //!
-//! The accept loop and its limits are in [`server`], bodies in [`body`]. Which request goes where is decided in
-//! [`crate::serve`].
+//! The accept loop and its limits are in [`server`], bodies in [`body`]. Which request goes where
+//! is decided in [`crate::serve`].
 
 pub mod body;
 pub mod client;
@@ -24,13 +24,13 @@ pub type Response = hyper::Response<Body>;
 /// The body of an answer: held whole, or made while it is sent.
 pub enum Body {
     Whole(Bytes),
-    /// Pieces, and how many bytes are still to come. Fewer pieces than announced break the connection off, so that the
-    /// client notices.
+    /// Pieces, and how many bytes are still to come. Fewer pieces than announced break the
+    /// connection off, so that the client notices.
     Stream(tokio::sync::mpsc::Receiver<Bytes>, u64),
     /// Pieces, as long as there are any.
     Live(tokio::sync::mpsc::Receiver<Bytes>),
-    /// Pieces of what nobody knows the length of yet, up to the one that ends it; `None` behind that. Without one the
-    /// connection is broken off.
+    /// Pieces of what nobody knows the length of yet, up to the one that ends it; `None` behind
+    /// that. Without one the connection is broken off.
     Open(Option<tokio::sync::mpsc::Receiver<Piece>>),
 }
 
@@ -121,7 +121,8 @@ impl hyper::body::Body for Body {
     }
 }
 
-/// The header that carries a request's id on every answer; the vendor's clients take it from nowhere else.
+/// The header that carries a request's id on every answer; the vendor's clients take it from
+/// nowhere else.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request, read whole.

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-/// Undoes percent escapes (RFC 3986 section 2.1). `%` without two hex digits stands for itself; `+` is a plus.
+/// Undoes percent escapes (RFC 3986 section 2.1). `%` without two hex digits stands for itself; `+`
+/// is a plus.
 pub fn decode(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -46,7 +47,8 @@ fn hex_value(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
-/// The segments of a path, decoded. A slash at the end adds none. Bytes that are no UTF-8 become U+FFFD, which no id holds.
+/// The segments of a path, decoded. A slash at the end adds none. Bytes that are no UTF-8 become
+/// U+FFFD, which no id holds.
 pub fn segments(raw_path: &str) -> Vec<String> {
     let trimmed = raw_path.strip_prefix('/').unwrap_or(raw_path);
     let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
@@ -75,7 +77,8 @@ pub fn query_pairs(raw_query: &str) -> impl Iterator<Item = (String, String)> {
 }
 
 fn form_decode(text: &str) -> String {
-    let spaced: Cow<'_, str> = if text.contains('+') { text.replace('+', "%20").into() } else { text.into() };
+    let spaced: Cow<'_, str> =
+        if text.contains('+') { text.replace('+', "%20").into() } else { text.into() };
     String::from_utf8_lossy(&decode(&spaced)).into_owned()
 }
 

@@ -1,7 +1,8 @@
 //! The accept loop: connections in, limits on each, requests to a handler, an orderly end.
 //!
-//! Plain connections speak HTTP/1.1 alone; with TLS the client chooses by ALPN. A connection gets its protocol's own
-//! builder, because the one that detects the protocol has no limit on how long it waits for the first bytes.
+//! Plain connections speak HTTP/1.1 alone; with TLS the client chooses by ALPN. A connection gets
+//! its protocol's own builder, because the one that detects the protocol has no limit on how long
+//! it waits for the first bytes.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -24,9 +25,11 @@ use crate::connections::Connections;
 
 /// How long open requests may take to end once the server is told to stop.
 pub const DRAIN_MAX: Duration = Duration::from_secs(30);
-/// Waits after accepting failed, most likely for want of file descriptors, which only time gives back.
+/// Waits after accepting failed, most likely for want of file descriptors, which only time gives
+/// back.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Bytes of a header that hyper buffers before it gives up; a little above what we answer ourselves.
+/// Bytes of a header that hyper buffers before it gives up; a little above what we answer
+/// ourselves.
 const HEADER_BUFFER_BYTES: usize = 64 << 10;
 /// Header lines that hyper takes before it gives up.
 const HYPER_HEADERS_MAX: usize = 256;
@@ -103,15 +106,17 @@ async fn serve_connection<H: Handler>(
     }
     match tls {
         None => serve_http1(stream, peer, limits, handler, stop).await,
-        Some(tls) => match tokio::time::timeout(limits.header_timeout(), tls.acceptor().accept(stream)).await
-        {
-            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                serve_http2(stream, peer, limits, handler, stop).await;
+        Some(tls) => {
+            match tokio::time::timeout(limits.header_timeout(), tls.acceptor().accept(stream)).await
+            {
+                Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                    serve_http2(stream, peer, limits, handler, stop).await;
+                }
+                Ok(Ok(stream)) => serve_http1(stream, peer, limits, handler, stop).await,
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+                Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
             }
-            Ok(Ok(stream)) => serve_http1(stream, peer, limits, handler, stop).await,
-            Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
-            Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
-        },
+        }
     }
 }
 
@@ -181,7 +186,8 @@ async fn serve_http2<H: Handler>(
                 is_ending = true;
                 connection.as_mut().graceful_shutdown();
             }
-            // hyper has no limit of its own on how long a client may send nothing, or half a preface.
+            // hyper has no limit of its own on how long a client may send nothing, or half a
+            // preface.
             () = tokio::time::sleep(limits.header_timeout()) => {
                 let seen = activity.seen.load(Ordering::Relaxed);
                 if seen == seen_before && activity.open.load(Ordering::Relaxed) == 0 {

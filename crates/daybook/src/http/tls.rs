@@ -1,4 +1,5 @@
-//! TLS with rustls: certificate chain and key from PEM files; for HTTP, HTTP/2 and HTTP/1.1 by ALPN.
+//! TLS with rustls: certificate chain and key from PEM files; for HTTP, HTTP/2 and HTTP/1.1 by
+//! ALPN.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
@@ -13,7 +14,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::Tls;
 
-/// TLS whose certificate may be renewed: connections that are open go on with the one they began with.
+/// TLS whose certificate may be renewed: connections that are open go on with the one they began
+/// with.
 pub struct Renewable {
     current: RwLock<Arc<ServerConfig>>,
     fingerprint: Mutex<Fingerprint>,
@@ -52,8 +54,8 @@ pub fn for_http(tls: &Tls) -> Result<Read, String> {
     read(tls, None, &[b"h2", b"http/1.1"])
 }
 
-/// TLS for what is not HTTP: certificate and key, and the authorities of which a client's certificate must be, if it must have
-/// one. Errs with what is wrong with which file.
+/// TLS for what is not HTTP: certificate and key, and the authorities of which a client's
+/// certificate must be, if it must have one. Errs with what is wrong with which file.
 pub fn server_config(tls: &Tls, client_ca: Option<&Path>) -> Result<Read, String> {
     read(tls, client_ca, &[])
 }
@@ -79,13 +81,14 @@ fn read(tls: &Tls, client_ca: Option<&Path>, protocols: &[&[u8]]) -> Result<Read
                 hash.update(&certificate);
                 roots.add(certificate).map_err(|error| unusable(&error))?;
             }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
             builder.with_client_cert_verifier(verifier.map_err(|error| unusable(&error))?)
         }
     };
-    let mut config = builder
-        .with_single_cert(chain, key)
-        .map_err(|error| format!("couldn't use the certificate {}: {error}", tls.certificate.display()))?;
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+        format!("couldn't use the certificate {}: {error}", tls.certificate.display())
+    })?;
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok((Arc::new(config), hash.finalize().into()))
 }

@@ -1,4 +1,5 @@
-//! Records set aside as they are shown, by the API and on the command line, and which of them are asked for.
+//! Records set aside as they are shown, by the API and on the command line, and which of them are
+//! asked for.
 
 use event::Time;
 use schemars::JsonSchema;

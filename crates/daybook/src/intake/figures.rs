@@ -1,7 +1,7 @@
 //! What became of what a source sent, counted since the server started.
 //!
-//! `received` is `recorded`, `duplicate`, `set_aside` and `skipped` together, whenever nothing is on its way. What is
-//! refused is none of them: its sender was told, and nothing of it is kept.
+//! `received` is `recorded`, `duplicate`, `set_aside` and `skipped` together, whenever nothing is
+//! on its way. What is refused is none of them: its sender was told, and nothing of it is kept.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,12 +31,14 @@ pub struct Figures {
     pub truncated: AtomicU64,
     /// Events that came of what had been set aside.
     pub retried: AtomicU64,
-    /// Datagrams that came faster than they could be recorded: dropped by Daybook, and by the kernel before it.
+    /// Datagrams that came faster than they could be recorded: dropped by Daybook, and by the
+    /// kernel before it.
     pub dropped_by_daybook: AtomicU64,
     pub dropped_by_kernel: AtomicU64,
     /// Connections that were closed at once: beyond a limit, or from an address that may not send.
     pub connections_refused: AtomicU64,
-    /// Bytes of files that are gone and were not read, as far as it is known how many; and how often there were some.
+    /// Bytes of files that are gone and were not read, as far as it is known how many; and how
+    /// often there were some.
     pub lost_bytes: AtomicU64,
     pub file_gaps: AtomicU64,
     /// Bytes of files that are there and not read yet.
@@ -51,10 +53,11 @@ pub struct Moments {
     pub received_at: Option<Time>,
     /// When the newest event that was recorded happened.
     pub occurred_at: Option<Time>,
-    /// How long after it happened the newest event of what was recorded last arrived, in ns. Negative where the source's
-    /// clock is ahead.
+    /// How long after it happened the newest event of what was recorded last arrived, in ns.
+    /// Negative where the source's clock is ahead.
     pub lag_ns: Option<i64>,
-    /// The longest of any event, in this minute of the clock and in the one before; and which minute this is.
+    /// The longest of any event, in this minute of the clock and in the one before; and which
+    /// minute this is.
     lag_max_ns: [Option<i64>; 2],
     minute: i64,
 }
@@ -85,19 +88,25 @@ impl Figures {
         self.moments.lock().expect("no panic while held").happened(received_at, newest, oldest);
     }
 
-    /// Datagrams that came faster than they could be recorded: dropped by Daybook, and by the kernel.
+    /// Datagrams that came faster than they could be recorded: dropped by Daybook, and by the
+    /// kernel.
     pub fn dropped(&self) -> [u64; 2] {
-        [&self.dropped_by_daybook, &self.dropped_by_kernel].map(|counter| counter.load(Ordering::Relaxed))
+        [&self.dropped_by_daybook, &self.dropped_by_kernel]
+            .map(|counter| counter.load(Ordering::Relaxed))
     }
 
     pub fn moments(&self) -> Moments {
         *self.moments.lock().expect("no panic while held")
     }
 
-    /// Every counter of a source. One that is added here is in the API, in `/metrics` and in the table of `daybook source status`.
+    /// Every counter of a source. One that is added here is in the API, in `/metrics` and in the
+    /// table of `daybook source status`.
     pub fn counters(&self, gaps: &Gaps) -> Vec<Counter> {
-        let of =
-            |name, counter: &AtomicU64, help| Counter { name, help, count: counter.load(Ordering::Relaxed) };
+        let of = |name, counter: &AtomicU64, help| Counter {
+            name,
+            help,
+            count: counter.load(Ordering::Relaxed),
+        };
         let counts = &gaps.counts;
         let gap = |name, count, help| Counter { name, help, count };
         vec![
@@ -124,8 +133,16 @@ impl Figures {
                 &self.dropped_by_kernel,
                 "Datagrams that the kernel dropped before they were taken.",
             ),
-            of("connections_refused", &self.connections_refused, "Connections of senders closed at once."),
-            of("file_gaps", &self.file_gaps, "Parts of files that were gone before they were read."),
+            of(
+                "connections_refused",
+                &self.connections_refused,
+                "Connections of senders closed at once.",
+            ),
+            of(
+                "file_gaps",
+                &self.file_gaps,
+                "Parts of files that were gone before they were read.",
+            ),
             of("lost_bytes", &self.lost_bytes, "Bytes in them, as far as it is known."),
             gap("gaps", counts.gaps, "Ranges of numbers that did not come."),
             gap("missing", counts.missing, "Numbers that did not come."),
@@ -145,7 +162,8 @@ impl Moments {
         self.lag_max_ns[0] = self.lag_max_ns[0].max(Some(lag(oldest)));
     }
 
-    /// The longest time that an event took to arrive, of those recorded in the last one to two minutes.
+    /// The longest time that an event took to arrive, of those recorded in the last one to two
+    /// minutes.
     pub fn lag_max_ns(mut self, now: Time) -> Option<i64> {
         self.turn(now);
         self.lag_max_ns.into_iter().max().flatten()

@@ -1,12 +1,13 @@
 //! Gaps in what a source numbers.
 //!
-//! A source may number the events of a stream without gaps ([`event::source::Sequence`]). What never came shows as
-//! missing numbers. Events come late and in each other's way, so a number counts as missing only when it did not come
-//! for [`SETTLED_AFTER_NS`]; one that comes later still is found again.
+//! A source may number the events of a stream without gaps ([`event::source::Sequence`]). What
+//! never came shows as missing numbers. Events come late and in each other's way, so a number
+//! counts as missing only when it did not come for [`SETTLED_AFTER_NS`]; one that comes later still
+//! is found again.
 //!
-//! A source that starts again may begin to number anew. So a stream has several runs of numbers; a number goes on with
-//! the run that it fits best, and one that fits none begins a run, which is no gap. Where a run ends cannot be known:
-//! that its last events were lost is not noticed.
+//! A source that starts again may begin to number anew. So a stream has several runs of numbers; a
+//! number goes on with the run that it fits best, and one that fits none begins a run, which is no
+//! gap. Where a run ends cannot be known: that its last events were lost is not noticed.
 //!
 //! Pure: time is an argument, and whoever calls records the gaps.
 
@@ -15,22 +16,24 @@ use std::collections::HashMap;
 use event::Time;
 use serde::{Deserialize, Serialize};
 
-/// A number that others overtook may come so much later: what is sent by several connections at once, or again after a
-/// refusal, has come by then.
+/// A number that others overtook may come so much later: what is sent by several connections at
+/// once, or again after a refusal, has come by then.
 pub const SETTLED_AFTER_NS: i64 = 5_000_000_000;
-/// Streams followed of a source: more sessions or hosts than write at once. The one not heard of for longest is
-/// forgotten for a new one.
+/// Streams followed of a source: more sessions or hosts than write at once. The one not heard of
+/// for longest is forgotten for a new one.
 pub const STREAMS_MAX: usize = 1024;
 /// Bytes of a stream's name; events of longer ones are not followed.
 pub const STREAM_BYTES_MAX: usize = 256;
-/// Ranges of missing numbers kept of a run, so that a late number is known. Beyond, the oldest counts as settled.
+/// Ranges of missing numbers kept of a run, so that a late number is known. Beyond, the oldest
+/// counts as settled.
 pub const RANGES_MAX: usize = 128;
 /// Runs of a stream: that in use, the one before, and what a few repeated events begin.
 pub const RUNS_MAX: usize = 4;
-/// A run that just began is taken to have begun before its first number, if a number comes that is less by so much at
-/// most: the first events came out of order.
+/// A run that just began is taken to have begun before its first number, if a number comes that is
+/// less by so much at most: the first events came out of order.
 const LATE_MAX: u64 = 1000;
-/// Gaps that wait to be told one by one. Beyond, they are added up, so that a flood of them is no flood of records.
+/// Gaps that wait to be told one by one. Beyond, they are added up, so that a flood of them is no
+/// flood of records.
 pub const WAITING_MAX: usize = 100;
 
 /// Numbers that did not come.
@@ -55,7 +58,8 @@ pub struct Gaps {
     streams: HashMap<String, Stream>,
     /// Counts what was noted, to tell which stream was not heard of for longest.
     clock: u64,
-    /// Gaps in what is not followed any more, which were not told yet: some, and how many there are besides.
+    /// Gaps in what is not followed any more, which were not told yet: some, and how many there are
+    /// besides.
     waiting: Vec<Gap>,
     further: Further,
     pub counts: Counts,
@@ -162,7 +166,8 @@ impl Gaps {
         self.streams.len()
     }
 
-    /// The gaps that count as such by now and were not told yet. They are told again until [`Gaps::told`].
+    /// The gaps that count as such by now and were not told yet. They are told again until
+    /// [`Gaps::told`].
     pub fn settled(&self, now: Time) -> Settled {
         let mut settled = Settled {
             gaps: self.waiting.clone(),
@@ -170,7 +175,10 @@ impl Gaps {
             waiting: (self.waiting.len(), self.further),
         };
         let ranges = self.streams.iter().flat_map(|(name, stream)| {
-            stream.runs.iter().flat_map(move |run| run.missing.iter().map(move |range| (name, range)))
+            stream
+                .runs
+                .iter()
+                .flat_map(move |run| run.missing.iter().map(move |range| (name, range)))
         });
         for (name, range) in ranges.filter(|(_, range)| range.is_due(now)) {
             if settled.gaps.len() < WAITING_MAX {
@@ -225,7 +233,8 @@ impl Gaps {
         for KeptStream { name, mut runs } in kept {
             runs.retain(Run::is_sound);
             runs.truncate(RUNS_MAX);
-            if runs.is_empty() || name.len() > STREAM_BYTES_MAX || gaps.streams.len() >= STREAMS_MAX {
+            if runs.is_empty() || name.len() > STREAM_BYTES_MAX || gaps.streams.len() >= STREAMS_MAX
+            {
                 continue;
             }
             gaps.clock += 1;
@@ -235,7 +244,11 @@ impl Gaps {
     }
 
     fn forget_oldest(&mut self) {
-        let oldest = self.streams.iter().min_by_key(|(_, stream)| stream.heard).map(|(name, _)| name.clone());
+        let oldest = self
+            .streams
+            .iter()
+            .min_by_key(|(_, stream)| stream.heard)
+            .map(|(name, _)| name.clone());
         let Some(name) = oldest else { return };
         let stream = self.streams.remove(&name).unwrap_or_default();
         self.counts.forgotten += 1;
@@ -284,8 +297,11 @@ impl Stream {
         let mut run = self.runs.remove(position);
         noted.found = run.note(first, last, at);
         if run.missing.len() > RANGES_MAX {
-            let oldest =
-                run.missing.iter().enumerate().min_by_key(|(_, range)| (!range.is_told, range.since_ns));
+            let oldest = run
+                .missing
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, range)| (!range.is_told, range.since_ns));
             let position = oldest.map_or(0, |(position, _)| position);
             noted.displaced.push(run.missing.remove(position));
         }
@@ -293,18 +309,24 @@ impl Stream {
         noted
     }
 
-    /// The run that numbers go on with: one that they follow at once, one that misses them, one that just began behind them,
-    /// the one that they are least ahead of. None where all know them already.
+    /// The run that numbers go on with: one that they follow at once, one that misses them, one
+    /// that just began behind them, the one that they are least ahead of. None where all know them
+    /// already.
     fn run_for(&self, first: u64, last: u64, at: Time) -> Option<usize> {
         let find = |is_it: &dyn Fn(&Run) -> bool| self.runs.iter().rposition(is_it);
         find(&|run| run.last.checked_add(1) == Some(first))
             .or_else(|| {
-                find(&|run| run.missing.iter().any(|range| range.first <= last && first <= range.last))
+                find(&|run| {
+                    run.missing.iter().any(|range| range.first <= last && first <= range.last)
+                })
             })
             .or_else(|| find(&|run| run.may_have_begun_with(first, last, at)))
             .or_else(|| {
-                let ahead =
-                    self.runs.iter().enumerate().filter(|(_, run)| run.last < last && run.floor <= first);
+                let ahead = self
+                    .runs
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, run)| run.last < last && run.floor <= first);
                 ahead.max_by_key(|(_, run)| run.last).map(|(position, _)| position)
             })
     }
@@ -370,8 +392,9 @@ impl Run {
 
     /// Whether a run that was kept makes sense.
     fn is_sound(&self) -> bool {
-        let is_within =
-            |range: &Range| self.floor <= range.first && range.first <= range.last && range.last < self.last;
+        let is_within = |range: &Range| {
+            self.floor <= range.first && range.first <= range.last && range.last < self.last
+        };
         self.floor <= self.last
             && self.missing.len() <= RANGES_MAX
             && self.missing.iter().all(is_within)
@@ -435,7 +458,11 @@ mod tests {
         assert_eq!(gaps.settled(at(1000)), Settled::default());
         assert_eq!((gaps.counts.gaps, gaps.counts.missing, gaps.counts.found), (2, 4, 0));
         note_all(&mut gaps, &[3, 8], at(60));
-        assert_eq!((gaps.counts.found, gaps.counts.restarts), (2, 0), "what comes after all is known");
+        assert_eq!(
+            (gaps.counts.found, gaps.counts.restarts),
+            (2, 0),
+            "what comes after all is known"
+        );
     }
 
     #[test]
@@ -451,7 +478,11 @@ mod tests {
             let mut gaps = noted(numbers);
             // What may have begun behind its first number is missing what lies between.
             let expected = if restarts == 0 { vec![(5, 6)] } else { vec![] };
-            assert_eq!((told(&mut gaps), gaps.counts.restarts), (expected, restarts), "{numbers:?}");
+            assert_eq!(
+                (told(&mut gaps), gaps.counts.restarts),
+                (expected, restarts),
+                "{numbers:?}"
+            );
         }
         // What is lost after it is missing, and no less than before.
         let mut gaps = noted(&[1, 2, 3, 4, 5, 6, 1, 2, 4]);
@@ -491,7 +522,10 @@ mod tests {
         let some = RANGES_MAX as u64 + 3 * WAITING_MAX as u64;
         (0..=some).for_each(|number| gaps.note("a", 2 * number, 2 * number, at(0), false));
         let settled = gaps.settled(at(60));
-        assert_eq!((settled.gaps.len(), settled.further.gaps), (WAITING_MAX, some - WAITING_MAX as u64));
+        assert_eq!(
+            (settled.gaps.len(), settled.further.gaps),
+            (WAITING_MAX, some - WAITING_MAX as u64)
+        );
         gaps.told(&settled, at(60));
         assert_eq!((gaps.counts.gaps, gaps.counts.missing), (some, some));
         assert_eq!(gaps.settled(at(1000)), Settled::default());
@@ -509,21 +543,31 @@ mod tests {
         after.note("b", 12, 12, at(60), false);
         let mut found = told(&mut after);
         found.sort_unstable();
-        assert_eq!((found, after.counts.restarts), (vec![(6, 7), (9, 10), (10, 11)], 0), "4 was told");
+        assert_eq!(
+            (found, after.counts.restarts),
+            (vec![(6, 7), (9, 10), (10, 11)], 0),
+            "4 was told"
+        );
         assert_eq!(after.counts.found, 1);
         for nonsense in [
             r#"[{"name":"a","runs":[{"floor":5,"last":4,"began_ns":0,"missing":[]}]}]"#,
             r#"[{"name":"a","runs":[{"floor":0,"last":4,"began_ns":0,"missing":[{"first":3,"last":9,"since_ns":0,"is_told":false}]}]}]"#,
         ] {
-            assert_eq!(Gaps::resume(serde_json::from_str(nonsense).expect("its form")).streams(), 0);
+            assert_eq!(
+                Gaps::resume(serde_json::from_str(nonsense).expect("its form")).streams(),
+                0
+            );
         }
     }
 
     /// Numbers in an order in which each is at most `window` places from its own.
     fn disordered(count: usize, window: usize) -> impl Strategy<Value = Vec<u64>> {
         prop::collection::vec(0..window, count).prop_map(|shifts| {
-            let mut places: Vec<(usize, u64)> =
-                shifts.iter().enumerate().map(|(place, shift)| (place + shift, place as u64)).collect();
+            let mut places: Vec<(usize, u64)> = shifts
+                .iter()
+                .enumerate()
+                .map(|(place, shift)| (place + shift, place as u64))
+                .collect();
             places.sort();
             places.into_iter().map(|(_, number)| 1000 + number).collect()
         })

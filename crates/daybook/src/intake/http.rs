@@ -1,7 +1,8 @@
 //! Events in over HTTP: `POST /intake/<source>`.
 //!
-//! A body that is an envelope of the source's format is answered 2xx once what it tells is durable; what cannot be used
-//! is set aside with it. Only what is no envelope at all, or too large, is refused.
+//! A body that is an envelope of the source's format is answered 2xx once what it tells is durable;
+//! what cannot be used is set aside with it. Only what is no envelope at all, or too large, is
+//! refused.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -15,12 +16,16 @@ use super::{Answer, Refused};
 use crate::config::Source;
 use crate::http::{self, Response};
 
-/// Bodies above this are parsed on a thread of their own, so that they do not hold up other connections.
+/// Bodies above this are parsed on a thread of their own, so that they do not hold up other
+/// connections.
 pub const INLINE_BYTES_MAX: usize = 64 << 10;
 
-/// Whether the request shows the source's token: as Bearer, or as the password of Basic authentication.
+/// Whether the request shows the source's token: as Bearer, or as the password of Basic
+/// authentication.
 pub fn is_authorised(headers: &HeaderMap, source: &Source) -> bool {
-    let Some(header) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else { return false };
+    let Some(header) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
     let Some((scheme, rest)) = header.split_once(' ') else { return false };
     let shown = match scheme.to_ascii_lowercase().as_str() {
         "bearer" => Some(rest.trim().as_bytes().to_vec()),
@@ -88,9 +93,10 @@ pub fn unauthorised(request_id: &str) -> Response {
         "there is no such source, or the token is not its own",
         request_id,
     );
-    response
-        .headers_mut()
-        .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer, Basic realm=\"daybook intake\""));
+    response.headers_mut().insert(
+        WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer, Basic realm=\"daybook intake\""),
+    );
     response
 }
 

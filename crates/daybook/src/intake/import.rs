@@ -1,4 +1,5 @@
-//! What is on record of `daybook import`, whoever records it: the command itself, or the server that it sends to.
+//! What is on record of `daybook import`, whoever records it: the command itself, or the server
+//! that it sends to.
 
 use event::Operation;
 

@@ -1,9 +1,11 @@
-//! What is watched of sources beside their events: gaps in their numbers, datagrams dropped, events cut, and silence. Tells of them on
-//! Daybook's own trail, and keeps across restarts what gaps and silence are found by.
+//! What is watched of sources beside their events: gaps in their numbers, datagrams dropped, events
+//! cut, and silence. Tells of them on Daybook's own trail, and keeps across restarts what gaps and
+//! silence are found by.
 //!
-//! - A gap, drop or turn is recorded before it counts as told; one that could not be recorded is tried again.
-//! - What is kept says up to which event of the log it holds. What came behind is taken from the log when the server
-//!   starts, so that nothing that was recorded before a kill is missed.
+//! - A gap, drop or turn is recorded before it counts as told; one that could not be recorded is
+//!   tried again.
+//! - What is kept says up to which event of the log it holds. What came behind is taken from the
+//!   log when the server starts, so that nothing that was recorded before a kill is missed.
 //! - What is kept can be lost: then numbering and silence count from the start of the server on.
 
 use std::collections::BTreeMap;
@@ -29,11 +31,13 @@ use crate::config::Config;
 
 /// How often it is looked for gaps, drops, cut events and silence.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often what changes with every event is kept. More often means more syncs, less often a longer start after a kill.
+/// How often what changes with every event is kept. More often means more syncs, less often a
+/// longer start after a kill.
 const KEEP_EVERY: Duration = Duration::from_secs(5);
 /// Behind so many events it is kept at the next look, so that a start has few events to read.
 const EVENTS_BEHIND_MAX: u64 = 50_000;
-/// Events read again at a start. Behind more, all streams are begun anew: that takes a server that could keep nothing.
+/// Events read again at a start. Behind more, all streams are begun anew: that takes a server that
+/// could keep nothing.
 const REPLAYED_MAX: u64 = 500_000;
 const MAGIC: &str = "daybook sources 1";
 
@@ -113,7 +117,13 @@ impl Keeper {
     }
 
     /// Does what is due with requests that wait for their answer.
-    pub fn resolve_waiting(&mut self, intakes: &[Arc<Intake>], limits: Limits, log: &Log, retried: &Retried) {
+    pub fn resolve_waiting(
+        &mut self,
+        intakes: &[Arc<Intake>],
+        limits: Limits,
+        log: &Log,
+        retried: &Retried,
+    ) {
         match waiting::resolve(self.waiting_from, intakes, limits, log, retried) {
             Ok(next) => self.waiting_from = next,
             Err(error) => tracing::warn!(%error, "couldn't read what is set aside"),
@@ -121,7 +131,13 @@ impl Keeper {
     }
 
     /// Tells what is to be told, and keeps what is due.
-    pub fn look(&mut self, intakes: &[Arc<Intake>], config: &Config, audit: &OwnAudit, log: &Contents) {
+    pub fn look(
+        &mut self,
+        intakes: &[Arc<Intake>],
+        config: &Config,
+        audit: &OwnAudit,
+        log: &Contents,
+    ) {
         let has_turned = tell_all(intakes, config, audit, false);
         let is_behind = log.head().0.saturating_sub(self.kept_size) >= EVENTS_BEHIND_MAX;
         if has_turned || is_behind || self.kept_at.elapsed() >= KEEP_EVERY {
@@ -130,7 +146,13 @@ impl Keeper {
     }
 
     /// As [`Keeper::look`], when nothing can come any more: tells all there is, and keeps it.
-    pub fn end(&mut self, intakes: &[Arc<Intake>], config: &Config, audit: &OwnAudit, log: &Contents) {
+    pub fn end(
+        &mut self,
+        intakes: &[Arc<Intake>],
+        config: &Config,
+        audit: &OwnAudit,
+        log: &Contents,
+    ) {
         tell_all(intakes, config, audit, true);
         self.keep(intakes, log);
     }
@@ -145,12 +167,14 @@ impl Keeper {
     fn replace(&mut self, intakes: &[Arc<Intake>], log: &Contents) -> Result<(), store::Error> {
         let head = log.head().0;
         let size = intakes.iter().map(|intake| intake.noted_before(head)).min().unwrap_or(head);
-        // Numbers of events from `size` on may be in it already; they are known when they are read again.
+        // Numbers of events from `size` on may be in it already; they are known when they are read
+        // again.
         let source = |intake: &Arc<Intake>| KeptSource {
             silence: *intake.silence.lock().expect("no panic while held"),
             streams: intake.gaps.lock().expect("no panic while held").kept(),
         };
-        let sources = intakes.iter().map(|intake| (intake.source.name.clone(), source(intake))).collect();
+        let sources =
+            intakes.iter().map(|intake| (intake.source.name.clone(), source(intake))).collect();
         let (at_ns, waiting_from) = (ambient::now().unix_ns(), self.waiting_from);
         let bytes = kept::write(MAGIC, &Kept { at_ns, size, waiting_from, sources });
         self.kept_at = Instant::now();
@@ -167,7 +191,11 @@ fn resume(kept: Kept, intakes: &[Arc<Intake>], log: &Contents) -> Result<(), sto
     // A log that was put back has lost what the numbers are of.
     let is_near = size <= head && head - size <= REPLAYED_MAX;
     if !is_near {
-        tracing::warn!(size, head, "{SOURCES_KEPT} is not of this log's end; numbers count from now on");
+        tracing::warn!(
+            size,
+            head,
+            "{SOURCES_KEPT} is not of this log's end; numbers count from now on"
+        );
     }
     let away_ns = ambient::now().unix_ns().saturating_sub(at_ns);
     for intake in intakes {
@@ -214,7 +242,9 @@ fn was_told(act: &Event, by_name: &BTreeMap<&str, &Arc<Intake>>) {
             }
         }
         SILENT => since().map(Turn::Silent).into_iter().for_each(turned),
-        HEARD => since().map(|since| Turn::Heard(act.occurred_at, since)).into_iter().for_each(turned),
+        HEARD => {
+            since().map(|since| Turn::Heard(act.occurred_at, since)).into_iter().for_each(turned)
+        }
         _ => {}
     }
 }
@@ -224,7 +254,8 @@ fn tell_all(intakes: &[Arc<Intake>], config: &Config, audit: &OwnAudit, is_last:
     let now = ambient::now();
     let mut is_any = false;
     for intake in intakes {
-        let silent_after_s = config.source(&intake.source.name).and_then(|source| source.silent_after_s);
+        let silent_after_s =
+            config.source(&intake.source.name).and_then(|source| source.silent_after_s);
         match tell(intake, silent_after_s, audit, now, is_last) {
             Ok(something) => is_any |= something,
             Err(why) => tracing::warn!(
@@ -248,7 +279,8 @@ fn tell(
     let source = &intake.source;
     let settled = intake.gaps.lock().expect("no panic while held").settled(now);
     let heard_at = intake.figures.moments().received_at;
-    let turn = intake.silence.lock().expect("no panic while held").turn(now, heard_at, silent_after_s);
+    let turn =
+        intake.silence.lock().expect("no panic while held").turn(now, heard_at, silent_after_s);
     let dropped = intake.figures.dropped();
     let dropped = intake.drops.lock().expect("no panic while held").due(dropped, now, is_last);
     let cut = [intake.figures.truncated.load(Ordering::Relaxed)];
@@ -286,7 +318,8 @@ fn acts_of(source: &str, settled: &Settled) -> Vec<Act> {
     let mut acts: Vec<Act> = settled.gaps.iter().map(|gap| act_of_gap(source, gap)).collect();
     let further = settled.further;
     if further.gaps > 0 {
-        let description = format!("{} numbers are missing in {} further gaps", further.numbers, further.gaps);
+        let description =
+            format!("{} numbers are missing in {} further gaps", further.numbers, further.gaps);
         let act = lost(GAP, source, description).with("count", further.numbers.to_string());
         acts.push(act.with("gaps", further.gaps.to_string()));
     }
@@ -295,7 +328,8 @@ fn acts_of(source: &str, settled: &Settled) -> Vec<Act> {
 
 fn act_of_gap(source: &str, gap: &Gap) -> Act {
     let Gap { stream, first, last, since } = gap;
-    let range = if first == last { format!("{first} is") } else { format!("{first} to {last} are") };
+    let range =
+        if first == last { format!("{first} is") } else { format!("{first} to {last} are") };
     let of = if stream.is_empty() { String::new() } else { format!(" of {stream}") };
     let act = lost(GAP, source, format!("{range} missing{of}"))
         .with("stream", stream)
@@ -307,7 +341,8 @@ fn act_of_gap(source: &str, gap: &Gap) -> Act {
 
 fn act_of_drops(source: &str, [by_daybook, by_kernel]: [u64; 2], since: Time) -> Act {
     let count = by_daybook + by_kernel;
-    let description = format!("{count} datagrams came faster than they were recorded, and were dropped");
+    let description =
+        format!("{count} datagrams came faster than they were recorded, and were dropped");
     lost(DROPPED, source, description)
         .with("count", count.to_string())
         .with("by_daybook", by_daybook.to_string())
@@ -333,7 +368,8 @@ fn act_of(source: &str, turn: Turn) -> Act {
             let act = Act::new(HEARD, Operation::Other, FUNCTION)
                 .on("source", source)
                 .with("since", since.to_string());
-            let description = Some(format!("{source} is heard of again, after silence since {since}"));
+            let description =
+                Some(format!("{source} is heard of again, after silence since {since}"));
             let key = Some(format!("heard {source} {}", since.unix_ns()));
             Act { class: Class::Operation, description, key, ..act }
         }

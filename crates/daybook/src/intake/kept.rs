@@ -1,5 +1,5 @@
-//! The form of what is kept beside the log and can be lost: a line that begins with a magic text and has a SHA-256 of the
-//! rest in hex, then one JSON object.
+//! The form of what is kept beside the log and can be lost: a line that begins with a magic text
+//! and has a SHA-256 of the rest in hex, then one JSON object.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

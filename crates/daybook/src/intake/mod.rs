@@ -1,4 +1,5 @@
-//! Events in. However they came, they are parsed and encoded here, recorded whole or not at all, and counted.
+//! Events in. However they came, they are parsed and encoded here, recorded whole or not at all,
+//! and counted.
 
 pub mod aside;
 pub mod figures;
@@ -22,7 +23,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use event::query::{Dimension, Filter, Query};
-use event::source::{Context, EnvelopeError, Format, Limits, Parsed, Place, Sequence, SetAside, WAITS};
+use event::source::{
+    Context, EnvelopeError, Format, Limits, Parsed, Place, Sequence, SetAside, WAITS,
+};
 use event::{Event, LOG_FILE, Operation, Time};
 use serde::Serialize;
 use store::{Append, Incoming, Log, OnConflict, Receipt, Refusal};
@@ -80,7 +83,8 @@ pub struct Message {
 #[derive(Clone, Copy)]
 pub struct Arrival<'a> {
     pub received_at: Time,
-    /// The name of the source's own file that the lines stood in, for formats whose lines do not say.
+    /// The name of the source's own file that the lines stood in, for formats whose lines do not
+    /// say.
     pub log_file: Option<&'a str>,
     /// The request's header lines, names in lower case.
     pub headers: &'a [(String, String)],
@@ -242,7 +246,10 @@ pub fn prepare(
             Parsed::Event(mut event) => {
                 finish(&mut event, source.format, log);
                 if let Some(log_file) = arrival.log_file {
-                    event.attributes.entry(LOG_FILE.to_owned()).or_insert_with(|| log_file.to_owned());
+                    event
+                        .attributes
+                        .entry(LOG_FILE.to_owned())
+                        .or_insert_with(|| log_file.to_owned());
                 }
                 prepared.arrived.note(source.format, &event, prepared.append.events.len());
                 prepared.append.events.push(Incoming::new(*event));
@@ -268,7 +275,8 @@ pub fn parse(
 ) -> Result<Vec<Parsed>, EnvelopeError> {
     let mut new_id = ambient::event_ids(arrival.received_at);
     let Arrival { received_at, headers, peer, place, .. } = arrival;
-    let mut context = Context::new(&source.name, &source.trail, received_at, &mut new_id, &source.options);
+    let mut context =
+        Context::new(&source.name, &source.trail, received_at, &mut new_id, &source.options);
     (context.limits, context.headers, context.peer, context.place) = (limits, headers, peer, place);
     // What follows in a file was waited for.
     context.defers = place.is_none();
@@ -287,9 +295,10 @@ pub fn parse(
                 match flaw {
                     None if joins => {}
                     None => items.append(&mut source.format.parse_message(bytes, &mut context)),
-                    Some(flaw) => {
-                        items.push(Parsed::SetAside(SetAside { reason: flaw.clone(), raw: bytes.clone() }))
-                    }
+                    Some(flaw) => items.push(Parsed::SetAside(SetAside {
+                        reason: flaw.clone(),
+                        raw: bytes.clone(),
+                    })),
                 }
             }
             Ok(items)
@@ -311,7 +320,8 @@ impl Arrived {
         }
     }
 
-    /// Notes what is to be counted of an event that is recorded, which has this place among the request's.
+    /// Notes what is to be counted of an event that is recorded, which has this place among the
+    /// request's.
     fn note(&mut self, format: Format, event: &Event, position: usize) {
         let at = event.occurred_at;
         let (newest, oldest) = self.happened.unwrap_or((at, at));
@@ -375,14 +385,16 @@ impl Intake {
             _ => {}
         }
         match error {
-            store::Error::TooLarge { .. } => Refused::Envelope(EnvelopeError::TooLarge(error.to_string())),
+            store::Error::TooLarge { .. } => {
+                Refused::Envelope(EnvelopeError::TooLarge(error.to_string()))
+            }
             store::Error::Overloaded => Refused::Overloaded,
             _ => Refused::Fenced,
         }
     }
 
-    /// Before which index of the log all numbers of the source's events are noted; `size` is how many events the log had
-    /// a moment ago.
+    /// Before which index of the log all numbers of the source's events are noted; `size` is how
+    /// many events the log had a moment ago.
     pub fn noted_before(&self, size: u64) -> u64 {
         if self.submitted.load(Ordering::SeqCst) == 0 {
             size
@@ -405,7 +417,8 @@ impl Intake {
         if let Some((newest, oldest)) = arrived.happened.filter(|_| receipt.recorded > 0) {
             figures.happened(arrived.received_at, newest, oldest);
         }
-        let known: HashSet<usize> = receipt.duplicates.iter().map(|(position, _)| *position).collect();
+        let known: HashSet<usize> =
+            receipt.duplicates.iter().map(|(position, _)| *position).collect();
         let truncated = arrived.truncated.iter().filter(|position| !known.contains(position));
         Figures::add(&figures.truncated, truncated.count());
         self.note_numbers(arrived, &known);
@@ -414,7 +427,8 @@ impl Intake {
         }
     }
 
-    /// Notes the numbers of what was received; of the events that were recorded before, at the places `known`, as such.
+    /// Notes the numbers of what was received; of the events that were recorded before, at the
+    /// places `known`, as such.
     fn note_numbers(&self, arrived: &Arrived, known: &HashSet<usize>) {
         if !arrived.numbers.is_empty() {
             let mut gaps = self.gaps.lock().expect("no panic while held");
@@ -424,7 +438,13 @@ impl Intake {
                     continue;
                 }
                 for (number, position) in (*first..=first + (count - 1)).zip(*position..) {
-                    gaps.note(stream, number, number, arrived.received_at, known.contains(&position));
+                    gaps.note(
+                        stream,
+                        number,
+                        number,
+                        arrived.received_at,
+                        known.contains(&position),
+                    );
                 }
             }
         }
@@ -438,8 +458,9 @@ fn finish(event: &mut Event, format: Format, log: &Log) {
     }
 }
 
-/// A registry tells of a deleted blob as of a deleted manifest, by digest alone. One that the trail knows only as a blob
-/// was a blob; one it never saw is taken for an artifact, so that no deletion goes unlisted.
+/// A registry tells of a deleted blob as of a deleted manifest, by digest alone. One that the trail
+/// knows only as a blob was a blob; one it never saw is taken for an artifact, so that no deletion
+/// goes unlisted.
 fn tell_blob_from_artifact(event: &mut Event, log: &Log) {
     let (Operation::Delete, Some("artifact"), Some(digest)) =
         (event.operation, event.resource.kind.as_deref(), event.resource.id.as_deref())
@@ -460,7 +481,8 @@ fn tell_blob_from_artifact(event: &mut Event, log: &Log) {
     }
 }
 
-/// Records what was prepared; calls `answer`, on a thread that must not be held up, once it is durable and visible.
+/// Records what was prepared; calls `answer`, on a thread that must not be held up, once it is
+/// durable and visible.
 pub fn submit(
     prepared: Prepared,
     intake: &Arc<Intake>,
@@ -485,7 +507,8 @@ pub fn submit_patiently(
 }
 
 impl Prepared {
-    /// What the log is asked, when it arrived if not in a file, and what is done with the log's answer.
+    /// What the log is asked, when it arrived if not in a file, and what is done with the log's
+    /// answer.
     fn into_request(
         self,
         intake: &Arc<Intake>,
@@ -513,7 +536,8 @@ impl Prepared {
     }
 }
 
-/// As [`submit`]; returns once it is durable and visible. `held` is dropped then, even if nobody waits any more.
+/// As [`submit`]; returns once it is durable and visible. `held` is dropped then, even if nobody
+/// waits any more.
 pub async fn record(
     prepared: Prepared,
     intake: &Arc<Intake>,
@@ -529,7 +553,12 @@ pub async fn record(
     told.await.unwrap_or(Err(Refused::Fenced))
 }
 
-fn render(receipt: Receipt, event_positions: &[usize], aside: Vec<Aside>, skipped: usize) -> Answer {
+fn render(
+    receipt: Receipt,
+    event_positions: &[usize],
+    aside: Vec<Aside>,
+    skipped: usize,
+) -> Answer {
     Answer {
         skipped,
         first_index: receipt.first_index,

@@ -1,12 +1,14 @@
-//! Pieces of files. Nobody could heed a refusal of one, so none is: what is no envelope of the format, or too much for one,
-//! is halved between records until it can be used, and the rest is set aside.
+//! Pieces of files. Nobody could heed a refusal of one, so none is: what is no envelope of the
+//! format, or too much for one, is halved between records until it can be used, and the rest is set
+//! aside.
 
 use event::source::{EnvelopeError, Follows, Format, Limits, Place, SetAside};
 use store::{Append, Log, OnConflict};
 
 use super::{Arrival, Arrived, Aside, Intake, Prepared, Received, Refused, prepare};
 
-/// Parses and encodes a piece of a file, in as many requests as it takes. `arrival` names the file and where the piece stood.
+/// Parses and encodes a piece of a file, in as many requests as it takes. `arrival` names the file
+/// and where the piece stood.
 pub fn prepare_piece(
     bytes: &[u8],
     arrival: Arrival<'_>,
@@ -17,7 +19,13 @@ pub fn prepare_piece(
     let mut prepared = Vec::with_capacity(1);
     halve(bytes, intake.source.format, &mut |some, at, last_try| {
         let place = arrival.place.map(|Place { file, offset }| Place { file, offset: offset + at });
-        let error = match prepare(Received::Body(some), Arrival { place, ..arrival }, intake, limits, log) {
+        let error = match prepare(
+            Received::Body(some),
+            Arrival { place, ..arrival },
+            intake,
+            limits,
+            log,
+        ) {
             Ok(one) => {
                 prepared.push(one);
                 return true;
@@ -34,7 +42,8 @@ pub fn prepare_piece(
     prepared
 }
 
-/// Parses a piece without a log: for each part that is an envelope its items, for others why they are none.
+/// Parses a piece without a log: for each part that is an envelope its items, for others why they
+/// are none.
 pub fn parse_piece<T>(
     bytes: &[u8],
     format: Format,
@@ -55,8 +64,8 @@ pub fn parse_piece<T>(
     parts
 }
 
-/// Puts a piece to `is_used`, or its halves, and theirs, in order. It is told where each begins, and whether it cannot be
-/// halved.
+/// Puts a piece to `is_used`, or its halves, and theirs, in order. It is told where each begins,
+/// and whether it cannot be halved.
 fn halve(bytes: &[u8], format: Format, is_used: &mut dyn FnMut(&[u8], u64, bool) -> bool) {
     let mut waiting = vec![(0, bytes)];
     while let Some((at, some)) = waiting.pop() {

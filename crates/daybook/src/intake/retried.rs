@@ -1,5 +1,5 @@
-//! Which records set aside became events since: ranges of their numbers. Harmless to lose: what became an event has a key,
-//! so that another retry doubles nothing.
+//! Which records set aside became events since: ranges of their numbers. Harmless to lose: what
+//! became an event has a key, so that another retry doubles nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -9,8 +9,8 @@ use store::{Error, Object, Objects, SET_ASIDE_RETRIED, Version};
 use super::kept;
 
 const MAGIC: &str = "daybook retried 1";
-/// Ranges that are kept: of every second record of a hundred thousand. Beyond, a record that was retried is listed as if it
-/// had not been.
+/// Ranges that are kept: of every second record of a hundred thousand. Beyond, a record that was
+/// retried is listed as if it had not been.
 const RANGES_MAX: usize = 50_000;
 
 /// Numbers, as ranges: the first of each to the last.
@@ -28,7 +28,8 @@ impl Numbers {
             return false;
         }
         let last = number.checked_add(1).and_then(|next| self.0.remove(&next)).unwrap_or(number);
-        if let Some((_, end)) = self.0.range_mut(..number).next_back().filter(|(_, end)| **end + 1 == number)
+        if let Some((_, end)) =
+            self.0.range_mut(..number).next_back().filter(|(_, end)| **end + 1 == number)
         {
             *end = last;
         } else if self.0.len() < RANGES_MAX {
@@ -46,7 +47,9 @@ impl Numbers {
 
     fn of(object: &Object) -> Numbers {
         match kept::read::<Vec<(u64, u64)>>(MAGIC, &object.bytes) {
-            Ok(ranges) => Numbers(ranges.into_iter().filter(|(first, last)| first <= last).collect()),
+            Ok(ranges) => {
+                Numbers(ranges.into_iter().filter(|(first, last)| first <= last).collect())
+            }
             Err(why) => {
                 tracing::warn!(
                     why,
@@ -91,7 +94,8 @@ impl Retried {
             numbers.0.0.iter().map(|(first, last)| (*first, *last)).collect()
         };
         let mut version = self.version.lock().expect("no panic while held");
-        *version = Some(objects.replace(SET_ASIDE_RETRIED, &kept::write(MAGIC, &ranges), *version)?);
+        *version =
+            Some(objects.replace(SET_ASIDE_RETRIED, &kept::write(MAGIC, &ranges), *version)?);
         Ok(())
     }
 }
@@ -103,7 +107,9 @@ mod tests {
     #[test]
     fn numbers_are_kept_as_ranges() {
         let mut numbers = Numbers::default();
-        for (number, is_new) in [(5, true), (7, true), (6, true), (5, false), (u64::MAX, true), (0, true)] {
+        for (number, is_new) in
+            [(5, true), (7, true), (6, true), (5, false), (u64::MAX, true), (0, true)]
+        {
             assert_eq!(numbers.insert(number), is_new, "{number}");
         }
         assert_eq!(numbers.0, BTreeMap::from([(0, 0), (5, 7), (u64::MAX, u64::MAX)]));

@@ -1,7 +1,8 @@
 //! What was set aside, parsed again: with the source's format and options as they are now.
 //!
-//! What comes of a record has the attribute `set_aside`, its number, and where the format gives no key, one made of that
-//! number, so that doing it again doubles nothing. It is parsed as of when it was received, and recorded as of now.
+//! What comes of a record has the attribute `set_aside`, its number, and where the format gives no
+//! key, one made of that number, so that doing it again doubles nothing. It is parsed as of when it
+//! was received, and recorded as of now.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -38,7 +39,8 @@ pub struct Submitted {
     answer: Receiver<Result<Receipt, Refusal>>,
 }
 
-/// Parses a record again and hands what comes of it to the log. Errs with the reason when nothing does.
+/// Parses a record again and hands what comes of it to the log. Errs with the reason when nothing
+/// does.
 pub fn submit(
     record: &SetAsideRecord,
     intake: &Intake,
@@ -75,7 +77,9 @@ impl Submitted {
         let Submitted { number, events, arrived, answer } = self;
         let receipt = match answer.recv() {
             Ok(Ok(receipt)) => receipt,
-            Ok(Err(_)) | Err(_) => return Err("the log takes no events until it is started again".to_owned()),
+            Ok(Err(_)) | Err(_) => {
+                return Err("the log takes no events until it is started again".to_owned());
+            }
         };
         let came = Came { recorded: receipt.recorded, duplicates: receipt.duplicates.len() };
         Figures::add(&intake.figures.retried, came.recorded);
@@ -83,7 +87,9 @@ impl Submitted {
         intake.note_numbers(&arrived, &(0..events).collect());
         intake.submitted.fetch_sub(1, Ordering::SeqCst);
         if events > 0 && came == (Came { recorded: 0, duplicates: 0 }) {
-            return Err(format!("id_conflict: what is in record {number} is recorded with other bytes"));
+            return Err(format!(
+                "id_conflict: what is in record {number} is recorded with other bytes"
+            ));
         }
         Ok(came)
     }

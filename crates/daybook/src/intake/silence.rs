@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// When a source was heard of, and whether it is told to be silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
-    /// From when on its silence counts, in ns: when something last arrived, later by as long as no server ran.
+    /// From when on its silence counts, in ns: when something last arrived, later by as long as no
+    /// server ran.
     quiet_since_ns: i64,
     /// Since when it is silent, if that was told.
     told_since_ns: Option<i64>,
@@ -45,7 +46,12 @@ impl Silence {
     }
 
     /// What is to be told now, of a source that may be silent for `after_s`, if anything.
-    pub fn turn(&mut self, now: Time, heard_at: Option<Time>, after_s: Option<u64>) -> Option<Turn> {
+    pub fn turn(
+        &mut self,
+        now: Time,
+        heard_at: Option<Time>,
+        after_s: Option<u64>,
+    ) -> Option<Turn> {
         self.hear(heard_at);
         let quiet_since = Time::from_unix_ns(self.quiet_since_ns);
         match (self.told_since_ns, after_s) {
@@ -53,7 +59,8 @@ impl Silence {
                 Some(Turn::Heard(quiet_since, Time::from_unix_ns(since)))
             }
             (None, Some(after_s)) => {
-                let after_ns = i64::try_from(after_s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
+                let after_ns =
+                    i64::try_from(after_s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
                 let is_silent = now.unix_ns().saturating_sub(self.quiet_since_ns) >= after_ns;
                 is_silent.then_some(Turn::Silent(quiet_since))
             }
@@ -79,7 +86,12 @@ mod tests {
     }
 
     /// The turn at this moment, which is told.
-    fn told(silence: &mut Silence, now: i64, heard_at: Option<i64>, after_s: Option<u64>) -> Option<Turn> {
+    fn told(
+        silence: &mut Silence,
+        now: i64,
+        heard_at: Option<i64>,
+        after_s: Option<u64>,
+    ) -> Option<Turn> {
         let turn = silence.turn(at(now), heard_at.map(at), after_s)?;
         silence.told(turn);
         Some(turn)
@@ -91,10 +103,17 @@ mod tests {
         assert_eq!(told(&mut silence, 109, None, Some(10)), None);
         assert_eq!(told(&mut silence, 110, None, Some(10)), Some(Turn::Silent(at(100))));
         assert_eq!(told(&mut silence, 500, None, Some(10)), None);
-        assert_eq!(told(&mut silence, 501, Some(500), Some(10)), Some(Turn::Heard(at(500), at(100))));
+        assert_eq!(
+            told(&mut silence, 501, Some(500), Some(10)),
+            Some(Turn::Heard(at(500), at(100)))
+        );
         assert_eq!(told(&mut silence, 505, Some(500), Some(10)), None);
         assert_eq!(told(&mut silence, 510, Some(500), Some(10)), Some(Turn::Silent(at(500))));
-        assert_eq!(told(&mut silence, 900, Some(500), None), None, "without a limit nothing more is told");
+        assert_eq!(
+            told(&mut silence, 900, Some(500), None),
+            None,
+            "without a limit nothing more is told"
+        );
         assert_eq!(told(&mut silence, 901, Some(900), None), Some(Turn::Heard(at(900), at(500))));
         assert_eq!(told(&mut silence, 9999, Some(900), None), None);
     }
@@ -105,7 +124,10 @@ mod tests {
         told(&mut silence, 110, None, Some(10));
         let mut silence = silence.resume(50_000_000_000);
         assert_eq!(told(&mut silence, 170, None, Some(10)), None, "it was told");
-        assert_eq!(told(&mut silence, 171, Some(170), Some(10)), Some(Turn::Heard(at(170), at(100))));
+        assert_eq!(
+            told(&mut silence, 171, Some(170), Some(10)),
+            Some(Turn::Heard(at(170), at(100)))
+        );
         // Away from 175 to 275.
         let mut silence = silence.resume(100_000_000_000);
         assert_eq!(told(&mut silence, 279, None, Some(10)), None);

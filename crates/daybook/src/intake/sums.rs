@@ -1,5 +1,6 @@
-//! When it is told how much was lost of a source: the first at once, what follows once in [`TOLD_EVERY_NS`], and the rest when
-//! the server ends. So a flood of losses is no flood of records, and each loss is in one of them.
+//! When it is told how much was lost of a source: the first at once, what follows once in
+//! [`TOLD_EVERY_NS`], and the rest when the server ends. So a flood of losses is no flood of
+//! records, and each loss is in one of them.
 //!
 //! Pure: time is an argument, and whoever calls records it.
 
@@ -23,16 +24,22 @@ impl<const COUNTERS: usize> Sums<COUNTERS> {
         Sums { told: [0; COUNTERS], told_at: None, since: now }
     }
 
-    /// What is to be told now, and since when it was lost. `all` was lost since the server started. `is_last` when there will be
-    /// no other time. It is given again until [`Sums::told`].
-    pub fn due(&mut self, all: [u64; COUNTERS], now: Time, is_last: bool) -> Option<([u64; COUNTERS], Time)> {
+    /// What is to be told now, and since when it was lost. `all` was lost since the server started.
+    /// `is_last` when there will be no other time. It is given again until [`Sums::told`].
+    pub fn due(
+        &mut self,
+        all: [u64; COUNTERS],
+        now: Time,
+        is_last: bool,
+    ) -> Option<([u64; COUNTERS], Time)> {
         let new = std::array::from_fn(|counter| all[counter].saturating_sub(self.told[counter]));
         if new == [0; COUNTERS] {
             self.since = now;
             return None;
         }
         let is_soon = |told_at: Time| {
-            (0..TOLD_EVERY_NS).contains(&now.unix_ns().saturating_sub(told_at.unix_ns())) && !is_last
+            (0..TOLD_EVERY_NS).contains(&now.unix_ns().saturating_sub(told_at.unix_ns()))
+                && !is_last
         };
         (!self.told_at.is_some_and(is_soon)).then_some((new, self.since))
     }

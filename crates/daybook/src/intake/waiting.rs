@@ -1,6 +1,7 @@
-//! Requests that wait for their answer. One that came alone, where a sender tells of requests and answers in bodies of their own,
-//! was set aside. When [`WAITED_NS`] have passed it is done with if its answer is recorded, and else it becomes an event by itself:
-//! one row for each act, and nothing is lost whether or not an answer comes.
+//! Requests that wait for their answer. One that came alone, where a sender tells of requests and
+//! answers in bodies of their own, was set aside. When [`WAITED_NS`] have passed it is done with if
+//! its answer is recorded, and else it becomes an event by itself: one row for each act, and
+//! nothing is lost whether or not an answer comes.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -18,10 +19,12 @@ use crate::ambient;
 const WAITED_NS: i64 = 10_000_000_000;
 /// Records read at one look, so that nothing else waits long for it.
 const EXAMINED_MAX: usize = 10_000;
-/// Requests done with at one look, and their bytes: they are in memory and on their way at the same time.
+/// Requests done with at one look, and their bytes: they are in memory and on their way at the same
+/// time.
 const AT_ONCE: usize = 500;
 const BYTES_AT_ONCE: usize = 16 << 20;
-/// Events that may have happened in the same instant as a request, which are looked through for its answer.
+/// Events that may have happened in the same instant as a request, which are looked through for its
+/// answer.
 const SAME_INSTANT_MAX: usize = 1000;
 
 /// Does with requests among the records from this number on what is due. The number to go on from.
@@ -58,7 +61,8 @@ pub fn resolve(
     Ok(next)
 }
 
-/// The requests that waited long enough, and the number of the first record that is not looked at yet.
+/// The requests that waited long enough, and the number of the first record that is not looked at
+/// yet.
 fn due(
     from: u64,
     now: Time,
@@ -110,6 +114,7 @@ fn is_answered(record: &SetAsideRecord, intake: &Intake, limits: Limits, log: &L
         limit: SAME_INSTANT_MAX,
         ..Query::of(source.trail.clone())
     };
-    log.query(&query)
-        .is_ok_and(|page| page.rows.iter().any(|row| source.format.is_answer(&row.entry.event, &request)))
+    log.query(&query).is_ok_and(|page| {
+        page.rows.iter().any(|row| source.format.is_answer(&row.entry.event, &request))
+    })
 }

@@ -1,4 +1,5 @@
-//! From a request to its answer: the limits that hold for every one, the route, and what is sent piece by piece.
+//! From a request to its answer: the limits that hold for every one, the route, and what is sent
+//! piece by piece.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -30,13 +31,14 @@ impl server::Handler for App {
         let began = Instant::now();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let mut answer = pin!(self.bounded(peer, request, &id));
-        // A panic ends the request alone. Nothing that it could leave half-changed outlives it: the log's own thread is
-        // another one, and locks are held for statements that do not panic.
-        let polled =
-            poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
+        // A panic ends the request alone. Nothing that it could leave half-changed outlives it: the
+        // log's own thread is another one, and locks are held for statements that do not panic.
+        let polled = poll_fn(|context| {
+            match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
                 Ok(poll) => poll.map(Some),
                 Err(_) => Poll::Ready(None),
-            });
+            }
+        });
         let mut response = polled.await.unwrap_or_else(|| {
             tracing::error!(request_id = id, "a request handler panicked");
             refused(&path, StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", &id)
@@ -55,14 +57,25 @@ impl server::Handler for App {
 
 impl App {
     /// Applies the limits that hold for every request, then answers it.
-    async fn bounded(&self, peer: SocketAddr, request: hyper::Request<Incoming>, id: &str) -> Response {
+    async fn bounded(
+        &self,
+        peer: SocketAddr,
+        request: hyper::Request<Incoming>,
+        id: &str,
+    ) -> Response {
         let limits = self.0.api.config().limits;
         if let Some(refusal) = self.refuse_by_header(&request, id) {
             return refusal;
         }
         let Ok(_permit) = self.0.api.in_flight.try_acquire() else {
             let text = "too many requests at once; try again";
-            return refused(request.uri().path(), StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, id);
+            return refused(
+                request.uri().path(),
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                text,
+                id,
+            );
         };
         let path = request.uri().path().to_owned();
         let found = routes::find(request.method(), &http::path::segments(&path));
@@ -99,16 +112,20 @@ impl App {
             return Some(refused(path, status, "APIGW.0201", "Request URI too large.", id));
         }
         let headers = request.headers();
-        let header_bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let header_bytes: usize =
+            headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if headers.len() > limits.headers_max || header_bytes > limits.header_bytes_max {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             return Some(refused(path, status, "APIGW.0201", "Request header too large.", id));
         }
-        // hyper reads such a request as chunked; a proxy in front may not, and then they disagree where the next begins.
+        // hyper reads such a request as chunked; a proxy in front may not, and then they disagree
+        // where the next begins.
         if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
             let text = "both Content-Length and Transfer-Encoding";
             let mut response = refused(path, StatusCode::BAD_REQUEST, "malformed", text, id);
-            response.headers_mut().insert(hyper::header::CONNECTION, HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .insert(hyper::header::CONNECTION, HeaderValue::from_static("close"));
             return Some(response);
         }
         None
@@ -130,7 +147,9 @@ impl App {
                 Ok(request) => self.api(endpoint, path, request).await,
                 Err(refusal) => refusal,
             },
-            Found::UnknownMethod => unknown(request.uri().path(), StatusCode::METHOD_NOT_ALLOWED, id),
+            Found::UnknownMethod => {
+                unknown(request.uri().path(), StatusCode::METHOD_NOT_ALLOWED, id)
+            }
             Found::UnknownPath => unknown(request.uri().path(), StatusCode::NOT_FOUND, id),
         }
     }
@@ -143,15 +162,23 @@ impl App {
             let path = &request.raw_path;
             return refused(path, StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, &id);
         }
-        // What is sent while it is made is recorded before it is answered; one that there is no room for is not recorded.
-        let permit = match self.places(endpoint).map(|places| Arc::clone(places).try_acquire_owned()) {
-            None => None,
-            Some(Ok(permit)) => Some(permit),
-            Some(Err(_)) => {
-                let text = "too many of these at once; try again";
-                return refused(&request.raw_path, StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, &id);
-            }
-        };
+        // What is sent while it is made is recorded before it is answered; one that there is no
+        // room for is not recorded.
+        let permit =
+            match self.places(endpoint).map(|places| Arc::clone(places).try_acquire_owned()) {
+                None => None,
+                Some(Ok(permit)) => Some(permit),
+                Some(Err(_)) => {
+                    let text = "too many of these at once; try again";
+                    return refused(
+                        &request.raw_path,
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "overloaded",
+                        text,
+                        &id,
+                    );
+                }
+            };
         let api = Arc::clone(&self.0.api);
         let answer = move || {
             let rights = api.access.current();
@@ -197,8 +224,8 @@ impl App {
         }
     }
 
-    /// Sends a file piece by piece. A client that takes none for a while, and a file that does not read back, end the
-    /// connection before the announced length.
+    /// Sends a file piece by piece. A client that takes none for a while, and a file that does not
+    /// read back, end the connection before the announced length.
     fn send_file(
         &self,
         download: taurusdb::Download,
@@ -223,7 +250,8 @@ impl App {
                     Err(_) => return,
                 };
                 line = next;
-                let sent = tokio::time::timeout(PIECE_TAKEN_WITHIN, pieces.send(bytes.into())).await;
+                let sent =
+                    tokio::time::timeout(PIECE_TAKEN_WITHIN, pieces.send(bytes.into())).await;
                 if !matches!(sent, Ok(Ok(()))) {
                     return;
                 }
@@ -233,7 +261,12 @@ impl App {
     }
 
     /// Sends what is recorded, as long as it is wanted.
-    fn send_tail(&self, tail: Tail, tree_size: u64, permit: Option<OwnedSemaphorePermit>) -> Response {
+    fn send_tail(
+        &self,
+        tail: Tail,
+        tree_size: u64,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Response {
         let (pieces, receiver) = tokio::sync::mpsc::channel(tailing::PIECES_AHEAD);
         let (api, stopping) = (Arc::clone(&self.0.api), self.0.stopping.clone());
         tokio::spawn(async move {
@@ -245,7 +278,10 @@ impl App {
 
     fn ready(&self) -> Response {
         if *self.0.stopping.borrow() {
-            return http::json(StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!({ "status": "stopping" }));
+            return http::json(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &serde_json::json!({ "status": "stopping" }),
+            );
         }
         http::json(StatusCode::OK, &serde_json::json!({ "status": "ready" }))
     }
@@ -264,8 +300,12 @@ impl App {
             refused_body(&refused, &most, id)
         })?;
         let authority = parts.uri.authority().map(|authority| authority.as_str().to_owned());
-        let host =
-            parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned).or(authority);
+        let host = parts
+            .headers
+            .get(HOST)
+            .and_then(|host| host.to_str().ok())
+            .map(str::to_owned)
+            .or(authority);
         Ok(Request {
             method: parts.method,
             raw_path: parts.uri.path().to_owned(),
@@ -309,17 +349,21 @@ fn dispatch_api(
         Endpoint::TaurusDb(operation) => taurusdb::answer(operation, path, request, context, note),
         Endpoint::Hcs(operation) => hcs::answer(operation, request, context, note),
         Endpoint::Dbss(operation) => dbss::answer(operation, path, request, context, note),
-        Endpoint::Evidence(operation) => evidence::http::answer(operation, path, request, context, note),
-        Endpoint::Daybook(daybook::Operation::Tail) => match daybook::tail::open(request, context, note) {
-            Ok((tail, size)) => return Answered::Tail(tail, size),
-            Err(problem) => problem.render(&request.id),
-        },
-        Endpoint::Daybook(operation @ (daybook::Operation::Export | daybook::Operation::ExportManifest)) => {
-            match daybook::export::open(operation, request, context, note) {
-                Ok(sending) => return Answered::Export(Box::new(sending)),
+        Endpoint::Evidence(operation) => {
+            evidence::http::answer(operation, path, request, context, note)
+        }
+        Endpoint::Daybook(daybook::Operation::Tail) => {
+            match daybook::tail::open(request, context, note) {
+                Ok((tail, size)) => return Answered::Tail(tail, size),
                 Err(problem) => problem.render(&request.id),
             }
         }
+        Endpoint::Daybook(
+            operation @ (daybook::Operation::Export | daybook::Operation::ExportManifest),
+        ) => match daybook::export::open(operation, request, context, note) {
+            Ok(sending) => return Answered::Export(Box::new(sending)),
+            Err(problem) => problem.render(&request.id),
+        },
         Endpoint::Daybook(operation) => daybook::answer(operation, path, request, context, note),
         Endpoint::Download => match taurusdb::open_download(&path[0], request, context, note) {
             Ok(download) => return Answered::Download(download),
@@ -331,7 +375,8 @@ fn dispatch_api(
     })
 }
 
-/// Adds a receipt to an answer that has something to say, if the request or the configuration asks for one.
+/// Adds a receipt to an answer that has something to say, if the request or the configuration asks
+/// for one.
 fn add_receipt(response: &mut Response, request: &Request, context: &Context<'_>, note: &Note) {
     let shared = context.shared;
     let is_asked_for = request.header(receipt::HEADER).is_some_and(|value| value == "true");
@@ -347,8 +392,12 @@ fn add_receipt(response: &mut Response, request: &Request, context: &Context<'_>
         Ok(Err(_)) => unreachable!("base64 may stand in a header"),
         Err(error) => {
             tracing::error!(request_id = request.id, %error, "couldn't make a receipt");
-            *response =
-                http::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", &request.id);
+            *response = http::error(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "internal error",
+                &request.id,
+            );
         }
     }
 }

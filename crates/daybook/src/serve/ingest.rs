@@ -1,4 +1,5 @@
-//! Requests that bring events: their bodies are read within bounds, prepared beside the sockets, and recorded.
+//! Requests that bring events: their bodies are read within bounds, prepared beside the sockets,
+//! and recorded.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,7 +32,8 @@ impl App {
         id: &str,
     ) -> Response {
         let found = self.0.api.intakes.iter().find(|intake| intake.source.name == name);
-        let Some(intake) = found.filter(|intake| self.may_send(request.headers(), &intake.source.name))
+        let Some(intake) =
+            found.filter(|intake| self.may_send(request.headers(), &intake.source.name))
         else {
             return intake::http::unauthorised(id);
         };
@@ -111,23 +113,29 @@ impl App {
         if log_file.as_ref().is_some_and(|name| name.len() > LOG_FILE_BYTES_MAX) {
             intake.refused(ambient::now());
             let why = format!("log_file has more than {LOG_FILE_BYTES_MAX} bytes");
-            return Err(NotRecorded::Intake(intake::Refused::Envelope(EnvelopeError::Malformed(why))));
+            return Err(NotRecorded::Intake(intake::Refused::Envelope(EnvelopeError::Malformed(
+                why,
+            ))));
         }
-        let place = place_of(parts.uri.query().unwrap_or(""))
-            .map_err(|why| NotRecorded::Intake(intake::Refused::Envelope(EnvelopeError::Malformed(why))))?;
-        let mut held = Held::take(&self.0.intake_kib, expected_bytes(&parts.headers, limits.body_bytes_max))?;
+        let place = place_of(parts.uri.query().unwrap_or("")).map_err(|why| {
+            NotRecorded::Intake(intake::Refused::Envelope(EnvelopeError::Malformed(why)))
+        })?;
+        let mut held =
+            Held::take(&self.0.intake_kib, expected_bytes(&parts.headers, limits.body_bytes_max))?;
         let deadline = tokio::time::Instant::now() + Duration::from_secs(limits.intake_timeout_s);
-        let received = tokio::time::timeout_at(deadline, body::read(incoming, limits.body_bytes_max))
-            .await
-            .unwrap_or(Err(Refused::TooSlow))
-            .map_err(NotRecorded::Body)?;
+        let received =
+            tokio::time::timeout_at(deadline, body::read(incoming, limits.body_bytes_max))
+                .await
+                .unwrap_or(Err(Refused::TooSlow))
+                .map_err(NotRecorded::Body)?;
         let received_at = ambient::now();
         let (app, of) = (self.clone(), Arc::clone(intake));
         let is_small = received.len() <= intake::http::INLINE_BYTES_MAX
             && !parts.headers.contains_key(hyper::header::CONTENT_ENCODING);
         let prepare = move || {
-            let body = body::decompress(&parts.headers, received, limits.body_decompressed_bytes_max)
-                .map_err(NotRecorded::Body)?;
+            let body =
+                body::decompress(&parts.headers, received, limits.body_decompressed_bytes_max)
+                    .map_err(NotRecorded::Body)?;
             held.extend_to(body.len())?;
             let limits = event::source::Limits {
                 events_max: limits.events_per_request_max,
@@ -144,7 +152,8 @@ impl App {
             let prepared = match arrival.place {
                 Some(_) => intake::piece::prepare_piece(&body, arrival, &of, limits, log),
                 None => {
-                    let whole = intake::prepare(intake::Received::Body(&body), arrival, &of, limits, log);
+                    let whole =
+                        intake::prepare(intake::Received::Body(&body), arrival, &of, limits, log);
                     vec![whole.map_err(NotRecorded::Intake)?]
                 }
             };
@@ -159,7 +168,8 @@ impl App {
                     .await
                     .map_err(|_| NotRecorded::Intake(intake::Refused::Fenced))??
             };
-            // What is held is given back once the request is durable, whether or not somebody still waits.
+            // What is held is given back once the request is durable, whether or not somebody still
+            // waits.
             let held = Arc::new(held);
             let mut answer: Option<intake::Answer> = None;
             for one in prepared {
@@ -182,8 +192,8 @@ impl App {
 /// Where in which file a body stood, as `daybook import` says.
 fn place_of(query: &str) -> Result<Option<(String, u64)>, String> {
     let Some(file) = parameters::text(query, "file") else { return Ok(None) };
-    let is_id =
-        (1..=FILE_ID_BYTES_MAX).contains(&file.len()) && file.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_id = (1..=FILE_ID_BYTES_MAX).contains(&file.len())
+        && file.bytes().all(|byte| byte.is_ascii_hexdigit());
     let offset = parameters::text(query, "offset").and_then(|text| text.parse().ok());
     match (is_id, offset) {
         (true, Some(offset)) => Ok(Some((file, offset))),
@@ -232,7 +242,8 @@ impl Held {
             return Ok(());
         }
         let kib = u32::try_from(more.div_ceil(1024)).map_err(|_| NotRecorded::NoRoom)?;
-        let permit = Arc::clone(&self.all).try_acquire_many_owned(kib).map_err(|_| NotRecorded::NoRoom)?;
+        let permit =
+            Arc::clone(&self.all).try_acquire_many_owned(kib).map_err(|_| NotRecorded::NoRoom)?;
         self._permits.push(permit);
         self.bytes = bytes;
         Ok(())
@@ -241,7 +252,9 @@ impl Held {
 
 /// How much a body may turn out to be: what it says, or the most it may.
 fn expected_bytes(headers: &hyper::HeaderMap, bytes_max: usize) -> usize {
-    let said =
-        headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    let said = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse().ok());
     said.map_or(bytes_max, |said: usize| said.min(bytes_max))
 }

@@ -8,7 +8,13 @@ use crate::http::body::Refused;
 use crate::http::{self, Response};
 
 /// A request that does not come to its route, in the form of the API that its path is of.
-pub(super) fn refused(path: &str, status: StatusCode, code: &'static str, text: &str, id: &str) -> Response {
+pub(super) fn refused(
+    path: &str,
+    status: StatusCode,
+    code: &'static str,
+    text: &str,
+    id: &str,
+) -> Response {
     if is_own(path) {
         Problem::new(status, code, text).render(id)
     } else {

@@ -1,4 +1,5 @@
-//! Checking exports: that a file is the one which a manifest was signed for, and that its rows are those of a log.
+//! Checking exports: that a file is the one which a manifest was signed for, and that its rows are
+//! those of a log.
 
 use std::fs::File;
 use std::io::Read;
@@ -43,7 +44,8 @@ pub fn manifest(keys: &Keys, json: &[u8]) -> Result<(Manifest, Facts), NotVerifi
 
 /// Checks the bytes of a file.
 pub fn file(facts: &Facts, path: &Path) -> Result<(), NotVerified> {
-    let unread = |error: std::io::Error| NotVerified::Unknown(format!("{}: {error}", path.display()));
+    let unread =
+        |error: std::io::Error| NotVerified::Unknown(format!("{}: {error}", path.display()));
     let mut file = File::open(path).map_err(unread)?;
     let (mut hash, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; 256 << 10]);
     loop {
@@ -59,7 +61,10 @@ pub fn file(facts: &Facts, path: &Path) -> Result<(), NotVerified> {
     if (bytes, sha256) == (facts.totals.bytes, facts.totals.sha256) {
         Ok(())
     } else if bytes < facts.totals.bytes {
-        refuted(format!("the file has {bytes} of the {} bytes that were signed for", facts.totals.bytes))
+        refuted(format!(
+            "the file has {bytes} of the {} bytes that were signed for",
+            facts.totals.bytes
+        ))
     } else {
         refuted("the file is not the one that the manifest was given for")
     }
@@ -83,7 +88,8 @@ pub fn rows(
     }
 }
 
-/// Checks that the rows of a file are events of a log, by its hashes and by `digest_at`, which tells an event's digest.
+/// Checks that the rows of a file are events of a log, by its hashes and by `digest_at`, which
+/// tells an event's digest.
 pub fn rows_are_of<N: Nodes>(
     log: &N,
     digest_at: impl Fn(u64) -> Result<Hash, NotVerified>,
@@ -104,7 +110,8 @@ where
 
 /// Checks that a log gives this very file for the question: it is made again.
 pub fn made_again(log: &Contents, manifest: &Manifest, facts: &Facts) -> Result<(), NotVerified> {
-    let nonsense = |what: &str| NotVerified::Refuted(format!("the manifest's {what} makes no sense"));
+    let nonsense =
+        |what: &str| NotVerified::Refuted(format!("the manifest's {what} makes no sense"));
     // Its times are absolute.
     let asked = Search::parse(&facts.question).and_then(|search| search.meaning(Time::default()));
     let meaning = asked.map_err(|_| nonsense("question"))?;

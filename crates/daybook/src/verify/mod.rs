@@ -1,4 +1,5 @@
-//! Checking a log without its server and without trusting it, with the keys that the caller pinned and nothing else.
+//! Checking a log without its server and without trusting it, with the keys that the caller pinned
+//! and nothing else.
 
 pub mod export;
 mod source;
@@ -12,7 +13,8 @@ use sha2::{Digest, Sha256};
 use store::durable::{Disk, Local};
 use store::{CHECKPOINT, Contents, FileObjects, Objects, Progress, Report, WITNESSED, skips};
 use tlog::{
-    Checkpoint, Hash, Kind, NoProof, Nodes, Note, ProofFile, Tree, Verifier, leaf_hash, subtree_hash,
+    Checkpoint, Hash, Kind, NoProof, Nodes, Note, ProofFile, Tree, Verifier, leaf_hash,
+    subtree_hash,
 };
 
 use crate::evidence::aside;
@@ -24,7 +26,8 @@ pub use source::{Server, Source, is_url};
 /// Why something was not found to be as it should.
 #[derive(Debug)]
 pub enum NotVerified {
-    /// It is not what was signed for, or nobody signed it: something was changed, removed, rolled back or forked.
+    /// It is not what was signed for, or nobody signed it: something was changed, removed, rolled
+    /// back or forked.
     Refuted(String),
     /// A directory's bytes do not agree with each other.
     Damaged(store::Error),
@@ -59,7 +62,9 @@ impl Keys {
         let parsed = |texts: &[String], kind: Kind| {
             let parse = |text: &String| match Verifier::parse(text.trim()) {
                 Ok(key) if key.kind() == kind => Ok(key),
-                Ok(_) if kind == Kind::Note => Err(format!("{text:?} is the key of a witness, not of a log")),
+                Ok(_) if kind == Kind::Note => {
+                    Err(format!("{text:?} is the key of a witness, not of a log"))
+                }
                 Ok(_) => Err(format!("{text:?} is the key of a log, not of a witness")),
                 Err(why) => Err(format!("{text:?}: {why}")),
             };
@@ -87,7 +92,9 @@ impl Keys {
         for witness in &self.witnesses {
             match note.verify(witness) {
                 Ok(Some(_)) => {}
-                Ok(None) => return refuted(format!("{} has not cosigned the checkpoint", witness.name())),
+                Ok(None) => {
+                    return refuted(format!("{} has not cosigned the checkpoint", witness.name()));
+                }
                 Err(why) => return refuted(format!("{}: {why}", witness.name())),
             }
         }
@@ -119,8 +126,8 @@ pub struct Proved {
     pub entry: Vec<u8>,
 }
 
-/// Checks a proof file. The entry is `entry`, or else the one that goes along with the proof; `raw` are the bytes as
-/// received, which the entry names by their hash.
+/// Checks a proof file. The entry is `entry`, or else the one that goes along with the proof; `raw`
+/// are the bytes as received, which the entry names by their hash.
 pub fn proof(
     keys: &Keys,
     file: &[u8],
@@ -139,7 +146,8 @@ pub fn proof(
         checkpoint = keys.first_of_log(|key| proof.verify(&digest, key))?;
     }
     if let Some(raw) = raw.filter(|_| !skips("raw")) {
-        let decoded = entry::decode(&entry).map_err(|error| NotVerified::Refuted(error.to_string()))?;
+        let decoded =
+            entry::decode(&entry).map_err(|error| NotVerified::Refuted(error.to_string()))?;
         if Sha256::digest(raw)[..] != decoded.raw_sha256 {
             return refuted("the raw bytes are not those that the entry names");
         }
@@ -149,7 +157,8 @@ pub fn proof(
 
 /// Checks a receipt's signature, and, if there is one, the body of the answer that it came with.
 pub fn receipt(keys: &Keys, value: &[u8], answer: Option<&[u8]>) -> Result<Receipt, NotVerified> {
-    let (note, receipt) = Receipt::open(value).map_err(|why| NotVerified::Refuted(why.to_string()))?;
+    let (note, receipt) =
+        Receipt::open(value).map_err(|why| NotVerified::Refuted(why.to_string()))?;
     let signed_by = keys.first_of_log(|key| match note.verify(key) {
         Ok(Some(_)) => Ok(key.name().to_owned()),
         Ok(None) => Err("the receipt is not signed by the log's key".to_owned()),
@@ -164,7 +173,8 @@ pub fn receipt(keys: &Keys, value: &[u8], answer: Option<&[u8]>) -> Result<Recei
     Ok(receipt)
 }
 
-/// Checks that the rows of a receipt are events of a log, by its hashes and by `digest_at`, which tells an event's digest.
+/// Checks that the rows of a receipt are events of a log, by its hashes and by `digest_at`, which
+/// tells an event's digest.
 pub fn receipt_rows<N: Nodes>(
     log: &N,
     digest_at: impl Fn(u64) -> Result<Hash, NotVerified>,
@@ -205,7 +215,9 @@ where
         let path = match tlog::prove_inclusion(self.log, index, size) {
             Ok(path) => path,
             Err(NoProof::Nodes(error)) => return Err(error.into()),
-            Err(NoProof::OutOfRange) => return refuted("a row is not in the tree that was signed for"),
+            Err(NoProof::OutOfRange) => {
+                return refuted("a row is not in the tree that was signed for");
+            }
         };
         if !tlog::verify_inclusion(&path, &leaf_hash(&digest), index, size, &root) {
             return refuted(format!("event {index} is not in the tree that was signed for"));
@@ -221,23 +233,35 @@ where
 }
 
 /// Checks that the larger of two checkpoints goes on from the smaller, by the hashes of a log.
-pub fn consistency<N: Nodes>(log: &N, one: &Checkpoint, other: &Checkpoint) -> Result<(), NotVerified>
+pub fn consistency<N: Nodes>(
+    log: &N,
+    one: &Checkpoint,
+    other: &Checkpoint,
+) -> Result<(), NotVerified>
 where
     NotVerified: From<N::Error>,
 {
     let (old, new) = if one.size <= other.size { (one, other) } else { (other, one) };
     if old.origin != new.origin {
-        return refuted(format!("the checkpoints are of two logs, {} and {}", old.origin, new.origin));
+        return refuted(format!(
+            "the checkpoints are of two logs, {} and {}",
+            old.origin, new.origin
+        ));
     }
     if old.size == new.size && old.root != new.root {
-        return refuted(format!("two roots were signed for {} events: the log was forked", old.size));
+        return refuted(format!(
+            "two roots were signed for {} events: the log was forked",
+            old.size
+        ));
     }
     let path = match tlog::prove_consistency(log, old.size, new.size) {
         Ok(path) => path,
         Err(NoProof::Nodes(error)) => return Err(error.into()),
         Err(NoProof::OutOfRange) => unreachable!("the sizes are in order"),
     };
-    if tlog::verify_consistency(&path, old.size, &old.root, new.size, &new.root) || skips("consistency") {
+    if tlog::verify_consistency(&path, old.size, &old.root, new.size, &new.root)
+        || skips("consistency")
+    {
         Ok(())
     } else {
         refuted(format!(
@@ -265,7 +289,10 @@ where
     if root == checkpoint.root || skips("root") {
         Ok(())
     } else {
-        refuted(format!("the log's first {} events are others than were signed for", checkpoint.size))
+        refuted(format!(
+            "the log's first {} events are others than were signed for",
+            checkpoint.size
+        ))
     }
 }
 
@@ -279,9 +306,9 @@ pub struct Whole {
     pub set_aside: u64,
 }
 
-/// Checks a data directory in full: every entry and raw is hashed again, tree, index and columns are derived from them and
-/// compared with what is stored, and the tree with the newest checkpoint and with `seen`, checkpoints of the log that the caller
-/// kept. So are the records set aside.
+/// Checks a data directory in full: every entry and raw is hashed again, tree, index and columns
+/// are derived from them and compared with what is stored, and the tree with the newest checkpoint
+/// and with `seen`, checkpoints of the log that the caller kept. So are the records set aside.
 pub fn directory(
     keys: &Keys,
     dir: &Path,
@@ -303,14 +330,19 @@ pub fn directory(
     // The newest has cosignatures only while the log is quiet.
     if !keys.witnesses.is_empty() {
         let Some(witnessed) = FileObjects::new(Arc::clone(&disk)).get(WITNESSED)? else {
-            return refuted(format!("{WITNESSED} is not there: no checkpoint is cosigned by all witnesses"));
+            return refuted(format!(
+                "{WITNESSED} is not there: no checkpoint is cosigned by all witnesses"
+            ));
         };
         let checkpoint = keys.open(&witnessed.bytes).map_err(named(WITNESSED))?;
         seen.push((parse_note(&witnessed.bytes)?, checkpoint));
     }
     let report = store::check(&disk, progress)?;
     if report.identity.origin != checkpoint.origin {
-        return refuted(format!("the directory is of the log {}", printable(&report.identity.origin)));
+        return refuted(format!(
+            "the directory is of the log {}",
+            printable(&report.identity.origin)
+        ));
     }
     // What was just checked against the entries.
     let log = Contents::read(&disk)?;
@@ -319,10 +351,14 @@ pub fn directory(
     let mut covered_aside = 0;
     for (note, checkpoint) in &seen {
         if checkpoint.origin != report.identity.origin {
-            return refuted(format!("a checkpoint is of another log, {}", printable(&checkpoint.origin)));
+            return refuted(format!(
+                "a checkpoint is of another log, {}",
+                printable(&checkpoint.origin)
+            ));
         }
         covered(&log, log.head().0, checkpoint)?;
-        let (count, root) = aside::of(note.text()).map_err(|why| NotVerified::Refuted(why.to_string()))?;
+        let (count, root) =
+            aside::of(note.text()).map_err(|why| NotVerified::Refuted(why.to_string()))?;
         covered_aside = count;
         if aside::root_of(&set_aside, count) != Some(root) && !skips("set-aside") {
             return refuted(format!(

@@ -53,7 +53,8 @@ impl Source {
 }
 
 impl Server {
-    /// The server whose paths are below this URL. `token` is shown to one that does not publish to everyone.
+    /// The server whose paths are below this URL. `token` is shown to one that does not publish to
+    /// everyone.
     pub fn new(url: &str, token: Option<String>) -> Server {
         let url = url.trim_end_matches('/').to_owned();
         Server {
@@ -83,7 +84,10 @@ impl Server {
         let bytes = self.get(&format!("tlog/{path}"))?;
         let (hashes, rest) = bytes.as_chunks::<32>();
         if !rest.is_empty() || hashes.len() != usize::from(tile.width) {
-            return Err(NotVerified::Refuted(format!("{path}: {} bytes are no such tile", bytes.len())));
+            return Err(NotVerified::Refuted(format!(
+                "{path}: {} bytes are no such tile",
+                bytes.len()
+            )));
         }
         let mut tiles = self.tiles.borrow_mut();
         if tiles.len() >= TILES_MAX {

@@ -1,5 +1,5 @@
-//! `POST /add-checkpoint` (C2SP tlog-witness, section add-checkpoint): the statuses that it names, and those of requests that
-//! never come so far.
+//! `POST /add-checkpoint` (C2SP tlog-witness, section add-checkpoint): the statuses that it names,
+//! and those of requests that never come so far.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,8 +24,8 @@ use crate::report::{Exit, Failure};
 pub const LISTEN: &str = "127.0.0.1:8421";
 
 const PATH: &str = "/add-checkpoint";
-/// Bytes of a request's body: the longest checkpoint after a line with an old size and 63 hashes, which have less than 4 KiB.
-/// Beyond, 413.
+/// Bytes of a request's body: the longest checkpoint after a line with an old size and 63 hashes,
+/// which have less than 4 KiB. Beyond, 413.
 const BODY_BYTES_MAX: usize = NOTE_BYTES_MAX + (4 << 10);
 
 /// A witness that is bound, but takes no requests yet.
@@ -46,9 +46,16 @@ struct App {
 
 impl Server {
     /// Opens the witness and the certificate, and binds the address.
-    pub async fn open(dir: &Path, listen: SocketAddr, tls: Option<&Tls>) -> Result<Server, Failure> {
-        let tls =
-            tls.map(http::tls::for_http).transpose().map_err(Failure::usage)?.map(http::tls::Renewable::new);
+    pub async fn open(
+        dir: &Path,
+        listen: SocketAddr,
+        tls: Option<&Tls>,
+    ) -> Result<Server, Failure> {
+        let tls = tls
+            .map(http::tls::for_http)
+            .transpose()
+            .map_err(Failure::usage)?
+            .map(http::tls::Renewable::new);
         let witness = Arc::new(Witness::open(dir)?);
         let listener = TcpListener::bind(listen)
             .await
@@ -61,9 +68,9 @@ impl Server {
 
     /// The address that was bound.
     pub fn address(&self) -> Result<SocketAddr, Failure> {
-        self.listener
-            .local_addr()
-            .map_err(|error| Failure::new(format!("couldn't read the address listened on: {error}")))
+        self.listener.local_addr().map_err(|error| {
+            Failure::new(format!("couldn't read the address listened on: {error}"))
+        })
     }
 
     /// `http` or `https`.
@@ -71,7 +78,8 @@ impl Server {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// Serves until `until` resolves, or a durable write fails. Requests that are open then are finished.
+    /// Serves until `until` resolves, or a durable write fails. Requests that are open then are
+    /// finished.
     pub async fn run(mut self, until: impl Future<Output = ()>) -> Result<(), Failure> {
         let (stop, stopping) = watch::channel(false);
         tracing::info!(key = %self.app.witness.verifier(), "cosigning");
@@ -100,8 +108,9 @@ impl server::Handler for App {
         let path = request.uri().path().to_owned();
         let most = Duration::from_secs(self.limits.request_timeout_s);
         let answer = tokio::time::timeout(most, self.answer_in_time(request)).await;
-        let response = answer
-            .unwrap_or_else(|_| text(StatusCode::REQUEST_TIMEOUT, "the request took too long".to_owned()));
+        let response = answer.unwrap_or_else(|_| {
+            text(StatusCode::REQUEST_TIMEOUT, "the request took too long".to_owned())
+        });
         tracing::debug!(%peer, path, status = response.status().as_u16(), "answered");
         response
     }
@@ -118,7 +127,10 @@ impl App {
             return response;
         }
         let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else {
-            return text(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once; try again".to_owned());
+            return text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many requests at once; try again".to_owned(),
+            );
         };
         let body = match body::read(request.into_body(), BODY_BYTES_MAX).await {
             Ok(body) => body,

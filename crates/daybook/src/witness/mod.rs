@@ -1,14 +1,15 @@
-//! A witness: it cosigns checkpoints of the logs it watches, each of which goes on from the one before, so that a log cannot
-//! show different trees to different people (C2SP tlog-witness, section add-checkpoint; tlog-cosignature, section Ed25519
-//! signed message).
+//! A witness: it cosigns checkpoints of the logs it watches, each of which goes on from the one
+//! before, so that a log cannot show different trees to different people (C2SP tlog-witness,
+//! section add-checkpoint; tlog-cosignature, section Ed25519 signed message).
 //!
 //! What holds for each log, across kills and restarts:
 //! - a cosignature leaves when its checkpoint is on disk as the newest one, not before;
 //! - the sizes that are cosigned never fall, and none is cosigned with two roots;
 //! - one process cosigns with a directory at a time.
 //!
-//! The directory has the key ([`KEY`]), the keys of the logs ([`LOGS`]) and the newest checkpoint of each ([`NEWEST`]). A
-//! verifier of transparency logs reads the latter: they are signed notes. HTTP is in [`http`].
+//! The directory has the key ([`KEY`]), the keys of the logs ([`LOGS`]) and the newest checkpoint
+//! of each ([`NEWEST`]). A verifier of transparency logs reads the latter: they are signed notes.
+//! HTTP is in [`http`].
 
 pub mod http;
 
@@ -23,12 +24,14 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use store::durable::{self, Disk, Local, Wait};
 use store::{FileObjects, Object, Objects, Version};
-use tlog::{AddCheckpoint, Checkpoint, Kind, Malformed, Note, Signer, Tree, Verifier, verify_consistency};
+use tlog::{
+    AddCheckpoint, Checkpoint, Kind, Malformed, Note, Signer, Tree, Verifier, verify_consistency,
+};
 
 use crate::report::{Exit, Failure, hex};
 
-/// The key that cosigns, as golang.org/x/mod/sumdb/note writes one; written last, so that a half-made directory is no
-/// witness.
+/// The key that cosigns, as golang.org/x/mod/sumdb/note writes one; written last, so that a
+/// half-made directory is no witness.
 const KEY: &str = "witness.key";
 /// The verifier keys of the logs that are watched, one a line.
 const LOGS: &str = "logs";
@@ -81,17 +84,21 @@ pub enum NotCosigned {
     NotWritten(store::Error),
 }
 
-/// Makes a witness of this name in a new or empty directory. Returns the key that its cosignatures are checked with.
+/// Makes a witness of this name in a new or empty directory. Returns the key that its cosignatures
+/// are checked with.
 pub fn init(dir: &Path, name: &str, seed: &[u8; 32]) -> Result<Verifier, Failure> {
-    let signer = Signer::new(name, Kind::Cosignature, seed).map_err(|why| Failure::usage(why.to_string()))?;
-    let failed = |error: io::Error| Failure::new(format!("couldn't make {}: {error}", dir.display()));
+    let signer = Signer::new(name, Kind::Cosignature, seed)
+        .map_err(|why| Failure::usage(why.to_string()))?;
+    let failed =
+        |error: io::Error| Failure::new(format!("couldn't make {}: {error}", dir.display()));
     let disk = Local::create(dir).map_err(failed)?;
     if !disk.list("").map_err(failed)?.is_empty() {
         return Err(store::Error::NotEmpty { place: disk.place() }.into());
     }
     disk.make_dir(NEWEST).map_err(failed)?;
     durable::write_file(&disk, LOGS, b"").map_err(failed)?;
-    durable::write_file(&disk, KEY, format!("{}\n", signer.private_text()).as_bytes()).map_err(failed)?;
+    durable::write_file(&disk, KEY, format!("{}\n", signer.private_text()).as_bytes())
+        .map_err(failed)?;
     Ok(signer.verifier().clone())
 }
 
@@ -102,7 +109,8 @@ pub fn read_key(dir: &Path) -> Result<Signer, Failure> {
         let hint = "make a witness with `daybook witness init`";
         Failure::new(format!("couldn't read {}: {error} ({hint})", path.display()))
     })?;
-    let damaged = |why: &str| Failure { exit: Exit::Damage, text: format!("{}: {why}", path.display()) };
+    let damaged =
+        |why: &str| Failure { exit: Exit::Damage, text: format!("{}: {why}", path.display()) };
     let signer = Signer::parse(text.trim_end()).map_err(|why| damaged(why.0))?;
     match signer.verifier().kind() {
         Kind::Cosignature => Ok(signer),
@@ -130,7 +138,8 @@ pub fn watched(dir: &Path) -> Result<Vec<Watched>, Failure> {
     keys.into_iter().map(watched).collect()
 }
 
-/// Watches a log from now on, or takes checkpoints of one that is watched by a further key. A witness that serves follows.
+/// Watches a log from now on, or takes checkpoints of one that is watched by a further key. A
+/// witness that serves follows.
 pub fn add(dir: &Path, key: &Verifier) -> Result<(), Failure> {
     if key.kind() != Kind::Note {
         return Err(Failure::usage("that is the key of a witness, not of a log"));
@@ -144,7 +153,8 @@ pub fn add(dir: &Path, key: &Verifier) -> Result<(), Failure> {
     })
 }
 
-/// Takes no more checkpoints by a key. What was cosigned of its log stays known, should it be added again.
+/// Takes no more checkpoints by a key. What was cosigned of its log stays known, should it be added
+/// again.
 pub fn remove(dir: &Path, key: &Verifier) -> Result<(), Failure> {
     change(dir, |keys| match keys.iter().position(|one| one == key) {
         Some(position) => {
@@ -155,7 +165,10 @@ pub fn remove(dir: &Path, key: &Verifier) -> Result<(), Failure> {
     })
 }
 
-fn change(dir: &Path, edit: impl FnOnce(&mut Vec<Verifier>) -> Result<(), Failure>) -> Result<(), Failure> {
+fn change(
+    dir: &Path,
+    edit: impl FnOnce(&mut Vec<Verifier>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     read_key(dir)?;
     let objects = FileObjects::new(Arc::new(Local::open(dir)));
     let (mut keys, version) = read_logs(&objects)?;
@@ -209,12 +222,15 @@ fn damage(file: &str, offset: u64, what: &str) -> store::Error {
 }
 
 impl Witness {
-    /// Opens the witness in a directory, and reads all that it knows once. Errs while another process has it open.
+    /// Opens the witness in a directory, and reads all that it knows once. Errs while another
+    /// process has it open.
     pub fn open(dir: &Path) -> Result<Witness, Failure> {
         let signer = read_key(dir)?;
         let disk = Arc::new(Local::open(dir));
         let serving = disk.lock(SERVING, Wait::No).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => Failure::from(store::Error::Locked { place: disk.place() }),
+            io::ErrorKind::WouldBlock => {
+                Failure::from(store::Error::Locked { place: disk.place() })
+            }
             _ => Failure::new(format!("couldn't lock {}: {error}", dir.join(SERVING).display())),
         })?;
         let objects = Arc::new(FileObjects::new(disk));
@@ -230,11 +246,12 @@ impl Witness {
         self.signer.verifier()
     }
 
-    /// Answers the body of an `add-checkpoint` request with the cosignature's line, at `now_s` seconds of Unix time. The
-    /// checkpoint is durable when this returns. Blocks.
+    /// Answers the body of an `add-checkpoint` request with the cosignature's line, at `now_s`
+    /// seconds of Unix time. The checkpoint is durable when this returns. Blocks.
     pub fn cosign(&self, body: &[u8], now_s: u64) -> Result<String, NotCosigned> {
         let request = AddCheckpoint::parse(body).map_err(NotCosigned::Malformed)?;
-        let checkpoint = Checkpoint::parse(request.checkpoint.text()).map_err(NotCosigned::Malformed)?;
+        let checkpoint =
+            Checkpoint::parse(request.checkpoint.text()).map_err(NotCosigned::Malformed)?;
         let mut keys = read_logs(&self.objects).map_err(NotCosigned::NotRead)?.0;
         keys.retain(|key| key.name() == checkpoint.origin);
         let mut note = signed_by(&request.checkpoint, &keys)?;
@@ -245,8 +262,8 @@ impl Witness {
         if let Some(because) = turn.failure.clone() {
             return Err(NotCosigned::NotWritten(store::Error::Fenced { because }));
         }
-        let known =
-            read_newest(&self.objects, &self.signer, &checkpoint.origin).map_err(NotCosigned::NotRead)?;
+        let known = read_newest(&self.objects, &self.signer, &checkpoint.origin)
+            .map_err(NotCosigned::NotRead)?;
         let (newest, version) = known.unzip();
         let newest = newest.unwrap_or_else(|| Checkpoint {
             origin: checkpoint.origin.clone(),
@@ -260,7 +277,8 @@ impl Witness {
         let cosignature = self.signer.sign(note.text(), now_s);
         let line = cosignature.to_string();
         note.add(cosignature);
-        // At this point nobody has the cosignature; if we crash here, the checkpoint before is the newest.
+        // At this point nobody has the cosignature; if we crash here, the checkpoint before is the
+        // newest.
         if let Err(error) = self.replace(&checkpoint.origin, &note, version) {
             // What is on disk is not known; the next start reads it.
             turn.failure = Some(error.to_string());
@@ -270,8 +288,14 @@ impl Witness {
         Ok(line)
     }
 
-    fn replace(&self, origin: &str, note: &Note, seen: Option<Version>) -> Result<(), store::Error> {
-        let (objects, name, bytes) = (Arc::clone(&self.objects), newest_file(origin), note.to_string());
+    fn replace(
+        &self,
+        origin: &str,
+        note: &Note,
+        seen: Option<Version>,
+    ) -> Result<(), store::Error> {
+        let (objects, name, bytes) =
+            (Arc::clone(&self.objects), newest_file(origin), note.to_string());
         if store::is_planted("witness_answers_first") {
             std::thread::spawn(move || {
                 std::thread::sleep(Duration::from_millis(20));
@@ -290,7 +314,8 @@ fn signed_by(checkpoint: &Note, keys: &[Verifier]) -> Result<Note, NotCosigned> 
     }
     let mut signed = Note::new(checkpoint.text().to_owned()).map_err(NotCosigned::Malformed)?;
     for key in keys {
-        // A signature that is not that of the key it names voids the note (signed-note, section Signatures).
+        // A signature that is not that of the key it names voids the note (signed-note, section
+        // Signatures).
         if checkpoint.verify(key).map_err(|_| NotCosigned::NotSigned)?.is_some() {
             let found = checkpoint.signatures().iter().find(|signature| key.is_named_by(signature));
             signed.add(found.expect("one was verified").clone());
@@ -299,22 +324,33 @@ fn signed_by(checkpoint: &Note, keys: &[Verifier]) -> Result<Note, NotCosigned> 
     if signed.signatures().is_empty() { Err(NotCosigned::NotSigned) } else { Ok(signed) }
 }
 
-/// Whether a checkpoint may follow the newest that was cosigned of its log, in the order of the specification's checks.
-fn goes_on(request: &AddCheckpoint, checkpoint: &Checkpoint, newest: &Checkpoint) -> Result<(), NotCosigned> {
+/// Whether a checkpoint may follow the newest that was cosigned of its log, in the order of the
+/// specification's checks.
+fn goes_on(
+    request: &AddCheckpoint,
+    checkpoint: &Checkpoint,
+    newest: &Checkpoint,
+) -> Result<(), NotCosigned> {
     if request.old_size != newest.size {
         return Err(NotCosigned::OtherSize(newest.size));
     }
     if checkpoint.size == newest.size && checkpoint.root != newest.root {
         return Err(NotCosigned::OtherRoot(newest.size));
     }
-    match verify_consistency(&request.path, newest.size, &newest.root, checkpoint.size, &checkpoint.root) {
+    match verify_consistency(
+        &request.path,
+        newest.size,
+        &newest.root,
+        checkpoint.size,
+        &checkpoint.root,
+    ) {
         true => Ok(()),
         false => Err(NotCosigned::NotConsistent),
     }
 }
 
-/// Tells the operator of a checkpoint that the log signed and that does not go on from its newest, with both. Each is told
-/// once in [`TOLD_EVERY`].
+/// Tells the operator of a checkpoint that the log signed and that does not go on from its newest,
+/// with both. Each is told once in [`TOLD_EVERY`].
 fn report(
     refusal: &NotCosigned,
     refused: &Note,
@@ -323,7 +359,9 @@ fn report(
     told: &mut Told,
 ) {
     let what = match checkpoint.size.cmp(&newest.size) {
-        Ordering::Equal if checkpoint.root != newest.root => "a log forked: it signed two trees of one size",
+        Ordering::Equal if checkpoint.root != newest.root => {
+            "a log forked: it signed two trees of one size"
+        }
         Ordering::Less => "a log may have been rolled back: its tree is smaller than the newest",
         Ordering::Greater if newest.size > 0 && matches!(refusal, NotCosigned::NotConsistent) => {
             "a log may have forked: its tree was not shown to go on from the newest"
@@ -345,11 +383,15 @@ impl fmt::Display for NotCosigned {
             NotCosigned::Malformed(why) => why.fmt(f),
             NotCosigned::UnknownOrigin => f.write_str("no log of this origin is watched"),
             NotCosigned::NotSigned => f.write_str("no known key of the log signed the checkpoint"),
-            NotCosigned::OldSizeIsLarger => f.write_str("the old size is larger than the checkpoint's"),
+            NotCosigned::OldSizeIsLarger => {
+                f.write_str("the old size is larger than the checkpoint's")
+            }
             NotCosigned::OtherSize(size) | NotCosigned::OtherRoot(size) => {
                 write!(f, "a tree of {size} leaves was cosigned last")
             }
-            NotCosigned::NotConsistent => f.write_str("the tree does not go on from the one cosigned last"),
+            NotCosigned::NotConsistent => {
+                f.write_str("the tree does not go on from the one cosigned last")
+            }
             NotCosigned::NotRead(error) | NotCosigned::NotWritten(error) => error.fmt(f),
         }
     }

@@ -18,7 +18,9 @@ fn the_running_server_follows_every_change() {
     let server = place.serve();
     place.access(&["user", "add", "bob"]);
     let made = place.access(&["key", "add", "bob"]);
-    let value = |name: &str| made.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+    let value = |name: &str| {
+        made.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
+    };
     let (access_key, secret) = (value("access key (AK):"), value("secret key (SK):"));
     assert_eq!((access_key.len(), secret.len()), (20, 40));
     assert_eq!(
@@ -27,7 +29,11 @@ fn the_running_server_follows_every_change() {
         "a user may do nothing until granted something"
     );
     place.access(&["grant", "bob", "reader", &format!("registry/acme/{PROJECT}/other")]);
-    assert_eq!(status(&server, &access_key, &secret, now()), 404, "what a caller may not see does not exist");
+    assert_eq!(
+        status(&server, &access_key, &secret, now()),
+        404,
+        "what a caller may not see does not exist"
+    );
     place.access(&["grant", "bob", "reader", &format!("registry/acme/{PROJECT}/hub")]);
     assert_eq!(status(&server, &access_key, &secret, now()), 200);
     assert_eq!(status(&server, &access_key, "another secret", now()), 401);
@@ -55,7 +61,12 @@ fn no_secret_stands_anywhere_in_the_open() {
     assert_eq!(status(&server, ACCESS_KEY, SECRET, now()), 200);
     assert_eq!(status(&server, ACCESS_KEY, "wrong", now()), 401);
     assert!(!place.access(&["list"]).contains(SECRET));
-    assert!(server.said().iter().all(|line| !line.contains(SECRET) && !line.contains(crate::harness::TOKEN)));
+    assert!(
+        server
+            .said()
+            .iter()
+            .all(|line| !line.contains(SECRET) && !line.contains(crate::harness::TOKEN))
+    );
     let hex: String = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
     let mut files = vec![place.data()];
     while let Some(path) = files.pop() {
@@ -97,8 +108,14 @@ fn changes_at_the_same_moment_are_all_kept() {
         for user in 0..8 {
             let data = &data;
             scope.spawn(move || {
-                let output =
-                    run(&["access", "user", "add", &format!("user{user}"), "-d", data.to_str().unwrap()]);
+                let output = run(&[
+                    "access",
+                    "user",
+                    "add",
+                    &format!("user{user}"),
+                    "-d",
+                    data.to_str().unwrap(),
+                ]);
                 assert!(output.status.success(), "{}", text(&output.stderr));
             });
         }
@@ -112,7 +129,11 @@ fn wrong_arguments_are_explained() {
     let place = Place::new();
     for (arguments, code, why) in [
         (&["grant", "nobody", "reader", "registry/acme/*/*"][..], 1, "there is no user \"nobody\""),
-        (&["grant", "auditor", "reader", "registry/acme"], 2, "write SERVICE/TENANT/PROJECT/INSTANCE"),
+        (
+            &["grant", "auditor", "reader", "registry/acme"],
+            2,
+            "write SERVICE/TENANT/PROJECT/INSTANCE",
+        ),
         (&["grant", "auditor", "emperor", "*/*/*/*"], 2, "emperor"),
         (&["key", "add", "auditor", "--id", ACCESS_KEY], 1, "exists already"),
         (&["key", "remove", "NOBODY"], 1, "there is no access key"),
@@ -120,7 +141,8 @@ fn wrong_arguments_are_explained() {
         (&["project", "add", "x", "--tenant", "acme", "--id", PROJECT], 1, "exists already"),
         (&["project", "add", "x", "--tenant", "ac/me"], 2, "tenant"),
     ] {
-        let output = daybook().arg("access").args(arguments).arg("-d").arg(place.data()).output().unwrap();
+        let output =
+            daybook().arg("access").args(arguments).arg("-d").arg(place.data()).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         assert!(text(&output.stderr).contains(why), "{arguments:?}: {}", text(&output.stderr));
     }

@@ -1,4 +1,5 @@
-//! What is in a data directory after its server died: whether it is whole, what it holds, and what the next start removes.
+//! What is in a data directory after its server died: whether it is whole, what it holds, and what
+//! the next start removes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,15 +12,18 @@ pub struct Aftermath {
     pub events: BTreeMap<u64, String>,
     /// How many events each segment has, oldest first.
     pub segments: Vec<u64>,
-    /// Files of segments that were there and that no manifest names: a seal or a merge was under way.
+    /// Files of segments that were there and that no manifest names: a seal or a merge was under
+    /// way.
     pub left_over: usize,
 }
 
 impl Aftermath {
-    /// Checks what the server left, then lets a start have a copy of it, which must leave nothing void behind.
+    /// Checks what the server left, then lets a start have a copy of it, which must leave nothing
+    /// void behind.
     pub fn of(place: &Place) -> Aftermath {
         place.check();
-        let left_over = names(&place.data().join("segments")).difference(&named(&place.data())).count();
+        let left_over =
+            names(&place.data().join("segments")).difference(&named(&place.data())).count();
         let copy = tempfile::tempdir().unwrap();
         copy_folder(&place.data(), copy.path());
         let events = events_of(copy.path());
@@ -61,7 +65,8 @@ pub fn is_being_written(data: &Path) -> bool {
     names(&data.join("segments")).iter().any(is_void)
 }
 
-/// How many events each segment has that the manifest names, oldest first; none when there is no manifest.
+/// How many events each segment has that the manifest names, oldest first; none when there is no
+/// manifest.
 pub fn sizes(data: &Path) -> Vec<u64> {
     manifest(data).iter().map(|segment| segment["events"].as_u64().unwrap()).collect()
 }

@@ -59,9 +59,11 @@ fn a_download_is_the_lines_as_they_were_received() {
     assert_eq!(answer.headers["x-daybook-sha256"], sha256);
     let name = listed[0]["name"].as_str().unwrap();
     assert!(answer.headers["content-disposition"].contains(name), "{answer:?}");
-    // Its hash is in the log as well, once, whoever downloads it and however often the server starts.
-    let recorded =
-        |server: &Daybook| server.own_rows(&format!(r#","operate_name":"{name}","action":"create""#)).len();
+    // Its hash is in the log as well, once, whoever downloads it and however often the server
+    // starts.
+    let recorded = |server: &Daybook| {
+        server.own_rows(&format!(r#","operate_name":"{name}","action":"create""#)).len()
+    };
     becomes_true(|| recorded(&server) == 1);
     drop(server);
     let server = estate.serve();
@@ -121,7 +123,10 @@ fn a_link_is_good_for_its_file_and_its_time_alone() {
                 + "&signature="
                 + other.split("&signature=").nth(1).unwrap(),
         ),
-        ("a path", "/audit-log-files/..%2F..%2Fetc%2Fpasswd/x?expires=1&request=1&signature=00".to_owned()),
+        (
+            "a path",
+            "/audit-log-files/..%2F..%2Fetc%2Fpasswd/x?expires=1&request=1&signature=00".to_owned(),
+        ),
     ] {
         let answer = server.request("GET", &target, &[], b"");
         assert_eq!((answer.status, answer.code().as_str()), (403, "APIGW.0306"), "{what}");

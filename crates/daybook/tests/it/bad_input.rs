@@ -1,4 +1,5 @@
-//! Bad inputs from a data file: the expected status and code, nothing recorded, and a server that lives on.
+//! Bad inputs from a data file: the expected status and code, nothing recorded, and a server that
+//! lives on.
 
 use std::io::Write;
 
@@ -79,7 +80,9 @@ fn every_row_is_answered_as_the_table_says() {
         let (events, aside) = (server.events(), set_aside());
         let body = case.bytes();
         let mut headers: Vec<(String, String)> = case.headers.clone();
-        if case.target.starts_with("/intake/") && !headers.iter().any(|(name, _)| name == "Authorization") {
+        if case.target.starts_with("/intake/")
+            && !headers.iter().any(|(name, _)| name == "Authorization")
+        {
             headers.push(("Authorization".to_owned(), format!("Bearer {TOKEN}")));
         }
         if case.signed {
@@ -106,11 +109,19 @@ fn every_row_is_answered_as_the_table_says() {
             }
             Err(error) => panic!("{name}: {error}"),
         };
-        assert!(case.status.contains(&answer.status), "{name}: {} {}", answer.status, answer.text());
+        assert!(
+            case.status.contains(&answer.status),
+            "{name}: {} {}",
+            answer.status,
+            answer.text()
+        );
         if let Some(code) = &case.code {
             assert_eq!(&answer.code(), code, "{name}: {}", answer.text());
             let id = &answer.headers["x-request-id"];
-            assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}: {id}");
+            assert!(
+                id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                "{name}: {id}"
+            );
             assert_eq!(answer.json()["request_id"], **id, "{name}");
         }
         if let Some(piece) = &case.contains {
@@ -133,7 +144,8 @@ impl Case {
                 .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
                 .collect(),
             (None, Some(repeat)) => {
-                format!("{}{}{}", repeat.before, repeat.piece.repeat(repeat.times), repeat.after).into_bytes()
+                format!("{}{}{}", repeat.before, repeat.piece.repeat(repeat.times), repeat.after)
+                    .into_bytes()
             }
             (None, None) => self.body.clone().into_bytes(),
         };

@@ -35,7 +35,10 @@ fn every_command_explains_itself() {
         assert!(!text(&output.stdout).contains('\u{1b}'), "no colours into a pipe");
     }
     assert!(text(&run(&["--help"]).stdout).contains("Exit codes:"));
-    assert_eq!(text(&run(&["--version"]).stdout), format!("daybook {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        text(&run(&["--version"]).stdout),
+        format!("daybook {}\n", env!("CARGO_PKG_VERSION"))
+    );
     let wrong = run(&["serv"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(text(&wrong.stderr).contains("'serve'"), "a typing error is met with a suggestion");
@@ -81,7 +84,8 @@ fn serve_refuses_what_is_no_log_and_a_second_server() {
     assert!(text(&nowhere.stderr).contains("--data-dir"), "{}", text(&nowhere.stderr));
 }
 
-/// How often a server is told to stop as soon as it takes a connection: each time it may be caught unprepared.
+/// How often a server is told to stop as soon as it takes a connection: each time it may be caught
+/// unprepared.
 const EARLY_STOPS: usize = 10;
 
 #[test]
@@ -106,7 +110,10 @@ fn damage_is_named_and_has_an_exit_code_of_its_own() {
     let place = Place::new();
     let server = place.serve();
     for number in 0..5 {
-        assert_eq!(server.send("own", format!("{{\"id\":\"{number}\",\"action\":\"x\"}}")).status, 200);
+        assert_eq!(
+            server.send("own", format!("{{\"id\":\"{number}\",\"action\":\"x\"}}")).status,
+            200
+        );
     }
     assert_eq!(server.stop(), Some(0));
     let journal = place.data().join("journal/00000000000000000000.journal");
@@ -127,12 +134,14 @@ fn damage_is_named_and_has_an_exit_code_of_its_own() {
 fn a_configuration_is_checked_without_serving_it() {
     let place = Place::new();
     let file = place.path("daybook.toml");
-    let check =
-        |file: &std::path::Path| daybook().args(["config", "check", "-c"]).arg(file).output().unwrap();
+    let check = |file: &std::path::Path| {
+        daybook().args(["config", "check", "-c"]).arg(file).output().unwrap()
+    };
     let right = check(&file);
     assert!(right.status.success(), "{}", text(&right.stderr));
     assert!(
-        text(&right.stdout).contains("source: POST /intake/hub takes docker-registry into registry/acme/")
+        text(&right.stdout)
+            .contains("source: POST /intake/hub takes docker-registry into registry/acme/")
     );
     let bad = place.path("bad.toml");
     for (content, why) in [
@@ -149,7 +158,9 @@ fn a_configuration_is_checked_without_serving_it() {
     }
     let unknown = daybook().env("DAYBOOK_LISSEN", "x").args(["config", "check"]).output().unwrap();
     assert!(text(&unknown.stderr).contains("DAYBOOK_LISSEN is no setting"));
-    assert!(text(&run(&["config", "variables"]).stdout).contains("DAYBOOK_LIMITS_BODY_BYTES_MAX\n"));
+    assert!(
+        text(&run(&["config", "variables"]).stdout).contains("DAYBOOK_LIMITS_BODY_BYTES_MAX\n")
+    );
 }
 
 #[test]

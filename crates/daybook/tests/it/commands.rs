@@ -1,4 +1,5 @@
-//! The commands that speak to a server, through what can go wrong: restarts, broken connections, wrong files.
+//! The commands that speak to a server, through what can go wrong: restarts, broken connections,
+//! wrong files.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +13,8 @@ use serde_json::Value;
 use crate::desk::{Desk, EVENTS};
 use crate::harness::{TOKEN, text};
 
-/// A way to a server that can break: it goes where it is told, and breaks each connection after so many bytes of the answer.
+/// A way to a server that can break: it goes where it is told, and breaks each connection after so
+/// many bytes of the answer.
 struct Bridge {
     address: SocketAddr,
     to: Arc<Mutex<SocketAddr>>,
@@ -33,13 +35,16 @@ impl Bridge {
             (Arc::clone(&bridge.to), Arc::clone(&bridge.bytes), Arc::clone(&bridge.broken));
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
-                let (to, bytes, broken) = (*to.lock().unwrap(), Arc::clone(&bytes), Arc::clone(&broken));
+                let (to, bytes, broken) =
+                    (*to.lock().unwrap(), Arc::clone(&bytes), Arc::clone(&broken));
                 std::thread::spawn(move || {
                     let Ok(far) = TcpStream::connect(to) else { return };
-                    let (mut asks, mut asked) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+                    let (mut asks, mut asked) =
+                        (near.try_clone().unwrap(), far.try_clone().unwrap());
                     std::thread::spawn(move || std::io::copy(&mut asks, &mut asked));
                     let most = bytes.load(Ordering::Relaxed);
-                    let passed = std::io::copy(&mut (&far).take(most as u64), &mut &near).unwrap_or(0);
+                    let passed =
+                        std::io::copy(&mut (&far).take(most as u64), &mut &near).unwrap_or(0);
                     if passed == most as u64 {
                         broken.fetch_add(1, Ordering::Relaxed);
                     }
@@ -65,14 +70,24 @@ fn profiles_are_kept_for_their_owner_alone_and_tell_no_secret() {
     let token_file = desk.place.path("a-token");
     let added = ["profile", "add", "far", "--url", "http://audit.example.com/x/", "--token-file"];
     let added = desk.command().args(added).arg(&token_file).output().unwrap();
-    assert!(added.status.success() && text(&added.stderr).contains("https://"), "{}", text(&added.stderr));
+    assert!(
+        added.status.success() && text(&added.stderr).contains("https://"),
+        "{}",
+        text(&added.stderr)
+    );
     for arguments in [&["profile", "list"][..], &["profile", "show", "far"], &["profile", "show"]] {
         let said = desk.says(arguments);
-        assert!(!said.contains("nobody may see") && !said.contains(crate::harness::SECRET), "{said}");
+        assert!(
+            !said.contains("nobody may see") && !said.contains(crate::harness::SECRET),
+            "{said}"
+        );
     }
     assert!(desk.says(&["profile", "list"]).contains("* here"), "the first one is in use");
     desk.says(&["profile", "use", "far"]);
-    assert!(desk.says(&["profile", "show"]).contains("url: http://audit.example.com/x\nshows: a token\n"));
+    assert!(
+        desk.says(&["profile", "show"])
+            .contains("url: http://audit.example.com/x\nshows: a token\n")
+    );
     desk.says(&["profile", "remove", "far"]);
     // None is in use now, which is told; a name, a variable and an address do.
     let nowhere = desk.run(&["search"]);
@@ -85,7 +100,11 @@ fn profiles_are_kept_for_their_owner_alone_and_tell_no_secret() {
     let by_variable =
         desk.command().args(["search", "-n", "0"]).env("DAYBOOK_PROFILE", "here").output().unwrap();
     assert!(text(&by_variable.stdout).contains("0 of 60 events"), "{}", text(&by_variable.stderr));
-    assert_eq!(desk.run(&["search", "--url", &desk.url()]).status.code(), Some(1), "nothing is shown to it");
+    assert_eq!(
+        desk.run(&["search", "--url", &desk.url()]).status.code(),
+        Some(1),
+        "nothing is shown to it"
+    );
     for (arguments, why) in [
         (&["profile", "add", "a b", "--url", "http://x"][..], "letters"),
         (&["profile", "add", "a", "--url", "ftp://x"], "http"),
@@ -115,8 +134,27 @@ fn a_server_and_its_directory_answer_alike() {
     let data = data.to_str().unwrap();
     for arguments in [
         &["search", "trail:registry/*/*/*", "-o", "ndjson", "--all"][..],
-        &["search", "trail:registry/*/*/*", "-actor:bob", "outcome:failure", "--order", "asc", "-n", "3"],
-        &["search", "source:own", "resource:library/*", "--after", "2026-10-02", "--offset", "4", "-n", "2"],
+        &[
+            "search",
+            "trail:registry/*/*/*",
+            "-actor:bob",
+            "outcome:failure",
+            "--order",
+            "asc",
+            "-n",
+            "3",
+        ],
+        &[
+            "search",
+            "source:own",
+            "resource:library/*",
+            "--after",
+            "2026-10-02",
+            "--offset",
+            "4",
+            "-n",
+            "2",
+        ],
         &["show", "64", "-o", "text"],
         &["show", "64", "--raw"],
         &["stats", "source:own", "--facet", "actor.name", "--facet", "ip"],
@@ -149,8 +187,12 @@ fn all_is_walked_as_of_one_moment() {
         .collect();
     assert_eq!(indexes.len(), 2500);
     assert!(indexes.is_sorted_by(|one, next| one < next));
-    let some = desk.json(&["search", "action:many", "-n", "1700", "--offset", "1000", "-o", "json"]);
-    assert_eq!((some["events"].as_array().unwrap().len(), &some["total"]), (1500, &Value::from(2500)));
+    let some =
+        desk.json(&["search", "action:many", "-n", "1700", "--offset", "1000", "-o", "json"]);
+    assert_eq!(
+        (some["events"].as_array().unwrap().len(), &some["total"]),
+        (1500, &Value::from(2500))
+    );
     assert_eq!(some["next"], Value::Null);
     let then = desk.json(&["search", "--as-of", "20", "-n", "0", "-o", "json"]);
     assert_eq!(then["tree_size"], 20);
@@ -163,10 +205,20 @@ fn events_are_sent_once_through_restarts_and_broken_connections() {
     let bridge = Bridge::to(desk.server.address, 40);
     let token = desk.place.path("source-token");
     std::fs::write(&token, TOKEN).unwrap();
-    let lines: String =
-        (0..12_000).map(|number| format!("{{\"action\":\"sent\",\"resource\":\"r{number}\"}}\n")).collect();
+    let lines: String = (0..12_000)
+        .map(|number| format!("{{\"action\":\"sent\",\"resource\":\"r{number}\"}}\n"))
+        .collect();
     let mut command = desk.command();
-    command.args(["send", "--source", "own", "-o", "json", "--url", &bridge.url(), "--source-token-file"]);
+    command.args([
+        "send",
+        "--source",
+        "own",
+        "-o",
+        "json",
+        "--url",
+        &bridge.url(),
+        "--source-token-file",
+    ]);
     let mut child = command
         .arg(&token)
         .stdin(Stdio::piped())
@@ -189,12 +241,15 @@ fn events_are_sent_once_through_restarts_and_broken_connections() {
     assert_eq!(count("recorded") + count("duplicates"), 12_000, "{told}");
     assert!(count("duplicates") > 0, "what was sent again was recognised: {told}");
     let url = desk.url();
-    let here =
-        ["--url", &url, "--token-file", desk.place.path("user-token").to_str().unwrap()].map(str::to_owned);
+    let here = ["--url", &url, "--token-file", desk.place.path("user-token").to_str().unwrap()]
+        .map(str::to_owned);
     let here: Vec<&str> = here.iter().map(String::as_str).collect();
     let facets = desk.json(
-        &[&["stats", "action:sent", "--facet", "resource.name", "--values", "1", "-o", "json"], &here[..]]
-            .concat(),
+        &[
+            &["stats", "action:sent", "--facet", "resource.name", "--values", "1", "-o", "json"],
+            &here[..],
+        ]
+        .concat(),
     );
     let of_names = &facets["facets"]["facets"]["resource.name"];
     assert_eq!(
@@ -210,9 +265,11 @@ fn what_cannot_be_used_is_told_with_its_line() {
     let token = desk.place.path("user-token");
     let url = desk.url();
     let send = |more: &[&str], input: &str| {
-        let arguments =
-            [&["send", "--source", "own", "--url", &url, "--token-file", token.to_str().unwrap()], more]
-                .concat();
+        let arguments = [
+            &["send", "--source", "own", "--url", &url, "--token-file", token.to_str().unwrap()],
+            more,
+        ]
+        .concat();
         desk.fed(&arguments, input.as_bytes())
     };
     let input = "{\"action\":\"fine\"}\n\n{\"acton\":\"typo\"}\nno json\n{\"action\":\"fine too\"}";
@@ -292,7 +349,8 @@ fn a_tail_misses_nothing_through_restarts() {
     reading.join().unwrap();
     assert!(child.wait().unwrap().success());
     assert!(bridge.broken.load(Ordering::Relaxed) > 3);
-    let names: Vec<&str> = had.iter().map(|event| event["resource"]["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        had.iter().map(|event| event["resource"]["name"].as_str().unwrap()).collect();
     let expected: Vec<String> = (0..600).map(|number| number.to_string()).collect();
     assert_eq!(names, expected);
 }
@@ -336,14 +394,17 @@ fn an_export_is_verified_at_once() {
     let (url, token) = (desk.url(), desk.place.path("user-token"));
     let key = crate::evidence::key_of(&desk.place).to_string();
     for round in 0..3 {
-        let (file, manifest) = (desk.place.path("at-once.csv"), desk.place.path("at-once.csv.manifest.json"));
-        let export = ["export", "source:own", "--format", "csv", "--force", "--url", &url, "--output"];
+        let (file, manifest) =
+            (desk.place.path("at-once.csv"), desk.place.path("at-once.csv.manifest.json"));
+        let export =
+            ["export", "source:own", "--format", "csv", "--force", "--url", &url, "--output"];
         let mut command = desk.command();
         command.args(export).arg(&file).arg("--token-file").arg(&token);
         assert!(command.output().unwrap().status.success());
         let verify = ["verify", "--key", &key, "--log", &url, "--export"];
         let mut command = desk.command();
-        let output = command.args(verify).arg(&file).arg("--manifest").arg(&manifest).output().unwrap();
+        let output =
+            command.args(verify).arg(&file).arg("--manifest").arg(&manifest).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "round {round}: {}", text(&output.stderr));
     }
 }
@@ -382,7 +443,11 @@ fn a_directory_is_followed_while_it_grows() {
     let data = desk.place.data();
     let beyond = desk.run(&["tail", "--from", "100000", "--data-dir", data.to_str().unwrap()]);
     assert_eq!(beyond.status.code(), Some(2));
-    assert!(text(&beyond.stderr).contains("cannot be followed from 100000"), "{}", text(&beyond.stderr));
+    assert!(
+        text(&beyond.stderr).contains("cannot be followed from 100000"),
+        "{}",
+        text(&beyond.stderr)
+    );
 }
 
 #[test]
@@ -411,9 +476,10 @@ fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
         assert!(whole.status.success(), "{format}: {}", text(&whole.stderr));
         let read = |name: &str| std::fs::read(file(&format!("{name}.{format}"))).unwrap();
         assert!(read("broken") == read("whole"), "{format}");
-        let manifest: Value =
-            serde_json::from_slice(&std::fs::read(file(&format!("whole.{format}.manifest.json"))).unwrap())
-                .unwrap();
+        let manifest: Value = serde_json::from_slice(
+            &std::fs::read(file(&format!("whole.{format}.manifest.json"))).unwrap(),
+        )
+        .unwrap();
         assert_eq!(manifest["bytes"], read("whole").len());
         let streamed = export(&bridge.url(), "-", &more);
         assert!(
@@ -428,19 +494,35 @@ fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
     for format in ["ndjson", "csv", "parquet", "ocsf"] {
         let (name, whole) = (format!("direct.{format}"), file(&format!("whole.{format}")));
         let mut command = desk.command();
-        command.args(["export", "action:many", "--format", format, "--as-of", "9050", "--output", &name]);
+        command.args([
+            "export",
+            "action:many",
+            "--format",
+            format,
+            "--as-of",
+            "9050",
+            "--output",
+            &name,
+        ]);
         let output = command.arg("--data-dir").arg(&data).current_dir(&out).output().unwrap();
         assert!(output.status.success(), "{format}: {}", text(&output.stderr));
         assert!(std::fs::read(file(&name)).unwrap() == std::fs::read(whole).unwrap(), "{format}");
         assert!(text(&output.stderr).contains("no manifest"), "{}", text(&output.stderr));
-        assert!(!file(&format!("{name}.manifest.json")).exists() && !file(&format!("{name}.part")).exists());
+        assert!(
+            !file(&format!("{name}.manifest.json")).exists()
+                && !file(&format!("{name}.part")).exists()
+        );
     }
     // A search has the same lines as an export.
     let here = ["--url", &direct, "--token-file", token.to_str().unwrap()];
     for format in ["csv", "ndjson"] {
-        let asked = ["search", "action:many", "--as-of", "9050", "--order", "asc", "--all", "-o", format];
+        let asked =
+            ["search", "action:many", "--as-of", "9050", "--order", "asc", "--all", "-o", format];
         let searched = desk.says(&[&asked[..], &here].concat());
-        assert!(searched.as_bytes() == std::fs::read(file(&format!("whole.{format}"))).unwrap(), "{format}");
+        assert!(
+            searched.as_bytes() == std::fs::read(file(&format!("whole.{format}"))).unwrap(),
+            "{format}"
+        );
     }
     let there = export(&direct, "whole.csv", &["--format", "csv"]);
     assert_eq!(there.status.code(), Some(2));

@@ -13,7 +13,10 @@ fn the_demo_answers_from_real_captures_and_cleans_up() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let said = text(&output.stdout);
     for what in ["docker-registry 2.8", "distribution 3.1", "nginx", "MariaDB", "Kubernetes"] {
-        assert!(said.lines().any(|line| line.starts_with("recorded ") && line.contains(what)), "{said}");
+        assert!(
+            said.lines().any(|line| line.starts_with("recorded ") && line.contains(what)),
+            "{said}"
+        );
     }
     let json = &said[said.find("\n{").unwrap()..];
     let answer: serde_json::Value = serde_json::from_str(json).unwrap();
@@ -28,5 +31,9 @@ fn a_port_in_use_is_explained() {
     let address = taken.local_addr().unwrap().to_string();
     let output = daybook().args(["demo", "--once", "--listen", &address]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("choose another with --listen"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("choose another with --listen"),
+        "{}",
+        text(&output.stderr)
+    );
 }

@@ -15,7 +15,8 @@ pub struct Desk {
 pub const EVENTS: usize = 60;
 
 impl Desk {
-    /// The person's profile `here` is in use and signs with a key that may read the sources' trails.
+    /// The person's profile `here` is in use and signs with a key that may read the sources'
+    /// trails.
     pub fn new() -> Desk {
         let place = Place::new();
         let server = place.serve();
@@ -23,8 +24,9 @@ impl Desk {
         Desk::at(place, server)
     }
 
-    /// Besides, the person has a token, in the file `user-token`, may send to the sources' trails, some of what was sent is set
-    /// aside, and there is a copy of the log and its guard in the folder `kept`.
+    /// Besides, the person has a token, in the file `user-token`, may send to the sources' trails,
+    /// some of what was sent is set aside, and there is a copy of the log and its guard in the
+    /// folder `kept`.
     pub fn with_token() -> Desk {
         let place = Place::new();
         place.access(&["grant", "auditor", "writer", "registry/acme/*/*"]);
@@ -107,7 +109,8 @@ impl Desk {
     }
 }
 
-/// Events in October 2026, an hour apart: three people and a robot at work, and some that are hard to show.
+/// Events in October 2026, an hour apart: three people and a robot at work, and some that are hard
+/// to show.
 pub fn events() -> String {
     let mut lines = String::new();
     for number in 0..EVENTS - 4 {

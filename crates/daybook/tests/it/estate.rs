@@ -18,7 +18,8 @@ pub const PASSWORD: &str = "correct horse battery";
 pub const APP_CODE: &str = "an-app-code-of-the-gateway";
 pub const HCSO_CODE: &str = "an-app-code-of-the-hcso-api";
 
-/// Users, and what they are granted. Each has an access key named after it and the same secret and password.
+/// Users, and what they are granted. Each has an access key named after it and the same secret and
+/// password.
 const USERS: [(&str, &[(&str, &str)]); 7] = [
     ("reader", &[("reader", "*/TENANT/*/*")]),
     ("writer", &[("writer", "*/TENANT/*/*")]),
@@ -92,7 +93,8 @@ impl Estate {
         self.place.serve()
     }
 
-    /// Lays down a token that was never asked for, so that tests can choose its text, scope and end.
+    /// Lays down a token that was never asked for, so that tests can choose its text, scope and
+    /// end.
     pub fn lay_down_token(&self, text: &str, user: &str, scope: &str, expires_at: &str) {
         let path = self.place.data().join("access.toml");
         let mut access = std::fs::read_to_string(&path).unwrap();
@@ -125,7 +127,11 @@ const SOURCES: [(&str, &str, &str); 5] = [
 
 /// The access key of a user.
 pub fn key_of(user: &str) -> String {
-    if user == "keeper" { KEEPER_KEY.to_owned() } else { format!("KEY{:0>17}", user.to_uppercase()) }
+    if user == "keeper" {
+        KEEPER_KEY.to_owned()
+    } else {
+        format!("KEY{:0>17}", user.to_uppercase())
+    }
 }
 
 /// The secret of every access key.

@@ -1,4 +1,5 @@
-//! Daybook's own API to events: found, counted and shown, of the trails that the caller may read and of no other.
+//! Daybook's own API to events: found, counted and shown, of the trails that the caller may read
+//! and of no other.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +23,10 @@ fn escaped(text: &str) -> String {
 
 /// What a user is answered to a question.
 fn asked(server: &Daybook, user: &str, path: &str, parameters: &[(&str, &str)]) -> Answer {
-    let query: Vec<String> =
-        parameters.iter().map(|(name, value)| format!("{}={}", escaped(name), escaped(value))).collect();
+    let query: Vec<String> = parameters
+        .iter()
+        .map(|(name, value)| format!("{}={}", escaped(name), escaped(value)))
+        .collect();
     server.of(user, "GET", &format!("/api/v1/{path}?{}", query.join("&")), "")
 }
 
@@ -70,15 +73,24 @@ fn filled(estate: &Estate) -> Daybook {
     );
     server.take(
         "rivals-registry",
-        &lines(&[(1, "alice", "pull", "library/alpine", "success"), (2, "mallory", "push", "x", "success")]),
+        &lines(&[
+            (1, "alice", "pull", "library/alpine", "success"),
+            (2, "mallory", "push", "x", "success"),
+        ]),
     );
     server.take(
         "database",
-        &lines(&[(4, "alice", "read", "orders", "success"), (5, "carol", "update", "orders", "failure")]),
+        &lines(&[
+            (4, "alice", "read", "orders", "success"),
+            (5, "carol", "update", "orders", "failure"),
+        ]),
     );
     server.take(
         "platform",
-        &lines(&[(6, "carol", "login", "console", "failure"), (7, "dave", "login", "console", "success")]),
+        &lines(&[
+            (6, "carol", "login", "console", "failure"),
+            (7, "dave", "login", "console", "success"),
+        ]),
     );
     server
 }
@@ -113,7 +125,10 @@ fn what_is_asked_for_is_found_and_nothing_else() {
     );
     let first = &all["events"][0];
     assert_eq!(first["trail"], format!("registry/{TENANT}/{PROJECT}/{REGISTRY}"));
-    assert_eq!((&first["operation"], &first["outcome"]["result"]), (&json!("pull"), &json!("success")));
+    assert_eq!(
+        (&first["operation"], &first["outcome"]["result"]),
+        (&json!("pull"), &json!("success"))
+    );
     assert_eq!(first["source"], json!({ "name": "registry", "format": "daybook" }));
     for (parameters, total) in [
         (&[("q", "actor:alice")][..], 3),
@@ -174,7 +189,11 @@ fn what_cannot_be_asked_is_a_problem_that_says_where() {
         (&[("after", "noon")], "q"),
         (&[("severity", "9")], "q"),
     ] {
-        assert_eq!(problem(&server, "events", parameters)["parameter"], parameter, "{parameters:?}");
+        assert_eq!(
+            problem(&server, "events", parameters)["parameter"],
+            parameter,
+            "{parameters:?}"
+        );
     }
     for (path, name, value) in [
         ("histogram", "interval", "1y"),
@@ -211,7 +230,8 @@ fn pages_of_a_walk_do_not_move() {
         let mut seen = Vec::new();
         let mut cursor = None;
         loop {
-            let mut parameters = vec![("q", "before:2026-11-20T11:00"), ("order", order), ("limit", "3")];
+            let mut parameters =
+                vec![("q", "before:2026-11-20T11:00"), ("order", order), ("limit", "3")];
             let next: Option<String> = cursor.take();
             if let Some(next) = &next {
                 parameters.push(("cursor", next));
@@ -234,7 +254,10 @@ fn pages_of_a_walk_do_not_move() {
     }
     let first = good(&server, "events", &[("q", "alice"), ("limit", "1")]);
     let next = first["next"].as_str().unwrap();
-    assert_eq!(problem(&server, "events", &[("q", "bob"), ("cursor", next)])["parameter"], "cursor");
+    assert_eq!(
+        problem(&server, "events", &[("q", "bob"), ("cursor", next)])["parameter"],
+        "cursor"
+    );
 }
 
 #[test]
@@ -278,20 +301,25 @@ fn one_event_is_shown_with_what_is_around_it() {
         "platform",
         &json!({ "id": "b", "action": "x", "attributes": { "bytes": binary } }).to_string(),
     );
-    assert_eq!(good(&server, "events", &[("q", "action:x")])["events"][0]["attributes"]["bytes"], binary);
+    assert_eq!(
+        good(&server, "events", &[("q", "action:x")])["events"][0]["attributes"]["bytes"],
+        binary
+    );
 }
 
 #[test]
 fn counts_add_up() {
     let estate = Estate::new();
     let server = filled(&estate);
-    let histogram = good(&server, "histogram", &[("interval", "2m"), ("after", "2026-11-20T10:01")]);
+    let histogram =
+        good(&server, "histogram", &[("interval", "2m"), ("after", "2026-11-20T10:01")]);
     let buckets: Vec<(&str, [u64; 3])> = histogram["buckets"]
         .as_array()
         .unwrap()
         .iter()
         .map(|bucket| {
-            let counts = ["success", "failure", "unknown"].map(|name| bucket[name].as_u64().unwrap());
+            let counts =
+                ["success", "failure", "unknown"].map(|name| bucket[name].as_u64().unwrap());
             (&bucket["start"].as_str().unwrap()[11..16], counts)
         })
         .collect();
@@ -305,11 +333,15 @@ fn counts_add_up() {
         (&nothing["total"], &nothing["buckets"], &nothing["from"]),
         (&json!(0), &json!([]), &Value::Null)
     );
-    let empty =
-        good(&server, "histogram", &[("after", "2026-11-01"), ("before", "2026-11-02"), ("interval", "6h")]);
+    let empty = good(
+        &server,
+        "histogram",
+        &[("after", "2026-11-01"), ("before", "2026-11-02"), ("interval", "6h")],
+    );
     assert_eq!(empty["buckets"].as_array().unwrap().len(), 4);
 
-    let named = [("facet", "operation"), ("facet", "actor.name"), ("facet", "resource.id"), ("limit", "2")];
+    let named =
+        [("facet", "operation"), ("facet", "actor.name"), ("facet", "resource.id"), ("limit", "2")];
     let facets = good(&server, "facets", &named);
     let of = |name: &str| -> BTreeMap<String, u64> {
         let values = facets["facets"][name]["values"].as_array().unwrap().iter();
@@ -332,7 +364,10 @@ fn counts_add_up() {
         .unwrap()
         .iter()
         .map(|row| {
-            (row["trail"].as_str().unwrap().rsplit('/').next().unwrap(), row["events"].as_u64().unwrap())
+            (
+                row["trail"].as_str().unwrap().rsplit('/').next().unwrap(),
+                row["events"].as_u64().unwrap(),
+            )
         })
         .collect();
     assert_eq!((rows, &trails["total"]), (vec![(REGISTRY, 2), (DATABASE, 1)], &json!(2)));
@@ -340,7 +375,10 @@ fn counts_add_up() {
     let all = good(&server, "trails", &[("limit", "2"), ("offset", "3")]);
     assert_eq!((all["trails"].as_array().unwrap().len(), &all["total"]), (2, &json!(5)));
     assert!(all["trails"][0]["trail"].as_str().unwrap().ends_with(PLATFORM));
-    assert_eq!((&all["trails"][1]["first_at"], &all["trails"][1]["events"]), (&Value::Null, &json!(0)));
+    assert_eq!(
+        (&all["trails"][1]["first_at"], &all["trails"][1]["events"]),
+        (&Value::Null, &json!(0))
+    );
 }
 
 #[test]
@@ -354,7 +392,11 @@ fn the_description_is_of_every_route() {
         .unwrap()
         .iter()
         .flat_map(|(path, of_path)| {
-            of_path.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+            of_path
+                .as_object()
+                .unwrap()
+                .keys()
+                .map(move |method| format!("{} {path}", method.to_uppercase()))
         })
         .collect();
     let routes = crate::harness::text(&crate::harness::run(&["routes"]).stdout);

@@ -1,12 +1,13 @@
-//! What the log publishes of itself is signed, complete, and goes on from what was published before.
+//! What the log publishes of itself is signed, complete, and goes on from what was published
+//! before.
 
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
 use tlog::{
-    Checkpoint, Hash, Note, Resource, TILE_WIDTH, Tile, Tiles, Verifier, leaf_hash, prove_consistency,
-    subtree_hash, verify_consistency,
+    Checkpoint, Hash, Note, Resource, TILE_WIDTH, Tile, Tiles, Verifier, leaf_hash,
+    prove_consistency, subtree_hash, verify_consistency,
 };
 
 use crate::harness::{Answer, Daybook, KEEPER_KEY, Place, becomes_true, notification, run, text};
@@ -48,8 +49,12 @@ fn hashes(server: &Daybook, tile: Tile) -> Result<Vec<Hash>, u16> {
 
 pub fn send(server: &Daybook, keys: std::ops::Range<u32>) {
     for key in keys {
-        let body =
-            notification(&format!("k{key}"), "pull", &format!("sha256:{key:064x}"), "2026-11-20T17:00:00Z");
+        let body = notification(
+            &format!("k{key}"),
+            "pull",
+            &format!("sha256:{key:064x}"),
+            "2026-11-20T17:00:00Z",
+        );
         assert_eq!(server.send("hub", body).status, 200);
     }
 }
@@ -77,7 +82,10 @@ fn every_event_is_under_a_signed_root_that_its_tiles_make() {
     for (first, end) in [(0, 3), (3, 300), (300, 301), (301, 560)] {
         send(&server, first..end);
         let newest = covering(&server, &key, server.events());
-        assert_eq!(get(&server, "/tlog/checkpoint").headers["content-type"], "text/plain; charset=utf-8");
+        assert_eq!(
+            get(&server, "/tlog/checkpoint").headers["content-type"],
+            "text/plain; charset=utf-8"
+        );
         let tiles = Tiles { size: newest.size, read: |tile| hashes(&server, tile) };
         assert_eq!(subtree_hash(&tiles, 0, newest.size), Ok(newest.root));
         for old in &seen {
@@ -92,8 +100,11 @@ fn every_event_is_under_a_signed_root_that_its_tiles_make() {
     }
     // The entries are the digests whose hashes the tiles of level 0 have.
     let newest = covering(&server, &key, server.events());
-    let last =
-        Tile { level: 0, position: newest.size / TILE_WIDTH, width: (newest.size % TILE_WIDTH) as u16 };
+    let last = Tile {
+        level: 0,
+        position: newest.size / TILE_WIDTH,
+        width: (newest.size % TILE_WIDTH) as u16,
+    };
     for tile in [Tile { level: 0, position: 0, width: 256 }, last] {
         let entries = get(&server, &format!("/tlog/{}", Resource::Entries(tile).path())).body;
         let leaves: Vec<Hash> = entries
@@ -196,12 +207,18 @@ fn a_log_that_is_not_what_was_signed_for_is_not_served() {
     let other = Place::new();
     fs::copy(other.data().join("keys/log.key"), data.join("keys/log.key")).unwrap();
     let said = refused(&place);
-    assert!(said.contains("tree/checkpoint") && said.contains("not signed by the log's key"), "{said}");
+    assert!(
+        said.contains("tree/checkpoint") && said.contains("not signed by the log's key"),
+        "{said}"
+    );
     fs::copy(new.join("keys/log.key"), data.join("keys/log.key")).unwrap();
     // A checkpoint that is signed and says something else.
     let text = fs::read_to_string(data.join("tree/checkpoint")).unwrap();
-    fs::write(data.join("tree/checkpoint"), text.replacen("test.example/log\n1", "test.example/log\n2", 1))
-        .unwrap();
+    fs::write(
+        data.join("tree/checkpoint"),
+        text.replacen("test.example/log\n1", "test.example/log\n2", 1),
+    )
+    .unwrap();
     assert!(refused(&place).contains("tree/checkpoint"));
     fs::write(data.join("tree/checkpoint"), text).unwrap();
     fs::remove_file(data.join("keys/log.key")).unwrap();

@@ -1,5 +1,5 @@
-//! Every help text's examples, run as they stand, but for paths and addresses, which become those of a folder and a server
-//! made for them.
+//! Every help text's examples, run as they stand, but for paths and addresses, which become those
+//! of a folder and a server made for them.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -47,7 +47,9 @@ fn before(command: &str) -> &'static [&'static str] {
     const WITNESS: &str = "daybook witness init /var/lib/witness --name witness.example.com/w1";
     match command {
         "" | "init" => &["rm -r /var/lib/daybook /var/lib/daybook.guard"],
-        "access" => &["rm -r /var/lib/daybook /var/lib/daybook.guard", "daybook init /var/lib/daybook"],
+        "access" => {
+            &["rm -r /var/lib/daybook /var/lib/daybook.guard", "daybook init /var/lib/daybook"]
+        }
         "verify" => &[
             KEY,
             "daybook prove 42 --data-dir /var/lib/daybook --entry > event-42.proof",
@@ -56,11 +58,14 @@ fn before(command: &str) -> &'static [&'static str] {
         ],
         "witness" => &[KEY],
         "witness show" | "witness add" | "witness list" | "witness serve" => &[KEY, WITNESS],
-        "witness remove" => &[KEY, WITNESS, "daybook witness add /var/lib/witness \"$(cat log.vkey)\""],
-        // The new key signs before the old one goes.
-        "key retire" => {
-            &["daybook key rotate --data-dir /var/lib/daybook", "daybook serve --config /etc/daybook.toml"]
+        "witness remove" => {
+            &[KEY, WITNESS, "daybook witness add /var/lib/witness \"$(cat log.vkey)\""]
         }
+        // The new key signs before the old one goes.
+        "key retire" => &[
+            "daybook key rotate --data-dir /var/lib/daybook",
+            "daybook serve --config /etc/daybook.toml",
+        ],
         _ => &[],
     }
 }
@@ -100,13 +105,15 @@ impl<'a> World<'a> {
         ] {
             std::fs::create_dir_all(root.join(folder)).unwrap();
         }
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_daybook"), root.join("bin/daybook")).unwrap();
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_daybook"), root.join("bin/daybook"))
+            .unwrap();
         world.file("bin/ssh", "#!/bin/sh\nshift\nexec \"$@\"\n");
         world.shell("chmod +x ../bin/ssh").success();
         let place = &desk.place;
         for name in ["data", "data.guard"] {
             let to = root.join(name.replace("data", "var/lib/daybook"));
-            let copied = Command::new("cp").arg("-r").arg(place.path("kept").join(name)).arg(to).status();
+            let copied =
+                Command::new("cp").arg("-r").arg(place.path("kept").join(name)).arg(to).status();
             assert!(copied.unwrap().success());
         }
         let token = std::fs::read_to_string(place.path("user-token")).unwrap();
@@ -184,8 +191,12 @@ impl<'a> World<'a> {
 
     fn command(&self, line: &str) -> Command {
         let mut command = interruptible("bash");
-        let path = format!("{}:{}", self.root.join("bin").display(), std::env::var("PATH").unwrap());
-        command.args(["-o", "pipefail", "-c", line]).current_dir(self.root.join("work")).env("PATH", path);
+        let path =
+            format!("{}:{}", self.root.join("bin").display(), std::env::var("PATH").unwrap());
+        command
+            .args(["-o", "pipefail", "-c", line])
+            .current_dir(self.root.join("work"))
+            .env("PATH", path);
         command.env("HOME", self.root.join("home")).env("TMPDIR", self.root.join("tmp"));
         command.env("DAYBOOK_CONFIG_HOME", self.root.join("home/daybook"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -204,8 +215,12 @@ impl<'a> World<'a> {
         // The configuration is where the server's packages put it.
         let by_variable = matches!(command, "import" | "access");
         let variable = match command {
-            "access" => format!("export DAYBOOK_DATA_DIR={}; ", self.root.join("var/lib/daybook").display()),
-            _ => format!("export DAYBOOK_CONFIG={}; ", self.root.join("etc/daybook.toml").display()),
+            "access" => {
+                format!("export DAYBOOK_DATA_DIR={}; ", self.root.join("var/lib/daybook").display())
+            }
+            _ => {
+                format!("export DAYBOOK_CONFIG={}; ", self.root.join("etc/daybook.toml").display())
+            }
         };
         let line = if by_variable { variable + &line } else { line };
         if !goes_on(example) {
@@ -264,7 +279,13 @@ struct Ended {
 impl Ended {
     fn success(&self) {
         let is_interrupted = std::os::unix::process::ExitStatusExt::signal(&self.status) == Some(2);
-        assert!(self.status.success() || is_interrupted, "{}\n{}: {}", self.line, self.status, self.said);
+        assert!(
+            self.status.success() || is_interrupted,
+            "{}\n{}: {}",
+            self.line,
+            self.status,
+            self.said
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! Exports: the whole result in every format, recorded before it leaves, and the same bytes however often a download breaks off.
+//! Exports: the whole result in every format, recorded before it leaves, and the same bytes however
+//! often a download breaks off.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -15,7 +16,8 @@ const FORMATS: [&str; 4] = ["ndjson", "csv", "parquet", "ocsf"];
 fn lines(first: usize, count: usize) -> String {
     let line = |number: usize| {
         let text = ["=1+1", "a,\"b\"\nc", "", "李雷 🚀", "'quoted", "\u{0}\t", "plain"][number % 7];
-        let operation = ["pull", "login", "delete", "grant", "exec", "upload", "logout"][number % 7];
+        let operation =
+            ["pull", "login", "delete", "grant", "exec", "upload", "logout"][number % 7];
         let kind = ["artifact", "user", "table", "user", "pods", "file", "group"][number % 5];
         serde_json::json!({
             "id": format!("e-{number}"),
@@ -34,7 +36,9 @@ fn lines(first: usize, count: usize) -> String {
 }
 
 fn fill(server: &Daybook, first: usize, count: usize) {
-    for (position, source) in ["registry", "platform", "database", "artifact"].into_iter().enumerate() {
+    for (position, source) in
+        ["registry", "platform", "database", "artifact"].into_iter().enumerate()
+    {
         server.take(source, &lines(first + position * count, count));
     }
 }
@@ -43,8 +47,10 @@ fn fill(server: &Daybook, first: usize, count: usize) {
 fn begin(server: &Daybook, target: &str, headers: &[(&str, &str)]) -> Client {
     let signed = sign(server.address, &key_of("reader"), SECRET, "GET", target, b"", now());
     let mut head = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n", server.address);
-    for (name, value) in
-        signed.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(headers.iter().copied())
+    for (name, value) in signed
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .chain(headers.iter().copied())
     {
         head += &format!("{name}: {value}\r\n");
     }
@@ -100,12 +106,18 @@ fn every_format_has_the_whole_result() {
     let estate = Estate::with_settings("[limits]\nseal_events = 100\nunsealed_events_max = 200");
     let server = estate.serve();
     fill(&server, 0, 400);
-    for question in ["outcome=success", "q=-actor.type:system%20library", "service=database&q=alice"] {
-        let size = get(&server, "/api/v1/events?limit=0", &[]).json()["tree_size"].as_u64().unwrap();
+    for question in
+        ["outcome=success", "q=-actor.type:system%20library", "service=database&q=alice"]
+    {
+        let size =
+            get(&server, "/api/v1/events?limit=0", &[]).json()["tree_size"].as_u64().unwrap();
         let expected = events(&server, &format!("{question}&as_of={size}"));
         let export = |format: &str| {
-            let answer =
-                get(&server, &format!("/api/v1/export?{question}&format={format}&as_of={size}"), &[]);
+            let answer = get(
+                &server,
+                &format!("/api/v1/export?{question}&format={format}&as_of={size}"),
+                &[],
+            );
             assert_eq!(answer.status, 200, "{}", answer.text());
             assert_eq!(answer.headers["x-daybook-total"], expected.len().to_string());
             assert_eq!(answer.headers["x-daybook-tree-size"], size.to_string());
@@ -121,7 +133,10 @@ fn every_format_has_the_whole_result() {
             assert_eq!(told["metadata"]["uid"], event["id"]);
             assert_eq!(
                 told["type_uid"].as_u64(),
-                Some(told["class_uid"].as_u64().unwrap() * 100 + told["activity_id"].as_u64().unwrap())
+                Some(
+                    told["class_uid"].as_u64().unwrap() * 100
+                        + told["activity_id"].as_u64().unwrap()
+                )
             );
         }
         let csv = csv_rows(&export("csv").text());
@@ -133,7 +148,10 @@ fn every_format_has_the_whole_result() {
             assert_eq!(row["index"], event["index"].to_string());
             assert_eq!(row["description"], event["description"].as_str().unwrap_or_default());
             assert_eq!(row["actor_name"], event["actor"]["name"].as_str().unwrap_or_default());
-            assert_eq!(serde_json::from_str::<Value>(row["attributes"]).unwrap(), event["attributes"]);
+            assert_eq!(
+                serde_json::from_str::<Value>(row["attributes"]).unwrap(),
+                event["attributes"]
+            );
         }
         let parquet = export("parquet").body;
         assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
@@ -147,7 +165,8 @@ fn a_download_that_broke_off_goes_on_where_it_ended() {
     fill(&server, 0, 900);
     for format in FORMATS {
         let first = get(&server, &format!("/api/v1/export?after=-2000w&format={format}"), &[]);
-        let (again, mark) = (first.headers["content-location"].clone(), first.headers["etag"].clone());
+        let (again, mark) =
+            (first.headers["content-location"].clone(), first.headers["etag"].clone());
         // Relative times, and what came since, do not change what it names.
         fill(&server, 100_000, 100);
         let whole = get(&server, &again, &[]);
@@ -163,7 +182,10 @@ fn a_download_that_broke_off_goes_on_where_it_ended() {
             let range = format!("bytes={had}-");
             let rest = get(&server, &again, &[("Range", &range), ("If-Range", &mark)]);
             assert_eq!(rest.status, 206, "{format}");
-            assert!(rest.headers["content-range"].starts_with(&format!("bytes {had}-")), "{rest:?}");
+            assert!(
+                rest.headers["content-range"].starts_with(&format!("bytes {had}-")),
+                "{rest:?}"
+            );
             assert!(rest.body == whole.body[had..], "{format} from {had}");
         }
         let len = whole.body.len();
@@ -191,10 +213,14 @@ fn a_manifest_says_what_the_file_has() {
     fill(&server, 0, 50);
     let mut manifests = Vec::new();
     for format in FORMATS {
-        let file =
-            get(&server, &format!("/api/v1/export?outcome=failure&format={format}"), &[("TE", "trailers")]);
+        let file = get(
+            &server,
+            &format!("/api/v1/export?outcome=failure&format={format}"),
+            &[("TE", "trailers")],
+        );
         let trailer = &file.headers["x-daybook-manifest"];
-        let link = file.headers["link"].trim_start_matches('<').split('>').next().unwrap().to_owned();
+        let link =
+            file.headers["link"].trim_start_matches('<').split('>').next().unwrap().to_owned();
         let manifest = get(&server, &link, &[]);
         use base64::Engine as _;
         let trailed = base64::prelude::BASE64_STANDARD.decode(trailer).unwrap();
@@ -203,7 +229,10 @@ fn a_manifest_says_what_the_file_has() {
         assert_eq!(told["sha256"].as_str(), Some(&*hex(&Sha256::digest(&file.body))));
         assert_eq!(told["bytes"].as_u64(), Some(file.body.len() as u64));
         assert_eq!(told["rows"].to_string(), file.headers["x-daybook-total"]);
-        assert_eq!((told["format"].as_str(), told["caller"].as_str()), (Some(format), Some("reader")));
+        assert_eq!(
+            (told["format"].as_str(), told["caller"].as_str()),
+            (Some(format), Some("reader"))
+        );
         assert!(
             told["receipt"]
                 .as_str()
@@ -260,7 +289,11 @@ fn what_the_caller_may_not_see_is_not_exported() {
     let manifest = server.of("rival", "GET", "/api/v1/export/manifest", "").json();
     assert_eq!(manifest["rows"], 7);
     assert!(
-        manifest["trails"].as_array().unwrap().iter().all(|trail| trail.as_str().unwrap().contains("rival")),
+        manifest["trails"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|trail| trail.as_str().unwrap().contains("rival")),
         "{manifest}"
     );
 }
@@ -289,7 +322,10 @@ fn so_many_exports_are_made_at_once() {
     assert_eq!(get(&server, "/api/v1/events?limit=1", &[]).status, 200, "others are answered");
     // It goes on as if nothing had been.
     let answer = slow.read_answer(false).unwrap();
-    assert_eq!((answer.status, answer.body.iter().filter(|byte| **byte == b'\n').count()), (200, 1000));
+    assert_eq!(
+        (answer.status, answer.body.iter().filter(|byte| **byte == b'\n').count()),
+        (200, 1000)
+    );
     becomes_true(|| get(&server, "/api/v1/export/manifest", &[]).status == 200);
 }
 
@@ -297,11 +333,18 @@ fn so_many_exports_are_made_at_once() {
 fn what_is_asked_wrongly_is_told() {
     let estate = Estate::new();
     let server = estate.serve();
-    for (query, parameter) in
-        [("format=xml", "format"), ("limit=5", "limit"), ("as_of=999999", "as_of"), ("q=after:never", "q")]
-    {
+    for (query, parameter) in [
+        ("format=xml", "format"),
+        ("limit=5", "limit"),
+        ("as_of=999999", "as_of"),
+        ("q=after:never", "q"),
+    ] {
         let answer = get(&server, &format!("/api/v1/export?{query}"), &[]);
-        assert_eq!((answer.status, answer.json()["parameter"].as_str()), (400, Some(parameter)), "{query}");
+        assert_eq!(
+            (answer.status, answer.json()["parameter"].as_str()),
+            (400, Some(parameter)),
+            "{query}"
+        );
     }
 }
 
@@ -320,20 +363,38 @@ fn an_export_is_verified_without_the_server() {
     let url = format!("http://{}", server.address);
     let verify = |log: &[&str]| {
         let output = crate::harness::daybook()
-            .args(["verify", "--key", &key, "--export", &place("file"), "--manifest", &place("manifest")])
+            .args([
+                "verify",
+                "--key",
+                &key,
+                "--export",
+                &place("file"),
+                "--manifest",
+                &place("manifest"),
+            ])
             .args(log)
             .output()
             .unwrap();
         (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
     };
     for format in FORMATS {
-        let file = get(&server, &format!("/api/v1/export?-outcome=failure&before=-1s&format={format}"), &[]);
-        let link = file.headers["link"].trim_start_matches('<').split('>').next().unwrap().to_owned();
+        let file = get(
+            &server,
+            &format!("/api/v1/export?-outcome=failure&before=-1s&format={format}"),
+            &[],
+        );
+        let link =
+            file.headers["link"].trim_start_matches('<').split('>').next().unwrap().to_owned();
         let manifest = get(&server, &link, &[]).text();
         // The checkpoint covers what was exported.
         becomes_true(|| {
-            let size: u64 =
-                get(&server, "/tlog/checkpoint", &[]).text().lines().nth(1).unwrap().parse().unwrap();
+            let size: u64 = get(&server, "/tlog/checkpoint", &[])
+                .text()
+                .lines()
+                .nth(1)
+                .unwrap()
+                .parse()
+                .unwrap();
             size >= file.headers["x-daybook-tree-size"].parse::<u64>().unwrap()
         });
         std::fs::write(place("file"), &file.body).unwrap();

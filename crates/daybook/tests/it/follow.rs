@@ -1,7 +1,9 @@
-//! Files that are followed and imported: every line once, through every kind of rotation, and whenever the server is killed.
+//! Files that are followed and imported: every line once, through every kind of rotation, and
+//! whenever the server is killed.
 //!
-//! The lines are of MariaDB's audit plugin, which have no ids: only where they stood tells a line that is read again.
-//! `DAYBOOK_KILLS` asks for another number of kills, `DAYBOOK_SEED` for another seed.
+//! The lines are of MariaDB's audit plugin, which have no ids: only where they stood tells a line
+//! that is read again. `DAYBOOK_KILLS` asks for another number of kills, `DAYBOOK_SEED` for another
+//! seed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -42,11 +44,19 @@ fn following() -> Place {
 
 fn line(number: usize) -> String {
     let padding = "x".repeat(number % 97);
-    format!("20261120 18:09:48,vm,root,localhost,4,{number},QUERY,,'SELECT {number} /* {padding} */',0\n")
+    format!(
+        "20261120 18:09:48,vm,root,localhost,4,{number},QUERY,,'SELECT {number} /* {padding} */',0\n"
+    )
 }
 
 fn append(path: &Path, bytes: impl AsRef<[u8]>) {
-    OpenOptions::new().create(true).append(true).open(path).unwrap().write_all(bytes.as_ref()).unwrap();
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap()
+        .write_all(bytes.as_ref())
+        .unwrap();
 }
 
 fn gzip(path: &Path) {
@@ -84,7 +94,9 @@ fn compare(place: &Place, last: usize) -> Result<(), String> {
     for number in 1..=last {
         match found.get(line(number).trim_end()) {
             Some(keys) if keys.len() == 1 => {}
-            keys => return Err(format!("line {number} of {last} is there under the keys {keys:?}")),
+            keys => {
+                return Err(format!("line {number} of {last} is there under the keys {keys:?}"));
+            }
         }
     }
     match found.len() {
@@ -110,7 +122,8 @@ fn becomes_recorded(place: &Place, last: usize) {
 fn every_kind_of_rotation_keeps_every_line() {
     let place = following();
     let log = place.path("logs/server_audit.log");
-    let lines = |numbers: std::ops::RangeInclusive<usize>| -> String { numbers.map(line).collect() };
+    let lines =
+        |numbers: std::ops::RangeInclusive<usize>| -> String { numbers.map(line).collect() };
     append(&log, lines(1..=5));
     let server = place.serve();
     becomes_recorded(&place, 5);
@@ -187,8 +200,11 @@ fn odd_files_hold_up_nothing() {
     let server = place.serve();
     becomes_recorded(&place, 5);
     let set_aside = || {
-        let output =
-            daybook().args(["set-aside", "list", "-o", "json", "-d"]).arg(place.data()).output().unwrap();
+        let output = daybook()
+            .args(["set-aside", "list", "-o", "json", "-d"])
+            .arg(place.data())
+            .output()
+            .unwrap();
         text(&output.stdout)
     };
     becomes_true(|| set_aside().lines().count() == 2);
@@ -209,9 +225,10 @@ fn a_download_is_the_rotated_file() {
     let secret = place.path("secret");
     let key = "TESTKEY0000000000DBA";
     place.access(&["key", "add", "dba", "--id", key, "--secret-file", secret.to_str().unwrap()]);
-    let captured =
-        fs::read(crate::harness::workspace().join("crates/event/testdata/mariadb-audit/statements.log"))
-            .unwrap();
+    let captured = fs::read(
+        crate::harness::workspace().join("crates/event/testdata/mariadb-audit/statements.log"),
+    )
+    .unwrap();
     let server = place.serve();
     let log = place.path("logs/server_audit.log");
     // As server_audit does it: .1 becomes .2, the file .1, and a new one begins.
@@ -237,7 +254,8 @@ fn a_download_is_the_rotated_file() {
         answer.json()["audit_logs"].as_array().unwrap().clone()
     };
     becomes_true(|| files().len() == rotated.len());
-    let mut downloaded: Vec<Vec<u8>> = files().iter().map(|file| download(&server, key, file)).collect();
+    let mut downloaded: Vec<Vec<u8>> =
+        files().iter().map(|file| download(&server, key, file)).collect();
     downloaded.sort();
     rotated.sort();
     assert!(downloaded == rotated, "a download gives back the bytes of the file");
@@ -308,7 +326,8 @@ fn write(logs: &Path, mut random: Random, is_over: &AtomicBool) -> usize {
     written
 }
 
-/// Waits until a position was written, but not for long: what is behind it must be recorded by then.
+/// Waits until a position was written, but not for long: what is behind it must be recorded by
+/// then.
 fn wait_for_a_position(place: &Place) {
     let written = || fs::metadata(place.data().join("followed/db.json")).map(|at| at.ino()).ok();
     let (before, deadline) = (written(), Instant::now() + Duration::from_millis(1500));
@@ -401,7 +420,8 @@ fn an_import_may_be_killed_and_repeated_with_and_without_a_server() {
     assert!(told.contains("files: 5\nwould be recorded: 20000\n"), "{told}");
     assert!(recorded(&place).is_empty());
     for wait in [20, 60, 120, 200] {
-        let mut child = import(&place, &[&old]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            import(&place, &[&old]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(wait));
         let _ = child.kill();
         child.wait().unwrap();
@@ -436,7 +456,8 @@ fn an_import_may_be_killed_and_repeated_with_and_without_a_server() {
 fn what_was_followed_is_not_imported_again_nor_the_other_way_round() {
     let place = following();
     let logs = place.path("logs");
-    let lines = |numbers: std::ops::RangeInclusive<usize>| -> String { numbers.map(line).collect() };
+    let lines =
+        |numbers: std::ops::RangeInclusive<usize>| -> String { numbers.map(line).collect() };
     append(&place.path("before.log"), lines(1..=10));
     imported(&place, &[place.path("before.log").to_str().unwrap()]);
     assert_eq!(place.acts("source.import").len(), 1);
@@ -446,7 +467,10 @@ fn what_was_followed_is_not_imported_again_nor_the_other_way_round() {
     becomes_recorded(&place, 20);
     let url = format!("http://{}", server.address);
     fs::copy(logs.join("server_audit.log"), place.path("backup.log")).unwrap();
-    imported(&place, &[place.path("backup.log").to_str().unwrap(), logs.to_str().unwrap(), "--url", &url]);
+    imported(
+        &place,
+        &[place.path("backup.log").to_str().unwrap(), logs.to_str().unwrap(), "--url", &url],
+    );
     let acts = place.acts("source.import");
     assert_eq!(acts.len(), 2, "a server has it on record as well");
     assert!(acts[1].contains("backup.log") && acts[1].contains("127.0.0.1"), "{}", acts[1]);
@@ -461,16 +485,20 @@ fn what_was_followed_is_not_imported_again_nor_the_other_way_round() {
 fn standard_input_is_imported_once() {
     let place = place_that("");
     let bytes: String = (1..=3000).map(line).collect();
-    for expected in ["recorded: 3000\nrecorded before: 0\n", "recorded: 0\nrecorded before: 3000\n"] {
-        let mut child = import(&place, &["-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    for expected in ["recorded: 3000\nrecorded before: 0\n", "recorded: 0\nrecorded before: 3000\n"]
+    {
+        let mut child =
+            import(&place, &["-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(bytes.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(text(&output.stdout).contains(expected), "{}", text(&output.stdout));
     }
     compare(&place, 3000).unwrap();
-    for (arguments, code) in
-        [(&["/nonexistent"][..], 2), (&["/dev/null"], 2), (&["-", "--token-file", "/nonexistent"], 0)]
-    {
+    for (arguments, code) in [
+        (&["/nonexistent"][..], 2),
+        (&["/dev/null"], 2),
+        (&["-", "--token-file", "/nonexistent"], 0),
+    ] {
         let output = import(&place, arguments).stdin(Stdio::null()).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output.stderr));
     }

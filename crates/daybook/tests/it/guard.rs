@@ -1,4 +1,5 @@
-//! A log that went back, was copied, or is served twice is not served until an operator says on record that it is to go on.
+//! A log that went back, was copied, or is served twice is not served until an operator says on
+//! record that it is to go on.
 
 use std::fs;
 
@@ -31,9 +32,13 @@ fn a_restored_backup_is_refused_until_it_is_accepted() {
         fs::remove_dir_all(place.data()).unwrap();
         copy(&backup, &place.data());
         let said = refused(&place, skips);
-        assert!(said.contains("data.guard") && said.contains("older than what was signed"), "{said}");
+        assert!(
+            said.contains("data.guard") && said.contains("older than what was signed"),
+            "{said}"
+        );
         assert!(said.contains("daybook guard accept --reason"), "{said}");
-        let (stored, guarded) = (place.data().join("tree/checkpoint"), place.path("data.guard/checkpoint"));
+        let (stored, guarded) =
+            (place.data().join("tree/checkpoint"), place.path("data.guard/checkpoint"));
         let before = fs::read(&guarded).unwrap();
         refused(&place, skips);
         assert_eq!(fs::read(&stored).unwrap(), fs::read(backup.join("tree/checkpoint")).unwrap());
@@ -87,7 +92,10 @@ fn a_copy_and_a_second_server_are_refused() {
     let serve = |settings: &[(&str, &str)]| {
         let mut command = daybook();
         command.arg("serve").arg("--config").arg(place.path("daybook.toml"));
-        command.args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(&copied).envs(settings.iter().copied());
+        command
+            .args(["--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(&copied)
+            .envs(settings.iter().copied());
         Daybook::try_spawn(&mut command).err().expect("the copy was served")
     };
     let said = serve(&[]);
@@ -134,5 +142,8 @@ fn a_guard_elsewhere_is_made_where_it_was_configured() {
         .arg(place.data())
         .output()
         .unwrap();
-    assert!(text(&output.stdout).contains("it is not there"), "another guard than the configured one");
+    assert!(
+        text(&output.stdout).contains("it is not there"),
+        "another guard than the configured one"
+    );
 }

@@ -21,7 +21,8 @@ pub const SECRET: &str = "a-secret-of-the-tests";
 pub const KEEPER_KEY: &str = "TESTKEY00000KEEPER01";
 pub const OWN_PROJECT: &str = "0000000000000000000000000daybook";
 pub const OWN_INSTANCE: &str = "operators-of-this-daybook-server";
-/// What Daybook has recorded of itself once a server ran on a new place: its settings, and each change of rights.
+/// What Daybook has recorded of itself once a server ran on a new place: its settings, and each
+/// change of rights.
 pub const OWN_AT_START: u64 = 8;
 /// How long anything may take that should be quick; generous, because machines are shared.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,8 +40,8 @@ pub fn without_settings(mut command: Command) -> Command {
     command
 }
 
-/// As [`without_settings`], of a program that SIGINT ends although the tests run in the background of a shell, which has its
-/// children ignore it.
+/// As [`without_settings`], of a program that SIGINT ends although the tests run in the background
+/// of a shell, which has its children ignore it.
 pub fn interruptible(program: &str) -> Command {
     let mut command = without_settings(Command::new("env"));
     command.args(["--default-signal=INT", program]);
@@ -56,7 +57,8 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A data directory with a configuration of two sources, and someone who may read the first one's trail.
+/// A data directory with a configuration of two sources, and someone who may read the first one's
+/// trail.
 pub struct Place {
     pub dir: TempDir,
 }
@@ -108,8 +110,13 @@ impl Place {
 
     /// Runs `daybook access …` on this place.
     pub fn access(&self, arguments: &[&str]) -> String {
-        let output =
-            daybook().arg("access").args(arguments).arg("--data-dir").arg(self.data()).output().unwrap();
+        let output = daybook()
+            .arg("access")
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(self.data())
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
         text(&output.stdout)
     }
@@ -142,7 +149,8 @@ impl Place {
             .collect()
     }
 
-    /// The entries of what the log has on record of itself under this action, oldest first; beside a running server too.
+    /// The entries of what the log has on record of itself under this action, oldest first; beside
+    /// a running server too.
     pub fn acts(&self, action: &str) -> Vec<String> {
         let is_it = |entry: &String| entry.starts_with(&format!("{{\"action\":\"{action}\","));
         self.entries().into_iter().filter(is_it).collect()
@@ -171,8 +179,8 @@ pub fn events_of(data: &Path) -> BTreeMap<u64, String> {
     // Nothing is merged meanwhile: the folder stays as opening it left it.
     let settings = store::Settings { merge_every: Duration::MAX, ..store::Settings::default() };
     let log = store::Log::open(disk, settings).unwrap();
-    let trails =
-        ["hub", "own"].map(|instance| Trail::new(Service::Registry, "acme", PROJECT, instance).unwrap());
+    let trails = ["hub", "own"]
+        .map(|instance| Trail::new(Service::Registry, "acme", PROJECT, instance).unwrap());
     let query = Query {
         trails: trails.to_vec(),
         limit: usize::MAX,
@@ -205,17 +213,24 @@ impl Daybook {
 
     /// As [`Daybook::spawn`]; what it said on standard error if it ended instead.
     pub fn try_spawn(command: &mut Command) -> Result<Daybook, String> {
-        let mut child =
-            command.stderr(Stdio::piped()).stdout(Stdio::null()).stdin(Stdio::null()).spawn().unwrap();
+        let mut child = command
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, lines) = channel();
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        std::thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line))
+        });
         let mut said = String::new();
         loop {
             match lines.recv_timeout(PATIENCE) {
                 Ok(line) => {
-                    let found =
-                        line.strip_prefix("daybook: serving ").and_then(|rest| rest.rsplit_once("://"));
+                    let found = line
+                        .strip_prefix("daybook: serving ")
+                        .and_then(|rest| rest.rsplit_once("://"));
                     if let Some((_, address)) = found {
                         let address = address.parse().unwrap();
                         return Ok(Daybook { address, first_said: said, child, lines });
@@ -307,13 +322,24 @@ impl Daybook {
     }
 
     /// One request on a connection of its own.
-    pub fn request(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub fn request(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         self.client().request(method, target, headers, body).unwrap()
     }
 
     pub fn send(&self, source: &str, body: impl AsRef<[u8]>) -> Answer {
         let bearer = format!("Bearer {TOKEN}");
-        self.request("POST", &format!("/intake/{source}"), &[("Authorization", &bearer)], body.as_ref())
+        self.request(
+            "POST",
+            &format!("/intake/{source}"),
+            &[("Authorization", &bearer)],
+            body.as_ref(),
+        )
     }
 
     /// A GET signed with the test's own signer.
@@ -334,8 +360,8 @@ impl Daybook {
         self.request(method, target, &headers, body)
     }
 
-    /// A page of Daybook's record of itself, newest first, and how many events there are in the log besides. `filter`
-    /// are members of the request's body.
+    /// A page of Daybook's record of itself, newest first, and how many events there are in the log
+    /// besides. `filter` are members of the request's body.
     pub fn own_log(&self, filter: &str, page: u32, size: u32) -> (serde_json::Value, u64) {
         let target = format!("/v1/{OWN_PROJECT}/audit/{OWN_INSTANCE}/operation-log");
         let body = format!(r#"{{"time":{{}},"page":{page},"size":{size}{filter}}}"#);
@@ -409,7 +435,8 @@ impl Answer {
     }
 
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
     pub fn code(&self) -> String {
@@ -435,7 +462,8 @@ impl Client {
     ) -> std::io::Result<Answer> {
         let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", self.host);
         if !headers.iter().any(|(name, _)| {
-            name.eq_ignore_ascii_case("transfer-encoding") || name.eq_ignore_ascii_case("content-length")
+            name.eq_ignore_ascii_case("transfer-encoding")
+                || name.eq_ignore_ascii_case("content-length")
         }) {
             write!(head, "Content-Length: {}\r\n", body.len()).unwrap();
         }
@@ -456,8 +484,10 @@ impl Client {
         };
         let head = text(&bytes[..head_end]);
         let mut lines = head.lines();
-        let status =
-            lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok());
+        let status = lines
+            .next()
+            .and_then(|line| line.split(' ').nth(1))
+            .and_then(|status| status.parse().ok());
         let status = status.ok_or(std::io::ErrorKind::InvalidData)?;
         let headers: BTreeMap<String, String> = lines
             .filter_map(|line| line.split_once(':'))
@@ -492,7 +522,8 @@ impl Client {
         };
         loop {
             let len = line(self, &mut bytes, &mut at)?;
-            let len = usize::from_str_radix(&len, 16).map_err(|_| std::io::ErrorKind::InvalidData)?;
+            let len =
+                usize::from_str_radix(&len, 16).map_err(|_| std::io::ErrorKind::InvalidData)?;
             if len == 0 {
                 break;
             }
@@ -541,8 +572,8 @@ pub fn finds(planted: bool, steps: impl FnOnce()) {
     }
 }
 
-/// Runs the steps of a test; in a build that leaves checks out, once for each of these, which must make it fail. The steps are
-/// given the name of the check, for the commands that they run.
+/// Runs the steps of a test; in a build that leaves checks out, once for each of these, which must
+/// make it fail. The steps are given the name of the check, for the commands that they run.
 pub fn finds_each(checks: &[&str], steps: impl Fn(&str)) {
     steps("");
     for check in checks.iter().filter(|_| cfg!(feature = "planted")) {
@@ -574,13 +605,19 @@ pub fn utc_text(at: u64) -> String {
 pub fn sdk_date(at: u64) -> String {
     let (days, seconds) = (at / 86_400 + 719_468, at % 86_400);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    format!(
+        "{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }
 
 pub fn hex(bytes: &[u8]) -> String {

@@ -2,7 +2,9 @@
 
 use std::io::{Read, Write};
 
-use crate::harness::{Daybook, OWN_AT_START, PROJECT, Place, TOKEN, becomes_true, notification, run, text};
+use crate::harness::{
+    Daybook, OWN_AT_START, PROJECT, Place, TOKEN, becomes_true, notification, run, text,
+};
 
 const AT: &str = "2026-11-20T17:49:51.255562537Z";
 
@@ -48,7 +50,8 @@ fn the_token_goes_as_the_password_of_basic_authentication_too() {
     let server = place.serve();
     // `registry:a token of sixteen or more`
     let basic = "Basic cmVnaXN0cnk6YSB0b2tlbiBvZiBzaXh0ZWVuIG9yIG1vcmU=";
-    let answer = server.request("POST", "/intake/own", &[("Authorization", basic)], br#"{"action":"x"}"#);
+    let answer =
+        server.request("POST", "/intake/own", &[("Authorization", basic)], br#"{"action":"x"}"#);
     assert_eq!(answer.status, 200, "{}", answer.text());
     let wrong = server.request(
         "POST",
@@ -70,7 +73,8 @@ fn a_registry_is_never_held_up_by_an_event_it_cannot_change() {
     let place = Place::new();
     let server = place.serve();
     server.send("hub", notification("n1", "pull", "sha256:aa", AT));
-    // The same id with other bytes, an unknown action, something that is no event: all answered, all kept.
+    // The same id with other bytes, an unknown action, something that is no event: all answered,
+    // all kept.
     for body in [
         notification("n1", "push", "sha256:bb", AT),
         notification("n2", "frobnicate", "sha256:aa", AT),
@@ -87,7 +91,8 @@ fn a_registry_is_never_held_up_by_an_event_it_cannot_change() {
     assert!(listed.ends_with("4 set aside\n"), "{listed}");
     assert!(!listed.contains('\u{1b}'), "a terminal must not be told what to do");
     let json = text(
-        &run(&["set-aside", "list", "-o", "json", "--source", "hub", "-d", data.to_str().unwrap()]).stdout,
+        &run(&["set-aside", "list", "-o", "json", "--source", "hub", "-d", data.to_str().unwrap()])
+            .stdout,
     );
     let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
     assert!(first["raw"].as_str().unwrap().contains("sha256:bb"), "{first}");
@@ -108,11 +113,13 @@ fn a_deleted_blob_is_told_from_a_deleted_manifest_by_what_was_seen() {
             .replace("\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",", "")
             .replace(",\"tag\":\"24.04\"", "")
     };
-    for (id, digest) in [("d1", "sha256:b10b"), ("d2", "sha256:a4f1"), ("d3", "sha256:never-seen")] {
+    for (id, digest) in [("d1", "sha256:b10b"), ("d2", "sha256:a4f1"), ("d3", "sha256:never-seen")]
+    {
         assert_eq!(server.send("hub", delete(id, digest)).status, 200);
     }
-    let answer =
-        server.signed_get(&format!("/v2/{}/instances/hub/audit-logs?operation=delete", PROJECT)).json();
+    let answer = server
+        .signed_get(&format!("/v2/{}/instances/hub/audit-logs?operation=delete", PROJECT))
+        .json();
     let listed: Vec<_> = answer["audit_logs"]
         .as_array()
         .unwrap()
@@ -149,7 +156,8 @@ fn open_requests_are_finished_before_the_end() {
         body.len()
     );
     client.stream.write_all(head.as_bytes()).unwrap();
-    // The server has the request once it is seen to read on; a second connection being answered shows that it had time.
+    // The server has the request once it is seen to read on; a second connection being answered
+    // shows that it had time.
     assert_eq!(server.request("GET", "/healthz", &[], b"").status, 200);
     std::thread::sleep(std::time::Duration::from_millis(200));
     let stopping = std::thread::spawn(move || server.stop());
@@ -177,9 +185,14 @@ fn what_programs_append_to_a_source_is_its_intake() {
         for (encoding, body) in &bodies {
             let headers = [("Authorization", &*bearer), ("Content-Encoding", encoding)];
             let answer = server.request("POST", path, &headers, body);
-            assert_eq!((answer.status, &answer.json()["recorded"]), (200, &1.into()), "{path} {encoding}");
+            assert_eq!(
+                (answer.status, &answer.json()["recorded"]),
+                (200, &1.into()),
+                "{path} {encoding}"
+            );
         }
-        // As curl sends long bodies, and systemd-journal-upload all: announced, in chunks, after the server agreed.
+        // As curl sends long bodies, and systemd-journal-upload all: announced, in chunks, after
+        // the server agreed.
         let mut client = server.client();
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer}\r\nTransfer-Encoding: chunked\r\n\
@@ -252,12 +265,15 @@ fn a_request_and_its_answer_are_one_event_though_each_comes_by_itself() {
     send(&server, cadf("a", "pending"), "\"recorded\":0");
     let mut stream = std::net::TcpStream::connect(server.syslog("cloud", "TCP")).unwrap();
     let messages = [cadf("d", "pending"), cadf("e", "pending"), cadf("d", "success")];
-    let messages: String = messages.iter().map(|text| format!("<14>1 - vm nova - - - {text}\n")).collect();
+    let messages: String =
+        messages.iter().map(|text| format!("<14>1 - vm nova - - - {text}\n")).collect();
     stream.write_all(messages.as_bytes()).unwrap();
     becomes_true(|| server.events() == 5);
     let listed = || {
         let data = place.data();
-        text(&run(&["set-aside", "list", "-o", "json", "--data-dir", data.to_str().unwrap()]).stdout)
+        text(
+            &run(&["set-aside", "list", "-o", "json", "--data-dir", data.to_str().unwrap()]).stdout,
+        )
     };
     becomes_true(|| listed().is_empty());
     assert_eq!(server.stop(), Some(0));

@@ -1,7 +1,8 @@
 //! SIGKILL at random moments under load: the senders' ledger against what is there afterwards.
 //!
-//! Senders repeat a request until it is answered, as a registry does. `DAYBOOK_KILLS` asks for another number of kills,
-//! `DAYBOOK_SEED` for another seed. A build with a planted bug must be found out.
+//! Senders repeat a request until it is answered, as a registry does. `DAYBOOK_KILLS` asks for
+//! another number of kills, `DAYBOOK_SEED` for another seed. A build with a planted bug must be
+//! found out.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -36,18 +37,26 @@ fn forty_kills_lose_double_and_invent_nothing() {
         server.kill_9();
     }
     let (sent, ledger) = load.end(place.serve());
-    println!("{sent} events sent and answered, {} found to be there already after a kill", ledger.duplicates);
+    println!(
+        "{sent} events sent and answered, {} found to be there already after a kill",
+        ledger.duplicates
+    );
     assert!(sent > 20 * kills, "there was hardly any load: {sent}");
-    finds(is_planted(), || compare(&ledger, &place).unwrap_or_else(|violation| panic!("{violation}")));
+    finds(is_planted(), || {
+        compare(&ledger, &place).unwrap_or_else(|violation| panic!("{violation}"))
+    });
     if !is_planted() {
-        assert!(ledger.duplicates > 0, "no kill fell between write and answer; the test proves little");
+        assert!(
+            ledger.duplicates > 0,
+            "no kill fell between write and answer; the test proves little"
+        );
     }
 }
 
 /// Events of a segment, so few that there are many segments and merges.
 const SEAL_EVENTS: u64 = 40;
-/// Eight segments are merged into one. No other has so many events: twice `SEAL_EVENTS` may wait, and a group of requests
-/// comes on top.
+/// Eight segments are merged into one. No other has so many events: twice `SEAL_EVENTS` may wait,
+/// and a group of requests comes on top.
 const MERGED_EVENTS: u64 = 8 * SEAL_EVENTS;
 /// After so many kills a new log is begun, because all of it is read after each.
 const KILLS_OF_A_LOG: usize = 20;
@@ -104,9 +113,11 @@ fn kill_while_sealing(kills: usize, random: &mut Random, totals: &mut Totals) {
         let aftermath = Aftermath::of(&place);
         aftermath.has(&answered).unwrap_or_else(|violation| panic!("kill {kill}: {violation}"));
         totals.under_way += usize::from(aftermath.left_over > 0);
-        let merged = |segments: &[u64]| segments.iter().filter(|events| **events >= MERGED_EVENTS).count();
+        let merged =
+            |segments: &[u64]| segments.iter().filter(|events| **events >= MERGED_EVENTS).count();
         totals.merged += usize::from(
-            merged(&aftermath.segments) != merged(&segments) || aftermath.segments.len() < segments.len(),
+            merged(&aftermath.segments) != merged(&segments)
+                || aftermath.segments.len() < segments.len(),
         );
         segments = aftermath.segments;
     }
@@ -116,7 +127,8 @@ fn kill_while_sealing(kills: usize, random: &mut Random, totals: &mut Totals) {
     totals.answered += sent;
     totals.duplicates += ledger.duplicates;
     totals.sealed_events += segments.iter().sum::<u64>();
-    totals.largest_segment = totals.largest_segment.max(segments.into_iter().max().unwrap_or_default());
+    totals.largest_segment =
+        totals.largest_segment.max(segments.into_iter().max().unwrap_or_default());
 }
 
 /// Waits for a seal or a merge to begin, but not for long: without load there may be none.
@@ -166,8 +178,8 @@ impl Load {
         *self.address.lock().unwrap() = Some(server.address);
     }
 
-    /// Ends the load once the last server gave every sender an answer, and then the server. Returns how many events
-    /// were sent.
+    /// Ends the load once the last server gave every sender an answer, and then the server. Returns
+    /// how many events were sent.
     fn end(self, server: Daybook) -> (usize, Ledger) {
         self.aim(&server);
         self.is_over.store(true, Ordering::SeqCst);

@@ -19,8 +19,9 @@ fn until_closed(mut stream: std::net::TcpStream) -> (Duration, Vec<u8>) {
 }
 
 fn hurried() -> (Place, Daybook) {
-    let place =
-        Place::with_settings("[limits]\nheader_timeout_s = 1\nintake_timeout_s = 3\nrequest_timeout_s = 2");
+    let place = Place::with_settings(
+        "[limits]\nheader_timeout_s = 1\nintake_timeout_s = 3\nrequest_timeout_s = 2",
+    );
     let server = place.serve();
     (place, server)
 }
@@ -64,9 +65,10 @@ fn silent_and_dripping_clients_are_closed() {
 #[test]
 fn a_body_that_does_not_come_is_given_up() {
     let (place, server) = hurried();
-    for (target, headers) in
-        [("/intake/own", format!("Authorization: Bearer {TOKEN}\r\n")), ("/v3/projects", String::new())]
-    {
+    for (target, headers) in [
+        ("/intake/own", format!("Authorization: Bearer {TOKEN}\r\n")),
+        ("/v3/projects", String::new()),
+    ] {
         let method = if target == "/v3/projects" { "GET" } else { "POST" };
         let mut stream = server.client().stream;
         stream
@@ -85,7 +87,8 @@ fn a_body_that_does_not_come_is_given_up() {
 
 #[test]
 fn connections_beyond_the_limit_are_closed_and_places_come_back() {
-    let place = Place::with_settings("[limits]\nconnections_per_address_max = 8\nheader_timeout_s = 60");
+    let place =
+        Place::with_settings("[limits]\nconnections_per_address_max = 8\nheader_timeout_s = 60");
     let server = place.serve();
     let mut held: Vec<_> = (0..8).map(|_| server.client()).collect();
     for client in &mut held {
@@ -106,8 +109,8 @@ fn connections_beyond_the_limit_are_closed_and_places_come_back() {
 fn requests_beyond_the_limit_get_503_and_come_back() {
     let place = Place::with_settings("[limits]\nrequests_in_flight_max = 2");
     let server = place.serve();
-    // A request whose body is asked for has its place. Nothing else may be sent before both have theirs: it
-    // could take the second.
+    // A request whose body is asked for has its place. Nothing else may be sent before both have
+    // theirs: it could take the second.
     let mut waiting: Vec<_> = (0..2)
         .map(|_| {
             let mut stream = server.client().stream;
@@ -162,6 +165,10 @@ fn too_many_headers_are_answered_as_such() {
     for (count, expected) in [(60, 200), (70, 431), (300, 431)] {
         let names: Vec<String> = (0..count).map(|number| format!("X-{number}")).collect();
         let headers: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
-        assert_eq!(server.request("GET", "/healthz", &headers, b"").status, expected, "{count} headers");
+        assert_eq!(
+            server.request("GET", "/healthz", &headers, b"").status,
+            expected,
+            "{count} headers"
+        );
     }
 }

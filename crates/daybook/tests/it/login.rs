@@ -52,13 +52,18 @@ fn a_token_is_good_within_its_scope() {
     let other = scoped(OTHER_PROJECT);
     assert_eq!(status_with(&server, &other, PROJECT), 403);
     // A token asked for with a narrow one is no wider.
-    let body = format!(r#"{{"auth":{{"identity":{{"methods":["token"],"token":{{"id":"{other}"}}}}}}}}"#);
+    let body =
+        format!(r#"{{"auth":{{"identity":{{"methods":["token"],"token":{{"id":"{other}"}}}}}}}}"#);
     let again = server.request("POST", "/v3/auth/tokens", &[], body.as_bytes());
     assert_eq!(status_with(&server, &again.headers["x-subject-token"], PROJECT), 403);
     let wider = body
         .replace("]}]}", "")
         .replace("}}}}", &format!("}}}},\"scope\":{{\"project\":{{\"id\":\"{PROJECT}\"}}}}}}}}"));
-    assert_eq!(server.request("POST", "/v3/auth/tokens", &[], wider.as_bytes()).status, 401, "{wider}");
+    assert_eq!(
+        server.request("POST", "/v3/auth/tokens", &[], wider.as_bytes()).status,
+        401,
+        "{wider}"
+    );
 }
 
 #[test]
@@ -78,8 +83,12 @@ fn tokens_end_when_they_are_revoked_or_the_password_changes() {
     let token = server.login("reader");
     estate.place.access(&["user", "disable", "reader"]);
     assert_eq!(status_with(&server, &token, PROJECT), 401);
-    let refused =
-        server.request("POST", "/v3/auth/tokens", &[], by_password("reader", PASSWORD, "").as_bytes());
+    let refused = server.request(
+        "POST",
+        "/v3/auth/tokens",
+        &[],
+        by_password("reader", PASSWORD, "").as_bytes(),
+    );
     assert_eq!(refused.status, 401);
     estate.place.access(&["user", "enable", "reader"]);
     assert_eq!(status_with(&server, &token, PROJECT), 200);
@@ -88,7 +97,12 @@ fn tokens_end_when_they_are_revoked_or_the_password_changes() {
 #[test]
 fn an_expired_token_is_told_so() {
     let estate = Estate::new();
-    estate.lay_down_token("old token", "reader", "", &crate::harness::utc_text(crate::harness::now() - 60));
+    estate.lay_down_token(
+        "old token",
+        "reader",
+        "",
+        &crate::harness::utc_text(crate::harness::now() - 60),
+    );
     let server = estate.serve();
     let target = format!("/v2/{PROJECT}/instances/{REGISTRY}/audit-logs?operation=pull");
     let answer = server.request("GET", &target, &[("X-Auth-Token", "old token")], b"");
@@ -120,10 +134,12 @@ fn failures_are_limited_for_those_who_exist_and_those_who_do_not() {
     assert_eq!(statuses("reader", PASSWORD), [429; 7], "the right one has to wait as well");
     // What an account is not looked for by makes no other account of it.
     let by_id = |name: &str| {
-        let user =
-            format!(r#"{{"id":"reader","name":"{name}","password":"wrong","domain":{{"name":"{name}"}}}}"#);
-        let body =
-            format!(r#"{{"auth":{{"identity":{{"methods":["password"],"password":{{"user":{user}}}}}}}}}"#);
+        let user = format!(
+            r#"{{"id":"reader","name":"{name}","password":"wrong","domain":{{"name":"{name}"}}}}"#
+        );
+        let body = format!(
+            r#"{{"auth":{{"identity":{{"methods":["password"],"password":{{"user":{user}}}}}}}}}"#
+        );
         server.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).status
     };
     assert_eq!(["a", "b", "c", "d", "e", "f", "g"].map(by_id), limited);
@@ -139,7 +155,10 @@ fn failures_are_limited_for_an_address() {
     let server = estate.serve();
     for (number, expected) in [401, 401, 401, 429, 429].into_iter().enumerate() {
         let body = by_password(&format!("user{number}"), "wrong", "");
-        assert_eq!(server.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).status, expected);
+        assert_eq!(
+            server.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).status,
+            expected
+        );
     }
 }
 
@@ -149,7 +168,9 @@ fn wrong_tokens_hold_up_nobody_elsewhere() {
     let server = estate.serve();
     let token = server.login("reader");
     let ask = |token: &str| {
-        let body = format!(r#"{{"auth":{{"identity":{{"methods":["token"],"token":{{"id":"{token}"}}}}}}}}"#);
+        let body = format!(
+            r#"{{"auth":{{"identity":{{"methods":["token"],"token":{{"id":"{token}"}}}}}}}}"#
+        );
         server.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).status
     };
     assert_eq!((0..20).map(|_| ask("no token")).collect::<Vec<_>>(), [401; 20]);
@@ -167,8 +188,9 @@ fn a_token_of_one_domain_gives_none_of_another() {
     assert_eq!(answer.status, 201, "{}", answer.text());
     let token = &answer.headers["x-subject-token"];
     let ask = |scope: &str| {
-        let body =
-            format!(r#"{{"auth":{{"identity":{{"methods":["token"],"token":{{"id":"{token}"}}}}{scope}}}}}"#);
+        let body = format!(
+            r#"{{"auth":{{"identity":{{"methods":["token"],"token":{{"id":"{token}"}}}}{scope}}}}}"#
+        );
         server.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).status
     };
     assert_eq!(ask(&of_domain(RIVAL)), 201);
@@ -208,7 +230,8 @@ fn tries_at_once_are_not_more_than_the_limits_allow() {
             let mut client = server.client();
             scope.spawn(move || {
                 let body = by_password("reader", "wrong", "");
-                let status = client.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).unwrap().status;
+                let status =
+                    client.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).unwrap().status;
                 statuses.lock().unwrap().push(status);
             });
         }
@@ -229,16 +252,27 @@ fn a_password_that_is_void_when_its_turn_comes_gives_no_token() {
             let mut client = server.client();
             scope.spawn(move || {
                 let body = by_password("reader", PASSWORD, "");
-                let answer = client.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).unwrap();
+                let answer =
+                    client.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).unwrap();
                 assert!([201, 401, 429].contains(&answer.status), "{}", answer.text());
                 tokens.lock().unwrap().extend(answer.headers.get("x-subject-token").cloned());
             });
         }
         let file = estate.place.path("new-password");
-        estate.place.access(&["user", "password", "reader", "--password-file", file.to_str().unwrap()]);
+        estate.place.access(&[
+            "user",
+            "password",
+            "reader",
+            "--password-file",
+            file.to_str().unwrap(),
+        ]);
     });
     for token in tokens.lock().unwrap().iter() {
-        assert_eq!(status_with(&server, token, PROJECT), 401, "a token of the old password is good");
+        assert_eq!(
+            status_with(&server, token, PROJECT),
+            401,
+            "a token of the old password is good"
+        );
     }
 }
 
@@ -247,7 +281,9 @@ fn revoking_a_token_revokes_those_that_came_of_it() {
     let estate = Estate::new();
     let server = estate.serve();
     let again = |token: &str| {
-        let body = format!(r#"{{"auth":{{"identity":{{"methods":["token"],"token":{{"id":"{token}"}}}}}}}}"#);
+        let body = format!(
+            r#"{{"auth":{{"identity":{{"methods":["token"],"token":{{"id":"{token}"}}}}}}}}"#
+        );
         let answer = server.request("POST", "/v3/auth/tokens", &[], body.as_bytes());
         assert_eq!(answer.status, 201, "{}", answer.text());
         answer.headers["x-subject-token"].clone()
@@ -257,7 +293,8 @@ fn revoking_a_token_revokes_those_that_came_of_it() {
     let third = again(&second);
     let id = &crate::harness::hex(&Sha256::digest(&first))[..16];
     estate.place.access(&["token", "revoke", id]);
-    let statuses = [&first, &second, &third, &other].map(|token| status_with(&server, token, PROJECT));
+    let statuses =
+        [&first, &second, &third, &other].map(|token| status_with(&server, token, PROJECT));
     assert_eq!(statuses, [401, 401, 401, 200]);
 }
 

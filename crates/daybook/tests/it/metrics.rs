@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::harness::{ACCESS_KEY, Daybook, KEEPER_KEY, Place, becomes_true, notification, workspace};
+use crate::harness::{
+    ACCESS_KEY, Daybook, KEEPER_KEY, Place, becomes_true, notification, workspace,
+};
 use crate::sources::read_metrics;
 
 struct Figures(BTreeMap<(String, String), String>);
@@ -47,9 +49,18 @@ fn figures_move_with_what_happens() {
     assert!(grew("daybook_recorded_events_total", "") >= 40.0);
     assert_eq!(grew("daybook_duplicates_total", ""), 1.0);
     let events = after.get("daybook_events", "");
-    assert_eq!(after.get("daybook_sealed_events", "") + after.get("daybook_unsealed_events", ""), events);
-    assert_eq!(after.get("daybook_commits_total", ""), after.get("daybook_commit_requests_count", ""));
-    assert_eq!(after.get("daybook_commit_events_sum", ""), after.get("daybook_recorded_events_total", ""));
+    assert_eq!(
+        after.get("daybook_sealed_events", "") + after.get("daybook_unsealed_events", ""),
+        events
+    );
+    assert_eq!(
+        after.get("daybook_commits_total", ""),
+        after.get("daybook_commit_requests_count", "")
+    );
+    assert_eq!(
+        after.get("daybook_commit_events_sum", ""),
+        after.get("daybook_recorded_events_total", "")
+    );
     for (name, labels) in [
         ("daybook_journal_written_bytes_total", ""),
         ("daybook_journal_sync_seconds_count", ""),
@@ -112,7 +123,8 @@ fn documents_and_alarms_name_the_metrics_there_are() {
     let place = Place::new();
     let server = place.serve();
     let page = server.signed_by(KEEPER_KEY, "GET", "/metrics", b"").text();
-    let document = |name: &str| std::fs::read_to_string(workspace().join("docs").join(name)).unwrap();
+    let document =
+        |name: &str| std::fs::read_to_string(workspace().join("docs").join(name)).unwrap();
     let listed = names_in(&document("api/metrics.md"));
     let families = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     for family in families {

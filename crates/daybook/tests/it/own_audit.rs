@@ -61,7 +61,10 @@ fn logins_and_refused_logins_are_recorded() {
     );
     assert_eq!(server.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).status, 401);
     becomes_true(|| !rows(&server, "a login was refused").is_empty());
-    assert_eq!(members(&rows(&server, "a login was refused")[0]), ["", "Operate", "mallory", "fail"]);
+    assert_eq!(
+        members(&rows(&server, "a login was refused")[0]),
+        ["", "Operate", "mallory", "fail"]
+    );
     assert_eq!(
         members(&rows(&server, "a token was handed out")[0]),
         ["reader", "Operate", "reader", "success"]
@@ -90,19 +93,28 @@ fn refused_requests_are_recorded_and_floods_of_them_are_counted() {
     let mut client = server.client();
     let flood = 400;
     for _ in 0..flood {
-        let signed = sign(server.address, &key_of("reader"), "wrong secret", "GET", target, b"", now());
+        let signed =
+            sign(server.address, &key_of("reader"), "wrong secret", "GET", target, b"", now());
         let headers: Vec<(&str, &str)> =
             signed.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(client.request("GET", target, &headers, b"").unwrap().status, 401);
     }
     let counted = || {
         let failed = server.own_rows(r#","result":"fail""#);
-        let one_by_one =
-            failed.iter().filter(|row| row["description"] == "refused with 401 Unauthorized").count();
+        let one_by_one = failed
+            .iter()
+            .filter(|row| row["description"] == "refused with 401 Unauthorized")
+            .count();
         let counted: usize = failed
             .iter()
             .filter_map(|row| {
-                row["description"].as_str().unwrap().split_once(" further requests")?.0.parse::<usize>().ok()
+                row["description"]
+                    .as_str()
+                    .unwrap()
+                    .split_once(" further requests")?
+                    .0
+                    .parse::<usize>()
+                    .ok()
             })
             .sum();
         (one_by_one, one_by_one + counted)
@@ -197,7 +209,10 @@ fn policies_and_downloads_are_recorded_before_they_are_answered() {
         server.kill_9();
         let server = estate.serve();
         assert_eq!(members(&rows(&server, "listed for 0 days")[0])[..2], ["admin", "Update"]);
-        assert_eq!(members(&rows(&server, "links to 1 audit log files")[0])[..2], ["reader", "Download"]);
+        assert_eq!(
+            members(&rows(&server, "links to 1 audit log files")[0])[..2],
+            ["reader", "Download"]
+        );
         assert_eq!(rows(&server, "bytes of database/").len(), 1, "the download itself");
         let answer = server.of("reader", "GET", &policy, "").json();
         assert_eq!(answer["keep_days"], 0, "the policy is what the log says");

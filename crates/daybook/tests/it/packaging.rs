@@ -5,8 +5,8 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
 use crate::harness::{
-    Daybook, KEEPER_KEY, PATIENCE, Place, becomes_true, daybook, notification, run, text, without_settings,
-    workspace,
+    Daybook, KEEPER_KEY, PATIENCE, Place, becomes_true, daybook, notification, run, text,
+    without_settings, workspace,
 };
 
 fn packaged(name: &str) -> String {
@@ -26,7 +26,9 @@ fn the_unit_is_right_and_hardened() {
     let text = packaged("daybook.service")
         .replace("/usr/bin/daybook", env!("CARGO_BIN_EXE_daybook"))
         .lines()
-        .filter(|line| !["User=", "Group=", "Documentation="].iter().any(|name| line.starts_with(name)))
+        .filter(|line| {
+            !["User=", "Group=", "Documentation="].iter().any(|name| line.starts_with(name))
+        })
         .collect::<Vec<_>>()
         .join("\n");
     std::fs::write(&unit, text).unwrap();
@@ -35,15 +37,18 @@ fn the_unit_is_right_and_hardened() {
     assert!(is_right && !said.contains("daybook.service"), "{said}");
     // Of 100, where less is better.
     std::fs::write(unit, packaged("daybook.service")).unwrap();
-    let (is_hardened, said) = systemd_analyze(&["security", "--offline=true", "--threshold=20", unit]);
+    let (is_hardened, said) =
+        systemd_analyze(&["security", "--offline=true", "--threshold=20", unit]);
     assert!(is_hardened, "{said}");
 }
 
-/// The names of system calls that a filter of a unit stands for: names, `@sets`, and after `~` what is left out of those before.
+/// The names of system calls that a filter of a unit stands for: names, `@sets`, and after `~` what
+/// is left out of those before.
 fn system_calls(filters: &[&str]) -> BTreeSet<String> {
     let mut allowed = BTreeSet::new();
     for filter in filters {
-        let (is_left_out, names) = filter.strip_prefix('~').map_or((false, *filter), |rest| (true, rest));
+        let (is_left_out, names) =
+            filter.strip_prefix('~').map_or((false, *filter), |rest| (true, rest));
         let mut left: Vec<String> = names.split_whitespace().map(str::to_owned).collect();
         while let Some(name) = left.pop() {
             if name.starts_with('@') {
@@ -64,7 +69,8 @@ fn system_calls(filters: &[&str]) -> BTreeSet<String> {
 #[test]
 fn the_unit_allows_the_system_calls_of_a_server_at_work() {
     let unit = packaged("daybook.service");
-    let filters: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")).collect();
+    let filters: Vec<&str> =
+        unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")).collect();
     let allowed = system_calls(&filters);
     let files = tempfile::tempdir().unwrap();
     let followed = files.path().join("app.log");
@@ -148,7 +154,11 @@ fn the_packaged_configuration_is_right() {
     let file = workspace().join("packaging/daybook.toml");
     let checked = run(&["config", "check", "--config", file.to_str().unwrap()]);
     assert!(checked.status.success(), "{}", text(&checked.stderr));
-    assert!(text(&checked.stdout).contains("data directory: /var/lib/daybook"), "{}", text(&checked.stdout));
+    assert!(
+        text(&checked.stdout).contains("data directory: /var/lib/daybook"),
+        "{}",
+        text(&checked.stdout)
+    );
 }
 
 /// The first script of a section of the page on operations.
@@ -192,7 +202,9 @@ fn a_backup_of_a_running_server_is_whole_and_restored_on_record() {
     assert_eq!(server.stop(), Some(0));
     std::fs::remove_dir_all(&data).unwrap();
     std::fs::rename(&copy, &data).unwrap();
-    let why = Daybook::try_spawn(&mut place.serve_command(daybook())).err().expect("the guard knows better");
+    let why = Daybook::try_spawn(&mut place.serve_command(daybook()))
+        .err()
+        .expect("the guard knows better");
     assert!(why.contains("daybook guard accept --reason"), "{why}");
     let accept = daybook()
         .args(["guard", "accept", "--reason", "restored", "--config"])
@@ -205,7 +217,10 @@ fn a_backup_of_a_running_server_is_whole_and_restored_on_record() {
     let server = place.serve();
     let restored = server.events();
     assert!(restored <= answered && restored > 0, "{restored} of {answered}");
-    assert_eq!(server.send("own", r#"{"id":"e0","action":"x"}"#).json()["duplicates"][0]["position"], 0);
+    assert_eq!(
+        server.send("own", r#"{"id":"e0","action":"x"}"#).json()["duplicates"][0]["position"],
+        0
+    );
     assert_eq!(server.stop(), Some(0));
     place.check();
 }

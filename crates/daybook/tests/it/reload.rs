@@ -22,12 +22,16 @@ fn new_certificate(place: &Place) -> rcgen::CertifiedKey<rcgen::KeyPair> {
 }
 
 /// A connection to whoever listens there, who must show this certificate; the handshake is done.
-fn handshake(address: SocketAddr, certificate: &rcgen::CertifiedKey<rcgen::KeyPair>) -> std::io::Result<Tls> {
+fn handshake(
+    address: SocketAddr,
+    certificate: &rcgen::CertifiedKey<rcgen::KeyPair>,
+) -> std::io::Result<Tls> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.cert.der().clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let config = builder.with_root_certificates(roots).with_no_client_auth();
     let name = ServerName::try_from("localhost").unwrap();
     let connection = ClientConnection::new(Arc::new(config), name).unwrap();
@@ -38,7 +42,10 @@ fn handshake(address: SocketAddr, certificate: &rcgen::CertifiedKey<rcgen::KeyPa
     Ok(stream)
 }
 
-fn connect(server: &Daybook, certificate: &rcgen::CertifiedKey<rcgen::KeyPair>) -> std::io::Result<Tls> {
+fn connect(
+    server: &Daybook,
+    certificate: &rcgen::CertifiedKey<rcgen::KeyPair>,
+) -> std::io::Result<Tls> {
     let mut stream = handshake(server.address, certificate)?;
     is_served(&mut stream).map(|()| stream)
 }
@@ -123,7 +130,9 @@ fn settings_that_can_change_do_and_the_others_are_named() {
     // The same file with another token, and a limit of requests.
     std::fs::write(place.path("token"), other).unwrap();
     assert_eq!(send(TOKEN), 200);
-    write(&format!("listen = \"127.0.0.1:1\"\n[limits]\nuri_bytes_max = 100\nseal_events = 77\n{config}"));
+    write(&format!(
+        "listen = \"127.0.0.1:1\"\n[limits]\nuri_bytes_max = 100\nseal_events = 77\n{config}"
+    ));
     let said = reload(&server, "setting=\"limits.seal_events\"");
     assert!(said.contains("source.own.token") && said.contains("limits.uri_bytes_max"), "{said}");
     assert!(!said.contains("setting=\"listen\""), "the flag stands over the file: {said}");
@@ -133,7 +142,8 @@ fn settings_that_can_change_do_and_the_others_are_named() {
     assert_eq!(server.request("GET", &path, &[], b"").status, 414);
     let limits = server.signed_get("/api/v1/limits").json()["limits"].clone();
     let value = |name: &str| {
-        limits.as_array().unwrap().iter().find(|limit| limit["name"] == name).unwrap()["value"].clone()
+        limits.as_array().unwrap().iter().find(|limit| limit["name"] == name).unwrap()["value"]
+            .clone()
     };
     assert_eq!((value("uri_bytes_max"), value("seal_events")), (100.into(), 131_072.into()));
     // What is wrong is told, and everything stays.
@@ -155,7 +165,8 @@ fn settings_that_can_change_do_and_the_others_are_named() {
     assert_eq!(server.stop(), Some(0));
     let acts = place.acts("config.reload");
     assert!(
-        acts[0].contains("\"changed\":\"limits.uri_bytes_max; source.hub.token; source.own.token\""),
+        acts[0]
+            .contains("\"changed\":\"limits.uri_bytes_max; source.hub.token; source.own.token\""),
         "{}",
         acts[0]
     );
@@ -184,7 +195,11 @@ fn the_level_of_the_log_changes_at_once() {
     });
     for line in said.iter().filter(|line| line.starts_with('{')) {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert!(line["timestamp"].is_string() && line["level"].is_string() && line["message"].is_string());
+        assert!(
+            line["timestamp"].is_string()
+                && line["level"].is_string()
+                && line["message"].is_string()
+        );
     }
     assert_eq!(server.stop(), Some(0));
 }

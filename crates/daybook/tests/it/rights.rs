@@ -1,5 +1,5 @@
-//! Every route with every kind of credential. What is expected of a route stands in `data/rights.toml`; a route without a
-//! row fails.
+//! Every route with every kind of credential. What is expected of a route stands in
+//! `data/rights.toml`; a route without a row fails.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +21,8 @@ struct Table {
 #[serde(deny_unknown_fields)]
 struct Row {
     route: String,
-    /// Who is let in: `anyone`, `link`, `source`, `caller`, `trail` (a caller with the right on the trail), `token` (the
-    /// same, by token alone).
+    /// Who is let in: `anyone`, `link`, `source`, `caller`, `trail` (a caller with the right on the
+    /// trail), `token` (the same, by token alone).
     kind: String,
     #[serde(default)]
     query: String,
@@ -69,7 +69,8 @@ struct Column {
 /// Bugs that this test must find, when both are planted.
 const BUGS: [&str; 2] = ["any_signature", "foreign_trails"];
 
-// The exact ends of the window are tested beside the verifier; here a slow machine has half a minute.
+// The exact ends of the window are tested beside the verifier; here a slow machine has half a
+// minute.
 const COLUMNS: [Column; 28] = [
     Column { name: "none", by: By::None, shows: Shows::Nobody },
     Column { name: "malformed signature", by: By::Signature, shows: Shows::Nobody },
@@ -111,27 +112,41 @@ fn every_route_times_every_credential() {
     let server = set_up(&estate);
     let (mut cells, mut refused, mut wrong) = (0, 0, Vec::new());
     for line in text(&run(&["routes"]).stdout).lines() {
-        let [method, path, _, needs] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let [method, path, _, needs] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
         let route = format!("{method} {path}");
-        let row = rows.remove(&route).unwrap_or_else(|| panic!("{route} has no row in data/rights.toml"));
+        let row =
+            rows.remove(&route).unwrap_or_else(|| panic!("{route} has no row in data/rights.toml"));
         for column in &COLUMNS {
             let events = server.events();
             let answer = ask(&server, &row, column, method, &path_of(path));
             let expected = expected(&row, column, needs);
             if answer.status != expected {
-                wrong.push(format!("{route} with {}: {expected} expected: {}", column.name, answer.text()));
+                wrong.push(format!(
+                    "{route} with {}: {expected} expected: {}",
+                    column.name,
+                    answer.text()
+                ));
             }
             cells += 1;
             if expected >= 400 && !is_planted {
-                assert_eq!(server.events(), events, "{route} with {}: something was recorded", column.name);
-                let is_recorded = !["anyone", "source"].contains(&row.kind.as_str()) || needs == "-";
+                assert_eq!(
+                    server.events(),
+                    events,
+                    "{route} with {}: something was recorded",
+                    column.name
+                );
+                let is_recorded =
+                    !["anyone", "source"].contains(&row.kind.as_str()) || needs == "-";
                 refused += u64::from(is_recorded && row.kind != "absent");
             }
         }
     }
     if is_planted {
-        let is_found =
-            |column: &str| wrong.iter().any(|cell: &String| cell.contains(&format!(" with {column}:")));
+        let is_found = |column: &str| {
+            wrong.iter().any(|cell: &String| cell.contains(&format!(" with {column}:")))
+        };
         assert!(is_found("wrong secret") && is_found("body changed"), "any_signature: {wrong:?}");
         assert!(is_found("token of rival") && is_found("writer"), "foreign_trails: {wrong:?}");
         println!("the planted bugs were found");
@@ -150,9 +165,25 @@ fn set_up(estate: &Estate) -> Daybook {
     for user in ["removed", "disabled"] {
         place.access(&["user", "add", user, "--id", user]);
         place.access(&["grant", user, "admin", "*/*/*/*"]);
-        place.access(&["key", "add", user, "--id", &key_of(user), "--secret-file", secret.to_str().unwrap()]);
+        place.access(&[
+            "key",
+            "add",
+            user,
+            "--id",
+            &key_of(user),
+            "--secret-file",
+            secret.to_str().unwrap(),
+        ]);
     }
-    place.access(&["key", "add", "admin", "--id", "KEYDISABLED", "--secret-file", secret.to_str().unwrap()]);
+    place.access(&[
+        "key",
+        "add",
+        "admin",
+        "--id",
+        "KEYDISABLED",
+        "--secret-file",
+        secret.to_str().unwrap(),
+    ]);
     place.access(&["key", "disable", "KEYDISABLED"]);
     place.access(&["user", "remove", "removed"]);
     place.access(&["user", "disable", "disabled"]);
@@ -193,7 +224,8 @@ fn path_of(route: &str) -> String {
 }
 
 fn ask(server: &Daybook, row: &Row, column: &Column, method: &str, path: &str) -> Answer {
-    let target = if row.query.is_empty() { path.to_owned() } else { format!("{path}?{}", row.query) };
+    let target =
+        if row.query.is_empty() { path.to_owned() } else { format!("{path}?{}", row.query) };
     let mut body = row.body.clone();
     let mut headers: Vec<(String, String)> = Vec::new();
     let mut asked = target.clone();
@@ -204,7 +236,9 @@ fn ask(server: &Daybook, row: &Row, column: &Column, method: &str, path: &str) -
             headers = signed(server, column.name, method, &target, &body);
             match column.name {
                 "body changed" => body.push(' '),
-                "query changed" => asked.push_str(if row.query.is_empty() { "?x=1" } else { "&x=1" }),
+                "query changed" => {
+                    asked.push_str(if row.query.is_empty() { "?x=1" } else { "&x=1" })
+                }
                 "header changed" => headers.push(("Host".to_owned(), "elsewhere".to_owned())),
                 _ => {}
             }
@@ -227,7 +261,13 @@ fn ask(server: &Daybook, row: &Row, column: &Column, method: &str, path: &str) -
     client.request(method, &asked, &headers, body.as_bytes()).unwrap()
 }
 
-fn signed(server: &Daybook, column: &str, method: &str, target: &str, body: &str) -> Vec<(String, String)> {
+fn signed(
+    server: &Daybook,
+    column: &str,
+    method: &str,
+    target: &str,
+    body: &str,
+) -> Vec<(String, String)> {
     let (key, secret, at) = match column {
         "malformed signature" => {
             return vec![("Authorization".to_owned(), "SDK-HMAC-SHA256 Access=x".to_owned())];
@@ -241,7 +281,9 @@ fn signed(server: &Daybook, column: &str, method: &str, target: &str, body: &str
         "disabled key" => ("KEYDISABLED".to_owned(), SECRET_OF_ALL, now()),
         "key of a removed user" => (key_of("removed"), SECRET_OF_ALL, now()),
         "key of a disabled user" => (key_of("disabled"), SECRET_OF_ALL, now()),
-        "body changed" | "query changed" | "header changed" => (key_of("admin"), SECRET_OF_ALL, now()),
+        "body changed" | "query changed" | "header changed" => {
+            (key_of("admin"), SECRET_OF_ALL, now())
+        }
         "signature and a wrong token" => {
             let mut headers = sign(
                 server.address,
@@ -330,7 +372,8 @@ fn a_trail_that_a_caller_may_not_see_does_not_exist() {
         (answer.status, if trace_id.is_empty() { text } else { text.replace(&trace_id, "") })
     };
     let nothing = "00000000000000000000000000000000in01";
-    // `puller` reaches the project, and sees only its registry. What exists is answered like what does not.
+    // `puller` reaches the project, and sees only its registry. What exists is answered like what
+    // does not.
     for (there, not_there) in [
         (
             format!("/cloudartifact/v5/{TENANT}/{PROJECT}/file/{REPOSITORY}/audit"),
@@ -385,8 +428,7 @@ fn whoever_has_no_right_on_platforms_is_refused_their_list() {
     estate.lay_down_token("token of reader", "reader", "", LATER);
     let server = estate.serve();
     let ask = |token: &str| {
-        let target =
-            "/rest/dataapi/homs/open-api/v1/cloudAuditlog?begin_time=0&end_time=1&page_size=1&offset_value=0";
+        let target = "/rest/dataapi/homs/open-api/v1/cloudAuditlog?begin_time=0&end_time=1&page_size=1&offset_value=0";
         let headers = [
             ("x-auth-token", token),
             ("X-APIG-Appcode", APP_CODE),

@@ -5,7 +5,9 @@ use std::process::Output;
 use serde_json::{Value, json};
 
 use crate::estate::{Estate, LATER, TENANT};
-use crate::harness::{Answer, Daybook, PROJECT, Place, becomes_true, daybook, notification, run, text};
+use crate::harness::{
+    Answer, Daybook, PROJECT, Place, becomes_true, daybook, notification, run, text,
+};
 
 const AT: &str = "2026-11-20T17:49:51.255562537Z";
 
@@ -14,7 +16,8 @@ fn estate(settings: &str) -> Estate {
     let estate = Estate::with_settings(settings);
     for user in ["reader", "writer", "rival", "keeper"] {
         estate.lay_down_token(&format!("token of {user}"), user, "", LATER);
-        std::fs::write(estate.place.path(&format!("token-{user}")), format!("token of {user}\n")).unwrap();
+        std::fs::write(estate.place.path(&format!("token-{user}")), format!("token of {user}\n"))
+            .unwrap();
     }
     let trail = format!(
         "{{ service = \"artifact\", tenant = \"{TENANT}\", project = \"{PROJECT}\", instance = \"web\" }}"
@@ -39,12 +42,23 @@ fn line(name: &str) -> String {
 }
 
 fn ask(server: &Daybook, user: &str, method: &str, target: &str, body: &str) -> Answer {
-    server.request(method, target, &[("X-Auth-Token", &format!("token of {user}"))], body.as_bytes())
+    server.request(
+        method,
+        target,
+        &[("X-Auth-Token", &format!("token of {user}"))],
+        body.as_bytes(),
+    )
 }
 
 fn retry(place: &Place, server: &Daybook, user: &str, which: &[&str]) -> Output {
     let mut command = daybook();
-    command.args(["set-aside", "retry", "--url", &format!("http://{}", server.address), "--token-file"]);
+    command.args([
+        "set-aside",
+        "retry",
+        "--url",
+        &format!("http://{}", server.address),
+        "--token-file",
+    ]);
     command.arg(place.path(&format!("token-{user}"))).args(which).output().unwrap()
 }
 
@@ -77,9 +91,14 @@ fn after_a_fix_each_is_recorded_once() {
     let mut server = estate.serve();
     let first = retry(place, &server, "writer", &["--source", "web"]);
     let said = text(&first.stdout);
-    assert!(first.status.success() && said.contains("0: 1 recorded\n"), "{}{said}", text(&first.stderr));
     assert!(
-        said.contains("\n2: stays, ") && said.ends_with("3 retried, 3 events recorded, 1 stay set aside\n"),
+        first.status.success() && said.contains("0: 1 recorded\n"),
+        "{}{said}",
+        text(&first.stderr)
+    );
+    assert!(
+        said.contains("\n2: stays, ")
+            && said.ends_with("3 retried, 3 events recorded, 1 stay set aside\n"),
         "{said}"
     );
     assert_eq!(server.events(), 3);
@@ -89,8 +108,13 @@ fn after_a_fix_each_is_recorded_once() {
     becomes_true(|| listed(place, &[]).len() == 1);
     assert_eq!(listed(place, &["--all"]).len(), 4);
     let figures = ask(&server, "reader", "GET", "/api/v1/sources", "").json();
-    let web =
-        figures["sources"].as_array().unwrap().iter().find(|source| source["name"] == "web").unwrap().clone();
+    let web = figures["sources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|source| source["name"] == "web")
+        .unwrap()
+        .clone();
     assert_eq!((&web["counts"]["retried"], &web["counts"]["received"]), (&json!(3), &json!(0)));
     // Which were retried is kept, and can be lost: their events have keys.
     server.kill_9();
@@ -128,14 +152,17 @@ fn what_was_too_large_or_in_conflict_is_retried_in_its_envelope() {
     let server = estate.serve();
     let large = notification("n1", "pull", "sha256:aa", AT)
         .replace("sha256:aa", &format!("sha256:{}", "a".repeat(900)));
-    for body in
-        [&notification("n2", "pull", "sha256:aa", AT), &notification("n2", "pull", "sha256:bb", AT), &large]
-    {
+    for body in [
+        &notification("n2", "pull", "sha256:aa", AT),
+        &notification("n2", "pull", "sha256:bb", AT),
+        &large,
+    ] {
         assert_eq!(server.send("hub", body).status, 200);
     }
     assert_eq!(server.stop(), Some(0));
     let records = listed(place, &[]);
-    let reasons: Vec<&str> = records.iter().map(|record| record["reason"].as_str().unwrap()).collect();
+    let reasons: Vec<&str> =
+        records.iter().map(|record| record["reason"].as_str().unwrap()).collect();
     assert!(
         reasons[0].starts_with("id_conflict") && reasons[1].starts_with("event_too_large"),
         "{reasons:?}"
@@ -149,7 +176,11 @@ fn what_was_too_large_or_in_conflict_is_retried_in_its_envelope() {
         said,
         "0: stays, id_conflict: what is in record 0 is recorded with other bytes\n1: 1 recorded\n1 retried, 1 events recorded, 1 stay set aside\n"
     );
-    assert_eq!((server.events(), listed(place, &["--all"]).len()), (2, 2), "nothing is set aside anew");
+    assert_eq!(
+        (server.events(), listed(place, &["--all"]).len()),
+        (2, 2),
+        "nothing is set aside anew"
+    );
 }
 
 #[test]
@@ -165,16 +196,20 @@ fn who_may_not_see_a_record_is_told_that_there_is_none() {
         let records = answer.json()["records"].as_array().unwrap().clone();
         records.iter().map(|record| record["number"].as_u64().unwrap()).collect::<Vec<_>>()
     };
-    let seen = |server: &Daybook| ["reader", "writer", "rival", "keeper"].map(|user| numbers(user, server));
+    let seen = |server: &Daybook| {
+        ["reader", "writer", "rival", "keeper"].map(|user| numbers(user, server))
+    };
     assert_eq!(seen(&server), [vec![0, 1], vec![], vec![2], vec![]]);
-    let show =
-        |user: &str, number: u64| ask(&server, user, "GET", &format!("/api/v1/set-aside/{number}"), "");
+    let show = |user: &str, number: u64| {
+        ask(&server, user, "GET", &format!("/api/v1/set-aside/{number}"), "")
+    };
     let one = show("reader", 1).json();
     assert_eq!(
         (&one["raw"], &one["source"], &one["is_retried"]),
         (&json!("two"), &json!("web"), &json!(false))
     );
-    let retried = |user: &str, body: &str| ask(&server, user, "POST", "/api/v1/set-aside/retry", body);
+    let retried =
+        |user: &str, body: &str| ask(&server, user, "POST", "/api/v1/set-aside/retry", body);
     let hidden = show("reader", 2);
     let absent = show("reader", 99);
     assert_eq!(
@@ -201,12 +236,19 @@ fn who_may_not_see_a_record_is_told_that_there_is_none() {
     }
     // Reading and refusals are on record.
     becomes_true(|| {
-        server.own_rows("").iter().filter(|row| row["description"] == "1 of 1 rows were returned").count()
+        server
+            .own_rows("")
+            .iter()
+            .filter(|row| row["description"] == "1 of 1 rows were returned")
+            .count()
             >= 1
     });
-    becomes_true(|| server.own_rows("").iter().any(|row| row["description"] == "refused with 404 Not Found"));
+    becomes_true(|| {
+        server.own_rows("").iter().any(|row| row["description"] == "refused with 404 Not Found")
+    });
     assert_eq!(server.stop(), Some(0));
-    // A source that is not configured any more has no trail: its records are for whoever manages the sources.
+    // A source that is not configured any more has no trail: its records are for whoever manages
+    // the sources.
     configure(place, |config| config.replace("name = \"web\"", "name = \"web2\""));
     place.access(&["grant", "keeper", "admin", "dbaudit/daybook/*/*"]);
     let server = estate.serve();
@@ -243,9 +285,14 @@ fn lists_are_read_page_by_page_and_filtered() {
                 String::new()
             };
             let page =
-                ask(&server, "reader", "GET", &format!("/api/v1/set-aside?{query}{offset}"), "").json();
+                ask(&server, "reader", "GET", &format!("/api/v1/set-aside?{query}{offset}"), "")
+                    .json();
             found.extend(
-                page["records"].as_array().unwrap().iter().map(|record| record["number"].as_u64().unwrap()),
+                page["records"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|record| record["number"].as_u64().unwrap()),
             );
             next = page["next"].as_u64();
         }

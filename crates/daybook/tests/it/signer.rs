@@ -1,5 +1,5 @@
-//! A second signer, written from the description of the scheme alone; and ten thousand random requests on which it and
-//! the server's must agree.
+//! A second signer, written from the description of the scheme alone; and ten thousand random
+//! requests on which it and the server's must agree.
 
 use std::net::SocketAddr;
 
@@ -22,7 +22,8 @@ pub struct Signed<'a> {
 /// The `Authorization` of a request whose headers hold `X-Sdk-Date`.
 pub fn authorization(access_key: &str, secret: &str, signed: &Signed<'_>) -> String {
     let (path, query) = signed.target.split_once('?').unwrap_or((signed.target, ""));
-    let mut uri: String = path.split('/').map(|piece| escape(&unescape(piece))).collect::<Vec<_>>().join("/");
+    let mut uri: String =
+        path.split('/').map(|piece| escape(&unescape(piece))).collect::<Vec<_>>().join("/");
     if !uri.ends_with('/') {
         uri.push('/');
     }
@@ -39,7 +40,8 @@ pub fn authorization(access_key: &str, secret: &str, signed: &Signed<'_>) -> Str
     headers.sort();
     let names: Vec<&str> = headers.iter().map(|(name, _)| name.as_str()).collect();
     let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-    let date = headers.iter().find(|(name, _)| name == "x-sdk-date").map(|(_, value)| *value).unwrap();
+    let date =
+        headers.iter().find(|(name, _)| name == "x-sdk-date").map(|(_, value)| *value).unwrap();
     let canonical = format!(
         "{}\n{uri}\n{}\n{lines}\n{}\n{}",
         signed.method,
@@ -77,7 +79,8 @@ fn unescape(text: &str) -> Vec<u8> {
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
         let digits = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.filter(|_| byte == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+        match digits.filter(|_| byte == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok())
+        {
             Some(value) => {
                 out.push(value);
                 rest = &tail[2..];
@@ -118,14 +121,23 @@ impl Numbers {
         &all[self.below(all.len())]
     }
 
-    /// Text for a path or query: plain, escaped, what should have been escaped and need not be, any bytes.
+    /// Text for a path or query: plain, escaped, what should have been escaped and need not be, any
+    /// bytes.
     fn text(&mut self, delimiters: &[&str]) -> String {
         let pieces = [
-            "a", "Z", "0", "-", "_", ".", "~", "%20", "%2B", "%2b", "%25", "%2F", "%C3%BC", "%FF", "%00",
-            "%3D", "%26",
+            "a", "Z", "0", "-", "_", ".", "~", "%20", "%2B", "%2b", "%25", "%2F", "%C3%BC", "%FF",
+            "%00", "%3D", "%26",
         ];
         (0..=self.below(8))
-            .map(|_| if self.below(3) == 0 { *self.one_of(delimiters) } else { *self.one_of(&pieces) })
+            .map(
+                |_| {
+                    if self.below(3) == 0 {
+                        *self.one_of(delimiters)
+                    } else {
+                        *self.one_of(&pieces)
+                    }
+                },
+            )
             .collect()
     }
 }
@@ -193,7 +205,12 @@ fn ten_thousand_random_requests_are_signed_alike() {
                 .map(|(name, value)| (name.as_str(), value.as_str()))
                 .collect();
             let answer = client.request(method, &target, &headers, &body).unwrap();
-            assert_eq!(answer.status, expected, "request {number}: {method} {target}: {}", answer.text());
+            assert_eq!(
+                answer.status,
+                expected,
+                "request {number}: {method} {target}: {}",
+                answer.text()
+            );
             if expected == 403 { right += 1 } else { wrong += 1 }
         }
         println!("{right} right and {wrong} wrong signatures, judged alike");

@@ -1,4 +1,5 @@
-//! What is known of each source: figures by API, metrics and command line, gaps in what it numbers, silence.
+//! What is known of each source: figures by API, metrics and command line, gaps in what it numbers,
+//! silence.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Output;
@@ -16,7 +17,10 @@ fn sources(server: &Daybook) -> BTreeMap<String, Value> {
     let answer = server.signed_get("/api/v1/sources");
     assert_eq!(answer.status, 200, "{}", answer.text());
     let sources = answer.json()["sources"].as_array().unwrap().clone();
-    sources.into_iter().map(|source| (source["name"].as_str().unwrap().to_owned(), source)).collect()
+    sources
+        .into_iter()
+        .map(|source| (source["name"].as_str().unwrap().to_owned(), source))
+        .collect()
 }
 
 fn count(source: &Value, name: &str) -> u64 {
@@ -47,7 +51,9 @@ fn figures_tell_what_became_of_everything() {
     for _ in 0..2 {
         assert_eq!(server.send("own", own.join("\n")).status, 200);
     }
-    for (body, status) in [("{", 400), (r#"{"id":"a","action":"other"}"#, 409), (&*"x".repeat(10_001), 413)] {
+    for (body, status) in
+        [("{", 400), (r#"{"id":"a","action":"other"}"#, 409), (&*"x".repeat(10_001), 413)]
+    {
         assert_eq!(server.send("own", body).status, status);
     }
     assert_eq!(server.send("hub", notification("n1", "pull", "sha256:aa", AT)).status, 200);
@@ -77,9 +83,16 @@ fn figures_tell_what_became_of_everything() {
     );
     assert_eq!(own["last_event_at"], "2026-11-20T10:00:00.000000000Z");
     assert!(own["lag_max_s"].as_f64() >= own["lag_s"].as_f64().map(|lag| lag + 86_000.0), "{own}");
-    assert_eq!((&own["format"], &own["transports"]), (&"daybook".into(), &serde_json::json!(["http"])));
+    assert_eq!(
+        (&own["format"], &own["transports"]),
+        (&"daybook".into(), &serde_json::json!(["http"]))
+    );
     let hub = &found["hub"];
-    assert_eq!((count(hub, "received"), count(hub, "recorded"), count(hub, "skipped")), (2, 1, 1), "{hub}");
+    assert_eq!(
+        (count(hub, "received"), count(hub, "recorded"), count(hub, "skipped")),
+        (2, 1, 1),
+        "{hub}"
+    );
     // The same by another way, read by a parser of its own.
     let metrics = read_metrics(&server.signed_by(KEEPER_KEY, "GET", "/metrics", b""));
     for (name, source) in &found {
@@ -89,8 +102,10 @@ fn figures_tell_what_became_of_everything() {
             assert_eq!(sample, &count(source, counter).to_string(), "{name} {counter}");
         }
     }
-    let sum =
-        ["recorded", "duplicate", "set_aside", "skipped"].map(|name| count(own, name)).iter().sum::<u64>();
+    let sum = ["recorded", "duplicate", "set_aside", "skipped"]
+        .map(|name| count(own, name))
+        .iter()
+        .sum::<u64>();
     assert_eq!(sum, count(own, "received"));
     let info = metrics
         .keys()
@@ -111,12 +126,16 @@ pub fn read_metrics(answer: &Answer) -> BTreeMap<(String, String), String> {
     assert!(answer.headers["content-type"].starts_with("text/plain; version=0.0.4"));
     let page = answer.text();
     assert!(page.ends_with('\n') && !page.contains('\r'));
-    let (mut found, mut families, mut described) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+    let (mut found, mut families, mut described) =
+        (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     let mut family = String::new();
     for line in page.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
             let (name, help) = help.split_once(' ').unwrap();
-            assert!(!help.is_empty() && described.insert(name.to_owned()), "{name} is described twice");
+            assert!(
+                !help.is_empty() && described.insert(name.to_owned()),
+                "{name} is described twice"
+            );
             name.clone_into(&mut family);
         } else if let Some(of_type) = line.strip_prefix("# TYPE ") {
             let (name, kind) = of_type.split_once(' ').unwrap();
@@ -145,7 +164,8 @@ pub fn read_metrics(answer: &Answer) -> BTreeMap<(String, String), String> {
 fn assert_buckets_add_up(name: &str, found: &BTreeMap<(String, String), String>) {
     let number = |text: &str| text.parse::<f64>().unwrap();
     let mut buckets: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
-    for ((_, labels), value) in found.iter().filter(|((of, _), _)| *of == format!("{name}_bucket")) {
+    for ((_, labels), value) in found.iter().filter(|((of, _), _)| *of == format!("{name}_bucket"))
+    {
         let (labels, bound) = labels.rsplit_once("le=\"").unwrap();
         let bound = bound.trim_end_matches('"').replace("+Inf", "inf");
         let labels = labels.trim_end_matches(',').to_owned();
@@ -204,7 +224,11 @@ fn figures_are_for_those_who_may_know_of_a_source() {
     let server = place.serve();
     assert_eq!(sources(&server).len(), 2);
     let keepers = server.signed_by(KEEPER_KEY, "GET", "/api/v1/sources", b"").json();
-    assert_eq!(keepers["sources"], serde_json::json!([]), "a trail of one's own is no right on others");
+    assert_eq!(
+        keepers["sources"],
+        serde_json::json!([]),
+        "a trail of one's own is no right on others"
+    );
     for (answer, status) in [
         (server.request("GET", "/api/v1/sources", &[], b""), 401),
         (server.request("GET", "/metrics", &[], b""), 401),
@@ -213,14 +237,21 @@ fn figures_are_for_those_who_may_know_of_a_source() {
     ] {
         assert_eq!(answer.status, status, "{}", answer.text());
     }
-    becomes_true(|| server.own_rows("").iter().any(|row| row["description"] == "refused with 403 Forbidden"));
+    becomes_true(|| {
+        server.own_rows("").iter().any(|row| row["description"] == "refused with 403 Forbidden")
+    });
     assert_eq!(server.stop(), Some(0));
 
     let scrape = |settings: &str, token: &str| {
         let config = std::fs::read_to_string(place.path("daybook.toml")).unwrap();
         std::fs::write(place.path("daybook.toml"), format!("{settings}\n{config}")).unwrap();
         let server = place.serve();
-        let answer = server.request("GET", "/metrics", &[("Authorization", &format!("Bearer {token}"))], b"");
+        let answer = server.request(
+            "GET",
+            "/metrics",
+            &[("Authorization", &format!("Bearer {token}"))],
+            b"",
+        );
         std::fs::write(place.path("daybook.toml"), config).unwrap();
         assert_eq!(server.stop(), Some(0));
         answer.status
@@ -234,8 +265,9 @@ fn figures_are_for_those_who_may_know_of_a_source() {
 
 /// Members of the entries that the log has of these acts.
 fn acts(place: &Place, action: &str, members: &[&str]) -> Vec<Vec<String>> {
-    let member =
-        |entry: &Value, name: &&str| entry["attributes"][*name].as_str().unwrap_or_default().to_owned();
+    let member = |entry: &Value, name: &&str| {
+        entry["attributes"][*name].as_str().unwrap_or_default().to_owned()
+    };
     place
         .acts(action)
         .iter()
@@ -276,7 +308,10 @@ fn what_never_came_is_told_once_across_restarts_and_kills() {
     assert_eq!(server.send("own", numbered([30])).status, 200);
     becomes_true(|| count(&sources(&server)["own"], "missing") == 2);
     assert_eq!(count(&sources(&server)["own"], "renumbered"), 1);
-    assert_eq!(gaps(), [["web", "9", "10", "2"], ["web", "22", "24", "3"], ["web", "28", "29", "2"]]);
+    assert_eq!(
+        gaps(),
+        [["web", "9", "10", "2"], ["web", "22", "24", "3"], ["web", "28", "29", "2"]]
+    );
     assert_eq!(server.stop(), Some(0));
     // What is kept can be lost: then numbers count anew.
     std::fs::write(place.data().join("sources.kept"), "nonsense").unwrap();
@@ -312,7 +347,13 @@ fn silence_is_told_once_and_so_is_its_end() {
 
 fn status(place: &Place, server: &Daybook, more: &[&str]) -> Output {
     let mut command = daybook();
-    command.args(["source", "status", "--url", &format!("http://{}", server.address), "--token-file"]);
+    command.args([
+        "source",
+        "status",
+        "--url",
+        &format!("http://{}", server.address),
+        "--token-file",
+    ]);
     command.arg(place.path("user-token")).args(more).output().unwrap()
 }
 
@@ -326,7 +367,8 @@ fn the_command_line_shows_what_a_server_knows() {
     let good = status(place, &server, &[]);
     assert_eq!(good.status.code(), Some(0), "{}", text(&good.stderr));
     let table = text(&good.stdout);
-    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    let lines: Vec<Vec<&str>> =
+        table.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0][..3], ["SOURCE", "STATE", "RECORDED"]);
     assert_eq!(lines.len(), 6, "the reader's five sources: {table}");
     let artifact = lines.iter().find(|line| line[0] == "artifact").unwrap();
@@ -350,7 +392,8 @@ fn the_command_line_shows_what_a_server_knows() {
 #[test]
 fn every_format_comes_with_a_stanza_that_is_right() {
     let list = text(&run(&["source", "formats"]).stdout);
-    let json: Value = serde_json::from_slice(&run(&["source", "formats", "-o", "json"]).stdout).unwrap();
+    let json: Value =
+        serde_json::from_slice(&run(&["source", "formats", "-o", "json"]).stdout).unwrap();
     assert_eq!(list.lines().count(), json.as_array().unwrap().len());
     let dir = tempfile::tempdir().unwrap();
     for line in list.lines() {
@@ -361,7 +404,11 @@ fn every_format_comes_with_a_stanza_that_is_right() {
         std::fs::write(&file, &stanza).unwrap();
         let checked = run(&["config", "check", "--config", file.to_str().unwrap()]);
         assert!(checked.status.success(), "{stanza}{}", text(&checked.stderr));
-        assert!(text(&checked.stdout).contains(&format!("takes {name} into")), "{}", text(&checked.stdout));
+        assert!(
+            text(&checked.stdout).contains(&format!("takes {name} into")),
+            "{}",
+            text(&checked.stdout)
+        );
     }
     assert_eq!(run(&["source", "formats", "syslog-ng"]).status.code(), Some(2));
 }

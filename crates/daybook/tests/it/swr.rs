@@ -1,6 +1,8 @@
 //! `ListAuditLogs` on the wire: every member, every error, stable pages.
 
-use crate::harness::{ACCESS_KEY, Daybook, OWN_AT_START, PROJECT, Place, SECRET, notification, now, sign};
+use crate::harness::{
+    ACCESS_KEY, Daybook, OWN_AT_START, PROJECT, Place, SECRET, notification, now, sign,
+};
 
 fn target(query: &str) -> String {
     format!("/v2/{PROJECT}/instances/hub/audit-logs?{query}")
@@ -14,7 +16,12 @@ fn pulls(server: &Daybook, numbers: std::ops::Range<u32>) {
             server
                 .send(
                     "hub",
-                    notification(&format!("p{number}"), "pull", &format!("sha256:{number:064x}"), &at)
+                    notification(
+                        &format!("p{number}"),
+                        "pull",
+                        &format!("sha256:{number:064x}"),
+                        &at
+                    )
                 )
                 .status,
             200
@@ -69,12 +76,19 @@ fn verbs_are_the_three_of_the_page() {
             .map(|row| {
                 assert_eq!(row["operation"], operation);
                 let text = |name: &str| row[name].as_str().unwrap().to_owned();
-                (row["id"].as_u64().unwrap(), text("resource_type"), text("resource"), text("username"))
+                (
+                    row["id"].as_u64().unwrap(),
+                    text("resource_type"),
+                    text("resource"),
+                    text("username"),
+                )
             })
             .collect();
         let expected: Vec<_> = expected
             .into_iter()
-            .map(|(id, kind, resource, user)| (id, kind.to_owned(), resource.to_owned(), user.to_owned()))
+            .map(|(id, kind, resource, user)| {
+                (id, kind.to_owned(), resource.to_owned(), user.to_owned())
+            })
             .collect();
         assert_eq!(rows, expected, "{operation}");
     }
@@ -87,14 +101,22 @@ fn pages_are_newest_first_and_exact() {
     pulls(&server, 0..23);
     let page = |query: &str| {
         let answer = server.signed_get(&target(query)).json();
-        let ids: Vec<u64> =
-            answer["audit_logs"].as_array().unwrap().iter().map(|row| row["id"].as_u64().unwrap()).collect();
+        let ids: Vec<u64> = answer["audit_logs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["id"].as_u64().unwrap())
+            .collect();
         (ids, answer["total"].as_u64().unwrap())
     };
     assert_eq!(page("operation=pull"), ((14..=23).rev().collect(), 23));
     assert_eq!(page("operation=pull&limit=100"), ((1..=23).rev().collect(), 23));
     assert_eq!(page("limit=10&offset=20&operation=pull"), (vec![3, 2, 1], 23));
-    assert_eq!(page("operation=pull&offset=30&limit=10"), (vec![], 23), "past the end: empty, true total");
+    assert_eq!(
+        page("operation=pull&offset=30&limit=10"),
+        (vec![], 23),
+        "past the end: empty, true total"
+    );
     assert_eq!(page("operation=create"), (vec![], 0));
 }
 
@@ -104,8 +126,14 @@ fn a_walk_is_not_disturbed_by_what_arrives() {
     let server = place.serve();
     pulls(&server, 0..25);
     let ids = |offset: u32| -> Vec<u64> {
-        let answer = server.signed_get(&target(&format!("operation=pull&limit=10&offset={offset}"))).json();
-        answer["audit_logs"].as_array().unwrap().iter().map(|row| row["id"].as_u64().unwrap()).collect()
+        let answer =
+            server.signed_get(&target(&format!("operation=pull&limit=10&offset={offset}"))).json();
+        answer["audit_logs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["id"].as_u64().unwrap())
+            .collect()
     };
     let mut walked = ids(0);
     pulls(&server, 25..32);
@@ -148,9 +176,10 @@ fn errors_have_the_dual_form() {
         assert_eq!(body["errors"][0]["detail"].as_str(), Some(""));
         assert_eq!(body["details"][0]["error_code"].as_str(), Some(code));
         assert_eq!(body["details"][0]["error_msg"].as_str(), Some(message));
-        for place in
-            [&body["encoded_authorization_message"], &body["errors"][0]["encoded_authorization_message"]]
-        {
+        for place in [
+            &body["encoded_authorization_message"],
+            &body["errors"][0]["encoded_authorization_message"],
+        ] {
             assert_eq!(place.is_string(), status == 403, "{target}: only where a right is missing");
         }
     }
@@ -164,7 +193,10 @@ fn checks_come_in_the_documented_order() {
     let wrong = "/v2/nobodys/instances/nowhere/audit-logs?limit=0";
     assert_eq!(server.request("GET", wrong, &[], b"").status, 401);
     assert_eq!(server.signed_get(wrong).status, 403);
-    assert_eq!(server.signed_get(&format!("/v2/{PROJECT}/instances/nowhere/audit-logs?limit=0")).status, 404);
+    assert_eq!(
+        server.signed_get(&format!("/v2/{PROJECT}/instances/nowhere/audit-logs?limit=0")).status,
+        404
+    );
     assert_eq!(server.signed_get(&target("limit=0")).status, 400);
     assert_eq!(server.signed_get(&target("operation=pull")).status, 200);
 }
@@ -215,7 +247,8 @@ fn projects_are_found_by_name() {
         let answer = server.signed_get(target);
         assert_eq!(answer.status, 200, "{}", answer.text());
         let body = answer.json();
-        let arrays: Vec<_> = body.as_object().unwrap().values().filter(|value| value.is_array()).collect();
+        let arrays: Vec<_> =
+            body.as_object().unwrap().values().filter(|value| value.is_array()).collect();
         assert_eq!(arrays.len(), 1, "Terraform takes the first array it finds");
         body["projects"]
             .as_array()
@@ -249,7 +282,11 @@ fn a_missing_operation_lists_all_where_configured() {
     server.send("hub", notification("1", "push", "sha256:aa", "2026-11-20T17:00:00Z"));
     server.send("hub", notification("2", "pull", "sha256:aa", "2026-11-20T17:00:01Z"));
     let answer = server.signed_get(&target("")).json();
-    let operations: Vec<_> =
-        answer["audit_logs"].as_array().unwrap().iter().map(|row| row["operation"].clone()).collect();
+    let operations: Vec<_> = answer["audit_logs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["operation"].clone())
+        .collect();
     assert_eq!(operations, ["pull", "create"]);
 }

@@ -1,5 +1,6 @@
-//! EIO and ENOSPC from every durable system call: no answer after the error, the process ends, nothing answered is lost.
-//! While events are sealed and segments merged, SIGKILL at such calls too.
+//! EIO and ENOSPC from every durable system call: no answer after the error, the process ends,
+//! nothing answered is lost. While events are sealed and segments merged, SIGKILL at such calls
+//! too.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -74,7 +75,8 @@ fn fault(call: &str, error: &str, when: usize) -> Met {
 /// The command that writes a trace of whatever it is told to run.
 fn strace(trace: &Path) -> Command {
     let mut strace = without_settings(Command::new("strace"));
-    // -D: the server is our child and strace the grandchild, so that signals and exit codes are the server's.
+    // -D: the server is our child and strace the grandchild, so that signals and exit codes are the
+    // server's.
     strace.args(["-D", "-f", "-s", "16", "-o"]).arg(trace);
     strace
 }
@@ -149,16 +151,19 @@ fn faults_while_sealing_lose_double_and_invent_nothing() {
         ("rename", &[1, 2, 4, 6, 7, 8, 9, 10, 12, 14, 25]),
         ("fsync", &[1, 2, 4, 6, 7, 8, 9, 10, 12, 14, 20]),
     ];
-    let met = faults(&template, &calls, &Load { events: SEAL_EVENTS, pause: Duration::ZERO }, |_, sent| {
-        sent == requests
-    });
+    let met = faults(
+        &template,
+        &calls,
+        &Load { events: SEAL_EVENTS, pause: Duration::ZERO },
+        |_, sent| sent == requests,
+    );
     assert!(met["sealer"] >= 30 && met["daybook"] >= 4, "{met:?}");
 }
 
 #[test]
 fn faults_while_merging_lose_double_and_invent_nothing() {
-    // Nothing is sealed: what makes things durable is the merger, but for the start and the journal.
-    // Eight times eight small segments become one, and then all.
+    // Nothing is sealed: what makes things durable is the merger, but for the start and the
+    // journal. Eight times eight small segments become one, and then all.
     let sizes_before = [4, 4, 4, 4, 4, 4, 4, 4, 40].repeat(8);
     let template = template(&sizes_before, 5);
     let calls: [(&str, &[usize]); 5] = [
@@ -174,8 +179,8 @@ fn faults_while_merging_lose_double_and_invent_nothing() {
     assert!(met["merger"] >= 30, "{met:?}");
 }
 
-/// Runs a server for each fault: each of these calls fails, or is the last thing that the process does. Returns how many
-/// faults each thread met.
+/// Runs a server for each fault: each of these calls fails, or is the last thing that the process
+/// does. Returns how many faults each thread met.
 fn faults(
     template: &Place,
     calls: &[(&str, &[usize])],
@@ -188,7 +193,9 @@ fn faults(
     for (call, whens) in calls {
         for when in *whens {
             let error = errors.next().unwrap();
-            for (fault, code) in [(format!("error={error}"), Some(4)), ("signal=KILL".to_owned(), None)] {
+            for (fault, code) in
+                [(format!("error={error}"), Some(4)), ("signal=KILL".to_owned(), None)]
+            {
                 let what = format!("{call} number {when} with {fault}");
                 let place = Place { dir: tempfile::tempdir().unwrap() };
                 copy_folder(template.dir.path(), place.dir.path());
@@ -201,11 +208,17 @@ fn faults(
                 strace.arg(env!("CARGO_BIN_EXE_daybook"));
                 let mut answered = BTreeMap::new();
                 match Daybook::try_spawn(&mut place.serve_command(strace)) {
-                    Err(said) if code.is_some() => assert!(said.contains("os error"), "{what}: {said}"),
+                    Err(said) if code.is_some() => {
+                        assert!(said.contains("os error"), "{what}: {said}")
+                    }
                     Err(_) => {}
                     Ok(server) => {
-                        let ended = send_until(server, &mut answered, load, |sent| is_done(&place, sent));
-                        assert!([Some(0), code].contains(&ended), "{what}: the server ended with {ended:?}");
+                        let ended =
+                            send_until(server, &mut answered, load, |sent| is_done(&place, sent));
+                        assert!(
+                            [Some(0), code].contains(&ended),
+                            "{what}: the server ended with {ended:?}"
+                        );
                     }
                 }
                 let thread = thread_that_met_it(&whole_trace(&trace, &what), call);
@@ -229,7 +242,8 @@ struct Load {
     pause: Duration,
 }
 
-/// Sends requests until the server ends or `is_done` says so of their number. Returns the exit code.
+/// Sends requests until the server ends or `is_done` says so of their number. Returns the exit
+/// code.
 fn send_until(
     mut server: Daybook,
     answered: &mut BTreeMap<String, Option<u64>>,
@@ -242,7 +256,8 @@ fn send_until(
         if is_done(request) {
             return server.stop();
         }
-        let keys: Vec<String> = (0..load.events).map(|position| format!("{request}-{position}")).collect();
+        let keys: Vec<String> =
+            (0..load.events).map(|position| format!("{request}-{position}")).collect();
         let body: String = keys.iter().map(|key| named_event(key)).collect();
         let answer = Client::connect(server.address).and_then(|mut client| {
             client.request("POST", "/intake/own", &[("Authorization", &bearer)], body.as_bytes())
@@ -264,7 +279,8 @@ fn send_until(
 /// Which thread a fault was injected into; `none` when it was never met.
 fn thread_that_met_it(trace: &str, call: &str) -> String {
     // The call that SIGKILL comes with has no result.
-    let met = |line: &&str| line.contains("(INJECTED)") || line.contains(call) && line.ends_with("= ?");
+    let met =
+        |line: &&str| line.contains("(INJECTED)") || line.contains(call) && line.ends_with("= ?");
     let line = trace.lines().find(met);
     let thread = line.and_then(|line| line.split_once('<')?.1.split_once('>'));
     thread.map_or("none", |(name, _)| name).to_owned()
@@ -296,7 +312,8 @@ fn append(log: &Log, name: &str, events: usize) {
     let mut new_id = || EventId::v7(received_at, [1; 10]);
     let (options, format) = (Options::default(), "daybook".parse::<Format>().unwrap());
     let mut context = Context::new("own", &trail, received_at, &mut new_id, &options);
-    let body: String = (0..events).map(|position| named_event(&format!("{name}-{position}"))).collect();
+    let body: String =
+        (0..events).map(|position| named_event(&format!("{name}-{position}"))).collect();
     let parsed = format.parse(body.as_bytes(), &mut context).unwrap();
     let incoming = |parsed| match parsed {
         Parsed::Event(event) => Incoming::new(*event),

@@ -1,4 +1,5 @@
-//! Messages in by UDP, TCP and TLS: what is sent is recorded once and in order, and what is not is counted.
+//! Messages in by UDP, TCP and TLS: what is sent is recorded once and in order, and what is not is
+//! counted.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -28,7 +29,8 @@ const TCP: &str = "tcp = \"127.0.0.1:0\"";
 
 /// A server with a source `edge` of events in our own format by TCP, and these limits.
 fn edge(limits: &str) -> (Place, Daybook) {
-    let place = Place::with_settings(&format!("[limits]\n{limits}\n{}", source("edge", "daybook", TCP)));
+    let place =
+        Place::with_settings(&format!("[limits]\n{limits}\n{}", source("edge", "daybook", TCP)));
     let server = place.serve();
     (place, server)
 }
@@ -40,7 +42,8 @@ fn nginx(key: &str) -> String {
     )
 }
 
-/// An event without an id, so that nothing would hide that it was recorded twice; its resource tells it from others.
+/// An event without an id, so that nothing would hide that it was recorded twice; its resource
+/// tells it from others.
 fn own(key: &str) -> String {
     format!(r#"<14>1 2026-11-21T18:09:48Z vm app - - - {{"action":"x","resource":"{key}"}}"#)
 }
@@ -58,7 +61,8 @@ fn keys(place: &Place) -> Vec<String> {
 }
 
 fn set_aside(place: &Place) -> Vec<String> {
-    let listed = run(&["set-aside", "list", "-o", "json", "--data-dir", place.data().to_str().unwrap()]);
+    let listed =
+        run(&["set-aside", "list", "-o", "json", "--data-dir", place.data().to_str().unwrap()]);
     let reason = |line: &str| {
         let record: serde_json::Value = serde_json::from_str(line).unwrap();
         format!("{}: {}", record["reason"].as_str().unwrap(), record["raw"].as_str().unwrap())
@@ -92,8 +96,9 @@ fn tls_client(
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.0.pem().as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let builder = builder.with_root_certificates(roots);
     let config = match shown {
         None => builder.with_no_client_auth(),
@@ -153,8 +158,8 @@ fn messages_come_by_all_three_transports() {
                 write_in_pieces(&mut client, stream.as_bytes());
                 client.conn.send_close_notify();
                 client.flush().unwrap();
-                // Whoever closes with something unread, such as the server's session tickets, resets the connection, and
-                // what is under way is lost.
+                // Whoever closes with something unread, such as the server's session tickets,
+                // resets the connection, and what is under way is lost.
                 let _ = client.read_to_end(&mut Vec::new());
             }
         }
@@ -170,14 +175,17 @@ fn messages_come_by_all_three_transports() {
     assert!(set_aside(&place).is_empty());
 }
 
-/// The audit daemon's plugin sends each record of an event as a message; the mark at its end is one, too.
+/// The audit daemon's plugin sends each record of an event as a message; the mark at its end is
+/// one, too.
 #[test]
 fn records_that_come_one_by_one_are_one_event() {
     let place = Place::with_settings(&source("edge", "linux-audit", TCP));
     let server = place.serve();
     let record = |host: &str, kind: &str, serial: u32| {
         let head = format!("<182>2026-11-20T18:17:12Z {host} audispd: node={host}");
-        line(&format!("{head} type={kind} msg=audit(1795198632.044:{serial}): syscall=59 success=yes a0=1"))
+        line(&format!(
+            "{head} type={kind} msg=audit(1795198632.044:{serial}): syscall=59 success=yes a0=1"
+        ))
     };
     let mut stream = TcpStream::connect(server.syslog("edge", "TCP")).unwrap();
     let mut other = TcpStream::connect(server.syslog("edge", "TCP")).unwrap();
@@ -189,7 +197,8 @@ fn records_that_come_one_by_one_are_one_event() {
     stream.write_all(record("a", "CWD", 1).as_bytes()).unwrap();
     stream.write_all(record("a", "PATH", 1).as_bytes()).unwrap();
     stream.write_all(record("a", "EOE", 1).as_bytes()).unwrap();
-    // What never ends is recorded as well, while others go on, and what is held when the server ends.
+    // What never ends is recorded as well, while others go on, and what is held when the server
+    // ends.
     becomes_true(|| {
         other.write_all(record("b", "USER_CMD", 3).as_bytes()).unwrap();
         std::thread::sleep(Duration::from_millis(100));
@@ -204,7 +213,9 @@ fn records_that_come_one_by_one_are_one_event() {
         .iter()
         .map(|entry| serde_json::from_str::<serde_json::Value>(entry).unwrap())
         .filter(|entry| entry["source"]["format"] == "linux-audit")
-        .map(|entry| (attribute(&entry, "node") + &attribute(&entry, "serial"), attribute(&entry, "records")))
+        .map(|entry| {
+            (attribute(&entry, "node") + &attribute(&entry, "serial"), attribute(&entry, "records"))
+        })
         .collect();
     found.sort();
     let expected = [
@@ -230,10 +241,16 @@ fn what_is_no_message_is_set_aside() {
     let address = server.syslog("edge", "TCP");
     let long = own(&"k".repeat(300));
     let mut stream = TcpStream::connect(address).unwrap();
-    let bytes =
-        [counted(&long), line(&long), line("no header"), line("<14>1 - - - - - - no JSON"), line(&own("a"))];
+    let bytes = [
+        counted(&long),
+        line(&long),
+        line("no header"),
+        line("<14>1 - - - - - - no JSON"),
+        line(&own("a")),
+    ];
     stream.write_all(bytes.concat().as_bytes()).unwrap();
-    // Two senders break off: one that said how much would come, and one whose connection breaks. One ends in order.
+    // Two senders break off: one that said how much would come, and one whose connection breaks.
+    // One ends in order.
     let broken_off = |bytes: &[u8]| {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all(bytes).unwrap();
@@ -245,7 +262,10 @@ fn what_is_no_message_is_set_aside() {
     assert_eq!(server.stop(), Some(0));
     let aside = set_aside(&place);
     let has = |reason: &str, raw: &str| {
-        assert!(aside.iter().any(|one| one.starts_with(reason) && one.ends_with(raw)), "{reason}: {aside:?}");
+        assert!(
+            aside.iter().any(|one| one.starts_with(reason) && one.ends_with(raw)),
+            "{reason}: {aside:?}"
+        );
     };
     assert_eq!(aside.len(), 4, "the two long ones have the same bytes: {aside:?}");
     has("message_too_long: it had ", &long[..200]);
@@ -269,7 +289,9 @@ fn senders_show_a_certificate_of_the_authority_or_are_not_heard() {
     std::fs::write(place.path("ca.pem"), authority.0.pem()).unwrap();
     let server = place.serve();
     let address = server.syslog("edge", "TLS");
-    for (name, shown) in [("none", None), ("other", Some(other.issue())), ("good", Some(authority.issue()))] {
+    for (name, shown) in
+        [("none", None), ("other", Some(other.issue())), ("good", Some(authority.issue()))]
+    {
         let mut client = tls_client(address, &authority, shown.as_ref());
         let _ = client.write_all(line(&own(name)).as_bytes());
         client.conn.send_close_notify();
@@ -379,7 +401,10 @@ fn a_slow_log_stops_reading_and_loses_nothing() {
     stream.set_write_timeout(Some(Duration::from_millis(800))).unwrap();
     let padding = "p".repeat(8 << 10);
     let message = |number: usize| {
-        counted(&own(&format!("0-{number:05}")).replace("}", &format!(r#","description":"{padding}"}}"#)))
+        counted(
+            &own(&format!("0-{number:05}"))
+                .replace("}", &format!(r#","description":"{padding}"}}"#)),
+        )
     };
     // What the system itself keeps on its way is some ten MiB.
     let (mut number, mut rest) = (0, message(0).into_bytes());
@@ -458,7 +483,8 @@ fn has_quiet(place: &Place, round: usize) -> bool {
     (0..size).rev().any(|index| text(&log.stored(index).unwrap().unwrap().entry).contains(&wanted))
 }
 
-/// What is not recorded of datagrams is counted, whoever dropped it, and told on Daybook's own trail.
+/// What is not recorded of datagrams is counted, whoever dropped it, and told on Daybook's own
+/// trail.
 #[test]
 fn every_datagram_is_recorded_or_told_to_be_dropped() {
     let place = Place::with_settings(&format!(
@@ -476,9 +502,14 @@ fn every_datagram_is_recorded_or_told_to_be_dropped() {
         }
     };
     let told = || -> Vec<serde_json::Value> {
-        place.acts("source.dropped").iter().map(|entry| serde_json::from_str(entry).unwrap()).collect()
+        place
+            .acts("source.dropped")
+            .iter()
+            .map(|entry| serde_json::from_str(entry).unwrap())
+            .collect()
     };
-    // More than there is room for in the queue, then more than the kernel keeps of a stopped process.
+    // More than there is room for in the queue, then more than the kernel keeps of a stopped
+    // process.
     send(0..2_000);
     becomes_true(|| !told().is_empty());
     server.signal(Signal::STOP);
@@ -501,7 +532,9 @@ fn every_datagram_is_recorded_or_told_to_be_dropped() {
     // The first at once, the rest at the end: a flood of drops is no flood of records.
     let acts = told();
     let sum = |name: &str| -> u64 {
-        acts.iter().map(|act| act["attributes"][name].as_str().unwrap().parse::<u64>().unwrap()).sum()
+        acts.iter()
+            .map(|act| act["attributes"][name].as_str().unwrap().parse::<u64>().unwrap())
+            .sum()
     };
     assert_eq!((sum("by_daybook"), sum("by_kernel")), (by_daybook, by_kernel), "{acts:?}");
     assert_eq!(sum("count"), by_daybook + by_kernel, "{acts:?}");
@@ -512,7 +545,8 @@ fn every_datagram_is_recorded_or_told_to_be_dropped() {
 const KILLS: usize = 12;
 const SENDERS: usize = 4;
 
-/// Of each connection, what is there after SIGKILL is all that was sent up to some message: whole, once and in order.
+/// Of each connection, what is there after SIGKILL is all that was sent up to some message: whole,
+/// once and in order.
 #[test]
 fn kills_leave_whole_messages_once_and_in_order() {
     let place = Place::with_settings(&format!(
@@ -550,8 +584,10 @@ fn kills_leave_whole_messages_once_and_in_order() {
         let last = *connections.keys().last().unwrap();
         for (&connection, &messages) in connections {
             let prefix = format!("{sender}-{connection}-");
-            let there: Vec<&String> = recorded.iter().filter(|key| key.starts_with(&prefix)).collect();
-            let expected: Vec<String> = (0..there.len()).map(|number| format!("{prefix}{number}")).collect();
+            let there: Vec<&String> =
+                recorded.iter().filter(|key| key.starts_with(&prefix)).collect();
+            let expected: Vec<String> =
+                (0..there.len()).map(|number| format!("{prefix}{number}")).collect();
             assert_eq!(there, expected.iter().collect::<Vec<_>>());
             assert!(there.len() <= messages);
             // Nothing killed the last server.
@@ -564,7 +600,8 @@ fn kills_leave_whole_messages_once_and_in_order() {
     assert!(total > 100 * KILLS, "there was hardly any load");
 }
 
-/// Sends numbered messages, on a new connection after each that broke. Returns how many were begun on each.
+/// Sends numbered messages, on a new connection after each that broke. Returns how many were begun
+/// on each.
 fn send_through_kills(
     sender: usize,
     aim: &Mutex<Option<SocketAddr>>,

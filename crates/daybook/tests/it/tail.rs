@@ -1,4 +1,5 @@
-//! Following the log: through reconnects nothing is missing and nothing comes twice, and nobody sees what is not theirs.
+//! Following the log: through reconnects nothing is missing and nothing comes twice, and nobody
+//! sees what is not theirs.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -24,7 +25,8 @@ impl Follower {
         let mut stream = TcpStream::connect(server.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let last = last.map_or(String::new(), |last| format!("Last-Event-ID: {last}\r\n"));
-        let head = format!("GET /api/v1/tail?{query} HTTP/1.0\r\nX-Auth-Token: {token}\r\n{last}\r\n");
+        let head =
+            format!("GET /api/v1/tail?{query} HTTP/1.0\r\nX-Auth-Token: {token}\r\n{last}\r\n");
         stream.write_all(head.as_bytes()).unwrap();
         let mut reader = BufReader::new(stream);
         let mut line = String::new();
@@ -69,8 +71,9 @@ impl Follower {
 }
 
 fn numbered(numbers: std::ops::Range<u64>) -> String {
-    let line =
-        |number: u64| json!({ "id": number.to_string(), "action": format!("n{}", number % 3) }).to_string();
+    let line = |number: u64| {
+        json!({ "id": number.to_string(), "action": format!("n{}", number % 3) }).to_string()
+    };
     numbers.map(line).collect::<Vec<_>>().join("\n")
 }
 
@@ -79,7 +82,8 @@ fn take(address: SocketAddr, source: &str, lines: &str) {
     let bearer = format!("Bearer {TOKEN}");
     let mut client = Client::connect(address).unwrap();
     let headers = [("Authorization", bearer.as_str())];
-    let answer = client.request("POST", &format!("/intake/{source}"), &headers, lines.as_bytes()).unwrap();
+    let answer =
+        client.request("POST", &format!("/intake/{source}"), &headers, lines.as_bytes()).unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
@@ -93,8 +97,10 @@ fn through_reconnects_and_restarts_everything_comes_once_and_in_order() {
     let mut last = None;
     for part in 0..10 {
         let first = part * EVENTS / 10;
-        // Follows while it is sent; goes away at some place, and comes back for the rest when more was sent.
-        let mut follower = Follower::new(&server, "from=0&-action=n0&service=platform", "follower", last);
+        // Follows while it is sent; goes away at some place, and comes back for the rest when more
+        // was sent.
+        let mut follower =
+            Follower::new(&server, "from=0&-action=n0&service=platform", "follower", last);
         let address = server.address;
         std::thread::scope(|scope| {
             scope.spawn(move || {
@@ -118,14 +124,17 @@ fn through_reconnects_and_restarts_everything_comes_once_and_in_order() {
             server = estate.serve();
         }
     }
-    let mut follower = Follower::new(&server, "from=0&-action=n0&service=platform", "follower", last);
+    let mut follower =
+        Follower::new(&server, "from=0&-action=n0&service=platform", "follower", last);
     while came.len() < (EVENTS as usize) * 2 / 3 {
         let told = follower.next_event();
         came.push((told.id, told.event.unwrap()["action"].as_str().unwrap().to_owned()));
     }
     assert!(came.windows(2).all(|pair| pair[0].0 < pair[1].0), "twice, or out of order");
-    let expected: Vec<String> =
-        (0..EVENTS).filter(|number| number % 3 != 0).map(|number| format!("n{}", number % 3)).collect();
+    let expected: Vec<String> = (0..EVENTS)
+        .filter(|number| number % 3 != 0)
+        .map(|number| format!("n{}", number % 3))
+        .collect();
     assert_eq!(came.into_iter().map(|(_, action)| action).collect::<Vec<_>>(), expected);
     // Where nothing matches, the position goes on.
     let before = follower_position(&mut follower);
@@ -150,7 +159,11 @@ fn it_begins_now_and_ends_with_the_right() {
     let mut follower = Follower::new(&server, "service=platform", "follower", None);
     server.take("rivals-platform", &numbered(0..1));
     server.take("platform", &numbered(10..11));
-    assert_eq!(follower.next_event().event.unwrap()["number"], 11, "what was there before is not sent");
+    assert_eq!(
+        follower.next_event().event.unwrap()["number"],
+        11,
+        "what was there before is not sent"
+    );
     let place = &estate.place;
     place.access(&["user", "remove", "reader"]);
     server.take("platform", &numbered(11..12));
@@ -173,12 +186,18 @@ fn beyond_the_limit_it_is_refused() {
     let _second = Follower::new(&server, "", "follower", None);
     let ask = || server.request("GET", "/api/v1/tail", &[("X-Auth-Token", "follower")], b"");
     let refused = ask();
-    assert_eq!((refused.status, refused.headers["retry-after"].as_str()), (503, "1"), "{}", refused.text());
+    assert_eq!(
+        (refused.status, refused.headers["retry-after"].as_str()),
+        (503, "1"),
+        "{}",
+        refused.text()
+    );
     assert_eq!(refused.code(), "overloaded");
     drop(first);
     // The place is free again; a wrong question takes none.
     becomes_true(|| {
-        server.request("GET", "/api/v1/tail?from=x", &[("X-Auth-Token", "follower")], b"").status == 400
+        server.request("GET", "/api/v1/tail?from=x", &[("X-Auth-Token", "follower")], b"").status
+            == 400
     });
     let _third = Follower::new(&server, "", "follower", None);
 }

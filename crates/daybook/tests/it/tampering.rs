@@ -1,9 +1,9 @@
-//! Whoever owns the disk, knows the formats and can make every checksum right, but has not the key, changes nothing of a signed
-//! log that `daybook verify` does not report.
+//! Whoever owns the disk, knows the formats and can make every checksum right, but has not the key,
+//! changes nothing of a signed log that `daybook verify` does not report.
 //!
-//! The forger here is Daybook itself: it builds a log of the same name and salt with other events, whole in every byte, and
-//! its files are put in the place of the true ones, one class of files, some, or all. `DAYBOOK_TAMPERINGS` sets how many
-//! times.
+//! The forger here is Daybook itself: it builds a log of the same name and salt with other events,
+//! whole in every byte, and its files are put in the place of the true ones, one class of files,
+//! some, or all. `DAYBOOK_TAMPERINGS` sets how many times.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,8 @@ use event::{Event, OutcomeKind, Time, entry};
 use sha2::{Digest, Sha256};
 use store::durable::{Disk, Local};
 use store::{
-    Append, Contents, Error, Incoming, LOG_KEY, Log, OnConflict, Row, SetAsideRecord, Settings, Stored,
+    Append, Contents, Error, Incoming, LOG_KEY, Log, OnConflict, Row, SetAsideRecord, Settings,
+    Stored,
 };
 use tlog::{Checkpoint, Hash, Note, Signer, Tree};
 
@@ -51,7 +52,8 @@ fn garbage() -> Vec<String> {
     (0..9).map(|number| format!("no notification {number}")).collect()
 }
 
-/// Makes a log of the same identity as that in `like`, of these events and records set aside; most are sealed, in two segments.
+/// Makes a log of the same identity as that in `like`, of these events and records set aside; most
+/// are sealed, in two segments.
 fn build(like: &Path, to: &Path, events: &[Recorded], aside: &[String]) {
     let identity = Contents::read(&disk(like)).unwrap().identity().clone();
     let made: Arc<dyn Disk> = Arc::new(Local::create(to).unwrap());
@@ -91,7 +93,8 @@ struct Everything {
 fn everything(data: &Path) -> Result<Everything, Error> {
     let log = Contents::read(&disk(data))?;
     let size = log.head().0;
-    let all = Query { trails: log.trails(), limit: usize::MAX, ..Query::of(log.trails().remove(0)) };
+    let all =
+        Query { trails: log.trails(), limit: usize::MAX, ..Query::of(log.trails().remove(0)) };
     let hashes = |level| log.hashes(level, 0, (size >> (8 * level)) as usize);
     Ok(Everything {
         stored: (0..size).map(|index| log.stored(index)).collect::<Result<_, _>>()?,
@@ -125,7 +128,12 @@ fn sign(data: &Path) {
 const CHANGES: usize = 14;
 
 /// Changes the history in this way; says how.
-fn change(events: &mut Vec<Recorded>, aside: &mut Vec<String>, way: usize, random: &mut Random) -> String {
+fn change(
+    events: &mut Vec<Recorded>,
+    aside: &mut Vec<String>,
+    way: usize,
+    random: &mut Random,
+) -> String {
     let len = events.len();
     // Mostly among those that are sealed.
     let (one, other) = (random.below(len * 3 / 4), random.below(len));
@@ -225,15 +233,16 @@ fn replace(data: &Path, by: &Path, classes: &[(&str, &str)]) {
 fn differing(data: &Path, other: &Path) -> Vec<&'static str> {
     let differs = |class: &&(&'static str, &'static str)| {
         let names = files(data, **class);
-        let is_same =
-            |name: &String| fs::read(data.join(name)).unwrap() == fs::read(other.join(name)).unwrap();
+        let is_same = |name: &String| {
+            fs::read(data.join(name)).unwrap() == fs::read(other.join(name)).unwrap()
+        };
         names != files(other, **class) || !names.iter().all(is_same)
     };
     CLASSES.iter().filter(differs).map(|(name, _)| *name).collect()
 }
 
-/// Makes every checksum of segments right: in the indexes those of the tables, in the manifest those of both (docs/format.md).
-/// Returns how many indexes have as many as their tables.
+/// Makes every checksum of segments right: in the indexes those of the tables, in the manifest
+/// those of both (docs/format.md). Returns how many indexes have as many as their tables.
 fn correct_checksums(data: &Path) -> usize {
     let mut corrected = 0;
     let Ok(mut manifest) = fs::read_to_string(data.join("manifest")) else { return corrected };
@@ -243,8 +252,10 @@ fn correct_checksums(data: &Path) -> usize {
         let Ok(bytes) = fs::read(&table) else { continue };
         let index = table.with_extension("index");
         let Ok(mut indexed) = fs::read(&index) else { continue };
-        let sums: Vec<u8> =
-            bytes.chunks(TABLE_CHUNK).flat_map(|chunk| crc32c::crc32c(chunk).to_le_bytes()).collect();
+        let sums: Vec<u8> = bytes
+            .chunks(TABLE_CHUNK)
+            .flat_map(|chunk| crc32c::crc32c(chunk).to_le_bytes())
+            .collect();
         corrected += usize::from(replace_block(&mut indexed, TABLE_SUMS, &sums));
         fs::write(&index, &indexed).unwrap();
         for (name, value) in [
@@ -316,12 +327,16 @@ fn no_tampering_goes_unreported() {
             verify(&place, skips, &[&[data.to_str().unwrap()][..], &since].concat())
         };
         let untouched = everything(&genuine).unwrap();
-        assert_eq!((untouched.stored.len(), untouched.set_aside.len()), (history.len(), garbage().len()));
+        assert_eq!(
+            (untouched.stored.len(), untouched.set_aside.len()),
+            (history.len(), garbage().len())
+        );
         copy(&genuine, &data);
         assert_eq!(correct_checksums(&data), 2);
         assert!(differing(&data, &genuine).is_empty(), "the checksums were right");
         exits(&check(true), VERIFIED);
-        let count: usize = std::env::var("DAYBOOK_TAMPERINGS").map_or(300, |count| count.parse().unwrap());
+        let count: usize =
+            std::env::var("DAYBOOK_TAMPERINGS").map_or(300, |count| count.parse().unwrap());
         let mut random = Random(2026);
         let (mut reported, mut harmless, mut forged) = ([0; 2], 0, 0);
         while reported.iter().sum::<usize>() < count {
@@ -332,7 +347,8 @@ fn no_tampering_goes_unreported() {
             let forgery = place.path(&format!("forgery-{forged}"));
             build(&place.data(), &forgery, &changed, &aside);
             // Each class alone, then some at random, then all.
-            let mut sets: Vec<Vec<(&str, &str)>> = CLASSES.iter().map(|class| vec![*class]).collect();
+            let mut sets: Vec<Vec<(&str, &str)>> =
+                CLASSES.iter().map(|class| vec![*class]).collect();
             for _ in 0..8 {
                 sets.push(CLASSES.into_iter().filter(|_| random.below(2) == 0).collect());
             }
@@ -349,7 +365,8 @@ fn no_tampering_goes_unreported() {
                 // The files of all classes, signed by the forger's own key.
                 let is_signed = classes.len() == CLASSES.len() && random.below(2) == 0;
                 if is_signed {
-                    let other = Signer::new("test.example/log", tlog::Kind::Note, &[7; 32]).unwrap();
+                    let other =
+                        Signer::new("test.example/log", tlog::Kind::Note, &[7; 32]).unwrap();
                     fs::write(data.join(LOG_KEY), format!("{}\n", other.private_text())).unwrap();
                     sign(&data);
                 }
@@ -358,9 +375,12 @@ fn no_tampering_goes_unreported() {
                 match output.status.code() {
                     Some(DAMAGED) => reported[0] += 1,
                     Some(REFUTED) => reported[1] += 1,
-                    // A journal may have what is sealed long since, which nobody reads any more; and a manifest that names
-                    // fewer segments changes nothing while the journal still has their events.
-                    Some(VERIFIED) if everything(&data).is_ok_and(|all| all == untouched) => harmless += 1,
+                    // A journal may have what is sealed long since, which nobody reads any more;
+                    // and a manifest that names fewer segments changes nothing while the journal
+                    // still has their events.
+                    Some(VERIFIED) if everything(&data).is_ok_and(|all| all == untouched) => {
+                        harmless += 1
+                    }
                     code => panic!("{how}, files {differing:?}: {code:?} {said}"),
                 }
             }

@@ -1,7 +1,9 @@
-//! The commands that find events, on a terminal: `terminal.txt` has what a person types and sees, character for character, but
-//! for what differs in every run, which stands in angle brackets. Escapes of the terminal begin with `␛`.
+//! The commands that find events, on a terminal: `terminal.txt` has what a person types and sees,
+//! character for character, but for what differs in every run, which stands in angle brackets.
+//! Escapes of the terminal begin with `␛`.
 //!
-//! `UPDATE_TRANSCRIPTS=1 cargo test -p daybook --test it terminal` writes it anew; the diff is then for a person to read.
+//! `UPDATE_TRANSCRIPTS=1 cargo test -p daybook --test it terminal` writes it anew; the diff is then
+//! for a person to read.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -23,11 +25,13 @@ struct Terminal {
 
 impl Terminal {
     fn run(command: &mut Command, columns: u16) -> Terminal {
-        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        let screen =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&screen).unwrap();
         unlockpt(&screen).unwrap();
         let name = ptsname(&screen, Vec::new()).unwrap();
-        let keys: OwnedFd = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let keys: OwnedFd =
+            rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
         let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&keys, size).unwrap();
         let same = || Stdio::from(keys.try_clone().unwrap());
@@ -43,7 +47,9 @@ impl Terminal {
         match self.screen.read(&mut piece) {
             // Nobody has the other end.
             Ok(0) => false,
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => false,
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+                false
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => true,
             Err(error) => panic!("{error}"),
             Ok(len) => {
@@ -75,7 +81,8 @@ fn masked(shown: &str, desk: &Desk) -> String {
         let mut masked = String::new();
         let mut at = 0;
         while at < characters.len() {
-            let end = at + characters[at..].iter().take_while(|c| is_hex(**c) || **c == '-').count();
+            let end =
+                at + characters[at..].iter().take_while(|c| is_hex(**c) || **c == '-').count();
             if end - at == length && (length == 64 || characters[at..end].contains(&'-')) {
                 masked.push_str(name);
                 at = end;
@@ -99,7 +106,10 @@ fn masked(shown: &str, desk: &Desk) -> String {
     // Every question that was asked before is an event too.
     let text: String = text.lines().map(line).collect();
     let Some((before, rest)) = text.split_once("\"tree_size\":") else { return text };
-    format!("{before}\"tree_size\":<count>{}", rest.trim_start_matches(|c: char| c.is_ascii_digit()))
+    format!(
+        "{before}\"tree_size\":<count>{}",
+        rest.trim_start_matches(|c: char| c.is_ascii_digit())
+    )
 }
 
 #[test]
@@ -116,7 +126,10 @@ fn a_terminal_shows_what_it_did() {
         let (text, code) = Terminal::run(&mut command, columns.parse().unwrap()).end();
         let columns: usize = columns.parse().unwrap();
         for row in text.lines().map(without_colours).filter(|row| is_of_table(row)) {
-            assert!(console::measure_text_width(&row) <= columns, "{line} on {columns} columns: {row}");
+            assert!(
+                console::measure_text_width(&row) <= columns,
+                "{line} on {columns} columns: {row}"
+            );
         }
         assert!(
             !text.contains("\u{1b}[2J") && !text.contains('\u{7}') && !text.contains('\u{202e}'),
@@ -136,7 +149,8 @@ fn is_of_table(row: &str) -> bool {
     let is_sentence = row.contains(" more with ") || row.contains("daybook: ");
     let begins = |ends: &[char]| row.trim_start().starts_with(ends);
     !is_sentence
-        && (begins(&['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '·', '▁']) || row.contains("TIME ("))
+        && (begins(&['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '·', '▁'])
+            || row.contains("TIME ("))
 }
 
 fn without_colours(line: &str) -> String {

@@ -60,7 +60,8 @@ fn crates_depend_in_one_direction() {
     for (name, expected) in allowed {
         let manifest: toml::Table =
             read(&workspace().join(format!("crates/{name}/Cargo.toml"))).parse().unwrap();
-        let dependencies: Vec<&String> = manifest["dependencies"].as_table().unwrap().keys().collect();
+        let dependencies: Vec<&String> =
+            manifest["dependencies"].as_table().unwrap().keys().collect();
         let own: Vec<&str> = dependencies
             .iter()
             .map(|name| name.as_str())
@@ -98,8 +99,14 @@ fn pure_crates_touch_nothing() {
 
 #[test]
 fn clock_and_randomness_are_arguments() {
-    let words = ["SystemTime", "Instant::now", "getrandom", "rand::", "Timestamp::now", "Zoned::now"];
-    assert_absent("crates/store/src", &words, &[], "time and randomness are arguments in the store");
+    let words =
+        ["SystemTime", "Instant::now", "getrandom", "rand::", "Timestamp::now", "Zoned::now"];
+    assert_absent(
+        "crates/store/src",
+        &words,
+        &[],
+        "time and randomness are arguments in the store",
+    );
     // The program has one place for them; serve.rs measures how long things took.
     assert_absent(
         "crates/daybook/src",
@@ -112,10 +119,17 @@ fn clock_and_randomness_are_arguments() {
 #[test]
 fn files_are_synced_and_renamed_in_one_module() {
     let words = ["sync_all", "sync_data", "fs::rename", "fdatasync", "fsync("];
-    for folder in ["crates/event/src", "crates/tlog/src", "crates/store/src", "crates/daybook/src"] {
-        assert_absent(folder, &words, &["store/src/durable.rs"], "only durable.rs syncs and renames");
+    for folder in ["crates/event/src", "crates/tlog/src", "crates/store/src", "crates/daybook/src"]
+    {
+        assert_absent(
+            folder,
+            &words,
+            &["store/src/durable.rs"],
+            "only durable.rs syncs and renames",
+        );
     }
-    // The store's other modules reach files only through the Disk trait; the simulated one is a disk itself.
+    // The store's other modules reach files only through the Disk trait; the simulated one is a
+    // disk itself.
     assert_absent(
         "crates/store/src",
         &["std::fs", "fs::"],
@@ -144,7 +158,12 @@ fn wire_apis_do_not_import_each_other() {
         .filter(|entry| entry.as_ref().unwrap().path().is_dir())
         .collect();
     assert_eq!(folders.len(), apis.len(), "a new API joins the list of this test");
-    assert_absent("crates/store/src", &["http", "axum", "hyper"], &[], "the store does not know HTTP");
+    assert_absent(
+        "crates/store/src",
+        &["http", "axum", "hyper"],
+        &[],
+        "the store does not know HTTP",
+    );
 }
 
 #[test]
@@ -152,8 +171,16 @@ fn files_are_named_after_nouns() {
     for path in files("crates", &[".rs"]) {
         let name = path.file_name().unwrap().to_str().unwrap();
         assert!(
-            !["util.rs", "utils.rs", "common.rs", "helpers.rs", "misc.rs", "types.rs", "prelude.rs"]
-                .contains(&name),
+            ![
+                "util.rs",
+                "utils.rs",
+                "common.rs",
+                "helpers.rs",
+                "misc.rs",
+                "types.rs",
+                "prelude.rs"
+            ]
+            .contains(&name),
             "{}",
             path.display()
         );
@@ -189,12 +216,12 @@ fn not_sources() -> Vec<&'static str> {
 #[test]
 fn every_dependency_has_its_reason() {
     let manifest = read(&workspace().join("Cargo.toml"));
-    let table = manifest.split("[workspace.dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let table =
+        manifest.split("[workspace.dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
     let mut count = 0;
-    for line in table
-        .lines()
-        .filter(|line| line.contains('=') && !line.starts_with('#') && !line.contains("path = \"crates/"))
-    {
+    for line in table.lines().filter(|line| {
+        line.contains('=') && !line.starts_with('#') && !line.contains("path = \"crates/")
+    }) {
         count += 1;
         let reason = line.split("# ").nth(1).unwrap_or_default();
         assert!(reason.len() > 10, "no reason: {line}");
@@ -212,7 +239,11 @@ fn documents_name_only_what_exists() {
             if target.is_empty() || target.contains("://") {
                 continue;
             }
-            assert!(folder.join(target).exists(), "{} links to {target}, which is not there", path.display());
+            assert!(
+                folder.join(target).exists(),
+                "{} links to {target}, which is not there",
+                path.display()
+            );
         }
     }
     for name in [

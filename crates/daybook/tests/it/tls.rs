@@ -36,9 +36,14 @@ fn curl_speaks_both_protocols_by_alpn() {
         ]);
         assert!(sent.contains("\"recorded\":1"), "{sent}");
     }
-    let plain =
-        Command::new("curl").args(["-sS", &url("/healthz").replace("https", "http")]).output().unwrap();
-    assert!(!plain.status.success(), "plain HTTP is not answered on a TLS port, and not redirected");
+    let plain = Command::new("curl")
+        .args(["-sS", &url("/healthz").replace("https", "http")])
+        .output()
+        .unwrap();
+    assert!(
+        !plain.status.success(),
+        "plain HTTP is not answered on a TLS port, and not redirected"
+    );
     assert_eq!(server.stop(), Some(0));
     assert_eq!(place.events().len(), 2);
 }
@@ -62,13 +67,19 @@ fn a_silent_client_is_closed_whatever_it_speaks() {
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    // No handshake at all, then each protocol with nothing, half a preface, and a whole one without a request.
+    // No handshake at all, then each protocol with nothing, half a preface, and a whole one without
+    // a request.
     let began = Instant::now();
     assert_eq!(server.client().stream.read(&mut [0]).unwrap_or(0), 0);
-    assert!(began.elapsed() < Duration::from_secs(10), "no handshake: open for {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "no handshake: open for {:?}",
+        began.elapsed()
+    );
     for (protocol, sent) in [
         ("h2", ""),
         ("h2", "PRI"),

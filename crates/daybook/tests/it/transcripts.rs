@@ -1,8 +1,8 @@
-//! Whole conversations as text (`transcripts/<api>.txt`): a request, then the answer it must get, byte for byte but for
-//! what differs in every run, which stands in angle brackets.
+//! Whole conversations as text (`transcripts/<api>.txt`): a request, then the answer it must get,
+//! byte for byte but for what differs in every run, which stands in angle brackets.
 //!
-//! `UPDATE_TRANSCRIPTS=1 cargo test -p daybook --test it transcripts` writes the answers anew; the diff is then for a
-//! person to read.
+//! `UPDATE_TRANSCRIPTS=1 cargo test -p daybook --test it transcripts` writes the answers anew; the
+//! diff is then for a person to read.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -27,15 +27,16 @@ fn path(api: &str) -> PathBuf {
     workspace().join(format!("crates/daybook/tests/it/transcripts/{api}.txt"))
 }
 
-/// Reads a transcript: exchanges are parted by a line of `====`, request and answer by one of `----`.
+/// Reads a transcript: exchanges are parted by a line of `====`, request and answer by one of
+/// `----`.
 fn read(text: &str) -> Vec<Exchange> {
     text.split("\n====\n").map(|part| read_one(part.trim_matches('\n'))).collect()
 }
 
 fn read_one(part: &str) -> Exchange {
-    let (request, expected) = part
-        .split_once("\n----\n")
-        .unwrap_or_else(|| (part.strip_suffix("\n----").expect("a line that ends the request"), ""));
+    let (request, expected) = part.split_once("\n----\n").unwrap_or_else(|| {
+        (part.strip_suffix("\n----").expect("a line that ends the request"), "")
+    });
     let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
     let comment: Vec<&str> = head.lines().take_while(|line| line.starts_with('#')).collect();
     let mut lines = head.lines().skip(comment.len());
@@ -125,7 +126,8 @@ fn seen(server: &Daybook, answer: &Answer) -> String {
     }
     // Ids that are made anew in every run: those of the ops platform's rows, and those of DBSS's.
     let is_made = |id: &str| {
-        id.len() == 20 || (id.len() == 36 && id.matches('-').count() == 4 && id.as_bytes()[14] == b'7')
+        id.len() == 20
+            || (id.len() == 36 && id.matches('-').count() == 4 && id.as_bytes()[14] == b'7')
     };
     body = blanked(&body, "\"id\":\"", is_made, "<id>");
     for name in ["expires=", "signature="] {
@@ -178,8 +180,10 @@ fn check(api: &str) {
     }
     let text = std::fs::read_to_string(path(api)).unwrap();
     let exchanges = read(&text);
-    let answered: Vec<String> =
-        exchanges.iter().map(|exchange| exchange.text(&seen(&server, &exchange.ask(&server)))).collect();
+    let answered: Vec<String> = exchanges
+        .iter()
+        .map(|exchange| exchange.text(&seen(&server, &exchange.ask(&server))))
+        .collect();
     if std::env::var_os("UPDATE_TRANSCRIPTS").is_some() {
         std::fs::write(path(api), answered.join("\n====\n") + "\n").unwrap();
         return;

@@ -1,6 +1,8 @@
 //! Twelve things in the vendor's protocols that break a naive server, one test each.
 
-use crate::estate::{DATABASE, DBAUDIT, Estate, LATER, REGISTRY, REPOSITORY, SECRET_OF_ALL, TENANT, key_of};
+use crate::estate::{
+    DATABASE, DBAUDIT, Estate, LATER, REGISTRY, REPOSITORY, SECRET_OF_ALL, TENANT, key_of,
+};
 use crate::harness::{Daybook, PROJECT, now, sdk_date};
 use crate::signer::{Signed, authorization};
 
@@ -30,7 +32,11 @@ fn trap_01_the_size_of_a_file_is_an_integer() {
     let (_estate, server) = set_up();
     let answer = server.of("reader", "GET", &taurusdb("%2B0800"), "");
     let files = answer.json()["audit_logs"].as_array().unwrap().clone();
-    assert!(!files.is_empty() && files.iter().all(|file| file["size"].is_u64()), "{}", answer.text());
+    assert!(
+        !files.is_empty() && files.iter().all(|file| file["size"].is_u64()),
+        "{}",
+        answer.text()
+    );
     // As text too: `1.0` is a float to the Go SDK.
     assert!(answer.text().contains("\"size\":1,"), "{}", answer.text());
 }
@@ -38,7 +44,8 @@ fn trap_01_the_size_of_a_file_is_an_integer() {
 #[test]
 fn trap_02_the_plus_of_an_offset_arrives_in_three_forms() {
     let (_estate, server) = set_up();
-    let answers = ["%2B0800", "+0800", "%200800"].map(|zone| server.of("reader", "GET", &taurusdb(zone), ""));
+    let answers =
+        ["%2B0800", "+0800", "%200800"].map(|zone| server.of("reader", "GET", &taurusdb(zone), ""));
     for answer in &answers {
         assert_eq!((answer.status, &answer.body), (200, &answers[0].body), "{}", answer.text());
         assert_eq!(answer.json()["audit_logs"][0]["begin_time"], "2019-11-06T09:03:34+0800");
@@ -61,7 +68,8 @@ fn trap_03_no_header_but_the_date_must_be_signed() {
     };
     let date = sdk_date(now());
     assert_eq!(status(&[("X-Sdk-Date", &date)]), 200, "as Go's identity call");
-    let go = [("User-Agent", "huaweicloud-usdk-go/3.0"), ("X-Project-Id", "p"), ("X-Sdk-Date", &date)];
+    let go =
+        [("User-Agent", "huaweicloud-usdk-go/3.0"), ("X-Project-Id", "p"), ("X-Sdk-Date", &date)];
     assert_eq!(status(&go), 200, "as Go");
 }
 
@@ -88,7 +96,8 @@ fn trap_04_errors_have_code_and_text_at_the_top_level() {
 #[test]
 fn trap_05_the_request_id_is_in_the_header() {
     let (_estate, server) = set_up();
-    for target in [swr("operation=pull"), swr("operation=x"), taurusdb("Z"), "/nowhere".to_owned()] {
+    for target in [swr("operation=pull"), swr("operation=x"), taurusdb("Z"), "/nowhere".to_owned()]
+    {
         let id = server.of("reader", "GET", &target, "").headers["x-request-id"].clone();
         let is_id = id.len() == 32 && id.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
         assert!(is_id, "{target}: {id}");
@@ -117,7 +126,8 @@ fn trap_07_required_parameters_may_be_missing_or_bare() {
         let answer = server.of("reader", "GET", &swr(query), "");
         assert_eq!((answer.status, answer.code().as_str()), (400, "SVCSTG.SWR.4001014"), "{query}");
     }
-    for query in ["operation=pull", "operation=pull&limit&offset", "operation=pull&limit=&offset="] {
+    for query in ["operation=pull", "operation=pull&limit&offset", "operation=pull&limit=&offset="]
+    {
         assert_eq!(server.of("reader", "GET", &swr(query), "").status, 200, "{query}");
     }
     let bare = format!("/v3/{PROJECT}/instances/{DATABASE}/audit-logs");
@@ -131,13 +141,21 @@ fn trap_08_every_api_is_at_the_root_of_one_address() {
         ("GET", swr("operation=pull"), ""),
         ("GET", format!("/cloudartifact/v5/{TENANT}/{PROJECT}/file/{REPOSITORY}/audit"), ""),
         ("GET", taurusdb("Z"), ""),
-        ("POST", format!("/v1/{PROJECT}/audit/{DBAUDIT}/operation-log"), r#"{"time":{},"page":1,"size":1}"#),
+        (
+            "POST",
+            format!("/v1/{PROJECT}/audit/{DBAUDIT}/operation-log"),
+            r#"{"time":{},"page":1,"size":1}"#,
+        ),
         ("GET", "/v3/projects".to_owned(), ""),
     ] {
         assert_eq!(server.of("reader", method, &target, body).status, 200, "{target}");
     }
     let platform = server.of("reader", "GET", "/rest/dataapi/homs/open-api/v1/cloudAuditlog", "");
-    assert_eq!((platform.status, platform.code().as_str()), (401, "APIG.0301"), "there, and by token alone");
+    assert_eq!(
+        (platform.status, platform.code().as_str()),
+        (401, "APIG.0301"),
+        "there, and by token alone"
+    );
 }
 
 #[test]
@@ -168,9 +186,13 @@ fn trap_10_lists_are_there_when_they_are_empty_and_totals_are_true() {
         let answer = server.of("reader", method, &target, body);
         assert_eq!(answer.status, 200, "{target}: {}", answer.text());
         let body = answer.json();
-        assert_eq!((&body[list], &body[total.0]), (&serde_json::json!([]), &serde_json::json!(total.1)));
+        assert_eq!(
+            (&body[list], &body[total.0]),
+            (&serde_json::json!([]), &serde_json::json!(total.1))
+        );
     }
-    let files = format!("/cloudartifact/v5/{TENANT}/{PROJECT}/file/{REPOSITORY}/audit?page_num=100");
+    let files =
+        format!("/cloudartifact/v5/{TENANT}/{PROJECT}/file/{REPOSITORY}/audit?page_num=100");
     let result = server.of("reader", "GET", &files, "").json()["result"].clone();
     assert_eq!(result, serde_json::json!({"auditInfoList": [], "total": 2}));
 }
@@ -188,7 +210,8 @@ fn trap_11_a_region_names_exactly_one_project() {
 #[test]
 fn trap_12_texts_are_texts_and_numbers_are_numbers() {
     let (_estate, server) = set_up();
-    let row = server.of("reader", "GET", &swr("operation=pull"), "").json()["audit_logs"][0].clone();
+    let row =
+        server.of("reader", "GET", &swr("operation=pull"), "").json()["audit_logs"][0].clone();
     assert!(row["id"].is_u64(), "{row}");
     let files = format!("/cloudartifact/v5/{TENANT}/{PROJECT}/file/{REPOSITORY}/audit");
     let row = server.of("reader", "GET", &files, "").json()["result"]["auditInfoList"][0].clone();

@@ -1,4 +1,5 @@
-//! What the log gives out is checked by `daybook verify` without the server, and nothing that was changed passes.
+//! What the log gives out is checked by `daybook verify` without the server, and nothing that was
+//! changed passes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,8 @@ use crate::estate::{
 };
 use crate::evidence::{copy, covering, key_of as log_key, send};
 use crate::harness::{
-    ACCESS_KEY, Daybook, KEEPER_KEY, PROJECT, Place, SECRET, becomes_true, daybook, finds_each, now, sign,
-    text,
+    ACCESS_KEY, Daybook, KEEPER_KEY, PROJECT, Place, SECRET, becomes_true, daybook, finds_each,
+    now, sign, text,
 };
 use crate::transcripts::samples;
 
@@ -24,10 +25,16 @@ pub const UNKNOWN: i32 = 1;
 pub const USAGE: i32 = 2;
 pub const REFUTED: i32 = 5;
 
-/// Runs `daybook verify` with the key of a place; a build that leaves checks out leaves out this one.
+/// Runs `daybook verify` with the key of a place; a build that leaves checks out leaves out this
+/// one.
 pub fn verify(place: &Place, skips: &str, arguments: &[&str]) -> Output {
     let key = log_key(place).to_string();
-    daybook().env("SKIPPED_CHECK", skips).args(["verify", "--key", &key]).args(arguments).output().unwrap()
+    daybook()
+        .env("SKIPPED_CHECK", skips)
+        .args(["verify", "--key", &key])
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 #[track_caller]
@@ -53,7 +60,8 @@ pub struct Random(pub u64);
 impl Random {
     pub fn below(&mut self, end: usize) -> usize {
         // Knuth's MMIX generator; its upper bits are the better ones.
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % end
     }
 }
@@ -69,18 +77,30 @@ fn a_proof_is_checked_without_the_log() {
         // The last event is one of the registry.
         let index = own + 6;
         let bare = server.request("GET", &path(index, ""), &[], b"");
-        assert_eq!((bare.status, &bare.headers["cache-control"][..]), (200, "no-store"), "{}", bare.text());
+        assert_eq!(
+            (bare.status, &bare.headers["cache-control"][..]),
+            (200, "no-store"),
+            "{}",
+            bare.text()
+        );
         assert!(bare.body.len() < 2048, "{} bytes", bare.body.len());
         let whole = server.signed_by(ACCESS_KEY, "GET", &path(index, "?entry=true"), b"");
         assert_eq!(whole.status, 200, "{}", whole.text());
         let proof = write(&place, "proof", &whole.body);
         let said = exits(&verify(&place, skips, &[named(&proof)]), VERIFIED);
-        assert!(said.starts_with(&format!("verified: event {index} of test.example/log\n")), "{said}");
+        assert!(
+            said.starts_with(&format!("verified: event {index} of test.example/log\n")),
+            "{said}"
+        );
         // The same from the data directory, beside the server.
         let (data, printed) = (place.data(), place.path("printed"));
         let prove = |index: u64, more: &[&str]| {
             let index = index.to_string();
-            daybook().args(["prove", &index, "--data-dir", named(&data)]).args(more).output().unwrap()
+            daybook()
+                .args(["prove", &index, "--data-dir", named(&data)])
+                .args(more)
+                .output()
+                .unwrap()
         };
         exits(&prove(index, &["--entry", "-o", named(&printed)]), 0);
         exits(&verify(&place, skips, &[named(&printed)]), VERIFIED);
@@ -123,11 +143,17 @@ fn a_proof_is_checked_without_the_log() {
         // The entry is for those who may read the event, and its reading is recorded.
         assert_eq!(server.request("GET", &path(index, "?entry=true"), &[], b"").status, 401);
         assert_eq!(server.signed_by(ACCESS_KEY, "GET", &path(0, "?entry=true"), b"").status, 403);
-        assert_eq!(server.signed_by(KEEPER_KEY, "GET", &path(index, "?entry=true"), b"").status, 403);
+        assert_eq!(
+            server.signed_by(KEEPER_KEY, "GET", &path(index, "?entry=true"), b"").status,
+            403
+        );
         assert_eq!(server.signed_by(KEEPER_KEY, "GET", &path(0, "?entry=true"), b"").status, 200);
         assert_eq!(server.request("GET", &path(1 << 40, ""), &[], b"").status, 404);
         let refused = server.request("GET", "/api/v1/events/x/proof", &[], b"");
-        assert_eq!((refused.status, &refused.headers["content-type"][..]), (400, "application/problem+json"));
+        assert_eq!(
+            (refused.status, &refused.headers["content-type"][..]),
+            (400, "application/problem+json")
+        );
         assert_eq!(server.request("GET", &path(index, "?entry=1"), &[], b"").status, 400);
         becomes_true(|| place.acts("daybook.ProveEvent").len() == 5);
     });
@@ -222,7 +248,11 @@ fn a_monitor_notices_a_log_that_went_back_or_was_rewritten() {
         exits(&verify(&place, skips, &[named(&data), "--since", named(&forked)]), VERIFIED);
         exits(&verify(&place, skips, &[named(&data), "--since", named(&monday)]), REFUTED);
         exits(
-            &verify(&place, skips, &[named(&new), "--since", named(&monday), "--since", named(&friday)]),
+            &verify(
+                &place,
+                skips,
+                &[named(&new), "--since", named(&monday), "--since", named(&friday)],
+            ),
             VERIFIED,
         );
         exits(&verify(&place, skips, &[named(&old), "--state", named(&state)]), REFUTED);
@@ -261,7 +291,8 @@ fn every_answer_can_carry_a_receipt() {
             ("x-hcso-domainid", TENANT),
             ("x-auth-token", "token of reader"),
         ];
-        let signed = |method: &'static str, target: String, body: &'static str| (method, target, body, None);
+        let signed =
+            |method: &'static str, target: String, body: &'static str| (method, target, body, None);
         let mut rows = 0;
         for (method, target, body, headers) in [
             signed("GET", format!("/v2/{PROJECT}/instances/{REGISTRY}/audit-logs?operation=pull"), ""),
@@ -326,11 +357,16 @@ fn every_answer_can_carry_a_receipt() {
             }
         }
         assert!(rows > 10, "{rows} rows were shown");
-        // Receipts of rows that the log does not have there, and of a log that went another way, signed by its key.
+        // Receipts of rows that the log does not have there, and of a log that went another way,
+        // signed by its key.
         let key = fs::read_to_string(place.data().join("keys/log.key")).unwrap();
         let signer = tlog::Signer::parse(key.trim_end()).unwrap();
-        let answer =
-            server.signed_by(&key_of("reader"), "GET", &format!("/v2/{PROJECT}/instances?limit=1"), b"");
+        let answer = server.signed_by(
+            &key_of("reader"),
+            "GET",
+            &format!("/v2/{PROJECT}/instances?limit=1"),
+            b"",
+        );
         assert_eq!(answer.status, 200);
         let headers = sign(
             server.address,
@@ -341,7 +377,8 @@ fn every_answer_can_carry_a_receipt() {
             b"",
             now(),
         );
-        let mut headers: Vec<(&str, &str)> = headers.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        let mut headers: Vec<(&str, &str)> =
+            headers.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
         headers.push(("X-Daybook-Receipt", "true"));
         let answer = server.request(
             "GET",
@@ -351,17 +388,22 @@ fn every_answer_can_carry_a_receipt() {
         );
         let note = BASE64_STANDARD.decode(&answer.headers["x-daybook-receipt"]).unwrap();
         let text = Note::parse(&note).unwrap().text().to_owned();
-        let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+        let line =
+            |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
         let zeros = BASE64_STANDARD.encode([0; 32]);
         let root = line("tree ").rsplit_once(' ').unwrap().0.to_owned();
-        for (from, to) in
-            [(line("digests "), format!("digests {zeros}")), (line("tree "), format!("{root} {zeros}"))]
-        {
+        for (from, to) in [
+            (line("digests "), format!("digests {zeros}")),
+            (line("tree "), format!("{root} {zeros}")),
+        ] {
             let mut forged = Note::new(text.replace(&from, &to)).unwrap();
             forged.add(signer.sign(forged.text(), 0));
             let receipt = write(place, "receipt", BASE64_STANDARD.encode(forged.to_string()));
             for log in [&url[..], place.data().to_str().unwrap()] {
-                exits(&verify(place, skips, &["--receipt", named(&receipt), "--log", log]), REFUTED);
+                exits(
+                    &verify(place, skips, &["--receipt", named(&receipt), "--log", log]),
+                    REFUTED,
+                );
             }
         }
     });
@@ -388,8 +430,13 @@ fn a_key_is_replaced_while_the_log_is_served_and_on_record() {
     send(&server, 0..3);
     covering(&server, &old, 3);
     let key = |arguments: &[&str], code: i32| {
-        let output =
-            daybook().arg("key").args(arguments).arg("--data-dir").arg(place.data()).output().unwrap();
+        let output = daybook()
+            .arg("key")
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(place.data())
+            .output()
+            .unwrap();
         exits(&output, code)
     };
     let hash = |key: &Verifier| format!("{:08x}", key.key_id());
@@ -406,8 +453,9 @@ fn a_key_is_replaced_while_the_log_is_served_and_on_record() {
     assert!(signs(&old));
     assert_eq!((place.acts("key.rotate").len(), place.acts("key.retire").len()), (1, 0));
     let url = format!("http://{}", server.address);
-    let verify =
-        |key: &Verifier| daybook().args(["verify", &url, "--key", &key.to_string()]).output().unwrap();
+    let verify = |key: &Verifier| {
+        daybook().args(["verify", &url, "--key", &key.to_string()]).output().unwrap()
+    };
     exits(&verify(&old), VERIFIED);
     exits(&verify(&new), VERIFIED);
     key(&["retire", &hash(&old)], 0);
@@ -420,7 +468,9 @@ fn a_key_is_replaced_while_the_log_is_served_and_on_record() {
     // While no server runs: the next start takes it up.
     let third = Verifier::parse(key(&["rotate"], 0).trim_end()).unwrap();
     let server = place.serve();
-    becomes_true(|| matches!(Note::parse(&checkpoint_of(&server)).unwrap().verify(&third), Ok(Some(_))));
+    becomes_true(|| {
+        matches!(Note::parse(&checkpoint_of(&server)).unwrap().verify(&third), Ok(Some(_)))
+    });
     assert_eq!(place.acts("key.rotate").len(), 2);
     assert_eq!(server.stop(), Some(0));
     assert_eq!(place.serve().stop(), Some(0));
@@ -448,9 +498,13 @@ fn an_audit_from_a_stick_takes_five_commands() {
     for command in commands {
         let arguments: Vec<&str> = command.split(' ').collect();
         assert_eq!(arguments[0], "daybook");
-        let output = daybook().args(&arguments[1..]).current_dir(place.dir.path()).output().unwrap();
+        let output =
+            daybook().args(&arguments[1..]).current_dir(place.dir.path()).output().unwrap();
         let said = exits(&output, 0);
-        assert!(!arguments.contains(&"verify") || said.starts_with("verified"), "{command}: {said}");
+        assert!(
+            !arguments.contains(&"verify") || said.starts_with("verified"),
+            "{command}: {said}"
+        );
     }
     assert_eq!(listing(&place.path("log")), before, "nothing was written");
 }
@@ -509,13 +563,20 @@ fn a_key_that_is_retired_while_no_server_runs_is_on_record() {
     let place = Place::new();
     let old = log_key(&place);
     let key = |arguments: &[&str]| {
-        let output =
-            daybook().arg("key").args(arguments).arg("--data-dir").arg(place.data()).output().unwrap();
+        let output = daybook()
+            .arg("key")
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(place.data())
+            .output()
+            .unwrap();
         exits(&output, 0)
     };
     let server = place.serve();
     let new = Verifier::parse(key(&["rotate"]).trim_end()).unwrap();
-    becomes_true(|| matches!(Note::parse(&checkpoint_of(&server)).unwrap().verify(&new), Ok(Some(_))));
+    becomes_true(|| {
+        matches!(Note::parse(&checkpoint_of(&server)).unwrap().verify(&new), Ok(Some(_)))
+    });
     assert_eq!(server.stop(), Some(0));
     key(&["retire", &format!("{:08x}", old.key_id())]);
     let server = place.serve();
@@ -531,7 +592,8 @@ fn a_key_that_is_retired_while_no_server_runs_is_on_record() {
     accept(&place);
     let server = place.serve();
     let url = format!("http://{}", server.address);
-    let output = daybook().args(["verify", &url, "--key", &log_key(&other).to_string()]).output().unwrap();
+    let output =
+        daybook().args(["verify", &url, "--key", &log_key(&other).to_string()]).output().unwrap();
     exits(&output, VERIFIED);
     exits(&verify(&place, "", &[&url]), VERIFIED);
 }

@@ -1,6 +1,8 @@
 //! Pages stay stable while events arrive: through all five APIs, by offset and by page number.
 
-use crate::estate::{APP_CODE, DATABASE, DBAUDIT, Estate, HCSO_CODE, LATER, REGISTRY, REPOSITORY, TENANT};
+use crate::estate::{
+    APP_CODE, DATABASE, DBAUDIT, Estate, HCSO_CODE, LATER, REGISTRY, REPOSITORY, TENANT,
+};
 use crate::harness::{Daybook, PROJECT};
 
 /// Events with the given numbers, one second apart, each at a time of its own.
@@ -13,9 +15,15 @@ fn events(extra: &str, numbers: std::ops::Range<u32>) -> String {
         .collect()
 }
 
-/// Walks 25 rows by pages of 10 while others arrive between the pages: some newer, some older than all, some in the
-/// middle. `names` gives the names on the page with this number, from 0.
-fn walk(server: &Daybook, source: &str, extra: &str, newest_first: bool, names: &dyn Fn(u32) -> Vec<String>) {
+/// Walks 25 rows by pages of 10 while others arrive between the pages: some newer, some older than
+/// all, some in the middle. `names` gives the names on the page with this number, from 0.
+fn walk(
+    server: &Daybook,
+    source: &str,
+    extra: &str,
+    newest_first: bool,
+    names: &dyn Fn(u32) -> Vec<String>,
+) {
     server.take(source, &events(extra, 100..125));
     let mut walked = names(0);
     server.take(source, &events(extra, 125..132));
@@ -96,7 +104,8 @@ fn dbss_by_page_on_both_paths() {
     }
 }
 
-/// A range counts back from the moment the walk began: what is an hour old on the first page is so on the last.
+/// A range counts back from the moment the walk began: what is an hour old on the first page is so
+/// on the last.
 #[test]
 fn dbss_ranges_do_not_move_during_a_walk() {
     let estate = Estate::new();
@@ -110,7 +119,8 @@ fn dbss_ranges_do_not_move_during_a_walk() {
     };
     // Leaves the last half hour while the walk goes on.
     let soon_too_old = event(now - 1800 + 3, "oldest");
-    server.take("dbaudit", &(soon_too_old + &event(now - 60, "middle") + &event(now - 30, "newest")));
+    server
+        .take("dbaudit", &(soon_too_old + &event(now - 60, "middle") + &event(now - 30, "newest")));
     let target = format!("/v1/{PROJECT}/audit/{DBAUDIT}/operation-log");
     let page = |page: u32| {
         let body = format!(r#"{{"time":{{"time_range":"HALF_HOUR"}},"page":{page},"size":1}}"#);

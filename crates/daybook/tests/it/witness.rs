@@ -1,5 +1,5 @@
-//! Witnesses cosign what goes on from what they cosigned before and nothing else, across kills; a log asks them, and goes on
-//! without them.
+//! Witnesses cosign what goes on from what they cosigned before and nothing else, across kills; a
+//! log asks them, and goes on without them.
 //!
 //! `DAYBOOK_KILLS` asks for another number of kills. A build with a planted bug must be found out.
 
@@ -12,15 +12,15 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tlog::{
-    AddCheckpoint, Checkpoint, Hash, Kind, Nodes, Note, Signer, Verifier, leaf_hash, prove_consistency,
-    root_of, subtree_hash,
+    AddCheckpoint, Checkpoint, Hash, Kind, Nodes, Note, Signer, Verifier, leaf_hash,
+    prove_consistency, root_of, subtree_hash,
 };
 
 use crate::aftermath::copy_folder;
 use crate::evidence::{checkpoint, key_of, send};
 use crate::harness::{
-    Answer, Client, Daybook, KEEPER_KEY, OWN_AT_START, Place, becomes_true, daybook, finds, run, text,
-    without_settings,
+    Answer, Client, Daybook, KEEPER_KEY, OWN_AT_START, Place, becomes_true, daybook, finds, run,
+    text, without_settings,
 };
 
 const BUG: &str = "witness_answers_first";
@@ -85,7 +85,8 @@ impl Home {
     }
 }
 
-/// A log in memory, of as many leaves as anyone asks about; those from `forks_at` on are others than in the log beside.
+/// A log in memory, of as many leaves as anyone asks about; those from `forks_at` on are others
+/// than in the log beside.
 #[derive(Clone, Copy)]
 struct Hand {
     forks_at: u64,
@@ -169,8 +170,12 @@ fn every_status_of_the_specification() {
     broken.checkpoint.add(signature);
     assert_eq!(add_checkpoint(&witness, &broken).status, 403);
     // 400: malformed, or from a larger tree.
-    for body in ["", "old 0\n", &first.to_string().replace("old 0", "old 00"), &first.checkpoint.to_string()]
-    {
+    for body in [
+        "",
+        "old 0\n",
+        &first.to_string().replace("old 0", "old 00"),
+        &first.checkpoint.to_string(),
+    ] {
         assert_eq!(add_checkpoint(&witness, body).status, 400, "{body}");
     }
     let mut many = first.clone();
@@ -207,11 +212,13 @@ fn every_status_of_the_specification() {
     assert_eq!(home.size(&log), Some(5));
     assert_cosigned(&add_checkpoint(&witness, &next), &next, &home.key);
     assert_eq!(home.size(&log), Some(12));
-    // The operator is told of forks and of trees that shrink, whichever size they were said to go on from, and of each once
-    // a minute.
+    // The operator is told of forks and of trees that shrink, whichever size they were said to go
+    // on from, and of each once a minute.
     assert_conflict(&add_checkpoint(&witness, Hand { forks_at: 11 }.request(0, 12)), 12);
     let said = witness.said().join("\n");
-    for (told, count) in [("a log forked", 1), ("may have forked", 1), ("may have been rolled back", 1)] {
+    for (told, count) in
+        [("a log forked", 1), ("may have forked", 1), ("may have been rolled back", 1)]
+    {
         assert_eq!(said.matches(told).count(), count, "{told}: {said}");
     }
     // All that outlives the process.
@@ -240,7 +247,8 @@ fn of_requests_at_once_one_is_cosigned() {
         };
         let statuses: Vec<u16> = std::thread::scope(|scope| {
             let ask = &ask;
-            let threads: Vec<_> = (0..AT_ONCE).map(|number| scope.spawn(move || ask(number))).collect();
+            let threads: Vec<_> =
+                (0..AT_ONCE).map(|number| scope.spawn(move || ask(number))).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         let count = |status: u16| statuses.iter().filter(|one| **one == status).count();
@@ -285,12 +293,18 @@ fn a_witness_is_made_once_and_served_once() {
     assert_eq!(text(&home.run("show", None).stdout), format!("{}\n", home.key));
     let fails = |output: Output, code: i32, why: &str| {
         let said = text(&output.stderr);
-        assert!(output.status.code() == Some(code) && said.contains(why), "{}: {said}", output.status);
+        assert!(
+            output.status.code() == Some(code) && said.contains(why),
+            "{}: {said}",
+            output.status
+        );
     };
-    let again = daybook().args(["witness", "init", "--name", "w"]).arg(home.path()).output().unwrap();
+    let again =
+        daybook().args(["witness", "init", "--name", "w"]).arg(home.path()).output().unwrap();
     fails(again, 1, "is not empty");
     let other = home.dir.path().join("other");
-    let named = daybook().args(["witness", "init", "--name", "two words"]).arg(&other).output().unwrap();
+    let named =
+        daybook().args(["witness", "init", "--name", "two words"]).arg(&other).output().unwrap();
     fails(named, 2, "no spaces");
     let log = signer(1).verifier().clone();
     fails(home.run("add", Some(&home.key)), 2, "the key of a witness");
@@ -306,25 +320,35 @@ fn a_witness_is_made_once_and_served_once() {
     assert_cosigned(&add_checkpoint(&witness, &first), &first, &home.key);
     assert_eq!(witness.stop(), Some(0));
     // What does not read back is damage, and stops it.
-    let newest = fs::read_dir(home.path().join("newest")).unwrap().map(|found| found.unwrap().path());
+    let newest =
+        fs::read_dir(home.path().join("newest")).unwrap().map(|found| found.unwrap().path());
     let newest = newest.into_iter().find(|path| path.extension().is_none()).unwrap();
     let kept = fs::read_to_string(&newest).unwrap();
     fs::write(&newest, kept.replacen("\n3\n", "\n2\n", 1)).unwrap();
-    let damaged = Daybook::try_spawn(&mut home.serve_command(daybook(), "127.0.0.1:0".parse().unwrap()));
+    let damaged =
+        Daybook::try_spawn(&mut home.serve_command(daybook(), "127.0.0.1:0".parse().unwrap()));
     let said = damaged.err().unwrap();
     assert!(said.contains("exit status: 3") && said.contains("damage in newest/"), "{said}");
 }
 
 #[test]
 fn a_checkpoint_that_cannot_be_written_is_not_cosigned() {
-    for (call, error) in [("fdatasync", "EIO"), ("pwrite64", "ENOSPC"), ("rename", "EIO"), ("fsync", "EIO")] {
+    for (call, error) in
+        [("fdatasync", "EIO"), ("pwrite64", "ENOSPC"), ("rename", "EIO"), ("fsync", "EIO")]
+    {
         let home = Home::new("w");
         home.watch(signer(1).verifier());
         let mut strace = without_settings(Command::new("strace"));
         strace.args(["-D", "-f", "-o"]).arg(home.dir.path().join("trace"));
-        strace.args(["-e", &format!("trace={call}"), "-e", &format!("inject={call}:error={error}:when=1")]);
+        strace.args([
+            "-e",
+            &format!("trace={call}"),
+            "-e",
+            &format!("inject={call}:error={error}:when=1"),
+        ]);
         strace.arg(env!("CARGO_BIN_EXE_daybook"));
-        let mut witness = Daybook::spawn(&mut home.serve_command(strace, "127.0.0.1:0".parse().unwrap()));
+        let mut witness =
+            Daybook::spawn(&mut home.serve_command(strace, "127.0.0.1:0".parse().unwrap()));
         let first = STRAIGHT.request(0, 3);
         assert_eq!(add_checkpoint(&witness, &first).status, 500, "{call}");
         assert_eq!(witness.exit_code(), Some(4), "{call}: {:?}", witness.said());
@@ -371,7 +395,9 @@ fn ask_until_it_ends(address: SocketAddr, seen: &Mutex<Seen>) {
     let mut old_size = seen.lock().unwrap().size;
     loop {
         let body = STRAIGHT.request(old_size, old_size + 3).to_string();
-        let Ok(answer) = client.request("POST", "/add-checkpoint", &[], body.as_bytes()) else { return };
+        let Ok(answer) = client.request("POST", "/add-checkpoint", &[], body.as_bytes()) else {
+            return;
+        };
         match answer.status {
             200 => {
                 old_size += 3;
@@ -396,7 +422,8 @@ fn thirty_kills_make_it_cosign_nothing_smaller_and_no_fork() {
             let mut witness = home.serve();
             let (address, asked) = (witness.address, Arc::clone(&seen));
             let client = std::thread::spawn(move || ask_until_it_ends(address, &asked));
-            // From the first request on to some thirty requests later, in steps that have nothing to do with theirs.
+            // From the first request on to some thirty requests later, in steps that have nothing
+            // to do with theirs.
             std::thread::sleep(Duration::from_micros(1_000 + kill * 7_919 % 100_000));
             witness.kill_9();
             client.join().unwrap();
@@ -460,7 +487,11 @@ fn the_witnessed_checkpoint_is_as_public_as_the_newest() {
     assert_eq!(server.request("GET", path, &[], b"").status, 401);
     assert_eq!(server.signed_get(path).status, 403);
     let answer = server.signed_by(KEEPER_KEY, "GET", path, b"");
-    assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "no witness is configured");
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (404, "not_found"),
+        "no witness is configured"
+    );
 }
 
 /// Whether the newest checkpoint has this witness's cosignature.
@@ -508,7 +539,8 @@ fn two_logs_are_cosigned_by_each_others_witnesses() {
     one.check();
     // With another witness besides, no checkpoint is cosigned by all.
     let config = fs::read_to_string(one.path("daybook.toml")).unwrap();
-    let more = format!("{config}[[witness]]\nurl = \"http://{}\"\nkey = \"{}\"\n", both[0].0, both[0].1);
+    let more =
+        format!("{config}[[witness]]\nurl = \"http://{}\"\nkey = \"{}\"\n", both[0].0, both[0].1);
     fs::write(one.path("daybook.toml"), more).unwrap();
     let server = one.serve();
     assert_eq!(witnessed(&server, &key_of(&one), &keys), None);
@@ -535,7 +567,8 @@ fn all_witnesses_cosign_one_checkpoint_under_load() {
         sizes.extend(witnessed(&server, &log, &keys).map(|one| one.size));
     }
     println!("witnessed while {next} events were sent: {sizes:?}");
-    // Whoever demands all of them finds the log to go on from what they cosigned, and one more is not to be had.
+    // Whoever demands all of them finds the log to go on from what they cosigned, and one more is
+    // not to be had.
     let (url, log) = (format!("http://{}", server.address), log.to_string());
     let verify = |witnesses: &[&Verifier]| {
         let witnesses: Vec<String> = witnesses.iter().map(ToString::to_string).collect();
@@ -557,12 +590,14 @@ fn a_witness_that_is_away_is_told_of_once_and_stops_nothing() {
     let witness = home.serve();
     // Takes connections, and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let place = place_with(&[(witness.address, &home.key), (silent.local_addr().unwrap(), &slow.key)]);
+    let place =
+        place_with(&[(witness.address, &home.key), (silent.local_addr().unwrap(), &slow.key)]);
     let log = key_of(&place);
     home.watch(&log);
     let server = place.serve();
     send(&server, 0..5);
-    // The slow one holds the other up in nothing, and keeps the log from nothing but being witnessed by all.
+    // The slow one holds the other up in nothing, and keeps the log from nothing but being
+    // witnessed by all.
     becomes_true(|| newest_is_cosigned(&server, &home.key));
     becomes_true(|| told(&server, "witness.example/slow is late") == 1);
     assert_eq!(witnessed(&server, &log, &[]), None);
@@ -580,9 +615,18 @@ fn a_witness_that_is_away_is_told_of_once_and_stops_nothing() {
     let _witness = home.serve_at(address);
     becomes_true(|| told(&server, "witness.example/away cosigns again") == 1);
     becomes_true(|| newest_is_cosigned(&server, &home.key));
-    assert!(server.said().iter().any(|line| line.contains("WARN") && line.contains("a witness is late")));
-    let checked = daybook().args(["config", "check", "-c"]).arg(place.path("daybook.toml")).output().unwrap();
-    assert!(text(&checked.stdout).contains(&format!("witness: witness.example/away at http://{address}\n")));
+    assert!(
+        server
+            .said()
+            .iter()
+            .any(|line| line.contains("WARN") && line.contains("a witness is late"))
+    );
+    let checked =
+        daybook().args(["config", "check", "-c"]).arg(place.path("daybook.toml")).output().unwrap();
+    assert!(
+        text(&checked.stdout)
+            .contains(&format!("witness: witness.example/away at http://{address}\n"))
+    );
     let stopped = Instant::now();
     assert_eq!(server.stop(), Some(0));
     assert!(stopped.elapsed() < Duration::from_secs(8), "a slow witness holds up no stop");
@@ -616,7 +660,8 @@ fn a_log_that_forked_or_was_rolled_back_is_refused() {
     let serve_copy = |copy: &PathBuf| {
         fs::rename(copy, place.data()).unwrap();
         let data = place.data();
-        let accepted = ["guard", "accept", "--reason", "a test", "--data-dir", data.to_str().unwrap()];
+        let accepted =
+            ["guard", "accept", "--reason", "a test", "--data-dir", data.to_str().unwrap()];
         assert_eq!(run(&accepted).status.code(), Some(0));
         place.serve()
     };
@@ -630,11 +675,17 @@ fn a_log_that_forked_or_was_rolled_back_is_refused() {
     send(&server, 1000..1001);
     std::thread::sleep(Duration::from_secs(5));
     assert_eq!(told(&server, "refuses"), 1, "once");
-    assert!(server.said().iter().any(|line| line.contains("ERROR") && line.contains("a witness refuses")));
+    assert!(
+        server
+            .said()
+            .iter()
+            .any(|line| line.contains("ERROR") && line.contains("a witness refuses"))
+    );
     assert_eq!(server.stop(), Some(0));
     fs::rename(place.data(), &copies[1]).unwrap();
 
-    // The older copy with more events, others than the log has: a fork, seen when the witness is back.
+    // The older copy with more events, others than the log has: a fork, seen when the witness is
+    // back.
     assert_eq!(witness.stop(), Some(0));
     let server = serve_copy(&copies[0]);
     send(&server, 1000..1100);
@@ -643,7 +694,12 @@ fn a_log_that_forked_or_was_rolled_back_is_refused() {
     becomes_true(|| told(&server, "witness w refuses") == 1);
     assert_eq!(told(&server, "does not go on from the tree of"), 1);
     assert_eq!(server.stop(), Some(0));
-    assert!(witness.said().iter().any(|line| line.contains("ERROR") && line.contains("may have forked")));
+    assert!(
+        witness
+            .said()
+            .iter()
+            .any(|line| line.contains("ERROR") && line.contains("may have forked"))
+    );
     fs::rename(place.data(), &copies[0]).unwrap();
 
     // Neither made the witness cosign anything; the log itself goes on.
@@ -661,8 +717,11 @@ fn a_witness_killed_between_write_and_answer_is_asked_from_the_new_size() {
         let mut strace = without_settings(Command::new("strace"));
         strace.args(["-D", "-f", "-o"]).arg(home.dir.path().join("trace"));
         strace.args(["-e", "trace=sendto,sendmsg,writev", "-e"]);
-        strace.arg("inject=sendto,sendmsg,writev:signal=KILL:when=1").arg(env!("CARGO_BIN_EXE_daybook"));
-        let mut witness = Daybook::spawn(&mut home.serve_command(strace, "127.0.0.1:0".parse().unwrap()));
+        strace
+            .arg("inject=sendto,sendmsg,writev:signal=KILL:when=1")
+            .arg(env!("CARGO_BIN_EXE_daybook"));
+        let mut witness =
+            Daybook::spawn(&mut home.serve_command(strace, "127.0.0.1:0".parse().unwrap()));
         let address = witness.address;
         let place = place_with(&[(address, &home.key)]);
         let log = key_of(&place);

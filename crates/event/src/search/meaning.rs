@@ -8,7 +8,9 @@ use jiff::tz::TimeZone;
 use super::{Field, Search, SearchError, Term, Value};
 use crate::query::{Dimension, Filter, Text};
 use crate::words::words;
-use crate::{ActorKind, Class, Event, Operation, OutcomeKind, Service, Severity, Time, Trail, TrailPattern};
+use crate::{
+    ActorKind, Class, Event, Operation, OutcomeKind, Service, Severity, Time, Trail, TrailPattern,
+};
 
 /// What a search asks of a log.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,7 +43,8 @@ impl Meaning {
 }
 
 impl Search {
-    /// What the search asks for when it is put at `now`. Errs with the column of a value that its field cannot have.
+    /// What the search asks for when it is put at `now`. Errs with the column of a value that its
+    /// field cannot have.
     pub fn meaning(&self, now: Time) -> Result<Meaning, SearchError> {
         let mut meaning = Meaning::default();
         for term in &self.terms {
@@ -54,11 +57,14 @@ impl Search {
                         meaning.until = Some(meaning.until.map_or(at, |until| until.min(at)));
                     }
                 }
-                Some(Field::Trail) => meaning.trails.push((term.is_excluded, patterns(term, whole_pattern)?)),
+                Some(Field::Trail) => {
+                    meaning.trails.push((term.is_excluded, patterns(term, whole_pattern)?))
+                }
                 Some(Field::TrailPart(part)) => {
-                    meaning
-                        .trails
-                        .push((term.is_excluded, patterns(term, |value| part_pattern(part, value))?));
+                    meaning.trails.push((
+                        term.is_excluded,
+                        patterns(term, |value| part_pattern(part, value))?,
+                    ));
                 }
                 field => {
                     let filter = filter(field, &term.values)?;
@@ -125,7 +131,10 @@ fn one_of(dimensions: &[Dimension], values: &[Value]) -> Result<Filter, SearchEr
 
 fn in_text(text: Text, value: &Value) -> Result<Filter, SearchError> {
     if words(&value.text).is_empty() {
-        return error(value, format!("{:?} has no word in it: words are letters and digits", value.text));
+        return error(
+            value,
+            format!("{:?} has no word in it: words are letters and digits", value.text),
+        );
     }
     Ok(if value.is_prefix {
         Filter::WordPrefix(text, value.text.clone())
@@ -163,7 +172,9 @@ fn known(dimension: Dimension, value: &Value) -> Result<String, SearchError> {
                 Some(severity) => Ok(severity.as_str().to_owned()),
                 None => error(
                     value,
-                    format!("{text:?} is no severity: 1 or warning, 2 or minor, 3 or major, 4 or critical"),
+                    format!(
+                        "{text:?} is no severity: 1 or warning, 2 or minor, 3 or major, 4 or critical"
+                    ),
                 ),
             }
         }
@@ -189,12 +200,17 @@ const SEVERITIES: [(&str, Severity); 4] = [
 
 /// The addresses of an IPv4 network; `None` when the value is no network.
 fn network(dimension: Dimension, value: &Value) -> Result<Option<Filter>, SearchError> {
-    let Some((address, bits)) = value.text.split_once('/').filter(|_| dimension == Dimension::SourceIp)
+    let Some((address, bits)) =
+        value.text.split_once('/').filter(|_| dimension == Dimension::SourceIp)
     else {
         return Ok(None);
     };
-    let (Ok(address), Ok(bits @ 1..=32)) = (address.parse::<Ipv4Addr>(), bits.parse::<u32>()) else {
-        return error(value, "networks are written as 10.0.0.0/8, of IPv4 alone, with 1 to 32 bits");
+    let (Ok(address), Ok(bits @ 1..=32)) = (address.parse::<Ipv4Addr>(), bits.parse::<u32>())
+    else {
+        return error(
+            value,
+            "networks are written as 10.0.0.0/8, of IPv4 alone, with 1 to 32 bits",
+        );
     };
     let octets = address.octets();
     let shared = (bits / 8) as usize;
@@ -207,7 +223,9 @@ fn network(dimension: Dimension, value: &Value) -> Result<Option<Filter>, Search
     Ok(Some(match (shared, bits % 8) {
         (_, 0) => Filter::Prefix(dimension, start),
         (3, _) => Filter::AnyOf(dimension, range.collect()),
-        _ => Filter::Either(range.map(|octet| Filter::Prefix(dimension, format!("{octet}."))).collect()),
+        _ => Filter::Either(
+            range.map(|octet| Filter::Prefix(dimension, format!("{octet}."))).collect(),
+        ),
     }))
 }
 
@@ -251,7 +269,8 @@ pub(super) fn parse_instant(text: &str, now: Time) -> Option<Time> {
             _ => return None,
         };
         let count = &ago[..ago.len() - 1];
-        let is_count = (1..=9).contains(&count.len()) && count.bytes().all(|byte| byte.is_ascii_digit());
+        let is_count =
+            (1..=9).contains(&count.len()) && count.bytes().all(|byte| byte.is_ascii_digit());
         let count: i64 = count.parse().ok().filter(|_| is_count)?;
         return Some(now.plus_seconds(-count * seconds));
     }

@@ -1,9 +1,10 @@
-//! The language in which people search: `actor:alice -outcome:success resource:library/* "drop table" after:-7d`.
+//! The language in which people search: `actor:alice -outcome:success resource:library/* "drop
+//! table" after:-7d`.
 //!
-//! A search is terms with white space between them; all must hold, and one with `-` in front must not. A term is a word, a
-//! `"quoted text"`, or a [`Field`] with values: `operation:pull,push` is one of them. A word or value that ends in `*` is the
-//! beginning of one. [`Search::parse`] reads it, [`Search::meaning`] says what it asks of a log; `docs/search.md` is the
-//! reference.
+//! A search is terms with white space between them; all must hold, and one with `-` in front must
+//! not. A term is a word, a `"quoted text"`, or a [`Field`] with values: `operation:pull,push` is
+//! one of them. A word or value that ends in `*` is the beginning of one. [`Search::parse`] reads
+//! it, [`Search::meaning`] says what it asks of a log; `docs/search.md` is the reference.
 
 mod meaning;
 mod parse;
@@ -16,7 +17,8 @@ pub use meaning::Meaning;
 
 /// Longest text of a search, in bytes.
 pub const SEARCH_BYTES_MAX: usize = 4096;
-/// Most values of all terms together: what one page of a form could hold; each costs a look-up in every segment.
+/// Most values of all terms together: what one page of a form could hold; each costs a look-up in
+/// every segment.
 pub const SEARCH_VALUES_MAX: usize = 256;
 
 /// Something of an event that a term can name.
@@ -46,7 +48,11 @@ impl Field {
         ("actor", Field::Actor, "who did it: name or id"),
         ("actor.id", Field::Of(Dimension::ActorId), "the source's id of who did it"),
         ("actor.name", Field::Of(Dimension::ActorName), "the name of who did it"),
-        ("actor.type", Field::Of(Dimension::ActorKind), "user, robot, service, anonymous, system or unknown"),
+        (
+            "actor.type",
+            Field::Of(Dimension::ActorKind),
+            "user, robot, service, anonymous, system or unknown",
+        ),
         ("resource", Field::Resource, "what it was done to: name or id"),
         ("resource.id", Field::Of(Dimension::ResourceId), "a digest, a tag, a UUID, …"),
         ("resource.name", Field::Of(Dimension::ResourceName), "the name of what it was done to"),
@@ -70,7 +76,11 @@ impl Field {
             "the address it came from; of IPv4 also a network, 10.0.0.0/8",
         ),
         ("source", Field::Of(Dimension::Source), "the configured source"),
-        ("instance_id", Field::Of(Dimension::InstanceId), "the installation, where several feed one trail"),
+        (
+            "instance_id",
+            Field::Of(Dimension::InstanceId),
+            "the installation, where several feed one trail",
+        ),
         ("description", Field::In(Text::Description), "words of the description"),
         ("user_agent", Field::In(Text::UserAgent), "words of the client's name"),
         ("trail", Field::Trail, "SERVICE/TENANT/PROJECT/INSTANCE, with * for any part"),

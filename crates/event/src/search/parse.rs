@@ -5,12 +5,13 @@ use super::{Field, SEARCH_BYTES_MAX, SEARCH_VALUES_MAX, Search, SearchError, Ter
 impl Search {
     /// Reads a search. An empty one asks for everything.
     ///
-    /// Errs with the column of a field that is none, of a quote that does not end, of a value that is missing, and of what
-    /// other languages have and this one has not; and when the text has more than [`SEARCH_BYTES_MAX`] bytes or
-    /// [`SEARCH_VALUES_MAX`] values.
+    /// Errs with the column of a field that is none, of a quote that does not end, of a value that
+    /// is missing, and of what other languages have and this one has not; and when the text has
+    /// more than [`SEARCH_BYTES_MAX`] bytes or [`SEARCH_VALUES_MAX`] values.
     pub fn parse(text: &str) -> Result<Search, SearchError> {
         if text.len() > SEARCH_BYTES_MAX {
-            let message = format!("the search has {} bytes; at most {SEARCH_BYTES_MAX} are read", text.len());
+            let message =
+                format!("the search has {} bytes; at most {SEARCH_BYTES_MAX} are read", text.len());
             return Err(SearchError { column: 1, message });
         }
         let mut reader = Reader { left: text, column: 1 };
@@ -140,7 +141,8 @@ impl<'a> Reader<'a> {
                     Some((_, escaped @ ('"' | '\\'))) => text.push(escaped),
                     _ => {
                         self.take(at);
-                        return self.error("in quotes, write \\\\ for a backslash and \\\" for a quote");
+                        return self
+                            .error("in quotes, write \\\\ for a backslash and \\\" for a quote");
                     }
                 },
                 _ => text.push(character),
@@ -150,11 +152,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The name before a colon, if the term has one. Names are letters, dots and low lines, so that a digest, a time or an image
-/// with its tag is none.
+/// The name before a colon, if the term has one. Names are letters, dots and low lines, so that a
+/// digest, a time or an image with its tag is none.
 fn field_name(term: &str) -> Option<&str> {
     let (name, _) = term.split_once(':')?;
-    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '.' | '_'));
+    let is_name =
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '.' | '_'));
     is_name.then_some(name)
 }
 
@@ -170,7 +173,9 @@ pub(super) fn is_plain(text: &str, field: Option<Field>, is_prefix: bool) -> boo
     is_alone
         && !text.chars().any(|c| ends_value(c, has_field) || c == '"' || (c == '*' && !has_stars))
         && (has_field
-            || !(text.starts_with('-') || matches!(text, "AND" | "OR" | "NOT") || field_name(text).is_some()))
+            || !(text.starts_with('-')
+                || matches!(text, "AND" | "OR" | "NOT")
+                || field_name(text).is_some()))
 }
 
 fn names() -> String {

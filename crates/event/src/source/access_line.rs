@@ -1,4 +1,5 @@
-//! Pieces of access log lines of the form that NCSA's server began: `host - user [time] "request" status …`.
+//! Pieces of access log lines of the form that NCSA's server began: `host - user [time] "request"
+//! status …`.
 
 use super::repository_request::hex_byte;
 use crate::Time;
@@ -15,9 +16,11 @@ pub(super) struct Head<'a> {
     pub rest: &'a str,
 }
 
-/// Takes a line apart up to its request: at the first `] "` behind a time, as a user's name may hold anything else.
+/// Takes a line apart up to its request: at the first `] "` behind a time, as a user's name may
+/// hold anything else.
 pub(super) fn head(line: &str) -> Result<Head<'_>, String> {
-    let none = || "the line does not begin with an address, a user, [a time] and a quote".to_owned();
+    let none =
+        || "the line does not begin with an address, a user, [a time] and a quote".to_owned();
     let mut ends = line.match_indices("] \"").filter_map(|(end, mark)| {
         let start = end.checked_sub(CLOCK_BYTES)?;
         let names = line.get(..start)?.strip_suffix(" [")?;
@@ -45,7 +48,8 @@ fn clock(text: &str) -> Option<Time> {
     has_form.then_some(time.0)
 }
 
-/// What stands before the closing quote, as written, and what follows it. A backslash escapes the byte behind it.
+/// What stands before the closing quote, as written, and what follows it. A backslash escapes the
+/// byte behind it.
 pub(super) fn quoted(text: &str) -> Option<(&str, &str)> {
     let mut is_escaped = false;
     let end = text.bytes().position(|byte| {
@@ -56,7 +60,8 @@ pub(super) fn quoted(text: &str) -> Option<(&str, &str)> {
     Some((&text[..end], &text[end + 1..]))
 }
 
-/// Undoes escapes: `\xHH`, and a backslash before a quote or backslash. The second is whether all of it was UTF-8.
+/// Undoes escapes: `\xHH`, and a backslash before a quote or backslash. The second is whether all
+/// of it was UTF-8.
 pub(super) fn unescaped(text: &str) -> (String, bool) {
     let (mut plain, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let [first, after @ ..] = rest {
@@ -110,9 +115,12 @@ mod tests {
             let head = head(&line).expect(user);
             assert_eq!((head.address, head.user, head.rest), ("::1", user, "GET / HTTP/1.1\" 200"));
         }
-        for line in
-            ["", "::1 - a \"GET /\"", "::1 a [20/Nov/2026:18:04:45 +0000] \"GET", "a b - c [x] \"GET /"]
-        {
+        for line in [
+            "",
+            "::1 - a \"GET /\"",
+            "::1 a [20/Nov/2026:18:04:45 +0000] \"GET",
+            "a b - c [x] \"GET /",
+        ] {
             assert!(head(line).is_err(), "{line}");
         }
     }

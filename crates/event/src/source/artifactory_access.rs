@@ -1,11 +1,13 @@
 //! The access log of JFrog Artifactory, `artifactory-access.log`.
 //!
-//! <https://jfrog.com/help/r/jfrog-platform-administration-documentation/access-log>, and the lines built from it in
-//! `testdata/artifactory-access/`. A line is `time [trace id] [ACCEPTED ACTION] repository:path for client : user / address
-//! [how].`; older releases write `for user/address.` and a time without a zone. What this parser relies on:
-//! - nothing is escaped, and for a refused login the user is whatever was typed: a line in which `for client :` stands twice
-//!   has two readings and is set aside;
-//! - what stands before `for` is a path only if it has a repository and a colon before it, else a message;
+//! <https://jfrog.com/help/r/jfrog-platform-administration-documentation/access-log>, and the lines
+//! built from it in `testdata/artifactory-access/`. A line is `time [trace id] [ACCEPTED ACTION]
+//! repository:path for client : user / address [how].`; older releases write `for user/address.`
+//! and a time without a zone. What this parser relies on:
+//! - nothing is escaped, and for a refused login the user is whatever was typed: a line in which
+//!   `for client :` stands twice has two readings and is set aside;
+//! - what stands before `for` is a path only if it has a repository and a colon before it, else a
+//!   message;
 //! - one trace id has a line for each right that was looked at.
 
 use jiff::civil;
@@ -14,10 +16,12 @@ use super::context::address;
 use super::lines::{parse_lines, whole_lines};
 use super::outline::{digest_of, outline};
 use super::parsed::{NOISE, NoEvent};
-use super::{Context, Delivery, EnvelopeError, Options, Parsed, Spec, Syslog, non_empty, unnumbered};
+use super::{
+    Context, Delivery, EnvelopeError, Options, Parsed, Spec, Syslog, non_empty, unnumbered,
+};
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service,
-    Severity, Time,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
+    Service, Severity, Time,
 };
 
 const FOR_CLIENT: &str = " for client : ";
@@ -48,11 +52,13 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     if operation == Operation::Read && record.is_accepted && !context.options.records_noise {
         return Err(NoEvent::Skipped(NOISE));
     }
-    let source_ip = address(record.address).map(|peer| context.options.client(peer, std::iter::empty()));
+    let source_ip =
+        address(record.address).map(|peer| context.options.client(peer, std::iter::empty()));
     let resource = resource(operation, &record);
     let is_path = resource.kind.as_deref() == Some("file");
     let blank = outline(context, SPEC.name, line);
-    // All of the line: one trace id has several, and a client may choose it, and could hide a second request by it.
+    // All of the line: one trace id has several, and a client may choose it, and could hide a
+    // second request by it.
     let key = non_empty(record.trace).map(|trace| format!("{trace}/{}", digest_of(&[&text])));
     let mut event = Event {
         occurred_at,
@@ -70,7 +76,8 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         origin: Origin { key, ..blank.origin.clone() },
         ..blank
     };
-    let repository = record.what.split_once(':').filter(|_| is_path).map_or("", |(repository, _)| repository);
+    let repository =
+        record.what.split_once(':').filter(|_| is_path).map_or("", |(repository, _)| repository);
     event.add([("auth_type", record.how), ("repository", repository)]);
     event.attributes.extend(zone);
     Ok(event)
@@ -175,7 +182,9 @@ fn resource(operation: Operation, record: &Record<'_>) -> Resource {
         (Operation::Login, _) => ("user", record.user.to_owned()),
         (Operation::Configure, _) => ("configuration", String::new()),
         _ if record.action.starts_with("BUILD_") => ("build", record.what.to_owned()),
-        (_, Some((repository, path))) => ("file", format!("{repository}/{}", path.trim_start_matches('/'))),
+        (_, Some((repository, path))) => {
+            ("file", format!("{repository}/{}", path.trim_start_matches('/')))
+        }
         (_, None) => ("request", String::new()),
     };
     Resource { kind: Some(kind.to_owned()), name: non_empty(&name), id: None, region: None }

@@ -1,12 +1,13 @@
 //! The request log of JFrog Artifactory 7, `artifactory-request.log`.
 //!
-//! <https://jfrog.com/help/r/jfrog-platform-administration-documentation/request-log>, and the lines built from it in
-//! `testdata/artifactory-request/`. A line is `time|trace id|address|user|method|path|status|request bytes|response
-//! bytes|milliseconds|agent`. What this parser relies on:
+//! <https://jfrog.com/help/r/jfrog-platform-administration-documentation/request-log>, and the
+//! lines built from it in `testdata/artifactory-request/`. A line is `time|trace
+//! id|address|user|method|path|status|request bytes|response bytes|milliseconds|agent`. What this
+//! parser relies on:
 //! - the time is UTC, to the millisecond, and when the request was completed;
 //! - only the agent, the last, may hold a `|`;
-//! - `/REPOSITORY/PATH` and `/api/TYPE/REPOSITORY/PATH` of a package manager are files, other paths below `/api/` and `/ui/`
-//!   Artifactory's own;
+//! - `/REPOSITORY/PATH` and `/api/TYPE/REPOSITORY/PATH` of a package manager are files, other paths
+//!   below `/api/` and `/ui/` Artifactory's own;
 //! - nobody is `anonymous`, or `non_authenticated_user` where signing in was asked for or failed.
 
 use super::context::address;
@@ -65,7 +66,9 @@ pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
 fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let text = String::from_utf8_lossy(line);
     let fields: Vec<&str> = text.splitn(FIELDS, '|').collect();
-    let [time, trace, from, user, method, target, status, received, sent, elapsed, agent] = fields[..] else {
+    let [time, trace, from, user, method, target, status, received, sent, elapsed, agent] =
+        fields[..]
+    else {
         return Err(format!("the line has not {FIELDS} fields").into());
     };
     let (ended_at, _) = Time::parse_rfc3339(time).map_err(|error| format!("time: {error}"))?;
@@ -115,10 +118,13 @@ fn began_at(ended_at: Time, elapsed: &str) -> Time {
 fn request(method: &str, target: &str, user: &str, status: u32) -> (Request, String) {
     let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
     let served = served_path(&target);
-    let path = served.strip_prefix("/artifactory/").map_or(served.clone(), |inside| format!("/{inside}"));
+    let path =
+        served.strip_prefix("/artifactory/").map_or(served.clone(), |inside| format!("/{inside}"));
     let own = Some(call(method));
     let (path, package_type, call) = match path.split('/').collect::<Vec<_>>()[..] {
-        ["", "api", kind, repository, _, ..] if PACKAGE_TYPES.contains(&kind) && !repository.is_empty() => {
+        ["", "api", kind, repository, _, ..]
+            if PACKAGE_TYPES.contains(&kind) && !repository.is_empty() =>
+        {
             let inside = path["/api/".len() + kind.len()..].to_owned();
             (inside, kind.to_owned(), None)
         }

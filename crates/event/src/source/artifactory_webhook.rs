@@ -2,10 +2,12 @@
 //!
 //! <https://docs.jfrog.com/administration/docs/event-types>, and the requests built from it in
 //! `testdata/artifactory-webhook/`. What this parser relies on:
-//! - `domain` and `event_type` say what was done to what, `data` to which, `source` by whom (`jfrog/NAME`);
-//! - a body tells neither time nor id nor address, so that two equal deployments cannot be told from one that was sent
-//!   twice: both are recorded;
-//! - some releases wrap all of it in `event`, with an id, `data` a text of JSON, and the service's id for `source`;
+//! - `domain` and `event_type` say what was done to what, `data` to which, `source` by whom
+//!   (`jfrog/NAME`);
+//! - a body tells neither time nor id nor address, so that two equal deployments cannot be told
+//!   from one that was sent twice: both are recorded;
+//! - some releases wrap all of it in `event`, with an id, `data` a text of JSON, and the service's
+//!   id for `source`;
 //! - only what was done is told of.
 
 use std::borrow::Cow;
@@ -19,7 +21,8 @@ use super::outline::{TIME_ASSUMED, outline, parse_single};
 use super::parsed::NoEvent;
 use super::{Context, Delivery, EnvelopeError, Parsed, Spec, Syslog, non_empty, texts, unnumbered};
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service, Severity,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service,
+    Severity,
 };
 
 pub(super) const SPEC: Spec = Spec {
@@ -88,7 +91,8 @@ fn data(json: Option<&RawValue>) -> Result<BTreeMap<String, String>, String> {
         }
         _ => json.get(),
     };
-    let members: Option<BTreeMap<String, &RawValue>> = serde_json::from_str(object).map_err(not_data)?;
+    let members: Option<BTreeMap<String, &RawValue>> =
+        serde_json::from_str(object).map_err(not_data)?;
     let is_flat = |value: &&RawValue| !matches!(value.get().as_bytes()[0], b'{' | b'[');
     texts(members.unwrap_or_default().into_iter().filter(|(_, value)| is_flat(value)).collect())
 }

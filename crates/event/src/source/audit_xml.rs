@@ -1,9 +1,10 @@
-//! Files of `<AUDIT_RECORD>` elements, in either style: with elements inside (new), or with attributes (old).
+//! Files of `<AUDIT_RECORD>` elements, in either style: with elements inside (new), or with
+//! attributes (old).
 //!
-//! A reader of just these files: the element's texts and attributes have the five entities and numbered ones, and every `<`
-//! escaped, so that a record is what stands between the beginning of one and of the next. What stands between two records
-//! belongs to the one before up to the line end, and else to the one behind, so that the pieces joined by line feeds are the
-//! file.
+//! A reader of just these files: the element's texts and attributes have the five entities and
+//! numbered ones, and every `<` escaped, so that a record is what stands between the beginning of
+//! one and of the next. What stands between two records belongs to the one before up to the line
+//! end, and else to the one behind, so that the pieces joined by line feeds are the file.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -30,7 +31,9 @@ fn record_at(text: &[u8], from: usize) -> Option<usize> {
     loop {
         at += text[at..].iter().position(|&byte| byte == b'<')?;
         let is_record = text[at..].starts_with(RECORD.as_bytes())
-            && text.get(at + RECORD.len()).is_none_or(|byte| byte.is_ascii_whitespace() || *byte == b'>');
+            && text
+                .get(at + RECORD.len())
+                .is_none_or(|byte| byte.is_ascii_whitespace() || *byte == b'>');
         if is_record {
             return Some(at);
         }
@@ -48,7 +51,8 @@ fn record_end(text: &[u8]) -> Option<usize> {
     Some(at + end.len())
 }
 
-/// The pieces of `text`, to its end if it ends there, else as far as they are whole, and how far that is.
+/// The pieces of `text`, to its end if it ends there, else as far as they are whole, and how far
+/// that is.
 fn split(text: &[u8], follows: Follows) -> (Vec<Piece>, usize) {
     let (mut pieces, mut from) = (Vec::new(), 0);
     let is_last = follows == Follows::Nothing;
@@ -86,8 +90,8 @@ fn rest(text: &[u8], mut pieces: Vec<Piece>, from: usize, is_last: bool) -> (Vec
         return (pieces, from);
     }
     let is_between = is_between(rest);
-    let ends_file =
-        rest.windows(ROOT[1].len()).any(|window| window == ROOT[1].as_bytes()) && rest.ends_with(b"\n");
+    let ends_file = rest.windows(ROOT[1].len()).any(|window| window == ROOT[1].as_bytes())
+        && rest.ends_with(b"\n");
     let whole = match (is_last, is_between) {
         (true, _) => text.len(),
         (false, true) if ends_file => text.len(),
@@ -99,7 +103,9 @@ fn rest(text: &[u8], mut pieces: Vec<Piece>, from: usize, is_last: bool) -> (Vec
         },
     };
     match pieces.last_mut() {
-        Some(last) if is_between => last.span.end = whole - usize::from(text[..whole].ends_with(b"\n")),
+        Some(last) if is_between => {
+            last.span.end = whole - usize::from(text[..whole].ends_with(b"\n"))
+        }
         None if is_between => {}
         _ => push(&mut pieces, text, from, whole, Some(NO_RECORD)),
     }
@@ -111,7 +117,10 @@ fn is_between(text: &[u8]) -> bool {
     let mut rest = text.trim_ascii();
     while !rest.is_empty() {
         let length = if rest.starts_with(b"<?xml") {
-            rest.windows(2).take(DECLARATION_BYTES_MAX).position(|window| window == b"?>").map(|at| at + 2)
+            rest.windows(2)
+                .take(DECLARATION_BYTES_MAX)
+                .position(|window| window == b"?>")
+                .map(|at| at + 2)
         } else {
             ROOT.iter().find(|tag| rest.starts_with(tag.as_bytes())).map(|tag| tag.len())
         };
@@ -123,9 +132,11 @@ fn is_between(text: &[u8]) -> bool {
     true
 }
 
-/// Where the next record's piece begins: behind the line end if nothing else stands before it. `None` where the text ends.
+/// Where the next record's piece begins: behind the line end if nothing else stands before it.
+/// `None` where the text ends.
 fn behind(text: &[u8], end: usize) -> Option<usize> {
-    let spaces = text[end..].iter().take_while(|&&byte| byte != b'\n' && byte.is_ascii_whitespace()).count();
+    let spaces =
+        text[end..].iter().take_while(|&&byte| byte != b'\n' && byte.is_ascii_whitespace()).count();
     let next = text.get(end + spaces)?;
     Some(end + spaces + usize::from(*next == b'\n'))
 }
@@ -135,8 +146,8 @@ pub(super) fn pieces(body: &[u8]) -> Vec<Piece> {
     split(body, Follows::Nothing).0
 }
 
-/// How many bytes of a piece of a file are whole records. The last one is waited with until its line ends, but not where nothing
-/// comes.
+/// How many bytes of a piece of a file are whole records. The last one is waited with until its
+/// line ends, but not where nothing comes.
 pub(super) fn whole(piece: &[u8], follows: Follows) -> usize {
     match follows {
         Follows::Nothing => piece.len(),
@@ -150,8 +161,8 @@ struct Field {
     content: Range<usize>,
 }
 
-/// The texts and attributes of the record in `text`, names in lower case. What stands deeper is named by both its element and its
-/// own key: `connection_attributes.program_name`.
+/// The texts and attributes of the record in `text`, names in lower case. What stands deeper is
+/// named by both its element and its own key: `connection_attributes.program_name`.
 pub(super) fn fields(text: &str) -> Result<BTreeMap<String, String>, String> {
     let mut found = BTreeMap::new();
     for Field { name, content } in written(text)? {
@@ -308,7 +319,10 @@ mod tests {
     use super::*;
 
     fn split_up(text: &str) -> Vec<(&str, bool)> {
-        pieces(text.as_bytes()).into_iter().map(|piece| (&text[piece.span], piece.why.is_none())).collect()
+        pieces(text.as_bytes())
+            .into_iter()
+            .map(|piece| (&text[piece.span], piece.why.is_none()))
+            .collect()
     }
 
     const NEW: &str = "<AUDIT_RECORD>\n <A>1</A>\n</AUDIT_RECORD>";
@@ -321,7 +335,8 @@ mod tests {
             format!("{OLD}\n{OLD}\n"),
             format!("<AUDIT>{NEW}\n\n{NEW}\n"),
         ] {
-            let joined: String = split_up(&text).into_iter().map(|(piece, _)| format!("{piece}\n")).collect();
+            let joined: String =
+                split_up(&text).into_iter().map(|(piece, _)| format!("{piece}\n")).collect();
             assert_eq!(joined, text);
             assert_eq!(split_up(&text).len(), 2);
             assert!(split_up(&text).into_iter().all(|(_, is_record)| is_record), "{text}");
@@ -388,9 +403,16 @@ mod tests {
 
     #[test]
     fn splitting_takes_linear_time() {
-        for piece in
-            ["<AUDIT_RECORD>", "<AUDIT_RECORD ", "<AUDIT_RECORD />", "<", "</AUDIT>", "<?xml", "x\n", "/>"]
-        {
+        for piece in [
+            "<AUDIT_RECORD>",
+            "<AUDIT_RECORD ",
+            "<AUDIT_RECORD />",
+            "<",
+            "</AUDIT>",
+            "<?xml",
+            "x\n",
+            "/>",
+        ] {
             // Quadratic time would be minutes.
             pieces(piece.repeat(100_000).as_bytes());
         }

@@ -1,16 +1,20 @@
-//! CloudEvents over HTTP, of any type: one in JSON, one in header lines, or a batch; in files, one a line.
+//! CloudEvents over HTTP, of any type: one in JSON, one in header lines, or a batch; in files, one
+//! a line.
 //!
-//! Attributes: <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md>; the three modes:
-//! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md>; extensions `authtype` and
-//! `authid`, `severitynumber`, `traceparent`: <https://github.com/cloudevents/spec/tree/main/cloudevents/extensions>; and the
-//! captures in `testdata/cloudevents/`. What they show and this parser relies on:
+//! Attributes: <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md>; the three
+//! modes:
+//! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md>;
+//! extensions `authtype` and `authid`, `severitynumber`, `traceparent`:
+//! <https://github.com/cloudevents/spec/tree/main/cloudevents/extensions>; and the captures in
+//! `testdata/cloudevents/`. What they show and this parser relies on:
 //! - in binary mode there may be no content type although the data is JSON, and no data at all;
-//! - header values are percent-encoded by some clients and plain UTF-8 by others, which a server may have read as Latin-1;
+//! - header values are percent-encoded by some clients and plain UTF-8 by others, which a server
+//!   may have read as Latin-1;
 //! - content types have parameters, and a batch may be empty;
 //! - `time` is optional and comes with any offset and number of digits.
 //!
-//! What the data says is up to the type. Of data that is a JSON object, members of the usual names tell who, to what and with
-//! which result; its other texts, numbers and booleans are attributes.
+//! What the data says is up to the type. Of data that is a JSON object, members of the usual names
+//! tell who, to what and with which result; its other texts, numbers and booleans are attributes.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,10 +28,12 @@ use super::json_pieces::{documents, elements, members, object, place_of, same_le
 use super::lines::{parse_one, whole_lines};
 use super::parsed::NoEvent;
 use super::repository_request::percent_decoded;
-use super::{Context, Delivery, EnvelopeError, Parsed, Spec, Syslog, meaning, non_empty, unnumbered};
+use super::{
+    Context, Delivery, EnvelopeError, Parsed, Spec, Syslog, meaning, non_empty, unnumbered,
+};
 use crate::{
-    Actor, ActorKind, Event, Origin, Outcome, OutcomeKind, Resolution, Resource, Service, SourceIp, Time,
-    Trust,
+    Actor, ActorKind, Event, Origin, Outcome, OutcomeKind, Resolution, Resource, Service, SourceIp,
+    Time, Trust,
 };
 
 pub(super) const SPEC: Spec = Spec {
@@ -51,7 +57,9 @@ pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
         if form.ends_with("+json") {
             return parse_structured(body, context);
         }
-        return Err(EnvelopeError::Malformed(format!("events as {media_type} are not read, only as JSON")));
+        return Err(EnvelopeError::Malformed(format!(
+            "events as {media_type} are not read, only as JSON"
+        )));
     }
     if context.headers.iter().any(|(name, _)| name.starts_with(HEADER_PREFIX)) {
         return Ok(vec![parse_one(body, context, read_binary)]);
@@ -68,7 +76,8 @@ fn media_type(content_type: &str) -> String {
 fn parse_structured(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
     let text = same_length(body);
     let events_max = context.limits.events_max;
-    let too_many = || EnvelopeError::TooLarge(format!("the body holds more than {events_max} events"));
+    let too_many =
+        || EnvelopeError::TooLarge(format!("the body holds more than {events_max} events"));
     let mut items = Vec::new();
     for (place, document) in documents(&text, context.place.is_some(), events_max)? {
         let left = events_max - items.len();
@@ -83,7 +92,9 @@ fn parse_structured(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
         if places.len() > left {
             return Err(too_many());
         }
-        items.extend(places.into_iter().map(|place| parse_one(&body[place], context, read_structured)));
+        items.extend(
+            places.into_iter().map(|place| parse_one(&body[place], context, read_structured)),
+        );
     }
     Ok(items)
 }
@@ -127,8 +138,8 @@ fn read_binary(body: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent>
     event(attributes, data, is_lossy, body, context)
 }
 
-/// HTTP binding section 3.1.3.2, read backwards: quotes are taken off, then percent-encoding. UTF-8 that was read as Latin-1 is
-/// read again.
+/// HTTP binding section 3.1.3.2, read backwards: quotes are taken off, then percent-encoding. UTF-8
+/// that was read as Latin-1 is read again.
 fn header_value(value: &str) -> String {
     let latin: Option<Vec<u8>> =
         value.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect();
@@ -264,11 +275,15 @@ fn check(attributes: &mut BTreeMap<String, String>) -> Result<(String, String, S
     match take(attributes, "specversion") {
         Some(version) if version == "1.0" || version == "0.3" => {}
         Some(version) => {
-            return Err(format!("unknown specversion {:?}", version.chars().take(64).collect::<String>()));
+            return Err(format!(
+                "unknown specversion {:?}",
+                version.chars().take(64).collect::<String>()
+            ));
         }
         None => return Err("the event has no specversion".to_owned()),
     }
-    let mut required = |name| take(attributes, name).ok_or_else(|| format!("the event has no {name}"));
+    let mut required =
+        |name| take(attributes, name).ok_or_else(|| format!("the event has no {name}"));
     Ok((required("source")?, required("id")?, required("type")?))
 }
 
@@ -290,7 +305,8 @@ fn actor(attributes: &mut BTreeMap<String, String>, data: &mut Data<'_>) -> Acto
     if id.is_none() && name.is_none() {
         let mut parts = data.parts(&NAMES);
         id = parts.remove("id");
-        name = data.take(&NAMES).or_else(|| parts.remove("name")).or_else(|| parts.remove("username"));
+        name =
+            data.take(&NAMES).or_else(|| parts.remove("name")).or_else(|| parts.remove("username"));
     }
     let is_nobody = id.is_none() && name.is_none() && kind == ActorKind::User;
     Actor { id, name, kind: if is_nobody { ActorKind::Unknown } else { kind } }
@@ -303,8 +319,13 @@ fn source_ip(attributes: &mut BTreeMap<String, String>) -> Option<SourceIp> {
     Some(SourceIp { address, trust: Trust::Peer })
 }
 
-/// Where the subject and the data name the resource, the subject does, and the data's name is an attribute.
-fn resource(attributes: &mut BTreeMap<String, String>, data: &mut Data<'_>, source: &str) -> Resource {
+/// Where the subject and the data name the resource, the subject does, and the data's name is an
+/// attribute.
+fn resource(
+    attributes: &mut BTreeMap<String, String>,
+    data: &mut Data<'_>,
+    source: &str,
+) -> Resource {
     let mut parts = data.parts(&["resource"]);
     let of_data = parts.remove("name").or_else(|| data.take(&["resource"]));
     let subject = take(attributes, "subject");
@@ -345,8 +366,10 @@ fn told(
     data: &Data<'_>,
     is_lossy: bool,
 ) -> BTreeMap<String, String> {
-    let scalars =
-        data.members.iter().filter_map(|(name, value)| Some((format!("data.{name}"), scalar(value)?)));
+    let scalars = data
+        .members
+        .iter()
+        .filter_map(|(name, value)| Some((format!("data.{name}"), scalar(value)?)));
     attributes.extend(scalars);
     attributes.insert("source".to_owned(), source);
     if is_lossy {

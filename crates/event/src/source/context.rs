@@ -28,8 +28,8 @@ pub struct Context<'a> {
     pub peer: Option<IpAddr>,
     /// Where in which file the body stood, where it was read from one.
     pub place: Option<Place<'a>>,
-    /// Whether a request that came without its answer is set aside to wait for it ([`WAITS`](super::WAITS)), since whoever
-    /// asks comes back to it; else it is an event.
+    /// Whether a request that came without its answer is set aside to wait for it
+    /// ([`WAITS`](super::WAITS)), since whoever asks comes back to it; else it is an event.
     pub defers: bool,
 }
 
@@ -94,7 +94,8 @@ pub struct Options {
     pub time_zone: Option<Zone>,
     /// Whose word is taken for the address that a request came from.
     pub trusted_proxies: Vec<IpNet>,
-    /// Whether what only looks is recorded: HEAD requests, indexes, npm's metadata. Refused ones are in any case.
+    /// Whether what only looks is recorded: HEAD requests, indexes, npm's metadata. Refused ones
+    /// are in any case.
     pub records_noise: bool,
     /// What becomes of secrets in SQL texts.
     pub secrets: Secrets,
@@ -103,7 +104,8 @@ pub struct Options {
 /// What becomes of a password or key that a statement holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Secrets {
-    /// It is struck out of the event's texts; the original, which audit log files consist of, keeps it.
+    /// It is struck out of the event's texts; the original, which audit log files consist of, keeps
+    /// it.
     #[default]
     Redact,
     /// It is struck out of the original too.
@@ -113,10 +115,11 @@ pub enum Secrets {
 }
 
 impl Options {
-    /// The instant of a time without a zone, and the attribute that tells how it was read: `time_zone` where one is
-    /// configured, `time_zone_assumed` where not.
+    /// The instant of a time without a zone, and the attribute that tells how it was read:
+    /// `time_zone` where one is configured, `time_zone_assumed` where not.
     ///
-    /// A time that the clock showed twice is the first of the two; one that it skipped is as much later.
+    /// A time that the clock showed twice is the first of the two; one that it skipped is as much
+    /// later.
     pub fn local(&self, date_time: civil::DateTime) -> Result<(Time, (String, String)), String> {
         let utc = Zone::utc();
         let (zone, attribute) = match &self.time_zone {
@@ -128,12 +131,17 @@ impl Options {
 
     /// The address that a request came from: the peer's own, or what trusted proxies say of it.
     ///
-    /// `forwarded` are the addresses that a header claims, the one nearest to the peer last. From the peer on, each address
-    /// of a trusted proxy vouches for the one before it.
-    pub fn client<'a>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a str>) -> SourceIp {
+    /// `forwarded` are the addresses that a header claims, the one nearest to the peer last. From
+    /// the peer on, each address of a trusted proxy vouches for the one before it.
+    pub fn client<'a>(
+        &self,
+        peer: IpAddr,
+        forwarded: impl DoubleEndedIterator<Item = &'a str>,
+    ) -> SourceIp {
         let is_trusted =
             |address: IpAddr| self.trusted_proxies.iter().any(|network| network.contains(&address));
-        // A socket for both versions shows IPv4 peers in IPv6 form, in which no IPv4 network holds them.
+        // A socket for both versions shows IPv4 peers in IPv6 form, in which no IPv4 network holds
+        // them.
         let mut client = SourceIp { address: peer.to_canonical(), trust: Trust::Peer };
         for text in forwarded.rev() {
             let (true, Some(address)) = (is_trusted(client.address), address(text)) else { break };
@@ -143,8 +151,8 @@ impl Options {
     }
 }
 
-/// Reads `192.0.2.1`, `192.0.2.1:8080`, `2001:db8::1`, `[2001:db8::1]:8080` or `fe80::1%eth0`; an IPv4 address in IPv6 form
-/// is that IPv4 address.
+/// Reads `192.0.2.1`, `192.0.2.1:8080`, `2001:db8::1`, `[2001:db8::1]:8080` or `fe80::1%eth0`; an
+/// IPv4 address in IPv6 form is that IPv4 address.
 pub(super) fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let host = match text.strip_prefix('[') {
@@ -172,17 +180,21 @@ impl Zone {
     /// Reads `UTC`, `+08:00` or `Europe/Berlin`.
     pub fn parse(text: &str) -> Result<Zone, String> {
         let unknown = || {
-            format!("{text:?} is no time zone; write UTC, an offset like +08:00 or a name like Europe/Berlin")
+            format!(
+                "{text:?} is no time zone; write UTC, an offset like +08:00 or a name like Europe/Berlin"
+            )
         };
         let zone = match text.as_bytes() {
             b"UTC" | b"Z" => return Ok(Zone::utc()),
             [sign @ (b'+' | b'-'), ..] => {
                 let (hours, minutes) = text[1..].split_once(':').ok_or_else(unknown)?;
                 let number = |digits: &str, max: i32| -> Option<i32> {
-                    let is_number = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+                    let is_number =
+                        digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
                     digits.parse().ok().filter(|&number| is_number && number <= max)
                 };
-                let (hours, minutes) = number(hours, 14).zip(number(minutes, 59)).ok_or_else(unknown)?;
+                let (hours, minutes) =
+                    number(hours, 14).zip(number(minutes, 59)).ok_or_else(unknown)?;
                 let seconds = (hours * 60 + minutes) * 60;
                 let east = if *sign == b'+' { seconds } else { -seconds };
                 TimeZone::fixed(Offset::from_seconds(east).map_err(|_| unknown())?)
@@ -192,8 +204,8 @@ impl Zone {
         Ok(Zone { name: text.to_owned(), zone })
     }
 
-    /// The instant of a time in this zone. One that the clock showed twice is the first of the two; one that it skipped is as
-    /// much later. Errors when it is outside the years 1678 to 2261.
+    /// The instant of a time in this zone. One that the clock showed twice is the first of the two;
+    /// one that it skipped is as much later. Errors when it is outside the years 1678 to 2261.
     pub fn instant(&self, date_time: civil::DateTime) -> Result<Time, String> {
         let out_of_range = || format!("{date_time} is outside the years 1678 to 2261");
         let zoned = self.zone.to_timestamp(date_time).map_err(|_| out_of_range())?;
@@ -208,7 +220,10 @@ mod tests {
     fn options(zone: Option<&str>, proxies: &[&str]) -> Options {
         Options {
             time_zone: zone.map(|zone| Zone::parse(zone).expect("a zone")),
-            trusted_proxies: proxies.iter().map(|proxy| proxy.parse().expect("a network")).collect(),
+            trusted_proxies: proxies
+                .iter()
+                .map(|proxy| proxy.parse().expect("a network"))
+                .collect(),
             ..Options::default()
         }
     }
@@ -219,15 +234,39 @@ mod tests {
             (None, "2026-11-20T18:09:48", "2026-11-20T18:09:48.000000000Z", "time_zone_assumed"),
             (Some("+08:00"), "2026-11-20T18:09:48", "2026-11-20T10:09:48.000000000Z", "time_zone"),
             (Some("-03:30"), "2026-11-20T18:09:48", "2026-11-20T21:39:48.000000000Z", "time_zone"),
-            (Some("Europe/Berlin"), "2026-07-01T12:00:00.5", "2026-07-01T10:00:00.500000000Z", "time_zone"),
-            (Some("Europe/Berlin"), "2026-12-01T12:00:00", "2026-12-01T11:00:00.000000000Z", "time_zone"),
+            (
+                Some("Europe/Berlin"),
+                "2026-07-01T12:00:00.5",
+                "2026-07-01T10:00:00.500000000Z",
+                "time_zone",
+            ),
+            (
+                Some("Europe/Berlin"),
+                "2026-12-01T12:00:00",
+                "2026-12-01T11:00:00.000000000Z",
+                "time_zone",
+            ),
             // Shown twice, and skipped.
-            (Some("Europe/Berlin"), "2026-10-25T02:30:00", "2026-10-25T00:30:00.000000000Z", "time_zone"),
-            (Some("Europe/Berlin"), "2026-03-29T02:30:00", "2026-03-29T01:30:00.000000000Z", "time_zone"),
+            (
+                Some("Europe/Berlin"),
+                "2026-10-25T02:30:00",
+                "2026-10-25T00:30:00.000000000Z",
+                "time_zone",
+            ),
+            (
+                Some("Europe/Berlin"),
+                "2026-03-29T02:30:00",
+                "2026-03-29T01:30:00.000000000Z",
+                "time_zone",
+            ),
         ] {
             let (time, (name, value)) =
                 options(zone, &[]).local(local.parse().expect(local)).expect("in range");
-            assert_eq!((time.to_string().as_str(), name.as_str()), (expected, attribute), "{local}");
+            assert_eq!(
+                (time.to_string().as_str(), name.as_str()),
+                (expected, attribute),
+                "{local}"
+            );
             assert_eq!(value, zone.unwrap_or("UTC"));
         }
     }
@@ -246,7 +285,12 @@ mod tests {
             (&[][..], &["203.0.113.9"][..], "10.0.0.1", Trust::Peer),
             (&["10.0.0.0/8"], &[], "10.0.0.1", Trust::Peer),
             (&["10.0.0.0/8"], &["203.0.113.9"], "203.0.113.9", Trust::Forwarded),
-            (&["10.0.0.0/8"], &["198.51.100.7", "203.0.113.9", "10.2.0.1"], "203.0.113.9", Trust::Forwarded),
+            (
+                &["10.0.0.0/8"],
+                &["198.51.100.7", "203.0.113.9", "10.2.0.1"],
+                "203.0.113.9",
+                Trust::Forwarded,
+            ),
             (&["10.0.0.0/8"], &["203.0.113.9", "unknown"], "10.0.0.1", Trust::Peer),
             (&["10.0.0.1/32"], &["203.0.113.9", "10.0.0.2:1234"], "10.0.0.2", Trust::Forwarded),
         ] {
@@ -255,7 +299,10 @@ mod tests {
         }
         let peer = "::ffff:10.0.0.1".parse().expect("an address");
         let client = options(None, &["10.0.0.0/8"]).client(peer, ["203.0.113.9"].into_iter());
-        assert_eq!((client.address.to_string().as_str(), client.trust), ("203.0.113.9", Trust::Forwarded));
+        assert_eq!(
+            (client.address.to_string().as_str(), client.trust),
+            ("203.0.113.9", Trust::Forwarded)
+        );
     }
 
     #[test]
@@ -271,7 +318,11 @@ mod tests {
             ("unknown", None),
             ("[::1", None),
         ] {
-            assert_eq!(address(text).map(|address| address.to_string()).as_deref(), expected, "{text}");
+            assert_eq!(
+                address(text).map(|address| address.to_string()).as_deref(),
+                expected,
+                "{text}"
+            );
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Records of comma-separated values, in which what is quoted may hold line feeds.
 //!
-//! RFC 4180 with LF or CRLF. A quote that never closes would take all that follows into one record, and a record that was cut
-//! would turn inside and outside around for the rest of its file. So a format says what its records look like
-//! ([`Form`]), and where one is none, reading goes on at the next line that begins one. Text inside quotes cannot pass for a
-//! record, as all its quotes are doubled. Reading takes linear time: a line that is read twice is read from a quote's inside
-//! once and from its outside once.
+//! RFC 4180 with LF or CRLF. A quote that never closes would take all that follows into one record,
+//! and a record that was cut would turn inside and outside around for the rest of its file. So a
+//! format says what its records look like ([`Form`]), and where one is none, reading goes on at the
+//! next line that begins one. Text inside quotes cannot pass for a record, as all its quotes are
+//! doubled. Reading takes linear time: a line that is read twice is read from a quote's inside once
+//! and from its outside once.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -115,7 +116,11 @@ pub(super) fn text<'a>(record: &'a str, field: &Field) -> Cow<'a, str> {
 }
 
 /// Where in a CSV record the spans stand that `find` answers for its fields.
-pub(super) fn in_fields(record: &str, fields: &[Field], find: &mut dyn FnMut(usize, &str) -> Spans) -> Spans {
+pub(super) fn in_fields(
+    record: &str,
+    fields: &[Field],
+    find: &mut dyn FnMut(usize, &str) -> Spans,
+) -> Spans {
     let mut spans = Spans::new();
     for (at, field) in fields.iter().enumerate() {
         let start = field.content.start;
@@ -129,8 +134,8 @@ pub(super) fn in_fields(record: &str, fields: &[Field], find: &mut dyn FnMut(usi
     spans
 }
 
-/// The pieces of `text`, to its end if it ends there (`follows` is nothing), else as far as they are whole. Lines that are empty
-/// are no pieces.
+/// The pieces of `text`, to its end if it ends there (`follows` is nothing), else as far as they
+/// are whole. Lines that are empty are no pieces.
 fn split(text: &[u8], form: Form, follows: Follows) -> (Vec<Piece>, usize) {
     let (mut pieces, mut at) = (Vec::new(), 0);
     while at < text.len() {
@@ -165,7 +170,10 @@ fn split(text: &[u8], form: Form, follows: Follows) -> (Vec<Piece>, usize) {
                 at = next;
             }
             None if follows == Follows::Nothing => {
-                pieces.push(Piece { span: at..without_line_end(text, at, text.len()), why: Some(why) });
+                pieces.push(Piece {
+                    span: at..without_line_end(text, at, text.len()),
+                    why: Some(why),
+                });
                 return (pieces, text.len());
             }
             None => return unfinished(text, pieces, at, why),
@@ -178,7 +186,12 @@ fn split(text: &[u8], form: Form, follows: Follows) -> (Vec<Piece>, usize) {
 const UNCLOSED_BYTES_MAX: usize = 1024 * 1024;
 
 /// What begins at `at` is no record, and no record follows yet: its whole lines are a piece.
-fn unfinished(text: &[u8], mut pieces: Vec<Piece>, at: usize, why: &'static str) -> (Vec<Piece>, usize) {
+fn unfinished(
+    text: &[u8],
+    mut pieces: Vec<Piece>,
+    at: usize,
+    why: &'static str,
+) -> (Vec<Piece>, usize) {
     let Some(length) = text[at..].iter().rposition(|&byte| byte == b'\n') else {
         return (pieces, at);
     };
@@ -270,7 +283,11 @@ mod tests {
             ("1,\"cut\n22,\"cut", "3,\"b\",c"),
         ] {
             let text = format!("{good}\n{bad}\n{good}\n{good}");
-            assert_eq!(split_up(&text), [(good, true), (bad, false), (good, true), (good, true)], "{text}");
+            assert_eq!(
+                split_up(&text),
+                [(good, true), (bad, false), (good, true), (good, true)],
+                "{text}"
+            );
         }
     }
 

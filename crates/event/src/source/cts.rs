@@ -1,14 +1,17 @@
-//! Traces of Huawei Cloud's Cloud Trace Service (CTS): answers of its list API, files it writes to OBS, lines of a log
-//! stream it writes to LTS, and what it passes to functions.
+//! Traces of Huawei Cloud's Cloud Trace Service (CTS): answers of its list API, files it writes to
+//! OBS, lines of a log stream it writes to LTS, and what it passes to functions.
 //!
 //! Fields: <https://support.huaweicloud.com/intl/en-us/usermanual-cts/cts_03_0010.html>; list API:
 //! <https://support.huaweicloud.com/intl/en-us/api-cts/cts_api_0311.html>; functions:
-//! <https://support.huaweicloud.com/intl/en-us/usermanual-functiongraph/functiongraph_01_0209.html>; and the examples in
-//! `testdata/cts/`, made after these pages. What they show and this parser relies on:
+//! <https://support.huaweicloud.com/intl/en-us/usermanual-functiongraph/functiongraph_01_0209.html>;
+//! and the examples in `testdata/cts/`, made after these pages. What they show and this parser
+//! relies on:
 //! - `user`, `request` and `response` are objects here and texts that hold an object there;
 //! - `code` is a number or a text, and a normal login has 302;
-//! - a rating of `warning` is a failure, `incident` one with consequences; functions are told it as `trace_status`;
-//! - `time` counts milliseconds, for some functions seconds; the console shows a text with an offset instead;
+//! - a rating of `warning` is a failure, `incident` one with consequences; functions are told it as
+//!   `trace_status`;
+//! - `time` counts milliseconds, for some functions seconds; the console shows a text with an
+//!   offset instead;
 //! - one trace comes from the list and in a file, so `trace_id` is the key.
 //!
 //! Requests and responses stay in the original bytes.
@@ -20,13 +23,15 @@ use jiff::civil;
 use serde_json::value::RawValue;
 
 use super::context::{Zone, address};
-use super::json_pieces::{Members, documents, elements, members, object, place_of, same_length, scalar};
+use super::json_pieces::{
+    Members, documents, elements, members, object, place_of, same_length, scalar,
+};
 use super::lines::{parse_one, whole_lines};
 use super::parsed::NoEvent;
 use super::{Context, Delivery, EnvelopeError, Follows, Parsed, Spec, Syslog, meaning, unnumbered};
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service,
-    Severity, SourceIp, Time, Trust,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
+    Service, Severity, SourceIp, Time, Trust,
 };
 
 pub(super) const SPEC: Spec = Spec {
@@ -45,7 +50,9 @@ pub(super) const SPEC: Spec = Spec {
 fn whole(piece: &[u8], follows: Follows) -> usize {
     let is_array = piece.trim_ascii_start().starts_with(b"[");
     match follows {
-        Follows::Quiet if is_array && serde_json::from_slice::<&RawValue>(piece).is_ok() => piece.len(),
+        Follows::Quiet if is_array && serde_json::from_slice::<&RawValue>(piece).is_ok() => {
+            piece.len()
+        }
         Follows::More | Follows::Quiet if is_array => 0,
         _ => whole_lines(piece, follows),
     }
@@ -54,13 +61,16 @@ fn whole(piece: &[u8], follows: Follows) -> usize {
 pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
     let text = same_length(body);
     let events_max = context.limits.events_max;
-    let too_many = || EnvelopeError::TooLarge(format!("the body holds more than {events_max} traces"));
+    let too_many =
+        || EnvelopeError::TooLarge(format!("the body holds more than {events_max} traces"));
     let mut items = Vec::new();
     for (place, document) in documents(&text, context.place.is_some(), events_max)? {
         let left = events_max - items.len();
         let places = match document.map(|document| traces(document, left)) {
             Ok(Ok((_, true))) => return Err(too_many()),
-            Ok(Ok((traces, false))) => traces.iter().map(|trace| place_of(trace.get(), &text)).collect(),
+            Ok(Ok((traces, false))) => {
+                traces.iter().map(|trace| place_of(trace.get(), &text)).collect()
+            }
             Ok(Err(_)) | Err(_) => vec![place],
         };
         if places.len() > left {
@@ -71,7 +81,8 @@ pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
     Ok(items)
 }
 
-/// The traces of an array, of an answer of the list API, or of a call of a function; else the document is one.
+/// The traces of an array, of an answer of the list API, or of a call of a function; else the
+/// document is one.
 fn traces(document: &RawValue, max: usize) -> Result<(Vec<&RawValue>, bool), String> {
     if document.get().starts_with('[') {
         return elements(document.get(), max);
@@ -121,7 +132,11 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         description,
         request_id: trace.take("request_id"),
         trace_id: None,
-        origin: Origin { source: context.source.to_owned(), format: SPEC.name.to_owned(), key: Some(key) },
+        origin: Origin {
+            source: context.source.to_owned(),
+            format: SPEC.name.to_owned(),
+            key: Some(key),
+        },
         attributes: trace.attributes(),
         raw: raw.to_vec(),
     })
@@ -139,7 +154,8 @@ struct Trace {
 impl Trace {
     fn of(members: &Members<'_>) -> Trace {
         let scalars = |members: &Members<'_>| -> BTreeMap<String, String> {
-            let told = members.iter().filter_map(|(name, value)| Some((name.clone(), scalar(value)?)));
+            let told =
+                members.iter().filter_map(|(name, value)| Some((name.clone(), scalar(value)?)));
             told.collect()
         };
         let mut trace = Trace {
@@ -182,8 +198,10 @@ impl Trace {
     /// What the event has no place for. The user's fields have names of their own.
     fn attributes(mut self) -> BTreeMap<String, String> {
         let department = self.domain.get("name").cloned().unwrap_or_default();
-        self.fields.extend(self.user.into_iter().map(|(name, value)| (format!("user_{name}"), value)));
-        self.fields.extend(self.domain.into_iter().map(|(name, value)| (format!("domain_{name}"), value)));
+        self.fields
+            .extend(self.user.into_iter().map(|(name, value)| (format!("user_{name}"), value)));
+        self.fields
+            .extend(self.domain.into_iter().map(|(name, value)| (format!("domain_{name}"), value)));
         self.fields.extend([
             ("department".to_owned(), department.clone()),
             ("operator_tenant_name".to_owned(), department),
@@ -222,8 +240,8 @@ fn error_of(members: &Members<'_>) -> (Option<String>, Option<String>) {
     error
 }
 
-/// Milliseconds or seconds since 1970; a time of RFC 3339; or as the console shows it, `2026/11/20 18:20:56 GMT+08:00` or
-/// with the year last.
+/// Milliseconds or seconds since 1970; a time of RFC 3339; or as the console shows it, `2026/11/20
+/// 18:20:56 GMT+08:00` or with the year last.
 fn time(told: &str) -> Result<(Time, Resolution), String> {
     if let Ok(number) = told.parse::<i64>() {
         // Seconds have ten digits until the year 2286, milliseconds have had twelve since 1973.
@@ -280,8 +298,14 @@ fn source_ip(trace: &mut Trace) -> Option<SourceIp> {
     Some(SourceIp { address, trust: Trust::Peer })
 }
 
-/// Images of SWR are artifacts and tags, as a registry has them; what is moved in or out of a repository is a file.
-fn resource(trace: &mut Trace, operation: &mut Operation, action: &str, instance: &str) -> Resource {
+/// Images of SWR are artifacts and tags, as a registry has them; what is moved in or out of a
+/// repository is a file.
+fn resource(
+    trace: &mut Trace,
+    operation: &mut Operation,
+    action: &str,
+    instance: &str,
+) -> Resource {
     let (kind, name) = (trace.take("resource_type"), trace.take("resource_name"));
     if trace.is_of_service("SWR") {
         *operation = match *operation {
@@ -293,17 +317,19 @@ fn resource(trace: &mut Trace, operation: &mut Operation, action: &str, instance
     }
     let is_moved = matches!(operation, Operation::Upload | Operation::Download);
     if is_moved && kind.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("repository")) {
-        let path =
-            name.map(|name| match name.strip_prefix(instance).and_then(|rest| rest.strip_prefix('/')) {
+        let path = name.map(|name| {
+            match name.strip_prefix(instance).and_then(|rest| rest.strip_prefix('/')) {
                 Some(path) => path.to_owned(),
                 None => name,
-            });
+            }
+        });
         return Resource { kind: Some("file".to_owned()), name: path, ..Resource::default() };
     }
     Resource { kind, name, id: trace.take("resource_id"), region: None }
 }
 
-/// `library/ubuntu:24.04` is the tag 24.04 of a repository, `library/ubuntu@sha256:…` what has that digest.
+/// `library/ubuntu:24.04` is the tag 24.04 of a repository, `library/ubuntu@sha256:…` what has that
+/// digest.
 fn image(kind: Option<String>, name: Option<String>, action: &str) -> Resource {
     let is_tag = kind.as_deref().is_some_and(|kind| kind.to_ascii_lowercase().ends_with("tag"))
         || meaning::words(action).iter().any(|word| word == "tag" || word == "tags");
@@ -341,7 +367,10 @@ fn outcome(trace: &mut Trace, reason: Option<String>) -> Outcome {
 
 impl Trace {
     fn rating(&self) -> Option<&str> {
-        self.fields.get("trace_rating").or_else(|| self.fields.get("trace_status")).map(String::as_str)
+        self.fields
+            .get("trace_rating")
+            .or_else(|| self.fields.get("trace_status"))
+            .map(String::as_str)
     }
 
     /// Whether it is about CTS's own trackers, without which nothing is audited.
@@ -353,17 +382,27 @@ impl Trace {
 fn severity(trace: &Trace, operation: Operation, action: &str, outcome: &Outcome) -> Severity {
     let by_outcome = meaning::severity(operation, outcome);
     let lower = action.to_ascii_lowercase();
-    let switches_off = operation == Operation::Delete || lower.contains("disable") || lower.contains("stop");
+    let switches_off =
+        operation == Operation::Delete || lower.contains("disable") || lower.contains("stop");
     match outcome.kind {
         _ if trace.rating() == Some("incident") => Severity::CRITICAL,
-        OutcomeKind::Failure if trace.is_of_auditing() && switches_off => by_outcome.max(Severity::MAJOR),
+        OutcomeKind::Failure if trace.is_of_auditing() && switches_off => {
+            by_outcome.max(Severity::MAJOR)
+        }
         _ if trace.is_of_auditing() && switches_off => Severity::CRITICAL,
         _ => by_outcome,
     }
 }
 
-fn class(trace: &Trace, operation: Operation, action: &str, resource: &Resource, outcome: &Outcome) -> Class {
-    let is_of_rights = trace.is_of_service("IAM") || (trace.is_of_auditing() && operation != Operation::Read);
+fn class(
+    trace: &Trace,
+    operation: Operation,
+    action: &str,
+    resource: &Resource,
+    outcome: &Outcome,
+) -> Class {
+    let is_of_rights =
+        trace.is_of_service("IAM") || (trace.is_of_auditing() && operation != Operation::Read);
     if is_of_rights {
         Class::Security
     } else {
@@ -387,7 +426,9 @@ mod tests {
             let (time, found) = time(told).expect(told);
             assert_eq!((time.to_string().as_str(), found), (expected, resolution), "{told}");
         }
-        for wrong in ["", "yesterday", "99999999999999999", "2026/13/20 18:20:56 GMT+08:00", "1/2 3 GMT"] {
+        for wrong in
+            ["", "yesterday", "99999999999999999", "2026/13/20 18:20:56 GMT+08:00", "1/2 3 GMT"]
+        {
             assert!(time(wrong).is_err(), "{wrong}");
         }
     }

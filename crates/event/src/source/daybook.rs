@@ -1,12 +1,13 @@
 //! Daybook's own format: anything that happened, told in the words of the model.
 //!
-//! A body is one JSON object, a JSON array of objects, or objects one after another (NDJSON). Members, one example each,
-//! are listed in `docs/sources/daybook.md`. Only `action` is required.
+//! A body is one JSON object, a JSON array of objects, or objects one after another (NDJSON).
+//! Members, one example each, are listed in `docs/sources/daybook.md`. Only `action` is required.
 //!
-//! Because its senders are written for Daybook, form is strict: a body with a duplicate member, a string or nesting
-//! beyond the limits, or an event that is too large is refused whole. An event that is well formed but does not say
-//! what it must (no action, an impossible time, a member we do not know) is set aside and named in the answer. Nobody
-//! heeds a refusal of what stands in a file: there each line is an event, and what is wrong with it sets it aside alone.
+//! Because its senders are written for Daybook, form is strict: a body with a duplicate member, a
+//! string or nesting beyond the limits, or an event that is too large is refused whole. An event
+//! that is well formed but does not say what it must (no action, an impossible time, a member we do
+//! not know) is set aside and named in the answer. Nobody heeds a refusal of what stands in a file:
+//! there each line is an event, and what is wrong with it sets it aside alone.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,11 +19,13 @@ use serde_json::value::RawValue;
 use super::json_pieces::elements;
 use super::lines::{parse_lines, whole_lines};
 use super::parsed::{NoEvent, parsed};
-use super::{Context, Delivery, EnvelopeError, Parsed, Sequence, Spec, Syslog, json_text, non_empty, texts};
+use super::{
+    Context, Delivery, EnvelopeError, Parsed, Sequence, Spec, Syslog, json_text, non_empty, texts,
+};
 use crate::json::{DEPTH_MAX, Strict, is_too_deep};
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service,
-    Severity, SourceIp, Time, Trust,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
+    Service, Severity, SourceIp, Time, Trust,
 };
 
 pub(super) const SPEC: Spec = Spec {
@@ -64,12 +67,15 @@ fn read_line(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
 
 /// The events of a body, each with its own bytes.
 fn split(text: &str, events_max: usize) -> Result<Vec<&RawValue>, EnvelopeError> {
-    let malformed =
-        |error: serde_json::Error| EnvelopeError::Malformed(format!("the body is not JSON: {error}"));
-    let too_many = || EnvelopeError::TooLarge(format!("the body holds more than {events_max} events"));
+    let malformed = |error: serde_json::Error| {
+        EnvelopeError::Malformed(format!("the body is not JSON: {error}"))
+    };
+    let too_many =
+        || EnvelopeError::TooLarge(format!("the body holds more than {events_max} events"));
     let events: Vec<&RawValue> = if text.trim_start().starts_with('[') {
         let array: &RawValue = serde_json::from_str(text).map_err(malformed)?;
-        let (events, is_more) = elements(array.get(), events_max).map_err(EnvelopeError::Malformed)?;
+        let (events, is_more) =
+            elements(array.get(), events_max).map_err(EnvelopeError::Malformed)?;
         if is_more {
             return Err(too_many());
         }
@@ -122,7 +128,9 @@ fn event(told: Told<'_>, raw: &str, context: &mut Context<'_>) -> Result<Event, 
         return Err("`action` is missing or empty".to_owned());
     }
     let (occurred_at, resolution) = match &told.occurred_at {
-        Some(text) => Time::parse_rfc3339(text).map_err(|error| format!("`occurred_at`: {error}"))?,
+        Some(text) => {
+            Time::parse_rfc3339(text).map_err(|error| format!("`occurred_at`: {error}"))?
+        }
         None => (context.received_at, Resolution::Nanosecond),
     };
     let operation = match &told.operation {
@@ -201,7 +209,9 @@ fn source_ip(told: ToldSourceIp<'_>) -> Result<SourceIp, String> {
 fn resource(told: Option<ToldResource<'_>>) -> Resource {
     match told {
         None => Resource::default(),
-        Some(ToldResource::Name(name)) => Resource { name: non_empty(&name), ..Resource::default() },
+        Some(ToldResource::Name(name)) => {
+            Resource { name: non_empty(&name), ..Resource::default() }
+        }
         Some(ToldResource::Parts { r#type, name, id, region }) => Resource {
             kind: non_empty(&r#type),
             name: non_empty(&name),
@@ -227,7 +237,9 @@ fn severity(told: Option<u8>) -> Result<Severity, String> {
     })
 }
 
-fn attributes(told: Option<BTreeMap<String, &RawValue>>) -> Result<BTreeMap<String, String>, String> {
+fn attributes(
+    told: Option<BTreeMap<String, &RawValue>>,
+) -> Result<BTreeMap<String, String>, String> {
     texts(told.unwrap_or_default()).map_err(|why| format!("attribute {why}"))
 }
 
@@ -386,9 +398,11 @@ mod tests {
 
     #[test]
     fn short_forms_mean_the_same_as_long_ones() {
-        let short =
-            one(r#"{"action":"x","actor":"al","resource":"r","outcome":"failure","source_ip":"::1"}"#);
-        let long = one(r#"{"action":"x","actor":{"name":"al","type":"user"},"resource":{"name":"r"},
+        let short = one(
+            r#"{"action":"x","actor":"al","resource":"r","outcome":"failure","source_ip":"::1"}"#,
+        );
+        let long =
+            one(r#"{"action":"x","actor":{"name":"al","type":"user"},"resource":{"name":"r"},
                 "outcome":{"result":"failure"},"source_ip":{"address":"::1","trust":"peer"}}"#);
         assert_eq!(
             (short.actor, short.resource, short.outcome, short.source_ip),
@@ -429,15 +443,22 @@ mod tests {
     #[test]
     fn in_a_file_a_bad_line_is_set_aside_alone() {
         let place = Some(Place { file: "f", offset: 100 });
-        for bad in [&b"{"[..], b"[1]", b"\xff", br#"{"action":"x","action":"y"}"#, br#"{"acton":"x"}"#] {
+        for bad in
+            [&b"{"[..], b"[1]", b"\xff", br#"{"action":"x","action":"y"}"#, br#"{"acton":"x"}"#]
+        {
             let body =
-                [br#"{"action":"a"}"#, &b"\n"[..], bad, b"\n", br#"{"id":"7","action":"b"} "#].concat();
+                [br#"{"action":"a"}"#, &b"\n"[..], bad, b"\n", br#"{"id":"7","action":"b"} "#]
+                    .concat();
             let items = parse_from(&body, place).expect("lines");
-            let [Parsed::Event(first), Parsed::SetAside(aside), Parsed::Event(last)] = &items[..] else {
+            let [Parsed::Event(first), Parsed::SetAside(aside), Parsed::Event(last)] = &items[..]
+            else {
                 panic!("{items:?}")
             };
             assert_eq!(aside.raw, bad);
-            assert_eq!((first.origin.key.as_deref(), last.origin.key.as_deref()), (Some("f:100"), Some("7")));
+            assert_eq!(
+                (first.origin.key.as_deref(), last.origin.key.as_deref()),
+                (Some("f:100"), Some("7"))
+            );
         }
     }
 

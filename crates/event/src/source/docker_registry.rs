@@ -1,13 +1,15 @@
 //! Notifications of distribution, the Docker Registry, versions 2.8 and 3.x.
 //!
-//! Envelope and event: <https://distribution.github.io/distribution/about/notifications/>, and the captures in
-//! `testdata/docker-registry/`. What they show and this parser relies on:
+//! Envelope and event: <https://distribution.github.io/distribution/about/notifications/>, and the
+//! captures in `testdata/docker-registry/`. What they show and this parser relies on:
 //! - every notification tells of a success; a failed request sends none;
-//! - blobs are told from manifests by their media type alone, and deletions carry none: a deletion by digest is taken
-//!   for an artifact's here, and the intake corrects it for digests the trail knows as blobs;
-//! - deleting a manifest by digest tells of the digest and then of each tag that pointed to it, under one request id;
-//! - `request.addr` is `ip:port` when the registry saw the peer, and a bare address when a client claimed it in
-//!   `X-Forwarded-For` or `X-Real-IP`;
+//! - blobs are told from manifests by their media type alone, and deletions carry none: a deletion
+//!   by digest is taken for an artifact's here, and the intake corrects it for digests the trail
+//!   knows as blobs;
+//! - deleting a manifest by digest tells of the digest and then of each tag that pointed to it,
+//!   under one request id;
+//! - `request.addr` is `ip:port` when the registry saw the peer, and a bare address when a client
+//!   claimed it in `X-Forwarded-For` or `X-Real-IP`;
 //! - the event id is the same on every redelivery.
 
 use std::borrow::Cow;
@@ -22,12 +24,13 @@ use super::json_pieces::elements;
 use super::lines::whole_body;
 use super::parsed::{NOISE, NoEvent, parsed};
 use super::{
-    Context, Delivery, EnvelopeError, Parsed, Spec, Syslog, attributes_of, json_text, non_empty, unnumbered,
+    Context, Delivery, EnvelopeError, Parsed, Spec, Syslog, attributes_of, json_text, non_empty,
+    unnumbered,
 };
 use crate::json::{DEPTH_MAX, is_too_deep};
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service, Severity,
-    SourceIp, Time, Trust,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service,
+    Severity, SourceIp, Time, Trust,
 };
 
 /// The media type by which blobs are told from manifests.
@@ -68,7 +71,12 @@ pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
 
 fn parse_one(raw: &str, context: &mut Context<'_>) -> Parsed {
     let event = if raw.len() > context.limits.event_bytes_max {
-        Err(format!("event_too_large: {} bytes exceed {}", raw.len(), context.limits.event_bytes_max).into())
+        Err(format!(
+            "event_too_large: {} bytes exceed {}",
+            raw.len(),
+            context.limits.event_bytes_max
+        )
+        .into())
     } else if is_too_deep(raw.as_bytes()) {
         Err(format!("too_deep: the event nests deeper than {DEPTH_MAX}").into())
     } else {
@@ -79,7 +87,11 @@ fn parse_one(raw: &str, context: &mut Context<'_>) -> Parsed {
     parsed(event, raw.as_bytes())
 }
 
-fn event(notification: &Notification<'_>, raw: &str, context: &mut Context<'_>) -> Result<Event, NoEvent> {
+fn event(
+    notification: &Notification<'_>,
+    raw: &str,
+    context: &mut Context<'_>,
+) -> Result<Event, NoEvent> {
     let Notification { id, timestamp, action, target, request, actor, source } = notification;
     if id.is_empty() {
         return Err("the event has no id".into());
@@ -151,7 +163,9 @@ fn source_ip(addr: &str) -> Option<SourceIp> {
 /// What was acted on: an artifact or blob by digest, or, where no digest is given, a tag.
 fn resource(operation: Operation, target: &Target<'_>) -> Resource {
     let (kind, id) = match (&*target.digest, &*target.tag) {
-        (digest, _) if target.media_type == BLOB || operation == Operation::Mount => ("blob", digest),
+        (digest, _) if target.media_type == BLOB || operation == Operation::Mount => {
+            ("blob", digest)
+        }
         ("", "") => ("repository", ""),
         ("", tag) => ("tag", tag),
         (digest, _) => ("artifact", digest),
@@ -164,7 +178,11 @@ fn resource(operation: Operation, target: &Target<'_>) -> Resource {
     }
 }
 
-fn attributes(target: &Target<'_>, request: &Request<'_>, source: &Source<'_>) -> BTreeMap<String, String> {
+fn attributes(
+    target: &Target<'_>,
+    request: &Request<'_>,
+    source: &Source<'_>,
+) -> BTreeMap<String, String> {
     let size = if target.size == 0 { String::new() } else { target.size.to_string() };
     attributes_of([
         ("from_repository", &*target.from_repository),

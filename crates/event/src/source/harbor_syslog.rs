@@ -1,13 +1,16 @@
 //! Harbor's audit log as it forwards it by syslog, or lines of it in a file.
 //!
-//! <https://goharbor.io/docs/main/administration/log-rotation/>, and the capture in `testdata/harbor-syslog/`. A line is
-//! `… [operator="U" resourceType="R" time="T"]: action:A, resource:X, operation_description:D`; before 2.13 it ends with the
-//! resource. What the capture shows and this parser relies on:
-//! - nothing is escaped, and for a login the operator is whatever was typed. So a line in which these fields can be found
-//!   twice has two readings and is set aside; a line feed in a name cuts a line in two, of which the rest is set aside;
-//! - `time` has nanoseconds and its own offset, and the reading of a monotonic clock behind it; the header has seconds;
-//! - the result is not forwarded. Artifacts and what holds them are told of only when it was done; logins and changes of
-//!   users, members and settings also when they were refused.
+//! <https://goharbor.io/docs/main/administration/log-rotation/>, and the capture in
+//! `testdata/harbor-syslog/`. A line is `… [operator="U" resourceType="R" time="T"]: action:A,
+//! resource:X, operation_description:D`; before 2.13 it ends with the resource. What the capture
+//! shows and this parser relies on:
+//! - nothing is escaped, and for a login the operator is whatever was typed. So a line in which
+//!   these fields can be found twice has two readings and is set aside; a line feed in a name cuts
+//!   a line in two, of which the rest is set aside;
+//! - `time` has nanoseconds and its own offset, and the reading of a monotonic clock behind it; the
+//!   header has seconds;
+//! - the result is not forwarded. Artifacts and what holds them are told of only when it was done;
+//!   logins and changes of users, members and settings also when they were refused.
 
 use super::harbor_webhook::actor;
 use super::lines::{parse_lines, whole_lines};
@@ -16,7 +19,8 @@ use super::parsed::NoEvent;
 use super::{Context, Delivery, EnvelopeError, Parsed, Spec, Syslog, non_empty, unnumbered};
 use crate::syslog::Message;
 use crate::{
-    Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service, Severity, Time,
+    Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service, Severity,
+    Time,
 };
 
 const OPERATOR: &str = "[operator=\"";
@@ -26,7 +30,8 @@ const ACTION: &str = "\"]: action:";
 const RESOURCE: &str = ", resource:";
 const DESCRIPTION: &str = ", operation_description:";
 
-/// Longest type and time, in bytes: what is longer is no field of Harbor's, and looking for its end stays linear.
+/// Longest type and time, in bytes: what is longer is no field of Harbor's, and looking for its end
+/// stays linear.
 const FIELD_BYTES_MAX: usize = 128;
 
 pub(super) const SPEC: Spec = Spec {
@@ -99,7 +104,9 @@ fn record(text: &str) -> Result<Record<'_>, String> {
     let (operator, resource_type, time, rest) =
         readings.next().ok_or("the line has no resourceType, time and action")?;
     if readings.next().is_some() {
-        return Err("the line can be read in two ways: a name in it looks like its fields".to_owned());
+        return Err(
+            "the line can be read in two ways: a name in it looks like its fields".to_owned()
+        );
     }
     let (action, rest) = rest.split_once(RESOURCE).ok_or("the line has no resource")?;
     let (resource, description) = match rest.split_once(DESCRIPTION) {
@@ -173,7 +180,12 @@ fn resource(record: &Record<'_>) -> Resource {
         }
         Some(parts) => parts,
     };
-    Resource { kind: non_empty(record.resource_type), name: non_empty(name), id: non_empty(id), region: None }
+    Resource {
+        kind: non_empty(record.resource_type),
+        name: non_empty(name),
+        id: non_empty(id),
+        region: None,
+    }
 }
 
 /// Takes `library/ubuntu:24.04`, `library/ubuntu@sha256:…` or `library/ubuntu:sha256:…` apart.

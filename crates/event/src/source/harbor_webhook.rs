@@ -1,12 +1,14 @@
 //! What Harbor's webhook policies of type `http` send, in the formats Default and CloudEvents.
 //!
-//! <https://goharbor.io/docs/main/working-with-projects/project-configuration/configure-webhooks/>, and the bodies built
-//! from it in `testdata/harbor-webhook/`. What this parser relies on:
+//! <https://goharbor.io/docs/main/working-with-projects/project-configuration/configure-webhooks/>,
+//! and the bodies built from it in `testdata/harbor-webhook/`. What this parser relies on:
 //! - an event of an artifact tells of a success; who did it is `operator`, empty for nobody;
 //! - a resource's `tag` is its digest where it was named by digest;
-//! - the Default format has no id and counts time in seconds, so that two equal pulls in one second cannot be told from one
-//!   pull that was sent twice; CloudEvents have an id, which stays when a job is tried again;
-//! - scans, replications, quota warnings and retention runs report on work whose acts on artifacts have events of their own.
+//! - the Default format has no id and counts time in seconds, so that two equal pulls in one second
+//!   cannot be told from one pull that was sent twice; CloudEvents have an id, which stays when a
+//!   job is tried again;
+//! - scans, replications, quota warnings and retention runs report on work whose acts on artifacts
+//!   have events of their own.
 
 use std::borrow::Cow;
 
@@ -17,11 +19,12 @@ use super::outline::{NO_ACT, digest_of, outline};
 use super::parsed::{NoEvent, SetAside};
 use super::{Context, Delivery, EnvelopeError, Parsed, Spec, Syslog, non_empty, unnumbered};
 use crate::{
-    Actor, ActorKind, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service,
-    Severity, Time,
+    Actor, ActorKind, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
+    Service, Severity, Time,
 };
 
-/// Most resources of one notification. Harbor names one; each becomes an event with all bytes of the notification.
+/// Most resources of one notification. Harbor names one; each becomes an event with all bytes of
+/// the notification.
 const RESOURCES_MAX: usize = 64;
 
 pub(super) const SPEC: Spec = Spec {
@@ -44,7 +47,9 @@ pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
     Ok(match read(raw, context) {
         Ok(events) => events.into_iter().map(|event| Parsed::Event(Box::new(event))).collect(),
         Err(NoEvent::Skipped(why)) => vec![Parsed::Skipped(why)],
-        Err(NoEvent::SetAside(reason)) => vec![Parsed::SetAside(SetAside { reason, raw: raw.to_vec() })],
+        Err(NoEvent::SetAside(reason)) => {
+            vec![Parsed::SetAside(SetAside { reason, raw: raw.to_vec() })]
+        }
     })
 }
 
@@ -59,7 +64,8 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Vec<Event>, NoEvent> {
         serde_json::from_str(&text).map_err(|error| format!("not a notification: {error}"))?;
     let meaning = meaning(&told.kind)?;
     let (occurred_at, resolution) = occurred_at(&told)?;
-    let data = told.data.as_ref().or(told.event_data.as_ref()).ok_or("the notification has no data")?;
+    let data =
+        told.data.as_ref().or(told.event_data.as_ref()).ok_or("the notification has no data")?;
     let resources = data.resources.as_deref().unwrap_or_default();
     let resources_max = RESOURCES_MAX.min(context.limits.events_max);
     if resources.len() > resources_max {
@@ -125,7 +131,8 @@ fn meaning(kind: &str) -> Result<Meaning, NoEvent> {
         "UPLOAD_CHART" => done(Operation::Push, Some("chart")),
         "DOWNLOAD_CHART" => done(Operation::Pull, Some("chart")),
         "DELETE_CHART" => done(Operation::Delete, Some("chart")),
-        // A push was refused. It is no `push`: lists of pushes that know no outcome would show it as done.
+        // A push was refused. It is no `push`: lists of pushes that know no outcome would show it
+        // as done.
         "QUOTA_EXCEED" | "harbor.quota.exceeded" => {
             Meaning { operation: Operation::Other, kind: None, outcome: OutcomeKind::Failure }
         }
@@ -142,7 +149,11 @@ fn meaning(kind: &str) -> Result<Meaning, NoEvent> {
         | "harbor.replication.status.changed"
         | "harbor.tag_retention.finished" => return Err(NoEvent::Skipped(NO_ACT)),
         "" => return Err("the notification has no type".into()),
-        _ => return Err(format!("unknown type {:?}", kind.chars().take(64).collect::<String>()).into()),
+        _ => {
+            return Err(
+                format!("unknown type {:?}", kind.chars().take(64).collect::<String>()).into()
+            );
+        }
     })
 }
 
@@ -151,7 +162,8 @@ fn occurred_at(told: &Notification<'_>) -> Result<(Time, Resolution), String> {
         return Time::parse_rfc3339(time).map_err(|error| format!("time: {error}"));
     }
     let seconds = told.occur_at.ok_or("the notification has no time")?;
-    let ns = seconds.checked_mul(1_000_000_000).ok_or("occur_at is outside the years 1678 to 2261")?;
+    let ns =
+        seconds.checked_mul(1_000_000_000).ok_or("occur_at is outside the years 1678 to 2261")?;
     Ok((Time::from_unix_ns(ns), Resolution::Second))
 }
 

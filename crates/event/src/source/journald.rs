@@ -1,11 +1,14 @@
-//! Entries of the systemd journal: export format, as systemd-journal-upload sends it, and lines of `journalctl -o json`.
+//! Entries of the systemd journal: export format, as systemd-journal-upload sends it, and lines of
+//! `journalctl -o json`.
 //!
 //! Formats: <https://systemd.io/JOURNAL_EXPORT_FORMATS/>, fields:
-//! <https://www.freedesktop.org/software/systemd/man/latest/systemd.journal-fields.html>, and the captures in
-//! `testdata/journald/`. What the texts mean is told by [`super::programs`]. What the captures show and this parser relies on:
-//! - fields that begin with `_` are journald's own word; all others are what the program claimed, its name included;
-//! - a field may occur several times; in JSON it is an array of texts then, while an array of numbers is bytes, which a
-//!   single control character in a text is enough for;
+//! <https://www.freedesktop.org/software/systemd/man/latest/systemd.journal-fields.html>, and the
+//! captures in `testdata/journald/`. What the texts mean is told by [`super::programs`]. What the
+//! captures show and this parser relies on:
+//! - fields that begin with `_` are journald's own word; all others are what the program claimed,
+//!   its name included;
+//! - a field may occur several times; in JSON it is an array of texts then, while an array of
+//!   numbers is bytes, which a single control character in a text is enough for;
 //! - without `--all` journalctl writes null for what is longer than 4096 bytes;
 //! - `__CURSOR` names an entry for good, wherever it is read.
 
@@ -58,13 +61,17 @@ pub(super) const SPEC: Spec = Spec {
 pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
     let is_export = context.header("content-type").is_some_and(|kind| kind.starts_with(EXPORT));
     if !is_export && is_json(body) {
-        return parse_lines(body, context, |line, context| event(json::fields(line)?, line, context));
+        return parse_lines(body, context, |line, context| {
+            event(json::fields(line)?, line, context)
+        });
     }
     let events_max = context.limits.events_max;
     let mut items = Vec::new();
     for entry in export::entries(body) {
         if items.len() == events_max {
-            return Err(EnvelopeError::TooLarge(format!("the body holds more than {events_max} entries")));
+            return Err(EnvelopeError::TooLarge(format!(
+                "the body holds more than {events_max} entries"
+            )));
         }
         items.push(parse_entry(&entry, context));
     }
@@ -187,7 +194,9 @@ fn occurred_at(fields: &Fields) -> Result<Time, String> {
     };
     let microseconds: Option<i64> = text.parse().ok();
     let nanoseconds = microseconds.and_then(|microseconds| microseconds.checked_mul(1000));
-    nanoseconds.map(Time::from_unix_ns).ok_or_else(|| format!("{name} is no number of microseconds"))
+    nanoseconds
+        .map(Time::from_unix_ns)
+        .ok_or_else(|| format!("{name} is no number of microseconds"))
 }
 
 /// Whom journald saw: the user of the login session, and else of the process.
@@ -198,7 +207,8 @@ fn actor(fields: &Fields) -> Actor {
     Actor { id: fields.first("_UID").map(str::to_owned), name: None, kind: ActorKind::Unknown }
 }
 
-/// Fields under their own names, which are in upper case, so that none can pass for an attribute of ours.
+/// Fields under their own names, which are in upper case, so that none can pass for an attribute of
+/// ours.
 fn attributes(fields: &Fields) -> BTreeMap<String, String> {
     let mut attributes: BTreeMap<String, String> = fields
         .values
@@ -207,7 +217,9 @@ fn attributes(fields: &Fields) -> BTreeMap<String, String> {
         .map(|(name, values)| (name.clone(), values.join(", ")))
         .filter(|(_, value)| !value.is_empty())
         .collect();
-    if let Some(name) = fields.number("PRIORITY").and_then(|number| PRIORITIES.get(usize::from(number))) {
+    if let Some(name) =
+        fields.number("PRIORITY").and_then(|number| PRIORITIES.get(usize::from(number)))
+    {
         attributes.insert("priority".to_owned(), (*name).to_owned());
     }
     if let Some(name) =
@@ -228,7 +240,9 @@ fn attributes(fields: &Fields) -> BTreeMap<String, String> {
 fn is_field_name(name: &[u8]) -> bool {
     !name.is_empty()
         && name.len() <= FIELD_NAME_BYTES_MAX
-        && name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_')
+        && name
+            .iter()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_')
 }
 
 /// Longest name of a field that journald takes.

@@ -1,8 +1,10 @@
-//! Files that are one JSON array of objects, as they grow: a beginning without an end, and pieces from anywhere between.
+//! Files that are one JSON array of objects, as they grow: a beginning without an end, and pieces
+//! from anywhere between.
 //!
-//! Objects one after another without an array are the same to it. What stands between two objects belongs to the one before
-//! up to the line end, and else to the one behind, so that the pieces joined by line feeds are the file. A string of JSON
-//! holds no line feed: where one stands inside quotes, the object was cut, and reading goes on behind it.
+//! Objects one after another without an array are the same to it. What stands between two objects
+//! belongs to the one before up to the line end, and else to the one behind, so that the pieces
+//! joined by line feeds are the file. A string of JSON holds no line feed: where one stands inside
+//! quotes, the object was cut, and reading goes on behind it.
 
 use super::Follows;
 use super::records::Piece;
@@ -45,7 +47,8 @@ fn end(text: &[u8], start: usize) -> End {
     End::Open
 }
 
-/// The pieces of `text`, to its end if it ends there, else as far as they are whole, and how far that is.
+/// The pieces of `text`, to its end if it ends there, else as far as they are whole, and how far
+/// that is.
 fn split(text: &[u8], follows: Follows) -> (Vec<Piece>, usize) {
     let mut pieces: Vec<Piece> = Vec::new();
     let mut from = 0;
@@ -86,7 +89,12 @@ fn push(pieces: &mut Vec<Piece>, text: &[u8], from: usize, next: usize, why: Opt
 }
 
 /// What is left is no object: the end of the array, which belongs to the last of them.
-fn finished(text: &[u8], mut pieces: Vec<Piece>, from: usize, is_last: bool) -> (Vec<Piece>, usize) {
+fn finished(
+    text: &[u8],
+    mut pieces: Vec<Piece>,
+    from: usize,
+    is_last: bool,
+) -> (Vec<Piece>, usize) {
     let is_end = is_last || (text[from..].contains(&b']') && text.ends_with(b"\n"));
     if !is_end {
         return (pieces, from);
@@ -103,9 +111,11 @@ fn is_between(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b'[' | b',' | b']')
 }
 
-/// Where the next object's piece begins: behind the line end if nothing else stands before it. `None` where the text ends.
+/// Where the next object's piece begins: behind the line end if nothing else stands before it.
+/// `None` where the text ends.
 fn behind(text: &[u8], end: usize) -> Option<usize> {
-    let at = end + text[end..].iter().take_while(|&&byte| byte != b'\n' && is_between(byte)).count();
+    let at =
+        end + text[end..].iter().take_while(|&&byte| byte != b'\n' && is_between(byte)).count();
     let next = text.get(at)?;
     Some(at + usize::from(*next == b'\n'))
 }
@@ -115,8 +125,8 @@ pub(super) fn pieces(body: &[u8]) -> Vec<Piece> {
     split(body, Follows::Nothing).0
 }
 
-/// How many bytes of a piece of a file are whole objects. One that nothing follows yet is waited with, as what separates it from
-/// the next belongs to it, but not where nothing comes.
+/// How many bytes of a piece of a file are whole objects. One that nothing follows yet is waited
+/// with, as what separates it from the next belongs to it, but not where nothing comes.
 pub(super) fn whole(piece: &[u8], follows: Follows) -> usize {
     match follows {
         Follows::Nothing => piece.len(),
@@ -129,7 +139,10 @@ mod tests {
     use super::*;
 
     fn split_up(text: &str) -> Vec<(&str, bool)> {
-        pieces(text.as_bytes()).into_iter().map(|piece| (&text[piece.span], piece.why.is_none())).collect()
+        pieces(text.as_bytes())
+            .into_iter()
+            .map(|piece| (&text[piece.span], piece.why.is_none()))
+            .collect()
     }
 
     #[test]
@@ -140,7 +153,8 @@ mod tests {
             "{\"a\":\"}\\\"{\"}\n{}\n",
             "[{}\n,{}\n]\n",
         ] {
-            let joined: String = split_up(text).into_iter().map(|(piece, _)| format!("{piece}\n")).collect();
+            let joined: String =
+                split_up(text).into_iter().map(|(piece, _)| format!("{piece}\n")).collect();
             assert_eq!(joined, text);
             assert!(split_up(text).into_iter().all(|(_, is_record)| is_record), "{text}");
         }
@@ -149,7 +163,10 @@ mod tests {
     #[test]
     fn what_is_no_object_takes_no_other_with_it() {
         for (text, expected) in [
-            ("[{},\n{\"a\":\"cut\n{}]", vec![("[{},", true), ("{\"a\":\"cut", false), ("{}]", true)]),
+            (
+                "[{},\n{\"a\":\"cut\n{}]",
+                vec![("[{},", true), ("{\"a\":\"cut", false), ("{}]", true)],
+            ),
             ("{}\nx\ny\n{}", vec![("{}", true), ("x\ny", false), ("{}", true)]),
             ("[{},\n{\"a\":{", vec![("[{},", true), ("{\"a\":{", false)]),
             (",\n{},{}", vec![(",\n{},", true), ("{}", true)]),

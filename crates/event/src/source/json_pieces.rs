@@ -1,7 +1,9 @@
-//! Pieces of JSON texts, each with the bytes it was sent as: documents of a body, elements of an array, members of an object.
+//! Pieces of JSON texts, each with the bytes it was sent as: documents of a body, elements of an
+//! array, members of an object.
 //!
-//! Nothing here recurses, so any depth is passed over, and nothing holds more pieces than its caller allows. A text that is
-//! not UTF-8 is split like any other; who reads a piece replaces what is wrong in it.
+//! Nothing here recurses, so any depth is passed over, and nothing holds more pieces than its
+//! caller allows. A text that is not UTF-8 is split like any other; who reads a piece replaces what
+//! is wrong in it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,8 +21,8 @@ use crate::json::{MEMBERS_MAX, NAME_BYTES_MAX, STRING_BYTES_MAX};
 /// The members of an object, each as it was sent.
 pub(super) type Members<'a> = BTreeMap<String, &'a RawValue>;
 
-/// A body as text of the same length, so that places in the one are places in the other: bytes that are no UTF-8 are
-/// question marks.
+/// A body as text of the same length, so that places in the one are places in the other: bytes that
+/// are no UTF-8 are question marks.
 pub(super) fn same_length(body: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(body) {
         return Cow::Borrowed(text);
@@ -42,8 +44,8 @@ pub(super) fn place_of(piece: &str, text: &str) -> Range<usize> {
 /// A document, or why a line is none; and where it stands.
 pub(super) type Document<'a> = (Range<usize>, Result<&'a RawValue, String>);
 
-/// The documents of a body's text: one, or one a line. Of a body that came alone at least one line must be JSON; in a file,
-/// any may be damaged.
+/// The documents of a body's text: one, or one a line. Of a body that came alone at least one line
+/// must be JSON; in a file, any may be damaged.
 pub(super) fn documents(
     text: &str,
     is_from_file: bool,
@@ -56,7 +58,9 @@ pub(super) fn documents(
     let mut documents = Vec::new();
     for (start, line) in lines(text.as_bytes()) {
         if documents.len() == events_max {
-            return Err(EnvelopeError::TooLarge(format!("the body holds more than {events_max} lines")));
+            return Err(EnvelopeError::TooLarge(format!(
+                "the body holds more than {events_max} lines"
+            )));
         }
         let line = &text[start..start + line.len()];
         let document = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"));
@@ -74,7 +78,8 @@ pub(super) fn elements(array: &str, max: usize) -> Result<(Vec<&RawValue>, bool)
     Elements { max }.deserialize(&mut reader).map_err(|error| error.to_string())
 }
 
-/// The members of an object. One that appears twice is refused: there is no telling which of the two is meant.
+/// The members of an object. One that appears twice is refused: there is no telling which of the
+/// two is meant.
 pub(super) fn members(object: &str) -> Result<Members<'_>, String> {
     let mut reader = serde_json::Deserializer::from_str(object);
     let members = reader.deserialize_map(AllMembers).map_err(|error| error.to_string())?;
@@ -82,8 +87,9 @@ pub(super) fn members(object: &str) -> Result<Members<'_>, String> {
     Ok(members)
 }
 
-/// The members of a flat object as texts, without those that are null; its numbers keep their digits. Refused are what nests,
-/// what appears twice, and what is larger than the limits of [`crate::json`].
+/// The members of a flat object as texts, without those that are null; its numbers keep their
+/// digits. Refused are what nests, what appears twice, and what is larger than the limits of
+/// [`crate::json`].
 pub(super) fn flat_texts(object: &str) -> Result<BTreeMap<String, String>, String> {
     let mut reader = serde_json::Deserializer::from_str(object);
     let texts = reader.deserialize_map(FlatTexts).map_err(|error| error.to_string())?;
@@ -173,7 +179,9 @@ fn insert<T, E: Error>(members: &mut BTreeMap<String, T>, name: String, value: T
             place.insert(value);
             Ok(())
         }
-        Entry::Occupied(place) => Err(E::custom(format_args!("member {:?} appears twice", place.key()))),
+        Entry::Occupied(place) => {
+            Err(E::custom(format_args!("member {:?} appears twice", place.key())))
+        }
     }
 }
 
@@ -221,7 +229,8 @@ mod tests {
         let text = same_length(body);
         assert_eq!(text, "[\"a???\",\"\u{6587}\"]");
         let (elements, _) = elements(&text, 9).expect("an array");
-        let places: Vec<_> = elements.iter().map(|element| place_of(element.get(), &text)).collect();
+        let places: Vec<_> =
+            elements.iter().map(|element| place_of(element.get(), &text)).collect();
         assert_eq!(places, [1..7, 8..13]);
         assert_eq!(&body[places[0].clone()], b"\"a\xff\xe6\x96\"");
     }
@@ -238,7 +247,8 @@ mod tests {
         };
         let pretty = " {\n \"a\": 1\n}\n";
         assert_eq!(found(pretty, false), Ok(vec![(pretty.trim().to_owned(), true)]));
-        let lines = [("{\"a\":1}".to_owned(), true), ("{\"b".to_owned(), false), ("2".to_owned(), true)];
+        let lines =
+            [("{\"a\":1}".to_owned(), true), ("{\"b".to_owned(), false), ("2".to_owned(), true)];
         assert_eq!(found("{\"a\":1}\r\n\n{\"b\n2", false), Ok(lines.to_vec()));
         assert_eq!(found("x\ny", true), Ok(vec![("x".to_owned(), false), ("y".to_owned(), false)]));
         assert!(matches!(found("x\ny", false), Err(EnvelopeError::Malformed(_))));
@@ -248,7 +258,8 @@ mod tests {
 
     #[test]
     fn no_more_elements_are_held_than_allowed() {
-        let count = |array: &str| elements(array, 2).map(|(elements, is_more)| (elements.len(), is_more));
+        let count =
+            |array: &str| elements(array, 2).map(|(elements, is_more)| (elements.len(), is_more));
         assert_eq!(count("[]"), Ok((0, false)));
         assert_eq!(count("[1,[2]]"), Ok((2, false)));
         assert_eq!(count("[1,2,3,4]"), Ok((2, true)));
@@ -269,10 +280,12 @@ mod tests {
     #[test]
     fn flat_objects_are_texts() {
         let found = flat_texts(r#"{"a":"x\n","b":1.50,"c":true,"d":null}"#).expect("an object");
-        let found: Vec<(&str, &str)> = found.iter().map(|(name, text)| (&**name, &**text)).collect();
+        let found: Vec<(&str, &str)> =
+            found.iter().map(|(name, text)| (&**name, &**text)).collect();
         assert_eq!(found, [("a", "x\n"), ("b", "1.50"), ("c", "true")]);
         let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(STRING_BYTES_MAX + 1));
-        let many: Vec<String> = (0..=MEMBERS_MAX).map(|number| format!("\"{number}\":null")).collect();
+        let many: Vec<String> =
+            (0..=MEMBERS_MAX).map(|number| format!("\"{number}\":null")).collect();
         let many = format!("{{{}}}", many.join(","));
         for (wrong, why) in [
             (r#"{"a":1,"a":1}"#, "twice"),

@@ -1,9 +1,11 @@
-//! Header lines that are part of an event, kept with its bytes where it is set aside: without them it could never be parsed
-//! again. The lines stand before the body, as in the request: `ce-id: 1`, CR LF, an empty line, the body.
+//! Header lines that are part of an event, kept with its bytes where it is set aside: without them
+//! it could never be parsed again. The lines stand before the body, as in the request: `ce-id: 1`,
+//! CR LF, an empty line, the body.
 
 use super::{Context, Parsed};
 
-/// What the names of header lines begin with that say something of an event: CloudEvents in binary mode, Nexus.
+/// What the names of header lines begin with that say something of an event: CloudEvents in binary
+/// mode, Nexus.
 const MARKS: [&str; 2] = ["ce-", "x-nexus-"];
 /// What is kept besides, where such a line is there.
 const OTHERS: [&str; 2] = ["content-type", "x-request-id"];

@@ -1,18 +1,23 @@
-//! Audit events of the Kubernetes API server, `audit.k8s.io/v1`: lines of its log, and the lists its webhook sends.
+//! Audit events of the Kubernetes API server, `audit.k8s.io/v1`: lines of its log, and the lists
+//! its webhook sends.
 //!
-//! Event: <https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/>, stages and back ends:
-//! <https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/>, and the captures in `testdata/kubernetes-audit/`. What
-//! they show and this parser relies on:
-//! - one request is told of once for each stage. The last, ResponseComplete or Panic, is the event; a rejected credential
-//!   is told of by a ResponseStarted alone, with code 401. The other stages say nothing more and are no events;
-//! - `auditID` is the client's own `Audit-ID` header if it sends one, so only with the stage and the time is it a key;
+//! Event: <https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/>, stages and back
+//! ends: <https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/>, and the captures in
+//! `testdata/kubernetes-audit/`. What they show and this parser relies on:
+//! - one request is told of once for each stage. The last, ResponseComplete or Panic, is the event;
+//!   a rejected credential is told of by a ResponseStarted alone, with code 401. The other stages
+//!   say nothing more and are no events;
+//! - `auditID` is the client's own `Audit-ID` header if it sends one, so only with the stage and
+//!   the time is it a key;
 //! - of `sourceIPs` only the last is the peer; the others are what `X-Forwarded-For` claimed;
 //! - items of a list have no `kind`, lines have one;
-//! - with `--audit-webhook-truncate-enabled` objects that are too large are left out of an item, and an annotation says so;
-//! - a batch that is refused is sent five times and then lost, so an item that cannot be used is set aside alone.
+//! - with `--audit-webhook-truncate-enabled` objects that are too large are left out of an item,
+//!   and an annotation says so;
+//! - a batch that is refused is sent five times and then lost, so an item that cannot be used is
+//!   set aside alone.
 //!
-//! How deep `requestObject` nests is up to the client, which could hide an event by it: depth is no reason to set one
-//! aside. Objects are skipped without recursion.
+//! How deep `requestObject` nests is up to the client, which could hide an event by it: depth is no
+//! reason to set one aside. Objects are skipped without recursion.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,10 +29,12 @@ use super::context::address;
 use super::json_pieces::elements;
 use super::lines::{parse_lines, parse_one, whole_lines};
 use super::parsed::{NoEvent, OTHER_STAGE};
-use super::{Context, Delivery, EnvelopeError, Options, Parsed, Spec, Syslog, non_empty, unnumbered};
+use super::{
+    Context, Delivery, EnvelopeError, Options, Parsed, Spec, Syslog, non_empty, unnumbered,
+};
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service, Severity,
-    SourceIp, Time,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service,
+    Severity, SourceIp, Time,
 };
 
 const API_VERSION: &str = "audit.k8s.io/v1";
@@ -48,15 +55,19 @@ pub(super) const SPEC: Spec = Spec {
 };
 
 pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
-    let list = serde_json::from_slice::<EventList<'_>>(body).ok().filter(|list| list.kind == "EventList");
+    let list =
+        serde_json::from_slice::<EventList<'_>>(body).ok().filter(|list| list.kind == "EventList");
     let events_max = context.limits.events_max;
-    let items =
-        list.map(|list| list.items.map_or(Ok(Default::default()), |items| elements(items.get(), events_max)));
+    let items = list.map(|list| {
+        list.items.map_or(Ok(Default::default()), |items| elements(items.get(), events_max))
+    });
     let Some(Ok((items, is_more))) = items else {
         return parse_lines(body, context, read);
     };
     if is_more {
-        return Err(EnvelopeError::TooLarge(format!("the list holds more than {events_max} events")));
+        return Err(EnvelopeError::TooLarge(format!(
+            "the list holds more than {events_max} events"
+        )));
     }
     Ok(items.into_iter().map(|item| parse_one(item.get().as_bytes(), context, read)).collect())
 }
@@ -69,8 +80,8 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         return Err(NoEvent::Skipped(OTHER_STAGE));
     }
     let received = audit.request_received.as_deref().unwrap_or_default();
-    let (occurred_at, resolution) =
-        Time::parse_rfc3339(received).map_err(|error| format!("requestReceivedTimestamp: {error}"))?;
+    let (occurred_at, resolution) = Time::parse_rfc3339(received)
+        .map_err(|error| format!("requestReceivedTimestamp: {error}"))?;
     if let Some(ended_at) = &audit.stage_timestamp {
         Time::parse_rfc3339(ended_at).map_err(|error| format!("stageTimestamp: {error}"))?;
     }
@@ -103,8 +114,9 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
 }
 
 fn check(audit: &AuditEvent<'_>) -> Result<(), String> {
-    let is_one =
-        |told: &Option<Cow<'_, str>>, expected: &str| told.as_deref().is_none_or(|it| it == expected);
+    let is_one = |told: &Option<Cow<'_, str>>, expected: &str| {
+        told.as_deref().is_none_or(|it| it == expected)
+    };
     if !is_one(&audit.kind, "Event") || !is_one(&audit.api_version, API_VERSION) {
         return Err(format!("not an Event of {API_VERSION}"));
     }
@@ -145,15 +157,17 @@ fn source_ip(audit: &AuditEvent<'_>, options: &Options) -> Option<SourceIp> {
 fn action(audit: &AuditEvent<'_>) -> String {
     match audit.object() {
         None => audit.verb.to_string(),
-        Some(object) if object.subresource.is_empty() => format!("{} {}", audit.verb, object.resource),
+        Some(object) if object.subresource.is_empty() => {
+            format!("{} {}", audit.verb, object.resource)
+        }
         Some(object) => format!("{} {}/{}", audit.verb, object.resource, object.subresource),
     }
 }
 
 fn operation(audit: &AuditEvent<'_>) -> Operation {
-    let is_review = audit
-        .object()
-        .is_some_and(|object| matches!(&*object.api_group, "authorization.k8s.io" | "authentication.k8s.io"));
+    let is_review = audit.object().is_some_and(|object| {
+        matches!(&*object.api_group, "authorization.k8s.io" | "authentication.k8s.io")
+    });
     match &*audit.verb {
         _ if audit.is_exec() => Operation::Exec,
         // Reviews are questions whether something is allowed: nothing is kept of them.
@@ -207,7 +221,8 @@ fn severity(audit: &AuditEvent<'_>) -> Severity {
     }
 }
 
-/// Refusals, acting as someone else, and whatever touches rights, secrets, tokens or the inside of a container.
+/// Refusals, acting as someone else, and whatever touches rights, secrets, tokens or the inside of
+/// a container.
 fn class(audit: &AuditEvent<'_>) -> Class {
     let is_refused = matches!(audit.code(), Some(401 | 403));
     let is_sensitive = audit.object().is_some_and(|object| {
@@ -234,7 +249,8 @@ fn attributes(audit: &AuditEvent<'_>) -> BTreeMap<String, String> {
         _ => String::new(),
     };
     let on_behalf_of = audit.impersonated_user.as_ref().map_or("", |user| &user.username);
-    let department = audit.user.groups.as_ref().and_then(|groups| groups.first()).map_or("", String::as_str);
+    let department =
+        audit.user.groups.as_ref().and_then(|groups| groups.first()).map_or("", String::as_str);
     let mut attributes: BTreeMap<String, String> = audit.annotations.clone().unwrap_or_default();
     let is_truncated = attributes.get(TRUNCATED).is_some_and(|value| value == "true");
     // Annotations are named `owner/name`; one that is not could pass for an attribute of our own.

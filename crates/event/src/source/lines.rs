@@ -1,4 +1,5 @@
-//! Bodies of lines, one event a line: a line that cannot be used is set aside and the others are kept.
+//! Bodies of lines, one event a line: a line that cannot be used is set aside and the others are
+//! kept.
 
 use super::parsed::{NoEvent, parsed};
 use super::{Context, EnvelopeError, Follows, Parsed};
@@ -7,7 +8,8 @@ use crate::Event;
 /// Reads one line or item.
 pub(super) type Read = fn(&[u8], &mut Context<'_>) -> Result<Event, NoEvent>;
 
-/// Reads each line of `body` that is not empty. A line of a file whose format gives it no key has its place for one.
+/// Reads each line of `body` that is not empty. A line of a file whose format gives it no key has
+/// its place for one.
 pub(super) fn parse_lines(
     body: &[u8],
     context: &mut Context<'_>,
@@ -35,7 +37,9 @@ pub(super) fn limited_lines<'a>(
     let events_max = context.limits.events_max;
     let lines: Vec<(usize, &[u8])> = lines(body).take(events_max.saturating_add(1)).collect();
     if lines.len() > events_max {
-        return Err(EnvelopeError::TooLarge(format!("the body holds more than {events_max} lines")));
+        return Err(EnvelopeError::TooLarge(format!(
+            "the body holds more than {events_max} lines"
+        )));
     }
     Ok(lines)
 }
@@ -56,8 +60,8 @@ pub(super) fn parse_one(raw: &[u8], context: &mut Context<'_>, read: Read) -> Pa
     parsed(event, raw)
 }
 
-/// The lines that are not empty, without their LF or CRLF, each with the bytes before it. A CR that no LF follows belongs
-/// to its line.
+/// The lines that are not empty, without their LF or CRLF, each with the bytes before it. A CR that
+/// no LF follows belongs to its line.
 pub(super) fn lines(body: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut at = 0;
     body.split_inclusive(|&byte| byte == b'\n')
@@ -103,7 +107,9 @@ mod tests {
 
     #[test]
     fn a_line_is_whole_with_its_end() {
-        for (piece, more, last) in [(&b"a\nb"[..], 2, 3), (b"a\nb\n", 4, 4), (b"a", 0, 1), (b"", 0, 0)] {
+        for (piece, more, last) in
+            [(&b"a\nb"[..], 2, 3), (b"a\nb\n", 4, 4), (b"a", 0, 1), (b"", 0, 0)]
+        {
             assert_eq!(whole_lines(piece, Follows::More), more);
             assert_eq!(whole_lines(piece, Follows::Quiet), more);
             assert_eq!(whole_lines(piece, Follows::Nothing), last);

@@ -1,16 +1,21 @@
-//! Records of the Linux audit daemon: `audit.log`, raw or enriched, and what its plugin for syslog sends.
+//! Records of the Linux audit daemon: `audit.log`, raw or enriched, and what its plugin for syslog
+//! sends.
 //!
-//! Records: <https://github.com/linux-audit/audit-documentation/wiki/SPEC-Audit-Event-Enrichment> and
-//! <https://man7.org/linux/man-pages/man8/auditd.8.html>, and the captures in `testdata/linux-audit/`. A record is a line,
-//! `[node=H ]type=T msg=audit(SECONDS.MMM:SERIAL): fields`. What the captures show and this parser relies on:
-//! - an event is all records of the same node, time and serial number. Records of different events may interleave, and
-//!   nothing in the file marks the end but PROCTITLE, which is the last where there is one; syslog gets an EOE;
-//! - a value with a space, a quote or other than ASCII is written in hexadecimal digits without quotes;
+//! Records: <https://github.com/linux-audit/audit-documentation/wiki/SPEC-Audit-Event-Enrichment>
+//! and <https://man7.org/linux/man-pages/man8/auditd.8.html>, and the captures in
+//! `testdata/linux-audit/`. A record is a line, `[node=H ]type=T msg=audit(SECONDS.MMM:SERIAL):
+//! fields`. What the captures show and this parser relies on:
+//! - an event is all records of the same node, time and serial number. Records of different events
+//!   may interleave, and nothing in the file marks the end but PROCTITLE, which is the last where
+//!   there is one; syslog gets an EOE;
+//! - a value with a space, a quote or other than ASCII is written in hexadecimal digits without
+//!   quotes;
 //! - enriched records have a byte 0x1D in front of what the daemon added: names in capitals;
 //! - `auid` is who signed in, and stays through su and sudo; 4294967295 is nobody;
-//! - the kernel numbers its events without gaps, from 1 at every boot. The daemon numbers its own by itself;
-//! - over syslog each record is a message of its own, and EOE follows those of an event that has several. Messages are put
-//!   together as the lines of a file are.
+//! - the kernel numbers its events without gaps, from 1 at every boot. The daemon numbers its own
+//!   by itself;
+//! - over syslog each record is a message of its own, and EOE follows those of an event that has
+//!   several. Messages are put together as the lines of a file are.
 
 mod meaning;
 mod record;
@@ -27,14 +32,15 @@ use super::{Context, Delivery, EnvelopeError, Follows, Parsed, Sequence, Spec, S
 use crate::{Event, Origin, Resolution, Service};
 use record::{Line, Record};
 
-/// An open event is not waited for when a record is this much newer. The daemon waits as long for the end of an event
-/// (`end_of_event_timeout` in auditd.conf).
+/// An open event is not waited for when a record is this much newer. The daemon waits as long for
+/// the end of an event (`end_of_event_timeout` in auditd.conf).
 const OPEN_MS_MAX: i64 = 2000;
 
 /// An open event is not waited for behind this many more lines.
 const OPEN_LINES_MAX: usize = 1000;
 
-/// Where events overlap without end, a piece is cut after this many bytes, so that a file is never stuck.
+/// Where events overlap without end, a piece is cut after this many bytes, so that a file is never
+/// stuck.
 const OPEN_BYTES_MAX: usize = 1 << 20;
 
 /// What ends an event for readers of the daemon's stream, and says nothing itself.
@@ -65,7 +71,8 @@ pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
         match record::line(line) {
             Some(Line { kind: "EOE", .. }) => items.push(Item::End),
             Some(record) if line.len() <= context.limits.event_bytes_max => {
-                let (at, len_bytes) = open.entry((record.node, record.stamp)).or_insert((items.len(), 0));
+                let (at, len_bytes) =
+                    open.entry((record.node, record.stamp)).or_insert((items.len(), 0));
                 // What is too large for one event goes on in another.
                 if *len_bytes + line.len() > context.limits.event_bytes_max {
                     (*at, *len_bytes) = (items.len(), 0);
@@ -81,14 +88,17 @@ pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
     }
     let events_max = context.limits.events_max;
     if items.len() > events_max {
-        return Err(EnvelopeError::TooLarge(format!("the body holds more than {events_max} events")));
+        return Err(EnvelopeError::TooLarge(format!(
+            "the body holds more than {events_max} events"
+        )));
     }
     let bytes_max = context.limits.event_bytes_max;
     let parse = |item| match item {
         Item::Records(lines) => parsed(read(&lines, context), &lines.join(&b'\n')),
-        Item::NoRecord(line) if line.len() > bytes_max => {
-            parsed(Err(format!("event_too_large: {} bytes exceed {bytes_max}", line.len()).into()), line)
-        }
+        Item::NoRecord(line) if line.len() > bytes_max => parsed(
+            Err(format!("event_too_large: {} bytes exceed {bytes_max}", line.len()).into()),
+            line,
+        ),
         Item::NoRecord(line) => parsed(Err("not an audit record".into()), line),
         Item::End => Parsed::Skipped(END),
     };
@@ -138,14 +148,16 @@ fn read(lines: &[&[u8]], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     })
 }
 
-/// Node, time and serial number; of records that came without the others of their event also which it is.
+/// Node, time and serial number; of records that came without the others of their event also which
+/// it is.
 fn key(records: &[Record<'_>], raw: &[u8]) -> String {
     let Line { node, stamp, kind, .. } = records[0].line;
     let is_whole = meaning::is_alone(kind) || (records.len() > 1 && !meaning::is_detail(kind));
     if is_whole {
         return format!("{node}/{stamp}");
     }
-    let hash: String = Sha256::digest(raw).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hash: String =
+        Sha256::digest(raw).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("{node}/{stamp}/{kind}/{hash}")
 }
 
@@ -161,7 +173,8 @@ fn sequence(event: &Event) -> Option<Sequence> {
 
 /// Which messages are records of events whose end is not among them.
 fn open(messages: &[&[u8]]) -> Vec<bool> {
-    let lines: Vec<Option<Line<'_>>> = messages.iter().map(|message| record::line(message)).collect();
+    let lines: Vec<Option<Line<'_>>> =
+        messages.iter().map(|message| record::line(message)).collect();
     let of = |line: &Line<'_>| (line.node.to_owned(), line.stamp.to_owned());
     let ended: BTreeSet<_> = lines.iter().flatten().filter(|line| is_end(line)).map(of).collect();
     lines.iter().map(|line| line.as_ref().is_some_and(|line| !ended.contains(&of(line)))).collect()
@@ -218,17 +231,25 @@ mod tests {
             let expected: usize = lines.iter().take(expected).map(|line| line.len()).sum();
             assert_eq!(whole(piece.as_bytes(), Follows::More), expected, "{piece}");
             assert_eq!(whole(piece.as_bytes(), Follows::Quiet), piece.len());
-            assert_eq!(whole(&piece.as_bytes()[..piece.len() - 1], Follows::Nothing), piece.len() - 1);
+            assert_eq!(
+                whole(&piece.as_bytes()[..piece.len() - 1], Follows::Nothing),
+                piece.len() - 1
+            );
         }
     }
 
     #[test]
     fn messages_wait_for_the_end_of_their_event() {
         let (syscall, path) = (line("SYSCALL", 10, 1), line("PATH", 10, 1));
-        let (alone, eoe, other) = (line("USER_CMD", 10, 2), line("EOE", 10, 1), line("SYSCALL", 11, 1));
-        let of = |lines: &[&str]| open(&lines.iter().map(|line| line.as_bytes()).collect::<Vec<_>>());
+        let (alone, eoe, other) =
+            (line("USER_CMD", 10, 2), line("EOE", 10, 1), line("SYSCALL", 11, 1));
+        let of =
+            |lines: &[&str]| open(&lines.iter().map(|line| line.as_bytes()).collect::<Vec<_>>());
         assert_eq!(of(&[&syscall, &alone, "no record", &path]), [true, false, false, true]);
-        assert_eq!(of(&[&syscall, &alone, &path, &eoe, &other]), [false, false, false, false, true]);
+        assert_eq!(
+            of(&[&syscall, &alone, &path, &eoe, &other]),
+            [false, false, false, false, true]
+        );
         assert_eq!(of(&[]), [false; 0]);
     }
 

@@ -1,18 +1,22 @@
 //! Files of the MariaDB Audit Plugin, `server_audit`, with `server_audit_output_type=file`.
 //!
-//! Format: <https://mariadb.com/kb/en/mariadb-audit-plugin-log-format/>, and the captures in `testdata/mariadb-audit/`. A
-//! line is `YYYYMMDD HH:MM:SS,serverhost,user,host,connectionid,queryid,operation,database,object,retcode`. What the
+//! Format: <https://mariadb.com/kb/en/mariadb-audit-plugin-log-format/>, and the captures in
+//! `testdata/mariadb-audit/`. A line is `YYYYMMDD
+//! HH:MM:SS,serverhost,user,host,connectionid,queryid,operation,database,object,retcode`. What the
 //! captures show and this parser relies on:
-//! - the time is the server's local time without a zone: it is taken for UTC, and an attribute says so;
-//! - only the statement is quoted, and every quote inside it escaped; users, databases and tables are written as they
-//!   are, commas included. So a line is read from both ends towards the operation, and set aside if it has two readings;
-//! - a statement is cut silently at `server_audit_query_log_limit`, even inside a character, and is in the character set
-//!   of its connection;
-//! - table records (READ, WRITE, …) are details of the QUERY record with the same query id, which follows them; they have
-//!   no result;
+//! - the time is the server's local time without a zone: it is taken for UTC, and an attribute says
+//!   so;
+//! - only the statement is quoted, and every quote inside it escaped; users, databases and tables
+//!   are written as they are, commas included. So a line is read from both ends towards the
+//!   operation, and set aside if it has two readings;
+//! - a statement is cut silently at `server_audit_query_log_limit`, even inside a character, and is
+//!   in the character set of its connection;
+//! - table records (READ, WRITE, …) are details of the QUERY record with the same query id, which
+//!   follows them; they have no result;
 //! - connection and query ids start again with the server, so a record has no key.
 //!
-//! CHANGE_USER and AUDIT_CONFIG are written by MariaDB Enterprise, CHANGEUSER and PROXY_CONNECT by other versions.
+//! CHANGE_USER and AUDIT_CONFIG are written by MariaDB Enterprise, CHANGEUSER and PROXY_CONNECT by
+//! other versions.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,11 +25,12 @@ use super::lines::{parse_lines, whole_lines};
 use super::parsed::NoEvent;
 use super::sql::{self, Audit, Dialect, Spans, Text};
 use super::{
-    Context, Delivery, EnvelopeError, Options, Parsed, Spec, Syslog, attributes_of, non_empty, unnumbered,
+    Context, Delivery, EnvelopeError, Options, Parsed, Spec, Syslog, attributes_of, non_empty,
+    unnumbered,
 };
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service,
-    Severity, SourceIp, Time, Trust,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
+    Service, Severity, SourceIp, Time, Trust,
 };
 
 /// Bytes of `YYYYMMDD HH:MM:SS`.
@@ -78,7 +83,11 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         description: statement.filter(|statement| !statement.is_empty()),
         request_id: Some(record.query_id.to_owned()).filter(|id| id != "0"),
         trace_id: None,
-        origin: Origin { source: context.source.to_owned(), format: SPEC.name.to_owned(), key: None },
+        origin: Origin {
+            source: context.source.to_owned(),
+            format: SPEC.name.to_owned(),
+            key: None,
+        },
         attributes,
         raw: line.to_vec(),
     };
@@ -120,8 +129,8 @@ enum Kind {
 
 fn kind(operation: &str) -> Option<Kind> {
     match operation {
-        "CONNECT" | "FAILED_CONNECT" | "DISCONNECT" | "PROXY_CONNECT" | "CHANGEUSER" | "CHANGE_USER"
-        | "CHANGE_USER_DONE" | "AUDIT_CONFIG" => Some(Kind::Connection),
+        "CONNECT" | "FAILED_CONNECT" | "DISCONNECT" | "PROXY_CONNECT" | "CHANGEUSER"
+        | "CHANGE_USER" | "CHANGE_USER_DONE" | "AUDIT_CONFIG" => Some(Kind::Connection),
         "QUERY" => Some(Kind::Query),
         "READ" | "WRITE" | "CREATE" | "ALTER" | "RENAME" | "DROP" => Some(Kind::Table),
         _ => None,
@@ -140,7 +149,9 @@ fn record(text: &str) -> Result<Record<'_>, String> {
     let first = readings.next().ok_or("the line has no operation with what belongs to it")?;
     match readings.next() {
         None => Ok(first),
-        Some(_) => Err("the line can be read in two ways: a name in it looks like an operation".to_owned()),
+        Some(_) => {
+            Err("the line can be read in two ways: a name in it looks like an operation".to_owned())
+        }
     }
 }
 
@@ -155,7 +166,8 @@ struct Anchor<'a> {
 }
 
 fn anchors(text: &str) -> impl Iterator<Item = Anchor<'_>> {
-    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number =
+        |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     text.match_indices(',').filter_map(move |(at, _)| {
         let mut parts = text[at + 1..].splitn(4, ',');
         let (connection_id, query_id) = (parts.next()?, parts.next()?);
@@ -172,8 +184,9 @@ fn anchors(text: &str) -> impl Iterator<Item = Anchor<'_>> {
     })
 }
 
-/// `…,QUERY,database,'statement',retcode`. The statement begins behind the last `,'`, as its own quotes are escaped, and
-/// the operation is the first, so that nothing in the database's name or the statement can pass for one.
+/// `…,QUERY,database,'statement',retcode`. The statement begins behind the last `,'`, as its own
+/// quotes are escaped, and the operation is the first, so that nothing in the database's name or
+/// the statement can pass for one.
 fn query(text: &str) -> Option<Record<'_>> {
     let (quoted, retcode) = text.rsplit_once(',')?;
     let (before, statement) = quoted.strip_suffix('\'')?.rsplit_once(",'")?;
@@ -195,7 +208,8 @@ fn connection<'a>(anchor: &Anchor<'a>) -> Option<Record<'a>> {
     anchor.record(database, object, None, Some(parse_retcode(retcode)?))
 }
 
-/// `…,READ,database,table,`. Where names hold commas, nothing tells where the database ends: all is the object then.
+/// `…,READ,database,table,`. Where names hold commas, nothing tells where the database ends: all is
+/// the object then.
 fn table<'a>(anchor: &Anchor<'a>) -> Option<Record<'a>> {
     let names = anchor.after.strip_suffix(',')?;
     let (database, object) = names.split_once(',')?;
@@ -235,7 +249,8 @@ impl<'a> Anchor<'a> {
     }
 }
 
-/// The statement without the plugin's escapes. A backslash that the cut parted from its character stays.
+/// The statement without the plugin's escapes. A backslash that the cut parted from its character
+/// stays.
 fn unescaped(text: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some((before, after)) = rest.split_once('\\') {
@@ -315,7 +330,8 @@ fn outcome(record: &Record<'_>) -> Outcome {
 }
 
 fn attributes(record: &Record<'_>, statement: Option<&str>) -> BTreeMap<String, String> {
-    let command = statement.map(|statement| sql::command(statement, Dialect::MariaDb)).unwrap_or_default();
+    let command =
+        statement.map(|statement| sql::command(statement, Dialect::MariaDb)).unwrap_or_default();
     let is_table = kind(record.operation) == Some(Kind::Table);
     attributes_of([
         ("command", &*command),
@@ -344,7 +360,8 @@ fn meaning(record: &Record<'_>, statement: Option<&str>) -> (Operation, Class, S
         "CREATE" => Operation::Create,
         "DROP" => Operation::Delete,
         "AUDIT_CONFIG" => Operation::Configure,
-        _ => statement.map_or(Operation::Other, |statement| sql::operation(statement, Dialect::MariaDb)),
+        _ => statement
+            .map_or(Operation::Other, |statement| sql::operation(statement, Dialect::MariaDb)),
     };
     let is_denied = record.retcode.is_some_and(sql::is_access_denied);
     let (class, severity) = sql::judge(operation, audit, outcome(record).kind, is_denied);
@@ -354,7 +371,9 @@ fn meaning(record: &Record<'_>, statement: Option<&str>) -> (Operation, Class, S
 /// Where in a line the secrets of its statement stand.
 fn in_raw(line: &[u8], find: &mut dyn FnMut(&str, Text) -> Spans) -> Spans {
     let text = String::from_utf8_lossy(line);
-    let record = text.split_at_checked(TIME_BYTES).and_then(|(_, rest)| record(rest.strip_prefix(',')?).ok());
+    let record = text
+        .split_at_checked(TIME_BYTES)
+        .and_then(|(_, rest)| record(rest.strip_prefix(',')?).ok());
     let Some(statement) = record.and_then(|record| record.statement) else {
         return Spans::new();
     };

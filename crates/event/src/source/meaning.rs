@@ -1,11 +1,13 @@
-//! What free words mean: the verb in the name of an action, a word for a result, and what severity and class follow.
+//! What free words mean: the verb in the name of an action, a word for a result, and what severity
+//! and class follow.
 //!
-//! For formats whose actions are named by whoever wrote the program: `createServer`, `com.example.user.deleted`, `loginFailed`.
+//! For formats whose actions are named by whoever wrote the program: `createServer`,
+//! `com.example.user.deleted`, `loginFailed`.
 
 use crate::{Class, Operation, Outcome, OutcomeKind, Severity};
 
-/// Our word for an action. Of a name with dots, slashes or colons the last part that holds a verb counts; in a part, the
-/// first verb.
+/// Our word for an action. Of a name with dots, slashes or colons the last part that holds a verb
+/// counts; in a part, the first verb.
 pub(super) fn operation(action: &str) -> Operation {
     action.rsplit(['.', '/', ':']).find_map(verb_of).unwrap_or(Operation::Other)
 }
@@ -16,7 +18,9 @@ pub(super) fn outcome(word: &str) -> OutcomeKind {
     match &*word {
         "success" | "succeeded" | "successful" | "ok" | "pass" | "passed" | "allow" | "allowed"
         | "granted" | "accepted" | "permitted" | "completed" | "true" => OutcomeKind::Success,
-        "fail" | "failed" | "failure" | "error" | "aborted" | "timeout" | "false" => OutcomeKind::Failure,
+        "fail" | "failed" | "failure" | "error" | "aborted" | "timeout" | "false" => {
+            OutcomeKind::Failure
+        }
         denied if is_denial(denied) => OutcomeKind::Failure,
         _ => OutcomeKind::Unknown,
     }
@@ -24,19 +28,24 @@ pub(super) fn outcome(word: &str) -> OutcomeKind {
 
 /// Whether a word for a failure says that it was for want of a right.
 pub(super) fn is_denial(word: &str) -> bool {
-    let denials = ["deny", "denied", "forbidden", "unauthorized", "unauthenticated", "rejected", "refused"];
+    let denials =
+        ["deny", "denied", "forbidden", "unauthorized", "unauthenticated", "rejected", "refused"];
     denials.iter().any(|denial| word.eq_ignore_ascii_case(denial))
 }
 
-/// Whether the outcome is a refusal for want of a right: by its code, as HTTP has them, or its reason.
+/// Whether the outcome is a refusal for want of a right: by its code, as HTTP has them, or its
+/// reason.
 pub(super) fn is_denied(outcome: &Outcome) -> bool {
     outcome.kind == OutcomeKind::Failure
-        && (matches!(outcome.code, Some(401 | 403)) || outcome.reason.as_deref().is_some_and(is_denial))
+        && (matches!(outcome.code, Some(401 | 403))
+            || outcome.reason.as_deref().is_some_and(is_denial))
 }
 
-/// How much an operation with this outcome matters. What is not known to have failed is taken for done.
+/// How much an operation with this outcome matters. What is not known to have failed is taken for
+/// done.
 pub(super) fn severity(operation: Operation, outcome: &Outcome) -> Severity {
-    let (is_failure, is_delete) = (outcome.kind == OutcomeKind::Failure, operation == Operation::Delete);
+    let (is_failure, is_delete) =
+        (outcome.kind == OutcomeKind::Failure, operation == Operation::Delete);
     match outcome.code {
         Some(401 | 500..=599) if is_failure => Severity::MAJOR,
         _ if is_failure && operation == Operation::Login => Severity::MAJOR,
@@ -46,8 +55,8 @@ pub(super) fn severity(operation: Operation, outcome: &Outcome) -> Severity {
     }
 }
 
-/// How much a log record of this severity matters, by OpenTelemetry's numbers: 13 to 16 are warnings, 17 to 20 errors, 21 to
-/// 24 fatal.
+/// How much a log record of this severity matters, by OpenTelemetry's numbers: 13 to 16 are
+/// warnings, 17 to 20 errors, 21 to 24 fatal.
 pub(super) fn severity_of_number(number: u64) -> Severity {
     match number {
         21..=24 => Severity::CRITICAL,
@@ -57,9 +66,14 @@ pub(super) fn severity_of_number(number: u64) -> Severity {
     }
 }
 
-/// Of class security are signing in and out, rights, refusals, and changes of users, rights and secrets, which the action or
-/// the kind of resource tells, and of what audits.
-pub(super) fn class(operation: Operation, action: &str, kind: Option<&str>, outcome: &Outcome) -> Class {
+/// Of class security are signing in and out, rights, refusals, and changes of users, rights and
+/// secrets, which the action or the kind of resource tells, and of what audits.
+pub(super) fn class(
+    operation: Operation,
+    action: &str,
+    kind: Option<&str>,
+    outcome: &Outcome,
+) -> Class {
     let touches_rights = operation != Operation::Read
         && [Some(action), kind]
             .into_iter()
@@ -67,7 +81,9 @@ pub(super) fn class(operation: Operation, action: &str, kind: Option<&str>, outc
             .any(|text| words(text).iter().any(|word| is_right(word)));
     // Names of actions have the word for no more than that they are audited.
     let touches_auditing = operation != Operation::Read
-        && kind.is_some_and(|kind| words(kind).iter().any(|word| word == "audit" || word == "auditing"));
+        && kind.is_some_and(|kind| {
+            words(kind).iter().any(|word| word == "audit" || word == "auditing")
+        });
     match operation {
         Operation::Login | Operation::Logout | Operation::Grant => Class::Security,
         _ if touches_auditing => Class::Security,
@@ -98,7 +114,8 @@ fn is_right(word: &str) -> bool {
     rights.contains(&word.strip_suffix('s').unwrap_or(word))
 }
 
-/// The words of a part of a name in lower case, taken apart at signs and before capitals: `getTheURL` is get, the, url.
+/// The words of a part of a name in lower case, taken apart at signs and before capitals:
+/// `getTheURL` is get, the, url.
 pub(super) fn words(part: &str) -> Vec<String> {
     let (mut words, mut after_small) = (vec![String::new()], false);
     for character in part.chars() {
@@ -116,17 +133,23 @@ pub(super) fn words(part: &str) -> Vec<String> {
 
 fn verb_of(part: &str) -> Option<Operation> {
     let words = words(part);
-    words.iter().enumerate().find_map(|(at, word)| match (&**word, words.get(at + 1).map(String::as_str)) {
-        ("log" | "sign" | "logged" | "signed", Some("in" | "on")) => Some(Operation::Login),
-        ("log" | "sign" | "logged" | "signed", Some("out" | "off")) => Some(Operation::Logout),
-        _ => verb(word),
+    words.iter().enumerate().find_map(|(at, word)| {
+        match (&**word, words.get(at + 1).map(String::as_str)) {
+            ("log" | "sign" | "logged" | "signed", Some("in" | "on")) => Some(Operation::Login),
+            ("log" | "sign" | "logged" | "signed", Some("out" | "off")) => Some(Operation::Logout),
+            _ => verb(word),
+        }
     })
 }
 
 fn verb(word: &str) -> Option<Operation> {
-    let is_form_of =
-        |verb: &str| word.strip_prefix(verb).is_some_and(|ending| matches!(ending, "" | "d" | "ed" | "s"));
-    VERBS.iter().find(|(_, verbs)| verbs.iter().any(|verb| is_form_of(verb))).map(|(operation, _)| *operation)
+    let is_form_of = |verb: &str| {
+        word.strip_prefix(verb).is_some_and(|ending| matches!(ending, "" | "d" | "ed" | "s"))
+    };
+    VERBS
+        .iter()
+        .find(|(_, verbs)| verbs.iter().any(|verb| is_form_of(verb)))
+        .map(|(operation, _)| *operation)
 }
 
 /// Verbs, and forms of them that do not end in `d`, `ed` or `s`.
@@ -134,8 +157,8 @@ const VERBS: [(Operation, &[&str]); 13] = [
     (
         Operation::Create,
         &[
-            "create", "add", "register", "insert", "import", "copy", "copied", "clone", "allocate", "make",
-            "made", "new",
+            "create", "add", "register", "insert", "import", "copy", "copied", "clone", "allocate",
+            "make", "made", "new",
         ],
     ),
     (
@@ -200,8 +223,8 @@ const VERBS: [(Operation, &[&str]); 13] = [
     (
         Operation::Read,
         &[
-            "get", "list", "show", "query", "queried", "querie", "read", "view", "describe", "search",
-            "check", "head",
+            "get", "list", "show", "query", "queried", "querie", "read", "view", "describe",
+            "search", "check", "head",
         ],
     ),
     (Operation::Pull, &["pull"]),
@@ -259,14 +282,31 @@ mod tests {
 
     #[test]
     fn severity_and_class_follow_from_operation_and_outcome() {
-        let told =
-            |kind, code, reason: Option<&str>| Outcome { kind, code, reason: reason.map(str::to_owned) };
+        let told = |kind, code, reason: Option<&str>| Outcome {
+            kind,
+            code,
+            reason: reason.map(str::to_owned),
+        };
         let done = || told(OutcomeKind::Success, None, None);
         let failed = |code| told(OutcomeKind::Failure, code, None);
         for (operation, action, kind, outcome, expected, expected_class) in [
             (Operation::Create, "createServer", Some("ecs"), done(), 1, Class::Operation),
-            (Operation::Create, "createServer", Some("ecs"), failed(Some(400)), 2, Class::Operation),
-            (Operation::Create, "createServer", Some("ecs"), failed(Some(503)), 3, Class::Operation),
+            (
+                Operation::Create,
+                "createServer",
+                Some("ecs"),
+                failed(Some(400)),
+                2,
+                Class::Operation,
+            ),
+            (
+                Operation::Create,
+                "createServer",
+                Some("ecs"),
+                failed(Some(503)),
+                3,
+                Class::Operation,
+            ),
             (Operation::Create, "createServer", Some("ecs"), failed(Some(403)), 2, Class::Security),
             (Operation::Delete, "deleteServer", Some("ecs"), done(), 2, Class::Operation),
             (Operation::Delete, "deleteServer", Some("ecs"), failed(Some(403)), 3, Class::Security),
@@ -284,12 +324,23 @@ mod tests {
             (Operation::Create, "createUser", None, done(), 1, Class::Security),
             (Operation::Update, "update", Some("access_policies"), done(), 1, Class::Security),
             (Operation::Update, "disable", Some("audit_log"), done(), 1, Class::Security),
-            (Operation::Delete, "com.example.audit.delete", Some("server"), done(), 2, Class::Operation),
+            (
+                Operation::Delete,
+                "com.example.audit.delete",
+                Some("server"),
+                done(),
+                2,
+                Class::Operation,
+            ),
             (Operation::Read, "listUsers", Some("users"), done(), 1, Class::Operation),
             (Operation::Other, "x", None, Outcome::default(), 1, Class::Operation),
         ] {
             assert_eq!(severity(operation, &outcome).level(), expected, "{action} {outcome:?}");
-            assert_eq!(class(operation, action, kind, &outcome), expected_class, "{action} {outcome:?}");
+            assert_eq!(
+                class(operation, action, kind, &outcome),
+                expected_class,
+                "{action} {outcome:?}"
+            );
         }
     }
 

@@ -1,8 +1,8 @@
 //! The source formats: pure parsers from bytes as received to events.
 //!
-//! A parser is given a whole body and answers with [`Parsed`] items, one for each thing the body tells. What cannot be
-//! used is an item too, with its bytes and the reason, so that nothing is lost. Only a body that is no envelope of the
-//! format at all is an [`EnvelopeError`].
+//! A parser is given a whole body and answers with [`Parsed`] items, one for each thing the body
+//! tells. What cannot be used is an item too, with its bytes and the reason, so that nothing is
+//! lost. Only a body that is no envelope of the format at all is an [`EnvelopeError`].
 //!
 //! A format is one file here, with its [`Spec`], and one line in [`Format::ALL`].
 
@@ -82,15 +82,15 @@ struct Spec {
     service: Service,
     /// How its events usually come.
     delivery: Delivery,
-    /// Whether its senders can act on a refusal. Most cannot: they repeat the same event for ever and hold everything else
-    /// back behind it, or drop it. They get 2xx for whatever can be kept.
+    /// Whether its senders can act on a refusal. Most cannot: they repeat the same event for ever
+    /// and hold everything else back behind it, or drop it. They get 2xx for whatever can be kept.
     heeds_errors: bool,
     /// What of a syslog message it reads.
     syslog: Syslog,
     /// Parses one body.
     parse: fn(&[u8], &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError>,
-    /// How many bytes at the beginning of a piece of a file can be parsed as a body, without cutting apart what belongs
-    /// together. The rest is offered again with what follows it.
+    /// How many bytes at the beginning of a piece of a file can be parsed as a body, without
+    /// cutting apart what belongs together. The rest is offered again with what follows it.
     whole: fn(&[u8], Follows) -> usize,
     /// The sequence that an event stands in, if its source numbers them.
     sequence: fn(&Event) -> Option<Sequence>,
@@ -112,7 +112,8 @@ pub enum Delivery {
 enum Syslog {
     /// Its header as well: the message is one event, line feeds in it included.
     Whole(lines::Read),
-    /// Its header as well, and an event may take several messages: which of these belong to events that may go on.
+    /// Its header as well, and an event may take several messages: which of these belong to events
+    /// that may go on.
     Records(lines::Read, fn(&[&[u8]]) -> Vec<bool>),
     /// Its text alone.
     Text,
@@ -177,7 +178,8 @@ impl Format {
         Format(&daybook::SPEC),
     ];
 
-    /// Notifications of distribution, whose deletions tell blobs from artifacts only with what the trail already holds.
+    /// Notifications of distribution, whose deletions tell blobs from artifacts only with what the
+    /// trail already holds.
     pub const DOCKER_REGISTRY: Format = Format(&docker_registry::SPEC);
 
     /// Log records of OpenTelemetry, whose senders want an answer of their own.
@@ -209,7 +211,11 @@ impl Format {
     }
 
     /// Parses one body.
-    pub fn parse(self, body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+    pub fn parse(
+        self,
+        body: &[u8],
+        context: &mut Context<'_>,
+    ) -> Result<Vec<Parsed>, EnvelopeError> {
         let mut items = (self.0.parse)(body, context)?;
         kept_headers::keep(&mut items, body, context);
         Ok(items)
@@ -217,7 +223,8 @@ impl Format {
 
     /// Parses one syslog message. Whatever cannot be used of it is set aside with the whole of it.
     pub fn parse_message(self, message: &[u8], context: &mut Context<'_>) -> Vec<Parsed> {
-        let set_aside = |reason: String| vec![Parsed::SetAside(SetAside { reason, raw: message.to_vec() })];
+        let set_aside =
+            |reason: String| vec![Parsed::SetAside(SetAside { reason, raw: message.to_vec() })];
         if let Syslog::Whole(read) | Syslog::Records(read, _) = self.0.syslog {
             return vec![lines::parse_one(message, context, read)];
         }
@@ -231,7 +238,8 @@ impl Format {
         if items.is_empty() {
             return set_aside("the message's text holds nothing".to_owned());
         }
-        // Where secrets were struck out of a text, the message as received must not bring them back.
+        // Where secrets were struck out of a text, the message as received must not bring them
+        // back.
         let is_struck = context.options.secrets == Secrets::RedactRaw
             && items
                 .iter()
@@ -244,7 +252,10 @@ impl Format {
             match item {
                 Parsed::Event(event) => {
                     if let Some(host) = header.host {
-                        event.attributes.entry("syslog_host".to_owned()).or_insert_with(|| host.to_owned());
+                        event
+                            .attributes
+                            .entry("syslog_host".to_owned())
+                            .or_insert_with(|| host.to_owned());
                     }
                     event.raw = whole_of(&event.raw);
                 }
@@ -255,15 +266,18 @@ impl Format {
         items
     }
 
-    /// Parses syslog messages of a format whose events may take several: [`Format::open_messages`] says which are whole.
+    /// Parses syslog messages of a format whose events may take several: [`Format::open_messages`]
+    /// says which are whole.
     pub fn parse_messages(self, messages: &[&[u8]], context: &mut Context<'_>) -> Vec<Parsed> {
         let lines: Vec<&[u8]> = messages.iter().map(|message| without_end(message)).collect();
         // More than a body may hold is told one by one.
-        self.parse(&lines.join(&b'\n'), context)
-            .unwrap_or_else(|_| lines.iter().flat_map(|line| self.parse_message(line, context)).collect())
+        self.parse(&lines.join(&b'\n'), context).unwrap_or_else(|_| {
+            lines.iter().flat_map(|line| self.parse_message(line, context)).collect()
+        })
     }
 
-    /// Which of these messages belong to events that may go on in others. `None` where each message is by itself.
+    /// Which of these messages belong to events that may go on in others. `None` where each message
+    /// is by itself.
     pub fn open_messages(self, messages: &[&[u8]]) -> Option<Vec<bool>> {
         match self.0.syslog {
             Syslog::Records(_, open) => Some(open(messages)),
@@ -271,7 +285,8 @@ impl Format {
         }
     }
 
-    /// Whether an event is the answer to a request that waits for it ([`WAITS`]). Both happened in the same instant.
+    /// Whether an event is the answer to a request that waits for it ([`WAITS`]). Both happened in
+    /// the same instant.
     pub fn is_answer(self, event: &Event, request: &Event) -> bool {
         self == Format(&openstack_cadf::SPEC) && openstack_cadf::is_answer(event, request)
     }
@@ -281,10 +296,15 @@ impl Format {
         matches!(self.0.syslog, Syslog::Records(..))
     }
 
-    /// Parses again what was set aside of a body or a message: one item, as the parser set it aside. Where it comes to
-    /// nothing, the reason.
-    pub fn parse_again(self, item: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, String> {
-        let is_of_use = |items: &[Parsed]| items.iter().any(|item| !matches!(item, Parsed::SetAside(_)));
+    /// Parses again what was set aside of a body or a message: one item, as the parser set it
+    /// aside. Where it comes to nothing, the reason.
+    pub fn parse_again(
+        self,
+        item: &[u8],
+        context: &mut Context<'_>,
+    ) -> Result<Vec<Parsed>, String> {
+        let is_of_use =
+            |items: &[Parsed]| items.iter().any(|item| !matches!(item, Parsed::SetAside(_)));
         let reason = |items: Vec<Parsed>| {
             let mut reasons = items.into_iter().filter_map(|item| match item {
                 Parsed::SetAside(aside) => Some(aside.reason),
@@ -293,7 +313,8 @@ impl Format {
             reasons.next_back().unwrap_or_else(|| "there is nothing in it".to_owned())
         };
         if let Some((headers, body)) = kept_headers::split(item) {
-            let mut context = Context { headers: &headers, new_id: &mut *context.new_id, ..*context };
+            let mut context =
+                Context { headers: &headers, new_id: &mut *context.new_id, ..*context };
             return match self.parse(body, &mut context) {
                 Ok(items) if is_of_use(&items) => Ok(items),
                 Ok(items) => Err(reason(items)),
@@ -313,18 +334,26 @@ impl Format {
         };
         match Message::parse(item) {
             None => Err(why),
-            Some(_) => Some(self.parse_message(item, context)).filter(|items| is_of_use(items)).ok_or(why),
+            Some(_) => {
+                Some(self.parse_message(item, context)).filter(|items| is_of_use(items)).ok_or(why)
+            }
         }
     }
 
-    /// How many bytes at the beginning of a piece of a file can be parsed as a body. 0 where nothing is whole yet.
+    /// How many bytes at the beginning of a piece of a file can be parsed as a body. 0 where
+    /// nothing is whole yet.
     pub fn whole(self, piece: &[u8], follows: Follows) -> usize {
         (self.0.whole)(piece, follows)
     }
 
-    /// What its senders want to be told once everything in a request with these header lines is on disk: content type and
-    /// body. `set_aside` of its records could not be used and are kept aside. `None` where Daybook's own answer does.
-    pub fn answer(self, headers: &[(String, String)], set_aside: usize) -> Option<(&'static str, Vec<u8>)> {
+    /// What its senders want to be told once everything in a request with these header lines is on
+    /// disk: content type and body. `set_aside` of its records could not be used and are kept
+    /// aside. `None` where Daybook's own answer does.
+    pub fn answer(
+        self,
+        headers: &[(String, String)],
+        set_aside: usize,
+    ) -> Option<(&'static str, Vec<u8>)> {
         (self == Format::OTLP_LOGS).then(|| otlp_logs::answer(headers, set_aside))
     }
 
@@ -392,7 +421,8 @@ fn attributes_of<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, S
         .collect()
 }
 
-/// The members of a flat object as texts, without those that are null. Numbers keep the very digits they were sent with.
+/// The members of a flat object as texts, without those that are null. Numbers keep the very digits
+/// they were sent with.
 fn texts(members: BTreeMap<String, &RawValue>) -> Result<BTreeMap<String, String>, String> {
     let text_of = |(name, value): (String, &RawValue)| {
         let json = value.get();

@@ -1,10 +1,11 @@
-//! What audit logs of MySQL and its kin tell, whichever way they write it down: connections, statements, table accesses, and
-//! when auditing began and ended.
+//! What audit logs of MySQL and its kin tell, whichever way they write it down: connections,
+//! statements, table accesses, and when auditing began and ended.
 //!
 //! Records: <https://dev.mysql.com/doc/refman/8.4/en/audit-log-file-formats.html>; Percona's:
 //! <https://docs.percona.com/percona-server/8.0/audit-log-plugin.html>,
-//! <https://docs.percona.com/percona-server/8.4/audit-log-filter-formats.html>. A record is read to its fields first, JSON
-//! members inside others as `login.ip`, elements and attributes of XML in lower case. What this reading relies on:
+//! <https://docs.percona.com/percona-server/8.4/audit-log-filter-formats.html>. A record is read to
+//! its fields first, JSON members inside others as `login.ip`, elements and attributes of XML in
+//! lower case. What this reading relies on:
 //! - a record is told by `class` and `event` (JSON) or `name` (XML, CSV, Percona's lines);
 //! - `user` of a statement is `privileges[login] @ host [ip]`, of a connection the bare name;
 //! - times are UTC where they say so and in JSON; in XML without a zone they are the server's own;
@@ -18,10 +19,12 @@ use serde_json::value::RawValue;
 use super::context::address;
 use super::records::{in_json, members, parse_pieces};
 use super::sql::{self, Audit, Dialect, Spans, Text};
-use super::{Context, EnvelopeError, Follows, Parsed, Sequence, Zone, audit_xml, json_array, non_empty};
+use super::{
+    Context, EnvelopeError, Follows, Parsed, Sequence, Zone, audit_xml, json_array, non_empty,
+};
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Severity,
-    SourceIp, Time, Trust,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
+    Severity, SourceIp, Time, Trust,
 };
 
 /// Fields of a record; empty ones are not there.
@@ -228,7 +231,9 @@ fn kind(class: &str, event: &str) -> Kind {
         | ("", "tableinsert" | "tableupdate" | "table insert" | "table update") => {
             Kind::Table(Operation::Update)
         }
-        ("table_access", "delete") | ("", "tabledelete" | "table delete") => Kind::Table(Operation::Delete),
+        ("table_access", "delete") | ("", "tabledelete" | "table delete") => {
+            Kind::Table(Operation::Delete)
+        }
         ("general", "status") | ("", "query" | "execute") => Kind::Statement,
         ("query", "query_status_end") => Kind::Statement,
         ("authentication", _) => Kind::Accounts,
@@ -237,15 +242,24 @@ fn kind(class: &str, event: &str) -> Kind {
     }
 }
 
-/// Whether the name is of a command and not of a step in one (`Query Start`), nor of what is only prepared.
+/// Whether the name is of a command and not of a step in one (`Query Start`), nor of what is only
+/// prepared.
 fn is_command(class: &str, name: &str) -> bool {
     let is_step = ["query ", "command ", "prepare"].iter().any(|prefix| name.starts_with(prefix));
     class.is_empty() && !is_step
 }
 
 /// Fields that the event has a place for.
-const PLACED: [&str; 8] =
-    ["timestamp", "event", "name", "user", "ip", "sqltext", "status", "connection_attributes.program_name"];
+const PLACED: [&str; 8] = [
+    "timestamp",
+    "event",
+    "name",
+    "user",
+    "ip",
+    "sqltext",
+    "status",
+    "connection_attributes.program_name",
+];
 
 pub(super) fn event(
     fields: Fields,
@@ -266,8 +280,11 @@ pub(super) fn event(
     let kind = match kind(&class_of, &told) {
         // What was only prepared was not done yet; its execution is told of again.
         Kind::Statement if field("command").eq_ignore_ascii_case("prepare") => Kind::Other,
-        // Percona's plugin names the command of the protocol: `Init DB`, `Change user`, `Drop DB`, …
-        Kind::Other if is_command(&class_of, &told) && !field("command_class").is_empty() => Kind::Statement,
+        // Percona's plugin names the command of the protocol: `Init DB`, `Change user`, `Drop DB`,
+        // …
+        Kind::Other if is_command(&class_of, &told) && !field("command_class").is_empty() => {
+            Kind::Statement
+        }
         kind => kind,
     };
     let account = account(field("user"));
@@ -277,7 +294,8 @@ pub(super) fn event(
     let (class, severity) = judge(kind, operation, statement, &outcome);
     let action = action(kind, &told, &fields);
     let mut attributes = attributes(&fields, &account);
-    attributes.retain(|name, value| name != "command_class" || !value.eq_ignore_ascii_case(&action));
+    attributes
+        .retain(|name, value| name != "command_class" || !value.eq_ignore_ascii_case(&action));
     attributes.extend(zone);
     if is_invalid_utf8 {
         attributes.insert("invalid_utf8".to_owned(), "true".to_owned());
@@ -318,7 +336,8 @@ fn time(
     unsaid: Unsaid,
     context: &Context<'_>,
 ) -> Result<(Time, Option<(String, String)>), String> {
-    let malformed = || format!("timestamp: {:?} is no time", text.chars().take(64).collect::<String>());
+    let malformed =
+        || format!("timestamp: {:?} is no time", text.chars().take(64).collect::<String>());
     let stripped = text.strip_suffix(" UTC").or_else(|| text.strip_suffix('Z'));
     let local = stripped.unwrap_or(text).replacen(' ', "T", 1);
     let date_time = local.parse().map_err(|_| malformed())?;
@@ -330,8 +349,8 @@ fn time(
     Ok((time, Some(attribute)))
 }
 
-/// The record id; of JSON the time, the number within it, and what was told of, as the numbers start again with each second and
-/// with the server.
+/// The record id; of JSON the time, the number within it, and what was told of, as the numbers
+/// start again with each second and with the server.
 fn key(fields: &Fields, told: &str) -> Option<String> {
     let record_id = fields.get("record_id").cloned();
     record_id.or_else(|| Some(format!("{}/{}/{told}", fields.get("timestamp")?, fields.get("id")?)))
@@ -360,7 +379,12 @@ fn account(text: &str) -> Account<'_> {
         let (rest, ip) = rest.rsplit_once('[')?;
         let (names, host) = rest.rsplit_once("] @ ")?;
         let (user, login) = names.split_once('[')?;
-        Some(Account { user: if user.is_empty() { login } else { user }, login, host: host.trim(), ip })
+        Some(Account {
+            user: if user.is_empty() { login } else { user },
+            login,
+            host: host.trim(),
+            ip,
+        })
     });
     parts.unwrap_or(Account { user: text, ..Account::default() })
 }
@@ -385,11 +409,19 @@ fn program(fields: &Fields) -> &str {
 
 /// The SQL command of a statement, such as `create_table`; else the record's name or event.
 fn action(kind: Kind, told: &str, fields: &Fields) -> String {
-    let field = |name: &str| fields.get(name).map(|text| text.to_lowercase()).filter(|text| !text.is_empty());
-    let command =
-        if kind == Kind::Statement { field("command_class").or_else(|| field("command")) } else { None };
-    let told =
-        if matches!(kind, Kind::Table(_)) { told.trim_start_matches("table").trim_start() } else { told };
+    let field = |name: &str| {
+        fields.get(name).map(|text| text.to_lowercase()).filter(|text| !text.is_empty())
+    };
+    let command = if kind == Kind::Statement {
+        field("command_class").or_else(|| field("command"))
+    } else {
+        None
+    };
+    let told = if matches!(kind, Kind::Table(_)) {
+        told.trim_start_matches("table").trim_start()
+    } else {
+        told
+    };
     command
         .or_else(|| Some(told.to_owned()).filter(|told| !told.is_empty()))
         .or_else(|| field("class"))
@@ -412,7 +444,9 @@ fn outcome(kind: Kind, status: &str) -> Outcome {
     let kind = match code {
         Some(0) => OutcomeKind::Success,
         Some(_) => OutcomeKind::Failure,
-        None if matches!(kind, Kind::Started | Kind::Stopped | Kind::Logout) => OutcomeKind::Success,
+        None if matches!(kind, Kind::Started | Kind::Stopped | Kind::Logout) => {
+            OutcomeKind::Success
+        }
         None => OutcomeKind::Unknown,
     };
     Outcome { kind, code, reason: None }
@@ -435,7 +469,12 @@ fn operation(kind: Kind, statement: &str, command: &str) -> Operation {
     }
 }
 
-fn judge(kind: Kind, operation: Operation, statement: &str, outcome: &Outcome) -> (Class, Severity) {
+fn judge(
+    kind: Kind,
+    operation: Operation,
+    statement: &str,
+    outcome: &Outcome,
+) -> (Class, Severity) {
     let audit = match kind {
         Kind::Started => Audit::Changed,
         Kind::Stopped => Audit::SwitchedOff,
@@ -462,7 +501,8 @@ fn attributes(fields: &Fields, account: &Account<'_>) -> BTreeMap<String, String
         attributes.insert("login_user".to_owned(), account.login.to_owned());
     }
     let user = account.user;
-    attributes.retain(|name, value| !matches!(&**name, "login_user" | "priv_user") || *value != user);
+    attributes
+        .retain(|name, value| !matches!(&**name, "login_user" | "priv_user") || *value != user);
     if let Some(status) = fields.get("status").filter(|status| status.parse::<u32>().is_err()) {
         attributes.insert("status".to_owned(), status.clone());
     }
@@ -486,7 +526,14 @@ pub(super) fn read_xml(
     context: &mut Context<'_>,
 ) -> Result<Event, String> {
     let text = String::from_utf8_lossy(raw);
-    event(audit_xml::fields(&text)?, raw, matches!(text, Cow::Owned(_)), Unsaid::Local, names, context)
+    event(
+        audit_xml::fields(&text)?,
+        raw,
+        matches!(text, Cow::Owned(_)),
+        Unsaid::Local,
+        names,
+        context,
+    )
 }
 
 #[cfg(test)]

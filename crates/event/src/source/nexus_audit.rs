@@ -1,9 +1,10 @@
 //! The audit log of Sonatype Nexus Repository 3: lines of JSON in `audit.log`.
 //!
-//! <https://help.sonatype.com/en/auditing.html>, and the lines built from it in `testdata/nexus-audit/`. What this parser
-//! relies on:
+//! <https://help.sonatype.com/en/auditing.html>, and the lines built from it in
+//! `testdata/nexus-audit/`. What this parser relies on:
 //! - `domain` and `type` say what was done to what kind of thing, `context` to which;
-//! - `initiator` is the user and the address, divided by the first slash; `*TASK` and `*SYSTEM` are Nexus itself;
+//! - `initiator` is the user and the address, divided by the first slash; `*TASK` and `*SYSTEM` are
+//!   Nexus itself;
 //! - times have milliseconds behind a comma, and their own offset;
 //! - what was refused is not in it, nor are logins and downloads.
 
@@ -17,10 +18,12 @@ use super::context::address;
 use super::lines::{parse_lines, whole_lines};
 use super::outline::outline;
 use super::parsed::NoEvent;
-use super::{Context, Delivery, EnvelopeError, Options, Parsed, Spec, Syslog, non_empty, unnumbered};
+use super::{
+    Context, Delivery, EnvelopeError, Options, Parsed, Spec, Syslog, non_empty, unnumbered,
+};
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Outcome, OutcomeKind, Resolution, Resource, Service, Severity,
-    SourceIp, Time,
+    Actor, ActorKind, Class, Event, Operation, Outcome, OutcomeKind, Resolution, Resource, Service,
+    Severity, SourceIp, Time,
 };
 
 pub(super) const SPEC: Spec = Spec {
@@ -43,8 +46,12 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let text = String::from_utf8_lossy(line);
     let told: Line<'_> =
         serde_json::from_str(&text).map_err(|error| format!("not an audit line: {error}"))?;
-    let audit =
-        Audit { domain: told.domain, kind: told.kind, context: told.context, attributes: told.attributes };
+    let audit = Audit {
+        domain: told.domain,
+        kind: told.kind,
+        context: told.context,
+        attributes: told.attributes,
+    };
     audit.check()?;
     let occurred_at = instant(&told.timestamp)?;
     let meaning = audit.meaning();
@@ -69,7 +76,8 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
 
 /// Reads `2026-11-20 18:01:15,125+0000` and `2026-11-20T18:01:49.664+0000`.
 pub(super) fn instant(text: &str) -> Result<Time, String> {
-    let not_a_time = || format!("timestamp: {:?} is no time", text.chars().take(64).collect::<String>());
+    let not_a_time =
+        || format!("timestamp: {:?} is no time", text.chars().take(64).collect::<String>());
     let at = text.len().checked_sub(5).filter(|_| text.is_ascii()).ok_or_else(not_a_time)?;
     let (clock, offset) = text.split_at(at);
     let clock = clock.replacen(' ', "T", 1).replacen(',', ".", 1);
@@ -121,14 +129,19 @@ impl Audit<'_> {
     pub fn meaning(&self) -> Meaning {
         let operation = self.operation();
         let is_overwrite = operation == Operation::Upload && self.kind == "updated";
-        let class = if self.domain.starts_with("security") { Class::Security } else { Class::Operation };
+        let class =
+            if self.domain.starts_with("security") { Class::Security } else { Class::Operation };
         Meaning {
             action: format!("{}.{}", self.domain, self.kind),
             operation,
             resource: self.resource(),
             reason: is_overwrite.then(|| "overwrite".to_owned()),
             class,
-            severity: if operation == Operation::Delete { Severity::MINOR } else { Severity::WARNING },
+            severity: if operation == Operation::Delete {
+                Severity::MINOR
+            } else {
+                Severity::WARNING
+            },
         }
     }
 
@@ -151,17 +164,24 @@ impl Audit<'_> {
         };
         let path = self.context.trim_start_matches('/');
         let name = match self.attribute("repository.name") {
-            Some(repository) if matches!(kind, "file" | "component") => format!("{repository}/{path}"),
+            Some(repository) if matches!(kind, "file" | "component") => {
+                format!("{repository}/{path}")
+            }
             _ => self.context.to_string(),
         };
         Resource { kind: non_empty(kind), name: non_empty(&name), id: None, region: None }
     }
 
     fn attribute(&self, name: &str) -> Option<String> {
-        self.attributes.as_ref()?.get(name).map(|value| text_of(value)).filter(|text| !text.is_empty())
+        self.attributes
+            .as_ref()?
+            .get(name)
+            .map(|value| text_of(value))
+            .filter(|text| !text.is_empty())
     }
 
-    /// The attributes, with a mark before their names so that none of them passes for one of our own.
+    /// The attributes, with a mark before their names so that none of them passes for one of our
+    /// own.
     pub fn attributes(&self) -> BTreeMap<String, String> {
         let told = self.attributes.iter().flatten();
         told.map(|(name, value)| (format!("nexus.{name}"), text_of(value)))

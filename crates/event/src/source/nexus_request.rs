@@ -2,9 +2,11 @@
 //!
 //! <https://help.sonatype.com/en/logging.html>, its pattern in
 //! <https://support.sonatype.com/hc/en-us/articles/115009807628>, and the lines built from them in
-//! `testdata/nexus-request/`. A line is `address - user [time] "request" status received sent milliseconds "agent" [thread]`;
-//! older releases have neither `received` nor `[thread]`. What this parser relies on:
-//! - nothing is escaped: the request is two words and a protocol, and the agent ends with the line's last quote;
+//! `testdata/nexus-request/`. A line is `address - user [time] "request" status received sent
+//! milliseconds "agent" [thread]`; older releases have neither `received` nor `[thread]`. What this
+//! parser relies on:
+//! - nothing is escaped: the request is two words and a protocol, and the agent ends with the
+//!   line's last quote;
 //! - files are below `/repository/NAME/`; the rest are pages and calls of Nexus' own;
 //! - the user is one who signed in: a 401 names nobody, with a wrong password neither;
 //! - nothing tells npm's metadata from files, as in [`nginx_combined`](super::nginx_combined).
@@ -40,15 +42,17 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let text = String::from_utf8_lossy(line);
     let head = head(&text)?;
     let fields = fields(head.rest)?;
-    let user = Some(head.user).filter(|user| !matches!(*user, "-" | "anonymous")).and_then(non_empty);
+    let user =
+        Some(head.user).filter(|user| !matches!(*user, "-" | "anonymous")).and_then(non_empty);
     let (method, target, protocol) = request_line(fields.request);
     let request = request(method, target, user, fields.status);
     if request.is_noise() && !context.options.records_noise {
         return Err(NoEvent::Skipped(NOISE));
     }
-    let source_ip = address(head.address).map(|peer| context.options.client(peer, std::iter::empty()));
-    let repository =
-        repository_path(&served_path(target)).and_then(|path| path.split('/').nth(1).map(str::to_owned));
+    let source_ip =
+        address(head.address).map(|peer| context.options.client(peer, std::iter::empty()));
+    let repository = repository_path(&served_path(target))
+        .and_then(|path| path.split('/').nth(1).map(str::to_owned));
     let mut event = Event {
         occurred_at: head.time,
         resolution: Resolution::Second,
@@ -96,7 +100,9 @@ fn fields(text: &str) -> Result<Fields<'_>, String> {
     let (status, received, sent, elapsed) = match numbers[..] {
         [status, received, sent, elapsed] => (status, received, sent, elapsed),
         [status, sent, elapsed] => (status, "", sent, elapsed),
-        _ => return Err("the line has other numbers than status, bytes and milliseconds".to_owned()),
+        _ => {
+            return Err("the line has other numbers than status, bytes and milliseconds".to_owned());
+        }
     };
     let number = |text| if text == "-" { "" } else { text };
     Ok(Fields {
@@ -110,8 +116,8 @@ fn fields(text: &str) -> Result<Fields<'_>, String> {
     })
 }
 
-/// The repository and the path in it, with a slash before them; none for what is Nexus' own. Nexus may stand below a path
-/// of one part.
+/// The repository and the path in it, with a slash before them; none for what is Nexus' own. Nexus
+/// may stand below a path of one part.
 fn repository_path(path: &str) -> Option<String> {
     let (before, inside) = path.split_once(REPOSITORY)?;
     let is_nexus = before.matches('/').count() <= 1 && !inside.is_empty();
@@ -139,7 +145,8 @@ fn request(method: &str, target: &str, user: Option<String>, status: u32) -> Req
     }
 }
 
-/// What a request to Nexus itself means. The console asks and acts by POSTs to one path, which the audit log tells apart.
+/// What a request to Nexus itself means. The console asks and acts by POSTs to one path, which the
+/// audit log tells apart.
 fn call(method: &str, path: &str) -> Operation {
     match method {
         "GET" | "HEAD" | "OPTIONS" => Operation::Read,

@@ -1,9 +1,11 @@
-//! Webhooks of Sonatype Nexus Repository 3: of repositories (assets, components), and global (audit, repository).
+//! Webhooks of Sonatype Nexus Repository 3: of repositories (assets, components), and global
+//! (audit, repository).
 //!
-//! <https://help.sonatype.com/en/example-headers-and-payloads.html>, and the requests built from it in
-//! `testdata/nexus-webhook/`. What this parser relies on:
+//! <https://help.sonatype.com/en/example-headers-and-payloads.html>, and the requests built from it
+//! in `testdata/nexus-webhook/`. What this parser relies on:
 //! - which of `asset`, `component`, `repository` and `audit` a body has tells what it is about;
-//! - `initiator` is the user and the address, divided by the first slash; `*TASK` and `*SYSTEM` are Nexus itself;
+//! - `initiator` is the user and the address, divided by the first slash; `*TASK` and `*SYSTEM` are
+//!   Nexus itself;
 //! - the header `X-Nexus-Webhook-Delivery` is the event's id;
 //! - an audit body has no time; a download sends nothing;
 //! - an upload sends one body for each file, and one for the component they make up, in any order.
@@ -19,7 +21,8 @@ use super::outline::{TIME_ASSUMED, digest_of, outline, parse_single};
 use super::parsed::NoEvent;
 use super::{Context, Delivery, EnvelopeError, Parsed, Spec, Syslog, non_empty, unnumbered};
 use crate::{
-    Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service, Severity, Time,
+    Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service, Severity,
+    Time,
 };
 
 pub(super) const SPEC: Spec = Spec {
@@ -62,7 +65,11 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         operation: act.operation,
         resource: act.resource,
         outcome: Outcome { kind: OutcomeKind::Success, code: None, reason: act.reason },
-        severity: if act.operation == Operation::Delete { Severity::MINOR } else { Severity::WARNING },
+        severity: if act.operation == Operation::Delete {
+            Severity::MINOR
+        } else {
+            Severity::WARNING
+        },
         class: act.class,
         request_id,
         origin: Origin { key, ..blank.origin.clone() },
@@ -71,7 +78,11 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     if at.is_none() {
         event.add([TIME_ASSUMED]);
     }
-    event.add([("node_id", &*told.node_id), ("repository", &*told.repository_name), ("webhook", &*webhook)]);
+    event.add([
+        ("node_id", &*told.node_id),
+        ("repository", &*told.repository_name),
+        ("webhook", &*webhook),
+    ]);
     event.attributes.extend(act.attributes);
     Ok(event)
 }
@@ -98,7 +109,8 @@ fn act(told: &Told<'_>) -> Result<Act, String> {
         (repository, name) => format!("{repository}/{name}"),
     };
     let of = |kind: &str, name: String, thing: &Thing<'_>| {
-        let attributes = [("format", &thing.format), ("group", &thing.group), ("version", &thing.version)];
+        let attributes =
+            [("format", &thing.format), ("group", &thing.group), ("version", &thing.version)];
         let attributes = attributes.into_iter().chain([("repository_type", &thing.kind)]);
         let attributes = attributes
             .filter(|(_, value)| !value.is_empty())

@@ -1,17 +1,17 @@
-//! Access log lines of nginx in the predefined format `combined`, of a server that keeps artifacts, and in the format
-//! `main` of nginx's own packages, which adds `X-Forwarded-For`.
+//! Access log lines of nginx in the predefined format `combined`, of a server that keeps artifacts,
+//! and in the format `main` of nginx's own packages, which adds `X-Forwarded-For`.
 //!
-//! <https://nginx.org/en/docs/http/ngx_http_log_module.html#log_format>, and the captures in `testdata/nginx-combined/`. A
-//! line is `address - user [time] "request" status bytes "referer" "agent"`. What the captures show and this parser relies
-//! on:
-//! - quotes, backslashes, control bytes and every byte of 0x80 and above are written `\xHH`, so that a quote always ends a
-//!   field; spaces in a user's name are not escaped;
+//! <https://nginx.org/en/docs/http/ngx_http_log_module.html#log_format>, and the captures in
+//! `testdata/nginx-combined/`. A line is `address - user [time] "request" status bytes "referer"
+//! "agent"`. What the captures show and this parser relies on:
+//! - quotes, backslashes, control bytes and every byte of 0x80 and above are written `\xHH`, so
+//!   that a quote always ends a field; spaces in a user's name are not escaped;
 //! - the request keeps its percent signs, `..` and query; what is no HTTP stands there as it came;
-//! - the user of a 401 is only claimed, and a 401 without user is the usual first step of a client; whoever has no user may
-//!   have signed in with a token;
+//! - the user of a 401 is only claimed, and a 401 without user is the usual first step of a client;
+//!   whoever has no user may have signed in with a token;
 //! - the time is when the request ended, to the second, with its zone;
-//! - nothing tells npm's metadata from files, so that reading it is a download here: whatever else could tell them apart is
-//!   up to the client, which could hide a download by it.
+//! - nothing tells npm's metadata from files, so that reading it is a download here: whatever else
+//!   could tell them apart is up to the client, which could hide a download by it.
 
 use super::access_line::{head, quoted, unescaped};
 use super::context::address;
@@ -103,7 +103,8 @@ fn fields(text: &str) -> Result<Fields<'_>, String> {
     let (request, rest) = quoted(text).ok_or_else(cut)?;
     let (numbers, rest) = rest.split_once('"').ok_or_else(cut)?;
     let mut numbers = numbers.split_ascii_whitespace();
-    let (status, bytes) = numbers.next().zip(numbers.next()).ok_or("the line has no status and bytes")?;
+    let (status, bytes) =
+        numbers.next().zip(numbers.next()).ok_or("the line has no status and bytes")?;
     if numbers.next().is_some() {
         return Err("the line has more than status and bytes behind its request".to_owned());
     }

@@ -1,14 +1,18 @@
-//! Access log lines of nginx as JSON, of a server that keeps artifacts: WebDAV files, or a repository behind it.
+//! Access log lines of nginx as JSON, of a server that keeps artifacts: WebDAV files, or a
+//! repository behind it.
 //!
 //! Variables: <https://nginx.org/en/docs/varindex.html>; `escape=json`:
-//! <https://nginx.org/en/docs/http/ngx_http_log_module.html#log_format>; the `log_format` and captures in
-//! `testdata/nginx-json/`. A line is one flat object; `status`, `method` and `msec` or `time` are required. What the
-//! captures show and this parser relies on:
+//! <https://nginx.org/en/docs/http/ngx_http_log_module.html#log_format>; the `log_format` and
+//! captures in `testdata/nginx-json/`. A line is one flat object; `status`, `method` and `msec` or
+//! `time` are required. What the captures show and this parser relies on:
 //! - `msec` is when the request ended, so it began `request_time` earlier;
 //! - `uri` is decoded and normalised, `request_uri` is as sent, with the query;
-//! - bytes that are no UTF-8 are written as they came, so that a client could hide its requests from a strict reader;
-//! - `remote_user` of a 401 is only claimed, and a 401 without credentials is the usual first step of a client;
-//! - `remote_port` is empty where `real_ip_header` replaced the peer's address by one from a header;
+//! - bytes that are no UTF-8 are written as they came, so that a client could hide its requests
+//!   from a strict reader;
+//! - `remote_user` of a 401 is only claimed, and a 401 without credentials is the usual first step
+//!   of a client;
+//! - `remote_port` is empty where `real_ip_header` replaced the peer's address by one from a
+//!   header;
 //! - npm signs in with tokens that nginx cannot name, and its metadata paths look like files.
 
 use std::borrow::Cow;
@@ -19,7 +23,9 @@ use super::json_pieces::flat_texts;
 use super::lines::{parse_lines, whole_lines};
 use super::parsed::{NOISE, NoEvent};
 use super::repository_request::{Request, served_path};
-use super::{Context, Delivery, EnvelopeError, Options, Parsed, Spec, Syslog, non_empty, unnumbered};
+use super::{
+    Context, Delivery, EnvelopeError, Options, Parsed, Spec, Syslog, non_empty, unnumbered,
+};
 use crate::{Event, Origin, Resolution, Service, SourceIp, Time, Trust};
 
 pub(super) const SPEC: Spec = Spec {
@@ -67,7 +73,11 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         description: None,
         request_id: request_id.clone(),
         trace_id: None,
-        origin: Origin { source: context.source.to_owned(), format: SPEC.name.to_owned(), key: request_id },
+        origin: Origin {
+            source: context.source.to_owned(),
+            format: SPEC.name.to_owned(),
+            key: request_id,
+        },
         attributes: fields.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
         raw: line.to_vec(),
     })
@@ -100,7 +110,8 @@ fn occurred_at(fields: &mut BTreeMap<String, String>) -> Result<(Time, Resolutio
 /// Seconds with up to nine decimal places, as nanoseconds.
 fn seconds(text: &str) -> Option<i64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number =
+        |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     if !is_number(whole) || !is_number(fraction) || fraction.len() > 9 {
         return None;
     }
@@ -127,7 +138,8 @@ fn request(fields: &mut BTreeMap<String, String>) -> Result<Request, String> {
     })
 }
 
-/// The address, unless the client came by a Unix socket; that stays an attribute, and so does the address of a proxy.
+/// The address, unless the client came by a Unix socket; that stays an attribute, and so does the
+/// address of a proxy.
 fn source_ip(fields: &mut BTreeMap<String, String>, options: &Options) -> Option<SourceIp> {
     let peer = address(fields.get("remote_addr")?)?;
     if fields.get("remote_port").is_some_and(String::is_empty) {

@@ -1,4 +1,5 @@
-//! Events that may go on while a file is read: where their lines stand apart, a file is cut where none is open.
+//! Events that may go on while a file is read: where their lines stand apart, a file is cut where
+//! none is open.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -17,7 +18,13 @@ pub(super) struct Open<Id> {
 impl<Id: Ord + Clone> Open<Id> {
     /// An event is given up when something is `ms_max` newer, or `lines_max` lines follow.
     pub(super) fn new(ms_max: i64, lines_max: usize) -> Open<Id> {
-        Open { events: BTreeMap::new(), order: VecDeque::new(), newest_ms: i64::MIN, ms_max, lines_max }
+        Open {
+            events: BTreeMap::new(),
+            order: VecDeque::new(),
+            newest_ms: i64::MIN,
+            ms_max,
+            lines_max,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -36,7 +43,8 @@ impl<Id: Ord + Clone> Open<Id> {
         self.events.remove(id);
     }
 
-    /// Gives up events that are not waited for any longer, the oldest first. `time_ms` is what the line tells.
+    /// Gives up events that are not waited for any longer, the oldest first. `time_ms` is what the
+    /// line tells.
     pub(super) fn expire(&mut self, line: usize, time_ms: Option<i64>) {
         self.newest_ms = self.newest_ms.max(time_ms.unwrap_or(i64::MIN));
         while let Some(id) = self.order.front() {
@@ -53,8 +61,9 @@ impl<Id: Ord + Clone> Open<Id> {
     }
 }
 
-/// How many bytes at the beginning of `lines` end where no event is open; `take` is told each line and its number. Where
-/// events overlap without end, it is all after `bytes_max`, so that a file is never stuck.
+/// How many bytes at the beginning of `lines` end where no event is open; `take` is told each line
+/// and its number. Where events overlap without end, it is all after `bytes_max`, so that a file is
+/// never stuck.
 pub(super) fn whole_events<Id: Ord + Clone>(
     lines: &[u8],
     bytes_max: usize,

@@ -1,14 +1,18 @@
-//! CADF notifications of OpenStack: keystone's, and those of keystonemiddleware's audit filter in front of other services.
+//! CADF notifications of OpenStack: keystone's, and those of keystonemiddleware's audit filter in
+//! front of other services.
 //!
-//! Keystone: <https://docs.openstack.org/keystone/latest/admin/event_notifications.html>, the filter:
-//! <https://docs.openstack.org/keystonemiddleware/latest/audit.html>, CADF: DMTF DSP0262, and the captures in
-//! `testdata/openstack-cadf/`. What they show and this parser relies on:
-//! - the filter tells of a request twice, with outcome `pending` and with the answer, under one `payload.id`. The second
-//!   says all that the first does, so it replaces it; a first one that stays alone is an event of its own;
+//! Keystone: <https://docs.openstack.org/keystone/latest/admin/event_notifications.html>, the
+//! filter: <https://docs.openstack.org/keystonemiddleware/latest/audit.html>, CADF: DMTF DSP0262,
+//! and the captures in `testdata/openstack-cadf/`. What they show and this parser relies on:
+//! - the filter tells of a request twice, with outcome `pending` and with the answer, under one
+//!   `payload.id`. The second says all that the first does, so it replaces it; a first one that
+//!   stays alone is an event of its own;
 //! - `message_id` is another for each notification, and stays when a message bus delivers it again;
-//! - on a bus the notification is a text inside an envelope (`oslo.message`); the log driver writes it into a log full of other
-//!   lines, whose texts come from clients in part: only the logger's own name in its place makes a line a notification;
-//! - `timestamp` of a notification is UTC without saying so; the time in front of a log line is local, and not needed;
+//! - on a bus the notification is a text inside an envelope (`oslo.message`); the log driver writes
+//!   it into a log full of other lines, whose texts come from clients in part: only the logger's
+//!   own name in its place makes a line a notification;
+//! - `timestamp` of a notification is UTC without saying so; the time in front of a log line is
+//!   local, and not needed;
 //! - the filter takes the address from `X-Forwarded-For` where there is one, keystone the peer's.
 
 mod notification;
@@ -23,16 +27,17 @@ use super::lines::{lines, whole_lines};
 use super::open::{Open, whole_events};
 use super::parsed::{NoEvent, OTHER_STAGE, WAITS, parsed};
 use super::{
-    Context, Delivery, EnvelopeError, Follows, Parsed, Spec, Syslog, attributes_of, non_empty, unnumbered,
+    Context, Delivery, EnvelopeError, Follows, Parsed, Spec, Syslog, attributes_of, non_empty,
+    unnumbered,
 };
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service, Severity,
-    SourceIp, Trust,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service,
+    Severity, SourceIp, Trust,
 };
 use notification::{Notification, PENDING, Payload, text};
 
-/// A request is not waited for when something is this much newer: most are answered sooner, and all else in the file
-/// waits with it.
+/// A request is not waited for when something is this much newer: most are answered sooner, and all
+/// else in the file waits with it.
 const PENDING_MS_MAX: i64 = 10_000;
 
 /// A request is not waited for behind this many more lines.
@@ -57,14 +62,19 @@ pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
     let events_max = context.limits.events_max;
     let items = items(body, events_max);
     if items.len() > events_max {
-        return Err(EnvelopeError::TooLarge(format!("the body holds more than {events_max} items")));
+        return Err(EnvelopeError::TooLarge(format!(
+            "the body holds more than {events_max} items"
+        )));
     }
     let bytes_max = context.limits.event_bytes_max;
     let read = |item: &[u8]| match item.len() {
-        len if len > bytes_max => Err(format!("event_too_large: {len} bytes exceed {bytes_max}").into()),
+        len if len > bytes_max => {
+            Err(format!("event_too_large: {len} bytes exceed {bytes_max}").into())
+        }
         _ => notification::read(item),
     };
-    let read: Vec<Result<Notification, NoEvent>> = items.iter().map(|(_, item)| read(item)).collect();
+    let read: Vec<Result<Notification, NoEvent>> =
+        items.iter().map(|(_, item)| read(item)).collect();
     let answered: BTreeSet<String> = read
         .iter()
         .flatten()
@@ -96,8 +106,8 @@ pub(super) fn is_answer(event: &Event, request: &Event) -> bool {
         && id(event) == id(request)
 }
 
-/// The items of a body, each with the bytes before it: of a JSON array, one JSON object, or lines. One more than `max` is enough
-/// to tell that there are too many.
+/// The items of a body, each with the bytes before it: of a JSON array, one JSON object, or lines.
+/// One more than `max` is enough to tell that there are too many.
 fn items(body: &[u8], max: usize) -> Vec<(usize, &[u8])> {
     let max = max.saturating_add(1);
     match body.trim_ascii_start().first() {
@@ -142,16 +152,25 @@ fn whole(piece: &[u8], follows: Follows) -> usize {
     })
 }
 
-fn event(one: Notification, raw: &[u8], at: usize, context: &mut Context<'_>) -> Result<Event, NoEvent> {
+fn event(
+    one: Notification,
+    raw: &[u8],
+    at: usize,
+    context: &mut Context<'_>,
+) -> Result<Event, NoEvent> {
     let (occurred_at, resolution) = one.occurred_at()?;
-    let action =
-        one.payload.action.clone().filter(|action| !action.is_empty()).ok_or("the event has no action")?;
+    let action = one
+        .payload
+        .action
+        .clone()
+        .filter(|action| !action.is_empty())
+        .ok_or("the event has no action")?;
     let outcome = outcome(&one.payload);
     let operation = operation(&action);
     let class = class(&one, operation, &outcome);
-    let key = one
-        .key()
-        .or_else(|| context.place.map(|place| format!("{}:{}", place.file, place.offset + at as u64)));
+    let key = one.key().or_else(|| {
+        context.place.map(|place| format!("{}:{}", place.file, place.offset + at as u64))
+    });
     Ok(Event {
         id: (context.new_id)(),
         trail: context.trail.clone(),
@@ -159,14 +178,22 @@ fn event(one: Notification, raw: &[u8], at: usize, context: &mut Context<'_>) ->
         resolution,
         actor: actor(&one.payload),
         source_ip: source_ip(&one),
-        user_agent: one.payload.host().and_then(|host| host.agent.clone()).filter(|agent| !agent.is_empty()),
+        user_agent: one
+            .payload
+            .host()
+            .and_then(|host| host.agent.clone())
+            .filter(|agent| !agent.is_empty()),
         operation,
         resource: resource(&one.payload),
         severity: severity(operation, &outcome),
         class,
         outcome,
         description: None,
-        request_id: one.payload.initiator.as_ref().and_then(|initiator| initiator.request_id.clone()),
+        request_id: one
+            .payload
+            .initiator
+            .as_ref()
+            .and_then(|initiator| initiator.request_id.clone()),
         trace_id: None,
         origin: Origin { source: context.source.to_owned(), format: SPEC.name.to_owned(), key },
         attributes: attributes(&one)?,
@@ -180,8 +207,9 @@ fn actor(payload: &Payload) -> Actor {
     let Some(initiator) = &payload.initiator else {
         return Actor { kind: ActorKind::System, ..Actor::default() };
     };
-    let first =
-        |texts: [&Option<String>; 3]| texts.into_iter().flatten().find(|text| !text.is_empty()).cloned();
+    let first = |texts: [&Option<String>; 3]| {
+        texts.into_iter().flatten().find(|text| !text.is_empty()).cloned()
+    };
     let name = first([&initiator.name, &initiator.username, &initiator.user_name]);
     let id = first([&initiator.user_id, &initiator.id, &None]);
     let kind = if name.is_some() || id.is_some() { ActorKind::User } else { ActorKind::Unknown };
@@ -191,10 +219,14 @@ fn actor(payload: &Payload) -> Actor {
 /// The filter takes the word of a header for it.
 fn source_ip(one: &Notification) -> Option<SourceIp> {
     let address = address(one.payload.host()?.address.as_deref()?)?;
-    Some(SourceIp { address, trust: if one.is_of_filter() { Trust::Forwarded } else { Trust::Peer } })
+    Some(SourceIp {
+        address,
+        trust: if one.is_of_filter() { Trust::Forwarded } else { Trust::Peer },
+    })
 }
 
-/// `created.user` and `create` are the same; what follows a slash is what an action of nova and others is called.
+/// `created.user` and `create` are the same; what follows a slash is what an action of nova and
+/// others is called.
 fn operation(action: &str) -> Operation {
     let verb = action.split(['.', '/']).next().unwrap_or_default();
     match verb {
@@ -221,7 +253,9 @@ fn outcome(payload: &Payload) -> Outcome {
     };
     let reason = payload.reason.as_ref();
     let code = reason.and_then(|reason| text(&reason.code)?.parse().ok());
-    let why = reason.and_then(|reason| reason.kind.clone()).filter(|why| !why.is_empty() && why != "HTTP");
+    let why = reason
+        .and_then(|reason| reason.kind.clone())
+        .filter(|why| !why.is_empty() && why != "HTTP");
     let reason = match (why, code, kind) {
         (Some(why), ..) => Some(why),
         (None, Some(code), OutcomeKind::Failure) => Some(format!("HTTP {code}")),
@@ -244,15 +278,17 @@ fn severity(operation: Operation, outcome: &Outcome) -> Severity {
 
 /// Whatever keystone tells is of users, rights or secrets.
 fn class(one: &Notification, operation: Operation, outcome: &Outcome) -> Class {
-    let is_refused = outcome.kind == OutcomeKind::Failure && matches!(outcome.code, Some(401 | 403));
-    let is_of_identity = one.event_type.as_deref().is_some_and(|kind| kind.starts_with("identity."))
-        || one.payload.target_type().contains("security/");
+    let is_refused =
+        outcome.kind == OutcomeKind::Failure && matches!(outcome.code, Some(401 | 403));
+    let is_of_identity =
+        one.event_type.as_deref().is_some_and(|kind| kind.starts_with("identity."))
+            || one.payload.target_type().contains("security/");
     let is_sensitive = matches!(operation, Operation::Login | Operation::Grant);
     if is_refused || is_of_identity || is_sensitive { Class::Security } else { Class::Operation }
 }
 
-/// Keystone's action names what it was done to, and of an assignment the target is no more than a new id. The filter's
-/// target is the service: what was asked for is the path.
+/// Keystone's action names what it was done to, and of an assignment the target is no more than a
+/// new id. The filter's target is the service: what was asked for is the path.
 fn resource(payload: &Payload) -> Resource {
     let target = payload.target.as_ref();
     let action = payload.action.as_deref().unwrap_or_default();
@@ -284,7 +320,8 @@ fn attributes(one: &Notification) -> Result<BTreeMap<String, String>, String> {
     let of_initiator = |part: fn(&notification::Initiator) -> &Option<String>| {
         payload.initiator.as_ref().map(|initiator| or_empty(part(initiator))).unwrap_or_default()
     };
-    let correlation = payload.tags.iter().flatten().find_map(|tag| tag.strip_prefix("correlation_id?value="));
+    let correlation =
+        payload.tags.iter().flatten().find_map(|tag| tag.strip_prefix("correlation_id?value="));
     let service = payload.target.as_ref().filter(|_| payload.request_path.is_some());
     let ended_at = one.ended_at()?.map(|time| time.to_string()).unwrap_or_default();
     let project = of_initiator(|initiator| &initiator.project_id);

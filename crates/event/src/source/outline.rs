@@ -13,7 +13,8 @@ use crate::{Actor, Class, Event, Operation, Origin, Outcome, Resolution, Resourc
 /// The attribute of events whose source tells no time: they have that of their arrival.
 pub(super) const TIME_ASSUMED: (&str, &str) = ("time_assumed", "received_at");
 
-/// Why an item that only reports on what was done elsewhere, or on what the program did by itself, is no event.
+/// Why an item that only reports on what was done elsewhere, or on what the program did by itself,
+/// is no event.
 pub(super) const NO_ACT: &str = "it tells of no act on what is kept";
 
 /// An event of which nothing but its bytes is known; it happened when it was received.
@@ -53,8 +54,9 @@ impl Event {
     }
 }
 
-/// Reads a body that is one item, as programs send them that tell each event by a request of its own. There is no envelope
-/// to refuse: what cannot be read is set aside. White space around the item is no part of it, and alone it is nothing.
+/// Reads a body that is one item, as programs send them that tell each event by a request of its
+/// own. There is no envelope to refuse: what cannot be read is set aside. White space around the
+/// item is no part of it, and alone it is nothing.
 pub(super) fn parse_single(
     body: &[u8],
     context: &mut Context<'_>,
@@ -66,7 +68,8 @@ pub(super) fn parse_single(
     }
 }
 
-/// A key for what has no id: a digest of texts that together tell it from others. Their borders count.
+/// A key for what has no id: a digest of texts that together tell it from others. Their borders
+/// count.
 pub(super) fn digest_of(parts: &[&str]) -> String {
     let mut digest = Sha256::new();
     for part in parts {

@@ -11,8 +11,9 @@ pub enum Parsed {
     Event(Box<Event>),
     /// Bytes that are kept aside, because they could not be used.
     SetAside(SetAside),
-    /// Nothing to record, and why: another stage of a request that is recorded, a companion of a line that is, or noise
-    /// ([`Options::records_noise`](super::Options::records_noise)). It is counted.
+    /// Nothing to record, and why: another stage of a request that is recorded, a companion of a
+    /// line that is, or noise ([`Options::records_noise`](super::Options::records_noise)). It is
+    /// counted.
     Skipped(&'static str),
 }
 
@@ -25,7 +26,8 @@ pub struct SetAside {
     pub raw: Vec<u8>,
 }
 
-/// The reason of what is set aside until its answer came, or could have come ([`Context::defers`](super::Context::defers)).
+/// The reason of what is set aside until its answer came, or could have come
+/// ([`Context::defers`](super::Context::defers)).
 pub const WAITS: &str = "the request waits for its answer";
 
 /// A body that is no envelope of its format: nothing of it is kept.

@@ -1,15 +1,18 @@
-//! Files of Percona Server's auditors: the plugin `audit_log` (5.7, 8.0) in each of its four formats, and the component
-//! `audit_log_filter` (8.0, 8.4) in JSON and XML.
+//! Files of Percona Server's auditors: the plugin `audit_log` (5.7, 8.0) in each of its four
+//! formats, and the component `audit_log_filter` (8.0, 8.4) in JSON and XML.
 //!
 //! Formats: <https://docs.percona.com/percona-server/8.0/audit-log-plugin.html>,
-//! <https://docs.percona.com/percona-server/8.4/audit-log-filter-formats.html>, and the files in `testdata/percona-audit/`, which
-//! are constructed from them. What a record tells of is in [`mysql`](super::mysql). What the documentation and the plugin's
-//! published source say and this parser relies on:
+//! <https://docs.percona.com/percona-server/8.4/audit-log-filter-formats.html>, and the files in
+//! `testdata/percona-audit/`, which are constructed from them. What a record tells of is in
+//! [`mysql`](super::mysql). What the documentation and the plugin's published source say and this
+//! parser relies on:
 //! - the plugin's JSON is one `{"audit_record": …}` a line, the component's an array;
-//! - CSV has no header; texts are always quoted and their quotes doubled, and a statement keeps its line feeds. The record's name
-//!   and the number of fields tell the columns: a statement has its command class where a connection has its id;
+//! - CSV has no header; texts are always quoted and their quotes doubled, and a statement keeps its
+//!   line feeds. The record's name and the number of fields tell the columns: a statement has its
+//!   command class where a connection has its id;
 //! - the plugin's times end in `UTC` or `Z`; the component's XML has the server's local time;
-//! - the plugin does not escape the options that the server was started with, so that a record of those may be unreadable.
+//! - the plugin does not escape the options that the server was started with, so that a record of
+//!   those may be unreadable.
 
 use std::borrow::Cow;
 
@@ -64,14 +67,16 @@ const CONNECTION: [&str; 12] = [
     "ip",
     "db",
 ];
-const AUDIT: [&str; 6] = ["name", "record", "timestamp", "mysql_version", "startup_options", "os_version"];
+const AUDIT: [&str; 6] =
+    ["name", "record", "timestamp", "mysql_version", "startup_options", "os_version"];
 
 /// `"Name",`
 fn begins(line: &[u8]) -> bool {
     line.first() == Some(&b'"') && line.get(1).is_some_and(u8::is_ascii_alphabetic)
 }
 
-/// The first three are quoted, and the second is a number and a time, which text inside quotes cannot pass for.
+/// The first three are quoted, and the second is a number and a time, which text inside quotes
+/// cannot pass for.
 fn is_record(text: &[u8], fields: &[csv::Field]) -> bool {
     let is_quoted = |at: usize| fields.get(at).is_some_and(|field| field.is_quoted);
     matches!(fields.len(), 6 | 12)

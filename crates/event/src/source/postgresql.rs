@@ -1,14 +1,18 @@
-//! What PostgreSQL logs, whichever way it writes it down: statements that pgaudit tells of, sessions, failures, settings.
+//! What PostgreSQL logs, whichever way it writes it down: statements that pgaudit tells of,
+//! sessions, failures, settings.
 //!
-//! Records: <https://www.postgresql.org/docs/current/runtime-config-logging.html>, with the names that the JSON log gives their
-//! parts; pgaudit's message: <https://github.com/pgaudit/pgaudit#format>; the captures in `testdata/postgresql-csvlog/`. What
+//! Records: <https://www.postgresql.org/docs/current/runtime-config-logging.html>, with the names
+//! that the JSON log gives their parts; pgaudit's message:
+//! <https://github.com/pgaudit/pgaudit#format>; the captures in `testdata/postgresql-csvlog/`. What
 //! they show and this reading relies on:
-//! - a statement that fails has no AUDIT line, only an ERROR with its text; one that succeeds may have several, one for each
-//!   relation or object, and again for what it calls;
-//! - a login is three lines, of which the last, `connection authorized`, is the login; one that fails is a FATAL;
-//! - whoever may run code can log any text with `RAISE LOG`, but not without a context: where there is one, the message is no
-//!   word of the server;
-//! - pgaudit strikes passwords out of what succeeded, but the line of a statement that failed has it whole;
+//! - a statement that fails has no AUDIT line, only an ERROR with its text; one that succeeds may
+//!   have several, one for each relation or object, and again for what it calls;
+//! - a login is three lines, of which the last, `connection authorized`, is the login; one that
+//!   fails is a FATAL;
+//! - whoever may run code can log any text with `RAISE LOG`, but not without a context: where there
+//!   is one, the message is no word of the server;
+//! - pgaudit strikes passwords out of what succeeded, but the line of a statement that failed has
+//!   it whole;
 //! - session ids are the time a session began and its process, and each numbers its lines from 1.
 
 use std::collections::BTreeMap;
@@ -17,8 +21,8 @@ use super::context::address;
 use super::sql::{self, Audit, Dialect, Spans, Text};
 use super::{Context, Sequence, csv, non_empty};
 use crate::{
-    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Severity,
-    SourceIp, Time, Trust,
+    Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
+    Severity, SourceIp, Time, Trust,
 };
 
 /// Parts of a record by the names of the JSON log; empty ones are not there.
@@ -68,7 +72,8 @@ pub(super) fn event(
     }
     let key = format!("{session}/{line}");
     let act = act(&parts);
-    let request_id = act.audited.as_ref().map(|audited| format!("{session}/{}", audited.statement_id));
+    let request_id =
+        act.audited.as_ref().map(|audited| format!("{session}/{}", audited.statement_id));
     let (operation, outcome) = (operation(&act, &parts), outcome(&act, &parts));
     let (class, severity) = judge(&act, operation, outcome.kind, &parts);
     let mut event = Event {
@@ -88,7 +93,11 @@ pub(super) fn event(
         description: non_empty(act.statement.as_deref().unwrap_or(part("message"))),
         request_id,
         trace_id: None,
-        origin: Origin { source: context.source.to_owned(), format: format.to_owned(), key: Some(key) },
+        origin: Origin {
+            source: context.source.to_owned(),
+            format: format.to_owned(),
+            key: Some(key),
+        },
         attributes: BTreeMap::new(),
         raw: raw.to_vec(),
     };
@@ -108,10 +117,11 @@ pub(super) fn sequence(event: &Event) -> Option<Sequence> {
     Some(Sequence { stream: stream.to_owned(), number: number.parse().ok()? })
 }
 
-/// `2026-11-20 18:10:25.552 UTC`. The zone is an abbreviation, and few of them mean one offset only: of these, UTC and numbers
-/// count, and for all others the source says what zone it is.
+/// `2026-11-20 18:10:25.552 UTC`. The zone is an abbreviation, and few of them mean one offset
+/// only: of these, UTC and numbers count, and for all others the source says what zone it is.
 fn time(text: &str, context: &Context<'_>) -> Result<(Time, Vec<(String, String)>), String> {
-    let malformed = || format!("timestamp: {:?} is no time", text.chars().take(64).collect::<String>());
+    let malformed =
+        || format!("timestamp: {:?} is no time", text.chars().take(64).collect::<String>());
     let (date_time, zone) = text.rsplit_once(' ').ok_or_else(malformed)?;
     let iso = date_time.replacen(' ', "T", 1);
     let offset = match zone {
@@ -123,14 +133,17 @@ fn time(text: &str, context: &Context<'_>) -> Result<(Time, Vec<(String, String)
         return Ok((time, Vec::new()));
     }
     let local = iso.parse().map_err(|_| malformed())?;
-    let (time, attribute) = context.options.local(local).map_err(|error| format!("timestamp: {error}"))?;
+    let (time, attribute) =
+        context.options.local(local).map_err(|error| format!("timestamp: {error}"))?;
     Ok((time, vec![attribute, ("zone_abbreviation".to_owned(), zone.to_owned())]))
 }
 
-/// `+08`, `-0330` or `+05:45`, as zones without letters of their own are abbreviated; as RFC 3339 has it.
+/// `+08`, `-0330` or `+05:45`, as zones without letters of their own are abbreviated; as RFC 3339
+/// has it.
 fn numeric_offset(zone: &str) -> Option<String> {
     let digits = zone.strip_prefix(['+', '-'])?.replace(':', "");
-    let is_number = matches!(digits.len(), 2 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number =
+        matches!(digits.len(), 2 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| format!("{}{}:{:0<2}", &zone[..1], &digits[..2], &digits[2..]))
 }
 
@@ -148,7 +161,8 @@ enum Kind {
     Audited,
     /// A statement that failed.
     Failed,
-    /// A statement that is about to be done (false), or was (true): `log_statement`, `log_min_duration_statement`.
+    /// A statement that is about to be done (false), or was (true): `log_statement`,
+    /// `log_min_duration_statement`.
     Logged(bool),
     Login,
     Logout,
@@ -187,7 +201,12 @@ fn act(parts: &Parts) -> Act {
             audited: Some(audited),
         };
     }
-    let plain = |action: &str, kind| Act { action: action.to_owned(), kind, statement: None, audited: None };
+    let plain = |action: &str, kind| Act {
+        action: action.to_owned(),
+        kind,
+        statement: None,
+        audited: None,
+    };
     if is_failure {
         if is_failed_login(parts) {
             return plain("connection failed", Kind::Login);
@@ -206,7 +225,12 @@ fn act(parts: &Parts) -> Act {
     if let Some((statement, is_done)) = logged_statement(message) {
         let action = sql::command(statement, Dialect::PostgreSql);
         let action = if action.is_empty() { severity.to_owned() } else { action };
-        return Act { action, kind: Kind::Logged(is_done), statement: non_empty(statement), audited: None };
+        return Act {
+            action,
+            kind: Kind::Logged(is_done),
+            statement: non_empty(statement),
+            audited: None,
+        };
     }
     if let Some((name, value)) = changed_setting(message) {
         return plain("parameter changed", Kind::Setting(name, value));
@@ -225,12 +249,14 @@ fn act(parts: &Parts) -> Act {
     plain(if severity.is_empty() { "LOG" } else { severity }, Kind::Message)
 }
 
-/// Of `AUDIT: SESSION,1,1,READ,SELECT,TABLE,public.orders,SELECT 1,<none>,1`: the command, the statement and the rest.
+/// Of `AUDIT: SESSION,1,1,READ,SELECT,TABLE,public.orders,SELECT 1,<none>,1`: the command, the
+/// statement and the rest.
 fn audited(message: &str) -> Option<(String, String, Audited)> {
     let record = message.strip_prefix(AUDIT)?;
     let fields = csv::fields(record.as_bytes()).filter(|fields| fields.len() >= AUDIT_FIELDS)?;
-    let field =
-        |at: usize| fields.get(at).map(|field| csv::text(record, field).into_owned()).unwrap_or_default();
+    let field = |at: usize| {
+        fields.get(at).map(|field| csv::text(record, field).into_owned()).unwrap_or_default()
+    };
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (audit_type, statement_id, substatement_id) = (field(0), field(1), field(2));
     if !matches!(&*audit_type, "SESSION" | "OBJECT")
@@ -259,7 +285,9 @@ const AUDIT_FIELDS: usize = 9;
 
 /// Where in a message the secrets stand: in pgaudit's, each field is a text of its own.
 pub(super) fn in_message(message: &str, find: &mut dyn FnMut(&str, Text) -> Spans) -> Spans {
-    let Some(fields) = message.strip_prefix(AUDIT).and_then(|record| csv::fields(record.as_bytes())) else {
+    let Some(fields) =
+        message.strip_prefix(AUDIT).and_then(|record| csv::fields(record.as_bytes()))
+    else {
         return find(message, Text::Prose);
     };
     let record = &message[AUDIT.len()..];
@@ -271,7 +299,8 @@ pub(super) fn in_message(message: &str, find: &mut dyn FnMut(&str, Text) -> Span
     .collect()
 }
 
-/// A session that ended before it was one: SQL states of class 28, and whatever else is fatal before the first statement.
+/// A session that ended before it was one: SQL states of class 28, and whatever else is fatal
+/// before the first statement.
 fn is_failed_login(parts: &Parts) -> bool {
     let part = |name: &str| parts.get(name).map(String::as_str).unwrap_or_default();
     let is_beginning = matches!(part("ps"), "authentication" | "startup" | "initializing")
@@ -279,11 +308,13 @@ fn is_failed_login(parts: &Parts) -> bool {
     part("error_severity") == "FATAL" && (part("state_code").starts_with("28") || is_beginning)
 }
 
-/// The command tag, which is of the kind `CREATE TABLE`, or what the server did instead: `idle` where the statement could not
-/// even be read.
+/// The command tag, which is of the kind `CREATE TABLE`, or what the server did instead: `idle`
+/// where the statement could not even be read.
 fn failed_command(tag: &str, statement: &str) -> String {
-    let is_command = !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b' ');
-    let command = if is_command { tag.to_owned() } else { sql::command(statement, Dialect::PostgreSql) };
+    let is_command =
+        !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b' ');
+    let command =
+        if is_command { tag.to_owned() } else { sql::command(statement, Dialect::PostgreSql) };
     if command.is_empty() { "ERROR".to_owned() } else { command }
 }
 
@@ -301,7 +332,8 @@ fn logged_statement(message: &str) -> Option<(&str, bool)> {
     (is_execution && !name.contains('\n')).then_some((statement, is_done))
 }
 
-/// `parameter "pgaudit.log" changed to "none"`, or `… removed from configuration file, reset to default`.
+/// `parameter "pgaudit.log" changed to "none"`, or `… removed from configuration file, reset to
+/// default`.
 fn changed_setting(message: &str) -> Option<(String, String)> {
     let (name, rest) = message.strip_prefix("parameter \"")?.split_once('"')?;
     let value = match rest.strip_prefix(" changed to \"") {
@@ -314,7 +346,9 @@ fn changed_setting(message: &str) -> Option<(String, String)> {
 
 fn operation(act: &Act, parts: &Parts) -> Operation {
     let of_statement = || {
-        act.statement.as_deref().map_or(Operation::Other, |text| sql::operation(text, Dialect::PostgreSql))
+        act.statement
+            .as_deref()
+            .map_or(Operation::Other, |text| sql::operation(text, Dialect::PostgreSql))
     };
     match (&act.kind, &act.audited) {
         (Kind::Audited, Some(audited)) => audited_operation(act, audited, of_statement()),
@@ -332,7 +366,8 @@ fn is_reload(parts: &Parts) -> bool {
     message.starts_with("received SIGHUP, reloading configuration files")
 }
 
-/// pgaudit's class and command tell what was done, and of what a function did more than the statement that called it.
+/// pgaudit's class and command tell what was done, and of what a function did more than the
+/// statement that called it.
 fn audited_operation(act: &Act, audited: &Audited, of_statement: Operation) -> Operation {
     let of_command = sql::operation(&act.action, Dialect::PostgreSql);
     match (&*audited.class, of_command) {
@@ -350,7 +385,11 @@ fn audited_operation(act: &Act, audited: &Audited, of_statement: Operation) -> O
 fn outcome(act: &Act, parts: &Parts) -> Outcome {
     let part = |name: &str| parts.get(name).map(String::as_str).unwrap_or_default();
     if matches!(part("error_severity"), "ERROR" | "FATAL" | "PANIC") {
-        return Outcome { kind: OutcomeKind::Failure, code: None, reason: non_empty(part("message")) };
+        return Outcome {
+            kind: OutcomeKind::Failure,
+            code: None,
+            reason: non_empty(part("message")),
+        };
     }
     let kind = match act.kind {
         Kind::Message | Kind::Logged(false) => OutcomeKind::Unknown,
@@ -359,7 +398,12 @@ fn outcome(act: &Act, parts: &Parts) -> Outcome {
     Outcome { kind, code: None, reason: None }
 }
 
-fn judge(act: &Act, operation: Operation, outcome: OutcomeKind, parts: &Parts) -> (Class, Severity) {
+fn judge(
+    act: &Act,
+    operation: Operation,
+    outcome: OutcomeKind,
+    parts: &Parts,
+) -> (Class, Severity) {
     let part = |name: &str| parts.get(name).map(String::as_str).unwrap_or_default();
     let audit = match (&act.kind, &act.statement) {
         (Kind::Setting(name, value), _) => Audit::of_setting(name, value),
@@ -372,7 +416,8 @@ fn judge(act: &Act, operation: Operation, outcome: OutcomeKind, parts: &Parts) -
     let is_authentication = act.action == "connection authenticated";
     let class = if is_authentication { Class::Security } else { class };
     // Of the server itself: out of memory or disk, damage.
-    let is_servers = matches!(state.get(..2), Some("53" | "58" | "XX")) && outcome == OutcomeKind::Failure;
+    let is_servers =
+        matches!(state.get(..2), Some("53" | "58" | "XX")) && outcome == OutcomeKind::Failure;
     let least = match part("error_severity") {
         "PANIC" => Severity::CRITICAL,
         _ if is_servers => Severity::MAJOR,
@@ -421,14 +466,21 @@ fn add_attributes(event: &mut Event, act: &Act, parts: &mut Parts) {
         put("substatement_id", audited.substatement_id.clone());
         put(
             "object_type",
-            if audited.object_name.is_empty() { audited.object_type.clone() } else { String::new() },
+            if audited.object_name.is_empty() {
+                audited.object_type.clone()
+            } else {
+                String::new()
+            },
         );
         put(
             "parameters",
             Some(audited.parameters.clone()).filter(|list| list != "<none>").unwrap_or_default(),
         );
         put("rows", audited.rows.clone());
-    } else if act.statement.is_some() && event.outcome.reason.is_none() && act.kind == Kind::Logged(true) {
+    } else if act.statement.is_some()
+        && event.outcome.reason.is_none()
+        && act.kind == Kind::Logged(true)
+    {
         let message = parts.get("message").map(String::as_str).unwrap_or_default();
         let duration = message.strip_prefix("duration: ").and_then(|rest| rest.split_once("  "));
         put("duration", duration.map(|(duration, _)| duration.to_owned()).unwrap_or_default());
@@ -436,15 +488,21 @@ fn add_attributes(event: &mut Event, act: &Act, parts: &mut Parts) {
     if event.source_ip.is_none() {
         put("host", parts.remove("remote_host").unwrap_or_default());
     }
-    put("command_tag", parts.get("ps").filter(|tag| **tag != act.action).cloned().unwrap_or_default());
+    put(
+        "command_tag",
+        parts.get("ps").filter(|tag| **tag != act.action).cloned().unwrap_or_default(),
+    );
     put("location", location(parts));
     for (name, value) in std::mem::take(parts) {
-        let is_nothing = value.is_empty() || (value == "0" && matches!(&*name, "txid" | "query_id"));
+        let is_nothing =
+            value.is_empty() || (value == "0" && matches!(&*name, "txid" | "query_id"));
         if is_nothing || PLACED.contains(&&*name) {
             continue;
         }
-        let name =
-            ATTRIBUTES.iter().find(|(part, _)| *part == name).map_or(&*name, |(_, attribute)| attribute);
+        let name = ATTRIBUTES
+            .iter()
+            .find(|(part, _)| *part == name)
+            .map_or(&*name, |(_, attribute)| attribute);
         put(name, value);
     }
 }

@@ -1,10 +1,13 @@
 //! Files of PostgreSQL's CSV log, `log_destination = 'csvlog'`, of versions 13 to 18.
 //!
-//! Columns: <https://www.postgresql.org/docs/current/runtime-config-logging.html#RUNTIME-CONFIG-LOGGING-CSVLOG>, and the
-//! captures in `testdata/postgresql-csvlog/`. What a record tells of is in [`postgresql`](super::postgresql). What the captures
-//! show and this parser relies on:
-//! - a record goes over several lines where a text of it does; texts are always quoted, and their quotes doubled;
-//! - a version adds columns at the end: version 13 `backend_type`, version 14 `leader_pid` and `query_id`;
+//! Columns:
+//! <https://www.postgresql.org/docs/current/runtime-config-logging.html#RUNTIME-CONFIG-LOGGING-CSVLOG>,
+//! and the captures in `testdata/postgresql-csvlog/`. What a record tells of is in
+//! [`postgresql`](super::postgresql). What the captures show and this parser relies on:
+//! - a record goes over several lines where a text of it does; texts are always quoted, and their
+//!   quotes doubled;
+//! - a version adds columns at the end: version 13 `backend_type`, version 14 `leader_pid` and
+//!   `query_id`;
 //! - the host and the port of a client are one column, `[local]` without a port for a socket.
 
 use std::borrow::Cow;
@@ -65,8 +68,8 @@ const CONNECTION: &str = "connection_from";
 /// Columns of version 12, which has the fewest that are read.
 const COLUMNS_MIN: usize = 23;
 
-/// Columns that the server quotes whenever they are there, so that text inside quotes, whose quotes are doubled, passes for no
-/// record.
+/// Columns that the server quotes whenever they are there, so that text inside quotes, whose quotes
+/// are doubled, passes for no record.
 const QUOTED: [usize; 3] = [1, 2, 13];
 
 const FORM: csv::Form = csv::Form { begins, is_record };

@@ -1,8 +1,10 @@
 //! Files of PostgreSQL's JSON log, `log_destination = 'jsonlog'`, of versions 15 to 18.
 //!
-//! Members: <https://www.postgresql.org/docs/current/runtime-config-logging.html#RUNTIME-CONFIG-LOGGING-JSONLOG>, and the
-//! captures in `testdata/postgresql-jsonlog/`. A line is one flat object, without the members that are empty. What it tells of
-//! is in [`postgresql`](super::postgresql), and is the same as what the CSV log tells: either is enough.
+//! Members:
+//! <https://www.postgresql.org/docs/current/runtime-config-logging.html#RUNTIME-CONFIG-LOGGING-JSONLOG>,
+//! and the captures in `testdata/postgresql-jsonlog/`. A line is one flat object, without the
+//! members that are empty. What it tells of is in [`postgresql`](super::postgresql), and is the
+//! same as what the CSV log tells: either is enough.
 
 use std::borrow::Cow;
 

@@ -1,10 +1,14 @@
-//! What lines of sshd, sudo, su, cron and the programs that keep accounts say, whichever log they stand in.
+//! What lines of sshd, sudo, su, cron and the programs that keep accounts say, whichever log they
+//! stand in.
 //!
-//! The texts are those of OpenSSH, sudo, Linux-PAM, util-linux and shadow, as captures in `testdata/syslog/` and
-//! `testdata/journald/` show them. What they show and this module relies on:
-//! - a sign-in over SSH is told of in up to ten lines. `Accepted` and `Failed` are the attempt; the others are companions;
-//! - the names in these two come from the client, who may put ` from 192.0.2.1 port 1` into them: only the last counts;
-//! - sudo says nothing of quotes: a folder or a command may hold ` ; COMMAND=`, so that a line has two readings;
+//! The texts are those of OpenSSH, sudo, Linux-PAM, util-linux and shadow, as captures in
+//! `testdata/syslog/` and `testdata/journald/` show them. What they show and this module relies on:
+//! - a sign-in over SSH is told of in up to ten lines. `Accepted` and `Failed` are the attempt; the
+//!   others are companions;
+//! - the names in these two come from the client, who may put ` from 192.0.2.1 port 1` into them:
+//!   only the last counts;
+//! - sudo says nothing of quotes: a folder or a command may hold ` ; COMMAND=`, so that a line has
+//!   two readings;
 //! - PAM names the service and the module in front of its text, whatever the program.
 //!
 //! A text that is none of these is an event too, with the program as its action.
@@ -18,7 +22,9 @@ use std::net::IpAddr;
 
 use super::parsed::NoEvent;
 use super::{Options, non_empty};
-use crate::{Actor, ActorKind, Class, Operation, Outcome, OutcomeKind, Resource, Severity, SourceIp};
+use crate::{
+    Actor, ActorKind, Class, Operation, Outcome, OutcomeKind, Resource, Severity, SourceIp,
+};
 
 /// What there is of an attempt or a session beside the line that is recorded.
 pub(super) const COMPANION: &str = "a companion of a line that is recorded";
@@ -138,7 +144,8 @@ impl Meaning {
     }
 
     fn of(self, kind: &str, name: &str) -> Meaning {
-        let resource = Resource { kind: Some(kind.to_owned()), name: non_empty(name), ..Resource::default() };
+        let resource =
+            Resource { kind: Some(kind.to_owned()), name: non_empty(name), ..Resource::default() };
         Meaning { resource, ..self }
     }
 
@@ -148,7 +155,8 @@ impl Meaning {
     }
 }
 
-/// The last ` from ADDRESS port NUMBER` of a text: what stands before it, the address, the port, and what follows.
+/// The last ` from ADDRESS port NUMBER` of a text: what stands before it, the address, the port,
+/// and what follows.
 fn endpoint(text: &str) -> Option<(&str, Option<IpAddr>, &str, &str)> {
     text.rmatch_indices(" from ").find_map(|(at, found)| {
         let (address, rest) = text[at + found.len()..].split_once(' ')?;
@@ -156,7 +164,8 @@ fn endpoint(text: &str) -> Option<(&str, Option<IpAddr>, &str, &str)> {
         let end = rest.find(|char: char| !char.is_ascii_digit()).unwrap_or(rest.len());
         let (port, after) = rest.split_at(end);
         let is_end = after.is_empty() || after.starts_with([' ', ':']);
-        (!port.is_empty() && is_end).then(|| (&text[..at], super::context::address(address), port, after))
+        (!port.is_empty() && is_end)
+            .then(|| (&text[..at], super::context::address(address), port, after))
     })
 }
 
@@ -166,7 +175,8 @@ fn su(text: &str) -> Result<Option<Meaning>, NoEvent> {
     if text.starts_with("+ ") || text.starts_with("- ") {
         return Err(NoEvent::Skipped(COMPANION));
     }
-    let (is_failed, rest) = match (text.strip_prefix("FAILED SU "), text.strip_prefix("FAILED su ")) {
+    let (is_failed, rest) = match (text.strip_prefix("FAILED SU "), text.strip_prefix("FAILED su "))
+    {
         (Some(rest), _) | (_, Some(rest)) => (true, rest),
         _ => (false, text.strip_prefix("Successful su ").unwrap_or(text)),
     };
@@ -182,8 +192,10 @@ fn su(text: &str) -> Result<Option<Meaning>, NoEvent> {
     };
     Ok(names.map(|(target, user, terminal)| {
         let terminal = if terminal == "none" { "" } else { terminal };
-        let meaning =
-            said("su.login", Operation::Login).by(user).of("user", target).with("terminal", terminal);
+        let meaning = said("su.login", Operation::Login)
+            .by(user)
+            .of("user", target)
+            .with("terminal", terminal);
         if is_failed { meaning.failed(Severity::MAJOR, "authentication failure") } else { meaning }
     }))
 }
@@ -217,7 +229,8 @@ fn cron(text: &str) -> Option<Meaning> {
 
 /// logind, which notices sessions that PAM opens and closes.
 fn logind(text: &str) -> Result<Option<Meaning>, NoEvent> {
-    let is_session =
-        ["New session ", "Removed session ", "Session "].iter().any(|start| text.starts_with(start));
+    let is_session = ["New session ", "Removed session ", "Session "]
+        .iter()
+        .any(|start| text.starts_with(start));
     if is_session { Err(NoEvent::Skipped(COMPANION)) } else { Ok(None) }
 }

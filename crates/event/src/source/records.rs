@@ -20,7 +20,8 @@ pub(super) struct Piece {
     pub why: Option<&'static str>,
 }
 
-/// Reads each piece of a body. A record of a file whose format gives it no key has its place for one.
+/// Reads each piece of a body. A record of a file whose format gives it no key has its place for
+/// one.
 pub(super) fn parse_pieces(
     body: &[u8],
     pieces: Vec<Piece>,
@@ -29,7 +30,9 @@ pub(super) fn parse_pieces(
 ) -> Result<Vec<Parsed>, EnvelopeError> {
     let events_max = context.limits.events_max;
     if pieces.len() > events_max {
-        return Err(EnvelopeError::TooLarge(format!("the body holds more than {events_max} records")));
+        return Err(EnvelopeError::TooLarge(format!(
+            "the body holds more than {events_max} records"
+        )));
     }
     let parse = |piece: Piece| {
         let raw = &body[piece.span.clone()];
@@ -76,8 +79,8 @@ impl<'de> Visitor<'de> for Members {
     }
 }
 
-/// Where in a JSON text the spans stand that `find` answers for each string in it, given with the name of the member it
-/// belongs to.
+/// Where in a JSON text the spans stand that `find` answers for each string in it, given with the
+/// name of the member it belongs to.
 pub(super) fn in_json(text: &str, find: &mut dyn FnMut(&str, &str) -> Spans) -> Spans {
     let (mut spans, mut at, mut name) = (Spans::new(), 0, String::new());
     while let Some(open) = text[at..].find('"') {
@@ -86,7 +89,9 @@ pub(super) fn in_json(text: &str, find: &mut dyn FnMut(&str, &str) -> Spans) -> 
         at = (end + 1).min(text.len());
         let content = &text[start..end];
         // What is no string by JSON's rules has no text to look into.
-        let Ok(decoded) = serde_json::from_str::<String>(&format!("\"{content}\"")) else { continue };
+        let Ok(decoded) = serde_json::from_str::<String>(&format!("\"{content}\"")) else {
+            continue;
+        };
         if text[at..].trim_start().starts_with(':') {
             name = decoded;
             continue;
@@ -128,7 +133,9 @@ mod tests {
     #[test]
     fn a_name_may_be_there_once() {
         assert_eq!(members(r#"{"a":1,"b":[]}"#).expect("an object").len(), 2);
-        for (text, why) in [(r#"{"a":1,"a":2}"#, "twice"), ("[]", "an object"), ("{} x", "trailing")] {
+        for (text, why) in
+            [(r#"{"a":1,"a":2}"#, "twice"), ("[]", "an object"), ("{} x", "trailing")]
+        {
             assert!(members(text).expect_err(text).contains(why), "{text}");
         }
     }

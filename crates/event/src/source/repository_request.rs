@@ -1,4 +1,5 @@
-//! What an HTTP request to a repository of artifacts means: shared by the access logs of whatever stands before one.
+//! What an HTTP request to a repository of artifacts means: shared by the access logs of whatever
+//! stands before one.
 
 use super::non_empty;
 use crate::{Actor, ActorKind, Class, Operation, Outcome, OutcomeKind, Resource, Severity};
@@ -98,7 +99,11 @@ impl Request {
     }
 
     pub fn class(&self) -> Class {
-        if self.is_about_account() || self.is_refused() { Class::Security } else { Class::Operation }
+        if self.is_about_account() || self.is_refused() {
+            Class::Security
+        } else {
+            Class::Operation
+        }
     }
 
     /// Whether it only looked, and was not refused.
@@ -108,7 +113,10 @@ impl Request {
 
     /// Told to sign in, without having tried to.
     fn is_challenge(&self) -> bool {
-        self.status == 401 && self.user.is_none() && self.auth_scheme.is_none() && !self.is_login_call()
+        self.status == 401
+            && self.user.is_none()
+            && self.auth_scheme.is_none()
+            && !self.is_login_call()
     }
 
     /// Whether it signs in by what its body says.
@@ -138,7 +146,8 @@ impl Request {
         self.is_npm && self.path.contains(NPM_CALL) && !self.is_npm_tarball()
     }
 
-    /// Whether a GET asks for a file, and not for an index, for metadata or whether anything changed.
+    /// Whether a GET asks for a file, and not for an index, for metadata or whether anything
+    /// changed.
     fn is_for_file(&self) -> bool {
         let is_redirect = (300..400).contains(&self.status);
         let is_metadata = self.is_npm && !self.is_npm_tarball();
@@ -160,7 +169,8 @@ impl Request {
 
     /// Where passwords are changed.
     fn is_profile(&self) -> bool {
-        self.path.ends_with("/-/npm/v1/user") || self.path.ends_with("/-/verdaccio/sec/reset_password")
+        self.path.ends_with("/-/npm/v1/user")
+            || self.path.ends_with("/-/verdaccio/sec/reset_password")
     }
 
     fn is_about_account(&self) -> bool {
@@ -172,8 +182,8 @@ impl Request {
     }
 }
 
-/// Whether the path of a change can only be npm's. Reads are not judged by it: what a client may choose must not make a
-/// download of it look like less.
+/// Whether the path of a change can only be npm's. Reads are not judged by it: what a client may
+/// choose must not make a download of it look like less.
 pub(super) fn is_npm_change(method: &str, path: &str) -> bool {
     let marks = ["/-/user/", "/-/npm/v1/", "/-/package/", "/-rev/"];
     matches!(method, "PUT" | "POST" | "DELETE") && marks.iter().any(|mark| path.contains(mark))
@@ -191,8 +201,8 @@ pub(super) fn request_line(line: &str) -> (&str, &str, &str) {
     }
 }
 
-/// The path that a server looks up for a request's target: without the query, decoded, with one slash for several and
-/// without `.` and `..`.
+/// The path that a server looks up for a request's target: without the query, decoded, with one
+/// slash for several and without `.` and `..`.
 pub(super) fn served_path(target: &str) -> String {
     let decoded = percent_decoded(target.split(['?', '#']).next().unwrap_or_default());
     let Some(path) = decoded.strip_prefix('/') else { return decoded };

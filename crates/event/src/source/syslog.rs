@@ -1,9 +1,13 @@
-//! Syslog: what sshd, sudo, su and the programs that keep accounts say, and everything else that comes along.
+//! Syslog: what sshd, sudo, su and the programs that keep accounts say, and everything else that
+//! comes along.
 //!
-//! RFC 5424 and RFC 3164, read by [`crate::syslog`]; `/var/log/auth.log` holds the same lines without a priority. What the
-//! texts mean is told by [`super::programs`]. What the captures in `testdata/syslog/` show and this parser relies on:
-//! - there are no ids, and equal messages are sent on purpose: only a place in a file tells a line from another;
-//! - a message over the wire may hold line feeds, and what follows one must not pass for a message of its own;
+//! RFC 5424 and RFC 3164, read by [`crate::syslog`]; `/var/log/auth.log` holds the same lines
+//! without a priority. What the texts mean is told by [`super::programs`]. What the captures in
+//! `testdata/syslog/` show and this parser relies on:
+//! - there are no ids, and equal messages are sent on purpose: only a place in a file tells a line
+//!   from another;
+//! - a message over the wire may hold line feeds, and what follows one must not pass for a message
+//!   of its own;
 //! - files keep no priority, so what is known to matter must not depend on it.
 
 use std::borrow::Cow;
@@ -98,7 +102,11 @@ fn read(bytes: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         description: Some(told.text.to_owned()).filter(|text| !text.is_empty()),
         request_id: None,
         trace_id: None,
-        origin: Origin { source: context.source.to_owned(), format: SPEC.name.to_owned(), key: None },
+        origin: Origin {
+            source: context.source.to_owned(),
+            format: SPEC.name.to_owned(),
+            key: None,
+        },
         attributes,
         raw: bytes.to_vec(),
     })

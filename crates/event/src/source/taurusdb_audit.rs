@@ -1,11 +1,13 @@
-//! SQL audit files of Huawei Cloud's TaurusDB and RDS for MySQL, as its console and API hand them out.
+//! SQL audit files of Huawei Cloud's TaurusDB and RDS for MySQL, as its console and API hand them
+//! out.
 //!
 //! Fields: <https://support.huaweicloud.com/intl/en-us/usermanual-rds/rds_09_0017.html> and
-//! <https://support.huaweicloud.com/usermanual-taurusdb/taurusdb_03_0718.html>. What a record tells of is in
-//! [`mysql`](super::mysql). The pages name the fields and say that times are UTC, in seconds; they do not say how a record is
-//! written. This parser takes CSV with these columns in this order, quoted as by RFC 4180, with or without a line of their
-//! names; the files in `testdata/taurusdb-audit/` are constructed so. Lines of JSON with members of these names, as the vendor's
-//! log service shows them, are taken too.
+//! <https://support.huaweicloud.com/usermanual-taurusdb/taurusdb_03_0718.html>. What a record tells
+//! of is in [`mysql`](super::mysql). The pages name the fields and say that times are UTC, in
+//! seconds; they do not say how a record is written. This parser takes CSV with these columns in
+//! this order, quoted as by RFC 4180, with or without a line of their names; the files in
+//! `testdata/taurusdb-audit/` are constructed so. Lines of JSON with members of these names, as the
+//! vendor's log service shows them, are taken too.
 
 use std::borrow::Cow;
 
@@ -99,13 +101,16 @@ fn with_header(body: &[u8], pieces: Vec<Piece>) -> Vec<Piece> {
 }
 
 fn is_header_line(line: &[u8]) -> bool {
-    csv::fields(line).is_some_and(|fields| fields.len() == COLUMNS.len() && is_header(line, &fields))
+    csv::fields(line)
+        .is_some_and(|fields| fields.len() == COLUMNS.len() && is_header(line, &fields))
 }
 
 /// The record without the line of names before it.
 fn without_header(text: &str) -> &str {
     match text.split_once('\n') {
-        Some((line, rest)) if is_header_line(line.trim_end_matches('\r').as_bytes()) => rest.trim_start(),
+        Some((line, rest)) if is_header_line(line.trim_end_matches('\r').as_bytes()) => {
+            rest.trim_start()
+        }
         _ => text,
     }
 }

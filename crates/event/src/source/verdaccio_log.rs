@@ -1,15 +1,20 @@
 //! Verdaccio's log, with `format: json` and `level: http`.
 //!
-//! <https://www.verdaccio.org/docs/logger/>, and the capture in `testdata/verdaccio-log/`. What the capture shows and this
-//! parser relies on:
-//! - a request is told of by up to three lines, which nothing but method and path connects: `req` when it came, with its
-//!   header, and `request` with a status twice, when its body was read and when it was answered. The first of these says 200
-//!   and 0 bytes whatever is answered later; sometimes the second is missing; where the answer was quicker they are alike;
-//! - the line of the answer has user, status and address; the one with the header has the agent and a proxy's request id;
-//! - lines with neither are the program's own messages, and those with `sub` `out` tell of requests to other registries;
-//! - `remoteIP` is the peer, or what a proxy that verdaccio trusts says; version 5 writes `CLAIMED via PEER`.
+//! <https://www.verdaccio.org/docs/logger/>, and the capture in `testdata/verdaccio-log/`. What the
+//! capture shows and this parser relies on:
+//! - a request is told of by up to three lines, which nothing but method and path connects: `req`
+//!   when it came, with its header, and `request` with a status twice, when its body was read and
+//!   when it was answered. The first of these says 200 and 0 bytes whatever is answered later;
+//!   sometimes the second is missing; where the answer was quicker they are alike;
+//! - the line of the answer has user, status and address; the one with the header has the agent and
+//!   a proxy's request id;
+//! - lines with neither are the program's own messages, and those with `sub` `out` tell of requests
+//!   to other registries;
+//! - `remoteIP` is the peer, or what a proxy that verdaccio trusts says; version 5 writes `CLAIMED
+//!   via PEER`.
 //!
-//! So lines of one request are brought together within a piece of the log, and a piece is not cut between them.
+//! So lines of one request are brought together within a piece of the log, and a piece is not cut
+//! between them.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -54,7 +59,8 @@ pub(super) const SPEC: Spec = Spec {
 pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
     let lines = limited_lines(body, context)?;
     let bytes_max = context.limits.event_bytes_max;
-    let read = lines.iter().map(|(_, line)| if line.len() > bytes_max { Ok(None) } else { read(line) });
+    let read =
+        lines.iter().map(|(_, line)| if line.len() > bytes_max { Ok(None) } else { read(line) });
     let read: Vec<Result<Option<Line>, String>> = read.collect();
     let groups = grouped(read.iter().map(|line| line.as_ref().ok().and_then(Option::as_ref)));
     let mut items: Vec<Parsed> = read
@@ -101,7 +107,12 @@ fn whole(piece: &[u8], follows: Follows) -> usize {
         !group.is_complete && is_recent && end - lines[group.first].0 <= HELD_BYTES_MAX
     };
     let groups = grouped(read.iter().map(Option::as_ref));
-    groups.iter().filter(|group| is_awaited(group)).map(|group| lines[group.first].0).min().unwrap_or(end)
+    groups
+        .iter()
+        .filter(|group| is_awaited(group))
+        .map(|group| lines[group.first].0)
+        .min()
+        .unwrap_or(end)
 }
 
 /// Whether a line may belong to a request whose last line was written then.
@@ -206,7 +217,9 @@ fn read(line: &[u8]) -> Result<Option<Line>, String> {
 fn instant(json: Option<&RawValue>) -> Result<Time, String> {
     let json = json.ok_or("the line has no time")?.get();
     if let Ok(text) = serde_json::from_str::<String>(json) {
-        return Time::parse_rfc3339(&text).map(|(time, _)| time).map_err(|error| format!("time: {error}"));
+        return Time::parse_rfc3339(&text)
+            .map(|(time, _)| time)
+            .map_err(|error| format!("time: {error}"));
     }
     let ms: i64 = json.parse().map_err(|_| "time is no number of milliseconds")?;
     ms.checked_mul(1_000_000)
@@ -231,8 +244,8 @@ struct Group {
     is_complete: bool,
 }
 
-/// Brings lines of one request together. Of several open requests with one method and path, the newest is taken: older ones
-/// mostly wait for a line that never comes.
+/// Brings lines of one request together. Of several open requests with one method and path, the
+/// newest is taken: older ones mostly wait for a line that never comes.
 fn grouped<'a>(lines: impl Iterator<Item = Option<&'a Line>>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut open: HashMap<(&str, &str), VecDeque<Open<'_>>> = HashMap::new();
@@ -252,7 +265,13 @@ fn grouped<'a>(lines: impl Iterator<Item = Option<&'a Line>>) -> Vec<Group> {
             None => {
                 let start = answer.is_none().then_some(index);
                 let decisive = answer.map(|_| index);
-                groups.push(Group { first: index, last: index, start, decisive, is_complete: false });
+                groups.push(Group {
+                    first: index,
+                    last: index,
+                    start,
+                    decisive,
+                    is_complete: false,
+                });
                 waiting.push_back((groups.len() - 1, answer, line.at()));
             }
             Some((group, None, _)) => {
@@ -280,8 +299,13 @@ type Open<'a> = (usize, Option<&'a Answer>, Time);
 fn place(waiting: &VecDeque<Open<'_>>, answer: &Answer) -> Option<usize> {
     let untold = || waiting.iter().rposition(|(_, told, _)| told.is_none());
     let begun = || waiting.iter().rposition(|(_, told, _)| told.is_some_and(Answer::is_early));
-    let repeated = || waiting.iter().rposition(|(_, told, _)| told.is_some_and(|told| answer.repeats(told)));
-    if answer.is_early() { untold().or_else(begun) } else { begun().or_else(untold).or_else(repeated) }
+    let repeated =
+        || waiting.iter().rposition(|(_, told, _)| told.is_some_and(|told| answer.repeats(told)));
+    if answer.is_early() {
+        untold().or_else(begun)
+    } else {
+        begun().or_else(untold).or_else(repeated)
+    }
 }
 
 fn event(
@@ -339,7 +363,10 @@ fn source_ip(answer: &Answer, start: Option<&Start>, options: &Options) -> Optio
     }
     let client = address(&answer.address)?;
     let peer = start.and_then(|start| address(&start.peer)).unwrap_or(client);
-    Some(SourceIp { address: client, trust: if peer == client { Trust::Peer } else { Trust::Forwarded } })
+    Some(SourceIp {
+        address: client,
+        trust: if peer == client { Trust::Peer } else { Trust::Forwarded },
+    })
 }
 
 #[derive(Deserialize)]

@@ -1,11 +1,12 @@
 //! What verdaccio's `notify` hook sends when a package is published or unpublished.
 //!
-//! <https://www.verdaccio.org/docs/notifications/>, and the captures in `testdata/verdaccio-notify/`. The body is what the
-//! configured template says: a flat JSON object of `name`, `publisher`, `publishedPackage` and `publishType`. What the
-//! captures show and this parser relies on:
+//! <https://www.verdaccio.org/docs/notifications/>, and the captures in
+//! `testdata/verdaccio-notify/`. The body is what the configured template says: a flat JSON object
+//! of `name`, `publisher`, `publishedPackage` and `publishType`. What the captures show and this
+//! parser relies on:
 //! - a hook has neither time nor id nor address;
-//! - it is sent once, whatever the answer, and a version that was unpublished may be published again: so equal bodies are
-//!   different acts, and events have no key;
+//! - it is sent once, whatever the answer, and a version that was unpublished may be published
+//!   again: so equal bodies are different acts, and events have no key;
 //! - an unpublished package has no version;
 //! - `{{x}}` in a template escapes for HTML, `{{{x}}}` does not.
 
@@ -17,7 +18,9 @@ use super::lines::whole_body;
 use super::outline::{TIME_ASSUMED, outline, parse_single};
 use super::parsed::NoEvent;
 use super::{Context, Delivery, EnvelopeError, Parsed, Spec, Syslog, non_empty, unnumbered};
-use crate::{Actor, ActorKind, Event, Operation, Outcome, OutcomeKind, Resource, Service, Severity};
+use crate::{
+    Actor, ActorKind, Event, Operation, Outcome, OutcomeKind, Resource, Service, Severity,
+};
 
 pub(super) const SPEC: Spec = Spec {
     name: "verdaccio-notify",
@@ -43,7 +46,11 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         "publish" => Operation::Upload,
         "unpublish" => Operation::Delete,
         kind => {
-            return Err(format!("unknown publishType {:?}", kind.chars().take(64).collect::<String>()).into());
+            return Err(format!(
+                "unknown publishType {:?}",
+                kind.chars().take(64).collect::<String>()
+            )
+            .into());
         }
     };
     let published = if told.published.is_empty() { &told.name } else { &told.published };

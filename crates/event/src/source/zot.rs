@@ -1,10 +1,10 @@
 //! Events of the registry zot: CloudEvents 1.0 over HTTP.
 //!
 //! <https://zotregistry.dev/latest/articles/events/>, the binding in
-//! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md>, and the requests built
-//! from them in `testdata/zot/`. What this parser relies on:
-//! - the event's id, source, type and time are header lines (`Ce-Id`, …) and its data is the body; a body with a
-//!   `specversion` holds all of it;
+//! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md>,
+//! and the requests built from them in `testdata/zot/`. What this parser relies on:
+//! - the event's id, source, type and time are header lines (`Ce-Id`, …) and its data is the body;
+//!   a body with a `specversion` holds all of it;
 //! - the part of the type before `repository.created`, `image.updated` and so on can be configured;
 //! - older releases, and what zot does by itself, name neither actor nor request;
 //! - pulls are not told of, and an event is sent once, whatever the answer.
@@ -20,8 +20,8 @@ use super::parsed::NoEvent;
 use super::repository_request::percent_decoded;
 use super::{Context, Delivery, EnvelopeError, Parsed, Spec, Syslog, non_empty, unnumbered};
 use crate::{
-    Actor, ActorKind, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service, Severity, SourceIp,
-    Time, Trust,
+    Actor, ActorKind, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service, Severity,
+    SourceIp, Time, Trust,
 };
 
 pub(super) const SPEC: Spec = Spec {
@@ -47,7 +47,10 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         Some(_) => (Head::of_lines(context), serde_json::from_str(&text).map_err(not_an_event)?),
         None => {
             let whole: Structured<'_> = serde_json::from_str(&text).map_err(not_an_event)?;
-            (Head { id: whole.id, source: whole.source, kind: whole.kind, time: whole.time }, whole.data)
+            (
+                Head { id: whole.id, source: whole.source, kind: whole.kind, time: whole.time },
+                whole.data,
+            )
         }
     };
     let act = act(&head.kind)?;
@@ -108,7 +111,8 @@ struct Head<'a> {
 impl Head<'static> {
     /// Values that are not plain ASCII are percent-encoded (section 3.1.3.2 of the binding).
     fn of_lines(context: &Context<'_>) -> Head<'static> {
-        let value = |name| Cow::Owned(context.header(name).map(percent_decoded).unwrap_or_default());
+        let value =
+            |name| Cow::Owned(context.header(name).map(percent_decoded).unwrap_or_default());
         Head {
             id: value("ce-id"),
             source: value("ce-source"),
@@ -141,7 +145,8 @@ impl Act {
         }
     }
 
-    /// An image that was refused is no `push`: lists of pushes that know no outcome would show it as done.
+    /// An image that was refused is no `push`: lists of pushes that know no outcome would show it
+    /// as done.
     fn operation(self) -> Operation {
         match self {
             Act::RepositoryCreated => Operation::Create,
@@ -153,7 +158,9 @@ impl Act {
 }
 
 fn act(kind: &str) -> Result<Act, NoEvent> {
-    let is = |name: &str| kind == name || kind.strip_suffix(name).is_some_and(|prefix| prefix.ends_with('.'));
+    let is = |name: &str| {
+        kind == name || kind.strip_suffix(name).is_some_and(|prefix| prefix.ends_with('.'))
+    };
     let acts = [Act::RepositoryCreated, Act::ImageUpdated, Act::ImageDeleted, Act::LintFailed];
     match acts.into_iter().find(|act| is(act.as_str())) {
         Some(act) => Ok(act),
@@ -184,7 +191,12 @@ fn resource(act: Act, data: &Data<'_>) -> Resource {
         _ if data.digest.is_empty() => ("artifact", &*data.reference),
         _ => ("artifact", &*data.digest),
     };
-    Resource { kind: Some(kind.to_owned()), name: non_empty(&data.name), id: non_empty(id), region: None }
+    Resource {
+        kind: Some(kind.to_owned()),
+        name: non_empty(&data.name),
+        id: non_empty(id),
+        region: None,
+    }
 }
 
 #[derive(Deserialize)]

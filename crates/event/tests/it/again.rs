@@ -1,4 +1,5 @@
-//! What was set aside is parsed again as it was set aside: an item without its envelope, a message with its header.
+//! What was set aside is parsed again as it was set aside: an item without its envelope, a message
+//! with its header.
 
 use event::source::{Context, Format, Options, Parsed};
 use event::{EventId, Service, Time, Trail};

@@ -1,4 +1,5 @@
-//! No body makes a parser panic, and none is lost: what is no event is set aside or refuses the body.
+//! No body makes a parser panic, and none is lost: what is no event is set aside or refuses the
+//! body.
 
 use event::source::{Follows, Format, Options, Parsed, Secrets};
 use event::{Event, Service};
@@ -212,7 +213,10 @@ fn the_pieces_make_events_of_every_new_format() {
     for (body, format) in [
         (format!("{}{}{}{}", PIECES[0], PIECES[1], PIECES[2], PIECES[5]), "mariadb-audit"),
         (format!("{}{}{}", PIECES[11], PIECES[12], PIECES[13]), "nginx-json"),
-        (format!("{}{}{}{}]}}", PIECES[14], PIECES[15], PIECES[16], PIECES[19]), "kubernetes-audit"),
+        (
+            format!("{}{}{}{}]}}", PIECES[14], PIECES[15], PIECES[16], PIECES[19]),
+            "kubernetes-audit",
+        ),
         (format!("{}{}}}", REPOSITORIES[0], REPOSITORIES[1]), "harbor-webhook"),
         (format!("{}{}", REPOSITORIES[2], REPOSITORIES[3]), "harbor-syslog"),
         (format!("{}}}", REPOSITORIES[4]), "zot"),
@@ -235,7 +239,13 @@ fn the_pieces_make_events_of_every_new_format() {
         (format!("{}{}", SERVICES[4], SERVICES[5]), "otlp-logs"),
         (format!("{}{}{}", SERVICES[7], SERVICES[8], PIECES[19]), "cloudevents"),
         (format!("{}{}{}", SERVICES[7], SERVICES[9], PIECES[19]), "cloudevents"),
-        (format!("{}{}{}{}{}]}}", SERVICES[10], SERVICES[11], SERVICES[12], SERVICES[14], PIECES[19]), "cts"),
+        (
+            format!(
+                "{}{}{}{}{}]}}",
+                SERVICES[10], SERVICES[11], SERVICES[12], SERVICES[14], PIECES[19]
+            ),
+            "cts",
+        ),
         (format!("{}{}{}", SERVICES[11], SERVICES[13], PIECES[19]), "cts"),
         (
             format!("{}{}SELECT 1{}{}", DATABASES[0], DATABASES[1], DATABASES[3], DATABASES[4]),
@@ -243,7 +253,10 @@ fn the_pieces_make_events_of_every_new_format() {
         ),
         (format!("{}{}", DATABASES[5], DATABASES[6]), "postgresql-jsonlog"),
         (format!("{}{}", DATABASES[10], DATABASES[11]), "mysql-enterprise"),
-        (format!("{}{}{}{}", DATABASES[13], DATABASES[14], DATABASES[15], DATABASES[16]), "mysql-enterprise"),
+        (
+            format!("{}{}{}{}", DATABASES[13], DATABASES[14], DATABASES[15], DATABASES[16]),
+            "mysql-enterprise",
+        ),
         (format!("{}{}", DATABASES[17], DATABASES[18]), "percona-audit"),
         (format!("{}{}", DATABASES[19], DATABASES[20]), "percona-audit"),
         (format!("{}{}", DATABASES[21], DATABASES[20]), "taurusdb-audit"),
@@ -253,16 +266,26 @@ fn the_pieces_make_events_of_every_new_format() {
     }
 }
 
-/// A sender that has the wrong address is told so, or what it sent is kept; it is not thanked for nothing.
+/// A sender that has the wrong address is told so, or what it sent is kept; it is not thanked for
+/// nothing.
 #[test]
 fn what_is_of_another_format_is_not_passed_over() {
     for format in Format::ALL {
         let source = Source { format: format.as_str(), service: Service::Platform, name: "any" };
-        for body in
-            [r#"{"hello":"deploy"}"#, r#"{"message":"deploy"}"#, "hello", "[1]", "<a/>", r#"["hello"]"#]
-        {
+        for body in [
+            r#"{"hello":"deploy"}"#,
+            r#"{"message":"deploy"}"#,
+            "hello",
+            "[1]",
+            "<a/>",
+            r#"["hello"]"#,
+        ] {
             let parsed = source.parse(body.as_bytes(), &mut 0);
-            assert!(!matches!(&parsed, Ok(items) if items.is_empty()), "{}: {body}", format.as_str());
+            assert!(
+                !matches!(&parsed, Ok(items) if items.is_empty()),
+                "{}: {body}",
+                format.as_str()
+            );
         }
     }
 }

@@ -5,7 +5,8 @@ use event::{Class, Event, Operation, OutcomeKind, Resolution, Service};
 
 use crate::golden::{Request, Source, requests};
 
-const JFROG: Source = Source { format: "artifactory-access", service: Service::Artifact, name: "jfrog" };
+const JFROG: Source =
+    Source { format: "artifactory-access", service: Service::Artifact, name: "jfrog" };
 
 #[test]
 fn every_capture_gives_the_events_beside_it() {
@@ -32,7 +33,13 @@ fn actions_mean_operations() {
         ("ACCEPTED LOGIN", Operation::Login, OutcomeKind::Success, Class::Security, 1),
         ("DENIED LOGIN", Operation::Login, OutcomeKind::Failure, Class::Security, 3),
         ("ACCEPTED ANNOTATE_DELETE", Operation::Update, OutcomeKind::Success, Class::Operation, 1),
-        ("ACCEPTED CONFIGURATION_CHANGE", Operation::Configure, OutcomeKind::Success, Class::Security, 1),
+        (
+            "ACCEPTED CONFIGURATION_CHANGE",
+            Operation::Configure,
+            OutcomeKind::Success,
+            Class::Security,
+            1,
+        ),
         ("ACCEPTED BUILD_DELETE", Operation::Delete, OutcomeKind::Success, Class::Operation, 2),
         ("ACCEPTED FROB", Operation::Other, OutcomeKind::Success, Class::Operation, 1),
     ] {
@@ -51,8 +58,11 @@ fn paths_are_told_from_messages() {
         ("", "request", None, None),
     ] {
         let event = event("ACCEPTED DOWNLOAD", what);
-        let told =
-            (event.resource.kind.as_deref(), event.resource.name.as_deref(), event.description.as_deref());
+        let told = (
+            event.resource.kind.as_deref(),
+            event.resource.name.as_deref(),
+            event.description.as_deref(),
+        );
         assert_eq!(told, (Some(kind), name, description), "{what}");
     }
 }
@@ -96,7 +106,9 @@ fn old_lines_have_a_time_without_zone() {
 fn searches_are_noise_but_refused_ones_are_not() {
     let items = |response| {
         let body = line(response, "", "al / 192.0.2.1").into_bytes();
-        JFROG.parse_as(&Request { body, ..Request::default() }, &Options::default(), &mut 0).unwrap()
+        JFROG
+            .parse_as(&Request { body, ..Request::default() }, &Options::default(), &mut 0)
+            .unwrap()
     };
     assert!(matches!(items("ACCEPTED SEARCH")[..], [Parsed::Skipped("noise")]));
     assert!(matches!(items("DENIED SEARCH")[..], [Parsed::Event(_)]));
@@ -124,7 +136,10 @@ fn one_bad_line_takes_no_other_with_it() {
         (&line("DENIED LOGIN", "", "x for client : admin / 192.0.2.9 / 192.0.2.1"), "two ways"),
     ] {
         let reasons = JFROG.reasons(format!("{good}\n{bad}\n{good}"));
-        assert_eq!((reasons.len(), &*reasons[0], &*reasons[2]), (3, "event DEPLOY", "event DEPLOY"));
+        assert_eq!(
+            (reasons.len(), &*reasons[0], &*reasons[2]),
+            (3, "event DEPLOY", "event DEPLOY")
+        );
         assert!(reasons[1].contains(why), "{bad}: {}", reasons[1]);
     }
 }

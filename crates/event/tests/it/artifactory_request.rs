@@ -5,7 +5,8 @@ use event::{ActorKind, Event, Operation, Resolution, Service};
 
 use crate::golden::{Request, Source, requests};
 
-const JFROG: Source = Source { format: "artifactory-request", service: Service::Artifact, name: "jfrog" };
+const JFROG: Source =
+    Source { format: "artifactory-request", service: Service::Artifact, name: "jfrog" };
 
 #[test]
 fn every_capture_gives_the_events_beside_it() {
@@ -14,7 +15,9 @@ fn every_capture_gives_the_events_beside_it() {
 }
 
 fn line(user: &str, method: &str, path: &str, status: u32) -> String {
-    format!("2026-11-20T18:46:12.686Z|40ea|192.0.2.1|{user}|{method}|{path}|{status}|-1|7|80|curl/7.88.1")
+    format!(
+        "2026-11-20T18:46:12.686Z|40ea|192.0.2.1|{user}|{method}|{path}|{status}|-1|7|80|curl/7.88.1"
+    )
 }
 
 fn event(user: &str, method: &str, path: &str, status: u32) -> Event {
@@ -25,7 +28,13 @@ fn event(user: &str, method: &str, path: &str, status: u32) -> Event {
 fn files_are_told_from_artifactorys_own_calls() {
     for (method, path, operation, kind, name) in [
         ("PUT", "/maven-local/a/b.jar", Operation::Upload, "file", "maven-local/a/b.jar"),
-        ("GET", "/artifactory/maven-local/a%20b.jar", Operation::Download, "file", "maven-local/a b.jar"),
+        (
+            "GET",
+            "/artifactory/maven-local/a%20b.jar",
+            Operation::Download,
+            "file",
+            "maven-local/a b.jar",
+        ),
         ("GET", "/maven-local/a/", Operation::Read, "file", "maven-local/a/"),
         ("GET", "/maven-local", Operation::Read, "file", "maven-local"),
         ("DELETE", "/maven-local", Operation::Delete, "file", "maven-local"),
@@ -44,17 +53,33 @@ fn files_are_told_from_artifactorys_own_calls() {
             "file",
             "pypi-local/packages/x.whl",
         ),
-        ("PUT", "/api/docker/dl/v2/app/manifests/1", Operation::Upload, "file", "dl/v2/app/manifests/1"),
+        (
+            "PUT",
+            "/api/docker/dl/v2/app/manifests/1",
+            Operation::Upload,
+            "file",
+            "dl/v2/app/manifests/1",
+        ),
         ("POST", "/api/search/aql", Operation::Other, "request", "api/search/aql"),
-        ("DELETE", "/api/security/users/bob", Operation::Delete, "request", "api/security/users/bob"),
+        (
+            "DELETE",
+            "/api/security/users/bob",
+            Operation::Delete,
+            "request",
+            "api/security/users/bob",
+        ),
         ("GET", "/ui/api/v1/x", Operation::Read, "request", "ui/api/v1/x"),
         ("GET", "api/v1/cert/root", Operation::Read, "request", "api/v1/cert/root"),
     ] {
         let event = event("al", method, path, 200);
-        let told = (event.operation, event.resource.kind.as_deref(), event.resource.name.as_deref());
+        let told =
+            (event.operation, event.resource.kind.as_deref(), event.resource.name.as_deref());
         assert_eq!(told, (operation, Some(kind), Some(name)), "{method} {path}");
     }
-    assert_eq!(event("al", "GET", "/api/npm/npm-local/demo", 200).attributes["repository"], "npm-local");
+    assert_eq!(
+        event("al", "GET", "/api/npm/npm-local/demo", 200).attributes["repository"],
+        "npm-local"
+    );
 }
 
 #[test]

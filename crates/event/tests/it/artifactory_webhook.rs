@@ -4,7 +4,8 @@ use event::{ActorKind, Operation, Service};
 
 use crate::golden::{RECEIVED_AT, Source, requests};
 
-const JFROG: Source = Source { format: "artifactory-webhook", service: Service::Artifact, name: "jfrog" };
+const JFROG: Source =
+    Source { format: "artifactory-webhook", service: Service::Artifact, name: "jfrog" };
 
 #[test]
 fn every_capture_gives_the_events_beside_it() {
@@ -30,7 +31,14 @@ fn types_mean_operations() {
         ("artifact_property", "deleted", FILE, Operation::Update, "file", "r/a/b.jar"),
         ("docker", "pushed", FILE, Operation::Upload, "file", "r/a/b.jar"),
         ("docker", "promoted", FILE, Operation::Update, "file", "r/a/b.jar"),
-        ("build", "deleted", r#"{"build_name":"app","build_number":"7"}"#, Operation::Delete, "build", "app"),
+        (
+            "build",
+            "deleted",
+            r#"{"build_name":"app","build_number":"7"}"#,
+            Operation::Delete,
+            "build",
+            "app",
+        ),
         (
             "release_bundle",
             "signed",
@@ -41,7 +49,8 @@ fn types_mean_operations() {
         ),
     ] {
         let event = JFROG.event(body(domain, kind, "jfrog/al", data));
-        let told = (event.operation, event.resource.kind.as_deref(), event.resource.name.as_deref());
+        let told =
+            (event.operation, event.resource.kind.as_deref(), event.resource.name.as_deref());
         assert_eq!(told, (operation, Some(thing), Some(name)), "{domain}.{kind}");
         assert_eq!(event.action, format!("{domain}.{kind}"));
     }
@@ -74,8 +83,12 @@ fn equal_bodies_are_different_acts_unless_they_have_an_id() {
 
 #[test]
 fn data_cannot_pass_for_our_own_attributes() {
-    let event =
-        JFROG.event(body("artifact", "x", "", r#"{"department":"d","l":[1],"o":{},"n":null,"size":10}"#));
+    let event = JFROG.event(body(
+        "artifact",
+        "x",
+        "",
+        r#"{"department":"d","l":[1],"o":{},"n":null,"size":10}"#,
+    ));
     assert_eq!(event.attributes["data.department"], "d");
     assert_eq!(event.attributes["data.size"], "10");
     assert_eq!(event.attributes.len(), 3, "{:?}", event.attributes);

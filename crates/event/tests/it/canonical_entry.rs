@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use event::entry::{self, NUMBER_MAX, Template};
 use event::{
-    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
-    Service, Severity, SourceIp, Time, Trail, Trust,
+    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution,
+    Resource, Service, Severity, SourceIp, Time, Trail, Trust,
 };
 use proptest::prelude::*;
 
@@ -86,8 +86,10 @@ proptest! {
 #[test]
 fn names_beyond_the_basic_plane_sort_by_utf16() {
     let mut event = plain();
-    event.attributes =
-        BTreeMap::from([("\u{ff00}".to_owned(), "1".to_owned()), ("\u{1f600}".to_owned(), "2".to_owned())]);
+    event.attributes = BTreeMap::from([
+        ("\u{ff00}".to_owned(), "1".to_owned()),
+        ("\u{1f600}".to_owned(), "2".to_owned()),
+    ]);
     let mut entry = Vec::new();
     Template::new(&event).fill(1, Time::from_unix_ns(0), &mut entry);
     let text = String::from_utf8(entry).unwrap();
@@ -100,7 +102,8 @@ fn the_documented_example_is_what_we_write() {
     let mut entry = Vec::new();
     Template::new(&plain()).fill(1, Time::from_unix_ns(1_795_197_990_000_000_000), &mut entry);
     let document =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/format.md")).unwrap();
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/format.md"))
+            .unwrap();
     let written = String::from_utf8(entry).unwrap();
     assert!(document.contains(&written), "docs/format.md lacks:\n{written}");
 }
@@ -127,7 +130,8 @@ fn bytes_that_we_would_not_write_are_no_entry() {
 fn plain() -> Event {
     Event {
         id: EventId::v7(Time::from_unix_ns(1_795_197_990_000_000_000), [7; 10]),
-        trail: Trail::new(Service::Registry, "acme", "054e292c9880d4992f02c0196d3ea468", "hub").unwrap(),
+        trail: Trail::new(Service::Registry, "acme", "054e292c9880d4992f02c0196d3ea468", "hub")
+            .unwrap(),
         occurred_at: Time::parse_rfc3339("2026-11-20T17:49:51.255562537Z").unwrap().0,
         resolution: Resolution::Nanosecond,
         actor: Actor { id: None, name: Some("CORP\\dave".to_owned()), kind: ActorKind::User },
@@ -138,7 +142,10 @@ fn plain() -> Event {
         resource: Resource {
             kind: Some("artifact".to_owned()),
             name: Some("library/ubuntu".to_owned()),
-            id: Some("sha256:8d985bff85a1e840f7913a2b07ca4a535bd53c092c23fd89dc4882325037e8c0".to_owned()),
+            id: Some(
+                "sha256:8d985bff85a1e840f7913a2b07ca4a535bd53c092c23fd89dc4882325037e8c0"
+                    .to_owned(),
+            ),
             region: None,
         },
         outcome: Outcome { kind: OutcomeKind::Success, code: None, reason: None },

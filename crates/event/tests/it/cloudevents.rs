@@ -1,4 +1,5 @@
-//! Every captured request, with the events expected of it beside it, and what attributes, data and modes mean.
+//! Every captured request, with the events expected of it beside it, and what attributes, data and
+//! modes mean.
 
 use event::source::{EnvelopeError, Parsed};
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service};
@@ -15,7 +16,8 @@ fn every_capture_gives_the_events_beside_it() {
 }
 
 fn request(headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Request {
-    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let headers =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Request { headers, body: body.as_ref().to_vec() }
 }
 
@@ -42,7 +44,9 @@ fn binary(more: &[(&str, &str)], body: impl AsRef<[u8]>) -> Event {
 
 /// An event with what every event has, and `more` members.
 fn structured(more: &str) -> String {
-    format!(r#"{{"specversion":"1.0","id":"1","source":"/app","type":"com.example.user.deleted"{more}}}"#)
+    format!(
+        r#"{{"specversion":"1.0","id":"1","source":"/app","type":"com.example.user.deleted"{more}}}"#
+    )
 }
 
 fn event(more: &str) -> Event {
@@ -56,7 +60,10 @@ fn reason(more: &str) -> String {
 #[test]
 fn the_least_an_event_says_is_enough() {
     let event = event("");
-    assert_eq!((event.action.as_str(), event.operation), ("com.example.user.deleted", Operation::Delete));
+    assert_eq!(
+        (event.action.as_str(), event.operation),
+        ("com.example.user.deleted", Operation::Delete)
+    );
     assert_eq!((event.occurred_at, event.resolution), (RECEIVED_AT, Resolution::Nanosecond));
     assert_eq!(event.actor.kind, ActorKind::Unknown);
     assert_eq!(event.resource.name.as_deref(), Some("/app"));
@@ -90,17 +97,31 @@ fn what_an_event_lacks_sets_it_aside() {
 fn the_extensions_or_the_data_tell_who_it_was() {
     for (more, id, name, kind) in [
         (r#","actor":"al""#, None, Some("al"), ActorKind::User),
-        (r#","authtype":"service_account","authid":"sa-1""#, Some("sa-1"), None, ActorKind::Service),
+        (
+            r#","authtype":"service_account","authid":"sa-1""#,
+            Some("sa-1"),
+            None,
+            ActorKind::Service,
+        ),
         (r#","authtype":"unauthenticated""#, None, None, ActorKind::Anonymous),
         (r#","authtype":"system""#, None, None, ActorKind::System),
         (r#","data":{"user":"bo"}"#, None, Some("bo"), ActorKind::User),
         (r#","data":{"actor":{"id":7,"name":"cy"}}"#, Some("7"), Some("cy"), ActorKind::User),
         (r#","actor":"al","data":{"user":"bo"}"#, None, Some("al"), ActorKind::User),
-        (r#","actor":"al","data":{"user":{"id":7,"name":"bo"}}"#, None, Some("al"), ActorKind::User),
+        (
+            r#","actor":"al","data":{"user":{"id":7,"name":"bo"}}"#,
+            None,
+            Some("al"),
+            ActorKind::User,
+        ),
         (r#","data":{"user":null}"#, None, None, ActorKind::Unknown),
     ] {
         let actor = event(more).actor;
-        assert_eq!((actor.id.as_deref(), actor.name.as_deref(), actor.kind), (id, name, kind), "{more}");
+        assert_eq!(
+            (actor.id.as_deref(), actor.name.as_deref(), actor.kind),
+            (id, name, kind),
+            "{more}"
+        );
     }
     let both = event(r#","actor":"al","data":{"user":"bo"}"#);
     assert_eq!(both.attributes["data.user"], "bo", "what the data says beside it is kept");
@@ -112,7 +133,12 @@ fn the_subject_or_the_data_tell_to_what_it_was_done() {
         (r#","subject":"x/1""#, None, Some("x/1"), None),
         (r#","data":{"resource":"y"}"#, None, Some("y"), None),
         (r#","data":{"resource":{"type":"t","name":"y","id":3}}"#, Some("t"), Some("y"), Some("3")),
-        (r#","subject":"x/1","data":{"resource":{"type":"t","name":"y"}}"#, Some("t"), Some("x/1"), None),
+        (
+            r#","subject":"x/1","data":{"resource":{"type":"t","name":"y"}}"#,
+            Some("t"),
+            Some("x/1"),
+            None,
+        ),
     ] {
         let resource = event(more).resource;
         assert_eq!(
@@ -136,7 +162,11 @@ fn the_data_tells_the_outcome() {
     ] {
         let event = event(&format!(r#","data":{{{data}}}"#));
         let outcome = &event.outcome;
-        assert_eq!((outcome.kind, outcome.code, outcome.reason.as_deref()), (kind, code, text), "{data}");
+        assert_eq!(
+            (outcome.kind, outcome.code, outcome.reason.as_deref()),
+            (kind, code, text),
+            "{data}"
+        );
         assert_eq!(event.severity.level(), severity, "{data}");
     }
     assert_eq!(event(r#","severitynumber":21"#).severity.level(), 4);
@@ -157,10 +187,15 @@ fn extensions_have_places_or_are_attributes() {
 
 #[test]
 fn data_of_any_type_is_taken() {
-    let json =
-        binary(&[("content-type", "application/vnd.example+json")], r#"{"user":"al","n":1.50,"deep":[1]}"#);
+    let json = binary(
+        &[("content-type", "application/vnd.example+json")],
+        r#"{"user":"al","n":1.50,"deep":[1]}"#,
+    );
     assert_eq!(json.actor.name.as_deref(), Some("al"));
-    assert_eq!((json.attributes["data.n"].as_str(), json.attributes.get("data.deep")), ("1.50", None));
+    assert_eq!(
+        (json.attributes["data.n"].as_str(), json.attributes.get("data.deep")),
+        ("1.50", None)
+    );
     let bare = binary(&[], r#"{"user":"al"}"#);
     assert_eq!(bare.actor.name.as_deref(), Some("al"), "without a content type");
     let text = binary(&[("content-type", "text/plain; charset=utf-8")], "some \u{6587}");
@@ -176,7 +211,8 @@ fn data_of_any_type_is_taken() {
         assert_eq!((event.raw.as_slice(), event.actor.name), (body, None), "{content_type}");
         assert!(!event.attributes.contains_key("invalid_utf8"));
     }
-    let encoded = event(r#","datacontenttype":"application/json","data_base64":"eyJ1c2VyIjoiYm8ifQ==""#);
+    let encoded =
+        event(r#","datacontenttype":"application/json","data_base64":"eyJ1c2VyIjoiYm8ifQ==""#);
     assert_eq!(encoded.actor.name.as_deref(), Some("bo"));
     let opaque = event(r#","datacontenttype":"application/octet-stream","data_base64":"AP8B""#);
     assert_eq!(opaque.attributes["datacontenttype"], "application/octet-stream");
@@ -195,7 +231,8 @@ fn bytes_that_are_no_utf8_are_told_and_marked() {
         b"]".to_vec(),
     ]
     .concat();
-    let body: Vec<u8> = body.into_iter().map(|byte| if byte == b'?' { 0xff } else { byte }).collect();
+    let body: Vec<u8> =
+        body.into_iter().map(|byte| if byte == b'?' { 0xff } else { byte }).collect();
     let events = APPS.events(body);
     assert_eq!(events[0].actor.name.as_deref(), Some("\u{fffd}"));
     assert_eq!(events[0].attributes["invalid_utf8"], "true");
@@ -245,7 +282,10 @@ fn a_binary_event_that_cannot_be_used_keeps_its_header_lines() {
     // With a larger limit it is the event that it would have been.
     let again = APPS.parse_again(&aside.raw, 1 << 20).unwrap();
     let [Parsed::Event(event)] = &again[..] else { panic!("{again:?}") };
-    assert_eq!((event.origin.key.as_deref(), event.raw.as_slice()), (Some("/app 1"), large.as_bytes()));
+    assert_eq!(
+        (event.origin.key.as_deref(), event.raw.as_slice()),
+        (Some("/app 1"), large.as_bytes())
+    );
     assert_eq!(event.actor.name.as_deref(), Some("al"));
     assert!(APPS.parse_again(&aside.raw, 100).unwrap_err().contains("event_too_large"));
 }
@@ -254,14 +294,20 @@ fn a_binary_event_that_cannot_be_used_keeps_its_header_lines() {
 fn a_redelivery_has_the_same_key_in_any_mode() {
     let of_header = binary(&[], "{}");
     assert_eq!(of_header.origin.key, event("").origin.key);
-    assert_ne!(of_header.origin.key, APPS.event(structured("").replace("/app", "/app2")).origin.key);
+    assert_ne!(
+        of_header.origin.key,
+        APPS.event(structured("").replace("/app", "/app2")).origin.key
+    );
 }
 
 #[test]
 fn no_more_events_than_allowed() {
     let array = |count: usize| format!("[{}]", vec![structured(""); count].join(","));
     assert_eq!(APPS.parse(array(10_000).as_bytes(), &mut 0).unwrap().len(), 10_000);
-    assert!(matches!(APPS.parse(array(10_001).as_bytes(), &mut 0), Err(EnvelopeError::TooLarge(_))));
+    assert!(matches!(
+        APPS.parse(array(10_001).as_bytes(), &mut 0),
+        Err(EnvelopeError::TooLarge(_))
+    ));
     let lines = format!("{}\n{}", array(9_999), array(2));
     assert!(matches!(APPS.parse(lines.as_bytes(), &mut 0), Err(EnvelopeError::TooLarge(_))));
     let large = structured(&format!(r#","data":"{}""#, "x".repeat(256 << 10)));

@@ -1,4 +1,5 @@
-//! Every example of a trace, with the event expected of it beside it, and what services, ratings and codes mean.
+//! Every example of a trace, with the event expected of it beside it, and what services, ratings
+//! and codes mean.
 
 use event::source::{EnvelopeError, Follows, Parsed};
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service};
@@ -73,7 +74,10 @@ fn a_user_comes_in_many_forms() {
     let as_text = serde_json::to_string(object).unwrap();
     for user in [object, &as_text] {
         let event = event("createServer", &format!(r#","user":{user}"#));
-        assert_eq!((event.actor.id.as_deref(), event.actor.name.as_deref()), (Some("u1"), Some("al")));
+        assert_eq!(
+            (event.actor.id.as_deref(), event.actor.name.as_deref()),
+            (Some("u1"), Some("al"))
+        );
         assert_eq!(event.actor.kind, ActorKind::User);
         for (name, value) in [
             ("department", "acme"),
@@ -90,20 +94,35 @@ fn a_user_comes_in_many_forms() {
         (r#","user":null"#, None, None, ActorKind::Unknown),
         (r#","user":"""#, None, None, ActorKind::Unknown),
         ("", None, None, ActorKind::Unknown),
-        (r#","user":{"user_name":"al","principal_id":"p"}"#, Some("p"), Some("al"), ActorKind::User),
+        (
+            r#","user":{"user_name":"al","principal_id":"p"}"#,
+            Some("p"),
+            Some("al"),
+            ActorKind::User,
+        ),
         (r#","user":{"name":"ag","type":"AssumedAgency"}"#, None, Some("ag"), ActorKind::Service),
-        (r#","user":{"name":"op"},"trace_type":"SystemAction""#, None, Some("op"), ActorKind::System),
+        (
+            r#","user":{"name":"op"},"trace_type":"SystemAction""#,
+            None,
+            Some("op"),
+            ActorKind::System,
+        ),
         (r#","user":[1]"#, None, None, ActorKind::Unknown),
     ] {
         let actor = event("a", more).actor;
-        assert_eq!((actor.id.as_deref(), actor.name.as_deref(), actor.kind), (id, name, kind), "{more}");
+        assert_eq!(
+            (actor.id.as_deref(), actor.name.as_deref(), actor.kind),
+            (id, name, kind),
+            "{more}"
+        );
     }
 }
 
 #[test]
 fn a_second_name_is_a_nick_name() {
-    let named =
-        |user: &str| event("a", &format!(r#","user":{user}"#)).attributes.remove("operator_nick_name");
+    let named = |user: &str| {
+        event("a", &format!(r#","user":{user}"#)).attributes.remove("operator_nick_name")
+    };
     assert_eq!(named(r#"{"name":"al","user_name":"Alice"}"#).as_deref(), Some("Alice"));
     assert_eq!(named(r#"{"name":"al","user_name":"al"}"#), None);
     assert_eq!(named(r#"{"user_name":"al"}"#), None);
@@ -158,7 +177,13 @@ fn logins_rights_and_the_end_of_auditing_are_security_matters() {
 #[test]
 fn images_are_artifacts_and_tags() {
     for (name, kind, told, operation, expected) in [
-        ("pullImage", "image", "library/ubuntu", Operation::Pull, ("artifact", "library/ubuntu", None)),
+        (
+            "pullImage",
+            "image",
+            "library/ubuntu",
+            Operation::Pull,
+            ("artifact", "library/ubuntu", None),
+        ),
         (
             "createTag",
             "image",
@@ -167,7 +192,13 @@ fn images_are_artifacts_and_tags() {
             ("tag", "library/ubuntu", Some("24.04")),
         ),
         ("deleteImageTag", "imagetag", "a/b:1", Operation::Delete, ("tag", "a/b", Some("1"))),
-        ("pushImage", "image", "a/b@sha256:0f", Operation::Push, ("artifact", "a/b", Some("sha256:0f"))),
+        (
+            "pushImage",
+            "image",
+            "a/b@sha256:0f",
+            Operation::Push,
+            ("artifact", "a/b", Some("sha256:0f")),
+        ),
         (
             "uploadImagePackage",
             "imagepackage",
@@ -185,7 +216,11 @@ fn images_are_artifacts_and_tags() {
         let resource = &event.resource;
         assert_eq!(event.operation, operation, "{name}");
         assert_eq!(
-            (resource.kind.as_deref().unwrap(), resource.name.as_deref().unwrap(), resource.id.as_deref()),
+            (
+                resource.kind.as_deref().unwrap(),
+                resource.name.as_deref().unwrap(),
+                resource.id.as_deref()
+            ),
             expected,
             "{name}"
         );
@@ -195,8 +230,9 @@ fn images_are_artifacts_and_tags() {
 
 #[test]
 fn what_is_moved_in_or_out_of_a_repository_is_a_file() {
-    let more =
-        |name: &str| format!(r#","resource_type":"repository","resource_name":"{name}","resource_id":"r""#);
+    let more = |name: &str| {
+        format!(r#","resource_type":"repository","resource_name":"{name}","resource_id":"r""#)
+    };
     let of_instance = event("uploadFile", &more("cloud/a/b.jar"));
     assert_eq!(
         (of_instance.resource.kind.as_deref(), of_instance.resource.name.as_deref()),
@@ -226,8 +262,12 @@ fn limits_and_damage_touch_one_trace() {
     let found = CLOUD.reasons(format!("[{large},{good}]"));
     assert!(found[0].contains("event_too_large") && found[1] == "event login");
     let array = |count: usize| format!("[{}]", vec![&*good; count].join(","));
-    assert!(matches!(CLOUD.parse(array(10_001).as_bytes(), &mut 0), Err(EnvelopeError::TooLarge(_))));
-    let deep = trace("login", &format!(r#","request":{}1{}"#, "[".repeat(50_000), "]".repeat(50_000)));
+    assert!(matches!(
+        CLOUD.parse(array(10_001).as_bytes(), &mut 0),
+        Err(EnvelopeError::TooLarge(_))
+    ));
+    let deep =
+        trace("login", &format!(r#","request":{}1{}"#, "[".repeat(50_000), "]".repeat(50_000)));
     assert_eq!(CLOUD.event(deep).action, "login", "depth hides nothing");
     let mut broken = trace("login", r#","resource_name":"?""#).into_bytes();
     broken.iter_mut().filter(|byte| **byte == b'?').for_each(|byte| *byte = 0xff);

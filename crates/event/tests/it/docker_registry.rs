@@ -23,7 +23,10 @@ fn captures() -> Vec<PathBuf> {
         for file in std::fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
-            if name.ends_with(".requests.jsonl") || name == "requests.jsonl" || name.ends_with(".body") {
+            if name.ends_with(".requests.jsonl")
+                || name == "requests.jsonl"
+                || name.ends_with(".body")
+            {
                 found.push(path);
             }
         }
@@ -61,7 +64,11 @@ fn operations_and_kinds_are_those_of_the_workload() {
     ];
     for (name, operation, kind) in expected {
         let event = capture(name).pop().unwrap();
-        assert_eq!((event.operation, event.resource.kind.as_deref()), (operation, Some(kind)), "{name}");
+        assert_eq!(
+            (event.operation, event.resource.kind.as_deref()),
+            (operation, Some(kind)),
+            "{name}"
+        );
     }
 }
 
@@ -81,8 +88,9 @@ fn a_tag_that_goes_with_its_manifest_shares_the_request_id() {
 #[test]
 fn actors_are_people_robots_and_nobody() {
     let all = capture("v2.8/primary.requests.jsonl");
-    let kind_of =
-        |name: &str| all.iter().find(|event| event.actor.name.as_deref() == Some(name)).unwrap().actor.kind;
+    let kind_of = |name: &str| {
+        all.iter().find(|event| event.actor.name.as_deref() == Some(name)).unwrap().actor.kind
+    };
     for (name, kind) in [
         ("alice", ActorKind::User),
         ("robot$ci-builder", ActorKind::Robot),
@@ -114,13 +122,18 @@ fn an_address_without_port_is_a_claim() {
 #[test]
 fn local_offset_nanoseconds_become_utc() {
     let shanghai = capture("v2.8/flaky-after-restart.requests.jsonl");
-    assert!(shanghai.iter().any(|event| event.occurred_at.to_string() == "2026-11-20T17:52:47.655622710Z"));
+    assert!(
+        shanghai
+            .iter()
+            .any(|event| event.occurred_at.to_string() == "2026-11-20T17:52:47.655622710Z")
+    );
 }
 
 #[test]
 fn version_3_writes_empty_texts_for_what_it_does_not_know() {
     let all = capture("v3.1/primary.requests.jsonl");
-    let tags: Vec<_> = all.iter().filter(|event| event.resource.kind.as_deref() == Some("tag")).collect();
+    let tags: Vec<_> =
+        all.iter().filter(|event| event.resource.kind.as_deref() == Some("tag")).collect();
     assert!(!tags.is_empty());
     for event in tags {
         assert_eq!(event.operation, Operation::Delete);
@@ -156,7 +169,11 @@ fn what_cannot_be_used_is_set_aside_with_its_bytes() {
         .collect();
     assert_eq!(reasons[0], "unknown action \"frob\"");
     assert_eq!(reasons[1], "the event has no id");
-    assert!(reasons[2].starts_with("not a notification: invalid type: integer `7`"), "{}", reasons[2]);
+    assert!(
+        reasons[2].starts_with("not a notification: invalid type: integer `7`"),
+        "{}",
+        reasons[2]
+    );
     assert!(reasons[3].starts_with("timestamp: \"soon\""), "{}", reasons[3]);
     assert!(reasons[4].contains("duplicate field `id`"), "{}", reasons[4]);
     assert_eq!(reasons[5], "event 5");
@@ -177,10 +194,19 @@ fn an_event_too_large_is_set_aside_and_too_many_are_refused() {
 #[test]
 fn what_is_no_envelope_is_refused() {
     let deep = format!(r#"{{"events":[{}]}}"#, "[".repeat(100_000));
-    for body in
-        ["", "[]", "{\"events\":{}}", "{\"events\":[]}x", "{\"events\":[],\"events\":[]}", "null", &deep]
-    {
-        assert!(matches!(parse(body.as_bytes(), &mut 0), Err(EnvelopeError::Malformed(_))), "{body:.40}");
+    for body in [
+        "",
+        "[]",
+        "{\"events\":{}}",
+        "{\"events\":[]}x",
+        "{\"events\":[],\"events\":[]}",
+        "null",
+        &deep,
+    ] {
+        assert!(
+            matches!(parse(body.as_bytes(), &mut 0), Err(EnvelopeError::Malformed(_))),
+            "{body:.40}"
+        );
     }
     assert!(matches!(parse(b"\xff\xfe{}", &mut 0), Err(EnvelopeError::Malformed(_))));
     assert_eq!(parse(br#"{"events":null}"#, &mut 0), Ok(Vec::new()));

@@ -1,6 +1,7 @@
 //! Captures of a source, each with what is expected of it beside it (`<capture>.expected.jsonl`).
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p event` writes the expectations anew; the diff is then for a person to read.
+//! `UPDATE_GOLDEN=1 cargo test -p event` writes the expectations anew; the diff is then for a
+//! person to read.
 
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,9 @@ impl Source {
 
     /// What one syslog message tells.
     pub fn parse_message(&self, message: &[u8], options: &Options) -> Vec<Parsed> {
-        self.with_context(&[], options, &mut 0, |context| self.format().parse_message(message, context))
+        self.with_context(&[], options, &mut 0, |context| {
+            self.format().parse_message(message, context)
+        })
     }
 
     /// What a body tells where requests may wait for their answers.
@@ -141,7 +144,8 @@ impl Source {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(self.format).join(name)
     }
 
-    /// Whether `raw` is a piece of the body, or, where records of several lines interleave, lines of it.
+    /// Whether `raw` is a piece of the body, or, where records of several lines interleave, lines
+    /// of it.
     pub fn is_from(&self, body: &[u8], raw: &[u8]) -> bool {
         if self.format != "linux-audit" {
             return body.windows(raw.len()).any(|window| window == raw);
@@ -152,8 +156,8 @@ impl Source {
         raw.split(is_end).all(|line| lines.contains(&line_of(line)))
     }
 
-    /// Compares the entries of the requests of one capture with those beside it. What is set aside has a line with its reason;
-    /// what is skipped has none.
+    /// Compares the entries of the requests of one capture with those beside it. What is set aside
+    /// has a line with its reason; what is skipped has none.
     pub fn check(&self, path: &Path, requests: &[Request]) {
         self.check_beside(&path.with_extension(""), requests);
     }
@@ -177,7 +181,10 @@ impl Source {
                         event.raw
                     }
                 };
-                assert!(raw.is_empty() || self.is_from(&request.body, &raw), "raw is a piece of the body");
+                assert!(
+                    raw.is_empty() || self.is_from(&request.body, &raw),
+                    "raw is a piece of the body"
+                );
             }
         }
         let mut expected_path = beside.as_os_str().to_owned();
@@ -190,7 +197,12 @@ impl Source {
         for (line, (got, expected)) in rendered.lines().zip(expected.lines()).enumerate() {
             assert_eq!(got, expected, "{} line {}", expected_path.display(), line + 1);
         }
-        assert_eq!(rendered.lines().count(), expected.lines().count(), "{}", expected_path.display());
+        assert_eq!(
+            rendered.lines().count(),
+            expected.lines().count(),
+            "{}",
+            expected_path.display()
+        );
     }
 }
 

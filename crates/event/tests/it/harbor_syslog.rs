@@ -13,8 +13,7 @@ fn every_capture_gives_the_events_beside_it() {
     HARBOR.check(&path, &requests(&path));
 }
 
-const HEADER: &str =
-    "<6>2026-11-20T18:35:15Z vm audit[25000]: 2026-11-20T18:35:15Z [INFO] [/pkg/auditext/manager.go:23]";
+const HEADER: &str = "<6>2026-11-20T18:35:15Z vm audit[25000]: 2026-11-20T18:35:15Z [INFO] [/pkg/auditext/manager.go:23]";
 const TIME: &str = "2026-11-20 18:35:15.157676135 +0000 UTC m=+0.000611731";
 
 fn text(operator: &str, kind: &str, action: &str, resource: &str, description: &str) -> String {
@@ -99,13 +98,18 @@ fn artifacts_are_told_by_digest_where_it_is_known() {
 
 #[test]
 fn the_time_is_the_fields_own_with_any_offset() {
-    let shanghai = text("al", "user", "login", "", "").replace(TIME, "2026-11-21 02:35:15.5 +0800 CST");
+    let shanghai =
+        text("al", "user", "login", "", "").replace(TIME, "2026-11-21 02:35:15.5 +0800 CST");
     let event = HARBOR.event(shanghai);
     assert_eq!(event.occurred_at.to_string(), "2026-11-20T18:35:15.500000000Z");
     assert_eq!(event.resolution, Resolution::Millisecond);
-    for time in
-        ["2026-11-20 18:35:15", "2026-11-20 18:35:15 UTC", "soon", "2026-02-30 18:35:15 +0000 UTC", "a b ééé"]
-    {
+    for time in [
+        "2026-11-20 18:35:15",
+        "2026-11-20 18:35:15 UTC",
+        "soon",
+        "2026-02-30 18:35:15 +0000 UTC",
+        "a b ééé",
+    ] {
         let reasons = HARBOR.reasons(text("al", "user", "login", "", "").replace(TIME, time));
         assert!(reasons[0].ends_with("is no time"), "{reasons:?}");
     }
@@ -113,7 +117,8 @@ fn the_time_is_the_fields_own_with_any_offset() {
 
 #[test]
 fn lines_before_2_13_have_no_description() {
-    let line = text("al", "artifact", "pull", "library/u:1", "").replace(", operation_description:", "");
+    let line =
+        text("al", "artifact", "pull", "library/u:1", "").replace(", operation_description:", "");
     let event = HARBOR.event(line);
     assert_eq!((event.resource.id.as_deref(), event.description), (Some("1"), None));
 }
@@ -131,9 +136,13 @@ fn the_header_may_be_another_or_none() {
     let event = HARBOR.event(format!("{HEADER}{bare}"));
     assert_eq!(event.attributes["syslog_host"], "vm");
     assert_eq!(event.attributes["process_id"], "25000");
-    let event = HARBOR.event(format!("2026-11-20T18:35:15Z [INFO] [/pkg/auditext/manager.go:23]{bare}"));
+    let event =
+        HARBOR.event(format!("2026-11-20T18:35:15Z [INFO] [/pkg/auditext/manager.go:23]{bare}"));
     assert_eq!((event.attributes.get("syslog_host"), &event.origin.key), (None, &keys[0]));
-    assert_ne!(HARBOR.event(text("al", "artifact", "pull", "library/u:2", "pull")).origin.key, keys[0]);
+    assert_ne!(
+        HARBOR.event(text("al", "artifact", "pull", "library/u:2", "pull")).origin.key,
+        keys[0]
+    );
 }
 
 #[test]
@@ -163,12 +172,16 @@ fn names_may_hold_anything_but_the_fields_themselves() {
             "{operator}"
         );
     }
-    assert_eq!(event("anonymous", "artifact", "pull", "a/b:1", "").actor.kind, ActorKind::Anonymous);
+    assert_eq!(
+        event("anonymous", "artifact", "pull", "a/b:1", "").actor.kind,
+        ActorKind::Anonymous
+    );
     assert_eq!(event("robot$ci", "artifact", "pull", "a/b:1", "").actor.kind, ActorKind::Robot);
     let forged = format!(r#"x" resourceType="project" time="{TIME}"]: action:delete, resource:"#);
     let reasons = HARBOR.reasons(text(&forged, "user", "login", "", ""));
     assert_eq!(reasons, ["the line can be read in two ways: a name in it looks like its fields"]);
-    let reasons = HARBOR.reasons(text("al", "user", "login", "x, operation_description:y", "login"));
+    let reasons =
+        HARBOR.reasons(text("al", "user", "login", "x, operation_description:y", "login"));
     assert_eq!(reasons, ["the line can be read in two ways: it has several descriptions"]);
 }
 

@@ -70,7 +70,10 @@ fn what_only_reports_is_skipped() {
         "harbor.scan.stopped",
         "harbor.replication.status.changed",
     ] {
-        assert_eq!(HARBOR.reasons(body(kind, "", BY_TAG)), ["skipped: it tells of no act on what is kept"]);
+        assert_eq!(
+            HARBOR.reasons(body(kind, "", BY_TAG)),
+            ["skipped: it tells of no act on what is kept"]
+        );
     }
 }
 
@@ -108,8 +111,11 @@ fn a_retry_has_the_key_of_its_first_try_and_other_events_have_others() {
 
 #[test]
 fn each_resource_is_an_event_of_its_own() {
-    let text =
-        body("DELETE_ARTIFACT", "al", r#"{"digest":"sha256:ab","tag":"a"},{"digest":"sha256:cd","tag":"b"}"#);
+    let text = body(
+        "DELETE_ARTIFACT",
+        "al",
+        r#"{"digest":"sha256:ab","tag":"a"},{"digest":"sha256:cd","tag":"b"}"#,
+    );
     let events = HARBOR.events(&text);
     let ids: Vec<_> = events.iter().map(|event| event.resource.id.as_deref().unwrap()).collect();
     assert_eq!(ids, ["sha256:ab", "sha256:cd"]);
@@ -124,8 +130,8 @@ fn times_are_seconds_or_what_the_cloud_event_says() {
     let event = HARBOR.event(body("PULL_ARTIFACT", "al", BY_TAG));
     assert_eq!(event.occurred_at.to_string(), "2026-11-20T15:53:20.000000000Z");
     assert_eq!(event.resolution, Resolution::Second);
-    let reasons =
-        HARBOR.reasons(body("PULL_ARTIFACT", "al", BY_TAG).replace("1795190000", "9223372036854775807"));
+    let reasons = HARBOR
+        .reasons(body("PULL_ARTIFACT", "al", BY_TAG).replace("1795190000", "9223372036854775807"));
     assert_eq!(reasons, ["occur_at is outside the years 1678 to 2261"]);
 }
 
@@ -149,7 +155,8 @@ fn what_cannot_be_used_is_set_aside_whole() {
         assert_eq!(aside.raw, bad.as_bytes());
     }
     assert_eq!(HARBOR.parse(b" \n", &mut 0), Ok(Vec::new()));
-    let broken = [body("PULL_ARTIFACT", "al", BY_TAG).replace("24.04", "\u{1}").into_bytes()].concat();
+    let broken =
+        [body("PULL_ARTIFACT", "al", BY_TAG).replace("24.04", "\u{1}").into_bytes()].concat();
     assert!(HARBOR.reasons(&broken)[0].contains("control character"));
 }
 

@@ -77,12 +77,16 @@ fn texts_mean_what_they_mean_in_syslog() {
     assert_eq!(event.source_ip.unwrap().address.to_string(), "192.0.2.7");
     assert_eq!(event.resource.name.as_deref(), Some("vm"));
     assert_eq!(event.origin.key.as_deref(), Some("s=1;i=2"));
-    for (name, value) in [("_UID", "0"), ("facility", "authpriv"), ("priority", "info"), ("port", "22")] {
+    for (name, value) in
+        [("_UID", "0"), ("facility", "authpriv"), ("priority", "info"), ("port", "22")]
+    {
         assert_eq!(event.attributes[name], value);
     }
-    let other = export(&[("SYSLOG_IDENTIFIER", b"sshd"), ("MESSAGE", b"Server listening on :: port 22.")]);
+    let other =
+        export(&[("SYSLOG_IDENTIFIER", b"sshd"), ("MESSAGE", b"Server listening on :: port 22.")]);
     assert_eq!(HOSTS.reasons(other), ["event sshd"]);
-    let companion = export(&[("SYSLOG_IDENTIFIER", b"sshd"), ("MESSAGE", b"Invalid user x from ::1 port 1")]);
+    let companion =
+        export(&[("SYSLOG_IDENTIFIER", b"sshd"), ("MESSAGE", b"Invalid user x from ::1 port 1")]);
     assert_eq!(HOSTS.reasons(companion), ["skipped: a companion of a line that is recorded"]);
 }
 
@@ -113,8 +117,10 @@ fn the_time_is_when_journald_got_the_message() {
 
 #[test]
 fn values_are_bytes_texts_lists_and_nothing() {
-    let line = |members: &str| format!(r#"{{"__CURSOR":"c","__REALTIME_TIMESTAMP":"1",{members}}}"#);
-    let attribute = |members: &str, name: &str| HOSTS.event(line(members)).attributes.get(name).cloned();
+    let line =
+        |members: &str| format!(r#"{{"__CURSOR":"c","__REALTIME_TIMESTAMP":"1",{members}}}"#);
+    let attribute =
+        |members: &str, name: &str| HOSTS.event(line(members)).attributes.get(name).cloned();
     assert_eq!(attribute(r#""A":["x","y"]"#, "A").as_deref(), Some("x, y"));
     assert_eq!(attribute(r#""A":["x",[121,122],null]"#, "A").as_deref(), Some("x, yz, "));
     assert_eq!(attribute(r#""A":[208,142]"#, "A").as_deref(), Some("\u{40e}"));
@@ -124,7 +130,10 @@ fn values_are_bytes_texts_lists_and_nothing() {
     assert_eq!(attribute(r#""A":[255]"#, "invalid_utf8").as_deref(), Some("true"));
     // More bytes than an array may hold elsewhere.
     let many = vec!["65"; 60_000].join(",");
-    assert_eq!(HOSTS.event(line(&format!(r#""MESSAGE":[{many}]"#))).description.unwrap().len(), 60_000);
+    assert_eq!(
+        HOSTS.event(line(&format!(r#""MESSAGE":[{many}]"#))).description.unwrap().len(),
+        60_000
+    );
     let sequence = format!("\u{1e}{}\n", line(r#""MESSAGE":"x""#));
     assert_eq!(HOSTS.event(sequence).description.as_deref(), Some("x"));
 }
@@ -133,7 +142,9 @@ fn values_are_bytes_texts_lists_and_nothing() {
 fn client_fields_do_not_pass_for_our_own_attributes() {
     let event = HOSTS.event(export(&[("LOG_FILE", b"x"), ("ENDED_AT", b"y")]));
     assert_eq!(&*event.attributes["LOG_FILE"], "x");
-    assert!(!event.attributes.contains_key("log_file") && !event.attributes.contains_key("ended_at"));
+    assert!(
+        !event.attributes.contains_key("log_file") && !event.attributes.contains_key("ended_at")
+    );
     let body = r#"{"__CURSOR":"c","__REALTIME_TIMESTAMP":"1","log_file":"x"}"#;
     assert!(HOSTS.reasons(body)[0].contains("a member is no field"));
 }

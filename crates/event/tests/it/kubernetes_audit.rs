@@ -1,4 +1,5 @@
-//! Every captured audit event of an API server, with what is expected of it beside it, and what requests mean.
+//! Every captured audit event of an API server, with what is expected of it beside it, and what
+//! requests mean.
 
 use event::source::Options;
 use event::source::{EnvelopeError, Parsed};
@@ -7,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::golden::{Request, Source, requests};
 
-const CLUSTER: Source = Source { format: "kubernetes-audit", service: Service::Platform, name: "k8s" };
+const CLUSTER: Source =
+    Source { format: "kubernetes-audit", service: Service::Platform, name: "k8s" };
 
 #[test]
 fn every_capture_gives_the_events_beside_it() {
@@ -18,7 +20,10 @@ fn every_capture_gives_the_events_beside_it() {
 }
 
 fn captured(name: &str) -> Vec<Event> {
-    requests(&CLUSTER.capture(name)).iter().flat_map(|request| CLUSTER.events(&request.body)).collect()
+    requests(&CLUSTER.capture(name))
+        .iter()
+        .flat_map(|request| CLUSTER.events(&request.body))
+        .collect()
 }
 
 /// An event with `members` put in place of its own.
@@ -51,7 +56,9 @@ fn only_the_last_stage_of_a_request_is_an_event() {
     let log = std::fs::read_to_string(CLUSTER.capture("audit.log")).unwrap();
     let last: Vec<&str> = log
         .lines()
-        .filter(|line| line.contains(r#""stage":"ResponseComplete""#) || line.contains(r#""code":401}"#))
+        .filter(|line| {
+            line.contains(r#""stage":"ResponseComplete""#) || line.contains(r#""code":401}"#)
+        })
         .collect();
     let raws: Vec<Vec<u8>> = captured("audit.log").into_iter().map(|event| event.raw).collect();
     assert_eq!(raws, last.iter().map(|line| line.as_bytes()).collect::<Vec<_>>());
@@ -71,7 +78,8 @@ fn only_the_last_stage_of_a_request_is_an_event() {
 #[test]
 fn log_and_webhook_tell_the_same() {
     let keys = |name| {
-        let mut keys: Vec<_> = captured(name).into_iter().map(|event| event.origin.key.unwrap()).collect();
+        let mut keys: Vec<_> =
+            captured(name).into_iter().map(|event| event.origin.key.unwrap()).collect();
         keys.sort();
         keys.dedup();
         keys
@@ -114,7 +122,15 @@ fn requests_mean_operations_classes_and_severities() {
             Ordinary,
             2,
         ),
-        ("create", object("", "pods", "exec"), 101, "create pods/exec", Operation::Exec, Security, 1),
+        (
+            "create",
+            object("", "pods", "exec"),
+            101,
+            "create pods/exec",
+            Operation::Exec,
+            Security,
+            1,
+        ),
         ("get", object("", "pods", "attach"), 101, "get pods/attach", Operation::Exec, Security, 1),
         ("get", object("", "secrets", ""), 200, "get secrets", Operation::Read, Security, 1),
         (
@@ -145,7 +161,8 @@ fn requests_mean_operations_classes_and_severities() {
             1,
         ),
     ] {
-        let event = event(json!({"verb": verb, "objectRef": object, "responseStatus": {"code": code}}));
+        let event =
+            event(json!({"verb": verb, "objectRef": object, "responseStatus": {"code": code}}));
         assert_eq!(
             (event.action.as_str(), event.operation, event.class, event.severity.level()),
             (action, operation, class, severity),
@@ -164,7 +181,10 @@ fn resources_are_named_by_namespace_and_name() {
         (json!({"resource": "nodes", "name": "n1"}), Some("n1")),
         (json!({"resource": "pods"}), None),
         (json!({"resource": "namespaces", "name": "team-a"}), Some("team-a")),
-        (json!({"resource": "namespaces", "namespace": "team-a", "name": "team-a"}), Some("team-a")),
+        (
+            json!({"resource": "namespaces", "namespace": "team-a", "name": "team-a"}),
+            Some("team-a"),
+        ),
         (json!(null), Some("/metrics")),
     ] {
         let event = event(json!({"objectRef": object, "requestURI": "/metrics"}));
@@ -187,7 +207,10 @@ fn actors_are_people_workloads_components_and_nobody() {
         "user": {"username": "admin", "uid": "u-1", "groups": ["ops", "system:masters"]},
         "impersonatedUser": {"username": "al"}, "sourceIPs": ["198.51.100.9", "10.1.1.1", "192.0.2.7"],
     }));
-    assert_eq!((event.actor.id.as_deref(), event.actor.name.as_deref()), (Some("u-1"), Some("admin")));
+    assert_eq!(
+        (event.actor.id.as_deref(), event.actor.name.as_deref()),
+        (Some("u-1"), Some("admin"))
+    );
     assert_eq!(event.class, Class::Security);
     assert_eq!(event.source_ip.unwrap().address.to_string(), "192.0.2.7");
     for (name, value) in [
@@ -199,14 +222,22 @@ fn actors_are_people_workloads_components_and_nobody() {
         assert_eq!(event.attributes[name], value);
     }
     assert_eq!(event.resolution, Resolution::Microsecond);
-    assert_eq!(event.origin.key.as_deref(), Some("a-1/ResponseComplete/2026-11-20T18:22:27.876845Z"));
+    assert_eq!(
+        event.origin.key.as_deref(),
+        Some("a-1/ResponseComplete/2026-11-20T18:22:27.876845Z")
+    );
 }
 
 #[test]
 fn forwarded_addresses_count_where_a_trusted_proxy_vouches_for_them() {
     for (addresses, proxies, expected, trust) in [
         (json!(["198.51.100.9", "192.0.2.7"]), &[][..], Some("192.0.2.7"), Trust::Peer),
-        (json!(["198.51.100.9", "192.0.2.7"]), &["192.0.2.0/24"], Some("198.51.100.9"), Trust::Forwarded),
+        (
+            json!(["198.51.100.9", "192.0.2.7"]),
+            &["192.0.2.0/24"],
+            Some("198.51.100.9"),
+            Trust::Forwarded,
+        ),
         // What the client claimed before its own address is passed over.
         (
             json!(["203.0.113.1", "198.51.100.9", "192.0.2.8", "192.0.2.7"]),
@@ -214,7 +245,12 @@ fn forwarded_addresses_count_where_a_trusted_proxy_vouches_for_them() {
             Some("198.51.100.9"),
             Trust::Forwarded,
         ),
-        (json!(["198.51.100.9", "192.0.2.7"]), &["198.51.100.0/24"], Some("192.0.2.7"), Trust::Peer),
+        (
+            json!(["198.51.100.9", "192.0.2.7"]),
+            &["198.51.100.0/24"],
+            Some("192.0.2.7"),
+            Trust::Peer,
+        ),
         (json!(["2001:db8::7"]), &["192.0.2.0/24"], Some("2001:db8::7"), Trust::Peer),
         (json!(["198.51.100.9", "?"]), &["0.0.0.0/0"], None, Trust::Peer),
         (json!([]), &["0.0.0.0/0"], None, Trust::Peer),
@@ -229,7 +265,11 @@ fn forwarded_addresses_count_where_a_trusted_proxy_vouches_for_them() {
         let parsed = CLUSTER.parse_as(&request, &options, &mut 0).unwrap();
         let [Parsed::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
         let client = event.source_ip.as_ref().map(|ip| (ip.address.to_string(), ip.trust));
-        assert_eq!(client, expected.map(|address| (address.to_owned(), trust)), "{addresses} {proxies:?}");
+        assert_eq!(
+            client,
+            expected.map(|address| (address.to_owned(), trust)),
+            "{addresses} {proxies:?}"
+        );
     }
 }
 
@@ -237,7 +277,8 @@ fn forwarded_addresses_count_where_a_trusted_proxy_vouches_for_them() {
 fn events_without_their_objects_are_marked() {
     let cut = event(json!({"annotations": {"audit.k8s.io/truncated": "true"}}));
     assert_eq!(cut.attributes["truncated"], "true");
-    for annotations in [json!({"audit.k8s.io/truncated": "false"}), json!({"truncated": "true"}), json!(null)]
+    for annotations in
+        [json!({"audit.k8s.io/truncated": "false"}), json!({"truncated": "true"}), json!(null)]
     {
         assert!(!event(json!({"annotations": annotations})).attributes.contains_key("truncated"));
     }
@@ -255,7 +296,8 @@ fn one_bad_item_of_a_list_is_set_aside_alone() {
     let good = audit(json!({})).to_string();
     let received = audit(json!({"stage": "RequestReceived"})).to_string();
     let body = list(&[&good, "7", &received, r#"{ "auditID": "" }"#, &good]);
-    for body in [body.clone(), body.clone() + "\n", body.replace("\"items\":[", "\"items\": [\n  ")] {
+    for body in [body.clone(), body.clone() + "\n", body.replace("\"items\":[", "\"items\": [\n  ")]
+    {
         let parsed = CLUSTER.parse(body.as_bytes(), &mut 0).unwrap();
         let [
             Parsed::Event(first),
@@ -277,8 +319,11 @@ fn one_bad_item_of_a_list_is_set_aside_alone() {
 #[test]
 fn deep_objects_do_not_hide_an_event() {
     let good = audit(json!({})).to_string();
-    let deep =
-        good.replacen('{', &format!(r#"{{"requestObject":{}{},"#, "[".repeat(50_000), "]".repeat(50_000)), 1);
+    let deep = good.replacen(
+        '{',
+        &format!(r#"{{"requestObject":{}{},"#, "[".repeat(50_000), "]".repeat(50_000)),
+        1,
+    );
     assert_eq!(CLUSTER.event(&deep).raw, deep.as_bytes());
     assert_eq!(CLUSTER.event(list(&[&deep])).raw, deep.as_bytes());
 }
@@ -295,7 +340,10 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
         (format!("{good}{good}"), "trailing characters"),
         (good.replacen("\"verb\"", "\"verb\":\"get\",\"verb\"", 1), "duplicate field `verb`"),
         (bad_member(json!({"kind": "Status"})), "not an Event of audit.k8s.io/v1"),
-        (bad_member(json!({"kind": "Event", "apiVersion": "v1"})), "not an Event of audit.k8s.io/v1"),
+        (
+            bad_member(json!({"kind": "Event", "apiVersion": "v1"})),
+            "not an Event of audit.k8s.io/v1",
+        ),
         (bad_member(json!({"auditID": ""})), "no auditID"),
         (bad_member(json!({"verb": ""})), "no verb"),
         (bad_member(json!({"stage": "Later"})), "unknown stage \"Later\""),
@@ -311,7 +359,8 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");
         let parsed = CLUSTER.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Parsed::Event(first), Parsed::SetAside(set_aside), Parsed::Event(last)] = &parsed[..] else {
+        let [Parsed::Event(first), Parsed::SetAside(set_aside), Parsed::Event(last)] = &parsed[..]
+        else {
             panic!("{bad:.80}: {parsed:?}");
         };
         assert!(set_aside.reason.contains(why), "{bad:.80}: {}", set_aside.reason);

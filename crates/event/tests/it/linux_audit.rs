@@ -25,14 +25,21 @@ fn record(kind: &str, serial: u32, fields: &str) -> String {
 }
 
 fn syscall(serial: u32, call: u32, more: &str) -> String {
-    record("SYSCALL", serial, &format!("arch=c000003e syscall={call} auid=1001 uid=0 exe=\"/bin/x\" {more}"))
+    record(
+        "SYSCALL",
+        serial,
+        &format!("arch=c000003e syscall={call} auid=1001 uid=0 exe=\"/bin/x\" {more}"),
+    )
 }
 
 #[test]
 fn records_that_interleave_are_put_together() {
-    let (first, second) = (syscall(1, 59, "success=yes exit=0"), syscall(2, 87, "success=no exit=-13"));
-    let (args, path) =
-        (record("EXECVE", 1, "argc=1 a0=\"id\""), record("PATH", 2, "item=0 name=\"/f\" nametype=DELETE"));
+    let (first, second) =
+        (syscall(1, 59, "success=yes exit=0"), syscall(2, 87, "success=no exit=-13"));
+    let (args, path) = (
+        record("EXECVE", 1, "argc=1 a0=\"id\""),
+        record("PATH", 2, "item=0 name=\"/f\" nametype=DELETE"),
+    );
     let alone = record("USER_CMD", 3, "pid=1 uid=0 auid=1001 msg='cmd=\"id\" res=success'");
     let body = format!(
         "{first}\n{second}\r\n{args}\n{alone}\n{path}\n{}\n",
@@ -60,7 +67,8 @@ fn every_record_of_the_captures_is_in_one_event() {
         let mut lines: Vec<&[u8]> =
             content.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).collect();
         let raws: Vec<Vec<u8>> = captured(name).into_iter().map(|event| event.raw).collect();
-        let mut told: Vec<&[u8]> = raws.iter().flat_map(|raw| raw.split(|&byte| byte == b'\n')).collect();
+        let mut told: Vec<&[u8]> =
+            raws.iter().flat_map(|raw| raw.split(|&byte| byte == b'\n')).collect();
         lines.sort_unstable();
         told.sort_unstable();
         assert_eq!(told, lines);
@@ -80,8 +88,9 @@ fn keys_are_node_time_and_number() {
     keys.dedup();
     assert_eq!(keys.len(), count);
     // Over syslog and in the file an event is the same one.
-    let same =
-        captured("syslog.log").into_iter().filter(|event| keys.contains(event.origin.key.as_ref().unwrap()));
+    let same = captured("syslog.log")
+        .into_iter()
+        .filter(|event| keys.contains(event.origin.key.as_ref().unwrap()));
     assert!(same.count() >= 10);
 }
 
@@ -117,15 +126,20 @@ fn records_that_come_alone_are_all_recorded() {
     };
     assert_eq!((path.action.as_str(), &*path.attributes["node"]), ("PATH", "host"));
     let forged = format!("Nov 20 18:17:12 host app: x\n{}", record("USER_LOGIN", 1, "res=success"));
-    assert!(matches!(&HOSTS.parse_message(forged.as_bytes(), &everything())[..], [Parsed::SetAside(_)]));
+    assert!(matches!(
+        &HOSTS.parse_message(forged.as_bytes(), &everything())[..],
+        [Parsed::SetAside(_)]
+    ));
 }
 
 #[test]
 fn numbers_of_the_kernel_are_a_sequence() {
     let format = HOSTS.format();
-    let sequences: Vec<_> = captured("syslog.log").iter().map(|event| format.sequence(event)).collect();
+    let sequences: Vec<_> =
+        captured("syslog.log").iter().map(|event| format.sequence(event)).collect();
     assert_eq!(sequences[0], None, "the daemon numbers its own");
-    let numbers: Vec<u64> = sequences[1..].iter().map(|sequence| sequence.as_ref().unwrap().number).collect();
+    let numbers: Vec<u64> =
+        sequences[1..].iter().map(|sequence| sequence.as_ref().unwrap().number).collect();
     assert_eq!(numbers, (626..626 + numbers.len() as u64).collect::<Vec<_>>());
     assert!(sequences[1..].iter().all(|sequence| sequence.as_ref().unwrap().stream == "vm"));
 }
@@ -134,11 +148,46 @@ fn numbers_of_the_kernel_are_a_sequence() {
 fn calls_and_types_mean_operations_classes_and_severities() {
     use Class::{Operation as Ordinary, Security};
     for (kind, fields, action, operation, class, severity) in [
-        ("SYSCALL", "arch=c000003e syscall=59 success=yes exit=0", "execve", Operation::Exec, Ordinary, 1),
-        ("SYSCALL", "arch=c00000b7 syscall=221 success=yes exit=0", "execve", Operation::Exec, Ordinary, 1),
-        ("SYSCALL", "arch=c000003e syscall=59 success=no exit=-13", "execve", Operation::Exec, Security, 2),
-        ("SYSCALL", "arch=c000003e syscall=87 success=yes exit=0", "unlink", Operation::Delete, Ordinary, 2),
-        ("SYSCALL", "arch=c000003e syscall=87 success=no exit=-1", "unlink", Operation::Delete, Security, 3),
+        (
+            "SYSCALL",
+            "arch=c000003e syscall=59 success=yes exit=0",
+            "execve",
+            Operation::Exec,
+            Ordinary,
+            1,
+        ),
+        (
+            "SYSCALL",
+            "arch=c00000b7 syscall=221 success=yes exit=0",
+            "execve",
+            Operation::Exec,
+            Ordinary,
+            1,
+        ),
+        (
+            "SYSCALL",
+            "arch=c000003e syscall=59 success=no exit=-13",
+            "execve",
+            Operation::Exec,
+            Security,
+            2,
+        ),
+        (
+            "SYSCALL",
+            "arch=c000003e syscall=87 success=yes exit=0",
+            "unlink",
+            Operation::Delete,
+            Ordinary,
+            2,
+        ),
+        (
+            "SYSCALL",
+            "arch=c000003e syscall=87 success=no exit=-1",
+            "unlink",
+            Operation::Delete,
+            Security,
+            3,
+        ),
         (
             "SYSCALL",
             "arch=c000003e syscall=257 success=yes exit=3 a2=80000",
@@ -155,7 +204,14 @@ fn calls_and_types_mean_operations_classes_and_severities() {
             Ordinary,
             1,
         ),
-        ("SYSCALL", "arch=c000003e syscall=90 success=yes exit=0", "chmod", Operation::Update, Ordinary, 1),
+        (
+            "SYSCALL",
+            "arch=c000003e syscall=90 success=yes exit=0",
+            "chmod",
+            Operation::Update,
+            Ordinary,
+            1,
+        ),
         (
             "SYSCALL",
             "arch=c000003e syscall=42 success=no exit=-115",
@@ -185,7 +241,14 @@ fn calls_and_types_mean_operations_classes_and_severities() {
         ),
         ("DEL_USER", "msg='op=x id=1 res=success'", "DEL_USER", Operation::Delete, Security, 2),
         ("GRP_MGMT", "msg='op=x grp=\"g\" res=success'", "GRP_MGMT", Operation::Grant, Security, 1),
-        ("CONFIG_CHANGE", "op=add_rule res=1", "CONFIG_CHANGE add_rule", Operation::Configure, Security, 1),
+        (
+            "CONFIG_CHANGE",
+            "op=add_rule res=1",
+            "CONFIG_CHANGE add_rule",
+            Operation::Configure,
+            Security,
+            1,
+        ),
         (
             "CONFIG_CHANGE",
             "op=remove_rule res=1",
@@ -202,7 +265,14 @@ fn calls_and_types_mean_operations_classes_and_severities() {
             Security,
             4,
         ),
-        ("CONFIG_CHANGE", "audit_enabled=0 old=1 res=0", "CONFIG_CHANGE", Operation::Configure, Security, 3),
+        (
+            "CONFIG_CHANGE",
+            "audit_enabled=0 old=1 res=0",
+            "CONFIG_CHANGE",
+            Operation::Configure,
+            Security,
+            3,
+        ),
         (
             "CONFIG_CHANGE",
             "op=set audit_enabled=1 old=0 res=1",
@@ -214,15 +284,29 @@ fn calls_and_types_mean_operations_classes_and_severities() {
         ("DAEMON_END", "op=terminate res=success", "DAEMON_END", Operation::Configure, Security, 4),
         ("AVC", "avc:  denied  { read } for  pid=1", "AVC", Operation::Other, Security, 2),
         ("ANOM_ABEND", "auid=1 uid=1 sig=11 res=1", "ANOM_ABEND", Operation::Other, Security, 3),
-        ("SERVICE_START", "msg='unit=cron res=success'", "SERVICE_START", Operation::Other, Ordinary, 1),
+        (
+            "SERVICE_START",
+            "msg='unit=cron res=success'",
+            "SERVICE_START",
+            Operation::Other,
+            Ordinary,
+            1,
+        ),
     ] {
         let event = HOSTS.event(record(kind, 1, fields));
-        assert_eq!((event.action.as_str(), event.operation), (action, operation), "{kind} {fields}");
+        assert_eq!(
+            (event.action.as_str(), event.operation),
+            (action, operation),
+            "{kind} {fields}"
+        );
         assert_eq!((event.class, event.severity.level()), (class, severity), "{kind} {fields}");
         assert_eq!(event.resolution, Resolution::Millisecond);
     }
-    let created =
-        format!("{}\n{}", syscall(1, 257, "a2=0"), record("PATH", 1, "item=1 name=\"/n\" nametype=CREATE"));
+    let created = format!(
+        "{}\n{}",
+        syscall(1, 257, "a2=0"),
+        record("PATH", 1, "item=1 name=\"/n\" nametype=CREATE")
+    );
     assert_eq!(HOSTS.event(created).operation, Operation::Create);
     let named = format!("{}\u{1d}SYSCALL=rt_sigreturn", syscall(1, 15, ""));
     assert_eq!(HOSTS.event(named).action, "rt_sigreturn");
@@ -238,7 +322,11 @@ fn outcomes_tell_the_error() {
         ("", OutcomeKind::Unknown, None, None),
     ] {
         let outcome = HOSTS.event(syscall(1, 42, fields)).outcome;
-        assert_eq!((outcome.kind, outcome.code, outcome.reason.as_deref()), (kind, code, reason), "{fields}");
+        assert_eq!(
+            (outcome.kind, outcome.code, outcome.reason.as_deref()),
+            (kind, code, reason),
+            "{fields}"
+        );
     }
 }
 
@@ -290,12 +378,22 @@ fn who_signed_in_stays_the_actor() {
             ActorKind::System,
         ),
         // What a program says of itself does not replace what the kernel says of it.
-        ("USER_AUTH", "uid=9 auid=7 msg='auid=0 uid=0 acct=\"root\"'", Some("7"), None, ActorKind::User),
+        (
+            "USER_AUTH",
+            "uid=9 auid=7 msg='auid=0 uid=0 acct=\"root\"'",
+            Some("7"),
+            None,
+            ActorKind::User,
+        ),
         ("SYSCALL", "", None, None, ActorKind::Unknown),
     ] {
         let event = HOSTS.event(record(kind, 1, fields));
         let expected = (id.map(str::to_owned), name.map(str::to_owned), actor);
-        assert_eq!((event.actor.id, event.actor.name, event.actor.kind), expected, "{kind} {fields}");
+        assert_eq!(
+            (event.actor.id, event.actor.name, event.actor.kind),
+            expected,
+            "{kind} {fields}"
+        );
     }
     let addresses = captured("audit.log").into_iter().filter_map(|event| event.source_ip);
     assert!(addresses.clone().count() > 10);
@@ -320,10 +418,14 @@ fn files_are_named_with_their_folder_where_it_is_known() {
         (257, "a0=5", "\"notes\"", "notes"),
     ] {
         let resource = event(call, more, name);
-        assert_eq!((resource.kind.as_deref(), resource.name.as_deref()), (Some("file"), Some(expected)));
+        assert_eq!(
+            (resource.kind.as_deref(), resource.name.as_deref()),
+            (Some("file"), Some(expected))
+        );
         assert_eq!(resource.id.as_deref(), Some("fe:00:7"));
     }
-    let renamed = captured("audit.log").into_iter().find(|event| event.action == "renameat2").unwrap();
+    let renamed =
+        captured("audit.log").into_iter().find(|event| event.action == "renameat2").unwrap();
     assert!(renamed.resource.name.unwrap().ends_with("/watch/renamed"));
     assert!(renamed.attributes["renamed_from"].ends_with("/watch/plain"));
 }

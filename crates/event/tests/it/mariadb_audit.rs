@@ -1,4 +1,5 @@
-//! Every captured line of the audit plugin, with the event expected of it beside it, and what statements mean.
+//! Every captured line of the audit plugin, with the event expected of it beside it, and what
+//! statements mean.
 
 use event::source::{EnvelopeError, Options, Parsed, Secrets, Zone};
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Service};
@@ -26,7 +27,8 @@ fn every_captured_line_is_one_event_with_its_bytes() {
     for name in CAPTURES {
         let content = std::fs::read(DB.capture(name)).unwrap();
         let raws: Vec<Vec<u8>> = captured(name).into_iter().map(|event| event.raw).collect();
-        let lines: Vec<&[u8]> = content.strip_suffix(b"\n").unwrap().split(|&byte| byte == b'\n').collect();
+        let lines: Vec<&[u8]> =
+            content.strip_suffix(b"\n").unwrap().split(|&byte| byte == b'\n').collect();
         assert_eq!(raws, lines);
     }
 }
@@ -64,8 +66,18 @@ fn records_mean_operations_classes_and_severities() {
         ("QUERY,,'SET GLOBAL server_audit_events=CONNECT',0", Operation::Configure, Security, 1),
         ("QUERY,,'SET GLOBAL server_audit_logging=ON',0", Operation::Configure, Security, 1),
         ("QUERY,,'SET GLOBAL server_audit_logging=OFF',0", Operation::Configure, Security, 4),
-        ("QUERY,,'set @a=1, @@global.server_audit_logging = 0',0", Operation::Configure, Security, 4),
-        ("QUERY,,'/*!1 SET GLOBAL `server_audit_logging`=\\'off\\'*/',0", Operation::Configure, Security, 4),
+        (
+            "QUERY,,'set @a=1, @@global.server_audit_logging = 0',0",
+            Operation::Configure,
+            Security,
+            4,
+        ),
+        (
+            "QUERY,,'/*!1 SET GLOBAL `server_audit_logging`=\\'off\\'*/',0",
+            Operation::Configure,
+            Security,
+            4,
+        ),
         ("QUERY,,'SET GLOBAL server_audit_logging=OFF',1227", Operation::Configure, Security, 3),
         ("QUERY,,'UNINSTALL SONAME \\'server_audit\\'',0", Operation::Configure, Security, 4),
         ("QUERY,,'',0", Operation::Other, Ordinary, 1),
@@ -96,7 +108,8 @@ fn a_query_keeps_its_statement_and_its_first_word() {
 #[test]
 fn names_with_commas_and_quotes_are_whole() {
     let all = captured("statements.log");
-    let odd: Vec<_> = all.iter().filter(|event| event.actor.name.as_deref() == Some("a,b")).collect();
+    let odd: Vec<_> =
+        all.iter().filter(|event| event.actor.name.as_deref() == Some("a,b")).collect();
     assert_eq!(odd.len(), 7);
     assert!(odd.iter().any(|event| event.resource.name.as_deref() == Some("odd,db'name")));
     assert!(all.iter().any(|event| event.actor.name.as_deref() == Some("o'brien")));
@@ -112,15 +125,19 @@ fn names_with_commas_and_quotes_are_whole() {
 fn nothing_in_a_name_or_a_statement_passes_for_a_record() {
     let event = event(r"QUERY,shop,'SELECT \',9,9,DROP,shop,t,\', 1,2,QUERY,x,\'\'',0");
     assert_eq!((event.action.as_str(), event.operation), ("QUERY", Operation::Read));
-    let forged = "20261120 18:09:49,vm,root,localhost,9,0,CONNECT,192.0.2.7,13,0,FAILED_CONNECT,,,1045";
+    let forged =
+        "20261120 18:09:49,vm,root,localhost,9,0,CONNECT,192.0.2.7,13,0,FAILED_CONNECT,,,1045";
     assert!(DB.reasons(forged)[0].contains("read in two ways"));
-    let with_query = "20261120 18:09:49,vm,x,h,1,2,QUERY,,'DROP',192.0.2.7,13,0,FAILED_CONNECT,,,1045";
+    let with_query =
+        "20261120 18:09:49,vm,x,h,1,2,QUERY,,'DROP',192.0.2.7,13,0,FAILED_CONNECT,,,1045";
     assert_eq!(DB.event(with_query).action, "FAILED_CONNECT");
 }
 
 #[test]
 fn actors_are_users_nobody_and_the_server() {
-    let kind = |user: &str| DB.event(format!("20261120 18:09:49,vm,{user},,4,0,DISCONNECT,,,0")).actor.kind;
+    let kind = |user: &str| {
+        DB.event(format!("20261120 18:09:49,vm,{user},,4,0,DISCONNECT,,,0")).actor.kind
+    };
     assert_eq!(kind("root"), ActorKind::User);
     assert_eq!(kind(""), ActorKind::Anonymous);
     assert_eq!(kind("event_scheduler"), ActorKind::System);
@@ -129,7 +146,8 @@ fn actors_are_users_nobody_and_the_server() {
 #[test]
 fn other_character_sets_and_cuts_are_flagged() {
     let all = captured("statements.log");
-    let flagged: Vec<_> = all.iter().filter(|event| event.attributes.contains_key("invalid_utf8")).collect();
+    let flagged: Vec<_> =
+        all.iter().filter(|event| event.attributes.contains_key("invalid_utf8")).collect();
     assert!(flagged.len() >= 3);
     for event in flagged {
         assert!(std::str::from_utf8(&event.raw).is_err());
@@ -140,7 +158,8 @@ fn other_character_sets_and_cuts_are_flagged() {
 #[test]
 fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     let good = "20261120 18:09:48,vm,root,localhost,3,0,CONNECT,,,0";
-    let large = format!("20261120 18:09:48,vm,root,localhost,3,1,QUERY,,'{}',0", "y".repeat(256 * 1024));
+    let large =
+        format!("20261120 18:09:48,vm,root,localhost,3,1,QUERY,,'{}',0", "y".repeat(256 * 1024));
     let commas = ",1,1,READ".repeat(20_000);
     for (bad, why) in [
         (" ", "YYYYMMDD"),
@@ -169,7 +188,8 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");
         let parsed = DB.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Parsed::Event(first), Parsed::SetAside(set_aside), Parsed::Event(last)] = &parsed[..] else {
+        let [Parsed::Event(first), Parsed::SetAside(set_aside), Parsed::Event(last)] = &parsed[..]
+        else {
             panic!("{bad:.80}: {parsed:?}");
         };
         assert!(set_aside.reason.contains(why), "{bad:.80}: {}", set_aside.reason);
@@ -180,7 +200,10 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
 
 #[test]
 fn too_many_lines_are_refused_and_none_are_nothing() {
-    assert!(matches!(DB.parse("x\n".repeat(10_001).as_bytes(), &mut 0), Err(EnvelopeError::TooLarge(_))));
+    assert!(matches!(
+        DB.parse("x\n".repeat(10_001).as_bytes(), &mut 0),
+        Err(EnvelopeError::TooLarge(_))
+    ));
     assert_eq!(DB.parse(b"", &mut 0), Ok(Vec::new()));
 }
 
@@ -194,7 +217,8 @@ fn event_with(options: &Options, body: &[u8]) -> Event {
 
 #[test]
 fn times_are_of_the_zone_that_is_configured() {
-    let options = Options { time_zone: Some(Zone::parse("Europe/Berlin").unwrap()), ..Options::default() };
+    let options =
+        Options { time_zone: Some(Zone::parse("Europe/Berlin").unwrap()), ..Options::default() };
     for (local, utc) in [
         ("20260701 12:00:00", "2026-07-01T10:00:00.000000000Z"),
         ("20261120 12:00:00", "2026-11-20T11:00:00.000000000Z"),
@@ -204,7 +228,8 @@ fn times_are_of_the_zone_that_is_configured() {
         // Skipped on this day.
         ("20260329 02:30:00", "2026-03-29T01:30:00.000000000Z"),
     ] {
-        let event = event_with(&options, format!("{local},vm,root,localhost,3,0,CONNECT,,,0").as_bytes());
+        let event =
+            event_with(&options, format!("{local},vm,root,localhost,3,0,CONNECT,,,0").as_bytes());
         assert_eq!(event.occurred_at.to_string(), utc, "{local}");
         assert_eq!(event.attributes["time_zone"], "Europe/Berlin");
         assert!(!event.attributes.contains_key("time_zone_assumed"));
@@ -228,10 +253,16 @@ fn secrets_are_struck_out_as_configured() {
     let expected =
         b"20261120 18:09:49,vm,al,h,4,16,QUERY,shop,'CREATE USER \xff IDENTIFIED BY \\'************\\''"
             as &[u8];
-    assert_eq!(String::from_utf8_lossy(&raw.raw), String::from_utf8_lossy(&[expected, b",0"].concat()));
+    assert_eq!(
+        String::from_utf8_lossy(&raw.raw),
+        String::from_utf8_lossy(&[expected, b",0"].concat())
+    );
     assert_eq!(raw.raw.len(), line.len());
     let kept = with(Secrets::Keep);
-    assert_eq!(kept.description.as_deref(), Some("CREATE USER \u{fffd} IDENTIFIED BY 'it\\'s \u{fffd}S3C'"));
+    assert_eq!(
+        kept.description.as_deref(),
+        Some("CREATE USER \u{fffd} IDENTIFIED BY 'it\\'s \u{fffd}S3C'")
+    );
     assert!(!kept.attributes.contains_key("redacted"));
     // What a statement means does not hang on its secrets.
     assert_eq!(kept.operation, Operation::Grant);
@@ -245,8 +276,13 @@ fn a_syslog_message_does_not_bring_a_secret_back() {
         let trail = event::Trail::new(Service::Database, "acme", "p1", "db").unwrap();
         let options = Options { secrets, ..Options::default() };
         let mut new_id = || event::EventId::v7(crate::golden::RECEIVED_AT, [0; 10]);
-        let mut context =
-            event::source::Context::new("db", &trail, crate::golden::RECEIVED_AT, &mut new_id, &options);
+        let mut context = event::source::Context::new(
+            "db",
+            &trail,
+            crate::golden::RECEIVED_AT,
+            &mut new_id,
+            &options,
+        );
         let parsed = DB.format().parse_message(message, &mut context);
         let [Parsed::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
         event.clone()

@@ -15,7 +15,9 @@ fn parse(format: Format, message: &[u8]) -> Vec<Parsed> {
 
 #[test]
 fn a_message_without_text_is_kept() {
-    for message in [&b"<38>1 - - - - - -"[..], b"<38>Nov 20 18:30:15 vm a:", b"<38>1 - - - - - - \n"] {
+    for message in
+        [&b"<38>1 - - - - - -"[..], b"<38>Nov 20 18:30:15 vm a:", b"<38>1 - - - - - - \n"]
+    {
         for format in Format::ALL {
             let items = parse(*format, message);
             let raw = match &items[..] {

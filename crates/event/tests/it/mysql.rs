@@ -1,5 +1,5 @@
-//! Every file of MySQL Enterprise Audit, Percona's auditors and TaurusDB, with the events expected beside it, and what records
-//! mean.
+//! Every file of MySQL Enterprise Audit, Percona's auditors and TaurusDB, with the events expected
+//! beside it, and what records mean.
 
 use event::source::{EnvelopeError, Follows, Options, Parsed, Secrets, Sequence, Zone};
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Service};
@@ -25,7 +25,8 @@ const FILES: [(&Source, &str); 12] = [
     (&TAURUS, "audit.csv"),
 ];
 
-/// Beside `audit-log.json` there is an `audit-log.csv`, and so on: each has expectations of its own.
+/// Beside `audit-log.json` there is an `audit-log.csv`, and so on: each has expectations of its
+/// own.
 #[test]
 fn every_file_gives_the_events_beside_it() {
     for (source, name) in FILES {
@@ -287,7 +288,10 @@ fn fields_have_their_places() {
         (Some("priv"), "login")
     );
     assert_eq!(
-        (proxied.source_ip.unwrap().address.to_string().as_str(), proxied.attributes["host"].as_str()),
+        (
+            proxied.source_ip.unwrap().address.to_string().as_str(),
+            proxied.attributes["host"].as_str()
+        ),
         ("::1", "h")
     );
 }
@@ -301,13 +305,15 @@ fn event_with(source: &Source, options: &Options, body: &str) -> Event {
 
 #[test]
 fn times_without_a_zone_are_utc_in_json_and_local_in_xml() {
-    let berlin = Options { time_zone: Some(Zone::parse("Europe/Berlin").unwrap()), ..Options::default() };
+    let berlin =
+        Options { time_zone: Some(Zone::parse("Europe/Berlin").unwrap()), ..Options::default() };
     let of = |source, body: &str| {
         let event = event_with(source, &berlin, body);
         (event.occurred_at.to_string(), event.attributes.contains_key("time_zone"))
     };
-    let xml =
-        |time: &str| format!("<AUDIT_RECORD><NAME>Ping</NAME><TIMESTAMP>{time}</TIMESTAMP></AUDIT_RECORD>");
+    let xml = |time: &str| {
+        format!("<AUDIT_RECORD><NAME>Ping</NAME><TIMESTAMP>{time}</TIMESTAMP></AUDIT_RECORD>")
+    };
     let utc = ("2026-11-20T18:00:01.000000000Z".to_owned(), false);
     assert_eq!(of(&MYSQL, &json(r#""class":"general","event":"status""#)), utc);
     for time in ["2026-11-20T18:00:01 UTC", "2026-11-20T18:00:01Z"] {
@@ -330,7 +336,10 @@ fn record_ids_are_keys_and_have_no_gaps() {
     for (number, event) in (1..).zip(&events) {
         let expected = Sequence { stream: "2026-11-20T18:39:14".to_owned(), number };
         assert_eq!(sequence(&PERCONA, event), Some(expected));
-        assert_eq!(event.origin.key.as_deref(), Some(format!("{number}_2026-11-20T18:39:14").as_str()));
+        assert_eq!(
+            event.origin.key.as_deref(),
+            Some(format!("{number}_2026-11-20T18:39:14").as_str())
+        );
     }
     assert_eq!(sequence(&MYSQL, &MYSQL.event(json(r#""class":"general","event":"status""#))), None);
 }
@@ -361,8 +370,9 @@ fn secrets_are_struck_out_of_every_form() {
 
 #[test]
 fn csv_columns_are_told_by_what_they_hold() {
-    let connect = PERCONA
-        .event(r#""Connect","1_x","2026-11-20T18:41:41Z","12",0,"al","al","","","h","10.0.0.7","shop""#);
+    let connect = PERCONA.event(
+        r#""Connect","1_x","2026-11-20T18:41:41Z","12",0,"al","al","","","h","10.0.0.7","shop""#,
+    );
     assert_eq!((connect.operation, connect.actor.name.as_deref()), (Operation::Login, Some("al")));
     assert_eq!(connect.attributes["connection_id"], "12");
     let query = PERCONA
@@ -410,7 +420,9 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
         assert_eq!((reasons[0].as_str(), reasons[2].as_str()), ("event status", "event status"));
     }
     let csv = r#""Query","1_x","2026-11-20T18:41:41Z","select","12",0,"SELECT 1","","","","","""#;
-    for bad in [r#""Query","1_x""#, r#""Query","1_x","2026-11-20T18:41:41Z","select","12",0,"cut"#, "x"] {
+    for bad in
+        [r#""Query","1_x""#, r#""Query","1_x","2026-11-20T18:41:41Z","select","12",0,"cut"#, "x"]
+    {
         let reasons = PERCONA.reasons(format!("{csv}\n{bad}\n{csv}\n"));
         assert_eq!(reasons.len(), 3, "{reasons:?}");
         assert!(reasons[1].contains("quotes"), "{reasons:?}");
@@ -419,7 +431,10 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
 
 #[test]
 fn too_many_records_are_refused_and_none_are_nothing() {
-    assert!(matches!(MYSQL.parse("{}\n".repeat(10_001).as_bytes(), &mut 0), Err(EnvelopeError::TooLarge(_))));
+    assert!(matches!(
+        MYSQL.parse("{}\n".repeat(10_001).as_bytes(), &mut 0),
+        Err(EnvelopeError::TooLarge(_))
+    ));
     for empty in ["", "[\n]\n", "<AUDIT>\n</AUDIT>\n", "\n\n"] {
         assert_eq!(MYSQL.parse(empty.as_bytes(), &mut 0), Ok(Vec::new()), "{empty}");
     }

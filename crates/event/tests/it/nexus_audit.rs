@@ -23,7 +23,14 @@ fn domains_and_types_mean_operations() {
     for (domain, kind, operation, class, thing, name) in [
         ("repository.asset", "created", Operation::Upload, Class::Operation, "file", "r/c"),
         ("repository.asset", "deleted", Operation::Delete, Class::Operation, "file", "r/c"),
-        ("repository.component", "deleted", Operation::Delete, Class::Operation, "component", "r/c"),
+        (
+            "repository.component",
+            "deleted",
+            Operation::Delete,
+            Class::Operation,
+            "component",
+            "r/c",
+        ),
         ("repository.manager", "updated", Operation::Update, Class::Operation, "repository", "/c"),
         ("security.role", "updated", Operation::Update, Class::Security, "security.role", "/c"),
         (
@@ -38,8 +45,12 @@ fn domains_and_types_mean_operations() {
         ("tasks", "started", Operation::Other, Class::Operation, "tasks", "/c"),
     ] {
         let event = NEXUS.event(line(domain, kind, r#"{"repository.name":"r"}"#));
-        let told =
-            (event.operation, event.class, event.resource.kind.as_deref(), event.resource.name.as_deref());
+        let told = (
+            event.operation,
+            event.class,
+            event.resource.kind.as_deref(),
+            event.resource.name.as_deref(),
+        );
         assert_eq!(told, (operation, class, Some(thing), Some(name)), "{domain} {kind}");
         assert_eq!(event.action, format!("{domain}.{kind}"));
     }
@@ -47,8 +58,11 @@ fn domains_and_types_mean_operations() {
 
 #[test]
 fn attributes_cannot_pass_for_our_own() {
-    let event =
-        NEXUS.event(line("x", "y", r#"{"department":"d","n":1.50,"l":["a"],"none":null,"empty":""}"#));
+    let event = NEXUS.event(line(
+        "x",
+        "y",
+        r#"{"department":"d","n":1.50,"l":["a"],"none":null,"empty":""}"#,
+    ));
     assert_eq!(event.attributes["nexus.department"], "d");
     assert_eq!(event.attributes["nexus.n"], "1.50");
     assert_eq!(event.attributes["nexus.l"], "[\"a\"]");

@@ -45,13 +45,19 @@ fn files_are_told_from_nexus_own_calls() {
             "request",
             "service/rest/v1/security/users",
         ),
-        ("DELETE /service/rest/v1/assets/x", Operation::Delete, "request", "service/rest/v1/assets/x"),
+        (
+            "DELETE /service/rest/v1/assets/x",
+            Operation::Delete,
+            "request",
+            "service/rest/v1/assets/x",
+        ),
         ("GET /service/rest/v1/assets", Operation::Read, "request", "service/rest/v1/assets"),
         ("POST /service/rapture/session", Operation::Login, "user", "service/rapture/session"),
         ("DELETE /service/rapture/session", Operation::Logout, "user", "service/rapture/session"),
     ] {
         let event = event("al", request, 200);
-        let told = (event.operation, event.resource.kind.as_deref(), event.resource.name.as_deref());
+        let told =
+            (event.operation, event.resource.kind.as_deref(), event.resource.name.as_deref());
         assert_eq!(told, (operation, Some(kind), Some(name)), "{request}");
     }
     assert_eq!(event("al", "GET /nexus/repository/raw/a", 200).attributes["repository"], "raw");
@@ -59,13 +65,19 @@ fn files_are_told_from_nexus_own_calls() {
 
 #[test]
 fn older_lines_have_fewer_numbers_and_no_thread() {
-    let event = NEXUS
-        .event(line("al", "GET /repository/r/a", 200).replace("4096 0 35", "7 3").replace(" [qtp1-60]", ""));
+    let event = NEXUS.event(
+        line("al", "GET /repository/r/a", 200)
+            .replace("4096 0 35", "7 3")
+            .replace(" [qtp1-60]", ""),
+    );
     assert_eq!(
         (event.attributes["bytes_sent"].as_str(), event.attributes["elapsed_ms"].as_str()),
         ("7", "3")
     );
-    assert!(!event.attributes.contains_key("thread") && !event.attributes.contains_key("bytes_received"));
+    assert!(
+        !event.attributes.contains_key("thread")
+            && !event.attributes.contains_key("bytes_received")
+    );
 }
 
 #[test]
@@ -88,9 +100,13 @@ fn refusals_are_recorded_and_first_steps_are_noise() {
         ("al", "GET /service/metrics/ping", 200),
         ("al", "HEAD /repository/r/a", 200),
     ] {
-        assert!(matches!(items(line(user, request, status))[..], [Parsed::Skipped("noise")]), "{request}");
+        assert!(
+            matches!(items(line(user, request, status))[..], [Parsed::Skipped("noise")]),
+            "{request}"
+        );
     }
-    for (request, status) in [("POST /service/rapture/session", 401), ("GET /service/rest/x", 403)] {
+    for (request, status) in [("POST /service/rapture/session", 401), ("GET /service/rest/x", 403)]
+    {
         let event = event("-", request, status);
         assert_eq!(event.class, Class::Security, "{request}");
         assert!(matches!(items(line("-", request, status))[..], [Parsed::Event(_)]), "{request}");

@@ -14,7 +14,8 @@ fn every_capture_gives_the_events_beside_it() {
 }
 
 fn item(delivery: &str, body: &str) -> Parsed {
-    let headers = [("x-nexus-webhook-delivery", delivery), ("x-nexus-webhook-id", "rm:repository:asset")];
+    let headers =
+        [("x-nexus-webhook-delivery", delivery), ("x-nexus-webhook-id", "rm:repository:asset")];
     let headers = headers.into_iter().filter(|(_, value)| !value.is_empty());
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let request = Request { headers, body: body.as_bytes().to_vec() };
@@ -40,10 +41,18 @@ fn asset(initiator: &str, action: &str) -> String {
 fn actions_mean_operations() {
     let of_asset = |action| {
         let event = event("1", &asset("al/::1", action));
-        (event.operation, event.outcome.reason, event.resource.name.unwrap(), event.severity.level())
+        (
+            event.operation,
+            event.outcome.reason,
+            event.resource.name.unwrap(),
+            event.severity.level(),
+        )
     };
     assert_eq!(of_asset("CREATED"), (Operation::Upload, None, "r/a/b".to_owned(), 1));
-    assert_eq!(of_asset("UPDATED"), (Operation::Upload, Some("overwrite".to_owned()), "r/a/b".to_owned(), 1));
+    assert_eq!(
+        of_asset("UPDATED"),
+        (Operation::Upload, Some("overwrite".to_owned()), "r/a/b".to_owned(), 1)
+    );
     assert_eq!(of_asset("DELETED"), (Operation::Delete, None, "r/a/b".to_owned(), 2));
     for (body, operation, kind, name, class) in [
         (
@@ -76,8 +85,12 @@ fn actions_mean_operations() {
         ),
     ] {
         let event = event("1", body);
-        let told =
-            (event.operation, event.resource.kind.as_deref(), event.resource.name.as_deref(), event.class);
+        let told = (
+            event.operation,
+            event.resource.kind.as_deref(),
+            event.resource.name.as_deref(),
+            event.class,
+        );
         assert_eq!(told, (operation, Some(kind), Some(name), class), "{body}");
         assert_eq!(
             (event.occurred_at, event.attributes["time_assumed"].as_str()),
@@ -128,6 +141,9 @@ fn what_cannot_be_used_is_set_aside() {
         let Parsed::SetAside(aside) = item("1", bad) else { panic!("{bad}") };
         assert!(aside.reason.contains(why), "{bad}: {}", aside.reason);
         let raw = String::from_utf8(aside.raw).unwrap();
-        assert!(raw.starts_with("x-nexus-webhook-") && raw.ends_with(&format!("\r\n\r\n{bad}")), "{raw}");
+        assert!(
+            raw.starts_with("x-nexus-webhook-") && raw.ends_with(&format!("\r\n\r\n{bad}")),
+            "{raw}"
+        );
     }
 }

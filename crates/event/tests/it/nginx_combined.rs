@@ -24,10 +24,13 @@ fn event(user: &str, request: &str, status: u32) -> Event {
     REPO.event(line(user, request, status, r#""-" "curl/7.88.1""#))
 }
 
-/// The same requests were logged in both formats, so that both tell the same of them but for what combined does not know.
+/// The same requests were logged in both formats, so that both tell the same of them but for what
+/// combined does not know.
 #[test]
 fn both_formats_of_nginx_tell_the_same() {
-    for (combined, json) in [("access-rotated.log", "access-rotated.json"), ("access.log", "access.json")] {
+    for (combined, json) in
+        [("access-rotated.log", "access-rotated.json"), ("access.log", "access.json")]
+    {
         let combined = REPO.events(std::fs::read(REPO.capture(combined)).unwrap());
         let json = JSON.events(std::fs::read(JSON.capture(json)).unwrap());
         assert_eq!(combined.len(), json.len());
@@ -61,7 +64,8 @@ fn both_formats_of_nginx_tell_the_same() {
 
 #[test]
 fn the_time_is_read_with_its_zone() {
-    let text = line("-", "GET /x HTTP/1.1", 200, r#""-" "-""#).replace("18:04:45 +0000", "02:04:45 +0800");
+    let text =
+        line("-", "GET /x HTTP/1.1", 200, r#""-" "-""#).replace("18:04:45 +0000", "02:04:45 +0800");
     let event = REPO.event(text);
     assert_eq!(event.occurred_at.to_string(), "2026-11-19T18:04:45.000000000Z");
     assert_eq!(event.resolution, Resolution::Second);
@@ -85,12 +89,18 @@ fn escapes_are_undone_and_broken_utf8_is_flagged() {
 
 #[test]
 fn a_users_name_cannot_pass_for_the_rest_of_the_line() {
-    for user in
-        ["a b", "a - b", "a [x] b", r"a\x22 [20/Nov/2026:18:04:45 +0000] \x22GET /y HTTP/1.1\x22 200 1"]
-    {
+    for user in [
+        "a b",
+        "a - b",
+        "a [x] b",
+        r"a\x22 [20/Nov/2026:18:04:45 +0000] \x22GET /y HTTP/1.1\x22 200 1",
+    ] {
         let event = event(user, "DELETE /x HTTP/1.1", 204);
         assert_eq!(event.actor.name.unwrap(), user.replace(r"\x22", "\""));
-        assert_eq!((event.operation, event.resource.name.as_deref()), (Operation::Delete, Some("x")));
+        assert_eq!(
+            (event.operation, event.resource.name.as_deref()),
+            (Operation::Delete, Some("x"))
+        );
     }
 }
 
@@ -150,7 +160,9 @@ fn noise_is_skipped_but_refusals_are_not() {
     let outcome = |text: String| {
         let request = Request { body: text.into_bytes(), ..Request::default() };
         match REPO.parse_as(&request, &Options::default(), &mut 0).unwrap().remove(0) {
-            Parsed::Event(event) => format!("{} {:?}", event.operation.as_str(), event.outcome.kind),
+            Parsed::Event(event) => {
+                format!("{} {:?}", event.operation.as_str(), event.outcome.kind)
+            }
             Parsed::Skipped(why) => why.to_owned(),
             Parsed::SetAside(aside) => aside.reason,
         }
@@ -192,17 +204,22 @@ fn forwarded_addresses_are_taken_from_trusted_proxies() {
     let ip = claimed.source_ip.unwrap();
     assert_eq!((ip.address.to_string().as_str(), ip.trust), ("203.0.113.9", Trust::Forwarded));
     assert_eq!(claimed.attributes["remote_addr"], "192.0.2.1");
-    let socket = REPO.event(line("al", "GET /x HTTP/1.1", 200, r#""-" "-""#).replace("192.0.2.1", "unix:"));
+    let socket =
+        REPO.event(line("al", "GET /x HTTP/1.1", 200, r#""-" "-""#).replace("192.0.2.1", "unix:"));
     assert_eq!((socket.source_ip, socket.attributes["remote_addr"].as_str()), (None, "unix:"));
 }
 
 #[test]
 fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     let good = line("al", "GET /x HTTP/1.1", 200, r#""-" "a""#);
-    let large = line("al", "GET /x HTTP/1.1", 200, &format!("\"-\" \"{}\"", "a".repeat(256 * 1024)));
+    let large =
+        line("al", "GET /x HTTP/1.1", 200, &format!("\"-\" \"{}\"", "a".repeat(256 * 1024)));
     for (bad, why) in [
         ("x", "does not begin with"),
-        ("::1 - al [20/Nov/2026:18:04:45] \"GET / HTTP/1.1\" 200 1 \"-\" \"-\"", "does not begin with"),
+        (
+            "::1 - al [20/Nov/2026:18:04:45] \"GET / HTTP/1.1\" 200 1 \"-\" \"-\"",
+            "does not begin with",
+        ),
         ("::1 - al [20/Nov/2026:18:04:45 +0000] \"GET / HTTP/1.1", "ends before its agent"),
         (&good[..good.len() - 1], "ends before its agent"),
         (&good.replace(" 200 25", " OK 25"), "status is no number"),
@@ -211,7 +228,11 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
         (&large, "event_too_large"),
     ] {
         let reasons = REPO.reasons(format!("{good}\n{bad}\r\n{good}\n"));
-        assert_eq!((reasons.len(), &*reasons[0], &*reasons[2]), (3, "event GET", "event GET"), "{bad:.80}");
+        assert_eq!(
+            (reasons.len(), &*reasons[0], &*reasons[2]),
+            (3, "event GET", "event GET"),
+            "{bad:.80}"
+        );
         assert!(reasons[1].contains(why), "{bad:.80}: {}", reasons[1]);
     }
 }

@@ -18,7 +18,10 @@ fn every_capture_gives_the_events_beside_it() {
 }
 
 fn captured() -> Vec<Event> {
-    CAPTURES.iter().flat_map(|name| REPO.events(std::fs::read(REPO.capture(name)).unwrap())).collect()
+    CAPTURES
+        .iter()
+        .flat_map(|name| REPO.events(std::fs::read(REPO.capture(name)).unwrap()))
+        .collect()
 }
 
 #[test]
@@ -26,14 +29,17 @@ fn every_captured_line_is_one_event_with_its_bytes() {
     for name in CAPTURES {
         let content = std::fs::read(REPO.capture(name)).unwrap();
         let raws: Vec<Vec<u8>> = REPO.events(&content).into_iter().map(|event| event.raw).collect();
-        let lines: Vec<&[u8]> = content.strip_suffix(b"\n").unwrap().split(|&byte| byte == b'\n').collect();
+        let lines: Vec<&[u8]> =
+            content.strip_suffix(b"\n").unwrap().split(|&byte| byte == b'\n').collect();
         assert_eq!(raws, lines);
     }
 }
 
 /// A line with the members that every line has, and `more`.
 fn line(method: &str, uri: &str, status: u32, more: &str) -> String {
-    format!(r#"{{"msec":1795197885.965,"method":"{method}","uri":"{uri}","status":{status}{more}}}"#)
+    format!(
+        r#"{{"msec":1795197885.965,"method":"{method}","uri":"{uri}","status":{status}{more}}}"#
+    )
 }
 
 #[test]
@@ -64,14 +70,46 @@ fn methods_and_states_mean_operations() {
         ("MKCOL", "/a/", 201, user, Operation::Create, OutcomeKind::Success, 1),
         ("", "", 400, "", Operation::Other, OutcomeKind::Failure, 2),
         ("GET", "/npm/demo", 200, npm, Operation::Read, OutcomeKind::Success, 1),
-        ("GET", "/npm/demo/-/demo-1.0.0.tgz", 200, npm, Operation::Download, OutcomeKind::Success, 1),
+        (
+            "GET",
+            "/npm/demo/-/demo-1.0.0.tgz",
+            200,
+            npm,
+            Operation::Download,
+            OutcomeKind::Success,
+            1,
+        ),
         ("PUT", "/npm/demo", 201, npm, Operation::Upload, OutcomeKind::Success, 1),
         ("PUT", "/npm/demo/-rev/5-67", 201, npm, Operation::Update, OutcomeKind::Success, 1),
         ("DELETE", "/npm/demo/-rev/5-67", 201, npm, Operation::Delete, OutcomeKind::Success, 2),
         ("DELETE", "/npm/d/-/d-1.tgz/-rev/5", 201, npm, Operation::Delete, OutcomeKind::Success, 2),
-        ("PUT", "/npm/-/user/org.couchdb.user:b", 201, npm, Operation::Login, OutcomeKind::Success, 1),
-        ("PUT", "/npm/-/package/d/dist-tags/x", 201, npm, Operation::Update, OutcomeKind::Success, 1),
-        ("POST", "/npm/-/npm/v1/security/audits", 200, npm, Operation::Other, OutcomeKind::Success, 1),
+        (
+            "PUT",
+            "/npm/-/user/org.couchdb.user:b",
+            201,
+            npm,
+            Operation::Login,
+            OutcomeKind::Success,
+            1,
+        ),
+        (
+            "PUT",
+            "/npm/-/package/d/dist-tags/x",
+            201,
+            npm,
+            Operation::Update,
+            OutcomeKind::Success,
+            1,
+        ),
+        (
+            "POST",
+            "/npm/-/npm/v1/security/audits",
+            200,
+            npm,
+            Operation::Other,
+            OutcomeKind::Success,
+            1,
+        ),
         ("DELETE", "/files/-/x", 204, user, Operation::Delete, OutcomeKind::Success, 2),
     ] {
         let event = REPO.event(line(method, uri, status, more));
@@ -149,7 +187,8 @@ fn an_address_from_a_header_is_a_claim() {
 
 #[test]
 fn bytes_that_are_no_utf8_do_not_hide_a_download() {
-    let event = captured().into_iter().find(|event| event.attributes.contains_key("invalid_utf8")).unwrap();
+    let event =
+        captured().into_iter().find(|event| event.attributes.contains_key("invalid_utf8")).unwrap();
     assert_eq!(event.operation, Operation::Download);
     assert_eq!(event.user_agent.as_deref(), Some("bad utf8 \u{fffd}\u{fffd} end"));
     assert!(std::str::from_utf8(&event.raw).is_err());
@@ -185,27 +224,40 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
         (r#"{"msec":1,"status":200}"#, "the line has no method"),
         (r#"{"msec":1,"method":["GET"],"status":200}"#, "\"method\" must be a text"),
         (r#"{"msec":true,"method":"GET","status":200}"#, "msec is no number of seconds"),
-        (r#"{"msec":1,"request_time":"x","method":"GET","status":200}"#, "request_time is no number"),
+        (
+            r#"{"msec":1,"request_time":"x","method":"GET","status":200}"#,
+            "request_time is no number",
+        ),
         (r#"{"time":"soon","method":"GET","status":200}"#, "time: \"soon\""),
         (r#"{"method":"GET","status":200}"#, "neither msec nor time"),
-        (r#"{"msec":1,"method":"\ud800","status":200}"#, "not a JSON log line: unexpected end of hex escape"),
+        (
+            r#"{"msec":1,"method":"\ud800","status":200}"#,
+            "not a JSON log line: unexpected end of hex escape",
+        ),
         (&deep, "\"a\" must be a text"),
         (&large, "event_too_large"),
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");
         let parsed = REPO.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Parsed::Event(first), Parsed::SetAside(set_aside), Parsed::Event(last)] = &parsed[..] else {
+        let [Parsed::Event(first), Parsed::SetAside(set_aside), Parsed::Event(last)] = &parsed[..]
+        else {
             panic!("{bad:.80}: {parsed:?}");
         };
         assert!(set_aside.reason.contains(why), "{bad:.80}: {}", set_aside.reason);
         assert_eq!(set_aside.raw, bad.as_bytes());
-        assert_eq!((&first.raw, &last.raw), (&good.clone().into_bytes(), &good.clone().into_bytes()));
+        assert_eq!(
+            (&first.raw, &last.raw),
+            (&good.clone().into_bytes(), &good.clone().into_bytes())
+        );
     }
 }
 
 #[test]
 fn too_many_lines_are_refused_and_none_are_nothing() {
-    assert!(matches!(REPO.parse("{}\n".repeat(10_001).as_bytes(), &mut 0), Err(EnvelopeError::TooLarge(_))));
+    assert!(matches!(
+        REPO.parse("{}\n".repeat(10_001).as_bytes(), &mut 0),
+        Err(EnvelopeError::TooLarge(_))
+    ));
     assert_eq!(REPO.reasons("{}\n".repeat(10_000)).len(), 10_000);
     assert_eq!(REPO.parse(b"", &mut 0), Ok(Vec::new()));
     assert_eq!(REPO.parse(b"\n\r\n", &mut 0), Ok(Vec::new()));
@@ -213,8 +265,12 @@ fn too_many_lines_are_refused_and_none_are_nothing() {
 
 #[test]
 fn forwarded_addresses_are_taken_from_trusted_proxies() {
-    let body =
-        line("GET", "/x", 200, r#","remote_addr":"10.0.0.1","xff":"198.51.100.7, 203.0.113.9, 10.2.0.1""#);
+    let body = line(
+        "GET",
+        "/x",
+        200,
+        r#","remote_addr":"10.0.0.1","xff":"198.51.100.7, 203.0.113.9, 10.2.0.1""#,
+    );
     let parse = |trusted: &[&str]| {
         let trusted_proxies = trusted.iter().map(|network| network.parse().unwrap()).collect();
         let options = Options { trusted_proxies, ..Options::default() };
@@ -239,11 +295,18 @@ fn forwarded_addresses_are_taken_from_trusted_proxies() {
     }
 }
 
-/// `real_ip_header` put the client's address in the peer's place already: nothing is left to trust a header for.
+/// `real_ip_header` put the client's address in the peer's place already: nothing is left to trust
+/// a header for.
 #[test]
 fn an_address_that_nginx_replaced_is_not_replaced_again() {
-    let body = line("GET", "/x", 200, r#","remote_addr":"10.0.0.9","remote_port":"","xff":"198.51.100.7""#);
-    let options = Options { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Options::default() };
+    let body = line(
+        "GET",
+        "/x",
+        200,
+        r#","remote_addr":"10.0.0.9","remote_port":"","xff":"198.51.100.7""#,
+    );
+    let options =
+        Options { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Options::default() };
     let request = Request { body: body.into_bytes(), ..Request::default() };
     let Parsed::Event(event) = REPO.parse_as(&request, &options, &mut 0).unwrap().remove(0) else {
         panic!("an event");

@@ -6,11 +6,14 @@ use serde_json::{Value, json};
 
 use crate::golden::{Source, requests};
 
-const CLOUD: Source = Source { format: "openstack-cadf", service: Service::Platform, name: "cloud" };
+const CLOUD: Source =
+    Source { format: "openstack-cadf", service: Service::Platform, name: "cloud" };
 
 #[test]
 fn every_capture_gives_the_events_beside_it() {
-    for name in ["audit-middleware.log", "keystone.log", "keystone-bootstrap.log", "notifications.jsonl"] {
+    for name in
+        ["audit-middleware.log", "keystone.log", "keystone-bootstrap.log", "notifications.jsonl"]
+    {
         let path = CLOUD.capture(name);
         CLOUD.check(&path, &requests(&path));
     }
@@ -43,7 +46,8 @@ fn request(id: &str, code: u32) -> (String, String) {
     let mut answer = members(if code < 400 { "success" } else { "failure" });
     answer["reason"] = json!({"reasonType": "HTTP", "reasonCode": code.to_string()});
     (
-        notification("audit.http.request", &format!("{id}-request"), members("pending")).to_string(),
+        notification("audit.http.request", &format!("{id}-request"), members("pending"))
+            .to_string(),
         notification("audit.http.response", &format!("{id}-response"), answer).to_string(),
     )
 }
@@ -102,7 +106,10 @@ fn a_request_that_came_alone_may_be_told_to_wait() {
     assert!(
         matches!(&waiting(&pending)[..], [Parsed::SetAside(aside)] if aside.reason == WAITS && aside.raw == pending.as_bytes())
     );
-    assert!(matches!(&waiting(&format!("{pending}\n{answer}"))[..], [Parsed::Skipped(_), Parsed::Event(_)]));
+    assert!(matches!(
+        &waiting(&format!("{pending}\n{answer}"))[..],
+        [Parsed::Skipped(_), Parsed::Event(_)]
+    ));
     let again = CLOUD.parse_again(pending.as_bytes(), 1 << 20).unwrap();
     let [Parsed::Event(alone)] = &again[..] else { panic!("{again:?}") };
     let is_answer = |event: &str| CLOUD.format().is_answer(&CLOUD.event(event), alone);
@@ -128,7 +135,10 @@ fn a_request_without_an_answer_is_recorded_and_so_is_a_later_answer() {
 fn the_time_of_the_answer_is_the_reporters_where_it_is_told() {
     let chain = json!([{"role": "modifier", "reporterTime": "2026-11-20T18:29:51.339827+0000"}]);
     let body = notification("audit.http.response", "m", json!({"reporterchain": chain}));
-    assert_eq!(CLOUD.event(body.to_string()).attributes["ended_at"], "2026-11-20T18:29:51.339827000Z");
+    assert_eq!(
+        CLOUD.event(body.to_string()).attributes["ended_at"],
+        "2026-11-20T18:29:51.339827000Z"
+    );
     assert!(!event(json!({})).attributes.contains_key("ended_at"));
     assert_eq!(event(json!({})).resolution, Resolution::Microsecond);
     let sent = event(json!({"eventTime": null}));
@@ -151,15 +161,26 @@ fn actions_mean_operations_classes_and_severities() {
         ("audit.http.response", "read/list", "success", Some("200"), Operation::Read, Ordinary, 1),
         ("audit.http.response", "read", "failure", Some("401"), Operation::Read, Security, 3),
         ("audit.http.response", "create", "failure", Some("403"), Operation::Create, Security, 2),
-        ("audit.http.response", "update/os-stop", "success", Some("202"), Operation::Update, Ordinary, 1),
+        (
+            "audit.http.response",
+            "update/os-stop",
+            "success",
+            Some("202"),
+            Operation::Update,
+            Ordinary,
+            1,
+        ),
         ("audit.http.response", "update", "failure", Some("500"), Operation::Update, Ordinary, 3),
         ("audit.http.response", "delete", "success", Some("204"), Operation::Delete, Ordinary, 2),
         ("audit.http.response", "delete", "failure", Some("403"), Operation::Delete, Security, 3),
         ("audit.http.response", "delete", "failure", Some("404"), Operation::Delete, Ordinary, 2),
         ("audit.http.response", "unknown", "unknown", None, Operation::Other, Ordinary, 1),
     ] {
-        let target =
-            if kind.starts_with("audit") { "service/compute/servers" } else { "data/security/account/user" };
+        let target = if kind.starts_with("audit") {
+            "service/compute/servers"
+        } else {
+            "data/security/account/user"
+        };
         let members = json!({
             "action": action, "outcome": outcome, "reason": {"reasonType": "HTTP", "reasonCode": code},
             "target": {"id": "t", "typeURI": target},
@@ -174,7 +195,8 @@ fn actions_mean_operations_classes_and_severities() {
 
 #[test]
 fn outcomes_tell_why() {
-    let outcome = |outcome: &str, reason: Value| event(json!({"outcome": outcome, "reason": reason})).outcome;
+    let outcome =
+        |outcome: &str, reason: Value| event(json!({"outcome": outcome, "reason": reason})).outcome;
     for (told, reason, kind, code, why) in [
         (
             "failure",
@@ -209,7 +231,11 @@ fn outcomes_tell_why() {
         ("unknown", json!(null), OutcomeKind::Unknown, None, None),
     ] {
         let outcome = outcome(told, reason);
-        assert_eq!((outcome.kind, outcome.code, outcome.reason.as_deref()), (kind, code, why), "{told}");
+        assert_eq!(
+            (outcome.kind, outcome.code, outcome.reason.as_deref()),
+            (kind, code, why),
+            "{told}"
+        );
     }
 }
 
@@ -223,15 +249,27 @@ fn actors_are_who_is_named_or_claimed() {
             ActorKind::User,
         ),
         (json!({"id": "i", "username": "al"}), Some("i"), Some("al"), ActorKind::User),
-        (json!({"id": "i", "user_name": "nobody", "name": null}), Some("i"), Some("nobody"), ActorKind::User),
+        (
+            json!({"id": "i", "user_name": "nobody", "name": null}),
+            Some("i"),
+            Some("nobody"),
+            ActorKind::User,
+        ),
         (json!({}), None, None, ActorKind::Unknown),
         (json!(null), None, None, ActorKind::System),
     ] {
         let actor = event(json!({"initiator": initiator})).actor;
-        assert_eq!((actor.id.as_deref(), actor.name.as_deref(), actor.kind), (id, name, kind), "{initiator}");
+        assert_eq!(
+            (actor.id.as_deref(), actor.name.as_deref(), actor.kind),
+            (id, name, kind),
+            "{initiator}"
+        );
     }
     let event = event(json!({}));
-    assert_eq!((event.user_agent.as_deref(), &*event.attributes["department"]), (Some("cli"), "p-1"));
+    assert_eq!(
+        (event.user_agent.as_deref(), &*event.attributes["department"]),
+        (Some("cli"), "p-1")
+    );
 }
 
 #[test]
@@ -252,8 +290,18 @@ fn resources_are_what_was_acted_on() {
             "c",
             None,
         ),
-        (json!({"action": "created.role_assignment", "user": "u-9", "role": "r"}), "user", "u-9", None),
-        (json!({"action": "created.role_assignment", "group": "g-9", "role": "r"}), "group", "g-9", None),
+        (
+            json!({"action": "created.role_assignment", "user": "u-9", "role": "r"}),
+            "user",
+            "u-9",
+            None,
+        ),
+        (
+            json!({"action": "created.role_assignment", "group": "g-9", "role": "r"}),
+            "group",
+            "g-9",
+            None,
+        ),
         (
             json!({"action": "read", "target": {"id": "ep", "typeURI": "service/compute/servers/server", "name": "nova"},
                    "requestPath": "/v2.1/servers/1"}),
@@ -272,8 +320,9 @@ fn resources_are_what_was_acted_on() {
         let found = (resource.kind.as_deref(), resource.id.as_deref(), resource.name.as_deref());
         assert_eq!(found, (Some(kind), Some(id), name));
     }
-    let assigned =
-        event(json!({"action": "created.role_assignment", "user": "u", "project": "p", "role": "r"}));
+    let assigned = event(
+        json!({"action": "created.role_assignment", "user": "u", "project": "p", "role": "r"}),
+    );
     for (name, value) in [("target_user", "u"), ("target_project", "p"), ("target_role", "r")] {
         assert_eq!(assigned.attributes[name], value);
     }
@@ -285,10 +334,21 @@ fn other_lines_of_the_log_are_skipped_and_forge_nothing() {
     let skipped = "skipped: a line of the log that is no notification";
     let front = "2026-11-20 18:28:00.148 9051 INFO";
     for (line, expected) in [
-        (format!("{front} werkzeug [None req-1] 192.0.2.7 \"POST /v3/auth/tokens HTTP/1.1\" 201 -"), skipped),
-        (format!("{front} werkzeug \"GET /oslo.messaging.notification.x {text} HTTP/1.1\""), skipped),
+        (
+            format!(
+                "{front} werkzeug [None req-1] 192.0.2.7 \"POST /v3/auth/tokens HTTP/1.1\" 201 -"
+            ),
+            skipped,
+        ),
+        (
+            format!("{front} werkzeug \"GET /oslo.messaging.notification.x {text} HTTP/1.1\""),
+            skipped,
+        ),
         (format!("{front} werkzeug INFO oslo.messaging.notification.x {text}"), skipped),
-        (format!("{front} oslo.messaging.notification.x [-] no object"), "the notification breaks off"),
+        (
+            format!("{front} oslo.messaging.notification.x [-] no object"),
+            "the notification breaks off",
+        ),
         (" * Running on http://127.0.0.1".to_owned(), "neither a notification nor a line of a log"),
     ] {
         assert_eq!(CLOUD.reasons(&line), [expected], "{line}");
@@ -320,14 +380,16 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
         assert_eq!((&aside.raw[..], &first.raw[..]), (bad.as_bytes(), good.as_bytes()));
         if serde_json::from_str::<Value>(&bad).is_ok() {
             let parsed = CLOUD.parse(format!("[{good},7,{bad}]").as_bytes(), &mut 0).unwrap();
-            let [Parsed::Event(_), Parsed::SetAside(_), Parsed::SetAside(aside)] = &parsed[..] else {
+            let [Parsed::Event(_), Parsed::SetAside(_), Parsed::SetAside(aside)] = &parsed[..]
+            else {
                 panic!("{bad:.80}: {parsed:?}");
             };
             assert_eq!(aside.raw, bad.as_bytes());
         }
     }
     let broken = good.replace("\"cli\"", "\"c?i\"").into_bytes();
-    let broken: Vec<u8> = broken.iter().map(|&byte| if byte == b'?' { 0xff } else { byte }).collect();
+    let broken: Vec<u8> =
+        broken.iter().map(|&byte| if byte == b'?' { 0xff } else { byte }).collect();
     let event = CLOUD.event(&broken);
     assert_eq!(
         (event.user_agent.as_deref(), &*event.attributes["invalid_utf8"]),
@@ -371,13 +433,20 @@ fn a_request_is_not_cut_from_its_answer() {
 
 #[test]
 fn too_many_are_refused_and_none_are_nothing() {
-    assert!(matches!(CLOUD.parse("{}\n".repeat(10_001).as_bytes(), &mut 0), Err(EnvelopeError::TooLarge(_))));
+    assert!(matches!(
+        CLOUD.parse("{}\n".repeat(10_001).as_bytes(), &mut 0),
+        Err(EnvelopeError::TooLarge(_))
+    ));
     assert!(matches!(
         CLOUD.parse(format!("[{}1]", "1,".repeat(10_000)).as_bytes(), &mut 0),
         Err(EnvelopeError::TooLarge(_))
     ));
     assert_eq!(CLOUD.parse(b"", &mut 0), Ok(Vec::new()));
     assert_eq!(CLOUD.parse(b"[]", &mut 0), Ok(Vec::new()));
-    let message = format!("<14>1 - vm keystone - - - {}", notification("identity.x", "m", json!({})));
-    assert!(matches!(&CLOUD.parse_message(message.as_bytes(), &Options::default())[..], [Parsed::Event(_)]));
+    let message =
+        format!("<14>1 - vm keystone - - - {}", notification("identity.x", "m", json!({})));
+    assert!(matches!(
+        &CLOUD.parse_message(message.as_bytes(), &Options::default())[..],
+        [Parsed::Event(_)]
+    ));
 }

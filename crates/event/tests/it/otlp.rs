@@ -1,4 +1,5 @@
-//! The messages of opentelemetry-proto, declared for an independent writer and reader of protobuf; and what is sent in them.
+//! The messages of opentelemetry-proto, declared for an independent writer and reader of protobuf;
+//! and what is sent in them.
 
 use event::source::{EnvelopeError, Options, Parsed};
 use event::{Event, Service};
@@ -179,7 +180,11 @@ pub fn header(content_type: &str) -> Vec<(String, String)> {
     vec![("content-type".to_owned(), content_type.to_owned())]
 }
 
-pub fn parse(body: Vec<u8>, content_type: &str, options: &Options) -> Result<Vec<Parsed>, EnvelopeError> {
+pub fn parse(
+    body: Vec<u8>,
+    content_type: &str,
+    options: &Options,
+) -> Result<Vec<Parsed>, EnvelopeError> {
     APPS.parse_as(&golden::Request { headers: header(content_type), body }, options, &mut 0)
 }
 

@@ -6,12 +6,15 @@ use proptest::prelude::*;
 use prost::Message;
 
 use crate::golden::{RECEIVED_AT, everything};
-use crate::otlp::{self, APPS, events, json, pair, parse, protobuf, reasons, record, request_of, some, text};
+use crate::otlp::{
+    self, APPS, events, json, pair, parse, protobuf, reasons, record, request_of, some, text,
+};
 
 #[test]
 fn one_bad_record_is_set_aside_alone() {
     let mut body =
-        request_of(vec![record(&[("audit.action", "a")]), record(&[("audit.action", "b")])]).encode_to_vec();
+        request_of(vec![record(&[("audit.action", "a")]), record(&[("audit.action", "b")])])
+            .encode_to_vec();
     let at = body.windows(12).position(|window| window == b"audit.action").unwrap();
     // The first key is longer than its attribute.
     body[at - 1] = 120;
@@ -48,13 +51,18 @@ fn a_bad_group_is_set_aside_with_all_its_bytes() {
     assert!(matches!(&items[0], Parsed::SetAside(aside) if aside.raw == bad[2..]), "{items:?}");
     assert!(matches!(&items[1], Parsed::Event(event) if event.action == "good"));
 
-    let twice = r#"{"attributes":[{"key":"a","value":{"intValue":1}},{"key":"a","value":{"intValue":2}}]}"#;
-    let group = format!(r#"{{"resource":{twice},"scopeLogs":[{{"logRecords":[{{"eventName":"e"}}]}}]}}"#);
+    let twice =
+        r#"{"attributes":[{"key":"a","value":{"intValue":1}},{"key":"a","value":{"intValue":2}}]}"#;
+    let group =
+        format!(r#"{{"resource":{twice},"scopeLogs":[{{"logRecords":[{{"eventName":"e"}}]}}]}}"#);
     let items = json(&format!(
         r#"{{"resourceLogs":[{group},{{"scopeLogs":[{{"logRecords":[{{"eventName":"f"}}]}}]}}]}}"#
     ))
     .unwrap();
-    assert!(matches!(&items[0], Parsed::SetAside(aside) if aside.raw == group.as_bytes()), "{items:?}");
+    assert!(
+        matches!(&items[0], Parsed::SetAside(aside) if aside.raw == group.as_bytes()),
+        "{items:?}"
+    );
     assert!(matches!(&items[1], Parsed::Event(event) if event.action == "f"));
 }
 
@@ -63,12 +71,20 @@ fn what_is_no_request_is_refused() {
     for body in [&b"\x0a\x05"[..], b"\xff", b"\x08\x01\x0b", b"hello"] {
         assert!(matches!(protobuf(body.to_vec()), Err(EnvelopeError::Malformed(_))), "{body:?}");
     }
-    for body in
-        ["", "{", "[]", "7", r#"{"resourceSpans":[]}"#, r#"{"resourceLogs":[]"#, r#"{"resourceLogs":{}}"#]
-    {
+    for body in [
+        "",
+        "{",
+        "[]",
+        "7",
+        r#"{"resourceSpans":[]}"#,
+        r#"{"resourceLogs":[]"#,
+        r#"{"resourceLogs":{}}"#,
+    ] {
         assert!(matches!(json(body), Err(EnvelopeError::Malformed(_))), "{body}");
     }
-    for body in ["{}", " { } ", r#"{"resourceLogs":[]}"#, r#"{"resourceLogs":[{"scopeLogs":[{}]},{}]}"#] {
+    for body in
+        ["{}", " { } ", r#"{"resourceLogs":[]}"#, r#"{"resourceLogs":[{"scopeLogs":[{}]},{}]}"#]
+    {
         assert_eq!(json(body), Ok(Vec::new()), "{body}");
     }
     assert_eq!(protobuf(Vec::new()), Ok(Vec::new()));
@@ -77,7 +93,8 @@ fn what_is_no_request_is_refused() {
 #[test]
 fn lines_of_a_file_stand_alone() {
     let line = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"eventName":"e"}]}]}]}"#;
-    let found = APPS.reasons(format!("{line}\n{{\"resourceSp\n{{\"resourceMetrics\":[]}}\n\n{line}\r\n"));
+    let found =
+        APPS.reasons(format!("{line}\n{{\"resourceSp\n{{\"resourceMetrics\":[]}}\n\n{line}\r\n"));
     assert_eq!(found.len(), 4, "{found:?}");
     assert_eq!((found[0].as_str(), found[3].as_str()), ("event e", "event e"));
     assert!(found[1].contains("not JSON") && found[2].contains("no resourceLogs"), "{found:?}");
@@ -87,15 +104,22 @@ fn lines_of_a_file_stand_alone() {
     let mut context = Context::new("apps", &trail, RECEIVED_AT, &mut new_id, &options);
     context.place = Some(Place { file: "f", offset: 7 });
     let items = APPS.format().parse(b"{\"resourceLo\n", &mut context).unwrap();
-    assert!(matches!(&items[..], [Parsed::SetAside(aside)] if aside.raw == b"{\"resourceLo"), "{items:?}");
+    assert!(
+        matches!(&items[..], [Parsed::SetAside(aside)] if aside.raw == b"{\"resourceLo"),
+        "{items:?}"
+    );
 }
 
 #[test]
 fn texts_that_are_no_utf8_are_told_and_marked() {
-    let mut body = request_of(vec![record(&[("audit.action", "a?b"), ("enduser.id", "?")])]).encode_to_vec();
+    let mut body =
+        request_of(vec![record(&[("audit.action", "a?b"), ("enduser.id", "?")])]).encode_to_vec();
     body.iter_mut().filter(|byte| **byte == b'?').for_each(|byte| *byte = 0xff);
     let event = events(protobuf(body)).remove(0);
-    assert_eq!((event.action.as_str(), event.actor.name.as_deref()), ("a\u{fffd}b", Some("\u{fffd}")));
+    assert_eq!(
+        (event.action.as_str(), event.actor.name.as_deref()),
+        ("a\u{fffd}b", Some("\u{fffd}"))
+    );
     assert_eq!(event.attributes["invalid_utf8"], "true");
     assert!(event.raw.contains(&0xff));
 
@@ -129,7 +153,9 @@ fn depth_hides_nothing() {
     let (open, close) = (r#"{"arrayValue":{"values":["#, "]}}");
     for (depth, is_told) in [(16, true), (17, false), (5000, false)] {
         let value = format!("{}{{\"intValue\":77}}{}", open.repeat(depth), close.repeat(depth));
-        let body = format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"body":{value}}}]}}]}}]}}"#);
+        let body = format!(
+            r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"body":{value}}}]}}]}}]}}"#
+        );
         let event = events(json(&body)).remove(0);
         assert_eq!(event.description.unwrap().contains("77"), is_told, "{depth}");
     }
@@ -145,7 +171,11 @@ fn depth_hides_nothing() {
 }
 
 /// Parses with limits of its own.
-fn within(body: Vec<u8>, events_max: usize, event_bytes_max: usize) -> Result<Vec<Parsed>, EnvelopeError> {
+fn within(
+    body: Vec<u8>,
+    events_max: usize,
+    event_bytes_max: usize,
+) -> Result<Vec<Parsed>, EnvelopeError> {
     let trail = Trail::new(Service::Platform, "acme", "p1", "apps").unwrap();
     let (options, mut new_id) = (everything(), EventId::default);
     let mut context = Context::new("apps", &trail, RECEIVED_AT, &mut new_id, &options);
@@ -161,11 +191,15 @@ fn limits_hold_for_counts_and_sizes() {
     assert!(matches!(within(six, 5, 1000), Err(EnvelopeError::TooLarge(_))));
     let json_of = |count: usize| {
         let records = vec![r#"{"eventName":"e"}"#; count].join(",");
-        format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{records}]}}]}}]}}"#).into_bytes()
+        format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{records}]}}]}}]}}"#)
+            .into_bytes()
     };
     assert_eq!(within(json_of(5), 5, 1000).unwrap().len(), 5);
     assert!(matches!(within(json_of(6), 5, 1000), Err(EnvelopeError::TooLarge(_))));
-    assert!(matches!(within(b"\x0a\x02\x12\x7f".repeat(6), 5, 1000), Err(EnvelopeError::TooLarge(_))));
+    assert!(matches!(
+        within(b"\x0a\x02\x12\x7f".repeat(6), 5, 1000),
+        Err(EnvelopeError::TooLarge(_))
+    ));
     assert!(matches!(
         within(b"\x0a\x04\x12\x02\x12\x00".repeat(6), 5, 1000),
         Err(EnvelopeError::TooLarge(_))

@@ -9,8 +9,8 @@ use prost::Message;
 
 use crate::golden::{RECEIVED_AT, everything, requests};
 use crate::otlp::{
-    self, APPS, event_of, events, header, json, pair, parse, protobuf, reasons, record, request_of, some,
-    text,
+    self, APPS, event_of, events, header, json, pair, parse, protobuf, reasons, record, request_of,
+    some, text,
 };
 
 #[test]
@@ -35,7 +35,10 @@ fn attributes_of_the_conventions_have_places_in_the_event() {
         ("ticket", "OPS-12"),
     ]);
     assert_eq!((event.action.as_str(), event.operation), ("delete", Operation::Delete));
-    assert_eq!((event.outcome.kind, event.outcome.reason.as_deref()), (OutcomeKind::Failure, Some("denied")));
+    assert_eq!(
+        (event.outcome.kind, event.outcome.reason.as_deref()),
+        (OutcomeKind::Failure, Some("denied"))
+    );
     let resource = &event.resource;
     assert_eq!(
         (
@@ -75,7 +78,8 @@ fn the_action_is_the_first_name_that_there_is() {
             event.attributes.get("event.name").cloned(),
         )
     };
-    let (all, some) = ([("audit.action", "a"), ("event.name", "c")], |text: &str| Some(text.to_owned()));
+    let (all, some) =
+        ([("audit.action", "a"), ("event.name", "c")], |text: &str| Some(text.to_owned()));
     assert_eq!(named(&all, "b"), ("a".to_owned(), some("b"), some("c")));
     assert_eq!(named(&all[1..], "b"), ("b".to_owned(), None, some("c")));
     assert_eq!(named(&all[1..], ""), ("c".to_owned(), None, None));
@@ -125,7 +129,11 @@ fn an_address_is_the_connections_or_a_claim() {
         let body = request_of(vec![record(attributes)]).encode_to_vec();
         let event = events(parse(body, "application/x-protobuf", &options)).remove(0);
         let ip = event.source_ip.unwrap();
-        assert_eq!((ip.address.to_string().as_str(), ip.trust), (expected, trust), "{attributes:?}");
+        assert_eq!(
+            (ip.address.to_string().as_str(), ip.trust),
+            (expected, trust),
+            "{attributes:?}"
+        );
         let kept = ["client.address", "network.peer.address"]
             .into_iter()
             .find(|name| event.attributes.contains_key(*name));
@@ -160,9 +168,14 @@ fn the_outcome_is_a_word_or_a_status() {
 
 #[test]
 fn severity_is_the_greater_of_what_is_told_and_what_follows() {
-    for (number, action, expected) in
-        [(9, "create", 1), (9, "delete", 2), (13, "create", 2), (17, "delete", 3), (21, "x", 4), (99, "x", 1)]
-    {
+    for (number, action, expected) in [
+        (9, "create", 1),
+        (9, "delete", 2),
+        (13, "create", 2),
+        (17, "delete", 3),
+        (21, "x", 4),
+        (99, "x", 1),
+    ] {
         let record = otlp::LogRecord { severity: number, ..record(&[("audit.action", action)]) };
         let event = events(protobuf(request_of(vec![record]).encode_to_vec())).remove(0);
         assert_eq!(event.severity.level(), expected, "{number} {action}");
@@ -175,9 +188,11 @@ fn a_time_may_be_that_of_observation_or_of_arrival() {
         let record = otlp::LogRecord { time, observed, ..record(&[("a", "b")]) };
         protobuf(request_of(vec![record]).encode_to_vec())
     };
-    for (time, observed, expected, told) in
-        [(7, 9, 7, None), (0, 9, 9, Some("observed")), (0, 0, RECEIVED_AT.unix_ns(), Some("arrival"))]
-    {
+    for (time, observed, expected, told) in [
+        (7, 9, 7, None),
+        (0, 9, 9, Some("observed")),
+        (0, 0, RECEIVED_AT.unix_ns(), Some("arrival")),
+    ] {
         let event = events(at(time, observed)).remove(0);
         assert_eq!(event.occurred_at.unix_ns(), expected);
         assert_eq!(event.attributes.get("time_is").map(String::as_str), told);
@@ -197,7 +212,11 @@ fn equal_records_are_all_recorded_once() {
     assert_eq!(first.iter().collect::<HashSet<_>>().len(), 3, "{first:?}");
     assert_eq!(first[2], format!("{}-2", first[0]));
     assert_eq!(keys(body), first, "a redelivery");
-    assert_eq!(keys(request_of(vec![login.clone()]).encode_to_vec()), first[..1], "in another batch");
+    assert_eq!(
+        keys(request_of(vec![login.clone()]).encode_to_vec()),
+        first[..1],
+        "in another batch"
+    );
 
     for changed in [
         otlp::LogRecord { time: login.time + 1, ..login.clone() },
@@ -210,7 +229,8 @@ fn equal_records_are_all_recorded_once() {
         assert_ne!(keys(request_of(vec![changed]).encode_to_vec()), first[..1]);
     }
     let mut elsewhere = request_of(vec![login]);
-    elsewhere.resource_logs[0].resource.as_mut().unwrap().attributes[0] = pair("service.name", "other");
+    elsewhere.resource_logs[0].resource.as_mut().unwrap().attributes[0] =
+        pair("service.name", "other");
     assert_ne!(keys(elsewhere.encode_to_vec()), first[..1], "of another resource");
 }
 
@@ -235,7 +255,8 @@ fn what_has_no_time_may_happen_twice() {
 #[test]
 fn what_is_too_deep_to_be_told_still_tells_records_apart() {
     let key_of = |innermost: &str| {
-        let nest = |value, _| some(otlp::Value::List(otlp::List { values: vec![Option::unwrap(value)] }));
+        let nest =
+            |value, _| some(otlp::Value::List(otlp::List { values: vec![Option::unwrap(value)] }));
         let body = (0..20).fold(text(innermost), nest);
         let record = otlp::LogRecord { body, ..record(&[]) };
         events(protobuf(request_of(vec![record]).encode_to_vec())).remove(0).origin.key
@@ -271,7 +292,8 @@ fn both_encodings_tell_the_same() {
 
 #[test]
 fn the_answer_is_encoded_as_the_request() {
-    let answer = |content_type, set_aside| APPS.format().answer(&header(content_type), set_aside).unwrap();
+    let answer =
+        |content_type, set_aside| APPS.format().answer(&header(content_type), set_aside).unwrap();
     assert_eq!(answer("application/x-protobuf", 0), ("application/x-protobuf", Vec::new()));
     assert_eq!(answer("application/json; charset=utf-8", 0), ("application/json", b"{}".to_vec()));
     let (_, bytes) = answer("application/x-protobuf", 300);
@@ -280,7 +302,10 @@ fn the_answer_is_encoded_as_the_request() {
     assert_eq!(partial.error_message, "300 log records could not be used and are set aside");
     let (_, bytes) = answer("application/json", 1);
     let told: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
-    assert_eq!(told["partialSuccess"]["errorMessage"], "1 log records could not be used and are set aside");
+    assert_eq!(
+        told["partialSuccess"]["errorMessage"],
+        "1 log records could not be used and are set aside"
+    );
     for format in Format::ALL.iter().filter(|format| format.as_str() != "otlp-logs") {
         assert_eq!(format.answer(&header("application/json"), 0), None);
     }
@@ -300,7 +325,8 @@ fn any_value() -> impl Strategy<Value = otlp::AnyValue> {
         let list = prop::collection::vec(inner.clone(), 0..4)
             .prop_map(|values| otlp::Value::List(otlp::List { values }));
         let map = prop::collection::vec((any::<String>(), inner), 0..4).prop_map(|pairs| {
-            let values = pairs.into_iter().map(|(key, value)| otlp::KeyValue { key, value: Some(value) });
+            let values =
+                pairs.into_iter().map(|(key, value)| otlp::KeyValue { key, value: Some(value) });
             otlp::Value::Map(otlp::Map { values: values.collect() })
         });
         prop_oneof![list, map].prop_map(|value| otlp::AnyValue { value: Some(value) })

@@ -1,4 +1,5 @@
-//! Every captured record of PostgreSQL's two logs, with the event expected of it beside it, and what messages mean.
+//! Every captured record of PostgreSQL's two logs, with the event expected of it beside it, and
+//! what messages mean.
 
 use event::source::{Context, Follows, Format, Options, Parsed, Place, Secrets, Sequence, Zone};
 use event::{ActorKind, Class, Event, EventId, Operation, OutcomeKind, Service, Severity, Trail};
@@ -6,7 +7,8 @@ use event::{ActorKind, Class, Event, EventId, Operation, OutcomeKind, Service, S
 use crate::golden::{RECEIVED_AT, Request, Source, requests};
 
 const CSV: Source = Source { format: "postgresql-csvlog", service: Service::Database, name: "db" };
-const JSON: Source = Source { format: "postgresql-jsonlog", service: Service::Database, name: "db" };
+const JSON: Source =
+    Source { format: "postgresql-jsonlog", service: Service::Database, name: "db" };
 
 #[test]
 fn every_capture_gives_the_events_beside_it() {
@@ -46,7 +48,8 @@ fn both_logs_tell_the_same() {
 
 #[test]
 fn records_joined_by_line_feeds_are_the_file() {
-    for (source, name) in [(CSV, "statements.csv"), (CSV, "restart.csv"), (JSON, "statements.json")] {
+    for (source, name) in [(CSV, "statements.csv"), (CSV, "restart.csv"), (JSON, "statements.json")]
+    {
         let content = std::fs::read(source.capture(name)).unwrap();
         let mut joined = Vec::new();
         for event in captured(&source, name) {
@@ -76,7 +79,14 @@ fn keys_are_sessions_and_lines_without_gaps() {
 }
 
 /// A record of the CSV log with these columns; the others as they are for a session.
-fn record(severity: &str, state: &str, message: &str, more: &str, statement: &str, tag: &str) -> String {
+fn record(
+    severity: &str,
+    state: &str,
+    message: &str,
+    more: &str,
+    statement: &str,
+    tag: &str,
+) -> String {
     let quoted = |text: &str| {
         if text.is_empty() { String::new() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
     };
@@ -107,7 +117,12 @@ fn audited_statements_mean_what_class_command_and_text_say() {
         ("READ,COPY,,,COPY t TO STDOUT", Operation::Read, Ordinary, 1),
         ("WRITE,COPY,,,COPY t FROM STDIN", Operation::Update, Ordinary, 1),
         ("WRITE,INSERT,TABLE,public.t,INSERT INTO t VALUES (1)", Operation::Update, Ordinary, 1),
-        ("WRITE,DELETE,TABLE,public.t,WITH a AS (SELECT 1) DELETE FROM t", Operation::Delete, Ordinary, 2),
+        (
+            "WRITE,DELETE,TABLE,public.t,WITH a AS (SELECT 1) DELETE FROM t",
+            Operation::Delete,
+            Ordinary,
+            2,
+        ),
         ("WRITE,TRUNCATE TABLE,,,TRUNCATE t", Operation::Delete, Ordinary, 2),
         ("DDL,CREATE TABLE,TABLE,public.t,CREATE TABLE t()", Operation::Create, Ordinary, 1),
         ("DDL,DROP TABLE,TABLE,public.t,DROP TABLE t", Operation::Delete, Ordinary, 2),
@@ -122,9 +137,24 @@ fn audited_statements_mean_what_class_command_and_text_say() {
         ("MISC,SET,,,SET search_path = a", Operation::Other, Ordinary, 1),
         ("MISC,SET,,,SET pgaudit.log = 'none'", Operation::Configure, Security, 4),
         ("MISC,SET,,,SET pgaudit.log = 'all'", Operation::Configure, Security, 1),
-        ("MISC,ALTER SYSTEM,,,ALTER SYSTEM SET work_mem = '1MB'", Operation::Configure, Ordinary, 1),
-        ("MISC,ALTER SYSTEM,,,ALTER SYSTEM SET pgaudit.log = 'none'", Operation::Configure, Security, 4),
-        ("ROLE,ALTER ROLE,,,ALTER ROLE r SET pgaudit.log = 'none'", Operation::Configure, Security, 4),
+        (
+            "MISC,ALTER SYSTEM,,,ALTER SYSTEM SET work_mem = '1MB'",
+            Operation::Configure,
+            Ordinary,
+            1,
+        ),
+        (
+            "MISC,ALTER SYSTEM,,,ALTER SYSTEM SET pgaudit.log = 'none'",
+            Operation::Configure,
+            Security,
+            4,
+        ),
+        (
+            "ROLE,ALTER ROLE,,,ALTER ROLE r SET pgaudit.log = 'none'",
+            Operation::Configure,
+            Security,
+            4,
+        ),
         ("DDL,DROP EXTENSION,,,DROP EXTENSION pgaudit", Operation::Configure, Security, 4),
     ] {
         let event = log(&format!("AUDIT: SESSION,3,1,{rest},<none>,0"));
@@ -167,7 +197,8 @@ fn nobody_can_say_what_pgaudit_says() {
     let raised = CSV.event(record("LOG", "00000", forged, context, "", "DO"));
     assert_eq!((raised.operation, raised.action.as_str()), (Operation::Other, "LOG"));
     assert_eq!(raised.outcome.kind, OutcomeKind::Unknown);
-    let login = CSV.event(record("LOG", "00000", "connection authorized: user=root", context, "", "DO"));
+    let login =
+        CSV.event(record("LOG", "00000", "connection authorized: user=root", context, "", "DO"));
     assert_eq!(login.operation, Operation::Other);
     for no_audit in [
         "AUDIT: x",
@@ -176,7 +207,10 @@ fn nobody_can_say_what_pgaudit_says() {
         "AUDIT: SESSION,1,1,\"cut",
     ] {
         let event = log(no_audit);
-        assert_eq!((event.operation, event.description.as_deref()), (Operation::Other, Some(no_audit)));
+        assert_eq!(
+            (event.operation, event.description.as_deref()),
+            (Operation::Other, Some(no_audit))
+        );
     }
 }
 
@@ -184,17 +218,89 @@ fn nobody_can_say_what_pgaudit_says() {
 fn failures_have_their_statement_reason_and_state() {
     use Class::{Operation as Ordinary, Security};
     for (severity, state, statement, tag, action, operation, class, level) in [
-        ("ERROR", "42501", "DELETE FROM orders", "DELETE", "DELETE", Operation::Delete, Security, 3),
-        ("ERROR", "42501", "SELECT * FROM orders", "SELECT", "SELECT", Operation::Read, Security, 2),
+        (
+            "ERROR",
+            "42501",
+            "DELETE FROM orders",
+            "DELETE",
+            "DELETE",
+            Operation::Delete,
+            Security,
+            3,
+        ),
+        (
+            "ERROR",
+            "42501",
+            "SELECT * FROM orders",
+            "SELECT",
+            "SELECT",
+            Operation::Read,
+            Security,
+            2,
+        ),
         ("ERROR", "42P01", "SELECT * FROM nope", "SELECT", "SELECT", Operation::Read, Ordinary, 2),
         ("ERROR", "42601", "SELEC 1", "idle", "SELEC", Operation::Other, Ordinary, 2),
-        ("ERROR", "42710", "CREATE ROLE app", "CREATE ROLE", "CREATE ROLE", Operation::Grant, Security, 2),
-        ("ERROR", "42501", "SET pgaudit.log = 'none'", "SET", "SET", Operation::Configure, Security, 3),
-        ("ERROR", "53100", "INSERT INTO t VALUES (1)", "INSERT", "INSERT", Operation::Update, Ordinary, 3),
-        ("PANIC", "XX000", "INSERT INTO t VALUES (1)", "INSERT", "INSERT", Operation::Update, Ordinary, 4),
+        (
+            "ERROR",
+            "42710",
+            "CREATE ROLE app",
+            "CREATE ROLE",
+            "CREATE ROLE",
+            Operation::Grant,
+            Security,
+            2,
+        ),
+        (
+            "ERROR",
+            "42501",
+            "SET pgaudit.log = 'none'",
+            "SET",
+            "SET",
+            Operation::Configure,
+            Security,
+            3,
+        ),
+        (
+            "ERROR",
+            "53100",
+            "INSERT INTO t VALUES (1)",
+            "INSERT",
+            "INSERT",
+            Operation::Update,
+            Ordinary,
+            3,
+        ),
+        (
+            "PANIC",
+            "XX000",
+            "INSERT INTO t VALUES (1)",
+            "INSERT",
+            "INSERT",
+            Operation::Update,
+            Ordinary,
+            4,
+        ),
         ("FATAL", "57P01", "", "idle", "FATAL", Operation::Other, Ordinary, 2),
-        ("FATAL", "28P01", "", "authentication", "connection failed", Operation::Login, Security, 3),
-        ("FATAL", "28000", "", "authentication", "connection failed", Operation::Login, Security, 3),
+        (
+            "FATAL",
+            "28P01",
+            "",
+            "authentication",
+            "connection failed",
+            Operation::Login,
+            Security,
+            3,
+        ),
+        (
+            "FATAL",
+            "28000",
+            "",
+            "authentication",
+            "connection failed",
+            Operation::Login,
+            Security,
+            3,
+        ),
         ("FATAL", "3D000", "", "startup", "connection failed", Operation::Login, Security, 3),
         ("FATAL", "53300", "", "startup", "connection failed", Operation::Login, Security, 3),
     ] {
@@ -283,15 +389,42 @@ fn sessions_settings_and_logged_statements() {
             1,
             Success,
         ),
-        ("received SIGHUP, reloading configuration files", "LOG", Operation::Configure, Ordinary, 1, Unknown),
+        (
+            "received SIGHUP, reloading configuration files",
+            "LOG",
+            Operation::Configure,
+            Ordinary,
+            1,
+            Unknown,
+        ),
         ("statement: DROP TABLE t", "DROP", Operation::Delete, Ordinary, 1, Unknown),
-        ("duration: 0.2 ms  statement: DROP TABLE t", "DROP", Operation::Delete, Ordinary, 2, Success),
-        ("duration: 0.2 ms  execute <unnamed>: SELECT $1", "SELECT", Operation::Read, Ordinary, 1, Success),
+        (
+            "duration: 0.2 ms  statement: DROP TABLE t",
+            "DROP",
+            Operation::Delete,
+            Ordinary,
+            2,
+            Success,
+        ),
+        (
+            "duration: 0.2 ms  execute <unnamed>: SELECT $1",
+            "SELECT",
+            Operation::Read,
+            Ordinary,
+            1,
+            Success,
+        ),
         ("checkpoint starting: time", "LOG", Operation::Other, Ordinary, 1, Unknown),
     ] {
         let event = log(message);
         assert_eq!(
-            (event.action.as_str(), event.operation, event.class, event.severity.level(), event.outcome.kind),
+            (
+                event.action.as_str(),
+                event.operation,
+                event.class,
+                event.severity.level(),
+                event.outcome.kind
+            ),
             (action, operation, class, severity, outcome),
             "{message}"
         );
@@ -334,7 +467,8 @@ fn event_with(source: &Source, options: &Options, body: &[u8]) -> Event {
 
 #[test]
 fn only_abbreviations_that_mean_one_offset_are_trusted() {
-    let berlin = Options { time_zone: Some(Zone::parse("Europe/Berlin").unwrap()), ..Options::default() };
+    let berlin =
+        Options { time_zone: Some(Zone::parse("Europe/Berlin").unwrap()), ..Options::default() };
     let utc = record("LOG", "00000", "x", NO_MORE, "", "idle");
     for (zone, options, expected, attribute) in [
         ("UTC", &berlin, "2026-11-20T18:10:58.412000000Z", None),
@@ -346,7 +480,11 @@ fn only_abbreviations_that_mean_one_offset_are_trusted() {
     ] {
         let event = event_with(&CSV, options, utc.replacen("UTC", zone, 1).as_bytes());
         assert_eq!(event.occurred_at.to_string(), expected, "{zone}");
-        assert_eq!(attribute.is_some(), event.attributes.contains_key("zone_abbreviation"), "{zone}");
+        assert_eq!(
+            attribute.is_some(),
+            event.attributes.contains_key("zone_abbreviation"),
+            "{zone}"
+        );
         for name in ["time_zone", "time_zone_assumed"] {
             assert_eq!(event.attributes.contains_key(name), attribute == Some(name), "{zone}");
         }
@@ -360,8 +498,13 @@ fn passwords_of_failed_statements_are_struck_out() {
     assert_eq!(failed.description.as_deref(), Some("CREATE ROLE app LOGIN PASSWORD '*****'"));
     assert_eq!(failed.attributes["redacted"], "password");
     assert!(String::from_utf8_lossy(&failed.raw).contains("leak-me-42"));
-    let mistyped =
-        error("ERROR", "42601", "syntax error at or near \"S3CRET\"", "ALTER ROLE r PASSWORD S3CRET", "idle");
+    let mistyped = error(
+        "ERROR",
+        "42601",
+        "syntax error at or near \"S3CRET\"",
+        "ALTER ROLE r PASSWORD S3CRET",
+        "idle",
+    );
     assert_eq!(mistyped.outcome.reason.as_deref(), Some("syntax error at or near \"*****\""));
 }
 
@@ -378,8 +521,14 @@ fn redact_raw_strikes_the_original_of_either_log() {
     let of_csv = record("LOG", "00000", message, NO_MORE, "", "SELECT");
     // The quote of the password is doubled by pgaudit, and these by the server; it ends the value.
     assert_eq!(raw_of(&CSV, &of_csv), of_csv.replace("S3CX", "****").replace("=S3", "=**"));
-    let of_error =
-        record("ERROR", "42710", "role \"S3CX\"", NO_MORE, "CREATE ROLE \"a\" PASSWORD 'S3CX'", "idle");
+    let of_error = record(
+        "ERROR",
+        "42710",
+        "role \"S3CX\"",
+        NO_MORE,
+        "CREATE ROLE \"a\" PASSWORD 'S3CX'",
+        "idle",
+    );
     assert_eq!(raw_of(&CSV, &of_error), of_error.replace("S3CX", "****"));
     let of_json = r#"{"timestamp":"2026-11-20 18:10:25.552 UTC","session_id":"a.b","line_num":1,"error_severity":"ERROR","message":"x\ty","context":"SQL statement \"ALTER ROLE \"r\" PASSWORD 'S3\u0043\\X'\"","statement":"DO $$\n$$"}"#;
     assert_eq!(raw_of(&JSON, of_json), of_json.replace(r"S3\u0043\\X", "***********"));
@@ -405,7 +554,8 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{other}\n");
         let parsed = CSV.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Parsed::Event(first), Parsed::SetAside(set_aside), Parsed::Event(last)] = &parsed[..] else {
+        let [Parsed::Event(first), Parsed::SetAside(set_aside), Parsed::Event(last)] = &parsed[..]
+        else {
             panic!("{bad:.80}: {parsed:.1000?}");
         };
         assert!(set_aside.reason.contains(why), "{bad:.80}: {}", set_aside.reason);
@@ -427,7 +577,8 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
 #[test]
 fn a_file_is_cut_between_records_only() {
     let content = std::fs::read(CSV.capture("statements.csv")).unwrap();
-    let raws: Vec<Vec<u8>> = captured(&CSV, "statements.csv").into_iter().map(|event| event.raw).collect();
+    let raws: Vec<Vec<u8>> =
+        captured(&CSV, "statements.csv").into_iter().map(|event| event.raw).collect();
     let format: Format = CSV.format();
     for step in [700, 4096, 30_000] {
         let (mut at, mut end, mut found) = (0, 0, Vec::new());

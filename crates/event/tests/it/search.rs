@@ -1,4 +1,5 @@
-//! The language of searches: what it reads, what it refuses and where, and that it means what a reader would think.
+//! The language of searches: what it reads, what it refuses and where, and that it means what a
+//! reader would think.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +7,8 @@ use event::query::{Dimension, Filter, Text};
 use event::search::{Field, Search, Term, Value};
 use event::words::words;
 use event::{
-    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
-    Service, Severity, SourceIp, Time, Trail, Trust,
+    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution,
+    Resource, Service, Severity, SourceIp, Time, Trail, Trust,
 };
 use proptest::prelude::*;
 
@@ -78,7 +79,10 @@ fn terms_become_filters() {
     };
     let prefix = |dimension, start: &str| Filter::Prefix(dimension, start.to_owned());
     assert_eq!(meant("operation:pull,push"), [any(Dimension::Operation, &["pull", "push"])]);
-    assert_eq!(meant("-operation:pull"), [Filter::NoneOf(Dimension::Operation, vec!["pull".to_owned()])]);
+    assert_eq!(
+        meant("-operation:pull"),
+        [Filter::NoneOf(Dimension::Operation, vec!["pull".to_owned()])]
+    );
     assert_eq!(meant("severity:major,4"), [any(Dimension::Severity, &["3", "4"])]);
     assert_eq!(meant("resource.name:library/*"), [prefix(Dimension::ResourceName, "library/")]);
     assert_eq!(meant("resource.id:*"), [prefix(Dimension::ResourceId, "")]);
@@ -87,16 +91,22 @@ fn terms_become_filters() {
     assert_eq!(meant("ip:10.0.0.9/32"), [any(Dimension::SourceIp, &["10.0.0.9"])]);
     assert_eq!(meant("ip:10.0.0.6/31"), [any(Dimension::SourceIp, &["10.0.0.6", "10.0.0.7"])]);
     let octets = |range: std::ops::RangeInclusive<u8>| {
-        Filter::Either(range.map(|octet| prefix(Dimension::SourceIp, &format!("172.{octet}."))).collect())
+        Filter::Either(
+            range.map(|octet| prefix(Dimension::SourceIp, &format!("172.{octet}."))).collect(),
+        )
     };
     assert_eq!(meant("ip:172.16.0.0/12"), [octets(16..=31)]);
     let everywhere = |text: &str| Text::ALL.map(|one| Filter::Words(one, text.to_owned())).to_vec();
     assert_eq!(meant("\"drop table\""), [Filter::Either(everywhere("drop table"))]);
     let digest = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
     assert_eq!(meant(digest), [Filter::Either(everywhere(digest))]);
-    let with_address = [everywhere("10.0.0.9"), vec![any(Dimension::SourceIp, &["10.0.0.9"])]].concat();
+    let with_address =
+        [everywhere("10.0.0.9"), vec![any(Dimension::SourceIp, &["10.0.0.9"])]].concat();
     assert_eq!(meant("10.0.0.9"), [Filter::Either(with_address)]);
-    assert_eq!(meant("description:drop*"), [Filter::WordPrefix(Text::Description, "drop".to_owned())]);
+    assert_eq!(
+        meant("description:drop*"),
+        [Filter::WordPrefix(Text::Description, "drop".to_owned())]
+    );
     assert_eq!(meant(""), []);
 }
 
@@ -120,7 +130,8 @@ fn instants_are_absolute_or_before_now() {
         let meaning = Search::parse(&format!("after:{text}")).unwrap().meaning(now()).unwrap();
         assert_eq!(meaning.from, Some(Time::parse_rfc3339(at).unwrap().0), "{text}");
     }
-    let both = Search::parse("after:-7d before:today after:yesterday").unwrap().meaning(now()).unwrap();
+    let both =
+        Search::parse("after:-7d before:today after:yesterday").unwrap().meaning(now()).unwrap();
     assert_eq!(both.from, Some(now().start_of_day().plus_seconds(-86_400)));
     assert_eq!(both.until, Some(now().start_of_day()));
 }
@@ -149,15 +160,30 @@ fn trails_are_chosen_and_left_out() {
 fn every_field_is_named_once() {
     for (position, (name, field, about)) in Field::ALL.iter().enumerate() {
         assert_eq!((Field::named(name), field.name()), (Some(*field), *name));
-        assert!(!about.is_empty() && Field::ALL[..position].iter().all(|(other, ..)| other != name));
+        assert!(
+            !about.is_empty() && Field::ALL[..position].iter().all(|(other, ..)| other != name)
+        );
     }
     for dimension in Dimension::ALL {
-        assert!(Field::ALL.iter().any(|(_, field, _)| *field == Field::Of(dimension)), "{dimension:?}");
+        assert!(
+            Field::ALL.iter().any(|(_, field, _)| *field == Field::Of(dimension)),
+            "{dimension:?}"
+        );
     }
 }
 
-const TEXTS: [&str; 10] =
-    ["alice", "a", "李雷", "library/alpine", "drop table", "DROP", "x,y", "-", "10.0.0.1", "say \"hi\" \\ *"];
+const TEXTS: [&str; 10] = [
+    "alice",
+    "a",
+    "李雷",
+    "library/alpine",
+    "drop table",
+    "DROP",
+    "x,y",
+    "-",
+    "10.0.0.1",
+    "say \"hi\" \\ *",
+];
 
 fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![3 => prop::sample::select(&TEXTS[..]).prop_map(str::to_owned), 1 => "\\PC{1,6}"]
@@ -170,14 +196,13 @@ fn any_value() -> impl Strategy<Value = Value> {
 fn any_term() -> impl Strategy<Value = Term> {
     let fields: Vec<Option<Field>> =
         [None].into_iter().chain(Field::ALL.map(|(_, field, _)| Some(field))).collect();
-    (any::<bool>(), prop::sample::select(fields), prop::collection::vec(any_value(), 1..4)).prop_map(
-        |(is_excluded, field, mut values)| {
+    (any::<bool>(), prop::sample::select(fields), prop::collection::vec(any_value(), 1..4))
+        .prop_map(|(is_excluded, field, mut values)| {
             values.truncate(if field.is_some() { 3 } else { 1 });
             // A trail's pattern has stars of its own.
             values.iter_mut().for_each(|value| value.is_prefix &= field != Some(Field::Trail));
             Term { is_excluded, field, values }
-        },
-    )
+        })
 }
 
 fn without_columns(mut search: Search) -> Search {
@@ -197,35 +222,45 @@ fn any_event() -> impl Strategy<Value = Event> {
         any_text(),
         prop::sample::select(&["10.0.0.1", "10.0.0.12", "10.1.0.1", "2001:db8::1"][..]),
     )
-        .prop_map(|(id, name, resource, resource_id, description, user_agent, action, ip)| Event {
-            id: EventId::default(),
-            trail: Trail::new(Service::Registry, "acme", "p1", "hub").unwrap(),
-            occurred_at: now(),
-            resolution: Resolution::Second,
-            actor: Actor { id, name, kind: ActorKind::User },
-            source_ip: Some(SourceIp { address: ip.parse().unwrap(), trust: Trust::Peer }),
-            user_agent,
-            action,
-            operation: Operation::Pull,
-            resource: Resource { kind: None, name: resource, id: resource_id, region: None },
-            outcome: Outcome { kind: OutcomeKind::Failure, code: None, reason: None },
-            severity: Severity::MAJOR,
-            class: Class::Security,
-            description,
-            request_id: None,
-            trace_id: None,
-            origin: Origin { source: "hub".to_owned(), format: "daybook".to_owned(), key: None },
-            attributes: BTreeMap::new(),
-            raw: Vec::new(),
+        .prop_map(|(id, name, resource, resource_id, description, user_agent, action, ip)| {
+            Event {
+                id: EventId::default(),
+                trail: Trail::new(Service::Registry, "acme", "p1", "hub").unwrap(),
+                occurred_at: now(),
+                resolution: Resolution::Second,
+                actor: Actor { id, name, kind: ActorKind::User },
+                source_ip: Some(SourceIp { address: ip.parse().unwrap(), trust: Trust::Peer }),
+                user_agent,
+                action,
+                operation: Operation::Pull,
+                resource: Resource { kind: None, name: resource, id: resource_id, region: None },
+                outcome: Outcome { kind: OutcomeKind::Failure, code: None, reason: None },
+                severity: Severity::MAJOR,
+                class: Class::Security,
+                description,
+                request_id: None,
+                trace_id: None,
+                origin: Origin {
+                    source: "hub".to_owned(),
+                    format: "daybook".to_owned(),
+                    key: None,
+                },
+                attributes: BTreeMap::new(),
+                raw: Vec::new(),
+            }
         })
 }
 
-/// What a reader of the reference would think, without filters; `None` where the term is about no text or dimension.
+/// What a reader of the reference would think, without filters; `None` where the term is about no
+/// text or dimension.
 fn thought(term: &Term, event: &Event) -> Option<bool> {
-    let texts =
-        |texts: &[&Option<String>]| texts.iter().filter_map(|text| (*text).clone()).collect::<Vec<_>>();
-    let (actor, resource) =
-        (texts(&[&event.actor.name, &event.actor.id]), texts(&[&event.resource.name, &event.resource.id]));
+    let texts = |texts: &[&Option<String>]| {
+        texts.iter().filter_map(|text| (*text).clone()).collect::<Vec<_>>()
+    };
+    let (actor, resource) = (
+        texts(&[&event.actor.name, &event.actor.id]),
+        texts(&[&event.resource.name, &event.resource.id]),
+    );
     let has_words = |texts: &[String], value: &Value| {
         let all: Vec<String> = texts.iter().flat_map(|text| words(text)).collect();
         let mut wanted = Vec::new();
@@ -235,12 +270,16 @@ fn thought(term: &Term, event: &Event) -> Option<bool> {
             && start.is_none_or(|start| all.iter().any(|word| word.starts_with(&start)))
     };
     let is = |texts: &[String], value: &Value| {
-        texts
-            .iter()
-            .any(|text| if value.is_prefix { text.starts_with(&value.text) } else { *text == value.text })
+        texts.iter().any(|text| {
+            if value.is_prefix { text.starts_with(&value.text) } else { *text == value.text }
+        })
     };
-    let searched =
-        [resource.clone(), texts(&[&event.description]), texts(&[&event.user_agent]), actor.clone()];
+    let searched = [
+        resource.clone(),
+        texts(&[&event.description]),
+        texts(&[&event.user_agent]),
+        actor.clone(),
+    ];
     let address = event.source_ip.as_ref().unwrap().address.to_string();
     let holds = |value: &Value| match term.field {
         None => {
@@ -252,13 +291,18 @@ fn thought(term: &Term, event: &Event) -> Option<bool> {
         Some(Field::In(Text::Description)) => has_words(&searched[1], value),
         Some(Field::In(_)) => has_words(&searched[2], value),
         Some(Field::Of(dimension)) => is(
-            &dimension.with_value(event, |text| text.map(str::to_owned)).into_iter().collect::<Vec<_>>(),
+            &dimension
+                .with_value(event, |text| text.map(str::to_owned))
+                .into_iter()
+                .collect::<Vec<_>>(),
             value,
         ),
         _ => unreachable!("asked below"),
     };
-    let is_about_the_event =
-        !matches!(term.field, Some(Field::Trail | Field::TrailPart(_) | Field::After | Field::Before));
+    let is_about_the_event = !matches!(
+        term.field,
+        Some(Field::Trail | Field::TrailPart(_) | Field::After | Field::Before)
+    );
     is_about_the_event.then(|| term.values.iter().any(holds) != term.is_excluded)
 }
 

@@ -1,4 +1,5 @@
-//! A secret in a statement is in no text of its event, however it is quoted, cut, commented or nested.
+//! A secret in a statement is in no text of its event, however it is quoted, cut, commented or
+//! nested.
 
 use event::source::{Options, Parsed, Secrets};
 use event::{Event, Service};
@@ -8,10 +9,12 @@ use crate::golden::{Request, Source};
 
 const MARIADB: Source = Source { format: "mariadb-audit", service: Service::Database, name: "db" };
 const CSV: Source = Source { format: "postgresql-csvlog", service: Service::Database, name: "db" };
-const ENTERPRISE: Source = Source { format: "mysql-enterprise", service: Service::Database, name: "db" };
+const ENTERPRISE: Source =
+    Source { format: "mysql-enterprise", service: Service::Database, name: "db" };
 const PERCONA: Source = Source { format: "percona-audit", service: Service::Database, name: "db" };
 const TAURUS: Source = Source { format: "taurusdb-audit", service: Service::Database, name: "db" };
-const JSON: Source = Source { format: "postgresql-jsonlog", service: Service::Database, name: "db" };
+const JSON: Source =
+    Source { format: "postgresql-jsonlog", service: Service::Database, name: "db" };
 
 /// Every secret begins and ends so, and nothing else does.
 const MARKS: [&str; 2] = ["S3C", "T7X"];
@@ -49,8 +52,8 @@ const POSTGRESQL: [&str; 10] = [
 
 fn secret() -> impl Strategy<Value = String> {
     let char = prop::sample::select(vec![
-        'a', 'B', '7', '\'', '"', '\\', '$', '%', ' ', ',', ';', '(', ')', '=', '-', '/', '*', '#', '@', ':',
-        '文', '\n',
+        'a', 'B', '7', '\'', '"', '\\', '$', '%', ' ', ',', ';', '(', ')', '=', '-', '/', '*', '#',
+        '@', ':', '文', '\n',
     ]);
     prop::collection::vec(char, 0..12)
         .prop_map(|chars| format!("{}{}{}", MARKS[0], String::from_iter(chars), MARKS[1]))
@@ -100,7 +103,9 @@ fn postgresql_literal(secret: &str, style: u8) -> String {
 /// In a string that is executed.
 fn nested(statement: &str, dialect_is_mysql: bool) -> String {
     match dialect_is_mysql {
-        true => format!("PREPARE s FROM '{}'", statement.replace('\\', "\\\\").replace('\'', "\\'")),
+        true => {
+            format!("PREPARE s FROM '{}'", statement.replace('\\', "\\\\").replace('\'', "\\'"))
+        }
         false => format!("DO $x$ BEGIN EXECUTE '{}'; END $x$", statement.replace('\'', "''")),
     }
 }
@@ -114,8 +119,11 @@ fn cut(statement: String, at: Option<usize>) -> String {
 }
 
 fn mariadb_line(statement: &str) -> String {
-    let escaped =
-        statement.replace('\\', "\\\\").replace('\'', "\\'").replace('\n', "\\n").replace('\t', "\\t");
+    let escaped = statement
+        .replace('\\', "\\\\")
+        .replace('\'', "\\'")
+        .replace('\n', "\\n")
+        .replace('\t', "\\t");
     format!("20261120 18:09:48,vm,al,h,4,5,QUERY,db,'{escaped}',0")
 }
 
@@ -156,8 +164,11 @@ fn mysql_bodies(statement: &str) -> [(&'static Source, String); 5] {
         "timestamp": "2026-11-20 18:00:01", "id": 1, "class": "general", "event": "status",
         "general_data": {"query": statement, "status": 0},
     });
-    let xml =
-        statement.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;").replace('\n', "&#10;");
+    let xml = statement
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('"', "&quot;")
+        .replace('\n', "&#10;");
     let csv = statement.replace('"', "\"\"");
     [
         (&ENTERPRISE, format!("[\n  {json},\n")),
@@ -205,7 +216,9 @@ fn event(source: &Source, secrets: Secrets, line: &str) -> Event {
 fn check(source: &Source, line: &str) -> Result<(), TestCaseError> {
     assert!(has_marks(line.as_bytes()), "{line}");
     let kept = event(source, Secrets::Keep, line);
-    prop_assert!(has_marks(kept.description.unwrap_or_default().as_bytes()) || !kept.attributes.is_empty());
+    prop_assert!(
+        has_marks(kept.description.unwrap_or_default().as_bytes()) || !kept.attributes.is_empty()
+    );
     let redacted = event(source, Secrets::Redact, line);
     prop_assert_eq!(String::from_utf8_lossy(&redacted.raw), line.trim_end_matches('\n'));
     let struck = event(source, Secrets::RedactRaw, line);

@@ -30,7 +30,11 @@ fn frames(mut bytes: &[u8]) -> Vec<Vec<u8>> {
 
 fn lines(name: &str) -> Vec<Vec<u8>> {
     let content = std::fs::read(HOSTS.capture(name)).unwrap();
-    content.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()
+    content
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect()
 }
 
 fn datagrams(name: &str) -> Vec<Vec<u8>> {
@@ -58,7 +62,8 @@ fn said(message: &[u8]) -> Result<Event, &'static str> {
     match &HOSTS.parse_message(message, &everything())[..] {
         [Parsed::Event(event)] => {
             let mut event = *event.clone();
-            (event.occurred_at, event.resolution) = (crate::golden::RECEIVED_AT, Resolution::Second);
+            (event.occurred_at, event.resolution) =
+                (crate::golden::RECEIVED_AT, Resolution::Second);
             (event.severity, event.raw) = (event::Severity::WARNING, Vec::new());
             for name in ["facility", "priority", "time_zone_assumed"] {
                 event.attributes.remove(name);
@@ -103,11 +108,17 @@ fn times_are_read_in_every_form() {
         ("tcp-bsd-rfc3339.bin", "2026-11-20T18:17:11.008018000Z", Resolution::Microsecond),
     ] {
         let event = HOSTS.event(&lines(name)[0]);
-        assert_eq!((event.occurred_at.to_string().as_str(), event.resolution), (time, resolution), "{name}");
+        assert_eq!(
+            (event.occurred_at.to_string().as_str(), event.resolution),
+            (time, resolution),
+            "{name}"
+        );
         assert_eq!(event.attributes.contains_key("time_zone_assumed"), name == "auth.log");
     }
-    let berlin = Options { time_zone: Some(Zone::parse("Europe/Berlin").unwrap()), ..Options::default() };
-    let [Parsed::Event(event)] = &HOSTS.parse_message(b"<38>Nov 20 19:17:11 vm su: x", &berlin)[..] else {
+    let berlin =
+        Options { time_zone: Some(Zone::parse("Europe/Berlin").unwrap()), ..Options::default() };
+    let [Parsed::Event(event)] = &HOSTS.parse_message(b"<38>Nov 20 19:17:11 vm su: x", &berlin)[..]
+    else {
         panic!("no event");
     };
     assert_eq!(event.occurred_at.to_string(), "2026-11-20T18:17:11.000000000Z");
@@ -173,7 +184,13 @@ fn attempts_to_sign_in_name_user_address_and_method() {
             Some("192.0.2.7"),
             "keyboard-interactive/pam",
         ),
-        ("Failed password for al from UNKNOWN port 65535 ssh2", "al", ActorKind::User, None, "password"),
+        (
+            "Failed password for al from UNKNOWN port 65535 ssh2",
+            "al",
+            ActorKind::User,
+            None,
+            "password",
+        ),
         (
             "Failed password for al without an address",
             "al without an address",
@@ -206,8 +223,16 @@ fn attempts_to_sign_in_name_user_address_and_method() {
     ] {
         for program in ["sshd", "sshd-session"] {
             let event = event(program, text);
-            assert_eq!((event.action.as_str(), event.operation), ("sshd.login", Operation::Login), "{text}");
-            assert_eq!((event.actor.name.as_deref(), event.actor.kind), (Some(user), kind), "{text}");
+            assert_eq!(
+                (event.action.as_str(), event.operation),
+                ("sshd.login", Operation::Login),
+                "{text}"
+            );
+            assert_eq!(
+                (event.actor.name.as_deref(), event.actor.kind),
+                (Some(user), kind),
+                "{text}"
+            );
             assert_eq!(
                 event.source_ip.as_ref().map(|ip| ip.address.to_string()).as_deref(),
                 address,
@@ -250,7 +275,10 @@ fn companions_are_skipped_with_the_reason() {
         ("su", "pam_unix(su-l:session): session closed for user root"),
         ("su", "+ /dev/pts/0 al:root"),
         ("login", "ROOT LOGIN ON tty1"),
-        ("systemd", "pam_unix(systemd-user:session): session opened for user al(uid=1001) by (uid=0)"),
+        (
+            "systemd",
+            "pam_unix(systemd-user:session): session opened for user al(uid=1001) by (uid=0)",
+        ),
         ("systemd-logind", "New session 5 of user al."),
         ("CRON", "pam_unix(cron:session): session closed for user root"),
         ("userdel", "removed shadow group 'al' owned by 'al'"),
@@ -259,7 +287,11 @@ fn companions_are_skipped_with_the_reason() {
         ("groupdel", "group 'g' removed from /etc/group"),
     ] {
         let line = format!("Nov 20 18:17:11 vm {program}[7]: {text}");
-        assert_eq!(HOSTS.reasons(&line), ["skipped: a companion of a line that is recorded"], "{text}");
+        assert_eq!(
+            HOSTS.reasons(&line),
+            ["skipped: a companion of a line that is recorded"],
+            "{text}"
+        );
     }
 }
 
@@ -267,7 +299,9 @@ fn companions_are_skipped_with_the_reason() {
 fn sessions_of_cron_are_noise_and_its_commands_are_not() {
     let line = b"<86>Nov 20 18:17:11 vm CRON[7]: pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)";
     assert_eq!(HOSTS.parse_message(line, &Options::default()), [Parsed::Skipped("noise")]);
-    let [Parsed::Event(session)] = &HOSTS.parse_message(line, &everything())[..] else { panic!("no event") };
+    let [Parsed::Event(session)] = &HOSTS.parse_message(line, &everything())[..] else {
+        panic!("no event")
+    };
     assert_eq!((session.action.as_str(), session.class), ("cron.session", Class::Operation));
     let command = event("CRON", "(al) CMD (  backup --all (x))");
     assert_eq!((command.action.as_str(), command.operation), ("cron.command", Operation::Exec));
@@ -310,9 +344,16 @@ fn sudo_tells_command_and_refusal() {
         ),
     ] {
         let event = event("sudo", text);
-        assert_eq!((event.action.as_str(), event.operation), ("sudo.command", Operation::Exec), "{text}");
+        assert_eq!(
+            (event.action.as_str(), event.operation),
+            ("sudo.command", Operation::Exec),
+            "{text}"
+        );
         assert_eq!(event.resource.name.as_deref(), Some(command), "{text}");
-        assert_eq!((event.actor.name.as_deref(), &*event.attributes["run_as"]), (Some("al"), run_as));
+        assert_eq!(
+            (event.actor.name.as_deref(), &*event.attributes["run_as"]),
+            (Some("al"), run_as)
+        );
         assert_eq!(outcome(&event), expected, "{text}");
         assert!(!event.attributes.contains_key("ambiguous"), "{text}");
     }
@@ -382,11 +423,18 @@ fn su_and_login_tell_who_became_whom() {
         ),
     ] {
         let event = event(program, text);
-        assert_eq!((event.action.as_str(), event.actor.name.as_deref()), (action, Some(user)), "{text}");
+        assert_eq!(
+            (event.action.as_str(), event.actor.name.as_deref()),
+            (action, Some(user)),
+            "{text}"
+        );
         assert_eq!((outcome(&event), event.class), (expected, Class::Security), "{text}");
     }
     let became = event("su", "(to root) al on pts/0");
-    assert_eq!((became.resource.name.as_deref(), &*became.attributes["terminal"]), (Some("root"), "pts/0"));
+    assert_eq!(
+        (became.resource.name.as_deref(), &*became.attributes["terminal"]),
+        (Some("root"), "pts/0")
+    );
 }
 
 #[test]
@@ -400,10 +448,24 @@ fn accounts_change_by_name() {
             "user",
             "al",
         ),
-        ("groupadd", "new group: name=g, GID=1", "groupadd.create_group", Operation::Create, "group", "g"),
+        (
+            "groupadd",
+            "new group: name=g, GID=1",
+            "groupadd.create_group",
+            Operation::Create,
+            "group",
+            "g",
+        ),
         ("groupdel", "group 'g' removed", "groupdel.delete_group", Operation::Delete, "group", "g"),
         ("userdel", "delete user 'al'", "userdel.delete_user", Operation::Delete, "user", "al"),
-        ("userdel", "delete 'al' from group 'g'", "userdel.remove_member", Operation::Grant, "group", "g"),
+        (
+            "userdel",
+            "delete 'al' from group 'g'",
+            "userdel.remove_member",
+            Operation::Grant,
+            "group",
+            "g",
+        ),
         ("usermod", "add 'al' to group 'g'", "usermod.add_member", Operation::Grant, "group", "g"),
         (
             "usermod",
@@ -413,8 +475,22 @@ fn accounts_change_by_name() {
             "user",
             "al",
         ),
-        ("usermod", "lock user 'al' password", "usermod.lock_user", Operation::Update, "user", "al"),
-        ("gpasswd", "user al added by root to group g", "gpasswd.add_member", Operation::Grant, "group", "g"),
+        (
+            "usermod",
+            "lock user 'al' password",
+            "usermod.lock_user",
+            Operation::Update,
+            "user",
+            "al",
+        ),
+        (
+            "gpasswd",
+            "user al added by root to group g",
+            "gpasswd.add_member",
+            Operation::Grant,
+            "group",
+            "g",
+        ),
         (
             "gpasswd",
             "members of group g set by root to al,bob",
@@ -439,7 +515,14 @@ fn accounts_change_by_name() {
             "user",
             "al",
         ),
-        ("chage", "changed password expiry for al", "chage.update_user", Operation::Update, "user", "al"),
+        (
+            "chage",
+            "changed password expiry for al",
+            "chage.update_user",
+            Operation::Update,
+            "user",
+            "al",
+        ),
     ] {
         let event = event(program, text);
         assert_eq!((event.action.as_str(), event.operation), (action, operation), "{text}");
@@ -448,7 +531,10 @@ fn accounts_change_by_name() {
             (Some(kind), Some(name))
         );
         let severity = if operation == Operation::Delete { 2 } else { 1 };
-        assert_eq!((outcome(&event), event.class), ((OutcomeKind::Success, None, severity), Class::Security));
+        assert_eq!(
+            (outcome(&event), event.class),
+            ((OutcomeKind::Success, None, severity), Class::Security)
+        );
     }
     let failed = event("useradd", "failed adding user 'al', exit code: 9");
     assert_eq!(outcome(&failed), (OutcomeKind::Failure, Some("failed"), 2));
@@ -466,18 +552,24 @@ fn what_is_not_known_is_recorded_by_its_program_and_urgency() {
         assert_eq!(event.resource.name.as_deref(), Some("vm"));
     }
     // What is known to matter does not depend on the urgency, which files do not keep.
-    let refused =
-        HOSTS.event("<81>Nov 20 18:17:11 vm sudo: al : command not allowed ; USER=root ; COMMAND=/bin/sh");
+    let refused = HOSTS.event(
+        "<81>Nov 20 18:17:11 vm sudo: al : command not allowed ; USER=root ; COMMAND=/bin/sh",
+    );
     assert_eq!(refused.severity.level(), 2);
     assert_eq!(event("/usr/sbin/sshd", "Accepted none for a from ::1 port 1").action, "sshd.login");
     assert_eq!(HOSTS.event("Nov 20 18:17:11 vm no tag").action, "-");
-    assert_eq!(event("other", "Accepted password for al from 192.0.2.7 port 22 ssh2").action, "other");
+    assert_eq!(
+        event("other", "Accepted password for al from 192.0.2.7 port 22 ssh2").action,
+        "other"
+    );
 }
 
 #[test]
 fn a_repeated_line_is_one_event_that_says_so() {
-    let repeated =
-        event("sshd", "message repeated 5 times: [ Failed password for root from 192.0.2.7 port 1 ssh2]");
+    let repeated = event(
+        "sshd",
+        "message repeated 5 times: [ Failed password for root from 192.0.2.7 port 1 ssh2]",
+    );
     assert_eq!((repeated.action.as_str(), &*repeated.attributes["repeated"]), ("sshd.login", "5"));
     assert_eq!(repeated.source_ip.unwrap().address.to_string(), "192.0.2.7");
     assert_eq!(event("sshd", "message repeated x times: [ y]").action, "sshd");
@@ -532,7 +624,8 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
         };
         assert!(aside.reason.contains(why), "{bad:.80}: {}", aside.reason);
         assert_eq!((&aside.raw[..], &first.raw[..]), (bad.as_bytes(), good.as_bytes()));
-        let [Parsed::SetAside(message)] = &HOSTS.parse_message(bad.as_bytes(), &everything())[..] else {
+        let [Parsed::SetAside(message)] = &HOSTS.parse_message(bad.as_bytes(), &everything())[..]
+        else {
             panic!("{bad:.80}");
         };
         assert_eq!(message.raw, bad.as_bytes());

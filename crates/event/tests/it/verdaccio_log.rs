@@ -38,10 +38,17 @@ fn told(events: &[Event]) -> Vec<(Option<&str>, Option<u32>, Option<&str>)> {
 #[test]
 fn three_lines_of_a_request_are_one_event() {
     let last = answer(30, TGZ, "al", 200, 9);
-    let event = NPM.event([start(10, TGZ, "npm"), answer(11, TGZ, "", 200, 0), last.clone()].join("\n"));
-    assert_eq!((event.operation, event.resource.name.as_deref()), (Operation::Download, Some(&TGZ[1..])));
+    let event =
+        NPM.event([start(10, TGZ, "npm"), answer(11, TGZ, "", 200, 0), last.clone()].join("\n"));
+    assert_eq!(
+        (event.operation, event.resource.name.as_deref()),
+        (Operation::Download, Some(&TGZ[1..]))
+    );
     assert_eq!((event.actor.name.as_deref(), event.outcome.code), (Some("al"), Some(200)));
-    assert_eq!((event.user_agent.as_deref(), event.request_id.as_deref()), (Some("npm"), Some("r-npm")));
+    assert_eq!(
+        (event.user_agent.as_deref(), event.request_id.as_deref()),
+        (Some("npm"), Some("r-npm"))
+    );
     assert_eq!(event.occurred_at.to_string(), "2026-11-20T18:04:45.010000000Z");
     assert_eq!(event.attributes["ended_at"], "2026-11-20T18:04:45.030000000Z");
     assert_eq!(event.raw, last.into_bytes());
@@ -49,7 +56,8 @@ fn three_lines_of_a_request_are_one_event() {
 
 #[test]
 fn a_quick_answer_is_told_of_twice_and_is_one_event() {
-    let body = [start(10, TGZ, "npm"), answer(11, TGZ, "", 404, 43), answer(12, TGZ, "", 404, 43)].join("\n");
+    let body = [start(10, TGZ, "npm"), answer(11, TGZ, "", 404, 43), answer(12, TGZ, "", 404, 43)]
+        .join("\n");
     assert_eq!(told(&NPM.events(&body)), [(None, Some(404), Some("npm"))]);
     let empty = [answer(11, TGZ, "", 200, 0), answer(12, TGZ, "", 200, 0)].join("\n");
     assert_eq!(NPM.events(&empty).len(), 1);
@@ -129,8 +137,10 @@ fn logins_are_told_with_their_results() {
 #[test]
 fn addresses_are_the_peers_or_a_proxys_word() {
     let ip = |remote: &str| {
-        let body =
-            [start(10, TGZ, "a"), answer(11, TGZ, "", 404, 4).replace(r#""remoteIP":"127.0.0.1""#, remote)];
+        let body = [
+            start(10, TGZ, "a"),
+            answer(11, TGZ, "", 404, 4).replace(r#""remoteIP":"127.0.0.1""#, remote),
+        ];
         let ip = NPM.event(body.join("\n")).source_ip.unwrap();
         (ip.address.to_string(), ip.trust)
     };
@@ -144,8 +154,8 @@ fn addresses_are_the_peers_or_a_proxys_word() {
 
 #[test]
 fn credentials_without_a_user_are_somebodys() {
-    let signed =
-        start(10, TGZ, "a").replace(r#""user-agent""#, r#""authorization":"<Classified>","user-agent""#);
+    let signed = start(10, TGZ, "a")
+        .replace(r#""user-agent""#, r#""authorization":"<Classified>","user-agent""#);
     let event = NPM.event([signed, answer(11, TGZ, "", 401, 4)].join("\n"));
     assert_eq!((event.actor.kind, event.class), (ActorKind::Unknown, Class::Security));
 }
@@ -165,7 +175,8 @@ fn what_tells_of_no_request_is_skipped_or_set_aside() {
         (&good.replace("\"time\"", "\"thyme\""), "the line has no time"),
         (&large, "event_too_large"),
     ] {
-        let reasons = NPM.reasons(format!("{good}\n{other}\n{}", answer(12, "/x/-/x-1.tgz", "al", 200, 9)));
+        let reasons =
+            NPM.reasons(format!("{good}\n{other}\n{}", answer(12, "/x/-/x-1.tgz", "al", 200, 9)));
         assert_eq!((reasons.len(), &*reasons[0], &*reasons[2]), (3, "event GET", "event GET"));
         assert!(reasons[1].contains(why), "{other:.80}: {}", reasons[1]);
     }
@@ -174,9 +185,13 @@ fn what_tells_of_no_request_is_skipped_or_set_aside() {
 #[test]
 fn noise_is_skipped() {
     let mut ids = 0;
-    let body =
-        [start(10, "/demo", "npm"), answer(11, "/demo", "", 200, 0), answer(12, "/demo", "al", 200, 662)];
-    let request = crate::golden::Request { body: body.join("\n").into_bytes(), ..Default::default() };
+    let body = [
+        start(10, "/demo", "npm"),
+        answer(11, "/demo", "", 200, 0),
+        answer(12, "/demo", "al", 200, 662),
+    ];
+    let request =
+        crate::golden::Request { body: body.join("\n").into_bytes(), ..Default::default() };
     let items = NPM.parse_as(&request, &Options::default(), &mut ids).unwrap();
     assert!(items.iter().all(|item| matches!(item, Parsed::Skipped(_))), "{items:?}");
 }
@@ -192,7 +207,10 @@ fn a_file_is_not_cut_between_lines_of_a_request() {
     for (piece, expected) in [
         (format!("{done}{first}"), done.len()),
         (format!("{done}{first}{second}"), done.len()),
-        (format!("{done}{first}{second}{third}"), done.len() + first.len() + second.len() + third.len()),
+        (
+            format!("{done}{first}{second}{third}"),
+            done.len() + first.len() + second.len() + third.len(),
+        ),
         (
             format!("{done}{first}{second}{third}{{\"half"),
             done.len() + first.len() + second.len() + third.len(),
@@ -205,7 +223,8 @@ fn a_file_is_not_cut_between_lines_of_a_request() {
         assert_eq!(format.whole(piece.as_bytes(), Follows::Nothing), piece.len());
     }
     // What never comes is not waited for.
-    let late = (answer(22, "/y/-/y-1.tgz", "al", 200, 9) + "\n").replace("17951978850", "17951979850");
+    let late =
+        (answer(22, "/y/-/y-1.tgz", "al", 200, 9) + "\n").replace("17951978850", "17951979850");
     let piece = format!("{first}{second}{late}{late}");
     assert_eq!(format.whole(piece.as_bytes(), Follows::More), piece.len());
     let much = format!("{first}{}", "{\"msg\":\"x\"}\n".repeat(30_000));

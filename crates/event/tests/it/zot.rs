@@ -14,8 +14,12 @@ fn every_capture_gives_the_events_beside_it() {
 }
 
 fn item(kind: &str, more: &[(&str, &str)], body: &str) -> Parsed {
-    let head =
-        [("ce-id", "i1"), ("ce-source", "zot"), ("ce-time", "2026-11-20T18:00:07.5Z"), ("ce-type", kind)];
+    let head = [
+        ("ce-id", "i1"),
+        ("ce-source", "zot"),
+        ("ce-time", "2026-11-20T18:00:07.5Z"),
+        ("ce-type", kind),
+    ];
     let head = head.into_iter().filter(|(name, _)| more.iter().all(|(other, _)| name != other));
     let all = head.chain(more.iter().copied()).filter(|(_, value)| !value.is_empty());
     let headers = all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -57,8 +61,13 @@ fn types_mean_operations_whatever_their_prefix() {
             ("image.lint_failed", IMAGE, Operation::Other, "artifact", Some("sha256:ab")),
         ] {
             let event = event(&format!("{prefix}{kind}"), &[], body);
-            let told = (event.operation, event.resource.kind.as_deref(), event.resource.id.as_deref());
-            assert_eq!((told, event.action.as_str()), ((operation, Some(thing), id), kind), "{prefix}");
+            let told =
+                (event.operation, event.resource.kind.as_deref(), event.resource.id.as_deref());
+            assert_eq!(
+                (told, event.action.as_str()),
+                ((operation, Some(thing), id), kind),
+                "{prefix}"
+            );
             let is_failure = event.outcome.kind == OutcomeKind::Failure;
             assert_eq!(is_failure, kind == "image.lint_failed");
         }
@@ -69,7 +78,9 @@ fn types_mean_operations_whatever_their_prefix() {
 
 #[test]
 fn source_and_id_are_the_key() {
-    let key = |source, id| event("image.updated", &[("ce-source", source), ("ce-id", id)], IMAGE).origin.key;
+    let key = |source, id| {
+        event("image.updated", &[("ce-source", source), ("ce-id", id)], IMAGE).origin.key
+    };
     assert_eq!(key("zot", "1").as_deref(), Some("zot 1"));
     assert_eq!(key("zot", ""), None);
     assert_eq!(key("/%E6%96%87", "%31").as_deref(), Some("/文 1"));
@@ -79,7 +90,10 @@ fn source_and_id_are_the_key() {
 fn an_event_without_time_has_that_of_its_arrival() {
     let timed = event("image.updated", &[], IMAGE);
     assert_eq!(timed.occurred_at.to_string(), "2026-11-20T18:00:07.500000000Z");
-    assert_eq!((timed.resolution, timed.attributes.get("time_assumed")), (Resolution::Millisecond, None));
+    assert_eq!(
+        (timed.resolution, timed.attributes.get("time_assumed")),
+        (Resolution::Millisecond, None)
+    );
     let timeless = event("image.updated", &[("ce-time", "")], IMAGE);
     assert_eq!(timeless.occurred_at, crate::golden::RECEIVED_AT);
     assert_eq!(timeless.attributes["time_assumed"], "received_at");
@@ -87,8 +101,9 @@ fn an_event_without_time_has_that_of_its_arrival() {
 
 #[test]
 fn actors_are_named_nobody_or_not_told() {
-    let kind =
-        |actor: &str| event("image.updated", &[], &IMAGE.replacen('{', &format!("{{{actor}"), 1)).actor.kind;
+    let kind = |actor: &str| {
+        event("image.updated", &[], &IMAGE.replacen('{', &format!("{{{actor}"), 1)).actor.kind
+    };
     assert_eq!(kind(r#""actor":{"name":"al"},"#), ActorKind::User);
     assert_eq!(kind(r#""actor":{"name":""},"#), ActorKind::Anonymous);
     assert_eq!(kind(""), ActorKind::Unknown);
@@ -96,10 +111,14 @@ fn actors_are_named_nobody_or_not_told() {
 
 #[test]
 fn a_structured_event_needs_no_header_lines() {
-    let body =
-        format!(r#"{{"specversion":"1.0","id":"7","source":"zot","type":"z.image.updated","data":{IMAGE}}}"#);
+    let body = format!(
+        r#"{{"specversion":"1.0","id":"7","source":"zot","type":"z.image.updated","data":{IMAGE}}}"#
+    );
     let event = ZOT.event(&body);
-    assert_eq!((event.action.as_str(), event.origin.key.as_deref()), ("image.updated", Some("zot 7")));
+    assert_eq!(
+        (event.action.as_str(), event.origin.key.as_deref()),
+        ("image.updated", Some("zot 7"))
+    );
     assert_eq!(event.raw, body.as_bytes());
 }
 
@@ -113,7 +132,12 @@ fn what_cannot_be_used_is_set_aside_and_scans_are_skipped() {
         ("image.updated", &[], "{}", "the event names no repository"),
         ("image.updated", &[("ce-time", "soon")], IMAGE, "time: \"soon\""),
         ("", &[], IMAGE, "not an event: missing field `type`"),
-        ("image.updated", &[], &format!(r#"{{"name":"{}"}}"#, "x".repeat(256 * 1024)), "event_too_large"),
+        (
+            "image.updated",
+            &[],
+            &format!(r#"{{"name":"{}"}}"#, "x".repeat(256 * 1024)),
+            "event_too_large",
+        ),
     ] {
         let reason = reason(kind, more, body);
         assert!(reason.contains(why), "{kind}: {reason}");

@@ -1,4 +1,5 @@
-//! The rows of one part that match, in order: of a segment or of a tail, for one trail; or of a segment for all of its trails.
+//! The rows of one part that match, in order: of a segment or of a tail, for one trail; or of a
+//! segment for all of its trails.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -22,7 +23,8 @@ pub(super) struct List<'a> {
     pub kind: Kind<'a>,
     /// Of a segment's list, the segment and the rows of the trail within the window.
     pub of: Option<(&'a Segment, Range<u32>)>,
-    /// Whether it is of all trails of a segment. Its rows are places in order of time then, here and in `kind`.
+    /// Whether it is of all trails of a segment. Its rows are places in order of time then, here
+    /// and in `kind`.
     pub is_by_time: bool,
 }
 
@@ -39,9 +41,19 @@ pub(super) enum Kind<'a> {
 
 impl<'a> List<'a> {
     pub fn of_tail(part: Place, slice: Slice<'a>) -> List<'a> {
-        let bounds =
-            if slice.len() > 0 { (slice.position(0).0, slice.position(slice.len() - 1).0) } else { (0, 0) };
-        List { part, len: slice.len() as u64, bounds, kind: Kind::Tail(slice), of: None, is_by_time: false }
+        let bounds = if slice.len() > 0 {
+            (slice.position(0).0, slice.position(slice.len() - 1).0)
+        } else {
+            (0, 0)
+        };
+        List {
+            part,
+            len: slice.len() as u64,
+            bounds,
+            kind: Kind::Tail(slice),
+            of: None,
+            is_by_time: false,
+        }
     }
 
     /// The row at this place of the list, counted from 0.
@@ -71,8 +83,13 @@ impl<'a> List<'a> {
         }
     }
 
-    /// How many rows come before this position. `places` are those of the list's segment, once they were needed.
-    pub fn before(&self, position: Position, places: &mut Option<Places<'a>>) -> Result<u64, Error> {
+    /// How many rows come before this position. `places` are those of the list's segment, once they
+    /// were needed.
+    pub fn before(
+        &self,
+        position: Position,
+        places: &mut Option<Places<'a>>,
+    ) -> Result<u64, Error> {
         if position.0 > self.bounds.1 {
             return Ok(self.len);
         }
@@ -80,7 +97,9 @@ impl<'a> List<'a> {
             return Ok(0);
         }
         let Some((segment, _)) = self.of else {
-            let Kind::Tail(slice) = &self.kind else { unreachable!("what is of no segment is of a tail") };
+            let Kind::Tail(slice) = &self.kind else {
+                unreachable!("what is of no segment is of a tail")
+            };
             return Ok(slice.before(position) as u64);
         };
         let mut bound = |rows: Range<u32>| match self.is_by_time {
@@ -105,10 +124,13 @@ impl<'a> List<'a> {
         }
     }
 
-    /// The rows from this place of the list on, so many. `edge` is the row before them, if it is known.
+    /// The rows from this place of the list on, so many. `edge` is the row before them, if it is
+    /// known.
     pub fn rows(&self, start: u64, edge: Option<u32>, count: usize) -> Result<Vec<u32>, Error> {
         let rows = match &self.kind {
-            Kind::Tail(slice) => (start as usize..start as usize + count).map(|at| slice.row(at)).collect(),
+            Kind::Tail(slice) => {
+                (start as usize..start as usize + count).map(|at| slice.row(at)).collect()
+            }
             Kind::Range(rows) => (rows.start + start as u32..).take(count).collect(),
             Kind::Value(rows, opened) => match edge.filter(|_| !self.is_by_time) {
                 Some(edge) => opened.first_within(edge + 1..rows.end, count)?,
@@ -140,8 +162,8 @@ impl<'a> List<'a> {
         }
     }
 
-    /// No row of the list at this row of its segment, which is one of them, is earlier than the first, nor later than the
-    /// second. Reads nothing.
+    /// No row of the list at this row of its segment, which is one of them, is earlier than the
+    /// first, nor later than the second. Reads nothing.
     pub fn bounds_of(&self, row: u32) -> (i64, i64) {
         let (earliest, latest) = match &self.of {
             Some((segment, rows)) if !self.is_by_time => segment.time_bounds(row, rows),
@@ -156,10 +178,16 @@ pub(super) fn shorter() -> Error {
 }
 
 /// The rows of a run that are within the window, and between which times they are.
-fn window(places: &mut Places<'_>, run: Run, query: &Query) -> Result<(Range<u32>, (i64, i64)), Error> {
+fn window(
+    places: &mut Places<'_>,
+    run: Run,
+    query: &Query,
+) -> Result<(Range<u32>, (i64, i64)), Error> {
     let mut bound = |time: Option<Time>, rows: Range<u32>, otherwise| match time {
         Some(time) if time.unix_ns() <= run.earliest_ns => Ok(run.start),
-        Some(time) if time.unix_ns() <= run.latest_ns => places.lower_bound(rows, (time.unix_ns(), 0)),
+        Some(time) if time.unix_ns() <= run.latest_ns => {
+            places.lower_bound(rows, (time.unix_ns(), 0))
+        }
         Some(_) => Ok(run.end),
         None => Ok(otherwise),
     };
@@ -197,7 +225,8 @@ pub(super) fn list_of_run<'a>(
     Ok(List { part: Place::Segment(position, 0), len, bounds, kind, of, is_by_time: false })
 }
 
-/// The rows of a segment that match, of all its trails together, if it has them so and the question is about all trails.
+/// The rows of a segment that match, of all its trails together, if it has them so and the question
+/// is about all trails.
 pub(super) fn list_by_time<'a>(
     conditions: &'a Conditions<'a>,
     position: usize,
@@ -242,7 +271,8 @@ pub(super) fn lists_of_few<'a>(
         at = part.end;
         if question.is_about(trail) && question.overlaps(run.earliest_ns, run.latest_ns) {
             let (within, bounds) = window(&mut places, run, question.query)?;
-            let before = |end: u32| part.start + rows[part.clone()].partition_point(|row| *row < end);
+            let before =
+                |end: u32| part.start + rows[part.clone()].partition_point(|row| *row < end);
             let part = before(within.start)..before(within.end);
             lists.push(List {
                 part: Place::Segment(position, 0),

@@ -1,9 +1,10 @@
 //! Answers questions from segments and tails together.
 //!
-//! Each part of the log gives, for each trail asked for, a list of the rows that match, in order of time and index: a run
-//! of a segment or of a tail, the rows of one value within it, or a set of rows. The total is the sum of their lengths. A
-//! page is found by counting in the lists how many rows come before some moment, so that its cost does not depend on
-//! how deep it is, and no row is read that is not on it.
+//! Each part of the log gives, for each trail asked for, a list of the rows that match, in order of
+//! time and index: a run of a segment or of a tail, the rows of one value within it, or a set of
+//! rows. The total is the sum of their lengths. A page is found by counting in the lists how many
+//! rows come before some moment, so that its cost does not depend on how deep it is, and no row is
+//! read that is not on it.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -59,7 +60,8 @@ pub(crate) enum Place {
     Active(usize, usize),
 }
 
-/// Of no more rows for each trail it is found which trail they are of, instead of looking for each trail's.
+/// Of no more rows for each trail it is found which trail they are of, instead of looking for each
+/// trail's.
 const FEW_ROWS_A_TRAIL: u64 = 4;
 
 /// A question, and what is asked for once however many parts there are.
@@ -99,9 +101,16 @@ impl<'a> Question<'a> {
 }
 
 /// The filters of a question in terms of each segment.
-pub(crate) fn conditions<'a>(parts: &Parts<'a>, query: &Query) -> Result<Vec<Conditions<'a>>, Error> {
+pub(crate) fn conditions<'a>(
+    parts: &Parts<'a>,
+    query: &Query,
+) -> Result<Vec<Conditions<'a>>, Error> {
     let tree_size = parts.tree_size(query);
-    parts.segments.iter().map(|segment| Conditions::of(segment, &query.filters, tree_size)).collect()
+    parts
+        .segments
+        .iter()
+        .map(|segment| Conditions::of(segment, &query.filters, tree_size))
+        .collect()
 }
 
 /// How what matches in a segment is found.
@@ -147,7 +156,13 @@ impl<'a> Matching<'a> {
                     if let Some(run) = conditions.segment.run(trail)
                         && question.overlaps(run.earliest_ns, run.latest_ns)
                     {
-                        lists.push(list_of_run(conditions, position, run, &mut places, question.query)?);
+                        lists.push(list_of_run(
+                            conditions,
+                            position,
+                            run,
+                            &mut places,
+                            question.query,
+                        )?);
                     }
                 }
             }
@@ -190,8 +205,8 @@ impl<'a> Matching<'a> {
         Ok(counts)
     }
 
-    /// The values of a dimension that most of what matches has, which must have been found [`By::Trail`]. `active` are the
-    /// counts of the part that grows.
+    /// The values of a dimension that most of what matches has, which must have been found
+    /// [`By::Trail`]. `active` are the counts of the part that grows.
     pub fn top(
         &self,
         parts: &Parts<'_>,

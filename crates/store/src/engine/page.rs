@@ -1,7 +1,8 @@
 //! Which rows are on a page: found by counting in the lists, or by taking rows from an end of all.
 //!
-//! Lists are merged by what is known of each one's next row. That is at first a bound, by what is in memory; the time is
-//! read when the bound comes to the front, and the index when the time is not the only one.
+//! Lists are merged by what is known of each one's next row. That is at first a bound, by what is
+//! in memory; the time is read when the bound comes to the front, and the index when the time is
+//! not the only one.
 
 use std::collections::BinaryHeap;
 
@@ -68,7 +69,9 @@ fn split(lists: &[List<'_>], count: u64) -> Result<Vec<u64>, Error> {
         let middle = low[widest] + width / 2;
         let position = lists[widest].position(middle)?;
         let mut before = Vec::with_capacity(lists.len());
-        for ((list, places), (low, high)) in lists.iter().zip(&mut places).zip(low.iter().zip(&high)) {
+        for ((list, places), (low, high)) in
+            lists.iter().zip(&mut places).zip(low.iter().zip(&high))
+        {
             let found = if low == high { *low } else { list.before(position, places)? };
             before.push(found.clamp(*low, *high));
         }
@@ -94,8 +97,9 @@ struct Head {
     list: usize,
 }
 
-/// What is known of a row's place. What is not known is in the key as the most that it may be, so that a row comes to the front
-/// no later than it should; of equal keys the one of which least is known comes first.
+/// What is known of a row's place. What is not known is in the key as the most that it may be, so
+/// that a row comes to the front no later than it should; of equal keys the one of which least is
+/// known comes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Known {
     Index,
@@ -171,11 +175,14 @@ impl<'l, 'a> Walk<'l, 'a> {
                 Some(time) => (self.direction.turned(time), u64::MAX, Known::Time),
                 None => {
                     let (earliest, latest) = self.list.bounds_of(row);
-                    let bound = if self.direction == Direction::Forward { earliest } else { latest };
+                    let bound =
+                        if self.direction == Direction::Forward { earliest } else { latest };
                     (self.direction.turned(bound).min(head.key.0), u64::MAX, Known::Row)
                 }
             },
-            (Known::Row, Some((times, _))) => (self.direction.turned(times.get(row)?), u64::MAX, Known::Time),
+            (Known::Row, Some((times, _))) => {
+                (self.direction.turned(times.get(row)?), u64::MAX, Known::Time)
+            }
             (Known::Time | Known::Index, Some((_, indexes))) => {
                 (head.key.0, turned(indexes.get(row)?.cast_unsigned()), Known::Index)
             }
@@ -215,7 +222,8 @@ impl<'l, 'a> Walk<'l, 'a> {
     }
 }
 
-/// The next `count` rows of all lists, each from where its walk begins. A list that does not come to the front is not walked.
+/// The next `count` rows of all lists, each from where its walk begins. A list that does not come
+/// to the front is not walked.
 fn merge<'l, 'a>(
     lists: &'l [List<'a>],
     begin: impl Fn(usize) -> Walk<'l, 'a>,
@@ -229,7 +237,8 @@ fn merge<'l, 'a>(
         }
         return Ok(rows);
     }
-    let unread = |list| Some(begin(list)).filter(|walk| walk.left > 0).map(|walk| walk.unread(list));
+    let unread =
+        |list| Some(begin(list)).filter(|walk| walk.left > 0).map(|walk| walk.unread(list));
     let mut heads: BinaryHeap<Head> = (0..lists.len()).filter_map(unread).collect();
     let mut walks: Map<usize, Walk<'_, '_>> = Map::default();
     while (rows.len() as u64) < count {

@@ -1,8 +1,9 @@
 //! The values of a dimension that most of what matches has, with exact counts.
 //!
-//! Each segment counts by its own ordinals, so that no value is read that is not looked at. Those that a segment has most of
-//! are looked up in all others; what they come to bounds how many a value may have in each segment and still be behind
-//! them. Whatever has more there is looked up as well.
+//! Each segment counts by its own ordinals, so that no value is read that is not looked at. Those
+//! that a segment has most of are looked up in all others; what they come to bounds how many a
+//! value may have in each segment and still be behind them. Whatever has more there is looked up as
+//! well.
 
 use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
@@ -17,11 +18,11 @@ use crate::Error;
 use crate::hash::Map;
 use crate::segment::{Counters, Room, Segment};
 
-/// So many rows cost about as much to count one by one as it costs to count those of one value that are within a range.
-/// Fewer in builds for tests, whose few rows are to be counted both ways.
+/// So many rows cost about as much to count one by one as it costs to count those of one value that
+/// are within a range. Fewer in builds for tests, whose few rows are to be counted both ways.
 const ROWS_A_VALUE: usize = if cfg!(debug_assertions) { 1 } else { 4096 };
-/// More values are not looked up one by one in each segment, but all values of all segments are read. Fewer in builds for
-/// tests, whose few values are to be found both ways.
+/// More values are not looked up one by one in each segment, but all values of all segments are
+/// read. Fewer in builds for tests, whose few values are to be found both ways.
 const LOOKED_UP_MAX: usize = if cfg!(debug_assertions) { 8 } else { 8192 };
 
 /// Counts of values, most first.
@@ -31,8 +32,8 @@ pub(super) struct Most {
     pub without: u64,
 }
 
-/// Finds the values that most rows of a matching have, equally many by their bytes. `active` are the counts of the part that
-/// grows.
+/// Finds the values that most rows of a matching have, equally many by their bytes. `active` are
+/// the counts of the part that grows.
 pub(super) fn most(
     matching: &Matching<'_>,
     parts: &Parts<'_>,
@@ -48,12 +49,14 @@ pub(super) fn most(
         Some(last) => *counts.select_nth_unstable_by_key(last, |count| Reverse(*count)).1,
         None => 0,
     };
-    // What was not looked up has in each part no more rows than are left, and as many as `least` in all if it belongs among
-    // the first. So it has in some part more than that part's share of what is one less.
+    // What was not looked up has in each part no more rows than are left, and as many as `least` in
+    // all if it belongs among the first. So it has in some part more than that part's share of what
+    // is one less.
     let sum: u64 = left.iter().sum();
     if limit > 0 && sum > 0 && sum >= least {
-        let share =
-            |left: &u64| (u128::from(*left) * u128::from(least.saturating_sub(1)) / u128::from(sum)) as u64;
+        let share = |left: &u64| {
+            (u128::from(*left) * u128::from(least.saturating_sub(1)) / u128::from(sum)) as u64
+        };
         let bounds: Vec<u64> = left.iter().map(share).collect();
         if !tally.find_above(&bounds, &mut found)? {
             found = tally.all()?;
@@ -69,7 +72,8 @@ pub(super) fn most(
 /// Values with how many rows have them.
 type Found = BTreeMap<String, u64>;
 
-/// How many rows have each value: in each segment that has something that matches, and in all tails together.
+/// How many rows have each value: in each segment that has something that matches, and in all tails
+/// together.
 struct Tally<'a> {
     segments: Vec<Counts<'a>>,
     newest: Map<&'a str, u64>,
@@ -129,15 +133,16 @@ impl<'a> Tally<'a> {
         Ok(())
     }
 
-    /// Looks up the values that each part has most of, so many of each. Returns how many rows any other value has there at most:
-    /// for each segment, and then for the tails.
+    /// Looks up the values that each part has most of, so many of each. Returns how many rows any
+    /// other value has there at most: for each segment, and then for the tails.
     fn find_first(&self, limit: usize, found: &mut Found) -> Result<Vec<u64>, Error> {
         let mut left = Vec::with_capacity(self.segments.len() + 1);
         for segment in &self.segments {
             let mut first = First::new(limit);
             segment.each_above(0, &mut |ordinal, count| first.push(count, ordinal));
             let (most, next) = first.finish();
-            most.into_iter().try_for_each(|(_, ordinal)| self.look_up(segment.value(ordinal)?, found))?;
+            most.into_iter()
+                .try_for_each(|(_, ordinal)| self.look_up(segment.value(ordinal)?, found))?;
             left.push(next);
         }
         let mut first = First::new(limit);
@@ -150,7 +155,8 @@ impl<'a> Tally<'a> {
         Ok(left)
     }
 
-    /// Looks up the values that some part has more of than its bound; whether they are few enough for that.
+    /// Looks up the values that some part has more of than its bound; whether they are few enough
+    /// for that.
     fn find_above(&self, bounds: &[u64], found: &mut Found) -> Result<bool, Error> {
         let mut above: Vec<(&Counts<'_>, u64)> = Vec::new();
         for (segment, bound) in self.segments.iter().zip(bounds) {
@@ -162,12 +168,18 @@ impl<'a> Tally<'a> {
             });
         }
         let bound = bounds[self.segments.len()];
-        let newest: Vec<&str> =
-            self.newest.iter().filter(|(_, count)| **count > bound).map(|(value, _)| *value).collect();
+        let newest: Vec<&str> = self
+            .newest
+            .iter()
+            .filter(|(_, count)| **count > bound)
+            .map(|(value, _)| *value)
+            .collect();
         if above.len() + newest.len() > LOOKED_UP_MAX {
             return Ok(false);
         }
-        above.into_iter().try_for_each(|(segment, ordinal)| self.look_up(segment.value(ordinal)?, found))?;
+        above
+            .into_iter()
+            .try_for_each(|(segment, ordinal)| self.look_up(segment.value(ordinal)?, found))?;
         newest.into_iter().try_for_each(|value| self.look_up(value.to_owned(), found))?;
         Ok(true)
     }
@@ -225,7 +237,12 @@ struct Counts<'a> {
 impl<'a> Counts<'a> {
     fn new(segment: &'a Segment, dimension: Dimension) -> Result<Counts<'a>, Error> {
         let values = segment.terms(dimension).len()? as usize;
-        Ok(Counts { segment, dimension, by_ordinal: Counters::new(values + 1), room: Room::default() })
+        Ok(Counts {
+            segment,
+            dimension,
+            by_ordinal: Counters::new(values + 1),
+            room: Room::default(),
+        })
     }
 
     fn add(&mut self, list: &List<'_>) -> Result<(), Error> {
@@ -237,8 +254,9 @@ impl<'a> Counts<'a> {
         let mut column = self.segment.column(self.dimension);
         let nonsense = || self.segment.terms(self.dimension).nonsense();
         let Counts { by_ordinal, room, .. } = self;
-        let mut count =
-            |row: u32| by_ordinal.add(column.get(row)?.cast_unsigned() as usize).ok_or_else(nonsense);
+        let mut count = |row: u32| {
+            by_ordinal.add(column.get(row)?.cast_unsigned() as usize).ok_or_else(nonsense)
+        };
         match &list.kind {
             Kind::Range(rows) => {
                 let mut is_known = true;
@@ -269,8 +287,8 @@ impl<'a> Counts<'a> {
         by_ordinal.add_many(0, left).ok_or_else(|| terms.nonsense())
     }
 
-    /// Calls `each` with the ordinal of every value that more rows have than `bound`, and their number; it returns the bound from
-    /// there on.
+    /// Calls `each` with the ordinal of every value that more rows have than `bound`, and their
+    /// number; it returns the bound from there on.
     fn each_above(&self, bound: u64, each: &mut dyn FnMut(u64, u64) -> u64) {
         let mut bound = bound;
         self.by_ordinal.each_above(bound, &mut |place, count| {

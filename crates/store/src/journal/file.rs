@@ -4,8 +4,9 @@
 //! - only the last file is written, and only behind its last batch;
 //! - at most one batch is not durable at any moment, so only that one can be torn by a crash;
 //! - every file but the last was synced to its end before the next was begun;
-//! - on every open the last file is copied to a new one before anything is appended: after a failed sync the old one
-//!   may read back from memory what never reached the disk, and no later sync would write it.
+//! - on every open the last file is copied to a new one before anything is appended: after a failed
+//!   sync the old one may read back from memory what never reached the disk, and no later sync
+//!   would write it.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
@@ -65,8 +66,9 @@ pub(crate) fn create_first(disk: &dyn Disk, identity: &Identity) -> Result<(), E
     Ok(())
 }
 
-/// Replays every batch of the journal to `visit`, oldest first, changing nothing. `read` is told of each file's size
-/// after it was read. Returns the names of the files, how many bytes of the last hold whole batches, and its tail.
+/// Replays every batch of the journal to `visit`, oldest first, changing nothing. `read` is told of
+/// each file's size after it was read. Returns the names of the files, how many bytes of the last
+/// hold whole batches, and its tail.
 pub(crate) fn scan_all(
     disk: &dyn Disk,
     identity: &Identity,
@@ -79,7 +81,9 @@ pub(crate) fn scan_all(
         Some(name) if start.batch > 0 => begin(disk, name, start)?,
         _ => Header { first_batch: 0, first_index: 0 },
     };
-    let visit = &mut |batch: &Batch<'_>| if batch.commit.batch < start.batch { Ok(()) } else { visit(batch) };
+    let visit = &mut |batch: &Batch<'_>| {
+        if batch.commit.batch < start.batch { Ok(()) } else { visit(batch) }
+    };
     let mut last = None;
     for (position, name) in names.iter().enumerate() {
         let bytes = durable::read_file(disk, name).map_err(Error::io(format!("read {name}")))?;
@@ -102,8 +106,8 @@ pub(crate) fn scan_all(
             last = Some((bytes, scan.end, tail));
         }
     }
-    let (mut bytes, end, tail) =
-        last.ok_or_else(|| Error::damage(&journal_file(0), 0, "the journal's first file is missing"))?;
+    let (mut bytes, end, tail) = last
+        .ok_or_else(|| Error::damage(&journal_file(0), 0, "the journal's first file is missing"))?;
     if expected.first_batch < start.batch {
         let name = names.last().expect("there is a last file");
         return Err(Error::damage(name, end as u64, "the journal ends before what is sealed"));
@@ -127,7 +131,8 @@ fn needed(mut names: Vec<String>, start: Start) -> (Vec<String>, Vec<String>) {
     (needed, names)
 }
 
-/// What the header of the first file must say, as far as it is not known: the file may begin before `start`.
+/// What the header of the first file must say, as far as it is not known: the file may begin before
+/// `start`.
 fn begin(disk: &dyn Disk, name: &str, start: Start) -> Result<Header, Error> {
     let mut bytes = [0; HEADER_BYTES];
     let file = disk.open(name).map_err(Error::io(format!("open {name}")))?;
@@ -197,7 +202,11 @@ fn scan_file(
         let next = at + len;
         match frame {
             Frame::Content(content) => {
-                pending.push((position, u32::try_from(len).expect("frames are limited to 64 MiB"), content));
+                pending.push((
+                    position,
+                    u32::try_from(len).expect("frames are limited to 64 MiB"),
+                    content,
+                ));
             }
             Frame::Commit(commit) => {
                 if commit.batch != expected.first_batch || commit.frames as usize != pending.len() {
@@ -237,7 +246,8 @@ fn scan_file(
     Ok(scan)
 }
 
-/// Only the batch that was being written can be torn. Whatever shows that a later one was answered for makes it damage.
+/// Only the batch that was being written can be torn. Whatever shows that a later one was answered
+/// for makes it damage.
 fn torn_or_damaged(
     identity: &Identity,
     name: &str,
@@ -292,18 +302,22 @@ impl FileJournal {
             tree_size = batch.commit.tree_size;
             visit(batch)
         };
-        let (names, mut whole, tail) = scan_all(&*disk, identity, start, &mut note_end, &mut |_| {})?;
+        let (names, mut whole, tail) =
+            scan_all(&*disk, identity, start, &mut note_end, &mut |_| {})?;
         let (name, earlier) = names.split_last().expect("a scan fails without files");
         let mut open = Vec::new();
         for name in earlier {
-            open.push((name.clone(), Some(disk.open(name).map_err(Error::io(format!("open {name}")))?)));
+            open.push((
+                name.clone(),
+                Some(disk.open(name).map_err(Error::io(format!("open {name}")))?),
+            ));
         }
         if next_batch > 0 {
             whole.extend_from_slice(&frame::mark(&identity.salt, next_batch - 1));
         }
         let current = rewrite(&*disk, name, &whole)?;
-        // The last file is a new one, synced to its end, and every batch in it is marked. If we crashed before, the
-        // old one is still there and the next open does the same again.
+        // The last file is a new one, synced to its end, and every batch in it is marked. If we
+        // crashed before, the old one is still there and the next open does the same again.
         remove_unfinished(&*disk)?;
         for name in needed(journal_files(&*disk)?, start).1 {
             disk.remove(&name).map_err(Error::io(format!("remove {name}")))?;
@@ -311,7 +325,11 @@ impl FileJournal {
         open.push((name.clone(), Some(Arc::clone(&current))));
         let journal = FileJournal {
             identity: identity.clone(),
-            files: Arc::new(Files { disk: Arc::clone(&disk), salt: identity.salt, open: RwLock::new(open) }),
+            files: Arc::new(Files {
+                disk: Arc::clone(&disk),
+                salt: identity.salt,
+                open: RwLock::new(open),
+            }),
             disk,
             current,
             name: name.clone(),
@@ -334,16 +352,22 @@ impl FileJournal {
             &self.identity,
             &Header { first_batch: self.next_batch, first_index: self.tree_size },
         );
-        let file =
-            durable::write_file(&*self.disk, &name, &header).map_err(Error::io(format!("write {name}")))?;
-        // The new file and its name are on disk, without batches. If we crash here, it is the last one, and empty.
-        self.files.open.write().expect("no panic while held").push((name.clone(), Some(Arc::clone(&file))));
+        let file = durable::write_file(&*self.disk, &name, &header)
+            .map_err(Error::io(format!("write {name}")))?;
+        // The new file and its name are on disk, without batches. If we crash here, it is the last
+        // one, and empty.
+        self.files
+            .open
+            .write()
+            .expect("no panic while held")
+            .push((name.clone(), Some(Arc::clone(&file))));
         (self.current, self.name, self.end, self.allocated) = (file, name, HEADER_BYTES as u64, 0);
         Ok(())
     }
 
-    /// Writes a batch, and behind a small one that reaches the end of the file some zeros: syncing bytes that are there
-    /// already is faster than syncing a file that grew. Large batches would only be written twice.
+    /// Writes a batch, and behind a small one that reaches the end of the file some zeros: syncing
+    /// bytes that are there already is faster than syncing a file that grew. Large batches would
+    /// only be written twice.
     fn write_batch(&mut self, frames: &[u8]) -> Result<u64, Error> {
         let end = self.end + frames.len() as u64;
         if end <= self.allocated || frames.len() > SMALL_BATCH_BYTES_MAX {
@@ -402,12 +426,14 @@ impl Journal for FileJournal {
             self.roll()?;
         }
         let at = self.write_batch(frames)?;
-        // The batch is in the file. If we crash here, any part of it may be on disk, and recovery cuts it off.
+        // The batch is in the file. If we crash here, any part of it may be on disk, and recovery
+        // cuts it off.
         let began = (self.meters.clock)();
         durable::sync(&*self.current).map_err(Error::io(format!("sync {}", self.name)))?;
         self.meters.sync_ns.record_time((self.meters.clock)().saturating_sub(began));
         self.meters.journal_bytes.fetch_add(frames.len() as u64, Ordering::Relaxed);
-        // The batch is durable. If we crash here, recovery keeps it, and its senders may send it again.
+        // The batch is durable. If we crash here, recovery keeps it, and its senders may send it
+        // again.
         (self.next_batch, self.tree_size) = (commit.batch + 1, commit.tree_size);
         let file = self.files.open.read().expect("no panic while held").len() - 1;
         Ok(Position {
@@ -442,10 +468,12 @@ type Opened = (String, Option<Arc<dyn File>>);
 impl Files {
     fn bytes(&self, at: Position, len_bytes: u32) -> Result<(String, Vec<u8>), Error> {
         let (name, file) = self.open.read().expect("no panic while held")[at.file as usize].clone();
-        let file =
-            file.ok_or_else(|| Error::damage(&name, u64::from(at.offset), "the file was dropped already"))?;
+        let file = file.ok_or_else(|| {
+            Error::damage(&name, u64::from(at.offset), "the file was dropped already")
+        })?;
         let mut bytes = vec![0; len_bytes as usize];
-        file.read_at(u64::from(at.offset), &mut bytes).map_err(Error::io(format!("read {name}")))?;
+        file.read_at(u64::from(at.offset), &mut bytes)
+            .map_err(Error::io(format!("read {name}")))?;
         Ok((name, bytes))
     }
 }
@@ -453,7 +481,8 @@ impl Files {
 impl Reader for Files {
     fn event(&self, at: Position, len_bytes: u32) -> Result<EventFrame, Error> {
         let (name, bytes) = self.bytes(at, len_bytes)?;
-        EventFrame::parse(&self.salt, bytes).map_err(|why| Error::damage(&name, u64::from(at.offset), why))
+        EventFrame::parse(&self.salt, bytes)
+            .map_err(|why| Error::damage(&name, u64::from(at.offset), why))
     }
 
     fn frame(&self, at: Position, len_bytes: u32) -> Result<Vec<u8>, Error> {
@@ -485,7 +514,8 @@ impl Reader for Files {
     }
 }
 
-/// `[magic 8][version u32][first batch u64][first index u64][SHA-256(origin)[..16]][CRC32C u32]`, little endian.
+/// `[magic 8][version u32][first batch u64][first index u64][SHA-256(origin)[..16]][CRC32C u32]`,
+/// little endian.
 fn encode_header(identity: &Identity, header: &Header) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER_BYTES);
     bytes.extend_from_slice(MAGIC);
@@ -498,14 +528,23 @@ fn encode_header(identity: &Identity, header: &Header) -> Vec<u8> {
     bytes
 }
 
-/// A file's header is written whole before its name exists, so one that differs is damage, never a torn write.
-fn check_header(identity: &Identity, name: &str, bytes: &[u8], expected: &Header) -> Result<(), Error> {
+/// A file's header is written whole before its name exists, so one that differs is damage, never a
+/// torn write.
+fn check_header(
+    identity: &Identity,
+    name: &str,
+    bytes: &[u8],
+    expected: &Header,
+) -> Result<(), Error> {
     let right = encode_header(identity, expected);
     match bytes.get(..HEADER_BYTES) {
         Some(header) if header == right => Ok(()),
-        Some(header) if header[..8] != *MAGIC => Err(Error::damage(name, 0, "this is no journal file")),
+        Some(header) if header[..8] != *MAGIC => {
+            Err(Error::damage(name, 0, "this is no journal file"))
+        }
         Some(header) => {
-            let offset = header.iter().zip(&right).position(|(got, wanted)| got != wanted).unwrap_or(0);
+            let offset =
+                header.iter().zip(&right).position(|(got, wanted)| got != wanted).unwrap_or(0);
             let what = format!(
                 "the header is not that of batch {} at index {} of this log",
                 expected.first_batch, expected.first_index

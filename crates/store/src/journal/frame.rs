@@ -1,5 +1,5 @@
-//! Frames: `[length u32][CRC32C u32][payload]`, little endian. The checksum covers the log's salt, the length and the
-//! payload; the payload's first byte says what it is.
+//! Frames: `[length u32][CRC32C u32][payload]`, little endian. The checksum covers the log's salt,
+//! the length and the payload; the payload's first byte says what it is.
 
 use event::Time;
 use event::entry::Template;
@@ -8,8 +8,8 @@ use super::{Commit, Content, SetAsideRecord};
 
 const FRAME_HEADER_BYTES: usize = 8;
 
-/// No frame is longer: one event of the largest size allowed, its entry, and room for later growth. A length beyond it
-/// is damage or a torn write, and is never allocated.
+/// No frame is longer: one event of the largest size allowed, its entry, and room for later growth.
+/// A length beyond it is damage or a torn write, and is never allocated.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 64 << 20;
 
 const EVENT: u8 = 1;
@@ -48,14 +48,16 @@ impl BatchWriter {
         &self.bytes[range]
     }
 
-    /// Forgets the batch and keeps the memory, unless one large batch made it larger than `keep_bytes_max`.
+    /// Forgets the batch and keeps the memory, unless one large batch made it larger than
+    /// `keep_bytes_max`.
     pub fn clear(&mut self, keep_bytes_max: usize) {
         self.bytes.clear();
         self.bytes.shrink_to(keep_bytes_max);
         self.frames = 0;
     }
 
-    /// Adds an event. Returns the frame's offset in the batch, its length, and where in the batch its entry is.
+    /// Adds an event. Returns the frame's offset in the batch, its length, and where in the batch
+    /// its entry is.
     pub fn event(
         &mut self,
         index: u64,
@@ -125,8 +127,8 @@ pub(super) fn put_record(record: &SetAsideRecord, put: &mut dyn FnMut(&[u8])) {
     put(&record.raw);
 }
 
-/// The frame that says: the batch is durable. Written after the sync, itself without one; whoever finds it knows that
-/// everything before may have been answered for.
+/// The frame that says: the batch is durable. Written after the sync, itself without one; whoever
+/// finds it knows that everything before may have been answered for.
 pub(super) fn mark(salt: &[u8; 16], batch: u64) -> Vec<u8> {
     let mut bytes = vec![0; FRAME_HEADER_BYTES];
     bytes.push(MARK);
@@ -160,7 +162,10 @@ pub(crate) enum Frame<'a> {
 }
 
 /// The frame at the start of `bytes` and its length with header; the reason when there is none.
-pub(crate) fn read<'a>(salt: &[u8; 16], bytes: &'a [u8]) -> Result<(Frame<'a>, usize), &'static str> {
+pub(crate) fn read<'a>(
+    salt: &[u8; 16],
+    bytes: &'a [u8],
+) -> Result<(Frame<'a>, usize), &'static str> {
     let header = bytes.get(..FRAME_HEADER_BYTES).ok_or("a frame header is cut short")?;
     let len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
     let crc = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
@@ -226,8 +231,8 @@ fn take_text(bytes: &[u8]) -> Option<(String, &[u8])> {
     Some((std::str::from_utf8(text).ok()?.to_owned(), rest))
 }
 
-/// Whether `bytes` hold, at any offset, proof that a batch after `last` was answered for: its mark, or the commit of
-/// the batch after it. Both have a fixed length, so few offsets need a checksum.
+/// Whether `bytes` hold, at any offset, proof that a batch after `last` was answered for: its mark,
+/// or the commit of the batch after it. Both have a fixed length, so few offsets need a checksum.
 pub(super) fn shows_a_batch_after(salt: &[u8; 16], bytes: &[u8], last: Option<u64>) -> bool {
     let next = last.map_or(0, |last| last + 1);
     let is_evidence = |at: usize, len: usize| {

@@ -1,7 +1,7 @@
 //! The journal: batches of frames, in order, durable when appended.
 //!
-//! A batch is all or nothing. Its frames are followed by a commit frame; what is not followed by one never happened.
-//! The bytes are specified in `docs/format.md`.
+//! A batch is all or nothing. Its frames are followed by a commit frame; what is not followed by
+//! one never happened. The bytes are specified in `docs/format.md`.
 
 mod file;
 mod frame;
@@ -20,8 +20,8 @@ pub(crate) use frame::{Frame, read as read_frame};
 
 /// Makes batches durable, one after another.
 pub(crate) trait Journal: Send {
-    /// Appends one batch, which ends in the frame of this commit. Returns where its first byte is once all of it is
-    /// durable. After an error the journal must not be used any more.
+    /// Appends one batch, which ends in the frame of this commit. Returns where its first byte is
+    /// once all of it is durable. After an error the journal must not be used any more.
     fn append(&mut self, commit: &Commit, frames: &[u8]) -> Result<Position, Error>;
 
     /// Writes down that this batch, the newest, is durable. Needs no sync of its own.
@@ -36,13 +36,15 @@ pub(crate) trait Journal: Send {
 
 /// Reads frames back by position.
 pub(crate) trait Reader: Send + Sync {
-    /// The event frame at `at`, `len_bytes` long as it was written. Errs with [`Error::Damage`] when it differs.
+    /// The event frame at `at`, `len_bytes` long as it was written. Errs with [`Error::Damage`]
+    /// when it differs.
     fn event(&self, at: Position, len_bytes: u32) -> Result<EventFrame, Error>;
 
     /// The bytes of any frame, checked.
     fn frame(&self, at: Position, len_bytes: u32) -> Result<Vec<u8>, Error>;
 
-    /// Removes the files all of whose batches come before this one. Nothing in them may be read any more.
+    /// Removes the files all of whose batches come before this one. Nothing in them may be read any
+    /// more.
     fn drop_before(&self, batch: u64) -> Result<(), Error>;
 }
 
@@ -86,7 +88,8 @@ pub struct SetAsideRecord {
 }
 
 impl SetAsideRecord {
-    /// SHA-256 over the record as it is stored: what the frame of a record set aside has behind its kind (`docs/format.md`).
+    /// SHA-256 over the record as it is stored: what the frame of a record set aside has behind its
+    /// kind (`docs/format.md`).
     pub fn digest(&self) -> Hash {
         let mut hash = Sha256::new();
         frame::put_record(self, &mut |bytes| hash.update(bytes));

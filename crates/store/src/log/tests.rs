@@ -1,12 +1,12 @@
-//! What can be seen from inside alone: that files stay while a query may read them, and that large events are sealed by
-//! their bytes.
+//! What can be seen from inside alone: that files stay while a query may read them, and that large
+//! events are sealed by their bytes.
 
 use std::collections::BTreeMap;
 
 use event::query::Query;
 use event::{
-    Actor, Class, Event, EventId, Operation, Origin, Outcome, Resolution, Resource, Service, Severity, Time,
-    Trail,
+    Actor, Class, Event, EventId, Operation, Origin, Outcome, Resolution, Resource, Service,
+    Severity, Time, Trail,
 };
 
 use super::*;
@@ -55,8 +55,11 @@ fn request(number: i64) -> Append {
 #[test]
 fn files_stay_while_a_query_may_read_them() {
     let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
-    let identity =
-        Identity { origin: "test.example/log".to_owned(), created_at: Time::from_unix_ns(1), salt: [7; 16] };
+    let identity = Identity {
+        origin: "test.example/log".to_owned(),
+        created_at: Time::from_unix_ns(1),
+        salt: [7; 16],
+    };
     init(&disk, &identity, &[]).expect("room");
     let settings = Settings {
         journal_file_bytes_max: 100,
@@ -97,8 +100,11 @@ fn files_stay_while_a_query_may_read_them() {
 #[test]
 fn large_events_are_sealed_by_their_bytes() {
     let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
-    let identity =
-        Identity { origin: "test.example/log".to_owned(), created_at: Time::from_unix_ns(1), salt: [7; 16] };
+    let identity = Identity {
+        origin: "test.example/log".to_owned(),
+        created_at: Time::from_unix_ns(1),
+        salt: [7; 16],
+    };
     init(&disk, &identity, &[]).expect("room");
     let settings = Settings { seal_events: 100, unsealed_events_max: 100, ..Settings::default() };
     let log = Log::open(Arc::clone(&disk), settings).expect("a log");

@@ -1,8 +1,9 @@
 //! Index files: numbered sections of blocks, each with a checksum, under a directory.
 //!
-//! A file is a head, the blocks one after another, the directory and a foot; `docs/format.md` has the bytes. A block is read
-//! whole, checked, and kept in the [`Cache`]; so whatever is used was checked when it was read, and nothing but the
-//! directories of open files stays in memory beyond the cache's limit.
+//! A file is a head, the blocks one after another, the directory and a foot; `docs/format.md` has
+//! the bytes. A block is read whole, checked, and kept in the [`Cache`]; so whatever is used was
+//! checked when it was read, and nothing but the directories of open files stays in memory beyond
+//! the cache's limit.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -87,9 +88,10 @@ impl BlockWriter {
 
 /// Blocks that were read lately, of all index files together; decisions 0013 and 0018.
 ///
-/// Every open file has a slot for each of its blocks, so that a block is found without a search. A block that was read is
-/// on trial first: it stays when it is used again before many others came, or soon after it went. What stays goes by second
-/// chance: the block that came first, unless it was used since it came or was last looked at; then it is as if it came now.
+/// Every open file has a slot for each of its blocks, so that a block is found without a search. A
+/// block that was read is on trial first: it stays when it is used again before many others came,
+/// or soon after it went. What stays goes by second chance: the block that came first, unless it
+/// was used since it came or was last looked at; then it is as if it came now.
 pub(crate) struct Cache {
     bytes_max: u64,
     kept: Mutex<Kept>,
@@ -149,7 +151,8 @@ impl Kept {
         }
     }
 
-    /// Takes out the block that is to go next, or gives it another place. `false` when there is none.
+    /// Takes out the block that is to go next, or gives it another place. `false` when there is
+    /// none.
     fn make_room(&mut self, bytes_max: u64) -> bool {
         let is_trial = self.trial_bytes > bytes_max / TRIAL_SHARE || self.staying.is_empty();
         let next = if is_trial { self.trial.pop_front() } else { self.staying.pop_front() };
@@ -281,8 +284,8 @@ impl BlockReader {
         if crc32c::crc32c(&directory) != number(&foot[16..]) {
             return Err(damage(at, "the directory has another checksum"));
         }
-        let sections =
-            read_directory(&directory, at).ok_or_else(|| damage(at, "the directory is not of this file"))?;
+        let sections = read_directory(&directory, at)
+            .ok_or_else(|| damage(at, "the directory is not of this file"))?;
         let blocks = sections.iter().flatten().map(|section| section.blocks.len()).sum();
         let slots = std::iter::repeat_with(Slot::default).take(blocks).collect();
         Ok(BlockReader { file, name: name.to_owned(), cache, sections, slots })
@@ -315,7 +318,9 @@ impl BlockReader {
 
     /// Which of the file's blocks one of a section is, and where.
     fn place(&self, section: u8, position: usize) -> Result<(u32, &Place), Error> {
-        let found = self.section(section).and_then(|found| Some((found.first, found.blocks.get(position)?)));
+        let found = self
+            .section(section)
+            .and_then(|found| Some((found.first, found.blocks.get(position)?)));
         let none = || self.damage(0, &format!("no block {position} in section {section}"));
         found.map(|(first, place)| (first + position as u32, place)).ok_or_else(none)
     }
@@ -331,13 +336,16 @@ impl BlockReader {
 
     /// Bytes of a section.
     pub fn section_bytes(&self, section: u8) -> u64 {
-        self.section(section).map_or(0, |found| found.blocks.iter().map(|place| u64::from(place.len)).sum())
+        self.section(section)
+            .map_or(0, |found| found.blocks.iter().map(|place| u64::from(place.len)).sum())
     }
 
     /// What to call a section whose blocks are whole and make no sense.
     pub fn damage(&self, section: u8, what: &str) -> Error {
-        let offset =
-            self.section(section).and_then(|found| found.blocks.first()).map_or(0, |place| place.offset);
+        let offset = self
+            .section(section)
+            .and_then(|found| found.blocks.first())
+            .map_or(0, |place| place.offset);
         Error::damage(&self.name, offset, what)
     }
 
@@ -461,11 +469,19 @@ mod tests {
             }
             assert!(held(&reader).len() <= 20);
         }
-        assert!(held(&reader).contains(&7) && held(&reader).contains(&99) && !held(&reader).contains(&8));
+        assert!(
+            held(&reader).contains(&7)
+                && held(&reader).contains(&99)
+                && !held(&reader).contains(&8)
+        );
         drop(reader);
         let again = open();
         (0..20).for_each(|position| drop(again.block(0, position).expect("whole")));
-        assert_eq!(held(&again), (0..20).collect::<Vec<_>>(), "a closed file takes no room from an open one");
+        assert_eq!(
+            held(&again),
+            (0..20).collect::<Vec<_>>(),
+            "a closed file takes no room from an open one"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Building a segment: tails that grow no more go in, two files come out.
 //!
-//! The tails have found each value and each word of their events already; what is left is to give them numbers of all
-//! tails together, and to put the rows in order.
+//! The tails have found each value and each word of their events already; what is left is to give
+//! them numbers of all tails together, and to put the rows in order.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use super::keys::Fingerprint;
 use super::row::{self, Stored};
 use super::table::{TableRow, TableWriter, WrittenTable};
 use super::write::{
-    KeysWriter, Numbers, RowsWriter, SAMPLES, ValuesWriter, WrittenRun, dictionary, write_column, write_heads,
+    KeysWriter, Numbers, RowsWriter, SAMPLES, ValuesWriter, WrittenRun, dictionary, write_column,
+    write_heads,
 };
 use super::{Meta, ROWS, ZSTD_DICTIONARY};
 use crate::Error;
@@ -31,9 +32,10 @@ pub(crate) struct Written {
     pub index_bytes: u64,
 }
 
-/// Builds the files of a segment of these tails, which follow each other, and of the audit log files that their events
-/// ended. `known` is the dictionary of rows much like these, if there is one. `frame` gives the frame of the event with this
-/// index. The caller syncs the files and gives them their names.
+/// Builds the files of a segment of these tails, which follow each other, and of the audit log
+/// files that their events ended. `known` is the dictionary of rows much like these, if there is
+/// one. `frame` gives the frame of the event with this index. The caller syncs the files and gives
+/// them their names.
 pub(crate) fn build(
     tails: &[&Tail],
     files: &[StoredFile],
@@ -88,13 +90,15 @@ fn rows_in_order<'a>(tails: &[&'a Tail]) -> Vec<Sorted<'a>> {
         tails.iter().flat_map(|tail| tail.runs()).map(|(trail, ..)| trail).collect();
     trails.sort_unstable();
     trails.dedup();
-    // For each trail time, index and position of the tail. Parts follow each other, so that sorting finds long runs.
+    // For each trail time, index and position of the tail. Parts follow each other, so that sorting
+    // finds long runs.
     let mut of_trails: Vec<Vec<(i64, u64, usize)>> = vec![Vec::new(); trails.len()];
     for (position, tail) in tails.iter().enumerate() {
         for (trail, times, rows) in tail.runs() {
             let of_trail = &mut of_trails[trails.binary_search(&trail).expect("it is one of them")];
             let keys = times.iter().zip(rows);
-            of_trail.extend(keys.map(|(time, row)| (*time, tail.first() + u64::from(*row), position)));
+            of_trail
+                .extend(keys.map(|(time, row)| (*time, tail.first() + u64::from(*row), position)));
         }
     }
     of_trails.iter_mut().for_each(|of_trail| of_trail.sort());
@@ -103,7 +107,9 @@ fn rows_in_order<'a>(tails: &[&'a Tail]) -> Vec<Sorted<'a>> {
         let occurred_at = Time::from_unix_ns(time);
         Sorted { trail, occurred_at, index, tail, row, told: tails[tail].row(row) }
     };
-    let rows = |(trail, of_trail): (&'a Trail, Vec<_>)| of_trail.into_iter().map(move |one| row(trail, one));
+    let rows = |(trail, of_trail): (&'a Trail, Vec<_>)| {
+        of_trail.into_iter().map(move |one| row(trail, one))
+    };
     trails.into_iter().zip(of_trails).flat_map(rows).collect()
 }
 
@@ -111,7 +117,10 @@ fn rows_in_order<'a>(tails: &[&'a Tail]) -> Vec<Sorted<'a>> {
 type RowValues<'a> = [Option<&'a str>; Dimension::ALL.len()];
 
 /// A dictionary for the bodies of rows like some of these.
-fn dictionary_of<'a>(rows: &[Sorted<'_>], values_of: &dyn Fn(&Sorted<'_>) -> RowValues<'a>) -> Vec<u8> {
+fn dictionary_of<'a>(
+    rows: &[Sorted<'_>],
+    values_of: &dyn Fn(&Sorted<'_>) -> RowValues<'a>,
+) -> Vec<u8> {
     let some = rows.iter().step_by((rows.len() / SAMPLES).max(1));
     let body = |row: &Sorted<'_>| {
         let mut body = Vec::new();
@@ -136,7 +145,12 @@ struct Builder {
 }
 
 impl Builder {
-    fn push(&mut self, row: &Sorted<'_>, values: RowValues<'_>, frame: &EventFrame) -> Result<(), Error> {
+    fn push(
+        &mut self,
+        row: &Sorted<'_>,
+        values: RowValues<'_>,
+        frame: &EventFrame,
+    ) -> Result<(), Error> {
         let (time, told) = (row.occurred_at.unix_ns(), &row.told);
         if self.runs.last().is_none_or(|run| run.trail != *row.trail) {
             self.end_run();
@@ -171,7 +185,8 @@ impl Builder {
         let (mut head, mut body) = (Vec::new(), Vec::with_capacity(told.rest.len() + 128));
         row::write_head(&mut head, row.occurred_at, told.received_at, told.rest);
         row::write_body(&mut body, &values, told.rest);
-        self.rows.push(Stored { number: told.number, head: &head, body: &body }, &mut self.index)?;
+        self.rows
+            .push(Stored { number: told.number, head: &head, body: &body }, &mut self.index)?;
         self.keys.extend(told.key.map(|key| (key, self.next_row)));
         self.meta.add(row.index, row.occurred_at);
         self.next_row += 1;
@@ -187,7 +202,8 @@ impl Builder {
         files: &[StoredFile],
     ) -> Result<Written, Error> {
         self.end_run();
-        let WrittenTable { len_bytes: table_bytes, sha256: table_sha256, sums } = self.table.finish()?;
+        let WrittenTable { len_bytes: table_bytes, sha256: table_sha256, sums } =
+            self.table.finish()?;
         let index = &mut self.index;
         self.rows.finish(index)?;
         write_heads(index, &self.meta, files, &sums, &self.runs)?;
@@ -228,8 +244,8 @@ impl<'a> Values<'a> {
         *self.0.entry(value).or_insert(next)
     }
 
-    /// Writes the values with their rows, of which `found` tells number and row, each once. Returns the ordinals, in order
-    /// of the numbers.
+    /// Writes the values with their rows, of which `found` tells number and row, each once. Returns
+    /// the ordinals, in order of the numbers.
     fn finish(
         self,
         position: usize,
@@ -303,11 +319,18 @@ impl<'a> DimensionColumns<'a> {
         self.number(tail, row).map(|number| self.texts[number as usize])
     }
 
-    fn finish(self, rows: &[Sorted<'_>], dimension: Dimension, index: &mut BlockWriter) -> Result<(), Error> {
-        let column: Vec<Option<u32>> = rows.iter().map(|row| self.number(row.tail, row.row)).collect();
+    fn finish(
+        self,
+        rows: &[Sorted<'_>],
+        dimension: Dimension,
+        index: &mut BlockWriter,
+    ) -> Result<(), Error> {
+        let column: Vec<Option<u32>> =
+            rows.iter().map(|row| self.number(row.tail, row.row)).collect();
         let found = column.iter().zip(0u32..).filter_map(|(number, row)| Some(((*number)?, row)));
         let ordinals = self.values.finish(dimension.position(), found, index)?;
-        let ordinal = |number: &Option<u32>| number.map_or(0, |number| ordinals[number as usize] + 1);
+        let ordinal =
+            |number: &Option<u32>| number.map_or(0, |number| ordinals[number as usize] + 1);
         write_column(index, dimension, column.iter().map(ordinal))
     }
 }
@@ -318,7 +341,8 @@ fn write_by_time(
     severities: &DimensionColumns<'_>,
     index: &mut BlockWriter,
 ) -> Result<(), Error> {
-    let position = |(row, number): (&Sorted<'_>, u32)| (row.occurred_at.unix_ns(), row.index, number);
+    let position =
+        |(row, number): (&Sorted<'_>, u32)| (row.occurred_at.unix_ns(), row.index, number);
     let mut order: Vec<(i64, u64, u32)> = rows.iter().zip(0..).map(position).collect();
     // Those of each trail are in order, so that sorting finds long runs.
     order.sort();
@@ -341,11 +365,13 @@ fn write_words(tails: &[&Tail], rows: &[Sorted<'_>], index: &mut BlockWriter) ->
         let mut words = Values::default();
         let mut lists: Vec<(u32, &[u32], &[u32])> = Vec::new();
         for (tail, to) in tails.iter().zip(&to) {
-            lists.extend(tail.words(text).map(|(word, rows)| (words.number_of(word), rows, &to[..])));
+            lists.extend(
+                tail.words(text).map(|(word, rows)| (words.number_of(word), rows, &to[..])),
+            );
         }
-        let found = lists
-            .iter()
-            .flat_map(|(number, rows, to)| rows.iter().map(move |row| (*number, to[*row as usize])));
+        let found = lists.iter().flat_map(|(number, rows, to)| {
+            rows.iter().map(move |row| (*number, to[*row as usize]))
+        });
         words.finish(Dimension::ALL.len() + text.position(), found, index)?;
     }
     Ok(())

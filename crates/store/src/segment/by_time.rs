@@ -1,8 +1,9 @@
-//! All rows of a segment in order of time and index, whatever their trail, and which of them have each severity: what a question
-//! about every trail goes through, instead of through one trail after another. Decision 0020.
+//! All rows of a segment in order of time and index, whatever their trail, and which of them have
+//! each severity: what a question about every trail goes through, instead of through one trail
+//! after another. Decision 0020.
 //!
-//! A *place* is where a row is in that order, from 0. Segments of earlier versions have no such order, nor has what is merged from
-//! any of them.
+//! A *place* is where a row is in that order, from 0. Segments of earlier versions have no such
+//! order, nor has what is merged from any of them.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -72,9 +73,11 @@ impl ByTime<'_> {
         if places.is_empty() {
             return Ok(places.start);
         }
-        // Events mostly come evenly, so that a guess by the times of the first and the last is near.
+        // Events mostly come evenly, so that a guess by the times of the first and the last is
+        // near.
         let meta = &self.segment.meta;
-        let each_ns = (meta.latest_ns.saturating_sub(meta.earliest_ns) / meta.events.cast_signed()).max(1);
+        let each_ns =
+            (meta.latest_ns.saturating_sub(meta.earliest_ns) / meta.events.cast_signed()).max(1);
         let guess = key.0.saturating_sub(meta.earliest_ns) / each_ns;
         let guess = guess.clamp(i64::from(places.start), i64::from(places.end) - 1) as u32;
         let found = partition_point(places, guess, &mut |place| {
@@ -103,8 +106,8 @@ impl Segment {
         self.values(SEVERITIES)
     }
 
-    /// Checks that the places have every row, in order of time and index, and that those of each severity are where the rows are
-    /// that have it.
+    /// Checks that the places have every row, in order of time and index, and that those of each
+    /// severity are where the rows are that have it.
     pub(super) fn check_by_time(&self) -> Result<(), Error> {
         if !self.is_by_time() {
             return Ok(());

@@ -9,9 +9,9 @@ use super::{META, RUNS, Segment, TIMES_FIRST, column_section, packed, values_sec
 use crate::Error;
 use crate::words::Words;
 
-/// For each dimension, then for the words of each text, what tells whether all values have their rows: the sum of what
-/// each row with a value adds. That is hashed with keys drawn anew for each check, so that nobody can have made an index with
-/// other rows and the same sums.
+/// For each dimension, then for the words of each text, what tells whether all values have their
+/// rows: the sum of what each row with a value adds. That is hashed with keys drawn anew for each
+/// check, so that nobody can have made an index with other rows and the same sums.
 pub(crate) struct Sums {
     keys: ahash::RandomState,
     of: [u64; SUMS],
@@ -63,15 +63,17 @@ impl Sums {
 }
 
 impl Segment {
-    /// Checks every block of the index, that runs and blocks of times begin and end with the times they say, that for
-    /// each value of a dimension the rows that have it are those whose column says so, and that values and their rows
-    /// have the sums that those of the events have; and the rows in order of time.
+    /// Checks every block of the index, that runs and blocks of times begin and end with the times
+    /// they say, that for each value of a dimension the rows that have it are those whose column
+    /// says so, and that values and their rows have the sums that those of the events have; and the
+    /// rows in order of time.
     pub fn check(&self, of_events: &Sums, each: &mut dyn FnMut(u64)) -> Result<(), Error> {
         self.index.check(each)?;
         let rows = u32::try_from(self.meta.events).map_err(|_| self.nonsense(META))?;
         let mut times = self.times();
         for (_, run) in &self.runs {
-            if times.get(run.start)? != run.earliest_ns || times.get(run.end - 1)? != run.latest_ns {
+            if times.get(run.start)? != run.earliest_ns || times.get(run.end - 1)? != run.latest_ns
+            {
                 return Err(self.nonsense(RUNS));
             }
         }
@@ -85,11 +87,15 @@ impl Segment {
         std::thread::scope(|scope| {
             let check = |start: usize| {
                 let mut positions = (start..SUMS).step_by(processors);
-                scope.spawn(move || positions.try_for_each(|position| self.check_values(position, of_events)))
+                scope.spawn(move || {
+                    positions.try_for_each(|position| self.check_values(position, of_events))
+                })
             };
             let mut threads: Vec<_> = (0..processors).map(check).collect();
             threads.push(scope.spawn(|| self.check_by_time()));
-            threads.into_iter().try_for_each(|thread| thread.join().expect("a check does not panic"))
+            threads
+                .into_iter()
+                .try_for_each(|thread| thread.join().expect("a check does not panic"))
         })
     }
 
@@ -118,7 +124,8 @@ impl Segment {
         if sums.of[position] != of_events.of[position] {
             return wrong(0);
         }
-        let filled = column.map(|column| column.iter().filter(|ordinal| **ordinal != 0).count() as u64);
+        let filled =
+            column.map(|column| column.iter().filter(|ordinal| **ordinal != 0).count() as u64);
         if filled.is_some_and(|filled| filled != with_value) {
             return Err(self.nonsense(column_section(position as u8)));
         }

@@ -20,9 +20,14 @@ pub(super) enum Container<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// The container that these bytes are, or of a bitmap some words, from which rows are counted then.
+    /// The container that these bytes are, or of a bitmap some words, from which rows are counted
+    /// then.
     pub fn of(bytes: &'a [u8], is_list: bool) -> Container<'a> {
-        if is_list { Container::Listed(bytes.as_chunks().0) } else { Container::Bits(bytes.as_chunks().0) }
+        if is_list {
+            Container::Listed(bytes.as_chunks().0)
+        } else {
+            Container::Bits(bytes.as_chunks().0)
+        }
     }
 
     /// How many rows are within a range.
@@ -30,12 +35,14 @@ impl<'a> Container<'a> {
         match self {
             Container::Listed(listed) => part(listed, rows).len() as u64,
             Container::Bits(words) => {
-                let ones_of =
-                    |rows| -> u64 { self.words(rows).map(|(_, word)| u64::from(word.count_ones())).sum() };
+                let ones_of = |rows| -> u64 {
+                    self.words(rows).map(|(_, word)| u64::from(word.count_ones())).sum()
+                };
                 let whole = rows.start.div_ceil(u64::BITS)..rows.end / u64::BITS;
                 match words.get(whole.start as usize..whole.end as usize) {
                     Some(inner) if !inner.is_empty() => {
-                        let edges = [rows.start..whole.start * u64::BITS, whole.end * u64::BITS..rows.end];
+                        let edges =
+                            [rows.start..whole.start * u64::BITS, whole.end * u64::BITS..rows.end];
                         ones(inner) + edges.map(ones_of).iter().sum::<u64>()
                     }
                     _ => ones_of(rows),
@@ -122,7 +129,8 @@ impl<'a> Container<'a> {
         }
     }
 
-    /// The words of a bitmap that a range touches, without the bits outside of it, each with its first row.
+    /// The words of a bitmap that a range touches, without the bits outside of it, each with its
+    /// first row.
     fn words(self, rows: Range<u32>) -> impl DoubleEndedIterator<Item = (u32, u64)> {
         let words: &[[u8; 8]] = if let Container::Bits(words) = self { words } else { &[] };
         let (begin, end) = (rows.start / u64::BITS, rows.end.div_ceil(u64::BITS));

@@ -1,5 +1,6 @@
-//! How often each of many things was counted. Most counts are small, so that the counters take few bytes, and more of them are
-//! near the processor: that decides how long it takes to count things in no order.
+//! How often each of many things was counted. Most counts are small, so that the counters take few
+//! bytes, and more of them are near the processor: that decides how long it takes to count things
+//! in no order.
 
 use crate::hash::Map;
 
@@ -56,8 +57,8 @@ impl Counters {
         low + (self.high.get(&place).copied().unwrap_or(0) << 16)
     }
 
-    /// Calls `each` with every place that has more than `bound`, and its count; it returns the bound from there on, which may
-    /// grow. In no order.
+    /// Calls `each` with every place that has more than `bound`, and its count; it returns the
+    /// bound from there on, which may grow. In no order.
     pub fn each_above(&self, mut bound: u64, each: &mut dyn FnMut(usize, u64) -> u64) {
         for place in self.high.keys() {
             let count = self.get(*place);

@@ -38,7 +38,8 @@ pub(crate) fn fingerprint(key: &Key) -> Fingerprint {
     u64::from_be_bytes(*key.first_chunk().expect("sixteen bytes")) >> 24
 }
 
-/// Keys to look for, in the order in which filters have them; so that of many keys each block is fetched once.
+/// Keys to look for, in the order in which filters have them; so that of many keys each block is
+/// fetched once.
 pub(crate) struct Sought(Vec<(u64, Key)>);
 
 impl Sought {
@@ -90,7 +91,8 @@ impl Segment {
         let mut indexes = self.indexes();
         let mut told = Vec::with_capacity(count);
         for (row, bytes) in (first..).zip(self.entries(first, count)?) {
-            let damage = |what: &str| Error::damage(&self.table_name(), 0, format!("row {row}: {what}"));
+            let damage =
+                |what: &str| Error::damage(&self.table_name(), 0, format!("row {row}: {what}"));
             let index = indexes.get(row)?.cast_unsigned();
             told.push((index, entry::decode(&bytes).map_err(|error| damage(&error.to_string()))?));
         }
@@ -101,7 +103,8 @@ impl Segment {
         self.index.section_bytes(FILTER) as usize / FILTER_LINE
     }
 
-    /// Whether a key with this fingerprint may be in the segment; seldom wrong when it says so, never when it does not.
+    /// Whether a key with this fingerprint may be in the segment; seldom wrong when it says so,
+    /// never when it does not.
     fn may_have(&self, fingerprint: Fingerprint) -> Result<bool, Error> {
         let lines = self.filter_lines();
         if lines == 0 {

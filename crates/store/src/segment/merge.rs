@@ -1,8 +1,9 @@
 //! Merging adjacent segments into one, column by column.
 //!
-//! The rows of each segment stay in their order; so all that has to be found is which segment gives the next row. With
-//! that, every column is read once from its begin to its end. In memory are, for each row, the segment it comes from and
-//! where it goes to (five bytes), and one column or the rows of one value at a time.
+//! The rows of each segment stay in their order; so all that has to be found is which segment gives
+//! the next row. With that, every column is read once from its begin to its end. In memory are, for
+//! each row, the segment it comes from and where it goes to (five bytes), and one column or the
+//! rows of one value at a time.
 
 use std::sync::Arc;
 
@@ -17,7 +18,8 @@ use super::rows::{RowReader, Whole};
 use super::table::{self, WrittenTable};
 use super::terms::{Cursor, Terms};
 use super::write::{
-    KeysWriter, Numbers, RowsWriter, SAMPLES, ValuesWriter, WrittenRun, dictionary, write_column, write_heads,
+    KeysWriter, Numbers, RowsWriter, SAMPLES, ValuesWriter, WrittenRun, dictionary, write_column,
+    write_heads,
 };
 use super::{BY_TIME, KEY_ROWS, Meta, ROWS, Run, Segment, ZSTD_DICTIONARY};
 use crate::Error;
@@ -39,8 +41,8 @@ impl From<Error> for Stopped {
 /// Rows after which it is asked whether to go on.
 const ASK_EVERY: usize = 1 << 14;
 
-/// Merges segments, of which each begins where the one before ends, into two files. `goes_on` is asked from time to time.
-/// The caller syncs the files and gives them their names.
+/// Merges segments, of which each begins where the one before ends, into two files. `goes_on` is
+/// asked from time to time. The caller syncs the files and gives them their names.
 pub(crate) fn merge(
     inputs: &[Segment],
     table: Arc<dyn File>,
@@ -80,7 +82,9 @@ pub(crate) fn merge(
         let mut column = Vec::with_capacity(order.from.len());
         order.each(&mut |input, row| {
             let ordinal = columns[input].get(row)?;
-            column.push(*ordinals[input].get(ordinal as usize).ok_or_else(|| terms[input].nonsense())?);
+            column.push(
+                *ordinals[input].get(ordinal as usize).ok_or_else(|| terms[input].nonsense())?,
+            );
             Ok(())
         })?;
         write_column(index, dimension, column.into_iter())?;
@@ -135,8 +139,10 @@ impl Order {
                 order.databases.push(of_trail.clone());
             }
             // The next row of each input, and when it occurred.
-            let mut heads: Vec<(i64, usize, u32, u32)> =
-                of_trail.iter().map(|(input, run)| (run.earliest_ns, *input, run.start, run.end)).collect();
+            let mut heads: Vec<(i64, usize, u32, u32)> = of_trail
+                .iter()
+                .map(|(input, run)| (run.earliest_ns, *input, run.start, run.end))
+                .collect();
             // Of equal times the older segment's come first, for its indexes are lower.
             while let Some(&(_, input, row, end)) = heads.iter().min() {
                 let next = heads.iter().position(|head| head.1 == input).expect("just seen");
@@ -282,7 +288,8 @@ fn write_by_time(inputs: &[Segment], order: &Order, index: &mut BlockWriter) -> 
         heads.iter().copied().enumerate().min_by_key(|(_, (time, input, _))| (*time, *input))
     {
         let reader = &mut readers[input];
-        let to = order.to[input].get(row as usize).ok_or_else(|| inputs[input].nonsense(BY_TIME))?;
+        let to =
+            order.to[input].get(row as usize).ok_or_else(|| inputs[input].nonsense(BY_TIME))?;
         writer.push(*to, reader.severity(row)?);
         match reader.next()? {
             Some((time, row)) => heads[position] = (time, input, row),
@@ -292,8 +299,8 @@ fn write_by_time(inputs: &[Segment], order: &Order, index: &mut BlockWriter) -> 
     writer.finish(index)
 }
 
-/// Writes the values of a dimension, or the words of a text, with the rows that have them. Returns for each input what
-/// becomes of an ordinal and one; of 0, 0.
+/// Writes the values of a dimension, or the words of a text, with the rows that have them. Returns
+/// for each input what becomes of an ordinal and one; of 0, 0.
 fn write_values(
     inputs: &[Terms<'_>],
     position: usize,
@@ -358,7 +365,8 @@ fn write_keys(inputs: &[Segment], order: &Order, index: &mut BlockWriter) -> Res
         next[input] += 1;
         let (keys, rows) = &mut columns[input];
         let (key, row) = (keys.get(at)?.cast_unsigned(), rows.get(at)?);
-        let to = order.to[input].get(row as usize).ok_or_else(|| inputs[input].nonsense(KEY_ROWS))?;
+        let to =
+            order.to[input].get(row as usize).ok_or_else(|| inputs[input].nonsense(KEY_ROWS))?;
         Ok::<_, Error>(Some((key, *to)))
     };
     let mut heads = (0..inputs.len()).map(&mut head).collect::<Result<Vec<_>, Error>>()?;

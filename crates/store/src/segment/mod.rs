@@ -1,9 +1,11 @@
-//! Segments: sealed events, immutable, each a table that any data tool opens and an index that answers questions.
+//! Segments: sealed events, immutable, each a table that any data tool opens and an index that
+//! answers questions.
 //!
-//! The rows of a segment are in order of trail, time and index, so that a trail is one run of rows, and a window of it a
-//! range. The index tells for each value of a dimension which rows have it, and for each row which values it has; which rows
-//! come after each other in time, whatever their trail; and it has the rows themselves, in small compressed groups, for answers.
-//! The table is read for entries and raw bytes alone.
+//! The rows of a segment are in order of trail, time and index, so that a trail is one run of rows,
+//! and a window of it a range. The index tells for each value of a dimension which rows have it,
+//! and for each row which values it has; which rows come after each other in time, whatever their
+//! trail; and it has the rows themselves, in small compressed groups, for answers. The table is
+//! read for entries and raw bytes alone.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -79,8 +81,8 @@ fn column_section(position: u8) -> u8 {
     16 + position
 }
 
-/// The section of values, of a dimension or, behind all of those, of a text's words; the two behind it are the block above
-/// them, and their rows.
+/// The section of values, of a dimension or, behind all of those, of a text's words; the two behind
+/// it are the block above them, and their rows.
 fn values_section(position: u8) -> u8 {
     64 + 3 * position
 }
@@ -125,7 +127,8 @@ impl Meta {
 pub(crate) struct Run {
     pub start: u32,
     pub end: u32,
-    /// The number of the first of its events in the order of their indexes; the others follow without a gap.
+    /// The number of the first of its events in the order of their indexes; the others follow
+    /// without a gap.
     pub first_number: u64,
     pub earliest_ns: i64,
     pub latest_ns: i64,
@@ -163,8 +166,9 @@ fn likely(times: Range<i64>, time: i64, rows: u32) -> u32 {
     at.clamp(0, i64::from(rows) - 1) as u32
 }
 
-/// The first row of some that does not come before what is sought, given that those that do are the first ones. Looks near the
-/// guess, which is one of the rows, in longer and longer steps: what is near is mostly in memory's same few lines.
+/// The first row of some that does not come before what is sought, given that those that do are the
+/// first ones. Looks near the guess, which is one of the rows, in longer and longer steps: what is
+/// near is mostly in memory's same few lines.
 fn partition_point(
     rows: Range<u32>,
     guess: u32,
@@ -185,18 +189,21 @@ fn partition_point(
     Ok(low)
 }
 
-/// Steps away from a guess, in rows: the first, and how many times as long each is as the one before.
+/// Steps away from a guess, in rows: the first, and how many times as long each is as the one
+/// before.
 const STEP_FIRST: u32 = 8;
 const STEP_FACTOR: u32 = 4;
 
 impl Places<'_> {
-    /// The first row of the range, which is of one trail, whose time and index do not come before these.
+    /// The first row of the range, which is of one trail, whose time and index do not come before
+    /// these.
     pub fn lower_bound(&mut self, rows: Range<u32>, key: (i64, u64)) -> Result<u32, Error> {
         if rows.is_empty() {
             return Ok(rows.start);
         }
         // Which block of times it is in: the last one within the range that begins before the key.
-        let blocks = rows.start as usize / packed::VALUES + 1..(rows.end as usize - 1) / packed::VALUES + 1;
+        let blocks =
+            rows.start as usize / packed::VALUES + 1..(rows.end as usize - 1) / packed::VALUES + 1;
         let within = &self.segment.firsts[blocks.clone()];
         let block = blocks.start - 1 + within.partition_point(|first| *first < key.0);
         let at = |block: usize| (block * packed::VALUES) as u32;
@@ -205,7 +212,8 @@ impl Places<'_> {
         if high < rows.end && key.1 > 0 && self.times.get(high)? == key.0 {
             high = rows.end;
         }
-        // Events mostly come evenly, so that a guess between what is known of the block's begin and end is near.
+        // Events mostly come evenly, so that a guess between what is known of the block's begin and
+        // end is near.
         let is_whole = rows.start <= at(block) && at(block + 1) < rows.end;
         let guess = if is_whole {
             let firsts = &self.segment.firsts;
@@ -241,12 +249,14 @@ impl Segment {
         let table_file = open(&table)?;
         let index = BlockReader::open(open(&index)?, &index, cache)?;
         let nonsense = |section| index.damage(section, "a section that makes no sense");
-        let meta: Meta = serde_json::from_slice(&index.block(META, 0)?).map_err(|_| nonsense(META))?;
+        let meta: Meta =
+            serde_json::from_slice(&index.block(META, 0)?).map_err(|_| nonsense(META))?;
         let rows = u32::try_from(meta.events).map_err(|_| nonsense(META))?;
         let runs = read_runs(&index.block(RUNS, 0)?, rows).ok_or_else(|| nonsense(RUNS))?;
         let positions =
             runs.iter().zip(0..).map(|((trail, _), position)| (trail.clone(), position)).collect();
-        let firsts = read_firsts(&index.block(TIMES_FIRST, 0)?, rows).ok_or_else(|| nonsense(TIMES_FIRST))?;
+        let firsts = read_firsts(&index.block(TIMES_FIRST, 0)?, rows)
+            .ok_or_else(|| nonsense(TIMES_FIRST))?;
         let dictionary = DDict::try_create(&index.block(ZSTD_DICTIONARY, 0)?);
         let dictionary = dictionary.ok_or_else(|| nonsense(ZSTD_DICTIONARY))?;
         Ok(Segment {
@@ -291,7 +301,11 @@ impl Segment {
     }
 
     pub fn column(&self, dimension: Dimension) -> Column<'_> {
-        Column { file: &self.index, section: column_section(dimension.position() as u8), block: None }
+        Column {
+            file: &self.index,
+            section: column_section(dimension.position() as u8),
+            block: None,
+        }
     }
 
     /// Where rows are by time and index.
@@ -299,7 +313,8 @@ impl Segment {
         Places { segment: self, times: self.times(), indexes: self.indexes() }
     }
 
-    /// Times that this row, one of some that are of one trail, is not before and not after, as far as is known in memory.
+    /// Times that this row, one of some that are of one trail, is not before and not after, as far
+    /// as is known in memory.
     pub fn time_bounds(&self, row: u32, rows: &Range<u32>) -> (Option<i64>, Option<i64>) {
         let block = row as usize / packed::VALUES;
         let first = |block: usize| {
@@ -330,19 +345,23 @@ impl Segment {
         self.rows_of(index..index + 1)?.first().copied().ok_or_else(|| self.nonsense(INDEXES))
     }
 
-    /// The rows of the events with these indexes, in their order. Each block of the column that may have one is looked
-    /// through, so that many at once cost little more than one.
+    /// The rows of the events with these indexes, in their order. Each block of the column that may
+    /// have one is looked through, so that many at once cost little more than one.
     pub fn rows_of(&self, indexes: Range<u64>) -> Result<Vec<u32>, Error> {
         let mut found: Vec<(u64, u32)> = Vec::new();
-        self.indexes().each_block(0..self.meta.events as u32, &mut |first, packed, positions| {
-            let (least, most) = packed.bounds();
-            if least.cast_unsigned() < indexes.end && most.cast_unsigned() >= indexes.start {
-                let rows = (first..).zip(packed.range(positions).map(i64::cast_unsigned));
-                found.extend(
-                    rows.filter(|(_, index)| indexes.contains(index)).map(|(row, index)| (index, row)),
-                );
-            }
-        })?;
+        self.indexes().each_block(
+            0..self.meta.events as u32,
+            &mut |first, packed, positions| {
+                let (least, most) = packed.bounds();
+                if least.cast_unsigned() < indexes.end && most.cast_unsigned() >= indexes.start {
+                    let rows = (first..).zip(packed.range(positions).map(i64::cast_unsigned));
+                    found.extend(
+                        rows.filter(|(_, index)| indexes.contains(index))
+                            .map(|(row, index)| (index, row)),
+                    );
+                }
+            },
+        )?;
         found.sort_unstable();
         Ok(found.into_iter().map(|(_, row)| row).collect())
     }
@@ -350,7 +369,8 @@ impl Segment {
     /// The value of a dimension with this ordinal.
     pub fn value(&self, dimension: Dimension, ordinal: u64) -> Result<String, Error> {
         let value = self.terms(dimension).value(ordinal)?;
-        String::from_utf8(value).map_err(|_| self.nonsense(values_section(dimension.position() as u8)))
+        String::from_utf8(value)
+            .map_err(|_| self.nonsense(values_section(dimension.position() as u8)))
     }
 
     /// The values of a dimension.
@@ -363,7 +383,8 @@ impl Segment {
         self.values(Dimension::ALL.len() + text.position())
     }
 
-    /// The values with this position: those of the dimensions, the words of the texts, and the severities by time.
+    /// The values with this position: those of the dimensions, the words of the texts, and the
+    /// severities by time.
     fn values(&self, position: usize) -> Terms<'_> {
         Terms { file: &self.index, section: values_section(position as u8) }
     }
@@ -382,8 +403,14 @@ impl Segment {
         RowReader::of(self, true)
     }
 
-    /// Rows of a database trail in order of their numbers: so many from this number on, as far as there are any.
-    pub fn rows_by_number(&self, run: Run, first_number: u64, count: u64) -> Result<Vec<u32>, Error> {
+    /// Rows of a database trail in order of their numbers: so many from this number on, as far as
+    /// there are any.
+    pub fn rows_by_number(
+        &self,
+        run: Run,
+        first_number: u64,
+        count: u64,
+    ) -> Result<Vec<u32>, Error> {
         let mut column = Column { file: &self.index, section: BY_NUMBER, block: None };
         let len = u64::from(run.end - run.start);
         let start = first_number.saturating_sub(run.first_number).min(len);
@@ -399,11 +426,18 @@ impl Segment {
     /// The audit log files that its events ended.
     pub fn audit_files(&self) -> Result<Vec<StoredFile>, Error> {
         let bytes = zstd::stream::decode_all(&self.index.block(FILES, 0)?[..]);
-        serde_json::from_slice(&bytes.map_err(|_| self.nonsense(FILES))?).map_err(|_| self.nonsense(FILES))
+        serde_json::from_slice(&bytes.map_err(|_| self.nonsense(FILES))?)
+            .map_err(|_| self.nonsense(FILES))
     }
 
-    /// The bytes as received of a database trail's events: so many from this number on, as far as there are any.
-    pub fn lines(&self, trail: &Trail, first_number: u64, count: u64) -> Result<Vec<bytes::Bytes>, Error> {
+    /// The bytes as received of a database trail's events: so many from this number on, as far as
+    /// there are any.
+    pub fn lines(
+        &self,
+        trail: &Trail,
+        first_number: u64,
+        count: u64,
+    ) -> Result<Vec<bytes::Bytes>, Error> {
         let Some(run) = self.run(trail).filter(|run| run.first_number <= first_number) else {
             return Ok(Vec::new());
         };
@@ -466,7 +500,8 @@ fn read_runs(mut bytes: &[u8], rows: u32) -> Option<Vec<(Trail, Run)>> {
         let (text, rest) = bytes.split_at_checked(len)?;
         bytes = rest;
         let trail = std::str::from_utf8(text).ok()?.parse().ok()?;
-        let (start, first_number) = (u32::try_from(take_varint(&mut bytes)?).ok()?, take_varint(&mut bytes)?);
+        let (start, first_number) =
+            (u32::try_from(take_varint(&mut bytes)?).ok()?, take_varint(&mut bytes)?);
         let (times, rest) = bytes.split_at_checked(16)?;
         let time = |at: usize| Some(i64::from_le_bytes(*times[at..].first_chunk()?));
         listed.push((trail, start, first_number, time(0)?, time(8)?));
@@ -475,7 +510,8 @@ fn read_runs(mut bytes: &[u8], rows: u32) -> Option<Vec<(Trail, Run)>> {
     let ends: Vec<u32> = listed.iter().skip(1).map(|(_, start, ..)| *start).chain([rows]).collect();
     let mut before = 0;
     let mut runs = Vec::with_capacity(listed.len());
-    for ((trail, start, first_number, earliest_ns, latest_ns), end) in listed.into_iter().zip(ends) {
+    for ((trail, start, first_number, earliest_ns, latest_ns), end) in listed.into_iter().zip(ends)
+    {
         let run = Run { start, end, first_number, earliest_ns, latest_ns, before };
         if end <= start {
             return None;

@@ -1,8 +1,9 @@
 //! Columns of integers: blocks of 1,024 values, each packed to the bits that its values need.
 //!
-//! A block is, little endian: the least value i64; the unit u32, which divides every difference from it; the width in bits
-//! u8; the number of values u16; then the differences divided by the unit, `width` bits each, least significant bit
-//! first; then nine zero bytes, so that any value can be read as whole words.
+//! A block is, little endian: the least value i64; the unit u32, which divides every difference
+//! from it; the width in bits u8; the number of values u16; then the differences divided by the
+//! unit, `width` bits each, least significant bit first; then nine zero bytes, so that any value
+//! can be read as whole words.
 
 use std::ops::Range;
 
@@ -23,7 +24,9 @@ pub(crate) fn pack(values: &[i64]) -> Vec<u8> {
     let greatest = values.iter().map(difference).max().unwrap_or(0);
     let unit = UNITS
         .into_iter()
-        .find(|unit| greatest >= *unit && values.iter().all(|value| difference(value).is_multiple_of(*unit)))
+        .find(|unit| {
+            greatest >= *unit && values.iter().all(|value| difference(value).is_multiple_of(*unit))
+        })
         .unwrap_or(1);
     let width = (u64::BITS - (greatest / unit).leading_zeros()) as u8;
     let mut out = Vec::with_capacity(HEAD + (values.len() * usize::from(width)).div_ceil(8) + ROOM);
@@ -103,7 +106,8 @@ impl<'a> Packed<'a> {
         self.head.len
     }
 
-    /// No value is less than the first, and none is more than the second. Of values that wrap around, all there are.
+    /// No value is less than the first, and none is more than the second. Of values that wrap
+    /// around, all there are.
     pub fn bounds(&self) -> (i64, i64) {
         let Head { least, unit, width, .. } = self.head;
         let reach = if width == 64 { u64::MAX } else { (1 << width) - 1 };
@@ -126,9 +130,14 @@ impl<'a> Packed<'a> {
         positions.map(move |position| self.at(position * width as usize))
     }
 
-    /// Counts the values at these positions, which must be below [`Packed::len`], each at its own place. `None` when a value has
-    /// no place there.
-    pub fn tally(&self, positions: Range<usize>, room: &mut Room, counters: &mut Counters) -> Option<()> {
+    /// Counts the values at these positions, which must be below [`Packed::len`], each at its own
+    /// place. `None` when a value has no place there.
+    pub fn tally(
+        &self,
+        positions: Range<usize>,
+        room: &mut Room,
+        counters: &mut Counters,
+    ) -> Option<()> {
         let Head { least, unit, width, len } = self.head;
         assert!(positions.end <= len, "position {} of {len}", positions.end);
         let least = u64::try_from(least).ok()?;
@@ -139,9 +148,12 @@ impl<'a> Packed<'a> {
         self.differences(&positions, &mut room.0)?;
         let differences = &room.0[positions];
         if width > LANES_WIDTH_MAX {
-            return differences.iter().try_for_each(|difference| counters.add(place_of(*difference)));
+            return differences
+                .iter()
+                .try_for_each(|difference| counters.add(place_of(*difference)));
         }
-        // Of few values one mostly follows itself. Counted in one place, each would wait for the one before.
+        // Of few values one mostly follows itself. Counted in one place, each would wait for the
+        // one before.
         let mut lanes = [[0u32; 1 << LANES_WIDTH_MAX]; 4];
         let (fours, rest) = differences.as_chunks::<4>();
         for four in fours {
@@ -159,8 +171,8 @@ impl<'a> Packed<'a> {
         Some(())
     }
 
-    /// Unpacks what the values at these positions are more than the least, in units, and some around them. `None` when that is
-    /// wider than 32 bits.
+    /// Unpacks what the values at these positions are more than the least, in units, and some
+    /// around them. `None` when that is wider than 32 bits.
     fn differences(&self, positions: &Range<usize>, out: &mut [u32; VALUES]) -> Option<()> {
         let Head { width, len, .. } = self.head;
         let whole = len / GROUP;
@@ -185,7 +197,8 @@ impl<'a> Packed<'a> {
     fn difference_at(&self, bit: usize) -> u64 {
         let Head { width, .. } = self.head;
         let bytes = &self.bits[bit / 8..bit / 8 + ROOM];
-        let mut word = u64::from_le_bytes(*bytes.first_chunk().expect("eight of nine")) >> (bit % 8);
+        let mut word =
+            u64::from_le_bytes(*bytes.first_chunk().expect("eight of nine")) >> (bit % 8);
         if width > 56 {
             // It may end in the ninth byte. Shifted in two steps, for by 64 at once is not defined.
             word |= u64::from(bytes[8]) << (63 - bit % 8) << 1;
@@ -221,8 +234,9 @@ fn unpack_groups<const WIDTH: usize>(bits: &[u8], groups: Range<usize>, out: &mu
         let out = &mut out[group * GROUP..][..GROUP];
         for (position, out) in out.iter_mut().enumerate() {
             let bit = position * WIDTH;
-            let word =
-                u64::from_le_bytes(*bytes[bit / 8..].first_chunk().expect("eight more than the width"));
+            let word = u64::from_le_bytes(
+                *bytes[bit / 8..].first_chunk().expect("eight more than the width"),
+            );
             *out = (word >> (bit % 8) & ((1 << WIDTH) - 1)) as u32;
         }
     }
@@ -285,7 +299,8 @@ mod tests {
 
     #[test]
     fn times_take_few_bits() {
-        let of_a_day: Vec<i64> = (0..1024).map(|n| 1_790_000_000_000_000_000 + n * 21_000_000_000).collect();
+        let of_a_day: Vec<i64> =
+            (0..1024).map(|n| 1_790_000_000_000_000_000 + n * 21_000_000_000).collect();
         assert_eq!(pack(&of_a_day).len(), HEAD + 1024 * 15 / 8 + ROOM);
         assert_eq!(pack(&[7; 1024]).len(), HEAD + ROOM, "equal values take none");
     }

@@ -1,8 +1,9 @@
 //! The rows of a segment that have a value.
 //!
-//! One row stands in the dictionary itself, a few are a list, each told as what is added to the one before. More are a Roaring
-//! bitmap in its portable form (<https://github.com/RoaringBitmap/RoaringFormatSpec>), which is read container by container,
-//! so that a large one costs no more than what is asked of it.
+//! One row stands in the dictionary itself, a few are a list, each told as what is added to the one
+//! before. More are a Roaring bitmap in its portable form
+//! (<https://github.com/RoaringBitmap/RoaringFormatSpec>), which is read container by container, so
+//! that a large one costs no more than what is asked of it.
 
 use std::io::Read as _;
 use std::ops::Range;
@@ -191,8 +192,9 @@ impl<'a> Postings<'a> {
 
     fn head(self, rows: u64, offset: u64) -> Result<Vec<Place>, Error> {
         let fixed = self.bytes(offset, 8)?;
-        let number =
-            |at: usize| u32::from_le_bytes(*fixed.as_slice()[at..].first_chunk().expect("eight bytes"));
+        let number = |at: usize| {
+            u32::from_le_bytes(*fixed.as_slice()[at..].first_chunk().expect("eight bytes"))
+        };
         let count = number(4) as usize;
         if number(0) != COOKIE || count == 0 || count > 1 << 16 {
             return Err(self.nonsense());
@@ -228,8 +230,10 @@ impl<'a> Postings<'a> {
         let mut out = Vec::with_capacity(len);
         while out.len() < len {
             let block = self.file.block(self.section, at / BLOCK)?;
-            let rest =
-                block.get(at % BLOCK..).filter(|rest| !rest.is_empty()).ok_or_else(|| self.nonsense())?;
+            let rest = block
+                .get(at % BLOCK..)
+                .filter(|rest| !rest.is_empty())
+                .ok_or_else(|| self.nonsense())?;
             let taken = rest.len().min(len - out.len());
             out.extend_from_slice(&rest[..taken]);
             at += taken;
@@ -348,7 +352,9 @@ impl Opened<'_> {
 
     /// Those of some rows that are among these.
     pub fn among(&self, some: &RoaringBitmap) -> Result<RoaringBitmap, Error> {
-        let (Some(first), Some(last)) = (some.min(), some.max()) else { return Ok(RoaringBitmap::new()) };
+        let (Some(first), Some(last)) = (some.min(), some.max()) else {
+            return Ok(RoaringBitmap::new());
+        };
         if let Rows::Few(rows) = &self.rows {
             return Ok(rows.iter().copied().filter(|row| some.contains(*row)).collect());
         }
@@ -386,7 +392,8 @@ impl Opened<'_> {
         Ok(out)
     }
 
-    /// The rows of containers that follow each other: their bytes are those of a bitmap, behind a head of its own.
+    /// The rows of containers that follow each other: their bytes are those of a bitmap, behind a
+    /// head of its own.
     fn all_of(&self, containers: &[Place]) -> Result<RoaringBitmap, Error> {
         let Some(first) = containers.first() else { return Ok(RoaringBitmap::new()) };
         let mut head = Vec::with_capacity(8 + containers.len() * 8);
@@ -406,7 +413,8 @@ impl Opened<'_> {
             len += container.len_bytes();
         }
         let content = self.postings.bytes(first.offset, len)?;
-        RoaringBitmap::deserialize_from(head.chain(content.as_slice())).map_err(|_| self.postings.nonsense())
+        RoaringBitmap::deserialize_from(head.chain(content.as_slice()))
+            .map_err(|_| self.postings.nonsense())
     }
 
     /// Calls `each` with every row, in order.
@@ -441,7 +449,8 @@ impl Opened<'_> {
         }
     }
 
-    /// What a container has of some rows, counted from its first: of a bitmap only the words that they are in.
+    /// What a container has of some rows, counted from its first: of a bitmap only the words that
+    /// they are in.
     fn part(&self, place: &Place, rows: Range<u32>) -> Result<Part, Error> {
         let is_list = place.len <= LISTED_MAX;
         let (word, len) = if is_list {
@@ -525,9 +534,11 @@ mod tests {
     fn any_rows() -> impl Strategy<Value = RoaringBitmap> {
         let few = prop::collection::vec(0u32..300_000, 1..40);
         let scattered = prop::collection::vec(0u32..300_000, 1..200);
-        let dense = (0u32..200_000, 1u32..100_000, 1u32..4)
-            .prop_map(|(start, len, step)| (start..start + len).step_by(step as usize).collect::<Vec<_>>());
-        prop_oneof![2 => few, 3 => scattered, 1 => dense].prop_map(|rows| rows.into_iter().collect())
+        let dense = (0u32..200_000, 1u32..100_000, 1u32..4).prop_map(|(start, len, step)| {
+            (start..start + len).step_by(step as usize).collect::<Vec<_>>()
+        });
+        prop_oneof![2 => few, 3 => scattered, 1 => dense]
+            .prop_map(|rows| rows.into_iter().collect())
     }
 
     proptest! {

@@ -1,16 +1,17 @@
-//! A row in few bytes: all of an event but its trail and its time, with the number that the log gave it and when it was
-//! received. `docs/format.md` has the bytes.
+//! A row in few bytes: all of an event but its trail and its time, with the number that the log
+//! gave it and when it was received. `docs/format.md` has the bytes.
 //!
-//! Its head is numbers and random bytes, which are stored as they are, for they do not compress; its body is what rows have
-//! in common with others. Nothing in them depends on the segment, so that a merge copies them as they are.
+//! Its head is numbers and random bytes, which are stored as they are, for they do not compress;
+//! its body is what rows have in common with others. Nothing in them depends on the segment, so
+//! that a merge copies them as they are.
 
 use std::net::IpAddr;
 
 use event::entry::Entry;
 use event::query::{Dimension, INSTANCE_ID};
 use event::{
-    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
-    Severity, SourceIp, Time, Trail, Trust,
+    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, OutcomeKind, Resolution,
+    Resource, Severity, SourceIp, Time, Trail, Trust,
 };
 
 use super::terms::{take_varint, varint};
@@ -26,7 +27,8 @@ const TRACE_ID: u8 = 7;
 /// Length and bytes of the name, then the value.
 const ATTRIBUTE: u8 = 8;
 const DESCRIPTION: u8 = 9;
-/// A description that has the resource's name in it: length of what comes before, then what comes before and after.
+/// A description that has the resource's name in it: length of what comes before, then what comes
+/// before and after.
 const DESCRIPTION_AROUND_NAME: u8 = 10;
 const REQUEST_ID: u8 = 11;
 
@@ -36,8 +38,8 @@ const ID_TIME: usize = 6;
 
 const ONE_OF_THEM: &str = "every event has one of them";
 
-/// What an event has beside its dimensions: id, resolution, and fields of a tag, a length and a value. It is made before the
-/// event takes its place in the log.
+/// What an event has beside its dimensions: id, resolution, and fields of a tag, a length and a
+/// value. It is made before the event takes its place in the log.
 pub(crate) fn rest_of(event: &Event) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     out.extend_from_slice(&event.id.bytes());
@@ -95,8 +97,13 @@ pub(super) fn write_head(out: &mut Vec<u8>, occurred_at: Time, received_at: Time
     out.extend_from_slice(random);
 }
 
-/// Appends the body of a row, of which [`rest_of`] made `rest`. The values are in order of [`Dimension::ALL`].
-pub(super) fn write_body(out: &mut Vec<u8>, values: &[Option<&str>; Dimension::ALL.len()], rest: &[u8]) {
+/// Appends the body of a row, of which [`rest_of`] made `rest`. The values are in order of
+/// [`Dimension::ALL`].
+pub(super) fn write_body(
+    out: &mut Vec<u8>,
+    values: &[Option<&str>; Dimension::ALL.len()],
+    rest: &[u8],
+) {
     let (resolution, fields) = rest[ID..].split_at(1);
     let value = |dimension: Dimension| values[dimension.position()];
     // What mostly goes together stands together, for then it compresses best.
@@ -159,8 +166,12 @@ pub(super) fn read(row: Stored<'_>, trail: &Trail, occurred_at: Time) -> Option<
     };
     let source_ip = address.map(|address| SourceIp { address, trust: Trust::Peer });
     let instance_id = take_text(bytes)?.map(|id| (INSTANCE_ID.to_owned(), id));
-    let resource =
-        Resource { kind: resource_kind, name: take_text(bytes)?, id: take_text(bytes)?, region: None };
+    let resource = Resource {
+        kind: resource_kind,
+        name: take_text(bytes)?,
+        id: take_text(bytes)?,
+        region: None,
+    };
     let event = Event {
         id: EventId::from_bytes(id),
         trail: trail.clone(),
@@ -195,7 +206,9 @@ fn read_fields(mut bytes: &[u8], event: &mut Event) -> Option<()> {
             USER_AGENT => event.user_agent = Some(text()?),
             TRUST => event.source_ip.as_mut()?.trust = Trust::from_text(&text()?)?,
             FORMAT => event.origin.format = text()?,
-            OUTCOME_CODE => event.outcome.code = Some(u32::try_from(take_varint(&mut value)?).ok()?),
+            OUTCOME_CODE => {
+                event.outcome.code = Some(u32::try_from(take_varint(&mut value)?).ok()?)
+            }
             OUTCOME_REASON => event.outcome.reason = Some(text()?),
             RESOURCE_REGION => event.resource.region = Some(text()?),
             TRACE_ID => event.trace_id = Some(text()?),
@@ -215,13 +228,16 @@ fn read_fields(mut bytes: &[u8], event: &mut Event) -> Option<()> {
     Some(())
 }
 
-/// Of what [`rest_of`] made, what the table has a column for: the outcome's code and the user agent.
+/// Of what [`rest_of`] made, what the table has a column for: the outcome's code and the user
+/// agent.
 pub(super) fn told(rest: &[u8]) -> (Option<u32>, Option<&str>) {
     let (mut code, mut user_agent) = (None, None);
     let mut fields = &rest[ID + 1..];
     while let Some((tag, mut value)) = take_field(&mut fields) {
         match tag {
-            OUTCOME_CODE => code = take_varint(&mut value).and_then(|code| u32::try_from(code).ok()),
+            OUTCOME_CODE => {
+                code = take_varint(&mut value).and_then(|code| u32::try_from(code).ok())
+            }
             USER_AGENT => user_agent = std::str::from_utf8(value).ok(),
             _ => {}
         }

@@ -55,8 +55,8 @@ impl Column<'_> {
         Ok((last * packed::VALUES + packed.len()) as u32)
     }
 
-    /// Calls `each` with every block that has some of these rows: the block's first row, its values, and the positions among
-    /// them of the rows.
+    /// Calls `each` with every block that has some of these rows: the block's first row, its
+    /// values, and the positions among them of the rows.
     pub fn each_block(
         &self,
         rows: Range<u32>,
@@ -68,8 +68,8 @@ impl Column<'_> {
             let positions = start.saturating_sub(first)..(end - first).min(packed::VALUES);
             let bytes = self.file.block(self.section, block)?;
             let packed = Packed::read(&bytes).filter(|packed| positions.end <= packed.len());
-            let packed =
-                packed.ok_or_else(|| self.file.damage(self.section, "a column that makes no sense"))?;
+            let packed = packed
+                .ok_or_else(|| self.file.damage(self.section, "a column that makes no sense"))?;
             each(first as u32, &packed, positions);
         }
         Ok(())
@@ -95,7 +95,8 @@ impl Column<'_> {
         let block = |position| {
             let bytes = self.file.passing_block(self.section, position)?;
             let head = Head::read(&bytes);
-            let head = head.ok_or_else(|| self.file.damage(self.section, "a column that makes no sense"))?;
+            let head =
+                head.ok_or_else(|| self.file.damage(self.section, "a column that makes no sense"))?;
             Ok((head, bytes))
         };
         (0..self.file.blocks(self.section)).map(block).collect::<Result<_, Error>>().map(Whole)
@@ -115,8 +116,8 @@ pub(crate) struct RowReader<'a> {
     times: Column<'a>,
     indexes: Column<'a>,
     block: Option<(usize, Arc<[u8]>)>,
-    /// The number of the group; of each of its rows the number in the trail, and where the head is in the block and the
-    /// body in `bodies`.
+    /// The number of the group; of each of its rows the number in the trail, and where the head is
+    /// in the block and the body in `bodies`.
     group: Option<usize>,
     rows: Vec<(u64, Range<usize>, Range<usize>)>,
     bodies: Vec<u8>,
@@ -175,7 +176,8 @@ impl<'a> RowReader<'a> {
         let (_, block) = self.block.as_ref().expect("just read");
         let nonsense = || self.segment.nonsense(ROWS);
         let place = group_of(block, group % BLOCK_GROUPS).ok_or_else(nonsense)?;
-        let rows = (self.segment.meta.events as usize).saturating_sub(group * GROUP_ROWS).min(GROUP_ROWS);
+        let rows =
+            (self.segment.meta.events as usize).saturating_sub(group * GROUP_ROWS).min(GROUP_ROWS);
         let mut left = &block[place.clone()];
         let (mut number, mut bodies_bytes) = (0u64, 0);
         self.rows.clear();
@@ -183,7 +185,11 @@ impl<'a> RowReader<'a> {
             let (len, step, head) = take_front(&mut left).ok_or_else(nonsense)?;
             let head_end = place.end - left.len();
             number = number.wrapping_add_signed(step);
-            self.rows.push((number, head_end - head.len()..head_end, bodies_bytes..bodies_bytes + len));
+            self.rows.push((
+                number,
+                head_end - head.len()..head_end,
+                bodies_bytes..bodies_bytes + len,
+            ));
             bodies_bytes += len;
         }
         self.frame.truncate(ZSTD_MAGIC.len());
@@ -191,8 +197,8 @@ impl<'a> RowReader<'a> {
         self.bodies.clear();
         self.bodies.reserve(bodies_bytes);
         let (frame, bodies, dictionary) = (&self.frame, &mut self.bodies, &self.segment.dictionary);
-        let read =
-            CONTEXT.with_borrow_mut(|context| context.decompress_using_ddict(bodies, frame, dictionary));
+        let read = CONTEXT
+            .with_borrow_mut(|context| context.decompress_using_ddict(bodies, frame, dictionary));
         if read == Ok(bodies_bytes) { Ok(()) } else { Err(nonsense()) }
     }
 }
@@ -214,7 +220,8 @@ fn group_of(block: &[u8], position: usize) -> Option<Range<usize>> {
     (end <= block.len()).then_some(start..end)
 }
 
-/// What a group begins with, row by row: the length of the body, what is added to the number of the row before, the head.
+/// What a group begins with, row by row: the length of the body, what is added to the number of the
+/// row before, the head.
 fn take_front<'a>(bytes: &mut &'a [u8]) -> Option<(usize, i64, &'a [u8])> {
     let len = usize::try_from(take_varint(bytes)?).ok().filter(|len| *len <= EVENT_BYTES_MAX)?;
     Some((len, row::unfolded(take_varint(bytes)?), row::take_head(bytes)?))

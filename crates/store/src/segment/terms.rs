@@ -1,8 +1,9 @@
-//! The dictionary of one dimension: its values in order of their bytes, each with the rows that have it.
+//! The dictionary of one dimension: its values in order of their bytes, each with the rows that
+//! have it.
 //!
-//! Values are in blocks of 128, each told as what it adds to the one before; every sixteenth is told whole. A value's
-//! ordinal is its position among all. Above them is one block with the first value of each block, so that a look-up
-//! reads two. `docs/format.md` has the bytes.
+//! Values are in blocks of 128, each told as what it adds to the one before; every sixteenth is
+//! told whole. A value's ordinal is its position among all. Above them is one block with the first
+//! value of each block, so that a look-up reads two. `docs/format.md` has the bytes.
 
 use std::sync::Arc;
 
@@ -52,7 +53,8 @@ impl TermsWriter {
         self.count += 1;
     }
 
-    /// Writes the dictionary into `section`, and the block above its values into the section after it.
+    /// Writes the dictionary into `section`, and the block above its values into the section after
+    /// it.
     pub fn finish(mut self, section: u8, writer: &mut BlockWriter) -> Result<(), Error> {
         self.end_block();
         writer.begin(section);
@@ -114,17 +116,24 @@ impl<'a> Terms<'a> {
 
     /// The value with this ordinal.
     pub fn value(self, ordinal: u64) -> Result<Vec<u8>, Error> {
-        let (block, position) = ((ordinal / VALUES as u64) as usize, (ordinal % VALUES as u64) as usize);
+        let (block, position) =
+            ((ordinal / VALUES as u64) as usize, (ordinal % VALUES as u64) as usize);
         let bytes = self.file.block(self.section, block)?;
-        let mut reader = Values::of(&bytes, position / WHOLE_EVERY).ok_or_else(|| self.nonsense())?;
+        let mut reader =
+            Values::of(&bytes, position / WHOLE_EVERY).ok_or_else(|| self.nonsense())?;
         for _ in 0..=position % WHOLE_EVERY {
             reader.next().ok_or_else(|| self.nonsense())?;
         }
         Ok(reader.value)
     }
 
-    /// Calls `each` with the first value that does not come before `start` and those after it, while it says so.
-    fn from(self, start: &[u8], each: &mut dyn FnMut(u64, &[u8], Where) -> bool) -> Result<(), Error> {
+    /// Calls `each` with the first value that does not come before `start` and those after it,
+    /// while it says so.
+    fn from(
+        self,
+        start: &[u8],
+        each: &mut dyn FnMut(u64, &[u8], Where) -> bool,
+    ) -> Result<(), Error> {
         if self.file.blocks(self.section + 1) == 0 {
             return Ok(());
         }
@@ -194,7 +203,11 @@ impl<'a> Terms<'a> {
     }
 
     /// Calls `each` with the values of these ordinals, in order.
-    pub fn each_of(self, ordinals: std::ops::Range<u64>, each: &mut EachTerm<'_>) -> Result<(), Error> {
+    pub fn each_of(
+        self,
+        ordinals: std::ops::Range<u64>,
+        each: &mut EachTerm<'_>,
+    ) -> Result<(), Error> {
         let mut cursor = Cursor::at(self, ordinals.start);
         while cursor.ordinal < ordinals.end
             && let Some(rows) = cursor.next()?
@@ -332,7 +345,8 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Appends a number in groups of seven bits, least significant first; all but the last have the high bit set.
+/// Appends a number in groups of seven bits, least significant first; all but the last have the
+/// high bit set.
 pub(crate) fn varint(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);

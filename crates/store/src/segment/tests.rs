@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use event::entry::{self, Entry, Template};
 use event::query::INSTANCE_ID;
 use event::{
-    Actor, ActorKind, Class, Event, EventId, LOG_FILE, Operation, Origin, Outcome, OutcomeKind, Resolution,
-    Resource, Service, Severity, SourceIp, Trust,
+    Actor, ActorKind, Class, Event, EventId, LOG_FILE, Operation, Origin, Outcome, OutcomeKind,
+    Resolution, Resource, Service, Severity, SourceIp, Trust,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -27,9 +27,15 @@ fn any_event() -> impl Strategy<Value = Event> {
     let texts = prop::option::of("[a-c]{0,2}|李雷|[a-z ]{30,60}");
     let who = (texts.clone(), texts.clone(), prop::sample::select(ActorKind::ALL));
     let what = (texts.clone(), texts.clone(), texts.clone(), texts.clone());
-    let how = (prop::sample::select(Operation::ALL), prop::option::of(0u32..600), texts.clone(), 1u8..=4);
-    let more =
-        (texts.clone(), texts.clone(), texts.clone(), texts.clone(), prop::option::of(any::<[u8; 4]>()));
+    let how =
+        (prop::sample::select(Operation::ALL), prop::option::of(0u32..600), texts.clone(), 1u8..=4);
+    let more = (
+        texts.clone(),
+        texts.clone(),
+        texts.clone(),
+        texts.clone(),
+        prop::option::of(any::<[u8; 4]>()),
+    );
     (0usize..3, 0i64..50, who, what, how, more, any::<[u8; 10]>()).prop_map(
         |(trail, at, who, what, how, more, random)| {
             let (service, instance) = TRAILS[trail];
@@ -42,11 +48,18 @@ fn any_event() -> impl Strategy<Value = Event> {
                 occurred_at: Time::from_unix_ns(1_790_000_000_000_000_000 + at * 1_000_000),
                 resolution: Resolution::ALL[(at % 4) as usize],
                 actor: Actor { id: who.0, name: who.1, kind: who.2 },
-                source_ip: more.4.map(|ip| SourceIp { address: ip.into(), trust: Trust::Forwarded }),
+                source_ip: more
+                    .4
+                    .map(|ip| SourceIp { address: ip.into(), trust: Trust::Forwarded }),
                 user_agent: more.2,
                 action: "do".to_owned(),
                 operation: how.0,
-                resource: Resource { kind: what.0, name: what.1.clone(), id: what.2, region: what.3 },
+                resource: Resource {
+                    kind: what.0,
+                    name: what.1.clone(),
+                    id: what.2,
+                    region: what.3,
+                },
                 outcome: Outcome { kind: OutcomeKind::Failure, code: how.1, reason: how.2 },
                 severity: Severity::new(how.3).expect("valid"),
                 class: Class::Security,
@@ -106,7 +119,8 @@ fn written(placed: &[Placed]) -> Segment {
         .map(|placed| {
             let mut tail = Tail::from(placed[0].index);
             for Placed { number, received_at, event, .. } in placed {
-                let key = event.origin.key.as_deref().map(|key| event_key(&event.origin.source, key));
+                let key =
+                    event.origin.key.as_deref().map(|key| event_key(&event.origin.source, key));
                 let place = Place { at: Position { file: 0, offset: 0 }, len_bytes: 1 };
                 tail.extend([&Added {
                     event,
@@ -271,7 +285,10 @@ proptest! {
 
 #[test]
 fn what_is_likely_is_near_for_what_comes_evenly() {
-    assert_eq!([0, 5, 50, 99, 100].map(|time| likely(0..100, time, 1024)), [0, 51, 512, 1013, 1023]);
+    assert_eq!(
+        [0, 5, 50, 99, 100].map(|time| likely(0..100, time, 1024)),
+        [0, 51, 512, 1013, 1023]
+    );
 }
 
 #[test]

@@ -81,8 +81,12 @@ impl Numbers {
 
     pub fn finish(self, index: &mut BlockWriter) -> Result<(), Error> {
         index.begin(TIMES_FIRST);
-        index.push(&self.times_first.iter().flat_map(|time| time.to_le_bytes()).collect::<Vec<u8>>())?;
-        for (section, blocks) in [(TIMES, self.times), (INDEXES, self.indexes), (BY_NUMBER, self.by_number)] {
+        index.push(
+            &self.times_first.iter().flat_map(|time| time.to_le_bytes()).collect::<Vec<u8>>(),
+        )?;
+        for (section, blocks) in
+            [(TIMES, self.times), (INDEXES, self.indexes), (BY_NUMBER, self.by_number)]
+        {
             index.begin(section);
             blocks.finish(index)?;
         }
@@ -142,7 +146,12 @@ impl ValuesWriter {
     }
 
     /// Adds the next value and its rows, of which there is at least one, in order.
-    pub fn push(&mut self, index: &mut BlockWriter, value: &[u8], rows: &[u32]) -> Result<(), Error> {
+    pub fn push(
+        &mut self,
+        index: &mut BlockWriter,
+        value: &[u8],
+        rows: &[u32],
+    ) -> Result<(), Error> {
         let place = self.postings.push(index, rows)?;
         self.terms.push(value, place);
         Ok(())
@@ -173,7 +182,8 @@ pub(super) struct RowsWriter {
     compressor: zstd::bulk::Compressor<'static>,
     /// Room for a frame.
     frame: Vec<u8>,
-    /// Of the open group: what stands before the bodies; the bodies; the number of the row added last.
+    /// Of the open group: what stands before the bodies; the bodies; the number of the row added
+    /// last.
     fronts: Vec<u8>,
     bodies: Vec<u8>,
     number: u64,
@@ -226,7 +236,9 @@ impl RowsWriter {
     fn end_group(&mut self) -> Result<(), Error> {
         self.frame.clear();
         self.frame.reserve(zstd::zstd_safe::compress_bound(self.bodies.len()));
-        self.compressor.compress_to_buffer(&self.bodies, &mut self.frame).map_err(Error::io("compress"))?;
+        self.compressor
+            .compress_to_buffer(&self.bodies, &mut self.frame)
+            .map_err(Error::io("compress"))?;
         let frame = self.frame.strip_prefix(&ZSTD_MAGIC).expect("every frame begins with it");
         varint(&mut self.lens, (self.fronts.len() + frame.len()) as u64);
         self.groups.extend_from_slice(&self.fronts);
@@ -255,8 +267,8 @@ impl RowsWriter {
     }
 }
 
-/// Writes keys, which come in order, with the rows that have them; and a Bloom filter over them, whose lines are of
-/// 64 bytes each.
+/// Writes keys, which come in order, with the rows that have them; and a Bloom filter over them,
+/// whose lines are of 64 bytes each.
 pub(super) struct KeysWriter {
     keys: PackedBlocks,
     rows: PackedBlocks,

@@ -1,4 +1,5 @@
-//! Audit log files against a naive model of where a database's lines are cut, before and after the log is opened again.
+//! Audit log files against a naive model of where a database's lines are cut, before and after the
+//! log is opened again.
 
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ fn trail() -> Trail {
     Trail::new(Service::Database, "acme", "p1", "orders").unwrap()
 }
 
-/// A line of a database: minutes until it came, minutes between coming and having occurred, its log file, its length.
+/// A line of a database: minutes until it came, minutes between coming and having occurred, its log
+/// file, its length.
 #[derive(Debug, Clone)]
 struct Line {
     after_min: i64,
@@ -27,12 +29,14 @@ struct Line {
 fn any_line() -> impl Strategy<Value = Line> {
     let log_file = prop_oneof![6 => Just(1u8), 1 => Just(2)];
     let len_bytes = prop_oneof![8 => 1usize..100, 1 => Just(8 << 20)];
-    (0i64..40, 0i64..30, log_file, len_bytes).prop_map(|(after_min, late_min, log_file, len_bytes)| Line {
-        after_min,
-        late_min,
-        log_file,
-        len_bytes,
-    })
+    (0i64..40, 0i64..30, log_file, len_bytes).prop_map(
+        |(after_min, late_min, log_file, len_bytes)| Line {
+            after_min,
+            late_min,
+            log_file,
+            len_bytes,
+        },
+    )
 }
 
 /// What came in: the event, when it was received.
@@ -111,7 +115,8 @@ proptest! {
         let ended = model.last().unwrap()[0].1.plus_seconds(AUDIT_FILE_SECONDS_MAX);
         prop_assert_eq!((log.audit_files_overdue(ended.plus_seconds(-1)), log.audit_files_overdue(ended)), (0, 1));
         append(&log, &event("other", "other", 0), ended.plus_seconds(1));
-        // What was on its way meanwhile, and came in before by its sender's clock, is in the next file.
+        // What was on its way meanwhile, and came in before by its sender's clock, is in the next
+        // file.
         let mut late = Event { raw: b"late".to_vec(), ..told.last().unwrap().0.clone() };
         late.origin.key = Some("late".to_owned());
         append(&log, &late, ended.plus_seconds(-1));

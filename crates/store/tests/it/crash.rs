@@ -1,7 +1,8 @@
-//! Random histories of append, fault, crash and reopen on the simulated disk, against a ledger kept outside.
+//! Random histories of append, fault, crash and reopen on the simulated disk, against a ledger kept
+//! outside.
 //!
-//! Every history runs from a number. A build with a planted bug must fail within [`PLANTED_SEEDS`] of them.
-//! `DAYBOOK_SEEDS=FIRST..END` runs others.
+//! Every history runs from a number. A build with a planted bug must fail within [`PLANTED_SEEDS`]
+//! of them. `DAYBOOK_SEEDS=FIRST..END` runs others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -35,7 +36,9 @@ fn nothing_answered_for_is_lost_doubled_or_invented() {
         match history(seed, &mut totals) {
             Ok(()) => {}
             Err(violation) if is_planted => {
-                println!("the planted bug showed at seed {seed}, after {runs} histories: {violation}");
+                println!(
+                    "the planted bug showed at seed {seed}, after {runs} histories: {violation}"
+                );
                 return;
             }
             Err(violation) => panic!("seed {seed}: {violation}"),
@@ -94,7 +97,8 @@ fn history(seed: u64, totals: &mut Totals) -> Result<(), String> {
     let mut ledger = Ledger::default();
     for _ in 0..6 {
         if simulated.random_below(5) > 0 {
-            let fault = [Fault::Crash, Fault::Eio, Fault::NoSpace][simulated.random_below(3) as usize];
+            let fault =
+                [Fault::Crash, Fault::Eio, Fault::NoSpace][simulated.random_below(3) as usize];
             simulated.plan(simulated.random_below(30), fault);
             totals.faults += 1;
         }
@@ -113,8 +117,8 @@ fn history(seed: u64, totals: &mut Totals) -> Result<(), String> {
             simulated.restart();
         }
     }
-    let log =
-        Log::open(Arc::clone(&disk), small_files()).map_err(|error| format!("the last open: {error}"))?;
+    let log = Log::open(Arc::clone(&disk), small_files())
+        .map_err(|error| format!("the last open: {error}"))?;
     compare(&log, &disk, &mut ledger)
 }
 
@@ -160,10 +164,12 @@ fn send(
         sent.extend(repeated.clone());
         let aside: Option<String> =
             (simulated.random_below(4) == 0).then(|| format!("aside {}", ledger.sent));
-        let aside = aside.map(|text| if simulated.random_below(3) == 0 { text.repeat(10_000) } else { text });
+        let aside = aside
+            .map(|text| if simulated.random_below(3) == 0 { text.repeat(10_000) } else { text });
         let aside_texts: Vec<&str> = aside.as_deref().into_iter().collect();
         let instance = ["hub", "mirror"][simulated.random_below(2) as usize];
-        let events = sent.iter().map(|key| event(instance_of(key, instance), key, key_time(key))).collect();
+        let events =
+            sent.iter().map(|key| event(instance_of(key, instance), key, key_time(key))).collect();
         match log.append(request(events, &aside_texts)) {
             Ok(Ok(receipt)) => {
                 totals.answered += receipt.recorded as u64;
@@ -193,7 +199,9 @@ fn send(
                 ledger.set_aside_indeterminate.extend(aside);
                 return match refusal {
                     store::Refusal::Fenced { .. } => Ok(()),
-                    store::Refusal::Conflict { .. } => Err("a conflict between equal events".to_owned()),
+                    store::Refusal::Conflict { .. } => {
+                        Err("a conflict between equal events".to_owned())
+                    }
                 };
             }
             Err(Error::Fenced { .. }) => return Ok(()),
@@ -227,18 +235,27 @@ fn compare(log: &Log, disk: &Arc<dyn Disk>, ledger: &mut Ledger) -> Result<(), S
         }
     }
     if page.total != found.len() as u64 || page.tree_size != found.len() as u64 {
-        return Err(format!("total {} and size {} for {} rows", page.total, page.tree_size, found.len()));
+        return Err(format!(
+            "total {} and size {} for {} rows",
+            page.total,
+            page.tree_size,
+            found.len()
+        ));
     }
     for (key, index) in &ledger.answered {
         match found.remove(key) {
             Some(at) if at == *index => {}
-            Some(at) => return Err(format!("{key} was answered with index {index} and is at {at}")),
+            Some(at) => {
+                return Err(format!("{key} was answered with index {index} and is at {at}"));
+            }
             None => return Err(format!("{key}, answered for, is gone")),
         }
     }
     for keys in std::mem::take(&mut ledger.indeterminate) {
-        let there: Vec<_> =
-            keys.iter().filter_map(|key| found.remove(key).map(|index| (key.clone(), index))).collect();
+        let there: Vec<_> = keys
+            .iter()
+            .filter_map(|key| found.remove(key).map(|index| (key.clone(), index)))
+            .collect();
         if !there.is_empty() && there.len() != keys.len() {
             return Err(format!("of a request of {} events {} are there", keys.len(), there.len()));
         }
@@ -248,7 +265,8 @@ fn compare(log: &Log, disk: &Arc<dyn Disk>, ledger: &mut Ledger) -> Result<(), S
         return Err(format!("{key} at {index} was never sent"));
     }
     compare_set_aside(disk, ledger)?;
-    // A fault may have been planned for an operation that is still to come; a check changes nothing and meets none.
+    // A fault may have been planned for an operation that is still to come; a check changes nothing
+    // and meets none.
     let report = check(disk, &mut |_| {}).map_err(|error| format!("check: {error}"))?;
     if report.events != page.tree_size || report.torn_tail.is_some() {
         return Err(format!("check disagrees: {report:?}"));

@@ -12,8 +12,8 @@ use crate::{all, event, identity, open, request, small_files};
 
 const JOURNAL: &str = "journal/00000000000000000000.journal";
 
-/// Where a journal file's frames end and the room for further ones begins. The last frame is a mark, whose batch number
-/// below 256 ends in seven zeros.
+/// Where a journal file's frames end and the room for further ones begins. The last frame is a
+/// mark, whose batch number below 256 ends in seven zeros.
 fn data_end(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1 + 7
 }
@@ -26,7 +26,9 @@ fn three_batches() -> (SimulatedDisk, Arc<dyn Disk>) {
     let log = Log::open(Arc::clone(&disk), store::Settings::default()).unwrap();
     for batch in 0..3 {
         let aside = format!("aside {batch}");
-        log.append(request(vec![event("hub", &format!("k{batch}"), batch)], &[&aside])).unwrap().unwrap();
+        log.append(request(vec![event("hub", &format!("k{batch}"), batch)], &[&aside]))
+            .unwrap()
+            .unwrap();
     }
     log.close().unwrap();
     simulated.restart();
@@ -49,16 +51,22 @@ fn every_flipped_bit_is_found_and_named() {
             let before = read_file(&*disk, path).unwrap();
             let checked = check(&disk, &mut |_| {}).map(|report| report.torn_tail.is_some());
             assert_eq!(read_file(&*disk, path).unwrap(), before, "a check changes nothing");
-            let opened = Log::open(Arc::clone(&disk), small_files()).map(|log| log.torn_tail().is_some());
+            let opened =
+                Log::open(Arc::clone(&disk), small_files()).map(|log| log.torn_tail().is_some());
             for (what, found) in [("check", checked), ("open", opened)] {
                 match found {
                     Err(Error::Damage { file, offset: named, .. }) => {
                         assert_eq!(file, path);
-                        assert!(named <= offset as u64, "{what}: {path} flipped at {offset}, named {named}");
+                        assert!(
+                            named <= offset as u64,
+                            "{what}: {path} flipped at {offset}, named {named}"
+                        );
                     }
-                    // The format number is read before the checksum, so that a newer format is told from damage.
+                    // The format number is read before the checksum, so that a newer format is told
+                    // from damage.
                     Err(Error::NotALog { .. }) if path == "LOG" => {}
-                    // The mark of the last batch says that it was answered for; without it the batch itself still stands.
+                    // The mark of the last batch says that it was answered for; without it the
+                    // batch itself still stands.
                     Ok(true) if path == JOURNAL && offset >= len - 17 => {}
                     other => panic!("{what}: {path} flipped at {offset} of {len}: {other:?}"),
                 }
@@ -96,7 +104,10 @@ fn a_journal_cut_short_anywhere_loses_only_what_was_cut() {
             }
             Err(Error::Damage { offset, .. }) => {
                 assert_eq!(last_events, 0);
-                assert!(offset as usize == len && len < 48, "only a header cut short is damage: {len}");
+                assert!(
+                    offset as usize == len && len < 48,
+                    "only a header cut short is damage: {len}"
+                );
             }
             Err(error) => panic!("{error}"),
         }
@@ -177,7 +188,8 @@ fn a_frame_inside_an_event_is_not_taken_for_one() {
     log.append(request(vec![hostile], &[])).unwrap().unwrap();
     drop(log);
     simulated.restart();
-    // Tear the batch: without the salt, the frames inside it would look like proof of a later batch.
+    // Tear the batch: without the salt, the frames inside it would look like proof of a later
+    // batch.
     let bytes = read_file(&*disk, JOURNAL).unwrap();
     disk.create(JOURNAL).unwrap().write_at(0, &bytes[..bytes.len() - 100]).unwrap();
     let log = open(&disk);
@@ -205,15 +217,17 @@ fn a_query_fails_rather_than_show_damaged_bytes() {
     }
 }
 
-/// A log whose events are all sealed, into two segments, of which one was merged from three, with records set aside, and
-/// what a query of everything answers.
+/// A log whose events are all sealed, into two segments, of which one was merged from three, with
+/// records set aside, and what a query of everything answers.
 fn two_segments() -> (SimulatedDisk, Arc<dyn Disk>, Vec<store::Row>) {
     let (simulated, disk) = three_batches();
     let log = Log::open(Arc::clone(&disk), small_files()).unwrap();
     for segment in 0..4 {
         let keys = (0..20).map(|number| format!("s{segment}-{number}"));
-        let events =
-            keys.enumerate().map(|(at, key)| event(["hub", "mirror"][at % 2], &key, at as i64)).collect();
+        let events = keys
+            .enumerate()
+            .map(|(at, key)| event(["hub", "mirror"][at % 2], &key, at as i64))
+            .collect();
         log.append(request(events, &[&format!("aside of {segment}")])).unwrap().unwrap();
         log.seal().unwrap();
         log.merge().unwrap();
@@ -266,28 +280,35 @@ fn columns_and_rows_with_another_bit_and_right_checksums_are_found() {
         log.tops(&query, &Dimension::ALL, usize::MAX)
     };
     let expected = tops(&open(&disk)).unwrap();
-    let indexes = disk.list("segments").unwrap().into_iter().filter(|name| name.ends_with(".index"));
+    let indexes =
+        disk.list("segments").unwrap().into_iter().filter(|name| name.ends_with(".index"));
     let mut found = 0;
     for path in indexes.map(|name| format!("segments/{name}")) {
         let original = read_file(&*disk, &path).unwrap();
         let index = Index::of(&original);
         // Times, indexes, rows, and the columns of the dimensions.
-        let looked_at =
-            |block: &&Block| [2, 3, 6].contains(&block.section) || (16..64).contains(&block.section);
+        let looked_at = |block: &&Block| {
+            [2, 3, 6].contains(&block.section) || (16..64).contains(&block.section)
+        };
         let blocks: Vec<&Block> = index.blocks.iter().filter(looked_at).collect();
         for flip in 0..flips {
             let block = blocks[simulated.random_below(blocks.len() as u64) as usize];
-            let offset = block.place.start + simulated.random_below(block.place.len() as u64) as usize;
+            let offset =
+                block.place.start + simulated.random_below(block.place.len() as u64) as usize;
             let mut bytes = original.clone();
             bytes[offset] ^= 1 << simulated.random_below(8);
             index.write_checksums(&mut bytes, block);
             store::durable::write_file(&*disk, &path, &bytes).unwrap();
             match check(&disk, &mut |_| {}) {
                 Err(Error::Damage { .. }) => found += 1,
-                // It means the same: the unit of a column whose values are all equal, or what is behind the last value.
+                // It means the same: the unit of a column whose values are all equal, or what is
+                // behind the last value.
                 Ok(_) => {
                     let log = open(&disk);
-                    let what = format!("flip {flip}: byte {offset}, in section {}, of {path}", block.section);
+                    let what = format!(
+                        "flip {flip}: byte {offset}, in section {}, of {path}",
+                        block.section
+                    );
                     assert_eq!(log.query(&all(&["hub", "mirror"])).unwrap().rows, rows, "{what}");
                     assert_eq!(tops(&log).unwrap(), expected, "{what}");
                 }
@@ -360,7 +381,8 @@ fn a_flipped_bit_of_a_table_gives_no_other_lines_and_no_other_duplicates() {
     assert_eq!((files.len(), lines.1), (1, 50));
     log.close().unwrap();
     simulated.restart();
-    let name = disk.list("segments").unwrap().into_iter().find(|name| name.ends_with(".parquet")).unwrap();
+    let name =
+        disk.list("segments").unwrap().into_iter().find(|name| name.ends_with(".parquet")).unwrap();
     let path = format!("segments/{name}");
     let original = read_file(&*disk, &path).unwrap();
     let mut found = 0;
@@ -378,7 +400,9 @@ fn a_flipped_bit_of_a_table_gives_no_other_lines_and_no_other_duplicates() {
         }
         // Told again, an event is a duplicate, or nothing can be said.
         match log.append(request(vec![told[7].clone()], &[])) {
-            Ok(Ok(receipt)) => assert_eq!((receipt.recorded, receipt.duplicates), (0, vec![(0, 7)])),
+            Ok(Ok(receipt)) => {
+                assert_eq!((receipt.recorded, receipt.duplicates), (0, vec![(0, 7)]))
+            }
             Ok(Err(Refusal::Fenced { .. })) | Err(Error::Fenced { .. }) => {}
             other => panic!("byte {offset}: {:?}", other.map(|answer| answer.is_ok())),
         }

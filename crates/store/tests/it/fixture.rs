@@ -1,6 +1,8 @@
-//! Data directories written by earlier versions, which every later one must read: those of `tests/data`.
+//! Data directories written by earlier versions, which every later one must read: those of
+//! `tests/data`.
 //!
-//! `DAYBOOK_WRITE_FIXTURE=DIR` writes such a directory anew, for a format that changed before it was released.
+//! `DAYBOOK_WRITE_FIXTURE=DIR` writes such a directory anew, for a format that changed before it
+//! was released.
 
 use std::fs;
 use std::path::Path;
@@ -26,8 +28,11 @@ fn orders() -> Trail {
 fn told() -> Vec<Event> {
     (0..120)
         .map(|at: i64| {
-            let mut event =
-                event(["hub", "mirror"][at as usize % 2], &format!("k{at}"), 1_000_000 * (at * 37 % 100));
+            let mut event = event(
+                ["hub", "mirror"][at as usize % 2],
+                &format!("k{at}"),
+                1_000_000 * (at * 37 % 100),
+            );
             event.description = Some(format!("第{at}号 pushed by CI"));
             if at % 3 == 0 {
                 event.trail = orders();
@@ -94,7 +99,8 @@ fn read(fixture: &str) {
     let mut everything = all(&["hub", "mirror"]);
     everything.trails.push(orders());
     let page = log.query(&everything).unwrap();
-    let mut expected: Vec<(Time, u64)> = told.iter().map(|event| event.occurred_at).zip(0..).collect();
+    let mut expected: Vec<(Time, u64)> =
+        told.iter().map(|event| event.occurred_at).zip(0..).collect();
     expected.sort_unstable();
     assert_eq!(
         page.rows.iter().map(|row| row.index).collect::<Vec<_>>(),
@@ -103,7 +109,10 @@ fn read(fixture: &str) {
     for row in &page.rows {
         let told = &told[row.index as usize];
         assert_eq!(key_of(row), told.origin.key.clone().unwrap());
-        assert_eq!((&row.entry.event.description, &row.entry.event.trail), (&told.description, &told.trail));
+        assert_eq!(
+            (&row.entry.event.description, &row.entry.event.trail),
+            (&told.description, &told.trail)
+        );
     }
     let word = Filter::Words(Text::Description, "77 号".to_owned());
     let found = log.query(&Query { filters: vec![word], ..everything.clone() }).unwrap();
@@ -115,7 +124,10 @@ fn read(fixture: &str) {
     assert_eq!((files.len(), files[0].lines), (2, 14));
     assert!(lines.starts_with(b"raw of k0\nraw of k3\n"));
     // It goes on: what is known stays known, and what is new gets its place.
-    let again = log.append(request(vec![told[5].clone(), told[110].clone()], &["aside 2"])).unwrap().unwrap();
+    let again = log
+        .append(request(vec![told[5].clone(), told[110].clone()], &["aside 2"]))
+        .unwrap()
+        .unwrap();
     assert_eq!((again.recorded, again.duplicates, again.set_aside), (0, vec![(0, 5), (1, 110)], 0));
     log.append(request(vec![event("hub", "new", 0)], &[])).unwrap().unwrap();
     log.seal().unwrap();

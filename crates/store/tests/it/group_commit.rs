@@ -114,7 +114,8 @@ impl Disk for Gated {
 
 fn gated(waiting_requests_max: usize) -> (Log, Arc<Gate>) {
     let gate = Arc::new(Gate::default());
-    let disk: Arc<dyn Disk> = Arc::new(Gated { disk: SimulatedDisk::new(1), gate: Arc::clone(&gate) });
+    let disk: Arc<dyn Disk> =
+        Arc::new(Gated { disk: SimulatedDisk::new(1), gate: Arc::clone(&gate) });
     init(&disk, &identity(), &[]).unwrap();
     let log = Log::open(disk, Settings { waiting_requests_max, ..Settings::default() }).unwrap();
     (log, gate)
@@ -144,7 +145,8 @@ fn requests_that_wait_for_one_sync_share_the_next() {
     }
     assert!(answered.try_recv().is_err(), "nothing is answered before it is durable");
     gate.set_closed(false);
-    let mut indexes: Vec<u64> = (0..32).map(|_| answered.recv().unwrap().first_index.unwrap()).collect();
+    let mut indexes: Vec<u64> =
+        (0..32).map(|_| answered.recv().unwrap().first_index.unwrap()).collect();
     indexes.sort_unstable();
     assert_eq!(indexes, (1..=32).collect::<Vec<u64>>());
     assert_eq!(gate.syncs.load(Ordering::SeqCst) - before, 1, "one sync for 32 requests");
@@ -159,9 +161,12 @@ fn a_full_queue_refuses_at_once_and_loses_nothing() {
     let mut taken = 0;
     for sender in 0..10 {
         let answers = answers.clone();
-        match log.submit(request(vec![event("hub", &format!("k{sender}"), 1)], &[]), move |result| {
-            answers.send(result).unwrap();
-        }) {
+        match log.submit(
+            request(vec![event("hub", &format!("k{sender}"), 1)], &[]),
+            move |result| {
+                answers.send(result).unwrap();
+            },
+        ) {
             Ok(()) => taken += 1,
             Err(Error::Overloaded) => {}
             Err(error) => panic!("{error}"),

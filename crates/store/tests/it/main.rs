@@ -19,14 +19,18 @@ use std::sync::Arc;
 use event::query::{Order, Query};
 use event::source::SetAside;
 use event::{
-    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, Resolution, Resource, Service,
-    Severity, Time, Trail,
+    Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, Resolution, Resource,
+    Service, Severity, Time, Trail,
 };
 use store::durable::Disk;
 use store::{Append, Identity, Incoming, Log, OnConflict, Row, Settings};
 
 fn identity() -> Identity {
-    Identity { origin: "test.example/log".to_owned(), created_at: Time::from_unix_ns(1), salt: [7; 16] }
+    Identity {
+        origin: "test.example/log".to_owned(),
+        created_at: Time::from_unix_ns(1),
+        salt: [7; 16],
+    }
 }
 
 fn trail(instance: &str) -> Trail {
@@ -52,7 +56,11 @@ fn event(instance: &str, key: &str, occurred_ns: i64) -> Event {
         description: None,
         request_id: None,
         trace_id: None,
-        origin: Origin { source: "hub".to_owned(), format: "daybook".to_owned(), key: Some(key.to_owned()) },
+        origin: Origin {
+            source: "hub".to_owned(),
+            format: "daybook".to_owned(),
+            key: Some(key.to_owned()),
+        },
         attributes: BTreeMap::new(),
         raw: format!("raw of {key}").into_bytes(),
     }

@@ -53,13 +53,15 @@ fn any_event() -> impl Strategy<Value = Event> {
             },
             description: texts[1].map(str::to_owned),
             user_agent: texts[2].map(str::to_owned),
-            source_ip: from.map(|last| SourceIp { address: [10, 0, 0, last].into(), trust: Trust::Peer }),
+            source_ip: from
+                .map(|last| SourceIp { address: [10, 0, 0, last].into(), trust: Trust::Peer }),
             severity: Severity::new(severity).unwrap(),
             ..event(instance, "", time)
         })
 }
 
-/// Events of one request: a few, or now and then many that are alike, so that a segment has long lists of rows.
+/// Events of one request: a few, or now and then many that are alike, so that a segment has long
+/// lists of rows.
 fn any_batch() -> impl Strategy<Value = Vec<Event>> {
     let times = prop_oneof![9 => Just(1i64), 1 => 50i64..100];
     (prop::collection::vec(any_event(), 0..8), times).prop_map(|(events, times)| {
@@ -91,7 +93,8 @@ fn any_filter() -> impl Strategy<Value = Filter> {
             "library/alpine",
         ][..],
     );
-    let starts = prop::sample::select(&["", "p", "a", "1", "10.0.0.", "library/al", "李", "zz"][..]);
+    let starts =
+        prop::sample::select(&["", "p", "a", "1", "10.0.0.", "library/al", "李", "zz"][..]);
     let words = prop::sample::select(
         &[
             "",
@@ -110,12 +113,15 @@ fn any_filter() -> impl Strategy<Value = Filter> {
     );
     let dimension = prop::sample::select(&Dimension::ALL[..]);
     let text = prop::sample::select(&Text::ALL[..]);
-    let of_values = (dimension.clone(), prop::collection::vec(values, 0..4), any::<bool>()).prop_map(
-        |(dimension, values, is_any_of)| {
+    let of_values = (dimension.clone(), prop::collection::vec(values, 0..4), any::<bool>())
+        .prop_map(|(dimension, values, is_any_of)| {
             let values = values.into_iter().map(str::to_owned).collect();
-            if is_any_of { Filter::AnyOf(dimension, values) } else { Filter::NoneOf(dimension, values) }
-        },
-    );
+            if is_any_of {
+                Filter::AnyOf(dimension, values)
+            } else {
+                Filter::NoneOf(dimension, values)
+            }
+        });
     let of_words = (text, words, any::<bool>()).prop_map(|(text, words, is_prefix)| {
         let words = words.to_owned();
         if is_prefix { Filter::WordPrefix(text, words) } else { Filter::Words(text, words) }
@@ -152,7 +158,12 @@ fn any_query() -> impl Strategy<Value = Query> {
         .prop_map(|value| vec![Filter::is(Dimension::Severity, value)]);
     let filters = prop_oneof![4 => prop::collection::vec(any_filter(), 0..3), 1 => severity];
     let window = (prop::option::of(-1i64..22), prop::option::of(-1i64..22));
-    let page = (any::<bool>(), prop_oneof![0u64..40, 0u64..2000], 0usize..40, prop::option::of(0u64..2000));
+    let page = (
+        any::<bool>(),
+        prop_oneof![0u64..40, 0u64..2000],
+        0usize..40,
+        prop::option::of(0u64..2000),
+    );
     (trails, window, filters, page).prop_map(|(trails, window, filters, page)| Query {
         trails: trails.into_iter().map(trail).collect(),
         from: window.0.map(Time::from_unix_ns),
@@ -175,7 +186,9 @@ enum Step {
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    prop::sample::select(&[Step::None, Step::Seal, Step::Seal, Step::Seal, Step::Merge, Step::Reopen][..])
+    prop::sample::select(
+        &[Step::None, Step::Seal, Step::Seal, Step::Seal, Step::Merge, Step::Reopen][..],
+    )
 }
 
 /// An event without what a row of an answer may leave out.
@@ -188,8 +201,11 @@ fn as_told(mut event: Event) -> Event {
 /// The definition of every histogram.
 fn naive_histogram(events: &[Event], query: &Query, instants: &[Time]) -> Histogram {
     let all = naive(events, &Query { offset: 0, limit: usize::MAX, ..query.clone() });
-    let times: Vec<Time> = all.rows.iter().map(|index| events[*index as usize].occurred_at).collect();
-    let within = |pair: &[Time]| times.iter().filter(|time| (pair[0]..pair[1]).contains(time)).count() as u64;
+    let times: Vec<Time> =
+        all.rows.iter().map(|index| events[*index as usize].occurred_at).collect();
+    let within = |pair: &[Time]| {
+        times.iter().filter(|time| (pair[0]..pair[1]).contains(time)).count() as u64
+    };
     let counts = instants.windows(2).map(within).collect();
     Histogram { counts, total: all.total, tree_size: all.tree_size }
 }
@@ -229,14 +245,19 @@ fn naive(events: &[Event], query: &Query) -> Page<u64> {
         matching.reverse();
     }
     let total = matching.len() as u64;
-    let rows =
-        matching.into_iter().map(|(_, index)| index).skip(query.offset as usize).take(query.limit).collect();
+    let rows = matching
+        .into_iter()
+        .map(|(_, index)| index)
+        .skip(query.offset as usize)
+        .take(query.limit)
+        .collect();
     Page { rows, total, tree_size: tree_size as u64 }
 }
 
 const BUGS: [&str; 3] = ["merge_loses_a_row", "rank_off_by_one", "place_off_by_one"];
 
-/// 2,000 histories, or as many as `DAYBOOK_CASES` says. A build with a planted bug must fail within as many.
+/// 2,000 histories, or as many as `DAYBOOK_CASES` says. A build with a planted bug must fail within
+/// as many.
 #[test]
 fn answers_are_those_of_the_model() {
     let cases = std::env::var("DAYBOOK_CASES").map_or(2_000, |text| text.parse().unwrap());
@@ -266,7 +287,12 @@ fn walk(log: &Log, events: &mut Vec<Event>, query: &Query) -> Result<(), TestCas
     let expected = naive(events, &whole);
     let more: Vec<Event> = events.iter().take(12).cloned().collect();
     let mut walk = log.walk(query).unwrap();
-    prop_assert_eq!((walk.total(), walk.tree_size()), (expected.total, expected.tree_size), "{:?}", query);
+    prop_assert_eq!(
+        (walk.total(), walk.tree_size()),
+        (expected.total, expected.tree_size),
+        "{:?}",
+        query
+    );
     let mut indexes = Vec::new();
     for step in 0.. {
         let rows = walk.next(WALK_BYTES).unwrap();
@@ -343,10 +369,16 @@ fn history(
         let expected = naive(&events, query);
         let indexes: Vec<u64> = page.rows.iter().map(|row| row.index).collect();
         prop_assert_eq!(&indexes, &expected.rows, "{:?}", query);
-        prop_assert_eq!((page.total, page.tree_size), (expected.total, expected.tree_size), "{:?}", query);
+        prop_assert_eq!(
+            (page.total, page.tree_size),
+            (expected.total, expected.tree_size),
+            "{:?}",
+            query
+        );
         for row in page.rows {
             let expected = events[row.index as usize].clone();
-            let before = events[..=row.index as usize].iter().filter(|one| one.trail == expected.trail);
+            let before =
+                events[..=row.index as usize].iter().filter(|one| one.trail == expected.trail);
             prop_assert_eq!(row.entry.number, before.count() as u64);
             prop_assert_eq!(as_told(row.entry.event), as_told(expected));
         }

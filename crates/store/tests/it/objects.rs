@@ -35,7 +35,10 @@ fn after_a_power_cut_an_object_is_the_old_one_or_the_new_one() {
         simulated.power_cut();
         let bytes = objects.get("a.toml").unwrap().unwrap().bytes;
         assert!(bytes == [1; 3_000] || bytes == [2; 5_000], "seed {seed}");
-        assert!(replaced.is_err() || bytes == [2; 5_000], "seed {seed}: a durable replacement was lost");
+        assert!(
+            replaced.is_err() || bytes == [2; 5_000],
+            "seed {seed}: a durable replacement was lost"
+        );
         seen[usize::from(bytes == [2; 5_000])] += 1;
     }
     assert!(seen.iter().all(|&count| count > 50), "{seen:?}");

@@ -19,12 +19,18 @@ fn empty() -> (SimulatedDisk, Arc<dyn Disk>) {
 fn a_repetition_gets_the_first_index_across_restarts() {
     let (simulated, disk) = empty();
     let log = open(&disk);
-    let first = log.append(request(vec![event("hub", "a", 1), event("hub", "b", 2)], &[])).unwrap().unwrap();
+    let first = log
+        .append(request(vec![event("hub", "a", 1), event("hub", "b", 2)], &[]))
+        .unwrap()
+        .unwrap();
     assert_eq!((first.first_index, first.recorded, first.tree_size), (Some(0), 2, 2));
     drop(log);
     simulated.restart();
     let log = open(&disk);
-    let again = log.append(request(vec![event("hub", "b", 2), event("hub", "c", 3)], &[])).unwrap().unwrap();
+    let again = log
+        .append(request(vec![event("hub", "b", 2), event("hub", "c", 3)], &[]))
+        .unwrap()
+        .unwrap();
     assert_eq!((again.first_index, again.recorded, again.duplicates), (Some(2), 1, vec![(0, 1)]));
     assert_eq!(log.query(&all(&["hub"])).unwrap().total, 3);
 }
@@ -33,8 +39,10 @@ fn a_repetition_gets_the_first_index_across_restarts() {
 fn the_same_key_twice_in_one_request_is_one_event() {
     let (_, disk) = empty();
     let log = open(&disk);
-    let receipt =
-        log.append(request(vec![event("hub", "a", 1), event("hub", "a", 1)], &[])).unwrap().unwrap();
+    let receipt = log
+        .append(request(vec![event("hub", "a", 1), event("hub", "a", 1)], &[]))
+        .unwrap()
+        .unwrap();
     assert_eq!((receipt.recorded, receipt.duplicates), (1, vec![(1, 0)]));
 }
 
@@ -65,7 +73,8 @@ fn other_bytes_under_a_known_key_refuse_the_request_whole() {
     log.append(request(vec![event("hub", "a", 1)], &[])).unwrap().unwrap();
     let mut changed = event("hub", "a", 1);
     changed.raw = b"other bytes".to_vec();
-    let refused = log.append(request(vec![event("hub", "new", 2), changed.clone()], &["aside"])).unwrap();
+    let refused =
+        log.append(request(vec![event("hub", "new", 2), changed.clone()], &["aside"])).unwrap();
     assert_eq!(refused, Err(Refusal::Conflict { position: 1, index: 0 }));
     assert_eq!((log.counts().events, log.counts().set_aside), (1, 0), "nothing of it is kept");
     let twice = log
@@ -100,7 +109,8 @@ fn the_same_bytes_are_set_aside_once_across_restarts() {
     simulated.restart();
     let log = open(&disk);
     assert_eq!(log.append(request(vec![], &["y", "z"])).unwrap().unwrap().set_aside, 1);
-    let texts: Vec<Vec<u8>> = store::set_aside(&disk).unwrap().into_iter().map(|record| record.raw).collect();
+    let texts: Vec<Vec<u8>> =
+        store::set_aside(&disk).unwrap().into_iter().map(|record| record.raw).collect();
     assert_eq!(texts, [b"x", b"y", b"z"]);
     assert_eq!(log.counts().set_aside, 3);
 }
@@ -144,7 +154,8 @@ fn what_was_set_aside_is_read_from_any_number_on() {
     use std::ops::ControlFlow;
     let (_, disk) = empty();
     let log = open(&disk);
-    // Sealed in two files, the first with a record larger than what is read at once; and in the journal.
+    // Sealed in two files, the first with a record larger than what is read at once; and in the
+    // journal.
     let large = "l".repeat(3 << 20);
     let batches = [
         vec!["a".to_owned(), large, "b".to_owned()],
@@ -174,7 +185,8 @@ fn what_was_set_aside_is_read_from_any_number_on() {
             let expected = &all[from..all.len().min(from + count)];
             let number = from as u64;
             let in_log = read(number, count, &|take| log.each_set_aside(number, take).unwrap());
-            let beside = read(number, count, &|take| store::each_set_aside(&disk, number, take).unwrap());
+            let beside =
+                read(number, count, &|take| store::each_set_aside(&disk, number, take).unwrap());
             assert!(in_log == expected && beside == expected, "{count} from {from}");
         }
     }

@@ -38,7 +38,8 @@ fn init_takes_only_an_empty_place_and_keeps_others_out() {
     let disk: Arc<dyn Disk> = Arc::new(Local::create(&place).unwrap());
     init(&disk, &identity(), &[("keys/sealing.key", b"secret")]).unwrap();
     assert!(matches!(init(&disk, &identity(), &[]), Err(Error::NotEmpty { .. })));
-    for (path, mode) in [("", 0o700), ("keys", 0o700), ("keys/sealing.key", 0o600), ("LOG", 0o600)] {
+    for (path, mode) in [("", 0o700), ("keys", 0o700), ("keys/sealing.key", 0o600), ("LOG", 0o600)]
+    {
         let found = std::fs::metadata(place.join(path)).unwrap().permissions().mode() & 0o777;
         assert_eq!(found, mode, "{path}");
     }
@@ -68,8 +69,9 @@ fn a_second_opener_is_refused_until_the_first_is_gone() {
 fn a_newer_format_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     init(&local(dir.path()), &identity(), &[]).unwrap();
-    let text =
-        std::fs::read_to_string(dir.path().join("LOG")).unwrap().replace("\"format\": 1", "\"format\": 2");
+    let text = std::fs::read_to_string(dir.path().join("LOG"))
+        .unwrap()
+        .replace("\"format\": 1", "\"format\": 2");
     std::fs::write(dir.path().join("LOG"), text).unwrap();
     match open_at(dir.path()) {
         Err(Error::NotALog { found, .. }) => assert!(found.contains("format 2"), "{found}"),

@@ -8,18 +8,23 @@ use store::durable::Disk;
 use store::simulated::SimulatedDisk;
 use store::{Contents, Error, Log, Settings, Stored, check, init};
 use tlog::{
-    Hash, Nodes, TILE_WIDTH, Tile, Tree, leaf_hash, prove_consistency, prove_inclusion, subtree_hash,
-    verify_consistency, verify_inclusion,
+    Hash, Nodes, TILE_WIDTH, Tile, Tree, leaf_hash, prove_consistency, prove_inclusion,
+    subtree_hash, verify_consistency, verify_inclusion,
 };
 
 use crate::{event, identity, open, request, trail};
 
-/// Compares every hash of the tree with those that follow from the entries as queries tell them, and some proofs.
+/// Compares every hash of the tree with those that follow from the entries as queries tell them,
+/// and some proofs.
 fn compare(log: &Contents, size: u64) {
     let mut digests: Vec<Hash> = Vec::new();
     let mut tree = Tree::new();
     let mut roots = vec![tree.root()];
-    let all = Query { limit: usize::MAX, order: event::query::Order::Ascending, ..Query::of(trail("hub")) };
+    let all = Query {
+        limit: usize::MAX,
+        order: event::query::Order::Ascending,
+        ..Query::of(trail("hub"))
+    };
     let mut rows = log.query(&all).unwrap().rows;
     rows.sort_by_key(|row| row.index);
     for (row, index) in rows.iter().zip(0u64..) {
@@ -46,11 +51,14 @@ fn compare(log: &Contents, size: u64) {
                 continue;
             }
             assert!(tile.is_in(size));
-            let hashes = log.hashes(level, position * TILE_WIDTH, usize::from(width)).unwrap().unwrap();
+            let hashes =
+                log.hashes(level, position * TILE_WIDTH, usize::from(width)).unwrap().unwrap();
             for (hash, at) in hashes.iter().zip(position * TILE_WIDTH..) {
                 let leaves = 1 << (8 * level);
                 let mut tree = Tree::new();
-                digests[at as usize * leaves..][..leaves].iter().for_each(|digest| tree.push(digest));
+                digests[at as usize * leaves..][..leaves]
+                    .iter()
+                    .for_each(|digest| tree.push(digest));
                 assert_eq!(*hash, tree.root(), "hash {at} of level {level}");
             }
         }
@@ -70,8 +78,8 @@ fn compare(log: &Contents, size: u64) {
 
 fn append(log: &Log, first: u64, count: u64) {
     for at in (first..first + count).step_by(50) {
-        let events =
-            (at..(first + count).min(at + 50)).map(|at| event("hub", &format!("k{at}"), at.cast_signed()));
+        let events = (at..(first + count).min(at + 50))
+            .map(|at| event("hub", &format!("k{at}"), at.cast_signed()));
         log.append(request(events.collect(), &[])).unwrap().unwrap();
     }
 }

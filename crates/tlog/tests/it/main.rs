@@ -1,4 +1,5 @@
-//! The tree, its proofs and the published formats, against their definitions, published vectors and other implementations.
+//! The tree, its proofs and the published formats, against their definitions, published vectors and
+//! other implementations.
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 use signed_note::{StandardVerifier, VerifierList};
-use tlog::{AddCheckpoint, Checkpoint, Kind, Note, ProofFile, Signature, Signer, Tree, Verifier, leaf_hash};
+use tlog::{
+    AddCheckpoint, Checkpoint, Kind, Note, ProofFile, Signature, Signer, Tree, Verifier, leaf_hash,
+};
 
 fn signer(name: &str, kind: Kind) -> Signer {
     Signer::new(name, kind, &[7; 32]).unwrap()
@@ -21,7 +23,8 @@ fn checkpoint() -> Checkpoint {
 /// Key and note of the documentation of golang.org/x/mod/sumdb/note.
 #[test]
 fn a_note_of_the_first_implementation_is_verified() {
-    let key = Verifier::parse("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW").unwrap();
+    let key = Verifier::parse("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")
+        .unwrap();
     let text = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n\n\
         — PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
     let note = Note::parse(text.as_bytes()).unwrap();
@@ -73,7 +76,8 @@ fn keys_are_read_back_and_others_refused() {
             text[..text.len() - 4].to_owned(),
             format!(" {text}"),
             "a+00000000+AQ==".to_owned(),
-            // The identity, with which any signature would verify (RFC 8032 section 5.1.7 leaves it open).
+            // The identity, with which any signature would verify (RFC 8032 section 5.1.7 leaves it
+            // open).
             "a+91fa9dab+AQEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_owned(),
         ] {
             assert!(Verifier::parse(&wrong).is_err(), "{wrong}");
@@ -82,9 +86,11 @@ fn keys_are_read_back_and_others_refused() {
     let signer = signer("daybook.example/log", Kind::Cosignature);
     let text = signer.private_text();
     assert_eq!(Signer::parse(&text).unwrap().verifier(), signer.verifier());
-    for wrong in
-        [text.replace("example", "exemple"), text[12..].to_owned(), text[..text.len() - 4].to_owned()]
-    {
+    for wrong in [
+        text.replace("example", "exemple"),
+        text[12..].to_owned(),
+        text[..text.len() - 4].to_owned(),
+    ] {
         assert!(Signer::parse(&wrong).is_err(), "{wrong}");
     }
     // The private key to the key of the note above, from the same documentation.
@@ -103,12 +109,20 @@ fn keys_are_read_back_and_others_refused() {
 fn a_checkpoint_of_another_log_is_refused() {
     let log = signer("daybook.example/log", Kind::Note);
     let other = Checkpoint { origin: "other.example".to_owned(), ..checkpoint() };
-    assert!(Checkpoint::open(&signed(&other, &log), log.verifier()).is_err(), "signed by this log's key");
     assert!(
-        Checkpoint::open(&signed(&checkpoint(), &signer("other.example", Kind::Note)), log.verifier())
-            .is_err()
+        Checkpoint::open(&signed(&other, &log), log.verifier()).is_err(),
+        "signed by this log's key"
     );
-    for wrong in ["a\n1\n", "a\n01\nAAAA\n", "a\n1\nAAAA\n", "\n1\nAAAA\n", "a\n+1\nAAAA\n", "a\n1\n"] {
+    assert!(
+        Checkpoint::open(
+            &signed(&checkpoint(), &signer("other.example", Kind::Note)),
+            log.verifier()
+        )
+        .is_err()
+    );
+    for wrong in
+        ["a\n1\n", "a\n01\nAAAA\n", "a\n1\nAAAA\n", "\n1\nAAAA\n", "a\n+1\nAAAA\n", "a\n1\n"]
+    {
         assert!(Checkpoint::parse(wrong).is_err(), "{wrong:?}");
     }
     let more = format!("{}extension\n", checkpoint().text());
@@ -127,7 +141,12 @@ fn a_proof_file_proves_one_entry() {
     leaves[..4].iter().for_each(|leaf| first_four.push(leaf));
     let path = vec![first_four.root()];
     for extra in [None, Some(b"opaque".to_vec())] {
-        let proof = ProofFile { extra, index: 4, path: path.clone(), checkpoint: signed(&checkpoint, &log) };
+        let proof = ProofFile {
+            extra,
+            index: 4,
+            path: path.clone(),
+            checkpoint: signed(&checkpoint, &log),
+        };
         let read = ProofFile::parse(proof.to_string().as_bytes()).unwrap();
         assert_eq!(read, proof);
         assert_eq!(read.verify(&leaves[4], log.verifier()), Ok(checkpoint.clone()));
@@ -139,8 +158,8 @@ fn a_proof_file_proves_one_entry() {
         {
             let changed = text.replacen(from, to, 1);
             assert_ne!(changed, text);
-            let result =
-                ProofFile::parse(changed.as_bytes()).and_then(|read| read.verify(&leaves[4], log.verifier()));
+            let result = ProofFile::parse(changed.as_bytes())
+                .and_then(|read| read.verify(&leaves[4], log.verifier()));
             assert!(result.is_err(), "{from} to {to}");
         }
     }
@@ -153,7 +172,9 @@ fn requests_to_witnesses_are_read_back() {
     assert_eq!(AddCheckpoint::parse(request.to_string().as_bytes()), Ok(request.clone()));
     let many = AddCheckpoint { path: vec![[1; 32]; 64], ..request.clone() };
     assert!(AddCheckpoint::parse(many.to_string().as_bytes()).is_err());
-    assert!(AddCheckpoint::parse(request.to_string().replace("old 0", "old 00").as_bytes()).is_err());
+    assert!(
+        AddCheckpoint::parse(request.to_string().replace("old 0", "old 00").as_bytes()).is_err()
+    );
 }
 
 proptest! {

@@ -3,8 +3,8 @@ use std::convert::Infallible;
 
 use proptest::prelude::*;
 use tlog::{
-    Hash, NoProof, Nodes, Resource, Tile, Tiles, Tree, leaf_hash, prove_consistency, prove_inclusion,
-    root_of, subtree_hash, verify_consistency, verify_inclusion,
+    Hash, NoProof, Nodes, Resource, Tile, Tiles, Tree, leaf_hash, prove_consistency,
+    prove_inclusion, root_of, subtree_hash, verify_consistency, verify_inclusion,
 };
 use tlog_tiles::{check_record, check_tree};
 
@@ -30,7 +30,8 @@ impl Nodes for Leaves {
     }
 }
 
-/// Checks a proof of inclusion by our verifier and another, and that neither takes it for anything else.
+/// Checks a proof of inclusion by our verifier and another, and that neither takes it for anything
+/// else.
 fn inclusion(leaves: &Leaves, index: u64, size: u64, root: &Hash) {
     let leaf = leaves.0[index as usize];
     let path = prove_inclusion(leaves, index, size).unwrap();
@@ -83,7 +84,8 @@ fn consistency(leaves: &Leaves, old: u64, new: u64, new_root: &Hash) {
     }
 }
 
-/// Every size to 2,000 has an inclusion and a consistency proof for leaves and sizes all over it; to 70, for all.
+/// Every size to 2,000 has an inclusion and a consistency proof for leaves and sizes all over it;
+/// to 70, for all.
 #[test]
 fn every_size_proves_and_nothing_else_passes() {
     let leaves = Leaves::new(2000);
@@ -115,7 +117,9 @@ fn what_is_out_of_range_is_no_proof() {
 /// The tiles of a tree, made by the definition.
 fn tile(leaves: &Leaves, tile: Tile) -> Vec<Hash> {
     let height = 8 * tile.level;
-    (0..u64::from(tile.width)).map(|at| leaves.node(height, tile.position * 256 + at).unwrap()).collect()
+    (0..u64::from(tile.width))
+        .map(|at| leaves.node(height, tile.position * 256 + at).unwrap())
+        .collect()
 }
 
 proptest! {
@@ -157,7 +161,9 @@ fn a_tree_has_the_tiles_of_the_example() {
     let has = |level, position, width| Tile { level, position, width }.is_in(70_000);
     assert!(has(0, 272, 256) && has(0, 273, 112) && !has(0, 273, 113) && !has(0, 274, 1));
     assert!(has(1, 0, 256) && has(1, 1, 17) && !has(1, 1, 18));
-    assert!(has(2, 0, 1) && !has(2, 0, 2) && !has(3, 0, 1) && !has(8, 0, 1) && !has(63, u64::MAX, 256));
+    assert!(
+        has(2, 0, 1) && !has(2, 0, 2) && !has(3, 0, 1) && !has(8, 0, 1) && !has(63, u64::MAX, 256)
+    );
 }
 
 #[test]

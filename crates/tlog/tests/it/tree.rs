@@ -21,8 +21,16 @@ fn hex(hash: Hash) -> String {
 /// (google/certificate-transparency, cpp/merkletree/merkle_tree_test.cc).
 #[test]
 fn roots_equal_the_certificate_transparency_vectors() {
-    let leaves =
-        ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
+    let leaves = [
+        "",
+        "00",
+        "10",
+        "2021",
+        "3031",
+        "40414243",
+        "5051525354555657",
+        "606162636465666768696a6b6c6d6e6f",
+    ];
     let roots = [
         "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
         "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
@@ -34,10 +42,15 @@ fn roots_equal_the_certificate_transparency_vectors() {
         "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
     ];
     let mut tree = Tree::new();
-    assert_eq!(hex(tree.root()), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_eq!(
+        hex(tree.root()),
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    );
     for (leaf, root) in leaves.iter().zip(roots) {
-        let data: Vec<u8> =
-            (0..leaf.len()).step_by(2).map(|at| u8::from_str_radix(&leaf[at..at + 2], 16).unwrap()).collect();
+        let data: Vec<u8> = (0..leaf.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&leaf[at..at + 2], 16).unwrap())
+            .collect();
         tree.push(&data);
         assert_eq!(hex(tree.root()), root, "size {}", tree.size());
     }

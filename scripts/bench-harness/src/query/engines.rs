@@ -32,8 +32,8 @@ const COMPARED: usize = 100;
 /// Fewer would make no percentile.
 const ASKED_MIN: usize = 10;
 
-/// Asks until the time is over, after asking everything once, or what there is time for, which warms up. Returns the first of those
-/// answers, to be compared.
+/// Asks until the time is over, after asking everything once, or what there is time for, which
+/// warms up. Returns the first of those answers, to be compared.
 pub fn measure<E: Engine>(engine: &mut E, question: &Question, seconds: f64) -> (Figures, Vec<Answer>) {
     let prepared: Vec<E::Prepared> = question.asks.iter().map(|ask| engine.prepare(ask)).collect();
     let mut answers = Vec::new();
@@ -187,7 +187,8 @@ pub struct Dialect {
     /// How the value with this number is written.
     pub number: fn(usize) -> String,
     pub text: fn(usize) -> String,
-    /// What is searched for a word in place of `event e`, the condition on it, and how the word is asked for.
+    /// What is searched for a word in place of `event e`, the condition on it, and how the word is
+    /// asked for.
     pub word_from: &'static str,
     pub word_is: fn(usize) -> String,
     pub word: fn(&str) -> String,
@@ -255,7 +256,8 @@ pub fn per_hour(hours: usize, rows: impl Iterator<Item = (i64, i64)>) -> Answer 
     Answer { total: per_hour.iter().sum(), per_hour, ..Answer::default() }
 }
 
-/// An answer from rows of a value and a count. There are fewer actions in a trail than are asked for, so these are all.
+/// An answer from rows of a value and a count. There are fewer actions in a trail than are asked
+/// for, so these are all.
 pub fn top(rows: impl Iterator<Item = (String, i64)>) -> Answer {
     let values: Vec<(String, u64)> = rows.map(|(value, count)| (value, count as u64)).collect();
     Answer { total: values.iter().map(|(_, count)| count).sum(), values, ..Answer::default() }

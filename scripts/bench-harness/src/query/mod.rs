@@ -1,5 +1,5 @@
-//! `scripts/bench query`: how long the engine takes for ten kinds of questions, beside SQLite and PostgreSQL with the same
-//! events. All must give the same answers.
+//! `scripts/bench query`: how long the engine takes for ten kinds of questions, beside SQLite and
+//! PostgreSQL with the same events. All must give the same answers.
 //!
 //! Daybook is asked first and alone, so that what memory it takes is its own.
 

@@ -1,4 +1,5 @@
-//! The databases: the same events, with the indexes that a good engineer gives them for these questions.
+//! The databases: the same events, with the indexes that a good engineer gives them for these
+//! questions.
 
 use std::collections::HashMap;
 use std::io::Write;

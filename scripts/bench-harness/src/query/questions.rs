@@ -50,7 +50,8 @@ pub struct Answer {
     pub values: Vec<(String, u64)>,
 }
 
-/// So many different ones are asked again and again; what they touch does not fit into a processor's cache.
+/// So many different ones are asked again and again; what they touch does not fit into a
+/// processor's cache.
 const ASKS: u64 = 1_000;
 const DAY_S: i64 = 86_400;
 pub const HOUR_S: i64 = 3_600;
@@ -109,7 +110,8 @@ pub fn questions(events: &Events, seed: u64, largest: u64) -> Vec<Question> {
     });
     add("Q9", "the 10 most frequent actions of a trail", (0.03, 0.1), &|random| Ask::Top { trail: trail(random), limit: 10 });
     add("S", "100 scattered rows: a rare actor, all trails", (1.0, 4.0), &|random| {
-        // Who did 120 to 400 of the events: the `n`th has 1/n of the first's, who has a ninth of all.
+        // Who did 120 to 400 of the events: the `n`th has 1/n of the first's, who has a ninth of
+        // all.
         let rank_of = |expected: u64| (events.count / 9 / expected) as usize;
         let (first, end) = (rank_of(400).min(ACTORS - 2), rank_of(120).clamp(1, ACTORS - 1));
         let rank = first + random.below((end.max(first + 1) - first) as u64) as usize;

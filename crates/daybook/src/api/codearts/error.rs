@@ -1,4 +1,5 @@
-//! CodeArts Artifact's errors. The page documents none; the codes are those seen or chosen (`docs/api/codearts.md`).
+//! CodeArts Artifact's errors. The page documents none; the codes are those seen or chosen
+//! (`docs/api/codearts.md`).
 
 use hyper::StatusCode;
 use serde::Serialize;
@@ -42,7 +43,9 @@ impl Error {
             Error::NoSuchRepository => {
                 (StatusCode::NOT_FOUND, "CR.4004", "The repository does not exist.".to_owned())
             }
-            Error::InvalidParameter => (StatusCode::BAD_REQUEST, "CR.4000", "Invalid parameter.".to_owned()),
+            Error::InvalidParameter => {
+                (StatusCode::BAD_REQUEST, "CR.4000", "Invalid parameter.".to_owned())
+            }
             Error::Internal(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "CR.5000", "Unknown service error.".to_owned())
             }
@@ -50,8 +53,14 @@ impl Error {
         if let Error::Internal(cause) = self {
             tracing::error!(request_id, %cause, "couldn't answer a query");
         }
-        let body =
-            Body { error_code: code, error_msg: &text, request_id, status: "error", trace_id, result: () };
+        let body = Body {
+            error_code: code,
+            error_msg: &text,
+            request_id,
+            status: "error",
+            trace_id,
+            result: (),
+        };
         http::json(status, &body)
     }
 }

@@ -1,8 +1,8 @@
 //! CodeArts Artifact: `ShowAudit`, what was done to a repository and its files.
 //!
 //! `GET /cloudartifact/v5/{tenant_id}/{project_id}/{module}/{repo}/audit`,
-//! <https://support.huaweicloud.com/intl/en-us/api-codeartsartifact/ShowAudit.html>. `docs/api/codearts.md` lists what is
-//! implemented and every choice the page leaves open.
+//! <https://support.huaweicloud.com/intl/en-us/api-codeartsartifact/ShowAudit.html>.
+//! `docs/api/codearts.md` lists what is implemented and every choice the page leaves open.
 
 mod error;
 mod repositories;
@@ -34,8 +34,16 @@ pub enum Operation {
 
 /// The routes of this API.
 pub const ROUTES: [(Method, &str, Operation); 3] = [
-    (Method::GET, "/cloudartifact/v5/{tenant_id}/{project_id}/{module}/{repo}/audit", Operation::ShowAudit),
-    (Method::GET, "/cloudartifact/v5/{tenant_id}/{project_id}/repositories", Operation::ListAllRepositories),
+    (
+        Method::GET,
+        "/cloudartifact/v5/{tenant_id}/{project_id}/{module}/{repo}/audit",
+        Operation::ShowAudit,
+    ),
+    (
+        Method::GET,
+        "/cloudartifact/v5/{tenant_id}/{project_id}/repositories",
+        Operation::ListAllRepositories,
+    ),
     (
         Method::GET,
         "/cloudartifact/v5/{tenant_id}/{project_id}/{repo_id}/repositories",
@@ -86,7 +94,8 @@ pub fn answer(
     answered.unwrap_or_else(|error| error.render(&request.id, &trace_id))
 }
 
-/// `143002-1701222589443-431`: a number, the moment in milliseconds, a counter. Unique while the process runs.
+/// `143002-1701222589443-431`: a number, the moment in milliseconds, a counter. Unique while the
+/// process runs.
 fn trace_id(now: Time) -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
@@ -106,8 +115,11 @@ fn show_audit(
     let project = authorise_project(tenant, project, &caller, context)?;
     let trail = authorise_repository(repo, project, &caller, context, Operation::ShowAudit)?;
     note.resource = trail.to_string();
-    let query =
-        |_| Query { filters: asked.question.filters(), limit: asked.page_size, ..Query::of(trail.clone()) };
+    let query = |_| Query {
+        filters: asked.question.filters(),
+        limit: asked.page_size,
+        ..Query::of(trail.clone())
+    };
     let page = context
         .page(&caller, &("codearts", &trail, &asked.question), asked.offset(), query, note)
         .map_err(Error::Internal)?;
@@ -131,7 +143,10 @@ fn authorise_project<'a>(
     caller: &Caller<'_>,
     context: &'a Context<'_>,
 ) -> Result<&'a Project, Error> {
-    context.project(project, caller).filter(|project| project.tenant == tenant).ok_or(Error::Forbidden)
+    context
+        .project(project, caller)
+        .filter(|project| project.tenant == tenant)
+        .ok_or(Error::Forbidden)
 }
 
 fn authorise_repository(
@@ -168,7 +183,9 @@ impl Module {
         let kinds = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         match self {
             // A request is something that asked for no file, such as what does not speak HTTP.
-            Module::File => Filter::NoneOf(Dimension::ResourceKind, kinds(&["repository", "request"])),
+            Module::File => {
+                Filter::NoneOf(Dimension::ResourceKind, kinds(&["repository", "request"]))
+            }
             Module::Repository => Filter::AnyOf(Dimension::ResourceKind, kinds(&["repository"])),
         }
     }
@@ -198,9 +215,13 @@ fn parameters(module: &str, raw_query: &str) -> Result<Asked, Error> {
         .find(|known| known.as_str() == module)
         .ok_or(Error::InvalidParameter)?;
     let page_num = integer(raw_query, "page_num", 1..=INT32_MAX)?.unwrap_or(1);
-    let page_size = integer(raw_query, "page_size", 1..=PAGE_SIZE_MAX)?.unwrap_or(PAGE_SIZE_DEFAULT);
-    let question =
-        Question { module, user_id: text(raw_query, "user_id"), instance_id: text(raw_query, "instance_id") };
+    let page_size =
+        integer(raw_query, "page_size", 1..=PAGE_SIZE_MAX)?.unwrap_or(PAGE_SIZE_DEFAULT);
+    let question = Question {
+        module,
+        user_id: text(raw_query, "user_id"),
+        instance_id: text(raw_query, "instance_id"),
+    };
     Ok(Asked {
         question,
         page_num,
@@ -221,14 +242,17 @@ impl Asked {
 }
 
 impl Question {
-    /// What does nothing to a repository is recorded, not listed: existence checks, index pages, logins.
+    /// What does nothing to a repository is recorded, not listed: existence checks, index pages,
+    /// logins.
     fn filters(&self) -> Vec<Filter> {
-        let unlisted = [Done::Read, Done::Login, Done::Logout].map(|operation| operation.as_str().to_owned());
-        let mut filters = vec![self.module.filter(), Filter::NoneOf(Dimension::Operation, unlisted.to_vec())];
+        let unlisted =
+            [Done::Read, Done::Login, Done::Logout].map(|operation| operation.as_str().to_owned());
+        let mut filters =
+            vec![self.module.filter(), Filter::NoneOf(Dimension::Operation, unlisted.to_vec())];
         if let Some(user) = &self.user_id {
             // The page does not say whether it is an id or a name; either is found.
-            let either =
-                [Dimension::ActorId, Dimension::ActorName].map(|dimension| Filter::is(dimension, user));
+            let either = [Dimension::ActorId, Dimension::ActorName]
+                .map(|dimension| Filter::is(dimension, user));
             filters.push(Filter::Either(either.to_vec()));
         }
         filters.extend(self.instance_id.iter().map(|id| Filter::is(Dimension::InstanceId, id)));
@@ -257,8 +281,8 @@ struct Audits {
     total: u64,
 }
 
-/// Member order as in the page's sample. `reason` is there even when it is null; the operator's other names are left out
-/// when they are not known, as in the sample.
+/// Member order as in the page's sample. `reason` is there even when it is null; the operator's
+/// other names are left out when they are not known, as in the sample.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct AuditInfo {
@@ -311,8 +335,9 @@ mod tests {
 
     #[test]
     fn parameters_have_the_ranges_of_the_page() {
-        let asked =
-            |module, query| parameters(module, query).map(|asked| (asked.page_num, asked.page_size)).ok();
+        let asked = |module, query| {
+            parameters(module, query).map(|asked| (asked.page_num, asked.page_size)).ok()
+        };
         for (query, expected) in [
             ("", (1, 10)),
             ("page_num=&page_size=", (1, 10)),
@@ -341,9 +366,12 @@ mod tests {
         let project = "0123456789abcdef0123456789ABCDEF";
         assert!(check_ids("12345678", project).is_ok());
         assert!(check_ids(project, project).is_ok());
-        for (tenant, project) in
-            [("1234567", project), (&"x".repeat(33), project), ("1234-678", project), ("12345678", "short")]
-        {
+        for (tenant, project) in [
+            ("1234567", project),
+            (&"x".repeat(33), project),
+            ("1234-678", project),
+            ("12345678", "short"),
+        ] {
             assert!(check_ids(tenant, project).is_err(), "{tenant} {project}");
         }
     }

@@ -1,6 +1,6 @@
 //! The listing of repositories: `GET /cloudartifact/v5/{tenant_id}/{project_id}/repositories`
-//! (`ListAllRepositories`), and one of them. A repository is an artifact trail; what the vendor's cloud knows of a
-//! repository and a trail does not is empty.
+//! (`ListAllRepositories`), and one of them. A repository is an artifact trail; what the vendor's
+//! cloud knows of a repository and a trail does not is empty.
 
 use event::{Service, Trail};
 use hyper::StatusCode;
@@ -25,7 +25,8 @@ pub(super) fn list(
     let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
     check_ids(tenant, project)?;
     let page = integer(&request.raw_query, "page_no", 1..=INT32_MAX)?.unwrap_or(1);
-    let page_size = integer(&request.raw_query, "page_size", 1..=PAGE_SIZE_MAX)?.unwrap_or(PAGE_SIZE_DEFAULT);
+    let page_size =
+        integer(&request.raw_query, "page_size", 1..=PAGE_SIZE_MAX)?.unwrap_or(PAGE_SIZE_DEFAULT);
     let project = authorise_project(tenant, project, &caller, context)?;
     note.resource.clone_from(&project.id);
     let (format, name) = (text(&request.raw_query, "format"), text(&request.raw_query, "qname"));
@@ -58,7 +59,8 @@ pub(super) fn show(
     Ok(http::json(StatusCode::OK, &Answer::new(trace_id, repository(&trail, request))))
 }
 
-/// The format in a repository id, `{region}_{domain}_{format}_{sequence}`; empty where the id has another form.
+/// The format in a repository id, `{region}_{domain}_{format}_{sequence}`; empty where the id has
+/// another form.
 fn format_of(trail: &Trail) -> &str {
     trail.instance().split('_').nth(2).unwrap_or_default()
 }

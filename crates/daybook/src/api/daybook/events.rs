@@ -20,8 +20,13 @@ pub fn visible(context: &Context<'_>, caller: &Caller<'_>) -> Vec<Trail> {
     let shared = context.shared;
     let config = shared.config();
     let configured = config.sources.iter().map(|source| source.trail.clone());
-    let all: BTreeSet<Trail> =
-        shared.log.trails().into_iter().chain(configured).chain([shared.audit.trail().clone()]).collect();
+    let all: BTreeSet<Trail> = shared
+        .log
+        .trails()
+        .into_iter()
+        .chain(configured)
+        .chain([shared.audit.trail().clone()])
+        .collect();
     all.into_iter().filter(|trail| caller.may(Action::ReadEvents, trail)).collect()
 }
 
@@ -48,11 +53,16 @@ fn answered<T: Serialize>(
 }
 
 /// `GET /api/v1/events`
-pub fn list(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Response, Problem> {
+pub fn list(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Problem> {
     let (mut parameters, finder) = begin(request, context, note)?;
     let (page, asked) = (parameters.page()?, parameters.asked()?);
     parameters.end()?;
-    let (answer, response) = answered(finder.events(&asked, &page), |answer| answer.tree_size, request)?;
+    let (answer, response) =
+        answered(finder.events(&asked, &page), |answer| answer.tree_size, request)?;
     note.rows = Some((answer.events.len(), answer.total));
     let indexes = answer.events.iter().map(|event| event.index).collect();
     note.shown = Some(Shown { tree_size: answer.tree_size, indexes });
@@ -76,17 +86,26 @@ pub fn show(
 }
 
 /// `GET /api/v1/histogram`
-pub fn histogram(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Response, Problem> {
+pub fn histogram(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Problem> {
     let (mut parameters, finder) = begin(request, context, note)?;
     let (buckets, asked) = (parameters.buckets()?, parameters.asked()?);
     parameters.end()?;
-    let (answer, response) = answered(finder.histogram(&asked, buckets), |answer| answer.tree_size, request)?;
+    let (answer, response) =
+        answered(finder.histogram(&asked, buckets), |answer| answer.tree_size, request)?;
     note.rows = Some((0, answer.total));
     Ok(response)
 }
 
 /// `GET /api/v1/facets`
-pub fn facets(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Response, Problem> {
+pub fn facets(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Problem> {
     let (mut parameters, finder) = begin(request, context, note)?;
     let ((dimensions, limit), asked) = (parameters.facets()?, parameters.asked()?);
     parameters.end()?;
@@ -97,7 +116,11 @@ pub fn facets(request: &Request, context: &Context<'_>, note: &mut Note) -> Resu
 }
 
 /// `GET /api/v1/trails`
-pub fn trails(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Response, Problem> {
+pub fn trails(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Problem> {
     let (mut parameters, finder) = begin(request, context, note)?;
     let limit = parameters.integer("limit", 0..=LIMIT_MAX)?.unwrap_or(LIMIT);
     let offset = parameters.integer("offset", 0..=NUMBER_MAX)?.unwrap_or(0);

@@ -1,13 +1,13 @@
-//! `GET /api/v1/export`: the whole result of a question as a file; and `/export/manifest`: what that file has.
-//! `docs/api/export.md`.
+//! `GET /api/v1/export`: the whole result of a question as a file; and `/export/manifest`: what
+//! that file has. `docs/api/export.md`.
 
 use event::Operation as Done;
 use event::query::Query;
 use event::search::SEARCH_BYTES_MAX;
 use hyper::StatusCode;
 use hyper::header::{
-    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-    HeaderName, HeaderValue, IF_RANGE, LINK, RANGE, TE, TRAILER,
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE,
+    CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_RANGE, LINK, RANGE, TE, TRAILER,
 };
 
 use super::Operation;
@@ -36,7 +36,11 @@ pub fn open(
         note.rows = Some((0, export.total));
         let mut head = Response::default();
         head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        return Ok(Sending { head: with_tree_size(head, export.tree_size), export, what: What::Manifest });
+        return Ok(Sending {
+            head: with_tree_size(head, export.tree_size),
+            export,
+            what: What::Manifest,
+        });
     }
     let mark = export.mark();
     let skip = skip(request, &mark);
@@ -67,7 +71,11 @@ pub fn open(
 }
 
 /// What is asked for, as of one tree size.
-fn asked(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Export, Box<Problem>> {
+fn asked(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Export, Box<Problem>> {
     let wrong = |wrong: Wrong| Box::new(Problem::from(wrong));
     let unanswered = |why| Box::new(Problem::of(why, &request.id));
     let (mut parameters, finder) = begin(request, context, note).map_err(Box::new)?;
@@ -93,13 +101,16 @@ fn asked(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Ex
     })
 }
 
-/// How many bytes the client has: of this very file, which a question that is pinned by its tree size and a mark show. A
-/// range of any other form is not taken, as RFC 9110 section 14.2 allows, and the whole is sent.
+/// How many bytes the client has: of this very file, which a question that is pinned by its tree
+/// size and a mark show. A range of any other form is not taken, as RFC 9110 section 14.2 allows,
+/// and the whole is sent.
 fn skip(request: &Request, mark: &str) -> Option<u64> {
-    let is_pinned =
-        path::query_value(&request.raw_query, crate::find::ask::AS_OF).is_some_and(|size| !size.is_empty());
+    let is_pinned = path::query_value(&request.raw_query, crate::find::ask::AS_OF)
+        .is_some_and(|size| !size.is_empty());
     let is_same = match request.headers.contains_key(IF_RANGE) {
-        true => request.header(IF_RANGE.as_str()).is_some_and(|shown| shown == format!("\"{mark}\"")),
+        true => {
+            request.header(IF_RANGE.as_str()).is_some_and(|shown| shown == format!("\"{mark}\""))
+        }
         false => true,
     };
     let range = request.header(RANGE.as_str()).filter(|_| is_pinned && is_same)?;
@@ -133,7 +144,8 @@ fn head(export: &Export, mark: &str) -> Response {
 }
 
 fn insert(head: &mut Response, name: HeaderName, value: &str) {
-    let value = HeaderValue::from_str(value).expect("digits and escaped texts may stand in a header");
+    let value =
+        HeaderValue::from_str(value).expect("digits and escaped texts may stand in a header");
     head.headers_mut().insert(name, value);
 }
 

@@ -1,4 +1,5 @@
-//! `GET /api/v1/limits`: the limits in force, for whoever sends or asks and wants to keep within them.
+//! `GET /api/v1/limits`: the limits in force, for whoever sends or asks and wants to keep within
+//! them.
 
 use hyper::StatusCode;
 use schemars::JsonSchema;
@@ -17,7 +18,11 @@ pub struct Answer {
     limits: Vec<Described>,
 }
 
-pub fn list(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Response, Problem> {
+pub fn list(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Problem> {
     "limits".clone_into(&mut note.resource);
     caller(request, context, note)?;
     let limits = context.shared.config().limits.described();

@@ -26,26 +26,33 @@ use crate::intake::Intake;
 use crate::intake::figures::{Counter, Moments};
 use page::{COUNTER, GAUGE, Page};
 
-pub fn read(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Response, Problem> {
+pub fn read(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Problem> {
     "metrics".clone_into(&mut note.resource);
     let_in(request, context, note)?;
-    // Whoever watches asks every few seconds for ever; recording it would make the log grow without end.
+    // Whoever watches asks every few seconds for ever; recording it would make the log grow without
+    // end.
     note.is_recorded = true;
     let mut response = Response::new(Body::from(render(context.shared, context.now).into_bytes()));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    headers
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
-/// Lets in anyone, or who shows the token of the configuration, or who may read figures of Daybook's own trail: they are
-/// those of all sources.
+/// Lets in anyone, or who shows the token of the configuration, or who may read figures of
+/// Daybook's own trail: they are those of all sources.
 fn let_in(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<(), Problem> {
     let config = context.shared.config();
     let metrics = &config.metrics;
     let shown = request.header(AUTHORIZATION.as_str()).and_then(|value| value.split_once(' '));
-    let shown =
-        shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+    let shown = shown
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim());
     let is_token = shown.zip(metrics.token.as_ref()).is_some_and(|(shown, token)| {
         bool::from(Sha256::digest(shown).ct_eq(&Sha256::digest(token.expose())))
     });
@@ -64,7 +71,8 @@ fn render(shared: &Shared, now: Time) -> String {
     let mut page = Page::default();
     let counts = shared.log.counts();
     let limits = shared.config().limits;
-    let in_flight = limits.requests_in_flight_max.saturating_sub(shared.in_flight.available_permits());
+    let in_flight =
+        limits.requests_in_flight_max.saturating_sub(shared.in_flight.available_permits());
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     page.family("daybook_build_info", GAUGE, "Which build this is.").sample(&version, 1);
     page.one(
@@ -76,9 +84,19 @@ fn render(shared: &Shared, now: Time) -> String {
     page.one("daybook_events", GAUGE, "Events in the log.", counts.events);
     page.one("daybook_set_aside_records", GAUGE, "Records set aside in the log.", counts.set_aside);
     page.one("daybook_commits_total", COUNTER, "Groups of requests made durable.", counts.groups);
-    page.one("daybook_duplicates_total", COUNTER, "Events that were recorded before.", counts.duplicates);
+    page.one(
+        "daybook_duplicates_total",
+        COUNTER,
+        "Events that were recorded before.",
+        counts.duplicates,
+    );
     store_of(&mut page, &shared.log.figures(), counts.events);
-    page.one("daybook_requests_in_flight", GAUGE, "Requests being answered, this one too.", in_flight);
+    page.one(
+        "daybook_requests_in_flight",
+        GAUGE,
+        "Requests being answered, this one too.",
+        in_flight,
+    );
     answers(&mut page, &shared.answers);
     evidence(&mut page, shared);
     machine::disk(&mut page, &shared.data_dir);
@@ -92,11 +110,8 @@ fn store_of(page: &mut Page, figures: &Figures, events: u64) {
     page.one("daybook_recorded_events_total", COUNTER, "Events recorded.", recorded);
     let journal = "Bytes of groups written to the journal.";
     page.one("daybook_journal_written_bytes_total", COUNTER, journal, figures.journal_bytes);
-    page.distributions("daybook_journal_sync_seconds", "Time of each sync of the journal.").distribution(
-        &[],
-        &figures.sync_ns,
-        1e9,
-    );
+    page.distributions("daybook_journal_sync_seconds", "Time of each sync of the journal.")
+        .distribution(&[], &figures.sync_ns, 1e9);
     page.distributions("daybook_commit_requests", "Requests that shared a sync.").distribution(
         &[],
         &figures.group_requests,
@@ -111,7 +126,12 @@ fn store_of(page: &mut Page, figures: &Figures, events: u64) {
     page.one("daybook_segment_bytes", GAUGE, "Bytes of their files.", figures.segment_bytes);
     page.one("daybook_sealed_events", GAUGE, "Events in segments.", figures.sealed_events);
     let unsealed = "Events in memory and in the journal, not sealed yet.";
-    page.one("daybook_unsealed_events", GAUGE, unsealed, events.saturating_sub(figures.sealed_events));
+    page.one(
+        "daybook_unsealed_events",
+        GAUGE,
+        unsealed,
+        events.saturating_sub(figures.sealed_events),
+    );
     page.one("daybook_seals_total", COUNTER, "Segments made of what was in memory.", figures.seals);
     page.one("daybook_merges_total", COUNTER, "Segments made of other segments.", figures.merges);
     let cache = "Bytes of segments' indexes in memory.";
@@ -136,8 +156,18 @@ fn answers(page: &mut Page, answers: &Answers) {
 
 fn evidence(page: &mut Page, shared: &Shared) {
     let newest = shared.evidence.newest();
-    page.one("daybook_checkpoint_events", GAUGE, "Events that the newest checkpoint covers.", newest.size);
-    page.one("daybook_checkpoint_bytes", GAUGE, "Its length with all signatures.", newest.note.len());
+    page.one(
+        "daybook_checkpoint_events",
+        GAUGE,
+        "Events that the newest checkpoint covers.",
+        newest.size,
+    );
+    page.one(
+        "daybook_checkpoint_bytes",
+        GAUGE,
+        "Its length with all signatures.",
+        newest.note.len(),
+    );
     let name = "daybook_checkpoint_signed_timestamp_seconds";
     page.family(name, GAUGE, "When this process last signed one.");
     if let Some(at) = shared.evidence.signed_at() {
@@ -151,11 +181,20 @@ fn evidence(page: &mut Page, shared: &Shared) {
             page.sample(&[("witness", witness)], of(stand));
         }
     };
-    let behind = |stand: &Stand| stand.behind_since.map_or(0.0, |since| since.elapsed().as_secs_f64());
-    gauge("daybook_witness_lag_seconds", "Since when there is a checkpoint that it did not cosign.", &behind);
+    let behind =
+        |stand: &Stand| stand.behind_since.map_or(0.0, |since| since.elapsed().as_secs_f64());
+    gauge(
+        "daybook_witness_lag_seconds",
+        "Since when there is a checkpoint that it did not cosign.",
+        &behind,
+    );
     #[allow(clippy::cast_precision_loss, reason = "events are fewer than 2^53")]
     let cosigned = |stand: &Stand| stand.cosigned as f64;
-    gauge("daybook_witness_cosigned_events", "Events of the newest checkpoint that it cosigned.", &cosigned);
+    gauge(
+        "daybook_witness_cosigned_events",
+        "Events of the newest checkpoint that it cosigned.",
+        &cosigned,
+    );
     gauge("daybook_witness_bad", "Whether it is late, or refuses to cosign.", &|stand| {
         f64::from(u8::from(stand.is_bad))
     });
@@ -175,7 +214,8 @@ fn sources(page: &mut Page, intakes: &[Arc<Intake>], now: Time) {
     page.family("daybook_source_info", GAUGE, "A configured source.");
     for one in &known {
         let (source, trail) = (&one.intake.source, one.intake.source.trail.to_string());
-        let labels = [("source", &*source.name), ("format", source.format.as_str()), ("trail", &*trail)];
+        let labels =
+            [("source", &*source.name), ("format", source.format.as_str()), ("trail", &*trail)];
         page.sample(&labels, 1);
     }
     for (position, Counter { name, help, .. }) in
@@ -195,24 +235,29 @@ fn sources(page: &mut Page, intakes: &[Arc<Intake>], now: Time) {
     };
     #[allow(clippy::cast_precision_loss, reason = "there are few streams")]
     let streams = |one: &Known<'_>| Some(one.streams as f64);
-    gauge("daybook_source_last_received_timestamp_seconds", "When something last arrived.", &|one| {
-        at(one.moments.received_at)
-    });
+    gauge(
+        "daybook_source_last_received_timestamp_seconds",
+        "When something last arrived.",
+        &|one| at(one.moments.received_at),
+    );
     gauge(
         "daybook_source_last_event_timestamp_seconds",
         "When the newest event recorded happened.",
         &|one| at(one.moments.occurred_at),
     );
-    gauge("daybook_source_lag_seconds", "How long after it happened the newest event arrived.", &|one| {
-        one.moments.lag_ns.map(seconds)
-    });
+    gauge(
+        "daybook_source_lag_seconds",
+        "How long after it happened the newest event arrived.",
+        &|one| one.moments.lag_ns.map(seconds),
+    );
     gauge(
         "daybook_source_lag_max_seconds",
         "The longest such time of any event in the last one to two minutes.",
         &|one| one.moments.lag_max_ns(now).map(seconds),
     );
     #[allow(clippy::cast_precision_loss, reason = "exact up to eight petabytes")]
-    let behind = |one: &Known<'_>| Some(one.intake.figures.behind_bytes.load(Ordering::Relaxed) as f64);
+    let behind =
+        |one: &Known<'_>| Some(one.intake.figures.behind_bytes.load(Ordering::Relaxed) as f64);
     gauge("daybook_source_behind_bytes", "Bytes of followed files that are not read yet.", &behind);
     gauge("daybook_source_streams", "Numbered streams that are followed.", &streams);
     gauge("daybook_source_silent", "Whether nothing came for longer than configured.", &|one| {

@@ -1,5 +1,6 @@
-//! Daybook's own API: events of all trails, found and followed; what is known of each source, what was set aside, and figures
-//! for Prometheus. `docs/api/events.md`, `docs/api/sources.md`, `docs/api/metrics.md`.
+//! Daybook's own API: events of all trails, found and followed; what is known of each source, what
+//! was set aside, and figures for Prometheus. `docs/api/events.md`, `docs/api/sources.md`,
+//! `docs/api/metrics.md`.
 
 mod events;
 pub mod export;
@@ -72,7 +73,9 @@ impl Operation {
             | Operation::Tail
             | Operation::Export
             | Operation::ExportManifest => Action::ReadEvents,
-            Operation::ListSources | Operation::ReadMetrics | Operation::ListLimits => Action::ReadSources,
+            Operation::ListSources | Operation::ReadMetrics | Operation::ListLimits => {
+                Action::ReadSources
+            }
             Operation::ListSetAside | Operation::ShowSetAside => Action::ReadEvents,
             Operation::RetrySetAside => Action::WriteEvents,
         })
@@ -125,6 +128,10 @@ pub fn answer(
 }
 
 /// The caller behind a request.
-fn caller<'a>(request: &Request, context: &Context<'a>, note: &mut Note) -> Result<Caller<'a>, Problem> {
+fn caller<'a>(
+    request: &Request,
+    context: &Context<'a>,
+    note: &mut Note,
+) -> Result<Caller<'a>, Problem> {
     Ok(context.caller(request, note)?)
 }

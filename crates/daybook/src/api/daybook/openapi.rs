@@ -1,5 +1,5 @@
-//! `GET /api/v1/openapi.json`: the description of this API, made from its routes, its answers' types and the fields of a search
-//! (OpenAPI 3.1.1, <https://spec.openapis.org/oas/v3.1.1.html>).
+//! `GET /api/v1/openapi.json`: the description of this API, made from its routes, its answers'
+//! types and the fields of a search (OpenAPI 3.1.1, <https://spec.openapis.org/oas/v3.1.1.html>).
 
 use event::search::Field;
 use hyper::{Method, StatusCode};
@@ -34,10 +34,13 @@ pub fn description() -> Value {
     });
     let mut schemas = settings.into_generator();
     let mut paths: Map<String, Value> = Map::new();
-    let own = ROUTES
-        .map(|(method, path, operation)| (method, path, operation.name(), describe(operation, &mut schemas)));
+    let own = ROUTES.map(|(method, path, operation)| {
+        (method, path, operation.name(), describe(operation, &mut schemas))
+    });
     // Proofs belong to the log's tree, but for their path.
-    let proofs = tree::ROUTES.into_iter().filter(|(.., operation)| *operation == tree::Operation::ProveEvent);
+    let proofs = tree::ROUTES
+        .into_iter()
+        .filter(|(.., operation)| *operation == tree::Operation::ProveEvent);
     let proofs = proofs.map(|(method, path, operation)| (method, path, operation.name(), proof()));
     for (method, path, name, described) in own.into_iter().chain(proofs) {
         let of_path = paths.entry(path).or_insert_with(|| json!({}));
@@ -114,8 +117,10 @@ impl Described {
             let content = json!({ "application/problem+json": { "schema": problem } });
             json!({ "description": text, "content": content })
         };
-        let in_path = path.split('/').filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'));
-        let in_path = in_path.filter(|name| !self.parameters.iter().any(|known| known["name"] == *name));
+        let in_path =
+            path.split('/').filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'));
+        let in_path =
+            in_path.filter(|name| !self.parameters.iter().any(|known| known["name"] == *name));
         let mut parameters: Vec<Value> = in_path
             .map(|name| {
                 json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } })
@@ -153,7 +158,9 @@ impl Described {
         }
         match self.access {
             Access::Anyone => described["security"] = json!([{}]),
-            Access::Partly => described["security"] = json!([{}, { "token": [] }, { "signature": [] }]),
+            Access::Partly => {
+                described["security"] = json!([{}, { "token": [] }, { "signature": [] }])
+            }
             Access::Known => {}
         }
         described
@@ -163,22 +170,28 @@ impl Described {
 fn describe(operation: Operation, schemas: &mut SchemaGenerator) -> Described {
     match operation {
         Operation::ListEvents => {
-            Described::json::<answer::Events>("Events that match, page by page.", schemas).with(asked()).with(
-                vec![
+            Described::json::<answer::Events>("Events that match, page by page.", schemas)
+                .with(asked())
+                .with(vec![
                     parameter(
                         "order",
                         "Newest first, or oldest first.",
                         json!({ "enum": ["desc", "asc"], "default": "desc" }),
                     ),
                     number("limit", "Rows of the page.", 0, LIMIT_MAX, Some(LIMIT)),
-                    number("offset", "Rows to leave out first; not with a cursor.", 0, NUMBER_MAX, None),
+                    number(
+                        "offset",
+                        "Rows to leave out first; not with a cursor.",
+                        0,
+                        NUMBER_MAX,
+                        None,
+                    ),
                     parameter(
                         "cursor",
                         "`next` of an earlier answer to the same question.",
                         json!({ "type": "string" }),
                     ),
-                ],
-            )
+                ])
         }
         Operation::ShowEvent => Described {
             may_miss: true,
@@ -198,7 +211,8 @@ fn describe(operation: Operation, schemas: &mut SchemaGenerator) -> Described {
             ),
         ]),
         Operation::ReadFacets => {
-            let named = Field::ALL.into_iter().filter(|(_, field, _)| matches!(field, Field::Of(_)));
+            let named =
+                Field::ALL.into_iter().filter(|(_, field, _)| matches!(field, Field::Of(_)));
             let names: Vec<&str> = named.map(|(name, ..)| name).collect();
             Described::json::<answer::Facets>("The values that most matching events have.", schemas)
                 .with(asked())
@@ -211,12 +225,14 @@ fn describe(operation: Operation, schemas: &mut SchemaGenerator) -> Described {
                     number("limit", "Values of each.", 1, FACET_LIMIT_MAX, Some(FACET_LIMIT)),
                 ])
         }
-        Operation::ListTrails => Described::json::<answer::Trails>("Trails with matching events.", schemas)
-            .with(asked())
-            .with(vec![
-                number("limit", "Rows of the page.", 0, LIMIT_MAX, Some(LIMIT)),
-                number("offset", "Rows to leave out first.", 0, NUMBER_MAX, None),
-            ]),
+        Operation::ListTrails => {
+            Described::json::<answer::Trails>("Trails with matching events.", schemas)
+                .with(asked())
+                .with(vec![
+                    number("limit", "Rows of the page.", 0, LIMIT_MAX, Some(LIMIT)),
+                    number("offset", "Rows to leave out first.", 0, NUMBER_MAX, None),
+                ])
+        }
         Operation::Tail => Described {
             content_type: "text/event-stream",
             answer: json!({ "type": "string" }),
@@ -240,15 +256,19 @@ fn describe(operation: Operation, schemas: &mut SchemaGenerator) -> Described {
         }
         .with(asked())
         .with(vec![format()]),
-        Operation::ExportManifest => Described::json::<Manifest>("What an export has, signed.", schemas)
-            .with(asked())
-            .with(vec![format()]),
+        Operation::ExportManifest => {
+            Described::json::<Manifest>("What an export has, signed.", schemas)
+                .with(asked())
+                .with(vec![format()])
+        }
         Operation::ReadOpenApi => Described {
             answer: json!({ "type": "object" }),
             access: Access::Anyone,
             ..Described::json::<()>("This description.", schemas)
         },
-        Operation::ListSources => Described::json::<sources::Answer>("How each source is doing.", schemas),
+        Operation::ListSources => {
+            Described::json::<sources::Answer>("How each source is doing.", schemas)
+        }
         Operation::ReadMetrics => Described {
             content_type: "text/plain",
             answer: json!({ "type": "string" }),
@@ -256,22 +276,32 @@ fn describe(operation: Operation, schemas: &mut SchemaGenerator) -> Described {
         },
         Operation::ListLimits => Described::json::<limits::Answer>("The limits in force.", schemas),
         Operation::ListSetAside => {
-            Described::json::<set_aside::List<'_>>("Records that were set aside.", schemas).with(vec![
-                number("limit", "Rows of the page.", 1, LIMIT_MAX, Some(100)),
-                number("offset", "The number to begin with.", 0, NUMBER_MAX, None),
-                parameter("source", "Of this source alone.", json!({ "type": "string", "minLength": 1 })),
-                parameter(
-                    "since",
-                    "Received then or later.",
-                    json!({ "type": "string", "format": "date-time" }),
-                ),
-                parameter("reason", "With this in the reason.", json!({ "type": "string", "minLength": 1 })),
-                parameter(
-                    "all",
-                    "Also those that came to events since.",
-                    json!({ "enum": ["true", "false"] }),
-                ),
-            ])
+            Described::json::<set_aside::List<'_>>("Records that were set aside.", schemas).with(
+                vec![
+                    number("limit", "Rows of the page.", 1, LIMIT_MAX, Some(100)),
+                    number("offset", "The number to begin with.", 0, NUMBER_MAX, None),
+                    parameter(
+                        "source",
+                        "Of this source alone.",
+                        json!({ "type": "string", "minLength": 1 }),
+                    ),
+                    parameter(
+                        "since",
+                        "Received then or later.",
+                        json!({ "type": "string", "format": "date-time" }),
+                    ),
+                    parameter(
+                        "reason",
+                        "With this in the reason.",
+                        json!({ "type": "string", "minLength": 1 }),
+                    ),
+                    parameter(
+                        "all",
+                        "Also those that came to events since.",
+                        json!({ "enum": ["true", "false"] }),
+                    ),
+                ],
+            )
         }
         Operation::ShowSetAside => Described {
             may_miss: true,
@@ -280,7 +310,10 @@ fn describe(operation: Operation, schemas: &mut SchemaGenerator) -> Described {
         Operation::RetrySetAside => Described {
             body: Some(schemas.subschema_for::<set_aside::Wanted>().to_value()),
             may_miss: true,
-            ..Described::json::<set_aside::Retried>("Parses records again that were set aside.", schemas)
+            ..Described::json::<set_aside::Retried>(
+                "Parses records again that were set aside.",
+                schemas,
+            )
         },
     }
 }
@@ -307,14 +340,19 @@ fn proof() -> Described {
 
 /// The parameter that says what an export is written as.
 fn format() -> Value {
-    let schema = json!({ "enum": Format::ALL.map(Format::as_str), "default": Format::Ndjson.as_str() });
+    let schema =
+        json!({ "enum": Format::ALL.map(Format::as_str), "default": Format::Ndjson.as_str() });
     parameter("format", "What the file is.", schema)
 }
 
 /// The parameters that say what is looked for.
 fn asked() -> Vec<Value> {
     let mut all = vec![
-        parameter("q", "A search: `actor:alice -outcome:success after:-7d`.", json!({ "type": "string" })),
+        parameter(
+            "q",
+            "A search: `actor:alice -outcome:success after:-7d`.",
+            json!({ "type": "string" }),
+        ),
         number("as_of", "Answer from the first so many events of the log.", 0, NUMBER_MAX, None),
     ];
     for (name, _, about) in Field::ALL {

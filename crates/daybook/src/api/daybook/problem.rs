@@ -53,7 +53,10 @@ impl Problem {
     /// That a range begins behind the end of a file of so many bytes.
     pub fn behind_the_end(bytes: u64) -> Problem {
         let detail = format!("the file has {bytes} bytes");
-        Problem { end: Some(bytes), ..Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range", detail) }
+        Problem {
+            end: Some(bytes),
+            ..Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range", detail)
+        }
     }
 
     pub fn not_found(detail: impl Into<String>) -> Problem {
@@ -95,7 +98,9 @@ impl Problem {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        if let Some(value) = self.end.and_then(|end| HeaderValue::from_str(&format!("bytes */{end}")).ok()) {
+        if let Some(value) =
+            self.end.and_then(|end| HeaderValue::from_str(&format!("bytes */{end}")).ok())
+        {
             headers.insert(CONTENT_RANGE, value);
         }
         response

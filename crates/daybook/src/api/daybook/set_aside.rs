@@ -1,7 +1,7 @@
 //! What was set aside: listed, shown, and parsed again.
 //!
-//! A record belongs to the trail of its source. One whose source is not configured any more is for whoever manages the
-//! sources. What the caller may not see is answered like what is not there.
+//! A record belongs to the trail of its source. One whose source is not configured any more is for
+//! whoever manages the sources. What the caller may not see is answered like what is not there.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -29,9 +29,11 @@ use crate::intake::retry;
 /// Rows of a page, unless asked otherwise, and at most.
 const LIMIT: u64 = 100;
 const LIMIT_MAX: u64 = 1000;
-/// Bytes of the records of a page, which are in memory while it is made; beyond, it is short of rows.
+/// Bytes of the records of a page, which are in memory while it is made; beyond, it is short of
+/// rows.
 const LISTED_BYTES_MAX: usize = 32 << 20;
-/// Records, and their bytes, that one request looks at; a page may be short of rows for it. Bounds how long it takes.
+/// Records, and their bytes, that one request looks at; a page may be short of rows for it. Bounds
+/// how long it takes.
 const EXAMINED_MAX: usize = 100_000;
 const EXAMINED_BYTES_MAX: usize = 256 << 20;
 /// Records retried by one request, and their bytes. Bounds how long it takes and what is in memory.
@@ -62,7 +64,11 @@ fn intake<'a>(source: &str, context: &Context<'a>) -> Option<&'a Arc<Intake>> {
 }
 
 /// `GET /api/v1/set-aside`
-pub fn list(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Response, Problem> {
+pub fn list(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Problem> {
     "set aside".clone_into(&mut note.resource);
     let caller = caller(request, context, note)?;
     let mut parameters = Parameters::of(path::query_pairs(&request.raw_query));
@@ -85,16 +91,18 @@ pub fn list(request: &Request, context: &Context<'_>, note: &mut Note) -> Result
     };
     parameters.end()?;
     let rows_max = usize::try_from(limit).unwrap_or(usize::MAX);
-    let (records, next) = examine(context, request, offset, rows_max, LISTED_BYTES_MAX, &mut |record| {
-        asked.is_for(record, context.shared.retried.contains(record.number))
-            && may(&caller, Action::ReadEvents, &record.source, context)
-    })?;
+    let (records, next) =
+        examine(context, request, offset, rows_max, LISTED_BYTES_MAX, &mut |record| {
+            asked.is_for(record, context.shared.retried.contains(record.number))
+                && may(&caller, Action::ReadEvents, &record.source, context)
+        })?;
     note.rows = Some((records.len(), records.len() as u64));
     let shown = |record| Shown::in_list(record, context.shared.retried.contains(record.number));
     Ok(http::json(StatusCode::OK, &List { records: records.iter().map(shown).collect(), next }))
 }
 
-/// Records from a number on of which `is_asked_for` is true, within limits, and the number to go on from.
+/// Records from a number on of which `is_asked_for` is true, within limits, and the number to go on
+/// from.
 fn examine(
     context: &Context<'_>,
     request: &Request,
@@ -114,7 +122,8 @@ fn examine(
             next = Some(record.number);
             return ControlFlow::Break(());
         }
-        (examined, examined_bytes) = (examined + 1, examined_bytes.saturating_add(record.raw.len()));
+        (examined, examined_bytes) =
+            (examined + 1, examined_bytes.saturating_add(record.raw.len()));
         if is_asked_for(&record) {
             bytes = bytes.saturating_add(record.raw.len());
             found.push(record);
@@ -127,7 +136,11 @@ fn examine(
 }
 
 /// The record with this number, if there is one.
-fn record(number: u64, request: &Request, context: &Context<'_>) -> Result<Option<SetAsideRecord>, Problem> {
+fn record(
+    number: u64,
+    request: &Request,
+    context: &Context<'_>,
+) -> Result<Option<SetAsideRecord>, Problem> {
     let (records, _) = examine(context, request, number, 1, usize::MAX, &mut |_| true)?;
     Ok(records.into_iter().next())
 }
@@ -180,16 +193,21 @@ struct Outcome {
 }
 
 /// `POST /api/v1/set-aside/retry`
-pub fn retry(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Response, Problem> {
+pub fn retry(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Problem> {
     "set aside".clone_into(&mut note.resource);
     let caller = caller(request, context, note)?;
-    let wanted: Wanted = serde_json::from_slice(&request.body)
-        .map_err(|error| Problem::malformed(format!("the body does not say what to retry: {error}")))?;
+    let wanted: Wanted = serde_json::from_slice(&request.body).map_err(|error| {
+        Problem::malformed(format!("the body does not say what to retry: {error}"))
+    })?;
     let (records, next) = match (&wanted.numbers, &wanted.source, wanted.all) {
         (Some(numbers), None, None) => (named(numbers, &caller, request, context)?, None),
         (None, Some(source), None) => {
-            let is_there =
-                intake(source, context).is_some() && may(&caller, Action::WriteEvents, source, context);
+            let is_there = intake(source, context).is_some()
+                && may(&caller, Action::WriteEvents, source, context);
             if !is_there {
                 return Err(Problem::not_found("there is no such source that you may send to"));
             }
@@ -208,11 +226,13 @@ pub fn retry(request: &Request, context: &Context<'_>, note: &mut Note) -> Resul
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unrecorded", why));
     }
     note.is_recorded = true;
-    let records = records.chunks(RETRIED_AT_ONCE).flat_map(|some| retry_some(some, context)).collect();
+    let records =
+        records.chunks(RETRIED_AT_ONCE).flat_map(|some| retry_some(some, context)).collect();
     Ok(http::json(StatusCode::OK, &Retried { records, next }))
 }
 
-/// The records with these numbers. Errs when one is not there for the caller, or has no source any more.
+/// The records with these numbers. Errs when one is not there for the caller, or has no source any
+/// more.
 fn named(
     numbers: &[u64],
     caller: &Caller<'_>,
@@ -220,7 +240,9 @@ fn named(
     context: &Context<'_>,
 ) -> Result<Vec<SetAsideRecord>, Problem> {
     if numbers.len() > RETRIED_MAX {
-        return Err(Problem::malformed(format!("at most {RETRIED_MAX} records are retried at once")));
+        return Err(Problem::malformed(format!(
+            "at most {RETRIED_MAX} records are retried at once"
+        )));
     }
     let (mut records, mut bytes) = (Vec::new(), 0_usize);
     for &number in numbers {
@@ -240,14 +262,17 @@ fn named(
         }
         bytes = bytes.saturating_add(found.raw.len());
         if bytes > RETRIED_BYTES_MAX {
-            return Err(Problem::malformed("so many large records are not retried at once; name fewer"));
+            return Err(Problem::malformed(
+                "so many large records are not retried at once; name fewer",
+            ));
         }
         records.push(found);
     }
     Ok(records)
 }
 
-/// Some of the records that are set aside and not retried, of a source or of all that the caller may write to.
+/// Some of the records that are set aside and not retried, of a source or of all that the caller
+/// may write to.
 fn waiting(
     source: Option<&String>,
     from: u64,
@@ -272,7 +297,10 @@ fn act(records: &[SetAsideRecord], note: &Note) -> Act {
         .on("set aside", &sources.join(", "))
         .with("asked", note.asked.clone())
         .with("records", numbers.join(", "));
-    Act { description: Some(format!("{} records set aside are parsed again", records.len())), ..act }
+    Act {
+        description: Some(format!("{} records set aside are parsed again", records.len())),
+        ..act
+    }
 }
 
 /// Retries some records, all on their way at the same time.
@@ -295,7 +323,9 @@ fn retry_some(records: &[SetAsideRecord], context: &Context<'_>) -> Vec<Outcome>
             shared.retried.insert(record.number);
             Outcome { number: record.number, recorded, duplicates, reason: None }
         }
-        Err(reason) => Outcome { number: record.number, recorded: 0, duplicates: 0, reason: Some(reason) },
+        Err(reason) => {
+            Outcome { number: record.number, recorded: 0, duplicates: 0, reason: Some(reason) }
+        }
     };
     came.zip(records).map(outcome).collect()
 }

@@ -1,4 +1,5 @@
-//! `GET /api/v1/sources`: the configured sources that the caller may know of, with all that is counted of them.
+//! `GET /api/v1/sources`: the configured sources that the caller may know of, with all that is
+//! counted of them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -43,7 +44,11 @@ struct Source {
     silent_since: Option<String>,
 }
 
-pub fn list(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Response, Problem> {
+pub fn list(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Problem> {
     "sources".clone_into(&mut note.resource);
     let caller = caller(request, context, note)?;
     let intakes = context.shared.intakes.iter();
@@ -58,7 +63,8 @@ pub fn list(request: &Request, context: &Context<'_>, note: &mut Note) -> Result
 }
 
 fn source(intake: &Intake, config: &Config, now: Time) -> Source {
-    let silent_after_s = config.source(&intake.source.name).and_then(|source| source.silent_after_s);
+    let silent_after_s =
+        config.source(&intake.source.name).and_then(|source| source.silent_after_s);
     let moments = intake.figures.moments();
     let (counters, streams) = {
         let gaps = intake.gaps.lock().expect("no panic while held");

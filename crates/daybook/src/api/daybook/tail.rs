@@ -1,4 +1,5 @@
-//! `GET /api/v1/tail`: events as they are recorded. What is asked is read here; [`crate::tailing`] answers.
+//! `GET /api/v1/tail`: events as they are recorded. What is asked is read here; [`crate::tailing`]
+//! answers.
 
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 
@@ -14,7 +15,11 @@ use crate::tailing::{Shown, Tail};
 const LAST_EVENT_ID: &str = "last-event-id";
 
 /// What a request asks to follow, and how many events the log has now.
-pub fn open(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<(Tail, u64), Problem> {
+pub fn open(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<(Tail, u64), Problem> {
     "events".clone_into(&mut note.resource);
     caller(request, context, note)?;
     let mut parameters = Parameters::of(path::query_pairs(&request.raw_query));
@@ -22,7 +27,9 @@ pub fn open(request: &Request, context: &Context<'_>, note: &mut Note) -> Result
     let asked = parameters.asked()?;
     parameters.end()?;
     if asked.as_of.is_some() {
-        return Err(Wrong::new("as_of", "a tail goes on; export has what the log had at a moment").into());
+        return Err(
+            Wrong::new("as_of", "a tail goes on; export has what the log had at a moment").into()
+        );
     }
     let size = context.shared.log.head().0;
     let had = request.header(LAST_EVENT_ID).filter(|had| !had.is_empty());

@@ -39,12 +39,16 @@ impl Error {
                 "APIGW.0302",
                 "The IAM user is not authorized to access the API.".to_owned(),
             ),
-            Error::NoSuchInstance => {
-                (StatusCode::BAD_REQUEST, "DBSS.10020021", "Invalid request parameter ID.".to_owned())
-            }
-            Error::InvalidMessage => {
-                (StatusCode::BAD_REQUEST, "DBSS.10000001", "Enter a valid request message".to_owned())
-            }
+            Error::NoSuchInstance => (
+                StatusCode::BAD_REQUEST,
+                "DBSS.10020021",
+                "Invalid request parameter ID.".to_owned(),
+            ),
+            Error::InvalidMessage => (
+                StatusCode::BAD_REQUEST,
+                "DBSS.10000001",
+                "Enter a valid request message".to_owned(),
+            ),
             Error::Internal(_) => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "DBSS.11000000",

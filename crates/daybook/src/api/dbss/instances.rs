@@ -1,5 +1,5 @@
-//! The listings of database audit instances: three paths of three ages with one content. An instance is a trail; what the
-//! vendor's cloud knows of an instance and a trail does not is empty.
+//! The listings of database audit instances: three paths of three ages with one content. An
+//! instance is a trail; what the vendor's cloud knows of an instance and a trail does not is empty.
 
 use event::{Service, Trail};
 use hyper::StatusCode;

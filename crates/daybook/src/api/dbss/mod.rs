@@ -1,9 +1,11 @@
-//! DBSS, the database audit service: what its operators did. Daybook's own operators are an instance of it.
+//! DBSS, the database audit service: what its operators did. Daybook's own operators are an
+//! instance of it.
 //!
-//! `POST /v1/{project_id}/audit/{instance_id}/operation-log` (`ListAuditOperateLogsNew`), and the older
-//! `POST /v1/{project_id}/{instance_id}/dbss/audit/operate-log` (`ListAuditOperateLogs`), which Terraform uses,
-//! <https://support.huaweicloud.com/intl/en-us/api-dbss/ListAuditOperateLogsNew.html>. `docs/api/dbss.md` lists what is
-//! implemented and every choice the pages leave open.
+//! `POST /v1/{project_id}/audit/{instance_id}/operation-log` (`ListAuditOperateLogsNew`), and the
+//! older `POST /v1/{project_id}/{instance_id}/dbss/audit/operate-log` (`ListAuditOperateLogs`),
+//! which Terraform uses,
+//! <https://support.huaweicloud.com/intl/en-us/api-dbss/ListAuditOperateLogsNew.html>.
+//! `docs/api/dbss.md` lists what is implemented and every choice the pages leave open.
 
 mod error;
 mod instances;
@@ -104,7 +106,8 @@ fn list(
     let asked = parameters(&request.body, operation.demands_a_page())?;
     let question = ("dbss", &trail, &asked.question);
     let query = |began_at| Query { limit: asked.size, ..asked.question.query(&trail, began_at) };
-    let page = context.page(&caller, &question, asked.offset(), query, note).map_err(Error::Internal)?;
+    let page =
+        context.page(&caller, &question, asked.offset(), query, note).map_err(Error::Internal)?;
     let tree_size = page.tree_size;
     Ok(with_tree_size(http::json(StatusCode::OK, &render(page)), tree_size))
 }
@@ -136,7 +139,8 @@ enum Verb {
 }
 
 impl Verb {
-    const ALL: [Verb; 5] = [Verb::Create, Verb::Update, Verb::Delete, Verb::Download, Verb::Operate];
+    const ALL: [Verb; 5] =
+        [Verb::Create, Verb::Update, Verb::Delete, Verb::Download, Verb::Operate];
 
     /// As the page's sample writes it; filters are compared without regard to case.
     fn as_str(self) -> &'static str {
@@ -149,8 +153,8 @@ impl Verb {
         }
     }
 
-    /// Our word's verb. Reading is taking something out, so it is a download; `operate` is the word of older
-    /// deployments for what is none of the four.
+    /// Our word's verb. Reading is taking something out, so it is a download; `operate` is the word
+    /// of older deployments for what is none of the four.
     fn of(operation: Done) -> Verb {
         match operation {
             Done::Create | Done::Push | Done::Upload | Done::Mount => Verb::Create,
@@ -198,7 +202,9 @@ const SIZE_DEFAULT: u64 = 10;
 const SIZE_MAX: u64 = 1000;
 
 fn parameters(body: &[u8], demands_a_page: bool) -> Result<Asked, Error> {
-    let Ok(Value::Object(body)) = serde_json::from_slice(body) else { return Err(Error::InvalidMessage) };
+    let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
+        return Err(Error::InvalidMessage);
+    };
     let time = match body.get("time") {
         Some(Value::Object(time)) => window(time)?,
         None | Some(Value::Null) if !demands_a_page => Window::All,
@@ -217,7 +223,8 @@ fn parameters(body: &[u8], demands_a_page: bool) -> Result<Asked, Error> {
     let action = match text(&body, "action")? {
         None => None,
         Some(text) => {
-            let known = Verb::ALL.into_iter().find(|verb| verb.as_str().eq_ignore_ascii_case(&text));
+            let known =
+                Verb::ALL.into_iter().find(|verb| verb.as_str().eq_ignore_ascii_case(&text));
             Some(known.ok_or(Error::InvalidMessage)?)
         }
     };
@@ -246,7 +253,8 @@ fn text(body: &Map<String, Value>, name: &str) -> Result<Option<String>, Error> 
     }
 }
 
-/// `time_range` counts before `start_time` and `end_time`. The page has those two the wrong way round, so they are sorted.
+/// `time_range` counts before `start_time` and `end_time`. The page has those two the wrong way
+/// round, so they are sorted.
 fn window(time: &Map<String, Value>) -> Result<Window, Error> {
     if let Some(range) = text(time, "time_range")? {
         // The Java SDK's constants begin with a blank.
@@ -262,8 +270,9 @@ fn window(time: &Map<String, Value>) -> Result<Window, Error> {
         };
         return Ok(Window::Last(half_hours * 1800));
     }
-    let instant =
-        |text: String| Offset::default().parse_date_and_time(&text, ' ').ok_or(Error::InvalidMessage);
+    let instant = |text: String| {
+        Offset::default().parse_date_and_time(&text, ' ').ok_or(Error::InvalidMessage)
+    };
     match (text(time, "start_time")?, text(time, "end_time")?) {
         (None, None) => Ok(Window::All),
         (Some(start), Some(end)) => {
@@ -276,7 +285,12 @@ fn window(time: &Map<String, Value>) -> Result<Window, Error> {
 
 /// Offset and limit of the page that a body asks for at some moment; for fuzz targets.
 #[cfg(feature = "internals")]
-pub fn page_of(body: &[u8], demands_a_page: bool, trail: &Trail, now: Time) -> Option<(u64, usize)> {
+pub fn page_of(
+    body: &[u8],
+    demands_a_page: bool,
+    trail: &Trail,
+    now: Time,
+) -> Option<(u64, usize)> {
     let asked = parameters(body, demands_a_page).ok()?;
     asked.question.query(trail, now);
     Some((asked.offset(), asked.size))
@@ -298,12 +312,14 @@ impl Question {
         let mut filters = Vec::new();
         // `user` is a name, or an id where there is none.
         filters.extend(self.user_name.iter().map(|user| {
-            let either =
-                [Dimension::ActorName, Dimension::ActorId].map(|dimension| Filter::is(dimension, user));
+            let either = [Dimension::ActorName, Dimension::ActorId]
+                .map(|dimension| Filter::is(dimension, user));
             Filter::Either(either.to_vec())
         }));
-        filters.extend(self.operate_name.iter().map(|name| Filter::is(Dimension::ResourceName, name)));
-        filters.extend(self.action.map(|verb| Filter::AnyOf(Dimension::Operation, verb.operations())));
+        filters
+            .extend(self.operate_name.iter().map(|name| Filter::is(Dimension::ResourceName, name)));
+        filters
+            .extend(self.action.map(|verb| Filter::AnyOf(Dimension::Operation, verb.operations())));
         filters.extend(self.is_success.map(|is_success| {
             let kind = if is_success { OutcomeKind::Success } else { OutcomeKind::Failure };
             Filter::is(Dimension::Outcome, kind.as_str())
@@ -340,7 +356,8 @@ fn operate_log(entry: Entry) -> OperateLog {
     let mut event = entry.event;
     let function = event.attributes.remove(FUNCTION).or(event.resource.kind);
     OperateLog {
-        // Fifteen bytes are twenty characters; those of a hash, since the id itself begins with the time.
+        // Fifteen bytes are twenty characters; those of a hash, since the id itself begins with the
+        // time.
         id: BASE64.encode(&Sha256::digest(event.id.text())[..15]),
         user: event.actor.name.or(event.actor.id).unwrap_or_default(),
         time: Offset::default().date_and_time(event.occurred_at, '-', ' '),
@@ -366,7 +383,9 @@ mod tests {
 
     #[test]
     fn pages_are_texts_or_numbers() {
-        for body in [r#"{"time":{},"page":"2","size":"100"}"#, r#"{"time":{},"page":2,"size":100,"x":[1]}"#] {
+        for body in
+            [r#"{"time":{},"page":"2","size":"100"}"#, r#"{"time":{},"page":2,"size":100,"x":[1]}"#]
+        {
             let asked = asked(body).expect(body);
             assert_eq!((asked.page, asked.size, asked.offset()), (2, 100, 100));
             assert_eq!(asked.question.window, Window::All);
@@ -405,17 +424,23 @@ mod tests {
     #[test]
     fn a_range_wins_and_the_two_times_are_sorted() {
         let window = |time: &str| {
-            asked(&format!(r#"{{"time":{time},"page":1,"size":1}}"#)).map(|asked| asked.question.window)
+            asked(&format!(r#"{{"time":{time},"page":1,"size":1}}"#))
+                .map(|asked| asked.question.window)
         };
         let (early, late) = ("2021-04-22 06:40:52", "2021-04-23 06:40:52");
         let instant = |text| Offset::default().parse_date_and_time(text, ' ').expect("a time");
         for (start, end) in [(early, late), (late, early)] {
             let time = format!(r#"{{"start_time":"{start}","end_time":"{end}"}}"#);
             assert_eq!(window(&time), Some(Window::Between(instant(early), instant(late))));
-            let both = format!(r#"{{"time_range":"DAY","start_time":"{start}","end_time":"{end}"}}"#);
+            let both =
+                format!(r#"{{"time_range":"DAY","start_time":"{start}","end_time":"{end}"}}"#);
             assert_eq!(window(&both), Some(Window::Last(86_400)));
         }
-        assert_eq!(window(r#"{"time_range":" MONTH"}"#), Some(Window::Last(30 * 86_400)), "as Java sends it");
+        assert_eq!(
+            window(r#"{"time_range":" MONTH"}"#),
+            Some(Window::Last(30 * 86_400)),
+            "as Java sends it"
+        );
         for wrong in [
             r#"{"start_time":"2021-04-22 06:40:52"}"#,
             r#"{"end_time":"2021-04-22 06:40:52"}"#,
@@ -433,6 +458,8 @@ mod tests {
     fn every_operation_has_one_verb() {
         let all: usize = Verb::ALL.iter().map(|verb| verb.operations().len()).sum();
         assert_eq!(all, Done::ALL.len());
-        assert!(asked(r#"{"time":{},"page":1,"size":1,"action":"dElEtE","result":"fail"}"#).is_some());
+        assert!(
+            asked(r#"{"time":{},"page":1,"size":1,"action":"dElEtE","result":"fail"}"#).is_some()
+        );
     }
 }

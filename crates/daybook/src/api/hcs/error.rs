@@ -1,4 +1,5 @@
-//! The ops platform's errors: undocumented but for the statuses; codes in the form of its gateway (`docs/api/hcs.md`).
+//! The ops platform's errors: undocumented but for the statuses; codes in the form of its gateway
+//! (`docs/api/hcs.md`).
 
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, RETRY_AFTER};
@@ -32,21 +33,27 @@ impl Error {
             Error::WrongAppCode => {
                 (StatusCode::FORBIDDEN, "APIG.0304", "The app is not authorized.".to_owned())
             }
-            Error::Forbidden => {
-                (StatusCode::FORBIDDEN, "APIG.0304", "The domain is not one you may ask about.".to_owned())
-            }
-            Error::MissingParameter => {
-                (StatusCode::BAD_REQUEST, "APIG.0201", "Mandatory parameters must be configured.".to_owned())
-            }
+            Error::Forbidden => (
+                StatusCode::FORBIDDEN,
+                "APIG.0304",
+                "The domain is not one you may ask about.".to_owned(),
+            ),
+            Error::MissingParameter => (
+                StatusCode::BAD_REQUEST,
+                "APIG.0201",
+                "Mandatory parameters must be configured.".to_owned(),
+            ),
             Error::InvalidParameter => {
                 (StatusCode::BAD_REQUEST, "APIG.0201", "Invalid parameters.".to_owned())
             }
             Error::Throttled(_) => {
                 (StatusCode::TOO_MANY_REQUESTS, "APIG.0308", gateway::THROTTLED.to_owned())
             }
-            Error::Internal(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "APIG.0601", "Internal server error.".to_owned())
-            }
+            Error::Internal(_) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "APIG.0601",
+                "Internal server error.".to_owned(),
+            ),
         };
         if let Error::Internal(cause) = self {
             tracing::error!(request_id, %cause, "couldn't answer a query");

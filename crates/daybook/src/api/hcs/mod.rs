@@ -1,7 +1,8 @@
 //! HCS Online's ops platform: `cloudAuditlog`, what operators and tenants did to a cloud.
 //!
-//! `GET /rest/dataapi/homs/open-api/v1/cloudAuditlog`. A query reads every platform trail of one domain that the caller
-//! may read, as one list. `docs/api/hcs.md` lists what is implemented and every choice the documentation leaves open.
+//! `GET /rest/dataapi/homs/open-api/v1/cloudAuditlog`. A query reads every platform trail of one
+//! domain that the caller may read, as one list. `docs/api/hcs.md` lists what is implemented and
+//! every choice the documentation leaves open.
 
 mod error;
 
@@ -49,7 +50,12 @@ impl Operation {
 }
 
 /// Answers a request.
-pub fn answer(operation: Operation, request: &Request, context: &Context<'_>, note: &mut Note) -> Response {
+pub fn answer(
+    operation: Operation,
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Response {
     let mut response =
         list(operation, request, context, note).unwrap_or_else(|error| error.render(&request.id));
     // As the documentation prints it.
@@ -64,7 +70,8 @@ fn list(
     context: &Context<'_>,
     note: &mut Note,
 ) -> Result<Response, Error> {
-    let caller = caller::token(request, context.rights, context.now).map_err(Error::Unauthenticated)?;
+    let caller =
+        caller::token(request, context.rights, context.now).map_err(Error::Unauthenticated)?;
     (note.who.id, note.who.name) = (Some(caller.user.id.clone()), Some(caller.user.name.clone()));
     for header in ["x-apig-appcode", "x-hcso-appcode"] {
         if !request.header(header).is_some_and(|code| context.rights.is_app_code(code)) {
@@ -115,7 +122,8 @@ fn domain(
             Scope::User => caller.user.domain.clone(),
         },
     };
-    let is_reached = context.rights.projects_of(caller, None).iter().any(|project| project.tenant == domain);
+    let is_reached =
+        context.rights.projects_of(caller, None).iter().any(|project| project.tenant == domain);
     if is_reached { Ok(domain) } else { Err(Error::Forbidden) }
 }
 
@@ -151,20 +159,29 @@ fn parameters(raw_query: &str) -> Result<Asked, Error> {
         let text = text(raw_query, name).ok_or(Error::MissingParameter)?;
         digits(&text, 0..=most).map_err(|_| Error::InvalidParameter)
     };
-    let (begin_ms, end_ms) = (required("begin_time", TIME_MS_MAX)?, required("end_time", TIME_MS_MAX)?);
+    let (begin_ms, end_ms) =
+        (required("begin_time", TIME_MS_MAX)?, required("end_time", TIME_MS_MAX)?);
     let limit = required("page_size", PAGE_SIZE_MAX)?;
     let offset = required("offset_value", INT32_MAX)?;
     if end_ms < begin_ms {
         return Err(Error::InvalidParameter);
     }
-    let question = Question { class, begin_ms: begin_ms.cast_signed(), end_ms: end_ms.cast_signed() };
-    Ok(Asked { question, offset, limit: usize::try_from(limit).map_err(|_| Error::InvalidParameter)? })
+    let question =
+        Question { class, begin_ms: begin_ms.cast_signed(), end_ms: end_ms.cast_signed() };
+    Ok(Asked {
+        question,
+        offset,
+        limit: usize::try_from(limit).map_err(|_| Error::InvalidParameter)?,
+    })
 }
 
 /// Offset and limit of the page that a query asks for; for fuzz targets.
 #[cfg(feature = "internals")]
 pub fn page_of(raw_query: &str) -> Option<(u64, usize)> {
-    parameters(raw_query).ok().map(|asked| asked.query(Vec::new())).map(|query| (query.offset, query.limit))
+    parameters(raw_query)
+        .ok()
+        .map(|asked| asked.query(Vec::new()))
+        .map(|query| (query.offset, query.limit))
 }
 
 impl Asked {
@@ -235,7 +252,11 @@ fn item(entry: Entry, settings: &Hcs) -> Item {
             .unwrap_or_default(),
         // The documentation knows two results; what is not known to have failed is taken for done.
         operation_result: if event.outcome.kind == OutcomeKind::Failure { "1" } else { "0" },
-        operation_detail: event.description.clone().or(event.outcome.reason.clone()).unwrap_or_default(),
+        operation_detail: event
+            .description
+            .clone()
+            .or(event.outcome.reason.clone())
+            .unwrap_or_default(),
         resource_name: event.resource.name.clone().unwrap_or_default(),
         resource_type: event.resource.kind.clone().unwrap_or_default(),
         operating_user: event.actor.name.clone().or(event.actor.id.clone()).unwrap_or_default(),
@@ -287,8 +308,12 @@ mod tests {
     #[test]
     fn parameters_have_the_ranges_of_the_documentation() {
         let window = "begin_time=1000&end_time=2000";
-        let asked = parameters(&format!("{window}&page_size=1000&offset_value=0&log_type=1")).expect("valid");
-        assert_eq!((asked.question.class, asked.limit, asked.offset), (Some(Class::Security), 1000, 0));
+        let asked = parameters(&format!("{window}&page_size=1000&offset_value=0&log_type=1"))
+            .expect("valid");
+        assert_eq!(
+            (asked.question.class, asked.limit, asked.offset),
+            (Some(Class::Security), 1000, 0)
+        );
         assert!(parameters("begin_time=5&end_time=5&page_size=0&offset_value=7").is_ok());
         for missing in ["begin_time", "end_time", "page_size", "offset_value"] {
             let query = format!("{window}&page_size=1&offset_value=0").replace(missing, "x");

@@ -1,4 +1,5 @@
-//! IAM's errors: those of its own pages for a request's form, Keystone's for what it asks, the gateway's for credentials.
+//! IAM's errors: those of its own pages for a request's form, Keystone's for what it asks, the
+//! gateway's for credentials.
 
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, RETRY_AFTER};
@@ -35,16 +36,21 @@ impl Error {
                 let (code, text) = gateway::unauthenticated(why);
                 http::error(StatusCode::UNAUTHORIZED, code, &text, request_id)
             }
-            Error::InvalidBody => {
-                http::error(StatusCode::BAD_REQUEST, "IAM.0011", "Request body is invalid.", request_id)
-            }
+            Error::InvalidBody => http::error(
+                StatusCode::BAD_REQUEST,
+                "IAM.0011",
+                "Request body is invalid.",
+                request_id,
+            ),
             Error::MissingMember(name) => {
                 let text = format!("'{name}' is a required property.");
                 http::error(StatusCode::BAD_REQUEST, "IAM.0072", &text, request_id)
             }
-            Error::WrongCredentials => {
-                keystone(StatusCode::UNAUTHORIZED, "The username or password is wrong.", "Unauthorized")
-            }
+            Error::WrongCredentials => keystone(
+                StatusCode::UNAUTHORIZED,
+                "The username or password is wrong.",
+                "Unauthorized",
+            ),
             Error::WrongScope => keystone(
                 StatusCode::UNAUTHORIZED,
                 "The scope does not exist, or the user has no access to it.",
@@ -52,11 +58,14 @@ impl Error {
             ),
             Error::TooManyAttempts(seconds) => {
                 let status = StatusCode::TOO_MANY_REQUESTS;
-                let mut response = http::error(status, "APIGW.0308", gateway::THROTTLED, request_id);
+                let mut response =
+                    http::error(status, "APIGW.0308", gateway::THROTTLED, request_id);
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*seconds));
                 response
             }
-            Error::NoSuchToken => keystone(StatusCode::NOT_FOUND, "Could not find token.", "Not Found"),
+            Error::NoSuchToken => {
+                keystone(StatusCode::NOT_FOUND, "Could not find token.", "Not Found")
+            }
             Error::Undone(why) => {
                 tracing::error!(request_id, why, "couldn't hand out a token");
                 let text = "Internal server error.";

@@ -1,9 +1,9 @@
 //! Identity: tokens, and the calls that clients make by themselves before their first query.
 //!
-//! `POST` and `GET /v3/auth/tokens` (KeystoneCreateUserTokenByPassword and its kin), `GET /v3/projects`,
-//! `GET /v3/auth/projects`, `GET /v3/auth/domains`, `GET /v3/auth/catalog`,
-//! <https://support.huaweicloud.com/intl/en-us/api-iam/iam_30_0001.html>. `docs/api/iam.md` lists what is implemented and
-//! every choice the pages leave open.
+//! `POST` and `GET /v3/auth/tokens` (KeystoneCreateUserTokenByPassword and its kin), `GET
+//! /v3/projects`, `GET /v3/auth/projects`, `GET /v3/auth/domains`, `GET /v3/auth/catalog`,
+//! <https://support.huaweicloud.com/intl/en-us/api-iam/iam_30_0001.html>. `docs/api/iam.md` lists
+//! what is implemented and every choice the pages leave open.
 
 mod error;
 mod tokens;
@@ -55,19 +55,31 @@ impl Operation {
 }
 
 /// Answers a request.
-pub fn answer(operation: Operation, request: &Request, context: &Context<'_>, note: &mut Note) -> Response {
+pub fn answer(
+    operation: Operation,
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Response {
     let answered = match operation {
         Operation::CreateToken => tokens::create(request, context, note),
         Operation::ValidateToken => tokens::validate(request, context, note),
-        Operation::ListProjects | Operation::ListAuthProjects => list_projects(request, context, note),
+        Operation::ListProjects | Operation::ListAuthProjects => {
+            list_projects(request, context, note)
+        }
         Operation::ListAuthDomains => list_domains(request, context, note),
         Operation::ShowCatalog => show_catalog(request, context, note),
     };
     answered.unwrap_or_else(|error| error.render(&request.id))
 }
 
-/// An SDK that knows a region but no project id asks for the project of that name, and insists on exactly one.
-fn list_projects(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Response, Error> {
+/// An SDK that knows a region but no project id asks for the project of that name, and insists on
+/// exactly one.
+fn list_projects(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Error> {
     let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
     let name = text(&request.raw_query, "name");
     let base = format!("{}://{}/v3/projects", request.scheme, request.host);
@@ -82,11 +94,19 @@ fn list_projects(request: &Request, context: &Context<'_>, note: &mut Note) -> R
     Ok(http::json(StatusCode::OK, &Projects { projects, links }))
 }
 
-/// The caller's own domain first, since clients take the first one; then those of projects the caller reaches.
-fn list_domains(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Response, Error> {
+/// The caller's own domain first, since clients take the first one; then those of projects the
+/// caller reaches.
+fn list_domains(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Error> {
     let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
-    let reached =
-        context.rights.projects_of(&caller, None).into_iter().map(|project| project.tenant.as_str());
+    let reached = context
+        .rights
+        .projects_of(&caller, None)
+        .into_iter()
+        .map(|project| project.tenant.as_str());
     let mut ids: Vec<&str> = vec![&caller.user.domain];
     for id in reached {
         if !ids.contains(&id) {
@@ -110,8 +130,13 @@ fn list_domains(request: &Request, context: &Context<'_>, note: &mut Note) -> Re
     Ok(http::json(StatusCode::OK, &Domains { domains, links }))
 }
 
-/// Every service is at this address, and clients that need a catalogue are told so by their own settings.
-fn show_catalog(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Response, Error> {
+/// Every service is at this address, and clients that need a catalogue are told so by their own
+/// settings.
+fn show_catalog(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Error> {
     context.caller(request, note).map_err(Error::Unauthenticated)?;
     let base = format!("{}://{}/v3/auth/catalog", request.scheme, request.host);
     let links = ListLinks { self_: base, next: None, previous: None };

@@ -110,17 +110,20 @@ impl Claim<'_> {
         }
     }
 
-    /// What failures are counted by, whether it exists or not: that by which the account is looked for, and nothing
-    /// else. A token is no account; nobody guesses one.
+    /// What failures are counted by, whether it exists or not: that by which the account is looked
+    /// for, and nothing else. A token is no account; nobody guesses one.
     fn account(&self) -> Option<String> {
         match self {
             Claim::Password { user, .. } => {
                 let domain = user.domain.as_ref();
                 let by = match (&user.id, domain.and_then(|domain| domain.id.as_ref())) {
                     (Some(id), _) => ["id", "", id],
-                    (None, Some(domain)) => ["domain id", domain, user.name.as_deref().unwrap_or_default()],
+                    (None, Some(domain)) => {
+                        ["domain id", domain, user.name.as_deref().unwrap_or_default()]
+                    }
                     (None, None) => {
-                        let domain = domain.and_then(|domain| domain.name.as_deref()).unwrap_or_default();
+                        let domain =
+                            domain.and_then(|domain| domain.name.as_deref()).unwrap_or_default();
                         ["domain", domain, user.name.as_deref().unwrap_or_default()]
                     }
                 };
@@ -147,14 +150,20 @@ impl Claim<'_> {
     /// What the record of a login names the account by.
     fn name(&self) -> String {
         match self {
-            Claim::Password { user, .. } => user.name.clone().or(user.id.clone()).unwrap_or_default(),
+            Claim::Password { user, .. } => {
+                user.name.clone().or(user.id.clone()).unwrap_or_default()
+            }
             Claim::Key { id, .. } => (*id).to_owned(),
             Claim::Token(_) => "token".to_owned(),
         }
     }
 }
 
-pub(super) fn create(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Response, Error> {
+pub(super) fn create(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Error> {
     let body: Body = serde_json::from_slice(&request.body).map_err(|_| Error::InvalidBody)?;
     let auth = body.auth.ok_or(Error::MissingMember("auth"))?;
     let identity = auth.identity.ok_or(Error::MissingMember("identity"))?;
@@ -167,7 +176,8 @@ pub(super) fn create(request: &Request, context: &Context<'_>, note: &mut Note) 
         per_address: context.shared.config().limits.login_failures_per_address,
     };
     let (attempts, account) = (&context.shared.attempts, claim.account());
-    // Looking, trying and counting are one, so that tries at once are not more than the limits allow.
+    // Looking, trying and counting are one, so that tries at once are not more than the limits
+    // allow.
     let turn = attempts.turn().ok_or(Error::TooManyAttempts(1))?;
     if let Some(seconds) = attempts.wait_s(account.as_deref(), request.peer, limits, context.now) {
         refused_login(&claim, "too many failures lately", context, note);
@@ -206,7 +216,9 @@ pub(super) fn create(request: &Request, context: &Context<'_>, note: &mut Note) 
 /// Whether a body claims to be someone; for fuzz targets.
 #[cfg(feature = "internals")]
 pub fn is_login(body: &[u8]) -> bool {
-    let Ok(Body { auth: Some(Auth { identity: Some(identity), .. }) }) = serde_json::from_slice(body) else {
+    let Ok(Body { auth: Some(Auth { identity: Some(identity), .. }) }) =
+        serde_json::from_slice(body)
+    else {
         return false;
     };
     claim(&identity).is_ok_and(|claim| {
@@ -245,9 +257,13 @@ fn claim<'a>(identity: &'a Identity) -> Result<Claim<'a>, Error> {
     }
 }
 
-/// The user who is claimed to be, if the claim is true, and when the old token ends that a new one is asked for with.
-/// Takes as long for users who do not exist as for those who do.
-fn who<'a>(claim: &Claim<'_>, rights: &'a Snapshot, now: Time) -> Option<(Caller<'a>, Option<Time>)> {
+/// The user who is claimed to be, if the claim is true, and when the old token ends that a new one
+/// is asked for with. Takes as long for users who do not exist as for those who do.
+fn who<'a>(
+    claim: &Claim<'_>,
+    rights: &'a Snapshot,
+    now: Time,
+) -> Option<(Caller<'a>, Option<Time>)> {
     match claim {
         Claim::Password { user, password } => {
             let found = find_user(user, rights);
@@ -282,8 +298,9 @@ fn find_user<'a>(named: &PasswordUser, rights: &'a Snapshot) -> Option<&'a User>
     rights.user_named(named.name.as_deref()?, domain)
 }
 
-/// The scope that is wanted, if the caller has it. Without one, the user's own domain's in name, all of the user's rights
-/// in effect; a token that is asked for with a token has at most that one's scope.
+/// The scope that is wanted, if the caller has it. Without one, the user's own domain's in name,
+/// all of the user's rights in effect; a token that is asked for with a token has at most that
+/// one's scope.
 fn scope(wanted: Option<&WantedScope>, caller: &Caller<'_>, rights: &Snapshot) -> Option<Scope> {
     let Some(wanted) = wanted else { return Some(caller.scope.clone()) };
     if let Some(project) = &wanted.project {
@@ -295,7 +312,9 @@ fn scope(wanted: Option<&WantedScope>, caller: &Caller<'_>, rights: &Snapshot) -
         let found: Vec<_> = rights
             .projects_of(caller, project.name.as_deref().filter(|_| project.id.is_none()))
             .into_iter()
-            .filter(|found| project.id.as_ref().is_none_or(|id| *id == found.id) && domain_is(&found.tenant))
+            .filter(|found| {
+                project.id.as_ref().is_none_or(|id| *id == found.id) && domain_is(&found.tenant)
+            })
             .collect();
         let [only] = found[..] else { return None };
         let is_named = project.id.is_some() || project.name.is_some();
@@ -320,10 +339,17 @@ fn is_domain(named: &Named, id: &str, rights: &Snapshot) -> bool {
     }
 }
 
-/// Whether what was shown is still right: while a try waited for its turn, the password may have been changed, the key
-/// removed, the token revoked.
-fn is_still_right(claim: &Claim<'_>, user: &str, context: &Context<'_>, newest: &AccessFile) -> bool {
-    let Some(user) = newest.user.iter().find(|entry| entry.id == user && entry.enabled) else { return false };
+/// Whether what was shown is still right: while a try waited for its turn, the password may have
+/// been changed, the key removed, the token revoked.
+fn is_still_right(
+    claim: &Claim<'_>,
+    user: &str,
+    context: &Context<'_>,
+    newest: &AccessFile,
+) -> bool {
+    let Some(user) = newest.user.iter().find(|entry| entry.id == user && entry.enabled) else {
+        return false;
+    };
     match claim {
         Claim::Password { .. } => {
             user.password.as_deref() == context.rights.user(&user.id).and_then(User::password_hash)
@@ -394,20 +420,28 @@ fn refused_login(claim: &Claim<'_>, why: &str, context: &Context<'_>, note: &mut
         .by(note.who.clone())
         .on("user", &claim.name())
         .with("method", claim.method());
-    let outcome = Outcome { kind: OutcomeKind::Failure, code: Some(401), reason: Some(why.to_owned()) };
+    let outcome =
+        Outcome { kind: OutcomeKind::Failure, code: Some(401), reason: Some(why.to_owned()) };
     let description = Some(format!("a login was refused: {why}"));
-    let act = Act { outcome, description, class: Class::Security, severity: Severity::MAJOR, ..act };
+    let act =
+        Act { outcome, description, class: Class::Security, severity: Severity::MAJOR, ..act };
     context.shared.audit.record_refused(act);
     note.is_recorded = true;
 }
 
 /// What a token stands for, told to someone who shows a token.
-pub(super) fn validate(request: &Request, context: &Context<'_>, note: &mut Note) -> Result<Response, Error> {
+pub(super) fn validate(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Error> {
     let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
-    let subject = request.header("x-subject-token").ok_or(Error::MissingMember("X-Subject-Token"))?;
+    let subject =
+        request.header("x-subject-token").ok_or(Error::MissingMember("X-Subject-Token"))?;
     let found = context.rights.token(subject).filter(|(token, _)| token.expires_at > context.now);
     // Others' tokens do not exist.
-    let (token, user) = found.filter(|(_, user)| user.id == caller.user.id).ok_or(Error::NoSuchToken)?;
+    let (token, user) =
+        found.filter(|(_, user)| user.id == caller.user.id).ok_or(Error::NoSuchToken)?;
     let is_brief = parameter(&request.raw_query, "nocatalog").is_some();
     let mut response = http::json(StatusCode::OK, &render(token, user, context.rights, is_brief));
     if let Ok(value) = HeaderValue::from_str(subject) {
@@ -457,8 +491,14 @@ struct UserName<'a> {
     password_expires_at: &'static str,
 }
 
-fn render<'a>(token: &'a Token, user: &'a User, rights: &'a Snapshot, is_brief: bool) -> Answer<'a> {
-    let domain = |id: &'a str| rights.domain(id).map_or(DomainName { id, name: id }, DomainName::of);
+fn render<'a>(
+    token: &'a Token,
+    user: &'a User,
+    rights: &'a Snapshot,
+    is_brief: bool,
+) -> Answer<'a> {
+    let domain =
+        |id: &'a str| rights.domain(id).map_or(DomainName { id, name: id }, DomainName::of);
     let project = match &token.scope {
         Scope::Project(id) => rights.project(id).map(|project| ProjectName {
             domain: domain(&project.tenant),
@@ -481,7 +521,9 @@ fn render<'a>(token: &'a Token, user: &'a User, rights: &'a Snapshot, is_brief: 
             methods: &token.methods,
             project,
             domain: scope_domain,
-            roles: roles.map(|(id, role)| Role { id: id.to_string(), name: role.as_str() }).collect(),
+            roles: roles
+                .map(|(id, role)| Role { id: id.to_string(), name: role.as_str() })
+                .collect(),
             user: UserName {
                 domain: domain(&user.domain),
                 id: &user.id,

@@ -1,4 +1,5 @@
-//! SWR's errors: codes and texts of its error-code page, in the shape that old and new clients read alike.
+//! SWR's errors: codes and texts of its error-code page, in the shape that old and new clients read
+//! alike.
 
 use hyper::StatusCode;
 use serde::Serialize;
@@ -38,9 +39,11 @@ impl Error {
             Error::Forbidden => {
                 (StatusCode::FORBIDDEN, "SVCSTG.SWR.4030170", "Insufficient permissions".to_owned())
             }
-            Error::NoSuchInstance => {
-                (StatusCode::NOT_FOUND, "SVCSTG.SWR.4040083", "The instance does not exist.".to_owned())
-            }
+            Error::NoSuchInstance => (
+                StatusCode::NOT_FOUND,
+                "SVCSTG.SWR.4040083",
+                "The instance does not exist.".to_owned(),
+            ),
             Error::MissingParameter => (
                 StatusCode::BAD_REQUEST,
                 "SVCSTG.SWR.4001014",
@@ -49,9 +52,11 @@ impl Error {
             Error::InvalidParameter => {
                 (StatusCode::BAD_REQUEST, "SVCSTG.SWR.4001025", "Invalid parameters.".to_owned())
             }
-            Error::Internal(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "SVCSTG.SWR.5000001", "Internal server error.".to_owned())
-            }
+            Error::Internal(_) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "SVCSTG.SWR.5000001",
+                "Internal server error.".to_owned(),
+            ),
         };
         if let Error::Internal(cause) = self {
             tracing::error!(request_id, %cause, "couldn't answer a query");
@@ -76,7 +81,8 @@ impl Error {
     }
 }
 
-/// Clients read `error_code` and `error_msg` at the top; older ones `errors`. With `errors` alone the SDKs show raw JSON.
+/// Clients read `error_code` and `error_msg` at the top; older ones `errors`. With `errors` alone
+/// the SDKs show raw JSON.
 #[derive(Serialize)]
 struct Body<'a> {
     error_code: &'a str,

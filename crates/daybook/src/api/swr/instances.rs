@@ -1,6 +1,6 @@
 //! The listing of registries: `GET /v2/{project_id}/instances`,
-//! <https://support.huaweicloud.com/intl/en-us/api-swr/ListInstance.html>. An instance is a registry's trail; what the
-//! vendor's cloud knows of an instance and a trail does not is empty.
+//! <https://support.huaweicloud.com/intl/en-us/api-swr/ListInstance.html>. An instance is a
+//! registry's trail; what the vendor's cloud knows of an instance and a trail does not is empty.
 
 use event::{Service, Trail};
 use hyper::StatusCode;
@@ -28,14 +28,17 @@ pub(super) fn list(
     let limit = integer(&request.raw_query, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
     let offset = integer(&request.raw_query, "offset", 0..=INT32_MAX)?.unwrap_or(0);
     let is_asked_for = text(&request.raw_query, "status").is_none_or(|status| status == RUNNING);
-    let mut found = context.listed(Service::Registry, project, &caller, Operation::ListInstances.needs());
+    let mut found =
+        context.listed(Service::Registry, project, &caller, Operation::ListInstances.needs());
     if !is_asked_for {
         found.clear();
     }
     let total = found.len();
     let created_at = context.shared.log.identity().created_at.to_string();
-    let instances: Vec<_> =
-        slice(found, offset, limit).iter().map(|trail| instance(trail, &created_at, request)).collect();
+    let instances: Vec<_> = slice(found, offset, limit)
+        .iter()
+        .map(|trail| instance(trail, &created_at, request))
+        .collect();
     note.rows = Some((instances.len(), total as u64));
     Ok(http::json(StatusCode::OK, &Body { instances, total }))
 }

@@ -1,11 +1,12 @@
 //! SWR enterprise edition: `ListAuditLogs`, pulls, pushes and deletions in an image repository.
 //!
 //! `GET /v2/{project_id}/instances/{instance_id}/audit-logs`,
-//! <https://support.huaweicloud.com/intl/en-us/api-swr/ListAuditLogs.html>. `docs/api/swr.md` lists what is implemented
-//! and every choice the page leaves open.
+//! <https://support.huaweicloud.com/intl/en-us/api-swr/ListAuditLogs.html>. `docs/api/swr.md` lists
+//! what is implemented and every choice the page leaves open.
 //!
-//! A request is parsed by its path ([`parse`]), authorised by its path alone ([`authorise`]), its parameters are read
-//! ([`parameters`]), and rows become the vendor's shape ([`render`]), in this order.
+//! A request is parsed by its path ([`parse`]), authorised by its path alone ([`authorise`]), its
+//! parameters are read ([`parameters`]), and rows become the vendor's shape ([`render`]), in this
+//! order.
 
 mod error;
 mod instances;
@@ -83,11 +84,16 @@ fn list_audit_logs(
     let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
     let trail = authorise(project, instance, &caller, context)?;
     note.resource = trail.to_string();
-    let asked = parameters(&request.raw_query, context.shared.config().swr.operation_may_be_absent)?;
-    let query =
-        |_| Query { filters: filters(asked.operation), limit: asked.limit, ..Query::of(trail.clone()) };
+    let asked =
+        parameters(&request.raw_query, context.shared.config().swr.operation_may_be_absent)?;
+    let query = |_| Query {
+        filters: filters(asked.operation),
+        limit: asked.limit,
+        ..Query::of(trail.clone())
+    };
     let question = ("swr", &trail, asked.operation);
-    let page = context.page(&caller, &question, asked.offset, query, note).map_err(Error::Internal)?;
+    let page =
+        context.page(&caller, &question, asked.offset, query, note).map_err(Error::Internal)?;
     let tree_size = page.tree_size;
     Ok(with_tree_size(http::json(StatusCode::OK, &render(page)), tree_size))
 }
@@ -130,8 +136,8 @@ impl Listed {
         }
     }
 
-    /// Our words that it stands for. A HEAD asks whether something exists and is recorded as `read`: docker and skopeo
-    /// send one before each real pull, so it is not listed.
+    /// Our words that it stands for. A HEAD asks whether something exists and is recorded as
+    /// `read`: docker and skopeo send one before each real pull, so it is not listed.
     fn operations(self) -> &'static [Done] {
         match self {
             Listed::Pull => &[Done::Pull],
@@ -160,7 +166,10 @@ fn parameters(raw_query: &str, operation_may_be_absent: bool) -> Result<Asked, E
         None if operation_may_be_absent => None,
         None => return Err(Error::MissingParameter),
         Some(text) => Some(
-            Listed::ALL.into_iter().find(|listed| listed.as_str() == text).ok_or(Error::InvalidParameter)?,
+            Listed::ALL
+                .into_iter()
+                .find(|listed| listed.as_str() == text)
+                .ok_or(Error::InvalidParameter)?,
         ),
     };
     let limit = integer(raw_query, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
@@ -168,7 +177,11 @@ fn parameters(raw_query: &str, operation_may_be_absent: bool) -> Result<Asked, E
     if offset % limit != 0 {
         return Err(Error::InvalidParameter);
     }
-    Ok(Asked { operation, offset, limit: usize::try_from(limit).map_err(|_| Error::InvalidParameter)? })
+    Ok(Asked {
+        operation,
+        offset,
+        limit: usize::try_from(limit).map_err(|_| Error::InvalidParameter)?,
+    })
 }
 
 /// Offset and limit of the page that a query asks for; for fuzz targets.
@@ -244,7 +257,8 @@ mod tests {
     #[test]
     fn parameters_have_the_ranges_of_the_page() {
         let asked = |query: &str| parameters(query, false);
-        let valid = |operation, offset, limit| Some(Asked { operation: Some(operation), offset, limit });
+        let valid =
+            |operation, offset, limit| Some(Asked { operation: Some(operation), offset, limit });
         for (query, expected) in [
             ("operation=pull", valid(Listed::Pull, 0, 10)),
             ("operation=delete&limit=100&offset=200", valid(Listed::Delete, 200, 100)),
@@ -286,7 +300,10 @@ mod tests {
 
     #[test]
     fn without_an_operation_all_are_listed_only_where_configured() {
-        assert_eq!(parameters("", true).ok(), Some(Asked { operation: None, offset: 0, limit: 10 }));
+        assert_eq!(
+            parameters("", true).ok(),
+            Some(Asked { operation: None, offset: 0, limit: 10 })
+        );
         assert!(matches!(parameters("operation=push", true), Err(Error::InvalidParameter)));
     }
 

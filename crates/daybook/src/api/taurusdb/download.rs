@@ -1,5 +1,6 @@
-//! Download links: `POST …/audit-log-link`, and the files behind them. A link needs no credentials, names one file, and
-//! is good for five minutes; its signature is made with a key that only this data directory has.
+//! Download links: `POST …/audit-log-link`, and the files behind them. A link needs no credentials,
+//! names one file, and is good for five minutes; its signature is made with a key that only this
+//! data directory has.
 
 use event::{Operation as Done, Time, Trail};
 use hmac::{Hmac, KeyInit, Mac};
@@ -63,7 +64,8 @@ pub(super) fn links(
     let base = base.unwrap_or_else(|| format!("{}://{}", request.scheme, request.host));
     let expires = context.now.plus_seconds(LINK_LIFE_S).unix_ms() / 1000;
     let link = |file: &AuditFile| {
-        let signature = hex(&signature(context, &file.id, expires, &request.id).finalize().into_bytes());
+        let signature =
+            hex(&signature(context, &file.id, expires, &request.id).finalize().into_bytes());
         let name = path::encode(file.name().as_bytes());
         format!(
             "{base}/audit-log-files/{}/{name}?expires={expires}&request={}&signature={signature}",
@@ -122,10 +124,12 @@ pub fn open(
     context: &Context<'_>,
     note: &mut Note,
 ) -> Result<Download, Box<Response>> {
-    let refused = |text: &str| Box::new(http::error(StatusCode::FORBIDDEN, "APIGW.0306", text, &request.id));
+    let refused =
+        |text: &str| Box::new(http::error(StatusCode::FORBIDDEN, "APIGW.0306", text, &request.id));
     // Whoever has the signature has the file.
     let link_request = text(&request.raw_query, "request").unwrap_or_default();
-    note.asked = format!("{} {}, from a link given to {link_request}", request.method, request.raw_path);
+    note.asked =
+        format!("{} {}, from a link given to {link_request}", request.method, request.raw_path);
     let file = read_link(file_id, request, context).map_err(|why| refused(why.text()))?;
     note.resource = file.trail.to_string();
     let act = Act::new("taurusdb.DownloadAuditLog", Done::Download, FUNCTION)

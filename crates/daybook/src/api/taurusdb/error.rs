@@ -11,7 +11,8 @@ use crate::http::{self, Response};
 #[derive(Debug)]
 pub enum Error {
     Unauthenticated(Unauthenticated),
-    /// The project is not the caller's, or does not exist; or the caller may not do this to the instance.
+    /// The project is not the caller's, or does not exist; or the caller may not do this to the
+    /// instance.
     Forbidden,
     /// The instance does not exist, or not for the caller.
     NoSuchInstance,
@@ -35,9 +36,11 @@ impl Error {
                 let (code, text) = gateway::unauthenticated(why);
                 (StatusCode::UNAUTHORIZED, code, text)
             }
-            Error::Forbidden => {
-                (StatusCode::FORBIDDEN, "DBS.200044", "Resource not found or permission denied.".to_owned())
-            }
+            Error::Forbidden => (
+                StatusCode::FORBIDDEN,
+                "DBS.200044",
+                "Resource not found or permission denied.".to_owned(),
+            ),
             Error::NoSuchInstance => {
                 (StatusCode::NOT_FOUND, "DBS.200002", "The DB instance does not exist.".to_owned())
             }
@@ -51,7 +54,9 @@ impl Error {
                 "DBS.280439",
                 "Invalid records. Enter a positive integer less than 100.".to_owned(),
             ),
-            Error::InvalidParameter => (StatusCode::BAD_REQUEST, "DBS.280001", "Parameter error.".to_owned()),
+            Error::InvalidParameter => {
+                (StatusCode::BAD_REQUEST, "DBS.280001", "Parameter error.".to_owned())
+            }
             Error::Unrecorded(why) => {
                 tracing::error!(request_id, why, "refused what could not be recorded");
                 (StatusCode::INTERNAL_SERVER_ERROR, "DBS.200005", "Server failure.".to_owned())

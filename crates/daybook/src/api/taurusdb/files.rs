@@ -37,8 +37,10 @@ pub(super) fn list(
     files.retain(|file| policies.keep(file, as_of.began_at) && asked.overlaps(file));
     files.sort_by_key(|file| (file.begin, file.ordinal));
     let total_count = files.len();
-    let audit_logs: Vec<_> =
-        slice(files, asked.offset, asked.limit).iter().map(|file| AuditLog::of(file, asked.zone)).collect();
+    let audit_logs: Vec<_> = slice(files, asked.offset, asked.limit)
+        .iter()
+        .map(|file| AuditLog::of(file, asked.zone))
+        .collect();
     note.rows = Some((audit_logs.len(), total_count as u64));
     let body = Body { audit_logs, total_count };
     Ok(with_tree_size(http::json(StatusCode::OK, &body), tree_size))
@@ -72,7 +74,8 @@ fn parameters(raw_query: &str) -> Result<Asked, Error> {
     Ok(Asked { start, end, zone, offset, limit: limit.unwrap_or(LIMIT_DEFAULT) })
 }
 
-/// Offset and limit of the page that a query asks for, its times written as an answer has them; for fuzz targets.
+/// Offset and limit of the page that a query asks for, its times written as an answer has them; for
+/// fuzz targets.
 #[cfg(feature = "internals")]
 pub fn page_of(raw_query: &str) -> Option<(u64, usize)> {
     let asked = parameters(raw_query).ok()?;
@@ -82,8 +85,8 @@ pub fn page_of(raw_query: &str) -> Option<(u64, usize)> {
     Some((asked.offset, usize::try_from(asked.limit).ok()?))
 }
 
-/// `yyyy-mm-ddThh:mm:ss` and an offset from UTC. The `+` of an offset arrives as a space from clients that sent it raw, or
-/// that encoded the space it had become.
+/// `yyyy-mm-ddThh:mm:ss` and an offset from UTC. The `+` of an offset arrives as a space from
+/// clients that sent it raw, or that encoded the space it had become.
 fn instant(raw_query: &str, name: &str) -> Result<(Time, Offset), Error> {
     let text = path::query_value(raw_query, name).ok_or(Error::InvalidParameter)?;
     let (at, zone) = text.split_at_checked(19).ok_or(Error::InvalidParameter)?;
@@ -101,7 +104,8 @@ struct Body {
     total_count: usize,
 }
 
-/// Member order as in the page's sample. `size` is a whole number of KB: the sample's fraction breaks the Go SDK.
+/// Member order as in the page's sample. `size` is a whole number of KB: the sample's fraction
+/// breaks the Go SDK.
 #[derive(Serialize)]
 struct AuditLog {
     id: String,
@@ -132,7 +136,8 @@ mod tests {
     fn the_plus_of_an_offset_has_three_spellings() {
         let spelt = ["%2B0800", "+0800", "%200800", "%2B08:00", "+08%3A00"];
         let asked = spelt.map(|zone| {
-            let query = format!("start_time=2018-09-15T06:25:43{zone}&end_time=2018-09-16T10:40:15{zone}");
+            let query =
+                format!("start_time=2018-09-15T06:25:43{zone}&end_time=2018-09-16T10:40:15{zone}");
             parameters(&query).unwrap_or_else(|_| panic!("{query}"))
         });
         assert!(asked.iter().all(|one| *one == asked[0]));
@@ -142,7 +147,8 @@ mod tests {
 
     #[test]
     fn parameters_have_the_ranges_of_the_page() {
-        let window = |start: &str, end: &str| parameters(&format!("start_time={start}&end_time={end}"));
+        let window =
+            |start: &str, end: &str| parameters(&format!("start_time={start}&end_time={end}"));
         assert!(window("2018-09-01T00:00:00Z", "2018-10-01T00:00:00Z").is_ok(), "30 days exactly");
         for (start, end) in [
             ("2018-09-01T00:00:00Z", "2018-10-01T00:00:01Z"),
@@ -155,12 +161,17 @@ mod tests {
             ("2018-09-01T00:00:00UTC", "2018-09-02T00:00:00Z"),
             ("1537000000", "1538000000"),
             ("", "2018-09-02T00:00:00Z"),
-            ("%F0%9F%98%80%F0%9F%98%80%F0%9F%98%80%F0%9F%98%80%F0%9F%98%80", "2018-09-02T00:00:00Z"),
+            (
+                "%F0%9F%98%80%F0%9F%98%80%F0%9F%98%80%F0%9F%98%80%F0%9F%98%80",
+                "2018-09-02T00:00:00Z",
+            ),
         ] {
             assert!(matches!(window(start, end), Err(Error::InvalidParameter)), "{start} {end}");
         }
         let page = |page: &str| {
-            parameters(&format!("start_time=2018-09-01T00:00:00Z&end_time=2018-09-02T00:00:00Z&{page}"))
+            parameters(&format!(
+                "start_time=2018-09-01T00:00:00Z&end_time=2018-09-02T00:00:00Z&{page}"
+            ))
         };
         assert!(page("offset=3&limit=7").is_ok_and(|asked| (asked.offset, asked.limit) == (3, 7)));
         for limit in ["limit=0", "limit=101", "limit=-1", "limit=x", "limit=2147483648"] {

@@ -1,5 +1,6 @@
-//! The listing of database instances: `GET /v3/{project_id}/instances` and its `v3.1`, and one of them. An instance is a
-//! database trail; what the vendor's cloud knows of an instance and a trail does not is empty.
+//! The listing of database instances: `GET /v3/{project_id}/instances` and its `v3.1`, and one of
+//! them. An instance is a database trail; what the vendor's cloud knows of an instance and a trail
+//! does not is empty.
 
 use event::{Service, Trail};
 use hyper::StatusCode;
@@ -23,9 +24,11 @@ pub(super) fn list(
     let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
     let project = context.project(project, &caller).ok_or(Error::Forbidden)?;
     note.resource.clone_from(&project.id);
-    let limit = integer(&request.raw_query, "limit", 1..=LIMIT_MAX).map_err(|_| Error::InvalidLimit)?;
+    let limit =
+        integer(&request.raw_query, "limit", 1..=LIMIT_MAX).map_err(|_| Error::InvalidLimit)?;
     let offset = integer(&request.raw_query, "offset", 0..=INT32_MAX)?.unwrap_or(0);
-    let mut found = context.listed(Service::Database, project, &caller, Operation::ListInstances.needs());
+    let mut found =
+        context.listed(Service::Database, project, &caller, Operation::ListInstances.needs());
     for wanted in ["id", "name"].into_iter().filter_map(|name| text(&request.raw_query, name)) {
         // A star in front asks for what contains the rest.
         match wanted.strip_prefix('*') {
@@ -81,7 +84,8 @@ struct Datastore {
 impl Instance {
     fn of(trail: &Trail, context: &Context<'_>) -> Instance {
         let utc = Offset::default();
-        let created = utc.date_and_time(context.shared.log.identity().created_at, '-', 'T') + &utc.text();
+        let created =
+            utc.date_and_time(context.shared.log.identity().created_at, '-', 'T') + &utc.text();
         Instance {
             id: trail.instance().to_owned(),
             name: trail.instance().to_owned(),

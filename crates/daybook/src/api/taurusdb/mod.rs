@@ -1,8 +1,9 @@
 //! TaurusDB: audit log files of database instances, links to download them, and the audit policy.
 //!
 //! `GET /v3/{project_id}/instances/{instance_id}/audit-logs` (`ListAuditLogs`),
-//! <https://support.huaweicloud.com/intl/en-us/api-taurusdb/ListAuditLogs.html>. A file is a range of a database's trail
-//! (`store::AuditFile`). `docs/api/taurusdb.md` lists what is implemented and every choice the pages leave open.
+//! <https://support.huaweicloud.com/intl/en-us/api-taurusdb/ListAuditLogs.html>. A file is a range
+//! of a database's trail (`store::AuditFile`). `docs/api/taurusdb.md` lists what is implemented and
+//! every choice the pages leave open.
 
 mod download;
 mod error;
@@ -42,8 +43,16 @@ pub const ROUTES: [(Method, &str, Operation); 8] = [
         "/v3/{project_id}/instances/{instance_id}/audit-log-link",
         Operation::ShowAuditLogDownloadLink,
     ),
-    (Method::GET, "/v3/{project_id}/instances/{instance_id}/audit-log-policy", Operation::ShowAuditLogPolicy),
-    (Method::PUT, "/v3/{project_id}/instances/{instance_id}/audit-log-policy", Operation::SetAuditLogPolicy),
+    (
+        Method::GET,
+        "/v3/{project_id}/instances/{instance_id}/audit-log-policy",
+        Operation::ShowAuditLogPolicy,
+    ),
+    (
+        Method::PUT,
+        "/v3/{project_id}/instances/{instance_id}/audit-log-policy",
+        Operation::SetAuditLogPolicy,
+    ),
     (Method::GET, "/v3/{project_id}/instances", Operation::ListInstances),
     (Method::GET, "/v3.1/{project_id}/instances", Operation::ListInstances),
     (Method::GET, "/v3/{project_id}/instances/{instance_id}", Operation::ShowInstance),
@@ -124,17 +133,19 @@ fn authorise(
     context: &Context<'_>,
 ) -> Result<Trail, Error> {
     let project = context.project(project, caller).ok_or(Error::Forbidden)?;
-    let unknown =
-        || if has_vendors_form(instance) { Error::NoSuchInstance } else { Error::InvalidInstanceId };
-    let trail =
-        Trail::new(Service::Database, &project.tenant, &project.id, instance).map_err(|_| unknown())?;
+    let unknown = || {
+        if has_vendors_form(instance) { Error::NoSuchInstance } else { Error::InvalidInstanceId }
+    };
+    let trail = Trail::new(Service::Database, &project.tenant, &project.id, instance)
+        .map_err(|_| unknown())?;
     if !context.exists(&trail) || !caller.sees(&trail) {
         return Err(unknown());
     }
     if caller.may(operation.needs(), &trail) { Ok(trail) } else { Err(Error::Forbidden) }
 }
 
-/// 36 letters and digits, the last four of which are `in` and two digits in all ids that the vendor makes.
+/// 36 letters and digits, the last four of which are `in` and two digits in all ids that the vendor
+/// makes.
 fn has_vendors_form(instance: &str) -> bool {
     instance.len() == 36 && instance.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

@@ -1,5 +1,5 @@
-//! The audit policy of an instance: how long its files are listed. A policy is what the log's newest record of a change
-//! says; there is no other copy that could differ.
+//! The audit policy of an instance: how long its files are listed. A policy is what the log's
+//! newest record of a change says; there is no other copy that could differ.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, RwLock};
@@ -73,7 +73,8 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Whether a listing at this moment still shows the file. The events in it stay in the log all the same.
+    /// Whether a listing at this moment still shows the file. The events in it stay in the log all
+    /// the same.
     fn keeps(&self, file: &AuditFile, now: Time) -> bool {
         match self.keep_days {
             0 => self.reserve_audit_logs,
@@ -86,7 +87,8 @@ impl Policy {
 #[derive(Default)]
 pub struct Policies {
     in_force: RwLock<HashMap<String, Policy>>,
-    /// Held from before a change is recorded until it is in force, so that the last one recorded is the one in force.
+    /// Held from before a change is recorded until it is in force, so that the last one recorded is
+    /// the one in force.
     changing: Mutex<()>,
 }
 
@@ -96,7 +98,8 @@ const LOADED_AT_ONCE: usize = 1000;
 impl Policies {
     /// Reads every change of a policy from Daybook's own trail.
     pub fn load(log: &Log, own: &Trail) -> Result<Policies, store::Error> {
-        // The newest is the one recorded last; the clock that its time is from may have stepped back.
+        // The newest is the one recorded last; the clock that its time is from may have stepped
+        // back.
         let mut newest: HashMap<String, (u64, Policy)> = HashMap::new();
         let mut offset = 0;
         loop {
@@ -120,8 +123,12 @@ impl Policies {
             }
             offset += count as u64;
             if count == 0 {
-                let in_force = newest.into_iter().map(|(trail, (_, policy))| (trail, policy)).collect();
-                return Ok(Policies { in_force: RwLock::new(in_force), changing: Mutex::default() });
+                let in_force =
+                    newest.into_iter().map(|(trail, (_, policy))| (trail, policy)).collect();
+                return Ok(Policies {
+                    in_force: RwLock::new(in_force),
+                    changing: Mutex::default(),
+                });
             }
         }
     }
@@ -131,7 +138,8 @@ impl Policies {
         self.in_force.read().expect("no panic while held").get(&trail.to_string()).cloned()
     }
 
-    /// Whether a listing at this moment shows a file. Until someone decides otherwise, all are shown.
+    /// Whether a listing at this moment shows a file. Until someone decides otherwise, all are
+    /// shown.
     pub fn keep(&self, file: &AuditFile, now: Time) -> bool {
         self.of(&file.trail).is_none_or(|policy| policy.keeps(file, now))
     }
@@ -218,7 +226,8 @@ fn wanted(body: &[u8], before: Policy) -> Result<Policy, Error> {
             return Err(Error::InvalidParameter);
         }
     }
-    if wanted.keep_days > KEEP_DAYS_MAX || !types.iter().all(|one| ACTIONS.contains(&one.as_str())) {
+    if wanted.keep_days > KEEP_DAYS_MAX || !types.iter().all(|one| ACTIONS.contains(&one.as_str()))
+    {
         return Err(Error::InvalidParameter);
     }
     Ok(Policy {
@@ -247,7 +256,9 @@ mod tests {
         };
         assert_eq!(wanted(r#"{"keep_days":7}"#), kept(7, true, &[]));
         assert_eq!(
-            wanted(r#"{"keep_days":0,"reserve_audit_logs":false,"audit_types":["DROP_USER"],"x":1}"#),
+            wanted(
+                r#"{"keep_days":0,"reserve_audit_logs":false,"audit_types":["DROP_USER"],"x":1}"#
+            ),
             kept(0, false, &["DROP_USER"])
         );
         for wrong in [

@@ -1,10 +1,13 @@
-//! An export of a data directory: the same bytes as its server makes, without a record and a manifest.
+//! An export of a data directory: the same bytes as its server makes, without a record and a
+//! manifest.
 
 use std::fs;
 
 use event::query::Query;
 
-use super::{Arguments, Bar, Known, Part, Received, Sink, Stream, Target, failed, not_written, tell};
+use super::{
+    Arguments, Bar, Known, Part, Received, Sink, Stream, Target, failed, not_written, tell,
+};
 use crate::cli::asked::{Directory, Pairs};
 use crate::cli::reach::Problem;
 use crate::cli::warn;
@@ -50,8 +53,10 @@ fn asked(directory: &Directory, pairs: &Pairs, format: Format) -> Result<Export,
 
 fn write(directory: &Directory, export: &Export, sink: &mut dyn Sink) -> Result<(), Problem> {
     let bar = Bar::hidden(export.format != Format::Parquet);
-    let (asked, query, rows) = (directory.path.display().to_string(), export.question.clone(), export.total);
-    sink.begin(&Known { asked, query, mark: export.mark(), rows }).map_err(|error| not_written(&error))?;
+    let (asked, query, rows) =
+        (directory.path.display().to_string(), export.question.clone(), export.total);
+    sink.begin(&Known { asked, query, mark: export.mark(), rows })
+        .map_err(|error| not_written(&error))?;
     bar.begin(export.total);
     let mut pieces = Pieces::of(&directory.contents, export).map_err(not_made)?;
     let mut made = Received::default();

@@ -15,8 +15,8 @@ use crate::find::ask::{Parameters, Q, Wrong, wrong};
 
 /// How often it is looked whether the directory changed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// The least pause before it is read again, and how many times as long as reading it took: what is being written is to have the
-/// machine.
+/// The least pause before it is read again, and how many times as long as reading it took: what is
+/// being written is to have the machine.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_A_READING: u32 = 4;
 /// How often a directory is read until it can be.
@@ -26,7 +26,8 @@ const CLOCK_TICK: Duration = Duration::from_millis(20);
 /// Events read at once.
 const READ_AT_ONCE: usize = 512;
 
-/// Hands every event that matches to `take`, from the index `from` on or from now on, until that says that it is enough.
+/// Hands every event that matches to `take`, from the index `from` on or from now on, until that
+/// says that it is enough.
 pub fn follow(
     mut directory: Directory,
     pairs: &Pairs,
@@ -35,7 +36,8 @@ pub fn follow(
 ) -> Result<(), Problem> {
     let mut parameters = Parameters::of(pairs.iter().cloned());
     let asked = parameters.asked().map_err(Unanswered::from)?;
-    let meaning = asked.search.meaning(ambient::now()).map_err(|error| Unanswered::from(wrong(Q, error)))?;
+    let meaning =
+        asked.search.meaning(ambient::now()).map_err(|error| Unanswered::from(wrong(Q, error)))?;
     let size = directory.contents.head().0;
     let mut next = from.unwrap_or(size);
     if next > size {
@@ -53,7 +55,9 @@ pub fn follow(
             }
             next += rows.len() as u64;
             for row in rows {
-                if meaning.holds(&row.entry.event) && !take(Event::from(row)).map_err(super::not_taken)? {
+                if meaning.holds(&row.entry.event)
+                    && !take(Event::from(row)).map_err(super::not_taken)?
+                {
                     return Ok(());
                 }
             }
@@ -71,8 +75,8 @@ pub fn follow(
     }
 }
 
-/// Reads a directory that could be read before. A server that starts meanwhile replaces files, so that what cannot be read is
-/// tried again.
+/// Reads a directory that could be read before. A server that starts meanwhile replaces files, so
+/// that what cannot be read is tried again.
 fn read_again(path: PathBuf) -> Result<Directory, store::Error> {
     for _ in 1..TRIES {
         match Directory::read(path.clone()) {

@@ -1,7 +1,8 @@
 //! Files as they are found and read: the only part of following that touches them.
 //!
-//! Only regular files are read. A symbolic link is followed where the configuration names it, and not where a pattern
-//! finds it: whoever may write into a folder of logs could make Daybook read what only Daybook may read.
+//! Only regular files are read. A symbolic link is followed where the configuration names it, and
+//! not where a pattern finds it: whoever may write into a folder of logs could make Daybook read
+//! what only Daybook may read.
 
 use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
@@ -89,7 +90,8 @@ pub struct Scan {
 /// Files of the operating system.
 pub struct Local {
     patterns: Vec<Pattern>,
-    /// No more files are looked at; bounds the time and the memory that a folder full of files takes.
+    /// No more files are looked at; bounds the time and the memory that a folder full of files
+    /// takes.
     files_max: usize,
 }
 
@@ -103,7 +105,8 @@ impl Files for Local {
     type Content = Opened;
 
     fn scan(&self) -> Scan {
-        let mut walk = Walk { scan: Scan::default(), seen: HashSet::new(), files_max: self.files_max };
+        let mut walk =
+            Walk { scan: Scan::default(), seen: HashSet::new(), files_max: self.files_max };
         for pattern in &self.patterns {
             match fs::metadata(&pattern.base) {
                 Ok(at) if at.is_dir() && pattern.names.is_empty() => {
@@ -121,12 +124,14 @@ impl Files for Local {
     }
 
     fn open(&self, path: &Path, spot: Spot, is_compressed: bool) -> io::Result<Opened> {
-        let is_named = self.patterns.iter().any(|pattern| pattern.names.is_empty() && pattern.base == path);
+        let is_named =
+            self.patterns.iter().any(|pattern| pattern.names.is_empty() && pattern.base == path);
         open(path, spot, is_compressed, is_named)
     }
 }
 
-/// Opens a file without waiting for anything: what was a regular file a moment ago may be a pipe now.
+/// Opens a file without waiting for anything: what was a regular file a moment ago may be a pipe
+/// now.
 fn open(path: &Path, spot: Spot, is_compressed: bool, may_be_link: bool) -> io::Result<Opened> {
     let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     if !may_be_link {
@@ -150,7 +155,9 @@ const ZSTD: &str = "zst";
 const COMPRESSED: [&str; 2] = ["gz", ZSTD];
 
 pub fn is_compressed(path: &Path) -> bool {
-    path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| COMPRESSED.contains(&ending))
+    path.extension()
+        .and_then(|ending| ending.to_str())
+        .is_some_and(|ending| COMPRESSED.contains(&ending))
 }
 
 fn spot_of(metadata: &Metadata) -> Spot {
@@ -196,7 +203,8 @@ impl Walk {
             return;
         }
         if self.scan.found.len() >= self.files_max {
-            let more = format!("there are more than {} files; the others are not read", self.files_max);
+            let more =
+                format!("there are more than {} files; the others are not read", self.files_max);
             return self.fail(path.parent().unwrap_or(&path), io::Error::other(more));
         }
         self.seen.insert(spot);

@@ -1,14 +1,15 @@
 //! Which files there are, which of them are which, and what to read next.
 //!
-//! All of it is decided here, without a thread, a clock or the log, and files are reached through [`Files`] alone, so that
-//! the tests can put every rotation and every crash to it (`model.rs`).
+//! All of it is decided here, without a thread, a clock or the log, and files are reached through
+//! [`Files`] alone, so that the tests can put every rotation and every crash to it (`model.rs`).
 //!
 //! A file is the one that was read
 //! - as long as it is open, or has the same inode and was not touched;
 //! - if it has the same inode and still begins and ends, up to where it was read, as it did;
-//! - under another inode, if all that was read stands at its beginning and the file that was read is gone or was emptied:
-//!   then it is the copy of a rotation, and reading goes on in it. While the file that was read is there, another that holds
-//!   what that holds, and no more, is a copy that nobody needs to read.
+//! - under another inode, if all that was read stands at its beginning and the file that was read
+//!   is gone or was emptied: then it is the copy of a rotation, and reading goes on in it. While
+//!   the file that was read is there, another that holds what that holds, and no more, is a copy
+//!   that nobody needs to read.
 //!
 //! Everything else is a new file and read from its beginning.
 
@@ -27,14 +28,18 @@ use super::prefix::{Mark, Prefix};
 
 /// A file that stays unchanged for so long is taken for written, as far as records are whole.
 const QUIET_AFTER: Duration = Duration::from_secs(1);
-/// A file that was renamed or has a successor, and stays unchanged for so long, is read to its end: an unfinished line is
-/// taken as it is. Programs that buffer what they write may take this long to end a line.
+/// A file that was renamed or has a successor, and stays unchanged for so long, is read to its end:
+/// an unfinished line is taken as it is. Programs that buffer what they write may take this long to
+/// end a line.
 const FINISHED_AFTER: Duration = Duration::from_secs(30);
-/// A file that is not found for so long is gone. A look that comes while files are renamed may miss one.
+/// A file that is not found for so long is gone. A look that comes while files are renamed may miss
+/// one.
 const GONE_AFTER: Duration = Duration::from_secs(2);
-/// The copy of a file may be written for so long without growing, and come to light so long after the file is gone.
+/// The copy of a file may be written for so long without growing, and come to light so long after
+/// the file is gone.
 const COPY_WAIT: Duration = Duration::from_secs(60);
-/// Files that are kept open. Others are opened again, and looked at whether they are the same, when they grow.
+/// Files that are kept open. Others are opened again, and looked at whether they are the same, when
+/// they grow.
 const OPEN_MAX: usize = 128;
 
 /// How a source's files are read.
@@ -44,12 +49,14 @@ pub struct Rules {
     pub is_import: bool,
     /// Whether files that are there at the very first look are taken for read.
     pub from_end: bool,
-    /// Bytes that are read at once: so many lines are recorded with one request, unless a record is longer.
+    /// Bytes that are read at once: so many lines are recorded with one request, unless a record is
+    /// longer.
     pub piece_bytes: usize,
     /// Most bytes of a record. Of a longer one, so many are kept.
     pub record_bytes_max: usize,
     pub new_id: Box<dyn FnMut() -> String + Send>,
-    /// When the first record happened, in nanoseconds since the epoch, of a file that begins so; `None` if that does not tell.
+    /// When the first record happened, in nanoseconds since the epoch, of a file that begins so;
+    /// `None` if that does not tell.
     pub begins: Begins,
     /// Whether to go on with what takes long.
     pub go_on: Box<dyn Fn() -> bool + Send>,
@@ -70,8 +77,8 @@ pub struct Piece {
     pub file: String,
     pub log_file: String,
     pub offset: u64,
-    /// Whole records, or the beginning of one that is too long. Empty where there is nothing to record: a hole, or the rest of
-    /// a record that is too long.
+    /// Whole records, or the beginning of one that is too long. Empty where there is nothing to
+    /// record: a hole, or the rest of a record that is too long.
     pub bytes: Vec<u8>,
     /// Bytes of the file that are read with it.
     pub len: usize,
@@ -93,14 +100,16 @@ pub struct Follower<F: Files> {
     rules: Rules,
     known: Vec<Followed<F::Content>>,
     copies: Vec<CopyOf>,
-    /// Copies that are being written, as far as can be told: what they were when seen, and since when.
+    /// Copies that are being written, as far as can be told: what they were when seen, and since
+    /// when.
     growing: HashMap<Spot, (Stamp, Duration)>,
     tickets: VecDeque<Ticket>,
     gaps: Vec<Gap>,
     failed: Vec<(PathBuf, String)>,
     next_serial: u64,
     next_ticket: u64,
-    /// The file that is read now, and how long it was when that began: however fast it grows, the others get their turn.
+    /// The file that is read now, and how long it was when that began: however fast it grows, the
+    /// others get their turn.
     turn: usize,
     limit: Option<u64>,
     is_first_look: bool,
@@ -113,7 +122,8 @@ struct Followed<C> {
     serial: u64,
     entry: Entry,
     path: PathBuf,
-    /// When its first record happened, or it was last written to: what decides the order of files that are found together.
+    /// When its first record happened, or it was last written to: what decides the order of files
+    /// that are found together.
     age_ns: i64,
     /// What was read; `None` until the file is known to be the one that was.
     prefix: Option<Prefix>,
@@ -160,7 +170,13 @@ impl<C> Followed<C> {
         self.prefix.as_ref().map_or(self.entry.mark, Prefix::mark)
     }
 
-    fn of(serial: u64, entry: Entry, is_durable: bool, now: Now, piece_bytes: usize) -> Followed<C> {
+    fn of(
+        serial: u64,
+        entry: Entry,
+        is_durable: bool,
+        now: Now,
+        piece_bytes: usize,
+    ) -> Followed<C> {
         Followed {
             serial,
             path: entry.path.clone(),
@@ -210,17 +226,28 @@ impl<F: Files> Follower<F> {
 
     fn push(&mut self, entry: Entry, is_durable: bool, now: Now) -> usize {
         self.next_serial += 1;
-        self.known.push(Followed::of(self.next_serial, entry, is_durable, now, self.rules.piece_bytes));
+        self.known.push(Followed::of(
+            self.next_serial,
+            entry,
+            is_durable,
+            now,
+            self.rules.piece_bytes,
+        ));
         self.known.len() - 1
     }
 
-    /// Looks at which files there are. Those that are new are read once [`Follower::wrote`] was called.
+    /// Looks at which files there are. Those that are new are read once [`Follower::wrote`] was
+    /// called.
     pub fn look(&mut self, now: Now) {
         let scan = self.files.scan();
         self.failed.extend(scan.failed);
         self.known.iter_mut().for_each(|file| file.is_seen = false);
-        let spots: HashMap<Spot, usize> =
-            self.known.iter().enumerate().filter_map(|(at, file)| Some((file.entry.spot?, at))).collect();
+        let spots: HashMap<Spot, usize> = self
+            .known
+            .iter()
+            .enumerate()
+            .filter_map(|(at, file)| Some((file.entry.spot?, at)))
+            .collect();
         let mut strangers = Vec::new();
         for sighting in scan.found {
             match spots.get(&sighting.spot) {
@@ -273,7 +300,8 @@ impl<F: Files> Follower<F> {
         Ok(is_same)
     }
 
-    /// Whether an open file was not emptied and written anew: an inode is given to no other while it is open.
+    /// Whether an open file was not emptied and written anew: an inode is given to no other while
+    /// it is open.
     fn is_itself(&mut self, at: usize) -> std::io::Result<bool> {
         let file = &mut self.known[at];
         let read = file.read();
@@ -293,7 +321,8 @@ impl<F: Files> Follower<F> {
         self.is_changed = true;
     }
 
-    /// Takes this content for a known file's if it begins and ends, up to where that was read, as it did.
+    /// Takes this content for a known file's if it begins and ends, up to where that was read, as
+    /// it did.
     fn verify(&mut self, at: usize, mut content: F::Content, now: Now) -> std::io::Result<bool> {
         let file = &mut self.known[at];
         let head = read::head_of(&mut content)?;
@@ -336,7 +365,8 @@ impl<F: Files> Follower<F> {
         self.is_changed = true;
     }
 
-    /// Takes note of the files that were not found. One that is open is read to its end, wherever it is.
+    /// Takes note of the files that were not found. One that is open is read to its end, wherever
+    /// it is.
     fn miss(&mut self, now: Now) {
         if self.rules.is_import {
             return;
@@ -366,10 +396,15 @@ impl<F: Files> Follower<F> {
             }
             let since = *file.missing_since.get_or_insert(now.elapsed);
             let from = file.skipping_from.unwrap_or_else(|| file.read());
-            let is_owed = file.entry.is_followed && !file.entry.is_compressed && file.entry.seen > from;
+            let is_owed =
+                file.entry.is_followed && !file.entry.is_compressed && file.entry.seen > from;
             if is_owed && is_over(since, COPY_WAIT, now) {
                 (file.skipping_from, file.entry.is_finished) = (None, true);
-                self.miss_bytes(at, from, "the file was deleted or emptied before it was read to its end");
+                self.miss_bytes(
+                    at,
+                    from,
+                    "the file was deleted or emptied before it was read to its end",
+                );
                 let file = &mut self.known[at];
                 file.entry.seen = file.read();
             }
@@ -387,12 +422,14 @@ impl<F: Files> Follower<F> {
         self.is_changed |= self.known.len() != before;
     }
 
-    /// Makes room for one more file by forgetting the one that is gone longest; whether there is room.
+    /// Makes room for one more file by forgetting the one that is gone longest; whether there is
+    /// room.
     fn make_room(&mut self) -> bool {
         if self.known.len() < FILES_MAX {
             return true;
         }
-        let is_owed = |file: &Followed<F::Content>| file.entry.seen > file.read() && !file.entry.is_finished;
+        let is_owed =
+            |file: &Followed<F::Content>| file.entry.seen > file.read() && !file.entry.is_finished;
         let oldest = (0..self.known.len())
             .filter(|&at| self.known[at].entry.spot.is_none() && !is_owed(&self.known[at]))
             .filter(|&at| self.tickets.iter().all(|ticket| ticket.serial != self.known[at].serial))
@@ -481,9 +518,17 @@ impl<F: Files> Follower<F> {
                 None => {
                     self.push(entry, true, now);
                 }
-                Some(at) if self.known[at].entry.id != entry.id || is_behind(&self.known[at], &entry) => {
-                    self.known[at] =
-                        Followed::of(self.known[at].serial, entry, true, now, self.rules.piece_bytes);
+                Some(at)
+                    if self.known[at].entry.id != entry.id
+                        || is_behind(&self.known[at], &entry) =>
+                {
+                    self.known[at] = Followed::of(
+                        self.known[at].serial,
+                        entry,
+                        true,
+                        now,
+                        self.rules.piece_bytes,
+                    );
                 }
                 Some(_) => {}
             }
@@ -510,7 +555,9 @@ impl<F: Files> Follower<F> {
     /// Whether another file was found later, so that a source which rotates went on to it.
     fn has_successor(&self, at: usize) -> bool {
         let folder = self.known[at].path.parent();
-        self.known[at + 1..].iter().any(|file| file.entry.spot.is_some() && file.path.parent() == folder)
+        self.known[at + 1..]
+            .iter()
+            .any(|file| file.entry.spot.is_some() && file.path.parent() == folder)
     }
 
     /// How many files were found, and how many of them are read to their end or hold nothing new.

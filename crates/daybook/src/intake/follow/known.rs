@@ -1,9 +1,11 @@
-//! What is known of a source's files: kept in the data directory, so that a start goes on where the last one ended.
+//! What is known of a source's files: kept in the data directory, so that a start goes on where the
+//! last one ended.
 //!
-//! - A file has its id here before its first byte is recorded, so that a line read twice has the same key twice.
+//! - A file has its id here before its first byte is recorded, so that a line read twice has the
+//!   same key twice.
 //! - A position is here only once the events before it are durable.
-//! - Whoever writes has read the newest version ([`store::Objects`]): a server that follows and `daybook import` write the
-//!   same object, and each takes over what the other knows.
+//! - Whoever writes has read the newest version ([`store::Objects`]): a server that follows and
+//!   `daybook import` write the same object, and each takes over what the other knows.
 
 use std::path::PathBuf;
 
@@ -14,8 +16,8 @@ use super::prefix::{Head, Mark};
 
 /// Version of the form.
 const VERSION: u32 = 1;
-/// Most files of one source that are known at a time; about 700 bytes each. Those that are gone are forgotten first, and
-/// while there are so many, no further ones are read.
+/// Most files of one source that are known at a time; about 700 bytes each. Those that are gone are
+/// forgotten first, and while there are so many, no further ones are read.
 pub const FILES_MAX: usize = 10_000;
 /// What is gone for so long is forgotten: a copy of it that comes to light later is a new file.
 pub const FORGOTTEN_AFTER_S: i64 = 30 * 24 * 60 * 60;
@@ -40,15 +42,16 @@ pub struct Entry {
     pub name: String,
     /// Where it was found last.
     pub path: PathBuf,
-    /// Which file it is; `None` for one that is gone or was emptied, of which a copy may come to light.
+    /// Which file it is; `None` for one that is gone or was emptied, of which a copy may come to
+    /// light.
     pub spot: Option<Spot>,
     pub stamp: Stamp,
     pub is_compressed: bool,
     pub head: Head,
     /// Everything before it is recorded.
     pub mark: Mark,
-    /// A record that is too long began before the mark and goes on behind it; what follows is not recorded from here on to
-    /// the end of its line.
+    /// A record that is too long began before the mark and goes on behind it; what follows is not
+    /// recorded from here on to the end of its line.
     pub skipping_from: Option<u64>,
     /// Most bytes that the file was seen to have.
     pub seen: u64,
@@ -112,8 +115,9 @@ mod tests {
         let known = Known::of(vec![entry], true);
         assert_eq!(Known::parse(&known.render()), Ok(known.clone()));
         assert!(known.render().len() < 800, "the size that FILES_MAX is reckoned with");
-        let newer =
-            String::from_utf8(known.render()).expect("JSON").replace("\"version\":1", "\"version\":2");
+        let newer = String::from_utf8(known.render())
+            .expect("JSON")
+            .replace("\"version\":1", "\"version\":2");
         assert!(Known::parse(newer.as_bytes()).expect_err("newer").contains("version is 2"));
         Known::parse(b"{}").expect_err("empty");
     }

@@ -1,12 +1,14 @@
-//! Following files and folders: what programs append to their log files is recorded as it comes, through every rotation.
+//! Following files and folders: what programs append to their log files is recorded as it comes,
+//! through every rotation.
 //!
 //! - `content`: files as they are found and read; `pattern`: which ones
-//! - `follower`: which file is which, and what to read next; `known`: what is kept of it; `prefix`: what was read, as a hash
+//! - `follower`: which file is which, and what to read next; `known`: what is kept of it; `prefix`:
+//!   what was read, as a hash
 //! - `reading`: in which order things become durable
 //!
-//! Each source has a thread of its own: what holds one up holds up no other. It looks every [`LOOK_EVERY`] instead of being
-//! told by the system: that works on every file system, network ones too, needs no second way for when notifications are
-//! lost, and costs a few `stat` calls.
+//! Each source has a thread of its own: what holds one up holds up no other. It looks every
+//! [`LOOK_EVERY`] instead of being told by the system: that works on every file system, network
+//! ones too, needs no second way for when notifications are lost, and costs a few `stat` calls.
 
 pub mod content;
 pub mod follower;
@@ -44,8 +46,8 @@ use reading::{Ended, Reading, Sink, State};
 
 /// How often it is looked whether files grew, came or went.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Bytes of a file that are recorded with one request: some hundred lines, so that a sync is for many, and what a group of the
-/// log grows to stays in the processor's cache.
+/// Bytes of a file that are recorded with one request: some hundred lines, so that a sync is for
+/// many, and what a group of the log grows to stays in the processor's cache.
 pub const PIECE_BYTES: usize = 256 << 10;
 /// The pause before a piece is put to a log again that takes no more.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -59,7 +61,8 @@ pub struct Following {
 }
 
 impl Following {
-    /// Follows the files of every source that has any. `report_fatal` is called when a position cannot be made durable.
+    /// Follows the files of every source that has any. `report_fatal` is called when a position
+    /// cannot be made durable.
     pub fn start(
         shared: &Arc<Shared>,
         data_dir: &Path,
@@ -68,7 +71,8 @@ impl Following {
         let stops = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         for intake in shared.intakes.iter().filter(|intake| intake.source.follow.is_some()) {
-            let (intake, shared, stops) = (Arc::clone(intake), Arc::clone(shared), Arc::clone(&stops));
+            let (intake, shared, stops) =
+                (Arc::clone(intake), Arc::clone(shared), Arc::clone(&stops));
             let objects = FileObjects::new(Arc::new(Disk::open(data_dir)));
             let report_fatal = report_fatal.clone();
             let work = move || {
@@ -76,7 +80,11 @@ impl Following {
                 match follow(&intake, &shared, objects, &stops) {
                     Ended::Stopped => {}
                     Ended::Failed(why) => {
-                        tracing::error!(source, why, "the files of a source are not followed any more")
+                        tracing::error!(
+                            source,
+                            why,
+                            "the files of a source are not followed any more"
+                        )
                     }
                     Ended::WriteFailed(error) => report_fatal(&error),
                 }
@@ -123,8 +131,13 @@ pub fn rules(
 /// When the first event of these bytes happened.
 fn first_record(bytes: &[u8], source: &config::Source) -> Option<Time> {
     let whole = source.format.whole(bytes, event::source::Follows::More);
-    let arrival =
-        Arrival { received_at: ambient::now(), log_file: None, headers: &[], peer: None, place: None };
+    let arrival = Arrival {
+        received_at: ambient::now(),
+        log_file: None,
+        headers: &[],
+        peer: None,
+        place: None,
+    };
     let items = parse(Received::Body(&bytes[..whole]), arrival, source, Limits::default()).ok()?;
     items.into_iter().find_map(|item| match item {
         Parsed::Event(event) => Some(event.occurred_at),
@@ -222,7 +235,8 @@ impl Sink for LogSink<'_> {
                 place: Some(Place { file: &piece.file, offset: piece.offset }),
             };
             // The same piece is always cut alike.
-            let prepared = prepare_piece(&piece.bytes, arrival, &self.intake, self.limits, self.log);
+            let prepared =
+                prepare_piece(&piece.bytes, arrival, &self.intake, self.limits, self.log);
             let mut is_overloaded = false;
             for one in prepared.into_iter().skip(sent) {
                 let (tell, ticket) = (self.tell.clone(), piece.ticket);
@@ -275,7 +289,9 @@ impl Sink for LogSink<'_> {
             match told {
                 (ticket, Ok(answer)) => {
                     self.tally.add(answer.tally());
-                    if let Some((_, requests)) = self.waiting.iter_mut().find(|(one, _)| *one == ticket) {
+                    if let Some((_, requests)) =
+                        self.waiting.iter_mut().find(|(one, _)| *one == ticket)
+                    {
                         *requests -= 1;
                     }
                 }
@@ -309,7 +325,8 @@ impl Sink for LogSink<'_> {
 /// What is on record of bytes that were lost. The same gap gives the same act.
 fn act_of(source: &str, gap: &Gap) -> Act {
     let to = gap.to.map_or("unknown".to_owned(), |to| to.to_string());
-    let failed = Outcome { kind: OutcomeKind::Failure, code: None, reason: Some(gap.why.to_owned()) };
+    let failed =
+        Outcome { kind: OutcomeKind::Failure, code: None, reason: Some(gap.why.to_owned()) };
     let act = Act::new("source.gap", Operation::Other, "Sources")
         .on("file", &gap.path.display().to_string())
         .with("source", source)

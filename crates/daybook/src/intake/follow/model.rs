@@ -1,5 +1,5 @@
-//! Random histories of files, put to the follower on a model of a file system: every line is recorded once, whenever it
-//! ends and begins anew.
+//! Random histories of files, put to the follower on a model of a file system: every line is
+//! recorded once, whenever it ends and begins anew.
 //!
 //! `DAYBOOK_SEEDS=0..100000` runs other histories; a failure names its seed.
 
@@ -31,7 +31,8 @@ impl Random {
     }
 }
 
-/// Files that are there as long as they have a name or are open; their numbers are used again, the lowest first.
+/// Files that are there as long as they have a name or are open; their numbers are used again, the
+/// lowest first.
 #[derive(Default)]
 struct World {
     names: BTreeMap<PathBuf, Rc<Inode>>,
@@ -66,8 +67,8 @@ struct Model(Rc<RefCell<World>>);
 impl Model {
     fn create(&self, name: &str) {
         let mut world = self.0.borrow_mut();
-        let number =
-            (1..).find(|number| world.inodes.get(number).is_none_or(|inode| inode.strong_count() == 0));
+        let number = (1..)
+            .find(|number| world.inodes.get(number).is_none_or(|inode| inode.strong_count() == 0));
         let number = number.expect("numbers do not end");
         world.clock += 1;
         let born_ns = if world.tells_births { world.clock } else { 0 };
@@ -118,7 +119,8 @@ impl Content for ModelFile {
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let held = self.0.held.borrow();
-        let rest = usize::try_from(offset).ok().and_then(|at| held.bytes.get(at..)).unwrap_or_default();
+        let rest =
+            usize::try_from(offset).ok().and_then(|at| held.bytes.get(at..)).unwrap_or_default();
         if rest.is_empty() && held.is_torn {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -229,7 +231,11 @@ impl Machine {
         let mut at = piece.offset;
         for line in piece.bytes.split_inclusive(|&byte| byte == b'\n') {
             let before = self.log.insert(format!("{}:{at}", piece.file), line.to_vec());
-            assert!(before.is_none_or(|before| before == line), "{} has two lines at {at}", piece.file);
+            assert!(
+                before.is_none_or(|before| before == line),
+                "{} has two lines at {at}",
+                piece.file
+            );
             at += line.len() as u64;
         }
     }
@@ -268,7 +274,8 @@ impl Machine {
         }
         self.crashes += 1;
         let (ids, now) = (1000 * self.crashes, self.now());
-        self.follower = Follower::resume(self.world.clone(), rules(ids, false), self.durable.clone(), now);
+        self.follower =
+            Follower::resume(self.world.clone(), rules(ids, false), self.durable.clone(), now);
     }
 
     /// Passes until nothing is waited for any more.
@@ -291,7 +298,8 @@ impl Machine {
     fn has_recorded(&self, name: &str) -> bool {
         let lines = self.lines();
         let bytes = self.world.bytes(name);
-        bytes.ends_with(b"\n") && String::from_utf8_lossy(&bytes).lines().all(|line| lines.contains_key(line))
+        bytes.ends_with(b"\n")
+            && String::from_utf8_lossy(&bytes).lines().all(|line| lines.contains_key(line))
     }
 }
 
@@ -343,7 +351,8 @@ impl Program {
             let padding = "x".repeat(usize::try_from(random.below(30)).expect("small"));
             self.unwritten = format!("line {} {padding}\n", self.written).into_bytes();
             if random.one_in(4) {
-                let len = usize::try_from(random.below(self.unwritten.len() as u64)).expect("small");
+                let len =
+                    usize::try_from(random.below(self.unwritten.len() as u64)).expect("small");
                 let rest = self.unwritten.split_off(len);
                 self.end_line();
                 self.unwritten = rest;
@@ -368,7 +377,8 @@ impl Program {
             return false;
         }
         for number in (1..4).rev() {
-            self.world.rename(&format!("log.{number}{ending}"), &format!("log.{}{ending}", number + 1));
+            self.world
+                .rename(&format!("log.{number}{ending}"), &format!("log.{}{ending}", number + 1));
         }
         true
     }
@@ -420,7 +430,8 @@ impl Program {
         }
         let all = self.world.bytes("log");
         // A copy that was begun is ended.
-        let begun = self.copying.take().filter(|(name, _)| self.world.has(name)).map_or(0, |(_, len)| len);
+        let begun =
+            self.copying.take().filter(|(name, _)| self.world.has(name)).map_or(0, |(_, len)| len);
         if begun == 0 {
             self.world.create("log.1");
         }
@@ -463,7 +474,8 @@ fn history(seed: u64) {
     let mut random = Random(seed);
     let mut machine = Machine::new(false);
     let has_headers = random.one_in(2);
-    // Where nothing but the inode tells files apart, one that holds a header alone can be taken for another.
+    // Where nothing but the inode tells files apart, one that holds a header alone can be taken for
+    // another.
     machine.world.0.borrow_mut().tells_births = has_headers || random.one_in(2);
     let mut program = Program::begin(&machine.world.clone(), has_headers);
     let may_compress = random.one_in(2);
@@ -479,7 +491,8 @@ fn history(seed: u64) {
             11..14 => machine.read(random.below(6)),
             14..17 => machine.record_one(),
             17 => machine.write(),
-            // When no more than a header is durable, nothing tells a file that was emptied from its copy.
+            // When no more than a header is durable, nothing tells a file that was emptied from its
+            // copy.
             18 if !has_headers => {
                 let taken = usize::try_from(random.below(4)).expect("small");
                 machine.crash(taken);
@@ -584,7 +597,11 @@ fn a_record_that_is_too_long_is_kept_as_far_as_can_be() {
         machine.write();
         machine.crash(0);
         machine.settle();
-        assert_eq!((machine.lines(), told(&machine)), (lines.clone(), vec![(164, Some(1004))]), "{steps}");
+        assert_eq!(
+            (machine.lines(), told(&machine)),
+            (lines.clone(), vec![(164, Some(1004))]),
+            "{steps}"
+        );
     }
 }
 
@@ -624,7 +641,8 @@ fn what_another_process_made_durable_is_taken_over() {
     let now = machine.now();
     // Both find the file; the other one was first, and has read it.
     machine.follower.look(now);
-    let mut theirs = Follower::resume(machine.world.clone(), rules(500, false), machine.durable.clone(), now);
+    let mut theirs =
+        Follower::resume(machine.world.clone(), rules(500, false), machine.durable.clone(), now);
     theirs.look(now);
     theirs.wrote();
     let piece = theirs.next(now).expect("a piece");

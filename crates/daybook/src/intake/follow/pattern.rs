@@ -25,7 +25,9 @@ impl Pattern {
                         path.display()
                     ));
                 }
-                Some(text) if is_name && (!pattern.names.is_empty() || text.contains(['*', '?'])) => {
+                Some(text)
+                    if is_name && (!pattern.names.is_empty() || text.contains(['*', '?'])) =>
+                {
                     pattern.names.push(text.to_owned());
                 }
                 _ if pattern.names.is_empty() => pattern.base.push(component),
@@ -44,12 +46,14 @@ impl Pattern {
     }
 }
 
-/// Whether a file's name is one that the pattern stands for. A name that begins with a dot is only found by one that does.
+/// Whether a file's name is one that the pattern stands for. A name that begins with a dot is only
+/// found by one that does.
 pub fn is_match(pattern: &str, name: &str) -> bool {
     if name.starts_with('.') && !pattern.starts_with('.') {
         return false;
     }
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (pattern, name): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);
     // Where the last `*` is, and up to where of the name it stands.
     let mut star: Option<(usize, usize)> = None;

@@ -1,7 +1,9 @@
-//! What was read of a file, told by its hash: the same bytes are known again under another name or inode.
+//! What was read of a file, told by its hash: the same bytes are known again under another name or
+//! inode.
 //!
-//! The hash goes on from block to block, so that reading can go on after a restart with one block of the file instead of
-//! all of it: the last block is hashed apart from the chain of those before it.
+//! The hash goes on from block to block, so that reading can go on after a restart with one block
+//! of the file instead of all of it: the last block is hashed apart from the chain of those before
+//! it.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -12,7 +14,8 @@ use crate::report::{hex, unhex};
 /// Bytes that are hashed as one. A start reads so much of every file that is not read to its end.
 const BLOCK_BYTES: u64 = 64 << 10;
 const FIRST_BYTES: usize = 64;
-/// Bytes at a file's beginning that most files are told apart by, before all that was read is compared.
+/// Bytes at a file's beginning that most files are told apart by, before all that was read is
+/// compared.
 pub const HEAD_BYTES: usize = 4 << 10;
 
 /// A SHA-256, written as hex.
@@ -83,7 +86,8 @@ impl Head {
         self.len < FIRST_BYTES as u64 || self.first == longer.first
     }
 
-    /// Whether a file that begins with these bytes begins so. Of a shorter one nothing can be said: it does not.
+    /// Whether a file that begins with these bytes begins so. Of a shorter one nothing can be said:
+    /// it does not.
     pub fn begins(&self, bytes: &[u8]) -> bool {
         usize::try_from(self.len)
             .ok()
@@ -116,7 +120,8 @@ impl Prefix {
         while !bytes.is_empty() {
             if self.filled == BLOCK_BYTES {
                 let last = std::mem::take(&mut self.last).finalize();
-                self.blocks = Sha256::new().chain_update(self.blocks).chain_update(last).finalize().into();
+                self.blocks =
+                    Sha256::new().chain_update(self.blocks).chain_update(last).finalize().into();
                 // From here on the block that was the last is among those before it.
                 self.filled = 0;
             }
@@ -136,16 +141,18 @@ impl Prefix {
         }
     }
 
-    /// Goes on from a mark in a file that is taken for the one that was read, if its last block still is what it was.
-    /// `None` if it is another.
+    /// Goes on from a mark in a file that is taken for the one that was read, if its last block
+    /// still is what it was. `None` if it is another.
     pub fn resume(mark: &Mark, content: &mut dyn Content) -> std::io::Result<Option<Prefix>> {
         let start = block_of(mark.offset);
-        let mut prefix = Prefix { offset: start, blocks: mark.blocks.0, last: Sha256::new(), filled: 0 };
+        let mut prefix =
+            Prefix { offset: start, blocks: mark.blocks.0, last: Sha256::new(), filled: 0 };
         let is_there = push_until(&mut prefix, content, mark.offset)?;
         Ok(Some(prefix).filter(|prefix| is_there && prefix.mark() == *mark))
     }
 
-    /// Whether a file begins with all that was read up to the mark; `None` if it is shorter. Reads all of that.
+    /// Whether a file begins with all that was read up to the mark; `None` if it is shorter. Reads
+    /// all of that.
     pub fn begins(
         mark: &Mark,
         content: &mut dyn Content,
@@ -171,7 +178,11 @@ fn block_of(offset: u64) -> u64 {
 }
 
 /// Reads on to `until`; whether there is so much.
-pub fn push_until(prefix: &mut Prefix, content: &mut dyn Content, until: u64) -> std::io::Result<bool> {
+pub fn push_until(
+    prefix: &mut Prefix,
+    content: &mut dyn Content,
+    until: u64,
+) -> std::io::Result<bool> {
     let mut buffer = vec![0; 64 << 10];
     while prefix.offset < until {
         let room = usize::try_from(until - prefix.offset).unwrap_or(usize::MAX).min(buffer.len());
@@ -194,7 +205,8 @@ mod tests {
         }
 
         fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
-            let rest = usize::try_from(offset).ok().and_then(|at| self.get(at..)).unwrap_or_default();
+            let rest =
+                usize::try_from(offset).ok().and_then(|at| self.get(at..)).unwrap_or_default();
             let len = rest.len().min(buffer.len());
             buffer[..len].copy_from_slice(&rest[..len]);
             Ok(len)
@@ -218,7 +230,8 @@ mod tests {
             assert_eq!(mark, in_steps.mark(), "{len}");
             let mut longer = [whole.clone(), bytes(block + 5)].concat();
             assert_eq!(Prefix::begins(&mark, &mut longer, &|| true).expect("memory"), Some(true));
-            let mut resumed = Prefix::resume(&mark, &mut longer).expect("memory").expect("the same");
+            let mut resumed =
+                Prefix::resume(&mark, &mut longer).expect("memory").expect("the same");
             resumed.push(&longer[len..]);
             let mut all = Prefix::new();
             all.push(&longer);
@@ -227,7 +240,10 @@ mod tests {
                 let mut shorter = whole[..len - 1].to_vec();
                 assert_eq!(Prefix::begins(&mark, &mut shorter, &|| true).expect("memory"), None);
                 longer[len / 2] ^= 1;
-                assert_eq!(Prefix::begins(&mark, &mut longer, &|| true).expect("memory"), Some(false));
+                assert_eq!(
+                    Prefix::begins(&mark, &mut longer, &|| true).expect("memory"),
+                    Some(false)
+                );
             }
         }
     }

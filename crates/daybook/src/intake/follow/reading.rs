@@ -1,11 +1,12 @@
-//! Reading files into a log: what is read next is recorded, and how far it is known to be recorded is made durable.
+//! Reading files into a log: what is read next is recorded, and how far it is known to be recorded
+//! is made durable.
 //!
 //! The order is what nothing is lost or doubled by, wherever it ends:
 //! 1. A new file's id is durable before its first byte is recorded.
 //! 2. Pieces are recorded; several may be under way.
 //! 3. What is lost for good is told.
-//! 4. Positions are made durable, of what is known to be recorded alone. Ending before leaves lines that are read again, with
-//!    the keys they had.
+//! 4. Positions are made durable, of what is known to be recorded alone. Ending before leaves lines
+//!    that are read again, with the keys they had.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -19,10 +20,11 @@ use crate::ambient;
 
 /// Pieces that are recorded at the same time: while one is synced, the next is read and parsed.
 const IN_FLIGHT_MAX: usize = 8;
-/// How often positions are made durable while there is no end of reading; each costs two syncs, and a start reads again what
-/// was recorded since.
+/// How often positions are made durable while there is no end of reading; each costs two syncs, and
+/// a start reads again what was recorded since.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
-/// And no more of the time than one part of so many: what is known of thousands of files takes long to write.
+/// And no more of the time than one part of so many: what is known of thousands of files takes long
+/// to write.
 const WRITE_SHARE: u32 = 10;
 /// Tries to replace an object that others replace too.
 const REPLACE_TRIES: usize = 20;
@@ -56,7 +58,8 @@ pub trait Sink {
     /// Hands over a piece. Waits while there is too much under way elsewhere.
     fn send(&mut self, piece: Piece) -> Result<(), Ended>;
 
-    /// The tickets of pieces that are durable since it was asked last. If `wait`, at least one; there is one then.
+    /// The tickets of pieces that are durable since it was asked last. If `wait`, at least one;
+    /// there is one then.
     fn recorded(&mut self, wait: bool) -> Result<Vec<u64>, Ended>;
 
     /// Tells of what is lost. What could not be told is told again.
@@ -123,7 +126,8 @@ impl<F: Files, S: Sink> Reading<F, S> {
         Now { elapsed: self.began.elapsed(), ..Now::at_start() }
     }
 
-    /// Looks at the files once and records what there is to read. Returns what could not be read; everything else is recorded.
+    /// Looks at the files once and records what there is to read. Returns what could not be read;
+    /// everything else is recorded.
     pub fn pass(&mut self, tell: &mut dyn FnMut(u64)) -> Result<Vec<(PathBuf, String)>, Ended> {
         self.follower.look(self.now());
         if self.follower.has_new() {
@@ -185,8 +189,8 @@ impl<F: Files, S: Sink> Reading<F, S> {
         Ok(())
     }
 
-    /// Replaces the state by what is known now, and takes over what others made durable meanwhile: `daybook import` and a
-    /// server share it.
+    /// Replaces the state by what is known now, and takes over what others made durable meanwhile:
+    /// `daybook import` and a server share it.
     fn replace(&mut self) -> Result<(), Ended> {
         let now = self.now();
         let Some(state) = &mut self.state else { return Ok(()) };

@@ -1,10 +1,14 @@
-//! Messages of one source into appends: many in one, in the order they came, and no more at once than the log keeps up with.
+//! Messages of one source into appends: many in one, in the order they came, and no more at once
+//! than the log keeps up with.
 //!
-//! - What a listener took and is not durable yet is bounded by its [`Sink`]'s room. A listener without room waits, or drops.
-//! - A batch is recorded when it is full or [`COLLECTING`] after its first message. While the log has many of a source's
-//!   batches, the next one grows instead.
-//! - Batches are parsed beside each other, and handed to the log in order: messages of one connection stay in order.
-//! - Where an event may take several messages, those of one that may go on are held for the next batch, for [`HELD_MAX`].
+//! - What a listener took and is not durable yet is bounded by its [`Sink`]'s room. A listener
+//!   without room waits, or drops.
+//! - A batch is recorded when it is full or [`COLLECTING`] after its first message. While the log
+//!   has many of a source's batches, the next one grows instead.
+//! - Batches are parsed beside each other, and handed to the log in order: messages of one
+//!   connection stay in order.
+//! - Where an event may take several messages, those of one that may go on are held for the next
+//!   batch, for [`HELD_MAX`].
 
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,20 +25,24 @@ use crate::ambient;
 use crate::config::Limits;
 use crate::intake::{self, Arrival, Intake, Message, Received};
 
-/// How long a batch waits for company. A sender is never answered, so it costs nobody time, and saves a sync each.
+/// How long a batch waits for company. A sender is never answered, so it costs nobody time, and
+/// saves a sync each.
 const COLLECTING: Duration = Duration::from_millis(5);
-/// A batch takes no more messages, or bytes: what the log makes durable at once without slowing down.
+/// A batch takes no more messages, or bytes: what the log makes durable at once without slowing
+/// down.
 const BATCH_MESSAGES_MAX: usize = 1000;
 const BATCH_BYTES_MAX: usize = 512 << 10;
-/// Batches of one source at once: one being synced, some waiting for it and some being parsed; far from all that the log
-/// lets wait.
+/// Batches of one source at once: one being synced, some waiting for it and some being parsed; far
+/// from all that the log lets wait.
 const BATCHES_IN_FLIGHT_MAX: usize = 6;
-/// Pieces that may wait to be collected. Their bytes are bounded by the room; this bounds what they cost besides.
+/// Pieces that may wait to be collected. Their bytes are bounded by the room; this bounds what they
+/// cost besides.
 const PIECES_MAX: usize = 1024;
 /// What a message costs beside its own bytes.
 const MESSAGE_OVERHEAD_BYTES: usize = 256;
 
-/// How long messages wait for others of their event. The audit daemon waits as long for its end (`end_of_event_timeout`).
+/// How long messages wait for others of their event. The audit daemon waits as long for its end
+/// (`end_of_event_timeout`).
 const HELD_MAX: Duration = Duration::from_secs(2);
 
 /// Messages that came together, from one listener.
@@ -68,8 +76,8 @@ impl Batch {
         self.messages.len() >= BATCH_MESSAGES_MAX || self.bytes >= BATCH_BYTES_MAX
     }
 
-    /// Takes out the messages of events that may go on, but for those that waited long enough. They keep no room, as they are
-    /// never more than a batch.
+    /// Takes out the messages of events that may go on, but for those that waited long enough. They
+    /// keep no room, as they are never more than a batch.
     fn take_open(&mut self, format: Format) -> Vec<(Instant, Message)> {
         let bytes = |(_, message): &(Instant, Message)| match message.flaw {
             None => message.bytes.clone(),
@@ -79,8 +87,9 @@ impl Batch {
         let bytes: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
         let Some(is_open) = format.open_messages(&bytes) else { return Vec::new() };
         let (now, mut is_open) = (Instant::now(), is_open.into_iter());
-        let is_held =
-            |(since, _): &(Instant, Message)| is_open.next().unwrap_or_default() && now < *since + HELD_MAX;
+        let is_held = |(since, _): &(Instant, Message)| {
+            is_open.next().unwrap_or_default() && now < *since + HELD_MAX
+        };
         let (held, whole) = std::mem::take(&mut self.messages).into_iter().partition(is_held);
         let held = Batch::of(held);
         self.messages = whole;
@@ -118,13 +127,18 @@ impl Sink {
 
     /// Hands messages in; waits for room. Errs once the log takes no more.
     pub async fn put(&self, messages: Vec<Message>) -> Result<(), Full> {
-        let room = Arc::clone(&self.room).acquire_many_owned(self.cost(&messages)).await.map_err(|_| Full)?;
+        let room = Arc::clone(&self.room)
+            .acquire_many_owned(self.cost(&messages))
+            .await
+            .map_err(|_| Full)?;
         self.pieces.send(Piece { messages, room }).await.map_err(|_| Full)
     }
 
     /// Hands messages in, if there is room.
     pub fn try_put(&self, messages: Vec<Message>) -> Result<(), Full> {
-        let room = Arc::clone(&self.room).try_acquire_many_owned(self.cost(&messages)).map_err(|_| Full)?;
+        let room = Arc::clone(&self.room)
+            .try_acquire_many_owned(self.cost(&messages))
+            .map_err(|_| Full)?;
         self.pieces.try_send(Piece { messages, room }).map_err(|_| Full)
     }
 
@@ -135,7 +149,8 @@ impl Sink {
 
     /// A piece that costs more than there is room at all takes all of it.
     fn cost(&self, messages: &[Message]) -> u32 {
-        let bytes: usize = messages.iter().map(|message| message.bytes.len() + MESSAGE_OVERHEAD_BYTES).sum();
+        let bytes: usize =
+            messages.iter().map(|message| message.bytes.len() + MESSAGE_OVERHEAD_BYTES).sum();
         u32::try_from(bytes.min(self.room_bytes)).unwrap_or(u32::MAX)
     }
 }
@@ -144,15 +159,24 @@ impl Sink {
 pub fn message(frame: Frame, peer: IpAddr) -> Message {
     let flaw = frame.flaw.map(|flaw| match flaw {
         Flaw::TooLong(len_bytes) => {
-            format!("message_too_long: it had {len_bytes} bytes; kept are the first {}", frame.bytes.len())
+            format!(
+                "message_too_long: it had {len_bytes} bytes; kept are the first {}",
+                frame.bytes.len()
+            )
         }
         Flaw::CutOff => "message_cut_off: the connection ended within the message".to_owned(),
     });
     Message { bytes: frame.bytes, peer, flaw }
 }
 
-/// Records what comes until nobody can put anything in any more, and all of it is durable; or until the log takes no more.
-pub async fn collect(intake: Arc<Intake>, log: Arc<Log>, limits: Limits, mut pieces: mpsc::Receiver<Piece>) {
+/// Records what comes until nobody can put anything in any more, and all of it is durable; or until
+/// the log takes no more.
+pub async fn collect(
+    intake: Arc<Intake>,
+    log: Arc<Log>,
+    limits: Limits,
+    mut pieces: mpsc::Receiver<Piece>,
+) {
     let in_flight = Arc::new(Semaphore::new(BATCHES_IN_FLIGHT_MAX));
     let (go_on, mut turn) = oneshot::channel();
     // Its receiver is right above.
@@ -163,12 +187,18 @@ pub async fn collect(intake: Arc<Intake>, log: Arc<Log>, limits: Limits, mut pie
         let (to, log, all) = (Arc::clone(&intake), Arc::clone(&log), Arc::clone(&in_flight));
         let (go_on, next_turn) = oneshot::channel();
         let this_turn = std::mem::replace(&mut turn, next_turn);
-        tokio::task::spawn_blocking(move || match record(batch, place, &to, limits, &log, this_turn) {
-            // Nobody waits for the last turn.
-            Ok(()) => drop(go_on.send(())),
-            Err(why) => {
-                tracing::error!(source = to.source.name, why, "couldn't record syslog messages");
-                all.close();
+        tokio::task::spawn_blocking(move || {
+            match record(batch, place, &to, limits, &log, this_turn) {
+                // Nobody waits for the last turn.
+                Ok(()) => drop(go_on.send(())),
+                Err(why) => {
+                    tracing::error!(
+                        source = to.source.name,
+                        why,
+                        "couldn't record syslog messages"
+                    );
+                    all.close();
+                }
             }
         });
     }
@@ -177,8 +207,8 @@ pub async fn collect(intake: Arc<Intake>, log: Arc<Log>, limits: Limits, mut pie
     let _ = in_flight.acquire_many(all).await;
 }
 
-/// The next messages to be recorded: what was held, the next piece, and what comes soon after, without what is to be held.
-/// `None` when nothing can come any more.
+/// The next messages to be recorded: what was held, the next piece, and what comes soon after,
+/// without what is to be held. `None` when nothing can come any more.
 async fn next(
     held: &mut Vec<(Instant, Message)>,
     pieces: &mut mpsc::Receiver<Piece>,
@@ -210,8 +240,8 @@ async fn next(
     }
 }
 
-/// Parses a batch and hands it to the log when it is its turn. Its room and its place are given back once it is durable.
-/// Blocks.
+/// Parses a batch and hands it to the log when it is its turn. Its room and its place are given
+/// back once it is durable. Blocks.
 fn record(
     batch: Batch,
     place: OwnedSemaphorePermit,
@@ -220,16 +250,22 @@ fn record(
     log: &Log,
     turn: oneshot::Receiver<()>,
 ) -> Result<(), &'static str> {
-    let arrival =
-        Arrival { received_at: ambient::now(), log_file: None, headers: &[], peer: None, place: None };
+    let arrival = Arrival {
+        received_at: ambient::now(),
+        log_file: None,
+        headers: &[],
+        peer: None,
+        place: None,
+    };
     let limits = event::source::Limits {
         events_max: limits.events_per_request_max,
         event_bytes_max: limits.event_bytes_max,
     };
     let Batch { messages, rooms, .. } = batch;
     let mut messages: Vec<Message> = messages.into_iter().map(|(_, message)| message).collect();
-    let prepare =
-        |messages: &[Message]| intake::prepare(Received::Messages(messages), arrival, intake, limits, log);
+    let prepare = |messages: &[Message]| {
+        intake::prepare(Received::Messages(messages), arrival, intake, limits, log)
+    };
     let prepared = catch_unwind(AssertUnwindSafe(|| prepare(&messages))).unwrap_or_else(|_| {
         // Nobody sends them again: they are kept for when the parser is mended.
         let panicked = Some("the parser panicked at this message or one near it".to_owned());

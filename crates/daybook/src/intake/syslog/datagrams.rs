@@ -1,6 +1,7 @@
 //! Messages by UDP: one in a datagram.
 //!
-//! Nothing slows a sender down, so what comes too fast is lost. It is counted, whether we dropped it or the kernel did.
+//! Nothing slows a sender down, so what comes too fast is lost. It is counted, whether we dropped
+//! it or the kernel did.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
@@ -19,7 +20,8 @@ use crate::http::server::told_to_stop;
 use crate::intake::figures::Figures;
 use crate::intake::{Intake, Message};
 
-/// What the kernel is asked to keep of datagrams that were not taken yet; it grants what `net.core.rmem_max` allows.
+/// What the kernel is asked to keep of datagrams that were not taken yet; it grants what
+/// `net.core.rmem_max` allows.
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 /// The largest datagram there is.
 const DATAGRAM_BYTES_MAX: usize = 64 << 10;
@@ -51,7 +53,8 @@ pub async fn receive(
     bytes_max: usize,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut receiver = Receiver { socket, intake, sink, bytes_max, buffer: vec![0; DATAGRAM_BYTES_MAX] };
+    let mut receiver =
+        Receiver { socket, intake, sink, bytes_max, buffer: vec![0; DATAGRAM_BYTES_MAX] };
     let mut watch = DropWatch::of(&receiver);
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -106,7 +109,8 @@ impl Receiver {
         // One by one if not all of them have room together.
         let count = messages.len();
         if count > 0 && !self.sink.has_room_for(&messages) {
-            let dropped = messages.into_iter().filter_map(|one| self.sink.try_put(vec![one]).err()).count();
+            let dropped =
+                messages.into_iter().filter_map(|one| self.sink.try_put(vec![one]).err()).count();
             Figures::add(&self.intake.figures.dropped_by_daybook, dropped);
         } else if count > 0 && self.sink.try_put(messages).is_err() {
             Figures::add(&self.intake.figures.dropped_by_daybook, count);
@@ -141,7 +145,10 @@ impl DropWatch {
         let inode = link.ok().and_then(|link| socket_inode(link.to_str()?));
         let table = if is_ipv6 { "/proc/net/udp6" } else { "/proc/net/udp" };
         if inode.is_none() {
-            tracing::warn!(source = receiver.intake.source.name, "what the kernel drops cannot be counted");
+            tracing::warn!(
+                source = receiver.intake.source.name,
+                "what the kernel drops cannot be counted"
+            );
         }
         DropWatch { table, inode, by_kernel: 0 }
     }
@@ -160,8 +167,9 @@ fn socket_inode(link: &str) -> Option<u64> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// How many datagrams the kernel dropped for a socket: <https://docs.kernel.org/networking/proc_net_tcp.html>, whose columns
-/// `/proc/net/udp` shares up to the inode; the last one is the drops.
+/// How many datagrams the kernel dropped for a socket:
+/// <https://docs.kernel.org/networking/proc_net_tcp.html>, whose columns `/proc/net/udp` shares up
+/// to the inode; the last one is the drops.
 fn drops(table: &str, inode: u64) -> Option<u64> {
     table.lines().skip(1).find_map(|line| {
         let mut columns = line.split_whitespace().skip(9);

@@ -1,13 +1,15 @@
 //! Messages out of a stream of bytes: RFC 6587 section 3.4, both ways, told apart frame by frame.
 //!
-//! - A frame that begins with a number and a space has that many bytes (octet counting, 3.4.1; RFC 5425 section 4.3).
-//! - Any other ends at a line feed (3.4.2). So does one that begins with something like a number that is no length: a year,
-//!   a zero, more digits than any length has.
-//! - A frame that is too long is given out with its first bytes; what follows of it is skipped, and counted.
+//! - A frame that begins with a number and a space has that many bytes (octet counting, 3.4.1; RFC
+//!   5425 section 4.3).
+//! - Any other ends at a line feed (3.4.2). So does one that begins with something like a number
+//!   that is no length: a year, a zero, more digits than any length has.
+//! - A frame that is too long is given out with its first bytes; what follows of it is skipped, and
+//!   counted.
 //! - However the stream is cut into pieces, the frames are the same.
 
-/// More digits than these are no length but the beginning of a line: nobody sends ten megabytes as one message, and what
-/// is no length would skip as much.
+/// More digits than these are no length but the beginning of a line: nobody sends ten megabytes as
+/// one message, and what is no length would skip as much.
 const LENGTH_DIGITS_MAX: usize = 7;
 
 /// What stood in one frame.
@@ -51,7 +53,8 @@ impl Framing {
         Framing { bytes_max, kept: Vec::new(), state: State::Start }
     }
 
-    /// Takes the next piece of the stream, and gives out the frames that end in it. Empty ones are none.
+    /// Takes the next piece of the stream, and gives out the frames that end in it. Empty ones are
+    /// none.
     pub fn take(&mut self, mut piece: &[u8], give: &mut dyn FnMut(Frame)) {
         while !piece.is_empty() {
             match self.state {
@@ -81,8 +84,8 @@ impl Framing {
         }
     }
 
-    /// Takes the end of the stream, and gives out what is left. A last line may lack its line feed if the sender ended the
-    /// stream, as when it broke off it may not.
+    /// Takes the end of the stream, and gives out what is left. A last line may lack its line feed
+    /// if the sender ended the stream, as when it broke off it may not.
     pub fn finish(mut self, is_orderly: bool, give: &mut dyn FnMut(Frame)) {
         match self.state {
             State::Start | State::Counted { .. } if self.kept.is_empty() => {}
@@ -104,7 +107,8 @@ impl Framing {
                 b'0' if has_room && !self.kept.is_empty() => self.kept.push(byte),
                 b' ' if !self.kept.is_empty() => {
                     let digits = self.kept.drain(..);
-                    let len_bytes = digits.fold(0, |len, digit| len * 10 + usize::from(digit - b'0'));
+                    let len_bytes =
+                        digits.fold(0, |len, digit| len * 10 + usize::from(digit - b'0'));
                     self.state = State::Counted { left: len_bytes, len_bytes };
                     return &piece[at + 1..];
                 }
@@ -135,7 +139,10 @@ impl Framing {
         self.state = State::Start;
         let bytes = std::mem::take(&mut self.kept);
         if len_bytes > 0 {
-            give(Frame { flaw: (len_bytes > bytes.len()).then_some(Flaw::TooLong(len_bytes)), bytes });
+            give(Frame {
+                flaw: (len_bytes > bytes.len()).then_some(Flaw::TooLong(len_bytes)),
+                bytes,
+            });
         }
     }
 }
@@ -186,7 +193,10 @@ mod tests {
         let counted = format!("29 {long}3 abc");
         assert_eq!(frames([counted.as_bytes()], true), [format!("29: {kept}"), "abc".to_owned()]);
         let lines = format!("{long}\n{kept}\nabc\n");
-        assert_eq!(frames([lines.as_bytes()], true), [format!("29: {kept}"), kept.clone(), "abc".to_owned()]);
+        assert_eq!(
+            frames([lines.as_bytes()], true),
+            [format!("29: {kept}"), kept.clone(), "abc".to_owned()]
+        );
         assert_eq!(frames([long.as_bytes()], false), [format!("29: {kept}")]);
     }
 
@@ -244,8 +254,9 @@ mod tests {
             for _ in 0..random.below(8) {
                 let is_counted = random.below(2) == 0;
                 let alphabet: &[u8] = if is_counted { b"12 <a>\n" } else { b"12 <a>" };
-                let text: Vec<u8> =
-                    (0..random.below(MAX - 3)).map(|_| alphabet[random.below(alphabet.len())]).collect();
+                let text: Vec<u8> = (0..random.below(MAX - 3))
+                    .map(|_| alphabet[random.below(alphabet.len())])
+                    .collect();
                 let message = [b"<3>", &text[..]].concat();
                 if is_counted {
                     stream.extend_from_slice(format!("{} ", message.len()).as_bytes());

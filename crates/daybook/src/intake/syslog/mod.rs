@@ -1,7 +1,8 @@
-//! Syslog: messages in over UDP, TCP and TLS (RFC 5424 to 5426, 6587, and RFC 3164 as it is spoken).
+//! Syslog: messages in over UDP, TCP and TLS (RFC 5424 to 5426, 6587, and RFC 3164 as it is
+//! spoken).
 //!
-//! Each source has listeners of its own, and a task that records what they take: [`collector`]. No source waits for
-//! another, but all wait for the log. Nothing is answered on any of the three.
+//! Each source has listeners of its own, and a task that records what they take: [`collector`]. No
+//! source waits for another, but all wait for the log. Nothing is answered on any of the three.
 
 mod collector;
 mod datagrams;
@@ -42,13 +43,15 @@ pub struct Listeners {
     tasks: JoinSet<()>,
 }
 
-/// Binds what the sources are configured with. Errs with which address of which source it could not, and why.
+/// Binds what the sources are configured with. Errs with which address of which source it could
+/// not, and why.
 pub async fn bind(intakes: &[Arc<Intake>]) -> Result<Bound, String> {
     let mut sources = Vec::new();
     for intake in intakes {
         let Some(syslog) = &intake.source.syslog else { continue };
         let sockets = sockets(syslog).await;
-        let sockets = sockets.map_err(|why| format!("source {:?}: syslog: {why}", intake.source.name))?;
+        let sockets =
+            sockets.map_err(|why| format!("source {:?}: syslog: {why}", intake.source.name))?;
         sources.push((Arc::clone(intake), sockets));
     }
     Ok(Bound { sources })
@@ -81,7 +84,8 @@ fn hears(intake: &Intake, address: IpAddr) -> bool {
 }
 
 impl Bound {
-    /// Which source is listened for on which address, for people: `syslog of source edge by TCP on 127.0.0.1:5514`.
+    /// Which source is listened for on which address, for people: `syslog of source edge by TCP on
+    /// 127.0.0.1:5514`.
     pub fn described(&self) -> Vec<String> {
         let of = |intake: &Intake, socket: &Socket| {
             let (transport, address) = match socket {
@@ -120,14 +124,19 @@ impl Bound {
                 match socket {
                     Socket::Udp(socket) => {
                         let bytes_max = limits.syslog_message_bytes_max;
-                        listeners.tasks.spawn(datagrams::receive(socket, intake, sink, bytes_max, stop));
+                        listeners
+                            .tasks
+                            .spawn(datagrams::receive(socket, intake, sink, bytes_max, stop));
                     }
                     Socket::Tcp(listener, tls) => {
-                        listeners.tasks.spawn(streams::listen(listener, tls, intake, sink, limits, stop));
+                        listeners
+                            .tasks
+                            .spawn(streams::listen(listener, tls, intake, sink, limits, stop));
                     }
                 }
             }
-            let collecting = collector::collect(Arc::clone(&intake), Arc::clone(log), limits, collected);
+            let collecting =
+                collector::collect(Arc::clone(&intake), Arc::clone(log), limits, collected);
             listeners.tasks.spawn(collecting);
             listeners.intakes.push(intake);
         }

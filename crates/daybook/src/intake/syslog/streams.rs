@@ -1,6 +1,7 @@
 //! Messages by TCP and TLS.
 //!
-//! Nothing is answered, so a sender is slowed down by not being read. Connections may be silent for hours.
+//! Nothing is answered, so a sender is slowed down by not being read. Connections may be silent for
+//! hours.
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -23,14 +24,16 @@ use crate::http::tls::Renewable;
 use crate::intake::Intake;
 use crate::intake::figures::Figures;
 
-/// What is read at once from a connection that says little, and from one that says much. A thousand silent senders cost
-/// four megabytes.
+/// What is read at once from a connection that says little, and from one that says much. A thousand
+/// silent senders cost four megabytes.
 const READ_BYTES_MIN: usize = 4 << 10;
 const READ_BYTES_MAX: usize = 32 << 10;
-/// A silent sender is asked whether it is still there; otherwise the place of one that vanished would never be free.
+/// A silent sender is asked whether it is still there; otherwise the place of one that vanished
+/// would never be free.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(300);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(60);
-/// At the end of the server, what a sender has sent already is still read: until nothing came for so long, or this is over.
+/// At the end of the server, what a sender has sent already is still read: until nothing came for
+/// so long, or this is over.
 const LAST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_READS: Duration = Duration::from_millis(500);
 /// How long a connection may take to end, once nothing is read any more.

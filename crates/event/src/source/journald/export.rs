@@ -1,7 +1,8 @@
 //! The journal export format: entries of fields, each ended by an empty line.
 //!
-//! A field is `NAME=value` and a line feed, or, where the value holds line feeds or other control characters, `NAME`, a line
-//! feed, the value's length in eight bytes with the lowest first, the value and a line feed.
+//! A field is `NAME=value` and a line feed, or, where the value holds line feeds or other control
+//! characters, `NAME`, a line feed, the value's length in eight bytes with the lowest first, the
+//! value and a line feed.
 
 use super::is_field_name;
 
@@ -27,7 +28,8 @@ const NEXT: &[u8] = b"\n\n__CURSOR=";
 
 /// The entries of a body.
 ///
-/// Behind bytes that are no field the next entry is looked for from there on, so that the way through the body is one way.
+/// Behind bytes that are no field the next entry is looked for from there on, so that the way
+/// through the body is one way.
 pub(super) fn entries(body: &[u8]) -> impl Iterator<Item = Entry<'_>> {
     let mut rest = body;
     std::iter::from_fn(move || {
@@ -178,7 +180,10 @@ mod tests {
         let cut = [b"__CURSOR=1\n", &message[..message.len() - 3]].concat();
         let found: Vec<Entry<'_>> = entries(&cut).collect();
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].fields.as_ref().err(), found[0].raw), (Some(&Wrong::BreaksOff), &cut[..]));
+        assert_eq!(
+            (found[0].fields.as_ref().err(), found[0].raw),
+            (Some(&Wrong::BreaksOff), &cut[..])
+        );
         assert_eq!(whole(&cut), 0);
     }
 }

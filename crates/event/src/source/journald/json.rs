@@ -1,4 +1,5 @@
-//! Lines of `journalctl -o json`: one flat object, of texts, null, arrays of texts, or bytes as arrays of numbers.
+//! Lines of `journalctl -o json`: one flat object, of texts, null, arrays of texts, or bytes as
+//! arrays of numbers.
 
 use std::fmt;
 

@@ -7,7 +7,9 @@ use super::record::{Record, hexadecimal};
 use super::syscalls;
 use crate::source::context::address;
 use crate::source::{attributes_of, non_empty};
-use crate::{Actor, ActorKind, Class, Operation, Outcome, OutcomeKind, Resource, Severity, SourceIp, Trust};
+use crate::{
+    Actor, ActorKind, Class, Operation, Outcome, OutcomeKind, Resource, Severity, SourceIp, Trust,
+};
 
 /// Records that tell more of a system call, and nothing by themselves.
 const DETAILS: [&str; 22] = [
@@ -87,7 +89,8 @@ pub(super) struct Meaning {
 /// The records, with those that most is asked of.
 struct Told<'a> {
     records: &'a [Record<'a>],
-    /// What the event is about: the first record that is neither a detail nor the system call it came of.
+    /// What the event is about: the first record that is neither a detail nor the system call it
+    /// came of.
     main: &'a Record<'a>,
     syscall: Option<&'a Record<'a>>,
     /// The name of the system call, or its number.
@@ -97,13 +100,15 @@ struct Told<'a> {
 /// There is at least one record.
 pub(super) fn of(records: &[Record<'_>]) -> Meaning {
     let syscall = records.iter().find(|record| record.line.kind == "SYSCALL");
-    let main = records.iter().find(|record| !is_detail(record.line.kind) && record.line.kind != "SYSCALL");
+    let main =
+        records.iter().find(|record| !is_detail(record.line.kind) && record.line.kind != "SYSCALL");
     let main = main.or(syscall).unwrap_or(&records[0]);
     let told = Told { records, main, syscall, call: syscall.map(call).unwrap_or_default() };
     let (operation, outcome) = (told.operation(), told.outcome());
     let command = told.command();
     let is_syscall = main.line.kind == "SYSCALL";
-    let description = if is_syscall && command.is_some() { command.clone() } else { non_empty(&main.text()) };
+    let description =
+        if is_syscall && command.is_some() { command.clone() } else { non_empty(&main.text()) };
     Meaning {
         actor: told.actor(),
         source_ip: told
@@ -161,7 +166,8 @@ impl Told<'_> {
         }
     }
 
-    /// Who signed in, which su and sudo do not change; before that who tries to, or else the process's user.
+    /// Who signed in, which su and sudo do not change; before that who tries to, or else the
+    /// process's user.
     fn actor(&self) -> Actor {
         if let Some(id) = self.id("auid") {
             let name = self.added("AUID").map(str::to_owned);
@@ -187,10 +193,15 @@ impl Told<'_> {
             "USER_CMD" | "USER_TTY" | "TTY" => Operation::Exec,
             "GRP_MGMT" => Operation::Grant,
             "USER_CHAUTHTOK" | "USER_MGMT" | "SOFTWARE_UPDATE" => Operation::Update,
-            "USYS_CONFIG" | "CONFIG_CHANGE" | "FEATURE_CHANGE" | "NETFILTER_CFG" => Operation::Configure,
+            "USYS_CONFIG" | "CONFIG_CHANGE" | "FEATURE_CHANGE" | "NETFILTER_CFG" => {
+                Operation::Configure
+            }
             kind if kind.starts_with("ADD_") => Operation::Create,
             kind if kind.starts_with("DEL_") => Operation::Delete,
-            kind if ["ACCT_", "GRP_", "CHGRP_", "CHUSER_"].iter().any(|start| kind.starts_with(start)) => {
+            kind if ["ACCT_", "GRP_", "CHGRP_", "CHUSER_"]
+                .iter()
+                .any(|start| kind.starts_with(start)) =>
+            {
                 Operation::Update
             }
             kind if kind.starts_with("ROLE_") || kind == "USER_ROLE_CHANGE" => Operation::Grant,
@@ -200,7 +211,8 @@ impl Told<'_> {
     }
 
     fn operation_of_call(&self) -> Operation {
-        let has = |state: &str| self.of_kind("PATH").any(|path| path.field("nametype") == Some(state));
+        let has =
+            |state: &str| self.of_kind("PATH").any(|path| path.field("nametype") == Some(state));
         match self.call.as_str() {
             "execve" | "execveat" => Operation::Exec,
             "unlink" | "unlinkat" | "rmdir" => Operation::Delete,
@@ -211,8 +223,8 @@ impl Told<'_> {
             "openat" if is_writing(self.field("a2")) => Operation::Update,
             "open" | "openat" | "read" => Operation::Read,
             "adjtimex" | "clock_settime" | "delete_module" | "finit_module" | "init_module"
-            | "kexec_load" | "mount" | "pivot_root" | "reboot" | "sethostname" | "setdomainname"
-            | "settimeofday" | "swapon" | "umount2" => Operation::Configure,
+            | "kexec_load" | "mount" | "pivot_root" | "reboot" | "sethostname"
+            | "setdomainname" | "settimeofday" | "swapon" | "umount2" => Operation::Configure,
             call if is_change(call) => Operation::Update,
             _ if has("CREATE") => Operation::Create,
             _ if has("DELETE") => Operation::Delete,
@@ -222,13 +234,15 @@ impl Told<'_> {
 
     /// `res` of programs, `success` and the error of system calls, or what was denied.
     fn outcome(&self) -> Outcome {
-        let told = self.field("res").or_else(|| self.field("result")).or_else(|| self.field("success"));
+        let told =
+            self.field("res").or_else(|| self.field("result")).or_else(|| self.field("success"));
         let error = self
             .syscall
             .and_then(|record| record.field("exit")?.strip_prefix('-')?.parse().ok())
             .filter(|_| matches!(told, Some("no")));
         let is_denied = self.main.fields().any(|(name, value)| {
-            (name == "text" && value.contains("denied")) || (name == "apparmor" && value == "DENIED")
+            (name == "text" && value.contains("denied"))
+                || (name == "apparmor" && value == "DENIED")
         });
         let kind = match told {
             _ if is_denied => OutcomeKind::Failure,
@@ -248,9 +262,13 @@ impl Told<'_> {
         let is_denied = matches!(outcome.code, Some(EPERM | EACCES));
         match operation {
             _ if is_switched_off && is_failure => Severity::MAJOR,
-            _ if is_switched_off || matches!(kind, "DAEMON_END" | "DAEMON_ABORT") => Severity::CRITICAL,
+            _ if is_switched_off || matches!(kind, "DAEMON_END" | "DAEMON_ABORT") => {
+                Severity::CRITICAL
+            }
             _ if kind.starts_with("ANOM_") => Severity::MAJOR,
-            _ if kind == "CONFIG_CHANGE" && self.field("op") == Some("remove_rule") => Severity::MAJOR,
+            _ if kind == "CONFIG_CHANGE" && self.field("op") == Some("remove_rule") => {
+                Severity::MAJOR
+            }
             Operation::Login if is_failure => Severity::MAJOR,
             Operation::Delete if is_denied => Severity::MAJOR,
             Operation::Delete => Severity::MINOR,
@@ -303,13 +321,15 @@ impl Told<'_> {
             kind if kind.ends_with("_GROUP") || kind.starts_with("GRP_") => {
                 of("group", self.field("grp").or_else(|| self.field("acct")), self.field("id"))
             }
-            kind if is_alone(kind) && (self.field("acct").is_some() || self.field("id").is_some()) => {
+            kind if is_alone(kind)
+                && (self.field("acct").is_some() || self.field("id").is_some()) =>
+            {
                 of("user", self.field("acct"), self.field("id"))
             }
             "LOGIN" => of("user", self.added("AUID"), self.id("auid")),
-            _ => self
-                .file_or_socket()
-                .unwrap_or_else(|| of("process", self.field("exe").or_else(|| self.field("comm")), None)),
+            _ => self.file_or_socket().unwrap_or_else(|| {
+                of("process", self.field("exe").or_else(|| self.field("comm")), None)
+            }),
         }
     }
 
@@ -323,19 +343,22 @@ impl Told<'_> {
             });
         }
         let path = self.path()?;
-        let id = path.field("dev").zip(path.field("inode")).map(|(dev, inode)| format!("{dev}:{inode}"));
+        let id =
+            path.field("dev").zip(path.field("inode")).map(|(dev, inode)| format!("{dev}:{inode}"));
         let name = path.field("name").map(|name| self.absolute(name));
         Some(Resource { kind: Some("file".to_owned()), name, id, region: None })
     }
 
     /// The program that is executed, or else what came to be, what went, what was there.
     fn path(&self) -> Option<&Record<'_>> {
-        let last =
-            |state: &str| self.of_kind("PATH").filter(|path| path.field("nametype") == Some(state)).last();
+        let last = |state: &str| {
+            self.of_kind("PATH").filter(|path| path.field("nametype") == Some(state)).last()
+        };
         if self.call.starts_with("execve") {
             return self.of_kind("PATH").find(|path| path.field("item") == Some("0"));
         }
-        let first = |state: &str| self.of_kind("PATH").find(|path| path.field("nametype") == Some(state));
+        let first =
+            |state: &str| self.of_kind("PATH").find(|path| path.field("nametype") == Some(state));
         last("CREATE")
             .or_else(|| last("DELETE"))
             .or_else(|| first("NORMAL"))
@@ -355,7 +378,9 @@ impl Told<'_> {
         let is_relative = !name.starts_with('/');
         let may_have_folder = self.call.contains("at") && self.field("a0") != Some("ffffff9c");
         match self.of_kind("CWD").find_map(|record| record.field("cwd")) {
-            Some(cwd) if is_relative && !may_have_folder => format!("{}/{name}", cwd.trim_end_matches('/')),
+            Some(cwd) if is_relative && !may_have_folder => {
+                format!("{}/{name}", cwd.trim_end_matches('/'))
+            }
             _ => name.to_owned(),
         }
     }
@@ -420,7 +445,13 @@ fn is_sign_in(kind: &str) -> bool {
     kind.starts_with("CRED_")
         || matches!(
             kind,
-            "USER_ACCT" | "USER_AUTH" | "USER_END" | "USER_ERR" | "USER_LOGIN" | "USER_LOGOUT" | "USER_START"
+            "USER_ACCT"
+                | "USER_AUTH"
+                | "USER_END"
+                | "USER_ERR"
+                | "USER_LOGIN"
+                | "USER_LOGOUT"
+                | "USER_START"
         )
 }
 
@@ -436,13 +467,15 @@ fn is_change(call: &str) -> bool {
     WORDS.iter().any(|word| call.contains(word))
 }
 
-/// Arguments with spaces between them. One that is too long for a record comes in pieces, `a1[0]`, `a1[1]`, ….
+/// Arguments with spaces between them. One that is too long for a record comes in pieces, `a1[0]`,
+/// `a1[1]`, ….
 fn arguments<'a>(records: impl Iterator<Item = &'a Record<'a>>) -> Option<String> {
     let (mut text, mut current) = (String::new(), String::new());
     let mut is_first = true;
     for (name, value) in records.flat_map(Record::fields) {
         let number = name.strip_prefix('a').map(|rest| rest.split('[').next().unwrap_or(rest));
-        let Some(number) = number.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit())) else {
+        let Some(number) = number.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+        else {
             continue;
         };
         if !is_first && number != current {
@@ -454,7 +487,8 @@ fn arguments<'a>(records: impl Iterator<Item = &'a Record<'a>>) -> Option<String
     (!is_first).then_some(text)
 }
 
-/// `192.0.2.7:22`, `[2001:db8::7]:22`, or the path of a Unix socket; `@` is in front of one that is no file.
+/// `192.0.2.7:22`, `[2001:db8::7]:22`, or the path of a Unix socket; `@` is in front of one that is
+/// no file.
 fn socket_address(bytes: &[u8]) -> Option<String> {
     let family = u16::from_le_bytes(*bytes.first_chunk()?);
     let port = || Some(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?));

@@ -67,7 +67,8 @@ fn time(text: &str) -> Option<Time> {
 #[derive(Debug)]
 pub(super) struct Record<'a> {
     pub(super) line: Line<'a>,
-    /// As told by the kernel or the program, in order. What stands in `msg='…'` follows what stands before it.
+    /// As told by the kernel or the program, in order. What stands in `msg='…'` follows what stands
+    /// before it.
     fields: Vec<(String, String)>,
     /// What the daemon added.
     added: Vec<(String, String)>,
@@ -78,7 +79,8 @@ impl<'a> Line<'a> {
     pub(super) fn record(self) -> Record<'a> {
         let end = self.text.iter().position(|&byte| byte == SEPARATOR).unwrap_or(self.text.len());
         let (told, added) = self.text.split_at(end);
-        let mut record = Record { line: self, fields: Vec::new(), added: Vec::new(), is_invalid_utf8: false };
+        let mut record =
+            Record { line: self, fields: Vec::new(), added: Vec::new(), is_invalid_utf8: false };
         let told = record.lossy(told);
         let mut fields = Vec::new();
         read(&told, &mut fields, true);
@@ -185,8 +187,9 @@ pub(super) fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     Some(bytes.chunks_exact(2).map(|pair| value(pair[0]) << 4 | value(pair[1])).collect())
 }
 
-/// Takes `name=value` apart, with whether the value was quoted. Words without a name go on with the value before them:
-/// `op=adding user`. What `msg='…'` holds is fields again, unless `is_outer` is false.
+/// Takes `name=value` apart, with whether the value was quoted. Words without a name go on with the
+/// value before them: `op=adding user`. What `msg='…'` holds is fields again, unless `is_outer` is
+/// false.
 fn read(text: &str, fields: &mut Vec<(String, String, bool)>, is_outer: bool) {
     let mut rest = text;
     loop {
@@ -235,7 +238,12 @@ mod tests {
         for (line, node) in [
             (text.to_owned(), ""),
             (format!("node=vm {text}"), "vm"),
-            (format!("<182>1 2026-11-20T18:17:12.046638+00:00 host audispd 31136 - -  node=vm {text}"), "vm"),
+            (
+                format!(
+                    "<182>1 2026-11-20T18:17:12.046638+00:00 host audispd 31136 - -  node=vm {text}"
+                ),
+                "vm",
+            ),
             (format!("Nov 20 18:17:12 host audispd[31136]: {text}"), "host"),
         ] {
             let line = super::line(line.as_bytes()).expect(&line);
@@ -291,11 +299,18 @@ mod tests {
 
     #[test]
     fn only_texts_are_decoded() {
-        let execve =
-            record("type=EXECVE msg=audit(1.000:1): argc=2 a0=\"sh\" a1=2D63 a1_len=12 a2[0]=C3BC a2[1]=41");
+        let execve = record(
+            "type=EXECVE msg=audit(1.000:1): argc=2 a0=\"sh\" a1=2D63 a1_len=12 a2[0]=C3BC a2[1]=41",
+        );
         let fields: Vec<_> = execve.fields().collect();
-        let expected =
-            [("argc", "2"), ("a0", "sh"), ("a1", "-c"), ("a1_len", "12"), ("a2[0]", "ü"), ("a2[1]", "A")];
+        let expected = [
+            ("argc", "2"),
+            ("a0", "sh"),
+            ("a1", "-c"),
+            ("a1_len", "12"),
+            ("a2[0]", "ü"),
+            ("a2[1]", "A"),
+        ];
         assert_eq!(fields, expected);
         let syscall = record("type=SYSCALL msg=audit(1.000:1): a0=2F a1=41 inode=4142");
         assert_eq!((syscall.field("a0"), syscall.field("inode")), (Some("2F"), Some("4142")));

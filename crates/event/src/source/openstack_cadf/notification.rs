@@ -1,4 +1,5 @@
-//! A notification, wherever it stands: bare, in an envelope of a message bus, or in a line of a log.
+//! A notification, wherever it stands: bare, in an envelope of a message bus, or in a line of a
+//! log.
 
 use std::borrow::Cow;
 
@@ -42,7 +43,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Notification, NoEvent> {
     let payload = match outer.payload {
         Some(payload) => payload,
         // The event alone, without the notification around it.
-        None => serde_json::from_str(json).map_err(|error| format!("not a notification: {error}"))?,
+        None => {
+            serde_json::from_str(json).map_err(|error| format!("not a notification: {error}"))?
+        }
     };
     if !payload.type_uri.as_deref().is_some_and(|kind| kind.contains(CADF)) {
         return Err("not a CADF event: set notification_format = cadf".into());
@@ -94,7 +97,8 @@ impl Notification {
 
     /// What a redelivery has in common with it.
     pub(super) fn key(&self) -> Option<String> {
-        let of_event = || Some(format!("{}/{}", self.payload.id.as_ref()?, self.payload.outcome.as_ref()?));
+        let of_event =
+            || Some(format!("{}/{}", self.payload.id.as_ref()?, self.payload.outcome.as_ref()?));
         self.message_id.clone().filter(|id| !id.is_empty()).or_else(of_event)
     }
 
@@ -109,7 +113,8 @@ impl Notification {
     pub(super) fn ended_at(&self) -> Result<Option<Time>, String> {
         let steps = self.payload.steps.iter().flatten();
         if let Some(text) = steps.filter_map(|step| step.time.as_ref()).next_back() {
-            let time = Time::parse_rfc3339(text).map_err(|error| format!("reporterTime: {error}"))?;
+            let time =
+                Time::parse_rfc3339(text).map_err(|error| format!("reporterTime: {error}"))?;
             return Ok(Some(time.0));
         }
         if self.event_type.as_deref() != Some("audit.http.response") {
@@ -121,7 +126,8 @@ impl Notification {
     /// When the notification was sent: UTC, though it does not say so.
     fn timestamp(&self) -> Result<Option<(Time, Resolution)>, String> {
         let Some(text) = &self.timestamp else { return Ok(None) };
-        let unknown = || format!("timestamp: {:?} is no time", text.chars().take(64).collect::<String>());
+        let unknown =
+            || format!("timestamp: {:?} is no time", text.chars().take(64).collect::<String>());
         let utc: civil::DateTime = text.parse().map_err(|_| unknown())?;
         Time::parse_rfc3339(&format!("{utc}Z")).map(Some).map_err(|_| unknown())
     }

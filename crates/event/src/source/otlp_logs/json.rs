@@ -1,5 +1,5 @@
-//! The JSON encoding: <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>. Members that we do not know are
-//! passed over; ids are in hex and bytes in base64.
+//! The JSON encoding: <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>. Members
+//! that we do not know are passed over; ids are in hex and bytes in base64.
 
 use std::borrow::Cow;
 
@@ -54,8 +54,14 @@ impl<'a, 't> Body<'a, 't> {
     }
 
     /// The elements of an array that may be absent; too many for the body are an error of the body.
-    fn elements(&self, array: Option<&'t RawValue>, max: usize) -> Result<Vec<&'t RawValue>, NotSplit> {
-        let Some(array) = array.filter(|array| array.get() != "null") else { return Ok(Vec::new()) };
+    fn elements(
+        &self,
+        array: Option<&'t RawValue>,
+        max: usize,
+    ) -> Result<Vec<&'t RawValue>, NotSplit> {
+        let Some(array) = array.filter(|array| array.get() != "null") else {
+            return Ok(Vec::new());
+        };
         let (elements, is_more) = elements(array.get(), max).map_err(NotSplit::Group)?;
         if is_more { Err(NotSplit::Body(too_many(self.events_max))) } else { Ok(elements) }
     }
@@ -68,7 +74,10 @@ enum NotSplit {
 }
 
 /// A request, or one a line. A line that is no request is one item that cannot be used.
-pub(super) fn split<'a>(body: &'a [u8], context: &Context<'_>) -> Result<Vec<Group<'a>>, EnvelopeError> {
+pub(super) fn split<'a>(
+    body: &'a [u8],
+    context: &Context<'_>,
+) -> Result<Vec<Group<'a>>, EnvelopeError> {
     let text = same_length(body);
     let events_max = context.limits.events_max;
     let is_from_file = context.place.is_some();
@@ -97,9 +106,12 @@ fn request<'a, 't>(
 ) -> Result<(), NotSplit> {
     let json = document.map_err(NotSplit::Group)?.get();
     let request: Request<'t> = serde_json::from_str(json).map_err(no_request)?;
-    // Traces and metrics have other members, and what is not known to hold no records is not passed over.
+    // Traces and metrics have other members, and what is not known to hold no records is not passed
+    // over.
     if request.resource_logs.is_none() && json[1..].trim_start() != "}" {
-        return Err(NotSplit::Group("not a request of log records: it has no resourceLogs".to_owned()));
+        return Err(NotSplit::Group(
+            "not a request of log records: it has no resourceLogs".to_owned(),
+        ));
     }
     for resource_logs in body.elements(request.resource_logs, body.events_max)? {
         let raw = body.bytes_of(resource_logs.get());
@@ -107,8 +119,10 @@ fn request<'a, 't>(
             Ok(scopes) if scopes.is_empty() => continue,
             Ok(scopes) => Ok(scopes),
             Err(NotSplit::Group(why)) => {
-                body.left =
-                    body.left.checked_sub(1).ok_or_else(|| NotSplit::Body(too_many(body.events_max)))?;
+                body.left = body
+                    .left
+                    .checked_sub(1)
+                    .ok_or_else(|| NotSplit::Body(too_many(body.events_max)))?;
                 Err(why)
             }
             Err(of_body) => return Err(of_body),
@@ -122,8 +136,12 @@ fn no_request(error: serde_json::Error) -> NotSplit {
     NotSplit::Group(format!("not a request of log records: {error}"))
 }
 
-fn scopes<'a, 't>(body: &mut Body<'a, 't>, resource_logs: &'t RawValue) -> Result<Vec<Scope<'a>>, NotSplit> {
-    let of_resource: ResourceLogs<'t> = serde_json::from_str(resource_logs.get()).map_err(no_request)?;
+fn scopes<'a, 't>(
+    body: &mut Body<'a, 't>,
+    resource_logs: &'t RawValue,
+) -> Result<Vec<Scope<'a>>, NotSplit> {
+    let of_resource: ResourceLogs<'t> =
+        serde_json::from_str(resource_logs.get()).map_err(no_request)?;
     let bytes_of = |piece: Option<&'t RawValue>, body: &Body<'a, 't>| -> Vec<&'a [u8]> {
         piece
             .filter(|piece| piece.get() != "null")
@@ -296,7 +314,8 @@ struct KeyValueList<'a> {
 
 fn value(raw: &RawValue, depth: usize) -> Result<Value, String> {
     let malformed = |error: serde_json::Error| format!("not a value: {error}");
-    let Some(told) = serde_json::from_str::<Option<AnyValue<'_>>>(raw.get()).map_err(malformed)? else {
+    let Some(told) = serde_json::from_str::<Option<AnyValue<'_>>>(raw.get()).map_err(malformed)?
+    else {
         return Ok(Value::Absent);
     };
     let is_told = |raw: &&RawValue| raw.get() != "null";
@@ -319,7 +338,9 @@ fn value(raw: &RawValue, depth: usize) -> Result<Value, String> {
     }
     if let Some(text) = told.bytes_value {
         // Bytes in another alphabet are told as they came.
-        return Ok(BASE64.decode(&*text).map_or_else(|_| Value::Text(text.into_owned()), Value::Bytes));
+        return Ok(BASE64
+            .decode(&*text)
+            .map_or_else(|_| Value::Text(text.into_owned()), Value::Bytes));
     }
     if depth == DEPTH_MAX && (list.is_some() || map.is_some()) {
         return Ok(Value::TooDeep);

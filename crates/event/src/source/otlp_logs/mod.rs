@@ -1,20 +1,23 @@
-//! Log records of OpenTelemetry: what exporters send by OTLP/HTTP, in protobuf or JSON, and files of the collector.
+//! Log records of OpenTelemetry: what exporters send by OTLP/HTTP, in protobuf or JSON, and files
+//! of the collector.
 //!
-//! Protocol: <https://opentelemetry.io/docs/specs/otlp/>; messages: `opentelemetry/proto/logs/v1/logs.proto` of
+//! Protocol: <https://opentelemetry.io/docs/specs/otlp/>; messages:
+//! `opentelemetry/proto/logs/v1/logs.proto` of
 //! <https://github.com/open-telemetry/opentelemetry-proto>; files, one request a line:
 //! <https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/>; names of attributes:
-//! <https://opentelemetry.io/docs/specs/semconv/>; and the captures in `testdata/otlp-logs/`. What they show and this parser
-//! relies on:
-//! - a retry is the same body byte for byte, and records have no ids: what is told of a record is its key, with a number
-//!   where one body tells the same more than once;
+//! <https://opentelemetry.io/docs/specs/semconv/>; and the captures in `testdata/otlp-logs/`. What
+//! they show and this parser relies on:
+//! - a retry is the same body byte for byte, and records have no ids: what is told of a record is
+//!   its key, with a number where one body tells the same more than once;
 //! - 64-bit numbers of JSON come as texts (Python, the collector) and as numbers (JavaScript);
 //! - `timeUnixNano` may be 0, and then `observedTimeUnixNano` is what there is;
 //! - values may be empty, nested, or bytes; a body need not be a text;
 //! - `eventName` is a field beside the attribute `event.name`, and the two need not agree.
 //!
-//! The protobuf is read by hand, not with generated messages: a record's own bytes are wanted, texts need not be UTF-8, and
-//! nothing is to be allocated before it is counted. Limits hold for what a body comes to, too: the attributes of a
-//! resource are told with each of its records, so a few bytes could grow without one.
+//! The protobuf is read by hand, not with generated messages: a record's own bytes are wanted,
+//! texts need not be UTF-8, and nothing is to be allocated before it is counted. Limits hold for
+//! what a body comes to, too: the attributes of a resource are told with each of its records, so a
+//! few bytes could grow without one.
 
 mod json;
 mod protobuf;
@@ -29,8 +32,8 @@ use super::{Context, Delivery, EnvelopeError, Parsed, SetAside, Spec, Syslog, un
 use crate::Service;
 use record::{Record, Shared};
 
-/// Most bytes that the resources and scopes of a body may come to, once told with each of their records: eight thousand
-/// records, as the collector batches them, with 8 KiB each.
+/// Most bytes that the resources and scopes of a body may come to, once told with each of their
+/// records: eight thousand records, as the collector batches them, with 8 KiB each.
 const SHARED_BYTES_MAX: usize = 64 << 20;
 
 pub(super) const SPEC: Spec = Spec {
@@ -64,7 +67,8 @@ struct Group<'a> {
     scopes: Result<Vec<Scope<'a>>, String>,
 }
 
-/// The records of one instrumentation scope. What is told of the resource and the scope may come in several pieces.
+/// The records of one instrumentation scope. What is told of the resource and the scope may come in
+/// several pieces.
 struct Scope<'a> {
     resource: Vec<&'a [u8]>,
     scope: Vec<&'a [u8]>,
@@ -87,7 +91,8 @@ pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
     Ok(told.items)
 }
 
-/// By the content type; without one, JSON begins with a brace. Files are JSON, and damaged lines are no reason to doubt it.
+/// By the content type; without one, JSON begins with a brace. Files are JSON, and damaged lines
+/// are no reason to doubt it.
 fn is_protobuf(body: &[u8], context: &Context<'_>) -> bool {
     match context.header("content-type") {
         Some(kind) if kind.to_ascii_lowercase().contains("protobuf") => true,
@@ -96,13 +101,14 @@ fn is_protobuf(body: &[u8], context: &Context<'_>) -> bool {
     }
 }
 
-/// `ExportLogsServiceResponse`, encoded as the request was. All records are accepted; that some are kept aside is a warning.
+/// `ExportLogsServiceResponse`, encoded as the request was. All records are accepted; that some are
+/// kept aside is a warning.
 pub(super) fn answer(headers: &[(String, String)], set_aside: usize) -> (&'static str, Vec<u8>) {
-    let is_protobuf = headers
-        .iter()
-        .any(|(name, value)| name == "content-type" && value.to_ascii_lowercase().contains("protobuf"));
-    let warning =
-        (set_aside > 0).then(|| format!("{set_aside} log records could not be used and are set aside"));
+    let is_protobuf = headers.iter().any(|(name, value)| {
+        name == "content-type" && value.to_ascii_lowercase().contains("protobuf")
+    });
+    let warning = (set_aside > 0)
+        .then(|| format!("{set_aside} log records could not be used and are set aside"));
     match (is_protobuf, warning) {
         (true, None) => ("application/x-protobuf", Vec::new()),
         (true, Some(warning)) => ("application/x-protobuf", protobuf::warning(&warning)),
@@ -132,7 +138,9 @@ impl Told<'_> {
             Ok((scopes, shared))
         });
         match told {
-            Err(reason) => self.items.push(Parsed::SetAside(SetAside { reason, raw: group.raw.to_vec() })),
+            Err(reason) => {
+                self.items.push(Parsed::SetAside(SetAside { reason, raw: group.raw.to_vec() }))
+            }
             Ok((scopes, shared)) => {
                 for (scope, shared) in scopes.iter().zip(&shared) {
                     for raw in &scope.records {
@@ -143,7 +151,8 @@ impl Told<'_> {
         }
     }
 
-    /// Whether what the records share may be told with each of them. A group that may not costs the others nothing.
+    /// Whether what the records share may be told with each of them. A group that may not costs the
+    /// others nothing.
     fn admit(&mut self, scopes: &[Scope<'_>], event_bytes_max: usize) -> Result<(), String> {
         let mut shared_bytes = self.shared_bytes;
         for scope in scopes {
@@ -164,7 +173,13 @@ impl Told<'_> {
         Ok(())
     }
 
-    fn record(&mut self, raw: &[u8], shared: &Shared, encoding: &Encoding, context: &mut Context<'_>) {
+    fn record(
+        &mut self,
+        raw: &[u8],
+        shared: &Shared,
+        encoding: &Encoding,
+        context: &mut Context<'_>,
+    ) {
         let bytes_max = context.limits.event_bytes_max;
         let event = if raw.len() > bytes_max {
             Err(format!("event_too_large: {} bytes exceed {bytes_max}", raw.len()))

@@ -1,6 +1,7 @@
 //! The protobuf encoding: fields of the wire format, and those of them that tell something.
 //!
-//! Wire format: <https://protobuf.dev/programming-guides/encoding/>. Fields that we do not know are passed over.
+//! Wire format: <https://protobuf.dev/programming-guides/encoding/>. Fields that we do not know are
+//! passed over.
 
 use super::record::{Attributes, Record, Shared};
 use super::value::{DEPTH_MAX, Value};
@@ -25,7 +26,8 @@ impl<'a> Iterator for Fields<'a> {
         if self.0.is_empty() {
             return None;
         }
-        let field = self.field().ok_or_else(|| "the message breaks off or is no protobuf".to_owned());
+        let field =
+            self.field().ok_or_else(|| "the message breaks off or is no protobuf".to_owned());
         if field.is_err() {
             self.0 = &[];
         }
@@ -88,7 +90,10 @@ fn messages(message: &[u8], wanted: u64) -> impl Iterator<Item = Result<&[u8], S
 }
 
 /// `ExportLogsServiceRequest`: resource_logs 1.
-pub(super) fn split<'a>(body: &'a [u8], context: &Context<'_>) -> Result<Vec<Group<'a>>, EnvelopeError> {
+pub(super) fn split<'a>(
+    body: &'a [u8],
+    context: &Context<'_>,
+) -> Result<Vec<Group<'a>>, EnvelopeError> {
     let events_max = context.limits.events_max;
     let (mut groups, mut left) = (Vec::new(), events_max);
     for raw in messages(body, 1) {
@@ -107,8 +112,8 @@ pub(super) fn split<'a>(body: &'a [u8], context: &Context<'_>) -> Result<Vec<Gro
     Ok(groups)
 }
 
-/// `ResourceLogs`: resource 1, scope_logs 2. `None` when there are more records than are left. Scopes without records tell
-/// nothing.
+/// `ResourceLogs`: resource 1, scope_logs 2. `None` when there are more records than are left.
+/// Scopes without records tell nothing.
 fn scopes<'a>(raw: &'a [u8], left: &mut usize) -> Result<Option<Vec<Scope<'a>>>, String> {
     let resource: Vec<&[u8]> = messages(raw, 1).take(PIECES_MAX + 1).collect::<Result<_, _>>()?;
     check_pieces(&resource)?;
@@ -127,18 +132,24 @@ fn scopes<'a>(raw: &'a [u8], left: &mut usize) -> Result<Option<Vec<Scope<'a>>>,
         if records.is_empty() {
             continue;
         }
-        let scope: Vec<&[u8]> = messages(scope_logs, 1).take(PIECES_MAX + 1).collect::<Result<_, _>>()?;
+        let scope: Vec<&[u8]> =
+            messages(scope_logs, 1).take(PIECES_MAX + 1).collect::<Result<_, _>>()?;
         check_pieces(&scope)?;
         scopes.push(Scope { resource: resource.clone(), scope, records });
     }
     Ok(Some(scopes))
 }
 
-/// Most pieces that a resource or scope comes in. A message that stands twice is one in two pieces; no exporter does so.
+/// Most pieces that a resource or scope comes in. A message that stands twice is one in two pieces;
+/// no exporter does so.
 const PIECES_MAX: usize = 4;
 
 fn check_pieces(pieces: &[&[u8]]) -> Result<(), String> {
-    if pieces.len() > PIECES_MAX { Err("a resource or scope in too many pieces".to_owned()) } else { Ok(()) }
+    if pieces.len() > PIECES_MAX {
+        Err("a resource or scope in too many pieces".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 /// `Resource`: attributes 1. `InstrumentationScope`: name 1, version 2, attributes 3.
@@ -212,10 +223,14 @@ fn value(raw: &[u8], depth: usize, notes: &mut Attributes) -> Result<Value, Stri
             (5 | 6, Field::Bytes(_)) if depth == DEPTH_MAX => Value::TooDeep,
             // `ArrayValue`: values 1. `KeyValueList`: values 1.
             (5, Field::Bytes(list)) => Value::List(
-                messages(list, 1).map(|raw| value(raw?, depth + 1, notes)).collect::<Result<_, _>>()?,
+                messages(list, 1)
+                    .map(|raw| value(raw?, depth + 1, notes))
+                    .collect::<Result<_, _>>()?,
             ),
             (6, Field::Bytes(map)) => Value::Map(
-                messages(map, 1).map(|raw| key_value(raw?, depth + 1, notes)).collect::<Result<_, _>>()?,
+                messages(map, 1)
+                    .map(|raw| key_value(raw?, depth + 1, notes))
+                    .collect::<Result<_, _>>()?,
             ),
             (7, Field::Bytes(bytes)) => Value::Bytes(bytes.to_vec()),
             (number @ 1..=7, _) => return Err(another_type(number)),

@@ -11,7 +11,8 @@ use crate::json::{write_hex, write_string};
 use crate::source::context::address;
 use crate::source::{Context, Options, meaning, non_empty};
 use crate::{
-    Actor, ActorKind, Event, Origin, Outcome, OutcomeKind, Resolution, Resource, SourceIp, Time, Trust,
+    Actor, ActorKind, Event, Origin, Outcome, OutcomeKind, Resolution, Resource, SourceIp, Time,
+    Trust,
 };
 
 /// The action of a record that tells of no event.
@@ -26,7 +27,8 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
-    /// Adds one; an empty value is none. Two values of one name are refused: there is no telling which is meant.
+    /// Adds one; an empty value is none. Two values of one name are refused: there is no telling
+    /// which is meant.
     pub(super) fn insert(&mut self, name: String, value: Value) -> Result<(), String> {
         self.is_too_deep |= value.is_too_deep();
         let Some(text) = value.text() else { return Ok(()) };
@@ -76,7 +78,9 @@ impl Shared {
         };
         attributes.extend(with("resource.", &self.resource.texts));
         attributes.extend(with("scope.", &self.scope.texts));
-        for (name, text) in [("scope.name", &self.scope_name), ("scope.version", &self.scope_version)] {
+        for (name, text) in
+            [("scope.name", &self.scope_name), ("scope.version", &self.scope_version)]
+        {
             if !text.is_empty() {
                 attributes.insert(name.to_owned(), text.clone());
             }
@@ -125,14 +129,19 @@ impl Record {
         context: &mut Context<'_>,
     ) -> Result<Event, String> {
         let is_too_deep = self.attributes.is_too_deep || self.body.is_too_deep();
-        let body = std::mem::replace(&mut self.body, Value::Absent).text().and_then(|text| non_empty(&text));
+        let body = std::mem::replace(&mut self.body, Value::Absent)
+            .text()
+            .and_then(|text| non_empty(&text));
         if body.is_none() && self.attributes.texts.is_empty() && self.event_name.is_empty() {
-            return Err("the record says nothing: it has no body, attributes or event name".to_owned());
+            return Err(
+                "the record says nothing: it has no body, attributes or event name".to_owned()
+            );
         }
         let (occurred_at, time_is) = self.occurred_at(context.received_at)?;
         let beyond = if is_too_deep { raw } else { &[] };
         let key = self.key(shared, body.as_deref(), beyond);
-        let is_lossy = self.attributes.is_lossy || shared.resource.is_lossy || shared.scope.is_lossy;
+        let is_lossy =
+            self.attributes.is_lossy || shared.resource.is_lossy || shared.scope.is_lossy;
         let attributes = &mut self.attributes;
         let action = action(attributes, &mut self.event_name);
         let (operation, outcome) = (meaning::operation(&action), outcome(attributes));
@@ -162,7 +171,8 @@ impl Record {
         Ok(event)
     }
 
-    /// When it happened, when that was seen, or when it arrived; and a word for which of the latter two it is.
+    /// When it happened, when that was seen, or when it arrived; and a word for which of the latter
+    /// two it is.
     fn occurred_at(&self, received_at: Time) -> Result<(Time, &'static str), String> {
         let (ns, which) = match (self.time, self.observed) {
             (0, 0) => return Ok((received_at, "arrival")),
@@ -173,8 +183,9 @@ impl Record {
         Ok((Time::from_unix_ns(ns), which))
     }
 
-    /// What tells the record from others: everything it says, and of what, with the bytes of what is `beyond` being told. What
-    /// an encoding adds does not count, nor when a record was observed that has a time of its own.
+    /// What tells the record from others: everything it says, and of what, with the bytes of what
+    /// is `beyond` being told. What an encoding adds does not count, nor when a record was observed
+    /// that has a time of its own.
     ///
     /// Without any time there is none: the same said twice may have happened twice.
     fn key(&self, shared: &Shared, body: Option<&str>, beyond: &[u8]) -> Option<String> {
@@ -243,7 +254,8 @@ impl Record {
     }
 }
 
-/// `audit.action`, the name of the event, or the attribute that older programs name it with. What is not used stays.
+/// `audit.action`, the name of the event, or the attribute that older programs name it with. What
+/// is not used stays.
 fn action(attributes: &mut Attributes, event_name: &mut String) -> String {
     attributes
         .take("audit.action")
@@ -263,14 +275,15 @@ fn actor(attributes: &mut Attributes) -> Actor {
     Actor { id, name, kind }
 }
 
-/// `client.address` is meant to be the address behind all proxies, so a header may have claimed it; only where the
-/// connection's own peer is the same is it known to be no claim.
+/// `client.address` is meant to be the address behind all proxies, so a header may have claimed it;
+/// only where the connection's own peer is the same is it known to be no claim.
 fn source_ip(attributes: &mut Attributes, options: &Options) -> Option<SourceIp> {
     let told = |name: &str| attributes.texts.get(name).and_then(|text| address(text));
     let (claimed, peer) = (told("client.address"), told("network.peer.address"));
     let source_ip = match (claimed, peer) {
         (_, Some(peer)) => {
-            let claimed = claimed.filter(|claimed| *claimed != peer).map(|claimed| claimed.to_string());
+            let claimed =
+                claimed.filter(|claimed| *claimed != peer).map(|claimed| claimed.to_string());
             options.client(peer, claimed.as_deref().into_iter())
         }
         (Some(address), None) => SourceIp { address, trust: Trust::Forwarded },
@@ -312,7 +325,8 @@ fn outcome(attributes: &mut Attributes) -> Outcome {
     if code.is_some() {
         attributes.take("http.response.status_code");
     }
-    let reason = attributes.take("error.type").or_else(|| meaning::is_denial(&word).then_some(word));
+    let reason =
+        attributes.take("error.type").or_else(|| meaning::is_denial(&word).then_some(word));
     Outcome { kind, code, reason }
 }
 

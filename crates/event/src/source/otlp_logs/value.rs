@@ -5,8 +5,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::json::write_string;
 
-/// Deepest nesting of lists and maps that is told. How deep a body nests may be up to whoever the event is about, so that
-/// deeper ones are no reason to set a record aside; its bytes have all of it.
+/// Deepest nesting of lists and maps that is told. How deep a body nests may be up to whoever the
+/// event is about, so that deeper ones are no reason to set a record aside; its bytes have all of
+/// it.
 pub(super) const DEPTH_MAX: usize = 16;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +26,8 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// A text as it is, a number or boolean in the words of JSON, bytes in base64, lists and maps as JSON.
+    /// A text as it is, a number or boolean in the words of JSON, bytes in base64, lists and maps
+    /// as JSON.
     pub(super) fn text(self) -> Option<String> {
         match self {
             Value::Absent => None,
@@ -91,9 +93,12 @@ mod tests {
 
     #[test]
     fn every_value_is_one_text() {
-        let list = Value::List(vec![Value::Text("a\"".to_owned()), Value::Absent, Value::Float(3.0)]);
-        let map =
-            Value::Map(vec![("k".to_owned(), list.clone()), ("b".to_owned(), Value::Bytes(vec![0, 255]))]);
+        let list =
+            Value::List(vec![Value::Text("a\"".to_owned()), Value::Absent, Value::Float(3.0)]);
+        let map = Value::Map(vec![
+            ("k".to_owned(), list.clone()),
+            ("b".to_owned(), Value::Bytes(vec![0, 255])),
+        ]);
         for (value, expected) in [
             (Value::Absent, None),
             (Value::Text(String::new()), Some("")),

@@ -1,4 +1,5 @@
-//! The programs that keep users, groups and passwords: shadow's <https://github.com/shadow-maint/shadow>.
+//! The programs that keep users, groups and passwords: shadow's
+//! <https://github.com/shadow-maint/shadow>.
 
 use super::{COMPANION, Meaning, said};
 use crate::source::parsed::NoEvent;
@@ -10,7 +11,8 @@ pub(super) const PROGRAMS: [&str; 14] = [
     "newusers", "passwd", "useradd", "userdel", "usermod",
 ];
 
-/// What lines that begin so say, what the name ends with, and of what it is the name. The first that fits counts.
+/// What lines that begin so say, what the name ends with, and of what it is the name. The first
+/// that fits counts.
 const RULES: [(&str, &str, &str, Operation, &str); 15] = [
     ("new user: name=", ", UID=", "create_user", Operation::Create, "user"),
     ("new group: name=", ", GID=", "create_group", Operation::Create, "group"),
@@ -47,23 +49,26 @@ pub(super) fn meaning(program: &str, text: &str) -> Result<Option<Meaning>, NoEv
     Ok(RULES.iter().find_map(|(start, end, verb, operation, kind)| {
         let rest = text.strip_prefix(start)?;
         let (name, rest) = if end.is_empty() { (rest, "") } else { rest.split_once(end)? };
-        let by = if end.ends_with(" by ") && !end.contains("owned") { first_name(rest) } else { "" };
+        let by =
+            if end.ends_with(" by ") && !end.contains("owned") { first_name(rest) } else { "" };
         Some(said(&action(verb), *operation).by(by).of(kind, name))
     }))
 }
 
-/// The same change in the file of shadows, or in each file of the two that a change of groups touches.
+/// The same change in the file of shadows, or in each file of the two that a change of groups
+/// touches.
 fn is_companion(text: &str) -> bool {
     text.starts_with("removed shadow group '")
         || text.starts_with("group added to /etc/")
         || (text.starts_with("group '") && text.contains("' removed from /etc/"))
         || text.starts_with("group changed in /etc/gshadow")
         || text.starts_with("group changed in /etc/passwd")
-        || ((text.starts_with("add '") || text.starts_with("delete '")) && text.contains(" shadow group '"))
+        || ((text.starts_with("add '") || text.starts_with("delete '"))
+            && text.contains(" shadow group '"))
 }
 
-/// `add 'al' to group 'wheel'`, `delete 'al' from group 'wheel'`, `user al added by root to group wheel`: the verb, user,
-/// group, and by whom.
+/// `add 'al' to group 'wheel'`, `delete 'al' from group 'wheel'`, `user al added by root to group
+/// wheel`: the verb, user, group, and by whom.
 fn membership(text: &str) -> Option<(&'static str, &str, &str, &str)> {
     let quoted = |start: &str, middle: &str| {
         let (user, group) = text.strip_prefix(start)?.split_once(middle)?;
@@ -81,9 +86,11 @@ fn membership(text: &str) -> Option<(&'static str, &str, &str, &str)> {
         let (by, group) = rest.rsplit_once(before_group)?;
         Some((user, group, by))
     };
-    let added = by(" added by ", " to group ").map(|(user, group, by)| ("add_member", user, group, by));
+    let added =
+        by(" added by ", " to group ").map(|(user, group, by)| ("add_member", user, group, by));
     added.or_else(|| {
-        by(" removed by ", " from group ").map(|(user, group, by)| ("remove_member", user, group, by))
+        by(" removed by ", " from group ")
+            .map(|(user, group, by)| ("remove_member", user, group, by))
     })
 }
 

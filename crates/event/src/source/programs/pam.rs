@@ -17,8 +17,8 @@ pub(super) struct Line<'a> {
 /// Reads `module(service:kind): text`.
 pub(super) fn line(text: &str) -> Option<Line<'_>> {
     let (module, rest) = text.split_once('(')?;
-    let is_module =
-        module.starts_with("pam_") && module.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_module = module.starts_with("pam_")
+        && module.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let (place, text) = rest.split_once("): ").filter(|_| is_module)?;
     let (service, kind) = place.rsplit_once(':')?;
     Some(Line { service, kind, text })
@@ -30,7 +30,8 @@ impl Line<'_> {
             "session" => self.session(options),
             "auth" => self.attempt(),
             "chauthtok" => Ok(self.text.strip_prefix("password changed for ").map(|user| {
-                said(&format!("{}.change_password", self.service), Operation::Update).of("user", user)
+                said(&format!("{}.change_password", self.service), Operation::Update)
+                    .of("user", user)
             })),
             _ => Ok(None),
         }
@@ -66,8 +67,11 @@ impl Line<'_> {
                 Err(NoEvent::Skipped(NOISE))
             };
         }
-        let (verb, operation) =
-            if opened.is_some() { ("login", Operation::Login) } else { ("logout", Operation::Logout) };
+        let (verb, operation) = if opened.is_some() {
+            ("login", Operation::Login)
+        } else {
+            ("logout", Operation::Logout)
+        };
         Ok(Some(said(&format!("{}.{verb}", self.service), operation).by(user).with("by", by)))
     }
 
@@ -90,15 +94,17 @@ impl Line<'_> {
         }
         // The user is the last field and may hold anything.
         let (fields, user) = self.text.split_once("  user=").unwrap_or((self.text, ""));
-        let field =
-            |name: &str| fields.split(' ').find_map(|field| field.strip_prefix(name)).unwrap_or_default();
+        let field = |name: &str| {
+            fields.split(' ').find_map(|field| field.strip_prefix(name)).unwrap_or_default()
+        };
         let mut meaning = said(&format!("{}.login", self.service), Operation::Login)
             .by(user)
             .with("terminal", field("tty="))
             .with("by", field("ruser="))
             .with("remote_host", field("rhost="))
             .failed(Severity::MAJOR, "authentication failure");
-        meaning.source_ip = address(field("rhost=")).map(|address| SourceIp { address, trust: Trust::Peer });
+        meaning.source_ip =
+            address(field("rhost=")).map(|address| SourceIp { address, trust: Trust::Peer });
         Ok(Some(meaning))
     }
 }

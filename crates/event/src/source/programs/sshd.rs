@@ -1,4 +1,5 @@
-//! sshd: <https://man.openbsd.org/sshd.8>; the texts are those of `auth.c` and `session.c` of OpenSSH.
+//! sshd: <https://man.openbsd.org/sshd.8>; the texts are those of `auth.c` and `session.c` of
+//! OpenSSH.
 
 use super::{COMPANION, Meaning, endpoint, said};
 use crate::source::parsed::NoEvent;
@@ -31,8 +32,8 @@ const COMPANIONS: [&str; 23] = [
     "input_userauth_request: invalid user ",
 ];
 
-/// One row for each attempt to sign in: `Accepted publickey for al from 192.0.2.7 port 4711 ssh2: ED25519 SHA256:…`, or
-/// `Failed password for invalid user al from …`.
+/// One row for each attempt to sign in: `Accepted publickey for al from 192.0.2.7 port 4711 ssh2:
+/// ED25519 SHA256:…`, or `Failed password for invalid user al from …`.
 pub(super) fn meaning(text: &str) -> Result<Option<Meaning>, NoEvent> {
     if COMPANIONS.iter().any(|start| text.starts_with(start)) {
         return Err(NoEvent::Skipped(COMPANION));

@@ -3,10 +3,11 @@
 use super::{Meaning, said};
 use crate::{Operation, Severity};
 
-/// `al : TTY=pts/0 ; PWD=/tmp ; USER=root ; COMMAND=/usr/bin/id`, or with a reason in front: `al : command not allowed ; …`.
+/// `al : TTY=pts/0 ; PWD=/tmp ; USER=root ; COMMAND=/usr/bin/id`, or with a reason in front: `al :
+/// command not allowed ; …`.
 ///
-/// Neither the folder nor the command is quoted. Where what follows the first `USER=` and `COMMAND=` could be another pair,
-/// the event says so.
+/// Neither the folder nor the command is quoted. Where what follows the first `USER=` and
+/// `COMMAND=` could be another pair, the event says so.
 pub(super) fn meaning(text: &str) -> Option<Meaning> {
     let (user, rest) = text.trim_start().split_once(" : ")?;
     // The rest of a command that was too long for one line.

@@ -1,4 +1,5 @@
-//! What a statement means: our word for it, whether it changes how the database is audited, and how much it matters.
+//! What a statement means: our word for it, whether it changes how the database is audited, and how
+//! much it matters.
 
 use super::Dialect;
 use super::tokens::{Kind, Reading, Tokens, words};
@@ -12,8 +13,9 @@ pub(in crate::source) fn command(statement: &str, dialect: Dialect) -> String {
     words(statement, dialect).next().unwrap_or_default().chars().take(COMMAND_CHARS_MAX).collect()
 }
 
-/// Error codes of MySQL and MariaDB that tell of a missing right: access denied to a database, by password, to a table, to a
-/// column, to what needs a global privilege, to a procedure, and by a server without a password.
+/// Error codes of MySQL and MariaDB that tell of a missing right: access denied to a database, by
+/// password, to a table, to a column, to what needs a global privilege, to a procedure, and by a
+/// server without a password.
 pub(in crate::source) fn is_access_denied(code: u32) -> bool {
     matches!(code, 1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 1698)
 }
@@ -34,7 +36,9 @@ pub(in crate::source) fn operation(statement: &str, dialect: Dialect) -> Operati
         ("SET" | "RESET", _) if sets_for_all(statement, dialect) => Operation::Configure,
         ("COPY", _) => copy(statement),
         ("WITH", _) => with(statement, dialect),
-        ("SELECT" | "SHOW" | "DESC" | "DESCRIBE" | "EXPLAIN" | "TABLE" | "VALUES", _) => Operation::Read,
+        ("SELECT" | "SHOW" | "DESC" | "DESCRIBE" | "EXPLAIN" | "TABLE" | "VALUES", _) => {
+            Operation::Read
+        }
         ("INSERT" | "UPDATE" | "REPLACE" | "LOAD" | "ALTER" | "RENAME", _) => Operation::Update,
         ("MERGE" | "IMPORT" | "REFRESH" | "COMMENT", _) => Operation::Update,
         ("CREATE" | "CLONE", _) => Operation::Create,
@@ -47,7 +51,10 @@ pub(in crate::source) fn operation(statement: &str, dialect: Dialect) -> Operati
 /// `GLOBAL` need not come first: `SET @a=1, GLOBAL b=2`.
 fn sets_for_all(statement: &str, dialect: Dialect) -> bool {
     let is_for_all = |word: &str| {
-        matches!(word, "GLOBAL" | "@@GLOBAL" | "PERSIST" | "@@PERSIST" | "PERSIST_ONLY" | "@@PERSIST_ONLY")
+        matches!(
+            word,
+            "GLOBAL" | "@@GLOBAL" | "PERSIST" | "@@PERSIST" | "PERSIST_ONLY" | "@@PERSIST_ONLY"
+        )
     };
     dialect != Dialect::PostgreSql && words(statement, dialect).any(|word| is_for_all(&word))
 }
@@ -70,7 +77,8 @@ fn copy(statement: &str) -> Operation {
     Operation::Other
 }
 
-/// What the statement behind `WITH …` does, or one of those in its brackets if that changes something.
+/// What the statement behind `WITH …` does, or one of those in its brackets if that changes
+/// something.
 fn with(statement: &str, dialect: Dialect) -> Operation {
     let (mut depth, mut is_first_inside) = (0u32, false);
     for token in Tokens::new(statement, Reading::of(dialect)) {
@@ -133,11 +141,13 @@ fn audit(statement: &str, dialect: Dialect) -> Audit {
     }
 }
 
-/// Whether a text holds a piece, which is in lower case. Most places are no place for it by their first byte.
+/// Whether a text holds a piece, which is in lower case. Most places are no place for it by their
+/// first byte.
 fn has_piece(text: &str, piece: &str) -> bool {
     let (text, piece) = (text.as_bytes(), piece.as_bytes());
-    let is_there =
-        |at: usize| text.get(at..at + piece.len()).is_some_and(|there| there.eq_ignore_ascii_case(piece));
+    let is_there = |at: usize| {
+        text.get(at..at + piece.len()).is_some_and(|there| there.eq_ignore_ascii_case(piece))
+    };
     text.iter().enumerate().any(|(at, byte)| byte.to_ascii_lowercase() == piece[0] && is_there(at))
 }
 
@@ -150,7 +160,9 @@ fn mysql_audit(command: &str, statement: &str, dialect: Dialect) -> Audit {
     match command {
         "UNINSTALL" if words.any(|word| is_mysql_auditor(&word)) => return Audit::SwitchedOff,
         "INSTALL" if words.any(|word| is_mysql_auditor(&word)) => return Audit::Changed,
-        "SELECT" | "DO" if words.any(|word| is_mysql_audit_function(&word)) => return Audit::Changed,
+        "SELECT" | "DO" if words.any(|word| is_mysql_audit_function(&word)) => {
+            return Audit::Changed;
+        }
         "SET" => {}
         _ => return Audit::Untouched,
     }
@@ -191,24 +203,30 @@ fn is_mysql_audit_function(word: &str) -> bool {
     )
 }
 
-/// Settings of pgaudit (<https://github.com/pgaudit/pgaudit#settings>), and those that say what reaches the log at all.
+/// Settings of pgaudit (<https://github.com/pgaudit/pgaudit#settings>), and those that say what
+/// reaches the log at all.
 fn postgresql_audit(command: &str, statement: &str) -> Audit {
     let words = || words(statement, Dialect::PostgreSql);
     let is_extension = |word: &str| word.eq_ignore_ascii_case("pgaudit");
     let object = words().nth(1).unwrap_or_default();
     match (command, &*object) {
         ("DROP", "EXTENSION") if words().any(|word| is_extension(&word)) => Audit::SwitchedOff,
-        ("CREATE" | "ALTER", "EXTENSION") if words().any(|word| is_extension(&word)) => Audit::Changed,
+        ("CREATE" | "ALTER", "EXTENSION") if words().any(|word| is_extension(&word)) => {
+            Audit::Changed
+        }
         ("SET" | "RESET", _) => postgresql_setting(words().skip(1)),
         ("ALTER", "SYSTEM" | "ROLE" | "USER" | "DATABASE") => {
             postgresql_setting(words().skip_while(|word| word != "SET" && word != "RESET").skip(1))
         }
-        ("SELECT", _) => postgresql_setting(words().skip_while(|word| word != "SET_CONFIG").skip(1)),
+        ("SELECT", _) => {
+            postgresql_setting(words().skip_while(|word| word != "SET_CONFIG").skip(1))
+        }
         _ => Audit::Untouched,
     }
 }
 
-/// `[SESSION | LOCAL] name [TO | =] value`, as words; `pgaudit.log` is two of them, or one in quotes.
+/// `[SESSION | LOCAL] name [TO | =] value`, as words; `pgaudit.log` is two of them, or one in
+/// quotes.
 fn postgresql_setting(words: impl Iterator<Item = String>) -> Audit {
     let mut words = words.skip_while(|word| matches!(&**word, "SESSION" | "LOCAL"));
     let Some(mut name) = words.next() else { return Audit::Untouched };
@@ -238,7 +256,8 @@ fn is_logging_setting(name: &str) -> bool {
     )
 }
 
-/// Class and severity of what was done to a database. `is_denied`: it was refused for want of a right.
+/// Class and severity of what was done to a database. `is_denied`: it was refused for want of a
+/// right.
 pub(in crate::source) fn judge(
     operation: Operation,
     audit: Audit,
@@ -330,7 +349,11 @@ mod tests {
             (Dialect::MySql, "SET GLOBAL audit_log_filter.disable = ON", SwitchedOff),
             (Dialect::MySql, "SET PERSIST audit_log_policy='NONE'", SwitchedOff),
             (Dialect::MySql, "SET GLOBAL audit_log_policy='LOGINS'", Changed),
-            (Dialect::MySql, "UNINSTALL COMPONENT 'file://component_audit_log_filter'", SwitchedOff),
+            (
+                Dialect::MySql,
+                "UNINSTALL COMPONENT 'file://component_audit_log_filter'",
+                SwitchedOff,
+            ),
             (Dialect::MySql, "INSTALL PLUGIN audit_log SONAME 'audit_log.so'", Changed),
             (Dialect::MySql, "SELECT audit_log_filter_remove_user('%')", Changed),
             (Dialect::MySql, "SELECT audit_log_read()", Untouched),
@@ -340,7 +363,11 @@ mod tests {
             (Dialect::PostgreSql, "ALTER SYSTEM SET pgaudit.log = none", SwitchedOff),
             (Dialect::PostgreSql, "ALTER SYSTEM RESET pgaudit.log", Changed),
             (Dialect::PostgreSql, "ALTER ROLE al SET pgaudit.log_level = 'debug5'", Changed),
-            (Dialect::PostgreSql, "ALTER ROLE al IN DATABASE shop SET pgaudit.log TO 'none'", SwitchedOff),
+            (
+                Dialect::PostgreSql,
+                "ALTER ROLE al IN DATABASE shop SET pgaudit.log TO 'none'",
+                SwitchedOff,
+            ),
             (Dialect::PostgreSql, "SELECT set_config('pgaudit.log', 'none', false)", SwitchedOff),
             (Dialect::PostgreSql, "ALTER SYSTEM SET log_connections = off", Changed),
             (Dialect::PostgreSql, "DROP EXTENSION IF EXISTS pgaudit", SwitchedOff),

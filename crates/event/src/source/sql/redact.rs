@@ -1,6 +1,7 @@
 //! Strikes secrets out of events, and says so in the attribute `redacted`.
 //!
-//! A secret that stands elsewhere in its event too, as in `syntax error at or near "…"`, is struck out there as well.
+//! A secret that stands elsewhere in its event too, as in `syntax error at or near "…"`, is struck
+//! out there as well.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -17,16 +18,17 @@ pub(in crate::source) const REDACTED: &str = "redacted";
 /// What stands in the place of a secret.
 const STRUCK: &str = "*****";
 
-/// Secrets of one event that are looked for in its other texts, and how long they must be for that: shorter ones would be
-/// found in words.
+/// Secrets of one event that are looked for in its other texts, and how long they must be for that:
+/// shorter ones would be found in words.
 const SPREAD_MAX: usize = 8;
 const SPREAD_BYTES_MIN: usize = 4;
 
-/// Walks the texts of an original: calls back with each decoded text, and is given where in it secrets stand. The answer is
-/// where that is in the original.
+/// Walks the texts of an original: calls back with each decoded text, and is given where in it
+/// secrets stand. The answer is where that is in the original.
 pub(in crate::source) type InRaw = fn(&[u8], &mut dyn FnMut(&str, Text) -> Spans) -> Spans;
 
-/// Strikes the secrets out of an event's texts, and out of its original if the source is configured so.
+/// Strikes the secrets out of an event's texts, and out of its original if the source is configured
+/// so.
 pub(in crate::source) fn redact(
     event: &mut Event,
     options: &Options,
@@ -78,7 +80,9 @@ fn texts(event: &mut Event, description: Text) -> impl Iterator<Item = (&mut Str
     text.as_mut()
         .map(|text| (text, description))
         .into_iter()
-        .chain([&mut outcome.reason, user_agent].into_iter().flatten().map(|text| (text, Text::Prose)))
+        .chain(
+            [&mut outcome.reason, user_agent].into_iter().flatten().map(|text| (text, Text::Prose)),
+        )
         .chain(attributes.values_mut().map(|text| (text, Text::Prose)))
 }
 

@@ -1,11 +1,12 @@
 //! Passwords and keys in texts, found by rule.
 //!
-//! What makes a literal a secret is the name before it: `IDENTIFIED BY '…'`, `PASSWORD '…'`, `MASTER_PASSWORD = '…'`,
-//! `aws_secret_access_key=…`. The rules, in the order of a statement:
-//! - a statement is taken apart as its server does it, so that what stands in a string or a comment cannot make code look
-//!   like a secret; if its quotes do not close, the other reading of backslashes counts as well;
-//! - inside strings and comments, and in texts that are no statements, only names and what follows them count: these are
-//!   statements for `EXECUTE`, connection strings, URLs, JSON, messages;
+//! What makes a literal a secret is the name before it: `IDENTIFIED BY '…'`, `PASSWORD '…'`,
+//! `MASTER_PASSWORD = '…'`, `aws_secret_access_key=…`. The rules, in the order of a statement:
+//! - a statement is taken apart as its server does it, so that what stands in a string or a comment
+//!   cannot make code look like a secret; if its quotes do not close, the other reading of
+//!   backslashes counts as well;
+//! - inside strings and comments, and in texts that are no statements, only names and what follows
+//!   them count: these are statements for `EXECUTE`, connection strings, URLs, JSON, messages;
 //! - a secret whose end was cut off goes to the end of the text.
 //!
 //! What is no secret by its name, such as a value in `VALUES (…)` or of a parameter, stays.
@@ -75,7 +76,9 @@ pub(super) fn find(text: &str, kind: Text, dialect: Dialect) -> Found {
 fn may_hold_secrets(text: &str) -> bool {
     let bytes = text.as_bytes();
     let is_at = |at: usize, stem: &str| {
-        bytes.get(at..at + stem.len()).is_some_and(|found| found.eq_ignore_ascii_case(stem.as_bytes()))
+        bytes
+            .get(at..at + stem.len())
+            .is_some_and(|found| found.eq_ignore_ascii_case(stem.as_bytes()))
     };
     bytes.iter().enumerate().any(|(at, byte)| match byte.to_ascii_lowercase() {
         b'p' => is_at(at, "pass") || is_at(at, "pwd"),
@@ -97,14 +100,21 @@ fn secret_kind(name: &str) -> Option<&'static str> {
     }
     let name = name.trim_start_matches('@').to_ascii_uppercase();
     let ends_in = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
-    if ends_in(&["PASSWORD", "PASSWD", "PASSPHRASE", "_PWD", "AUTHENTICATION_STRING", "WSREP_SST_AUTH"])
-        || matches!(&*name, "PWD" | "PASS")
+    if ends_in(&[
+        "PASSWORD",
+        "PASSWD",
+        "PASSPHRASE",
+        "_PWD",
+        "AUTHENTICATION_STRING",
+        "WSREP_SST_AUTH",
+    ]) || matches!(&*name, "PWD" | "PASS")
     {
         return Some("password");
     }
-    let is_key = ends_in(&["SECRET", "SECRET_KEY", "SECRETKEY", "ACCESS_KEY", "ACCESSKEY", "PRIVATE_KEY"])
-        || ends_in(&["API_KEY", "APIKEY", "ENCRYPTION_KEY", "_TOKEN", "CREDENTIALS"])
-        || matches!(&*name, "TOKEN" | "SSL_PASSPHRASE_COMMAND");
+    let is_key =
+        ends_in(&["SECRET", "SECRET_KEY", "SECRETKEY", "ACCESS_KEY", "ACCESSKEY", "PRIVATE_KEY"])
+            || ends_in(&["API_KEY", "APIKEY", "ENCRYPTION_KEY", "_TOKEN", "CREDENTIALS"])
+            || matches!(&*name, "TOKEN" | "SSL_PASSPHRASE_COMMAND");
     is_key.then_some("key")
 }
 
@@ -133,9 +143,11 @@ struct Finder<'t, 'f> {
     kind: &'static str,
     /// Brackets open since the name: all literals in them belong to the value.
     brackets: u32,
-    /// Whether the statement has `IDENTIFIED`, after which BY, AS, USING and REPLACE come before secrets.
+    /// Whether the statement has `IDENTIFIED`, after which BY, AS, USING and REPLACE come before
+    /// secrets.
     is_identified: bool,
-    /// Whether what follows the name is a secret even without quotes, as the statement has no other use for a word there.
+    /// Whether what follows the name is a secret even without quotes, as the statement has no other
+    /// use for a word there.
     takes_bare: bool,
     /// Words of the statement so far, and whether they begin one about accounts.
     words: u32,
@@ -242,7 +254,9 @@ impl<'t, 'f> Finder<'t, 'f> {
             _ => {
                 self.forget();
                 match secret_kind(&self.text[token.content.clone()]) {
-                    Some(kind) if self.is_identifier(quote) => self.name(kind, Expects::Literal, false),
+                    Some(kind) if self.is_identifier(quote) => {
+                        self.name(kind, Expects::Literal, false)
+                    }
                     Some(kind) => self.name(kind, Expects::Operator, false),
                     None => self.inside(token),
                 }
@@ -257,7 +271,8 @@ impl<'t, 'f> Finder<'t, 'f> {
     /// Answers where to go on, if a value without quotes was read.
     fn word(&mut self, token: &Token) -> Option<usize> {
         let word = &self.text[token.span.clone()];
-        let upper = if word.len() <= NAME_BYTES_MAX { word.to_ascii_uppercase() } else { String::new() };
+        let upper =
+            if word.len() <= NAME_BYTES_MAX { word.to_ascii_uppercase() } else { String::new() };
         self.count(&upper, word);
         if self.reading.is_loose
             && matches!(self.expects, Expects::Literal | Expects::Value)
@@ -280,7 +295,8 @@ impl<'t, 'f> Finder<'t, 'f> {
                 return None;
             }
             "FOR"
-                if self.expects == Expects::Literal && (self.is_about_accounts || self.reading.is_loose) =>
+                if self.expects == Expects::Literal
+                    && (self.is_about_accounts || self.reading.is_loose) =>
             {
                 self.expects = Expects::Account;
                 return None;
@@ -326,32 +342,38 @@ impl<'t, 'f> Finder<'t, 'f> {
             self.command = Some(word);
             return;
         }
-        let is_command = |one: &str| self.command.is_some_and(|command| command.eq_ignore_ascii_case(one));
+        let is_command =
+            |one: &str| self.command.is_some_and(|command| command.eq_ignore_ascii_case(one));
         let is_account = matches!(upper, "USER" | "ROLE" | "GROUP") && self.words <= 4;
         self.is_about_accounts |= (is_account && (is_command("CREATE") || is_command("ALTER")))
             || (upper == "PASSWORD" && self.words == 2 && is_command("SET"));
     }
 
-    /// Whether the word is a function or part of a longer name. In a text that is no statement it takes the beginning of a literal
-    /// behind the bracket for that, as a value may hold brackets too.
+    /// Whether the word is a function or part of a longer name. In a text that is no statement it
+    /// takes the beginning of a literal behind the bracket for that, as a value may hold brackets
+    /// too.
     fn is_called(&self, token: &Token) -> bool {
         let after = self.text[token.span.end..].trim_start();
         if !self.reading.is_loose {
             return after.starts_with('(') || after.starts_with('.');
         }
         let inside = after.strip_prefix('(').map(str::trim_start);
-        inside.is_some_and(|inside| inside.starts_with(['\'', '"', '\\', '$']) || inside.starts_with(is_word))
+        inside.is_some_and(|inside| {
+            inside.starts_with(['\'', '"', '\\', '$']) || inside.starts_with(is_word)
+        })
     }
 
     /// `E'…'`, `N'…'`, `_utf8'…'`, `U&'…'`.
     fn is_prefix(&self, token: &Token) -> bool {
-        let (word, after) = (&self.text[token.span.clone()], &self.text.as_bytes()[token.span.end..]);
+        let (word, after) =
+            (&self.text[token.span.clone()], &self.text.as_bytes()[token.span.end..]);
         (word.len() == 1 || word.starts_with('_'))
             && matches!(after.first(), Some(b'\'' | b'"' | b'&' | b'\\'))
     }
 
-    /// A value without quotes: in a connection string, in JSON, or where the quotes were forgotten. In a statement a word behind
-    /// an operator is a column or a function, and only a number is a value.
+    /// A value without quotes: in a connection string, in JSON, or where the quotes were forgotten.
+    /// In a statement a word behind an operator is a column or a function, and only a number is a
+    /// value.
     fn bare(&mut self, token: &Token) -> Option<usize> {
         let start = token.span.start;
         let rest = &self.text[start..];
@@ -367,7 +389,8 @@ impl<'t, 'f> Finder<'t, 'f> {
             || self.takes_bare
             || (self.is_about_accounts && self.expects == Expects::Value)
             || rest.starts_with(|char: char| char.is_ascii_digit());
-        let is_keyword = matches!(&*word, "NULL" | "RANDOM" | "DEFAULT" | "PASSWORD" | "VALID" | "EXPIRE");
+        let is_keyword =
+            matches!(&*word, "NULL" | "RANDOM" | "DEFAULT" | "PASSWORD" | "VALID" | "EXPIRE");
         if !is_value || is_keyword {
             self.forget();
             return None;
@@ -403,7 +426,8 @@ impl<'t, 'f> Finder<'t, 'f> {
             (b')', _) => self.forget(),
             (_, Literal | Value) if self.brackets > 0 => {}
             (_, Value)
-                if self.reading.is_loose && !matches!(sign, b',' | b';' | b'}' | b'{' | b'[' | b']') =>
+                if self.reading.is_loose
+                    && !matches!(sign, b',' | b';' | b'}' | b'{' | b'[' | b']') =>
             {
                 return self.bare(token);
             }
@@ -416,8 +440,8 @@ impl<'t, 'f> Finder<'t, 'f> {
         None
     }
 
-    /// A quote in a text whose quotes do not pair, with the backslashes before it: the end of a name, or the beginning of a
-    /// secret.
+    /// A quote in a text whose quotes do not pair, with the backslashes before it: the end of a
+    /// name, or the beginning of a secret.
     fn loose_quote(&mut self, at: usize) -> Option<usize> {
         let bytes = self.text.as_bytes();
         let start = at + bytes[at..].iter().take_while(|&&byte| byte == b'\\').count();
@@ -449,13 +473,15 @@ impl<'t, 'f> Finder<'t, 'f> {
             && name.as_bytes().last() == Some(&quote)
     }
 
-    /// The content of the literal whose quote is at `start`, and where to go on. `escapes` backslashes stand before the quote, or
-    /// the quote is doubled: then so is the one that ends the literal.
+    /// The content of the literal whose quote is at `start`, and where to go on. `escapes`
+    /// backslashes stand before the quote, or the quote is doubled: then so is the one that ends
+    /// the literal.
     fn loose_literal(&self, start: usize, quote: u8, escapes: usize) -> (Range<usize>, usize) {
         let bytes = self.text.as_bytes();
         let run = bytes[start..].iter().take_while(|&&byte| byte == quote).count();
         let follows = bytes.get(start + run);
-        let is_empty = follows.is_none_or(|byte| byte.is_ascii_whitespace() || b",;)}]".contains(byte));
+        let is_empty =
+            follows.is_none_or(|byte| byte.is_ascii_whitespace() || b",;)}]".contains(byte));
         if escapes > 0 {
             let end = escaped_end(bytes, start + 1, quote, escapes);
             return (start + 1..end, end);
@@ -476,8 +502,8 @@ impl<'t, 'f> Finder<'t, 'f> {
         if is_empty {
             return (start + doubling..start + doubling, start + run);
         }
-        let ends =
-            [false, true].map(|escapes| doubled_end(bytes, start + doubling, quote, doubling, escapes));
+        let ends = [false, true]
+            .map(|escapes| doubled_end(bytes, start + doubling, quote, doubling, escapes));
         let end = ends[0].max(ends[1]);
         (start + doubling..end, end)
     }
@@ -500,7 +526,8 @@ impl<'t, 'f> Finder<'t, 'f> {
     /// The password of `://user:password@host`, if `at` is there.
     fn url(&mut self, at: usize) -> Option<usize> {
         let authority = self.text[at..].strip_prefix("://")?;
-        let is_end = |char: char| char.is_whitespace() || matches!(char, '/' | '\'' | '"' | '?' | '#');
+        let is_end =
+            |char: char| char.is_whitespace() || matches!(char, '/' | '\'' | '"' | '?' | '#');
         let length = authority.find(is_end).unwrap_or(authority.len());
         let start = at + 3;
         let user_info = &authority[..authority[..length].rfind('@')?];
@@ -513,7 +540,8 @@ impl<'t, 'f> Finder<'t, 'f> {
     }
 }
 
-/// Where a literal ends whose quotes have `escapes` backslashes before them: at a quote with no more than these.
+/// Where a literal ends whose quotes have `escapes` backslashes before them: at a quote with no
+/// more than these.
 fn escaped_end(bytes: &[u8], start: usize, quote: u8, escapes: usize) -> usize {
     let mut run = 0;
     for (at, &byte) in bytes.iter().enumerate().skip(start) {
@@ -526,8 +554,8 @@ fn escaped_end(bytes: &[u8], start: usize, quote: u8, escapes: usize) -> usize {
     bytes.len()
 }
 
-/// Where a literal ends whose quotes are doubled so often: at quotes that are no pairs of such, nor behind a
-/// backslash that escapes them.
+/// Where a literal ends whose quotes are doubled so often: at quotes that are no pairs of such, nor
+/// behind a backslash that escapes them.
 fn doubled_end(bytes: &[u8], start: usize, quote: u8, doubling: usize, escapes: bool) -> usize {
     let (mut at, mut is_escaped) = (start, false);
     while at < bytes.len() {
@@ -545,9 +573,9 @@ fn doubled_end(bytes: &[u8], start: usize, quote: u8, doubling: usize, escapes: 
 
 /// What stands where a secret was, or will be.
 fn is_placeholder(value: &str) -> bool {
-    let is_parameter = value
-        .strip_prefix('$')
-        .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_parameter = value.strip_prefix('$').is_some_and(|number| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    });
     value.is_empty()
         || value.bytes().all(|byte| byte == b'*')
         || matches!(value, "?" | "%s" | "%L" | "<secret>" | "<REDACTED>" | "(null)")

@@ -1,8 +1,9 @@
 //! Statements taken apart into words, strings, comments and signs.
 //!
-//! Comments: <https://mariadb.com/kb/en/comment-syntax/>, <https://dev.mysql.com/doc/refman/8.4/en/comments.html>; strings
-//! and comments of PostgreSQL: <https://www.postgresql.org/docs/current/sql-syntax-lexical.html>. A cut statement may lack
-//! the end of its last token.
+//! Comments: <https://mariadb.com/kb/en/comment-syntax/>,
+//! <https://dev.mysql.com/doc/refman/8.4/en/comments.html>; strings and comments of PostgreSQL:
+//! <https://www.postgresql.org/docs/current/sql-syntax-lexical.html>. A cut statement may lack the
+//! end of its last token.
 
 use std::ops::Range;
 
@@ -14,8 +15,9 @@ pub(super) struct Reading {
     pub dialect: Dialect,
     /// Whether a backslash escapes a quote.
     pub escapes: bool,
-    /// Whether the text is no statement but may hold pieces of some: a message, a connection string, JSON. Its quotes then
-    /// are signs like others, since nothing tells an apostrophe from the beginning of a string.
+    /// Whether the text is no statement but may hold pieces of some: a message, a connection
+    /// string, JSON. Its quotes then are signs like others, since nothing tells an apostrophe from
+    /// the beginning of a string.
     pub is_loose: bool,
 }
 
@@ -84,7 +86,8 @@ impl<'a> Tokens<'a> {
             matches!(before, [.., b'e' | b'E'])
                 && !before[..before.len() - 1].last().is_some_and(|&byte| is_word(char::from(byte)))
         };
-        let is_string = quote == b'\'' || (quote == b'"' && self.reading.dialect != Dialect::PostgreSql);
+        let is_string =
+            quote == b'\'' || (quote == b'"' && self.reading.dialect != Dialect::PostgreSql);
         let escapes = (self.reading.escapes && is_string)
             || (is_prefixed && quote == b'\'' && self.reading.dialect == Dialect::PostgreSql);
         let (content_end, end, is_closed) = quoted_end(self.text, self.at + 1, quote, escapes);
@@ -100,7 +103,9 @@ impl<'a> Tokens<'a> {
         }
         let mark = if is_mysql && !self.reading.is_loose && rest.starts_with('#') {
             1
-        } else if is_dash_comment(rest) || (!is_mysql && !self.reading.is_loose && rest.starts_with("--")) {
+        } else if is_dash_comment(rest)
+            || (!is_mysql && !self.reading.is_loose && rest.starts_with("--"))
+        {
             2
         } else {
             return None;
@@ -124,7 +129,9 @@ impl<'a> Tokens<'a> {
                 self.has_no_comment_end = true;
                 None
             }
-            None => Some(self.token(Kind::Comment, content..self.text.len(), self.text.len(), false)),
+            None => {
+                Some(self.token(Kind::Comment, content..self.text.len(), self.text.len(), false))
+            }
         }
     }
 
@@ -183,9 +190,14 @@ pub(super) fn is_word(char: char) -> bool {
     char.is_alphanumeric() || matches!(char, '_' | '$' | '@')
 }
 
-/// Where the content that begins at `start` ends, where the token does, and whether a quote closes it. A doubled quote is
-/// one of the content.
-pub(super) fn quoted_end(text: &str, start: usize, quote: u8, escapes: bool) -> (usize, usize, bool) {
+/// Where the content that begins at `start` ends, where the token does, and whether a quote closes
+/// it. A doubled quote is one of the content.
+pub(super) fn quoted_end(
+    text: &str,
+    start: usize,
+    quote: u8,
+    escapes: bool,
+) -> (usize, usize, bool) {
     let bytes = text.as_bytes();
     let mut at = start;
     while at < bytes.len() {
@@ -203,7 +215,8 @@ pub(super) fn quoted_end(text: &str, start: usize, quote: u8, escapes: bool) -> 
 pub(super) fn dollar_tag(text: &str) -> Option<&str> {
     let name = text.strip_prefix('$')?;
     let length = name.find(|char: char| !char.is_alphanumeric() && char != '_')?;
-    let is_tag = name[length..].starts_with('$') && !name.starts_with(|char: char| char.is_ascii_digit());
+    let is_tag =
+        name[length..].starts_with('$') && !name.starts_with(|char: char| char.is_ascii_digit());
     is_tag.then(|| &text[..length + 2])
 }
 
@@ -230,8 +243,9 @@ fn comment_end(text: &str, is_nested: bool) -> Option<usize> {
     None
 }
 
-/// The bytes of `/*!`, `/*M!` and the version behind it, if the server executes what follows. MariaDB passes over MySQL's
-/// own versions from 5.7 on, and over versions to come; MySQL is taken to be newer than what it is asked for.
+/// The bytes of `/*!`, `/*M!` and the version behind it, if the server executes what follows.
+/// MariaDB passes over MySQL's own versions from 5.7 on, and over versions to come; MySQL is taken
+/// to be newer than what it is asked for.
 fn executed_mark_bytes(text: &str, dialect: Dialect) -> Option<usize> {
     let after = match dialect {
         Dialect::PostgreSql => return None,
@@ -288,7 +302,8 @@ mod tests {
             (MariaDb, "/", ""),
             (MariaDb, "", ""),
         ] {
-            let found: Vec<String> = words(statement, dialect).map(|word| word.replace("\\'", "'")).collect();
+            let found: Vec<String> =
+                words(statement, dialect).map(|word| word.replace("\\'", "'")).collect();
             assert_eq!(found.join("|"), expected, "{statement}");
         }
     }

@@ -1,7 +1,9 @@
-//! Where a piece of a text stood before the text was decoded: in its quotes, its escapes, its bytes.
+//! Where a piece of a text stood before the text was decoded: in its quotes, its escapes, its
+//! bytes.
 //!
-//! A secret is found in the decoded text and struck out of the original. Each encoding tells the steps in which it is read,
-//! and [`outer`] follows them; encodings inside encodings are followed one after the other.
+//! A secret is found in the decoded text and struck out of the original. Each encoding tells the
+//! steps in which it is read, and [`outer`] follows them; encodings inside encodings are followed
+//! one after the other.
 
 use std::ops::Range;
 
@@ -11,8 +13,12 @@ pub(in crate::source) type Spans = Vec<Range<usize>>;
 /// The bytes that one step of reading takes of the encoded text, and those it gives.
 pub(in crate::source) type Step = (usize, usize);
 
-/// Where the spans of a decoded text stand in the encoded one. A span that begins or ends inside a step takes the whole of it.
-pub(in crate::source) fn outer(spans: &[Range<usize>], steps: impl IntoIterator<Item = Step>) -> Spans {
+/// Where the spans of a decoded text stand in the encoded one. A span that begins or ends inside a
+/// step takes the whole of it.
+pub(in crate::source) fn outer(
+    spans: &[Range<usize>],
+    steps: impl IntoIterator<Item = Step>,
+) -> Spans {
     let mut found = Vec::with_capacity(spans.len());
     let (mut encoded, mut decoded) = (0, 0);
     let mut steps = steps.into_iter();
@@ -95,7 +101,10 @@ pub(in crate::source) fn xml_steps(
 }
 
 /// The bytes of the entity that `text` begins with, and its character.
-pub(in crate::source) fn entity_at(text: &str, entity: fn(&str) -> Option<char>) -> Option<(usize, char)> {
+pub(in crate::source) fn entity_at(
+    text: &str,
+    entity: fn(&str) -> Option<char>,
+) -> Option<(usize, char)> {
     /// `&#x10FFFF;`
     const ENTITY_BYTES_MAX: usize = 10;
     let end = text.bytes().take(ENTITY_BYTES_MAX).position(|byte| byte == b';')?;
@@ -116,16 +125,21 @@ mod tests {
     use super::*;
 
     /// Where a span of the decoded text stands in the encoded one.
-    fn place((start, end): (usize, usize), steps: impl Iterator<Item = Step>) -> Option<(usize, usize)> {
+    fn place(
+        (start, end): (usize, usize),
+        steps: impl Iterator<Item = Step>,
+    ) -> Option<(usize, usize)> {
         let spans = outer(std::slice::from_ref(&(start..end)), steps);
         spans.first().map(|span| (span.start, span.end))
     }
 
     #[test]
     fn spans_are_followed_outwards() {
-        for (span, content, expected) in
-            [((2, 4), r#"a""b""c"#, (3, 6)), ((1, 2), r#"a""b""c"#, (1, 3)), ((0, 3), "abc", (0, 3))]
-        {
+        for (span, content, expected) in [
+            ((2, 4), r#"a""b""c"#, (3, 6)),
+            ((1, 2), r#"a""b""c"#, (1, 3)),
+            ((0, 3), "abc", (0, 3)),
+        ] {
             assert_eq!(place(span, csv_steps(content)), Some(expected), "{content}");
         }
         let spans = Spans::from_iter([0..1, 2..3, 4..5]);

@@ -12,11 +12,12 @@ use super::{COLUMNS, ENTRY, RAW, Table, WrittenTable, damage};
 use crate::Error;
 use crate::durable::File;
 
-/// Rows of entries and raw bytes that are read at once by a merge, before it is looked how large its group has become.
+/// Rows of entries and raw bytes that are read at once by a merge, before it is looked how large
+/// its group has become.
 const STEP_ROWS: usize = 64;
 
-/// Merges tables, column by column. `from` tells for each row of the output which table gives it; the rows of each table
-/// stay in their order.
+/// Merges tables, column by column. `from` tells for each row of the output which table gives it;
+/// the rows of each table stay in their order.
 pub(in crate::segment) fn merge<E: From<Error>>(
     inputs: &[&Table],
     from: &[u8],
@@ -25,7 +26,9 @@ pub(in crate::segment) fn merge<E: From<Error>>(
 ) -> Result<WrittenTable, E> {
     let mut writer = GroupsWriter::new(file)?;
     let mut inputs: Vec<Vec<Reading<'_>>> = (0..COLUMNS.len())
-        .map(|column| inputs.iter().map(|table| Reading { table, column, group: 0, reader: None }).collect())
+        .map(|column| {
+            inputs.iter().map(|table| Reading { table, column, group: 0, reader: None }).collect()
+        })
         .collect();
     let mut left = from;
     while !left.is_empty() {
@@ -35,7 +38,11 @@ pub(in crate::segment) fn merge<E: From<Error>>(
         while rows < GROUP_ROWS.min(left.len()) && bytes <= GROUP_BYTES {
             let step = (GROUP_ROWS.min(left.len()) - rows).min(STEP_ROWS);
             for column in [ENTRY, RAW] {
-                bytes += interleave(&mut inputs[column], &left[rows..rows + step], &mut columns[column])?;
+                bytes += interleave(
+                    &mut inputs[column],
+                    &left[rows..rows + step],
+                    &mut columns[column],
+                )?;
             }
             rows += step;
         }
@@ -49,8 +56,8 @@ pub(in crate::segment) fn merge<E: From<Error>>(
     Ok(writer.finish()?)
 }
 
-/// Adds the next values of each input to a column, in the order that `from` tells. Returns how many bytes those of varying
-/// length have.
+/// Adds the next values of each input to a column, in the order that `from` tells. Returns how many
+/// bytes those of varying length have.
 fn interleave(inputs: &mut [Reading<'_>], from: &[u8], out: &mut Column) -> Result<usize, Error> {
     let mut wanted = vec![0; inputs.len()];
     from.iter().for_each(|input| wanted[usize::from(*input)] += 1);

@@ -62,20 +62,22 @@ pub(in crate::segment) struct Table {
 }
 
 impl Table {
-    /// Opens a table whose chunks have these checksums; what is read is compared with them before it is looked at.
+    /// Opens a table whose chunks have these checksums; what is read is compared with them before
+    /// it is looked at.
     pub fn open(file: Arc<dyn File>, name: &str, sums: Vec<u32>) -> Result<Table, Error> {
-        let len = file.len_bytes().map_err(|cause| Error::Io { doing: format!("read {name}"), cause })?;
+        let len =
+            file.len_bytes().map_err(|cause| Error::Io { doing: format!("read {name}"), cause })?;
         let options = ReadOptionsBuilder::new().with_page_index().build();
         if len.div_ceil(CHUNK as u64) != sums.len() as u64 {
             return Err(Error::damage(name, len, "the table has another length"));
         }
         let source = Source { file, len, sums: sums.into() };
-        let reader =
-            SerializedFileReader::new_with_options(source, options).map_err(|error| damage(name, &error))?;
+        let reader = SerializedFileReader::new_with_options(source, options)
+            .map_err(|error| damage(name, &error))?;
         let mut firsts = vec![0];
         for group in reader.metadata().row_groups() {
-            let rows =
-                u64::try_from(group.num_rows()).map_err(|_| Error::damage(name, 0, "a group of no rows"))?;
+            let rows = u64::try_from(group.num_rows())
+                .map_err(|_| Error::damage(name, 0, "a group of no rows"))?;
             firsts.push(firsts[firsts.len() - 1] + rows);
         }
         if reader.metadata().file_metadata().schema_descr().num_columns() != COLUMNS.len() {
@@ -88,7 +90,8 @@ impl Table {
         self.firsts[self.firsts.len() - 1]
     }
 
-    /// The canonical entries of consecutive rows. They are as they were stored: whoever needs to know compares digests.
+    /// The canonical entries of consecutive rows. They are as they were stored: whoever needs to
+    /// know compares digests.
     pub fn entries(&self, first: u64, count: usize) -> Result<Vec<Bytes>, Error> {
         self.read(ENTRY, first, count)
     }
@@ -116,7 +119,8 @@ impl Table {
             }
             let wanted = (count - out.len()).min((self.firsts[group + 1] - row) as usize);
             let mut read = Vec::with_capacity(wanted);
-            let (records, _, _) = values.read_records(wanted, None, None, &mut read).map_err(damaged)?;
+            let (records, _, _) =
+                values.read_records(wanted, None, None, &mut read).map_err(damaged)?;
             if records != wanted || read.len() != wanted {
                 return Err(Error::damage(&self.name, 0, "a column is cut"));
             }
@@ -128,11 +132,15 @@ impl Table {
 
 fn damage(name: &str, error: &ParquetError) -> Error {
     let damaged = match error {
-        ParquetError::External(cause) => cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref),
+        ParquetError::External(cause) => {
+            cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
+        }
         _ => None,
     };
     match damaged.and_then(|cause| cause.downcast_ref::<OtherSum>()) {
-        Some(OtherSum(offset)) => Error::damage(name, *offset, "bytes of the table have another checksum"),
+        Some(OtherSum(offset)) => {
+            Error::damage(name, *offset, "bytes of the table have another checksum")
+        }
         None => Error::damage(name, 0, error.to_string()),
     }
 }
@@ -196,7 +204,9 @@ impl ChunkReader for Source {
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
         let is_inside = start.checked_add(length as u64).is_some_and(|end| end <= self.len);
         if !is_inside {
-            return Err(ParquetError::EOF(format!("bytes {start} to {length} more are beyond the end")));
+            return Err(ParquetError::EOF(format!(
+                "bytes {start} to {length} more are beyond the end"
+            )));
         }
         Ok(self.bytes(start, length)?.into())
     }

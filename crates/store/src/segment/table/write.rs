@@ -56,7 +56,8 @@ impl<'a> TableRow<'a> {
     fn columns(&self) -> [Value<'a>; COLUMNS.len()] {
         let text = |text| Value::Text(Some(text));
         let value = |dimension: Dimension| Value::Text(self.values[dimension.position()]);
-        let severity = self.values[Dimension::Severity.position()].and_then(|level| level.parse().ok());
+        let severity =
+            self.values[Dimension::Severity.position()].and_then(|level| level.parse().ok());
         [
             Value::Long(self.index.cast_signed()),
             text(self.trail.service().as_str()),
@@ -228,8 +229,10 @@ impl Buffer {
                 Buffer::Int(Vec::with_capacity(values.len()), Vec::with_capacity(levels.len()))
             }
             Buffer::Bytes(Strings { bytes, ends }, levels) => {
-                let strings =
-                    Strings { bytes: Vec::with_capacity(bytes.len()), ends: Vec::with_capacity(ends.len()) };
+                let strings = Strings {
+                    bytes: Vec::with_capacity(bytes.len()),
+                    ends: Vec::with_capacity(ends.len()),
+                };
                 Buffer::Bytes(strings, Vec::with_capacity(levels.len()))
             }
         }
@@ -273,11 +276,15 @@ pub(super) struct GroupsWriter(SerializedFileWriter<Sink>);
 impl GroupsWriter {
     pub fn new(file: Arc<dyn File>) -> Result<GroupsWriter, Error> {
         let schema = Arc::new(parse_message_type(&schema()).map_err(wrong)?);
-        let sink = Sink { file, at: 0, buffer: Vec::new(), hash: Sha256::new(), sums: Sums::default() };
-        SerializedFileWriter::new(sink, schema, Arc::new(properties())).map(GroupsWriter).map_err(wrong)
+        let sink =
+            Sink { file, at: 0, buffer: Vec::new(), hash: Sha256::new(), sums: Sums::default() };
+        SerializedFileWriter::new(sink, schema, Arc::new(properties()))
+            .map(GroupsWriter)
+            .map_err(wrong)
     }
 
-    /// Writes a group of as many rows as each of its columns has, which are in order of [`COLUMNS`].
+    /// Writes a group of as many rows as each of its columns has, which are in order of
+    /// [`COLUMNS`].
     pub fn push(&mut self, columns: impl Iterator<Item = Column>) -> Result<(), Error> {
         let mut group = self.0.next_row_group().map_err(wrong)?;
         for ((_, kind), column) in COLUMNS.iter().zip(columns) {
@@ -290,9 +297,11 @@ impl GroupsWriter {
                 Column::Int(values, known) => {
                     writer.typed::<Int32Type>().write_batch(&values, levels(known).as_deref(), None)
                 }
-                Column::Bytes(values, known) => {
-                    writer.typed::<ByteArrayType>().write_batch(&values, levels(known).as_deref(), None)
-                }
+                Column::Bytes(values, known) => writer.typed::<ByteArrayType>().write_batch(
+                    &values,
+                    levels(known).as_deref(),
+                    None,
+                ),
             }
             .map_err(wrong)?;
             writer.close().map_err(wrong)?;
@@ -304,7 +313,11 @@ impl GroupsWriter {
     pub fn finish(self) -> Result<WrittenTable, Error> {
         let mut sink = self.0.into_inner().map_err(wrong)?;
         sink.flush().map_err(Error::io("write a table"))?;
-        Ok(WrittenTable { len_bytes: sink.at, sha256: sink.hash.finalize().into(), sums: sink.sums.finish() })
+        Ok(WrittenTable {
+            len_bytes: sink.at,
+            sha256: sink.hash.finalize().into(),
+            sums: sink.sums.finish(),
+        })
     }
 }
 

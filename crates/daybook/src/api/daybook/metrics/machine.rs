@@ -1,4 +1,5 @@
-//! Figures of the machine: the disk under the data directory, and the process. What the machine does not tell is left out.
+//! Figures of the machine: the disk under the data directory, and the process. What the machine
+//! does not tell is left out.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +22,12 @@ pub fn disk(page: &mut Page, data_dir: &Path) {
         let of = |blocks: u64| blocks.saturating_mul(volume.f_frsize);
         let free = "Bytes that Daybook may still write to the file system of the data directory.";
         page.one("daybook_disk_free_bytes", GAUGE, free, of(volume.f_bavail));
-        page.one("daybook_disk_size_bytes", GAUGE, "Bytes of that file system.", of(volume.f_blocks));
+        page.one(
+            "daybook_disk_size_bytes",
+            GAUGE,
+            "Bytes of that file system.",
+            of(volume.f_blocks),
+        );
     }
 }
 
@@ -86,7 +92,8 @@ mod tests {
             fs::create_dir_all(path.parent().expect("it has one")).expect("made");
             fs::write(path, vec![0; bytes]).expect("written");
         }
-        let expected = [("a", 7), ("b", 5), ("other", 6)].map(|(name, bytes)| (name.to_owned(), bytes));
+        let expected =
+            [("a", 7), ("b", 5), ("other", 6)].map(|(name, bytes)| (name.to_owned(), bytes));
         assert_eq!(parts(dir.path()), expected);
     }
 }

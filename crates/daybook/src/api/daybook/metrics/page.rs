@@ -26,10 +26,12 @@ impl Page {
     }
 
     pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
-        let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let escaped =
+            |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let labels: Vec<String> =
             labels.iter().map(|(name, text)| format!("{name}=\"{}\"", escaped(text))).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let labels =
+            if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
         self.text.push_str(&self.family);
         self.write(format_args!("{labels} {value}\n"));
     }
@@ -44,8 +46,12 @@ impl Page {
         self.family(name, HISTOGRAM, help)
     }
 
-    /// One distribution of such a metric. What was recorded is divided by `unit`: 1e9 makes seconds of nanoseconds.
-    #[allow(clippy::cast_precision_loss, reason = "sums are exact up to 2^53, three months in nanoseconds")]
+    /// One distribution of such a metric. What was recorded is divided by `unit`: 1e9 makes seconds
+    /// of nanoseconds.
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "sums are exact up to 2^53, three months in nanoseconds"
+    )]
     pub fn distribution(&mut self, labels: &[(&str, &str)], read: &Distribution, unit: f64) {
         let family = self.family.clone();
         let bounds = read.bounds.iter().map(|bound| (*bound as f64 / unit).to_string());

@@ -28,8 +28,9 @@ impl<F: Files> Follower<F> {
         strangers.retain(|one| one.stamp.size > 0);
         let there: HashSet<Spot> = strangers.iter().map(|one| one.spot).collect();
         self.growing.retain(|spot, _| there.contains(spot));
-        self.copies
-            .retain(|copy| strangers.iter().any(|one| one.spot == copy.spot && one.stamp == copy.stamp));
+        self.copies.retain(|copy| {
+            strangers.iter().any(|one| one.spot == copy.spot && one.stamp == copy.stamp)
+        });
         strangers.retain(|one| self.copies.iter().all(|copy| copy.spot != one.spot));
         // A file before its copies, which hold no more than it does.
         strangers.sort_by_key(|one| {
@@ -49,7 +50,12 @@ impl<F: Files> Follower<F> {
     }
 
     /// Whether it is waited for, as for those before it.
-    fn meet_one(&mut self, sighting: &Sighting, waiting: &[Sighting], now: Now) -> io::Result<bool> {
+    fn meet_one(
+        &mut self,
+        sighting: &Sighting,
+        waiting: &[Sighting],
+        now: Now,
+    ) -> io::Result<bool> {
         let mut content = self.files.open(&sighting.path, sighting.spot, sighting.is_compressed)?;
         let is = match self.identify(sighting, &mut content, now) {
             // The end of a compressed file is told by itself.
@@ -79,7 +85,9 @@ impl<F: Files> Follower<F> {
     fn is_within_any(&self, others: &[Sighting], content: &mut F::Content) -> bool {
         others.iter().filter(|other| !other.is_compressed).any(|other| {
             let own = self.files.open(&other.path, other.spot, other.is_compressed);
-            own.is_ok_and(|mut own| is_within(content, &mut own, &*self.rules.go_on).unwrap_or(false))
+            own.is_ok_and(|mut own| {
+                is_within(content, &mut own, &*self.rules.go_on).unwrap_or(false)
+            })
         })
     }
 
@@ -92,13 +100,19 @@ impl<F: Files> Follower<F> {
         !is_over(seen.1, COPY_WAIT, now)
     }
 
-    fn identify(&mut self, sighting: &Sighting, content: &mut F::Content, now: Now) -> io::Result<Is> {
+    fn identify(
+        &mut self,
+        sighting: &Sighting,
+        content: &mut F::Content,
+        now: Now,
+    ) -> io::Result<Is> {
         let head = read::head_of(content)?;
         let whole = Head::of(&head);
         // Most heads have the same length, and there may be thousands.
         let mut heads: HashMap<u64, Head> = HashMap::new();
         let mut candidates: Vec<usize> = (0..self.known.len()).collect();
-        // Several may begin alike, with a header perhaps: the one of which most is known comes first.
+        // Several may begin alike, with a header perhaps: the one of which most is known comes
+        // first.
         let known_bytes = |file: &Followed<F::Content>| file.read().max(file.entry.head.len);
         candidates.sort_by_key(|&at| Reverse(known_bytes(&self.known[at])));
         let mut may_grow = false;
@@ -109,7 +123,8 @@ impl<F: Files> Follower<F> {
             let ours = heads.entry(len).or_insert_with(|| {
                 Head::of(head.get(..usize::try_from(len).unwrap_or(0)).unwrap_or_default())
             });
-            let may_be = if is_short { whole.may_begin(&file.entry.head) } else { *ours == file.entry.head };
+            let may_be =
+                if is_short { whole.may_begin(&file.entry.head) } else { *ours == file.entry.head };
             if len == 0 || !may_be {
                 continue;
             }
@@ -121,7 +136,8 @@ impl<F: Files> Follower<F> {
                 None => {}
             }
             let file = &self.known[at];
-            let was_just_lost = file.missing_since.is_some_and(|since| !is_over(since, COPY_WAIT, now));
+            let was_just_lost =
+                file.missing_since.is_some_and(|since| !is_over(since, COPY_WAIT, now));
             // What was emptied is no copy of what it held.
             if file.was_at == Some(sighting.spot) && file.path == sighting.path && was_just_lost {
                 continue;
@@ -152,9 +168,13 @@ impl<F: Files> Follower<F> {
         Ok(if may_grow || is_begun { Is::Growing } else { Is::New })
     }
 
-    /// Whether a file holds nothing but what a known one holds. `None` if that one is not there, or is where this process does
-    /// not look.
-    fn is_copy_of_present(&mut self, at: usize, content: &mut F::Content) -> io::Result<Option<bool>> {
+    /// Whether a file holds nothing but what a known one holds. `None` if that one is not there, or
+    /// is where this process does not look.
+    fn is_copy_of_present(
+        &mut self,
+        at: usize,
+        content: &mut F::Content,
+    ) -> io::Result<Option<bool>> {
         let file = &mut self.known[at];
         let Some(spot) = file.entry.spot else { return Ok(None) };
         let go_on = &*self.rules.go_on;
@@ -166,7 +186,13 @@ impl<F: Files> Follower<F> {
     }
 
     /// Reading a known file goes on in a copy of it.
-    fn go_on_in(&mut self, at: usize, sighting: &Sighting, content: F::Content, now: Now) -> io::Result<()> {
+    fn go_on_in(
+        &mut self,
+        at: usize,
+        sighting: &Sighting,
+        content: F::Content,
+        now: Now,
+    ) -> io::Result<()> {
         if !self.verify(at, content, now)? {
             return Err(io::Error::other("it changed while it was looked at"));
         }
@@ -228,7 +254,13 @@ impl<F: Files> Follower<F> {
         let id = (self.rules.new_id)();
         let name = sighting.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let why = "the file cannot be decompressed";
-        self.gaps.push(Gap { file: id.clone(), path: sighting.path.clone(), from: 0, to: None, why });
+        self.gaps.push(Gap {
+            file: id.clone(),
+            path: sighting.path.clone(),
+            from: 0,
+            to: None,
+            why,
+        });
         let entry = Entry {
             id,
             name,
@@ -253,7 +285,11 @@ impl<F: Files> Follower<F> {
 }
 
 /// Whether all of one file stands at the beginning of the other.
-fn is_within(one: &mut dyn Content, other: &mut dyn Content, go_on: &dyn Fn() -> bool) -> io::Result<bool> {
+fn is_within(
+    one: &mut dyn Content,
+    other: &mut dyn Content,
+    go_on: &dyn Fn() -> bool,
+) -> io::Result<bool> {
     let (mut ours, mut theirs) = (vec![0; 64 << 10], vec![0; 64 << 10]);
     let mut at = 0;
     loop {
@@ -292,8 +328,8 @@ fn last_line_end(content: &mut dyn Content, go_on: &dyn Fn() -> bool) -> io::Res
     }
 }
 
-/// Files that are found together are read in this order: the one that began, or was written to, longest ago first, and of
-/// rotated ones the one with the highest number.
+/// Files that are found together are read in this order: the one that began, or was written to,
+/// longest ago first, and of rotated ones the one with the highest number.
 fn age<C>(file: &Followed<C>) -> (i64, Reverse<u64>, PathBuf) {
     (file.age_ns, Reverse(rotations(&file.path)), file.path.clone())
 }
@@ -311,9 +347,13 @@ mod tests {
 
     #[test]
     fn names_tell_how_often_a_file_was_rotated() {
-        for (name, expected) in
-            [("a.log", 0), ("a.log.2", 2), ("/x/a.log.10.gz", 10), ("a.log.gz", 0), ("a-20261120", 0)]
-        {
+        for (name, expected) in [
+            ("a.log", 0),
+            ("a.log.2", 2),
+            ("/x/a.log.10.gz", 10),
+            ("a.log.gz", 0),
+            ("a-20261120", 0),
+        ] {
             assert_eq!(rotations(Path::new(name)), expected, "{name}");
         }
     }

@@ -8,7 +8,8 @@ use super::super::content::{Content, Files, fill};
 use super::super::prefix::{HEAD_BYTES, Head, Prefix};
 use super::{Follower, Gap, Now, Piece, Ticket};
 
-/// Bytes before the position that are read again with what follows, to see that nobody exchanged what is being read.
+/// Bytes before the position that are read again with what follows, to see that nobody exchanged
+/// what is being read.
 const TAIL_BYTES: usize = 64;
 
 /// Why a stretch of a file is not recorded.
@@ -188,7 +189,8 @@ impl<F: Files> Follower<F> {
             return Some(Cut::Nothing(end + 1));
         }
         let is_full = !read.is_end && bytes.len() >= self.rules.record_bytes_max;
-        // A program that goes on writing where it was when its file was emptied leaves a hole before what it writes.
+        // A program that goes on writing where it was when its file was emptied leaves a hole
+        // before what it writes.
         let hole = bytes.iter().take_while(|&&byte| byte == 0).count();
         let is_hole = hole == bytes.len();
         if hole > 0 && (!is_hole || is_full || follows == Follows::Nothing) {

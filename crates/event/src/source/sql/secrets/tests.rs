@@ -43,8 +43,14 @@ fn secrets_of_mysql_are_struck_out() {
             "/*!50000 ALTER */ USER u /* ' */ IDENTIFIED/**/BY -- '\n '*****'",
         ),
         ("SET PASSWORD = 'S3C'", "SET PASSWORD = '*****'"),
-        ("SET PASSWORD FOR 'u'@'h' = PASSWORD('S3C')", "SET PASSWORD FOR 'u'@'h' = PASSWORD('*****')"),
-        ("SET PASSWORD FOR u = 'S3C' REPLACE 'S3D'", "SET PASSWORD FOR u = '*****' REPLACE '*****'"),
+        (
+            "SET PASSWORD FOR 'u'@'h' = PASSWORD('S3C')",
+            "SET PASSWORD FOR 'u'@'h' = PASSWORD('*****')",
+        ),
+        (
+            "SET PASSWORD FOR u = 'S3C' REPLACE 'S3D'",
+            "SET PASSWORD FOR u = '*****' REPLACE '*****'",
+        ),
         ("SET PASSWORD = S3C", "SET PASSWORD = *****"),
         (
             "UPDATE mysql.user SET authentication_string=PASSWORD('S3C') WHERE User='u'",
@@ -76,7 +82,10 @@ fn secrets_of_mysql_are_struck_out() {
             r"PREPARE s FROM 'ALTER USER u IDENTIFIED BY \'S3C\''",
             r"PREPARE s FROM 'ALTER USER u IDENTIFIED BY \'*****\''",
         ),
-        ("SET @q = 'ALTER USER u IDENTIFIED BY ''S3C'''", "SET @q = 'ALTER USER u IDENTIFIED BY ''*****'''"),
+        (
+            "SET @q = 'ALTER USER u IDENTIFIED BY ''S3C'''",
+            "SET @q = 'ALTER USER u IDENTIFIED BY ''*****'''",
+        ),
         (
             "INSERT INTO t VALUES ('{\"password\": \"S3C\", \"a\": 1}')",
             "INSERT INTO t VALUES ('{\"password\": \"*****\", \"a\": 1}')",
@@ -97,7 +106,10 @@ fn secrets_of_mysql_are_struck_out() {
             "CLONE INSTANCE FROM 'u'@'h':3306 IDENTIFIED BY 'S3C'",
             "CLONE INSTANCE FROM 'u'@'h':3306 IDENTIFIED BY '*****'",
         ),
-        ("SELECT * FROM u WHERE password=12345 AND a=1", "SELECT * FROM u WHERE password=***** AND a=1"),
+        (
+            "SELECT * FROM u WHERE password=12345 AND a=1",
+            "SELECT * FROM u WHERE password=***** AND a=1",
+        ),
     ] {
         assert_eq!(redacted(statement, Text::Statement, MySql), expected);
         assert_eq!(redacted(statement, Text::Statement, MariaDb), expected);
@@ -111,9 +123,15 @@ fn secrets_of_postgresql_are_struck_out() {
             "CREATE ROLE r LOGIN PASSWORD 'S3C' VALID UNTIL '2027-01-01'",
             "CREATE ROLE r LOGIN PASSWORD '*****' VALID UNTIL '2027-01-01'",
         ),
-        ("alter user r with encrypted password 'S3''C'", "alter user r with encrypted password '*****'"),
+        (
+            "alter user r with encrypted password 'S3''C'",
+            "alter user r with encrypted password '*****'",
+        ),
         (r"ALTER ROLE r PASSWORD E'S3\'C'", "ALTER ROLE r PASSWORD E'*****'"),
-        (r"ALTER ROLE r PASSWORD 'S3C\' VALID UNTIL 'x'", "ALTER ROLE r PASSWORD '*****' VALID UNTIL 'x'"),
+        (
+            r"ALTER ROLE r PASSWORD 'S3C\' VALID UNTIL 'x'",
+            "ALTER ROLE r PASSWORD '*****' VALID UNTIL 'x'",
+        ),
         ("ALTER ROLE r PASSWORD U&'S3C'", "ALTER ROLE r PASSWORD U&'*****'"),
         ("ALTER ROLE r PASSWORD $$S3C$$", "ALTER ROLE r PASSWORD $$*****$$"),
         ("ALTER ROLE r PASSWORD $x$S3$$C$x$ LOGIN", "ALTER ROLE r PASSWORD $x$*****$x$ LOGIN"),
@@ -160,7 +178,10 @@ fn secrets_of_postgresql_are_struck_out() {
             "UPDATE u SET password = crypt('S3C', gen_salt('S3D')) WHERE id = 7",
             "UPDATE u SET password = crypt('*****', gen_salt('*****')) WHERE id = 7",
         ),
-        ("SELECT f(password => 'S3C', secret := 'S3D')", "SELECT f(password => '*****', secret := '*****')"),
+        (
+            "SELECT f(password => 'S3C', secret := 'S3D')",
+            "SELECT f(password => '*****', secret := '*****')",
+        ),
         (
             "ALTER SYSTEM SET primary_conninfo = 'user=u password=S3C'",
             "ALTER SYSTEM SET primary_conninfo = 'user=u password=*****'",
@@ -179,7 +200,10 @@ fn what_is_no_secret_stays() {
         ("SELECT 'password', 'name' FROM t WHERE a = 'b'", MySql),
         ("ALTER USER u PASSWORD EXPIRE INTERVAL 90 DAY PASSWORD HISTORY 5 COMMENT 'x'", MySql),
         ("ALTER USER u DISCARD OLD PASSWORD COMMENT 'x'", MySql),
-        ("CREATE TABLE t (password VARCHAR(64) DEFAULT 'x' COMMENT 'hash', INDEX password (name))", MySql),
+        (
+            "CREATE TABLE t (password VARCHAR(64) DEFAULT 'x' COMMENT 'hash', INDEX password (name))",
+            MySql,
+        ),
         ("SET GLOBAL validate_password.policy = 'LOW', validate_password_length = 8", MySql),
         ("SELECT * FROM a JOIN b ON a.password = b.password WHERE a.x = 'y'", MySql),
         ("UPDATE u SET password = ? WHERE name = 'x'", MySql),
@@ -214,7 +238,10 @@ fn secrets_in_messages_are_struck_out() {
         ("--user=u --password=S3C --port=1", "--user=u --password=***** --port=1"),
         ("{\"password\":\"S3\\\"C\",\"a\":\"b\"}", "{\"password\":\"*****\",\"a\":\"b\"}"),
         ("`password`='S3C'", "`password`='*****'"),
-        ("could not connect to postgres://u:S3C@h/db", "could not connect to postgres://u:*****@h/db"),
+        (
+            "could not connect to postgres://u:S3C@h/db",
+            "could not connect to postgres://u:*****@h/db",
+        ),
         ("password=!S3C, x", "password=***** x"),
         (
             "password authentication failed for user \"app\"",
@@ -302,9 +329,13 @@ fn every_name_of_a_secret_is_looked_for() {
     ] {
         assert!(secret_kind(name).is_some(), "{name}");
         assert!(may_hold_secrets(&format!("x {name} y")), "{name}");
-        assert_eq!(redacted(&format!("{name}='S3C'"), Text::Prose, MySql), format!("{name}='*****'"));
+        assert_eq!(
+            redacted(&format!("{name}='S3C'"), Text::Prose, MySql),
+            format!("{name}='*****'")
+        );
     }
-    for name in ["key", "primary_key", "passwords", "tokens", "access_key_id", "password_lifetime"] {
+    for name in ["key", "primary_key", "passwords", "tokens", "access_key_id", "password_lifetime"]
+    {
         assert_eq!(secret_kind(name), None, "{name}");
     }
     for text in ["", "SELECT 1", "p", "pas", "http:/", "ключ"] {
