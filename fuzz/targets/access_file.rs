@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use daybook::internals::access_file;
+use daybook_fuzz::access_file;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -7,7 +7,7 @@
 
 use std::sync::LazyLock;
 
-use daybook::internals::{asks_for_links, decompress, is_login, is_policy, pages_of_body};
+use daybook_fuzz::{asks_for_links, decompress, is_login, is_policy, pages_of_body};
 use event::entry::{self, Template};
 use event::source::{Context, Format, Limits, Options, Parsed};
 use event::{Event, EventId, Service, Time, Trail};

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use daybook::internals::evidence;
+use daybook_fuzz::evidence;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

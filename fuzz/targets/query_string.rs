@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use daybook::internals::{decode, encode, integer, is_route, pages_of_query, query_value};
+use daybook_fuzz::{decode, encode, integer, is_route, pages_of_query, query_value};
 use libfuzzer_sys::fuzz_target;
 
 /// The parameters that the lists of instances, repositories and projects read besides.

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use daybook::internals::{Authorization, Signed, is_signature, sign};
+use daybook_fuzz::{Authorization, Signed, is_signature, sign};
 use event::Time;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use daybook::internals::witness_request;
+use daybook_fuzz::witness_request;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -7,6 +7,7 @@
 
 #![deny(missing_docs)]
 
+pub mod civil;
 pub mod entry;
 mod id;
 pub mod json;
@@ -15,6 +16,7 @@ pub mod query;
 pub mod search;
 pub mod source;
 pub mod syslog;
+pub mod terminal;
 mod time;
 mod trail;
 pub mod words;

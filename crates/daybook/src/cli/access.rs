@@ -8,11 +8,11 @@ use event::TrailPattern;
 use store::durable::{Disk, Local, Wait};
 
 use super::{Place, say, warn};
-use crate::access::file::{self, AccessFile, DomainEntry, ProjectEntry, UserEntry};
-use crate::access::rights::Permission;
-use crate::access::{SealingKey, Secret, password};
-use crate::ambient;
-use crate::report::{Failure, printable};
+use access::file::{self, AccessFile, DomainEntry, ProjectEntry, UserEntry};
+use access::rights::Permission;
+use access::{SealingKey, Secret, password};
+use event::terminal::printable;
+use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(
@@ -239,7 +239,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn domain(dir: &Path, command: &Domain) -> Result<(), Failure> {
     match command {
         Domain::Add { name, id } => {
-            let id = id.clone().unwrap_or_else(ambient::random_hex::<16>);
+            let id = id.clone().unwrap_or_else(system::random_hex::<16>);
             change(dir, |access| {
                 access.add_domain(DomainEntry { id: id.clone(), name: name.clone() })
             })?;
@@ -255,7 +255,7 @@ fn domain(dir: &Path, command: &Domain) -> Result<(), Failure> {
 fn project(dir: &Path, command: &Project) -> Result<(), Failure> {
     match command {
         Project::Add { name, tenant, id } => {
-            let id = id.clone().unwrap_or_else(ambient::random_hex::<16>);
+            let id = id.clone().unwrap_or_else(system::random_hex::<16>);
             let entry = ProjectEntry { id: id.clone(), name: name.clone(), tenant: tenant.clone() };
             change(dir, |access| access.add_project(entry.clone()))?;
             say(&format!("project id: {id}\nname: {name}\ntenant: {tenant}\n"))
@@ -270,7 +270,7 @@ fn project(dir: &Path, command: &Project) -> Result<(), Failure> {
 fn user(dir: &Path, place: &Place, command: &User) -> Result<(), Failure> {
     match command {
         User::Add { name, id, domain } => {
-            let id = id.clone().unwrap_or_else(ambient::random_hex::<16>);
+            let id = id.clone().unwrap_or_else(system::random_hex::<16>);
             // Daybook's own domain is written in one way, so that no name is in it twice.
             let own = place.own_domain()?;
             let domain = domain.as_ref().filter(|domain| **domain != own);
@@ -310,7 +310,7 @@ fn set_password(dir: &Path, user: &str, given: Option<&Path>) -> Result<(), Fail
     if !PASSWORD_BYTES.contains(&password.expose().len()) {
         return Err(Failure::usage("a password has 8 to 256 bytes"));
     }
-    let hash = password::hash(password.expose(), ambient::random());
+    let hash = password::hash(password.expose(), system::random());
     change(dir, |access| access.set_password(user, hash.clone()))?;
     match given {
         Some(_) => say(&format!("set the password of {}\n", printable(user))),
@@ -352,7 +352,7 @@ fn add_key(
     let made = secret.is_none();
     let secret =
         secret.unwrap_or_else(|| Secret::new(random_text(LETTERS_AND_DIGITS, SECRET_CHARACTERS)));
-    let now = ambient::now();
+    let now = system::now();
     change(dir, |access| access.add_key(user, &id, &secret, sealing_key, now))?;
     say(&format!("access key (AK): {id}\n"))?;
     if made {
@@ -386,11 +386,11 @@ fn app_code(dir: &Path, command: &AppCode) -> Result<(), Failure> {
 /// Changes the file; when this returns, a running server follows the change.
 fn change<T>(
     dir: &Path,
-    mut change: impl FnMut(&mut AccessFile) -> Result<T, Failure>,
+    mut change: impl FnMut(&mut AccessFile) -> Result<T, ::access::Error>,
 ) -> Result<T, Failure> {
     let (done, file) = file::change(dir, |file| {
         let done = change(file)?;
-        file.changed_at = Some(ambient::now().to_string());
+        file.changed_at = Some(system::now().to_string());
         file.changed_by = Some(whoever_runs_this());
         Ok(done)
     })?;
@@ -464,7 +464,7 @@ fn list(dir: &Path) -> Result<(), Failure> {
     for code in &access.app_code {
         text.push_str(&format!("app-code {}\n", code.name));
     }
-    let now = ambient::now().to_string();
+    let now = system::now().to_string();
     for token in access.token.iter().filter(|token| token.expires_at > now) {
         text.push_str(&format!(
             "token {} user={} methods={} issued={} expires={}\n",
@@ -500,6 +500,6 @@ const LETTERS_AND_DIGITS: &[u8] =
 pub fn random_text(alphabet: &[u8], characters: usize) -> String {
     assert!(alphabet.len().is_power_of_two());
     (0..characters)
-        .map(|_| char::from(alphabet[usize::from(ambient::random::<1>()[0]) % alphabet.len()]))
+        .map(|_| char::from(alphabet[usize::from(system::random::<1>()[0]) % alphabet.len()]))
         .collect()
 }

@@ -9,12 +9,11 @@ use store::durable::{Disk, Local};
 
 use super::reach::{Problem, Reach, Server, named_by_variable, query_of, quoted};
 use super::screen::caret;
-use crate::ambient;
-use crate::find::answer::{Events, Facets, Histogram, Whole};
-use crate::find::ask::{Parameters, Q};
-use crate::find::{Finder, Unanswered};
-use crate::http::path::encode;
-use crate::report::{Exit, Failure};
+use find::answer::{Events, Facets, Histogram, Whole};
+use find::ask::{Parameters, Q};
+use find::{Finder, Unanswered};
+use net::path::encode;
+use server::failure::{Exit, Failure};
 
 /// What is looked for.
 #[derive(clap::Args)]
@@ -104,7 +103,7 @@ impl Directory {
 
     /// Answers from all of it: whoever may read the directory may read all that is in it.
     pub fn finder(&self) -> Finder<'_> {
-        Finder::new(&self.contents, self.contents.trails(), ambient::now())
+        Finder::new(&self.contents, self.contents.trails(), system::now())
     }
 }
 

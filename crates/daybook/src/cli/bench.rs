@@ -16,9 +16,8 @@ use store::durable::{Disk, Local};
 use store::{Append, Identity, Incoming, Log, OnConflict, Receipt, Refusal, Settings};
 
 use super::say;
-use crate::ambient;
 use crate::bench::Events;
-use crate::report::Failure;
+use server::failure::Failure;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -207,8 +206,8 @@ fn new_log(dir: &Path) -> Result<Log, Failure> {
     let disk: Arc<dyn Disk> = Arc::new(local);
     let identity = Identity {
         origin: "daybook.local/bench".to_owned(),
-        created_at: ambient::now(),
-        salt: ambient::random(),
+        created_at: system::now(),
+        salt: system::random(),
     };
     super::init::make(&disk, &identity)?;
     Ok(Log::open(disk, Settings::default())?)

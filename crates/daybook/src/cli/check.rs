@@ -6,7 +6,7 @@ use std::sync::Arc;
 use store::durable::{Disk, Local};
 
 use super::{progress_bar, say};
-use crate::report::{Failure, hex};
+use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(
@@ -42,7 +42,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         report.segments,
         report.files,
         report.bytes,
-        hex(&report.root),
+        hex::encode(report.root),
     );
     if let Some(torn) = &report.torn_tail {
         text.push_str(&format!(

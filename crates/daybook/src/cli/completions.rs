@@ -3,7 +3,7 @@
 use clap_complete::Shell;
 
 use super::say;
-use crate::report::Failure;
+use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(

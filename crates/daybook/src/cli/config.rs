@@ -3,9 +3,8 @@
 use clap::Subcommand;
 
 use super::{Place, say, variables};
-use crate::config;
-use crate::http::tls;
-use crate::report::Failure;
+use net::tls;
+use server::failure::Failure;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -41,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn check(place: &Place) -> Result<(), Failure> {
     let config = config::load(&place.flags(None, None), &variables())?;
     if let Some(tls) = &config.tls {
-        tls::for_http(tls).map_err(Failure::usage)?;
+        tls::for_http(intake::sockets::pem_files(tls)).map_err(Failure::usage)?;
     }
     let data_dir =
         config.data_dir.as_ref().map_or("not set".to_owned(), |dir| dir.display().to_string());

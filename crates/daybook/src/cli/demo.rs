@@ -13,15 +13,14 @@ use event::{Service, Trail, TrailPattern};
 use store::Identity;
 use store::durable::{Disk, Local};
 
-use super::serve::{runtime, told_to_stop};
+use super::serve::{runtime, stopped};
 use super::{say, warn};
-use crate::access::file::{self, DomainEntry, ProjectEntry, UserEntry};
-use crate::access::rights::Permission;
-use crate::access::{SealingKey, Secret, password, signature};
-use crate::ambient;
-use crate::config::{self, Config, Source, Token};
-use crate::report::Failure;
-use crate::serve::Server;
+use access::file::{self, DomainEntry, ProjectEntry, UserEntry};
+use access::rights::Permission;
+use access::{SealingKey, Secret, password, signature};
+use config::{self, Config, Source, Token};
+use server::failure::Failure;
+use server::serve::Server;
 
 #[derive(clap::Args)]
 #[command(
@@ -145,11 +144,11 @@ struct Keys {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let dir = ThrowAway::make()?;
     let keys = Keys {
-        access_key: format!("DEMO{}", ambient::random_hex::<8>().to_uppercase()),
-        secret: ambient::random_hex::<20>(),
-        token: ambient::random_hex::<16>(),
-        password: ambient::random_hex::<12>(),
-        app_code: ambient::random_hex::<16>(),
+        access_key: format!("DEMO{}", system::random_hex::<8>().to_uppercase()),
+        secret: system::random_hex::<20>(),
+        token: system::random_hex::<16>(),
+        password: system::random_hex::<12>(),
+        app_code: system::random_hex::<16>(),
     };
     let data = dir.0.join("data");
     Local::create(&data)
@@ -157,7 +156,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     lay_down(&data, &keys)?;
     let config = configuration(arguments.listen, &keys)?;
     runtime()?.block_on(async {
-        let stop = told_to_stop()?;
+        let stop = stopped()?;
         let server = Server::open(config, &data).await?;
         let address = server.address()?;
         let once = arguments.once;
@@ -181,7 +180,7 @@ struct ThrowAway(PathBuf);
 
 impl ThrowAway {
     fn make() -> Result<ThrowAway, Failure> {
-        let dir = std::env::temp_dir().join(format!("daybook-demo-{}", ambient::random_hex::<8>()));
+        let dir = std::env::temp_dir().join(format!("daybook-demo-{}", system::random_hex::<8>()));
         Local::create(&dir)
             .map_err(|error| Failure::new(format!("couldn't make {}: {error}", dir.display())))?;
         Ok(ThrowAway(dir))
@@ -200,8 +199,8 @@ fn lay_down(dir: &Path, keys: &Keys) -> Result<(), Failure> {
     let disk: Arc<dyn Disk> = Arc::new(Local::open(dir));
     let identity = Identity {
         origin: "daybook.local/demo".to_owned(),
-        created_at: ambient::now(),
-        salt: ambient::random(),
+        created_at: system::now(),
+        salt: system::random(),
     };
     super::init::make(&disk, &identity)?;
     let sealing_key = SealingKey::read(dir).map_err(Failure::new)?;
@@ -213,7 +212,7 @@ fn lay_down(dir: &Path, keys: &Keys) -> Result<(), Failure> {
             text.parse().map_err(|error: event::InvalidTrail| Failure::new(error.to_string()))
         })
         .collect::<Result<_, _>>()?;
-    let password = password::hash(&keys.password, ambient::random());
+    let password = password::hash(&keys.password, system::random());
     let secret = Secret::new(keys.secret.clone());
     let change = |access: &mut file::AccessFile| {
         access.add_domain(DomainEntry { id: TENANT.to_owned(), name: DOMAIN.to_owned() })?;
@@ -229,11 +228,12 @@ fn lay_down(dir: &Path, keys: &Keys) -> Result<(), Failure> {
             enabled: true,
             password: Some(password.clone()),
         })?;
-        access.add_key("auditor", &keys.access_key, &secret, &sealing_key, ambient::now())?;
+        access.add_key("auditor", &keys.access_key, &secret, &sealing_key, system::now())?;
         access.add_app_code("demo", &keys.app_code)?;
         patterns.iter().try_for_each(|trails| access.grant("auditor", Permission::Reader, trails))
     };
-    file::change(dir, change).map(|_| ())
+    file::change(dir, change)?;
+    Ok(())
 }
 
 fn configuration(listen: SocketAddr, keys: &Keys) -> Result<Config, Failure> {
@@ -267,7 +267,7 @@ fn show(address: SocketAddr, keys: &Keys, once: bool) -> Result<(), Failure> {
     let path = format!("/v2/{PROJECT}/instances/{INSTANCE}/audit-logs");
     let query = "limit=5&offset=0&operation=pull";
     let host = address.to_string();
-    let date = signature::date_text(ambient::now());
+    let date = signature::date_text(system::now());
     let authorization = signature::sign(
         &keys.access_key,
         &keys.secret,

@@ -21,9 +21,9 @@ use super::asked::{At, Log, Question, pair};
 use super::reach::{Problem, Server, query_of};
 use super::screen::grouped;
 use super::warn;
-use crate::export::Format;
-use crate::http::client::Opened;
-use crate::report::{Exit, Failure, hex};
+use client::Opened;
+use find::export::Format;
+use server::failure::{Exit, Failure};
 
 #[derive(clap::Args)]
 #[command(
@@ -313,7 +313,7 @@ impl Download<'_> {
         let manifest = read.body.trim_ascii_start().to_vec();
         let said: Said = serde_json::from_slice(&manifest)
             .map_err(|error| Failure::new(format!("the manifest cannot be read: {error}")))?;
-        let hash = hex(&received.hash.finalize());
+        let hash = hex::encode(received.hash.finalize());
         if (said.bytes, &said.sha256) != (received.bytes, &hash) {
             let text = format!(
                 "what was received is not what the manifest says: {} bytes with SHA-256 {hash}, not {} with {}",

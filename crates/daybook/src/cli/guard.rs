@@ -8,11 +8,10 @@ use store::durable::Local;
 use store::{Log, Settings};
 
 use super::{Place, say, variables};
-use crate::audit::{Act, OwnAudit, Who};
-use crate::config;
-use crate::evidence::guard::place_of;
-use crate::evidence::{Differences, Evidence};
-use crate::report::Failure;
+use intake::audit::{Act, OwnAudit, Who};
+use server::evidence::guard::place_of;
+use server::evidence::{Differences, Evidence};
+use server::failure::Failure;
 
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::{Place, say, variables};
-use crate::config::{self, Config};
-use crate::http::client::Client;
-use crate::report::Failure;
+use client::Client;
+use config::{self, Config};
+use server::failure::Failure;
 
 /// A server that is ready answers at once.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(4);

@@ -19,22 +19,22 @@ use store::durable::Local as Disk;
 use store::{FileObjects, Log, Settings};
 
 use super::{Place, no_data_dir, progress_bar, say, variables, warn};
-use crate::ambient;
-use crate::audit::{OwnAudit, Who};
-use crate::config::{self, Config, Source};
-use crate::evidence::{Evidence, guard};
-use crate::http::client::Client;
-use crate::intake::follow::content::{Local, is_compressed};
-use crate::intake::follow::follower::{Follower, Gap, Now, Piece};
-use crate::intake::follow::known::FILES_MAX;
-use crate::intake::follow::pattern::Pattern;
-use crate::intake::follow::prefix::Prefix;
-use crate::intake::follow::reading::{Ended, Reading, Sink, State};
-use crate::intake::follow::{LogSink, PIECE_BYTES, parse_limits, rules};
-use crate::intake::import;
-use crate::intake::piece::parse_piece;
-use crate::intake::{Arrival, Intake, Received, Tally, parse};
-use crate::report::{Exit, Failure, printable};
+use client::Client;
+use config::pattern::Pattern;
+use config::{self, Config, Source};
+use event::terminal::printable;
+use intake::audit::{OwnAudit, Who};
+use intake::follow::content::{Local, is_compressed};
+use intake::follow::follower::{Follower, Gap, Now, Piece};
+use intake::follow::known::FILES_MAX;
+use intake::follow::prefix::Prefix;
+use intake::follow::reading::{Ended, Reading, Sink, State};
+use intake::follow::{LogSink, PIECE_BYTES, parse_limits, rules};
+use intake::import;
+use intake::piece::parse_piece;
+use intake::{Arrival, Intake, Received, Tally, parse};
+use server::evidence::{Evidence, guard};
+use server::failure::{Exit, Failure};
 
 #[derive(clap::Args)]
 #[command(
@@ -166,7 +166,7 @@ impl Job<'_> {
             let audit = OwnAudit::new(Arc::clone(&log), self.config.own.clone());
             let act = import::begun(&self.source.name, &self.names(), Who::default());
             audit.record_now(act).map_err(Failure::new)?;
-            let intake = Arc::new(Intake::of(self.source.clone(), ambient::now()));
+            let intake = Arc::new(Intake::of(self.source.clone(), system::now()));
             let stops = Arc::new(AtomicBool::new(false));
             let mut sink = LogSink::new(intake, &log, &audit, &self.config.limits, &stops);
             (self.read(&mut sink, true)?, sink.tally)
@@ -242,7 +242,7 @@ impl Job<'_> {
     ) -> Result<(), Ended> {
         let record_bytes_max = self.config.limits.body_bytes_max;
         let (mut prefix, mut bytes, mut room) =
-            (Prefix::new(), Vec::new(), PIECE_BYTES.min(record_bytes_max));
+            (Prefix::default(), Vec::new(), PIECE_BYTES.min(record_bytes_max));
         let (mut log_file, mut ticket) = (None, 0);
         loop {
             let missing = (room - bytes.len().min(room)) as u64;
@@ -324,20 +324,6 @@ impl Outcome {
                 "{count} of the files were not read to their end; run it again"
             ))),
         }
-    }
-}
-
-impl Sink for &mut dyn Sink {
-    fn send(&mut self, piece: Piece) -> Result<(), Ended> {
-        (**self).send(piece)
-    }
-
-    fn recorded(&mut self, wait: bool) -> Result<Vec<u64>, Ended> {
-        (**self).recorded(wait)
-    }
-
-    fn lost(&mut self, gap: &Gap) -> Result<(), Ended> {
-        (**self).lost(gap)
     }
 }
 
@@ -507,7 +493,7 @@ impl Sink for Counting<'_> {
     fn send(&mut self, piece: Piece) -> Result<(), Ended> {
         let limits = parse_limits(&self.config.limits);
         let arrival = Arrival {
-            received_at: ambient::now(),
+            received_at: system::now(),
             log_file: None,
             headers: &[],
             peer: None,

@@ -7,9 +7,9 @@ use store::durable::{Disk, Local};
 use store::{Identity, LOG_KEY, SEALING_KEY};
 
 use super::say;
-use crate::access::SealingKey;
-use crate::report::Failure;
-use crate::{ambient, evidence};
+use access::SealingKey;
+use server::evidence;
+use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(
@@ -27,13 +27,13 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let origin = match &arguments.origin {
         Some(origin) => checked_origin(origin)?.to_owned(),
-        None => format!("daybook.local/{}", ambient::random_hex::<8>()),
+        None => format!("daybook.local/{}", system::random_hex::<8>()),
     };
     let dir = &arguments.dir;
     let local = Local::create(dir)
         .map_err(|error| Failure::new(format!("couldn't make {}: {error}", dir.display())))?;
     let disk: Arc<dyn Disk> = Arc::new(local);
-    let identity = Identity { origin, created_at: ambient::now(), salt: ambient::random() };
+    let identity = Identity { origin, created_at: system::now(), salt: system::random() };
     make(&disk, &identity)?;
     say(&format!("Made an empty log in {}\norigin: {}\n", dir.display(), identity.origin))
 }
@@ -41,8 +41,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// Makes an empty log with keys of its own.
 pub fn make(disk: &Arc<dyn Disk>, identity: &Identity) -> Result<(), Failure> {
     let log_key =
-        evidence::keys::first(&identity.origin, &ambient::random()).map_err(Failure::new)?;
-    let sealing_key = SealingKey::file_of(ambient::random());
+        evidence::keys::first(&identity.origin, &system::random()).map_err(Failure::new)?;
+    let sealing_key = SealingKey::file_of(system::random());
     Ok(store::init(disk, identity, &[(SEALING_KEY, &sealing_key), (LOG_KEY, &log_key)])?)
 }
 

@@ -1,9 +1,8 @@
 //! `daybook key`: the keys that sign the log's checkpoints.
 
 use super::{Place, say};
-use crate::ambient;
-use crate::evidence::keys;
-use crate::report::Failure;
+use server::evidence::keys;
+use server::failure::Failure;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -44,7 +43,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             signers.iter().try_for_each(|signer| say(&format!("{}\n", signer.verifier())))
         }
         Command::Rotate => {
-            let added = keys::rotate(&data_dir, &ambient::random()).map_err(Failure::new)?;
+            let added = keys::rotate(&data_dir, &system::random()).map_err(Failure::new)?;
             say(&format!("{added}\n"))
         }
         Command::Retire { hash } => {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::report::Failure;
+use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  daybook man /usr/local/share/man/man1")]

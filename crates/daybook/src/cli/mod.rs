@@ -41,8 +41,8 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::config::{Flags, LogFormat};
-use crate::report::{Exit, Failure};
+use ::config::{Flags, LogFormat};
+use ::server::failure::{Exit, Failure};
 
 #[derive(Parser)]
 #[command(
@@ -146,12 +146,12 @@ impl Place {
         if let Some(dir) = &self.data_dir {
             return Ok(dir.clone());
         }
-        crate::config::load(&self.flags(None, None), &variables())?.data_dir.ok_or_else(no_data_dir)
+        ::config::load(&self.flags(None, None), &variables())?.data_dir.ok_or_else(no_data_dir)
     }
 
     /// The domain of Daybook's own operators.
     fn own_domain(&self) -> Result<String, Failure> {
-        Ok(crate::config::load(&self.flags(None, None), &variables())?.own.tenant().to_owned())
+        Ok(::config::load(&self.flags(None, None), &variables())?.own.tenant().to_owned())
     }
 }
 

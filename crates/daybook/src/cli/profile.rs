@@ -17,8 +17,8 @@ use store::{FileObjects, Objects, Version};
 
 use super::reach::{Credentials, read_secret};
 use super::{say, warn};
-use crate::report::{Failure, printable};
-use crate::verify;
+use event::terminal::printable;
+use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(

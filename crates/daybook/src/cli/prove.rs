@@ -10,9 +10,8 @@ use tlog::{Checkpoint, NoProof, Note, ProofFile};
 
 use super::reach::{Reach, named_by_variable};
 use super::{Place, say};
-use crate::evidence;
-use crate::report::Failure;
-use crate::verify;
+use server::evidence;
+use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(

@@ -10,12 +10,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::profile::{self, Profile};
-use crate::access::signature;
-use crate::ambient;
-use crate::http::client::{Answer, Client, Header, Opened};
-use crate::http::path::encode;
-use crate::report::{Exit, Failure, printable};
-use crate::verify;
+use access::signature;
+use client::{Answer, Client, Header, Opened};
+use event::terminal::printable;
+use net::path::encode;
+use server::failure::{Exit, Failure};
 
 /// How long a server may take for an answer: longer than it gives itself.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -222,7 +221,7 @@ impl Server {
                 // What stands before the path in the URL is part of what is signed.
                 let rest = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
                 let (host, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-                let date = signature::date_text(ambient::now());
+                let date = signature::date_text(system::now());
                 let signed = [("host", host), ("x-sdk-date", &*date)];
                 let path = format!("{base}{path}");
                 let authorization =

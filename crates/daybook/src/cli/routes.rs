@@ -1,8 +1,8 @@
 //! `daybook routes`: every route that a server answers.
 
 use super::say;
-use crate::report::Failure;
-use crate::routes;
+use server::failure::Failure;
+use server::routes;
 
 #[derive(clap::Args)]
 #[command(

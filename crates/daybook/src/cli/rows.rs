@@ -2,7 +2,7 @@
 
 use super::screen::{Screen, Tone, safe};
 use super::table::{Cell, Column, Table};
-use crate::find::answer::Event;
+use find::answer::Event;
 
 /// A narrower terminal has no room for years.
 const SHORT_BELOW: usize = 60;

@@ -9,7 +9,7 @@ use event::Time;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::report::printable;
+use event::terminal::printable;
 
 /// How it is to look.
 #[derive(clap::Args)]
@@ -191,7 +191,7 @@ pub fn safe_json(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     let mut units = [0; 2];
     for character in json.chars() {
-        if character == '\n' || !crate::report::steers(character) {
+        if character == '\n' || !event::terminal::steers(character) {
             text.push(character);
         } else {
             for unit in character.encode_utf16(&mut units) {
@@ -266,7 +266,7 @@ mod tests {
     fn json_stays_the_same_and_steers_nothing() {
         let value = serde_json::json!({"a": "x\u{202e}y\u{9b}31m\u{7f}ü\u{e0041}\n"});
         let safe = safe_json(&value.to_string());
-        assert!(!safe.chars().any(crate::report::steers), "{safe}");
+        assert!(!safe.chars().any(event::terminal::steers), "{safe}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).ok(), Some(value));
     }
 

@@ -9,11 +9,12 @@ use super::screen::{Look, Screen, grouped, safe_json};
 use super::stats::chart;
 use super::table::Table;
 use super::{say, warn};
-use crate::export::columns::values_of;
-use crate::export::csv;
-use crate::find::answer::{Event, Events};
-use crate::find::ask::LIMIT_MAX;
-use crate::report::{Failure, printable};
+use event::terminal::printable;
+use find::answer::{Event, Events};
+use find::ask::LIMIT_MAX;
+use find::export::columns::values_of;
+use find::export::csv;
+use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(

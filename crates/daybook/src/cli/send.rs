@@ -19,12 +19,12 @@ use sha2::{Digest, Sha256};
 use super::reach::{Reach, Server, query_of, read_secret, refused};
 use super::screen::grouped;
 use super::{say, warn};
-use crate::ambient;
-use crate::http::client::Answer;
-use crate::http::path::encode;
-use crate::intake::Tally;
-use crate::intake::follow::PIECE_BYTES;
-use crate::report::{Failure, hex, printable};
+use client::Answer;
+use event::terminal::printable;
+use intake::Tally;
+use intake::follow::PIECE_BYTES;
+use net::path::encode;
+use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(
@@ -141,9 +141,9 @@ fn input(name: Option<&str>) -> String {
             && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     };
     match name {
-        None => ambient::random_hex::<16>(),
+        None => system::random_hex::<16>(),
         Some(name) if is_id(name) => name.to_owned(),
-        Some(name) => hex(&Sha256::digest(name)[..16]),
+        Some(name) => hex::encode(&Sha256::digest(name)[..16]),
     }
 }
 

@@ -10,11 +10,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, reload};
 
 use super::{Place, no_data_dir, variables, warn};
-use crate::config::{self, Flags, LogFormat, LogLevel};
-use crate::notify;
-use crate::reload::Reloader;
-use crate::report::Failure;
-use crate::serve::Server;
+use config::{self, Flags, LogFormat, LogLevel};
+use server::failure::Failure;
+use server::notify;
+use server::reload::Reloader;
+use server::serve::Server;
 
 #[derive(clap::Args)]
 #[command(
@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let set_level = start_log(config.log_format, config.log_level);
     runtime()?.block_on(async {
         // Before the address is bound: who can connect may tell it to stop.
-        let told_to_stop = told_to_stop()?;
+        let stopped = stopped()?;
         let server = Server::open(config, &data_dir).await?;
         reload_when_told(server.reloader(&data_dir, flags, variables(), set_level))?;
         // Tests and scripts that ask for port 0 read the addresses from here.
@@ -61,7 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             server.address()?
         ));
         notify::tell(notify::READY);
-        server.run(told_to_stop).await
+        server.run(stopped).await
     })
 }
 
@@ -120,7 +120,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Resolves on the first SIGINT or SIGTERM.
-pub fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+pub fn stopped() -> Result<impl Future<Output = ()>, Failure> {
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     let mut terminate = listen_for(SignalKind::terminate())?;
     Ok(async move {

@@ -13,10 +13,10 @@ use store::{FileObjects, SetAsideRecord};
 
 use super::reach::Reach;
 use super::{Place, say};
-use crate::ambient;
-use crate::intake::aside::{Asked, Shown, beginning};
-use crate::intake::retried::Numbers;
-use crate::report::{Failure, printable};
+use event::terminal::printable;
+use intake::aside::{Asked, Shown, beginning};
+use intake::retried::Numbers;
+use server::failure::Failure;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -254,7 +254,7 @@ fn retry(reach: &Reach, which: Vec<Value>) -> Result<(), Failure> {
 
 /// A time, or how long ago.
 fn parse_since(text: &str) -> Result<Time, String> {
-    since(text, ambient::now())
+    since(text, system::now())
 }
 
 fn since(text: &str, now: Time) -> Result<Time, String> {

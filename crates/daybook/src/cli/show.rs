@@ -12,8 +12,9 @@ use super::reach::quoted;
 use super::rows;
 use super::say;
 use super::screen::{Look, Screen, Tone, grouped, safe_json};
-use crate::find::answer::{Event, Others, RawEncoding, Whole};
-use crate::report::{Failure, printable};
+use event::terminal::printable;
+use find::answer::{Event, Others, RawEncoding, Whole};
+use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(

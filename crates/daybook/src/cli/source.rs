@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::reach::Reach;
 use super::say;
-use crate::report::{Exit, Failure, printable};
+use event::terminal::printable;
+use server::failure::{Exit, Failure};
 
 #[derive(clap::Args)]
 pub struct Arguments {

@@ -10,9 +10,9 @@ use super::asked::{At, Question, pair};
 use super::rows::tone;
 use super::say;
 use super::screen::{Look, Screen, Tone, cut, grouped, padded, safe, safe_json};
-use crate::find::answer::{Facet, Facets, Histogram};
-use crate::find::ask::FACETS;
-use crate::report::Failure;
+use find::answer::{Facet, Facets, Histogram};
+use find::ask::FACETS;
+use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(

@@ -13,8 +13,8 @@ use super::rows;
 use super::screen::{Look, Screen};
 use super::search::json;
 use super::{say, warn};
-use crate::find::answer::Event;
-use crate::report::{Exit, Failure};
+use find::answer::Event;
+use server::failure::{Exit, Failure};
 
 #[derive(clap::Args)]
 #[command(

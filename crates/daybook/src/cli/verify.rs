@@ -10,8 +10,9 @@ use store::{FileObjects, Objects, Version};
 use tlog::{Checkpoint, Note};
 
 use super::{progress_bar, say, warn};
-use crate::report::{Exit, Failure, hex, printable};
-use crate::verify::{self, Keys, NotVerified, Server, Source};
+use event::terminal::printable;
+use server::failure::Failure;
+use verify::{self, Keys, NotVerified, Server, Source};
 
 #[derive(clap::Args)]
 #[command(
@@ -63,18 +64,6 @@ pub struct Arguments {
     /// A file with a token, for a server that does not publish to everyone.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-}
-
-impl From<NotVerified> for Failure {
-    fn from(error: NotVerified) -> Failure {
-        match error {
-            NotVerified::Refuted(what) => {
-                Failure { exit: Exit::Refuted, text: format!("not verified: {what}") }
-            }
-            NotVerified::Damaged(error) => error.into(),
-            NotVerified::Unknown(why) => Failure::new(format!("couldn't be verified: {why}")),
-        }
-    }
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -189,9 +178,9 @@ fn proof(arguments: &Arguments, keys: &Keys, file: &[u8]) -> Result<(), Failure>
         proved.index,
         proved.checkpoint.origin,
         proved.checkpoint.size,
-        hex(&proved.checkpoint.root),
+        hex::encode(proved.checkpoint.root),
         proved.entry.len(),
-        hex(&event::entry::digest(&proved.entry)),
+        hex::encode(event::entry::digest(&proved.entry)),
     ))
 }
 
@@ -268,7 +257,7 @@ fn directory(arguments: &Arguments, keys: &Keys, dir: &Path) -> Result<(), Failu
         "verified: {}\ncheckpoint: {} events, root {}\nbytes read: {}\n",
         checkpoint.origin,
         checkpoint.size,
-        hex(&checkpoint.root),
+        hex::encode(checkpoint.root),
         report.bytes,
     ))?;
     if report.events > checkpoint.size {
@@ -347,7 +336,7 @@ fn server(
     let newest = keys.of_log().open(&note)?;
     let nodes = server.nodes(newest.size);
     for old in witnessed.iter().chain(kept.seen.iter().map(|(_, old)| old)) {
-        if newest.size < old.size && !store::skips("rollback") {
+        if newest.size < old.size {
             return Err(NotVerified::Refuted(format!(
                 "it shows {} events, and {} were signed for before: it was rolled back",
                 newest.size, old.size

@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use tlog::{Malformed, Verifier};
 
-use super::serve::{runtime, start_log, told_to_stop};
+use super::serve::{runtime, start_log, stopped};
 use super::{say, warn};
-use crate::ambient;
-use crate::config::{LogFormat, LogLevel, Tls};
-use crate::report::Failure;
-use crate::witness::{self, http};
+use config::{LogFormat, LogLevel, Tls};
+use server::failure::Failure;
+use server::witness::{self, http};
 
 #[derive(clap::Args)]
 #[command(
@@ -121,7 +120,7 @@ fn key(text: &str) -> Result<Verifier, Malformed> {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Init { dir, name } => {
-            say(&format!("{}\n", witness::init(dir, name, &ambient::random())?))
+            say(&format!("{}\n", witness::init(dir, name, &system::random())?))
         }
         Command::Show { dir } => say(&format!("{}\n", witness::read_key(dir)?.verifier())),
         Command::Add { dir, key } => {
@@ -151,7 +150,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 .map(|(certificate, key)| Tls { certificate, key });
             runtime()?.block_on(async {
                 // As `daybook serve` does it.
-                let told_to_stop = told_to_stop()?;
+                let stopped = stopped()?;
                 let server = http::Server::open(dir, *listen, tls.as_ref()).await?;
                 warn(&format!(
                     "daybook: serving {} on {}://{}",
@@ -159,7 +158,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                     server.scheme(),
                     server.address()?
                 ));
-                server.run(told_to_stop).await
+                server.run(stopped).await
             })
         }
     }

@@ -11,10 +11,10 @@ use super::{
 use crate::cli::asked::{Directory, Pairs};
 use crate::cli::reach::Problem;
 use crate::cli::warn;
-use crate::export::{Export, Failed, Format, Pieces, pinned};
-use crate::find::Unanswered;
-use crate::find::ask::Parameters;
-use crate::report::{Failure, hex};
+use find::Unanswered;
+use find::ask::Parameters;
+use find::export::{Export, Failed, Format, Pieces, pinned};
+use server::failure::Failure;
 
 /// Makes the file that the command line asks for.
 pub fn export(directory: &Directory, arguments: &Arguments, pairs: &Pairs) -> Result<(), Failure> {
@@ -60,14 +60,14 @@ fn write(directory: &Directory, export: &Export, sink: &mut dyn Sink) -> Result<
     bar.begin(export.total);
     let mut pieces = Pieces::of(&directory.contents, export).map_err(not_made)?;
     let mut made = Received::default();
-    while let Some(piece) = pieces.next().map_err(not_made)? {
+    while let Some(piece) = pieces.next_piece().map_err(not_made)? {
         sink.write(made.bytes, &piece).map_err(|error| not_written(&error))?;
         made.add(&piece);
         bar.show(&made);
     }
     bar.end();
     let totals = pieces.totals();
-    tell(totals.rows, totals.bytes, &hex(&totals.sha256));
+    tell(totals.rows, totals.bytes, &hex::encode(totals.sha256));
     Ok(())
 }
 

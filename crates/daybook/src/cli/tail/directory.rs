@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Take;
-use crate::ambient;
 use crate::cli::asked::{Directory, Pairs};
 use crate::cli::reach::Problem;
 use crate::cli::warn;
-use crate::find::Unanswered;
-use crate::find::answer::Event;
-use crate::find::ask::{Parameters, Q, Wrong, wrong};
+use find::Unanswered;
+use find::answer::Event;
+use find::ask::{Parameters, Q, Wrong, wrong};
 
 /// How often it is looked whether the directory changed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -37,7 +36,7 @@ pub fn follow(
     let mut parameters = Parameters::of(pairs.iter().cloned());
     let asked = parameters.asked().map_err(Unanswered::from)?;
     let meaning =
-        asked.search.meaning(ambient::now()).map_err(|error| Unanswered::from(wrong(Q, error)))?;
+        asked.search.meaning(system::now()).map_err(|error| Unanswered::from(wrong(Q, error)))?;
     let size = directory.contents.head().0;
     let mut next = from.unwrap_or(size);
     if next > size {

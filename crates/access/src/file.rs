@@ -1,0 +1,597 @@
+//! `access.toml`: its form, and changes to it.
+//!
+//! A change reads the newest version, applies itself, and replaces the file only if nobody changed
+//! it meanwhile.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use event::{Time, TrailPattern};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use store::durable::Local;
+use store::{FileObjects, Objects};
+
+use super::rights::Permission;
+use super::{SealingKey, Secret};
+use crate::Error;
+
+/// The file as written.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessFile {
+    version: u32,
+    /// When and by whom `daybook access` changed it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<String>,
+    #[serde(default)]
+    pub domain: Vec<DomainEntry>,
+    #[serde(default)]
+    pub project: Vec<ProjectEntry>,
+    #[serde(default)]
+    pub user: Vec<UserEntry>,
+    #[serde(default)]
+    pub access_key: Vec<KeyEntry>,
+    #[serde(default)]
+    pub grant: Vec<GrantEntry>,
+    #[serde(default)]
+    pub app_code: Vec<AppCodeEntry>,
+    #[serde(default)]
+    pub token: Vec<TokenEntry>,
+}
+
+/// A domain (account, tenant). One that is only named by projects and users has its id as its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DomainEntry {
+    pub id: String,
+    pub name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectEntry {
+    pub id: String,
+    pub name: String,
+    pub tenant: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserEntry {
+    pub id: String,
+    pub name: String,
+    /// The id of the user's domain; Daybook's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// argon2id, in PHC form; a user without one cannot log in with a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEntry {
+    pub id: String,
+    pub user: String,
+    pub created_at: String,
+    pub sealed_secret: String,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantEntry {
+    pub user: String,
+    pub role: Permission,
+    pub trails: String,
+}
+
+/// An app code: what clients of the ops platform's gateway show besides a token. Only its hash is
+/// kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppCodeEntry {
+    pub name: String,
+    pub sha256: String,
+}
+
+/// A token that was handed out. Only its hash is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenEntry {
+    pub id: String,
+    pub sha256: String,
+    pub user: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    pub methods: Vec<String>,
+    /// The id of the token that was shown for it, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    pub issued_at: String,
+    pub expires_at: String,
+}
+
+const VERSION: u32 = 1;
+/// How often a change is tried again when someone else changes the file at the same moment.
+const ATTEMPTS_MAX: usize = 10;
+/// Tokens one user may have at a time; the oldest makes way for a further one.
+pub const TOKENS_PER_USER_MAX: usize = 100;
+
+fn yes() -> bool {
+    true
+}
+
+impl AccessFile {
+    pub fn parse(text: &str) -> Result<AccessFile, String> {
+        let file: AccessFile = toml::from_str(text).map_err(|error| error.to_string())?;
+        if file.version != VERSION {
+            return Err(format!("version {} is not {VERSION}", file.version));
+        }
+        Ok(file)
+    }
+
+    /// The text of the file.
+    pub fn text(&self) -> String {
+        let file = toml::to_string(self).expect("tables of texts, booleans and a number");
+        format!("# Written by `daybook access`; a server follows it when it changes.\n{file}")
+    }
+
+    /// The user with this id, or with this name if only one has it.
+    pub fn user_named(&self, text: &str) -> Result<&UserEntry, Error> {
+        if let Some(user) = self.user.iter().find(|user| user.id == text) {
+            return Ok(user);
+        }
+        let mut named = self.user.iter().filter(|user| user.name == text);
+        match (named.next(), named.next()) {
+            (Some(user), None) => Ok(user),
+            (None, _) => Err(Error::refused(format!(
+                "there is no user {text:?}; `daybook access list` shows who is"
+            ))),
+            _ => Err(Error::refused(format!("several users are named {text:?}; give an id"))),
+        }
+    }
+
+    fn user_mut(&mut self, text: &str) -> Result<&mut UserEntry, Error> {
+        let id = self.user_named(text)?.id.clone();
+        Ok(self.user.iter_mut().find(|user| user.id == id).expect("it was just found"))
+    }
+
+    pub fn add_domain(&mut self, entry: DomainEntry) -> Result<(), Error> {
+        check_id("domain id", &entry.id)?;
+        check_name("domain", &entry.name)?;
+        if self.domain.iter().any(|domain| domain.id == entry.id || domain.name == entry.name) {
+            return Err(Error::refused(format!(
+                "a domain {} or one named {} exists already",
+                entry.id, entry.name
+            )));
+        }
+        self.domain.push(entry);
+        Ok(())
+    }
+
+    /// Forgets a domain's name; what belongs to it stays.
+    pub fn remove_domain(&mut self, id: &str) -> Result<(), Error> {
+        remove("domain", id, &mut self.domain, |domain| domain.id == id)
+    }
+
+    pub fn add_project(&mut self, entry: ProjectEntry) -> Result<(), Error> {
+        check_id("project id", &entry.id)?;
+        check_id("project name", &entry.name)?;
+        check_id("tenant", &entry.tenant)?;
+        if self.project.iter().any(|project| project.id == entry.id) {
+            return Err(Error::refused(format!("project {} exists already", entry.id)));
+        }
+        self.project.push(entry);
+        Ok(())
+    }
+
+    pub fn remove_project(&mut self, id: &str) -> Result<(), Error> {
+        remove("project", id, &mut self.project, |project| project.id == id)
+    }
+
+    pub fn add_user(&mut self, entry: UserEntry) -> Result<(), Error> {
+        check_id("user id", &entry.id)?;
+        check_name("user", &entry.name)?;
+        entry.domain.as_deref().map_or(Ok(()), |domain| check_id("domain id", domain))?;
+        if self.user.iter().any(|user| user.id == entry.id) {
+            return Err(Error::refused(format!("user {} exists already", entry.id)));
+        }
+        if self.user.iter().any(|user| user.name == entry.name && user.domain == entry.domain) {
+            return Err(Error::refused(format!(
+                "a user named {:?} exists already in that domain",
+                entry.name
+            )));
+        }
+        self.user.push(entry);
+        Ok(())
+    }
+
+    /// Removes a user, and with it the user's keys, grants and tokens.
+    pub fn remove_user(&mut self, user: &str) -> Result<(), Error> {
+        let id = self.user_named(user)?.id.clone();
+        self.user.retain(|user| user.id != id);
+        self.access_key.retain(|key| key.user != id);
+        self.grant.retain(|grant| grant.user != id);
+        self.token.retain(|token| token.user != id);
+        Ok(())
+    }
+
+    pub fn enable_user(&mut self, user: &str, enabled: bool) -> Result<(), Error> {
+        self.user_mut(user)?.enabled = enabled;
+        Ok(())
+    }
+
+    /// Sets a user's password by its hash, and ends the user's tokens.
+    pub fn set_password(&mut self, user: &str, hash: String) -> Result<(), Error> {
+        let user = self.user_mut(user)?;
+        user.password = Some(hash);
+        let id = user.id.clone();
+        self.token.retain(|token| token.user != id);
+        Ok(())
+    }
+
+    pub fn add_key(
+        &mut self,
+        user: &str,
+        id: &str,
+        secret: &Secret,
+        sealing_key: &SealingKey,
+        now: Time,
+    ) -> Result<(), Error> {
+        check_id("access key id", id)?;
+        if !(8..=128).contains(&secret.expose().len())
+            || secret.expose().chars().any(|c| c.is_control() || c.is_whitespace())
+        {
+            return Err(Error::usage("a secret has 8 to 128 bytes without white space"));
+        }
+        if self.access_key.iter().any(|key| key.id == id) {
+            return Err(Error::refused(format!("access key {id} exists already")));
+        }
+        let user = self.user_named(user)?.id.clone();
+        let sealed_secret = sealing_key.seal(id, secret, system::random());
+        self.access_key.push(KeyEntry {
+            id: id.to_owned(),
+            user,
+            created_at: now.to_string(),
+            sealed_secret,
+            enabled: true,
+        });
+        Ok(())
+    }
+
+    pub fn remove_key(&mut self, id: &str) -> Result<(), Error> {
+        remove("access key", id, &mut self.access_key, |key| key.id == id)
+    }
+
+    pub fn enable_key(&mut self, id: &str, enabled: bool) -> Result<(), Error> {
+        match self.access_key.iter_mut().find(|key| key.id == id) {
+            Some(key) => key.enabled = enabled,
+            None => return Err(Error::refused(format!("there is no access key {id:?}"))),
+        }
+        Ok(())
+    }
+
+    pub fn grant(
+        &mut self,
+        user: &str,
+        role: Permission,
+        trails: &TrailPattern,
+    ) -> Result<(), Error> {
+        let entry = GrantEntry {
+            user: self.user_named(user)?.id.clone(),
+            role,
+            trails: trails.to_string(),
+        };
+        if !self.grant.contains(&entry) {
+            self.grant.push(entry);
+        }
+        Ok(())
+    }
+
+    pub fn revoke(
+        &mut self,
+        user: &str,
+        role: Permission,
+        trails: &TrailPattern,
+    ) -> Result<(), Error> {
+        let entry = GrantEntry {
+            user: self.user_named(user)?.id.clone(),
+            role,
+            trails: trails.to_string(),
+        };
+        let before = self.grant.len();
+        self.grant.retain(|grant| *grant != entry);
+        if self.grant.len() == before {
+            Err(Error::refused("there is no such grant"))
+        } else {
+            Ok(())
+        }
+    }
+
+    pub fn add_app_code(&mut self, name: &str, code: &str) -> Result<(), Error> {
+        check_id("name of an app code", name)?;
+        if !(16..=128).contains(&code.len()) || !code.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Error::usage("an app code has 16 to 128 visible ASCII characters"));
+        }
+        if self.app_code.iter().any(|entry| entry.name == name) {
+            return Err(Error::refused(format!("an app code {name} exists already")));
+        }
+        self.app_code.push(AppCodeEntry {
+            name: name.to_owned(),
+            sha256: hex::encode(Sha256::digest(code)),
+        });
+        Ok(())
+    }
+
+    pub fn remove_app_code(&mut self, name: &str) -> Result<(), Error> {
+        remove("app code", name, &mut self.app_code, |code| code.name == name)
+    }
+
+    /// Adds a token, and drops what has been void for a day and more than a user may have.
+    pub fn add_token(&mut self, token: TokenEntry, now: Time) {
+        let kept_until = now.plus_seconds(-TOKEN_KEPT_AFTER_END_S).to_string();
+        self.token.retain(|token| token.expires_at > kept_until);
+        let mut left = TOKENS_PER_USER_MAX.saturating_sub(1);
+        let mut kept: Vec<bool> = vec![true; self.token.len()];
+        for (position, other) in self.token.iter().enumerate().rev() {
+            if other.user == token.user {
+                kept[position] = left > 0;
+                left = left.saturating_sub(1);
+            }
+        }
+        let mut kept = kept.into_iter();
+        self.token.retain(|_| kept.next().unwrap_or(true));
+        self.token.push(token);
+    }
+
+    /// Removes the token with this id and those that were asked for with it, or every token of this
+    /// user. Returns how many.
+    pub fn revoke_tokens(&mut self, which: &str) -> Result<usize, Error> {
+        let before = self.token.len();
+        let mut revoked = vec![which.to_owned()];
+        // A token comes after its parent.
+        self.token.retain(|token| {
+            let is_kept = !revoked.contains(&token.id)
+                && !token.parent.as_ref().is_some_and(|parent| revoked.contains(parent));
+            if !is_kept {
+                revoked.push(token.id.clone());
+            }
+            is_kept
+        });
+        if self.token.len() == before {
+            let user = self.user_named(which)?.id.clone();
+            self.token.retain(|token| token.user != user);
+        }
+        Ok(before - self.token.len())
+    }
+}
+
+/// How long an expired token is still told from an unknown one.
+const TOKEN_KEPT_AFTER_END_S: i64 = 24 * 60 * 60;
+
+fn remove<T>(
+    what: &str,
+    id: &str,
+    entries: &mut Vec<T>,
+    is_it: impl Fn(&T) -> bool,
+) -> Result<(), Error> {
+    let before = entries.len();
+    entries.retain(|entry| !is_it(entry));
+    if entries.len() == before {
+        Err(Error::refused(format!("there is no {what} {id:?}")))
+    } else {
+        Ok(())
+    }
+}
+
+/// One difference between two versions of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// `create`, `update` or `delete`.
+    pub verb: &'static str,
+    /// `user`, `grant`, …
+    pub kind: &'static str,
+    /// Which one.
+    pub name: String,
+}
+
+/// What differs between two versions, tokens that expired left out. Those that a server handed out
+/// are in both.
+pub fn changes(old: &AccessFile, new: &AccessFile, now: Time) -> Vec<Change> {
+    let mut found = Vec::new();
+    compare("domain", &old.domain, &new.domain, |entry| entry.id.clone(), &mut found);
+    compare("project", &old.project, &new.project, |entry| entry.id.clone(), &mut found);
+    compare("user", &old.user, &new.user, |entry| entry.id.clone(), &mut found);
+    compare("access_key", &old.access_key, &new.access_key, |entry| entry.id.clone(), &mut found);
+    let grant = |entry: &GrantEntry| format!("{} {} {}", entry.user, entry.role, entry.trails);
+    compare("grant", &old.grant, &new.grant, grant, &mut found);
+    compare("app_code", &old.app_code, &new.app_code, |entry| entry.name.clone(), &mut found);
+    let now = now.to_string();
+    let good = |tokens: &[TokenEntry]| -> Vec<TokenEntry> {
+        tokens.iter().filter(|token| token.expires_at > now).cloned().collect()
+    };
+    let token = |entry: &TokenEntry| format!("{} of {}", entry.id, entry.user);
+    compare("token", &good(&old.token), &good(&new.token), token, &mut found);
+    found
+}
+
+fn compare<T: PartialEq>(
+    kind: &'static str,
+    old: &[T],
+    new: &[T],
+    name: impl Fn(&T) -> String,
+    found: &mut Vec<Change>,
+) {
+    let mut add = |verb, entry: &T| found.push(Change { verb, kind, name: name(entry) });
+    for entry in new {
+        match old.iter().find(|one| name(one) == name(entry)) {
+            None => add("create", entry),
+            Some(before) if before != entry => add("update", entry),
+            Some(_) => {}
+        }
+    }
+    for entry in old.iter().filter(|entry| !new.iter().any(|one| name(one) == name(entry))) {
+        add("delete", entry);
+    }
+}
+
+/// Applies `change` to the file of a data directory and replaces it durably. Returns the new
+/// version too.
+pub fn change<T>(
+    data_dir: &Path,
+    mut change: impl FnMut(&mut AccessFile) -> Result<T, Error>,
+) -> Result<(T, AccessFile), Error> {
+    let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
+    for _ in 0..ATTEMPTS_MAX {
+        let object = objects.get(store::ACCESS)?;
+        let mut file = match &object {
+            Some(object) => parse_object(&object.bytes)?,
+            None => AccessFile { version: VERSION, ..AccessFile::default() },
+        };
+        let done = change(&mut file)?;
+        match objects.replace(
+            store::ACCESS,
+            file.text().as_bytes(),
+            object.map(|object| object.version),
+        ) {
+            Ok(_) => return Ok((done, file)),
+            Err(store::Error::Changed { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::refused("access.toml is being changed by others all the time; try again"))
+}
+
+/// The file of a data directory as it is; an empty one where there is none.
+pub fn read(data_dir: &Path) -> Result<AccessFile, Error> {
+    read_object(data_dir, store::ACCESS)
+}
+
+/// The version of the file that was last recorded in the log; an empty one where there is none.
+pub fn read_recorded(data_dir: &Path) -> Result<AccessFile, Error> {
+    read_object(data_dir, store::ACCESS_RECORDED)
+}
+
+/// Keeps the version that was recorded in the log.
+pub fn write_recorded(data_dir: &Path, file: &AccessFile) -> Result<(), Error> {
+    let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
+    let seen = objects.get(store::ACCESS_RECORDED)?.map(|object| object.version);
+    objects.replace(store::ACCESS_RECORDED, file.text().as_bytes(), seen)?;
+    Ok(())
+}
+
+fn read_object(data_dir: &Path, name: &str) -> Result<AccessFile, Error> {
+    match FileObjects::new(Arc::new(Local::open(data_dir))).get(name)? {
+        Some(object) => parse_object(&object.bytes),
+        None => Ok(AccessFile { version: VERSION, ..AccessFile::default() }),
+    }
+}
+
+fn parse_object(bytes: &[u8]) -> Result<AccessFile, Error> {
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| Error::refused("access.toml is not UTF-8"))?;
+    AccessFile::parse(text).map_err(|why| Error::refused(format!("access.toml: {why}")))
+}
+
+/// Ids stand in paths, headers and trails: 1 to 128 visible ASCII characters but `/`, `*`, `,` and
+/// `=`.
+fn check_id(what: &str, id: &str) -> Result<(), Error> {
+    let is_id = (1..=128).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_graphic() && !b"/*,=".contains(&byte));
+    if is_id {
+        Ok(())
+    } else {
+        Err(Error::usage(format!(
+            "a {what} has 1 to 128 visible ASCII characters, and no '/', '*', ',' or '='"
+        )))
+    }
+}
+
+fn check_name(what: &str, name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
+        return Err(Error::usage(format!(
+            "a {what} name has 1 to 128 bytes and no control characters"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(id: &str, user: &str, expires_at: Time) -> TokenEntry {
+        TokenEntry {
+            id: id.to_owned(),
+            sha256: String::new(),
+            user: user.to_owned(),
+            project: None,
+            domain: None,
+            methods: Vec::new(),
+            parent: None,
+            issued_at: String::new(),
+            expires_at: expires_at.to_string(),
+        }
+    }
+
+    fn user(id: &str) -> UserEntry {
+        UserEntry {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            domain: None,
+            enabled: true,
+            password: None,
+        }
+    }
+
+    #[test]
+    fn a_user_has_a_bounded_number_of_tokens() {
+        let now = Time::from_unix_ns(0).plus_seconds(1_000_000_000);
+        let mut file = AccessFile::default();
+        file.add_token(token("other", "b", now.plus_seconds(9)), now);
+        file.add_token(token("long gone", "b", now.plus_seconds(-TOKEN_KEPT_AFTER_END_S - 1)), now);
+        for number in 0..TOKENS_PER_USER_MAX + 5 {
+            file.add_token(token(&number.to_string(), "a", now.plus_seconds(9)), now);
+        }
+        let of_a: Vec<_> =
+            file.token.iter().filter(|token| token.user == "a").map(|t| t.id.as_str()).collect();
+        assert_eq!((of_a.len(), of_a[0]), (TOKENS_PER_USER_MAX, "5"), "the oldest made way");
+        assert_eq!(file.token.iter().filter(|token| token.user == "b").count(), 1);
+    }
+
+    #[test]
+    fn a_change_names_what_differs() {
+        let now = Time::from_unix_ns(0).plus_seconds(1_000_000_000);
+        let mut old = AccessFile::default();
+        old.add_user(user("a")).expect("new");
+        old.add_user(user("b")).expect("new");
+        old.token =
+            vec![token("t1", "a", now.plus_seconds(9)), token("t2", "a", now.plus_seconds(-9))];
+        let mut new = old.clone();
+        new.enable_user("a", false).expect("there");
+        new.remove_user("b").expect("there");
+        new.grant("a", Permission::Reader, &"*/*/*/*".parse().expect("a pattern")).expect("there");
+        new.token = vec![token("t3", "a", now.plus_seconds(9))];
+        let change = |verb, kind, name: &str| Change { verb, kind, name: name.to_owned() };
+        assert_eq!(
+            changes(&old, &new, now),
+            [
+                change("update", "user", "a"),
+                change("delete", "user", "b"),
+                change("create", "grant", "a reader */*/*/*"),
+                change("create", "token", "t3 of a"),
+                change("delete", "token", "t1 of a"),
+            ]
+        );
+        assert_eq!(changes(&new, &new, now), []);
+    }
+}

@@ -1,0 +1,276 @@
+//! Files as they are found and read: the only part of following that touches them.
+//!
+//! Only regular files are read. A symbolic link is followed where the configuration names it, and
+//! not where a pattern finds it: whoever may write into a folder of logs could make Daybook read
+//! what only Daybook may read.
+
+use std::collections::HashSet;
+use std::fs::{self, File, Metadata};
+use std::io::{self, BufReader, Read, Seek};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use flate2::read::MultiGzDecoder;
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+
+use config::pattern::{Pattern, is_match};
+
+/// Which file it is, as long as it exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spot {
+    pub device: u64,
+    pub inode: u64,
+    /// When it was made, where the file system tells: inodes are used again. 0 where it does not.
+    pub born_ns: i64,
+}
+
+/// What changes when a file does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stamp {
+    /// Bytes, as they are on disk.
+    pub size: u64,
+    /// When it was last written to, by its file system's clock.
+    pub modified_ns: i64,
+}
+
+/// A file that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    pub path: PathBuf,
+    pub spot: Spot,
+    pub stamp: Stamp,
+    /// Whether its bytes are to be decompressed first, which its name tells.
+    pub is_compressed: bool,
+}
+
+/// An open file. Offsets are of what it holds, decompressed.
+pub trait Content {
+    /// How many bytes there are, as they are on disk.
+    fn len_bytes(&mut self) -> io::Result<u64>;
+
+    /// Reads some bytes from an offset; 0 at the end.
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+/// Fills as much of `buffer` as there is.
+pub fn fill(content: &mut dyn Content, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match content.read_at(offset + filled as u64, &mut buffer[filled..])? {
+            0 => break,
+            len => filled += len,
+        }
+    }
+    Ok(filled)
+}
+
+/// Where files are looked for.
+pub trait Files {
+    type Content: Content;
+
+    /// Every file there is now, each once. What could not be looked at is told.
+    fn scan(&self) -> Scan;
+
+    /// Opens a file that was found, if it is still that one.
+    fn open(&self, path: &Path, spot: Spot, is_compressed: bool) -> io::Result<Self::Content>;
+}
+
+/// What a look at the files found.
+#[derive(Default)]
+pub struct Scan {
+    pub found: Vec<Sighting>,
+    /// Paths that could not be looked at, and why.
+    pub failed: Vec<(PathBuf, String)>,
+}
+
+/// Files of the operating system.
+pub struct Local {
+    patterns: Vec<Pattern>,
+    /// No more files are looked at; bounds the time and the memory that a folder full of files
+    /// takes.
+    files_max: usize,
+}
+
+impl Local {
+    pub fn new(patterns: Vec<Pattern>, files_max: usize) -> Local {
+        Local { patterns, files_max }
+    }
+}
+
+impl Files for Local {
+    type Content = Opened;
+
+    fn scan(&self) -> Scan {
+        let mut walk =
+            Walk { scan: Scan::default(), seen: HashSet::new(), files_max: self.files_max };
+        for pattern in &self.patterns {
+            match fs::metadata(&pattern.base) {
+                Ok(at) if at.is_dir() && pattern.names.is_empty() => {
+                    walk.folder(&pattern.base, &["*".to_owned()])
+                }
+                Ok(at) if at.is_dir() => walk.folder(&pattern.base, &pattern.names),
+                Ok(at) if pattern.names.is_empty() => walk.file(pattern.base.clone(), &at),
+                // What is not there yet is waited for.
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => walk.fail(&pattern.base, error),
+            }
+        }
+        walk.scan
+    }
+
+    fn open(&self, path: &Path, spot: Spot, is_compressed: bool) -> io::Result<Opened> {
+        let is_named =
+            self.patterns.iter().any(|pattern| pattern.names.is_empty() && pattern.base == path);
+        open(path, spot, is_compressed, is_named)
+    }
+}
+
+/// Opens a file without waiting for anything: what was a regular file a moment ago may be a pipe
+/// now.
+fn open(path: &Path, spot: Spot, is_compressed: bool, may_be_link: bool) -> io::Result<Opened> {
+    let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    if !may_be_link {
+        flags |= OFlags::NOFOLLOW;
+    }
+    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || spot_of(&metadata) != spot {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "another file has the name now"));
+    }
+    let encoding = path.extension().filter(|_| is_compressed).and_then(|ending| ending.to_str());
+    Ok(match encoding {
+        None => Opened::Plain(file),
+        Some(ending) => Opened::Packed { is_zstd: ending == ZSTD, file, reader: None, offset: 0 },
+    })
+}
+
+const ZSTD: &str = "zst";
+/// Endings of names whose files are decompressed.
+const COMPRESSED: [&str; 2] = ["gz", ZSTD];
+
+pub fn is_compressed(path: &Path) -> bool {
+    path.extension()
+        .and_then(|ending| ending.to_str())
+        .is_some_and(|ending| COMPRESSED.contains(&ending))
+}
+
+fn spot_of(metadata: &Metadata) -> Spot {
+    let born = metadata.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let born_ns = born.and_then(|since| i64::try_from(since.as_nanos()).ok()).unwrap_or(0);
+    Spot { device: metadata.dev(), inode: metadata.ino(), born_ns }
+}
+
+struct Walk {
+    scan: Scan,
+    seen: HashSet<Spot>,
+    files_max: usize,
+}
+
+impl Walk {
+    /// Finds what the names stand for in a folder.
+    fn folder(&mut self, folder: &Path, names: &[String]) {
+        let Some((name, rest)) = names.split_first() else { return };
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return self.fail(folder, error),
+        };
+        for entry in entries {
+            let path = match entry {
+                Ok(entry) if is_match(name, &entry.file_name().to_string_lossy()) => entry.path(),
+                Ok(_) => continue,
+                Err(error) => return self.fail(folder, error),
+            };
+            match fs::symlink_metadata(&path) {
+                Ok(at) if at.is_dir() && !rest.is_empty() => self.folder(&path, rest),
+                Ok(at) if rest.is_empty() => self.file(path, &at),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => self.fail(&path, error),
+            }
+        }
+    }
+
+    fn file(&mut self, path: PathBuf, metadata: &Metadata) {
+        let spot = spot_of(metadata);
+        if !metadata.is_file() || self.seen.contains(&spot) {
+            return;
+        }
+        if self.scan.found.len() >= self.files_max {
+            let more =
+                format!("there are more than {} files; the others are not read", self.files_max);
+            return self.fail(path.parent().unwrap_or(&path), io::Error::other(more));
+        }
+        self.seen.insert(spot);
+        let modified_ns =
+            metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
+        let stamp = Stamp { size: metadata.len(), modified_ns };
+        let is_compressed = is_compressed(&path);
+        self.scan.found.push(Sighting { path, spot, stamp, is_compressed });
+    }
+
+    fn fail(&mut self, path: &Path, error: io::Error) {
+        let failed = (path.to_owned(), error.to_string());
+        if !self.scan.failed.contains(&failed) {
+            self.scan.failed.push(failed);
+        }
+    }
+}
+
+/// An open file of the operating system.
+pub enum Opened {
+    Plain(File),
+    /// It can only be read from its beginning on.
+    Packed {
+        is_zstd: bool,
+        file: File,
+        reader: Option<Box<dyn Read + Send>>,
+        offset: u64,
+    },
+}
+
+impl Content for Opened {
+    fn len_bytes(&mut self) -> io::Result<u64> {
+        let (Opened::Plain(file) | Opened::Packed { file, .. }) = self;
+        Ok(file.metadata()?.len())
+    }
+
+    fn read_at(&mut self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Opened::Plain(file) => FileExt::read_at(file, buffer, at),
+            Opened::Packed { is_zstd, file, reader, offset } => {
+                if at < *offset {
+                    *reader = None;
+                }
+                if reader.is_none() {
+                    *reader = Some(unpacked(file, *is_zstd)?);
+                    *offset = 0;
+                }
+                let Some(reader) = reader else { return Ok(0) };
+                *offset += io::copy(&mut reader.take(at - *offset), &mut io::sink())?;
+                if *offset < at {
+                    return Ok(0);
+                }
+                let len = reader.read(buffer)?;
+                *offset += len as u64;
+                Ok(len)
+            }
+        }
+    }
+}
+
+fn unpacked(file: &File, is_zstd: bool) -> io::Result<Box<dyn Read + Send>> {
+    let mut file = file.try_clone()?;
+    file.rewind()?;
+    Ok(if is_zstd {
+        Box::new(zstd::stream::read::Decoder::new(file)?)
+    } else {
+        Box::new(MultiGzDecoder::new(BufReader::new(file)))
+    })
+}

@@ -1,0 +1,360 @@
+//! Files that were not seen before: new ones, and copies of known ones.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::super::content::{Content, Files, Sighting, Spot, fill};
+use super::super::known::Entry;
+use super::super::prefix::{HEAD_BYTES, Head, Prefix, push_until};
+use super::{COPY_WAIT, CopyOf, Followed, Follower, Gap, Now, is_over, read};
+
+/// What a file turned out to be.
+enum Is {
+    /// It goes on with what was read of this known file.
+    Continues(usize),
+    /// It holds nothing but what this known file holds, which is there.
+    CopyOf(usize),
+    /// It may be a copy that is being written, or has no whole line yet.
+    Growing,
+    New,
+}
+
+impl<F: Files> Follower<F> {
+    /// Finds out what each file is that no known one has the inode of.
+    pub(super) fn meet(&mut self, mut strangers: Vec<Sighting>, now: Now) {
+        // An empty file is nothing yet: it may become a copy, or a log.
+        strangers.retain(|one| one.stamp.size > 0);
+        let there: HashSet<Spot> = strangers.iter().map(|one| one.spot).collect();
+        self.growing.retain(|spot, _| there.contains(spot));
+        self.copies.retain(|copy| {
+            strangers.iter().any(|one| one.spot == copy.spot && one.stamp == copy.stamp)
+        });
+        strangers.retain(|one| self.copies.iter().all(|copy| copy.spot != one.spot));
+        // A file before its copies, which hold no more than it does.
+        strangers.sort_by_key(|one| {
+            (one.is_compressed, Reverse(one.stamp.size), one.spot.born_ns, one.stamp.modified_ns)
+        });
+        let first_new = self.next_serial;
+        let mut waiting = Vec::new();
+        for sighting in strangers {
+            match self.meet_one(&sighting, &waiting, now) {
+                Ok(true) => waiting.push(sighting),
+                Ok(false) => {}
+                Err(error) => self.failed.push((sighting.path, error.to_string())),
+            }
+        }
+        let before = self.known.iter().take_while(|file| file.serial <= first_new).count();
+        self.known[before..].sort_by_cached_key(age);
+    }
+
+    /// Whether it is waited for, as for those before it.
+    fn meet_one(
+        &mut self,
+        sighting: &Sighting,
+        waiting: &[Sighting],
+        now: Now,
+    ) -> io::Result<bool> {
+        let mut content = self.files.open(&sighting.path, sighting.spot, sighting.is_compressed)?;
+        let is = match self.identify(sighting, &mut content, now) {
+            // The end of a compressed file is told by itself.
+            Err(error) if sighting.is_compressed && error.kind() != io::ErrorKind::Interrupted => {
+                if !self.rules.is_import && self.is_growing(sighting, now) {
+                    return Ok(true);
+                }
+                return self.give_up(sighting, &error, now).map(|()| false);
+            }
+            is => is?,
+        };
+        match is {
+            Is::Growing if self.is_growing(sighting, now) => return Ok(true),
+            // A copy of what is waited for is waited for too.
+            Is::New if self.is_within_any(waiting, &mut content) => return Ok(true),
+            Is::CopyOf(at) => {
+                let serial = self.known[at].serial;
+                self.copies.push(CopyOf { spot: sighting.spot, stamp: sighting.stamp, serial });
+            }
+            Is::Continues(at) => self.go_on_in(at, sighting, content, now)?,
+            Is::Growing | Is::New => self.add(sighting, content, now)?,
+        }
+        self.growing.remove(&sighting.spot);
+        Ok(false)
+    }
+
+    fn is_within_any(&self, others: &[Sighting], content: &mut F::Content) -> bool {
+        others.iter().filter(|other| !other.is_compressed).any(|other| {
+            let own = self.files.open(&other.path, other.spot, other.is_compressed);
+            own.is_ok_and(|mut own| {
+                is_within(content, &mut own, &*self.rules.go_on).unwrap_or(false)
+            })
+        })
+    }
+
+    /// Whether a copy may still be written, by what was seen of it.
+    fn is_growing(&mut self, sighting: &Sighting, now: Now) -> bool {
+        let seen = self.growing.entry(sighting.spot).or_insert((sighting.stamp, now.elapsed));
+        if seen.0 != sighting.stamp {
+            *seen = (sighting.stamp, now.elapsed);
+        }
+        !is_over(seen.1, COPY_WAIT, now)
+    }
+
+    fn identify(
+        &mut self,
+        sighting: &Sighting,
+        content: &mut F::Content,
+        now: Now,
+    ) -> io::Result<Is> {
+        let head = read::head_of(content)?;
+        let whole = Head::of(&head);
+        // Most heads have the same length, and there may be thousands.
+        let mut heads: HashMap<u64, Head> = HashMap::new();
+        let mut candidates: Vec<usize> = (0..self.known.len()).collect();
+        // Several may begin alike, with a header perhaps: the one of which most is known comes
+        // first.
+        let known_bytes = |file: &Followed<F::Content>| file.read().max(file.entry.head.len);
+        candidates.sort_by_key(|&at| Reverse(known_bytes(&self.known[at])));
+        let mut may_grow = false;
+        for at in candidates {
+            let file = &self.known[at];
+            let len = file.entry.head.len;
+            let is_short = (head.len() as u64) < len;
+            let ours = heads.entry(len).or_insert_with(|| {
+                Head::of(head.get(..usize::try_from(len).unwrap_or(0)).unwrap_or_default())
+            });
+            let may_be =
+                if is_short { whole.may_begin(&file.entry.head) } else { *ours == file.entry.head };
+            if len == 0 || !may_be {
+                continue;
+            }
+            match self.is_copy_of_present(at, content)? {
+                Some(true) => return Ok(Is::CopyOf(at)),
+                // It may have been emptied since it was looked at.
+                Some(false) if !self.is_itself(at)? => self.lose(at, now),
+                Some(false) => continue,
+                None => {}
+            }
+            let file = &self.known[at];
+            let was_just_lost =
+                file.missing_since.is_some_and(|since| !is_over(since, COPY_WAIT, now));
+            // What was emptied is no copy of what it held.
+            if file.was_at == Some(sighting.spot) && file.path == sighting.path && was_just_lost {
+                continue;
+            }
+            // Whoever empties or removes a file has copied it before.
+            if is_short {
+                continue;
+            }
+            if file.read() == 0 {
+                // Nothing of it is known to be recorded: to take this for it does no harm.
+                let is_as_long = sighting.is_compressed || sighting.stamp.size >= file.entry.seen;
+                if file.entry.spot.is_none() && is_as_long {
+                    return Ok(Is::Continues(at));
+                }
+                continue;
+            }
+            match Prefix::begins(&file.mark(), content, &*self.rules.go_on)? {
+                Some(true) => return Ok(Is::Continues(at)),
+                Some(false) => {}
+                None => may_grow |= was_just_lost,
+            }
+        }
+        // Half a line tells files apart badly, and there is nothing in it to read yet.
+        let is_begun = !self.rules.is_import
+            && !sighting.is_compressed
+            && head.len() < HEAD_BYTES
+            && !head.contains(&b'\n');
+        Ok(if may_grow || is_begun { Is::Growing } else { Is::New })
+    }
+
+    /// Whether a file holds nothing but what a known one holds. `None` if that one is not there, or
+    /// is where this process does not look.
+    fn is_copy_of_present(
+        &mut self,
+        at: usize,
+        content: &mut F::Content,
+    ) -> io::Result<Option<bool>> {
+        let file = &mut self.known[at];
+        let Some(spot) = file.entry.spot else { return Ok(None) };
+        let go_on = &*self.rules.go_on;
+        match (self.files.open(&file.path, spot, file.entry.is_compressed), &mut file.content) {
+            (Ok(mut own), _) => is_within(content, &mut own, go_on).map(Some),
+            (Err(_), Some(own)) => is_within(content, own, go_on).map(Some),
+            (Err(_), None) => Ok(None),
+        }
+    }
+
+    /// Reading a known file goes on in a copy of it.
+    fn go_on_in(
+        &mut self,
+        at: usize,
+        sighting: &Sighting,
+        content: F::Content,
+        now: Now,
+    ) -> io::Result<()> {
+        if !self.verify(at, content, now)? {
+            return Err(io::Error::other("it changed while it was looked at"));
+        }
+        let file = &mut self.known[at];
+        (file.entry.spot, file.entry.is_compressed) = (Some(sighting.spot), sighting.is_compressed);
+        (file.entry.is_finished, file.idle, file.was_at) = (false, None, None);
+        self.saw(at, sighting, now);
+        self.is_changed = true;
+        Ok(())
+    }
+
+    fn add(&mut self, sighting: &Sighting, mut content: F::Content, now: Now) -> io::Result<()> {
+        if !self.make_room() {
+            return Err(io::Error::other(
+                "too many files are known; this one is not read until others are gone",
+            ));
+        }
+        let beginning = read::head_of(&mut content)?;
+        let begins = (self.rules.begins)(&beginning);
+        let head = Head::of(&beginning);
+        let mut prefix = Prefix::default();
+        if self.is_first_look && self.rules.from_end && !self.rules.is_import {
+            let end = last_line_end(&mut content, &*self.rules.go_on)?;
+            push_until(&mut prefix, &mut content, end)?;
+        }
+        let name = sighting.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let entry = Entry {
+            id: (self.rules.new_id)(),
+            name,
+            path: sighting.path.clone(),
+            spot: Some(sighting.spot),
+            stamp: sighting.stamp,
+            is_compressed: sighting.is_compressed,
+            head,
+            mark: prefix.mark(),
+            skipping_from: None,
+            seen: sighting.stamp.size,
+            is_finished: false,
+            is_followed: !self.rules.is_import,
+            seen_at: now.unix_s,
+        };
+        let at = self.push(entry, false, now);
+        let file = &mut self.known[at];
+        file.tail = read::tail_of(&mut content, prefix.offset())?;
+        file.age_ns = begins.unwrap_or(file.age_ns);
+        (file.prefix, file.content, file.is_seen) = (Some(prefix), Some(content), true);
+        self.is_changed = true;
+        Ok(())
+    }
+
+    /// A compressed file that cannot be read is known as such, so that it is told of once.
+    fn give_up(&mut self, sighting: &Sighting, error: &io::Error, now: Now) -> io::Result<()> {
+        if self.rules.is_import {
+            return Err(io::Error::new(error.kind(), format!("couldn't decompress: {error}")));
+        }
+        if !self.make_room() {
+            return Ok(());
+        }
+        let id = (self.rules.new_id)();
+        let name = sighting.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let why = "the file cannot be decompressed";
+        self.gaps.push(Gap {
+            file: id.clone(),
+            path: sighting.path.clone(),
+            from: 0,
+            to: None,
+            why,
+        });
+        let entry = Entry {
+            id,
+            name,
+            path: sighting.path.clone(),
+            spot: Some(sighting.spot),
+            stamp: sighting.stamp,
+            is_compressed: true,
+            head: Head::of(b""),
+            mark: Prefix::default().mark(),
+            skipping_from: None,
+            seen: 0,
+            is_finished: true,
+            is_followed: true,
+            seen_at: now.unix_s,
+        };
+        let at = self.push(entry, false, now);
+        self.known[at].is_seen = true;
+        self.growing.remove(&sighting.spot);
+        self.is_changed = true;
+        Ok(())
+    }
+}
+
+/// Whether all of one file stands at the beginning of the other.
+fn is_within(
+    one: &mut dyn Content,
+    other: &mut dyn Content,
+    go_on: &dyn Fn() -> bool,
+) -> io::Result<bool> {
+    let (mut ours, mut theirs) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+    let mut at = 0;
+    loop {
+        if !go_on() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let len = fill(one, at, &mut ours)?;
+        if len == 0 {
+            return Ok(at > 0);
+        }
+        // One that cannot be read holds nothing.
+        let is_as_long = fill(other, at, &mut theirs[..len]).is_ok_and(|read| read == len);
+        if !is_as_long || ours[..len] != theirs[..len] {
+            return Ok(false);
+        }
+        at += len as u64;
+    }
+}
+
+/// Where the last whole line of a file ends.
+fn last_line_end(content: &mut dyn Content, go_on: &dyn Fn() -> bool) -> io::Result<u64> {
+    let mut buffer = vec![0; 64 << 10];
+    let (mut at, mut end) = (0, 0);
+    loop {
+        if !go_on() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let len = fill(content, at, &mut buffer)?;
+        if len == 0 {
+            return Ok(end);
+        }
+        if let Some(last) = buffer[..len].iter().rposition(|&byte| byte == b'\n') {
+            end = at + last as u64 + 1;
+        }
+        at += len as u64;
+    }
+}
+
+/// Files that are found together are read in this order: the one that began, or was written to,
+/// longest ago first, and of rotated ones the one with the highest number.
+fn age<C>(file: &Followed<C>) -> (i64, Reverse<u64>, PathBuf) {
+    (file.age_ns, Reverse(rotations(&file.path)), file.path.clone())
+}
+
+/// How often a file was rotated, by its name: 2 for `a.log.2` and `a.log.2.gz`.
+fn rotations(path: &Path) -> u64 {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
+    name.rsplit_once('.').and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_how_often_a_file_was_rotated() {
+        for (name, expected) in [
+            ("a.log", 0),
+            ("a.log.2", 2),
+            ("/x/a.log.10.gz", 10),
+            ("a.log.gz", 0),
+            ("a-20261120", 0),
+        ] {
+            assert_eq!(rotations(Path::new(name)), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Events in over HTTP: `POST /intake/<source>`.
+//!
+//! A body that is an envelope of the source's format is answered 2xx once what it tells is durable;
+//! what cannot be used is set aside with it. Only what is no envelope at all, or too large, is
+//! refused.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use event::source::{EnvelopeError, Format};
+use hyper::StatusCode;
+use hyper::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::{Answer, Refused};
+use config::Source;
+use net::Response;
+
+/// Bodies above this are parsed on a thread of their own, so that they do not hold up other
+/// connections.
+pub const INLINE_BYTES_MAX: usize = 64 << 10;
+
+/// Whether the request shows the source's token: as Bearer, or as the password of Basic
+/// authentication.
+pub fn is_authorised(headers: &HeaderMap, source: &Source) -> bool {
+    let Some(header) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let Some((scheme, rest)) = header.split_once(' ') else { return false };
+    let shown = match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Some(rest.trim().as_bytes().to_vec()),
+        "basic" => BASE64.decode(rest.trim()).ok().and_then(|pair| {
+            pair.iter().position(|&byte| byte == b':').map(|colon| pair[colon + 1..].to_vec())
+        }),
+        _ => None,
+    };
+    // Hashing first makes the comparison independent of the lengths as well.
+    shown.zip(source.token.as_ref()).is_some_and(|(shown, token)| {
+        bool::from(Sha256::digest(shown).ct_eq(&Sha256::digest(token.expose())))
+    })
+}
+
+/// Tells that everything of a body is kept. 200, because some senders take no other 2xx.
+/// The senders of some formats expect an answer in a form of their own.
+pub fn recorded(answer: &Answer, format: Format, headers: &[(String, String)]) -> Response {
+    let Some((content_type, body)) = format.answer(headers, answer.set_aside.len()) else {
+        return net::json(StatusCode::OK, answer);
+    };
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+impl Refused {
+    pub fn render(&self, request_id: &str) -> Response {
+        match self {
+            Refused::Envelope(EnvelopeError::Malformed(why)) => {
+                net::error(StatusCode::BAD_REQUEST, "malformed", why, request_id)
+            }
+            Refused::Envelope(EnvelopeError::TooLarge(why)) => {
+                net::error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why, request_id)
+            }
+            Refused::Conflict { position, index } => {
+                let why = format!(
+                    "event {position} has the id of the event at index {index}, and other bytes; nothing was recorded"
+                );
+                net::error(StatusCode::CONFLICT, "id_conflict", &why, request_id)
+            }
+            Refused::Overloaded => net::error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "too many requests are waiting; try again",
+                request_id,
+            ),
+            // A sender may drop what is answered 4xx; the same again is safe with ids.
+            Refused::Slow => {
+                let why = "the log is slow; whether this request was recorded shows when it is sent again";
+                net::error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", why, request_id)
+            }
+            Refused::Fenced => {
+                let why = "the log takes no events until it is started again; whether this request was recorded is not known";
+                net::error(StatusCode::SERVICE_UNAVAILABLE, "fenced", why, request_id)
+            }
+        }
+    }
+}
+
+/// Unknown sources and wrong tokens are told alike, so that names cannot be guessed.
+pub fn unauthorised(request_id: &str) -> Response {
+    let mut response = net::error(
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        "there is no such source, or the token is not its own",
+        request_id,
+    );
+    response.headers_mut().insert(
+        WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer, Basic realm=\"daybook intake\""),
+    );
+    response
+}
+
+/// Sources take POST alone.
+pub fn wrong_method(request_id: &str) -> Response {
+    let mut response = net::error(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "send events with POST",
+        request_id,
+    );
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use event::source::Options;
+    use event::{Service, Trail};
+
+    use super::*;
+    use config::Token;
+
+    fn shows(header: &'static str) -> bool {
+        let trail = Trail::new(Service::Registry, "t", "p", "i").expect("valid");
+        let source = Source {
+            name: "hub".to_owned(),
+            format: "daybook".parse().expect("a format"),
+            trail,
+            token: Some(Token::new("open sesame, please")),
+            options: Options::default(),
+            syslog: None,
+            silent_after_s: None,
+            follow: None,
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_static(header));
+        is_authorised(&headers, &source)
+    }
+
+    #[test]
+    fn the_token_is_shown_as_bearer_or_password() {
+        assert!(shows("Bearer open sesame, please"));
+        assert!(shows("bearer open sesame, please"));
+        assert!(shows("Basic YW55b25lOm9wZW4gc2VzYW1lLCBwbGVhc2U="));
+        for wrong in [
+            "",
+            "Bearer",
+            "Bearer open sesame, pleas",
+            "Bearer open sesame, please!",
+            "Basic b3Blbg==",
+            "Basic !!!",
+            "Digest open sesame, please",
+        ] {
+            assert!(!shows(wrong), "{wrong}");
+        }
+    }
+}

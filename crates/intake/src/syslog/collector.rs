@@ -1,0 +1,279 @@
+//! Messages of one source into appends: many in one, in the order they came, and no more at once
+//! than the log keeps up with.
+//!
+//! - What a listener took and is not durable yet is bounded by its [`Sink`]'s room. A listener
+//!   without room waits, or drops.
+//! - A batch is recorded when it is full or [`COLLECTING`] after its first message. While the log
+//!   has many of a source's batches, the next one grows instead.
+//! - Batches are parsed beside each other, and handed to the log in order: messages of one
+//!   connection stay in order.
+//! - Where an event may take several messages, those of one that may go on are held for the next
+//!   batch, for [`HELD_MAX`].
+
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use event::source::Format;
+use store::Log;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use super::framing::{Flaw, Frame};
+use crate::{Arrival, Intake, Message, Received};
+use config::Limits;
+
+/// How long a batch waits for company. A sender is never answered, so it costs nobody time, and
+/// saves a sync each.
+const COLLECTING: Duration = Duration::from_millis(5);
+/// A batch takes no more messages, or bytes: what the log makes durable at once without slowing
+/// down.
+const BATCH_MESSAGES_MAX: usize = 1000;
+const BATCH_BYTES_MAX: usize = 512 << 10;
+/// Batches of one source at once: one being synced, some waiting for it and some being parsed; far
+/// from all that the log lets wait.
+const BATCHES_IN_FLIGHT_MAX: usize = 6;
+/// Pieces that may wait to be collected. Their bytes are bounded by the room; this bounds what they
+/// cost besides.
+const PIECES_MAX: usize = 1024;
+/// What a message costs beside its own bytes.
+const MESSAGE_OVERHEAD_BYTES: usize = 256;
+
+/// How long messages wait for others of their event. The audit daemon waits as long for its end
+/// (`end_of_event_timeout`).
+const HELD_MAX: Duration = Duration::from_secs(2);
+
+/// Messages that came together, from one listener.
+pub struct Piece {
+    messages: Vec<Message>,
+    room: OwnedSemaphorePermit,
+}
+
+/// Messages to be recorded together, and when each was collected.
+#[derive(Default)]
+struct Batch {
+    messages: Vec<(Instant, Message)>,
+    bytes: usize,
+    rooms: Vec<OwnedSemaphorePermit>,
+}
+
+impl Batch {
+    fn of(messages: Vec<(Instant, Message)>) -> Batch {
+        let bytes = messages.iter().map(|(_, message)| message.bytes.len()).sum();
+        Batch { messages, bytes, rooms: Vec::new() }
+    }
+
+    fn add(&mut self, Piece { messages, room }: Piece) {
+        let now = Instant::now();
+        self.bytes += messages.iter().map(|message| message.bytes.len()).sum::<usize>();
+        self.messages.extend(messages.into_iter().map(|message| (now, message)));
+        self.rooms.push(room);
+    }
+
+    fn is_full(&self) -> bool {
+        self.messages.len() >= BATCH_MESSAGES_MAX || self.bytes >= BATCH_BYTES_MAX
+    }
+
+    /// Takes out the messages of events that may go on, but for those that waited long enough. They
+    /// keep no room, as they are never more than a batch.
+    fn take_open(&mut self, format: Format) -> Vec<(Instant, Message)> {
+        let bytes = |(_, message): &(Instant, Message)| match message.flaw {
+            None => message.bytes.clone(),
+            Some(_) => Vec::new(),
+        };
+        let bytes: Vec<Vec<u8>> = self.messages.iter().map(bytes).collect();
+        let bytes: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
+        let Some(is_open) = format.open_messages(&bytes) else { return Vec::new() };
+        let (now, mut is_open) = (Instant::now(), is_open.into_iter());
+        let is_held = |(since, _): &(Instant, Message)| {
+            is_open.next().unwrap_or_default() && now < *since + HELD_MAX
+        };
+        let (held, whole) = std::mem::take(&mut self.messages).into_iter().partition(is_held);
+        let held = Batch::of(held);
+        self.messages = whole;
+        if held.is_full() {
+            self.messages.extend(held.messages);
+            return Vec::new();
+        }
+        held.messages
+    }
+}
+
+/// Where a listener puts what it takes.
+#[derive(Clone)]
+pub struct Sink {
+    pieces: mpsc::Sender<Piece>,
+    room: Arc<Semaphore>,
+    room_bytes: usize,
+}
+
+/// There is no room, or the log takes no more.
+#[derive(Debug)]
+pub struct Full;
+
+/// The source's queue: where its listeners put messages, and where they are collected from.
+pub fn queue() -> (mpsc::Sender<Piece>, mpsc::Receiver<Piece>) {
+    mpsc::channel(PIECES_MAX)
+}
+
+impl Sink {
+    /// Room of its own for each listener, so that none waits for another.
+    pub fn new(pieces: mpsc::Sender<Piece>, limits: &Limits) -> Sink {
+        let room_bytes = limits.syslog_bytes_in_flight_max.min(Semaphore::MAX_PERMITS);
+        Sink { pieces, room: Arc::new(Semaphore::new(room_bytes)), room_bytes }
+    }
+
+    /// Hands messages in; waits for room. Errs once the log takes no more.
+    pub async fn put(&self, messages: Vec<Message>) -> Result<(), Full> {
+        let room = Arc::clone(&self.room)
+            .acquire_many_owned(self.cost(&messages))
+            .await
+            .map_err(|_| Full)?;
+        self.pieces.send(Piece { messages, room }).await.map_err(|_| Full)
+    }
+
+    /// Hands messages in, if there is room.
+    pub fn try_put(&self, messages: Vec<Message>) -> Result<(), Full> {
+        let room = Arc::clone(&self.room)
+            .try_acquire_many_owned(self.cost(&messages))
+            .map_err(|_| Full)?;
+        self.pieces.try_send(Piece { messages, room }).map_err(|_| Full)
+    }
+
+    /// Whether these have room together.
+    pub fn has_room_for(&self, messages: &[Message]) -> bool {
+        self.room.available_permits() >= self.cost(messages) as usize
+    }
+
+    /// A piece that costs more than there is room at all takes all of it.
+    fn cost(&self, messages: &[Message]) -> u32 {
+        let bytes: usize =
+            messages.iter().map(|message| message.bytes.len() + MESSAGE_OVERHEAD_BYTES).sum();
+        u32::try_from(bytes.min(self.room_bytes)).unwrap_or(u32::MAX)
+    }
+}
+
+/// What is recorded of a frame.
+pub fn message(frame: Frame, peer: IpAddr) -> Message {
+    let flaw = frame.flaw.map(|flaw| match flaw {
+        Flaw::TooLong(len_bytes) => {
+            format!(
+                "message_too_long: it had {len_bytes} bytes; kept are the first {}",
+                frame.bytes.len()
+            )
+        }
+        Flaw::CutOff => "message_cut_off: the connection ended within the message".to_owned(),
+    });
+    Message { bytes: frame.bytes, peer, flaw }
+}
+
+/// Records what comes until nobody can put anything in any more, and all of it is durable; or until
+/// the log takes no more.
+pub async fn collect(
+    intake: Arc<Intake>,
+    log: Arc<Log>,
+    limits: Limits,
+    mut pieces: mpsc::Receiver<Piece>,
+) {
+    let in_flight = Arc::new(Semaphore::new(BATCHES_IN_FLIGHT_MAX));
+    let (go_on, mut turn) = oneshot::channel();
+    // Its receiver is right above.
+    let _ = go_on.send(());
+    let mut held = Vec::new();
+    while let Some(batch) = next(&mut held, &mut pieces, intake.source.format).await {
+        let Ok(place) = Arc::clone(&in_flight).acquire_owned().await else { return };
+        let (to, log, all) = (Arc::clone(&intake), Arc::clone(&log), Arc::clone(&in_flight));
+        let (go_on, next_turn) = oneshot::channel();
+        let this_turn = std::mem::replace(&mut turn, next_turn);
+        tokio::task::spawn_blocking(move || {
+            match record(batch, place, &to, limits, &log, this_turn) {
+                // Nobody waits for the last turn.
+                Ok(()) => drop(go_on.send(())),
+                Err(why) => {
+                    tracing::error!(
+                        source = to.source.name,
+                        why,
+                        "couldn't record syslog messages"
+                    );
+                    all.close();
+                }
+            }
+        });
+    }
+    // All places back means that everything is durable.
+    let all = u32::try_from(BATCHES_IN_FLIGHT_MAX).unwrap_or(u32::MAX);
+    let _ = in_flight.acquire_many(all).await;
+}
+
+/// The next messages to be recorded: what was held, the next piece, and what comes soon after,
+/// without what is to be held. `None` when nothing can come any more.
+async fn next(
+    held: &mut Vec<(Instant, Message)>,
+    pieces: &mut mpsc::Receiver<Piece>,
+    format: Format,
+) -> Option<Batch> {
+    loop {
+        let first = match held.first() {
+            None => Ok(Some(pieces.recv().await?)),
+            Some((since, _)) => timeout_at(*since + HELD_MAX, pieces.recv()).await,
+        };
+        let mut batch = Batch::of(std::mem::take(held));
+        match first {
+            Ok(Some(first)) => {
+                batch.add(first);
+                let deadline = Instant::now() + COLLECTING;
+                while !batch.is_full() {
+                    let Ok(Some(piece)) = timeout_at(deadline, pieces.recv()).await else { break };
+                    batch.add(piece);
+                }
+            }
+            // Nothing can come that these wait for.
+            Ok(None) => return Some(batch),
+            Err(_) => {}
+        }
+        *held = batch.take_open(format);
+        if !batch.messages.is_empty() {
+            return Some(batch);
+        }
+    }
+}
+
+/// Parses a batch and hands it to the log when it is its turn. Its room and its place are given
+/// back once it is durable. Blocks.
+fn record(
+    batch: Batch,
+    place: OwnedSemaphorePermit,
+    intake: &Arc<Intake>,
+    limits: Limits,
+    log: &Log,
+    turn: oneshot::Receiver<()>,
+) -> Result<(), &'static str> {
+    let arrival = Arrival {
+        received_at: system::now(),
+        log_file: None,
+        headers: &[],
+        peer: None,
+        place: None,
+    };
+    let limits = event::source::Limits {
+        events_max: limits.events_per_request_max,
+        event_bytes_max: limits.event_bytes_max,
+    };
+    let Batch { messages, rooms, .. } = batch;
+    let mut messages: Vec<Message> = messages.into_iter().map(|(_, message)| message).collect();
+    let prepare = |messages: &[Message]| {
+        crate::prepare(Received::Messages(messages), arrival, intake, limits, log)
+    };
+    let prepared = catch_unwind(AssertUnwindSafe(|| prepare(&messages))).unwrap_or_else(|_| {
+        // Nobody sends them again: they are kept for when the parser is mended.
+        let panicked = Some("the parser panicked at this message or one near it".to_owned());
+        messages.iter_mut().for_each(|message| message.flaw.clone_from(&panicked));
+        prepare(&messages)
+    });
+    let prepared = prepared.map_err(|_| "messages have no envelope that could be wrong")?;
+    drop(messages);
+    turn.blocking_recv().map_err(|_| "the batch before it failed")?;
+    crate::submit_patiently(prepared, intake, log, move |_| drop((rooms, place)))
+        .map_err(|_| "the log takes no more")
+}

@@ -1,0 +1,169 @@
+//! Syslog: messages in over UDP, TCP and TLS (RFC 5424 to 5426, 6587, and RFC 3164 as it is
+//! spoken).
+//!
+//! Each source has listeners of its own, and a task that records what they take: [`collector`]. No
+//! source waits for another, but all wait for the log. Nothing is answered on any of the three.
+
+mod collector;
+mod datagrams;
+mod framing;
+mod streams;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use store::Log;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use self::collector::Sink;
+use super::Intake;
+use crate::sockets;
+use config::{Limits, Syslog};
+use net::tls::{Renewable, server_config};
+
+/// How long connections, and what they sent, may take to end once the server is told to stop.
+const END_WITHIN: Duration = Duration::from_secs(30);
+
+/// Sockets that are bound, but not listened on yet.
+pub struct Bound {
+    sources: Vec<(Arc<Intake>, Vec<Socket>)>,
+}
+
+enum Socket {
+    Udp(UdpSocket),
+    Tcp(TcpListener, Option<Arc<Renewable>>),
+}
+
+/// Listeners at work.
+pub struct Listeners {
+    intakes: Vec<Arc<Intake>>,
+    tasks: JoinSet<()>,
+}
+
+/// Binds what the sources are configured with. Errs with which address of which source it could
+/// not, and why.
+pub async fn bind(intakes: &[Arc<Intake>]) -> Result<Bound, String> {
+    let mut sources = Vec::new();
+    for intake in intakes {
+        let Some(syslog) = &intake.source.syslog else { continue };
+        let sockets = sockets(syslog).await;
+        let sockets =
+            sockets.map_err(|why| format!("source {:?}: syslog: {why}", intake.source.name))?;
+        sources.push((Arc::clone(intake), sockets));
+    }
+    Ok(Bound { sources })
+}
+
+async fn sockets(syslog: &Syslog) -> Result<Vec<Socket>, String> {
+    let unbound = |transport: &str, address: SocketAddr| {
+        let what = format!("couldn't listen on {address} by {transport}");
+        move |error: std::io::Error| format!("{what}: {error}")
+    };
+    let mut sockets = Vec::new();
+    if let Some(address) = syslog.udp {
+        sockets.push(Socket::Udp(datagrams::bind(address).await.map_err(unbound("UDP", address))?));
+    }
+    if let Some(address) = syslog.tcp {
+        let listener = TcpListener::bind(address).await.map_err(unbound("TCP", address))?;
+        sockets.push(Socket::Tcp(listener, None));
+    }
+    if let Some(tls) = &syslog.tls {
+        let config = server_config(sockets::pem_files(&tls.identity), tls.client_ca.as_deref())?;
+        let listener = TcpListener::bind(tls.listen).await.map_err(unbound("TLS", tls.listen))?;
+        sockets.push(Socket::Tcp(listener, Some(Renewable::new(config))));
+    }
+    Ok(sockets)
+}
+
+/// Whether the source listens to senders at this address.
+fn hears(intake: &Intake, address: IpAddr) -> bool {
+    intake.source.syslog.as_ref().is_some_and(|syslog| syslog.hears(address))
+}
+
+impl Bound {
+    /// Which source is listened for on which address, for people: `syslog of source edge by TCP on
+    /// 127.0.0.1:5514`.
+    pub fn described(&self) -> Vec<String> {
+        let of = |intake: &Intake, socket: &Socket| {
+            let (transport, address) = match socket {
+                Socket::Udp(socket) => ("UDP", socket.local_addr()),
+                Socket::Tcp(listener, None) => ("TCP", listener.local_addr()),
+                Socket::Tcp(listener, Some(_)) => ("TLS", listener.local_addr()),
+            };
+            let address = address.map_or("?".to_owned(), |address| address.to_string());
+            format!("syslog of source {} by {transport} on {address}", intake.source.name)
+        };
+        self.sources
+            .iter()
+            .flat_map(|(intake, sockets)| sockets.iter().map(move |socket| of(intake, socket)))
+            .collect()
+    }
+
+    /// The certificates that are shown, and the sources they are of.
+    pub fn certificates(&self) -> impl Iterator<Item = (&str, &Arc<Renewable>)> {
+        let of = |socket| match socket {
+            &Socket::Tcp(_, Some(ref tls)) => Some(tls),
+            _ => None,
+        };
+        self.sources.iter().flat_map(move |(intake, sockets)| {
+            sockets.iter().filter_map(of).map(|tls| (intake.source.name.as_str(), tls))
+        })
+    }
+
+    /// Listens until `stop` becomes true.
+    pub fn start(self, log: &Arc<Log>, limits: Limits, stop: &watch::Receiver<bool>) -> Listeners {
+        let mut listeners = Listeners { intakes: Vec::new(), tasks: JoinSet::new() };
+        for (intake, sockets) in self.sources {
+            let (pieces, collected) = collector::queue();
+            for socket in sockets {
+                let (intake, sink, stop) =
+                    (Arc::clone(&intake), Sink::new(pieces.clone(), &limits), stop.clone());
+                match socket {
+                    Socket::Udp(socket) => {
+                        let bytes_max = limits.syslog_message_bytes_max;
+                        listeners
+                            .tasks
+                            .spawn(datagrams::receive(socket, intake, sink, bytes_max, stop));
+                    }
+                    Socket::Tcp(listener, tls) => {
+                        listeners
+                            .tasks
+                            .spawn(streams::listen(listener, tls, intake, sink, limits, stop));
+                    }
+                }
+            }
+            let collecting =
+                collector::collect(Arc::clone(&intake), Arc::clone(log), limits, collected);
+            listeners.tasks.spawn(collecting);
+            listeners.intakes.push(intake);
+        }
+        listeners
+    }
+}
+
+impl Listeners {
+    /// Waits until everything that was taken is durable, once the listeners were told to stop.
+    pub async fn ended(mut self) {
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(END_WITHIN, all).await.is_err() {
+            tracing::warn!("some syslog messages did not become durable in time");
+            self.tasks.shutdown().await;
+        }
+        for intake in self.intakes {
+            let figures = &intake.figures;
+            tracing::info!(
+                source = intake.source.name,
+                received = figures.received.load(Ordering::Relaxed),
+                recorded = figures.recorded.load(Ordering::Relaxed),
+                set_aside = figures.set_aside.load(Ordering::Relaxed),
+                dropped_by_daybook = figures.dropped_by_daybook.load(Ordering::Relaxed),
+                dropped_by_kernel = figures.dropped_by_kernel.load(Ordering::Relaxed),
+                "syslog ended"
+            );
+        }
+    }
+}

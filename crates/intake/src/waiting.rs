@@ -1,0 +1,119 @@
+//! Requests that wait for their answer. One that came alone, where a sender tells of requests and
+//! answers in bodies of their own, was set aside. When [`WAITED_NS`] have passed it is done with if
+//! its answer is recorded, and else it becomes an event by itself: one row for each act, and
+//! nothing is lost whether or not an answer comes.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use event::Time;
+use event::query::Query;
+use event::source::{Context, Limits, Parsed, WAITS};
+use store::{Log, SetAsideRecord};
+
+use super::retried::Retried;
+use super::{Intake, retry};
+
+/// As long as a followed file is not cut for an answer.
+const WAITED_NS: i64 = 10_000_000_000;
+/// Records read at one look, so that nothing else waits long for it.
+const EXAMINED_MAX: usize = 10_000;
+/// Requests done with at one look, and their bytes: they are in memory and on their way at the same
+/// time.
+const AT_ONCE: usize = 500;
+const BYTES_AT_ONCE: usize = 16 << 20;
+/// Events that may have happened in the same instant as a request, which are looked through for its
+/// answer.
+const SAME_INSTANT_MAX: usize = 1000;
+
+/// Does with requests among the records from this number on what is due. The number to go on from.
+pub fn resolve(
+    from: u64,
+    intakes: &[Arc<Intake>],
+    limits: Limits,
+    log: &Log,
+    retried: &Retried,
+) -> Result<u64, store::Error> {
+    let now = system::now();
+    let (due, next) = due(from, now, log, retried)?;
+    let submit = |record: &SetAsideRecord| {
+        let intake = intakes.iter().find(|intake| intake.source.name == record.source);
+        let intake = intake.ok_or("its source is not configured")?;
+        if is_answered(record, intake, limits, log) {
+            return Ok(None);
+        }
+        Ok(Some((intake, retry::submit(record, intake, limits, now, log)?)))
+    };
+    let submitted: Vec<Result<_, String>> = due.iter().map(submit).collect();
+    for (record, submitted) in due.iter().zip(submitted) {
+        let came = submitted.and_then(|submitted| match submitted {
+            None => Ok(()),
+            Some((intake, submitted)) => submitted.finish(intake).map(drop),
+        });
+        match came {
+            Ok(()) => retried.insert(record.number),
+            Err(why) => {
+                tracing::warn!(record.number, why, "a request without an answer stays set aside");
+            }
+        }
+    }
+    Ok(next)
+}
+
+/// The requests that waited long enough, and the number of the first record that is not looked at
+/// yet.
+fn due(
+    from: u64,
+    now: Time,
+    log: &Log,
+    retried: &Retried,
+) -> Result<(Vec<SetAsideRecord>, u64), store::Error> {
+    let (mut due, mut bytes, mut next) = (Vec::new(), 0, from);
+    let mut examined = 0;
+    log.each_set_aside(from, &mut |record| {
+        examined += 1;
+        let is_waiting = record.reason == WAITS && !retried.contains(record.number);
+        let age_ns = now.unix_ns().saturating_sub(record.received_at.unix_ns());
+        // Of a clock that was put back it is not known how long that was.
+        if (is_waiting && (0..WAITED_NS).contains(&age_ns)) || examined > EXAMINED_MAX {
+            return ControlFlow::Break(());
+        }
+        next = record.number + 1;
+        if is_waiting {
+            bytes += record.raw.len();
+            due.push(record);
+        }
+        if due.len() < AT_ONCE && bytes < BYTES_AT_ONCE {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    })?;
+    Ok((due, next))
+}
+
+/// Whether the answer to a request is recorded.
+fn is_answered(record: &SetAsideRecord, intake: &Intake, limits: Limits, log: &Log) -> bool {
+    let source = &intake.source;
+    let mut new_id = system::event_ids(record.received_at);
+    let mut context =
+        Context::new(&source.name, &source.trail, record.received_at, &mut new_id, &source.options);
+    context.limits = limits;
+    let Ok(items) = source.format.parse_again(&record.raw, &mut context) else { return false };
+    let Some(request) = items.into_iter().find_map(|item| match item {
+        Parsed::Event(event) => Some(event),
+        Parsed::SetAside(_) | Parsed::Skipped(_) => None,
+    }) else {
+        return false;
+    };
+    let at = request.occurred_at;
+    let query = Query {
+        from: Some(at),
+        until: Some(Time::from_unix_ns(at.unix_ns().saturating_add(1))),
+        limit: SAME_INSTANT_MAX,
+        ..Query::of(source.trail.clone())
+    };
+    log.query(&query).is_ok_and(|page| {
+        page.rows.iter().any(|row| source.format.is_answer(&row.entry.event, &request))
+    })
+}

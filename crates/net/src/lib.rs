@@ -1,0 +1,202 @@
+//! Sockets and HTTP, as everything above sees them: a request that was read whole, and a response.
+//!
+//! [`server`] has the accept loop and its limits, [`body`] reads bodies, [`tls`] has certificates,
+//! [`connections`] counts who is connected. The crate knows no configuration and no route: limits
+//! are arguments, and a [`server::Handler`] answers.
+
+pub mod body;
+pub mod connections;
+pub mod path;
+pub mod server;
+pub mod tls;
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::{Bytes, Frame, SizeHint};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{HeaderMap, Method, StatusCode};
+use serde::Serialize;
+
+/// Limits of one listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Open connections; further ones are closed at once.
+    pub connections_max: usize,
+    /// Open connections from one address.
+    pub connections_per_address_max: usize,
+    /// Longest time for a TLS handshake, for a first byte, for a whole header.
+    pub header_timeout: Duration,
+    /// Bytes of a request header, names and values together.
+    pub header_bytes_max: usize,
+}
+
+/// An answer.
+pub type Response = hyper::Response<Body>;
+
+/// The body of an answer: held whole, or made while it is sent.
+pub enum Body {
+    Whole(Bytes),
+    /// Pieces, and how many bytes are still to come. Fewer pieces than announced break the
+    /// connection off, so that the client notices.
+    Stream(tokio::sync::mpsc::Receiver<Bytes>, u64),
+    /// Pieces, as long as there are any.
+    Live(tokio::sync::mpsc::Receiver<Bytes>),
+    /// Pieces of what nobody knows the length of yet, up to the one that ends it; `None` behind
+    /// that. Without one the connection is broken off.
+    Open(Option<tokio::sync::mpsc::Receiver<Piece>>),
+}
+
+/// A part of an open body.
+pub enum Piece {
+    Data(Bytes),
+    /// All was sent. Trailers may follow.
+    End(Option<HeaderMap>),
+}
+
+/// The rest of a body could not be made.
+#[derive(Debug)]
+pub struct BrokenOff;
+
+impl std::fmt::Display for BrokenOff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the rest of the body could not be made")
+    }
+}
+
+impl std::error::Error for BrokenOff {}
+
+impl Default for Body {
+    fn default() -> Self {
+        Body::Whole(Bytes::new())
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Body::Whole(bytes.into())
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        match self.get_mut() {
+            Body::Whole(whole) if whole.is_empty() => Poll::Ready(None),
+            Body::Whole(whole) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(whole))))),
+            Body::Live(pieces) => {
+                pieces.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+            }
+            Body::Stream(pieces, left) => pieces.poll_recv(context).map(|piece| match piece {
+                Some(piece) => {
+                    *left = left.saturating_sub(piece.len() as u64);
+                    Some(Ok(Frame::data(piece)))
+                }
+                None if *left > 0 => Some(Err(BrokenOff)),
+                None => None,
+            }),
+            Body::Open(open) => {
+                let Some(pieces) = open else { return Poll::Ready(None) };
+                let Poll::Ready(piece) = pieces.poll_recv(context) else { return Poll::Pending };
+                Poll::Ready(match piece {
+                    Some(Piece::Data(data)) => Some(Ok(Frame::data(data))),
+                    Some(Piece::End(trailers)) => {
+                        *open = None;
+                        trailers.map(|trailers| Ok(Frame::trailers(trailers)))
+                    }
+                    None => Some(Err(BrokenOff)),
+                })
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Body::Whole(whole) => whole.is_empty(),
+            Body::Stream(_, left) => *left == 0,
+            Body::Live(_) => false,
+            Body::Open(pieces) => pieces.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Whole(whole) => SizeHint::with_exact(whole.len() as u64),
+            Body::Stream(_, left) => SizeHint::with_exact(*left),
+            Body::Live(_) => SizeHint::default(),
+            Body::Open(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// The header that carries a request's id on every answer; the vendor's clients take it from
+/// nowhere else.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A request, read whole.
+pub struct Request {
+    pub method: Method,
+    /// The path as on the wire, still escaped.
+    pub raw_path: String,
+    /// The query as on the wire, without `?`.
+    pub raw_query: String,
+    pub headers: HeaderMap,
+    /// Host with port: the header, or HTTP/2's authority.
+    pub host: String,
+    pub body: Bytes,
+    /// Who is at the other end of the connection.
+    pub peer: IpAddr,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// 32 lower-case hex digits, ours.
+    pub id: String,
+}
+
+impl Request {
+    /// The single value of a header, if it is one and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) => value.to_str().ok(),
+            _ => None,
+        }
+    }
+
+    /// How often a header stands in the request.
+    pub fn header_count(&self, name: &str) -> usize {
+        self.headers.get_all(name).iter().count()
+    }
+}
+
+/// A JSON answer. Members keep the order of the type.
+pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let bytes = serde_json::to_vec(body).expect("our answers are maps with text keys");
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The error body of Daybook's own routes, and of requests refused before they reach a route.
+#[derive(Serialize)]
+struct OwnError<'a> {
+    error_code: &'a str,
+    error_msg: &'a str,
+    request_id: &'a str,
+}
+
+/// An error of Daybook's own routes.
+pub fn error(status: StatusCode, code: &str, message: &str, request_id: &str) -> Response {
+    let mut response = json(status, &OwnError { error_code: code, error_msg: message, request_id });
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}

@@ -1,0 +1,95 @@
+//! `GET /api/v1/sources`: the configured sources that the caller may know of, with all that is
+//! counted of them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use event::Time;
+use hyper::StatusCode;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Problem, caller};
+use crate::state::{Context, Note};
+use access::rights::Action;
+use config::Config;
+use intake::Intake;
+use net::{self, Request, Response};
+
+/// What is known of each source.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Sources")]
+pub struct Answer {
+    /// Since when all counts of this answer count.
+    since: String,
+    now: String,
+    sources: Vec<Source>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SourceStatus")]
+struct Source {
+    name: String,
+    format: &'static str,
+    trail: String,
+    transports: Vec<&'static str>,
+    counts: BTreeMap<&'static str, u64>,
+    streams: usize,
+    behind_bytes: u64,
+    last_received_at: Option<String>,
+    last_event_at: Option<String>,
+    lag_s: Option<f64>,
+    lag_max_s: Option<f64>,
+    silent_after_s: Option<u64>,
+    silent_since: Option<String>,
+}
+
+pub fn list(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Problem> {
+    "sources".clone_into(&mut note.resource);
+    let caller = caller(request, context, note)?;
+    let intakes = context.shared.intakes.iter();
+    let config = context.shared.config();
+    let sources: Vec<Source> = intakes
+        .filter(|intake| caller.may(Action::ReadSources, &intake.source.trail))
+        .map(|intake| source(intake, &config, context.now))
+        .collect();
+    note.rows = Some((sources.len(), sources.len() as u64));
+    let since = context.shared.started_at.to_string();
+    Ok(net::json(StatusCode::OK, &Answer { since, now: context.now.to_string(), sources }))
+}
+
+fn source(intake: &Intake, config: &Config, now: Time) -> Source {
+    let silent_after_s =
+        config.source(&intake.source.name).and_then(|source| source.silent_after_s);
+    let moments = intake.figures.moments();
+    let (counters, streams) = {
+        let gaps = intake.gaps.lock().expect("no panic while held");
+        (intake.figures.counters(&gaps), gaps.streams())
+    };
+    let text = |time: Option<Time>| time.map(|time| time.to_string());
+    Source {
+        name: intake.source.name.clone(),
+        format: intake.source.format.as_str(),
+        trail: intake.source.trail.to_string(),
+        transports: intake.source.transports(),
+        counts: counters.into_iter().map(|counter| (counter.name, counter.count)).collect(),
+        streams,
+        behind_bytes: intake.figures.behind_bytes.load(Ordering::Relaxed),
+        last_received_at: text(moments.received_at),
+        last_event_at: text(moments.occurred_at),
+        lag_s: moments.lag_ns.map(seconds),
+        lag_max_s: moments.lag_max_ns(now).map(seconds),
+        silent_after_s,
+        silent_since: text(intake.silence.lock().expect("no panic while held").since()),
+    }
+}
+
+/// Seconds to the millisecond: finer than the clocks agree.
+#[allow(clippy::cast_precision_loss, reason = "milliseconds of centuries are exact in 53 bits")]
+pub fn seconds(ns: i64) -> f64 {
+    (ns / 1_000_000) as f64 / 1000.0
+}

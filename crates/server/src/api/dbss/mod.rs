@@ -1,0 +1,464 @@
+//! DBSS, the database audit service: what its operators did. Daybook's own operators are an
+//! instance of it.
+//!
+//! `POST /v1/{project_id}/audit/{instance_id}/operation-log` (`ListAuditOperateLogsNew`), and the
+//! older `POST /v1/{project_id}/{instance_id}/dbss/audit/operate-log` (`ListAuditOperateLogs`),
+//! which Terraform uses,
+//! <https://support.huaweicloud.com/intl/en-us/api-dbss/ListAuditOperateLogsNew.html>.
+//! `docs/api/dbss.md` lists what is implemented and every choice the pages leave open.
+
+mod error;
+mod instances;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use event::entry::Entry;
+use event::query::{Dimension, Filter, Page, Query};
+use event::{Operation as Done, OutcomeKind, Service, Time, Trail};
+use hyper::{Method, StatusCode};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use store::Row;
+
+use super::parameters::{INT32_MAX, digits};
+use crate::state::{Context, Note, with_tree_size};
+use access::Caller;
+use access::rights::Action;
+use error::Error;
+use event::civil::Offset;
+use intake::audit::FUNCTION;
+use net::{self, Request, Response};
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    OperateLogsNew,
+    OperateLogs,
+    Instances,
+    InstancesNew,
+    InstancesLast,
+}
+
+/// The routes of this API.
+pub const ROUTES: [(Method, &str, Operation); 5] = [
+    (Method::POST, "/v1/{project_id}/audit/{instance_id}/operation-log", Operation::OperateLogsNew),
+    (Method::POST, "/v1/{project_id}/{instance_id}/dbss/audit/operate-log", Operation::OperateLogs),
+    (Method::GET, "/v1/{project_id}/dbss/audit/instances", Operation::Instances),
+    (Method::GET, "/v2/{project_id}/audit/instances", Operation::InstancesNew),
+    (Method::GET, "/v1/{project_id}/audit/instances", Operation::InstancesLast),
+];
+
+impl Operation {
+    /// The vendor's name of the operation.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Operation::OperateLogsNew => "dbss.ListAuditOperateLogsNew",
+            Operation::OperateLogs => "dbss.ListAuditOperateLogs",
+            Operation::Instances => "dbss.ListAuditInstances",
+            Operation::InstancesNew => "dbss.ListAuditInstancesNew",
+            Operation::InstancesLast => "dbss.ListAuditInstancesLast",
+        }
+    }
+
+    /// The right that it needs.
+    pub const fn needs(self) -> Action {
+        match self {
+            Operation::OperateLogsNew | Operation::OperateLogs => Action::DbssListOperationLogs,
+            _ => Action::DbssListInstances,
+        }
+    }
+
+    /// Whether `time`, `page` and `size` must be given; the older path has defaults.
+    const fn demands_a_page(self) -> bool {
+        matches!(self, Operation::OperateLogsNew)
+    }
+}
+
+/// Answers a request; `path` is the path's parameters.
+pub fn answer(
+    operation: Operation,
+    path: &[String],
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Response {
+    let answered = match path {
+        [project, instance] => list(operation, project, instance, request, context, note),
+        [project] => instances::list(operation, project, request, context, note),
+        _ => unreachable!("routes have as many parameters as their operations"),
+    };
+    answered.unwrap_or_else(|error| error.render(&request.id))
+}
+
+fn list(
+    operation: Operation,
+    project: &str,
+    instance: &str,
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Error> {
+    note.asked = String::from_utf8_lossy(&request.body).into_owned();
+    let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
+    let trail = authorise(operation, project, instance, &caller, context)?;
+    note.resource = trail.to_string();
+    let asked = parameters(&request.body, operation.demands_a_page())?;
+    let question = ("dbss", &trail, &asked.question);
+    let query = |began_at| Query { limit: asked.size, ..asked.question.query(&trail, began_at) };
+    let page =
+        context.page(&caller, &question, asked.offset(), query, note).map_err(Error::Internal)?;
+    let tree_size = page.tree_size;
+    Ok(with_tree_size(net::json(StatusCode::OK, &render(page)), tree_size))
+}
+
+fn authorise(
+    operation: Operation,
+    project: &str,
+    instance: &str,
+    caller: &Caller<'_>,
+    context: &Context<'_>,
+) -> Result<Trail, Error> {
+    let project = context.project(project, caller).ok_or(Error::Forbidden)?;
+    let trail = Trail::new(Service::Dbaudit, &project.tenant, &project.id, instance)
+        .map_err(|_| Error::NoSuchInstance)?;
+    if !context.exists(&trail) || !caller.sees(&trail) {
+        return Err(Error::NoSuchInstance);
+    }
+    if caller.may(operation.needs(), &trail) { Ok(trail) } else { Err(Error::Forbidden) }
+}
+
+/// The vendor's word for what was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Create,
+    Update,
+    Delete,
+    Download,
+    Operate,
+}
+
+impl Verb {
+    const ALL: [Verb; 5] =
+        [Verb::Create, Verb::Update, Verb::Delete, Verb::Download, Verb::Operate];
+
+    /// As the page's sample writes it; filters are compared without regard to case.
+    fn as_str(self) -> &'static str {
+        match self {
+            Verb::Create => "Create",
+            Verb::Update => "Update",
+            Verb::Delete => "Delete",
+            Verb::Download => "Download",
+            Verb::Operate => "Operate",
+        }
+    }
+
+    /// Our word's verb. Reading is taking something out, so it is a download; `operate` is the word
+    /// of older deployments for what is none of the four.
+    fn of(operation: Done) -> Verb {
+        match operation {
+            Done::Create | Done::Push | Done::Upload | Done::Mount => Verb::Create,
+            Done::Update | Done::Grant | Done::Configure => Verb::Update,
+            Done::Delete => Verb::Delete,
+            Done::Download | Done::Pull | Done::Read => Verb::Download,
+            Done::Login | Done::Logout | Done::Exec | Done::Other => Verb::Operate,
+        }
+    }
+
+    fn operations(self) -> Vec<String> {
+        let known = Done::ALL.iter().filter(|operation| Verb::of(**operation) == self);
+        known.map(|operation| operation.as_str().to_owned()).collect()
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    question: Question,
+    page: u64,
+    size: usize,
+}
+
+/// What was asked, but for the page.
+#[derive(Debug, PartialEq, Eq)]
+struct Question {
+    window: Window,
+    user_name: Option<String>,
+    action: Option<Verb>,
+    is_success: Option<bool>,
+    operate_name: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Window {
+    All,
+    /// Seconds back from the moment of asking.
+    Last(i64),
+    /// Both inclusive, to the second.
+    Between(Time, Time),
+}
+
+const PAGE_DEFAULT: u64 = 1;
+const SIZE_DEFAULT: u64 = 10;
+const SIZE_MAX: u64 = 1000;
+
+fn parameters(body: &[u8], demands_a_page: bool) -> Result<Asked, Error> {
+    let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
+        return Err(Error::InvalidMessage);
+    };
+    let time = match body.get("time") {
+        Some(Value::Object(time)) => window(time)?,
+        None | Some(Value::Null) if !demands_a_page => Window::All,
+        _ => return Err(Error::InvalidMessage),
+    };
+    let number = |name, most, default| match body.get(name) {
+        None | Some(Value::Null) if !demands_a_page => Ok(default),
+        Some(Value::String(text)) => digits(text, 1..=most).map_err(|_| Error::InvalidMessage),
+        Some(Value::Number(number)) => {
+            number.as_u64().filter(|value| (1..=most).contains(value)).ok_or(Error::InvalidMessage)
+        }
+        _ => Err(Error::InvalidMessage),
+    };
+    let page = number("page", INT32_MAX, PAGE_DEFAULT)?;
+    let size = number("size", SIZE_MAX, SIZE_DEFAULT)?;
+    let action = match text(&body, "action")? {
+        None => None,
+        Some(text) => {
+            let known =
+                Verb::ALL.into_iter().find(|verb| verb.as_str().eq_ignore_ascii_case(&text));
+            Some(known.ok_or(Error::InvalidMessage)?)
+        }
+    };
+    let is_success = match text(&body, "result")?.map(|text| text.to_ascii_lowercase()).as_deref() {
+        None => None,
+        Some("success") => Some(true),
+        Some("fail") => Some(false),
+        Some(_) => return Err(Error::InvalidMessage),
+    };
+    let question = Question {
+        window: time,
+        user_name: text(&body, "user_name")?,
+        action,
+        is_success,
+        operate_name: text(&body, "operate_name")?,
+    };
+    Ok(Asked { question, page, size: usize::try_from(size).map_err(|_| Error::InvalidMessage)? })
+}
+
+/// A text member; null and the empty text are as if absent.
+fn text(body: &Map<String, Value>, name: &str) -> Result<Option<String>, Error> {
+    match body.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+        Some(_) => Err(Error::InvalidMessage),
+    }
+}
+
+/// `time_range` counts before `start_time` and `end_time`. The page has those two the wrong way
+/// round, so they are sorted.
+fn window(time: &Map<String, Value>) -> Result<Window, Error> {
+    if let Some(range) = text(time, "time_range")? {
+        // The Java SDK's constants begin with a blank.
+        let half_hours = match range.trim() {
+            "HALF_HOUR" => 1,
+            "HOUR" => 2,
+            "THREE_HOUR" => 6,
+            "TWELVE_HOUR" => 24,
+            "DAY" => 48,
+            "WEEK" => 7 * 48,
+            "MONTH" => 30 * 48,
+            _ => return Err(Error::InvalidMessage),
+        };
+        return Ok(Window::Last(half_hours * 1800));
+    }
+    let instant = |text: String| {
+        Offset::default().parse_date_and_time(&text, ' ').ok_or(Error::InvalidMessage)
+    };
+    match (text(time, "start_time")?, text(time, "end_time")?) {
+        (None, None) => Ok(Window::All),
+        (Some(start), Some(end)) => {
+            let (start, end) = (instant(start)?, instant(end)?);
+            Ok(Window::Between(start.min(end), start.max(end)))
+        }
+        _ => Err(Error::InvalidMessage),
+    }
+}
+
+/// Offset and limit of the page that a body asks for at some moment; for fuzz targets.
+pub fn page_of(
+    body: &[u8],
+    demands_a_page: bool,
+    trail: &Trail,
+    now: Time,
+) -> Option<(u64, usize)> {
+    let asked = parameters(body, demands_a_page).ok()?;
+    asked.question.query(trail, now);
+    Some((asked.offset(), asked.size))
+}
+
+impl Asked {
+    fn offset(&self) -> u64 {
+        (self.page - 1) * self.size as u64
+    }
+}
+
+impl Question {
+    fn query(&self, trail: &Trail, now: Time) -> Query {
+        let (from, until) = match self.window {
+            Window::All => (None, None),
+            Window::Last(seconds) => (Some(now.plus_seconds(-seconds)), None),
+            Window::Between(start, end) => (Some(start), Some(end.plus_seconds(1))),
+        };
+        let mut filters = Vec::new();
+        // `user` is a name, or an id where there is none.
+        filters.extend(self.user_name.iter().map(|user| {
+            let either = [Dimension::ActorName, Dimension::ActorId]
+                .map(|dimension| Filter::is(dimension, user));
+            Filter::Either(either.to_vec())
+        }));
+        filters
+            .extend(self.operate_name.iter().map(|name| Filter::is(Dimension::ResourceName, name)));
+        filters
+            .extend(self.action.map(|verb| Filter::AnyOf(Dimension::Operation, verb.operations())));
+        filters.extend(self.is_success.map(|is_success| {
+            let kind = if is_success { OutcomeKind::Success } else { OutcomeKind::Failure };
+            Filter::is(Dimension::Outcome, kind.as_str())
+        }));
+        Query { from, until, filters, ..Query::of(trail.clone()) }
+    }
+}
+
+#[derive(Serialize)]
+struct Body {
+    total_num: u64,
+    operate_log: Vec<OperateLog>,
+}
+
+/// Member order as in the page's sample.
+#[derive(Serialize)]
+struct OperateLog {
+    id: String,
+    user: String,
+    time: String,
+    function: String,
+    action: &'static str,
+    name: String,
+    description: String,
+    result: &'static str,
+}
+
+fn render(page: Page<Row>) -> Body {
+    let operate_log = page.rows.into_iter().map(|row| operate_log(row.entry)).collect();
+    Body { total_num: page.total, operate_log }
+}
+
+fn operate_log(entry: Entry) -> OperateLog {
+    let mut event = entry.event;
+    let function = event.attributes.remove(FUNCTION).or(event.resource.kind);
+    OperateLog {
+        // Fifteen bytes are twenty characters; those of a hash, since the id itself begins with the
+        // time.
+        id: BASE64.encode(&Sha256::digest(event.id.text())[..15]),
+        user: event.actor.name.or(event.actor.id).unwrap_or_default(),
+        time: Offset::default().date_and_time(event.occurred_at, '-', ' '),
+        function: function.unwrap_or_default(),
+        action: Verb::of(event.operation).as_str(),
+        name: event.resource.name.unwrap_or_default(),
+        description: event.description.unwrap_or(event.action),
+        result: match event.outcome.kind {
+            OutcomeKind::Success => "success",
+            OutcomeKind::Failure => "fail",
+            OutcomeKind::Unknown => "",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(body: &str) -> Option<Asked> {
+        parameters(body.as_bytes(), true).ok()
+    }
+
+    #[test]
+    fn pages_are_texts_or_numbers() {
+        for body in
+            [r#"{"time":{},"page":"2","size":"100"}"#, r#"{"time":{},"page":2,"size":100,"x":[1]}"#]
+        {
+            let asked = asked(body).expect(body);
+            assert_eq!((asked.page, asked.size, asked.offset()), (2, 100, 100));
+            assert_eq!(asked.question.window, Window::All);
+        }
+        for wrong in [
+            "",
+            "[]",
+            "7",
+            "{",
+            r#"{"page":1,"size":1}"#,
+            r#"{"time":[],"page":1,"size":1}"#,
+            r#"{"time":{},"size":1}"#,
+            r#"{"time":{},"page":1}"#,
+            r#"{"time":{},"page":0,"size":1}"#,
+            r#"{"time":{},"page":"0","size":1}"#,
+            r#"{"time":{},"page":"x","size":1}"#,
+            r#"{"time":{},"page":-1,"size":1}"#,
+            r#"{"time":{},"page":1.0,"size":1}"#,
+            r#"{"time":{},"page":1,"size":1001}"#,
+            r#"{"time":{},"page":2147483648,"size":1}"#,
+            r#"{"time":{},"page":1,"size":1,"action":"READ"}"#,
+            r#"{"time":{},"page":1,"size":1,"result":"ok"}"#,
+            r#"{"time":{},"page":1,"size":1,"user_name":7}"#,
+        ] {
+            assert!(asked(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_older_path_has_defaults() {
+        let asked = parameters(b"{}", false).expect("an object");
+        assert_eq!((asked.page, asked.size, asked.question.window), (1, 10, Window::All));
+        assert!(parameters(br#"{"time":7}"#, false).is_err());
+    }
+
+    #[test]
+    fn a_range_wins_and_the_two_times_are_sorted() {
+        let window = |time: &str| {
+            asked(&format!(r#"{{"time":{time},"page":1,"size":1}}"#))
+                .map(|asked| asked.question.window)
+        };
+        let (early, late) = ("2021-04-22 06:40:52", "2021-04-23 06:40:52");
+        let instant = |text| Offset::default().parse_date_and_time(text, ' ').expect("a time");
+        for (start, end) in [(early, late), (late, early)] {
+            let time = format!(r#"{{"start_time":"{start}","end_time":"{end}"}}"#);
+            assert_eq!(window(&time), Some(Window::Between(instant(early), instant(late))));
+            let both =
+                format!(r#"{{"time_range":"DAY","start_time":"{start}","end_time":"{end}"}}"#);
+            assert_eq!(window(&both), Some(Window::Last(86_400)));
+        }
+        assert_eq!(
+            window(r#"{"time_range":" MONTH"}"#),
+            Some(Window::Last(30 * 86_400)),
+            "as Java sends it"
+        );
+        for wrong in [
+            r#"{"start_time":"2021-04-22 06:40:52"}"#,
+            r#"{"end_time":"2021-04-22 06:40:52"}"#,
+            r#"{"time_range":"YEAR"}"#,
+            r#"{"time_range":"day"}"#,
+            r#"{"time_range":7}"#,
+            r#"{"start_time":"2021-04-22T06:40:52","end_time":"2021-04-22 06:40:52"}"#,
+            r#"{"start_time":"2021-02-30 06:40:52","end_time":"2021-04-22 06:40:52"}"#,
+        ] {
+            assert_eq!(window(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_operation_has_one_verb() {
+        let all: usize = Verb::ALL.iter().map(|verb| verb.operations().len()).sum();
+        assert_eq!(all, Done::ALL.len());
+        assert!(
+            asked(r#"{"time":{},"page":1,"size":1,"action":"dElEtE","result":"fail"}"#).is_some()
+        );
+    }
+}

@@ -1,0 +1,537 @@
+//! Tokens: handed out for a password, an access key or another token, good for 24 hours.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use event::{Class, Operation as Done, Outcome, OutcomeKind, Severity, Time};
+use hyper::StatusCode;
+use hyper::header::{HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::error::Error;
+use super::{Context, DomainName, Note};
+use crate::api::parameters::text as parameter;
+use access::attempts::AttemptLimits;
+use access::file::{AccessFile, TokenEntry};
+use access::{Caller, NotIssued, Scope, Snapshot, Token, User};
+use intake::audit::Act;
+use net::{self, Request, Response};
+
+const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
+const TOKEN_LIFE_S: i64 = 24 * 60 * 60;
+const TOKEN_BYTES: usize = 96;
+const FUNCTION: &str = "Access control";
+/// Nothing that a login shows is longer.
+const TEXT_BYTES_MAX: usize = 1024;
+
+#[derive(Deserialize)]
+struct Body {
+    auth: Option<Auth>,
+}
+
+#[derive(Deserialize)]
+struct Auth {
+    identity: Option<Identity>,
+    scope: Option<WantedScope>,
+}
+
+#[derive(Deserialize)]
+struct Identity {
+    methods: Option<Vec<String>>,
+    password: Option<ByPassword>,
+    hw_ak_sk: Option<ByKey>,
+    token: Option<ByToken>,
+}
+
+#[derive(Deserialize)]
+struct ByPassword {
+    user: Option<PasswordUser>,
+}
+
+#[derive(Deserialize)]
+struct PasswordUser {
+    id: Option<String>,
+    name: Option<String>,
+    password: Option<String>,
+    domain: Option<Named>,
+}
+
+#[derive(Deserialize)]
+struct ByKey {
+    access: Option<KeyText>,
+    secret: Option<KeyText>,
+}
+
+#[derive(Deserialize)]
+struct KeyText {
+    key: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ByToken {
+    id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WantedScope {
+    project: Option<NamedProject>,
+    domain: Option<Named>,
+}
+
+#[derive(Deserialize)]
+struct NamedProject {
+    id: Option<String>,
+    name: Option<String>,
+    domain: Option<Named>,
+}
+
+#[derive(Deserialize, Default)]
+struct Named {
+    id: Option<String>,
+    name: Option<String>,
+}
+
+/// How someone says who they are.
+enum Claim<'a> {
+    Password { user: &'a PasswordUser, password: &'a str },
+    Key { id: &'a str, secret: &'a str },
+    Token(&'a str),
+}
+
+impl Claim<'_> {
+    fn method(&self) -> &'static str {
+        match self {
+            Claim::Password { .. } => "password",
+            Claim::Key { .. } => "hw_ak_sk",
+            Claim::Token(_) => "token",
+        }
+    }
+
+    /// What failures are counted by, whether it exists or not: that by which the account is looked
+    /// for, and nothing else. A token is no account; nobody guesses one.
+    fn account(&self) -> Option<String> {
+        match self {
+            Claim::Password { user, .. } => {
+                let domain = user.domain.as_ref();
+                let by = match (&user.id, domain.and_then(|domain| domain.id.as_ref())) {
+                    (Some(id), _) => ["id", "", id],
+                    (None, Some(domain)) => {
+                        ["domain id", domain, user.name.as_deref().unwrap_or_default()]
+                    }
+                    (None, None) => {
+                        let domain =
+                            domain.and_then(|domain| domain.name.as_deref()).unwrap_or_default();
+                        ["domain", domain, user.name.as_deref().unwrap_or_default()]
+                    }
+                };
+                Some(format!("password {by:?}"))
+            }
+            Claim::Key { id, .. } => Some(format!("key {id}")),
+            Claim::Token(_) => None,
+        }
+    }
+
+    /// All that was sent of it.
+    fn texts(&self) -> Vec<&str> {
+        match self {
+            Claim::Password { user, password } => {
+                let domain = user.domain.as_ref().map(|domain| [&domain.id, &domain.name]);
+                let named = [&user.id, &user.name].into_iter().chain(domain.into_iter().flatten());
+                named.filter_map(|one| one.as_deref()).chain([*password]).collect()
+            }
+            Claim::Key { id, secret } => vec![id, secret],
+            Claim::Token(text) => vec![text],
+        }
+    }
+
+    /// What the record of a login names the account by.
+    fn name(&self) -> String {
+        match self {
+            Claim::Password { user, .. } => {
+                user.name.clone().or(user.id.clone()).unwrap_or_default()
+            }
+            Claim::Key { id, .. } => (*id).to_owned(),
+            Claim::Token(_) => "token".to_owned(),
+        }
+    }
+}
+
+pub(super) fn create(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Error> {
+    let body: Body = serde_json::from_slice(&request.body).map_err(|_| Error::InvalidBody)?;
+    let auth = body.auth.ok_or(Error::MissingMember("auth"))?;
+    let identity = auth.identity.ok_or(Error::MissingMember("identity"))?;
+    let claim = claim(&identity)?;
+    if claim.texts().iter().any(|text| text.len() > TEXT_BYTES_MAX) {
+        return Err(Error::InvalidBody);
+    }
+    let limits = AttemptLimits {
+        per_account: context.shared.config().limits.login_failures_per_account,
+        per_address: context.shared.config().limits.login_failures_per_address,
+    };
+    let (attempts, account) = (&context.shared.attempts, claim.account());
+    // Looking, trying and counting are one, so that tries at once are not more than the limits
+    // allow.
+    let turn = attempts.turn().ok_or(Error::TooManyAttempts(1))?;
+    if let Some(seconds) = attempts.wait_s(account.as_deref(), request.peer, limits, context.now) {
+        refused_login(&claim, "too many failures lately", context, note);
+        return Err(Error::TooManyAttempts(seconds));
+    }
+    let found = who(&claim, context.rights, context.now);
+    let Some((caller, expires_at)) = found else {
+        attempts.failed(account.as_deref(), request.peer, context.now);
+        refused_login(&claim, "unknown or wrong", context, note);
+        return Err(Error::WrongCredentials);
+    };
+    drop(turn);
+    (note.who.id, note.who.name) = (Some(caller.user.id.clone()), Some(caller.user.name.clone()));
+    let Some(scope) = scope(auth.scope.as_ref(), &caller, context.rights) else {
+        refused_login(&claim, "no such scope", context, note);
+        return Err(Error::WrongScope);
+    };
+    let text = BASE64.encode(system::random::<TOKEN_BYTES>());
+    let token = Token {
+        id: hex::encode(Sha256::digest(&text))[..16].to_owned(),
+        user: caller.user.id.clone(),
+        scope,
+        methods: vec![claim.method().to_owned()],
+        issued_at: context.now,
+        expires_at: expires_at.unwrap_or(context.now.plus_seconds(TOKEN_LIFE_S)),
+    };
+    hand_out(&text, &token, &claim, context, note)?;
+    let is_brief = parameter(&request.raw_query, "nocatalog").is_some();
+    let mut response =
+        net::json(StatusCode::CREATED, &render(&token, caller.user, context.rights, is_brief));
+    let value = HeaderValue::from_str(&text).expect("base64 is visible ASCII");
+    response.headers_mut().insert(X_SUBJECT_TOKEN, value);
+    Ok(response)
+}
+
+/// Whether a body claims to be someone; for fuzz targets.
+pub fn is_login(body: &[u8]) -> bool {
+    let Ok(Body { auth: Some(Auth { identity: Some(identity), .. }) }) =
+        serde_json::from_slice(body)
+    else {
+        return false;
+    };
+    claim(&identity).is_ok_and(|claim| {
+        claim.account().is_none_or(|account| !account.is_empty()) && !claim.method().is_empty()
+    })
+}
+
+fn claim<'a>(identity: &'a Identity) -> Result<Claim<'a>, Error> {
+    let methods = identity.methods.as_ref().ok_or(Error::MissingMember("methods"))?;
+    let [method] = &methods[..] else { return Err(Error::InvalidBody) };
+    match method.as_str() {
+        "password" => {
+            let by = identity.password.as_ref().ok_or(Error::MissingMember("password"))?;
+            let user = by.user.as_ref().ok_or(Error::MissingMember("user"))?;
+            let password = user.password.as_deref().ok_or(Error::MissingMember("password"))?;
+            if user.id.is_none() && user.name.is_none() {
+                return Err(Error::MissingMember("name"));
+            }
+            if user.id.is_none() && user.domain.is_none() {
+                return Err(Error::MissingMember("domain"));
+            }
+            Ok(Claim::Password { user, password })
+        }
+        "hw_ak_sk" => {
+            let by = identity.hw_ak_sk.as_ref().ok_or(Error::MissingMember("hw_ak_sk"))?;
+            let key = |one: &'a Option<KeyText>| {
+                one.as_ref().and_then(|one| one.key.as_deref()).ok_or(Error::MissingMember("key"))
+            };
+            Ok(Claim::Key { id: key(&by.access)?, secret: key(&by.secret)? })
+        }
+        "token" => {
+            let by = identity.token.as_ref().ok_or(Error::MissingMember("token"))?;
+            by.id.as_deref().map(Claim::Token).ok_or(Error::MissingMember("id"))
+        }
+        _ => Err(Error::InvalidBody),
+    }
+}
+
+/// The user who is claimed to be, if the claim is true, and when the old token ends that a new one
+/// is asked for with. Takes as long for users who do not exist as for those who do.
+fn who<'a>(
+    claim: &Claim<'_>,
+    rights: &'a Snapshot,
+    now: Time,
+) -> Option<(Caller<'a>, Option<Time>)> {
+    match claim {
+        Claim::Password { user, password } => {
+            let found = find_user(user, rights);
+            let is_right = Snapshot::is_password(found, password);
+            found.filter(|_| is_right).map(|user| (Caller { user, scope: Scope::User }, None))
+        }
+        Claim::Key { id, secret } => {
+            let found = rights.access_key(id);
+            let expected = found.map_or("", |(expected, _)| expected.expose());
+            let is_right = Sha256::digest(expected).ct_eq(&Sha256::digest(secret));
+            found
+                .filter(|_| bool::from(is_right))
+                .map(|(_, user)| (Caller { user, scope: Scope::User }, None))
+        }
+        Claim::Token(text) => {
+            let (token, user) = rights.token(text).filter(|(token, _)| token.expires_at > now)?;
+            Some((Caller { user, scope: token.scope.clone() }, Some(token.expires_at)))
+        }
+    }
+}
+
+fn find_user<'a>(named: &PasswordUser, rights: &'a Snapshot) -> Option<&'a User> {
+    if let Some(id) = &named.id {
+        return rights.user(id);
+    }
+    let domain = named.domain.as_ref()?;
+    let domain = match (&domain.id, &domain.name) {
+        (Some(id), _) => rights.domain(id),
+        (None, Some(name)) => rights.domain_named(name),
+        (None, None) => None,
+    }?;
+    rights.user_named(named.name.as_deref()?, domain)
+}
+
+/// The scope that is wanted, if the caller has it. Without one, the user's own domain's in name,
+/// all of the user's rights in effect; a token that is asked for with a token has at most that
+/// one's scope.
+fn scope(wanted: Option<&WantedScope>, caller: &Caller<'_>, rights: &Snapshot) -> Option<Scope> {
+    let Some(wanted) = wanted else { return Some(caller.scope.clone()) };
+    if let Some(project) = &wanted.project {
+        // Beside the project, or within it, as Keystone has it.
+        let domain_is = |tenant: &str| match project.domain.as_ref().or(wanted.domain.as_ref()) {
+            None => true,
+            Some(domain) => is_domain(domain, tenant, rights),
+        };
+        let found: Vec<_> = rights
+            .projects_of(caller, project.name.as_deref().filter(|_| project.id.is_none()))
+            .into_iter()
+            .filter(|found| {
+                project.id.as_ref().is_none_or(|id| *id == found.id) && domain_is(&found.tenant)
+            })
+            .collect();
+        let [only] = found[..] else { return None };
+        let is_named = project.id.is_some() || project.name.is_some();
+        return is_named.then(|| Scope::Project(only.id.clone()));
+    }
+    let domain = wanted.domain.as_ref()?;
+    let reached = rights.projects_of(caller, None);
+    let mut known = reached.iter().map(|project| &project.tenant).chain([&caller.user.domain]);
+    let id = known.find(|id| is_domain(domain, id, rights))?;
+    match &caller.scope {
+        Scope::User => Some(Scope::Domain(id.clone())),
+        Scope::Domain(only) if only != id => None,
+        narrower => Some(narrower.clone()),
+    }
+}
+
+fn is_domain(named: &Named, id: &str, rights: &Snapshot) -> bool {
+    match (&named.id, &named.name) {
+        (Some(wanted), _) => wanted == id,
+        (None, Some(name)) => rights.domain(id).is_some_and(|domain| domain.name == *name),
+        (None, None) => false,
+    }
+}
+
+/// Whether what was shown is still right: while a try waited for its turn, the password may have
+/// been changed, the key removed, the token revoked.
+fn is_still_right(
+    claim: &Claim<'_>,
+    user: &str,
+    context: &Context<'_>,
+    newest: &AccessFile,
+) -> bool {
+    let Some(user) = newest.user.iter().find(|entry| entry.id == user && entry.enabled) else {
+        return false;
+    };
+    match claim {
+        Claim::Password { .. } => {
+            user.password.as_deref() == context.rights.user(&user.id).and_then(User::password_hash)
+        }
+        Claim::Key { id, .. } => {
+            newest.access_key.iter().any(|key| key.id == *id && key.user == user.id && key.enabled)
+        }
+        Claim::Token(text) => {
+            let parent = context.rights.token(text).map(|(token, _)| &token.id);
+            newest.token.iter().any(|token| Some(&token.id) == parent)
+        }
+    }
+}
+
+/// Writes the token down, records the login, then puts the token in force.
+fn hand_out(
+    text: &str,
+    token: &Token,
+    claim: &Claim<'_>,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<(), Error> {
+    let parent = match claim {
+        Claim::Token(shown) => context.rights.token(shown).map(|(token, _)| token.id.clone()),
+        _ => None,
+    };
+    let (project, domain) = match &token.scope {
+        Scope::Project(project) => (Some(project.clone()), None),
+        Scope::Domain(domain) => (None, Some(domain.clone())),
+        Scope::User => (None, None),
+    };
+    let entry = TokenEntry {
+        id: token.id.clone(),
+        sha256: hex::encode(Sha256::digest(text)),
+        user: token.user.clone(),
+        project,
+        domain,
+        methods: token.methods.clone(),
+        parent,
+        issued_at: token.issued_at.to_string(),
+        expires_at: token.expires_at.to_string(),
+    };
+    let name = note.who.name.clone().unwrap_or_default();
+    let act = Act::new("login", Done::Login, FUNCTION)
+        .by(note.who.clone())
+        .on("user", &name)
+        .with("method", token.methods.join(","))
+        .with("token_id", &entry.id)
+        .with("expires_at", &entry.expires_at);
+    let act = Act { description: Some("a token was handed out".to_owned()), ..act };
+    let record = || context.shared.audit.record_now(act.clone());
+    let is_right = |newest: &AccessFile| is_still_right(claim, &token.user, context, newest);
+    match context.shared.access.issue_token(&entry, context.now, &is_right, &record) {
+        Ok(()) => {
+            note.is_recorded = true;
+            Ok(())
+        }
+        Err(NotIssued::NotRightAnyMore) => {
+            refused_login(claim, "void since", context, note);
+            Err(Error::WrongCredentials)
+        }
+        Err(NotIssued::Undone(why)) => Err(Error::Undone(why)),
+    }
+}
+
+fn refused_login(claim: &Claim<'_>, why: &str, context: &Context<'_>, note: &mut Note) {
+    let act = Act::new("login", Done::Login, FUNCTION)
+        .by(note.who.clone())
+        .on("user", &claim.name())
+        .with("method", claim.method());
+    let outcome =
+        Outcome { kind: OutcomeKind::Failure, code: Some(401), reason: Some(why.to_owned()) };
+    let description = Some(format!("a login was refused: {why}"));
+    let act =
+        Act { outcome, description, class: Class::Security, severity: Severity::MAJOR, ..act };
+    context.shared.audit.record_refused(act);
+    note.is_recorded = true;
+}
+
+/// What a token stands for, told to someone who shows a token.
+pub(super) fn validate(
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Error> {
+    let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
+    let subject =
+        request.header("x-subject-token").ok_or(Error::MissingMember("X-Subject-Token"))?;
+    let found = context.rights.token(subject).filter(|(token, _)| token.expires_at > context.now);
+    // Others' tokens do not exist.
+    let (token, user) =
+        found.filter(|(_, user)| user.id == caller.user.id).ok_or(Error::NoSuchToken)?;
+    let is_brief = parameter(&request.raw_query, "nocatalog").is_some();
+    let mut response = net::json(StatusCode::OK, &render(token, user, context.rights, is_brief));
+    if let Ok(value) = HeaderValue::from_str(subject) {
+        response.headers_mut().insert(X_SUBJECT_TOKEN, value);
+    }
+    Ok(response)
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    token: TokenBody<'a>,
+}
+
+#[derive(Serialize)]
+struct TokenBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catalog: Option<[(); 0]>,
+    expires_at: String,
+    issued_at: String,
+    methods: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<ProjectName<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<DomainName<'a>>,
+    roles: Vec<Role>,
+    user: UserName<'a>,
+}
+
+#[derive(Serialize)]
+struct ProjectName<'a> {
+    domain: DomainName<'a>,
+    id: &'a str,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Role {
+    id: String,
+    name: &'static str,
+}
+
+#[derive(Serialize)]
+struct UserName<'a> {
+    domain: DomainName<'a>,
+    id: &'a str,
+    name: &'a str,
+    password_expires_at: &'static str,
+}
+
+fn render<'a>(
+    token: &'a Token,
+    user: &'a User,
+    rights: &'a Snapshot,
+    is_brief: bool,
+) -> Answer<'a> {
+    let domain =
+        |id: &'a str| rights.domain(id).map_or(DomainName { id, name: id }, DomainName::of);
+    let project = match &token.scope {
+        Scope::Project(id) => rights.project(id).map(|project| ProjectName {
+            domain: domain(&project.tenant),
+            id: &project.id,
+            name: &project.name,
+        }),
+        _ => None,
+    };
+    let scope_domain = match &token.scope {
+        Scope::Project(_) => None,
+        Scope::Domain(id) => Some(domain(id)),
+        Scope::User => Some(domain(&user.domain)),
+    };
+    let roles = user.permissions().into_iter().enumerate();
+    Answer {
+        token: TokenBody {
+            catalog: (!is_brief).then_some([]),
+            expires_at: microseconds(token.expires_at),
+            issued_at: microseconds(token.issued_at),
+            methods: &token.methods,
+            project,
+            domain: scope_domain,
+            roles: roles
+                .map(|(id, role)| Role { id: id.to_string(), name: role.as_str() })
+                .collect(),
+            user: UserName {
+                domain: domain(&user.domain),
+                id: &user.id,
+                name: &user.name,
+                password_expires_at: "",
+            },
+        },
+    }
+}
+
+/// `2026-11-20T09:05:22.701000Z`: exactly six fraction digits, rounded down.
+fn microseconds(time: Time) -> String {
+    format!("{}Z", &time.to_string()[..26])
+}

@@ -1,0 +1,319 @@
+//! SWR enterprise edition: `ListAuditLogs`, pulls, pushes and deletions in an image repository.
+//!
+//! `GET /v2/{project_id}/instances/{instance_id}/audit-logs`,
+//! <https://support.huaweicloud.com/intl/en-us/api-swr/ListAuditLogs.html>. `docs/api/swr.md` lists
+//! what is implemented and every choice the page leaves open.
+//!
+//! A request is parsed by its path ([`parse`]), authorised by its path alone ([`authorise`]), its
+//! parameters are read ([`parameters`]), and rows become the vendor's shape ([`render`]), in this
+//! order.
+
+mod error;
+mod instances;
+
+use event::entry::Entry;
+use event::query::{Dimension, Filter, Page, Query};
+use event::{Operation as Done, Service, Time, Trail};
+use hyper::{Method, StatusCode};
+use serde::Serialize;
+use store::Row;
+
+use super::parameters::{INT32_MAX, integer, text};
+use crate::state::{Context, Note, with_tree_size};
+use access::Caller;
+use access::rights::Action;
+use error::Error;
+use net::{self, Request, Response};
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    ListAuditLogs,
+    ListInstances,
+}
+
+/// The routes of this API.
+pub const ROUTES: [(Method, &str, Operation); 2] = [
+    (Method::GET, "/v2/{project_id}/instances/{instance_id}/audit-logs", Operation::ListAuditLogs),
+    (Method::GET, "/v2/{project_id}/instances", Operation::ListInstances),
+];
+
+impl Operation {
+    /// The vendor's name of the operation.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Operation::ListAuditLogs => "swr.ListAuditLogs",
+            Operation::ListInstances => "swr.ListInstances",
+        }
+    }
+
+    /// The right that it needs.
+    pub const fn needs(self) -> Action {
+        match self {
+            Operation::ListAuditLogs => Action::SwrGetAuditLogs,
+            Operation::ListInstances => Action::SwrListInstances,
+        }
+    }
+}
+
+/// Answers a request; `path` is the path's parameters.
+pub fn answer(
+    operation: Operation,
+    path: &[String],
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Response {
+    let answered = match (operation, path) {
+        (Operation::ListAuditLogs, [project, instance]) => {
+            list_audit_logs(project, instance, request, context, note)
+        }
+        (Operation::ListInstances, [project]) => instances::list(project, request, context, note),
+        _ => unreachable!("routes have as many parameters as their operations"),
+    };
+    answered.unwrap_or_else(|error| error.render(&request.id))
+}
+
+fn list_audit_logs(
+    project: &str,
+    instance: &str,
+    request: &Request,
+    context: &Context<'_>,
+    note: &mut Note,
+) -> Result<Response, Error> {
+    let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
+    let trail = authorise(project, instance, &caller, context)?;
+    note.resource = trail.to_string();
+    let asked =
+        parameters(&request.raw_query, context.shared.config().swr.operation_may_be_absent)?;
+    let query = |_| Query {
+        filters: filters(asked.operation),
+        limit: asked.limit,
+        ..Query::of(trail.clone())
+    };
+    let question = ("swr", &trail, asked.operation);
+    let page =
+        context.page(&caller, &question, asked.offset, query, note).map_err(Error::Internal)?;
+    let tree_size = page.tree_size;
+    Ok(with_tree_size(net::json(StatusCode::OK, &render(page)), tree_size))
+}
+
+/// Decides by the path alone; headers that name a project are not looked at.
+fn authorise(
+    project: &str,
+    instance: &str,
+    caller: &Caller<'_>,
+    context: &Context<'_>,
+) -> Result<Trail, Error> {
+    let project = context.project(project, caller).ok_or(Error::Forbidden)?;
+    let trail = Trail::new(Service::Registry, &project.tenant, &project.id, instance)
+        .map_err(|_| Error::NoSuchInstance)?;
+    if !context.exists(&trail) || !caller.sees(&trail) {
+        return Err(Error::NoSuchInstance);
+    }
+    if !caller.may(Operation::ListAuditLogs.needs(), &trail) {
+        return Err(Error::Forbidden);
+    }
+    Ok(trail)
+}
+
+/// The vendor's word for what was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Listed {
+    Pull,
+    Delete,
+    Create,
+}
+
+impl Listed {
+    const ALL: [Listed; 3] = [Listed::Pull, Listed::Delete, Listed::Create];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Listed::Pull => "pull",
+            Listed::Delete => "delete",
+            Listed::Create => "create",
+        }
+    }
+
+    /// Our words that it stands for. A HEAD asks whether something exists and is recorded as
+    /// `read`: docker and skopeo send one before each real pull, so it is not listed.
+    fn operations(self) -> &'static [Done] {
+        match self {
+            Listed::Pull => &[Done::Pull],
+            Listed::Delete => &[Done::Delete],
+            Listed::Create => &[Done::Push, Done::Create],
+        }
+    }
+
+    fn of(operation: Done) -> Option<Listed> {
+        Listed::ALL.into_iter().find(|listed| listed.operations().contains(&operation))
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    /// `None` lists all three.
+    operation: Option<Listed>,
+    offset: u64,
+    limit: usize,
+}
+
+const LIMIT_DEFAULT: u64 = 10;
+const LIMIT_MAX: u64 = 100;
+fn parameters(raw_query: &str, operation_may_be_absent: bool) -> Result<Asked, Error> {
+    let operation = match text(raw_query, "operation") {
+        None if operation_may_be_absent => None,
+        None => return Err(Error::MissingParameter),
+        Some(text) => Some(
+            Listed::ALL
+                .into_iter()
+                .find(|listed| listed.as_str() == text)
+                .ok_or(Error::InvalidParameter)?,
+        ),
+    };
+    let limit = integer(raw_query, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
+    let offset = integer(raw_query, "offset", 0..=INT32_MAX)?.unwrap_or(0);
+    if offset % limit != 0 {
+        return Err(Error::InvalidParameter);
+    }
+    Ok(Asked {
+        operation,
+        offset,
+        limit: usize::try_from(limit).map_err(|_| Error::InvalidParameter)?,
+    })
+}
+
+/// Offset and limit of the page that a query asks for; for fuzz targets.
+pub fn page_of(raw_query: &str) -> Option<(u64, usize)> {
+    parameters(raw_query, true).ok().map(|asked| (asked.offset, asked.limit))
+}
+
+/// Blobs are parts of images and not listed.
+fn filters(listed: Option<Listed>) -> Vec<Filter> {
+    let operations = match listed {
+        Some(listed) => listed.operations().to_vec(),
+        None => Listed::ALL.iter().flat_map(|listed| listed.operations()).copied().collect(),
+    };
+    vec![
+        Filter::AnyOf(
+            Dimension::Operation,
+            operations.into_iter().map(|operation| operation.as_str().to_owned()).collect(),
+        ),
+        Filter::NoneOf(Dimension::ResourceKind, vec!["blob".to_owned()]),
+    ]
+}
+
+#[derive(Serialize, Debug, PartialEq)]
+struct Body {
+    audit_logs: Vec<AuditLog>,
+    total: u64,
+}
+
+/// Member order as in the page's sample.
+#[derive(Serialize, Debug, PartialEq)]
+struct AuditLog {
+    id: u64,
+    op_time: String,
+    operation: &'static str,
+    resource: String,
+    resource_type: String,
+    username: String,
+}
+
+fn render(page: Page<Row>) -> Body {
+    let audit_logs = page.rows.into_iter().map(|row| audit_log(row.entry)).collect();
+    Body { audit_logs, total: page.total }
+}
+
+fn audit_log(entry: Entry) -> AuditLog {
+    let event = entry.event;
+    let resource = match (event.resource.name, event.resource.id) {
+        (Some(name), Some(id)) => format!("{name}:{id}"),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => String::new(),
+    };
+    AuditLog {
+        id: entry.number,
+        op_time: milliseconds(event.occurred_at),
+        operation: Listed::of(event.operation).map_or("", Listed::as_str),
+        resource,
+        resource_type: event.resource.kind.unwrap_or_default(),
+        username: event.actor.name.or(event.actor.id).unwrap_or_else(|| "anonymous".to_owned()),
+    }
+}
+
+/// `2020-12-24T11:19:54.907Z`: exactly three fraction digits, rounded down.
+fn milliseconds(time: Time) -> String {
+    let text = time.to_string();
+    format!("{}Z", &text[..23])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_have_the_ranges_of_the_page() {
+        let asked = |query: &str| parameters(query, false);
+        let valid =
+            |operation, offset, limit| Some(Asked { operation: Some(operation), offset, limit });
+        for (query, expected) in [
+            ("operation=pull", valid(Listed::Pull, 0, 10)),
+            ("operation=delete&limit=100&offset=200", valid(Listed::Delete, 200, 100)),
+            ("operation=create&offset=30", valid(Listed::Create, 30, 10)),
+            ("operation=pull&limit=&offset=", valid(Listed::Pull, 0, 10)),
+            ("operation=pull&operation=delete", valid(Listed::Pull, 0, 10)),
+            ("operation=pull&limit=1&limit=500", valid(Listed::Pull, 0, 1)),
+            ("operation=pull&unknown=1", valid(Listed::Pull, 0, 10)),
+            ("operation=pull&limit=007", valid(Listed::Pull, 0, 7)),
+        ] {
+            assert_eq!(asked(query).ok(), expected, "{query}");
+        }
+        for query in ["", "operation", "operation=", "limit=10"] {
+            assert!(matches!(asked(query), Err(Error::MissingParameter)), "{query}");
+        }
+        for query in [
+            "operation=Pull",
+            "operation=push",
+            "operation=update",
+            "operation=pull%20",
+            "operation=pull&limit=0",
+            "operation=pull&limit=101",
+            "operation=pull&limit=-1",
+            "operation=pull&limit=1e3",
+            "operation=pull&limit=0x10",
+            "operation=pull&limit=ten",
+            "operation=pull&limit=9999999999999999999999",
+            "operation=pull&limit=+1",
+            "operation=pull&limit=1.0",
+            "operation=pull&offset=5",
+            "operation=pull&offset=-10",
+            "operation=pull&offset=15&limit=10",
+            "operation=pull&offset=2147483650",
+            "operation=pull&offset=99999999999999999999",
+        ] {
+            assert!(matches!(asked(query), Err(Error::InvalidParameter)), "{query}");
+        }
+    }
+
+    #[test]
+    fn without_an_operation_all_are_listed_only_where_configured() {
+        assert_eq!(
+            parameters("", true).ok(),
+            Some(Asked { operation: None, offset: 0, limit: 10 })
+        );
+        assert!(matches!(parameters("operation=push", true), Err(Error::InvalidParameter)));
+    }
+
+    #[test]
+    fn times_have_three_digits() {
+        for (ns, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_999_999, "1970-01-01T00:00:00.001Z"),
+            (907_000_000, "1970-01-01T00:00:00.907Z"),
+        ] {
+            assert_eq!(milliseconds(Time::from_unix_ns(ns)), expected);
+        }
+    }
+}

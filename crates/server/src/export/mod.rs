@@ -1,0 +1,59 @@
+//! Exports that a server makes: how many at once, what those made last came to, and sending them.
+
+pub mod send;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use find::export::{Export, Totals};
+use tokio::sync::Semaphore;
+use verify::manifest::{Facts, Manifest};
+
+use crate::state::Shared;
+
+/// The manifest of an export that came to `totals`, signed by the log.
+pub fn manifest(
+    export: &Export,
+    totals: Totals,
+    shared: &Shared,
+) -> Result<Manifest, store::Error> {
+    let tree = shared.evidence.tree_at(&shared.log, export.tree_size)?;
+    let facts = Facts::of(export, totals, tree);
+    let trails = export.query.trails.iter().map(ToString::to_string).collect();
+    let receipt = shared.evidence.signed(facts.text());
+    Ok(Manifest::of(&facts, trails, receipt))
+}
+
+/// What the exports of a server share.
+pub struct Exports {
+    /// A place for each that is being made.
+    pub places: Arc<Semaphore>,
+    /// What those came to that were made last, by their marks.
+    finished: Mutex<VecDeque<(String, Totals)>>,
+}
+
+/// So many are remembered, of about 200 bytes each; any other is made again to know what it comes
+/// to.
+const FINISHED_MAX: usize = 256;
+
+impl Exports {
+    /// At most so many at once.
+    pub fn new(max: usize) -> Exports {
+        Exports { places: Arc::new(Semaphore::new(max)), finished: Mutex::default() }
+    }
+
+    /// What an export came to, if it is remembered.
+    pub fn totals(&self, mark: &str) -> Option<Totals> {
+        let finished = self.finished.lock().expect("no panic while held");
+        finished.iter().find(|(one, _)| one == mark).map(|(_, totals)| *totals)
+    }
+
+    pub fn remember(&self, mark: String, totals: Totals) {
+        let mut finished = self.finished.lock().expect("no panic while held");
+        finished.retain(|(one, _)| *one != mark);
+        finished.push_back((mark, totals));
+        if finished.len() > FINISHED_MAX {
+            finished.pop_front();
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Taking up a changed configuration and renewed certificates while the server runs.
+//!
+//! Everything is read and checked first, then recorded, and only then in force: what is wrong or
+//! cannot be recorded leaves the server as it was.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use event::{Operation, Outcome, OutcomeKind, Severity};
+use sha2::{Digest, Sha256};
+use store::durable::Local;
+use store::{FileObjects, Objects};
+
+use crate::state::Shared;
+use config::{self, Flags, LogLevel, Reloaded, Source, Tls};
+use intake::audit::Act;
+use intake::sockets;
+use net::tls::{self, Read, Renewable};
+
+/// Reloads one server.
+pub struct Reloader {
+    server: Weak<Shared>,
+    objects: FileObjects,
+    certificates: Vec<(Holder, Arc<Renewable>)>,
+    flags: Flags,
+    variables: BTreeMap<String, String>,
+    set_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+}
+
+/// Whose certificate it is.
+pub enum Holder {
+    Server,
+    /// The syslog listener of the source with this name.
+    Source(String),
+}
+
+impl Reloader {
+    pub fn new(
+        server: &Arc<Shared>,
+        data_dir: &Path,
+        certificates: Vec<(Holder, Arc<Renewable>)>,
+        flags: Flags,
+        variables: BTreeMap<String, String>,
+        set_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+    ) -> Reloader {
+        let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
+        Reloader {
+            server: Arc::downgrade(server),
+            objects,
+            certificates,
+            flags,
+            variables,
+            set_level,
+        }
+    }
+
+    /// Reads configuration and certificates again, and tells in the operational log what came of
+    /// it. Blocks.
+    pub fn reload(&self) {
+        // Gone when the server is stopping.
+        let Some(server) = self.server.upgrade() else { return };
+        match self.take_up(&server) {
+            Ok((changed, waiting)) => {
+                tracing::info!(changed = list(&changed), "reloaded the configuration");
+                for setting in waiting {
+                    tracing::warn!(
+                        setting,
+                        "a changed setting is not in force: restart the server to take it up"
+                    );
+                }
+            }
+            Err(why) => {
+                tracing::error!(
+                    why,
+                    "kept the configuration as it was: the new one cannot be taken up"
+                );
+                let outcome = Outcome { kind: OutcomeKind::Failure, ..Outcome::default() };
+                let act =
+                    Act { outcome, severity: Severity::MAJOR, description: Some(why), ..act() };
+                server.audit.record_soon(act);
+            }
+        }
+    }
+
+    /// What changed, and what waits for the next start.
+    fn take_up(&self, server: &Shared) -> Result<(Vec<String>, Vec<String>), String> {
+        let running = server.config();
+        let Reloaded { config, mut changed, waiting } =
+            config::reload(&running, &self.flags, &self.variables).map_err(|failure| failure.0)?;
+        let renewed = self.renewed(config.tls.as_ref(), &config.sources)?;
+        let mut fingerprints = Vec::new();
+        for (name, certificate, (_, fingerprint)) in &renewed {
+            if certificate.fingerprint() != *fingerprint {
+                fingerprints.push(format!("{name} {}", hex::encode(fingerprint)));
+                changed.push(format!("the certificate of {name}"));
+            }
+        }
+        if !changed.is_empty() {
+            let act = act()
+                .with("changed", list(&changed))
+                .with("waiting", list(&waiting))
+                .with("sha256", hex::encode(Sha256::digest(&config.text)))
+                .with("certificates", list(&fingerprints));
+            let description = Some("the server goes on with other settings".to_owned());
+            server.audit.record_now(Act { description, ..act })?;
+            let before =
+                self.objects.get(store::CONFIG_RECORDED).map_err(|error| error.to_string())?;
+            let version = before.map(|object| object.version);
+            self.objects
+                .replace(store::CONFIG_RECORDED, config.text.as_bytes(), version)
+                .map_err(|error| error.to_string())?;
+        }
+        // Nothing can fail from here on.
+        renewed.into_iter().for_each(|(_, certificate, read)| certificate.renew(read));
+        (self.set_level)(config.log_level);
+        server.go_on_with(config);
+        Ok((changed, waiting))
+    }
+
+    /// Each certificate as its files are now, with whose it is.
+    fn renewed(
+        &self,
+        server: Option<&Tls>,
+        sources: &[Source],
+    ) -> Result<Vec<(String, &Renewable, Read)>, String> {
+        let mut renewed = Vec::new();
+        for (holder, certificate) in &self.certificates {
+            let (name, read) = match holder {
+                Holder::Server => (
+                    "the server".to_owned(),
+                    server.map(|tls| tls::for_http(sockets::pem_files(tls))),
+                ),
+                Holder::Source(name) => {
+                    let source = sources.iter().find(|source| source.name == *name);
+                    let tls = source.and_then(|source| source.syslog.as_ref()?.tls.as_ref());
+                    let read = tls.map(|tls| {
+                        tls::server_config(
+                            sockets::pem_files(&tls.identity),
+                            tls.client_ca.as_deref(),
+                        )
+                    });
+                    (format!("source {name}"), read)
+                }
+            };
+            // What serves by TLS goes on to: that is not taken up while it runs.
+            if let Some(read) = read {
+                renewed.push((name, &**certificate, read?));
+            }
+        }
+        Ok(renewed)
+    }
+}
+
+fn act() -> Act {
+    Act::new("config.reload", Operation::Configure, "Configuration").on("configuration", "daybook")
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "nothing".to_owned() } else { names.join("; ") }
+}

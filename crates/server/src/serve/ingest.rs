@@ -1,0 +1,259 @@
+//! Requests that bring events: their bodies are read within bounds, prepared beside the sockets,
+//! and recorded.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use event::source::{EnvelopeError, Place};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_LENGTH, HeaderValue};
+use hyper::{Method, StatusCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::App;
+use super::refusal::refused_body;
+use crate::api::parameters;
+use access::Caller;
+use access::rights::Action;
+use intake::audit::Who;
+use intake::{Arrival, Intake};
+use net::Response;
+use net::body::{self, Refused};
+
+impl App {
+    /// Answers a request to a source's intake.
+    pub(super) async fn intake(
+        &self,
+        name: &str,
+        peer: SocketAddr,
+        request: hyper::Request<Incoming>,
+        id: &str,
+    ) -> Response {
+        let found = self.0.api.intakes.iter().find(|intake| intake.source.name == name);
+        let Some(intake) =
+            found.filter(|intake| self.may_send(request.headers(), &intake.source.name))
+        else {
+            return intake::http::unauthorised(id);
+        };
+        if request.method() != Method::POST {
+            return intake::http::wrong_method(id);
+        }
+        if parameters::text(request.uri().query().unwrap_or(""), "import").is_some() {
+            return self.import_begins(intake, peer, request, id).await;
+        }
+        let headers: Arc<[_]> = header_lines(request.headers()).into();
+        match self.recorded(intake, peer, request, Arc::clone(&headers)).await {
+            Ok(answer) => intake::http::recorded(&answer, intake.source.format, &headers),
+            Err(NotRecorded::Body(refused)) => {
+                intake.refused(system::now());
+                let limits = self.0.api.config().limits;
+                let most = format!(
+                    "At most {} bytes, and {} after decompression.",
+                    limits.body_bytes_max, limits.body_decompressed_bytes_max
+                );
+                refused_body(&refused, &most, id)
+            }
+            Err(NotRecorded::NoRoom) => {
+                intake.deferred(system::now());
+                intake::Refused::Overloaded.render(id)
+            }
+            Err(NotRecorded::Intake(refused)) => refused.render(id),
+        }
+    }
+
+    /// Records that `daybook import` is about to send files, whose names are the body.
+    async fn import_begins(
+        &self,
+        intake: &Intake,
+        peer: SocketAddr,
+        request: hyper::Request<Incoming>,
+        id: &str,
+    ) -> Response {
+        let most = intake::import::NAMES_BYTES_MAX;
+        let names = match body::read(request.into_body(), most).await {
+            Ok(names) => names,
+            Err(refused) => return refused_body(&refused, &format!("At most {most} bytes."), id),
+        };
+        let who = Who { address: Some(peer.ip()), ..Who::default() };
+        let act = intake::import::begun(&intake.source.name, &String::from_utf8_lossy(&names), who);
+        let app = self.clone();
+        match tokio::task::spawn_blocking(move || app.0.api.audit.record_now(act)).await {
+            Ok(Ok(())) => net::json(StatusCode::OK, &serde_json::json!({ "recorded": 0 })),
+            Ok(Err(_)) | Err(_) => intake::Refused::Overloaded.render(id),
+        }
+    }
+
+    /// Whether the request shows the source's token, or one of a user who may write to its trail.
+    fn may_send(&self, headers: &hyper::HeaderMap, source: &str) -> bool {
+        let config = self.0.api.config();
+        let Some(source) = config.source(source) else { return false };
+        if intake::http::is_authorised(headers, source) {
+            return true;
+        }
+        let rights = self.0.api.access.current();
+        let shown = headers.get("x-auth-token").and_then(|value| value.to_str().ok());
+        shown.and_then(|text| rights.token(text)).is_some_and(|(token, user)| {
+            let caller = Caller { user, scope: token.scope.clone() };
+            token.expires_at > system::now() && caller.may(Action::WriteEvents, &source.trail)
+        })
+    }
+
+    async fn recorded(
+        &self,
+        intake: &Arc<Intake>,
+        peer: SocketAddr,
+        request: hyper::Request<Incoming>,
+        headers: Arc<[(String, String)]>,
+    ) -> Result<intake::Answer, NotRecorded> {
+        let limits = self.0.api.config().limits;
+        let (parts, incoming) = request.into_parts();
+        let log_file = parameters::text(parts.uri.query().unwrap_or(""), "log_file");
+        if log_file.as_ref().is_some_and(|name| name.len() > LOG_FILE_BYTES_MAX) {
+            intake.refused(system::now());
+            let why = format!("log_file has more than {LOG_FILE_BYTES_MAX} bytes");
+            return Err(NotRecorded::Intake(intake::Refused::Envelope(EnvelopeError::Malformed(
+                why,
+            ))));
+        }
+        let place = place_of(parts.uri.query().unwrap_or("")).map_err(|why| {
+            NotRecorded::Intake(intake::Refused::Envelope(EnvelopeError::Malformed(why)))
+        })?;
+        let mut held =
+            Held::take(&self.0.intake_kib, expected_bytes(&parts.headers, limits.body_bytes_max))?;
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(limits.intake_timeout_s);
+        let received =
+            tokio::time::timeout_at(deadline, body::read(incoming, limits.body_bytes_max))
+                .await
+                .unwrap_or(Err(Refused::TooSlow))
+                .map_err(NotRecorded::Body)?;
+        let received_at = system::now();
+        let (app, of) = (self.clone(), Arc::clone(intake));
+        let is_small = received.len() <= intake::http::INLINE_BYTES_MAX
+            && !parts.headers.contains_key(hyper::header::CONTENT_ENCODING);
+        let prepare = move || {
+            let body =
+                body::decompress(&parts.headers, received, limits.body_decompressed_bytes_max)
+                    .map_err(NotRecorded::Body)?;
+            held.extend_to(body.len())?;
+            let limits = event::source::Limits {
+                events_max: limits.events_per_request_max,
+                event_bytes_max: limits.event_bytes_max,
+            };
+            let arrival = Arrival {
+                received_at,
+                log_file: log_file.as_deref(),
+                headers: &headers,
+                peer: Some(peer.ip()).filter(|_| place.is_none()),
+                place: place.as_ref().map(|(file, offset)| Place { file, offset: *offset }),
+            };
+            let log = &app.0.api.log;
+            let prepared = match arrival.place {
+                Some(_) => intake::piece::prepare_piece(&body, arrival, &of, limits, log),
+                None => {
+                    let whole =
+                        intake::prepare(intake::Received::Body(&body), arrival, &of, limits, log);
+                    vec![whole.map_err(NotRecorded::Intake)?]
+                }
+            };
+            Ok((prepared, held))
+        };
+        // From here on, what takes long is ours.
+        let recording = async {
+            let (prepared, held) = if is_small {
+                prepare()?
+            } else {
+                tokio::task::spawn_blocking(prepare)
+                    .await
+                    .map_err(|_| NotRecorded::Intake(intake::Refused::Fenced))??
+            };
+            // What is held is given back once the request is durable, whether or not somebody still
+            // waits.
+            let held = Arc::new(held);
+            let mut answer: Option<intake::Answer> = None;
+            for one in prepared {
+                let recorded = intake::record(one, intake, &self.0.api.log, Arc::clone(&held))
+                    .await
+                    .map_err(NotRecorded::Intake)?;
+                answer = Some(match answer {
+                    Some(before) => before.and(recorded),
+                    None => recorded,
+                });
+            }
+            answer.ok_or(NotRecorded::Intake(intake::Refused::Fenced))
+        };
+        tokio::time::timeout_at(deadline, recording)
+            .await
+            .unwrap_or(Err(NotRecorded::Intake(intake::Refused::Slow)))
+    }
+}
+
+/// Where in which file a body stood, as `daybook import` says.
+fn place_of(query: &str) -> Result<Option<(String, u64)>, String> {
+    let Some(file) = parameters::text(query, "file") else { return Ok(None) };
+    let is_id = (1..=FILE_ID_BYTES_MAX).contains(&file.len())
+        && file.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let offset = parameters::text(query, "offset").and_then(|text| text.parse().ok());
+    match (is_id, offset) {
+        (true, Some(offset)) => Ok(Some((file, offset))),
+        _ => Err(format!("file is 1 to {FILE_ID_BYTES_MAX} hex digits, and comes with an offset")),
+    }
+}
+
+/// Header lines as formats look at them. Bytes that are no UTF-8 become U+FFFD.
+fn header_lines(headers: &hyper::HeaderMap) -> Vec<(String, String)> {
+    let text = |(name, value): (&hyper::header::HeaderName, &HeaderValue)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    headers.iter().map(text).collect()
+}
+
+/// Longest id of a file that a body is a piece of.
+const FILE_ID_BYTES_MAX: usize = 32;
+/// Longest name of a source's log file.
+const LOG_FILE_BYTES_MAX: usize = 255;
+
+enum NotRecorded {
+    Body(Refused),
+    /// There is no room for the body at this moment.
+    NoRoom,
+    /// Counted already.
+    Intake(intake::Refused),
+}
+
+/// A share of the memory that intake bodies may take.
+struct Held {
+    all: Arc<Semaphore>,
+    _permits: Vec<OwnedSemaphorePermit>,
+    bytes: usize,
+}
+
+impl Held {
+    fn take(all: &Arc<Semaphore>, bytes: usize) -> Result<Held, NotRecorded> {
+        let mut held = Held { all: Arc::clone(all), _permits: Vec::new(), bytes: 0 };
+        held.extend_to(bytes)?;
+        Ok(held)
+    }
+
+    fn extend_to(&mut self, bytes: usize) -> Result<(), NotRecorded> {
+        let more = bytes.saturating_sub(self.bytes);
+        if more == 0 {
+            return Ok(());
+        }
+        let kib = u32::try_from(more.div_ceil(1024)).map_err(|_| NotRecorded::NoRoom)?;
+        let permit =
+            Arc::clone(&self.all).try_acquire_many_owned(kib).map_err(|_| NotRecorded::NoRoom)?;
+        self._permits.push(permit);
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+/// How much a body may turn out to be: what it says, or the most it may.
+fn expected_bytes(headers: &hyper::HeaderMap, bytes_max: usize) -> usize {
+    let said = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse().ok());
+    said.map_or(bytes_max, |said: usize| said.min(bytes_max))
+}

@@ -1,0 +1,63 @@
+//! Answers to requests that do not come to their route.
+
+use hyper::StatusCode;
+
+use crate::api::daybook::problem::Problem;
+use crate::api::gateway;
+use net::body::Refused;
+use net::{self, Response};
+
+/// A request that does not come to its route, in the form of the API that its path is of.
+pub(super) fn refused(
+    path: &str,
+    status: StatusCode,
+    code: &'static str,
+    text: &str,
+    id: &str,
+) -> Response {
+    if is_own(path) {
+        Problem::new(status, code, text).render(id)
+    } else {
+        net::error(status, code, text, id)
+    }
+}
+
+/// A request whose path, or method there, is no route's.
+pub(super) fn unknown(path: &str, status: StatusCode, id: &str) -> Response {
+    match (is_own(path), status) {
+        (true, StatusCode::NOT_FOUND) => Problem::not_found("there is no such path").render(id),
+        (true, _) => Problem::new(status, "method", "the path is not for this method").render(id),
+        (false, StatusCode::NOT_FOUND) => gateway::unknown_path(path, id),
+        (false, _) => gateway::unknown_method(path, id),
+    }
+}
+
+/// Whether a path is of Daybook's own API.
+fn is_own(path: &str) -> bool {
+    path.starts_with("/api/v1/")
+}
+
+/// A body that was not taken; `most` says what would be.
+pub(super) fn refused_body(refused: &Refused, most: &str, id: &str) -> Response {
+    match refused {
+        Refused::TooLarge => {
+            let why = format!("Request entity too large. {most}");
+            net::error(StatusCode::PAYLOAD_TOO_LARGE, "APIGW.0201", &why, id)
+        }
+        Refused::TooSlow => {
+            net::error(StatusCode::REQUEST_TIMEOUT, "timeout", "the body came too slowly", id)
+        }
+        Refused::Broken => net::error(
+            StatusCode::BAD_REQUEST,
+            "malformed",
+            "the body is incomplete or not what its encoding says",
+            id,
+        ),
+        Refused::Encoding => net::error(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_encoding",
+            "one Content-Encoding of gzip, deflate, zstd or identity is taken",
+            id,
+        ),
+    }
+}
