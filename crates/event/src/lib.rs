@@ -1,9 +1,8 @@
 //! What an audit event is.
 //!
 //! This crate holds the model ([`Event`], [`Trail`]), its canonical form ([`entry`]), the question
-//! one can ask about a log ([`query`]), how people put it ([`search`]), and the parsers that turn
-//! what real systems emit into events ([`source`]). It is pure: no files, no sockets, no clock, no
-//! randomness. What bytes cannot say is an argument.
+//! one can ask about a log ([`query`]) and how people put it ([`search`]). It is pure: no files, no
+//! sockets, no clock, no randomness. What bytes cannot say is an argument.
 
 #![deny(missing_docs)]
 
@@ -12,9 +11,8 @@ mod id;
 pub mod json;
 mod model;
 pub mod query;
+mod rejected;
 pub mod search;
-pub mod source;
-pub mod syslog;
 mod time;
 mod trail;
 pub mod words;
@@ -24,5 +22,6 @@ pub use model::{
     Actor, ActorKind, Class, Event, LOG_FILE, Operation, Origin, Outcome, OutcomeKind, Resource,
     Severity, SourceIp, Trust,
 };
+pub use rejected::SetAside;
 pub use time::{OutOfRange, Resolution, Time};
 pub use trail::{InvalidTrail, Service, Trail, TrailPattern};

@@ -1,0 +1,154 @@
+//! Syslog: what sshd, sudo, su and the programs that keep accounts say, and everything else that
+//! comes along.
+//!
+//! RFC 5424 and RFC 3164, read by [`crate::syslog_message`]; `/var/log/auth.log` holds the same lines
+//! without a priority. What the texts mean is told by [`super::programs`]. What the captures in
+//! `testdata/syslog/` show and this parser relies on:
+//! - there are no ids, and equal messages are sent on purpose: only a place in a file tells a line
+//!   from another;
+//! - a message over the wire may hold line feeds, and what follows one must not pass for a message
+//!   of its own;
+//! - files keep no priority, so what is known to matter must not depend on it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::programs::{self, Told};
+use crate::format::{Spec, Syslog, unnumbered};
+use crate::item::NoEvent;
+use crate::lines::{parse_lines, whole_lines};
+use crate::syslog_message::{Message, Resolved};
+use crate::texts::attributes_of;
+use crate::{Context, Delivery, EnvelopeError, Parsed};
+use event::{Event, Origin, Resolution, Service};
+
+pub(crate) const SPEC: Spec = Spec {
+    name: "syslog",
+    about: "syslog: sshd, sudo, su, changes of accounts, and whatever else writes to it",
+    service: Service::Platform,
+    delivery: Delivery::Syslog,
+    heeds_errors: false,
+    syslog: Syslog::Whole(read),
+    parse,
+    whole: whole_lines,
+    sequence: unnumbered,
+};
+
+/// Names of facilities (RFC 5424 table 1), as syslog.conf spells them.
+pub(crate) const FACILITIES: [&str; 24] = [
+    "kern",
+    "user",
+    "mail",
+    "daemon",
+    "auth",
+    "syslog",
+    "lpr",
+    "news",
+    "uucp",
+    "cron",
+    "authpriv",
+    "ftp",
+    "ntp",
+    "security",
+    "console",
+    "solaris-cron",
+    "local0",
+    "local1",
+    "local2",
+    "local3",
+    "local4",
+    "local5",
+    "local6",
+    "local7",
+];
+
+/// Names of priorities (RFC 5424 table 2), as syslog.conf spells them.
+pub(crate) const PRIORITIES: [&str; 8] =
+    ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
+
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+    parse_lines(body, context, read)
+}
+
+fn read(bytes: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
+    let message = Message::parse(bytes).ok_or("the line has no syslog header")?;
+    let text = message.lossy();
+    let (occurred_at, resolution, zone) = occurred_at(&message, context)?;
+    let told = Told {
+        program: message.app.map(program),
+        host: message.host,
+        text: text.trim_end(),
+        priority: message.severity,
+    };
+    let meaning = programs::meaning(&told, context.options)?;
+    let mut attributes = attributes(&message);
+    attributes.extend(zone);
+    attributes.extend(meaning.attributes.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    if matches!(text, Cow::Owned(_)) {
+        attributes.insert("invalid_utf8".to_owned(), "true".to_owned());
+    }
+    Ok(Event {
+        id: (context.new_id)(),
+        trail: context.trail.clone(),
+        occurred_at,
+        resolution,
+        actor: meaning.actor,
+        source_ip: meaning.source_ip,
+        user_agent: None,
+        action: meaning.action,
+        operation: meaning.operation,
+        resource: meaning.resource,
+        outcome: meaning.outcome,
+        severity: meaning.severity,
+        class: meaning.class,
+        description: Some(told.text.to_owned()).filter(|text| !text.is_empty()),
+        request_id: None,
+        trace_id: None,
+        origin: Origin {
+            source: context.source.to_owned(),
+            format: SPEC.name.to_owned(),
+            key: None,
+        },
+        attributes,
+        raw: bytes.to_vec(),
+    })
+}
+
+/// The program's name without its folder.
+fn program(app: &str) -> &str {
+    match app.rsplit_once('/') {
+        Some((_, name)) if !name.is_empty() => name,
+        _ => app,
+    }
+}
+
+/// What the message says, and else when it came.
+fn occurred_at(message: &Message<'_>, context: &Context<'_>) -> Result<Resolved, String> {
+    match message.stamp {
+        Some(stamp) => stamp.resolve(context.received_at, context.options),
+        None => {
+            let attribute = ("time_assumed".to_owned(), "received".to_owned());
+            Ok((context.received_at, Resolution::Nanosecond, Some(attribute)))
+        }
+    }
+}
+
+fn attributes(message: &Message<'_>) -> BTreeMap<String, String> {
+    let name_of = |names: &[&'static str], number: Option<u8>| {
+        number.and_then(|number| names.get(usize::from(number))).copied().unwrap_or_default()
+    };
+    let mut attributes = attributes_of([
+        ("facility", name_of(&FACILITIES, message.facility)),
+        ("priority", name_of(&PRIORITIES, message.severity)),
+        ("program", message.app.unwrap_or_default()),
+        ("process_id", message.process.unwrap_or_default()),
+        ("message_id", message.id.unwrap_or_default()),
+        ("syslog_host", message.host.unwrap_or_default()),
+    ]);
+    // With a full stop, which no attribute of our own has.
+    let parameters = message.data.iter().flat_map(|(id, parameters)| {
+        parameters.iter().map(move |(name, value)| (format!("{id}.{name}"), value.clone()))
+    });
+    attributes.extend(parameters);
+    attributes
+}
