@@ -11,7 +11,7 @@ mod id;
 pub mod json;
 mod model;
 pub mod query;
-mod rejected;
+mod rejected_record;
 pub mod search;
 mod time;
 mod trail;
@@ -22,6 +22,6 @@ pub use model::{
     Actor, ActorKind, Class, Event, LOG_FILE, Operation, Origin, Outcome, OutcomeKind, Resource,
     Severity, SourceIp, Trust,
 };
-pub use rejected::SetAside;
+pub use rejected_record::RejectedRecord;
 pub use time::{OutOfRange, Resolution, Time};
 pub use trail::{InvalidTrail, Service, Trail, TrailPattern};

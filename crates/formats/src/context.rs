@@ -27,15 +27,15 @@ pub struct Context<'a> {
     /// The address of whoever sent the body, where it came by a socket.
     pub peer: Option<IpAddr>,
     /// Where in which file the body stood, where it was read from one.
-    pub place: Option<Place<'a>>,
+    pub position: Option<FilePosition<'a>>,
     /// Whether a request that came without its answer is set aside to wait for it
-    /// ([`WAITS`](super::WAITS)), since whoever asks comes back to it; else it is an event.
+    /// ([`DEFERRED`](super::DEFERRED)), since whoever asks comes back to it; else it is an event.
     pub defers: bool,
 }
 
 /// Where a piece of a file stood.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct FilePosition<'a> {
     /// What tells the file from all others of its source, for good.
     pub file: &'a str,
     /// Bytes before the piece.
@@ -60,7 +60,7 @@ impl<'a> Context<'a> {
             options,
             headers: &[],
             peer: None,
-            place: None,
+            position: None,
             defers: false,
         }
     }

@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::Follows;
+use crate::Continuation;
 use crate::records::Piece;
 use crate::sql::{self, Spans};
 
@@ -136,7 +136,7 @@ pub(crate) fn in_fields(
 
 /// The pieces of `text`, to its end if it ends there (`follows` is nothing), else as far as they
 /// are whole. Lines that are empty are no pieces.
-fn split(text: &[u8], form: Form, follows: Follows) -> (Vec<Piece>, usize) {
+fn split(text: &[u8], form: Form, continuation: Continuation) -> (Vec<Piece>, usize) {
     let (mut pieces, mut at) = (Vec::new(), 0);
     while at < text.len() {
         if let Some(length) = line_end(&text[at..]) {
@@ -151,13 +151,14 @@ fn split(text: &[u8], form: Form, follows: Follows) -> (Vec<Piece>, usize) {
                 at = next;
                 continue;
             }
-            End::Open if is_record && follows == Follows::Nothing => {
+            End::Open if is_record && continuation == Continuation::Nothing => {
                 pieces.push(Piece { span: at..without_line_end(text, at, text.len()), why: None });
                 return (pieces, text.len());
             }
             // More of it may come, but not without end.
             End::Open | End::Unclosed
-                if follows != Follows::Nothing && text.len() - at <= UNCLOSED_BYTES_MAX =>
+                if continuation != Continuation::Nothing
+                    && text.len() - at <= UNCLOSED_BYTES_MAX =>
             {
                 return (pieces, at);
             }
@@ -169,7 +170,7 @@ fn split(text: &[u8], form: Form, follows: Follows) -> (Vec<Piece>, usize) {
                 pieces.push(Piece { span: at..without_line_end(text, at, next), why: Some(why) });
                 at = next;
             }
-            None if follows == Follows::Nothing => {
+            None if continuation == Continuation::Nothing => {
                 pieces.push(Piece {
                     span: at..without_line_end(text, at, text.len()),
                     why: Some(why),
@@ -230,14 +231,14 @@ fn without_line_end(text: &[u8], start: usize, end: usize) -> usize {
 
 /// The records of a body, and what is none.
 pub(crate) fn pieces(body: &[u8], form: Form) -> Vec<Piece> {
-    split(body, form, Follows::Nothing).0
+    split(body, form, Continuation::Nothing).0
 }
 
 /// How many bytes of a piece of a file are whole records.
-pub(crate) fn whole(piece: &[u8], form: Form, follows: Follows) -> usize {
-    match follows {
-        Follows::Nothing => piece.len(),
-        Follows::More | Follows::Quiet => split(piece, form, follows).1,
+pub(crate) fn complete_bytes(piece: &[u8], form: Form, continuation: Continuation) -> usize {
+    match continuation {
+        Continuation::Nothing => piece.len(),
+        Continuation::More | Continuation::Quiet => split(piece, form, continuation).1,
     }
 }
 
@@ -302,14 +303,18 @@ mod tests {
             ("1,\"a\"b\n2,\"", 7, 10),
             ("", 0, 0),
         ] {
-            assert_eq!(whole(text.as_bytes(), FORM, Follows::More), more, "{text}");
-            assert_eq!(whole(text.as_bytes(), FORM, Follows::Quiet), more, "{text}");
-            assert_eq!(whole(text.as_bytes(), FORM, Follows::Nothing), last, "{text}");
+            assert_eq!(complete_bytes(text.as_bytes(), FORM, Continuation::More), more, "{text}");
+            assert_eq!(complete_bytes(text.as_bytes(), FORM, Continuation::Quiet), more, "{text}");
+            assert_eq!(
+                complete_bytes(text.as_bytes(), FORM, Continuation::Nothing),
+                last,
+                "{text}"
+            );
         }
         let unclosed = format!("1,\"{long}\n2,\"a\",b\n");
-        assert_eq!(whole(unclosed.as_bytes(), FORM, Follows::More), unclosed.len());
+        assert_eq!(complete_bytes(unclosed.as_bytes(), FORM, Continuation::More), unclosed.len());
         let waits = format!("1,\"{}\n2,", &long[8..]);
-        assert_eq!(whole(waits.as_bytes(), FORM, Follows::More), 0);
+        assert_eq!(complete_bytes(waits.as_bytes(), FORM, Continuation::More), 0);
     }
 
     #[test]
@@ -327,7 +332,7 @@ mod tests {
             // Quadratic time would be minutes.
             let text = line.repeat(300_000);
             pieces(text.as_bytes(), FORM);
-            whole(text.as_bytes(), FORM, Follows::More);
+            complete_bytes(text.as_bytes(), FORM, Continuation::More);
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::network::{nginx_combined, nginx_json};
 use crate::registry::{docker_registry, harbor_syslog, harbor_webhook, zot};
 use crate::sql::REDACTED;
 use crate::syslog_message::Message;
-use crate::{Context, EnvelopeError, Parsed, Secrets, SetAside, lines, request_headers};
+use crate::{Context, EnvelopeError, Item, RejectedRecord, Secrets, lines, request_headers};
 
 /// A format that bodies can be parsed as.
 #[derive(Clone, Copy)]
@@ -42,10 +42,10 @@ pub(crate) struct Spec {
     /// What of a syslog message it reads.
     pub(crate) syslog: Syslog,
     /// Parses one body.
-    pub(crate) parse: fn(&[u8], &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError>,
+    pub(crate) parse: fn(&[u8], &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError>,
     /// How many bytes at the beginning of a piece of a file can be parsed as a body, without
     /// cutting apart what belongs together. The rest is offered again with what follows it.
-    pub(crate) whole: fn(&[u8], Follows) -> usize,
+    pub(crate) complete_bytes: fn(&[u8], Continuation) -> usize,
     /// The sequence that an event stands in, if its source numbers them.
     pub(crate) sequence: fn(&Event) -> Option<Sequence>,
 }
@@ -75,7 +75,7 @@ pub(crate) enum Syslog {
 
 /// What is known of the bytes behind a piece of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Follows {
+pub enum Continuation {
     /// There may be more at any moment.
     More,
     /// There may be more, but nothing came for a while: what is whole is not waited with.
@@ -160,25 +160,21 @@ impl Format {
     }
 
     /// Whether the format's senders can act on a refusal.
-    pub const fn has_senders_that_heed_errors(self) -> bool {
+    pub const fn heeds_errors(self) -> bool {
         self.0.heeds_errors
     }
 
     /// Parses one body.
-    pub fn parse(
-        self,
-        body: &[u8],
-        context: &mut Context<'_>,
-    ) -> Result<Vec<Parsed>, EnvelopeError> {
+    pub fn parse(self, body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
         let mut items = (self.0.parse)(body, context)?;
         request_headers::keep(&mut items, body, context);
         Ok(items)
     }
 
     /// Parses one syslog message. Whatever cannot be used of it is set aside with the whole of it.
-    pub fn parse_message(self, message: &[u8], context: &mut Context<'_>) -> Vec<Parsed> {
+    pub fn parse_message(self, message: &[u8], context: &mut Context<'_>) -> Vec<Item> {
         let set_aside =
-            |reason: String| vec![Parsed::SetAside(SetAside { reason, raw: message.to_vec() })];
+            |reason: String| vec![Item::Rejected(RejectedRecord { reason, raw: message.to_vec() })];
         if let Syslog::Whole(read) | Syslog::Records(read, _) = self.0.syslog {
             return vec![lines::parse_one(message, context, read)];
         }
@@ -197,14 +193,14 @@ impl Format {
         let is_struck = context.options.secrets == Secrets::RedactRaw
             && items
                 .iter()
-                .any(|item| matches!(item, Parsed::Event(event) if event.attributes.contains_key(REDACTED)));
+                .any(|item| matches!(item, Item::Event(event) if event.attributes.contains_key(REDACTED)));
         let whole_of = |raw: &[u8]| match is_struck {
             true => with_text(message, header.text, raw),
             false => message.to_vec(),
         };
         for item in &mut items {
             match item {
-                Parsed::Event(event) => {
+                Item::Event(event) => {
                     if let Some(host) = header.host {
                         event
                             .attributes
@@ -213,8 +209,8 @@ impl Format {
                     }
                     event.raw = whole_of(&event.raw);
                 }
-                Parsed::SetAside(aside) => aside.raw = whole_of(&aside.raw),
-                Parsed::Skipped(_) => {}
+                Item::Rejected(aside) => aside.raw = whole_of(&aside.raw),
+                Item::Skipped(_) => {}
             }
         }
         items
@@ -222,7 +218,7 @@ impl Format {
 
     /// Parses syslog messages of a format whose events may take several: [`Format::open_messages`]
     /// says which are whole.
-    pub fn parse_messages(self, messages: &[&[u8]], context: &mut Context<'_>) -> Vec<Parsed> {
+    pub fn parse_messages(self, messages: &[&[u8]], context: &mut Context<'_>) -> Vec<Item> {
         let lines: Vec<&[u8]> = messages.iter().map(|message| without_end(message)).collect();
         // More than a body may hold is told one by one.
         self.parse(&lines.join(&b'\n'), context).unwrap_or_else(|_| {
@@ -239,7 +235,7 @@ impl Format {
         }
     }
 
-    /// Whether an event is the answer to a request that waits for it ([`WAITS`]). Both happened in
+    /// Whether an event is the answer to a request that waits for it ([`DEFERRED`]). Both happened in
     /// the same instant.
     pub fn is_answer(self, event: &Event, request: &Event) -> bool {
         self == Format(&openstack_cadf::SPEC) && openstack_cadf::is_answer(event, request)
@@ -252,17 +248,13 @@ impl Format {
 
     /// Parses again what was set aside of a body or a message: one item, as the parser set it
     /// aside. Where it comes to nothing, the reason.
-    pub fn parse_again(
-        self,
-        item: &[u8],
-        context: &mut Context<'_>,
-    ) -> Result<Vec<Parsed>, String> {
+    pub fn parse_again(self, item: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, String> {
         let is_of_use =
-            |items: &[Parsed]| items.iter().any(|item| !matches!(item, Parsed::SetAside(_)));
-        let reason = |items: Vec<Parsed>| {
+            |items: &[Item]| items.iter().any(|item| !matches!(item, Item::Rejected(_)));
+        let reason = |items: Vec<Item>| {
             let mut reasons = items.into_iter().filter_map(|item| match item {
-                Parsed::SetAside(aside) => Some(aside.reason),
-                Parsed::Event(_) | Parsed::Skipped(_) => None,
+                Item::Rejected(aside) => Some(aside.reason),
+                Item::Event(_) | Item::Skipped(_) => None,
             });
             reasons.next_back().unwrap_or_else(|| "there is nothing in it".to_owned())
         };
@@ -296,14 +288,14 @@ impl Format {
 
     /// How many bytes at the beginning of a piece of a file can be parsed as a body. 0 where
     /// nothing is whole yet.
-    pub fn whole(self, piece: &[u8], follows: Follows) -> usize {
-        (self.0.whole)(piece, follows)
+    pub fn complete_bytes(self, piece: &[u8], continuation: Continuation) -> usize {
+        (self.0.complete_bytes)(piece, continuation)
     }
 
     /// What its senders want to be told once everything in a request with these header lines is on
     /// disk: content type and body. `set_aside` of its records could not be used and are kept
     /// aside. `None` where Daybook's own answer does.
-    pub fn answer(
+    pub fn response(
         self,
         headers: &[(String, String)],
         set_aside: usize,

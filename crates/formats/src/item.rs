@@ -2,15 +2,15 @@
 
 use std::fmt;
 
-use event::{Event, SetAside};
+use event::{Event, RejectedRecord};
 
 /// One thing that a body told.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Parsed {
+pub enum Item {
     /// An event to record.
     Event(Box<Event>),
     /// Bytes that are kept aside, because they could not be used.
-    SetAside(SetAside),
+    Rejected(RejectedRecord),
     /// Nothing to record, and why: another stage of a request that is recorded, a companion of a
     /// line that is, or noise ([`Options::records_noise`](super::Options::records_noise)). It is
     /// counted.
@@ -19,7 +19,7 @@ pub enum Parsed {
 
 /// The reason of what is set aside until its answer came, or could have come
 /// ([`Context::defers`](super::Context::defers)).
-pub const WAITS: &str = "the request waits for its answer";
+pub const DEFERRED: &str = "the request waits for its answer";
 
 /// A body that is no envelope of its format: nothing of it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl std::error::Error for EnvelopeError {}
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NoEvent {
     /// Its bytes are kept, with the reason.
-    SetAside(String),
+    Rejected(String),
     /// There is nothing to record.
     Skipped(&'static str),
 }
@@ -56,21 +56,23 @@ pub(crate) const NOISE: &str = "noise";
 
 impl From<String> for NoEvent {
     fn from(reason: String) -> NoEvent {
-        NoEvent::SetAside(reason)
+        NoEvent::Rejected(reason)
     }
 }
 
 impl From<&str> for NoEvent {
     fn from(reason: &str) -> NoEvent {
-        NoEvent::SetAside(reason.to_owned())
+        NoEvent::Rejected(reason.to_owned())
     }
 }
 
 /// What an item that was read comes to; `raw` are its bytes.
-pub(crate) fn parsed(read: Result<Event, NoEvent>, raw: &[u8]) -> Parsed {
+pub(crate) fn item_of(read: Result<Event, NoEvent>, raw: &[u8]) -> Item {
     match read {
-        Ok(event) => Parsed::Event(Box::new(event)),
-        Err(NoEvent::SetAside(reason)) => Parsed::SetAside(SetAside { reason, raw: raw.to_vec() }),
-        Err(NoEvent::Skipped(why)) => Parsed::Skipped(why),
+        Ok(event) => Item::Event(Box::new(event)),
+        Err(NoEvent::Rejected(reason)) => {
+            Item::Rejected(RejectedRecord { reason, raw: raw.to_vec() })
+        }
+        Err(NoEvent::Skipped(why)) => Item::Skipped(why),
     }
 }

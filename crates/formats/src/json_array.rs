@@ -6,7 +6,7 @@
 //! joined by line feeds are the file. A string of JSON holds no line feed: where one stands inside
 //! quotes, the object was cut, and reading goes on behind it.
 
-use crate::Follows;
+use crate::Continuation;
 use crate::records::Piece;
 
 pub(crate) const NO_OBJECT: &str = "the bytes are no JSON object";
@@ -49,10 +49,10 @@ fn end(text: &[u8], start: usize) -> End {
 
 /// The pieces of `text`, to its end if it ends there, else as far as they are whole, and how far
 /// that is.
-fn split(text: &[u8], follows: Follows) -> (Vec<Piece>, usize) {
+fn split(text: &[u8], continuation: Continuation) -> (Vec<Piece>, usize) {
     let mut pieces: Vec<Piece> = Vec::new();
     let mut from = 0;
-    let is_last = follows == Follows::Nothing;
+    let is_last = continuation == Continuation::Nothing;
     loop {
         let start = from + text[from..].iter().take_while(|&&byte| is_between(byte)).count();
         if start == text.len() {
@@ -61,7 +61,7 @@ fn split(text: &[u8], follows: Follows) -> (Vec<Piece>, usize) {
         let (next, why) = match text[start] {
             b'{' => match end(text, start) {
                 End::At(end) => match behind(text, end) {
-                    None if follows == Follows::More => return (pieces, from),
+                    None if continuation == Continuation::More => return (pieces, from),
                     next => (next.unwrap_or(text.len()), None),
                 },
                 End::Cut(line_end) => (line_end + 1, Some(BREAKS_OFF)),
@@ -122,15 +122,15 @@ fn behind(text: &[u8], end: usize) -> Option<usize> {
 
 /// The objects of a body, and what is none.
 pub(crate) fn pieces(body: &[u8]) -> Vec<Piece> {
-    split(body, Follows::Nothing).0
+    split(body, Continuation::Nothing).0
 }
 
 /// How many bytes of a piece of a file are whole objects. One that nothing follows yet is waited
 /// with, as what separates it from the next belongs to it, but not where nothing comes.
-pub(crate) fn whole(piece: &[u8], follows: Follows) -> usize {
-    match follows {
-        Follows::Nothing => piece.len(),
-        Follows::More | Follows::Quiet => split(piece, follows).1,
+pub(crate) fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
+    match continuation {
+        Continuation::Nothing => piece.len(),
+        Continuation::More | Continuation::Quiet => split(piece, continuation).1,
     }
 }
 
@@ -188,9 +188,13 @@ mod tests {
             ("x", 0, 0),
             ("x\n{", 2, 2),
         ] {
-            assert_eq!(whole(text.as_bytes(), Follows::More), more, "{text}");
-            assert_eq!(whole(text.as_bytes(), Follows::Quiet), quiet, "{text}");
-            assert_eq!(whole(text.as_bytes(), Follows::Nothing), text.len(), "{text}");
+            assert_eq!(complete_bytes(text.as_bytes(), Continuation::More), more, "{text}");
+            assert_eq!(complete_bytes(text.as_bytes(), Continuation::Quiet), quiet, "{text}");
+            assert_eq!(
+                complete_bytes(text.as_bytes(), Continuation::Nothing),
+                text.len(),
+                "{text}"
+            );
         }
     }
 

@@ -1,6 +1,6 @@
 //! The source formats: pure parsers from bytes as received to events.
 //!
-//! A parser is given a whole body and answers with [`Parsed`] items, one for each thing the body
+//! A parser is given a whole body and answers with [`Item`] items, one for each thing the body
 //! tells. What cannot be used is an item too, with its bytes and the reason, so that nothing is
 //! lost. Only a body that is no envelope of the format at all is an [`EnvelopeError`].
 //!
@@ -34,8 +34,8 @@ mod sql;
 pub mod syslog_message;
 mod texts;
 
-pub use context::{Context, Limits, Options, Place, Secrets, Zone};
-pub use event::SetAside;
+pub use context::{Context, FilePosition, Limits, Options, Secrets, Zone};
+pub use event::RejectedRecord;
 pub use event::json::{DEPTH_MAX, ELEMENTS_MAX, MEMBERS_MAX, NAME_BYTES_MAX, STRING_BYTES_MAX};
-pub use format::{Delivery, Follows, Format, Sequence};
-pub use item::{EnvelopeError, Parsed, WAITS};
+pub use format::{Continuation, Delivery, Format, Sequence};
+pub use item::{DEFERRED, EnvelopeError, Item};

@@ -1,8 +1,8 @@
 //! Bodies of lines, one event a line: a line that cannot be used is set aside and the others are
 //! kept.
 
-use crate::item::{NoEvent, parsed};
-use crate::{Context, EnvelopeError, Follows, Parsed};
+use crate::item::{NoEvent, item_of};
+use crate::{Context, Continuation, EnvelopeError, Item};
 use event::Event;
 
 /// Reads one line or item.
@@ -14,12 +14,12 @@ pub(crate) fn parse_lines(
     body: &[u8],
     context: &mut Context<'_>,
     read: Read,
-) -> Result<Vec<Parsed>, EnvelopeError> {
+) -> Result<Vec<Item>, EnvelopeError> {
     let lines = limited_lines(body, context)?;
     let mut items = Vec::with_capacity(lines.len());
     for (at, line) in lines {
         let mut item = parse_one(line, context, read);
-        if let Parsed::Event(event) = &mut item
+        if let Item::Event(event) = &mut item
             && event.origin.key.is_none()
         {
             event.origin.key = place_key(context, at);
@@ -46,18 +46,18 @@ pub(crate) fn limited_lines<'a>(
 
 /// A key for a line of a file: where it stands. `at` are the bytes of the body before it.
 pub(crate) fn place_key(context: &Context<'_>, at: usize) -> Option<String> {
-    context.place.map(|place| format!("{}:{}", place.file, place.offset + at as u64))
+    context.position.map(|place| format!("{}:{}", place.file, place.offset + at as u64))
 }
 
 /// Reads one line or item that is within the limits.
-pub(crate) fn parse_one(raw: &[u8], context: &mut Context<'_>, read: Read) -> Parsed {
+pub(crate) fn parse_one(raw: &[u8], context: &mut Context<'_>, read: Read) -> Item {
     let bytes_max = context.limits.event_bytes_max;
     let event = if raw.len() > bytes_max {
         Err(format!("event_too_large: {} bytes exceed {bytes_max}", raw.len()).into())
     } else {
         read(raw, context)
     };
-    parsed(event, raw)
+    item_of(event, raw)
 }
 
 /// The lines that are not empty, without their LF or CRLF, each with the bytes before it. A CR that
@@ -77,20 +77,20 @@ pub(crate) fn lines(body: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 }
 
 /// How many bytes of a piece of a file are whole lines.
-pub(crate) fn whole_lines(piece: &[u8], follows: Follows) -> usize {
-    match follows {
-        Follows::Nothing => piece.len(),
-        Follows::More | Follows::Quiet => {
+pub(crate) fn complete_lines(piece: &[u8], continuation: Continuation) -> usize {
+    match continuation {
+        Continuation::Nothing => piece.len(),
+        Continuation::More | Continuation::Quiet => {
             piece.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)
         }
     }
 }
 
 /// For formats of which a whole file is one body.
-pub(crate) fn whole_body(piece: &[u8], follows: Follows) -> usize {
-    match follows {
-        Follows::Nothing => piece.len(),
-        Follows::More | Follows::Quiet => 0,
+pub(crate) fn complete_body(piece: &[u8], continuation: Continuation) -> usize {
+    match continuation {
+        Continuation::Nothing => piece.len(),
+        Continuation::More | Continuation::Quiet => 0,
     }
 }
 
@@ -110,9 +110,9 @@ mod tests {
         for (piece, more, last) in
             [(&b"a\nb"[..], 2, 3), (b"a\nb\n", 4, 4), (b"a", 0, 1), (b"", 0, 0)]
         {
-            assert_eq!(whole_lines(piece, Follows::More), more);
-            assert_eq!(whole_lines(piece, Follows::Quiet), more);
-            assert_eq!(whole_lines(piece, Follows::Nothing), last);
+            assert_eq!(complete_lines(piece, Continuation::More), more);
+            assert_eq!(complete_lines(piece, Continuation::Quiet), more);
+            assert_eq!(complete_lines(piece, Continuation::Nothing), last);
         }
     }
 }

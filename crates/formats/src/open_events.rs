@@ -64,7 +64,7 @@ impl<Id: Ord + Clone> Open<Id> {
 /// How many bytes at the beginning of `lines` end where no event is open; `take` is told each line
 /// and its number. Where events overlap without end, it is all after `bytes_max`, so that a file is
 /// never stuck.
-pub(crate) fn whole_events<Id: Ord + Clone>(
+pub(crate) fn complete_events<Id: Ord + Clone>(
     lines: &[u8],
     bytes_max: usize,
     mut open: Open<Id>,

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::item::NoEvent;
 use crate::lines::parse_one;
-use crate::{Context, Parsed};
+use crate::{Context, Item};
 use event::json::write_hex;
 use event::{Actor, Class, Event, Operation, Origin, Outcome, Resolution, Resource, Severity};
 
@@ -53,7 +53,7 @@ pub(crate) fn parse_single(
     body: &[u8],
     context: &mut Context<'_>,
     read: fn(&[u8], &mut Context<'_>) -> Result<Event, NoEvent>,
-) -> Vec<Parsed> {
+) -> Vec<Item> {
     match body.trim_ascii() {
         b"" => Vec::new(),
         item => vec![parse_one(item, context, read)],

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::lines::{Read, parse_one};
 use crate::sql::{self, Spans};
-use crate::{Context, EnvelopeError, Parsed, SetAside};
+use crate::{Context, EnvelopeError, Item, RejectedRecord};
 
 /// A piece of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(crate) fn parse_pieces(
     pieces: Vec<Piece>,
     context: &mut Context<'_>,
     read: Read,
-) -> Result<Vec<Parsed>, EnvelopeError> {
+) -> Result<Vec<Item>, EnvelopeError> {
     let events_max = context.limits.events_max;
     if pieces.len() > events_max {
         return Err(EnvelopeError::TooLarge(format!(
@@ -37,14 +37,14 @@ pub(crate) fn parse_pieces(
     let parse = |piece: Piece| {
         let raw = &body[piece.span.clone()];
         if let Some(why) = piece.why {
-            return Parsed::SetAside(SetAside { reason: why.to_owned(), raw: raw.to_vec() });
+            return Item::Rejected(RejectedRecord { reason: why.to_owned(), raw: raw.to_vec() });
         }
         let mut item = parse_one(raw, context, read);
-        if let Parsed::Event(event) = &mut item
+        if let Item::Event(event) = &mut item
             && event.origin.key.is_none()
         {
             event.origin.key = context
-                .place
+                .position
                 .map(|place| format!("{}:{}", place.file, place.offset + piece.span.start as u64));
         }
         item

@@ -2,7 +2,7 @@
 //! it could never be parsed again. The lines stand before the body, as in the request: `ce-id: 1`,
 //! CR LF, an empty line, the body.
 
-use crate::{Context, Parsed};
+use crate::{Context, Item};
 
 /// What the names of header lines begin with that say something of an event: CloudEvents in binary
 /// mode, Nexus.
@@ -18,8 +18,8 @@ fn is_marked(name: &str) -> bool {
 }
 
 /// Puts the request's header lines before what was set aside, if it is the whole body.
-pub(crate) fn keep(items: &mut [Parsed], body: &[u8], context: &Context<'_>) {
-    let [Parsed::SetAside(aside)] = items else { return };
+pub(crate) fn keep(items: &mut [Item], body: &[u8], context: &Context<'_>) {
+    let [Item::Rejected(aside)] = items else { return };
     if aside.raw != body.trim_ascii() && aside.raw != body {
         return;
     }

@@ -13,11 +13,11 @@
 use crate::context::address;
 use crate::format::{Spec, Syslog, unnumbered};
 use crate::item::{NOISE, NoEvent};
-use crate::lines::{parse_lines, whole_lines};
+use crate::lines::{complete_lines, parse_lines};
 use crate::outline::{digest_of, outline};
 use crate::repository_request::{Request, served_path};
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Parsed};
+use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{Event, Operation, Origin, Resolution, Service, Time};
 
 /// Fields of a line.
@@ -57,11 +57,11 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole: whole_lines,
+    complete_bytes: complete_lines,
     sequence: unnumbered,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     parse_lines(body, context, read)
 }
 

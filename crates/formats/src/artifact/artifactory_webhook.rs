@@ -18,10 +18,10 @@ use serde_json::value::RawValue;
 
 use crate::format::{Spec, Syslog, unnumbered};
 use crate::item::NoEvent;
-use crate::lines::whole_body;
+use crate::lines::complete_body;
 use crate::outline::{TIME_ASSUMED, outline, parse_single};
 use crate::texts::{attributes_of, non_empty, texts};
-use crate::{Context, Delivery, EnvelopeError, Parsed};
+use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service,
     Severity,
@@ -35,11 +35,11 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole: whole_body,
+    complete_bytes: complete_body,
     sequence: unnumbered,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     Ok(parse_single(body, context, read))
 }
 

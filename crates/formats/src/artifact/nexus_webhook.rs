@@ -18,10 +18,10 @@ use serde::Deserialize;
 use super::nexus_audit::{Audit, initiator, instant};
 use crate::format::{Spec, Syslog, unnumbered};
 use crate::item::NoEvent;
-use crate::lines::whole_body;
+use crate::lines::complete_body;
 use crate::outline::{TIME_ASSUMED, digest_of, outline, parse_single};
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Parsed};
+use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{
     Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service, Severity,
     Time,
@@ -35,11 +35,11 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole: whole_body,
+    complete_bytes: complete_body,
     sequence: unnumbered,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     Ok(parse_single(body, context, read))
 }
 

@@ -24,12 +24,12 @@ use serde_json::value::RawValue;
 
 use crate::context::address;
 use crate::format::{Spec, Syslog, unnumbered};
-use crate::item::{NOISE, NoEvent, OTHER_STAGE, parsed};
-use crate::lines::{limited_lines, lines, parse_one, place_key, whole_lines};
+use crate::item::{NOISE, NoEvent, OTHER_STAGE, item_of};
+use crate::lines::{complete_lines, limited_lines, lines, parse_one, place_key};
 use crate::outline::outline;
 use crate::repository_request::{Request, served_path};
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Follows, Options, Parsed};
+use crate::{Context, Continuation, Delivery, EnvelopeError, Item, Options};
 use event::{Event, Outcome, Resolution, Service, SourceIp, Time, Trust};
 
 /// Why a line that tells of no request is no event.
@@ -52,23 +52,23 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole,
+    complete_bytes,
     sequence: unnumbered,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     let lines = limited_lines(body, context)?;
     let bytes_max = context.limits.event_bytes_max;
     let read =
         lines.iter().map(|(_, line)| if line.len() > bytes_max { Ok(None) } else { read(line) });
     let read: Vec<Result<Option<Line>, String>> = read.collect();
     let groups = grouped(read.iter().map(|line| line.as_ref().ok().and_then(Option::as_ref)));
-    let mut items: Vec<Parsed> = read
+    let mut items: Vec<Item> = read
         .iter()
         .zip(&lines)
         .map(|(read, (_, line))| match read {
-            Err(reason) => parsed(Err(reason.clone().into()), line),
-            Ok(Some(_)) => Parsed::Skipped(OTHER_STAGE),
+            Err(reason) => item_of(Err(reason.clone().into()), line),
+            Ok(Some(_)) => Item::Skipped(OTHER_STAGE),
             // Sets aside what is too large.
             Ok(None) => parse_one(line, context, |_, _| Err(NoEvent::Skipped(OWN_MESSAGE))),
         })
@@ -83,8 +83,8 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
             Said::Answer(_) => None,
         });
         let (at, raw) = lines[decisive];
-        let mut item = parsed(event(answer, start, began_at, raw, context), raw);
-        if let Parsed::Event(event) = &mut item {
+        let mut item = item_of(event(answer, start, began_at, raw, context), raw);
+        if let Item::Event(event) = &mut item {
             event.origin.key = place_key(context, at);
         }
         items[decisive] = item;
@@ -93,9 +93,9 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
 }
 
 /// Up to the first line of a request that may have more of them.
-fn whole(piece: &[u8], follows: Follows) -> usize {
-    let end = whole_lines(piece, follows);
-    if follows != Follows::More {
+fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
+    let end = complete_lines(piece, continuation);
+    if continuation != Continuation::More {
         return end;
     }
     let lines: Vec<(usize, &[u8])> = lines(&piece[..end]).collect();

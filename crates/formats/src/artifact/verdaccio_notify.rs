@@ -16,10 +16,10 @@ use serde::Deserialize;
 
 use crate::format::{Spec, Syslog, unnumbered};
 use crate::item::NoEvent;
-use crate::lines::whole_body;
+use crate::lines::complete_body;
 use crate::outline::{TIME_ASSUMED, outline, parse_single};
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Parsed};
+use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{
     Actor, ActorKind, Event, Operation, Outcome, OutcomeKind, Resource, Service, Severity,
 };
@@ -32,11 +32,11 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole: whole_body,
+    complete_bytes: complete_body,
     sequence: unnumbered,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     Ok(parse_single(body, context, read))
 }
 

@@ -28,8 +28,8 @@ use crate::item::NoEvent;
 use crate::json_pieces::{
     Members, documents, elements, members, object, place_of, same_length, scalar,
 };
-use crate::lines::{parse_one, whole_lines};
-use crate::{Context, Delivery, EnvelopeError, Follows, Parsed, meaning};
+use crate::lines::{complete_lines, parse_one};
+use crate::{Context, Continuation, Delivery, EnvelopeError, Item, meaning};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
     Service, Severity, SourceIp, Time, Trust,
@@ -43,29 +43,29 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole,
+    complete_bytes,
     sequence: unnumbered,
 };
 
 /// Lines, or a file that is one array, which may be taken once it is complete.
-fn whole(piece: &[u8], follows: Follows) -> usize {
+fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     let is_array = piece.trim_ascii_start().starts_with(b"[");
-    match follows {
-        Follows::Quiet if is_array && serde_json::from_slice::<&RawValue>(piece).is_ok() => {
+    match continuation {
+        Continuation::Quiet if is_array && serde_json::from_slice::<&RawValue>(piece).is_ok() => {
             piece.len()
         }
-        Follows::More | Follows::Quiet if is_array => 0,
-        _ => whole_lines(piece, follows),
+        Continuation::More | Continuation::Quiet if is_array => 0,
+        _ => complete_lines(piece, continuation),
     }
 }
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     let text = same_length(body);
     let events_max = context.limits.events_max;
     let too_many =
         || EnvelopeError::TooLarge(format!("the body holds more than {events_max} traces"));
     let mut items = Vec::new();
-    for (place, document) in documents(&text, context.place.is_some(), events_max)? {
+    for (place, document) in documents(&text, context.position.is_some(), events_max)? {
         let left = events_max - items.len();
         let places = match document.map(|document| traces(document, left)) {
             Ok(Ok((_, true))) => return Err(too_many()),
@@ -439,9 +439,9 @@ mod tests {
         for (piece, more, quiet) in
             [(&b"[{},{}"[..], 0, 0), (b"[{},\n{}]", 0, 8), (b"{}\n{", 3, 3), (b"{}", 0, 0)]
         {
-            assert_eq!(whole(piece, Follows::More), more);
-            assert_eq!(whole(piece, Follows::Quiet), quiet);
-            assert_eq!(whole(piece, Follows::Nothing), piece.len());
+            assert_eq!(complete_bytes(piece, Continuation::More), more);
+            assert_eq!(complete_bytes(piece, Continuation::Quiet), quiet);
+            assert_eq!(complete_bytes(piece, Continuation::Nothing), piece.len());
         }
     }
 }

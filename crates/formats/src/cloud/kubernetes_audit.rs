@@ -29,9 +29,9 @@ use crate::context::address;
 use crate::format::{Spec, Syslog, unnumbered};
 use crate::item::{NoEvent, OTHER_STAGE};
 use crate::json_pieces::elements;
-use crate::lines::{parse_lines, parse_one, whole_lines};
+use crate::lines::{complete_lines, parse_lines, parse_one};
 use crate::texts::non_empty;
-use crate::{Context, Delivery, EnvelopeError, Options, Parsed};
+use crate::{Context, Delivery, EnvelopeError, Item, Options};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service,
     Severity, SourceIp, Time,
@@ -50,11 +50,11 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole: whole_lines,
+    complete_bytes: complete_lines,
     sequence: unnumbered,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     let list =
         serde_json::from_slice::<EventList<'_>>(body).ok().filter(|list| list.kind == "EventList");
     let events_max = context.limits.events_max;

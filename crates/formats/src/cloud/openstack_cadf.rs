@@ -23,12 +23,12 @@ use serde_json::value::RawValue;
 
 use crate::context::address;
 use crate::format::{Spec, Syslog, unnumbered};
-use crate::item::{NoEvent, OTHER_STAGE, WAITS, parsed};
+use crate::item::{DEFERRED, NoEvent, OTHER_STAGE, item_of};
 use crate::json_pieces::elements;
-use crate::lines::{lines, whole_lines};
-use crate::open_events::{Open, whole_events};
+use crate::lines::{complete_lines, lines};
+use crate::open_events::{Open, complete_events};
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Follows, Parsed};
+use crate::{Context, Continuation, Delivery, EnvelopeError, Item};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service,
     Severity, SourceIp, Trust,
@@ -53,11 +53,11 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole,
+    complete_bytes,
     sequence: unnumbered,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     let events_max = context.limits.events_max;
     let items = items(body, events_max);
     if items.len() > events_max {
@@ -86,12 +86,12 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
             if one.is_pending() && is_answered {
                 Err(NoEvent::Skipped(OTHER_STAGE))
             } else if one.is_pending() && context.defers {
-                Err(NoEvent::SetAside(WAITS.to_owned()))
+                Err(NoEvent::Rejected(DEFERRED.to_owned()))
             } else {
                 event(one, raw, at, context)
             }
         });
-        parsed(event, raw)
+        item_of(event, raw)
     };
     Ok(items.iter().copied().zip(read).map(parse).collect())
 }
@@ -132,13 +132,13 @@ fn place<'a>(body: &[u8], item: &'a RawValue) -> (usize, &'a [u8]) {
 }
 
 /// The last place behind a line at which no request waits for its answer.
-fn whole(piece: &[u8], follows: Follows) -> usize {
-    let end = whole_lines(piece, follows);
-    if follows != Follows::More {
+fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
+    let end = complete_lines(piece, continuation);
+    if continuation != Continuation::More {
         return end;
     }
     let open = Open::new(PENDING_MS_MAX, PENDING_LINES_MAX);
-    whole_events(&piece[..end], PENDING_BYTES_MAX, open, |open, line, number| {
+    complete_events(&piece[..end], PENDING_BYTES_MAX, open, |open, line, number| {
         let one = notification::read(line).ok()?;
         let time_ms = one.occurred_at().ok()?.0.unix_ms();
         let is_pending = one.is_pending();
@@ -168,7 +168,7 @@ fn event(
     let operation = operation(&action);
     let class = class(&one, operation, &outcome);
     let key = one.key().or_else(|| {
-        context.place.map(|place| format!("{}:{}", place.file, place.offset + at as u64))
+        context.position.map(|place| format!("{}:{}", place.file, place.offset + at as u64))
     });
     Ok(Event {
         id: (context.new_id)(),

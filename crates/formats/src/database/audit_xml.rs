@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::Follows;
+use crate::Continuation;
 use crate::records::Piece;
 use crate::sql::{self, Spans};
 
@@ -53,9 +53,9 @@ fn record_end(text: &[u8]) -> Option<usize> {
 
 /// The pieces of `text`, to its end if it ends there, else as far as they are whole, and how far
 /// that is.
-fn split(text: &[u8], follows: Follows) -> (Vec<Piece>, usize) {
+fn split(text: &[u8], continuation: Continuation) -> (Vec<Piece>, usize) {
     let (mut pieces, mut from) = (Vec::new(), 0);
-    let is_last = follows == Follows::Nothing;
+    let is_last = continuation == Continuation::Nothing;
     let mut next_start = record_at(text, 0);
     while let Some(start) = next_start {
         next_start = record_at(text, start + 1);
@@ -66,7 +66,9 @@ fn split(text: &[u8], follows: Follows) -> (Vec<Piece>, usize) {
         let limit = next_start.unwrap_or(text.len());
         let (next, why) = match record_end(&text[start..limit]) {
             Some(length) => match behind(&text[..limit], start + length) {
-                None if next_start.is_none() && follows == Follows::More => return (pieces, from),
+                None if next_start.is_none() && continuation == Continuation::More => {
+                    return (pieces, from);
+                }
                 next => (next.unwrap_or(limit), None),
             },
             None if next_start.is_none() && !is_last => return (pieces, from),
@@ -143,15 +145,15 @@ fn behind(text: &[u8], end: usize) -> Option<usize> {
 
 /// The records of a body, and what is none.
 pub(crate) fn pieces(body: &[u8]) -> Vec<Piece> {
-    split(body, Follows::Nothing).0
+    split(body, Continuation::Nothing).0
 }
 
 /// How many bytes of a piece of a file are whole records. The last one is waited with until its
 /// line ends, but not where nothing comes.
-pub(crate) fn whole(piece: &[u8], follows: Follows) -> usize {
-    match follows {
-        Follows::Nothing => piece.len(),
-        Follows::More | Follows::Quiet => split(piece, follows).1,
+pub(crate) fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
+    match continuation {
+        Continuation::Nothing => piece.len(),
+        Continuation::More | Continuation::Quiet => split(piece, continuation).1,
     }
 }
 
@@ -370,9 +372,13 @@ mod tests {
             (head.to_owned(), 0, 0),
             ("x\n<".to_owned(), 2, 2),
         ] {
-            assert_eq!(whole(text.as_bytes(), Follows::More), more, "{text}");
-            assert_eq!(whole(text.as_bytes(), Follows::Quiet), quiet, "{text}");
-            assert_eq!(whole(text.as_bytes(), Follows::Nothing), text.len(), "{text}");
+            assert_eq!(complete_bytes(text.as_bytes(), Continuation::More), more, "{text}");
+            assert_eq!(complete_bytes(text.as_bytes(), Continuation::Quiet), quiet, "{text}");
+            assert_eq!(
+                complete_bytes(text.as_bytes(), Continuation::Nothing),
+                text.len(),
+                "{text}"
+            );
         }
     }
 

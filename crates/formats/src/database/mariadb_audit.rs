@@ -23,10 +23,10 @@ use std::collections::BTreeMap;
 
 use crate::format::{Spec, Syslog, unnumbered};
 use crate::item::NoEvent;
-use crate::lines::{parse_lines, whole_lines};
+use crate::lines::{complete_lines, parse_lines};
 use crate::sql::{self, Audit, Dialect, Spans, Text};
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Options, Parsed};
+use crate::{Context, Delivery, EnvelopeError, Item, Options};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
     Service, Severity, SourceIp, Time, Trust,
@@ -45,11 +45,11 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole: whole_lines,
+    complete_bytes: complete_lines,
     sequence: unnumbered,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     parse_lines(body, context, read)
 }
 

@@ -21,7 +21,7 @@ use crate::context::address;
 use crate::records::{in_json, members, parse_pieces};
 use crate::sql::{self, Audit, Dialect, Spans, Text};
 use crate::texts::non_empty;
-use crate::{Context, EnvelopeError, Follows, Parsed, Sequence, Zone, json_array};
+use crate::{Context, Continuation, EnvelopeError, Item, Sequence, Zone, json_array};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
     Severity, SourceIp, Time, Trust,
@@ -60,7 +60,7 @@ pub(crate) fn parse_json(
     body: &[u8],
     context: &mut Context<'_>,
     read: crate::lines::Read,
-) -> Result<Vec<Parsed>, EnvelopeError> {
+) -> Result<Vec<Item>, EnvelopeError> {
     parse_pieces(body, json_array::pieces(body), context, read)
 }
 
@@ -68,14 +68,14 @@ pub(crate) fn parse_xml(
     body: &[u8],
     context: &mut Context<'_>,
     read: crate::lines::Read,
-) -> Result<Vec<Parsed>, EnvelopeError> {
+) -> Result<Vec<Item>, EnvelopeError> {
     parse_pieces(body, audit_xml::pieces(body), context, read)
 }
 
-pub(crate) fn whole(piece: &[u8], follows: Follows) -> usize {
+pub(crate) fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     match form(piece) {
-        Form::Xml => audit_xml::whole(piece, follows),
-        Form::Json | Form::Csv => json_array::whole(piece, follows),
+        Form::Xml => audit_xml::complete_bytes(piece, continuation),
+        Form::Json | Form::Csv => json_array::complete_bytes(piece, continuation),
     }
 }
 

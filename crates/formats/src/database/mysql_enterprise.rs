@@ -12,7 +12,7 @@
 use super::mysql;
 use crate::format::{Spec, Syslog};
 use crate::item::NoEvent;
-use crate::{Context, Delivery, EnvelopeError, Parsed};
+use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{Event, Service};
 
 const NAME: &str = "mysql-enterprise";
@@ -25,11 +25,11 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole: mysql::whole,
+    complete_bytes: mysql::complete_bytes,
     sequence: mysql::sequence,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     match mysql::form(body) {
         mysql::Form::Xml => mysql::parse_xml(body, context, read_xml),
         mysql::Form::Json | mysql::Form::Csv => mysql::parse_json(body, context, read_json),

@@ -21,7 +21,7 @@ use crate::format::{Spec, Syslog};
 use crate::item::NoEvent;
 use crate::records::parse_pieces;
 use crate::sql::{self, Spans, Text};
-use crate::{Context, Delivery, EnvelopeError, Follows, Parsed, csv};
+use crate::{Context, Continuation, Delivery, EnvelopeError, Item, csv};
 use event::{Event, Service};
 
 const NAME: &str = "percona-audit";
@@ -34,7 +34,7 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole,
+    complete_bytes,
     sequence: mysql::sequence,
 };
 
@@ -86,7 +86,7 @@ fn is_record(text: &[u8], fields: &[csv::Field]) -> bool {
         && text.get(fields[1].content.start).is_some_and(u8::is_ascii_digit)
 }
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     match mysql::form(body) {
         mysql::Form::Xml => mysql::parse_xml(body, context, read_xml),
         mysql::Form::Json => mysql::parse_json(body, context, read_json),
@@ -94,10 +94,10 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
     }
 }
 
-fn whole(piece: &[u8], follows: Follows) -> usize {
+fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     match mysql::form(piece) {
-        mysql::Form::Csv => csv::whole(piece, FORM, follows),
-        mysql::Form::Json | mysql::Form::Xml => mysql::whole(piece, follows),
+        mysql::Form::Csv => csv::complete_bytes(piece, FORM, continuation),
+        mysql::Form::Json | mysql::Form::Xml => mysql::complete_bytes(piece, continuation),
     }
 }
 

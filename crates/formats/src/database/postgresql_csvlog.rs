@@ -17,7 +17,7 @@ use crate::format::{Spec, Syslog};
 use crate::item::NoEvent;
 use crate::records::parse_pieces;
 use crate::sql::{self, Spans, Text};
-use crate::{Context, Delivery, EnvelopeError, Follows, Parsed, csv};
+use crate::{Context, Continuation, Delivery, EnvelopeError, Item, csv};
 use event::{Event, Service};
 
 const NAME: &str = "postgresql-csvlog";
@@ -30,7 +30,7 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole,
+    complete_bytes,
     sequence: postgresql::sequence,
 };
 
@@ -93,12 +93,12 @@ fn is_record(text: &[u8], fields: &[csv::Field]) -> bool {
         && QUOTED.iter().all(|&at| is_text(at))
 }
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     parse_pieces(body, csv::pieces(body, FORM), context, read)
 }
 
-fn whole(piece: &[u8], follows: Follows) -> usize {
-    csv::whole(piece, FORM, follows)
+fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
+    csv::complete_bytes(piece, FORM, continuation)
 }
 
 fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {

@@ -11,11 +11,11 @@ use std::borrow::Cow;
 use super::postgresql;
 use crate::format::{Spec, Syslog};
 use crate::item::NoEvent;
-use crate::lines::{parse_lines, whole_lines};
+use crate::lines::{complete_lines, parse_lines};
 use crate::records::{in_json, members};
 use crate::sql::{self, Spans, Text};
 use crate::texts::texts;
-use crate::{Context, Delivery, EnvelopeError, Parsed};
+use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{Event, Service};
 
 const NAME: &str = "postgresql-jsonlog";
@@ -28,11 +28,11 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole: whole_lines,
+    complete_bytes: complete_lines,
     sequence: postgresql::sequence,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     parse_lines(body, context, read)
 }
 

@@ -16,7 +16,7 @@ use crate::format::{Spec, Syslog};
 use crate::item::NoEvent;
 use crate::records::{Piece, parse_pieces};
 use crate::sql::{self, Spans, Text};
-use crate::{Context, Delivery, EnvelopeError, Follows, Parsed, csv};
+use crate::{Context, Continuation, Delivery, EnvelopeError, Item, csv};
 use event::{Event, Service};
 
 const NAME: &str = "taurusdb-audit";
@@ -29,7 +29,7 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole,
+    complete_bytes,
     sequence: mysql::sequence,
 };
 
@@ -67,15 +67,19 @@ fn is_header(text: &[u8], fields: &[csv::Field]) -> bool {
     fields.iter().zip(COLUMNS).all(|(field, name)| text[field.content.clone()] == *name.as_bytes())
 }
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     if is_json(body) {
         return mysql::parse_json(body, context, read_json);
     }
     parse_pieces(body, with_header(body, csv::pieces(body, FORM)), context, read)
 }
 
-fn whole(piece: &[u8], follows: Follows) -> usize {
-    if is_json(piece) { mysql::whole(piece, follows) } else { csv::whole(piece, FORM, follows) }
+fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
+    if is_json(piece) {
+        mysql::complete_bytes(piece, continuation)
+    } else {
+        csv::complete_bytes(piece, FORM, continuation)
+    }
 }
 
 fn is_json(body: &[u8]) -> bool {

@@ -23,9 +23,9 @@ use export::Wrong;
 use super::programs::{self, Told};
 use super::syslog::{FACILITIES, PRIORITIES};
 use crate::format::{Spec, Syslog, unnumbered};
-use crate::item::{NoEvent, parsed};
-use crate::lines::{parse_lines, whole_lines};
-use crate::{Context, Delivery, EnvelopeError, Follows, Parsed};
+use crate::item::{NoEvent, item_of};
+use crate::lines::{complete_lines, parse_lines};
+use crate::{Context, Continuation, Delivery, EnvelopeError, Item};
 use event::{Actor, ActorKind, Event, Origin, Resolution, Service, Time};
 
 /// The content type of the export format.
@@ -55,11 +55,11 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole,
+    complete_bytes,
     sequence: unnumbered,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     let is_export = context.header("content-type").is_some_and(|kind| kind.starts_with(EXPORT));
     if !is_export && is_json(body) {
         return parse_lines(body, context, |line, context| {
@@ -79,7 +79,7 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
     Ok(items)
 }
 
-fn parse_entry(entry: &export::Entry<'_>, context: &mut Context<'_>) -> Parsed {
+fn parse_entry(entry: &export::Entry<'_>, context: &mut Context<'_>) -> Item {
     let bytes_max = context.limits.event_bytes_max;
     let read = match &entry.fields {
         _ if entry.raw.len() > bytes_max => {
@@ -89,15 +89,15 @@ fn parse_entry(entry: &export::Entry<'_>, context: &mut Context<'_>) -> Parsed {
         Err(Wrong::BreaksOff) => Err("the entry breaks off".into()),
         Err(Wrong::Malformed(why)) => Err((*why).into()),
     };
-    parsed(read, entry.raw)
+    item_of(read, entry.raw)
 }
 
 /// Up to the blank line behind the last whole entry, or the last line of JSON.
-fn whole(piece: &[u8], follows: Follows) -> usize {
-    match follows {
-        Follows::Nothing => piece.len(),
-        _ if is_json(piece) => whole_lines(piece, follows),
-        Follows::More | Follows::Quiet => export::whole(piece),
+fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
+    match continuation {
+        Continuation::Nothing => piece.len(),
+        _ if is_json(piece) => complete_lines(piece, continuation),
+        Continuation::More | Continuation::Quiet => export::complete_bytes(piece),
     }
 }
 

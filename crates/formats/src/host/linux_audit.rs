@@ -26,10 +26,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use crate::format::{Spec, Syslog};
-use crate::item::{NoEvent, parsed};
-use crate::lines::{lines, whole_lines};
-use crate::open_events::{Open, whole_events};
-use crate::{Context, Delivery, EnvelopeError, Follows, Parsed, Sequence};
+use crate::item::{NoEvent, item_of};
+use crate::lines::{complete_lines, lines};
+use crate::open_events::{Open, complete_events};
+use crate::{Context, Continuation, Delivery, EnvelopeError, Item, Sequence};
 use event::{Event, Origin, Resolution, Service};
 use record::{Line, Record};
 
@@ -55,22 +55,22 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Records(read_message, open),
     parse,
-    whole,
+    complete_bytes,
     sequence,
 };
 
 /// The records of one event, or a line that is none.
-enum Item<'a> {
+enum Chunk<'a> {
     Records(Vec<&'a [u8]>),
     NoRecord(&'a [u8]),
     End,
 }
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     let (mut items, mut open) = (Vec::new(), BTreeMap::new());
     for (_, line) in lines(body) {
         match record::line(line) {
-            Some(Line { kind: "EOE", .. }) => items.push(Item::End),
+            Some(Line { kind: "EOE", .. }) => items.push(Chunk::End),
             Some(record) if line.len() <= context.limits.event_bytes_max => {
                 let (at, len_bytes) =
                     open.entry((record.node, record.stamp)).or_insert((items.len(), 0));
@@ -80,11 +80,11 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
                 }
                 *len_bytes += line.len() + 1;
                 match items.get_mut(*at) {
-                    Some(Item::Records(lines)) => lines.push(line),
-                    _ => items.push(Item::Records(vec![line])),
+                    Some(Chunk::Records(lines)) => lines.push(line),
+                    _ => items.push(Chunk::Records(vec![line])),
                 }
             }
-            _ => items.push(Item::NoRecord(line)),
+            _ => items.push(Chunk::NoRecord(line)),
         }
     }
     let events_max = context.limits.events_max;
@@ -95,13 +95,13 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
     }
     let bytes_max = context.limits.event_bytes_max;
     let parse = |item| match item {
-        Item::Records(lines) => parsed(read(&lines, context), &lines.join(&b'\n')),
-        Item::NoRecord(line) if line.len() > bytes_max => parsed(
+        Chunk::Records(lines) => item_of(read(&lines, context), &lines.join(&b'\n')),
+        Chunk::NoRecord(line) if line.len() > bytes_max => item_of(
             Err(format!("event_too_large: {} bytes exceed {bytes_max}", line.len()).into()),
             line,
         ),
-        Item::NoRecord(line) => parsed(Err("not an audit record".into()), line),
-        Item::End => Parsed::Skipped(END),
+        Chunk::NoRecord(line) => item_of(Err("not an audit record".into()), line),
+        Chunk::End => Item::Skipped(END),
     };
     Ok(items.into_iter().map(parse).collect())
 }
@@ -187,13 +187,13 @@ fn is_end(line: &Line<'_>) -> bool {
 }
 
 /// The last place behind a line at which no event is open.
-fn whole(piece: &[u8], follows: Follows) -> usize {
-    let end = whole_lines(piece, follows);
-    if follows != Follows::More {
+fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
+    let end = complete_lines(piece, continuation);
+    if continuation != Continuation::More {
         return end;
     }
     let open = Open::new(OPEN_MS_MAX, OPEN_LINES_MAX);
-    whole_events(&piece[..end], OPEN_BYTES_MAX, open, |open, line, number| {
+    complete_events(&piece[..end], OPEN_BYTES_MAX, open, |open, line, number| {
         let line = record::line(line)?;
         let (id, time_ms) = ((line.node.to_owned(), line.stamp.to_owned()), line.time.unix_ms());
         if is_end(&line) {
@@ -230,10 +230,10 @@ mod tests {
         ] {
             let piece: String = lines.iter().map(|line| line.as_str()).collect();
             let expected: usize = lines.iter().take(expected).map(|line| line.len()).sum();
-            assert_eq!(whole(piece.as_bytes(), Follows::More), expected, "{piece}");
-            assert_eq!(whole(piece.as_bytes(), Follows::Quiet), piece.len());
+            assert_eq!(complete_bytes(piece.as_bytes(), Continuation::More), expected, "{piece}");
+            assert_eq!(complete_bytes(piece.as_bytes(), Continuation::Quiet), piece.len());
             assert_eq!(
-                whole(&piece.as_bytes()[..piece.len() - 1], Follows::Nothing),
+                complete_bytes(&piece.as_bytes()[..piece.len() - 1], Continuation::Nothing),
                 piece.len() - 1
             );
         }
@@ -260,9 +260,9 @@ mod tests {
         for serial in 2..1002 {
             piece.push_str(&line("USER_CMD", 10, serial));
         }
-        assert_eq!(whole(piece.as_bytes(), Follows::More), 0);
+        assert_eq!(complete_bytes(piece.as_bytes(), Continuation::More), 0);
         piece.push_str(&line("USER_CMD", 10, 1002));
-        assert_eq!(whole(piece.as_bytes(), Follows::More), piece.len());
+        assert_eq!(complete_bytes(piece.as_bytes(), Continuation::More), piece.len());
         // Events that overlap without end.
         let mut piece = String::new();
         for serial in 1..30_000 {
@@ -270,7 +270,7 @@ mod tests {
             piece.push_str(&line("PROCTITLE", 10, serial));
         }
         assert!(piece.len() > OPEN_BYTES_MAX);
-        assert_eq!(whole(piece.as_bytes(), Follows::More), piece.len());
-        assert_eq!(whole(&piece.as_bytes()[..100_000], Follows::More), 0);
+        assert_eq!(complete_bytes(piece.as_bytes(), Continuation::More), piece.len());
+        assert_eq!(complete_bytes(&piece.as_bytes()[..100_000], Continuation::More), 0);
     }
 }

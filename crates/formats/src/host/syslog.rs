@@ -16,10 +16,10 @@ use std::collections::BTreeMap;
 use super::programs::{self, Told};
 use crate::format::{Spec, Syslog, unnumbered};
 use crate::item::NoEvent;
-use crate::lines::{parse_lines, whole_lines};
+use crate::lines::{complete_lines, parse_lines};
 use crate::syslog_message::{Message, Resolved};
 use crate::texts::attributes_of;
-use crate::{Context, Delivery, EnvelopeError, Parsed};
+use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{Event, Origin, Resolution, Service};
 
 pub(crate) const SPEC: Spec = Spec {
@@ -30,7 +30,7 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Whole(read),
     parse,
-    whole: whole_lines,
+    complete_bytes: complete_lines,
     sequence: unnumbered,
 };
 
@@ -66,7 +66,7 @@ pub(crate) const FACILITIES: [&str; 24] = [
 pub(crate) const PRIORITIES: [&str; 8] =
     ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     parse_lines(body, context, read)
 }
 

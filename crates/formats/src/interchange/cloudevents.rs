@@ -27,10 +27,10 @@ use crate::context::address;
 use crate::format::{Spec, Syslog, unnumbered};
 use crate::item::NoEvent;
 use crate::json_pieces::{documents, elements, members, object, place_of, same_length, scalar};
-use crate::lines::{parse_one, whole_lines};
+use crate::lines::{complete_lines, parse_one};
 use crate::repository_request::percent_decoded;
 use crate::texts::non_empty;
-use crate::{Context, Delivery, EnvelopeError, Parsed, meaning};
+use crate::{Context, Delivery, EnvelopeError, Item, meaning};
 use event::{
     Actor, ActorKind, Event, Origin, Outcome, OutcomeKind, Resolution, Resource, Service, SourceIp,
     Time, Trust,
@@ -44,14 +44,14 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole: whole_lines,
+    complete_bytes: complete_lines,
     sequence: unnumbered,
 };
 
 /// What every content type of events in one text begins with; what follows names its form.
 const STRUCTURED: &str = "application/cloudevents";
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     let media_type = media_type(context.header("content-type").unwrap_or_default());
     if let Some(form) = media_type.strip_prefix(STRUCTURED) {
         if form.ends_with("+json") {
@@ -73,13 +73,13 @@ fn media_type(content_type: &str) -> String {
 }
 
 /// One event, or an array of them; or one or the other a line.
-fn parse_structured(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+fn parse_structured(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     let text = same_length(body);
     let events_max = context.limits.events_max;
     let too_many =
         || EnvelopeError::TooLarge(format!("the body holds more than {events_max} events"));
     let mut items = Vec::new();
-    for (place, document) in documents(&text, context.place.is_some(), events_max)? {
+    for (place, document) in documents(&text, context.position.is_some(), events_max)? {
         let left = events_max - items.len();
         let array = document.as_ref().ok().filter(|document| document.get().starts_with('['));
         let places = match array.map(|array| elements(array.get(), left)) {

@@ -17,11 +17,11 @@ use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 
 use crate::format::{Spec, Syslog};
-use crate::item::{NoEvent, parsed};
+use crate::item::{NoEvent, item_of};
 use crate::json_pieces::elements;
-use crate::lines::{parse_lines, whole_lines};
+use crate::lines::{complete_lines, parse_lines};
 use crate::texts::{json_text, non_empty, texts};
-use crate::{Context, Delivery, EnvelopeError, Parsed, Sequence};
+use crate::{Context, Delivery, EnvelopeError, Item, Sequence};
 use event::json::{DEPTH_MAX, Strict, is_too_deep};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
@@ -36,7 +36,7 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: true,
     syslog: Syslog::Text,
     parse,
-    whole: whole_lines,
+    complete_bytes: complete_lines,
     sequence,
 };
 
@@ -47,8 +47,8 @@ fn sequence(event: &Event) -> Option<Sequence> {
     Some(Sequence { stream, number })
 }
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
-    if context.place.is_some() {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
+    if context.position.is_some() {
         return parse_lines(body, context, read_line);
     }
     let events = split(json_text(body)?, context.limits.events_max)?;
@@ -116,11 +116,11 @@ fn check_form(raw: &str, event_bytes_max: usize, position: usize) -> Result<(), 
         .map_err(|error| EnvelopeError::Malformed(format!("event {position}: {error}")))
 }
 
-fn parse_one(raw: &str, context: &mut Context<'_>) -> Parsed {
+fn parse_one(raw: &str, context: &mut Context<'_>) -> Item {
     let event = serde_json::from_str::<Told<'_>>(raw)
         .map_err(|error| error.to_string())
         .and_then(|told| event(told, raw, context));
-    parsed(event.map_err(Into::into), raw.as_bytes())
+    item_of(event.map_err(Into::into), raw.as_bytes())
 }
 
 fn event(told: Told<'_>, raw: &str, context: &mut Context<'_>) -> Result<Event, String> {
@@ -344,33 +344,36 @@ enum ToldSourceIp<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Limits, Options, Place};
+    use crate::{FilePosition, Limits, Options};
     use event::{EventId, Trail};
 
-    fn parse_text(text: &str) -> Result<Vec<Parsed>, EnvelopeError> {
+    fn parse_text(text: &str) -> Result<Vec<Item>, EnvelopeError> {
         parse_from(text.as_bytes(), None)
     }
 
-    fn parse_from(body: &[u8], place: Option<Place<'_>>) -> Result<Vec<Parsed>, EnvelopeError> {
+    fn parse_from(
+        body: &[u8],
+        place: Option<FilePosition<'_>>,
+    ) -> Result<Vec<Item>, EnvelopeError> {
         let trail = Trail::new(Service::Platform, "acme", "p1", "ops").expect("valid");
         let mut new_id = || EventId::default();
         let options = Options::default();
         let mut context = Context::new("own", &trail, Time::from_unix_ns(7), &mut new_id, &options);
         context.limits = Limits { events_max: 3, event_bytes_max: 600 };
-        context.place = place;
+        context.position = place;
         parse(body, &mut context)
     }
 
     fn one(text: &str) -> Event {
         match parse_text(text).expect("an envelope").pop() {
-            Some(Parsed::Event(event)) => *event,
+            Some(Item::Event(event)) => *event,
             other => panic!("{other:?}"),
         }
     }
 
     fn reason(text: &str) -> String {
         match parse_text(text).expect("an envelope").pop() {
-            Some(Parsed::SetAside(set_aside)) => set_aside.reason,
+            Some(Item::Rejected(set_aside)) => set_aside.reason,
             other => panic!("{other:?}"),
         }
     }
@@ -442,7 +445,7 @@ mod tests {
 
     #[test]
     fn in_a_file_a_bad_line_is_set_aside_alone() {
-        let place = Some(Place { file: "f", offset: 100 });
+        let place = Some(FilePosition { file: "f", offset: 100 });
         for bad in
             [&b"{"[..], b"[1]", b"\xff", br#"{"action":"x","action":"y"}"#, br#"{"acton":"x"}"#]
         {
@@ -450,8 +453,7 @@ mod tests {
                 [br#"{"action":"a"}"#, &b"\n"[..], bad, b"\n", br#"{"id":"7","action":"b"} "#]
                     .concat();
             let items = parse_from(&body, place).expect("lines");
-            let [Parsed::Event(first), Parsed::SetAside(aside), Parsed::Event(last)] = &items[..]
-            else {
+            let [Item::Event(first), Item::Rejected(aside), Item::Event(last)] = &items[..] else {
                 panic!("{items:?}")
             };
             assert_eq!(aside.raw, bad);

@@ -21,11 +21,11 @@ use serde_json::value::RawValue;
 
 use crate::context::address;
 use crate::format::{Spec, Syslog, unnumbered};
-use crate::item::{NOISE, NoEvent, parsed};
+use crate::item::{NOISE, NoEvent, item_of};
 use crate::json_pieces::elements;
-use crate::lines::whole_body;
+use crate::lines::complete_body;
 use crate::texts::{attributes_of, json_text, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Parsed};
+use crate::{Context, Delivery, EnvelopeError, Item};
 use event::json::{DEPTH_MAX, is_too_deep};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service,
@@ -43,11 +43,11 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole: whole_body,
+    complete_bytes: complete_body,
     sequence: unnumbered,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     let envelope: Envelope<'_> = serde_json::from_str(json_text(body)?).map_err(|error| {
         EnvelopeError::Malformed(format!("the body is no notification envelope: {error}"))
     })?;
@@ -68,7 +68,7 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed
     Ok(events.into_iter().map(|raw| parse_one(raw.get(), context)).collect())
 }
 
-fn parse_one(raw: &str, context: &mut Context<'_>) -> Parsed {
+fn parse_one(raw: &str, context: &mut Context<'_>) -> Item {
     let event = if raw.len() > context.limits.event_bytes_max {
         Err(format!(
             "event_too_large: {} bytes exceed {}",
@@ -83,7 +83,7 @@ fn parse_one(raw: &str, context: &mut Context<'_>) -> Parsed {
             .map_err(|error| format!("not a notification: {error}").into())
             .and_then(|notification| event(&notification, raw, context))
     };
-    parsed(event, raw.as_bytes())
+    item_of(event, raw.as_bytes())
 }
 
 fn event(

@@ -15,11 +15,11 @@
 use super::harbor_webhook::actor;
 use crate::format::{Spec, Syslog, unnumbered};
 use crate::item::NoEvent;
-use crate::lines::{parse_lines, whole_lines};
+use crate::lines::{complete_lines, parse_lines};
 use crate::outline::{digest_of, outline};
 use crate::syslog_message::Message;
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Parsed};
+use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{
     Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service, Severity,
     Time,
@@ -44,11 +44,11 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Whole(read),
     parse,
-    whole: whole_lines,
+    complete_bytes: complete_lines,
     sequence: unnumbered,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     parse_lines(body, context, read)
 }
 

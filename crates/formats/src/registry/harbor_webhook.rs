@@ -14,13 +14,13 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::SetAside;
+use crate::RejectedRecord;
 use crate::format::{Spec, Syslog, unnumbered};
 use crate::item::NoEvent;
-use crate::lines::whole_body;
+use crate::lines::complete_body;
 use crate::outline::{NO_ACT, digest_of, outline};
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Parsed};
+use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{
     Actor, ActorKind, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
     Service, Severity, Time,
@@ -38,20 +38,20 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole: whole_body,
+    complete_bytes: complete_body,
     sequence: unnumbered,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     let raw = body.trim_ascii();
     if raw.is_empty() {
         return Ok(Vec::new());
     }
     Ok(match read(raw, context) {
-        Ok(events) => events.into_iter().map(|event| Parsed::Event(Box::new(event))).collect(),
-        Err(NoEvent::Skipped(why)) => vec![Parsed::Skipped(why)],
-        Err(NoEvent::SetAside(reason)) => {
-            vec![Parsed::SetAside(SetAside { reason, raw: raw.to_vec() })]
+        Ok(events) => events.into_iter().map(|event| Item::Event(Box::new(event))).collect(),
+        Err(NoEvent::Skipped(why)) => vec![Item::Skipped(why)],
+        Err(NoEvent::Rejected(reason)) => {
+            vec![Item::Rejected(RejectedRecord { reason, raw: raw.to_vec() })]
         }
     })
 }

@@ -16,11 +16,11 @@ use serde::Deserialize;
 use crate::context::address;
 use crate::format::{Spec, Syslog, unnumbered};
 use crate::item::NoEvent;
-use crate::lines::whole_body;
+use crate::lines::complete_body;
 use crate::outline::{NO_ACT, TIME_ASSUMED, outline, parse_single};
 use crate::repository_request::percent_decoded;
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Parsed};
+use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{
     Actor, ActorKind, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service, Severity,
     SourceIp, Time, Trust,
@@ -34,11 +34,11 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole: whole_body,
+    complete_bytes: complete_body,
     sequence: unnumbered,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     Ok(parse_single(body, context, read))
 }
 

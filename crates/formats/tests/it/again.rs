@@ -2,9 +2,9 @@
 //! with its header.
 
 use event::{EventId, Service, Time, Trail};
-use formats::{Context, Format, Options, Parsed};
+use formats::{Context, Format, Item, Options};
 
-fn again(format: &str, item: &[u8]) -> Result<Vec<Parsed>, String> {
+fn again(format: &str, item: &[u8]) -> Result<Vec<Item>, String> {
     let trail = Trail::new(Service::Registry, "t", "p", "i").expect("valid");
     let mut new_id = || EventId::v7(Time::from_unix_ns(0), [0; 10]);
     let options = Options::default();
@@ -13,9 +13,9 @@ fn again(format: &str, item: &[u8]) -> Result<Vec<Parsed>, String> {
 }
 
 /// The bytes that an event came of, if one did.
-fn raw(parsed: Result<Vec<Parsed>, String>) -> Result<Vec<u8>, String> {
+fn raw(parsed: Result<Vec<Item>, String>) -> Result<Vec<u8>, String> {
     match parsed?.as_slice() {
-        [Parsed::Event(event)] => Ok(event.raw.clone()),
+        [Item::Event(event)] => Ok(event.raw.clone()),
         other => Err(format!("{other:?}")),
     }
 }

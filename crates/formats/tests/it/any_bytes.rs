@@ -2,7 +2,7 @@
 //! body.
 
 use event::{Event, Service};
-use formats::{Follows, Format, Options, Parsed, Secrets};
+use formats::{Continuation, Format, Item, Options, Secrets};
 use proptest::prelude::*;
 
 use crate::golden::{Request, Source, everything};
@@ -143,15 +143,15 @@ fn parse_all(body: &[u8]) -> Vec<Event> {
     for format in Format::ALL {
         let source = Source { format: format.as_str(), service: Service::Platform, name: "any" };
         check_struck(&source, body);
-        for follows in [Follows::More, Follows::Quiet, Follows::Nothing] {
-            assert!(format.whole(body, follows) <= body.len());
+        for follows in [Continuation::More, Continuation::Quiet, Continuation::Nothing] {
+            assert!(format.complete_bytes(body, follows) <= body.len());
         }
         source.parse_message(body, &everything());
         for item in source.parse(body, &mut 0).unwrap_or_default() {
             let raw = match item {
-                Parsed::Skipped(_) => continue,
-                Parsed::SetAside(set_aside) => set_aside.raw,
-                Parsed::Event(event) => {
+                Item::Skipped(_) => continue,
+                Item::Rejected(set_aside) => set_aside.raw,
+                Item::Event(event) => {
                     events.push(*event.clone());
                     event.raw
                 }
@@ -166,9 +166,9 @@ fn parse_all(body: &[u8]) -> Vec<Event> {
 fn check_struck(source: &Source, body: &[u8]) {
     let request = Request { body: body.to_vec(), ..Request::default() };
     let options = Options { secrets: Secrets::RedactRaw, ..everything() };
-    let raws = |items: Vec<Parsed>| {
+    let raws = |items: Vec<Item>| {
         let raw = |item| match item {
-            Parsed::Event(event) => Some(event.raw),
+            Item::Event(event) => Some(event.raw),
             _ => None,
         };
         items.into_iter().filter_map(raw).collect::<Vec<Vec<u8>>>()

@@ -1,7 +1,7 @@
 //! Lines of Artifactory's access log, and names in them that look like their ends.
 
 use event::{Class, Event, Operation, OutcomeKind, Resolution, Service};
-use formats::{Options, Parsed, Zone};
+use formats::{Item, Options, Zone};
 
 use crate::golden::{Request, Source, requests};
 
@@ -95,7 +95,7 @@ fn old_lines_have_a_time_without_zone() {
     );
     let options = Options { time_zone: Some(Zone::parse("+02:00").unwrap()), ..Options::default() };
     let request = Request { body: text.as_bytes().to_vec(), ..Request::default() };
-    let Parsed::Event(event) = JFROG.parse_as(&request, &options, &mut 0).unwrap().remove(0) else {
+    let Item::Event(event) = JFROG.parse_as(&request, &options, &mut 0).unwrap().remove(0) else {
         panic!()
     };
     assert_eq!(event.occurred_at.to_string(), "2020-05-15T13:52:11.456000000Z");
@@ -110,8 +110,8 @@ fn searches_are_noise_but_refused_ones_are_not() {
             .parse_as(&Request { body, ..Request::default() }, &Options::default(), &mut 0)
             .unwrap()
     };
-    assert!(matches!(items("ACCEPTED SEARCH")[..], [Parsed::Skipped("noise")]));
-    assert!(matches!(items("DENIED SEARCH")[..], [Parsed::Event(_)]));
+    assert!(matches!(items("ACCEPTED SEARCH")[..], [Item::Skipped("noise")]));
+    assert!(matches!(items("DENIED SEARCH")[..], [Item::Event(_)]));
 }
 
 #[test]

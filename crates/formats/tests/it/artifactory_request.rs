@@ -1,7 +1,7 @@
 //! Lines of Artifactory's request log.
 
 use event::{ActorKind, Event, Operation, Resolution, Service};
-use formats::{Options, Parsed};
+use formats::{Item, Options};
 
 use crate::golden::{Request, Source, requests};
 
@@ -107,7 +107,7 @@ fn nobody_has_two_names() {
         ..Request::default()
     };
     let items = JFROG.parse_as(&request, &Options::default(), &mut 0).unwrap();
-    assert!(matches!(items[..], [Parsed::Skipped("noise")]));
+    assert!(matches!(items[..], [Item::Skipped("noise")]));
 }
 
 /// A client may choose its trace id.

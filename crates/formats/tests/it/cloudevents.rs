@@ -2,7 +2,7 @@
 //! modes mean.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service};
-use formats::{EnvelopeError, Parsed};
+use formats::{EnvelopeError, Item};
 use proptest::prelude::*;
 
 use crate::golden::{RECEIVED_AT, Request, Source, everything, requests};
@@ -21,7 +21,7 @@ fn request(headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Request {
     Request { headers, body: body.as_ref().to_vec() }
 }
 
-fn parse(headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Result<Vec<Parsed>, EnvelopeError> {
+fn parse(headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Result<Vec<Item>, EnvelopeError> {
     APPS.parse_as(&request(headers, body), &everything(), &mut 0)
 }
 
@@ -37,7 +37,7 @@ const BINARY: [(&str, &str); 4] = [
 fn binary(more: &[(&str, &str)], body: impl AsRef<[u8]>) -> Event {
     let headers: Vec<(&str, &str)> = BINARY.iter().chain(more).copied().collect();
     match parse(&headers, body).unwrap().remove(0) {
-        Parsed::Event(event) => *event,
+        Item::Event(event) => *event,
         other => panic!("{other:?}"),
     }
 }
@@ -246,13 +246,13 @@ fn the_mode_is_told_by_the_content_type_and_then_by_the_header() {
     let own = r#"{"specversion":"1.0","id":"9","source":"/other","type":"t"}"#;
     let items = parse(&headers, own).unwrap();
     assert!(
-        matches!(&items[0], Parsed::Event(event) if event.origin.key.as_deref() == Some("/other 9")),
+        matches!(&items[0], Item::Event(event) if event.origin.key.as_deref() == Some("/other 9")),
         "{items:?}"
     );
     let two = format!("[{},7,{}]", structured(""), structured(r#","actor":"al""#));
     let items = parse(&[BATCH], &two).unwrap();
     assert_eq!(items.len(), 3);
-    assert!(matches!(&items[1], Parsed::SetAside(aside) if aside.raw == b"7"), "one alone");
+    assert!(matches!(&items[1], Item::Rejected(aside) if aside.raw == b"7"), "one alone");
     assert_eq!(parse(&[BATCH], "[]"), Ok(Vec::new()));
     for content_type in
         ["application/cloudevents+xml", "application/cloudevents+avro", "application/cloudevents"]
@@ -274,14 +274,14 @@ fn a_binary_event_that_cannot_be_used_keeps_its_header_lines() {
     let headers = [BINARY.as_slice(), &more].concat();
     let large = format!(r#"{{"user":"al","text":"{}"}}"#, "x".repeat(256 << 10));
     let items = parse(&headers, &large).unwrap();
-    let Parsed::SetAside(aside) = &items[0] else { panic!("{items:?}") };
+    let Item::Rejected(aside) = &items[0] else { panic!("{items:?}") };
     assert!(aside.reason.contains("event_too_large"), "{}", aside.reason);
     let lines = "ce-specversion: 1.0\r\nce-id: 1\r\nce-source: /app\r\nce-type: com.example.user.deleted\r\n\
                  content-type: application/json\r\n\r\n";
     assert_eq!(aside.raw, [lines, &large].concat().into_bytes());
     // With a larger limit it is the event that it would have been.
     let again = APPS.parse_again(&aside.raw, 1 << 20).unwrap();
-    let [Parsed::Event(event)] = &again[..] else { panic!("{again:?}") };
+    let [Item::Event(event)] = &again[..] else { panic!("{again:?}") };
     assert_eq!(
         (event.origin.key.as_deref(), event.raw.as_slice()),
         (Some("/app 1"), large.as_bytes())
@@ -323,9 +323,9 @@ proptest! {
         for headers in [vec![(&*name, &*value)], [BINARY.as_slice(), &[(&*name, &*value)]].concat()] {
             for item in parse(&headers, &body).unwrap() {
                 match item {
-                    Parsed::Event(event) => prop_assert_eq!(&event.raw, &body),
-                    Parsed::SetAside(aside) => prop_assert!(aside.raw.ends_with(&body)),
-                    Parsed::Skipped(why) => panic!("{why}"),
+                    Item::Event(event) => prop_assert_eq!(&event.raw, &body),
+                    Item::Rejected(aside) => prop_assert!(aside.raw.ends_with(&body)),
+                    Item::Skipped(why) => panic!("{why}"),
                 }
             }
         }

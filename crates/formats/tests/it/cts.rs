@@ -2,7 +2,7 @@
 //! and codes mean.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service};
-use formats::{EnvelopeError, Follows, Parsed};
+use formats::{Continuation, EnvelopeError, Item};
 
 use crate::golden::{Source, requests};
 
@@ -280,10 +280,10 @@ fn limits_and_damage_touch_one_trace() {
 fn a_file_of_one_array_is_taken_when_it_is_complete() {
     let format = CLOUD.format();
     let file = std::fs::read(CLOUD.capture("obs-transfer.json")).unwrap();
-    for follows in [Follows::More, Follows::Quiet] {
-        assert_eq!(format.whole(&file[..file.len() - 1], follows), 0);
+    for follows in [Continuation::More, Continuation::Quiet] {
+        assert_eq!(format.complete_bytes(&file[..file.len() - 1], follows), 0);
     }
-    assert_eq!(format.whole(&file, Follows::Quiet), file.len());
+    assert_eq!(format.complete_bytes(&file, Continuation::Quiet), file.len());
     let items = CLOUD.parse(&file[..file.len() - 1], &mut 0);
     assert!(matches!(items, Err(EnvelopeError::Malformed(_))), "a body that breaks off");
 }
@@ -293,7 +293,7 @@ fn the_list_and_the_file_name_traces_alike() {
     let keys = |name: &str| -> Vec<String> {
         let items = CLOUD.parse(&std::fs::read(CLOUD.capture(name)).unwrap(), &mut 0).unwrap();
         let key = |item| match item {
-            Parsed::Event(event) => event.origin.key.unwrap(),
+            Item::Event(event) => event.origin.key.unwrap(),
             other => panic!("{other:?}"),
         };
         items.into_iter().map(key).collect()

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use event::{ActorKind, Event, Operation, Service, Trust};
-use formats::{EnvelopeError, Parsed};
+use formats::{EnvelopeError, Item};
 
 use crate::golden::{Source, requests};
 
 const HUB: Source = Source { format: "docker-registry", service: Service::Registry, name: "hub" };
 
-fn parse(body: &[u8], ids: &mut u64) -> Result<Vec<Parsed>, EnvelopeError> {
+fn parse(body: &[u8], ids: &mut u64) -> Result<Vec<Item>, EnvelopeError> {
     HUB.parse(body, ids)
 }
 
@@ -162,9 +162,9 @@ fn what_cannot_be_used_is_set_aside_with_its_bytes() {
     let reasons: Vec<String> = parsed
         .iter()
         .map(|item| match item {
-            Parsed::SetAside(set_aside) => set_aside.reason.clone(),
-            Parsed::Event(event) => format!("event {}", event.origin.key.as_deref().unwrap()),
-            Parsed::Skipped(why) => format!("skipped: {why}"),
+            Item::Rejected(set_aside) => set_aside.reason.clone(),
+            Item::Event(event) => format!("event {}", event.origin.key.as_deref().unwrap()),
+            Item::Skipped(why) => format!("skipped: {why}"),
         })
         .collect();
     assert_eq!(reasons[0], "unknown action \"frob\"");
@@ -177,7 +177,7 @@ fn what_cannot_be_used_is_set_aside_with_its_bytes() {
     assert!(reasons[3].starts_with("timestamp: \"soon\""), "{}", reasons[3]);
     assert!(reasons[4].contains("duplicate field `id`"), "{}", reasons[4]);
     assert_eq!(reasons[5], "event 5");
-    assert!(matches!(&parsed[2], Parsed::SetAside(set_aside) if set_aside.raw == b"7"));
+    assert!(matches!(&parsed[2], Item::Rejected(set_aside) if set_aside.raw == b"7"));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn an_event_too_large_is_set_aside_and_too_many_are_refused() {
     let large = format!(r#"{{"events":[{{"id":"1","x":"{}"}}]}}"#, "y".repeat(256 * 1024));
     let parsed = parse(large.as_bytes(), &mut 0).unwrap();
     assert!(
-        matches!(&parsed[..], [Parsed::SetAside(set_aside)] if set_aside.reason.starts_with("event_too_large"))
+        matches!(&parsed[..], [Item::Rejected(set_aside)] if set_aside.reason.starts_with("event_too_large"))
     );
     let many = format!(r#"{{"events":[{}1]}}"#, "1,".repeat(10_000));
     assert!(matches!(parse(many.as_bytes(), &mut 0), Err(EnvelopeError::TooLarge(_))));

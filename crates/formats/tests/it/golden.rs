@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use event::entry::Template;
 use event::{Event, EventId, Service, Time, Trail};
-use formats::{Context, EnvelopeError, Format, Options, Parsed, Place};
+use formats::{Context, EnvelopeError, FilePosition, Format, Item, Options};
 
 pub const RECEIVED_AT: Time = Time::from_unix_ns(1_795_197_990_000_000_000);
 
@@ -32,7 +32,7 @@ impl Source {
         self.format.parse().unwrap()
     }
 
-    pub fn parse(&self, body: &[u8], ids: &mut u64) -> Result<Vec<Parsed>, EnvelopeError> {
+    pub fn parse(&self, body: &[u8], ids: &mut u64) -> Result<Vec<Item>, EnvelopeError> {
         let request = Request { body: body.to_vec(), ..Request::default() };
         self.parse_as(&request, &everything(), ids)
     }
@@ -42,21 +42,21 @@ impl Source {
         request: &Request,
         options: &Options,
         ids: &mut u64,
-    ) -> Result<Vec<Parsed>, EnvelopeError> {
+    ) -> Result<Vec<Item>, EnvelopeError> {
         self.with_context(&request.headers, options, ids, |context| {
             self.format().parse(&request.body, context)
         })
     }
 
     /// What one syslog message tells.
-    pub fn parse_message(&self, message: &[u8], options: &Options) -> Vec<Parsed> {
+    pub fn parse_message(&self, message: &[u8], options: &Options) -> Vec<Item> {
         self.with_context(&[], options, &mut 0, |context| {
             self.format().parse_message(message, context)
         })
     }
 
     /// What a body tells where requests may wait for their answers.
-    pub fn parse_deferring(&self, body: &[u8]) -> Vec<Parsed> {
+    pub fn parse_deferring(&self, body: &[u8]) -> Vec<Item> {
         self.with_context(&[], &everything(), &mut 0, |context| {
             context.defers = true;
             self.format().parse(body, context).unwrap()
@@ -64,7 +64,7 @@ impl Source {
     }
 
     /// What comes of something that was set aside, with this limit on its bytes.
-    pub fn parse_again(&self, item: &[u8], event_bytes_max: usize) -> Result<Vec<Parsed>, String> {
+    pub fn parse_again(&self, item: &[u8], event_bytes_max: usize) -> Result<Vec<Item>, String> {
         self.with_context(&[], &everything(), &mut 0, |context| {
             context.limits.event_bytes_max = event_bytes_max;
             self.format().parse_again(item, context)
@@ -72,10 +72,10 @@ impl Source {
     }
 
     /// What a piece of a file tells.
-    pub fn parse_piece(&self, piece: &[u8], place: Place<'_>) -> Vec<Parsed> {
+    pub fn parse_piece(&self, piece: &[u8], place: FilePosition<'_>) -> Vec<Item> {
         self.with_context(&[], &everything(), &mut 0, |context| {
             let mut context = Context {
-                place: Some(place),
+                position: Some(place),
                 ..Context::new(
                     context.source,
                     context.trail,
@@ -113,9 +113,9 @@ impl Source {
             .unwrap()
             .into_iter()
             .filter_map(|item| match item {
-                Parsed::Event(event) => Some(*event),
-                Parsed::SetAside(set_aside) => panic!("{}", set_aside.reason),
-                Parsed::Skipped(_) => None,
+                Item::Event(event) => Some(*event),
+                Item::Rejected(set_aside) => panic!("{}", set_aside.reason),
+                Item::Skipped(_) => None,
             })
             .collect()
     }
@@ -133,9 +133,9 @@ impl Source {
             .unwrap()
             .into_iter()
             .map(|item| match item {
-                Parsed::Event(event) => format!("event {}", event.action),
-                Parsed::SetAside(set_aside) => set_aside.reason,
-                Parsed::Skipped(why) => format!("skipped: {why}"),
+                Item::Event(event) => format!("event {}", event.action),
+                Item::Rejected(set_aside) => set_aside.reason,
+                Item::Skipped(why) => format!("skipped: {why}"),
             })
             .collect()
     }
@@ -168,12 +168,12 @@ impl Source {
         for request in requests {
             for item in self.parse_as(request, &everything(), &mut ids).unwrap() {
                 let raw = match item {
-                    Parsed::Skipped(_) => continue,
-                    Parsed::SetAside(aside) => {
+                    Item::Skipped(_) => continue,
+                    Item::Rejected(aside) => {
                         rendered.push_str(&format!("set aside: {}\n", aside.reason));
                         aside.raw
                     }
-                    Parsed::Event(event) => {
+                    Item::Event(event) => {
                         let mut entry = Vec::new();
                         Template::new(&event).fill(ids, RECEIVED_AT, &mut entry);
                         rendered.push_str(std::str::from_utf8(&entry).unwrap());

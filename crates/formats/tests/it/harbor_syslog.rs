@@ -1,7 +1,7 @@
 //! Harbor's forwarded audit log, and names in it that look like its fields.
 
 use event::{ActorKind, Class, Event, EventId, Operation, OutcomeKind, Resolution, Service, Trail};
-use formats::{Context, Options, Parsed};
+use formats::{Context, Item, Options};
 
 use crate::golden::{RECEIVED_AT, Source, requests};
 
@@ -153,7 +153,7 @@ fn a_message_of_a_frame_is_read_whole() {
     let mut new_id = || EventId::v7(RECEIVED_AT, [0; 10]);
     let mut context = Context::new("hub", &trail, RECEIVED_AT, &mut new_id, &options);
     let items = HARBOR.format().parse_message(format!("{line}\n").as_bytes(), &mut context);
-    let [Parsed::Event(event)] = &items[..] else { panic!("{items:?}") };
+    let [Item::Event(event)] = &items[..] else { panic!("{items:?}") };
     let alone = HARBOR.event(&line);
     assert_eq!(event.raw.trim_ascii_end(), line.as_bytes());
     assert_eq!((&event.origin.key, &event.attributes), (&alone.origin.key, &alone.attributes));

@@ -1,7 +1,7 @@
 //! Harbor's webhooks in both formats, with the events expected of them beside them.
 
 use event::{ActorKind, Event, Operation, OutcomeKind, Resolution, Service};
-use formats::Parsed;
+use formats::Item;
 
 use crate::golden::{Source, requests};
 
@@ -150,7 +150,7 @@ fn what_cannot_be_used_is_set_aside_whole() {
         (&large, "event_too_large"),
     ] {
         let parsed = HARBOR.parse(format!("{bad}\n").as_bytes(), &mut 0).unwrap();
-        let [Parsed::SetAside(aside)] = &parsed[..] else { panic!("{bad:.80}: {parsed:?}") };
+        let [Item::Rejected(aside)] = &parsed[..] else { panic!("{bad:.80}: {parsed:?}") };
         assert!(aside.reason.contains(why), "{bad:.80}: {}", aside.reason);
         assert_eq!(aside.raw, bad.as_bytes());
     }

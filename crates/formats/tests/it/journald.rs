@@ -1,7 +1,7 @@
 //! Journal entries in both formats, with what is expected of them beside them.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service};
-use formats::{EnvelopeError, Follows, Options, Parsed};
+use formats::{Continuation, EnvelopeError, Item, Options};
 
 use crate::golden::{Request, Source, everything, requests};
 
@@ -169,7 +169,7 @@ fn one_bad_line_is_set_aside_alone() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");
         let parsed = HOSTS.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Parsed::Event(_), Parsed::SetAside(aside), Parsed::Event(last)] = &parsed[..] else {
+        let [Item::Event(_), Item::Rejected(aside), Item::Event(last)] = &parsed[..] else {
             panic!("{bad:.80}: {parsed:?}");
         };
         assert!(aside.reason.contains(why), "{bad:.80}: {}", aside.reason);
@@ -189,7 +189,7 @@ fn one_bad_entry_is_set_aside_alone() {
     ] {
         let body = [&good[..], &bad, &good].concat();
         let parsed = HOSTS.parse(&body, &mut 0).unwrap();
-        let [Parsed::Event(first), Parsed::SetAside(aside), Parsed::Event(_)] = &parsed[..] else {
+        let [Item::Event(first), Item::Rejected(aside), Item::Event(_)] = &parsed[..] else {
             panic!("{why}: {parsed:?}");
         };
         assert!(aside.reason.contains(why), "{}", aside.reason);
@@ -209,11 +209,11 @@ fn a_body_is_export_by_its_type_or_its_look() {
     };
     for request in [typed("application/vnd.fdo.journal", &entry), typed("text/plain", &entry)] {
         let parsed = HOSTS.parse_as(&request, &Options::default(), &mut 0).unwrap();
-        assert!(matches!(&parsed[..], [Parsed::Event(_)]), "{parsed:?}");
+        assert!(matches!(&parsed[..], [Item::Event(_)]), "{parsed:?}");
     }
     let json = typed("application/vnd.fdo.journal", b"{\"__REALTIME_TIMESTAMP\":\"1\"}\n");
     let parsed = HOSTS.parse_as(&json, &everything(), &mut 0).unwrap();
-    assert!(matches!(&parsed[..], [Parsed::SetAside(_)]), "{parsed:?}");
+    assert!(matches!(&parsed[..], [Item::Rejected(_)]), "{parsed:?}");
 }
 
 #[test]
@@ -221,18 +221,18 @@ fn a_piece_is_cut_behind_an_entry() {
     let format = HOSTS.format();
     let tricky = export(&[("MESSAGE", b"a\n\n__CURSOR=b\n\nc")]);
     let piece = [&tricky[..], &tricky[..tricky.len() - 2]].concat();
-    for follows in [Follows::More, Follows::Quiet] {
-        assert_eq!(format.whole(&piece, follows), tricky.len());
-        assert_eq!(format.whole(&tricky[..tricky.len() - 1], follows), 0);
+    for follows in [Continuation::More, Continuation::Quiet] {
+        assert_eq!(format.complete_bytes(&piece, follows), tricky.len());
+        assert_eq!(format.complete_bytes(&tricky[..tricky.len() - 1], follows), 0);
     }
-    assert_eq!(format.whole(&piece, Follows::Nothing), piece.len());
-    assert_eq!(format.whole(b"{}\n{}", Follows::More), 3);
+    assert_eq!(format.complete_bytes(&piece, Continuation::Nothing), piece.len());
+    assert_eq!(format.complete_bytes(b"{}\n{}", Continuation::More), 3);
     // However a journal is cut into pieces, the same is read.
     let journal = std::fs::read(HOSTS.capture("journal-export.bin")).unwrap();
     for step in [100, 777, 5000] {
         let (mut done, mut events) = (0, Vec::new());
         for end in (0..journal.len()).step_by(step).chain([journal.len()]) {
-            let whole = format.whole(&journal[done..end], Follows::More);
+            let whole = format.complete_bytes(&journal[done..end], Continuation::More);
             events.extend(HOSTS.events(&journal[done..done + whole]));
             done += whole;
         }

@@ -3,7 +3,7 @@
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service, Trust};
 use formats::Options;
-use formats::{EnvelopeError, Parsed};
+use formats::{EnvelopeError, Item};
 use serde_json::{Value, json};
 
 use crate::golden::{Request, Source, requests};
@@ -263,7 +263,7 @@ fn forwarded_addresses_count_where_a_trusted_proxy_vouches_for_them() {
         let body = audit(json!({"sourceIPs": addresses})).to_string().into_bytes();
         let request = Request { body, ..Request::default() };
         let parsed = CLUSTER.parse_as(&request, &options, &mut 0).unwrap();
-        let [Parsed::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
+        let [Item::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
         let client = event.source_ip.as_ref().map(|ip| (ip.address.to_string(), ip.trust));
         assert_eq!(
             client,
@@ -300,11 +300,11 @@ fn one_bad_item_of_a_list_is_set_aside_alone() {
     {
         let parsed = CLUSTER.parse(body.as_bytes(), &mut 0).unwrap();
         let [
-            Parsed::Event(first),
-            Parsed::SetAside(seven),
-            Parsed::Skipped(_),
-            Parsed::SetAside(empty),
-            Parsed::Event(_),
+            Item::Event(first),
+            Item::Rejected(seven),
+            Item::Skipped(_),
+            Item::Rejected(empty),
+            Item::Event(_),
         ] = &parsed[..]
         else {
             panic!("{parsed:?}");
@@ -359,8 +359,7 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");
         let parsed = CLUSTER.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Parsed::Event(first), Parsed::SetAside(set_aside), Parsed::Event(last)] = &parsed[..]
-        else {
+        let [Item::Event(first), Item::Rejected(set_aside), Item::Event(last)] = &parsed[..] else {
             panic!("{bad:.80}: {parsed:?}");
         };
         assert!(set_aside.reason.contains(why), "{bad:.80}: {}", set_aside.reason);

@@ -1,7 +1,7 @@
 //! Audit records put together to events, with what is expected of them beside them.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service};
-use formats::{EnvelopeError, Follows, Parsed};
+use formats::{Continuation, EnvelopeError, Item};
 
 use crate::golden::{Source, everything, requests};
 
@@ -101,11 +101,11 @@ fn records_that_come_alone_are_all_recorded() {
     let (mut keys, mut ends) = (Vec::new(), 0);
     for message in messages.clone() {
         match &HOSTS.parse_message(message, &everything())[..] {
-            [Parsed::Event(event)] => {
+            [Item::Event(event)] => {
                 assert_eq!(event.raw, message);
                 keys.push(event.origin.key.clone().unwrap());
             }
-            [Parsed::Skipped(why)] => {
+            [Item::Skipped(why)] => {
                 assert_eq!(*why, "the mark at the end of an event");
                 ends += 1;
             }
@@ -121,14 +121,14 @@ fn records_that_come_alone_are_all_recorded() {
         "<182>Nov 20 18:17:12 host audispd[7]: {}",
         record("PATH", 1, "item=0").replace("node=vm ", "")
     );
-    let [Parsed::Event(path)] = &HOSTS.parse_message(message.as_bytes(), &everything())[..] else {
+    let [Item::Event(path)] = &HOSTS.parse_message(message.as_bytes(), &everything())[..] else {
         panic!("no event")
     };
     assert_eq!((path.action.as_str(), &*path.attributes["node"]), ("PATH", "host"));
     let forged = format!("Nov 20 18:17:12 host app: x\n{}", record("USER_LOGIN", 1, "res=success"));
     assert!(matches!(
         &HOSTS.parse_message(forged.as_bytes(), &everything())[..],
-        [Parsed::SetAside(_)]
+        [Item::Rejected(_)]
     ));
 }
 
@@ -467,7 +467,7 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{}", good.replace(":1)", ":2)"));
         let parsed = HOSTS.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Parsed::Event(first), Parsed::SetAside(aside), Parsed::Event(_)] = &parsed[..] else {
+        let [Item::Event(first), Item::Rejected(aside), Item::Event(_)] = &parsed[..] else {
             panic!("{bad:.80}: {parsed:?}");
         };
         assert!(aside.reason.contains(why), "{bad:.80}: {}", aside.reason);
@@ -492,8 +492,9 @@ fn a_file_read_in_pieces_gives_the_same_events() {
     for step in [300, 1000, 7000] {
         let (mut done, mut events) = (0, Vec::new());
         for end in (0..content.len()).step_by(step).chain([content.len()]) {
-            let follows = if end == content.len() { Follows::Quiet } else { Follows::More };
-            let whole = format.whole(&content[done..end], follows);
+            let follows =
+                if end == content.len() { Continuation::Quiet } else { Continuation::More };
+            let whole = format.complete_bytes(&content[done..end], follows);
             events.extend(HOSTS.events(&content[done..done + whole]));
             done += whole;
         }

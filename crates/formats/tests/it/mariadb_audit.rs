@@ -2,7 +2,7 @@
 //! statements mean.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Service};
-use formats::{EnvelopeError, Options, Parsed, Secrets, Zone};
+use formats::{EnvelopeError, Item, Options, Secrets, Zone};
 
 use crate::golden::{Request, Source, requests};
 
@@ -188,8 +188,7 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");
         let parsed = DB.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Parsed::Event(first), Parsed::SetAside(set_aside), Parsed::Event(last)] = &parsed[..]
-        else {
+        let [Item::Event(first), Item::Rejected(set_aside), Item::Event(last)] = &parsed[..] else {
             panic!("{bad:.80}: {parsed:?}");
         };
         assert!(set_aside.reason.contains(why), "{bad:.80}: {}", set_aside.reason);
@@ -211,7 +210,7 @@ fn too_many_lines_are_refused_and_none_are_nothing() {
 fn event_with(options: &Options, body: &[u8]) -> Event {
     let request = Request { body: body.to_vec(), ..Request::default() };
     let parsed = DB.parse_as(&request, options, &mut 0).unwrap();
-    let [Parsed::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
+    let [Item::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
     *event.clone()
 }
 
@@ -279,7 +278,7 @@ fn a_syslog_message_does_not_bring_a_secret_back() {
         let mut context =
             formats::Context::new("db", &trail, crate::golden::RECEIVED_AT, &mut new_id, &options);
         let parsed = DB.format().parse_message(message, &mut context);
-        let [Parsed::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
+        let [Item::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
         event.clone()
     };
     assert_eq!(event(Secrets::Redact).raw, message);

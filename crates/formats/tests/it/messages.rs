@@ -1,12 +1,12 @@
 //! Syslog messages: whatever a format makes of one, something is left of it.
 
 use event::{EventId, Service, Trail};
-use formats::{Context, Format, Parsed};
+use formats::{Context, Format, Item};
 use proptest::prelude::*;
 
 use crate::golden::{RECEIVED_AT, everything};
 
-fn parse(format: Format, message: &[u8]) -> Vec<Parsed> {
+fn parse(format: Format, message: &[u8]) -> Vec<Item> {
     let trail = Trail::new(Service::Platform, "acme", "p1", "any").unwrap();
     let (options, mut new_id) = (everything(), EventId::default);
     let mut context = Context::new("any", &trail, RECEIVED_AT, &mut new_id, &options);
@@ -21,9 +21,9 @@ fn a_message_without_text_is_kept() {
         for format in Format::ALL {
             let items = parse(*format, message);
             let raw = match &items[..] {
-                [Parsed::SetAside(aside)] => &aside.raw,
+                [Item::Rejected(aside)] => &aside.raw,
                 // Formats of syslog itself tell of the program.
-                [Parsed::Event(event)] => &event.raw,
+                [Item::Event(event)] => &event.raw,
                 other => panic!("{format:?}: {other:?}"),
             };
             assert_eq!(raw, message, "{format:?}");
@@ -40,7 +40,7 @@ proptest! {
                 let items = parse(*format, message);
                 prop_assert!(!items.is_empty(), "{:?}", format);
                 for item in items {
-                    if let Parsed::SetAside(aside) = item {
+                    if let Item::Rejected(aside) = item {
                         prop_assert_eq!(&aside.raw, message);
                     }
                 }

@@ -2,7 +2,7 @@
 //! beside it, and what records mean.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Service};
-use formats::{EnvelopeError, Follows, Options, Parsed, Secrets, Sequence, Zone};
+use formats::{Continuation, EnvelopeError, Item, Options, Secrets, Sequence, Zone};
 
 use crate::golden::{Request, Source, requests};
 
@@ -47,9 +47,9 @@ fn records_joined_by_line_feeds_are_the_file() {
         let mut joined = Vec::new();
         for item in source.parse(&content, &mut 0).unwrap() {
             joined.extend(match item {
-                Parsed::Event(event) => event.raw,
-                Parsed::SetAside(aside) => aside.raw,
-                Parsed::Skipped(why) => panic!("{why}"),
+                Item::Event(event) => event.raw,
+                Item::Rejected(aside) => aside.raw,
+                Item::Skipped(why) => panic!("{why}"),
             });
             joined.push(b'\n');
         }
@@ -69,7 +69,7 @@ fn a_growing_file_gives_the_same_records() {
                 .unwrap()
                 .into_iter()
                 .filter_map(|item| match item {
-                    Parsed::Event(event) => event.origin.key,
+                    Item::Event(event) => event.origin.key,
                     _ => None,
                 })
                 .collect::<Vec<String>>()
@@ -81,11 +81,11 @@ fn a_growing_file_gives_the_same_records() {
             while end < content.len() {
                 end = (end + step).min(content.len());
                 let follows = match (end == content.len(), quiet) {
-                    (true, _) => Follows::Nothing,
-                    (false, true) => Follows::Quiet,
-                    (false, false) => Follows::More,
+                    (true, _) => Continuation::Nothing,
+                    (false, true) => Continuation::Quiet,
+                    (false, false) => Continuation::More,
                 };
-                let whole = source.format().whole(&content[at..end], follows);
+                let whole = source.format().complete_bytes(&content[at..end], follows);
                 found.extend(ids(&content[at..at + whole]));
                 at += whole;
             }
@@ -299,7 +299,7 @@ fn fields_have_their_places() {
 fn event_with(source: &Source, options: &Options, body: &str) -> Event {
     let request = Request { body: body.as_bytes().to_vec(), ..Request::default() };
     let parsed = source.parse_as(&request, options, &mut 0).unwrap();
-    let [Parsed::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
+    let [Item::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
     *event.clone()
 }
 
@@ -447,7 +447,7 @@ fn keys_are_of_one_record_each() {
         let mut keys: Vec<String> = parsed
             .into_iter()
             .filter_map(|item| match item {
-                Parsed::Event(event) => event.origin.key,
+                Item::Event(event) => event.origin.key,
                 _ => None,
             })
             .collect();

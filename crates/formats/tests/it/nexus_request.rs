@@ -1,7 +1,7 @@
 //! Lines of Nexus Repository's request log.
 
 use event::{Class, Event, Operation, Service};
-use formats::{Options, Parsed};
+use formats::{Item, Options};
 
 use crate::golden::{Request, Source, requests};
 
@@ -101,7 +101,7 @@ fn refusals_are_recorded_and_first_steps_are_noise() {
         ("al", "HEAD /repository/r/a", 200),
     ] {
         assert!(
-            matches!(items(line(user, request, status))[..], [Parsed::Skipped("noise")]),
+            matches!(items(line(user, request, status))[..], [Item::Skipped("noise")]),
             "{request}"
         );
     }
@@ -109,7 +109,7 @@ fn refusals_are_recorded_and_first_steps_are_noise() {
     {
         let event = event("-", request, status);
         assert_eq!(event.class, Class::Security, "{request}");
-        assert!(matches!(items(line("-", request, status))[..], [Parsed::Event(_)]), "{request}");
+        assert!(matches!(items(line("-", request, status))[..], [Item::Event(_)]), "{request}");
     }
 }
 

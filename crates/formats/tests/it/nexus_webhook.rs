@@ -1,7 +1,7 @@
 //! Webhooks of Nexus Repository.
 
 use event::{ActorKind, Class, Event, Operation, Service, Trust};
-use formats::Parsed;
+use formats::Item;
 
 use crate::golden::{RECEIVED_AT, Request, Source, everything, requests};
 
@@ -13,7 +13,7 @@ fn every_capture_gives_the_events_beside_it() {
     NEXUS.check(&path, &requests(&path));
 }
 
-fn item(delivery: &str, body: &str) -> Parsed {
+fn item(delivery: &str, body: &str) -> Item {
     let headers =
         [("x-nexus-webhook-delivery", delivery), ("x-nexus-webhook-id", "rm:repository:asset")];
     let headers = headers.into_iter().filter(|(_, value)| !value.is_empty());
@@ -26,7 +26,7 @@ fn item(delivery: &str, body: &str) -> Parsed {
 
 fn event(delivery: &str, body: &str) -> Event {
     match item(delivery, body) {
-        Parsed::Event(event) => *event,
+        Item::Event(event) => *event,
         other => panic!("{other:?}"),
     }
 }
@@ -138,7 +138,7 @@ fn what_cannot_be_used_is_set_aside() {
         (r#"{"action":"CREATED","action":"DELETED","asset":{}}"#, "duplicate field"),
         (r#"{"audit":{"type":"created"}}"#, "no domain and type"),
     ] {
-        let Parsed::SetAside(aside) = item("1", bad) else { panic!("{bad}") };
+        let Item::Rejected(aside) = item("1", bad) else { panic!("{bad}") };
         assert!(aside.reason.contains(why), "{bad}: {}", aside.reason);
         let raw = String::from_utf8(aside.raw).unwrap();
         assert!(

@@ -1,7 +1,7 @@
 //! Captured access log lines in the format `combined`, and what hostile ones come to.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service, Trust};
-use formats::{Options, Parsed};
+use formats::{Item, Options};
 
 use crate::golden::{Request, Source, requests};
 
@@ -160,11 +160,11 @@ fn noise_is_skipped_but_refusals_are_not() {
     let outcome = |text: String| {
         let request = Request { body: text.into_bytes(), ..Request::default() };
         match REPO.parse_as(&request, &Options::default(), &mut 0).unwrap().remove(0) {
-            Parsed::Event(event) => {
+            Item::Event(event) => {
                 format!("{} {:?}", event.operation.as_str(), event.outcome.kind)
             }
-            Parsed::Skipped(why) => why.to_owned(),
-            Parsed::SetAside(aside) => aside.reason,
+            Item::Skipped(why) => why.to_owned(),
+            Item::Rejected(aside) => aside.reason,
         }
     };
     let of = |user: &str, request: &str, status| outcome(line(user, request, status, r#""-" "-""#));
@@ -190,7 +190,7 @@ fn forwarded_addresses_are_taken_from_trusted_proxies() {
         let options = Options { trusted_proxies, ..Options::default() };
         let request = Request { body: body.clone().into_bytes(), ..Request::default() };
         match REPO.parse_as(&request, &options, &mut 0).unwrap().remove(0) {
-            Parsed::Event(event) => *event,
+            Item::Event(event) => *event,
             other => panic!("{other:?}"),
         }
     };

@@ -1,7 +1,7 @@
 //! Every captured access log line, with the event expected of it beside it, and what requests mean.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service, Trust};
-use formats::{EnvelopeError, Options, Parsed};
+use formats::{EnvelopeError, Item, Options};
 
 use crate::golden::{Request, Source, requests};
 
@@ -239,8 +239,7 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");
         let parsed = REPO.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Parsed::Event(first), Parsed::SetAside(set_aside), Parsed::Event(last)] = &parsed[..]
-        else {
+        let [Item::Event(first), Item::Rejected(set_aside), Item::Event(last)] = &parsed[..] else {
             panic!("{bad:.80}: {parsed:?}");
         };
         assert!(set_aside.reason.contains(why), "{bad:.80}: {}", set_aside.reason);
@@ -276,7 +275,7 @@ fn forwarded_addresses_are_taken_from_trusted_proxies() {
         let options = Options { trusted_proxies, ..Options::default() };
         let request = Request { body: body.clone().into_bytes(), ..Request::default() };
         match REPO.parse_as(&request, &options, &mut 0).unwrap().remove(0) {
-            Parsed::Event(event) => *event,
+            Item::Event(event) => *event,
             other => panic!("{other:?}"),
         }
     };
@@ -308,7 +307,7 @@ fn an_address_that_nginx_replaced_is_not_replaced_again() {
     let options =
         Options { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Options::default() };
     let request = Request { body: body.into_bytes(), ..Request::default() };
-    let Parsed::Event(event) = REPO.parse_as(&request, &options, &mut 0).unwrap().remove(0) else {
+    let Item::Event(event) = REPO.parse_as(&request, &options, &mut 0).unwrap().remove(0) else {
         panic!("an event");
     };
     let ip = event.source_ip.unwrap();
@@ -340,7 +339,7 @@ fn noise_is_skipped_but_refusals_are_not() {
     let skipped = |text: String| {
         let request = Request { body: text.into_bytes(), ..Request::default() };
         let items = REPO.parse_as(&request, &Options::default(), &mut 0).unwrap();
-        matches!(items[..], [Parsed::Skipped("noise")])
+        matches!(items[..], [Item::Skipped("noise")])
     };
     let user = r#","remote_user":"al""#;
     assert!(skipped(line("HEAD", "/x", 200, user)));

@@ -1,7 +1,7 @@
 //! Notifications of keystone and of the audit filter, with what is expected of them beside them.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service, Trust};
-use formats::{EnvelopeError, Follows, Options, Parsed, WAITS};
+use formats::{Continuation, DEFERRED, EnvelopeError, Item, Options};
 use serde_json::{Value, json};
 
 use crate::golden::{Source, requests};
@@ -104,14 +104,14 @@ fn a_request_that_came_alone_may_be_told_to_wait() {
     let (pending, answer) = request("r-1", 202);
     let waiting = |body: &str| CLOUD.parse_deferring(body.as_bytes());
     assert!(
-        matches!(&waiting(&pending)[..], [Parsed::SetAside(aside)] if aside.reason == WAITS && aside.raw == pending.as_bytes())
+        matches!(&waiting(&pending)[..], [Item::Rejected(aside)] if aside.reason == DEFERRED && aside.raw == pending.as_bytes())
     );
     assert!(matches!(
         &waiting(&format!("{pending}\n{answer}"))[..],
-        [Parsed::Skipped(_), Parsed::Event(_)]
+        [Item::Skipped(_), Item::Event(_)]
     ));
     let again = CLOUD.parse_again(pending.as_bytes(), 1 << 20).unwrap();
-    let [Parsed::Event(alone)] = &again[..] else { panic!("{again:?}") };
+    let [Item::Event(alone)] = &again[..] else { panic!("{again:?}") };
     let is_answer = |event: &str| CLOUD.format().is_answer(&CLOUD.event(event), alone);
     assert!(is_answer(&answer));
     assert!(!is_answer(&pending) && !is_answer(&request("r-2", 202).1));
@@ -373,15 +373,14 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");
         let parsed = CLOUD.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Parsed::Event(first), Parsed::SetAside(aside), Parsed::Event(_)] = &parsed[..] else {
+        let [Item::Event(first), Item::Rejected(aside), Item::Event(_)] = &parsed[..] else {
             panic!("{bad:.80}: {parsed:?}");
         };
         assert!(aside.reason.contains(why), "{bad:.80}: {}", aside.reason);
         assert_eq!((&aside.raw[..], &first.raw[..]), (bad.as_bytes(), good.as_bytes()));
         if serde_json::from_str::<Value>(&bad).is_ok() {
             let parsed = CLOUD.parse(format!("[{good},7,{bad}]").as_bytes(), &mut 0).unwrap();
-            let [Parsed::Event(_), Parsed::SetAside(_), Parsed::SetAside(aside)] = &parsed[..]
-            else {
+            let [Item::Event(_), Item::Rejected(_), Item::Rejected(aside)] = &parsed[..] else {
                 panic!("{bad:.80}: {parsed:?}");
             };
             assert_eq!(aside.raw, bad.as_bytes());
@@ -420,13 +419,17 @@ fn a_request_is_not_cut_from_its_answer() {
     ] {
         let piece: String = lines.iter().map(|line| format!("{line}\n")).collect();
         let expected: usize = lines.iter().take(expected).map(|line| line.len() + 1).sum();
-        assert_eq!(format.whole(piece.as_bytes(), Follows::More), expected, "{piece}");
-        assert_eq!(format.whole(piece.as_bytes(), Follows::Quiet), piece.len());
+        assert_eq!(
+            format.complete_bytes(piece.as_bytes(), Continuation::More),
+            expected,
+            "{piece}"
+        );
+        assert_eq!(format.complete_bytes(piece.as_bytes(), Continuation::Quiet), piece.len());
     }
     let many = format!("{pending}\n{}", "2026-11-20 18:28:00.148 9051 INFO x y\n".repeat(1001));
-    assert_eq!(format.whole(many.as_bytes(), Follows::More), many.len());
+    assert_eq!(format.complete_bytes(many.as_bytes(), Continuation::More), many.len());
     assert_eq!(
-        format.whole(format!("{pending}\n{answer}").as_bytes(), Follows::Nothing),
+        format.complete_bytes(format!("{pending}\n{answer}").as_bytes(), Continuation::Nothing),
         pending.len() + answer.len() + 1
     );
 }
@@ -447,6 +450,6 @@ fn too_many_are_refused_and_none_are_nothing() {
         format!("<14>1 - vm keystone - - - {}", notification("identity.x", "m", json!({})));
     assert!(matches!(
         &CLOUD.parse_message(message.as_bytes(), &Options::default())[..],
-        [Parsed::Event(_)]
+        [Item::Event(_)]
     ));
 }

@@ -2,7 +2,7 @@
 //! and what is sent in them.
 
 use event::{Event, Service};
-use formats::{EnvelopeError, Options, Parsed};
+use formats::{EnvelopeError, Item, Options};
 use prost::{Message, Oneof};
 
 use crate::golden::{self, Source, everything};
@@ -184,21 +184,21 @@ pub fn parse(
     body: Vec<u8>,
     content_type: &str,
     options: &Options,
-) -> Result<Vec<Parsed>, EnvelopeError> {
+) -> Result<Vec<Item>, EnvelopeError> {
     APPS.parse_as(&golden::Request { headers: header(content_type), body }, options, &mut 0)
 }
 
-pub fn protobuf(body: Vec<u8>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub fn protobuf(body: Vec<u8>) -> Result<Vec<Item>, EnvelopeError> {
     parse(body, "application/x-protobuf", &everything())
 }
 
-pub fn json(body: &str) -> Result<Vec<Parsed>, EnvelopeError> {
+pub fn json(body: &str) -> Result<Vec<Item>, EnvelopeError> {
     parse(body.as_bytes().to_vec(), "application/json", &everything())
 }
 
-pub fn events(items: Result<Vec<Parsed>, EnvelopeError>) -> Vec<Event> {
+pub fn events(items: Result<Vec<Item>, EnvelopeError>) -> Vec<Event> {
     let event = |item| match item {
-        Parsed::Event(event) => *event,
+        Item::Event(event) => *event,
         other => panic!("{other:?}"),
     };
     items.unwrap().into_iter().map(event).collect()
@@ -208,11 +208,11 @@ pub fn event_of(attributes: &[(&str, &str)]) -> Event {
     events(protobuf(request_of(vec![record(attributes)]).encode_to_vec())).remove(0)
 }
 
-pub fn reasons(items: Result<Vec<Parsed>, EnvelopeError>) -> Vec<String> {
+pub fn reasons(items: Result<Vec<Item>, EnvelopeError>) -> Vec<String> {
     let reason = |item| match item {
-        Parsed::Event(event) => format!("event {}", event.action),
-        Parsed::SetAside(aside) => aside.reason,
-        Parsed::Skipped(why) => why.to_owned(),
+        Item::Event(event) => format!("event {}", event.action),
+        Item::Rejected(aside) => aside.reason,
+        Item::Skipped(why) => why.to_owned(),
     };
     items.unwrap().into_iter().map(reason).collect()
 }

@@ -1,7 +1,7 @@
 //! Log records that are damaged, deep, large or many.
 
 use event::{EventId, Service, Trail};
-use formats::{Context, EnvelopeError, Parsed, Place};
+use formats::{Context, EnvelopeError, FilePosition, Item};
 use proptest::prelude::*;
 use prost::Message;
 
@@ -48,8 +48,8 @@ fn a_bad_group_is_set_aside_with_all_its_bytes() {
     let bad = b"\x0a\x06\x12\x7flost".to_vec();
     let items = protobuf([bad.clone(), good].concat()).unwrap();
     assert_eq!(items.len(), 2);
-    assert!(matches!(&items[0], Parsed::SetAside(aside) if aside.raw == bad[2..]), "{items:?}");
-    assert!(matches!(&items[1], Parsed::Event(event) if event.action == "good"));
+    assert!(matches!(&items[0], Item::Rejected(aside) if aside.raw == bad[2..]), "{items:?}");
+    assert!(matches!(&items[1], Item::Event(event) if event.action == "good"));
 
     let twice =
         r#"{"attributes":[{"key":"a","value":{"intValue":1}},{"key":"a","value":{"intValue":2}}]}"#;
@@ -60,10 +60,10 @@ fn a_bad_group_is_set_aside_with_all_its_bytes() {
     ))
     .unwrap();
     assert!(
-        matches!(&items[0], Parsed::SetAside(aside) if aside.raw == group.as_bytes()),
+        matches!(&items[0], Item::Rejected(aside) if aside.raw == group.as_bytes()),
         "{items:?}"
     );
-    assert!(matches!(&items[1], Parsed::Event(event) if event.action == "f"));
+    assert!(matches!(&items[1], Item::Event(event) if event.action == "f"));
 }
 
 #[test]
@@ -102,10 +102,10 @@ fn lines_of_a_file_stand_alone() {
     let trail = Trail::new(Service::Platform, "acme", "p1", "apps").unwrap();
     let (options, mut new_id) = (everything(), EventId::default);
     let mut context = Context::new("apps", &trail, RECEIVED_AT, &mut new_id, &options);
-    context.place = Some(Place { file: "f", offset: 7 });
+    context.position = Some(FilePosition { file: "f", offset: 7 });
     let items = APPS.format().parse(b"{\"resourceLo\n", &mut context).unwrap();
     assert!(
-        matches!(&items[..], [Parsed::SetAside(aside)] if aside.raw == b"{\"resourceLo"),
+        matches!(&items[..], [Item::Rejected(aside)] if aside.raw == b"{\"resourceLo"),
         "{items:?}"
     );
 }
@@ -175,7 +175,7 @@ fn within(
     body: Vec<u8>,
     events_max: usize,
     event_bytes_max: usize,
-) -> Result<Vec<Parsed>, EnvelopeError> {
+) -> Result<Vec<Item>, EnvelopeError> {
     let trail = Trail::new(Service::Platform, "acme", "p1", "apps").unwrap();
     let (options, mut new_id) = (everything(), EventId::default);
     let mut context = Context::new("apps", &trail, RECEIVED_AT, &mut new_id, &options);
@@ -223,9 +223,9 @@ fn a_large_resource_is_not_told_ten_thousand_times() {
     let items = protobuf(request.encode_to_vec()).unwrap();
     assert_eq!(items.len(), 2);
     let whole = request.resource_logs[0].encode_to_vec();
-    assert!(matches!(&items[0], Parsed::SetAside(aside) if aside.raw == whole));
+    assert!(matches!(&items[0], Item::Rejected(aside) if aside.raw == whole));
     assert!(
-        matches!(&items[1], Parsed::Event(event) if event.action == "b"),
+        matches!(&items[1], Item::Event(event) if event.action == "b"),
         "the other group has no part in it"
     );
 }
@@ -240,9 +240,9 @@ proptest! {
         if let Ok(items) = protobuf(body.clone()) {
             for item in items {
                 let raw = match item {
-                    Parsed::Event(event) => event.raw,
-                    Parsed::SetAside(aside) => aside.raw,
-                    Parsed::Skipped(why) => panic!("{why}"),
+                    Item::Event(event) => event.raw,
+                    Item::Rejected(aside) => aside.raw,
+                    Item::Skipped(why) => panic!("{why}"),
                 };
                 prop_assert!(raw.is_empty() || body.windows(raw.len()).any(|window| window == raw));
             }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use event::{Class, Event, EventId, Operation, OutcomeKind, Service, Trail, Trust};
-use formats::{Context, Format, Options, Place};
+use formats::{Context, FilePosition, Format, Options};
 use proptest::prelude::*;
 use prost::Message;
 
@@ -243,7 +243,7 @@ fn what_has_no_time_may_happen_twice() {
     let trail = Trail::new(Service::Platform, "acme", "p1", "apps").unwrap();
     let (options, mut new_id) = (everything(), EventId::default);
     let mut context = Context::new("apps", &trail, RECEIVED_AT, &mut new_id, &options);
-    context.place = Some(Place { file: "f", offset: 100 });
+    context.position = Some(FilePosition { file: "f", offset: 100 });
     let line = br#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"eventName":"e"},{"eventName":"e"}]}]}]}"#;
     let keys: Vec<String> = events(APPS.format().parse(line, &mut context))
         .into_iter()
@@ -293,7 +293,7 @@ fn both_encodings_tell_the_same() {
 #[test]
 fn the_answer_is_encoded_as_the_request() {
     let answer =
-        |content_type, set_aside| APPS.format().answer(&header(content_type), set_aside).unwrap();
+        |content_type, set_aside| APPS.format().response(&header(content_type), set_aside).unwrap();
     assert_eq!(answer("application/x-protobuf", 0), ("application/x-protobuf", Vec::new()));
     assert_eq!(answer("application/json; charset=utf-8", 0), ("application/json", b"{}".to_vec()));
     let (_, bytes) = answer("application/x-protobuf", 300);
@@ -307,7 +307,7 @@ fn the_answer_is_encoded_as_the_request() {
         "1 log records could not be used and are set aside"
     );
     for format in Format::ALL.iter().filter(|format| format.as_str() != "otlp-logs") {
-        assert_eq!(format.answer(&header("application/json"), 0), None);
+        assert_eq!(format.response(&header("application/json"), 0), None);
     }
 }
 

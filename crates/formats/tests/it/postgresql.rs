@@ -2,7 +2,9 @@
 //! what messages mean.
 
 use event::{ActorKind, Class, Event, EventId, Operation, OutcomeKind, Service, Severity, Trail};
-use formats::{Context, Follows, Format, Options, Parsed, Place, Secrets, Sequence, Zone};
+use formats::{
+    Context, Continuation, FilePosition, Format, Item, Options, Secrets, Sequence, Zone,
+};
 
 use crate::golden::{RECEIVED_AT, Request, Source, requests};
 
@@ -461,7 +463,7 @@ fn actors_and_hosts() {
 fn event_with(source: &Source, options: &Options, body: &[u8]) -> Event {
     let request = Request { body: body.to_vec(), ..Request::default() };
     let parsed = source.parse_as(&request, options, &mut 0).unwrap();
-    let [Parsed::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
+    let [Item::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
     *event.clone()
 }
 
@@ -554,8 +556,7 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{other}\n");
         let parsed = CSV.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Parsed::Event(first), Parsed::SetAside(set_aside), Parsed::Event(last)] = &parsed[..]
-        else {
+        let [Item::Event(first), Item::Rejected(set_aside), Item::Event(last)] = &parsed[..] else {
             panic!("{bad:.80}: {parsed:.1000?}");
         };
         assert!(set_aside.reason.contains(why), "{bad:.80}: {}", set_aside.reason);
@@ -584,8 +585,9 @@ fn a_file_is_cut_between_records_only() {
         let (mut at, mut end, mut found) = (0, 0, Vec::new());
         while at < content.len() {
             end = (end + step).min(content.len());
-            let follows = if end == content.len() { Follows::Nothing } else { Follows::More };
-            let whole = format.whole(&content[at..end], follows);
+            let follows =
+                if end == content.len() { Continuation::Nothing } else { Continuation::More };
+            let whole = format.complete_bytes(&content[at..end], follows);
             found.extend(CSV.events(&content[at..at + whole]).into_iter().map(|event| event.raw));
             at += whole;
         }
@@ -599,9 +601,9 @@ fn a_quote_that_never_closes_is_waited_for_with_a_limit() {
     let cut = &good[..good.find("fine").unwrap()];
     let format = CSV.format();
     let short = format!("{good}\n{cut}\nx\n");
-    assert_eq!(format.whole(short.as_bytes(), Follows::Quiet), good.len() + 1);
+    assert_eq!(format.complete_bytes(short.as_bytes(), Continuation::Quiet), good.len() + 1);
     let long = format!("{good}\n{cut}\n{}\n{}", "x".repeat(1024 * 1024), "y\n");
-    assert_eq!(format.whole(long.as_bytes(), Follows::More), long.len());
+    assert_eq!(format.complete_bytes(long.as_bytes(), Continuation::More), long.len());
     let reasons = CSV.reasons(format!("{long}{good}\n"));
     assert_eq!(reasons[0], "event LOG");
     assert!(reasons[1].contains("quotes"), "{}", reasons[1]);
@@ -634,9 +636,9 @@ fn keys_do_not_hang_on_places() {
     let options = Options::default();
     let mut new_id = || EventId::v7(RECEIVED_AT, [0; 10]);
     let mut context = Context::new("db", &trail, RECEIVED_AT, &mut new_id, &options);
-    context.place = Some(Place { file: "f", offset: 7 });
+    context.position = Some(FilePosition { file: "f", offset: 7 });
     let line = record("LOG", "00000", "fine", NO_MORE, "", "idle");
     let parsed = CSV.format().parse(line.as_bytes(), &mut context).unwrap();
-    let [Parsed::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
+    let [Item::Event(event)] = &parsed[..] else { panic!("{parsed:?}") };
     assert_eq!(event.origin.key.as_deref(), Some("6b008d32.5853/7"));
 }

@@ -2,7 +2,7 @@
 //! nested.
 
 use event::{Event, Service};
-use formats::{Options, Parsed, Secrets};
+use formats::{Item, Options, Secrets};
 use proptest::prelude::*;
 
 use crate::golden::{Request, Source};
@@ -209,7 +209,7 @@ fn event(source: &Source, secrets: Secrets, line: &str) -> Event {
     let request = Request { body: line.as_bytes().to_vec(), ..Request::default() };
     let options = Options { secrets, ..Options::default() };
     let parsed = source.parse_as(&request, &options, &mut 0).unwrap();
-    let [Parsed::Event(event)] = &parsed[..] else { panic!("{line}: {parsed:?}") };
+    let [Item::Event(event)] = &parsed[..] else { panic!("{line}: {parsed:?}") };
     *event.clone()
 }
 

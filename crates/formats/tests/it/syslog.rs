@@ -2,7 +2,7 @@
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service, Trust};
 use formats::syslog_message::Message;
-use formats::{Options, Parsed, Place, Zone};
+use formats::{FilePosition, Item, Options, Zone};
 
 use crate::golden::{Source, everything, requests};
 
@@ -60,7 +60,7 @@ fn of_rsyslog(messages: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 /// What a message says beside its time and its priority, or why it is skipped.
 fn said(message: &[u8]) -> Result<Event, &'static str> {
     match &HOSTS.parse_message(message, &everything())[..] {
-        [Parsed::Event(event)] => {
+        [Item::Event(event)] => {
             let mut event = *event.clone();
             (event.occurred_at, event.resolution) =
                 (crate::golden::RECEIVED_AT, Resolution::Second);
@@ -70,7 +70,7 @@ fn said(message: &[u8]) -> Result<Event, &'static str> {
             }
             Ok(event)
         }
-        [Parsed::Skipped(why)] => Err(why),
+        [Item::Skipped(why)] => Err(why),
         other => panic!("{other:?}"),
     }
 }
@@ -117,7 +117,7 @@ fn times_are_read_in_every_form() {
     }
     let berlin =
         Options { time_zone: Some(Zone::parse("Europe/Berlin").unwrap()), ..Options::default() };
-    let [Parsed::Event(event)] = &HOSTS.parse_message(b"<38>Nov 20 19:17:11 vm su: x", &berlin)[..]
+    let [Item::Event(event)] = &HOSTS.parse_message(b"<38>Nov 20 19:17:11 vm su: x", &berlin)[..]
     else {
         panic!("no event");
     };
@@ -298,8 +298,8 @@ fn companions_are_skipped_with_the_reason() {
 #[test]
 fn sessions_of_cron_are_noise_and_its_commands_are_not() {
     let line = b"<86>Nov 20 18:17:11 vm CRON[7]: pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)";
-    assert_eq!(HOSTS.parse_message(line, &Options::default()), [Parsed::Skipped("noise")]);
-    let [Parsed::Event(session)] = &HOSTS.parse_message(line, &everything())[..] else {
+    assert_eq!(HOSTS.parse_message(line, &Options::default()), [Item::Skipped("noise")]);
+    let [Item::Event(session)] = &HOSTS.parse_message(line, &everything())[..] else {
         panic!("no event")
     };
     assert_eq!((session.action.as_str(), session.class), ("cron.session", Class::Operation));
@@ -578,11 +578,11 @@ fn a_repeated_line_is_one_event_that_says_so() {
 #[test]
 fn equal_messages_are_both_recorded_and_lines_of_a_file_have_their_place() {
     let line = "Nov 20 18:17:11 vm app: same";
-    let keys = |items: Vec<Parsed>| -> Vec<Option<String>> {
+    let keys = |items: Vec<Item>| -> Vec<Option<String>> {
         items
             .into_iter()
             .map(|item| match item {
-                Parsed::Event(event) => event.origin.key,
+                Item::Event(event) => event.origin.key,
                 other => panic!("{other:?}"),
             })
             .collect()
@@ -590,7 +590,7 @@ fn equal_messages_are_both_recorded_and_lines_of_a_file_have_their_place() {
     let body = format!("{line}\n{line}\n");
     assert_eq!(keys(HOSTS.parse(body.as_bytes(), &mut 0).unwrap()), [None, None]);
     assert_eq!(keys(HOSTS.parse_message(line.as_bytes(), &everything())), [None]);
-    let place = Place { file: "f1", offset: 100 };
+    let place = FilePosition { file: "f1", offset: 100 };
     assert_eq!(
         keys(HOSTS.parse_piece(body.as_bytes(), place)),
         [Some("f1:100".to_owned()), Some("f1:129".to_owned())]
@@ -600,7 +600,7 @@ fn equal_messages_are_both_recorded_and_lines_of_a_file_have_their_place() {
 #[test]
 fn a_line_feed_in_a_message_begins_no_other_message() {
     let forged = b"<13>Nov 20 18:17:11 vm app: x\n<38>Nov 20 18:17:11 vm sshd: Accepted none for root from ::1 port 1\n";
-    let [Parsed::Event(event)] = &HOSTS.parse_message(forged, &everything())[..] else {
+    let [Item::Event(event)] = &HOSTS.parse_message(forged, &everything())[..] else {
         panic!("not one event")
     };
     assert_eq!((event.action.as_str(), &event.raw[..]), ("app", &forged[..]));
@@ -619,12 +619,12 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");
         let parsed = HOSTS.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Parsed::Event(first), Parsed::SetAside(aside), Parsed::Event(_)] = &parsed[..] else {
+        let [Item::Event(first), Item::Rejected(aside), Item::Event(_)] = &parsed[..] else {
             panic!("{bad:.80}: {parsed:?}");
         };
         assert!(aside.reason.contains(why), "{bad:.80}: {}", aside.reason);
         assert_eq!((&aside.raw[..], &first.raw[..]), (bad.as_bytes(), good.as_bytes()));
-        let [Parsed::SetAside(message)] = &HOSTS.parse_message(bad.as_bytes(), &everything())[..]
+        let [Item::Rejected(message)] = &HOSTS.parse_message(bad.as_bytes(), &everything())[..]
         else {
             panic!("{bad:.80}");
         };

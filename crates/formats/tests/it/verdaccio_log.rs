@@ -1,7 +1,7 @@
 //! Verdaccio's log: what belongs to one request is one event.
 
 use event::{ActorKind, Class, Event, EventId, Operation, OutcomeKind, Service, Trail, Trust};
-use formats::{Context, Follows, Options, Parsed, Place};
+use formats::{Context, Continuation, FilePosition, Item, Options};
 
 use crate::golden::{RECEIVED_AT, Source, everything, requests};
 
@@ -193,7 +193,7 @@ fn noise_is_skipped() {
     let request =
         crate::golden::Request { body: body.join("\n").into_bytes(), ..Default::default() };
     let items = NPM.parse_as(&request, &Options::default(), &mut ids).unwrap();
-    assert!(items.iter().all(|item| matches!(item, Parsed::Skipped(_))), "{items:?}");
+    assert!(items.iter().all(|item| matches!(item, Item::Skipped(_))), "{items:?}");
 }
 
 #[test]
@@ -217,18 +217,22 @@ fn a_file_is_not_cut_between_lines_of_a_request() {
         ),
         (format!("{first}{done}{second}"), 0),
     ] {
-        assert_eq!(format.whole(piece.as_bytes(), Follows::More), expected, "{piece}");
+        assert_eq!(
+            format.complete_bytes(piece.as_bytes(), Continuation::More),
+            expected,
+            "{piece}"
+        );
         let lines = piece.rfind('\n').unwrap() + 1;
-        assert_eq!(format.whole(piece.as_bytes(), Follows::Quiet), lines);
-        assert_eq!(format.whole(piece.as_bytes(), Follows::Nothing), piece.len());
+        assert_eq!(format.complete_bytes(piece.as_bytes(), Continuation::Quiet), lines);
+        assert_eq!(format.complete_bytes(piece.as_bytes(), Continuation::Nothing), piece.len());
     }
     // What never comes is not waited for.
     let late =
         (answer(22, "/y/-/y-1.tgz", "al", 200, 9) + "\n").replace("17951978850", "17951979850");
     let piece = format!("{first}{second}{late}{late}");
-    assert_eq!(format.whole(piece.as_bytes(), Follows::More), piece.len());
+    assert_eq!(format.complete_bytes(piece.as_bytes(), Continuation::More), piece.len());
     let much = format!("{first}{}", "{\"msg\":\"x\"}\n".repeat(30_000));
-    assert_eq!(format.whole(much.as_bytes(), Follows::More), much.len());
+    assert_eq!(format.complete_bytes(much.as_bytes(), Continuation::More), much.len());
 }
 
 #[test]
@@ -237,14 +241,14 @@ fn the_place_of_the_last_line_is_the_key() {
     let options = everything();
     let mut new_id = || EventId::v7(RECEIVED_AT, [0; 10]);
     let mut context = Context::new("npm", &trail, RECEIVED_AT, &mut new_id, &options);
-    context.place = Some(Place { file: "f1", offset: 1000 });
+    context.position = Some(FilePosition { file: "f1", offset: 1000 });
     let early = answer(11, TGZ, "", 200, 0) + "\n";
     let body = format!("{early}{}\n", answer(12, TGZ, "al", 200, 9));
     let items = NPM.format().parse(body.as_bytes(), &mut context).unwrap();
     let keys: Vec<_> = items
         .iter()
         .filter_map(|item| match item {
-            Parsed::Event(event) => event.origin.key.clone(),
+            Item::Event(event) => event.origin.key.clone(),
             _ => None,
         })
         .collect();

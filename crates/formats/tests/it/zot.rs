@@ -1,7 +1,7 @@
 //! zot's events, whose heads are header lines.
 
 use event::{ActorKind, Operation, OutcomeKind, Resolution, Service};
-use formats::Parsed;
+use formats::Item;
 
 use crate::golden::{Request, Source, everything, requests};
 
@@ -13,7 +13,7 @@ fn every_capture_gives_the_events_beside_it() {
     ZOT.check(&path, &requests(&path));
 }
 
-fn item(kind: &str, more: &[(&str, &str)], body: &str) -> Parsed {
+fn item(kind: &str, more: &[(&str, &str)], body: &str) -> Item {
     let head = [
         ("ce-id", "i1"),
         ("ce-source", "zot"),
@@ -31,19 +31,19 @@ fn item(kind: &str, more: &[(&str, &str)], body: &str) -> Parsed {
 
 fn event(kind: &str, more: &[(&str, &str)], body: &str) -> event::Event {
     match item(kind, more, body) {
-        Parsed::Event(event) => *event,
+        Item::Event(event) => *event,
         other => panic!("{other:?}"),
     }
 }
 
 fn reason(kind: &str, more: &[(&str, &str)], body: &str) -> String {
     match item(kind, more, body) {
-        Parsed::Event(event) => format!("event {}", event.action),
-        Parsed::SetAside(aside) => {
+        Item::Event(event) => format!("event {}", event.action),
+        Item::Rejected(aside) => {
             assert!(aside.raw.starts_with(b"ce-id: ") && aside.raw.ends_with(body.as_bytes()));
             aside.reason
         }
-        Parsed::Skipped(why) => format!("skipped: {why}"),
+        Item::Skipped(why) => format!("skipped: {why}"),
     }
 }
 

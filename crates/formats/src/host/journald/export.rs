@@ -54,7 +54,7 @@ pub(super) fn entries(body: &[u8]) -> impl Iterator<Item = Entry<'_>> {
 }
 
 /// Up to the end of the last entry that its empty line follows.
-pub(super) fn whole(piece: &[u8]) -> usize {
+pub(super) fn complete_bytes(piece: &[u8]) -> usize {
     let (mut rest, mut whole) = (piece, 0);
     while !rest.is_empty() {
         if let Some(after) = rest.strip_prefix(b"\n") {
@@ -149,9 +149,9 @@ mod tests {
         let first_len = 11 + tricky.len() + 1;
         for end in 0..body.len() {
             let expected = if end < first_len { 0 } else { first_len };
-            assert_eq!(whole(&body[..end]), expected, "{end}");
+            assert_eq!(complete_bytes(&body[..end]), expected, "{end}");
         }
-        assert_eq!(whole(&body), body.len());
+        assert_eq!(complete_bytes(&body), body.len());
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
             assert_eq!(found[2].raw, b"__CURSOR=2\nA=b\n");
             assert!(body.windows(found[1].raw.len()).any(|window| window == found[1].raw));
             assert!(found[1].raw.ends_with(b"rest\n"));
-            assert_eq!(whole(&body), body.len());
+            assert_eq!(complete_bytes(&body), body.len());
         }
     }
 
@@ -184,6 +184,6 @@ mod tests {
             (found[0].fields.as_ref().err(), found[0].raw),
             (Some(&Wrong::BreaksOff), &cut[..])
         );
-        assert_eq!(whole(&cut), 0);
+        assert_eq!(complete_bytes(&cut), 0);
     }
 }

@@ -80,7 +80,7 @@ pub(super) fn split<'a>(
 ) -> Result<Vec<Group<'a>>, EnvelopeError> {
     let text = same_length(body);
     let events_max = context.limits.events_max;
-    let is_from_file = context.place.is_some();
+    let is_from_file = context.position.is_some();
     let documents = documents(&text, is_from_file, events_max)?;
     let is_alone = documents.len() == 1 && !is_from_file;
     let mut body = Body { bytes: body, text: &text, events_max, left: events_max };

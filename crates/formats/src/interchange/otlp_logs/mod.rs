@@ -27,9 +27,9 @@ mod value;
 use std::collections::HashMap;
 
 use crate::format::{Spec, Syslog, unnumbered};
-use crate::item::parsed;
-use crate::lines::whole_lines;
-use crate::{Context, Delivery, EnvelopeError, Parsed, SetAside};
+use crate::item::item_of;
+use crate::lines::complete_lines;
+use crate::{Context, Delivery, EnvelopeError, Item, RejectedRecord};
 use event::Service;
 use record::{Record, Shared};
 
@@ -45,7 +45,7 @@ pub(crate) const SPEC: Spec = Spec {
     heeds_errors: false,
     syslog: Syslog::Text,
     parse,
-    whole: whole_lines,
+    complete_bytes: complete_lines,
     sequence: unnumbered,
 };
 
@@ -82,7 +82,7 @@ impl Scope<'_> {
     }
 }
 
-pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Parsed>, EnvelopeError> {
+pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     let encoding = if is_protobuf(body, context) { PROTOBUF } else { JSON };
     let groups = (encoding.split)(body, context)?;
     let mut told = Told { body, items: Vec::new(), seen: HashMap::new(), shared_bytes: 0 };
@@ -98,7 +98,7 @@ fn is_protobuf(body: &[u8], context: &Context<'_>) -> bool {
     match context.header("content-type") {
         Some(kind) if kind.to_ascii_lowercase().contains("protobuf") => true,
         Some(kind) if kind.to_ascii_lowercase().contains("json") => false,
-        _ => context.place.is_none() && !body.trim_ascii_start().starts_with(b"{"),
+        _ => context.position.is_none() && !body.trim_ascii_start().starts_with(b"{"),
     }
 }
 
@@ -124,7 +124,7 @@ pub(crate) fn answer(headers: &[(String, String)], set_aside: usize) -> (&'stati
 /// What a body came to so far.
 struct Told<'a> {
     body: &'a [u8],
-    items: Vec<Parsed>,
+    items: Vec<Item>,
     /// How often each record was told in this body.
     seen: HashMap<String, u32>,
     shared_bytes: usize,
@@ -140,7 +140,7 @@ impl Told<'_> {
         });
         match told {
             Err(reason) => {
-                self.items.push(Parsed::SetAside(SetAside { reason, raw: group.raw.to_vec() }))
+                self.items.push(Item::Rejected(RejectedRecord { reason, raw: group.raw.to_vec() }))
             }
             Ok((scopes, shared)) => {
                 for (scope, shared) in scopes.iter().zip(&shared) {
@@ -189,7 +189,7 @@ impl Told<'_> {
         };
         let event = event.map(|mut event| {
             // In a file, what is told twice stands there twice.
-            event.origin.key = match context.place {
+            event.origin.key = match context.position {
                 Some(place) => {
                     let at = raw.as_ptr() as usize - self.body.as_ptr() as usize;
                     Some(format!("{}:{}", place.file, place.offset + at as u64))
@@ -198,7 +198,7 @@ impl Told<'_> {
             };
             event
         });
-        self.items.push(parsed(event.map_err(Into::into), raw));
+        self.items.push(item_of(event.map_err(Into::into), raw));
     }
 
     /// The key of a record, with a number where this body told the same before.

@@ -2,7 +2,7 @@
 
 /// Bytes that could not be used, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetAside {
+pub struct RejectedRecord {
     /// Why, for people.
     pub reason: String,
     /// The bytes as received.
