@@ -23,10 +23,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use event::query::{Dimension, Filter, Query};
-use event::source::{
-    Context, EnvelopeError, Format, Limits, Parsed, Place, Sequence, SetAside, WAITS,
-};
 use event::{Event, LOG_FILE, Operation, Time};
+use formats::{
+    Context, DEFERRED, EnvelopeError, FilePosition, Format, Item, Limits, RejectedRecord, Sequence,
+};
 use serde::Serialize;
 use store::{Append, Incoming, Log, OnConflict, Receipt, Refusal};
 
@@ -91,7 +91,7 @@ pub struct Arrival<'a> {
     /// The address of whoever sent it.
     pub peer: Option<IpAddr>,
     /// Where in which file it stood.
-    pub place: Option<Place<'a>>,
+    pub place: Option<FilePosition<'a>>,
 }
 
 /// Why nothing was recorded.
@@ -227,7 +227,7 @@ pub fn prepare(
     })?;
     // Whoever sends messages is told nothing, and a file hears nothing.
     let is_heard = matches!(received, Received::Body(_)) && !is_from_file;
-    let heeds_errors = is_heard && source.format.has_senders_that_heed_errors();
+    let heeds_errors = is_heard && source.format.heeds_errors();
     let on_conflict = if heeds_errors { OnConflict::Refuse } else { OnConflict::SetAside };
     let mut prepared = Prepared {
         append: Append {
@@ -243,7 +243,7 @@ pub fn prepare(
     };
     for (position, item) in parsed.into_iter().enumerate() {
         match item {
-            Parsed::Event(mut event) => {
+            Item::Event(mut event) => {
                 finish(&mut event, source.format, log);
                 if let Some(log_file) = arrival.log_file {
                     event
@@ -255,12 +255,12 @@ pub fn prepare(
                 prepared.append.events.push(Incoming::new(*event));
                 prepared.event_positions.push(position);
             }
-            Parsed::SetAside(set_aside) => {
-                prepared.arrived.waiting += usize::from(set_aside.reason == WAITS);
+            Item::Rejected(set_aside) => {
+                prepared.arrived.waiting += usize::from(set_aside.reason == DEFERRED);
                 prepared.aside.push(Aside { position, reason: set_aside.reason.clone() });
                 prepared.append.set_aside.push(set_aside);
             }
-            Parsed::Skipped(_) => prepared.arrived.skipped += 1,
+            Item::Skipped(_) => prepared.arrived.skipped += 1,
         }
     }
     Ok(prepared)
@@ -272,12 +272,13 @@ pub fn parse(
     arrival: Arrival<'_>,
     source: &Source,
     limits: Limits,
-) -> Result<Vec<Parsed>, EnvelopeError> {
+) -> Result<Vec<Item>, EnvelopeError> {
     let mut new_id = ambient::event_ids(arrival.received_at);
     let Arrival { received_at, headers, peer, place, .. } = arrival;
     let mut context =
         Context::new(&source.name, &source.trail, received_at, &mut new_id, &source.options);
-    (context.limits, context.headers, context.peer, context.place) = (limits, headers, peer, place);
+    (context.limits, context.headers, context.peer, context.position) =
+        (limits, headers, peer, place);
     // What follows in a file was waited for.
     context.defers = place.is_none();
     match received {
@@ -295,7 +296,7 @@ pub fn parse(
                 match flaw {
                     None if joins => {}
                     None => items.append(&mut source.format.parse_message(bytes, &mut context)),
-                    Some(flaw) => items.push(Parsed::SetAside(SetAside {
+                    Some(flaw) => items.push(Item::Rejected(RejectedRecord {
                         reason: flaw.clone(),
                         raw: bytes.clone(),
                     })),
