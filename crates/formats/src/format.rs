@@ -1,9 +1,14 @@
-//! A format: what there is to know of one ([`Spec`]), and all of them ([`Format::ALL`]).
+//! A source format as a row of a table: what distinguishes it ([`Spec`]), and the list of all
+//! ([`Format::ALL`]).
+//!
+//! No other module names a format. Whatever a format does differently is a field of its `Spec` or
+//! one of its [`Hooks`].
 
 use std::fmt;
 use std::str::FromStr;
 
-use event::{Event, Service};
+use event::query::Query;
+use event::{Event, RejectedRecord, Service};
 
 use crate::artifact::{
     artifactory_access, artifactory_request, artifactory_webhook, nexus_audit, nexus_request,
@@ -20,88 +25,116 @@ use crate::network::{nginx_combined, nginx_json};
 use crate::registry::{docker_registry, harbor_syslog, harbor_webhook, zot};
 use crate::sql::REDACTED;
 use crate::syslog_message::Message;
-use crate::{Context, EnvelopeError, Item, RejectedRecord, Secrets, lines, request_headers};
+use crate::{Context, EnvelopeError, Item, Secrets, lines, request_headers};
 
-/// A format that bodies can be parsed as.
+/// A format in which bodies can be parsed.
 #[derive(Clone, Copy)]
 pub struct Format(&'static Spec);
 
-/// What there is to know of a format.
+/// The row of a format in the table.
 pub(crate) struct Spec {
     /// The word used in configuration and in entries.
     pub(crate) name: &'static str,
-    /// What writes it, in a line.
+    /// One line about the program that writes it.
     pub(crate) about: &'static str,
     /// The service whose trails it is made for.
     pub(crate) service: Service,
-    /// How its events usually come.
+    /// How its events usually arrive.
     pub(crate) delivery: Delivery,
     /// Whether its senders can act on a refusal. Most cannot: they repeat the same event for ever
-    /// and hold everything else back behind it, or drop it. They get 2xx for whatever can be kept.
+    /// and hold everything else back behind it, or drop it. They get 2xx for whatever can be
+    /// stored.
     pub(crate) heeds_errors: bool,
-    /// What of a syslog message it reads.
+    /// The part of a syslog message that it reads.
     pub(crate) syslog: Syslog,
     /// Parses one body.
     pub(crate) parse: fn(&[u8], &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError>,
-    /// How many bytes at the beginning of a piece of a file can be parsed as a body, without
-    /// cutting apart what belongs together. The rest is offered again with what follows it.
+    /// How many bytes at the beginning of a piece of a file can be parsed as a body without
+    /// separating what belongs together. The rest is offered again with the bytes after it.
     pub(crate) complete_bytes: fn(&[u8], Continuation) -> usize,
-    /// The sequence that an event stands in, if its source numbers them.
-    pub(crate) sequence: fn(&Event) -> Option<Sequence>,
+    /// What only some formats do.
+    pub(crate) hooks: Hooks,
 }
 
-/// How events of a format usually come.
+/// What only some formats do; [`Hooks::NONE`] for the others.
+pub(crate) struct Hooks {
+    /// The position of an event in the numbering of its source.
+    pub(crate) sequence: fn(&Event) -> Option<Sequence>,
+    /// Whether an event (the first) is the answer to a deferred request (the second).
+    pub(crate) is_answer: fn(&Event, &Event) -> bool,
+    /// The response that its senders expect.
+    pub(crate) response: Option<Respond>,
+    /// Completes an event with what its trail already holds.
+    pub(crate) refine: fn(&mut Event, Count<'_>),
+    /// Makes a body of one rejected item, which was stored without its envelope.
+    pub(crate) wrap: fn(&[u8]) -> Vec<u8>,
+}
+
+/// Content type and body for a request with these header lines (names in lower case), of which so
+/// many records were rejected.
+pub(crate) type Respond = fn(&[(String, String)], usize) -> (&'static str, Vec<u8>);
+
+/// Counts the recorded events that match a query; `None` if the log cannot be queried.
+pub type Count<'a> = &'a dyn Fn(&Query) -> Option<u64>;
+
+impl Hooks {
+    /// Events are not numbered, stand alone, and need nothing else.
+    pub(crate) const NONE: Hooks = Hooks {
+        sequence: |_| None,
+        is_answer: |_, _| false,
+        response: None,
+        refine: |_, _| {},
+        wrap: |item| item.to_vec(),
+    };
+}
+
+/// How events of a format usually arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// The program sends them by HTTP.
     Http,
-    /// The program writes files; their usual place.
+    /// The program writes files; their usual path.
     Files(&'static str),
     /// The program sends syslog messages.
     Syslog,
 }
 
-/// What of a syslog message a format reads.
+/// The part of a syslog message that a format reads.
 #[derive(Clone, Copy)]
 pub(crate) enum Syslog {
-    /// Its header as well: the message is one event, line feeds in it included.
+    /// Header and text: a message is one event, including the line feeds in it.
     Whole(lines::Read),
-    /// Its header as well, and an event may take several messages: which of these belong to events
-    /// that may go on.
+    /// Header and text, and an event may take several messages. The function marks the messages
+    /// whose events may continue in later ones.
     Records(lines::Read, fn(&[&[u8]]) -> Vec<bool>),
-    /// Its text alone.
+    /// Only the text.
     Text,
 }
 
-/// What is known of the bytes behind a piece of a file.
+/// What may follow a piece of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Continuation {
-    /// There may be more at any moment.
+    /// More bytes, at any moment.
     More,
-    /// There may be more, but nothing came for a while: what is whole is not waited with.
+    /// More bytes, though none came for a while: complete events no longer wait for them.
     Quiet,
-    /// The file ends here.
+    /// Nothing: the file ends here.
     Nothing,
 }
 
-/// A place in what a source numbers without gaps: the next event of the stream has the next number.
+/// A position in a numbering without gaps: the next event of the stream has the next number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
-    /// What is numbered: a host's audit records, a session's statements.
+    /// The numbered stream: a host's audit records, a session's statements.
     pub stream: String,
     /// The event's number in it.
     pub number: u64,
 }
 
-/// For formats whose sources number nothing.
-pub(crate) fn unnumbered(_: &Event) -> Option<Sequence> {
-    None
-}
-
 impl Format {
-    /// Every format.
+    /// Every format, one line each.
     pub const ALL: &'static [Format] = &[
-        Format::DOCKER_REGISTRY,
+        Format(&docker_registry::SPEC),
         Format(&harbor_webhook::SPEC),
         Format(&harbor_syslog::SPEC),
         Format(&zot::SPEC),
@@ -126,25 +159,18 @@ impl Format {
         Format(&linux_audit::SPEC),
         Format(&syslog::SPEC),
         Format(&journald::SPEC),
-        Format::OTLP_LOGS,
+        Format(&otlp_logs::SPEC),
         Format(&cloudevents::SPEC),
         Format(&cts::SPEC),
         Format(&daybook::SPEC),
     ];
-
-    /// Notifications of distribution, whose deletions tell blobs from artifacts only with what the
-    /// trail already holds.
-    pub const DOCKER_REGISTRY: Format = Format(&docker_registry::SPEC);
-
-    /// Log records of OpenTelemetry, whose senders want an answer of their own.
-    const OTLP_LOGS: Format = Format(&otlp_logs::SPEC);
 
     /// The word used in configuration and in entries.
     pub const fn as_str(self) -> &'static str {
         self.0.name
     }
 
-    /// What writes it, in a line.
+    /// One line about the program that writes it.
     pub const fn about(self) -> &'static str {
         self.0.about
     }
@@ -154,7 +180,7 @@ impl Format {
         self.0.service
     }
 
-    /// How its events usually come.
+    /// How its events usually arrive.
     pub const fn delivery(self) -> Delivery {
         self.0.delivery
     }
@@ -164,40 +190,30 @@ impl Format {
         self.0.heeds_errors
     }
 
-    /// Parses one body.
+    /// Parses one body. Items are in the order of the body.
     pub fn parse(self, body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
         let mut items = (self.0.parse)(body, context)?;
-        request_headers::keep(&mut items, body, context);
+        request_headers::prepend(&mut items, body, context);
         Ok(items)
     }
 
-    /// Parses one syslog message. Whatever cannot be used of it is set aside with the whole of it.
+    /// Parses one syslog message. A rejected record holds the whole message.
     pub fn parse_message(self, message: &[u8], context: &mut Context<'_>) -> Vec<Item> {
-        let set_aside =
-            |reason: String| vec![Item::Rejected(RejectedRecord { reason, raw: message.to_vec() })];
         if let Syslog::Whole(read) | Syslog::Records(read, _) = self.0.syslog {
             return vec![lines::parse_one(message, context, read)];
         }
         let Some(header) = Message::parse(message) else {
-            return set_aside("the message has no syslog header".to_owned());
+            return rejected("the message has no syslog header".to_owned(), message);
         };
         let mut items = match self.parse(header.text, context) {
             Ok(items) => items,
-            Err(error) => return set_aside(error.to_string()),
+            Err(error) => return rejected(error.to_string(), message),
         };
         if items.is_empty() {
-            return set_aside("the message's text holds nothing".to_owned());
+            return rejected("the message's text holds nothing".to_owned(), message);
         }
-        // Where secrets were struck out of a text, the message as received must not bring them
-        // back.
-        let is_struck = context.options.secrets == Secrets::RedactRaw
-            && items
-                .iter()
-                .any(|item| matches!(item, Item::Event(event) if event.attributes.contains_key(REDACTED)));
-        let whole_of = |raw: &[u8]| match is_struck {
-            true => with_text(message, header.text, raw),
-            false => message.to_vec(),
-        };
+        let is_struck =
+            context.options.secrets == Secrets::RedactRaw && items.iter().any(has_redactions);
         for item in &mut items {
             match item {
                 Item::Event(event) => {
@@ -207,27 +223,29 @@ impl Format {
                             .entry("syslog_host".to_owned())
                             .or_insert_with(|| host.to_owned());
                     }
-                    event.raw = whole_of(&event.raw);
+                    event.raw = raw_message(message, header.text, &event.raw, is_struck);
                 }
-                Item::Rejected(aside) => aside.raw = whole_of(&aside.raw),
+                Item::Rejected(record) => {
+                    record.raw = raw_message(message, header.text, &record.raw, is_struck);
+                }
                 Item::Skipped(_) => {}
             }
         }
         items
     }
 
-    /// Parses syslog messages of a format whose events may take several: [`Format::open_messages`]
-    /// says which are whole.
+    /// Parses syslog messages of a format whose events may take several messages. The caller leaves
+    /// out those of which [`Format::open_messages`] says that their events may continue.
     pub fn parse_messages(self, messages: &[&[u8]], context: &mut Context<'_>) -> Vec<Item> {
         let lines: Vec<&[u8]> = messages.iter().map(|message| without_end(message)).collect();
-        // More than a body may hold is told one by one.
+        // More messages than a body may hold are parsed one by one.
         self.parse(&lines.join(&b'\n'), context).unwrap_or_else(|_| {
             lines.iter().flat_map(|line| self.parse_message(line, context)).collect()
         })
     }
 
-    /// Which of these messages belong to events that may go on in others. `None` where each message
-    /// is by itself.
+    /// Marks the messages whose events may continue in later ones. `None` if each message stands
+    /// alone.
     pub fn open_messages(self, messages: &[&[u8]]) -> Option<Vec<bool>> {
         match self.0.syslog {
             Syslog::Records(_, open) => Some(open(messages)),
@@ -235,77 +253,60 @@ impl Format {
         }
     }
 
-    /// Whether an event is the answer to a request that waits for it ([`DEFERRED`]). Both happened in
-    /// the same instant.
-    pub fn is_answer(self, event: &Event, request: &Event) -> bool {
-        self == Format(&openstack_cadf::SPEC) && openstack_cadf::is_answer(event, request)
-    }
-
     /// Whether an event may take several syslog messages.
     pub fn joins_messages(self) -> bool {
         matches!(self.0.syslog, Syslog::Records(..))
     }
 
-    /// Parses again what was set aside of a body or a message: one item, as the parser set it
-    /// aside. Where it comes to nothing, the reason.
-    pub fn parse_again(self, item: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, String> {
-        let is_of_use =
-            |items: &[Item]| items.iter().any(|item| !matches!(item, Item::Rejected(_)));
-        let reason = |items: Vec<Item>| {
-            let mut reasons = items.into_iter().filter_map(|item| match item {
-                Item::Rejected(aside) => Some(aside.reason),
-                Item::Event(_) | Item::Skipped(_) => None,
-            });
-            reasons.next_back().unwrap_or_else(|| "there is nothing in it".to_owned())
-        };
-        if let Some((headers, body)) = request_headers::split(item) {
+    /// Parses a rejected record again: one item without its envelope, or one message. Errors with
+    /// the reason if it is rejected again.
+    pub fn parse_again(self, raw: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, String> {
+        if let Some((headers, body)) = request_headers::split(raw) {
             let mut context =
                 Context { headers: &headers, new_id: &mut *context.new_id, ..*context };
-            return match self.parse(body, &mut context) {
-                Ok(items) if is_of_use(&items) => Ok(items),
-                Ok(items) => Err(reason(items)),
-                Err(error) => Err(error.to_string()),
-            };
+            return usable(self.parse(body, &mut context));
         }
-        // Items of an envelope are set aside without it.
-        let body = if self == Format::DOCKER_REGISTRY {
-            [b"{\"events\":[", item, b"]}"].concat()
-        } else {
-            item.to_vec()
+        let why = match usable(self.parse(&(self.0.hooks.wrap)(raw), context)) {
+            Ok(items) => return Ok(items),
+            Err(why) => why,
         };
-        let why = match self.parse(&body, context) {
-            Ok(items) if is_of_use(&items) => return Ok(items),
-            Ok(items) => reason(items),
-            Err(error) => error.to_string(),
-        };
-        match Message::parse(item) {
+        match Message::parse(raw) {
             None => Err(why),
-            Some(_) => {
-                Some(self.parse_message(item, context)).filter(|items| is_of_use(items)).ok_or(why)
-            }
+            Some(_) => usable(Ok(self.parse_message(raw, context))).map_err(|_| why),
         }
     }
 
-    /// How many bytes at the beginning of a piece of a file can be parsed as a body. 0 where
-    /// nothing is whole yet.
+    /// How many bytes at the beginning of a piece of a file can be parsed as a body. 0 if no event
+    /// is complete yet.
     pub fn complete_bytes(self, piece: &[u8], continuation: Continuation) -> usize {
         (self.0.complete_bytes)(piece, continuation)
     }
 
-    /// What its senders want to be told once everything in a request with these header lines is on
-    /// disk: content type and body. `set_aside` of its records could not be used and are kept
-    /// aside. `None` where Daybook's own answer does.
+    /// Whether an event answers a deferred request ([`DEFERRED`](crate::DEFERRED)). The caller
+    /// offers events of the instant in which the request happened.
+    pub fn is_answer(self, event: &Event, request: &Event) -> bool {
+        (self.0.hooks.is_answer)(event, request)
+    }
+
+    /// The response that its senders expect once everything in a request with these header lines
+    /// is on disk: content type and body. `rejected` of its records went to the dead-letter queue.
+    /// `None` if Daybook's own response will do.
     pub fn response(
         self,
         headers: &[(String, String)],
-        set_aside: usize,
+        rejected: usize,
     ) -> Option<(&'static str, Vec<u8>)> {
-        (self == Format::OTLP_LOGS).then(|| otlp_logs::answer(headers, set_aside))
+        self.0.hooks.response.map(|respond| respond(headers, rejected))
     }
 
-    /// Where the event, which was parsed as this format, stands in what its source numbers.
+    /// Completes an event of this format with what its trail already holds.
+    pub fn refine(self, event: &mut Event, count: Count<'_>) {
+        (self.0.hooks.refine)(event, count);
+    }
+
+    /// The position of an event of this format in the numbering of its source.
     pub fn sequence(self, event: &Event) -> Option<Sequence> {
-        (self.0.sequence)(event)
+        (self.0.hooks.sequence)(event)
     }
 }
 
@@ -334,14 +335,42 @@ impl FromStr for Format {
     }
 }
 
-/// A message without a line feed that its framing left at its end.
+/// One rejected record of a whole message.
+fn rejected(reason: String, message: &[u8]) -> Vec<Item> {
+    vec![Item::Rejected(RejectedRecord { reason, raw: message.to_vec() })]
+}
+
+/// The items, if not all are rejected; else the last reason.
+fn usable(items: Result<Vec<Item>, EnvelopeError>) -> Result<Vec<Item>, String> {
+    let items = items.map_err(|error| error.to_string())?;
+    if items.iter().any(|item| !matches!(item, Item::Rejected(_))) {
+        return Ok(items);
+    }
+    let reasons = items.into_iter().filter_map(|item| match item {
+        Item::Rejected(record) => Some(record.reason),
+        Item::Event(_) | Item::Skipped(_) => None,
+    });
+    Err(reasons.last().unwrap_or_else(|| "there is nothing in it".to_owned()))
+}
+
+fn has_redactions(item: &Item) -> bool {
+    matches!(item, Item::Event(event) if event.attributes.contains_key(REDACTED))
+}
+
+/// The bytes to store of an item of a message: the message as received, or, if secrets were struck
+/// out of its text, the message with the struck text, so that the original does not bring them back.
+fn raw_message(message: &[u8], text: &[u8], raw: &[u8], is_struck: bool) -> Vec<u8> {
+    if is_struck { with_text(message, text, raw) } else { message.to_vec() }
+}
+
+/// A message without the line feed that its framing left at its end.
 pub(crate) fn without_end(message: &[u8]) -> &[u8] {
     message.strip_suffix(b"\n").unwrap_or(message)
 }
 
-/// A message with another text, of which `text` is its own: its end, but for a line feed.
+/// The message with `other` in place of `text`, which is its end but for a line feed.
 fn with_text(message: &[u8], text: &[u8], other: &[u8]) -> Vec<u8> {
     let (before, end) = message.split_at(without_end(message).len());
-    let tail = if other.len() == text.len() { end } else { b"" };
-    [&before[..before.len() - text.len()], other, tail].concat()
+    let end = if other.len() == text.len() { end } else { b"" };
+    [&before[..before.len() - text.len()], other, end].concat()
 }

@@ -37,5 +37,5 @@ mod texts;
 pub use context::{Context, FilePosition, Limits, Options, Secrets, Zone};
 pub use event::RejectedRecord;
 pub use event::json::{DEPTH_MAX, ELEMENTS_MAX, MEMBERS_MAX, NAME_BYTES_MAX, STRING_BYTES_MAX};
-pub use format::{Continuation, Delivery, Format, Sequence};
+pub use format::{Continuation, Count, Delivery, Format, Sequence};
 pub use item::{DEFERRED, EnvelopeError, Item};

@@ -18,7 +18,7 @@ fn is_marked(name: &str) -> bool {
 }
 
 /// Puts the request's header lines before what was set aside, if it is the whole body.
-pub(crate) fn keep(items: &mut [Item], body: &[u8], context: &Context<'_>) {
+pub(crate) fn prepend(items: &mut [Item], body: &[u8], context: &Context<'_>) {
     let [Item::Rejected(aside)] = items else { return };
     if aside.raw != body.trim_ascii() && aside.raw != body {
         return;

@@ -22,8 +22,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use event::query::{Dimension, Filter, Query};
-use event::{Event, LOG_FILE, Operation, Time};
+use event::{Event, LOG_FILE, Time};
 use formats::{
     Context, DEFERRED, EnvelopeError, FilePosition, Format, Item, Limits, RejectedRecord, Sequence,
 };
@@ -244,7 +243,7 @@ pub fn prepare(
     for (position, item) in parsed.into_iter().enumerate() {
         match item {
             Item::Event(mut event) => {
-                finish(&mut event, source.format, log);
+                refine(&mut event, source.format, log);
                 if let Some(log_file) = arrival.log_file {
                     event
                         .attributes
@@ -452,34 +451,9 @@ impl Intake {
     }
 }
 
-/// Adds to an event what only the log knows.
-fn finish(event: &mut Event, format: Format, log: &Log) {
-    if format == Format::DOCKER_REGISTRY {
-        tell_blob_from_artifact(event, log);
-    }
-}
-
-/// A registry tells of a deleted blob as of a deleted manifest, by digest alone. One that the trail
-/// knows only as a blob was a blob; one it never saw is taken for an artifact, so that no deletion
-/// goes unlisted.
-fn tell_blob_from_artifact(event: &mut Event, log: &Log) {
-    let (Operation::Delete, Some("artifact"), Some(digest)) =
-        (event.operation, event.resource.kind.as_deref(), event.resource.id.as_deref())
-    else {
-        return;
-    };
-    let seen_as = |kind: &str| {
-        let filters = vec![
-            Filter::is(Dimension::ResourceId, digest),
-            Filter::is(Dimension::ResourceKind, kind),
-            Filter::NoneOf(Dimension::Operation, vec![Operation::Delete.as_str().to_owned()]),
-        ];
-        let query = Query { filters, limit: 0, ..Query::of(event.trail.clone()) };
-        log.query(&query).is_ok_and(|page| page.total > 0)
-    };
-    if seen_as("blob") && !seen_as("artifact") {
-        event.resource.kind = Some("blob".to_owned());
-    }
+/// Completes an event with what the log already holds.
+fn refine(event: &mut Event, format: Format, log: &Log) {
+    format.refine(event, &|query| log.query(query).ok().map(|page| page.total));
 }
 
 /// Records what was prepared; calls `answer`, on a thread that must not be held up, once it is

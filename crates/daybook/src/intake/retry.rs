@@ -13,7 +13,7 @@ use formats::{Context, Item, Limits};
 use store::{Append, Incoming, Log, OnConflict, Receipt, Refusal, SetAsideRecord};
 
 use super::figures::Figures;
-use super::{Arrived, Intake, finish};
+use super::{Arrived, Intake, refine};
 use crate::ambient;
 
 /// The attribute that names the record that an event came of.
@@ -120,7 +120,7 @@ fn append(
         match item {
             Item::Event(mut event) => {
                 name_record(&mut event, record.number, position);
-                finish(&mut event, source.format, log);
+                refine(&mut event, source.format, log);
                 arrived.note(source.format, &event, append.events.len());
                 append.events.push(Incoming::new(*event));
             }

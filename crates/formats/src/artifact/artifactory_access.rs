@@ -13,7 +13,7 @@
 use jiff::civil;
 
 use crate::context::address;
-use crate::format::{Spec, Syslog, unnumbered};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NOISE, NoEvent};
 use crate::lines::{complete_lines, parse_lines};
 use crate::outline::{digest_of, outline};
@@ -37,7 +37,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Text,
     parse,
     complete_bytes: complete_lines,
-    sequence: unnumbered,
+    hooks: Hooks::NONE,
 };
 
 pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {

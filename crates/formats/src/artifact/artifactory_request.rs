@@ -11,7 +11,7 @@
 //! - nobody is `anonymous`, or `non_authenticated_user` where signing in was asked for or failed.
 
 use crate::context::address;
-use crate::format::{Spec, Syslog, unnumbered};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NOISE, NoEvent};
 use crate::lines::{complete_lines, parse_lines};
 use crate::outline::{digest_of, outline};
@@ -58,7 +58,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Text,
     parse,
     complete_bytes: complete_lines,
-    sequence: unnumbered,
+    hooks: Hooks::NONE,
 };
 
 pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {

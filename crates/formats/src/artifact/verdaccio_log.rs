@@ -23,7 +23,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::context::address;
-use crate::format::{Spec, Syslog, unnumbered};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NOISE, NoEvent, OTHER_STAGE, item_of};
 use crate::lines::{complete_lines, limited_lines, lines, parse_one, place_key};
 use crate::outline::outline;
@@ -53,7 +53,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Text,
     parse,
     complete_bytes,
-    sequence: unnumbered,
+    hooks: Hooks::NONE,
 };
 
 pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {

@@ -23,7 +23,7 @@ use jiff::civil;
 use serde_json::value::RawValue;
 
 use crate::context::{Zone, address};
-use crate::format::{Spec, Syslog, unnumbered};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::json_pieces::{
     Members, documents, elements, members, object, place_of, same_length, scalar,
@@ -44,7 +44,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Text,
     parse,
     complete_bytes,
-    sequence: unnumbered,
+    hooks: Hooks::NONE,
 };
 
 /// Lines, or a file that is one array, which may be taken once it is complete.

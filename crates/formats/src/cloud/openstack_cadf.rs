@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::value::RawValue;
 
 use crate::context::address;
-use crate::format::{Spec, Syslog, unnumbered};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{DEFERRED, NoEvent, OTHER_STAGE, item_of};
 use crate::json_pieces::elements;
 use crate::lines::{complete_lines, lines};
@@ -54,7 +54,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Text,
     parse,
     complete_bytes,
-    sequence: unnumbered,
+    hooks: Hooks { is_answer, ..Hooks::NONE },
 };
 
 pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
@@ -97,7 +97,7 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
 }
 
 /// Whether an event tells of the same request as one whose outcome is open, and how it ended.
-pub(crate) fn is_answer(event: &Event, request: &Event) -> bool {
+fn is_answer(event: &Event, request: &Event) -> bool {
     let id = |event: &Event| event.attributes.get("cadf_id").cloned();
     event.origin.format == SPEC.name
         && event.outcome.reason.as_deref() != Some(PENDING)

@@ -10,7 +10,7 @@
 //!   one by itself.
 
 use super::mysql;
-use crate::format::{Spec, Syslog};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{Event, Service};
@@ -26,7 +26,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Text,
     parse,
     complete_bytes: mysql::complete_bytes,
-    sequence: mysql::sequence,
+    hooks: Hooks { sequence: mysql::sequence, ..Hooks::NONE },
 };
 
 pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {

@@ -13,7 +13,7 @@
 use std::borrow::Cow;
 
 use super::postgresql;
-use crate::format::{Spec, Syslog};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::records::parse_pieces;
 use crate::sql::{self, Spans, Text};
@@ -31,7 +31,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Text,
     parse,
     complete_bytes,
-    sequence: postgresql::sequence,
+    hooks: Hooks { sequence: postgresql::sequence, ..Hooks::NONE },
 };
 
 /// The columns by the names that the JSON log gives them.

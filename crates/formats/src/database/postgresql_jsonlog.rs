@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 
 use super::postgresql;
-use crate::format::{Spec, Syslog};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::lines::{complete_lines, parse_lines};
 use crate::records::{in_json, members};
@@ -29,7 +29,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Text,
     parse,
     complete_bytes: complete_lines,
-    sequence: postgresql::sequence,
+    hooks: Hooks { sequence: postgresql::sequence, ..Hooks::NONE },
 };
 
 pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {

@@ -12,7 +12,7 @@
 use std::borrow::Cow;
 
 use super::mysql;
-use crate::format::{Spec, Syslog};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::records::{Piece, parse_pieces};
 use crate::sql::{self, Spans, Text};
@@ -30,7 +30,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Text,
     parse,
     complete_bytes,
-    sequence: mysql::sequence,
+    hooks: Hooks { sequence: mysql::sequence, ..Hooks::NONE },
 };
 
 const COLUMNS: [&str; 12] = [

@@ -22,7 +22,7 @@ use export::Wrong;
 
 use super::programs::{self, Told};
 use super::syslog::{FACILITIES, PRIORITIES};
-use crate::format::{Spec, Syslog, unnumbered};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NoEvent, item_of};
 use crate::lines::{complete_lines, parse_lines};
 use crate::{Context, Continuation, Delivery, EnvelopeError, Item};
@@ -56,7 +56,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Text,
     parse,
     complete_bytes,
-    sequence: unnumbered,
+    hooks: Hooks::NONE,
 };
 
 pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {

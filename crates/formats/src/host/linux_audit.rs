@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::format::{Spec, Syslog};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NoEvent, item_of};
 use crate::lines::{complete_lines, lines};
 use crate::open_events::{Open, complete_events};
@@ -56,7 +56,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Records(read_message, open),
     parse,
     complete_bytes,
-    sequence,
+    hooks: Hooks { sequence, ..Hooks::NONE },
 };
 
 /// The records of one event, or a line that is none.

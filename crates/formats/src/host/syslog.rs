@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::programs::{self, Told};
-use crate::format::{Spec, Syslog, unnumbered};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::lines::{complete_lines, parse_lines};
 use crate::syslog_message::{Message, Resolved};
@@ -31,7 +31,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Whole(read),
     parse,
     complete_bytes: complete_lines,
-    sequence: unnumbered,
+    hooks: Hooks::NONE,
 };
 
 /// Names of facilities (RFC 5424 table 1), as syslog.conf spells them.

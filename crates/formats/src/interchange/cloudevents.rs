@@ -24,7 +24,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::value::RawValue;
 
 use crate::context::address;
-use crate::format::{Spec, Syslog, unnumbered};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::json_pieces::{documents, elements, members, object, place_of, same_length, scalar};
 use crate::lines::{complete_lines, parse_one};
@@ -45,7 +45,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Text,
     parse,
     complete_bytes: complete_lines,
-    sequence: unnumbered,
+    hooks: Hooks::NONE,
 };
 
 /// What every content type of events in one text begins with; what follows names its form.

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 
-use crate::format::{Spec, Syslog};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NoEvent, item_of};
 use crate::json_pieces::elements;
 use crate::lines::{complete_lines, parse_lines};
@@ -37,7 +37,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Text,
     parse,
     complete_bytes: complete_lines,
-    sequence,
+    hooks: Hooks { sequence, ..Hooks::NONE },
 };
 
 /// Senders number their events by attributes.

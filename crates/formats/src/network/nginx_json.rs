@@ -19,7 +19,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::context::address;
-use crate::format::{Spec, Syslog, unnumbered};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NOISE, NoEvent};
 use crate::json_pieces::flat_texts;
 use crate::lines::{complete_lines, parse_lines};
@@ -37,7 +37,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Text,
     parse,
     complete_bytes: complete_lines,
-    sequence: unnumbered,
+    hooks: Hooks::NONE,
 };
 
 pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {

@@ -20,16 +20,17 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::context::address;
-use crate::format::{Spec, Syslog, unnumbered};
+use crate::format::{Count, Hooks, Spec, Syslog};
 use crate::item::{NOISE, NoEvent, item_of};
 use crate::json_pieces::elements;
 use crate::lines::complete_body;
 use crate::texts::{attributes_of, json_text, non_empty};
 use crate::{Context, Delivery, EnvelopeError, Item};
 use event::json::{DEPTH_MAX, is_too_deep};
+use event::query::{Dimension, Filter, Query};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service,
-    Severity, SourceIp, Time, Trust,
+    Severity, SourceIp, Time, Trail, Trust,
 };
 
 /// The media type by which blobs are told from manifests.
@@ -44,7 +45,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Text,
     parse,
     complete_bytes: complete_body,
-    sequence: unnumbered,
+    hooks: Hooks { refine, wrap, ..Hooks::NONE },
 };
 
 pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
@@ -66,6 +67,36 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
         )));
     }
     Ok(events.into_iter().map(|raw| parse_one(raw.get(), context)).collect())
+}
+
+/// The envelope of one notification.
+fn wrap(item: &[u8]) -> Vec<u8> {
+    [b"{\"events\":[", item, b"]}"].concat()
+}
+
+/// Distinguishes a deleted blob from a deleted manifest: the notification names only the digest. A
+/// digest that the trail knows only as a blob's was a blob; one that it never saw counts as an
+/// artifact, so that no deletion goes unlisted.
+fn refine(event: &mut Event, count: Count<'_>) {
+    let (Operation::Delete, Some("artifact"), Some(digest)) =
+        (event.operation, event.resource.kind.as_deref(), event.resource.id.as_deref())
+    else {
+        return;
+    };
+    let is_known_as = |kind: &str| count(&uses(&event.trail, digest, kind)).is_some_and(|n| n > 0);
+    if is_known_as("blob") && !is_known_as("artifact") {
+        event.resource.kind = Some("blob".to_owned());
+    }
+}
+
+/// Everything that happened to a resource of this kind but its deletion.
+fn uses(trail: &Trail, digest: &str, kind: &str) -> Query {
+    let filters = vec![
+        Filter::is(Dimension::ResourceId, digest),
+        Filter::is(Dimension::ResourceKind, kind),
+        Filter::NoneOf(Dimension::Operation, vec![Operation::Delete.as_str().to_owned()]),
+    ];
+    Query { filters, limit: 0, ..Query::of(trail.clone()) }
 }
 
 fn parse_one(raw: &str, context: &mut Context<'_>) -> Item {

@@ -13,7 +13,7 @@
 //!   logins and changes of users, members and settings also when they were refused.
 
 use super::harbor_webhook::actor;
-use crate::format::{Spec, Syslog, unnumbered};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::lines::{complete_lines, parse_lines};
 use crate::outline::{digest_of, outline};
@@ -45,7 +45,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Whole(read),
     parse,
     complete_bytes: complete_lines,
-    sequence: unnumbered,
+    hooks: Hooks::NONE,
 };
 
 pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use crate::RejectedRecord;
-use crate::format::{Spec, Syslog, unnumbered};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::lines::complete_body;
 use crate::outline::{NO_ACT, digest_of, outline};
@@ -39,7 +39,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Text,
     parse,
     complete_bytes: complete_body,
-    sequence: unnumbered,
+    hooks: Hooks::NONE,
 };
 
 pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {

@@ -299,12 +299,15 @@ fn the_answer_is_encoded_as_the_request() {
     let (_, bytes) = answer("application/x-protobuf", 300);
     let partial = otlp::Response::decode(&*bytes).unwrap().partial_success.unwrap();
     assert_eq!(partial.rejected, 0);
-    assert_eq!(partial.error_message, "300 log records could not be used and are set aside");
+    assert_eq!(
+        partial.error_message,
+        "300 log records were rejected and are in the dead-letter queue"
+    );
     let (_, bytes) = answer("application/json", 1);
     let told: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(
         told["partialSuccess"]["errorMessage"],
-        "1 log records could not be used and are set aside"
+        "1 log records were rejected and are in the dead-letter queue"
     );
     for format in Format::ALL.iter().filter(|format| format.as_str() != "otlp-logs") {
         assert_eq!(format.response(&header("application/json"), 0), None);

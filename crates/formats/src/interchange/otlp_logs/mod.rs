@@ -26,7 +26,7 @@ mod value;
 
 use std::collections::HashMap;
 
-use crate::format::{Spec, Syslog, unnumbered};
+use crate::format::{Hooks, Spec, Syslog};
 use crate::item::item_of;
 use crate::lines::complete_lines;
 use crate::{Context, Delivery, EnvelopeError, Item, RejectedRecord};
@@ -46,7 +46,7 @@ pub(crate) const SPEC: Spec = Spec {
     syslog: Syslog::Text,
     parse,
     complete_bytes: complete_lines,
-    sequence: unnumbered,
+    hooks: Hooks { response: Some(response), ..Hooks::NONE },
 };
 
 /// What tells protobuf from JSON.
@@ -104,12 +104,12 @@ fn is_protobuf(body: &[u8], context: &Context<'_>) -> bool {
 
 /// `ExportLogsServiceResponse`, encoded as the request was. All records are accepted; that some are
 /// kept aside is a warning.
-pub(crate) fn answer(headers: &[(String, String)], set_aside: usize) -> (&'static str, Vec<u8>) {
+fn response(headers: &[(String, String)], rejected: usize) -> (&'static str, Vec<u8>) {
     let is_protobuf = headers.iter().any(|(name, value)| {
         name == "content-type" && value.to_ascii_lowercase().contains("protobuf")
     });
-    let warning = (set_aside > 0)
-        .then(|| format!("{set_aside} log records could not be used and are set aside"));
+    let warning = (rejected > 0)
+        .then(|| format!("{rejected} log records were rejected and are in the dead-letter queue"));
     match (is_protobuf, warning) {
         (true, None) => ("application/x-protobuf", Vec::new()),
         (true, Some(warning)) => ("application/x-protobuf", protobuf::warning(&warning)),
