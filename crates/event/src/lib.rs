@@ -13,6 +13,7 @@ mod model;
 pub mod query;
 mod rejected_record;
 pub mod search;
+pub mod terminal;
 mod time;
 mod trail;
 pub mod words;

@@ -1,7 +1,6 @@
 //! Pieces of access log lines of the form that NCSA's server began: `host - user [time] "request"
 //! status …`.
 
-use crate::repository_request::hex_byte;
 use event::Time;
 
 /// Bytes of `20/Nov/2026:18:04:45 +0000`.
@@ -66,7 +65,7 @@ pub(crate) fn unescaped(text: &str) -> (String, bool) {
     let (mut plain, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let [first, after @ ..] = rest {
         let escape = match rest {
-            [b'\\', b'x', high, low, ..] => hex_byte(*high, *low).map(|byte| (byte, 4)),
+            [b'\\', b'x', high, low, ..] => hex_byte([*high, *low]).map(|byte| (byte, 4)),
             [b'\\', byte @ (b'"' | b'\\'), ..] => Some((*byte, 2)),
             _ => None,
         };
@@ -85,6 +84,12 @@ pub(crate) fn unescaped(text: &str) -> (String, bool) {
         Ok(plain) => (plain, true),
         Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), false),
     }
+}
+
+/// The byte that two hexadecimal digits write.
+fn hex_byte(digits: [u8; 2]) -> Option<u8> {
+    let mut byte = [0];
+    hex::decode_to_slice(digits, &mut byte).ok().map(|()| byte[0])
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use sha2::{Digest, Sha256};
 use crate::item::NoEvent;
 use crate::lines::parse_one;
 use crate::{Context, Item};
-use event::json::write_hex;
 use event::{Actor, Class, Event, Operation, Origin, Outcome, Resolution, Resource, Severity};
 
 /// The attribute of events whose source tells no time: they have that of their arrival.
@@ -68,9 +67,7 @@ pub(crate) fn digest_of(parts: &[&str]) -> String {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }
-    let mut hex = Vec::with_capacity(64);
-    write_hex(&mut hex, &digest.finalize());
-    String::from_utf8(hex).expect("hex digits are ASCII")
+    hex::encode(digest.finalize())
 }
 
 #[cfg(test)]

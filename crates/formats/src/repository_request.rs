@@ -1,6 +1,8 @@
 //! What an HTTP request to a repository of artifacts means: shared by the access logs of whatever
 //! stands before one.
 
+use percent_encoding::percent_decode_str;
+
 use crate::texts::non_empty;
 use event::{Actor, ActorKind, Class, Operation, Outcome, OutcomeKind, Resource, Severity};
 
@@ -221,32 +223,9 @@ pub(crate) fn served_path(target: &str) -> String {
     format!("/{}{end}", parts.join("/"))
 }
 
-/// RFC 3986 section 2.1. A percent sign without two hexadecimal digits stands for itself.
+/// Decodes RFC 3986 section 2.1. A percent sign without two hexadecimal digits stands for itself.
 pub(crate) fn percent_decoded(text: &str) -> String {
-    let (mut decoded, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let [first, after @ ..] = rest {
-        let byte = match rest {
-            [b'%', high, low, ..] => hex_byte(*high, *low),
-            _ => None,
-        };
-        match byte {
-            Some(byte) => {
-                decoded.push(byte);
-                rest = &rest[3..];
-            }
-            None => {
-                decoded.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
-}
-
-/// The byte that two hexadecimal digits write.
-pub(crate) fn hex_byte(high: u8, low: u8) -> Option<u8> {
-    let digits = char::from(high).to_digit(16).zip(char::from(low).to_digit(16));
-    digits.and_then(|(high, low)| u8::try_from(high << 4 | low).ok())
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -178,13 +178,10 @@ fn meaningful<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str>
 
 /// Upper case hexadecimal digits in pairs.
 pub(super) fn hexadecimal(text: &str) -> Option<Vec<u8>> {
-    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'A'..=b'F');
-    let bytes = text.as_bytes();
-    if bytes.is_empty() || !bytes.len().is_multiple_of(2) || !bytes.iter().all(is_digit) {
+    if text.is_empty() || text.bytes().any(|byte| byte.is_ascii_lowercase()) {
         return None;
     }
-    let value = |byte: u8| if byte.is_ascii_digit() { byte - b'0' } else { byte - b'A' + 10 };
-    Some(bytes.chunks_exact(2).map(|pair| value(pair[0]) << 4 | value(pair[1])).collect())
+    hex::decode(text).ok()
 }
 
 /// Takes `name=value` apart, with whether the value was quoted. Words without a name go on with the

@@ -186,13 +186,13 @@ struct InstrumentationScope<'a> {
 pub(super) fn shared(scope: &Scope<'_>) -> Result<Shared, String> {
     let mut shared = Shared::default();
     for raw in &scope.resource {
-        let text = shared.resource.lossy(raw);
+        let text = shared.resource.lossy(raw.to_vec());
         let told: Resource<'_> =
             serde_json::from_str(&text).map_err(|error| format!("not a resource: {error}"))?;
         insert_all(told.attributes, &mut shared.resource)?;
     }
     for raw in &scope.scope {
-        let text = shared.scope.lossy(raw);
+        let text = shared.scope.lossy(raw.to_vec());
         let told: InstrumentationScope<'_> =
             serde_json::from_str(&text).map_err(|error| format!("not a scope: {error}"))?;
         shared.scope_name = told.name.unwrap_or_default().into_owned();
@@ -237,7 +237,7 @@ struct KeyValue<'a> {
 
 pub(super) fn record(raw: &[u8]) -> Result<Record, String> {
     let mut attributes = Attributes::default();
-    let text = attributes.lossy(raw);
+    let text = attributes.lossy(raw.to_vec());
     let told: LogRecord<'_> =
         serde_json::from_str(&text).map_err(|error| format!("not a log record: {error}"))?;
     insert_all(told.attributes, &mut attributes)?;

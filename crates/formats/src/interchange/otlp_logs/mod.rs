@@ -112,7 +112,7 @@ fn response(headers: &[(String, String)], rejected: usize) -> (&'static str, Vec
         .then(|| format!("{rejected} log records were rejected and are in the dead-letter queue"));
     match (is_protobuf, warning) {
         (true, None) => ("application/x-protobuf", Vec::new()),
-        (true, Some(warning)) => ("application/x-protobuf", protobuf::warning(&warning)),
+        (true, Some(warning)) => ("application/x-protobuf", protobuf::warning(warning)),
         (false, None) => ("application/json", b"{}".to_vec()),
         (false, Some(warning)) => {
             let told = serde_json::json!({ "partialSuccess": { "errorMessage": warning } });

@@ -1,92 +1,177 @@
-//! The protobuf encoding: fields of the wire format, and those of them that tell something.
+//! The protobuf encoding of OTLP logs, read by `prost`.
 //!
-//! Wire format: <https://protobuf.dev/programming-guides/encoding/>. Fields that we do not know are
-//! passed over.
+//! The messages are those of
+//! <https://github.com/open-telemetry/opentelemetry-proto/tree/main/opentelemetry/proto>
+//! (`logs/v1/logs.proto`, `common/v1/common.proto`, `resource/v1/resource.proto`). They are declared
+//! here rather than taken from the crate `opentelemetry-proto`, which brings `tonic` and
+//! `opentelemetry_sdk`, and which would build the whole request as a tree. On the wire they are the
+//! same; in memory three things differ:
+//! - The request is split into slices, one for each record, since the bytes of a record are stored
+//!   with its event and a damaged record is rejected alone. Splitting allocates nothing for
+//!   messages without records: two bytes of the body would otherwise cost 32 in memory.
+//! - A text is declared as bytes. Invalid UTF-8 is replaced and marked; `prost` would refuse the
+//!   record.
+//! - A list or map in a value is declared as bytes and decoded level by level, down to
+//!   [`DEPTH_MAX`]. `prost` refuses what nests deeper than 100.
+//!
+//! Numbers have the widest type of their wire form, so that none is truncated. Unknown fields are
+//! skipped.
+
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use prost::{DecodeError, Message, Oneof};
 
 use super::record::{Attributes, Record, Shared};
 use super::value::{DEPTH_MAX, Value};
 use super::{Context, EnvelopeError, Group, Scope, too_many};
 
-/// The value of a field.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Field<'a> {
-    Varint(u64),
-    Fixed64(u64),
-    Bytes(&'a [u8]),
-    Fixed32,
+#[derive(Clone, PartialEq, Message)]
+struct Resource {
+    #[prost(message, repeated, tag = "1")]
+    attributes: Vec<KeyValue>,
 }
 
-/// The fields of a message in order, with their numbers; after an error there are no more.
-struct Fields<'a>(&'a [u8]);
+#[derive(Clone, PartialEq, Message)]
+struct InstrumentationScope {
+    #[prost(bytes = "vec", optional, tag = "1")]
+    name: Option<Vec<u8>>,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    version: Option<Vec<u8>>,
+    #[prost(message, repeated, tag = "3")]
+    attributes: Vec<KeyValue>,
+}
 
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(u64, Field<'a>), String>;
+#[derive(Clone, PartialEq, Message)]
+struct LogRecord {
+    #[prost(fixed64, tag = "1")]
+    time_unix_nano: u64,
+    #[prost(fixed64, tag = "11")]
+    observed_time_unix_nano: u64,
+    #[prost(uint64, tag = "2")]
+    severity_number: u64,
+    #[prost(bytes = "vec", tag = "3")]
+    severity_text: Vec<u8>,
+    #[prost(message, optional, tag = "5")]
+    body: Option<AnyValue>,
+    #[prost(message, repeated, tag = "6")]
+    attributes: Vec<KeyValue>,
+    #[prost(uint64, tag = "7")]
+    dropped_attributes_count: u64,
+    #[prost(bytes = "vec", tag = "9")]
+    trace_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "10")]
+    span_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "12")]
+    event_name: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KeyValue {
+    #[prost(bytes = "vec", tag = "1")]
+    key: Vec<u8>,
+    #[prost(message, optional, tag = "2")]
+    value: Option<AnyValue>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct AnyValue {
+    #[prost(oneof = "Variant", tags = "1, 2, 3, 4, 5, 6, 7")]
+    value: Option<Variant>,
+}
+
+#[derive(Clone, PartialEq, Oneof)]
+enum Variant {
+    #[prost(bytes = "vec", tag = "1")]
+    Text(Vec<u8>),
+    #[prost(bool, tag = "2")]
+    Boolean(bool),
+    #[prost(int64, tag = "3")]
+    Integer(i64),
+    #[prost(double, tag = "4")]
+    Float(f64),
+    /// An `ArrayValue`, not decoded yet.
+    #[prost(bytes = "vec", tag = "5")]
+    List(Vec<u8>),
+    /// A `KeyValueList`, not decoded yet.
+    #[prost(bytes = "vec", tag = "6")]
+    Map(Vec<u8>),
+    #[prost(bytes = "vec", tag = "7")]
+    Bytes(Vec<u8>),
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ArrayValue {
+    #[prost(message, repeated, tag = "1")]
+    values: Vec<AnyValue>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KeyValueList {
+    #[prost(message, repeated, tag = "1")]
+    values: Vec<KeyValue>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ExportLogsServiceResponse {
+    #[prost(message, optional, tag = "1")]
+    partial_success: Option<ExportLogsPartialSuccess>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ExportLogsPartialSuccess {
+    #[prost(string, tag = "2")]
+    error_message: String,
+}
+
+/// The embedded messages in the field `number` of a message, as slices of it. Ends after an error.
+struct Messages<'a> {
+    rest: &'a [u8],
+    number: u32,
+}
+
+fn messages(message: &[u8], number: u32) -> Messages<'_> {
+    Messages { rest: message, number }
+}
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = Result<&'a [u8], String>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
+        let message = self.message().transpose();
+        if matches!(message, Some(Err(_))) {
+            self.rest = &[];
         }
-        let field =
-            self.field().ok_or_else(|| "the message breaks off or is no protobuf".to_owned());
-        if field.is_err() {
-            self.0 = &[];
-        }
-        Some(field)
+        message
     }
 }
 
-impl<'a> Fields<'a> {
-    fn field(&mut self) -> Option<(u64, Field<'a>)> {
-        let tag = self.varint()?;
-        let field = match tag & 7 {
-            0 => Field::Varint(self.varint()?),
-            1 => Field::Fixed64(u64::from_le_bytes(self.take(8)?.try_into().ok()?)),
-            2 => {
-                let length = usize::try_from(self.varint()?).ok()?;
-                Field::Bytes(self.take(length)?)
+impl<'a> Messages<'a> {
+    fn message(&mut self) -> Result<Option<&'a [u8]>, String> {
+        while !self.rest.is_empty() {
+            let (number, wire_type) = decode_key(&mut self.rest).map_err(no_protobuf)?;
+            if number != self.number {
+                skip_field(wire_type, number, &mut self.rest, DecodeContext::default())
+                    .map_err(no_protobuf)?;
+                continue;
             }
-            5 => {
-                self.take(4)?;
-                Field::Fixed32
+            if wire_type != WireType::LengthDelimited {
+                return Err(format!("field {number} has another type than it should"));
             }
-            // Groups, which these messages never had.
-            _ => return None,
-        };
-        (tag >> 3 != 0).then_some((tag >> 3, field))
-    }
-
-    fn varint(&mut self) -> Option<u64> {
-        let mut number = 0u64;
-        for at in 0..10 {
-            let (&byte, rest) = self.0.split_first()?;
-            self.0 = rest;
-            number |= u64::from(byte & 0x7f).checked_shl(7 * at)?;
-            if byte < 0x80 {
-                return Some(number);
-            }
+            let length = decode_varint(&mut self.rest).map_err(no_protobuf)?;
+            let parts = usize::try_from(length).ok().and_then(|at| self.rest.split_at_checked(at));
+            let (message, rest) = parts.ok_or("the message breaks off and is no protobuf")?;
+            self.rest = rest;
+            return Ok(Some(message));
         }
-        None
-    }
-
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
+        Ok(None)
     }
 }
 
-fn another_type(number: u64) -> String {
-    format!("field {number} has another type than it should")
+fn no_protobuf(error: DecodeError) -> String {
+    format!("the message is no protobuf of OTLP: {error}")
 }
 
-/// The messages of a field that may be repeated; other fields are passed over.
-fn messages(message: &[u8], wanted: u64) -> impl Iterator<Item = Result<&[u8], String>> {
-    Fields(message).filter_map(move |field| match field {
-        Ok((number, Field::Bytes(bytes))) if number == wanted => Some(Ok(bytes)),
-        Ok((number, _)) if number == wanted => Some(Err(another_type(number))),
-        Ok(_) => None,
-        Err(error) => Some(Err(error)),
-    })
+fn decode<T: Message + Default>(raw: &[u8]) -> Result<T, String> {
+    T::decode(raw).map_err(no_protobuf)
 }
 
 /// `ExportLogsServiceRequest`: resource_logs 1.
@@ -112,11 +197,10 @@ pub(super) fn split<'a>(
     Ok(groups)
 }
 
-/// `ResourceLogs`: resource 1, scope_logs 2. `None` when there are more records than are left.
-/// Scopes without records tell nothing.
+/// `ResourceLogs`: resource 1, scope_logs 2. `None` if there are more records than `left`. Scopes
+/// without records are left out.
 fn scopes<'a>(raw: &'a [u8], left: &mut usize) -> Result<Option<Vec<Scope<'a>>>, String> {
-    let resource: Vec<&[u8]> = messages(raw, 1).take(PIECES_MAX + 1).collect::<Result<_, _>>()?;
-    check_pieces(&resource)?;
+    let resource = pieces(raw)?;
     let mut scopes = Vec::new();
     for scope_logs in messages(raw, 2) {
         // `ScopeLogs`: scope 1, log_records 2.
@@ -132,136 +216,118 @@ fn scopes<'a>(raw: &'a [u8], left: &mut usize) -> Result<Option<Vec<Scope<'a>>>,
         if records.is_empty() {
             continue;
         }
-        let scope: Vec<&[u8]> =
-            messages(scope_logs, 1).take(PIECES_MAX + 1).collect::<Result<_, _>>()?;
-        check_pieces(&scope)?;
-        scopes.push(Scope { resource: resource.clone(), scope, records });
+        scopes.push(Scope { resource: resource.clone(), scope: pieces(scope_logs)?, records });
     }
     Ok(Some(scopes))
 }
 
-/// Most pieces that a resource or scope comes in. A message that stands twice is one in two pieces;
-/// no exporter does so.
+/// Most pieces of a resource or scope. In protobuf a message that stands twice is one message in
+/// two pieces; no exporter sends it so.
 const PIECES_MAX: usize = 4;
 
-fn check_pieces(pieces: &[&[u8]]) -> Result<(), String> {
+/// The pieces of the resource or scope, which is field 1 in either.
+fn pieces(message: &[u8]) -> Result<Vec<&[u8]>, String> {
+    let pieces: Vec<&[u8]> = messages(message, 1).take(PIECES_MAX + 1).collect::<Result<_, _>>()?;
     if pieces.len() > PIECES_MAX {
-        Err("a resource or scope in too many pieces".to_owned())
-    } else {
-        Ok(())
+        return Err("a resource or scope in too many pieces".to_owned());
     }
+    Ok(pieces)
 }
 
-/// `Resource`: attributes 1. `InstrumentationScope`: name 1, version 2, attributes 3.
+/// What the records of a scope share.
 pub(super) fn shared(scope: &Scope<'_>) -> Result<Shared, String> {
     let mut shared = Shared::default();
-    for key_value in scope.resource.iter().flat_map(|piece| messages(piece, 1)) {
-        attribute(key_value?, &mut shared.resource)?;
+    for piece in &scope.resource {
+        let resource: Resource = decode(piece)?;
+        insert_all(resource.attributes, &mut shared.resource)?;
     }
-    for field in scope.scope.iter().flat_map(|piece| Fields(piece)) {
-        match field? {
-            (1, Field::Bytes(name)) => shared.scope_name = shared.resource.lossy(name),
-            (2, Field::Bytes(version)) => shared.scope_version = shared.resource.lossy(version),
-            (3, Field::Bytes(key_value)) => attribute(key_value, &mut shared.scope)?,
-            (number @ 1..=3, _) => return Err(another_type(number)),
-            _ => {}
+    for piece in &scope.scope {
+        let InstrumentationScope { name, version, attributes } = decode(piece)?;
+        if let Some(name) = name {
+            shared.scope_name = shared.resource.lossy(name);
         }
+        if let Some(version) = version {
+            shared.scope_version = shared.resource.lossy(version);
+        }
+        insert_all(attributes, &mut shared.scope)?;
     }
     Ok(shared)
 }
 
-/// `LogRecord`.
+/// Reads one `LogRecord`.
 pub(super) fn record(raw: &[u8]) -> Result<Record, String> {
-    let mut record = Record::default();
-    for field in Fields(raw) {
-        match field? {
-            (1, Field::Fixed64(time)) => record.time = time,
-            (2, Field::Varint(number)) => record.severity_number = number,
-            (3, Field::Bytes(text)) => record.severity_text = record.attributes.lossy(text),
-            (5, Field::Bytes(body)) => record.body = value(body, 0, &mut record.attributes)?,
-            (6, Field::Bytes(key_value)) => attribute(key_value, &mut record.attributes)?,
-            (7, Field::Varint(count)) => record.dropped = count,
-            (9, Field::Bytes(id)) => record.trace_id = hex(id),
-            (10, Field::Bytes(id)) => record.span_id = hex(id),
-            (11, Field::Fixed64(time)) => record.observed = time,
-            (12, Field::Bytes(name)) => record.event_name = record.attributes.lossy(name),
-            (number @ (1..=3 | 5..=7 | 9..=12), _) => return Err(another_type(number)),
-            _ => {}
-        }
+    let wire: LogRecord = decode(raw)?;
+    let mut attributes = Attributes::default();
+    let body = match wire.body {
+        Some(body) => value(body, 0, &mut attributes)?,
+        None => Value::Absent,
+    };
+    insert_all(wire.attributes, &mut attributes)?;
+    Ok(Record {
+        time: wire.time_unix_nano,
+        observed: wire.observed_time_unix_nano,
+        severity_number: wire.severity_number,
+        severity_text: attributes.lossy(wire.severity_text),
+        body,
+        dropped: wire.dropped_attributes_count,
+        trace_id: hex::encode(wire.trace_id),
+        span_id: hex::encode(wire.span_id),
+        event_name: attributes.lossy(wire.event_name),
+        attributes,
+    })
+}
+
+fn insert_all(pairs: Vec<KeyValue>, attributes: &mut Attributes) -> Result<(), String> {
+    for pair in pairs {
+        let (key, value) = key_value(pair, 0, attributes)?;
+        attributes.insert(key, value)?;
     }
-    Ok(record)
+    Ok(())
 }
 
-/// `KeyValue`: key 1, value 2.
-fn key_value(raw: &[u8], depth: usize, notes: &mut Attributes) -> Result<(String, Value), String> {
-    let (mut key, mut told) = (String::new(), Value::Absent);
-    for field in Fields(raw) {
-        match field? {
-            (1, Field::Bytes(text)) => key = notes.lossy(text),
-            (2, Field::Bytes(raw)) => told = value(raw, depth, notes)?,
-            (number @ 1..=2, _) => return Err(another_type(number)),
-            _ => {}
-        }
+fn key_value(
+    pair: KeyValue,
+    depth: usize,
+    attributes: &mut Attributes,
+) -> Result<(String, Value), String> {
+    let key = attributes.lossy(pair.key);
+    match pair.value {
+        Some(any) => Ok((key, value(any, depth, attributes)?)),
+        None => Ok((key, Value::Absent)),
     }
-    Ok((key, told))
 }
 
-fn attribute(raw: &[u8], attributes: &mut Attributes) -> Result<(), String> {
-    let (key, value) = key_value(raw, 0, attributes)?;
-    attributes.insert(key, value)
+/// Decodes the lists and maps of a value that stands `depth` levels deep.
+fn value(any: AnyValue, depth: usize, attributes: &mut Attributes) -> Result<Value, String> {
+    Ok(match any.value {
+        None => Value::Absent,
+        Some(Variant::Text(text)) => Value::Text(attributes.lossy(text)),
+        Some(Variant::Boolean(value)) => Value::Boolean(value),
+        Some(Variant::Integer(number)) => Value::Integer(number),
+        Some(Variant::Float(number)) => Value::Float(number),
+        Some(Variant::Bytes(bytes)) => Value::Bytes(bytes),
+        Some(Variant::List(_) | Variant::Map(_)) if depth == DEPTH_MAX => Value::TooDeep,
+        Some(Variant::List(raw)) => Value::List(
+            decode::<ArrayValue>(&raw)?
+                .values
+                .into_iter()
+                .map(|any| value(any, depth + 1, attributes))
+                .collect::<Result<_, _>>()?,
+        ),
+        Some(Variant::Map(raw)) => Value::Map(
+            decode::<KeyValueList>(&raw)?
+                .values
+                .into_iter()
+                .map(|pair| key_value(pair, depth + 1, attributes))
+                .collect::<Result<_, _>>()?,
+        ),
+    })
 }
 
-/// `AnyValue`: string 1, bool 2, int 3, double 4, array 5, kvlist 6, bytes 7; of several the last.
-fn value(raw: &[u8], depth: usize, notes: &mut Attributes) -> Result<Value, String> {
-    let mut told = Value::Absent;
-    for field in Fields(raw) {
-        told = match field? {
-            (1, Field::Bytes(text)) => Value::Text(notes.lossy(text)),
-            (2, Field::Varint(number)) => Value::Boolean(number != 0),
-            (3, Field::Varint(number)) => Value::Integer(number.cast_signed()),
-            (4, Field::Fixed64(bits)) => Value::Float(f64::from_bits(bits)),
-            (5 | 6, Field::Bytes(_)) if depth == DEPTH_MAX => Value::TooDeep,
-            // `ArrayValue`: values 1. `KeyValueList`: values 1.
-            (5, Field::Bytes(list)) => Value::List(
-                messages(list, 1)
-                    .map(|raw| value(raw?, depth + 1, notes))
-                    .collect::<Result<_, _>>()?,
-            ),
-            (6, Field::Bytes(map)) => Value::Map(
-                messages(map, 1)
-                    .map(|raw| key_value(raw?, depth + 1, notes))
-                    .collect::<Result<_, _>>()?,
-            ),
-            (7, Field::Bytes(bytes)) => Value::Bytes(bytes.to_vec()),
-            (number @ 1..=7, _) => return Err(another_type(number)),
-            _ => told,
-        };
-    }
-    Ok(told)
-}
-
-fn hex(id: &[u8]) -> String {
-    let mut out = Vec::new();
-    event::json::write_hex(&mut out, id);
-    String::from_utf8(out).expect("hex digits are ASCII")
-}
-
-/// `ExportLogsServiceResponse`: partial_success 1, of which error_message is 2.
-pub(super) fn warning(text: &str) -> Vec<u8> {
-    let message = bytes_field(2, text.as_bytes());
-    bytes_field(1, &message)
-}
-
-fn bytes_field(number: u8, bytes: &[u8]) -> Vec<u8> {
-    let mut out = vec![number << 3 | 2];
-    let mut length = bytes.len();
-    while length >= 0x80 {
-        out.push(length.to_le_bytes()[0] | 0x80);
-        length >>= 7;
-    }
-    out.push(length.to_le_bytes()[0]);
-    out.extend_from_slice(bytes);
-    out
+/// `ExportLogsServiceResponse` with a warning.
+pub(super) fn warning(text: String) -> Vec<u8> {
+    let partial_success = Some(ExportLogsPartialSuccess { error_message: text });
+    ExportLogsServiceResponse { partial_success }.encode_to_vec()
 }
 
 #[cfg(test)]
@@ -269,21 +335,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_read_until_one_is_broken() {
-        let read = |bytes: &'static [u8]| Fields(bytes).collect::<Vec<_>>();
+    fn messages_are_read_until_a_field_is_broken() {
+        let read = |bytes: &'static [u8]| messages(bytes, 3).collect::<Vec<_>>();
         assert_eq!(read(b""), []);
         assert_eq!(
-            read(b"\x08\x96\x01\x11\x01\0\0\0\0\0\0\0\x1a\x02hi\x25\0\0\0\0"),
-            [
-                Ok((1, Field::Varint(150))),
-                Ok((2, Field::Fixed64(1))),
-                Ok((3, Field::Bytes(b"hi"))),
-                Ok((4, Field::Fixed32)),
-            ]
+            read(b"\x08\x96\x01\x11\x01\0\0\0\0\0\0\0\x1a\x02hi\x25\0\0\0\0\x1a\0"),
+            [Ok(&b"hi"[..]), Ok(b"")]
         );
         for broken in [
             &b"\x08"[..],
             b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+            b"\x18\x01",
+            b"\x1a\x05hi",
+            b"\x1a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
             b"\x0a\x05hi",
             b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
             b"\x11\x01",
@@ -293,17 +357,8 @@ mod tests {
             b"\x00\x00",
             b"\xff",
         ] {
-            let fields = read(broken);
-            assert!(fields.len() == 1 && fields[0].is_err(), "{broken:?}: {fields:?}");
-        }
-    }
-
-    #[test]
-    fn a_field_is_as_long_as_it_says() {
-        for length in [0, 1, 127, 128, 300, 70_000] {
-            let bytes = vec![7; length];
-            let field = bytes_field(2, &bytes);
-            assert_eq!(Fields(&field).collect::<Vec<_>>(), [Ok((2, Field::Bytes(&bytes)))]);
+            let found = read(broken);
+            assert!(found.len() == 1 && found[0].is_err(), "{broken:?}: {found:?}");
         }
     }
 }

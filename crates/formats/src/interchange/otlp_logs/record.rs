@@ -10,7 +10,7 @@ use super::value::Value;
 use crate::context::address;
 use crate::texts::non_empty;
 use crate::{Context, Options, meaning};
-use event::json::{write_hex, write_string};
+use event::json::write_string;
 use event::{
     Actor, ActorKind, Event, Origin, Outcome, OutcomeKind, Resolution, Resource, SourceIp, Time,
     Trust,
@@ -42,11 +42,12 @@ impl Attributes {
         }
     }
 
-    /// Bytes as text, with U+FFFD for what is no UTF-8.
-    pub(super) fn lossy(&mut self, bytes: &[u8]) -> String {
-        let text = String::from_utf8_lossy(bytes);
-        self.is_lossy |= matches!(text, std::borrow::Cow::Owned(_));
-        text.into_owned()
+    /// Bytes as text, with U+FFFD for invalid UTF-8.
+    pub(super) fn lossy(&mut self, bytes: Vec<u8>) -> String {
+        String::from_utf8(bytes).unwrap_or_else(|error| {
+            self.is_lossy = true;
+            String::from_utf8_lossy(error.as_bytes()).into_owned()
+        })
     }
 
     /// Takes one that the event has a place for.
@@ -215,9 +216,7 @@ impl Record {
             }
         }
         told.extend_from_slice(beyond);
-        let mut key = Vec::new();
-        write_hex(&mut key, &Sha256::digest(&told)[..16]);
-        Some(String::from_utf8(key).expect("hex digits are ASCII"))
+        Some(hex::encode(&Sha256::digest(&told)[..16]))
     }
 
     /// What is left, as attributes.
