@@ -3,12 +3,12 @@
 //! <https://jfrog.com/help/r/jfrog-platform-administration-documentation/access-log>, and the lines
 //! built from it in `testdata/artifactory-access/`. A line is `time [trace id] [ACCEPTED ACTION]
 //! repository:path for client : user / address [how].`; older releases write `for user/address.`
-//! and a time without a zone. What this parser relies on:
+//! and a time without a zone. This parser relies on:
 //! - nothing is escaped, and for a refused login the user is whatever was typed: a line in which
-//!   `for client :` stands twice has two readings and is set aside;
-//! - what stands before `for` is a path only if it has a repository and a colon before it, else a
+//!   `for client :` occurs twice has two readings and is rejected;
+//! - the text before `for` is a path only if it begins with a repository and a colon, else a
 //!   message;
-//! - one trace id has a line for each right that was looked at.
+//! - one trace id has a line for each right that was checked.
 
 use jiff::civil;
 
@@ -57,7 +57,7 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let resource = resource(operation, &record);
     let is_path = resource.kind.as_deref() == Some("file");
     let blank = outline(context, SPEC.name, line);
-    // All of the line: one trace id has several, and a client may choose it, and could hide a
+    // The whole line: one trace id has several lines, and a client may choose it and could hide a
     // second request by it.
     let key = non_empty(record.trace).map(|trace| format!("{trace}/{}", digest_of(&[&text])));
     let mut event = Event {
@@ -83,7 +83,7 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     Ok(event)
 }
 
-/// A line taken apart.
+/// The fields of a line.
 struct Record<'a> {
     time: &'a str,
     trace: &'a str,

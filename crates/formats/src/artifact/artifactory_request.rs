@@ -2,13 +2,14 @@
 //!
 //! <https://jfrog.com/help/r/jfrog-platform-administration-documentation/request-log>, and the
 //! lines built from it in `testdata/artifactory-request/`. A line is `time|trace
-//! id|address|user|method|path|status|request bytes|response bytes|milliseconds|agent`. What this
-//! parser relies on:
+//! id|address|user|method|path|status|request bytes|response bytes|milliseconds|agent`. This parser
+//! relies on:
 //! - the time is UTC, to the millisecond, and when the request was completed;
-//! - only the agent, the last, may hold a `|`;
+//! - only the agent, the last field, may hold a `|`;
 //! - `/REPOSITORY/PATH` and `/api/TYPE/REPOSITORY/PATH` of a package manager are files, other paths
-//!   below `/api/` and `/ui/` Artifactory's own;
-//! - nobody is `anonymous`, or `non_authenticated_user` where signing in was asked for or failed.
+//!   below `/api/` and `/ui/` are Artifactory's own;
+//! - an anonymous user is `anonymous`, or `non_authenticated_user` if a login was required or
+//!   failed.
 
 use crate::context::address;
 use crate::format::{Hooks, Spec, Syslog};
@@ -81,7 +82,7 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     }
     let source_ip = address(from).map(|peer| context.options.client(peer, std::iter::empty()));
     let blank = outline(context, SPEC.name, line);
-    // All of the line: a client may choose the trace id, and could hide a second request by it.
+    // The whole line: a client may choose the trace id, and could hide a second request by it.
     let key = non_empty(trace).map(|trace| format!("{trace}/{}", digest_of(&[&text])));
     let mut event = Event {
         occurred_at: began_at(ended_at, elapsed),
@@ -110,13 +111,13 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     Ok(event)
 }
 
-/// The log tells when a request was completed, the event when it began.
+/// The log has the time when a request was completed, the event the time when it began.
 fn began_at(ended_at: Time, elapsed: &str) -> Time {
     let took_ns = elapsed.parse::<u32>().map_or(0, |ms| i64::from(ms) * 1_000_000);
     Time::from_unix_ns(ended_at.unix_ns().saturating_sub(took_ns))
 }
 
-/// The request, and the repository that it is about.
+/// The request, and its repository.
 fn request(method: &str, target: &str, user: &str, status: u32) -> (Request, String) {
     let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
     let served = served_path(&target);
@@ -152,7 +153,7 @@ fn request(method: &str, target: &str, user: &str, status: u32) -> (Request, Str
     (request, repository)
 }
 
-/// What a request to Artifactory itself means.
+/// The meaning of a request to Artifactory itself.
 fn call(method: &str) -> Operation {
     match method {
         "GET" | "HEAD" | "OPTIONS" => Operation::Read,

@@ -1,14 +1,14 @@
 //! Predefined webhooks of JFrog Artifactory.
 //!
 //! <https://docs.jfrog.com/administration/docs/event-types>, and the requests built from it in
-//! `testdata/artifactory-webhook/`. What this parser relies on:
-//! - `domain` and `event_type` say what was done to what, `data` to which, `source` by whom
-//!   (`jfrog/NAME`);
-//! - a body tells neither time nor id nor address, so that two equal deployments cannot be told
-//!   from one that was sent twice: both are recorded;
-//! - some releases wrap all of it in `event`, with an id, `data` a text of JSON, and the service's
-//!   id for `source`;
-//! - only what was done is told of.
+//! `testdata/artifactory-webhook/`. This parser relies on:
+//! - `domain` and `event_type` name the act and the kind of resource, `data` the resource, `source`
+//!   the user (`jfrog/NAME`);
+//! - a body has neither time nor id nor address, so that two equal deployments look like one that
+//!   was sent twice: both are recorded;
+//! - some releases wrap all of it in `event`, with an id, `data` as a text of JSON, and the
+//!   service's id for `source`;
+//! - only acts that succeeded are sent.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -81,7 +81,7 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     Ok(event)
 }
 
-/// The members of `data`, which may be a text of JSON; without those that are lists or objects.
+/// The members of `data`, which may be a text of JSON; without lists and objects.
 fn data(json: Option<&RawValue>) -> Result<BTreeMap<String, String>, String> {
     let not_data = |error| format!("data: {error}");
     let Some(json) = json else { return Ok(BTreeMap::new()) };

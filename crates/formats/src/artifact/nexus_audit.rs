@@ -1,12 +1,12 @@
 //! The audit log of Sonatype Nexus Repository 3: lines of JSON in `audit.log`.
 //!
 //! <https://help.sonatype.com/en/auditing.html>, and the lines built from it in
-//! `testdata/nexus-audit/`. What this parser relies on:
-//! - `domain` and `type` say what was done to what kind of thing, `context` to which;
+//! `testdata/nexus-audit/`. This parser relies on:
+//! - `domain` and `type` name the act and the kind of resource, `context` the resource;
 //! - `initiator` is the user and the address, divided by the first slash; `*TASK` and `*SYSTEM` are
 //!   Nexus itself;
-//! - times have milliseconds behind a comma, and their own offset;
-//! - what was refused is not in it, nor are logins and downloads.
+//! - times have milliseconds after a comma, and their own offset;
+//! - refused acts, logins and downloads are not in it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -87,7 +87,7 @@ pub(crate) fn instant(text: &str) -> Result<Time, String> {
     Time::parse_rfc3339(&rfc3339).map(|(time, _)| time).map_err(|_| not_a_time())
 }
 
-/// Who it was, and from where: `admin/127.0.0.1`.
+/// The actor and the address in `admin/127.0.0.1`.
 pub(crate) fn initiator(text: &str, options: &Options) -> (Actor, Option<SourceIp>) {
     let (user, from) = text.split_once('/').unwrap_or((text, ""));
     let kind = match user {
@@ -100,7 +100,7 @@ pub(crate) fn initiator(text: &str, options: &Options) -> (Actor, Option<SourceI
     (Actor { id: None, name, kind }, source_ip)
 }
 
-/// What an audit line and an audit webhook have in common.
+/// The members that an audit line and an audit webhook have in common.
 #[derive(Deserialize)]
 pub(crate) struct Audit<'a> {
     #[serde(borrow, default)]
@@ -182,8 +182,7 @@ impl Audit<'_> {
             .filter(|text| !text.is_empty())
     }
 
-    /// The attributes, with a mark before their names so that none of them passes for one of our
-    /// own.
+    /// The attributes, with a prefix to their names so that none is mistaken for one of our own.
     pub fn attributes(&self) -> BTreeMap<String, String> {
         let told = self.attributes.iter().flatten();
         told.map(|(name, value)| (format!("nexus.{name}"), text_of(value)))
@@ -192,7 +191,7 @@ impl Audit<'_> {
     }
 }
 
-/// A text without its quotes, anything else as written.
+/// A text without its quotes, any other value as written.
 fn text_of(value: &RawValue) -> String {
     serde_json::from_str(value.get()).unwrap_or_else(|_| match value.get() {
         "null" => String::new(),

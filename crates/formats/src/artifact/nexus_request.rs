@@ -3,13 +3,13 @@
 //! <https://help.sonatype.com/en/logging.html>, its pattern in
 //! <https://support.sonatype.com/hc/en-us/articles/115009807628>, and the lines built from them in
 //! `testdata/nexus-request/`. A line is `address - user [time] "request" status received sent
-//! milliseconds "agent" [thread]`; older releases have neither `received` nor `[thread]`. What this
+//! milliseconds "agent" [thread]`; older releases have neither `received` nor `[thread]`. This
 //! parser relies on:
 //! - nothing is escaped: the request is two words and a protocol, and the agent ends with the
 //!   line's last quote;
-//! - files are below `/repository/NAME/`; the rest are pages and calls of Nexus' own;
-//! - the user is one who signed in: a 401 names nobody, with a wrong password neither;
-//! - nothing tells npm's metadata from files, as in [`nginx_combined`](super::nginx_combined).
+//! - files are below `/repository/NAME/`; the rest are pages and calls of Nexus itself;
+//! - the user is one who signed in: a 401 names no user, even with a wrong password;
+//! - nothing distinguishes npm's metadata from files, as in `nginx-combined`.
 
 use crate::access_line::head;
 use crate::context::address;
@@ -82,7 +82,7 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     Ok(event)
 }
 
-/// What follows the first quote, taken apart.
+/// The fields after the first quote.
 struct Fields<'a> {
     request: &'a str,
     status: u32,
@@ -118,8 +118,8 @@ fn fields(text: &str) -> Result<Fields<'_>, String> {
     })
 }
 
-/// The repository and the path in it, with a slash before them; none for what is Nexus' own. Nexus
-/// may stand below a path of one part.
+/// The repository and the path in it, with a slash before them; none for a path of Nexus itself.
+/// Nexus may be served below a path of one part.
 fn repository_path(path: &str) -> Option<String> {
     let (before, inside) = path.split_once(REPOSITORY)?;
     let is_nexus = before.matches('/').count() <= 1 && !inside.is_empty();
@@ -147,8 +147,8 @@ fn request(method: &str, target: &str, user: Option<String>, status: u32) -> Req
     }
 }
 
-/// What a request to Nexus itself means. The console asks and acts by POSTs to one path, which the
-/// audit log tells apart.
+/// The meaning of a request to Nexus itself. The console reads and acts by POSTs to one path, which
+/// the audit log distinguishes.
 fn call(method: &str, path: &str) -> Operation {
     match method {
         "GET" | "HEAD" | "OPTIONS" => Operation::Read,

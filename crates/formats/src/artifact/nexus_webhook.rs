@@ -2,13 +2,14 @@
 //! (audit, repository).
 //!
 //! <https://help.sonatype.com/en/example-headers-and-payloads.html>, and the requests built from it
-//! in `testdata/nexus-webhook/`. What this parser relies on:
-//! - which of `asset`, `component`, `repository` and `audit` a body has tells what it is about;
+//! in `testdata/nexus-webhook/`. This parser relies on:
+//! - a body has one of `asset`, `component`, `repository` and `audit`, which is its subject;
 //! - `initiator` is the user and the address, divided by the first slash; `*TASK` and `*SYSTEM` are
 //!   Nexus itself;
 //! - the header `X-Nexus-Webhook-Delivery` is the event's id;
 //! - an audit body has no time; a download sends nothing;
-//! - an upload sends one body for each file, and one for the component they make up, in any order.
+//! - an upload sends one body for each file, and one for the component that they form, in any
+//!   order.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -89,13 +90,13 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     Ok(event)
 }
 
-/// The delivery's id. Without one, a body that has a time is told from others by its bytes.
+/// The delivery's id; without one, the digest of a body that has a time.
 fn key(context: &Context<'_>, at: Option<Time>, body: &str) -> Option<String> {
     let delivery = context.header("x-nexus-webhook-delivery").and_then(non_empty);
     delivery.or_else(|| at.map(|_| digest_of(&[body])))
 }
 
-/// What was done to what.
+/// The act and its resource.
 struct Act {
     action: String,
     operation: Operation,

@@ -1,20 +1,20 @@
 //! Verdaccio's log, with `format: json` and `level: http`.
 //!
-//! <https://www.verdaccio.org/docs/logger/>, and the capture in `testdata/verdaccio-log/`. What the
-//! capture shows and this parser relies on:
-//! - a request is told of by up to three lines, which nothing but method and path connects: `req`
-//!   when it came, with its header, and `request` with a status twice, when its body was read and
-//!   when it was answered. The first of these says 200 and 0 bytes whatever is answered later;
-//!   sometimes the second is missing; where the answer was quicker they are alike;
-//! - the line of the answer has user, status and address; the one with the header has the agent and
-//!   a proxy's request id;
-//! - lines with neither are the program's own messages, and those with `sub` `out` tell of requests
-//!   to other registries;
-//! - `remoteIP` is the peer, or what a proxy that verdaccio trusts says; version 5 writes `CLAIMED
-//!   via PEER`.
+//! <https://www.verdaccio.org/docs/logger/>, and the capture in `testdata/verdaccio-log/`. The
+//! capture shows, and this parser relies on:
+//! - a request has up to three lines, which only method and path connect: `req` when it came, with
+//!   its header, and `request` with a status twice, when its body was read and when it was
+//!   answered. The first `request` line says 200 and 0 bytes whatever the response; sometimes the
+//!   second is missing; for a quick response they are alike;
+//! - the line of the response has user, status and address; the one with the header has the agent
+//!   and a proxy's request id;
+//! - lines with neither are the program's own messages, and those with `sub` `out` are requests to
+//!   other registries;
+//! - `remoteIP` is the peer, or the address that a proxy trusted by verdaccio forwards; version 5
+//!   writes `CLAIMED via PEER`.
 //!
-//! So lines of one request are brought together within a piece of the log, and a piece is not cut
-//! between them.
+//! The parser therefore joins the lines of one request within a piece of the log, and a piece is
+//! not cut between them.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -32,16 +32,16 @@ use crate::texts::{attributes_of, non_empty};
 use crate::{Context, Continuation, Delivery, EnvelopeError, Item, Options};
 use event::{Event, Outcome, Resolution, Service, SourceIp, Time, Trust};
 
-/// Why a line that tells of no request is no event.
+/// The reason to skip a line that reports no request.
 const OWN_MESSAGE: &str = "a message of the program's own";
 
-/// How long after a request's last line another one is waited for.
+/// The longest wait for another line of a request after its last one.
 const WAIT_NS: i64 = 10_000_000_000;
 
-/// How much of a file is held back for it.
+/// The bytes of a file that may be held back for it.
 const HELD_BYTES_MAX: usize = 256 * 1024;
 
-/// Most requests with one method and path that are open at once; the oldest are let go.
+/// Most requests with one method and path that are open at once; the oldest are dropped.
 const OPEN_MAX: usize = 64;
 
 pub(crate) const SPEC: Spec = Spec {
@@ -69,7 +69,7 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
         .map(|(read, (_, line))| match read {
             Err(reason) => item_of(Err(reason.clone().into()), line),
             Ok(Some(_)) => Item::Skipped(OTHER_STAGE),
-            // Sets aside what is too large.
+            // Rejects lines that are too large.
             Ok(None) => parse_one(line, context, |_, _| Err(NoEvent::Skipped(OWN_MESSAGE))),
         })
         .collect();
@@ -92,7 +92,7 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
     Ok(items)
 }
 
-/// Up to the first line of a request that may have more of them.
+/// The bytes before the first line of a request that may have more lines.
 fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     let end = complete_lines(piece, continuation);
     if continuation != Continuation::More {
@@ -115,12 +115,12 @@ fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
         .unwrap_or(end)
 }
 
-/// Whether a line may belong to a request whose last line was written then.
+/// Whether a line may belong to a request whose last line was written at that time.
 fn is_near(then: Time, now: Time) -> bool {
     now.unix_ns().saturating_sub(then.unix_ns()) <= WAIT_NS
 }
 
-/// A line that tells of a request.
+/// A line that reports a request.
 struct Line {
     method: String,
     url: String,
@@ -163,7 +163,7 @@ impl Line {
 }
 
 impl Answer {
-    /// Whether it may have been written before there was an answer.
+    /// Whether it may have been written before there was a response.
     fn is_early(&self) -> bool {
         self.status == 200 && self.sent == 0 && self.error.is_empty()
     }
@@ -173,7 +173,7 @@ impl Answer {
     }
 }
 
-/// What a line says; `None` for a message of the program's own.
+/// The content of a line; `None` for a message of the program itself.
 fn read(line: &[u8]) -> Result<Option<Line>, String> {
     let text = String::from_utf8_lossy(line);
     let told: Told<'_> =
@@ -234,18 +234,18 @@ fn text_of(json: &RawValue) -> String {
     })
 }
 
-/// The lines of one request, by their place among all.
+/// The lines of one request, by their position among all.
 struct Group {
     first: usize,
     last: usize,
     start: Option<usize>,
-    /// The answer that counts.
+    /// The response that counts.
     decisive: Option<usize>,
     is_complete: bool,
 }
 
-/// Brings lines of one request together. Of several open requests with one method and path, the
-/// newest is taken: older ones mostly wait for a line that never comes.
+/// Joins the lines of one request. Of several open requests with one method and path it takes the
+/// newest: older ones mostly wait for a line that never comes.
 fn grouped<'a>(lines: impl Iterator<Item = Option<&'a Line>>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut open: HashMap<(&str, &str), VecDeque<Open<'_>>> = HashMap::new();
@@ -292,10 +292,10 @@ fn grouped<'a>(lines: impl Iterator<Item = Option<&'a Line>>) -> Vec<Group> {
     groups
 }
 
-/// An open request, its answer so far and when its last line was written.
+/// An open request, its response so far, and when its last line was written.
 type Open<'a> = (usize, Option<&'a Answer>, Time);
 
-/// Which of the open requests an answer belongs to.
+/// The open request that a response belongs to.
 fn place(waiting: &VecDeque<Open<'_>>, answer: &Answer) -> Option<usize> {
     let untold = || waiting.iter().rposition(|(_, told, _)| told.is_none());
     let begun = || waiting.iter().rposition(|(_, told, _)| told.is_some_and(Answer::is_early));

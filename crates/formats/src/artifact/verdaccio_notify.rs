@@ -1,12 +1,12 @@
-//! What verdaccio's `notify` hook sends when a package is published or unpublished.
+//! Requests of verdaccio's `notify` hook, sent when a package is published or unpublished.
 //!
 //! <https://www.verdaccio.org/docs/notifications/>, and the captures in
-//! `testdata/verdaccio-notify/`. The body is what the configured template says: a flat JSON object
-//! of `name`, `publisher`, `publishedPackage` and `publishType`. What the captures show and this
-//! parser relies on:
+//! `testdata/verdaccio-notify/`. The body follows the configured template: a flat JSON object of
+//! `name`, `publisher`, `publishedPackage` and `publishType`. The captures show, and this parser
+//! relies on:
 //! - a hook has neither time nor id nor address;
-//! - it is sent once, whatever the answer, and a version that was unpublished may be published
-//!   again: so equal bodies are different acts, and events have no key;
+//! - it is sent once, whatever the response, and an unpublished version may be published again:
+//!   equal bodies are different acts, so events have no key;
 //! - an unpublished package has no version;
 //! - `{{x}}` in a template escapes for HTML, `{{{x}}}` does not.
 
@@ -85,7 +85,7 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     Ok(event)
 }
 
-/// What stands behind the last `@`, but for the one that a scope begins with.
+/// The text after the last `@`, except the one that begins a scope.
 fn version(published: &str) -> Option<&str> {
     published.rsplit_once('@').filter(|(name, _)| !name.is_empty()).map(|(_, version)| version)
 }

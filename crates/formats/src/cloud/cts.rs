@@ -1,14 +1,15 @@
-//! Traces of Huawei Cloud's Cloud Trace Service (CTS): answers of its list API, files it writes to
-//! OBS, lines of a log stream it writes to LTS, and what it passes to functions.
+//! Traces of Huawei Cloud's Cloud Trace Service (CTS): responses of its list API, files it writes
+//! to OBS, lines of a log stream it writes to LTS, and the events it passes to functions.
 //!
 //! Fields: <https://support.huaweicloud.com/intl/en-us/usermanual-cts/cts_03_0010.html>; list API:
 //! <https://support.huaweicloud.com/intl/en-us/api-cts/cts_api_0311.html>; functions:
 //! <https://support.huaweicloud.com/intl/en-us/usermanual-functiongraph/functiongraph_01_0209.html>;
-//! and the examples in `testdata/cts/`, made after these pages. What they show and this parser
+//! and the examples in `testdata/cts/`, made after these pages. The pages show, and this parser
 //! relies on:
-//! - `user`, `request` and `response` are objects here and texts that hold an object there;
+//! - `user`, `request` and `response` are objects in some deliveries and texts that hold an object
+//!   in others;
 //! - `code` is a number or a text, and a normal login has 302;
-//! - a rating of `warning` is a failure, `incident` one with consequences; functions are told it as
+//! - a rating of `warning` is a failure, `incident` one with consequences; functions get it as
 //!   `trace_status`;
 //! - `time` counts milliseconds, for some functions seconds; the console shows a text with an
 //!   offset instead;
@@ -47,7 +48,7 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-/// Lines, or a file that is one array, which may be taken once it is complete.
+/// Lines, or a file that is one array, which is parsed once it is complete.
 fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     let is_array = piece.trim_ascii_start().starts_with(b"[");
     match continuation {
@@ -82,8 +83,8 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
     Ok(items)
 }
 
-/// The traces of an array, of an answer of the list API, or of a call of a function; else the
-/// document is one.
+/// The traces of an array, of a response of the list API, or of a function call; else the document
+/// itself is one.
 fn traces(document: &RawValue, max: usize) -> Result<(Vec<&RawValue>, bool), String> {
     if document.get().starts_with('[') {
         return elements(document.get(), max);
@@ -143,7 +144,7 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     })
 }
 
-/// What a trace says in texts, numbers and booleans.
+/// The texts, numbers and booleans of a trace.
 struct Trace {
     fields: BTreeMap<String, String>,
     user: BTreeMap<String, String>,
@@ -196,7 +197,7 @@ impl Trace {
         self.fields.get("service_type").is_some_and(|told| told.eq_ignore_ascii_case(service))
     }
 
-    /// What the event has no place for. The user's fields have names of their own.
+    /// Members for which the event has none. The user's fields have names of their own.
     fn attributes(mut self) -> BTreeMap<String, String> {
         let department = self.domain.get("name").cloned().unwrap_or_default();
         self.fields
@@ -213,10 +214,10 @@ impl Trace {
     }
 }
 
-/// Most services that are told of as having acted in a user's name.
+/// Most services named as having acted in a user's name.
 const SERVICES_MAX: usize = 16;
 
-/// An object, be it as such or as a text that holds one; or else the text.
+/// An object, written as one or as a text that holds one; else the text.
 fn with_object(value: Option<&RawValue>, each: impl FnOnce(Result<Members<'_>, String>)) {
     let Some(value) = value else { return };
     if let Some(members) = object(value) {
@@ -230,7 +231,7 @@ fn with_object(value: Option<&RawValue>, each: impl FnOnce(Result<Members<'_>, S
     }
 }
 
-/// Code and message of the error that a response tells.
+/// Code and message of the error in a response.
 fn error_of(members: &Members<'_>) -> (Option<String>, Option<String>) {
     let mut error = (None, None);
     with_object(members.get("response").copied(), |response| {
@@ -241,7 +242,7 @@ fn error_of(members: &Members<'_>) -> (Option<String>, Option<String>) {
     error
 }
 
-/// Milliseconds or seconds since 1970; a time of RFC 3339; or as the console shows it, `2026/11/20
+/// Reads milliseconds or seconds since 1970, a time of RFC 3339, or the console's form, `2026/11/20
 /// 18:20:56 GMT+08:00` or with the year last.
 fn time(told: &str) -> Result<(Time, Resolution), String> {
     if let Ok(number) = told.parse::<i64>() {
@@ -292,14 +293,14 @@ fn actor(trace: &mut Trace) -> Actor {
     Actor { id, name, kind }
 }
 
-/// What is no address stays an attribute.
+/// A text that is not an address stays an attribute.
 fn source_ip(trace: &mut Trace) -> Option<SourceIp> {
     let address = address(trace.fields.get("source_ip")?)?;
     trace.take("source_ip");
     Some(SourceIp { address, trust: Trust::Peer })
 }
 
-/// Images of SWR are artifacts and tags, as a registry has them; what is moved in or out of a
+/// Images of SWR are artifacts and tags, as in a registry; a package moved in or out of a
 /// repository is a file.
 fn resource(
     trace: &mut Trace,
@@ -329,8 +330,8 @@ fn resource(
     Resource { kind, name, id: trace.take("resource_id"), region: None }
 }
 
-/// `library/ubuntu:24.04` is the tag 24.04 of a repository, `library/ubuntu@sha256:…` what has that
-/// digest.
+/// `library/ubuntu:24.04` is the tag 24.04 of a repository, `library/ubuntu@sha256:…` the artifact
+/// with that digest.
 fn image(kind: Option<String>, name: Option<String>, action: &str) -> Resource {
     let is_tag = kind.as_deref().is_some_and(|kind| kind.to_ascii_lowercase().ends_with("tag"))
         || meaning::words(action).iter().any(|word| word == "tag" || word == "tags");
@@ -352,7 +353,7 @@ fn image(kind: Option<String>, name: Option<String>, action: &str) -> Resource {
     Resource { kind, name: text(name), id: id.and_then(text), region: None }
 }
 
-/// Either the code or the rating may tell of a failure.
+/// Either the code or the rating may report a failure.
 fn outcome(trace: &mut Trace, reason: Option<String>) -> Outcome {
     let code: Option<u32> = trace.fields.get("code").and_then(|code| code.parse().ok());
     if code.is_some() {

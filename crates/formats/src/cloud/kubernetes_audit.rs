@@ -3,21 +3,20 @@
 //!
 //! Event: <https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/>, stages and back
 //! ends: <https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/>, and the captures in
-//! `testdata/kubernetes-audit/`. What they show and this parser relies on:
-//! - one request is told of once for each stage. The last, ResponseComplete or Panic, is the event;
-//!   a rejected credential is told of by a ResponseStarted alone, with code 401. The other stages
-//!   say nothing more and are no events;
-//! - `auditID` is the client's own `Audit-ID` header if it sends one, so only with the stage and
-//!   the time is it a key;
-//! - of `sourceIPs` only the last is the peer; the others are what `X-Forwarded-For` claimed;
+//! `testdata/kubernetes-audit/`. The captures show, and this parser relies on:
+//! - a request is sent once for each stage. The last, ResponseComplete or Panic, is the event; a
+//!   rejected credential has only a ResponseStarted, with code 401. The other stages add nothing
+//!   and are skipped;
+//! - `auditID` is the client's own `Audit-ID` header if it sends one, so it is a key only with the
+//!   stage and the time;
+//! - only the last of `sourceIPs` is the peer; the others were claimed in `X-Forwarded-For`;
 //! - items of a list have no `kind`, lines have one;
 //! - with `--audit-webhook-truncate-enabled` objects that are too large are left out of an item,
 //!   and an annotation says so;
-//! - a batch that is refused is sent five times and then lost, so an item that cannot be used is
-//!   set aside alone.
+//! - a refused batch is sent five times and then lost, so a bad item is rejected alone.
 //!
-//! How deep `requestObject` nests is up to the client, which could hide an event by it: depth is no
-//! reason to set one aside. Objects are skipped without recursion.
+//! The client decides how deep `requestObject` nests and could hide an event by it: depth is no
+//! reason to reject an event. Objects are skipped without recursion.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -153,7 +152,7 @@ fn source_ip(audit: &AuditEvent<'_>, options: &Options) -> Option<SourceIp> {
     Some(options.client(address(peer)?, claimed.iter().map(String::as_str)))
 }
 
-/// `create pods`, `create pods/exec`, or the verb alone where the request is for no resource.
+/// `create pods`, `create pods/exec`, or only the verb if the request has no resource.
 fn action(audit: &AuditEvent<'_>) -> String {
     match audit.object() {
         None => audit.verb.to_string(),
@@ -170,7 +169,7 @@ fn operation(audit: &AuditEvent<'_>) -> Operation {
     });
     match &*audit.verb {
         _ if audit.is_exec() => Operation::Exec,
-        // Reviews are questions whether something is allowed: nothing is kept of them.
+        // Reviews ask whether something is allowed: nothing of them is stored.
         "create" if is_review => Operation::Read,
         "get" | "list" | "watch" | "head" | "options" => Operation::Read,
         "create" => Operation::Create,
@@ -186,7 +185,7 @@ fn resource(audit: &AuditEvent<'_>) -> Resource {
     };
     let name = match (&*object.namespace, &*object.name) {
         ("", name) => name.to_owned(),
-        // Deleting a namespace names it twice, making it once.
+        // Deleting a namespace names it twice, creating it once.
         (namespace, _) if object.resource == "namespaces" => namespace.to_owned(),
         (namespace, name) => format!("{namespace}/{name}"),
     };
@@ -221,8 +220,7 @@ fn severity(audit: &AuditEvent<'_>) -> Severity {
     }
 }
 
-/// Refusals, acting as someone else, and whatever touches rights, secrets, tokens or the inside of
-/// a container.
+/// Refusals, impersonation, and requests for rights, secrets, tokens or the inside of a container.
 fn class(audit: &AuditEvent<'_>) -> Class {
     let is_refused = matches!(audit.code(), Some(401 | 403));
     let is_sensitive = audit.object().is_some_and(|object| {
@@ -253,7 +251,8 @@ fn attributes(audit: &AuditEvent<'_>) -> BTreeMap<String, String> {
         audit.user.groups.as_ref().and_then(|groups| groups.first()).map_or("", String::as_str);
     let mut attributes: BTreeMap<String, String> = audit.annotations.clone().unwrap_or_default();
     let is_truncated = attributes.get(TRUNCATED).is_some_and(|value| value == "true");
-    // Annotations are named `owner/name`; one that is not could pass for an attribute of our own.
+    // Annotations are named `owner/name`; another name might be mistaken for an attribute of our
+    // own.
     attributes.retain(|name, _| name.contains('/'));
     attributes.extend(
         [

@@ -3,17 +3,18 @@
 //!
 //! Keystone: <https://docs.openstack.org/keystone/latest/admin/event_notifications.html>, the
 //! filter: <https://docs.openstack.org/keystonemiddleware/latest/audit.html>, CADF: DMTF DSP0262,
-//! and the captures in `testdata/openstack-cadf/`. What they show and this parser relies on:
-//! - the filter tells of a request twice, with outcome `pending` and with the answer, under one
-//!   `payload.id`. The second says all that the first does, so it replaces it; a first one that
-//!   stays alone is an event of its own;
-//! - `message_id` is another for each notification, and stays when a message bus delivers it again;
+//! and the captures in `testdata/openstack-cadf/`. The captures show, and this parser relies on:
+//! - the filter reports a request twice, with outcome `pending` and with the answer, under one
+//!   `payload.id`. The second holds all of the first, so it replaces it; a first one that stays
+//!   alone is an event of its own;
+//! - `message_id` is new for each notification, and stays when a message bus delivers it again;
 //! - on a bus the notification is a text inside an envelope (`oslo.message`); the log driver writes
-//!   it into a log full of other lines, whose texts come from clients in part: only the logger's
-//!   own name in its place makes a line a notification;
-//! - `timestamp` of a notification is UTC without saying so; the time in front of a log line is
-//!   local, and not needed;
-//! - the filter takes the address from `X-Forwarded-For` where there is one, keystone the peer's.
+//!   it into a log full of other lines, whose texts come partly from clients: only the logger's own
+//!   name in its position makes a line a notification;
+//! - `timestamp` of a notification is UTC without saying so; the time at the beginning of a log
+//!   line is local, and not needed;
+//! - the filter takes the address from `X-Forwarded-For` if there is one, keystone takes the
+//!   peer's.
 
 mod notification;
 
@@ -35,14 +36,14 @@ use event::{
 };
 use notification::{Notification, PENDING, Payload, text};
 
-/// A request is not waited for when something is this much newer: most are answered sooner, and all
-/// else in the file waits with it.
+/// A request is given up when something is this much newer: most are answered sooner, and the rest
+/// of the file waits with it.
 const PENDING_MS_MAX: i64 = 10_000;
 
-/// A request is not waited for behind this many more lines.
+/// A request is given up after this many more lines.
 const PENDING_LINES_MAX: usize = 1000;
 
-/// Where requests overlap without end, a piece is cut after this many bytes.
+/// If requests overlap without end, a piece is cut after this many bytes.
 const PENDING_BYTES_MAX: usize = 4 << 20;
 
 pub(crate) const SPEC: Spec = Spec {
@@ -96,7 +97,7 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
     Ok(items.iter().copied().zip(read).map(parse).collect())
 }
 
-/// Whether an event tells of the same request as one whose outcome is open, and how it ended.
+/// Whether an event reports the same request as a pending one, and its outcome.
 fn is_answer(event: &Event, request: &Event) -> bool {
     let id = |event: &Event| event.attributes.get("cadf_id").cloned();
     event.origin.format == SPEC.name
@@ -105,8 +106,8 @@ fn is_answer(event: &Event, request: &Event) -> bool {
         && id(event) == id(request)
 }
 
-/// The items of a body, each with the bytes before it: of a JSON array, one JSON object, or lines.
-/// One more than `max` is enough to tell that there are too many.
+/// The items of a body, each with the bytes before it: the elements of a JSON array, one JSON
+/// object, or lines. One more than `max` is enough to see that there are too many.
 fn items(body: &[u8], max: usize) -> Vec<(usize, &[u8])> {
     let max = max.saturating_add(1);
     match body.trim_ascii_start().first() {
@@ -131,7 +132,7 @@ fn place<'a>(body: &[u8], item: &'a RawValue) -> (usize, &'a [u8]) {
     (raw.as_ptr() as usize - body.as_ptr() as usize, raw)
 }
 
-/// The last place behind a line at which no request waits for its answer.
+/// The position after the last line at which no request is pending.
 fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     let end = complete_lines(piece, continuation);
     if continuation != Continuation::More {
@@ -201,7 +202,8 @@ fn event(
     })
 }
 
-/// Who it was: the name is where it is known, and of a failed sign-in at least what was claimed.
+/// The actor. The name is taken from wherever it is known; a failed login has at least the claimed
+/// one.
 fn actor(payload: &Payload) -> Actor {
     let Some(initiator) = &payload.initiator else {
         return Actor { kind: ActorKind::System, ..Actor::default() };
@@ -215,7 +217,7 @@ fn actor(payload: &Payload) -> Actor {
     Actor { id, name, kind }
 }
 
-/// The filter takes the word of a header for it.
+/// The filter trusts a header for it.
 fn source_ip(one: &Notification) -> Option<SourceIp> {
     let address = address(one.payload.host()?.address.as_deref()?)?;
     Some(SourceIp {
@@ -224,8 +226,8 @@ fn source_ip(one: &Notification) -> Option<SourceIp> {
     })
 }
 
-/// `created.user` and `create` are the same; what follows a slash is what an action of nova and
-/// others is called.
+/// `created.user` and `create` are the same; the text after a slash is the name of an action of
+/// nova and others.
 fn operation(action: &str) -> Operation {
     let verb = action.split(['.', '/']).next().unwrap_or_default();
     match verb {
@@ -275,7 +277,7 @@ fn severity(operation: Operation, outcome: &Outcome) -> Severity {
     }
 }
 
-/// Whatever keystone tells is of users, rights or secrets.
+/// Everything that keystone reports is about users, rights or secrets.
 fn class(one: &Notification, operation: Operation, outcome: &Outcome) -> Class {
     let is_refused =
         outcome.kind == OutcomeKind::Failure && matches!(outcome.code, Some(401 | 403));
@@ -286,8 +288,8 @@ fn class(one: &Notification, operation: Operation, outcome: &Outcome) -> Class {
     if is_refused || is_of_identity || is_sensitive { Class::Security } else { Class::Operation }
 }
 
-/// Keystone's action names what it was done to, and of an assignment the target is no more than a
-/// new id. The filter's target is the service: what was asked for is the path.
+/// Keystone's action names the kind of resource; the target of an assignment is only a new id. The
+/// filter's target is the service: the resource is the path.
 fn resource(payload: &Payload) -> Resource {
     let target = payload.target.as_ref();
     let action = payload.action.as_deref().unwrap_or_default();

@@ -1,10 +1,10 @@
 //! Files of `<AUDIT_RECORD>` elements, in either style: with elements inside (new), or with
 //! attributes (old).
 //!
-//! A reader of just these files: the element's texts and attributes have the five entities and
-//! numbered ones, and every `<` escaped, so that a record is what stands between the beginning of
-//! one and of the next. What stands between two records belongs to the one before up to the line
-//! end, and else to the one behind, so that the pieces joined by line feeds are the file.
+//! This reader is for these files alone. The writers escape every `<` in texts and attributes, by
+//! the five entities and numbered ones, so that a record is the text between the beginnings of two
+//! records. Text between two records belongs to the first up to the line end, else to the second,
+//! so that the pieces joined by line feeds are the file.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,13 +19,13 @@ pub(crate) const BREAKS_OFF: &str = "the AUDIT_RECORD element breaks off";
 const RECORD: &str = "<AUDIT_RECORD";
 const RECORD_END: &str = "</AUDIT_RECORD>";
 
-/// What may stand before the first record and behind the last.
+/// Text that may stand before the first record and after the last.
 const ROOT: [&str; 2] = ["<AUDIT>", "</AUDIT>"];
 
 /// Longest declaration at the beginning of a file.
 const DECLARATION_BYTES_MAX: usize = 256;
 
-/// Where the next record begins.
+/// The position of the next record.
 fn record_at(text: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
@@ -41,7 +41,7 @@ fn record_at(text: &[u8], from: usize) -> Option<usize> {
     }
 }
 
-/// The end of the record that `text` begins with and nothing but its like follows.
+/// The end of the first record in `text`, if nothing but further records follows.
 fn record_end(text: &[u8]) -> Option<usize> {
     let end = match text.get(RECORD.len())? {
         b'>' => RECORD_END,
@@ -51,8 +51,8 @@ fn record_end(text: &[u8]) -> Option<usize> {
     Some(at + end.len())
 }
 
-/// The pieces of `text`, to its end if it ends there, else as far as they are whole, and how far
-/// that is.
+/// The pieces of `text`: to its end if the file ends there, else those that are complete. Also the
+/// number of bytes that they take.
 fn split(text: &[u8], continuation: Continuation) -> (Vec<Piece>, usize) {
     let (mut pieces, mut from) = (Vec::new(), 0);
     let is_last = continuation == Continuation::Nothing;
@@ -85,7 +85,7 @@ fn push(pieces: &mut Vec<Piece>, text: &[u8], from: usize, next: usize, why: Opt
     pieces.push(Piece { span: from..end, why });
 }
 
-/// What stands behind the last record.
+/// The text after the last record.
 fn rest(text: &[u8], mut pieces: Vec<Piece>, from: usize, is_last: bool) -> (Vec<Piece>, usize) {
     let rest = &text[from..];
     if rest.is_empty() {
@@ -114,7 +114,7 @@ fn rest(text: &[u8], mut pieces: Vec<Piece>, from: usize, is_last: bool) -> (Vec
     (pieces, whole)
 }
 
-/// Whether nothing but the root element's tags and a declaration is there.
+/// Whether the text has only the root element's tags and a declaration.
 fn is_between(text: &[u8]) -> bool {
     let mut rest = text.trim_ascii();
     while !rest.is_empty() {
@@ -134,8 +134,8 @@ fn is_between(text: &[u8]) -> bool {
     true
 }
 
-/// Where the next record's piece begins: behind the line end if nothing else stands before it.
-/// `None` where the text ends.
+/// The position of the next record's piece: after the line end, if nothing else stands before it.
+/// `None` if the text ends.
 fn behind(text: &[u8], end: usize) -> Option<usize> {
     let spaces =
         text[end..].iter().take_while(|&&byte| byte != b'\n' && byte.is_ascii_whitespace()).count();
@@ -143,13 +143,13 @@ fn behind(text: &[u8], end: usize) -> Option<usize> {
     Some(end + spaces + usize::from(*next == b'\n'))
 }
 
-/// The records of a body, and what is none.
+/// The records of a body, and the pieces that are not records.
 pub(crate) fn pieces(body: &[u8]) -> Vec<Piece> {
     split(body, Continuation::Nothing).0
 }
 
-/// How many bytes of a piece of a file are whole records. The last one is waited with until its
-/// line ends, but not where nothing comes.
+/// How many bytes of a piece of a file are complete records. The last one waits for its line end,
+/// unless nothing more comes.
 pub(crate) fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     match continuation {
         Continuation::Nothing => piece.len(),
@@ -163,8 +163,8 @@ struct Field {
     content: Range<usize>,
 }
 
-/// The texts and attributes of the record in `text`, names in lower case. What stands deeper is
-/// named by both its element and its own key: `connection_attributes.program_name`.
+/// The texts and attributes of the record in `text`, names in lower case. A nested text has the
+/// names of both its element and its own key: `connection_attributes.program_name`.
 pub(crate) fn fields(text: &str) -> Result<BTreeMap<String, String>, String> {
     let mut found = BTreeMap::new();
     for Field { name, content } in written(text)? {
@@ -176,7 +176,7 @@ pub(crate) fn fields(text: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(found)
 }
 
-/// Where in a text the spans stand that `find` answers for each field, given with its name.
+/// The spans in the text that `find` returns for each field; `find` is given the field's name.
 pub(crate) fn in_fields(text: &str, find: &mut dyn FnMut(&str, &str) -> Spans) -> Spans {
     let mut spans = Spans::new();
     for Field { name, content } in written(text).unwrap_or_default() {
@@ -196,7 +196,7 @@ fn written(text: &str) -> Result<Vec<Field>, String> {
     }
 }
 
-/// ` NAME="value"`, up to `/>`.
+/// Reads ` NAME="value"` up to `/>`.
 fn attributes(text: &str, start: usize) -> Result<Vec<Field>, String> {
     let (mut found, mut at) = (Vec::new(), start);
     loop {
@@ -220,7 +220,7 @@ fn attributes(text: &str, start: usize) -> Result<Vec<Field>, String> {
 /// Deepest nesting of elements in a record; real ones have three.
 const DEPTH_MAX: usize = 8;
 
-/// `<NAME>text</NAME>` and `<NAME/>`, up to the record's end.
+/// Reads `<NAME>text</NAME>` and `<NAME/>` up to the record's end.
 fn elements(text: &str, start: usize) -> Result<Vec<Field>, String> {
     let (mut found, mut at) = (Vec::new(), start);
     let mut open: Vec<&str> = Vec::new();
@@ -257,7 +257,7 @@ fn mismatch(name: &str) -> String {
     format!("no element {:?} is open", name.chars().take(64).collect::<String>())
 }
 
-/// Adds a text. Those deeper down come as a key or name and then a value.
+/// Adds a text. Nested ones come as a key or name followed by a value.
 fn leaf(
     text: &str,
     open: &[&str],
@@ -301,7 +301,7 @@ fn entity(name: &str) -> Option<char> {
     })
 }
 
-/// The text without its entities; one that is none stays.
+/// The text with its entities resolved; unknown entities stay as written.
 fn unescaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -2,13 +2,13 @@
 //!
 //! Format: <https://mariadb.com/kb/en/mariadb-audit-plugin-log-format/>, and the captures in
 //! `testdata/mariadb-audit/`. A line is `YYYYMMDD
-//! HH:MM:SS,serverhost,user,host,connectionid,queryid,operation,database,object,retcode`. What the
-//! captures show and this parser relies on:
-//! - the time is the server's local time without a zone: it is taken for UTC, and an attribute says
+//! HH:MM:SS,serverhost,user,host,connectionid,queryid,operation,database,object,retcode`. The
+//! captures show, and this parser relies on:
+//! - the time is the server's local time without a zone: it counts as UTC, and an attribute says
 //!   so;
-//! - only the statement is quoted, and every quote inside it escaped; users, databases and tables
-//!   are written as they are, commas included. So a line is read from both ends towards the
-//!   operation, and set aside if it has two readings;
+//! - only the statement is quoted, and every quote inside it is escaped by a backslash; users,
+//!   databases and tables are written as they are, commas included. A line is therefore read from
+//!   both ends towards the operation, and rejected if it has two readings;
 //! - a statement is cut silently at `server_audit_query_log_limit`, even inside a character, and is
 //!   in the character set of its connection;
 //! - table records (READ, WRITE, …) are details of the QUERY record with the same query id, which
@@ -17,6 +17,9 @@
 //!
 //! CHANGE_USER and AUDIT_CONFIG are written by MariaDB Enterprise, CHANGEUSER and PROXY_CONNECT by
 //! other versions.
+//!
+//! The reading is by hand because this is not CSV: a CSV reader would end a field at a comma in a
+//! user's name and would take a backslash before a quote for content.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -104,7 +107,7 @@ fn occurred_at(text: &str, options: &Options) -> Result<(Time, (String, String))
     options.local(local).map_err(|error| format!("time: {error}"))
 }
 
-/// One line behind its time, taken apart.
+/// The fields of a line after its time.
 struct Record<'a> {
     serverhost: &'a str,
     user: &'a str,
@@ -154,7 +157,7 @@ fn record(text: &str) -> Result<Record<'_>, String> {
     }
 }
 
-/// Where a line may have its operation: `,connectionid,queryid,operation,`.
+/// Positions at which a line may have its operation: `,connectionid,queryid,operation,`.
 struct Anchor<'a> {
     before: &'a str,
     connection_id: &'a str,
@@ -183,20 +186,20 @@ fn anchors(text: &str) -> impl Iterator<Item = Anchor<'_>> {
     })
 }
 
-/// `…,QUERY,database,'statement',retcode`. The statement begins behind the last `,'`, as its own
-/// quotes are escaped, and the operation is the first, so that nothing in the database's name or
-/// the statement can pass for one.
+/// Reads `…,QUERY,database,'statement',retcode`. The statement begins after the last `,'`, as its
+/// own quotes are escaped, and the operation is the first, so that nothing in the database's name
+/// or the statement is mistaken for one.
 fn query(text: &str) -> Option<Record<'_>> {
     let (quoted, retcode) = text.rsplit_once(',')?;
     let (before, statement) = quoted.strip_suffix('\'')?.rsplit_once(",'")?;
     let retcode = parse_retcode(retcode)?;
-    // With the comma, which is the operation's own where no database is named.
+    // With the comma, which is the operation's own if no database is named.
     let anchor = anchors(&text[..=before.len()]).find(|anchor| anchor.kind == Kind::Query)?;
     let database = anchor.after.strip_suffix(',')?;
     anchor.record(database, "", Some(statement), Some(retcode))
 }
 
-/// `…,CONNECT,database,,retcode`, or with an object where the operation has one.
+/// Reads `…,CONNECT,database,,retcode`, or with an object if the operation has one.
 fn connection<'a>(anchor: &Anchor<'a>) -> Option<Record<'a>> {
     let (names, retcode) = anchor.after.rsplit_once(',')?;
     let (database, object) = names.rsplit_once(',')?;
@@ -207,8 +210,8 @@ fn connection<'a>(anchor: &Anchor<'a>) -> Option<Record<'a>> {
     anchor.record(database, object, None, Some(parse_retcode(retcode)?))
 }
 
-/// `…,READ,database,table,`. Where names hold commas, nothing tells where the database ends: all is
-/// the object then.
+/// Reads `…,READ,database,table,`. If names hold commas, nothing shows where the database ends: the
+/// object is then all of it.
 fn table<'a>(anchor: &Anchor<'a>) -> Option<Record<'a>> {
     let names = anchor.after.strip_suffix(',')?;
     let (database, object) = names.split_once(',')?;
@@ -248,8 +251,8 @@ impl<'a> Anchor<'a> {
     }
 }
 
-/// The statement without the plugin's escapes. A backslash that the cut parted from its character
-/// stays.
+/// The statement without the plugin's escapes. A backslash stays if the cut separated it from its
+/// character.
 fn unescaped(text: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some((before, after)) = rest.split_once('\\') {
@@ -266,7 +269,7 @@ fn unescaped(text: &str) -> String {
     out
 }
 
-/// What the plugin writes as a backslash and this.
+/// Characters that the plugin writes as a backslash and this.
 fn escaped(second: char) -> Option<char> {
     Some(match second {
         'b' => '\u{8}',
@@ -279,7 +282,7 @@ fn escaped(second: char) -> Option<char> {
     })
 }
 
-/// The bytes that each step of [`unescaped`] takes and gives.
+/// How many bytes each step of [`unescaped`] reads and writes.
 fn steps(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
     let mut chars = text.chars();
     std::iter::from_fn(move || {
@@ -311,7 +314,7 @@ fn resource(record: &Record<'_>) -> Resource {
     Resource { kind: Some(kind.to_owned()), name: non_empty(&name), id: None, region: None }
 }
 
-/// The table, and what it is called now if it was renamed: RENAME writes `old|database.new`.
+/// The table, and its new name if it was renamed: RENAME writes `old|database.new`.
 fn renamed<'a>(record: &Record<'a>) -> (&'a str, &'a str) {
     match record.object.split_once('|') {
         Some(names) if record.operation == "RENAME" => names,
@@ -343,7 +346,7 @@ fn attributes(record: &Record<'_>, statement: Option<&str>) -> BTreeMap<String, 
     ])
 }
 
-/// What a record means and how much it matters.
+/// The operation, class and severity of a record.
 fn meaning(record: &Record<'_>, statement: Option<&str>) -> (Operation, Class, Severity) {
     let audit = match record.operation {
         "AUDIT_CONFIG" if record.object == "logging=OFF" => Audit::SwitchedOff,
@@ -367,7 +370,7 @@ fn meaning(record: &Record<'_>, statement: Option<&str>) -> (Operation, Class, S
     (operation, class, severity)
 }
 
-/// Where in a line the secrets of its statement stand.
+/// The spans of the secrets of a line's statement.
 fn in_raw(line: &[u8], find: &mut dyn FnMut(&str, Text) -> Spans) -> Spans {
     let text = String::from_utf8_lossy(line);
     let record = text
@@ -379,7 +382,7 @@ fn in_raw(line: &[u8], find: &mut dyn FnMut(&str, Text) -> Spans) -> Spans {
     let start = sql::offset_in(&text, statement);
     let spans = sql::outer(&find(&unescaped(statement), Text::Statement), steps(statement));
     let spans: Spans = spans.into_iter().map(|span| start + span.start..start + span.end).collect();
-    // The bytes may be no UTF-8, and then have other places than the text.
+    // If the bytes are not UTF-8, positions in them and in the text differ.
     sql::outer(&spans, sql::lossy_steps(line))
 }
 

@@ -1,4 +1,4 @@
-//! Databases, and what their formats share.
+//! Databases, and the modules that their formats share.
 
 mod audit_xml;
 pub(crate) mod mariadb_audit;

@@ -1,14 +1,14 @@
-//! What audit logs of MySQL and its kin tell, whichever way they write it down: connections,
-//! statements, table accesses, and when auditing began and ended.
+//! Audit records of MySQL and its derivatives, from any of their formats: connections, statements,
+//! table accesses, and the begin and end of auditing.
 //!
 //! Records: <https://dev.mysql.com/doc/refman/8.4/en/audit-log-file-formats.html>; Percona's:
 //! <https://docs.percona.com/percona-server/8.0/audit-log-plugin.html>,
-//! <https://docs.percona.com/percona-server/8.4/audit-log-filter-formats.html>. A record is read to
-//! its fields first, JSON members inside others as `login.ip`, elements and attributes of XML in
-//! lower case. What this reading relies on:
-//! - a record is told by `class` and `event` (JSON) or `name` (XML, CSV, Percona's lines);
+//! <https://docs.percona.com/percona-server/8.4/audit-log-filter-formats.html>. A record is first
+//! read to its fields; nested JSON members are named as `login.ip`, elements and attributes of XML
+//! in lower case. This module relies on:
+//! - `class` and `event` (JSON) or `name` (XML, CSV, Percona's lines) give the kind of a record;
 //! - `user` of a statement is `privileges[login] @ host [ip]`, of a connection the bare name;
-//! - times are UTC where they say so and in JSON; in XML without a zone they are the server's own;
+//! - times are UTC if they say so and in JSON; in XML without a zone they are the server's own;
 //! - a record id is a number and the time its file began, and the numbers of a file have no gaps.
 
 use std::borrow::Cow;
@@ -27,17 +27,17 @@ use event::{
     Severity, SourceIp, Time, Trust,
 };
 
-/// Fields of a record; empty ones are not there.
+/// Fields of a record, without empty ones.
 pub(crate) type Fields = BTreeMap<String, String>;
 
-/// Whether times that name no zone are UTC, or the server's own.
+/// Whether times without a zone are UTC; else they are the server's local time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unsaid {
     Utc,
     Local,
 }
 
-/// How the records of a body are written.
+/// The encoding of the records of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Json,
@@ -45,7 +45,7 @@ pub(crate) enum Form {
     Csv,
 }
 
-/// What the first line tells that begins as a record of some form does.
+/// The encoding that the first line with a record's beginning shows.
 pub(crate) fn form(body: &[u8]) -> Form {
     let of_line = |line: &[u8]| match line.trim_ascii_start().first()? {
         b'<' => Some(Form::Xml),
@@ -79,7 +79,7 @@ pub(crate) fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize 
     }
 }
 
-/// The fields of an object with what stands around it in its array.
+/// The fields of an object, without the array's punctuation around it.
 pub(crate) fn json_fields(text: &str) -> Result<Fields, String> {
     let (Some(start), Some(end)) = (text.find('{'), text.rfind('}')) else {
         return Err(json_array::NO_OBJECT.to_owned());
@@ -89,7 +89,7 @@ pub(crate) fn json_fields(text: &str) -> Result<Fields, String> {
     Ok(fields)
 }
 
-/// Objects inside objects that are looked into; real records have two.
+/// Deepest nesting of objects that is read; real records have two.
 const DEPTH_MAX: u32 = 3;
 
 fn flatten(
@@ -116,7 +116,7 @@ fn flatten(
     Ok(())
 }
 
-/// Where in an original the secrets stand, JSON and XML alike.
+/// The spans of the secrets in an original, JSON and XML alike.
 pub(crate) fn in_raw(raw: &[u8], find: &mut dyn FnMut(&str, Text) -> Spans) -> Spans {
     let text = String::from_utf8_lossy(raw);
     let mut find = |name: &str, value: &str| find(value, kind_of_text(name));
@@ -135,7 +135,7 @@ fn kind_of_text(name: &str) -> Text {
     }
 }
 
-/// Names that other writers have for a field, and ours.
+/// Names of other writers for a field, and ours.
 const ALIASES: [(&str, &str); 31] = [
     ("record", "record_id"),
     ("account.user", "user"),
@@ -170,7 +170,7 @@ const ALIASES: [(&str, &str); 31] = [
     ("startup_data.args", "startup_options"),
 ];
 
-/// Sections whose members are fields of their own.
+/// Sections whose members are read as fields of the record.
 const SECTIONS: [&str; 9] = [
     "audit_record.",
     "connection_data.",
@@ -183,7 +183,7 @@ const SECTIONS: [&str; 9] = [
     "command_data.",
 ];
 
-/// The fields by our names.
+/// The fields under our names.
 fn named(fields: Fields) -> Result<Fields, String> {
     let mut named = Fields::new();
     for (name, value) in fields {
@@ -201,16 +201,16 @@ fn named(fields: Fields) -> Result<Fields, String> {
     Ok(named)
 }
 
-/// What a record tells of.
+/// The kinds of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Started,
     Stopped,
     Login,
     Logout,
-    /// A table was accessed, as a part of a statement that is told of as well.
+    /// A table was accessed, as a part of a statement that has a record of its own.
     Table(Operation),
-    /// A statement was done, or failed.
+    /// A statement succeeded or failed.
     Statement,
     /// Accounts were changed.
     Accounts,
@@ -219,7 +219,7 @@ enum Kind {
     Other,
 }
 
-/// By class and event, or by name; both in lower case.
+/// The kind by class and event, or by name; both in lower case.
 fn kind(class: &str, event: &str) -> Kind {
     match (class, event) {
         ("" | "audit", "audit" | "startup") => Kind::Started,
@@ -242,14 +242,13 @@ fn kind(class: &str, event: &str) -> Kind {
     }
 }
 
-/// Whether the name is of a command and not of a step in one (`Query Start`), nor of what is only
-/// prepared.
+/// Whether the name is of a command: not of a step in one (`Query Start`), nor of a preparation.
 fn is_command(class: &str, name: &str) -> bool {
     let is_step = ["query ", "command ", "prepare"].iter().any(|prefix| name.starts_with(prefix));
     class.is_empty() && !is_step
 }
 
-/// Fields that the event has a place for.
+/// Fields for which the event has a member.
 const PLACED: [&str; 8] = [
     "timestamp",
     "event",
@@ -278,7 +277,7 @@ pub(crate) fn event(
         return Err("the record has neither name nor class and event".to_owned());
     }
     let kind = match kind(&class_of, &told) {
-        // What was only prepared was not done yet; its execution is told of again.
+        // A prepared statement was not executed yet; its execution has a record of its own.
         Kind::Statement if field("command").eq_ignore_ascii_case("prepare") => Kind::Other,
         // Percona's plugin names the command of the protocol: `Init DB`, `Change user`, `Drop DB`,
         // …
@@ -330,7 +329,8 @@ pub(crate) fn event(
     Ok(event)
 }
 
-/// `2026-11-20 18:00:00`, `2026-11-20T18:06:33 UTC`, `2026-11-20T18:41:36Z` or without either.
+/// Reads `2026-11-20 18:00:00`, `2026-11-20T18:06:33 UTC`, `2026-11-20T18:41:36Z`, or one without
+/// either.
 fn time(
     text: &str,
     unsaid: Unsaid,
@@ -349,31 +349,31 @@ fn time(
     Ok((time, Some(attribute)))
 }
 
-/// The record id; of JSON the time, the number within it, and what was told of, as the numbers
-/// start again with each second and with the server.
+/// The record id. For JSON, the time, the number within it and the kind: the numbers start again
+/// with each second and with the server.
 fn key(fields: &Fields, told: &str) -> Option<String> {
     let record_id = fields.get("record_id").cloned();
     record_id.or_else(|| Some(format!("{}/{}/{told}", fields.get("timestamp")?, fields.get("id")?)))
 }
 
-/// Where an event stands whose key is `4707_2026-11-20T18:39:14`: its file numbers its records.
+/// The sequence of an event with the key `4707_2026-11-20T18:39:14`: its file numbers its records.
 pub(crate) fn sequence(event: &Event) -> Option<Sequence> {
     let (number, began) = event.origin.key.as_deref()?.split_once('_')?;
     Some(Sequence { stream: began.to_owned(), number: number.parse().ok()? })
 }
 
-/// `user` of a record, taken apart.
+/// The parts of a record's `user`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Account<'a> {
-    /// Whose rights count.
+    /// The account whose rights apply.
     user: &'a str,
-    /// Who signed in.
+    /// The account that signed in.
     login: &'a str,
     host: &'a str,
     ip: &'a str,
 }
 
-/// `privileges[login] @ host [ip]`, or a bare name.
+/// Reads `privileges[login] @ host [ip]`, or a bare name.
 fn account(text: &str) -> Account<'_> {
     let parts = text.strip_suffix(']').and_then(|rest| {
         let (rest, ip) = rest.rsplit_once('[')?;
@@ -393,7 +393,7 @@ fn actor(kind: Kind, user: &str) -> Actor {
     let of_server = matches!(kind, Kind::Started | Kind::Stopped);
     let kind = match user {
         "" if of_server => ActorKind::System,
-        // Disconnections are told of without one.
+        // Disconnections come without one.
         "" if kind != Kind::Login => ActorKind::Unknown,
         "" => ActorKind::Anonymous,
         "event_scheduler" | "mysql.session" | "skip-grants user" => ActorKind::System,
@@ -452,7 +452,7 @@ fn outcome(kind: Kind, status: &str) -> Outcome {
     Outcome { kind, code, reason: None }
 }
 
-/// What the statement says, or the server's own word for it where its text is not told.
+/// The operation of the statement, or of the server's own word if its text is missing.
 fn operation(kind: Kind, statement: &str, command: &str) -> Operation {
     let of_command = || sql::operation(&command.replace('_', " "), Dialect::MySql);
     match kind {

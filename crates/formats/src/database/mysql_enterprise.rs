@@ -1,12 +1,12 @@
-//! Files of MySQL Enterprise Audit, the plugin `audit_log` and the component that follows it: JSON,
-//! and XML in either style.
+//! Files of MySQL Enterprise Audit, the plugin `audit_log` and the component that replaced it:
+//! JSON, and XML in either style.
 //!
 //! Formats: <https://dev.mysql.com/doc/refman/8.4/en/audit-log-file-formats.html>, and the files in
-//! `testdata/mysql-enterprise/`, which are constructed from it. What a record tells of is in
-//! [`mysql`](super::mysql). What the manual says and this parser relies on:
+//! `testdata/mysql-enterprise/`, which are constructed from it. [`mysql`](super::mysql) reads the
+//! records. The manual says, and this parser relies on:
 //! - a JSON file is one array, whose end is written when the file is closed; so is the end of an
 //!   XML file's root element;
-//! - `id` numbers the records of a second, so that it is a key with the time only; `RECORD_ID` is
+//! - `id` numbers the records of a second, so that it is a key only with the time; `RECORD_ID` is
 //!   one by itself.
 
 use super::mysql;

@@ -3,13 +3,12 @@
 //!
 //! Formats: <https://docs.percona.com/percona-server/8.0/audit-log-plugin.html>,
 //! <https://docs.percona.com/percona-server/8.4/audit-log-filter-formats.html>, and the files in
-//! `testdata/percona-audit/`, which are constructed from them. What a record tells of is in
-//! [`mysql`](super::mysql). What the documentation and the plugin's published source say and this
-//! parser relies on:
+//! `testdata/percona-audit/`, which are constructed from them. [`mysql`](super::mysql) reads the
+//! records. The documentation and the plugin's published source say, and this parser relies on:
 //! - the plugin's JSON is one `{"audit_record": …}` a line, the component's an array;
-//! - CSV has no header; texts are always quoted and their quotes doubled, and a statement keeps its
-//!   line feeds. The record's name and the number of fields tell the columns: a statement has its
-//!   command class where a connection has its id;
+//! - CSV has no header; texts are always quoted and their quotes doubled, and a statement has its
+//!   line feeds. The record's name and the number of fields determine the columns: a statement has
+//!   its command class where a connection has its id;
 //! - the plugin's times end in `UTC` or `Z`; the component's XML has the server's local time;
 //! - the plugin does not escape the options that the server was started with, so that a record of
 //!   those may be unreadable.
@@ -40,7 +39,7 @@ pub(crate) const SPEC: Spec = Spec {
 
 const FORM: csv::Form = csv::Form { begins, is_record };
 
-/// Columns of a statement, of a connection, and of what tells that auditing began or ended.
+/// Columns of a statement, of a connection, and of the begin or end of auditing.
 const STATEMENT: [&str; 12] = [
     "name",
     "record",
@@ -72,13 +71,13 @@ const CONNECTION: [&str; 12] = [
 const AUDIT: [&str; 6] =
     ["name", "record", "timestamp", "mysql_version", "startup_options", "os_version"];
 
-/// `"Name",`
+/// Whether a line begins with `"Name",`.
 fn begins(line: &[u8]) -> bool {
     line.first() == Some(&b'"') && line.get(1).is_some_and(u8::is_ascii_alphabetic)
 }
 
-/// The first three are quoted, and the second is a number and a time, which text inside quotes
-/// cannot pass for.
+/// The first three fields are quoted, and the second is a number and a time, which text inside
+/// quotes cannot imitate.
 fn is_record(text: &[u8], fields: &[csv::Field]) -> bool {
     let is_quoted = |at: usize| fields.get(at).is_some_and(|field| field.is_quoted);
     matches!(fields.len(), 6 | 12)

@@ -1,19 +1,19 @@
-//! What PostgreSQL logs, whichever way it writes it down: statements that pgaudit tells of,
-//! sessions, failures, settings.
+//! Records of PostgreSQL's logs, CSV or JSON: statements that pgaudit reports, sessions, failures,
+//! settings.
 //!
 //! Records: <https://www.postgresql.org/docs/current/runtime-config-logging.html>, with the names
-//! that the JSON log gives their parts; pgaudit's message:
-//! <https://github.com/pgaudit/pgaudit#format>; the captures in `testdata/postgresql-csvlog/`. What
-//! they show and this reading relies on:
+//! of the JSON log for their parts; pgaudit's message: <https://github.com/pgaudit/pgaudit#format>;
+//! the captures in `testdata/postgresql-csvlog/`. The captures show, and this module relies on:
 //! - a statement that fails has no AUDIT line, only an ERROR with its text; one that succeeds may
 //!   have several, one for each relation or object, and again for what it calls;
-//! - a login is three lines, of which the last, `connection authorized`, is the login; one that
-//!   fails is a FATAL;
-//! - whoever may run code can log any text with `RAISE LOG`, but not without a context: where there
-//!   is one, the message is no word of the server;
-//! - pgaudit strikes passwords out of what succeeded, but the line of a statement that failed has
-//!   it whole;
-//! - session ids are the time a session began and its process, and each numbers its lines from 1.
+//! - a login is three lines, and the last one, `connection authorized`, is the event; a failed
+//!   login is a FATAL;
+//! - anyone who may run code can log any text with `RAISE LOG`, but not without a context: a
+//!   message with a context is not the server's;
+//! - pgaudit strikes passwords out of statements that succeeded, but the line of a failed statement
+//!   has them;
+//! - session ids are the time a session began and its process, and each session numbers its lines
+//!   from 1.
 
 use std::collections::BTreeMap;
 
@@ -26,10 +26,10 @@ use event::{
     Severity, SourceIp, Time, Trust,
 };
 
-/// Parts of a record by the names of the JSON log; empty ones are not there.
+/// Parts of a record by the names of the JSON log, without empty ones.
 pub(crate) type Parts = BTreeMap<String, String>;
 
-/// Parts that the event has a place for, or says in another way.
+/// Parts for which the event has a member, or that it says in another way.
 const PLACED: [&str; 12] = [
     "timestamp",
     "user",
@@ -45,7 +45,7 @@ const PLACED: [&str; 12] = [
     "file_line_num",
 ];
 
-/// The names that parts have as attributes, where that is another one.
+/// Names of parts as attributes, if they differ.
 const ATTRIBUTES: [(&str, &str); 9] = [
     ("dbname", "database"),
     ("pid", "process_id"),
@@ -112,14 +112,15 @@ pub(crate) fn event(
     Ok(event)
 }
 
-/// Where an event of either log stands: each session numbers its lines.
+/// The sequence of an event of either log: each session numbers its lines.
 pub(crate) fn sequence(event: &Event) -> Option<Sequence> {
     let (stream, number) = event.origin.key.as_deref()?.rsplit_once('/')?;
     Some(Sequence { stream: stream.to_owned(), number: number.parse().ok()? })
 }
 
-/// `2026-11-20 18:10:25.552 UTC`. The zone is an abbreviation, and few of them mean one offset
-/// only: of these, UTC and numbers count, and for all others the source says what zone it is.
+/// Reads `2026-11-20 18:10:25.552 UTC`. The zone is an abbreviation, and few abbreviations mean one
+/// offset only: UTC and numbers count, and for all others the source's configuration says which
+/// zone it is.
 fn time(text: &str, context: &Context<'_>) -> Result<(Time, Vec<(String, String)>), String> {
     let malformed =
         || format!("timestamp: {:?} is no time", text.chars().take(64).collect::<String>());
@@ -139,8 +140,8 @@ fn time(text: &str, context: &Context<'_>) -> Result<(Time, Vec<(String, String)
     Ok((time, vec![attribute, ("zone_abbreviation".to_owned(), zone.to_owned())]))
 }
 
-/// `+08`, `-0330` or `+05:45`, as zones without letters of their own are abbreviated; as RFC 3339
-/// has it.
+/// Reads `+08`, `-0330` or `+05:45`, the abbreviations of zones without letters of their own, in
+/// the form of RFC 3339.
 fn numeric_offset(zone: &str) -> Option<String> {
     let digits = zone.strip_prefix(['+', '-'])?.replace(':', "");
     let is_number =
@@ -148,7 +149,7 @@ fn numeric_offset(zone: &str) -> Option<String> {
     is_number.then(|| format!("{}{}:{:0<2}", &zone[..1], &digits[..2], &digits[2..]))
 }
 
-/// What a record tells of.
+/// The kinds of records.
 struct Act {
     action: String,
     kind: Kind,
@@ -158,22 +159,22 @@ struct Act {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
-    /// pgaudit tells of a statement that was done.
+    /// pgaudit reports a statement that succeeded.
     Audited,
     /// A statement that failed.
     Failed,
-    /// A statement that is about to be done (false), or was (true): `log_statement`,
+    /// A statement before it is executed (false) or after (true): `log_statement`,
     /// `log_min_duration_statement`.
     Logged(bool),
     Login,
     Logout,
     /// A setting changed with its file: name and value.
     Setting(String, String),
-    /// Anything else the server says.
+    /// Any other message of the server.
     Message,
 }
 
-/// The parts of pgaudit's message but the statement.
+/// The parts of pgaudit's message except the statement.
 struct Audited {
     audit_type: String,
     statement_id: String,
@@ -189,7 +190,7 @@ fn act(parts: &Parts) -> Act {
     let part = |name: &str| parts.get(name).map(String::as_str).unwrap_or_default();
     let (severity, message) = (part("error_severity"), part("message"));
     let is_failure = matches!(severity, "ERROR" | "FATAL" | "PANIC");
-    // What has a context was said by code that someone ran.
+    // A message with a context comes from code that someone ran.
     let is_servers = part("context").is_empty();
     if is_servers
         && !is_failure
@@ -250,8 +251,8 @@ fn act(parts: &Parts) -> Act {
     plain(if severity.is_empty() { "LOG" } else { severity }, Kind::Message)
 }
 
-/// Of `AUDIT: SESSION,1,1,READ,SELECT,TABLE,public.orders,SELECT 1,<none>,1`: the command, the
-/// statement and the rest.
+/// The command, the statement and the rest of `AUDIT:
+/// SESSION,1,1,READ,SELECT,TABLE,public.orders,SELECT 1,<none>,1`.
 fn audited(message: &str) -> Option<(String, String, Audited)> {
     let record = message.strip_prefix(AUDIT)?;
     let fields = csv::fields(record.as_bytes()).filter(|fields| fields.len() >= AUDIT_FIELDS)?;
@@ -281,10 +282,10 @@ fn audited(message: &str) -> Option<(String, String, Audited)> {
 
 const AUDIT: &str = "AUDIT: ";
 
-/// Fields of pgaudit's message without the number of rows.
+/// Number of fields of pgaudit's message without the number of rows.
 const AUDIT_FIELDS: usize = 9;
 
-/// Where in a message the secrets stand: in pgaudit's, each field is a text of its own.
+/// The spans of the secrets in a message; in pgaudit's, each field is a text of its own.
 pub(crate) fn in_message(message: &str, find: &mut dyn FnMut(&str, Text) -> Spans) -> Spans {
     let Some(fields) =
         message.strip_prefix(AUDIT).and_then(|record| csv::fields(record.as_bytes()))
@@ -300,7 +301,7 @@ pub(crate) fn in_message(message: &str, find: &mut dyn FnMut(&str, Text) -> Span
     .collect()
 }
 
-/// A session that ended before it was one: SQL states of class 28, and whatever else is fatal
+/// Whether a session ended before it began: SQL states of class 28, and any other fatal error
 /// before the first statement.
 fn is_failed_login(parts: &Parts) -> bool {
     let part = |name: &str| parts.get(name).map(String::as_str).unwrap_or_default();
@@ -309,8 +310,8 @@ fn is_failed_login(parts: &Parts) -> bool {
     part("error_severity") == "FATAL" && (part("state_code").starts_with("28") || is_beginning)
 }
 
-/// The command tag, which is of the kind `CREATE TABLE`, or what the server did instead: `idle`
-/// where the statement could not even be read.
+/// The command tag, such as `CREATE TABLE`, or the server's own activity: `idle` if the statement
+/// could not even be parsed.
 fn failed_command(tag: &str, statement: &str) -> String {
     let is_command =
         !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b' ');
@@ -319,7 +320,7 @@ fn failed_command(tag: &str, statement: &str) -> String {
     if command.is_empty() { "ERROR".to_owned() } else { command }
 }
 
-/// `statement: …`, `execute name: …`, with or without `duration: 0.1 ms  ` before it.
+/// Reads `statement: …`, `execute name: …`, with or without `duration: 0.1 ms  ` before it.
 fn logged_statement(message: &str) -> Option<(&str, bool)> {
     let (rest, is_done) = match message.strip_prefix("duration: ") {
         Some(rest) => (rest.split_once(" ms  ")?.1, true),
@@ -333,8 +334,8 @@ fn logged_statement(message: &str) -> Option<(&str, bool)> {
     (is_execution && !name.contains('\n')).then_some((statement, is_done))
 }
 
-/// `parameter "pgaudit.log" changed to "none"`, or `… removed from configuration file, reset to
-/// default`.
+/// Reads `parameter "pgaudit.log" changed to "none"`, or `… removed from configuration file, reset
+/// to default`.
 fn changed_setting(message: &str) -> Option<(String, String)> {
     let (name, rest) = message.strip_prefix("parameter \"")?.split_once('"')?;
     let value = match rest.strip_prefix(" changed to \"") {
@@ -367,7 +368,7 @@ fn is_reload(parts: &Parts) -> bool {
     message.starts_with("received SIGHUP, reloading configuration files")
 }
 
-/// pgaudit's class and command tell what was done, and of what a function did more than the
+/// The operation by pgaudit's class and command. For what a function did they say more than the
 /// statement that called it.
 fn audited_operation(act: &Act, audited: &Audited, of_statement: Operation) -> Operation {
     let of_command = sql::operation(&act.action, Dialect::PostgreSql);
@@ -416,7 +417,7 @@ fn judge(
     let (class, severity) = sql::judge(operation, audit, outcome, is_denied);
     let is_authentication = act.action == "connection authenticated";
     let class = if is_authentication { Class::Security } else { class };
-    // Of the server itself: out of memory or disk, damage.
+    // Failures of the server itself: out of memory or disk, damage.
     let is_servers =
         matches!(state.get(..2), Some("53" | "58" | "XX")) && outcome == OutcomeKind::Failure;
     let least = match part("error_severity") {
@@ -508,7 +509,7 @@ fn add_attributes(event: &mut Event, act: &Act, parts: &mut Parts) {
     }
 }
 
-/// `function, file:line`, as the CSV log has it.
+/// The location in the form of the CSV log: `function, file:line`.
 fn location(parts: &mut Parts) -> String {
     if let Some(location) = parts.remove("location") {
         return location;

@@ -2,9 +2,9 @@
 //!
 //! Columns:
 //! <https://www.postgresql.org/docs/current/runtime-config-logging.html#RUNTIME-CONFIG-LOGGING-CSVLOG>,
-//! and the captures in `testdata/postgresql-csvlog/`. What a record tells of is in
-//! [`postgresql`](super::postgresql). What the captures show and this parser relies on:
-//! - a record goes over several lines where a text of it does; texts are always quoted, and their
+//! and the captures in `testdata/postgresql-csvlog/`. [`postgresql`](super::postgresql) reads the
+//! records. The captures show, and this parser relies on:
+//! - a record takes several lines if one of its texts does; texts are always quoted, and their
 //!   quotes doubled;
 //! - a version adds columns at the end: version 13 `backend_type`, version 14 `leader_pid` and
 //!   `query_id`;
@@ -34,7 +34,7 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks { sequence: postgresql::sequence, ..Hooks::NONE },
 };
 
-/// The columns by the names that the JSON log gives them.
+/// The columns under the names of the JSON log.
 const COLUMNS: [&str; 26] = [
     "timestamp",
     "user",
@@ -67,16 +67,16 @@ const COLUMNS: [&str; 26] = [
 /// Host and port in one.
 const CONNECTION: &str = "connection_from";
 
-/// Columns of version 12, which has the fewest that are read.
+/// Number of columns of version 12, the fewest that are read.
 const COLUMNS_MIN: usize = 23;
 
-/// Columns that the server quotes whenever they are there, so that text inside quotes, whose quotes
-/// are doubled, passes for no record.
+/// Columns that the server quotes whenever they are present, so that text inside quotes, whose
+/// quotes are doubled, is never mistaken for a record.
 const QUOTED: [usize; 3] = [1, 2, 13];
 
 const FORM: csv::Form = csv::Form { begins, is_record };
 
-/// `2026-11-20 18:10:25.552 `
+/// Whether a line begins with a time such as `2026-11-20 18:10:25.552 `.
 fn begins(line: &[u8]) -> bool {
     let form = b"0000-00-00 00:00:00.";
     line.len() > form.len()
@@ -118,7 +118,7 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         parts.insert("remote_host".to_owned(), host.to_owned());
         parts.insert("remote_port".to_owned(), port.to_owned());
     }
-    // The JSON log leaves it out where nothing went wrong.
+    // The JSON log leaves it out if nothing went wrong.
     if parts.get("state_code").is_some_and(|code| code == "00000") {
         parts.remove("state_code");
     }

@@ -3,8 +3,8 @@
 //! Members:
 //! <https://www.postgresql.org/docs/current/runtime-config-logging.html#RUNTIME-CONFIG-LOGGING-JSONLOG>,
 //! and the captures in `testdata/postgresql-jsonlog/`. A line is one flat object, without the
-//! members that are empty. What it tells of is in [`postgresql`](super::postgresql), and is the
-//! same as what the CSV log tells: either is enough.
+//! members that are empty. [`postgresql`](super::postgresql) reads it. The CSV log says the same,
+//! so that either is enough.
 
 use std::borrow::Cow;
 

@@ -1,13 +1,13 @@
-//! SQL audit files of Huawei Cloud's TaurusDB and RDS for MySQL, as its console and API hand them
-//! out.
+//! SQL audit files of Huawei Cloud's TaurusDB and RDS for MySQL, as downloaded from its console and
+//! API.
 //!
 //! Fields: <https://support.huaweicloud.com/intl/en-us/usermanual-rds/rds_09_0017.html> and
-//! <https://support.huaweicloud.com/usermanual-taurusdb/taurusdb_03_0718.html>. What a record tells
-//! of is in [`mysql`](super::mysql). The pages name the fields and say that times are UTC, in
-//! seconds; they do not say how a record is written. This parser takes CSV with these columns in
-//! this order, quoted as by RFC 4180, with or without a line of their names; the files in
-//! `testdata/taurusdb-audit/` are constructed so. Lines of JSON with members of these names, as the
-//! vendor's log service shows them, are taken too.
+//! <https://support.huaweicloud.com/usermanual-taurusdb/taurusdb_03_0718.html>.
+//! [`mysql`](super::mysql) reads the records. The pages name the fields and say that times are UTC,
+//! in seconds; they do not say how a record is written. This parser reads CSV with these columns in
+//! this order, quoted as by RFC 4180, with or without a header line; the files in
+//! `testdata/taurusdb-audit/` are constructed so. It also reads lines of JSON with members of these
+//! names, as the vendor's log service shows them.
 
 use std::borrow::Cow;
 
@@ -86,7 +86,7 @@ fn is_json(body: &[u8]) -> bool {
     matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
-/// The line of names belongs to the record behind it, so that no byte of a file is lost.
+/// The header line belongs to the record after it, so that no byte of a file is lost.
 fn with_header(body: &[u8], pieces: Vec<Piece>) -> Vec<Piece> {
     let mut out: Vec<Piece> = Vec::with_capacity(pieces.len());
     let mut header: Option<Piece> = None;
@@ -111,7 +111,7 @@ fn is_header_line(line: &[u8]) -> bool {
         .is_some_and(|fields| fields.len() == COLUMNS.len() && is_header(line, &fields))
 }
 
-/// The record without the line of names before it.
+/// The record without the header line before it.
 fn without_header(text: &str) -> &str {
     match text.split_once('\n') {
         Some((line, rest)) if is_header_line(line.trim_end_matches('\r').as_bytes()) => {

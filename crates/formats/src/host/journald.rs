@@ -3,14 +3,14 @@
 //!
 //! Formats: <https://systemd.io/JOURNAL_EXPORT_FORMATS/>, fields:
 //! <https://www.freedesktop.org/software/systemd/man/latest/systemd.journal-fields.html>, and the
-//! captures in `testdata/journald/`. What the texts mean is told by [`super::programs`]. What the
-//! captures show and this parser relies on:
-//! - fields that begin with `_` are journald's own word; all others are what the program claimed,
-//!   its name included;
-//! - a field may occur several times; in JSON it is an array of texts then, while an array of
-//!   numbers is bytes, which a single control character in a text is enough for;
-//! - without `--all` journalctl writes null for what is longer than 4096 bytes;
-//! - `__CURSOR` names an entry for good, wherever it is read.
+//! captures in `testdata/journald/`. [`super::programs`] reads the texts. The captures show, and
+//! this parser relies on:
+//! - journald vouches for fields that begin with `_`; all others are the program's claim, its name
+//!   included;
+//! - a field may occur several times; in JSON it is then an array of texts, while an array of
+//!   numbers is bytes, and a single control character in a text is enough for that;
+//! - without `--all` journalctl writes null for values of more than 4096 bytes;
+//! - `__CURSOR` identifies an entry for good, wherever it is read.
 
 mod export;
 mod json;
@@ -34,7 +34,7 @@ const EXPORT: &str = "application/vnd.fdo.journal";
 /// An audit session's user id that is not set.
 const UNSET: &str = "4294967295";
 
-/// What an event has a place for, or what the original is enough for.
+/// Fields for which the event has a member, or for which the original is enough.
 const NO_ATTRIBUTES: [&str; 9] = [
     "MESSAGE",
     "PRIORITY",
@@ -92,7 +92,7 @@ fn parse_entry(entry: &export::Entry<'_>, context: &mut Context<'_>) -> Item {
     item_of(read, entry.raw)
 }
 
-/// Up to the blank line behind the last whole entry, or the last line of JSON.
+/// The bytes up to the blank line after the last complete entry, or up to the last line of JSON.
 fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     match continuation {
         Continuation::Nothing => piece.len(),
@@ -101,7 +101,7 @@ fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     }
 }
 
-/// Whether the first line is JSON; `-o json-seq` puts a record separator in front.
+/// Whether the first line is JSON; `-o json-seq` puts a record separator before it.
 fn is_json(body: &[u8]) -> bool {
     let first = body.iter().find(|byte| !matches!(byte, b'\n' | b'\r' | b' ' | b'\t' | 0x1e));
     first == Some(&b'{')
@@ -111,7 +111,7 @@ fn is_json(body: &[u8]) -> bool {
 #[derive(Debug, Default, PartialEq)]
 struct Fields {
     values: BTreeMap<String, Vec<String>>,
-    /// Which of them journalctl left out, for their length.
+    /// The fields that journalctl left out for their length.
     omitted: Vec<String>,
     is_invalid_utf8: bool,
 }
@@ -183,7 +183,7 @@ fn event(fields: Fields, raw: &[u8], context: &mut Context<'_>) -> Result<Event,
     })
 }
 
-/// When the entry was sent, as journald saw it, and else when it was written.
+/// The time when the entry was sent, as journald saw it, else when it was written.
 fn occurred_at(fields: &Fields) -> Result<Time, String> {
     let name = "_SOURCE_REALTIME_TIMESTAMP";
     let (name, text) = match fields.first(name) {
@@ -200,7 +200,7 @@ fn occurred_at(fields: &Fields) -> Result<Time, String> {
         .ok_or_else(|| format!("{name} is no number of microseconds"))
 }
 
-/// Whom journald saw: the user of the login session, and else of the process.
+/// The user whom journald saw: that of the login session, else that of the process.
 fn actor(fields: &Fields) -> Actor {
     if let Some(id) = fields.first("_AUDIT_LOGINUID").filter(|id| *id != UNSET) {
         return Actor { id: Some(id.to_owned()), name: None, kind: ActorKind::User };
@@ -208,8 +208,8 @@ fn actor(fields: &Fields) -> Actor {
     Actor { id: fields.first("_UID").map(str::to_owned), name: None, kind: ActorKind::Unknown }
 }
 
-/// Fields under their own names, which are in upper case, so that none can pass for an attribute of
-/// ours.
+/// Fields under their own names, which are in upper case, so that none is mistaken for an attribute
+/// of ours.
 fn attributes(fields: &Fields) -> BTreeMap<String, String> {
     let mut attributes: BTreeMap<String, String> = fields
         .values
@@ -246,5 +246,5 @@ fn is_field_name(name: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_')
 }
 
-/// Longest name of a field that journald takes.
+/// Longest field name that journald accepts.
 const FIELD_NAME_BYTES_MAX: usize = 64;

@@ -1,21 +1,22 @@
-//! Records of the Linux audit daemon: `audit.log`, raw or enriched, and what its plugin for syslog
-//! sends.
+//! Records of the Linux audit daemon: `audit.log`, raw or enriched, and the messages of its syslog
+//! plugin.
 //!
 //! Records: <https://github.com/linux-audit/audit-documentation/wiki/SPEC-Audit-Event-Enrichment>
 //! and <https://man7.org/linux/man-pages/man8/auditd.8.html>, and the captures in
 //! `testdata/linux-audit/`. A record is a line, `[node=H ]type=T msg=audit(SECONDS.MMM:SERIAL):
-//! fields`. What the captures show and this parser relies on:
+//! fields`. The captures show, and this parser relies on:
 //! - an event is all records of the same node, time and serial number. Records of different events
-//!   may interleave, and nothing in the file marks the end but PROCTITLE, which is the last where
+//!   may interleave, and nothing in the file marks the end but PROCTITLE, which is the last if
 //!   there is one; syslog gets an EOE;
-//! - a value with a space, a quote or other than ASCII is written in hexadecimal digits without
-//!   quotes;
-//! - enriched records have a byte 0x1D in front of what the daemon added: names in capitals;
-//! - `auid` is who signed in, and stays through su and sudo; 4294967295 is nobody;
+//! - a value with a space, a quote or a non-ASCII character is written in hexadecimal digits
+//!   without quotes;
+//! - enriched records have a byte 0x1D before the fields that the daemon added, whose names are in
+//!   capitals;
+//! - `auid` is the user who signed in, and stays through su and sudo; 4294967295 is nobody;
 //! - the kernel numbers its events without gaps, from 1 at every boot. The daemon numbers its own
-//!   by itself;
-//! - over syslog each record is a message of its own, and EOE follows those of an event that has
-//!   several. Messages are put together as the lines of a file are.
+//!   events separately;
+//! - over syslog each record is a message of its own, and EOE follows those of an event with
+//!   several. Messages are joined like the lines of a file.
 
 mod meaning;
 mod record;
@@ -33,18 +34,19 @@ use crate::{Context, Continuation, Delivery, EnvelopeError, Item, Sequence};
 use event::{Event, Origin, Resolution, Service};
 use record::{Line, Record};
 
-/// An open event is not waited for when a record is this much newer. The daemon waits as long for
-/// the end of an event (`end_of_event_timeout` in auditd.conf).
+/// An open event is given up when a record is this much newer. The daemon waits as long for the end
+/// of an event (`end_of_event_timeout` in auditd.conf).
 const OPEN_MS_MAX: i64 = 2000;
 
-/// An open event is not waited for behind this many more lines.
+/// An open event is given up after this many more lines.
 const OPEN_LINES_MAX: usize = 1000;
 
-/// Where events overlap without end, a piece is cut after this many bytes, so that a file is never
+/// If events overlap without end, a piece is cut after this many bytes, so that a file is never
 /// stuck.
 const OPEN_BYTES_MAX: usize = 1 << 20;
 
-/// What ends an event for readers of the daemon's stream, and says nothing itself.
+/// The reason to skip EOE: it ends an event for readers of the daemon's stream and says nothing
+/// itself.
 const END: &str = "the mark at the end of an event";
 
 pub(crate) const SPEC: Spec = Spec {
@@ -59,7 +61,7 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks { sequence, ..Hooks::NONE },
 };
 
-/// The records of one event, or a line that is none.
+/// The records of one event, or a line that is not a record.
 enum Chunk<'a> {
     Records(Vec<&'a [u8]>),
     NoRecord(&'a [u8]),
@@ -74,7 +76,7 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
             Some(record) if line.len() <= context.limits.event_bytes_max => {
                 let (at, len_bytes) =
                     open.entry((record.node, record.stamp)).or_insert((items.len(), 0));
-                // What is too large for one event goes on in another.
+                // Records too large for one event continue in another.
                 if *len_bytes + line.len() > context.limits.event_bytes_max {
                     (*at, *len_bytes) = (items.len(), 0);
                 }
@@ -106,7 +108,7 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
     Ok(items.into_iter().map(parse).collect())
 }
 
-/// One record that came by itself.
+/// Reads a record that came by itself.
 fn read_message(message: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let text = crate::format::without_end(message);
     match record::line(text) {
@@ -149,8 +151,8 @@ fn read(lines: &[&[u8]], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     })
 }
 
-/// Node, time and serial number; of records that came without the others of their event also which
-/// it is.
+/// Node, time and serial number. Records that came without the others of their event also have
+/// their digest.
 fn key(records: &[Record<'_>], raw: &[u8]) -> String {
     let Line { node, stamp, kind, .. } = records[0].line;
     let is_whole = meaning::is_alone(kind) || (records.len() > 1 && !meaning::is_detail(kind));
@@ -172,7 +174,7 @@ fn sequence(event: &Event) -> Option<Sequence> {
     Some(Sequence { stream: attribute("node").unwrap_or_default().to_owned(), number })
 }
 
-/// Which messages are records of events whose end is not among them.
+/// Marks the messages whose events have no end among them.
 fn open(messages: &[&[u8]]) -> Vec<bool> {
     let lines: Vec<Option<Line<'_>>> =
         messages.iter().map(|message| record::line(message)).collect();
@@ -181,12 +183,12 @@ fn open(messages: &[&[u8]]) -> Vec<bool> {
     lines.iter().map(|line| line.as_ref().is_some_and(|line| !ended.contains(&of(line)))).collect()
 }
 
-/// Whether nothing but EOE follows a record in its event.
+/// Whether only EOE can follow a record in its event.
 fn is_end(line: &Line<'_>) -> bool {
     meaning::is_alone(line.kind) || matches!(line.kind, "PROCTITLE" | "EOE")
 }
 
-/// The last place behind a line at which no event is open.
+/// The position after the last line at which no event is open.
 fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     let end = complete_lines(piece, continuation);
     if continuation != Continuation::More {

@@ -1,17 +1,16 @@
-//! What lines of sshd, sudo, su, cron and the programs that keep accounts say, whichever log they
-//! stand in.
+//! Lines of sshd, sudo, su, cron and the account programs, from any log.
 //!
-//! The texts are those of OpenSSH, sudo, Linux-PAM, util-linux and shadow, as captures in
-//! `testdata/syslog/` and `testdata/journald/` show them. What they show and this module relies on:
-//! - a sign-in over SSH is told of in up to ten lines. `Accepted` and `Failed` are the attempt; the
-//!   others are companions;
+//! The texts are those of OpenSSH, sudo, Linux-PAM, util-linux and shadow, as captured in
+//! `testdata/syslog/` and `testdata/journald/`. The captures show, and this module relies on:
+//! - a login over SSH has up to ten lines. `Accepted` and `Failed` are the attempt; the others are
+//!   its companions;
 //! - the names in these two come from the client, who may put ` from 192.0.2.1 port 1` into them:
 //!   only the last counts;
-//! - sudo says nothing of quotes: a folder or a command may hold ` ; COMMAND=`, so that a line has
-//!   two readings;
-//! - PAM names the service and the module in front of its text, whatever the program.
+//! - sudo does not quote: a folder or a command may hold ` ; COMMAND=`, so that a line has two
+//!   readings;
+//! - PAM names the service and the module before its text, whatever the program.
 //!
-//! A text that is none of these is an event too, with the program as its action.
+//! Any other text is an event too, with the program as its action.
 
 mod accounts;
 mod pam;
@@ -27,20 +26,20 @@ use event::{
     Actor, ActorKind, Class, Operation, Outcome, OutcomeKind, Resource, Severity, SourceIp,
 };
 
-/// What there is of an attempt or a session beside the line that is recorded.
+/// The reason to skip a companion: the line of the attempt or session is recorded.
 pub(crate) const COMPANION: &str = "a companion of a line that is recorded";
 
-/// A line as its log tells it.
+/// A line of a log.
 pub(crate) struct Told<'a> {
     /// The program that claims to have written it.
     pub(crate) program: Option<&'a str>,
     pub(crate) host: Option<&'a str>,
     pub(crate) text: &'a str,
-    /// Its urgency (RFC 5424 table 2), where the log keeps it.
+    /// Its urgency (RFC 5424 table 2), if the log has it.
     pub(crate) priority: Option<u8>,
 }
 
-/// What a line says, in the words of an event.
+/// The meaning of a line, in the terms of an event.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Meaning {
     pub(crate) action: String,
@@ -54,7 +53,7 @@ pub(crate) struct Meaning {
     pub(crate) attributes: Vec<(&'static str, String)>,
 }
 
-/// What `told` says; of a text that nothing is known of, no more than who said it.
+/// The meaning of a line; an unknown text has only its program's name.
 pub(crate) fn meaning(told: &Told<'_>, options: &Options) -> Result<Meaning, NoEvent> {
     let (text, repeated) = repeated(told.text);
     let known = match told.program {
@@ -74,7 +73,7 @@ pub(crate) fn meaning(told: &Told<'_>, options: &Options) -> Result<Meaning, NoE
     Ok(meaning)
 }
 
-/// rsyslog may put several lines together: `message repeated 5 times: [ text]`.
+/// Undoes rsyslog's joining of several lines: `message repeated 5 times: [ text]`.
 fn repeated(text: &str) -> (&str, Option<&str>) {
     let found = text.strip_prefix("message repeated ").and_then(|rest| {
         let (times, rest) = rest.split_once(" times: [")?;
@@ -85,7 +84,7 @@ fn repeated(text: &str) -> (&str, Option<&str>) {
     found.map_or((text, None), |(text, times)| (text, Some(times)))
 }
 
-/// What a program is known to say. PAM's lines come from any program.
+/// The meaning of the known texts of a program. PAM's lines come from any program.
 fn of_program(program: &str, text: &str, options: &Options) -> Result<Option<Meaning>, NoEvent> {
     if let Some(line) = pam::line(text) {
         return line.meaning(options);
@@ -102,7 +101,7 @@ fn of_program(program: &str, text: &str, options: &Options) -> Result<Option<Mea
     }
 }
 
-/// A line of which no more is known than who wrote it.
+/// A line of which only the program is known.
 fn plain(told: &Told<'_>) -> Meaning {
     let severity = match told.priority {
         Some(0..=2) => Severity::CRITICAL,
@@ -118,7 +117,7 @@ fn plain(told: &Told<'_>) -> Meaning {
     }
 }
 
-/// A matter of security that succeeded, of which more is to be said.
+/// A security matter that succeeded, to be completed.
 fn said(action: &str, operation: Operation) -> Meaning {
     Meaning {
         action: action.to_owned(),
@@ -156,8 +155,8 @@ impl Meaning {
     }
 }
 
-/// The last ` from ADDRESS port NUMBER` of a text: what stands before it, the address, the port,
-/// and what follows.
+/// The last ` from ADDRESS port NUMBER` of a text: the text before it, the address, the port, and
+/// the text after it.
 fn endpoint(text: &str) -> Option<(&str, Option<IpAddr>, &str, &str)> {
     text.rmatch_indices(" from ").find_map(|(at, found)| {
         let (address, rest) = text[at + found.len()..].split_once(' ')?;
@@ -172,7 +171,7 @@ fn endpoint(text: &str) -> Option<(&str, Option<IpAddr>, &str, &str)> {
 
 /// su, of util-linux (`(to root) al on pts/0`) and of shadow (`Successful su for root by al`).
 fn su(text: &str) -> Result<Option<Meaning>, NoEvent> {
-    // Of shadow: `+ /dev/pts/0 al:root` follows the line that says it in words.
+    // shadow's `+ /dev/pts/0 al:root` follows the line that says it in words.
     if text.starts_with("+ ") || text.starts_with("- ") {
         return Err(NoEvent::Skipped(COMPANION));
     }
@@ -201,7 +200,7 @@ fn su(text: &str) -> Result<Option<Meaning>, NoEvent> {
     }))
 }
 
-/// login: PAM tells of sessions; of failures these lines tell more.
+/// login: PAM reports sessions; these lines say more about failures.
 fn login(text: &str) -> Result<Option<Meaning>, NoEvent> {
     if ["LOGIN ON ", "ROOT LOGIN ", "DIALUP AT "].iter().any(|start| text.starts_with(start)) {
         return Err(NoEvent::Skipped(COMPANION));
@@ -220,7 +219,7 @@ fn login(text: &str) -> Result<Option<Meaning>, NoEvent> {
     }))
 }
 
-/// cron, when it runs something: `(al) CMD (backup --all)`.
+/// cron, when it runs a command: `(al) CMD (backup --all)`.
 fn cron(text: &str) -> Option<Meaning> {
     let (user, command) = text.strip_prefix('(')?.split_once(") CMD (")?;
     let command = command.strip_suffix(')').unwrap_or(command);
@@ -228,7 +227,7 @@ fn cron(text: &str) -> Option<Meaning> {
     Some(Meaning { class: Class::Operation, ..meaning })
 }
 
-/// logind, which notices sessions that PAM opens and closes.
+/// logind, which reports sessions that PAM opens and closes.
 fn logind(text: &str) -> Result<Option<Meaning>, NoEvent> {
     let is_session = ["New session ", "Removed session ", "Session "]
         .iter()

@@ -1,14 +1,13 @@
-//! Syslog: what sshd, sudo, su and the programs that keep accounts say, and everything else that
-//! comes along.
+//! Syslog messages: those of sshd, sudo, su and the account programs, and any other.
 //!
-//! RFC 5424 and RFC 3164, read by [`crate::syslog_message`]; `/var/log/auth.log` holds the same lines
-//! without a priority. What the texts mean is told by [`super::programs`]. What the captures in
-//! `testdata/syslog/` show and this parser relies on:
-//! - there are no ids, and equal messages are sent on purpose: only a place in a file tells a line
-//!   from another;
-//! - a message over the wire may hold line feeds, and what follows one must not pass for a message
-//!   of its own;
-//! - files keep no priority, so what is known to matter must not depend on it.
+//! RFC 5424 and RFC 3164, read by [`crate::syslog_message`]; `/var/log/auth.log` holds the same
+//! lines without a priority. [`super::programs`] reads the texts. The captures in
+//! `testdata/syslog/` show, and this parser relies on:
+//! - there are no ids, and equal messages are sent on purpose: only its position in a file
+//!   distinguishes a line from another;
+//! - a message over the wire may hold line feeds, and the text after one must not be mistaken for
+//!   another message;
+//! - files have no priority, so the meaning of a known text must not depend on it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -122,7 +121,7 @@ fn program(app: &str) -> &str {
     }
 }
 
-/// What the message says, and else when it came.
+/// The time in the message, else the time of its arrival.
 fn occurred_at(message: &Message<'_>, context: &Context<'_>) -> Result<Resolved, String> {
     match message.stamp {
         Some(stamp) => stamp.resolve(context.received_at, context.options),
@@ -145,7 +144,7 @@ fn attributes(message: &Message<'_>) -> BTreeMap<String, String> {
         ("message_id", message.id.unwrap_or_default()),
         ("syslog_host", message.host.unwrap_or_default()),
     ]);
-    // With a full stop, which no attribute of our own has.
+    // The name has a full stop, which no attribute of our own has.
     let parameters = message.data.iter().flat_map(|(id, parameters)| {
         parameters.iter().map(move |(name, value)| (format!("{id}.{name}"), value.clone()))
     });

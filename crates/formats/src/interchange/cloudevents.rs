@@ -6,15 +6,15 @@
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md>;
 //! extensions `authtype` and `authid`, `severitynumber`, `traceparent`:
 //! <https://github.com/cloudevents/spec/tree/main/cloudevents/extensions>; and the captures in
-//! `testdata/cloudevents/`. What they show and this parser relies on:
+//! `testdata/cloudevents/`. The captures show, and this parser relies on:
 //! - in binary mode there may be no content type although the data is JSON, and no data at all;
 //! - header values are percent-encoded by some clients and plain UTF-8 by others, which a server
 //!   may have read as Latin-1;
 //! - content types have parameters, and a batch may be empty;
 //! - `time` is optional and comes with any offset and number of digits.
 //!
-//! What the data says is up to the type. Of data that is a JSON object, members of the usual names
-//! tell who, to what and with which result; its other texts, numbers and booleans are attributes.
+//! The type decides what the data means. If the data is a JSON object, members of the usual names
+//! give actor, resource and result; its other texts, numbers and booleans are attributes.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-/// What every content type of events in one text begins with; what follows names its form.
+/// The beginning of every content type of events in one text; its form follows.
 const STRUCTURED: &str = "application/cloudevents";
 
 pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
@@ -67,12 +67,13 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
     parse_structured(body, context)
 }
 
-/// `Application/JSON; charset=UTF-8` is `application/json`.
+/// The media type without parameters: `Application/JSON; charset=UTF-8` is `application/json`. It
+/// is not read by the crate `mime`, which refuses the whole header for one odd parameter.
 fn media_type(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// One event, or an array of them; or one or the other a line.
+/// One event or an array of events; in a file, one or the other a line.
 fn parse_structured(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     let text = same_length(body);
     let events_max = context.limits.events_max;
@@ -120,10 +121,10 @@ fn read_structured(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEve
     event(attributes, data, is_lossy, raw, context)
 }
 
-/// What the names of header lines that are attributes begin with.
+/// Prefix of header lines that are attributes.
 const HEADER_PREFIX: &str = "ce-";
 
-/// The header lines are the event, and the body is its data.
+/// Reads an event of which the header lines are the attributes and the body is the data.
 fn read_binary(body: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let mut attributes = BTreeMap::new();
     for (name, value) in context.headers {
@@ -138,8 +139,8 @@ fn read_binary(body: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent>
     event(attributes, data, is_lossy, body, context)
 }
 
-/// HTTP binding section 3.1.3.2, read backwards: quotes are taken off, then percent-encoding. UTF-8
-/// that was read as Latin-1 is read again.
+/// HTTP binding section 3.1.3.2, in reverse: removes quotes, then percent-encoding. UTF-8 that was
+/// read as Latin-1 is read again.
 fn header_value(value: &str) -> String {
     let latin: Option<Vec<u8>> =
         value.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect();
@@ -161,7 +162,7 @@ fn header_value(value: &str) -> String {
     }
 }
 
-/// What the data says, as far as it is known to say anything.
+/// The part of the data that has a known meaning.
 #[derive(Default)]
 struct Data<'a> {
     members: BTreeMap<String, Cow<'a, RawValue>>,
@@ -169,7 +170,7 @@ struct Data<'a> {
     is_lossy: bool,
 }
 
-/// Without a content type the data is JSON, if it looks so.
+/// Data without a content type is JSON if it looks like it.
 fn is_json(media_type: &str) -> bool {
     media_type.is_empty() || media_type.ends_with("/json") || media_type.ends_with("+json")
 }
@@ -202,7 +203,7 @@ impl<'a> Data<'a> {
         Data { members, is_lossy, ..Data::default() }
     }
 
-    /// Takes the first of the members that is there, a text, number or boolean.
+    /// Takes the first of these members that is a text, number or boolean.
     fn take(&mut self, names: &[&str]) -> Option<String> {
         names.iter().find_map(|name| {
             let text = scalar(self.members.get(*name)?)?;
@@ -211,7 +212,7 @@ impl<'a> Data<'a> {
         })
     }
 
-    /// Texts, numbers and booleans of the first of the members that is an object.
+    /// Texts, numbers and booleans of the first of these members that is an object.
     fn parts(&self, names: &[&str]) -> BTreeMap<String, String> {
         let found = names.iter().find_map(|name| object(self.members.get(*name)?));
         found
@@ -270,7 +271,7 @@ fn event(
     })
 }
 
-/// Takes source, id and type, which with the version are all that an event must have.
+/// Takes source, id and type: with the version, the only required attributes.
 fn check(attributes: &mut BTreeMap<String, String>) -> Result<(String, String, String), String> {
     match take(attributes, "specversion") {
         Some(version) if version == "1.0" || version == "0.3" => {}
@@ -291,7 +292,7 @@ fn take(attributes: &mut BTreeMap<String, String>, name: &str) -> Option<String>
     attributes.remove(name).filter(|text| !text.is_empty())
 }
 
-/// The extensions tell, or else the data.
+/// The actor of the extensions, else of the data.
 fn actor(attributes: &mut BTreeMap<String, String>, data: &mut Data<'_>) -> Actor {
     const NAMES: [&str; 4] = ["actor", "user", "username", "operator"];
     let kind = match attributes.get("authtype").map(String::as_str) {
@@ -301,7 +302,7 @@ fn actor(attributes: &mut BTreeMap<String, String>, data: &mut Data<'_>) -> Acto
         _ => ActorKind::User,
     };
     let (mut id, mut name) = (take(attributes, "authid"), take(attributes, "actor"));
-    // Only together: the data may be about someone else.
+    // Only together: the data may be about another user.
     if id.is_none() && name.is_none() {
         let mut parts = data.parts(&NAMES);
         id = parts.remove("id");
@@ -312,15 +313,15 @@ fn actor(attributes: &mut BTreeMap<String, String>, data: &mut Data<'_>) -> Acto
     Actor { id, name, kind: if is_nobody { ActorKind::Unknown } else { kind } }
 }
 
-/// What is no address stays an attribute.
+/// A text that is not an address stays an attribute.
 fn source_ip(attributes: &mut BTreeMap<String, String>) -> Option<SourceIp> {
     let address = address(attributes.get("sourceip")?)?;
     attributes.remove("sourceip");
     Some(SourceIp { address, trust: Trust::Peer })
 }
 
-/// Where the subject and the data name the resource, the subject does, and the data's name is an
-/// attribute.
+/// If the subject and the data both name the resource, the subject counts, and the data's name is
+/// an attribute.
 fn resource(
     attributes: &mut BTreeMap<String, String>,
     data: &mut Data<'_>,

@@ -1,13 +1,13 @@
-//! Daybook's own format: anything that happened, told in the words of the model.
+//! Daybook's own format: any event, in the terms of the model.
 //!
 //! A body is one JSON object, a JSON array of objects, or objects one after another (NDJSON).
 //! Members, one example each, are listed in `docs/sources/daybook.md`. Only `action` is required.
 //!
-//! Because its senders are written for Daybook, form is strict: a body with a duplicate member, a
-//! string or nesting beyond the limits, or an event that is too large is refused whole. An event
-//! that is well formed but does not say what it must (no action, an impossible time, a member we do
-//! not know) is set aside and named in the answer. Nobody heeds a refusal of what stands in a file:
-//! there each line is an event, and what is wrong with it sets it aside alone.
+//! Its senders are written for Daybook, so form is strict: a body with a duplicate member, a string
+//! or nesting beyond the limits, or an event that is too large is refused whole. A well-formed
+//! event that lacks what it needs (no action, an impossible time, an unknown member) is rejected
+//! and named in the response. No one reads a refusal of a file: there each line is an event, and
+//! any error rejects that line alone.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,17 +1,18 @@
-//! Access log lines of nginx in the predefined format `combined`, of a server that keeps artifacts,
-//! and in the format `main` of nginx's own packages, which adds `X-Forwarded-For`.
+//! Access log lines of nginx in front of an artifact repository, in the predefined format
+//! `combined` and in the format `main` of nginx's own packages, which adds `X-Forwarded-For`.
 //!
 //! <https://nginx.org/en/docs/http/ngx_http_log_module.html#log_format>, and the captures in
 //! `testdata/nginx-combined/`. A line is `address - user [time] "request" status bytes "referer"
-//! "agent"`. What the captures show and this parser relies on:
+//! "agent"`. The captures show, and this parser relies on:
 //! - quotes, backslashes, control bytes and every byte of 0x80 and above are written `\xHH`, so
 //!   that a quote always ends a field; spaces in a user's name are not escaped;
-//! - the request keeps its percent signs, `..` and query; what is no HTTP stands there as it came;
+//! - the request has its percent signs, `..` and query as sent; bytes that are not HTTP stand there
+//!   as they came;
 //! - the user of a 401 is only claimed, and a 401 without user is the usual first step of a client;
-//!   whoever has no user may have signed in with a token;
+//!   a request without user may have been signed in by a token;
 //! - the time is when the request ended, to the second, with its zone;
-//! - nothing tells npm's metadata from files, so that reading it is a download here: whatever else
-//!   could tell them apart is up to the client, which could hide a download by it.
+//! - nothing distinguishes npm's metadata from files, so reading metadata counts as a download: any
+//!   other sign is chosen by the client, which could hide a download by it.
 
 use crate::access_line::{head, quoted, unescaped};
 use crate::context::address;
@@ -88,7 +89,7 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     Ok(event)
 }
 
-/// What follows the first quote, taken apart; texts as written.
+/// The fields after the first quote, as written.
 struct Fields<'a> {
     request: &'a str,
     status: u32,
@@ -96,7 +97,7 @@ struct Fields<'a> {
     referer: &'a str,
     agent: &'a str,
     forwarded: &'a str,
-    /// What an own format has beyond.
+    /// The fields that a custom format appends.
     more: &'a str,
 }
 
@@ -117,7 +118,7 @@ fn fields(text: &str) -> Result<Fields<'_>, String> {
     Ok(Fields { request, status, bytes, referer, agent, forwarded, more: more.trim() })
 }
 
-/// Who sent no user may have sent a token, which these lines do not show.
+/// A request without user may carry a token, which these lines do not show.
 fn actor(request: &Request) -> Actor {
     match request.actor() {
         Actor { name: None, .. } => Actor::default(),

@@ -1,18 +1,16 @@
-//! Access log lines of nginx as JSON, of a server that keeps artifacts: WebDAV files, or a
-//! repository behind it.
+//! Access log lines of nginx as JSON, in front of an artifact repository or of WebDAV files.
 //!
 //! Variables: <https://nginx.org/en/docs/varindex.html>; `escape=json`:
 //! <https://nginx.org/en/docs/http/ngx_http_log_module.html#log_format>; the `log_format` and
 //! captures in `testdata/nginx-json/`. A line is one flat object; `status`, `method` and `msec` or
-//! `time` are required. What the captures show and this parser relies on:
+//! `time` are required. The captures show, and this parser relies on:
 //! - `msec` is when the request ended, so it began `request_time` earlier;
 //! - `uri` is decoded and normalised, `request_uri` is as sent, with the query;
-//! - bytes that are no UTF-8 are written as they came, so that a client could hide its requests
+//! - bytes that are not UTF-8 are written as they came, so that a client could hide its requests
 //!   from a strict reader;
 //! - `remote_user` of a 401 is only claimed, and a 401 without credentials is the usual first step
 //!   of a client;
-//! - `remote_port` is empty where `real_ip_header` replaced the peer's address by one from a
-//!   header;
+//! - `remote_port` is empty if `real_ip_header` replaced the peer's address by one from a header;
 //! - npm signs in with tokens that nginx cannot name, and its metadata paths look like files.
 
 use std::borrow::Cow;
@@ -88,7 +86,7 @@ fn fields(text: &str) -> Result<BTreeMap<String, String>, String> {
     flat_texts(text).map_err(|error| format!("not a JSON log line: {error}"))
 }
 
-/// Takes a field that the event has a place for, so that it is no attribute.
+/// Takes a field for which the event has a member, so that it does not become an attribute.
 fn take(fields: &mut BTreeMap<String, String>, name: &str) -> Option<String> {
     fields.remove(name).filter(|value| !value.is_empty())
 }
@@ -138,8 +136,8 @@ fn request(fields: &mut BTreeMap<String, String>) -> Result<Request, String> {
     })
 }
 
-/// The address, unless the client came by a Unix socket; that stays an attribute, and so does the
-/// address of a proxy.
+/// The address, unless the client came by a Unix socket. The name of a Unix socket and the address
+/// of a proxy stay attributes.
 fn source_ip(fields: &mut BTreeMap<String, String>, options: &Options) -> Option<SourceIp> {
     let peer = address(fields.get("remote_addr")?)?;
     if fields.get("remote_port").is_some_and(String::is_empty) {

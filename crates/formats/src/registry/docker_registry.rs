@@ -1,13 +1,12 @@
 //! Notifications of distribution, the Docker Registry, versions 2.8 and 3.x.
 //!
 //! Envelope and event: <https://distribution.github.io/distribution/about/notifications/>, and the
-//! captures in `testdata/docker-registry/`. What they show and this parser relies on:
-//! - every notification tells of a success; a failed request sends none;
-//! - blobs are told from manifests by their media type alone, and deletions carry none: a deletion
-//!   by digest is taken for an artifact's here, and the intake corrects it for digests the trail
-//!   knows as blobs;
-//! - deleting a manifest by digest tells of the digest and then of each tag that pointed to it,
-//!   under one request id;
+//! captures in `testdata/docker-registry/`. The captures show, and this parser relies on:
+//! - every notification reports a success; a failed request sends none;
+//! - only the media type distinguishes blobs from manifests, and deletions carry none: a deletion
+//!   by digest counts as an artifact's until [`refine`] finds the digest in the trail as a blob's;
+//! - deleting a manifest by digest sends the digest and then each tag that pointed to it, under one
+//!   request id;
 //! - `request.addr` is `ip:port` when the registry saw the peer, and a bare address when a client
 //!   claimed it in `X-Forwarded-For` or `X-Real-IP`;
 //! - the event id is the same on every redelivery.
@@ -33,7 +32,7 @@ use event::{
     Severity, SourceIp, Time, Trail, Trust,
 };
 
-/// The media type by which blobs are told from manifests.
+/// The media type that distinguishes blobs from manifests.
 const BLOB: &str = "application/octet-stream";
 
 pub(crate) const SPEC: Spec = Spec {
@@ -53,7 +52,7 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
         EnvelopeError::Malformed(format!("the body is no notification envelope: {error}"))
     })?;
     let events = match envelope.events.get() {
-        // As Go writes a nil slice.
+        // Go writes a nil slice so.
         "null" => "[]",
         events => events,
     };
@@ -190,7 +189,7 @@ fn source_ip(addr: &str) -> Option<SourceIp> {
     Some(SourceIp { address: address(addr)?, trust: Trust::Forwarded })
 }
 
-/// What was acted on: an artifact or blob by digest, or, where no digest is given, a tag.
+/// The resource: an artifact or blob by digest, or a tag if there is no digest.
 fn resource(operation: Operation, target: &Target<'_>) -> Resource {
     let (kind, id) = match (&*target.digest, &*target.tag) {
         (digest, _) if target.media_type == BLOB || operation == Operation::Mount => {

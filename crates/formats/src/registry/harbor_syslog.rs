@@ -2,15 +2,15 @@
 //!
 //! <https://goharbor.io/docs/main/administration/log-rotation/>, and the capture in
 //! `testdata/harbor-syslog/`. A line is `… [operator="U" resourceType="R" time="T"]: action:A,
-//! resource:X, operation_description:D`; before 2.13 it ends with the resource. What the capture
-//! shows and this parser relies on:
-//! - nothing is escaped, and for a login the operator is whatever was typed. So a line in which
-//!   these fields can be found twice has two readings and is set aside; a line feed in a name cuts
-//!   a line in two, of which the rest is set aside;
-//! - `time` has nanoseconds and its own offset, and the reading of a monotonic clock behind it; the
+//! resource:X, operation_description:D`; before 2.13 it ends with the resource. The capture shows,
+//! and this parser relies on:
+//! - nothing is escaped, and for a login the operator is whatever was typed. A line in which these
+//!   fields occur twice has two readings and is rejected; a line feed in a name cuts a line in two,
+//!   and the rest is rejected;
+//! - `time` has nanoseconds, its own offset, and after it the reading of a monotonic clock; the
 //!   header has seconds;
-//! - the result is not forwarded. Artifacts and what holds them are told of only when it was done;
-//!   logins and changes of users, members and settings also when they were refused.
+//! - the result is not forwarded. Acts on artifacts, repositories and projects are sent only when
+//!   they succeeded; logins and changes of users, members and settings also when they were refused.
 
 use super::harbor_webhook::actor;
 use crate::format::{Hooks, Spec, Syslog};
@@ -32,8 +32,8 @@ const ACTION: &str = "\"]: action:";
 const RESOURCE: &str = ", resource:";
 const DESCRIPTION: &str = ", operation_description:";
 
-/// Longest type and time, in bytes: what is longer is no field of Harbor's, and looking for its end
-/// stays linear.
+/// Longest type and time, in bytes. A longer field is not Harbor's, and the limit keeps the search
+/// for its end linear.
 const FIELD_BYTES_MAX: usize = 128;
 
 pub(crate) const SPEC: Spec = Spec {
@@ -77,7 +77,7 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     };
     let tag = reference(record.resource).map_or("", |(_, reference)| reference);
     event.attributes.extend(attributes_of([("tag", if tag.contains(':') { "" } else { tag })]));
-    // Without a program it is no header, but Harbor's own beginning of a line.
+    // Without a program it is not a syslog header but the beginning of Harbor's own line.
     if let Some(header) = Message::parse(line).filter(|header| header.app.is_some()) {
         event.attributes.extend(attributes_of([
             ("syslog_host", header.host.unwrap_or_default()),
@@ -87,7 +87,7 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     Ok(event)
 }
 
-/// One line from its operator on, taken apart.
+/// The fields of a line from its operator on.
 struct Record<'a> {
     operator: &'a str,
     resource_type: &'a str,
@@ -121,13 +121,13 @@ fn record(text: &str) -> Result<Record<'_>, String> {
     Ok(Record { operator, resource_type, time, action, resource, description })
 }
 
-/// A short field without quotes, and what follows its end.
+/// A short unquoted field, and the text after its end.
 fn field<'a>(text: &'a str, end: &str) -> Option<(&'a str, &'a str)> {
     let at = text[..text.floor_char_boundary(FIELD_BYTES_MAX)].find(end)?;
     (!text[..at].contains('"')).then(|| (&text[..at], &text[at + end.len()..]))
 }
 
-/// `2026-11-20 18:35:15.157676135 +0000 UTC m=+0.000611731`: as Go writes a time.
+/// Reads a time as Go writes it: `2026-11-20 18:35:15.157676135 +0000 UTC m=+0.000611731`.
 fn time(text: &str) -> Result<(Time, Resolution), String> {
     let not_a_time = || format!("{text:?} is no time");
     let mut words = text.split(' ');
@@ -162,7 +162,7 @@ fn outcome(record: &Record<'_>) -> OutcomeKind {
     }
 }
 
-/// Logins, and whatever changes who may do what.
+/// Logins, and changes of rights.
 fn class(record: &Record<'_>) -> Class {
     let is_about_rights = matches!(
         record.resource_type,
@@ -172,7 +172,7 @@ fn class(record: &Record<'_>) -> Class {
     if is_about_rights || is_sign_in { Class::Security } else { Class::Operation }
 }
 
-/// Artifacts by digest if the description tells it, else by the reference that was used.
+/// The artifact by digest if the description has it, else by the reference that was used.
 fn resource(record: &Record<'_>) -> Resource {
     let of_artifact = matches!(record.resource_type, "artifact" | "tag");
     let (name, id) = match reference(record.resource).filter(|_| of_artifact) {
@@ -190,7 +190,7 @@ fn resource(record: &Record<'_>) -> Resource {
     }
 }
 
-/// Takes `library/ubuntu:24.04`, `library/ubuntu@sha256:…` or `library/ubuntu:sha256:…` apart.
+/// Splits `library/ubuntu:24.04`, `library/ubuntu@sha256:…` or `library/ubuntu:sha256:…`.
 fn reference(resource: &str) -> Option<(&str, &str)> {
     resource.split_once([':', '@'])
 }

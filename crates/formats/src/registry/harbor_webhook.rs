@@ -1,12 +1,12 @@
-//! What Harbor's webhook policies of type `http` send, in the formats Default and CloudEvents.
+//! Requests of Harbor's webhook policies of type `http`, in the formats Default and CloudEvents.
 //!
 //! <https://goharbor.io/docs/main/working-with-projects/project-configuration/configure-webhooks/>,
-//! and the bodies built from it in `testdata/harbor-webhook/`. What this parser relies on:
-//! - an event of an artifact tells of a success; who did it is `operator`, empty for nobody;
-//! - a resource's `tag` is its digest where it was named by digest;
+//! and the bodies built from it in `testdata/harbor-webhook/`. This parser relies on:
+//! - an event of an artifact reports a success; `operator` is the user, empty for an anonymous one;
+//! - a resource's `tag` is its digest if the client named it by digest;
 //! - the Default format has no id and counts time in seconds, so that two equal pulls in one second
-//!   cannot be told from one pull that was sent twice; CloudEvents have an id, which stays when a
-//!   job is tried again;
+//!   look like one pull that was sent twice; CloudEvents have an id, which is the same when a job
+//!   is retried;
 //! - scans, replications, quota warnings and retention runs report on work whose acts on artifacts
 //!   have events of their own.
 
@@ -105,11 +105,11 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Vec<Event>, NoEvent> {
     Ok(events.collect())
 }
 
-/// What a type of event says.
+/// The meaning of a type of event.
 #[derive(Clone, Copy)]
 struct Meaning {
     operation: Operation,
-    /// What it was done to, where a digest or tag does not decide.
+    /// The kind of resource, if no digest or tag decides.
     kind: Option<&'static str>,
     outcome: OutcomeKind,
 }
@@ -130,12 +130,12 @@ fn meaning(kind: &str) -> Result<Meaning, NoEvent> {
         "DELETE_ARTIFACT" | "harbor.artifact.deleted" => done(Operation::Delete, None),
         "CREATE_TAG" | "harbor.tag.created" => done(Operation::Create, Some("tag")),
         "DELETE_TAG" | "harbor.tag.deleted" => done(Operation::Delete, Some("tag")),
-        // Harbor before 2.8 kept charts beside artifacts.
+        // Harbor before 2.8 stored charts beside artifacts.
         "UPLOAD_CHART" => done(Operation::Push, Some("chart")),
         "DOWNLOAD_CHART" => done(Operation::Pull, Some("chart")),
         "DELETE_CHART" => done(Operation::Delete, Some("chart")),
-        // A push was refused. It is no `push`: lists of pushes that know no outcome would show it
-        // as done.
+        // A refused push is not a `push`: lists of pushes that know no outcome would show it as
+        // done.
         "QUOTA_EXCEED" | "harbor.quota.exceeded" => {
             Meaning { operation: Operation::Other, kind: None, outcome: OutcomeKind::Failure }
         }
@@ -170,7 +170,7 @@ fn occurred_at(told: &Notification<'_>) -> Result<(Time, Resolution), String> {
     Ok((Time::from_unix_ns(ns), Resolution::Second))
 }
 
-/// Who Harbor says it was.
+/// The actor that Harbor names.
 pub(crate) fn actor(operator: &str) -> Actor {
     let (name, kind) = match operator {
         "" | "anonymous" => ("", ActorKind::Anonymous),
@@ -196,7 +196,7 @@ fn resource(meaning: Meaning, data: &Data<'_>, named: &Named<'_>) -> Resource {
     }
 }
 
-/// The id of a CloudEvent, or a digest of all that a notification of the Default format says.
+/// The id of a CloudEvent, or a digest of everything in a notification of the Default format.
 fn key(told: &Notification<'_>, data: &Data<'_>, named: &Named<'_>, position: usize) -> String {
     match (&*told.id, position) {
         ("", _) => digest_of(&[

@@ -2,12 +2,12 @@
 //!
 //! <https://zotregistry.dev/latest/articles/events/>, the binding in
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md>,
-//! and the requests built from them in `testdata/zot/`. What this parser relies on:
+//! and the requests built from them in `testdata/zot/`. This parser relies on:
 //! - the event's id, source, type and time are header lines (`Ce-Id`, …) and its data is the body;
 //!   a body with a `specversion` holds all of it;
 //! - the part of the type before `repository.created`, `image.updated` and so on can be configured;
-//! - older releases, and what zot does by itself, name neither actor nor request;
-//! - pulls are not told of, and an event is sent once, whatever the answer.
+//! - older releases, and acts of zot itself, name neither actor nor request;
+//! - pulls are not sent, and an event is sent once, whatever the response.
 
 use std::borrow::Cow;
 
@@ -102,7 +102,7 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     Ok(event)
 }
 
-/// What is told beside the data.
+/// The attributes of the event beside its data.
 struct Head<'a> {
     id: Cow<'a, str>,
     source: Cow<'a, str>,
@@ -124,7 +124,7 @@ impl Head<'static> {
     }
 }
 
-/// Source and id together; without an id nothing tells one event from another.
+/// Source and id together; without an id nothing distinguishes one event from another.
 fn key(head: &Head<'_>) -> Option<String> {
     non_empty(&head.id).map(|id| format!("{} {id}", head.source))
 }
@@ -147,8 +147,7 @@ impl Act {
         }
     }
 
-    /// An image that was refused is no `push`: lists of pushes that know no outcome would show it
-    /// as done.
+    /// A refused image is not a `push`: lists of pushes that know no outcome would show it as done.
     fn operation(self) -> Operation {
         match self {
             Act::RepositoryCreated => Operation::Create,
@@ -184,7 +183,7 @@ fn source_ip(data: &Data<'_>) -> Option<SourceIp> {
     Some(SourceIp { address: address(&data.request.addr)?, trust: Trust::Peer })
 }
 
-/// An image by its digest; what was deleted by a tag is that tag.
+/// An image by its digest; a deletion by tag names the tag.
 fn resource(act: Act, data: &Data<'_>) -> Resource {
     let is_by_tag = !data.reference.is_empty() && data.reference != data.digest;
     let (kind, id) = match act {

@@ -1,5 +1,4 @@
-//! A notification, wherever it stands: bare, in an envelope of a message bus, or in a line of a
-//! log.
+//! A notification: bare, in an envelope of a message bus, or in a line of a log.
 
 use std::borrow::Cow;
 
@@ -10,16 +9,16 @@ use serde_json::value::RawValue;
 use crate::item::NoEvent;
 use event::{Resolution, Time};
 
-/// A line of the log that the log driver writes into, of another logger.
+/// The reason to skip a line of another logger in the log driver's log.
 const OTHER_LINE: &str = "a line of the log that is no notification";
 
-/// How the log driver's loggers begin; the event's type follows.
+/// Prefix of the log driver's loggers; the event's type follows.
 const LOGGER: &str = "oslo.messaging.notification.";
 
 /// The outcome of a request that is not answered yet.
 pub(super) const PENDING: &str = "pending";
 
-/// How the type of a CADF event ends, whatever its version.
+/// The end of the type of a CADF event, whatever its version.
 const CADF: &str = "/cloud/audit/";
 
 #[derive(Debug)]
@@ -64,14 +63,14 @@ fn outer(json: &str) -> Result<Outer, NoEvent> {
     serde_json::from_str(json).map_err(|error| format!("not a notification: {error}").into())
 }
 
-/// The object that an item is, or that the log driver wrote behind its logger's name:
-/// `2026-11-20 18:27:16.792 8970 INFO oslo.messaging.notification.identity.user.created [-] {…}`.
+/// The object that an item is, or that the log driver wrote after its logger's name: `2026-11-20
+/// 18:27:16.792 8970 INFO oslo.messaging.notification.identity.user.created [-] {…}`.
 fn json(text: &str) -> Result<&str, NoEvent> {
     const LEVELS: [&str; 7] = ["AUDIT", "CRITICAL", "DEBUG", "ERROR", "INFO", "TRACE", "WARNING"];
     if text.starts_with('{') {
         return Ok(text);
     }
-    // Date, time and process at most stand in front of the level.
+    // At most date, time and process stand before the level.
     let mut words = text.split(' ');
     let level = words.by_ref().take(4).find(|word| LEVELS.contains(word));
     match (level, words.next()) {
@@ -90,12 +89,12 @@ impl Notification {
         self.payload.outcome.as_deref() == Some(PENDING)
     }
 
-    /// Whether the audit filter sent it, in front of another service.
+    /// Whether the audit filter sent it, on behalf of another service.
     pub(super) fn is_of_filter(&self) -> bool {
         self.event_type.as_deref().is_none_or(|kind| kind.starts_with("audit.http."))
     }
 
-    /// What a redelivery has in common with it.
+    /// The id that a redelivery has in common with it.
     pub(super) fn key(&self) -> Option<String> {
         let of_event =
             || Some(format!("{}/{}", self.payload.id.as_ref()?, self.payload.outcome.as_ref()?));
@@ -109,7 +108,7 @@ impl Notification {
         }
     }
 
-    /// When the request was answered, where it is known.
+    /// The time of the answer, if it is known.
     pub(super) fn ended_at(&self) -> Result<Option<Time>, String> {
         let steps = self.payload.steps.iter().flatten();
         if let Some(text) = steps.filter_map(|step| step.time.as_ref()).next_back() {
@@ -123,7 +122,7 @@ impl Notification {
         Ok(self.timestamp()?.map(|(time, _)| time))
     }
 
-    /// When the notification was sent: UTC, though it does not say so.
+    /// The time when the notification was sent: UTC, though it does not say so.
     fn timestamp(&self) -> Result<Option<(Time, Resolution)>, String> {
         let Some(text) = &self.timestamp else { return Ok(None) };
         let unknown =

@@ -1,35 +1,35 @@
 //! The journal export format: entries of fields, each ended by an empty line.
 //!
-//! A field is `NAME=value` and a line feed, or, where the value holds line feeds or other control
-//! characters, `NAME`, a line feed, the value's length in eight bytes with the lowest first, the
-//! value and a line feed.
+//! A field is `NAME=value` and a line feed. If the value holds line feeds or other control
+//! characters, it is `NAME`, a line feed, the value's length in eight bytes with the lowest first,
+//! the value and a line feed.
 
 use super::is_field_name;
 
-/// An entry, or bytes that are none.
+/// An entry, or bytes that are not one.
 pub(super) struct Entry<'a> {
     /// Without the empty line.
     pub(super) raw: &'a [u8],
-    /// Names and values in order, or what is wrong.
+    /// Names and values in order, or the error.
     pub(super) fields: Result<Vec<(&'a str, &'a [u8])>, Wrong>,
 }
 
-/// Why bytes are no entry.
+/// The reason why bytes are not an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
-    /// It goes on behind the bytes there are. Whatever they hold is its own, however it looks.
+    /// The bytes end before it does. Whatever they hold belongs to it, however it looks.
     BreaksOff,
-    /// There is no such entry.
+    /// No entry has this form.
     Malformed(&'static str),
 }
 
-/// How every entry begins, behind the empty line of the one before it.
+/// The beginning of every entry, after the empty line of the one before it.
 const NEXT: &[u8] = b"\n\n__CURSOR=";
 
 /// The entries of a body.
 ///
-/// Behind bytes that are no field the next entry is looked for from there on, so that the way
-/// through the body is one way.
+/// After bytes that are not a field, the search for the next entry continues from there, so that
+/// each byte is read once.
 pub(super) fn entries(body: &[u8]) -> impl Iterator<Item = Entry<'_>> {
     let mut rest = body;
     std::iter::from_fn(move || {
@@ -53,7 +53,7 @@ pub(super) fn entries(body: &[u8]) -> impl Iterator<Item = Entry<'_>> {
     })
 }
 
-/// Up to the end of the last entry that its empty line follows.
+/// The bytes up to the end of the last entry that has its empty line.
 pub(super) fn complete_bytes(piece: &[u8]) -> usize {
     let (mut rest, mut whole) = (piece, 0);
     while !rest.is_empty() {
@@ -104,7 +104,7 @@ fn field<'a>(rest: &mut &'a [u8]) -> Result<(&'a str, &'a [u8]), Wrong> {
     Ok((text, value))
 }
 
-/// A value with its length in front.
+/// A value with its length before it.
 fn binary(bytes: &[u8]) -> Result<(&[u8], &[u8]), Wrong> {
     let (length, after) = bytes.split_first_chunk::<8>().ok_or(Wrong::BreaksOff)?;
     let length = u64::from_le_bytes(*length);
@@ -118,7 +118,7 @@ fn binary(bytes: &[u8]) -> Result<(&[u8], &[u8]), Wrong> {
     }
 }
 
-/// Longest value that journald takes.
+/// Longest value that journald accepts.
 const VALUE_BYTES_MAX: usize = 768 * 1024 * 1024;
 
 fn position(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(found[0].raw, [b"__CURSOR=1\n", &tricky[..]].concat());
         let second = found[1].fields.as_ref().expect("fields");
         assert_eq!(second, &[("__CURSOR", &b"2"[..]), ("A", b"b=c")]);
-        // Wherever the piece ends, only what is whole counts.
+        // Only complete entries count, wherever the piece ends.
         let first_len = 11 + tricky.len() + 1;
         for end in 0..body.len() {
             let expected = if end < first_len { 0 } else { first_len };

@@ -9,7 +9,7 @@ use super::{Fields, is_field_name};
 
 /// The fields of one line.
 pub(super) fn fields(line: &[u8]) -> Result<Fields, String> {
-    // Of `-o json-seq`.
+    // The record separator of `-o json-seq`.
     let line = line.strip_prefix(b"\x1e").unwrap_or(line);
     serde_json::from_slice(line).map_err(|error| format!("not a journal entry: {error}"))
 }
@@ -46,7 +46,7 @@ impl<'de> Visitor<'de> for OfFields {
                 return Err(A::Error::custom(format_args!("{name} appears twice")));
             }
             match map.next_value()? {
-                // It was too long to be shown.
+                // journalctl left it out for its length.
                 Value::Null => fields.omitted.push(name),
                 Value::One(value) => fields.push(&name, &value),
                 Value::Many(values) => values.iter().for_each(|value| fields.push(&name, value)),
@@ -95,7 +95,7 @@ impl<'de> Visitor<'de> for OfValue {
     }
 }
 
-/// What an array holds: bytes of a value, or values.
+/// The bytes of a value, or several values.
 enum Element {
     Byte(u8),
     Value(Vec<u8>),

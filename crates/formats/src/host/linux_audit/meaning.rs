@@ -1,4 +1,4 @@
-//! What the records of an event mean together.
+//! The meaning of the records of an event together.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,7 +11,7 @@ use event::{
     Actor, ActorKind, Class, Operation, Outcome, OutcomeKind, Resource, Severity, SourceIp, Trust,
 };
 
-/// Records that tell more of a system call, and nothing by themselves.
+/// Records that complete a system call, and mean nothing by themselves.
 const DETAILS: [&str; 22] = [
     "BPRM_FCAPS",
     "CAPSET",
@@ -37,7 +37,7 @@ const DETAILS: [&str; 22] = [
     "SOCKETCALL",
 ];
 
-/// How types begin whose events have one record: those that programs send.
+/// Prefixes of the types whose events have one record: those that programs send.
 const ALONE: [&str; 18] = [
     "ACCT_",
     "ADD_",
@@ -62,17 +62,17 @@ const ALONE: [&str; 18] = [
 /// An id that is not set.
 const UNSET: [&str; 2] = ["4294967295", "-1"];
 
-/// Whether an event of this type has but one record.
+/// Whether an event of this type has only one record.
 pub(super) fn is_alone(kind: &str) -> bool {
     ALONE.iter().any(|start| kind.starts_with(start))
 }
 
-/// Whether a record of this type only tells more of another.
+/// Whether a record of this type only completes another.
 pub(super) fn is_detail(kind: &str) -> bool {
     DETAILS.contains(&kind) || kind.starts_with("UNKNOWN[")
 }
 
-/// What the records mean, in the words of an event.
+/// The meaning of the records, in the terms of an event.
 pub(super) struct Meaning {
     pub(super) actor: Actor,
     pub(super) source_ip: Option<SourceIp>,
@@ -86,11 +86,11 @@ pub(super) struct Meaning {
     pub(super) attributes: BTreeMap<String, String>,
 }
 
-/// The records, with those that most is asked of.
+/// The records, and those that are read most.
 struct Told<'a> {
     records: &'a [Record<'a>],
-    /// What the event is about: the first record that is neither a detail nor the system call it
-    /// came of.
+    /// The subject of the event: the first record that is neither a detail nor the system call that
+    /// caused it.
     main: &'a Record<'a>,
     syscall: Option<&'a Record<'a>>,
     /// The name of the system call, or its number.
@@ -126,7 +126,7 @@ pub(super) fn of(records: &[Record<'_>]) -> Meaning {
     }
 }
 
-/// The name of a record's system call, or `syscall 59` where it is not known.
+/// The name of a record's system call, or `syscall 59` if it is unknown.
 fn call(record: &Record<'_>) -> String {
     let number = record.field("syscall").unwrap_or("?");
     let known = record.added("SYSCALL").or_else(|| syscalls::name(record.field("arch")?, number));
@@ -138,7 +138,7 @@ impl Told<'_> {
         self.main.line.kind
     }
 
-    /// A field of the record that the event is about, or else of the system call.
+    /// A field of the event's subject, else of the system call.
     fn field(&self, name: &str) -> Option<&str> {
         self.main.field(name).or_else(|| self.syscall?.field(name))
     }
@@ -166,8 +166,8 @@ impl Told<'_> {
         }
     }
 
-    /// Who signed in, which su and sudo do not change; before that who tries to, or else the
-    /// process's user.
+    /// The user who signed in, whom su and sudo do not change; before that the user who tries to,
+    /// else the process's user.
     fn actor(&self) -> Actor {
         if let Some(id) = self.id("auid") {
             let name = self.added("AUID").map(str::to_owned);
@@ -176,7 +176,7 @@ impl Told<'_> {
         if is_sign_in(self.kind())
             && let Some(name) = self.field("acct")
         {
-            // What sshd writes of a user that the host does not have.
+            // sshd writes this for a user that the host does not have.
             let kind = if name == "(invalid user)" { ActorKind::Unknown } else { ActorKind::User };
             return Actor { id: None, name: Some(name.to_owned()), kind };
         }
@@ -232,7 +232,7 @@ impl Told<'_> {
         }
     }
 
-    /// `res` of programs, `success` and the error of system calls, or what was denied.
+    /// `res` of programs, `success` and the error of system calls, or the denial.
     fn outcome(&self) -> Outcome {
         let told =
             self.field("res").or_else(|| self.field("result")).or_else(|| self.field("success"));
@@ -246,7 +246,7 @@ impl Told<'_> {
         });
         let kind = match told {
             _ if is_denied => OutcomeKind::Failure,
-            // A connection that is being made.
+            // A connection in progress.
             _ if error == Some(EINPROGRESS) => OutcomeKind::Unknown,
             Some("yes" | "success" | "1") => OutcomeKind::Success,
             Some("no" | "failed" | "0") => OutcomeKind::Failure,
@@ -277,7 +277,7 @@ impl Told<'_> {
         }
     }
 
-    /// Sign-ins and accounts, commands by sudo, what is denied, and auditing itself.
+    /// Logins and accounts, commands by sudo, denials, and auditing itself.
     fn class(&self, outcome: &Outcome) -> Class {
         const STARTS: [&str; 16] = [
             "ACCT_",
@@ -333,7 +333,7 @@ impl Told<'_> {
         }
     }
 
-    /// What a system call was done to.
+    /// The resource of a system call.
     fn file_or_socket(&self) -> Option<Resource> {
         if let Some(name) = self.socket() {
             return Some(Resource {
@@ -349,7 +349,7 @@ impl Told<'_> {
         Some(Resource { kind: Some("file".to_owned()), name, id, region: None })
     }
 
-    /// The program that is executed, or else what came to be, what went, what was there.
+    /// The program that is executed, else the file that was created, deleted, or found.
     fn path(&self) -> Option<&Record<'_>> {
         let last = |state: &str| {
             self.of_kind("PATH").filter(|path| path.field("nametype") == Some(state)).last()
@@ -366,14 +366,14 @@ impl Told<'_> {
             .or_else(|| self.of_kind("PATH").next())
     }
 
-    /// What a file was called before it was renamed.
+    /// The name of a file before it was renamed.
     fn renamed_from(&self) -> Option<String> {
         let is_gone = |path: &&Record<'_>| path.field("nametype") == Some("DELETE");
         let path = self.of_kind("PATH").find(is_gone).filter(|_| self.call.contains("rename"))?;
         path.field("name").map(|name| self.absolute(name))
     }
 
-    /// With the folder that the process was in, unless the call may have named another.
+    /// With the folder of the process, unless the call may have named another.
     fn absolute(&self, name: &str) -> String {
         let is_relative = !name.starts_with('/');
         let may_have_folder = self.call.contains("at") && self.field("a0") != Some("ffffff9c");
@@ -390,7 +390,7 @@ impl Told<'_> {
         socket_address(&hexadecimal(record.field("saddr")?)?)
     }
 
-    /// The arguments of a program that was executed, or else the title of the process.
+    /// The arguments of an executed program, else the title of the process.
     fn command(&self) -> Option<String> {
         if let Some(arguments) = arguments(self.of_kind("EXECVE")) {
             return Some(arguments);
@@ -440,7 +440,7 @@ const EPERM: u32 = 1;
 const EACCES: u32 = 13;
 const EINPROGRESS: u32 = 115;
 
-/// Records of sign-ins, whose account is who signs in.
+/// Records of logins, whose account is the user who signs in.
 fn is_sign_in(kind: &str) -> bool {
     kind.starts_with("CRED_")
         || matches!(
@@ -455,19 +455,19 @@ fn is_sign_in(kind: &str) -> bool {
         )
 }
 
-/// Whether the flags of an open ask for more than reading: O_WRONLY or O_RDWR.
+/// Whether the flags of an open request more than reading: O_WRONLY or O_RDWR.
 fn is_writing(flags: Option<&str>) -> bool {
     flags.and_then(|flags| u64::from_str_radix(flags, 16).ok()).is_some_and(|flags| flags & 3 != 0)
 }
 
-/// Whether a call changes a file or what belongs to it.
+/// Whether a call changes a file or its metadata.
 fn is_change(call: &str) -> bool {
     const WORDS: [&str; 8] =
         ["rename", "chmod", "chown", "truncate", "setxattr", "removexattr", "utime", "write"];
     WORDS.iter().any(|word| call.contains(word))
 }
 
-/// Arguments with spaces between them. One that is too long for a record comes in pieces, `a1[0]`,
+/// Arguments with spaces between them. An argument too long for a record comes in pieces, `a1[0]`,
 /// `a1[1]`, ….
 fn arguments<'a>(records: impl Iterator<Item = &'a Record<'a>>) -> Option<String> {
     let (mut text, mut current) = (String::new(), String::new());
@@ -487,8 +487,8 @@ fn arguments<'a>(records: impl Iterator<Item = &'a Record<'a>>) -> Option<String
     (!is_first).then_some(text)
 }
 
-/// `192.0.2.7:22`, `[2001:db8::7]:22`, or the path of a Unix socket; `@` is in front of one that is
-/// no file.
+/// `192.0.2.7:22`, `[2001:db8::7]:22`, or the path of a Unix socket, with `@` before an abstract
+/// one.
 fn socket_address(bytes: &[u8]) -> Option<String> {
     let family = u16::from_le_bytes(*bytes.first_chunk()?);
     let port = || Some(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?));

@@ -8,14 +8,14 @@ use event::Time;
 /// The head of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line<'a> {
-    /// Empty where the record names none, and no syslog message around it does.
+    /// Empty if neither the record nor the syslog message around it names one.
     pub(super) node: &'a str,
     pub(super) kind: &'a str,
     pub(super) time: Time,
     /// `SECONDS.MMM:SERIAL`.
     pub(super) stamp: &'a str,
     pub(super) serial: u64,
-    /// What follows the head.
+    /// The text after the head.
     pub(super) text: &'a [u8],
 }
 
@@ -67,10 +67,10 @@ fn time(text: &str) -> Option<Time> {
 #[derive(Debug)]
 pub(super) struct Record<'a> {
     pub(super) line: Line<'a>,
-    /// As told by the kernel or the program, in order. What stands in `msg='…'` follows what stands
+    /// The fields of the kernel or the program, in order. Those inside `msg='…'` follow those
     /// before it.
     fields: Vec<(String, String)>,
-    /// What the daemon added.
+    /// The fields that the daemon added.
     added: Vec<(String, String)>,
     pub(super) is_invalid_utf8: bool,
 }
@@ -97,12 +97,12 @@ impl<'a> Line<'a> {
 }
 
 impl Record<'_> {
-    /// The first field of this name, if it says anything.
+    /// The first field of this name, if it has a value.
     pub(super) fn field(&self, name: &str) -> Option<&str> {
         meaningful(&self.fields, name)
     }
 
-    /// What the daemon added under this name; in capitals.
+    /// The daemon's field of this name, which is in capitals.
     pub(super) fn added(&self, name: &str) -> Option<&str> {
         meaningful(&self.added, name).filter(|value| *value != "unset")
     }
@@ -111,7 +111,7 @@ impl Record<'_> {
         self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// What was told, in one line.
+    /// The text of all fields, in one line.
     pub(super) fn text(&self) -> String {
         let end = self.line.text.iter().position(|&byte| byte == SEPARATOR);
         let told = &self.line.text[..end.unwrap_or(self.line.text.len())];
@@ -124,7 +124,7 @@ impl Record<'_> {
         text.into_owned()
     }
 
-    /// What stands in hexadecimal digits where a text is expected is the text in them.
+    /// A text in hexadecimal digits is decoded.
     fn decoded(&mut self, name: &str, value: String) -> String {
         let is_argument = self.line.kind == "EXECVE"
             && name
@@ -141,7 +141,7 @@ impl Record<'_> {
     }
 }
 
-/// In front of what the daemon added to an enriched record.
+/// The byte before the fields that the daemon added to an enriched record.
 const SEPARATOR: u8 = 0x1d;
 
 /// Fields whose values may be written in hexadecimal digits.
@@ -184,8 +184,8 @@ pub(super) fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     hex::decode(text).ok()
 }
 
-/// Takes `name=value` apart, with whether the value was quoted. Words without a name go on with the
-/// value before them: `op=adding user`. What `msg='…'` holds is fields again, unless `is_outer` is
+/// Splits `name=value`, with whether the value was quoted. Words without a name belong to the value
+/// before them: `op=adding user`. The content of `msg='…'` is fields again, unless `is_outer` is
 /// false.
 fn read(text: &str, fields: &mut Vec<(String, String, bool)>, is_outer: bool) {
     let mut rest = text;

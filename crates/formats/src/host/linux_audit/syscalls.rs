@@ -1,7 +1,7 @@
-//! Names of system calls and errors, where the daemon did not add them: those that audit rules are
-//! usually made for.
+//! Names of system calls and errors, for records to which the daemon did not add them: those that
+//! audit rules usually name.
 
-/// The name of a system call on x86_64 or aarch64, the architectures being numbered as in
+/// The name of a system call on x86_64 or aarch64; the architectures are numbered as in
 /// `linux/audit.h`.
 pub(super) fn name(arch: &str, number: &str) -> Option<&'static str> {
     let names = match arch {

@@ -1,4 +1,4 @@
-//! The programs that keep users, groups and passwords: shadow's
+//! The programs that manage users, groups and passwords: shadow's
 //! <https://github.com/shadow-maint/shadow>.
 
 use super::{COMPANION, Meaning, said};
@@ -11,8 +11,8 @@ pub(super) const PROGRAMS: [&str; 14] = [
     "newusers", "passwd", "useradd", "userdel", "usermod",
 ];
 
-/// What lines that begin so say, what the name ends with, and of what it is the name. The first
-/// that fits counts.
+/// Beginnings of lines: their meaning, the text that ends the name, and the kind of the name. The
+/// first that fits counts.
 const RULES: [(&str, &str, &str, Operation, &str); 15] = [
     ("new user: name=", ", UID=", "create_user", Operation::Create, "user"),
     ("new group: name=", ", GID=", "create_group", Operation::Create, "group"),
@@ -55,8 +55,7 @@ pub(super) fn meaning(program: &str, text: &str) -> Result<Option<Meaning>, NoEv
     }))
 }
 
-/// The same change in the file of shadows, or in each file of the two that a change of groups
-/// touches.
+/// The same change in the shadow file, or in each of the two files that a change of groups writes.
 fn is_companion(text: &str) -> bool {
     text.starts_with("removed shadow group '")
         || text.starts_with("group added to /etc/")
@@ -67,8 +66,8 @@ fn is_companion(text: &str) -> bool {
             && text.contains(" shadow group '"))
 }
 
-/// `add 'al' to group 'wheel'`, `delete 'al' from group 'wheel'`, `user al added by root to group
-/// wheel`: the verb, user, group, and by whom.
+/// Reads `add 'al' to group 'wheel'`, `delete 'al' from group 'wheel'`, `user al added by root to
+/// group wheel`: the verb, user, group, and by whom.
 fn membership(text: &str) -> Option<(&'static str, &str, &str, &str)> {
     let quoted = |start: &str, middle: &str| {
         let (user, group) = text.strip_prefix(start)?.split_once(middle)?;
@@ -94,7 +93,7 @@ fn membership(text: &str) -> Option<(&'static str, &str, &str, &str)> {
     })
 }
 
-/// The name that a text begins with, which may stand in quotes.
+/// The name at the beginning of a text, which may be quoted.
 fn first_name(text: &str) -> &str {
     text.split(' ').next().unwrap_or_default().trim_matches('\'')
 }

@@ -38,7 +38,7 @@ impl Line<'_> {
         }
     }
 
-    /// Whether the program itself tells of what it was used for.
+    /// Whether the program itself reports what it was used for.
     fn has_line_of_its_own(&self) -> bool {
         matches!(self.service, "sshd" | "sudo" | "sudo-i" | "su" | "su-l")
     }
@@ -50,7 +50,7 @@ impl Line<'_> {
         let (user, by) = rest.rsplit_once(" by ").unwrap_or((rest, ""));
         let (user, by) = (without_id(user), without_id(by));
         let is_companion = match self.service {
-            // A user's own service manager, which a session brings with it.
+            // A user's own service manager, which a session starts.
             "systemd-user" => true,
             "cron" | "crond" | "atd" => closed.is_some(),
             "sshd" => opened.is_some(),
@@ -60,7 +60,7 @@ impl Line<'_> {
             return Err(NoEvent::Skipped(COMPANION));
         }
         if matches!(self.service, "cron" | "crond" | "atd") {
-            // Every few minutes, and cron's own line tells the command.
+            // It comes every few minutes, and cron's own line has the command.
             return if options.records_noise {
                 let session = said(&format!("{}.session", self.service), Operation::Other).by(user);
                 Ok(Some(Meaning { class: Class::Operation, ..session }))

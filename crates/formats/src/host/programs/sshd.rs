@@ -5,7 +5,7 @@ use super::{COMPANION, Meaning, endpoint, said};
 use crate::item::NoEvent;
 use event::{ActorKind, Operation, Severity, SourceIp, Trust};
 
-/// How lines begin that go with an attempt or a session that another line tells of.
+/// Beginnings of lines that accompany an attempt or a session with a line of its own.
 const COMPANIONS: [&str; 23] = [
     "Accepted certificate ID ",
     "Accepted key ",
@@ -32,7 +32,7 @@ const COMPANIONS: [&str; 23] = [
     "input_userauth_request: invalid user ",
 ];
 
-/// One row for each attempt to sign in: `Accepted publickey for al from 192.0.2.7 port 4711 ssh2:
+/// One row for each login attempt: `Accepted publickey for al from 192.0.2.7 port 4711 ssh2:
 /// ED25519 SHA256:…`, or `Failed password for invalid user al from …`.
 pub(super) fn meaning(text: &str) -> Result<Option<Meaning>, NoEvent> {
     if COMPANIONS.iter().any(|start| text.starts_with(start)) {
@@ -59,7 +59,7 @@ fn attempt(is_accepted: bool, method: &str, rest: &str) -> Meaning {
         .with("invalid_user", if known.is_some() { "true" } else { "" });
     meaning.source_ip = address.map(|address| SourceIp { address, trust: Trust::Peer });
     if known.is_some() {
-        // The host has no such user, so it may be anything.
+        // The host has no such user, so the name may be any text.
         meaning.actor.kind = ActorKind::Unknown;
     }
     if is_accepted { meaning } else { meaning.failed(Severity::MAJOR, &format!("failed {method}")) }

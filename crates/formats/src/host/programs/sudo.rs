@@ -3,11 +3,11 @@
 use super::{Meaning, said};
 use event::{Operation, Severity};
 
-/// `al : TTY=pts/0 ; PWD=/tmp ; USER=root ; COMMAND=/usr/bin/id`, or with a reason in front: `al :
-/// command not allowed ; …`.
+/// Reads `al : TTY=pts/0 ; PWD=/tmp ; USER=root ; COMMAND=/usr/bin/id`, or with a reason before it:
+/// `al : command not allowed ; …`.
 ///
-/// Neither the folder nor the command is quoted. Where what follows the first `USER=` and
-/// `COMMAND=` could be another pair, the event says so.
+/// Neither the folder nor the command is quoted. If the text after the first `USER=` and `COMMAND=`
+/// could be another pair, the event says so.
 pub(super) fn meaning(text: &str) -> Option<Meaning> {
     let (user, rest) = text.trim_start().split_once(" : ")?;
     // The rest of a command that was too long for one line.
@@ -18,7 +18,7 @@ pub(super) fn meaning(text: &str) -> Option<Meaning> {
     let (fields, command) = match (rest.strip_prefix("COMMAND="), rest.split_once(" ; COMMAND=")) {
         (Some(command), _) => ("", command),
         (None, Some(split)) => split,
-        // A refusal before any command was read.
+        // A refusal before a command was read.
         (None, None) if rest.contains(" ; ") => (rest, ""),
         (None, None) => return None,
     };

@@ -1,5 +1,5 @@
-//! The JSON encoding: <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>. Members
-//! that we do not know are passed over; ids are in hex and bytes in base64.
+//! The JSON encoding: <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>. Unknown
+//! members are skipped; ids are in hex and bytes in base64.
 
 use std::borrow::Cow;
 
@@ -38,10 +38,10 @@ struct ScopeLogs<'a> {
     log_records: Option<&'a RawValue>,
 }
 
-/// Where a body's pieces stand.
+/// A body, and the positions of its pieces.
 struct Body<'a, 't> {
     bytes: &'a [u8],
-    /// The same, as text.
+    /// The same as text.
     text: &'t str,
     events_max: usize,
     /// How many more records there may be.
@@ -67,13 +67,13 @@ impl<'a, 't> Body<'a, 't> {
     }
 }
 
-/// What is wrong when a group cannot be split: the group, or the body as a whole.
+/// The error when a group cannot be split: of the group, or of the whole body.
 enum NotSplit {
     Group(String),
     Body(EnvelopeError),
 }
 
-/// A request, or one a line. A line that is no request is one item that cannot be used.
+/// A request, or one a line. A line that is not a request is one rejected item.
 pub(super) fn split<'a>(
     body: &'a [u8],
     context: &Context<'_>,
@@ -106,8 +106,7 @@ fn request<'a, 't>(
 ) -> Result<(), NotSplit> {
     let json = document.map_err(NotSplit::Group)?.get();
     let request: Request<'t> = serde_json::from_str(json).map_err(no_request)?;
-    // Traces and metrics have other members, and what is not known to hold no records is not passed
-    // over.
+    // Traces and metrics have other members, and an object that may hold records is not skipped.
     if request.resource_logs.is_none() && json[1..].trim_start() != "}" {
         return Err(NotSplit::Group(
             "not a request of log records: it has no resourceLogs".to_owned(),
@@ -268,13 +267,13 @@ fn pair(told: KeyValue<'_>, depth: usize) -> Result<(String, Value), String> {
     Ok((told.key.unwrap_or_default().into_owned(), value))
 }
 
-/// The digits of a number, or of a text of one.
+/// The digits of a number, or of a number written as a text.
 fn number_text(told: &RawValue) -> &str {
     let json = told.get();
     json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).unwrap_or(json)
 }
 
-/// 0 where there is none.
+/// 0 if there is none.
 fn unsigned(name: &str, told: Option<&RawValue>) -> Result<u64, String> {
     match told.map(number_text) {
         None | Some("" | "null") => Ok(0),
@@ -337,7 +336,7 @@ fn value(raw: &RawValue, depth: usize) -> Result<Value, String> {
         return Ok(Value::Float(number));
     }
     if let Some(text) = told.bytes_value {
-        // Bytes in another alphabet are told as they came.
+        // Bytes in another alphabet stay as they came.
         return Ok(BASE64
             .decode(&*text)
             .map_or_else(|_| Value::Text(text.into_owned()), Value::Bytes));

@@ -1,23 +1,21 @@
-//! Log records of OpenTelemetry: what exporters send by OTLP/HTTP, in protobuf or JSON, and files
+//! Log records of OpenTelemetry: requests of exporters by OTLP/HTTP, in protobuf or JSON, and files
 //! of the collector.
 //!
 //! Protocol: <https://opentelemetry.io/docs/specs/otlp/>; messages:
 //! `opentelemetry/proto/logs/v1/logs.proto` of
 //! <https://github.com/open-telemetry/opentelemetry-proto>; files, one request a line:
 //! <https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/>; names of attributes:
-//! <https://opentelemetry.io/docs/specs/semconv/>; and the captures in `testdata/otlp-logs/`. What
-//! they show and this parser relies on:
-//! - a retry is the same body byte for byte, and records have no ids: what is told of a record is
-//!   its key, with a number where one body tells the same more than once;
+//! <https://opentelemetry.io/docs/specs/semconv/>; and the captures in `testdata/otlp-logs/`. The
+//! captures show, and this parser relies on:
+//! - a retry is the same body byte for byte, and records have no ids: the content of a record is
+//!   its key, with a number if one body has the same content more than once;
 //! - 64-bit numbers of JSON come as texts (Python, the collector) and as numbers (JavaScript);
-//! - `timeUnixNano` may be 0, and then `observedTimeUnixNano` is what there is;
+//! - `timeUnixNano` may be 0, and `observedTimeUnixNano` then counts;
 //! - values may be empty, nested, or bytes; a body need not be a text;
 //! - `eventName` is a field beside the attribute `event.name`, and the two need not agree.
 //!
-//! The protobuf is read by hand, not with generated messages: a record's own bytes are wanted,
-//! texts need not be UTF-8, and nothing is to be allocated before it is counted. Limits hold for
-//! what a body comes to, too: the attributes of a resource are told with each of its records, so a
-//! few bytes could grow without one.
+//! Limits also hold for the events of a body: the attributes of a resource are repeated with each
+//! of its records, so that a few bytes could grow without limit.
 
 mod json;
 mod protobuf;
@@ -33,8 +31,8 @@ use crate::{Context, Delivery, EnvelopeError, Item, RejectedRecord};
 use event::Service;
 use record::{Record, Shared};
 
-/// Most bytes that the resources and scopes of a body may come to, once told with each of their
-/// records: eight thousand records, as the collector batches them, with 8 KiB each.
+/// Most bytes that the resources and scopes of a body may take once they are repeated with each
+/// record: eight thousand records, as the collector batches them, with 8 KiB each.
 const SHARED_BYTES_MAX: usize = 64 << 20;
 
 pub(crate) const SPEC: Spec = Spec {
@@ -49,7 +47,7 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks { response: Some(response), ..Hooks::NONE },
 };
 
-/// What tells protobuf from JSON.
+/// The functions of an encoding, protobuf or JSON.
 struct Encoding {
     split: for<'a> fn(&'a [u8], &Context<'_>) -> Result<Vec<Group<'a>>, EnvelopeError>,
     shared: fn(&Scope<'_>) -> Result<Shared, String>,
@@ -64,12 +62,11 @@ const JSON: Encoding = Encoding { split: json::split, shared: json::shared, reco
 struct Group<'a> {
     /// All of its bytes.
     raw: &'a [u8],
-    /// Why it cannot be split, or its parts.
+    /// The reason why it cannot be split, or its parts.
     scopes: Result<Vec<Scope<'a>>, String>,
 }
 
-/// The records of one instrumentation scope. What is told of the resource and the scope may come in
-/// several pieces.
+/// The records of one instrumentation scope. Resource and scope may come in several pieces.
 struct Scope<'a> {
     resource: Vec<&'a [u8]>,
     scope: Vec<&'a [u8]>,
@@ -92,8 +89,8 @@ pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
     Ok(told.items)
 }
 
-/// By the content type; without one, JSON begins with a brace. Files are JSON, and damaged lines
-/// are no reason to doubt it.
+/// Decided by the content type; without one, JSON begins with a brace. Files are JSON, even if
+/// lines are damaged.
 fn is_protobuf(body: &[u8], context: &Context<'_>) -> bool {
     match context.header("content-type") {
         Some(kind) if kind.to_ascii_lowercase().contains("protobuf") => true,
@@ -102,8 +99,8 @@ fn is_protobuf(body: &[u8], context: &Context<'_>) -> bool {
     }
 }
 
-/// `ExportLogsServiceResponse`, encoded as the request was. All records are accepted; that some are
-/// kept aside is a warning.
+/// `ExportLogsServiceResponse`, encoded like the request. All records are accepted; rejected ones
+/// are a warning.
 fn response(headers: &[(String, String)], rejected: usize) -> (&'static str, Vec<u8>) {
     let is_protobuf = headers.iter().any(|(name, value)| {
         name == "content-type" && value.to_ascii_lowercase().contains("protobuf")
@@ -121,11 +118,11 @@ fn response(headers: &[(String, String)], rejected: usize) -> (&'static str, Vec
     }
 }
 
-/// What a body came to so far.
+/// The items of a body so far.
 struct Told<'a> {
     body: &'a [u8],
     items: Vec<Item>,
-    /// How often each record was told in this body.
+    /// How often each record occurred in this body.
     seen: HashMap<String, u32>,
     shared_bytes: usize,
 }
@@ -152,8 +149,8 @@ impl Told<'_> {
         }
     }
 
-    /// Whether what the records share may be told with each of them. A group that may not costs the
-    /// others nothing.
+    /// Refuses a group whose shared attributes would take too much once repeated with each record.
+    /// The other groups do not suffer.
     fn admit(&mut self, scopes: &[Scope<'_>], event_bytes_max: usize) -> Result<(), String> {
         let mut shared_bytes = self.shared_bytes;
         for scope in scopes {
@@ -188,7 +185,7 @@ impl Told<'_> {
             (encoding.record)(raw).and_then(|record| record.into_event(shared, raw, context))
         };
         let event = event.map(|mut event| {
-            // In a file, what is told twice stands there twice.
+            // In a file, equal records are different records.
             event.origin.key = match context.position {
                 Some(place) => {
                     let at = raw.as_ptr() as usize - self.body.as_ptr() as usize;
@@ -201,7 +198,7 @@ impl Told<'_> {
         self.items.push(item_of(event.map_err(Into::into), raw));
     }
 
-    /// The key of a record, with a number where this body told the same before.
+    /// The key of a record, with a number if this body had the same before.
     fn ordinal(&mut self, key: String) -> String {
         let times = self.seen.entry(key.clone()).or_default();
         *times += 1;

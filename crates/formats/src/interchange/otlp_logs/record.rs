@@ -1,4 +1,4 @@
-//! What a record says, however it was encoded, and the event it is.
+//! A record without its encoding, and its event.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -16,10 +16,10 @@ use event::{
     Trust,
 };
 
-/// The action of a record that tells of no event.
+/// The action of a record that names no event.
 const PLAIN: &str = "log";
 
-/// Attributes as texts, and what there is to say of how they were read.
+/// Attributes as texts, and how they were read.
 #[derive(Default)]
 pub(super) struct Attributes {
     texts: BTreeMap<String, String>,
@@ -28,8 +28,8 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
-    /// Adds one; an empty value is none. Two values of one name are refused: there is no telling
-    /// which is meant.
+    /// Adds one; an empty value is none. Two values of one name are refused: nothing shows which
+    /// one is meant.
     pub(super) fn insert(&mut self, name: String, value: Value) -> Result<(), String> {
         self.is_too_deep |= value.is_too_deep();
         let Some(text) = value.text() else { return Ok(()) };
@@ -50,7 +50,7 @@ impl Attributes {
         })
     }
 
-    /// Takes one that the event has a place for.
+    /// Takes one for which the event has a member.
     fn take(&mut self, name: &str) -> Option<String> {
         self.texts.remove(name).filter(|text| !text.is_empty())
     }
@@ -70,7 +70,7 @@ impl Shared {
         self.resource.texts.get(name).filter(|text| !text.is_empty()).cloned()
     }
 
-    /// Under names of their own; an attribute of a record with such a name gives way.
+    /// Adds them under names of their own; an attribute of a record with such a name gives way.
     fn tell(&self, attributes: &mut BTreeMap<String, String>) {
         let with = |prefix: &'static str, texts: &BTreeMap<String, String>| {
             texts
@@ -90,7 +90,7 @@ impl Shared {
     }
 }
 
-/// One log record. Times are nanoseconds since 1970, 0 where there is none; ids are in hex.
+/// One log record. Times are nanoseconds since 1970, 0 if absent; ids are in hex.
 pub(super) struct Record {
     pub time: u64,
     pub observed: u64,
@@ -123,7 +123,7 @@ impl Default for Record {
 }
 
 impl Record {
-    /// The event with the key that tells it from others; `raw` are the record's bytes.
+    /// The event with the key that identifies it; `raw` are the record's bytes.
     pub(super) fn into_event(
         mut self,
         shared: &Shared,
@@ -173,8 +173,7 @@ impl Record {
         Ok(event)
     }
 
-    /// When it happened, when that was seen, or when it arrived; and a word for which of the latter
-    /// two it is.
+    /// The time when it happened, was observed, or arrived, and a word for the latter two.
     fn occurred_at(&self, received_at: Time) -> Result<(Time, &'static str), String> {
         let (ns, which) = match (self.time, self.observed) {
             (0, 0) => return Ok((received_at, "arrival")),
@@ -185,11 +184,11 @@ impl Record {
         Ok((Time::from_unix_ns(ns), which))
     }
 
-    /// What tells the record from others: everything it says, and of what, with the bytes of what
-    /// is `beyond` being told. What an encoding adds does not count, nor when a record was observed
-    /// that has a time of its own.
+    /// The identity of the record: a digest of its content and of its resource and scope, and of
+    /// the bytes `beyond` the nesting limit. Details of the encoding do not count, nor does the
+    /// observation time of a record with a time of its own.
     ///
-    /// Without any time there is none: the same said twice may have happened twice.
+    /// A record without any time has none: two equal ones may be two events.
     fn key(&self, shared: &Shared, body: Option<&str>, beyond: &[u8]) -> Option<String> {
         let time = if self.time == 0 { self.observed } else { self.time };
         if time == 0 {
@@ -219,7 +218,7 @@ impl Record {
         Some(hex::encode(&Sha256::digest(&told)[..16]))
     }
 
-    /// What is left, as attributes.
+    /// The remaining attributes.
     fn told(
         self,
         shared: &Shared,
@@ -254,8 +253,8 @@ impl Record {
     }
 }
 
-/// `audit.action`, the name of the event, or the attribute that older programs name it with. What
-/// is not used stays.
+/// `audit.action`, the event name, or the attribute in which older programs put it. Unused ones
+/// stay.
 fn action(attributes: &mut Attributes, event_name: &mut String) -> String {
     attributes
         .take("audit.action")
@@ -264,7 +263,7 @@ fn action(attributes: &mut Attributes, event_name: &mut String) -> String {
         .unwrap_or_else(|| PLAIN.to_owned())
 }
 
-/// `enduser.id` is a name of a user, by its description; it is the id where there is another name.
+/// `enduser.id` is a user name by its description; it is the id if there is another name.
 fn actor(attributes: &mut Attributes) -> Actor {
     let (id, name) = (attributes.take("user.id"), attributes.take("user.name"));
     let (id, name) = match name {
@@ -276,7 +275,7 @@ fn actor(attributes: &mut Attributes) -> Actor {
 }
 
 /// `client.address` is meant to be the address behind all proxies, so a header may have claimed it;
-/// only where the connection's own peer is the same is it known to be no claim.
+/// only if the connection's own peer is the same is it certain.
 fn source_ip(attributes: &mut Attributes, options: &Options) -> Option<SourceIp> {
     let told = |name: &str| attributes.texts.get(name).and_then(|text| address(text));
     let (claimed, peer) = (told("client.address"), told("network.peer.address"));
@@ -297,7 +296,7 @@ fn source_ip(attributes: &mut Attributes, options: &Options) -> Option<SourceIp>
     Some(source_ip)
 }
 
-/// What the record names, or else the service that it is a record of.
+/// The resource that the record names, else the service that wrote it.
 fn resource(attributes: &mut Attributes, shared: &Shared) -> Resource {
     let [kind, name, id] =
         ["type", "name", "id"].map(|part| attributes.take(&format!("audit.resource.{part}")));
@@ -310,7 +309,7 @@ fn resource(attributes: &mut Attributes, shared: &Shared) -> Resource {
     Resource { kind, name, id: shared.resource("service.instance.id"), region }
 }
 
-/// What `audit.outcome` says, or else the status of an HTTP request.
+/// `audit.outcome`, else the status of an HTTP request.
 fn outcome(attributes: &mut Attributes) -> Outcome {
     let code = attributes.texts.get("http.response.status_code").and_then(|text| text.parse().ok());
     let word = attributes.texts.get("audit.outcome").cloned().unwrap_or_default();
@@ -330,7 +329,7 @@ fn outcome(attributes: &mut Attributes) -> Outcome {
     Outcome { kind, code, reason }
 }
 
-/// An id of nothing but zeros is none.
+/// An id of zeros is none.
 fn id(hex: &str) -> Option<String> {
     non_empty(hex).filter(|hex| hex.bytes().any(|digit| digit != b'0'))
 }

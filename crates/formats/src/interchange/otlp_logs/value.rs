@@ -1,18 +1,17 @@
-//! Values of attributes and bodies (`AnyValue`), and the one text that each is told as.
+//! Values of attributes and bodies (`AnyValue`), and their form as text.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use event::json::write_string;
 
-/// Deepest nesting of lists and maps that is told. How deep a body nests may be up to whoever the
-/// event is about, so that deeper ones are no reason to set a record aside; its bytes have all of
-/// it.
+/// Deepest nesting of lists and maps that is shown. The audited user may decide how deep a body
+/// nests, so depth is no reason to reject a record; its bytes hold all of it.
 pub(super) const DEPTH_MAX: usize = 16;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
-    /// There is none, or none that we know.
+    /// None, or of an unknown kind.
     Absent,
     Text(String),
     Boolean(bool),
@@ -26,8 +25,7 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// A text as it is, a number or boolean in the words of JSON, bytes in base64, lists and maps
-    /// as JSON.
+    /// A text as it is, a number or boolean as in JSON, bytes in base64, lists and maps as JSON.
     pub(super) fn text(self) -> Option<String> {
         match self {
             Value::Absent => None,
