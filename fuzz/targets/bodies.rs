@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use daybook_fuzz::{asks_for_links, decompress, is_login, is_policy, pages_of_body};
 use event::entry::{self, Template};
-use event::source::{Context, Format, Limits, Options, Parsed};
+use formats::{Context, Format, Limits, Options, Item};
 use event::{Event, EventId, Service, Time, Trail};
 use libfuzzer_sys::fuzz_target;
 
@@ -53,9 +53,9 @@ fn read(body: &[u8]) {
         assert!(items.len() <= LIMITS.events_max, "{format:?}: {} items", items.len());
         for item in items {
             match item {
-                Parsed::Skipped(_) => {}
-                Parsed::SetAside(aside) => assert!(is_part(*format, &aside.raw, body), "{format:?}: {aside:?}"),
-                Parsed::Event(event) => {
+                Item::Skipped(_) => {}
+                Item::Rejected(aside) => assert!(is_part(*format, &aside.raw, body), "{format:?}: {aside:?}"),
+                Item::Event(event) => {
                     assert!(is_part(*format, &event.raw, body), "{format:?}: {event:?}");
                     reads_back(*event);
                 }

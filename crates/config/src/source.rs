@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use event::source::{Format, Options, Zone};
 use event::{Service, Trail};
+use formats::{Format, Options, Zone};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -167,9 +167,9 @@ pub(super) fn check(raw: RawSource, folder: &Path, tls: Option<&Tls>) -> Result<
         trusted_proxies: networks("trusted_proxies", &raw.trusted_proxies)?,
         records_noise: raw.noise == Noise::Record,
         secrets: match raw.secrets {
-            Secrets::Redact => event::source::Secrets::Redact,
-            Secrets::RedactRaw => event::source::Secrets::RedactRaw,
-            Secrets::Keep => event::source::Secrets::Keep,
+            Secrets::Redact => formats::Secrets::Redact,
+            Secrets::RedactRaw => formats::Secrets::RedactRaw,
+            Secrets::Keep => formats::Secrets::Keep,
         },
     };
     let syslog = raw.syslog.map(|raw| syslog::check(raw, folder, tls)).transpose();

@@ -323,20 +323,9 @@ fn parse_time(text: &str) -> Option<Time> {
 }
 
 fn parse_hash(text: &str) -> Option<[u8; 32]> {
-    let digits = text.as_bytes();
     let mut hash = [0; 32];
-    if digits.len() != 64 {
-        return None;
-    }
-    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = [pair[0], pair[1]].map(|digit| match digit {
-            b'0'..=b'9' => Some(digit - b'0'),
-            b'a'..=b'f' => Some(digit - b'a' + 10),
-            _ => None,
-        });
-        *byte = high? << 4 | low?;
-    }
-    Some(hash)
+    let is_canonical = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    (is_canonical && hex::decode_to_slice(text, &mut hash).is_ok()).then_some(hash)
 }
 
 /// RFC 8785 section 3.2.3: names in order of their UTF-16 code units, which differs from the order

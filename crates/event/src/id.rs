@@ -1,6 +1,7 @@
 //! Event ids: UUID version 7 (RFC 9562 section 5.7).
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::Time;
 
@@ -32,19 +33,14 @@ impl EventId {
     /// Reads the 36-character text form; `None` for anything else.
     pub fn parse(text: &str) -> Option<EventId> {
         let text = text.as_bytes();
-        if text.len() != ID_TEXT_BYTES || HYPHENS.iter().any(|&at| text[at] != b'-') {
-            return None;
+        let is_form = text.len() == ID_TEXT_BYTES
+            && HYPHENS.iter().all(|&at| text[at] == b'-')
+            && !text.iter().any(u8::is_ascii_uppercase);
+        let mut id = [0; 16];
+        for (bytes, digits) in GROUPS.into_iter().filter(|_| is_form) {
+            hex::decode_to_slice(&text[digits], &mut id[bytes]).ok()?;
         }
-        let mut digits = text
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| !HYPHENS.contains(at))
-            .map(|(_, &digit)| digit);
-        let mut bytes = [0; 16];
-        for byte in &mut bytes {
-            *byte = hex_value(digits.next()?)? << 4 | hex_value(digits.next()?)?;
-        }
-        Some(EventId(bytes))
+        is_form.then_some(EventId(id))
     }
 
     /// The sixteen bytes that the text form spells.
@@ -59,30 +55,19 @@ impl EventId {
 
     /// The 36-byte text form.
     pub fn text(self) -> [u8; ID_TEXT_BYTES] {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        let mut out = [b'-'; ID_TEXT_BYTES];
-        let mut at = 0;
-        for byte in self.0 {
-            if HYPHENS.contains(&at) {
-                at += 1;
-            }
-            out[at] = HEX[usize::from(byte >> 4)];
-            out[at + 1] = HEX[usize::from(byte & 15)];
-            at += 2;
+        let mut text = [b'-'; ID_TEXT_BYTES];
+        for (bytes, digits) in GROUPS {
+            hex::encode_to_slice(&self.0[bytes], &mut text[digits]).expect("two digits a byte");
         }
-        out
+        text
     }
 }
 
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
-fn hex_value(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
-}
+/// The groups of the text form: which bytes, and the position of their digits.
+const GROUPS: [(Range<usize>, Range<usize>); 5] =
+    [(0..4, 0..8), (4..6, 9..13), (6..8, 14..18), (8..10, 19..23), (10..16, 24..36)];
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -180,11 +180,9 @@ fn at_escaped(bytes: &[u8]) -> Option<(&[u8], u8, &[u8])> {
 
 /// Appends lower-case hex digits.
 pub fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        out.push(HEX[usize::from(byte >> 4)]);
-        out.push(HEX[usize::from(byte & 15)]);
-    }
+    let start = out.len();
+    out.resize(start + 2 * bytes.len(), 0);
+    hex::encode_to_slice(bytes, &mut out[start..]).expect("two digits a byte");
 }
 
 /// Appends `number` in decimal.

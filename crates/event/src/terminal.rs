@@ -1,6 +1,6 @@
-//! Terminal text: what comes from outside, made safe to be printed.
+//! Text from outside on a terminal: characters that steer it become visible escapes.
 
-/// Text from outside made safe for a terminal: what [`steers`] it becomes a visible escape.
+/// The text with every character that [`steers`] a terminal as a visible escape.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -9,8 +9,8 @@ pub fn printable(text: &str) -> String {
     out
 }
 
-/// Whether a character does something to a terminal, or hides in it: controls, marks of direction,
-/// breaks of lines, and what takes no room.
+/// Whether a character acts on a terminal or hides in it: controls, direction marks, line breaks,
+/// and characters without width.
 pub fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_obeys_no_text_from_outside() {
+    fn steering_characters_become_escapes() {
         assert_eq!(printable("a\u{1b}[31m\r\n\u{202e}ü李"), "a\\u{1b}[31m\\u{d}\\u{a}\\u{202e}ü李");
     }
 }

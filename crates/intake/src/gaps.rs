@@ -1,6 +1,6 @@
 //! Gaps in what a source numbers.
 //!
-//! A source may number the events of a stream without gaps ([`event::source::Sequence`]). What
+//! A source may number the events of a stream without gaps ([`formats::Sequence`]). What
 //! never came shows as missing numbers. Events come late and in each other's way, so a number
 //! counts as missing only when it did not come for [`SETTLED_AFTER_NS`]; one that comes later still
 //! is found again.

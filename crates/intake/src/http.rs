@@ -6,7 +6,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use event::source::{EnvelopeError, Format};
+use formats::{EnvelopeError, Format};
 use hyper::StatusCode;
 use hyper::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use sha2::{Digest, Sha256};
@@ -43,7 +43,7 @@ pub fn is_authorised(headers: &HeaderMap, source: &Source) -> bool {
 /// Tells that everything of a body is kept. 200, because some senders take no other 2xx.
 /// The senders of some formats expect an answer in a form of their own.
 pub fn recorded(answer: &Answer, format: Format, headers: &[(String, String)]) -> Response {
-    let Some((content_type, body)) = format.answer(headers, answer.set_aside.len()) else {
+    let Some((content_type, body)) = format.response(headers, answer.set_aside.len()) else {
         return net::json(StatusCode::OK, answer);
     };
     let mut response = Response::new(body.into());
@@ -114,8 +114,8 @@ pub fn wrong_method(request_id: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use event::source::Options;
     use event::{Service, Trail};
+    use formats::Options;
 
     use super::*;
     use config::Token;

@@ -15,8 +15,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use event::entry;
-use event::source::Limits;
 use event::{Class, Event, Operation, Outcome, OutcomeKind, Severity, Time};
+use formats::Limits;
 use serde::{Deserialize, Serialize};
 use store::durable::Local;
 use store::{Contents, FileObjects, Log, Objects, SOURCES_KEPT, Version};

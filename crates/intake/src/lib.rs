@@ -24,11 +24,10 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use event::query::{Dimension, Filter, Query};
-use event::source::{
-    Context, EnvelopeError, Format, Limits, Parsed, Place, Sequence, SetAside, WAITS,
+use event::{Event, LOG_FILE, Time};
+use formats::{
+    Context, DEFERRED, EnvelopeError, FilePosition, Format, Item, Limits, RejectedRecord, Sequence,
 };
-use event::{Event, LOG_FILE, Operation, Time};
 use serde::Serialize;
 use store::{Append, Incoming, Log, OnConflict, Receipt, Refusal};
 
@@ -92,7 +91,7 @@ pub struct Arrival<'a> {
     /// The address of whoever sent it.
     pub peer: Option<IpAddr>,
     /// Where in which file it stood.
-    pub place: Option<Place<'a>>,
+    pub place: Option<FilePosition<'a>>,
 }
 
 /// Why nothing was recorded.
@@ -228,7 +227,7 @@ pub fn prepare(
     })?;
     // Whoever sends messages is told nothing, and a file hears nothing.
     let is_heard = matches!(received, Received::Body(_)) && !is_from_file;
-    let heeds_errors = is_heard && source.format.has_senders_that_heed_errors();
+    let heeds_errors = is_heard && source.format.heeds_errors();
     let on_conflict = if heeds_errors { OnConflict::Refuse } else { OnConflict::SetAside };
     let mut prepared = Prepared {
         append: Append {
@@ -244,8 +243,8 @@ pub fn prepare(
     };
     for (position, item) in parsed.into_iter().enumerate() {
         match item {
-            Parsed::Event(mut event) => {
-                finish(&mut event, source.format, log);
+            Item::Event(mut event) => {
+                refine(&mut event, source.format, log);
                 if let Some(log_file) = arrival.log_file {
                     event
                         .attributes
@@ -256,12 +255,12 @@ pub fn prepare(
                 prepared.append.events.push(Incoming::new(*event));
                 prepared.event_positions.push(position);
             }
-            Parsed::SetAside(set_aside) => {
-                prepared.arrived.waiting += usize::from(set_aside.reason == WAITS);
+            Item::Rejected(set_aside) => {
+                prepared.arrived.waiting += usize::from(set_aside.reason == DEFERRED);
                 prepared.aside.push(Aside { position, reason: set_aside.reason.clone() });
                 prepared.append.set_aside.push(set_aside);
             }
-            Parsed::Skipped(_) => prepared.arrived.skipped += 1,
+            Item::Skipped(_) => prepared.arrived.skipped += 1,
         }
     }
     Ok(prepared)
@@ -273,12 +272,13 @@ pub fn parse(
     arrival: Arrival<'_>,
     source: &Source,
     limits: Limits,
-) -> Result<Vec<Parsed>, EnvelopeError> {
+) -> Result<Vec<Item>, EnvelopeError> {
     let mut new_id = system::event_ids(arrival.received_at);
     let Arrival { received_at, headers, peer, place, .. } = arrival;
     let mut context =
         Context::new(&source.name, &source.trail, received_at, &mut new_id, &source.options);
-    (context.limits, context.headers, context.peer, context.place) = (limits, headers, peer, place);
+    (context.limits, context.headers, context.peer, context.position) =
+        (limits, headers, peer, place);
     // What follows in a file was waited for.
     context.defers = place.is_none();
     match received {
@@ -296,7 +296,7 @@ pub fn parse(
                 match flaw {
                     None if joins => {}
                     None => items.append(&mut source.format.parse_message(bytes, &mut context)),
-                    Some(flaw) => items.push(Parsed::SetAside(SetAside {
+                    Some(flaw) => items.push(Item::Rejected(RejectedRecord {
                         reason: flaw.clone(),
                         raw: bytes.clone(),
                     })),
@@ -452,34 +452,9 @@ impl Intake {
     }
 }
 
-/// Adds to an event what only the log knows.
-fn finish(event: &mut Event, format: Format, log: &Log) {
-    if format == Format::DOCKER_REGISTRY {
-        tell_blob_from_artifact(event, log);
-    }
-}
-
-/// A registry tells of a deleted blob as of a deleted manifest, by digest alone. One that the trail
-/// knows only as a blob was a blob; one it never saw is taken for an artifact, so that no deletion
-/// goes unlisted.
-fn tell_blob_from_artifact(event: &mut Event, log: &Log) {
-    let (Operation::Delete, Some("artifact"), Some(digest)) =
-        (event.operation, event.resource.kind.as_deref(), event.resource.id.as_deref())
-    else {
-        return;
-    };
-    let seen_as = |kind: &str| {
-        let filters = vec![
-            Filter::is(Dimension::ResourceId, digest),
-            Filter::is(Dimension::ResourceKind, kind),
-            Filter::NoneOf(Dimension::Operation, vec![Operation::Delete.as_str().to_owned()]),
-        ];
-        let query = Query { filters, limit: 0, ..Query::of(event.trail.clone()) };
-        log.query(&query).is_ok_and(|page| page.total > 0)
-    };
-    if seen_as("blob") && !seen_as("artifact") {
-        event.resource.kind = Some("blob".to_owned());
-    }
+/// Completes an event with what the log already holds.
+fn refine(event: &mut Event, format: Format, log: &Log) {
+    format.refine(event, &|query| log.query(query).ok().map(|page| page.total));
 }
 
 /// Records what was prepared; calls `answer`, on a thread that must not be held up, once it is

@@ -2,7 +2,7 @@
 //! format, or too much for one, is halved between records until it can be used, and the rest is set
 //! aside.
 
-use event::source::{EnvelopeError, Follows, Format, Limits, Place, SetAside};
+use formats::{Continuation, EnvelopeError, FilePosition, Format, Limits, RejectedRecord};
 use store::{Append, Log, OnConflict};
 
 use super::{Arrival, Arrived, Aside, Intake, Prepared, Received, Refused, prepare};
@@ -18,7 +18,9 @@ pub fn prepare_piece(
 ) -> Vec<Prepared> {
     let mut prepared = Vec::with_capacity(1);
     halve(bytes, intake.source.format, &mut |some, at, last_try| {
-        let place = arrival.place.map(|Place { file, offset }| Place { file, offset: offset + at });
+        let place = arrival
+            .place
+            .map(|FilePosition { file, offset }| FilePosition { file, offset: offset + at });
         let error = match prepare(
             Received::Body(some),
             Arrival { place, ..arrival },
@@ -83,11 +85,12 @@ fn halve(bytes: &[u8], format: Format, is_used: &mut dyn FnMut(&[u8], u64, bool)
 /// Where a piece can be cut between records, about in its middle; `None` if it is one record.
 fn middle(bytes: &[u8], format: Format) -> Option<usize> {
     let is_cut = |cut: &usize| (1..bytes.len()).contains(cut);
-    let before = Some(format.whole(&bytes[..bytes.len() / 2], Follows::More)).filter(is_cut);
+    let before =
+        Some(format.complete_bytes(&bytes[..bytes.len() / 2], Continuation::More)).filter(is_cut);
     before.or_else(|| {
         let rest = &bytes[bytes.len() / 2..];
         let line = bytes.len() / 2 + rest.iter().position(|&byte| byte == b'\n')? + 1;
-        Some(format.whole(&bytes[..line], Follows::More)).filter(is_cut)
+        Some(format.complete_bytes(&bytes[..line], Continuation::More)).filter(is_cut)
     })
 }
 
@@ -97,7 +100,7 @@ fn set_aside(bytes: &[u8], reason: String, arrival: Arrival<'_>, intake: &Intake
             source: intake.source.name.clone(),
             received_at: arrival.received_at,
             events: Vec::new(),
-            set_aside: vec![SetAside { reason: reason.clone(), raw: bytes.to_vec() }],
+            set_aside: vec![RejectedRecord { reason: reason.clone(), raw: bytes.to_vec() }],
             on_conflict: OnConflict::SetAside,
         },
         event_positions: Vec::new(),

@@ -8,12 +8,12 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-use event::source::{Context, Limits, Parsed};
 use event::{Event, Time};
+use formats::{Context, Item, Limits};
 use store::{Append, Incoming, Log, OnConflict, Receipt, Refusal, SetAsideRecord};
 
 use super::figures::Figures;
-use super::{Arrived, Intake, finish};
+use super::{Arrived, Intake, refine};
 
 /// The attribute that names the record that an event came of.
 const SET_ASIDE: &str = "set_aside";
@@ -117,14 +117,14 @@ fn append(
     };
     for (position, item) in items.into_iter().enumerate() {
         match item {
-            Parsed::Event(mut event) => {
+            Item::Event(mut event) => {
                 name_record(&mut event, record.number, position);
-                finish(&mut event, source.format, log);
+                refine(&mut event, source.format, log);
                 arrived.note(source.format, &event, append.events.len());
                 append.events.push(Incoming::new(*event));
             }
-            Parsed::SetAside(set_aside) => append.set_aside.push(set_aside),
-            Parsed::Skipped(_) => {}
+            Item::Rejected(set_aside) => append.set_aside.push(set_aside),
+            Item::Skipped(_) => {}
         }
     }
     Ok((append, arrived))

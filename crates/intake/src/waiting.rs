@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use event::Time;
 use event::query::Query;
-use event::source::{Context, Limits, Parsed, WAITS};
+use formats::{Context, DEFERRED, Item, Limits};
 use store::{Log, SetAsideRecord};
 
 use super::retried::Retried;
@@ -72,7 +72,7 @@ fn due(
     let mut examined = 0;
     log.each_set_aside(from, &mut |record| {
         examined += 1;
-        let is_waiting = record.reason == WAITS && !retried.contains(record.number);
+        let is_waiting = record.reason == DEFERRED && !retried.contains(record.number);
         let age_ns = now.unix_ns().saturating_sub(record.received_at.unix_ns());
         // Of a clock that was put back it is not known how long that was.
         if (is_waiting && (0..WAITED_NS).contains(&age_ns)) || examined > EXAMINED_MAX {
@@ -101,8 +101,8 @@ fn is_answered(record: &SetAsideRecord, intake: &Intake, limits: Limits, log: &L
     context.limits = limits;
     let Ok(items) = source.format.parse_again(&record.raw, &mut context) else { return false };
     let Some(request) = items.into_iter().find_map(|item| match item {
-        Parsed::Event(event) => Some(event),
-        Parsed::SetAside(_) | Parsed::Skipped(_) => None,
+        Item::Event(event) => Some(event),
+        Item::Rejected(_) | Item::Skipped(_) => None,
     }) else {
         return false;
     };

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
+use event::RejectedRecord;
 use event::entry::{self, Entry, NUMBER_MAX, Template};
 use event::query::INSTANCE_ID;
-use event::source::SetAside;
 use event::{Event, LOG_FILE, Service, Time, Trail};
 use tlog::{Hash, Tree};
 
@@ -58,7 +58,7 @@ pub struct Append {
     /// What to record, in order.
     pub events: Vec<Incoming>,
     /// What to keep aside.
-    pub set_aside: Vec<SetAside>,
+    pub set_aside: Vec<RejectedRecord>,
     /// What to do with an event whose key was recorded before with other bytes.
     pub on_conflict: OnConflict,
 }
@@ -472,7 +472,7 @@ impl Sequencer {
                 Some(first) if first.has_content(incoming.template.raw_sha256()) => {
                     receipt.duplicates.push((position, first.index));
                 }
-                Some(first) => aside.push(SetAside {
+                Some(first) => aside.push(RejectedRecord {
                     reason: format!(
                         "id_conflict: event {} has this id and other bytes",
                         first.index
@@ -544,13 +544,13 @@ impl Sequencer {
     }
 
     /// Whether the bytes were not kept before.
-    fn keep_aside(&mut self, source: &str, received_at: Time, set_aside: SetAside) -> bool {
+    fn keep_aside(&mut self, source: &str, received_at: Time, set_aside: RejectedRecord) -> bool {
         let key = set_aside_key(source, &set_aside.raw);
         if self.known.get(&key).is_some() {
             return false;
         }
         let number = self.history.aside.size();
-        let SetAside { reason, raw } = set_aside;
+        let RejectedRecord { reason, raw } = set_aside;
         let record = SetAsideRecord { number, received_at, source: source.to_owned(), reason, raw };
         self.aside.push(self.batch.set_aside(&record));
         self.known.insert(key, First::new(number, &[0; 32]));

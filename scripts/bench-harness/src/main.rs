@@ -29,7 +29,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use event::source::Format;
+use formats::Format;
 
 use live::Live;
 

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use event::source::{Context, Format, Options, Parsed};
+use formats::{Context, Format, Options, Item};
 use event::{EventId, Time, Trail};
 use sha2::{Digest, Sha256};
 
@@ -76,7 +76,7 @@ fn captures(format: Format) -> Vec<Request> {
     if format.as_str() == "daybook" {
         return vec![Request { headers: Vec::new(), body: OWN.repeat(1000).into_bytes() }];
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/event/testdata").join(format.as_str());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/formats/testdata").join(format.as_str());
     let mut paths = Vec::new();
     files(&folder, &mut paths);
     paths.sort();
@@ -147,9 +147,9 @@ fn measure(format: Format, requests: &[Request], time: Duration) -> Figures {
         for request in &round {
             for item in parse(format, request) {
                 match std::hint::black_box(item) {
-                    Parsed::Event(_) => events += 1,
-                    Parsed::SetAside(_) => aside += 1,
-                    Parsed::Skipped(_) => {}
+                    Item::Event(_) => events += 1,
+                    Item::Rejected(_) => aside += 1,
+                    Item::Skipped(_) => {}
                 }
             }
         }
@@ -157,7 +157,7 @@ fn measure(format: Format, requests: &[Request], time: Duration) -> Figures {
     }
     let parsing_s = began.elapsed().as_secs_f64();
     let mb_s = (bytes * rounds) as f64 / parsing_s / 1e6;
-    let parsed: Vec<Vec<Parsed>> = round.iter().map(|request| parse(format, request)).collect();
+    let parsed: Vec<Vec<Item>> = round.iter().map(|request| parse(format, request)).collect();
     let (copied, mut copies) = (Instant::now(), 0);
     while copied.elapsed() < time / 4 || copies == 0 {
         parsed.iter().for_each(|items| drop(std::hint::black_box(items.clone())));
@@ -197,7 +197,7 @@ fn baseline(round: &[&Request], bytes: usize, time: Duration, mut each: impl FnM
     (bytes * rounds) as f64 / began.elapsed().as_secs_f64() / 1e6
 }
 
-fn parse(format: Format, request: &Request) -> Vec<Parsed> {
+fn parse(format: Format, request: &Request) -> Vec<Item> {
     let trail = Trail::new(format.service(), "acme", "p1", "bench").expect("a trail");
     let (now, options) = (Time::from_unix_ns(1_795_197_990_000_000_000), Options { records_noise: true, ..Options::default() });
     let mut count = 0u64;

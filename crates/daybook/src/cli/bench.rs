@@ -300,7 +300,7 @@ fn bytes_by_kind(dir: &Path) -> Result<BTreeMap<&'static str, u64>, Failure> {
 #[cfg(test)]
 mod tests {
     use event::EventId;
-    use event::source::{Context, Format, Options, Parsed};
+    use formats::{Context, Format, Item, Options};
 
     use super::*;
 
@@ -317,7 +317,7 @@ mod tests {
             let text = line(&event).to_string();
             let parsed = format.parse(text.as_bytes(), &mut context).expect("an envelope");
             let expected = Event { raw: text.into_bytes(), ..event.clone() };
-            assert_eq!(parsed, [Parsed::Event(Box::new(expected))]);
+            assert_eq!(parsed, [Item::Event(Box::new(expected))]);
         }
     }
 

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use event::source::Options;
 use event::{Service, Trail, TrailPattern};
+use formats::Options;
 use store::Identity;
 use store::durable::{Disk, Local};
 
@@ -57,7 +57,7 @@ const CAPTURES: [Capture; 8] = [
         source: "hub",
         log_file: None,
         content: Content::Requests(include_str!(
-            "../../../event/testdata/docker-registry/v2.8/primary.requests.jsonl"
+            "../../../formats/testdata/docker-registry/v2.8/primary.requests.jsonl"
         )),
     },
     Capture {
@@ -65,7 +65,7 @@ const CAPTURES: [Capture; 8] = [
         source: "hub",
         log_file: None,
         content: Content::Requests(include_str!(
-            "../../../event/testdata/docker-registry/v2.8-anonymous-ipv6/requests.jsonl"
+            "../../../formats/testdata/docker-registry/v2.8-anonymous-ipv6/requests.jsonl"
         )),
     },
     Capture {
@@ -73,7 +73,7 @@ const CAPTURES: [Capture; 8] = [
         source: "hub",
         log_file: None,
         content: Content::Requests(include_str!(
-            "../../../event/testdata/docker-registry/v3.1/primary.requests.jsonl"
+            "../../../formats/testdata/docker-registry/v3.1/primary.requests.jsonl"
         )),
     },
     Capture {
@@ -81,21 +81,21 @@ const CAPTURES: [Capture; 8] = [
         source: "packages",
         log_file: None,
         content: Content::Lines(include_bytes!(
-            "../../../event/testdata/nginx-json/access-rotated.json"
+            "../../../formats/testdata/nginx-json/access-rotated.json"
         )),
     },
     Capture {
         what: "the same after it was rotated",
         source: "packages",
         log_file: None,
-        content: Content::Lines(include_bytes!("../../../event/testdata/nginx-json/access.json")),
+        content: Content::Lines(include_bytes!("../../../formats/testdata/nginx-json/access.json")),
     },
     Capture {
         what: "MariaDB, audit log before it was rotated",
         source: "orders",
         log_file: Some("server_audit.log.1"),
         content: Content::Lines(include_bytes!(
-            "../../../event/testdata/mariadb-audit/statements.log"
+            "../../../formats/testdata/mariadb-audit/statements.log"
         )),
     },
     Capture {
@@ -103,7 +103,7 @@ const CAPTURES: [Capture; 8] = [
         source: "orders",
         log_file: Some("server_audit.log"),
         content: Content::Lines(include_bytes!(
-            "../../../event/testdata/mariadb-audit/audit-settings.log"
+            "../../../formats/testdata/mariadb-audit/audit-settings.log"
         )),
     },
     Capture {
@@ -111,7 +111,7 @@ const CAPTURES: [Capture; 8] = [
         source: "cluster",
         log_file: None,
         content: Content::Lines(include_bytes!(
-            "../../../event/testdata/kubernetes-audit/audit.log"
+            "../../../formats/testdata/kubernetes-audit/audit.log"
         )),
     },
 ];

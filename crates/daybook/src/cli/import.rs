@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use event::Service;
-use event::source::{Follows, Parsed};
+use formats::{Continuation, Item};
 use indicatif::ProgressBar;
 use store::durable::Local as Disk;
 use store::{FileObjects, Log, Settings};
@@ -250,8 +250,8 @@ impl Job<'_> {
             let read = read
                 .map_err(|error| Ended::Failed(format!("couldn't read standard input: {error}")))?;
             let is_end = (read as u64) < missing;
-            let follows = if is_end { Follows::Nothing } else { Follows::More };
-            let whole = match self.source.format.whole(&bytes, follows) {
+            let follows = if is_end { Continuation::Nothing } else { Continuation::More };
+            let whole = match self.source.format.complete_bytes(&bytes, follows) {
                 0 if is_end || room >= record_bytes_max => bytes.len(),
                 0 => {
                     room = (2 * room).min(record_bytes_max);
@@ -506,9 +506,9 @@ impl Sink for Counting<'_> {
             match part {
                 Err(reason) => self.set_aside(reason),
                 Ok(items) => items.into_iter().for_each(|item| match item {
-                    Parsed::Event(_) => self.tally.recorded += 1,
-                    Parsed::SetAside(aside) => self.set_aside(aside.reason),
-                    Parsed::Skipped(_) => self.tally.skipped += 1,
+                    Item::Event(_) => self.tally.recorded += 1,
+                    Item::Rejected(aside) => self.set_aside(aside.reason),
+                    Item::Skipped(_) => self.tally.skipped += 1,
                 }),
             }
         }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use clap::ValueEnum;
-use event::source::{Follows, Format};
+use formats::{Continuation, Format};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::json;
@@ -318,7 +318,7 @@ fn whole(format: Format, bytes: &[u8], is_end: bool) -> usize {
     let bound = lines.map_or(bytes.len(), |(at, _)| at + 1).min(PIECE_BYTES);
     let of_piece = |end: usize| {
         let is_all = is_end && end == bytes.len();
-        if is_all { end } else { format.whole(&bytes[..end], Follows::More) }
+        if is_all { end } else { format.complete_bytes(&bytes[..end], Continuation::More) }
     };
     match of_piece(bound.min(bytes.len())) {
         // A record is longer than a piece.

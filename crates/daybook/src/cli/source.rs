@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::{Subcommand, ValueEnum};
 use event::Time;
-use event::source::{Delivery, Format};
+use formats::{Delivery, Format};
 use serde_json::{Value, json};
 
 use super::reach::Reach;
@@ -92,7 +92,7 @@ fn told(format: Format) -> Value {
         "service": format.service().as_str(),
         "delivery": delivery,
         "files": files,
-        "heeds_errors": format.has_senders_that_heed_errors(),
+        "heeds_errors": format.heeds_errors(),
         "stanza": stanza(format),
     })
 }

@@ -226,7 +226,7 @@ fn a_download_is_the_rotated_file() {
     let key = "TESTKEY0000000000DBA";
     place.access(&["key", "add", "dba", "--id", key, "--secret-file", secret.to_str().unwrap()]);
     let captured = fs::read(
-        crate::harness::workspace().join("crates/event/testdata/mariadb-audit/statements.log"),
+        crate::harness::workspace().join("crates/formats/testdata/mariadb-audit/statements.log"),
     )
     .unwrap();
     let server = place.serve();

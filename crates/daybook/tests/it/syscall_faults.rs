@@ -8,8 +8,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event::source::{Context, Format, Options, Parsed};
 use event::{EventId, Service, Time, Trail};
+use formats::{Context, Format, Item, Options};
 use store::{Append, Incoming, Log, OnConflict, Settings};
 
 use crate::aftermath::{Aftermath, copy_folder, sizes};
@@ -316,7 +316,7 @@ fn append(log: &Log, name: &str, events: usize) {
         (0..events).map(|position| named_event(&format!("{name}-{position}"))).collect();
     let parsed = format.parse(body.as_bytes(), &mut context).unwrap();
     let incoming = |parsed| match parsed {
-        Parsed::Event(event) => Incoming::new(*event),
+        Item::Event(event) => Incoming::new(*event),
         other => panic!("{other:?}"),
     };
     let events = parsed.into_iter().map(incoming).collect();

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use event::RejectedRecord;
 use event::query::{Dimension, Query, Top};
-use event::source::SetAside;
 use event::{Event, OutcomeKind, Time, entry};
 use sha2::{Digest, Sha256};
 use store::durable::{Disk, Local};
@@ -76,8 +76,8 @@ fn build(like: &Path, to: &Path, events: &[Recorded], aside: &[String]) {
     log.close().unwrap();
 }
 
-fn set_aside(text: &str) -> SetAside {
-    SetAside { reason: "it is no notification".to_owned(), raw: text.into() }
+fn set_aside(text: &str) -> RejectedRecord {
+    RejectedRecord { reason: "it is no notification".to_owned(), raw: text.into() }
 }
 
 /// Everything that can be read of a log: by its tables and journal, by its indexes, by its tree.

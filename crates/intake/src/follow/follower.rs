@@ -20,7 +20,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use event::source::Format;
+use formats::Format;
 
 use super::content::{Files, Sighting, Spot, Stamp};
 use super::known::{Entry, FILES_MAX, FORGOTTEN_AFTER_S, Known};
@@ -139,7 +139,7 @@ struct Followed<C> {
     /// The inode it had before it was emptied.
     was_at: Option<Spot>,
     /// At this size nothing was whole, with this behind it.
-    idle: Option<(u64, event::source::Follows)>,
+    idle: Option<(u64, formats::Continuation)>,
     piece_bytes: usize,
 }
 
@@ -565,19 +565,19 @@ impl<F: Files> Follower<F> {
     }
 
     /// What follows the end of a file.
-    fn follows(&self, at: usize, now: Now) -> event::source::Follows {
-        use event::source::Follows;
+    fn follows(&self, at: usize, now: Now) -> formats::Continuation {
+        use formats::Continuation;
         let file = &self.known[at];
         let is_gone = file.missing_since.is_some_and(|since| is_over(since, GONE_AFTER, now));
         let is_renamed = file.path.file_name() != Some(Path::new(&file.entry.name).as_os_str());
         let is_quiet_for = |time| is_over(file.changed_at, time, now);
         let is_rotated = (is_renamed || self.has_successor(at)) && is_quiet_for(FINISHED_AFTER);
         if self.rules.is_import || file.entry.is_compressed || is_gone || is_rotated {
-            Follows::Nothing
+            Continuation::Nothing
         } else if is_quiet_for(QUIET_AFTER) {
-            Follows::Quiet
+            Continuation::Quiet
         } else {
-            Follows::More
+            Continuation::More
         }
     }
 }

@@ -27,8 +27,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use event::source::{Limits, Parsed, Place};
 use event::{Operation, Outcome, OutcomeKind, Service, Severity, Time};
+use formats::{FilePosition, Item, Limits};
 use store::durable::Local as Disk;
 use store::{FileObjects, Log};
 
@@ -129,7 +129,7 @@ pub fn rules(
 
 /// When the first event of these bytes happened.
 fn first_record(bytes: &[u8], source: &config::Source) -> Option<Time> {
-    let whole = source.format.whole(bytes, event::source::Follows::More);
+    let whole = source.format.complete_bytes(bytes, formats::Continuation::More);
     let arrival = Arrival {
         received_at: system::now(),
         log_file: None,
@@ -139,8 +139,8 @@ fn first_record(bytes: &[u8], source: &config::Source) -> Option<Time> {
     };
     let items = parse(Received::Body(&bytes[..whole]), arrival, source, Limits::default()).ok()?;
     items.into_iter().find_map(|item| match item {
-        Parsed::Event(event) => Some(event.occurred_at),
-        Parsed::SetAside(_) | Parsed::Skipped(_) => None,
+        Item::Event(event) => Some(event.occurred_at),
+        Item::Rejected(_) | Item::Skipped(_) => None,
     })
 }
 
@@ -232,7 +232,7 @@ impl Sink for LogSink<'_> {
                 log_file: Some(piece.log_file.as_str()).filter(|_| is_of_database),
                 headers: &[],
                 peer: None,
-                place: Some(Place { file: &piece.file, offset: piece.offset }),
+                place: Some(FilePosition { file: &piece.file, offset: piece.offset }),
             };
             // The same piece is always cut alike.
             let prepared =

@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use event::source::Format;
+use formats::Format;
 use store::Log;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -256,7 +256,7 @@ fn record(
         peer: None,
         place: None,
     };
-    let limits = event::source::Limits {
+    let limits = formats::Limits {
         events_max: limits.events_per_request_max,
         event_bytes_max: limits.event_bytes_max,
     };

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use event::source::{EnvelopeError, Place};
+use formats::{EnvelopeError, FilePosition};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::{Method, StatusCode};
@@ -136,7 +136,7 @@ impl App {
                 body::decompress(&parts.headers, received, limits.body_decompressed_bytes_max)
                     .map_err(NotRecorded::Body)?;
             held.extend_to(body.len())?;
-            let limits = event::source::Limits {
+            let limits = formats::Limits {
                 events_max: limits.events_per_request_max,
                 event_bytes_max: limits.event_bytes_max,
             };
@@ -145,7 +145,7 @@ impl App {
                 log_file: log_file.as_deref(),
                 headers: &headers,
                 peer: Some(peer.ip()).filter(|_| place.is_none()),
-                place: place.as_ref().map(|(file, offset)| Place { file, offset: *offset }),
+                place: place.as_ref().map(|(file, offset)| FilePosition { file, offset: *offset }),
             };
             let log = &app.0.api.log;
             let prepared = match arrival.place {

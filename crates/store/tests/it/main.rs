@@ -16,8 +16,8 @@ mod tree;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use event::RejectedRecord;
 use event::query::{Order, Query};
-use event::source::SetAside;
 use event::{
     Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, Resolution, Resource,
     Service, Severity, Time, Trail,
@@ -73,7 +73,7 @@ fn request(events: Vec<Event>, set_aside: &[&str]) -> Append {
         events: events.into_iter().map(Incoming::new).collect(),
         set_aside: set_aside
             .iter()
-            .map(|raw| SetAside { reason: "no use".to_owned(), raw: raw.as_bytes().to_vec() })
+            .map(|raw| RejectedRecord { reason: "no use".to_owned(), raw: raw.as_bytes().to_vec() })
             .collect(),
         on_conflict: OnConflict::Refuse,
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use event::source::Follows;
+use formats::Continuation;
 
 use super::super::content::{Content, Files, fill};
 use super::super::prefix::{HEAD_BYTES, Head, Prefix};
@@ -107,12 +107,12 @@ impl<F: Files> Follower<F> {
             if !is_compressed {
                 self.known[at].entry.seen = size;
             }
-            let follows = if read.is_end { follows } else { Follows::More };
+            let follows = if read.is_end { follows } else { Continuation::More };
             if let Some(cut) = self.cut(at, &read, follows) {
                 return Ok(Some(self.take(at, read.bytes, &cut)));
             }
             if read.is_end {
-                if read.bytes.is_empty() && follows == Follows::Nothing {
+                if read.bytes.is_empty() && follows == Continuation::Nothing {
                     self.finish(at);
                 } else {
                     self.known[at].idle = Some((size, follows));
@@ -166,11 +166,11 @@ impl<F: Files> Follower<F> {
     }
 
     /// How much of what was read is taken; `None` if nothing is whole yet.
-    fn cut(&mut self, at: usize, read: &Read, follows: Follows) -> Option<Cut> {
+    fn cut(&mut self, at: usize, read: &Read, follows: Continuation) -> Option<Cut> {
         let file = &mut self.known[at];
         let bytes = &read.bytes;
         if bytes.is_empty() {
-            if let (Some(from), Follows::Nothing) = (file.skipping_from, follows) {
+            if let (Some(from), Continuation::Nothing) = (file.skipping_from, follows) {
                 file.skipping_from = None;
                 let (id, path) = (file.entry.id.clone(), file.path.clone());
                 self.gaps.push(Gap { file: id, path, from, to: Some(file.read()), why: TOO_LONG });
@@ -193,18 +193,18 @@ impl<F: Files> Follower<F> {
         // before what it writes.
         let hole = bytes.iter().take_while(|&&byte| byte == 0).count();
         let is_hole = hole == bytes.len();
-        if hole > 0 && (!is_hole || is_full || follows == Follows::Nothing) {
+        if hole > 0 && (!is_hole || is_full || follows == Continuation::Nothing) {
             return Some(Cut::Nothing(hole));
         }
         if is_hole {
             return None;
         }
-        match self.rules.format.whole(bytes, follows) {
+        match self.rules.format.complete_bytes(bytes, follows) {
             0 if is_full => {
                 file.skipping_from = Some(file.read() + bytes.len() as u64);
                 Some(Cut::Records(bytes.len()))
             }
-            0 if read.is_end && follows == Follows::Nothing => Some(Cut::Records(bytes.len())),
+            0 if read.is_end && follows == Continuation::Nothing => Some(Cut::Records(bytes.len())),
             0 => None,
             len => Some(Cut::Records(len.min(bytes.len()))),
         }
@@ -237,7 +237,8 @@ impl<F: Files> Follower<F> {
     }
 
     fn finish_if_over(&mut self, at: usize, now: Now) {
-        if self.known[at].skipping_from.is_none() && self.follows(at, now) == Follows::Nothing {
+        if self.known[at].skipping_from.is_none() && self.follows(at, now) == Continuation::Nothing
+        {
             self.finish(at);
         }
     }

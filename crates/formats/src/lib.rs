@@ -1,0 +1,41 @@
+//! The source formats: pure parsers from bytes as received to events.
+//!
+//! A parser is given a whole body and answers with [`Item`] items, one for each thing the body
+//! tells. What cannot be used is an item too, with its bytes and the reason, so that nothing is
+//! lost. Only a body that is no envelope of the format at all is an [`EnvelopeError`].
+//!
+//! A format is one file in the folder of its family, with its `Spec`, and one line in
+//! [`Format::ALL`].
+
+#![deny(missing_docs)]
+
+mod access_line;
+mod artifact;
+mod cloud;
+mod context;
+mod csv;
+mod database;
+mod format;
+mod host;
+mod interchange;
+mod item;
+mod json_array;
+mod json_pieces;
+mod lines;
+mod meaning;
+mod network;
+mod open_events;
+mod outline;
+mod records;
+mod registry;
+mod repository_request;
+mod request_headers;
+mod sql;
+pub mod syslog_message;
+mod texts;
+
+pub use context::{Context, FilePosition, Limits, Options, Secrets, Zone};
+pub use event::RejectedRecord;
+pub use event::json::{DEPTH_MAX, ELEMENTS_MAX, MEMBERS_MAX, NAME_BYTES_MAX, STRING_BYTES_MAX};
+pub use format::{Continuation, Count, Delivery, Format, Sequence};
+pub use item::{DEFERRED, EnvelopeError, Item};

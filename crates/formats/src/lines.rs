@@ -1,0 +1,118 @@
+//! Bodies of lines, one event a line: a line that cannot be used is set aside and the others are
+//! kept.
+
+use crate::item::{NoEvent, item_of};
+use crate::{Context, Continuation, EnvelopeError, Item};
+use event::Event;
+
+/// Reads one line or item.
+pub(crate) type Read = fn(&[u8], &mut Context<'_>) -> Result<Event, NoEvent>;
+
+/// Reads each line of `body` that is not empty. A line of a file whose format gives it no key has
+/// its place for one.
+pub(crate) fn parse_lines(
+    body: &[u8],
+    context: &mut Context<'_>,
+    read: Read,
+) -> Result<Vec<Item>, EnvelopeError> {
+    let lines = limited_lines(body, context)?;
+    let mut items = Vec::with_capacity(lines.len());
+    for (at, line) in lines {
+        let mut item = parse_one(line, context, read);
+        if let Item::Event(event) = &mut item
+            && event.origin.key.is_none()
+        {
+            event.origin.key = place_key(context, at);
+        }
+        items.push(item);
+    }
+    Ok(items)
+}
+
+/// The lines of a body, each with the bytes before it. Errors when there are too many.
+pub(crate) fn limited_lines<'a>(
+    body: &'a [u8],
+    context: &Context<'_>,
+) -> Result<Vec<(usize, &'a [u8])>, EnvelopeError> {
+    let events_max = context.limits.events_max;
+    let lines: Vec<(usize, &[u8])> = lines(body).take(events_max.saturating_add(1)).collect();
+    if lines.len() > events_max {
+        return Err(EnvelopeError::TooLarge(format!(
+            "the body holds more than {events_max} lines"
+        )));
+    }
+    Ok(lines)
+}
+
+/// A key for a line of a file: where it stands. `at` are the bytes of the body before it.
+pub(crate) fn place_key(context: &Context<'_>, at: usize) -> Option<String> {
+    context.position.map(|place| format!("{}:{}", place.file, place.offset + at as u64))
+}
+
+/// Reads one line or item that is within the limits.
+pub(crate) fn parse_one(raw: &[u8], context: &mut Context<'_>, read: Read) -> Item {
+    let bytes_max = context.limits.event_bytes_max;
+    let event = if raw.len() > bytes_max {
+        Err(format!("event_too_large: {} bytes exceed {bytes_max}", raw.len()).into())
+    } else {
+        read(raw, context)
+    };
+    item_of(event, raw)
+}
+
+/// The lines that are not empty, without their LF or CRLF, each with the bytes before it. A CR that
+/// no LF follows belongs to its line.
+pub(crate) fn lines(body: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut at = 0;
+    body.split_inclusive(|&byte| byte == b'\n')
+        .map(move |line| {
+            let start = at;
+            at += line.len();
+            match line.strip_suffix(b"\n") {
+                Some(line) => (start, line.strip_suffix(b"\r").unwrap_or(line)),
+                None => (start, line),
+            }
+        })
+        .filter(|(_, line)| !line.is_empty())
+}
+
+/// How many bytes of a piece of a file are whole lines.
+pub(crate) fn complete_lines(piece: &[u8], continuation: Continuation) -> usize {
+    match continuation {
+        Continuation::Nothing => piece.len(),
+        Continuation::More | Continuation::Quiet => {
+            piece.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)
+        }
+    }
+}
+
+/// For formats of which a whole file is one body.
+pub(crate) fn complete_body(piece: &[u8], continuation: Continuation) -> usize {
+    match continuation {
+        Continuation::Nothing => piece.len(),
+        Continuation::More | Continuation::Quiet => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_endings_are_no_part_of_a_line() {
+        let found: Vec<(usize, &[u8])> = lines(b"a\nb\r\n\n\r\n \nc\rd\ne\r").collect();
+        assert_eq!(found, [(0, &b"a"[..]), (2, b"b"), (8, b" "), (10, b"c\rd"), (14, b"e\r")]);
+        assert_eq!(lines(b"").count(), 0);
+    }
+
+    #[test]
+    fn a_line_is_whole_with_its_end() {
+        for (piece, more, last) in
+            [(&b"a\nb"[..], 2, 3), (b"a\nb\n", 4, 4), (b"a", 0, 1), (b"", 0, 0)]
+        {
+            assert_eq!(complete_lines(piece, Continuation::More), more);
+            assert_eq!(complete_lines(piece, Continuation::Quiet), more);
+            assert_eq!(complete_lines(piece, Continuation::Nothing), last);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Header lines that are part of an event, kept with its bytes where it is set aside: without them
+//! it could never be parsed again. The lines stand before the body, as in the request: `ce-id: 1`,
+//! CR LF, an empty line, the body.
+
+use crate::{Context, Item};
+
+/// What the names of header lines begin with that say something of an event: CloudEvents in binary
+/// mode, Nexus.
+const MARKS: [&str; 2] = ["ce-", "x-nexus-"];
+/// What is kept besides, where such a line is there.
+const OTHERS: [&str; 2] = ["content-type", "x-request-id"];
+
+/// Header lines, names in lower case.
+type Headers = Vec<(String, String)>;
+
+fn is_marked(name: &str) -> bool {
+    MARKS.iter().any(|mark| name.starts_with(mark))
+}
+
+/// Puts the request's header lines before what was set aside, if it is the whole body.
+pub(crate) fn prepend(items: &mut [Item], body: &[u8], context: &Context<'_>) {
+    let [Item::Rejected(aside)] = items else { return };
+    if aside.raw != body.trim_ascii() && aside.raw != body {
+        return;
+    }
+    if !context.headers.iter().any(|(name, _)| is_marked(name)) {
+        return;
+    }
+    let mut kept = Vec::with_capacity(aside.raw.len());
+    for (name, value) in context.headers {
+        let is_kept = is_marked(name) || OTHERS.contains(&name.as_str());
+        // A value as it was sent has no line end.
+        if is_kept && !value.contains(['\r', '\n']) {
+            kept.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
+    }
+    kept.extend_from_slice(b"\r\n");
+    kept.append(&mut aside.raw);
+    aside.raw = kept;
+}
+
+/// The header lines and the body of what was kept so.
+pub(crate) fn split(item: &[u8]) -> Option<(Headers, &[u8])> {
+    let end = item.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let lines = std::str::from_utf8(&item[..end]).ok()?.split("\r\n");
+    let headers: Option<Headers> = lines
+        .map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            (is_marked(name) || OTHERS.contains(&name)).then(|| (name.to_owned(), value.to_owned()))
+        })
+        .collect();
+    Some((headers?, &item[end + 4..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lines_that_are_kept_are_header_lines() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let kept = b"ce-id: a: b\r\ncontent-type: text/plain\r\n\r\nbody\r\n\r\n";
+        let headers = vec![pair("ce-id", "a: b"), pair("content-type", "text/plain")];
+        assert_eq!(split(kept), Some((headers, &b"body\r\n\r\n"[..])));
+        for other in [
+            &b""[..],
+            b"\r\n\r\n",
+            b"{}",
+            b"ce-id: a",
+            b"ce-id: a\r\n",
+            b"ce-id\r\n\r\n{}",
+            b"host: a\r\n\r\n{}",
+            b"ce-id: \xff\r\n\r\n{}",
+        ] {
+            assert_eq!(split(other), None, "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,640 @@
+//! Syslog as rsyslog sends and files it in seven forms, and what the lines of known programs mean.
+
+use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service, Trust};
+use formats::syslog_message::Message;
+use formats::{FilePosition, Item, Options, Zone};
+
+use crate::golden::{Source, everything, requests};
+
+const HOSTS: Source = Source { format: "syslog", service: Service::Platform, name: "hosts" };
+
+#[test]
+fn every_capture_gives_the_events_beside_it() {
+    for name in ["auth.log", "tcp-rfc5424-newline.bin"] {
+        let path = HOSTS.capture(name);
+        HOSTS.check(&path, &requests(&path));
+    }
+}
+
+/// The frames of RFC 6587, octet counting.
+fn frames(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    while !bytes.is_empty() {
+        let end = bytes.iter().position(|&byte| byte == b' ').unwrap();
+        let length: usize = std::str::from_utf8(&bytes[..end]).unwrap().parse().unwrap();
+        frames.push(bytes[end + 1..][..length].to_vec());
+        bytes = &bytes[end + 1 + length..];
+    }
+    frames
+}
+
+fn lines(name: &str) -> Vec<Vec<u8>> {
+    let content = std::fs::read(HOSTS.capture(name)).unwrap();
+    content
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect()
+}
+
+fn datagrams(name: &str) -> Vec<Vec<u8>> {
+    let content = std::fs::read_to_string(HOSTS.capture(name)).unwrap();
+    content
+        .lines()
+        .map(|line| {
+            let datagram: serde_json::Value = serde_json::from_str(line).unwrap();
+            datagram["data"].as_str().unwrap().as_bytes().to_vec()
+        })
+        .collect()
+}
+
+/// Without what `logger` sent by itself, and without the message of 12 kB.
+fn of_rsyslog(messages: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let is_other = |message: &Vec<u8>| {
+        let message = Message::parse(message).unwrap();
+        matches!(message.app, Some("direct" | "nohdr" | "bsd" | "long"))
+    };
+    messages.into_iter().filter(|message| !is_other(message)).collect()
+}
+
+/// What a message says beside its time and its priority, or why it is skipped.
+fn said(message: &[u8]) -> Result<Event, &'static str> {
+    match &HOSTS.parse_message(message, &everything())[..] {
+        [Item::Event(event)] => {
+            let mut event = *event.clone();
+            (event.occurred_at, event.resolution) =
+                (crate::golden::RECEIVED_AT, Resolution::Second);
+            (event.severity, event.raw) = (event::Severity::WARNING, Vec::new());
+            for name in ["facility", "priority", "time_zone_assumed"] {
+                event.attributes.remove(name);
+            }
+            Ok(event)
+        }
+        [Item::Skipped(why)] => Err(why),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_form_tells_the_same() {
+    let forms = [
+        lines("auth.log"),
+        lines("auth-rfc3339.log"),
+        lines("tcp-rfc5424-newline.bin"),
+        frames(&std::fs::read(HOSTS.capture("tcp-rfc5424-octet-counted.bin")).unwrap()),
+        lines("tcp-bsd-rfc3339.bin"),
+        datagrams("udp-rfc3164.jsonl"),
+        datagrams("udp-rfc5424.jsonl"),
+    ]
+    .map(of_rsyslog);
+    assert_eq!(forms[0].len(), 178);
+    for form in &forms {
+        assert_eq!(form.len(), forms[0].len());
+        for (message, in_file) in form.iter().zip(&forms[0]) {
+            let (one, other) = (Message::parse(message).unwrap(), Message::parse(in_file).unwrap());
+            assert_eq!((one.host, one.app, one.process), (other.host, other.app, other.process));
+            assert_eq!(one.text.trim_ascii_end(), other.text.trim_ascii_end());
+            assert_eq!(said(message), said(in_file));
+        }
+    }
+}
+
+#[test]
+fn times_are_read_in_every_form() {
+    for (name, time, resolution) in [
+        ("auth.log", "2026-11-20T18:17:11.000000000Z", Resolution::Second),
+        ("auth-rfc3339.log", "2026-11-20T18:17:11.008018000Z", Resolution::Microsecond),
+        ("tcp-rfc5424-newline.bin", "2026-11-20T18:17:11.008018000Z", Resolution::Microsecond),
+        ("tcp-bsd-rfc3339.bin", "2026-11-20T18:17:11.008018000Z", Resolution::Microsecond),
+    ] {
+        let event = HOSTS.event(&lines(name)[0]);
+        assert_eq!(
+            (event.occurred_at.to_string().as_str(), event.resolution),
+            (time, resolution),
+            "{name}"
+        );
+        assert_eq!(event.attributes.contains_key("time_zone_assumed"), name == "auth.log");
+    }
+    let berlin =
+        Options { time_zone: Some(Zone::parse("Europe/Berlin").unwrap()), ..Options::default() };
+    let [Item::Event(event)] = &HOSTS.parse_message(b"<38>Nov 20 19:17:11 vm su: x", &berlin)[..]
+    else {
+        panic!("no event");
+    };
+    assert_eq!(event.occurred_at.to_string(), "2026-11-20T18:17:11.000000000Z");
+    assert_eq!(event.attributes["time_zone"], "Europe/Berlin");
+    let nil = HOSTS.event("<38>1 - - nohdr - - - nil fields");
+    assert_eq!(nil.occurred_at, crate::golden::RECEIVED_AT);
+    assert_eq!((nil.action.as_str(), &*nil.attributes["time_assumed"]), ("nohdr", "received"));
+}
+
+#[test]
+fn structured_data_become_attributes() {
+    let frames = frames(&std::fs::read(HOSTS.capture("tcp-rfc5424-octet-counted.bin")).unwrap());
+    let event = HOSTS.event(frames.last().unwrap());
+    for (name, value) in [
+        ("audit@32473.actor", "al\"ice]x"),
+        ("audit@32473.result", "fail\\ure"),
+        ("origin2@1.ip", "2001:db8::1"),
+        ("message_id", "LOGIN"),
+        ("facility", "auth"),
+        ("priority", "info"),
+    ] {
+        assert_eq!(event.attributes[name], value);
+    }
+}
+
+/// The event of a line that a program wrote.
+fn event(program: &str, text: &str) -> Event {
+    HOSTS.event(format!("Nov 20 18:17:11 vm {program}[7]: {text}"))
+}
+
+fn outcome(event: &Event) -> (OutcomeKind, Option<&str>, u8) {
+    (event.outcome.kind, event.outcome.reason.as_deref(), event.severity.level())
+}
+
+#[test]
+fn attempts_to_sign_in_name_user_address_and_method() {
+    for (text, user, kind, address, method) in [
+        (
+            "Accepted password for al from 192.0.2.7 port 22 ssh2",
+            "al",
+            ActorKind::User,
+            Some("192.0.2.7"),
+            "password",
+        ),
+        (
+            "Accepted publickey for al from 2001:db8::7 port 22 ssh2: RSA SHA256:x",
+            "al",
+            ActorKind::User,
+            Some("2001:db8::7"),
+            "publickey",
+        ),
+        (
+            "Failed password for invalid user al from 192.0.2.7 port 22 ssh2",
+            "al",
+            ActorKind::Unknown,
+            Some("192.0.2.7"),
+            "password",
+        ),
+        (
+            "Failed keyboard-interactive/pam for al from 192.0.2.7 port 22 ssh2 [preauth]",
+            "al",
+            ActorKind::User,
+            Some("192.0.2.7"),
+            "keyboard-interactive/pam",
+        ),
+        (
+            "Failed password for al from UNKNOWN port 65535 ssh2",
+            "al",
+            ActorKind::User,
+            None,
+            "password",
+        ),
+        (
+            "Failed password for al without an address",
+            "al without an address",
+            ActorKind::User,
+            None,
+            "password",
+        ),
+        // What a client calls itself.
+        (
+            "Failed password for invalid user root from 198.51.100.1 port 1 ssh2 from 192.0.2.7 port 22 ssh2",
+            "root from 198.51.100.1 port 1 ssh2",
+            ActorKind::Unknown,
+            Some("192.0.2.7"),
+            "password",
+        ),
+        (
+            "Failed password for invalid user a for b from 192.0.2.7 port 22 ssh2",
+            "a for b",
+            ActorKind::Unknown,
+            Some("192.0.2.7"),
+            "password",
+        ),
+        (
+            "Failed password for al from 198.51.100.1 port 1 from UNKNOWN port 2 ssh2",
+            "al from 198.51.100.1 port 1",
+            ActorKind::User,
+            None,
+            "password",
+        ),
+    ] {
+        for program in ["sshd", "sshd-session"] {
+            let event = event(program, text);
+            assert_eq!(
+                (event.action.as_str(), event.operation),
+                ("sshd.login", Operation::Login),
+                "{text}"
+            );
+            assert_eq!(
+                (event.actor.name.as_deref(), event.actor.kind),
+                (Some(user), kind),
+                "{text}"
+            );
+            assert_eq!(
+                event.source_ip.as_ref().map(|ip| ip.address.to_string()).as_deref(),
+                address,
+                "{text}"
+            );
+            assert_eq!(event.attributes["method"], method);
+            assert_eq!(event.class, Class::Security);
+            assert!(event.source_ip.is_none_or(|ip| ip.trust == Trust::Peer));
+        }
+    }
+    let nameless = event("sshd", "Failed password for invalid user  from 192.0.2.7 port 22 ssh2");
+    assert_eq!(nameless.actor.name, None);
+    assert_eq!(outcome(&nameless), (OutcomeKind::Failure, Some("failed password"), 3));
+    assert_eq!(
+        outcome(&event("sshd", "Accepted none for a from ::1 port 1 ssh2")),
+        (OutcomeKind::Success, None, 1)
+    );
+}
+
+#[test]
+fn companions_are_skipped_with_the_reason() {
+    for (program, text) in [
+        ("sshd", "Connection from 127.0.0.1 port 1 on 127.0.0.1 port 22 rdomain \"\""),
+        ("sshd", "Invalid user ghost from 127.0.0.1 port 1"),
+        ("sshd", "Accepted key ED25519 SHA256:x found at /root/.ssh/authorized_keys:1"),
+        ("sshd", "Postponed publickey for al from 127.0.0.1 port 1 ssh2 [preauth]"),
+        ("sshd", "Connection closed by authenticating user al 127.0.0.1 port 1 [preauth]"),
+        (
+            "sshd",
+            "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=::1  user=al",
+        ),
+        ("sshd", "pam_unix(sshd:auth): check pass; user unknown"),
+        ("sshd", "pam_unix(sshd:session): session opened for user al(uid=1001) by (uid=0)"),
+        ("sshd-session", "Starting session: shell on pts/0 for al from 127.0.0.1 port 1 id 0"),
+        ("sudo", "pam_unix(sudo:session): session opened for user root(uid=0) by al(uid=1001)"),
+        (
+            "sudo",
+            "pam_unix(sudo:auth): authentication failure; logname=al uid=1 euid=0 tty=/dev/pts/0 ruser=al rhost=  user=al",
+        ),
+        ("su", "pam_unix(su-l:session): session closed for user root"),
+        ("su", "+ /dev/pts/0 al:root"),
+        ("login", "ROOT LOGIN ON tty1"),
+        (
+            "systemd",
+            "pam_unix(systemd-user:session): session opened for user al(uid=1001) by (uid=0)",
+        ),
+        ("systemd-logind", "New session 5 of user al."),
+        ("CRON", "pam_unix(cron:session): session closed for user root"),
+        ("userdel", "removed shadow group 'al' owned by 'al'"),
+        ("usermod", "add 'al' to shadow group 'sudo'"),
+        ("groupadd", "group added to /etc/gshadow: name=g"),
+        ("groupdel", "group 'g' removed from /etc/group"),
+    ] {
+        let line = format!("Nov 20 18:17:11 vm {program}[7]: {text}");
+        assert_eq!(
+            HOSTS.reasons(&line),
+            ["skipped: a companion of a line that is recorded"],
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn sessions_of_cron_are_noise_and_its_commands_are_not() {
+    let line = b"<86>Nov 20 18:17:11 vm CRON[7]: pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)";
+    assert_eq!(HOSTS.parse_message(line, &Options::default()), [Item::Skipped("noise")]);
+    let [Item::Event(session)] = &HOSTS.parse_message(line, &everything())[..] else {
+        panic!("no event")
+    };
+    assert_eq!((session.action.as_str(), session.class), ("cron.session", Class::Operation));
+    let command = event("CRON", "(al) CMD (  backup --all (x))");
+    assert_eq!((command.action.as_str(), command.operation), ("cron.command", Operation::Exec));
+    assert_eq!(command.resource.name.as_deref(), Some("backup --all (x)"));
+    assert_eq!((command.actor.name.as_deref(), command.class), (Some("al"), Class::Operation));
+}
+
+#[test]
+fn sudo_tells_command_and_refusal() {
+    for (text, command, run_as, expected) in [
+        (
+            "    al : TTY=pts/0 ; PWD=/tmp ; USER=root ; COMMAND=/usr/bin/id -u",
+            "/usr/bin/id -u",
+            "root",
+            (OutcomeKind::Success, None, 1),
+        ),
+        (
+            "al : command not allowed ; PWD=/tmp ; USER=root ; COMMAND=/usr/bin/ls /root",
+            "/usr/bin/ls /root",
+            "root",
+            (OutcomeKind::Failure, Some("command not allowed"), 2),
+        ),
+        (
+            "al : user NOT in sudoers ; TTY=pts/0 ; PWD=/ ; USER=bob ; COMMAND=/bin/sh",
+            "/bin/sh",
+            "bob",
+            (OutcomeKind::Failure, Some("user NOT in sudoers"), 2),
+        ),
+        (
+            "al : 3 incorrect password attempts ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh",
+            "/bin/sh",
+            "root",
+            (OutcomeKind::Failure, Some("3 incorrect password attempts"), 3),
+        ),
+        (
+            "al : PWD=/tmp/COMMAND=x ; USER=root ; COMMAND=/bin/id",
+            "/bin/id",
+            "root",
+            (OutcomeKind::Success, None, 1),
+        ),
+    ] {
+        let event = event("sudo", text);
+        assert_eq!(
+            (event.action.as_str(), event.operation),
+            ("sudo.command", Operation::Exec),
+            "{text}"
+        );
+        assert_eq!(event.resource.name.as_deref(), Some(command), "{text}");
+        assert_eq!(
+            (event.actor.name.as_deref(), &*event.attributes["run_as"]),
+            (Some("al"), run_as)
+        );
+        assert_eq!(outcome(&event), expected, "{text}");
+        assert!(!event.attributes.contains_key("ambiguous"), "{text}");
+    }
+    for text in [
+        "al : PWD=/tmp/x ; USER=bob ; COMMAND=/bin/ls ; USER=root ; COMMAND=/bin/sh",
+        "al : PWD=/tmp/x ; USER=bob ; USER=root ; COMMAND=/bin/sh",
+    ] {
+        assert_eq!(event("sudo", text).attributes["ambiguous"], "true");
+    }
+    assert_eq!(event("sudo", "al : (command continued) -x").attributes["continued"], "true");
+    assert_eq!(event("sudo", "unable to resolve host vm").action, "sudo");
+}
+
+#[test]
+fn su_and_login_tell_who_became_whom() {
+    for (program, text, action, user, expected) in [
+        ("su", "(to root) al on pts/0", "su.login", "al", (OutcomeKind::Success, None, 1)),
+        ("su", "Successful su for root by al", "su.login", "al", (OutcomeKind::Success, None, 1)),
+        (
+            "su",
+            "FAILED SU (to root) al on none",
+            "su.login",
+            "al",
+            (OutcomeKind::Failure, Some("authentication failure"), 3),
+        ),
+        (
+            "su",
+            "FAILED su for root by al",
+            "su.login",
+            "al",
+            (OutcomeKind::Failure, Some("authentication failure"), 3),
+        ),
+        (
+            "login",
+            "FAILED LOGIN (1) on '/dev/tty1' FOR 'al', Authentication failure",
+            "login.login",
+            "al",
+            (OutcomeKind::Failure, Some("Authentication failure"), 3),
+        ),
+        (
+            "login",
+            "pam_unix(login:session): session opened for user al(uid=1) by LOGIN(uid=0)",
+            "login.login",
+            "al",
+            (OutcomeKind::Success, None, 1),
+        ),
+        (
+            "login",
+            "pam_unix(login:session): session closed for user al",
+            "login.logout",
+            "al",
+            (OutcomeKind::Success, None, 1),
+        ),
+        (
+            "sshd",
+            "pam_unix(sshd:session): session closed for user al",
+            "sshd.logout",
+            "al",
+            (OutcomeKind::Success, None, 1),
+        ),
+        (
+            "vsftpd",
+            "pam_unix(vsftpd:auth): authentication failure; logname= uid=0 euid=0 tty=ftp ruser=al rhost=192.0.2.7  user=al  user=root",
+            "vsftpd.login",
+            "al  user=root",
+            (OutcomeKind::Failure, Some("authentication failure"), 3),
+        ),
+    ] {
+        let event = event(program, text);
+        assert_eq!(
+            (event.action.as_str(), event.actor.name.as_deref()),
+            (action, Some(user)),
+            "{text}"
+        );
+        assert_eq!((outcome(&event), event.class), (expected, Class::Security), "{text}");
+    }
+    let became = event("su", "(to root) al on pts/0");
+    assert_eq!(
+        (became.resource.name.as_deref(), &*became.attributes["terminal"]),
+        (Some("root"), "pts/0")
+    );
+}
+
+#[test]
+fn accounts_change_by_name() {
+    for (program, text, action, operation, kind, name) in [
+        (
+            "useradd",
+            "new user: name=al, UID=1, GID=1, home=/, shell=/bin/sh, from=none",
+            "useradd.create_user",
+            Operation::Create,
+            "user",
+            "al",
+        ),
+        (
+            "groupadd",
+            "new group: name=g, GID=1",
+            "groupadd.create_group",
+            Operation::Create,
+            "group",
+            "g",
+        ),
+        ("groupdel", "group 'g' removed", "groupdel.delete_group", Operation::Delete, "group", "g"),
+        ("userdel", "delete user 'al'", "userdel.delete_user", Operation::Delete, "user", "al"),
+        (
+            "userdel",
+            "delete 'al' from group 'g'",
+            "userdel.remove_member",
+            Operation::Grant,
+            "group",
+            "g",
+        ),
+        ("usermod", "add 'al' to group 'g'", "usermod.add_member", Operation::Grant, "group", "g"),
+        (
+            "usermod",
+            "change user 'al' shell from '/bin/sh' to '/bin/bash'",
+            "usermod.update_user",
+            Operation::Update,
+            "user",
+            "al",
+        ),
+        (
+            "usermod",
+            "lock user 'al' password",
+            "usermod.lock_user",
+            Operation::Update,
+            "user",
+            "al",
+        ),
+        (
+            "gpasswd",
+            "user al added by root to group g",
+            "gpasswd.add_member",
+            Operation::Grant,
+            "group",
+            "g",
+        ),
+        (
+            "gpasswd",
+            "members of group g set by root to al,bob",
+            "gpasswd.set_members",
+            Operation::Grant,
+            "group",
+            "g",
+        ),
+        (
+            "passwd",
+            "password for 'al' changed by 'root'",
+            "passwd.change_password",
+            Operation::Update,
+            "user",
+            "al",
+        ),
+        (
+            "passwd",
+            "pam_unix(passwd:chauthtok): password changed for al",
+            "passwd.change_password",
+            Operation::Update,
+            "user",
+            "al",
+        ),
+        (
+            "chage",
+            "changed password expiry for al",
+            "chage.update_user",
+            Operation::Update,
+            "user",
+            "al",
+        ),
+    ] {
+        let event = event(program, text);
+        assert_eq!((event.action.as_str(), event.operation), (action, operation), "{text}");
+        assert_eq!(
+            (event.resource.kind.as_deref(), event.resource.name.as_deref()),
+            (Some(kind), Some(name))
+        );
+        let severity = if operation == Operation::Delete { 2 } else { 1 };
+        assert_eq!(
+            (outcome(&event), event.class),
+            ((OutcomeKind::Success, None, severity), Class::Security)
+        );
+    }
+    let failed = event("useradd", "failed adding user 'al', exit code: 9");
+    assert_eq!(outcome(&failed), (OutcomeKind::Failure, Some("failed"), 2));
+    let by = |text| event("gpasswd", text).actor.name;
+    assert_eq!(by("user al added by root to group g").as_deref(), Some("root"));
+    assert_eq!(by("members of group g set by root to al,bob").as_deref(), Some("root"));
+}
+
+#[test]
+fn what_is_not_known_is_recorded_by_its_program_and_urgency() {
+    for (priority, severity) in [(0, 4), (1, 4), (2, 4), (3, 3), (4, 2), (5, 1), (6, 1), (7, 1)] {
+        let event = HOSTS.event(format!("<{}>1 - vm app - - - text", 80 + priority));
+        assert_eq!((event.action.as_str(), event.severity.level()), ("app", severity));
+        assert_eq!((event.class, event.outcome.kind), (Class::Operation, OutcomeKind::Unknown));
+        assert_eq!(event.resource.name.as_deref(), Some("vm"));
+    }
+    // What is known to matter does not depend on the urgency, which files do not keep.
+    let refused = HOSTS.event(
+        "<81>Nov 20 18:17:11 vm sudo: al : command not allowed ; USER=root ; COMMAND=/bin/sh",
+    );
+    assert_eq!(refused.severity.level(), 2);
+    assert_eq!(event("/usr/sbin/sshd", "Accepted none for a from ::1 port 1").action, "sshd.login");
+    assert_eq!(HOSTS.event("Nov 20 18:17:11 vm no tag").action, "-");
+    assert_eq!(
+        event("other", "Accepted password for al from 192.0.2.7 port 22 ssh2").action,
+        "other"
+    );
+}
+
+#[test]
+fn a_repeated_line_is_one_event_that_says_so() {
+    let repeated = event(
+        "sshd",
+        "message repeated 5 times: [ Failed password for root from 192.0.2.7 port 1 ssh2]",
+    );
+    assert_eq!((repeated.action.as_str(), &*repeated.attributes["repeated"]), ("sshd.login", "5"));
+    assert_eq!(repeated.source_ip.unwrap().address.to_string(), "192.0.2.7");
+    assert_eq!(event("sshd", "message repeated x times: [ y]").action, "sshd");
+}
+
+#[test]
+fn equal_messages_are_both_recorded_and_lines_of_a_file_have_their_place() {
+    let line = "Nov 20 18:17:11 vm app: same";
+    let keys = |items: Vec<Item>| -> Vec<Option<String>> {
+        items
+            .into_iter()
+            .map(|item| match item {
+                Item::Event(event) => event.origin.key,
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    };
+    let body = format!("{line}\n{line}\n");
+    assert_eq!(keys(HOSTS.parse(body.as_bytes(), &mut 0).unwrap()), [None, None]);
+    assert_eq!(keys(HOSTS.parse_message(line.as_bytes(), &everything())), [None]);
+    let place = FilePosition { file: "f1", offset: 100 };
+    assert_eq!(
+        keys(HOSTS.parse_piece(body.as_bytes(), place)),
+        [Some("f1:100".to_owned()), Some("f1:129".to_owned())]
+    );
+}
+
+#[test]
+fn a_line_feed_in_a_message_begins_no_other_message() {
+    let forged = b"<13>Nov 20 18:17:11 vm app: x\n<38>Nov 20 18:17:11 vm sshd: Accepted none for root from ::1 port 1\n";
+    let [Item::Event(event)] = &HOSTS.parse_message(forged, &everything())[..] else {
+        panic!("not one event")
+    };
+    assert_eq!((event.action.as_str(), &event.raw[..]), ("app", &forged[..]));
+    assert!(event.description.as_ref().unwrap().contains("sshd: Accepted"));
+}
+
+#[test]
+fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
+    let good = "Nov 20 18:17:11 vm app: x";
+    let large = format!("{good}{}", "y".repeat(256 * 1024));
+    for (bad, why) in [
+        ("no header", "no syslog header"),
+        ("Feb 29 18:17:11 vm app: x", "no year near"),
+        ("<38>1 soon vm app - - - x", "no syslog header"),
+        (&large, "event_too_large"),
+    ] {
+        let body = format!("{good}\r\n{bad}\n\n{good}");
+        let parsed = HOSTS.parse(body.as_bytes(), &mut 0).unwrap();
+        let [Item::Event(first), Item::Rejected(aside), Item::Event(_)] = &parsed[..] else {
+            panic!("{bad:.80}: {parsed:?}");
+        };
+        assert!(aside.reason.contains(why), "{bad:.80}: {}", aside.reason);
+        assert_eq!((&aside.raw[..], &first.raw[..]), (bad.as_bytes(), good.as_bytes()));
+        let [Item::Rejected(message)] = &HOSTS.parse_message(bad.as_bytes(), &everything())[..]
+        else {
+            panic!("{bad:.80}");
+        };
+        assert_eq!(message.raw, bad.as_bytes());
+    }
+    let latin1 = [good.as_bytes(), b" \xe9"].concat();
+    let event = HOSTS.event(&latin1);
+    assert_eq!(
+        (event.description.as_deref(), &*event.attributes["invalid_utf8"]),
+        (Some("x \u{fffd}"), "true")
+    );
+    assert_eq!(event.raw, latin1);
+}
