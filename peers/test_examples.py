@@ -96,7 +96,7 @@ class Examples(unittest.TestCase):
         fetched = self.folder / "event.proof"
         wait_until(
             lambda: subprocess.run(
-                ["curl", "-sSf", "-H", header, "-o", str(fetched), fetch], env=self.variables,
+                ["curl", "-sf", "-H", header, "-o", str(fetched), fetch], env=self.variables,
             ).returncode == 0,
             "the event has a proof",
         )
