@@ -54,7 +54,7 @@ class Image:
 
 
 class Index:
-    """An index over images, as one tag for several platforms has."""
+    """An index over images: one tag for several platforms."""
 
     media_type = INDEX
 
@@ -65,7 +65,7 @@ class Index:
 
 
 class Client:
-    """A user of a registry, whose acts on manifests are noted in a ledger."""
+    """A user of a registry. A ledger notes each act on a manifest."""
 
     def __init__(self, registry, user, password, ledger):
         self.host, self.user, self.ledger = registry.host, user, ledger
@@ -116,7 +116,7 @@ class Client:
             self.ledger.pulled(self.user, repository, reference)
 
     def look(self, repository, reference):
-        """Asks whether a manifest exists, as docker does before each pull. Not a pull."""
+        """Checks whether a manifest exists, as docker does before each pull. Not a pull."""
         self.expect(200, "HEAD", f"/v2/{repository}/manifests/{reference}", Accept=f"{MANIFEST}, {INDEX}")
 
     def delete(self, repository, image):

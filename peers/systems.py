@@ -1,4 +1,4 @@
-"""Real systems whose audited acts Daybook takes in: nginx before a PyPI server, databases, rsyslog with sshd and sudo."""
+"""Real systems that Daybook audits: nginx before a PyPI server, databases, rsyslog with sshd and sudo."""
 
 import os
 import pathlib
@@ -79,7 +79,7 @@ http {{
         super().__init__(port, self.folder / "output.log", "nginx", "-p", str(self.folder), "-c", str(configuration))
 
     def rotate(self, number):
-        """As logrotate does: the file gets another name, then nginx is told to open a new one."""
+        """Rotates as logrotate does: renames the file, then makes nginx open a new one."""
         self.access_log.rename(f"{self.access_log}.{number}")
         self.process.send_signal(signal.SIGUSR1)
         wait_until(self.access_log.exists, "nginx opened its log anew")
@@ -123,7 +123,7 @@ server_audit_file_rotations=50
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
         )
-        # What setting up wrote is none of our acts.
+        # The set-up wrote lines that are not part of the test.
         for file in self.folder.glob("server_audit.log*"):
             file.unlink()
         super().__init__(
@@ -131,7 +131,7 @@ server_audit_file_rotations=50
         )
 
     def sql(self, *statements, user="root", password="", database=""):
-        """Runs statements in one connection; whether all went well."""
+        """Runs statements in one connection; returns whether all succeeded."""
         script = "".join(f"{statement};\n" for statement in statements)
         command = ["mariadb", f"--socket={self.socket}", f"--user={user}", f"--password={password}", "--force", database]
         done = subprocess.run(
@@ -146,7 +146,7 @@ server_audit_file_rotations=50
         return done.returncode == 0 and "ERROR" not in done.stderr
 
     def rotated(self):
-        """The files that were rotated away, oldest first."""
+        """The rotated files, oldest first."""
         number = lambda path: int(path.suffix[1:])
         return sorted(self.folder.glob("server_audit.log.*"), key=number, reverse=True)
 
@@ -205,7 +205,7 @@ pgaudit.log_parameter=on
             self.control("-m", "immediate", "stop")
 
     def sql(self, *statements, user="postgres", password="super-secret", database="postgres"):
-        """Runs statements in one connection, each on its own; whether all went well."""
+        """Runs statements in one connection, one by one; returns whether all succeeded."""
         command = [POSTGRESQL / "psql", "-h", "127.0.0.1", "-p", self.port, "-U", user, "-d", database, "-X", "-q"]
         done = subprocess.run(
             [*map(str, command), *(part for statement in statements for part in ("-c", statement))],
@@ -272,7 +272,7 @@ UseDNS no
         super().__init__(port, self.folder / "sshd.log", "/usr/sbin/sshd", "-D", "-f", str(configuration))
 
     def log_in(self, user, key=None, password=None, command="true"):
-        """Whether the login went well."""
+        """Whether the login succeeded."""
         options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "IdentitiesOnly=yes"]
         options += ["PreferredAuthentications=" + ("publickey" if key else "password"), "NumberOfPasswordPrompts=1"]
         login = ["ssh", "-p", str(self.port), *(part for option in options for part in ("-o", option))]

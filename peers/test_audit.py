@@ -1,4 +1,4 @@
-"""A real registry is used by hand and by skopeo; the vendor's SDK tells afterwards exactly what was done."""
+"""A real registry is used by hand and by skopeo; the vendor's SDK then shows exactly what was done."""
 
 import collections
 import concurrent.futures
@@ -14,15 +14,15 @@ from scene import USERS, Scene
 LONGEST_TAG = "t" * 128
 
 
-class WhatWasDone(Scene):
+class Acts(Scene):
     def test_the_sdk_sees_exactly_what_was_done(self):
         began = auditor.time_text()
         self.work_by_hand()
-        self.try_in_vain()
+        self.try_and_fail()
         self.work_with_skopeo()
         self.pull_all_at_once()
         self.delete()
-        # Two witnesses agree on what was done, before Daybook is asked.
+        # Registry and ledger agree on the acts before Daybook is queried.
         self.assertCountEqual(self.registry.manifest_requests(), self.ledger.requests)
         self.assert_ledger_is_seen()
         self.assert_pages_are_right(began, auditor.time_text())
@@ -51,8 +51,8 @@ class WhatWasDone(Scene):
             robot.pull("library/ubuntu", reference, X_Forwarded_For="198.51.100.7, 10.0.0.1")
         robot.pull_blob("library/ubuntu", first.blobs[1])
 
-    def try_in_vain(self):
-        """Requests that do nothing, and that nobody must find afterwards."""
+    def try_and_fail(self):
+        """Makes requests without an effect, which must leave no row."""
         alice, digest = self.user("alice"), self.images[0].digest
         alice.pull("library/ubuntu", "no-such-tag", status=404)
         alice.pull("library/ubuntu", "24.04", status=304, If_None_Match=f'"{digest}"')
@@ -63,13 +63,13 @@ class WhatWasDone(Scene):
         stranger.pull("library/ubuntu", "24.04", status=401)
 
     def skopeo(self, *arguments):
-        """Runs skopeo; returns the requests for manifests that it made, by the registry's access log."""
+        """Runs skopeo; returns its requests for manifests, from the registry's access log."""
         before = len(self.registry.manifest_requests())
         run("skopeo", "--insecure-policy", *arguments)
         return self.registry.manifest_requests()[before:]
 
     def note(self, user, requests, pushes=None):
-        """Notes requests that a user made by a program, who pushes one image at most."""
+        """Notes the requests of a program that pushes one image at most for a user."""
         for method, repository, reference in requests:
             if method == "GET":
                 self.ledger.pulled(user, repository, reference)
@@ -123,7 +123,7 @@ class WhatWasDone(Scene):
         self.assertCountEqual(deletions, [*tags, f"team-b/derived:{LONGEST_TAG}"])
 
     def assert_pages_are_right(self, began, ended):
-        """Whatever the size of the pages: each is full but the last, each tells the total, newest is first."""
+        """For any page size, each page but the last is full, has the total, and is newest first."""
         ids = collections.Counter()
         for operation in auditor.OPERATIONS:
             total = len(self.ledger.of(operation))
@@ -201,14 +201,14 @@ class TheSdk(Scene):
         self.assertEqual(len(request_ids), len(cases), "each request has an id of its own")
 
     def test_odd_ids_in_the_path_are_signed_as_we_read_them(self):
-        """None of them exists, and none is taken for a wrong signature."""
+        """None of them exists, and none is refused for its signature."""
         for odd in ("a b", "ü", "李", "a+b", "100%", "~x", "a&b=c", "a?b", "%41"):
             with self.subTest(instance=odd):
                 error = auditor.refusal(self.swr, instance_id=odd)
                 self.assertEqual((error.status_code, error.error_code), (404, "SVCSTG.SWR.4040083"))
 
 
-class Unusable(Scene):
+class Rejection(Scene):
     def test_an_event_that_cannot_be_used_holds_up_nothing(self):
         good, bad = (
             '{"id":"%s","timestamp":"2026-11-20T00:00:00Z","action":"%s","actor":{"name":"alice"},'
@@ -216,12 +216,12 @@ class Unusable(Scene):
             for id, action in (("a", "push"), ("b", "frobnicate"))
         )
         status, answer = self.daybook.take_in('{"events":[%s,%s]}' % (good, bad))
-        self.assertEqual((status, answer["recorded"], [one["position"] for one in answer["set_aside"]]), (200, 1, [1]))
+        self.assertEqual((status, answer["recorded"], [one["position"] for one in answer["dead_letters"]]), (200, 1, [1]))
         self.ledger.pushed("alice", "r", "sha256:1", "sha256:1")
         self.user("alice").push("library/ubuntu", "24.04", Image("one"))
         self.assert_ledger_is_seen()
-        text, (record,) = self.daybook.set_aside()
+        text, (record,) = self.daybook.dead_letters()
         self.assertIn('hub: unknown action "frobnicate"', text)
-        self.assertIn("1 set aside", text)
+        self.assertIn("1 dead letter", text)
         self.assertEqual((record["source"], record["reason"]), ("hub", 'unknown action "frobnicate"'))
         self.assertEqual(record["raw"], bad)

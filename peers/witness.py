@@ -12,7 +12,7 @@ import time
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from verifier import HASH_BYTES, Checkpoint, Key, Refused, decode, demand, node_hash, open_checkpoint, sha256
+from verifier import HASH_BYTES, Checkpoint, Key, Refusal, decode, demand, node_hash, open_checkpoint, sha256
 
 ED25519_COSIGNATURE = b"\x04"
 PROOF_LINES_MAX = 63
@@ -55,13 +55,13 @@ def parse_key(text):
     return Key(name, key_id(name, public), Ed25519PublicKey.from_public_bytes(public))
 
 
-def cosigned(text, at):
-    """What a cosignature of this time is over."""
+def signed_message(text, at):
+    """The message that a cosignature of this time signs."""
     return f"cosignature/v1\ntime {at}\n{text}".encode()
 
 
 def cosigned_at(note, key):
-    """When a witness cosigned a note, in seconds of Unix time."""
+    """The time of a witness's cosignature of a note, in seconds of Unix time."""
     text, _, lines = note.decode().rpartition("\n\n")
     for line in lines.splitlines():
         dash, name, encoded = line.split(" ")
@@ -69,15 +69,15 @@ def cosigned_at(note, key):
         if (dash, name, signature[:4]) == ("—", key.name, key.id):
             at = int.from_bytes(signature[4:12], "big")
             try:
-                key.public.verify(signature[12:], cosigned(text + "\n", at))
+                key.public.verify(signature[12:], signed_message(text + "\n", at))
             except InvalidSignature as error:
-                raise Refused("the cosignature is wrong") from error
+                raise Refusal("the cosignature is wrong") from error
             return at
-    raise Refused("not cosigned by the key")
+    raise Refusal("not cosigned by the key")
 
 
 class Witness(http.server.ThreadingHTTPServer):
-    """A witness of one log, in memory. `requests` are the old sizes that were asked from, and what each was answered."""
+    """A witness of one log, in memory. `requests` has the old size and the status of each request."""
 
     def __init__(self, name, log):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -99,7 +99,7 @@ class Witness(http.server.ThreadingHTTPServer):
         return f"{self.name}+{key_id(self.name, public).hex()}+{encoded}"
 
     def add_checkpoint(self, body):
-        """The status, the content type and the body of an answer."""
+        """Status, content type and body of the response."""
         head, blank, note = body.partition(b"\n\n")
         first, *lines = head.decode().split("\n")
         word, _, digits = first.partition(" ")
@@ -111,7 +111,7 @@ class Witness(http.server.ThreadingHTTPServer):
             return 404, "text/plain", b""
         try:
             new = open_checkpoint(note, self.log)
-        except Refused:
+        except Refusal:
             return 403, "text/plain", b""
         demand(old_size <= new.size, "the old size is larger")
         with self.turn:
@@ -123,8 +123,8 @@ class Witness(http.server.ThreadingHTTPServer):
         text = note.decode().rpartition("\n\n")[0] + "\n"
         at = int(time.time())
         signature = key_id(self.name, self.private.public_key().public_bytes_raw())
-        signature += at.to_bytes(8, "big") + self.private.sign(cosigned(text, at))
-        # A line of another key, which the log is to ignore, comes first.
+        signature += at.to_bytes(8, "big") + self.private.sign(signed_message(text, at))
+        # A line of another key comes first. The log must ignore it.
         other = base64.b64encode(bytes(80)).decode()
         lines = f"— someone.example {other}\n— {self.name} {base64.b64encode(signature).decode()}\n"
         return 200, "text/plain", lines.encode()
@@ -138,7 +138,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             assert self.path == "/a/prefix/add-checkpoint", self.path
             status, kind, answer = self.server.add_checkpoint(body)
-        except (Refused, ValueError) as error:
+        except (Refusal, ValueError) as error:
             status, kind, answer = 400, "text/plain", f"{error}\n".encode()
         self.server.requests.append((body.split(b"\n", 1)[0].decode(), status))
         self.send_response(status)
@@ -148,4 +148,4 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def log_message(self, *_):
-        """Says nothing."""
+        """Logs nothing."""
