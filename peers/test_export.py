@@ -200,8 +200,8 @@ class Exports(unittest.TestCase):
         self.assertEqual((first.status, first.headers["X-Daybook-Total"]), (200, str(EVENTS)))
         pinned, mark = first.headers["Content-Location"], first.headers["ETag"]
         with open(path, "wb") as file:
-            self.assertEqual(file.write(first.read(4 * PIECE + 4321)), 4 * PIECE + 4321)
-            had = 4 * PIECE + 4321
+            had = file.write(first.read(4 * PIECE + 4321))
+            file.flush()
             self.restart()
             before = self.settled_kib()
             began = time.monotonic()

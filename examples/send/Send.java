@@ -40,9 +40,11 @@ public final class Send {
                     return response.body();
                 }
                 if (status != 408 && status != 503) {
-                    throw new IllegalStateException("refused with " + status + ": " + response.body());
+                    String why = "refused with " + status + ": " + response.body();
+                    throw new IllegalStateException(why);
                 }
-                waitSeconds = response.headers().firstValueAsLong("Retry-After").orElse(waitSeconds);
+                waitSeconds =
+                    response.headers().firstValueAsLong("Retry-After").orElse(waitSeconds);
             } catch (IOException error) {
                 System.err.println("no answer (" + error + "); trying again");
             }

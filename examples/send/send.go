@@ -105,7 +105,8 @@ func main() {
 		}
 	}
 	header := http.Header{"X-Auth-Token": {os.Getenv("AUDIT_TOKEN")}}
-	status, answer, _, err := do("GET", "/api/v1/events?instance=apps&actor=alice&limit=2", header, nil)
+	target := "/api/v1/events?instance=apps&actor=alice&limit=2"
+	status, answer, _, err := do("GET", target, header, nil)
 	if err != nil || status != http.StatusOK {
 		log.Fatalf("not read: %d %s %v", status, answer, err)
 	}
