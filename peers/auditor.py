@@ -19,7 +19,9 @@ def time_text():
 
 def client(daybook, project=PROJECT, access_key=None, secret=None):
     """A client with the endpoint and the project set."""
-    credentials = BasicCredentials(access_key or daybook.access_key, secret or daybook.secret, project)
+    credentials = BasicCredentials(
+        access_key or daybook.access_key, secret or daybook.secret, project
+    )
     return SwrClient.new_builder().with_credentials(credentials).with_endpoint(daybook.url).build()
 
 
@@ -27,7 +29,12 @@ def pages(swr, operation, limit):
     """Requests page after page until one is empty; returns them all, including the empty one."""
     found = []
     while not found or found[-1].audit_logs:
-        arguments = {"instance_id": INSTANCE, "operation": operation, "limit": limit, "offset": limit * len(found)}
+        arguments = {
+            "instance_id": INSTANCE,
+            "operation": operation,
+            "limit": limit,
+            "offset": limit * len(found),
+        }
         found.append(swr.list_audit_logs(ListAuditLogsRequest(**arguments)))
     return found
 
@@ -49,7 +56,9 @@ def everything(swr):
 def refusal(swr, **arguments):
     """The error of a request that must be refused."""
     try:
-        swr.list_audit_logs(ListAuditLogsRequest(**{"instance_id": INSTANCE, "operation": "pull", **arguments}))
+        swr.list_audit_logs(
+            ListAuditLogsRequest(**{"instance_id": INSTANCE, "operation": "pull", **arguments})
+        )
     except exceptions.ClientRequestException as error:
         return error
     raise AssertionError(f"{arguments} was answered")

@@ -54,10 +54,21 @@ class Act:
             event |= {"action": "query", "description": f"select 'ü{self.number}'"}
             event |= {"attributes": {"log_file": f"audit.{self.log_file}"}}
         elif source == "cluster":
-            resource = {"type": "pods", "name": f"default/web-{self.number}", "id": f"uid-{self.number}"}
-            event |= {"action": "create", "resource": resource, "class": "security" if self.number % 2 else "operation"}
+            resource = {
+                "type": "pods",
+                "name": f"default/web-{self.number}",
+                "id": f"uid-{self.number}",
+            }
+            event |= {
+                "action": "create",
+                "resource": resource,
+                "class": "security" if self.number % 2 else "operation",
+            }
         else:
-            event |= {"action": "update", "resource": {"type": "rule", "name": f"rule {self.number}"}}
+            event |= {
+                "action": "update",
+                "resource": {"type": "rule", "name": f"rule {self.number}"},
+            }
             event |= {"description": f"updateRule <{self.number}>"}
         return json.dumps(event, ensure_ascii=False)
 
@@ -111,7 +122,9 @@ class Estate(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
-        self.began = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) - datetime.timedelta(hours=3)
+        self.began = datetime.datetime.now(datetime.timezone.utc).replace(
+            microsecond=0
+        ) - datetime.timedelta(hours=3)
         self.daybook = Daybook(self.folder, SOURCES, TENANT, '[codearts]\ntime_zone = "+08:00"\n')
         self.addCleanup(self.daybook.kill)
         gateway.admit(self.daybook, self.file)
@@ -146,10 +159,15 @@ class Estate(unittest.TestCase):
     def window(self):
         """Start and end of a window that holds every act, with the offset of China."""
         day = datetime.timedelta(days=1)
-        return [at.astimezone(CHINA).strftime("%Y-%m-%dT%H:%M:%S%z") for at in (self.began - day, self.began + day)]
+        return [
+            at.astimezone(CHINA).strftime("%Y-%m-%dT%H:%M:%S%z")
+            for at in (self.began - day, self.began + day)
+        ]
 
     def log_files(self):
-        """The finished log files of the database, oldest first: content, and row without id and name."""
+        """The finished log files of the database, oldest first: content, and row without id and
+        name.
+        """
         files = {}
         for one in self.acts:
             files.setdefault(one.log_file, []).append(one)
@@ -157,7 +175,10 @@ class Estate(unittest.TestCase):
         rows = []
         for lines in finished:
             content = "".join(one.event("orders") + "\n" for one in lines)
-            begin, end = (one.at.astimezone(CHINA).strftime("%Y-%m-%dT%H:%M:%S%z") for one in (lines[0], lines[-1]))
+            begin, end = (
+                one.at.astimezone(CHINA).strftime("%Y-%m-%dT%H:%M:%S%z")
+                for one in (lines[0], lines[-1])
+            )
             size = -(-len(content.encode()) // 1024)
             rows.append((content, {"size": size, "begin_time": begin, "end_time": end}))
         return rows

@@ -54,8 +54,8 @@ def wait_until(condition, what):
 def free_port():
     """A port that nobody listens on.
 
-    It lies below the range from which the kernel gives ports to outgoing connections, so that none takes it while the
-    program that it is meant for is not running.
+    It lies below the range from which the kernel gives ports to outgoing connections, so that none
+    takes it while the program that it is meant for is not running.
     """
     while True:
         port = random.randrange(20000, 32000)
@@ -78,7 +78,9 @@ def run(*command, **variables):
     """Runs a command, which must succeed, and returns its output."""
     settings = {"env": environment(**variables), "timeout": 10 * PATIENCE_S}
     done = subprocess.run(command, capture_output=True, text=True, check=False, **settings)
-    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    assert (
+        done.returncode == 0
+    ), f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
     return done.stdout
 
 
@@ -94,8 +96,12 @@ class Program:
 
     def start(self):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment(**self.variables))
-        wait_until(lambda: self.listens() or self.process.poll() is not None, f"{self.command} listens")
+            self.process = subprocess.Popen(
+                self.command, stdout=log, stderr=log, env=environment(**self.variables)
+            )
+        wait_until(
+            lambda: self.listens() or self.process.poll() is not None, f"{self.command} listens"
+        )
         assert self.process.poll() is None, f"{self.command} ended:\n{self.log_text()}"
 
     def listens(self):
@@ -128,7 +134,15 @@ class Daybook(Program):
         self.data = folder / "data"
         port = free_port()
         configuration = folder / "daybook.toml"
-        super().__init__(port, folder / "daybook.log", DAYBOOK, "serve", "--verbose", "--config", str(configuration))
+        super().__init__(
+            port,
+            folder / "daybook.log",
+            DAYBOOK,
+            "serve",
+            "--verbose",
+            "--config",
+            str(configuration),
+        )
         run(DAYBOOK, "init", str(self.data))
         (folder / "token").write_text(TOKEN)
         settings = [f'data_dir = "{self.data}"\nlisten = "127.0.0.1:{port}"\n']
@@ -136,7 +150,9 @@ class Daybook(Program):
             trail = f'service = "{service}", tenant = "{tenant}", project = "{PROJECT}", instance = "{instance}"'
             settings.append(f'[[source]]\nname = "{name}"\nformat = "{form}"\n')
             # Tests compare with everything sent, including requests that change nothing.
-            settings.append(f'token = {{ file = "token" }}\ntrail = {{ {trail} }}\nnoise = "record"\n')
+            settings.append(
+                f'token = {{ file = "token" }}\ntrail = {{ {trail} }}\nnoise = "record"\n'
+            )
         configuration.write_text("".join([*settings, more_settings]))
         self.access("domain", "add", DOMAIN, "--id", tenant)
         self.access("project", "add", REGION, "--tenant", tenant, "--id", PROJECT)
@@ -155,7 +171,9 @@ class Daybook(Program):
         return run(DAYBOOK, "access", *arguments, "--data-dir", str(self.data))
 
     def take_in(self, body, source=HUB.name):
-        """Sends a body, text or bytes, as a source does. Returns the status and the parsed response."""
+        """Sends a body, text or bytes, as a source does. Returns the status and the parsed
+        response.
+        """
         body = body.encode() if isinstance(body, str) else body
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         connection.request("POST", f"/intake/{source}", body, {"Authorization": f"Bearer {TOKEN}"})
@@ -172,7 +190,9 @@ class Daybook(Program):
 
     def check(self):
         """The report of `daybook check`. The log must be whole."""
-        return dict(line.split(": ", 1) for line in run(DAYBOOK, "check", str(self.data)).splitlines())
+        return dict(
+            line.split(": ", 1) for line in run(DAYBOOK, "check", str(self.data)).splitlines()
+        )
 
 
 class Registry(Program):
@@ -190,8 +210,7 @@ class Registry(Program):
         passwords.touch()
         for user, password in users.items():
             run("htpasswd", "-bB", str(passwords), user, password)
-        configuration.write_text(
-            f"""version: 0.1
+        configuration.write_text(f"""version: 0.1
 log: {{level: error, accesslog: {{disabled: false}}}}
 storage: {{filesystem: {{rootdirectory: {folder}/registry}}, delete: {{enabled: true}}}}
 http: {{addr: "127.0.0.1:{port}", secret: secret, debug: {{addr: "127.0.0.1:{self.debug_port}"}}}}
@@ -204,8 +223,7 @@ notifications:
       timeout: 1s
       threshold: 3
       backoff: 1s
-"""
-        )
+""")
 
     @property
     def host(self):
@@ -229,4 +247,6 @@ notifications:
         The log has no users: the registry writes `-` instead.
         """
         line = re.compile(r'"(GET|PUT|DELETE) /v2/(\S+)/manifests/(\S+) HTTP/1\.1" 2\d\d ')
-        return [Request(*map(urllib.parse.unquote, found)) for found in line.findall(self.log_text())]
+        return [
+            Request(*map(urllib.parse.unquote, found)) for found in line.findall(self.log_text())
+        ]

@@ -29,10 +29,11 @@ def notifications(body):
 
 
 class Proxy:
-    """Forwards requests from a port of its own to another, each treated as `way` says when it comes in.
+    """Forwards requests from a port of its own to another, each treated as `way` says when it comes
+    in.
 
-    `recorded` counts, for each event that `events_of` finds in a body, the requests with it that Daybook answered 200.
-    `failure` is the status it responds with instead of 200.
+    `recorded` counts, for each event that `events_of` finds in a body, the requests with it that
+    Daybook answered 200. `failure` is the status it responds with instead of 200.
     """
 
     def __init__(self, target_port, events_of=notifications, failure=500):
@@ -115,7 +116,9 @@ class Proxy:
         if answer is None:
             return False
         status, text = answer
-        connection.sendall(f"HTTP/1.1 {status} X\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
+        connection.sendall(
+            f"HTTP/1.1 {status} X\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text
+        )
         return True
 
     def treat(self, way, reader, path, headers, body):

@@ -10,7 +10,12 @@ from ledger import Ledger
 from processes import Daybook, Registry, becomes_true
 from proxy import Proxy
 
-USERS = {"alice": "alicepw", "robot$ci-builder": "robotpw", "李雷": "lileipw", "ops@example.com": "opspw"}
+USERS = {
+    "alice": "alicepw",
+    "robot$ci-builder": "robotpw",
+    "李雷": "lileipw",
+    "ops@example.com": "opspw",
+}
 
 
 class Scene(unittest.TestCase):
@@ -41,14 +46,18 @@ class Scene(unittest.TestCase):
 
     def is_delivered(self):
         """Whether nothing is pending, and the SDK sees as many rows as the ledger has."""
-        if self.registry.notifications()["Pending"] or (self.has_proxy and not self.proxy.is_idle()):
+        if self.registry.notifications()["Pending"] or (
+            self.has_proxy and not self.proxy.is_idle()
+        ):
             return False
         return len(auditor.everything(self.swr)) >= len(self.ledger.rows)
 
     def assert_ledger_is_seen(self):
         """The SDK sees each act exactly once, and nothing else."""
         becomes_true(self.is_delivered)
-        seen, done = (collections.Counter(rows) for rows in (auditor.everything(self.swr), self.ledger.rows))
+        seen, done = (
+            collections.Counter(rows) for rows in (auditor.everything(self.swr), self.ledger.rows)
+        )
         self.assertEqual((done - seen, seen - done), ({}, {}), "(missing, too many)")
 
     def assert_log_has_each_notification_once(self):

@@ -21,7 +21,9 @@ class Clients:
     """A client of each service with one access key, and a call of each API with defaults."""
 
     def __init__(self, daybook, access_key=None, secret=None, project=PROJECT):
-        credentials = BasicCredentials(access_key or daybook.access_key, secret or daybook.secret, project)
+        credentials = BasicCredentials(
+            access_key or daybook.access_key, secret or daybook.secret, project
+        )
         builders = (
             swr.SwrClient.new_builder(),
             codearts.CodeArtsArtifactClient.new_builder(),
@@ -29,7 +31,8 @@ class Clients:
             dbss.DbssClient.new_builder(),
         )
         self.swr, self.codearts, self.gaussdb, self.dbss = (
-            builder.with_credentials(credentials).with_endpoint(daybook.url).build() for builder in builders
+            builder.with_credentials(credentials).with_endpoint(daybook.url).build()
+            for builder in builders
         )
 
     def swr_logs(self, **arguments):
@@ -37,11 +40,19 @@ class Clients:
         return self.swr.list_audit_logs(swr.ListAuditLogsRequest(**parameters))
 
     def codearts_audit(self, **arguments):
-        parameters = {"tenant_id": TENANT, "project_id": PROJECT, "module": "file", "repo": REPOSITORY, **arguments}
+        parameters = {
+            "tenant_id": TENANT,
+            "project_id": PROJECT,
+            "module": "file",
+            "repo": REPOSITORY,
+            **arguments,
+        }
         return self.codearts.show_audit(codearts.ShowAuditRequest(**parameters))
 
     def gaussdb_files(self, **arguments):
-        return self.gaussdb.list_audit_logs(gaussdb.ListAuditLogsRequest(**{"instance_id": DATABASE, **arguments}))
+        return self.gaussdb.list_audit_logs(
+            gaussdb.ListAuditLogsRequest(**{"instance_id": DATABASE, **arguments})
+        )
 
     def dbss_body(self, arguments):
         parameters = {"page": "1", "size": "10", **arguments}
@@ -49,11 +60,15 @@ class Clients:
         return dbss.OperateLogGetRequest(**parameters)
 
     def dbss_logs(self, instance_id=DBAUDIT, **arguments):
-        request = dbss.ListAuditOperateLogsNewRequest(instance_id=instance_id, body=self.dbss_body(arguments))
+        request = dbss.ListAuditOperateLogsNewRequest(
+            instance_id=instance_id, body=self.dbss_body(arguments)
+        )
         return self.dbss.list_audit_operate_logs_new(request)
 
     def dbss_logs_old(self, instance_id=DBAUDIT, **arguments):
-        request = dbss.ListAuditOperateLogsRequest(instance_id=instance_id, body=self.dbss_body(arguments))
+        request = dbss.ListAuditOperateLogsRequest(
+            instance_id=instance_id, body=self.dbss_body(arguments)
+        )
         return self.dbss.list_audit_operate_logs(request)
 
 
@@ -98,7 +113,9 @@ def page_loops(clients, size, window):
         return plain(answer.result.audit_info_list), answer.result.total
 
     def gaussdb_page(number):
-        answer = clients.gaussdb_files(start_time=start, end_time=end, limit=size, offset=size * number)
+        answer = clients.gaussdb_files(
+            start_time=start, end_time=end, limit=size, offset=size * number
+        )
         return plain(answer.audit_logs), answer.total_count
 
     def dbss_page(call):

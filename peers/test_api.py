@@ -71,12 +71,26 @@ class Description(unittest.TestCase):
             self.assertEqual(daybook.take_in('{"id":"no action"}', "own")[0], 200)
             command = [
                 str(pathlib.Path(sys.executable).with_name("schemathesis")),
-                *("run", f"{daybook.url}/api/v1/openapi.json", "--header", f"X-Auth-Token: {token}"),
-                *("--phases", "examples,coverage,fuzzing", "--checks", CHECKS, "--exclude-path-regex", STREAMS),
+                *(
+                    "run",
+                    f"{daybook.url}/api/v1/openapi.json",
+                    "--header",
+                    f"X-Auth-Token: {token}",
+                ),
+                *(
+                    "--phases",
+                    "examples,coverage,fuzzing",
+                    "--checks",
+                    CHECKS,
+                    "--exclude-path-regex",
+                    STREAMS,
+                ),
                 *("--max-examples", "60", "--seed", SEED, "--no-color"),
             ]
             variables = environment(HOME=folder)
-            ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=variables)
+            ran = subprocess.run(
+                command, capture_output=True, text=True, check=False, cwd=folder, env=variables
+            )
             self.assertEqual(ran.returncode, 0, ran.stdout[-6000:] + ran.stderr[-2000:])
             made = int(re.search(r"(\d+) generated", ran.stdout)[1])
             self.assertGreater(made, 1000, ran.stdout)
@@ -89,8 +103,12 @@ class Follower:
 
     def __init__(self, daybook, token, last):
         self.connection = http.client.HTTPConnection("127.0.0.1", daybook.port, timeout=PATIENCE_S)
-        headers = {"X-Auth-Token": token} | ({"Last-Event-ID": str(last)} if last is not None else {})
-        self.connection.request("GET", "/api/v1/tail?from=0&instance=own&-outcome=unknown", headers=headers)
+        headers = {"X-Auth-Token": token} | (
+            {"Last-Event-ID": str(last)} if last is not None else {}
+        )
+        self.connection.request(
+            "GET", "/api/v1/tail?from=0&instance=own&-outcome=unknown", headers=headers
+        )
         self.answer = self.connection.getresponse()
         assert self.answer.status == 200, self.answer.read()
 

@@ -22,7 +22,10 @@ from sdks import Clients, PageLoop, page_loops, plain, refusal
 
 def without(rows, *names):
     """The rows without these members, and without nulls, which some SDKs leave out."""
-    return [{name: value for name, value in row.items() if name not in names and value is not None} for row in rows]
+    return [
+        {name: value for name, value in row.items() if name not in names and value is not None}
+        for row in rows
+    ]
 
 
 def terraform_loops(http, window):
@@ -63,7 +66,11 @@ def terraform_loops(http, window):
                 return
             page += 1
 
-    loops = (swr_until_a_page_is_empty, gaussdb_until_a_page_is_short, dbss_until_there_are_as_many_as_the_total)
+    loops = (
+        swr_until_a_page_is_empty,
+        gaussdb_until_a_page_is_short,
+        dbss_until_there_are_as_many_as_the_total,
+    )
     return [loop() for loop in loops]
 
 
@@ -84,10 +91,16 @@ class PythonSdks(Estate):
             for api, loop in found.items():
                 with self.subTest(api=api, size=size):
                     loop.all()
-                    made_up_by_us = () if api in ("swr", "codearts") else ("id",) if "dbss" in api else ("id", "name")
+                    made_up_by_us = (
+                        ()
+                        if api in ("swr", "codearts")
+                        else ("id",) if "dbss" in api else ("id", "name")
+                    )
                     self.assertEqual(without(loop.rows, *made_up_by_us), without(expected[api]))
                     self.assertEqual(loop.totals, {len(expected[api])})
-                    self.assertEqual(len({row["id"] for row in loop.rows}), len(loop.rows), "ids are unique")
+                    self.assertEqual(
+                        len({row["id"] for row in loop.rows}), len(loop.rows), "ids are unique"
+                    )
 
     def test_each_operation_of_swr(self):
         clients = Clients(self.daybook)
@@ -99,7 +112,9 @@ class PythonSdks(Estate):
         clients = Clients(self.daybook)
         for who in ("李雷", "o'hara <o@example.com>"):
             answer = clients.codearts_audit(user_id=who, page_size=100)
-            expected = [row for row in self.newest_first(Act.codearts_row) if row["operator"] == who]
+            expected = [
+                row for row in self.newest_first(Act.codearts_row) if row["operator"] == who
+            ]
             self.assertEqual(without(plain(answer.result.audit_info_list)), without(expected))
             answer = clients.dbss_logs(user_name=who, result="fail", size="100")
             expected = [row for row in self.newest_first(Act.dbss_row) if row["user"] == who]
@@ -116,7 +131,9 @@ class PythonSdks(Estate):
         dbss_page = clients.dbss_logs(page="101")
         self.assertEqual((swr_page.audit_logs, swr_page.total), ([], len(self.swr_rows("pull"))))
         self.assertEqual((codearts_page.audit_info_list, codearts_page.total), ([], 25))
-        self.assertEqual((gaussdb_page.audit_logs, gaussdb_page.total_count), ([], len(self.log_files())))
+        self.assertEqual(
+            (gaussdb_page.audit_logs, gaussdb_page.total_count), ([], len(self.log_files()))
+        )
         self.assertEqual((dbss_page.operate_log, dbss_page.total_num), ([], 25))
 
     def test_it_reads_our_errors(self):
@@ -139,9 +156,16 @@ class PythonSdks(Estate):
             (here.dbss_logs, {"time": {"time_range": "CENTURY"}}, 400, "DBSS.10000001"),
             (here.dbss_logs_old, {"page": "-1"}, 400, "DBSS.10000001"),
         ]
-        wrong, unknown = Clients(self.daybook, secret="wrong"), Clients(self.daybook, access_key="NOBODY")
+        wrong, unknown = Clients(self.daybook, secret="wrong"), Clients(
+            self.daybook, access_key="NOBODY"
+        )
         for clients in (wrong, unknown):
-            for call in (clients.swr_logs, clients.codearts_audit, clients.gaussdb_files, clients.dbss_logs):
+            for call in (
+                clients.swr_logs,
+                clients.codearts_audit,
+                clients.gaussdb_files,
+                clients.dbss_logs,
+            ):
                 cases.append((call, {}, 401, "APIGW.0301"))
         request_ids = set()
         for call, arguments, status, code in cases:
@@ -155,7 +179,9 @@ class PythonSdks(Estate):
 
     def test_a_trail_of_others_does_not_exist(self):
         self.daybook.access("user", "add", "puller", "--domain", TENANT)
-        self.daybook.access("grant", "puller", "swr:instance:getAuditLogs", f"registry/{TENANT}/*/*")
+        self.daybook.access(
+            "grant", "puller", "swr:instance:getAuditLogs", f"registry/{TENANT}/*/*"
+        )
         made = self.daybook.access("key", "add", "puller")
         key, secret = re.search(r"\(AK\): (\S+)", made)[1], re.search(r"\(SK\): (\S+)", made)[1]
         clients = Clients(self.daybook, key, secret)
@@ -163,36 +189,59 @@ class PythonSdks(Estate):
         start, end = self.window()
         for call, member, there, more in (
             (clients.codearts_audit, "repo", REPOSITORY, {}),
-            (clients.gaussdb_files, "instance_id", DATABASE, {"start_time": start, "end_time": end}),
+            (
+                clients.gaussdb_files,
+                "instance_id",
+                DATABASE,
+                {"start_time": start, "end_time": end},
+            ),
             (clients.dbss_logs, "instance_id", DBAUDIT, {}),
         ):
             # Ids of the same form, but for the last character.
-            hidden, missing = (refusal(call, **{member: id}, **more) for id in (there, there[:-1] + "8"))
+            hidden, missing = (
+                refusal(call, **{member: id}, **more) for id in (there, there[:-1] + "8")
+            )
             for name in ("status_code", "error_code", "error_msg"):
                 self.assertEqual(getattr(hidden, name), getattr(missing, name))
 
     def test_instances_and_repositories_are_listed(self):
         clients = Clients(self.daybook)
         registries = clients.swr.list_instance(swr.ListInstanceRequest())
-        self.assertEqual([(one.id, one.project_id) for one in registries.instances], [(INSTANCE, PROJECT)])
-        databases = clients.gaussdb.list_gauss_my_sql_instances(gaussdb.ListGaussMySqlInstancesRequest())
-        self.assertEqual(([one.id for one in databases.instances], databases.total_count), ([DATABASE], 1))
+        self.assertEqual(
+            [(one.id, one.project_id) for one in registries.instances], [(INSTANCE, PROJECT)]
+        )
+        databases = clients.gaussdb.list_gauss_my_sql_instances(
+            gaussdb.ListGaussMySqlInstancesRequest()
+        )
+        self.assertEqual(
+            ([one.id for one in databases.instances], databases.total_count), ([DATABASE], 1)
+        )
         parameters = {"tenant_id": TENANT, "project_id": PROJECT}
-        listed = clients.codearts.list_all_repositories(codearts.ListAllRepositoriesRequest(**parameters)).result
-        self.assertEqual((listed.total, json.dumps(plain(listed)).count(f'"{REPOSITORY}"') > 0), (1, True))
-        shown = clients.codearts.show_repository(codearts.ShowRepositoryRequest(repo_id=REPOSITORY, **parameters))
+        listed = clients.codearts.list_all_repositories(
+            codearts.ListAllRepositoriesRequest(**parameters)
+        ).result
+        self.assertEqual(
+            (listed.total, json.dumps(plain(listed)).count(f'"{REPOSITORY}"') > 0), (1, True)
+        )
+        shown = clients.codearts.show_repository(
+            codearts.ShowRepositoryRequest(repo_id=REPOSITORY, **parameters)
+        )
         self.assertIn(f'"{REPOSITORY}"', json.dumps(plain(shown.result)))
         older = clients.dbss.list_audit_instances(dbss.ListAuditInstancesRequest())
         newer = clients.dbss.list_audit_instances_last(dbss.ListAuditInstancesLastRequest())
         current = clients.dbss.list_audit_instances_new(dbss.ListAuditInstancesNewRequest())
         self.assertEqual(([one.id for one in older.servers], older.total), ([DBAUDIT], 1))
-        self.assertEqual(([one.instance_id for one in current.instances], current.total), ([DBAUDIT], 1))
+        self.assertEqual(
+            ([one.instance_id for one in current.instances], current.total), ([DBAUDIT], 1)
+        )
         self.assertEqual(([one.id for one in newer.instances], newer.total), ([DBAUDIT], 1))
 
     def test_log_files_are_downloaded_as_they_were_received(self):
         clients = Clients(self.daybook)
         start, end = self.window()
-        found = clients.gaussdb_files(start_time=start, end_time=end, limit=100, offset=0).audit_logs
+        found = clients.gaussdb_files(
+            start_time=start, end_time=end, limit=100, offset=0
+        ).audit_logs
         body = gaussdb.AuditLogDownloadLinkRequestBody(ids=[file.id for file in found])
         request = gaussdb.ShowAuditLogDownloadLinkRequest(instance_id=DATABASE, body=body)
         links = clients.gaussdb.show_audit_log_download_link(request).links
@@ -208,13 +257,19 @@ class PythonSdks(Estate):
         self.daybook.access("grant", USER, "admin", f"database/{TENANT}/*/*")
         body = gaussdb.SetAuditLogPolicyRequestBody(keep_days=7, audit_types=["CREATE_USER"])
         request = gaussdb.SetAuditLogPolicyRequest(instance_id=DATABASE, body=body)
-        is_set = becomes_true(lambda: self.response_of(clients.gaussdb.set_audit_log_policy, request))
+        is_set = becomes_true(
+            lambda: self.response_of(clients.gaussdb.set_audit_log_policy, request)
+        )
         self.assertEqual(is_set.result, "COMPLETED")
-        shown = clients.gaussdb.show_audit_log_policy(gaussdb.ShowAuditLogPolicyRequest(instance_id=DATABASE))
+        shown = clients.gaussdb.show_audit_log_policy(
+            gaussdb.ShowAuditLogPolicyRequest(instance_id=DATABASE)
+        )
         self.assertEqual((shown.keep_days, shown.audit_types), (7, ["CREATE_USER"]))
 
     def response_of(self, call, request):
-        """The response, or None while the grant is not in force: the server follows it within moments."""
+        """The response, or None while the grant is not in force: the server follows it within
+        moments.
+        """
         try:
             return call(request)
         except exceptions.ClientRequestException as error:
@@ -223,8 +278,9 @@ class PythonSdks(Estate):
 
 
 class Environment(Estate):
-    """Programs of the shape that the vendor's documentation prints: keys from CLOUD_SDK_AK and CLOUD_SDK_SK, a region by
-    name, and nothing in them that names Daybook."""
+    """Programs as the vendor's documentation prints them: keys from CLOUD_SDK_AK and CLOUD_SDK_SK,
+    and a region by name. Nothing in them names Daybook.
+    """
 
     # Package, name in classes, name in modules, call, method.
     programs = {
@@ -346,7 +402,9 @@ class StablePages(Estate):
 
 
 class OtherLanguages(Estate):
-    """The vendor's SDKs for Go and Java, each through a driver that prints a line of JSON for each call."""
+    """The vendor's SDKs for Go and Java, each through a driver that prints a line of JSON for each
+    call.
+    """
 
     def variables(self):
         start, end = self.window()
@@ -399,4 +457,6 @@ class OtherLanguages(Estate):
         self.assert_driver_prints_the_rows(os.environ["DAYBOOK_GO_DRIVER"])
 
     def test_java(self):
-        self.assert_driver_prints_the_rows("java", "-cp", os.environ["DAYBOOK_JAVA_CLASSPATH"], "Driver")
+        self.assert_driver_prints_the_rows(
+            "java", "-cp", os.environ["DAYBOOK_JAVA_CLASSPATH"], "Driver"
+        )

@@ -47,7 +47,8 @@ follow = {{ paths = ["{paths}"] }}
     def files(self):
         """The files that the API lists for these days, oldest first."""
         begin, end = (
-            time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime(time.time() + at)) for at in (-DAY_S, DAY_S)
+            time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime(time.time() + at))
+            for at in (-DAY_S, DAY_S)
         )
         answer = self.clients.gaussdb_files(start_time=begin, end_time=end, limit=100, offset=0)
         return sorted(answer.audit_logs, key=lambda file: int(file.name.split("_")[0]))
@@ -77,7 +78,9 @@ follow = {{ paths = ["{paths}"] }}
         self.assertEqual(self.contents()[: len(expected)], expected)
         text = b"".join(expected)
         found = [int(number) for number in re.findall(rb"mark (\d+) of ours", text)]
-        self.assertEqual(sorted(set(found)), list(range(len(set(found)))), "statements come in order")
+        self.assertEqual(
+            sorted(set(found)), list(range(len(set(found)))), "statements come in order"
+        )
         self.daybook.stop()
         self.assertEqual(self.daybook.check()["dead letters"], "0")
 
@@ -88,7 +91,11 @@ class Mariadb(Database):
         self.addCleanup(database.kill)
         self.follow("mariadb-audit", f"{database.audit_log}*", 'time_zone = "Asia/Shanghai"')
         database.start()
-        self.assertTrue(database.sql("CREATE DATABASE shop", "CREATE USER ro@localhost IDENTIFIED BY 'S3cret!ro'"))
+        self.assertTrue(
+            database.sql(
+                "CREATE DATABASE shop", "CREATE USER ro@localhost IDENTIFIED BY 'S3cret!ro'"
+            )
+        )
         self.assertTrue(database.sql(*self.mark(200)))
         self.assertFalse(database.sql("SELECT 1", user="ro", password="wrong"))
         # Rotations while Daybook is down.
@@ -108,7 +115,11 @@ class Postgresql(Database):
         self.addCleanup(database.stop)
         self.follow("postgresql-csvlog", f"{database.logs}/*.csv")
         database.start()
-        self.assertTrue(database.sql("CREATE ROLE app LOGIN PASSWORD 'S3cret!app'", "CREATE TABLE t (id int, s text)"))
+        self.assertTrue(
+            database.sql(
+                "CREATE ROLE app LOGIN PASSWORD 'S3cret!app'", "CREATE TABLE t (id int, s text)"
+            )
+        )
         self.assertTrue(database.sql(*self.mark(120)))
         self.assertFalse(database.sql("SELECT 1", user="app", password="wrong"))
         self.assertFalse(database.sql("CREATE ROLE app LOGIN PASSWORD 'S3cret!app'"))

@@ -62,13 +62,18 @@ class Demo(unittest.TestCase):
         return found[0]
 
     def test_every_curl_runs_as_printed(self):
-        """One for each API and one for a token; the first four come before the query about Daybook itself."""
+        """One for each API and one for a token; the first four come before the query about Daybook
+        itself.
+        """
         commands = re.findall(r"^curl -s.*?(?=\n\n)", self.printed, re.DOTALL | re.MULTILINE)
         self.assertEqual(len(commands), 6, self.printed)
         images, login, packages, databases, platform, own = commands
-        self.assertRegex(run("bash", "-euc", login), r"(?s)^HTTP/1.1 201 .*\nx-subject-token: \S{64}")
+        self.assertRegex(
+            run("bash", "-euc", login), r"(?s)^HTTP/1.1 201 .*\nx-subject-token: \S{64}"
+        )
         images, packages, databases, platform = (
-            json.loads(run("bash", "-euc", command)) for command in (images, packages, databases, platform)
+            json.loads(run("bash", "-euc", command))
+            for command in (images, packages, databases, platform)
         )
         self.assertEqual([row["operation"] for row in images["audit_logs"]], ["pull"] * 5)
         self.assertGreater(images["total"], 5)
@@ -81,8 +86,17 @@ class Demo(unittest.TestCase):
     def queried_apis(self, command):
         """The APIs whose queries Daybook recorded."""
         rows = json.loads(run("bash", "-euc", command.replace('"5"', '"100"')))["operate_log"]
-        services = {"registry": "swr", "artifact": "codeartsartifact", "database": "taurusdb", "platform": "hcs"}
-        return {services.get(row["name"].split("/")[0]) for row in rows if row["function"] == "Audit log query"}
+        services = {
+            "registry": "swr",
+            "artifact": "codeartsartifact",
+            "database": "taurusdb",
+            "platform": "hcs",
+        }
+        return {
+            services.get(row["name"].split("/")[0])
+            for row in rows
+            if row["function"] == "Audit log query"
+        }
 
     def test_the_python_program_runs_as_printed(self):
         with sdk_folder():

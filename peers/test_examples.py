@@ -41,7 +41,11 @@ class Examples(unittest.TestCase):
     def example(self, *command, folder=None):
         """Runs an example, which must succeed; returns what it printed."""
         ran = subprocess.run(
-            command, cwd=folder, env=self.variables, capture_output=True, text=True,
+            command,
+            cwd=folder,
+            env=self.variables,
+            capture_output=True,
+            text=True,
             timeout=5 * PATIENCE_S,
         )
         self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
@@ -62,7 +66,9 @@ class Examples(unittest.TestCase):
             ],
         )
         for row in events:
-            self.assertEqual((row["actor"]["name"], row["resource"]["name"]), ("alice", "invoices/17"))
+            self.assertEqual(
+                (row["actor"]["name"], row["resource"]["name"]), ("alice", "invoices/17")
+            )
             self.assertIn(row["action"], printed)
 
     def test_python_sends_and_reads(self):
@@ -80,7 +86,9 @@ class Examples(unittest.TestCase):
     def test_a_sender_waits_for_the_server(self):
         self.daybook.stop()
         command = [sys.executable, str(EXAMPLES / "send/send.py")]
-        with subprocess.Popen(command, env=self.variables, stdout=subprocess.PIPE, text=True) as sender:
+        with subprocess.Popen(
+            command, env=self.variables, stdout=subprocess.PIPE, text=True
+        ) as sender:
             self.assertIn("trying again", sender.stdout.readline())
             self.daybook.start()
             printed = sender.stdout.read()
@@ -90,23 +98,39 @@ class Examples(unittest.TestCase):
     def test_a_proof_is_verified(self):
         self.example(sys.executable, str(EXAMPLES / "send/send.py"))
         index = self.events_of("python")[0]["index"]
-        key = self.file("log.vkey", run(DAYBOOK, "key", "show", "--data-dir", str(self.daybook.data)))
+        key = self.file(
+            "log.vkey", run(DAYBOOK, "key", "show", "--data-dir", str(self.daybook.data))
+        )
         fetch = f"{self.daybook.url}/api/v1/events/{index}/proof?entry=true"
         header = f"X-Auth-Token: {self.variables['AUDIT_TOKEN']}"
         fetched = self.folder / "event.proof"
         wait_until(
             lambda: subprocess.run(
-                ["curl", "-sf", "-H", header, "-o", str(fetched), fetch], env=self.variables,
-            ).returncode == 0,
+                ["curl", "-sf", "-H", header, "-o", str(fetched), fetch],
+                env=self.variables,
+            ).returncode
+            == 0,
             "the event has a proof",
         )
-        verify = ["cargo", "run", "--quiet", "--locked", "-p", "tlog", "--example", "verify_proof", "--"]
+        verify = [
+            "cargo",
+            "run",
+            "--quiet",
+            "--locked",
+            "-p",
+            "tlog",
+            "--example",
+            "verify_proof",
+            "--",
+        ]
         printed = self.example(*verify, key, str(fetched), folder=ROOT)
         self.assertIn(f"verified: event {index} is in ", printed)
         entry = json.loads(printed.splitlines()[1])
         self.assertEqual(entry["actor"]["name"], "alice")
         forged = self.file("forged.proof", fetched.read_bytes().replace(b"index ", b"index 1", 1))
-        ran = subprocess.run([*verify, key, forged], cwd=ROOT, env=self.variables, capture_output=True)
+        ran = subprocess.run(
+            [*verify, key, forged], cwd=ROOT, env=self.variables, capture_output=True
+        )
         self.assertEqual(ran.returncode, 1, ran.stdout)
 
     def test_segments_are_read_with_duckdb(self):
@@ -118,7 +142,9 @@ class Examples(unittest.TestCase):
             if not list(segments.glob("*.parquet")):
                 return None
             printed = self.example(
-                sys.executable, str(EXAMPLES / "segments/segments.py"), str(self.daybook.data),
+                sys.executable,
+                str(EXAMPLES / "segments/segments.py"),
+                str(self.daybook.data),
             )
             return [line.split("\t") for line in printed.splitlines()]
 

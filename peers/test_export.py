@@ -1,7 +1,8 @@
-"""Exports of a million events in every format, read by other programs and equal to each other and to what the API counts.
+"""Exports of a million events in every format, read by other programs and equal to each other and
+to what the API counts.
 
-NDJSON and Parquet are read by DuckDB, CSV by Python; every line of OCSF is checked against the published schema. Each download
-breaks off once, with the server killed, and goes on where it ended.
+NDJSON and Parquet are read by DuckDB, CSV by Python; every line of OCSF is checked against the
+published schema. Each download breaks off once, with the server killed, and goes on where it ended.
 """
 
 import collections
@@ -33,7 +34,9 @@ PIECE = 1 << 20
 GROWTH_KIB_MAX = 64 << 10
 
 # A row, as every format has it.
-Row = collections.namedtuple("Row", "index id at_ns operation action description attributes outcome code who what ip")
+Row = collections.namedtuple(
+    "Row", "index id at_ns operation action description attributes outcome code who what ip"
+)
 # In OCSF the class decides where the other columns are.
 IN_OCSF = 7
 
@@ -63,7 +66,9 @@ def attributes_of(text):
 
 
 def by_duckdb(sql, file):
-    connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "preserve_insertion_order": "true"})
+    connection = duckdb.connect(
+        config={"autoinstall_known_extensions": "false", "preserve_insertion_order": "true"}
+    )
     found = connection.execute(sql.format(file))
     while rows := found.fetchmany(10_000):
         for row in rows:
@@ -75,7 +80,10 @@ def by_csv(file):
     """The rows of a CSV file, without the guards against formulas."""
     with open(file, encoding="utf-8", newline="") as text:
         for row in csv.DictReader(text, strict=True):
-            columns = {name: (cell[1:] if cell.startswith("'") else cell) or None for name, cell in row.items()}
+            columns = {
+                name: (cell[1:] if cell.startswith("'") else cell) or None
+                for name, cell in row.items()
+            }
             yield Row(
                 int(columns["index"]),
                 columns["id"],
@@ -93,7 +101,9 @@ def by_csv(file):
 
 
 def by_schema(file, classes):
-    """The part of each row that OCSF has. Each line must fit the schema of its class; `classes` counts them."""
+    """The part of each row that OCSF has. Each line must fit the schema of its class; `classes`
+    counts them.
+    """
     schemas = ocsf_json_schema.OcsfJsonSchemaEmbedded(ocsf_json_schema.get_ocsf_schema("1.3.0"))
     validators = {}
     with open(file, "rb") as lines:
@@ -102,7 +112,9 @@ def by_schema(file, classes):
             profiles = tuple(event["metadata"].get("profiles", ()))
             kind = (event["class_uid"], profiles)
             if kind not in validators:
-                schema = schemas.get_class_schema(schemas.lookup_class_name_from_uid(kind[0]), list(profiles))
+                schema = schemas.get_class_schema(
+                    schemas.lookup_class_name_from_uid(kind[0]), list(profiles)
+                )
                 validators[kind] = jsonschema_rs.validator_for(schema)
             validators[kind].validate(event)
             classes[event["class_uid"], event["activity_id"]] += 1
@@ -111,7 +123,15 @@ def by_schema(file, classes):
             at_ns = ns_of(metadata["original_time"])
             assert event["time"] == at_ns // 1_000_000
             attributes = tuple(sorted(unmapped.get("attributes", {}).items()))
-            yield (metadata["sequence"], metadata["uid"], at_ns, unmapped["operation"], unmapped["action"], event.get("message"), attributes)
+            yield (
+                metadata["sequence"],
+                metadata["uid"],
+                at_ns,
+                unmapped["operation"],
+                unmapped["action"],
+                event.get("message"),
+                attributes,
+            )
 
 
 class Summary:
@@ -145,7 +165,9 @@ class Exports(unittest.TestCase):
         (cls.folder / "password").write_text(PASSWORD)
         cls.daybook.access("domain", "add", DOMAIN, "--id", "acme")
         cls.daybook.access("user", "add", USER, "--id", USER, "--domain", "acme")
-        cls.daybook.access("user", "password", USER, "--password-file", str(cls.folder / "password"))
+        cls.daybook.access(
+            "user", "password", USER, "--password-file", str(cls.folder / "password")
+        )
         # The trails of the made-up events, which are not Daybook's own.
         for service in ("registry", "artifact", "database", "platform", "dbaudit"):
             for tenant in range(23):
@@ -157,7 +179,9 @@ class Exports(unittest.TestCase):
     @classmethod
     def log_in(cls):
         user = {"name": USER, "password": PASSWORD, "domain": {"name": DOMAIN}}
-        body = json.dumps({"auth": {"identity": {"methods": ["password"], "password": {"user": user}}}})
+        body = json.dumps(
+            {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}}}
+        )
         connection = http.client.HTTPConnection("127.0.0.1", cls.daybook.port, timeout=PATIENCE_S)
         connection.request("POST", "/v3/auth/tokens", body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
@@ -165,7 +189,9 @@ class Exports(unittest.TestCase):
         return answer.headers["X-Subject-Token"]
 
     def get(self, target, **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", self.daybook.port, timeout=10 * PATIENCE_S)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.daybook.port, timeout=10 * PATIENCE_S
+        )
         self.addCleanup(connection.close)
         connection.request("GET", target, headers={"X-Auth-Token": self.token} | headers)
         return connection.getresponse()
@@ -207,11 +233,17 @@ class Exports(unittest.TestCase):
             began = time.monotonic()
             rest = self.get(pinned, **{"Range": f"bytes={had}-", "If-Range": mark})
             self.assertEqual(rest.status, 206)
-            self.assertTrue(rest.headers["Content-Range"].startswith(f"bytes {had}-"), rest.headers["Content-Range"])
+            self.assertTrue(
+                rest.headers["Content-Range"].startswith(f"bytes {had}-"),
+                rest.headers["Content-Range"],
+            )
             shutil.copyfileobj(rest, file, PIECE)
             growth = self.memory_kib("VmHWM:") - before
             took = time.monotonic() - began
-            print(f"{form}: {os.fstat(file.fileno()).st_size >> 20} MiB, {EVENTS / took:,.0f} events/s, memory +{growth >> 10} MiB", file=sys.stderr)
+            print(
+                f"{form}: {os.fstat(file.fileno()).st_size >> 20} MiB, {EVENTS / took:,.0f} events/s, memory +{growth >> 10} MiB",
+                file=sys.stderr,
+            )
             self.assertLess(growth, GROWTH_KIB_MAX, form)
         return path, self.json(pinned.replace("/export?", "/export/manifest?"))
 
@@ -236,11 +268,19 @@ class Exports(unittest.TestCase):
             "ocsf": lambda file: by_schema(file, classes),
         }
         summaries = {form: self.summary_of(form, rows) for form, rows in formats.items()}
-        counted = self.json(f"/api/v1/facets?facet=operation&limit=100&as_of={EVENTS}")["facets"]["operation"]["values"]
+        counted = self.json(f"/api/v1/facets?facet=operation&limit=100&as_of={EVENTS}")["facets"][
+            "operation"
+        ]["values"]
         for form, found in summaries.items():
-            self.assertEqual((found.rows, found.indexes), (EVENTS, EVENTS * (EVENTS - 1) // 2), form)
-            self.assertEqual(found.operations, {one["value"]: one["count"] for one in counted}, form)
-            self.assertEqual(found.in_ocsf.hexdigest(), summaries["ndjson"].in_ocsf.hexdigest(), form)
+            self.assertEqual(
+                (found.rows, found.indexes), (EVENTS, EVENTS * (EVENTS - 1) // 2), form
+            )
+            self.assertEqual(
+                found.operations, {one["value"]: one["count"] for one in counted}, form
+            )
+            self.assertEqual(
+                found.in_ocsf.hexdigest(), summaries["ndjson"].in_ocsf.hexdigest(), form
+            )
             if form != "ocsf":
                 self.assertEqual(found.hash.hexdigest(), summaries["ndjson"].hash.hexdigest(), form)
         self.assertGreaterEqual({uid for uid, _ in classes}, {3002, 6003, 6005, 6006})

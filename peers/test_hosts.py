@@ -1,4 +1,6 @@
-"""sshd and sudo on a host whose rsyslog forwards everything: the ops platform's API lists each act once."""
+"""sshd and sudo on a host whose rsyslog forwards everything: the ops platform's API lists each act
+once.
+"""
 
 import collections
 import os
@@ -58,7 +60,9 @@ syslog = {{ {transport} = "127.0.0.1:{port}"{more} }}
         self.assertFalse(is_listened_on(self.log), "another syslog daemon has /dev/log")
         self.log.unlink(missing_ok=True)
         self.addCleanup(lambda: self.log.unlink(missing_ok=True))
-        self.rsyslog = Rsyslog(self.folder, {"target": "127.0.0.1", "port": port, **action}, self.log)
+        self.rsyslog = Rsyslog(
+            self.folder, {"target": "127.0.0.1", "port": port, **action}, self.log
+        )
         self.sshd = Sshd(self.folder)
         for program in (self.daybook, self.rsyslog, self.sshd):
             self.addCleanup(program.kill)
@@ -73,8 +77,13 @@ syslog = {{ {transport} = "127.0.0.1:{port}"{more} }}
             self.assertFalse(self.sshd.log_in(HOSTILE, password="wrong"))
             run("sudo", "-n", "true", f"act-{number}")
             logins = (("root", False), (f"stranger-{number}", True), (HOSTILE, True))
-            self.done += [Act("sshd.login", user, socket.gethostname(), failed, "127.0.0.1") for user, failed in logins]
-            self.done.append(Act("sudo.command", "root", f"{shutil.which('true')} act-{number}", False, ""))
+            self.done += [
+                Act("sshd.login", user, socket.gethostname(), failed, "127.0.0.1")
+                for user, failed in logins
+            ]
+            self.done.append(
+                Act("sudo.command", "root", f"{shutil.which('true')} act-{number}", False, "")
+            )
 
     def seen(self):
         http, day, now = gateway.Http(self.daybook), 86_400_000, int(time.time() * 1000)
@@ -113,17 +122,38 @@ syslog = {{ {transport} = "127.0.0.1:{port}"{more} }}
         self.through_a_restart()
 
     def test_over_tcp_with_counted_frames(self):
-        self.begin("tcp", protocol="tcp", template="RSYSLOG_SyslogProtocol23Format", TCP_Framing="octet-counted")
+        self.begin(
+            "tcp",
+            protocol="tcp",
+            template="RSYSLOG_SyslogProtocol23Format",
+            TCP_Framing="octet-counted",
+        )
         self.through_a_restart()
 
     def test_over_tcp_line_by_line(self):
-        self.begin("tcp", protocol="tcp", template="RSYSLOG_ForwardFormat", TCP_Framing="traditional")
+        self.begin(
+            "tcp", protocol="tcp", template="RSYSLOG_ForwardFormat", TCP_Framing="traditional"
+        )
         self.through_a_restart()
 
     def test_over_tls(self):
         certificate, key = f"{self.folder}/certificate.pem", f"{self.folder}/key.pem"
         made_for = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-        run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *made_for, "-keyout", key, "-out", certificate)
+        run(
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            *made_for,
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+        )
         self.begin(
             "tls",
             f', certificate = "{certificate}", key = "{key}"',

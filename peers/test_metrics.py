@@ -37,8 +37,11 @@ class Metrics(unittest.TestCase):
                 if requests == 25 and committed == samples["daybook_recorded_events_total", ()]:
                     break
                 time.sleep(0.05)
-            # The reader removes `_total` from names of counters, and makes a family of each line it cannot read.
-            declared = [line.split(" ")[2] for line in page.splitlines() if line.startswith("# TYPE ")]
+            # The reader removes `_total` from names of counters, and makes a family of each line it
+            # cannot read.
+            declared = [
+                line.split(" ")[2] for line in page.splitlines() if line.startswith("# TYPE ")
+            ]
             self.assertEqual({name.removesuffix("_total") for name in declared}, set(families))
             self.assertNotIn("unknown", {family.type for family in families.values()})
             self.assertEqual(samples["daybook_source_recorded_total", ("own",)], 25)

@@ -23,8 +23,12 @@ def wheel(folder, version):
     path = pathlib.Path(folder) / f"{name}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as file:
         info = f"{name}.dist-info"
-        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: demo-pkg\nVersion: {version}\n")
-        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: demo-pkg\nVersion: {version}\n"
+        )
+        file.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         file.writestr(f"{info}/RECORD", "")
     return path
 
@@ -68,17 +72,35 @@ follow = {{ paths = ["{self.nginx.access_log}*"] }}
         """Uploads a version. twine does not name the file in the request line."""
         login = {"TWINE_USERNAME": user, "TWINE_PASSWORD": password or USERS[user]}
         url = f"http://127.0.0.1:{self.nginx.port}/"
-        upload = ["twine", "upload", "--non-interactive", "--disable-progress-bar", "--repository-url", url]
+        upload = [
+            "twine",
+            "upload",
+            "--non-interactive",
+            "--disable-progress-bar",
+            "--repository-url",
+            url,
+        ]
         went_well = self.tool(*upload, str(wheel(self.folder, version)), **login)
         self.assertEqual(went_well, reason is None)
         self.done.append(Act("upload", "", reason, user))
 
     def download(self, user, version):
         url = f"http://{user}:{USERS[user]}@127.0.0.1:{self.nginx.port}/simple/"
-        download = ["pip", "--disable-pip-version-check", "download", "-q", "--no-deps", "--no-cache-dir"]
+        download = [
+            "pip",
+            "--disable-pip-version-check",
+            "download",
+            "-q",
+            "--no-deps",
+            "--no-cache-dir",
+        ]
         with tempfile.TemporaryDirectory() as into:
-            self.assertTrue(self.tool(*download, "-d", into, "--index-url", url, f"demo-pkg=={version}"))
-        self.done.append(Act("download", f"packages/demo_pkg-{version}-py3-none-any.whl", None, user))
+            self.assertTrue(
+                self.tool(*download, "-d", into, "--index-url", url, f"demo-pkg=={version}")
+            )
+        self.done.append(
+            Act("download", f"packages/demo_pkg-{version}-py3-none-any.whl", None, user)
+        )
 
     def seen(self):
         clients = Clients(self.daybook)
@@ -88,7 +110,9 @@ follow = {{ paths = ["{self.nginx.access_log}*"] }}
             return plain(answer.result.audit_info_list), answer.result.total
 
         rows = PageLoop(100, page).all().rows
-        return [Act(row["operation"], row["data"], row.get("reason"), row["operator"]) for row in rows]
+        return [
+            Act(row["operation"], row["data"], row.get("reason"), row["operator"]) for row in rows
+        ]
 
     def assert_each_act_is_listed_once(self):
         becomes_true(lambda: len(self.seen()) >= len(self.done))
@@ -122,5 +146,6 @@ follow = {{ paths = ["{self.nginx.access_log}*"] }}
         self.assert_each_act_is_listed_once()
         self.daybook.stop()
         report = self.daybook.check()
-        self.assertEqual((int(report["artifact events"]), report["dead letters"]), (len(self.done), "0"))
-
+        self.assertEqual(
+            (int(report["artifact events"]), report["dead letters"]), (len(self.done), "0")
+        )

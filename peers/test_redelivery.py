@@ -1,6 +1,7 @@
 """Each act is recorded once, whatever happens between a registry and Daybook.
 
-Each act has a row of its own in the ledger, so that one row missing and another too many cannot make up for each other.
+Each act has a row of its own in the ledger, so that one row missing and another too many cannot
+make up for each other.
 """
 
 import itertools
@@ -41,15 +42,21 @@ class Redelivery(Scene):
 
     def wait_for_failed_attempts(self, count):
         enough = self.registry.failed_attempts() + count
-        wait_until(lambda: self.registry.failed_attempts() >= enough, f"the registry failed {count} times")
+        wait_until(
+            lambda: self.registry.failed_attempts() >= enough, f"the registry failed {count} times"
+        )
 
     def seen_until(self, time):
         """The number of rows that the SDK sees of acts up to a time."""
-        rows = (row for operation in auditor.OPERATIONS for row in auditor.rows(self.swr, operation))
+        rows = (
+            row for operation in auditor.OPERATIONS for row in auditor.rows(self.swr, operation)
+        )
         return sum(row.op_time <= time for row in rows)
 
     def go_through(self, way, kill=False):
-        """Acts before, during and after a time in which the proxy misbehaves and Daybook may be killed."""
+        """Acts before, during and after a time in which the proxy misbehaves and Daybook may be
+        killed.
+        """
         before = self.proxy.recorded_again()
         self.acts(2)
         self.proxy.become(way)
@@ -64,7 +71,9 @@ class Redelivery(Scene):
         self.proxy.become(Way.PASS)
         self.acts(2)
         self.assert_ledger_is_seen()
-        self.assertEqual(self.seen_until(now), done, "times are those of the acts, not of their arrival")
+        self.assertEqual(
+            self.seen_until(now), done, "times are those of the acts, not of their arrival"
+        )
         if way in RECORDING:
             self.assertGreater(self.proxy.recorded_again(), before, "something was delivered twice")
 
@@ -114,7 +123,10 @@ class Redelivery(Scene):
         try:
             for _ in range(5):
                 goal = len(self.proxy.recorded) + 10
-                wait_until(lambda: failures or len(self.proxy.recorded) >= goal, "Daybook recorded some more")
+                wait_until(
+                    lambda: failures or len(self.proxy.recorded) >= goal,
+                    "Daybook recorded some more",
+                )
                 self.daybook.kill()
                 self.wait_for_failed_attempts(1)
                 self.daybook.start()

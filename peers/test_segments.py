@@ -1,7 +1,7 @@
 """Flushed events, read by DuckDB from the data directory of a running server.
 
-The rows are compared with the events sent, with the server's responses, and with themselves. The queries
-are those of docs/parquet.md, and the columns those of docs/format.md.
+The rows are compared with the events sent, with the server's responses, and with themselves. The
+queries are those of docs/parquet.md, and the columns those of docs/format.md.
 """
 
 import collections
@@ -55,7 +55,9 @@ SELECT count(*), count(DISTINCT index), min(index), max(index) FROM read_parquet
 """
 
 # An event that was sent, as the table must have it.
-SentEvent = collections.namedtuple("SentEvent", "source at_ns who operation resource_type resource raw")
+SentEvent = collections.namedtuple(
+    "SentEvent", "source at_ns who operation resource_type resource raw"
+)
 
 
 def ns_of(instant):
@@ -71,7 +73,11 @@ def text_of(at_ns):
 
 def months():
     """The first instants of this month and the two before, newest first, in nanoseconds."""
-    starts = [datetime.datetime.now(datetime.timezone.utc).replace(day=1, hour=0, minute=0, second=0, microsecond=0)]
+    starts = [
+        datetime.datetime.now(datetime.timezone.utc).replace(
+            day=1, hour=0, minute=0, second=0, microsecond=0
+        )
+    ]
     for _ in range(2):
         starts.append((starts[-1] - datetime.timedelta(days=1)).replace(day=1))
     return [int(start.timestamp()) * NS for start in starts]
@@ -84,10 +90,19 @@ def sql_of(document):
 
 def documented_types():
     """DuckDB's type of each column, by docs/format.md."""
-    types = {"64-bit integer": "BIGINT", "timestamp": "TIMESTAMPTZ_NS", "text": "VARCHAR", "32-bit integer": "INTEGER"}
+    types = {
+        "64-bit integer": "BIGINT",
+        "timestamp": "TIMESTAMPTZ_NS",
+        "text": "VARCHAR",
+        "32-bit integer": "INTEGER",
+    }
     table = (DOCS / "format.md").read_text().split("| Columns | Type |")[1].split("\n\n")[0]
     rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
-    return {name: types.get(kind, "BLOB") for names, kind in rows for name in re.findall(r"`(\w+)`", names)}
+    return {
+        name: types.get(kind, "BLOB")
+        for names, kind in rows
+        for name in re.findall(r"`(\w+)`", names)
+    }
 
 
 def columns_of(entry):
@@ -122,7 +137,10 @@ def subtree_roots(digests):
     while level:
         if len(level) % 2:
             roots.insert(0, level.pop().hex())
-        level = [hashlib.sha256(b"\1" + left + right).digest() for left, right in zip(level[::2], level[1::2])]
+        level = [
+            hashlib.sha256(b"\1" + left + right).digest()
+            for left, right in zip(level[::2], level[1::2])
+        ]
     return roots
 
 
@@ -154,8 +172,18 @@ class World:
                 "id": f"n-{number}",
                 "timestamp": text_of(at),
                 "action": action,
-                "target": {"mediaType": media_type, "digest": digest, "repository": image, "tag": f"v{number % 9}"},
-                "request": {"id": f"r-{number}", "addr": "10.0.0.9:1234", "method": method, "useragent": "skopeo"},
+                "target": {
+                    "mediaType": media_type,
+                    "digest": digest,
+                    "repository": image,
+                    "tag": f"v{number % 9}",
+                },
+                "request": {
+                    "id": f"r-{number}",
+                    "addr": "10.0.0.9:1234",
+                    "method": method,
+                    "useragent": "skopeo",
+                },
                 "actor": {"name": who} if who else {},
             }
             raw = json.dumps(event, ensure_ascii=number % 2 == 0).encode()
@@ -182,14 +210,31 @@ class World:
         for _ in range(count):
             at, number = self.next_time(), self.count
             who = self.random.choice(WHO)
-            event = {"id": f"e-{number}", "action": "部署", "operation": "update", "occurred_at": text_of(at)}
-            event |= {"actor": {"id": f"u-{number % 7}", "name": who} if who else {"type": "system"}}
+            event = {
+                "id": f"e-{number}",
+                "action": "部署",
+                "operation": "update",
+                "occurred_at": text_of(at),
+            }
+            event |= {
+                "actor": {"id": f"u-{number % 7}", "name": who} if who else {"type": "system"}
+            }
             event |= {"resource": {"type": "pods", "name": f"default/web-{number}"}}
             event |= {"description": f"🚀 {number}\n\t\0", "severity": number % 4 + 1}
-            event |= {"outcome": {"result": "failure", "code": 403}} if self.random.random() < 0.5 else {}
-            event |= {"source_ip": "192.0.2.7", "class": "security"} if number % 2 else {"attributes": {"n": number}}
+            event |= (
+                {"outcome": {"result": "failure", "code": 403}}
+                if self.random.random() < 0.5
+                else {}
+            )
+            event |= (
+                {"source_ip": "192.0.2.7", "class": "security"}
+                if number % 2
+                else {"attributes": {"n": number}}
+            )
             raw = json.dumps(event, ensure_ascii=number % 2 == 0).encode()
-            sent.append(SentEvent("platform", at, who, "update", "pods", f"default/web-{number}", raw))
+            sent.append(
+                SentEvent("platform", at, who, "update", "pods", f"default/web-{number}", raw)
+            )
         return sent, b"\n".join(one.raw for one in sent)
 
 
@@ -215,11 +260,17 @@ class Segments(unittest.TestCase):
     def send(self):
         """Sends round after round, and notes the index of each event."""
         for _ in range(ROUNDS):
-            for source, count in ((self.world.hub, 50), (self.world.packages, 10), (self.world.platform, 10)):
+            for source, count in (
+                (self.world.hub, 50),
+                (self.world.packages, 10),
+                (self.world.platform, 10),
+            ):
                 sent, body = source(count)
                 status, answer = self.daybook.take_in(body, sent[0].source)
                 assert (status, answer["recorded"]) == (200, count), answer
-                self.sent |= {answer["first_index"] + position: one for position, one in enumerate(sent)}
+                self.sent |= {
+                    answer["first_index"] + position: one for position, one in enumerate(sent)
+                }
 
     def manifest(self):
         return json.loads(pathlib.Path("manifest").read_text())
@@ -227,7 +278,8 @@ class Segments(unittest.TestCase):
     def query(self, sql):
         """The rows of a query, and the manifest they are of.
 
-        The query runs again if the server replaced the manifest meanwhile; only then may a file be gone.
+        The query runs again if the server replaced the manifest meanwhile; only then may a file be
+        gone.
         """
         while True:
             before = self.manifest()
@@ -276,7 +328,9 @@ class Segments(unittest.TestCase):
         self.the_document_shows_tags()
         self.assertEqual(self.query(self.changed)[0], [])
         sizes = [segment["events"] for segment in manifest["segments"]]
-        print(f"{len(rows)} rows in segments of {sizes}; {reads} reads meanwhile, {self.too_late} too late for a file")
+        print(
+            f"{len(rows)} rows in segments of {sizes}; {reads} reads meanwhile, {self.too_late} too late for a file"
+        )
         self.daybook.stop()
         self.daybook.check()
 
@@ -286,10 +340,15 @@ class Segments(unittest.TestCase):
         def is_settled():
             before = self.manifest()
             time.sleep(1)
-            return self.manifest() == before and before[FLUSHED]["events"] > len(self.sent) - UNFLUSHED_EVENTS_MAX
+            return (
+                self.manifest() == before
+                and before[FLUSHED]["events"] > len(self.sent) - UNFLUSHED_EVENTS_MAX
+            )
 
         wait_until(is_settled, "flushes and compactions are done")
-        self.assertGreaterEqual(max(segment["events"] for segment in self.manifest()["segments"]), COMPACTED_EVENTS)
+        self.assertGreaterEqual(
+            max(segment["events"] for segment in self.manifest()["segments"]), COMPACTED_EVENTS
+        )
 
     def columns_are_those_of_the_format(self):
         described, _ = self.query("DESCRIBE SELECT * FROM read_parquet(getvariable('files'))")
@@ -298,7 +357,9 @@ class Segments(unittest.TestCase):
     def rows(self):
         """Every row by its index, with times in nanoseconds."""
         names = list(documented_types())
-        times = "* REPLACE (epoch_ns(occurred_at) AS occurred_at, epoch_ns(received_at) AS received_at)"
+        times = (
+            "* REPLACE (epoch_ns(occurred_at) AS occurred_at, epoch_ns(received_at) AS received_at)"
+        )
         found, manifest = self.query(
             f"SELECT {', '.join(names)} FROM (SELECT {times} FROM read_parquet(getvariable('files')))"
         )
@@ -308,7 +369,15 @@ class Segments(unittest.TestCase):
 
     def rows_are_the_events_sent(self, rows, manifest):
         flushed = manifest[FLUSHED]["events"]
-        columns = ("source", "occurred_at", "actor_name", "operation", "resource_type", "resource_name", "raw")
+        columns = (
+            "source",
+            "occurred_at",
+            "actor_name",
+            "operation",
+            "resource_type",
+            "resource_name",
+            "raw",
+        )
         ours = {index: row for index, row in rows.items() if row["source"] != "daybook"}
         found = {index: SentEvent(*(row[name] for name in columns)) for index, row in ours.items()}
         expected = {index: one for index, one in self.sent.items() if index < flushed}
@@ -319,34 +388,52 @@ class Segments(unittest.TestCase):
 
     def columns_agree_with_entries(self, rows):
         for index, row in rows.items():
-            expected = columns_of(json.loads(row["entry"])) | {name: row[name] for name in ("index", "entry", "raw")}
+            expected = columns_of(json.loads(row["entry"])) | {
+                name: row[name] for name in ("index", "entry", "raw")
+            }
             self.assertEqual(row.keys(), expected.keys())
-            wrong = {name: (row[name], value) for name, value in expected.items() if row[name] != value}
+            wrong = {
+                name: (row[name], value) for name, value in expected.items() if row[name] != value
+            }
             self.assertEqual(wrong, {}, f"index {index}: (column, entry)")
 
     def hashes_agree(self, rows, manifest):
         digests = pathlib.Path("tree/digests").read_bytes()
         for index, row in rows.items():
-            self.assertEqual(hashlib.sha256(row["entry"]).digest(), digests[32 * index : 32 * index + 32], index)
-            self.assertEqual(hashlib.sha256(row["raw"]).hexdigest(), json.loads(row["entry"])["raw_sha256"], index)
-        flushed = [digests[32 * index : 32 * index + 32] for index in range(manifest[FLUSHED]["events"])]
+            self.assertEqual(
+                hashlib.sha256(row["entry"]).digest(), digests[32 * index : 32 * index + 32], index
+            )
+            self.assertEqual(
+                hashlib.sha256(row["raw"]).hexdigest(),
+                json.loads(row["entry"])["raw_sha256"],
+                index,
+            )
+        flushed = [
+            digests[32 * index : 32 * index + 32] for index in range(manifest[FLUSHED]["events"])
+        ]
         self.assertEqual(subtree_roots(flushed), manifest[FLUSHED]["tree"])
         for segment in manifest["segments"]:
-            table = pathlib.Path(f"segments/{segment['first']:020}-{segment['events']:010}.parquet").read_bytes()
+            table = pathlib.Path(
+                f"segments/{segment['first']:020}-{segment['events']:010}.parquet"
+            ).read_bytes()
             self.assertEqual(hashlib.sha256(table).hexdigest(), segment["table_sha256"])
 
     def the_api_counts_the_same(self):
         """Its exact totals are the flushed events, by DuckDB, and those sent and not flushed yet."""
         swr = auditor.client(self.daybook)
         for listed_as, operation in LISTED.items():
-            request = ListAuditLogsRequest(instance_id=INSTANCE, operation=listed_as, limit=1, offset=0)
+            request = ListAuditLogsRequest(
+                instance_id=INSTANCE, operation=listed_as, limit=1, offset=0
+            )
             total = swr.list_audit_logs(request).total
             [(flushed,)], as_of = self.query(
                 f"SELECT count(*) FROM read_parquet(getvariable('files')) WHERE service = 'registry'"
                 f" AND instance = '{INSTANCE}' AND operation = '{operation}' AND resource_type = 'artifact'"
             )
             waiting = [one for index, one in self.sent.items() if index >= as_of[FLUSHED]["events"]]
-            unflushed = sum((one.operation, one.resource_type) == (operation, "artifact") for one in waiting)
+            unflushed = sum(
+                (one.operation, one.resource_type) == (operation, "artifact") for one in waiting
+            )
             self.assertEqual(total, flushed + unflushed, listed_as)
             self.assertGreater(flushed, ROUNDS * 9, listed_as)
 
@@ -356,12 +443,17 @@ class Segments(unittest.TestCase):
         expected, at_the_ends = collections.Counter(), 0
         for index, one in self.sent.items():
             what = (one.source, one.operation, one.resource_type, one.resource)
-            if what == (HUB.name, "pull", "artifact", IMAGES[0]) and index < manifest[FLUSHED]["events"]:
+            if (
+                what == (HUB.name, "pull", "artifact", IMAGES[0])
+                and index < manifest[FLUSHED]["events"]
+            ):
                 at_the_ends += any(one.at_ns in (month, month - 1) for month in self.world.months)
                 if last <= one.at_ns < this:
                     expected[one.who] += 1
         kinds = {None: "anonymous", "robot$ci-builder": "robot"}
-        rows = [(who or "anonymous", kinds.get(who, "user"), pulls) for who, pulls in expected.items()]
+        rows = [
+            (who or "anonymous", kinds.get(who, "user"), pulls) for who, pulls in expected.items()
+        ]
         self.assertEqual(found, sorted(rows, key=lambda row: (-row[2], row[0])))
         self.assertEqual(len(rows), len(WHO))
         self.assertGreater(at_the_ends, 40)

@@ -96,7 +96,9 @@ class Telemetry(unittest.TestCase):
         self.assert_each_act_is_listed_once()
         self.daybook.stop()
         report = self.daybook.check()
-        self.assertEqual((int(report["platform events"]), report["dead letters"]), (len(self.done), "0"))
+        self.assertEqual(
+            (int(report["platform events"]), report["dead letters"]), (len(self.done), "0")
+        )
 
 
 class OpenTelemetry(Telemetry):
@@ -134,8 +136,12 @@ class OpenTelemetry(Telemetry):
             headers={"Authorization": f"Bearer {TOKEN}"},
             timeout=PATIENCE_S,
         )
-        provider = LoggerProvider(resource=Resource.create({"service.name": "console", "host.name": "vm"}))
-        provider.add_log_record_processor(BatchLogRecordProcessor(exporter, schedule_delay_millis=100))
+        provider = LoggerProvider(
+            resource=Resource.create({"service.name": "console", "host.name": "vm"})
+        )
+        provider.add_log_record_processor(
+            BatchLogRecordProcessor(exporter, schedule_delay_millis=100)
+        )
         self.addCleanup(provider.shutdown)
 
         def act(count, wait=True):
@@ -157,7 +163,11 @@ class CloudEvents(Telemetry):
     """The SDK builds the requests; its user repeats them until they succeed."""
 
     def request(self, number):
-        user, failed, address = USERS[number % len(USERS)], number % 3 == 0, f"198.51.100.{number + 1}"
+        user, failed, address = (
+            USERS[number % len(USERS)],
+            number % 3 == 0,
+            f"198.51.100.{number + 1}",
+        )
         event = CloudEvent(
             {
                 "id": f"id-{number}",
@@ -170,14 +180,22 @@ class CloudEvents(Telemetry):
                 "actor": user,
                 "sourceip": address,
             },
-            {"user": user, "resource": {"type": "server", "name": f"srv-{number}"}, "result": "fail" if failed else "success"},
+            {
+                "user": user,
+                "resource": {"type": "server", "name": f"srv-{number}"},
+                "result": "fail" if failed else "success",
+            },
         )
-        self.done.append(Act("com.acme.audit.delete", user, f"servers/srv-{number}", failed, address))
+        self.done.append(
+            Act("com.acme.audit.delete", user, f"servers/srv-{number}", failed, address)
+        )
         return to_binary_event(event) if number % 2 else to_structured_event(event)
 
     def send(self, message):
         headers = dict(message.headers) | {"Authorization": f"Bearer {TOKEN}"}
-        answer = requests.post(self.intake("events"), headers=headers, data=message.body, timeout=PATIENCE_S)
+        answer = requests.post(
+            self.intake("events"), headers=headers, data=message.body, timeout=PATIENCE_S
+        )
         return answer.status_code == 200
 
     def act(self, count, wait=True):

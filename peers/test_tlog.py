@@ -1,5 +1,5 @@
-"""The published tree, checked by verifiers that share nothing with Daybook: the Go team's, Tessera's,
-and one written from the specifications alone.
+"""The published tree, checked by verifiers that share nothing with Daybook: the Go team's,
+Tessera's, and one written from the specifications alone.
 """
 
 import os
@@ -21,7 +21,9 @@ MUTATIONS = 200
 
 def notification(number):
     """A registry's notification of one pull."""
-    target = f'"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:{number:064x}"'
+    target = (
+        f'"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:{number:064x}"'
+    )
     return (
         f'{{"events":[{{"id":"t{number}","timestamp":"2026-11-20T17:00:00Z","action":"pull",'
         f'"target":{{{target},"repository":"library/ubuntu","tag":"24.04"}},'
@@ -48,7 +50,9 @@ def mutate(data, draw):
 
 def verify(*arguments):
     """The verifier's exit code and output."""
-    done = subprocess.run([VERIFIER, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [VERIFIER, *map(str, arguments)], capture_output=True, text=True, timeout=60
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -149,10 +153,20 @@ class Tlog(unittest.TestCase):
         wait_until(lambda: self.covered() > 700, "the checkpoint covers what was sent")
         for key, is_whole in ((self.key, True), (self.another_key(), False)):
             (self.folder / "key").write_text(key)
-            flags = ("--ui=false", "--storage_url", f"{self.daybook.url}/tlog/", "--public_key", self.folder / "key")
-            done = subprocess.run([FSCK, *map(str, flags)], capture_output=True, text=True, timeout=60)
+            flags = (
+                "--ui=false",
+                "--storage_url",
+                f"{self.daybook.url}/tlog/",
+                "--public_key",
+                self.folder / "key",
+            )
+            done = subprocess.run(
+                [FSCK, *map(str, flags)], capture_output=True, text=True, timeout=60
+            )
             # It ends with 0 either way.
-            self.assertEqual("Successfully fsck'd log" in done.stderr, is_whole, done.stdout + done.stderr)
+            self.assertEqual(
+                "Successfully fsck'd log" in done.stderr, is_whole, done.stdout + done.stderr
+            )
 
     def test_proof_files_are_checked_by_others(self):
         self.daybook.start()
@@ -180,7 +194,9 @@ class Tlog(unittest.TestCase):
             code, said = verify("proof", self.folder / "proof", self.folder / "entry", self.key)
             self.assertEqual((code, said), (0, f"{index}\n"))
             (self.folder / "entry").write_bytes(entry + b" ")
-            self.assertNotEqual(verify("proof", self.folder / "proof", self.folder / "entry", self.key)[0], 0)
+            self.assertNotEqual(
+                verify("proof", self.folder / "proof", self.folder / "entry", self.key)[0], 0
+            )
             for _ in range(MUTATIONS // 20):
                 kind, changed = mutate(proof, draw)
                 with self.assertRaises(verifier.Refusal, msg=f"{kind} of the proof of {index}"):

@@ -1,5 +1,5 @@
-"""Witnesses: Daybook's log uses one written from the specifications alone, which also checks what Daybook's
-witness cosigns.
+"""Witnesses: Daybook's log uses one written from the specifications alone, which also checks what
+Daybook's witness cosigns.
 """
 
 import pathlib
@@ -32,11 +32,16 @@ class Witnesses(unittest.TestCase):
         self.own_key = run(DAYBOOK, "witness", "init", str(home), "--name", "own.example/w").strip()
         run(DAYBOOK, "witness", "add", str(home), self.log)
         listen = ["--listen", f"127.0.0.1:{port}"]
-        self.own = Program(port, self.folder / "witness.log", DAYBOOK, "witness", "serve", str(home), *listen)
+        self.own = Program(
+            port, self.folder / "witness.log", DAYBOOK, "witness", "serve", str(home), *listen
+        )
         self.addCleanup(self.own.kill)
         self.own.start()
         with open(self.folder / "daybook.toml", "a", encoding="utf-8") as configuration:
-            for url, key in ((self.peer.url, self.peer.key), (f"http://127.0.0.1:{port}", self.own_key)):
+            for url, key in (
+                (self.peer.url, self.peer.key),
+                (f"http://127.0.0.1:{port}", self.own_key),
+            ):
                 configuration.write(f'[[witness]]\nurl = "{url}"\nkey = "{key}"\n')
 
     def witnessed(self):
@@ -79,6 +84,8 @@ class Witnesses(unittest.TestCase):
             self.peer.newest = self.peer.newest._replace(root=bytes(32))
         for number in range(3):
             self.assertEqual(self.daybook.take_in(notification(number))[0], 200)
-        wait_until(lambda: "a witness refuses" in self.daybook.log_text(), "the server logs the refusal")
+        wait_until(
+            lambda: "a witness refuses" in self.daybook.log_text(), "the server logs the refusal"
+        )
         self.daybook.stop()
         self.own.stop()

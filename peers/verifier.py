@@ -1,9 +1,9 @@
-"""A second verifier of a log, written from the specifications alone and sharing nothing with Daybook.
+"""A second verifier of a log, written from the specifications alone and sharing nothing with
+Daybook.
 
-Signed notes, checkpoints and tiles are those of C2SP (c2sp.org/signed-note, tlog-checkpoint, tlog-tiles,
-tlog-proof); the tree is that
-of RFC 6962 section 2.1, its inclusion and consistency proofs are checked as in RFC 9162 sections
-2.1.3.2 and 2.1.4.
+Signed notes, checkpoints and tiles are those of C2SP (c2sp.org/signed-note, tlog-checkpoint,
+tlog-tiles, tlog-proof); the tree is that of RFC 6962 section 2.1, its inclusion and consistency
+proofs are checked as in RFC 9162 sections 2.1.3.2 and 2.1.4.
 """
 
 import base64
@@ -120,11 +120,15 @@ class Tree:
             width = min(TILE_WIDTH, (self.size >> (8 * level)) - position * TILE_WIDTH)
             data = self.get(tile_path(level, position, width))
             demand(len(data) == width * HASH_BYTES, "a tile of another width")
-            self.tiles[level, position] = [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
+            self.tiles[level, position] = [
+                data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)
+            ]
         return self.tiles[level, position]
 
     def hash_of(self, start, end):
-        """The hash of the leaves from start to end, by the definition, as far down as the tiles' levels."""
+        """The hash of the leaves from start to end, by the definition, as far down as the tiles'
+        levels.
+        """
         size = end - start
         if size & (size - 1) == 0:
             level = (size.bit_length() - 1) // 8
@@ -148,7 +152,10 @@ class Tree:
                 while len(below) > 1:
                     below = [node_hash(left, right) for left, right in zip(below[::2], below[1::2])]
                 published = self.tile(level, position // TILE_WIDTH)[position % TILE_WIDTH]
-                demand(below[0] == published, f"hash {position} of level {level} is not that of its tile")
+                demand(
+                    below[0] == published,
+                    f"hash {position} of level {level} is not that of its tile",
+                )
             level += 1
 
     def entries(self):
@@ -200,7 +207,9 @@ def root_by_path(leaf, index, size, path):
 
 
 def verify_proof(data, key, entry=None):
-    """Checks a proof file, for the entry in it or the one given. Returns index, checkpoint and entry."""
+    """Checks a proof file, for the entry in it or the one given. Returns index, checkpoint and
+    entry.
+    """
     head, blank, note = data.partition(b"\n\n")
     demand(blank, "no checkpoint")
     try:

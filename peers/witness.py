@@ -1,7 +1,7 @@
 """A witness of logs, written from the specifications alone and sharing nothing with Daybook.
 
-What it speaks is C2SP tlog-witness (c2sp.org/tlog-witness), what it signs tlog-cosignature (c2sp.org/tlog-cosignature), and
-the proofs that it checks are those of RFC 9162 section 2.1.4.2.
+It speaks C2SP tlog-witness (c2sp.org/tlog-witness) and signs tlog-cosignature
+(c2sp.org/tlog-cosignature); the proofs that it checks are those of RFC 9162 section 2.1.4.2.
 """
 
 import base64
@@ -12,7 +12,17 @@ import time
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from verifier import HASH_BYTES, Checkpoint, Key, Refusal, decode, demand, node_hash, open_checkpoint, sha256
+from verifier import (
+    HASH_BYTES,
+    Checkpoint,
+    Key,
+    Refusal,
+    decode,
+    demand,
+    node_hash,
+    open_checkpoint,
+    sha256,
+)
 
 ED25519_COSIGNATURE = b"\x04"
 PROOF_LINES_MAX = 63
@@ -103,7 +113,10 @@ class Witness(http.server.ThreadingHTTPServer):
         head, blank, note = body.partition(b"\n\n")
         first, *lines = head.decode().split("\n")
         word, _, digits = first.partition(" ")
-        demand(blank and word == "old" and digits.isdigit() and str(int(digits)) == digits, "no old size")
+        demand(
+            blank and word == "old" and digits.isdigit() and str(int(digits)) == digits,
+            "no old size",
+        )
         demand(len(lines) <= PROOF_LINES_MAX, "too many lines")
         path, old_size = [decode(line) for line in lines], int(digits)
         demand(all(len(one) == HASH_BYTES for one in path), "a line is no hash")
@@ -115,7 +128,11 @@ class Witness(http.server.ThreadingHTTPServer):
             return 403, "text/plain", b""
         demand(old_size <= new.size, "the old size is larger")
         with self.turn:
-            if old_size != self.newest.size or new.size == self.newest.size and new.root != self.newest.root:
+            if (
+                old_size != self.newest.size
+                or new.size == self.newest.size
+                and new.root != self.newest.root
+            ):
                 return 409, "text/x.tlog.size", b"%d\n" % self.newest.size
             if not goes_on(path, self.newest, new):
                 return 422, "text/plain", b""
