@@ -1,4 +1,4 @@
-"""The auditor: the vendor's Python SDK, as anyone uses it."""
+"""The auditor: the vendor's Python SDK, used as its documentation shows."""
 
 import datetime
 
@@ -6,30 +6,37 @@ from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions import exceptions
 from huaweicloudsdkswr.v2 import ListAuditLogsRequest, SwrClient
 
-from ledger import Done
+from ledger import Act
 from processes import INSTANCE, PROJECT
 
 OPERATIONS = ("create", "pull", "delete")
 
 
 def time_text():
-    """The present time as the rows tell times."""
+    """The present time, in the form that rows have."""
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def client(daybook, project=PROJECT, access_key=None, secret=None):
-    """A client that is told the endpoint and the project."""
-    credentials = BasicCredentials(access_key or daybook.access_key, secret or daybook.secret, project)
+    """A client with the endpoint and the project set."""
+    credentials = BasicCredentials(
+        access_key or daybook.access_key, secret or daybook.secret, project
+    )
     return SwrClient.new_builder().with_credentials(credentials).with_endpoint(daybook.url).build()
 
 
 def pages(swr, operation, limit):
-    """Asks for page after page, until one is empty; returns them all, the empty one too."""
-    answers = []
-    while not answers or answers[-1].audit_logs:
-        arguments = {"instance_id": INSTANCE, "operation": operation, "limit": limit, "offset": limit * len(answers)}
-        answers.append(swr.list_audit_logs(ListAuditLogsRequest(**arguments)))
-    return answers
+    """Requests page after page until one is empty; returns them all, including the empty one."""
+    found = []
+    while not found or found[-1].audit_logs:
+        arguments = {
+            "instance_id": INSTANCE,
+            "operation": operation,
+            "limit": limit,
+            "offset": limit * len(found),
+        }
+        found.append(swr.list_audit_logs(ListAuditLogsRequest(**arguments)))
+    return found
 
 
 def rows(swr, operation, limit=100):
@@ -38,18 +45,20 @@ def rows(swr, operation, limit=100):
 
 
 def everything(swr):
-    """What the SDK sees, as the ledger tells it."""
+    """Every row that the SDK sees, in the form of the ledger."""
     return [
-        Done(row.operation, row.resource_type, row.resource, row.username)
+        Act(row.operation, row.resource_type, row.resource, row.username)
         for operation in OPERATIONS
         for row in rows(swr, operation)
     ]
 
 
 def refusal(swr, **arguments):
-    """The error that a request is answered with."""
+    """The error of a request that must be refused."""
     try:
-        swr.list_audit_logs(ListAuditLogsRequest(**{"instance_id": INSTANCE, "operation": "pull", **arguments}))
+        swr.list_audit_logs(
+            ListAuditLogsRequest(**{"instance_id": INSTANCE, "operation": "pull", **arguments})
+        )
     except exceptions.ClientRequestException as error:
         return error
     raise AssertionError(f"{arguments} was answered")

@@ -1,4 +1,4 @@
-"""Five trails, one for each API, what is told to them, and the rows that each API must then answer."""
+"""Five trails, one for each API, the events sent to them, and the rows that each API must return."""
 
 import datetime
 import json
@@ -25,8 +25,8 @@ WHO = ("alice", "robot$ci-builder", "李雷", "o'hara <o@example.com>")
 SWR_OPERATIONS = ("pull", "delete", "create")
 
 
-class Happened:
-    """The `number`th thing that happened to each trail; each in a second of its own."""
+class Act:
+    """The act of this number on each trail; each has a second of its own."""
 
     def __init__(self, number, began):
         self.number = number
@@ -34,8 +34,8 @@ class Happened:
         self.who = WHO[number % len(WHO)]
         self.failed = number % 5 == 4
 
-    def told(self, source):
-        """The event as the source tells it."""
+    def event(self, source):
+        """The event as the source sends it."""
         event = {
             "id": str(self.number),
             "occurred_at": self.at.isoformat(),
@@ -54,10 +54,21 @@ class Happened:
             event |= {"action": "query", "description": f"select 'ü{self.number}'"}
             event |= {"attributes": {"log_file": f"audit.{self.log_file}"}}
         elif source == "cluster":
-            resource = {"type": "pods", "name": f"default/web-{self.number}", "id": f"uid-{self.number}"}
-            event |= {"action": "create", "resource": resource, "class": "security" if self.number % 2 else "operation"}
+            resource = {
+                "type": "pods",
+                "name": f"default/web-{self.number}",
+                "id": f"uid-{self.number}",
+            }
+            event |= {
+                "action": "create",
+                "resource": resource,
+                "class": "security" if self.number % 2 else "operation",
+            }
         else:
-            event |= {"action": "update", "resource": {"type": "rule", "name": f"rule {self.number}"}}
+            event |= {
+                "action": "update",
+                "resource": {"type": "rule", "name": f"rule {self.number}"},
+            }
             event |= {"description": f"updateRule <{self.number}>"}
         return json.dumps(event, ensure_ascii=False)
 
@@ -103,21 +114,23 @@ class Happened:
 
 
 class Estate(unittest.TestCase):
-    """A test with a Daybook of five sources, to each of which as many things have happened."""
+    """A test with a Daybook of five sources, each with the same number of acts."""
 
-    happened_at_start = 25
+    acts_at_start = 25
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
-        self.began = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) - datetime.timedelta(hours=3)
+        self.began = datetime.datetime.now(datetime.timezone.utc).replace(
+            microsecond=0
+        ) - datetime.timedelta(hours=3)
         self.daybook = Daybook(self.folder, SOURCES, TENANT, '[codearts]\ntime_zone = "+08:00"\n')
         self.addCleanup(self.daybook.kill)
         gateway.admit(self.daybook, self.file)
         self.daybook.start()
-        self.happened = []
-        self.let_happen(self.happened_at_start)
+        self.acts = []
+        self.add_acts(self.acts_at_start)
 
     def file(self, name, text):
         """The path of a new file with this text."""
@@ -126,38 +139,46 @@ class Estate(unittest.TestCase):
             file.write(text)
         return path
 
-    def let_happen(self, count):
-        """Lets as many more things happen, to each trail."""
-        begin = len(self.happened)
-        more = [Happened(number, self.began) for number in range(begin, begin + count)]
+    def add_acts(self, count):
+        """Sends this many more acts, to each trail."""
+        begin = len(self.acts)
+        more = [Act(number, self.began) for number in range(begin, begin + count)]
         for source in SOURCES:
-            lines = "\n".join(one.told(source.name) for one in more)
+            lines = "\n".join(one.event(source.name) for one in more)
             status, answer = self.daybook.take_in(lines, source.name)
             self.assertEqual((status, answer["recorded"]), (200, count), answer)
-        self.happened += more
+        self.acts += more
 
     def newest_first(self, row):
-        """The rows of all that happened."""
-        return [row(one) for one in reversed(self.happened)]
+        """The rows of all acts, newest first."""
+        return [row(one) for one in reversed(self.acts)]
 
     def swr_rows(self, operation):
-        return [row for row in self.newest_first(Happened.swr_row) if row["operation"] == operation]
+        return [row for row in self.newest_first(Act.swr_row) if row["operation"] == operation]
 
     def window(self):
-        """Begin and end of a day in which everything happened, with the offset of China."""
+        """Start and end of a window that holds every act, with the offset of China."""
         day = datetime.timedelta(days=1)
-        return [at.astimezone(CHINA).strftime("%Y-%m-%dT%H:%M:%S%z") for at in (self.began - day, self.began + day)]
+        return [
+            at.astimezone(CHINA).strftime("%Y-%m-%dT%H:%M:%S%z")
+            for at in (self.began - day, self.began + day)
+        ]
 
     def log_files(self):
-        """The finished log files of the database, oldest first: what is in each, and its row but for id and name."""
+        """The finished log files of the database, oldest first: content, and row without id and
+        name.
+        """
         files = {}
-        for one in self.happened:
+        for one in self.acts:
             files.setdefault(one.log_file, []).append(one)
         finished = [files[number] for number in sorted(files)[:-1]]
         rows = []
         for lines in finished:
-            content = "".join(one.told("orders") + "\n" for one in lines)
-            begin, end = (one.at.astimezone(CHINA).strftime("%Y-%m-%dT%H:%M:%S%z") for one in (lines[0], lines[-1]))
+            content = "".join(one.event("orders") + "\n" for one in lines)
+            begin, end = (
+                one.at.astimezone(CHINA).strftime("%Y-%m-%dT%H:%M:%S%z")
+                for one in (lines[0], lines[-1])
+            )
             size = -(-len(content.encode()) // 1024)
             rows.append((content, {"size": size, "begin_time": begin, "end_time": end}))
         return rows

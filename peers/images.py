@@ -54,18 +54,20 @@ class Image:
 
 
 class Index:
-    """An index over images, as one tag for several platforms has."""
+    """An index over images: one tag for several platforms."""
 
     media_type = INDEX
 
     def __init__(self, *images):
         manifests = [descriptor(MANIFEST, image.manifest) for image in images]
-        self.manifest = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}).encode()
+        self.manifest = json.dumps(
+            {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}
+        ).encode()
         self.digest = digest_of(self.manifest)
 
 
 class Client:
-    """A user of a registry, whose acts on manifests are noted in a ledger."""
+    """A user of a registry. A ledger notes each act on a manifest."""
 
     def __init__(self, registry, user, password, ledger):
         self.host, self.user, self.ledger = registry.host, user, ledger
@@ -88,10 +90,18 @@ class Client:
     def push_blob(self, repository, blob):
         location = self.expect(202, "POST", f"/v2/{repository}/blobs/uploads/").headers["Location"]
         path = location.split(self.host, 1)[-1]
-        self.expect(201, "PUT", f"{path}&digest={digest_of(blob)}", blob, Content_Type="application/octet-stream")
+        self.expect(
+            201,
+            "PUT",
+            f"{path}&digest={digest_of(blob)}",
+            blob,
+            Content_Type="application/octet-stream",
+        )
 
     def mount_blob(self, repository, source, blob):
-        self.expect(201, "POST", f"/v2/{repository}/blobs/uploads/?mount={digest_of(blob)}&from={source}")
+        self.expect(
+            201, "POST", f"/v2/{repository}/blobs/uploads/?mount={digest_of(blob)}&from={source}"
+        )
 
     def pull_blob(self, repository, blob):
         self.expect(200, "GET", f"/v2/{repository}/blobs/{digest_of(blob)}")
@@ -116,8 +126,10 @@ class Client:
             self.ledger.pulled(self.user, repository, reference)
 
     def look(self, repository, reference):
-        """Asks whether a manifest exists, as docker does before each pull. Not a pull."""
-        self.expect(200, "HEAD", f"/v2/{repository}/manifests/{reference}", Accept=f"{MANIFEST}, {INDEX}")
+        """Checks whether a manifest exists, as docker does before each pull. Not a pull."""
+        self.expect(
+            200, "HEAD", f"/v2/{repository}/manifests/{reference}", Accept=f"{MANIFEST}, {INDEX}"
+        )
 
     def delete(self, repository, image):
         """Deletes a manifest by digest, and with it the tags that point to it."""

@@ -1,10 +1,10 @@
-"""The ledger: what was done to a registry, as an auditor must find it."""
+"""The ledger: the acts on a registry that an auditor must find."""
 
 import collections
 
 from processes import Request
 
-Done = collections.namedtuple("Done", "operation resource_type resource username")
+Act = collections.namedtuple("Act", "operation resource_type resource username")
 
 
 class Ledger:
@@ -21,7 +21,7 @@ class Ledger:
     def pushed(self, user, repository, reference, digest):
         """A manifest came in, by a tag or by its digest."""
         self.requests.append(Request("PUT", repository, reference))
-        self.rows.append(Done("create", "artifact", f"{repository}:{digest}", user))
+        self.rows.append(Act("create", "artifact", f"{repository}:{digest}", user))
         if reference != digest:
             self.tags[repository, reference] = digest
 
@@ -29,15 +29,15 @@ class Ledger:
         """A manifest was fetched, by a tag or by its digest."""
         self.requests.append(Request("GET", repository, reference))
         digest = self.tags.get((repository, reference), reference)
-        self.rows.append(Done("pull", "artifact", f"{repository}:{digest}", user))
+        self.rows.append(Act("pull", "artifact", f"{repository}:{digest}", user))
 
     def deleted(self, user, repository, digest):
         """A manifest was deleted, and with it the tags that pointed to it."""
         self.requests.append(Request("DELETE", repository, digest))
-        self.rows.append(Done("delete", "artifact", f"{repository}:{digest}", user))
+        self.rows.append(Act("delete", "artifact", f"{repository}:{digest}", user))
         for tag in [tag for (of, tag), to in self.tags.items() if (of, to) == (repository, digest)]:
             del self.tags[repository, tag]
-            self.rows.append(Done("delete", "tag", f"{repository}:{tag}", user))
+            self.rows.append(Act("delete", "tag", f"{repository}:{tag}", user))
 
     def of(self, operation):
         return [row for row in self.rows if row.operation == operation]

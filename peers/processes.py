@@ -23,7 +23,7 @@ REGION = "cn-north-4"
 INSTANCE = "hub"
 DAYBOOK = os.environ["DAYBOOK_BIN"]
 
-# Variables with which a caller would change what is tested.
+# Variables of the caller that would change the test.
 OURS = ("DAYBOOK_", "HUAWEICLOUD_", "CLOUD_SDK_")
 
 # A program dies with the test that started it, even when the test is killed.
@@ -31,13 +31,13 @@ BOUND_TO_US = ["setpriv", "--pdeathsig", "KILL", "--"]
 
 Request = collections.namedtuple("Request", "method repository reference")
 
-# What feeds a trail of the tenant's project.
+# A source that feeds a trail of the tenant's project.
 Source = collections.namedtuple("Source", "name format service instance")
 HUB = Source("hub", "docker-registry", "registry", INSTANCE)
 
 
 def becomes_true(condition, patience_s=PATIENCE_S):
-    """Returns the condition's first true value, or its last one when none came in time."""
+    """Returns the condition's first true value, or its last one if none came in time."""
     deadline = time.monotonic() + patience_s
     while not (value := condition()) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -47,15 +47,15 @@ def becomes_true(condition, patience_s=PATIENCE_S):
 def wait_until(condition, what):
     """Returns the condition's first true value; fails when none comes."""
     value = becomes_true(condition)
-    assert value, f"waited {PATIENCE_S} s in vain until {what}"
+    assert value, f"not within {PATIENCE_S} s: {what}"
     return value
 
 
 def free_port():
     """A port that nobody listens on.
 
-    It lies below the range from which the kernel gives ports to outgoing connections, so that none takes it while the
-    program that it is meant for is not running.
+    It lies below the range from which the kernel gives ports to outgoing connections, so that none
+    takes it while the program that it is meant for is not running.
     """
     while True:
         port = random.randrange(20000, 32000)
@@ -70,20 +70,22 @@ def free_port():
 
 def environment(**more):
     """The environment without the caller's own settings of Daybook and the SDK."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    return kept | more
+    others = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    return others | more
 
 
 def run(*command, **variables):
-    """Runs a command to its end, which must be a good one, and returns what it printed."""
+    """Runs a command, which must succeed, and returns its output."""
     settings = {"env": environment(**variables), "timeout": 10 * PATIENCE_S}
     done = subprocess.run(command, capture_output=True, text=True, check=False, **settings)
-    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    assert (
+        done.returncode == 0
+    ), f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
     return done.stdout
 
 
 class Program:
-    """A program that runs until it is told to stop, and writes what it has to say to a log."""
+    """A program that runs until it is stopped and writes its output to a log."""
 
     def __init__(self, port, log, *command, **variables):
         self.port = port
@@ -94,8 +96,12 @@ class Program:
 
     def start(self):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment(**self.variables))
-        wait_until(lambda: self.listens() or self.process.poll() is not None, f"{self.command} listens")
+            self.process = subprocess.Popen(
+                self.command, stdout=log, stderr=log, env=environment(**self.variables)
+            )
+        wait_until(
+            lambda: self.listens() or self.process.poll() is not None, f"{self.command} listens"
+        )
         assert self.process.poll() is None, f"{self.command} ended:\n{self.log_text()}"
 
     def listens(self):
@@ -108,7 +114,7 @@ class Program:
             self.process.wait()
 
     def stop(self):
-        """Asks it to end, and checks that it ends well."""
+        """Stops it by SIGTERM, and checks that it ends with 0."""
         self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(PATIENCE_S)
@@ -121,22 +127,32 @@ class Program:
 
 
 class Daybook(Program):
-    """A log with one registry as its source unless told others, and an auditor who may read all of the tenant's."""
+    """A log with sources, by default one registry, and an auditor who may read the tenant's trails."""
 
     def __init__(self, folder, sources=(HUB,), tenant=TENANT, more_settings=""):
         folder = pathlib.Path(folder)
         self.data = folder / "data"
         port = free_port()
         configuration = folder / "daybook.toml"
-        super().__init__(port, folder / "daybook.log", DAYBOOK, "serve", "--verbose", "--config", str(configuration))
+        super().__init__(
+            port,
+            folder / "daybook.log",
+            DAYBOOK,
+            "serve",
+            "--verbose",
+            "--config",
+            str(configuration),
+        )
         run(DAYBOOK, "init", str(self.data))
         (folder / "token").write_text(TOKEN)
         settings = [f'data_dir = "{self.data}"\nlisten = "127.0.0.1:{port}"\n']
         for name, form, service, instance in sources:
             trail = f'service = "{service}", tenant = "{tenant}", project = "{PROJECT}", instance = "{instance}"'
             settings.append(f'[[source]]\nname = "{name}"\nformat = "{form}"\n')
-            # Tests compare with all that was told, requests that only look included.
-            settings.append(f'token = {{ file = "token" }}\ntrail = {{ {trail} }}\nnoise = "record"\n')
+            # Tests compare with everything sent, including requests that change nothing.
+            settings.append(
+                f'token = {{ file = "token" }}\ntrail = {{ {trail} }}\nnoise = "record"\n'
+            )
         configuration.write_text("".join([*settings, more_settings]))
         self.access("domain", "add", DOMAIN, "--id", tenant)
         self.access("project", "add", REGION, "--tenant", tenant, "--id", PROJECT)
@@ -155,23 +171,28 @@ class Daybook(Program):
         return run(DAYBOOK, "access", *arguments, "--data-dir", str(self.data))
 
     def take_in(self, body, source=HUB.name):
-        """Sends a body, text or bytes, as a source does. Returns the status and the parsed answer."""
+        """Sends a body, text or bytes, as a source does. Returns the status and the parsed
+        response.
+        """
         body = body.encode() if isinstance(body, str) else body
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         connection.request("POST", f"/intake/{source}", body, {"Authorization": f"Bearer {TOKEN}"})
-        answer = connection.getresponse()
-        parsed = json.loads(answer.read())
+        response = connection.getresponse()
+        parsed = json.loads(response.read())
         connection.close()
-        return answer.status, parsed
+        return response.status, parsed
 
-    def set_aside(self):
-        """What the command lists, as people read it and as programs do."""
-        list_them = [DAYBOOK, "set-aside", "list", "--data-dir", str(self.data)]
-        return run(*list_them), [json.loads(line) for line in run(*list_them, "-o", "json").splitlines()]
+    def dead_letters(self):
+        """The output of `daybook dead-letters list`: the text, and the parsed lines of its JSON."""
+        command = [DAYBOOK, "dead-letters", "list", "--data-dir", str(self.data)]
+        records = run(*command, "-o", "json").splitlines()
+        return run(*command), [json.loads(record) for record in records]
 
     def check(self):
-        """What `daybook check` reports of the log, which must be whole."""
-        return dict(line.split(": ", 1) for line in run(DAYBOOK, "check", str(self.data)).splitlines())
+        """The report of `daybook check`. The log must be whole."""
+        return dict(
+            line.split(": ", 1) for line in run(DAYBOOK, "check", str(self.data)).splitlines()
+        )
 
 
 class Registry(Program):
@@ -189,8 +210,7 @@ class Registry(Program):
         passwords.touch()
         for user, password in users.items():
             run("htpasswd", "-bB", str(passwords), user, password)
-        configuration.write_text(
-            f"""version: 0.1
+        configuration.write_text(f"""version: 0.1
 log: {{level: error, accesslog: {{disabled: false}}}}
 storage: {{filesystem: {{rootdirectory: {folder}/registry}}, delete: {{enabled: true}}}}
 http: {{addr: "127.0.0.1:{port}", secret: secret, debug: {{addr: "127.0.0.1:{self.debug_port}"}}}}
@@ -203,29 +223,30 @@ notifications:
       timeout: 1s
       threshold: 3
       backoff: 1s
-"""
-        )
+""")
 
     @property
     def host(self):
         return f"127.0.0.1:{self.port}"
 
     def notifications(self):
-        """The registry's own counts of what it told, tried to tell and has yet to tell."""
+        """The registry's own counts of notifications sent, attempted and pending."""
         connection = http.client.HTTPConnection("127.0.0.1", self.debug_port, timeout=PATIENCE_S)
         connection.request("GET", "/debug/vars")
         counts = json.loads(connection.getresponse().read())
         connection.close()
         return counts["registry"]["notifications"]["endpoints"][0]["Metrics"]
 
-    def tries_in_vain(self):
+    def failed_attempts(self):
         counts = self.notifications()
         return counts["Failures"] + counts["Errors"]
 
     def manifest_requests(self):
         """The requests for manifests that succeeded, by the registry's access log, HEADs left out.
 
-        The log has no users: the registry writes `-` in their place.
+        The log has no users: the registry writes `-` instead.
         """
         line = re.compile(r'"(GET|PUT|DELETE) /v2/(\S+)/manifests/(\S+) HTTP/1\.1" 2\d\d ')
-        return [Request(*map(urllib.parse.unquote, found)) for found in line.findall(self.log_text())]
+        return [
+            Request(*map(urllib.parse.unquote, found)) for found in line.findall(self.log_text())
+        ]

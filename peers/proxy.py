@@ -1,4 +1,4 @@
-"""A proxy that stands between a registry and Daybook, and can be told to misbehave."""
+"""A proxy between a registry and Daybook that misbehaves on request."""
 
 import collections
 import contextlib
@@ -15,10 +15,10 @@ class Way(enum.Enum):
     """How a request is treated."""
 
     PASS = "forwards it and gives the answer back"
-    REFUSE = "answers an error and forwards nothing"
-    LIE = "forwards it, and answers an error"
+    REFUSE = "responds with an error and forwards nothing"
+    LIE = "forwards it, and responds with an error"
     DROP = "forwards it, and closes the connection without an answer"
-    LATE = "forwards it, and answers once the sender has given up"
+    LATE = "forwards it, and responds once the sender has given up"
     STALE = "forwards it once the sender has given up"
     DOWN = "refuses connections"
 
@@ -29,10 +29,11 @@ def notifications(body):
 
 
 class Proxy:
-    """Forwards requests from a port of its own to another, each treated as `way` says when it comes in.
+    """Forwards requests from a port of its own to another, each treated as `way` says when it comes
+    in.
 
-    `recorded` counts, for each event that `events_of` finds in a body, the requests with it that Daybook answered 200.
-    `failure` is what it answers in place of 200.
+    `recorded` counts, for each event that `events_of` finds in a body, the requests with it that
+    Daybook answered 200. `failure` is the status it responds with instead of 200.
     """
 
     def __init__(self, target_port, events_of=notifications, failure=500):
@@ -115,11 +116,13 @@ class Proxy:
         if answer is None:
             return False
         status, text = answer
-        connection.sendall(f"HTTP/1.1 {status} X\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
+        connection.sendall(
+            f"HTTP/1.1 {status} X\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text
+        )
         return True
 
     def treat(self, way, reader, path, headers, body):
-        """Returns the answer to give, None for none."""
+        """Returns the response, or None for none."""
         if way is Way.REFUSE:
             return self.failure, b"{}"
         if way is Way.STALE:

@@ -1,4 +1,4 @@
-"""The scene of most tests: a fresh Daybook, and a fresh registry that tells it what happens."""
+"""The scene of most tests: a fresh Daybook, and a fresh registry that sends it notifications."""
 
 import collections
 import tempfile
@@ -10,11 +10,16 @@ from ledger import Ledger
 from processes import Daybook, Registry, becomes_true
 from proxy import Proxy
 
-USERS = {"alice": "alicepw", "robot$ci-builder": "robotpw", "李雷": "lileipw", "ops@example.com": "opspw"}
+USERS = {
+    "alice": "alicepw",
+    "robot$ci-builder": "robotpw",
+    "李雷": "lileipw",
+    "ops@example.com": "opspw",
+}
 
 
 class Scene(unittest.TestCase):
-    """A test with a Daybook and a registry; a proxy stands between them where asked for."""
+    """A test with a Daybook and a registry, and a proxy between them if `has_proxy`."""
 
     has_proxy = False
 
@@ -39,25 +44,29 @@ class Scene(unittest.TestCase):
     def user(self, name):
         return Client(self.registry, name, USERS[name], self.ledger)
 
-    def has_told_all(self):
-        """Whether nothing is on its way any more, and as many rows are seen as were noted."""
-        if self.registry.notifications()["Pending"] or (self.has_proxy and not self.proxy.is_idle()):
+    def is_delivered(self):
+        """Whether nothing is pending, and the SDK sees as many rows as the ledger has."""
+        if self.registry.notifications()["Pending"] or (
+            self.has_proxy and not self.proxy.is_idle()
+        ):
             return False
         return len(auditor.everything(self.swr)) >= len(self.ledger.rows)
 
     def assert_ledger_is_seen(self):
-        """The SDK sees what was done: all of it, nothing else, each once."""
-        becomes_true(self.has_told_all)
-        seen, done = (collections.Counter(rows) for rows in (auditor.everything(self.swr), self.ledger.rows))
+        """The SDK sees each act exactly once, and nothing else."""
+        becomes_true(self.is_delivered)
+        seen, done = (
+            collections.Counter(rows) for rows in (auditor.everything(self.swr), self.ledger.rows)
+        )
         self.assertEqual((done - seen, seen - done), ({}, {}), "(missing, too many)")
 
     def assert_log_has_each_notification_once(self):
-        """Stops Daybook and checks its log: it is whole, and has as many events as the registry told.
+        """Stops Daybook and checks its log: it is whole, and has an event for each notification.
 
-        Those include blobs and HEADs, which the SDK does not see.
+        Notifications include blobs and HEADs, which the SDK does not see.
         """
         self.daybook.stop()
         report = self.daybook.check()
         self.assertEqual(int(report["registry events"]), self.registry.notifications()["Events"])
-        self.assertEqual(report["set aside"], "0")
+        self.assertEqual(report["dead letters"], "0")
         return report

@@ -1,4 +1,4 @@
-"""The vendor's Python SDKs of the four services, and the loops that their users write with them."""
+"""The vendor's Python SDKs of the four services, and the loops that users write with them."""
 
 import huaweicloudsdkcodeartsartifact.v2 as codearts
 import huaweicloudsdkdbss.v1 as dbss
@@ -12,16 +12,18 @@ from estate import DATABASE, DBAUDIT, INSTANCE, REPOSITORY, TENANT
 from processes import PROJECT
 
 
-def plain(answer):
-    """What an SDK made of an answer, as JSON has it."""
-    return sanitize_for_serialization(answer)
+def plain(response):
+    """An SDK's response as JSON."""
+    return sanitize_for_serialization(response)
 
 
 class Clients:
-    """A client of each service with one access key, and a call of each API with parameters that may be overridden."""
+    """A client of each service with one access key, and a call of each API with defaults."""
 
     def __init__(self, daybook, access_key=None, secret=None, project=PROJECT):
-        credentials = BasicCredentials(access_key or daybook.access_key, secret or daybook.secret, project)
+        credentials = BasicCredentials(
+            access_key or daybook.access_key, secret or daybook.secret, project
+        )
         builders = (
             swr.SwrClient.new_builder(),
             codearts.CodeArtsArtifactClient.new_builder(),
@@ -29,51 +31,64 @@ class Clients:
             dbss.DbssClient.new_builder(),
         )
         self.swr, self.codearts, self.gaussdb, self.dbss = (
-            builder.with_credentials(credentials).with_endpoint(daybook.url).build() for builder in builders
+            builder.with_credentials(credentials).with_endpoint(daybook.url).build()
+            for builder in builders
         )
 
     def swr_logs(self, **arguments):
-        asked = {"instance_id": INSTANCE, "operation": "pull", **arguments}
-        return self.swr.list_audit_logs(swr.ListAuditLogsRequest(**asked))
+        parameters = {"instance_id": INSTANCE, "operation": "pull", **arguments}
+        return self.swr.list_audit_logs(swr.ListAuditLogsRequest(**parameters))
 
     def codearts_audit(self, **arguments):
-        asked = {"tenant_id": TENANT, "project_id": PROJECT, "module": "file", "repo": REPOSITORY, **arguments}
-        return self.codearts.show_audit(codearts.ShowAuditRequest(**asked))
+        parameters = {
+            "tenant_id": TENANT,
+            "project_id": PROJECT,
+            "module": "file",
+            "repo": REPOSITORY,
+            **arguments,
+        }
+        return self.codearts.show_audit(codearts.ShowAuditRequest(**parameters))
 
     def gaussdb_files(self, **arguments):
-        return self.gaussdb.list_audit_logs(gaussdb.ListAuditLogsRequest(**{"instance_id": DATABASE, **arguments}))
+        return self.gaussdb.list_audit_logs(
+            gaussdb.ListAuditLogsRequest(**{"instance_id": DATABASE, **arguments})
+        )
 
     def dbss_body(self, arguments):
-        asked = {"page": "1", "size": "10", **arguments}
-        asked["time"] = dbss.TimeRangeBean(**asked.get("time", {}))
-        return dbss.OperateLogGetRequest(**asked)
+        parameters = {"page": "1", "size": "10", **arguments}
+        parameters["time"] = dbss.TimeRangeBean(**parameters.get("time", {}))
+        return dbss.OperateLogGetRequest(**parameters)
 
     def dbss_logs(self, instance_id=DBAUDIT, **arguments):
-        request = dbss.ListAuditOperateLogsNewRequest(instance_id=instance_id, body=self.dbss_body(arguments))
+        request = dbss.ListAuditOperateLogsNewRequest(
+            instance_id=instance_id, body=self.dbss_body(arguments)
+        )
         return self.dbss.list_audit_operate_logs_new(request)
 
     def dbss_logs_old(self, instance_id=DBAUDIT, **arguments):
-        request = dbss.ListAuditOperateLogsRequest(instance_id=instance_id, body=self.dbss_body(arguments))
+        request = dbss.ListAuditOperateLogsRequest(
+            instance_id=instance_id, body=self.dbss_body(arguments)
+        )
         return self.dbss.list_audit_operate_logs(request)
 
 
-class Walk:
+class PageLoop:
     """The loop of an SDK's user: page after page, until one is not full.
 
-    `ask(page)` asks for the page of this number, from 0, and returns its rows and the total.
+    `fetch(page)` requests the page of this number, from 0, and returns its rows and the total.
     """
 
-    def __init__(self, size, ask):
+    def __init__(self, size, fetch):
         self.size = size
-        self.ask = ask
+        self.fetch = fetch
         self.rows = []
         self.totals = set()
 
     def steps(self):
-        """Asks for one page at a time; ends with the last."""
+        """Requests one page at a time; ends with the last."""
         page, number = None, 0
         while page is None or len(page) == self.size:
-            page, total = self.ask(number)
+            page, total = self.fetch(number)
             self.rows += page
             self.totals.add(total)
             number += 1
@@ -85,8 +100,8 @@ class Walk:
         return self
 
 
-def walks(clients, size, window):
-    """A walk of this page size over each API."""
+def page_loops(clients, size, window):
+    """A loop of this page size over each API."""
     start, end = window
 
     def swr_page(number):
@@ -98,7 +113,9 @@ def walks(clients, size, window):
         return plain(answer.result.audit_info_list), answer.result.total
 
     def gaussdb_page(number):
-        answer = clients.gaussdb_files(start_time=start, end_time=end, limit=size, offset=size * number)
+        answer = clients.gaussdb_files(
+            start_time=start, end_time=end, limit=size, offset=size * number
+        )
         return plain(answer.audit_logs), answer.total_count
 
     def dbss_page(call):
@@ -109,18 +126,18 @@ def walks(clients, size, window):
         return page
 
     return {
-        "swr": Walk(size, swr_page),
-        "codearts": Walk(size, codearts_page),
-        "gaussdb": Walk(size, gaussdb_page),
-        "dbss": Walk(size, dbss_page(clients.dbss_logs)),
-        "dbss, older path": Walk(size, dbss_page(clients.dbss_logs_old)),
+        "swr": PageLoop(size, swr_page),
+        "codearts": PageLoop(size, codearts_page),
+        "gaussdb": PageLoop(size, gaussdb_page),
+        "dbss": PageLoop(size, dbss_page(clients.dbss_logs)),
+        "dbss, older path": PageLoop(size, dbss_page(clients.dbss_logs_old)),
     }
 
 
 def refusal(call, **arguments):
-    """The error that a call is answered with."""
+    """The error of a call that must be refused."""
     try:
         call(**arguments)
     except exceptions.ClientRequestException as error:
         return error
-    raise AssertionError(f"{arguments} was answered")
+    raise AssertionError(f"{arguments} was not refused")

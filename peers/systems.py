@@ -1,4 +1,6 @@
-"""Real systems whose audited acts Daybook takes in: nginx before a PyPI server, databases, rsyslog with sshd and sudo."""
+"""Real systems that Daybook audits: nginx before a PyPI server, databases, rsyslog with sshd and
+sudo.
+"""
 
 import os
 import pathlib
@@ -36,8 +38,17 @@ class PyPi(Program):
         port = free_port()
         self.packages = pathlib.Path(folder) / "packages"
         self.packages.mkdir()
-        server = [str(pathlib.Path(sys.executable).parent / "pypi-server"), "run", "-i", "127.0.0.1", "-p", str(port)]
-        super().__init__(port, f"{folder}/pypi.log", *server, "-P", ".", "-a", ".", str(self.packages))
+        server = [
+            str(pathlib.Path(sys.executable).parent / "pypi-server"),
+            "run",
+            "-i",
+            "127.0.0.1",
+            "-p",
+            str(port),
+        ]
+        super().__init__(
+            port, f"{folder}/pypi.log", *server, "-P", ".", "-a", ".", str(self.packages)
+        )
 
 
 class Nginx(Program):
@@ -76,17 +87,27 @@ http {{
 }}
 """
         )
-        super().__init__(port, self.folder / "output.log", "nginx", "-p", str(self.folder), "-c", str(configuration))
+        super().__init__(
+            port,
+            self.folder / "output.log",
+            "nginx",
+            "-p",
+            str(self.folder),
+            "-c",
+            str(configuration),
+        )
 
     def rotate(self, number):
-        """As logrotate does: the file gets another name, then nginx is told to open a new one."""
+        """Rotates as logrotate does: renames the file, then makes nginx open a new one."""
         self.access_log.rename(f"{self.access_log}.{number}")
         self.process.send_signal(signal.SIGUSR1)
         wait_until(self.access_log.exists, "nginx opened its log anew")
 
 
 class MariaDb(Program):
-    """MariaDB with the audit plugin, whose files it rotates by size; it runs in another time zone than UTC."""
+    """MariaDB with the audit plugin, whose files it rotates by size; it runs in another time zone
+    than UTC.
+    """
 
     def __init__(self, folder, rotate_size):
         port = free_port()
@@ -95,8 +116,7 @@ class MariaDb(Program):
         self.audit_log = self.folder / "server_audit.log"
         self.socket = self.folder / "mysqld.sock"
         configuration = self.folder / "my.cnf"
-        configuration.write_text(
-            f"""[mariadbd]
+        configuration.write_text(f"""[mariadbd]
 user={account.pw_name}
 datadir={self.folder}/data
 socket={self.socket}
@@ -115,25 +135,35 @@ server_audit_output_type=file
 server_audit_file_path={self.audit_log}
 server_audit_file_rotate_size={rotate_size}
 server_audit_file_rotations=50
-"""
-        )
+""")
         run(
             "mariadb-install-db",
             f"--defaults-file={configuration}",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
         )
-        # What setting up wrote is none of our acts.
+        # The set-up wrote lines that are not part of the test.
         for file in self.folder.glob("server_audit.log*"):
             file.unlink()
         super().__init__(
-            port, self.folder / "mariadb.log", "mariadbd", f"--defaults-file={configuration}", TZ="Asia/Shanghai"
+            port,
+            self.folder / "mariadb.log",
+            "mariadbd",
+            f"--defaults-file={configuration}",
+            TZ="Asia/Shanghai",
         )
 
     def sql(self, *statements, user="root", password="", database=""):
-        """Runs statements in one connection; whether all went well."""
+        """Runs statements in one connection; returns whether all succeeded."""
         script = "".join(f"{statement};\n" for statement in statements)
-        command = ["mariadb", f"--socket={self.socket}", f"--user={user}", f"--password={password}", "--force", database]
+        command = [
+            "mariadb",
+            f"--socket={self.socket}",
+            f"--user={user}",
+            f"--password={password}",
+            "--force",
+            database,
+        ]
         done = subprocess.run(
             [part for part in command if part],
             input=script,
@@ -146,7 +176,7 @@ server_audit_file_rotations=50
         return done.returncode == 0 and "ERROR" not in done.stderr
 
     def rotated(self):
-        """The files that were rotated away, oldest first."""
+        """The rotated files, oldest first."""
         number = lambda path: int(path.suffix[1:])
         return sorted(self.folder.glob("server_audit.log.*"), key=number, reverse=True)
 
@@ -164,11 +194,17 @@ class PostgreSql:
         password.write_text("super-secret")
         os.chmod(password, 0o644)
         self.as_postgres(
-            POSTGRESQL / "initdb", "-D", self.data, "-A", "scram-sha-256", f"--pwfile={password}", "-U", "postgres"
+            POSTGRESQL / "initdb",
+            "-D",
+            self.data,
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={password}",
+            "-U",
+            "postgres",
         )
         with open(self.data / "postgresql.conf", "a", encoding="utf-8") as settings:
-            settings.write(
-                f"""
+            settings.write(f"""
 listen_addresses='127.0.0.1'
 port={self.port}
 unix_socket_directories='{self.folder}'
@@ -185,17 +221,23 @@ log_disconnections=on
 pgaudit.log='all'
 pgaudit.log_catalog=off
 pgaudit.log_parameter=on
-"""
-            )
+""")
 
     def as_postgres(self, *command):
         identity = []
         if os.geteuid() == 0:
-            identity = ["setpriv", f"--reuid={self.account.pw_uid}", f"--regid={self.account.pw_gid}", "--init-groups"]
+            identity = [
+                "setpriv",
+                f"--reuid={self.account.pw_uid}",
+                f"--regid={self.account.pw_gid}",
+                "--init-groups",
+            ]
         return run(*identity, *map(str, command))
 
     def control(self, *command):
-        self.as_postgres(POSTGRESQL / "pg_ctl", "-D", self.data, "-w", "-l", self.folder / "server.log", *command)
+        self.as_postgres(
+            POSTGRESQL / "pg_ctl", "-D", self.data, "-w", "-l", self.folder / "server.log", *command
+        )
 
     def start(self):
         self.control("start")
@@ -205,8 +247,20 @@ pgaudit.log_parameter=on
             self.control("-m", "immediate", "stop")
 
     def sql(self, *statements, user="postgres", password="super-secret", database="postgres"):
-        """Runs statements in one connection, each on its own; whether all went well."""
-        command = [POSTGRESQL / "psql", "-h", "127.0.0.1", "-p", self.port, "-U", user, "-d", database, "-X", "-q"]
+        """Runs statements in one connection, one by one; returns whether all succeeded."""
+        command = [
+            POSTGRESQL / "psql",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            self.port,
+            "-U",
+            user,
+            "-d",
+            database,
+            "-X",
+            "-q",
+        ]
         done = subprocess.run(
             [*map(str, command), *(part for statement in statements for part in ("-c", statement))],
             capture_output=True,
@@ -249,13 +303,14 @@ class Sshd(Program):
         self.folder = pathlib.Path(folder) / "sshd"
         self.folder.mkdir()
         os.makedirs("/run/sshd", exist_ok=True)
-        host_key, self.key, self.other_key = (self.folder / name for name in ("host", "key", "other"))
+        host_key, self.key, self.other_key = (
+            self.folder / name for name in ("host", "key", "other")
+        )
         for key in (host_key, self.key, self.other_key):
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
         shutil.copy(f"{self.key}.pub", self.folder / "authorized")
         configuration = self.folder / "sshd_config"
-        configuration.write_text(
-            f"""Port {port}
+        configuration.write_text(f"""Port {port}
 ListenAddress 127.0.0.1
 HostKey {host_key}
 PidFile {self.folder}/sshd.pid
@@ -267,19 +322,36 @@ StrictModes no
 PermitRootLogin yes
 LogLevel VERBOSE
 UseDNS no
-"""
+""")
+        super().__init__(
+            port, self.folder / "sshd.log", "/usr/sbin/sshd", "-D", "-f", str(configuration)
         )
-        super().__init__(port, self.folder / "sshd.log", "/usr/sbin/sshd", "-D", "-f", str(configuration))
 
     def log_in(self, user, key=None, password=None, command="true"):
-        """Whether the login went well."""
-        options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "IdentitiesOnly=yes"]
-        options += ["PreferredAuthentications=" + ("publickey" if key else "password"), "NumberOfPasswordPrompts=1"]
-        login = ["ssh", "-p", str(self.port), *(part for option in options for part in ("-o", option))]
+        """Whether the login succeeded."""
+        options = [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "LogLevel=ERROR",
+            "IdentitiesOnly=yes",
+        ]
+        options += [
+            "PreferredAuthentications=" + ("publickey" if key else "password"),
+            "NumberOfPasswordPrompts=1",
+        ]
+        login = [
+            "ssh",
+            "-p",
+            str(self.port),
+            *(part for option in options for part in ("-o", option)),
+        ]
         login += ["-i", str(key)] if key else []
         login += ["-l", user, "127.0.0.1", command]
         with_password = ["sshpass", "-p", password] if password else []
         done = subprocess.run(
-            [*BOUND_TO_US, *with_password, *login], capture_output=True, check=False, timeout=PATIENCE_S
+            [*BOUND_TO_US, *with_password, *login],
+            capture_output=True,
+            check=False,
+            timeout=PATIENCE_S,
         )
         return done.returncode == 0

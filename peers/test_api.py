@@ -1,4 +1,4 @@
-"""Daybook's own API: true to its description whatever is asked, and a tail that misses nothing."""
+"""Daybook's own API: true to its description for any request, and a live tail that misses nothing."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ from processes import PATIENCE_S, Daybook, Source, environment
 OWN = Source("own", "daybook", "platform", "own")
 # The requests that schemathesis makes up are the same in every run.
 SEED = "20261122"
-# Streams do not end, or are tested for themselves.
+# Streams do not end, or have tests of their own.
 STREAMS = r"/api/v1/(tail|export).*"
 CHECKS = ",".join(
     [
@@ -47,8 +47,8 @@ def events(first, count):
         )
 
 
-def started(daybook, folder):
-    """Starts it, and returns a token of one who may read."""
+def start(daybook, folder):
+    """Starts it, and returns the token of a user who may read."""
 
     def file(name, text):
         path = pathlib.Path(folder, name)
@@ -60,23 +60,37 @@ def started(daybook, folder):
     return gateway.Http(daybook).headers["X-Auth-Token"]
 
 
-class Described(unittest.TestCase):
+class Description(unittest.TestCase):
     def test_no_request_that_the_description_allows_or_forbids_breaks_it(self):
         with tempfile.TemporaryDirectory() as folder:
             daybook = Daybook(folder, [OWN])
             self.addCleanup(daybook.kill)
-            token = started(daybook, folder)
+            token = start(daybook, folder)
             self.assertEqual(daybook.take_in("\n".join([*events(0, 500), "{"]), "own")[0], 400)
             self.assertEqual(daybook.take_in("\n".join(events(0, 500)), "own")[0], 200)
             self.assertEqual(daybook.take_in('{"id":"no action"}', "own")[0], 200)
             command = [
                 str(pathlib.Path(sys.executable).with_name("schemathesis")),
-                *("run", f"{daybook.url}/api/v1/openapi.json", "--header", f"X-Auth-Token: {token}"),
-                *("--phases", "examples,coverage,fuzzing", "--checks", CHECKS, "--exclude-path-regex", STREAMS),
+                *(
+                    "run",
+                    f"{daybook.url}/api/v1/openapi.json",
+                    "--header",
+                    f"X-Auth-Token: {token}",
+                ),
+                *(
+                    "--phases",
+                    "examples,coverage,fuzzing",
+                    "--checks",
+                    CHECKS,
+                    "--exclude-path-regex",
+                    STREAMS,
+                ),
                 *("--max-examples", "60", "--seed", SEED, "--no-color"),
             ]
             variables = environment(HOME=folder)
-            ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=variables)
+            ran = subprocess.run(
+                command, capture_output=True, text=True, check=False, cwd=folder, env=variables
+            )
             self.assertEqual(ran.returncode, 0, ran.stdout[-6000:] + ran.stderr[-2000:])
             made = int(re.search(r"(\d+) generated", ran.stdout)[1])
             self.assertGreater(made, 1000, ran.stdout)
@@ -85,17 +99,21 @@ class Described(unittest.TestCase):
 
 
 class Follower:
-    """A client of the tail, by a plain connection."""
+    """A client of the live tail, on a plain connection."""
 
     def __init__(self, daybook, token, last):
         self.connection = http.client.HTTPConnection("127.0.0.1", daybook.port, timeout=PATIENCE_S)
-        headers = {"X-Auth-Token": token} | ({"Last-Event-ID": str(last)} if last is not None else {})
-        self.connection.request("GET", "/api/v1/tail?from=0&instance=own&-outcome=unknown", headers=headers)
+        headers = {"X-Auth-Token": token} | (
+            {"Last-Event-ID": str(last)} if last is not None else {}
+        )
+        self.connection.request(
+            "GET", "/api/v1/tail?from=0&instance=own&-outcome=unknown", headers=headers
+        )
         self.answer = self.connection.getresponse()
         assert self.answer.status == 200, self.answer.read()
 
     def events(self):
-        """Index and number of each event that comes."""
+        """Index and number of each event."""
         index = None
         for line in self.answer:
             if line.startswith(b"id: "):
@@ -117,7 +135,7 @@ class Tail(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             daybook = Daybook(folder, [OWN])
             self.addCleanup(daybook.kill)
-            token = started(daybook, folder)
+            token = start(daybook, folder)
 
             def send():
                 for first in range(0, self.EVENTS, self.AT_ONCE):

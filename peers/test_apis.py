@@ -1,4 +1,4 @@
-"""The five query APIs, asked by what speaks them today: SDKs in three languages, Terraform's loops, plain HTTP."""
+"""The five query APIs with their clients: SDKs in three languages, Terraform's loops, plain HTTP."""
 
 import collections
 import json
@@ -14,18 +14,21 @@ import huaweicloudsdkswr.v2 as swr
 from huaweicloudsdkcore.exceptions import exceptions
 
 from estate import DATABASE, DBAUDIT, INSTANCE, REPOSITORY, SWR_OPERATIONS, TENANT
-from estate import Estate, Happened
+from estate import Act, Estate
 from gateway import USER, Http
 from processes import PROJECT, REGION, becomes_true, run
-from sdks import Clients, Walk, plain, refusal, walks
+from sdks import Clients, PageLoop, page_loops, plain, refusal
 
 
 def without(rows, *names):
-    """The rows without these members, and without those that are null, which some SDKs leave out."""
-    return [{name: value for name, value in row.items() if name not in names and value is not None} for row in rows]
+    """The rows without these members, and without nulls, which some SDKs leave out."""
+    return [
+        {name: value for name, value in row.items() if name not in names and value is not None}
+        for row in rows
+    ]
 
 
-def terraform_walks(http, window):
+def terraform_loops(http, window):
     """The three loops of the vendor's Terraform provider, with the parameters that it sends."""
     start, end = window
 
@@ -63,31 +66,41 @@ def terraform_walks(http, window):
                 return
             page += 1
 
-    loops = (swr_until_a_page_is_empty, gaussdb_until_a_page_is_short, dbss_until_there_are_as_many_as_the_total)
+    loops = (
+        swr_until_a_page_is_empty,
+        gaussdb_until_a_page_is_short,
+        dbss_until_there_are_as_many_as_the_total,
+    )
     return [loop() for loop in loops]
 
 
 class PythonSdks(Estate):
-    def test_walks_over_everything(self):
+    def test_loops_over_everything(self):
         """The SDK loop reads every row of every API, whatever the size of a page."""
         clients = Clients(self.daybook)
         expected = {
             "swr": self.swr_rows("pull"),
-            "codearts": self.newest_first(Happened.codearts_row),
+            "codearts": self.newest_first(Act.codearts_row),
             "gaussdb": [row for _, row in self.log_files()],
-            "dbss": self.newest_first(Happened.dbss_row),
-            "dbss, older path": self.newest_first(Happened.dbss_row),
+            "dbss": self.newest_first(Act.dbss_row),
+            "dbss, older path": self.newest_first(Act.dbss_row),
         }
         for size in (1, 7, 100):
-            found = walks(clients, size, self.window())
+            found = page_loops(clients, size, self.window())
             self.assertEqual(found.keys(), expected.keys())
-            for api, walk in found.items():
+            for api, loop in found.items():
                 with self.subTest(api=api, size=size):
-                    walk.all()
-                    made_up_by_us = () if api in ("swr", "codearts") else ("id",) if "dbss" in api else ("id", "name")
-                    self.assertEqual(without(walk.rows, *made_up_by_us), without(expected[api]))
-                    self.assertEqual(walk.totals, {len(expected[api])})
-                    self.assertEqual(len({row["id"] for row in walk.rows}), len(walk.rows), "ids are unique")
+                    loop.all()
+                    made_up_by_us = (
+                        ()
+                        if api in ("swr", "codearts")
+                        else ("id",) if "dbss" in api else ("id", "name")
+                    )
+                    self.assertEqual(without(loop.rows, *made_up_by_us), without(expected[api]))
+                    self.assertEqual(loop.totals, {len(expected[api])})
+                    self.assertEqual(
+                        len({row["id"] for row in loop.rows}), len(loop.rows), "ids are unique"
+                    )
 
     def test_each_operation_of_swr(self):
         clients = Clients(self.daybook)
@@ -99,10 +112,12 @@ class PythonSdks(Estate):
         clients = Clients(self.daybook)
         for who in ("李雷", "o'hara <o@example.com>"):
             answer = clients.codearts_audit(user_id=who, page_size=100)
-            expected = [row for row in self.newest_first(Happened.codearts_row) if row["operator"] == who]
+            expected = [
+                row for row in self.newest_first(Act.codearts_row) if row["operator"] == who
+            ]
             self.assertEqual(without(plain(answer.result.audit_info_list)), without(expected))
             answer = clients.dbss_logs(user_name=who, result="fail", size="100")
-            expected = [row for row in self.newest_first(Happened.dbss_row) if row["user"] == who]
+            expected = [row for row in self.newest_first(Act.dbss_row) if row["user"] == who]
             expected = [row for row in expected if row["result"] == "fail"]
             self.assertGreater(len(expected), 0)
             self.assertEqual(without(plain(answer.operate_log), "id"), expected)
@@ -116,7 +131,9 @@ class PythonSdks(Estate):
         dbss_page = clients.dbss_logs(page="101")
         self.assertEqual((swr_page.audit_logs, swr_page.total), ([], len(self.swr_rows("pull"))))
         self.assertEqual((codearts_page.audit_info_list, codearts_page.total), ([], 25))
-        self.assertEqual((gaussdb_page.audit_logs, gaussdb_page.total_count), ([], len(self.log_files())))
+        self.assertEqual(
+            (gaussdb_page.audit_logs, gaussdb_page.total_count), ([], len(self.log_files()))
+        )
         self.assertEqual((dbss_page.operate_log, dbss_page.total_num), ([], 25))
 
     def test_it_reads_our_errors(self):
@@ -139,9 +156,16 @@ class PythonSdks(Estate):
             (here.dbss_logs, {"time": {"time_range": "CENTURY"}}, 400, "DBSS.10000001"),
             (here.dbss_logs_old, {"page": "-1"}, 400, "DBSS.10000001"),
         ]
-        wrong, unknown = Clients(self.daybook, secret="wrong"), Clients(self.daybook, access_key="NOBODY")
+        wrong, unknown = Clients(self.daybook, secret="wrong"), Clients(
+            self.daybook, access_key="NOBODY"
+        )
         for clients in (wrong, unknown):
-            for call in (clients.swr_logs, clients.codearts_audit, clients.gaussdb_files, clients.dbss_logs):
+            for call in (
+                clients.swr_logs,
+                clients.codearts_audit,
+                clients.gaussdb_files,
+                clients.dbss_logs,
+            ):
                 cases.append((call, {}, 401, "APIGW.0301"))
         request_ids = set()
         for call, arguments, status, code in cases:
@@ -155,7 +179,9 @@ class PythonSdks(Estate):
 
     def test_a_trail_of_others_does_not_exist(self):
         self.daybook.access("user", "add", "puller", "--domain", TENANT)
-        self.daybook.access("grant", "puller", "swr:instance:getAuditLogs", f"registry/{TENANT}/*/*")
+        self.daybook.access(
+            "grant", "puller", "swr:instance:getAuditLogs", f"registry/{TENANT}/*/*"
+        )
         made = self.daybook.access("key", "add", "puller")
         key, secret = re.search(r"\(AK\): (\S+)", made)[1], re.search(r"\(SK\): (\S+)", made)[1]
         clients = Clients(self.daybook, key, secret)
@@ -163,36 +189,59 @@ class PythonSdks(Estate):
         start, end = self.window()
         for call, member, there, more in (
             (clients.codearts_audit, "repo", REPOSITORY, {}),
-            (clients.gaussdb_files, "instance_id", DATABASE, {"start_time": start, "end_time": end}),
+            (
+                clients.gaussdb_files,
+                "instance_id",
+                DATABASE,
+                {"start_time": start, "end_time": end},
+            ),
             (clients.dbss_logs, "instance_id", DBAUDIT, {}),
         ):
             # Ids of the same form, but for the last character.
-            hidden, missing = (refusal(call, **{member: id}, **more) for id in (there, there[:-1] + "8"))
+            hidden, missing = (
+                refusal(call, **{member: id}, **more) for id in (there, there[:-1] + "8")
+            )
             for name in ("status_code", "error_code", "error_msg"):
                 self.assertEqual(getattr(hidden, name), getattr(missing, name))
 
     def test_instances_and_repositories_are_listed(self):
         clients = Clients(self.daybook)
         registries = clients.swr.list_instance(swr.ListInstanceRequest())
-        self.assertEqual([(one.id, one.project_id) for one in registries.instances], [(INSTANCE, PROJECT)])
-        databases = clients.gaussdb.list_gauss_my_sql_instances(gaussdb.ListGaussMySqlInstancesRequest())
-        self.assertEqual(([one.id for one in databases.instances], databases.total_count), ([DATABASE], 1))
-        asked = {"tenant_id": TENANT, "project_id": PROJECT}
-        listed = clients.codearts.list_all_repositories(codearts.ListAllRepositoriesRequest(**asked)).result
-        self.assertEqual((listed.total, json.dumps(plain(listed)).count(f'"{REPOSITORY}"') > 0), (1, True))
-        shown = clients.codearts.show_repository(codearts.ShowRepositoryRequest(repo_id=REPOSITORY, **asked))
+        self.assertEqual(
+            [(one.id, one.project_id) for one in registries.instances], [(INSTANCE, PROJECT)]
+        )
+        databases = clients.gaussdb.list_gauss_my_sql_instances(
+            gaussdb.ListGaussMySqlInstancesRequest()
+        )
+        self.assertEqual(
+            ([one.id for one in databases.instances], databases.total_count), ([DATABASE], 1)
+        )
+        parameters = {"tenant_id": TENANT, "project_id": PROJECT}
+        listed = clients.codearts.list_all_repositories(
+            codearts.ListAllRepositoriesRequest(**parameters)
+        ).result
+        self.assertEqual(
+            (listed.total, json.dumps(plain(listed)).count(f'"{REPOSITORY}"') > 0), (1, True)
+        )
+        shown = clients.codearts.show_repository(
+            codearts.ShowRepositoryRequest(repo_id=REPOSITORY, **parameters)
+        )
         self.assertIn(f'"{REPOSITORY}"', json.dumps(plain(shown.result)))
         older = clients.dbss.list_audit_instances(dbss.ListAuditInstancesRequest())
         newer = clients.dbss.list_audit_instances_last(dbss.ListAuditInstancesLastRequest())
         current = clients.dbss.list_audit_instances_new(dbss.ListAuditInstancesNewRequest())
         self.assertEqual(([one.id for one in older.servers], older.total), ([DBAUDIT], 1))
-        self.assertEqual(([one.instance_id for one in current.instances], current.total), ([DBAUDIT], 1))
+        self.assertEqual(
+            ([one.instance_id for one in current.instances], current.total), ([DBAUDIT], 1)
+        )
         self.assertEqual(([one.id for one in newer.instances], newer.total), ([DBAUDIT], 1))
 
     def test_log_files_are_downloaded_as_they_were_received(self):
         clients = Clients(self.daybook)
         start, end = self.window()
-        found = clients.gaussdb_files(start_time=start, end_time=end, limit=100, offset=0).audit_logs
+        found = clients.gaussdb_files(
+            start_time=start, end_time=end, limit=100, offset=0
+        ).audit_logs
         body = gaussdb.AuditLogDownloadLinkRequestBody(ids=[file.id for file in found])
         request = gaussdb.ShowAuditLogDownloadLinkRequest(instance_id=DATABASE, body=body)
         links = clients.gaussdb.show_audit_log_download_link(request).links
@@ -203,18 +252,24 @@ class PythonSdks(Estate):
                 self.assertEqual(int(answer.headers["Content-Length"]), len(contents[-1].encode()))
         self.assertEqual(contents, [content for content, _ in self.log_files()])
 
-    def test_the_policy_is_kept(self):
+    def test_the_policy_stays(self):
         clients = Clients(self.daybook)
         self.daybook.access("grant", USER, "admin", f"database/{TENANT}/*/*")
         body = gaussdb.SetAuditLogPolicyRequestBody(keep_days=7, audit_types=["CREATE_USER"])
         request = gaussdb.SetAuditLogPolicyRequest(instance_id=DATABASE, body=body)
-        is_set = becomes_true(lambda: self.answer_of(clients.gaussdb.set_audit_log_policy, request))
+        is_set = becomes_true(
+            lambda: self.response_of(clients.gaussdb.set_audit_log_policy, request)
+        )
         self.assertEqual(is_set.result, "COMPLETED")
-        shown = clients.gaussdb.show_audit_log_policy(gaussdb.ShowAuditLogPolicyRequest(instance_id=DATABASE))
+        shown = clients.gaussdb.show_audit_log_policy(
+            gaussdb.ShowAuditLogPolicyRequest(instance_id=DATABASE)
+        )
         self.assertEqual((shown.keep_days, shown.audit_types), (7, ["CREATE_USER"]))
 
-    def answer_of(self, call, request):
-        """None while the caller may not do it: a running server follows a grant within moments."""
+    def response_of(self, call, request):
+        """The response, or None while the grant is not in force: the server follows it within
+        moments.
+        """
         try:
             return call(request)
         except exceptions.ClientRequestException as error:
@@ -223,10 +278,11 @@ class PythonSdks(Estate):
 
 
 class Environment(Estate):
-    """Programs of the shape that the vendor's documentation prints: keys from CLOUD_SDK_AK and CLOUD_SDK_SK, a region by
-    name, and nothing in them that names Daybook."""
+    """Programs as the vendor's documentation prints them: keys from CLOUD_SDK_AK and CLOUD_SDK_SK,
+    and a region by name. Nothing in them names Daybook.
+    """
 
-    # Package, its name in classes, its name in modules, call, method.
+    # Package, name in classes, name in modules, call, method.
     programs = {
         "SWR": "huaweicloudsdkswr.v2 Swr swr ListAuditLogs list_audit_logs",
         "CODEARTSARTIFACT": "huaweicloudsdkcodeartsartifact.v2 CodeArtsArtifact codeartsartifact "
@@ -294,17 +350,17 @@ if __name__ == "__main__":
 
 
 class StablePages(Estate):
-    """Walks during which things go on happening: none is seen twice, none of those that were there is missing."""
+    """Loops while acts go on: no row comes twice, and no row that was there is missing."""
 
-    # More than two pages of every loop of Terraform's, whose pages have 100, 50 and 100 rows.
-    happened_at_start = 630
+    # More than two pages of each of Terraform's loops, whose pages have 100, 50 and 100 rows.
+    acts_at_start = 630
 
     def test_sdk_loops(self):
-        found = walks(Clients(self.daybook), 50, self.window())
-        self.assert_stable({api: (walk.steps(), walk.rows) for api, walk in found.items()})
+        found = page_loops(Clients(self.daybook), 50, self.window())
+        self.assert_stable({api: (loop.steps(), loop.rows) for api, loop in found.items()})
 
     def test_loops_of_terraform(self):
-        loops = terraform_walks(Http(self.daybook), self.window())
+        loops = terraform_loops(Http(self.daybook), self.window())
         found = {}
         for api, loop in zip(("swr, create", "gaussdb", "dbss"), loops):
             found[api] = (loop, next(loop))
@@ -314,18 +370,18 @@ class StablePages(Estate):
         http = Http(self.daybook)
         day = 86_400_000
         at = int(self.began.timestamp()) * 1000
-        walk = Walk(50, lambda number: http.ops_page(TENANT, at - day, at + day, 50, number))
-        self.assert_stable({"hcs": (walk.steps(), walk.rows)})
+        loop = PageLoop(50, lambda number: http.ops_page(TENANT, at - day, at + day, 50, number))
+        self.assert_stable({"hcs": (loop.steps(), loop.rows)})
 
-    def assert_stable(self, walks):
-        newest_first = [one.number for one in reversed(self.happened)]
+    def assert_stable(self, loops):
+        newest_first = [one.number for one in reversed(self.acts)]
         files = {row["begin_time"]: number for number, (_, row) in enumerate(self.log_files())}
         expected = {
             "swr": [number for number in newest_first if number % 3 == 0],
             "swr, create": [number for number in newest_first if number % 3 == 2],
             "gaussdb": list(files.values()),
         }
-        going_on = {api: steps for api, (steps, _) in walks.items()}
+        going_on = {api: steps for api, (steps, _) in loops.items()}
         pages = collections.Counter()
         while going_on:
             for api, steps in list(going_on.items()):
@@ -333,10 +389,10 @@ class StablePages(Estate):
                     del going_on[api]
                 else:
                     pages[api] += 1
-            self.let_happen(10)
-        for api, (_, rows) in walks.items():
+            self.add_acts(10)
+        for api, (_, rows) in loops.items():
             with self.subTest(api=api):
-                self.assertGreater(pages[api], 1, "a walk of several pages")
+                self.assertGreater(pages[api], 1, "several pages")
                 if api == "gaussdb":
                     seen = [files.get(row["begin_time"]) for row in rows]
                 else:
@@ -346,7 +402,9 @@ class StablePages(Estate):
 
 
 class OtherLanguages(Estate):
-    """The vendor's SDKs for Go and Java, each through a driver that prints a line of JSON for each call."""
+    """The vendor's SDKs for Go and Java, each through a driver that prints a line of JSON for each
+    call.
+    """
 
     def variables(self):
         start, end = self.window()
@@ -364,22 +422,22 @@ class OtherLanguages(Estate):
             "TAURUS_END": end,
         }
 
-    def assert_driver_says_what_is_true(self, *command):
+    def assert_driver_prints_the_rows(self, *command):
         lines = map(json.loads, run(*command, **self.variables(), HOME=self.folder).splitlines())
         said = {line.pop("call"): line for line in lines}
         rows = {
             "swr.ListAuditLogs": (self.swr_rows("pull"), ()),
-            "codeartsartifact.ShowAudit": (self.newest_first(Happened.codearts_row), ()),
+            "codeartsartifact.ShowAudit": (self.newest_first(Act.codearts_row), ()),
             "gaussdb.ListAuditLogs": ([row for _, row in self.log_files()], ("id", "name")),
-            "dbss.ListAuditOperateLogsNew": (self.newest_first(Happened.dbss_row), ("id",)),
-            "dbss.ListAuditOperateLogs": (self.newest_first(Happened.dbss_row), ("id",)),
+            "dbss.ListAuditOperateLogsNew": (self.newest_first(Act.dbss_row), ("id",)),
+            "dbss.ListAuditOperateLogs": (self.newest_first(Act.dbss_row), ("id",)),
         }
         for call, (expected, unknown) in rows.items():
             answer = said.pop(call)
             self.assertEqual((answer["status"], answer["total"]), (200, len(expected)), call)
             self.assertEqual(without(answer["rows"], *unknown), without(expected[:10]), call)
-        walked = [row["id"] for operation in SWR_OPERATIONS for row in self.swr_rows(operation)]
-        self.assertEqual(said.pop("swr walk"), {"ids": walked})
+        expected = [row["id"] for operation in SWR_OPERATIONS for row in self.swr_rows(operation)]
+        self.assertEqual(said.pop("swr pages"), {"ids": expected})
         self.assertEqual(said.pop("swr by region"), {"total": len(self.swr_rows("pull"))})
         refusals = {
             "swr.ListAuditLogs bad": (400, "SVCSTG.SWR.4001025"),
@@ -393,10 +451,12 @@ class OtherLanguages(Estate):
             error = said.pop(call)["error"]
             self.assertEqual((error["status"], error["code"]), expected, call)
             self.assertRegex(error["request_id"], "^[0-9a-f]{32}$", call)
-        self.assertEqual(said, {}, "nothing else was said")
+        self.assertEqual(said, {}, "nothing else was printed")
 
     def test_go(self):
-        self.assert_driver_says_what_is_true(os.environ["DAYBOOK_GO_DRIVER"])
+        self.assert_driver_prints_the_rows(os.environ["DAYBOOK_GO_DRIVER"])
 
     def test_java(self):
-        self.assert_driver_says_what_is_true("java", "-cp", os.environ["DAYBOOK_JAVA_CLASSPATH"], "Driver")
+        self.assert_driver_prints_the_rows(
+            "java", "-cp", os.environ["DAYBOOK_JAVA_CLASSPATH"], "Driver"
+        )

@@ -1,4 +1,4 @@
-"""A real registry is used by hand and by skopeo; the vendor's SDK tells afterwards exactly what was done."""
+"""A real registry is used by hand and by skopeo; the vendor's SDK then shows exactly what was done."""
 
 import collections
 import concurrent.futures
@@ -14,21 +14,23 @@ from scene import USERS, Scene
 LONGEST_TAG = "t" * 128
 
 
-class WhatWasDone(Scene):
+class Acts(Scene):
     def test_the_sdk_sees_exactly_what_was_done(self):
         began = auditor.time_text()
         self.work_by_hand()
-        self.try_in_vain()
+        self.try_and_fail()
         self.work_with_skopeo()
         self.pull_all_at_once()
         self.delete()
-        # Two witnesses agree on what was done, before Daybook is asked.
+        # Registry and ledger agree on the acts before Daybook is queried.
         self.assertCountEqual(self.registry.manifest_requests(), self.ledger.requests)
         self.assert_ledger_is_seen()
         self.assert_pages_are_right(began, auditor.time_text())
         report = self.assert_log_has_each_notification_once()
         recorded = int(report["registry events"])
-        self.assertGreater(recorded, len(self.ledger.rows), "blobs and HEADs are recorded, not listed")
+        self.assertGreater(
+            recorded, len(self.ledger.rows), "blobs and HEADs are recorded, not listed"
+        )
 
     def work_by_hand(self):
         alice, robot, lilei, ops = map(self.user, USERS)
@@ -51,25 +53,31 @@ class WhatWasDone(Scene):
             robot.pull("library/ubuntu", reference, X_Forwarded_For="198.51.100.7, 10.0.0.1")
         robot.pull_blob("library/ubuntu", first.blobs[1])
 
-    def try_in_vain(self):
-        """Requests that do nothing, and that nobody must find afterwards."""
+    def try_and_fail(self):
+        """Makes requests without an effect, which must leave no row."""
         alice, digest = self.user("alice"), self.images[0].digest
         alice.pull("library/ubuntu", "no-such-tag", status=404)
         alice.pull("library/ubuntu", "24.04", status=304, If_None_Match=f'"{digest}"')
         unfinished = Image("whose blobs were never pushed").manifest
-        alice.expect(400, "PUT", "/v2/library/ubuntu/manifests/bad", unfinished, Content_Type=Image.media_type)
+        alice.expect(
+            400,
+            "PUT",
+            "/v2/library/ubuntu/manifests/bad",
+            unfinished,
+            Content_Type=Image.media_type,
+        )
         alice.expect(404, "DELETE", f"/v2/no/such/repository/manifests/{digest}")
         stranger = Client(self.registry, "alice", "not her password", Ledger())
         stranger.pull("library/ubuntu", "24.04", status=401)
 
     def skopeo(self, *arguments):
-        """Runs skopeo; returns the requests for manifests that it made, by the registry's access log."""
+        """Runs skopeo; returns its requests for manifests, from the registry's access log."""
         before = len(self.registry.manifest_requests())
         run("skopeo", "--insecure-policy", *arguments)
         return self.registry.manifest_requests()[before:]
 
     def note(self, user, requests, pushes=None):
-        """Notes requests that a user made by a program, who pushes one image at most."""
+        """Notes the requests of a program that pushes one image at most for a user."""
         for method, repository, reference in requests:
             if method == "GET":
                 self.ledger.pulled(user, repository, reference)
@@ -85,11 +93,15 @@ class WhatWasDone(Scene):
         alice, robot, lilei, ops = (f"{user}:{password}" for user, password in USERS.items())
         source, target = "--src-tls-verify=false", "--dest-tls-verify=false"
 
-        did = self.skopeo("copy", target, "--dest-creds", robot, f"oci:{layout}:made", f"{at}/app:1")
+        did = self.skopeo(
+            "copy", target, "--dest-creds", robot, f"oci:{layout}:made", f"{at}/app:1"
+        )
         self.assertIn(("PUT", "skopeo/app", "1"), did)
         self.note("robot$ci-builder", did, pushes=image)
 
-        did = self.skopeo("copy", source, "--src-creds", lilei, f"{at}/app:1", f"dir:{self.folder}/out")
+        did = self.skopeo(
+            "copy", source, "--src-creds", lilei, f"{at}/app:1", f"dir:{self.folder}/out"
+        )
         self.assertIn(("GET", "skopeo/app", "1"), did)
         self.note("李雷", did)
 
@@ -97,10 +109,16 @@ class WhatWasDone(Scene):
         did = self.skopeo("copy", *between, f"{at}/app:1", f"{at}/app2:promoted")
         self.assertIn(("PUT", "skopeo/app2", "promoted"), did)
         self.note("alice", [one for one in did if one.repository == "skopeo/app"])
-        self.note("ops@example.com", [one for one in did if one.repository == "skopeo/app2"], pushes=image)
+        self.note(
+            "ops@example.com", [one for one in did if one.repository == "skopeo/app2"], pushes=image
+        )
 
-        self.note("alice", self.skopeo("inspect", "--tls-verify=false", "--creds", alice, f"{at}/app:1"))
-        self.note("alice", self.skopeo("list-tags", "--tls-verify=false", "--creds", alice, f"{at}/app"))
+        self.note(
+            "alice", self.skopeo("inspect", "--tls-verify=false", "--creds", alice, f"{at}/app:1")
+        )
+        self.note(
+            "alice", self.skopeo("list-tags", "--tls-verify=false", "--creds", alice, f"{at}/app")
+        )
 
         did = self.skopeo("delete", "--tls-verify=false", "--creds", ops, f"{at}/app2:promoted")
         self.assertIn(("DELETE", "skopeo/app2", image.digest), did)
@@ -119,11 +137,16 @@ class WhatWasDone(Scene):
         robot.delete("team-a/multi", self.index)
         ops.delete("team-b/derived", first)
         deletions = [row.resource for row in self.ledger.of("delete") if row.resource_type == "tag"]
-        tags = ["library/ubuntu:24.04", "library/ubuntu:latest", "team-a/multi:1.0", "skopeo/app2:promoted"]
+        tags = [
+            "library/ubuntu:24.04",
+            "library/ubuntu:latest",
+            "team-a/multi:1.0",
+            "skopeo/app2:promoted",
+        ]
         self.assertCountEqual(deletions, [*tags, f"team-b/derived:{LONGEST_TAG}"])
 
     def assert_pages_are_right(self, began, ended):
-        """Whatever the size of the pages: each is full but the last, each tells the total, newest is first."""
+        """For any page size, each page but the last is full, has the total, and is newest first."""
         ids = collections.Counter()
         for operation in auditor.OPERATIONS:
             total = len(self.ledger.of(operation))
@@ -132,7 +155,9 @@ class WhatWasDone(Scene):
             for limit in (1, 7, 100):
                 pages = auditor.pages(self.swr, operation, limit)
                 sizes = [len(page.audit_logs) for page in pages]
-                self.assertEqual(sizes, [min(limit, total - at) for at in range(0, total, limit)] + [0])
+                self.assertEqual(
+                    sizes, [min(limit, total - at) for at in range(0, total, limit)] + [0]
+                )
                 self.assertEqual({page.total for page in pages}, {total})
                 by_limit[limit] = [row for page in pages for row in page.audit_logs]
             rows = by_limit[7]
@@ -170,13 +195,19 @@ class TheSdk(Scene):
         self.assertEqual(run(sys.executable, "-c", program, **with_project), "1 alice\n")
         self.assertNotIn("/v3/projects", self.daybook.log_text())
         self.assertEqual(run(sys.executable, "-c", program, **variables), "1 alice\n")
-        self.assertIn("/v3/projects", self.daybook.log_text(), "the project was looked up by the region's name")
+        self.assertIn(
+            "/v3/projects",
+            self.daybook.log_text(),
+            "the project was looked up by the region's name",
+        )
 
     def test_it_reads_our_errors(self):
         here = self.swr
         wrong_secret = auditor.client(self.daybook, secret="wrong")
         unknown_key = auditor.client(self.daybook, access_key="NOBODY")
-        foreign, nowhere = (auditor.client(self.daybook, project=project) for project in (RIVALS_PROJECT, "nowhere"))
+        foreign, nowhere = (
+            auditor.client(self.daybook, project=project) for project in (RIVALS_PROJECT, "nowhere")
+        )
         cases = [
             (wrong_secret, {}, 401, "APIGW.0301", "verify aksk signature fail"),
             (unknown_key, {}, 401, "APIGW.0301", "ak:NOBODY,err:ak not exist"),
@@ -201,27 +232,33 @@ class TheSdk(Scene):
         self.assertEqual(len(request_ids), len(cases), "each request has an id of its own")
 
     def test_odd_ids_in_the_path_are_signed_as_we_read_them(self):
-        """None of them exists, and none is taken for a wrong signature."""
+        """None of them exists, and none is refused for its signature."""
         for odd in ("a b", "ü", "李", "a+b", "100%", "~x", "a&b=c", "a?b", "%41"):
             with self.subTest(instance=odd):
                 error = auditor.refusal(self.swr, instance_id=odd)
                 self.assertEqual((error.status_code, error.error_code), (404, "SVCSTG.SWR.4040083"))
 
 
-class Unusable(Scene):
+class Rejection(Scene):
     def test_an_event_that_cannot_be_used_holds_up_nothing(self):
         good, bad = (
             '{"id":"%s","timestamp":"2026-11-20T00:00:00Z","action":"%s","actor":{"name":"alice"},'
-            '"target":{"repository":"r","digest":"sha256:1","mediaType":"%s"}}' % (id, action, Image.media_type)
+            '"target":{"repository":"r","digest":"sha256:1","mediaType":"%s"}}'
+            % (id, action, Image.media_type)
             for id, action in (("a", "push"), ("b", "frobnicate"))
         )
         status, answer = self.daybook.take_in('{"events":[%s,%s]}' % (good, bad))
-        self.assertEqual((status, answer["recorded"], [one["position"] for one in answer["set_aside"]]), (200, 1, [1]))
+        self.assertEqual(
+            (status, answer["recorded"], [one["position"] for one in answer["dead_letters"]]),
+            (200, 1, [1]),
+        )
         self.ledger.pushed("alice", "r", "sha256:1", "sha256:1")
         self.user("alice").push("library/ubuntu", "24.04", Image("one"))
         self.assert_ledger_is_seen()
-        text, (record,) = self.daybook.set_aside()
+        text, (record,) = self.daybook.dead_letters()
         self.assertIn('hub: unknown action "frobnicate"', text)
-        self.assertIn("1 set aside", text)
-        self.assertEqual((record["source"], record["reason"]), ("hub", 'unknown action "frobnicate"'))
+        self.assertIn("1 dead letter", text)
+        self.assertEqual(
+            (record["source"], record["reason"]), ("hub", 'unknown action "frobnicate"')
+        )
         self.assertEqual(record["raw"], bad)

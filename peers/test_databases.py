@@ -1,5 +1,5 @@
-"""MariaDB and PostgreSQL, whose audit logs Daybook follows: their files are in the TaurusDB API as the database rotated
-them, and downloads give their bytes back."""
+"""Daybook follows the audit logs of MariaDB and PostgreSQL: the TaurusDB API lists the files as the
+database rotated them, and downloads return their bytes."""
 
 import re
 import tempfile
@@ -45,15 +45,16 @@ follow = {{ paths = ["{paths}"] }}
         self.daybook.start()
 
     def files(self):
-        """What the API lists of these days, oldest first."""
+        """The files that the API lists for these days, oldest first."""
         begin, end = (
-            time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime(time.time() + at)) for at in (-DAY_S, DAY_S)
+            time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime(time.time() + at))
+            for at in (-DAY_S, DAY_S)
         )
         answer = self.clients.gaussdb_files(start_time=begin, end_time=end, limit=100, offset=0)
         return sorted(answer.audit_logs, key=lambda file: int(file.name.split("_")[0]))
 
     def contents(self):
-        """The bytes of each listed file, through the links that the API gives."""
+        """The bytes of each listed file, through the links that the API returns."""
         ids = [file.id for file in self.files()]
         contents = []
         for some in (ids[at : at + 50] for at in range(0, len(ids), 50)):
@@ -65,21 +66,23 @@ follow = {{ paths = ["{paths}"] }}
         return contents
 
     def mark(self, count):
-        """Statements that nobody else makes, each with a number of its own."""
+        """Statements of the test alone, each with a number of its own."""
         begin, self.marks = self.marks, self.marks + count
         return [f"SELECT 'mark {number} of ours'" for number in range(begin, self.marks)]
 
-    def assert_files_are_given_back(self, rotated):
-        """The rotated files are listed, and their bytes are those that the database wrote."""
+    def assert_files_are_returned(self, rotated):
+        """The rotated files are listed, with the bytes that the database wrote."""
         expected = [path.read_bytes() for path in rotated]
         self.assertGreater(len(expected), 2, "the database rotated its files")
         becomes_true(lambda: len(self.files()) >= len(expected))
         self.assertEqual(self.contents()[: len(expected)], expected)
         text = b"".join(expected)
         found = [int(number) for number in re.findall(rb"mark (\d+) of ours", text)]
-        self.assertEqual(sorted(set(found)), list(range(len(set(found)))), "statements come in order")
+        self.assertEqual(
+            sorted(set(found)), list(range(len(set(found)))), "statements come in order"
+        )
         self.daybook.stop()
-        self.assertEqual(self.daybook.check()["set aside"], "0")
+        self.assertEqual(self.daybook.check()["dead letters"], "0")
 
 
 class Mariadb(Database):
@@ -88,7 +91,11 @@ class Mariadb(Database):
         self.addCleanup(database.kill)
         self.follow("mariadb-audit", f"{database.audit_log}*", 'time_zone = "Asia/Shanghai"')
         database.start()
-        self.assertTrue(database.sql("CREATE DATABASE shop", "CREATE USER ro@localhost IDENTIFIED BY 'S3cret!ro'"))
+        self.assertTrue(
+            database.sql(
+                "CREATE DATABASE shop", "CREATE USER ro@localhost IDENTIFIED BY 'S3cret!ro'"
+            )
+        )
         self.assertTrue(database.sql(*self.mark(200)))
         self.assertFalse(database.sql("SELECT 1", user="ro", password="wrong"))
         # Rotations while Daybook is down.
@@ -99,7 +106,7 @@ class Mariadb(Database):
         self.assertTrue(database.sql(*self.mark(400)))
         self.restart_daybook()
         self.assertTrue(database.sql(*self.mark(200)))
-        self.assert_files_are_given_back(database.rotated())
+        self.assert_files_are_returned(database.rotated())
 
 
 class Postgresql(Database):
@@ -108,13 +115,17 @@ class Postgresql(Database):
         self.addCleanup(database.stop)
         self.follow("postgresql-csvlog", f"{database.logs}/*.csv")
         database.start()
-        self.assertTrue(database.sql("CREATE ROLE app LOGIN PASSWORD 'S3cret!app'", "CREATE TABLE t (id int, s text)"))
+        self.assertTrue(
+            database.sql(
+                "CREATE ROLE app LOGIN PASSWORD 'S3cret!app'", "CREATE TABLE t (id int, s text)"
+            )
+        )
         self.assertTrue(database.sql(*self.mark(120)))
         self.assertFalse(database.sql("SELECT 1", user="app", password="wrong"))
         self.assertFalse(database.sql("CREATE ROLE app LOGIN PASSWORD 'S3cret!app'"))
         self.assertTrue(database.sql("INSERT INTO t VALUES (1, E'two\nlines, \"quoted\"')"))
         self.daybook.kill()
-        # A file is named after the second in which it was begun.
+        # A file is named after the second in which it began.
         for _ in range(3):
             time.sleep(1.1)
             self.assertTrue(database.sql(*self.mark(150)))
@@ -126,4 +137,4 @@ class Postgresql(Database):
         self.assertTrue(database.sql(*self.mark(150)))
         written = lambda: sorted(database.logs.glob("*.csv"))
         wait_until(lambda: len(written()) > 3, "PostgreSQL rotated its files")
-        self.assert_files_are_given_back(written()[:-1])
+        self.assert_files_are_returned(written()[:-1])

@@ -1,4 +1,4 @@
-"""`daybook demo` does what it prints, when what it prints is pasted into a shell."""
+"""The commands that `daybook demo` prints work when pasted into a shell."""
 
 import contextlib
 import fcntl
@@ -19,7 +19,7 @@ SDK_FOLDER = pathlib.Path("/tmp/daybook-demo-sdk")
 
 @contextlib.contextmanager
 def sdk_folder():
-    """The folder that the printed commands make, gone afterwards unless it was there before.
+    """The folder that the printed commands make. It is removed unless it was there before.
 
     The commands name it by a fixed path, so two runs of this test on one machine take turns.
     """
@@ -51,7 +51,7 @@ class Demo(unittest.TestCase):
         def is_ready():
             return "backoff: 1s" in printed.read_text() or self.demo.poll() is not None
 
-        wait_until(is_ready, "the demo told what to do next")
+        wait_until(is_ready, "the demo printed its commands")
         self.printed = printed.read_text()
         self.assertIsNone(self.demo.poll(), self.printed)
 
@@ -62,13 +62,18 @@ class Demo(unittest.TestCase):
         return found[0]
 
     def test_every_curl_runs_as_printed(self):
-        """One for each API and one for a token; the first four are asked before Daybook is asked about itself."""
+        """One for each API and one for a token; the first four come before the query about Daybook
+        itself.
+        """
         commands = re.findall(r"^curl -s.*?(?=\n\n)", self.printed, re.DOTALL | re.MULTILINE)
         self.assertEqual(len(commands), 6, self.printed)
         images, login, packages, databases, platform, own = commands
-        self.assertRegex(run("bash", "-euc", login), r"(?s)^HTTP/1.1 201 .*\nx-subject-token: \S{64}")
+        self.assertRegex(
+            run("bash", "-euc", login), r"(?s)^HTTP/1.1 201 .*\nx-subject-token: \S{64}"
+        )
         images, packages, databases, platform = (
-            json.loads(run("bash", "-euc", command)) for command in (images, packages, databases, platform)
+            json.loads(run("bash", "-euc", command))
+            for command in (images, packages, databases, platform)
         )
         self.assertEqual([row["operation"] for row in images["audit_logs"]], ["pull"] * 5)
         self.assertGreater(images["total"], 5)
@@ -76,13 +81,22 @@ class Demo(unittest.TestCase):
         self.assertEqual(databases["total_count"], 1)
         self.assertEqual([row["type"] for row in platform["list"]], ["1"] * 3)
         four = {"swr", "codeartsartifact", "taurusdb", "hcs"}
-        wait_until(lambda: self.asked_for(own) >= four, "the queries are recorded")
+        wait_until(lambda: self.queried_apis(own) >= four, "the queries are recorded")
 
-    def asked_for(self, command):
-        """The APIs that Daybook has a record of being asked."""
+    def queried_apis(self, command):
+        """The APIs whose queries Daybook recorded."""
         rows = json.loads(run("bash", "-euc", command.replace('"5"', '"100"')))["operate_log"]
-        services = {"registry": "swr", "artifact": "codeartsartifact", "database": "taurusdb", "platform": "hcs"}
-        return {services.get(row["name"].split("/")[0]) for row in rows if row["function"] == "Audit log query"}
+        services = {
+            "registry": "swr",
+            "artifact": "codeartsartifact",
+            "database": "taurusdb",
+            "platform": "hcs",
+        }
+        return {
+            services.get(row["name"].split("/")[0])
+            for row in rows
+            if row["function"] == "Audit log query"
+        }
 
     def test_the_python_program_runs_as_printed(self):
         with sdk_folder():

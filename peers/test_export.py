@@ -1,7 +1,8 @@
-"""Exports of a million events in every format, read by other programs and equal to each other and to what the API counts.
+"""Exports of a million events in every format, read by other programs and equal to each other and
+to what the API counts.
 
-NDJSON and Parquet are read by DuckDB, CSV by Python; every line of OCSF is checked against the published schema. Each download
-breaks off once, with the server killed, and goes on where it ended.
+NDJSON and Parquet are read by DuckDB, CSV by Python; every line of OCSF is checked against the
+published schema. Each download breaks off once, with the server killed, and goes on where it ended.
 """
 
 import collections
@@ -28,13 +29,15 @@ from processes import DAYBOOK, DOMAIN, PATIENCE_S, Daybook, run
 
 EVENTS = int(os.environ.get("DAYBOOK_EXPORT_EVENTS", "1000000"))
 USER, PASSWORD = "exporter", "correct horse battery"
-# What is read at once, and how much of a file before the server is killed.
+# Bytes read at once; a few of these pieces are read before the server is killed.
 PIECE = 1 << 20
 GROWTH_KIB_MAX = 64 << 10
 
-# A row, as every format tells it.
-Row = collections.namedtuple("Row", "index id at_ns operation action description attributes outcome code who what ip")
-# OCSF has the others in places that depend on the class.
+# A row, as every format has it.
+Row = collections.namedtuple(
+    "Row", "index id at_ns operation action description attributes outcome code who what ip"
+)
+# In OCSF the class decides where the other columns are.
 IN_OCSF = 7
 
 NDJSON = """
@@ -63,7 +66,9 @@ def attributes_of(text):
 
 
 def by_duckdb(sql, file):
-    connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "preserve_insertion_order": "true"})
+    connection = duckdb.connect(
+        config={"autoinstall_known_extensions": "false", "preserve_insertion_order": "true"}
+    )
     found = connection.execute(sql.format(file))
     while rows := found.fetchmany(10_000):
         for row in rows:
@@ -75,25 +80,30 @@ def by_csv(file):
     """The rows of a CSV file, without the guards against formulas."""
     with open(file, encoding="utf-8", newline="") as text:
         for row in csv.DictReader(text, strict=True):
-            told = {name: (cell[1:] if cell.startswith("'") else cell) or None for name, cell in row.items()}
+            columns = {
+                name: (cell[1:] if cell.startswith("'") else cell) or None
+                for name, cell in row.items()
+            }
             yield Row(
-                int(told["index"]),
-                told["id"],
-                ns_of(told["occurred_at"]),
-                told["operation"],
-                told["action"],
-                told["description"],
-                attributes_of(told["attributes"]),
-                told["outcome"],
-                told["outcome_code"] and int(told["outcome_code"]),
-                told["actor_name"],
-                told["resource_name"],
-                told["source_ip"],
+                int(columns["index"]),
+                columns["id"],
+                ns_of(columns["occurred_at"]),
+                columns["operation"],
+                columns["action"],
+                columns["description"],
+                attributes_of(columns["attributes"]),
+                columns["outcome"],
+                columns["outcome_code"] and int(columns["outcome_code"]),
+                columns["actor_name"],
+                columns["resource_name"],
+                columns["source_ip"],
             )
 
 
 def by_schema(file, classes):
-    """What the lines of OCSF have of each row; each must be true to the schema of its class. `classes` counts them."""
+    """The part of each row that OCSF has. Each line must fit the schema of its class; `classes`
+    counts them.
+    """
     schemas = ocsf_json_schema.OcsfJsonSchemaEmbedded(ocsf_json_schema.get_ocsf_schema("1.3.0"))
     validators = {}
     with open(file, "rb") as lines:
@@ -102,7 +112,9 @@ def by_schema(file, classes):
             profiles = tuple(event["metadata"].get("profiles", ()))
             kind = (event["class_uid"], profiles)
             if kind not in validators:
-                schema = schemas.get_class_schema(schemas.lookup_class_name_from_uid(kind[0]), list(profiles))
+                schema = schemas.get_class_schema(
+                    schemas.lookup_class_name_from_uid(kind[0]), list(profiles)
+                )
                 validators[kind] = jsonschema_rs.validator_for(schema)
             validators[kind].validate(event)
             classes[event["class_uid"], event["activity_id"]] += 1
@@ -111,11 +123,19 @@ def by_schema(file, classes):
             at_ns = ns_of(metadata["original_time"])
             assert event["time"] == at_ns // 1_000_000
             attributes = tuple(sorted(unmapped.get("attributes", {}).items()))
-            yield (metadata["sequence"], metadata["uid"], at_ns, unmapped["operation"], unmapped["action"], event.get("message"), attributes)
+            yield (
+                metadata["sequence"],
+                metadata["uid"],
+                at_ns,
+                unmapped["operation"],
+                unmapped["action"],
+                event.get("message"),
+                attributes,
+            )
 
 
-class Sums:
-    """What all rows came to, in their order."""
+class Summary:
+    """Counts and hashes over all rows, in their order."""
 
     def __init__(self):
         self.rows, self.indexes, self.last = 0, 0, None
@@ -145,7 +165,9 @@ class Exports(unittest.TestCase):
         (cls.folder / "password").write_text(PASSWORD)
         cls.daybook.access("domain", "add", DOMAIN, "--id", "acme")
         cls.daybook.access("user", "add", USER, "--id", USER, "--domain", "acme")
-        cls.daybook.access("user", "password", USER, "--password-file", str(cls.folder / "password"))
+        cls.daybook.access(
+            "user", "password", USER, "--password-file", str(cls.folder / "password")
+        )
         # The trails of the made-up events, which are not Daybook's own.
         for service in ("registry", "artifact", "database", "platform", "dbaudit"):
             for tenant in range(23):
@@ -157,7 +179,9 @@ class Exports(unittest.TestCase):
     @classmethod
     def log_in(cls):
         user = {"name": USER, "password": PASSWORD, "domain": {"name": DOMAIN}}
-        body = json.dumps({"auth": {"identity": {"methods": ["password"], "password": {"user": user}}}})
+        body = json.dumps(
+            {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}}}
+        )
         connection = http.client.HTTPConnection("127.0.0.1", cls.daybook.port, timeout=PATIENCE_S)
         connection.request("POST", "/v3/auth/tokens", body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
@@ -165,7 +189,9 @@ class Exports(unittest.TestCase):
         return answer.headers["X-Subject-Token"]
 
     def get(self, target, **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", self.daybook.port, timeout=10 * PATIENCE_S)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.daybook.port, timeout=10 * PATIENCE_S
+        )
         self.addCleanup(connection.close)
         connection.request("GET", target, headers={"X-Auth-Token": self.token} | headers)
         return connection.getresponse()
@@ -180,7 +206,7 @@ class Exports(unittest.TestCase):
         return int(next(line for line in status.splitlines() if line.startswith(name)).split()[1])
 
     def settled_kib(self):
-        """What the server holds once it has done what it does at every start; the most it ever held counts from here on."""
+        """The server's memory once it has started and settled. Resets the peak."""
         self.json("/api/v1/events?limit=1")
         held = [self.memory_kib("VmHWM:")]
         while len(held) < 4 or held[-1] > held[-4]:
@@ -194,38 +220,44 @@ class Exports(unittest.TestCase):
         self.daybook.start()
 
     def download(self, form):
-        """The file of an export whose download broke off once. Returns its path and its manifest."""
+        """Downloads an export with one interruption. Returns the path and the manifest."""
         path = self.folder / f"export.{form}"
         first = self.get(f"/api/v1/export?format={form}&as_of={EVENTS}")
         self.assertEqual((first.status, first.headers["X-Daybook-Total"]), (200, str(EVENTS)))
         pinned, mark = first.headers["Content-Location"], first.headers["ETag"]
         with open(path, "wb") as file:
-            file.write(first.read(4 * PIECE + 4321))
-            had = file.tell()
+            had = file.write(first.read(4 * PIECE + 4321))
+            file.flush()
             self.restart()
             before = self.settled_kib()
             began = time.monotonic()
             rest = self.get(pinned, **{"Range": f"bytes={had}-", "If-Range": mark})
             self.assertEqual(rest.status, 206)
-            self.assertTrue(rest.headers["Content-Range"].startswith(f"bytes {had}-"), rest.headers["Content-Range"])
+            self.assertTrue(
+                rest.headers["Content-Range"].startswith(f"bytes {had}-"),
+                rest.headers["Content-Range"],
+            )
             shutil.copyfileobj(rest, file, PIECE)
             growth = self.memory_kib("VmHWM:") - before
             took = time.monotonic() - began
-            print(f"{form}: {file.tell() >> 20} MiB, {EVENTS / took:,.0f} events/s, memory +{growth >> 10} MiB", file=sys.stderr)
+            print(
+                f"{form}: {os.fstat(file.fileno()).st_size >> 20} MiB, {EVENTS / took:,.0f} events/s, memory +{growth >> 10} MiB",
+                file=sys.stderr,
+            )
             self.assertLess(growth, GROWTH_KIB_MAX, form)
         return path, self.json(pinned.replace("/export?", "/export/manifest?"))
 
-    def sums_of(self, form, rows):
+    def summary_of(self, form, rows):
         path, manifest = self.download(form)
         with open(path, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        told = (manifest["format"], manifest["rows"], manifest["bytes"], manifest["sha256"])
-        self.assertEqual(told, (form, EVENTS, path.stat().st_size, sha256))
-        sums = Sums()
+        promised = (manifest["format"], manifest["rows"], manifest["bytes"], manifest["sha256"])
+        self.assertEqual(promised, (form, EVENTS, path.stat().st_size, sha256))
+        summary = Summary()
         for row in rows(path):
-            sums.add(row)
+            summary.add(row)
         path.unlink()
-        return sums
+        return summary
 
     def test_every_format_is_the_whole_result(self):
         classes = collections.Counter()
@@ -235,12 +267,20 @@ class Exports(unittest.TestCase):
             "csv": by_csv,
             "ocsf": lambda file: by_schema(file, classes),
         }
-        sums = {form: self.sums_of(form, rows) for form, rows in formats.items()}
-        counted = self.json(f"/api/v1/facets?facet=operation&limit=100&as_of={EVENTS}")["facets"]["operation"]["values"]
-        for form, found in sums.items():
-            self.assertEqual((found.rows, found.indexes), (EVENTS, EVENTS * (EVENTS - 1) // 2), form)
-            self.assertEqual(found.operations, {one["value"]: one["count"] for one in counted}, form)
-            self.assertEqual(found.in_ocsf.hexdigest(), sums["ndjson"].in_ocsf.hexdigest(), form)
+        summaries = {form: self.summary_of(form, rows) for form, rows in formats.items()}
+        counted = self.json(f"/api/v1/facets?facet=operation&limit=100&as_of={EVENTS}")["facets"][
+            "operation"
+        ]["values"]
+        for form, found in summaries.items():
+            self.assertEqual(
+                (found.rows, found.indexes), (EVENTS, EVENTS * (EVENTS - 1) // 2), form
+            )
+            self.assertEqual(
+                found.operations, {one["value"]: one["count"] for one in counted}, form
+            )
+            self.assertEqual(
+                found.in_ocsf.hexdigest(), summaries["ndjson"].in_ocsf.hexdigest(), form
+            )
             if form != "ocsf":
-                self.assertEqual(found.hash.hexdigest(), sums["ndjson"].hash.hexdigest(), form)
+                self.assertEqual(found.hash.hexdigest(), summaries["ndjson"].hash.hexdigest(), form)
         self.assertGreaterEqual({uid for uid, _ in classes}, {3002, 6003, 6005, 6006})

@@ -17,7 +17,7 @@ def read(daybook):
 
 
 class Metrics(unittest.TestCase):
-    def test_every_family_is_read_and_figures_are_those_of_what_happened(self):
+    def test_every_family_is_read_and_the_counts_are_right(self):
         with tempfile.TemporaryDirectory() as folder:
             source = Source("own", "daybook", "registry", "own")
             daybook = Daybook(folder, [source], more_settings="[metrics]\npublic = true\n")
@@ -26,7 +26,7 @@ class Metrics(unittest.TestCase):
             for number in range(25):
                 status, _ = daybook.take_in(json.dumps({"id": str(number), "action": "x"}), "own")
                 self.assertEqual(status, 200)
-            # A request is counted after its answer is sent.
+            # A request is counted after its response is sent.
             for _ in range(200):
                 page = read(daybook)
                 families = {family.name: family for family in text_string_to_metric_families(page)}
@@ -37,8 +37,11 @@ class Metrics(unittest.TestCase):
                 if requests == 25 and committed == samples["daybook_recorded_events_total", ()]:
                     break
                 time.sleep(0.05)
-            # The reader takes `_total` off the names of counters, and what it does not understand for a family of its own.
-            declared = [line.split(" ")[2] for line in page.splitlines() if line.startswith("# TYPE ")]
+            # The reader removes `_total` from names of counters, and makes a family of each line it
+            # cannot read.
+            declared = [
+                line.split(" ")[2] for line in page.splitlines() if line.startswith("# TYPE ")
+            ]
             self.assertEqual({name.removesuffix("_total") for name in declared}, set(families))
             self.assertNotIn("unknown", {family.type for family in families.values()})
             self.assertEqual(samples["daybook_source_recorded_total", ("own",)], 25)

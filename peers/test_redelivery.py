@@ -1,6 +1,7 @@
-"""Whatever happens between a registry and Daybook, each act is recorded once.
+"""Each act is recorded once, whatever happens between a registry and Daybook.
 
-Each act has a row of its own in the ledger, so that one row missing and another too many cannot make up for each other.
+Each act has a row of its own in the ledger, so that one row missing and another too many cannot
+make up for each other.
 """
 
 import itertools
@@ -12,9 +13,9 @@ from processes import wait_until
 from proxy import Way
 from scene import USERS, Scene
 
-# After so many failures the registry pauses between its tries: the threshold of its configuration.
+# After this many failures the registry pauses between attempts: the threshold of its configuration.
 TRIES_UNTIL_PAUSE = 3
-# Ways in which Daybook records what the registry believes not to be recorded.
+# Ways in which Daybook records a notification that the registry takes for unsent.
 RECORDING = {Way.LIE, Way.DROP, Way.LATE, Way.STALE}
 
 
@@ -27,7 +28,7 @@ class Redelivery(Scene):
         self.numbers = itertools.count()
 
     def act(self):
-        """One user pushes a new image, another pulls it; every third is deleted."""
+        """Pushes a new image, pulls it as another user, and deletes every third."""
         number = next(self.numbers)
         image, tag = Image(f"image {number}"), f"v{number}"
         next(self.users).push("library/app", tag, image)
@@ -39,40 +40,48 @@ class Redelivery(Scene):
         for _ in range(count):
             self.act()
 
-    def wait_for_tries_in_vain(self, count):
-        enough = self.registry.tries_in_vain() + count
-        wait_until(lambda: self.registry.tries_in_vain() >= enough, f"the registry failed {count} times")
+    def wait_for_failed_attempts(self, count):
+        enough = self.registry.failed_attempts() + count
+        wait_until(
+            lambda: self.registry.failed_attempts() >= enough, f"the registry failed {count} times"
+        )
 
     def seen_until(self, time):
-        """How many rows are seen of acts up to a time."""
-        rows = (row for operation in auditor.OPERATIONS for row in auditor.rows(self.swr, operation))
+        """The number of rows that the SDK sees of acts up to a time."""
+        rows = (
+            row for operation in auditor.OPERATIONS for row in auditor.rows(self.swr, operation)
+        )
         return sum(row.op_time <= time for row in rows)
 
     def go_through(self, way, kill=False):
-        """Acts before, during and after a time in which the proxy misbehaves, and in which Daybook may be killed."""
+        """Acts before, during and after a time in which the proxy misbehaves and Daybook may be
+        killed.
+        """
         before = self.proxy.recorded_again()
         self.acts(2)
         self.proxy.become(way)
         self.acts(2)
-        self.wait_for_tries_in_vain(TRIES_UNTIL_PAUSE)
+        self.wait_for_failed_attempts(TRIES_UNTIL_PAUSE)
         if kill:
             self.daybook.kill()
             self.daybook.start()
             self.acts(1)
-            self.wait_for_tries_in_vain(1)
+            self.wait_for_failed_attempts(1)
         done, now = len(self.ledger.rows), auditor.time_text()
         self.proxy.become(Way.PASS)
         self.acts(2)
         self.assert_ledger_is_seen()
-        self.assertEqual(self.seen_until(now), done, "times are those of the acts, not of their arrival")
+        self.assertEqual(
+            self.seen_until(now), done, "times are those of the acts, not of their arrival"
+        )
         if way in RECORDING:
             self.assertGreater(self.proxy.recorded_again(), before, "something was delivered twice")
 
-    def test_a_sink_that_answers_500(self):
+    def test_a_sink_that_fails_with_500(self):
         self.go_through(Way.REFUSE, kill=True)
         self.assert_log_has_each_notification_once()
 
-    def test_a_sink_that_records_and_answers_500(self):
+    def test_a_sink_that_records_and_fails_with_500(self):
         self.go_through(Way.LIE, kill=True)
         self.assert_log_has_each_notification_once()
 
@@ -80,7 +89,7 @@ class Redelivery(Scene):
         self.go_through(Way.DROP, kill=True)
         self.assert_log_has_each_notification_once()
 
-    def test_a_sink_that_records_and_answers_too_late(self):
+    def test_a_sink_that_records_and_responds_too_late(self):
         self.go_through(Way.LATE, kill=True)
         self.assert_log_has_each_notification_once()
 
@@ -114,9 +123,12 @@ class Redelivery(Scene):
         try:
             for _ in range(5):
                 goal = len(self.proxy.recorded) + 10
-                wait_until(lambda: failures or len(self.proxy.recorded) >= goal, "Daybook recorded some more")
+                wait_until(
+                    lambda: failures or len(self.proxy.recorded) >= goal,
+                    "Daybook recorded some more",
+                )
                 self.daybook.kill()
-                self.wait_for_tries_in_vain(1)
+                self.wait_for_failed_attempts(1)
                 self.daybook.start()
         finally:
             enough.set()

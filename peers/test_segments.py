@@ -1,7 +1,7 @@
-"""Sealed events, read by DuckDB from the data directory of a running server.
+"""Flushed events, read by DuckDB from the data directory of a running server.
 
-What is read is compared with what was told to the server, with what the server answers, and with itself. The queries
-are those of docs/parquet.md, and the columns those of docs/format.md.
+The rows are compared with the events sent, with the server's responses, and with themselves. The
+queries are those of docs/parquet.md, and the columns those of docs/format.md.
 """
 
 import collections
@@ -29,14 +29,14 @@ SOURCES = (
     Source("packages", "nginx-json", "artifact", "packages"),
     Source("platform", "daybook", "platform", "cluster"),
 )
-SEAL_EVENTS = 50
-# With no more waiting than these and one request of at most 50, no segment has so many unless it was merged.
-UNSEALED_EVENTS_MAX = 100
-MERGED_EVENTS = 8 * SEAL_EVENTS
+FLUSH_EVENTS = 50
+# With this many unflushed and requests of at most 50, a larger segment came from a compaction.
+UNFLUSHED_EVENTS_MAX = 100
+COMPACTED_EVENTS = 8 * FLUSH_EVENTS
 ROUNDS = 60
 WHO = ("alice", "robot$ci-builder", "李雷", None, "ops@example.com", "o'hara")
 IMAGES = ("library/ubuntu", "library/alpine", "team/app")
-# What a registry tells of: action, method, media type, and how the table has it.
+# Notifications of a registry: action, method, media type; operation and resource type in the table.
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 BLOB = "application/octet-stream"
 ACTS = (
@@ -48,12 +48,16 @@ ACTS = (
 )
 LISTED = {"pull": "pull", "create": "push"}
 NS = 10**9
+# The manifest's member about flushed events: the name in format 1.
+FLUSHED = "sealed"
 COUNTS = """
 SELECT count(*), count(DISTINCT index), min(index), max(index) FROM read_parquet(getvariable('files'))
 """
 
-# An event that was told, as the table must have it.
-Told = collections.namedtuple("Told", "source at_ns who operation resource_type resource raw")
+# An event that was sent, as the table must have it.
+SentEvent = collections.namedtuple(
+    "SentEvent", "source at_ns who operation resource_type resource raw"
+)
 
 
 def ns_of(instant):
@@ -69,7 +73,11 @@ def text_of(at_ns):
 
 def months():
     """The first instants of this month and the two before, newest first, in nanoseconds."""
-    starts = [datetime.datetime.now(datetime.timezone.utc).replace(day=1, hour=0, minute=0, second=0, microsecond=0)]
+    starts = [
+        datetime.datetime.now(datetime.timezone.utc).replace(
+            day=1, hour=0, minute=0, second=0, microsecond=0
+        )
+    ]
     for _ in range(2):
         starts.append((starts[-1] - datetime.timedelta(days=1)).replace(day=1))
     return [int(start.timestamp()) * NS for start in starts]
@@ -81,15 +89,24 @@ def sql_of(document):
 
 
 def documented_types():
-    """DuckDB's type of each column, as docs/format.md tells it."""
-    types = {"64-bit integer": "BIGINT", "timestamp": "TIMESTAMPTZ_NS", "text": "VARCHAR", "32-bit integer": "INTEGER"}
+    """DuckDB's type of each column, by docs/format.md."""
+    types = {
+        "64-bit integer": "BIGINT",
+        "timestamp": "TIMESTAMPTZ_NS",
+        "text": "VARCHAR",
+        "32-bit integer": "INTEGER",
+    }
     table = (DOCS / "format.md").read_text().split("| Columns | Type |")[1].split("\n\n")[0]
     rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
-    return {name: types.get(kind, "BLOB") for names, kind in rows for name in re.findall(r"`(\w+)`", names)}
+    return {
+        name: types.get(kind, "BLOB")
+        for names, kind in rows
+        for name in re.findall(r"`(\w+)`", names)
+    }
 
 
 def columns_of(entry):
-    """What the columns must have of an event, by its entry."""
+    """The columns that an entry must have."""
     actor, resource, outcome = entry["actor"], entry["resource"], entry["outcome"]
     return {
         **entry["trail"],
@@ -120,12 +137,15 @@ def subtree_roots(digests):
     while level:
         if len(level) % 2:
             roots.insert(0, level.pop().hex())
-        level = [hashlib.sha256(b"\1" + left + right).digest() for left, right in zip(level[::2], level[1::2])]
+        level = [
+            hashlib.sha256(b"\1" + left + right).digest()
+            for left, right in zip(level[::2], level[1::2])
+        ]
     return roots
 
 
 class World:
-    """What happens: many things at the ends of months, so that a query for one can be wrong by an instant."""
+    """Made-up events, many at the ends of months, where a query could be wrong by an instant."""
 
     def __init__(self):
         self.months = months()
@@ -133,7 +153,7 @@ class World:
         self.count = 0
 
     def next_time(self):
-        """Any time of the last two months, the first and the last instant of a month now and then."""
+        """Any time of the last two months, sometimes the first or the last instant of one."""
         self.count += 1
         this, last, one_before = self.months
         if self.random.random() < 0.2:
@@ -142,7 +162,7 @@ class World:
 
     def hub(self, count):
         """Notifications in an envelope."""
-        told = []
+        sent = []
         for _ in range(count):
             at, number = self.next_time(), self.count
             action, method, media_type, operation, resource_type = self.random.choice(ACTS)
@@ -152,43 +172,70 @@ class World:
                 "id": f"n-{number}",
                 "timestamp": text_of(at),
                 "action": action,
-                "target": {"mediaType": media_type, "digest": digest, "repository": image, "tag": f"v{number % 9}"},
-                "request": {"id": f"r-{number}", "addr": "10.0.0.9:1234", "method": method, "useragent": "skopeo"},
+                "target": {
+                    "mediaType": media_type,
+                    "digest": digest,
+                    "repository": image,
+                    "tag": f"v{number % 9}",
+                },
+                "request": {
+                    "id": f"r-{number}",
+                    "addr": "10.0.0.9:1234",
+                    "method": method,
+                    "useragent": "skopeo",
+                },
                 "actor": {"name": who} if who else {},
             }
             raw = json.dumps(event, ensure_ascii=number % 2 == 0).encode()
-            told.append(Told(HUB.name, at, who, operation, resource_type, image, raw))
-        return told, b'{"events":[' + b",".join(one.raw for one in told) + b"]}"
+            sent.append(SentEvent(HUB.name, at, who, operation, resource_type, image, raw))
+        return sent, b'{"events":[' + b",".join(one.raw for one in sent) + b"]}"
 
     def packages(self, count):
         """Lines of an access log, some with bytes that are no UTF-8."""
-        told = []
+        sent = []
         for _ in range(count):
-            # nginx tells times in milliseconds.
+            # nginx writes milliseconds.
             at = self.next_time() // 1_000_000 * 1_000_000
             name, who = f"com/acme/ü-{self.count}.jar", self.random.choice(WHO)
             line = f'{{"msec":{at // NS}.{at % NS // 1_000_000:03},"method":"PUT","status":201,"uri":"/{name}"'
             line += f',"request_id":"q-{self.count}","remote_addr":"2001:db8::{self.count % 9 + 1}"'
             line += f',"remote_user":"{who or "-"}","user_agent":"twine '
             raw = line.encode() + (b"\xff\xfe" if self.count % 3 == 0 else "é".encode()) + b'"}'
-            told.append(Told("packages", at, who, "upload", "file", name, raw))
-        return told, b"\n".join(one.raw for one in told) + b"\n"
+            sent.append(SentEvent("packages", at, who, "upload", "file", name, raw))
+        return sent, b"\n".join(one.raw for one in sent) + b"\n"
 
     def platform(self, count):
-        """Events of the sender's own making, in which most members are missing now and then."""
-        told = []
+        """Events of Daybook's own format, with most members missing now and then."""
+        sent = []
         for _ in range(count):
             at, number = self.next_time(), self.count
             who = self.random.choice(WHO)
-            event = {"id": f"e-{number}", "action": "部署", "operation": "update", "occurred_at": text_of(at)}
-            event |= {"actor": {"id": f"u-{number % 7}", "name": who} if who else {"type": "system"}}
+            event = {
+                "id": f"e-{number}",
+                "action": "部署",
+                "operation": "update",
+                "occurred_at": text_of(at),
+            }
+            event |= {
+                "actor": {"id": f"u-{number % 7}", "name": who} if who else {"type": "system"}
+            }
             event |= {"resource": {"type": "pods", "name": f"default/web-{number}"}}
             event |= {"description": f"🚀 {number}\n\t\0", "severity": number % 4 + 1}
-            event |= {"outcome": {"result": "failure", "code": 403}} if self.random.random() < 0.5 else {}
-            event |= {"source_ip": "192.0.2.7", "class": "security"} if number % 2 else {"attributes": {"n": number}}
+            event |= (
+                {"outcome": {"result": "failure", "code": 403}}
+                if self.random.random() < 0.5
+                else {}
+            )
+            event |= (
+                {"source_ip": "192.0.2.7", "class": "security"}
+                if number % 2
+                else {"attributes": {"n": number}}
+            )
             raw = json.dumps(event, ensure_ascii=number % 2 == 0).encode()
-            told.append(Told("platform", at, who, "update", "pods", f"default/web-{number}", raw))
-        return told, b"\n".join(one.raw for one in told)
+            sent.append(
+                SentEvent("platform", at, who, "update", "pods", f"default/web-{number}", raw)
+            )
+        return sent, b"\n".join(one.raw for one in sent)
 
 
 class Segments(unittest.TestCase):
@@ -196,36 +243,43 @@ class Segments(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        limits = f"[limits]\nseal_events = {SEAL_EVENTS}\nunsealed_events_max = {UNSEALED_EVENTS_MAX}\n"
+        limits = f"[limits]\nflush_events = {FLUSH_EVENTS}\nunflushed_events_max = {UNFLUSHED_EVENTS_MAX}\n"
         self.daybook = Daybook(folder.name, SOURCES, more_settings=limits)
         self.addCleanup(self.daybook.kill)
         self.daybook.start()
-        # The queries of the document are asked in the data directory.
+        # The queries of the document run in the data directory.
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.daybook.data)
         # Nothing is fetched from elsewhere.
         self.duckdb = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         self.addCleanup(self.duckdb.close)
         self.find_files, self.who_pulled, self.tags, self.changed = sql_of("parquet.md")
-        self.world, self.told = World(), {}
+        self.world, self.sent = World(), {}
         self.too_late = 0
 
-    def tell(self):
-        """Tells the server round after round, and takes note of the index of each event."""
+    def send(self):
+        """Sends round after round, and notes the index of each event."""
         for _ in range(ROUNDS):
-            for source, count in ((self.world.hub, 50), (self.world.packages, 10), (self.world.platform, 10)):
-                told, body = source(count)
-                status, answer = self.daybook.take_in(body, told[0].source)
+            for source, count in (
+                (self.world.hub, 50),
+                (self.world.packages, 10),
+                (self.world.platform, 10),
+            ):
+                sent, body = source(count)
+                status, answer = self.daybook.take_in(body, sent[0].source)
                 assert (status, answer["recorded"]) == (200, count), answer
-                self.told |= {answer["first_index"] + position: one for position, one in enumerate(told)}
+                self.sent |= {
+                    answer["first_index"] + position: one for position, one in enumerate(sent)
+                }
 
     def manifest(self):
         return json.loads(pathlib.Path("manifest").read_text())
 
-    def ask(self, sql):
-        """The rows that a query gives, and the manifest as of which it does.
+    def query(self, sql):
+        """The rows of a query, and the manifest they are of.
 
-        The query is asked again when the server replaced the manifest meanwhile; only then may a file be gone.
+        The query runs again if the server replaced the manifest meanwhile; only then may a file be
+        gone.
         """
         while True:
             before = self.manifest()
@@ -243,73 +297,90 @@ class Segments(unittest.TestCase):
     def test_a_live_log_is_read_by_duckdb(self):
         failures = []
 
-        def telling():
+        def send():
             try:
-                self.tell()
+                self.send()
             except Exception as error:
                 failures.append(error)
 
-        teller = threading.Thread(target=telling)
-        teller.start()
+        sender = threading.Thread(target=send)
+        sender.start()
         reads = 0
         try:
-            wait_until(lambda: pathlib.Path("manifest").exists() or failures, "something is sealed")
-            while teller.is_alive():
-                [counts], manifest = self.ask(COUNTS)
-                sealed = manifest["sealed"]["events"]
-                self.assertEqual(counts, (sealed, sealed, 0, sealed - 1))
+            wait_until(lambda: pathlib.Path("manifest").exists() or failures, "events are flushed")
+            while sender.is_alive():
+                [counts], manifest = self.query(COUNTS)
+                flushed = manifest[FLUSHED]["events"]
+                self.assertEqual(counts, (flushed, flushed, 0, flushed - 1))
                 reads += 1
         finally:
-            teller.join()
+            sender.join()
         self.assertEqual(failures, [])
         self.assertGreater(reads, 10)
         self.wait_until_settled()
         self.columns_are_those_of_the_format()
         rows, manifest = self.rows()
-        self.rows_are_what_was_told(rows, manifest)
+        self.rows_are_the_events_sent(rows, manifest)
         self.columns_agree_with_entries(rows)
         self.hashes_agree(rows, manifest)
         self.the_api_counts_the_same()
-        self.the_document_tells_who_pulled()
+        self.the_document_shows_who_pulled()
         self.the_document_shows_tags()
-        self.assertEqual(self.ask(self.changed)[0], [])
+        self.assertEqual(self.query(self.changed)[0], [])
         sizes = [segment["events"] for segment in manifest["segments"]]
-        print(f"{len(rows)} rows in segments of {sizes}; {reads} reads meanwhile, {self.too_late} too late for a file")
+        print(
+            f"{len(rows)} rows in segments of {sizes}; {reads} reads meanwhile, {self.too_late} too late for a file"
+        )
         self.daybook.stop()
         self.daybook.check()
 
     def wait_until_settled(self):
-        """Until all but a few are sealed, and nothing was merged for a second."""
+        """Waits until all but a few events are flushed, and no compaction ran for a second."""
 
-        def settled():
+        def is_settled():
             before = self.manifest()
             time.sleep(1)
-            return self.manifest() == before and before["sealed"]["events"] > len(self.told) - UNSEALED_EVENTS_MAX
+            return (
+                self.manifest() == before
+                and before[FLUSHED]["events"] > len(self.sent) - UNFLUSHED_EVENTS_MAX
+            )
 
-        wait_until(settled, "sealing and merging are done")
-        self.assertGreaterEqual(max(segment["events"] for segment in self.manifest()["segments"]), MERGED_EVENTS)
+        wait_until(is_settled, "flushes and compactions are done")
+        self.assertGreaterEqual(
+            max(segment["events"] for segment in self.manifest()["segments"]), COMPACTED_EVENTS
+        )
 
     def columns_are_those_of_the_format(self):
-        described, _ = self.ask("DESCRIBE SELECT * FROM read_parquet(getvariable('files'))")
+        described, _ = self.query("DESCRIBE SELECT * FROM read_parquet(getvariable('files'))")
         self.assertEqual({name: kind for name, kind, *_ in described}, documented_types())
 
     def rows(self):
         """Every row by its index, with times in nanoseconds."""
         names = list(documented_types())
-        times = "* REPLACE (epoch_ns(occurred_at) AS occurred_at, epoch_ns(received_at) AS received_at)"
-        found, manifest = self.ask(
+        times = (
+            "* REPLACE (epoch_ns(occurred_at) AS occurred_at, epoch_ns(received_at) AS received_at)"
+        )
+        found, manifest = self.query(
             f"SELECT {', '.join(names)} FROM (SELECT {times} FROM read_parquet(getvariable('files')))"
         )
         rows = {row["index"]: row for row in (dict(zip(names, values)) for values in found)}
         self.assertEqual(len(rows), len(found), "each is there once")
         return rows, manifest
 
-    def rows_are_what_was_told(self, rows, manifest):
-        sealed = manifest["sealed"]["events"]
-        columns = ("source", "occurred_at", "actor_name", "operation", "resource_type", "resource_name", "raw")
+    def rows_are_the_events_sent(self, rows, manifest):
+        flushed = manifest[FLUSHED]["events"]
+        columns = (
+            "source",
+            "occurred_at",
+            "actor_name",
+            "operation",
+            "resource_type",
+            "resource_name",
+            "raw",
+        )
         ours = {index: row for index, row in rows.items() if row["source"] != "daybook"}
-        found = {index: Told(*(row[name] for name in columns)) for index, row in ours.items()}
-        expected = {index: one for index, one in self.told.items() if index < sealed}
+        found = {index: SentEvent(*(row[name] for name in columns)) for index, row in ours.items()}
+        expected = {index: one for index, one in self.sent.items() if index < flushed}
         self.assertEqual(found.keys(), expected.keys())
         for index, one in expected.items():
             self.assertEqual(found[index], one, index)
@@ -317,58 +388,81 @@ class Segments(unittest.TestCase):
 
     def columns_agree_with_entries(self, rows):
         for index, row in rows.items():
-            expected = columns_of(json.loads(row["entry"])) | {name: row[name] for name in ("index", "entry", "raw")}
+            expected = columns_of(json.loads(row["entry"])) | {
+                name: row[name] for name in ("index", "entry", "raw")
+            }
             self.assertEqual(row.keys(), expected.keys())
-            wrong = {name: (row[name], value) for name, value in expected.items() if row[name] != value}
+            wrong = {
+                name: (row[name], value) for name, value in expected.items() if row[name] != value
+            }
             self.assertEqual(wrong, {}, f"index {index}: (column, entry)")
 
     def hashes_agree(self, rows, manifest):
         digests = pathlib.Path("tree/digests").read_bytes()
         for index, row in rows.items():
-            self.assertEqual(hashlib.sha256(row["entry"]).digest(), digests[32 * index : 32 * index + 32], index)
-            self.assertEqual(hashlib.sha256(row["raw"]).hexdigest(), json.loads(row["entry"])["raw_sha256"], index)
-        sealed = [digests[32 * index : 32 * index + 32] for index in range(manifest["sealed"]["events"])]
-        self.assertEqual(subtree_roots(sealed), manifest["sealed"]["tree"])
+            self.assertEqual(
+                hashlib.sha256(row["entry"]).digest(), digests[32 * index : 32 * index + 32], index
+            )
+            self.assertEqual(
+                hashlib.sha256(row["raw"]).hexdigest(),
+                json.loads(row["entry"])["raw_sha256"],
+                index,
+            )
+        flushed = [
+            digests[32 * index : 32 * index + 32] for index in range(manifest[FLUSHED]["events"])
+        ]
+        self.assertEqual(subtree_roots(flushed), manifest[FLUSHED]["tree"])
         for segment in manifest["segments"]:
-            table = pathlib.Path(f"segments/{segment['first']:020}-{segment['events']:010}.parquet").read_bytes()
+            table = pathlib.Path(
+                f"segments/{segment['first']:020}-{segment['events']:010}.parquet"
+            ).read_bytes()
             self.assertEqual(hashlib.sha256(table).hexdigest(), segment["table_sha256"])
 
     def the_api_counts_the_same(self):
-        """Its exact totals are what is sealed, by DuckDB, and what was told and is not sealed yet."""
+        """Its exact totals are the flushed events, by DuckDB, and those sent and not flushed yet."""
         swr = auditor.client(self.daybook)
         for listed_as, operation in LISTED.items():
-            request = ListAuditLogsRequest(instance_id=INSTANCE, operation=listed_as, limit=1, offset=0)
+            request = ListAuditLogsRequest(
+                instance_id=INSTANCE, operation=listed_as, limit=1, offset=0
+            )
             total = swr.list_audit_logs(request).total
-            [(sealed,)], as_of = self.ask(
+            [(flushed,)], as_of = self.query(
                 f"SELECT count(*) FROM read_parquet(getvariable('files')) WHERE service = 'registry'"
                 f" AND instance = '{INSTANCE}' AND operation = '{operation}' AND resource_type = 'artifact'"
             )
-            waiting = [one for index, one in self.told.items() if index >= as_of["sealed"]["events"]]
-            unsealed = sum((one.operation, one.resource_type) == (operation, "artifact") for one in waiting)
-            self.assertEqual(total, sealed + unsealed, listed_as)
-            self.assertGreater(sealed, ROUNDS * 9, listed_as)
+            waiting = [one for index, one in self.sent.items() if index >= as_of[FLUSHED]["events"]]
+            unflushed = sum(
+                (one.operation, one.resource_type) == (operation, "artifact") for one in waiting
+            )
+            self.assertEqual(total, flushed + unflushed, listed_as)
+            self.assertGreater(flushed, ROUNDS * 9, listed_as)
 
-    def the_document_tells_who_pulled(self):
-        found, manifest = self.ask(self.who_pulled)
+    def the_document_shows_who_pulled(self):
+        found, manifest = self.query(self.who_pulled)
         this, last, _ = months()
         expected, at_the_ends = collections.Counter(), 0
-        for index, one in self.told.items():
+        for index, one in self.sent.items():
             what = (one.source, one.operation, one.resource_type, one.resource)
-            if what == (HUB.name, "pull", "artifact", IMAGES[0]) and index < manifest["sealed"]["events"]:
+            if (
+                what == (HUB.name, "pull", "artifact", IMAGES[0])
+                and index < manifest[FLUSHED]["events"]
+            ):
                 at_the_ends += any(one.at_ns in (month, month - 1) for month in self.world.months)
                 if last <= one.at_ns < this:
                     expected[one.who] += 1
         kinds = {None: "anonymous", "robot$ci-builder": "robot"}
-        rows = [(who or "anonymous", kinds.get(who, "user"), pulls) for who, pulls in expected.items()]
+        rows = [
+            (who or "anonymous", kinds.get(who, "user"), pulls) for who, pulls in expected.items()
+        ]
         self.assertEqual(found, sorted(rows, key=lambda row: (-row[2], row[0])))
         self.assertEqual(len(rows), len(WHO))
         self.assertGreater(at_the_ends, 40)
 
     def the_document_shows_tags(self):
-        found, manifest = self.ask(self.tags)
+        found, manifest = self.query(self.tags)
         pushes = [
             (index, one.who, json.loads(one.raw)["target"]["tag"])
-            for index, one in sorted(self.told.items(), reverse=True)
-            if one.operation == "push" and index < manifest["sealed"]["events"]
+            for index, one in sorted(self.sent.items(), reverse=True)
+            if one.operation == "push" and index < manifest[FLUSHED]["events"]
         ]
         self.assertEqual([(index, who, tag) for index, _, who, tag in found], pushes[:20])

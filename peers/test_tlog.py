@@ -1,5 +1,5 @@
-"""The published tree, checked by verifiers that know nothing of Daybook: the Go team's, Tessera's, and one of our own that
-was written from the specifications alone.
+"""The published tree, checked by verifiers that share nothing with Daybook: the Go team's,
+Tessera's, and one written from the specifications alone.
 """
 
 import os
@@ -20,8 +20,10 @@ MUTATIONS = 200
 
 
 def notification(number):
-    """One pull, as a registry tells of it."""
-    target = f'"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:{number:064x}"'
+    """A registry's notification of one pull."""
+    target = (
+        f'"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:{number:064x}"'
+    )
     return (
         f'{{"events":[{{"id":"t{number}","timestamp":"2026-11-20T17:00:00Z","action":"pull",'
         f'"target":{{{target},"repository":"library/ubuntu","tag":"24.04"}},'
@@ -31,7 +33,7 @@ def notification(number):
 
 
 def mutate(data, draw):
-    """Some change of something published: what kind, and what comes of it."""
+    """Changes published bytes; returns the kind of change and the result."""
     at = draw.randrange(len(data))
     kind = draw.choice(("flip", "cut", "add", "swap", "repeat"))
     if kind == "flip":
@@ -47,8 +49,10 @@ def mutate(data, draw):
 
 
 def verify(*arguments):
-    """What the verifier says: its exit code and what it printed."""
-    done = subprocess.run([VERIFIER, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    """The verifier's exit code and output."""
+    done = subprocess.run(
+        [VERIFIER, *map(str, arguments)], capture_output=True, text=True, timeout=60
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -58,7 +62,7 @@ class Tlog(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
         # Segments of few events, so that tiles come from files and from memory.
-        settings = "[limits]\nseal_events = 200\nunsealed_events_max = 400\n"
+        settings = "[limits]\nflush_events = 200\nunflushed_events_max = 400\n"
         self.daybook = Daybook(self.folder, more_settings=settings)
         self.addCleanup(self.daybook.kill)
         self.key = run(DAYBOOK, "key", "show", "--data-dir", str(self.daybook.data)).strip()
@@ -71,39 +75,39 @@ class Tlog(unittest.TestCase):
         return int(self.checkpoint().split(b"\n")[1])
 
     def get(self, path):
-        """What is published behind a path."""
+        """The bytes published at a path."""
         try:
             with urllib.request.urlopen(f"{self.daybook.url}/{path}") as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
-            raise verifier.Refused(f"{path}: {error.code}") from error
+            raise verifier.Refusal(f"{path}: {error.code}") from error
 
     def test_a_growing_log_goes_on_from_every_checkpoint(self):
         url, key = self.daybook.url, self.key
-        kept, sent = [], 0
+        checkpoints, sent = [], 0
         for end in (1, 255, 258, 700):
             self.daybook.start()
             for number in range(sent, end):
                 self.assertEqual(self.daybook.take_in(notification(number))[0], 200)
             sent = end
             wait_until(lambda: self.covered() > end, "the checkpoint covers what was sent")
-            for old in [None, *kept]:
+            for old in [None, *checkpoints]:
                 code, said = verify(url, key, *filter(None, [old]))
                 self.assertEqual(code, 0, said)
-            kept.append(self.folder / f"checkpoint-{end}")
-            kept[-1].write_bytes(self.checkpoint())
+            checkpoints.append(self.folder / f"checkpoint-{end}")
+            checkpoints[-1].write_bytes(self.checkpoint())
             self.assertNotEqual(verify(url, self.another_key())[0], 0)
             forged = self.folder / "forged"
-            forged.write_bytes(kept[-1].read_bytes().replace(b"\n\n", b"=\n\n", 1))
+            forged.write_bytes(checkpoints[-1].read_bytes().replace(b"\n\n", b"=\n\n", 1))
             self.assertNotEqual(verify(url, key, forged)[0], 0)
             self.daybook.stop()
 
-    def test_whatever_is_changed_is_refused(self):
+    def test_any_change_is_refused(self):
         self.daybook.start()
         for number in range(600):
             self.assertEqual(self.daybook.take_in(notification(number))[0], 200)
         wait_until(lambda: self.covered() > 600, "the checkpoint covers what was sent")
-        # Everything that is published, as it was published.
+        # Everything that is published, by path.
         published = {}
 
         def fetch(path):
@@ -128,18 +132,18 @@ class Tlog(unittest.TestCase):
             if changed == published[path]:
                 continue
             by_kind[kind] = by_kind.get(kind, 0) + 1
-            with self.assertRaises(verifier.Refused, msg=f"{kind} of {path}"):
+            with self.assertRaises(verifier.Refusal, msg=f"{kind} of {path}"):
                 verifier.verify({**published, path: changed}.__getitem__, key, checkpoint)
         self.assertGreater(sum(by_kind.values()), MUTATIONS * 9 // 10, by_kind)
-        # Another size, signed by the same key in another log; and an old checkpoint that is none of this log's.
+        # Old checkpoints that are not of this log: another size, another root.
         for old in (
             checkpoint._replace(size=checkpoint.size + 1),
             checkpoint._replace(size=checkpoint.size - 1),
             checkpoint._replace(root=bytes(32)),
         ):
-            with self.assertRaises(verifier.Refused):
+            with self.assertRaises(verifier.Refusal):
                 verifier.verify(published.__getitem__, key, old)
-        with self.assertRaises(verifier.Refused):
+        with self.assertRaises(verifier.Refusal):
             verifier.verify(published.__getitem__, verifier.parse_key(self.another_key()))
 
     def test_tessera_finds_the_log_whole(self):
@@ -149,10 +153,20 @@ class Tlog(unittest.TestCase):
         wait_until(lambda: self.covered() > 700, "the checkpoint covers what was sent")
         for key, is_whole in ((self.key, True), (self.another_key(), False)):
             (self.folder / "key").write_text(key)
-            flags = ("--ui=false", "--storage_url", f"{self.daybook.url}/tlog/", "--public_key", self.folder / "key")
-            done = subprocess.run([FSCK, *map(str, flags)], capture_output=True, text=True, timeout=60)
+            flags = (
+                "--ui=false",
+                "--storage_url",
+                f"{self.daybook.url}/tlog/",
+                "--public_key",
+                self.folder / "key",
+            )
+            done = subprocess.run(
+                [FSCK, *map(str, flags)], capture_output=True, text=True, timeout=60
+            )
             # It ends with 0 either way.
-            self.assertEqual("Successfully fsck'd log" in done.stderr, is_whole, done.stdout + done.stderr)
+            self.assertEqual(
+                "Successfully fsck'd log" in done.stderr, is_whole, done.stdout + done.stderr
+            )
 
     def test_proof_files_are_checked_by_others(self):
         self.daybook.start()
@@ -168,26 +182,28 @@ class Tlog(unittest.TestCase):
             found, checkpoint, entry = verifier.verify_proof(proof, key)
             self.assertEqual((found, b'"action":' in entry), (index, True))
             self.assertLessEqual(checkpoint.size, self.covered())
-            # Without the entry, as anyone may have it.
+            # Without the entry, as it is public.
             bare = self.get(f"api/v1/events/{index}/proof")
             self.assertEqual(verifier.verify_proof(bare, key, entry)[0], index)
-            with self.assertRaises(verifier.Refused):
+            with self.assertRaises(verifier.Refusal):
                 verifier.verify_proof(bare, key, entry + b" ")
-            with self.assertRaises(verifier.Refused):
+            with self.assertRaises(verifier.Refusal):
                 verifier.verify_proof(proof, verifier.parse_key(self.another_key()))
             (self.folder / "proof").write_bytes(bare)
             (self.folder / "entry").write_bytes(entry)
             code, said = verify("proof", self.folder / "proof", self.folder / "entry", self.key)
             self.assertEqual((code, said), (0, f"{index}\n"))
             (self.folder / "entry").write_bytes(entry + b" ")
-            self.assertNotEqual(verify("proof", self.folder / "proof", self.folder / "entry", self.key)[0], 0)
+            self.assertNotEqual(
+                verify("proof", self.folder / "proof", self.folder / "entry", self.key)[0], 0
+            )
             for _ in range(MUTATIONS // 20):
                 kind, changed = mutate(proof, draw)
-                with self.assertRaises(verifier.Refused, msg=f"{kind} of the proof of {index}"):
+                with self.assertRaises(verifier.Refusal, msg=f"{kind} of the proof of {index}"):
                     if changed != proof:
                         verifier.verify_proof(changed, key)
                     else:
-                        raise verifier.Refused("as it was")
+                        raise verifier.Refusal("as it was")
 
     def another_key(self):
         """The key of another log of the same name."""

@@ -1,5 +1,5 @@
-"""Witnesses: Daybook's log asks one that was written from the specifications alone, and that one's eyes check what Daybook's
-witness cosigns.
+"""Witnesses: Daybook's log uses one written from the specifications alone, which also checks what
+Daybook's witness cosigns.
 """
 
 import pathlib
@@ -21,7 +21,7 @@ class Witnesses(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
         # Segments of few events, so that proofs come from files and from memory.
-        settings = "[limits]\nseal_events = 200\nunsealed_events_max = 400\n"
+        settings = "[limits]\nflush_events = 200\nunflushed_events_max = 400\n"
         self.daybook = Daybook(self.folder, more_settings=settings)
         self.addCleanup(self.daybook.kill)
         self.log = run(DAYBOOK, "key", "show", "--data-dir", str(self.daybook.data)).strip()
@@ -32,15 +32,20 @@ class Witnesses(unittest.TestCase):
         self.own_key = run(DAYBOOK, "witness", "init", str(home), "--name", "own.example/w").strip()
         run(DAYBOOK, "witness", "add", str(home), self.log)
         listen = ["--listen", f"127.0.0.1:{port}"]
-        self.own = Program(port, self.folder / "witness.log", DAYBOOK, "witness", "serve", str(home), *listen)
+        self.own = Program(
+            port, self.folder / "witness.log", DAYBOOK, "witness", "serve", str(home), *listen
+        )
         self.addCleanup(self.own.kill)
         self.own.start()
         with open(self.folder / "daybook.toml", "a", encoding="utf-8") as configuration:
-            for url, key in ((self.peer.url, self.peer.key), (f"http://127.0.0.1:{port}", self.own_key)):
+            for url, key in (
+                (self.peer.url, self.peer.key),
+                (f"http://127.0.0.1:{port}", self.own_key),
+            ):
                 configuration.write(f'[[witness]]\nurl = "{url}"\nkey = "{key}"\n')
 
     def witnessed(self):
-        """The checkpoint that all cosigned, once it is checked with the log's key and the witnesses'."""
+        """The checkpoint that all witnesses cosigned, verified with the keys of log and witnesses."""
         try:
             with urllib.request.urlopen(f"{self.daybook.url}/tlog/checkpoint/witnessed") as answer:
                 note = answer.read()
@@ -65,20 +70,22 @@ class Witnesses(unittest.TestCase):
             sent = end
             wait_until(lambda: self.is_witnessed(end), "all witnesses cosigned what was sent")
             self.daybook.stop()
-        # The sizes that a witness is to be asked from are learnt once by each start, and never guessed wrong.
-        told = [status for _, status in self.peer.requests]
-        self.assertLessEqual(set(told), {200, 409})
-        self.assertLessEqual(told.count(409), 4, self.peer.requests)
+        # The server learns each witness's size once after a start, and never guesses wrong.
+        statuses = [status for _, status in self.peer.requests]
+        self.assertLessEqual(set(statuses), {200, 409})
+        self.assertLessEqual(statuses.count(409), 4, self.peer.requests)
         self.own.stop()
 
-    def test_what_is_no_longer_the_log_is_refused(self):
+    def test_another_history_is_refused(self):
         self.daybook.start()
         wait_until(lambda: self.is_witnessed(0), "all witnesses cosigned the start")
-        # As if the log had shown the peer another tree.
+        # The peer has the root of another tree.
         with self.peer.turn:
             self.peer.newest = self.peer.newest._replace(root=bytes(32))
         for number in range(3):
             self.assertEqual(self.daybook.take_in(notification(number))[0], 200)
-        wait_until(lambda: "a witness refuses" in self.daybook.log_text(), "the log is told of it")
+        wait_until(
+            lambda: "a witness refuses" in self.daybook.log_text(), "the server logs the refusal"
+        )
         self.daybook.stop()
         self.own.stop()

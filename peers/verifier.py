@@ -1,9 +1,9 @@
-"""A second verifier of a log, written from the specifications alone and sharing nothing with Daybook.
+"""A second verifier of a log, written from the specifications alone and sharing nothing with
+Daybook.
 
-Signed notes, checkpoints and tiles are those of C2SP (c2sp.org/signed-note, tlog-checkpoint, tlog-tiles,
-tlog-proof); the tree is that
-of RFC 6962 section 2.1, its inclusion and consistency proofs are checked as in RFC 9162 sections
-2.1.3.2 and 2.1.4.
+Signed notes, checkpoints and tiles are those of C2SP (c2sp.org/signed-note, tlog-checkpoint,
+tlog-tiles, tlog-proof); the tree is that of RFC 6962 section 2.1, its inclusion and consistency
+proofs are checked as in RFC 9162 sections 2.1.3.2 and 2.1.4.
 """
 
 import base64
@@ -22,21 +22,21 @@ Key = collections.namedtuple("Key", "name id public")
 Checkpoint = collections.namedtuple("Checkpoint", "origin size root")
 
 
-class Refused(Exception):
-    """Something is not what it should be."""
+class Refusal(Exception):
+    """A check failed."""
 
 
 def demand(condition, why):
     if not condition:
-        raise Refused(why)
+        raise Refusal(why)
 
 
 def decode(text):
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Refused(f"not base64: {text!r}") from error
-    # Bits that mean nothing could be changed unseen.
+        raise Refusal(f"not base64: {text!r}") from error
+    # Unused bits could be changed without notice.
     demand(base64.b64encode(data).decode() == text, f"not base64 as it is written: {text!r}")
     return data
 
@@ -68,7 +68,7 @@ def open_note(data, key):
     try:
         note = data.decode()
     except UnicodeDecodeError as error:
-        raise Refused("not UTF-8") from error
+        raise Refusal("not UTF-8") from error
     demand(all(char == "\n" or char >= " " for char in note), "a control character")
     text, blank, lines = note.rpartition("\n\n")
     demand(blank and lines.endswith("\n"), "no signatures")
@@ -82,7 +82,7 @@ def open_note(data, key):
             try:
                 key.public.verify(signature[4:], (text + "\n").encode())
             except InvalidSignature as error:
-                raise Refused("the signature is wrong") from error
+                raise Refusal("the signature is wrong") from error
             is_signed = True
     demand(is_signed, "not signed by the key")
     return text + "\n"
@@ -107,7 +107,7 @@ def tile_path(level, position, width):
 
 
 class Tree:
-    """A tree of a size, read from tiles. `get` gives the bytes behind a path below the log's prefix."""
+    """A tree of a size, read from tiles. `get` returns the bytes at a path below the log's prefix."""
 
     def __init__(self, size, get):
         self.size = size
@@ -115,16 +115,20 @@ class Tree:
         self.tiles = {}
 
     def tile(self, level, position):
-        """The hashes of a tile: as many as the tree has."""
+        """The hashes of a tile, as wide as the tree has it."""
         if (level, position) not in self.tiles:
             width = min(TILE_WIDTH, (self.size >> (8 * level)) - position * TILE_WIDTH)
             data = self.get(tile_path(level, position, width))
             demand(len(data) == width * HASH_BYTES, "a tile of another width")
-            self.tiles[level, position] = [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
+            self.tiles[level, position] = [
+                data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)
+            ]
         return self.tiles[level, position]
 
     def hash_of(self, start, end):
-        """The hash of the leaves from start to end, by the definition, as far down as the tiles' levels."""
+        """The hash of the leaves from start to end, by the definition, as far down as the tiles'
+        levels.
+        """
         size = end - start
         if size & (size - 1) == 0:
             level = (size.bit_length() - 1) // 8
@@ -147,8 +151,11 @@ class Tree:
                 below = self.tile(level - 1, position)
                 while len(below) > 1:
                     below = [node_hash(left, right) for left, right in zip(below[::2], below[1::2])]
-                told = self.tile(level, position // TILE_WIDTH)[position % TILE_WIDTH]
-                demand(below[0] == told, f"hash {position} of level {level} is not that of its tile")
+                published = self.tile(level, position // TILE_WIDTH)[position % TILE_WIDTH]
+                demand(
+                    below[0] == published,
+                    f"hash {position} of level {level} is not that of its tile",
+                )
             level += 1
 
     def entries(self):
@@ -200,13 +207,15 @@ def root_by_path(leaf, index, size, path):
 
 
 def verify_proof(data, key, entry=None):
-    """Checks a proof file. The entry is what comes along with it, unless it is given. Returns index, checkpoint and entry."""
+    """Checks a proof file, for the entry in it or the one given. Returns index, checkpoint and
+    entry.
+    """
     head, blank, note = data.partition(b"\n\n")
     demand(blank, "no checkpoint")
     try:
         lines = head.decode().split("\n")
     except UnicodeDecodeError as error:
-        raise Refused("not UTF-8") from error
+        raise Refusal("not UTF-8") from error
     demand(lines.pop(0) == "c2sp.org/tlog-proof@v1", "no proof")
     if lines and lines[0].startswith("extra "):
         along = decode(lines.pop(0).removeprefix("extra "))

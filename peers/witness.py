@@ -1,7 +1,7 @@
 """A witness of logs, written from the specifications alone and sharing nothing with Daybook.
 
-What it speaks is C2SP tlog-witness (c2sp.org/tlog-witness), what it signs tlog-cosignature (c2sp.org/tlog-cosignature), and
-the proofs that it checks are those of RFC 9162 section 2.1.4.2.
+It speaks C2SP tlog-witness (c2sp.org/tlog-witness) and signs tlog-cosignature
+(c2sp.org/tlog-cosignature); the proofs that it checks are those of RFC 9162 section 2.1.4.2.
 """
 
 import base64
@@ -12,7 +12,17 @@ import time
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from verifier import HASH_BYTES, Checkpoint, Key, Refused, decode, demand, node_hash, open_checkpoint, sha256
+from verifier import (
+    HASH_BYTES,
+    Checkpoint,
+    Key,
+    Refusal,
+    decode,
+    demand,
+    node_hash,
+    open_checkpoint,
+    sha256,
+)
 
 ED25519_COSIGNATURE = b"\x04"
 PROOF_LINES_MAX = 63
@@ -55,13 +65,13 @@ def parse_key(text):
     return Key(name, key_id(name, public), Ed25519PublicKey.from_public_bytes(public))
 
 
-def cosigned(text, at):
-    """What a cosignature of this time is over."""
+def signed_message(text, at):
+    """The message that a cosignature of this time signs."""
     return f"cosignature/v1\ntime {at}\n{text}".encode()
 
 
 def cosigned_at(note, key):
-    """When a witness cosigned a note, in seconds of Unix time."""
+    """The time of a witness's cosignature of a note, in seconds of Unix time."""
     text, _, lines = note.decode().rpartition("\n\n")
     for line in lines.splitlines():
         dash, name, encoded = line.split(" ")
@@ -69,15 +79,15 @@ def cosigned_at(note, key):
         if (dash, name, signature[:4]) == ("—", key.name, key.id):
             at = int.from_bytes(signature[4:12], "big")
             try:
-                key.public.verify(signature[12:], cosigned(text + "\n", at))
+                key.public.verify(signature[12:], signed_message(text + "\n", at))
             except InvalidSignature as error:
-                raise Refused("the cosignature is wrong") from error
+                raise Refusal("the cosignature is wrong") from error
             return at
-    raise Refused("not cosigned by the key")
+    raise Refusal("not cosigned by the key")
 
 
 class Witness(http.server.ThreadingHTTPServer):
-    """A witness of one log, in memory. `requests` are the old sizes that were asked from, and what each was answered."""
+    """A witness of one log, in memory. `requests` has the old size and the status of each request."""
 
     def __init__(self, name, log):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -99,11 +109,14 @@ class Witness(http.server.ThreadingHTTPServer):
         return f"{self.name}+{key_id(self.name, public).hex()}+{encoded}"
 
     def add_checkpoint(self, body):
-        """The status, the content type and the body of an answer."""
+        """Status, content type and body of the response."""
         head, blank, note = body.partition(b"\n\n")
         first, *lines = head.decode().split("\n")
         word, _, digits = first.partition(" ")
-        demand(blank and word == "old" and digits.isdigit() and str(int(digits)) == digits, "no old size")
+        demand(
+            blank and word == "old" and digits.isdigit() and str(int(digits)) == digits,
+            "no old size",
+        )
         demand(len(lines) <= PROOF_LINES_MAX, "too many lines")
         path, old_size = [decode(line) for line in lines], int(digits)
         demand(all(len(one) == HASH_BYTES for one in path), "a line is no hash")
@@ -111,11 +124,15 @@ class Witness(http.server.ThreadingHTTPServer):
             return 404, "text/plain", b""
         try:
             new = open_checkpoint(note, self.log)
-        except Refused:
+        except Refusal:
             return 403, "text/plain", b""
         demand(old_size <= new.size, "the old size is larger")
         with self.turn:
-            if old_size != self.newest.size or new.size == self.newest.size and new.root != self.newest.root:
+            if (
+                old_size != self.newest.size
+                or new.size == self.newest.size
+                and new.root != self.newest.root
+            ):
                 return 409, "text/x.tlog.size", b"%d\n" % self.newest.size
             if not goes_on(path, self.newest, new):
                 return 422, "text/plain", b""
@@ -123,8 +140,8 @@ class Witness(http.server.ThreadingHTTPServer):
         text = note.decode().rpartition("\n\n")[0] + "\n"
         at = int(time.time())
         signature = key_id(self.name, self.private.public_key().public_bytes_raw())
-        signature += at.to_bytes(8, "big") + self.private.sign(cosigned(text, at))
-        # A line of another key, which the log is to ignore, comes first.
+        signature += at.to_bytes(8, "big") + self.private.sign(signed_message(text, at))
+        # A line of another key comes first. The log must ignore it.
         other = base64.b64encode(bytes(80)).decode()
         lines = f"— someone.example {other}\n— {self.name} {base64.b64encode(signature).decode()}\n"
         return 200, "text/plain", lines.encode()
@@ -138,7 +155,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             assert self.path == "/a/prefix/add-checkpoint", self.path
             status, kind, answer = self.server.add_checkpoint(body)
-        except (Refused, ValueError) as error:
+        except (Refusal, ValueError) as error:
             status, kind, answer = 400, "text/plain", f"{error}\n".encode()
         self.server.requests.append((body.split(b"\n", 1)[0].decode(), status))
         self.send_response(status)
@@ -148,4 +165,4 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def log_message(self, *_):
-        """Says nothing."""
+        """Logs nothing."""

@@ -1,8 +1,9 @@
-// Peer: checks a log's checkpoints and tiles with the Go team's own verifier of transparency logs.
+// Peer: checks a log's checkpoints and tiles with the Go team's verifier of transparency logs.
 //
-// It reads the newest checkpoint, computes the root from tiles, and proves to itself that the first, the last and a middle
-// entry are in the tree, and that the tree goes on from an older checkpoint, if one is given. It prints the checkpoint's size. Or
-// it checks a proof file (C2SP tlog-proof) of an entry, and prints the index.
+// It reads the newest checkpoint, computes the root from tiles, and checks that the first, the last
+// and a middle entry are in the tree, and that the tree extends an older checkpoint, if one is given.
+// It prints the checkpoint's size. Or it checks a proof file (C2SP tlog-proof) of an entry, and prints
+// the index.
 //
 //	go-tlog URL KEY [OLD-CHECKPOINT-FILE]
 //	go-tlog proof PROOF-FILE ENTRY-FILE KEY
@@ -24,7 +25,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// tileHeight is the only one that C2SP tlog-tiles has.
+// tileHeight is the only height in C2SP tlog-tiles.
 const tileHeight = 8
 
 func main() {
@@ -119,7 +120,7 @@ func checkProof(proofFile, entryFile, key string) error {
 	return nil
 }
 
-// open verifies a checkpoint. The text of one begins as that of the Go checksum database does, but for the first line.
+// open verifies a checkpoint. Only its first line differs from that of the Go checksum database.
 func open(text []byte, key string) (tlog.Tree, error) {
 	verifier, err := note.NewVerifier(key)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Peer driver: queries a Daybook server with the vendor's Go SDK and prints one JSON object per call.
+// Peer driver: queries a Daybook server with the vendor's Go SDK and prints a JSON object per call.
 package main
 
 import (
@@ -21,13 +21,13 @@ import (
 	swrmodel "github.com/huaweicloud/huaweicloud-sdk-go-v3/services/swr/v2/model"
 )
 
-const walkLimit = 3
+const pageLimit = 3
 
-// answer is what one call prints besides its name.
+// answer is the output of one call besides its name.
 type answer map[string]any
 
 func main() {
-	steps := []func() error{swrCalls, artifactCalls, gaussdbCalls, dbssCalls, swrWalk, swrByRegion, wrongSecret}
+	steps := []func() error{swrCalls, artifactCalls, gaussdbCalls, dbssCalls, swrPages, swrByRegion, wrongSecret}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -147,16 +147,16 @@ func dbssQuery(number string) *dbssmodel.OperateLogGetRequest {
 	}
 }
 
-// swrWalk reads every page of every operation until a page comes back empty.
-func swrWalk() error {
+// swrPages reads every page of every operation until a page comes back empty.
+func swrPages() error {
 	client, err := swrClient(env("CLOUD_SDK_SK"))
 	if err != nil {
 		return err
 	}
-	return report("swr walk", func() (answer, error) {
+	return report("swr pages", func() (answer, error) {
 		ids := []*int64{}
 		for _, operation := range []string{"pull", "delete", "create"} {
-			found, err := walkOperation(client, operation)
+			found, err := operationPages(client, operation)
 			if err != nil {
 				return nil, err
 			}
@@ -166,15 +166,15 @@ func swrWalk() error {
 	})
 }
 
-func walkOperation(client *swr.SwrClient, operation string) ([]*int64, error) {
+func operationPages(client *swr.SwrClient, operation string) ([]*int64, error) {
 	var ids []*int64
-	for offset := int32(0); ; offset += walkLimit {
-		resp, err := swrPage(client, operation, offset, walkLimit)
+	for offset := int32(0); ; offset += pageLimit {
+		resp, err := swrPage(client, operation, offset, pageLimit)
 		if err != nil {
 			return nil, err
 		}
 		if resp.AuditLogs == nil || resp.Total == nil {
-			return nil, errors.New("swr walk: a page without audit_logs or total")
+			return nil, errors.New("swr pages: a page without audit_logs or total")
 		}
 		if len(*resp.AuditLogs) == 0 {
 			return ids, nil
@@ -183,7 +183,7 @@ func walkOperation(client *swr.SwrClient, operation string) ([]*int64, error) {
 			ids = append(ids, row.Id)
 		}
 		if len(ids) > int(*resp.Total) {
-			return nil, errors.New("swr walk: more rows than total")
+			return nil, errors.New("swr pages: more rows than total")
 		}
 	}
 }

@@ -1,8 +1,8 @@
 //! `scripts/bench api`: how many first pages a second, through each API, signed and with a token,
 //! beside an empty handler; and which files of the data directory a request touches.
 //!
-//! Every request is made, and signed, before the clock starts: a signature covers the second and is
-//! good for minutes.
+//! Requests are built and signed before the clock starts: a signature covers the second and is good
+//! for minutes.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -17,7 +17,7 @@ use crate::http::{Connection, request};
 use crate::system_calls::{Counted, Trace};
 use crate::{daybook, fail, machine, value};
 
-/// What the command line asks for.
+/// The options of the command line.
 pub struct Options {
     seconds: f64,
     events: u64,
@@ -56,7 +56,7 @@ const SECRET: &str = "a-secret-of-the-bench-of-40-characters..";
 const PASSWORD: &str = "correct horse battery";
 const APP_CODE: &str = "an-app-code-of-the-bench";
 const EVENTS_IN_A_BODY: u64 = 1000;
-/// A database begins another log file after so many events.
+/// Number of events after which a database begins another log file.
 const EVENTS_IN_A_FILE: u64 = 1000;
 
 /// One of the five APIs and the trail that it reads.
@@ -67,7 +67,7 @@ struct Api {
     /// The action of the trail's events, one that the API lists.
     action: &'static str,
     method: &'static str,
-    /// The first page; the query is written as it is signed: escaped, and sorted.
+    /// The first page. The query is escaped and sorted, as a signature needs it.
     target: String,
     body: &'static [u8],
     /// The ops platform's API takes app codes and a token, and no signature.
@@ -107,18 +107,18 @@ fn apis() -> [Api; 5] {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Shown {
+enum Credential {
     Nothing,
     Signature,
     Token,
 }
 
-impl Shown {
+impl Credential {
     fn text(self) -> &'static str {
         match self {
-            Shown::Nothing => "nothing",
-            Shown::Signature => "signature",
-            Shown::Token => "token",
+            Credential::Nothing => "nothing",
+            Credential::Signature => "signature",
+            Credential::Token => "token",
         }
     }
 }
@@ -140,23 +140,23 @@ pub fn run(options: &Options) {
     let mut differences = Vec::new();
     for &connections in &options.connections {
         let empty = server.measure(options, connections, &|| request(&server.address, "GET", "/healthz", &[], b""));
-        empty.print("(empty)", Shown::Nothing, connections, &empty);
+        empty.print("(empty)", Credential::Nothing, connections, &empty);
         for api in &apis {
-            let measure = |shown| {
-                let figures = server.measure(options, connections, &|| server.request(api, shown));
-                figures.print(api.name, shown, connections, &empty);
-                figures
+            let measure = |credential| {
+                let measurement = server.measure(options, connections, &|| server.request(api, credential));
+                measurement.print(api.name, credential, connections, &empty);
+                measurement
             };
             if api.is_signable {
-                let (signed, token) = (measure(Shown::Signature), measure(Shown::Token));
+                let (signed, token) = (measure(Credential::Signature), measure(Credential::Token));
                 differences.push((api.name, connections, signed.cpu_us - token.cpu_us));
             } else {
-                measure(Shown::Token);
+                measure(Credential::Token);
                 println!("{:>9} {:>10} {connections:>11}  this API has no signatures: app codes and a token", api.name, "signature");
             }
         }
     }
-    println!("\nCPU of a signed request above that of one with a token (from figures of ticks; the loop below is exact)");
+    println!("\nCPU of a signed request above that of one with a token (from ticks; the loop below is exact)");
     for (name, connections, us) in &differences {
         println!("  {name:<9} x {connections:<3} {us:>6.1} us");
     }
@@ -169,15 +169,15 @@ pub fn run(options: &Options) {
 
 /// Requests with a token while the server is traced.
 const TRACED_REQUESTS: u64 = 1000;
-/// Who may do what is in these files of the data directory.
+/// Files of the data directory that hold rights; the last is the name in format 1.
 const RIGHTS: [&str; 3] = ["access.toml", "access.recorded.toml", "keys/sealing.key"];
-/// Threads that answer nobody.
+/// Threads that serve no requests.
 const OTHER_THREADS: [&str; 2] = ["housekeeping", "sequencer"];
 
 fn system_calls(server: &Server, apis: &[Api]) {
     println!("\nfiles of the data directory touched during {TRACED_REQUESTS} requests with a token, by thread (strace: calls that name a file, reads, mmap)");
     let mut connection = Connection::open(&server.address);
-    let requests: Vec<Vec<u8>> = apis.iter().map(|api| server.request(api, Shown::Token)).collect();
+    let requests: Vec<Vec<u8>> = apis.iter().map(|api| server.request(api, Credential::Token)).collect();
     let Some(trace) = Trace::start(server.child.id()) else {
         println!("  not measured: strace is not there, or may not follow processes");
         return;
@@ -216,18 +216,18 @@ fn system_calls(server: &Server, apis: &[Api]) {
     );
 }
 
-struct Figures {
+struct Measurement {
     requests_s: f64,
     p50_ms: f64,
     p99_ms: f64,
     cpu_us: f64,
 }
 
-impl Figures {
-    fn print(&self, name: &str, shown: Shown, connections: usize, empty: &Figures) {
+impl Measurement {
+    fn print(&self, name: &str, credential: Credential, connections: usize, empty: &Measurement) {
         println!(
             "{name:>9} {:>10} {connections:>11} {:>10.0} {:>8.3} {:>8.3} {:>8.2} {:>12.1}",
-            shown.text(),
+            credential.text(),
             self.requests_s,
             self.p50_ms,
             self.p99_ms,
@@ -308,8 +308,8 @@ impl Server {
                 });
             }
         });
-        // The finished files of the database are recorded within a second; measuring begins after
-        // that.
+        // The server records finished files of the database within a second; the measurement begins
+        // after that.
         std::thread::sleep(Duration::from_secs(3));
         println!("sent {} events in {:.1} s", events * 5, began.elapsed().as_secs_f64() - 3.0);
     }
@@ -325,13 +325,13 @@ impl Server {
         answer.header("x-subject-token").expect("a token").to_owned()
     }
 
-    fn request(&self, api: &Api, shown: Shown) -> Vec<u8> {
+    fn request(&self, api: &Api, credential: Credential) -> Vec<u8> {
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let mut headers = vec![header("Content-Type", "application/json")];
-        match shown {
-            Shown::Nothing => {}
-            Shown::Token => headers.push(header("X-Auth-Token", &self.token)),
-            Shown::Signature => {
+        match credential {
+            Credential::Nothing => {}
+            Credential::Token => headers.push(header("X-Auth-Token", &self.token)),
+            Credential::Signature => {
                 let date = sdk_date();
                 headers.push(header("Authorization", &authorization(api, &self.address, &date)));
                 headers.push(header("X-Sdk-Date", &date));
@@ -344,8 +344,8 @@ impl Server {
         request(&self.address, api.method, &api.target, &headers, api.body)
     }
 
-    /// Asks again and again on that many connections. `request` makes each connection's request.
-    fn measure(&self, options: &Options, connections: usize, request: &dyn Fn() -> Vec<u8>) -> Figures {
+    /// Repeats a request on this many connections. `request` builds each connection's request.
+    fn measure(&self, options: &Options, connections: usize, request: &dyn Fn() -> Vec<u8>) -> Measurement {
         const WARM_UP: u8 = 0;
         const COUNTING: u8 = 1;
         const OVER: u8 = 2;
@@ -387,7 +387,7 @@ impl Server {
         });
         took_ns.sort_unstable();
         let at = |share: f64| took_ns[(took_ns.len() as f64 * share) as usize] as f64 / 1e6;
-        Figures {
+        Measurement {
             requests_s: took_ns.len() as f64 / elapsed,
             p50_ms: at(0.5),
             p99_ms: at(0.99),
@@ -404,7 +404,7 @@ impl Server {
 /// One line of a body. The first event is of the first of October, each other a second later.
 fn event(api: &Api, number: u64) -> String {
     let (day, second) = (1 + number / 86_400, number % 86_400);
-    assert!(day <= 28, "so many events do not fit into the month asked for");
+    assert!(day <= 28, "this many events do not fit into a month");
     let at = format!("2026-10-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60);
     let attributes =
         if api.service == "database" { format!(r#","attributes":{{"log_file":"audit.log.{}"}}"#, number / EVENTS_IN_A_FILE) } else { String::new() };
@@ -416,7 +416,7 @@ fn event(api: &Api, number: u64) -> String {
     )
 }
 
-/// The header that signs a request as the vendor's scheme has it, over content type, host and date.
+/// The header that signs a request by the vendor's scheme, over content type, host and date.
 fn authorization(api: &Api, host: &str, date: &str) -> String {
     let (path, query) = api.target.split_once('?').unwrap_or((&api.target, ""));
     let names = "content-type;host;x-sdk-date";

@@ -13,34 +13,34 @@ use crate::live::{self, Live};
 use crate::reader::Reader;
 use crate::{Cell, Options, Sender, drive};
 
-pub struct Figures {
+pub struct Measurement {
     pub events_s: f64,
     pub events_per_sync: f64,
     pub cpu_s_per_million: f64,
     pub peak_mib: f64,
     pub journal_mb_s: f64,
-    pub asked: Option<Asked>,
+    pub latencies: Option<Latencies>,
 }
 
-/// How many ms the answers to questions took, least first.
-pub struct Asked {
+/// Durations of queries in ms, ascending.
+pub struct Latencies {
     /// While events were sent.
     pub busy: Vec<f64>,
     /// Afterwards.
     pub quiet: Vec<f64>,
 }
 
-/// Between an answer and the next question.
+/// Pause between a response and the next query.
 const PAUSE: Duration = Duration::from_millis(250);
-/// For how long nothing is sent before the quiet questions, so that all is sealed and merged, and
-/// for how long they are asked.
+/// Pause after the last event, in which everything is flushed and compacted, and the duration of the
+/// quiet queries after it.
 const SETTLING: Duration = Duration::from_secs(30);
 const QUIET: Duration = Duration::from_secs(20);
 
 const TOKEN: &str = "the token of the bench";
 
-/// Sends registry notifications, or what is given.
-pub fn measure(options: &Options, cell: Cell, live: Option<&Arc<Live>>) -> Figures {
+/// Sends registry notifications, or the events given.
+pub fn measure(options: &Options, cell: Cell, live: Option<&Arc<Live>>) -> Measurement {
     let folder = tempfile::tempdir_in(&options.folder).expect("the bench folder is writable");
     let data = folder.path().join("data");
     run(&options.program, &["init", path(&data)]);
@@ -70,7 +70,7 @@ pub fn measure(options: &Options, cell: Cell, live: Option<&Arc<Live>>) -> Figur
         (driven, asking.map(|asking| asking.join().expect("no panic")))
     });
     let cpu_s = cpu_seconds(server.id()) - cpu_before;
-    let asked = reader.zip(busy).map(|(reader, busy)| {
+    let latencies = reader.zip(busy).map(|(reader, busy)| {
         std::thread::sleep(SETTLING);
         let is_over = AtomicBool::new(false);
         let quiet = std::thread::scope(|scope| {
@@ -79,7 +79,7 @@ pub fn measure(options: &Options, cell: Cell, live: Option<&Arc<Live>>) -> Figur
             is_over.store(true, Ordering::Relaxed);
             asking.join().expect("no panic")
         });
-        Asked { busy, quiet }
+        Latencies { busy, quiet }
     });
     let peak_mib = memory_kib(server.id(), "VmHWM:") / 1024.0;
     Command::new("kill").arg(server.id().to_string()).status().expect("kill is there");
@@ -94,16 +94,16 @@ pub fn measure(options: &Options, cell: Cell, live: Option<&Arc<Live>>) -> Figur
         Some(_) => ["registry events: ", "artifact events: ", "database events: ", "platform events: "].map(number).iter().sum(),
         None => number("registry events: "),
     };
-    assert_eq!(events, sent as f64, "every event answered for is there, once");
+    assert_eq!(events, sent as f64, "every acknowledged event is there, once");
     let batches = number("batches: ");
     let journal_bytes: u64 = std::fs::read_dir(data.join("journal")).expect("there").map(|file| file.expect("readable").metadata().expect("readable").len()).sum();
-    Figures {
+    Measurement {
         events_s,
         events_per_sync: events / batches,
         cpu_s_per_million: cpu_s / events * 1e6,
         peak_mib,
         journal_mb_s: journal_bytes as f64 / events * events_s / 1e6,
-        asked,
+        latencies,
     }
 }
 
@@ -142,15 +142,14 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     fields[11..13].iter().map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
 }
 
-/// A line of a process's status that is so many KiB: `VmHWM` is the most memory it ever held,
-/// `VmRSS` what it holds.
+/// A number in KiB from a process's status: `VmHWM` is its peak memory, `VmRSS` its present one.
 pub fn memory_kib(pid: u32, name: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the server runs");
     let line = status.lines().find(|line| line.starts_with(name)).expect("there");
     line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
 }
 
-/// One connection, and what is sent through it.
+/// One connection and the bodies it sends.
 struct Http {
     connection: Connection,
     address: String,

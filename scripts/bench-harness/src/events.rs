@@ -50,12 +50,12 @@ pub fn envelope(first: u64, count: usize) -> String {
     format!("{{\n   \"events\": [\n{}\n   ]\n}}", events.join(",\n"))
 }
 
-/// A body whose ids can be changed without writing it anew, which would cost the senders more than
-/// the server.
+/// A body whose ids can be replaced in it. Writing it anew would cost the senders more than the
+/// server.
 pub struct Template {
     body: Vec<u8>,
-    /// Where each event's two ids and its time are.
-    places: Vec<[usize; 3]>,
+    /// Offsets of each event's two ids and its time.
+    offsets: Vec<[usize; 3]>,
 }
 
 impl Template {
@@ -66,15 +66,15 @@ impl Template {
             body.windows(marker.len()).enumerate().filter(|(_, window)| *window == marker).map(|(at, _)| at + marker.len()).collect()
         };
         let (ids, requests, times) = (after("a683-"), after("99c5-"), after("\"timestamp\": \""));
-        let places: Vec<[usize; 3]> = (0..count).map(|at| [ids[at], requests[at], times[at]]).collect();
-        assert_eq!(places.len(), count);
-        Template { body, places }
+        let offsets: Vec<[usize; 3]> = (0..count).map(|at| [ids[at], requests[at], times[at]]).collect();
+        assert_eq!(offsets.len(), count);
+        Template { body, offsets }
     }
 
     pub fn numbered(&mut self, first: u64) -> &[u8] {
-        for (position, places) in self.places.iter().enumerate() {
+        for (position, offsets) in self.offsets.iter().enumerate() {
             let number = first + position as u64;
-            let [id, request, time] = *places;
+            let [id, request, time] = *offsets;
             let text = timestamp(number);
             self.body[time..time + text.len()].copy_from_slice(text.as_bytes());
             let mut rest = number;
@@ -118,7 +118,7 @@ pub fn timestamp(number: u64) -> String {
     format!("2026-11-20T{hours:02}:{minutes:02}:{:02}.{:05}0000Z", number / 100_000 % 60, number % 100_000)
 }
 
-/// What a database stores as the event's canonical text: as long as Daybook's own entry.
+/// The canonical text that a database stores for an event: as long as Daybook's own entry.
 pub fn entry(number: u64) -> String {
     format!(
         r#"{{"action":"pull","actor":{{"name":"{}","type":"user"}},"attributes":{{"host":"127.0.0.1:18200","media_type":"application/vnd.oci.image.manifest.v1+json","method":"GET","registry":"vm:18200","registry_instance":"cba8e59a-19e0-4d46-a0f1-72e0ebd11c6a","remote_addr":"127.0.0.1:37950","size":"626","tag":"24.04"}},"class":"operation","id":"01a1fa23-7470-7707-8707-{number:012}","number":{number},"occurred_at":"{}","operation":"pull","outcome":{{"result":"success"}},"raw_sha256":"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","received_at":"2026-11-20T18:06:30.000000000Z","request_id":"67287651-e374-459b-99c5-{number:012}","resolution":"ms","resource":{{"id":"{}","name":"{}","type":"artifact"}},"severity":1,"source":{{"format":"docker-registry","key":"{}","name":"hub"}},"source_ip":{{"address":"127.0.0.1","trust":"peer"}},"trail":{{"instance":"hub","project":"p1","service":"registry","tenant":"acme"}},"user_agent":"docker/24.0.7 go/go1.20.10 kernel/6.1.0 os/linux arch/amd64","v":1}}"#,

@@ -75,7 +75,7 @@ fn recording(options: &Options, checkpoint: &Checkpoint, signer: &Signer) {
         tree.push_and_visit(&digest, &mut |_, _| filled += 1);
     }
     let tree_ns = began.elapsed().as_secs_f64() * 1e9 / TREE_EVENTS as f64;
-    // A root for each group, of which each has a request of a thousand events or more.
+    // A root for each group. Each group has a request of a thousand events or more.
     let began = Instant::now();
     for _ in 0..1000 {
         black_box(tree.root());
@@ -119,7 +119,7 @@ fn entry_bytes(log: &Contents, size: u64) -> f64 {
     let some = (size / 500).max(1);
     let lens: Vec<usize> = (0..size)
         .step_by(some as usize)
-        .map(|index| log.stored(index).expect("reads back").expect("is there").entry.len())
+        .map(|index| log.stored_event(index).expect("reads back").expect("is there").entry.len())
         .collect();
     lens.iter().sum::<usize>() as f64 / lens.len() as f64 * size as f64
 }

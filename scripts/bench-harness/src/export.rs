@@ -21,17 +21,17 @@ const BASELINE_LINES: usize = 200_000;
 pub fn measure(address: &str, pid: u32, token: &str, as_of: u64) {
     println!("export of {as_of} events over HTTP; each format once, one after another; CPU is the server's alone");
     println!("{:<10}{:>12}{:>16}{:>20}{:>10}{:>14}", "format", "MiB", "events/s", "events/s of CPU", "MiB/s", "memory MiB");
-    // What a first request leaves in memory is none of the exports' growth.
+    // The memory of a first request does not count as growth.
     get(address, token, "/api/v1/events?limit=1", &mut Vec::new());
     for format in FORMATS {
         let (memory, cpu, began) = (memory_kib(pid, "VmRSS:"), cpu_seconds(pid), Instant::now());
         let mut most = memory;
-        let mut kept = Vec::new();
+        let mut lines = Vec::new();
         let target = format!("/api/v1/export?format={format}&as_of={as_of}");
         let bytes = download(address, token, &target, |piece| {
             most = most.max(memory_kib(pid, "VmRSS:"));
-            if format == "ndjson" && kept.len() < 256 << 20 {
-                kept.extend_from_slice(piece);
+            if format == "ndjson" && lines.len() < 256 << 20 {
+                lines.extend_from_slice(piece);
             }
         });
         let (took, cpu) = (began.elapsed().as_secs_f64(), cpu_seconds(pid) - cpu);
@@ -44,7 +44,7 @@ pub fn measure(address: &str, pid: u32, token: &str, as_of: u64) {
             (most - memory) / 1024.0
         );
         if format == "ndjson" {
-            baseline(&kept);
+            baseline(&lines);
         }
     }
     println!("goals: NDJSON and Parquet {GOAL_EVENTS_S} events/s on one core, memory {GOAL_MIB} MiB");
@@ -70,7 +70,7 @@ fn get(address: &str, token: &str, target: &str, into: &mut Vec<u8>) {
     download(address, token, target, |piece| into.extend_from_slice(piece));
 }
 
-/// Reads an answer to its end, and tells how many bytes its body has.
+/// Reads a response to its end; returns the number of bytes of its body.
 fn download(address: &str, token: &str, target: &str, mut take: impl FnMut(&[u8])) -> u64 {
     let mut stream = TcpStream::connect(address).expect("the server listens");
     let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nX-Auth-Token: {token}\r\nConnection: close\r\n\r\n");

@@ -13,7 +13,7 @@ const TOKEN: &str = "the token of the bench";
 const LINE_BYTES: usize = 300;
 /// Files that are imported, each an hour of the database.
 const FILES: u64 = 4;
-/// Lines a second that are asked for on two cores.
+/// The goal on two cores, in lines a second.
 const GOAL: f64 = 50_000.0;
 
 pub fn measure(program: &Path, folder: &Path, lines: u64) {
@@ -23,20 +23,20 @@ pub fn measure(program: &Path, folder: &Path, lines: u64) {
         let rate = lines as f64 / seconds;
         println!("{what:>10} {rate:>10.0} {:>12.1} {:>12}", rate * LINE_BYTES as f64 / 1e6, if rate >= GOAL { "met" } else { "not met" });
     };
-    let place = Place::new(program, folder, lines);
+    let setup = Setup::new(program, folder, lines);
     let began = Instant::now();
-    run(program, &["import", "db", path(&place.logs), "--config", path(&place.config), "--data-dir", path(&place.data)]);
+    run(program, &["import", "db", path(&setup.logs), "--config", path(&setup.config), "--data-dir", path(&setup.data)]);
     say("imported", began.elapsed().as_secs_f64());
-    place.check(program, lines);
-    let place = Place::new(program, folder, lines);
+    setup.check(program, lines);
+    let setup = Setup::new(program, folder, lines);
     let began = Instant::now();
     let mut server = Command::new(program)
-        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", path(&place.data), "--config", path(&place.config)])
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", path(&setup.data), "--config", path(&setup.config)])
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
     address(&mut server);
-    let state = place.data.join("followed/db.json");
+    let state = setup.data.join("followed/db.json");
     let bytes = (lines * LINE_BYTES as u64 / FILES).to_string();
     // A position is written once everything before it is durable.
     let is_read = || {
@@ -49,18 +49,18 @@ pub fn measure(program: &Path, folder: &Path, lines: u64) {
     say("followed", began.elapsed().as_secs_f64());
     Command::new("kill").arg(server.id().to_string()).status().expect("kill is there");
     assert!(server.wait().expect("the server ends").success());
-    place.check(program, lines);
+    setup.check(program, lines);
 }
 
-struct Place {
+struct Setup {
     data: std::path::PathBuf,
     logs: std::path::PathBuf,
     config: std::path::PathBuf,
     _folder: tempfile::TempDir,
 }
 
-impl Place {
-    fn new(program: &Path, folder: &Path, lines: u64) -> Place {
+impl Setup {
+    fn new(program: &Path, folder: &Path, lines: u64) -> Setup {
         let folder = tempfile::tempdir_in(folder).expect("the bench folder is writable");
         let (data, logs) = (folder.path().join("data"), folder.path().join("logs"));
         let config = folder.path().join("daybook.toml");
@@ -77,7 +77,7 @@ impl Place {
             }
             std::fs::write(logs.join(format!("server_audit.log.{}", FILES - file)), text).expect("writable");
         }
-        Place { data, logs, config, _folder: folder }
+        Setup { data, logs, config, _folder: folder }
     }
 
     fn check(&self, program: &Path, lines: u64) {

@@ -1,4 +1,4 @@
-//! A keep-alive HTTP/1.1 connection that sends bytes made beforehand and reads the answer whole.
+//! A keep-alive HTTP/1.1 connection that sends prepared bytes and reads whole responses.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ pub struct Connection {
     buffer: Vec<u8>,
 }
 
-/// An answer, in the connection's buffer.
+/// A response, in the connection's buffer.
 pub struct Answer<'a> {
     pub status: u16,
     pub head: &'a str,
@@ -49,14 +49,14 @@ impl Connection {
     fn read_more(&mut self) {
         let from = self.buffer.len();
         self.buffer.resize(from + (16 << 10), 0);
-        let len = self.stream.read(&mut self.buffer[from..]).expect("the server answers");
+        let len = self.stream.read(&mut self.buffer[from..]).expect("the server responds");
         assert!(len > 0, "the server closed a connection");
         self.buffer.truncate(from + len);
     }
 }
 
 fn head(bytes: &[u8]) -> Answer<'_> {
-    let head = std::str::from_utf8(bytes).expect("our answers are text");
+    let head = std::str::from_utf8(bytes).expect("our responses are text");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     Answer { status, head, body: &[] }
 }

@@ -13,7 +13,7 @@ use crate::made::{Events, Random, TRAILS};
 use crate::query::Columns;
 use crate::{daybook, events};
 
-/// So many are made, and sent in turn.
+/// Number of bodies, which are sent in turn.
 const MADE: u64 = 400_000;
 const SEED: u64 = 1;
 /// Digits of a key.
@@ -31,12 +31,12 @@ pub struct Live {
 pub struct Body {
     pub source: String,
     lines: Vec<u8>,
-    /// Where the key and the time of each event are in the lines.
-    places: Vec<(usize, usize)>,
+    /// Offsets of the key and the time of each event in the lines.
+    offsets: Vec<(usize, usize)>,
     pub rows: Vec<Row>,
 }
 
-/// An event as a database stores it. What differs each time is not in it.
+/// An event as a database stores it, without the key and the time that differ each time.
 pub struct Row {
     pub columns: Columns,
     /// The canonical entry, and where its key is.
@@ -46,7 +46,7 @@ pub struct Row {
     line: std::ops::Range<usize>,
 }
 
-/// What the settings of a server need for these, each with this token.
+/// The server's settings for these sources, each with this token.
 pub fn sources(token_file: &str) -> String {
     let events = Events::new(1, SEED);
     let source = |(rank, trail): (usize, &event::Trail)| {
@@ -68,7 +68,7 @@ fn name(rank: usize) -> String {
 }
 
 impl Live {
-    /// Bodies of so many events each; events of trails that have fewer are not sent.
+    /// Builds bodies of this many events each. Trails with fewer events are left out.
     pub fn make(program: &Path, count: usize) -> Arc<Live> {
         let made = Events::new(MADE, SEED);
         let text = daybook::run(program, &["bench", "generate", "--events", &MADE.to_string(), "--seed", &SEED.to_string()]);
@@ -87,7 +87,7 @@ impl Live {
             }
         }
         assert!(!bodies.is_empty(), "no trail has {count} events");
-        // In some order, for those of large trails are full first.
+        // Shuffled, because bodies of large trails are full first.
         let mut random = Random::of(SEED, MADE);
         for at in (1..bodies.len()).rev() {
             bodies.swap(at, random.below(at as u64 + 1) as usize);
@@ -116,7 +116,7 @@ impl Live {
 
 impl Body {
     fn of(made: &Events, rank: usize, of_trail: &[(u64, &str)]) -> Body {
-        let mut body = Body { source: name(rank), lines: Vec::new(), places: Vec::new(), rows: Vec::new() };
+        let mut body = Body { source: name(rank), lines: Vec::new(), offsets: Vec::new(), rows: Vec::new() };
         for (number, line) in of_trail {
             let event = made.event(*number);
             let start = body.lines.len();
@@ -125,7 +125,7 @@ impl Body {
             let key = event.origin.key.clone().expect("made with one");
             let key_at = start + before.find(&key).expect("the id comes before the time");
             let line = format!("{before}\"occurred_at\":\"{}\"{after}\n", time(0));
-            body.places.push((key_at, start + before.len() + "\"occurred_at\":\"".len()));
+            body.offsets.push((key_at, start + before.len() + "\"occurred_at\":\"".len()));
             body.lines.extend_from_slice(line.as_bytes());
             let mut entry = Vec::new();
             Template::new(&event).fill(*number, made.received_at(*number), &mut entry);
@@ -140,7 +140,7 @@ impl Body {
     /// The lines, with keys and times from this number on.
     pub fn lines(&self, first: u64) -> Vec<u8> {
         let mut lines = self.lines.clone();
-        for (number, (key_at, time_at)) in (first..).zip(&self.places) {
+        for (number, (key_at, time_at)) in (first..).zip(&self.offsets) {
             lines[*key_at..key_at + KEY].copy_from_slice(key(number).as_bytes());
             lines[*time_at..time_at + TIME].copy_from_slice(time(number).as_bytes());
         }

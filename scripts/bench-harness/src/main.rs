@@ -37,18 +37,18 @@ use live::Live;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What the command line asks for.
+/// The options of the command line.
 pub struct Options {
     pub seconds: f64,
     pub cells: Vec<Cell>,
     pub has_baselines: bool,
-    /// Ingest: questions are asked meanwhile.
+    /// Ingest: queries run meanwhile.
     pub asks: bool,
-    /// Ingest: what is sent is made up.
+    /// Ingest: the events are made up.
     pub is_made: bool,
     pub program: PathBuf,
     pub folder: PathBuf,
-    /// Sources: only how fast these are parsed, if any are named.
+    /// Sources: only the parsing of these formats, if any are named.
     pub formats: Vec<Format>,
 }
 
@@ -59,7 +59,7 @@ pub struct Cell {
     pub senders: usize,
 }
 
-/// What a sender does again and again: record that many events durably, and return once they are.
+/// A sender, which repeatedly records events and returns once they are durable.
 pub trait Sender: Send {
     fn send(&mut self, first_event: u64);
 }
@@ -80,7 +80,7 @@ fn main() {
 /// Seconds.
 const WARM_UP_MAX: f64 = 10.0;
 
-/// Lines of the files that are read, for each second asked for.
+/// Lines in the files, for each second of the run.
 const LINES_A_SECOND: f64 = 100_000.0;
 
 fn sources(options: &Options) {
@@ -118,7 +118,7 @@ fn ingest(options: &Options) {
 
 struct Row {
     cell: Cell,
-    daybook: daybook::Figures,
+    daybook: daybook::Measurement,
     postgresql: f64,
     /// SQLite; of made-up events, PostgreSQL with an index of words.
     other: f64,
@@ -149,10 +149,10 @@ fn measure(options: &Options, cell: Cell) -> Row {
         daybook.events_s / postgresql,
         daybook.events_s / other,
     );
-    if let Some(daybook::Asked { busy, quiet }) = &daybook.asked {
+    if let Some(daybook::Latencies { busy, quiet }) = &daybook.latencies {
         let at = |took: &[f64], percent: usize| took.get(took.len().saturating_sub(1) * percent / 100).copied().unwrap_or(f64::NAN);
         println!(
-            "            {} questions meanwhile: p50 {:.2} ms, p99 {:.2} ms; {} when all was sealed and quiet: p50 {:.2} ms, p99 {:.2} ms; p99 {:.1} times as long",
+            "            {} questions meanwhile: p50 {:.2} ms, p99 {:.2} ms; {} when all was flushed and quiet: p50 {:.2} ms, p99 {:.2} ms; p99 {:.1} times as long",
             busy.len(),
             at(busy, 50),
             at(busy, 99),
@@ -194,7 +194,7 @@ fn warm_up(seconds: f64) -> f64 {
     (seconds / 5.0).min(WARM_UP_MAX)
 }
 
-/// Runs the senders for the time asked for, after a short warm-up. Returns events a second and all
+/// Runs the senders for this time after a short warm-up. Returns events a second and the number of
 /// events sent.
 pub fn drive<S: Sender>(senders: Vec<S>, cell: Cell, seconds: f64) -> (f64, u64) {
     let next = AtomicU64::new(0);

@@ -16,7 +16,7 @@ use crate::reader::Reader;
 use crate::{daybook, export, machine};
 
 const TOKEN: &str = "the token of the bench";
-/// Tails at once, events a second that they follow, and for how long at the least.
+/// Number of live tails, events a second that they follow, and the minimum duration.
 const TAILS: usize = 200;
 const FOLLOWED_A_SECOND: u64 = 5_000;
 const FOLLOWED_S: u64 = 10;
@@ -36,7 +36,7 @@ pub fn run(options: &Options) {
     let mut server = Server::start(options, folder.path(), &data);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("load average: {}", load.split(' ').next().unwrap_or("?"));
-    println!("\n{:<58}{:>9}{:>9}{:>9}{:>8}", "ms", "p50", "p99", "goal p50", "asked");
+    println!("\n{:<58}{:>9}{:>9}{:>9}{:>8}", "ms", "p50", "p99", "goal p50", "queries");
     let empty = request(&server.address, "GET", "/healthz", &[], b"");
     server.measure("(empty handler)", None, options.seconds, &[empty]);
     for (about, goal, targets) in questions(&events, options.seed) {
@@ -57,7 +57,7 @@ fn escaped(text: &str) -> String {
         .collect()
 }
 
-/// What is asked, how long it may take, and each request's target.
+/// Name of a query, its goal, and the target of each request.
 fn questions(events: &Events, seed: u64) -> Vec<(&'static str, Option<f64>, Vec<String>)> {
     let mut all = Vec::new();
     let mut add = |about, goal, draw: &dyn Fn(&mut Random) -> String| {
@@ -117,7 +117,7 @@ impl Server {
         Server { child, address, reader }
     }
 
-    /// Asks in turn for so long, after each was asked once.
+    /// Sends the queries in turn for this long, after one round of warm-up.
     fn measure(&self, about: &str, goal: Option<f64>, seconds: f64, requests: &[Vec<u8>]) {
         let mut connection = Connection::open(&self.address);
         let mut ask = |request: &[u8]| {
@@ -128,9 +128,9 @@ impl Server {
         let began = Instant::now();
         let mut took: Vec<f64> = Vec::new();
         while began.elapsed().as_secs_f64() < seconds || took.len() < requests.len() {
-            let asked = Instant::now();
+            let sent = Instant::now();
             ask(&requests[took.len() % requests.len()]);
-            took.push(asked.elapsed().as_secs_f64() * 1000.0);
+            took.push(sent.elapsed().as_secs_f64() * 1000.0);
         }
         took.sort_unstable_by(f64::total_cmp);
         let p50 = took[took.len() / 2];
@@ -139,7 +139,7 @@ impl Server {
         println!("{about:<58}{p50:>9.3}{:>9.3}{goal:>9}{:>8}{missed}", took[took.len() * 99 / 100], took.len());
     }
 
-    /// Follows with many tails, each of one actor's events, while events are sent at a steady rate.
+    /// Follows with many live tails, each of one actor's events, while events come at a steady rate.
     fn tails(&self) {
         let began = Instant::now();
         let ready = Barrier::new(TAILS + 1);
@@ -190,7 +190,7 @@ impl Server {
         delays.sort_unstable_by(f64::total_cmp);
         let at = |percent: usize| delays[(delays.len() - 1) * percent / 100];
         println!(
-            "{TAILS} tails of one actor each, {} events sent in {sent_s:.1} s: {} came, from sending to reading p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms; goal p99 1000 ms",
+            "{TAILS} live tails of one actor each, {} events sent in {sent_s:.1} s: {} came, from sending to reading p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms; goal p99 1000 ms",
             FOLLOWED_A_SECOND * FOLLOWED_S,
             received.into_inner(),
             at(50),

@@ -1,7 +1,7 @@
-//! How fast each format is parsed, on one core, over its captures repeated, beside two baselines on
-//! the same bytes in the same run: copying the events that came of them, which is what their texts
-//! and attributes cost in memory however fast a parser is, and for captures of JSON a reader that
-//! keeps nothing of it. SHA-256 is what every event costs anyway.
+//! Speed of each format's parser on one core, over its captures repeated, beside baselines on the
+//! same bytes in the same run: copying the resulting events, the cost of their texts and attributes
+//! in memory for any parser; for captures of JSON, a reader that discards everything; and SHA-256,
+//! which every event costs anyway.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,34 +10,34 @@ use formats::{Context, Format, Options, Item};
 use event::{EventId, Time, Trail};
 use sha2::{Digest, Sha256};
 
-/// What is parsed at once, so that no capture is too short for the clock: about as much as a full
-/// request.
+/// Bytes parsed at once, about as many as in a full request. No capture is too short for the clock
+/// then.
 const BODY_BYTES: usize = 1 << 20;
 
-/// What a source sent at once.
+/// One request of a source.
 struct Request {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
-/// How fast one format is.
-pub struct Figures {
+/// The speed of one format.
+pub struct Speed {
     mb_s: f64,
     events_s: f64,
-    /// How fast the events are copied and dropped, in bytes of what they came of.
+    /// Speed of copying and dropping the events, in bytes of their originals.
     copy_mb_s: f64,
     sha256_mb_s: f64,
     /// None where the captures are no JSON.
     json_mb_s: Option<f64>,
     bytes_per_event: f64,
-    set_aside: usize,
+    rejected_percent: usize,
 }
 
 pub fn run(seconds: f64, formats: &[Format]) {
     println!("\nparsers: MB/s of what was received and events/s, one core, {seconds} s each, captures of the format repeated");
     println!(
         "{:>20} {:>9} {:>11} {:>11} {:>10} {:>13} {:>12} {:>10}",
-        "format", "MB/s", "events/s", "bytes/event", "copy MB/s", "SHA-256 MB/s", "JSON MB/s", "set aside"
+        "format", "MB/s", "events/s", "bytes/event", "copy MB/s", "SHA-256 MB/s", "JSON MB/s", "rejected"
     );
     for &format in formats {
         let requests = captures(format);
@@ -45,23 +45,23 @@ pub fn run(seconds: f64, formats: &[Format]) {
             println!("{:>20} has no captures", format.as_str());
             continue;
         }
-        let figures = measure(format, &requests, Duration::from_secs_f64(seconds));
+        let speed = measure(format, &requests, Duration::from_secs_f64(seconds));
         println!(
             "{:>20} {:>9.0} {:>11.0} {:>11.0} {:>10.0} {:>13.0} {:>12} {:>9.1}%",
             format.as_str(),
-            figures.mb_s,
-            figures.events_s,
-            figures.bytes_per_event,
-            figures.copy_mb_s,
-            figures.sha256_mb_s,
-            figures.json_mb_s.map_or("-".to_owned(), |mb_s| format!("{mb_s:.0}")),
-            figures.set_aside as f64,
+            speed.mb_s,
+            speed.events_s,
+            speed.bytes_per_event,
+            speed.copy_mb_s,
+            speed.sha256_mb_s,
+            speed.json_mb_s.map_or("-".to_owned(), |mb_s| format!("{mb_s:.0}")),
+            speed.rejected_percent as f64,
         );
     }
     println!("goal: 100 MB/s or more, or what dominates");
 }
 
-/// The examples of its page: nothing but what is written for Daybook sends its own format.
+/// The examples of the page of Daybook's own format, which has no captures.
 const OWN: &str = concat!(
     r#"{"id":"ci-4711/step-3","occurred_at":"2026-11-20T17:49:51.25+08:00","action":"approve deployment","operation":"update","#,
     r#""actor":{"id":"u-17","name":"alice","type":"user"},"resource":{"type":"service","name":"billing","id":"svc-9","region":"eu-1"},"#,
@@ -114,12 +114,12 @@ fn requests(path: &Path) -> Vec<Request> {
     text.lines().map(|line| request(&serde_json::from_str(line).expect("a request"))).collect()
 }
 
-fn request(told: &serde_json::Value) -> Request {
-    let body = match told["body_b64"].as_str() {
+fn request(capture: &serde_json::Value) -> Request {
+    let body = match capture["body_b64"].as_str() {
         Some(text) => base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).expect("base64"),
-        None => told["body"].as_str().unwrap_or_default().as_bytes().to_vec(),
+        None => capture["body"].as_str().unwrap_or_default().as_bytes().to_vec(),
     };
-    let head = told["head"].as_str().unwrap_or_default();
+    let head = capture["head"].as_str().unwrap_or_default();
     let headers = head.lines().skip(1).filter_map(|line| line.split_once(':'));
     Request { headers: headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect(), body }
 }
@@ -138,7 +138,7 @@ fn round(requests: &[Request]) -> Vec<&Request> {
     chosen
 }
 
-fn measure(format: Format, requests: &[Request], time: Duration) -> Figures {
+fn measure(format: Format, requests: &[Request], time: Duration) -> Speed {
     let round = round(requests);
     let bytes: usize = round.iter().map(|request| request.body.len()).sum();
     let (mut events, mut aside, mut rounds) = (0usize, 0usize, 0usize);
@@ -165,7 +165,7 @@ fn measure(format: Format, requests: &[Request], time: Duration) -> Figures {
     }
     let copy_mb_s = (bytes * copies) as f64 / copied.elapsed().as_secs_f64() / 1e6;
     let is_json = round.iter().all(|request| keeps_nothing(&request.body).is_some());
-    Figures {
+    Speed {
         mb_s,
         events_s: events as f64 / parsing_s,
         copy_mb_s,
@@ -178,7 +178,7 @@ fn measure(format: Format, requests: &[Request], time: Duration) -> Figures {
             })
         }),
         bytes_per_event: (bytes * rounds) as f64 / events.max(1) as f64,
-        set_aside: 100 * aside / (events + aside).max(1),
+        rejected_percent: 100 * aside / (events + aside).max(1),
     }
 }
 

@@ -100,9 +100,9 @@ impl Sender for LiveWriter {
 /// A server of its own, reached through a socket. It refuses to run as root, so root runs it as
 /// `postgres`.
 pub struct Server {
-    /// Where its data is.
-    place: PathBuf,
-    /// Where its socket is: a short path, for a socket's has 107 bytes at most.
+    /// The folder of its data.
+    directory: PathBuf,
+    /// The folder of its socket. A socket's path has 107 bytes at most.
     socket: tempfile::TempDir,
     /// Data that vanishes with the server.
     _vanishes: Option<tempfile::TempDir>,
@@ -112,25 +112,25 @@ impl Server {
     /// Starts one on new data that vanishes with it.
     fn start(parent: &Path) -> Server {
         let folder = tempfile::tempdir_in(parent).expect("the bench folder is writable");
-        let place = folder.path().to_owned();
-        Server::start_in(place, Some(folder), "-c shared_buffers=512MB -c max_wal_size=4GB")
+        let directory = folder.path().to_owned();
+        Server::start_in(directory, Some(folder), "-c shared_buffers=512MB -c max_wal_size=4GB")
     }
 
     /// Starts one on the data in this folder, which is made if it is not there and stays.
-    pub fn start_at(place: &Path, settings: &str) -> Server {
-        std::fs::create_dir_all(place).expect("the bench folder is writable");
-        Server::start_in(place.to_owned(), None, settings)
+    pub fn start_at(directory: &Path, settings: &str) -> Server {
+        std::fs::create_dir_all(directory).expect("the bench folder is writable");
+        Server::start_in(directory.to_owned(), None, settings)
     }
 
-    fn start_in(place: PathBuf, vanishes: Option<tempfile::TempDir>, settings: &str) -> Server {
+    fn start_in(directory: PathBuf, vanishes: Option<tempfile::TempDir>, settings: &str) -> Server {
         if !Path::new(BIN).join("initdb").exists() {
             fail("PostgreSQL 15 is not there: apt-get install postgresql-15");
         }
         let socket = tempfile::tempdir().expect("a folder for temporary files");
-        let server = Server { place, socket, _vanishes: vanishes };
+        let server = Server { directory, socket, _vanishes: vanishes };
         let (data, socket) = (server.data(), server.socket.path().display().to_string());
         if is_root() {
-            for folder in [&*server.place.display().to_string(), &*socket] {
+            for folder in [&*server.directory.display().to_string(), &*socket] {
                 run(Command::new("chown").args(["postgres", folder]));
                 run(Command::new("chmod").args(["755", folder]));
             }
@@ -144,7 +144,7 @@ impl Server {
     }
 
     fn data(&self) -> String {
-        self.place.join("data").display().to_string()
+        self.directory.join("data").display().to_string()
     }
 
     fn postgres(&self, command: &str) {
@@ -156,8 +156,8 @@ impl Server {
     }
 
     pub fn connect(&self) -> Client {
-        let place = format!("host={} user=postgres dbname=postgres", self.socket.path().display());
-        Client::connect(&place, NoTls).expect("the server takes connections")
+        let address = format!("host={} user=postgres dbname=postgres", self.socket.path().display());
+        Client::connect(&address, NoTls).expect("the server takes connections")
     }
 }
 
@@ -173,7 +173,7 @@ fn is_root() -> bool {
 
 fn run(command: &mut Command) {
     let output = command.output().expect("a shell and PostgreSQL's programs");
-    // `pg_ctl start` leaves its child with our pipes, so only the status tells.
+    // `pg_ctl start` leaves its child with our pipes, so only the status shows whether it started.
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 

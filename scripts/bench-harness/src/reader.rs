@@ -1,4 +1,4 @@
-//! Someone who may read every trail of a log, and asks its own API with a token.
+//! A user who may read every trail of a log, and queries its own API with a token.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Makes them known to a log that no server has open.
+    /// Adds the user to a log that no server has open.
     pub fn prepare(program: &Path, folder: &Path, data: &Path) {
         let password = folder.join("password");
         std::fs::write(&password, PASSWORD).expect("writable");
@@ -29,7 +29,7 @@ impl Reader {
         }
     }
 
-    /// Gets them a token.
+    /// Logs in for a token.
     pub fn login(address: &str) -> Reader {
         let body = format!(
             r#"{{"auth":{{"identity":{{"methods":["password"],"password":{{"user":{{"name":"finder","password":"{PASSWORD}","domain":{{"name":"bench"}}}}}}}}}}}}"#
@@ -46,8 +46,8 @@ impl Reader {
         request(&self.address, "GET", target, &[("X-Auth-Token".to_owned(), self.token.clone())], b"")
     }
 
-    /// Asks in turn until it is over, with a pause after each answer. Returns how many ms each
-    /// took, least first.
+    /// Sends the queries in turn until it is over, with a pause after each response. Returns their
+    /// durations in ms, ascending.
     pub fn ask_until(&self, is_over: &AtomicBool, pause: Duration, targets: &[String]) -> Vec<f64> {
         let mut connection = Connection::open(&self.address);
         let mut took: Vec<f64> = Vec::new();
@@ -56,9 +56,9 @@ impl Reader {
                 break;
             }
             let sent = self.get(target);
-            let asked = Instant::now();
+            let began = Instant::now();
             let answer = connection.ask(&sent);
-            took.push(asked.elapsed().as_secs_f64() * 1000.0);
+            took.push(began.elapsed().as_secs_f64() * 1000.0);
             assert_eq!(answer.status, 200, "{target}: {}", String::from_utf8_lossy(answer.body));
             std::thread::sleep(pause);
         }

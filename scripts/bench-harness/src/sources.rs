@@ -1,5 +1,4 @@
-//! `scripts/bench sources`: how fast events come in by the ways that are not HTTP requests of their
-//! own, and what idle senders cost.
+//! `scripts/bench sources`: events a second by syslog, and the cost of idle senders.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -28,7 +27,7 @@ pub fn run(options: &Options) {
     idle(options);
 }
 
-/// A server with a source of nginx's access log by TCP, and where that listens.
+/// A server with a source of nginx's access log by TCP, and that source's address.
 struct Server {
     child: Child,
     address: String,
@@ -121,7 +120,7 @@ fn syslog(options: &Options) {
     goal("events/s", best, EVENTS_S_GOAL, best >= EVENTS_S_GOAL);
 }
 
-/// Sends as fast as the server reads, until it is told that it is over and everything was read.
+/// Sends as fast as the server reads, until `is_over` is set and everything was read.
 fn send(address: &str, sender: usize, is_over: &AtomicBool) -> u64 {
     let mut stream = TcpStream::connect(address).expect("the server listens");
     let (frame, at) = frame();
@@ -140,7 +139,7 @@ fn send(address: &str, sender: usize, is_over: &AtomicBool) -> u64 {
     sent
 }
 
-/// What a thousand senders cost that said something once.
+/// The cost of a thousand senders after one message each.
 fn idle(options: &Options) {
     let mut server = Server::start(options);
     let pid = server.child.id();

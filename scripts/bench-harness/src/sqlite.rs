@@ -41,7 +41,7 @@ struct Writer {
 
 impl Sender for Writer {
     fn send(&mut self, first_event: u64) {
-        // What is stored is made before the lock is taken.
+        // Values are built before the lock is taken.
         let rows: Vec<_> = (first_event..first_event + self.events as u64)
             .map(|number| (events::key(number), events::occurred_ns(number), events::actor(number), events::repository(number), events::digest(number), events::entry(number), events::raw(number)))
             .collect();

@@ -1,4 +1,4 @@
-//! Which files the server touches while it answers, as `strace` sees it.
+//! The files that the server touches while it serves requests, by `strace`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};

@@ -1,4 +1,4 @@
-//! Who is asked: Daybook's engine, and the databases through what they have in common.
+//! The engines under test: Daybook's own, and the databases by what they have in common.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use store::{Log, Settings};
 use super::questions::{Answer, Ask, HOUR_S, Page, Question};
 use crate::made::Events;
 
-/// Something that answers.
+/// An engine that answers questions.
 pub trait Engine {
     /// A question in its own terms, made before the clock starts.
     type Prepared;
@@ -19,22 +19,22 @@ pub trait Engine {
     fn answer(&mut self, prepared: &Self::Prepared) -> Answer;
 }
 
-/// How long it took, in ms.
+/// Percentiles of durations in ms, over this many queries.
 #[derive(Clone, Copy)]
-pub struct Figures {
+pub struct Latency {
     pub p50_ms: f64,
     pub p99_ms: f64,
-    pub asked: usize,
+    pub queries: usize,
 }
 
-/// Answers that are compared, of each kind of question.
+/// Number of answers compared for each kind of question.
 const COMPARED: usize = 100;
-/// Fewer would make no percentile.
-const ASKED_MIN: usize = 10;
+/// Fewer make no percentile.
+const QUERIES_MIN: usize = 10;
 
-/// Asks until the time is over, after asking everything once, or what there is time for, which
-/// warms up. Returns the first of those answers, to be compared.
-pub fn measure<E: Engine>(engine: &mut E, question: &Question, seconds: f64) -> (Figures, Vec<Answer>) {
+/// Runs the queries until the time is over, after a warm-up that runs each once, or as many as there
+/// is time for. Returns the first answers of the warm-up for comparison.
+pub fn measure<E: Engine>(engine: &mut E, question: &Question, seconds: f64) -> (Latency, Vec<Answer>) {
     let prepared: Vec<E::Prepared> = question.asks.iter().map(|ask| engine.prepare(ask)).collect();
     let mut answers = Vec::new();
     let began = Instant::now();
@@ -50,16 +50,16 @@ pub fn measure<E: Engine>(engine: &mut E, question: &Question, seconds: f64) -> 
     let mut took_ms = Vec::new();
     let began = Instant::now();
     for prepared in prepared.iter().cycle() {
-        let asked = Instant::now();
+        let sent = Instant::now();
         std::hint::black_box(engine.answer(prepared));
-        took_ms.push(asked.elapsed().as_nanos() as f64 / 1e6);
-        if began.elapsed().as_secs_f64() > seconds && took_ms.len() >= ASKED_MIN {
+        took_ms.push(sent.elapsed().as_nanos() as f64 / 1e6);
+        if began.elapsed().as_secs_f64() > seconds && took_ms.len() >= QUERIES_MIN {
             break;
         }
     }
     took_ms.sort_unstable_by(f64::total_cmp);
     let at = |share: f64| took_ms[(took_ms.len() as f64 * share) as usize];
-    (Figures { p50_ms: at(0.5), p99_ms: at(0.99), asked: took_ms.len() }, answers)
+    (Latency { p50_ms: at(0.5), p99_ms: at(0.99), queries: took_ms.len() }, answers)
 }
 
 /// The log, in this program.
@@ -83,7 +83,7 @@ impl Daybook<'_> {
         Daybook { log, events, open_ms: began.elapsed().as_secs_f64() * 1e3 }
     }
 
-    /// How many events the largest trail has.
+    /// Number of events of the largest trail.
     pub fn largest(&self) -> u64 {
         let query = Query { limit: 0, ..Query::of(self.events.trails[0].clone()) };
         self.log.query(&query).expect("answered").total
@@ -96,7 +96,7 @@ impl Daybook<'_> {
             let page = self.log.query(&query).expect("answered");
             let is_wrong = |row: &&store::Row| {
                 let mut event = self.events.event(row.index);
-                // What is sealed is answered without it.
+                // Flushed events come without it.
                 event.origin.key.clone_from(&row.entry.event.origin.key);
                 event != row.entry.event
             };
@@ -159,7 +159,7 @@ impl Engine for Daybook<'_> {
     }
 }
 
-/// A question as the databases are asked it.
+/// A question in SQL.
 pub struct Sql {
     /// Counts what a page is of; none for other questions.
     pub count: Option<String>,
@@ -187,8 +187,7 @@ pub struct Dialect {
     /// How the value with this number is written.
     pub number: fn(usize) -> String,
     pub text: fn(usize) -> String,
-    /// What is searched for a word in place of `event e`, the condition on it, and how the word is
-    /// asked for.
+    /// For a search by word: the table instead of `event e`, the condition, and the form of the word.
     pub word_from: &'static str,
     pub word_is: fn(usize) -> String,
     pub word: fn(&str) -> String,
@@ -256,7 +255,7 @@ pub fn per_hour(hours: usize, rows: impl Iterator<Item = (i64, i64)>) -> Answer 
     Answer { total: per_hour.iter().sum(), per_hour, ..Answer::default() }
 }
 
-/// An answer from rows of a value and a count. There are fewer actions in a trail than are asked
+/// An answer from rows of a value and a count. A trail has fewer actions than a question wants
 /// for, so these are all.
 pub fn top(rows: impl Iterator<Item = (String, i64)>) -> Answer {
     let values: Vec<(String, u64)> = rows.map(|(value, count)| (value, count as u64)).collect();

@@ -1,7 +1,7 @@
 //! `scripts/bench query`: how long the engine takes for ten kinds of questions, beside SQLite and
 //! PostgreSQL with the same events. All must give the same answers.
 //!
-//! Daybook is asked first and alone, so that what memory it takes is its own.
+//! Daybook comes first and alone, so the memory measured is its own.
 
 mod engines;
 mod peers;
@@ -12,12 +12,12 @@ use std::time::Instant;
 
 use crate::made::Events;
 use crate::{daybook, fail, machine, value};
-use engines::{Daybook, Engine, Figures, measure};
+use engines::{Daybook, Engine, Latency, measure};
 pub use peers::{Columns, INDEXES};
 use peers::{Postgresql, Sqlite};
 use questions::{Answer, Question, questions};
 
-/// What the command line asks for.
+/// The options of the command line.
 pub struct Options {
     pub seconds: f64,
     pub events: u64,
@@ -80,10 +80,10 @@ struct Peer {
     name: &'static str,
     bytes: u64,
     /// For each question.
-    measured: Vec<(Figures, Vec<Answer>)>,
+    measured: Vec<(Latency, Vec<Answer>)>,
 }
 
-/// Where the data of these events is.
+/// The folder with the data of these events.
 pub fn folder_of(options: &Options) -> PathBuf {
     let folder = options.folder.join("bench-data").join(format!("{}-{}", options.events, options.seed));
     std::fs::create_dir_all(&folder).expect("the bench folder is writable");
@@ -106,8 +106,8 @@ pub fn run(options: &Options) {
     let open_ms = log.open_ms;
     let opened = resident_anonymous();
     let questions = selected(options, questions(&events, options.seed, log.largest()));
-    let of_daybook: Vec<(Figures, Vec<Answer>)> = ask_all(&mut log, "Daybook", &questions, options.seconds);
-    let asked = resident_anonymous();
+    let of_daybook: Vec<(Latency, Vec<Answer>)> = ask_all(&mut log, "Daybook", &questions, options.seconds);
+    let after = resident_anonymous();
     let wrong = questions.iter().find_map(|question| Some((question, log.wrong_row(question)?)));
     drop(log);
 
@@ -125,7 +125,7 @@ pub fn run(options: &Options) {
 
     print_table(&questions, &of_daybook, &peers);
     println!("\nstart: {open_ms:.1} ms");
-    println!("memory of its own (RssAnon), MiB: {:.1} before, {:.1} once open, {:.1} after all questions", before, opened, asked);
+    println!("memory of its own (RssAnon), MiB: {:.1} before, {:.1} once open, {:.1} after all questions", before, opened, after);
     println!("\non disk, bytes for an event:");
     print_disk(&data, options.events);
     for peer in &peers {
@@ -170,13 +170,13 @@ pub fn generate(options: &Options, folder: &Path) -> PathBuf {
         std::fs::rename(&unfinished, &data).expect("the folder is writable");
     }
     let said = std::fs::read_to_string(said).unwrap_or_default();
-    for line in said.lines().filter(|line| line.starts_with("appended") || line.starts_with("sealed")) {
+    for line in said.lines().filter(|line| line.starts_with("appended") || line.starts_with("flushed")) {
         println!("when it was made: {line}");
     }
     data
 }
 
-fn ask_all<E: Engine>(engine: &mut E, name: &str, questions: &[Question], seconds: f64) -> Vec<(Figures, Vec<Answer>)> {
+fn ask_all<E: Engine>(engine: &mut E, name: &str, questions: &[Question], seconds: f64) -> Vec<(Latency, Vec<Answer>)> {
     questions
         .iter()
         .map(|question| {
@@ -186,30 +186,30 @@ fn ask_all<E: Engine>(engine: &mut E, name: &str, questions: &[Question], second
         .collect()
 }
 
-/// Tells people that it goes on; figures go to standard output.
+/// Reports progress on standard error; measurements go to standard output.
 fn progress(name: &str, what: &str) {
     static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     let began = BEGAN.get_or_init(Instant::now);
     eprintln!("{:7.1} s  {name}: {what}", began.elapsed().as_secs_f64());
 }
 
-fn print_table(questions: &[Question], of_daybook: &[(Figures, Vec<Answer>)], peers: &[Peer]) {
+fn print_table(questions: &[Question], of_daybook: &[(Latency, Vec<Answer>)], peers: &[Peer]) {
     print!("\n{:<49}{:>15}{:>20}", "ms: p50 p99", "goal", "Daybook");
     peers.iter().for_each(|peer| print!("{:>20}", peer.name));
     if !peers.is_empty() {
         print!("{:>8}{:>8}", "p50 x", "p99 x");
     }
-    println!("{:>9}", "asked");
+    println!("{:>9}", "queries");
     for (at, (question, (own, _))) in questions.iter().zip(of_daybook).enumerate() {
         let (goal_p50, goal_p99) = question.goal_ms;
         print!("{:<4}{:<45}{goal_p50:>7}{goal_p99:>8}{:>10.4}{:>10.4}", question.id, question.about, own.p50_ms, own.p99_ms);
-        let figures: Vec<Figures> = peers.iter().map(|peer| peer.measured[at].0).collect();
-        figures.iter().for_each(|peer| print!("{:>10.3}{:>10.3}", peer.p50_ms, peer.p99_ms));
-        let best = |ms: fn(&Figures) -> f64| figures.iter().map(ms).fold(f64::NAN, f64::min) / ms(own);
+        let latencies: Vec<Latency> = peers.iter().map(|peer| peer.measured[at].0).collect();
+        latencies.iter().for_each(|peer| print!("{:>10.3}{:>10.3}", peer.p50_ms, peer.p99_ms));
+        let best = |ms: fn(&Latency) -> f64| latencies.iter().map(ms).fold(f64::NAN, f64::min) / ms(own);
         if !peers.is_empty() {
-            print!("{:>8.1}{:>8.1}", best(|figures| figures.p50_ms), best(|figures| figures.p99_ms));
+            print!("{:>8.1}{:>8.1}", best(|latency| latency.p50_ms), best(|latency| latency.p99_ms));
         }
-        print!("{:>9}", own.asked);
+        print!("{:>9}", own.queries);
         let missed = [(own.p50_ms > goal_p50, " p50"), (own.p99_ms > goal_p99, " p99")];
         let missed: String = missed.iter().filter(|(is_missed, _)| *is_missed).map(|(_, name)| *name).collect();
         println!("{}", if missed.is_empty() { String::new() } else { format!("  goal missed:{missed}") });
@@ -217,7 +217,7 @@ fn print_table(questions: &[Question], of_daybook: &[(Figures, Vec<Answer>)], pe
     println!("x: how many times as long the better of the databases takes; goals are printed, never asserted");
 }
 
-fn disagreements(questions: &[Question], of_daybook: &[(Figures, Vec<Answer>)], peers: &[Peer]) -> Vec<String> {
+fn disagreements(questions: &[Question], of_daybook: &[(Latency, Vec<Answer>)], peers: &[Peer]) -> Vec<String> {
     let mut said = Vec::new();
     for peer in peers {
         for ((question, (_, own)), (_, other)) in questions.iter().zip(of_daybook).zip(&peer.measured) {
@@ -230,14 +230,14 @@ fn disagreements(questions: &[Question], of_daybook: &[(Figures, Vec<Answer>)], 
     said
 }
 
-/// MiB of this process that are no files.
+/// Memory of this process that no file backs, in MiB.
 fn resident_anonymous() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("this process runs");
     let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("Linux says so since 4.5");
     line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a number") / 1024.0
 }
 
-/// The log's files by what they are for.
+/// Prints the log's size on disk by kind of file.
 fn print_disk(data: &Path, events: u64) {
     let mut kinds = std::collections::BTreeMap::<&str, u64>::new();
     let mut folders = vec![data.to_owned()];
@@ -259,9 +259,9 @@ fn print_disk(data: &Path, events: u64) {
         }
     }
     let whole: u64 = kinds.values().sum();
-    // What the journal still holds is in segments too, and does not grow with the log.
-    let sealed = whole - kinds.get("journal").copied().unwrap_or(0);
-    for (name, bytes) in [("Daybook", whole), ("without journal", sealed)].into_iter().chain(kinds) {
+    // Events in the journal are in segments too. The journal does not grow with the log.
+    let flushed = whole - kinds.get("journal").copied().unwrap_or(0);
+    for (name, bytes) in [("Daybook", whole), ("without journal", flushed)].into_iter().chain(kinds) {
         let indent = if name == "Daybook" { 2 } else { 4 };
         println!("{:indent$}{name:<width$}{:>8.1}", "", bytes as f64 / events as f64, width = 24 - indent);
     }

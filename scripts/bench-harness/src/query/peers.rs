@@ -17,7 +17,7 @@ use super::questions::{Answer, Ask};
 use crate::made::Events;
 use crate::postgresql::Server;
 
-/// One event as both store it. Trails are known by their place among all.
+/// One event as both store it. A trail is a number: its index among all.
 struct Row {
     idx: i64,
     time: i64,
@@ -26,7 +26,7 @@ struct Row {
     entry: String,
 }
 
-/// What of an event stands in columns of its own.
+/// The parts of an event that have columns of their own.
 pub struct Columns {
     pub trail: i32,
     pub actor: String,
@@ -38,7 +38,7 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Those of an event of the trail with this place among all.
+    /// The columns of an event of the trail with this index.
     pub fn of(event: Event, trail: usize) -> Columns {
         Columns {
             trail: trail as i32,
@@ -54,10 +54,10 @@ impl Columns {
 
 fn rows(events: &Events) -> impl Iterator<Item = Row> {
     let mut numbers = vec![0; events.trails.len()];
-    let places: HashMap<_, _> = events.trails.iter().cloned().zip(0..).collect();
+    let indexes: HashMap<_, _> = events.trails.iter().cloned().zip(0..).collect();
     (0..events.count).map(move |number| {
         let event = events.event(number);
-        let trail = places[&event.trail];
+        let trail = indexes[&event.trail];
         numbers[trail] += 1;
         let mut entry = Vec::with_capacity(1024);
         Template::new(&event).fill(numbers[trail], events.received_at(number), &mut entry);
@@ -91,23 +91,23 @@ const SQLITE: Dialect = Dialect {
 };
 
 impl Sqlite {
-    /// Opens what an earlier run loaded, or loads it. Also returns the bytes that it takes on disk.
+    /// Opens the database of an earlier run, or loads one. Also returns its bytes on disk.
     pub fn open(folder: &Path, events: &Events) -> (Sqlite, u64) {
-        let place = folder.join("sqlite.db");
-        if !place.exists() {
+        let database = folder.join("sqlite.db");
+        if !database.exists() {
             let unfinished = folder.join("sqlite.db.unfinished");
             let _ = std::fs::remove_file(&unfinished);
             Sqlite::load(&unfinished, events);
-            std::fs::rename(&unfinished, &place).expect("the folder is writable");
+            std::fs::rename(&unfinished, &database).expect("the folder is writable");
         }
-        let connection = Connection::open(&place).expect("a database");
+        let connection = Connection::open(&database).expect("a database");
         connection.execute_batch("PRAGMA cache_size = -262144; PRAGMA mmap_size = 4294967296;").expect("settings");
         connection.set_prepared_statement_cache_capacity(64);
-        (Sqlite(connection), std::fs::metadata(&place).expect("there").len())
+        (Sqlite(connection), std::fs::metadata(&database).expect("there").len())
     }
 
-    fn load(place: &Path, events: &Events) {
-        let mut connection = Connection::open(place).expect("a database");
+    fn load(database: &Path, events: &Events) {
+        let mut connection = Connection::open(database).expect("a database");
         let run = |connection: &Connection, text: &str| connection.execute_batch(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         run(&connection, "
             PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -1048576;
@@ -136,7 +136,7 @@ impl Sqlite {
 
     fn rows<T>(&self, text: &str, values: &[Value], read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
         let mut statement = self.0.prepare_cached(text).expect("a statement");
-        let rows = statement.query_map(params_from_iter(values), read).expect("asked");
+        let rows = statement.query_map(params_from_iter(values), read).expect("a result");
         rows.collect::<Result<_, _>>().expect("answered")
     }
 }
@@ -194,14 +194,14 @@ const SETTINGS: &str = "-c shared_buffers=1GB -c effective_cache_size=4GB -c wor
                         -c max_wal_size=4GB -c random_page_cost=1.1 -c jit=off";
 
 impl Postgresql {
-    /// Opens what an earlier run loaded, or loads it. Also returns the bytes that it takes on disk.
+    /// Opens the database of an earlier run, or loads one. Also returns its bytes on disk.
     pub fn open(folder: &Path, events: &Events) -> (Postgresql, u64) {
-        let place = folder.join("postgresql");
+        let directory = folder.join("postgresql");
         let loaded = folder.join("postgresql.loaded");
-        if !loaded.exists() && place.exists() {
-            std::fs::remove_dir_all(&place).expect("the folder is writable");
+        if !loaded.exists() && directory.exists() {
+            std::fs::remove_dir_all(&directory).expect("the folder is writable");
         }
-        let server = Server::start_at(&place, SETTINGS);
+        let server = Server::start_at(&directory, SETTINGS);
         let mut client = server.connect();
         if !loaded.exists() {
             load(&mut client, events);
@@ -233,7 +233,7 @@ fn load(client: &mut Client, events: &Events) {
     for row in rows(events) {
         let Row { idx, time, columns, entry } = row;
         let Columns { trail, actor, operation, action, severity, resource, description } = columns;
-        // Of what the form escapes, only backslashes of JSON occur.
+        // Backslashes of JSON are the only characters to escape.
         let entry = entry.replace('\\', "\\\\");
         writeln!(copy, "{idx}\t{trail}\t{time}\t{actor}\t{operation}\t{action}\t{severity}\t{resource}\t{description}\t{entry}").expect("copied");
     }
@@ -245,23 +245,23 @@ fn load(client: &mut Client, events: &Events) {
     client.batch_execute("CHECKPOINT").expect("written");
 }
 
-pub struct Asked {
+pub struct PreparedQuery {
     count: Option<Statement>,
     statement: Statement,
     sql: Sql,
 }
 
 impl Engine for Postgresql {
-    type Prepared = Asked;
+    type Prepared = PreparedQuery;
 
-    fn prepare(&mut self, ask: &Ask) -> Asked {
+    fn prepare(&mut self, ask: &Ask) -> PreparedQuery {
         let sql = sql(ask, &POSTGRESQL);
         let count = sql.count.as_deref().map(|text| self.statement(text));
-        Asked { count, statement: self.statement(&sql.text), sql }
+        PreparedQuery { count, statement: self.statement(&sql.text), sql }
     }
 
-    fn answer(&mut self, asked: &Asked) -> Answer {
-        let values: Vec<&(dyn ToSql + Sync)> = asked
+    fn answer(&mut self, query: &PreparedQuery) -> Answer {
+        let values: Vec<&(dyn ToSql + Sync)> = query
             .sql
             .values
             .iter()
@@ -270,12 +270,12 @@ impl Engine for Postgresql {
                 Value::Text(text) => text,
             })
             .collect();
-        let total = asked.count.as_ref().map_or(0, |count| {
+        let total = query.count.as_ref().map_or(0, |count| {
             let row = self.client.query_one(count, &values[..values.len() - 2]).expect("answered");
             row.get::<_, i64>(0) as u64
         });
-        let rows = self.client.query(&asked.statement, &values).expect("answered");
-        match asked.sql.shape {
+        let rows = self.client.query(&query.statement, &values).expect("answered");
+        match query.sql.shape {
             Shape::Page => {
                 let rows: Vec<(i64, i64, String)> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
                 Answer { total, rows: rows.iter().map(|row| row.0 as u64).collect(), ..Answer::default() }

@@ -1,4 +1,4 @@
-//! What is asked. Every engine is asked the same, drawn from the seed.
+//! The questions. Every engine gets the same ones, drawn from the seed.
 
 use event::{Operation, Time};
 
@@ -6,19 +6,19 @@ use crate::made::{ACTORS, DAYS, END, Events, Random};
 
 /// One kind of question.
 pub struct Question {
-    /// What the command line calls it.
+    /// Its name on the command line.
     pub id: &'static str,
     pub about: &'static str,
-    /// How long Daybook may take: in the middle, and for one in a hundred.
+    /// Daybook's goal in ms: median and 99th percentile.
     pub goal_ms: (f64, f64),
     pub asks: Vec<Ask>,
 }
 
 /// One question.
 pub enum Ask {
-    /// A page, newest first, and how many there are.
+    /// A page, newest first, and the total.
     Page(Page),
-    /// How many there are in each hour.
+    /// The count of each hour.
     PerHour { trail: usize, from: Time, hours: i64 },
     /// The most frequent actions and how often they occurred.
     Top { trail: usize, limit: usize },
@@ -27,7 +27,7 @@ pub enum Ask {
 /// A page of the events that meet all conditions.
 #[derive(Clone, Default)]
 pub struct Page {
-    /// The trail's place among all; without one, all trails.
+    /// The trail's index among all; without one, all trails.
     pub trail: Option<usize>,
     pub from: Option<Time>,
     pub until: Option<Time>,
@@ -40,7 +40,7 @@ pub struct Page {
     pub limit: usize,
 }
 
-/// What is answered; only what the question asks for is filled.
+/// An answer; only the parts that the question needs are filled.
 #[derive(Debug, Default, PartialEq)]
 pub struct Answer {
     pub total: u64,
@@ -50,13 +50,13 @@ pub struct Answer {
     pub values: Vec<(String, u64)>,
 }
 
-/// So many different ones are asked again and again; what they touch does not fit into a
+/// Number of different questions of a kind, repeated in turn; the data they touch does not fit into a
 /// processor's cache.
 const ASKS: u64 = 1_000;
 const DAY_S: i64 = 86_400;
 pub const HOUR_S: i64 = 3_600;
 
-/// All questions. The largest trail has that many events.
+/// All questions. The largest trail has this many events.
 pub fn questions(events: &Events, seed: u64, largest: u64) -> Vec<Question> {
     let mut questions = Vec::new();
     let mut add = |id, about, goal_ms, draw: &dyn Fn(&mut Random) -> Ask| {
@@ -66,7 +66,7 @@ pub fn questions(events: &Events, seed: u64, largest: u64) -> Vec<Question> {
     };
     let trail = |random: &mut Random| events.trail_shares.pick(random);
     let some_event = |random: &mut Random| events.event(random.below(events.count));
-    let place = |trail: &event::Trail| events.trails.iter().position(|one| one == trail);
+    let index_of = |trail: &event::Trail| events.trails.iter().position(|one| one == trail);
     let start = END.plus_seconds(-DAYS * DAY_S);
     let later = |random: &mut Random, seconds: i64| start.plus_seconds(random.below(seconds as u64) as i64);
 
@@ -76,7 +76,7 @@ pub fn questions(events: &Events, seed: u64, largest: u64) -> Vec<Question> {
     add("Q2", "100 rows, a trail and operation, 30 days", (0.2, 0.5), &|random| {
         let (event, from) = (some_event(random), later(random, (DAYS - 30) * DAY_S));
         let until = Some(from.plus_seconds(30 * DAY_S));
-        Ask::Page(Page { trail: place(&event.trail), operation: Some(event.operation), from: Some(from), until, limit: 100, ..Page::default() })
+        Ask::Page(Page { trail: index_of(&event.trail), operation: Some(event.operation), from: Some(from), until, limit: 100, ..Page::default() })
     });
     let deep = |percent: u64| {
         move |random: &mut Random| {
@@ -88,7 +88,7 @@ pub fn questions(events: &Events, seed: u64, largest: u64) -> Vec<Question> {
     add("Q3", "page of 10 at 90 % of the largest trail", (0.03, 0.1), &deep(90));
     add("Q4", "page of 10, a trail, actor and operation", (0.05, 0.7), &|random| {
         let event = some_event(random);
-        Ask::Page(Page { trail: place(&event.trail), actor: event.actor.name, operation: Some(event.operation), limit: 10, ..Page::default() })
+        Ask::Page(Page { trail: index_of(&event.trail), actor: event.actor.name, operation: Some(event.operation), limit: 10, ..Page::default() })
     });
     add("Q5", "100 rows, an hour, a severity, all trails", (0.15, 0.4), &|random| {
         let (from, severity) = (later(random, DAYS * DAY_S - HOUR_S), 1 + random.below(3) as u8);
@@ -101,7 +101,7 @@ pub fn questions(events: &Events, seed: u64, largest: u64) -> Vec<Question> {
     add("Q7", "page of 10, a trail, a word", (1.0, 5.0), &|random| {
         let (event, position) = (some_event(random), [0, 1, 3][random.below(3) as usize]);
         let word = event.description.as_deref().and_then(|text| text.split(' ').nth(position)).map(str::to_owned);
-        Ask::Page(Page { trail: place(&event.trail), word, limit: 10, ..Page::default() })
+        Ask::Page(Page { trail: index_of(&event.trail), word, limit: 10, ..Page::default() })
     });
     add("Q8", "events in each hour of 7 days, a trail", (0.01, 0.05), &|random| Ask::PerHour {
         trail: trail(random),

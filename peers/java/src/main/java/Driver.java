@@ -1,4 +1,4 @@
-// Peer driver: queries a Daybook server with the vendor's Java SDK and prints one JSON object per call.
+// Peer driver: queries a Daybook server with the vendor's Java SDK and prints a JSON object per call.
 
 import com.huaweicloud.sdk.codeartsartifact.v2.CodeArtsArtifactClient;
 import com.huaweicloud.sdk.codeartsartifact.v2.model.ShowAuditRequest;
@@ -21,7 +21,7 @@ import java.util.function.Function;
 import java.util.function.Supplier;
 
 public final class Driver {
-    private static final int WALK_LIMIT = 3;
+    private static final int PAGE_LIMIT = 3;
 
     private Driver() {
     }
@@ -33,7 +33,7 @@ public final class Driver {
             artifactCalls();
             gaussdbCalls();
             dbssCalls();
-            swrWalk();
+            swrPages();
             swrByRegion();
             wrongSecret();
         } catch (RuntimeException e) {
@@ -99,27 +99,27 @@ public final class Driver {
     }
 
     /** Reads every page of every operation until a page comes back empty. */
-    private static void swrWalk() {
+    private static void swrPages() {
         MissingCalls.Swr client = connect(new ClientBuilder<>(MissingCalls.Swr::new), env("CLOUD_SDK_SK"));
-        report("swr walk", () -> {
+        report("swr pages", () -> {
             List<Long> ids = new ArrayList<>();
             for (String operation : List.of("pull", "delete", "create")) {
-                ids.addAll(walkOperation(client, operation));
+                ids.addAll(operationPages(client, operation));
             }
             return line("ids", ids);
         });
     }
 
-    private static List<Long> walkOperation(MissingCalls.Swr client, String operation) {
+    private static List<Long> operationPages(MissingCalls.Swr client, String operation) {
         List<Long> ids = new ArrayList<>();
-        for (int offset = 0; ; offset += WALK_LIMIT) {
-            MissingCalls.SwrAnswer response = swrPage(client, operation, offset, WALK_LIMIT);
+        for (int offset = 0; ; offset += PAGE_LIMIT) {
+            MissingCalls.SwrAnswer response = swrPage(client, operation, offset, PAGE_LIMIT);
             if (response.auditLogs.isEmpty()) {
                 return ids;
             }
             response.auditLogs.forEach(row -> ids.add(row.id()));
             if (ids.size() > response.total) {
-                throw new IllegalStateException("swr walk: more rows than total");
+                throw new IllegalStateException("swr pages: more rows than total");
             }
         }
     }
