@@ -6,22 +6,22 @@ use std::io;
 /// What a caller can do next decides the variant.
 #[derive(Debug)]
 pub enum Error {
-    /// The place is not a log: choose another, or `init` it.
+    /// The location is not a log: choose another, or `init` it.
     NotALog {
-        /// Where it was looked for.
-        place: String,
+        /// PostingsLocation it was looked for.
+        location: String,
         /// What is there instead.
         found: String,
     },
     /// `init` was asked to make a log where something is already.
     NotEmpty {
         /// The folder.
-        place: String,
+        location: String,
     },
     /// Another process has the log open.
     Locked {
         /// The folder.
-        place: String,
+        location: String,
     },
     /// Stored bytes are not what was written. Nothing was cut or skipped; the bytes are as they
     /// were found.
@@ -76,17 +76,17 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::NotALog { place, found } => {
+            Error::NotALog { location, found } => {
                 write!(
                     f,
-                    "{place} is not a Daybook data directory: {found} (make one with `daybook init`)"
+                    "{location} is not a Daybook data directory: {found} (make one with `daybook init`)"
                 )
             }
-            Error::NotEmpty { place } => {
-                write!(f, "couldn't init {place}: it exists and is not empty")
+            Error::NotEmpty { location } => {
+                write!(f, "couldn't init {location}: it exists and is not empty")
             }
-            Error::Locked { place } => {
-                write!(f, "couldn't open {place}: another process has it open")
+            Error::Locked { location } => {
+                write!(f, "couldn't open {location}: another process has it open")
             }
             Error::Damage { file, offset, what } => {
                 write!(f, "damage in {file} at byte {offset}: {what}")

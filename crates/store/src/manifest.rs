@@ -1,5 +1,5 @@
 //! The manifest: which segments there are, and what the log had come to when the last of them was
-//! sealed.
+//! flushed.
 //!
 //! One JSON object, replaced whole and durably. What it does not name is not part of the log.
 
@@ -7,12 +7,13 @@ use event::Time;
 use serde::{Deserialize, Serialize};
 use tlog::{Hash, Tree};
 
-use crate::Error;
-use crate::audit_files::OpenFile;
-use crate::durable::{self, Disk};
-use crate::journal::Start;
-use crate::objects::{Objects, Version};
-use crate::segment::Written;
+use crate::disk::durable;
+use crate::disk::durable::Disk;
+use crate::disk::objects::{Objects, Version};
+use crate::error::Error;
+use crate::journal::scan::Start;
+use crate::read::audit_files::OpenFile;
+use crate::segment::meta::SegmentSummary;
 
 pub(crate) const MANIFEST: &str = "manifest";
 const FORMAT: u32 = 1;
@@ -22,8 +23,9 @@ const FORMAT: u32 = 1;
 pub(crate) struct Manifest {
     format: u32,
     /// Oldest first; each begins where the one before ends.
-    pub segments: Vec<Named>,
-    pub sealed: Sealed,
+    pub segments: Vec<SegmentEntry>,
+    #[serde(rename = "sealed")] // the name in format 1
+    pub flushed: FlushPoint,
     /// CRC-32C of the object with 0 in this place, as it is written.
     crc32c: u32,
 }
@@ -31,7 +33,7 @@ pub(crate) struct Manifest {
 /// A segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Named {
+pub(crate) struct SegmentEntry {
     /// Index of its first event.
     pub first: u64,
     pub events: u64,
@@ -45,13 +47,14 @@ pub(crate) struct Named {
 /// What the log had come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Sealed {
+pub(crate) struct FlushPoint {
     /// Events in segments; also the index of the first that is in none.
     pub events: u64,
     /// Batches that the journal need not have any more.
     pub batches: u64,
     /// Records set aside that are in `set-aside/`.
-    pub set_aside: u64,
+    #[serde(rename = "set_aside")] // the name in format 1
+    pub dead_letters: u64,
     /// When the last event was received, in nanoseconds since 1970.
     pub received_at_ns: Option<i64>,
     /// Roots of the complete subtrees of the tree over the events, largest first, in hex.
@@ -60,16 +63,16 @@ pub(crate) struct Sealed {
     pub open_files: Vec<OpenFile>,
 }
 
-impl Named {
+impl SegmentEntry {
     /// A segment whose files are not written yet.
-    pub fn new(first: u64, events: u64) -> Named {
-        Named { first, events, table_bytes: 0, index_bytes: 0, table_sha256: String::new() }
+    pub fn new(first: u64, events: u64) -> SegmentEntry {
+        SegmentEntry { first, events, table_bytes: 0, index_bytes: 0, table_sha256: String::new() }
     }
 
     /// What its files came to.
-    pub fn take(&mut self, written: &Written) {
+    pub fn take(&mut self, written: &SegmentSummary) {
         (self.table_bytes, self.index_bytes) = (written.table_bytes, written.index_bytes);
-        self.table_sha256 = hex(&written.table_sha256);
+        self.table_sha256 = hex::encode(&written.table_sha256);
     }
 
     /// Its table and its index.
@@ -83,16 +86,17 @@ impl Named {
     }
 }
 
-impl Sealed {
-    /// The tree over the sealed events. `None` when it cannot be one of so many.
+impl FlushPoint {
+    /// The tree over the flushed events. `None` when it cannot be one of so many.
     pub fn tree(&self) -> Option<Tree> {
-        let roots: Vec<Hash> = self.tree.iter().map(|text| unhex(text)).collect::<Option<_>>()?;
+        let roots: Vec<Hash> =
+            self.tree.iter().map(|text| hash_from_hex(text)).collect::<Option<_>>()?;
         Tree::with_frontier(self.events, roots)
     }
 
-    /// As hex, for [`Sealed::tree`].
+    /// As hex, for [`FlushPoint::tree`].
     pub fn roots_of(tree: &Tree) -> Vec<String> {
-        tree.frontier().iter().map(|root| hex(root)).collect()
+        tree.frontier().iter().map(|root| hex::encode(root)).collect()
     }
 
     pub fn received_at(&self) -> Option<Time> {
@@ -101,13 +105,13 @@ impl Sealed {
 }
 
 impl Manifest {
-    pub fn new(segments: Vec<Named>, sealed: Sealed) -> Manifest {
-        Manifest { format: FORMAT, segments, sealed, crc32c: 0 }
+    pub fn new(segments: Vec<SegmentEntry>, flushed: FlushPoint) -> Manifest {
+        Manifest { format: FORMAT, segments, flushed, crc32c: 0 }
     }
 
     /// From where on the journal is needed.
     pub fn start(&self) -> Start {
-        Start { batch: self.sealed.batches, index: self.sealed.events }
+        Start { batch: self.flushed.batches, index: self.flushed.events }
     }
 
     fn checksum(&self) -> u32 {
@@ -134,10 +138,10 @@ impl Manifest {
     }
 }
 
-/// The manifest, or that of a log of which nothing is sealed.
+/// The manifest, or that of a log of which nothing is flushed.
 pub(crate) fn read(objects: &dyn Objects) -> Result<(Manifest, Option<Version>), Error> {
     let Some(object) = objects.get(MANIFEST)? else {
-        return Ok((Manifest::new(Vec::new(), Sealed::default()), None));
+        return Ok((Manifest::new(Vec::new(), FlushPoint::default()), None));
     };
     let damage = |what: &str| Error::damage(MANIFEST, 0, what);
     let manifest: Manifest =
@@ -158,23 +162,14 @@ pub(crate) fn read(objects: &dyn Objects) -> Result<(Manifest, Option<Version>),
         }
         end += segment.events;
     }
-    if end != manifest.sealed.events || manifest.sealed.tree().is_none() {
+    if end != manifest.flushed.events || manifest.flushed.tree().is_none() {
         return Err(damage("it tells of other events than its segments have"));
     }
     Ok((manifest, Some(object.version)))
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub(crate) fn unhex(text: &str) -> Option<Hash> {
-    let mut out = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (position, byte) in out.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * position..2 * position + 2], 16).ok()?;
-    }
-    Some(out)
+fn hash_from_hex(text: &str) -> Option<Hash> {
+    let mut hash = [0; 32];
+    hex::decode_to_slice(text, &mut hash).ok()?;
+    Some(hash)
 }

@@ -12,11 +12,13 @@ use std::ops::Range;
 
 use event::query::Dimension;
 
-use super::list::{Kind, List};
-use super::{Matching, Parts, Place};
-use crate::Error;
+use crate::engine::list::{Kind, List};
+use crate::engine::question::{Parts, RowLocation};
+use crate::error::Error;
 use crate::hash::Map;
-use crate::segment::{Counters, Room, Segment};
+use crate::segment::counters::Counters;
+use crate::segment::packed::Room;
+use crate::segment::segment::Segment;
 
 /// So many rows cost about as much to count one by one as it costs to count those of one value that
 /// are within a range. Fewer in builds for tests, whose few rows are to be counted both ways.
@@ -26,7 +28,7 @@ const ROWS_A_VALUE: usize = if cfg!(debug_assertions) { 1 } else { 4096 };
 const LOOKED_UP_MAX: usize = if cfg!(debug_assertions) { 8 } else { 8192 };
 
 /// Counts of values, most first.
-pub(super) struct Most {
+pub(super) struct TopValues {
     pub values: Vec<(String, u64)>,
     /// How many rows have no value.
     pub without: u64,
@@ -35,13 +37,13 @@ pub(super) struct Most {
 /// Finds the values that most rows of a matching have, equally many by their bytes. `active` are
 /// the counts of the part that grows.
 pub(super) fn most(
-    matching: &Matching<'_>,
+    lists: &[List<'_>],
     parts: &Parts<'_>,
     dimension: Dimension,
     active: &[(Option<String>, u64)],
     limit: usize,
-) -> Result<Most, Error> {
-    let tally = Tally::of(matching, parts, dimension, active)?;
+) -> Result<TopValues, Error> {
+    let tally = Tally::of(lists, parts, dimension, active)?;
     let mut found = BTreeMap::new();
     let left = tally.find_first(limit, &mut found)?;
     let mut counts: Vec<u64> = found.values().copied().collect();
@@ -66,13 +68,13 @@ pub(super) fn most(
     // Those that are equally many stay in order of their bytes.
     values.sort_by_key(|(_, count)| Reverse(*count));
     values.truncate(limit);
-    Ok(Most { values, without: tally.without })
+    Ok(TopValues { values, without: tally.without })
 }
 
 /// Values with how many rows have them.
-type Found = BTreeMap<String, u64>;
+type ValueCounts = BTreeMap<String, u64>;
 
-/// How many rows have each value: in each segment that has something that matches, and in all tails
+/// How many rows have each value: in each segment that has something that matches, and in all memtables
 /// together.
 struct Tally<'a> {
     segments: Vec<Counts<'a>>,
@@ -82,7 +84,7 @@ struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     fn of(
-        matching: &Matching<'_>,
+        lists: &[List<'_>],
         parts: &'a Parts<'_>,
         dimension: Dimension,
         active: &'a [(Option<String>, u64)],
@@ -90,25 +92,25 @@ impl<'a> Tally<'a> {
         let mut tally = Tally { segments: Vec::new(), newest: Map::default(), without: 0 };
         active.iter().for_each(|(value, count)| tally.add(value.as_deref(), *count));
         // Lists of one part follow each other.
-        for lists in matching.lists.chunk_by(|list, next| list.part == next.part) {
-            match lists[0].part {
-                Place::Segment(position, _) => {
+        for of_part in lists.chunk_by(|list, next| list.part == next.part) {
+            match of_part[0].part {
+                RowLocation::Segment(position, _) => {
                     let mut counts = Counts::new(&parts.segments[position], dimension)?;
-                    lists.iter().try_for_each(|list| counts.add(list))?;
+                    of_part.iter().try_for_each(|list| counts.add(list))?;
                     tally.without += counts.by_ordinal.get(0);
                     tally.segments.push(counts);
                 }
-                Place::Tail(position, _) => {
-                    let slices = lists.iter().filter_map(|list| match &list.kind {
-                        Kind::Tail(slice) => Some(slice),
+                RowLocation::Memtable(position, _) => {
+                    let slices = of_part.iter().filter_map(|list| match &list.kind {
+                        Kind::Memtable(slice) => Some(slice),
                         _ => None,
                     });
                     let rows = slices.flat_map(|slice| (0..slice.len()).map(|at| slice.row(at)));
-                    for (value, count) in parts.tails[position].counts(dimension, rows) {
+                    for (value, count) in parts.memtables[position].counts(dimension, rows) {
                         tally.add(value, count);
                     }
                 }
-                Place::Active(..) => {}
+                RowLocation::Active(..) => {}
             }
         }
         Ok(tally)
@@ -121,31 +123,31 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn look_up(&self, value: String, found: &mut Found) -> Result<(), Error> {
-        if let Entry::Vacant(place) = found.entry(value) {
-            let value = place.key();
+    fn look_up(&self, value: String, found: &mut ValueCounts) -> Result<(), Error> {
+        if let Entry::Vacant(slot) = found.entry(value) {
+            let value = slot.key();
             let mut count = self.newest.get(&**value).copied().unwrap_or(0);
             for segment in &self.segments {
                 count += segment.of(value)?;
             }
-            place.insert(count);
+            slot.insert(count);
         }
         Ok(())
     }
 
     /// Looks up the values that each part has most of, so many of each. Returns how many rows any
-    /// other value has there at most: for each segment, and then for the tails.
-    fn find_first(&self, limit: usize, found: &mut Found) -> Result<Vec<u64>, Error> {
+    /// other value has there at most: for each segment, and then for the memtables.
+    fn find_first(&self, limit: usize, found: &mut ValueCounts) -> Result<Vec<u64>, Error> {
         let mut left = Vec::with_capacity(self.segments.len() + 1);
         for segment in &self.segments {
-            let mut first = First::new(limit);
+            let mut first = Largest::new(limit);
             segment.each_above(0, &mut |ordinal, count| first.push(count, ordinal));
             let (most, next) = first.finish();
             most.into_iter()
                 .try_for_each(|(_, ordinal)| self.look_up(segment.value(ordinal)?, found))?;
             left.push(next);
         }
-        let mut first = First::new(limit);
+        let mut first = Largest::new(limit);
         for (value, count) in &self.newest {
             first.push(*count, *value);
         }
@@ -157,7 +159,7 @@ impl<'a> Tally<'a> {
 
     /// Looks up the values that some part has more of than its bound; whether they are few enough
     /// for that.
-    fn find_above(&self, bounds: &[u64], found: &mut Found) -> Result<bool, Error> {
+    fn find_above(&self, bounds: &[u64], found: &mut ValueCounts) -> Result<bool, Error> {
         let mut above: Vec<(&Counts<'_>, u64)> = Vec::new();
         for (segment, bound) in self.segments.iter().zip(bounds) {
             segment.each_above(*bound, &mut |ordinal, _| {
@@ -185,8 +187,8 @@ impl<'a> Tally<'a> {
     }
 
     /// Every value. Reads them all.
-    fn all(&self) -> Result<Found, Error> {
-        let mut found: Found =
+    fn all(&self) -> Result<ValueCounts, Error> {
+        let mut found: ValueCounts =
             self.newest.iter().map(|(value, count)| ((*value).to_owned(), *count)).collect();
         for segment in &self.segments {
             segment.each(&mut |value, count| *found.entry(value).or_default() += count)?;
@@ -196,15 +198,15 @@ impl<'a> Tally<'a> {
 }
 
 /// So many of what there is most of, and how many there are at most of anything else.
-struct First<T> {
+struct Largest<T> {
     limit: usize,
     first: BinaryHeap<Reverse<(u64, T)>>,
     next: u64,
 }
 
-impl<T: Ord> First<T> {
-    fn new(limit: usize) -> First<T> {
-        First { limit, first: BinaryHeap::new(), next: 0 }
+impl<T: Ord> Largest<T> {
+    fn new(limit: usize) -> Largest<T> {
+        Largest { limit, first: BinaryHeap::new(), next: 0 }
     }
 
     /// Returns how many of anything further do not matter.
@@ -268,7 +270,7 @@ impl<'a> Counts<'a> {
             Kind::Value(rows, opened) => opened.within(rows.clone())?.iter().try_for_each(count),
             Kind::Set(rows) => rows.iter().try_for_each(count),
             Kind::Few(rows, part) => rows[part.clone()].iter().try_for_each(|row| count(*row)),
-            Kind::Tail(_) => Ok(()),
+            Kind::Memtable(_) => Ok(()),
         }
     }
 
@@ -277,8 +279,8 @@ impl<'a> Counts<'a> {
         let terms = self.segment.terms(self.dimension);
         let by_ordinal = &mut self.by_ordinal;
         let mut left = u64::from(rows.end - rows.start);
-        terms.each_of(0..by_ordinal.len() as u64 - 1, &mut |ordinal, _, place| {
-            let opened = terms.rows(place).open()?;
+        terms.each_of(0..by_ordinal.len() as u64 - 1, &mut |ordinal, _, slot| {
+            let opened = terms.rows(slot).open()?;
             let count = opened.rank(rows.end)?.saturating_sub(opened.rank(rows.start)?);
             by_ordinal.add_many(ordinal as usize + 1, count).ok_or_else(|| terms.nonsense())?;
             left = left.checked_sub(count).ok_or_else(|| terms.nonsense())?;
@@ -291,9 +293,9 @@ impl<'a> Counts<'a> {
     /// number; it returns the bound from there on.
     fn each_above(&self, bound: u64, each: &mut dyn FnMut(u64, u64) -> u64) {
         let mut bound = bound;
-        self.by_ordinal.each_above(bound, &mut |place, count| {
+        self.by_ordinal.each_above(bound, &mut |slot, count| {
             // Rows without a value are another matter.
-            if let Some(ordinal) = place.checked_sub(1) {
+            if let Some(ordinal) = slot.checked_sub(1) {
                 bound = each(ordinal as u64, count);
             }
             bound

@@ -4,7 +4,7 @@
 use event::Time;
 use event::entry::Template;
 
-use super::{Commit, Content, SetAsideRecord};
+use crate::journal::batch::{Commit, Content, DeadLetter};
 
 const FRAME_HEADER_BYTES: usize = 8;
 
@@ -12,8 +12,11 @@ const FRAME_HEADER_BYTES: usize = 8;
 /// A length beyond it is damage or a torn write, and is never allocated.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 64 << 20;
 
+/// No event, with its entry and its raw bytes, and no record set aside may be larger than this.
+pub const EVENT_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - 1024;
+
 const EVENT: u8 = 1;
-const SET_ASIDE: u8 = 2;
+const DEAD_LETTER: u8 = 2;
 const COMMIT: u8 = 3;
 const MARK: u8 = 4;
 
@@ -80,9 +83,9 @@ impl BatchWriter {
     }
 
     /// Adds a record set aside. Returns the frame's offset in the batch and its length.
-    pub fn set_aside(&mut self, record: &SetAsideRecord) -> (usize, u32) {
-        let start = self.begin(SET_ASIDE);
-        put_record(record, &mut |bytes| self.bytes.extend_from_slice(bytes));
+    pub fn dead_letter(&mut self, record: &DeadLetter) -> (usize, u32) {
+        let start = self.begin(DEAD_LETTER);
+        record.write_to(&mut |bytes| self.bytes.extend_from_slice(bytes));
         (start, self.end(start))
     }
 
@@ -98,7 +101,7 @@ impl BatchWriter {
         self.bytes.extend_from_slice(&commit.frames.to_le_bytes());
         self.bytes.extend_from_slice(&commit.tree_size.to_le_bytes());
         self.bytes.extend_from_slice(&commit.root);
-        self.bytes.extend_from_slice(&commit.set_aside.to_le_bytes());
+        self.bytes.extend_from_slice(&commit.dead_letters.to_le_bytes());
         self.end(start);
         &self.bytes
     }
@@ -112,32 +115,21 @@ impl BatchWriter {
 
     fn end(&mut self, start: usize) -> u32 {
         self.frames += 1;
-        seal(&self.salt, &mut self.bytes[start..])
+        finish_frame(&self.salt, &mut self.bytes[start..])
     }
 }
 
-/// The bytes of a record set aside, piece by piece.
-pub(super) fn put_record(record: &SetAsideRecord, put: &mut dyn FnMut(&[u8])) {
-    put(&record.number.to_le_bytes());
-    put(&record.received_at.unix_ns().to_le_bytes());
-    for text in [&record.source, &record.reason] {
-        put(&u32_of(text.len()).to_le_bytes());
-        put(text.as_bytes());
-    }
-    put(&record.raw);
-}
-
-/// The frame that says: the batch is durable. Written after the sync, itself without one; whoever
+/// The frame that says: the batch is durable. SegmentSummary after the sync, itself without one; whoever
 /// finds it knows that everything before may have been answered for.
 pub(super) fn mark(salt: &[u8; 16], batch: u64) -> Vec<u8> {
     let mut bytes = vec![0; FRAME_HEADER_BYTES];
     bytes.push(MARK);
     bytes.extend_from_slice(&batch.to_le_bytes());
-    seal(salt, &mut bytes);
+    finish_frame(salt, &mut bytes);
     bytes
 }
 
-fn seal(salt: &[u8; 16], frame: &mut [u8]) -> u32 {
+fn finish_frame(salt: &[u8; 16], frame: &mut [u8]) -> u32 {
     let (header, payload) = frame.split_at_mut(FRAME_HEADER_BYTES);
     let len = u32_of(payload.len());
     header[..4].copy_from_slice(&len.to_le_bytes());
@@ -189,14 +181,14 @@ fn parse(payload: &[u8]) -> Option<Frame<'_>> {
             let (entry, raw) = rest.split_at_checked(len as usize)?;
             Some(Frame::Content(Content::Event { index, entry, raw }))
         }
-        SET_ASIDE => {
+        DEAD_LETTER => {
             let (number, rest) = take_u64(rest)?;
             let (received_ns, rest) = take_u64(rest)?;
             let (source, rest) = take_text(rest)?;
             let (reason, raw) = take_text(rest)?;
             let received_at = Time::from_unix_ns(received_ns.cast_signed());
             let raw = raw.to_vec();
-            Some(Frame::Content(Content::SetAside(SetAsideRecord {
+            Some(Frame::Content(Content::DeadLetter(DeadLetter {
                 number,
                 received_at,
                 source,
@@ -209,8 +201,8 @@ fn parse(payload: &[u8]) -> Option<Frame<'_>> {
             let (frames, rest) = take_u32(rest)?;
             let (tree_size, rest) = take_u64(rest)?;
             let (root, rest) = rest.split_first_chunk::<32>()?;
-            let (set_aside, _) = take_u64(rest)?;
-            Some(Frame::Commit(Commit { batch, frames, tree_size, root: *root, set_aside }))
+            let (dead_letters, _) = take_u64(rest)?;
+            Some(Frame::Commit(Commit { batch, frames, tree_size, root: *root, dead_letters }))
         }
         MARK if payload.len() == MARK_BYTES => take_u64(rest).map(|(batch, _)| Frame::Mark(batch)),
         _ => None,

@@ -2,7 +2,7 @@
 //! each severity: what a question about every trail goes through, instead of through one trail
 //! after another. Decision 0020.
 //!
-//! A *place* is where a row is in that order, from 0. Segments of earlier versions have no such
+//! A *rank* is where a row is in that order, from 0. Segments of earlier versions have no such
 //! order, nor has what is merged from any of them.
 
 use std::collections::BTreeMap;
@@ -10,12 +10,14 @@ use std::ops::Range;
 
 use event::query::{Dimension, Text};
 
-use super::blocks::BlockWriter;
-use super::rows::Column;
-use super::terms::Terms;
-use super::write::{PackedBlocks, ValuesWriter};
-use super::{BY_TIME, Segment, partition_point};
-use crate::Error;
+use crate::error::Error;
+use crate::segment::blocks::BlockWriter;
+use crate::segment::column::Column;
+use crate::segment::partition::partition_point;
+use crate::segment::sections::BY_TIME;
+use crate::segment::segment::Segment;
+use crate::segment::terms::Terms;
+use crate::segment::write::{PackedBlocks, ValuesWriter};
 
 /// Position of the severities among the values of an index: behind the words of the texts.
 pub(super) const SEVERITIES: usize = Dimension::ALL.len() + Text::ALL.len();
@@ -25,7 +27,7 @@ pub(super) const SEVERITIES: usize = Dimension::ALL.len() + Text::ALL.len();
 pub(super) struct ByTimeWriter {
     rows: PackedBlocks,
     /// How many there are.
-    places: u32,
+    len: u32,
     severities: BTreeMap<Vec<u8>, Vec<u32>>,
 }
 
@@ -34,19 +36,19 @@ impl ByTimeWriter {
         self.rows.push(i64::from(row));
         if let Some(severity) = severity {
             match self.severities.get_mut(severity) {
-                Some(places) => places.push(self.places),
-                None => drop(self.severities.insert(severity.to_vec(), vec![self.places])),
+                Some(ranks) => ranks.push(self.len),
+                None => drop(self.severities.insert(severity.to_vec(), vec![self.len])),
             }
         }
-        self.places += 1;
+        self.len += 1;
     }
 
     pub fn finish(self, index: &mut BlockWriter) -> Result<(), Error> {
         index.begin(BY_TIME);
         self.rows.finish(index)?;
         let mut writer = ValuesWriter::begin(SEVERITIES, index);
-        for (severity, places) in &self.severities {
-            writer.push(index, severity, places)?;
+        for (severity, ranks) in &self.severities {
+            writer.push(index, severity, ranks)?;
         }
         writer.finish(index)
     }
@@ -61,17 +63,17 @@ pub(crate) struct ByTime<'a> {
 }
 
 impl ByTime<'_> {
-    /// The row at a place.
-    pub fn row(&mut self, place: u32) -> Result<u32, Error> {
-        let row = u32::try_from(self.rows.get(place)?).ok();
+    /// The row at a rank.
+    pub fn row(&mut self, rank: u32) -> Result<u32, Error> {
+        let row = u32::try_from(self.rows.get(rank)?).ok();
         let row = row.filter(|row| u64::from(*row) < self.segment.meta.events);
         row.ok_or_else(|| self.segment.nonsense(BY_TIME))
     }
 
-    /// The first of these places whose time and index do not come before these.
-    pub fn lower_bound(&mut self, places: Range<u32>, key: (i64, u64)) -> Result<u32, Error> {
-        if places.is_empty() {
-            return Ok(places.start);
+    /// The first of these ranks whose time and index do not come before these.
+    pub fn lower_bound(&mut self, ranks: Range<u32>, key: (i64, u64)) -> Result<u32, Error> {
+        if ranks.is_empty() {
+            return Ok(ranks.start);
         }
         // Events mostly come evenly, so that a guess by the times of the first and the last is
         // near.
@@ -79,13 +81,12 @@ impl ByTime<'_> {
         let each_ns =
             (meta.latest_ns.saturating_sub(meta.earliest_ns) / meta.events.cast_signed()).max(1);
         let guess = key.0.saturating_sub(meta.earliest_ns) / each_ns;
-        let guess = guess.clamp(i64::from(places.start), i64::from(places.end) - 1) as u32;
-        let found = partition_point(places, guess, &mut |place| {
-            let row = self.row(place)?;
+        let guess = guess.clamp(i64::from(ranks.start), i64::from(ranks.end) - 1) as u32;
+        partition_point(ranks, guess, &mut |rank| {
+            let row = self.row(rank)?;
             let time = self.times.get(row)?;
             Ok(time < key.0 || time == key.0 && self.indexes.get(row)?.cast_unsigned() < key.1)
-        })?;
-        Ok(if crate::is_planted("place_off_by_one") { found.saturating_sub(1) } else { found })
+        })
     }
 }
 
@@ -101,12 +102,12 @@ impl Segment {
         ByTime { segment: self, rows, times: self.times(), indexes: self.indexes() }
     }
 
-    /// The severities, with places instead of rows.
+    /// The severities, with ranks instead of rows.
     pub fn severities_by_time(&self) -> Terms<'_> {
         self.values(SEVERITIES)
     }
 
-    /// Checks that the places have every row, in order of time and index, and that those of each
+    /// Checks that the ranks have every row, in order of time and index, and that those of each
     /// severity are where the rows are that have it.
     pub(super) fn check_by_time(&self) -> Result<(), Error> {
         if !self.is_by_time() {
@@ -122,8 +123,8 @@ impl Segment {
         }
         // Each comes behind the one before, so that none is there twice.
         let mut of_places = Vec::with_capacity(rows as usize);
-        for place in 0..rows {
-            let row = by_time.row(place)?;
+        for rank in 0..rows {
+            let row = by_time.row(rank)?;
             let position = times.get(row).zip(indexes.get(row).map(i64::cast_unsigned));
             if position <= last {
                 return Err(nonsense());
@@ -133,12 +134,12 @@ impl Segment {
         }
         let terms = self.severities_by_time();
         let mut with_severity = 0;
-        terms.each_of(0..terms.len()?, &mut |ordinal, value, places| {
-            let found = terms.rows(places).open()?.within(0..rows)?;
+        terms.each_of(0..terms.len()?, &mut |ordinal, value, ranks| {
+            let found = terms.rows(ranks).open()?.within(0..rows)?;
             with_severity += found.len();
-            let is_right = found.len() == places.rows()
+            let is_right = found.len() == ranks.rows()
                 && self.value(Dimension::Severity, ordinal)?.as_bytes() == value
-                && found.iter().all(|place| u64::from(of_places[place as usize]) == ordinal + 1);
+                && found.iter().all(|rank| u64::from(of_places[rank as usize]) == ordinal + 1);
             if is_right { Ok(()) } else { Err(terms.nonsense()) }
         })?;
         let filled = of_places.iter().filter(|ordinal| **ordinal != 0).count() as u64;

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::counters::Counters;
+use crate::segment::counters::Counters;
 
 /// How many values a block holds, but for the last one.
 pub(crate) const VALUES: usize = 1024;
@@ -131,7 +131,7 @@ impl<'a> Packed<'a> {
     }
 
     /// Counts the values at these positions, which must be below [`Packed::len`], each at its own
-    /// place. `None` when a value has no place there.
+    /// slot. `None` when a value has no slot there.
     pub fn tally(
         &self,
         positions: Range<usize>,
@@ -141,18 +141,18 @@ impl<'a> Packed<'a> {
         let Head { least, unit, width, len } = self.head;
         assert!(positions.end <= len, "position {} of {len}", positions.end);
         let least = u64::try_from(least).ok()?;
-        let place_of = |difference: u32| least.wrapping_add(u64::from(difference) * unit) as usize;
+        let slot_of = |difference: u32| least.wrapping_add(u64::from(difference) * unit) as usize;
         if width == 0 {
-            return counters.add_many(place_of(0), positions.len() as u64);
+            return counters.add_many(slot_of(0), positions.len() as u64);
         }
         self.differences(&positions, &mut room.0)?;
         let differences = &room.0[positions];
         if width > LANES_WIDTH_MAX {
             return differences
                 .iter()
-                .try_for_each(|difference| counters.add(place_of(*difference)));
+                .try_for_each(|difference| counters.add(slot_of(*difference)));
         }
-        // Of few values one mostly follows itself. Counted in one place, each would wait for the
+        // Of few values one mostly follows itself. Counted in one slot, each would wait for the
         // one before.
         let mut lanes = [[0u32; 1 << LANES_WIDTH_MAX]; 4];
         let (fours, rest) = differences.as_chunks::<4>();
@@ -165,7 +165,7 @@ impl<'a> Packed<'a> {
         for difference in 0..1u32 << width {
             let count: u32 = lanes.iter().map(|lane| lane[difference as usize]).sum();
             if count > 0 {
-                counters.add_many(place_of(difference), u64::from(count))?;
+                counters.add_many(slot_of(difference), u64::from(count))?;
             }
         }
         Some(())
@@ -288,11 +288,11 @@ mod tests {
             }
             let mut room = Room::default();
             prop_assert_eq!(packed.tally(positions.clone(), &mut room, &mut counters), Some(()));
-            let counts: Vec<u64> = (0..1 << width).map(|place| counters.get(place)).collect();
+            let counts: Vec<u64> = (0..1 << width).map(|slot| counters.get(slot)).collect();
             prop_assert_eq!(counts, expected);
             if let Some(most) = values[positions.clone()].iter().max() {
                 let mut fewer = Counters::new(*most as usize);
-                prop_assert_eq!(packed.tally(positions, &mut room, &mut fewer), None, "no place for it");
+                prop_assert_eq!(packed.tally(positions, &mut room, &mut fewer), None, "no slot for it");
             }
         }
     }

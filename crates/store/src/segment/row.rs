@@ -14,7 +14,7 @@ use event::{
     Resource, Severity, SourceIp, Time, Trail, Trust,
 };
 
-use super::terms::{take_varint, varint};
+use crate::segment::varint::{take_varint, varint};
 
 // Tags of fields.
 const USER_AGENT: u8 = 1;
@@ -69,7 +69,7 @@ pub(crate) fn rest_of(event: &Event) -> Vec<u8> {
     for (name, value) in event.attributes.iter().filter(|(name, _)| *name != INSTANCE_ID) {
         field(ATTRIBUTE, &two_texts(name, value));
     }
-    match (place_of_name(event), &event.description) {
+    match (split_at_name(event), &event.description) {
         (Some((before, after)), _) => field(DESCRIPTION_AROUND_NAME, &two_texts(before, after)),
         (None, Some(text)) => field(DESCRIPTION, text.as_bytes()),
         (None, None) => {}
@@ -82,7 +82,7 @@ pub(crate) fn rest_of(event: &Event) -> Vec<u8> {
 
 /// A row that is written or read.
 #[derive(Clone, Copy)]
-pub(super) struct Stored<'a> {
+pub(super) struct RowBytes<'a> {
     /// Its place in its trail.
     pub number: u64,
     pub head: &'a [u8],
@@ -139,7 +139,7 @@ pub(super) fn take_head<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 /// The entry of a row of this trail and this time. `None` when the bytes make no sense.
-pub(super) fn read(row: Stored<'_>, trail: &Trail, occurred_at: Time) -> Option<Entry> {
+pub(super) fn read(row: RowBytes<'_>, trail: &Trail, occurred_at: Time) -> Option<Entry> {
     let head = &mut { row.head };
     let delay = unfolded(take_varint(head)?);
     let received_at = Time::from_unix_ns(occurred_at.unix_ns().wrapping_add(delay));
@@ -230,7 +230,7 @@ fn read_fields(mut bytes: &[u8], event: &mut Event) -> Option<()> {
 
 /// Of what [`rest_of`] made, what the table has a column for: the outcome's code and the user
 /// agent.
-pub(super) fn told(rest: &[u8]) -> (Option<u32>, Option<&str>) {
+pub(super) fn table_fields(rest: &[u8]) -> (Option<u32>, Option<&str>) {
     let (mut code, mut user_agent) = (None, None);
     let mut fields = &rest[ID + 1..];
     while let Some((tag, mut value)) = take_field(&mut fields) {
@@ -245,8 +245,8 @@ pub(super) fn told(rest: &[u8]) -> (Option<u32>, Option<&str>) {
     (code, user_agent)
 }
 
-/// Where the resource's name stands in the description, if that saves anything.
-fn place_of_name(event: &Event) -> Option<(&str, &str)> {
+/// PostingsLocation the resource's name stands in the description, if that saves anything.
+fn split_at_name(event: &Event) -> Option<(&str, &str)> {
     let name = event.resource.name.as_deref().filter(|name| name.len() > 2)?;
     event.description.as_deref()?.split_once(name)
 }

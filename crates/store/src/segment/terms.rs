@@ -7,9 +7,10 @@
 
 use std::sync::Arc;
 
-use super::blocks::{BlockReader, BlockWriter};
-use super::postings::{Postings, Where};
-use crate::Error;
+use crate::error::Error;
+use crate::segment::blocks::{BlockReader, BlockWriter};
+use crate::segment::postings::{Postings, PostingsLocation};
+use crate::segment::varint::{take_varint, varint};
 
 /// Values in a block.
 const VALUES: usize = 128;
@@ -31,7 +32,7 @@ pub(crate) struct TermsWriter {
 
 impl TermsWriter {
     /// Adds the next value, which must come after all before it, and where its rows are.
-    pub fn push(&mut self, value: &[u8], rows: Where) {
+    pub fn push(&mut self, value: &[u8], rows: PostingsLocation) {
         let position = (self.count % VALUES as u64) as usize;
         if position == 0 {
             self.end_block();
@@ -85,7 +86,7 @@ impl TermsWriter {
 }
 
 /// Takes ordinal, value and rows.
-pub(crate) type EachTerm<'f> = dyn FnMut(u64, &[u8], Where) -> Result<(), Error> + 'f;
+pub(crate) type EachTerm<'f> = dyn FnMut(u64, &[u8], PostingsLocation) -> Result<(), Error> + 'f;
 
 /// A dictionary that is read value by value, from the cache.
 #[derive(Clone, Copy)]
@@ -98,7 +99,7 @@ pub(crate) struct Terms<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Term {
     pub ordinal: u64,
-    pub rows: Where,
+    pub rows: PostingsLocation,
 }
 
 impl<'a> Terms<'a> {
@@ -132,7 +133,7 @@ impl<'a> Terms<'a> {
     fn from(
         self,
         start: &[u8],
-        each: &mut dyn FnMut(u64, &[u8], Where) -> bool,
+        each: &mut dyn FnMut(u64, &[u8], PostingsLocation) -> bool,
     ) -> Result<(), Error> {
         if self.file.blocks(self.section + 1) == 0 {
             return Ok(());
@@ -218,8 +219,8 @@ impl<'a> Terms<'a> {
     }
 
     /// The rows that have a value of this dictionary.
-    pub fn rows(self, place: Where) -> Postings<'a> {
-        Postings { file: self.file, section: self.section + 2, place }
+    pub fn rows(self, head: PostingsLocation) -> Postings<'a> {
+        Postings { file: self.file, section: self.section + 2, head }
     }
 
     pub fn nonsense(self) -> Error {
@@ -240,7 +241,7 @@ fn first_of(above: &[u8], blocks: usize, block: usize) -> Option<&[u8]> {
 pub(crate) struct Cursor<'a> {
     terms: Terms<'a>,
     block: Option<Arc<[u8]>>,
-    /// Where the next value stands in the block.
+    /// PostingsLocation the next value stands in the block.
     at: usize,
     /// The ordinal of the next value.
     pub ordinal: u64,
@@ -255,7 +256,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Goes over the next value, and returns where its rows are; `None` at the end.
-    pub fn next(&mut self) -> Result<Option<Where>, Error> {
+    pub fn next(&mut self) -> Result<Option<PostingsLocation>, Error> {
         let (block, position) =
             ((self.ordinal / VALUES as u64) as usize, (self.ordinal % VALUES as u64) as usize);
         let is_new = self.block.is_none() || position == 0;
@@ -331,7 +332,7 @@ impl<'a> Values<'a> {
     }
 
     /// Goes on to the next value, and returns where its rows are.
-    fn next(&mut self) -> Option<Where> {
+    fn next(&mut self) -> Option<PostingsLocation> {
         let shared = usize::try_from(take_varint(&mut self.rest)?).ok()?;
         let len = usize::try_from(take_varint(&mut self.rest)?).ok()?;
         let (added, rest) = self.rest.split_at_checked(len)?;
@@ -341,30 +342,121 @@ impl<'a> Values<'a> {
         self.value.truncate(shared);
         self.value.extend_from_slice(added);
         self.rest = rest;
-        Where::read(&mut self.rest)
+        PostingsLocation::read(&mut self.rest)
     }
 }
 
-/// Appends a number in groups of seven bits, least significant first; all but the last have the
-/// high bit set.
-pub(crate) fn varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
 
-/// Takes such a number from the front.
-pub(crate) fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let (&byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(number);
+    use super::*;
+    use crate::disk::durable::Disk;
+    use crate::disk::simulated::SimulatedDisk;
+    use crate::segment::cache::Cache;
+    use crate::segment::postings::PostingsWriter;
+    use roaring::RoaringBitmap;
+    use std::sync::Arc;
+
+    const VALUES: u8 = 1;
+    const ROWS: u8 = 3;
+
+    /// Writes a dictionary of these values with their rows, and opens it.
+    fn written(terms: &[(Vec<u8>, RoaringBitmap)]) -> BlockReader {
+        let disk = SimulatedDisk::new(1);
+        let mut writer = BlockWriter::new(disk.create("x").expect("room"));
+        writer.begin(ROWS);
+        let mut postings = PostingsWriter::default();
+        let heads: Vec<PostingsLocation> = terms
+            .iter()
+            .map(|(_, rows)| {
+                let rows: Vec<u32> = rows.iter().collect();
+                postings.push(&mut writer, &rows).expect("room")
+            })
+            .collect();
+        postings.finish(&mut writer).expect("room");
+        let mut values = TermsWriter::default();
+        for ((value, _), head) in terms.iter().zip(heads) {
+            values.push(value, head);
+        }
+        values.finish(VALUES, &mut writer).expect("room");
+        writer.finish().expect("room");
+        let file = disk.open("x").expect("there");
+        BlockReader::open(file, "x", Arc::new(Cache::new(1 << 20))).expect("whole")
+    }
+
+    fn dictionary_of(file: &BlockReader) -> Terms<'_> {
+        Terms { file, section: VALUES }
+    }
+
+    fn any_rows() -> impl Strategy<Value = RoaringBitmap> {
+        let few = prop::collection::vec(0u32..300_000, 1..40);
+        let scattered = prop::collection::vec(0u32..300_000, 1..200);
+        let dense = (0u32..200_000, 1u32..100_000, 1u32..4).prop_map(|(start, len, step)| {
+            (start..start + len).step_by(step as usize).collect::<Vec<_>>()
+        });
+        prop_oneof![2 => few, 3 => scattered, 1 => dense]
+            .prop_map(|rows| rows.into_iter().collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn rows_are_counted_and_found(rows in any_rows(), others in any_rows(), probes in prop::collection::vec(0u32..320_000, 20)) {
+            let terms = [(b"a".to_vec(), others), (b"b".to_vec(), rows.clone())];
+            let file = written(&terms);
+            let found = dictionary_of(&file).find(b"b").expect("whole").expect("there");
+            prop_assert_eq!(found.rows.rows(), rows.len());
+            let opened = dictionary_of(&file).rows(found.rows).open().expect("whole");
+            prop_assert_eq!(opened.len(), rows.len());
+            for row in &probes {
+                let before = row.checked_sub(1).map_or(0, |last| rows.rank(last));
+                prop_assert_eq!(opened.rank(*row).expect("whole"), before);
+                prop_assert_eq!(opened.select(u64::from(*row)).expect("whole"), rows.select(*row));
+                let some: Vec<u32> = rows.iter().skip(*row as usize / 4).take(40).collect();
+                prop_assert_eq!(opened.rows(u64::from(*row / 4), 40).expect("whole"), some);
+            }
+            for pair in probes.chunks(2) {
+                let range = pair[0].min(pair[1])..pair[0].max(pair[1]);
+                let expected: RoaringBitmap = rows.iter().filter(|row| range.contains(row)).collect();
+                prop_assert_eq!(opened.within(range).expect("whole"), expected);
+            }
+        }
+
+        #[test]
+        fn values_are_found_by_their_bytes_and_their_ordinals(
+            values in prop::collection::btree_set("[ab]{0,6}|[a-zü]{1,20}|team/app-[0-9]{1,4}", 1..600),
+            probes in prop::collection::vec("[abt]{0,3}|team/app-[0-9]{0,3}", 10),
+        ) {
+            let terms: Vec<_> = values
+                .iter()
+                .zip(0u32..)
+                .map(|(value, row)| (value.as_bytes().to_vec(), RoaringBitmap::from_iter([row])))
+                .collect();
+            let file = written(&terms);
+            let dictionary = dictionary_of(&file);
+            for (ordinal, (value, _)) in (0u64..).zip(&terms) {
+                let found = dictionary.find(value).expect("whole").expect("there");
+                prop_assert_eq!((found.ordinal, found.rows), (ordinal, PostingsLocation::Only(ordinal as u32)));
+                prop_assert_eq!(&dictionary.value(ordinal).expect("whole"), value);
+            }
+            for text in &probes {
+                let is_there = values.contains(text);
+                prop_assert_eq!(dictionary.find(text.as_bytes()).expect("whole").is_some(), is_there);
+                let before = terms.partition_point(|(value, _)| **value < *text.as_bytes());
+                let with = terms[before..].iter().take_while(|(value, _)| value.starts_with(text.as_bytes()));
+                let expected: Vec<&[u8]> = with.map(|(value, _)| &value[..]).collect();
+                let range = dictionary.with_prefix(text.as_bytes()).expect("whole");
+                prop_assert_eq!(range.end - range.start, expected.len() as u64);
+                let mut found = Vec::new();
+                dictionary.each_of(range, &mut |ordinal, value, rows| {
+                    assert_eq!(rows, PostingsLocation::Only(ordinal as u32));
+                    found.push(value.to_vec());
+                    Ok(())
+                }).expect("whole");
+                prop_assert_eq!(found, expected);
+            }
         }
     }
-    None
 }

@@ -3,22 +3,23 @@
 use event::Trail;
 use event::query::Dimension;
 
-use super::blocks::BlockWriter;
-use super::keys::{FILTER_LINE, filter_bits};
-use super::packed::{self, pack};
-use super::postings::PostingsWriter;
-use super::row::{Stored, folded};
-use super::terms::{TermsWriter, varint};
-use super::{
-    BLOCK_GROUPS, BY_NUMBER, FILES, FILTER, GROUP_ROWS, INDEXES, KEY_ROWS, KEYS, META, Meta, RUNS,
-    TABLE_SUMS, TIMES, TIMES_FIRST, ZSTD_MAGIC, column_section, values_section,
+use crate::error::Error;
+use crate::read::audit_files::AuditFileRecord;
+use crate::segment::blocks::BlockWriter;
+use crate::segment::keys::{FILTER_BLOCK, FILTER_LINE, filter_bits};
+use crate::segment::meta::Meta;
+use crate::segment::packed;
+use crate::segment::packed::pack;
+use crate::segment::postings::PostingsWriter;
+use crate::segment::row::{RowBytes, folded};
+use crate::segment::sections::{
+    BLOCK_GROUPS, BY_NUMBER, FILES, FILTER, GROUP_ROWS, INDEXES, KEY_ROWS, KEYS, META, RUNS,
+    TABLE_CHECKSUMS, TIMES, TIMES_FIRST, ZSTD_MAGIC, column_section, values_section,
 };
-use crate::Error;
-use crate::audit_files::StoredFile;
+use crate::segment::terms::TermsWriter;
+use crate::segment::varint::varint;
 
 const ZSTD_LEVEL: i32 = 3;
-/// Blocks of the filter hold this many bytes, but for the last.
-pub(super) const FILTER_BLOCK: usize = 32 << 10;
 /// Bits of the filter for each key.
 const FILTER_BITS: usize = 10;
 
@@ -26,17 +27,17 @@ const FILTER_BITS: usize = 10;
 pub(super) fn write_heads(
     index: &mut BlockWriter,
     meta: &Meta,
-    files: &[StoredFile],
-    sums: &[u32],
-    runs: &[WrittenRun],
+    files: &[AuditFileRecord],
+    checksums: &[u32],
+    runs: &[RunEntry],
 ) -> Result<(), Error> {
     index.begin(META);
     index.push(&serde_json::to_vec(meta).expect("numbers"))?;
     index.begin(FILES);
     let files = serde_json::to_vec(files).expect("texts and numbers");
     index.push(&zstd::bulk::compress(&files, ZSTD_LEVEL).map_err(Error::io("compress"))?)?;
-    index.begin(TABLE_SUMS);
-    index.push(&sums.iter().flat_map(|sum| sum.to_le_bytes()).collect::<Vec<u8>>())?;
+    index.begin(TABLE_CHECKSUMS);
+    index.push(&checksums.iter().flat_map(|sum| sum.to_le_bytes()).collect::<Vec<u8>>())?;
     index.begin(RUNS);
     let mut bytes = Vec::new();
     for run in runs {
@@ -53,7 +54,7 @@ pub(super) fn write_heads(
 }
 
 /// The rows of a trail.
-pub(super) struct WrittenRun {
+pub(super) struct RunEntry {
     pub trail: Trail,
     pub first_row: u32,
     pub first_number: u64,
@@ -152,8 +153,8 @@ impl ValuesWriter {
         value: &[u8],
         rows: &[u32],
     ) -> Result<(), Error> {
-        let place = self.postings.push(index, rows)?;
-        self.terms.push(value, place);
+        let location = self.postings.push(index, rows)?;
+        self.terms.push(value, location);
         Ok(())
     }
 
@@ -217,7 +218,7 @@ impl RowsWriter {
         })
     }
 
-    pub fn push(&mut self, row: Stored<'_>, index: &mut BlockWriter) -> Result<(), Error> {
+    pub fn push(&mut self, row: RowBytes<'_>, index: &mut BlockWriter) -> Result<(), Error> {
         varint(&mut self.fronts, row.body.len() as u64);
         varint(&mut self.fronts, folded(row.number.wrapping_sub(self.number).cast_signed()));
         self.fronts.extend_from_slice(row.head);

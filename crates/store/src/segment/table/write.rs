@@ -15,9 +15,9 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
-use super::{CHUNK, COLUMNS, ENTRY, RAW};
-use crate::Error;
-use crate::durable::File;
+use crate::disk::durable::File;
+use crate::error::Error;
+use crate::segment::table::columns::{CHUNK, COLUMNS, ENTRY, RAW};
 
 /// Rows of a group; so many are in memory before they are written.
 pub(super) const GROUP_ROWS: usize = 16 << 10;
@@ -240,33 +240,33 @@ impl Buffer {
 }
 
 /// What a table came to.
-pub(in crate::segment) struct WrittenTable {
+pub(in crate::segment) struct TableSummary {
     pub len_bytes: u64,
     pub sha256: [u8; 32],
     /// CRC-32C of each [`CHUNK`] of the file.
-    pub sums: Vec<u32>,
+    pub checksums: Vec<u32>,
 }
 
 /// Checksums of chunks, as the bytes come.
 #[derive(Default)]
-struct Sums {
+struct ChunkChecksums {
     open: Vec<u8>,
-    sums: Vec<u32>,
+    checksums: Vec<u32>,
 }
 
-impl Sums {
+impl ChunkChecksums {
     fn update(&mut self, bytes: &[u8]) {
         self.open.extend_from_slice(bytes);
         let whole = self.open.len() / CHUNK * CHUNK;
-        self.sums.extend(self.open[..whole].chunks(CHUNK).map(crc32c::crc32c));
+        self.checksums.extend(self.open[..whole].chunks(CHUNK).map(crc32c::crc32c));
         self.open.drain(..whole);
     }
 
     fn finish(mut self) -> Vec<u32> {
         if !self.open.is_empty() {
-            self.sums.push(crc32c::crc32c(&self.open));
+            self.checksums.push(crc32c::crc32c(&self.open));
         }
-        self.sums
+        self.checksums
     }
 }
 
@@ -276,8 +276,13 @@ pub(super) struct GroupsWriter(SerializedFileWriter<Sink>);
 impl GroupsWriter {
     pub fn new(file: Arc<dyn File>) -> Result<GroupsWriter, Error> {
         let schema = Arc::new(parse_message_type(&schema()).map_err(wrong)?);
-        let sink =
-            Sink { file, at: 0, buffer: Vec::new(), hash: Sha256::new(), sums: Sums::default() };
+        let sink = Sink {
+            file,
+            at: 0,
+            buffer: Vec::new(),
+            hash: Sha256::new(),
+            checksums: ChunkChecksums::default(),
+        };
         SerializedFileWriter::new(sink, schema, Arc::new(properties()))
             .map(GroupsWriter)
             .map_err(wrong)
@@ -310,13 +315,13 @@ impl GroupsWriter {
     }
 
     /// Writes the foot. The caller syncs the file.
-    pub fn finish(self) -> Result<WrittenTable, Error> {
+    pub fn finish(self) -> Result<TableSummary, Error> {
         let mut sink = self.0.into_inner().map_err(wrong)?;
         sink.flush().map_err(Error::io("write a table"))?;
-        Ok(WrittenTable {
+        Ok(TableSummary {
             len_bytes: sink.at,
             sha256: sink.hash.finalize().into(),
-            sums: sink.sums.finish(),
+            checksums: sink.checksums.finish(),
         })
     }
 }
@@ -349,7 +354,7 @@ impl TableWriter {
     }
 
     /// Writes what is left and the foot. The caller syncs the file.
-    pub fn finish(mut self) -> Result<WrittenTable, Error> {
+    pub fn finish(mut self) -> Result<TableSummary, Error> {
         if self.rows > 0 {
             self.write_group()?;
         }
@@ -378,7 +383,7 @@ struct Sink {
     at: u64,
     buffer: Vec<u8>,
     hash: Sha256,
-    sums: Sums,
+    checksums: ChunkChecksums,
 }
 
 impl Write for Sink {
@@ -393,7 +398,7 @@ impl Write for Sink {
     fn flush(&mut self) -> io::Result<()> {
         self.file.write_at(self.at, &self.buffer)?;
         self.hash.update(&self.buffer);
-        self.sums.update(&self.buffer);
+        self.checksums.update(&self.buffer);
         self.at += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())

@@ -1,0 +1,81 @@
+//! Batches: what they hold and where it is.
+
+use event::Time;
+use sha2::{Digest, Sha256};
+use tlog::Hash;
+
+/// PostingsLocation a frame begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// Which file, counted from 0 in order.
+    pub file: u32,
+    /// Byte offset in the file.
+    pub offset: u32,
+}
+
+/// One committed batch, as replayed.
+pub(crate) struct Batch<'a> {
+    pub frames: Vec<(Position, u32, Content<'a>)>,
+    pub commit: Commit,
+    /// For messages.
+    pub file: &'a str,
+    pub offset: u64,
+}
+
+/// What a frame of a batch holds.
+pub(crate) enum Content<'a> {
+    Event { index: u64, entry: &'a [u8], raw: &'a [u8] },
+    DeadLetter(DeadLetter),
+}
+
+/// Bytes that could not be used, as they were recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Position among all set aside, from 0.
+    pub number: u64,
+    /// When we received it.
+    pub received_at: Time,
+    /// The configured source's name.
+    pub source: String,
+    /// Why, for people.
+    pub reason: String,
+    /// The bytes as received.
+    pub raw: Vec<u8>,
+}
+
+impl DeadLetter {
+    /// SHA-256 over the record as it is stored: what the frame of a record set aside has behind its
+    /// kind (`docs/format.md`).
+    pub fn digest(&self) -> Hash {
+        let mut hash = Sha256::new();
+        self.write_to(&mut |bytes| hash.update(bytes));
+        hash.finalize().into()
+    }
+
+    /// Hands the bytes of the record, as its frame holds them, to `put`, piece by piece.
+    pub(super) fn write_to(&self, put: &mut dyn FnMut(&[u8])) {
+        put(&self.number.to_le_bytes());
+        put(&self.received_at.unix_ns().to_le_bytes());
+        for text in [&self.source, &self.reason] {
+            let len = u32::try_from(text.len()).expect("bodies are limited to far below 4 GiB");
+            put(&len.to_le_bytes());
+            put(text.as_bytes());
+        }
+        put(&self.raw);
+    }
+}
+
+/// What is true once a batch is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Commit {
+    /// Batches are counted from 0.
+    pub batch: u64,
+    /// Frames of the batch, without this one.
+    pub frames: u32,
+    /// Events in the log.
+    pub tree_size: u64,
+    /// Root of the tree over their digests.
+    pub root: Hash,
+    /// Records set aside in the log.
+    pub dead_letters: u64,
+}

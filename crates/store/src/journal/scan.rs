@@ -1,0 +1,287 @@
+//! Reading a journal from its begin to its end.
+
+use sha2::{Digest, Sha256};
+
+use crate::disk::durable;
+use crate::disk::durable::Disk;
+use crate::disk::identity::Identity;
+use crate::disk::layout::{JOURNAL, UNFINISHED, journal_file};
+use crate::error::Error;
+use crate::journal::batch::{Batch, Position};
+use crate::journal::frame;
+use crate::journal::frame::Frame;
+
+/// Bytes at the journal's end that no one was answered for: the next open cuts them off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// The file, relative to the data directory.
+    pub file: String,
+    /// PostingsLocation they begin.
+    pub offset: u64,
+    /// How many there are.
+    pub len_bytes: u64,
+}
+
+pub(super) struct Header {
+    pub first_batch: u64,
+    pub first_index: u64,
+}
+
+/// Lays down the first file of an empty journal.
+pub(crate) fn create_first(disk: &dyn Disk, identity: &Identity) -> Result<(), Error> {
+    let header = encode_header(identity, &Header { first_batch: 0, first_index: 0 });
+    let name = journal_file(0);
+    durable::write_file(disk, &name, &header).map_err(Error::io(format!("write {name}")))?;
+    Ok(())
+}
+
+/// Replays every batch of the journal to `visit`, oldest first, changing nothing. `read` is told of
+/// each file's size after it was read. Returns the names of the files, how many bytes of the last
+/// hold whole batches, and its tail.
+pub(crate) fn scan_all(
+    disk: &dyn Disk,
+    identity: &Identity,
+    start: Start,
+    visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
+    read: &mut dyn FnMut(u64),
+) -> Result<(Vec<String>, Vec<u8>, Option<TornTail>), Error> {
+    let (names, _) = needed(journal_files(disk)?, start);
+    let mut expected = match names.first() {
+        Some(name) if start.batch > 0 => begin(disk, name, start)?,
+        _ => Header { first_batch: 0, first_index: 0 },
+    };
+    let visit = &mut |batch: &Batch<'_>| {
+        if batch.commit.batch < start.batch { Ok(()) } else { visit(batch) }
+    };
+    let mut last = None;
+    for (position, name) in names.iter().enumerate() {
+        let bytes = durable::read_file(disk, name).map_err(Error::io(format!("read {name}")))?;
+        let file = u32::try_from(position).expect("fewer than 2^32 journal files");
+        let scan = scan_file(identity, name, file, &bytes, &mut expected, visit)?;
+        let is_last = position + 1 == names.len();
+        if let (Some((offset, why)), false) = (scan.stop, is_last) {
+            return Err(Error::damage(
+                name,
+                offset as u64,
+                format!("{why}, and the journal goes on in another file"),
+            ));
+        }
+        read(bytes.len() as u64);
+        if is_last {
+            let torn_tail = match scan.stop {
+                None => None,
+                Some((offset, why)) => {
+                    Some(torn_or_damaged(identity, name, &bytes, offset, why, &scan)?)
+                }
+            };
+            last = Some((bytes, scan.end, torn_tail));
+        }
+    }
+    let (mut bytes, end, torn_tail) = last
+        .ok_or_else(|| Error::damage(&journal_file(0), 0, "the journal's first file is missing"))?;
+    if expected.first_batch < start.batch {
+        let name = names.last().expect("there is a last file");
+        return Err(Error::damage(name, end as u64, "the journal ends before what is flushed"));
+    }
+    bytes.truncate(end);
+    Ok((names, bytes, torn_tail))
+}
+
+/// From where on the journal is needed: what comes before is flushed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub batch: u64,
+    /// Events before it.
+    pub index: u64,
+}
+
+/// The files that are needed, and those before, which a crash may have left behind.
+pub(super) fn needed(mut names: Vec<String>, start: Start) -> (Vec<String>, Vec<String>) {
+    let first = names.iter().rposition(|name| *name <= journal_file(start.batch)).unwrap_or(0);
+    let needed = names.split_off(first);
+    (needed, names)
+}
+
+/// What the header of the first file must say, as far as it is not known: the file may begin before
+/// `start`.
+fn begin(disk: &dyn Disk, name: &str, start: Start) -> Result<Header, Error> {
+    let mut bytes = [0; HEADER_BYTES];
+    let file = disk.open(name).map_err(Error::io(format!("open {name}")))?;
+    file.read_at(0, &mut bytes).map_err(Error::io(format!("read {name}")))?;
+    let number = |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().expect("eight bytes"));
+    let header = Header { first_batch: number(12), first_index: number(20) };
+    let is_before = header.first_batch <= start.batch && header.first_index <= start.index;
+    let is_at = header.first_batch < start.batch || header.first_index == start.index;
+    if journal_file(header.first_batch) == name && is_before && is_at {
+        Ok(header)
+    } else {
+        Err(Error::damage(name, 12, "the journal does not go on where the flushed events end"))
+    }
+}
+
+pub(super) fn journal_files(disk: &dyn Disk) -> Result<Vec<String>, Error> {
+    let names = disk.list(JOURNAL).map_err(Error::io(format!("list {JOURNAL}")))?;
+    names
+        .into_iter()
+        .filter(|name| !name.ends_with(UNFINISHED))
+        .map(|name| {
+            let path = format!("{JOURNAL}/{name}");
+            let batch = name.strip_suffix(".journal").and_then(|digits| digits.parse().ok());
+            match batch {
+                Some(batch) if journal_file(batch) == path => Ok(path),
+                _ => Err(Error::damage(&path, 0, "this is no file of the journal")),
+            }
+        })
+        .collect()
+}
+
+struct Scan {
+    /// Behind the last whole batch and its mark.
+    end: usize,
+    /// The newest batch of the file or of those before.
+    last_batch: Option<u64>,
+    /// PostingsLocation and why reading stopped before the end of the file.
+    stop: Option<(usize, &'static str)>,
+}
+
+fn scan_file(
+    identity: &Identity,
+    name: &str,
+    file: u32,
+    bytes: &[u8],
+    expected: &mut Header,
+    visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
+) -> Result<Scan, Error> {
+    check_header(identity, name, bytes, expected)?;
+    let mut at = HEADER_BYTES;
+    let mut scan = Scan { end: at, last_batch: expected.first_batch.checked_sub(1), stop: None };
+    let mut pending = Vec::new();
+    while at < bytes.len() {
+        let (frame, len) = match frame::read(&identity.salt, &bytes[at..]) {
+            Ok(found) => found,
+            // Room for batches that were not written.
+            Err(_) if bytes[at..].iter().all(|&byte| byte == 0) => break,
+            Err(why) => {
+                scan.stop = Some((at, why));
+                return Ok(scan);
+            }
+        };
+        let position = Position {
+            file,
+            offset: u32::try_from(at).expect("journal files are limited to far below 4 GiB"),
+        };
+        let next = at + len;
+        match frame {
+            Frame::Content(content) => {
+                pending.push((
+                    position,
+                    u32::try_from(len).expect("frames are limited to 64 MiB"),
+                    content,
+                ));
+            }
+            Frame::Commit(commit) => {
+                if commit.batch != expected.first_batch || commit.frames as usize != pending.len() {
+                    return Err(Error::damage(
+                        name,
+                        at as u64,
+                        "a commit frame does not belong to the batch before it",
+                    ));
+                }
+                let batch = Batch {
+                    frames: std::mem::take(&mut pending),
+                    commit,
+                    file: name,
+                    offset: scan.end as u64,
+                };
+                visit(&batch)?;
+                *expected = Header { first_batch: commit.batch + 1, first_index: commit.tree_size };
+                scan.last_batch = Some(commit.batch);
+                scan.end = next;
+            }
+            Frame::Mark(batch) => {
+                if !pending.is_empty() || Some(batch) != scan.last_batch {
+                    return Err(Error::damage(
+                        name,
+                        at as u64,
+                        "a mark does not belong to the batch before it",
+                    ));
+                }
+                scan.end = next;
+            }
+        }
+        at = next;
+    }
+    if !pending.is_empty() {
+        scan.stop = Some((scan.end, "a batch has no commit frame"));
+    }
+    Ok(scan)
+}
+
+/// Only the batch that was being written can be torn. Whatever shows that a later one was answered
+/// for makes it damage.
+fn torn_or_damaged(
+    identity: &Identity,
+    name: &str,
+    bytes: &[u8],
+    offset: usize,
+    why: &'static str,
+    scan: &Scan,
+) -> Result<TornTail, Error> {
+    if frame::shows_a_batch_after(&identity.salt, &bytes[scan.end..], scan.last_batch) {
+        return Err(Error::damage(
+            name,
+            offset as u64,
+            format!("{why}, in front of a batch that was answered for"),
+        ));
+    }
+    Ok(TornTail {
+        file: name.to_owned(),
+        offset: scan.end as u64,
+        len_bytes: (bytes.len() - scan.end) as u64,
+    })
+}
+
+/// `[magic 8][version u32][first batch u64][first index u64][SHA-256(origin)[..16]][CRC32C u32]`,
+/// little endian.
+pub(super) fn encode_header(identity: &Identity, header: &Header) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER_BYTES);
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&header.first_batch.to_le_bytes());
+    bytes.extend_from_slice(&header.first_index.to_le_bytes());
+    bytes.extend_from_slice(&Sha256::digest(identity.origin.as_bytes())[..16]);
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&identity.salt), &bytes);
+    bytes.extend_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+/// A file's header is written whole before its name exists, so one that differs is damage, never a
+/// torn write.
+fn check_header(
+    identity: &Identity,
+    name: &str,
+    bytes: &[u8],
+    expected: &Header,
+) -> Result<(), Error> {
+    let right = encode_header(identity, expected);
+    match bytes.get(..HEADER_BYTES) {
+        Some(header) if header == right => Ok(()),
+        Some(header) if header[..8] != *MAGIC => {
+            Err(Error::damage(name, 0, "this is no journal file"))
+        }
+        Some(header) => {
+            let offset =
+                header.iter().zip(&right).position(|(got, wanted)| got != wanted).unwrap_or(0);
+            let what = format!(
+                "the header is not that of batch {} at index {} of this log",
+                expected.first_batch, expected.first_index
+            );
+            Err(Error::damage(name, offset as u64, what))
+        }
+        None => Err(Error::damage(name, bytes.len() as u64, "the header is cut short")),
+    }
+}
+
+const MAGIC: &[u8; 8] = b"DAYBOOKJ";
+const VERSION: u32 = 1;
+pub(super) const HEADER_BYTES: usize = 8 + 4 + 8 + 8 + 16 + 4;

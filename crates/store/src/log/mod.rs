@@ -1,0 +1,17 @@
+//! The open log: requests go in, the sequencer makes them durable, and the memtables hold what is
+//! newest.
+
+pub(crate) mod dedup;
+pub(crate) mod history;
+pub(crate) mod init;
+pub(crate) mod log;
+pub(crate) mod memtable;
+pub(crate) mod recovery;
+pub(crate) mod request;
+pub(crate) mod sequencer;
+pub(crate) mod settings;
+pub(crate) mod state;
+#[cfg(test)]
+mod tests;
+pub(crate) mod threads;
+pub(crate) mod words;

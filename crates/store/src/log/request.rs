@@ -1,0 +1,95 @@
+//! A request to record something, and its answer.
+
+use event::LOG_FILE;
+use event::source::SetAside as RejectedRecord;
+
+use event::entry::Template;
+use event::query::INSTANCE_ID;
+use event::{Event, Time};
+
+use crate::log::dedup::{Key, event_key};
+use crate::log::words::Words;
+use crate::segment::row::rest_of;
+
+/// An event on its way into the log, with all the work done that needs no order.
+pub struct IncomingEvent {
+    pub(super) event: Event,
+    pub(super) template: Template,
+    pub(super) words: Words,
+    pub(super) rest: Vec<u8>,
+    pub(super) key: Option<Key>,
+}
+
+impl IncomingEvent {
+    /// Encodes and hashes the event.
+    pub fn new(mut event: Event) -> IncomingEvent {
+        let key = event.origin.key.as_deref().map(|key| event_key(&event.origin.source, key));
+        let template = Template::new(&event);
+        let words = Words::of(&event);
+        let rest = rest_of(&event);
+        // What no index needs is given back here, by the thread that made it.
+        event.attributes.retain(|name, _| name == INSTANCE_ID || name == LOG_FILE);
+        (event.user_agent, event.description, event.request_id, event.trace_id) =
+            (None, None, None, None);
+        IncomingEvent { template, words, rest, key, event }
+    }
+
+    pub(crate) fn len_bytes_max(&self) -> usize {
+        self.template.len_bytes_max() + self.event.raw.len() + 64
+    }
+}
+
+/// A request to record something: whole or not at all.
+pub struct Append {
+    /// The configured source's name.
+    pub source: String,
+    /// When the request was received.
+    pub received_at: Time,
+    /// What to record, in order.
+    pub events: Vec<IncomingEvent>,
+    /// What to keep dead_letters.
+    pub rejected: Vec<RejectedRecord>,
+    /// What to do with an event whose key was recorded before with other bytes.
+    pub on_conflict: OnConflict,
+}
+
+/// What to do with an event whose key was recorded before with other bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Refuse the request.
+    Refuse,
+    /// Keep the event dead_letters.
+    DeadLetter,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Index of the first event that this request recorded; the others follow without a gap.
+    pub first_index: Option<u64>,
+    /// How many events it recorded.
+    pub recorded: usize,
+    /// Events that were recorded before: their position in the request and the index they have.
+    pub duplicates: Vec<(usize, u64)>,
+    /// How much it set aside that was not there before.
+    pub dead_letters: usize,
+    /// Events in the log once the request was durable.
+    pub tree_size: u64,
+}
+
+/// Why a request was not recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The event at this position has the key of the event at `index`, and other bytes.
+    Conflict {
+        /// Position in the request.
+        position: usize,
+        /// Index of the event that has the key.
+        index: u64,
+    },
+    /// A durable write failed; whether the request was recorded shows when the log is opened again.
+    Fenced {
+        /// The failure.
+        because: String,
+    },
+}

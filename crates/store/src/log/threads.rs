@@ -1,0 +1,238 @@
+//! The log's threads: one that commits what is appended, one that flushes, one that compactions.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use crate::compaction::Compactor;
+use crate::error::Error;
+use crate::flush::Flusher;
+use crate::log::request::{Append, IncomingEvent, Receipt, Refusal};
+use crate::log::sequencer::Sequencer;
+use crate::log::settings::Settings;
+use crate::metrics::Meters;
+
+/// What the threads tell each other.
+pub(crate) struct Shared {
+    pub fence: OnceLock<String>,
+    pub duplicates: AtomicU64,
+    pub dead_letters: AtomicU64,
+    pub groups: AtomicU64,
+    pub meters: Arc<Meters>,
+}
+
+impl Shared {
+    pub fn new(meters: Arc<Meters>) -> Shared {
+        Shared {
+            fence: OnceLock::new(),
+            duplicates: AtomicU64::default(),
+            dead_letters: AtomicU64::default(),
+            groups: AtomicU64::default(),
+            meters,
+        }
+    }
+}
+
+pub(crate) type Reply = Box<dyn FnOnce(Result<Receipt, Refusal>) + Send>;
+
+/// What the sequencer is asked to do.
+pub(crate) enum Job {
+    Append(Append, Reply),
+    /// To end the active memtable, and to say so.
+    Freeze(SyncSender<()>),
+}
+
+/// Commits group after group until the queue is closed or a durable write fails. While one group is
+/// being synced, the next one collects in the queue.
+pub(crate) fn run_sequencer(
+    mut sequencer: Sequencer,
+    jobs: &Receiver<Job>,
+    shared: &Shared,
+    settings: Settings,
+) -> Result<(), Error> {
+    let ended = commit_groups(&mut sequencer, jobs, shared, &settings);
+    if let Err(error) = &ended {
+        // What is still waiting was never written; its replies are dropped with the queue.
+        shared.fence.get_or_init(|| error.to_string());
+        (settings.on_fatal)(error);
+    }
+    ended
+}
+
+fn commit_groups(
+    sequencer: &mut Sequencer,
+    jobs: &Receiver<Job>,
+    shared: &Shared,
+    settings: &Settings,
+) -> Result<(), Error> {
+    let mut last_group = 0;
+    loop {
+        let first = match jobs.recv_timeout(IDLE_AFTER) {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Disconnected) => return sequencer.close(),
+            Err(RecvTimeoutError::Timeout) => {
+                sequencer.mark()?;
+                let Ok(job) = jobs.recv() else { return sequencer.close() };
+                job
+            }
+        };
+        while sequencer.waiting() > settings.unflushed_events_max && shared.fence.get().is_none() {
+            std::thread::sleep(UNFLUSHED_WAIT);
+        }
+        let (requests, replies, freeze) =
+            collect_group(first, jobs, last_group, settings.group_bytes_max);
+        last_group = requests.len();
+        if !requests.is_empty() {
+            commit_group(sequencer, requests, replies, shared)?;
+        }
+        if let Some(done) = freeze {
+            sequencer.freeze();
+            // Whoever asked waits, or is gone.
+            let _ = done.send(());
+        }
+    }
+}
+
+/// The log is idle when nothing came for so long; then the newest batch gets the mark that a next
+/// one would have brought. Long after the answers left, so that none follows a write that fails.
+const IDLE_AFTER: Duration = Duration::from_millis(20);
+
+/// How often it is looked whether the flusher has caught up.
+const UNFLUSHED_WAIT: Duration = Duration::from_millis(5);
+
+/// How long a group waits for a further request that the size of the last group promises.
+const COMPANY_WAIT: Duration = Duration::from_micros(50);
+/// The least size of the last group that promises any; fewer senders gain less by sharing a sync
+/// than they lose by waiting.
+const COMPANY_MIN: usize = 6;
+
+/// Takes what is waiting. With many senders a group also waits a moment for those who were just
+/// answered and are about to send again: fewer syncs leave more of the machine to them. Few senders
+/// never wait.
+fn collect_group(
+    first: Job,
+    jobs: &Receiver<Job>,
+    last_group: usize,
+    group_bytes_max: usize,
+) -> (Vec<Append>, Vec<Reply>, Option<SyncSender<()>>) {
+    let (mut requests, mut replies) = (Vec::new(), Vec::new());
+    let mut size = match first {
+        Job::Freeze(done) => return (requests, replies, Some(done)),
+        Job::Append(request, reply) => {
+            let size = size_of(&request);
+            requests.push(request);
+            replies.push(reply);
+            size
+        }
+    };
+    while size < group_bytes_max {
+        let next = match jobs.try_recv() {
+            Err(TryRecvError::Empty)
+                if requests.len() < last_group && last_group >= COMPANY_MIN =>
+            {
+                jobs.recv_timeout(COMPANY_WAIT).ok()
+            }
+            next => next.ok(),
+        };
+        let (request, reply) = match next {
+            None => break,
+            Some(Job::Freeze(done)) => return (requests, replies, Some(done)),
+            Some(Job::Append(request, reply)) => (request, reply),
+        };
+        size += size_of(&request);
+        requests.push(request);
+        replies.push(reply);
+    }
+    (requests, replies, None)
+}
+
+fn commit_group(
+    sequencer: &mut Sequencer,
+    requests: Vec<Append>,
+    replies: Vec<Reply>,
+    shared: &Shared,
+) -> Result<(), Error> {
+    match sequencer.commit(requests) {
+        Ok(answers) => {
+            shared.groups.fetch_add(1, Ordering::Relaxed);
+            let recorded = answers.iter().flatten().map(|receipt| receipt.recorded as u64).sum();
+            shared.meters.group_events.record(recorded);
+            shared.meters.group_requests.record(answers.len() as u64);
+            shared.dead_letters.store(sequencer.dead_letters(), Ordering::Relaxed);
+            for (answer, reply) in answers.into_iter().zip(replies) {
+                if let Ok(receipt) = &answer {
+                    shared.duplicates.fetch_add(receipt.duplicates.len() as u64, Ordering::Relaxed);
+                }
+                reply(answer);
+            }
+            Ok(())
+        }
+        Err(error) => {
+            let because = error.to_string();
+            shared.fence.get_or_init(|| because.clone());
+            for reply in replies {
+                reply(Err(Refusal::Fenced { because: because.clone() }));
+            }
+            Err(error)
+        }
+    }
+}
+
+fn size_of(request: &Append) -> usize {
+    lens_bytes_max(request).sum()
+}
+
+/// The most that each event and each record set aside of a request takes in the journal, frame
+/// heads left out.
+pub(crate) fn lens_bytes_max(request: &Append) -> impl Iterator<Item = usize> {
+    let source = request.source.len();
+    let rejected =
+        request.rejected.iter().map(move |one| one.raw.len() + one.reason.len() + source);
+    request.events.iter().map(IncomingEvent::len_bytes_max).chain(rejected)
+}
+
+/// How often it is looked whether there is something to flush or to drop.
+const FLUSH_EVERY: Duration = Duration::from_millis(50);
+
+/// Seals whenever enough events wait, until it is told to stop.
+pub(crate) fn run_flusher(
+    flusher: &Mutex<Flusher>,
+    flush_events: u64,
+    stop: &Receiver<()>,
+    shared: &Shared,
+    on_fatal: &(dyn Fn(&Error) + Send + Sync),
+) {
+    let mut wait = FLUSH_EVERY;
+    while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(wait) {
+        let mut flusher = flusher.lock().expect("no panic while held");
+        let is_due = flusher.waiting() >= flush_events;
+        wait = if is_due { Duration::ZERO } else { FLUSH_EVERY };
+        let done = if is_due { flusher.flush(flush_events) } else { flusher.retire() };
+        if let Err(error) = done {
+            shared.fence.get_or_init(|| error.to_string());
+            on_fatal(&error);
+            return;
+        }
+    }
+}
+
+/// Merges whenever there is something to compaction, until the log is closed.
+pub(crate) fn run_compactor(
+    compactor: &Compactor,
+    every: Duration,
+    shared: &Shared,
+    on_fatal: &(dyn Fn(&Error) + Send + Sync),
+) {
+    loop {
+        std::thread::park_timeout(every);
+        if compactor.ends.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Err(error) = compactor.compact_all() {
+            shared.fence.get_or_init(|| error.to_string());
+            on_fatal(&error);
+            return;
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The words of an event's texts, as memtables and segments know them.
+
+use event::Event;
+use event::query::Text;
+
+/// Each word as it stands in the texts: the position of the text, the length of the word, the word.
+pub(crate) struct Words(Box<[u8]>);
+
+impl Words {
+    pub fn of(event: &Event) -> Words {
+        let mut bytes = Vec::with_capacity(128);
+        for (text, position) in Text::ALL.into_iter().zip(0u8..) {
+            text.each_word(event, |word| {
+                bytes.push(position);
+                bytes.push(u8::try_from(word.len()).expect("no longer than WORD_BYTES_MAX"));
+                bytes.extend_from_slice(word.as_bytes());
+            });
+        }
+        Words(bytes.into())
+    }
+
+    /// The position of the text and the word.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let mut rest = &self.0[..];
+        std::iter::from_fn(move || {
+            let (&[text, len], after) = rest.split_first_chunk()?;
+            let (word, after) = after.split_at(usize::from(len));
+            rest = after;
+            Some((usize::from(text), word))
+        })
+    }
+}

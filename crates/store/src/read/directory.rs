@@ -1,0 +1,103 @@
+//! What the manifest of a data directory names.
+
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+use crate::disk::durable::Disk;
+use crate::disk::objects::{FileObjects, Version};
+use crate::error::Error;
+use crate::manifest;
+use crate::manifest::Manifest;
+use crate::read::audit_files::AuditFiles;
+use crate::segment::cache::Cache;
+use crate::segment::segment::Segment;
+
+/// What is flushed in a data directory.
+pub(crate) struct Directory {
+    pub manifest: Manifest,
+    pub version: Option<Version>,
+    pub segments: Vec<Arc<Segment>>,
+    pub cache: Arc<Cache>,
+}
+
+impl Directory {
+    /// Reads the manifest and opens the segments it names, changing nothing.
+    pub fn open(disk: &Arc<dyn Disk>, cache_bytes_max: u64) -> Result<Directory, Error> {
+        let (manifest, version) = manifest::read(&FileObjects::new(Arc::clone(disk)))?;
+        Directory::of_manifest(disk, manifest, version, cache_bytes_max)
+    }
+
+    /// Opens the segments that a manifest names.
+    pub fn of_manifest(
+        disk: &Arc<dyn Disk>,
+        manifest: Manifest,
+        version: Option<Version>,
+        cache_bytes_max: u64,
+    ) -> Result<Directory, Error> {
+        let cache = Arc::new(Cache::new(cache_bytes_max));
+        let mut segments = Vec::with_capacity(manifest.segments.len());
+        for named in &manifest.segments {
+            let segment = Segment::open(&**disk, &named.name(), Arc::clone(&cache))?;
+            if (segment.meta.first, segment.meta.events) != (named.first, named.events) {
+                let file = format!("{}.index", named.name());
+                return Err(Error::damage(
+                    &file,
+                    0,
+                    "it holds other events than the manifest says",
+                ));
+            }
+            segments.push(Arc::new(segment));
+        }
+        Ok(Directory { manifest, version, segments, cache })
+    }
+
+    /// The audit log files as of what is flushed.
+    pub fn audit_files(&self) -> Result<AuditFiles, Error> {
+        let mut files = AuditFiles::default();
+        let nonsense =
+            || Error::damage(manifest::MANIFEST, 0, "an audit log file that makes no sense");
+        for segment in &self.segments {
+            for stored in segment.audit_files()? {
+                files.restore(&stored).ok_or_else(nonsense)?;
+            }
+        }
+        for open in &self.manifest.flushed.open_files {
+            let trail = open.trail.parse().map_err(|_| nonsense())?;
+            let mut hash = Sha256::new();
+            let mut left = open.lines;
+            for segment in &self.segments {
+                let from = open.first_number + (open.lines - left);
+                for raw in segment.lines(&trail, from, left)? {
+                    hash.update(&raw);
+                    hash.update(b"\n");
+                    left -= 1;
+                }
+            }
+            if left > 0 {
+                return Err(nonsense());
+            }
+            files.restore_open(open, hash).ok_or_else(nonsense)?;
+        }
+        Ok(files)
+    }
+}
+
+/// How often something is read again because the manifest was replaced meanwhile.
+const ATTEMPTS_MAX: usize = 5;
+
+/// Reads what a manifest names, again if the process that has the log open replaced it meanwhile.
+pub(crate) fn read_consistently<T>(
+    disk: &Arc<dyn Disk>,
+    read: &mut dyn FnMut(&Manifest) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let objects = FileObjects::new(Arc::clone(disk));
+    let mut attempts = 0;
+    loop {
+        let (manifest, version) = manifest::read(&objects)?;
+        let result = read(&manifest);
+        attempts += 1;
+        if result.is_ok() || attempts == ATTEMPTS_MAX || manifest::read(&objects)?.1 == version {
+            return result;
+        }
+    }
+}

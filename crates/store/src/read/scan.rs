@@ -1,0 +1,110 @@
+//! All rows of an answer, some at a time, oldest first, as of one tree size.
+//!
+//! A step finds the places of the next [`FOUND_AT_ONCE`] rows by counting, as any page is found, so
+//! that each costs the same however many went before; the rows are then read some at a time, as
+//! long as the view lasts in which they were found. Nothing but a position lasts longer: as of a
+//! tree size, the rows before and behind a position are always the same, however the log flushes and
+//! compactions meanwhile.
+
+use std::collections::VecDeque;
+
+use event::query::{Order, Query};
+
+use crate::engine::question::Question;
+use crate::error::Error;
+use crate::journal::frame::EVENT_BYTES_MAX;
+use crate::log::state::{RowSource, View};
+use crate::read::contents::{Contents, Row, weight};
+
+/// Places found at once: enough that finding them costs little beside reading them. Of 32 bytes
+/// each.
+const FOUND_AT_ONCE: usize = 32 << 10;
+/// Rows read at once. Those of one step are read in the order of the segments, in which neighbours
+/// cost least.
+const READ_AT_ONCE: usize = 4 << 10;
+/// A scan begins with so many, before it is known how large they are.
+const READ_FIRST: usize = 512;
+
+/// A scan over all rows of an answer. See [`Contents::scan`].
+pub struct Scan<'a> {
+    contents: &'a Contents,
+    /// With the tree size, and the offset of the next row to be found.
+    query: Query,
+    total: u64,
+    found: Option<(View, VecDeque<RowSource>)>,
+    read_at_once: usize,
+}
+
+impl Contents {
+    /// Begins to scan over what matches: oldest first, from the query's offset on, as of its tree
+    /// size or else of now. Its order and limit do not matter.
+    pub fn scan(&self, query: &Query) -> Result<Scan<'_>, Error> {
+        let (size, _) = self.head();
+        let as_of = Some(query.as_of.map_or(size, |as_of| as_of.min(size)));
+        let query = Query { as_of, order: Order::Ascending, limit: FOUND_AT_ONCE, ..query.clone() };
+        let mut scan =
+            Scan { contents: self, query, total: 0, found: None, read_at_once: READ_FIRST };
+        scan.find()?;
+        Ok(scan)
+    }
+}
+
+impl Scan<'_> {
+    /// How many events match, with those before the offset.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// How many events the log held for this answer.
+    pub fn tree_size(&self) -> u64 {
+        self.query.as_of.unwrap_or_default()
+    }
+
+    /// The next rows: none at the end. They take at most about `bytes_max` in memory, but for a
+    /// single one that is larger.
+    pub fn next(&mut self, bytes_max: usize) -> Result<Vec<Row>, Error> {
+        loop {
+            let (view, found) = match &mut self.found {
+                Some((view, found)) if !found.is_empty() => (view, found),
+                _ if self.query.offset >= self.total => return Ok(Vec::new()),
+                _ => {
+                    self.find()?;
+                    continue;
+                }
+            };
+            let count = self.read_at_once.min(found.len());
+            let next = &found.make_contiguous()[..count];
+            let budget = if count == 1 { usize::MAX } else { bytes_max };
+            let Some(rows) = self.contents.rows_within(&view.segments, next, Some(budget))? else {
+                self.read_at_once = count.div_ceil(2);
+                continue;
+            };
+            found.drain(..count);
+            if rows.iter().map(weight).sum::<usize>() <= bytes_max / 2 {
+                self.read_at_once = (self.read_at_once * 2).min(READ_AT_ONCE);
+            }
+            return Ok(rows);
+        }
+    }
+
+    /// Lets go of what keeps journal and segments from being removed. The scan goes on all the
+    /// same; finding again costs as much as a page does.
+    pub fn release(&mut self) {
+        if let Some((_, found)) = self.found.take() {
+            self.query.offset -= found.len() as u64;
+        }
+    }
+
+    fn find(&mut self) -> Result<(), Error> {
+        let question = Question::of(&self.query);
+        let view = self.contents.view(&question);
+        let (found, total, _) = view.find(&question)?;
+        self.total = total;
+        self.query.offset += found.len() as u64;
+        self.found = Some((view, found.into()));
+        Ok(())
+    }
+}
+
+const _: () =
+    assert!(READ_AT_ONCE * size_of::<Row>() < 32 * EVENT_BYTES_MAX, "rows alone fit any budget");

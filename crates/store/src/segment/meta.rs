@@ -1,0 +1,54 @@
+//! What a segment holds.
+
+use event::Time;
+use serde::{Deserialize, Serialize};
+
+/// What a segment holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Meta {
+    /// Index of its first event.
+    pub first: u64,
+    /// How many events; their indexes follow each other.
+    pub events: u64,
+    /// The earliest and the latest time that an event occurred, in nanoseconds.
+    pub earliest_ns: i64,
+    pub latest_ns: i64,
+}
+
+impl Meta {
+    pub(super) fn add(&mut self, index: u64, at: Time) {
+        let at = at.unix_ns();
+        let is_empty = self.events == 0;
+        self.first = if is_empty { index } else { self.first.min(index) };
+        self.earliest_ns = if is_empty { at } else { self.earliest_ns.min(at) };
+        self.latest_ns = if is_empty { at } else { self.latest_ns.max(at) };
+        self.events += 1;
+    }
+
+    /// Index behind its last event.
+    pub fn end(&self) -> u64 {
+        self.first + self.events
+    }
+}
+
+/// The rows of a trail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub start: u32,
+    pub end: u32,
+    /// The number of the first of its events in the order of their indexes; the others follow
+    /// without a gap.
+    pub first_number: u64,
+    pub earliest_ns: i64,
+    pub latest_ns: i64,
+    /// How many rows of database trails come before.
+    pub(super) before: u32,
+}
+
+/// What two files came to.
+pub(crate) struct SegmentSummary {
+    pub table_bytes: u64,
+    pub table_sha256: [u8; 32],
+    pub index_bytes: u64,
+}

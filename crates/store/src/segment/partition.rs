@@ -1,0 +1,41 @@
+//! Searching from a guess.
+
+use std::ops::Range;
+
+use crate::error::Error;
+
+/// PostingsLocation a time is likely to be among so many rows that come evenly between two times.
+pub(super) fn likely(times: Range<i64>, time: i64, rows: u32) -> u32 {
+    let passed = time.saturating_sub(times.start).max(0);
+    let span = times.end.saturating_sub(times.start).max(1);
+    let at = passed.saturating_mul(i64::from(rows)) / span;
+    at.clamp(0, i64::from(rows) - 1) as u32
+}
+
+/// The first row of some that does not come before what is sought, given that those that do are the
+/// first ones. Looks near the guess, which is one of the rows, in longer and longer steps: what is
+/// near is mostly in memory's same few lines.
+pub(super) fn partition_point(
+    rows: Range<u32>,
+    guess: u32,
+    comes_before: &mut dyn FnMut(u32) -> Result<bool, Error>,
+) -> Result<u32, Error> {
+    let (mut low, mut high) = (rows.start, rows.end);
+    let (mut probe, mut step) = (guess, STEP_FIRST);
+    while low < high {
+        if comes_before(probe)? {
+            low = probe + 1;
+            probe = low + step.min(high.saturating_sub(low) / 2);
+        } else {
+            high = probe;
+            probe = high.saturating_sub(1 + step.min(high.saturating_sub(low) / 2)).max(low);
+        }
+        step = step.saturating_mul(STEP_FACTOR);
+    }
+    Ok(low)
+}
+
+/// Steps away from a guess, in rows: the first, and how many times as long each is as the one
+/// before.
+const STEP_FIRST: u32 = 8;
+const STEP_FACTOR: u32 = 4;
