@@ -1,4 +1,4 @@
-//! Re-derives everything in a data directory from its first bytes, without changing any.
+//! Checks a data directory: derives everything again from the raw bytes, and changes nothing.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -31,10 +31,10 @@ use crate::segment::check::ValueChecksums;
 use crate::segment::segment::Segment;
 use crate::segment::table::columns::CHUNK;
 
-/// What a check found in a log that is whole.
+/// The result of a check of an intact log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Which log it is.
+    /// Identity of the log.
     pub identity: Identity,
     /// Journal files.
     pub files: usize,
@@ -50,15 +50,15 @@ pub struct Report {
     pub root: Hash,
     /// Trails that hold events.
     pub trails: usize,
-    /// Events of each service that has any, in order of services.
+    /// Events of each service that has any, in the order of services.
     pub events_of: Vec<(Service, u64)>,
-    /// Records set aside.
+    /// Dead letters.
     pub dead_letters: u64,
-    /// What follows the last whole batch.
+    /// Bytes behind the last whole batch.
     pub torn_tail: Option<TornTail>,
 }
 
-/// How far a check is.
+/// Progress of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Bytes read so far.
@@ -67,9 +67,9 @@ pub struct Progress {
     pub total_bytes: u64,
 }
 
-/// Checks the log on this disk: every frame's checksum, every entry's form and number, every raw's
-/// hash, every batch's tree, and that every segment's table, index and digests tell the same. Reads
-/// beside a process that may have the log open. Errs with the first thing that is wrong, by file
+/// Checks the log on this disk: the checksum of every frame, the form and number of every entry,
+/// the hash of all raw bytes, the tree of every batch, and that table, index and digests of every
+/// segment agree. A process may have the log open meanwhile. Errs with the first damage, by file
 /// and offset.
 pub fn check(disk: &Arc<dyn Disk>, progress: &mut dyn FnMut(Progress)) -> Result<Report, Error> {
     let identity = identity::read(disk)?;
@@ -159,13 +159,13 @@ fn check_once(
     })
 }
 
-/// Bytes of indexes that a check keeps in memory.
+/// Bytes of indexes that a check holds in memory.
 const CACHE_BYTES: u64 = 64 << 20;
-/// Rows of a table that are read at once.
+/// Rows of a table read at once.
 const ROWS_AT_ONCE: usize = 4096;
 
-/// Checks the files of a segment, and goes on with the history by its events. Rows are checked on
-/// every processor there is.
+/// Checks the files of a segment and continues the history with its events. All processors check
+/// rows.
 fn check_segment(
     disk: &Arc<dyn Disk>,
     segment: &Segment,
@@ -177,7 +177,7 @@ fn check_segment(
     check_file(&**disk, &table, named, &segment.table_checksums()?)?;
     let count = usize::try_from(named.events).map_err(|_| Error::damage(DIGESTS, 0, "too many"))?;
     let digests = TreeFiles::on(Arc::clone(disk)).digests(named.first, count)?;
-    // Of each event in order of the indexes.
+    // One slot for each event, in order of the indexes.
     let mut events: Vec<Option<EventCheck>> = (0..named.events).map(|_| None).collect();
     let wrong = |row: u32, what: &str| Error::damage(&table, 0, format!("row {row}: {what}"));
     let rows = u32::try_from(named.events).map_err(|_| wrong(0, "too many rows"))?;
@@ -228,27 +228,28 @@ fn check_segment(
     Ok(())
 }
 
-/// PostingsLocation a row belongs: trail, time, index.
+/// The sort key of a row: trail, time, index.
 type RowKey = (Trail, Time, u64);
 
-/// Rows that follow each other, and are each as they should be.
+/// Consecutive rows that passed the check.
 struct RowsCheck {
     first: RowKey,
     last: RowKey,
-    /// With their indexes, which are the segment's.
+    /// The rows with their indexes; all of them lie in the segment.
     rows: Vec<(u64, EventCheck)>,
     checksums: ValueChecksums,
 }
 
-/// What an event goes on with; its row tells its trail, for rows are checked to be in order.
+/// The parts of an event that continue the history. The row gives the trail, because rows are
+/// checked to be in order.
 struct EventCheck {
     row: u32,
     number: u64,
     received_at: Time,
 }
 
-/// Checks some rows, at least one: that entry, raw bytes, digest and index tell of the same event.
-/// `checksums` are of no rows yet.
+/// Checks at least one row: entry, raw bytes, digest and index must describe the same event.
+/// `checksums` must be empty.
 fn check_rows(
     segment: &Segment,
     named: &SegmentEntry,
@@ -294,22 +295,22 @@ fn check_rows(
             EventCheck { row, number: entry.number, received_at: entry.received_at },
         ));
         if *segment.run_of(row).0 != entry.event.trail || indexed != as_indexed(entry) {
-            return Err(wrong(row, "the index tells of another event than the table"));
+            return Err(wrong(row, "the index describes another event than the table"));
         }
     }
     let (first, last) = keys.expect("at least one row");
     Ok(RowsCheck { first, last, rows: checked, checksums })
 }
 
-/// An entry without what an index leaves out.
+/// An entry without the parts that an index leaves out.
 fn as_indexed(mut entry: Entry) -> Entry {
     entry.event.origin.key = None;
     entry.raw_sha256 = [0; 32];
     entry
 }
 
-/// Checks the bytes of a table against the checksums in the index, which tell where they differ,
-/// and the hash in the manifest.
+/// Checks the bytes of a table against the checksums in the index, which locate a difference, and
+/// against the hash in the manifest.
 fn check_file(
     disk: &dyn Disk,
     path: &str,

@@ -1,4 +1,5 @@
-//! Compaction.
+//! Compaction: adjacent segments become one. [`pick`] chooses the segments, [`Compactor`] replaces
+//! them.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -15,19 +16,19 @@ use crate::segment::compact::CompactionError;
 use crate::segment::files::SegmentFiles;
 use crate::segment::segment::Segment;
 
-/// The machine is busy when this part of the next segment came while one was flushed.
+/// The machine is busy when this share of the next segment arrived during one flush.
 const BUSY_SHARE: u64 = 4;
 
-/// Merges segments, beside whatever else goes on.
+/// Compacts segments beside everything else.
 pub(crate) struct Compactor {
     pub disk: Arc<dyn Disk>,
     pub flusher: Arc<Mutex<Flusher>>,
     pub segments: usize,
     pub events_max: u64,
     pub flush_events: u64,
-    /// Held by the one who compacts.
+    /// Held while a compaction runs.
     pub compactions: Mutex<()>,
-    /// Set when the log is closed; a compaction that is under way is given up then.
+    /// Set when the log is closed; a running compaction stops then.
     pub ends: AtomicBool,
 }
 
@@ -38,7 +39,8 @@ impl Compactor {
         while !self.ends.load(Ordering::Relaxed) {
             let inputs = {
                 let flusher = flusher();
-                // Mostly a flush just ended; what came meanwhile tells how fast events come.
+                // A flush mostly ended just now, so the events that arrived meanwhile show how fast
+                // events come.
                 let is_busy = flusher.waiting() >= self.flush_events / BUSY_SHARE;
                 let segments = flusher.segments();
                 let sizes: Vec<u64> = segments.iter().map(|segment| segment.events).collect();
@@ -54,10 +56,11 @@ impl Compactor {
     }
 }
 
-/// Bytes of indexes that a compaction keeps in memory. It reads from the begin to the end.
+/// Bytes of indexes that a compaction holds in memory. It reads from start to end.
 const COMPACTION_CACHE_BYTES: u64 = 16 << 20;
 
-/// Merges the files of these segments into those of one, durably. `None` when `goes_on` said no.
+/// Compacts the files of these segments into those of one, durably. `None` when `goes_on` returned
+/// false.
 pub(crate) fn compact_files(
     disk: &Arc<dyn Disk>,
     inputs: &[SegmentEntry],
@@ -81,15 +84,16 @@ pub(crate) fn compact_files(
     }
 }
 
-/// At most so many times as many segments as are enough are compacted at once.
+/// At most this many times the required number of segments are compacted at once.
 const FAN_FACTOR: usize = 4;
 
-/// Which of adjacent segments of these sizes are to become one, if any are: the smallest first,
-/// `fan` and up to [`FAN_FACTOR`] times as many, or fewer if they make more than half of the
-/// largest segment there may be. None has more than half of the events, and together they have no
-/// more than `events_max`. So an event is in a segment twice as large, and mostly `fan` times as
-/// large, after each compaction. When busy, only as many as may be are compacted at once, so that an event
-/// is compacted less often. A fan of less than two is for none.
+/// Picks the adjacent segments to compact next, by their sizes; `None` when there is nothing to do.
+/// Takes the smallest first: `fan` segments and up to [`FAN_FACTOR`] times as many, or fewer if
+/// they exceed half of the largest allowed segment. None of them has more than half of the events,
+/// and together they have at most `events_max`. So after each compaction an event is in a segment
+/// at least twice as large, and mostly `fan` times as large. When busy, only the largest number is
+/// compacted at once, so that each event is compacted less often. A fan below two disables
+/// compaction.
 pub(crate) fn pick(
     sizes: &[u64],
     fan: usize,
@@ -109,7 +113,7 @@ pub(crate) fn pick(
             most = most.max(*size);
             let is_large = !is_busy && sum > events_max / 2;
             if (count >= fan_min || is_large) && sum <= events_max && most * 2 <= sum {
-                // Of as small ones the longest, of those the oldest.
+                // Among equally small candidates the longest wins, then the oldest.
                 best = best.max(Some((Reverse(most), count, Reverse(start))));
             }
         }
@@ -122,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn segments_of_a_size_are_merged() {
+    fn segments_of_a_size_are_compacted() {
         for (sizes, expected) in [
             (&[][..], None),
             (&[1, 1], None),
@@ -146,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_running_when_busy() {
+    fn compactions_are_fewer_when_busy() {
         for (sizes, expected) in [
             (&[1; 11][..], None),
             (&[40, 40], None),

@@ -1,19 +1,19 @@
-//! Why the store could not do what it was asked.
+//! Errors of the store.
 
 use std::fmt;
 use std::io;
 
-/// What a caller can do next decides the variant.
+/// The variant depends on what the caller can do next.
 #[derive(Debug)]
 pub enum Error {
-    /// The location is not a log: choose another, or `init` it.
+    /// The location holds no log: choose another, or `init` it.
     NotALog {
-        /// PostingsLocation it was looked for.
+        /// The folder.
         location: String,
-        /// What is there instead.
+        /// The reason.
         found: String,
     },
-    /// `init` was asked to make a log where something is already.
+    /// `init` needs an empty location.
     NotEmpty {
         /// The folder.
         location: String,
@@ -23,39 +23,38 @@ pub enum Error {
         /// The folder.
         location: String,
     },
-    /// Stored bytes are not what was written. Nothing was cut or skipped; the bytes are as they
-    /// were found.
+    /// Stored bytes differ from what was written. Nothing was cut or skipped; the bytes are
+    /// unchanged.
     Damage {
         /// The file, relative to the data directory.
         file: String,
         /// Offset of the first byte that does not read back.
         offset: u64,
-        /// What was expected there.
+        /// The expectation that the bytes do not meet.
         what: String,
     },
     /// The operating system refused an operation.
     Io {
-        /// What was being done, such as `write journal/0.journal`.
+        /// The operation, such as `write journal/0.journal`.
         doing: String,
         /// The refusal.
         cause: io::Error,
     },
-    /// Someone else changed the object since it was read: read it again.
+    /// Another process changed the object since it was read: read it again.
     Changed {
         /// The object's name.
         name: String,
     },
-    /// A durable write failed earlier; the log takes no more until it is opened again.
+    /// A durable write failed earlier; the log takes nothing more until it is opened again.
     Fenced {
         /// The failure.
         because: String,
     },
-    /// As many appends as allowed are waiting: try again shortly.
+    /// The queue of appends is full: try again shortly.
     Overloaded,
-    /// An event, or a record set aside, is larger than a frame of the journal can be. Nothing was
-    /// recorded.
+    /// An event, or a dead letter, exceeds the size of a journal frame. Nothing was recorded.
     TooLarge {
-        /// Its bytes, at most.
+        /// Upper bound of its bytes.
         len_bytes: usize,
     },
 }
@@ -67,7 +66,7 @@ impl Error {
         move |cause| Error::Io { doing, cause }
     }
 
-    /// Stored bytes that are not what was written; `file` is relative to the data directory.
+    /// Damage of stored bytes; `file` is relative to the data directory.
     pub fn damage(file: &str, offset: u64, what: impl Into<String>) -> Error {
         Error::Damage { file: file.to_owned(), offset, what: what.into() }
     }

@@ -1,10 +1,10 @@
-//! Sealing and compacting: frozen memtables become a segment, and the journal gives their room back;
-//! adjacent segments become one, and their files are removed.
+//! Flush: frozen memtables become a segment, and the journal gives their space back. Segments that
+//! a compaction made replace their inputs here as well.
 //!
-//! What holds, whenever the machine stops:
-//! - a segment's files are on disk, under their names, before a manifest names them;
-//! - the journal has every event that no manifest on disk names a segment for;
-//! - what no manifest names is removed by the next start.
+//! Invariants, whenever the machine stops:
+//! - the files of a segment are on disk, under their names, before a manifest names them;
+//! - the journal has every event that no segment of the manifest on disk has;
+//! - the next start removes files that no manifest names.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -35,7 +35,7 @@ use crate::segment::cache::Cache;
 use crate::segment::files::SegmentFiles;
 use crate::segment::segment::Segment;
 
-/// Turns frozen memtables into segments.
+/// Turns frozen memtables into segments, and owns the manifest.
 pub(crate) struct Flusher {
     disk: Arc<dyn Disk>,
     objects: FileObjects,
@@ -46,11 +46,11 @@ pub(crate) struct Flusher {
     manifest: Manifest,
     version: Option<Version>,
     meters: Arc<Meters>,
-    /// What queries that may still run hold, and what is not needed once they are done.
+    /// Tokens of running queries, each with the garbage to remove once they are done.
     retired: Vec<(Arc<()>, Garbage)>,
 }
 
-/// What only queries that run already may need.
+/// Files that only running queries may still need.
 enum Garbage {
     /// The journal before this batch.
     Journal(u64),
@@ -86,8 +86,8 @@ impl Flusher {
         flusher
     }
 
-    /// Seals the oldest frozen memtables into one segment, if there are any: so many that they count as
-    /// at least this many events, or all.
+    /// Flushes the oldest frozen memtables into one segment, if there are any: memtables with a
+    /// weight of at least `events`, or all.
     pub fn flush(&mut self, events: u64) -> Result<(), Error> {
         let (frozen, files) = {
             let state = self.state.read().expect("no panic while held");
@@ -102,7 +102,7 @@ impl Flusher {
             (frozen.to_vec(), ended)
         };
         let end = frozen[frozen.len() - 1].end.clone();
-        self.write_aside(&frozen, &end)?;
+        self.write_dead_letters(&frozen, &end)?;
         let mut named = self.manifest.segments.clone();
         let segment = match end.events - self.manifest.flushed.events {
             0 => None,
@@ -118,8 +118,8 @@ impl Flusher {
         // removes it.
         self.put(Manifest::new(named, end.clone()))?;
         self.meters.flushes.fetch_add(u64::from(segment.is_some()), Ordering::Relaxed);
-        // The manifest is on disk. If we crash here, the journal still has what is flushed, and the
-        // next start leaves it out.
+        // The manifest is on disk. If we crash here, the journal still has the flushed events, and
+        // the next start skips them.
         let mut state = self.state.write().expect("no panic while held");
         let mut segments = state.segments.to_vec();
         segments.extend(segment);
@@ -137,7 +137,8 @@ impl Flusher {
         &self.manifest.segments
     }
 
-    /// Puts a segment in the frame of those that [`compact_files`] files it of.
+    /// Replaces segments by the one that [`compact_files`](crate::compaction::compact_files) made
+    /// of them.
     pub fn replace(
         &mut self,
         inputs: Vec<SegmentEntry>,
@@ -181,7 +182,7 @@ impl Flusher {
         self.meters.flushed_events.store(self.manifest.flushed.events, Ordering::Relaxed);
     }
 
-    /// Drops what no query needs any more.
+    /// Removes garbage that no query needs any more.
     pub fn retire(&mut self) -> Result<(), Error> {
         while self.retired.first().is_some_and(|(reading, _)| Arc::strong_count(reading) == 1) {
             match self.retired.remove(0) {
@@ -196,12 +197,16 @@ impl Flusher {
         Ok(())
     }
 
-    /// As how many events those count that wait to be flushed.
+    /// Weight of the events not yet flushed.
     pub fn waiting(&self) -> u64 {
         self.state.read().expect("no panic while held").waiting()
     }
 
-    fn write_aside(&self, frozen: &[Arc<FrozenMemtable>], end: &FlushPoint) -> Result<(), Error> {
+    fn write_dead_letters(
+        &self,
+        frozen: &[Arc<FrozenMemtable>],
+        end: &FlushPoint,
+    ) -> Result<(), Error> {
         let first = self.manifest.flushed.dead_letters;
         if end.dead_letters == first {
             return Ok(());
@@ -240,8 +245,8 @@ impl Flusher {
             }
         };
         let (table, index) = (Arc::clone(&written_files.table), Arc::clone(&written_files.index));
-        // Events are mostly like those before; a compaction makes a dictionary anew. One that does not
-        // read back is a question's to tell.
+        // Events mostly resemble those before; a compaction makes a new dictionary. Damage of the
+        // old one is left for a query to report.
         let before = self.state.read().expect("no panic while held").segments.last().cloned();
         let before = before.filter(|before| before.meta.events >= named.events / 2);
         let known =

@@ -1,5 +1,4 @@
-//! Maps and sets whose keys come from outside by the million: hashed fast, and keyed anew in each
-//! process.
+//! Maps and sets for millions of keys from outside: fast hashes with random keys in each process.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
@@ -8,7 +7,7 @@ use std::sync::OnceLock;
 pub(crate) type Map<K, V> = HashMap<K, V, RandomKeys>;
 pub(crate) type Set<T> = HashSet<T, RandomKeys>;
 
-/// Keys that nobody outside knows, so that nobody can choose values that collide.
+/// Random hash keys, so that no sender can choose values that collide.
 #[derive(Clone)]
 pub(crate) struct RandomKeys(ahash::RandomState);
 

@@ -1,6 +1,6 @@
 //! The log on disk: durable append, exact queries, recovery.
 //!
-//! What holds for every log:
+//! Every log guarantees:
 //! - an acknowledged append is on disk and visible to the next query;
 //! - a request is recorded whole or not at all;
 //! - an event with a source's key is recorded once, across restarts too;

@@ -1,7 +1,7 @@
-//! The manifest: which segments there are, and what the log had come to when the last of them was
-//! flushed.
+//! The manifest: the list of segments, and the state of the log at the last flush.
 //!
-//! One JSON object, replaced whole and durably. What it does not name is not part of the log.
+//! It is one JSON object, replaced whole and durably. Segments that it does not name are not part
+//! of the log.
 
 use event::Time;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ pub(crate) struct Manifest {
     pub segments: Vec<SegmentEntry>,
     #[serde(rename = "sealed")] // the name in format 1
     pub flushed: FlushPoint,
-    /// CRC-32C of the object with 0 in this place, as it is written.
+    /// CRC-32C of the object with 0 here, as it is written.
     crc32c: u32,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct SegmentEntry {
     pub table_sha256: String,
 }
 
-/// What the log had come to.
+/// The state of the log at a flush.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FlushPoint {
@@ -52,7 +52,7 @@ pub(crate) struct FlushPoint {
     pub events: u64,
     /// Batches that the journal need not have any more.
     pub batches: u64,
-    /// Records set aside that are in `set-aside/`.
+    /// Dead letters in `set-aside/`.
     #[serde(rename = "set_aside")] // the name in format 1
     pub dead_letters: u64,
     /// When the last event was received, in nanoseconds since 1970.
@@ -69,7 +69,7 @@ impl SegmentEntry {
         SegmentEntry { first, events, table_bytes: 0, index_bytes: 0, table_sha256: String::new() }
     }
 
-    /// What its files came to.
+    /// Takes the lengths and the hash of its written files.
     pub fn take(&mut self, written: &SegmentSummary) {
         (self.table_bytes, self.index_bytes) = (written.table_bytes, written.index_bytes);
         self.table_sha256 = hex::encode(&written.table_sha256);
@@ -80,21 +80,21 @@ impl SegmentEntry {
         ["parquet", "index"].map(|suffix| format!("{}.{suffix}", self.name()))
     }
 
-    /// What the names of its files begin with.
+    /// The path of its files without suffix.
     pub fn name(&self) -> String {
         format!("segments/{:020}-{:010}", self.first, self.events)
     }
 }
 
 impl FlushPoint {
-    /// The tree over the flushed events. `None` when it cannot be one of so many.
+    /// The tree over the flushed events. `None` when the roots do not fit their number.
     pub fn tree(&self) -> Option<Tree> {
         let roots: Vec<Hash> =
             self.tree.iter().map(|text| hash_from_hex(text)).collect::<Option<_>>()?;
         Tree::with_frontier(self.events, roots)
     }
 
-    /// As hex, for [`FlushPoint::tree`].
+    /// The roots as hex, for [`FlushPoint::tree`].
     pub fn roots_of(tree: &Tree) -> Vec<String> {
         tree.frontier().iter().map(|root| hex::encode(root)).collect()
     }
@@ -109,7 +109,7 @@ impl Manifest {
         Manifest { format: FORMAT, segments, flushed, crc32c: 0 }
     }
 
-    /// From where on the journal is needed.
+    /// Start of the needed part of the journal.
     pub fn start(&self) -> Start {
         Start { batch: self.flushed.batches, index: self.flushed.events }
     }
@@ -121,7 +121,7 @@ impl Manifest {
         )
     }
 
-    /// Writes what was read once more. The caller is the only one who writes.
+    /// Writes the manifest again as it was read. The caller must be the only writer.
     pub fn write_again(mut self, disk: &dyn Disk) -> Result<Version, Error> {
         self.crc32c = self.checksum();
         let bytes = serde_json::to_vec(&self).expect("texts and numbers");
@@ -130,7 +130,7 @@ impl Manifest {
         Ok(Version::of(&bytes))
     }
 
-    /// Makes it the manifest, durably, in place of the one that was read.
+    /// Replaces the manifest that was read, durably.
     pub fn write(mut self, objects: &dyn Objects, seen: Option<Version>) -> Result<Version, Error> {
         self.crc32c = self.checksum();
         let bytes = serde_json::to_vec(&self).expect("texts and numbers");
@@ -138,7 +138,7 @@ impl Manifest {
     }
 }
 
-/// The manifest, or that of a log of which nothing is flushed.
+/// The manifest, or that of a log without flushed events.
 pub(crate) fn read(objects: &dyn Objects) -> Result<(Manifest, Option<Version>), Error> {
     let Some(object) = objects.get(MANIFEST)? else {
         return Ok((Manifest::new(Vec::new(), FlushPoint::default()), None));
@@ -163,7 +163,7 @@ pub(crate) fn read(objects: &dyn Objects) -> Result<(Manifest, Option<Version>),
         end += segment.events;
     }
     if end != manifest.flushed.events || manifest.flushed.tree().is_none() {
-        return Err(damage("it tells of other events than its segments have"));
+        return Err(damage("its flush point differs from its segments"));
     }
     Ok((manifest, Some(object.version)))
 }

@@ -1,35 +1,34 @@
-//! Metrics of what a log does, for whoever watches it: counters without locks, counted from when it
-//! was opened.
+//! Metrics of a log: counters without locks, counted from when it was opened.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A clock that only goes on, from any beginning.
+/// A monotonic clock from any origin.
 pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// How many values were at most each of some bounds.
+/// Counts of values by upper bounds.
 pub struct Histogram {
     bounds: &'static [u64],
-    /// One for each bound, and one for what is above all of them.
+    /// One for each bound, and one for values above all of them.
     counts: Vec<AtomicU64>,
     sum: AtomicU64,
 }
 
-/// What a [`Histogram`] has counted.
+/// The counts of a [`Histogram`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Distribution {
     /// In ascending order.
     pub bounds: &'static [u64],
-    /// Values that are at most the bound of this position and above the one before; the last,
-    /// values above all bounds.
+    /// Counts of the values up to the bound at this position and above the one before. The last
+    /// counts values above all bounds.
     pub counts: Vec<u64>,
-    /// All values added up.
+    /// The sum of all values.
     pub sum: u64,
 }
 
 impl Histogram {
-    /// Without a value. The bounds are in ascending order.
+    /// A histogram without values. The bounds must be in ascending order.
     pub fn new(bounds: &'static [u64]) -> Histogram {
         let counts = std::iter::repeat_with(AtomicU64::default).take(bounds.len() + 1).collect();
         Histogram { bounds, counts, sum: AtomicU64::default() }
@@ -47,14 +46,14 @@ impl Histogram {
         self.record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// What was counted so far.
+    /// The counts so far.
     pub fn read(&self) -> Distribution {
         let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
         Distribution { bounds: self.bounds, counts, sum: self.sum.load(Ordering::Relaxed) }
     }
 }
 
-/// What a log did since it was opened, and what it is made of.
+/// Metrics of a log since it was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metrics {
     /// Nanoseconds of each sync of the journal, which a group of requests shares.
@@ -65,23 +64,23 @@ pub struct Metrics {
     pub group_events: Distribution,
     /// Bytes of groups written to the journal.
     pub journal_bytes: u64,
-    /// Segments made of what was in memory.
+    /// Segments flushed from memory.
     pub flushes: u64,
-    /// Segments made of other segments.
+    /// Segments made by compaction.
     pub compactions: u64,
     /// Segments there are.
     pub segments: u64,
     /// Bytes of their files.
     pub segment_bytes: u64,
-    /// Events in segments; the others are in memory and in the journal.
+    /// Events in segments; all others are in memory and in the journal.
     pub flushed_events: u64,
     /// Bytes of segments' indexes in memory.
     pub cache_bytes: u64,
-    /// Blocks of segments' indexes that were read because they were not in memory.
+    /// Blocks of segments' indexes read because they were not in memory.
     pub blocks_read: u64,
 }
 
-/// What the log's threads count.
+/// The counters of the log's threads.
 pub(crate) struct Meters {
     pub clock: Clock,
     pub sync_ns: Histogram,
@@ -95,7 +94,7 @@ pub(crate) struct Meters {
     pub flushed_events: AtomicU64,
 }
 
-/// From a fast disk's cache to one that hangs, in nanoseconds.
+/// Bounds in nanoseconds, from a fast disk's cache to one that hangs.
 const SYNC_BOUNDS: &[u64] = &[
     50_000,
     100_000,
@@ -131,7 +130,7 @@ impl Meters {
         }
     }
 
-    /// What was counted; `cache_bytes` and `blocks_read` are the index cache's own.
+    /// The counts; `cache_bytes` and `blocks_read` come from the index cache.
     pub fn read(&self, (cache_bytes, blocks_read): (u64, u64)) -> Metrics {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Metrics {

@@ -1,11 +1,11 @@
 //! Files that survive power cuts: the only module that syncs and renames.
 //!
-//! [`Disk`] is what the store needs of a file system, no more; [`Local`] is a folder of the
-//! operating system, and [`crate::disk::simulated::SimulatedDisk`] one that crashes on purpose. What they
-//! promise:
+//! [`Disk`] is the part of a file system that the store needs; [`Local`] is a folder of the
+//! operating system, and [`crate::disk::simulated::SimulatedDisk`] one that crashes on purpose.
+//! They promise:
 //! - [`File::sync`] returns once every byte written to the file before is on disk. After an error
-//!   nothing is known of those bytes, even if they read back and a later sync succeeds: the caller
-//!   must not go on with that file;
+//!   the state of those bytes is unknown, even if they read back and a later sync succeeds: the
+//!   caller must stop using that file;
 //! - a created, renamed or removed name is on disk once [`Disk::sync_dir`] of its folder returned,
 //!   not before.
 
@@ -19,26 +19,26 @@ use crate::disk::layout::UNFINISHED;
 
 /// A tree of files. Paths are relative, with `/` between folders and names.
 pub trait Disk: Send + Sync {
-    /// What to call this disk in messages.
+    /// Name of this disk in messages.
     fn location(&self) -> String;
     /// Names in a folder, sorted; `""` is the root.
     fn list(&self, dir: &str) -> io::Result<Vec<String>>;
     /// Makes a folder, for the owner alone.
     fn make_dir(&self, dir: &str) -> io::Result<()>;
-    /// Makes an empty file for the owner alone, or empties the one that is there, and opens it for
+    /// Makes an empty file for the owner alone, or empties an existing one, and opens it for
     /// reading and writing.
     fn create(&self, path: &str) -> io::Result<Arc<dyn File>>;
     /// Opens an existing file for reading.
     fn open(&self, path: &str) -> io::Result<Arc<dyn File>>;
     /// Opens an existing file for reading and writing.
     fn open_for_writing(&self, path: &str) -> io::Result<Arc<dyn File>>;
-    /// Gives a file another name, replacing what had it.
+    /// Renames a file, replacing any file with the new name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &str) -> io::Result<()>;
     /// Returns once the names in the folder are on disk.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
-    /// Takes the lock of that name until the guard is dropped. When another process holds it:
+    /// Takes the lock of that name until the guard is dropped. While another process holds it:
     /// waits, or errs with [`io::ErrorKind::WouldBlock`].
     fn lock(&self, path: &str, wait: Wait) -> io::Result<Box<dyn Send>>;
 }
@@ -55,7 +55,7 @@ pub trait File: Send + Sync {
     fn sync(&self) -> io::Result<()>;
 }
 
-/// What to do while another process holds a lock.
+/// Behaviour while another process holds a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// Wait for it.
@@ -80,8 +80,8 @@ pub fn read_file(disk: &dyn Disk, path: &str) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes a file that is either there whole or not at all, replacing one of the same name, and
-/// returns it open.
+/// Writes a file, replacing one of the same name, and returns it open. After a crash the file is
+/// there whole or not at all.
 pub fn write_file(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<Arc<dyn File>> {
     let unfinished = format!("{path}{UNFINISHED}");
     let file = disk.create(&unfinished)?;
@@ -90,8 +90,8 @@ pub fn write_file(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<Arc<d
     Ok(file)
 }
 
-/// Gives a file that was written under another name its own, replacing one of the same name, once
-/// all of it is on disk.
+/// Renames a file that was written under another name, once all of it is on disk, replacing one of
+/// the new name.
 pub fn publish_file(disk: &dyn Disk, file: &dyn File, from: &str, to: &str) -> io::Result<()> {
     file.sync()?;
     // The bytes are on disk under a void name; if we crash here, `open` ignores it.
@@ -100,14 +100,14 @@ pub fn publish_file(disk: &dyn Disk, file: &dyn File, from: &str, to: &str) -> i
     disk.sync_dir(parent(to))
 }
 
-/// Makes a folder whose parent is there, and its name durable, unless it is there already.
+/// Makes a folder in an existing parent, and its name durable, unless it exists.
 pub(crate) fn make_folder(disk: &dyn Disk, path: &str) -> io::Result<()> {
     if disk.list(path).is_ok() {
         return Ok(());
     }
     match disk.make_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        // Whoever made it meanwhile may not have come to this yet.
+        // Another process that made it meanwhile may not have synced the parent yet.
         _ => disk.sync_dir(parent(path)),
     }
 }
@@ -120,7 +120,7 @@ pub(crate) fn list_if_any(disk: &dyn Disk, dir: &str) -> io::Result<Vec<String>>
     }
 }
 
-/// The folder a path lies in; `""` for the root.
+/// The folder of a path; `""` for the root.
 pub(crate) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(dir, _)| dir)
 }
@@ -136,8 +136,8 @@ impl Local {
         Local { root: root.to_owned() }
     }
 
-    /// Makes the folder, for the owner alone, and its name durable. An empty folder that is there
-    /// already is taken.
+    /// Makes the folder, for the owner alone, and its name durable. Accepts an existing empty
+    /// folder.
     pub fn create(root: &Path) -> io::Result<Local> {
         match fs::DirBuilder::new().mode(0o700).create(root) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -178,7 +178,7 @@ impl Disk for Local {
 
     fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
         let path = self.root.join(path);
-        // A pipe of that name would be waited for.
+        // Opening a pipe of that name would wait for a writer.
         if !fs::metadata(&path)?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
         }

@@ -1,4 +1,4 @@
-//! Which log this is: the `LOG` file, written once by [`init`].
+//! The identity of a log: the `LOG` file, which [`init`](crate::init) writes once.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::disk::layout::LOG;
 use crate::disk::objects::{FileObjects, Objects};
 use crate::error::Error;
 
-/// Version of everything a data directory holds.
+/// Version of the format of a data directory.
 const FORMAT: u32 = 1;
 
-/// What tells one log from all others.
+/// Distinguishes one log from all others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The log's name in checkpoints and proofs: a schema-less URL such as

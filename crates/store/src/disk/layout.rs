@@ -1,8 +1,8 @@
-//! PostingsLocation things are in a data directory. `docs/format.md` describes each of them.
+//! The names of files and folders in a data directory. `docs/format.md` describes each of them.
 
-/// The identity of the log; written last by `init`, so that a half-made directory is no log.
+/// The identity of the log. `init` writes it last, so that a half-made directory is no log.
 pub(crate) const LOG: &str = "LOG";
-/// Held by the one process that may write.
+/// The lock of the one process that may write.
 pub(crate) const LOCK: &str = "lock";
 /// The folder of journal files.
 pub(crate) const JOURNAL: &str = "journal";
@@ -10,16 +10,16 @@ pub(crate) const JOURNAL: &str = "journal";
 pub(crate) const KEYS: &str = "keys";
 /// Users, projects, access keys and grants.
 pub const ACCESS: &str = "access.toml";
-/// The version of them that the log has a record of.
+/// The version of the access file that the log has a record of.
 pub const ACCESS_RECORDED: &str = "access.recorded.toml";
 /// The configuration that the log has a record of.
 pub const CONFIG_RECORDED: &str = "config.recorded.toml";
-/// What is kept of each source beside its events: the numbers that came last, since when it is
-/// silent.
+/// The state of each source beside its events: the last numbers, and since when it is silent. The
+/// name is that of format 1.
 pub const SOURCE_STATES: &str = "sources.kept";
-/// Which records set aside became events since.
-pub const DEAD_LETTERS_RETRIED: &str = "set-dead_letters.retried";
-/// Held by a running server.
+/// The dead letters that became events since. The name is that of format 1.
+pub const DEAD_LETTERS_RETRIED: &str = "set-aside.retried";
+/// The lock of a running server.
 pub const SERVING: &str = "serving.lock";
 /// The key that signs the log's checkpoints.
 pub const LOG_KEY: &str = "keys/log.key";
@@ -27,12 +27,12 @@ pub const LOG_KEY: &str = "keys/log.key";
 pub const CHECKPOINT: &str = "tree/checkpoint";
 /// The newest checkpoint that every witness cosigned.
 pub const WITNESSED: &str = "tree/witnessed";
-/// What is known of the files of a source that are follow_state or were imported.
+/// The state of the files that a source follows or imported.
 pub fn follow_state(source: &str) -> String {
-    format!("follow_state/{source}.json")
+    format!("followed/{source}.json")
 }
-/// The key that flushes access-key secrets at rest.
-pub const SECRETS_KEY: &str = "keys/flushing.key";
+/// The key that encrypts access-key secrets at rest. The name is that of format 1.
+pub const SECRETS_KEY: &str = "keys/sealing.key";
 
 /// The folder of flushed events.
 pub(crate) const SEGMENTS: &str = "segments";
@@ -40,18 +40,18 @@ pub(crate) const SEGMENTS: &str = "segments";
 pub(crate) const TREE: &str = "tree";
 /// Digests of all flushed entries, 32 bytes each, in order of their indexes.
 pub(crate) const DIGESTS: &str = "tree/digests";
-/// Hashes of the full tiles below this level of tiles, counted from 1, 32 bytes each, as far as
-/// events are flushed.
+/// Hashes of the full tiles below this level of tiles, counted from 1, 32 bytes each, of the
+/// flushed events.
 pub(crate) fn level_file(level: u32) -> String {
     format!("{TREE}/level-{level}")
 }
-/// The folder of flushed records set aside.
+/// The folder of flushed dead letters. The name is that of format 1.
 pub(crate) const DEAD_LETTERS: &str = "set-aside";
 
-/// Ends the name of a file that is being written; whatever bears it after a crash is void.
+/// Suffix of a file that is being written. Files with it are void after a crash.
 pub(crate) const UNFINISHED: &str = ".tmp";
 
-/// Records set aside from the one with this number on, as many as were flushed at once.
+/// The file of the dead letters from this number on that were flushed together.
 pub(crate) fn dead_letter_file(first: u64) -> String {
     format!("{DEAD_LETTERS}/{first:020}.aside")
 }

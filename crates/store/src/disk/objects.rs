@@ -1,4 +1,4 @@
-//! Small whole objects, replaced only by whoever has read their newest version.
+//! Small whole objects. A writer must have read the newest version to replace one.
 
 use std::io;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use crate::disk::durable;
 use crate::disk::durable::{Disk, Wait};
 use crate::error::Error;
 
-/// Named objects. An object is there whole or not at all, whenever the machine stops.
+/// Named objects. An object exists whole or not at all, whenever the machine stops.
 pub trait Objects: Send + Sync {
     /// The object of that name; `None` when there is none.
     fn get(&self, name: &str) -> Result<Option<Object>, Error>;
 
     /// Makes `bytes` the object of that name, durably, if it still has the version `seen` (`None`:
-    /// if there is none), and the folder that its name begins with, if that is not there. Errs with
+    /// if it does not exist), and makes the folder of the name if it is missing. Errs with
     /// [`Error::Changed`] otherwise.
     fn replace(&self, name: &str, bytes: &[u8], seen: Option<Version>) -> Result<Version, Error>;
 }
@@ -25,11 +25,11 @@ pub trait Objects: Send + Sync {
 pub struct Object {
     /// All of its bytes.
     pub bytes: Vec<u8>,
-    /// What to show when replacing it.
+    /// The version to pass when replacing it.
     pub version: Version,
 }
 
-/// Which bytes an object had: their SHA-256.
+/// Version of an object: the SHA-256 of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version([u8; 32]);
 

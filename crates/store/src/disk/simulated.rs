@@ -1,15 +1,14 @@
-//! A disk that crashes: what was not synced is lost, torn or reordered, names included.
+//! A disk that crashes: unsynced bytes and names are lost, torn or reordered.
 //!
-//! It keeps, beside what readers see (the page cache), what would be left after a power cut. The
-//! rules are those of the worst file system POSIX allows:
+//! Beside the readers' view (the page cache), it stores the state after a power cut. The rules are
+//! those of the worst file system that POSIX allows:
 //! - a write reaches the disk at a sync of its file, or at any moment before, by sectors of 512
 //!   bytes, in any order;
 //! - a name that was made, changed or removed reaches the disk at a sync of its folder, or at any
 //!   moment before, in any order; syncing a file does not make its name durable;
-//! - after a failed sync the bytes still read back, but are taken for clean: no later sync writes
-//!   them.
+//! - after a failed sync the bytes still read back but count as clean: no later sync writes them.
 //!
-//! Everything random comes from the seed, so a failure is repeated by its number.
+//! All randomness comes from the seed, so a failure is reproduced by its number.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -25,16 +24,16 @@ pub struct SimulatedDisk {
     state: Arc<Mutex<State>>,
 }
 
-/// What happens to one operation that changes the disk.
+/// The fault that one operation meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The machine stops in the middle of it: it and everything after fail until
+    /// The machine stops in the middle of the operation. It and everything after fail until
     /// [`SimulatedDisk::restart`].
     Crash,
-    /// It fails with EIO. A write may have been done in part; a sync may have written any part, and
+    /// The operation fails with EIO. A write may be partial; a sync may have written any part, and
     /// will not write the rest.
     Eio,
-    /// It fails with ENOSPC, a write having been done in part.
+    /// The operation fails with ENOSPC after a partial write.
     NoSpace,
 }
 
@@ -45,7 +44,7 @@ struct State {
     durable_names: BTreeMap<String, usize>,
     unsynced_names: Vec<NameChange>,
     locks: HashSet<String>,
-    /// Counts restarts; files opened before the last one are gone.
+    /// Number of restarts. Files opened before the last restart are closed.
     boot: u64,
     is_stopped: bool,
     operations: u64,
@@ -53,7 +52,7 @@ struct State {
     ignores: Ignored,
 }
 
-/// Calls that the disk answers without doing anything, as drives and file systems with a fault do.
+/// Calls that the disk acknowledges without any effect, as faulty drives and file systems do.
 #[derive(Default)]
 struct Ignored {
     syncs: bool,
@@ -93,19 +92,19 @@ impl SimulatedDisk {
         SimulatedDisk { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Makes the operation that comes after `operations` further ones that change the disk meet
-    /// `fault`.
+    /// Plans a fault: skips `operations` further operations that change the disk; the next one
+    /// meets `fault`.
     pub fn plan(&self, operations: u64, fault: Fault) {
         let mut state = self.state();
         state.fault = Some((state.operations + operations, fault));
     }
 
-    /// From now on syncs of files do nothing and report success.
+    /// Makes syncs of files do nothing and report success.
     pub fn ignore_syncs(&self) {
         self.state().ignores.syncs = true;
     }
 
-    /// From now on syncs of folders do nothing and report success.
+    /// Makes syncs of folders do nothing and report success.
     pub fn ignore_dir_syncs(&self) {
         self.state().ignores.dir_syncs = true;
     }
@@ -119,7 +118,7 @@ impl SimulatedDisk {
         state.fault = None;
     }
 
-    /// Cuts the power: what was not synced may be lost, torn or reordered. Then as
+    /// Cuts the power: unsynced changes may be lost, torn or reordered. Then restarts, as
     /// [`SimulatedDisk::restart`].
     pub fn power_cut(&self) {
         self.state().lose_unsynced();
@@ -146,7 +145,7 @@ impl SimulatedDisk {
 }
 
 impl State {
-    /// Counts an operation that changes the disk, and says which fault it meets.
+    /// Counts an operation that changes the disk, and returns the fault it meets.
     fn operate(&mut self) -> io::Result<Option<Fault>> {
         self.check_running()?;
         self.operations += 1;
@@ -164,7 +163,7 @@ impl State {
         if self.is_stopped { Err(io::Error::other("the machine has stopped")) } else { Ok(()) }
     }
 
-    /// An operation on names: it happens, or meets a fault and does not.
+    /// Performs an operation on names, unless it meets a fault.
     fn change_name(&mut self, change: NameChange) -> io::Result<()> {
         match self.operate()? {
             // A crash may come just after the operation as well as just before.
@@ -230,7 +229,7 @@ impl Inode {
         }
     }
 
-    /// Writes any part of what is unsynced, by sectors, and forgets the rest.
+    /// Writes any part of the unsynced bytes, by sectors, and drops the rest.
     fn write_back_some(&mut self, random: &mut Random) {
         let likelihood = random.below(5);
         for (offset, bytes) in self.unsynced.drain(..) {
@@ -348,8 +347,8 @@ impl Disk for SimulatedDisk {
         Ok(names)
     }
 
-    /// Folders are durable at once here; ours are made by `init` alone, which syncs their parent
-    /// before it returns.
+    /// Folders are durable at once here: only `init` makes them, and it syncs their parent before
+    /// it returns.
     fn make_dir(&self, dir: &str) -> io::Result<()> {
         let mut state = self.state();
         state.check_running()?;

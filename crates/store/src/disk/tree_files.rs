@@ -1,10 +1,9 @@
-//! The tree's hashes: those of leaves and of full tiles, in files as far as events are flushed, in
-//! memory beyond.
+//! Hashes of the tree, of leaves and of full tiles: in files for flushed events, in memory for the
+//! rest.
 //!
-//! The leaves' data, which are the digests of entries, are in `tree/digests`. The hash of the full
-//! tile `n` of level `l`, counted from 0, is in the file of level `l + 1` at `32 n`. Nothing else
-//! has to be kept: what lies between two levels is hashed again when it is needed, from at most 128
-//! hashes.
+//! `tree/digests` holds the data of the leaves, which are the digests of entries. The file of level
+//! `l + 1` holds the hash of the full tile `n` of level `l`, counted from 0, at `32 n`. Nothing
+//! else is stored: hashes between two levels are computed when needed, from at most 128 hashes.
 
 #![allow(clippy::cast_possible_truncation, reason = "platforms have 64 bits")]
 
@@ -21,19 +20,19 @@ use crate::error::Error;
 pub(crate) const LEVELS: usize = 7;
 const HASH_BYTES: u64 = 32;
 
-/// Hashes of full tiles that are in no file, of each level above the leaves'.
+/// Hashes of full tiles that are in no file yet, for each level above the leaves'.
 #[derive(Clone, Default)]
 pub(crate) struct FullTiles([TileLevel; LEVELS]);
 
 #[derive(Clone, Default)]
 struct TileLevel {
-    /// Which is the first of them.
+    /// Position of the first of them.
     first: u64,
     hashes: Vec<Hash>,
 }
 
 impl FullTiles {
-    /// None, when so many events are flushed.
+    /// No hashes, beside this number of flushed events.
     pub fn from(flushed: u64) -> FullTiles {
         let mut filled = FullTiles::default();
         filled.forget_before(flushed);
@@ -45,7 +44,7 @@ impl FullTiles {
         self.0[level as usize - 1].hashes.push(hash);
     }
 
-    /// Forgets those that the files have when so many events are flushed.
+    /// Drops the hashes that the files hold once this number of events is flushed.
     pub fn forget_before(&mut self, flushed: u64) {
         for (level, filled) in (1..).zip(&mut self.0) {
             let first = flushed >> (TILE_HEIGHT * level);
@@ -55,7 +54,7 @@ impl FullTiles {
         }
     }
 
-    /// Hashes of a level, counted from 1: from this one on, those that a tree of `size` leaves has.
+    /// Hashes of a level, counted from 1, from position `from` on, in a tree of `size` leaves.
     pub fn of_level(&self, level: u32, from: u64, size: u64) -> &[Hash] {
         let filled = &self.0[level as usize - 1];
         let end = (size >> (TILE_HEIGHT * level)).saturating_sub(filled.first) as usize;
@@ -67,7 +66,7 @@ impl FullTiles {
 /// The files of the tree.
 pub(crate) struct TreeFiles {
     disk: Arc<dyn Disk>,
-    /// Those that were read, by their names: files of the tree grow, and are never replaced.
+    /// Files opened for reading, by name. Files of the tree grow and are never replaced.
     open: RwLock<HashMap<String, Arc<dyn File>>>,
 }
 
@@ -76,8 +75,8 @@ impl TreeFiles {
         TreeFiles { disk, open: RwLock::default() }
     }
 
-    /// Writes, durably, the digests of events from `first` on, and the hashes of the tiles that
-    /// they fill; what is there beyond them is overwritten.
+    /// Writes, durably, the digests of events from `first` on and the hashes of the tiles that they
+    /// fill. Overwrites anything beyond.
     pub fn write(&self, first: u64, digests: &[Hash], filled: &FullTiles) -> Result<(), Error> {
         self.write_file(DIGESTS, first, digests)?;
         let end = first + digests.len() as u64;
@@ -109,13 +108,13 @@ impl TreeFiles {
         }
     }
 
-    /// Digests of flushed events, so many from `first` on.
+    /// `count` digests of flushed events, from `first` on.
     pub fn digests(&self, first: u64, count: usize) -> Result<Vec<Hash>, Error> {
         self.read_file(DIGESTS, first, count)
     }
 
-    /// Hashes of full tiles as far as events are flushed, so many from `first` on. Levels are
-    /// counted from 1.
+    /// `count` hashes of full tiles over flushed events, from `first` on. Levels are counted from
+    /// 1.
     pub fn hashes(&self, level: u32, first: u64, count: usize) -> Result<Vec<Hash>, Error> {
         self.read_file(&level_file(level), first, count)
     }

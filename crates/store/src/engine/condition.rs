@@ -1,4 +1,4 @@
-//! The filters of a question in terms of one segment: which rows meet all of them.
+//! The filters of a query in terms of one segment: conditions on its rows.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -12,18 +12,18 @@ use crate::segment::postings::{PostingsLocation, PostingsReader};
 use crate::segment::segment::Segment;
 use crate::segment::terms::Terms;
 
-/// All conditions on the rows of a segment, the one that fewest rows meet first.
+/// All conditions on the rows of a segment, the most selective first.
 pub(crate) struct Conditions<'a> {
     pub segment: &'a Segment,
     all: Vec<Condition<'a>>,
-    /// The places in order of time of the rows that meet them, once they were needed.
+    /// The ranks by time of the matching rows, once needed.
     by_time: OnceCell<PostingsReader<'a>>,
 }
 
-/// Which rows of a segment in order of time meet all conditions.
+/// The rows of a segment, in order of time, that meet all conditions.
 pub(crate) enum RowsByTime<'c, 'a> {
     All,
-    /// Those at these places.
+    /// The rows of these ranks.
     Ranks(&'c PostingsReader<'a>),
 }
 
@@ -34,9 +34,9 @@ enum Condition<'a> {
     NoneOf(Dimension, Vec<Value<'a>>),
     /// The row has a value with one of these ordinals.
     Among(Dimension, Range<u64>),
-    /// The row is one of these values'.
+    /// The row has all of these values.
     Every(Vec<Value<'a>>),
-    /// The row is one of a value's with one of these ordinals.
+    /// The row has a value with one of these ordinals.
     OneOf(Terms<'a>, Range<u64>),
     Either(Vec<Condition<'a>>),
     Both(Box<Condition<'a>>, Box<Condition<'a>>),
@@ -45,7 +45,7 @@ enum Condition<'a> {
     Below(u64),
 }
 
-/// A value with its rows, which are opened when they are needed.
+/// A value with its rows, which are read when needed.
 struct Value<'a> {
     terms: Terms<'a>,
     ordinal: u64,
@@ -53,14 +53,13 @@ struct Value<'a> {
     opened: OnceCell<PostingsReader<'a>>,
 }
 
-/// Rows that cost about as much to look up one by one as it costs to read one container of a
-/// bitmap.
+/// Looking up this many rows one by one costs about as much as reading one container of a bitmap.
 const ROWS_A_CONTAINER: u64 = 128;
-/// Scattered rows that cost about as much to look up, each in a block of its own, as it costs to
-/// look into one container for them. None in builds for tests, whose few rows are to be found both
-/// ways.
+/// Looking up this many scattered rows, each in a block of its own, costs about as much as
+/// searching one container. None in test builds, so that their few rows take both paths.
 const SCATTERED_A_CONTAINER: u64 = if cfg!(debug_assertions) { 0 } else { 4 };
-/// Rows of one container that cost about as much to look for one by one as in a bitmap of them all.
+/// Searching one container for this many rows one by one costs about as much as building a bitmap
+/// of them all.
 const ROWS_A_BITMAP: u64 = 1024;
 
 impl<'a> Value<'a> {
@@ -88,7 +87,7 @@ impl<'a> Value<'a> {
 }
 
 impl<'a> Conditions<'a> {
-    /// The rows whose events are among the first `tree_size` of the log and meet these filters.
+    /// Conditions for the events among the first `tree_size` of the log that meet these filters.
     pub fn of(
         segment: &'a Segment,
         filters: &[Filter],
@@ -110,7 +109,7 @@ impl<'a> Conditions<'a> {
         self.all.is_empty()
     }
 
-    /// No more rows meet them than this.
+    /// Upper bound of the number of matching rows.
     pub fn rows_max(&self) -> u64 {
         self.all
             .first()
@@ -122,7 +121,7 @@ impl<'a> Conditions<'a> {
         self.rows_max() > 0
     }
 
-    /// The rows of the only condition, when that is to have one value.
+    /// The rows of the only condition, when that condition requires one value.
     pub fn only_value(&self) -> Result<Option<&PostingsReader<'a>>, Error> {
         match &self.all[..] {
             [Condition::AnyOf(_, values)] if values.len() == 1 => values[0].opened().map(Some),
@@ -130,7 +129,7 @@ impl<'a> Conditions<'a> {
         }
     }
 
-    /// Which rows in order of time meet all, if the segment knows.
+    /// The matching rows in order of time, if the segment knows that order.
     pub fn by_time(&self) -> Result<Option<RowsByTime<'_, 'a>>, Error> {
         let value = match &self.all[..] {
             _ if !self.segment.is_by_time() => return Ok(None),
@@ -143,11 +142,11 @@ impl<'a> Conditions<'a> {
         }
         let severities = self.segment.severities_by_time();
         let found = severities.find(&value.terms.value(value.ordinal)?)?;
-        let opened = severities.rows(found.ok_or_else(|| severities.nonsense())?.rows).open()?;
+        let opened = severities.rows(found.ok_or_else(|| severities.malformed())?.rows).open()?;
         Ok(Some(RowsByTime::Ranks(self.by_time.get_or_init(|| opened))))
     }
 
-    /// The rows of a range that meet all.
+    /// The matching rows within a range.
     pub fn rows(&self, range: Range<u32>) -> Result<RoaringBitmap, Error> {
         let mut found = None;
         for condition in &self.all {
@@ -249,7 +248,7 @@ impl<'a> Condition<'a> {
         })
     }
 
-    /// No more rows meet it than this.
+    /// Upper bound of the number of matching rows.
     fn rows_max(&self, segment: &Segment) -> u64 {
         match self {
             Condition::AnyOf(_, values) => values.iter().map(|value| value.location.rows()).sum(),
@@ -272,7 +271,7 @@ impl<'a> Condition<'a> {
         }
     }
 
-    /// The rows of a range that meet it.
+    /// The matching rows within a range.
     fn within(&self, segment: &Segment, range: &Range<u32>) -> Result<RoaringBitmap, Error> {
         let all = || {
             let mut all = RoaringBitmap::new();
@@ -288,7 +287,7 @@ impl<'a> Condition<'a> {
             Condition::AnyOf(_, values) => union(values),
             Condition::NoneOf(_, values) => Ok(all() - union(values)?),
             Condition::Among(dimension, ordinals) => {
-                // Of many values one would look into many bitmaps for a few rows.
+                // Many values would cost many bitmaps for a few rows.
                 if ordinals.end - ordinals.start
                     > u64::from(range.end - range.start) / ROWS_A_CONTAINER
                 {
@@ -324,7 +323,7 @@ impl<'a> Condition<'a> {
         }
     }
 
-    /// Whether it can be looked up for a row.
+    /// Whether the condition can be looked up for a row.
     fn can_look_up(&self) -> bool {
         match self {
             Condition::AnyOf(..)
@@ -337,7 +336,7 @@ impl<'a> Condition<'a> {
         }
     }
 
-    /// Those of some rows that meet it.
+    /// The rows among `rows` that meet the condition.
     fn look_up(
         &self,
         segment: &Segment,
@@ -393,14 +392,14 @@ impl<'a> Condition<'a> {
     }
 }
 
-/// The rows of a range that are one of these values'.
+/// The rows of a range that have one of these values.
 fn one_of(
     terms: Terms<'_>,
     ordinals: &Range<u64>,
     range: &Range<u32>,
 ) -> Result<RoaringBitmap, Error> {
     let mut found = RoaringBitmap::new();
-    // Most of many values have one row.
+    // Most values of a large set have one row.
     let mut single: Vec<u32> = Vec::new();
     terms.each_of(ordinals.clone(), &mut |_, _, location| {
         match location {

@@ -1,5 +1,5 @@
-//! The rows of one part that match, in order: of a segment or of a memtable, for one trail; or of a
-//! segment for all of its trails.
+//! Matching rows of one part, in order: of a segment or a memtable for one trail, or of a segment
+//! for all of its trails.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -17,17 +17,16 @@ use crate::segment::meta::Run;
 use crate::segment::postings::PostingsReader;
 use crate::segment::segment::Segment;
 
-/// Rows of one part that match, in order.
+/// Matching rows of one part, in order.
 pub(super) struct List<'a> {
     pub part: RowLocation,
     pub len: u64,
-    /// No row is earlier than the first, nor later than the second.
+    /// Bounds of the times of the rows.
     pub bounds: (i64, i64),
     pub kind: Kind<'a>,
-    /// Of a segment's list, the segment and the rows of the trail within the window.
+    /// For a segment's list: the segment, and the rows of the trail within the window.
     pub of: Option<(&'a Segment, Range<u32>)>,
-    /// Whether it is of all trails of a segment. Its rows are locator in order of time then, here
-    /// and in `kind`.
+    /// Whether it covers all trails of a segment. Rows are ranks by time then, here and in `kind`.
     pub is_by_time: bool,
 }
 
@@ -38,7 +37,7 @@ pub(super) enum Kind<'a> {
     /// The rows of a value within a range.
     Value(Range<u32>, &'a PostingsReader<'a>),
     Set(RoaringBitmap),
-    /// These of some rows.
+    /// Some of these rows.
     Few(Rc<[u32]>, Range<usize>),
 }
 
@@ -59,12 +58,12 @@ impl<'a> List<'a> {
         }
     }
 
-    /// The row at this place of the list, counted from 0.
+    /// The row at this position of the list, counted from 0.
     fn row(&self, at: u64) -> Result<u32, Error> {
         self.rows(at, None, 1)?.first().copied().ok_or_else(shorter)
     }
 
-    /// Rows of the segment or the memtable, given as the list counts them.
+    /// Converts rows as the list counts them to rows of the segment or memtable.
     fn segment_rows(&self, mut rows: Vec<u32>) -> Result<Vec<u32>, Error> {
         if let (true, Some((segment, _))) = (self.is_by_time, &self.of) {
             let mut by_time = segment.by_time();
@@ -86,8 +85,8 @@ impl<'a> List<'a> {
         }
     }
 
-    /// How many rows come before this position. `locator` are those of the list's segment, once they
-    /// were needed.
+    /// How many rows come before this key. `locator` is that of the list's segment, made when first
+    /// needed.
     pub fn before(
         &self,
         position: OrderKey,
@@ -127,8 +126,7 @@ impl<'a> List<'a> {
         }
     }
 
-    /// The rows from this place of the list on, so many. `edge` is the row before them, if it is
-    /// known.
+    /// `count` rows from this position of the list on. `edge` is the row before them, if known.
     pub fn rows(&self, start: u64, edge: Option<u32>, count: usize) -> Result<Vec<u32>, Error> {
         let rows = match &self.kind {
             Kind::Memtable(slice) => {
@@ -152,7 +150,8 @@ impl<'a> List<'a> {
         self.segment_rows(rows)
     }
 
-    /// So many rows before this place of the list. `edge` is the row at the place, if there is one.
+    /// `count` rows before this position of the list. `edge` is the row at the position, if there
+    /// is one.
     pub fn rows_back(&self, end: u64, edge: Option<u32>, count: usize) -> Result<Vec<u32>, Error> {
         match &self.kind {
             Kind::Value(rows, opened) if end == self.len => {
@@ -165,8 +164,7 @@ impl<'a> List<'a> {
         }
     }
 
-    /// No row of the list at this row of its segment, which is one of them, is earlier than the
-    /// first, nor later than the second. Reads nothing.
+    /// Bounds of the time of this row, which is in the list. Reads nothing.
     pub fn bounds_of(&self, row: u32) -> (i64, i64) {
         let (earliest, latest) = match &self.of {
             Some((segment, rows)) if !self.is_by_time => segment.time_bounds(row, rows),
@@ -180,7 +178,7 @@ pub(super) fn shorter() -> Error {
     Error::damage("a segment", 0, "a list of rows is shorter than it was")
 }
 
-/// The rows of a run that are within the window, and between which times they are.
+/// The rows of a run within the window, and bounds of their times.
 fn window(
     locator: &mut RowLocator<'_>,
     run: Run,
@@ -197,13 +195,13 @@ fn window(
     let start = bound(query.from, run.start..run.end, run.start)?;
     let earliest = query.from.map_or(run.earliest_ns, |from| run.earliest_ns.max(from.unix_ns()));
     let end = bound(query.until, start..run.end, run.end)?.max(start);
-    // What was just read mostly has the last row within the window too.
+    // The block read last mostly holds the last row within the window too.
     let latest = end.checked_sub(1).and_then(|last| locator.time_if_held(last));
     let latest = latest.filter(|_| end < run.end).unwrap_or(run.latest_ns);
     Ok((start..end, (earliest.min(latest), latest)))
 }
 
-/// The rows of a run that match.
+/// The matching rows of a run.
 pub(super) fn list_of_run<'a>(
     conditions: &'a Conditions<'a>,
     position: usize,
@@ -228,8 +226,8 @@ pub(super) fn list_of_run<'a>(
     Ok(List { part: RowLocation::Segment(position, 0), len, bounds, kind, of, is_by_time: false })
 }
 
-/// The rows of a segment that match, of all its trails together, if it has them so and the question
-/// is about all trails.
+/// The matching rows of a segment over all its trails together, if the segment has that order and
+/// the query is about all trails.
 pub(super) fn list_by_time<'a>(
     conditions: &'a Conditions<'a>,
     position: usize,
@@ -264,7 +262,7 @@ pub(super) fn list_by_time<'a>(
     }))
 }
 
-/// The rows of a segment that match, by trail, when they are few.
+/// The matching rows of a segment, by trail, when they are few.
 pub(super) fn lists_of_few<'a>(
     conditions: &'a Conditions<'a>,
     position: usize,

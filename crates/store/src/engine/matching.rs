@@ -1,10 +1,6 @@
-//! Answers questions from segments and memtables together.
+//! Finds what matches a query in all parts of the log, and derives pages, histograms and top
+//! values.
 //!
-//! Each part of the log gives, for each trail bound for, a list of the rows that match, in order of
-//! time and index: a run of a segment or of a memtable, the rows of one value within it, or a set of
-//! rows. The total is the sum of their lengths. A page is found by counting in the lists how many
-//! rows come before some moment, so that its cost does not depend on how deep it is, and no row is
-//! read that is not on it.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -21,11 +17,11 @@ use crate::engine::question::{Parts, Question, RowLocation};
 use crate::engine::top::{TopValues, most};
 use crate::error::Error;
 
-/// Of no more rows for each trail it is found which trail they are of, instead of looking for each
-/// trail's.
+/// Up to this many rows for each trail, the trail of each row is looked up, instead of the rows of
+/// each trail.
 const FEW_ROWS_A_TRAIL: u64 = 4;
 
-/// The filters of a question in terms of each segment.
+/// The filters of a query in terms of each segment.
 pub(crate) fn conditions<'a>(
     parts: &Parts<'a>,
     query: &Query,
@@ -38,23 +34,23 @@ pub(crate) fn conditions<'a>(
         .collect()
 }
 
-/// How what matches in a segment is found.
+/// How to find the matches in a segment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     /// Trail by trail.
     Trail,
-    /// In order of time for all trails at once, where the segment has it so.
+    /// In order of time for all trails at once, where the segment has that order.
     Time,
 }
 
-/// What matches, part by part.
+/// The matches, part by part.
 pub(crate) struct Matching<'a> {
     lists: Vec<List<'a>>,
     pub total: u64,
 }
 
 impl<'a> Matching<'a> {
-    /// Finds what matches. The conditions are those of the same parts and the same question.
+    /// Finds the matches. The conditions must be those of the same parts and query.
     pub fn of(
         parts: &Parts<'a>,
         conditions: &'a [Conditions<'a>],
@@ -109,12 +105,12 @@ impl<'a> Matching<'a> {
         Ok(Matching { lists, total })
     }
 
-    /// The rows of the page that is bound for.
+    /// The rows of the requested page.
     pub fn page(&self, query: &Query) -> Result<Vec<RowLocation>, Error> {
         page::page(&self.lists, self.total, query)
     }
 
-    /// How many there are from each instant on and before the next.
+    /// Number of matches from each instant on and before the next.
     pub fn histogram(&self, instants: &[Time]) -> Result<Vec<u64>, Error> {
         let mut counts = vec![0; instants.len().saturating_sub(1)];
         for list in &self.lists {
@@ -122,7 +118,7 @@ impl<'a> Matching<'a> {
             for (position, instant) in instants.iter().enumerate() {
                 let found = list.before((instant.unix_ns(), 0), &mut locator)?;
                 if let Some(before) = before.replace(found) {
-                    // Instants may stand still; they do not go back.
+                    // Instants may repeat; they do not go back.
                     counts[position - 1] += found.saturating_sub(before);
                 }
             }
@@ -130,8 +126,8 @@ impl<'a> Matching<'a> {
         Ok(counts)
     }
 
-    /// The values of a dimension that most of what matches has, which must have been found
-    /// [`By::Trail`]. `active` are the counts of the part that grows.
+    /// The most frequent values of a dimension among the matches, which must have been found
+    /// [`By::Trail`]. `active` are the counts of the active memtable.
     pub fn top(
         &self,
         parts: &Parts<'_>,
@@ -141,7 +137,7 @@ impl<'a> Matching<'a> {
     ) -> Result<Top, Error> {
         let TopValues { values, without } = most(&self.lists, parts, dimension, active, limit)?;
         let counted: u64 = values.iter().map(|(_, count)| count).sum();
-        // Metrics that contradict each other come from damage that no checksum shows.
+        // Counts that contradict each other come from damage that no checksum shows.
         let others = self.total.checked_sub(without + counted).ok_or_else(shorter)?;
         Ok(Top { values, others, without, total: self.total, tree_size: parts.len })
     }

@@ -1,8 +1,8 @@
-//! Which rows are on a page: found by counting in the lists, or by taking rows from an end of all.
+//! Finds the rows of a page: by counting in the lists, or by taking rows from one end of all lists.
 //!
-//! Lists are merged by what is known of each one's next row. That is at first a bound, by what is
-//! in memory; the time is read when the bound comes to the front, and the index when the time is
-//! not the only one.
+//! Lists are merged by what is known about the next row of each. At first that is a bound held in
+//! memory. The time is read when the bound comes to the front, and the index when the time is not
+//! unique.
 
 use std::collections::BinaryHeap;
 
@@ -15,10 +15,11 @@ use crate::hash::Map;
 use crate::segment::column::Column;
 use crate::segment::locator::RowLocator;
 
-/// So many rows from the nearer end are taken one by one; a page beyond is found by counting.
+/// Up to this many rows from the nearer end are taken one by one; a page beyond is found by
+/// counting.
 const TAKEN_FROM_THE_END_MAX: u64 = 512;
 
-/// The rows of the page that is asked for.
+/// The rows of the requested page.
 pub(super) fn page(
     lists: &[List<'_>],
     total: u64,
@@ -29,7 +30,7 @@ pub(super) fn page(
     if count == 0 {
         return Ok(Vec::new());
     }
-    // PostingsLocation the page begins and ends, counted from the oldest row.
+    // Start and end of the page, counted from the oldest row.
     let (begin, end) = match query.order {
         Order::Ascending => (offset, offset + count),
         Order::Descending => (total - offset - count, total - offset),
@@ -63,7 +64,7 @@ fn split(lists: &[List<'_>], count: u64) -> Result<Vec<u64>, Error> {
     let mut high: Vec<u64> = lists.iter().map(|list| list.len).collect();
     let mut locator: Vec<Option<RowLocator<'_>>> = lists.iter().map(|_| None).collect();
     loop {
-        // The middle of the list of which least is known parts all lists in two.
+        // The middle of the widest open list divides all lists in two.
         let (widest, width) = (0..lists.len())
             .map(|list| (list, high[list] - low[list]))
             .max_by_key(|(_, width)| *width)
@@ -93,18 +94,18 @@ fn split(lists: &[List<'_>], count: u64) -> Result<Vec<u64>, Error> {
     }
 }
 
-/// A list whose next row has a location in the order of all.
+/// The next row of a list, by its order among all.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Head {
-    /// Time and index; for the oldest first, so negated that the greatest comes first.
+    /// Time and index, negated when the oldest comes first, so that the greatest key comes first.
     key: OrderKey,
     known: Precision,
     list: usize,
 }
 
-/// What is known of a row's location. What is not known is in the key as the most that it may be, so
-/// that a row comes to the front no later than it should; of equal keys the one of which least is
-/// known comes first.
+/// How much is known about a row's key. Unknown parts of the key are set to the most they may be,
+/// so that a row comes to the front no later than it should. Among equal keys the least known comes
+/// first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Precision {
     Index,
@@ -122,30 +123,30 @@ enum Direction {
 }
 
 impl Direction {
-    /// Turns a time or an index into what is greatest when it comes first, and back.
+    /// Maps a time or an index so that the greatest comes first, and back.
     fn turned<T: std::ops::Not<Output = T>>(self, number: T) -> T {
         if self == Direction::Backward { number } else { !number }
     }
 }
 
-/// Goes through a list, forwards or backwards; rows are looked up some at a time.
+/// Reads a list forwards or backwards; looks rows up in batches.
 struct ListReader<'l, 'a> {
     list: &'l List<'a>,
     direction: Direction,
-    /// PostingsLocation in the list the next row is, and how many there are from there on.
+    /// Position of the next row, and the number of rows left.
     at: u64,
     left: u64,
-    /// PostingsLocation in the list the rows begin that were looked up.
+    /// Position of the first row looked up.
     start: u64,
     rows: Vec<u32>,
     columns: Option<(Column<'a>, Column<'a>)>,
 }
 
-/// Rows of a list that are looked up at a time.
+/// Rows looked up at once.
 const LOOKED_UP_AT_ONCE: u64 = 32;
 
 impl<'l, 'a> ListReader<'l, 'a> {
-    /// Forwards from a location of the list.
+    /// Forwards from a position of the list.
     fn forward(list: &'l List<'a>, at: u64) -> ListReader<'l, 'a> {
         ListReader::of(list, Direction::Forward, at, list.len - at)
     }
@@ -160,14 +161,14 @@ impl<'l, 'a> ListReader<'l, 'a> {
         ListReader { list, direction, at, left, start: at, rows: Vec::new(), columns }
     }
 
-    /// What is known of the next row before anything is read.
+    /// The head of the next row before anything is read.
     fn unread(&self, list: usize) -> Head {
         let (earliest, latest) = self.list.bounds;
         let bound = if self.direction == Direction::Forward { earliest } else { latest };
         Head { key: (self.direction.turned(bound), u64::MAX), known: Precision::List, list }
     }
 
-    /// More of what is known of the next row.
+    /// Reads more about the next row.
     fn read(&mut self, head: &Head) -> Result<Head, Error> {
         let row = self.row()?;
         let turned = |number: u64| self.direction.turned(number);
@@ -210,7 +211,7 @@ impl<'l, 'a> ListReader<'l, 'a> {
         self.rows.get((self.at - self.start) as usize).copied().ok_or_else(shorter)
     }
 
-    /// Goes over the next row, and returns its location.
+    /// Advances over the next row, and returns its location.
     fn next(&mut self) -> Result<RowLocation, Error> {
         let row = self.row()?;
         let location = match self.list.part {
@@ -227,7 +228,7 @@ impl<'l, 'a> ListReader<'l, 'a> {
     }
 }
 
-/// The next `count` rows of all lists, each from where its reader begins. A list that does not come
+/// The next `count` rows of all lists, each from where its reader starts. A list that never comes
 /// to the front is not read.
 fn merge<'l, 'a>(
     lists: &'l [List<'a>],

@@ -1,4 +1,4 @@
-//! A question, and what it is put to.
+//! A query and the parts of the log that it runs on.
 
 use event::Trail;
 use event::query::Query;
@@ -8,44 +8,44 @@ use crate::hash::Set;
 use crate::log::memtable::{Memtable, Slice};
 use crate::segment::segment::Segment;
 
-/// The parts of the log that a question is put to, oldest first.
+/// The parts of the log that a query runs on, oldest first.
 pub(crate) struct Parts<'a> {
     pub segments: &'a [std::sync::Arc<Segment>],
-    /// Memtables that grow no more.
+    /// Frozen memtables.
     pub memtables: Vec<&'a Memtable>,
-    /// What matches in the memtable that grows.
+    /// The matches in the active memtable.
     pub active: Vec<&'a Slice<'a>>,
     /// Events in the log.
     pub len: u64,
 }
 
 impl Parts<'_> {
-    /// How many events there are for a question.
+    /// Number of events that the query sees.
     pub fn tree_size(&self, query: &Query) -> u64 {
         query.as_of.map_or(self.len, |size| size.min(self.len))
     }
 }
 
-/// Time in nanoseconds and index: what rows are ordered by.
+/// The order of rows: time in nanoseconds, then index.
 pub(super) type OrderKey = (i64, u64);
 
-/// PostingsLocation a row of an answer is.
+/// Location of a row of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RowLocation {
-    /// In the segment with this position, this row.
+    /// A row of the segment at this position.
     Segment(usize, u32),
-    /// In the memtable with this position, this row.
+    /// A row of the memtable at this position.
     Memtable(usize, u32),
-    /// In this slice of the active memtable, at this place.
+    /// A position in this slice of the active memtable.
     Active(usize, usize),
 }
 
-/// A question, and what is bound for once however many parts there are.
+/// A query, with what is computed once for all parts.
 pub(crate) struct Question<'a> {
     pub query: &'a Query,
     /// Each trail once.
     pub trails: Vec<&'a Trail>,
-    /// The same, to be looked up.
+    /// The same trails, for look-ups.
     known: OnceCell<Set<&'a Trail>>,
 }
 
@@ -62,14 +62,14 @@ impl<'a> Question<'a> {
         self.known.get_or_init(known).contains(trail)
     }
 
-    /// Whether it is about every trail of a segment, and so about more than one.
+    /// Whether the query is about every trail of a segment, and so about more than one.
     pub(super) fn is_about_all_of(&self, segment: &Segment) -> bool {
         let mut bound = self.trails.iter();
         (2..=self.trails.len()).contains(&segment.trails_len())
             && segment.trails().all(|(trail, _)| bound.any(|one| *one == trail))
     }
 
-    /// Whether an event of this time may be within the window.
+    /// Whether an event between these times may be within the window.
     pub(super) fn overlaps(&self, earliest_ns: i64, latest_ns: i64) -> bool {
         self.query.from.is_none_or(|from| latest_ns >= from.unix_ns())
             && self.query.until.is_none_or(|until| earliest_ns < until.unix_ns())

@@ -1,13 +1,13 @@
-//! Batches: what they hold and where it is.
+//! Batches of the journal: their content and their location.
 
 use event::Time;
 use sha2::{Digest, Sha256};
 use tlog::Hash;
 
-/// PostingsLocation a frame begins.
+/// Location of a frame in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
-    /// Which file, counted from 0 in order.
+    /// Number of the file, counted from 0 in order.
     pub file: u32,
     /// Byte offset in the file.
     pub offset: u32,
@@ -17,21 +17,21 @@ pub(crate) struct Position {
 pub(crate) struct Batch<'a> {
     pub frames: Vec<(Position, u32, Content<'a>)>,
     pub commit: Commit,
-    /// For messages.
+    /// The file and the offset, for messages.
     pub file: &'a str,
     pub offset: u64,
 }
 
-/// What a frame of a batch holds.
+/// Content of a frame of a batch.
 pub(crate) enum Content<'a> {
     Event { index: u64, entry: &'a [u8], raw: &'a [u8] },
     DeadLetter(DeadLetter),
 }
 
-/// Bytes that could not be used, as they were recorded.
+/// A rejected record in the dead-letter queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Position among all set aside, from 0.
+    /// Position in the dead-letter queue, from 0.
     pub number: u64,
     /// When we received it.
     pub received_at: Time,
@@ -44,8 +44,7 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// SHA-256 over the record as it is stored: what the frame of a record set aside has behind its
-    /// kind (`docs/format.md`).
+    /// SHA-256 over the stored record: the bytes of its frame behind the kind (`docs/format.md`).
     pub fn digest(&self) -> Hash {
         let mut hash = Sha256::new();
         self.write_to(&mut |bytes| hash.update(bytes));
@@ -65,7 +64,7 @@ impl DeadLetter {
     }
 }
 
-/// What is true once a batch is durable.
+/// The state of the log once a batch is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Commit {
     /// Batches are counted from 0.
@@ -76,6 +75,6 @@ pub(crate) struct Commit {
     pub tree_size: u64,
     /// Root of the tree over their digests.
     pub root: Hash,
-    /// Records set aside in the log.
+    /// Dead letters in the log.
     pub dead_letters: u64,
 }

@@ -1,5 +1,4 @@
-//! Records set aside, read one after another: those that are flushed from their files, piece by
-//! piece, the others from the journal.
+//! Files of flushed dead letters, read piece by piece. They hold frames, as the journal does.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -10,15 +9,15 @@ use crate::error::Error;
 use crate::journal::batch::{Content, DeadLetter};
 use crate::journal::frame::{self, Frame, PAYLOAD_BYTES_MAX};
 
-/// Takes a record, and says whether to go on.
+/// Takes a record; returns whether to go on.
 pub(crate) type Take<'a> = &'a mut dyn FnMut(DeadLetter) -> Result<ControlFlow<()>, Error>;
 
-/// Bytes read at once of a file: many records, of the usual size.
+/// Bytes of a file read at once: many records of usual size.
 const WINDOW_BYTES: usize = 1 << 20;
 /// A frame's header, its kind and the record's number.
 const HEAD_BYTES: usize = 8 + 1 + 8;
 
-/// The flushed records.
+/// The flushed dead letters.
 pub(crate) struct DeadLetterFiles {
     disk: Arc<dyn Disk>,
     salt: [u8; 16],
@@ -29,13 +28,13 @@ impl DeadLetterFiles {
         DeadLetterFiles { disk, salt }
     }
 
-    /// The flushed records from this number on, oldest first. `flushed` is how many there are.
+    /// The flushed dead letters from this number on, oldest first. `flushed` is their total.
     pub fn each(&self, from: u64, flushed: u64, take: Take<'_>) -> Result<ControlFlow<()>, Error> {
         each(&*self.disk, &self.salt, from, flushed, take)
     }
 }
 
-/// As [`DeadLetterFiles::each`].
+/// The same as [`DeadLetterFiles::each`].
 pub(crate) fn each(
     disk: &dyn Disk,
     salt: &[u8; 16],
@@ -50,8 +49,8 @@ pub(crate) fn each(
         .map(|name| format!("{DEAD_LETTERS}/{name}"))
         .collect();
     files.retain(|path| *path < dead_letter_file(flushed));
-    // Names sort as the numbers of the first records do; what comes before the last that may hold
-    // `from` does not.
+    // Names sort as the numbers of the first records do. Files before the last one that may hold
+    // `from` do not hold it.
     let skipped = files.iter().rposition(|path| *path <= dead_letter_file(from)).unwrap_or(0);
     let mut next = match files.get(skipped) {
         Some(path) => first_of(path),
@@ -65,11 +64,11 @@ pub(crate) fn each(
     if next == flushed {
         Ok(ControlFlow::Continue(()))
     } else {
-        Err(Error::damage(DEAD_LETTERS, 0, "records set aside are missing"))
+        Err(Error::damage(DEAD_LETTERS, 0, "dead letters are missing"))
     }
 }
 
-/// The number that a file's name tells; one that tells none begins with a record that does not
+/// The first number in a file, by its name. A name without a number gives 0, which then does not
 /// follow.
 fn first_of(path: &str) -> u64 {
     let digits = path
@@ -78,7 +77,7 @@ fn first_of(path: &str) -> u64 {
     digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
-/// The records of one file; `next` is the number that the first must have.
+/// The records of one file; the first must have the number `next`.
 fn each_of(
     disk: &dyn Disk,
     salt: &[u8; 16],
@@ -103,7 +102,7 @@ fn each_of(
             return Err(damage("a frame has an impossible length"));
         }
         if number != *next {
-            return Err(damage("a record set aside does not follow the one before"));
+            return Err(damage("a dead letter does not follow the one before"));
         }
         let end = 8 + len;
         if number >= from {
@@ -113,7 +112,7 @@ fn each_of(
                 .ok_or_else(|| damage("a frame is cut short"))?;
             let (frame, _) = frame::read(salt, frame).map_err(damage)?;
             let Frame::Content(Content::DeadLetter(record)) = frame else {
-                return Err(damage("a frame that is no record set aside"));
+                return Err(damage("a frame that is no dead letter"));
             };
             if take(record)?.is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -142,7 +141,7 @@ struct Window {
 }
 
 impl Window {
-    /// Bytes of the file; `None` where it has not so many.
+    /// Bytes of the file; `None` beyond its end.
     fn bytes(&mut self, at: u64, len: usize) -> std::io::Result<Option<&[u8]>> {
         if self.len_bytes.saturating_sub(at) < len as u64 {
             return Ok(None);

@@ -1,12 +1,12 @@
-//! A journal as a row of files, each begun when the one before is full.
+//! A journal as a row of files; each starts when the one before is full.
 //!
-//! What holds:
+//! Invariants:
 //! - only the last file is written, and only behind its last batch;
-//! - at most one batch is not durable at any moment, so only that one can be torn by a crash;
-//! - every file but the last was synced to its end before the next was begun;
-//! - on every open the last file is copied to a new one before anything is appended: after a failed
-//!   sync the old one may read back from memory what never reached the disk, and no later sync
-//!   would write it.
+//! - at most one batch is not durable at any moment, so a crash can tear only that one;
+//! - every file but the last was synced to its end before the next was started;
+//! - every open copies the last file to a new one before anything is appended: after a failed sync
+//!   the old one may read back bytes from memory that never reached the disk, and no later sync
+//!   would write them.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
@@ -32,7 +32,7 @@ pub(crate) struct FileJournal {
     current: Arc<dyn File>,
     name: String,
     end: u64,
-    /// Up to here the file is written, with zeros behind `end`.
+    /// End of the written part of the file; zeros follow `end` up to here.
     allocated: u64,
     file_bytes_max: u64,
     next_batch: u64,
@@ -40,9 +40,9 @@ pub(crate) struct FileJournal {
     meters: Arc<Meters>,
 }
 
-/// Room made behind a small batch: a hundred small batches' worth, a millisecond to write.
+/// Room allocated behind a small batch: enough for a hundred small batches, a millisecond to write.
 const ROOM_BYTES: usize = 256 << 10;
-/// A batch above this is not small.
+/// Largest size of a small batch.
 const SMALL_BATCH_BYTES_MAX: usize = 64 << 10;
 
 impl FileJournal {
@@ -102,7 +102,7 @@ impl FileJournal {
         Ok((journal, torn_tail))
     }
 
-    /// Begins a new file, so that the one before is never written again.
+    /// Starts a new file; the one before is never written again.
     fn roll(&mut self) -> Result<(), Error> {
         self.current.sync().map_err(Error::io(format!("sync {}", self.name)))?;
         // The full file is on disk to its last mark. If we crash here, it is still the last one.
@@ -124,15 +124,15 @@ impl FileJournal {
         Ok(())
     }
 
-    /// Writes a batch, and behind a small one that reaches the end of the file some zeros: syncing
-    /// bytes that are there already is faster than syncing a file that grew. Large batches would
-    /// only be written twice.
+    /// Writes a batch. A small one that reaches the end of the file gets some zeros behind it:
+    /// syncing bytes in place is faster than syncing a file that grew. Large batches would only be
+    /// written twice.
     fn write_batch(&mut self, frames: &[u8]) -> Result<u64, Error> {
         let end = self.end + frames.len() as u64;
         if end <= self.allocated || frames.len() > SMALL_BATCH_BYTES_MAX {
             return self.write(frames);
         }
-        // JournalFiles of a test are smaller than the room.
+        // Files of a test are smaller than the room.
         let room = ROOM_BYTES.min(usize::try_from(self.file_bytes_max).unwrap_or(ROOM_BYTES));
         let mut padded = frames.to_vec();
         padded.resize(frames.len() + room, 0);
@@ -176,7 +176,7 @@ impl Journal for FileJournal {
         self.current.sync().map_err(Error::io(format!("sync {}", self.name)))?;
         self.meters.sync_ns.record_time((self.meters.clock)().saturating_sub(began));
         self.meters.journal_bytes.fetch_add(frames.len() as u64, Ordering::Relaxed);
-        // The batch is durable. If we crash here, recovery keeps it, and its senders may send it
+        // The batch is durable. If we crash here, recovery retains it, and its senders may send it
         // again.
         (self.next_batch, self.tree_size) = (commit.batch + 1, commit.tree_size);
         let file = self.files.open.read().expect("no panic while held").len() - 1;

@@ -1,5 +1,5 @@
 //! Frames: `[length u32][CRC32C u32][payload]`, little endian. The checksum covers the log's salt,
-//! the length and the payload; the payload's first byte says what it is.
+//! the length and the payload; the first byte of the payload is its kind.
 
 use event::Time;
 use event::entry::Template;
@@ -8,11 +8,11 @@ use crate::journal::batch::{Commit, Content, DeadLetter};
 
 const FRAME_HEADER_BYTES: usize = 8;
 
-/// No frame is longer: one event of the largest size allowed, its entry, and room for later growth.
-/// A length beyond it is damage or a torn write, and is never allocated.
+/// Largest payload: one event of the largest size allowed, its entry, and room for later growth. A
+/// greater length is damage or a torn write, and is never allocated.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 64 << 20;
 
-/// No event, with its entry and its raw bytes, and no record set aside may be larger than this.
+/// Largest event, with its entry and its raw bytes, and largest dead letter.
 pub const EVENT_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - 1024;
 
 const EVENT: u8 = 1;
@@ -51,16 +51,15 @@ impl BatchWriter {
         &self.bytes[range]
     }
 
-    /// Forgets the batch and keeps the memory, unless one large batch made it larger than
-    /// `keep_bytes_max`.
-    pub fn clear(&mut self, keep_bytes_max: usize) {
+    /// Clears the batch. Memory beyond `retained_bytes_max` is given back.
+    pub fn clear(&mut self, retained_bytes_max: usize) {
         self.bytes.clear();
-        self.bytes.shrink_to(keep_bytes_max);
+        self.bytes.shrink_to(retained_bytes_max);
         self.frames = 0;
     }
 
-    /// Adds an event. Returns the frame's offset in the batch, its length, and where in the batch
-    /// its entry is.
+    /// Adds an event. Returns the frame's offset in the batch, its length, and the range of its
+    /// entry in the batch.
     pub fn event(
         &mut self,
         index: u64,
@@ -82,14 +81,14 @@ impl BatchWriter {
         (start, len, entry)
     }
 
-    /// Adds a record set aside. Returns the frame's offset in the batch and its length.
+    /// Adds a dead letter. Returns the frame's offset in the batch and its length.
     pub fn dead_letter(&mut self, record: &DeadLetter) -> (usize, u32) {
         let start = self.begin(DEAD_LETTER);
         record.write_to(&mut |bytes| self.bytes.extend_from_slice(bytes));
         (start, self.end(start))
     }
 
-    /// How many frames the batch has so far.
+    /// Number of frames so far.
     pub fn frames(&self) -> u32 {
         self.frames
     }
@@ -119,8 +118,8 @@ impl BatchWriter {
     }
 }
 
-/// The frame that says: the batch is durable. SegmentSummary after the sync, itself without one; whoever
-/// finds it knows that everything before may have been answered for.
+/// The mark of a durable batch. It is written after the sync, without a sync of its own. A reader
+/// that finds it knows that everything before may have been acknowledged.
 pub(super) fn mark(salt: &[u8; 16], batch: u64) -> Vec<u8> {
     let mut bytes = vec![0; FRAME_HEADER_BYTES];
     bytes.push(MARK);
@@ -146,14 +145,14 @@ fn u32_of(len: usize) -> u32 {
     u32::try_from(len).expect("bodies are limited to far below 4 GiB")
 }
 
-/// A frame that read back whole.
+/// A frame with a valid checksum.
 pub(crate) enum Frame<'a> {
     Content(Content<'a>),
     Commit(Commit),
     Mark(u64),
 }
 
-/// The frame at the start of `bytes` and its length with header; the reason when there is none.
+/// The frame at the start of `bytes` and its length with header, or the reason why there is none.
 pub(crate) fn read<'a>(
     salt: &[u8; 16],
     bytes: &'a [u8],
@@ -223,7 +222,7 @@ fn take_text(bytes: &[u8]) -> Option<(String, &[u8])> {
     Some((std::str::from_utf8(text).ok()?.to_owned(), rest))
 }
 
-/// Whether `bytes` hold, at any offset, proof that a batch after `last` was answered for: its mark,
+/// Whether `bytes` hold, at any offset, proof that a batch after `last` was acknowledged: its mark,
 /// or the commit of the batch after it. Both have a fixed length, so few offsets need a checksum.
 pub(super) fn shows_a_batch_after(salt: &[u8; 16], bytes: &[u8], last: Option<u64>) -> bool {
     let next = last.map_or(0, |last| last + 1);
@@ -247,7 +246,7 @@ pub(crate) struct EventFrame {
 }
 
 impl EventFrame {
-    /// Takes the frame apart after checking it.
+    /// Checks the frame and takes it apart.
     pub(super) fn parse(salt: &[u8; 16], mut bytes: Vec<u8>) -> Result<EventFrame, &'static str> {
         let (entry_end, end) = match read(salt, &bytes)? {
             (Frame::Content(Content::Event { entry, .. }), end) if end == bytes.len() => {

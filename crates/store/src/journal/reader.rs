@@ -1,4 +1,4 @@
-//! Frames of a journal, read by position.
+//! Reads frames of a journal by position.
 
 use std::sync::{Arc, RwLock};
 
@@ -12,7 +12,7 @@ use crate::journal::frame;
 use crate::journal::frame::EventFrame;
 use crate::journal::scan::{Start, scan_all};
 
-/// Replays a journal to `visit`, and reads frames of it from now on. Changes nothing.
+/// Replays a journal to `visit`, and returns a reader of its frames. Changes nothing.
 pub(crate) fn read(
     disk: &Arc<dyn Disk>,
     identity: &Identity,
@@ -35,11 +35,11 @@ pub(crate) fn read(
 pub(super) struct JournalFiles {
     pub disk: Arc<dyn Disk>,
     pub salt: [u8; 16],
-    /// In order; those that were dropped keep their place.
+    /// In order; removed files stay in the list without a handle.
     pub open: RwLock<Vec<JournalFile>>,
 }
 
-/// The name of a file, and the file unless it was dropped.
+/// The name of a file, and the file unless it was removed.
 type JournalFile = (String, Option<Arc<dyn File>>);
 
 impl JournalFiles {

@@ -1,4 +1,4 @@
-//! Reading a journal from its begin to its end.
+//! Reads a journal from start to end: recovery and checks.
 
 use sha2::{Digest, Sha256};
 
@@ -11,12 +11,12 @@ use crate::journal::batch::{Batch, Position};
 use crate::journal::frame;
 use crate::journal::frame::Frame;
 
-/// Bytes at the journal's end that no one was answered for: the next open cuts them off.
+/// Unacknowledged bytes at the journal's end; the next open cuts them off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {
     /// The file, relative to the data directory.
     pub file: String,
-    /// PostingsLocation they begin.
+    /// Offset of the first of them.
     pub offset: u64,
     /// How many there are.
     pub len_bytes: u64,
@@ -27,7 +27,7 @@ pub(super) struct Header {
     pub first_index: u64,
 }
 
-/// Lays down the first file of an empty journal.
+/// Makes the first file of an empty journal.
 pub(crate) fn create_first(disk: &dyn Disk, identity: &Identity) -> Result<(), Error> {
     let header = encode_header(identity, &Header { first_batch: 0, first_index: 0 });
     let name = journal_file(0);
@@ -35,9 +35,9 @@ pub(crate) fn create_first(disk: &dyn Disk, identity: &Identity) -> Result<(), E
     Ok(())
 }
 
-/// Replays every batch of the journal to `visit`, oldest first, changing nothing. `read` is told of
-/// each file's size after it was read. Returns the names of the files, how many bytes of the last
-/// hold whole batches, and its tail.
+/// Replays every batch of the journal to `visit`, oldest first, changing nothing. `read` gets each
+/// file's size once it was read. Returns the names of the files, the bytes of the last one up to
+/// its last whole batch, and the torn tail.
 pub(crate) fn scan_all(
     disk: &dyn Disk,
     identity: &Identity,
@@ -87,23 +87,23 @@ pub(crate) fn scan_all(
     Ok((names, bytes, torn_tail))
 }
 
-/// From where on the journal is needed: what comes before is flushed.
+/// The part of the journal that is needed: batches before are flushed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Start {
     pub batch: u64,
-    /// Events before it.
+    /// Events before that batch.
     pub index: u64,
 }
 
-/// The files that are needed, and those before, which a crash may have left behind.
+/// The needed files, and the older ones that a crash may have left behind.
 pub(super) fn needed(mut names: Vec<String>, start: Start) -> (Vec<String>, Vec<String>) {
     let first = names.iter().rposition(|name| *name <= journal_file(start.batch)).unwrap_or(0);
     let needed = names.split_off(first);
     (needed, names)
 }
 
-/// What the header of the first file must say, as far as it is not known: the file may begin before
-/// `start`.
+/// The header that the first file must have. The file may begin before `start`, so the file itself
+/// gives the numbers.
 fn begin(disk: &dyn Disk, name: &str, start: Start) -> Result<Header, Error> {
     let mut bytes = [0; HEADER_BYTES];
     let file = disk.open(name).map_err(Error::io(format!("open {name}")))?;
@@ -136,11 +136,11 @@ pub(super) fn journal_files(disk: &dyn Disk) -> Result<Vec<String>, Error> {
 }
 
 struct Scan {
-    /// Behind the last whole batch and its mark.
+    /// End of the last whole batch and its mark.
     end: usize,
-    /// The newest batch of the file or of those before.
+    /// The newest batch of this file or of those before.
     last_batch: Option<u64>,
-    /// PostingsLocation and why reading stopped before the end of the file.
+    /// Where and why reading stopped before the end of the file.
     stop: Option<(usize, &'static str)>,
 }
 
@@ -159,7 +159,7 @@ fn scan_file(
     while at < bytes.len() {
         let (frame, len) = match frame::read(&identity.salt, &bytes[at..]) {
             Ok(found) => found,
-            // Room for batches that were not written.
+            // Room for batches that were never written.
             Err(_) if bytes[at..].iter().all(|&byte| byte == 0) => break,
             Err(why) => {
                 scan.stop = Some((at, why));
@@ -217,8 +217,8 @@ fn scan_file(
     Ok(scan)
 }
 
-/// Only the batch that was being written can be torn. Whatever shows that a later one was answered
-/// for makes it damage.
+/// Only the batch being written can be torn. Proof that a later one was acknowledged makes it
+/// damage.
 fn torn_or_damaged(
     identity: &Identity,
     name: &str,
@@ -255,8 +255,8 @@ pub(super) fn encode_header(identity: &Identity, header: &Header) -> Vec<u8> {
     bytes
 }
 
-/// A file's header is written whole before its name exists, so one that differs is damage, never a
-/// torn write.
+/// A file's header is written whole before its name exists, so a different header is damage, never
+/// a torn write.
 fn check_header(
     identity: &Identity,
     name: &str,

@@ -1,11 +1,11 @@
-//! Which events are in the log already, by the key their source gave them.
+//! Deduplication: the events in the log, by the key that their source gave them.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use sha2::{Digest, Sha256};
 
-/// What a redelivery has in common with the first delivery: half of a SHA-256 over source and key.
+/// Identifies a delivery and its repetitions: half of a SHA-256 over source and key.
 pub(crate) type Key = [u8; 16];
 
 /// The key of an event.
@@ -13,9 +13,9 @@ pub(crate) fn event_key(source: &str, key: &str) -> Key {
     hash(b"event", source, key.as_bytes())
 }
 
-/// The key of bytes set aside, which have no id: the same bytes from the same source are the same.
+/// The key of a dead letter. It has no id, so equal bytes of one source are the same record.
 pub(crate) fn dead_letter_key(source: &str, raw: &[u8]) -> Key {
-    hash(b"set aside", source, raw)
+    hash(b"dead letter", source, raw)
 }
 
 fn hash(kind: &[u8], source: &str, rest: &[u8]) -> Key {
@@ -31,7 +31,7 @@ fn hash(kind: &[u8], source: &str, rest: &[u8]) -> Key {
     key
 }
 
-/// An event that was recorded under some key.
+/// The event that was recorded under some key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyEntry {
     pub index: u64,
@@ -51,13 +51,13 @@ impl KeyEntry {
     }
 }
 
-/// Keys of the events that are in no segment, and of the records set aside: 56 bytes each.
+/// Keys of the events that are in no segment, and of the dead letters: 56 bytes each.
 #[derive(Default)]
 pub(crate) struct KeyIndex {
     firsts: HashMap<Key, KeyEntry, BuildHasherDefault<AlreadyHashed>>,
     /// Keys of the events of the active memtable.
     active: Vec<Key>,
-    /// Those of the memtables that were frozen, with the index behind each.
+    /// Keys of the frozen memtables, with the index behind each.
     frozen: VecDeque<(u64, Vec<Key>)>,
 }
 
@@ -66,23 +66,23 @@ impl KeyIndex {
         self.firsts.get(key).copied()
     }
 
-    /// A key that is never forgotten.
+    /// Adds a key that is never dropped.
     pub fn insert(&mut self, key: Key, first: KeyEntry) {
         self.firsts.insert(key, first);
     }
 
-    /// A key that is forgotten once a segment has its event.
+    /// Adds a key that is dropped once a segment has its event.
     pub fn insert_event(&mut self, key: Key, first: KeyEntry) {
         self.firsts.insert(key, first);
         self.active.push(key);
     }
 
-    /// The active memtable ends at this index.
+    /// Ends the active memtable at this index.
     pub fn freeze(&mut self, end: u64) {
         self.frozen.push_back((end, std::mem::take(&mut self.active)));
     }
 
-    /// Forgets the events before this index; segments have them.
+    /// Drops the events before this index; segments have them.
     pub fn forget_before(&mut self, index: u64) {
         while self.frozen.front().is_some_and(|(end, _)| *end <= index) {
             let (_, keys) = self.frozen.pop_front().expect("just seen");

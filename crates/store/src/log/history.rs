@@ -1,4 +1,4 @@
-//! What the next batch depends on.
+//! The history of a log: everything that the next batch depends on.
 
 use event::entry::Entry;
 use event::{Service, Time, Trail, entry};
@@ -12,21 +12,21 @@ use crate::log::memtable::FrameLocation;
 use crate::manifest::FlushPoint;
 use crate::segment::segment::Segment;
 
-/// Everything about the log that the next batch depends on. Recovery and checks replay batches into
-/// it, the sequencer appends to it, and the two must agree.
+/// Everything that the next batch depends on. Recovery and checks replay batches into it, the
+/// sequencer appends to it, and both must agree.
 #[derive(Default)]
 pub(crate) struct History {
     pub tree: Tree,
-    /// Over the digests of the records set aside.
+    /// The tree over the digests of the dead letters.
     pub dead_letters: Tree,
     pub batches: u64,
     pub received_at: Option<Time>,
-    /// Levels and hashes of the tiles that were filled since they were last taken.
+    /// Levels and hashes of the tiles filled since they were last taken.
     pub filled: Vec<(u32, Hash)>,
     numbers: HashMap<Trail, u64>,
 }
 
-/// An event of a batch that is being replayed.
+/// An event of a replayed batch.
 pub(crate) struct ReplayedEvent<'a> {
     pub index: u64,
     pub frame: FrameLocation,
@@ -41,7 +41,7 @@ impl History {
         self.tree.push_and_tell(digest, &mut |level, hash| self.filled.push((level, hash)));
     }
 
-    /// The number that the next event of this trail has.
+    /// The number of the next event of this trail.
     pub(super) fn next_number(&mut self, trail: &Trail) -> u64 {
         match self.numbers.get_mut(trail) {
             Some(number) => {
@@ -60,12 +60,12 @@ impl History {
         (self.tree.size(), self.tree.root())
     }
 
-    /// As [`History::head`], of the records set aside.
+    /// Size and root of the tree over the dead letters.
     pub fn dead_letters_head(&self) -> (u64, Hash) {
         (self.dead_letters.size(), self.dead_letters.root())
     }
 
-    /// What the log has come to.
+    /// The state of the log now.
     pub fn flushed(&self) -> FlushPoint {
         FlushPoint {
             events: self.tree.size(),
@@ -77,7 +77,7 @@ impl History {
         }
     }
 
-    /// Goes on from what is flushed. `None` when it cannot be.
+    /// Resumes from a flush point. `None` when its tree is malformed.
     pub fn resume(
         flushed: &FlushPoint,
         dead_letters: Tree,
@@ -112,7 +112,7 @@ impl History {
             .sum()
     }
 
-    /// Goes on by one event, checking that it is what this history goes on with.
+    /// Continues by one event, after checking that it is the next one.
     pub fn go_on(
         &mut self,
         digest: &[u8; 32],
@@ -131,8 +131,7 @@ impl History {
         Ok(())
     }
 
-    /// Replays one batch, checking that it is what this history goes on with. `each` sees every
-    /// event in order.
+    /// Replays one batch, after checking that it is the next one. `each` sees every event in order.
     pub fn replay(
         &mut self,
         batch: &Batch<'_>,
@@ -159,7 +158,7 @@ impl History {
                 }
                 Content::DeadLetter(record) => {
                     if record.number != self.dead_letters.size() {
-                        return Err(damage("a record set aside does not follow the one before"));
+                        return Err(damage("a dead letter does not follow the one before"));
                     }
                     self.dead_letters.push(&record.digest());
                 }

@@ -1,4 +1,4 @@
-//! Making a log.
+//! Makes a log.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::journal::scan;
 
 /// Makes an empty log on an empty disk.
 ///
-/// `objects` are further objects to lay down, such as keys. The directory is a log only once this
-/// returned: a crash before leaves one that [`crate::Log::open`] refuses. Errs with
+/// `objects` are further objects to write, such as keys. The directory is a log only once this
+/// returned: after a crash before, [`Log::open`](crate::Log::open) refuses it. Errs with
 /// [`Error::NotEmpty`] when anything is there.
 pub fn init(
     disk: &Arc<dyn Disk>,

@@ -1,4 +1,4 @@
-//! The log as its users see it: open, append, query, close.
+//! The open log: open, append, query, close.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,8 +40,8 @@ use crate::read::node_cache::NodeCache;
 use crate::read::scan::Scan;
 use crate::segment::cache::Cache;
 
-/// An open log. Appends and queries may come from any thread; dropping it ends the sequencer after
-/// what is waiting.
+/// An open log. Appends and queries may come from any thread. Dropping it ends the sequencer after
+/// the queued requests.
 pub struct Log {
     contents: Contents,
     queue: Option<SyncSender<Job>>,
@@ -56,26 +56,26 @@ pub struct Log {
     _lock: LockGuard,
 }
 
-/// How much is in the log, and what it did since it was opened.
+/// Counts of the log, some of them since it was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
     /// Events in the log.
     pub events: u64,
-    /// Records set aside in the log.
+    /// Dead letters in the log.
     pub dead_letters: u64,
-    /// Events refused as recorded before, since open.
+    /// Events refused since open because they were recorded before.
     pub duplicates: u64,
     /// Groups made durable with one sync each, since open.
     pub groups: u64,
 }
 
-/// A lock guard that may be kept in a type shared between threads; it is never used, only dropped.
+/// A lock guard in a type that threads share; it is never used, only dropped.
 struct LockGuard {
     _held: Mutex<Box<dyn Send>>,
 }
 
 impl Log {
-    /// Opens the log on this disk and recovers what was answered for.
+    /// Opens the log on this disk and recovers everything acknowledged.
     ///
     /// Errs with [`Error::NotALog`] on anything that `init` did not make, [`Error::Locked`] while
     /// another process has it open, and [`Error::Damage`] when stored bytes do not read back;
@@ -89,7 +89,7 @@ impl Log {
         let mut opened = Directory::open(&disk, settings.cache_bytes_max)?;
         recovery::clean_up(&*disk, &mut opened)?;
         let flushed = &opened.manifest.flushed;
-        // What is flushed are whole memtables.
+        // A flush takes whole memtables.
         let memtable_events_max = settings
             .memtable_events_max
             .min(usize::try_from(settings.flush_events).unwrap_or(usize::MAX));
@@ -178,14 +178,14 @@ impl Log {
         })
     }
 
-    /// What recovery cut off at the journal's end, which nobody was answered for.
+    /// The unacknowledged bytes that recovery cut off at the journal's end.
     pub fn torn_tail(&self) -> Option<&TornTail> {
         self.torn.as_ref()
     }
 
     /// Hands a request to the sequencer. `reply` is called from its thread once the request is
-    /// durable and visible, or refused. Errs without calling it when too many are waiting, the log
-    /// is fenced, or an event is larger than [`EVENT_BYTES_MAX`].
+    /// durable and visible, or refused. Errs without calling it when the queue is full, the log is
+    /// fenced, or an event is larger than [`EVENT_BYTES_MAX`].
     pub fn submit(
         &self,
         request: Append,
@@ -198,7 +198,7 @@ impl Log {
         })
     }
 
-    /// [`Log::submit`], but while too many are waiting it waits too. Blocks.
+    /// [`Log::submit`], but waits while the queue is full. Blocks.
     pub fn submit_blocking(
         &self,
         request: Append,
@@ -225,7 +225,7 @@ impl Log {
         Error::Fenced { because: because.unwrap_or_else(|| "it is closing".to_owned()) }
     }
 
-    /// [`Log::submit`], and waits for the answer.
+    /// [`Log::submit`], and waits for the receipt.
     pub fn append(&self, request: Append) -> Result<Result<Receipt, Refusal>, Error> {
         let (answer, answered) = sync_channel(1);
         self.submit(request, move |result| {
@@ -235,8 +235,8 @@ impl Log {
         answered.recv().map_err(|_| Error::Fenced { because: "the sequencer ended".to_owned() })
     }
 
-    /// Seals all there is now, and drops what of the journal is not needed for it. Returns when
-    /// that is durable.
+    /// Flushes all events and drops the part of the journal that they needed. Returns when that is
+    /// durable.
     pub fn flush(&self) -> Result<(), Error> {
         let fenced = || Error::Fenced { because: "the sequencer ended".to_owned() };
         let (done, is_done) = sync_channel(1);
@@ -249,7 +249,7 @@ impl Log {
         })
     }
 
-    /// Merges segments as long as any are to be compacted. Returns when that is durable.
+    /// Compacts segments as long as there are any to compact. Returns when that is durable.
     pub fn compact(&self) -> Result<(), Error> {
         let compacted = self.compactor.compact_all();
         compacted.inspect_err(|error| {
@@ -257,7 +257,7 @@ impl Log {
         })
     }
 
-    /// How much there is.
+    /// Counts of the log.
     pub fn counts(&self) -> Counts {
         Counts {
             events: self.contents.state.read().expect("no panic while held").len(),
@@ -267,12 +267,12 @@ impl Log {
         }
     }
 
-    /// What it did since it was opened, and what it is made of.
+    /// Metrics of the log since it was opened.
     pub fn metrics(&self) -> Metrics {
         self.shared.meters.read(self.cache.metrics())
     }
 
-    /// Records what is waiting and ends the sequencer.
+    /// Records the queued requests and ends the sequencer.
     pub fn close(mut self) -> Result<(), Error> {
         self.stop()
     }
@@ -283,9 +283,9 @@ impl Log {
             Some(thread) => thread.join().expect("the sequencer does not panic"),
             None => Ok(()),
         };
-        // Last, for the sequencer may wait for it.
+        // Last, because the sequencer may wait for it.
         if let Some((stop, thread)) = self.flushing.take() {
-            // It is there until it is told so, or has failed.
+            // The thread runs until it gets this message, or has failed.
             let _ = stop.send(());
             thread.join().expect("the flusher does not panic");
         }
@@ -298,9 +298,9 @@ impl Log {
     }
 }
 
-/// What the log holds: each method is that of [`Contents`].
+/// Reading: each method is that of [`Contents`].
 impl Log {
-    /// All of what the log holds; it grows with every append.
+    /// The contents of the log; they grow with every append.
     pub fn contents(&self) -> &Contents {
         &self.contents
     }

@@ -1,10 +1,9 @@
-//! The newest events, indexed in memory: one memtable of many, which is flushed with others into a
-//! segment.
+//! A memtable: the newest events, indexed in memory. Several are flushed together into a segment.
 //!
-//! Dimension values are kept as numbers of a dictionary, one column for each dimension, and every
-//! trail has its rows in order of time. Rows of a page are read from the journal, so that memory
-//! does not hold the events themselves. It does hold what a segment's index has of them, so that
-//! flushing only has to put rows in order.
+//! Dimension values are numbers of a dictionary, one column for each dimension, and every trail has
+//! its rows in order of time. Rows of a page are read from the journal, so that memory does not
+//! hold the events themselves. A memtable does hold the entries of a segment's index, so that a
+//! flush only puts rows in order.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -25,10 +24,10 @@ use crate::log::dedup::Key;
 use crate::log::words::Words;
 use crate::segment::keys::{Fingerprint, fingerprint};
 
-/// What a missing value is in a column.
+/// A missing value in a column.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// A larger event counts as several where events in memory are limited.
+/// Weight of a larger event is its bytes divided by this.
 const EVENT_BYTES: u64 = 2 << 10;
 
 /// Events with consecutive indexes. Rows are counted from its first event.
@@ -40,8 +39,8 @@ pub(crate) struct Memtable {
     numbers: Vec<u64>,
     received_at: Vec<Time>,
     keys: Vec<Option<Fingerprint>>,
-    /// What [`rest_of`](crate::segment::rest_of) makes of each event, one behind another, and where
-    /// each ends.
+    /// The [`rest_of`](crate::segment::row::rest_of) of each event, one behind another, and the end
+    /// of each.
     rest: Vec<u8>,
     rest_ends: Vec<usize>,
     columns: [Vec<u32>; Dimension::ALL.len()],
@@ -54,7 +53,7 @@ pub(crate) struct Memtable {
     journal_bytes: u64,
 }
 
-/// An event on its way into the memtable.
+/// An event to be added.
 pub(crate) struct NewRow<'a> {
     pub event: &'a Event,
     pub words: &'a Words,
@@ -67,20 +66,20 @@ pub(crate) struct NewRow<'a> {
     pub frame: FrameLocation,
 }
 
-/// PostingsLocation a row's frame is.
+/// Location of a row's frame in the journal.
 #[derive(Clone, Copy)]
 pub(crate) struct FrameLocation {
     pub at: Position,
     pub len_bytes: u32,
 }
 
-/// What is known of a row beside its trail, its time and its values.
+/// The parts of a row beside its trail, its time and its values.
 pub(crate) struct RowParts<'a> {
-    /// Its frame in its trail.
+    /// Its number in its trail.
     pub number: u64,
     pub received_at: Time,
     pub key: Option<Fingerprint>,
-    /// What [`rest_of`](crate::segment::rest_of) makes of the event.
+    /// The [`rest_of`](crate::segment::row::rest_of) of the event.
     pub rest: &'a [u8],
 }
 
@@ -89,16 +88,16 @@ pub(crate) struct RowParts<'a> {
 struct Run {
     times: Vec<i64>,
     rows: Vec<u32>,
-    /// How many of them are in order; all, but while events are being added.
+    /// How many of them are in order; all, except while events are being added.
     settled: usize,
-    /// The trail's number of its first event here.
+    /// The number in the trail of its first event here.
     first_number: u64,
     /// A database's rows in order of their numbers.
     by_number: Vec<u32>,
 }
 
 impl Memtable {
-    /// A memtable whose first event will have this index.
+    /// An empty memtable that starts at this index.
     pub fn from(first: u64) -> Memtable {
         Memtable { first, ..Memtable::default() }
     }
@@ -111,17 +110,17 @@ impl Memtable {
         self.frames.len()
     }
 
-    /// How many events it counts as where events in memory are limited.
+    /// Weight of the events where events in memory are limited: a large event counts as several.
     pub fn weight(&self) -> u64 {
         (self.frames.len() as u64).max(self.journal_bytes / EVENT_BYTES)
     }
 
-    /// Index behind its last event.
+    /// Index behind the last event.
     pub fn end(&self) -> u64 {
         self.first + self.frames.len() as u64
     }
 
-    /// Adds events with the next indexes, in order. Returns the trails that had none here before.
+    /// Adds events with the next indexes, in order. Returns the trails that are new here.
     pub fn extend<'a>(
         &mut self,
         events: impl IntoIterator<Item = &'a NewRow<'a>>,
@@ -129,7 +128,7 @@ impl Memtable {
         let (mut touched, mut new) = (Vec::new(), Vec::new());
         for added in events {
             let trail = &added.event.trail;
-            // What is settled of a trail that the events before have not touched is all there is.
+            // All rows of a trail are settled unless an earlier event of this call touched it.
             let (settled, events) = self.push(added);
             if settled + 1 == events {
                 touched.push(trail);
@@ -144,7 +143,7 @@ impl Memtable {
         new
     }
 
-    /// Returns how many events of the trail are settled, and how many there are with this one.
+    /// Returns the number of settled events of the trail, and of all with this one.
     fn push(&mut self, added: &NewRow<'_>) -> (usize, usize) {
         let (event, frame) = (added.event, added.frame);
         let row = u32::try_from(self.frames.len())
@@ -193,12 +192,12 @@ impl Memtable {
         &self.digests
     }
 
-    /// PostingsLocation the frame of a row is.
+    /// Location of the frame of a row.
     pub fn frame(&self, row: u32) -> FrameLocation {
         self.frames[row as usize]
     }
 
-    /// What is known of a row beside its values.
+    /// The parts of a row beside its values.
     pub fn row(&self, row: u32) -> RowParts<'_> {
         let row = row as usize;
         let rest_start = row.checked_sub(1).map_or(0, |before| self.rest_ends[before]);
@@ -210,12 +209,12 @@ impl Memtable {
         }
     }
 
-    /// The numbers that rows have for their values of a dimension, or [`NONE`].
+    /// The number of each row's value of a dimension, or [`NONE`].
     pub fn column(&self, dimension: Dimension) -> &[u32] {
         &self.columns[dimension.position()]
     }
 
-    /// The values of a dimension with their numbers, which are all below their count.
+    /// The values of a dimension with their numbers, all below the number of values.
     pub fn values(&self, dimension: Dimension) -> impl ExactSizeIterator<Item = (&str, u32)> {
         self.values[dimension.position()].iter().map(|(value, number)| (&**value, *number))
     }
@@ -230,8 +229,8 @@ impl Memtable {
         self.trails.iter().map(|(trail, run)| (trail, &run.times[..], &run.rows[..]))
     }
 
-    /// Rows of a database trail in order of their numbers: so many from this number on, as far as
-    /// there are any.
+    /// `count` rows of a database trail in order of their numbers, from this number on, or fewer at
+    /// the end.
     pub fn rows_by_number(&self, trail: &Trail, first_number: u64, count: u64) -> &[u32] {
         let Some(run) = self.trails.get(trail) else { return &[] };
         let len = run.by_number.len() as u64;
@@ -242,12 +241,12 @@ impl Memtable {
         &run.by_number[start as usize..end as usize]
     }
 
-    /// Puts a question to the memtable. Events beyond the first `tree_size` of the log are left out.
+    /// Binds a query to the memtable. Events beyond the first `tree_size` of the log are left out.
     pub fn bind<'q>(&self, query: &'q Query, tree_size: u64) -> BoundQuery<'_, 'q> {
         BoundQuery { memtable: self, query, tree_size, conditions: OnceCell::new() }
     }
 
-    /// How many of some rows have each value of a dimension; those that have none under `None`.
+    /// Counts of the rows by value of a dimension; `None` counts those without a value.
     pub fn counts(
         &self,
         dimension: Dimension,
@@ -321,7 +320,7 @@ impl Memtable {
     }
 }
 
-/// A question put to a memtable. What it asks for is looked up once, for all trails, when the first has
+/// A query on a memtable. Its filters are looked up once, for all trails, at the first trail with
 /// rows within the window.
 pub(crate) struct BoundQuery<'a, 'q> {
     memtable: &'a Memtable,
@@ -331,7 +330,7 @@ pub(crate) struct BoundQuery<'a, 'q> {
 }
 
 impl<'a> BoundQuery<'a, '_> {
-    /// The rows of a trail that match; `None` when it has none within the window.
+    /// The matching rows of a trail; `None` when it has none within the window.
     pub fn matching(&self, trail: &Trail) -> Option<Slice<'a>> {
         let BoundQuery { memtable, query, tree_size, .. } = *self;
         let (times, rows) = memtable.trails.get(trail)?.window(query.from, query.until);
@@ -355,7 +354,7 @@ impl<'a> BoundQuery<'a, '_> {
     }
 }
 
-/// Rows of a memtable that match, in order of time and index.
+/// Matching rows of a memtable, in order of time and index.
 pub(crate) struct Slice<'a> {
     first: u64,
     times: Cow<'a, [i64]>,
@@ -367,7 +366,7 @@ impl Slice<'_> {
         self.rows.len()
     }
 
-    /// The row at this frame of the slice.
+    /// The row at this position of the slice.
     pub fn row(&self, at: usize) -> u32 {
         self.rows[at]
     }
@@ -377,7 +376,7 @@ impl Slice<'_> {
         (self.times[at], self.first + u64::from(self.rows[at]))
     }
 
-    /// How many come before this time and index.
+    /// Number of rows before this time and index.
     pub fn before(&self, position: (i64, u64)) -> usize {
         let (mut low, mut high) = (0, self.len());
         while low < high {
@@ -419,7 +418,7 @@ fn number_of(values: &mut Map<Box<str>, u32>, value: &str) -> u32 {
 
 /// A filter in terms of columns.
 enum Condition<'a> {
-    /// The row has one of these values, or none of them; the values are in order.
+    /// The row has one of these values, or none of them. The values are in order.
     Column {
         column: &'a [u32],
         wanted: Vec<u32>,
@@ -452,8 +451,8 @@ impl Condition<'_> {
 }
 
 impl Run {
-    /// Brings the rows added since the last time into order. Rows arrive in order of their index
-    /// and nearly in order of time, so only what is newer than the oldest of them has to move.
+    /// Brings the rows added since the last call into order. Rows arrive in order of their index
+    /// and nearly in order of time, so only rows newer than the oldest added one have to move.
     fn settle(&mut self) {
         let (start, end) = (self.settled, self.times.len());
         self.settled = end;
@@ -463,8 +462,8 @@ impl Run {
         let mut added: Vec<(i64, u32)> =
             self.times[start..].iter().copied().zip(self.rows[start..].iter().copied()).collect();
         added.sort_unstable();
-        // Merges from the back into the room that the added rows took; of equal times the older row
-        // stays in front.
+        // Merges from the back into the space of the added rows; of equal times the older row stays
+        // in front.
         let (mut old, mut free) = (start, end);
         while let Some(&(time, row)) = added.last() {
             free -= 1;

@@ -1,5 +1,4 @@
-//! The open log: requests go in, the sequencer makes them durable, and the memtables hold what is
-//! newest.
+//! The open log: the sequencer makes requests durable, and memtables hold the newest events.
 
 pub(crate) mod dedup;
 pub(crate) mod history;

@@ -1,4 +1,4 @@
-//! Recovery.
+//! Recovery: from the segments and the journal to the state of an open log.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::manifest::{FlushPoint, SegmentEntry};
 use crate::read::directory::Directory;
 use crate::segment::row::rest_of;
 
-/// What the segments and the journal give the sequencer.
+/// The state from which the sequencer continues.
 #[derive(Default)]
 pub(crate) struct Recovery {
     pub history: History,
@@ -87,7 +87,7 @@ impl Recovery {
     }
 }
 
-/// What segments give a log to go on from; the journal is to be replayed to it.
+/// The state that the segments give; the journal has yet to be replayed to it.
 pub(crate) fn resume(
     opened: &Directory,
     memtable_events_max: usize,
@@ -111,7 +111,7 @@ pub(crate) fn resume(
     Ok(Recovery { history, state, known })
 }
 
-/// The keys of the records set aside that are flushed, and the tree over them.
+/// The keys of the flushed dead letters, and the tree over them.
 pub(crate) fn dead_letters(
     disk: &dyn Disk,
     salt: &[u8; 16],
@@ -130,8 +130,8 @@ pub(crate) fn dead_letters(
     Ok((known, tree))
 }
 
-/// Makes the manifest that was read durable, for it may be one whose replacing failed at the end;
-/// then makes the folders that are missing, and removes what it does not name.
+/// Makes the manifest durable again, because its last replacement may have failed at the end. Then
+/// makes missing folders and removes files that the manifest does not name.
 pub(crate) fn clean_up(disk: &dyn Disk, opened: &mut Directory) -> Result<(), Error> {
     if opened.version.is_some() {
         opened.version = Some(opened.manifest.clone().write_again(disk)?);

@@ -1,4 +1,4 @@
-//! A request to record something, and its answer.
+//! Requests to record events, and their receipts.
 
 use event::LOG_FILE;
 use event::source::SetAside as RejectedRecord;
@@ -11,7 +11,7 @@ use crate::log::dedup::{Key, event_key};
 use crate::log::words::Words;
 use crate::segment::row::rest_of;
 
-/// An event on its way into the log, with all the work done that needs no order.
+/// An event ready for the log; everything that needs no order is computed.
 pub struct IncomingEvent {
     pub(super) event: Event,
     pub(super) template: Template,
@@ -27,7 +27,7 @@ impl IncomingEvent {
         let template = Template::new(&event);
         let words = Words::of(&event);
         let rest = rest_of(&event);
-        // What no index needs is given back here, by the thread that made it.
+        // The parts that no index needs are freed here, by the thread that made them.
         event.attributes.retain(|name, _| name == INSTANCE_ID || name == LOG_FILE);
         (event.user_agent, event.description, event.request_id, event.trace_id) =
             (None, None, None, None);
@@ -45,24 +45,24 @@ pub struct Append {
     pub source: String,
     /// When the request was received.
     pub received_at: Time,
-    /// What to record, in order.
+    /// The events to record, in order.
     pub events: Vec<IncomingEvent>,
-    /// What to keep dead_letters.
+    /// Records that could not be parsed, for the dead-letter queue.
     pub rejected: Vec<RejectedRecord>,
-    /// What to do with an event whose key was recorded before with other bytes.
+    /// Handling of an event whose key was recorded before with other bytes.
     pub on_conflict: OnConflict,
 }
 
-/// What to do with an event whose key was recorded before with other bytes.
+/// Handling of an event whose key was recorded before with other bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnConflict {
     /// Refuse the request.
     Refuse,
-    /// Keep the event dead_letters.
+    /// Record the event as a dead letter.
     DeadLetter,
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// Index of the first event that this request recorded; the others follow without a gap.
@@ -71,7 +71,7 @@ pub struct Receipt {
     pub recorded: usize,
     /// Events that were recorded before: their position in the request and the index they have.
     pub duplicates: Vec<(usize, u64)>,
-    /// How much it set aside that was not there before.
+    /// New dead letters that it recorded.
     pub dead_letters: usize,
     /// Events in the log once the request was durable.
     pub tree_size: u64,
@@ -87,7 +87,7 @@ pub enum Refusal {
         /// Index of the event that has the key.
         index: u64,
     },
-    /// A durable write failed; whether the request was recorded shows when the log is opened again.
+    /// A durable write failed. The next open shows whether the request was recorded.
     Fenced {
         /// The failure.
         because: String,

@@ -1,4 +1,4 @@
-//! Gives events their frame in the log and makes them durable, one group at a time.
+//! The sequencer: orders events and makes them durable, one group at a time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
@@ -21,7 +21,7 @@ use crate::log::state::State;
 use crate::log::words::Words;
 use crate::segment::key_search::KeySearch;
 
-/// Memory kept for the next group; larger groups are rare and give theirs back.
+/// Memory retained for the next group; larger groups are rare and free theirs.
 const GROUP_BYTES_RETAINED: usize = 4 << 20;
 
 pub(crate) struct Sequencer {
@@ -32,7 +32,7 @@ pub(crate) struct Sequencer {
     batch: BatchWriter,
     /// Events of the group, to be published once they are durable.
     group: Vec<GroupEvent>,
-    /// Records set aside of the group: offsets in the batch and lengths.
+    /// Offsets and lengths in the batch of the group's dead letters.
     dead_letters: Vec<(usize, u32)>,
     /// Whether the newest batch lacks its mark.
     is_unmarked: bool,
@@ -70,7 +70,7 @@ impl Sequencer {
         Arc::clone(&self.state)
     }
 
-    /// Ends the active memtable, so that all there is can be flushed.
+    /// Ends the active memtable, so that all events can be flushed.
     pub fn freeze(&mut self) {
         let mut state = self.state.write().expect("no panic while held");
         if state.active.len() > 0 || !state.dead_letters.is_empty() {
@@ -83,15 +83,16 @@ impl Sequencer {
         self.history.dead_letters.size()
     }
 
-    /// As how many events those count that wait to be flushed.
+    /// Weight of the events not yet flushed.
     pub fn waiting(&self) -> u64 {
         self.state.read().expect("no panic while held").waiting()
     }
 
-    /// Records a group of requests with one sync. When this returns, what the answers say is
-    /// durable and visible.
+    /// Records a group of requests with one sync. When this returns, all receipts are durable and
+    /// visible.
     ///
-    /// After an error nothing is known of the group, and the sequencer must not be used any more.
+    /// After an error the fate of the group is unknown, and the sequencer must not be used any
+    /// more.
     pub fn commit(
         &mut self,
         requests: Vec<Append>,
@@ -119,8 +120,8 @@ impl Sequencer {
             .collect())
     }
 
-    /// Writes the newest batch's mark, if it has none. To be called when no batch follows at once;
-    /// otherwise the next one takes it along.
+    /// Writes the mark of the newest batch, if it has none. Call it when no batch follows at once;
+    /// the next batch takes the mark along otherwise.
     pub fn mark(&mut self) -> Result<(), Error> {
         if std::mem::take(&mut self.is_unmarked) {
             self.journal.mark(self.history.batches - 1)?;
@@ -133,8 +134,8 @@ impl Sequencer {
         self.journal.close()
     }
 
-    /// Adds one request to the batch, or refuses it and leaves no trace of it. `flushed` are the
-    /// events in segments that have one of its keys.
+    /// Adds one request to the batch, or refuses it and leaves no trace. `flushed` are the events
+    /// in segments that have one of its keys.
     fn admit(
         &mut self,
         request: Append,
@@ -236,7 +237,7 @@ impl Sequencer {
         index
     }
 
-    /// Whether the bytes were not kept before.
+    /// Records a dead letter. Returns false when these bytes were recorded before.
     fn reject(&mut self, source: &str, received_at: Time, rejected: RejectedRecord) -> bool {
         let key = dead_letter_key(source, &rejected.raw);
         if self.known.get(&key).is_some() {

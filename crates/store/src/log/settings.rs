@@ -1,4 +1,4 @@
-//! How a log is run.
+//! Settings of a log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,39 +6,37 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::metrics::Clock;
 
-/// How a log is run. The defaults suit a server.
+/// Settings of a log. The defaults suit a server.
 pub struct Settings {
-    /// A journal file is full at this size; bounds what a start has to copy.
+    /// Size at which a journal file is full; bounds the copy at each start.
     pub journal_file_bytes_max: u64,
-    /// A group takes no further request past this size. Bounds how long the first of it waits, and
-    /// keeps its bytes in the processor's cache: groups of 8 MiB made a third of the events a
+    /// A group takes no further request past this size. Bounds how long its first request waits,
+    /// and holds its bytes in the processor's cache: groups of 8 MiB made a third of the events a
     /// second.
     pub group_bytes_max: usize,
-    /// Events of a part of the log in memory; smaller parts are sooner copied by a query, larger
-    /// ones sooner searched.
+    /// Events of a memtable. A query copies small ones sooner and searches large ones sooner.
     pub memtable_events_max: usize,
-    /// Events that are flushed into one segment; until there are so many they are in memory and in
-    /// the journal. Here and in the other limits of events in memory, one of more than 2 KiB in the
-    /// journal counts as several.
+    /// Events flushed into one segment; before that they are in memory and in the journal. Here and
+    /// in the other limits of events in memory, an event of more than 2 KiB in the journal counts
+    /// as several.
     pub flush_events: u64,
-    /// Events that may wait to be flushed; while there are more, no further request is taken from
-    /// the queue. Not less than `flush_events`.
+    /// Limit of the events not yet flushed; beyond it, no further request is taken from the queue.
+    /// Not below `flush_events`.
     pub unflushed_events_max: u64,
-    /// So many adjacent segments of about a size are compacted into one, and up to four times as many
-    /// where there are more; no fewer than that while events come fast.
+    /// Number of adjacent segments of similar size to compact into one; up to four times as many
+    /// where there are more, and no fewer than that while events come fast.
     pub compaction_segments: usize,
-    /// How often it is looked whether there is something to compaction.
+    /// Interval of looking for segments to compact.
     pub compaction_every: Duration,
-    /// No segment that segments are compacted into holds more events.
+    /// Limit of the events of a compacted segment.
     pub compacted_events_max: u64,
-    /// Bytes of segments' indexes kept in memory.
+    /// Bytes of segments' indexes held in memory.
     pub cache_bytes_max: u64,
-    /// How many requests may wait for the sequencer before further ones are refused as
-    /// [`Error::Overloaded`].
+    /// Limit of queued requests; further ones are refused as [`Error::Overloaded`].
     pub waiting_requests_max: usize,
-    /// Tells how long a sync takes, for [`Metrics`]; the default tells nothing.
+    /// Measures how long a sync takes, for [`Metrics`]; the default measures nothing.
     pub clock: Clock,
-    /// Called when a durable write failed and the log takes no more.
+    /// Called when a durable write failed and the log takes nothing more.
     pub on_fatal: Arc<dyn Fn(&Error) + Send + Sync>,
 }
 

@@ -1,4 +1,4 @@
-//! What a log holds at a moment: segments, the memtables that wait to be flushed, the memtable that grows.
+//! The state of a log at a moment: segments, frozen memtables, the active memtable.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::manifest::FlushPoint;
 use crate::read::audit_files::AuditFiles;
 use crate::segment::segment::Segment;
 
-/// Everything that can be bound about.
+/// Everything that queries read.
 #[derive(Default)]
 pub(crate) struct State {
     /// Oldest first. Replaced, never changed, so that a query may hold on to it.
@@ -27,38 +27,38 @@ pub(crate) struct State {
     pub active: Memtable,
     /// Every trail that holds an event.
     pub trails: BTreeSet<Trail>,
-    /// Events in the memtable that grows; then it is frozen.
+    /// Weight at which the active memtable is frozen.
     pub memtable_events_max: usize,
-    /// Records set aside since the active memtable began.
+    /// Dead letters since the active memtable began.
     pub dead_letters: Vec<FrameLocation>,
     pub files: AuditFiles,
     /// Size and root of the tree.
     pub head: (u64, Hash),
-    /// As `head`, of the tree over the records set aside.
+    /// Size and root of the tree over the dead letters.
     pub dead_letters_head: (u64, Hash),
     pub filled: FullTiles,
-    /// Held by every query that began since segments or frozen memtables were last taken away.
+    /// Held by every query that began since segments or frozen memtables were last removed.
     pub reading: Arc<()>,
 }
 
-/// A memtable that grows no more, and what the log had come to at its end.
+/// A memtable that no longer grows, and the state of the log at its end.
 pub(crate) struct FrozenMemtable {
     pub memtable: Memtable,
     pub dead_letters: Vec<FrameLocation>,
     pub end: FlushPoint,
 }
 
-/// What a query holds on to, while the log goes on.
+/// The parts of the log that a query holds while the log goes on.
 pub(crate) struct View {
     pub segments: Arc<Vec<Arc<Segment>>>,
     pub frozen: Vec<Arc<FrozenMemtable>>,
-    /// Rows of the active memtable that match, for each trail, and where their frames are.
+    /// Matching rows of the active memtable for each trail, and the locations of their frames.
     active: Vec<(Slice<'static>, Vec<FrameLocation>)>,
     len: u64,
     _reading: Arc<()>,
 }
 
-/// PostingsLocation a row of an answer is.
+/// Where to read a row of a result.
 pub(crate) enum RowSource {
     Segment(usize, u32),
     Journal(u64, FrameLocation),
@@ -70,13 +70,13 @@ impl State {
         self.active.end()
     }
 
-    /// How many events are flushed.
+    /// Number of flushed events.
     pub fn flushed(&self) -> u64 {
         self.segments.last().map_or(0, |segment| segment.meta.end())
     }
 
-    /// Publishes events that are durable: with them, size and root of the tree, and levels and
-    /// hashes of the tiles that they filled, which are taken.
+    /// Publishes durable events with the size and root of the tree. Takes the levels and hashes of
+    /// the tiles that they filled.
     pub fn extend<'a>(
         &mut self,
         added: &[NewRow<'a>],
@@ -93,17 +93,17 @@ impl State {
         self.trails.extend(new);
     }
 
-    /// Whether it is time for a new memtable.
+    /// Whether the active memtable is full.
     pub fn is_full(&self) -> bool {
         self.active.weight() >= self.memtable_events_max as u64
     }
 
-    /// As how many events those count that wait to be flushed.
+    /// Weight of the events not yet flushed.
     pub fn waiting(&self) -> u64 {
         self.frozen.iter().map(|frozen| frozen.memtable.weight()).sum()
     }
 
-    /// Begins a new memtable. `end` is what the log has come to.
+    /// Begins a new memtable. `end` is the state of the log.
     pub fn freeze(&mut self, end: FlushPoint) {
         let memtable = std::mem::replace(&mut self.active, Memtable::from(end.events));
         let dead_letters = std::mem::take(&mut self.dead_letters);
@@ -111,8 +111,8 @@ impl State {
         self.frozen.push(Arc::new(FrozenMemtable { memtable, dead_letters, end }));
     }
 
-    /// Digests of events that are in no segment, so many from the index `first` on, as far as there
-    /// are any.
+    /// `count` digests of events that are in no segment, from the index `first` on, or fewer at the
+    /// end.
     pub fn digests(&self, first: u64, count: usize) -> Vec<Hash> {
         let memtables = self.frozen.iter().map(|frozen| &frozen.memtable).chain([&self.active]);
         let mut found = Vec::with_capacity(count);
@@ -126,7 +126,7 @@ impl State {
         found
     }
 
-    /// PostingsLocation the frame of an event is that is in no segment.
+    /// Location of the frame of an event that is in no segment.
     pub fn frame(&self, index: u64) -> Option<FrameLocation> {
         let mut memtables = self.frozen.iter().map(|frozen| &frozen.memtable).chain([&self.active]);
         let memtable =
@@ -137,7 +137,7 @@ impl State {
         )
     }
 
-    /// How many events of the active memtable that match have each value of each of some dimensions.
+    /// Counts of the matches in the active memtable, by value, for each dimension.
     pub fn active_counts(
         &self,
         question: &Question<'_>,
@@ -155,7 +155,7 @@ impl State {
         dimensions.iter().map(counts).collect()
     }
 
-    /// What a query needs, taken while nothing changes.
+    /// The view of a query, taken while nothing changes.
     pub fn view(&self, question: &Question<'_>) -> View {
         let query = question.query;
         let tree_size = query.as_of.unwrap_or(u64::MAX);
@@ -187,7 +187,7 @@ impl View {
         }
     }
 
-    /// Hands what matches to `take`, with the tree size of the answer.
+    /// Hands the matches to `take`; returns the tree size as well.
     fn matching<T>(
         &self,
         question: &Question<'_>,
@@ -200,7 +200,7 @@ impl View {
         Ok((take(&parts, &matching)?, parts.tree_size(question.query)))
     }
 
-    /// Which rows a page has, the total, and the tree size.
+    /// The rows of a page, the total, and the tree size.
     pub fn find(&self, question: &Question<'_>) -> Result<(Vec<RowSource>, u64, u64), Error> {
         let ((frames, total), tree_size) = self.matching(question, By::Time, |_, matching| {
             Ok((matching.page(question.query)?, matching.total))
@@ -233,7 +233,7 @@ impl View {
         Ok(Histogram { counts, total, tree_size })
     }
 
-    /// One answer for each dimension. `active` is what [`State::active_counts`] told of them when
+    /// The top values of each dimension. `active` is the result of [`State::active_counts`] when
     /// the view was taken.
     pub fn tops(
         &self,

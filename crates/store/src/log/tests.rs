@@ -1,4 +1,4 @@
-//! What can be seen from inside alone: that files stay while a query may read them, and that large
+//! Behaviour that is visible from inside alone: files stay while a query may read them, and large
 //! events are flushed by their bytes.
 
 use std::collections::BTreeMap;
@@ -105,7 +105,7 @@ fn files_stay_while_a_query_may_read_them() {
 }
 
 #[test]
-fn large_events_are_sealed_by_their_bytes() {
+fn large_events_are_flushed_by_their_bytes() {
     let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
     let identity = Identity {
         origin: "test.example/log".to_owned(),

@@ -1,4 +1,4 @@
-//! The log's threads: one that commits what is appended, one that flushes, one that compactions.
+//! The threads of the log: one commits requests, one flushes, one compacts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
@@ -13,7 +13,7 @@ use crate::log::sequencer::Sequencer;
 use crate::log::settings::Settings;
 use crate::metrics::Meters;
 
-/// What the threads tell each other.
+/// State that the threads share.
 pub(crate) struct Shared {
     pub fence: OnceLock<String>,
     pub duplicates: AtomicU64,
@@ -36,15 +36,15 @@ impl Shared {
 
 pub(crate) type Reply = Box<dyn FnOnce(Result<Receipt, Refusal>) + Send>;
 
-/// What the sequencer is asked to do.
+/// A job of the sequencer.
 pub(crate) enum Job {
     Append(Append, Reply),
-    /// To end the active memtable, and to say so.
+    /// Ends the active memtable, then answers.
     Freeze(SyncSender<()>),
 }
 
-/// Commits group after group until the queue is closed or a durable write fails. While one group is
-/// being synced, the next one collects in the queue.
+/// Commits group after group until the queue is closed or a durable write fails. While one group
+/// syncs, the next one collects in the queue.
 pub(crate) fn run_sequencer(
     mut sequencer: Sequencer,
     jobs: &Receiver<Job>,
@@ -53,7 +53,7 @@ pub(crate) fn run_sequencer(
 ) -> Result<(), Error> {
     let ended = commit_groups(&mut sequencer, jobs, shared, &settings);
     if let Err(error) = &ended {
-        // What is still waiting was never written; its replies are dropped with the queue.
+        // Queued requests were never written; their replies are dropped with the queue.
         shared.fence.get_or_init(|| error.to_string());
         (settings.on_fatal)(error);
     }
@@ -88,28 +88,29 @@ fn commit_groups(
         }
         if let Some(done) = freeze {
             sequencer.freeze();
-            // Whoever asked waits, or is gone.
+            // The requester waits, or is gone.
             let _ = done.send(());
         }
     }
 }
 
-/// The log is idle when nothing came for so long; then the newest batch gets the mark that a next
-/// one would have brought. Long after the answers left, so that none follows a write that fails.
+/// The log is idle after this time without a job. The newest batch then gets the mark that a next
+/// one would have brought. The time is long after the receipts left, so that none follows a failed
+/// write.
 const IDLE_AFTER: Duration = Duration::from_millis(20);
 
-/// How often it is looked whether the flusher has caught up.
+/// Interval of checking whether the flusher has caught up.
 const UNFLUSHED_WAIT: Duration = Duration::from_millis(5);
 
-/// How long a group waits for a further request that the size of the last group promises.
+/// How long a group waits for a further request when the last group was large.
 const COMPANY_WAIT: Duration = Duration::from_micros(50);
-/// The least size of the last group that promises any; fewer senders gain less by sharing a sync
-/// than they lose by waiting.
+/// Size of the last group from which a group waits. Fewer senders gain less by sharing a sync than
+/// they lose by waiting.
 const COMPANY_MIN: usize = 6;
 
-/// Takes what is waiting. With many senders a group also waits a moment for those who were just
-/// answered and are about to send again: fewer syncs leave more of the machine to them. Few senders
-/// never wait.
+/// Takes the queued requests. With many senders a group also waits a moment for those that just got
+/// their receipts and are about to send again: fewer syncs leave them more of the machine. Few
+/// senders never wait.
 fn collect_group(
     first: Job,
     jobs: &Receiver<Job>,
@@ -183,8 +184,8 @@ fn size_of(request: &Append) -> usize {
     lens_bytes_max(request).sum()
 }
 
-/// The most that each event and each record set aside of a request takes in the journal, frame
-/// heads left out.
+/// Upper bound of the journal bytes of each event and each rejected record of a request, without
+/// frame heads.
 pub(crate) fn lens_bytes_max(request: &Append) -> impl Iterator<Item = usize> {
     let source = request.source.len();
     let rejected =
@@ -192,10 +193,10 @@ pub(crate) fn lens_bytes_max(request: &Append) -> impl Iterator<Item = usize> {
     request.events.iter().map(IncomingEvent::len_bytes_max).chain(rejected)
 }
 
-/// How often it is looked whether there is something to flush or to drop.
+/// Interval of looking for something to flush or to drop.
 const FLUSH_EVERY: Duration = Duration::from_millis(50);
 
-/// Seals whenever enough events wait, until it is told to stop.
+/// Flushes whenever enough events wait, until `stop` gets a message.
 pub(crate) fn run_flusher(
     flusher: &Mutex<Flusher>,
     flush_events: u64,
@@ -217,7 +218,7 @@ pub(crate) fn run_flusher(
     }
 }
 
-/// Merges whenever there is something to compaction, until the log is closed.
+/// Compacts whenever there are segments to compact, until the log is closed.
 pub(crate) fn run_compactor(
     compactor: &Compactor,
     every: Duration,

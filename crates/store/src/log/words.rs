@@ -1,9 +1,9 @@
-//! The words of an event's texts, as memtables and segments know them.
+//! The words of an event's texts, for memtables and segments.
 
 use event::Event;
 use event::query::Text;
 
-/// Each word as it stands in the texts: the position of the text, the length of the word, the word.
+/// Each word in the order of the texts: the position of the text, the length of the word, the word.
 pub(crate) struct Words(Box<[u8]>);
 
 impl Words {

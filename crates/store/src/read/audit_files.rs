@@ -1,9 +1,8 @@
 //! Audit log files: the original lines of a database trail, cut as a database cuts its audit log.
 //!
-//! A file is a range of the trail's numbers, not a second copy. Every file ends with an event: one
-//! of its own trail that does not fit, or any event of the log that comes when the file's hour is
-//! over. So every replay makes the same files, and a finished file never grows, whatever the clock
-//! does.
+//! A file is a range of the trail's numbers, not a second copy. An event ends every file: one of
+//! its own trail that does not fit, or any event of the log after the file's hour. So every replay
+//! makes the same files, and a finished file never grows, whatever the clock does.
 
 use std::collections::HashMap;
 
@@ -13,15 +12,15 @@ use sha2::{Digest, Sha256};
 
 use crate::log::memtable::NewRow;
 
-/// No file holds more bytes of original lines than this, but for a single line that is longer.
+/// Limit of the bytes of original lines in a file, except for a single longer line.
 pub const AUDIT_FILE_BYTES_MAX: u64 = 20 << 20;
-/// A file takes no event that came, or occurred, this long after its first one.
+/// A file takes no event that arrived, or occurred, this long after its first one.
 pub const AUDIT_FILE_SECONDS_MAX: i64 = 60 * 60;
 
 /// A finished audit log file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditFile {
-    /// The same for the same range of the same trail, always: 32 hex digits and `br01`.
+    /// Always the same for the same range of the same trail: 32 hex digits and `br01`.
     pub id: String,
     /// Position among the files of its trail, from 1.
     pub ordinal: u64,
@@ -29,17 +28,17 @@ pub struct AuditFile {
     pub trail: Trail,
     /// Number of the first event.
     pub first_number: u64,
-    /// How many events it holds; their numbers follow each other.
+    /// Number of events; their numbers are consecutive.
     pub lines: u64,
     /// Bytes of its lines, each with a line feed.
     pub len_bytes: u64,
-    /// When the earliest of its events occurred.
+    /// The earliest time that one of its events occurred.
     pub begin: Time,
-    /// When the latest of its events occurred.
+    /// The latest time that one of its events occurred.
     pub end: Time,
     /// SHA-256 of its lines.
     pub sha256: [u8; 32],
-    /// Index in the log of the event that ended it.
+    /// Index in the log of the event that ended the file.
     pub ended_by: u64,
 }
 
@@ -64,11 +63,11 @@ impl AuditFile {
 pub(crate) struct AuditFiles {
     trails: HashMap<Trail, TrailFiles>,
     ids: HashMap<String, (Trail, usize)>,
-    /// When the hour of an open file is over, the earliest of them.
+    /// The earliest end of the hour of an open file.
     next_end: Option<Time>,
 }
 
-/// How one trail's events are cut, in order of their numbers.
+/// The files of one trail, in order of the numbers.
 #[derive(Default)]
 struct TrailFiles {
     finished: Vec<AuditFile>,
@@ -85,7 +84,7 @@ struct OpenAuditFile {
 }
 
 impl AuditFiles {
-    /// Takes note of the next event of the log, which has this index.
+    /// Adds the event with this index, the next one of the log.
     pub fn push(&mut self, row: &NewRow<'_>, index: u64) {
         if self.next_end.is_some_and(|end| end <= row.received_at) {
             self.end_overdue(row.received_at, index);
@@ -124,8 +123,7 @@ impl AuditFiles {
         self.trails.values().filter_map(|lines| lines.open.as_ref()).map(|open| open.ends_at)
     }
 
-    /// How many files the next event ends, if it comes at this moment or later, because their hour
-    /// is over.
+    /// Number of files whose hour is over, if the next event comes at this moment or later.
     pub fn overdue(&self, now: Time) -> usize {
         if self.next_end.is_none_or(|end| end > now) {
             0
@@ -134,8 +132,7 @@ impl AuditFiles {
         }
     }
 
-    /// The finished files of a trail as of the moment the log held `tree_size` events, oldest
-    /// first.
+    /// The finished files of a trail when the log held `tree_size` events, oldest first.
     pub fn of(&self, trail: &Trail, tree_size: u64) -> &[AuditFile] {
         let Some(lines) = self.trails.get(trail) else { return &[] };
         &lines.finished[..lines.finished.partition_point(|file| file.ended_by < tree_size)]
@@ -147,7 +144,7 @@ impl AuditFiles {
         self.trails.get(trail)?.finished.get(*position)
     }
 
-    /// The files that events with these indexes ended, as a segment keeps them.
+    /// The files that events with these indexes ended, as a segment stores them.
     pub fn ended_by(&self, indexes: &std::ops::Range<u64>) -> Vec<AuditFileRecord> {
         let files = self.trails.values().flat_map(|lines| &lines.finished);
         let mut stored: Vec<AuditFileRecord> = files
@@ -158,7 +155,7 @@ impl AuditFiles {
         stored
     }
 
-    /// The files that are not finished.
+    /// The unfinished files.
     pub fn open(&self) -> Vec<OpenFile> {
         let open = self.trails.values().filter_map(|lines| lines.open.as_ref());
         let mut open: Vec<OpenFile> = open.map(OpenFile::of).collect();
@@ -166,7 +163,7 @@ impl AuditFiles {
         open
     }
 
-    /// Takes over a file that was finished. Files of a trail come in order.
+    /// Restores a finished file. Files of a trail come in order.
     pub fn restore(&mut self, stored: &AuditFileRecord) -> Option<()> {
         let file = stored.file()?;
         let lines = self.trails.entry(file.trail.clone()).or_default();
@@ -175,8 +172,8 @@ impl AuditFiles {
         Some(())
     }
 
-    /// Takes over a file that was not finished, behind those of its trail that were. `hash` has
-    /// taken its lines.
+    /// Restores the unfinished file of a trail, behind its finished ones. `hash` has taken its
+    /// lines.
     pub fn restore_open(&mut self, stored: &OpenFile, hash: Sha256) -> Option<()> {
         let open = stored.open(hash)?;
         let lines = self.trails.entry(open.file.trail.clone()).or_default();
@@ -186,8 +183,8 @@ impl AuditFiles {
         Some(())
     }
 
-    /// The finished files of every trail beyond the first `known[trail]` of it; those of a trail
-    /// oldest first.
+    /// The finished files of every trail beyond its first `known[trail]`, oldest first in each
+    /// trail.
     pub fn beyond(&self, known: &HashMap<Trail, u64>) -> Vec<AuditFile> {
         self.trails
             .iter()
@@ -302,8 +299,8 @@ impl AuditFileRecord {
     }
 }
 
-/// A file that may still grow as it is stored: all but the state of its hash, which its lines give
-/// again.
+/// The stored form of an unfinished file, without the state of its hash, which is computed again
+/// from its lines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OpenFile {

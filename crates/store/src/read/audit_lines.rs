@@ -9,12 +9,12 @@ use crate::log::memtable::FrameLocation;
 use crate::read::audit_files::AuditFile;
 use crate::read::contents::Contents;
 
-/// How many lines of an audit log file are looked up while readers hold off writers.
+/// Lines of an audit log file looked up while readers hold off writers.
 const AUDIT_LINES_AT_ONCE: u64 = 512;
 
 impl Contents {
     /// The finished audit log files of a database trail, oldest first, and the tree size of the
-    /// answer: now, or as of the moment the log held `as_of` events.
+    /// result: now, or when the log held `as_of` events.
     pub fn audit_files(&self, trail: &Trail, as_of: Option<u64>) -> (Vec<AuditFile>, u64) {
         let memtable = self.state.read().expect("no panic while held");
         let tree_size = as_of.map_or(memtable.len(), |size| size.min(memtable.len()));
@@ -26,20 +26,20 @@ impl Contents {
         self.state.read().expect("no panic while held").files.find(id).cloned()
     }
 
-    /// The finished audit log files of every trail beyond the first `known[trail]` of it; those of
-    /// a trail oldest first.
+    /// The finished audit log files of every trail beyond its first `known[trail]`, oldest first in
+    /// each trail.
     pub fn audit_files_beyond(&self, known: &HashMap<Trail, u64>) -> Vec<AuditFile> {
         self.state.read().expect("no panic while held").files.beyond(known)
     }
 
-    /// How many audit log files the next event ends, of whatever trail, because their hour is over.
+    /// Number of audit log files, of all trails, whose hour is over and which the next event ends.
     pub fn audit_files_overdue(&self, now: Time) -> usize {
         self.state.read().expect("no panic while held").files.overdue(now)
     }
 
-    /// Original lines of an audit log file, each with a line feed, from the line `from` (counted
-    /// from 0): as many as make `bytes_max`, but at least one. Also the line to go on from. Errs
-    /// with [`Error::Damage`] when stored bytes do not read back.
+    /// Original lines of an audit log file, each with a line feed, from the line `from` on (counted
+    /// from 0): up to `bytes_max` bytes, but at least one line. Also returns the line to continue
+    /// from. Errs with [`Error::Damage`] when stored bytes do not read back.
     pub fn audit_file_lines(
         &self,
         file: &AuditFile,
@@ -65,7 +65,7 @@ impl Contents {
         Ok((bytes, line))
     }
 
-    /// Raw bytes of a database trail's events, from this number on: some, as far as there are any.
+    /// Raw bytes of a database trail's events from this number on: at most `count` of them.
     fn lines(&self, trail: &Trail, first_number: u64, count: u64) -> Result<Vec<Vec<u8>>, Error> {
         let (segments, frames, _reading) = {
             let state = self.state.read().expect("no panic while held");

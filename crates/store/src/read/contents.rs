@@ -1,4 +1,4 @@
-//! What a log holds, to be read: by the process that has the log open, beside a server, or from a
+//! The contents of a log, for reading: by the process that has the log open, beside a server, or from a
 //! read-only medium.
 
 use std::sync::{Arc, RwLock};
@@ -23,21 +23,21 @@ use crate::read::directory;
 use crate::read::directory::Directory;
 use crate::read::node_cache::NodeCache;
 
-/// Bytes of segments' indexes nodes in memory while a log is read that is not open.
+/// Bytes of segments' indexes held in memory while a log is read that is not open.
 const CACHE_BYTES: u64 = 64 << 20;
 
-/// An event of an answer.
+/// An event of a result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// Position in the log, from 0.
     pub index: u64,
-    /// The event with what the log added. Of a flushed event the source's key and the hash of the
-    /// raw bytes are left out.
+    /// The event with what the log added. A flushed event lacks the source's key and the hash of
+    /// the raw bytes.
     pub entry: Entry,
 }
 
-/// What a log holds. Of an open [`Log`](crate::Log) it grows with every append; read by
-/// [`Contents::read`] it stays as it was.
+/// Everything a log holds. The contents of an open [`Log`](crate::Log) grow with every append; those read
+/// by [`Contents::read`] stay the same.
 pub struct Contents {
     pub(crate) identity: Identity,
     pub(crate) state: Arc<RwLock<State>>,
@@ -50,7 +50,7 @@ pub struct Contents {
 /// An event as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// PostingsLocation it is recorded.
+    /// The trail of the event.
     pub trail: Trail,
     /// The canonical entry; its SHA-256 is the data of the event's leaf.
     pub entry: Vec<u8>,
@@ -60,7 +60,7 @@ pub struct StoredEvent {
 
 impl Contents {
     /// Reads the log on this disk as it is now, without changing any of it; a process may have it
-    /// open. Errs as [`Log::open`](crate::Log::open) does, but for the lock.
+    /// open. Errs as [`Log::open`](crate::Log::open) does, except for the lock.
     pub fn read(disk: &Arc<dyn Disk>) -> Result<Contents, Error> {
         let identity = identity::read(disk)?;
         directory::read_consistently(disk, &mut |manifest| {
@@ -81,7 +81,7 @@ impl Contents {
         })
     }
 
-    /// Which log this is.
+    /// Identity of the log.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -96,13 +96,13 @@ impl Contents {
         self.state.read().expect("no panic while held").trails.iter().cloned().collect()
     }
 
-    /// How many events there are, and the root of the tree over their digests.
+    /// Number of events, and the root of the tree over their digests.
     pub fn head(&self) -> (u64, Hash) {
         self.state.read().expect("no panic while held").head
     }
 }
 
-/// About how many bytes a row takes in memory.
+/// Approximate bytes of a row in memory.
 pub(crate) fn weight(row: &Row) -> usize {
     let event = &row.entry.event;
     let texts = [

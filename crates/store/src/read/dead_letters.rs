@@ -16,14 +16,14 @@ use crate::read::contents::Contents;
 use crate::read::directory;
 
 impl Contents {
-    /// How many records were set aside, and the root of a tree over their digests that is made as
-    /// that of the events is.
+    /// Number of dead letters, and the root of the tree over their digests, made as that of the
+    /// events is.
     pub fn dead_letters_head(&self) -> (u64, Hash) {
         self.state.read().expect("no panic while held").dead_letters_head
     }
 
-    /// The records set aside from this number on, one after another, oldest first, as long as
-    /// `take` says so.
+    /// Calls `take` with the dead letters from this number on, oldest first, as long as it returns
+    /// `Continue`.
     pub fn each_dead_letter(
         &self,
         from: u64,
@@ -35,7 +35,8 @@ impl Contents {
             let frames: Vec<FrameLocation> = frozen.chain(&state.dead_letters).copied().collect();
             (state.dead_letters_head.0, frames, Arc::clone(&state.reading))
         };
-        // What is not flushed is in the journal, which stays as long as somebody reads.
+        // The journal has the dead letters that are not flushed; it stays as long as somebody
+        // reads.
         let flushed = total - frames.len() as u64;
         if from < flushed
             && self.dead_letters.each(from, flushed, &mut |record| Ok(take(record)))?.is_break()
@@ -48,7 +49,7 @@ impl Contents {
             let Ok((Frame::Content(Content::DeadLetter(record)), _)) =
                 frame::read(&self.identity.salt, &bytes)
             else {
-                return Err(Error::damage(JOURNAL, 0, "a frame that is no record set aside"));
+                return Err(Error::damage(JOURNAL, 0, "a frame that is no dead letter"));
             };
             if take(record).is_break() {
                 break;
@@ -58,8 +59,8 @@ impl Contents {
     }
 }
 
-/// Every record set aside in the log on this disk, oldest first, read beside a process that may
-/// have it open.
+/// All dead letters of the log on this disk, oldest first, read beside a process that may have it
+/// open.
 pub fn dead_letters(disk: &Arc<dyn Disk>) -> Result<Vec<DeadLetter>, Error> {
     let mut records = Vec::new();
     each_dead_letter(disk, 0, &mut |record| {
@@ -69,15 +70,15 @@ pub fn dead_letters(disk: &Arc<dyn Disk>) -> Result<Vec<DeadLetter>, Error> {
     Ok(records)
 }
 
-/// The records set aside from this number on, one after another, oldest first, as long as `take`
-/// says so; read beside a process that may have the log open.
+/// Calls `take` with the dead letters from this number on, oldest first, as long as it returns
+/// `Continue`; reads beside a process that may have the log open.
 pub fn each_dead_letter(
     disk: &Arc<dyn Disk>,
     from: u64,
     take: &mut dyn FnMut(DeadLetter) -> ControlFlow<()>,
 ) -> Result<(), Error> {
     let identity = identity::read(disk)?;
-    // What was taken is not taken again, if the reading begins again.
+    // A second attempt skips the records that were taken before.
     let (mut next, mut goes_on) = (from, ControlFlow::Continue(()));
     directory::read_consistently(disk, &mut |manifest| {
         let mut take_new = |record: DeadLetter| {

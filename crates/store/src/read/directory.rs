@@ -1,4 +1,4 @@
-//! What the manifest of a data directory names.
+//! The segments that the manifest of a data directory names.
 
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::read::audit_files::AuditFiles;
 use crate::segment::cache::Cache;
 use crate::segment::segment::Segment;
 
-/// What is flushed in a data directory.
+/// The flushed part of a data directory.
 pub(crate) struct Directory {
     pub manifest: Manifest,
     pub version: Option<Version>,
@@ -51,18 +51,17 @@ impl Directory {
         Ok(Directory { manifest, version, segments, cache })
     }
 
-    /// The audit log files as of what is flushed.
+    /// The audit log files at the flush point.
     pub fn audit_files(&self) -> Result<AuditFiles, Error> {
         let mut files = AuditFiles::default();
-        let nonsense =
-            || Error::damage(manifest::MANIFEST, 0, "an audit log file that makes no sense");
+        let malformed = || Error::damage(manifest::MANIFEST, 0, "a malformed audit log file");
         for segment in &self.segments {
             for stored in segment.audit_files()? {
-                files.restore(&stored).ok_or_else(nonsense)?;
+                files.restore(&stored).ok_or_else(malformed)?;
             }
         }
         for open in &self.manifest.flushed.open_files {
-            let trail = open.trail.parse().map_err(|_| nonsense())?;
+            let trail = open.trail.parse().map_err(|_| malformed())?;
             let mut hash = Sha256::new();
             let mut left = open.lines;
             for segment in &self.segments {
@@ -74,18 +73,19 @@ impl Directory {
                 }
             }
             if left > 0 {
-                return Err(nonsense());
+                return Err(malformed());
             }
-            files.restore_open(open, hash).ok_or_else(nonsense)?;
+            files.restore_open(open, hash).ok_or_else(malformed)?;
         }
         Ok(files)
     }
 }
 
-/// How often something is read again because the manifest was replaced meanwhile.
+/// Attempts to read something while the manifest is replaced.
 const ATTEMPTS_MAX: usize = 5;
 
-/// Reads what a manifest names, again if the process that has the log open replaced it meanwhile.
+/// Reads what a manifest names; starts again if the process that has the log open replaced it
+/// meanwhile.
 pub(crate) fn read_consistently<T>(
     disk: &Arc<dyn Disk>,
     read: &mut dyn FnMut(&Manifest) -> Result<T, Error>,

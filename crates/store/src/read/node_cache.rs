@@ -1,17 +1,17 @@
-//! Hashes of subtrees, cached.
+//! A cache of subtree hashes.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 use tlog::Hash;
 
-/// Hashes of complete subtrees, which never change, that took many others to make. The right edge
-/// of the tree is in every proof, and what is far up in most.
+/// Hashes of complete subtrees, which never change, made of many others. The right edge of the tree
+/// is in every proof, and upper nodes are in most.
 #[derive(Default)]
 pub(crate) struct NodeCache(Mutex<HashMap<(u32, u64), Hash>>);
 
-/// So many hashes, of 48 bytes with their places; then all are forgotten.
+/// Limit of the hashes, of 48 bytes with their positions; all are dropped then.
 const NODES_MAX: usize = 8192;
-/// A hash that is made of fewer is made again.
+/// Hashes below this level within a tile are computed again.
 pub(super) const CACHED_LEVEL_MIN: u32 = 3;
 
 impl NodeCache {

@@ -14,8 +14,8 @@ use crate::read::contents::{Contents, Row, StoredEvent, weight};
 use crate::segment::segment::Segment;
 
 impl Contents {
-    /// Answers a question as of now, or as of the size it names. Sees everything that was answered
-    /// for before.
+    /// Answers a query as of now, or as of the size that it names. Sees everything acknowledged
+    /// before.
     pub fn query(&self, query: &Query) -> Result<Page<Row>, Error> {
         let question = Question::of(query);
         let view = self.view(&question);
@@ -24,22 +24,22 @@ impl Contents {
         Ok(Page { rows, total, tree_size })
     }
 
-    /// What a question needs of the log as it is now.
+    /// The view of a query on the log as it is now.
     pub(crate) fn view(&self, question: &Question<'_>) -> View {
         self.state.read().expect("no panic while held").view(question)
     }
 
-    /// How many matching events occurred from each of these instants on and before the next. The
-    /// instants are in order; the order, the offset and the limit of the question do not matter.
+    /// Number of matching events from each of these instants on and before the next. The instants
+    /// must be in order. Order, offset and limit of the query do not matter.
     pub fn histogram(&self, query: &Query, instants: &[Time]) -> Result<Histogram, Error> {
         let question = Question::of(query);
         let view = self.view(&question);
         view.histogram(&question, instants)
     }
 
-    /// The values of each of these dimensions that most of the matching events have, at most
-    /// `limit` of them, with exact counts; all as of one moment. The order, the offset and the
-    /// limit of the question do not matter.
+    /// The most frequent values of each dimension among the matching events, at most `limit` of
+    /// them, with exact counts, all as of one moment. Order, offset and limit of the query do not
+    /// matter.
     pub fn tops(
         &self,
         query: &Query,
@@ -54,7 +54,7 @@ impl Contents {
         view.tops(&question, dimensions, &active, limit)
     }
 
-    /// The events from this index on, in the order of the log: so many, as far as there are any.
+    /// `count` events from this index on, in the order of the log, or fewer at the end.
     pub fn from_index(&self, first: u64, count: usize) -> Result<Vec<Row>, Error> {
         let (segments, end, mut found, _reading) = {
             let state = self.state.read().expect("no panic while held");
@@ -80,7 +80,7 @@ impl Contents {
         self.rows(&segments, &rows)
     }
 
-    /// Reads rows that were found; those of one segment at once, in its order.
+    /// Reads the rows of a result; those of one segment at once, in its order.
     pub(crate) fn rows(
         &self,
         segments: &[Arc<Segment>],
@@ -89,8 +89,7 @@ impl Contents {
         Ok(self.rows_within(segments, found, None)?.expect("any rows fit"))
     }
 
-    /// As [`Contents::rows`]; those of a walk may take so many bytes, else there are none, and are
-    /// read past the cache.
+    /// [`Contents::rows`] for a scan: past the cache, and `None` when the rows exceed `bytes_max`.
     pub(crate) fn rows_within(
         &self,
         segments: &[Arc<Segment>],
@@ -103,7 +102,7 @@ impl Contents {
             left = bytes.checked_sub(weight(row));
             left.is_some()
         };
-        // Of each segment the rows, and where on the page each is.
+        // For each segment the rows, and their positions on the page.
         let mut of_segments: HashMap<usize, Vec<(u32, usize)>> = HashMap::new();
         let mut rows: Vec<Option<Row>> = found.iter().map(|_| None).collect();
         for (position, row) in found.iter().enumerate() {
@@ -142,7 +141,7 @@ impl Contents {
         entry::decode(&read.entry).map_err(|error| Error::damage("journal", 0, error.to_string()))
     }
 
-    /// The event with this index, as it is stored. `None` when there is none.
+    /// The stored event with this index; `None` beyond the end.
     pub fn stored_event(&self, index: u64) -> Result<Option<StoredEvent>, Error> {
         let (segments, frame, _reading) = {
             let state = self.state.read().expect("no panic while held");

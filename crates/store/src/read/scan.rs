@@ -1,10 +1,9 @@
-//! All rows of an answer, some at a time, oldest first, as of one tree size.
+//! A scan over all rows of a result, in batches, oldest first, as of one tree size.
 //!
-//! A step finds the places of the next [`FOUND_AT_ONCE`] rows by counting, as any page is found, so
-//! that each costs the same however many went before; the rows are then read some at a time, as
-//! long as the view lasts in which they were found. Nothing but a position lasts longer: as of a
-//! tree size, the rows before and behind a position are always the same, however the log flushes and
-//! compactions meanwhile.
+//! A step finds the locations of the next [`FOUND_AT_ONCE`] rows by counting, as any page is found,
+//! so that each step costs the same however many came before. The rows are read in batches as long
+//! as the view of that step lasts. Only a position lasts longer: as of a tree size, the rows before
+//! and behind a position are always the same, however the log flushes and compacts meanwhile.
 
 use std::collections::VecDeque;
 
@@ -16,19 +15,19 @@ use crate::journal::frame::EVENT_BYTES_MAX;
 use crate::log::state::{RowSource, View};
 use crate::read::contents::{Contents, Row, weight};
 
-/// Places found at once: enough that finding them costs little beside reading them. Of 32 bytes
-/// each.
+/// Locations found at once, of 32 bytes each: enough that finding them costs little beside reading
+/// them.
 const FOUND_AT_ONCE: usize = 32 << 10;
-/// Rows read at once. Those of one step are read in the order of the segments, in which neighbours
-/// cost least.
+/// Rows read at once. Rows of one step are read in the order of the segments, where neighbours cost
+/// least.
 const READ_AT_ONCE: usize = 4 << 10;
-/// A scan begins with so many, before it is known how large they are.
+/// Rows read at first, while their size is unknown.
 const READ_FIRST: usize = 512;
 
-/// A scan over all rows of an answer. See [`Contents::scan`].
+/// A scan over all rows of a result. See [`Contents::scan`].
 pub struct Scan<'a> {
     contents: &'a Contents,
-    /// With the tree size, and the offset of the next row to be found.
+    /// The query with the tree size, and with the offset of the next row to find.
     query: Query,
     total: u64,
     found: Option<(View, VecDeque<RowSource>)>,
@@ -36,7 +35,7 @@ pub struct Scan<'a> {
 }
 
 impl Contents {
-    /// Begins to scan over what matches: oldest first, from the query's offset on, as of its tree
+    /// Starts a scan over the matches: oldest first, from the query's offset on, as of its tree
     /// size or else of now. Its order and limit do not matter.
     pub fn scan(&self, query: &Query) -> Result<Scan<'_>, Error> {
         let (size, _) = self.head();
@@ -50,18 +49,18 @@ impl Contents {
 }
 
 impl Scan<'_> {
-    /// How many events match, with those before the offset.
+    /// Number of matching events, including those before the offset.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// How many events the log held for this answer.
+    /// Number of events in the log for this scan.
     pub fn tree_size(&self) -> u64 {
         self.query.as_of.unwrap_or_default()
     }
 
-    /// The next rows: none at the end. They take at most about `bytes_max` in memory, but for a
-    /// single one that is larger.
+    /// The next rows; none at the end. They take at most about `bytes_max` in memory, except for a
+    /// single larger one.
     pub fn next(&mut self, bytes_max: usize) -> Result<Vec<Row>, Error> {
         loop {
             let (view, found) = match &mut self.found {
@@ -87,8 +86,8 @@ impl Scan<'_> {
         }
     }
 
-    /// Lets go of what keeps journal and segments from being removed. The scan goes on all the
-    /// same; finding again costs as much as a page does.
+    /// Releases the view, which holds journal files and segments in place. The scan goes on all the
+    /// same; finding again costs as much as a page.
     pub fn release(&mut self) {
         if let Some((_, found)) = self.found.take() {
             self.query.offset -= found.len() as u64;

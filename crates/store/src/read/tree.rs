@@ -8,14 +8,14 @@ use crate::error::Error;
 use crate::read::contents::Contents;
 use crate::read::node_cache::CACHED_LEVEL_MIN;
 
-/// Digests of neighbours are read at once when no more than these are between them, for reading
-/// those costs less than beginning anew; and so many wanted ones at most.
+/// Digests are read in one piece across gaps up to this size, because reading the gap costs less
+/// than starting again; a piece has at most this many requested digests.
 const DIGESTS_SKIPPED_MAX: u64 = 64;
 const DIGESTS_AT_ONCE: usize = 8 << 10;
 
 impl Contents {
-    /// The digests of events, in order of their indexes: so many from `first` on. `None` when the
-    /// log has not so many.
+    /// `count` digests of events in order of their indexes, from `first` on. `None` beyond the end
+    /// of the log.
     pub fn digests(&self, first: u64, count: usize) -> Result<Option<Vec<Hash>>, Error> {
         let (flushed, beyond) = {
             let state = self.state.read().expect("no panic while held");
@@ -31,8 +31,8 @@ impl Contents {
         Ok(Some(digests))
     }
 
-    /// The digests of events of the log, in the order of these indexes. Errs with [`Error::Damage`]
-    /// when the log has not one of them.
+    /// The digests of events, in the order of these indexes. Errs with [`Error::Damage`] when the
+    /// log lacks one of them.
     pub fn digests_of(&self, indexes: &[u64]) -> Result<Vec<Hash>, Error> {
         let mut wanted: Vec<(u64, usize)> = indexes.iter().copied().zip(0..).collect();
         wanted.sort_unstable();
@@ -51,8 +51,8 @@ impl Contents {
         Ok(digests)
     }
 
-    /// Hashes of the tree at a level of tiles, 0 for those of leaves: so many from `first` on.
-    /// `None` when the log's tree has not so many.
+    /// `count` hashes of the tree at a level of tiles, 0 for leaves, from `first` on. `None` beyond
+    /// the end of the tree.
     pub fn hashes(&self, level: u32, first: u64, count: usize) -> Result<Option<Vec<Hash>>, Error> {
         if level == 0 {
             let digests = self.digests(first, count)?;
@@ -84,8 +84,8 @@ impl Contents {
 impl Nodes for Contents {
     type Error = Error;
 
-    /// Errs with [`Error::Damage`] for a subtree that the log's tree does not have, or that does
-    /// not read back.
+    /// Errs with [`Error::Damage`] for a subtree that the tree does not have, or that does not read
+    /// back.
     fn node(&self, level: u32, position: u64) -> Result<Hash, Error> {
         let above = level % TILE_HEIGHT;
         if let Some(hash) =

@@ -1,9 +1,9 @@
 //! Index files: numbered sections of blocks, each with a checksum, under a directory.
 //!
 //! A file is a head, the blocks one after another, the directory and a foot; `docs/format.md` has
-//! the bytes. A block is read whole, checked, and state in the [`Cache`]; so whatever is used was
-//! checked when it was read, and nothing but the directories of open files stays in memory beyond
-//! the cache's limit.
+//! the bytes. A block is read whole, checked, and stored in the [`Cache`]. So all bytes in use were
+//! checked when they were read, and only the directories of open files stay in memory beyond the
+//! cache's limit.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ const VERSION: u32 = 1;
 const HEAD: usize = 16;
 /// Offset and length of the directory u64, its CRC-32C u32, magic.
 const FOOT: usize = 28;
-/// Bytes collected before they are written.
+/// Bytes collected before a write.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
 
 /// Writes an index file, section after section.
@@ -38,12 +38,12 @@ impl BlockWriter {
         BlockWriter { file, buffer, written: 0, sections: Vec::new() }
     }
 
-    /// Begins the section with this number, which no section had before.
+    /// Starts a new section with this number.
     pub fn begin(&mut self, section: u8) {
         self.sections.push((section, Vec::new()));
     }
 
-    /// Adds a block to the section begun last, and returns its position there.
+    /// Adds a block to the newest section, and returns its position there.
     pub fn push(&mut self, block: &[u8]) -> Result<usize, Error> {
         let (_, blocks) = self.sections.last_mut().expect("a section was begun");
         let len = u32::try_from(block.len()).expect("blocks are far below 4 GiB");
@@ -89,7 +89,7 @@ impl BlockWriter {
 /// An open index file.
 pub(crate) struct BlockReader {
     file: Arc<dyn File>,
-    /// For messages.
+    /// The file's name, for messages.
     name: String,
     cache: Arc<Cache>,
     sections: Vec<Option<Section>>,
@@ -98,7 +98,7 @@ pub(crate) struct BlockReader {
 }
 
 struct Section {
-    /// Position of its first block among all of the file's.
+    /// Position of its first block among all blocks of the file.
     first: u32,
     blocks: Vec<BlockLocation>,
 }
@@ -147,12 +147,12 @@ impl BlockReader {
         Ok(BlockReader { file, name: name.to_owned(), cache, sections, slots })
     }
 
-    /// How many blocks a section has; none when there is no such section.
+    /// Number of blocks of a section; 0 when it does not exist.
     pub fn blocks(&self, section: u8) -> usize {
         self.section(section).map_or(0, |section| section.blocks.len())
     }
 
-    /// A block, from the cache or checked now.
+    /// A block, from the cache or read and checked now.
     pub fn block(&self, section: u8, position: usize) -> Result<Arc<[u8]>, Error> {
         let (position, location) = self.location(section, position)?;
         let slot = &self.slots[position as usize];
@@ -165,14 +165,14 @@ impl BlockReader {
         Ok(block)
     }
 
-    /// As [`BlockReader::block`], for whoever goes through all of a file: the cache stays as it is.
+    /// [`BlockReader::block`] for a reader of a whole file: the cache stays as it is.
     pub fn block_uncached(&self, section: u8, position: usize) -> Result<Arc<[u8]>, Error> {
         let (position, location) = self.location(section, position)?;
         let cached = self.slots[position as usize].block().as_ref().map(Arc::clone);
         cached.map_or_else(|| self.read(location), Ok)
     }
 
-    /// Which of the file's blocks one of a section is, and where.
+    /// Position of a section's block among all blocks of the file, and its location.
     fn location(&self, section: u8, position: usize) -> Result<(u32, &BlockLocation), Error> {
         let found = self
             .section(section)
@@ -181,7 +181,7 @@ impl BlockReader {
         found.map(|(first, location)| (first + position as u32, location)).ok_or_else(none)
     }
 
-    /// Reads and checks every block, past the cache. `each` sees the bytes read so far.
+    /// Reads and checks every block, past the cache. `each` gets the bytes read so far.
     pub fn check(&self, each: &mut dyn FnMut(u64)) -> Result<(), Error> {
         for location in self.sections.iter().flatten().flat_map(|section| &section.blocks) {
             self.read(location)?;
@@ -196,7 +196,7 @@ impl BlockReader {
             .map_or(0, |found| found.blocks.iter().map(|location| u64::from(location.len)).sum())
     }
 
-    /// What to call a section whose blocks are whole and make no sense.
+    /// The error for a section whose blocks are intact but malformed.
     pub fn damage(&self, section: u8, what: &str) -> Error {
         let offset = self
             .section(section)
@@ -357,16 +357,17 @@ mod tests {
         let reader = BlockReader::open(file, "a.index", cache).expect("whole");
         let read = |position| drop(reader.block(0, position).expect("whole"));
         let is_held = |position: usize| reader.slots[position].block().is_some();
-        // Thirty blocks are read again soon after they went, and then stay while others pass.
+        // Thirty blocks are read again soon after they were dropped, and then stay while others
+        // pass.
         (0..30).for_each(read);
         (100..145).for_each(read);
         (0..30).for_each(read);
         (145..200).for_each(read);
         assert!((0..30).all(is_held));
-        // Others are read again and again; what is used no more goes at last.
+        // Others are read again and again; blocks that are used no more are dropped at last.
         (0..8).for_each(|_| (100..145).for_each(read));
         assert!(!(0..30).all(is_held));
-        let state = reader.cache.state.lock().expect("no panic while entry");
+        let state = reader.cache.state.lock().expect("no panic while held");
         let bytes_of =
             |entry: &VecDeque<CacheEntry>| entry.iter().map(|entry| entry.2).sum::<u64>();
         assert_eq!(state.trial_bytes, bytes_of(&state.trial));

@@ -1,7 +1,7 @@
-//! Building a segment: memtables that grow no more go in, two files come out.
+//! Builds a segment: frozen memtables go in, two files come out.
 //!
-//! The memtables have found each value and each word of their events already; what is left is to give
-//! them numbers of all memtables together, and to put the rows in order.
+//! The memtables hold each value and each word of their events already. A build renumbers them over
+//! all memtables, and puts the rows in order.
 
 use std::sync::Arc;
 
@@ -27,10 +27,9 @@ use crate::segment::write::{
     write_heads,
 };
 
-/// Builds the files of a segment of these memtables, which follow each other, and of the audit log
-/// files that their events ended. `known` is the dictionary of rows much like these, if there is
-/// one. `frame` gives the frame of the event with this index. The caller syncs the files and gives
-/// them their names.
+/// Builds the files of a segment of these adjacent memtables, and of the audit log files that their
+/// events ended. `known` is the dictionary of similar rows, if there is one. `frame` gives the
+/// frame of the event with this index. The caller syncs the files and renames them.
 pub(crate) fn build(
     memtables: &[&Memtable],
     files: &[AuditFileRecord],
@@ -76,7 +75,7 @@ struct SegmentRow<'a> {
     trail: &'a Trail,
     occurred_at: Time,
     index: u64,
-    /// Position among the memtables, and the row there.
+    /// Position of the memtable, and the row in it.
     memtable: usize,
     row: u32,
     parts: RowParts<'a>,
@@ -88,8 +87,8 @@ fn rows_in_order<'a>(memtables: &[&'a Memtable]) -> Vec<SegmentRow<'a>> {
         memtables.iter().flat_map(|memtable| memtable.runs()).map(|(trail, ..)| trail).collect();
     trails.sort_unstable();
     trails.dedup();
-    // For each trail time, index and position of the memtable. Parts follow each other, so that sorting
-    // finds long runs.
+    // For each trail the time, the index and the memtable's position. Memtables are adjacent, so
+    // that sorting finds long runs.
     let mut of_trails: Vec<Vec<(i64, u64, usize)>> = vec![Vec::new(); trails.len()];
     for (position, memtable) in memtables.iter().enumerate() {
         for (trail, times, rows) in memtable.runs() {
@@ -112,10 +111,10 @@ fn rows_in_order<'a>(memtables: &[&'a Memtable]) -> Vec<SegmentRow<'a>> {
     trails.into_iter().zip(of_trails).flat_map(rows).collect()
 }
 
-/// The values that a row has, in order of [`Dimension::ALL`].
+/// The values of a row, in order of [`Dimension::ALL`].
 type RowValues<'a> = [Option<&'a str>; Dimension::ALL.len()];
 
-/// A dictionary for the bodies of rows like some of these.
+/// A dictionary for the bodies of rows like these.
 fn dictionary_of<'a>(
     rows: &[SegmentRow<'_>],
     values_of: &dyn Fn(&SegmentRow<'_>) -> RowValues<'a>,
@@ -138,7 +137,7 @@ struct Builder {
     rows: RowsWriter,
     keys: Vec<(Fingerprint, u32)>,
     runs: Vec<RunEntry>,
-    /// Numbers of the rows of the newest run, when it is a database's.
+    /// Numbers of the rows of the newest run, if it is a database's.
     run_numbers: Vec<u64>,
     next_row: u32,
 }
@@ -192,7 +191,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Writes what is left.
+    /// Writes the rest.
     fn finish(
         mut self,
         memtables: &[&Memtable],
@@ -221,7 +220,7 @@ impl Builder {
         Ok(SegmentSummary { table_bytes, table_sha256, index_bytes: self.index.finish()? })
     }
 
-    /// RowParts positions of a database's run in order of the numbers, counted from its first row.
+    /// Writes the rows of a database's run in order of the numbers, counted from its first row.
     fn end_run(&mut self) {
         let numbers = std::mem::take(&mut self.run_numbers);
         let mut order: Vec<usize> = (0..numbers.len()).collect();
@@ -243,8 +242,8 @@ impl<'a> Values<'a> {
         *self.0.entry(value).or_insert(next)
     }
 
-    /// Writes the values with their rows, of which `found` tells number and row, each once. Returns
-    /// the ordinals, in order of the numbers.
+    /// Writes the values with their rows; `found` yields number and row, each once. Returns the
+    /// ordinals, in order of the numbers.
     fn finish(
         self,
         position: usize,
@@ -257,7 +256,8 @@ impl<'a> Values<'a> {
         for ((_, number), ordinal) in values.iter().zip(0u32..) {
             ordinals[*number as usize] = ordinal;
         }
-        // PostingsLocation the rows of each value begin, counted from their numbers; then they are put there.
+        // Start of the rows of each value, from the counts of the values; then the rows are filled
+        // in.
         let mut ends = vec![0u32; values.len() + 1];
         found.clone().for_each(|(number, _)| ends[ordinals[number as usize] as usize + 1] += 1);
         for ordinal in 1..ends.len() {
@@ -284,9 +284,9 @@ impl<'a> Values<'a> {
 /// One dimension of all memtables.
 struct DimensionColumns<'a> {
     values: Values<'a>,
-    /// By the numbers of all memtables together.
+    /// Values by their numbers over all memtables.
     texts: Vec<&'a str>,
-    /// For each memtable its column, and what its numbers are among those of all.
+    /// For each memtable its column, and the numbers over all memtables by its own.
     memtables: Vec<(&'a [u32], Vec<u32>)>,
 }
 
@@ -334,7 +334,7 @@ impl<'a> DimensionColumns<'a> {
     }
 }
 
-/// Writes which rows come after each other in time.
+/// Writes the order of the rows in time.
 fn write_by_time(
     rows: &[SegmentRow<'_>],
     severities: &DimensionColumns<'_>,
@@ -343,7 +343,7 @@ fn write_by_time(
     let position =
         |(row, number): (&SegmentRow<'_>, u32)| (row.occurred_at.unix_ns(), row.index, number);
     let mut order: Vec<(i64, u64, u32)> = rows.iter().zip(0..).map(position).collect();
-    // Those of each trail are in order, so that sorting finds long runs.
+    // Rows of each trail are in order, so that sorting finds long runs.
     order.sort();
     let mut writer = ByTimeWriter::default();
     for (.., number) in order {
@@ -359,7 +359,7 @@ fn write_words(
     rows: &[SegmentRow<'_>],
     index: &mut BlockWriter,
 ) -> Result<(), Error> {
-    // For each memtable, where its rows go to.
+    // For each memtable, the row of the segment by its own row.
     let mut to: Vec<Vec<u32>> = memtables.iter().map(|memtable| vec![0; memtable.len()]).collect();
     for (row_of_segment, row) in rows.iter().zip(0u32..) {
         to[row_of_segment.memtable][row_of_segment.row as usize] = row;

@@ -1,9 +1,9 @@
-//! All rows of a segment in order of time and index, whatever their trail, and which of them have
-//! each severity: what a question about every trail goes through, instead of through one trail
-//! after another. Decision 0020.
+//! All rows of a segment in order of time and index, whatever their trail, and the rows of each
+//! severity in that order. A query about every trail reads this order, instead of one trail after
+//! another. Decision 0020.
 //!
-//! A *rank* is where a row is in that order, from 0. Segments of earlier versions have no such
-//! order, nor has what is merged from any of them.
+//! A *rank* is the position of a row in that order, from 0. Segments of earlier versions have no
+//! such order, and neither have segments compacted from any of them.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,7 +26,7 @@ pub(super) const SEVERITIES: usize = Dimension::ALL.len() + Text::ALL.len();
 #[derive(Default)]
 pub(super) struct ByTimeWriter {
     rows: PackedBlocks,
-    /// How many there are.
+    /// Number of rows so far.
     len: u32,
     severities: BTreeMap<Vec<u8>, Vec<u32>>,
 }
@@ -54,7 +54,7 @@ impl ByTimeWriter {
     }
 }
 
-/// Reads rows in order of time; it holds on to what it read last.
+/// Reads rows in order of time; retains the blocks read last.
 pub(crate) struct ByTime<'a> {
     segment: &'a Segment,
     rows: Column<'a>,
@@ -67,16 +67,15 @@ impl ByTime<'_> {
     pub fn row(&mut self, rank: u32) -> Result<u32, Error> {
         let row = u32::try_from(self.rows.get(rank)?).ok();
         let row = row.filter(|row| u64::from(*row) < self.segment.meta.events);
-        row.ok_or_else(|| self.segment.nonsense(BY_TIME))
+        row.ok_or_else(|| self.segment.malformed(BY_TIME))
     }
 
-    /// The first of these ranks whose time and index do not come before these.
+    /// The first of these ranks whose time and index do not come before the key.
     pub fn lower_bound(&mut self, ranks: Range<u32>, key: (i64, u64)) -> Result<u32, Error> {
         if ranks.is_empty() {
             return Ok(ranks.start);
         }
-        // Events mostly come evenly, so that a guess by the times of the first and the last is
-        // near.
+        // Events mostly come evenly, so that a guess by the first and the last time is near.
         let meta = &self.segment.meta;
         let each_ns =
             (meta.latest_ns.saturating_sub(meta.earliest_ns) / meta.events.cast_signed()).max(1);
@@ -91,46 +90,46 @@ impl ByTime<'_> {
 }
 
 impl Segment {
-    /// Whether it has its rows in order of time.
+    /// Whether the segment has the order by time.
     pub fn is_by_time(&self) -> bool {
         self.index.blocks(BY_TIME) > 0
     }
 
-    /// Its rows in order of time, if it has them so.
+    /// The rows in order of time, if the segment has that order.
     pub fn by_time(&self) -> ByTime<'_> {
         let rows = Column { file: &self.index, section: BY_TIME, block: None };
         ByTime { segment: self, rows, times: self.times(), indexes: self.indexes() }
     }
 
-    /// The severities, with ranks instead of rows.
+    /// The severities with their ranks, in the form of values with their rows.
     pub fn severities_by_time(&self) -> Terms<'_> {
         self.values(SEVERITIES)
     }
 
-    /// Checks that the ranks have every row, in order of time and index, and that those of each
-    /// severity are where the rows are that have it.
+    /// Checks that the ranks have every row, in order of time and index, and that the ranks of each
+    /// severity belong to rows with that severity.
     pub(super) fn check_by_time(&self) -> Result<(), Error> {
         if !self.is_by_time() {
             return Ok(());
         }
-        let nonsense = || self.nonsense(BY_TIME);
-        let rows = u32::try_from(self.meta.events).map_err(|_| nonsense())?;
+        let malformed = || self.malformed(BY_TIME);
+        let rows = u32::try_from(self.meta.events).map_err(|_| malformed())?;
         let (times, indexes) = (self.times().whole()?, self.indexes().whole()?);
         let ordinals = self.ordinals(Dimension::Severity, rows)?;
         let (mut by_time, mut last) = (self.by_time(), None);
         if by_time.rows.len()? != rows {
-            return Err(nonsense());
+            return Err(malformed());
         }
-        // Each comes behind the one before, so that none is there twice.
-        let mut of_places = Vec::with_capacity(rows as usize);
+        // Each row comes behind the one before, so that no row occurs twice.
+        let mut by_rank = Vec::with_capacity(rows as usize);
         for rank in 0..rows {
             let row = by_time.row(rank)?;
             let position = times.get(row).zip(indexes.get(row).map(i64::cast_unsigned));
             if position <= last {
-                return Err(nonsense());
+                return Err(malformed());
             }
             last = position;
-            of_places.push(ordinals[row as usize]);
+            by_rank.push(ordinals[row as usize]);
         }
         let terms = self.severities_by_time();
         let mut with_severity = 0;
@@ -139,10 +138,10 @@ impl Segment {
             with_severity += found.len();
             let is_right = found.len() == ranks.rows()
                 && self.value(Dimension::Severity, ordinal)?.as_bytes() == value
-                && found.iter().all(|rank| u64::from(of_places[rank as usize]) == ordinal + 1);
-            if is_right { Ok(()) } else { Err(terms.nonsense()) }
+                && found.iter().all(|rank| u64::from(by_rank[rank as usize]) == ordinal + 1);
+            if is_right { Ok(()) } else { Err(terms.malformed()) }
         })?;
-        let filled = of_places.iter().filter(|ordinal| **ordinal != 0).count() as u64;
-        if filled == with_severity { Ok(()) } else { Err(terms.nonsense()) }
+        let filled = by_rank.iter().filter(|ordinal| **ordinal != 0).count() as u64;
+        if filled == with_severity { Ok(()) } else { Err(terms.malformed()) }
     }
 }

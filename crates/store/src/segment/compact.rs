@@ -1,9 +1,9 @@
-//! Merging adjacent segments into one, column by column.
+//! Compacts adjacent segments into one, column by column.
 //!
-//! The rows of each segment stay in their order; so all that has to be found is which segment gives
-//! the next row. With that, every column is read once from its begin to its end. In memory are, for
-//! each row, the segment it comes from and where it goes to (five bytes), and one column or the
-//! rows of one value at a time.
+//! The rows of each segment stay in their order, so only the segment that gives the next row has to
+//! be found. With that, every column is read once from start to end. Memory holds, for each row,
+//! the segment it comes from and its new row (five bytes), and one column or the rows of one value
+//! at a time.
 
 use std::sync::Arc;
 
@@ -28,9 +28,9 @@ use crate::segment::write::{
     write_heads,
 };
 
-/// Why a compact came to no end.
+/// Why a compaction did not finish.
 pub(crate) enum CompactionError {
-    /// It was told to.
+    /// `goes_on` returned false.
     Cancelled,
     Failed(Error),
 }
@@ -41,11 +41,11 @@ impl From<Error> for CompactionError {
     }
 }
 
-/// Rows after which it is asked whether to go on.
+/// Rows between two checks of `goes_on`.
 const CHECK_EVERY: usize = 1 << 14;
 
-/// Merges segments, of which each begins where the one before ends, into two files. `goes_on` is
-/// asked from time to time. The caller syncs the files and gives them their names.
+/// Compacts adjacent segments into two files. Calls `goes_on` from time to time. The caller syncs
+/// the files and renames them.
 pub(crate) fn compact(
     inputs: &[Segment],
     table: Arc<dyn File>,
@@ -86,7 +86,7 @@ pub(crate) fn compact(
         order.each(&mut |input, row| {
             let ordinal = columns[input].get(row)?;
             column.push(
-                *ordinals[input].get(ordinal as usize).ok_or_else(|| terms[input].nonsense())?,
+                *ordinals[input].get(ordinal as usize).ok_or_else(|| terms[input].malformed())?,
             );
             Ok(())
         })?;
@@ -101,14 +101,14 @@ pub(crate) fn compact(
     Ok(SegmentSummary { table_bytes, table_sha256, index_bytes: writer.finish()? })
 }
 
-/// How the rows of the inputs become those of the output.
+/// The order of the inputs' rows in the output.
 struct Order {
-    /// The input that each row comes from.
+    /// The input of each row.
     from: Vec<u8>,
-    /// For each input, where its rows go to.
+    /// For each input, the new row of each of its rows.
     to: Vec<Vec<u32>>,
     runs: Vec<RunEntry>,
-    /// The inputs' runs of each trail of a database, in order.
+    /// For each database trail, the runs of the inputs, in order.
     databases: Vec<Vec<(usize, Run)>>,
 }
 
@@ -141,12 +141,12 @@ impl Order {
             if trail.service() == Service::Database {
                 order.databases.push(of_trail.clone());
             }
-            // The next row of each input, and when it occurred.
+            // The next row of each input, with its time.
             let mut heads: Vec<(i64, usize, u32, u32)> = of_trail
                 .iter()
                 .map(|(input, run)| (run.earliest_ns, *input, run.start, run.end))
                 .collect();
-            // Of equal times the older segment's come first, for its indexes are lower.
+            // At equal times the older segment comes first, because its indexes are lower.
             while let Some(&(_, input, row, end)) = heads.iter().min() {
                 let next = heads.iter().position(|head| head.1 == input).expect("just seen");
                 order.push(input);
@@ -165,7 +165,7 @@ impl Order {
         self.from.push(input as u8);
     }
 
-    /// Calls `each` with the input and its row for every row of the output, in order.
+    /// Calls `each` with input and row, for every row of the output in order.
     fn each(&self, each: &mut dyn FnMut(usize, u32) -> Result<(), Error>) -> Result<(), Error> {
         let mut next = vec![0; self.to.len()];
         for input in &self.from {
@@ -190,7 +190,7 @@ fn dictionary_of(inputs: &[Segment], order: &Order) -> Result<Vec<u8>, Error> {
     Ok(dictionary(&samples))
 }
 
-/// Writes the rows, with a dictionary of their own.
+/// Writes the rows, with a new dictionary.
 fn write_rows(
     inputs: &[Segment],
     order: &Order,
@@ -223,7 +223,7 @@ fn write_numbers(inputs: &[Segment], order: &Order, index: &mut BlockWriter) -> 
         numbers.push(times.get(row)?, indexes.get(row)?.cast_unsigned());
         Ok(())
     })?;
-    // An older segment's numbers are all lower.
+    // Numbers of an older segment are all lower.
     for (input, run) in order.databases.iter().flatten() {
         for row in inputs[*input].rows_by_number(*run, run.first_number, u64::MAX)? {
             numbers.by_number.push(i64::from(order.to[*input][row as usize]));
@@ -236,10 +236,10 @@ fn write_numbers(inputs: &[Segment], order: &Order, index: &mut BlockWriter) -> 
 struct TimeOrder<'a> {
     segment: &'a Segment,
     rows: ByTime<'a>,
-    /// The rank of the next one.
+    /// The rank of the next row.
     next: u32,
     times: Whole,
-    /// Ordinals of the rows and one, and the values.
+    /// Ordinals of the rows plus one, and the values.
     severities: Whole,
     values: Vec<Vec<u8>>,
 }
@@ -264,35 +264,35 @@ impl<'a> TimeOrder<'a> {
         }
         let row = self.rows.row(self.next)?;
         self.next += 1;
-        let time = self.times.get(row).ok_or_else(|| self.segment.nonsense(BY_TIME))?;
+        let time = self.times.get(row).ok_or_else(|| self.segment.malformed(BY_TIME))?;
         Ok(Some((time, row)))
     }
 
-    /// The severity of a row, if it has any.
+    /// The severity of a row, if it has one.
     fn severity(&self, row: u32) -> Result<Option<&[u8]>, Error> {
         let ordinal = self.severities.get(row).and_then(|ordinal| usize::try_from(ordinal).ok());
         let value = ordinal.and_then(|ordinal| Some((ordinal, self.values.get(ordinal)?)));
-        let (ordinal, value) = value.ok_or_else(|| self.segment.nonsense(BY_TIME))?;
+        let (ordinal, value) = value.ok_or_else(|| self.segment.malformed(BY_TIME))?;
         Ok((ordinal > 0).then_some(value))
     }
 }
 
-/// Writes which rows come after each other in time.
+/// Writes the order of the rows in time.
 fn write_by_time(inputs: &[Segment], order: &Order, index: &mut BlockWriter) -> Result<(), Error> {
     let mut readers = inputs.iter().map(TimeOrder::of).collect::<Result<Vec<_>, Error>>()?;
-    // The next row of each input, and when it occurred.
+    // The next row of each input, with its time.
     let mut heads: Vec<(i64, usize, u32)> = Vec::with_capacity(inputs.len());
     for (input, reader) in readers.iter_mut().enumerate() {
         heads.extend(reader.next()?.map(|(time, row)| (time, input, row)));
     }
     let mut writer = ByTimeWriter::default();
-    // Of equal times the older segment's come first, for its indexes are lower.
+    // At equal times the older segment comes first, because its indexes are lower.
     while let Some((position, (_, input, row))) =
         heads.iter().copied().enumerate().min_by_key(|(_, (time, input, _))| (*time, *input))
     {
         let reader = &mut readers[input];
         let to =
-            order.to[input].get(row as usize).ok_or_else(|| inputs[input].nonsense(BY_TIME))?;
+            order.to[input].get(row as usize).ok_or_else(|| inputs[input].malformed(BY_TIME))?;
         writer.push(*to, reader.severity(row)?);
         match reader.next()? {
             Some((time, row)) => heads[position] = (time, input, row),
@@ -302,8 +302,8 @@ fn write_by_time(inputs: &[Segment], order: &Order, index: &mut BlockWriter) -> 
     writer.finish(index)
 }
 
-/// Writes the values of a dimension, or the words of a text, with the rows that have them. Returns
-/// for each input what becomes of an ordinal and one; of 0, 0.
+/// Writes the values of a dimension, or the words of a text, with their rows. Returns for each
+/// input the new ordinals plus one, by its own ordinals plus one; 0 stays 0.
 fn write_values(
     inputs: &[Terms<'_>],
     position: usize,
@@ -332,18 +332,18 @@ fn write_values(
         for (input, (cursor, location)) in heads.iter_mut().enumerate() {
             let Some(found) = location.filter(|_| cursor.value == value) else { continue };
             let to = &order.to[input];
-            let mut nonsense = false;
+            let mut malformed = false;
             inputs[input].rows(found).open()?.each(&mut |row| match to.get(row as usize) {
                 Some(to) => rows.push(*to),
-                None => nonsense = true,
+                None => malformed = true,
             })?;
-            if nonsense {
-                return Err(inputs[input].nonsense());
+            if malformed {
+                return Err(inputs[input].malformed());
             }
             ordinals[input].push(ordinal);
             *location = cursor.next()?;
         }
-        // What each input gives is in order, so that this is cheap.
+        // The rows of each input are in order, so sorting is cheap.
         rows.sort();
         writer.push(index, &value, &rows)?;
     }
@@ -355,7 +355,7 @@ fn write_keys(inputs: &[Segment], order: &Order, index: &mut BlockWriter) -> Res
     let mut columns: Vec<_> = inputs.iter().map(Segment::keys).collect();
     let counts = columns.iter().map(|(keys, _)| keys.len()).collect::<Result<Vec<u32>, Error>>()?;
     let mut writer = KeysWriter::begin(counts.iter().map(|count| *count as usize).sum());
-    // The next key of each input, with where its row goes to.
+    // The next key of each input, with its new row.
     let mut next = vec![0; inputs.len()];
     let mut head = |input: usize| {
         let at = next[input];
@@ -366,7 +366,7 @@ fn write_keys(inputs: &[Segment], order: &Order, index: &mut BlockWriter) -> Res
         let (keys, rows) = &mut columns[input];
         let (key, row) = (keys.get(at)?.cast_unsigned(), rows.get(at)?);
         let to =
-            order.to[input].get(row as usize).ok_or_else(|| inputs[input].nonsense(KEY_ROWS))?;
+            order.to[input].get(row as usize).ok_or_else(|| inputs[input].malformed(KEY_ROWS))?;
         Ok::<_, Error>(Some((key, *to)))
     };
     let mut heads = (0..inputs.len()).map(&mut head).collect::<Result<Vec<_>, Error>>()?;

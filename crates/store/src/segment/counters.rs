@@ -1,17 +1,16 @@
-//! How often each of many things was counted. Most counts are small, so that the counters take few
-//! bytes, and more of them are near the processor: that decides how long it takes to count things
-//! in no order.
+//! Counters for many keys. Most counts are small, so counters take few bytes and more of them stay
+//! near the processor; that decides how long counting in random order takes.
 
 use crate::hash::Map;
 
-/// So many counters are looked at at once whether any is large enough.
+/// Counters checked together for a large one.
 const CHUNK: usize = 64;
 
 /// Counters from 0 on.
 pub(crate) struct Counters {
     /// Counts modulo 2^16.
     low: Vec<u16>,
-    /// How many times 2^16 has to be added.
+    /// Number of overflows of 2^16.
     high: Map<usize, u64>,
 }
 
@@ -24,7 +23,7 @@ impl Counters {
         self.low.len()
     }
 
-    /// Counts one at this slot. `None` when there is no such slot.
+    /// Counts one at this slot. `None` when the slot does not exist.
     #[inline]
     pub fn add(&mut self, slot: usize) -> Option<()> {
         let low = self.low.get_mut(slot)?;
@@ -35,7 +34,7 @@ impl Counters {
         Some(())
     }
 
-    /// Counts so many at this slot. `None` when there is no such slot.
+    /// Counts `count` at this slot. `None` when the slot does not exist.
     pub fn add_many(&mut self, slot: usize, count: u64) -> Option<()> {
         let low = self.low.get_mut(slot)?;
         let sum = u64::from(*low) + count;
@@ -51,14 +50,14 @@ impl Counters {
         *self.high.entry(slot).or_default() += times;
     }
 
-    /// How many were counted at this slot.
+    /// The count at this slot.
     pub fn get(&self, slot: usize) -> u64 {
         let low = self.low.get(slot).copied().map_or(0, u64::from);
         low + (self.high.get(&slot).copied().unwrap_or(0) << 16)
     }
 
-    /// Calls `each` with every slot that has more than `bound`, and its count; it returns the
-    /// bound from there on, which may grow. In no order.
+    /// Calls `each` with every slot above `bound`, and its count, in no order. `each` returns the
+    /// bound for the rest, which may grow.
     pub fn each_above(&self, mut bound: u64, each: &mut dyn FnMut(usize, u64) -> u64) {
         for slot in self.high.keys() {
             let count = self.get(*slot);

@@ -1,4 +1,4 @@
-//! The files of a segment that is being written.
+//! The table and the index of a segment while it is written.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::disk::layout::{SEGMENTS, UNFINISHED};
 use crate::error::Error;
 use crate::manifest::SegmentEntry;
 
-/// The files of a segment that is being written.
+/// The table and the index of a segment while it is written.
 pub(crate) struct SegmentFiles {
     pub table: Arc<dyn File>,
     pub index: Arc<dyn File>,
@@ -25,7 +25,7 @@ impl SegmentFiles {
     pub fn finish(self, disk: &dyn Disk, named: &SegmentEntry) -> Result<(), Error> {
         for (file, path) in [self.table, self.index].into_iter().zip(named.files()) {
             file.sync().map_err(Error::io(format!("sync {path}")))?;
-            // If we crash here, what is there is void by its name.
+            // If we crash here, the files are void by their names.
             disk.rename(&format!("{path}{UNFINISHED}"), &path)
                 .map_err(Error::io(format!("rename {path}")))?;
         }

@@ -1,4 +1,4 @@
-//! Finding events by keys.
+//! Finds events by the keys that sources gave them.
 
 use event::entry;
 use event::entry::Entry;
@@ -14,8 +14,8 @@ use crate::segment::keys::{
 use crate::segment::sections::{FILTER, KEY_ROWS, KEYS};
 use crate::segment::segment::Segment;
 
-/// Keys to look for, in the order in which filters have them; so that of many keys each block is
-/// fetched once.
+/// Keys to find, in the order of a filter's lines, so that each block is fetched once for many
+/// keys.
 pub(crate) struct KeySearch(Vec<(u64, Key)>);
 
 impl KeySearch {
@@ -54,7 +54,7 @@ impl Segment {
         Ok(())
     }
 
-    /// The event that has this key, if one has it.
+    /// The event with this key, if there is one.
     fn find_key(&self, key: &Key) -> Result<Option<KeyEntry>, Error> {
         for row in self.rows_with_fingerprint(fingerprint(key))? {
             let (index, entry) = self.decoded_entries(row, 1)?.remove(0);
@@ -84,8 +84,8 @@ impl Segment {
         self.index.section_bytes(FILTER) as usize / FILTER_LINE
     }
 
-    /// Whether a key with this fingerprint may be in the segment; seldom wrong when it says so,
-    /// never when it does not.
+    /// Whether a key with this fingerprint may be in the segment. A yes is seldom wrong, a no
+    /// never.
     fn may_have(&self, fingerprint: Fingerprint) -> Result<bool, Error> {
         let lines = self.filter_lines();
         if lines == 0 {
@@ -95,10 +95,10 @@ impl Segment {
         self.has_bits(&self.index.block(FILTER, line / LINES_A_BLOCK)?, line, bits)
     }
 
-    /// Whether a line of the filter, which is in this block, has all of these bits.
+    /// Whether a line of the filter, in this block, has all of these bits.
     fn has_bits(&self, block: &[u8], line: usize, bits: [usize; 6]) -> Result<bool, Error> {
         let at = line % LINES_A_BLOCK * FILTER_LINE;
-        let bytes = block.get(at..at + FILTER_LINE).ok_or_else(|| self.nonsense(FILTER))?;
+        let bytes = block.get(at..at + FILTER_LINE).ok_or_else(|| self.malformed(FILTER))?;
         Ok(bits.iter().all(|bit| bytes[bit / 8] & 1 << (bit % 8) != 0))
     }
 
@@ -122,13 +122,13 @@ impl Segment {
         }
         let mut rows = Vec::new();
         while low < count && keys.get(low)?.cast_unsigned() == fingerprint {
-            rows.push(u32::try_from(of_keys.get(low)?).map_err(|_| self.nonsense(KEY_ROWS))?);
+            rows.push(u32::try_from(of_keys.get(low)?).map_err(|_| self.malformed(KEY_ROWS))?);
             low += 1;
         }
         Ok(rows)
     }
 
-    /// Whether the event with this entry is found by its key, if it has one.
+    /// Whether the event of this entry is found by its key, if it has one.
     pub fn is_known(&self, entry: &Entry) -> Result<bool, Error> {
         let origin = &entry.event.origin;
         let Some(key) = &origin.key else { return Ok(true) };

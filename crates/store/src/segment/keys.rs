@@ -1,14 +1,14 @@
-//! Finding events by the keys that sources gave them.
+//! Fingerprints of keys, and their bits in a segment's filter.
 
 use crate::log::dedup::Key;
 
 /// Bytes of a line of the filter; all bits of a key are in one line.
 pub(super) const FILTER_LINE: usize = 64;
-/// Blocks of the filter hold this many bytes, but for the last.
+/// Bytes of a block of the filter, except for the last.
 pub(super) const FILTER_BLOCK: usize = 32 << 10;
 pub(super) const LINES_A_BLOCK: usize = FILTER_BLOCK / FILTER_LINE;
 
-/// What is kept of a key: its first five bytes, as a number that sorts as they do.
+/// The stored part of a key: its first five bytes, as a number with the same order.
 pub(crate) type Fingerprint = u64;
 
 /// The line of a key's fingerprint, and its bits there.
@@ -16,7 +16,7 @@ pub(super) fn filter_bits(fingerprint: Fingerprint, lines: usize) -> (usize, [us
     bits_of_spread(spread(fingerprint), lines)
 }
 
-/// The fingerprint, spread over all numbers. The lines of a filter have them in order.
+/// The fingerprint, spread over all numbers. The lines of a filter are in this order.
 pub(super) fn spread(fingerprint: Fingerprint) -> u64 {
     fingerprint.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -1,17 +1,17 @@
-//! What a segment holds.
+//! The range of a segment's events.
 
 use event::Time;
 use serde::{Deserialize, Serialize};
 
-/// What a segment holds.
+/// The range of a segment's events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Meta {
     /// Index of its first event.
     pub first: u64,
-    /// How many events; their indexes follow each other.
+    /// Number of events; their indexes are consecutive.
     pub events: u64,
-    /// The earliest and the latest time that an event occurred, in nanoseconds.
+    /// The earliest and the latest time of an event, in nanoseconds.
     pub earliest_ns: i64,
     pub latest_ns: i64,
 }
@@ -26,7 +26,7 @@ impl Meta {
         self.events += 1;
     }
 
-    /// Index behind its last event.
+    /// Index behind the last event.
     pub fn end(&self) -> u64 {
         self.first + self.events
     }
@@ -37,16 +37,15 @@ impl Meta {
 pub(crate) struct Run {
     pub start: u32,
     pub end: u32,
-    /// The number of the first of its events in the order of their indexes; the others follow
-    /// without a gap.
+    /// The number in the trail of its first event by index; the others follow without a gap.
     pub first_number: u64,
     pub earliest_ns: i64,
     pub latest_ns: i64,
-    /// How many rows of database trails come before.
+    /// Rows of database trails before this run.
     pub(super) before: u32,
 }
 
-/// What two files came to.
+/// The sizes and the hash of written files.
 pub(crate) struct SegmentSummary {
     pub table_bytes: u64,
     pub table_sha256: [u8; 32],

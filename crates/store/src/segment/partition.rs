@@ -1,10 +1,10 @@
-//! Searching from a guess.
+//! Searches that start from a guess.
 
 use std::ops::Range;
 
 use crate::error::Error;
 
-/// PostingsLocation a time is likely to be among so many rows that come evenly between two times.
+/// The likely position of a time among `rows` rows that come evenly between two times.
 pub(super) fn likely(times: Range<i64>, time: i64, rows: u32) -> u32 {
     let passed = time.saturating_sub(times.start).max(0);
     let span = times.end.saturating_sub(times.start).max(1);
@@ -12,9 +12,9 @@ pub(super) fn likely(times: Range<i64>, time: i64, rows: u32) -> u32 {
     at.clamp(0, i64::from(rows) - 1) as u32
 }
 
-/// The first row of some that does not come before what is sought, given that those that do are the
-/// first ones. Looks near the guess, which is one of the rows, in longer and longer steps: what is
-/// near is mostly in memory's same few lines.
+/// The first of `rows` for which `comes_before` is false; those for which it is true must come
+/// first. Searches from the guess, which must be one of the rows, in longer and longer steps: rows
+/// near a good guess are mostly in the same few lines of memory.
 pub(super) fn partition_point(
     rows: Range<u32>,
     guess: u32,
@@ -35,7 +35,6 @@ pub(super) fn partition_point(
     Ok(low)
 }
 
-/// Steps away from a guess, in rows: the first, and how many times as long each is as the one
-/// before.
+/// Steps away from a guess, in rows: the first, and the factor of growth.
 const STEP_FIRST: u32 = 8;
 const STEP_FACTOR: u32 = 4;

@@ -1,9 +1,8 @@
-//! The rows of a segment that have a value.
+//! Postings: the rows of a segment that have a value.
 //!
-//! One row stands in the dictionary itself, a few are a list, each told as what is added to the one
-//! before. More are a Roaring bitmap in its portable form
-//! (<https://github.com/RoaringBitmap/RoaringFormatSpec>), which is read container by container, so
-//! that a large one costs no more than what is probes of it.
+//! A single row is stored in the dictionary itself; a few are a list of differences. More rows are
+//! a Roaring bitmap in its portable form (<https://github.com/RoaringBitmap/RoaringFormatSpec>). It
+//! is read container by container, so that a large bitmap costs only the parts in use.
 
 use std::io::Read as _;
 use std::ops::Range;
@@ -16,24 +15,24 @@ use crate::segment::blocks::{BlockReader, BlockWriter};
 use crate::segment::container::{BITS_BYTES, Container, LISTED_MAX, REACH};
 use crate::segment::varint::{take_varint, varint};
 
-/// No more rows than this are a list.
+/// Largest number of rows in a list.
 const FEW: u64 = 32;
-/// Bytes of a block of lists and bitmaps; a bitmap may reach over several, a list does not.
+/// Bytes of a block of lists and bitmaps. A bitmap may span several, a list does not.
 const BLOCK: usize = 16 << 10;
-/// The least cookie of the portable form: no container is a list of runs.
+/// The cookie of the portable form without run containers.
 const COOKIE: u32 = 12346;
 
-/// PostingsLocation the rows of a value are.
+/// Location of the rows of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PostingsLocation {
-    /// There is one.
+    /// The only row.
     Only(u32),
-    /// So many, in the list or the bitmap at this offset of the section.
+    /// This many rows, in the list or the bitmap at this offset of the section.
     Listed { rows: u64, offset: u64 },
 }
 
 impl PostingsLocation {
-    /// How many rows there are.
+    /// Number of rows.
     pub fn rows(self) -> u64 {
         match self {
             PostingsLocation::Only(_) => 1,
@@ -64,7 +63,7 @@ impl PostingsLocation {
     }
 }
 
-/// Writes bitmaps one after another into the section begun last.
+/// Writes lists and bitmaps one after another into the newest section.
 #[derive(Default)]
 pub(crate) struct PostingsWriter {
     block: Vec<u8>,
@@ -72,7 +71,7 @@ pub(crate) struct PostingsWriter {
 }
 
 impl PostingsWriter {
-    /// Adds the rows of a value, of which there is at least one, in order.
+    /// Adds the rows of a value: at least one, in order.
     pub fn push(
         &mut self,
         writer: &mut BlockWriter,
@@ -119,7 +118,7 @@ impl PostingsWriter {
     }
 }
 
-/// The rows of a value, to be probes.
+/// The rows of a value, not read yet.
 #[derive(Clone, Copy)]
 pub(crate) struct Postings<'a> {
     pub file: &'a BlockReader,
@@ -127,7 +126,7 @@ pub(crate) struct Postings<'a> {
     pub head: PostingsLocation,
 }
 
-/// The rows of a value, or where they are.
+/// Reads the rows of a value.
 pub(crate) struct PostingsReader<'a> {
     postings: Postings<'a>,
     rows: Rows,
@@ -135,14 +134,14 @@ pub(crate) struct PostingsReader<'a> {
 
 enum Rows {
     Few(Vec<u32>),
-    /// What the head of a bitmap says of its containers.
+    /// The containers, by the head of the bitmap.
     Many(Vec<ContainerHead>),
 }
 
-/// PostingsLocation a container is.
+/// Location and size of a container.
 #[derive(Clone, Copy)]
 struct ContainerHead {
-    /// Rows of it begin at this times 65,536.
+    /// First row of the container divided by 65,536.
     key: u16,
     /// Rows in the containers before.
     before: u64,
@@ -156,12 +155,12 @@ impl ContainerHead {
         if self.len > LISTED_MAX { BITS_BYTES } else { self.len as usize * 2 }
     }
 
-    /// The first row that may be in it.
+    /// The first row that the container may have.
     fn first(self) -> u32 {
         u32::from(self.key) << 16
     }
 
-    /// What of a range is within it, counted from its first row.
+    /// The part of a range within the container, counted from its first row.
     fn within(self, rows: &Range<u32>) -> Range<u32> {
         let first = self.first();
         rows.start.saturating_sub(first)..(rows.end - first).min(REACH)
@@ -182,18 +181,18 @@ impl<'a> Postings<'a> {
     }
 
     fn list(self, count: u64, offset: u64) -> Result<Vec<u32>, Error> {
-        let at = usize::try_from(offset).map_err(|_| self.nonsense())?;
+        let at = usize::try_from(offset).map_err(|_| self.malformed())?;
         let block = self.file.block(self.section, at / BLOCK)?;
-        let mut rest = block.get(at % BLOCK..).ok_or_else(|| self.nonsense())?;
+        let mut rest = block.get(at % BLOCK..).ok_or_else(|| self.malformed())?;
         let mut rows = Vec::with_capacity(FEW as usize);
         let mut row = 0u64;
         for _ in 0..count {
             row = take_varint(&mut rest)
                 .and_then(|more| row.checked_add(more))
-                .ok_or_else(|| self.nonsense())?;
-            rows.push(u32::try_from(row).map_err(|_| self.nonsense())?);
+                .ok_or_else(|| self.malformed())?;
+            rows.push(u32::try_from(row).map_err(|_| self.malformed())?);
         }
-        if rows.is_sorted_by(|a, b| a < b) { Ok(rows) } else { Err(self.nonsense()) }
+        if rows.is_sorted_by(|a, b| a < b) { Ok(rows) } else { Err(self.malformed()) }
     }
 
     fn head(self, rows: u64, offset: u64) -> Result<Vec<ContainerHead>, Error> {
@@ -203,7 +202,7 @@ impl<'a> Postings<'a> {
         };
         let count = number(4) as usize;
         if number(0) != COOKIE || count == 0 || count > 1 << 16 {
-            return Err(self.nonsense());
+            return Err(self.malformed());
         }
         let head = self.bytes(offset + 8, count * 8)?;
         let (described, offsets) = head.as_slice().split_at(count * 4);
@@ -223,12 +222,12 @@ impl<'a> Postings<'a> {
             })
             .collect();
         let is_ordered = containers.is_sorted_by(|a, b| a.key < b.key);
-        if before == rows && is_ordered { Ok(containers) } else { Err(self.nonsense()) }
+        if before == rows && is_ordered { Ok(containers) } else { Err(self.malformed()) }
     }
 
     /// Bytes of the section.
     fn bytes(self, offset: u64, len: usize) -> Result<Piece, Error> {
-        let mut at = usize::try_from(offset).map_err(|_| self.nonsense())?;
+        let mut at = usize::try_from(offset).map_err(|_| self.malformed())?;
         let block = self.file.block(self.section, at / BLOCK)?;
         if at % BLOCK + len <= block.len() {
             return Ok(Piece { start: at % BLOCK, len, block });
@@ -239,7 +238,7 @@ impl<'a> Postings<'a> {
             let rest = block
                 .get(at % BLOCK..)
                 .filter(|rest| !rest.is_empty())
-                .ok_or_else(|| self.nonsense())?;
+                .ok_or_else(|| self.malformed())?;
             let taken = rest.len().min(len - out.len());
             out.extend_from_slice(&rest[..taken]);
             at += taken;
@@ -247,12 +246,12 @@ impl<'a> Postings<'a> {
         Ok(Piece { start: 0, len, block: out.into() })
     }
 
-    fn nonsense(self) -> Error {
-        self.file.damage(self.section, "a bitmap that makes no sense")
+    fn malformed(self) -> Error {
+        self.file.damage(self.section, "a malformed bitmap")
     }
 }
 
-/// Bytes of a section: of one block, or put together from several.
+/// Bytes of a section: of one block, or joined from several.
 struct Piece {
     block: Arc<[u8]>,
     start: usize,
@@ -266,12 +265,12 @@ impl Piece {
 }
 
 impl PostingsReader<'_> {
-    /// How many rows there are.
+    /// Number of rows.
     pub fn len(&self) -> u64 {
         self.postings.head.rows()
     }
 
-    /// How many rows come before this one.
+    /// Number of rows before this one.
     pub fn rank(&self, row: u32) -> Result<u64, Error> {
         let heads = match &self.rows {
             Rows::Few(rows) => return Ok(rows.partition_point(|one| *one < row) as u64),
@@ -283,7 +282,7 @@ impl PostingsReader<'_> {
         if head.key > key {
             return Ok(head.before);
         }
-        // From whichever end is nearer.
+        // Counted from the nearer end.
         let inside = if low < REACH / 2 {
             self.part(head, 0..low)?.count()
         } else {
@@ -292,7 +291,7 @@ impl PostingsReader<'_> {
         Ok(head.before + inside)
     }
 
-    /// How many rows are within a range.
+    /// Number of rows within a range.
     pub fn count(&self, range: Range<u32>) -> Result<u64, Error> {
         if range.is_empty() {
             return Ok(0);
@@ -304,7 +303,7 @@ impl PostingsReader<'_> {
         Ok(self.rank(range.end)?.saturating_sub(self.rank(range.start)?))
     }
 
-    /// The row before which there are so many; `None` when there are no more.
+    /// The row of this rank; `None` beyond the last.
     pub fn select(&self, rank: u64) -> Result<Option<u32>, Error> {
         let heads = match &self.rows {
             Rows::Few(rows) => return Ok(rows.get(rank as usize).copied()),
@@ -313,10 +312,10 @@ impl PostingsReader<'_> {
         let position = heads.partition_point(|head| head.before + head.len <= rank);
         let Some(head) = heads.get(position) else { return Ok(None) };
         let low = self.part(head, 0..REACH)?.container().select(rank - head.before);
-        low.map(|low| Some(head.first() + low)).ok_or_else(|| self.postings.nonsense())
+        low.map(|low| Some(head.first() + low)).ok_or_else(|| self.postings.malformed())
     }
 
-    /// The first rows within a range: so many, or as many as there are.
+    /// The first `count` rows within a range, or fewer.
     pub fn first_within(&self, range: Range<u32>, count: usize) -> Result<Vec<u32>, Error> {
         let mut rows = Vec::with_capacity(count);
         if let Rows::Few(few) = &self.rows {
@@ -335,7 +334,7 @@ impl PostingsReader<'_> {
         Ok(rows)
     }
 
-    /// The last rows within a range, in order: so many, or as many as there are.
+    /// The last `count` rows within a range, in order, or fewer.
     pub fn last_within(&self, range: Range<u32>, count: usize) -> Result<Vec<u32>, Error> {
         let mut rows = Vec::with_capacity(count);
         if let Rows::Few(few) = &self.rows {
@@ -355,7 +354,7 @@ impl PostingsReader<'_> {
         Ok(rows)
     }
 
-    /// Those of some rows that are among these.
+    /// The rows that are also in `some`.
     pub fn among(&self, some: &RoaringBitmap) -> Result<RoaringBitmap, Error> {
         let (Some(first), Some(last)) = (some.min(), some.max()) else {
             return Ok(RoaringBitmap::new());
@@ -375,7 +374,7 @@ impl PostingsReader<'_> {
         Ok(RoaringBitmap::from_sorted_iter(found).expect("in order"))
     }
 
-    /// So many rows, or as many as there are, from the one on before which there are `rank`.
+    /// `count` rows from this rank on, or fewer.
     pub fn rows(&self, rank: u64, count: usize) -> Result<Vec<u32>, Error> {
         match self.select(rank)? {
             Some(first) => self.first_within(first..u32::MAX, count),
@@ -397,8 +396,8 @@ impl PostingsReader<'_> {
         Ok(out)
     }
 
-    /// The rows of containers that follow each other: their bytes are those of a bitmap, behind a
-    /// head of its own.
+    /// The rows of adjacent containers: their bytes are those of a bitmap, behind a head of its
+    /// own.
     fn all_of(&self, containers: &[ContainerHead]) -> Result<RoaringBitmap, Error> {
         let Some(first) = containers.first() else { return Ok(RoaringBitmap::new()) };
         let mut head = Vec::with_capacity(8 + containers.len() * 8);
@@ -411,7 +410,7 @@ impl PostingsReader<'_> {
         let mut len = 0;
         for container in containers {
             if container.offset != first.offset + len as u64 {
-                return Err(self.postings.nonsense());
+                return Err(self.postings.malformed());
             }
             let offset = 8 + containers.len() * 8 + len;
             head.extend_from_slice(&(offset as u32).to_le_bytes());
@@ -419,7 +418,7 @@ impl PostingsReader<'_> {
         }
         let content = self.postings.bytes(first.offset, len)?;
         RoaringBitmap::deserialize_from(head.chain(content.as_slice()))
-            .map_err(|_| self.postings.nonsense())
+            .map_err(|_| self.postings.malformed())
     }
 
     /// Calls `each` with every row, in order.
@@ -441,7 +440,7 @@ impl PostingsReader<'_> {
         Ok(())
     }
 
-    /// PostingsLocation the containers are that have rows of a range. None of a list.
+    /// The containers that have rows of a range. None for a list.
     fn heads(&self, range: &Range<u32>) -> &[ContainerHead] {
         match &self.rows {
             Rows::Many(heads) if !range.is_empty() => {
@@ -454,8 +453,8 @@ impl PostingsReader<'_> {
         }
     }
 
-    /// What a container has of some rows, counted from its first: of a bitmap only the words that
-    /// they are in.
+    /// A part of a container, counted from its first row: for a bitmap only the words of these
+    /// rows.
     fn part(&self, head: &ContainerHead, rows: Range<u32>) -> Result<Part, Error> {
         let is_list = head.len <= LISTED_MAX;
         let (word, len) = if is_list {
@@ -475,13 +474,13 @@ impl PostingsReader<'_> {
     }
 }
 
-/// Some of a container.
+/// A part of a container.
 struct Part {
     bytes: Piece,
     is_list: bool,
-    /// The row that its rows are counted from.
+    /// The row from which its rows are counted.
     first: u32,
-    /// The rows it was read for.
+    /// The rows that were requested.
     rows: Range<u32>,
 }
 

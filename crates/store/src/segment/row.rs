@@ -1,9 +1,9 @@
-//! A row in few bytes: all of an event but its trail and its time, with the number that the log
-//! gave it and when it was received. `docs/format.md` has the bytes.
+//! A row in few bytes: an event without its trail and its time, with its number in the log and the
+//! time of receipt. `docs/format.md` has the bytes.
 //!
-//! Its head is numbers and random bytes, which are stored as they are, for they do not compress;
-//! its body is what rows have in common with others. Nothing in them depends on the segment, so
-//! that a merge copies them as they are.
+//! The head is numbers and random bytes; they do not compress and are stored as they are. The body
+//! holds the parts that rows have in common. Neither depends on the segment, so a compaction copies
+//! them unchanged.
 
 use std::net::IpAddr;
 
@@ -27,19 +27,19 @@ const TRACE_ID: u8 = 7;
 /// Length and bytes of the name, then the value.
 const ATTRIBUTE: u8 = 8;
 const DESCRIPTION: u8 = 9;
-/// A description that has the resource's name in it: length of what comes before, then what comes
+/// A description that contains the resource's name: length of the text before, then the texts
 /// before and after.
 const DESCRIPTION_AROUND_NAME: u8 = 10;
 const REQUEST_ID: u8 = 11;
 
-/// Bytes of an id, and how many of them tell when it was made.
+/// Bytes of an id, and the first of them, which hold its time.
 const ID: usize = 16;
 const ID_TIME: usize = 6;
 
 const ONE_OF_THEM: &str = "every event has one of them";
 
-/// What an event has beside its dimensions: id, resolution, and fields of a tag, a length and a
-/// value. It is made before the event takes its place in the log.
+/// The parts of an event beside its dimensions: id, resolution, and fields of a tag, a length and a
+/// value. They are computed before the event is ordered.
 pub(crate) fn rest_of(event: &Event) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     out.extend_from_slice(&event.id.bytes());
@@ -80,16 +80,16 @@ pub(crate) fn rest_of(event: &Event) -> Vec<u8> {
     out
 }
 
-/// A row that is written or read.
+/// A stored row.
 #[derive(Clone, Copy)]
 pub(super) struct RowBytes<'a> {
-    /// Its place in its trail.
+    /// Its number in its trail.
     pub number: u64,
     pub head: &'a [u8],
     pub body: &'a [u8],
 }
 
-/// Appends the head of a row, of which [`rest_of`] made `rest`.
+/// Appends the head of a row; `rest` comes from [`rest_of`].
 pub(super) fn write_head(out: &mut Vec<u8>, occurred_at: Time, received_at: Time, rest: &[u8]) {
     varint(out, folded(received_at.unix_ns().wrapping_sub(occurred_at.unix_ns())));
     let (made_at, random) = rest[..ID].split_at(ID_TIME);
@@ -97,7 +97,7 @@ pub(super) fn write_head(out: &mut Vec<u8>, occurred_at: Time, received_at: Time
     out.extend_from_slice(random);
 }
 
-/// Appends the body of a row, of which [`rest_of`] made `rest`. The values are in order of
+/// Appends the body of a row; `rest` comes from [`rest_of`]. The values are in order of
 /// [`Dimension::ALL`].
 pub(super) fn write_body(
     out: &mut Vec<u8>,
@@ -106,7 +106,7 @@ pub(super) fn write_body(
 ) {
     let (resolution, fields) = rest[ID..].split_at(1);
     let value = |dimension: Dimension| values[dimension.position()];
-    // What mostly goes together stands together, for then it compresses best.
+    // Values that mostly go together are adjacent, because then they compress best.
     out.extend_from_slice(resolution);
     push_text(out, value(Dimension::Source));
     out.push(value(Dimension::Operation).and_then(Operation::from_text).expect(ONE_OF_THEM) as u8);
@@ -129,7 +129,7 @@ pub(super) fn write_body(
     out.extend_from_slice(fields);
 }
 
-/// Takes the head of a row from the front. `None` when the bytes are cut.
+/// Takes the head of a row from the front. `None` when the bytes are cut short.
 pub(super) fn take_head<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let mut rest = *bytes;
     take_varint(&mut rest)?;
@@ -138,7 +138,7 @@ pub(super) fn take_head<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     take(bytes, bytes.len() - rest.len())
 }
 
-/// The entry of a row of this trail and this time. `None` when the bytes make no sense.
+/// The entry of a row of this trail and this time. `None` when the bytes are malformed.
 pub(super) fn read(row: RowBytes<'_>, trail: &Trail, occurred_at: Time) -> Option<Entry> {
     let head = &mut { row.head };
     let delay = unfolded(take_varint(head)?);
@@ -228,8 +228,7 @@ fn read_fields(mut bytes: &[u8], event: &mut Event) -> Option<()> {
     Some(())
 }
 
-/// Of what [`rest_of`] made, what the table has a column for: the outcome's code and the user
-/// agent.
+/// The fields of [`rest_of`] that the table has columns for: the outcome's code and the user agent.
 pub(super) fn table_fields(rest: &[u8]) -> (Option<u32>, Option<&str>) {
     let (mut code, mut user_agent) = (None, None);
     let mut fields = &rest[ID + 1..];
@@ -245,7 +244,7 @@ pub(super) fn table_fields(rest: &[u8]) -> (Option<u32>, Option<&str>) {
     (code, user_agent)
 }
 
-/// PostingsLocation the resource's name stands in the description, if that saves anything.
+/// The description before and after the resource's name, if splitting saves anything.
 fn split_at_name(event: &Event) -> Option<(&str, &str)> {
     let name = event.resource.name.as_deref().filter(|name| name.len() > 2)?;
     event.description.as_deref()?.split_once(name)
@@ -264,7 +263,7 @@ fn take_field<'a>(bytes: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
     Some((tag, take(bytes, len)?))
 }
 
-/// A text, or none: 0, or its length and one, and its bytes.
+/// A text or none: 0, or its length plus one and its bytes.
 fn push_text(out: &mut Vec<u8>, text: Option<&str>) {
     match text {
         Some(text) => push_bytes(out, text.as_bytes()),
@@ -315,7 +314,7 @@ fn number(number: u64) -> Vec<u8> {
     bytes
 }
 
-/// Folded so that small ones of either sign are short.
+/// Zigzag form: small numbers of either sign become short.
 pub(super) fn folded(number: i64) -> u64 {
     (number << 1 ^ number >> 63).cast_unsigned()
 }

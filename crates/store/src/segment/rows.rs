@@ -1,4 +1,4 @@
-//! Reading of a segment row by row: columns of integers, and rows from their groups.
+//! Reads a segment's rows from their compressed groups.
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
@@ -19,11 +19,11 @@ use crate::segment::segment::Segment;
 use crate::segment::varint::take_varint;
 
 thread_local! {
-    /// What zstd needs to decompress; making one costs more than decompressing a group.
+    /// The zstd context; making one costs more than decompressing a group.
     static CONTEXT: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
 }
 
-/// Reads rows, which costs least in their order; it holds on to the blocks and the group read last.
+/// Reads rows, cheapest in their order; retains the blocks and the group read last.
 pub(crate) struct RowReader<'a> {
     segment: &'a Segment,
     /// Whether blocks are read past the cache.
@@ -31,12 +31,12 @@ pub(crate) struct RowReader<'a> {
     times: Column<'a>,
     indexes: Column<'a>,
     block: Option<(usize, Arc<[u8]>)>,
-    /// The number of the group; of each of its rows the number in the trail, and where the head is
-    /// in the block and the body in `bodies`.
+    /// The number of the group. For each of its rows: the number in the trail, the range of the
+    /// head in the block, and the range of the body in `bodies`.
     group: Option<usize>,
     rows: Vec<(u64, Range<usize>, Range<usize>)>,
     bodies: Vec<u8>,
-    /// Room for a frame.
+    /// Space for a frame.
     frame: Vec<u8>,
 }
 
@@ -55,13 +55,13 @@ impl<'a> RowReader<'a> {
         }
     }
 
-    /// Index and event of a row. Raw bytes and a source's key are left out.
+    /// Index and event of a row, without raw bytes and the source's key.
     pub fn entry(&mut self, row: u32) -> Result<(u64, Entry), Error> {
         let occurred_at = Time::from_unix_ns(self.times.get(row)?);
         let index = self.indexes.get(row)?.cast_unsigned();
         let segment = self.segment;
         let entry = row::read(self.row_bytes(row)?, segment.run_of(row).0, occurred_at);
-        Ok((index, entry.ok_or_else(|| segment.nonsense(ROWS))?))
+        Ok((index, entry.ok_or_else(|| segment.malformed(ROWS))?))
     }
 
     pub(super) fn row_bytes(&mut self, row: u32) -> Result<RowBytes<'_>, Error> {
@@ -71,8 +71,8 @@ impl<'a> RowReader<'a> {
             self.read_group(group)?;
             self.group = Some(group);
         }
-        let nonsense = || self.segment.nonsense(ROWS);
-        let (number, head, body) = self.rows.get(position).cloned().ok_or_else(nonsense)?;
+        let malformed = || self.segment.malformed(ROWS);
+        let (number, head, body) = self.rows.get(position).cloned().ok_or_else(malformed)?;
         let (_, block) = self.block.as_ref().expect("the group is in it");
         Ok(RowBytes { number, head: &block[head], body: &self.bodies[body] })
     }
@@ -89,15 +89,15 @@ impl<'a> RowReader<'a> {
             self.block = Some((position, block?));
         }
         let (_, block) = self.block.as_ref().expect("just read");
-        let nonsense = || self.segment.nonsense(ROWS);
-        let range = group_of(block, group % BLOCK_GROUPS).ok_or_else(nonsense)?;
+        let malformed = || self.segment.malformed(ROWS);
+        let range = group_of(block, group % BLOCK_GROUPS).ok_or_else(malformed)?;
         let rows =
             (self.segment.meta.events as usize).saturating_sub(group * GROUP_ROWS).min(GROUP_ROWS);
         let mut left = &block[range.clone()];
         let (mut number, mut bodies_bytes) = (0u64, 0);
         self.rows.clear();
         for _ in 0..rows {
-            let (len, step, head) = take_front(&mut left).ok_or_else(nonsense)?;
+            let (len, step, head) = take_front(&mut left).ok_or_else(malformed)?;
             let head_end = range.end - left.len();
             number = number.wrapping_add_signed(step);
             self.rows.push((
@@ -114,11 +114,11 @@ impl<'a> RowReader<'a> {
         let (frame, bodies, dictionary) = (&self.frame, &mut self.bodies, &self.segment.dictionary);
         let read = CONTEXT
             .with_borrow_mut(|context| context.decompress_using_ddict(bodies, frame, dictionary));
-        if read == Ok(bodies_bytes) { Ok(()) } else { Err(nonsense()) }
+        if read == Ok(bodies_bytes) { Ok(()) } else { Err(malformed()) }
     }
 }
 
-/// PostingsLocation the group with this position is in a block. `None` when the block makes no sense.
+/// The range in a block of the group with this position. `None` when the block is malformed.
 fn group_of(block: &[u8], position: usize) -> Option<Range<usize>> {
     let (&count, mut left) = block.split_first()?;
     let (mut before, mut found) = (0u64, None);
@@ -135,7 +135,7 @@ fn group_of(block: &[u8], position: usize) -> Option<Range<usize>> {
     (end <= block.len()).then_some(start..end)
 }
 
-/// What a group begins with, row by row: the length of the body, what is added to the number of the
+/// The front of a group, row by row: the length of the body, the difference from the number of the
 /// row before, the head.
 fn take_front<'a>(bytes: &mut &'a [u8]) -> Option<(usize, i64, &'a [u8])> {
     let len = usize::try_from(take_varint(bytes)?).ok().filter(|len| *len <= EVENT_BYTES_MAX)?;

@@ -21,14 +21,14 @@ pub(super) fn column_section(position: u8) -> u8 {
     16 + position
 }
 
-/// The section of values, of a dimension or, behind all of those, of a text's words; the two behind
-/// it are the block above them, and their rows.
+/// The section of values: of a dimension or, behind all of those, of a text's words. The next two
+/// sections are the block above them, and their rows.
 pub(super) fn values_section(position: u8) -> u8 {
     64 + 3 * position
 }
 
-/// Rows whose bodies are compressed together, and such groups of a block.
+/// Rows whose bodies are compressed together, and groups of a block.
 pub(super) const GROUP_ROWS: usize = 4;
 pub(super) const BLOCK_GROUPS: usize = 32;
-/// What every frame of zstd begins with; groups leave it out.
+/// The magic number of zstd frames; groups leave it out.
 pub(super) const ZSTD_MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();

@@ -1,11 +1,5 @@
-//! Segments: flushed events, immutable, each a table that any data tool opens and an index that
-//! answers questions.
+//! An open segment: its files, and what is read from them by row, by value and by trail.
 //!
-//! The rows of a segment are in order of trail, time and index, so that a trail is one run of rows,
-//! and a window of it a range. The index tells for each value of a dimension which rows have it,
-//! and for each row which values it has; which rows come after each other in time, whatever their
-//! trail; and it has the rows themselves, in small compressed groups, for answers. The table is
-//! read for entries and raw bytes alone.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -42,7 +36,7 @@ pub(crate) struct Segment {
     pub meta: Meta,
     pub name: String,
     pub(super) index: BlockReader,
-    /// In order.
+    /// In order of the trails.
     pub(super) runs: Vec<(Trail, Run)>,
     positions: Map<Trail, usize>,
     /// The first time of each block of times.
@@ -66,17 +60,17 @@ impl Segment {
         };
         let table_file = open(&table)?;
         let index = BlockReader::open(open(&index)?, &index, cache)?;
-        let nonsense = |section| index.damage(section, "a section that makes no sense");
+        let malformed = |section| index.damage(section, "a malformed section");
         let meta: Meta =
-            serde_json::from_slice(&index.block(META, 0)?).map_err(|_| nonsense(META))?;
-        let rows = u32::try_from(meta.events).map_err(|_| nonsense(META))?;
-        let runs = read_runs(&index.block(RUNS, 0)?, rows).ok_or_else(|| nonsense(RUNS))?;
+            serde_json::from_slice(&index.block(META, 0)?).map_err(|_| malformed(META))?;
+        let rows = u32::try_from(meta.events).map_err(|_| malformed(META))?;
+        let runs = read_runs(&index.block(RUNS, 0)?, rows).ok_or_else(|| malformed(RUNS))?;
         let positions =
             runs.iter().zip(0..).map(|((trail, _), position)| (trail.clone(), position)).collect();
         let firsts = read_firsts(&index.block(TIMES_FIRST, 0)?, rows)
-            .ok_or_else(|| nonsense(TIMES_FIRST))?;
+            .ok_or_else(|| malformed(TIMES_FIRST))?;
         let dictionary = DDict::try_create(&index.block(ZSTD_DICTIONARY, 0)?);
-        let dictionary = dictionary.ok_or_else(|| nonsense(ZSTD_DICTIONARY))?;
+        let dictionary = dictionary.ok_or_else(|| malformed(ZSTD_DICTIONARY))?;
         Ok(Segment {
             meta,
             name: name.to_owned(),
@@ -95,12 +89,12 @@ impl Segment {
         self.runs.iter().map(|(trail, run)| (trail, run))
     }
 
-    /// How many trails have rows.
+    /// Number of trails.
     pub fn trails_len(&self) -> usize {
         self.runs.len()
     }
 
-    /// The trail and the run that a row is in.
+    /// The trail and the run of a row.
     pub fn run_of(&self, row: u32) -> (&Trail, Run) {
         let (trail, run) = &self.runs[self.runs.partition_point(|(_, run)| run.start <= row) - 1];
         (trail, *run)
@@ -126,8 +120,8 @@ impl Segment {
         }
     }
 
-    /// Times that this row, one of some that are of one trail, is not before and not after, as far
-    /// as is known in memory.
+    /// Bounds of the time of a row, as far as they are known in memory. `rows` must be of one trail
+    /// and contain the row.
     pub fn time_bounds(&self, row: u32, rows: &Range<u32>) -> (Option<i64>, Option<i64>) {
         let block = row as usize / packed::VALUES;
         let first = |block: usize| {
@@ -153,13 +147,13 @@ impl Segment {
         Ok(found)
     }
 
-    /// The row of the event with this index, which is one of the segment's.
+    /// The row of the event with this index, which must be one of the segment's.
     pub fn row_of(&self, index: u64) -> Result<u32, Error> {
-        self.rows_of(index..index + 1)?.first().copied().ok_or_else(|| self.nonsense(INDEXES))
+        self.rows_of(index..index + 1)?.first().copied().ok_or_else(|| self.malformed(INDEXES))
     }
 
-    /// The rows of the events with these indexes, in their order. Each block of the column that may
-    /// have one is looked through, so that many at once cost little more than one.
+    /// The rows of the events with these indexes, in their order. Searches each block of the column
+    /// that may have one, so that many at once cost little more than one.
     pub fn rows_of(&self, indexes: Range<u64>) -> Result<Vec<u32>, Error> {
         let mut found: Vec<(u64, u32)> = Vec::new();
         self.indexes().each_block(
@@ -183,7 +177,7 @@ impl Segment {
     pub fn value(&self, dimension: Dimension, ordinal: u64) -> Result<String, Error> {
         let value = self.terms(dimension).value(ordinal)?;
         String::from_utf8(value)
-            .map_err(|_| self.nonsense(values_section(dimension.position() as u8)))
+            .map_err(|_| self.malformed(values_section(dimension.position() as u8)))
     }
 
     /// The values of a dimension.
@@ -196,19 +190,18 @@ impl Segment {
         self.values(Dimension::ALL.len() + text.position())
     }
 
-    /// The values with this position: those of the dimensions, the words of the texts, and the
-    /// severities by time.
+    /// The values with this position: dimensions, then words of texts, then severities by time.
     pub(super) fn values(&self, position: usize) -> Terms<'_> {
         Terms { file: &self.index, section: values_section(position as u8) }
     }
 
-    /// The dictionary with which bodies of rows are compressed.
+    /// The dictionary for the bodies of rows.
     pub fn dictionary(&self) -> Result<Arc<[u8]>, Error> {
         self.index.block(ZSTD_DICTIONARY, 0)
     }
 
-    /// Rows of a database trail in order of their numbers: so many from this number on, as far as
-    /// there are any.
+    /// `count` rows of a database trail in order of their numbers, from this number on, or fewer at
+    /// the end.
     pub fn rows_by_number(
         &self,
         run: Run,
@@ -222,20 +215,20 @@ impl Segment {
         (start..end)
             .map(|position| {
                 let row = column.get(run.before + position as u32)?;
-                u32::try_from(row).map_err(|_| self.nonsense(BY_NUMBER))
+                u32::try_from(row).map_err(|_| self.malformed(BY_NUMBER))
             })
             .collect()
     }
 
-    /// The audit log files that its events ended.
+    /// The audit log files that the segment's events ended.
     pub fn audit_files(&self) -> Result<Vec<AuditFileRecord>, Error> {
         let bytes = zstd::stream::decode_all(&self.index.block(FILES, 0)?[..]);
-        serde_json::from_slice(&bytes.map_err(|_| self.nonsense(FILES))?)
-            .map_err(|_| self.nonsense(FILES))
+        serde_json::from_slice(&bytes.map_err(|_| self.malformed(FILES))?)
+            .map_err(|_| self.malformed(FILES))
     }
 
-    /// The bytes as received of a database trail's events: so many from this number on, as far as
-    /// there are any.
+    /// Raw bytes of a database trail's events: `count` of them from this number on, or fewer at the
+    /// end.
     pub fn lines(
         &self,
         trail: &Trail,
@@ -247,24 +240,24 @@ impl Segment {
         };
         let rows = self.rows_by_number(run, first_number, count)?;
         let mut lines = Vec::with_capacity(rows.len());
-        // Numbers and times mostly go together, so that rows mostly follow each other.
+        // Numbers and times mostly go together, so that rows are mostly adjacent.
         for rows in rows.chunk_by(|row, next| row + 1 == *next) {
             lines.extend(self.raws(rows[0], rows.len())?);
         }
         Ok(lines)
     }
 
-    /// The canonical entries of consecutive rows, as they were stored.
+    /// The stored canonical entries of consecutive rows.
     pub fn entries(&self, first: u32, count: usize) -> Result<Vec<bytes::Bytes>, Error> {
         self.table()?.entries(u64::from(first), count)
     }
 
-    /// The bytes as received of consecutive rows, as they were stored.
+    /// The stored raw bytes of consecutive rows.
     pub fn raws(&self, first: u32, count: usize) -> Result<Vec<bytes::Bytes>, Error> {
         self.table()?.raws(u64::from(first), count)
     }
 
-    /// CRC-32C of each [`TABLE_CHUNK`] of the table.
+    /// CRC-32C of each [`CHUNK`](crate::segment::table::columns::CHUNK) of the table.
     pub fn table_checksums(&self) -> Result<Vec<u32>, Error> {
         let checksums = self.index.block(TABLE_CHECKSUMS, 0)?;
         Ok(checksums.as_chunks().0.iter().map(|sum| u32::from_le_bytes(*sum)).collect())
@@ -286,8 +279,8 @@ impl Segment {
         format!("{}.parquet", self.name)
     }
 
-    pub(super) fn nonsense(&self, section: u8) -> Error {
-        self.index.damage(section, "a section that makes no sense")
+    pub(super) fn malformed(&self, section: u8) -> Error {
+        self.index.damage(section, "a malformed section")
     }
 }
 

@@ -1,9 +1,9 @@
-//! The dictionary of one dimension: its values in order of their bytes, each with the rows that
-//! have it.
+//! The dictionary of one dimension: its values in order of their bytes, each with its rows.
 //!
-//! Values are in blocks of 128, each told as what it adds to the one before; every sixteenth is
-//! told whole. A value's ordinal is its position among all. Above them is one block with the first
-//! value of each block, so that a look-up reads two. `docs/format.md` has the bytes.
+//! Values are in blocks of 128. Each is stored as its difference from the one before; every
+//! sixteenth is stored whole. A value's ordinal is its position among all. One block above them has
+//! the first value of each block, so that a look-up reads two blocks. `docs/format.md` has the
+//! bytes.
 
 use std::sync::Arc;
 
@@ -14,24 +14,24 @@ use crate::segment::varint::{take_varint, varint};
 
 /// Values in a block.
 const VALUES: usize = 128;
-/// Every so many values one is told whole.
+/// Interval of values that are stored whole.
 const WHOLE_EVERY: usize = 16;
 
-/// Makes a dictionary of values that come in order.
+/// Writes a dictionary of values that come in order.
 #[derive(Default)]
 pub(crate) struct TermsWriter {
     block: Vec<u8>,
     starts: Vec<u32>,
     last: Vec<u8>,
     blocks: Vec<Vec<u8>>,
-    /// The first value of each block, one after another, and where each begins.
+    /// The first value of each block, one after another, and the start of each.
     firsts: Vec<u8>,
     first_starts: Vec<u32>,
     count: u64,
 }
 
 impl TermsWriter {
-    /// Adds the next value, which must come after all before it, and where its rows are.
+    /// Adds the next value, which must come after all before it, and the location of its rows.
     pub fn push(&mut self, value: &[u8], rows: PostingsLocation) {
         let position = (self.count % VALUES as u64) as usize;
         if position == 0 {
@@ -54,8 +54,7 @@ impl TermsWriter {
         self.count += 1;
     }
 
-    /// Writes the dictionary into `section`, and the block above its values into the section after
-    /// it.
+    /// Writes the dictionary into `section`, and the block above its values into the next section.
     pub fn finish(mut self, section: u8, writer: &mut BlockWriter) -> Result<(), Error> {
         self.end_block();
         writer.begin(section);
@@ -95,7 +94,7 @@ pub(crate) struct Terms<'a> {
     pub section: u8,
 }
 
-/// A value that was found.
+/// A value of the dictionary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Term {
     pub ordinal: u64,
@@ -121,15 +120,15 @@ impl<'a> Terms<'a> {
             ((ordinal / VALUES as u64) as usize, (ordinal % VALUES as u64) as usize);
         let bytes = self.file.block(self.section, block)?;
         let mut reader =
-            Values::of(&bytes, position / WHOLE_EVERY).ok_or_else(|| self.nonsense())?;
+            Values::of(&bytes, position / WHOLE_EVERY).ok_or_else(|| self.malformed())?;
         for _ in 0..=position % WHOLE_EVERY {
-            reader.next().ok_or_else(|| self.nonsense())?;
+            reader.next().ok_or_else(|| self.malformed())?;
         }
         Ok(reader.value)
     }
 
-    /// Calls `each` with the first value that does not come before `start` and those after it,
-    /// while it says so.
+    /// Calls `each` with the values that do not come before `start`, in order, until it returns
+    /// false.
     fn from(
         self,
         start: &[u8],
@@ -144,7 +143,7 @@ impl<'a> Terms<'a> {
         let (mut low, mut high) = (0, blocks);
         while low < high {
             let middle = low + (high - low) / 2;
-            if first_of(&above, blocks, middle).ok_or_else(|| self.nonsense())? <= start {
+            if first_of(&above, blocks, middle).ok_or_else(|| self.malformed())? <= start {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -153,11 +152,11 @@ impl<'a> Terms<'a> {
         let begin = low.saturating_sub(1);
         for block in begin..self.file.blocks(self.section) {
             let bytes = self.file.block(self.section, block)?;
-            let whole = whole_before(&bytes, start).ok_or_else(|| self.nonsense())?;
-            let mut reader = Values::of(&bytes, whole).ok_or_else(|| self.nonsense())?;
+            let whole = whole_before(&bytes, start).ok_or_else(|| self.malformed())?;
+            let mut reader = Values::of(&bytes, whole).ok_or_else(|| self.malformed())?;
             let mut ordinal = (block * VALUES + whole * WHOLE_EVERY) as u64;
             while !reader.is_at_end() {
-                let rows = reader.next().ok_or_else(|| self.nonsense())?;
+                let rows = reader.next().ok_or_else(|| self.malformed())?;
                 if *reader.value >= *start && !each(ordinal, &reader.value, rows) {
                     return Ok(());
                 }
@@ -167,13 +166,13 @@ impl<'a> Terms<'a> {
         Ok(())
     }
 
-    /// How many values there are.
+    /// Number of values.
     pub fn len(self) -> Result<u64, Error> {
         if self.file.blocks(self.section + 1) == 0 {
             return Ok(0);
         }
         let above = self.file.block(self.section + 1, 0)?;
-        above.first_chunk().map(|count| u64::from_le_bytes(*count)).ok_or_else(|| self.nonsense())
+        above.first_chunk().map(|count| u64::from_le_bytes(*count)).ok_or_else(|| self.malformed())
     }
 
     /// The ordinals of the values that begin with these bytes.
@@ -188,7 +187,7 @@ impl<'a> Terms<'a> {
         };
         let len = self.len()?;
         let first = bound(start)?.unwrap_or(len);
-        // The least bytes that come after everything with this prefix.
+        // The least bytes behind all values with this prefix.
         let mut after = start.to_vec();
         while after.last() == Some(&u8::MAX) {
             after.pop();
@@ -218,17 +217,17 @@ impl<'a> Terms<'a> {
         Ok(())
     }
 
-    /// The rows that have a value of this dictionary.
+    /// The rows of a value of this dictionary.
     pub fn rows(self, head: PostingsLocation) -> Postings<'a> {
         Postings { file: self.file, section: self.section + 2, head }
     }
 
-    pub fn nonsense(self) -> Error {
-        self.file.damage(self.section, "a dictionary that makes no sense")
+    pub fn malformed(self) -> Error {
+        self.file.damage(self.section, "a malformed dictionary")
     }
 }
 
-/// The first value of a block, by what stands above the blocks.
+/// The first value of a block, from the block above.
 fn first_of(above: &[u8], blocks: usize, block: usize) -> Option<&[u8]> {
     let (starts, firsts) = above.get(8..)?.split_at_checked(blocks * 4)?;
     let starts = starts.as_chunks::<4>().0;
@@ -237,15 +236,15 @@ fn first_of(above: &[u8], blocks: usize, block: usize) -> Option<&[u8]> {
     firsts.get(start..end)
 }
 
-/// Goes through a dictionary value by value.
+/// Reads a dictionary value by value.
 pub(crate) struct Cursor<'a> {
     terms: Terms<'a>,
     block: Option<Arc<[u8]>>,
-    /// PostingsLocation the next value stands in the block.
+    /// Offset of the next value in the block.
     at: usize,
     /// The ordinal of the next value.
     pub ordinal: u64,
-    /// The value that [`Cursor::next`] went over last.
+    /// The value that [`Cursor::next`] read last.
     pub value: Vec<u8>,
 }
 
@@ -255,7 +254,7 @@ impl<'a> Cursor<'a> {
         Cursor { terms, block: None, at: 0, ordinal, value: Vec::new() }
     }
 
-    /// Goes over the next value, and returns where its rows are; `None` at the end.
+    /// Reads the next value, and returns the location of its rows; `None` at the end.
     pub fn next(&mut self) -> Result<Option<PostingsLocation>, Error> {
         let (block, position) =
             ((self.ordinal / VALUES as u64) as usize, (self.ordinal % VALUES as u64) as usize);
@@ -267,22 +266,22 @@ impl<'a> Cursor<'a> {
             self.block = Some(self.terms.file.block(self.terms.section, block)?);
         }
         let bytes = self.block.as_ref().expect("just read");
-        let nonsense = || self.terms.nonsense();
+        let malformed = || self.terms.malformed();
         if is_new {
-            let mut reader = Values::of(bytes, position / WHOLE_EVERY).ok_or_else(nonsense)?;
+            let mut reader = Values::of(bytes, position / WHOLE_EVERY).ok_or_else(malformed)?;
             for _ in 0..position % WHOLE_EVERY {
-                reader.next().ok_or_else(nonsense)?;
+                reader.next().ok_or_else(malformed)?;
             }
             self.value = reader.value;
-            self.at = parts(bytes).ok_or_else(nonsense)?.0.len() - reader.rest.len();
+            self.at = parts(bytes).ok_or_else(malformed)?.0.len() - reader.rest.len();
         }
-        let (values, _) = parts(bytes).ok_or_else(nonsense)?;
-        let rest = values.get(self.at..).ok_or_else(nonsense)?;
+        let (values, _) = parts(bytes).ok_or_else(malformed)?;
+        let rest = values.get(self.at..).ok_or_else(malformed)?;
         if rest.is_empty() {
             return Ok(None);
         }
         let mut reader = Values { rest, value: std::mem::take(&mut self.value) };
-        let rows = reader.next().ok_or_else(nonsense)?;
+        let rows = reader.next().ok_or_else(malformed)?;
         self.at = values.len() - reader.rest.len();
         self.value = reader.value;
         self.ordinal += 1;
@@ -296,7 +295,7 @@ struct Values<'a> {
     value: Vec<u8>,
 }
 
-/// The block without its foot, and where its whole values start.
+/// The block without its foot, and the starts of its whole values.
 fn parts(block: &[u8]) -> Option<(&[u8], &[[u8; 4]])> {
     let (&count, rest) = block.split_last()?;
     let at = rest.len().checked_sub(usize::from(count) * 4)?;
@@ -304,7 +303,7 @@ fn parts(block: &[u8]) -> Option<(&[u8], &[[u8; 4]])> {
     Some((values, starts.as_chunks().0))
 }
 
-/// The last whole value that does not come behind `start`, or the first.
+/// The last whole value that is not behind `start`, or the first.
 fn whole_before(block: &[u8], start: &[u8]) -> Option<usize> {
     let (_, starts) = parts(block)?;
     let mut low = 0;
@@ -320,7 +319,7 @@ fn whole_before(block: &[u8], start: &[u8]) -> Option<usize> {
 }
 
 impl<'a> Values<'a> {
-    /// From the whole value with this position on.
+    /// Starts at the whole value with this position.
     fn of(block: &'a [u8], whole: usize) -> Option<Values<'a>> {
         let (values, starts) = parts(block)?;
         let start = u32::from_le_bytes(*starts.get(whole)?) as usize;
@@ -331,7 +330,7 @@ impl<'a> Values<'a> {
         self.rest.is_empty()
     }
 
-    /// Goes on to the next value, and returns where its rows are.
+    /// Reads the next value, and returns the location of its rows.
     fn next(&mut self) -> Option<PostingsLocation> {
         let shared = usize::try_from(take_varint(&mut self.rest)?).ok()?;
         let len = usize::try_from(take_varint(&mut self.rest)?).ok()?;

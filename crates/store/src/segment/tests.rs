@@ -1,4 +1,4 @@
-//! Segments that are built from memtables tell what was in them.
+//! Segments built from memtables, read back.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -90,7 +90,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     )
 }
 
-/// An event with its place in the log.
+/// An event with its index and number in the log.
 struct LogEvent {
     index: u64,
     number: u64,
@@ -125,7 +125,7 @@ fn rows(log_events: &[LogEvent]) -> Vec<(u64, Vec<u8>, Vec<u8>)> {
         .collect()
 }
 
-/// A segment of these events, which were in memtables of 50.
+/// A segment of these events, from memtables of 50.
 fn written(log_events: &[LogEvent]) -> Segment {
     let disk = SimulatedDisk::new(1);
     let file = |name: &str| disk.create(name).expect("room");
@@ -158,7 +158,7 @@ fn written(log_events: &[LogEvent]) -> Segment {
         let LogEvent { bytes, event, .. } = &log_events[(index - first) as usize];
         Ok(EventFrame { entry: bytes.clone(), raw: event.raw.clone() })
     };
-    // Half of them with what other rows have in common.
+    // Every second segment uses a dictionary of other rows.
     let known = log_events.len().is_multiple_of(2).then_some(&b"the dictionary of other rows"[..]);
     build::build(&memtables, &[], known, file("s.parquet"), file("s.index"), &mut frame)
         .expect("room");
@@ -281,7 +281,7 @@ proptest! {
 
 proptest! {
     #[test]
-    fn a_place_is_found_from_any_guess(start in 0u32..50, len in 0u32..3000, at in 0u32..3000, guess in 0u32..3000) {
+    fn a_row_is_found_from_any_guess(start in 0u32..50, len in 0u32..3000, at in 0u32..3000, guess in 0u32..3000) {
         let (rows, sought) = (start..start + len, start + at.min(len));
         let guess = start + guess.min(len.saturating_sub(1));
         let mut probes = 0;

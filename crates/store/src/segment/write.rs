@@ -1,4 +1,4 @@
-//! Writing sections of an index, for those who have rows and those who have segments.
+//! Writes sections of an index, for building and for compaction.
 
 use event::Trail;
 use event::query::Dimension;
@@ -23,7 +23,7 @@ const ZSTD_LEVEL: i32 = 3;
 /// Bits of the filter for each key.
 const FILTER_BITS: usize = 10;
 
-/// What is written as one block each.
+/// Writes the sections of one block each.
 pub(super) fn write_heads(
     index: &mut BlockWriter,
     meta: &Meta,
@@ -62,7 +62,7 @@ pub(super) struct RunEntry {
     pub latest_ns: i64,
 }
 
-/// Columns that are no dimension's.
+/// The columns that belong to no dimension.
 #[derive(Default)]
 pub(super) struct Numbers {
     pub times: PackedBlocks,
@@ -119,7 +119,7 @@ impl PackedBlocks {
     }
 }
 
-/// Writes the column of a dimension: for each row the ordinal of its value and one, or 0.
+/// Writes the column of a dimension: for each row the ordinal of its value plus one, or 0.
 pub(super) fn write_column(
     index: &mut BlockWriter,
     dimension: Dimension,
@@ -131,7 +131,7 @@ pub(super) fn write_column(
     blocks.finish(index)
 }
 
-/// Writes values in order of their bytes, each with the rows that have it.
+/// Writes values in order of their bytes, each with its rows.
 pub(super) struct ValuesWriter {
     section: u8,
     postings: PostingsWriter,
@@ -139,14 +139,14 @@ pub(super) struct ValuesWriter {
 }
 
 impl ValuesWriter {
-    /// Values with this position among those of an index.
+    /// Starts the values with this position in an index.
     pub fn begin(position: usize, index: &mut BlockWriter) -> ValuesWriter {
         let section = values_section(position as u8);
         index.begin(section + 2);
         ValuesWriter { section, postings: PostingsWriter::default(), terms: TermsWriter::default() }
     }
 
-    /// Adds the next value and its rows, of which there is at least one, in order.
+    /// Adds the next value and its rows: at least one, in order.
     pub fn push(
         &mut self,
         index: &mut BlockWriter,
@@ -166,30 +166,29 @@ impl ValuesWriter {
 
 /// The largest dictionary for the bodies of rows, in bytes. A smaller one saves less.
 const DICTIONARY_BYTES: usize = 110 << 10;
-/// So many times as much as a dictionary holds it is trained on.
+/// Bytes of samples for each byte of a dictionary.
 const SAMPLES_A_DICTIONARY: usize = 6;
-/// About so many rows a dictionary is trained on.
+/// Approximate number of rows to train a dictionary on.
 pub(super) const SAMPLES: usize = 4000;
 
 /// A dictionary for bodies like these.
 pub(super) fn dictionary(samples: &[Vec<u8>]) -> Vec<u8> {
     let bytes = samples.iter().map(Vec::len).sum::<usize>() / SAMPLES_A_DICTIONARY;
-    // What cannot be trained on, because it is too little, is compressed without.
+    // Samples that are too few for training get no dictionary.
     zstd::dict::from_samples(samples, bytes.min(DICTIONARY_BYTES)).unwrap_or_default()
 }
 
-/// Writes rows: groups of them, some a block.
+/// Writes rows in groups, and groups in blocks.
 pub(super) struct RowsWriter {
     compressor: zstd::bulk::Compressor<'static>,
-    /// Room for a frame.
+    /// Space for a frame.
     frame: Vec<u8>,
-    /// Of the open group: what stands before the bodies; the bodies; the number of the row added
-    /// last.
+    /// The open group: the part before the bodies; the bodies; the number of the newest row.
     fronts: Vec<u8>,
     bodies: Vec<u8>,
     number: u64,
     rows: usize,
-    /// Of the open block: the length of each group; the groups.
+    /// The open block: the length of each group; the groups.
     lens: Vec<u8>,
     groups: Vec<u8>,
     count: u8,
@@ -200,7 +199,7 @@ impl RowsWriter {
         let io = Error::io("begin to compress");
         let compressor = || {
             let mut compressor = zstd::bulk::Compressor::with_dictionary(ZSTD_LEVEL, dictionary)?;
-            // What a reader knows.
+            // The reader knows both.
             compressor.include_contentsize(false)?;
             compressor.include_dictid(false)?;
             Ok(compressor)
@@ -268,8 +267,7 @@ impl RowsWriter {
     }
 }
 
-/// Writes keys, which come in order, with the rows that have them; and a Bloom filter over them,
-/// whose lines are of 64 bytes each.
+/// Writes keys, in order, with their rows, and a Bloom filter over them with lines of 64 bytes.
 pub(super) struct KeysWriter {
     keys: PackedBlocks,
     rows: PackedBlocks,
@@ -277,7 +275,7 @@ pub(super) struct KeysWriter {
 }
 
 impl KeysWriter {
-    /// For so many keys.
+    /// For this number of keys.
     pub fn begin(count: usize) -> KeysWriter {
         let lines = (count * FILTER_BITS).div_ceil(FILTER_LINE * 8);
         let (keys, rows) = (PackedBlocks::default(), PackedBlocks::default());

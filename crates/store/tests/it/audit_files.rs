@@ -16,7 +16,7 @@ fn trail() -> Trail {
     Trail::new(Service::Database, "acme", "p1", "orders").unwrap()
 }
 
-/// A line of a database: minutes until it came, minutes between coming and having occurred, its log
+/// A line of a database: minutes until it arrives, minutes from occurring to arriving, its log
 /// file, its length.
 #[derive(Debug, Clone)]
 struct Line {
@@ -39,7 +39,7 @@ fn any_line() -> impl Strategy<Value = Line> {
     )
 }
 
-/// What came in: the event, when it was received.
+/// The events with their times of receipt.
 fn received(lines: &[Line]) -> Vec<(Event, Time)> {
     let mut received_at = Time::from_unix_ns(1_000_000_000_000_000_000);
     let received = lines.iter().enumerate().map(|(number, line)| {
@@ -111,12 +111,12 @@ proptest! {
         };
         received.iter().for_each(|(event, received_at)| append(&log, event, *received_at));
         prop_assert_eq!(log.audit_files(&trail(), None).0.len(), model.len() - 1);
-        // The hour of the last file is over when something else happens, a second late.
+        // Something else happens a second after the hour of the last file.
         let ended = model.last().unwrap()[0].1.plus_seconds(AUDIT_FILE_SECONDS_MAX);
         prop_assert_eq!((log.audit_files_overdue(ended.plus_seconds(-1)), log.audit_files_overdue(ended)), (0, 1));
         append(&log, &event("other", "other", 0), ended.plus_seconds(1));
-        // What was on its way meanwhile, and came in before by its sender's clock, is in the next
-        // file.
+        // An event that was on its way meanwhile, and arrived before by its sender's clock, is in
+        // the next file.
         let mut late = Event { raw: b"late".to_vec(), ..received.last().unwrap().0.clone() };
         late.origin.key = Some("late".to_owned());
         append(&log, &late, ended.plus_seconds(-1));
@@ -134,7 +134,7 @@ proptest! {
                 let beyond = log.audit_files_beyond(&[(trail(), ordinal)].into());
                 prop_assert_eq!(&beyond[..], &files[usize::try_from(ordinal).unwrap()..]);
             }
-            // As of each size that the log had, what was finished then.
+            // The finished files as of each size of the log.
             for size in 0..=received.len() {
                 let as_of = log.audit_files(&trail(), Some(size as u64)).0;
                 let finished = cut(&received[..size]).len().saturating_sub(1);

@@ -75,12 +75,12 @@ struct Totals {
     refused_opens: u64,
 }
 
-/// What a sender outside knows.
+/// The knowledge of a sender outside.
 #[derive(Default)]
 struct Ledger {
-    /// Answered for: key and index.
+    /// Acknowledged: key and index.
     answered: BTreeMap<String, u64>,
-    /// Sent without an answer, request by request: each is there whole or not at all.
+    /// Sent without an answer, request by request: each is recorded whole or not at all.
     indeterminate: Vec<Vec<String>>,
     dead_letters: BTreeSet<String>,
     dead_letters_indeterminate: BTreeSet<String>,
@@ -89,7 +89,7 @@ struct Ledger {
 
 fn history(simulated: SimulatedDisk, totals: &mut Totals) -> Result<(), String> {
     let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
-    init(&disk, &identity(), &[("keys/flushing.key", b"k")]).map_err(|error| error.to_string())?;
+    init(&disk, &identity(), &[("keys/sealing.key", b"k")]).map_err(|error| error.to_string())?;
     if simulated.random_below(2) == 0 {
         simulated.power_cut();
     }
@@ -121,12 +121,12 @@ fn history(simulated: SimulatedDisk, totals: &mut Totals) -> Result<(), String> 
     compare(&log, &disk, &mut ledger)
 }
 
-/// Files of segments.
+/// Number of the segments' files.
 fn segments(disk: &dyn Disk) -> usize {
     disk.list("segments").map_or(0, |names| names.len())
 }
 
-/// Sends a few requests; stops at the first that is not answered.
+/// Sends a few requests; stops at the first without a receipt.
 fn send(
     log: &Log,
     simulated: &SimulatedDisk,
@@ -224,7 +224,7 @@ fn key_time(key: &str) -> i64 {
     number * 10 % 70
 }
 
-/// What the log holds against what the sender knows; settles what was indeterminate.
+/// Compares the log with the sender's knowledge; settles the indeterminate requests.
 fn compare(log: &Log, disk: &Arc<dyn Disk>, ledger: &mut Ledger) -> Result<(), String> {
     let page = log.query(&all(&["hub", "mirror"])).map_err(|error| format!("query: {error}"))?;
     let mut found = BTreeMap::new();
@@ -264,8 +264,7 @@ fn compare(log: &Log, disk: &Arc<dyn Disk>, ledger: &mut Ledger) -> Result<(), S
         return Err(format!("{key} at {index} was never sent"));
     }
     compare_dead_letters(disk, ledger)?;
-    // A fault may have been planned for an operation that is still to come; a check changes nothing
-    // and meets none.
+    // A fault may be planned for a later operation; a check changes nothing and meets none.
     let report = check(disk, &mut |_| {}).map_err(|error| format!("check: {error}"))?;
     if report.events != page.tree_size || report.torn_tail.is_some() {
         return Err(format!("check disagrees: {report:?}"));

@@ -1,4 +1,4 @@
-//! Torn ends are cut, damage is named and kept.
+//! Torn tails are cut; damage is reported and left as it is.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{all, event, identity, open, request, small_files};
 
 const JOURNAL: &str = "journal/00000000000000000000.journal";
 
-/// PostingsLocation a journal file's frames end and the room for further ones begins. The last frame is a
+/// End of a journal file's frames, where the room for further ones begins. The last frame is a
 /// mark, whose batch number below 256 ends in seven zeros.
 fn data_end(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1 + 7
@@ -41,7 +41,7 @@ fn every_flipped_bit_is_found_and_named() {
     for path in ["LOG", JOURNAL] {
         let bytes = read_file(&*disk, path).unwrap();
         let len = if path == JOURNAL { data_end(&bytes) } else { bytes.len() };
-        // Every byte that means something, and some of the room behind it.
+        // Every byte with a meaning, and some of the room behind it.
         for offset in (0..len).chain((len..bytes.len()).step_by(40_009)) {
             if offset >= read_file(&*disk, path).unwrap().len() {
                 break; // The open before took the room away.
@@ -65,17 +65,17 @@ fn every_flipped_bit_is_found_and_named() {
                     // The format number is read before the checksum, so that a newer format is
                     // distinguished from damage.
                     Err(Error::NotALog { .. }) if path == "LOG" => {}
-                    // The mark of the last batch says that it was answered for; without it the
+                    // The mark of the last batch shows that it was acknowledged; without it the
                     // batch itself still stands.
                     Ok(true) if path == JOURNAL && offset >= len - 17 => {}
                     other => panic!("{what}: {path} flipped at {offset} of {len}: {other:?}"),
                 }
             }
             if offset < len - 17 {
-                assert_eq!(read_file(&*disk, path).unwrap(), before, "damage is kept as it is");
+                assert_eq!(read_file(&*disk, path).unwrap(), before, "damage is left as it is");
             }
             if path == JOURNAL && offset >= len - 17 {
-                // Open cut the mark off and wrote it anew.
+                // The open cut the mark off and wrote it again.
                 simulated.restart();
                 assert_eq!(check(&disk, &mut |_| {}).unwrap().events, 3);
                 continue;
@@ -217,8 +217,8 @@ fn a_query_fails_rather_than_show_damaged_bytes() {
     }
 }
 
-/// A log whose events are all flushed, into two segments, of which one was merged from three, with
-/// records set aside, and what a query of everything answers.
+/// A log of two segments without unflushed events, one of them compacted from three, with dead
+/// letters; and the result of a query of everything.
 fn two_segments() -> (SimulatedDisk, Arc<dyn Disk>, Vec<store::Row>) {
     let (simulated, disk) = three_batches();
     let log = Log::open(Arc::clone(&disk), small_files()).unwrap();
@@ -240,7 +240,7 @@ fn two_segments() -> (SimulatedDisk, Arc<dyn Disk>, Vec<store::Row>) {
 }
 
 #[test]
-fn a_flipped_bit_of_what_is_sealed_is_found_and_never_answers_wrongly() {
+fn a_flipped_bit_of_flushed_files_is_found_and_never_answers_wrongly() {
     let flips = std::env::var("DAYBOOK_FLIPS").map_or(300, |text| text.parse().unwrap());
     let (simulated, disk, rows) = two_segments();
     let mut paths = vec!["manifest".to_owned(), "tree/digests".to_owned()];
@@ -258,7 +258,7 @@ fn a_flipped_bit_of_what_is_sealed_is_found_and_never_answers_wrongly() {
             Err(Error::Damage { .. }) => {}
             other => panic!("flip {flip}: byte {offset} of {path}: {:?}", other.err()),
         }
-        // Opening may find it, or a query; else the answer is right.
+        // An open may find it, or a query; otherwise the result is right.
         if let Ok(log) = Log::open(Arc::clone(&disk), small_files()) {
             match log.query(&all(&["hub", "mirror"])) {
                 Ok(page) => assert_eq!(page.rows, rows, "flip {flip}: byte {offset} of {path}"),
@@ -301,8 +301,8 @@ fn columns_and_rows_with_another_bit_and_right_checksums_are_found() {
             store::durable::write_file(&*disk, &path, &bytes).unwrap();
             match check(&disk, &mut |_| {}) {
                 Err(Error::Damage { .. }) => found += 1,
-                // It means the same: the unit of a column whose values are all equal, or what is
-                // behind the last value.
+                // The flip has no effect: the unit of a column with equal values, or bits behind
+                // the last value.
                 Ok(_) => {
                     let log = open(&disk);
                     let what = format!(
@@ -329,7 +329,7 @@ struct Index {
 struct Block {
     section: u8,
     location: std::ops::Range<usize>,
-    /// PostingsLocation in the file its checksum is.
+    /// Offset of its checksum in the file.
     crc_at: usize,
 }
 
@@ -398,7 +398,7 @@ fn a_flipped_bit_of_a_table_gives_no_other_lines_and_no_other_duplicates() {
             }
             Err(error) => panic!("byte {offset}: {error}"),
         }
-        // Sent again, an event is a duplicate, or nothing can be said.
+        // The event sent again is a duplicate, or the log reports damage.
         match log.append(request(vec![events[7].clone()], &[])) {
             Ok(Ok(receipt)) => {
                 assert_eq!((receipt.recorded, receipt.duplicates), (0, vec![(0, 7)]))

@@ -1,8 +1,7 @@
-//! Data directories written by earlier versions, which every later one must read: those of
-//! `tests/data`.
+//! Data directories of earlier versions in `tests/data`, which every later version must read.
 //!
-//! `DAYBOOK_WRITE_FIXTURE=DIR` writes such a directory anew, for a format that changed before it
-//! was released.
+//! `DAYBOOK_WRITE_FIXTURE=DIR` writes such a directory again, for a format that changed before its
+//! release.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +14,7 @@ use store::{Log, check, init};
 
 use crate::{all, event, identity, key_of, request, small_files};
 
-/// The first has no rows in order of time in its segments.
+/// The segments of the first lack the order by time.
 const FIXTURES: [&str; 2] = ["format-1", "format-1-by-time"];
 /// Root of the tree over its events, in hex.
 const ROOT: &str = include_str!("../data/format-1.root");
@@ -24,7 +23,7 @@ fn orders() -> Trail {
     Trail::new(Service::Database, "acme", "p1", "orders").unwrap()
 }
 
-/// What each holds, in order: 120 events, of which 100 are flushed, 60 of them in a merged segment.
+/// The events of each, in order: 120, of which 100 are flushed, 60 of them in a compacted segment.
 fn events() -> Vec<Event> {
     (0..120)
         .map(|at: i64| {
@@ -48,7 +47,7 @@ fn write(root: &Path) {
     init(&disk, &identity(), &[]).unwrap();
     let log = Log::open(Arc::clone(&disk), small_files()).unwrap();
     for (batch, events) in events().chunks(20).enumerate() {
-        log.append(request(events.to_vec(), &[&format!("aside {batch}")])).unwrap().unwrap();
+        log.append(request(events.to_vec(), &[&format!("rejected {batch}")])).unwrap().unwrap();
         if batch < 5 {
             log.flush().unwrap();
         }
@@ -86,7 +85,7 @@ fn read(fixture: &str) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("data");
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(fixture), &root);
-    // Empty folders are not kept with the sources.
+    // Git does not store empty folders.
     fs::create_dir_all(root.join("keys")).unwrap();
     let disk: Arc<dyn Disk> = Arc::new(Local::open(&root));
     let report = check(&disk, &mut |_| {}).unwrap();
@@ -123,9 +122,10 @@ fn read(fixture: &str) {
     let (lines, _) = log.audit_file_lines(&files[0], 0, usize::MAX).unwrap();
     assert_eq!((files.len(), files[0].lines), (2, 14));
     assert!(lines.starts_with(b"raw of k0\nraw of k3\n"));
-    // It goes on: what is known stays known, and what is new gets its place.
+    // The log goes on: old events stay known, and new ones are appended.
+    let known = String::from_utf8(store::dead_letters(&disk).unwrap().remove(2).raw).unwrap();
     let again = log
-        .append(request(vec![events[5].clone(), events[110].clone()], &["aside 2"]))
+        .append(request(vec![events[5].clone(), events[110].clone()], &[&known]))
         .unwrap()
         .unwrap();
     assert_eq!(

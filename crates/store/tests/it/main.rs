@@ -37,7 +37,7 @@ fn trail(instance: &str) -> Trail {
     Trail::new(Service::Registry, "acme", "p1", instance).unwrap()
 }
 
-/// An event with this key, some of whose members differ by it.
+/// An event with this key, which some of its members depend on.
 fn event(instance: &str, key: &str, occurred_ns: i64) -> Event {
     Event {
         id: EventId::v7(Time::from_unix_ns(occurred_ns), [1; 10]),

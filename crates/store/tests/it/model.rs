@@ -1,4 +1,4 @@
-//! Queries against a model so naive that it cannot be wrong.
+//! Queries against a model that is too naive to be wrong.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         })
 }
 
-/// Events of one request: a few, or now and then many that are alike, so that a segment has long
+/// Events of one request: a few, or now and then many similar ones, so that a segment has long
 /// lists of rows.
 fn any_batch() -> impl Strategy<Value = Vec<Event>> {
     let times = prop_oneof![9 => Just(1i64), 1 => 50i64..100];
@@ -153,7 +153,7 @@ fn any_filter() -> impl Strategy<Value = Filter> {
 fn any_query() -> impl Strategy<Value = Query> {
     let some = prop::collection::vec(prop::sample::select(&["a", "b", "c", "nowhere"][..]), 0..5);
     let trails = prop_oneof![3 => some, 1 => Just(vec!["c", "a", "b"])];
-    // Those of a severity are known in order of time.
+    // Filters by severity use the order by time.
     let severity = prop::sample::select(&["1", "2", "3"][..])
         .prop_map(|value| vec![Filter::is(Dimension::Severity, value)]);
     let filters = prop_oneof![4 => prop::collection::vec(any_filter(), 0..3), 1 => severity];
@@ -176,7 +176,7 @@ fn any_query() -> impl Strategy<Value = Query> {
     })
 }
 
-/// What happens between two requests.
+/// A step between two requests.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     None,
@@ -191,14 +191,14 @@ fn any_step() -> impl Strategy<Value = Step> {
     )
 }
 
-/// An event without what a row of an answer may leave out.
+/// An event without the parts that a row may lack.
 fn as_row(mut event: Event) -> Event {
     event.origin.key = None;
     event.raw = Vec::new();
     event
 }
 
-/// The definition of every histogram.
+/// The definition of a histogram.
 fn naive_histogram(events: &[Event], query: &Query, instants: &[Time]) -> Histogram {
     let all = naive(events, &Query { offset: 0, limit: usize::MAX, ..query.clone() });
     let times: Vec<Time> =
@@ -210,7 +210,7 @@ fn naive_histogram(events: &[Event], query: &Query, instants: &[Time]) -> Histog
     Histogram { counts, total: all.total, tree_size: all.tree_size }
 }
 
-/// The definition of every top list.
+/// The definition of top values.
 fn naive_top(events: &[Event], query: &Query, dimension: Dimension, limit: usize) -> Top {
     let all = naive(events, &Query { offset: 0, limit: usize::MAX, ..query.clone() });
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
@@ -228,7 +228,7 @@ fn naive_top(events: &[Event], query: &Query, dimension: Dimension, limit: usize
     Top { values, others, without, total: all.total, tree_size: all.tree_size }
 }
 
-/// The definition of every answer.
+/// The definition of a page.
 fn naive(events: &[Event], query: &Query) -> Page<u64> {
     let tree_size = query.as_of.map_or(events.len(), |size| events.len().min(size as usize));
     let mut matching: Vec<(Time, u64)> = events[..tree_size]

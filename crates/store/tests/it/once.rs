@@ -158,8 +158,7 @@ fn dead_letters_are_read_from_any_number_on() {
     use std::ops::ControlFlow;
     let (_, disk) = empty();
     let log = open(&disk);
-    // FlushPoint in two files, the first with a record larger than what is read at once; and in the
-    // journal.
+    // Flushed in two files, the first with a record larger than a read; and in the journal.
     let large = "l".repeat(3 << 20);
     let batches = [
         vec!["a".to_owned(), large, "b".to_owned()],

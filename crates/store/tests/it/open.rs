@@ -1,4 +1,4 @@
-//! What `init` makes and what `open` takes, on a real folder.
+//! `init` and `open` on a real folder.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -36,9 +36,9 @@ fn init_takes_only_an_empty_folder_and_keeps_others_out() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("data");
     let disk: Arc<dyn Disk> = Arc::new(Local::create(&root).unwrap());
-    init(&disk, &identity(), &[("keys/flushing.key", b"secret")]).unwrap();
+    init(&disk, &identity(), &[("keys/sealing.key", b"secret")]).unwrap();
     assert!(matches!(init(&disk, &identity(), &[]), Err(Error::NotEmpty { .. })));
-    for (path, mode) in [("", 0o700), ("keys", 0o700), ("keys/flushing.key", 0o600), ("LOG", 0o600)]
+    for (path, mode) in [("", 0o700), ("keys", 0o700), ("keys/sealing.key", 0o600), ("LOG", 0o600)]
     {
         let found = std::fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o777;
         assert_eq!(found, mode, "{path}");

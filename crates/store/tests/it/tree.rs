@@ -1,4 +1,4 @@
-//! The tree's hashes are those of the entries, wherever they are kept.
+//! Hashes of the tree equal those of the entries, in memory and in files.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use tlog::{
 
 use crate::{event, identity, open, request, trail};
 
-/// Compares every hash of the tree with those that follow from the entries as queries tell them,
-/// and some proofs.
+/// Compares every hash of the tree, and some proofs, with those computed from the entries of
+/// queries.
 fn compare(log: &Contents, size: u64) {
     let mut digests: Vec<Hash> = Vec::new();
     let mut tree = Tree::new();
@@ -28,7 +28,7 @@ fn compare(log: &Contents, size: u64) {
     let mut rows = log.query(&all).unwrap().rows;
     rows.sort_by_key(|row| row.index);
     for (row, index) in rows.iter().zip(0u64..) {
-        // What answers leave out of a flushed event is known here.
+        // The parts that rows of flushed events lack are known here.
         let event = event("hub", &format!("k{index}"), index.cast_signed());
         assert_eq!((row.index, &row.entry.event.id), (index, &event.id));
         let mut bytes = Vec::new();

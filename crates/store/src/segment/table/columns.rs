@@ -1,6 +1,6 @@
-//! The columns of a table.
+//! The columns of a segment's table.
 
-/// Name and type of each column. A `?` is put in front of those that may have no value.
+/// Name and type of each column. A `?` marks columns that may lack values.
 pub(super) const COLUMNS: [(&str, &str); 25] = [
     ("index", "int64"),
     ("service", "text"),
@@ -31,5 +31,5 @@ pub(super) const COLUMNS: [(&str, &str); 25] = [
 pub(super) const ENTRY: usize = 23;
 pub(super) const RAW: usize = 24;
 
-/// Bytes of the file that have a checksum of their own, for the format has none.
+/// Bytes of the file that share a checksum, because Parquet requires none.
 pub(crate) const CHUNK: usize = 16 << 10;

@@ -1,4 +1,4 @@
-//! Merging tables, column by column.
+//! Compacts tables, column by column.
 
 use std::sync::Arc;
 
@@ -12,12 +12,11 @@ use crate::segment::table::columns::{COLUMNS, ENTRY, RAW};
 use crate::segment::table::read::{Table, damage};
 use crate::segment::table::write::{Column, GROUP_BYTES, GROUP_ROWS, GroupsWriter, TableSummary};
 
-/// Rows of entries and raw bytes that are read at once by a compact, before it is looked how large
-/// its group has become.
+/// Rows of entries and raw bytes that a compaction reads before it checks the size of its group.
 const STEP_ROWS: usize = 64;
 
-/// Merges tables, column by column. `from` tells for each row of the output which table gives it;
-/// the rows of each table stay in their order.
+/// Compacts tables, column by column. `from` has the input table of each row of the output; the
+/// rows of each table stay in their order.
 pub(in crate::segment) fn compact<E: From<Error>>(
     inputs: &[&Table],
     from: &[u8],
@@ -59,8 +58,8 @@ pub(in crate::segment) fn compact<E: From<Error>>(
     Ok(writer.finish()?)
 }
 
-/// Adds the next values of each input to a column, in the order that `from` tells. Returns how many
-/// bytes those of varying length have.
+/// Adds the next values of each input to a column, in the order of `from`. Returns the bytes of
+/// those of varying length.
 fn interleave(
     inputs: &mut [ColumnCursor<'_>],
     from: &[u8],
@@ -99,7 +98,7 @@ fn weave<T>(
 ) {
     for input in from {
         let (values, known) = &mut inputs[usize::from(*input)];
-        let level = known.next().expect("as many as were asked for");
+        let level = known.next().expect("as many as were requested");
         levels.push(level);
         if level > 0 {
             push(values.next().expect("as many as there are levels"));
@@ -107,17 +106,17 @@ fn weave<T>(
     }
 }
 
-/// A column of a table, read from its begin to its end.
+/// A column of a table, read from start to end.
 struct ColumnCursor<'a> {
     table: &'a Table,
     column: usize,
-    /// The group that is read next.
+    /// The next group.
     group: usize,
     reader: Option<ColumnReader>,
 }
 
 impl ColumnCursor<'_> {
-    /// The next values, so many.
+    /// The next `count` values.
     fn read(&mut self, count: usize) -> Result<Column, Error> {
         let table = self.table;
         let damaged = |error: ParquetError| damage(&table.name, &error);
@@ -162,12 +161,12 @@ impl ColumnCursor<'_> {
     }
 }
 
-/// Whether there are so many levels, and a value for each that says so.
+/// Whether there are `count` levels, and a value for each level above 0.
 fn agree<T>(values: &[T], levels: &[i16], count: usize) -> bool {
     levels.len() == count && levels.iter().filter(|level| **level > 0).count() == values.len()
 }
 
-/// Reads at most so many of the group's next values. Returns how many, 0 at its end.
+/// Reads at most `count` of the group's next values. Returns their number, 0 at its end.
 fn read_records<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
     kind: &str,

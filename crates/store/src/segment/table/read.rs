@@ -1,4 +1,4 @@
-//! The Parquet file of a segment: one row an event, in the order of the segment, for any data tool.
+//! Reads entries and raw bytes from the table of a segment.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::disk::durable::File;
 use crate::error::Error;
 use crate::segment::table::columns::{CHUNK, COLUMNS, ENTRY, RAW};
 
-/// An open table, of which entries and raw bytes are read.
+/// An open table; gives entries and raw bytes.
 pub(in crate::segment) struct Table {
     reader: SerializedFileReader<Source>,
     /// For messages.
@@ -23,8 +23,7 @@ pub(in crate::segment) struct Table {
 }
 
 impl Table {
-    /// Opens a table whose chunks have these checksums; what is read is compared with them before
-    /// it is looked at.
+    /// Opens a table with these checksums of its chunks. Bytes are compared with them before use.
     pub fn open(file: Arc<dyn File>, name: &str, checksums: Vec<u32>) -> Result<Table, Error> {
         let len =
             file.len_bytes().map_err(|cause| Error::Io { doing: format!("read {name}"), cause })?;
@@ -51,13 +50,12 @@ impl Table {
         self.firsts[self.firsts.len() - 1]
     }
 
-    /// The canonical entries of consecutive rows. They are as they were stored: whoever needs to
-    /// know compares digests.
+    /// The stored canonical entries of consecutive rows. Callers that must be sure compare digests.
     pub fn entries(&self, first: u64, count: usize) -> Result<Vec<Bytes>, Error> {
         self.read(ENTRY, first, count)
     }
 
-    /// The bytes as received of consecutive rows, as they were stored.
+    /// The stored raw bytes of consecutive rows.
     pub fn raws(&self, first: u64, count: usize) -> Result<Vec<Bytes>, Error> {
         self.read(RAW, first, count)
     }
@@ -127,7 +125,7 @@ impl std::fmt::Display for ChecksumMismatch {
 
 impl std::error::Error for ChecksumMismatch {}
 
-/// A file to be read anywhere.
+/// A file with checked chunks, read at any offset.
 #[derive(Clone)]
 struct Source {
     file: Arc<dyn File>,
@@ -136,7 +134,7 @@ struct Source {
 }
 
 impl Source {
-    /// Bytes from `start` on, at most so many, whose chunks have their checksums.
+    /// At most `len` bytes from `start` on, from chunks with valid checksums.
     fn bytes(&self, start: u64, len: usize) -> io::Result<Vec<u8>> {
         let end = start.saturating_add(len as u64).min(self.len);
         if start >= end {
@@ -182,11 +180,11 @@ impl ChunkReader for Source {
     }
 }
 
-/// A file from some offset on.
+/// Reads a source from some offset on.
 struct SourceReader {
     source: Source,
     at: u64,
-    /// What was read last, and how much of it was taken.
+    /// The bytes read last, and how many of them were taken.
     read: Vec<u8>,
     taken: usize,
 }

@@ -1,4 +1,4 @@
-//! Writing tables: row after row, or group after group by whoever has columns.
+//! Writes tables: row after row, or group after group from whole columns.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use crate::disk::durable::File;
 use crate::error::Error;
 use crate::segment::table::columns::{CHUNK, COLUMNS, ENTRY, RAW};
 
-/// Rows of a group; so many are in memory before they are written.
+/// Rows of a group; they are in memory before they are written.
 pub(super) const GROUP_ROWS: usize = 16 << 10;
-/// A group is written before it holds more than this many bytes of entries and raw bytes.
+/// Limit of the bytes of entries and raw bytes in a group.
 pub(super) const GROUP_BYTES: usize = 32 << 20;
 /// Rows of a page of entries or raw bytes, so that one is read without many others.
 const PAGE_ROWS: usize = 128;
@@ -132,7 +132,7 @@ fn properties() -> WriterProperties {
     large(large(builder, ENTRY), RAW).build()
 }
 
-/// Byte strings one after another, and where each ends.
+/// Byte strings one after another, and the end of each.
 #[derive(Default)]
 struct Strings {
     bytes: Vec<u8>,
@@ -156,7 +156,7 @@ impl Strings {
     }
 }
 
-/// The values of one column in some rows, and for each row whether it has one: 1 or 0.
+/// The values of one column in some rows, and for each row 1 or 0: whether it has one.
 pub(super) enum Column {
     Long(Vec<i64>, Vec<i16>),
     Int(Vec<i32>, Vec<i16>),
@@ -173,7 +173,7 @@ impl Column {
     }
 }
 
-/// A column as it comes row by row.
+/// A column that grows row by row.
 enum Buffer {
     Long(Vec<i64>, Vec<i16>),
     Int(Vec<i32>, Vec<i16>),
@@ -219,7 +219,7 @@ impl Buffer {
         }
     }
 
-    /// An empty one with room for as much.
+    /// An empty buffer of the same type and capacity.
     fn like(&self) -> Buffer {
         match self {
             Buffer::Long(values, levels) => {
@@ -239,7 +239,7 @@ impl Buffer {
     }
 }
 
-/// What a table came to.
+/// The size and the hashes of a written table.
 pub(in crate::segment) struct TableSummary {
     pub len_bytes: u64,
     pub sha256: [u8; 32],
@@ -247,7 +247,7 @@ pub(in crate::segment) struct TableSummary {
     pub checksums: Vec<u32>,
 }
 
-/// Checksums of chunks, as the bytes come.
+/// Checksums of the chunks of a byte stream.
 #[derive(Default)]
 struct ChunkChecksums {
     open: Vec<u8>,
@@ -288,8 +288,7 @@ impl GroupsWriter {
             .map_err(wrong)
     }
 
-    /// Writes a group of as many rows as each of its columns has, which are in order of
-    /// [`COLUMNS`].
+    /// Writes a group. All columns must have equally many rows, and be in order of [`COLUMNS`].
     pub fn push(&mut self, columns: impl Iterator<Item = Column>) -> Result<(), Error> {
         let mut group = self.0.next_row_group().map_err(wrong)?;
         for ((_, kind), column) in COLUMNS.iter().zip(columns) {
@@ -374,10 +373,10 @@ fn wrong(error: ParquetError) -> Error {
     Error::Io { doing: "write a table".to_owned(), cause: io::Error::other(error) }
 }
 
-/// Bytes collected before they are written.
+/// Bytes collected before a write.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
 
-/// A file that is written from its begin to its end.
+/// A file that is written from start to end.
 struct Sink {
     file: Arc<dyn File>,
     at: u64,
