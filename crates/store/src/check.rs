@@ -20,8 +20,7 @@ use crate::disk::layout::{DIGESTS, JOURNAL, level_file};
 use crate::disk::tree_files::{LEVELS, TreeFiles};
 use crate::error::Error;
 use crate::journal::batch::Batch;
-use crate::journal::scan;
-use crate::journal::scan::TornTail;
+use crate::journal::scan::{self, JournalEnd, TornTail};
 use crate::log::history::{History, ReplayedEvent};
 use crate::log::recovery;
 use crate::manifest::{MANIFEST, Manifest, SegmentEntry};
@@ -138,7 +137,7 @@ fn check_once(
         done_bytes += bytes;
         progress(Progress { done_bytes, total_bytes });
     };
-    let (files, _, torn_tail) =
+    let JournalEnd { names: files, torn_tail, .. } =
         scan::scan_all(&**disk, identity, manifest.start(), &mut replay, &mut read)?;
     Ok(Report {
         identity: identity.clone(),

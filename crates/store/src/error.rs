@@ -1,7 +1,6 @@
 //! Errors of the store.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 /// The variant depends on what the caller can do next.
 #[derive(Debug)]
@@ -78,7 +77,8 @@ impl fmt::Display for Error {
             Error::NotALog { location, found } => {
                 write!(
                     f,
-                    "{location} is not a Daybook data directory: {found} (make one with `daybook init`)"
+                    "{location} is not a Daybook data directory: {found} \
+                     (make one with `daybook init`)"
                 )
             }
             Error::NotEmpty { location } => {

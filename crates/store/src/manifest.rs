@@ -72,7 +72,7 @@ impl SegmentEntry {
     /// Takes the lengths and the hash of its written files.
     pub fn take(&mut self, written: &SegmentSummary) {
         (self.table_bytes, self.index_bytes) = (written.table_bytes, written.index_bytes);
-        self.table_sha256 = hex::encode(&written.table_sha256);
+        self.table_sha256 = hex::encode(written.table_sha256);
     }
 
     /// Its table and its index.
@@ -96,7 +96,7 @@ impl FlushPoint {
 
     /// The roots as hex, for [`FlushPoint::tree`].
     pub fn roots_of(tree: &Tree) -> Vec<String> {
-        tree.frontier().iter().map(|root| hex::encode(root)).collect()
+        tree.frontier().iter().map(hex::encode).collect()
     }
 
     pub fn received_at(&self) -> Option<Time> {

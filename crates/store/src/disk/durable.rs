@@ -9,11 +9,10 @@
 //! - a created, renamed or removed name is on disk once [`Disk::sync_dir`] of its folder returned,
 //!   not before.
 
-use std::fs;
-use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use crate::disk::layout::UNFINISHED;
 

@@ -2,11 +2,6 @@
 //! values.
 //!
 
-#![allow(
-    clippy::cast_possible_truncation,
-    reason = "rows of a segment are fewer than 2^32; platforms have 64 bits"
-)]
-
 use event::Time;
 use event::query::{Dimension, Query, Top};
 

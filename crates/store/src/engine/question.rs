@@ -1,8 +1,9 @@
 //! A query and the parts of the log that it runs on.
 
+use std::cell::OnceCell;
+
 use event::Trail;
 use event::query::Query;
-use std::cell::OnceCell;
 
 use crate::hash::Set;
 use crate::log::memtable::{Memtable, Slice};

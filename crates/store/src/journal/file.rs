@@ -21,7 +21,8 @@ use crate::journal::contract::{Journal, Reader};
 use crate::journal::frame;
 use crate::journal::reader::JournalFiles;
 use crate::journal::scan::{
-    HEADER_BYTES, Header, Start, TornTail, encode_header, journal_files, needed, scan_all,
+    HEADER_BYTES, Header, JournalEnd, Start, TornTail, encode_header, journal_files, needed,
+    scan_all,
 };
 use crate::metrics::Meters;
 
@@ -61,7 +62,7 @@ impl FileJournal {
             tree_size = batch.commit.tree_size;
             visit(batch)
         };
-        let (names, mut whole, torn_tail) =
+        let JournalEnd { names, last_file: mut whole, torn_tail } =
             scan_all(&*disk, identity, start, &mut note_end, &mut |_| {})?;
         let (name, earlier) = names.split_last().expect("a scan fails without files");
         let mut open = Vec::new();

@@ -10,7 +10,7 @@ use crate::journal::batch::{Batch, Position};
 use crate::journal::contract::Reader;
 use crate::journal::frame;
 use crate::journal::frame::EventFrame;
-use crate::journal::scan::{Start, scan_all};
+use crate::journal::scan::{JournalEnd, Start, scan_all};
 
 /// Replays a journal to `visit`, and returns a reader of its frames. Changes nothing.
 pub(crate) fn read(
@@ -19,7 +19,7 @@ pub(crate) fn read(
     start: Start,
     visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
 ) -> Result<Arc<dyn Reader>, Error> {
-    let (names, _, _) = scan_all(&**disk, identity, start, visit, &mut |_| {})?;
+    let JournalEnd { names, .. } = scan_all(&**disk, identity, start, visit, &mut |_| {})?;
     let mut open = Vec::with_capacity(names.len());
     for name in names {
         let file = disk.open(&name).map_err(Error::io(format!("open {name}")))?;

@@ -35,16 +35,24 @@ pub(crate) fn create_first(disk: &dyn Disk, identity: &Identity) -> Result<(), E
     Ok(())
 }
 
+/// The files of a journal, and how the last one ends.
+pub(crate) struct JournalEnd {
+    /// Names of the files, oldest first.
+    pub names: Vec<String>,
+    /// The bytes of the last file up to its last whole batch and mark.
+    pub last_file: Vec<u8>,
+    pub torn_tail: Option<TornTail>,
+}
+
 /// Replays every batch of the journal to `visit`, oldest first, changing nothing. `read` gets each
-/// file's size once it was read. Returns the names of the files, the bytes of the last one up to
-/// its last whole batch, and the torn tail.
+/// file's size once it was read.
 pub(crate) fn scan_all(
     disk: &dyn Disk,
     identity: &Identity,
     start: Start,
     visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
     read: &mut dyn FnMut(u64),
-) -> Result<(Vec<String>, Vec<u8>, Option<TornTail>), Error> {
+) -> Result<JournalEnd, Error> {
     let (names, _) = needed(journal_files(disk)?, start);
     let mut expected = match names.first() {
         Some(name) if start.batch > 0 => begin(disk, name, start)?,
@@ -84,7 +92,7 @@ pub(crate) fn scan_all(
         return Err(Error::damage(name, end as u64, "the journal ends before what is flushed"));
     }
     bytes.truncate(end);
-    Ok((names, bytes, torn_tail))
+    Ok(JournalEnd { names, last_file: bytes, torn_tail })
 }
 
 /// The part of the journal that is needed: batches before are flushed.

@@ -1,9 +1,10 @@
 //! The history of a log: everything that the next batch depends on.
 
-use event::entry::Entry;
-use event::{Service, Time, Trail, entry};
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use event::entry::Entry;
+use event::{Service, Time, Trail, entry};
 use tlog::{Hash, Tree};
 
 use crate::error::Error;

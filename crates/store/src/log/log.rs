@@ -1,5 +1,6 @@
 //! The open log: open, append, query, close.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, SyncSender, TrySendError, channel, sync_channel};
@@ -9,8 +10,6 @@ use std::thread::JoinHandle;
 use event::query::{Dimension, Histogram, Page, Query, Top};
 use event::{Time, Trail};
 use tlog::Hash;
-
-use std::collections::HashMap;
 
 use crate::compaction::Compactor;
 use crate::disk::durable::{Disk, Wait};
@@ -33,8 +32,7 @@ use crate::log::settings::Settings;
 use crate::log::threads::{Job, Shared, lens_bytes_max, run_compactor, run_flusher, run_sequencer};
 use crate::metrics::{Meters, Metrics};
 use crate::read::audit_files::AuditFile;
-use crate::read::contents::Contents;
-use crate::read::contents::{Row, StoredEvent};
+use crate::read::contents::{Contents, Row, StoredEvent};
 use crate::read::directory::Directory;
 use crate::read::node_cache::NodeCache;
 use crate::read::scan::Scan;

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+
 use tlog::Tree;
 
 use crate::disk::durable;

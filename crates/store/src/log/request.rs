@@ -1,11 +1,9 @@
 //! Requests to record events, and their receipts.
 
-use event::LOG_FILE;
-use event::source::SetAside as RejectedRecord;
-
 use event::entry::Template;
 use event::query::INSTANCE_ID;
-use event::{Event, Time};
+use event::source::SetAside as RejectedRecord;
+use event::{Event, LOG_FILE, Time};
 
 use crate::log::dedup::{Key, event_key};
 use crate::log::words::Words;

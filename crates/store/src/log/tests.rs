@@ -2,15 +2,14 @@
 //! events are flushed by their bytes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use event::query::Query;
 use event::{
     Actor, Class, Event, EventId, Operation, Origin, Outcome, Resolution, Resource, Service,
     Severity, Time, Trail,
 };
-
-use std::sync::Arc;
-use std::time::Duration;
 
 use crate::disk::durable::Disk;
 use crate::disk::identity::Identity;

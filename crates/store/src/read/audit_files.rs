@@ -275,7 +275,7 @@ impl AuditFileRecord {
             len_bytes: file.len_bytes,
             begin_ns: file.begin.unix_ns(),
             end_ns: file.end.unix_ns(),
-            sha256: hex::encode(&file.sha256),
+            sha256: hex::encode(file.sha256),
             ended_by: file.ended_by,
         }
     }

@@ -1,8 +1,9 @@
 //! Audit log files and their lines, read from the log.
 
-use event::{Time, Trail};
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use event::{Time, Trail};
 
 use crate::error::Error;
 use crate::log::memtable::FrameLocation;

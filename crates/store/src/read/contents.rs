@@ -1,5 +1,5 @@
-//! The contents of a log, for reading: by the process that has the log open, beside a server, or from a
-//! read-only medium.
+//! The contents of a log, for reading: by the process that has the log open, beside a server, or
+//! from a read-only medium.
 
 use std::sync::{Arc, RwLock};
 
@@ -36,8 +36,8 @@ pub struct Row {
     pub entry: Entry,
 }
 
-/// Everything a log holds. The contents of an open [`Log`](crate::Log) grow with every append; those read
-/// by [`Contents::read`] stay the same.
+/// Everything a log holds. The contents of an open [`Log`](crate::Log) grow with every append;
+/// those read by [`Contents::read`] stay the same.
 pub struct Contents {
     pub(crate) identity: Identity,
     pub(crate) state: Arc<RwLock<State>>,

@@ -1,7 +1,8 @@
 //! The segments that the manifest of a data directory names.
 
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
 
 use crate::disk::durable::Disk;
 use crate::disk::objects::{FileObjects, Version};

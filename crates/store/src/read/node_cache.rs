@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+
 use tlog::Hash;
 
 /// Hashes of complete subtrees, which never change, made of many others. The right edge of the tree

@@ -1,10 +1,11 @@
 //! Queries: pages, histograms, top values, and single events.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use event::entry::Entry;
 use event::query::{Dimension, Histogram, Page, Query, Top};
 use event::{Time, entry};
-use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::engine::question::Question;
 use crate::error::Error;

@@ -267,12 +267,13 @@ fn read_directory(bytes: &[u8], end: u64) -> Option<Vec<Option<Section>>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+
     use super::*;
     use crate::disk::durable::Disk;
     use crate::disk::simulated::SimulatedDisk;
     use crate::segment::cache::CacheEntry;
-    use std::collections::VecDeque;
-    use std::sync::Arc;
 
     fn write(disk: &SimulatedDisk) -> u64 {
         let mut writer = BlockWriter::new(disk.create("a.index").expect("room"));

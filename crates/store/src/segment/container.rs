@@ -201,10 +201,22 @@ mod tests {
                 prop_assert_eq!(container.select(u64::from(a)), rows.select(a));
                 for most in [3, usize::MAX] {
                     let (mut forward, mut back) = (Vec::new(), Vec::new());
-                    container.each(range.clone(), &mut |row| { forward.push(row); forward.len() < most });
-                    container.each_back(range.clone(), &mut |row| { back.push(row); back.len() < most });
-                    prop_assert_eq!(forward, expected.iter().copied().take(most).collect::<Vec<_>>());
-                    prop_assert_eq!(back, expected.iter().rev().copied().take(most).collect::<Vec<_>>());
+                    container.each(range.clone(), &mut |row| {
+                        forward.push(row);
+                        forward.len() < most
+                    });
+                    container.each_back(range.clone(), &mut |row| {
+                        back.push(row);
+                        back.len() < most
+                    });
+                    prop_assert_eq!(
+                        forward,
+                        expected.iter().copied().take(most).collect::<Vec<_>>()
+                    );
+                    prop_assert_eq!(
+                        back,
+                        expected.iter().rev().copied().take(most).collect::<Vec<_>>()
+                    );
                 }
             }
             let mut both = RoaringBitmap::new();

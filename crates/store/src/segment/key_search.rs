@@ -1,9 +1,10 @@
 //! Finds events by the keys that sources gave them.
 
-use event::entry;
-use event::entry::Entry;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use event::entry;
+use event::entry::Entry;
 
 use crate::error::Error;
 use crate::log::dedup::{Key, KeyEntry, event_key};

@@ -1,11 +1,16 @@
 //! Segments: immutable blocks of flushed events. Each is a table that any data tool opens and an
 //! index that answers queries.
 //!
-//! The rows of a segment are in order of trail, time and index. So a trail is one run of rows, and a
-//! window of time is a range of that run. The index has, for each value of a dimension, the rows
+//! The rows of a segment are in order of trail, time and index. So a trail is one run of rows, and
+//! a window of time is a range of that run. The index has, for each value of a dimension, the rows
 //! with that value; for each row, its values; the order of the rows in time, whatever their trail;
 //! and the rows themselves, in small compressed groups. The table is read for entries and raw bytes
 //! alone.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "rows of a segment are fewer than 2^32; platforms have 64 bits"
+)]
 
 pub(crate) mod blocks;
 pub(crate) mod build;

@@ -223,7 +223,9 @@ fn unpack(bits: &[u8], width: u32, groups: Range<usize>, out: &mut [u32; VALUES]
             }
         };
     }
-    with_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
+    with_width!(
+        1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32
+    );
     Some(())
 }
 
@@ -278,8 +280,10 @@ mod tests {
             values in prop::collection::vec(any::<u32>(), 1..1024),
             bounds in (0usize..1024, 0usize..1024),
         ) {
-            let values: Vec<i64> = values.iter().map(|value| i64::from(value % (1 << width))).collect();
-            let positions = bounds.0.min(bounds.1).min(values.len())..bounds.0.max(bounds.1).min(values.len());
+            let values: Vec<i64> =
+                values.iter().map(|value| i64::from(value % (1 << width))).collect();
+            let positions =
+                bounds.0.min(bounds.1).min(values.len())..bounds.0.max(bounds.1).min(values.len());
             let bytes = pack(&values);
             let packed = Packed::read(&bytes).expect("a block");
             let (mut counters, mut expected) = (Counters::new(1 << width), vec![0; 1 << width]);
@@ -292,7 +296,11 @@ mod tests {
             prop_assert_eq!(counts, expected);
             if let Some(most) = values[positions.clone()].iter().max() {
                 let mut fewer = Counters::new(*most as usize);
-                prop_assert_eq!(packed.tally(positions, &mut room, &mut fewer), None, "no slot for it");
+                prop_assert_eq!(
+                    packed.tally(positions, &mut room, &mut fewer),
+                    None,
+                    "no slot for it"
+                );
             }
         }
     }

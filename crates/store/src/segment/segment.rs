@@ -1,11 +1,6 @@
 //! An open segment: its files, and what is read from them by row, by value and by trail.
 //!
 
-#![allow(
-    clippy::cast_possible_truncation,
-    reason = "rows of a segment are fewer than 2^32; platforms have 64 bits"
-)]
-
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 

@@ -347,15 +347,16 @@ impl<'a> Values<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
+    use roaring::RoaringBitmap;
 
     use super::*;
     use crate::disk::durable::Disk;
     use crate::disk::simulated::SimulatedDisk;
     use crate::segment::cache::Cache;
     use crate::segment::postings::PostingsWriter;
-    use roaring::RoaringBitmap;
-    use std::sync::Arc;
 
     const VALUES: u8 = 1;
     const ROWS: u8 = 3;
@@ -402,7 +403,11 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn rows_are_counted_and_found(rows in any_rows(), others in any_rows(), probes in prop::collection::vec(0u32..320_000, 20)) {
+        fn rows_are_counted_and_found(
+            rows in any_rows(),
+            others in any_rows(),
+            probes in prop::collection::vec(0u32..320_000, 20),
+        ) {
             let terms = [(b"a".to_vec(), others), (b"b".to_vec(), rows.clone())];
             let file = written(&terms);
             let found = dictionary_of(&file).find(b"b").expect("whole").expect("there");
@@ -418,7 +423,8 @@ mod tests {
             }
             for pair in probes.chunks(2) {
                 let range = pair[0].min(pair[1])..pair[0].max(pair[1]);
-                let expected: RoaringBitmap = rows.iter().filter(|row| range.contains(row)).collect();
+                let expected: RoaringBitmap =
+                    rows.iter().filter(|row| range.contains(row)).collect();
                 prop_assert_eq!(opened.within(range).expect("whole"), expected);
             }
         }
@@ -437,23 +443,33 @@ mod tests {
             let dictionary = dictionary_of(&file);
             for (ordinal, (value, _)) in (0u64..).zip(&terms) {
                 let found = dictionary.find(value).expect("whole").expect("there");
-                prop_assert_eq!((found.ordinal, found.rows), (ordinal, PostingsLocation::Only(ordinal as u32)));
+                prop_assert_eq!(
+                    (found.ordinal, found.rows),
+                    (ordinal, PostingsLocation::Only(ordinal as u32))
+                );
                 prop_assert_eq!(&dictionary.value(ordinal).expect("whole"), value);
             }
             for text in &probes {
                 let is_there = values.contains(text);
-                prop_assert_eq!(dictionary.find(text.as_bytes()).expect("whole").is_some(), is_there);
+                prop_assert_eq!(
+                    dictionary.find(text.as_bytes()).expect("whole").is_some(),
+                    is_there
+                );
                 let before = terms.partition_point(|(value, _)| **value < *text.as_bytes());
-                let with = terms[before..].iter().take_while(|(value, _)| value.starts_with(text.as_bytes()));
+                let with = terms[before..]
+                    .iter()
+                    .take_while(|(value, _)| value.starts_with(text.as_bytes()));
                 let expected: Vec<&[u8]> = with.map(|(value, _)| &value[..]).collect();
                 let range = dictionary.with_prefix(text.as_bytes()).expect("whole");
                 prop_assert_eq!(range.end - range.start, expected.len() as u64);
                 let mut found = Vec::new();
-                dictionary.each_of(range, &mut |ordinal, value, rows| {
-                    assert_eq!(rows, PostingsLocation::Only(ordinal as u32));
-                    found.push(value.to_vec());
-                    Ok(())
-                }).expect("whole");
+                dictionary
+                    .each_of(range, &mut |ordinal, value, rows| {
+                        assert_eq!(rows, PostingsLocation::Only(ordinal as u32));
+                        found.push(value.to_vec());
+                        Ok(())
+                    })
+                    .expect("whole");
                 prop_assert_eq!(found, expected);
             }
         }

@@ -1,21 +1,17 @@
 //! Segments built from memtables, read back.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use event::entry::{self, Entry, Template};
-use event::query::INSTANCE_ID;
+use event::query::{Dimension, INSTANCE_ID};
 use event::{
     Actor, ActorKind, Class, Event, EventId, LOG_FILE, Operation, Origin, Outcome, OutcomeKind,
-    Resolution, Resource, Service, Severity, SourceIp, Trust,
+    Resolution, Resource, Service, Severity, SourceIp, Time, Trail, Trust,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
-
 use sha2::{Digest, Sha256};
-
-use event::query::Dimension;
-use event::{Time, Trail};
-use std::sync::Arc;
 
 use crate::disk::durable::Disk;
 use crate::disk::simulated::SimulatedDisk;
@@ -207,23 +203,37 @@ proptest! {
         let log_events = log_events(events, 0);
         let segment = written(&log_events);
         let rows = rows(&log_events);
-        let decoded: Vec<Entry> = rows.iter().map(|(_, bytes, _)| entry::decode(bytes).expect("an entry")).collect();
+        let decoded: Vec<Entry> =
+            rows.iter().map(|(_, bytes, _)| entry::decode(bytes).expect("an entry")).collect();
         for (trail, run) in segment.trails() {
             let inside = |row: u32| decoded[row as usize].event.trail == *trail;
-            prop_assert!((0..rows.len() as u32).all(|row| inside(row) == (run.start..run.end).contains(&row)));
+            prop_assert!(
+                (0..rows.len() as u32)
+                    .all(|row| inside(row) == (run.start..run.end).contains(&row))
+            );
             let mut by_number: Vec<(u64, u32)> =
                 (run.start..run.end).map(|row| (decoded[row as usize].number, row)).collect();
             by_number.sort_unstable();
             prop_assert_eq!(run.first_number, by_number[0].0);
             if trail.service() == Service::Database {
-                let expected: Vec<u32> = by_number.iter().map(|(_, row)| *row).skip(1).take(5).collect();
-                prop_assert_eq!(segment.rows_by_number(*run, run.first_number + 1, 5).expect("whole"), expected);
+                let expected: Vec<u32> =
+                    by_number.iter().map(|(_, row)| *row).skip(1).take(5).collect();
+                prop_assert_eq!(
+                    segment.rows_by_number(*run, run.first_number + 1, 5).expect("whole"),
+                    expected
+                );
             }
             for row in run.start..run.end {
                 let key = (decoded[row as usize].event.occurred_at.unix_ns(), rows[row as usize].0);
-                prop_assert_eq!(segment.locator().lower_bound(run.start..run.end, key).expect("whole"), row);
+                prop_assert_eq!(
+                    segment.locator().lower_bound(run.start..run.end, key).expect("whole"),
+                    row
+                );
                 let later = (key.0, key.1 + 1);
-                prop_assert_eq!(segment.locator().lower_bound(run.start..run.end, later).expect("whole"), row + 1);
+                prop_assert_eq!(
+                    segment.locator().lower_bound(run.start..run.end, later).expect("whole"),
+                    row + 1
+                );
             }
         }
         for dimension in Dimension::ALL {
@@ -235,7 +245,8 @@ proptest! {
                 }
             }
             for (value, rows) in expected {
-                let term = segment.terms(dimension).find(value.as_bytes()).expect("whole").expect("there");
+                let term =
+                    segment.terms(dimension).find(value.as_bytes()).expect("whole").expect("there");
                 let opened = segment.terms(dimension).rows(term.rows).open().expect("whole");
                 let found: Vec<u32> = opened.within(0..u32::MAX).expect("whole").iter().collect();
                 prop_assert_eq!(found, rows);
@@ -260,18 +271,35 @@ proptest! {
         let (mut by_time, all) = (segment.by_time(), 0..log_events.len() as u32);
         for (rank, (time, index, row, _)) in all.clone().zip(&expected) {
             prop_assert_eq!(by_time.row(rank).expect("whole"), *row);
-            prop_assert_eq!(by_time.lower_bound(all.clone(), (*time, *index)).expect("whole"), rank);
-            prop_assert_eq!(by_time.lower_bound(all.clone(), (*time, *index + 1)).expect("whole"), rank + 1);
+            prop_assert_eq!(
+                by_time.lower_bound(all.clone(), (*time, *index)).expect("whole"),
+                rank
+            );
+            prop_assert_eq!(
+                by_time.lower_bound(all.clone(), (*time, *index + 1)).expect("whole"),
+                rank + 1
+            );
         }
         prop_assert_eq!(by_time.lower_bound(all.clone(), (i64::MAX, 0)).expect("whole"), all.end);
         prop_assert_eq!(by_time.lower_bound(all.clone(), (i64::MIN, 0)).expect("whole"), 0);
         for number in 1..=4u8 {
             let severity = Severity::new(number).expect("valid");
-            let ranks: Vec<u32> =
-                all.clone().zip(&expected).filter(|(_, one)| one.3 == severity).map(|(rank, _)| rank).collect();
+            let ranks: Vec<u32> = all
+                .clone()
+                .zip(&expected)
+                .filter(|(_, one)| one.3 == severity)
+                .map(|(rank, _)| rank)
+                .collect();
             let terms = segment.severities_by_time();
             let found = match terms.find(number.to_string().as_bytes()).expect("whole") {
-                Some(term) => terms.rows(term.rows).open().expect("whole").within(all.clone()).expect("whole").iter().collect(),
+                Some(term) => terms
+                    .rows(term.rows)
+                    .open()
+                    .expect("whole")
+                    .within(all.clone())
+                    .expect("whole")
+                    .iter()
+                    .collect(),
                 None => Vec::new(),
             };
             prop_assert_eq!(found, ranks);
@@ -281,7 +309,12 @@ proptest! {
 
 proptest! {
     #[test]
-    fn a_row_is_found_from_any_guess(start in 0u32..50, len in 0u32..3000, at in 0u32..3000, guess in 0u32..3000) {
+    fn a_row_is_found_from_any_guess(
+        start in 0u32..50,
+        len in 0u32..3000,
+        at in 0u32..3000,
+        guess in 0u32..3000,
+    ) {
         let (rows, sought) = (start..start + len, start + at.min(len));
         let guess = start + guess.min(len.saturating_sub(1));
         let mut probes = 0;
@@ -295,7 +328,12 @@ proptest! {
     }
 
     #[test]
-    fn what_is_likely_is_one_of_the_rows(from in any::<i64>(), to in any::<i64>(), time in any::<i64>(), rows in 1u32..5000) {
+    fn what_is_likely_is_one_of_the_rows(
+        from in any::<i64>(),
+        to in any::<i64>(),
+        time in any::<i64>(),
+        rows in 1u32..5000,
+    ) {
         prop_assert!(likely(from..to, time, rows) < rows);
     }
 }

@@ -113,7 +113,10 @@ proptest! {
         prop_assert_eq!(log.audit_files(&trail(), None).0.len(), model.len() - 1);
         // Something else happens a second after the hour of the last file.
         let ended = model.last().unwrap()[0].1.plus_seconds(AUDIT_FILE_SECONDS_MAX);
-        prop_assert_eq!((log.audit_files_overdue(ended.plus_seconds(-1)), log.audit_files_overdue(ended)), (0, 1));
+        prop_assert_eq!(
+            (log.audit_files_overdue(ended.plus_seconds(-1)), log.audit_files_overdue(ended)),
+            (0, 1)
+        );
         append(&log, &event("other", "other", 0), ended.plus_seconds(1));
         // An event that was on its way meanwhile, and arrived before by its sender's clock, is in
         // the next file.

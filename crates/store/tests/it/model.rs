@@ -142,7 +142,8 @@ fn any_filter() -> impl Strategy<Value = Filter> {
         4 => there.prop_map(|(dimension, value)| Filter::is(dimension, value)),
         4 => of_values,
         2 => of_words,
-        1 => (dimension, starts).prop_map(|(dimension, start)| Filter::Prefix(dimension, start.to_owned())),
+        1 => (dimension, starts)
+            .prop_map(|(dimension, start)| Filter::Prefix(dimension, start.to_owned())),
     ];
     let either = prop::collection::vec(simple.clone(), 0..3).prop_map(Filter::Either);
     let none = either.clone().prop_map(|filter| Filter::Not(Box::new(filter)));
