@@ -41,7 +41,7 @@ impl Compactor {
                 let flusher = flusher();
                 // A flush mostly ended just now, so the events that arrived meanwhile show how fast
                 // events come.
-                let is_busy = flusher.waiting() >= self.flush_events / BUSY_SHARE;
+                let is_busy = flusher.unflushed_weight() >= self.flush_events / BUSY_SHARE;
                 let segments = flusher.segments();
                 let sizes: Vec<u64> = segments.iter().map(|segment| segment.events).collect();
                 pick(&sizes, self.segments, self.events_max, is_busy)

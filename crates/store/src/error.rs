@@ -105,3 +105,32 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_say_what_happened() {
+        let location = || "/data".to_owned();
+        for (error, message) in [
+            (
+                Error::NotEmpty { location: location() },
+                "couldn't init /data: it exists and is not empty",
+            ),
+            (
+                Error::Locked { location: location() },
+                "couldn't open /data: another process has it open",
+            ),
+            (
+                Error::damage("LOG", 3, "the checksum differs"),
+                "damage in LOG at byte 3: the checksum differs",
+            ),
+            (Error::io("write LOG")(io::Error::other("no room")), "couldn't write LOG: no room"),
+        ] {
+            assert_eq!(error.to_string(), message);
+        }
+        let error = Error::NotALog { location: location(), found: "it is empty".to_owned() };
+        assert!(error.to_string().ends_with("it is empty (make one with `daybook init`)"));
+    }
+}

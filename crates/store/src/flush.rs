@@ -198,8 +198,8 @@ impl Flusher {
     }
 
     /// Weight of the events not yet flushed.
-    pub fn waiting(&self) -> u64 {
-        self.state.read().expect("no panic while held").waiting()
+    pub fn unflushed_weight(&self) -> u64 {
+        self.state.read().expect("no panic while held").unflushed_weight()
     }
 
     fn write_dead_letters(

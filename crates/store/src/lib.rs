@@ -27,6 +27,8 @@ mod log;
 mod manifest;
 mod metrics;
 mod read;
+#[cfg(test)]
+mod samples;
 mod segment;
 
 pub use check::{Progress, Report, check};

@@ -173,3 +173,53 @@ fn hash_from_hex(text: &str) -> Option<Hash> {
     hex::decode_to_slice(text, &mut hash).ok()?;
     Some(hash)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::objects::FileObjects;
+    use crate::disk::simulated::SimulatedDisk;
+
+    fn manifest(segments: &[(u64, u64)], events: u64) -> Manifest {
+        let mut tree = Tree::new();
+        (0..events).for_each(|_| tree.push(&[1; 32]));
+        let tree = FlushPoint::roots_of(&tree);
+        let segments =
+            segments.iter().map(|(first, events)| SegmentEntry::new(*first, *events)).collect();
+        Manifest::new(segments, FlushPoint { events, tree, ..FlushPoint::default() })
+    }
+
+    fn objects() -> FileObjects {
+        FileObjects::new(std::sync::Arc::new(SimulatedDisk::new(1)))
+    }
+
+    #[test]
+    fn a_manifest_is_read_back() {
+        let objects = objects();
+        assert_eq!(read(&objects).expect("none is empty").0.flushed, FlushPoint::default());
+        let version = manifest(&[(0, 3), (3, 4)], 7).write(&objects, None).expect("room");
+        let (read_back, seen) = read(&objects).expect("whole");
+        let expected = manifest(&[(0, 3), (3, 4)], 7);
+        assert_eq!((read_back.segments, read_back.flushed), (expected.segments, expected.flushed));
+        assert_eq!(seen, Some(version));
+    }
+
+    #[test]
+    fn segments_must_be_adjacent_and_hold_the_flushed_events() {
+        for (segments, events) in [(&[(0, 3), (4, 4)][..], 8), (&[(1, 3)], 4), (&[(0, 3)], 4)] {
+            let objects = objects();
+            manifest(segments, events).write(&objects, None).expect("room");
+            assert!(matches!(read(&objects), Err(Error::Damage { .. })), "{segments:?}");
+        }
+    }
+
+    #[test]
+    fn members_have_the_names_of_format_1() {
+        let json = serde_json::to_value(manifest(&[], 0)).expect("texts and numbers");
+        assert_eq!(json["sealed"]["set_aside"], 0);
+        assert_eq!(
+            SegmentEntry::new(5, 10).files()[0],
+            "segments/00000000000000000005-0000000010.parquet"
+        );
+    }
+}

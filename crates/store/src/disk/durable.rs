@@ -229,3 +229,35 @@ impl File for fs::File {
         self.sync_data()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole() {
+        let folder = tempfile::tempdir().expect("room");
+        let disk = Local::open(folder.path());
+        for bytes in [&b"first"[..], b"2"] {
+            write_file(&disk, "a", bytes).expect("room");
+            assert_eq!(read_file(&disk, "a").expect("there"), bytes);
+        }
+        assert_eq!(disk.list("").expect("there"), ["a"], "no unfinished file stays");
+    }
+
+    #[test]
+    fn a_folder_is_made_once() {
+        let folder = tempfile::tempdir().expect("room");
+        let disk = Local::open(folder.path());
+        assert_eq!(list_if_any(&disk, "dir").expect("readable"), Vec::<String>::new());
+        for _ in 0..2 {
+            make_folder(&disk, "dir").expect("room");
+        }
+        assert_eq!(disk.list("").expect("there"), ["dir"]);
+    }
+
+    #[test]
+    fn a_parent_is_the_folder_of_a_path() {
+        assert_eq!([parent("a/b/c"), parent("a/b"), parent("a")], ["a/b", "a", ""]);
+    }
+}

@@ -106,3 +106,43 @@ pub(crate) fn write(disk: &dyn Disk, identity: &Identity) -> Result<(), Error> {
     durable::write_file(disk, LOG, &text).map_err(Error::io(format!("write {LOG}")))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::simulated::SimulatedDisk;
+
+    fn identity() -> Identity {
+        let origin = "test.example/log".to_owned();
+        Identity { origin, created_at: Time::from_unix_ns(1_500_000_000), salt: [7; 16] }
+    }
+
+    #[test]
+    fn an_identity_is_read_back() {
+        let disk = SimulatedDisk::new(1);
+        write(&disk, &identity()).expect("room");
+        let disk: Arc<dyn Disk> = Arc::new(disk);
+        assert_eq!(read(&disk).expect("whole"), identity());
+    }
+
+    #[test]
+    fn a_changed_member_is_damage_and_another_format_is_no_log() {
+        for (from, to, is_damage) in [
+            ("test.example", "best.example", true),
+            ("daybook log", "another log", true),
+            ("\"format\": 1", "\"format\": 2", false),
+        ] {
+            let disk = SimulatedDisk::new(1);
+            write(&disk, &identity()).expect("room");
+            let bytes = durable::read_file(&disk, LOG).expect("there");
+            let text = String::from_utf8(bytes).expect("JSON").replace(from, to);
+            durable::write_file(&disk, LOG, text.as_bytes()).expect("room");
+            let disk: Arc<dyn Disk> = Arc::new(disk);
+            match read(&disk) {
+                Err(Error::Damage { .. }) => assert!(is_damage, "{to}"),
+                Err(Error::NotALog { .. }) => assert!(!is_damage, "{to}"),
+                other => panic!("{to}: {other:?}"),
+            }
+        }
+    }
+}

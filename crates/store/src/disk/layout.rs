@@ -60,3 +60,26 @@ pub(crate) fn dead_letter_file(first: u64) -> String {
 pub(crate) fn journal_file(first_batch: u64) -> String {
     format!("{JOURNAL}/{first_batch:020}.journal")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_format_1() {
+        assert_eq!(
+            [journal_file(7), dead_letter_file(12), level_file(2), follow_state("hub")],
+            [
+                "journal/00000000000000000007.journal",
+                "set-aside/00000000000000000012.aside",
+                "tree/level-2",
+                "followed/hub.json",
+            ]
+        );
+        assert_eq!(
+            [SECRETS_KEY, SOURCE_STATES, DEAD_LETTERS_RETRIED],
+            ["keys/sealing.key", "sources.kept", "set-aside.retried"]
+        );
+        assert!(journal_file(9) < journal_file(10) && journal_file(10) < journal_file(u64::MAX));
+    }
+}

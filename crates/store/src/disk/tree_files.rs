@@ -136,3 +136,33 @@ impl TreeFiles {
         Ok(hashes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::simulated::SimulatedDisk;
+
+    #[test]
+    fn full_tiles_are_dropped_once_they_are_flushed() {
+        let hash = |byte| [byte; 32];
+        let mut tiles = FullTiles::from(256);
+        (2..6).for_each(|byte| tiles.push(1, hash(byte)));
+        assert_eq!(tiles.of_level(1, 2, 4 * 256), [hash(3), hash(4)]);
+        tiles.forget_before(3 * 256);
+        assert_eq!(tiles.of_level(1, 0, 5 * 256), [hash(4), hash(5)]);
+        assert_eq!(tiles.of_level(1, 6, 9 * 256), [[0; 32]; 0]);
+    }
+
+    #[test]
+    fn digests_and_hashes_are_read_back() {
+        let files = TreeFiles::on(Arc::new(SimulatedDisk::new(1)));
+        let digests: Vec<Hash> = (0..=255).chain([9]).map(|byte| [byte; 32]).collect();
+        let mut tiles = FullTiles::default();
+        tiles.push(1, [42; 32]);
+        files.write(0, &digests[..200], &FullTiles::default()).expect("room");
+        files.write(200, &digests[200..], &tiles).expect("room");
+        assert_eq!(files.digests(198, 59).expect("there"), digests[198..]);
+        assert_eq!(files.hashes(1, 0, 1).expect("there"), [[42; 32]]);
+        assert!(matches!(files.digests(200, 58), Err(Error::Damage { .. })));
+    }
+}

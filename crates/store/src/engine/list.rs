@@ -294,3 +294,24 @@ pub(super) fn lists_of_few<'a>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::memtable::tests::memtable;
+    use crate::samples::trail;
+
+    #[test]
+    fn rows_of_a_memtable_are_counted_from_either_end() {
+        let memtable = memtable(100, &[(30, "a"), (10, "b"), (20, "c")]);
+        let query = Query::of(trail());
+        let slice = memtable.bind(&query, u64::MAX).matching(&trail()).expect("rows");
+        let list = List::of_memtable(RowLocation::Memtable(0, 0), slice);
+        assert_eq!((list.len, list.bounds), (3, (10, 30)));
+        assert_eq!(list.rows(1, None, 2).expect("in memory"), [2, 0]);
+        assert_eq!(list.rows_back(2, None, 2).expect("in memory"), [1, 2]);
+        assert_eq!(list.position(0).expect("in memory"), (10, 101));
+        let before = |key| list.before(key, &mut None).expect("in memory");
+        assert_eq!([(9, 0), (10, 101), (10, 102), (20, 0), (31, 0)].map(before), [0, 0, 1, 1, 3]);
+    }
+}

@@ -124,7 +124,7 @@ enum Direction {
 
 impl Direction {
     /// Maps a time or an index so that the greatest comes first, and back.
-    fn turned<T: std::ops::Not<Output = T>>(self, number: T) -> T {
+    fn rank_key<T: std::ops::Not<Output = T>>(self, number: T) -> T {
         if self == Direction::Backward { number } else { !number }
     }
 }
@@ -165,32 +165,32 @@ impl<'l, 'a> ListReader<'l, 'a> {
     fn unread(&self, list: usize) -> Head {
         let (earliest, latest) = self.list.bounds;
         let bound = if self.direction == Direction::Forward { earliest } else { latest };
-        Head { key: (self.direction.turned(bound), u64::MAX), known: Precision::List, list }
+        Head { key: (self.direction.rank_key(bound), u64::MAX), known: Precision::List, list }
     }
 
     /// Reads more about the next row.
     fn read(&mut self, head: &Head) -> Result<Head, Error> {
         let row = self.row()?;
-        let turned = |number: u64| self.direction.turned(number);
+        let rank_key = |number: u64| self.direction.rank_key(number);
         let known = match (head.known, &mut self.columns) {
             (_, None) => {
                 let (time, index) = self.list.position(self.at)?;
-                (self.direction.turned(time), turned(index), Precision::Index)
+                (self.direction.rank_key(time), rank_key(index), Precision::Index)
             }
-            (Precision::List, Some((times, _))) => match times.held(row) {
-                Some(time) => (self.direction.turned(time), u64::MAX, Precision::Time),
+            (Precision::List, Some((times, _))) => match times.if_cached(row) {
+                Some(time) => (self.direction.rank_key(time), u64::MAX, Precision::Time),
                 None => {
                     let (earliest, latest) = self.list.bounds_of(row);
                     let bound =
                         if self.direction == Direction::Forward { earliest } else { latest };
-                    (self.direction.turned(bound).min(head.key.0), u64::MAX, Precision::Row)
+                    (self.direction.rank_key(bound).min(head.key.0), u64::MAX, Precision::Row)
                 }
             },
             (Precision::Row, Some((times, _))) => {
-                (self.direction.turned(times.get(row)?), u64::MAX, Precision::Time)
+                (self.direction.rank_key(times.get(row)?), u64::MAX, Precision::Time)
             }
             (Precision::Time | Precision::Index, Some((_, indexes))) => {
-                (head.key.0, turned(indexes.get(row)?.cast_unsigned()), Precision::Index)
+                (head.key.0, rank_key(indexes.get(row)?.cast_unsigned()), Precision::Index)
             }
         };
         Ok(Head { key: (known.0, known.1), known: known.2, list: head.list })
@@ -266,4 +266,65 @@ fn merge<'l, 'a>(
         }
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::memtable::Memtable;
+    use crate::log::memtable::tests::memtable;
+    use crate::samples::trail;
+
+    /// Lists of memtables with these times.
+    fn times(memtables: &[Memtable], query: &Query) -> Vec<i64> {
+        let all = Query::of(trail());
+        let lists: Vec<List<'_>> = memtables
+            .iter()
+            .enumerate()
+            .filter_map(|(position, memtable)| {
+                let slice = memtable.bind(&all, u64::MAX).matching(&trail())?;
+                Some(List::of_memtable(RowLocation::Memtable(position, 0), slice))
+            })
+            .collect();
+        let total = lists.iter().map(|list| list.len).sum();
+        let time = |location: RowLocation| {
+            let RowLocation::Memtable(position, row) = location else { panic!("no memtable") };
+            let (_, times, rows) = memtables[position].runs().next().expect("one trail");
+            times[rows.iter().position(|one| *one == row).expect("its row")]
+        };
+        page(&lists, total, query).expect("in memory").into_iter().map(time).collect()
+    }
+
+    #[test]
+    fn pages_are_merged_from_all_lists_in_either_order() {
+        let memtables = [
+            memtable(0, &[(1, "a"), (4, "a"), (7, "a")]),
+            memtable(3, &[(2, "a"), (5, "a")]),
+            memtable(5, &[(3, "a"), (6, "a")]),
+        ];
+        for offset in 0..8 {
+            for limit in 0..8 {
+                for order in [Order::Ascending, Order::Descending] {
+                    let mut expected: Vec<i64> = (1..=7).collect();
+                    if order == Order::Descending {
+                        expected.reverse();
+                    }
+                    let expected: Vec<i64> =
+                        expected.into_iter().skip(offset as usize).take(limit).collect();
+                    let query = Query { order, offset, limit, ..Query::of(trail()) };
+                    assert_eq!(times(&memtables, &query), expected, "{limit} from {offset}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_far_from_both_ends_is_found_by_counting() {
+        let events: Vec<(i64, &str)> = (0..1000).map(|time| (2 * time, "a")).collect();
+        let others: Vec<(i64, &str)> = (0..1000).map(|time| (2 * time + 1, "a")).collect();
+        let memtables = [memtable(0, &events), memtable(1000, &others)];
+        let order = Order::Ascending;
+        let query = Query { order, offset: 900, limit: 5, ..Query::of(trail()) };
+        assert_eq!(times(&memtables, &query), [900, 901, 902, 903, 904]);
+    }
 }

@@ -76,3 +76,30 @@ impl<'a> Question<'a> {
             && self.query.until.is_none_or(|until| earliest_ns < until.unix_ns())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use event::Time;
+
+    use super::*;
+    use crate::samples::trail;
+
+    #[test]
+    fn trails_are_taken_once_and_windows_overlap() {
+        let at = |ns| Some(Time::from_unix_ns(ns));
+        let query = Query {
+            trails: vec![trail(), trail()],
+            from: at(10),
+            until: at(20),
+            as_of: Some(7),
+            ..Query::of(trail())
+        };
+        let question = Question::of(&query);
+        assert_eq!(question.trails, [&trail()]);
+        assert!(question.is_about(&trail()));
+        let windows = [(0, 9), (0, 10), (19, 30), (20, 30)];
+        assert_eq!(windows.map(|(a, b)| question.overlaps(a, b)), [false, true, true, false]);
+        let parts = |len| Parts { segments: &[], memtables: Vec::new(), active: Vec::new(), len };
+        assert_eq!([5, 9].map(|len| parts(len).tree_size(&query)), [5, 7]);
+    }
+}

@@ -324,3 +324,27 @@ impl<'a> Counts<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_are_retained_with_a_bound_for_the_others() {
+        let mut largest = Largest::new(2);
+        let bounds: Vec<u64> = [(3, "a"), (1, "b"), (5, "c"), (2, "d")]
+            .map(|(count, value)| largest.push(count, value))
+            .into();
+        assert_eq!(bounds, [0, 0, 1, 2]);
+        let (mut found, next) = largest.finish();
+        found.sort_unstable();
+        assert_eq!((found, next), (vec![(3, "a"), (5, "c")], 2));
+    }
+
+    #[test]
+    fn nothing_is_retained_without_a_limit() {
+        let mut largest = Largest::new(0);
+        largest.push(4, "a");
+        assert_eq!(largest.finish(), (Vec::new(), 4));
+    }
+}

@@ -78,3 +78,21 @@ pub(crate) struct Commit {
     /// Dead letters in the log.
     pub dead_letters: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_of_a_dead_letter_covers_its_frame() {
+        let record = DeadLetter {
+            number: 1,
+            received_at: Time::from_unix_ns(2),
+            source: "hub".to_owned(),
+            reason: "no JSON".to_owned(),
+            raw: b"<x>".to_vec(),
+        };
+        let bytes = b"\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0hub\x07\0\0\0no JSON<x>";
+        assert_eq!(record.digest(), Hash::from(Sha256::digest(bytes)));
+    }
+}

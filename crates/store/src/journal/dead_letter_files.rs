@@ -158,3 +158,59 @@ impl Window {
         Ok(Some(&self.bytes[start..start + len]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::simulated::SimulatedDisk;
+    use crate::journal::frame::BatchWriter;
+
+    const SALT: [u8; 16] = [7; 16];
+
+    /// Writes the records of these numbers into the file of the first.
+    fn write(disk: &SimulatedDisk, numbers: std::ops::Range<u64>) {
+        let mut bytes = Vec::new();
+        for number in numbers.clone() {
+            let mut writer = BatchWriter::new(SALT);
+            let (offset, len) = writer.dead_letter(&DeadLetter {
+                number,
+                received_at: event::Time::from_unix_ns(0),
+                source: "hub".to_owned(),
+                reason: "no JSON".to_owned(),
+                raw: vec![7; 100],
+            });
+            bytes.extend_from_slice(writer.bytes(offset..offset + len as usize));
+        }
+        let file = disk.create(&dead_letter_file(numbers.start)).expect("room");
+        file.write_at(0, &bytes).expect("room");
+    }
+
+    fn numbers(disk: &SimulatedDisk, from: u64, flushed: u64) -> Result<Vec<u64>, Error> {
+        let mut numbers = Vec::new();
+        let read = each(disk, &SALT, from, flushed, &mut |record| {
+            numbers.push(record.number);
+            Ok(ControlFlow::Continue(()))
+        });
+        read.map(|_| numbers)
+    }
+
+    #[test]
+    fn records_are_read_from_any_number_on() {
+        let disk = SimulatedDisk::new(1);
+        write(&disk, 0..3);
+        write(&disk, 3..5);
+        write(&disk, 5..9);
+        for from in 0..5 {
+            assert_eq!(numbers(&disk, from, 5).expect("whole"), (from..5).collect::<Vec<_>>());
+        }
+        assert!(matches!(numbers(&disk, 0, 10), Err(Error::Damage { .. })), "one is missing");
+    }
+
+    #[test]
+    fn a_gap_is_damage() {
+        let disk = SimulatedDisk::new(1);
+        write(&disk, 0..3);
+        write(&disk, 4..6);
+        assert!(matches!(numbers(&disk, 0, 6), Err(Error::Damage { .. })));
+    }
+}

@@ -21,8 +21,8 @@ use crate::journal::contract::{Journal, Reader};
 use crate::journal::frame;
 use crate::journal::reader::JournalFiles;
 use crate::journal::scan::{
-    HEADER_BYTES, Header, JournalEnd, Start, TornTail, encode_header, journal_files, needed,
-    scan_all,
+    HEADER_BYTES, Header, JournalEnd, Start, TornTail, encode_header, journal_files, scan_all,
+    split_at_start,
 };
 use crate::metrics::Meters;
 
@@ -79,7 +79,7 @@ impl FileJournal {
         // The last file is a new one, synced to its end, and every batch in it is marked. If we
         // crashed before, the old one is still there and the next open does the same again.
         remove_unfinished(&*disk)?;
-        for name in needed(journal_files(&*disk)?, start).1 {
+        for name in split_at_start(journal_files(&*disk)?, start).1 {
             disk.remove(&name).map_err(Error::io(format!("remove {name}")))?;
         }
         open.push((name.clone(), Some(Arc::clone(&current))));

@@ -260,3 +260,83 @@ impl EventFrame {
         Ok(EventFrame { entry: bytes, raw })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::event;
+
+    const SALT: [u8; 16] = [7; 16];
+    const COMMIT_OF_3: Commit =
+        Commit { batch: 3, frames: 2, tree_size: 1, root: [9; 32], dead_letters: 1 };
+
+    fn record() -> DeadLetter {
+        DeadLetter {
+            number: 4,
+            received_at: Time::from_unix_ns(-5),
+            source: "hub".to_owned(),
+            reason: "no JSON".to_owned(),
+            raw: b"raw".to_vec(),
+        }
+    }
+
+    /// An event, a dead letter, and their commit.
+    fn batch() -> Vec<u8> {
+        let mut writer = BatchWriter::new(SALT);
+        let received_at = Time::from_unix_ns(1);
+        writer.event(6, &Template::new(&event(1)), 1, received_at, b"raw of it");
+        writer.dead_letter(&record());
+        assert_eq!(writer.frames(), 2);
+        writer.end_with(&COMMIT_OF_3).to_vec()
+    }
+
+    #[test]
+    fn frames_are_read_back() {
+        let bytes = batch();
+        let (first, len) = read(&SALT, &bytes).expect("whole");
+        let Frame::Content(Content::Event { index: 6, raw: b"raw of it", entry }) = first else {
+            panic!("no event");
+        };
+        let read_event = EventFrame::parse(&SALT, bytes[..len].to_vec()).expect("whole");
+        assert_eq!((&read_event.entry[..], &read_event.raw[..]), (entry, &b"raw of it"[..]));
+        let (second, len_of_second) = read(&SALT, &bytes[len..]).expect("whole");
+        let Frame::Content(Content::DeadLetter(read_record)) = second else {
+            panic!("no dead letter")
+        };
+        assert_eq!(read_record, record());
+        let (third, _) = read(&SALT, &bytes[len + len_of_second..]).expect("whole");
+        let Frame::Commit(commit) = third else { panic!("no commit") };
+        assert_eq!(commit, COMMIT_OF_3);
+    }
+
+    #[test]
+    fn another_bit_or_another_salt_is_no_frame() {
+        let bytes = mark(&SALT, 5);
+        assert!(matches!(read(&SALT, &bytes), Ok((Frame::Mark(5), 17))));
+        assert!(read(&[8; 16], &bytes).is_err());
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(read(&SALT, &flipped).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn marks_and_later_commits_show_that_a_batch_was_acknowledged() {
+        let with_garbage = |bytes: &[u8]| [b"garbage", bytes, b"more"].concat();
+        for (bytes, last, expected) in [
+            (mark(&SALT, 3), Some(2), true),
+            (mark(&SALT, 2), Some(2), false),
+            (batch(), Some(1), true),
+            (batch(), Some(2), false),
+            (batch(), None, true),
+            (Vec::new(), None, false),
+        ] {
+            assert_eq!(
+                shows_a_batch_after(&SALT, &with_garbage(&bytes), last),
+                expected,
+                "{last:?}"
+            );
+        }
+    }
+}

@@ -53,7 +53,7 @@ pub(crate) fn scan_all(
     visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
     read: &mut dyn FnMut(u64),
 ) -> Result<JournalEnd, Error> {
-    let (names, _) = needed(journal_files(disk)?, start);
+    let (names, _) = split_at_start(journal_files(disk)?, start);
     let mut expected = match names.first() {
         Some(name) if start.batch > 0 => begin(disk, name, start)?,
         _ => Header { first_batch: 0, first_index: 0 },
@@ -104,7 +104,7 @@ pub(crate) struct Start {
 }
 
 /// The needed files, and the older ones that a crash may have left behind.
-pub(super) fn needed(mut names: Vec<String>, start: Start) -> (Vec<String>, Vec<String>) {
+pub(super) fn split_at_start(mut names: Vec<String>, start: Start) -> (Vec<String>, Vec<String>) {
     let first = names.iter().rposition(|name| *name <= journal_file(start.batch)).unwrap_or(0);
     let needed = names.split_off(first);
     (needed, names)
@@ -293,3 +293,41 @@ fn check_header(
 const MAGIC: &[u8; 8] = b"DAYBOOKJ";
 const VERSION: u32 = 1;
 pub(super) const HEADER_BYTES: usize = 8 + 4 + 8 + 8 + 16 + 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity {
+            origin: "test.example/log".to_owned(),
+            created_at: event::Time::from_unix_ns(1),
+            salt: [7; 16],
+        }
+    }
+
+    #[test]
+    fn the_needed_files_begin_with_the_one_that_holds_the_start() {
+        let names = || [0, 10, 20].map(journal_file).to_vec();
+        for (batch, needed) in [(0, 3), (9, 3), (10, 2), (19, 2), (20, 1), (99, 1)] {
+            let start = Start { batch, index: 0 };
+            let (files, older) = split_at_start(names(), start);
+            assert_eq!((files.len(), older.len()), (needed, 3 - needed), "batch {batch}");
+        }
+    }
+
+    #[test]
+    fn a_header_of_other_numbers_is_damage_at_its_first_byte_that_differs() {
+        let expected = Header { first_batch: 3, first_index: 5 };
+        let offset = |first_batch, first_index| {
+            let bytes = encode_header(&identity(), &Header { first_batch, first_index });
+            match check_header(&identity(), "x", &bytes, &expected) {
+                Ok(()) => None,
+                Err(Error::Damage { offset, .. }) => Some(offset),
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert_eq!([offset(3, 5), offset(4, 5), offset(3, 6)], [None, Some(12), Some(20)]);
+        assert!(check_header(&identity(), "x", &[0; HEADER_BYTES], &expected).is_err());
+    }
+}

@@ -112,3 +112,48 @@ impl Hasher for AlreadyHashed {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_differ_by_kind_source_and_text() {
+        let keys = [
+            event_key("hub", "a"),
+            event_key("hu", "ba"),
+            event_key("mirror", "a"),
+            dead_letter_key("hub", b"a"),
+        ];
+        for (position, key) in keys.iter().enumerate() {
+            assert!(!keys[..position].contains(key), "key {position}");
+        }
+        assert_eq!(event_key("hub", "a"), keys[0]);
+    }
+
+    #[test]
+    fn events_are_dropped_once_segments_have_them() {
+        let mut index = KeyIndex::default();
+        let entry = |index| KeyEntry::new(index, &[1; 32]);
+        index.insert([9; 16], entry(0));
+        index.insert_event([0; 16], entry(0));
+        index.freeze(1);
+        index.insert_event([1; 16], entry(1));
+        index.freeze(2);
+        index.insert_event([2; 16], entry(2));
+        let held = |index: &KeyIndex| {
+            [9, 0, 1, 2].map(|byte| index.get(&[byte; 16]).map(|entry| entry.index))
+        };
+        assert_eq!(held(&index), [Some(0), Some(0), Some(1), Some(2)]);
+        index.forget_before(1);
+        assert_eq!(held(&index), [Some(0), None, Some(1), Some(2)]);
+        index.forget_before(9);
+        assert_eq!(held(&index), [Some(0), None, None, Some(2)], "the active memtable stays");
+    }
+
+    #[test]
+    fn content_is_compared_by_its_hash() {
+        let entry = KeyEntry::new(3, &[1; 32]);
+        assert_eq!([entry.has_content(&[1; 32]), entry.has_content(&[2; 32])], [true, false]);
+    }
+}

@@ -67,7 +67,7 @@ impl History {
     }
 
     /// The state of the log now.
-    pub fn flushed(&self) -> FlushPoint {
+    pub fn flush_point(&self) -> FlushPoint {
         FlushPoint {
             events: self.tree.size(),
             batches: self.batches,
@@ -177,5 +177,40 @@ impl History {
         }
         self.batches = batch.commit.batch + 1;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::trail;
+
+    #[test]
+    fn events_follow_in_number_and_time() {
+        let mut history = History::default();
+        let at = Time::from_unix_ns;
+        assert_eq!(history.go_on(&[1; 32], &trail(), 1, at(5)), Ok(()));
+        assert!(history.go_on(&[2; 32], &trail(), 3, at(5)).is_err(), "a gap");
+        let mut history = History::default();
+        history.go_on(&[1; 32], &trail(), 1, at(5)).expect("the first");
+        let mut expected = Tree::new();
+        expected.push(&[1; 32]);
+        assert_eq!(history.head(), (1, expected.root()));
+        assert_eq!((history.trails(), history.events_of(Service::Registry)), (1, 1));
+        assert!(history.go_on(&[2; 32], &trail(), 2, at(4)).is_err(), "time goes back");
+    }
+
+    #[test]
+    fn a_history_resumes_from_its_flush_point() {
+        let mut history = History::default();
+        for number in 1..=5 {
+            history.go_on(&[7; 32], &trail(), number, Time::from_unix_ns(3)).expect("the next");
+        }
+        history.batches = 2;
+        let point = history.flush_point();
+        let resumed = History::resume(&point, Tree::new(), &[]).expect("its tree is whole");
+        assert_eq!((resumed.flush_point(), resumed.head()), (point.clone(), history.head()));
+        let broken = FlushPoint { events: 7, ..point };
+        assert!(History::resume(&broken, Tree::new(), &[]).is_none());
     }
 }

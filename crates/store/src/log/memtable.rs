@@ -484,3 +484,92 @@ impl Run {
         (&self.times[start..end], &self.rows[start..end])
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use event::query::Filter;
+
+    use super::*;
+    use crate::samples::{event, trail};
+    use crate::segment::row::rest_of;
+
+    /// A memtable of events of one trail, at these times and with these actions.
+    pub(crate) fn memtable(first: u64, events: &[(i64, &str)]) -> Memtable {
+        let mut memtable = Memtable::from(first);
+        for ((time, action), number) in events.iter().zip(1..) {
+            let event = Event { action: (*action).to_owned(), ..event(*time) };
+            memtable.extend([&NewRow {
+                event: &event,
+                words: &Words::of(&event),
+                rest: &rest_of(&event),
+                key: None,
+                digest: [0; 32],
+                number,
+                raw: &event.raw,
+                received_at: Time::from_unix_ns(0),
+                frame: FrameLocation { at: Position { file: 0, offset: 0 }, len_bytes: 10 },
+            }]);
+        }
+        memtable
+    }
+
+    fn positions(memtable: &Memtable, query: &Query, tree_size: u64) -> Vec<(i64, u64)> {
+        let Some(slice) = memtable.bind(query, tree_size).matching(&trail()) else {
+            return Vec::new();
+        };
+        (0..slice.len()).map(|at| slice.position(at)).collect()
+    }
+
+    #[test]
+    fn late_events_are_sorted_by_time_and_then_by_index() {
+        let memtable = memtable(10, &[(5, "a"), (9, "b"), (2, "c"), (5, "d")]);
+        let query = Query::of(trail());
+        let all = [(2, 12), (5, 10), (5, 13), (9, 11)];
+        assert_eq!(positions(&memtable, &query, u64::MAX), all);
+        assert_eq!(positions(&memtable, &query, 12), [(5, 10), (9, 11)], "as of 12 events");
+        let from = Some(Time::from_unix_ns(5));
+        let until = Some(Time::from_unix_ns(9));
+        assert_eq!(positions(&memtable, &Query { from, until, ..query }, 99), all[1..3]);
+        let slice_query = Query::of(trail());
+        let slice = memtable.bind(&slice_query, 99).matching(&trail()).expect("rows");
+        assert_eq!([(0, 0), (5, 10), (5, 11), (99, 0)].map(|key| slice.before(key)), [0, 1, 2, 4]);
+    }
+
+    #[test]
+    fn filters_select_rows() {
+        let memtable = memtable(0, &[(1, "pull"), (2, "push"), (3, "purge"), (4, "pull")]);
+        let rows = |filter: Filter| {
+            let query = Query { filters: vec![filter], ..Query::of(trail()) };
+            positions(&memtable, &query, 99).iter().map(|(_, index)| *index).collect::<Vec<_>>()
+        };
+        let of =
+            |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
+        let action = Dimension::Action;
+        assert_eq!(rows(Filter::AnyOf(action, of(&["pull", "none"]))), [0, 3]);
+        assert_eq!(rows(Filter::NoneOf(action, of(&["pull"]))), [1, 2]);
+        assert_eq!(rows(Filter::Prefix(action, "pu".to_owned())), [0, 1, 2, 3]);
+        assert_eq!(rows(Filter::Prefix(action, "pur".to_owned())), [2]);
+        let not = Filter::Not(Box::new(Filter::is(action, "push")));
+        assert_eq!(rows(not), [0, 2, 3]);
+        let either = Filter::Either(vec![Filter::is(action, "push"), Filter::is(action, "purge")]);
+        assert_eq!(rows(either), [1, 2]);
+        assert_eq!(rows(Filter::Either(Vec::new())), [0u64; 0]);
+    }
+
+    #[test]
+    fn values_are_counted() {
+        let memtable = memtable(0, &[(1, "pull"), (2, "push"), (3, "pull")]);
+        let mut counts = memtable.counts(Dimension::Action, [0, 1, 2].into_iter());
+        counts.sort_unstable();
+        assert_eq!(counts, [(Some("pull"), 2), (Some("push"), 1)]);
+        assert_eq!(memtable.counts(Dimension::ActorId, [0, 2].into_iter()), [(None, 2)]);
+    }
+
+    #[test]
+    fn a_large_event_weighs_as_several() {
+        let mut memtable = memtable(0, &[(1, "pull"), (2, "pull")]);
+        assert_eq!(memtable.weight(), 2);
+        memtable.journal_bytes = 10 * EVENT_BYTES;
+        assert_eq!((memtable.weight(), memtable.end()), (10, 2));
+    }
+}

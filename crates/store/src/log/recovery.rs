@@ -82,7 +82,7 @@ impl Recovery {
         }
         if state.is_full() {
             known.freeze(history.tree.size());
-            state.freeze(history.flushed());
+            state.freeze(history.flush_point());
         }
         Ok(())
     }
@@ -176,4 +176,26 @@ pub(crate) fn clean_up(disk: &dyn Disk, opened: &mut Directory) -> Result<(), Er
 
 fn names_in(disk: &dyn Disk, dir: &str) -> Result<Vec<String>, Error> {
     durable::list_if_any(disk, dir).map_err(Error::io(format!("list {dir}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::simulated::SimulatedDisk;
+
+    #[test]
+    fn a_start_makes_missing_folders_and_removes_unnamed_files() {
+        let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
+        let mut directory = Directory::open(&disk, 0).expect("empty");
+        for path in ["segments/0.parquet", "tree/digests.tmp", "set-aside/1.aside", "manifest.tmp"]
+        {
+            disk.create(path).expect("room");
+        }
+        disk.create("tree/digests").expect("room");
+        clean_up(&*disk, &mut directory).expect("room");
+        let names = |dir| disk.list(dir).expect("it was made");
+        assert_eq!(names("segments"), Vec::<String>::new());
+        assert_eq!(names("tree"), ["digests"]);
+        assert!(!names("").contains(&"manifest.tmp".to_owned()));
+    }
 }

@@ -91,3 +91,26 @@ pub enum Refusal {
         because: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::event;
+
+    #[test]
+    fn an_incoming_event_drops_the_parts_that_no_index_needs() {
+        let mut full = event(1);
+        full.origin.key = Some("k".to_owned());
+        full.description = Some("text".to_owned());
+        full.user_agent = Some("agent".to_owned());
+        for name in [INSTANCE_ID, LOG_FILE, "other"] {
+            full.attributes.insert(name.to_owned(), "1".to_owned());
+        }
+        let incoming = IncomingEvent::new(full.clone());
+        assert_eq!(incoming.key, Some(event_key("hub", "k")));
+        assert_eq!((&incoming.event.description, &incoming.event.user_agent), (&None, &None));
+        assert_eq!(incoming.event.attributes.len(), 2);
+        assert_eq!(incoming.rest, rest_of(&full), "computed before");
+        assert!(incoming.len_bytes_max() > full.raw.len());
+    }
+}

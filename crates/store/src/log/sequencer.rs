@@ -75,7 +75,7 @@ impl Sequencer {
         let mut state = self.state.write().expect("no panic while held");
         if state.active.len() > 0 || !state.dead_letters.is_empty() {
             self.known.freeze(self.history.tree.size());
-            state.freeze(self.history.flushed());
+            state.freeze(self.history.flush_point());
         }
     }
 
@@ -84,8 +84,8 @@ impl Sequencer {
     }
 
     /// Weight of the events not yet flushed.
-    pub fn waiting(&self) -> u64 {
-        self.state.read().expect("no panic while held").waiting()
+    pub fn unflushed_weight(&self) -> u64 {
+        self.state.read().expect("no panic while held").unflushed_weight()
     }
 
     /// Records a group of requests with one sync. When this returns, all receipts are durable and
@@ -293,7 +293,7 @@ impl Sequencer {
         // The group is visible.
         if state.is_full() {
             self.known.freeze(self.history.tree.size());
-            state.freeze(self.history.flushed());
+            state.freeze(self.history.flush_point());
         }
         drop(state);
         drop(rows);
@@ -301,5 +301,114 @@ impl Sequencer {
         self.dead_letters.clear();
         self.batch.clear(GROUP_BYTES_RETAINED);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::journal::contract::Reader;
+    use crate::samples::event;
+
+    /// A journal that records the commits of its batches and the marks.
+    #[derive(Clone, Default)]
+    struct Commits(Arc<Mutex<Vec<(Commit, usize)>>>, Arc<Mutex<Vec<u64>>>);
+
+    impl Journal for Commits {
+        fn append(&mut self, commit: &Commit, frames: &[u8]) -> Result<Position, Error> {
+            self.0.lock().expect("no panic while held").push((*commit, frames.len()));
+            Ok(Position { file: 0, offset: 0 })
+        }
+
+        fn mark(&mut self, batch: u64) -> Result<(), Error> {
+            self.1.lock().expect("no panic while held").push(batch);
+            Ok(())
+        }
+
+        fn reader(&self) -> Arc<dyn Reader> {
+            unreachable!("a sequencer reads nothing")
+        }
+
+        fn close(&mut self) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    fn sequencer() -> (Sequencer, Commits) {
+        let journal = Commits::default();
+        let mut recovery = Recovery::default();
+        recovery.state.memtable_events_max = 100;
+        (Sequencer::new(Box::new(journal.clone()), recovery, [7; 16]), journal)
+    }
+
+    fn request(keys: &[&str], received_ns: i64, on_conflict: OnConflict) -> Append {
+        let keyed = |key: &&str| {
+            let mut event = event(1);
+            // The part before the colon is the key; all of it is the content.
+            event.origin.key = key.split(':').next().map(str::to_owned);
+            event.raw = key.as_bytes().to_vec();
+            IncomingEvent::new(event)
+        };
+        Append {
+            source: "hub".to_owned(),
+            received_at: Time::from_unix_ns(received_ns),
+            events: keys.iter().map(keyed).collect(),
+            rejected: Vec::new(),
+            on_conflict,
+        }
+    }
+
+    fn receipt(first_index: Option<u64>, recorded: usize, duplicates: &[(usize, u64)]) -> Receipt {
+        let duplicates = duplicates.to_vec();
+        Receipt { first_index, recorded, duplicates, dead_letters: 0, tree_size: 0 }
+    }
+
+    #[test]
+    fn a_group_is_one_batch_and_repetitions_are_duplicates() {
+        let (mut sequencer, journal) = sequencer();
+        let refuse = OnConflict::Refuse;
+        let group = vec![request(&["a", "b"], 5, refuse), request(&["b", "c"], 3, refuse)];
+        let receipts = sequencer.commit(group).expect("no fault");
+        let expected = [receipt(Some(0), 2, &[]), receipt(Some(2), 1, &[(0, 1)])];
+        assert_eq!(receipts, expected.map(|receipt| Ok(Receipt { tree_size: 3, ..receipt })));
+        let commits = journal.0.lock().expect("no panic while held").clone();
+        assert_eq!(commits.iter().map(|(commit, _)| commit.frames).collect::<Vec<_>>(), [3]);
+        assert_eq!(commits[0].0.tree_size, 3);
+        assert_eq!(
+            sequencer.history.received_at,
+            Some(Time::from_unix_ns(5)),
+            "time never goes back"
+        );
+    }
+
+    #[test]
+    fn a_conflict_refuses_the_request_or_becomes_a_dead_letter() {
+        let (mut sequencer, journal) = sequencer();
+        sequencer.commit(vec![request(&["a"], 1, OnConflict::Refuse)]).expect("no fault");
+        let conflicting = |on_conflict| vec![request(&["new", "a:other"], 1, on_conflict)];
+        let refused = sequencer.commit(conflicting(OnConflict::Refuse)).expect("no fault");
+        assert_eq!(refused, [Err(Refusal::Conflict { position: 1, index: 0 })]);
+        assert_eq!(sequencer.history.tree.size(), 1, "nothing of it is recorded");
+        let rejected = sequencer.commit(conflicting(OnConflict::DeadLetter)).expect("no fault");
+        let expected = Receipt { dead_letters: 1, tree_size: 2, ..receipt(Some(1), 1, &[]) };
+        assert_eq!(rejected, [Ok(expected)]);
+        assert_eq!(
+            journal.0.lock().expect("no panic while held").len(),
+            2,
+            "no batch for a refusal"
+        );
+        assert_eq!(sequencer.dead_letters(), 1);
+    }
+
+    #[test]
+    fn the_newest_batch_is_marked_once() {
+        let (mut sequencer, journal) = sequencer();
+        sequencer.mark().expect("no fault");
+        sequencer.commit(vec![request(&["a"], 1, OnConflict::Refuse)]).expect("no fault");
+        sequencer.mark().expect("no fault");
+        sequencer.mark().expect("no fault");
+        assert_eq!(*journal.1.lock().expect("no panic while held"), [0]);
     }
 }

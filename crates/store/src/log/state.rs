@@ -71,7 +71,7 @@ impl State {
     }
 
     /// Number of flushed events.
-    pub fn flushed(&self) -> u64 {
+    pub fn flushed_events(&self) -> u64 {
         self.segments.last().map_or(0, |segment| segment.meta.end())
     }
 
@@ -99,7 +99,7 @@ impl State {
     }
 
     /// Weight of the events not yet flushed.
-    pub fn waiting(&self) -> u64 {
+    pub fn unflushed_weight(&self) -> u64 {
         self.frozen.iter().map(|frozen| frozen.memtable.weight()).sum()
     }
 
@@ -251,5 +251,30 @@ impl View {
         let (tops, tree_size) = self.matching(question, By::Trail, top)?;
         let tops: Vec<Top> = tops;
         Ok(tops.into_iter().map(|top| Top { tree_size, ..top }).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::memtable::tests::memtable;
+
+    #[test]
+    fn digests_and_frames_are_found_in_all_memtables() {
+        let mut state = State { active: memtable(0, &[(1, "a"), (2, "b")]), ..State::default() };
+        state.freeze(FlushPoint { events: 2, ..FlushPoint::default() });
+        state.active = memtable(2, &[(3, "c")]);
+        assert_eq!((state.len(), state.flushed_events(), state.unflushed_weight()), (3, 0, 2));
+        assert_eq!([0, 1, 5].map(|first| state.digests(first, 9).len()), [3, 2, 0]);
+        assert_eq!([0, 2, 3].map(|index| state.frame(index).is_some()), [true, true, false]);
+    }
+
+    #[test]
+    fn a_memtable_is_full_by_its_weight() {
+        let is_full = |memtable_events_max| {
+            let active = memtable(0, &[(1, "a"), (2, "b")]);
+            State { active, memtable_events_max, ..State::default() }.is_full()
+        };
+        assert_eq!([1, 2, 3].map(is_full), [true, true, false]);
     }
 }

@@ -1,15 +1,11 @@
 //! Behaviour that is visible from inside alone: files stay while a query may read them, and large
 //! events are flushed by their bytes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use event::query::Query;
-use event::{
-    Actor, Class, Event, EventId, Operation, Origin, Outcome, Resolution, Resource, Service,
-    Severity, Time, Trail,
-};
+use event::{Event, Time};
 
 use crate::disk::durable::Disk;
 use crate::disk::identity::Identity;
@@ -19,34 +15,7 @@ use crate::log::init::init;
 use crate::log::log::Log;
 use crate::log::request::{Append, IncomingEvent, OnConflict};
 use crate::log::settings::Settings;
-
-fn trail() -> Trail {
-    Trail::new(Service::Registry, "acme", "p1", "hub").expect("valid")
-}
-
-fn event(number: i64) -> Event {
-    Event {
-        id: EventId::default(),
-        trail: trail(),
-        occurred_at: Time::from_unix_ns(number),
-        resolution: Resolution::Nanosecond,
-        actor: Actor::default(),
-        source_ip: None,
-        user_agent: None,
-        action: "pull".to_owned(),
-        operation: Operation::Pull,
-        resource: Resource::default(),
-        outcome: Outcome::default(),
-        severity: Severity::WARNING,
-        class: Class::Operation,
-        description: None,
-        request_id: None,
-        trace_id: None,
-        origin: Origin { source: "hub".to_owned(), format: "daybook".to_owned(), key: None },
-        attributes: BTreeMap::new(),
-        raw: number.to_string().into_bytes(),
-    }
-}
+use crate::samples::{event, trail};
 
 fn request(number: i64) -> Append {
     Append {
@@ -114,7 +83,7 @@ fn large_events_are_flushed_by_their_bytes() {
     init(&disk, &identity, &[]).expect("room");
     let settings = Settings { flush_events: 100, unflushed_events_max: 100, ..Settings::default() };
     let log = Log::open(Arc::clone(&disk), settings).expect("a log");
-    let flushed = || log.contents().state.read().expect("no panic").flushed();
+    let flushed = || log.contents().state.read().expect("no panic").flushed_events();
     for number in 0..3 {
         log.append(request(number)).expect("open").expect("recorded");
     }

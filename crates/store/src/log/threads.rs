@@ -77,7 +77,9 @@ fn commit_groups(
                 job
             }
         };
-        while sequencer.waiting() > settings.unflushed_events_max && shared.fence.get().is_none() {
+        while sequencer.unflushed_weight() > settings.unflushed_events_max
+            && shared.fence.get().is_none()
+        {
             std::thread::sleep(UNFLUSHED_WAIT);
         }
         let (requests, replies, freeze) =
@@ -207,7 +209,7 @@ pub(crate) fn run_flusher(
     let mut wait = FLUSH_EVERY;
     while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(wait) {
         let mut flusher = flusher.lock().expect("no panic while held");
-        let is_due = flusher.waiting() >= flush_events;
+        let is_due = flusher.unflushed_weight() >= flush_events;
         wait = if is_due { Duration::ZERO } else { FLUSH_EVERY };
         let done = if is_due { flusher.flush(flush_events) } else { flusher.retire() };
         if let Err(error) = done {
@@ -235,5 +237,54 @@ pub(crate) fn run_compactor(
             on_fatal(&error);
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{SyncSender, sync_channel};
+
+    use event::Time;
+
+    use super::*;
+    use crate::log::request::OnConflict;
+    use crate::samples::event;
+
+    fn request(source: &str, events: i64) -> Append {
+        Append {
+            source: source.to_owned(),
+            received_at: Time::from_unix_ns(0),
+            events: (0..events).map(|number| IncomingEvent::new(event(number))).collect(),
+            rejected: Vec::new(),
+            on_conflict: OnConflict::Refuse,
+        }
+    }
+
+    fn send(queue: &SyncSender<Job>, request: Append) {
+        queue.send(Job::Append(request, Box::new(|_| {}))).expect("the receiver is there");
+    }
+
+    /// Sources of the next group.
+    fn group(jobs: &Receiver<Job>, bytes_max: usize) -> (Vec<String>, bool) {
+        let first = jobs.recv().expect("a job");
+        let (requests, replies, freeze) = collect_group(first, jobs, 0, bytes_max);
+        assert_eq!(requests.len(), replies.len());
+        (requests.into_iter().map(|request| request.source).collect(), freeze.is_some())
+    }
+
+    #[test]
+    fn a_group_ends_at_its_size_and_at_a_freeze() {
+        let (queue, jobs) = sync_channel(10);
+        for source in ["a", "b", "c"] {
+            send(&queue, request(source, 1));
+        }
+        let (done, _is_done) = sync_channel(1);
+        queue.send(Job::Freeze(done)).expect("the receiver is there");
+        send(&queue, request("d", 1));
+        let owned = |sources: &[&str]| sources.iter().map(|one| (*one).to_owned()).collect();
+        let one = size_of(&request("a", 1));
+        assert_eq!(group(&jobs, one + 1), (owned(&["a", "b"]), false));
+        assert_eq!(group(&jobs, usize::MAX), (owned(&["c"]), true));
+        assert_eq!(group(&jobs, usize::MAX), (owned(&["d"]), false));
     }
 }

@@ -30,3 +30,23 @@ impl Words {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::event;
+
+    #[test]
+    fn words_come_with_the_position_of_their_text() {
+        let mut event = event(1);
+        event.description = Some("Pull it".to_owned());
+        let words = Words::of(&event);
+        let found: Vec<(usize, &str)> = words
+            .iter()
+            .map(|(text, word)| (text, std::str::from_utf8(word).expect("they were texts")))
+            .filter(|(text, _)| *text == Text::Description.position())
+            .collect();
+        let description = Text::Description.position();
+        assert_eq!(found, [(description, "pull"), (description, "it")]);
+    }
+}

@@ -201,7 +201,7 @@ impl AuditFiles {
 impl TrailFiles {
     /// Ends the open file with the event that has this index.
     fn end(&mut self, index: u64) {
-        self.finished.extend(self.open.take().map(|open| open.finished(index)));
+        self.finished.extend(self.open.take().map(|open| open.finish(index)));
     }
 }
 
@@ -245,7 +245,7 @@ impl OpenAuditFile {
         file.end = file.end.max(row.event.occurred_at);
     }
 
-    fn finished(self, ended_by: u64) -> AuditFile {
+    fn finish(self, ended_by: u64) -> AuditFile {
         AuditFile { sha256: self.hash.finalize().into(), ended_by, ..self.file }
     }
 }
@@ -367,4 +367,74 @@ fn log_file(event: &Event) -> Option<&str> {
 
 fn identity_hash(trail: &Trail, first_number: u64) -> [u8; 32] {
     Sha256::digest(format!("audit log file\0{trail}\0{first_number}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::words::Words;
+    use crate::samples::event;
+
+    fn orders() -> Trail {
+        Trail::new(Service::Database, "acme", "p1", "orders").expect("valid")
+    }
+
+    /// Adds an event of this many bytes, received at this second, to the files.
+    fn push(files: &mut AuditFiles, index: u64, second: i64, len_bytes: usize) {
+        let mut event = event(0);
+        event.trail = orders();
+        event.occurred_at = Time::from_unix_ns(second * 1_000_000_000);
+        event.raw = vec![b'x'; len_bytes];
+        let row = NewRow {
+            event: &event,
+            words: &Words::of(&event),
+            rest: &[],
+            key: None,
+            digest: [0; 32],
+            number: index + 1,
+            raw: &event.raw,
+            received_at: event.occurred_at,
+            frame: crate::log::memtable::FrameLocation {
+                at: crate::journal::batch::Position { file: 0, offset: 0 },
+                len_bytes: 1,
+            },
+        };
+        files.push(&row, index);
+    }
+
+    #[test]
+    fn a_file_ends_when_it_is_full_and_when_its_hour_is_over() {
+        let mut files = AuditFiles::default();
+        push(&mut files, 0, 0, 12 << 20);
+        push(&mut files, 1, 1, 12 << 20);
+        push(&mut files, 2, 3_600, 10);
+        push(&mut files, 3, 3_601, 10);
+        let ends = |size| {
+            let of = files.of(&orders(), size);
+            of.iter().map(|file| (file.first_number, file.lines, file.ended_by)).collect::<Vec<_>>()
+        };
+        assert_eq!(ends(9), [(1, 1, 1), (2, 2, 3)]);
+        assert_eq!(ends(3), [(1, 1, 1)], "as of three events");
+        let overdue = |second: i64| files.overdue(Time::from_unix_ns(second * 1_000_000_000));
+        assert_eq!([overdue(7_200), overdue(7_201)], [0, 1]);
+    }
+
+    #[test]
+    fn files_are_restored_from_their_stored_form() {
+        let mut files = AuditFiles::default();
+        for (index, second) in [(0, 0), (1, 4_000)] {
+            push(&mut files, index, second, 10);
+        }
+        let mut restored = AuditFiles::default();
+        for record in files.ended_by(&(0..9)) {
+            restored.restore(&record).expect("whole");
+        }
+        let mut hash = Sha256::new();
+        hash.update(b"xxxxxxxxxx\n");
+        restored.restore_open(&files.open()[0], hash).expect("whole");
+        assert_eq!(restored.of(&orders(), 9), files.of(&orders(), 9));
+        assert_eq!(restored.open(), files.open());
+        let id = &files.of(&orders(), 9)[0].id;
+        assert_eq!(restored.find(id), files.find(id));
+    }
 }

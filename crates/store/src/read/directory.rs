@@ -102,3 +102,33 @@ pub(crate) fn read_consistently<T>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::simulated::SimulatedDisk;
+    use crate::manifest::FlushPoint;
+
+    #[test]
+    fn a_read_is_repeated_only_if_the_manifest_was_replaced() {
+        let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
+        let failure = || Error::damage("x", 0, "gone");
+        let mut attempts = 0;
+        let failed: Result<(), Error> = read_consistently(&disk, &mut |_| {
+            attempts += 1;
+            Err(failure())
+        });
+        assert!(failed.is_err());
+        assert_eq!(attempts, 1, "nothing changed");
+        let mut attempts = 0;
+        let read = read_consistently(&disk, &mut |_| {
+            attempts += 1;
+            if attempts > 1 {
+                return Ok(attempts);
+            }
+            Manifest::new(Vec::new(), FlushPoint::default()).write_again(&*disk)?;
+            Err(failure())
+        });
+        assert_eq!(read.expect("the second attempt"), 2);
+    }
+}

@@ -28,3 +28,19 @@ impl NodeCache {
         nodes.insert((level, position), hash);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_found_until_the_cache_is_full() {
+        let cache = NodeCache::default();
+        for position in 0..NODES_MAX as u64 {
+            cache.insert(3, position, [1; 32]);
+        }
+        assert_eq!((cache.find(3, 0), cache.find(4, 0)), (Some([1; 32]), None));
+        cache.insert(4, 0, [2; 32]);
+        assert_eq!((cache.find(3, 0), cache.find(4, 0)), (None, Some([2; 32])));
+    }
+}

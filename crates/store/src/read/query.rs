@@ -60,7 +60,7 @@ impl Contents {
         let (segments, end, mut found, _reading) = {
             let state = self.state.read().expect("no panic while held");
             let end = first.saturating_add(count as u64).min(state.len());
-            let beyond = (first.max(state.flushed())..end)
+            let beyond = (first.max(state.flushed_events())..end)
                 .filter_map(|index| Some(RowSource::Journal(index, state.frame(index)?)))
                 .collect::<Vec<_>>();
             (Arc::clone(&state.segments), end, beyond, Arc::clone(&state.reading))

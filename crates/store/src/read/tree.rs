@@ -22,7 +22,7 @@ impl Contents {
             if first.checked_add(count as u64).is_none_or(|end| end > state.len()) {
                 return Ok(None);
             }
-            let flushed = state.flushed().saturating_sub(first).min(count as u64);
+            let flushed = state.flushed_events().saturating_sub(first).min(count as u64);
             let in_files = usize::try_from(flushed).unwrap_or(usize::MAX);
             (in_files, state.digests(first + flushed, count - in_files))
         };
@@ -69,7 +69,8 @@ impl Contents {
             if first.checked_add(count as u64).is_none_or(|end| end > state.len() >> height) {
                 return Ok(None);
             }
-            let flushed = (state.flushed() >> height).saturating_sub(first).min(count as u64);
+            let flushed =
+                (state.flushed_events() >> height).saturating_sub(first).min(count as u64);
             let in_files = usize::try_from(flushed).unwrap_or(usize::MAX);
             let beyond = state.filled.of_level(level, first + flushed, state.len());
             (in_files, beyond[..count - in_files].to_vec())

@@ -29,7 +29,7 @@ impl Column<'_> {
     }
 
     /// The value of a row, if it is in the block read last.
-    pub fn held(&self, row: u32) -> Option<i64> {
+    pub fn if_cached(&self, row: u32) -> Option<i64> {
         let (block, position) = (row as usize / packed::VALUES, row as usize % packed::VALUES);
         let (_, head, bytes) = self.block.as_ref().filter(|(held, ..)| *held == block)?;
         let packed = Packed::with(*head, bytes);

@@ -30,3 +30,31 @@ pub(super) fn bits_of_spread(spread: u64, lines: usize) -> (usize, [usize; 6]) {
 pub(crate) fn fingerprint(key: &Key) -> Fingerprint {
     u64::from_be_bytes(*key.first_chunk().expect("sixteen bytes")) >> 24
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_sort_as_keys_do() {
+        let mut key = [0; 16];
+        key[..5].copy_from_slice(&[1, 2, 3, 4, 5]);
+        assert_eq!(fingerprint(&key), 0x01_0203_0405);
+        let later = [[2; 1].as_slice(), &[0; 15]].concat().try_into().expect("sixteen bytes");
+        assert!(fingerprint(&later) > fingerprint(&key));
+    }
+
+    #[test]
+    fn bits_are_within_a_line_and_lines_in_order_of_the_spread() {
+        let mut last = 0;
+        let mut fingerprints: Vec<Fingerprint> = (0..500).map(|number| number << 20 | 7).collect();
+        fingerprints.sort_unstable_by_key(|fingerprint| spread(*fingerprint));
+        for fingerprint in fingerprints {
+            let (line, bits) = filter_bits(fingerprint, 9);
+            assert!(line >= last && line < 9, "line {line} after {last}");
+            assert!(bits.iter().all(|bit| *bit < FILTER_LINE * 8));
+            last = line;
+        }
+        assert_eq!(last, 8);
+    }
+}

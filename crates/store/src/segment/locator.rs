@@ -51,7 +51,7 @@ impl RowLocator<'_> {
 
     /// The time of a row, if it is in the block read last.
     pub fn time_if_held(&self, row: u32) -> Option<i64> {
-        self.times.held(row)
+        self.times.if_cached(row)
     }
 }
 

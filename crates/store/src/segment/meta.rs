@@ -51,3 +51,18 @@ pub(crate) struct SegmentSummary {
     pub table_sha256: [u8; 32],
     pub index_bytes: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_grows_by_events_in_any_order() {
+        let mut meta = Meta::default();
+        for (index, time) in [(7, 30), (5, -10), (6, 90)] {
+            meta.add(index, Time::from_unix_ns(time));
+        }
+        assert_eq!(meta, Meta { first: 5, events: 3, earliest_ns: -10, latest_ns: 90 });
+        assert_eq!(meta.end(), 8);
+    }
+}

@@ -38,3 +38,49 @@ pub(super) fn partition_point(
 /// Steps away from a guess, in rows: the first, and the factor of growth.
 const STEP_FIRST: u32 = 8;
 const STEP_FACTOR: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_row_is_found_from_any_guess(
+            start in 0u32..50,
+            len in 0u32..3000,
+            at in 0u32..3000,
+            guess in 0u32..3000,
+        ) {
+            let (rows, sought) = (start..start + len, start + at.min(len));
+            let guess = start + guess.min(len.saturating_sub(1));
+            let mut probes = 0;
+            let found = partition_point(rows.clone(), guess, &mut |row| {
+                assert!(rows.contains(&row), "{row}");
+                probes += 1;
+                Ok(row < sought)
+            });
+            prop_assert_eq!(found.expect("nothing fails"), sought);
+            prop_assert!(probes <= 18, "{} rows were looked at", probes);
+        }
+
+        #[test]
+        fn what_is_likely_is_one_of_the_rows(
+            from in any::<i64>(),
+            to in any::<i64>(),
+            time in any::<i64>(),
+            rows in 1u32..5000,
+        ) {
+            prop_assert!(likely(from..to, time, rows) < rows);
+        }
+    }
+
+    #[test]
+    fn what_is_likely_is_near_for_what_comes_evenly() {
+        assert_eq!(
+            [0, 5, 50, 99, 100].map(|time| likely(0..100, time, 1024)),
+            [0, 51, 512, 1013, 1023]
+        );
+    }
+}

@@ -493,3 +493,33 @@ impl Part {
         self.container().count(self.rows.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_are_read_back() {
+        for (location, bytes) in [
+            (PostingsLocation::Only(5), &[1, 5][..]),
+            (PostingsLocation::Listed { rows: 2, offset: 300 }, &[2, 0xac, 2]),
+        ] {
+            let mut written = Vec::new();
+            location.write(&mut written);
+            assert_eq!(written, bytes);
+            assert_eq!(PostingsLocation::read(&mut &bytes[..]), Some(location));
+        }
+        assert_eq!(PostingsLocation::read(&mut &[0, 0][..]), None, "no value is without rows");
+    }
+
+    #[test]
+    fn a_range_is_clipped_to_a_container() {
+        let head = ContainerHead { key: 1, before: 0, len: 5, offset: 0 };
+        assert_eq!(head.first(), 65_536);
+        let clipped = [0..70_000, 65_540..65_550, 70_000..200_000].map(|rows| head.within(&rows));
+        assert_eq!(clipped, [0..4_464, 4..14, 4_464..65_536]);
+        let lens =
+            [5, LISTED_MAX, LISTED_MAX + 1].map(|len| ContainerHead { len, ..head }.len_bytes());
+        assert_eq!(lens, [10, 8192, BITS_BYTES]);
+    }
+}

@@ -91,9 +91,9 @@ pub(super) struct RowBytes<'a> {
 
 /// Appends the head of a row; `rest` comes from [`rest_of`].
 pub(super) fn write_head(out: &mut Vec<u8>, occurred_at: Time, received_at: Time, rest: &[u8]) {
-    varint(out, folded(received_at.unix_ns().wrapping_sub(occurred_at.unix_ns())));
+    varint(out, zigzag(received_at.unix_ns().wrapping_sub(occurred_at.unix_ns())));
     let (made_at, random) = rest[..ID].split_at(ID_TIME);
-    varint(out, folded(ms_of(made_at).wrapping_sub(received_at.unix_ms())));
+    varint(out, zigzag(ms_of(made_at).wrapping_sub(received_at.unix_ms())));
     out.extend_from_slice(random);
 }
 
@@ -141,9 +141,9 @@ pub(super) fn take_head<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
 /// The entry of a row of this trail and this time. `None` when the bytes are malformed.
 pub(super) fn read(row: RowBytes<'_>, trail: &Trail, occurred_at: Time) -> Option<Entry> {
     let head = &mut { row.head };
-    let delay = unfolded(take_varint(head)?);
+    let delay = from_zigzag(take_varint(head)?);
     let received_at = Time::from_unix_ns(occurred_at.unix_ns().wrapping_add(delay));
-    let made_at = received_at.unix_ms().wrapping_add(unfolded(take_varint(head)?));
+    let made_at = received_at.unix_ms().wrapping_add(from_zigzag(take_varint(head)?));
     let mut id = [0; ID];
     id[..ID_TIME].copy_from_slice(&made_at.to_be_bytes()[8 - ID_TIME..]);
     id[ID_TIME..].copy_from_slice(take(head, ID - ID_TIME)?);
@@ -315,15 +315,66 @@ fn number(number: u64) -> Vec<u8> {
 }
 
 /// Zigzag form: small numbers of either sign become short.
-pub(super) fn folded(number: i64) -> u64 {
+pub(super) fn zigzag(number: i64) -> u64 {
     (number << 1 ^ number >> 63).cast_unsigned()
 }
 
-pub(super) fn unfolded(number: u64) -> i64 {
+pub(super) fn from_zigzag(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
 /// The milliseconds that an id begins with.
 fn ms_of(made_at: &[u8]) -> i64 {
     made_at.iter().fold(0, |ms, byte| ms << 8 | i64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::event;
+
+    #[test]
+    fn small_numbers_of_either_sign_become_short() {
+        assert_eq!([0, -1, 1, -2].map(zigzag), [0, 1, 2, 3]);
+        for number in [i64::MIN, -7, 0, 7, i64::MAX] {
+            assert_eq!(from_zigzag(zigzag(number)), number);
+        }
+    }
+
+    #[test]
+    fn texts_and_missing_texts_are_read_back() {
+        let mut bytes = Vec::new();
+        push_text(&mut bytes, Some("a"));
+        push_text(&mut bytes, None);
+        push_text(&mut bytes, Some(""));
+        assert_eq!(bytes, b"\x02a\x00\x01");
+        let mut rest = &bytes[..];
+        let texts = [(); 4].map(|()| take_text(&mut rest));
+        assert_eq!(
+            texts,
+            [Some(Some("a".to_owned())), Some(None), Some(Some(String::new())), None]
+        );
+    }
+
+    #[test]
+    fn a_description_is_split_at_the_name_of_the_resource() {
+        let split = |name: &str, description: &str| {
+            let mut event = event(1);
+            event.resource.name = Some(name.to_owned());
+            event.description = Some(description.to_owned());
+            split_at_name(&event).map(|(before, after)| (before.to_owned(), after.to_owned()))
+        };
+        let expected = ("pulled ".to_owned(), " once".to_owned());
+        assert_eq!(split("app", "pulled app once"), Some(expected));
+        assert_eq!(split("ap", "pulled ap once"), None, "too short to save anything");
+        assert_eq!(split("app", "pulled it"), None);
+    }
+
+    #[test]
+    fn the_table_gets_code_and_user_agent() {
+        let mut full = event(1);
+        assert_eq!(table_fields(&rest_of(&full)), (None, None));
+        (full.outcome.code, full.user_agent) = (Some(404), Some("agent".to_owned()));
+        assert_eq!(table_fields(&rest_of(&full)), (Some(404), Some("agent")));
+    }
 }

@@ -139,7 +139,7 @@ fn group_of(block: &[u8], position: usize) -> Option<Range<usize>> {
 /// row before, the head.
 fn take_front<'a>(bytes: &mut &'a [u8]) -> Option<(usize, i64, &'a [u8])> {
     let len = usize::try_from(take_varint(bytes)?).ok().filter(|len| *len <= EVENT_BYTES_MAX)?;
-    Some((len, row::unfolded(take_varint(bytes)?), row::take_head(bytes)?))
+    Some((len, row::from_zigzag(take_varint(bytes)?), row::take_head(bytes)?))
 }
 
 impl Segment {

@@ -385,6 +385,8 @@ mod tests {
         BlockReader::open(file, "x", Arc::new(Cache::new(1 << 20))).expect("whole")
     }
 
+    const ANY_VALUE: &str = "[ab]{0,6}|[a-zü]{1,20}|team/app-[0-9]{1,4}";
+
     fn dictionary_of(file: &BlockReader) -> Terms<'_> {
         Terms { file, section: VALUES }
     }
@@ -431,7 +433,7 @@ mod tests {
 
         #[test]
         fn values_are_found_by_their_bytes_and_their_ordinals(
-            values in prop::collection::btree_set("[ab]{0,6}|[a-zü]{1,20}|team/app-[0-9]{1,4}", 1..600),
+            values in prop::collection::btree_set(ANY_VALUE, 1..600),
             probes in prop::collection::vec("[abt]{0,3}|team/app-[0-9]{0,3}", 10),
         ) {
             let terms: Vec<_> = values

@@ -23,3 +23,26 @@ pub(crate) fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_take_seven_bits_a_byte() {
+        for (number, bytes) in [
+            (0, &[0][..]),
+            (127, &[127]),
+            (128, &[0x80, 1]),
+            (300, &[0xac, 2]),
+            (u64::MAX, &[255, 255, 255, 255, 255, 255, 255, 255, 255, 1]),
+        ] {
+            let mut written = Vec::new();
+            varint(&mut written, number);
+            assert_eq!(written, bytes);
+            let mut rest = &[bytes, b"x"].concat()[..];
+            assert_eq!((take_varint(&mut rest), rest), (Some(number), &b"x"[..]));
+            assert_eq!(take_varint(&mut &bytes[..bytes.len() - 1]), None, "cut short");
+        }
+    }
+}

@@ -11,7 +11,7 @@ use crate::segment::meta::Meta;
 use crate::segment::packed;
 use crate::segment::packed::pack;
 use crate::segment::postings::PostingsWriter;
-use crate::segment::row::{RowBytes, folded};
+use crate::segment::row::{RowBytes, zigzag};
 use crate::segment::sections::{
     BLOCK_GROUPS, BY_NUMBER, FILES, FILTER, GROUP_ROWS, INDEXES, KEY_ROWS, KEYS, META, RUNS,
     TABLE_CHECKSUMS, TIMES, TIMES_FIRST, ZSTD_MAGIC, column_section, values_section,
@@ -219,7 +219,7 @@ impl RowsWriter {
 
     pub fn push(&mut self, row: RowBytes<'_>, index: &mut BlockWriter) -> Result<(), Error> {
         varint(&mut self.fronts, row.body.len() as u64);
-        varint(&mut self.fronts, folded(row.number.wrapping_sub(self.number).cast_signed()));
+        varint(&mut self.fronts, zigzag(row.number.wrapping_sub(self.number).cast_signed()));
         self.fronts.extend_from_slice(row.head);
         self.number = row.number;
         self.bodies.extend_from_slice(row.body);

@@ -403,3 +403,27 @@ impl Write for Sink {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_summed_however_the_bytes_come() {
+        let bytes: Vec<u8> = (0..CHUNK * 2 + 5).map(|at| (at % 251) as u8).collect();
+        let expected: Vec<u32> = bytes.chunks(CHUNK).map(crc32c::crc32c).collect();
+        for step in [1000, CHUNK, bytes.len()] {
+            let mut checksums = ChunkChecksums::default();
+            bytes.chunks(step).for_each(|piece| checksums.update(piece));
+            assert_eq!(checksums.finish(), expected, "step {step}");
+        }
+    }
+
+    #[test]
+    fn strings_become_byte_arrays() {
+        let mut strings = Strings::default();
+        [&b"ab"[..], b"", b"c"].into_iter().for_each(|string| strings.push(string));
+        let arrays = strings.into_byte_arrays();
+        assert_eq!(arrays.iter().map(ByteArray::data).collect::<Vec<_>>(), [&b"ab"[..], b"", b"c"]);
+    }
+}
