@@ -52,7 +52,7 @@ impl SealingKey {
 
     /// Reads the key of a data directory.
     pub fn read(data_dir: &Path) -> Result<SealingKey, String> {
-        let path = data_dir.join(store::SEALING_KEY);
+        let path = data_dir.join(store::SECRETS_KEY);
         let text = std::fs::read_to_string(&path)
             .map_err(|error| format!("couldn't read {}: {error}", path.display()))?;
         let key: [u8; 32] = decode_hex(text.trim())

@@ -339,10 +339,10 @@ fn check(raw: Raw, folder: &Path) -> Result<Config, String> {
     if let Some((name, _)) = raw.limits.named().into_iter().find(|(_, value)| *value == 0) {
         return Err(format!("limits.{name}: 0 would refuse everything"));
     }
-    if raw.limits.unsealed_events_max < raw.limits.seal_events {
+    if raw.limits.unflushed_events_max < raw.limits.flush_events {
         return Err(format!(
-            "limits.unsealed_events_max: {} is below limits.seal_events, {}, so that nothing would ever be sealed",
-            raw.limits.unsealed_events_max, raw.limits.seal_events
+            "limits.unflushed_events_max: {} is below limits.flush_events, {}, so that nothing would ever be sealed",
+            raw.limits.unflushed_events_max, raw.limits.flush_events
         ));
     }
     for (name, value) in raw.limits.named() {

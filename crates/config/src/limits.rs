@@ -49,9 +49,9 @@ pub struct Limits {
     pub waiting_requests_max: usize,
     /// Events that are sealed into one segment; until there are so many they are in memory and in
     /// the journal.
-    pub seal_events: u64,
+    pub flush_events: u64,
     /// Events that may wait to be sealed. Beyond, requests wait.
-    pub unsealed_events_max: u64,
+    pub unflushed_events_max: u64,
     /// Bytes of segments' indexes kept in memory.
     pub index_cache_bytes_max: u64,
     /// Failed logins of one account in a minute, before further tries get 429.
@@ -91,8 +91,8 @@ impl Default for Limits {
             syslog_message_bytes_max: 64 << 10,
             syslog_bytes_in_flight_max: 4 << 20,
             waiting_requests_max: 1024,
-            seal_events: 128 << 10,
-            unsealed_events_max: 256 << 10,
+            flush_events: 128 << 10,
+            unflushed_events_max: 256 << 10,
             index_cache_bytes_max: 256 << 20,
             login_failures_per_account: 5,
             login_failures_per_address: 20,
@@ -209,14 +209,14 @@ const WORDS: [(&str, &str, &str); 28] = [
     ),
     ("waiting_requests_max", "requests", "Requests waiting to be made durable; beyond, 503."),
     (
-        "seal_events",
+        "flush_events",
         "events",
         "Events that are sealed into one segment; until there are so many what is asked about them is in memory, and they are in the journal. Here and in the next, an event of more than 2 KiB counts as several.",
     ),
     (
-        "unsealed_events_max",
+        "unflushed_events_max",
         "events",
-        "Events that may wait to be sealed; beyond, requests wait. Not below limits.seal_events.",
+        "Events that may wait to be sealed; beyond, requests wait. Not below limits.flush_events.",
     ),
     ("index_cache_bytes_max", "bytes", "Bytes of segments' indexes kept in memory."),
     (

@@ -243,7 +243,7 @@ mod tests {
                 "public_url" => "'https://audit.example.com'",
                 "codearts.time_zone" | "hcs.time_zone" => "'+08:00'",
                 "evidence.public" => "false",
-                "limits.unsealed_events_max" => "9999999",
+                "limits.unflushed_events_max" => "9999999",
                 "hcs.requests_per_minute" => "9",
                 path if path.starts_with("limits.") => "9",
                 path if path.ends_with("_absent")

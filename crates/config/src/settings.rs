@@ -109,7 +109,7 @@ mod tests {
                 "codearts.time_zone" | "hcs.time_zone" => "+08:00",
                 "public_url" => "https://audit.example.com",
                 "hcs.requests_per_minute" => "60",
-                "limits.unsealed_events_max" => "9999999",
+                "limits.unflushed_events_max" => "9999999",
                 _ if path.starts_with("limits.") => "9",
                 _ => "a",
             };

@@ -6,7 +6,7 @@ use event::entry::{self, Entry};
 use event::query::{Order, Query};
 use event::search::{Field, Search, Term};
 use event::{EventId, Time};
-use store::{Row, Stored};
+use store::{Row, StoredEvent};
 
 use super::answer::{Event, OfRequest, Others, RawEncoding, Related, Whole};
 use super::{Finder, Unanswered};
@@ -31,7 +31,7 @@ impl Finder<'_> {
             Some(id) => self.index_of(id)?,
             None => index_or_id.parse().ok(),
         };
-        let stored = index.map(|index| self.log.stored(index)).transpose()?.flatten();
+        let stored = index.map(|index| self.log.stored_event(index)).transpose()?.flatten();
         let (Some(index), Some(stored)) = (index, stored) else { return Err(Unanswered::NotFound) };
         if !self.sees(&stored.trail) {
             return Err(Unanswered::NotFound);
@@ -39,7 +39,7 @@ impl Finder<'_> {
         self.whole(index, stored)
     }
 
-    fn whole(&self, index: u64, stored: Stored) -> Result<Whole, Unanswered> {
+    fn whole(&self, index: u64, stored: StoredEvent) -> Result<Whole, Unanswered> {
         let entry = decoded(index, &stored)?;
         let related = self.related(&entry)?;
         let (raw, raw_encoding) = match String::from_utf8(stored.raw) {
@@ -112,7 +112,7 @@ impl Finder<'_> {
     fn index_of(&self, id: EventId) -> Result<Option<u64>, Unanswered> {
         let made_ms = id.unix_ms();
         let received_ms = |index| -> Result<i64, Unanswered> {
-            let stored = self.log.stored(index)?.ok_or(Unanswered::NotFound)?;
+            let stored = self.log.stored_event(index)?.ok_or(Unanswered::NotFound)?;
             Ok(decoded(index, &stored)?.received_at.unix_ms())
         };
         let size = self.log.head().0;
@@ -141,7 +141,7 @@ impl Finder<'_> {
     }
 }
 
-fn decoded(index: u64, stored: &Stored) -> Result<Entry, Unanswered> {
+fn decoded(index: u64, stored: &StoredEvent) -> Result<Entry, Unanswered> {
     let unreadable =
         |error: entry::NotAnEntry| store::Error::damage("log", index, error.to_string());
     Ok(entry::decode(&stored.entry).map_err(unreadable)?)

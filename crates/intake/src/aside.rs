@@ -4,14 +4,14 @@
 use event::Time;
 use schemars::JsonSchema;
 use serde::Serialize;
-use store::SetAsideRecord;
+use store::DeadLetter;
 
 /// Characters of the bytes that a list shows.
 pub const BEGINNING_CHARACTERS: usize = 120;
 
 /// A record as it is shown.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "SetAsideRecord")]
+#[schemars(rename = "DeadLetter")]
 pub struct Shown<'a> {
     number: u64,
     received_at: String,
@@ -31,7 +31,7 @@ pub struct Shown<'a> {
 
 impl Shown<'_> {
     /// A row of a list.
-    pub fn in_list(record: &SetAsideRecord, is_retried: bool) -> Shown<'_> {
+    pub fn in_list(record: &DeadLetter, is_retried: bool) -> Shown<'_> {
         Shown {
             number: record.number,
             received_at: record.received_at.to_string(),
@@ -46,7 +46,7 @@ impl Shown<'_> {
     }
 
     /// All of it: `raw` where the bytes are UTF-8, `raw_hex` where they are not.
-    pub fn whole(record: &SetAsideRecord, is_retried: bool) -> Shown<'_> {
+    pub fn whole(record: &DeadLetter, is_retried: bool) -> Shown<'_> {
         let raw = std::str::from_utf8(&record.raw).ok();
         let raw_hex = raw.is_none().then(|| hex::encode(&record.raw));
         Shown { raw, raw_hex, beginning: None, ..Shown::in_list(record, is_retried) }
@@ -76,7 +76,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    pub fn is_for(&self, record: &SetAsideRecord, is_retried: bool) -> bool {
+    pub fn is_for(&self, record: &DeadLetter, is_retried: bool) -> bool {
         (self.retried || !is_retried)
             && self.source.as_ref().is_none_or(|source| *source == record.source)
             && self.since.is_none_or(|since| record.received_at >= since)

@@ -14,7 +14,7 @@ use event::{
     Severity, SourceIp, Time, Trail, Trust,
 };
 use serde::Serialize;
-use store::{Append, Incoming, Log, OnConflict};
+use store::{Append, IncomingEvent, Log, OnConflict};
 
 pub use config::OWN_SOURCE as SOURCE;
 
@@ -299,9 +299,9 @@ impl OwnAudit {
         let append = Append {
             source: SOURCE.to_owned(),
             received_at,
-            events: events.into_iter().map(Incoming::new).collect(),
-            set_aside: Vec::new(),
-            on_conflict: OnConflict::SetAside,
+            events: events.into_iter().map(IncomingEvent::new).collect(),
+            rejected: Vec::new(),
+            on_conflict: OnConflict::DeadLetter,
         };
         match self.log.append(append) {
             Ok(Ok(_)) => Ok(()),

@@ -19,7 +19,7 @@ use event::{Class, Event, Operation, Outcome, OutcomeKind, Severity, Time};
 use formats::Limits;
 use serde::{Deserialize, Serialize};
 use store::durable::Local;
-use store::{Contents, FileObjects, Log, Objects, SOURCES_KEPT, Version};
+use store::{Contents, FileObjects, Log, Objects, SOURCE_STATES, Version};
 
 use super::gaps::{Gap, Gaps, KeptStream, Settled};
 use super::retried::Retried;
@@ -80,20 +80,20 @@ impl Keeper {
         on_fatal: impl Fn(&store::Error) + Send + 'static,
     ) -> Result<Keeper, store::Error> {
         let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
-        let found = objects.get(SOURCES_KEPT)?;
+        let found = objects.get(SOURCE_STATES)?;
         let version = found.as_ref().map(|object| object.version);
         let (size, is_first) = (log.head().0, found.is_none());
         let mut waiting_from = 0;
         if let Some(object) = found {
             match kept::read::<Kept>(MAGIC, &object.bytes) {
                 Ok(kept) => {
-                    waiting_from = kept.waiting_from.min(log.set_aside_head().0);
+                    waiting_from = kept.waiting_from.min(log.dead_letters_head().0);
                     resume(kept, intakes, log)?;
                 }
                 Err(why) => {
                     tracing::warn!(
                         why,
-                        "couldn't read {SOURCES_KEPT}; numbers and silence count from now on"
+                        "couldn't read {SOURCE_STATES}; numbers and silence count from now on"
                     );
                 }
             }
@@ -177,7 +177,7 @@ impl Keeper {
         let (at_ns, waiting_from) = (system::now().unix_ns(), self.waiting_from);
         let bytes = kept::write(MAGIC, &Kept { at_ns, size, waiting_from, sources });
         self.kept_at = Instant::now();
-        self.version = Some(self.objects.replace(SOURCES_KEPT, &bytes, self.version)?);
+        self.version = Some(self.objects.replace(SOURCE_STATES, &bytes, self.version)?);
         self.kept_size = size;
         Ok(())
     }
@@ -193,7 +193,7 @@ fn resume(kept: Kept, intakes: &[Arc<Intake>], log: &Contents) -> Result<(), sto
         tracing::warn!(
             size,
             head,
-            "{SOURCES_KEPT} is not of this log's end; numbers count from now on"
+            "{SOURCE_STATES} is not of this log's end; numbers count from now on"
         );
     }
     let away_ns = system::now().unix_ns().saturating_sub(at_ns);
@@ -212,7 +212,7 @@ fn replay(from: u64, to: u64, intakes: &[Arc<Intake>], log: &Contents) -> Result
     let by_name: BTreeMap<&str, &Arc<Intake>> =
         intakes.iter().map(|intake| (intake.source.name.as_str(), intake)).collect();
     for index in from..to {
-        let Some(stored) = log.stored(index)? else { break };
+        let Some(stored) = log.stored_event(index)? else { break };
         let Ok(decoded) = entry::decode(&stored.entry) else { continue };
         if decoded.event.origin.source == SOURCE {
             was_told(&decoded.event, &by_name);

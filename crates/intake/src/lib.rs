@@ -29,7 +29,7 @@ use formats::{
     Context, DEFERRED, EnvelopeError, FilePosition, Format, Item, Limits, RejectedRecord, Sequence,
 };
 use serde::Serialize;
-use store::{Append, Incoming, Log, OnConflict, Receipt, Refusal};
+use store::{Append, IncomingEvent, Log, OnConflict, Receipt, Refusal};
 
 use config::Source;
 use figures::Figures;
@@ -228,13 +228,13 @@ pub fn prepare(
     // Whoever sends messages is told nothing, and a file hears nothing.
     let is_heard = matches!(received, Received::Body(_)) && !is_from_file;
     let heeds_errors = is_heard && source.format.heeds_errors();
-    let on_conflict = if heeds_errors { OnConflict::Refuse } else { OnConflict::SetAside };
+    let on_conflict = if heeds_errors { OnConflict::Refuse } else { OnConflict::DeadLetter };
     let mut prepared = Prepared {
         append: Append {
             source: source.name.clone(),
             received_at: arrival.received_at,
             events: Vec::with_capacity(parsed.len()),
-            set_aside: Vec::new(),
+            rejected: Vec::new(),
             on_conflict,
         },
         event_positions: Vec::with_capacity(parsed.len()),
@@ -252,13 +252,13 @@ pub fn prepare(
                         .or_insert_with(|| log_file.to_owned());
                 }
                 prepared.arrived.note(source.format, &event, prepared.append.events.len());
-                prepared.append.events.push(Incoming::new(*event));
+                prepared.append.events.push(IncomingEvent::new(*event));
                 prepared.event_positions.push(position);
             }
             Item::Rejected(set_aside) => {
                 prepared.arrived.waiting += usize::from(set_aside.reason == DEFERRED);
                 prepared.aside.push(Aside { position, reason: set_aside.reason.clone() });
-                prepared.append.set_aside.push(set_aside);
+                prepared.append.rejected.push(set_aside);
             }
             Item::Skipped(_) => prepared.arrived.skipped += 1,
         }
@@ -409,10 +409,10 @@ impl Intake {
         let figures = &self.figures;
         Figures::add(&figures.received, arrived.items);
         Figures::add(&figures.recorded, receipt.recorded);
-        let waiting = arrived.waiting.min(receipt.set_aside);
-        Figures::add(&figures.set_aside, receipt.set_aside - waiting);
+        let waiting = arrived.waiting.min(receipt.dead_letters);
+        Figures::add(&figures.set_aside, receipt.dead_letters - waiting);
         Figures::add(&figures.skipped, arrived.skipped + waiting);
-        let used = receipt.recorded + receipt.set_aside + arrived.skipped;
+        let used = receipt.recorded + receipt.dead_letters + arrived.skipped;
         Figures::add(&figures.duplicate, arrived.items.saturating_sub(used));
         figures.heard(arrived.received_at);
         if let Some((newest, oldest)) = arrived.happened.filter(|_| receipt.recorded > 0) {
@@ -479,7 +479,7 @@ pub fn submit_patiently(
 ) -> Result<(), Refused> {
     let (append, received_at, reply) = prepared.into_request(intake, answer);
     intake.submitted.fetch_add(1, Ordering::SeqCst);
-    log.submit_patiently(append, reply).map_err(|error| intake.not_submitted(received_at, &error))
+    log.submit_blocking(append, reply).map_err(|error| intake.not_submitted(received_at, &error))
 }
 
 impl Prepared {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use store::{Error, Object, Objects, SET_ASIDE_RETRIED, Version};
+use store::{DEAD_LETTERS_RETRIED, Error, Object, Objects, Version};
 
 use super::kept;
 
@@ -42,7 +42,10 @@ impl Numbers {
 
     /// Reads what is kept on a disk; none where nothing is, or nothing that reads.
     pub fn read(objects: &dyn Objects) -> Result<Numbers, Error> {
-        Ok(objects.get(SET_ASIDE_RETRIED)?.map(|object| Numbers::of(&object)).unwrap_or_default())
+        Ok(objects
+            .get(DEAD_LETTERS_RETRIED)?
+            .map(|object| Numbers::of(&object))
+            .unwrap_or_default())
     }
 
     fn of(object: &Object) -> Numbers {
@@ -53,7 +56,7 @@ impl Numbers {
             Err(why) => {
                 tracing::warn!(
                     why,
-                    "couldn't read {SET_ASIDE_RETRIED}; what was retried is listed as set aside"
+                    "couldn't read {DEAD_LETTERS_RETRIED}; what was retried is listed as set aside"
                 );
                 Numbers::default()
             }
@@ -69,7 +72,7 @@ pub struct Retried {
 
 impl Retried {
     pub fn open(objects: &dyn Objects) -> Result<Retried, Error> {
-        let object = objects.get(SET_ASIDE_RETRIED)?;
+        let object = objects.get(DEAD_LETTERS_RETRIED)?;
         let numbers = object.as_ref().map(Numbers::of).unwrap_or_default();
         let version = object.map(|object| object.version);
         Ok(Retried { numbers: Mutex::new((numbers, false)), version: Mutex::new(version) })
@@ -95,7 +98,7 @@ impl Retried {
         };
         let mut version = self.version.lock().expect("no panic while held");
         *version =
-            Some(objects.replace(SET_ASIDE_RETRIED, &kept::write(MAGIC, &ranges), *version)?);
+            Some(objects.replace(DEAD_LETTERS_RETRIED, &kept::write(MAGIC, &ranges), *version)?);
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use event::{Event, Time};
 use formats::{Context, Item, Limits};
-use store::{Append, Incoming, Log, OnConflict, Receipt, Refusal, SetAsideRecord};
+use store::{Append, DeadLetter, IncomingEvent, Log, OnConflict, Receipt, Refusal};
 
 use super::figures::Figures;
 use super::{Arrived, Intake, refine};
@@ -41,7 +41,7 @@ pub struct Submitted {
 /// Parses a record again and hands what comes of it to the log. Errs with the reason when nothing
 /// does.
 pub fn submit(
-    record: &SetAsideRecord,
+    record: &DeadLetter,
     intake: &Intake,
     limits: Limits,
     now: Time,
@@ -95,7 +95,7 @@ impl Submitted {
 }
 
 fn append(
-    record: &SetAsideRecord,
+    record: &DeadLetter,
     intake: &Intake,
     limits: Limits,
     now: Time,
@@ -112,8 +112,8 @@ fn append(
         source: source.name.clone(),
         received_at: now,
         events: Vec::with_capacity(items.len()),
-        set_aside: Vec::new(),
-        on_conflict: OnConflict::SetAside,
+        rejected: Vec::new(),
+        on_conflict: OnConflict::DeadLetter,
     };
     for (position, item) in items.into_iter().enumerate() {
         match item {
@@ -121,9 +121,9 @@ fn append(
                 name_record(&mut event, record.number, position);
                 refine(&mut event, source.format, log);
                 arrived.note(source.format, &event, append.events.len());
-                append.events.push(Incoming::new(*event));
+                append.events.push(IncomingEvent::new(*event));
             }
-            Item::Rejected(set_aside) => append.set_aside.push(set_aside),
+            Item::Rejected(set_aside) => append.rejected.push(set_aside),
             Item::Skipped(_) => {}
         }
     }

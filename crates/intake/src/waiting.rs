@@ -9,7 +9,7 @@ use std::sync::Arc;
 use event::Time;
 use event::query::Query;
 use formats::{Context, DEFERRED, Item, Limits};
-use store::{Log, SetAsideRecord};
+use store::{DeadLetter, Log};
 
 use super::retried::Retried;
 use super::{Intake, retry};
@@ -36,7 +36,7 @@ pub fn resolve(
 ) -> Result<u64, store::Error> {
     let now = system::now();
     let (due, next) = due(from, now, log, retried)?;
-    let submit = |record: &SetAsideRecord| {
+    let submit = |record: &DeadLetter| {
         let intake = intakes.iter().find(|intake| intake.source.name == record.source);
         let intake = intake.ok_or("its source is not configured")?;
         if is_answered(record, intake, limits, log) {
@@ -67,10 +67,10 @@ fn due(
     now: Time,
     log: &Log,
     retried: &Retried,
-) -> Result<(Vec<SetAsideRecord>, u64), store::Error> {
+) -> Result<(Vec<DeadLetter>, u64), store::Error> {
     let (mut due, mut bytes, mut next) = (Vec::new(), 0, from);
     let mut examined = 0;
-    log.each_set_aside(from, &mut |record| {
+    log.each_dead_letter(from, &mut |record| {
         examined += 1;
         let is_waiting = record.reason == DEFERRED && !retried.contains(record.number);
         let age_ns = now.unix_ns().saturating_sub(record.received_at.unix_ns());
@@ -93,7 +93,7 @@ fn due(
 }
 
 /// Whether the answer to a request is recorded.
-fn is_answered(record: &SetAsideRecord, intake: &Intake, limits: Limits, log: &Log) -> bool {
+fn is_answered(record: &DeadLetter, intake: &Intake, limits: Limits, log: &Log) -> bool {
     let source = &intake.source;
     let mut new_id = system::event_ids(record.received_at);
     let mut context =

@@ -170,7 +170,7 @@ impl Housekeeping {
                 }
                 if watched.elapsed() >= keeper::LOOK_EVERY {
                     let config = shared.config();
-                    keeper.look(&shared.intakes, &config, &shared.audit, &shared.log);
+                    keeper.look(&shared.intakes, &config, &shared.audit, shared.log.contents());
                     let limits = parse_limits(&config.limits);
                     keeper.resolve_waiting(&shared.intakes, limits, &shared.log, &shared.retried);
                     keeper.keep_retried(&shared.retried);
@@ -178,7 +178,7 @@ impl Housekeeping {
                 }
             }
             shared.audit.flush();
-            keeper.end(&shared.intakes, &shared.config(), &shared.audit, &shared.log);
+            keeper.end(&shared.intakes, &shared.config(), &shared.audit, shared.log.contents());
             keeper.keep_retried(&shared.retried);
         };
         let thread = std::thread::Builder::new().name("housekeeping".to_owned()).spawn(work);

@@ -140,7 +140,7 @@ impl Reading {
         let stopped = Arc::clone(&stop);
         let work = move || {
             while !stopped.load(Ordering::Acquire) {
-                match shared.newest.look(&shared.log) {
+                match shared.newest.look(shared.log.contents()) {
                     Ok(true) => continue,
                     Ok(false) => {}
                     Err(error) => tracing::error!(%error, "couldn't read what is followed"),

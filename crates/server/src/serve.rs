@@ -83,8 +83,8 @@ impl Server {
             Arc::new(Local::open(data_dir)),
             Settings {
                 waiting_requests_max: config.limits.waiting_requests_max,
-                seal_events: config.limits.seal_events,
-                unsealed_events_max: config.limits.unsealed_events_max,
+                flush_events: config.limits.flush_events,
+                unflushed_events_max: config.limits.unflushed_events_max,
                 cache_bytes_max: config.limits.index_cache_bytes_max,
                 clock: Arc::new(move || began.elapsed()),
                 on_fatal: Arc::new(move |error: &store::Error| {
@@ -105,14 +105,14 @@ impl Server {
         let counts = log.counts();
         tracing::info!(
             events = counts.events,
-            set_aside = counts.set_aside,
+            set_aside = counts.dead_letters,
             ms = elapsed_ms(began),
             "opened the log"
         );
         // Before anything is recorded: a log that is not what was signed for is to stay as it is.
         let guard = evidence::guard::place_of(data_dir, config.evidence.guard.as_deref());
-        let evidence = Evidence::open(data_dir, &guard.map_err(Failure::new)?, &log)?;
-        let witnesses = Witnesses::open(data_dir, config.witnesses.clone(), &log)?;
+        let evidence = Evidence::open(data_dir, &guard.map_err(Failure::new)?, log.contents())?;
+        let witnesses = Witnesses::open(data_dir, config.witnesses.clone(), log.contents())?;
         let log = Arc::new(log);
         let audit = Arc::new(OwnAudit::new(Arc::clone(&log), config.own.clone()));
         let serving = housekeeping::begin(data_dir, &config, &audit).map_err(Failure::new)?;
@@ -143,7 +143,7 @@ impl Server {
         };
         let syslog = intake::syslog::bind(&intakes).await.map_err(Failure::new)?;
         let retried = Retried::open(&FileObjects::new(Arc::new(Local::open(data_dir))))?;
-        let keeper = Keeper::open(data_dir, &intakes, &log, report_unkept.clone())?;
+        let keeper = Keeper::open(data_dir, &intakes, log.contents(), report_unkept.clone())?;
         let newest = Newest::new(log.head().0);
         let api = Arc::new(crate::state::Shared {
             log,

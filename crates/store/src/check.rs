@@ -1,4 +1,4 @@
-//! Re-derives everything in a data directory from its first bytes, without changing any.
+//! Checks a data directory: derives everything again from the raw bytes, and changes nothing.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -13,24 +13,31 @@ use event::{Service, Time, Trail};
 use sha2::{Digest, Sha256};
 use tlog::Hash;
 
-use crate::durable::Disk;
-use crate::journal::{self, FileTail};
-use crate::layout::{DIGESTS, JOURNAL, level_file};
-use crate::manifest::{self, MANIFEST, Manifest, Named};
-use crate::sealer;
-use crate::segment::{Segment, Sums, TABLE_CHUNK};
-use crate::sequencer::{History, Replayed};
-use crate::tree_files::{LEVELS, TreeFiles};
-use crate::{Error, Identity, identity};
+use crate::disk::durable::Disk;
+use crate::disk::identity;
+use crate::disk::identity::Identity;
+use crate::disk::layout::{DIGESTS, JOURNAL, level_file};
+use crate::disk::tree_files::{LEVELS, TreeFiles};
+use crate::error::Error;
+use crate::journal::batch::Batch;
+use crate::journal::scan::{self, JournalEnd, TornTail};
+use crate::log::history::{History, ReplayedEvent};
+use crate::log::recovery;
+use crate::manifest::{MANIFEST, Manifest, SegmentEntry};
+use crate::read::directory;
+use crate::read::directory::Directory;
+use crate::segment::check::ValueChecksums;
+use crate::segment::segment::Segment;
+use crate::segment::table::columns::CHUNK;
 
-/// What a check found in a log that is whole.
+/// The result of a check of an intact log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Which log it is.
+    /// Identity of the log.
     pub identity: Identity,
     /// Journal files.
     pub files: usize,
-    /// Segments of sealed events.
+    /// Segments of flushed events.
     pub segments: usize,
     /// Bytes read.
     pub bytes: u64,
@@ -42,37 +49,15 @@ pub struct Report {
     pub root: Hash,
     /// Trails that hold events.
     pub trails: usize,
-    /// Events of each service that has any, in order of services.
+    /// Events of each service that has any, in the order of services.
     pub events_of: Vec<(Service, u64)>,
-    /// Records set aside.
-    pub set_aside: u64,
-    /// What follows the last whole batch.
+    /// Dead letters.
+    pub dead_letters: u64,
+    /// Bytes behind the last whole batch.
     pub torn_tail: Option<TornTail>,
 }
 
-/// Bytes at the journal's end that no one was answered for: the next open cuts them off.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TornTail {
-    /// The file, relative to the data directory.
-    pub file: String,
-    /// Where they begin.
-    pub offset: u64,
-    /// How many there are.
-    pub len_bytes: u64,
-}
-
-impl TornTail {
-    pub(crate) fn of(tail: FileTail) -> Option<TornTail> {
-        match tail {
-            FileTail::Clean => None,
-            FileTail::Torn { file, offset, len_bytes } => {
-                Some(TornTail { file, offset, len_bytes })
-            }
-        }
-    }
-}
-
-/// How far a check is.
+/// Progress of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Bytes read so far.
@@ -81,13 +66,13 @@ pub struct Progress {
     pub total_bytes: u64,
 }
 
-/// Checks the log on this disk: every frame's checksum, every entry's form and number, every raw's
-/// hash, every batch's tree, and that every segment's table, index and digests tell the same. Reads
-/// beside a process that may have the log open. Errs with the first thing that is wrong, by file
+/// Checks the log on this disk: the checksum of every frame, the form and number of every entry,
+/// the hash of all raw bytes, the tree of every batch, and that table, index and digests of every
+/// segment agree. A process may have the log open meanwhile. Errs with the first damage, by file
 /// and offset.
 pub fn check(disk: &Arc<dyn Disk>, progress: &mut dyn FnMut(Progress)) -> Result<Report, Error> {
     let identity = identity::read(disk)?;
-    sealer::unchanged_meanwhile(disk, &mut |manifest| {
+    directory::read_consistently(disk, &mut |manifest| {
         check_once(disk, &identity, manifest, progress)
     })
 }
@@ -98,7 +83,7 @@ fn check_once(
     manifest: &Manifest,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, Error> {
-    let named = |segment: &Named| segment.table_bytes + segment.index_bytes;
+    let named = |segment: &SegmentEntry| segment.table_bytes + segment.index_bytes;
     let mut total_bytes: u64 = manifest.segments.iter().map(named).sum();
     for name in disk.list(JOURNAL).map_err(Error::io(format!("list {JOURNAL}")))? {
         let path = format!("{JOURNAL}/{name}");
@@ -108,7 +93,7 @@ fn check_once(
             .map_err(Error::io(format!("open {path}")))?;
     }
     let mut done_bytes = 0;
-    let opened = sealer::open_named(disk, manifest.clone(), None, CACHE_BYTES)?;
+    let opened = Directory::of_manifest(disk, manifest.clone(), None, CACHE_BYTES)?;
     let mut history = History::default();
     let tree = TreeFiles::on(Arc::clone(disk));
     let mut filled = [0; LEVELS];
@@ -130,17 +115,17 @@ fn check_once(
         done_bytes += named.table_bytes + named.index_bytes;
         progress(Progress { done_bytes, total_bytes });
     }
-    let sealed = &manifest.sealed;
-    if history.tree != sealed.tree().unwrap_or_default()
-        || history.received_at != sealed.received_at()
+    let flushed = &manifest.flushed;
+    if history.tree != flushed.tree().unwrap_or_default()
+        || history.received_at != flushed.received_at()
     {
         return Err(Error::damage(MANIFEST, 0, "the segments make another tree than it names"));
     }
     opened.audit_files()?;
-    (_, history.aside) = sealer::known_aside(&**disk, &identity.salt, sealed)?;
-    history.batches = sealed.batches;
-    let mut replay = |batch: &journal::Batch<'_>| {
-        history.replay(batch, &mut |Replayed { entry, raw, .. }| {
+    (_, history.dead_letters) = recovery::dead_letters(&**disk, &identity.salt, flushed)?;
+    history.batches = flushed.batches;
+    let mut replay = |batch: &Batch<'_>| {
+        history.replay(batch, &mut |ReplayedEvent { entry, raw, .. }| {
             if Sha256::digest(raw)[..] == entry.raw_sha256 {
                 Ok(())
             } else {
@@ -152,8 +137,8 @@ fn check_once(
         done_bytes += bytes;
         progress(Progress { done_bytes, total_bytes });
     };
-    let (files, _, tail) =
-        journal::scan_all(&**disk, identity, manifest.start(), &mut replay, &mut read)?;
+    let JournalEnd { names: files, torn_tail, .. } =
+        scan::scan_all(&**disk, identity, manifest.start(), &mut replay, &mut read)?;
     Ok(Report {
         identity: identity.clone(),
         files: files.len(),
@@ -168,43 +153,43 @@ fn check_once(
             .map(|service| (service, history.events_of(service)))
             .filter(|(_, events)| *events > 0)
             .collect(),
-        set_aside: history.aside.size(),
-        torn_tail: TornTail::of(tail),
+        dead_letters: history.dead_letters.size(),
+        torn_tail,
     })
 }
 
-/// Bytes of indexes that a check keeps in memory.
+/// Bytes of indexes that a check holds in memory.
 const CACHE_BYTES: u64 = 64 << 20;
-/// Rows of a table that are read at once.
+/// Rows of a table read at once.
 const ROWS_AT_ONCE: usize = 4096;
 
-/// Checks the files of a segment, and goes on with the history by its events. Rows are checked on
-/// every processor there is.
+/// Checks the files of a segment and continues the history with its events. All processors check
+/// rows.
 fn check_segment(
     disk: &Arc<dyn Disk>,
     segment: &Segment,
-    named: &Named,
+    named: &SegmentEntry,
     history: &mut History,
     each: &mut dyn FnMut(u64),
 ) -> Result<(), Error> {
     let table = segment.table_name();
-    check_file(&**disk, &table, named, &segment.table_sums()?)?;
+    check_file(&**disk, &table, named, &segment.table_checksums()?)?;
     let count = usize::try_from(named.events).map_err(|_| Error::damage(DIGESTS, 0, "too many"))?;
     let digests = TreeFiles::on(Arc::clone(disk)).digests(named.first, count)?;
-    // Of each event in order of the indexes.
-    let mut events: Vec<Option<Checked>> = (0..named.events).map(|_| None).collect();
+    // One slot for each event, in order of the indexes.
+    let mut events: Vec<Option<EventCheck>> = (0..named.events).map(|_| None).collect();
     let wrong = |row: u32, what: &str| Error::damage(&table, 0, format!("row {row}: {what}"));
     let rows = u32::try_from(named.events).map_err(|_| wrong(0, "too many rows"))?;
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut sums = Sums::new();
-    let mut last: Option<RowPlace> = None;
+    let mut checksums = ValueChecksums::new();
+    let mut last: Option<RowKey> = None;
     for first in (0..rows).step_by(ROWS_AT_ONCE * processors) {
         let end = rows.min(first + (ROWS_AT_ONCE * processors) as u32);
-        let pieces: Vec<Result<CheckedRows, Error>> = std::thread::scope(|scope| {
+        let pieces: Vec<Result<RowsCheck, Error>> = std::thread::scope(|scope| {
             let check = |first: u32| {
-                let (digests, sums) = (&digests[..], sums.none());
+                let (digests, checksums) = (&digests[..], checksums.none());
                 let rows = first..end.min(first + ROWS_AT_ONCE as u32);
-                scope.spawn(move || check_rows(segment, named, digests, rows, sums))
+                scope.spawn(move || check_rows(segment, named, digests, rows, checksums))
             };
             let threads: Vec<_> = (first..end).step_by(ROWS_AT_ONCE).map(check).collect();
             threads
@@ -213,13 +198,13 @@ fn check_segment(
                 .collect()
         });
         for piece in pieces {
-            let CheckedRows { first: place, last: end_place, rows, sums: of_piece } = piece?;
+            let RowsCheck { first: key, last: last_key, rows, checksums: of_piece } = piece?;
             let first_row = rows.first().map_or(0, |(_, checked)| checked.row);
-            if last.as_ref().is_some_and(|last| *last >= place) {
+            if last.as_ref().is_some_and(|last| *last >= key) {
                 return Err(wrong(first_row, "the row does not come behind the one before"));
             }
-            last = Some(end_place);
-            sums.add_all(&of_piece);
+            last = Some(last_key);
+            checksums.add_all(&of_piece);
             for (index, checked) in rows {
                 let slot = &mut events[(index - named.first) as usize];
                 if slot.is_some() {
@@ -230,7 +215,7 @@ fn check_segment(
         }
         each(named.table_bytes / u64::from(rows) * u64::from(end));
     }
-    segment.check(&sums, &mut |read| each(named.table_bytes + read))?;
+    segment.check(&checksums, &mut |read| each(named.table_bytes + read))?;
     for ((event, digest), index) in events.into_iter().zip(&digests).zip(named.first..) {
         let event =
             event.ok_or_else(|| Error::damage(&table, 0, format!("event {index} is missing")))?;
@@ -242,50 +227,51 @@ fn check_segment(
     Ok(())
 }
 
-/// Where a row belongs: trail, time, index.
-type RowPlace = (Trail, Time, u64);
+/// The sort key of a row: trail, time, index.
+type RowKey = (Trail, Time, u64);
 
-/// Rows that follow each other, and are each as they should be.
-struct CheckedRows {
-    first: RowPlace,
-    last: RowPlace,
-    /// With their indexes, which are the segment's.
-    rows: Vec<(u64, Checked)>,
-    sums: Sums,
+/// Consecutive rows that passed the check.
+struct RowsCheck {
+    first: RowKey,
+    last: RowKey,
+    /// The rows with their indexes; all of them lie in the segment.
+    rows: Vec<(u64, EventCheck)>,
+    checksums: ValueChecksums,
 }
 
-/// What an event goes on with; its row tells its trail, for rows are checked to be in order.
-struct Checked {
+/// The parts of an event that continue the history. The row gives the trail, because rows are
+/// checked to be in order.
+struct EventCheck {
     row: u32,
     number: u64,
     received_at: Time,
 }
 
-/// Checks some rows, at least one: that entry, raw bytes, digest and index tell of the same event.
-/// `sums` are of no rows yet.
+/// Checks at least one row: entry, raw bytes, digest and index must describe the same event.
+/// `checksums` must be empty.
 fn check_rows(
     segment: &Segment,
-    named: &Named,
+    named: &SegmentEntry,
     digests: &[Hash],
     rows: Range<u32>,
-    mut sums: Sums,
-) -> Result<CheckedRows, Error> {
+    mut checksums: ValueChecksums,
+) -> Result<RowsCheck, Error> {
     let table = segment.table_name();
     let wrong = |row: u32, what: &str| Error::damage(&table, 0, format!("row {row}: {what}"));
     let stored = segment.entries(rows.start, rows.len())?;
     let raws = segment.raws(rows.start, rows.len())?;
     let mut reader = segment.rows();
-    let mut places: Option<(RowPlace, RowPlace)> = None;
+    let mut keys: Option<(RowKey, RowKey)> = None;
     let mut checked = Vec::with_capacity(rows.len());
     for ((row, stored), raw) in rows.zip(stored).zip(raws) {
-        let (index, told) = reader.entry(row)?;
+        let (index, indexed) = reader.entry(row)?;
         let entry = entry::decode(&stored).map_err(|error| wrong(row, &error.to_string()))?;
         let position =
             index.checked_sub(named.first).and_then(|position| usize::try_from(position).ok());
         let digest = position
             .and_then(|position| digests.get(position))
             .ok_or_else(|| wrong(row, "an index that is not the segment's"))?;
-        if *digest != entry::digest(&stored) && !crate::skips("digests") {
+        if *digest != entry::digest(&stored) {
             return Err(wrong(row, "the entry has another digest than the one recorded"));
         }
         if Sha256::digest(&raw)[..] != entry.raw_sha256 {
@@ -294,37 +280,42 @@ fn check_rows(
         if !segment.is_known(&entry)? {
             return Err(wrong(row, "the index does not have the event's key"));
         }
-        sums.add(row, &entry.event);
-        let place = (entry.event.trail.clone(), entry.event.occurred_at, index);
-        places = match places {
-            Some((_, last)) if last >= place => {
+        checksums.add(row, &entry.event);
+        let key = (entry.event.trail.clone(), entry.event.occurred_at, index);
+        keys = match keys {
+            Some((_, last)) if last >= key => {
                 return Err(wrong(row, "the row does not come behind the one before"));
             }
-            Some((first, _)) => Some((first, place)),
-            None => Some((place.clone(), place)),
+            Some((first, _)) => Some((first, key)),
+            None => Some((key.clone(), key)),
         };
-        checked
-            .push((index, Checked { row, number: entry.number, received_at: entry.received_at }));
-        if *segment.run_of(row).0 != entry.event.trail
-            || told != as_told(entry) && !crate::skips("columns")
-        {
-            return Err(wrong(row, "the index tells of another event than the table"));
+        checked.push((
+            index,
+            EventCheck { row, number: entry.number, received_at: entry.received_at },
+        ));
+        if *segment.run_of(row).0 != entry.event.trail || indexed != as_indexed(entry) {
+            return Err(wrong(row, "the index describes another event than the table"));
         }
     }
-    let (first, last) = places.expect("at least one row");
-    Ok(CheckedRows { first, last, rows: checked, sums })
+    let (first, last) = keys.expect("at least one row");
+    Ok(RowsCheck { first, last, rows: checked, checksums })
 }
 
-/// An entry without what an index leaves out.
-fn as_told(mut entry: Entry) -> Entry {
+/// An entry without the parts that an index leaves out.
+fn as_indexed(mut entry: Entry) -> Entry {
     entry.event.origin.key = None;
     entry.raw_sha256 = [0; 32];
     entry
 }
 
-/// Checks the bytes of a table against the checksums in the index, which tell where they differ,
-/// and the hash in the manifest.
-fn check_file(disk: &dyn Disk, path: &str, named: &Named, sums: &[u32]) -> Result<(), Error> {
+/// Checks the bytes of a table against the checksums in the index, which locate a difference, and
+/// against the hash in the manifest.
+fn check_file(
+    disk: &dyn Disk,
+    path: &str,
+    named: &SegmentEntry,
+    checksums: &[u32],
+) -> Result<(), Error> {
     let file = disk.open(path).map_err(Error::io(format!("open {path}")))?;
     let len = file.len_bytes().map_err(Error::io(format!("read {path}")))?;
     if len != named.table_bytes {
@@ -340,9 +331,8 @@ fn check_file(disk: &dyn Disk, path: &str, named: &Named, sums: &[u32]) -> Resul
     while at < len {
         let count = buffer.len().min(usize::try_from(len - at).unwrap_or(usize::MAX));
         file.read_at(at, &mut buffer[..count]).map_err(Error::io(format!("read {path}")))?;
-        for (chunk, offset) in buffer[..count].chunks(TABLE_CHUNK).zip((at..).step_by(TABLE_CHUNK))
-        {
-            if sums.get((offset / TABLE_CHUNK as u64) as usize) != Some(&crc32c::crc32c(chunk)) {
+        for (chunk, offset) in buffer[..count].chunks(CHUNK).zip((at..).step_by(CHUNK)) {
+            if checksums.get((offset / CHUNK as u64) as usize) != Some(&crc32c::crc32c(chunk)) {
                 return Err(Error::damage(
                     path,
                     offset,
@@ -353,7 +343,7 @@ fn check_file(disk: &dyn Disk, path: &str, named: &Named, sums: &[u32]) -> Resul
         hash.update(&buffer[..count]);
         at += count as u64;
     }
-    if manifest::hex(&hash.finalize()) == named.table_sha256 {
+    if hex::encode(hash.finalize()) == named.table_sha256 {
         Ok(())
     } else {
         Err(Error::damage(path, 0, "the table has another SHA-256 than the manifest names"))

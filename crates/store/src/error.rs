@@ -1,61 +1,59 @@
-//! Why the store could not do what it was asked.
+//! Errors of the store.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
-/// What a caller can do next decides the variant.
+/// The variant depends on what the caller can do next.
 #[derive(Debug)]
 pub enum Error {
-    /// The place is not a log: choose another, or `init` it.
+    /// The location holds no log: choose another, or `init` it.
     NotALog {
-        /// Where it was looked for.
-        place: String,
-        /// What is there instead.
+        /// The folder.
+        location: String,
+        /// The reason.
         found: String,
     },
-    /// `init` was asked to make a log where something is already.
+    /// `init` needs an empty location.
     NotEmpty {
         /// The folder.
-        place: String,
+        location: String,
     },
     /// Another process has the log open.
     Locked {
         /// The folder.
-        place: String,
+        location: String,
     },
-    /// Stored bytes are not what was written. Nothing was cut or skipped; the bytes are as they
-    /// were found.
+    /// Stored bytes differ from what was written. Nothing was cut or skipped; the bytes are
+    /// unchanged.
     Damage {
         /// The file, relative to the data directory.
         file: String,
         /// Offset of the first byte that does not read back.
         offset: u64,
-        /// What was expected there.
+        /// The expectation that the bytes do not meet.
         what: String,
     },
     /// The operating system refused an operation.
     Io {
-        /// What was being done, such as `write journal/0.journal`.
+        /// The operation, such as `write journal/0.journal`.
         doing: String,
         /// The refusal.
         cause: io::Error,
     },
-    /// Someone else changed the object since it was read: read it again.
+    /// Another process changed the object since it was read: read it again.
     Changed {
         /// The object's name.
         name: String,
     },
-    /// A durable write failed earlier; the log takes no more until it is opened again.
+    /// A durable write failed earlier; the log takes nothing more until it is opened again.
     Fenced {
         /// The failure.
         because: String,
     },
-    /// As many appends as allowed are waiting: try again shortly.
+    /// The queue of appends is full: try again shortly.
     Overloaded,
-    /// An event, or a record set aside, is larger than a frame of the journal can be. Nothing was
-    /// recorded.
+    /// An event, or a dead letter, exceeds the size of a journal frame. Nothing was recorded.
     TooLarge {
-        /// Its bytes, at most.
+        /// Upper bound of its bytes.
         len_bytes: usize,
     },
 }
@@ -67,7 +65,7 @@ impl Error {
         move |cause| Error::Io { doing, cause }
     }
 
-    /// Stored bytes that are not what was written; `file` is relative to the data directory.
+    /// Damage of stored bytes; `file` is relative to the data directory.
     pub fn damage(file: &str, offset: u64, what: impl Into<String>) -> Error {
         Error::Damage { file: file.to_owned(), offset, what: what.into() }
     }
@@ -76,17 +74,18 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::NotALog { place, found } => {
+            Error::NotALog { location, found } => {
                 write!(
                     f,
-                    "{place} is not a Daybook data directory: {found} (make one with `daybook init`)"
+                    "{location} is not a Daybook data directory: {found} \
+                     (make one with `daybook init`)"
                 )
             }
-            Error::NotEmpty { place } => {
-                write!(f, "couldn't init {place}: it exists and is not empty")
+            Error::NotEmpty { location } => {
+                write!(f, "couldn't init {location}: it exists and is not empty")
             }
-            Error::Locked { place } => {
-                write!(f, "couldn't open {place}: another process has it open")
+            Error::Locked { location } => {
+                write!(f, "couldn't open {location}: another process has it open")
             }
             Error::Damage { file, offset, what } => {
                 write!(f, "damage in {file} at byte {offset}: {what}")
@@ -106,3 +105,32 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_say_what_happened() {
+        let location = || "/data".to_owned();
+        for (error, message) in [
+            (
+                Error::NotEmpty { location: location() },
+                "couldn't init /data: it exists and is not empty",
+            ),
+            (
+                Error::Locked { location: location() },
+                "couldn't open /data: another process has it open",
+            ),
+            (
+                Error::damage("LOG", 3, "the checksum differs"),
+                "damage in LOG at byte 3: the checksum differs",
+            ),
+            (Error::io("write LOG")(io::Error::other("no room")), "couldn't write LOG: no room"),
+        ] {
+            assert_eq!(error.to_string(), message);
+        }
+        let error = Error::NotALog { location: location(), found: "it is empty".to_owned() };
+        assert!(error.to_string().ends_with("it is empty (make one with `daybook init`)"));
+    }
+}

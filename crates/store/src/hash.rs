@@ -1,29 +1,28 @@
-//! Maps and sets whose keys come from outside by the million: hashed fast, and keyed anew in each
-//! process.
+//! Maps and sets for millions of keys from outside: fast hashes with random keys in each process.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::sync::OnceLock;
 
-pub(crate) type Map<K, V> = HashMap<K, V, Keyed>;
-pub(crate) type Set<T> = HashSet<T, Keyed>;
+pub(crate) type Map<K, V> = HashMap<K, V, RandomKeys>;
+pub(crate) type Set<T> = HashSet<T, RandomKeys>;
 
-/// Keys that nobody outside knows, so that nobody can choose values that collide.
+/// Random hash keys, so that no sender can choose values that collide.
 #[derive(Clone)]
-pub(crate) struct Keyed(ahash::RandomState);
+pub(crate) struct RandomKeys(ahash::RandomState);
 
-impl Default for Keyed {
+impl Default for RandomKeys {
     fn default() -> Self {
         static KEYS: OnceLock<[u64; 4]> = OnceLock::new();
         let [a, b, c, d] = *KEYS.get_or_init(|| {
             let random = std::hash::RandomState::new();
             [0, 1, 2, 3].map(|number: u64| random.hash_one(number))
         });
-        Keyed(ahash::RandomState::with_seeds(a, b, c, d))
+        RandomKeys(ahash::RandomState::with_seeds(a, b, c, d))
     }
 }
 
-impl BuildHasher for Keyed {
+impl BuildHasher for RandomKeys {
     type Hasher = ahash::AHasher;
 
     fn build_hasher(&self) -> Self::Hasher {

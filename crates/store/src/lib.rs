@@ -1,62 +1,54 @@
 //! The log on disk: durable append, exact queries, recovery.
 //!
-//! What holds for every log:
-//! - an answered append is on disk and visible to the next query;
+//! Every log guarantees:
+//! - an acknowledged append is on disk and visible to the next query;
 //! - a request is recorded whole or not at all;
 //! - an event with a source's key is recorded once, across restarts too;
 //! - a durable write that fails ends the process; the next open recovers everything that was
-//!   answered;
-//! - bytes that were answered for are never cut: what does not read back is damage, named by file
-//!   and offset.
+//!   acknowledged;
+//! - acknowledged bytes are never cut: bytes that do not read back are damage, reported by file and
+//!   offset.
 //!
 //! The crate is synchronous and knows nothing of HTTP. Time and randomness are arguments. All files
-//! are reached through [`durable::Disk`], which the tests replace by a disk that crashes
+//! are reached through [`durable::Disk`]; the tests replace it by a disk that crashes
 //! ([`simulated`]).
 
 #![deny(missing_docs)]
 
-mod aside;
-mod audit_files;
-mod background;
 mod check;
-mod condition;
-mod contents;
-mod dedup;
-pub mod durable;
+mod compaction;
+mod disk;
 mod engine;
 mod error;
-mod figures;
+mod flush;
 mod hash;
-mod identity;
 mod journal;
-mod layout;
 mod log;
 mod manifest;
-mod objects;
-mod planted;
-mod sealer;
+mod metrics;
+mod read;
+#[cfg(test)]
+mod samples;
 mod segment;
-mod sequencer;
-pub mod simulated;
-mod state;
-mod tail;
-mod tree_files;
-mod walk;
-mod words;
 
-pub use audit_files::{AUDIT_FILE_BYTES_MAX, AUDIT_FILE_SECONDS_MAX, AuditFile};
-pub use check::{Progress, Report, TornTail, check};
-pub use contents::{Contents, Row, Stored};
-pub use error::Error;
-pub use figures::{Clock, Distribution, Figures, Histogram};
-pub use identity::{Identity, init};
-pub use journal::SetAsideRecord;
-pub use layout::{
-    ACCESS, ACCESS_RECORDED, CHECKPOINT, CONFIG_RECORDED, LOG_KEY, SEALING_KEY, SERVING,
-    SET_ASIDE_RETRIED, SOURCES_KEPT, WITNESSED, followed,
+pub use check::{Progress, Report, check};
+pub use disk::identity::Identity;
+pub use disk::layout::{
+    ACCESS, ACCESS_RECORDED, CHECKPOINT, CONFIG_RECORDED, DEAD_LETTERS_RETRIED, LOG_KEY,
+    SECRETS_KEY, SERVING, SOURCE_STATES, WITNESSED, follow_state,
 };
-pub use log::{Counts, EVENT_BYTES_MAX, Log, Settings, each_set_aside, set_aside};
-pub use objects::{FileObjects, Object, Objects, Version};
-pub use planted::{is_planted, skips};
-pub use sequencer::{Append, Incoming, OnConflict, Receipt, Refusal};
-pub use walk::Walk;
+pub use disk::objects::{FileObjects, Object, Objects, Version};
+pub use disk::{durable, simulated};
+pub use error::Error;
+pub use journal::batch::DeadLetter;
+pub use journal::frame::EVENT_BYTES_MAX;
+pub use journal::scan::TornTail;
+pub use log::init::init;
+pub use log::log::{Counts, Log};
+pub use log::request::{Append, IncomingEvent, OnConflict, Receipt, Refusal};
+pub use log::settings::Settings;
+pub use metrics::{Clock, Distribution, Histogram, Metrics};
+pub use read::audit_files::{AUDIT_FILE_BYTES_MAX, AUDIT_FILE_SECONDS_MAX, AuditFile};
+pub use read::contents::{Contents, Row, StoredEvent};
+pub use read::dead_letters::{dead_letters, each_dead_letter};
+pub use read::scan::Scan;

@@ -1,18 +1,19 @@
-//! The manifest: which segments there are, and what the log had come to when the last of them was
-//! sealed.
+//! The manifest: the list of segments, and the state of the log at the last flush.
 //!
-//! One JSON object, replaced whole and durably. What it does not name is not part of the log.
+//! It is one JSON object, replaced whole and durably. Segments that it does not name are not part
+//! of the log.
 
 use event::Time;
 use serde::{Deserialize, Serialize};
 use tlog::{Hash, Tree};
 
-use crate::Error;
-use crate::audit_files::OpenFile;
-use crate::durable::{self, Disk};
-use crate::journal::Start;
-use crate::objects::{Objects, Version};
-use crate::segment::Written;
+use crate::disk::durable;
+use crate::disk::durable::Disk;
+use crate::disk::objects::{Objects, Version};
+use crate::error::Error;
+use crate::journal::scan::Start;
+use crate::read::audit_files::OpenFile;
+use crate::segment::meta::SegmentSummary;
 
 pub(crate) const MANIFEST: &str = "manifest";
 const FORMAT: u32 = 1;
@@ -22,16 +23,17 @@ const FORMAT: u32 = 1;
 pub(crate) struct Manifest {
     format: u32,
     /// Oldest first; each begins where the one before ends.
-    pub segments: Vec<Named>,
-    pub sealed: Sealed,
-    /// CRC-32C of the object with 0 in this place, as it is written.
+    pub segments: Vec<SegmentEntry>,
+    #[serde(rename = "sealed")] // the name in format 1
+    pub flushed: FlushPoint,
+    /// CRC-32C of the object with 0 here, as it is written.
     crc32c: u32,
 }
 
 /// A segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Named {
+pub(crate) struct SegmentEntry {
     /// Index of its first event.
     pub first: u64,
     pub events: u64,
@@ -42,16 +44,17 @@ pub(crate) struct Named {
     pub table_sha256: String,
 }
 
-/// What the log had come to.
+/// The state of the log at a flush.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Sealed {
+pub(crate) struct FlushPoint {
     /// Events in segments; also the index of the first that is in none.
     pub events: u64,
     /// Batches that the journal need not have any more.
     pub batches: u64,
-    /// Records set aside that are in `set-aside/`.
-    pub set_aside: u64,
+    /// Dead letters in `set-aside/`.
+    #[serde(rename = "set_aside")] // the name in format 1
+    pub dead_letters: u64,
     /// When the last event was received, in nanoseconds since 1970.
     pub received_at_ns: Option<i64>,
     /// Roots of the complete subtrees of the tree over the events, largest first, in hex.
@@ -60,16 +63,16 @@ pub(crate) struct Sealed {
     pub open_files: Vec<OpenFile>,
 }
 
-impl Named {
+impl SegmentEntry {
     /// A segment whose files are not written yet.
-    pub fn new(first: u64, events: u64) -> Named {
-        Named { first, events, table_bytes: 0, index_bytes: 0, table_sha256: String::new() }
+    pub fn new(first: u64, events: u64) -> SegmentEntry {
+        SegmentEntry { first, events, table_bytes: 0, index_bytes: 0, table_sha256: String::new() }
     }
 
-    /// What its files came to.
-    pub fn take(&mut self, written: &Written) {
+    /// Takes the lengths and the hash of its written files.
+    pub fn take(&mut self, written: &SegmentSummary) {
         (self.table_bytes, self.index_bytes) = (written.table_bytes, written.index_bytes);
-        self.table_sha256 = hex(&written.table_sha256);
+        self.table_sha256 = hex::encode(written.table_sha256);
     }
 
     /// Its table and its index.
@@ -77,22 +80,23 @@ impl Named {
         ["parquet", "index"].map(|suffix| format!("{}.{suffix}", self.name()))
     }
 
-    /// What the names of its files begin with.
+    /// The path of its files without suffix.
     pub fn name(&self) -> String {
         format!("segments/{:020}-{:010}", self.first, self.events)
     }
 }
 
-impl Sealed {
-    /// The tree over the sealed events. `None` when it cannot be one of so many.
+impl FlushPoint {
+    /// The tree over the flushed events. `None` when the roots do not fit their number.
     pub fn tree(&self) -> Option<Tree> {
-        let roots: Vec<Hash> = self.tree.iter().map(|text| unhex(text)).collect::<Option<_>>()?;
+        let roots: Vec<Hash> =
+            self.tree.iter().map(|text| hash_from_hex(text)).collect::<Option<_>>()?;
         Tree::with_frontier(self.events, roots)
     }
 
-    /// As hex, for [`Sealed::tree`].
+    /// The roots as hex, for [`FlushPoint::tree`].
     pub fn roots_of(tree: &Tree) -> Vec<String> {
-        tree.frontier().iter().map(|root| hex(root)).collect()
+        tree.frontier().iter().map(hex::encode).collect()
     }
 
     pub fn received_at(&self) -> Option<Time> {
@@ -101,13 +105,13 @@ impl Sealed {
 }
 
 impl Manifest {
-    pub fn new(segments: Vec<Named>, sealed: Sealed) -> Manifest {
-        Manifest { format: FORMAT, segments, sealed, crc32c: 0 }
+    pub fn new(segments: Vec<SegmentEntry>, flushed: FlushPoint) -> Manifest {
+        Manifest { format: FORMAT, segments, flushed, crc32c: 0 }
     }
 
-    /// From where on the journal is needed.
+    /// Start of the needed part of the journal.
     pub fn start(&self) -> Start {
-        Start { batch: self.sealed.batches, index: self.sealed.events }
+        Start { batch: self.flushed.batches, index: self.flushed.events }
     }
 
     fn checksum(&self) -> u32 {
@@ -117,7 +121,7 @@ impl Manifest {
         )
     }
 
-    /// Writes what was read once more. The caller is the only one who writes.
+    /// Writes the manifest again as it was read. The caller must be the only writer.
     pub fn write_again(mut self, disk: &dyn Disk) -> Result<Version, Error> {
         self.crc32c = self.checksum();
         let bytes = serde_json::to_vec(&self).expect("texts and numbers");
@@ -126,7 +130,7 @@ impl Manifest {
         Ok(Version::of(&bytes))
     }
 
-    /// Makes it the manifest, durably, in place of the one that was read.
+    /// Replaces the manifest that was read, durably.
     pub fn write(mut self, objects: &dyn Objects, seen: Option<Version>) -> Result<Version, Error> {
         self.crc32c = self.checksum();
         let bytes = serde_json::to_vec(&self).expect("texts and numbers");
@@ -134,10 +138,10 @@ impl Manifest {
     }
 }
 
-/// The manifest, or that of a log of which nothing is sealed.
+/// The manifest, or that of a log without flushed events.
 pub(crate) fn read(objects: &dyn Objects) -> Result<(Manifest, Option<Version>), Error> {
     let Some(object) = objects.get(MANIFEST)? else {
-        return Ok((Manifest::new(Vec::new(), Sealed::default()), None));
+        return Ok((Manifest::new(Vec::new(), FlushPoint::default()), None));
     };
     let damage = |what: &str| Error::damage(MANIFEST, 0, what);
     let manifest: Manifest =
@@ -158,23 +162,64 @@ pub(crate) fn read(objects: &dyn Objects) -> Result<(Manifest, Option<Version>),
         }
         end += segment.events;
     }
-    if end != manifest.sealed.events || manifest.sealed.tree().is_none() {
-        return Err(damage("it tells of other events than its segments have"));
+    if end != manifest.flushed.events || manifest.flushed.tree().is_none() {
+        return Err(damage("its flush point differs from its segments"));
     }
     Ok((manifest, Some(object.version)))
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn hash_from_hex(text: &str) -> Option<Hash> {
+    let mut hash = [0; 32];
+    hex::decode_to_slice(text, &mut hash).ok()?;
+    Some(hash)
 }
 
-pub(crate) fn unhex(text: &str) -> Option<Hash> {
-    let mut out = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::objects::FileObjects;
+    use crate::disk::simulated::SimulatedDisk;
+
+    fn manifest(segments: &[(u64, u64)], events: u64) -> Manifest {
+        let mut tree = Tree::new();
+        (0..events).for_each(|_| tree.push(&[1; 32]));
+        let tree = FlushPoint::roots_of(&tree);
+        let segments =
+            segments.iter().map(|(first, events)| SegmentEntry::new(*first, *events)).collect();
+        Manifest::new(segments, FlushPoint { events, tree, ..FlushPoint::default() })
     }
-    for (position, byte) in out.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * position..2 * position + 2], 16).ok()?;
+
+    fn objects() -> FileObjects {
+        FileObjects::new(std::sync::Arc::new(SimulatedDisk::new(1)))
     }
-    Some(out)
+
+    #[test]
+    fn a_manifest_is_read_back() {
+        let objects = objects();
+        assert_eq!(read(&objects).expect("none is empty").0.flushed, FlushPoint::default());
+        let version = manifest(&[(0, 3), (3, 4)], 7).write(&objects, None).expect("room");
+        let (read_back, seen) = read(&objects).expect("whole");
+        let expected = manifest(&[(0, 3), (3, 4)], 7);
+        assert_eq!((read_back.segments, read_back.flushed), (expected.segments, expected.flushed));
+        assert_eq!(seen, Some(version));
+    }
+
+    #[test]
+    fn segments_must_be_adjacent_and_hold_the_flushed_events() {
+        for (segments, events) in [(&[(0, 3), (4, 4)][..], 8), (&[(1, 3)], 4), (&[(0, 3)], 4)] {
+            let objects = objects();
+            manifest(segments, events).write(&objects, None).expect("room");
+            assert!(matches!(read(&objects), Err(Error::Damage { .. })), "{segments:?}");
+        }
+    }
+
+    #[test]
+    fn members_have_the_names_of_format_1() {
+        let json = serde_json::to_value(manifest(&[], 0)).expect("texts and numbers");
+        assert_eq!(json["sealed"]["set_aside"], 0);
+        assert_eq!(
+            SegmentEntry::new(5, 10).files()[0],
+            "segments/00000000000000000005-0000000010.parquet"
+        );
+    }
 }

@@ -11,7 +11,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use store::SetAsideRecord;
+use store::DeadLetter;
 use tlog::{Hash, Malformed, Tree};
 
 const NAME: &str = "set-aside ";
@@ -36,7 +36,7 @@ pub fn of(text: &str) -> Result<(u64, Hash), Malformed> {
 }
 
 /// The root over the first `count` records; `None` when there are not so many.
-pub fn root_of(records: &[SetAsideRecord], count: u64) -> Option<Hash> {
+pub fn root_of(records: &[DeadLetter], count: u64) -> Option<Hash> {
     let mut tree = Tree::new();
     records
         .get(..usize::try_from(count).ok()?)?

@@ -340,7 +340,7 @@ pub fn directory(
     }
     // What was just checked against the entries.
     let log = Contents::read(&disk)?;
-    let set_aside = store::set_aside(&disk)?;
+    let set_aside = store::dead_letters(&disk)?;
     seen.push((parse_note(&stored.bytes)?, checkpoint.clone()));
     let mut covered_aside = 0;
     for (note, checkpoint) in &seen {

@@ -13,7 +13,7 @@ use event::{Event, Resolution, Time};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 use store::durable::{Disk, Local};
-use store::{Append, Identity, Incoming, Log, OnConflict, Receipt, Refusal, Settings};
+use store::{Append, Identity, IncomingEvent, Log, OnConflict, Receipt, Refusal, Settings};
 
 use super::say;
 use crate::bench::Events;
@@ -174,8 +174,8 @@ fn record(events: &Events, dir: &Path) -> Result<(), Failure> {
     append_all(events, &log, &bar)?;
     let appended_s = began.elapsed().as_secs_f64();
     bar.set_message("sealing");
-    log.seal()?;
-    log.merge()?;
+    log.flush()?;
+    log.compact()?;
     log.close()?;
     let sealed_s = began.elapsed().as_secs_f64();
     bar.finish_and_clear();
@@ -245,8 +245,8 @@ fn append(
     let request = Append {
         source: "bench".to_owned(),
         received_at: events.received_at(numbers.start),
-        events: numbers.map(|number| Incoming::new(events.event(number))).collect(),
-        set_aside: Vec::new(),
+        events: numbers.map(|number| IncomingEvent::new(events.event(number))).collect(),
+        rejected: Vec::new(),
         on_conflict: OnConflict::Refuse,
     };
     log.submit(request, move |result| {

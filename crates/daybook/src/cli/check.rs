@@ -37,7 +37,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         report.identity.origin,
         report.events,
         report.trails,
-        report.set_aside,
+        report.dead_letters,
         report.batches,
         report.segments,
         report.files,

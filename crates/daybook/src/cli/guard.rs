@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let log = Arc::new(Log::open(Arc::new(Local::open(&data_dir)), Settings::default())?);
     let audit = OwnAudit::new(Arc::clone(&log), config.own);
     let record = |differences: &Differences| audit.record_now(accepted(differences, reason));
-    let differences = Evidence::accept(&data_dir, &guard, &log, record)?;
+    let differences = Evidence::accept(&data_dir, &guard, log.contents(), record)?;
     drop(audit);
     if let Some(log) = Arc::into_inner(log) {
         log.close()?;

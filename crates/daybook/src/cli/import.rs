@@ -135,8 +135,8 @@ fn open_log(job: &Job<'_>) -> Result<Option<Log>, Failure> {
     let limits = &job.config.limits;
     let settings = Settings {
         waiting_requests_max: limits.waiting_requests_max,
-        seal_events: limits.seal_events,
-        unsealed_events_max: limits.unsealed_events_max,
+        flush_events: limits.flush_events,
+        unflushed_events_max: limits.unflushed_events_max,
         cache_bytes_max: limits.index_cache_bytes_max,
         ..Settings::default()
     };
@@ -147,7 +147,7 @@ fn open_log(job: &Job<'_>) -> Result<Option<Log>, Failure> {
     };
     let guard = guard::place_of(job.data_dir, job.config.evidence.guard.as_deref())
         .map_err(Failure::new)?;
-    Evidence::open(job.data_dir, &guard, &log)?;
+    Evidence::open(job.data_dir, &guard, log.contents())?;
     Ok(Some(log))
 }
 

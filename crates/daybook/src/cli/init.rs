@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use store::durable::{Disk, Local};
-use store::{Identity, LOG_KEY, SEALING_KEY};
+use store::{Identity, LOG_KEY, SECRETS_KEY};
 
 use super::say;
 use access::SealingKey;
@@ -43,7 +43,7 @@ pub fn make(disk: &Arc<dyn Disk>, identity: &Identity) -> Result<(), Failure> {
     let log_key =
         evidence::keys::first(&identity.origin, &system::random()).map_err(Failure::new)?;
     let sealing_key = SealingKey::file_of(system::random());
-    Ok(store::init(disk, identity, &[(SEALING_KEY, &sealing_key), (LOG_KEY, &log_key)])?)
+    Ok(store::init(disk, identity, &[(SECRETS_KEY, &sealing_key), (LOG_KEY, &log_key)])?)
 }
 
 /// An origin stands on a line of its own in a checkpoint (C2SP tlog-checkpoint), and names a key

@@ -79,7 +79,8 @@ fn from_directory(arguments: &Arguments) -> Result<String, Failure> {
             Failure::new("the log has signed nothing yet; its server does when it runs")
         })?;
     let size = checkpoint.size;
-    let entry = if arguments.entry { log.stored(index)?.map(|stored| stored.entry) } else { None };
+    let entry =
+        if arguments.entry { log.stored_event(index)?.map(|stored| stored.entry) } else { None };
     match evidence::prove(&log, note, size, index, entry) {
         Ok(proof) => Ok(proof.to_string()),
         Err(NoProof::OutOfRange) => Err(Failure::new(format!(

@@ -9,7 +9,7 @@ use clap::{ArgGroup, Subcommand, ValueEnum};
 use event::Time;
 use serde_json::{Value, json};
 use store::durable::{Disk, Local};
-use store::{FileObjects, SetAsideRecord};
+use store::{DeadLetter, FileObjects};
 
 use super::reach::Reach;
 use super::{Place, say};
@@ -133,7 +133,7 @@ fn list(place: &Place, asked: &Asked, output: Output) -> Result<(), Failure> {
     let disk = disk(place)?;
     let retried = Numbers::read(&FileObjects::new(Arc::clone(&disk)))?;
     let (mut count, mut said) = (0, Ok(()));
-    store::each_set_aside(&disk, 0, &mut |record| {
+    store::each_dead_letter(&disk, 0, &mut |record| {
         let is_retried = retried.contains(record.number);
         if asked.is_for(&record, is_retried) {
             count += 1;
@@ -151,7 +151,7 @@ fn list(place: &Place, asked: &Asked, output: Output) -> Result<(), Failure> {
     }
 }
 
-fn text(record: &SetAsideRecord, is_retried: bool) -> String {
+fn text(record: &DeadLetter, is_retried: bool) -> String {
     let parts =
         [&record.source, &record.reason, &beginning(&record.raw)].map(|part| printable(part));
     let retried = if is_retried { " (retried)" } else { "" };
@@ -161,7 +161,7 @@ fn text(record: &SetAsideRecord, is_retried: bool) -> String {
     )
 }
 
-fn json_line(record: &SetAsideRecord, is_retried: bool) -> Result<String, Failure> {
+fn json_line(record: &DeadLetter, is_retried: bool) -> Result<String, Failure> {
     let line = serde_json::to_string(&Shown::whole(record, is_retried));
     line.map(|line| line + "\n").map_err(|error| Failure::new(error.to_string()))
 }
@@ -170,7 +170,7 @@ fn show(place: &Place, number: u64, output: Form) -> Result<(), Failure> {
     let disk = disk(place)?;
     let retried = Numbers::read(&FileObjects::new(Arc::clone(&disk)))?;
     let mut found = None;
-    store::each_set_aside(&disk, number, &mut |record| {
+    store::each_dead_letter(&disk, number, &mut |record| {
         found = Some(record);
         ControlFlow::Break(())
     })?;

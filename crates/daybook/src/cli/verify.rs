@@ -266,10 +266,10 @@ fn directory(arguments: &Arguments, keys: &Keys, dir: &Path) -> Result<(), Failu
             report.events - checkpoint.size
         ));
     }
-    if report.set_aside > whole.set_aside {
+    if report.dead_letters > whole.set_aside {
         warn(&format!(
             "{} records set aside are behind the newest checkpoint, and nobody has signed for them",
-            report.set_aside - whole.set_aside
+            report.dead_letters - whole.set_aside
         ));
     }
     if let Some(torn) = &report.torn_tail {

@@ -103,7 +103,7 @@ fn csv_rows(text: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn every_format_has_the_whole_result() {
-    let estate = Estate::with_settings("[limits]\nseal_events = 100\nunsealed_events_max = 200");
+    let estate = Estate::with_settings("[limits]\nflush_events = 100\nunflushed_events_max = 200");
     let server = estate.serve();
     fill(&server, 0, 400);
     for question in
@@ -160,7 +160,8 @@ fn every_format_has_the_whole_result() {
 
 #[test]
 fn a_download_that_broke_off_goes_on_where_it_ended() {
-    let estate = Estate::with_settings("[limits]\nseal_events = 1000\nunsealed_events_max = 2000");
+    let estate =
+        Estate::with_settings("[limits]\nflush_events = 1000\nunflushed_events_max = 2000");
     let mut server = estate.serve();
     fill(&server, 0, 900);
     for format in FORMATS {
@@ -251,7 +252,7 @@ fn a_manifest_says_what_the_file_has() {
 
 #[test]
 fn an_export_is_recorded_before_its_first_byte() {
-    finds(store::is_planted("late_record"), || {
+    finds(crate::harness::is_planted("late_record"), || {
         let estate = Estate::new();
         let mut server = estate.serve();
         fill(&server, 0, 5);
@@ -350,7 +351,7 @@ fn what_is_asked_wrongly_is_told() {
 
 #[test]
 fn an_export_is_verified_without_the_server() {
-    let estate = Estate::with_settings("[limits]\nseal_events = 100\nunsealed_events_max = 200");
+    let estate = Estate::with_settings("[limits]\nflush_events = 100\nunflushed_events_max = 200");
     let server = estate.serve();
     fill(&server, 0, 100);
     let place = |name: &str| estate.place.path(name).to_str().unwrap().to_owned();

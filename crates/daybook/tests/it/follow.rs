@@ -78,7 +78,7 @@ fn recorded_with_keys(place: &Place) -> BTreeMap<String, Vec<String>> {
     let log = store::Contents::read(&disk).unwrap();
     let mut lines = BTreeMap::new();
     for index in 0..log.head().0 {
-        let stored = log.stored(index).unwrap().unwrap();
+        let stored = log.stored_event(index).unwrap().unwrap();
         if stored.trail.instance() == "db" {
             let entry: serde_json::Value = serde_json::from_slice(&stored.entry).unwrap();
             let keys: &mut Vec<String> = lines.entry(text(&stored.raw)).or_default();
@@ -342,7 +342,7 @@ fn kills_while_files_are_followed_lose_and_double_nothing() {
     let seed = std::env::var("DAYBOOK_SEED").map_or(0x5eed, |text| text.parse().unwrap());
     println!("{kills} kills, seed {seed}");
     let mut random = Random(seed);
-    finds(store::is_planted(BUG), || {
+    finds(crate::harness::is_planted(BUG), || {
         for killed in (0..kills).step_by(KILLS_OF_A_LOG) {
             kill_while_following(KILLS_OF_A_LOG.min(kills - killed), &mut random);
         }
@@ -369,7 +369,7 @@ fn kill_while_following(kills: usize, random: &mut Random) {
     let written = writer.join().unwrap();
     println!("{written} lines written");
     let server = place.serve();
-    if store::is_planted(BUG) {
+    if crate::harness::is_planted(BUG) {
         std::thread::sleep(Duration::from_secs(5));
         compare(&place, written).unwrap();
     }

@@ -94,7 +94,7 @@ struct Totals {
 
 fn kill_while_sealing(kills: usize, random: &mut Random, totals: &mut Totals) {
     let place = Place::with_settings(&format!(
-        "[limits]\nseal_events = {SEAL_EVENTS}\nunsealed_events_max = {}",
+        "[limits]\nflush_events = {SEAL_EVENTS}\nunflushed_events_max = {}",
         2 * SEAL_EVENTS
     ));
     let load = Load::begin();
@@ -140,7 +140,7 @@ fn wait_for_a_file_being_written(place: &Place) {
 }
 
 fn is_planted() -> bool {
-    BUGS.into_iter().any(store::is_planted)
+    BUGS.into_iter().any(crate::harness::is_planted)
 }
 
 /// How many kills, and from which seed.

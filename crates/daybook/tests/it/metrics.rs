@@ -28,7 +28,7 @@ fn push(number: u32) -> String {
 
 #[test]
 fn figures_move_with_what_happens() {
-    let place = Place::with_settings("[limits]\nseal_events = 8\n");
+    let place = Place::with_settings("[limits]\nflush_events = 8\n");
     let server = place.serve();
     let before = Figures::of(&server);
     for number in 0..40 {

@@ -73,7 +73,7 @@ fn logins_and_refused_logins_are_recorded() {
 
 #[test]
 fn a_login_is_recorded_before_its_token_is_good() {
-    finds(store::is_planted("late_record"), || {
+    finds(crate::harness::is_planted("late_record"), || {
         let estate = Estate::new();
         let mut server = estate.serve();
         let token = server.login("reader");
@@ -183,7 +183,7 @@ fn other_settings_are_recorded() {
 
 #[test]
 fn policies_and_downloads_are_recorded_before_they_are_answered() {
-    finds(store::is_planted("late_record"), || {
+    finds(crate::harness::is_planted("late_record"), || {
         let estate = Estate::new();
         let mut server = estate.serve();
         server.take("database", include_str!("transcripts/database.ndjson"));

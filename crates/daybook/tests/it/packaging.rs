@@ -75,7 +75,7 @@ fn the_unit_allows_the_system_calls_of_a_server_at_work() {
     let files = tempfile::tempdir().unwrap();
     let followed = files.path().join("app.log");
     std::fs::write(&followed, "").unwrap();
-    let place = Place::with_settings("[limits]\nseal_events = 8\n");
+    let place = Place::with_settings("[limits]\nflush_events = 8\n");
     let config = std::fs::read_to_string(place.path("daybook.toml")).unwrap();
     let more = format!(
         "syslog = {{ udp = \"127.0.0.1:0\", tcp = \"127.0.0.1:0\" }}\nfollow = {{ paths = [{followed:?}] }}\n"
@@ -171,7 +171,7 @@ fn script_of(section: &str) -> String {
 
 #[test]
 fn a_backup_of_a_running_server_is_whole_and_restored_on_record() {
-    let place = Place::with_settings("[limits]\nseal_events = 16\n");
+    let place = Place::with_settings("[limits]\nflush_events = 16\n");
     let server = place.serve();
     let (data, copy) = (place.data(), place.path("copy"));
     let bin = std::path::Path::new(env!("CARGO_BIN_EXE_daybook")).parent().unwrap();

@@ -131,9 +131,9 @@ fn settings_that_can_change_do_and_the_others_are_named() {
     std::fs::write(place.path("token"), other).unwrap();
     assert_eq!(send(TOKEN), 200);
     write(&format!(
-        "listen = \"127.0.0.1:1\"\n[limits]\nuri_bytes_max = 100\nseal_events = 77\n{config}"
+        "listen = \"127.0.0.1:1\"\n[limits]\nuri_bytes_max = 100\nflush_events = 77\n{config}"
     ));
-    let said = reload(&server, "setting=\"limits.seal_events\"");
+    let said = reload(&server, "setting=\"limits.flush_events\"");
     assert!(said.contains("source.own.token") && said.contains("limits.uri_bytes_max"), "{said}");
     assert!(!said.contains("setting=\"listen\""), "the flag stands over the file: {said}");
     assert!(!said.contains(other) && !said.contains(TOKEN), "{said}");
@@ -145,7 +145,7 @@ fn settings_that_can_change_do_and_the_others_are_named() {
         limits.as_array().unwrap().iter().find(|limit| limit["name"] == name).unwrap()["value"]
             .clone()
     };
-    assert_eq!((value("uri_bytes_max"), value("seal_events")), (100.into(), 131_072.into()));
+    assert_eq!((value("uri_bytes_max"), value("flush_events")), (100.into(), 131_072.into()));
     // What is wrong is told, and everything stays.
     for (wrong, why) in [
         ("limits = 3", "limits"),
@@ -170,7 +170,7 @@ fn settings_that_can_change_do_and_the_others_are_named() {
         "{}",
         acts[0]
     );
-    assert!(acts[0].contains("\"waiting\":\"limits.seal_events\""), "{}", acts[0]);
+    assert!(acts[0].contains("\"waiting\":\"limits.flush_events\""), "{}", acts[0]);
     let all = place.acts("").concat();
     assert!(!all.contains(other) && !all.contains(TOKEN));
     // What a start takes up was recorded when it was reloaded.

@@ -144,7 +144,7 @@ impl Numbers {
 
 #[test]
 fn ten_thousand_random_requests_are_signed_alike() {
-    finds(store::is_planted("any_signature"), || {
+    finds(crate::harness::is_planted("any_signature"), || {
         const REQUESTS: usize = 10_000;
         let estate = Estate::new();
         let server = estate.serve();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use event::{EventId, Service, Time, Trail};
 use formats::{Context, Format, Item, Options};
-use store::{Append, Incoming, Log, OnConflict, Settings};
+use store::{Append, IncomingEvent, Log, OnConflict, Settings};
 
 use crate::aftermath::{Aftermath, copy_folder, sizes};
 use crate::harness::{Client, Daybook, PATIENCE, PROJECT, Place, TOKEN, without_settings};
@@ -289,15 +289,15 @@ fn thread_that_met_it(trace: &str, call: &str) -> String {
 /// A place whose log has segments of so many events, and some events more in the journal.
 fn template(segments: &[usize], unsealed: usize) -> Place {
     let place = Place::with_settings(&format!(
-        "[limits]\nseal_events = {SEAL_EVENTS}\nunsealed_events_max = {}",
+        "[limits]\nflush_events = {SEAL_EVENTS}\nunflushed_events_max = {}",
         2 * SEAL_EVENTS
     ));
     let disk: Arc<dyn store::durable::Disk> = Arc::new(store::durable::Local::open(&place.data()));
-    let settings = Settings { merge_every: Duration::MAX, ..Settings::default() };
+    let settings = Settings { compaction_every: Duration::MAX, ..Settings::default() };
     let log = Log::open(disk, settings).unwrap();
     for (segment, events) in segments.iter().enumerate() {
         append(&log, &format!("segment {segment}"), *events);
-        log.seal().unwrap();
+        log.flush().unwrap();
     }
     append(&log, "journal", unsealed);
     log.close().unwrap();
@@ -316,12 +316,14 @@ fn append(log: &Log, name: &str, events: usize) {
         (0..events).map(|position| named_event(&format!("{name}-{position}"))).collect();
     let parsed = format.parse(body.as_bytes(), &mut context).unwrap();
     let incoming = |parsed| match parsed {
-        Item::Event(event) => Incoming::new(*event),
+        Item::Event(event) => IncomingEvent::new(*event),
         other => panic!("{other:?}"),
     };
     let events = parsed.into_iter().map(incoming).collect();
     let (source, set_aside, on_conflict) = ("own".to_owned(), Vec::new(), OnConflict::Refuse);
-    log.append(Append { source, received_at, events, set_aside, on_conflict }).unwrap().unwrap();
+    log.append(Append { source, received_at, events, rejected: set_aside, on_conflict })
+        .unwrap()
+        .unwrap();
 }
 
 /// An event whose resource is named by its key.

@@ -393,8 +393,9 @@ fn assert_recorded(place: &Place, senders: usize, check: &dyn Fn(&Place, Vec<Str
 /// With a slow disk the server stops reading, holds little, and has all of it in the end.
 #[test]
 fn a_slow_log_stops_reading_and_loses_nothing() {
-    let (place, server) =
-        edge("syslog_bytes_in_flight_max = 65536\nseal_events = 1000\nunsealed_events_max = 1000");
+    let (place, server) = edge(
+        "syslog_bytes_in_flight_max = 65536\nflush_events = 1000\nunflushed_events_max = 1000",
+    );
     let before_kib = server.peak_memory_kib();
     let slow_disk = server.with_slow_disk(3000);
     let mut stream = TcpStream::connect(server.syslog("edge", "TCP")).unwrap();
@@ -480,7 +481,9 @@ fn has_quiet(place: &Place, round: usize) -> bool {
     let log = store::Contents::read(&disk).unwrap();
     let size = log.head().0;
     let wanted = format!("\"quiet{round}\"");
-    (0..size).rev().any(|index| text(&log.stored(index).unwrap().unwrap().entry).contains(&wanted))
+    (0..size)
+        .rev()
+        .any(|index| text(&log.stored_event(index).unwrap().unwrap().entry).contains(&wanted))
 }
 
 /// What is not recorded of datagrams is counted, whoever dropped it, and told on Daybook's own
@@ -550,7 +553,7 @@ const SENDERS: usize = 4;
 #[test]
 fn kills_leave_whole_messages_once_and_in_order() {
     let place = Place::with_settings(&format!(
-        "[limits]\nseal_events = 200\nunsealed_events_max = 400\n{}",
+        "[limits]\nflush_events = 200\nunflushed_events_max = 400\n{}",
         source("edge", "daybook", TCP)
     ));
     let aim: Mutex<Option<SocketAddr>> = Mutex::new(None);

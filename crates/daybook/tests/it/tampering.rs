@@ -17,8 +17,8 @@ use event::{Event, OutcomeKind, Time, entry};
 use sha2::{Digest, Sha256};
 use store::durable::{Disk, Local};
 use store::{
-    Append, Contents, Error, Incoming, LOG_KEY, Log, OnConflict, Row, SetAsideRecord, Settings,
-    Stored,
+    Append, Contents, DeadLetter, Error, IncomingEvent, LOG_KEY, Log, OnConflict, Row, Settings,
+    StoredEvent,
 };
 use tlog::{Checkpoint, Hash, Note, Signer, Tree};
 
@@ -40,7 +40,7 @@ fn events(data: &Path) -> Vec<Recorded> {
     let log = Contents::read(&disk(data)).unwrap();
     (0..log.head().0)
         .map(|index| {
-            let stored = log.stored(index).unwrap().unwrap();
+            let stored = log.stored_event(index).unwrap().unwrap();
             let decoded = entry::decode(&stored.entry).unwrap();
             (Event { raw: stored.raw, ..decoded.event }, decoded.received_at)
         })
@@ -59,18 +59,19 @@ fn build(like: &Path, to: &Path, events: &[Recorded], aside: &[String]) {
     let made: Arc<dyn Disk> = Arc::new(Local::create(to).unwrap());
     let key = fs::read(like.join(LOG_KEY)).unwrap();
     store::init(&made, &identity, &[(LOG_KEY, &key)]).unwrap();
-    let log = Log::open(made, Settings { merge_segments: 100, ..Settings::default() }).unwrap();
+    let log =
+        Log::open(made, Settings { compaction_segments: 100, ..Settings::default() }).unwrap();
     for (group, some) in events.chunks(50).enumerate() {
         let append = Append {
             source: "forger".to_owned(),
             received_at: some.last().unwrap().1,
-            events: some.iter().map(|(event, _)| Incoming::new(event.clone())).collect(),
-            set_aside: aside.get(group).map(|text| set_aside(text)).into_iter().collect(),
-            on_conflict: OnConflict::SetAside,
+            events: some.iter().map(|(event, _)| IncomingEvent::new(event.clone())).collect(),
+            rejected: aside.get(group).map(|text| set_aside(text)).into_iter().collect(),
+            on_conflict: OnConflict::DeadLetter,
         };
         log.append(append).unwrap().unwrap();
         if group == 4 || group == 8 {
-            log.seal().unwrap();
+            log.flush().unwrap();
         }
     }
     log.close().unwrap();
@@ -83,11 +84,11 @@ fn set_aside(text: &str) -> RejectedRecord {
 /// Everything that can be read of a log: by its tables and journal, by its indexes, by its tree.
 #[derive(PartialEq)]
 struct Everything {
-    stored: Vec<Option<Stored>>,
+    stored: Vec<Option<StoredEvent>>,
     rows: Vec<Row>,
     tops: Vec<Top>,
     hashes: Vec<Option<Vec<Hash>>>,
-    set_aside: Vec<SetAsideRecord>,
+    set_aside: Vec<DeadLetter>,
 }
 
 fn everything(data: &Path) -> Result<Everything, Error> {
@@ -97,11 +98,11 @@ fn everything(data: &Path) -> Result<Everything, Error> {
         Query { trails: log.trails(), limit: usize::MAX, ..Query::of(log.trails().remove(0)) };
     let hashes = |level| log.hashes(level, 0, (size >> (8 * level)) as usize);
     Ok(Everything {
-        stored: (0..size).map(|index| log.stored(index)).collect::<Result<_, _>>()?,
+        stored: (0..size).map(|index| log.stored_event(index)).collect::<Result<_, _>>()?,
         rows: log.query(&all)?.rows.into_iter().map(as_told).collect(),
         tops: log.tops(&all, &Dimension::ALL, 1000)?,
         hashes: (0..2).map(hashes).collect::<Result<_, _>>()?,
-        set_aside: store::set_aside(&disk(data))?,
+        set_aside: store::dead_letters(&disk(data))?,
     })
 }
 
@@ -117,7 +118,10 @@ fn sign(data: &Path) {
     let (size, root) = Contents::read(&disk(data)).unwrap().head();
     let checkpoint = Checkpoint { origin: signer.verifier().name().to_owned(), size, root };
     let mut aside = Tree::new();
-    store::set_aside(&disk(data)).unwrap().iter().for_each(|record| aside.push(&record.digest()));
+    store::dead_letters(&disk(data))
+        .unwrap()
+        .iter()
+        .for_each(|record| aside.push(&record.digest()));
     let line = format!("set-aside {} {}\n", aside.size(), BASE64_STANDARD.encode(aside.root()));
     let mut note = Note::new(checkpoint.text() + &line).unwrap();
     note.add(signer.sign(note.text(), 0));

@@ -110,7 +110,8 @@ fn a_proof_is_checked_without_the_log() {
         let beyond = exits(&prove(1 << 40, &[]), 1);
         assert!(beyond.contains("no event 1099511627776"), "{beyond}");
         // With the entry in a file of its own, and the bytes as received.
-        let stored = store::Contents::read(&disk(&data)).unwrap().stored(index).unwrap().unwrap();
+        let stored =
+            store::Contents::read(&disk(&data)).unwrap().stored_event(index).unwrap().unwrap();
         let (bare, entry, raw) = (
             write(&place, "bare", &bare.body),
             write(&place, "entry", &stored.entry),

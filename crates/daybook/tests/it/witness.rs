@@ -413,7 +413,7 @@ fn ask_until_it_ends(address: SocketAddr, seen: &Mutex<Seen>) {
 #[test]
 fn thirty_kills_make_it_cosign_nothing_smaller_and_no_fork() {
     let kills = std::env::var("DAYBOOK_KILLS").map_or(30, |text| text.parse().unwrap());
-    finds(store::is_planted(BUG), || {
+    finds(crate::harness::is_planted(BUG), || {
         let home = Home::new("w");
         home.watch(signer(1).verifier());
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -711,7 +711,7 @@ fn a_log_that_forked_or_was_rolled_back_is_refused() {
 
 #[test]
 fn a_witness_killed_between_write_and_answer_is_asked_from_the_new_size() {
-    finds(store::is_planted(BUG), || {
+    finds(crate::harness::is_planted(BUG), || {
         let home = Home::new("w");
         // The first answer of whatever thread is never sent.
         let mut strace = without_settings(Command::new("strace"));

@@ -20,7 +20,7 @@ use event::Time;
 use event::query::Query;
 use event::search::{Field, Search, Term};
 use sha2::{Digest, Sha256};
-use store::{Contents, Walk};
+use store::{Contents, Scan};
 use tlog::Hash;
 
 /// What an export is written as.
@@ -209,7 +209,7 @@ const ROWS_WRITTEN_AT_ONCE: usize = 256;
 /// Makes the file of an export, piece by piece.
 pub struct Pieces<'a> {
     log: &'a Contents,
-    walk: Walk<'a>,
+    scan: Scan<'a>,
     /// Rows that were read and are not written yet.
     read: std::vec::IntoIter<store::Row>,
     /// `None` once the file is finished.
@@ -224,12 +224,12 @@ pub struct Pieces<'a> {
 
 impl<'a> Pieces<'a> {
     pub fn of(log: &'a Contents, export: &Export) -> Result<Pieces<'a>, Failed> {
-        let walk = log.walk(&export.query)?;
+        let scan = log.scan(&export.query)?;
         let mut made = Vec::new();
         let writer = Some(Writer::begin(export, &mut made)?);
         let (file, digests) = (Sha256::new(), Sha256::new());
         let read = Vec::new().into_iter();
-        Ok(Pieces { log, walk, read, writer, made: made.into(), rows: 0, bytes: 0, file, digests })
+        Ok(Pieces { log, scan, read, writer, made: made.into(), rows: 0, bytes: 0, file, digests })
     }
 
     /// The next piece; `None` at the end.
@@ -257,7 +257,7 @@ impl<'a> Pieces<'a> {
 
     /// Reads the next rows; none at the end.
     fn read_on(&mut self) -> Result<(), Failed> {
-        let rows = self.walk.next(ROWS_BYTES)?;
+        let rows = self.scan.next(ROWS_BYTES)?;
         self.rows += rows.len() as u64;
         let indexes: Vec<u64> = rows.iter().map(|row| row.index).collect();
         self.digests.update(self.log.digests_of(&indexes)?.as_flattened());
@@ -266,8 +266,8 @@ impl<'a> Pieces<'a> {
     }
 
     /// Lets go of what keeps the log from removing files, before a wait.
-    pub fn let_go(&mut self) {
-        self.walk.let_go();
+    pub fn release(&mut self) {
+        self.scan.release();
     }
 
     /// What it came to, once there is no further piece.

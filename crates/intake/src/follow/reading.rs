@@ -89,7 +89,7 @@ pub struct State {
 impl State {
     /// The state of this source, and what is known by it.
     pub fn open(objects: FileObjects, source: &str) -> Result<(State, Option<Known>), String> {
-        let mut state = State { objects, name: store::followed(source), version: None };
+        let mut state = State { objects, name: store::follow_state(source), version: None };
         let known = state.read()?;
         Ok((state, known))
     }

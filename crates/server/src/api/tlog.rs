@@ -140,9 +140,10 @@ fn read_tile(path: &str, context: &Context<'_>) -> Result<Option<Found>, store::
     }
     let (first, count) = (tile.position * TILE_WIDTH, usize::from(tile.width));
     let bytes = match resource {
-        Resource::Tile(_) => {
-            log.hashes(tile.level, first, count)?.map(|hashes| hashes.as_flattened().to_vec())
-        }
+        Resource::Tile(_) => log
+            .contents()
+            .hashes(tile.level, first, count)?
+            .map(|hashes| hashes.as_flattened().to_vec()),
         Resource::Entries(_) => log.digests(first, count)?.map(|digests| bundle(&digests)),
     };
     Ok(bytes.map(|bytes| Found {
@@ -183,7 +184,7 @@ fn prove_event(
             refused((StatusCode::UNAUTHORIZED, "unauthorized", "show a token or a signature"))
         })?;
         note.is_recorded = false;
-        let stored = log.stored(index).map_err(NotProved::Failed)?;
+        let stored = log.stored_event(index).map_err(NotProved::Failed)?;
         // Whether there is such an event is no secret, but its trail is.
         let Some(stored) = stored.filter(|stored| caller.may(Action::ReadEvents, &stored.trail))
         else {
@@ -208,7 +209,7 @@ fn prove_event(
     let witnessed = context.shared.witnesses.witnessed().filter(|witnessed| index < witnessed.size);
     let signed = witnessed.unwrap_or_else(|| evidence.newest());
     let checkpoint = tlog::Note::parse(signed.note.as_bytes()).expect("it was signed here");
-    match evidence::prove(log, checkpoint, signed.size, index, entry) {
+    match evidence::prove(log.contents(), checkpoint, signed.size, index, entry) {
         Ok(proof) => Ok(Some(proof.to_string().into_bytes())),
         Err(NoProof::OutOfRange) => Ok(None),
         Err(NoProof::Nodes(error)) => Err(NotProved::Failed(error)),

@@ -220,7 +220,7 @@ impl Evidence {
         let [stored, guarded] = &mut *versions;
         let (size, root) = log.head();
         let checkpoint = Checkpoint { origin: self.origin.clone(), size, root };
-        let text = checkpoint.text() + &dead_letters::line(log.set_aside_head());
+        let text = checkpoint.text() + &dead_letters::line(log.dead_letters_head());
         if stored.is_some() && guarded.is_some() && self.newest().text() == text {
             return Ok(());
         }
@@ -404,7 +404,7 @@ fn compare(
         )));
     }
     let disk: Arc<dyn Disk> = Arc::new(Local::open(data_dir));
-    if count > 0 && dead_letters::root_of(&store::set_aside(&disk)?, count) != Some(aside_root) {
+    if count > 0 && dead_letters::root_of(&store::dead_letters(&disk)?, count) != Some(aside_root) {
         return Ok(Err(format!(
             "{count} records set aside were signed for, and the log has others"
         )));
@@ -456,7 +456,7 @@ impl Signing {
                         failed = why;
                     }
                 }
-                if let Err(error) = shared.evidence.sign(&shared.log) {
+                if let Err(error) = shared.evidence.sign(shared.log.contents()) {
                     report_fatal(&error);
                     return;
                 }

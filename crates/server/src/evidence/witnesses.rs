@@ -352,7 +352,8 @@ impl Asker {
     fn ask(&mut self, shared: &Weak<Shared>, head: &Head) -> Option<Verdict> {
         let url = format!("{}/add-checkpoint", self.witness.url);
         for _ in 0..REQUESTS_OF_A_TRY {
-            let path = prove_consistency(&**shared.upgrade()?.log, self.old_size, head.size);
+            let path =
+                prove_consistency(shared.upgrade()?.log.contents(), self.old_size, head.size);
             let path = match path {
                 Ok(path) => path,
                 Err(NoProof::OutOfRange) => {

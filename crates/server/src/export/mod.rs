@@ -17,7 +17,7 @@ pub fn manifest(
     totals: Totals,
     shared: &Shared,
 ) -> Result<Manifest, store::Error> {
-    let tree = shared.evidence.tree_at(&shared.log, export.tree_size)?;
+    let tree = shared.evidence.tree_at(shared.log.contents(), export.tree_size)?;
     let facts = Facts::of(export, totals, tree);
     let trails = export.query.trails.iter().map(ToString::to_string).collect();
     let receipt = shared.evidence.signed(facts.text());

@@ -126,14 +126,14 @@ fn run(export: &Export, what: What, shared: &Shared, client: &Client) -> Result<
             let totals = match known {
                 Some(totals) => totals,
                 None => {
-                    let mut made = Pieces::of(&shared.log, export)?;
+                    let mut made = Pieces::of(shared.log.contents(), export)?;
                     for count in 1.. {
                         if made.next_piece()?.is_none() {
                             break;
                         }
                         if count % PIECES_A_SIGN_OF_LIFE == 0 {
                             client
-                                .send(Piece::Data(Bytes::from_static(b"\n")), || made.let_go())?;
+                                .send(Piece::Data(Bytes::from_static(b"\n")), || made.release())?;
                         }
                         client.is_there()?;
                     }
@@ -154,7 +154,8 @@ fn send_file(
     shared: &Shared,
     client: &Client,
 ) -> Result<(Totals, Bytes), Ended> {
-    let (mut made, mut skip, mut last) = (Pieces::of(&shared.log, export)?, skip, Bytes::new());
+    let (mut made, mut skip, mut last) =
+        (Pieces::of(shared.log.contents(), export)?, skip, Bytes::new());
     while let Some(mut piece) = made.next_piece()? {
         client.is_there()?;
         let skipped = piece.len().min(usize::try_from(skip).unwrap_or(usize::MAX));
@@ -165,7 +166,7 @@ fn send_file(
         }
         let before = std::mem::replace(&mut last, piece);
         if !before.is_empty() {
-            client.send(Piece::Data(before), || made.let_go())?;
+            client.send(Piece::Data(before), || made.release())?;
         }
     }
     if skip > 0 {

@@ -383,7 +383,7 @@ fn add_receipt(response: &mut Response, request: &Request, context: &Context<'_>
     if !(is_asked_for || shared.config().evidence.receipts) || !response.status().is_success() {
         return;
     }
-    let made = shared.evidence.receipt(&shared.log, request, note, context.now, body);
+    let made = shared.evidence.receipt(shared.log.contents(), request, note, context.now, body);
     match made.map(|text| HeaderValue::from_str(&text)) {
         Ok(Ok(value)) => {
             response.headers_mut().insert(receipt::HEADER, value);

@@ -93,7 +93,7 @@ pub fn init(dir: &Path, name: &str, seed: &[u8; 32]) -> Result<Verifier, Failure
         |error: io::Error| Failure::new(format!("couldn't make {}: {error}", dir.display()));
     let disk = Local::create(dir).map_err(failed)?;
     if !disk.list("").map_err(failed)?.is_empty() {
-        return Err(store::Error::NotEmpty { place: disk.place() }.into());
+        return Err(store::Error::NotEmpty { location: disk.location() }.into());
     }
     disk.make_dir(NEWEST).map_err(failed)?;
     durable::write_file(&disk, LOGS, b"").map_err(failed)?;
@@ -229,7 +229,7 @@ impl Witness {
         let disk = Arc::new(Local::open(dir));
         let serving = disk.lock(SERVING, Wait::No).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => {
-                Failure::from(store::Error::Locked { place: disk.place() })
+                Failure::from(store::Error::Locked { location: disk.location() })
             }
             _ => Failure::new(format!("couldn't lock {}: {error}", dir.join(SERVING).display())),
         })?;

@@ -1,9 +1,9 @@
-//! The values of a dimension that most of what matches has, with exact counts.
+//! The most frequent values of a dimension among the matches, with exact counts.
 //!
-//! Each segment counts by its own ordinals, so that no value is read that is not looked at. Those
-//! that a segment has most of are looked up in all others; what they come to bounds how many a
-//! value may have in each segment and still be behind them. Whatever has more there is looked up as
-//! well.
+//! Each segment counts by its own ordinals, so that only the values in question are read. The most
+//! frequent values of each segment are looked up in all others. Their totals bound the count that
+//! any other value may have in a segment without belonging to the result. Values above that bound
+//! are looked up as well.
 
 use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
@@ -12,36 +12,38 @@ use std::ops::Range;
 
 use event::query::Dimension;
 
-use super::list::{Kind, List};
-use super::{Matching, Parts, Place};
-use crate::Error;
+use crate::engine::list::{Kind, List};
+use crate::engine::question::{Parts, RowLocation};
+use crate::error::Error;
 use crate::hash::Map;
-use crate::segment::{Counters, Room, Segment};
+use crate::segment::counters::Counters;
+use crate::segment::packed::Room;
+use crate::segment::segment::Segment;
 
-/// So many rows cost about as much to count one by one as it costs to count those of one value that
-/// are within a range. Fewer in builds for tests, whose few rows are to be counted both ways.
+/// Counting this many rows one by one costs about as much as counting the rows of one value within
+/// a range. Fewer in test builds, so that their few rows take both paths.
 const ROWS_A_VALUE: usize = if cfg!(debug_assertions) { 1 } else { 4096 };
-/// More values are not looked up one by one in each segment, but all values of all segments are
-/// read. Fewer in builds for tests, whose few values are to be found both ways.
+/// Up to this many values are looked up one by one in each segment; beyond, all values of all
+/// segments are read. Fewer in test builds, so that their few values take both paths.
 const LOOKED_UP_MAX: usize = if cfg!(debug_assertions) { 8 } else { 8192 };
 
-/// Counts of values, most first.
-pub(super) struct Most {
+/// Values and counts, most frequent first.
+pub(super) struct TopValues {
     pub values: Vec<(String, u64)>,
-    /// How many rows have no value.
+    /// Rows without a value.
     pub without: u64,
 }
 
-/// Finds the values that most rows of a matching have, equally many by their bytes. `active` are
-/// the counts of the part that grows.
+/// Finds the most frequent values; equal counts are ordered by bytes. `active` are the counts of
+/// the active memtable.
 pub(super) fn most(
-    matching: &Matching<'_>,
+    lists: &[List<'_>],
     parts: &Parts<'_>,
     dimension: Dimension,
     active: &[(Option<String>, u64)],
     limit: usize,
-) -> Result<Most, Error> {
-    let tally = Tally::of(matching, parts, dimension, active)?;
+) -> Result<TopValues, Error> {
+    let tally = Tally::of(lists, parts, dimension, active)?;
     let mut found = BTreeMap::new();
     let left = tally.find_first(limit, &mut found)?;
     let mut counts: Vec<u64> = found.values().copied().collect();
@@ -49,9 +51,9 @@ pub(super) fn most(
         Some(last) => *counts.select_nth_unstable_by_key(last, |count| Reverse(*count)).1,
         None => 0,
     };
-    // What was not looked up has in each part no more rows than are left, and as many as `least` in
-    // all if it belongs among the first. So it has in some part more than that part's share of what
-    // is one less.
+    // A value that was not looked up has at most `left` rows in each part, and at least `least` in
+    // all if it belongs to the result. So in some part it has more than that part's share of `least
+    // - 1`.
     let sum: u64 = left.iter().sum();
     if limit > 0 && sum > 0 && sum >= least {
         let share = |left: &u64| {
@@ -63,17 +65,16 @@ pub(super) fn most(
         }
     }
     let mut values: Vec<(String, u64)> = found.into_iter().collect();
-    // Those that are equally many stay in order of their bytes.
+    // Values with equal counts stay in order of their bytes.
     values.sort_by_key(|(_, count)| Reverse(*count));
     values.truncate(limit);
-    Ok(Most { values, without: tally.without })
+    Ok(TopValues { values, without: tally.without })
 }
 
-/// Values with how many rows have them.
-type Found = BTreeMap<String, u64>;
+/// Values with their counts.
+type ValueCounts = BTreeMap<String, u64>;
 
-/// How many rows have each value: in each segment that has something that matches, and in all tails
-/// together.
+/// Counts by value: of each segment with matches, and of all memtables together.
 struct Tally<'a> {
     segments: Vec<Counts<'a>>,
     newest: Map<&'a str, u64>,
@@ -82,33 +83,33 @@ struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     fn of(
-        matching: &Matching<'_>,
+        lists: &[List<'_>],
         parts: &'a Parts<'_>,
         dimension: Dimension,
         active: &'a [(Option<String>, u64)],
     ) -> Result<Tally<'a>, Error> {
         let mut tally = Tally { segments: Vec::new(), newest: Map::default(), without: 0 };
         active.iter().for_each(|(value, count)| tally.add(value.as_deref(), *count));
-        // Lists of one part follow each other.
-        for lists in matching.lists.chunk_by(|list, next| list.part == next.part) {
-            match lists[0].part {
-                Place::Segment(position, _) => {
+        // Lists of one part are adjacent.
+        for of_part in lists.chunk_by(|list, next| list.part == next.part) {
+            match of_part[0].part {
+                RowLocation::Segment(position, _) => {
                     let mut counts = Counts::new(&parts.segments[position], dimension)?;
-                    lists.iter().try_for_each(|list| counts.add(list))?;
+                    of_part.iter().try_for_each(|list| counts.add(list))?;
                     tally.without += counts.by_ordinal.get(0);
                     tally.segments.push(counts);
                 }
-                Place::Tail(position, _) => {
-                    let slices = lists.iter().filter_map(|list| match &list.kind {
-                        Kind::Tail(slice) => Some(slice),
+                RowLocation::Memtable(position, _) => {
+                    let slices = of_part.iter().filter_map(|list| match &list.kind {
+                        Kind::Memtable(slice) => Some(slice),
                         _ => None,
                     });
                     let rows = slices.flat_map(|slice| (0..slice.len()).map(|at| slice.row(at)));
-                    for (value, count) in parts.tails[position].counts(dimension, rows) {
+                    for (value, count) in parts.memtables[position].counts(dimension, rows) {
                         tally.add(value, count);
                     }
                 }
-                Place::Active(..) => {}
+                RowLocation::Active(..) => {}
             }
         }
         Ok(tally)
@@ -121,31 +122,31 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn look_up(&self, value: String, found: &mut Found) -> Result<(), Error> {
-        if let Entry::Vacant(place) = found.entry(value) {
-            let value = place.key();
+    fn look_up(&self, value: String, found: &mut ValueCounts) -> Result<(), Error> {
+        if let Entry::Vacant(slot) = found.entry(value) {
+            let value = slot.key();
             let mut count = self.newest.get(&**value).copied().unwrap_or(0);
             for segment in &self.segments {
                 count += segment.of(value)?;
             }
-            place.insert(count);
+            slot.insert(count);
         }
         Ok(())
     }
 
-    /// Looks up the values that each part has most of, so many of each. Returns how many rows any
-    /// other value has there at most: for each segment, and then for the tails.
-    fn find_first(&self, limit: usize, found: &mut Found) -> Result<Vec<u64>, Error> {
+    /// Looks up the `limit` most frequent values of each part. Returns for each part, the memtables
+    /// last, the most rows that any other value has there.
+    fn find_first(&self, limit: usize, found: &mut ValueCounts) -> Result<Vec<u64>, Error> {
         let mut left = Vec::with_capacity(self.segments.len() + 1);
         for segment in &self.segments {
-            let mut first = First::new(limit);
+            let mut first = Largest::new(limit);
             segment.each_above(0, &mut |ordinal, count| first.push(count, ordinal));
             let (most, next) = first.finish();
             most.into_iter()
                 .try_for_each(|(_, ordinal)| self.look_up(segment.value(ordinal)?, found))?;
             left.push(next);
         }
-        let mut first = First::new(limit);
+        let mut first = Largest::new(limit);
         for (value, count) in &self.newest {
             first.push(*count, *value);
         }
@@ -155,9 +156,9 @@ impl<'a> Tally<'a> {
         Ok(left)
     }
 
-    /// Looks up the values that some part has more of than its bound; whether they are few enough
-    /// for that.
-    fn find_above(&self, bounds: &[u64], found: &mut Found) -> Result<bool, Error> {
+    /// Looks up the values above the bound of some part. Returns false when they are too many for
+    /// that.
+    fn find_above(&self, bounds: &[u64], found: &mut ValueCounts) -> Result<bool, Error> {
         let mut above: Vec<(&Counts<'_>, u64)> = Vec::new();
         for (segment, bound) in self.segments.iter().zip(bounds) {
             segment.each_above(*bound, &mut |ordinal, _| {
@@ -184,9 +185,9 @@ impl<'a> Tally<'a> {
         Ok(true)
     }
 
-    /// Every value. Reads them all.
-    fn all(&self) -> Result<Found, Error> {
-        let mut found: Found =
+    /// All values. Reads every one of them.
+    fn all(&self) -> Result<ValueCounts, Error> {
+        let mut found: ValueCounts =
             self.newest.iter().map(|(value, count)| ((*value).to_owned(), *count)).collect();
         for segment in &self.segments {
             segment.each(&mut |value, count| *found.entry(value).or_default() += count)?;
@@ -195,19 +196,19 @@ impl<'a> Tally<'a> {
     }
 }
 
-/// So many of what there is most of, and how many there are at most of anything else.
-struct First<T> {
+/// The `limit` largest items, and the largest count of any other.
+struct Largest<T> {
     limit: usize,
     first: BinaryHeap<Reverse<(u64, T)>>,
     next: u64,
 }
 
-impl<T: Ord> First<T> {
-    fn new(limit: usize) -> First<T> {
-        First { limit, first: BinaryHeap::new(), next: 0 }
+impl<T: Ord> Largest<T> {
+    fn new(limit: usize) -> Largest<T> {
+        Largest { limit, first: BinaryHeap::new(), next: 0 }
     }
 
-    /// Returns how many of anything further do not matter.
+    /// Returns the count up to which further items do not matter.
     fn push(&mut self, count: u64, value: T) -> u64 {
         if self.first.len() < self.limit || count > self.next {
             self.first.push(Reverse((count, value)));
@@ -225,11 +226,11 @@ impl<T: Ord> First<T> {
     }
 }
 
-/// How many rows of a segment have each value of a dimension.
+/// Counts of a segment's rows by value of a dimension.
 struct Counts<'a> {
     segment: &'a Segment,
     dimension: Dimension,
-    /// By ordinal and one; 0 are the rows without.
+    /// By ordinal plus one; 0 counts the rows without a value.
     by_ordinal: Counters,
     room: Room,
 }
@@ -252,10 +253,10 @@ impl<'a> Counts<'a> {
             return self.add_ranks(rows.clone());
         }
         let mut column = self.segment.column(self.dimension);
-        let nonsense = || self.segment.terms(self.dimension).nonsense();
+        let malformed = || self.segment.terms(self.dimension).malformed();
         let Counts { by_ordinal, room, .. } = self;
         let mut count = |row: u32| {
-            by_ordinal.add(column.get(row)?.cast_unsigned() as usize).ok_or_else(nonsense)
+            by_ordinal.add(column.get(row)?.cast_unsigned() as usize).ok_or_else(malformed)
         };
         match &list.kind {
             Kind::Range(rows) => {
@@ -263,44 +264,44 @@ impl<'a> Counts<'a> {
                 column.each_block(rows.clone(), &mut |_, packed, positions| {
                     is_known &= packed.tally(positions, room, by_ordinal).is_some();
                 })?;
-                if is_known { Ok(()) } else { Err(nonsense()) }
+                if is_known { Ok(()) } else { Err(malformed()) }
             }
             Kind::Value(rows, opened) => opened.within(rows.clone())?.iter().try_for_each(count),
             Kind::Set(rows) => rows.iter().try_for_each(count),
             Kind::Few(rows, part) => rows[part.clone()].iter().try_for_each(|row| count(*row)),
-            Kind::Tail(_) => Ok(()),
+            Kind::Memtable(_) => Ok(()),
         }
     }
 
-    /// Counts in the rows of each value how many are within a range.
+    /// Counts the rows of each value within a range.
     fn add_ranks(&mut self, rows: Range<u32>) -> Result<(), Error> {
         let terms = self.segment.terms(self.dimension);
         let by_ordinal = &mut self.by_ordinal;
         let mut left = u64::from(rows.end - rows.start);
-        terms.each_of(0..by_ordinal.len() as u64 - 1, &mut |ordinal, _, place| {
-            let opened = terms.rows(place).open()?;
+        terms.each_of(0..by_ordinal.len() as u64 - 1, &mut |ordinal, _, slot| {
+            let opened = terms.rows(slot).open()?;
             let count = opened.rank(rows.end)?.saturating_sub(opened.rank(rows.start)?);
-            by_ordinal.add_many(ordinal as usize + 1, count).ok_or_else(|| terms.nonsense())?;
-            left = left.checked_sub(count).ok_or_else(|| terms.nonsense())?;
+            by_ordinal.add_many(ordinal as usize + 1, count).ok_or_else(|| terms.malformed())?;
+            left = left.checked_sub(count).ok_or_else(|| terms.malformed())?;
             Ok(())
         })?;
-        by_ordinal.add_many(0, left).ok_or_else(|| terms.nonsense())
+        by_ordinal.add_many(0, left).ok_or_else(|| terms.malformed())
     }
 
-    /// Calls `each` with the ordinal of every value that more rows have than `bound`, and their
-    /// number; it returns the bound from there on.
+    /// Calls `each` with ordinal and count of every value above `bound`. `each` returns the bound
+    /// for the rest.
     fn each_above(&self, bound: u64, each: &mut dyn FnMut(u64, u64) -> u64) {
         let mut bound = bound;
-        self.by_ordinal.each_above(bound, &mut |place, count| {
-            // Rows without a value are another matter.
-            if let Some(ordinal) = place.checked_sub(1) {
+        self.by_ordinal.each_above(bound, &mut |slot, count| {
+            // Rows without a value are counted apart.
+            if let Some(ordinal) = slot.checked_sub(1) {
                 bound = each(ordinal as u64, count);
             }
             bound
         });
     }
 
-    /// How many rows have this value.
+    /// Number of rows with this value.
     fn of(&self, value: &str) -> Result<u64, Error> {
         let found = self.segment.terms(self.dimension).find(value.as_bytes())?;
         Ok(found.map_or(0, |term| self.by_ordinal.get(term.ordinal as usize + 1)))
@@ -310,7 +311,7 @@ impl<'a> Counts<'a> {
         self.segment.value(self.dimension, ordinal)
     }
 
-    /// Calls `each` with every value that any row has, and how many have it.
+    /// Calls `each` with every value that occurs, and its count.
     fn each(&self, each: &mut dyn FnMut(String, u64)) -> Result<(), Error> {
         let mut ordinals = Vec::new();
         self.each_above(0, &mut |ordinal, count| {
@@ -321,5 +322,29 @@ impl<'a> Counts<'a> {
             each(self.value(ordinal)?, count);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_are_retained_with_a_bound_for_the_others() {
+        let mut largest = Largest::new(2);
+        let bounds: Vec<u64> = [(3, "a"), (1, "b"), (5, "c"), (2, "d")]
+            .map(|(count, value)| largest.push(count, value))
+            .into();
+        assert_eq!(bounds, [0, 0, 1, 2]);
+        let (mut found, next) = largest.finish();
+        found.sort_unstable();
+        assert_eq!((found, next), (vec![(3, "a"), (5, "c")], 2));
+    }
+
+    #[test]
+    fn nothing_is_retained_without_a_limit() {
+        let mut largest = Largest::new(0);
+        largest.push(4, "a");
+        assert_eq!(largest.finish(), (Vec::new(), 4));
     }
 }

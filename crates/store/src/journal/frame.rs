@@ -1,19 +1,22 @@
 //! Frames: `[length u32][CRC32C u32][payload]`, little endian. The checksum covers the log's salt,
-//! the length and the payload; the payload's first byte says what it is.
+//! the length and the payload; the first byte of the payload is its kind.
 
 use event::Time;
 use event::entry::Template;
 
-use super::{Commit, Content, SetAsideRecord};
+use crate::journal::batch::{Commit, Content, DeadLetter};
 
 const FRAME_HEADER_BYTES: usize = 8;
 
-/// No frame is longer: one event of the largest size allowed, its entry, and room for later growth.
-/// A length beyond it is damage or a torn write, and is never allocated.
+/// Largest payload: one event of the largest size allowed, its entry, and room for later growth. A
+/// greater length is damage or a torn write, and is never allocated.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 64 << 20;
 
+/// Largest event, with its entry and its raw bytes, and largest dead letter.
+pub const EVENT_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - 1024;
+
 const EVENT: u8 = 1;
-const SET_ASIDE: u8 = 2;
+const DEAD_LETTER: u8 = 2;
 const COMMIT: u8 = 3;
 const MARK: u8 = 4;
 
@@ -48,16 +51,15 @@ impl BatchWriter {
         &self.bytes[range]
     }
 
-    /// Forgets the batch and keeps the memory, unless one large batch made it larger than
-    /// `keep_bytes_max`.
-    pub fn clear(&mut self, keep_bytes_max: usize) {
+    /// Clears the batch. Memory beyond `retained_bytes_max` is given back.
+    pub fn clear(&mut self, retained_bytes_max: usize) {
         self.bytes.clear();
-        self.bytes.shrink_to(keep_bytes_max);
+        self.bytes.shrink_to(retained_bytes_max);
         self.frames = 0;
     }
 
-    /// Adds an event. Returns the frame's offset in the batch, its length, and where in the batch
-    /// its entry is.
+    /// Adds an event. Returns the frame's offset in the batch, its length, and the range of its
+    /// entry in the batch.
     pub fn event(
         &mut self,
         index: u64,
@@ -79,14 +81,14 @@ impl BatchWriter {
         (start, len, entry)
     }
 
-    /// Adds a record set aside. Returns the frame's offset in the batch and its length.
-    pub fn set_aside(&mut self, record: &SetAsideRecord) -> (usize, u32) {
-        let start = self.begin(SET_ASIDE);
-        put_record(record, &mut |bytes| self.bytes.extend_from_slice(bytes));
+    /// Adds a dead letter. Returns the frame's offset in the batch and its length.
+    pub fn dead_letter(&mut self, record: &DeadLetter) -> (usize, u32) {
+        let start = self.begin(DEAD_LETTER);
+        record.write_to(&mut |bytes| self.bytes.extend_from_slice(bytes));
         (start, self.end(start))
     }
 
-    /// How many frames the batch has so far.
+    /// Number of frames so far.
     pub fn frames(&self) -> u32 {
         self.frames
     }
@@ -98,7 +100,7 @@ impl BatchWriter {
         self.bytes.extend_from_slice(&commit.frames.to_le_bytes());
         self.bytes.extend_from_slice(&commit.tree_size.to_le_bytes());
         self.bytes.extend_from_slice(&commit.root);
-        self.bytes.extend_from_slice(&commit.set_aside.to_le_bytes());
+        self.bytes.extend_from_slice(&commit.dead_letters.to_le_bytes());
         self.end(start);
         &self.bytes
     }
@@ -112,32 +114,21 @@ impl BatchWriter {
 
     fn end(&mut self, start: usize) -> u32 {
         self.frames += 1;
-        seal(&self.salt, &mut self.bytes[start..])
+        finish_frame(&self.salt, &mut self.bytes[start..])
     }
 }
 
-/// The bytes of a record set aside, piece by piece.
-pub(super) fn put_record(record: &SetAsideRecord, put: &mut dyn FnMut(&[u8])) {
-    put(&record.number.to_le_bytes());
-    put(&record.received_at.unix_ns().to_le_bytes());
-    for text in [&record.source, &record.reason] {
-        put(&u32_of(text.len()).to_le_bytes());
-        put(text.as_bytes());
-    }
-    put(&record.raw);
-}
-
-/// The frame that says: the batch is durable. Written after the sync, itself without one; whoever
-/// finds it knows that everything before may have been answered for.
+/// The mark of a durable batch. It is written after the sync, without a sync of its own. A reader
+/// that finds it knows that everything before may have been acknowledged.
 pub(super) fn mark(salt: &[u8; 16], batch: u64) -> Vec<u8> {
     let mut bytes = vec![0; FRAME_HEADER_BYTES];
     bytes.push(MARK);
     bytes.extend_from_slice(&batch.to_le_bytes());
-    seal(salt, &mut bytes);
+    finish_frame(salt, &mut bytes);
     bytes
 }
 
-fn seal(salt: &[u8; 16], frame: &mut [u8]) -> u32 {
+fn finish_frame(salt: &[u8; 16], frame: &mut [u8]) -> u32 {
     let (header, payload) = frame.split_at_mut(FRAME_HEADER_BYTES);
     let len = u32_of(payload.len());
     header[..4].copy_from_slice(&len.to_le_bytes());
@@ -154,14 +145,14 @@ fn u32_of(len: usize) -> u32 {
     u32::try_from(len).expect("bodies are limited to far below 4 GiB")
 }
 
-/// A frame that read back whole.
+/// A frame with a valid checksum.
 pub(crate) enum Frame<'a> {
     Content(Content<'a>),
     Commit(Commit),
     Mark(u64),
 }
 
-/// The frame at the start of `bytes` and its length with header; the reason when there is none.
+/// The frame at the start of `bytes` and its length with header, or the reason why there is none.
 pub(crate) fn read<'a>(
     salt: &[u8; 16],
     bytes: &'a [u8],
@@ -189,14 +180,14 @@ fn parse(payload: &[u8]) -> Option<Frame<'_>> {
             let (entry, raw) = rest.split_at_checked(len as usize)?;
             Some(Frame::Content(Content::Event { index, entry, raw }))
         }
-        SET_ASIDE => {
+        DEAD_LETTER => {
             let (number, rest) = take_u64(rest)?;
             let (received_ns, rest) = take_u64(rest)?;
             let (source, rest) = take_text(rest)?;
             let (reason, raw) = take_text(rest)?;
             let received_at = Time::from_unix_ns(received_ns.cast_signed());
             let raw = raw.to_vec();
-            Some(Frame::Content(Content::SetAside(SetAsideRecord {
+            Some(Frame::Content(Content::DeadLetter(DeadLetter {
                 number,
                 received_at,
                 source,
@@ -209,8 +200,8 @@ fn parse(payload: &[u8]) -> Option<Frame<'_>> {
             let (frames, rest) = take_u32(rest)?;
             let (tree_size, rest) = take_u64(rest)?;
             let (root, rest) = rest.split_first_chunk::<32>()?;
-            let (set_aside, _) = take_u64(rest)?;
-            Some(Frame::Commit(Commit { batch, frames, tree_size, root: *root, set_aside }))
+            let (dead_letters, _) = take_u64(rest)?;
+            Some(Frame::Commit(Commit { batch, frames, tree_size, root: *root, dead_letters }))
         }
         MARK if payload.len() == MARK_BYTES => take_u64(rest).map(|(batch, _)| Frame::Mark(batch)),
         _ => None,
@@ -231,7 +222,7 @@ fn take_text(bytes: &[u8]) -> Option<(String, &[u8])> {
     Some((std::str::from_utf8(text).ok()?.to_owned(), rest))
 }
 
-/// Whether `bytes` hold, at any offset, proof that a batch after `last` was answered for: its mark,
+/// Whether `bytes` hold, at any offset, proof that a batch after `last` was acknowledged: its mark,
 /// or the commit of the batch after it. Both have a fixed length, so few offsets need a checksum.
 pub(super) fn shows_a_batch_after(salt: &[u8; 16], bytes: &[u8], last: Option<u64>) -> bool {
     let next = last.map_or(0, |last| last + 1);
@@ -255,7 +246,7 @@ pub(crate) struct EventFrame {
 }
 
 impl EventFrame {
-    /// Takes the frame apart after checking it.
+    /// Checks the frame and takes it apart.
     pub(super) fn parse(salt: &[u8; 16], mut bytes: Vec<u8>) -> Result<EventFrame, &'static str> {
         let (entry_end, end) = match read(salt, &bytes)? {
             (Frame::Content(Content::Event { entry, .. }), end) if end == bytes.len() => {
@@ -267,5 +258,85 @@ impl EventFrame {
         bytes.truncate(entry_end);
         bytes.drain(..FRAME_HEADER_BYTES + EVENT_HEAD_BYTES);
         Ok(EventFrame { entry: bytes, raw })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::event;
+
+    const SALT: [u8; 16] = [7; 16];
+    const COMMIT_OF_3: Commit =
+        Commit { batch: 3, frames: 2, tree_size: 1, root: [9; 32], dead_letters: 1 };
+
+    fn record() -> DeadLetter {
+        DeadLetter {
+            number: 4,
+            received_at: Time::from_unix_ns(-5),
+            source: "hub".to_owned(),
+            reason: "no JSON".to_owned(),
+            raw: b"raw".to_vec(),
+        }
+    }
+
+    /// An event, a dead letter, and their commit.
+    fn batch() -> Vec<u8> {
+        let mut writer = BatchWriter::new(SALT);
+        let received_at = Time::from_unix_ns(1);
+        writer.event(6, &Template::new(&event(1)), 1, received_at, b"raw of it");
+        writer.dead_letter(&record());
+        assert_eq!(writer.frames(), 2);
+        writer.end_with(&COMMIT_OF_3).to_vec()
+    }
+
+    #[test]
+    fn frames_are_read_back() {
+        let bytes = batch();
+        let (first, len) = read(&SALT, &bytes).expect("whole");
+        let Frame::Content(Content::Event { index: 6, raw: b"raw of it", entry }) = first else {
+            panic!("no event");
+        };
+        let read_event = EventFrame::parse(&SALT, bytes[..len].to_vec()).expect("whole");
+        assert_eq!((&read_event.entry[..], &read_event.raw[..]), (entry, &b"raw of it"[..]));
+        let (second, len_of_second) = read(&SALT, &bytes[len..]).expect("whole");
+        let Frame::Content(Content::DeadLetter(read_record)) = second else {
+            panic!("no dead letter")
+        };
+        assert_eq!(read_record, record());
+        let (third, _) = read(&SALT, &bytes[len + len_of_second..]).expect("whole");
+        let Frame::Commit(commit) = third else { panic!("no commit") };
+        assert_eq!(commit, COMMIT_OF_3);
+    }
+
+    #[test]
+    fn another_bit_or_another_salt_is_no_frame() {
+        let bytes = mark(&SALT, 5);
+        assert!(matches!(read(&SALT, &bytes), Ok((Frame::Mark(5), 17))));
+        assert!(read(&[8; 16], &bytes).is_err());
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(read(&SALT, &flipped).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn marks_and_later_commits_show_that_a_batch_was_acknowledged() {
+        let with_garbage = |bytes: &[u8]| [b"garbage", bytes, b"more"].concat();
+        for (bytes, last, expected) in [
+            (mark(&SALT, 3), Some(2), true),
+            (mark(&SALT, 2), Some(2), false),
+            (batch(), Some(1), true),
+            (batch(), Some(2), false),
+            (batch(), None, true),
+            (Vec::new(), None, false),
+        ] {
+            assert_eq!(
+                shows_a_batch_after(&SALT, &with_garbage(&bytes), last),
+                expected,
+                "{last:?}"
+            );
+        }
     }
 }

@@ -1,53 +1,28 @@
-//! What can be seen from inside alone: that files stay while a query may read them, and that large
-//! events are sealed by their bytes.
+//! Behaviour that is visible from inside alone: files stay while a query may read them, and large
+//! events are flushed by their bytes.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use event::query::Query;
-use event::{
-    Actor, Class, Event, EventId, Operation, Origin, Outcome, Resolution, Resource, Service,
-    Severity, Time, Trail,
-};
+use event::{Event, Time};
 
-use super::*;
-use crate::engine::Question;
-use crate::simulated::SimulatedDisk;
-use crate::{Identity, Incoming, OnConflict, init};
-
-fn trail() -> Trail {
-    Trail::new(Service::Registry, "acme", "p1", "hub").expect("valid")
-}
-
-fn event(number: i64) -> Event {
-    Event {
-        id: EventId::default(),
-        trail: trail(),
-        occurred_at: Time::from_unix_ns(number),
-        resolution: Resolution::Nanosecond,
-        actor: Actor::default(),
-        source_ip: None,
-        user_agent: None,
-        action: "pull".to_owned(),
-        operation: Operation::Pull,
-        resource: Resource::default(),
-        outcome: Outcome::default(),
-        severity: Severity::WARNING,
-        class: Class::Operation,
-        description: None,
-        request_id: None,
-        trace_id: None,
-        origin: Origin { source: "hub".to_owned(), format: "daybook".to_owned(), key: None },
-        attributes: BTreeMap::new(),
-        raw: number.to_string().into_bytes(),
-    }
-}
+use crate::disk::durable::Disk;
+use crate::disk::identity::Identity;
+use crate::disk::simulated::SimulatedDisk;
+use crate::engine::question::Question;
+use crate::log::init::init;
+use crate::log::log::Log;
+use crate::log::request::{Append, IncomingEvent, OnConflict};
+use crate::log::settings::Settings;
+use crate::samples::{event, trail};
 
 fn request(number: i64) -> Append {
     Append {
         source: "hub".to_owned(),
         received_at: Time::from_unix_ns(1_000),
-        events: vec![Incoming::new(event(number))],
-        set_aside: Vec::new(),
+        events: vec![IncomingEvent::new(event(number))],
+        rejected: Vec::new(),
         on_conflict: OnConflict::Refuse,
     }
 }
@@ -63,42 +38,42 @@ fn files_stay_while_a_query_may_read_them() {
     init(&disk, &identity, &[]).expect("room");
     let settings = Settings {
         journal_file_bytes_max: 100,
-        merge_segments: 3,
-        merge_every: Duration::MAX,
+        compaction_segments: 3,
+        compaction_every: Duration::MAX,
         ..Settings::default()
     };
     let log = Log::open(Arc::clone(&disk), settings).expect("a log");
     let segments = || disk.list("segments").expect("a folder").len();
     let journal = || disk.list("journal").expect("a folder").len();
     let query = Query::of(trail());
-    let view = || log.state.read().expect("no panic").view(&Question::of(&query));
+    let view = || log.contents().state.read().expect("no panic").view(&Question::of(&query));
 
     log.append(request(0)).expect("open").expect("recorded");
     let before_sealing = view();
     for number in 1..4 {
-        log.seal().expect("room");
+        log.flush().expect("room");
         log.append(request(number)).expect("open").expect("recorded");
     }
-    log.seal().expect("room");
+    log.flush().expect("room");
     let before_merging = view();
     assert_eq!((segments(), journal()), (8, 4), "the journal stays for the first query");
-    log.merge().expect("room");
-    assert_eq!(segments(), 10, "what was merged stays for both queries");
+    log.compact().expect("room");
+    assert_eq!(segments(), 10, "what was compacted stays for both queries");
     for (view, total) in [(&before_sealing, 1), (&before_merging, 4)] {
         let (found, found_total, _) = view.find(&Question::of(&query)).expect("whole");
-        let rows = log.rows(&view.segments, &found).expect("whole");
+        let rows = log.contents().rows(&view.segments, &found).expect("whole");
         assert_eq!((found_total, rows.len() as u64), (total, total));
     }
     drop(before_sealing);
-    log.sealer.lock().expect("no panic").retire().expect("room");
+    log.flusher.lock().expect("no panic").retire().expect("room");
     assert_eq!((segments(), journal()), (10, 1), "the later query still reads segments");
     drop(before_merging);
-    log.sealer.lock().expect("no panic").retire().expect("room");
+    log.flusher.lock().expect("no panic").retire().expect("room");
     assert_eq!(segments(), 2, "one of four");
 }
 
 #[test]
-fn large_events_are_sealed_by_their_bytes() {
+fn large_events_are_flushed_by_their_bytes() {
     let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
     let identity = Identity {
         origin: "test.example/log".to_owned(),
@@ -106,20 +81,20 @@ fn large_events_are_sealed_by_their_bytes() {
         salt: [7; 16],
     };
     init(&disk, &identity, &[]).expect("room");
-    let settings = Settings { seal_events: 100, unsealed_events_max: 100, ..Settings::default() };
+    let settings = Settings { flush_events: 100, unflushed_events_max: 100, ..Settings::default() };
     let log = Log::open(Arc::clone(&disk), settings).expect("a log");
-    let sealed = || log.state.read().expect("no panic").sealed();
+    let flushed = || log.contents().state.read().expect("no panic").flushed_events();
     for number in 0..3 {
         log.append(request(number)).expect("open").expect("recorded");
     }
     std::thread::sleep(Duration::from_millis(200));
-    assert_eq!(sealed(), 0, "three small events are not a hundred");
+    assert_eq!(flushed(), 0, "three small events are not a hundred");
     let mut large = request(3);
     let event = Event { raw: vec![7; 300 << 10], ..event(3) };
-    large.events = vec![Incoming::new(event)];
+    large.events = vec![IncomingEvent::new(event)];
     log.append(large).expect("open").expect("recorded");
     for _ in 0..500 {
-        if sealed() == 4 {
+        if flushed() == 4 {
             return;
         }
         std::thread::sleep(Duration::from_millis(20));

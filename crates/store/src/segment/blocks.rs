@@ -1,16 +1,16 @@
 //! Index files: numbered sections of blocks, each with a checksum, under a directory.
 //!
 //! A file is a head, the blocks one after another, the directory and a foot; `docs/format.md` has
-//! the bytes. A block is read whole, checked, and kept in the [`Cache`]; so whatever is used was
-//! checked when it was read, and nothing but the directories of open files stays in memory beyond
-//! the cache's limit.
+//! the bytes. A block is read whole, checked, and stored in the [`Cache`]. So all bytes in use were
+//! checked when they were read, and only the directories of open files stay in memory beyond the
+//! cache's limit.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use crate::Error;
-use crate::durable::File;
+use crate::disk::durable::File;
+use crate::error::Error;
+use crate::segment::cache::{Cache, Slot};
 
 const HEAD_MAGIC: &[u8; 8] = b"DAYBOOKX";
 const FOOT_MAGIC: &[u8; 8] = b"XOOBYAD\n";
@@ -18,7 +18,7 @@ const VERSION: u32 = 1;
 const HEAD: usize = 16;
 /// Offset and length of the directory u64, its CRC-32C u32, magic.
 const FOOT: usize = 28;
-/// Bytes collected before they are written.
+/// Bytes collected before a write.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
 
 /// Writes an index file, section after section.
@@ -38,12 +38,12 @@ impl BlockWriter {
         BlockWriter { file, buffer, written: 0, sections: Vec::new() }
     }
 
-    /// Begins the section with this number, which no section had before.
+    /// Starts a new section with this number.
     pub fn begin(&mut self, section: u8) {
         self.sections.push((section, Vec::new()));
     }
 
-    /// Adds a block to the section begun last, and returns its position there.
+    /// Adds a block to the newest section, and returns its position there.
     pub fn push(&mut self, block: &[u8]) -> Result<usize, Error> {
         let (_, blocks) = self.sections.last_mut().expect("a section was begun");
         let len = u32::try_from(block.len()).expect("blocks are far below 4 GiB");
@@ -86,154 +86,10 @@ impl BlockWriter {
     }
 }
 
-/// Blocks that were read lately, of all index files together; decisions 0013 and 0018.
-///
-/// Every open file has a slot for each of its blocks, so that a block is found without a search. A
-/// block that was read is on trial first: it stays when it is used again before many others came,
-/// or soon after it went. What stays goes by second chance: the block that came first, unless it
-/// was used since it came or was last looked at; then it is as if it came now.
-pub(crate) struct Cache {
-    bytes_max: u64,
-    kept: Mutex<Kept>,
-    /// Blocks that were read.
-    read: AtomicU64,
-}
-
-#[derive(Default)]
-struct Kept {
-    /// Bytes of all blocks, and of those on trial.
-    bytes: u64,
-    trial_bytes: u64,
-    /// Both in order of their coming.
-    trial: VecDeque<Held>,
-    staying: VecDeque<Held>,
-    /// Bytes that went from their trial.
-    gone_bytes: u64,
-}
-
-/// A block that is kept: whose slot it is in, at which position, and its bytes.
-type Held = (Weak<[Slot]>, u32, u64);
-
-/// Where a block is kept.
-#[derive(Default)]
-struct Slot {
-    block: Mutex<Option<Arc<[u8]>>>,
-    was_used: AtomicBool,
-    /// When the block last went from its trial, by [`Kept::clock`]; 0 if it never did.
-    went: AtomicU32,
-}
-
-/// About what is kept for a block beside its bytes.
-const KEPT_BESIDE: u64 = 64;
-/// One part in so many of a cache is for blocks on trial.
-const TRIAL_SHARE: u64 = 8;
-/// Bytes in which it is counted how long ago a block went.
-const WENT_UNIT: u64 = 4096;
-
-impl Kept {
-    /// Counts on as blocks go from their trial; never 0.
-    fn clock(&self) -> u32 {
-        (self.gone_bytes / WENT_UNIT) as u32 | 1
-    }
-
-    /// Whether a block went that lately that it would still be here, had it been allowed to stay.
-    fn went_lately(&self, slot: &Slot, bytes_max: u64) -> bool {
-        let went = slot.went.load(Ordering::Relaxed);
-        went != 0 && u64::from(self.clock().wrapping_sub(went)) * WENT_UNIT < bytes_max
-    }
-
-    fn hold(&mut self, held: Held, stays: bool) {
-        if stays {
-            self.staying.push_back(held);
-        } else {
-            self.trial_bytes += held.2;
-            self.trial.push_back(held);
-        }
-    }
-
-    /// Takes out the block that is to go next, or gives it another place. `false` when there is
-    /// none.
-    fn make_room(&mut self, bytes_max: u64) -> bool {
-        let is_trial = self.trial_bytes > bytes_max / TRIAL_SHARE || self.staying.is_empty();
-        let next = if is_trial { self.trial.pop_front() } else { self.staying.pop_front() };
-        let Some(held) = next else { return false };
-        if is_trial {
-            self.trial_bytes -= held.2;
-        }
-        let of_file = held.0.upgrade();
-        let slot = of_file.as_ref().map(|slots| &slots[held.1 as usize]);
-        if slot.is_some_and(|slot| slot.was_used.swap(false, Ordering::Relaxed)) {
-            self.hold(held, true);
-            return true;
-        }
-        self.bytes -= held.2;
-        if let Some(slot) = slot {
-            slot.block().take();
-            if is_trial {
-                self.gone_bytes += held.2;
-                slot.went.store(self.clock(), Ordering::Relaxed);
-            }
-        }
-        true
-    }
-}
-
-impl Cache {
-    /// A cache of at most this many bytes.
-    pub fn new(bytes_max: u64) -> Cache {
-        Cache { bytes_max, kept: Mutex::default(), read: AtomicU64::default() }
-    }
-
-    /// Bytes that are kept, and blocks that were read so far.
-    pub fn figures(&self) -> (u64, u64) {
-        (self.kept.lock().expect("no panic while held").bytes, self.read.load(Ordering::Relaxed))
-    }
-
-    /// Keeps a block that was just read.
-    fn keep(&self, slots: &Arc<[Slot]>, position: u32, block: &Arc<[u8]>) {
-        self.read.fetch_add(1, Ordering::Relaxed);
-        let mut kept = self.kept.lock().expect("no panic while held");
-        let slot = &slots[position as usize];
-        if slot.block().replace(Arc::clone(block)).is_some() {
-            // Someone else read it meanwhile, and it has its place.
-            return;
-        }
-        let bytes = block.len() as u64 + KEPT_BESIDE;
-        let stays = kept.went_lately(slot, self.bytes_max);
-        kept.bytes += bytes;
-        kept.hold((Arc::downgrade(slots), position, bytes), stays);
-        while kept.bytes > self.bytes_max && kept.make_room(self.bytes_max) {}
-    }
-
-    /// Gives up the room of a file's blocks.
-    fn forget(&self, slots: &Arc<[Slot]>) {
-        let mut kept = self.kept.lock().expect("no panic while held");
-        let Kept { bytes, trial_bytes, trial, staying, .. } = &mut *kept;
-        let is_of_another = |held: &Held| !std::ptr::eq(held.0.as_ptr(), Arc::as_ptr(slots));
-        trial.retain(|held| {
-            let is_kept = is_of_another(held);
-            *trial_bytes -= if is_kept { 0 } else { held.2 };
-            *bytes -= if is_kept { 0 } else { held.2 };
-            is_kept
-        });
-        staying.retain(|held| {
-            let is_kept = is_of_another(held);
-            *bytes -= if is_kept { 0 } else { held.2 };
-            is_kept
-        });
-    }
-}
-
-impl Slot {
-    fn block(&self) -> MutexGuard<'_, Option<Arc<[u8]>>> {
-        self.block.lock().expect("no panic while held")
-    }
-}
-
 /// An open index file.
 pub(crate) struct BlockReader {
     file: Arc<dyn File>,
-    /// For messages.
+    /// The file's name, for messages.
     name: String,
     cache: Arc<Cache>,
     sections: Vec<Option<Section>>,
@@ -242,13 +98,13 @@ pub(crate) struct BlockReader {
 }
 
 struct Section {
-    /// Position of its first block among all of the file's.
+    /// Position of its first block among all blocks of the file.
     first: u32,
-    blocks: Vec<Place>,
+    blocks: Vec<BlockLocation>,
 }
 
 #[derive(Clone, Copy)]
-struct Place {
+struct BlockLocation {
     offset: u64,
     len: u32,
     crc: u32,
@@ -291,45 +147,45 @@ impl BlockReader {
         Ok(BlockReader { file, name: name.to_owned(), cache, sections, slots })
     }
 
-    /// How many blocks a section has; none when there is no such section.
+    /// Number of blocks of a section; 0 when it does not exist.
     pub fn blocks(&self, section: u8) -> usize {
         self.section(section).map_or(0, |section| section.blocks.len())
     }
 
-    /// A block, from the cache or checked now.
+    /// A block, from the cache or read and checked now.
     pub fn block(&self, section: u8, position: usize) -> Result<Arc<[u8]>, Error> {
-        let (position, place) = self.place(section, position)?;
+        let (position, location) = self.location(section, position)?;
         let slot = &self.slots[position as usize];
         if let Some(block) = &*slot.block() {
             slot.was_used.store(true, Ordering::Relaxed);
             return Ok(Arc::clone(block));
         }
-        let block = self.read(place)?;
-        self.cache.keep(&self.slots, position, &block);
+        let block = self.read(location)?;
+        self.cache.insert(&self.slots, position, &block);
         Ok(block)
     }
 
-    /// As [`BlockReader::block`], for whoever goes through all of a file: the cache stays as it is.
-    pub fn passing_block(&self, section: u8, position: usize) -> Result<Arc<[u8]>, Error> {
-        let (position, place) = self.place(section, position)?;
+    /// [`BlockReader::block`] for a reader of a whole file: the cache stays as it is.
+    pub fn block_uncached(&self, section: u8, position: usize) -> Result<Arc<[u8]>, Error> {
+        let (position, location) = self.location(section, position)?;
         let cached = self.slots[position as usize].block().as_ref().map(Arc::clone);
-        cached.map_or_else(|| self.read(place), Ok)
+        cached.map_or_else(|| self.read(location), Ok)
     }
 
-    /// Which of the file's blocks one of a section is, and where.
-    fn place(&self, section: u8, position: usize) -> Result<(u32, &Place), Error> {
+    /// Position of a section's block among all blocks of the file, and its location.
+    fn location(&self, section: u8, position: usize) -> Result<(u32, &BlockLocation), Error> {
         let found = self
             .section(section)
             .and_then(|found| Some((found.first, found.blocks.get(position)?)));
         let none = || self.damage(0, &format!("no block {position} in section {section}"));
-        found.map(|(first, place)| (first + position as u32, place)).ok_or_else(none)
+        found.map(|(first, location)| (first + position as u32, location)).ok_or_else(none)
     }
 
-    /// Reads and checks every block, past the cache. `each` sees the bytes read so far.
+    /// Reads and checks every block, past the cache. `each` gets the bytes read so far.
     pub fn check(&self, each: &mut dyn FnMut(u64)) -> Result<(), Error> {
-        for place in self.sections.iter().flatten().flat_map(|section| &section.blocks) {
-            self.read(place)?;
-            each(place.offset + u64::from(place.len));
+        for location in self.sections.iter().flatten().flat_map(|section| &section.blocks) {
+            self.read(location)?;
+            each(location.offset + u64::from(location.len));
         }
         Ok(())
     }
@@ -337,15 +193,15 @@ impl BlockReader {
     /// Bytes of a section.
     pub fn section_bytes(&self, section: u8) -> u64 {
         self.section(section)
-            .map_or(0, |found| found.blocks.iter().map(|place| u64::from(place.len)).sum())
+            .map_or(0, |found| found.blocks.iter().map(|location| u64::from(location.len)).sum())
     }
 
-    /// What to call a section whose blocks are whole and make no sense.
+    /// The error for a section whose blocks are intact but malformed.
     pub fn damage(&self, section: u8, what: &str) -> Error {
         let offset = self
             .section(section)
             .and_then(|found| found.blocks.first())
-            .map_or(0, |place| place.offset);
+            .map_or(0, |location| location.offset);
         Error::damage(&self.name, offset, what)
     }
 
@@ -353,17 +209,17 @@ impl BlockReader {
         self.sections.get(usize::from(section))?.as_ref()
     }
 
-    fn read(&self, place: &Place) -> Result<Arc<[u8]>, Error> {
-        let mut block: Arc<[u8]> = std::iter::repeat_n(0, place.len as usize).collect();
+    fn read(&self, location: &BlockLocation) -> Result<Arc<[u8]>, Error> {
+        let mut block: Arc<[u8]> = std::iter::repeat_n(0, location.len as usize).collect();
         let bytes = Arc::get_mut(&mut block).expect("nobody else has it yet");
-        self.file.read_at(place.offset, bytes).map_err(|cause| match cause.kind() {
+        self.file.read_at(location.offset, bytes).map_err(|cause| match cause.kind() {
             std::io::ErrorKind::UnexpectedEof => {
-                Error::damage(&self.name, place.offset, "the index file is cut")
+                Error::damage(&self.name, location.offset, "the index file is cut")
             }
             _ => Error::Io { doing: format!("read {}", self.name), cause },
         })?;
-        if crc32c::crc32c(&block) != place.crc {
-            return Err(Error::damage(&self.name, place.offset, "a block has another checksum"));
+        if crc32c::crc32c(&block) != location.crc {
+            return Err(Error::damage(&self.name, location.offset, "a block has another checksum"));
         }
         Ok(block)
     }
@@ -395,7 +251,7 @@ fn read_directory(bytes: &[u8], end: u64) -> Option<Vec<Option<Section>>> {
         let mut blocks = Vec::with_capacity((count as usize).min(rest.len() / 8));
         for _ in 0..count {
             let (len, crc) = (number(take(&mut rest, 4)?), number(take(&mut rest, 4)?));
-            blocks.push(Place { offset, len, crc });
+            blocks.push(BlockLocation { offset, len, crc });
             offset += u64::from(len);
         }
         if sections.len() <= section {
@@ -411,9 +267,13 @@ fn read_directory(bytes: &[u8], end: u64) -> Option<Vec<Option<Section>>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+
     use super::*;
-    use crate::durable::Disk;
-    use crate::simulated::SimulatedDisk;
+    use crate::disk::durable::Disk;
+    use crate::disk::simulated::SimulatedDisk;
+    use crate::segment::cache::CacheEntry;
 
     fn write(disk: &SimulatedDisk) -> u64 {
         let mut writer = BlockWriter::new(disk.create("a.index").expect("room"));
@@ -458,7 +318,7 @@ mod tests {
             let file = disk.open("a.index").expect("it was written");
             BlockReader::open(file, "a.index", Arc::clone(&cache)).expect("whole")
         };
-        let held = |reader: &BlockReader| {
+        let entry = |reader: &BlockReader| {
             let has = |position: &usize| reader.slots[*position].block().is_some();
             (0..100).filter(has).collect::<Vec<usize>>()
         };
@@ -467,18 +327,18 @@ mod tests {
             for wanted in [position, 7] {
                 assert_eq!(reader.block(0, wanted).expect("whole")[..], [wanted as u8; 1000]);
             }
-            assert!(held(&reader).len() <= 20);
+            assert!(entry(&reader).len() <= 20);
         }
         assert!(
-            held(&reader).contains(&7)
-                && held(&reader).contains(&99)
-                && !held(&reader).contains(&8)
+            entry(&reader).contains(&7)
+                && entry(&reader).contains(&99)
+                && !entry(&reader).contains(&8)
         );
         drop(reader);
         let again = open();
         (0..20).for_each(|position| drop(again.block(0, position).expect("whole")));
         assert_eq!(
-            held(&again),
+            entry(&again),
             (0..20).collect::<Vec<_>>(),
             "a closed file takes no room from an open one"
         );
@@ -498,19 +358,21 @@ mod tests {
         let reader = BlockReader::open(file, "a.index", cache).expect("whole");
         let read = |position| drop(reader.block(0, position).expect("whole"));
         let is_held = |position: usize| reader.slots[position].block().is_some();
-        // Thirty blocks are read again soon after they went, and then stay while others pass.
+        // Thirty blocks are read again soon after they were dropped, and then stay while others
+        // pass.
         (0..30).for_each(read);
         (100..145).for_each(read);
         (0..30).for_each(read);
         (145..200).for_each(read);
         assert!((0..30).all(is_held));
-        // Others are read again and again; what is used no more goes at last.
+        // Others are read again and again; blocks that are used no more are dropped at last.
         (0..8).for_each(|_| (100..145).for_each(read));
         assert!(!(0..30).all(is_held));
-        let kept = reader.cache.kept.lock().expect("no panic while held");
-        let bytes_of = |held: &VecDeque<Held>| held.iter().map(|held| held.2).sum::<u64>();
-        assert_eq!(kept.trial_bytes, bytes_of(&kept.trial));
-        assert_eq!(kept.bytes, kept.trial_bytes + bytes_of(&kept.staying));
+        let state = reader.cache.state.lock().expect("no panic while held");
+        let bytes_of =
+            |entry: &VecDeque<CacheEntry>| entry.iter().map(|entry| entry.2).sum::<u64>();
+        assert_eq!(state.trial_bytes, bytes_of(&state.trial));
+        assert_eq!(state.bytes, state.trial_bytes + bytes_of(&state.staying));
     }
 
     #[test]

@@ -1,54 +1,48 @@
-//! Building a segment: tails that grow no more go in, two files come out.
+//! Builds a segment: frozen memtables go in, two files come out.
 //!
-//! The tails have found each value and each word of their events already; what is left is to give
-//! them numbers of all tails together, and to put the rows in order.
+//! The memtables hold each value and each word of their events already. A build renumbers them over
+//! all memtables, and puts the rows in order.
 
 use std::sync::Arc;
 
 use event::query::{Dimension, Text};
 use event::{Service, Time, Trail};
 
-use super::blocks::BlockWriter;
-use super::by_time::ByTimeWriter;
-use super::keys::Fingerprint;
-use super::row::{self, Stored};
-use super::table::{TableRow, TableWriter, WrittenTable};
-use super::write::{
-    KeysWriter, Numbers, RowsWriter, SAMPLES, ValuesWriter, WrittenRun, dictionary, write_column,
+use crate::disk::durable::File;
+use crate::error::Error;
+use crate::hash::Map;
+use crate::journal::frame::EventFrame;
+use crate::log::memtable::{FrameLocation, Memtable, NONE, RowParts};
+use crate::read::audit_files::AuditFileRecord;
+use crate::segment::blocks::BlockWriter;
+use crate::segment::by_time::ByTimeWriter;
+use crate::segment::keys::Fingerprint;
+use crate::segment::meta::{Meta, SegmentSummary};
+use crate::segment::row;
+use crate::segment::row::RowBytes;
+use crate::segment::sections::{ROWS, ZSTD_DICTIONARY};
+use crate::segment::table::write::{TableRow, TableSummary, TableWriter};
+use crate::segment::write::{
+    KeysWriter, Numbers, RowsWriter, RunEntry, SAMPLES, ValuesWriter, dictionary, write_column,
     write_heads,
 };
-use super::{Meta, ROWS, ZSTD_DICTIONARY};
-use crate::Error;
-use crate::audit_files::StoredFile;
-use crate::durable::File;
-use crate::hash::Map;
-use crate::journal::EventFrame;
-use crate::tail::{NONE, Place, Row, Tail};
 
-/// What two files came to.
-pub(crate) struct Written {
-    pub table_bytes: u64,
-    pub table_sha256: [u8; 32],
-    pub index_bytes: u64,
-}
-
-/// Builds the files of a segment of these tails, which follow each other, and of the audit log
-/// files that their events ended. `known` is the dictionary of rows much like these, if there is
-/// one. `frame` gives the frame of the event with this index. The caller syncs the files and gives
-/// them their names.
+/// Builds the files of a segment of these adjacent memtables, and of the audit log files that their
+/// events ended. `known` is the dictionary of similar rows, if there is one. `frame` gives the
+/// frame of the event with this index. The caller syncs the files and renames them.
 pub(crate) fn build(
-    tails: &[&Tail],
-    files: &[StoredFile],
+    memtables: &[&Memtable],
+    files: &[AuditFileRecord],
     known: Option<&[u8]>,
     table: Arc<dyn File>,
     index: Arc<dyn File>,
-    frame: &mut dyn FnMut(u64, Place) -> Result<EventFrame, Error>,
-) -> Result<Written, Error> {
-    let rows = rows_in_order(tails);
+    frame: &mut dyn FnMut(u64, FrameLocation) -> Result<EventFrame, Error>,
+) -> Result<SegmentSummary, Error> {
+    let rows = rows_in_order(memtables);
     let columns: Vec<DimensionColumns<'_>> =
-        Dimension::ALL.map(|dimension| DimensionColumns::of(tails, dimension)).into();
-    let values_of = |row: &Sorted<'_>| -> RowValues<'_> {
-        std::array::from_fn(|position| columns[position].value(row.tail, row.row))
+        Dimension::ALL.map(|dimension| DimensionColumns::of(memtables, dimension)).into();
+    let values_of = |row: &SegmentRow<'_>| -> RowValues<'_> {
+        std::array::from_fn(|position| columns[position].value(row.memtable, row.row))
     };
     let dictionary = known.map_or_else(|| dictionary_of(&rows, &values_of), <[u8]>::to_vec);
     let mut index = BlockWriter::new(index);
@@ -66,46 +60,50 @@ pub(crate) fn build(
         run_numbers: Vec::new(),
         next_row: 0,
     };
-    for sorted in &rows {
-        let frame = frame(sorted.index, tails[sorted.tail].place(sorted.row))?;
-        builder.push(sorted, values_of(sorted), &frame)?;
+    for row_of_segment in &rows {
+        let frame = frame(
+            row_of_segment.index,
+            memtables[row_of_segment.memtable].frame(row_of_segment.row),
+        )?;
+        builder.push(row_of_segment, values_of(row_of_segment), &frame)?;
     }
-    builder.finish(tails, &rows, columns, files)
+    builder.finish(memtables, &rows, columns, files)
 }
 
 /// A row of a segment.
-struct Sorted<'a> {
+struct SegmentRow<'a> {
     trail: &'a Trail,
     occurred_at: Time,
     index: u64,
-    /// Position among the tails, and the row there.
-    tail: usize,
+    /// Position of the memtable, and the row in it.
+    memtable: usize,
     row: u32,
-    told: Row<'a>,
+    parts: RowParts<'a>,
 }
 
 /// Every row, in the order of a segment.
-fn rows_in_order<'a>(tails: &[&'a Tail]) -> Vec<Sorted<'a>> {
+fn rows_in_order<'a>(memtables: &[&'a Memtable]) -> Vec<SegmentRow<'a>> {
     let mut trails: Vec<&Trail> =
-        tails.iter().flat_map(|tail| tail.runs()).map(|(trail, ..)| trail).collect();
+        memtables.iter().flat_map(|memtable| memtable.runs()).map(|(trail, ..)| trail).collect();
     trails.sort_unstable();
     trails.dedup();
-    // For each trail time, index and position of the tail. Parts follow each other, so that sorting
-    // finds long runs.
+    // For each trail the time, the index and the memtable's position. Memtables are adjacent, so
+    // that sorting finds long runs.
     let mut of_trails: Vec<Vec<(i64, u64, usize)>> = vec![Vec::new(); trails.len()];
-    for (position, tail) in tails.iter().enumerate() {
-        for (trail, times, rows) in tail.runs() {
+    for (position, memtable) in memtables.iter().enumerate() {
+        for (trail, times, rows) in memtable.runs() {
             let of_trail = &mut of_trails[trails.binary_search(&trail).expect("it is one of them")];
             let keys = times.iter().zip(rows);
-            of_trail
-                .extend(keys.map(|(time, row)| (*time, tail.first() + u64::from(*row), position)));
+            of_trail.extend(
+                keys.map(|(time, row)| (*time, memtable.first() + u64::from(*row), position)),
+            );
         }
     }
     of_trails.iter_mut().for_each(|of_trail| of_trail.sort());
-    let row = |trail: &'a Trail, (time, index, tail): (i64, u64, usize)| {
-        let row = (index - tails[tail].first()) as u32;
+    let row = |trail: &'a Trail, (time, index, memtable): (i64, u64, usize)| {
+        let row = (index - memtables[memtable].first()) as u32;
         let occurred_at = Time::from_unix_ns(time);
-        Sorted { trail, occurred_at, index, tail, row, told: tails[tail].row(row) }
+        SegmentRow { trail, occurred_at, index, memtable, row, parts: memtables[memtable].row(row) }
     };
     let rows = |(trail, of_trail): (&'a Trail, Vec<_>)| {
         of_trail.into_iter().map(move |one| row(trail, one))
@@ -113,18 +111,18 @@ fn rows_in_order<'a>(tails: &[&'a Tail]) -> Vec<Sorted<'a>> {
     trails.into_iter().zip(of_trails).flat_map(rows).collect()
 }
 
-/// The values that a row has, in order of [`Dimension::ALL`].
+/// The values of a row, in order of [`Dimension::ALL`].
 type RowValues<'a> = [Option<&'a str>; Dimension::ALL.len()];
 
-/// A dictionary for the bodies of rows like some of these.
+/// A dictionary for the bodies of rows like these.
 fn dictionary_of<'a>(
-    rows: &[Sorted<'_>],
-    values_of: &dyn Fn(&Sorted<'_>) -> RowValues<'a>,
+    rows: &[SegmentRow<'_>],
+    values_of: &dyn Fn(&SegmentRow<'_>) -> RowValues<'a>,
 ) -> Vec<u8> {
     let some = rows.iter().step_by((rows.len() / SAMPLES).max(1));
-    let body = |row: &Sorted<'_>| {
+    let body = |row: &SegmentRow<'_>| {
         let mut body = Vec::new();
-        row::write_body(&mut body, &values_of(row), row.told.rest);
+        row::write_body(&mut body, &values_of(row), row.parts.rest);
         body
     };
     dictionary(&some.map(body).collect::<Vec<_>>())
@@ -138,8 +136,8 @@ struct Builder {
     numbers: Numbers,
     rows: RowsWriter,
     keys: Vec<(Fingerprint, u32)>,
-    runs: Vec<WrittenRun>,
-    /// Numbers of the rows of the newest run, when it is a database's.
+    runs: Vec<RunEntry>,
+    /// Numbers of the rows of the newest run, if it is a database's.
     run_numbers: Vec<u64>,
     next_row: u32,
 }
@@ -147,31 +145,31 @@ struct Builder {
 impl Builder {
     fn push(
         &mut self,
-        row: &Sorted<'_>,
+        row: &SegmentRow<'_>,
         values: RowValues<'_>,
         frame: &EventFrame,
     ) -> Result<(), Error> {
-        let (time, told) = (row.occurred_at.unix_ns(), &row.told);
+        let (time, parts) = (row.occurred_at.unix_ns(), &row.parts);
         if self.runs.last().is_none_or(|run| run.trail != *row.trail) {
             self.end_run();
-            self.runs.push(WrittenRun {
+            self.runs.push(RunEntry {
                 trail: row.trail.clone(),
                 first_row: self.next_row,
-                first_number: told.number,
+                first_number: parts.number,
                 earliest_ns: time,
                 latest_ns: time,
             });
         }
         let run = self.runs.last_mut().expect("just begun");
-        run.first_number = run.first_number.min(told.number);
+        run.first_number = run.first_number.min(parts.number);
         run.latest_ns = time;
-        let (outcome_code, user_agent) = row::told(told.rest);
+        let (outcome_code, user_agent) = row::table_fields(parts.rest);
         self.table.push(&TableRow {
             index: row.index,
             trail: row.trail,
-            number: told.number,
+            number: parts.number,
             occurred_at: row.occurred_at,
-            received_at: told.received_at,
+            received_at: parts.received_at,
             values,
             outcome_code,
             user_agent,
@@ -180,49 +178,49 @@ impl Builder {
         })?;
         self.numbers.push(time, row.index);
         if row.trail.service() == Service::Database {
-            self.run_numbers.push(told.number);
+            self.run_numbers.push(parts.number);
         }
-        let (mut head, mut body) = (Vec::new(), Vec::with_capacity(told.rest.len() + 128));
-        row::write_head(&mut head, row.occurred_at, told.received_at, told.rest);
-        row::write_body(&mut body, &values, told.rest);
+        let (mut head, mut body) = (Vec::new(), Vec::with_capacity(parts.rest.len() + 128));
+        row::write_head(&mut head, row.occurred_at, parts.received_at, parts.rest);
+        row::write_body(&mut body, &values, parts.rest);
         self.rows
-            .push(Stored { number: told.number, head: &head, body: &body }, &mut self.index)?;
-        self.keys.extend(told.key.map(|key| (key, self.next_row)));
+            .push(RowBytes { number: parts.number, head: &head, body: &body }, &mut self.index)?;
+        self.keys.extend(parts.key.map(|key| (key, self.next_row)));
         self.meta.add(row.index, row.occurred_at);
         self.next_row += 1;
         Ok(())
     }
 
-    /// Writes what is left.
+    /// Writes the rest.
     fn finish(
         mut self,
-        tails: &[&Tail],
-        rows: &[Sorted<'_>],
+        memtables: &[&Memtable],
+        rows: &[SegmentRow<'_>],
         columns: Vec<DimensionColumns<'_>>,
-        files: &[StoredFile],
-    ) -> Result<Written, Error> {
+        files: &[AuditFileRecord],
+    ) -> Result<SegmentSummary, Error> {
         self.end_run();
-        let WrittenTable { len_bytes: table_bytes, sha256: table_sha256, sums } =
+        let TableSummary { len_bytes: table_bytes, sha256: table_sha256, checksums } =
             self.table.finish()?;
         let index = &mut self.index;
         self.rows.finish(index)?;
-        write_heads(index, &self.meta, files, &sums, &self.runs)?;
+        write_heads(index, &self.meta, files, &checksums, &self.runs)?;
         self.numbers.finish(index)?;
         write_by_time(rows, &columns[Dimension::Severity.position()], index)?;
         for (column, dimension) in columns.into_iter().zip(Dimension::ALL) {
             column.finish(rows, dimension, index)?;
         }
-        write_words(tails, rows, index)?;
+        write_words(memtables, rows, index)?;
         self.keys.sort_unstable();
         let mut keys = KeysWriter::begin(self.keys.len());
         for (key, row) in self.keys {
             keys.push(key, row);
         }
         keys.finish(index)?;
-        Ok(Written { table_bytes, table_sha256, index_bytes: self.index.finish()? })
+        Ok(SegmentSummary { table_bytes, table_sha256, index_bytes: self.index.finish()? })
     }
 
-    /// Row positions of a database's run in order of the numbers, counted from its first row.
+    /// Writes the rows of a database's run in order of the numbers, counted from its first row.
     fn end_run(&mut self) {
         let numbers = std::mem::take(&mut self.run_numbers);
         let mut order: Vec<usize> = (0..numbers.len()).collect();
@@ -244,8 +242,8 @@ impl<'a> Values<'a> {
         *self.0.entry(value).or_insert(next)
     }
 
-    /// Writes the values with their rows, of which `found` tells number and row, each once. Returns
-    /// the ordinals, in order of the numbers.
+    /// Writes the values with their rows; `found` yields number and row, each once. Returns the
+    /// ordinals, in order of the numbers.
     fn finish(
         self,
         position: usize,
@@ -258,7 +256,8 @@ impl<'a> Values<'a> {
         for ((_, number), ordinal) in values.iter().zip(0u32..) {
             ordinals[*number as usize] = ordinal;
         }
-        // Where the rows of each value begin, counted from their numbers; then they are put there.
+        // Start of the rows of each value, from the counts of the values; then the rows are filled
+        // in.
         let mut ends = vec![0u32; values.len() + 1];
         found.clone().for_each(|(number, _)| ends[ordinals[number as usize] as usize + 1] += 1);
         for ordinal in 1..ends.len() {
@@ -282,20 +281,20 @@ impl<'a> Values<'a> {
     }
 }
 
-/// One dimension of all tails.
+/// One dimension of all memtables.
 struct DimensionColumns<'a> {
     values: Values<'a>,
-    /// By the numbers of all tails together.
+    /// Values by their numbers over all memtables.
     texts: Vec<&'a str>,
-    /// For each tail its column, and what its numbers are among those of all.
-    tails: Vec<(&'a [u32], Vec<u32>)>,
+    /// For each memtable its column, and the numbers over all memtables by its own.
+    memtables: Vec<(&'a [u32], Vec<u32>)>,
 }
 
 impl<'a> DimensionColumns<'a> {
-    fn of(tails: &[&'a Tail], dimension: Dimension) -> DimensionColumns<'a> {
-        let (mut values, mut texts, mut of_tails) = (Values::default(), Vec::new(), Vec::new());
-        for tail in tails {
-            let known = tail.values(dimension);
+    fn of(memtables: &[&'a Memtable], dimension: Dimension) -> DimensionColumns<'a> {
+        let (mut values, mut texts, mut of_memtables) = (Values::default(), Vec::new(), Vec::new());
+        for memtable in memtables {
+            let known = memtable.values(dimension);
             let mut numbers = vec![0; known.len()];
             for (value, number) in known {
                 let of_all = values.number_of(value.as_bytes());
@@ -304,29 +303,29 @@ impl<'a> DimensionColumns<'a> {
                 }
                 numbers[number as usize] = of_all;
             }
-            of_tails.push((tail.column(dimension), numbers));
+            of_memtables.push((memtable.column(dimension), numbers));
         }
-        DimensionColumns { values, texts, tails: of_tails }
+        DimensionColumns { values, texts, memtables: of_memtables }
     }
 
-    fn number(&self, tail: usize, row: u32) -> Option<u32> {
-        let (column, numbers) = &self.tails[tail];
+    fn number(&self, memtable: usize, row: u32) -> Option<u32> {
+        let (column, numbers) = &self.memtables[memtable];
         let number = column[row as usize];
         (number != NONE).then(|| numbers[number as usize])
     }
 
-    fn value(&self, tail: usize, row: u32) -> Option<&'a str> {
-        self.number(tail, row).map(|number| self.texts[number as usize])
+    fn value(&self, memtable: usize, row: u32) -> Option<&'a str> {
+        self.number(memtable, row).map(|number| self.texts[number as usize])
     }
 
     fn finish(
         self,
-        rows: &[Sorted<'_>],
+        rows: &[SegmentRow<'_>],
         dimension: Dimension,
         index: &mut BlockWriter,
     ) -> Result<(), Error> {
         let column: Vec<Option<u32>> =
-            rows.iter().map(|row| self.number(row.tail, row.row)).collect();
+            rows.iter().map(|row| self.number(row.memtable, row.row)).collect();
         let found = column.iter().zip(0u32..).filter_map(|(number, row)| Some(((*number)?, row)));
         let ordinals = self.values.finish(dimension.position(), found, index)?;
         let ordinal =
@@ -335,38 +334,42 @@ impl<'a> DimensionColumns<'a> {
     }
 }
 
-/// Writes which rows come after each other in time.
+/// Writes the order of the rows in time.
 fn write_by_time(
-    rows: &[Sorted<'_>],
+    rows: &[SegmentRow<'_>],
     severities: &DimensionColumns<'_>,
     index: &mut BlockWriter,
 ) -> Result<(), Error> {
     let position =
-        |(row, number): (&Sorted<'_>, u32)| (row.occurred_at.unix_ns(), row.index, number);
+        |(row, number): (&SegmentRow<'_>, u32)| (row.occurred_at.unix_ns(), row.index, number);
     let mut order: Vec<(i64, u64, u32)> = rows.iter().zip(0..).map(position).collect();
-    // Those of each trail are in order, so that sorting finds long runs.
+    // Rows of each trail are in order, so that sorting finds long runs.
     order.sort();
     let mut writer = ByTimeWriter::default();
     for (.., number) in order {
         let row = &rows[number as usize];
-        writer.push(number, severities.value(row.tail, row.row).map(str::as_bytes));
+        writer.push(number, severities.value(row.memtable, row.row).map(str::as_bytes));
     }
     writer.finish(index)
 }
 
 /// Writes the words of each text with their rows.
-fn write_words(tails: &[&Tail], rows: &[Sorted<'_>], index: &mut BlockWriter) -> Result<(), Error> {
-    // For each tail, where its rows go to.
-    let mut to: Vec<Vec<u32>> = tails.iter().map(|tail| vec![0; tail.len()]).collect();
-    for (sorted, row) in rows.iter().zip(0u32..) {
-        to[sorted.tail][sorted.row as usize] = row;
+fn write_words(
+    memtables: &[&Memtable],
+    rows: &[SegmentRow<'_>],
+    index: &mut BlockWriter,
+) -> Result<(), Error> {
+    // For each memtable, the row of the segment by its own row.
+    let mut to: Vec<Vec<u32>> = memtables.iter().map(|memtable| vec![0; memtable.len()]).collect();
+    for (row_of_segment, row) in rows.iter().zip(0u32..) {
+        to[row_of_segment.memtable][row_of_segment.row as usize] = row;
     }
     for text in Text::ALL {
         let mut words = Values::default();
         let mut lists: Vec<(u32, &[u32], &[u32])> = Vec::new();
-        for (tail, to) in tails.iter().zip(&to) {
+        for (memtable, to) in memtables.iter().zip(&to) {
             lists.extend(
-                tail.words(text).map(|(word, rows)| (words.number_of(word), rows, &to[..])),
+                memtable.words(text).map(|(word, rows)| (words.number_of(word), rows, &to[..])),
             );
         }
         let found = lists.iter().flat_map(|(number, rows, to)| {

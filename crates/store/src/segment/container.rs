@@ -1,13 +1,13 @@
 //! One container of a Roaring bitmap: up to 65,536 rows, as they are stored.
 //!
-//! Rows are counted and found in the bytes themselves, so that a question costs what it looks at.
+//! Counts and searches in the stored bytes, so that a query costs only the bytes it reads.
 
 use std::ops::Range;
 
-/// A container with more rows than this is a bitmap of 8 KiB, with fewer a list.
+/// Up to this many rows a container is a list; beyond, it is a bitmap of 8 KiB.
 pub(super) const LISTED_MAX: u64 = 4096;
 pub(super) const BITS_BYTES: usize = 8 << 10;
-/// Rows a container may hold.
+/// Range of rows of a container.
 pub(super) const REACH: u32 = 1 << 16;
 
 /// The rows of a container, counted from its first.
@@ -15,13 +15,13 @@ pub(super) const REACH: u32 = 1 << 16;
 pub(super) enum Container<'a> {
     /// In order.
     Listed(&'a [[u8; 2]]),
-    /// A bit for each row, least significant first; whole words, of which a container has 1,024.
+    /// A bit for each row, least significant first. Whole words; a full container has 1,024.
     Bits(&'a [[u8; 8]]),
 }
 
 impl<'a> Container<'a> {
-    /// The container that these bytes are, or of a bitmap some words, from which rows are counted
-    /// then.
+    /// The container of these bytes, or of some words of a bitmap; rows are then counted from the
+    /// first of those words.
     pub fn of(bytes: &'a [u8], is_list: bool) -> Container<'a> {
         if is_list {
             Container::Listed(bytes.as_chunks().0)
@@ -30,7 +30,7 @@ impl<'a> Container<'a> {
         }
     }
 
-    /// How many rows are within a range.
+    /// Number of rows within a range.
     pub fn count(self, rows: Range<u32>) -> u64 {
         match self {
             Container::Listed(listed) => part(listed, rows).len() as u64,
@@ -51,7 +51,7 @@ impl<'a> Container<'a> {
         }
     }
 
-    /// The row before which there are so many.
+    /// The row of this rank.
     pub fn select(self, rank: u64) -> Option<u32> {
         match self {
             Container::Listed(listed) => listed.get(rank as usize).map(number),
@@ -72,7 +72,7 @@ impl<'a> Container<'a> {
         }
     }
 
-    /// Calls `each` with the rows within a range, in order, while it says so.
+    /// Calls `each` with the rows within a range, in order, until it returns false.
     pub fn each(self, rows: Range<u32>, each: &mut impl FnMut(u32) -> bool) {
         match self {
             Container::Listed(listed) => {
@@ -91,7 +91,7 @@ impl<'a> Container<'a> {
         }
     }
 
-    /// As [`Container::each`], from the last row to the first.
+    /// [`Container::each`] from the last row to the first.
     pub fn each_back(self, rows: Range<u32>, each: &mut impl FnMut(u32) -> bool) {
         match self {
             Container::Listed(listed) => {
@@ -111,7 +111,7 @@ impl<'a> Container<'a> {
         }
     }
 
-    /// Calls `each` with those of some rows, which are in order, that are in the container.
+    /// Calls `each` with those of `some` that are in the container. `some` must be in order.
     pub fn among(self, some: impl Iterator<Item = u32>, each: &mut impl FnMut(u32)) {
         match self {
             Container::Listed(mut left) => {
@@ -129,8 +129,8 @@ impl<'a> Container<'a> {
         }
     }
 
-    /// The words of a bitmap that a range touches, without the bits outside of it, each with its
-    /// first row.
+    /// The words of a bitmap within a range, with bits outside of it cleared, each with its first
+    /// row.
     fn words(self, rows: Range<u32>) -> impl DoubleEndedIterator<Item = (u32, u64)> {
         let words: &[[u8; 8]] = if let Container::Bits(words) = self { words } else { &[] };
         let (begin, end) = (rows.start / u64::BITS, rows.end.div_ceil(u64::BITS));
@@ -169,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    /// The bytes of a bitmap's only container.
+    /// The bytes of the only container of a bitmap.
     fn bytes_of(rows: &RoaringBitmap) -> Vec<u8> {
         let mut bytes = Vec::new();
         rows.serialize_into(&mut bytes).expect("a vector takes all bytes");
@@ -201,10 +201,22 @@ mod tests {
                 prop_assert_eq!(container.select(u64::from(a)), rows.select(a));
                 for most in [3, usize::MAX] {
                     let (mut forward, mut back) = (Vec::new(), Vec::new());
-                    container.each(range.clone(), &mut |row| { forward.push(row); forward.len() < most });
-                    container.each_back(range.clone(), &mut |row| { back.push(row); back.len() < most });
-                    prop_assert_eq!(forward, expected.iter().copied().take(most).collect::<Vec<_>>());
-                    prop_assert_eq!(back, expected.iter().rev().copied().take(most).collect::<Vec<_>>());
+                    container.each(range.clone(), &mut |row| {
+                        forward.push(row);
+                        forward.len() < most
+                    });
+                    container.each_back(range.clone(), &mut |row| {
+                        back.push(row);
+                        back.len() < most
+                    });
+                    prop_assert_eq!(
+                        forward,
+                        expected.iter().copied().take(most).collect::<Vec<_>>()
+                    );
+                    prop_assert_eq!(
+                        back,
+                        expected.iter().rev().copied().take(most).collect::<Vec<_>>()
+                    );
                 }
             }
             let mut both = RoaringBitmap::new();

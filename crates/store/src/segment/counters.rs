@@ -1,17 +1,16 @@
-//! How often each of many things was counted. Most counts are small, so that the counters take few
-//! bytes, and more of them are near the processor: that decides how long it takes to count things
-//! in no order.
+//! Counters for many keys. Most counts are small, so counters take few bytes and more of them stay
+//! near the processor; that decides how long counting in random order takes.
 
 use crate::hash::Map;
 
-/// So many counters are looked at at once whether any is large enough.
+/// Counters checked together for a large one.
 const CHUNK: usize = 64;
 
 /// Counters from 0 on.
 pub(crate) struct Counters {
     /// Counts modulo 2^16.
     low: Vec<u16>,
-    /// How many times 2^16 has to be added.
+    /// Number of overflows of 2^16.
     high: Map<usize, u64>,
 }
 
@@ -24,46 +23,46 @@ impl Counters {
         self.low.len()
     }
 
-    /// Counts one at this place. `None` when there is no such place.
+    /// Counts one at this slot. `None` when the slot does not exist.
     #[inline]
-    pub fn add(&mut self, place: usize) -> Option<()> {
-        let low = self.low.get_mut(place)?;
+    pub fn add(&mut self, slot: usize) -> Option<()> {
+        let low = self.low.get_mut(slot)?;
         *low = low.wrapping_add(1);
         if *low == 0 {
-            self.carry(place, 1);
+            self.carry(slot, 1);
         }
         Some(())
     }
 
-    /// Counts so many at this place. `None` when there is no such place.
-    pub fn add_many(&mut self, place: usize, count: u64) -> Option<()> {
-        let low = self.low.get_mut(place)?;
+    /// Counts `count` at this slot. `None` when the slot does not exist.
+    pub fn add_many(&mut self, slot: usize, count: u64) -> Option<()> {
+        let low = self.low.get_mut(slot)?;
         let sum = u64::from(*low) + count;
         *low = sum as u16;
         if sum >> 16 > 0 {
-            self.carry(place, sum >> 16);
+            self.carry(slot, sum >> 16);
         }
         Some(())
     }
 
     #[cold]
-    fn carry(&mut self, place: usize, times: u64) {
-        *self.high.entry(place).or_default() += times;
+    fn carry(&mut self, slot: usize, times: u64) {
+        *self.high.entry(slot).or_default() += times;
     }
 
-    /// How many were counted at this place.
-    pub fn get(&self, place: usize) -> u64 {
-        let low = self.low.get(place).copied().map_or(0, u64::from);
-        low + (self.high.get(&place).copied().unwrap_or(0) << 16)
+    /// The count at this slot.
+    pub fn get(&self, slot: usize) -> u64 {
+        let low = self.low.get(slot).copied().map_or(0, u64::from);
+        low + (self.high.get(&slot).copied().unwrap_or(0) << 16)
     }
 
-    /// Calls `each` with every place that has more than `bound`, and its count; it returns the
-    /// bound from there on, which may grow. In no order.
+    /// Calls `each` with every slot above `bound`, and its count, in no order. `each` returns the
+    /// bound for the rest, which may grow.
     pub fn each_above(&self, mut bound: u64, each: &mut dyn FnMut(usize, u64) -> u64) {
-        for place in self.high.keys() {
-            let count = self.get(*place);
+        for slot in self.high.keys() {
+            let count = self.get(*slot);
             if count > bound {
-                bound = each(*place, count);
+                bound = each(*slot, count);
             }
         }
         for (chunk, first) in self.low.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
@@ -71,10 +70,10 @@ impl Counters {
             if u64::from(most) <= bound {
                 continue;
             }
-            for (low, place) in chunk.iter().zip(first..) {
+            for (low, slot) in chunk.iter().zip(first..) {
                 let count = u64::from(*low);
-                if count > bound && (self.high.is_empty() || !self.high.contains_key(&place)) {
-                    bound = each(place, count);
+                if count > bound && (self.high.is_empty() || !self.high.contains_key(&slot)) {
+                    bound = each(slot, count);
                 }
             }
         }
@@ -89,23 +88,28 @@ mod tests {
 
     use super::*;
 
+    fn any_count() -> impl Strategy<Value = u64> {
+        prop_oneof![Just(1u64), 2u64..70_000, 65_535u64..65_538]
+    }
+
     proptest! {
         #[test]
         fn counts_are_those_of_a_map(
-            added in prop::collection::vec((0usize..300, prop_oneof![Just(1u64), 2u64..70_000, 65_535u64..65_538]), 0..200),
+            added in prop::collection::vec((0usize..300, any_count()), 0..200),
             bound in prop_oneof![0u64..5, 0u64..200_000],
         ) {
             let (mut counters, mut expected) = (Counters::new(300), BTreeMap::new());
-            for (place, count) in added {
-                if count == 1 { counters.add(place) } else { counters.add_many(place, count) }.expect("there");
-                *expected.entry(place).or_insert(0) += count;
+            for (slot, count) in added {
+                if count == 1 { counters.add(slot) } else { counters.add_many(slot, count) }
+                    .expect("there");
+                *expected.entry(slot).or_insert(0) += count;
             }
-            for place in 0..300 {
-                prop_assert_eq!(counters.get(place), expected.get(&place).copied().unwrap_or(0));
+            for slot in 0..300 {
+                prop_assert_eq!(counters.get(slot), expected.get(&slot).copied().unwrap_or(0));
             }
             let mut found = BTreeMap::new();
-            counters.each_above(bound, &mut |place, count| {
-                assert_eq!(found.insert(place, count), None);
+            counters.each_above(bound, &mut |slot, count| {
+                assert_eq!(found.insert(slot, count), None);
                 bound
             });
             expected.retain(|_, count| *count > bound);

@@ -7,14 +7,14 @@
 
 use std::ops::Range;
 
-use super::counters::Counters;
+use crate::segment::counters::Counters;
 
-/// How many values a block holds, but for the last one.
+/// Values of a block, except for the last one.
 pub(crate) const VALUES: usize = 1024;
 
 const HEAD: usize = 15;
 const ROOM: usize = 9;
-/// Units that times have: seconds, milliseconds, microseconds, nanoseconds.
+/// Units of times: seconds, milliseconds, microseconds, nanoseconds.
 const UNITS: [u64; 4] = [1_000_000_000, 1_000_000, 1_000, 1];
 
 /// Packs one block of at most [`VALUES`] values.
@@ -75,7 +75,7 @@ impl Head {
     }
 }
 
-/// Room for the values of a block, unpacked.
+/// Space for the unpacked values of a block.
 pub(crate) struct Room([u32; VALUES]);
 
 impl Default for Room {
@@ -84,7 +84,7 @@ impl Default for Room {
     }
 }
 
-/// A block that was read.
+/// A block of packed values.
 #[derive(Clone, Copy)]
 pub(crate) struct Packed<'a> {
     head: Head,
@@ -97,7 +97,7 @@ impl<'a> Packed<'a> {
         Head::read(bytes).map(|head| Packed::with(head, bytes))
     }
 
-    /// The block with this head, which was read from it.
+    /// The block with this head, which must have been read from it.
     pub fn with(head: Head, bytes: &'a [u8]) -> Packed<'a> {
         Packed { head, bits: &bytes[HEAD..] }
     }
@@ -106,8 +106,7 @@ impl<'a> Packed<'a> {
         self.head.len
     }
 
-    /// No value is less than the first, and none is more than the second. Of values that wrap
-    /// around, all there are.
+    /// Lower and upper bound of the values. For values that wrap around, the whole range.
     pub fn bounds(&self) -> (i64, i64) {
         let Head { least, unit, width, .. } = self.head;
         let reach = if width == 64 { u64::MAX } else { (1 << width) - 1 };
@@ -131,7 +130,7 @@ impl<'a> Packed<'a> {
     }
 
     /// Counts the values at these positions, which must be below [`Packed::len`], each at its own
-    /// place. `None` when a value has no place there.
+    /// slot. `None` when a value has no slot.
     pub fn tally(
         &self,
         positions: Range<usize>,
@@ -141,19 +140,19 @@ impl<'a> Packed<'a> {
         let Head { least, unit, width, len } = self.head;
         assert!(positions.end <= len, "position {} of {len}", positions.end);
         let least = u64::try_from(least).ok()?;
-        let place_of = |difference: u32| least.wrapping_add(u64::from(difference) * unit) as usize;
+        let slot_of = |difference: u32| least.wrapping_add(u64::from(difference) * unit) as usize;
         if width == 0 {
-            return counters.add_many(place_of(0), positions.len() as u64);
+            return counters.add_many(slot_of(0), positions.len() as u64);
         }
         self.differences(&positions, &mut room.0)?;
         let differences = &room.0[positions];
         if width > LANES_WIDTH_MAX {
             return differences
                 .iter()
-                .try_for_each(|difference| counters.add(place_of(*difference)));
+                .try_for_each(|difference| counters.add(slot_of(*difference)));
         }
-        // Of few values one mostly follows itself. Counted in one place, each would wait for the
-        // one before.
+        // With few distinct values one mostly follows itself. In a single slot each increment would
+        // wait for the one before.
         let mut lanes = [[0u32; 1 << LANES_WIDTH_MAX]; 4];
         let (fours, rest) = differences.as_chunks::<4>();
         for four in fours {
@@ -165,14 +164,14 @@ impl<'a> Packed<'a> {
         for difference in 0..1u32 << width {
             let count: u32 = lanes.iter().map(|lane| lane[difference as usize]).sum();
             if count > 0 {
-                counters.add_many(place_of(difference), u64::from(count))?;
+                counters.add_many(slot_of(difference), u64::from(count))?;
             }
         }
         Some(())
     }
 
-    /// Unpacks what the values at these positions are more than the least, in units, and some
-    /// around them. `None` when that is wider than 32 bits.
+    /// Unpacks the differences from the least value, in units, at these positions and some around
+    /// them. `None` when they are wider than 32 bits.
     fn differences(&self, positions: &Range<usize>, out: &mut [u32; VALUES]) -> Option<()> {
         let Head { width, len, .. } = self.head;
         let whole = len / GROUP;
@@ -192,7 +191,7 @@ impl<'a> Packed<'a> {
         least.wrapping_add(self.difference_at(bit).wrapping_mul(unit).cast_signed())
     }
 
-    /// What the value that begins at this bit is more than the least, in units.
+    /// The difference from the least value, in units, of the value that begins at this bit.
     #[inline]
     fn difference_at(&self, bit: usize) -> u64 {
         let Head { width, .. } = self.head;
@@ -200,7 +199,8 @@ impl<'a> Packed<'a> {
         let mut word =
             u64::from_le_bytes(*bytes.first_chunk().expect("eight of nine")) >> (bit % 8);
         if width > 56 {
-            // It may end in the ninth byte. Shifted in two steps, for by 64 at once is not defined.
+            // The value may end in the ninth byte. The shift takes two steps, because shifting by
+            // 64 at once is undefined.
             word |= u64::from(bytes[8]) << (63 - bit % 8) << 1;
         }
         let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
@@ -208,12 +208,12 @@ impl<'a> Packed<'a> {
     }
 }
 
-/// Values that begin and end with whole bytes, whatever their width.
+/// Number of values that end at a whole byte, whatever their width.
 const GROUP: usize = 8;
-/// No wider values are counted in several places at once.
+/// Largest width of values counted in several lanes at once.
 const LANES_WIDTH_MAX: u32 = 6;
 
-/// Unpacks groups of values of a width from 1 to 32. `None` of a wider one.
+/// Unpacks groups of values of a width from 1 to 32. `None` for a wider one.
 fn unpack(bits: &[u8], width: u32, groups: Range<usize>, out: &mut [u32; VALUES]) -> Option<()> {
     macro_rules! with_width {
         ($($width:literal)*) => {
@@ -223,11 +223,13 @@ fn unpack(bits: &[u8], width: u32, groups: Range<usize>, out: &mut [u32; VALUES]
             }
         };
     }
-    with_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
+    with_width!(
+        1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32
+    );
     Some(())
 }
 
-/// As [`unpack`]; a width that is known to the compiler costs a fraction.
+/// [`unpack`] with a width known to the compiler, which costs a fraction.
 fn unpack_groups<const WIDTH: usize>(bits: &[u8], groups: Range<usize>, out: &mut [u32; VALUES]) {
     for group in groups {
         let bytes = &bits[group * WIDTH..][..WIDTH + 8];
@@ -278,8 +280,10 @@ mod tests {
             values in prop::collection::vec(any::<u32>(), 1..1024),
             bounds in (0usize..1024, 0usize..1024),
         ) {
-            let values: Vec<i64> = values.iter().map(|value| i64::from(value % (1 << width))).collect();
-            let positions = bounds.0.min(bounds.1).min(values.len())..bounds.0.max(bounds.1).min(values.len());
+            let values: Vec<i64> =
+                values.iter().map(|value| i64::from(value % (1 << width))).collect();
+            let positions =
+                bounds.0.min(bounds.1).min(values.len())..bounds.0.max(bounds.1).min(values.len());
             let bytes = pack(&values);
             let packed = Packed::read(&bytes).expect("a block");
             let (mut counters, mut expected) = (Counters::new(1 << width), vec![0; 1 << width]);
@@ -288,11 +292,15 @@ mod tests {
             }
             let mut room = Room::default();
             prop_assert_eq!(packed.tally(positions.clone(), &mut room, &mut counters), Some(()));
-            let counts: Vec<u64> = (0..1 << width).map(|place| counters.get(place)).collect();
+            let counts: Vec<u64> = (0..1 << width).map(|slot| counters.get(slot)).collect();
             prop_assert_eq!(counts, expected);
             if let Some(most) = values[positions.clone()].iter().max() {
                 let mut fewer = Counters::new(*most as usize);
-                prop_assert_eq!(packed.tally(positions, &mut room, &mut fewer), None, "no place for it");
+                prop_assert_eq!(
+                    packed.tally(positions, &mut room, &mut fewer),
+                    None,
+                    "no slot for it"
+                );
             }
         }
     }

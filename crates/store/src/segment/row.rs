@@ -1,9 +1,9 @@
-//! A row in few bytes: all of an event but its trail and its time, with the number that the log
-//! gave it and when it was received. `docs/format.md` has the bytes.
+//! A row in few bytes: an event without its trail and its time, with its number in the log and the
+//! time of receipt. `docs/format.md` has the bytes.
 //!
-//! Its head is numbers and random bytes, which are stored as they are, for they do not compress;
-//! its body is what rows have in common with others. Nothing in them depends on the segment, so
-//! that a merge copies them as they are.
+//! The head is numbers and random bytes; they do not compress and are stored as they are. The body
+//! holds the parts that rows have in common. Neither depends on the segment, so a compaction copies
+//! them unchanged.
 
 use std::net::IpAddr;
 
@@ -14,7 +14,7 @@ use event::{
     Resource, Severity, SourceIp, Time, Trail, Trust,
 };
 
-use super::terms::{take_varint, varint};
+use crate::segment::varint::{take_varint, varint};
 
 // Tags of fields.
 const USER_AGENT: u8 = 1;
@@ -27,19 +27,19 @@ const TRACE_ID: u8 = 7;
 /// Length and bytes of the name, then the value.
 const ATTRIBUTE: u8 = 8;
 const DESCRIPTION: u8 = 9;
-/// A description that has the resource's name in it: length of what comes before, then what comes
+/// A description that contains the resource's name: length of the text before, then the texts
 /// before and after.
 const DESCRIPTION_AROUND_NAME: u8 = 10;
 const REQUEST_ID: u8 = 11;
 
-/// Bytes of an id, and how many of them tell when it was made.
+/// Bytes of an id, and the first of them, which hold its time.
 const ID: usize = 16;
 const ID_TIME: usize = 6;
 
 const ONE_OF_THEM: &str = "every event has one of them";
 
-/// What an event has beside its dimensions: id, resolution, and fields of a tag, a length and a
-/// value. It is made before the event takes its place in the log.
+/// The parts of an event beside its dimensions: id, resolution, and fields of a tag, a length and a
+/// value. They are computed before the event is ordered.
 pub(crate) fn rest_of(event: &Event) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     out.extend_from_slice(&event.id.bytes());
@@ -69,7 +69,7 @@ pub(crate) fn rest_of(event: &Event) -> Vec<u8> {
     for (name, value) in event.attributes.iter().filter(|(name, _)| *name != INSTANCE_ID) {
         field(ATTRIBUTE, &two_texts(name, value));
     }
-    match (place_of_name(event), &event.description) {
+    match (split_at_name(event), &event.description) {
         (Some((before, after)), _) => field(DESCRIPTION_AROUND_NAME, &two_texts(before, after)),
         (None, Some(text)) => field(DESCRIPTION, text.as_bytes()),
         (None, None) => {}
@@ -80,24 +80,24 @@ pub(crate) fn rest_of(event: &Event) -> Vec<u8> {
     out
 }
 
-/// A row that is written or read.
+/// A stored row.
 #[derive(Clone, Copy)]
-pub(super) struct Stored<'a> {
-    /// Its place in its trail.
+pub(super) struct RowBytes<'a> {
+    /// Its number in its trail.
     pub number: u64,
     pub head: &'a [u8],
     pub body: &'a [u8],
 }
 
-/// Appends the head of a row, of which [`rest_of`] made `rest`.
+/// Appends the head of a row; `rest` comes from [`rest_of`].
 pub(super) fn write_head(out: &mut Vec<u8>, occurred_at: Time, received_at: Time, rest: &[u8]) {
-    varint(out, folded(received_at.unix_ns().wrapping_sub(occurred_at.unix_ns())));
+    varint(out, zigzag(received_at.unix_ns().wrapping_sub(occurred_at.unix_ns())));
     let (made_at, random) = rest[..ID].split_at(ID_TIME);
-    varint(out, folded(ms_of(made_at).wrapping_sub(received_at.unix_ms())));
+    varint(out, zigzag(ms_of(made_at).wrapping_sub(received_at.unix_ms())));
     out.extend_from_slice(random);
 }
 
-/// Appends the body of a row, of which [`rest_of`] made `rest`. The values are in order of
+/// Appends the body of a row; `rest` comes from [`rest_of`]. The values are in order of
 /// [`Dimension::ALL`].
 pub(super) fn write_body(
     out: &mut Vec<u8>,
@@ -106,7 +106,7 @@ pub(super) fn write_body(
 ) {
     let (resolution, fields) = rest[ID..].split_at(1);
     let value = |dimension: Dimension| values[dimension.position()];
-    // What mostly goes together stands together, for then it compresses best.
+    // Values that mostly go together are adjacent, because then they compress best.
     out.extend_from_slice(resolution);
     push_text(out, value(Dimension::Source));
     out.push(value(Dimension::Operation).and_then(Operation::from_text).expect(ONE_OF_THEM) as u8);
@@ -129,7 +129,7 @@ pub(super) fn write_body(
     out.extend_from_slice(fields);
 }
 
-/// Takes the head of a row from the front. `None` when the bytes are cut.
+/// Takes the head of a row from the front. `None` when the bytes are cut short.
 pub(super) fn take_head<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let mut rest = *bytes;
     take_varint(&mut rest)?;
@@ -138,12 +138,12 @@ pub(super) fn take_head<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     take(bytes, bytes.len() - rest.len())
 }
 
-/// The entry of a row of this trail and this time. `None` when the bytes make no sense.
-pub(super) fn read(row: Stored<'_>, trail: &Trail, occurred_at: Time) -> Option<Entry> {
+/// The entry of a row of this trail and this time. `None` when the bytes are malformed.
+pub(super) fn read(row: RowBytes<'_>, trail: &Trail, occurred_at: Time) -> Option<Entry> {
     let head = &mut { row.head };
-    let delay = unfolded(take_varint(head)?);
+    let delay = from_zigzag(take_varint(head)?);
     let received_at = Time::from_unix_ns(occurred_at.unix_ns().wrapping_add(delay));
-    let made_at = received_at.unix_ms().wrapping_add(unfolded(take_varint(head)?));
+    let made_at = received_at.unix_ms().wrapping_add(from_zigzag(take_varint(head)?));
     let mut id = [0; ID];
     id[..ID_TIME].copy_from_slice(&made_at.to_be_bytes()[8 - ID_TIME..]);
     id[ID_TIME..].copy_from_slice(take(head, ID - ID_TIME)?);
@@ -228,9 +228,8 @@ fn read_fields(mut bytes: &[u8], event: &mut Event) -> Option<()> {
     Some(())
 }
 
-/// Of what [`rest_of`] made, what the table has a column for: the outcome's code and the user
-/// agent.
-pub(super) fn told(rest: &[u8]) -> (Option<u32>, Option<&str>) {
+/// The fields of [`rest_of`] that the table has columns for: the outcome's code and the user agent.
+pub(super) fn table_fields(rest: &[u8]) -> (Option<u32>, Option<&str>) {
     let (mut code, mut user_agent) = (None, None);
     let mut fields = &rest[ID + 1..];
     while let Some((tag, mut value)) = take_field(&mut fields) {
@@ -245,8 +244,8 @@ pub(super) fn told(rest: &[u8]) -> (Option<u32>, Option<&str>) {
     (code, user_agent)
 }
 
-/// Where the resource's name stands in the description, if that saves anything.
-fn place_of_name(event: &Event) -> Option<(&str, &str)> {
+/// The description before and after the resource's name, if splitting saves anything.
+fn split_at_name(event: &Event) -> Option<(&str, &str)> {
     let name = event.resource.name.as_deref().filter(|name| name.len() > 2)?;
     event.description.as_deref()?.split_once(name)
 }
@@ -264,7 +263,7 @@ fn take_field<'a>(bytes: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
     Some((tag, take(bytes, len)?))
 }
 
-/// A text, or none: 0, or its length and one, and its bytes.
+/// A text or none: 0, or its length plus one and its bytes.
 fn push_text(out: &mut Vec<u8>, text: Option<&str>) {
     match text {
         Some(text) => push_bytes(out, text.as_bytes()),
@@ -315,16 +314,67 @@ fn number(number: u64) -> Vec<u8> {
     bytes
 }
 
-/// Folded so that small ones of either sign are short.
-pub(super) fn folded(number: i64) -> u64 {
+/// Zigzag form: small numbers of either sign become short.
+pub(super) fn zigzag(number: i64) -> u64 {
     (number << 1 ^ number >> 63).cast_unsigned()
 }
 
-pub(super) fn unfolded(number: u64) -> i64 {
+pub(super) fn from_zigzag(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
 /// The milliseconds that an id begins with.
 fn ms_of(made_at: &[u8]) -> i64 {
     made_at.iter().fold(0, |ms, byte| ms << 8 | i64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::event;
+
+    #[test]
+    fn small_numbers_of_either_sign_become_short() {
+        assert_eq!([0, -1, 1, -2].map(zigzag), [0, 1, 2, 3]);
+        for number in [i64::MIN, -7, 0, 7, i64::MAX] {
+            assert_eq!(from_zigzag(zigzag(number)), number);
+        }
+    }
+
+    #[test]
+    fn texts_and_missing_texts_are_read_back() {
+        let mut bytes = Vec::new();
+        push_text(&mut bytes, Some("a"));
+        push_text(&mut bytes, None);
+        push_text(&mut bytes, Some(""));
+        assert_eq!(bytes, b"\x02a\x00\x01");
+        let mut rest = &bytes[..];
+        let texts = [(); 4].map(|()| take_text(&mut rest));
+        assert_eq!(
+            texts,
+            [Some(Some("a".to_owned())), Some(None), Some(Some(String::new())), None]
+        );
+    }
+
+    #[test]
+    fn a_description_is_split_at_the_name_of_the_resource() {
+        let split = |name: &str, description: &str| {
+            let mut event = event(1);
+            event.resource.name = Some(name.to_owned());
+            event.description = Some(description.to_owned());
+            split_at_name(&event).map(|(before, after)| (before.to_owned(), after.to_owned()))
+        };
+        let expected = ("pulled ".to_owned(), " once".to_owned());
+        assert_eq!(split("app", "pulled app once"), Some(expected));
+        assert_eq!(split("ap", "pulled ap once"), None, "too short to save anything");
+        assert_eq!(split("app", "pulled it"), None);
+    }
+
+    #[test]
+    fn the_table_gets_code_and_user_agent() {
+        let mut full = event(1);
+        assert_eq!(table_fields(&rest_of(&full)), (None, None));
+        (full.outcome.code, full.user_agent) = (Some(404), Some("agent".to_owned()));
+        assert_eq!(table_fields(&rest_of(&full)), (Some(404), Some("agent")));
+    }
 }

@@ -1,4 +1,4 @@
-//! Reading of a segment row by row: columns of integers, and rows from their groups.
+//! Reads a segment's rows from their compressed groups.
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
@@ -9,127 +9,42 @@ use event::Time;
 use event::entry::Entry;
 use zstd::zstd_safe::DCtx;
 
-use super::blocks::BlockReader;
-use super::packed::{self, Head, Packed};
-use super::row::{self, Stored};
-use super::terms::take_varint;
-use super::{BLOCK_GROUPS, GROUP_ROWS, ROWS, Segment, ZSTD_MAGIC};
-use crate::{EVENT_BYTES_MAX, Error};
-
-/// A column of integers, read row by row; it holds on to the block read last.
-pub(crate) struct Column<'a> {
-    pub(super) file: &'a BlockReader,
-    pub(super) section: u8,
-    pub(super) block: Option<(usize, Head, Arc<[u8]>)>,
-}
-
-impl Column<'_> {
-    pub fn get(&mut self, row: u32) -> Result<i64, Error> {
-        let (block, position) = (row as usize / packed::VALUES, row as usize % packed::VALUES);
-        let nonsense = || self.file.damage(self.section, "a column that makes no sense");
-        if self.block.as_ref().is_none_or(|(held, ..)| *held != block) {
-            let bytes = self.file.block(self.section, block)?;
-            self.block = Some((block, Head::read(&bytes).ok_or_else(nonsense)?, bytes));
-        }
-        let (_, head, bytes) = self.block.as_ref().expect("just read");
-        let packed = Packed::with(*head, bytes);
-        if position < packed.len() { Ok(packed.get(position)) } else { Err(nonsense()) }
-    }
-
-    /// The value of a row, if it is in the block read last.
-    pub fn held(&self, row: u32) -> Option<i64> {
-        let (block, position) = (row as usize / packed::VALUES, row as usize % packed::VALUES);
-        let (_, head, bytes) = self.block.as_ref().filter(|(held, ..)| *held == block)?;
-        let packed = Packed::with(*head, bytes);
-        (position < packed.len()).then(|| packed.get(position))
-    }
-}
-
-impl Column<'_> {
-    /// How many rows there are.
-    pub fn len(&self) -> Result<u32, Error> {
-        let Some(last) = self.file.blocks(self.section).checked_sub(1) else { return Ok(0) };
-        let bytes = self.file.block(self.section, last)?;
-        let packed = Packed::read(&bytes)
-            .ok_or_else(|| self.file.damage(self.section, "a column that makes no sense"))?;
-        Ok((last * packed::VALUES + packed.len()) as u32)
-    }
-
-    /// Calls `each` with every block that has some of these rows: the block's first row, its
-    /// values, and the positions among them of the rows.
-    pub fn each_block(
-        &self,
-        rows: Range<u32>,
-        each: &mut dyn FnMut(u32, &Packed<'_>, Range<usize>),
-    ) -> Result<(), Error> {
-        let (start, end) = (rows.start as usize, rows.end as usize);
-        for block in start / packed::VALUES..end.div_ceil(packed::VALUES) {
-            let first = block * packed::VALUES;
-            let positions = start.saturating_sub(first)..(end - first).min(packed::VALUES);
-            let bytes = self.file.block(self.section, block)?;
-            let packed = Packed::read(&bytes).filter(|packed| positions.end <= packed.len());
-            let packed = packed
-                .ok_or_else(|| self.file.damage(self.section, "a column that makes no sense"))?;
-            each(first as u32, &packed, positions);
-        }
-        Ok(())
-    }
-}
-
-/// A column in memory, packed as it is stored: for whoever reads it in no order.
-pub(crate) struct Whole(Vec<(Head, Arc<[u8]>)>);
-
-impl Whole {
-    /// The value of a row, if there is such a row.
-    pub fn get(&self, row: u32) -> Option<i64> {
-        let (block, position) = (row as usize / packed::VALUES, row as usize % packed::VALUES);
-        let (head, bytes) = self.0.get(block)?;
-        let packed = Packed::with(*head, bytes);
-        (position < packed.len()).then(|| packed.get(position))
-    }
-}
-
-impl Column<'_> {
-    /// All of it, past the cache.
-    pub fn whole(&self) -> Result<Whole, Error> {
-        let block = |position| {
-            let bytes = self.file.passing_block(self.section, position)?;
-            let head = Head::read(&bytes);
-            let head =
-                head.ok_or_else(|| self.file.damage(self.section, "a column that makes no sense"))?;
-            Ok((head, bytes))
-        };
-        (0..self.file.blocks(self.section)).map(block).collect::<Result<_, Error>>().map(Whole)
-    }
-}
+use crate::error::Error;
+use crate::journal::frame::EVENT_BYTES_MAX;
+use crate::segment::column::Column;
+use crate::segment::row;
+use crate::segment::row::RowBytes;
+use crate::segment::sections::{BLOCK_GROUPS, GROUP_ROWS, ROWS, ZSTD_MAGIC};
+use crate::segment::segment::Segment;
+use crate::segment::varint::take_varint;
 
 thread_local! {
-    /// What zstd needs to decompress; making one costs more than decompressing a group.
+    /// The zstd context; making one costs more than decompressing a group.
     static CONTEXT: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
 }
 
-/// Reads rows, which costs least in their order; it holds on to the blocks and the group read last.
+/// Reads rows, cheapest in their order; retains the blocks and the group read last.
 pub(crate) struct RowReader<'a> {
     segment: &'a Segment,
     /// Whether blocks are read past the cache.
-    is_passing: bool,
+    is_uncached: bool,
     times: Column<'a>,
     indexes: Column<'a>,
     block: Option<(usize, Arc<[u8]>)>,
-    /// The number of the group; of each of its rows the number in the trail, and where the head is
-    /// in the block and the body in `bodies`.
+    /// The number of the group. For each of its rows: the number in the trail, the range of the
+    /// head in the block, and the range of the body in `bodies`.
     group: Option<usize>,
     rows: Vec<(u64, Range<usize>, Range<usize>)>,
     bodies: Vec<u8>,
-    /// Room for a frame.
+    /// Space for a frame.
     frame: Vec<u8>,
 }
 
 impl<'a> RowReader<'a> {
-    pub(super) fn of(segment: &'a Segment, is_passing: bool) -> RowReader<'a> {
+    pub(super) fn of(segment: &'a Segment, is_uncached: bool) -> RowReader<'a> {
         RowReader {
             segment,
-            is_passing,
+            is_uncached,
             times: segment.times(),
             indexes: segment.indexes(),
             block: None,
@@ -140,50 +55,50 @@ impl<'a> RowReader<'a> {
         }
     }
 
-    /// Index and event of a row. Raw bytes and a source's key are left out.
+    /// Index and event of a row, without raw bytes and the source's key.
     pub fn entry(&mut self, row: u32) -> Result<(u64, Entry), Error> {
         let occurred_at = Time::from_unix_ns(self.times.get(row)?);
         let index = self.indexes.get(row)?.cast_unsigned();
         let segment = self.segment;
-        let entry = row::read(self.stored(row)?, segment.run_of(row).0, occurred_at);
-        Ok((index, entry.ok_or_else(|| segment.nonsense(ROWS))?))
+        let entry = row::read(self.row_bytes(row)?, segment.run_of(row).0, occurred_at);
+        Ok((index, entry.ok_or_else(|| segment.malformed(ROWS))?))
     }
 
-    pub(super) fn stored(&mut self, row: u32) -> Result<Stored<'_>, Error> {
+    pub(super) fn row_bytes(&mut self, row: u32) -> Result<RowBytes<'_>, Error> {
         let (group, position) = (row as usize / GROUP_ROWS, row as usize % GROUP_ROWS);
         if self.group != Some(group) {
             self.group = None;
             self.read_group(group)?;
             self.group = Some(group);
         }
-        let nonsense = || self.segment.nonsense(ROWS);
-        let (number, head, body) = self.rows.get(position).cloned().ok_or_else(nonsense)?;
+        let malformed = || self.segment.malformed(ROWS);
+        let (number, head, body) = self.rows.get(position).cloned().ok_or_else(malformed)?;
         let (_, block) = self.block.as_ref().expect("the group is in it");
-        Ok(Stored { number, head: &block[head], body: &self.bodies[body] })
+        Ok(RowBytes { number, head: &block[head], body: &self.bodies[body] })
     }
 
     fn read_group(&mut self, group: usize) -> Result<(), Error> {
         let position = group / BLOCK_GROUPS;
         if self.block.as_ref().is_none_or(|(held, _)| *held != position) {
             let index = &self.segment.index;
-            let block = if self.is_passing {
-                index.passing_block(ROWS, position)
+            let block = if self.is_uncached {
+                index.block_uncached(ROWS, position)
             } else {
                 index.block(ROWS, position)
             };
             self.block = Some((position, block?));
         }
         let (_, block) = self.block.as_ref().expect("just read");
-        let nonsense = || self.segment.nonsense(ROWS);
-        let place = group_of(block, group % BLOCK_GROUPS).ok_or_else(nonsense)?;
+        let malformed = || self.segment.malformed(ROWS);
+        let range = group_of(block, group % BLOCK_GROUPS).ok_or_else(malformed)?;
         let rows =
             (self.segment.meta.events as usize).saturating_sub(group * GROUP_ROWS).min(GROUP_ROWS);
-        let mut left = &block[place.clone()];
+        let mut left = &block[range.clone()];
         let (mut number, mut bodies_bytes) = (0u64, 0);
         self.rows.clear();
         for _ in 0..rows {
-            let (len, step, head) = take_front(&mut left).ok_or_else(nonsense)?;
-            let head_end = place.end - left.len();
+            let (len, step, head) = take_front(&mut left).ok_or_else(malformed)?;
+            let head_end = range.end - left.len();
             number = number.wrapping_add_signed(step);
             self.rows.push((
                 number,
@@ -199,11 +114,11 @@ impl<'a> RowReader<'a> {
         let (frame, bodies, dictionary) = (&self.frame, &mut self.bodies, &self.segment.dictionary);
         let read = CONTEXT
             .with_borrow_mut(|context| context.decompress_using_ddict(bodies, frame, dictionary));
-        if read == Ok(bodies_bytes) { Ok(()) } else { Err(nonsense()) }
+        if read == Ok(bodies_bytes) { Ok(()) } else { Err(malformed()) }
     }
 }
 
-/// Where the group with this position is in a block. `None` when the block makes no sense.
+/// The range in a block of the group with this position. `None` when the block is malformed.
 fn group_of(block: &[u8], position: usize) -> Option<Range<usize>> {
     let (&count, mut left) = block.split_first()?;
     let (mut before, mut found) = (0u64, None);
@@ -220,9 +135,21 @@ fn group_of(block: &[u8], position: usize) -> Option<Range<usize>> {
     (end <= block.len()).then_some(start..end)
 }
 
-/// What a group begins with, row by row: the length of the body, what is added to the number of the
+/// The front of a group, row by row: the length of the body, the difference from the number of the
 /// row before, the head.
 fn take_front<'a>(bytes: &mut &'a [u8]) -> Option<(usize, i64, &'a [u8])> {
     let len = usize::try_from(take_varint(bytes)?).ok().filter(|len| *len <= EVENT_BYTES_MAX)?;
-    Some((len, row::unfolded(take_varint(bytes)?), row::take_head(bytes)?))
+    Some((len, row::from_zigzag(take_varint(bytes)?), row::take_head(bytes)?))
+}
+
+impl Segment {
+    /// Reads rows through the cache.
+    pub fn rows(&self) -> RowReader<'_> {
+        RowReader::of(self, false)
+    }
+
+    /// [`Segment::rows`] past the cache, for a reader of most rows.
+    pub fn rows_uncached(&self) -> RowReader<'_> {
+        RowReader::of(self, true)
+    }
 }

@@ -1,24 +1,32 @@
-//! Segments that are built from tails tell what was in them.
+//! Segments built from memtables, read back.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use event::entry::{self, Entry, Template};
-use event::query::INSTANCE_ID;
+use event::query::{Dimension, INSTANCE_ID};
 use event::{
     Actor, ActorKind, Class, Event, EventId, LOG_FILE, Operation, Origin, Outcome, OutcomeKind,
-    Resolution, Resource, Service, Severity, SourceIp, Trust,
+    Resolution, Resource, Service, Severity, SourceIp, Time, Trail, Trust,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
-
 use sha2::{Digest, Sha256};
 
-use super::*;
-use crate::dedup::{First, Key, event_key};
-use crate::journal::{EventFrame, Position};
-use crate::simulated::SimulatedDisk;
-use crate::tail::{Added, Place, Tail};
-use crate::words::Words;
+use crate::disk::durable::Disk;
+use crate::disk::simulated::SimulatedDisk;
+use crate::error::Error;
+use crate::journal::batch::Position;
+use crate::journal::frame::EventFrame;
+use crate::log::dedup::{Key, KeyEntry, event_key};
+use crate::log::memtable::{FrameLocation, Memtable, NewRow};
+use crate::log::words::Words;
+use crate::segment::build;
+use crate::segment::cache::Cache;
+use crate::segment::check::ValueChecksums;
+use crate::segment::key_search::KeySearch;
+use crate::segment::row::rest_of;
+use crate::segment::segment::Segment;
 
 const TRAILS: [(Service, &str); 3] =
     [(Service::Registry, "hub"), (Service::Database, "orders"), (Service::Database, "stock")];
@@ -77,8 +85,8 @@ fn any_event() -> impl Strategy<Value = Event> {
     )
 }
 
-/// An event with its place in the log.
-struct Placed {
+/// An event with its index and number in the log.
+struct LogEvent {
     index: u64,
     number: u64,
     received_at: Time,
@@ -88,41 +96,44 @@ struct Placed {
 }
 
 /// These events with indexes from `first` on.
-fn placed(events: Vec<Event>, first: u64) -> Vec<Placed> {
+fn log_events(events: Vec<Event>, first: u64) -> Vec<LogEvent> {
     let mut numbers: HashMap<Trail, u64> = HashMap::new();
-    let place = |(mut event, index): (Event, u64)| {
+    let with_location = |(mut event, index): (Event, u64)| {
         event.origin.key = (index % 5 > 0).then(|| format!("k{index}"));
         let number = numbers.entry(event.trail.clone()).or_insert(7);
         *number += 1;
         let mut bytes = Vec::new();
         let received_at = event.occurred_at.plus_seconds((index % 3) as i64 - 1);
         Template::new(&event).fill(*number, received_at, &mut bytes);
-        Placed { index, number: *number, received_at, event, bytes }
+        LogEvent { index, number: *number, received_at, event, bytes }
     };
-    events.into_iter().zip(first..).map(place).collect()
+    events.into_iter().zip(first..).map(with_location).collect()
 }
 
 /// Index, entry and raw bytes in the order of a segment.
-fn rows(placed: &[Placed]) -> Vec<(u64, Vec<u8>, Vec<u8>)> {
-    let mut placed: Vec<&Placed> = placed.iter().collect();
-    placed.sort_by_key(|one| (&one.event.trail, one.event.occurred_at, one.index));
-    placed.into_iter().map(|one| (one.index, one.bytes.clone(), one.event.raw.clone())).collect()
+fn rows(log_events: &[LogEvent]) -> Vec<(u64, Vec<u8>, Vec<u8>)> {
+    let mut log_events: Vec<&LogEvent> = log_events.iter().collect();
+    log_events.sort_by_key(|one| (&one.event.trail, one.event.occurred_at, one.index));
+    log_events
+        .into_iter()
+        .map(|one| (one.index, one.bytes.clone(), one.event.raw.clone()))
+        .collect()
 }
 
-/// A segment of these events, which were in tails of 50.
-fn written(placed: &[Placed]) -> Segment {
+/// A segment of these events, from memtables of 50.
+fn written(log_events: &[LogEvent]) -> Segment {
     let disk = SimulatedDisk::new(1);
     let file = |name: &str| disk.create(name).expect("room");
-    let first = placed[0].index;
-    let tails: Vec<Tail> = placed
+    let first = log_events[0].index;
+    let memtables: Vec<Memtable> = log_events
         .chunks(50)
-        .map(|placed| {
-            let mut tail = Tail::from(placed[0].index);
-            for Placed { number, received_at, event, .. } in placed {
+        .map(|log_events| {
+            let mut memtable = Memtable::from(log_events[0].index);
+            for LogEvent { number, received_at, event, .. } in log_events {
                 let key =
                     event.origin.key.as_deref().map(|key| event_key(&event.origin.source, key));
-                let place = Place { at: Position { file: 0, offset: 0 }, len_bytes: 1 };
-                tail.extend([&Added {
+                let frame = FrameLocation { at: Position { file: 0, offset: 0 }, len_bytes: 1 };
+                memtable.extend([&NewRow {
                     event,
                     words: &Words::of(event),
                     rest: &rest_of(event),
@@ -131,26 +142,27 @@ fn written(placed: &[Placed]) -> Segment {
                     number: *number,
                     raw: &event.raw,
                     received_at: *received_at,
-                    place,
+                    frame,
                 }]);
             }
-            tail
+            memtable
         })
         .collect();
-    let tails: Vec<&Tail> = tails.iter().collect();
+    let memtables: Vec<&Memtable> = memtables.iter().collect();
     let mut frame = |index: u64, _| {
-        let Placed { bytes, event, .. } = &placed[(index - first) as usize];
+        let LogEvent { bytes, event, .. } = &log_events[(index - first) as usize];
         Ok(EventFrame { entry: bytes.clone(), raw: event.raw.clone() })
     };
-    // Half of them with what other rows have in common.
-    let known = placed.len().is_multiple_of(2).then_some(&b"the dictionary of other rows"[..]);
-    build(&tails, &[], known, file("s.parquet"), file("s.index"), &mut frame).expect("room");
+    // Every second segment uses a dictionary of other rows.
+    let known = log_events.len().is_multiple_of(2).then_some(&b"the dictionary of other rows"[..]);
+    build::build(&memtables, &[], known, file("s.parquet"), file("s.index"), &mut frame)
+        .expect("room");
     Segment::open(&disk, "s", Arc::new(Cache::new(1 << 20))).expect("whole")
 }
 
-fn found(segment: &Segment, key: Key) -> Option<First> {
+fn found(segment: &Segment, key: Key) -> Option<KeyEntry> {
     let mut found = HashMap::new();
-    segment.find_keys(&Sought::of([key].into_iter()), &mut found).expect("whole");
+    segment.find_keys(&KeySearch::of([key].into_iter()), &mut found).expect("whole");
     found.remove(&key)
 }
 
@@ -160,9 +172,9 @@ proptest! {
     #[test]
     fn rows_come_back(events in prop::collection::vec(any_event(), 1..120), first in 0u64..1000) {
         let count = events.len() as u64;
-        let placed = placed(events, first);
-        let segment = written(&placed);
-        let rows = rows(&placed);
+        let log_events = log_events(events, first);
+        let segment = written(&log_events);
+        let rows = rows(&log_events);
         prop_assert_eq!((segment.meta.first, segment.meta.end()), (first, first + count));
         let mut reader = segment.rows();
         for ((index, bytes, raw), row) in rows.iter().zip(0u32..) {
@@ -187,26 +199,40 @@ proptest! {
 
     #[test]
     fn trails_and_values_have_their_rows(events in prop::collection::vec(any_event(), 1..120)) {
-        let placed = placed(events, 0);
-        let segment = written(&placed);
-        let rows = rows(&placed);
-        let decoded: Vec<Entry> = rows.iter().map(|(_, bytes, _)| entry::decode(bytes).expect("an entry")).collect();
+        let log_events = log_events(events, 0);
+        let segment = written(&log_events);
+        let rows = rows(&log_events);
+        let decoded: Vec<Entry> =
+            rows.iter().map(|(_, bytes, _)| entry::decode(bytes).expect("an entry")).collect();
         for (trail, run) in segment.trails() {
             let inside = |row: u32| decoded[row as usize].event.trail == *trail;
-            prop_assert!((0..rows.len() as u32).all(|row| inside(row) == (run.start..run.end).contains(&row)));
+            prop_assert!(
+                (0..rows.len() as u32)
+                    .all(|row| inside(row) == (run.start..run.end).contains(&row))
+            );
             let mut by_number: Vec<(u64, u32)> =
                 (run.start..run.end).map(|row| (decoded[row as usize].number, row)).collect();
             by_number.sort_unstable();
             prop_assert_eq!(run.first_number, by_number[0].0);
             if trail.service() == Service::Database {
-                let expected: Vec<u32> = by_number.iter().map(|(_, row)| *row).skip(1).take(5).collect();
-                prop_assert_eq!(segment.rows_by_number(*run, run.first_number + 1, 5).expect("whole"), expected);
+                let expected: Vec<u32> =
+                    by_number.iter().map(|(_, row)| *row).skip(1).take(5).collect();
+                prop_assert_eq!(
+                    segment.rows_by_number(*run, run.first_number + 1, 5).expect("whole"),
+                    expected
+                );
             }
             for row in run.start..run.end {
                 let key = (decoded[row as usize].event.occurred_at.unix_ns(), rows[row as usize].0);
-                prop_assert_eq!(segment.places().lower_bound(run.start..run.end, key).expect("whole"), row);
+                prop_assert_eq!(
+                    segment.locator().lower_bound(run.start..run.end, key).expect("whole"),
+                    row
+                );
                 let later = (key.0, key.1 + 1);
-                prop_assert_eq!(segment.places().lower_bound(run.start..run.end, later).expect("whole"), row + 1);
+                prop_assert_eq!(
+                    segment.locator().lower_bound(run.start..run.end, later).expect("whole"),
+                    row + 1
+                );
             }
         }
         for dimension in Dimension::ALL {
@@ -218,7 +244,8 @@ proptest! {
                 }
             }
             for (value, rows) in expected {
-                let term = segment.terms(dimension).find(value.as_bytes()).expect("whole").expect("there");
+                let term =
+                    segment.terms(dimension).find(value.as_bytes()).expect("whole").expect("there");
                 let opened = segment.terms(dimension).rows(term.rows).open().expect("whole");
                 let found: Vec<u32> = opened.within(0..u32::MAX).expect("whole").iter().collect();
                 prop_assert_eq!(found, rows);
@@ -229,9 +256,9 @@ proptest! {
 
     #[test]
     fn rows_are_known_in_order_of_time(events in prop::collection::vec(any_event(), 1..120)) {
-        let placed = placed(events, 0);
-        let segment = written(&placed);
-        let mut expected: Vec<(i64, u64, u32, Severity)> = rows(&placed)
+        let log_events = log_events(events, 0);
+        let segment = written(&log_events);
+        let mut expected: Vec<(i64, u64, u32, Severity)> = rows(&log_events)
             .iter()
             .zip(0..)
             .map(|((index, bytes, _), row)| {
@@ -240,55 +267,43 @@ proptest! {
             })
             .collect();
         expected.sort_unstable_by_key(|(time, index, ..)| (*time, *index));
-        let (mut by_time, all) = (segment.by_time(), 0..placed.len() as u32);
-        for (place, (time, index, row, _)) in all.clone().zip(&expected) {
-            prop_assert_eq!(by_time.row(place).expect("whole"), *row);
-            prop_assert_eq!(by_time.lower_bound(all.clone(), (*time, *index)).expect("whole"), place);
-            prop_assert_eq!(by_time.lower_bound(all.clone(), (*time, *index + 1)).expect("whole"), place + 1);
+        let (mut by_time, all) = (segment.by_time(), 0..log_events.len() as u32);
+        for (rank, (time, index, row, _)) in all.clone().zip(&expected) {
+            prop_assert_eq!(by_time.row(rank).expect("whole"), *row);
+            prop_assert_eq!(
+                by_time.lower_bound(all.clone(), (*time, *index)).expect("whole"),
+                rank
+            );
+            prop_assert_eq!(
+                by_time.lower_bound(all.clone(), (*time, *index + 1)).expect("whole"),
+                rank + 1
+            );
         }
         prop_assert_eq!(by_time.lower_bound(all.clone(), (i64::MAX, 0)).expect("whole"), all.end);
         prop_assert_eq!(by_time.lower_bound(all.clone(), (i64::MIN, 0)).expect("whole"), 0);
         for number in 1..=4u8 {
             let severity = Severity::new(number).expect("valid");
-            let places: Vec<u32> =
-                all.clone().zip(&expected).filter(|(_, one)| one.3 == severity).map(|(place, _)| place).collect();
+            let ranks: Vec<u32> = all
+                .clone()
+                .zip(&expected)
+                .filter(|(_, one)| one.3 == severity)
+                .map(|(rank, _)| rank)
+                .collect();
             let terms = segment.severities_by_time();
             let found = match terms.find(number.to_string().as_bytes()).expect("whole") {
-                Some(term) => terms.rows(term.rows).open().expect("whole").within(all.clone()).expect("whole").iter().collect(),
+                Some(term) => terms
+                    .rows(term.rows)
+                    .open()
+                    .expect("whole")
+                    .within(all.clone())
+                    .expect("whole")
+                    .iter()
+                    .collect(),
                 None => Vec::new(),
             };
-            prop_assert_eq!(found, places);
+            prop_assert_eq!(found, ranks);
         }
     }
-}
-
-proptest! {
-    #[test]
-    fn a_place_is_found_from_any_guess(start in 0u32..50, len in 0u32..3000, at in 0u32..3000, guess in 0u32..3000) {
-        let (rows, sought) = (start..start + len, start + at.min(len));
-        let guess = start + guess.min(len.saturating_sub(1));
-        let mut asked = 0;
-        let found = partition_point(rows.clone(), guess, &mut |row| {
-            assert!(rows.contains(&row), "{row}");
-            asked += 1;
-            Ok(row < sought)
-        });
-        prop_assert_eq!(found.expect("nothing fails"), sought);
-        prop_assert!(asked <= 18, "{} rows were looked at", asked);
-    }
-
-    #[test]
-    fn what_is_likely_is_one_of_the_rows(from in any::<i64>(), to in any::<i64>(), time in any::<i64>(), rows in 1u32..5000) {
-        prop_assert!(likely(from..to, time, rows) < rows);
-    }
-}
-
-#[test]
-fn what_is_likely_is_near_for_what_comes_evenly() {
-    assert_eq!(
-        [0, 5, 50, 99, 100].map(|time| likely(0..100, time, 1024)),
-        [0, 51, 512, 1013, 1023]
-    );
 }
 
 #[test]
@@ -296,12 +311,12 @@ fn values_of_another_event_are_found() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let events: Vec<Event> =
         (0..200).map(|_| any_event().new_tree(&mut runner).expect("an event").current()).collect();
-    let mut placed = placed(events, 0);
-    let mut sums = Sums::new();
-    for ((_, bytes, _), row) in rows(&placed).iter().zip(0u32..) {
-        sums.add(row, &entry::decode(bytes).expect("an entry").event);
+    let mut log_events = log_events(events, 0);
+    let mut checksums = ValueChecksums::new();
+    for ((_, bytes, _), row) in rows(&log_events).iter().zip(0u32..) {
+        checksums.add(row, &entry::decode(bytes).expect("an entry").event);
     }
-    written(&placed).check(&sums, &mut |_| ()).expect("whole");
+    written(&log_events).check(&checksums, &mut |_| ()).expect("whole");
     let change: [fn(&mut Event); 4] = [
         |event| event.operation = Operation::Mount,
         |event| event.actor.kind = ActorKind::System,
@@ -313,13 +328,13 @@ fn values_of_another_event_are_found() {
             && event.actor.kind != ActorKind::System
             && event.source_ip.is_some()
     };
-    let at = placed.iter().position(|one| differs(&one.event)).expect("one of many");
-    let told = placed[at].event.clone();
+    let at = log_events.iter().position(|one| differs(&one.event)).expect("one of many");
+    let original = log_events[at].event.clone();
     for change in change {
-        change(&mut placed[at].event);
-        let checked = written(&placed).check(&sums, &mut |_| ());
+        change(&mut log_events[at].event);
+        let checked = written(&log_events).check(&checksums, &mut |_| ());
         assert!(matches!(checked, Err(Error::Damage { .. })));
-        placed[at].event = told.clone();
+        log_events[at].event = original.clone();
     }
 }
 
@@ -328,9 +343,9 @@ fn a_large_segment_has_many_blocks_and_a_dictionary() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let events: Vec<Event> =
         (0..9000).map(|_| any_event().new_tree(&mut runner).expect("an event").current()).collect();
-    let placed = placed(events, 3);
-    let segment = written(&placed);
-    let rows = rows(&placed);
+    let log_events = log_events(events, 3);
+    let segment = written(&log_events);
+    let rows = rows(&log_events);
     let mut reader = segment.rows();
     for row in (0..9000).step_by(7).rev() {
         let (index, entry) = reader.entry(row).expect("whole");

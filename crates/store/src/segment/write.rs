@@ -1,42 +1,43 @@
-//! Writing sections of an index, for those who have rows and those who have segments.
+//! Writes sections of an index, for building and for compaction.
 
 use event::Trail;
 use event::query::Dimension;
 
-use super::blocks::BlockWriter;
-use super::keys::{FILTER_LINE, filter_bits};
-use super::packed::{self, pack};
-use super::postings::PostingsWriter;
-use super::row::{Stored, folded};
-use super::terms::{TermsWriter, varint};
-use super::{
-    BLOCK_GROUPS, BY_NUMBER, FILES, FILTER, GROUP_ROWS, INDEXES, KEY_ROWS, KEYS, META, Meta, RUNS,
-    TABLE_SUMS, TIMES, TIMES_FIRST, ZSTD_MAGIC, column_section, values_section,
+use crate::error::Error;
+use crate::read::audit_files::AuditFileRecord;
+use crate::segment::blocks::BlockWriter;
+use crate::segment::keys::{FILTER_BLOCK, FILTER_LINE, filter_bits};
+use crate::segment::meta::Meta;
+use crate::segment::packed;
+use crate::segment::packed::pack;
+use crate::segment::postings::PostingsWriter;
+use crate::segment::row::{RowBytes, zigzag};
+use crate::segment::sections::{
+    BLOCK_GROUPS, BY_NUMBER, FILES, FILTER, GROUP_ROWS, INDEXES, KEY_ROWS, KEYS, META, RUNS,
+    TABLE_CHECKSUMS, TIMES, TIMES_FIRST, ZSTD_MAGIC, column_section, values_section,
 };
-use crate::Error;
-use crate::audit_files::StoredFile;
+use crate::segment::terms::TermsWriter;
+use crate::segment::varint::varint;
 
 const ZSTD_LEVEL: i32 = 3;
-/// Blocks of the filter hold this many bytes, but for the last.
-pub(super) const FILTER_BLOCK: usize = 32 << 10;
 /// Bits of the filter for each key.
 const FILTER_BITS: usize = 10;
 
-/// What is written as one block each.
+/// Writes the sections of one block each.
 pub(super) fn write_heads(
     index: &mut BlockWriter,
     meta: &Meta,
-    files: &[StoredFile],
-    sums: &[u32],
-    runs: &[WrittenRun],
+    files: &[AuditFileRecord],
+    checksums: &[u32],
+    runs: &[RunEntry],
 ) -> Result<(), Error> {
     index.begin(META);
     index.push(&serde_json::to_vec(meta).expect("numbers"))?;
     index.begin(FILES);
     let files = serde_json::to_vec(files).expect("texts and numbers");
     index.push(&zstd::bulk::compress(&files, ZSTD_LEVEL).map_err(Error::io("compress"))?)?;
-    index.begin(TABLE_SUMS);
-    index.push(&sums.iter().flat_map(|sum| sum.to_le_bytes()).collect::<Vec<u8>>())?;
+    index.begin(TABLE_CHECKSUMS);
+    index.push(&checksums.iter().flat_map(|sum| sum.to_le_bytes()).collect::<Vec<u8>>())?;
     index.begin(RUNS);
     let mut bytes = Vec::new();
     for run in runs {
@@ -53,7 +54,7 @@ pub(super) fn write_heads(
 }
 
 /// The rows of a trail.
-pub(super) struct WrittenRun {
+pub(super) struct RunEntry {
     pub trail: Trail,
     pub first_row: u32,
     pub first_number: u64,
@@ -61,7 +62,7 @@ pub(super) struct WrittenRun {
     pub latest_ns: i64,
 }
 
-/// Columns that are no dimension's.
+/// The columns that belong to no dimension.
 #[derive(Default)]
 pub(super) struct Numbers {
     pub times: PackedBlocks,
@@ -118,7 +119,7 @@ impl PackedBlocks {
     }
 }
 
-/// Writes the column of a dimension: for each row the ordinal of its value and one, or 0.
+/// Writes the column of a dimension: for each row the ordinal of its value plus one, or 0.
 pub(super) fn write_column(
     index: &mut BlockWriter,
     dimension: Dimension,
@@ -130,7 +131,7 @@ pub(super) fn write_column(
     blocks.finish(index)
 }
 
-/// Writes values in order of their bytes, each with the rows that have it.
+/// Writes values in order of their bytes, each with its rows.
 pub(super) struct ValuesWriter {
     section: u8,
     postings: PostingsWriter,
@@ -138,22 +139,22 @@ pub(super) struct ValuesWriter {
 }
 
 impl ValuesWriter {
-    /// Values with this position among those of an index.
+    /// Starts the values with this position in an index.
     pub fn begin(position: usize, index: &mut BlockWriter) -> ValuesWriter {
         let section = values_section(position as u8);
         index.begin(section + 2);
         ValuesWriter { section, postings: PostingsWriter::default(), terms: TermsWriter::default() }
     }
 
-    /// Adds the next value and its rows, of which there is at least one, in order.
+    /// Adds the next value and its rows: at least one, in order.
     pub fn push(
         &mut self,
         index: &mut BlockWriter,
         value: &[u8],
         rows: &[u32],
     ) -> Result<(), Error> {
-        let place = self.postings.push(index, rows)?;
-        self.terms.push(value, place);
+        let location = self.postings.push(index, rows)?;
+        self.terms.push(value, location);
         Ok(())
     }
 
@@ -165,30 +166,29 @@ impl ValuesWriter {
 
 /// The largest dictionary for the bodies of rows, in bytes. A smaller one saves less.
 const DICTIONARY_BYTES: usize = 110 << 10;
-/// So many times as much as a dictionary holds it is trained on.
+/// Bytes of samples for each byte of a dictionary.
 const SAMPLES_A_DICTIONARY: usize = 6;
-/// About so many rows a dictionary is trained on.
+/// Approximate number of rows to train a dictionary on.
 pub(super) const SAMPLES: usize = 4000;
 
 /// A dictionary for bodies like these.
 pub(super) fn dictionary(samples: &[Vec<u8>]) -> Vec<u8> {
     let bytes = samples.iter().map(Vec::len).sum::<usize>() / SAMPLES_A_DICTIONARY;
-    // What cannot be trained on, because it is too little, is compressed without.
+    // Samples that are too few for training get no dictionary.
     zstd::dict::from_samples(samples, bytes.min(DICTIONARY_BYTES)).unwrap_or_default()
 }
 
-/// Writes rows: groups of them, some a block.
+/// Writes rows in groups, and groups in blocks.
 pub(super) struct RowsWriter {
     compressor: zstd::bulk::Compressor<'static>,
-    /// Room for a frame.
+    /// Space for a frame.
     frame: Vec<u8>,
-    /// Of the open group: what stands before the bodies; the bodies; the number of the row added
-    /// last.
+    /// The open group: the part before the bodies; the bodies; the number of the newest row.
     fronts: Vec<u8>,
     bodies: Vec<u8>,
     number: u64,
     rows: usize,
-    /// Of the open block: the length of each group; the groups.
+    /// The open block: the length of each group; the groups.
     lens: Vec<u8>,
     groups: Vec<u8>,
     count: u8,
@@ -199,7 +199,7 @@ impl RowsWriter {
         let io = Error::io("begin to compress");
         let compressor = || {
             let mut compressor = zstd::bulk::Compressor::with_dictionary(ZSTD_LEVEL, dictionary)?;
-            // What a reader knows.
+            // The reader knows both.
             compressor.include_contentsize(false)?;
             compressor.include_dictid(false)?;
             Ok(compressor)
@@ -217,9 +217,9 @@ impl RowsWriter {
         })
     }
 
-    pub fn push(&mut self, row: Stored<'_>, index: &mut BlockWriter) -> Result<(), Error> {
+    pub fn push(&mut self, row: RowBytes<'_>, index: &mut BlockWriter) -> Result<(), Error> {
         varint(&mut self.fronts, row.body.len() as u64);
-        varint(&mut self.fronts, folded(row.number.wrapping_sub(self.number).cast_signed()));
+        varint(&mut self.fronts, zigzag(row.number.wrapping_sub(self.number).cast_signed()));
         self.fronts.extend_from_slice(row.head);
         self.number = row.number;
         self.bodies.extend_from_slice(row.body);
@@ -267,8 +267,7 @@ impl RowsWriter {
     }
 }
 
-/// Writes keys, which come in order, with the rows that have them; and a Bloom filter over them,
-/// whose lines are of 64 bytes each.
+/// Writes keys, in order, with their rows, and a Bloom filter over them with lines of 64 bytes.
 pub(super) struct KeysWriter {
     keys: PackedBlocks,
     rows: PackedBlocks,
@@ -276,7 +275,7 @@ pub(super) struct KeysWriter {
 }
 
 impl KeysWriter {
-    /// For so many keys.
+    /// For this number of keys.
     pub fn begin(count: usize) -> KeysWriter {
         let lines = (count * FILTER_BITS).div_ceil(FILTER_LINE * 8);
         let (keys, rows) = (PackedBlocks::default(), PackedBlocks::default());

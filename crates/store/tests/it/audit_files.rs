@@ -16,7 +16,7 @@ fn trail() -> Trail {
     Trail::new(Service::Database, "acme", "p1", "orders").unwrap()
 }
 
-/// A line of a database: minutes until it came, minutes between coming and having occurred, its log
+/// A line of a database: minutes until it arrives, minutes from occurring to arriving, its log
 /// file, its length.
 #[derive(Debug, Clone)]
 struct Line {
@@ -39,10 +39,10 @@ fn any_line() -> impl Strategy<Value = Line> {
     )
 }
 
-/// What came in: the event, when it was received.
-fn told(lines: &[Line]) -> Vec<(Event, Time)> {
+/// The events with their times of receipt.
+fn received(lines: &[Line]) -> Vec<(Event, Time)> {
     let mut received_at = Time::from_unix_ns(1_000_000_000_000_000_000);
-    let told = lines.iter().enumerate().map(|(number, line)| {
+    let received = lines.iter().enumerate().map(|(number, line)| {
         received_at = received_at.plus_seconds(line.after_min * 60);
         let mut event = event("any", &number.to_string(), 0);
         event.trail = trail();
@@ -51,13 +51,13 @@ fn told(lines: &[Line]) -> Vec<(Event, Time)> {
         event.raw = vec![b'a' + line.log_file; line.len_bytes];
         (event, received_at)
     });
-    told.collect()
+    received.collect()
 }
 
 /// The lines of each file, finished or not.
-fn cut(told: &[(Event, Time)]) -> Vec<Vec<&(Event, Time)>> {
+fn cut(received: &[(Event, Time)]) -> Vec<Vec<&(Event, Time)>> {
     let mut files: Vec<Vec<&(Event, Time)>> = Vec::new();
-    for one in told {
+    for one in received {
         let (event, received_at) = one;
         let fits = files.last().is_some_and(|file| {
             let (first, came) = file[0];
@@ -99,8 +99,8 @@ proptest! {
 
     #[test]
     fn files_are_cut_as_the_model_cuts_them(lines in prop::collection::vec(any_line(), 1..40)) {
-        let told = told(&lines);
-        let model = cut(&told);
+        let received = received(&lines);
+        let model = cut(&received);
         let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
         init(&disk, &identity(), &[]).unwrap();
         let mut log = Log::open(Arc::clone(&disk), Settings::default()).unwrap();
@@ -109,15 +109,18 @@ proptest! {
             request.received_at = received_at;
             log.append(request).unwrap().unwrap();
         };
-        told.iter().for_each(|(event, received_at)| append(&log, event, *received_at));
+        received.iter().for_each(|(event, received_at)| append(&log, event, *received_at));
         prop_assert_eq!(log.audit_files(&trail(), None).0.len(), model.len() - 1);
-        // The hour of the last file is over when something else happens, a second late.
+        // Something else happens a second after the hour of the last file.
         let ended = model.last().unwrap()[0].1.plus_seconds(AUDIT_FILE_SECONDS_MAX);
-        prop_assert_eq!((log.audit_files_overdue(ended.plus_seconds(-1)), log.audit_files_overdue(ended)), (0, 1));
+        prop_assert_eq!(
+            (log.audit_files_overdue(ended.plus_seconds(-1)), log.audit_files_overdue(ended)),
+            (0, 1)
+        );
         append(&log, &event("other", "other", 0), ended.plus_seconds(1));
-        // What was on its way meanwhile, and came in before by its sender's clock, is in the next
-        // file.
-        let mut late = Event { raw: b"late".to_vec(), ..told.last().unwrap().0.clone() };
+        // An event that was on its way meanwhile, and arrived before by its sender's clock, is in
+        // the next file.
+        let mut late = Event { raw: b"late".to_vec(), ..received.last().unwrap().0.clone() };
         late.origin.key = Some("late".to_owned());
         append(&log, &late, ended.plus_seconds(-1));
         for is_reopened in [false, true] {
@@ -126,7 +129,7 @@ proptest! {
                 log = Log::open(Arc::clone(&disk), Settings::default()).unwrap();
             }
             let (files, tree_size) = log.audit_files(&trail(), None);
-            prop_assert_eq!((files.len(), tree_size), (model.len(), told.len() as u64 + 2));
+            prop_assert_eq!((files.len(), tree_size), (model.len(), received.len() as u64 + 2));
             for (ordinal, (file, lines)) in (1..).zip(files.iter().zip(&model)) {
                 prop_assert_eq!(file.ordinal, ordinal);
                 assert_is(&log, file, lines);
@@ -134,10 +137,10 @@ proptest! {
                 let beyond = log.audit_files_beyond(&[(trail(), ordinal)].into());
                 prop_assert_eq!(&beyond[..], &files[usize::try_from(ordinal).unwrap()..]);
             }
-            // As of each size that the log had, what was finished then.
-            for size in 0..=told.len() {
+            // The finished files as of each size of the log.
+            for size in 0..=received.len() {
                 let as_of = log.audit_files(&trail(), Some(size as u64)).0;
-                let finished = cut(&told[..size]).len().saturating_sub(1);
+                let finished = cut(&received[..size]).len().saturating_sub(1);
                 prop_assert_eq!(&as_of[..], &files[..finished], "as of {}", size);
             }
         }

@@ -1,4 +1,4 @@
-//! Torn ends are cut, damage is named and kept.
+//! Torn tails are cut; damage is reported and left as it is.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{all, event, identity, open, request, small_files};
 
 const JOURNAL: &str = "journal/00000000000000000000.journal";
 
-/// Where a journal file's frames end and the room for further ones begins. The last frame is a
+/// End of a journal file's frames, where the room for further ones begins. The last frame is a
 /// mark, whose batch number below 256 ends in seven zeros.
 fn data_end(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1 + 7
@@ -25,8 +25,8 @@ fn three_batches() -> (SimulatedDisk, Arc<dyn Disk>) {
     init(&disk, &identity(), &[]).unwrap();
     let log = Log::open(Arc::clone(&disk), store::Settings::default()).unwrap();
     for batch in 0..3 {
-        let aside = format!("aside {batch}");
-        log.append(request(vec![event("hub", &format!("k{batch}"), batch)], &[&aside]))
+        let rejected = format!("rejected {batch}");
+        log.append(request(vec![event("hub", &format!("k{batch}"), batch)], &[&rejected]))
             .unwrap()
             .unwrap();
     }
@@ -41,7 +41,7 @@ fn every_flipped_bit_is_found_and_named() {
     for path in ["LOG", JOURNAL] {
         let bytes = read_file(&*disk, path).unwrap();
         let len = if path == JOURNAL { data_end(&bytes) } else { bytes.len() };
-        // Every byte that means something, and some of the room behind it.
+        // Every byte with a meaning, and some of the room behind it.
         for offset in (0..len).chain((len..bytes.len()).step_by(40_009)) {
             if offset >= read_file(&*disk, path).unwrap().len() {
                 break; // The open before took the room away.
@@ -62,20 +62,20 @@ fn every_flipped_bit_is_found_and_named() {
                             "{what}: {path} flipped at {offset}, named {named}"
                         );
                     }
-                    // The format number is read before the checksum, so that a newer format is told
-                    // from damage.
+                    // The format number is read before the checksum, so that a newer format is
+                    // distinguished from damage.
                     Err(Error::NotALog { .. }) if path == "LOG" => {}
-                    // The mark of the last batch says that it was answered for; without it the
+                    // The mark of the last batch shows that it was acknowledged; without it the
                     // batch itself still stands.
                     Ok(true) if path == JOURNAL && offset >= len - 17 => {}
                     other => panic!("{what}: {path} flipped at {offset} of {len}: {other:?}"),
                 }
             }
             if offset < len - 17 {
-                assert_eq!(read_file(&*disk, path).unwrap(), before, "damage is kept as it is");
+                assert_eq!(read_file(&*disk, path).unwrap(), before, "damage is left as it is");
             }
             if path == JOURNAL && offset >= len - 17 {
-                // Open cut the mark off and wrote it anew.
+                // The open cut the mark off and wrote it again.
                 simulated.restart();
                 assert_eq!(check(&disk, &mut |_| {}).unwrap().events, 3);
                 continue;
@@ -217,8 +217,8 @@ fn a_query_fails_rather_than_show_damaged_bytes() {
     }
 }
 
-/// A log whose events are all sealed, into two segments, of which one was merged from three, with
-/// records set aside, and what a query of everything answers.
+/// A log of two segments without unflushed events, one of them compacted from three, with dead
+/// letters; and the result of a query of everything.
 fn two_segments() -> (SimulatedDisk, Arc<dyn Disk>, Vec<store::Row>) {
     let (simulated, disk) = three_batches();
     let log = Log::open(Arc::clone(&disk), small_files()).unwrap();
@@ -228,9 +228,9 @@ fn two_segments() -> (SimulatedDisk, Arc<dyn Disk>, Vec<store::Row>) {
             .enumerate()
             .map(|(at, key)| event(["hub", "mirror"][at % 2], &key, at as i64))
             .collect();
-        log.append(request(events, &[&format!("aside of {segment}")])).unwrap().unwrap();
-        log.seal().unwrap();
-        log.merge().unwrap();
+        log.append(request(events, &[&format!("rejected in {segment}")])).unwrap().unwrap();
+        log.flush().unwrap();
+        log.compact().unwrap();
     }
     let rows = log.query(&all(&["hub", "mirror"])).unwrap().rows;
     assert_eq!(rows.len(), 83);
@@ -240,7 +240,7 @@ fn two_segments() -> (SimulatedDisk, Arc<dyn Disk>, Vec<store::Row>) {
 }
 
 #[test]
-fn a_flipped_bit_of_what_is_sealed_is_found_and_never_answers_wrongly() {
+fn a_flipped_bit_of_flushed_files_is_found_and_never_answers_wrongly() {
     let flips = std::env::var("DAYBOOK_FLIPS").map_or(300, |text| text.parse().unwrap());
     let (simulated, disk, rows) = two_segments();
     let mut paths = vec!["manifest".to_owned(), "tree/digests".to_owned()];
@@ -258,7 +258,7 @@ fn a_flipped_bit_of_what_is_sealed_is_found_and_never_answers_wrongly() {
             Err(Error::Damage { .. }) => {}
             other => panic!("flip {flip}: byte {offset} of {path}: {:?}", other.err()),
         }
-        // Opening may find it, or a query; else the answer is right.
+        // An open may find it, or a query; otherwise the result is right.
         if let Ok(log) = Log::open(Arc::clone(&disk), small_files()) {
             match log.query(&all(&["hub", "mirror"])) {
                 Ok(page) => assert_eq!(page.rows, rows, "flip {flip}: byte {offset} of {path}"),
@@ -294,15 +294,15 @@ fn columns_and_rows_with_another_bit_and_right_checksums_are_found() {
         for flip in 0..flips {
             let block = blocks[simulated.random_below(blocks.len() as u64) as usize];
             let offset =
-                block.place.start + simulated.random_below(block.place.len() as u64) as usize;
+                block.location.start + simulated.random_below(block.location.len() as u64) as usize;
             let mut bytes = original.clone();
             bytes[offset] ^= 1 << simulated.random_below(8);
             index.write_checksums(&mut bytes, block);
             store::durable::write_file(&*disk, &path, &bytes).unwrap();
             match check(&disk, &mut |_| {}) {
                 Err(Error::Damage { .. }) => found += 1,
-                // It means the same: the unit of a column whose values are all equal, or what is
-                // behind the last value.
+                // The flip has no effect: the unit of a column with equal values, or bits behind
+                // the last value.
                 Ok(_) => {
                     let log = open(&disk);
                     let what = format!(
@@ -328,8 +328,8 @@ struct Index {
 
 struct Block {
     section: u8,
-    place: std::ops::Range<usize>,
-    /// Where in the file its checksum is.
+    location: std::ops::Range<usize>,
+    /// Offset of its checksum in the file.
     crc_at: usize,
 }
 
@@ -345,7 +345,7 @@ impl Index {
             at += 5;
             for _ in 0..count {
                 let end = start + number(at);
-                blocks.push(Block { section, place: start..end, crc_at: at + 4 });
+                blocks.push(Block { section, location: start..end, crc_at: at + 4 });
                 (start, at) = (end, at + 8);
             }
         }
@@ -353,7 +353,7 @@ impl Index {
     }
 
     fn write_checksums(&self, bytes: &mut [u8], block: &Block) {
-        let crc = crc32c::crc32c(&bytes[block.place.clone()]);
+        let crc = crc32c::crc32c(&bytes[block.location.clone()]);
         bytes[block.crc_at..block.crc_at + 4].copy_from_slice(&crc.to_le_bytes());
         let crc = crc32c::crc32c(&bytes[self.directory.clone()]);
         bytes[self.directory.end + 16..self.directory.end + 20].copy_from_slice(&crc.to_le_bytes());
@@ -366,7 +366,7 @@ fn a_flipped_bit_of_a_table_gives_no_other_lines_and_no_other_duplicates() {
     let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
     init(&disk, &identity(), &[]).unwrap();
     let log = open(&disk);
-    let told: Vec<event::Event> = (0..60)
+    let events: Vec<event::Event> = (0..60)
         .map(|at| {
             let mut event = event("any", &format!("k{at}"), at);
             event.trail = Trail::new(Service::Database, "acme", "p1", "orders").unwrap();
@@ -374,9 +374,9 @@ fn a_flipped_bit_of_a_table_gives_no_other_lines_and_no_other_duplicates() {
             event
         })
         .collect();
-    log.append(request(told.clone(), &[])).unwrap().unwrap();
-    log.seal().unwrap();
-    let (files, _) = log.audit_files(&told[0].trail, None);
+    log.append(request(events.clone(), &[])).unwrap().unwrap();
+    log.flush().unwrap();
+    let (files, _) = log.audit_files(&events[0].trail, None);
     let lines = log.audit_file_lines(&files[0], 0, usize::MAX).unwrap();
     assert_eq!((files.len(), lines.1), (1, 50));
     log.close().unwrap();
@@ -398,8 +398,8 @@ fn a_flipped_bit_of_a_table_gives_no_other_lines_and_no_other_duplicates() {
             }
             Err(error) => panic!("byte {offset}: {error}"),
         }
-        // Told again, an event is a duplicate, or nothing can be said.
-        match log.append(request(vec![told[7].clone()], &[])) {
+        // The event sent again is a duplicate, or the log reports damage.
+        match log.append(request(vec![events[7].clone()], &[])) {
             Ok(Ok(receipt)) => {
                 assert_eq!((receipt.recorded, receipt.duplicates), (0, vec![(0, 7)]))
             }

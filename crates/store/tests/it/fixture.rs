@@ -1,8 +1,7 @@
-//! Data directories written by earlier versions, which every later one must read: those of
-//! `tests/data`.
+//! Data directories of earlier versions in `tests/data`, which every later version must read.
 //!
-//! `DAYBOOK_WRITE_FIXTURE=DIR` writes such a directory anew, for a format that changed before it
-//! was released.
+//! `DAYBOOK_WRITE_FIXTURE=DIR` writes such a directory again, for a format that changed before its
+//! release.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +14,7 @@ use store::{Log, check, init};
 
 use crate::{all, event, identity, key_of, request, small_files};
 
-/// The first has no rows in order of time in its segments.
+/// The segments of the first lack the order by time.
 const FIXTURES: [&str; 2] = ["format-1", "format-1-by-time"];
 /// Root of the tree over its events, in hex.
 const ROOT: &str = include_str!("../data/format-1.root");
@@ -24,8 +23,8 @@ fn orders() -> Trail {
     Trail::new(Service::Database, "acme", "p1", "orders").unwrap()
 }
 
-/// What each holds, in order: 120 events, of which 100 are sealed, 60 of them in a merged segment.
-fn told() -> Vec<Event> {
+/// The events of each, in order: 120, of which 100 are flushed, 60 of them in a compacted segment.
+fn events() -> Vec<Event> {
     (0..120)
         .map(|at: i64| {
             let mut event = event(
@@ -47,13 +46,13 @@ fn write(root: &Path) {
     let disk: Arc<dyn Disk> = Arc::new(Local::create(root).unwrap());
     init(&disk, &identity(), &[]).unwrap();
     let log = Log::open(Arc::clone(&disk), small_files()).unwrap();
-    for (batch, events) in told().chunks(20).enumerate() {
-        log.append(request(events.to_vec(), &[&format!("aside {batch}")])).unwrap().unwrap();
+    for (batch, events) in events().chunks(20).enumerate() {
+        log.append(request(events.to_vec(), &[&format!("rejected {batch}")])).unwrap().unwrap();
         if batch < 5 {
-            log.seal().unwrap();
+            log.flush().unwrap();
         }
         if batch == 2 {
-            log.merge().unwrap();
+            log.compact().unwrap();
         }
     }
     log.close().unwrap();
@@ -86,32 +85,32 @@ fn read(fixture: &str) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("data");
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(fixture), &root);
-    // Empty folders are not kept with the sources.
+    // Git does not store empty folders.
     fs::create_dir_all(root.join("keys")).unwrap();
     let disk: Arc<dyn Disk> = Arc::new(Local::open(&root));
     let report = check(&disk, &mut |_| {}).unwrap();
     let hex: String = report.root.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!((report.events, report.segments, report.set_aside), (120, 3, 6));
+    assert_eq!((report.events, report.segments, report.dead_letters), (120, 3, 6));
     assert_eq!(hex, ROOT.trim());
 
     let log = Log::open(Arc::clone(&disk), small_files()).unwrap();
-    let told = told();
+    let events = events();
     let mut everything = all(&["hub", "mirror"]);
     everything.trails.push(orders());
     let page = log.query(&everything).unwrap();
     let mut expected: Vec<(Time, u64)> =
-        told.iter().map(|event| event.occurred_at).zip(0..).collect();
+        events.iter().map(|event| event.occurred_at).zip(0..).collect();
     expected.sort_unstable();
     assert_eq!(
         page.rows.iter().map(|row| row.index).collect::<Vec<_>>(),
         expected.iter().map(|(_, index)| *index).collect::<Vec<_>>()
     );
     for row in &page.rows {
-        let told = &told[row.index as usize];
-        assert_eq!(key_of(row), told.origin.key.clone().unwrap());
+        let event = &events[row.index as usize];
+        assert_eq!(key_of(row), event.origin.key.clone().unwrap());
         assert_eq!(
             (&row.entry.event.description, &row.entry.event.trail),
-            (&told.description, &told.trail)
+            (&event.description, &event.trail)
         );
     }
     let word = Filter::Words(Text::Description, "77 号".to_owned());
@@ -123,15 +122,19 @@ fn read(fixture: &str) {
     let (lines, _) = log.audit_file_lines(&files[0], 0, usize::MAX).unwrap();
     assert_eq!((files.len(), files[0].lines), (2, 14));
     assert!(lines.starts_with(b"raw of k0\nraw of k3\n"));
-    // It goes on: what is known stays known, and what is new gets its place.
+    // The log goes on: old events stay known, and new ones are appended.
+    let known = String::from_utf8(store::dead_letters(&disk).unwrap().remove(2).raw).unwrap();
     let again = log
-        .append(request(vec![told[5].clone(), told[110].clone()], &["aside 2"]))
+        .append(request(vec![events[5].clone(), events[110].clone()], &[&known]))
         .unwrap()
         .unwrap();
-    assert_eq!((again.recorded, again.duplicates, again.set_aside), (0, vec![(0, 5), (1, 110)], 0));
+    assert_eq!(
+        (again.recorded, again.duplicates, again.dead_letters),
+        (0, vec![(0, 5), (1, 110)], 0)
+    );
     log.append(request(vec![event("hub", "new", 0)], &[])).unwrap().unwrap();
-    log.seal().unwrap();
-    log.merge().unwrap();
+    log.flush().unwrap();
+    log.compact().unwrap();
     assert_eq!(log.query(&all(&["hub", "mirror"])).unwrap().total, 81);
     log.close().unwrap();
     assert_eq!(check(&disk, &mut |_| {}).unwrap().events, 121);

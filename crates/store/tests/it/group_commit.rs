@@ -63,8 +63,8 @@ impl File for GatedFile {
 }
 
 impl Disk for Gated {
-    fn place(&self) -> String {
-        self.disk.place()
+    fn location(&self) -> String {
+        self.disk.location()
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<String>> {
@@ -85,14 +85,6 @@ impl Disk for Gated {
 
     fn open_for_writing(&self, path: &str) -> io::Result<Arc<dyn File>> {
         self.disk.open_for_writing(path)
-    }
-
-    #[cfg(feature = "planted")]
-    fn cut_and_open(&self, path: &str, len_bytes: u64) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(GatedFile {
-            file: self.disk.cut_and_open(path, len_bytes)?,
-            gate: Arc::clone(&self.gate),
-        }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

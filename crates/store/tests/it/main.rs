@@ -23,7 +23,7 @@ use event::{
     Service, Severity, Time, Trail,
 };
 use store::durable::Disk;
-use store::{Append, Identity, Incoming, Log, OnConflict, Row, Settings};
+use store::{Append, Identity, IncomingEvent, Log, OnConflict, Row, Settings};
 
 fn identity() -> Identity {
     Identity {
@@ -37,7 +37,7 @@ fn trail(instance: &str) -> Trail {
     Trail::new(Service::Registry, "acme", "p1", instance).unwrap()
 }
 
-/// An event with this key, some of whose members differ by it.
+/// An event with this key, which some of its members depend on.
 fn event(instance: &str, key: &str, occurred_ns: i64) -> Event {
     Event {
         id: EventId::v7(Time::from_unix_ns(occurred_ns), [1; 10]),
@@ -66,12 +66,12 @@ fn event(instance: &str, key: &str, occurred_ns: i64) -> Event {
     }
 }
 
-fn request(events: Vec<Event>, set_aside: &[&str]) -> Append {
+fn request(events: Vec<Event>, rejected: &[&str]) -> Append {
     Append {
         source: "hub".to_owned(),
         received_at: Time::from_unix_ns(1_000),
-        events: events.into_iter().map(Incoming::new).collect(),
-        set_aside: set_aside
+        events: events.into_iter().map(IncomingEvent::new).collect(),
+        rejected: rejected
             .iter()
             .map(|raw| RejectedRecord { reason: "no use".to_owned(), raw: raw.as_bytes().to_vec() })
             .collect(),
@@ -82,9 +82,9 @@ fn request(events: Vec<Event>, set_aside: &[&str]) -> Append {
 fn small_files() -> Settings {
     Settings {
         journal_file_bytes_max: 4096,
-        tail_events_max: 4,
-        merge_segments: 3,
-        merge_every: std::time::Duration::MAX,
+        memtable_events_max: 4,
+        compaction_segments: 3,
+        compaction_every: std::time::Duration::MAX,
         ..Settings::default()
     }
 }

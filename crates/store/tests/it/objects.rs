@@ -1,4 +1,4 @@
-//! Objects are replaced only by whoever has read the newest version.
+//! Objects are replaced only by a writer that has read the newest version.
 
 use std::sync::Arc;
 

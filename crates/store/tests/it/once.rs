@@ -74,9 +74,13 @@ fn other_bytes_under_a_known_key_refuse_the_request_whole() {
     let mut changed = event("hub", "a", 1);
     changed.raw = b"other bytes".to_vec();
     let refused =
-        log.append(request(vec![event("hub", "new", 2), changed.clone()], &["aside"])).unwrap();
+        log.append(request(vec![event("hub", "new", 2), changed.clone()], &["rejected"])).unwrap();
     assert_eq!(refused, Err(Refusal::Conflict { position: 1, index: 0 }));
-    assert_eq!((log.counts().events, log.counts().set_aside), (1, 0), "nothing of it is kept");
+    assert_eq!(
+        (log.counts().events, log.counts().dead_letters),
+        (1, 0),
+        "nothing of it is recorded"
+    );
     let twice = log
         .append(request(
             vec![event("hub", "b", 2), {
@@ -90,29 +94,29 @@ fn other_bytes_under_a_known_key_refuse_the_request_whole() {
     assert_eq!(twice, Err(Refusal::Conflict { position: 1, index: 1 }));
 
     let lenient = store::Append {
-        on_conflict: OnConflict::SetAside,
+        on_conflict: OnConflict::DeadLetter,
         ..request(vec![event("hub", "new", 2), changed], &[])
     };
     let receipt = log.append(lenient).unwrap().unwrap();
-    assert_eq!((receipt.recorded, receipt.set_aside), (1, 1));
-    let records = store::set_aside(&disk).unwrap();
+    assert_eq!((receipt.recorded, receipt.dead_letters), (1, 1));
+    let records = store::dead_letters(&disk).unwrap();
     assert_eq!(records[0].raw, b"other bytes");
     assert!(records[0].reason.starts_with("id_conflict: event 0"), "{}", records[0].reason);
 }
 
 #[test]
-fn the_same_bytes_are_set_aside_once_across_restarts() {
+fn the_same_bytes_are_a_dead_letter_once_across_restarts() {
     let (simulated, disk) = empty();
     let log = open(&disk);
-    assert_eq!(log.append(request(vec![], &["x", "y", "x"])).unwrap().unwrap().set_aside, 2);
+    assert_eq!(log.append(request(vec![], &["x", "y", "x"])).unwrap().unwrap().dead_letters, 2);
     drop(log);
     simulated.restart();
     let log = open(&disk);
-    assert_eq!(log.append(request(vec![], &["y", "z"])).unwrap().unwrap().set_aside, 1);
+    assert_eq!(log.append(request(vec![], &["y", "z"])).unwrap().unwrap().dead_letters, 1);
     let texts: Vec<Vec<u8>> =
-        store::set_aside(&disk).unwrap().into_iter().map(|record| record.raw).collect();
+        store::dead_letters(&disk).unwrap().into_iter().map(|record| record.raw).collect();
     assert_eq!(texts, [b"x", b"y", b"z"]);
-    assert_eq!(log.counts().set_aside, 3);
+    assert_eq!(log.counts().dead_letters, 3);
 }
 
 #[test]
@@ -147,15 +151,14 @@ fn what_no_frame_can_hold_is_refused_and_the_log_goes_on() {
     assert_eq!(open(&disk).counts().events, 1);
 }
 
-type Take<'a> = &'a mut dyn FnMut(store::SetAsideRecord) -> std::ops::ControlFlow<()>;
+type Take<'a> = &'a mut dyn FnMut(store::DeadLetter) -> std::ops::ControlFlow<()>;
 
 #[test]
-fn what_was_set_aside_is_read_from_any_number_on() {
+fn dead_letters_are_read_from_any_number_on() {
     use std::ops::ControlFlow;
     let (_, disk) = empty();
     let log = open(&disk);
-    // Sealed in two files, the first with a record larger than what is read at once; and in the
-    // journal.
+    // Flushed in two files, the first with a record larger than a read; and in the journal.
     let large = "l".repeat(3 << 20);
     let batches = [
         vec!["a".to_owned(), large, "b".to_owned()],
@@ -167,7 +170,7 @@ fn what_was_set_aside_is_read_from_any_number_on() {
         let texts: Vec<&str> = batch.iter().map(String::as_str).collect();
         log.append(request(vec![], &texts)).unwrap().unwrap();
         if position < 2 {
-            log.seal().unwrap();
+            log.flush().unwrap();
         }
         all.extend(batch.iter().cloned());
     }
@@ -184,11 +187,11 @@ fn what_was_set_aside_is_read_from_any_number_on() {
         for count in 1..=all.len() {
             let expected = &all[from..all.len().min(from + count)];
             let number = from as u64;
-            let in_log = read(number, count, &|take| log.each_set_aside(number, take).unwrap());
+            let in_log = read(number, count, &|take| log.each_dead_letter(number, take).unwrap());
             let beside =
-                read(number, count, &|take| store::each_set_aside(&disk, number, take).unwrap());
+                read(number, count, &|take| store::each_dead_letter(&disk, number, take).unwrap());
             assert!(in_log == expected && beside == expected, "{count} from {from}");
         }
     }
-    assert!(read(99, 9, &|take| log.each_set_aside(99, take).unwrap()).is_empty());
+    assert!(read(99, 9, &|take| log.each_dead_letter(99, take).unwrap()).is_empty());
 }

@@ -1,4 +1,4 @@
-//! What `init` makes and what `open` takes, on a real folder.
+//! `init` and `open` on a real folder.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ fn open_at(path: &Path) -> Result<Log, Error> {
 #[test]
 fn open_never_makes_a_log() {
     let dir = tempfile::tempdir().unwrap();
-    for (place, why) in [("missing", "does not exist"), ("", "is empty")] {
-        match open_at(&dir.path().join(place)) {
+    for (name, why) in [("missing", "does not exist"), ("", "is empty")] {
+        match open_at(&dir.path().join(name)) {
             Err(Error::NotALog { found, .. }) => assert!(found.contains(why), "{found}"),
-            other => panic!("{place}: {:?}", other.err()),
+            other => panic!("{name}: {:?}", other.err()),
         }
     }
     std::fs::write(dir.path().join("notes"), "x").unwrap();
@@ -31,16 +31,16 @@ fn open_never_makes_a_log() {
 }
 
 #[test]
-fn init_takes_only_an_empty_place_and_keeps_others_out() {
+fn init_takes_only_an_empty_folder_and_keeps_others_out() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
-    let place = dir.path().join("data");
-    let disk: Arc<dyn Disk> = Arc::new(Local::create(&place).unwrap());
+    let root = dir.path().join("data");
+    let disk: Arc<dyn Disk> = Arc::new(Local::create(&root).unwrap());
     init(&disk, &identity(), &[("keys/sealing.key", b"secret")]).unwrap();
     assert!(matches!(init(&disk, &identity(), &[]), Err(Error::NotEmpty { .. })));
     for (path, mode) in [("", 0o700), ("keys", 0o700), ("keys/sealing.key", 0o600), ("LOG", 0o600)]
     {
-        let found = std::fs::metadata(place.join(path)).unwrap().permissions().mode() & 0o777;
+        let found = std::fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o777;
         assert_eq!(found, mode, "{path}");
     }
 }

@@ -1,4 +1,4 @@
-//! The tree's hashes are those of the entries, wherever they are kept.
+//! Hashes of the tree equal those of the entries, in memory and in files.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use event::entry::{self, Template};
 use event::query::Query;
 use store::durable::Disk;
 use store::simulated::SimulatedDisk;
-use store::{Contents, Error, Log, Settings, Stored, check, init};
+use store::{Contents, Error, Log, Settings, StoredEvent, check, init};
 use tlog::{
     Hash, Nodes, TILE_WIDTH, Tile, Tree, leaf_hash, prove_consistency, prove_inclusion,
     subtree_hash, verify_consistency, verify_inclusion,
@@ -14,8 +14,8 @@ use tlog::{
 
 use crate::{event, identity, open, request, trail};
 
-/// Compares every hash of the tree with those that follow from the entries as queries tell them,
-/// and some proofs.
+/// Compares every hash of the tree, and some proofs, with those computed from the entries of
+/// queries.
 fn compare(log: &Contents, size: u64) {
     let mut digests: Vec<Hash> = Vec::new();
     let mut tree = Tree::new();
@@ -28,14 +28,15 @@ fn compare(log: &Contents, size: u64) {
     let mut rows = log.query(&all).unwrap().rows;
     rows.sort_by_key(|row| row.index);
     for (row, index) in rows.iter().zip(0u64..) {
-        // What answers leave out of a sealed event is known here.
-        let told = event("hub", &format!("k{index}"), index.cast_signed());
-        assert_eq!((row.index, &row.entry.event.id), (index, &told.id));
+        // The parts that rows of flushed events lack are known here.
+        let event = event("hub", &format!("k{index}"), index.cast_signed());
+        assert_eq!((row.index, &row.entry.event.id), (index, &event.id));
         let mut bytes = Vec::new();
-        Template::new(&told).fill(row.entry.number, row.entry.received_at, &mut bytes);
+        Template::new(&event).fill(row.entry.number, row.entry.received_at, &mut bytes);
         digests.push(entry::digest(&bytes));
-        let stored = Stored { trail: told.trail.clone(), entry: bytes, raw: told.raw.clone() };
-        assert_eq!(log.stored(index).unwrap(), Some(stored));
+        let stored_event =
+            StoredEvent { trail: event.trail.clone(), entry: bytes, raw: event.raw.clone() };
+        assert_eq!(log.stored_event(index).unwrap(), Some(stored_event));
         tree.push(&digests[index as usize]);
         roots.push(tree.root());
     }
@@ -73,7 +74,7 @@ fn compare(log: &Contents, size: u64) {
         assert_eq!(subtree_hash(log, 0, at + 1).unwrap(), roots[at as usize + 1]);
     }
     assert!(log.node(40, 0).is_err());
-    assert_eq!(log.stored(size).unwrap(), None);
+    assert_eq!(log.stored_event(size).unwrap(), None);
 }
 
 fn append(log: &Log, first: u64, count: u64) {
@@ -94,45 +95,48 @@ fn hashes_are_the_same_in_memory_and_in_files() {
     for (step, count) in [3, 250, 3, 300, 1, 512, 700, 60].into_iter().enumerate() {
         append(&log, size, count);
         size += count;
-        compare(&log, size);
+        compare(log.contents(), size);
         compare(&Contents::read(&disk).unwrap(), size);
         if step % 2 == 1 {
-            log.seal().unwrap();
-            compare(&log, size);
+            log.flush().unwrap();
+            compare(log.contents(), size);
         }
         if step % 3 == 2 {
             log.close().unwrap();
             log = open(&disk);
-            compare(&log, size);
+            compare(log.contents(), size);
         }
     }
     let before = Contents::read(&disk).unwrap();
-    log.merge().unwrap();
-    compare(&log, size);
+    log.compact().unwrap();
+    compare(log.contents(), size);
     compare(&before, size);
     check(&disk, &mut |_| ()).unwrap();
 }
 
-/// A tree of three levels of tiles, sealed within the first tile of the second.
+/// A tree of three levels of tiles, flushed within the first tile of the second.
 #[test]
 fn a_tree_of_three_levels() {
     let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
     init(&disk, &identity(), &[]).unwrap();
     let log = Log::open(Arc::clone(&disk), Settings::default()).unwrap();
     append(&log, 0, 65_000);
-    log.seal().unwrap();
+    log.flush().unwrap();
     append(&log, 65_000, 1_000);
     let (size, root) = log.head();
-    assert_eq!(log.hashes(2, 0, 1).unwrap().unwrap(), [subtree_hash(&*log, 0, 65_536).unwrap()]);
+    assert_eq!(
+        log.contents().hashes(2, 0, 1).unwrap().unwrap(),
+        [subtree_hash(log.contents(), 0, 65_536).unwrap()]
+    );
     for at in [0, 64_999, 65_000, 65_535, 65_536, 65_999] {
         let digest = log.digests(at, 1).unwrap().unwrap()[0];
-        let path = prove_inclusion(&*log, at, size).unwrap();
+        let path = prove_inclusion(log.contents(), at, size).unwrap();
         assert!(verify_inclusion(&path, &leaf_hash(&digest), at, size, &root), "{at}");
     }
     log.close().unwrap();
     let log = Log::open(Arc::clone(&disk), Settings::default()).unwrap();
     assert_eq!(log.head(), (size, root));
-    assert_eq!(subtree_hash(&*log, 0, size).unwrap(), root);
+    assert_eq!(subtree_hash(log.contents(), 0, size).unwrap(), root);
 }
 
 #[test]
@@ -142,7 +146,7 @@ fn a_flipped_bit_of_the_trees_files_is_found() {
     init(&disk, &identity(), &[]).unwrap();
     let log = open(&disk);
     append(&log, 0, 600);
-    log.seal().unwrap();
+    log.flush().unwrap();
     log.close().unwrap();
     for (path, len) in [("tree/digests", 600 * 32), ("tree/level-1", 2 * 32)] {
         for offset in (0..len).step_by(len / 7) {

@@ -38,7 +38,7 @@ pub fn begin<'a>(
 ) -> Result<(Parameters, Finder<'a>), Problem> {
     "events".clone_into(&mut note.resource);
     let caller = caller(request, context, note)?;
-    let finder = Finder::new(&context.shared.log, visible(context, &caller), context.now);
+    let finder = Finder::new(context.shared.log.contents(), visible(context, &caller), context.now);
     Ok((Parameters::of(path::query_pairs(&request.raw_query)), finder))
 }
 

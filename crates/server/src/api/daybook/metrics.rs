@@ -11,7 +11,7 @@ use event::Time;
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use sha2::{Digest, Sha256};
-use store::Figures;
+use store::Metrics as Figures;
 use subtle::ConstantTimeEq;
 
 use super::caller;
@@ -82,7 +82,12 @@ fn render(shared: &Shared, now: Time) -> String {
         seconds(shared.started_at.unix_ns()),
     );
     page.one("daybook_events", GAUGE, "Events in the log.", counts.events);
-    page.one("daybook_set_aside_records", GAUGE, "Records set aside in the log.", counts.set_aside);
+    page.one(
+        "daybook_set_aside_records",
+        GAUGE,
+        "Records set aside in the log.",
+        counts.dead_letters,
+    );
     page.one("daybook_commits_total", COUNTER, "Groups of requests made durable.", counts.groups);
     page.one(
         "daybook_duplicates_total",
@@ -90,7 +95,7 @@ fn render(shared: &Shared, now: Time) -> String {
         "Events that were recorded before.",
         counts.duplicates,
     );
-    store_of(&mut page, &shared.log.figures(), counts.events);
+    store_of(&mut page, &shared.log.metrics(), counts.events);
     page.one(
         "daybook_requests_in_flight",
         GAUGE,
@@ -124,16 +129,26 @@ fn store_of(page: &mut Page, figures: &Figures, events: u64) {
     );
     page.one("daybook_segments", GAUGE, "Segments there are.", figures.segments);
     page.one("daybook_segment_bytes", GAUGE, "Bytes of their files.", figures.segment_bytes);
-    page.one("daybook_sealed_events", GAUGE, "Events in segments.", figures.sealed_events);
+    page.one("daybook_sealed_events", GAUGE, "Events in segments.", figures.flushed_events);
     let unsealed = "Events in memory and in the journal, not sealed yet.";
     page.one(
         "daybook_unsealed_events",
         GAUGE,
         unsealed,
-        events.saturating_sub(figures.sealed_events),
+        events.saturating_sub(figures.flushed_events),
     );
-    page.one("daybook_seals_total", COUNTER, "Segments made of what was in memory.", figures.seals);
-    page.one("daybook_merges_total", COUNTER, "Segments made of other segments.", figures.merges);
+    page.one(
+        "daybook_seals_total",
+        COUNTER,
+        "Segments made of what was in memory.",
+        figures.flushes,
+    );
+    page.one(
+        "daybook_merges_total",
+        COUNTER,
+        "Segments made of other segments.",
+        figures.compactions,
+    );
     let cache = "Bytes of segments' indexes in memory.";
     page.one("daybook_index_cache_bytes", GAUGE, cache, figures.cache_bytes);
     let read = "Blocks of segments' indexes that were read because they were not in memory.";

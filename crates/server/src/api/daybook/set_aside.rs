@@ -11,7 +11,7 @@ use formats::Limits;
 use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::SetAsideRecord;
+use store::DeadLetter;
 
 use super::caller;
 use super::problem::Problem;
@@ -109,11 +109,11 @@ fn examine(
     from: u64,
     rows_max: usize,
     bytes_max: usize,
-    is_asked_for: &mut dyn FnMut(&SetAsideRecord) -> bool,
-) -> Result<(Vec<SetAsideRecord>, Option<u64>), Problem> {
+    is_asked_for: &mut dyn FnMut(&DeadLetter) -> bool,
+) -> Result<(Vec<DeadLetter>, Option<u64>), Problem> {
     let (mut found, mut next, mut bytes) = (Vec::new(), None, 0_usize);
     let (mut examined, mut examined_bytes) = (0, 0_usize);
-    let mut take = |record: SetAsideRecord| {
+    let mut take = |record: DeadLetter| {
         if found.len() == rows_max
             || examined == EXAMINED_MAX
             || examined_bytes >= EXAMINED_BYTES_MAX
@@ -130,7 +130,7 @@ fn examine(
         }
         ControlFlow::Continue(())
     };
-    let read = context.shared.log.each_set_aside(from, &mut take);
+    let read = context.shared.log.each_dead_letter(from, &mut take);
     read.map_err(|error| Problem::failed(&error, &request.id))?;
     Ok((found, next))
 }
@@ -140,7 +140,7 @@ fn record(
     number: u64,
     request: &Request,
     context: &Context<'_>,
-) -> Result<Option<SetAsideRecord>, Problem> {
+) -> Result<Option<DeadLetter>, Problem> {
     let (records, _) = examine(context, request, number, 1, usize::MAX, &mut |_| true)?;
     Ok(records.into_iter().next())
 }
@@ -238,7 +238,7 @@ fn named(
     caller: &Caller<'_>,
     request: &Request,
     context: &Context<'_>,
-) -> Result<Vec<SetAsideRecord>, Problem> {
+) -> Result<Vec<DeadLetter>, Problem> {
     if numbers.len() > RETRIED_MAX {
         return Err(Problem::malformed(format!(
             "at most {RETRIED_MAX} records are retried at once"
@@ -279,7 +279,7 @@ fn waiting(
     caller: &Caller<'_>,
     request: &Request,
     context: &Context<'_>,
-) -> Result<(Vec<SetAsideRecord>, Option<u64>), Problem> {
+) -> Result<(Vec<DeadLetter>, Option<u64>), Problem> {
     examine(context, request, from, RETRIED_MAX, RETRIED_BYTES_MAX, &mut |record| {
         source.is_none_or(|source| *source == record.source)
             && !context.shared.retried.contains(record.number)
@@ -288,7 +288,7 @@ fn waiting(
     })
 }
 
-fn act(records: &[SetAsideRecord], note: &Note) -> Act {
+fn act(records: &[DeadLetter], note: &Note) -> Act {
     let numbers: Vec<String> = records.iter().map(|record| record.number.to_string()).collect();
     let mut sources: Vec<&str> = records.iter().map(|record| record.source.as_str()).collect();
     sources.dedup();
@@ -304,13 +304,13 @@ fn act(records: &[SetAsideRecord], note: &Note) -> Act {
 }
 
 /// Retries some records, all on their way at the same time.
-fn retry_some(records: &[SetAsideRecord], context: &Context<'_>) -> Vec<Outcome> {
+fn retry_some(records: &[DeadLetter], context: &Context<'_>) -> Vec<Outcome> {
     let shared = context.shared;
     let limits = Limits {
         events_max: shared.config().limits.events_per_request_max,
         event_bytes_max: shared.config().limits.event_bytes_max,
     };
-    let submit = |record: &SetAsideRecord| {
+    let submit = |record: &DeadLetter| {
         let intake = intake(&record.source, context).ok_or("its source is not configured")?;
         Ok((intake, retry::submit(record, intake, limits, context.now, &shared.log)?))
     };
@@ -318,7 +318,7 @@ fn retry_some(records: &[SetAsideRecord], context: &Context<'_>) -> Vec<Outcome>
     let came = submitted
         .into_iter()
         .map(|submitted| submitted.and_then(|(intake, submitted)| submitted.finish(intake)));
-    let outcome = |(came, record): (Result<retry::Came, String>, &SetAsideRecord)| match came {
+    let outcome = |(came, record): (Result<retry::Came, String>, &DeadLetter)| match came {
         Ok(retry::Came { recorded, duplicates }) => {
             shared.retried.insert(record.number);
             Outcome { number: record.number, recorded, duplicates, reason: None }

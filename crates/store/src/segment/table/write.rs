@@ -1,4 +1,4 @@
-//! Writing tables: row after row, or group after group by whoever has columns.
+//! Writes tables: row after row, or group after group from whole columns.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
-use super::{CHUNK, COLUMNS, ENTRY, RAW};
-use crate::Error;
-use crate::durable::File;
+use crate::disk::durable::File;
+use crate::error::Error;
+use crate::segment::table::columns::{CHUNK, COLUMNS, ENTRY, RAW};
 
-/// Rows of a group; so many are in memory before they are written.
+/// Rows of a group; they are in memory before they are written.
 pub(super) const GROUP_ROWS: usize = 16 << 10;
-/// A group is written before it holds more than this many bytes of entries and raw bytes.
+/// Limit of the bytes of entries and raw bytes in a group.
 pub(super) const GROUP_BYTES: usize = 32 << 20;
 /// Rows of a page of entries or raw bytes, so that one is read without many others.
 const PAGE_ROWS: usize = 128;
@@ -132,7 +132,7 @@ fn properties() -> WriterProperties {
     large(large(builder, ENTRY), RAW).build()
 }
 
-/// Byte strings one after another, and where each ends.
+/// Byte strings one after another, and the end of each.
 #[derive(Default)]
 struct Strings {
     bytes: Vec<u8>,
@@ -156,7 +156,7 @@ impl Strings {
     }
 }
 
-/// The values of one column in some rows, and for each row whether it has one: 1 or 0.
+/// The values of one column in some rows, and for each row 1 or 0: whether it has one.
 pub(super) enum Column {
     Long(Vec<i64>, Vec<i16>),
     Int(Vec<i32>, Vec<i16>),
@@ -173,7 +173,7 @@ impl Column {
     }
 }
 
-/// A column as it comes row by row.
+/// A column that grows row by row.
 enum Buffer {
     Long(Vec<i64>, Vec<i16>),
     Int(Vec<i32>, Vec<i16>),
@@ -219,7 +219,7 @@ impl Buffer {
         }
     }
 
-    /// An empty one with room for as much.
+    /// An empty buffer of the same type and capacity.
     fn like(&self) -> Buffer {
         match self {
             Buffer::Long(values, levels) => {
@@ -239,34 +239,34 @@ impl Buffer {
     }
 }
 
-/// What a table came to.
-pub(in crate::segment) struct WrittenTable {
+/// The size and the hashes of a written table.
+pub(in crate::segment) struct TableSummary {
     pub len_bytes: u64,
     pub sha256: [u8; 32],
     /// CRC-32C of each [`CHUNK`] of the file.
-    pub sums: Vec<u32>,
+    pub checksums: Vec<u32>,
 }
 
-/// Checksums of chunks, as the bytes come.
+/// Checksums of the chunks of a byte stream.
 #[derive(Default)]
-struct Sums {
+struct ChunkChecksums {
     open: Vec<u8>,
-    sums: Vec<u32>,
+    checksums: Vec<u32>,
 }
 
-impl Sums {
+impl ChunkChecksums {
     fn update(&mut self, bytes: &[u8]) {
         self.open.extend_from_slice(bytes);
         let whole = self.open.len() / CHUNK * CHUNK;
-        self.sums.extend(self.open[..whole].chunks(CHUNK).map(crc32c::crc32c));
+        self.checksums.extend(self.open[..whole].chunks(CHUNK).map(crc32c::crc32c));
         self.open.drain(..whole);
     }
 
     fn finish(mut self) -> Vec<u32> {
         if !self.open.is_empty() {
-            self.sums.push(crc32c::crc32c(&self.open));
+            self.checksums.push(crc32c::crc32c(&self.open));
         }
-        self.sums
+        self.checksums
     }
 }
 
@@ -276,15 +276,19 @@ pub(super) struct GroupsWriter(SerializedFileWriter<Sink>);
 impl GroupsWriter {
     pub fn new(file: Arc<dyn File>) -> Result<GroupsWriter, Error> {
         let schema = Arc::new(parse_message_type(&schema()).map_err(wrong)?);
-        let sink =
-            Sink { file, at: 0, buffer: Vec::new(), hash: Sha256::new(), sums: Sums::default() };
+        let sink = Sink {
+            file,
+            at: 0,
+            buffer: Vec::new(),
+            hash: Sha256::new(),
+            checksums: ChunkChecksums::default(),
+        };
         SerializedFileWriter::new(sink, schema, Arc::new(properties()))
             .map(GroupsWriter)
             .map_err(wrong)
     }
 
-    /// Writes a group of as many rows as each of its columns has, which are in order of
-    /// [`COLUMNS`].
+    /// Writes a group. All columns must have equally many rows, and be in order of [`COLUMNS`].
     pub fn push(&mut self, columns: impl Iterator<Item = Column>) -> Result<(), Error> {
         let mut group = self.0.next_row_group().map_err(wrong)?;
         for ((_, kind), column) in COLUMNS.iter().zip(columns) {
@@ -310,13 +314,13 @@ impl GroupsWriter {
     }
 
     /// Writes the foot. The caller syncs the file.
-    pub fn finish(self) -> Result<WrittenTable, Error> {
+    pub fn finish(self) -> Result<TableSummary, Error> {
         let mut sink = self.0.into_inner().map_err(wrong)?;
         sink.flush().map_err(Error::io("write a table"))?;
-        Ok(WrittenTable {
+        Ok(TableSummary {
             len_bytes: sink.at,
             sha256: sink.hash.finalize().into(),
-            sums: sink.sums.finish(),
+            checksums: sink.checksums.finish(),
         })
     }
 }
@@ -349,7 +353,7 @@ impl TableWriter {
     }
 
     /// Writes what is left and the foot. The caller syncs the file.
-    pub fn finish(mut self) -> Result<WrittenTable, Error> {
+    pub fn finish(mut self) -> Result<TableSummary, Error> {
         if self.rows > 0 {
             self.write_group()?;
         }
@@ -369,16 +373,16 @@ fn wrong(error: ParquetError) -> Error {
     Error::Io { doing: "write a table".to_owned(), cause: io::Error::other(error) }
 }
 
-/// Bytes collected before they are written.
+/// Bytes collected before a write.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
 
-/// A file that is written from its begin to its end.
+/// A file that is written from start to end.
 struct Sink {
     file: Arc<dyn File>,
     at: u64,
     buffer: Vec<u8>,
     hash: Sha256,
-    sums: Sums,
+    checksums: ChunkChecksums,
 }
 
 impl Write for Sink {
@@ -393,9 +397,33 @@ impl Write for Sink {
     fn flush(&mut self) -> io::Result<()> {
         self.file.write_at(self.at, &self.buffer)?;
         self.hash.update(&self.buffer);
-        self.sums.update(&self.buffer);
+        self.checksums.update(&self.buffer);
         self.at += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_summed_however_the_bytes_come() {
+        let bytes: Vec<u8> = (0..CHUNK * 2 + 5).map(|at| (at % 251) as u8).collect();
+        let expected: Vec<u32> = bytes.chunks(CHUNK).map(crc32c::crc32c).collect();
+        for step in [1000, CHUNK, bytes.len()] {
+            let mut checksums = ChunkChecksums::default();
+            bytes.chunks(step).for_each(|piece| checksums.update(piece));
+            assert_eq!(checksums.finish(), expected, "step {step}");
+        }
+    }
+
+    #[test]
+    fn strings_become_byte_arrays() {
+        let mut strings = Strings::default();
+        [&b"ab"[..], b"", b"c"].into_iter().for_each(|string| strings.push(string));
+        let arrays = strings.into_byte_arrays();
+        assert_eq!(arrays.iter().map(ByteArray::data).collect::<Vec<_>>(), [&b"ab"[..], b"", b"c"]);
     }
 }

@@ -1,0 +1,414 @@
+//! The sequencer: orders events and makes them durable, one group at a time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use event::RejectedRecord;
+use event::entry::{self, NUMBER_MAX};
+use event::{Event, Time};
+use tlog::Hash;
+
+use crate::error::Error;
+use crate::journal::batch::{Commit, DeadLetter, Position};
+use crate::journal::contract::Journal;
+use crate::journal::frame::BatchWriter;
+use crate::log::dedup::{Key, KeyEntry, KeyIndex, dead_letter_key};
+use crate::log::history::History;
+use crate::log::memtable::{FrameLocation, NewRow};
+use crate::log::recovery::Recovery;
+use crate::log::request::{Append, IncomingEvent, OnConflict, Receipt, Refusal};
+use crate::log::state::State;
+use crate::log::words::Words;
+use crate::segment::key_search::KeySearch;
+
+/// Memory retained for the next group; larger groups are rare and free theirs.
+const GROUP_BYTES_RETAINED: usize = 4 << 20;
+
+pub(crate) struct Sequencer {
+    journal: Box<dyn Journal>,
+    state: Arc<RwLock<State>>,
+    known: KeyIndex,
+    history: History,
+    batch: BatchWriter,
+    /// Events of the group, to be published once they are durable.
+    group: Vec<GroupEvent>,
+    /// Offsets and lengths in the batch of the group's dead letters.
+    dead_letters: Vec<(usize, u32)>,
+    /// Whether the newest batch lacks its mark.
+    is_unmarked: bool,
+}
+
+/// An event of a group.
+struct GroupEvent {
+    event: Event,
+    words: Words,
+    rest: Vec<u8>,
+    key: Option<Key>,
+    digest: Hash,
+    number: u64,
+    received_at: Time,
+    offset: usize,
+    len_bytes: u32,
+}
+
+impl Sequencer {
+    pub fn new(journal: Box<dyn Journal>, recovered: Recovery, salt: [u8; 16]) -> Sequencer {
+        let Recovery { history, state, known } = recovered;
+        Sequencer {
+            journal,
+            state: Arc::new(RwLock::new(state)),
+            known,
+            history,
+            batch: BatchWriter::new(salt),
+            group: Vec::new(),
+            dead_letters: Vec::new(),
+            is_unmarked: false,
+        }
+    }
+
+    pub fn state(&self) -> Arc<RwLock<State>> {
+        Arc::clone(&self.state)
+    }
+
+    /// Ends the active memtable, so that all events can be flushed.
+    pub fn freeze(&mut self) {
+        let mut state = self.state.write().expect("no panic while held");
+        if state.active.len() > 0 || !state.dead_letters.is_empty() {
+            self.known.freeze(self.history.tree.size());
+            state.freeze(self.history.flush_point());
+        }
+    }
+
+    pub fn dead_letters(&self) -> u64 {
+        self.history.dead_letters.size()
+    }
+
+    /// Weight of the events not yet flushed.
+    pub fn unflushed_weight(&self) -> u64 {
+        self.state.read().expect("no panic while held").unflushed_weight()
+    }
+
+    /// Records a group of requests with one sync. When this returns, all receipts are durable and
+    /// visible.
+    ///
+    /// After an error the fate of the group is unknown, and the sequencer must not be used any
+    /// more.
+    pub fn commit(
+        &mut self,
+        requests: Vec<Append>,
+    ) -> Result<Vec<Result<Receipt, Refusal>>, Error> {
+        if self.is_unmarked {
+            self.batch.begin_with_mark(self.history.batches - 1);
+        }
+        let segments = Arc::clone(&self.state.read().expect("no panic while held").segments);
+        self.known.forget_before(segments.last().map_or(0, |segment| segment.meta.end()));
+        let keys =
+            requests.iter().flat_map(|request| &request.events).filter_map(|event| event.key);
+        let (sought, mut flushed) = (KeySearch::of(keys), HashMap::new());
+        segments.iter().try_for_each(|segment| segment.find_keys(&sought, &mut flushed))?;
+        let admit = |request| Ok(self.admit(request, &flushed));
+        let answers: Vec<_> = requests.into_iter().map(admit).collect::<Result<_, Error>>()?;
+        if self.batch.is_empty() {
+            self.batch.clear(GROUP_BYTES_RETAINED);
+        } else {
+            self.write()?;
+        }
+        let tree_size = self.history.tree.size();
+        Ok(answers
+            .into_iter()
+            .map(|answer| answer.map(|receipt| Receipt { tree_size, ..receipt }))
+            .collect())
+    }
+
+    /// Writes the mark of the newest batch, if it has none. Call it when no batch follows at once;
+    /// the next batch takes the mark along otherwise.
+    pub fn mark(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.is_unmarked) {
+            self.journal.mark(self.history.batches - 1)?;
+        }
+        Ok(())
+    }
+
+    pub fn close(&mut self) -> Result<(), Error> {
+        self.mark()?;
+        self.journal.close()
+    }
+
+    /// Adds one request to the batch, or refuses it and leaves no trace. `flushed` are the events
+    /// in segments that have one of its keys.
+    fn admit(
+        &mut self,
+        request: Append,
+        flushed: &HashMap<Key, KeyEntry>,
+    ) -> Result<Receipt, Refusal> {
+        if request.on_conflict == OnConflict::Refuse {
+            self.refuse_conflicts(&request.events, flushed)?;
+        }
+        // The clock may step back; the log does not.
+        let received_at = self
+            .history
+            .received_at
+            .map_or(request.received_at, |last| last.max(request.received_at));
+        let mut receipt = Receipt {
+            first_index: None,
+            recorded: 0,
+            duplicates: Vec::new(),
+            dead_letters: 0,
+            tree_size: 0,
+        };
+        let mut rejected = request.rejected;
+        for (position, incoming) in request.events.into_iter().enumerate() {
+            match incoming.key.and_then(|key| self.first(&key, flushed)) {
+                None => {
+                    let index = self.record(incoming, received_at);
+                    receipt.first_index.get_or_insert(index);
+                    receipt.recorded += 1;
+                }
+                Some(first) if first.has_content(incoming.template.raw_sha256()) => {
+                    receipt.duplicates.push((position, first.index));
+                }
+                Some(first) => rejected.push(RejectedRecord {
+                    reason: format!(
+                        "id_conflict: event {} has this id and other bytes",
+                        first.index
+                    ),
+                    raw: incoming.event.raw,
+                }),
+            }
+        }
+        for record in rejected {
+            receipt.dead_letters += usize::from(self.reject(&request.source, received_at, record));
+        }
+        Ok(receipt)
+    }
+
+    /// The event that was recorded under this key.
+    fn first(&self, key: &Key, flushed: &HashMap<Key, KeyEntry>) -> Option<KeyEntry> {
+        self.known.get(key).or_else(|| flushed.get(key).copied())
+    }
+
+    fn refuse_conflicts(
+        &self,
+        events: &[IncomingEvent],
+        flushed: &HashMap<Key, KeyEntry>,
+    ) -> Result<(), Refusal> {
+        let mut own: HashMap<Key, KeyEntry> = HashMap::new();
+        for (position, incoming) in events.iter().enumerate() {
+            let Some(key) = incoming.key else { continue };
+            let raw_sha256 = incoming.template.raw_sha256();
+            let index = self.history.tree.size() + position as u64;
+            let first = self
+                .first(&key, flushed)
+                .unwrap_or_else(|| *own.entry(key).or_insert(KeyEntry::new(index, raw_sha256)));
+            if !first.has_content(raw_sha256) {
+                return Err(Refusal::Conflict { position, index: first.index });
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, incoming: IncomingEvent, received_at: Time) -> u64 {
+        let IncomingEvent { event, template, words, rest, key } = incoming;
+        let index = self.history.tree.size();
+        let number = self.history.next_number(&event.trail);
+        assert!(
+            number <= NUMBER_MAX,
+            "2^53 events take a thousand years at eight million a second"
+        );
+        let (offset, len_bytes, entry) =
+            self.batch.event(index, &template, number, received_at, &event.raw);
+        let digest = entry::digest(self.batch.bytes(entry));
+        self.history.push(&digest);
+        self.history.received_at = Some(received_at);
+        if let Some(key) = key {
+            self.known.insert_event(key, KeyEntry::new(index, template.raw_sha256()));
+        }
+        self.group.push(GroupEvent {
+            event,
+            words,
+            rest,
+            key,
+            digest,
+            number,
+            received_at,
+            offset,
+            len_bytes,
+        });
+        index
+    }
+
+    /// Records a dead letter. Returns false when these bytes were recorded before.
+    fn reject(&mut self, source: &str, received_at: Time, rejected: RejectedRecord) -> bool {
+        let key = dead_letter_key(source, &rejected.raw);
+        if self.known.get(&key).is_some() {
+            return false;
+        }
+        let number = self.history.dead_letters.size();
+        let RejectedRecord { reason, raw } = rejected;
+        let record = DeadLetter { number, received_at, source: source.to_owned(), reason, raw };
+        self.dead_letters.push(self.batch.dead_letter(&record));
+        self.known.insert(key, KeyEntry::new(number, &[0; 32]));
+        self.history.dead_letters.push(&record.digest());
+        true
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        let commit = Commit {
+            batch: self.history.batches,
+            frames: self.batch.frames(),
+            tree_size: self.history.tree.size(),
+            root: self.history.tree.root(),
+            dead_letters: self.history.dead_letters.size(),
+        };
+        let start = self.journal.append(&commit, self.batch.end_with(&commit))?;
+        // The group is durable, and the mark of the one before with it.
+        self.history.batches += 1;
+        self.is_unmarked = true;
+        let frame = |offset: usize, len_bytes| {
+            let offset = start.offset
+                + u32::try_from(offset).expect("batches are limited to far below 4 GiB");
+            FrameLocation { at: Position { offset, ..start }, len_bytes }
+        };
+        let rows: Vec<NewRow<'_>> = self
+            .group
+            .iter()
+            .map(|pending| NewRow {
+                event: &pending.event,
+                words: &pending.words,
+                rest: &pending.rest,
+                key: pending.key.as_ref(),
+                digest: pending.digest,
+                number: pending.number,
+                raw: &pending.event.raw,
+                received_at: pending.received_at,
+                frame: frame(pending.offset, pending.len_bytes),
+            })
+            .collect();
+        let mut state = self.state.write().expect("no panic while held");
+        state.extend(&rows, self.history.head(), &mut self.history.filled);
+        state.dead_letters_head = self.history.dead_letters_head();
+        state
+            .dead_letters
+            .extend(self.dead_letters.iter().map(|(offset, len_bytes)| frame(*offset, *len_bytes)));
+        // The group is visible.
+        if state.is_full() {
+            self.known.freeze(self.history.tree.size());
+            state.freeze(self.history.flush_point());
+        }
+        drop(state);
+        drop(rows);
+        self.group.clear();
+        self.dead_letters.clear();
+        self.batch.clear(GROUP_BYTES_RETAINED);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::journal::contract::Reader;
+    use crate::samples::event;
+
+    /// A journal that records the commits of its batches and the marks.
+    #[derive(Clone, Default)]
+    struct Commits(Arc<Mutex<Vec<(Commit, usize)>>>, Arc<Mutex<Vec<u64>>>);
+
+    impl Journal for Commits {
+        fn append(&mut self, commit: &Commit, frames: &[u8]) -> Result<Position, Error> {
+            self.0.lock().expect("no panic while held").push((*commit, frames.len()));
+            Ok(Position { file: 0, offset: 0 })
+        }
+
+        fn mark(&mut self, batch: u64) -> Result<(), Error> {
+            self.1.lock().expect("no panic while held").push(batch);
+            Ok(())
+        }
+
+        fn reader(&self) -> Arc<dyn Reader> {
+            unreachable!("a sequencer reads nothing")
+        }
+
+        fn close(&mut self) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    fn sequencer() -> (Sequencer, Commits) {
+        let journal = Commits::default();
+        let mut recovery = Recovery::default();
+        recovery.state.memtable_events_max = 100;
+        (Sequencer::new(Box::new(journal.clone()), recovery, [7; 16]), journal)
+    }
+
+    fn request(keys: &[&str], received_ns: i64, on_conflict: OnConflict) -> Append {
+        let keyed = |key: &&str| {
+            let mut event = event(1);
+            // The part before the colon is the key; all of it is the content.
+            event.origin.key = key.split(':').next().map(str::to_owned);
+            event.raw = key.as_bytes().to_vec();
+            IncomingEvent::new(event)
+        };
+        Append {
+            source: "hub".to_owned(),
+            received_at: Time::from_unix_ns(received_ns),
+            events: keys.iter().map(keyed).collect(),
+            rejected: Vec::new(),
+            on_conflict,
+        }
+    }
+
+    fn receipt(first_index: Option<u64>, recorded: usize, duplicates: &[(usize, u64)]) -> Receipt {
+        let duplicates = duplicates.to_vec();
+        Receipt { first_index, recorded, duplicates, dead_letters: 0, tree_size: 0 }
+    }
+
+    #[test]
+    fn a_group_is_one_batch_and_repetitions_are_duplicates() {
+        let (mut sequencer, journal) = sequencer();
+        let refuse = OnConflict::Refuse;
+        let group = vec![request(&["a", "b"], 5, refuse), request(&["b", "c"], 3, refuse)];
+        let receipts = sequencer.commit(group).expect("no fault");
+        let expected = [receipt(Some(0), 2, &[]), receipt(Some(2), 1, &[(0, 1)])];
+        assert_eq!(receipts, expected.map(|receipt| Ok(Receipt { tree_size: 3, ..receipt })));
+        let commits = journal.0.lock().expect("no panic while held").clone();
+        assert_eq!(commits.iter().map(|(commit, _)| commit.frames).collect::<Vec<_>>(), [3]);
+        assert_eq!(commits[0].0.tree_size, 3);
+        assert_eq!(
+            sequencer.history.received_at,
+            Some(Time::from_unix_ns(5)),
+            "time never goes back"
+        );
+    }
+
+    #[test]
+    fn a_conflict_refuses_the_request_or_becomes_a_dead_letter() {
+        let (mut sequencer, journal) = sequencer();
+        sequencer.commit(vec![request(&["a"], 1, OnConflict::Refuse)]).expect("no fault");
+        let conflicting = |on_conflict| vec![request(&["new", "a:other"], 1, on_conflict)];
+        let refused = sequencer.commit(conflicting(OnConflict::Refuse)).expect("no fault");
+        assert_eq!(refused, [Err(Refusal::Conflict { position: 1, index: 0 })]);
+        assert_eq!(sequencer.history.tree.size(), 1, "nothing of it is recorded");
+        let rejected = sequencer.commit(conflicting(OnConflict::DeadLetter)).expect("no fault");
+        let expected = Receipt { dead_letters: 1, tree_size: 2, ..receipt(Some(1), 1, &[]) };
+        assert_eq!(rejected, [Ok(expected)]);
+        assert_eq!(
+            journal.0.lock().expect("no panic while held").len(),
+            2,
+            "no batch for a refusal"
+        );
+        assert_eq!(sequencer.dead_letters(), 1);
+    }
+
+    #[test]
+    fn the_newest_batch_is_marked_once() {
+        let (mut sequencer, journal) = sequencer();
+        sequencer.mark().expect("no fault");
+        sequencer.commit(vec![request(&["a"], 1, OnConflict::Refuse)]).expect("no fault");
+        sequencer.mark().expect("no fault");
+        sequencer.mark().expect("no fault");
+        assert_eq!(*journal.1.lock().expect("no panic while held"), [0]);
+    }
+}

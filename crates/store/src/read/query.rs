@@ -1,0 +1,173 @@
+//! Queries: pages, histograms, top values, and single events.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use event::entry::Entry;
+use event::query::{Dimension, Histogram, Page, Query, Top};
+use event::{Time, entry};
+
+use crate::engine::question::Question;
+use crate::error::Error;
+use crate::log::memtable::FrameLocation;
+use crate::log::state::{RowSource, View};
+use crate::read::contents::{Contents, Row, StoredEvent, weight};
+use crate::segment::segment::Segment;
+
+impl Contents {
+    /// Answers a query as of now, or as of the size that it names. Sees everything acknowledged
+    /// before.
+    pub fn query(&self, query: &Query) -> Result<Page<Row>, Error> {
+        let question = Question::of(query);
+        let view = self.view(&question);
+        let (found, total, tree_size) = view.find(&question)?;
+        let rows = self.rows(&view.segments, &found)?;
+        Ok(Page { rows, total, tree_size })
+    }
+
+    /// The view of a query on the log as it is now.
+    pub(crate) fn view(&self, question: &Question<'_>) -> View {
+        self.state.read().expect("no panic while held").view(question)
+    }
+
+    /// Number of matching events from each of these instants on and before the next. The instants
+    /// must be in order. Order, offset and limit of the query do not matter.
+    pub fn histogram(&self, query: &Query, instants: &[Time]) -> Result<Histogram, Error> {
+        let question = Question::of(query);
+        let view = self.view(&question);
+        view.histogram(&question, instants)
+    }
+
+    /// The most frequent values of each dimension among the matching events, at most `limit` of
+    /// them, with exact counts, all as of one moment. Order, offset and limit of the query do not
+    /// matter.
+    pub fn tops(
+        &self,
+        query: &Query,
+        dimensions: &[Dimension],
+        limit: usize,
+    ) -> Result<Vec<Top>, Error> {
+        let question = Question::of(query);
+        let (view, active) = {
+            let state = self.state.read().expect("no panic while held");
+            (state.view(&question), state.active_counts(&question, dimensions))
+        };
+        view.tops(&question, dimensions, &active, limit)
+    }
+
+    /// `count` events from this index on, in the order of the log, or fewer at the end.
+    pub fn from_index(&self, first: u64, count: usize) -> Result<Vec<Row>, Error> {
+        let (segments, end, mut found, _reading) = {
+            let state = self.state.read().expect("no panic while held");
+            let end = first.saturating_add(count as u64).min(state.len());
+            let beyond = (first.max(state.flushed_events())..end)
+                .filter_map(|index| Some(RowSource::Journal(index, state.frame(index)?)))
+                .collect::<Vec<_>>();
+            (Arc::clone(&state.segments), end, beyond, Arc::clone(&state.reading))
+        };
+        let mut rows = Vec::with_capacity(count);
+        for (position, segment) in segments.iter().enumerate() {
+            let wanted = first.max(segment.meta.first)..end.min(segment.meta.end());
+            if !wanted.is_empty() {
+                rows.extend(
+                    segment
+                        .rows_of(wanted)?
+                        .into_iter()
+                        .map(|row| RowSource::Segment(position, row)),
+                );
+            }
+        }
+        rows.append(&mut found);
+        self.rows(&segments, &rows)
+    }
+
+    /// Reads the rows of a result; those of one segment at once, in its order.
+    pub(crate) fn rows(
+        &self,
+        segments: &[Arc<Segment>],
+        found: &[RowSource],
+    ) -> Result<Vec<Row>, Error> {
+        Ok(self.rows_within(segments, found, None)?.expect("any rows fit"))
+    }
+
+    /// [`Contents::rows`] for a scan: past the cache, and `None` when the rows exceed `bytes_max`.
+    pub(crate) fn rows_within(
+        &self,
+        segments: &[Arc<Segment>],
+        found: &[RowSource],
+        bytes_max: Option<usize>,
+    ) -> Result<Option<Vec<Row>>, Error> {
+        let mut left = bytes_max;
+        let mut fits = |row: &Row| {
+            let Some(bytes) = left else { return true };
+            left = bytes.checked_sub(weight(row));
+            left.is_some()
+        };
+        // For each segment the rows, and their positions on the page.
+        let mut of_segments: HashMap<usize, Vec<(u32, usize)>> = HashMap::new();
+        let mut rows: Vec<Option<Row>> = found.iter().map(|_| None).collect();
+        for (position, row) in found.iter().enumerate() {
+            match row {
+                RowSource::Segment(segment, row) => {
+                    of_segments.entry(*segment).or_default().push((*row, position));
+                }
+                RowSource::Journal(index, frame) => {
+                    let row = Row { index: *index, entry: self.entry_at(*frame)? };
+                    if !fits(&row) {
+                        return Ok(None);
+                    }
+                    rows[position] = Some(row);
+                }
+            }
+        }
+        for (segment, mut wanted) in of_segments {
+            wanted.sort_unstable();
+            let segment = &segments[segment];
+            let mut reader =
+                if bytes_max.is_some() { segment.rows_uncached() } else { segment.rows() };
+            for (row, position) in wanted {
+                let (index, entry) = reader.entry(row)?;
+                let row = Row { index, entry };
+                if !fits(&row) {
+                    return Ok(None);
+                }
+                rows[position] = Some(row);
+            }
+        }
+        Ok(Some(rows.into_iter().map(|row| row.expect("each was read")).collect()))
+    }
+
+    fn entry_at(&self, frame: FrameLocation) -> Result<Entry, Error> {
+        let read = self.reader.event(frame.at, frame.len_bytes)?;
+        entry::decode(&read.entry).map_err(|error| Error::damage("journal", 0, error.to_string()))
+    }
+
+    /// The stored event with this index; `None` beyond the end.
+    pub fn stored_event(&self, index: u64) -> Result<Option<StoredEvent>, Error> {
+        let (segments, frame, _reading) = {
+            let state = self.state.read().expect("no panic while held");
+            (Arc::clone(&state.segments), state.frame(index), Arc::clone(&state.reading))
+        };
+        if let Some(FrameLocation { at, len_bytes }) = frame {
+            let frame = self.reader.event(at, len_bytes)?;
+            let decoded = entry::decode(&frame.entry)
+                .map_err(|error| Error::damage("journal", 0, error.to_string()))?;
+            return Ok(Some(StoredEvent {
+                trail: decoded.event.trail,
+                entry: frame.entry,
+                raw: frame.raw,
+            }));
+        }
+        let holds =
+            |segment: &&Arc<Segment>| (segment.meta.first..segment.meta.end()).contains(&index);
+        let Some(segment) = segments.iter().find(holds) else { return Ok(None) };
+        let row = segment.row_of(index)?;
+        let only =
+            |read: Vec<bytes::Bytes>| read.first().map(|bytes| bytes.to_vec()).unwrap_or_default();
+        Ok(Some(StoredEvent {
+            trail: segment.run_of(row).0.clone(),
+            entry: only(segment.entries(row, 1)?),
+            raw: only(segment.raws(row, 1)?),
+        }))
+    }
+}
