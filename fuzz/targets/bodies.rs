@@ -54,7 +54,7 @@ fn read(body: &[u8]) {
         for item in items {
             match item {
                 Item::Skipped(_) => {}
-                Item::Rejected(aside) => assert!(is_part(*format, &aside.raw, body), "{format:?}: {aside:?}"),
+                Item::Rejected(record) => assert!(is_part(*format, &record.raw, body), "{format:?}: {record:?}"),
                 Item::Event(event) => {
                     assert!(is_part(*format, &event.raw, body), "{format:?}: {event:?}");
                     reads_back(*event);

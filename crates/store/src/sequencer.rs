@@ -130,7 +130,7 @@ pub(crate) struct Replayed<'a> {
 impl History {
     /// Adds an entry's digest to the tree.
     fn push(&mut self, digest: &Hash) {
-        self.tree.push_and_tell(digest, &mut |level, hash| self.filled.push((level, hash)));
+        self.tree.push_and_visit(digest, &mut |level, hash| self.filled.push((level, hash)));
     }
 
     /// The number that the next event of this trail has.

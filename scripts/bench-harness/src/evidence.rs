@@ -72,7 +72,7 @@ fn recording(options: &Options, checkpoint: &Checkpoint, signer: &Signer) {
     let mut digest = [7u8; 32];
     for number in 0..TREE_EVENTS {
         digest[..8].copy_from_slice(&number.to_le_bytes());
-        tree.push_and_tell(&digest, &mut |_, _| filled += 1);
+        tree.push_and_visit(&digest, &mut |_, _| filled += 1);
     }
     let tree_ns = began.elapsed().as_secs_f64() * 1e9 / TREE_EVENTS as f64;
     // A root for each group, of which each has a request of a thousand events or more.

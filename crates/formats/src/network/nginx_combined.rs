@@ -51,9 +51,9 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         is_utf8 &= is_whole;
         if plain == "-" { String::new() } else { plain }
     };
-    let (user, asked) = (plain(head.user), plain(fields.request));
+    let (user, request_text) = (plain(head.user), plain(fields.request));
     let [referer, agent, forwarded] = [fields.referer, fields.agent, fields.forwarded].map(plain);
-    let (method, target, protocol) = request_line(&asked);
+    let (method, target, protocol) = request_line(&request_text);
     let request = request(method, target, non_empty(&user), fields.status);
     if request.is_noise() && !context.options.records_noise {
         return Err(NoEvent::Skipped(NOISE));
@@ -82,7 +82,7 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         ("protocol", protocol),
         ("referer", &referer),
         ("remote_addr", if is_peer { "" } else { head.address }),
-        ("request", if method.is_empty() { &asked } else { "" }),
+        ("request", if method.is_empty() { &request_text } else { "" }),
         ("request_uri", target),
         ("xff", &forwarded),
     ]));

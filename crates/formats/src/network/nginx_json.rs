@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_keep_every_digit() {
+    fn seconds_lose_no_digit() {
         for (text, expected) in [
             ("1795197885.965", Some(1_795_197_885_965_000_000)),
             ("0.000", Some(0)),

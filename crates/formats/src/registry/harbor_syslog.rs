@@ -177,8 +177,8 @@ fn resource(record: &Record<'_>) -> Resource {
     let of_artifact = matches!(record.resource_type, "artifact" | "tag");
     let (name, id) = match reference(record.resource).filter(|_| of_artifact) {
         None => (record.resource, ""),
-        Some((repository, told)) if record.resource_type == "artifact" => {
-            (repository, digest(record, repository).unwrap_or(told))
+        Some((repository, reference)) if record.resource_type == "artifact" => {
+            (repository, digest(record, repository).unwrap_or(reference))
         }
         Some(parts) => parts,
     };

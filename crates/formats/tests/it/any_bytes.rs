@@ -1,5 +1,5 @@
-//! No body makes a parser panic, and none is lost: what is no event is set aside or refuses the
-//! body.
+//! No body makes a parser panic, and none is lost: bytes that are not an event are rejected, or the
+//! body is refused.
 
 use event::{Event, Service};
 use formats::{Continuation, Format, Item, Options, Secrets};
@@ -137,7 +137,7 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// What is read of a body, and of the same bytes as a message. Pieces are within them.
+/// The items of a body, and of the same bytes as a message. Pieces are within them.
 fn parse_all(body: &[u8]) -> Vec<Event> {
     let mut events = Vec::new();
     for format in Format::ALL {
@@ -150,7 +150,7 @@ fn parse_all(body: &[u8]) -> Vec<Event> {
         for item in source.parse(body, &mut 0).unwrap_or_default() {
             let raw = match item {
                 Item::Skipped(_) => continue,
-                Item::Rejected(set_aside) => set_aside.raw,
+                Item::Rejected(rejected) => rejected.raw,
                 Item::Event(event) => {
                     events.push(*event.clone());
                     event.raw
@@ -266,8 +266,7 @@ fn the_pieces_make_events_of_every_new_format() {
     }
 }
 
-/// A sender that has the wrong address is told so, or what it sent is kept; it is not thanked for
-/// nothing.
+/// A sender with the wrong address gets an error or a rejected record, never silence.
 #[test]
 fn what_is_of_another_format_is_not_passed_over() {
     for format in Format::ALL {

@@ -44,13 +44,13 @@ fn actions_mean_operations() {
         ("ACCEPTED FROB", Operation::Other, OutcomeKind::Success, Class::Operation, 1),
     ] {
         let event = event(response, "r:a/b");
-        let told = (event.operation, event.outcome.kind, event.class, event.severity.level());
-        assert_eq!(told, (operation, outcome, class, severity), "{response}");
+        let described = (event.operation, event.outcome.kind, event.class, event.severity.level());
+        assert_eq!(described, (operation, outcome, class, severity), "{response}");
     }
 }
 
 #[test]
-fn paths_are_told_from_messages() {
+fn paths_are_distinguished_from_messages() {
     for (what, kind, name, description) in [
         ("maven-local:a/b.jar", "file", Some("maven-local/a/b.jar"), None),
         ("maven-local:/a for b.jar", "file", Some("maven-local/a for b.jar"), None),
@@ -58,12 +58,12 @@ fn paths_are_told_from_messages() {
         ("", "request", None, None),
     ] {
         let event = event("ACCEPTED DOWNLOAD", what);
-        let told = (
+        let described = (
             event.resource.kind.as_deref(),
             event.resource.name.as_deref(),
             event.description.as_deref(),
         );
-        assert_eq!(told, (Some(kind), name, description), "{what}");
+        assert_eq!(described, (Some(kind), name, description), "{what}");
     }
 }
 

@@ -55,7 +55,7 @@ fn actions_mean_operations() {
 }
 
 #[test]
-fn artifacts_are_told_by_digest_where_it_is_known() {
+fn artifacts_have_their_digest_if_it_is_known() {
     let digest = format!("sha256:{}", "ab".repeat(32));
     for (kind, resource, description, id, tag) in [
         (

@@ -45,13 +45,13 @@ fn domains_and_types_mean_operations() {
         ("tasks", "started", Operation::Other, Class::Operation, "tasks", "/c"),
     ] {
         let event = NEXUS.event(line(domain, kind, r#"{"repository.name":"r"}"#));
-        let told = (
+        let described = (
             event.operation,
             event.class,
             event.resource.kind.as_deref(),
             event.resource.name.as_deref(),
         );
-        assert_eq!(told, (operation, class, Some(thing), Some(name)), "{domain} {kind}");
+        assert_eq!(described, (operation, class, Some(thing), Some(name)), "{domain} {kind}");
         assert_eq!(event.action, format!("{domain}.{kind}"));
     }
 }

@@ -24,7 +24,7 @@ fn event(user: &str, request: &str, status: u32) -> Event {
 }
 
 #[test]
-fn files_are_told_from_nexus_own_calls() {
+fn files_are_distinguished_from_nexus_own_calls() {
     for (request, operation, kind, name) in [
         ("GET /repository/raw/a%20b.bin?x=1", Operation::Download, "file", "raw/a b.bin"),
         ("GET /nexus/repository/raw/a.bin", Operation::Download, "file", "raw/a.bin"),
@@ -56,9 +56,9 @@ fn files_are_told_from_nexus_own_calls() {
         ("DELETE /service/rapture/session", Operation::Logout, "user", "service/rapture/session"),
     ] {
         let event = event("al", request, 200);
-        let told =
+        let described =
             (event.operation, event.resource.kind.as_deref(), event.resource.name.as_deref());
-        assert_eq!(told, (operation, Some(kind), Some(name)), "{request}");
+        assert_eq!(described, (operation, Some(kind), Some(name)), "{request}");
     }
     assert_eq!(event("al", "GET /nexus/repository/raw/a", 200).attributes["repository"], "raw");
 }
