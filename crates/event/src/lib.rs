@@ -1,4 +1,4 @@
-//! What an audit event is.
+//! The audit event: its model, canonical form, and queries.
 //!
 //! This crate holds the model ([`Event`], [`Trail`]), its canonical form ([`entry`]), queries on a
 //! log ([`query`]) and their language ([`search`]). It is pure: no files, no sockets, no clock, no

@@ -52,11 +52,11 @@ pub(crate) struct Spec {
     /// How many bytes at the beginning of a piece of a file can be parsed as a body without
     /// separating what belongs together. The rest is offered again with the bytes after it.
     pub(crate) complete_bytes: fn(&[u8], Continuation) -> usize,
-    /// What only some formats do.
+    /// The hooks, for what only some formats do.
     pub(crate) hooks: Hooks,
 }
 
-/// What only some formats do; [`Hooks::NONE`] for the others.
+/// Functions that only some formats need; [`Hooks::NONE`] for the others.
 pub(crate) struct Hooks {
     /// The position of an event in the numbering of its source.
     pub(crate) sequence: fn(&Event) -> Option<Sequence>,
@@ -111,7 +111,7 @@ pub(crate) enum Syslog {
     Text,
 }
 
-/// What may follow a piece of a file.
+/// The bytes that may follow a piece of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Continuation {
     /// More bytes, at any moment.

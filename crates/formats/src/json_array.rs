@@ -12,7 +12,7 @@
 use crate::Continuation;
 use crate::records::Piece;
 
-pub(crate) const NO_OBJECT: &str = "the bytes are no JSON object";
+pub(crate) const NO_OBJECT: &str = "the bytes are not a JSON object";
 pub(crate) const BREAKS_OFF: &str = "the JSON object breaks off";
 
 /// The end of an object.

@@ -25,7 +25,7 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
     size: u64,
-    /// Roots of the complete subtrees, largest (leftmost) first; as many as bits are set in `size`.
+    /// Roots of the complete subtrees, largest (leftmost) first; one for each bit set in `size`.
     frontier: Vec<Hash>,
 }
 

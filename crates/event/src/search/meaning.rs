@@ -198,7 +198,7 @@ const SEVERITIES: [(&str, Severity); 4] = [
     ("critical", Severity::CRITICAL),
 ];
 
-/// The addresses of an IPv4 network; `None` when the value is no network.
+/// The addresses of an IPv4 network; `None` if the value is not a network.
 fn network(dimension: Dimension, value: &Value) -> Result<Option<Filter>, SearchError> {
     let Some((address, bits)) =
         value.text.split_once('/').filter(|_| dimension == Dimension::SourceIp)

@@ -335,7 +335,7 @@ proptest! {
     }
 }
 
-/// As `thought`, where the term can be read at all: a value without a word asks for none.
+/// The meaning by `thought` for a readable term: a value without a word matches nothing.
 fn thought_if_read(term: &Term, event: &Event) -> Option<bool> {
     Search { terms: vec![term.clone()] }.meaning(now()).ok()?;
     thought(term, event)

@@ -79,7 +79,7 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
 /// Reads `2026-11-20 18:01:15,125+0000` and `2026-11-20T18:01:49.664+0000`.
 pub(crate) fn instant(text: &str) -> Result<Time, String> {
     let not_a_time =
-        || format!("timestamp: {:?} is no time", text.chars().take(64).collect::<String>());
+        || format!("timestamp: {:?} is not a time", text.chars().take(64).collect::<String>());
     let at = text.len().checked_sub(5).filter(|_| text.is_ascii()).ok_or_else(not_a_time)?;
     let (clock, offset) = text.split_at(at);
     let clock = clock.replacen(' ', "T", 1).replacen(',', ".", 1);

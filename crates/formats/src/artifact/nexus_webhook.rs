@@ -158,7 +158,7 @@ fn act(notification: &Notification<'_>) -> Result<Act, String> {
                 attributes: audit.attributes(),
             })
         }
-        _ => Err("the body is about no asset, component, repository or audit".to_owned()),
+        _ => Err("the body has no asset, component, repository or audit".to_owned()),
     }
 }
 

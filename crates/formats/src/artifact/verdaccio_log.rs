@@ -221,7 +221,7 @@ fn instant(json: Option<&RawValue>) -> Result<Time, String> {
             .map(|(time, _)| time)
             .map_err(|error| format!("time: {error}"));
     }
-    let ms: i64 = json.parse().map_err(|_| "time is no number of milliseconds")?;
+    let ms: i64 = json.parse().map_err(|_| "time is not a number of milliseconds")?;
     ms.checked_mul(1_000_000)
         .map(Time::from_unix_ns)
         .ok_or_else(|| "time is outside the years 1678 to 2261".to_owned())

@@ -110,7 +110,7 @@ fn flatten(
             _ => json.to_owned(),
         };
         if fields.insert(name.clone(), text).is_some() {
-            return Err(format!("{name:?} is there twice"));
+            return Err(format!("{name:?} appears twice"));
         }
     }
     Ok(())
@@ -337,7 +337,7 @@ fn time(
     context: &Context<'_>,
 ) -> Result<(Time, Option<(String, String)>), String> {
     let malformed =
-        || format!("timestamp: {:?} is no time", text.chars().take(64).collect::<String>());
+        || format!("timestamp: {:?} is not a time", text.chars().take(64).collect::<String>());
     let stripped = text.strip_suffix(" UTC").or_else(|| text.strip_suffix('Z'));
     let local = stripped.unwrap_or(text).replacen(' ', "T", 1);
     let date_time = local.parse().map_err(|_| malformed())?;

@@ -123,7 +123,7 @@ pub(crate) fn sequence(event: &Event) -> Option<Sequence> {
 /// zone it is.
 fn time(text: &str, context: &Context<'_>) -> Result<(Time, Vec<(String, String)>), String> {
     let malformed =
-        || format!("timestamp: {:?} is no time", text.chars().take(64).collect::<String>());
+        || format!("timestamp: {:?} is not a time", text.chars().take(64).collect::<String>());
     let (date_time, zone) = text.rsplit_once(' ').ok_or_else(malformed)?;
     let iso = date_time.replacen(' ', "T", 1);
     let offset = match zone {

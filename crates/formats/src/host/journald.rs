@@ -197,7 +197,7 @@ fn occurred_at(fields: &Fields) -> Result<Time, String> {
     let nanoseconds = microseconds.and_then(|microseconds| microseconds.checked_mul(1000));
     nanoseconds
         .map(Time::from_unix_ns)
-        .ok_or_else(|| format!("{name} is no number of microseconds"))
+        .ok_or_else(|| format!("{name} is not a number of microseconds"))
 }
 
 /// The user whom journald saw: that of the login session, else that of the process.

@@ -114,7 +114,7 @@ fn read_structured(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEve
         (Some(_), Some(_)) => return Err("the event has both data and data_base64".into()),
         (Some(value), None) => Data::of_value(value, &content_type),
         (None, Some(base64)) => {
-            decoded = BASE64.decode(base64).map_err(|_| "data_base64 is no base64".to_owned())?;
+            decoded = BASE64.decode(base64).map_err(|_| "data_base64 is not base64".to_owned())?;
             Data::of_bytes(&decoded, &content_type)
         }
         (None, None) => Data::default(),

@@ -114,7 +114,7 @@ fn fields(text: &str) -> Result<Fields<'_>, String> {
     let (referer, rest) = quoted(rest).ok_or_else(cut)?;
     let (agent, rest) = rest.strip_prefix(" \"").and_then(quoted).ok_or_else(cut)?;
     let (forwarded, more) = rest.strip_prefix(" \"").and_then(quoted).unwrap_or(("", rest));
-    let status = status.parse().map_err(|_| "status is no number")?;
+    let status = status.parse().map_err(|_| "status is not a number")?;
     Ok(Fields { request, status, bytes, referer, agent, forwarded, more: more.trim() })
 }
 

@@ -35,7 +35,7 @@ const PIECES: &[&str] = &[
     "\u{fffd}",
 ];
 
-/// Of registries and repositories.
+/// Pieces of registries and repositories.
 const REPOSITORIES: &[&str] = &[
     r#"{"type":"PULL_ARTIFACT","occur_at":1795190000,"operator":"al","event_data":"#,
     r#"{"resources":[{"digest":"sha256:ab","tag":"1"}],"repository":{"repo_full_name":"a/b"}}"#,
@@ -55,7 +55,7 @@ const REPOSITORIES: &[&str] = &[
     "2026-11-20T18:52:11.456Z [1] [ACCEPTED DEPLOY] r:a for client : al / ::1 [token].",
 ];
 
-/// Of hosts and of OpenStack.
+/// Pieces of hosts and of OpenStack.
 const HOSTS: &[&str] = &[
     "<38>1 2026-11-20T18:17:11.008018+00:00 vm ",
     "sshd 7 - - ",
@@ -84,7 +84,7 @@ const HOSTS: &[&str] = &[
     "2026-11-20 18:27:16.792 8970 INFO oslo.messaging.notification.x [-] ",
 ];
 
-/// Of telemetry, events and cloud services.
+/// Pieces of telemetry, events and cloud services.
 const SERVICES: &[&str] = &[
     r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":["#,
     r#"{"eventName":"e","timeUnixNano":"7","body":{"arrayValue":{"values":["#,
@@ -103,7 +103,7 @@ const SERVICES: &[&str] = &[
     r#","response":"{\"error_code\":1}","code":"400""#,
 ];
 
-/// Of databases.
+/// Pieces of databases.
 const DATABASES: &[&str] = &[
     "2026-11-20 18:10:58.412 UTC,\"ro\",\"db\",1,\"h:1\",6b.58,7,\"idle\",2026-11-20 18:10:58 UTC,6/4,0,",
     "LOG,00000,\"AUDIT: SESSION,1,1,READ,SELECT,,,\"\"",
@@ -162,7 +162,7 @@ fn parse_all(body: &[u8]) -> Vec<Event> {
     events
 }
 
-/// Secrets that are struck out of originals leave the lengths and all else of them.
+/// Striking secrets out of originals changes neither lengths nor any other byte.
 fn check_struck(source: &Source, body: &[u8]) {
     let request = Request { body: body.to_vec(), ..Request::default() };
     let options = Options { secrets: Secrets::RedactRaw, ..everything() };

@@ -132,7 +132,7 @@ fn one_bad_line_takes_no_other_with_it() {
         (&good.replace("ACCEPTED DEPLOY", "ACCEPTED "), "no [ACCEPTED"),
         (&good.replace(" for client : ", " of "), "does not say for whom"),
         (&good.replace(" / ", " at "), "no user and address"),
-        (&good.replace("2026-11-20T", "yesterday"), "is no time"),
+        (&good.replace("2026-11-20T", "yesterday"), "is not a time"),
         (&line("DENIED LOGIN", "", "x for client : admin / 192.0.2.9 / 192.0.2.1"), "two ways"),
     ] {
         let reasons = JFROG.reasons(format!("{good}\n{bad}\n{good}"));

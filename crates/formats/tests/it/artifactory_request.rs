@@ -128,7 +128,7 @@ fn one_bad_line_takes_no_other_with_it() {
     for (bad, why) in [
         ("hello", "has not 11 fields"),
         (good.rsplit_once('|').unwrap().0, "has not 11 fields"),
-        (&good.replace("|200|", "|ok|"), "status is no number"),
+        (&good.replace("|200|", "|ok|"), "status is not a number"),
         (&good.replace("2026-11-20T", "yesterday"), "time: "),
     ] {
         let reasons = JFROG.reasons(format!("{good}\n{bad}\n{good}"));

@@ -1,5 +1,5 @@
-//! Every captured request, with the events expected of it beside it, and what attributes, data and
-//! modes mean.
+//! Every captured request, with the expected events beside it, and the meaning of attributes, data
+//! and modes.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service};
 use formats::{EnvelopeError, Item};
@@ -90,7 +90,7 @@ fn incomplete_events_are_rejected() {
     }
     assert!(reason(r#","time":"soon""#).contains("time"));
     assert!(reason(r#","data":1,"data_base64":"AA==""#).contains("both"));
-    assert!(reason(r#","data_base64":"!""#).contains("no base64"));
+    assert!(reason(r#","data_base64":"!""#).contains("not base64"));
 }
 
 #[test]

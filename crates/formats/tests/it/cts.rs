@@ -1,5 +1,5 @@
-//! Every example of a trace, with the event expected of it beside it, and what services, ratings
-//! and codes mean.
+//! Every example of a trace, with the expected event beside it, and the meaning of services,
+//! ratings and codes.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service};
 use formats::{Continuation, EnvelopeError, Item};

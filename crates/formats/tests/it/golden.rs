@@ -144,8 +144,8 @@ impl Source {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(self.format).join(name)
     }
 
-    /// Whether `raw` is a piece of the body, or, where records of several lines interleave, lines
-    /// of it.
+    /// Whether `raw` is a piece of the body or, if records of several lines interleave, consists of
+    /// its lines.
     pub fn is_from(&self, body: &[u8], raw: &[u8]) -> bool {
         if self.format != "linux-audit" {
             return body.windows(raw.len()).any(|window| window == raw);
@@ -231,7 +231,7 @@ pub fn requests(path: &Path) -> Vec<Request> {
         .collect()
 }
 
-/// The header lines behind a request line.
+/// The header lines after a request line.
 fn headers(head: &str) -> Vec<(String, String)> {
     head.lines()
         .skip(1)

@@ -111,7 +111,7 @@ fn the_time_is_the_fields_own_with_any_offset() {
         "a b ééé",
     ] {
         let reasons = HARBOR.reasons(text("al", "user", "login", "", "").replace(TIME, time));
-        assert!(reasons[0].ends_with("is no time"), "{reasons:?}");
+        assert!(reasons[0].ends_with("is not a time"), "{reasons:?}");
     }
 }
 

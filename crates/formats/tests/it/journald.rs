@@ -146,7 +146,7 @@ fn client_fields_do_not_pass_for_our_own_attributes() {
         !event.attributes.contains_key("log_file") && !event.attributes.contains_key("ended_at")
     );
     let body = r#"{"__CURSOR":"c","__REALTIME_TIMESTAMP":"1","log_file":"x"}"#;
-    assert!(HOSTS.reasons(body)[0].contains("a member is no field"));
+    assert!(HOSTS.reasons(body)[0].contains("a member is not a field"));
 }
 
 #[test]
@@ -160,11 +160,14 @@ fn one_bad_line_is_rejected_alone() {
         (r#"{"A":{}}"#, "not a journal entry: invalid type"),
         (r#"{"A":[[["x"]]]}"#, "not a journal entry: invalid type"),
         (r#"{"A":[1,"x"]}"#, "bytes and texts are mixed"),
-        (r#"{"A":[256]}"#, "a number is no byte"),
+        (r#"{"A":[256]}"#, "a number is not a byte"),
         (r#"{"A":[-1]}"#, "invalid type"),
         (r#"{"A":"x"}"#, "the entry has no time"),
-        (r#"{"__REALTIME_TIMESTAMP":"soon"}"#, "__REALTIME_TIMESTAMP is no number"),
-        (r#"{"__REALTIME_TIMESTAMP":"9223372036854775807"}"#, "__REALTIME_TIMESTAMP is no number"),
+        (r#"{"__REALTIME_TIMESTAMP":"soon"}"#, "__REALTIME_TIMESTAMP is not a number"),
+        (
+            r#"{"__REALTIME_TIMESTAMP":"9223372036854775807"}"#,
+            "__REALTIME_TIMESTAMP is not a number",
+        ),
         (&large, "event_too_large"),
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");

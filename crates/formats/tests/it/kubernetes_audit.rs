@@ -1,5 +1,5 @@
-//! Every captured audit event of an API server, with what is expected of it beside it, and what
-//! requests mean.
+//! Every captured audit event of an API server, with the expected event beside it, and the meaning
+//! of requests.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service, Trust};
 use formats::Options;

@@ -1,5 +1,5 @@
-//! Every file of MySQL Enterprise Audit, Percona's auditors and TaurusDB, with the events expected
-//! beside it, and what records mean.
+//! Every file of MySQL Enterprise Audit, Percona's auditors and TaurusDB, with the expected events
+//! beside it, and the meaning of records.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Service};
 use formats::{Continuation, EnvelopeError, Item, Options, Secrets, Sequence, Zone};
@@ -402,14 +402,14 @@ fn bad_records_are_rejected_alone() {
     let large = json(&format!(r#""x":"{}""#, "y".repeat(256 * 1024)));
     let deep = json(&format!(r#""x":{}1{}"#, r#"{"a":"#.repeat(100_000), "}".repeat(100_000)));
     for (bad, why) in [
-        ("{}", "no time"),
-        (r#"{"timestamp":"x"}"#, "no time"),
-        (r#"{"timestamp":"2026-13-20 18:00:01"}"#, "no time"),
+        ("{}", "not a time"),
+        (r#"{"timestamp":"x"}"#, "not a time"),
+        (r#"{"timestamp":"2026-13-20 18:00:01"}"#, "not a time"),
         (r#"{"timestamp":"2026-11-20 18:00:01"}"#, "neither name"),
         (r#"{"timestamp":1,"timestamp":2}"#, "twice"),
         (r#"{"timestamp":"2026-11-20 18:00:01","db":"a","default_db":"b"}"#, "twice"),
         (r#"{"a":"cut"#, "breaks off"),
-        ("garbage", "no JSON object"),
+        ("garbage", "not a JSON object"),
         (&large, "event_too_large"),
         (&deep, "event_too_large"),
     ] {

@@ -83,8 +83,8 @@ fn one_bad_line_takes_no_other_with_it() {
         ("hello", "not an audit line"),
         ("{}", "no domain and type"),
         (&line("x", "", "{}"), "no domain and type"),
-        (&good.replace(",125+0000", ""), "is no time"),
-        (&good.replace("2026-11-20", "2026-11-é"), "is no time"),
+        (&good.replace(",125+0000", ""), "is not a time"),
+        (&good.replace("2026-11-20", "2026-11-é"), "is not a time"),
         (&good.replace('}', ""), "not an audit line"),
         (&deep, "not an audit line"),
     ] {

@@ -120,7 +120,7 @@ fn one_bad_line_takes_no_other_with_it() {
         ("hello", "does not begin with"),
         (&good.replace("200 4096 0 35", "200 4096"), "other numbers than"),
         (&good.replace("200 4096 0 35", "200 4096 0 35 9"), "other numbers than"),
-        (&good.replace(" 200 ", " ok "), "status is no number"),
+        (&good.replace(" 200 ", " ok "), "status is not a number"),
         (good.split_once(" \"curl").unwrap().0, "ends before its agent"),
     ] {
         let reasons = NEXUS.reasons(format!("{good}\n{bad}\n{good}"));

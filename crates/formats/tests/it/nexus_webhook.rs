@@ -132,9 +132,12 @@ fn bad_requests_are_rejected() {
     for (bad, why) in [
         ("hello", "not a webhook body"),
         ("[]", "not a webhook body"),
-        ("{}", "about no asset, component, repository or audit"),
+        ("{}", "has no asset, component, repository or audit"),
         (r#"{"action":"FROBBED","asset":{}}"#, "unknown action \"FROBBED\""),
-        (r#"{"action":"CREATED","asset":{},"timestamp":"soon"}"#, "timestamp: \"soon\" is no time"),
+        (
+            r#"{"action":"CREATED","asset":{},"timestamp":"soon"}"#,
+            "timestamp: \"soon\" is not a time",
+        ),
         (r#"{"action":"CREATED","action":"DELETED","asset":{}}"#, "duplicate field"),
         (r#"{"audit":{"type":"created"}}"#, "no domain and type"),
     ] {

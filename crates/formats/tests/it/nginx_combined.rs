@@ -222,7 +222,7 @@ fn bad_records_are_rejected_alone() {
         ),
         ("::1 - al [20/Nov/2026:18:04:45 +0000] \"GET / HTTP/1.1", "ends before its agent"),
         (&good[..good.len() - 1], "ends before its agent"),
-        (&good.replace(" 200 25", " OK 25"), "status is no number"),
+        (&good.replace(" 200 25", " OK 25"), "status is not a number"),
         (&good.replace(" 200 25", " 200"), "no status and bytes"),
         (&good.replace(" 200 25", " 200 25 7"), "more than status and bytes"),
         (&large, "event_too_large"),

@@ -331,7 +331,7 @@ fn resources_are_what_was_acted_on() {
 #[test]
 fn other_lines_of_the_log_are_skipped_and_forge_nothing() {
     let text = notification("identity.x", "m", json!({})).to_string();
-    let skipped = "skipped: a line of the log that is no notification";
+    let skipped = "skipped: a line of the log without a notification";
     let front = "2026-11-20 18:28:00.148 9051 INFO";
     for (line, expected) in [
         (

@@ -1,5 +1,5 @@
-//! The messages of opentelemetry-proto, declared for an independent writer and reader of protobuf;
-//! and what is sent in them.
+//! The messages of opentelemetry-proto after the published schema, with texts as strings, to write
+//! requests and read responses.
 
 use event::{Event, Service};
 use formats::{EnvelopeError, Item, Options};

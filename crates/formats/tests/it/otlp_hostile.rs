@@ -20,7 +20,7 @@ fn one_bad_record_is_rejected_alone() {
     body[at - 1] = 120;
     let found = reasons(protobuf(body));
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found[0].contains("no protobuf") && found[1] == "event b", "{found:?}");
+    assert!(found[0].contains("not protobuf") && found[1] == "event b", "{found:?}");
 
     let items = json(
         r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[7,{"timeUnixNano":"x","body":{"stringValue":"s"}},{},
@@ -31,7 +31,7 @@ fn one_bad_record_is_rejected_alone() {
     let found = reasons(items);
     for (reason, expected) in found.iter().zip([
         "not a log record",
-        "timeUnixNano is no whole number",
+        "timeUnixNano is not a whole number",
         "says nothing",
         "intValue",
         "\"a\" appears twice",

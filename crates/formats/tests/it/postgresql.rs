@@ -1,5 +1,5 @@
-//! Every captured record of PostgreSQL's two logs, with the event expected of it beside it, and
-//! what messages mean.
+//! Every captured record of PostgreSQL's two logs, with the expected event beside it, and the
+//! meaning of messages.
 
 use event::{ActorKind, Class, Event, EventId, Operation, OutcomeKind, Service, Severity, Trail};
 use formats::{

@@ -16,7 +16,7 @@ const TAURUS: Source = Source { format: "taurusdb-audit", service: Service::Data
 const JSON: Source =
     Source { format: "postgresql-jsonlog", service: Service::Database, name: "db" };
 
-/// Every secret begins and ends so, and nothing else does.
+/// Every secret begins and ends so, and no other text does.
 const MARKS: [&str; 2] = ["S3C", "T7X"];
 
 /// Statements of MySQL and MariaDB; `~` is a gap, `?` a literal.

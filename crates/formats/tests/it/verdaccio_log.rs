@@ -171,7 +171,7 @@ fn other_lines_are_skipped_or_rejected() {
             "skipped: a message of the program's own",
         ),
         ("hello", "not a JSON log line"),
-        (&good.replace("1795197885011", "true"), "time is no number of milliseconds"),
+        (&good.replace("1795197885011", "true"), "time is not a number of milliseconds"),
         (&good.replace("\"time\"", "\"thyme\""), "the line has no time"),
         (&large, "event_too_large"),
     ] {

@@ -277,7 +277,7 @@ fn number_text(wire: &RawValue) -> &str {
 fn unsigned(name: &str, wire: Option<&RawValue>) -> Result<u64, String> {
     match wire.map(number_text) {
         None | Some("" | "null") => Ok(0),
-        Some(digits) => digits.parse().map_err(|_| format!("{name} is no whole number")),
+        Some(digits) => digits.parse().map_err(|_| format!("{name} is not a whole number")),
     }
 }
 
@@ -329,10 +329,10 @@ fn value(raw: &RawValue, depth: usize) -> Result<Value, String> {
         return number_text(number)
             .parse()
             .map(Value::Integer)
-            .map_err(|_| "intValue is no whole number".to_owned());
+            .map_err(|_| "intValue is not a whole number".to_owned());
     }
     if let Some(number) = wire.double_value.filter(is_present) {
-        let number = number_text(number).parse().map_err(|_| "doubleValue is no number")?;
+        let number = number_text(number).parse().map_err(|_| "doubleValue is not a number")?;
         return Ok(Value::Float(number));
     }
     if let Some(text) = wire.bytes_value {

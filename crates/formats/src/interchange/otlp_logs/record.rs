@@ -56,7 +56,7 @@ impl Attributes {
     }
 }
 
-/// What all records of a scope share.
+/// The resource and scope that records share.
 #[derive(Default)]
 pub(super) struct Shared {
     pub resource: Attributes,
