@@ -358,7 +358,8 @@ fn has_redactions(item: &Item) -> bool {
 }
 
 /// The bytes to store of an item of a message: the message as received, or, if secrets were struck
-/// out of its text, the message with the struck text, so that the original does not bring them back.
+/// out of its text, the message with the struck text, so that the original does not bring them
+/// back.
 fn raw_message(message: &[u8], text: &[u8], raw: &[u8], is_struck: bool) -> Vec<u8> {
     if is_struck { with_text(message, text, raw) } else { message.to_vec() }
 }

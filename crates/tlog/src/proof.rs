@@ -135,8 +135,8 @@ pub fn prove_consistency<N: Nodes>(
     Ok(path)
 }
 
-/// Whether `path` shows that the tree of `new` leaves with the root `new_root` extends that of `old`
-/// leaves with the root `old_root`.
+/// Whether `path` shows that the tree of `new` leaves with the root `new_root` extends that of
+/// `old` leaves with the root `old_root`.
 pub fn verify_consistency(
     path: &[Hash],
     old: u64,
