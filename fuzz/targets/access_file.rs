@@ -1,5 +1,5 @@
-//! `access.toml`, which people may write by hand: no text panics, and what is written back is read
-//! the same.
+//! `access.toml`, which people may write by hand: no text panics, and a written file reads back the
+//! same.
 
 #![no_main]
 
@@ -8,6 +8,10 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     if let Some(written) = access_file(text) {
-        assert_eq!(access_file(&written).as_deref(), Some(written.as_str()), "written back and read again");
+        assert_eq!(
+            access_file(&written).as_deref(),
+            Some(written.as_str()),
+            "written back and read again"
+        );
     }
 });

@@ -1,7 +1,7 @@
-//! Bodies of every kind: logins, DBSS, TaurusDB's policy and links, and what sources send in every
-//! format, compressed or not. Nothing panics; pages are within their limits; of what a source sends
-//! nothing is lost; and every event that is understood is encoded to an entry that reads back the
-//! same.
+//! Bodies of every kind: logins, DBSS, TaurusDB's policy and links, and requests of sources in
+//! every format, compressed or not. Nothing panics; pages are within their limits; every byte of a
+//! source is in an event or a rejected record; and every event is encoded to an entry that reads
+//! back the same.
 
 #![no_main]
 
@@ -9,15 +9,16 @@ use std::sync::LazyLock;
 
 use daybook_fuzz::{asks_for_links, decompress, is_login, is_policy, pages_of_body};
 use event::entry::{self, Template};
-use formats::{Context, Format, Limits, Options, Item};
 use event::{Event, EventId, Service, Time, Trail};
+use formats::{Context, Format, Item, Limits, Options};
 use libfuzzer_sys::fuzz_target;
 
 static TRAIL: LazyLock<Trail> =
     LazyLock::new(|| Trail::new(Service::Platform, "acme", "p1", "any").expect("a trail"));
-static OPTIONS: LazyLock<Options> = LazyLock::new(|| Options { records_noise: true, ..Options::default() });
+static OPTIONS: LazyLock<Options> =
+    LazyLock::new(|| Options { records_noise: true, ..Options::default() });
 const NOW: Time = Time::from_unix_ns(1_795_132_800_000_000_000);
-/// Small, so that the fuzzer comes upon them.
+/// Small, so that the fuzzer reaches them.
 const LIMITS: Limits = Limits { events_max: 20, event_bytes_max: 4096 };
 const DECOMPRESSED_BYTES_MAX: usize = 64 << 10;
 
@@ -54,7 +55,9 @@ fn read(body: &[u8]) {
         for item in items {
             match item {
                 Item::Skipped(_) => {}
-                Item::Rejected(aside) => assert!(is_part(*format, &aside.raw, body), "{format:?}: {aside:?}"),
+                Item::Rejected(record) => {
+                    assert!(is_part(*format, &record.raw, body), "{format:?}: {record:?}")
+                }
                 Item::Event(event) => {
                     assert!(is_part(*format, &event.raw, body), "{format:?}: {event:?}");
                     reads_back(*event);
@@ -64,9 +67,10 @@ fn read(body: &[u8]) {
     }
 }
 
-/// Records of Linux's audit daemon interleave: there it is lines of the body.
+/// Records of Linux's audit daemon interleave: their bytes are lines of the body.
 fn is_part(format: Format, raw: &[u8], body: &[u8]) -> bool {
-    let is_piece = |raw: &[u8]| raw.is_empty() || body.windows(raw.len()).any(|window| window == raw);
+    let is_piece =
+        |raw: &[u8]| raw.is_empty() || body.windows(raw.len()).any(|window| window == raw);
     match format.as_str() {
         "linux-audit" => raw.split(|&byte| byte == b'\n').all(is_piece),
         _ => is_piece(raw),

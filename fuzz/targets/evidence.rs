@@ -1,5 +1,5 @@
-//! What a verifier is given, by whoever wants to be believed: no bytes panic, and what is written
-//! back is read the same.
+//! Files for a verifier, from people who want to be believed: no bytes panic, and a written file
+//! reads back the same.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Paths and queries, as every API reads them: nothing panics, pages are within their limits, and
-//! what is escaped comes back.
+//! Paths and queries, in the reading of every API: nothing panics, pages are within their limits,
+//! and escaped texts come back.
 
 #![no_main]
 
@@ -7,7 +7,8 @@ use daybook_fuzz::{decode, encode, integer, is_route, pages_of_query, query_valu
 use libfuzzer_sys::fuzz_target;
 
 /// The parameters that the lists of instances, repositories and projects read besides.
-const NAMES: [&str; 8] = ["limit", "offset", "page_no", "page_size", "name", "id", "status", "format"];
+const NAMES: [&str; 8] =
+    ["limit", "offset", "page_no", "page_size", "name", "id", "status", "format"];
 
 fuzz_target!(|target: &str| {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -18,7 +19,7 @@ fuzz_target!(|target: &str| {
     }
     for name in NAMES {
         let text = query_value(query, name);
-        // What is repeated counts once, the first time; so nothing that follows changes it.
+        // A repeated parameter counts once, the first time; so no later one changes it.
         if text.is_some() {
             assert_eq!(query_value(&format!("{query}&{name}=other"), name), text);
         }

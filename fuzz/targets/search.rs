@@ -1,5 +1,5 @@
-//! Searches as people type them: nothing panics, errors point into the text, and what is read is
-//! written the same.
+//! Searches as people type them: nothing panics, errors point into the text, and a written search
+//! reads back the same.
 
 #![no_main]
 
@@ -8,7 +8,8 @@ use event::search::Search;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let column = |text: &str, column| assert!((1..=text.chars().count() + 1).contains(&column), "{column}");
+    let column =
+        |text: &str, column| assert!((1..=text.chars().count() + 1).contains(&column), "{column}");
     match Search::parse(text) {
         Err(error) => column(text, error.column),
         Ok(search) => {
@@ -16,7 +17,8 @@ fuzz_target!(|text: &str| {
                 column(text, error.column);
             }
             let written = search.to_string();
-            let again = Search::parse(&written).expect("what was read is written so that it can be read");
+            let again =
+                Search::parse(&written).expect("what was read is written so that it can be read");
             assert_eq!(again.to_string(), written);
         }
     }

@@ -1,12 +1,12 @@
-//! The verifier of signatures. A request that was signed verifies; the same request, changed
-//! anywhere, verifies only if it still means what was signed; another header than the signed one
-//! does not; and nothing panics.
+//! The verifier of signatures. A signed request verifies; the same request, changed anywhere,
+//! verifies only if it still means what was signed; another header than the signed one does not;
+//! and nothing panics.
 //!
 //! An input is a request as text: `METHOD target`, headers, an empty line, the body. After a line
-//! `~~~` stand changes to this text, one a line: `+OFFSET TEXT` puts text in, `-OFFSET COUNT` takes
-//! bytes out, `!HEADER` shows another `Authorization` (in which `$` stands for the right
-//! signature). What "means the same" means is written here anew, from the description of the scheme
-//! and the readings that docs/api/signing.md allows.
+//! `~~~` come changes to this text, one a line: `+OFFSET TEXT` inserts text, `-OFFSET COUNT`
+//! removes bytes, `!HEADER` presents another `Authorization` (in which `$` stands for the right
+//! signature). The rules for "means the same" are written here independently, from the description
+//! of the scheme and the readings that docs/api/signing.md allows.
 
 #![no_main]
 
@@ -20,7 +20,7 @@ use libfuzzer_sys::fuzz_target;
 
 const KEY: &str = "AKIDEXAMPLE0000000AA";
 const SECRET: &str = "SKEXAMPLE0000000000000000000000000000000";
-/// The moment of `DATE`.
+/// The time in `DATE`.
 const NOW: Time = Time::from_unix_ns(1_795_132_800_000_000_000);
 const DATE: &str = "20261120T000000Z";
 
@@ -28,7 +28,7 @@ struct Request {
     method: String,
     path: String,
     query: String,
-    /// Without surrounding blanks; of repeated ones the first, which is the one that is signed.
+    /// The value without surrounding blanks; the first of repeated ones, which is signed.
     headers: BTreeMap<String, String>,
     body: Vec<u8>,
 }
@@ -38,7 +38,8 @@ fuzz_target!(|input: &str| {
     let Some(request) = parse(text) else { return };
     let named: Vec<(&str, &str)> =
         request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let shown = sign(KEY, SECRET, &request.method, &request.path, &request.query, &named, &request.body);
+    let shown =
+        sign(KEY, SECRET, &request.method, &request.path, &request.query, &named, &request.body);
     let date = request.headers.get("x-sdk-date").map_or("", String::as_str);
     if verifies(&shown, &request) {
         assert!(date.starts_with("20261119T23") || date.starts_with("20261120T00"), "long ago");
@@ -62,7 +63,7 @@ fuzz_target!(|input: &str| {
     }
 });
 
-/// A request as a server would have it from the wire; `None` for what no server hands on.
+/// The request as a server receives it; `None` for a text that no server accepts.
 fn parse(text: &str) -> Option<Request> {
     let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
     let mut lines = head.lines();
@@ -80,7 +81,7 @@ fn parse(text: &str) -> Option<Request> {
     Some(Request { method, path, query, headers, body: body.as_bytes().to_vec() })
 }
 
-/// Applies changes to a text, and finds the other header that is to be shown.
+/// Applies changes to a text, and returns the other header to present.
 fn change<'a>(text: &str, changes: &'a str) -> (String, Option<&'a str>) {
     let mut bytes = text.as_bytes().to_vec();
     let mut other = None;
@@ -89,7 +90,9 @@ fn change<'a>(text: &str, changes: &'a str) -> (String, Option<&'a str>) {
             other = Some(header);
             continue;
         }
-        let Some((at, what)) = line.get(1..).and_then(|rest| rest.split_once(' ')) else { continue };
+        let Some((at, what)) = line.get(1..).and_then(|rest| rest.split_once(' ')) else {
+            continue;
+        };
         let Some(at) = at.parse().ok().filter(|at: &usize| *at <= bytes.len()) else { continue };
         if line.starts_with('+') {
             bytes.splice(at..at, what.bytes());
@@ -122,7 +125,7 @@ fn verifies(shown: &str, request: &Request) -> bool {
     })
 }
 
-/// Whether two requests may have the same signature. Headers that only one of them has are not
+/// Whether two requests may have the same signature. A header that only one of them has is not
 /// covered.
 fn means_the_same(signed: &Request, other: &Request) -> bool {
     let path = unescaped(&signed.path);

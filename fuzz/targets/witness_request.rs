@@ -1,4 +1,4 @@
-//! Requests to a witness, which anyone may send: no bytes panic, and what is written back is read
+//! Requests to a witness, which anyone may send: no bytes panic, and a written request reads back
 //! the same.
 
 #![no_main]
@@ -8,6 +8,10 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(written) = witness_request(bytes) {
-        assert_eq!(witness_request(written.as_bytes()), Some(written), "written back and read again");
+        assert_eq!(
+            witness_request(written.as_bytes()),
+            Some(written),
+            "written back and read again"
+        );
     }
 });

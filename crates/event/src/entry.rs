@@ -1,13 +1,13 @@
-//! The canonical entry: the bytes of an event that are stored, hashed and proved, written once.
+//! The canonical entry: the bytes of an event that are stored, hashed and proved.
 //!
 //! An entry is one JSON object in the form of RFC 8785, so any other program can write the same
 //! bytes. Its members are listed in `docs/format.md`. Members without a value are left out; there
 //! are no nulls. Every number is an integer below 2^53, exact in any JSON reader; instants are
 //! texts of fixed width.
 //!
-//! An entry is written in two steps, because two of its values are known only when the event takes
-//! its place in the log: [`Template::new`] does all the work that needs no order,
-//! [`Template::fill`] puts in the trail number and the time of receipt.
+//! An entry is written in two steps, because two of its values are known only when the event gets
+//! its position in the log: [`Template::new`] does all the work that needs no order,
+//! [`Template::fill`] adds the trail number and the time of receipt.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ pub const VERSION: u64 = 1;
 /// 3.2.2.3).
 pub const NUMBER_MAX: u64 = (1 << 53) - 1;
 
-/// An entry that still lacks the two values the log gives it.
+/// An entry that lacks the two values from the log.
 #[derive(Clone, Debug)]
 pub struct Template {
     bytes: Vec<u8>,
@@ -41,7 +41,7 @@ pub struct Template {
 }
 
 impl Template {
-    /// Encodes `event`. The raw bytes are committed to by their hash, not contained.
+    /// Encodes `event`. The entry commits to the raw bytes by their hash and does not contain them.
     pub fn new(event: &Event) -> Template {
         let raw_sha256: [u8; 32] = Sha256::digest(&event.raw).into();
         let mut object = Members::begin(Vec::with_capacity(512));
@@ -134,7 +134,7 @@ impl Template {
 /// A decoded entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// The event; its `raw` is empty, since an entry holds only the hash of it.
+    /// The event; its `raw` is empty, since an entry holds only its hash.
     pub event: Event,
     /// Position in its own trail, from 1, without gaps.
     pub number: u64,
@@ -144,7 +144,7 @@ pub struct Entry {
     pub raw_sha256: [u8; 32],
 }
 
-/// Bytes that are no entry this version can read.
+/// The bytes are not an entry that this version can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotAnEntry(String);
 
@@ -161,7 +161,7 @@ pub fn digest(entry: &[u8]) -> [u8; 32] {
     Sha256::digest(entry).into()
 }
 
-/// Reads an entry back. Errors on anything that [`Template::fill`] of this version does not write.
+/// Reads an entry. Errors on anything that [`Template::fill`] of this version does not write.
 pub fn decode(entry: &[u8]) -> Result<Entry, NotAnEntry> {
     let wire: Wire<'_> =
         serde_json::from_slice(entry).map_err(|error| NotAnEntry(error.to_string()))?;

@@ -1,10 +1,14 @@
-//! JSON at the edges: a strict reading that refuses what most parsers let pass, and canonical
+//! JSON at the edges: strict reading, which refuses what most parsers accept, and canonical
 //! writing.
 //!
-//! Reading: RFC 8259 leaves duplicate names and depth open and serde_json takes the last duplicate;
-//! an audit log must not choose between two values silently. Writing: RFC 8785 (JSON
-//! Canonicalization Scheme), the parts we need: strings, members in order of UTF-16 code units, and
-//! integers below 2^53.
+//! Reading: RFC 8259 leaves duplicate names and depth open and `serde_json` takes the last
+//! duplicate; an audit log must not choose between two values silently. `serde_json` still does the
+//! parsing; [`Strict`] is a visitor of it. Writing: RFC 8785 (JSON Canonicalization Scheme), the
+//! parts we need: strings, members in order of UTF-16 code units, and integers below 2^53.
+//!
+//! Texts are written by hand: `serde_json` writes the same bytes and takes as long for texts full
+//! of quotes, but 4 to 10 times as long for texts of 70 bytes and more that need no escapes, which
+//! most are (2.0 GB/s against 9 to 21 GB/s, best of seven runs on one core).
 
 use std::collections::HashSet;
 use std::fmt;
@@ -53,7 +57,7 @@ pub fn is_too_deep(text: &[u8]) -> bool {
     false
 }
 
-/// Walks one JSON value and refuses duplicate member names and whatever exceeds the limits of this
+/// Visits one JSON value and refuses duplicate member names and anything above the limits of this
 /// module. The caller has checked the depth with [`is_too_deep`].
 pub struct Strict;
 
@@ -163,14 +167,13 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// So many bytes are looked at at once.
+/// Bytes that are examined at once.
 const CHUNK: usize = 32;
 
-/// What stands before the first byte that a string cannot have as it is, that byte, and what stands
-/// behind it.
+/// The bytes before the first one that a string must escape, that byte, and the bytes after it.
 fn at_escaped(bytes: &[u8]) -> Option<(&[u8], u8, &[u8])> {
     let is_escaped = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    // Most texts have none, and a whole chunk is looked through in a few steps.
+    // Most texts have none, and a whole chunk is examined in a few steps.
     let is_plain =
         |chunk: &&[u8; CHUNK]| !chunk.iter().fold(false, |any, byte| any | is_escaped(byte));
     let plain = CHUNK * bytes.as_chunks().0.iter().take_while(is_plain).count();
@@ -207,19 +210,19 @@ pub struct Members {
 }
 
 impl Members {
-    /// Begins an object behind what is there.
+    /// Begins an object after the bytes that are there.
     pub fn begin(mut out: Vec<u8>) -> Members {
         out.push(b'{');
         Members { out, is_first: true }
     }
 
-    /// Ends the object, and gives back all that was written.
+    /// Ends the object and returns all that was written.
     pub fn end(mut self) -> Vec<u8> {
         self.out.push(b'}');
         self.out
     }
 
-    /// How many bytes there are.
+    /// How many bytes were written.
     #[allow(clippy::len_without_is_empty, reason = "it is never empty")]
     pub fn len(&self) -> usize {
         self.out.len()
@@ -262,7 +265,7 @@ impl Members {
         write_integer(&mut self.out, value);
     }
 
-    /// The value of the member that was just named: JSON that the caller wrote.
+    /// The value of the last named member, as JSON written by the caller.
     pub fn raw(&mut self, json: &[u8]) {
         self.out.extend_from_slice(json);
     }

@@ -1,39 +1,39 @@
-//! The event: one thing that happened, normalised.
+//! The event: one thing that happened, in the same form for all sources.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::{EventId, Resolution, Time, Trail};
 
-/// One thing that happened in an audited instance, as its source told it.
+/// One thing that happened in an audited instance, as reported by its source.
 ///
-/// What the log adds (its number in the trail, when it was received, its index) is not part of this
-/// type: see [`crate::entry::Entry`].
+/// The number in the trail, the time of receipt and the index are added by the log and not part of
+/// this type: see [`crate::entry::Entry`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// Our own id.
     pub id: EventId,
-    /// The record it belongs to.
+    /// The trail it belongs to.
     pub trail: Trail,
     /// When it happened, by the source's clock.
     pub occurred_at: Time,
-    /// How fine that clock reading was.
+    /// The resolution of that clock.
     pub resolution: Resolution,
-    /// Who did it.
+    /// The actor.
     pub actor: Actor,
-    /// From which address.
+    /// The address it came from.
     pub source_ip: Option<SourceIp>,
-    /// With which client.
+    /// The client program.
     pub user_agent: Option<String>,
     /// The source's own verb.
     pub action: String,
-    /// Our word for that verb.
+    /// The operation that the verb stands for.
     pub operation: Operation,
-    /// To what it was done.
+    /// The resource that was acted on.
     pub resource: Resource,
-    /// With which result.
+    /// The outcome.
     pub outcome: Outcome,
-    /// How much it matters.
+    /// Its severity.
     pub severity: Severity,
     /// Ordinary operation or security matter.
     pub class: Class,
@@ -43,28 +43,28 @@ pub struct Event {
     pub request_id: Option<String>,
     /// The distributed trace it belongs to.
     pub trace_id: Option<String>,
-    /// Where it came from and how a redelivery of it is recognised.
+    /// Its origin, and the key by which a redelivery is recognised.
     pub origin: Origin,
-    /// What the source said beyond this model: names to texts. Numbers and booleans keep the text
-    /// they had. [`INSTANCE_ID`](crate::query::INSTANCE_ID) and [`LOG_FILE`] have a meaning of
-    /// their own.
+    /// Everything else that the source said: names to texts. Numbers and booleans have their text
+    /// as sent. [`INSTANCE_ID`](crate::query::INSTANCE_ID) and [`LOG_FILE`] have a meaning of their
+    /// own.
     pub attributes: BTreeMap<String, String>,
     /// The bytes as received.
     pub raw: Vec<u8>,
 }
 
-/// The attribute that names the source's own log file which an event stood in; where it changes,
-/// the source rotated.
+/// The attribute that names the source's own log file of an event; a new name means that the source
+/// rotated.
 pub const LOG_FILE: &str = "log_file";
 
-/// Who did something. A source that knows no name gives none.
+/// The actor. A source that knows no name gives none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Actor {
     /// The source's id of the actor.
     pub id: Option<String>,
     /// The name people know the actor by.
     pub name: Option<String>,
-    /// What kind of actor it is.
+    /// The kind of actor.
     pub kind: ActorKind,
 }
 
@@ -77,39 +77,39 @@ pub struct SourceIp {
     pub trust: Trust,
 }
 
-/// To what something was done. Names and ids are the source's own.
+/// The resource that was acted on. Names and ids are the source's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resource {
     /// The kind of thing: `artifact`, `blob`, `tag`, `repository`, `table`, …
     pub kind: Option<String>,
     /// The name people know it by.
     pub name: Option<String>,
-    /// What tells it from others of that name: a digest, a tag, a UUID, …
+    /// The id that distinguishes it from others of that name: a digest, a tag, a UUID, …
     pub id: Option<String>,
     /// The region it is in.
     pub region: Option<String>,
 }
 
-/// How it ended.
+/// The outcome of an act.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Success, failure, or not known.
+    /// Success, failure, or unknown.
     pub kind: OutcomeKind,
     /// The source's status or error code.
     pub code: Option<u32>,
-    /// The source's words for it.
+    /// The source's reason.
     pub reason: Option<String>,
 }
 
-/// Where an event came from.
+/// The origin of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The configured source's name.
     pub source: String,
     /// The format it was parsed as.
     pub format: String,
-    /// What a redelivery of the same event has in common with it; unique within the source. Without
-    /// one, every delivery is recorded.
+    /// The key that all deliveries of the same event share; unique within the source. Without one,
+    /// every delivery is recorded.
     pub key: Option<String>,
 }
 
@@ -144,7 +144,7 @@ macro_rules! words {
 }
 
 words! {
-    /// Our word for what was done, the same for all sources.
+    /// The operation, the same for all sources.
     Operation {
         /// A thing was made.
         Create = "create",
@@ -152,7 +152,7 @@ words! {
         Update = "update",
         /// A thing was removed.
         Delete = "delete",
-        /// A thing was looked at without being taken (a registry HEAD, a SELECT).
+        /// A thing was read without being fetched (a registry HEAD, a SELECT).
         Read = "read",
         /// An image or artifact was fetched from a registry.
         Pull = "pull",
@@ -180,7 +180,7 @@ words! {
 }
 
 words! {
-    /// What kind of actor did it.
+    /// The kind of actor.
     #[derive(Default)]
     ActorKind {
         /// A person.
@@ -189,11 +189,11 @@ words! {
         Robot = "robot",
         /// A workload's own identity.
         Service = "service",
-        /// Nobody who signed in.
+        /// A client that did not sign in.
         Anonymous = "anonymous",
         /// The audited system itself.
         System = "system",
-        /// The source does not say.
+        /// Unknown to the source.
         #[default]
         Unknown = "unknown",
     }
@@ -210,21 +210,21 @@ words! {
 }
 
 words! {
-    /// How it ended.
+    /// The kind of outcome.
     #[derive(Default)]
     OutcomeKind {
         /// It was done.
         Success = "success",
         /// It was refused or failed.
         Failure = "failure",
-        /// The source does not say.
+        /// Unknown to the source.
         #[default]
         Unknown = "unknown",
     }
 }
 
 words! {
-    /// Ordinary operation, or a matter of security.
+    /// Ordinary operation, or a security matter.
     Class {
         /// Ordinary operation.
         Operation = "operation",
@@ -233,7 +233,7 @@ words! {
     }
 }
 
-/// How much an event matters: 1 warning, 2 minor, 3 major, 4 critical.
+/// The severity of an event: 1 warning, 2 minor, 3 major, 4 critical.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Severity(u8);
 

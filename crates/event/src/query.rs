@@ -1,4 +1,4 @@
-//! The question one can ask about a log, and its answer.
+//! Queries on a log, and their results.
 
 use crate::words::{each_word, words};
 use crate::{Event, Severity, Time, Trail};
@@ -36,8 +36,7 @@ pub enum Dimension {
     InstanceId,
 }
 
-/// The attribute that names the installation which an event came from, where one trail is fed by
-/// several.
+/// The attribute that names the installation of an event, if several feed one trail.
 pub const INSTANCE_ID: &str = "instance_id";
 
 impl Dimension {
@@ -59,12 +58,12 @@ impl Dimension {
         Dimension::InstanceId,
     ];
 
-    /// Its place in [`Dimension::ALL`].
+    /// Its position in [`Dimension::ALL`].
     pub const fn position(self) -> usize {
         self as usize
     }
 
-    /// Hands the value of this dimension in `event` to `take`: `None` when the event has none.
+    /// Calls `take` with the value of this dimension in `event`: `None` if the event has none.
     pub fn with_value<T>(self, event: &Event, take: impl FnOnce(Option<&str>) -> T) -> T {
         match self {
             Dimension::Operation => take(Some(event.operation.as_str())),
@@ -105,13 +104,12 @@ impl Text {
     /// Every text, in order of [`Text::position`].
     pub const ALL: [Text; 4] = [Text::Resource, Text::Description, Text::UserAgent, Text::Actor];
 
-    /// Its place in [`Text::ALL`].
+    /// Its position in [`Text::ALL`].
     pub const fn position(self) -> usize {
         self as usize
     }
 
-    /// Calls `each` with every word of this text in `event`; the same word as often as it stands
-    /// there.
+    /// Calls `each` with every word of this text in `event`; a repeated word repeatedly.
     pub fn each_word(self, event: &Event, mut each: impl FnMut(&str)) {
         let texts = match self {
             Text::Resource => [&event.resource.name, &event.resource.id],
@@ -130,14 +128,13 @@ impl Text {
 pub enum Filter {
     /// The event's value is one of these. An empty list matches nothing.
     AnyOf(Dimension, Vec<String>),
-    /// The event has no value, or one that is none of these. An empty list matches everything.
+    /// The event has no value, or none of these. An empty list matches everything.
     NoneOf(Dimension, Vec<String>),
     /// The event's value begins with this.
     Prefix(Dimension, String),
-    /// The text has every word of these; text without a word in it asks for nothing and matches
-    /// everything.
+    /// The text has all of these words; a text without words matches everything.
     Words(Text, String),
-    /// The text has a word that begins with the last word of these, and every other word of these.
+    /// The text has a word with the last of these words as prefix, and all the other words.
     WordPrefix(Text, String),
     /// At least one of these holds. An empty list matches nothing.
     Either(Vec<Filter>),
@@ -146,7 +143,7 @@ pub enum Filter {
 }
 
 impl Filter {
-    /// The event's value is exactly this one.
+    /// The event's value equals this one.
     pub fn is(dimension: Dimension, value: &str) -> Filter {
         Filter::AnyOf(dimension, vec![value.to_owned()])
     }
@@ -181,8 +178,8 @@ impl Filter {
     }
 }
 
-/// What [`Filter::WordPrefix`] asks for: the words that are wanted whole, and the last one, which a
-/// word begins with.
+/// The words of [`Filter::WordPrefix`]: those that must occur whole, and the last one, which is a
+/// prefix.
 pub fn whole_words_and_start(wanted: &str) -> (String, String) {
     let mut all = Vec::new();
     each_word(wanted, |word| all.push(word.to_owned()));
@@ -190,7 +187,7 @@ pub fn whole_words_and_start(wanted: &str) -> (String, String) {
     (all.join(" "), start)
 }
 
-/// The order of the rows of an answer: by `occurred_at`, and by index where that is equal.
+/// The order of rows: by `occurred_at`, then by index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Newest first.
@@ -199,10 +196,10 @@ pub enum Order {
     Ascending,
 }
 
-/// A question about a log. All conditions must hold at once.
+/// A query on a log. All conditions must hold at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// The trails to look in. Trails that hold nothing are no error.
+    /// The trails to search. An empty trail is not an error.
     pub trails: Vec<Trail>,
     /// Only events that occurred at or after this instant.
     pub from: Option<Time>,
@@ -212,12 +209,12 @@ pub struct Query {
     pub filters: Vec<Filter>,
     /// The order of the rows.
     pub order: Order,
-    /// How many matching rows to leave out first.
+    /// How many matching rows to skip.
     pub offset: u64,
-    /// How many rows to return at most; 0 asks for the total alone.
+    /// How many rows to return at most; 0 requests only the total.
     pub limit: usize,
-    /// Answer as of the moment the log held this many events; `None` for now. A size beyond the log
-    /// is the log as it is.
+    /// Result as of the moment the log held this many events; `None` for now. A larger size means
+    /// the log as it is.
     pub as_of: Option<u64>,
 }
 
@@ -237,39 +234,40 @@ impl Query {
     }
 }
 
-/// The answer to a [`Query`].
+/// The result of a [`Query`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page<Row> {
-    /// The rows asked for, in the order asked for.
+    /// The requested rows, in the requested order.
     pub rows: Vec<Row>,
     /// How many events match, exactly, whatever `offset` and `limit` were.
     pub total: u64,
-    /// How many events the log held for this answer.
+    /// How many events the log held for this result.
     pub tree_size: u64,
 }
 
-/// How many events match, by when they occurred.
+/// Counts of matching events by the time they occurred.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
-    /// One less than there were instants: events from one instant on and before the next.
+    /// Counts between the instants, one fewer than these: events from one instant on and before the
+    /// next.
     pub counts: Vec<u64>,
     /// How many events match, exactly, within the instants or not.
     pub total: u64,
-    /// How many events the log held for this answer.
+    /// How many events the log held for this result.
     pub tree_size: u64,
 }
 
-/// Which values of a dimension the matching events have.
+/// Counts of matching events by the values of a dimension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Top {
-    /// The values that most events have and how many, most first, equally many by their bytes.
+    /// The most frequent values and their counts, most first, ties by their bytes.
     pub values: Vec<(String, u64)>,
-    /// Events that have another value.
+    /// Events with another value.
     pub others: u64,
-    /// Events that have no value.
+    /// Events without a value.
     pub without: u64,
     /// How many events match, exactly: the sum of all of these.
     pub total: u64,
-    /// How many events the log held for this answer.
+    /// How many events the log held for this result.
     pub tree_size: u64,
 }

@@ -1,9 +1,9 @@
-//! What could not become an event.
+//! A record that could not become an event.
 
-/// Bytes that could not be used, and why.
+/// Bytes that could not be used, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedRecord {
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: String,
     /// The bytes as received.
     pub raw: Vec<u8>,

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(i64);
 
-/// The text was no instant, or one outside the range of [`Time`].
+/// The text is not an instant, or not within the range of [`Time`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutOfRange(String);
 
@@ -49,16 +49,16 @@ impl Time {
         Time(self.0.saturating_add(seconds.saturating_mul(1_000_000_000)))
     }
 
-    /// The midnight that its day begins with, in UTC.
+    /// The midnight at which its day begins, in UTC.
     pub const fn start_of_day(self) -> Time {
         const DAY_NS: i64 = 24 * 60 * 60 * 1_000_000_000;
         Time(self.0.saturating_sub(self.0.rem_euclid(DAY_NS)))
     }
 
-    /// Reads RFC 3339 with any offset and up to nine fraction digits, and says how fine the text
-    /// was.
+    /// Reads RFC 3339 with any offset and up to nine fraction digits, and returns the resolution of
+    /// the text.
     ///
-    /// Errors when the text is no RFC 3339 instant or lies outside the years 1678 to 2261.
+    /// Errors if the text is not an RFC 3339 instant or lies outside the years 1678 to 2261.
     pub fn parse_rfc3339(text: &str) -> Result<(Time, Resolution), OutOfRange> {
         let instant: Timestamp = text.parse().map_err(|_| {
             OutOfRange(format!(
@@ -93,8 +93,8 @@ impl Time {
         let mut out = *b"0000-00-00T00:00:00.000000000Z";
         let mut put = |at: usize, width: usize, value: i32| {
             let mut rest = value.unsigned_abs();
-            for place in (at..at + width).rev() {
-                out[place] = b'0' + (rest % 10) as u8;
+            for position in (at..at + width).rev() {
+                out[position] = b'0' + (rest % 10) as u8;
                 rest /= 10;
             }
         };
@@ -115,7 +115,7 @@ impl fmt::Display for Time {
     }
 }
 
-/// How fine a source's clock reading was.
+/// The resolution of a source's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Resolution {
     /// Whole seconds.
@@ -129,7 +129,7 @@ pub enum Resolution {
 }
 
 impl Resolution {
-    /// All of them, coarse to fine.
+    /// All resolutions, coarse to fine.
     pub const ALL: [Resolution; 4] = [
         Resolution::Second,
         Resolution::Millisecond,
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn times_before_the_epoch_keep_their_digits() {
+    fn times_before_the_epoch_have_all_digits() {
         let (time, _) = Time::parse_rfc3339("1969-12-31T23:59:59.999999999Z").expect("valid");
         assert_eq!(time.unix_ns(), -1);
         assert_eq!(time.unix_ms(), -1);

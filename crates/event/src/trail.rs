@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The kind of system an instance belongs to; each of the five wire APIs answers for one of them.
+/// The kind of system an instance belongs to; each of the five wire APIs serves one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Service {
     /// Container registries (SWR).
@@ -70,7 +70,7 @@ struct Parts {
     instance: Box<str>,
 }
 
-/// A trail or pattern that cannot be one, and why.
+/// The text is not a trail or pattern, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidTrail(String);
 

@@ -1,17 +1,17 @@
-//! Words of texts, as they are searched.
+//! Words of texts, the units of full-text search.
 //!
-//! A word is as many letters and digits in a row as there are, in lower case. A character of a
-//! script that writes without spaces (Han, Hiragana, Katakana, Hangul) is a word of its own, so
-//! that any part of such a text is found. Of a long word the first [`WORD_BYTES_MAX`] bytes count,
-//! in texts and in questions alike.
+//! A word is a longest run of letters and digits, in lower case. A character of a script that
+//! writes without spaces (Han, Hiragana, Katakana, Hangul) is a word of its own, so that any part
+//! of such a text is found. Only the first [`WORD_BYTES_MAX`] bytes of a long word count, in texts
+//! and in queries alike.
 
 use std::collections::BTreeSet;
 
-/// So many bytes of a word count, or a few less where a character would be cut: half of a SHA-256
-/// in hex is as good as all.
+/// Bytes of a word that count, or a few less if a character would be cut: half of a SHA-256 in hex
+/// is as good as all.
 pub const WORD_BYTES_MAX: usize = 32;
 
-/// Calls `each` with every word of a text, in order; the same word as often as it stands there.
+/// Calls `each` with every word of a text, in order; a repeated word repeatedly.
 pub fn each_word(text: &str, mut each: impl FnMut(&str)) {
     let mut word = String::with_capacity(WORD_BYTES_MAX);
     let mut is_cut = false;
@@ -24,8 +24,7 @@ pub fn each_word(text: &str, mut each: impl FnMut(&str)) {
     };
     let mut rest = text;
     while let Some(character) = rest.chars().next() {
-        // Most of most texts are ASCII, whose letters and digits are taken as many at once as there
-        // are.
+        // Texts are mostly ASCII, whose letters and digits are taken in whole runs.
         let ascii =
             rest.bytes().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(rest.len());
         let (taken, after) = rest.split_at(if ascii > 0 { ascii } else { character.len_utf8() });
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_told_once() {
+    fn each_word_is_listed_once() {
         assert_eq!(words("b a B, a").into_iter().collect::<Vec<_>>(), ["a", "b"]);
     }
 }

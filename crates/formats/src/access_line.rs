@@ -1,12 +1,12 @@
-//! Pieces of access log lines of the form that NCSA's server began: `host - user [time] "request"
-//! status …`.
+//! Parts of access log lines in the common log format of NCSA's server: `host - user [time]
+//! "request" status …`.
 
 use event::Time;
 
 /// Bytes of `20/Nov/2026:18:04:45 +0000`.
 const CLOCK_BYTES: usize = 26;
 
-/// What stands before the request, and what follows its first quote.
+/// The line before the request, and the text after its first quote.
 pub(crate) struct Head<'a> {
     pub address: &'a str,
     /// As written.
@@ -15,8 +15,8 @@ pub(crate) struct Head<'a> {
     pub rest: &'a str,
 }
 
-/// Takes a line apart up to its request: at the first `] "` behind a time, as a user's name may
-/// hold anything else.
+/// Splits a line before its request: at the first `] "` after a time, as a user's name may hold any
+/// other text.
 pub(crate) fn head(line: &str) -> Result<Head<'_>, String> {
     let none =
         || "the line does not begin with an address, a user, [a time] and a quote".to_owned();
@@ -47,8 +47,8 @@ fn clock(text: &str) -> Option<Time> {
     has_form.then_some(time.0)
 }
 
-/// What stands before the closing quote, as written, and what follows it. A backslash escapes the
-/// byte behind it.
+/// The text before the closing quote, as written, and the text after it. A backslash escapes the
+/// byte after it.
 pub(crate) fn quoted(text: &str) -> Option<(&str, &str)> {
     let mut is_escaped = false;
     let end = text.bytes().position(|byte| {
@@ -59,8 +59,8 @@ pub(crate) fn quoted(text: &str) -> Option<(&str, &str)> {
     Some((&text[..end], &text[end + 1..]))
 }
 
-/// Undoes escapes: `\xHH`, and a backslash before a quote or backslash. The second is whether all
-/// of it was UTF-8.
+/// Undoes escapes: `\xHH`, and a backslash before a quote or backslash. The second value is whether
+/// all of it was UTF-8.
 pub(crate) fn unescaped(text: &str) -> (String, bool) {
     let (mut plain, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let [first, after @ ..] = rest {

@@ -1,4 +1,4 @@
-//! What a body's bytes cannot say: whose it is, how it came, and how its source is configured.
+//! The context of a body: its trail, how it arrived, and how its source is configured.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use jiff::tz::{Offset, TimeZone};
 
 use event::{EventId, SourceIp, Time, Trail, Trust};
 
-/// What the bytes cannot say.
+/// Everything about a body that its bytes do not say.
 pub struct Context<'a> {
     /// The configured source's name.
     pub source: &'a str,
@@ -22,28 +22,28 @@ pub struct Context<'a> {
     pub limits: Limits,
     /// How the source is configured.
     pub options: &'a Options,
-    /// The request's header lines, names in lower case; none where the body did not come by HTTP.
+    /// The request's header lines, names in lower case; none if the body did not come by HTTP.
     pub headers: &'a [(String, String)],
-    /// The address of whoever sent the body, where it came by a socket.
+    /// The address of the sender, if the body came by a socket.
     pub peer: Option<IpAddr>,
-    /// Where in which file the body stood, where it was read from one.
+    /// The position in the file that the body was read from, if any.
     pub position: Option<FilePosition<'a>>,
-    /// Whether a request that came without its answer is set aside to wait for it
-    /// ([`DEFERRED`](super::DEFERRED)), since whoever asks comes back to it; else it is an event.
+    /// Whether a request without its answer is rejected with the reason
+    /// [`DEFERRED`](super::DEFERRED), because the caller will come back to it; else it is an event.
     pub defers: bool,
 }
 
-/// Where a piece of a file stood.
+/// The position of a piece of a file.
 #[derive(Clone, Copy, Debug)]
 pub struct FilePosition<'a> {
-    /// What tells the file from all others of its source, for good.
+    /// Identifies the file among all files of its source, for good.
     pub file: &'a str,
     /// Bytes before the piece.
     pub offset: u64,
 }
 
 impl<'a> Context<'a> {
-    /// With the default limits, of a body that came neither by HTTP nor from a file.
+    /// The context of a body that came neither by HTTP nor from a file, with the default limits.
     pub fn new(
         source: &'a str,
         trail: &'a Trail,
@@ -65,7 +65,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The value of a header line; its name in lower case. The first, where there are several.
+    /// The value of the first header line with this name, in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(one, _)| one == name).map(|(_, value)| value.as_str())
     }
@@ -90,36 +90,36 @@ impl Default for Limits {
 /// How a source is configured.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The zone of times that name none; without one they are taken for UTC, and marked so.
+    /// The zone of times without one; if there is none, they count as UTC and are marked.
     pub time_zone: Option<Zone>,
-    /// Whose word is taken for the address that a request came from.
+    /// Networks of the proxies that are trusted to name the client's address.
     pub trusted_proxies: Vec<IpNet>,
-    /// Whether what only looks is recorded: HEAD requests, indexes, npm's metadata. Refused ones
-    /// are in any case.
+    /// Whether requests that only look are recorded: HEAD requests, indexes, npm's metadata.
+    /// Refused ones always are.
     pub records_noise: bool,
-    /// What becomes of secrets in SQL texts.
+    /// The treatment of secrets in SQL texts.
     pub secrets: Secrets,
 }
 
-/// What becomes of a password or key that a statement holds.
+/// The treatment of a password or key in a statement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Secrets {
-    /// It is struck out of the event's texts; the original, which audit log files consist of, keeps
-    /// it.
+    /// Secrets are struck out of the event's texts; the original, of which audit log files consist,
+    /// still has them.
     #[default]
     Redact,
-    /// It is struck out of the original too.
+    /// Secrets are struck out of the original too.
     RedactRaw,
-    /// It stays.
+    /// Secrets stay.
     Keep,
 }
 
 impl Options {
-    /// The instant of a time without a zone, and the attribute that tells how it was read:
-    /// `time_zone` where one is configured, `time_zone_assumed` where not.
+    /// The instant of a time without a zone, and the attribute that says how it was read:
+    /// `time_zone` if one is configured, else `time_zone_assumed`.
     ///
-    /// A time that the clock showed twice is the first of the two; one that it skipped is as much
-    /// later.
+    /// A time that the clock showed twice is the first of the two; a skipped one is later by what
+    /// was skipped.
     pub fn local(&self, date_time: civil::DateTime) -> Result<(Time, (String, String)), String> {
         let utc = Zone::utc();
         let (zone, attribute) = match &self.time_zone {
@@ -129,9 +129,9 @@ impl Options {
         Ok((zone.instant(date_time)?, (attribute.to_owned(), zone.name.clone())))
     }
 
-    /// The address that a request came from: the peer's own, or what trusted proxies say of it.
+    /// The address of the client: the peer's own, or the one that trusted proxies name.
     ///
-    /// `forwarded` are the addresses that a header claims, the one nearest to the peer last. From
+    /// `forwarded` are the addresses claimed by a header, the one nearest to the peer last. From
     /// the peer on, each address of a trusted proxy vouches for the one before it.
     pub fn client<'a>(
         &self,
@@ -140,8 +140,7 @@ impl Options {
     ) -> SourceIp {
         let is_trusted =
             |address: IpAddr| self.trusted_proxies.iter().any(|network| network.contains(&address));
-        // A socket for both versions shows IPv4 peers in IPv6 form, in which no IPv4 network holds
-        // them.
+        // A socket for both versions shows IPv4 peers in IPv6 form, which no IPv4 network contains.
         let mut client = SourceIp { address: peer.to_canonical(), trust: Trust::Peer };
         for text in forwarded.rev() {
             let (true, Some(address)) = (is_trusted(client.address), address(text)) else { break };
@@ -204,8 +203,9 @@ impl Zone {
         Ok(Zone { name: text.to_owned(), zone })
     }
 
-    /// The instant of a time in this zone. One that the clock showed twice is the first of the two;
-    /// one that it skipped is as much later. Errors when it is outside the years 1678 to 2261.
+    /// The instant of a time in this zone. A time that the clock showed twice is the first of the
+    /// two; a skipped one is later by what was skipped. Errors if it is outside the years 1678 to
+    /// 2261.
     pub fn instant(&self, date_time: civil::DateTime) -> Result<Time, String> {
         let out_of_range = || format!("{date_time} is outside the years 1678 to 2261");
         let zoned = self.zone.to_timestamp(date_time).map_err(|_| out_of_range())?;

@@ -52,11 +52,11 @@ pub(crate) struct Spec {
     /// How many bytes at the beginning of a piece of a file can be parsed as a body without
     /// separating what belongs together. The rest is offered again with the bytes after it.
     pub(crate) complete_bytes: fn(&[u8], Continuation) -> usize,
-    /// What only some formats do.
+    /// The hooks, for what only some formats do.
     pub(crate) hooks: Hooks,
 }
 
-/// What only some formats do; [`Hooks::NONE`] for the others.
+/// Functions that only some formats need; [`Hooks::NONE`] for the others.
 pub(crate) struct Hooks {
     /// The position of an event in the numbering of its source.
     pub(crate) sequence: fn(&Event) -> Option<Sequence>,
@@ -111,7 +111,7 @@ pub(crate) enum Syslog {
     Text,
 }
 
-/// What may follow a piece of a file.
+/// The bytes that may follow a piece of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Continuation {
     /// More bytes, at any moment.
@@ -358,7 +358,8 @@ fn has_redactions(item: &Item) -> bool {
 }
 
 /// The bytes to store of an item of a message: the message as received, or, if secrets were struck
-/// out of its text, the message with the struck text, so that the original does not bring them back.
+/// out of its text, the message with the struck text, so that the original does not bring them
+/// back.
 fn raw_message(message: &[u8], text: &[u8], raw: &[u8], is_struck: bool) -> Vec<u8> {
     if is_struck { with_text(message, text, raw) } else { message.to_vec() }
 }

@@ -1,30 +1,30 @@
-//! What a body told: events, bytes that cannot be used, and what is not to be recorded.
+//! The items of a body: events, rejected records, and items that are skipped.
 
 use std::fmt;
 
 use event::{Event, RejectedRecord};
 
-/// One thing that a body told.
+/// One item of a body.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// An event to record.
     Event(Box<Event>),
-    /// Bytes that are kept aside, because they could not be used.
+    /// Bytes that could not be used; they go to the dead-letter queue.
     Rejected(RejectedRecord),
-    /// Nothing to record, and why: another stage of a request that is recorded, a companion of a
-    /// line that is, or noise ([`Options::records_noise`](super::Options::records_noise)). It is
+    /// Nothing to record, and the reason: another stage of a recorded request, a companion of a
+    /// recorded line, or noise ([`Options::records_noise`](super::Options::records_noise)). It is
     /// counted.
     Skipped(&'static str),
 }
 
-/// The reason of what is set aside until its answer came, or could have come
+/// The reason of a request that is rejected until its answer came or the wait is over
 /// ([`Context::defers`](super::Context::defers)).
 pub const DEFERRED: &str = "the request waits for its answer";
 
-/// A body that is no envelope of its format: nothing of it is kept.
+/// The body is not an envelope of its format: nothing of it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EnvelopeError {
-    /// It does not have the form of the format, or breaks a limit of form (depth, names, strings).
+    /// It does not have the form of the format, or breaks a limit on form (depth, names, strings).
     Malformed(String),
     /// It holds too much: more events, or larger ones, than allowed.
     TooLarge(String),
@@ -40,18 +40,19 @@ impl fmt::Display for EnvelopeError {
 
 impl std::error::Error for EnvelopeError {}
 
-/// Why a line or item is no event. An error text sets it aside, so that `?` does on any of them.
+/// Why a line or item is not an event. An error text rejects it, so that `?` works on any of them.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NoEvent {
-    /// Its bytes are kept, with the reason.
+    /// Its bytes are rejected, with the reason.
     Rejected(String),
     /// There is nothing to record.
     Skipped(&'static str),
 }
 
-/// What there is of a request beside the item that is recorded.
+/// The reason to skip a stage of a request of which another is recorded.
 pub(crate) const OTHER_STAGE: &str = "another stage of the request is recorded";
-/// What only looks: whether something exists, what there is, whether it changed.
+/// The reason to skip requests that only look: whether something exists, what there is, whether it
+/// changed.
 pub(crate) const NOISE: &str = "noise";
 
 impl From<String> for NoEvent {
@@ -66,7 +67,7 @@ impl From<&str> for NoEvent {
     }
 }
 
-/// What an item that was read comes to; `raw` are its bytes.
+/// The item of a line that was read; `raw` are its bytes.
 pub(crate) fn item_of(read: Result<Event, NoEvent>, raw: &[u8]) -> Item {
     match read {
         Ok(event) => Item::Event(Box::new(event)),

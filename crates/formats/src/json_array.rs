@@ -1,23 +1,26 @@
-//! Files that are one JSON array of objects, as they grow: a beginning without an end, and pieces
-//! from anywhere between.
+//! Files that are one JSON array of objects, while they grow: a beginning without an end, and
+//! pieces from anywhere between.
 //!
-//! Objects one after another without an array are the same to it. What stands between two objects
-//! belongs to the one before up to the line end, and else to the one behind, so that the pieces
-//! joined by line feeds are the file. A string of JSON holds no line feed: where one stands inside
-//! quotes, the object was cut, and reading goes on behind it.
+//! Objects without an array around them are read alike. Text between two objects belongs to the
+//! first up to the line end, else to the second, so that the pieces joined by line feeds are the
+//! file. A JSON string holds no line feed: a line feed inside quotes shows that the object was
+//! truncated, and reading continues after it.
+//!
+//! Only the borders of objects are found by hand, because `serde_json` neither resumes after damage
+//! nor says where an unfinished object began; each object is then read by `serde_json`.
 
 use crate::Continuation;
 use crate::records::Piece;
 
-pub(crate) const NO_OBJECT: &str = "the bytes are no JSON object";
+pub(crate) const NO_OBJECT: &str = "the bytes are not a JSON object";
 pub(crate) const BREAKS_OFF: &str = "the JSON object breaks off";
 
-/// How an object that begins at some place ends.
+/// The end of an object.
 enum End {
     At(usize),
     /// A line feed inside a string.
     Cut(usize),
-    /// The text ends before.
+    /// The text ends before it does.
     Open,
 }
 
@@ -47,8 +50,8 @@ fn end(text: &[u8], start: usize) -> End {
     End::Open
 }
 
-/// The pieces of `text`, to its end if it ends there, else as far as they are whole, and how far
-/// that is.
+/// The pieces of `text`: to its end if the file ends there, else those that are complete. Also the
+/// number of bytes that they take.
 fn split(text: &[u8], continuation: Continuation) -> (Vec<Piece>, usize) {
     let mut pieces: Vec<Piece> = Vec::new();
     let mut from = 0;
@@ -79,7 +82,7 @@ fn split(text: &[u8], continuation: Continuation) -> (Vec<Piece>, usize) {
     }
 }
 
-/// Adds a piece; lines that are no object one after another are one.
+/// Adds a piece; adjacent lines that are not objects form one.
 fn push(pieces: &mut Vec<Piece>, text: &[u8], from: usize, next: usize, why: Option<&'static str>) {
     let end = next - usize::from(text[from..next].ends_with(b"\n"));
     match pieces.last_mut() {
@@ -88,7 +91,7 @@ fn push(pieces: &mut Vec<Piece>, text: &[u8], from: usize, next: usize, why: Opt
     }
 }
 
-/// What is left is no object: the end of the array, which belongs to the last of them.
+/// The rest is not an object but the end of the array, which belongs to the last object.
 fn finished(
     text: &[u8],
     mut pieces: Vec<Piece>,
@@ -111,8 +114,8 @@ fn is_between(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b'[' | b',' | b']')
 }
 
-/// Where the next object's piece begins: behind the line end if nothing else stands before it.
-/// `None` where the text ends.
+/// The position of the next object's piece: after the line end, if nothing else stands before it.
+/// `None` if the text ends.
 fn behind(text: &[u8], end: usize) -> Option<usize> {
     let at =
         end + text[end..].iter().take_while(|&&byte| byte != b'\n' && is_between(byte)).count();
@@ -120,13 +123,13 @@ fn behind(text: &[u8], end: usize) -> Option<usize> {
     Some(at + usize::from(*next == b'\n'))
 }
 
-/// The objects of a body, and what is none.
+/// The objects of a body, and the pieces that are not objects.
 pub(crate) fn pieces(body: &[u8]) -> Vec<Piece> {
     split(body, Continuation::Nothing).0
 }
 
-/// How many bytes of a piece of a file are whole objects. One that nothing follows yet is waited
-/// with, as what separates it from the next belongs to it, but not where nothing comes.
+/// How many bytes of a piece of a file are complete objects. The last object waits for the
+/// separator after it, which belongs to it, unless nothing more comes.
 pub(crate) fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     match continuation {
         Continuation::Nothing => piece.len(),

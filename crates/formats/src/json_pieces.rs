@@ -1,9 +1,10 @@
-//! Pieces of JSON texts, each with the bytes it was sent as: documents of a body, elements of an
-//! array, members of an object.
+//! Parts of JSON texts with the bytes they were sent as: documents of a body, elements of an array,
+//! members of an object.
 //!
-//! Nothing here recurses, so any depth is passed over, and nothing holds more pieces than its
-//! caller allows. A text that is not UTF-8 is split like any other; who reads a piece replaces what
-//! is wrong in it.
+//! `serde_json` does the reading. These functions add what it leaves open: a second member of a
+//! name is refused, the number of parts is limited before they are allocated, and depth is skipped
+//! without recursion. A text that is not UTF-8 is split like any other; the reader of a part
+//! replaces the invalid bytes in it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,11 +20,11 @@ use crate::lines::lines;
 use crate::texts::non_empty;
 use event::json::{MEMBERS_MAX, NAME_BYTES_MAX, STRING_BYTES_MAX};
 
-/// The members of an object, each as it was sent.
+/// The members of an object, each as sent.
 pub(crate) type Members<'a> = BTreeMap<String, &'a RawValue>;
 
-/// A body as text of the same length, so that places in the one are places in the other: bytes that
-/// are no UTF-8 are question marks.
+/// A body as text of the same length, so that positions in one are positions in the other: invalid
+/// UTF-8 bytes become question marks.
 pub(crate) fn same_length(body: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(body) {
         return Cow::Borrowed(text);
@@ -36,24 +37,24 @@ pub(crate) fn same_length(body: &[u8]) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// Where a piece of a text stands in it.
-pub(crate) fn place_of(piece: &str, text: &str) -> Range<usize> {
+/// The position of a part in its text.
+pub(crate) fn position_of(piece: &str, text: &str) -> Range<usize> {
     let start = piece.as_ptr() as usize - text.as_ptr() as usize;
     start..start + piece.len()
 }
 
-/// A document, or why a line is none; and where it stands.
+/// A document and its position, or the reason why a line is not one.
 pub(crate) type Document<'a> = (Range<usize>, Result<&'a RawValue, String>);
 
-/// The documents of a body's text: one, or one a line. Of a body that came alone at least one line
-/// must be JSON; in a file, any may be damaged.
+/// The documents of a body's text: one, or one a line. At least one line of a request must be JSON;
+/// in a file, any may be damaged.
 pub(crate) fn documents(
     text: &str,
     is_from_file: bool,
     events_max: usize,
 ) -> Result<Vec<Document<'_>>, EnvelopeError> {
     let whole = match serde_json::from_str::<&RawValue>(text) {
-        Ok(document) => return Ok(vec![(place_of(document.get(), text), Ok(document))]),
+        Ok(document) => return Ok(vec![(position_of(document.get(), text), Ok(document))]),
         Err(error) => error,
     };
     let mut documents = Vec::new();
@@ -79,8 +80,7 @@ pub(crate) fn elements(array: &str, max: usize) -> Result<(Vec<&RawValue>, bool)
     Elements { max }.deserialize(&mut reader).map_err(|error| error.to_string())
 }
 
-/// The members of an object. One that appears twice is refused: there is no telling which of the
-/// two is meant.
+/// The members of an object. A repeated name is refused: nothing shows which of the two is meant.
 pub(crate) fn members(object: &str) -> Result<Members<'_>, String> {
     let mut reader = serde_json::Deserializer::from_str(object);
     let members = reader.deserialize_map(AllMembers).map_err(|error| error.to_string())?;
@@ -88,9 +88,8 @@ pub(crate) fn members(object: &str) -> Result<Members<'_>, String> {
     Ok(members)
 }
 
-/// The members of a flat object as texts, without those that are null; its numbers keep their
-/// digits. Refused are what nests, what appears twice, and what is larger than the limits of
-/// [`event::json`].
+/// The members of a flat object as texts, without nulls; numbers have their digits as sent. Nested
+/// values, repeated names, and anything above the limits of [`event::json`] are refused.
 pub(crate) fn flat_texts(object: &str) -> Result<BTreeMap<String, String>, String> {
     let mut reader = serde_json::Deserializer::from_str(object);
     let texts = reader.deserialize_map(FlatTexts).map_err(|error| error.to_string())?;
@@ -103,7 +102,7 @@ pub(crate) fn object(value: &RawValue) -> Option<Members<'_>> {
     members(value.get()).ok()
 }
 
-/// A text that is not empty, a number with the digits it was sent with, or a boolean.
+/// A text that is not empty, a number with its digits as sent, or a boolean.
 pub(crate) fn scalar(value: &RawValue) -> Option<String> {
     match value.get().as_bytes().first() {
         Some(b'"') => {
@@ -176,12 +175,12 @@ fn insert<T, E: Error>(members: &mut BTreeMap<String, T>, name: String, value: T
         return Err(E::custom(format_args!("an object has more than {MEMBERS_MAX} members")));
     }
     match members.entry(name) {
-        Entry::Vacant(place) => {
-            place.insert(value);
+        Entry::Vacant(entry) => {
+            entry.insert(value);
             Ok(())
         }
-        Entry::Occupied(place) => {
-            Err(E::custom(format_args!("member {:?} appears twice", place.key())))
+        Entry::Occupied(entry) => {
+            Err(E::custom(format_args!("member {:?} appears twice", entry.key())))
         }
     }
 }
@@ -196,7 +195,7 @@ impl<'de> Visitor<'de> for FlatTexts {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        // Names of nulls count too, for what appears twice.
+        // The names of nulls count too when a name is repeated.
         let mut texts = BTreeMap::new();
         while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
             let json = value.get();
@@ -230,10 +229,10 @@ mod tests {
         let text = same_length(body);
         assert_eq!(text, "[\"a???\",\"\u{6587}\"]");
         let (elements, _) = elements(&text, 9).expect("an array");
-        let places: Vec<_> =
-            elements.iter().map(|element| place_of(element.get(), &text)).collect();
-        assert_eq!(places, [1..7, 8..13]);
-        assert_eq!(&body[places[0].clone()], b"\"a\xff\xe6\x96\"");
+        let positions: Vec<_> =
+            elements.iter().map(|element| position_of(element.get(), &text)).collect();
+        assert_eq!(positions, [1..7, 8..13]);
+        assert_eq!(&body[positions[0].clone()], b"\"a\xff\xe6\x96\"");
     }
 
     #[test]
@@ -242,7 +241,7 @@ mod tests {
             documents(text, is_from_file, 3).map(|documents| {
                 documents
                     .into_iter()
-                    .map(|(place, one)| (text[place].to_owned(), one.is_ok()))
+                    .map(|(position, one)| (text[position].to_owned(), one.is_ok()))
                     .collect::<Vec<_>>()
             })
         };
@@ -271,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_told_once() {
+    fn repeated_members_are_refused() {
         assert_eq!(members(r#"{"a":1,"b":{"a":2}}"#).expect("an object").len(), 2);
         for wrong in [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":1}"#, "[]", "{", "{}x"] {
             assert!(members(wrong).is_err(), "{wrong}");
@@ -303,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn scalars_keep_their_digits() {
+    fn scalars_have_their_digits_as_sent() {
         for (json, expected) in [
             (r#""a\n""#, Some("a\n")),
             (r#""""#, None),

@@ -1,8 +1,8 @@
 //! The source formats: pure parsers from bytes as received to events.
 //!
-//! A parser is given a whole body and answers with [`Item`] items, one for each thing the body
-//! tells. What cannot be used is an item too, with its bytes and the reason, so that nothing is
-//! lost. Only a body that is no envelope of the format at all is an [`EnvelopeError`].
+//! A parser takes a whole body and returns an [`Item`] for each thing in it. Bytes that cannot be
+//! used are an item too, with the reason, so that nothing is lost. Only a body that is not an
+//! envelope of the format at all is an [`EnvelopeError`].
 //!
 //! A format is one file in the folder of its family, with its `Spec`, and one line in
 //! [`Format::ALL`].

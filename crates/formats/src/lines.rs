@@ -1,5 +1,4 @@
-//! Bodies of lines, one event a line: a line that cannot be used is set aside and the others are
-//! kept.
+//! Bodies of lines, one event a line: a bad line is rejected alone.
 
 use crate::item::{NoEvent, item_of};
 use crate::{Context, Continuation, EnvelopeError, Item};
@@ -8,8 +7,8 @@ use event::Event;
 /// Reads one line or item.
 pub(crate) type Read = fn(&[u8], &mut Context<'_>) -> Result<Event, NoEvent>;
 
-/// Reads each line of `body` that is not empty. A line of a file whose format gives it no key has
-/// its place for one.
+/// Reads each line of `body` that is not empty. If the format gives a line of a file no key, its
+/// position is the key.
 pub(crate) fn parse_lines(
     body: &[u8],
     context: &mut Context<'_>,
@@ -22,14 +21,14 @@ pub(crate) fn parse_lines(
         if let Item::Event(event) = &mut item
             && event.origin.key.is_none()
         {
-            event.origin.key = place_key(context, at);
+            event.origin.key = position_key(context, at);
         }
         items.push(item);
     }
     Ok(items)
 }
 
-/// The lines of a body, each with the bytes before it. Errors when there are too many.
+/// The lines of a body, each with the number of bytes before it. Errors if there are too many.
 pub(crate) fn limited_lines<'a>(
     body: &'a [u8],
     context: &Context<'_>,
@@ -44,9 +43,9 @@ pub(crate) fn limited_lines<'a>(
     Ok(lines)
 }
 
-/// A key for a line of a file: where it stands. `at` are the bytes of the body before it.
-pub(crate) fn place_key(context: &Context<'_>, at: usize) -> Option<String> {
-    context.position.map(|place| format!("{}:{}", place.file, place.offset + at as u64))
+/// The key of a line of a file: its position. `at` is the number of bytes of the body before it.
+pub(crate) fn position_key(context: &Context<'_>, at: usize) -> Option<String> {
+    context.position.map(|position| format!("{}:{}", position.file, position.offset + at as u64))
 }
 
 /// Reads one line or item that is within the limits.
@@ -60,8 +59,8 @@ pub(crate) fn parse_one(raw: &[u8], context: &mut Context<'_>, read: Read) -> It
     item_of(event, raw)
 }
 
-/// The lines that are not empty, without their LF or CRLF, each with the bytes before it. A CR that
-/// no LF follows belongs to its line.
+/// The lines that are not empty, without their LF or CRLF, each with the number of bytes before it.
+/// A CR without an LF belongs to its line.
 pub(crate) fn lines(body: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut at = 0;
     body.split_inclusive(|&byte| byte == b'\n')
@@ -76,7 +75,7 @@ pub(crate) fn lines(body: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
         .filter(|(_, line)| !line.is_empty())
 }
 
-/// How many bytes of a piece of a file are whole lines.
+/// How many bytes of a piece of a file are complete lines.
 pub(crate) fn complete_lines(piece: &[u8], continuation: Continuation) -> usize {
     match continuation {
         Continuation::Nothing => piece.len(),
@@ -86,7 +85,7 @@ pub(crate) fn complete_lines(piece: &[u8], continuation: Continuation) -> usize 
     }
 }
 
-/// For formats of which a whole file is one body.
+/// For formats in which a whole file is one body.
 pub(crate) fn complete_body(piece: &[u8], continuation: Continuation) -> usize {
     match continuation {
         Continuation::Nothing => piece.len(),

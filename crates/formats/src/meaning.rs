@@ -1,18 +1,18 @@
-//! What free words mean: the verb in the name of an action, a word for a result, and what severity
-//! and class follow.
+//! The meaning of free words: the verb in the name of an action, a word for a result, and the
+//! severity and class that follow.
 //!
-//! For formats whose actions are named by whoever wrote the program: `createServer`,
+//! It is for formats in which the author of a program names its actions: `createServer`,
 //! `com.example.user.deleted`, `loginFailed`.
 
 use event::{Class, Operation, Outcome, OutcomeKind, Severity};
 
-/// Our word for an action. Of a name with dots, slashes or colons the last part that holds a verb
+/// The operation of an action. In a name with dots, slashes or colons the last part with a verb
 /// counts; in a part, the first verb.
 pub(crate) fn operation(action: &str) -> Operation {
     action.rsplit(['.', '/', ':']).find_map(verb_of).unwrap_or(Operation::Other)
 }
 
-/// Success or failure, where a word for one stands alone.
+/// Success or failure, if the text is a word for one.
 pub(crate) fn outcome(word: &str) -> OutcomeKind {
     let word = word.to_ascii_lowercase();
     match &*word {
@@ -26,23 +26,21 @@ pub(crate) fn outcome(word: &str) -> OutcomeKind {
     }
 }
 
-/// Whether a word for a failure says that it was for want of a right.
+/// Whether a word for a failure names a missing right.
 pub(crate) fn is_denial(word: &str) -> bool {
     let denials =
         ["deny", "denied", "forbidden", "unauthorized", "unauthenticated", "rejected", "refused"];
     denials.iter().any(|denial| word.eq_ignore_ascii_case(denial))
 }
 
-/// Whether the outcome is a refusal for want of a right: by its code, as HTTP has them, or its
-/// reason.
+/// Whether the outcome is a refusal for a missing right, by its HTTP status or its reason.
 pub(crate) fn is_denied(outcome: &Outcome) -> bool {
     outcome.kind == OutcomeKind::Failure
         && (matches!(outcome.code, Some(401 | 403))
             || outcome.reason.as_deref().is_some_and(is_denial))
 }
 
-/// How much an operation with this outcome matters. What is not known to have failed is taken for
-/// done.
+/// The severity of an operation with this outcome. An unknown outcome counts as success.
 pub(crate) fn severity(operation: Operation, outcome: &Outcome) -> Severity {
     let (is_failure, is_delete) =
         (outcome.kind == OutcomeKind::Failure, operation == Operation::Delete);
@@ -55,8 +53,8 @@ pub(crate) fn severity(operation: Operation, outcome: &Outcome) -> Severity {
     }
 }
 
-/// How much a log record of this severity matters, by OpenTelemetry's numbers: 13 to 16 are
-/// warnings, 17 to 20 errors, 21 to 24 fatal.
+/// The severity of a log record, by OpenTelemetry's numbers: 13 to 16 are warnings, 17 to 20
+/// errors, 21 to 24 fatal.
 pub(crate) fn severity_of_number(number: u64) -> Severity {
     match number {
         21..=24 => Severity::CRITICAL,
@@ -66,8 +64,8 @@ pub(crate) fn severity_of_number(number: u64) -> Severity {
     }
 }
 
-/// Of class security are signing in and out, rights, refusals, and changes of users, rights and
-/// secrets, which the action or the kind of resource tells, and of what audits.
+/// Class security: logins and logouts, rights, refusals, and changes of users, rights, secrets and
+/// auditing, by the action or the kind of resource.
 pub(crate) fn class(
     operation: Operation,
     action: &str,
@@ -79,7 +77,7 @@ pub(crate) fn class(
             .into_iter()
             .flatten()
             .any(|text| words(text).iter().any(|word| is_right(word)));
-    // Names of actions have the word for no more than that they are audited.
+    // The word audit in an action's name only says that it is audited.
     let touches_auditing = operation != Operation::Read
         && kind.is_some_and(|kind| {
             words(kind).iter().any(|word| word == "audit" || word == "auditing")
@@ -92,7 +90,7 @@ pub(crate) fn class(
     }
 }
 
-/// A user, a right, or what proves one.
+/// A user, a right, or a credential.
 fn is_right(word: &str) -> bool {
     let rights = [
         "user",
@@ -114,8 +112,8 @@ fn is_right(word: &str) -> bool {
     rights.contains(&word.strip_suffix('s').unwrap_or(word))
 }
 
-/// The words of a part of a name in lower case, taken apart at signs and before capitals:
-/// `getTheURL` is get, the, url.
+/// The words of a part of a name in lower case, split at signs and before capitals: `getTheURL` is
+/// get, the, url.
 pub(crate) fn words(part: &str) -> Vec<String> {
     let (mut words, mut after_small) = (vec![String::new()], false);
     for character in part.chars() {
@@ -152,7 +150,7 @@ fn verb(word: &str) -> Option<Operation> {
         .map(|(operation, _)| *operation)
 }
 
-/// Verbs, and forms of them that do not end in `d`, `ed` or `s`.
+/// Verbs, and their forms that do not end in `d`, `ed` or `s`.
 const VERBS: [(Operation, &[&str]); 13] = [
     (
         Operation::Create,
@@ -282,13 +280,13 @@ mod tests {
 
     #[test]
     fn severity_and_class_follow_from_operation_and_outcome() {
-        let told = |kind, code, reason: Option<&str>| Outcome {
+        let outcome_of = |kind, code, reason: Option<&str>| Outcome {
             kind,
             code,
             reason: reason.map(str::to_owned),
         };
-        let done = || told(OutcomeKind::Success, None, None);
-        let failed = |code| told(OutcomeKind::Failure, code, None);
+        let done = || outcome_of(OutcomeKind::Success, None, None);
+        let failed = |code| outcome_of(OutcomeKind::Failure, code, None);
         for (operation, action, kind, outcome, expected, expected_class) in [
             (Operation::Create, "createServer", Some("ecs"), done(), 1, Class::Operation),
             (
@@ -314,7 +312,7 @@ mod tests {
                 Operation::Delete,
                 "delete",
                 None,
-                told(OutcomeKind::Failure, None, Some("denied")),
+                outcome_of(OutcomeKind::Failure, None, Some("denied")),
                 3,
                 Class::Security,
             ),

@@ -1,14 +1,14 @@
-//! Events that may go on while a file is read: where their lines stand apart, a file is cut where
-//! none is open.
+//! Events that may continue while a file is read: if the lines of an event are apart, a file is cut
+//! only at a line where no event is open.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
-/// The open events, and for how long they are waited for.
+/// The open events, and how long they stay open.
 pub(crate) struct Open<Id> {
-    /// The number of the line that each began with, and its time in milliseconds.
+    /// The number of the first line of each event, and its time in milliseconds.
     events: BTreeMap<Id, (usize, i64)>,
-    /// In the order in which they began; also those that ended since.
+    /// In the order of their first lines; closed ones included.
     order: VecDeque<Id>,
     newest_ms: i64,
     ms_max: i64,
@@ -16,7 +16,7 @@ pub(crate) struct Open<Id> {
 }
 
 impl<Id: Ord + Clone> Open<Id> {
-    /// An event is given up when something is `ms_max` newer, or `lines_max` lines follow.
+    /// An event is given up when something is `ms_max` newer, or after `lines_max` more lines.
     pub(crate) fn new(ms_max: i64, lines_max: usize) -> Open<Id> {
         Open {
             events: BTreeMap::new(),
@@ -31,7 +31,7 @@ impl<Id: Ord + Clone> Open<Id> {
         self.events.is_empty()
     }
 
-    /// An event begins, or goes on, with this line.
+    /// Opens an event with this line, or continues it.
     pub(crate) fn begin(&mut self, id: Id, line: usize, time_ms: i64) {
         if let Entry::Vacant(event) = self.events.entry(id.clone()) {
             event.insert((line, time_ms));
@@ -43,8 +43,8 @@ impl<Id: Ord + Clone> Open<Id> {
         self.events.remove(id);
     }
 
-    /// Gives up events that are not waited for any longer, the oldest first. `time_ms` is what the
-    /// line tells.
+    /// Gives up events that stayed open too long, the oldest first. `time_ms` is the time of the
+    /// line.
     pub(crate) fn expire(&mut self, line: usize, time_ms: Option<i64>) {
         self.newest_ms = self.newest_ms.max(time_ms.unwrap_or(i64::MIN));
         while let Some(id) = self.order.front() {
@@ -61,9 +61,9 @@ impl<Id: Ord + Clone> Open<Id> {
     }
 }
 
-/// How many bytes at the beginning of `lines` end where no event is open; `take` is told each line
-/// and its number. Where events overlap without end, it is all after `bytes_max`, so that a file is
-/// never stuck.
+/// How many bytes at the beginning of `lines` end where no event is open; `take` is called with
+/// each line and its number. If events overlap without end, it is all of them after `bytes_max`, so
+/// that a file is never stuck.
 pub(crate) fn complete_events<Id: Ord + Clone>(
     lines: &[u8],
     bytes_max: usize,

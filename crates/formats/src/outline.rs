@@ -1,4 +1,5 @@
-//! The outline of an event: what every item has, for formats that then fill in what theirs told.
+//! The outline of an event: the members that every item has, for formats that then fill in their
+//! own.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +10,13 @@ use crate::lines::parse_one;
 use crate::{Context, Item};
 use event::{Actor, Class, Event, Operation, Origin, Outcome, Resolution, Resource, Severity};
 
-/// The attribute of events whose source tells no time: they have that of their arrival.
+/// The attribute of events whose source sends no time: they have that of their arrival.
 pub(crate) const TIME_ASSUMED: (&str, &str) = ("time_assumed", "received_at");
 
-/// Why an item that only reports on what was done elsewhere, or on what the program did by itself,
-/// is no event.
-pub(crate) const NO_ACT: &str = "it tells of no act on what is kept";
+/// The reason to skip an item that only reports an act done elsewhere, or the program's own work.
+pub(crate) const NO_ACT: &str = "it reports no act on a stored artifact";
 
-/// An event of which nothing but its bytes is known; it happened when it was received.
+/// An event of which only its bytes are known; it happened when it was received.
 pub(crate) fn outline(context: &mut Context<'_>, format: &str, raw: &[u8]) -> Event {
     let mut attributes = BTreeMap::new();
     if std::str::from_utf8(raw).is_err() {
@@ -45,9 +45,9 @@ pub(crate) fn outline(context: &mut Context<'_>, format: &str, raw: &[u8]) -> Ev
     }
 }
 
-/// Reads a body that is one item, as programs send them that tell each event by a request of its
-/// own. There is no envelope to refuse: what cannot be read is set aside. White space around the
-/// item is no part of it, and alone it is nothing.
+/// Reads a body that is one item, as sent by programs with a request for each event. There is no
+/// envelope to refuse: a bad item is rejected. White space around the item does not belong to it,
+/// and alone it is nothing.
 pub(crate) fn parse_single(
     body: &[u8],
     context: &mut Context<'_>,
@@ -59,7 +59,7 @@ pub(crate) fn parse_single(
     }
 }
 
-/// A key for what has no id: a digest of texts that together tell it from others. Their borders
+/// The key of an item without an id: a digest of texts that together identify it. Their borders
 /// count.
 pub(crate) fn digest_of(parts: &[&str]) -> String {
     let mut digest = Sha256::new();

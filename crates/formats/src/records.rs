@@ -1,4 +1,4 @@
-//! Bodies of records that are more than lines: where each begins and ends, and what is none.
+//! Bodies of records of several lines: the borders of each, and the pieces that are not records.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,14 +14,14 @@ use crate::{Context, EnvelopeError, Item, RejectedRecord};
 /// A piece of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
-    /// Without the line end behind it.
+    /// Without its line end.
     pub span: Range<usize>,
-    /// Why it is no record, or none if it is one.
+    /// The reason why it is not a record; none if it is one.
     pub why: Option<&'static str>,
 }
 
-/// Reads each piece of a body. A record of a file whose format gives it no key has its place for
-/// one.
+/// Reads each piece of a body. If the format gives a record of a file no key, its position is the
+/// key.
 pub(crate) fn parse_pieces(
     body: &[u8],
     pieces: Vec<Piece>,
@@ -43,9 +43,9 @@ pub(crate) fn parse_pieces(
         if let Item::Event(event) = &mut item
             && event.origin.key.is_none()
         {
-            event.origin.key = context
-                .position
-                .map(|place| format!("{}:{}", place.file, place.offset + piece.span.start as u64));
+            event.origin.key = context.position.map(|position| {
+                format!("{}:{}", position.file, position.offset + piece.span.start as u64)
+            });
         }
         item
     };
@@ -79,8 +79,8 @@ impl<'de> Visitor<'de> for Members {
     }
 }
 
-/// Where in a JSON text the spans stand that `find` answers for each string in it, given with the
-/// name of the member it belongs to.
+/// The spans in a JSON text that `find` returns for each string; `find` is given the name of the
+/// member that holds it.
 pub(crate) fn in_json(text: &str, find: &mut dyn FnMut(&str, &str) -> Spans) -> Spans {
     let (mut spans, mut at, mut name) = (Spans::new(), 0, String::new());
     while let Some(open) = text[at..].find('"') {
@@ -88,7 +88,7 @@ pub(crate) fn in_json(text: &str, find: &mut dyn FnMut(&str, &str) -> Spans) -> 
         let end = start + string_bytes(&text[start..]);
         at = (end + 1).min(text.len());
         let content = &text[start..end];
-        // What is no string by JSON's rules has no text to look into.
+        // A string that is not valid JSON has no text to search.
         let Ok(decoded) = serde_json::from_str::<String>(&format!("\"{content}\"")) else {
             continue;
         };

@@ -1,18 +1,18 @@
-//! What an HTTP request to a repository of artifacts means: shared by the access logs of whatever
-//! stands before one.
+//! The meaning of an HTTP request to an artifact repository, for the access logs of any server in
+//! front of one.
 
 use percent_encoding::percent_decode_str;
 
 use crate::texts::non_empty;
 use event::{Actor, ActorKind, Class, Operation, Outcome, OutcomeKind, Resource, Severity};
 
-/// Path of the npm registry's own calls, as against packages.
+/// Path of the npm registry's own calls, as opposed to packages.
 const NPM_CALL: &str = "/-/";
 
-/// What was asked for, and how it was answered.
+/// A request and its response.
 #[derive(Default)]
 pub(crate) struct Request {
-    /// Empty for what is no HTTP.
+    /// Empty for bytes that are not HTTP.
     pub method: String,
     pub status: u32,
     /// Decoded, without the query; with its first slash.
@@ -21,9 +21,9 @@ pub(crate) struct Request {
     pub is_index: bool,
     pub is_npm: bool,
     pub user: Option<String>,
-    /// Basic, Bearer, …: with which the client tried to sign in.
+    /// The scheme with which the client tried to sign in: Basic, Bearer, ….
     pub auth_scheme: Option<String>,
-    /// What it means where it is no request for a file, but one to the program's own interface.
+    /// The meaning of a request to the program's own interface rather than for a file.
     pub call: Option<Operation>,
 }
 
@@ -48,7 +48,7 @@ impl Request {
         }
     }
 
-    /// A client with a token is someone, though the log does not know who.
+    /// A client with a token has an identity, though the log does not know it.
     pub fn actor(&self) -> Actor {
         let kind = match (&self.user, &self.auth_scheme) {
             (Some(_), _) => ActorKind::User,
@@ -113,7 +113,7 @@ impl Request {
         self.operation() == Operation::Read && self.class() == Class::Operation
     }
 
-    /// Told to sign in, without having tried to.
+    /// Refused without credentials, without having tried any.
     fn is_challenge(&self) -> bool {
         self.status == 401
             && self.user.is_none()
@@ -121,7 +121,7 @@ impl Request {
             && !self.is_login_call()
     }
 
-    /// Whether it signs in by what its body says.
+    /// Whether it signs in with credentials in its body.
     fn is_login_call(&self) -> bool {
         let is_npm_login = self.is_npm_call() && self.npm_call() == Operation::Login;
         self.call == Some(Operation::Login) || is_npm_login
@@ -131,7 +131,7 @@ impl Request {
         matches!(self.status, 401 | 403) && !self.is_challenge()
     }
 
-    /// The path of what was acted on: npm puts the revision that a change starts from behind it.
+    /// The path of the resource: npm puts the base revision of a change after it.
     fn resource_path(&self) -> &str {
         match self.path.split_once("/-rev/") {
             Some((path, _)) if self.is_npm => path,
@@ -148,8 +148,7 @@ impl Request {
         self.is_npm && self.path.contains(NPM_CALL) && !self.is_npm_tarball()
     }
 
-    /// Whether a GET asks for a file, and not for an index, for metadata or whether anything
-    /// changed.
+    /// Whether a GET is for a file, and not for an index, for metadata or for news of a change.
     fn is_for_file(&self) -> bool {
         let is_redirect = (300..400).contains(&self.status);
         let is_metadata = self.is_npm && !self.is_npm_tarball();
@@ -169,7 +168,7 @@ impl Request {
         }
     }
 
-    /// Where passwords are changed.
+    /// The path for changing passwords.
     fn is_profile(&self) -> bool {
         self.path.ends_with("/-/npm/v1/user")
             || self.path.ends_with("/-/verdaccio/sec/reset_password")
@@ -184,14 +183,14 @@ impl Request {
     }
 }
 
-/// Whether the path of a change can only be npm's. Reads are not judged by it: what a client may
-/// choose must not make a download of it look like less.
+/// Whether only npm uses this path for a change. Reads are not judged by it: the client chooses the
+/// path and must not be able to make a download look like less.
 pub(crate) fn is_npm_change(method: &str, path: &str) -> bool {
     let marks = ["/-/user/", "/-/npm/v1/", "/-/package/", "/-rev/"];
     matches!(method, "PUT" | "POST" | "DELETE") && marks.iter().any(|mark| path.contains(mark))
 }
 
-/// Method, target and protocol of a request line. The method is empty for what is no HTTP.
+/// Method, target and protocol of a request line. The method is empty for bytes that are not HTTP.
 pub(crate) fn request_line(line: &str) -> (&str, &str, &str) {
     let Some((method, rest)) = line.split_once(' ') else { return ("", "", "") };
     if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {

@@ -1,13 +1,12 @@
-//! Header lines that are part of an event, kept with its bytes where it is set aside: without them
-//! it could never be parsed again. The lines stand before the body, as in the request: `ce-id: 1`,
-//! CR LF, an empty line, the body.
+//! Header lines that are part of an event, stored with its bytes if it is rejected: without them it
+//! could never be parsed again. The lines stand before the body, as in the request: `ce-id: 1`, CR
+//! LF, an empty line, the body.
 
 use crate::{Context, Item};
 
-/// What the names of header lines begin with that say something of an event: CloudEvents in binary
-/// mode, Nexus.
+/// Prefixes of header names that are part of an event: CloudEvents in binary mode, Nexus.
 const MARKS: [&str; 2] = ["ce-", "x-nexus-"];
-/// What is kept besides, where such a line is there.
+/// Headers that are stored beside such lines.
 const OTHERS: [&str; 2] = ["content-type", "x-request-id"];
 
 /// Header lines, names in lower case.
@@ -17,29 +16,29 @@ fn is_marked(name: &str) -> bool {
     MARKS.iter().any(|mark| name.starts_with(mark))
 }
 
-/// Puts the request's header lines before what was set aside, if it is the whole body.
+/// Puts the request's header lines before a rejected record, if it is the whole body.
 pub(crate) fn prepend(items: &mut [Item], body: &[u8], context: &Context<'_>) {
-    let [Item::Rejected(aside)] = items else { return };
-    if aside.raw != body.trim_ascii() && aside.raw != body {
+    let [Item::Rejected(record)] = items else { return };
+    if record.raw != body.trim_ascii() && record.raw != body {
         return;
     }
     if !context.headers.iter().any(|(name, _)| is_marked(name)) {
         return;
     }
-    let mut kept = Vec::with_capacity(aside.raw.len());
+    let mut stored = Vec::with_capacity(record.raw.len());
     for (name, value) in context.headers {
-        let is_kept = is_marked(name) || OTHERS.contains(&name.as_str());
-        // A value as it was sent has no line end.
-        if is_kept && !value.contains(['\r', '\n']) {
-            kept.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        let is_stored = is_marked(name) || OTHERS.contains(&name.as_str());
+        // A value that was really sent has no line end.
+        if is_stored && !value.contains(['\r', '\n']) {
+            stored.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
         }
     }
-    kept.extend_from_slice(b"\r\n");
-    kept.append(&mut aside.raw);
-    aside.raw = kept;
+    stored.extend_from_slice(b"\r\n");
+    stored.append(&mut record.raw);
+    record.raw = stored;
 }
 
-/// The header lines and the body of what was kept so.
+/// The header lines and the body of a record stored so.
 pub(crate) fn split(item: &[u8]) -> Option<(Headers, &[u8])> {
     let end = item.windows(4).position(|window| window == b"\r\n\r\n")?;
     let lines = std::str::from_utf8(&item[..end]).ok()?.split("\r\n");
@@ -57,11 +56,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_lines_that_are_kept_are_header_lines() {
+    fn only_stored_headers_are_split_off() {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let kept = b"ce-id: a: b\r\ncontent-type: text/plain\r\n\r\nbody\r\n\r\n";
+        let stored = b"ce-id: a: b\r\ncontent-type: text/plain\r\n\r\nbody\r\n\r\n";
         let headers = vec![pair("ce-id", "a: b"), pair("content-type", "text/plain")];
-        assert_eq!(split(kept), Some((headers, &b"body\r\n\r\n"[..])));
+        assert_eq!(split(stored), Some((headers, &b"body\r\n\r\n"[..])));
         for other in [
             &b""[..],
             b"\r\n\r\n",

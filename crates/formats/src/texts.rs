@@ -1,4 +1,4 @@
-//! Texts and attributes from what a body holds.
+//! Texts and attributes from the members of a body.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use serde_json::value::RawValue;
 
 use crate::EnvelopeError;
 
-/// The body as text. Its nesting is not looked at: splitting a body into events does not recurse.
+/// The body as text. Its nesting is not checked: splitting a body into events does not recurse.
 pub(crate) fn json_text(body: &[u8]) -> Result<&str, EnvelopeError> {
     std::str::from_utf8(body).map_err(|error| {
         EnvelopeError::Malformed(format!("the body is not UTF-8 at byte {}", error.valid_up_to()))
     })
 }
 
-/// A text the source left empty is a text the source does not have.
+/// An empty text counts as absent.
 pub(crate) fn non_empty(text: &str) -> Option<String> {
     if text.is_empty() { None } else { Some(text.to_owned()) }
 }
@@ -27,8 +27,7 @@ pub(crate) fn attributes_of<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMa
         .collect()
 }
 
-/// The members of a flat object as texts, without those that are null. Numbers keep the very digits
-/// they were sent with.
+/// The members of a flat object as texts, without nulls. Numbers have their digits as sent.
 pub(crate) fn texts(
     members: BTreeMap<String, &RawValue>,
 ) -> Result<BTreeMap<String, String>, String> {

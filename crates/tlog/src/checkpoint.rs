@@ -10,7 +10,7 @@ use crate::tree::Hash;
 /// The head of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Which log it is of: a name without scheme, one line.
+    /// The name of its log: without scheme, one line.
     pub origin: String,
     /// How many leaves the tree has.
     pub size: u64,
@@ -19,12 +19,12 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The text to be signed.
+    /// The text that is signed.
     pub fn text(&self) -> String {
         format!("{}\n{}\n{}\n", self.origin, self.size, BASE64_STANDARD.encode(self.root))
     }
 
-    /// Reads the text of a note. Lines behind the third are allowed, and mean nothing here.
+    /// Reads the text of a note. Lines after the third are allowed and ignored.
     pub fn parse(text: &str) -> Result<Checkpoint, Malformed> {
         let mut lines = text.strip_suffix('\n').unwrap_or_default().split('\n');
         let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next())
@@ -55,12 +55,12 @@ impl Checkpoint {
     }
 }
 
-/// A hash as one line has it.
+/// Reads a hash in base64.
 pub(crate) fn parse_hash(text: &str) -> Option<Hash> {
     BASE64_STANDARD.decode(text).ok()?.try_into().ok()
 }
 
-/// Hashes, one a line, no more than so many.
+/// Reads hashes, one a line, at most `hashes_max`.
 pub(crate) fn parse_hashes<'a>(
     lines: impl Iterator<Item = &'a str>,
     hashes_max: usize,
@@ -75,7 +75,7 @@ pub(crate) fn parse_hashes<'a>(
     Ok(hashes)
 }
 
-/// A number without needless zeros.
+/// Reads a number without leading zeros.
 pub(crate) fn parse_decimal(text: &str) -> Option<u64> {
     let is_plain =
         text == "0" || !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,9 +1,13 @@
-//! Signed notes: text, and lines that say who signed it.
+//! Signed notes: text, and the lines of its signatures.
 //!
 //! C2SP signed-note, sections Format and Signatures, with the Ed25519 signatures of type `0x01`;
 //! and the cosignatures of C2SP tlog-cosignature, section Ed25519 signed message, of type `0x04`.
-//! Lines of other keys and types are kept as they are and mean nothing, so that a log can be signed
-//! by a further algorithm beside these.
+//! Lines of other keys and types are preserved and ignored, so that a log can be signed by a
+//! further algorithm beside these.
+//!
+//! The crate `signed_note` is as fast (5.2 MB/s against 5.3 MB/s to parse and verify a checkpoint:
+//! the signature takes the time) and agrees with this module in the tests. It is not used here
+//! because it has no cosignatures and brings a second version of `ed25519-dalek`.
 
 use std::fmt;
 
@@ -12,13 +16,13 @@ use base64::prelude::BASE64_STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 
-/// No note may be longer; sixteen of the longest signatures fit (signed-note, section Format).
+/// Longest note; sixteen of the longest signatures fit (signed-note, section Format).
 pub const NOTE_BYTES_MAX: usize = 256 << 10;
-/// No note may have more signatures.
+/// Most signatures of a note.
 pub const SIGNATURES_MAX: usize = 64;
 
-/// What a key signs, by the identifier byte of its signatures (signed-note, section Signature
-/// types).
+/// The message that a key signs, by the identifier byte of its signatures (signed-note, section
+/// Signature types).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `0x01`: Ed25519 over the text.
@@ -40,7 +44,7 @@ impl Kind {
     }
 }
 
-/// A key that signatures are checked with, under the name its lines have.
+/// A public key that checks signatures, with the name of its lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verifier {
     name: String,
@@ -48,7 +52,7 @@ pub struct Verifier {
     key: VerifyingKey,
 }
 
-/// A key that signs, under the name its lines have.
+/// A private key that signs, with the name of its lines.
 pub struct Signer {
     verifier: Verifier,
     key: SigningKey,
@@ -64,15 +68,15 @@ pub struct Note {
 /// A signature line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
-    /// The name of the key that made it, as it says.
+    /// The name of the key, as claimed.
     pub name: String,
     /// The first four bytes of a hash over that key.
     pub key_id: u32,
-    /// The rest, by the kind of the key.
+    /// The signature, by the kind of the key.
     pub bytes: Vec<u8>,
 }
 
-/// What a note, a key or a signature line is not.
+/// The bytes are not a note, a key, a signature line or another format of this crate, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed(pub &'static str);
 
@@ -84,7 +88,7 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// Whether lines may have this name: not empty, without spaces and plus signs (signed-note, section
+/// Whether a key may have this name: not empty, without spaces and plus signs (signed-note, section
 /// Format).
 pub fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+')
@@ -101,7 +105,7 @@ fn key_id(name: &str, kind: Kind, key: &VerifyingKey) -> u32 {
 
 impl Verifier {
     /// Reads a verifier key: name, key id in hex, and in base64 the identifier byte and the public
-    /// key, with plus signs between (signed-note, section Verifier keys).
+    /// key, separated by plus signs (signed-note, section Verifier keys).
     pub fn parse(text: &str) -> Result<Verifier, Malformed> {
         let mut parts = text.splitn(3, '+');
         let (name, id, key) = match (parts.next(), parts.next(), parts.next()) {
@@ -126,17 +130,17 @@ impl Verifier {
         }
     }
 
-    /// The name its lines have.
+    /// The name of its signature lines.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it signs.
+    /// The message that it signs.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The number that lines of this key have.
+    /// The key id of its signature lines.
     pub fn key_id(&self) -> u32 {
         key_id(&self.name, self.kind, &self.key)
     }
@@ -146,8 +150,8 @@ impl Verifier {
         signature.name == self.name && signature.key_id == self.key_id()
     }
 
-    /// Checks a signature of this key over a note's text. Returns when a cosignature says it was
-    /// made, in seconds of Unix time, and 0 for others.
+    /// Checks a signature of this key over a note's text. Returns the time of a cosignature in
+    /// seconds of Unix time, and 0 for other kinds.
     fn check(&self, text: &str, signature: &Signature) -> Result<u64, Malformed> {
         let wrong = Malformed("the signature is not that of the key it names");
         let (time, message, bytes) = match self.kind {
@@ -174,13 +178,13 @@ impl fmt::Display for Verifier {
     }
 }
 
-/// What a cosignature of this time is over (tlog-cosignature, section Ed25519 signed message).
+/// The message of a cosignature with this time (tlog-cosignature, section Ed25519 signed message).
 fn cosigned(time: u64, text: &str) -> Vec<u8> {
     format!("cosignature/v1\ntime {time}\n{text}").into_bytes()
 }
 
 impl Signer {
-    /// A signer of this secret seed. Errs when lines may not have the name.
+    /// The signer with this secret seed. Errs if a key may not have the name.
     pub fn new(name: &str, kind: Kind, seed: &[u8; 32]) -> Result<Signer, Malformed> {
         if !is_name(name) {
             return Err(Malformed(
@@ -221,7 +225,7 @@ impl Signer {
         format!("PRIVATE+KEY+{name}+{id:08x}+{}", BASE64_STANDARD.encode(bytes))
     }
 
-    /// The key that its signatures are checked with.
+    /// The key that checks its signatures.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
     }
@@ -269,8 +273,8 @@ impl fmt::Display for Signature {
 }
 
 impl Note {
-    /// A note of this text, which ends in a line feed and has no other control characters, signed
-    /// by nobody yet.
+    /// A note of this text without signatures. The text must end in a line feed and have no other
+    /// control characters.
     pub fn new(text: String) -> Result<Note, Malformed> {
         if text.ends_with('\n') && text.chars().all(|c| c == '\n' || c >= ' ') {
             Ok(Note { text, signatures: Vec::new() })
@@ -279,7 +283,7 @@ impl Note {
         }
     }
 
-    /// Reads a note. Its text is not to be trusted before [`Note::verify`] told who signed it.
+    /// Reads a note. Its text is not trustworthy before [`Note::verify`].
     pub fn parse(bytes: &[u8]) -> Result<Note, Malformed> {
         if bytes.len() > NOTE_BYTES_MAX {
             return Err(Malformed("the note is too long"));
@@ -299,7 +303,7 @@ impl Note {
         Ok(note)
     }
 
-    /// What was signed.
+    /// The signed text.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -309,7 +313,7 @@ impl Note {
         &self.signatures
     }
 
-    /// Adds a signature, in the place of one that names the same key.
+    /// Adds a signature, or replaces the one that names the same key.
     pub fn add(&mut self, signature: Signature) {
         let is_same =
             |one: &Signature| (&one.name, one.key_id) == (&signature.name, signature.key_id);
@@ -317,8 +321,8 @@ impl Note {
         self.signatures.push(signature);
     }
 
-    /// When the note was signed by this key, in seconds of Unix time: for a note signature 0.
-    /// `None` when no signature names the key; an error when one does and is not the key's.
+    /// The time at which this key signed the note, in seconds of Unix time: for a note signature 0.
+    /// `None` if no signature names the key; an error if one does and does not match.
     pub fn verify(&self, key: &Verifier) -> Result<Option<u64>, Malformed> {
         let mut found = None;
         for signature in self.signatures.iter().filter(|signature| key.is_named_by(signature)) {

@@ -1,34 +1,34 @@
-//! Proofs: that a leaf is in a tree, and that a tree goes on from an older one.
+//! Proofs that a leaf is in a tree, and that a tree extends an older one.
 //!
 //! RFC 6962 section 2.1.1 (audit paths) and 2.1.2 (consistency proofs). Making a proof needs the
-//! hashes of some complete subtrees, which a [`Nodes`] gives; checking one needs nothing but the
+//! hashes of some complete subtrees, which a [`Nodes`] provides; checking one needs nothing but the
 //! proof.
 
 use crate::tree::{Hash, node_hash};
 
 /// The hashes of complete subtrees.
 pub trait Nodes {
-    /// Why a hash cannot be had.
+    /// The error of a hash that cannot be read.
     type Error;
 
-    /// The hash of the subtree over the leaves from `position << level` on, `1 << level` of them.
+    /// The hash of the subtree over the `1 << level` leaves from `position << level` on.
     fn node(&self, level: u32, position: u64) -> Result<Hash, Self::Error>;
 }
 
-/// The most hashes a proof has: one for each level of a tree of 2^64 leaves, and one.
+/// Most hashes of a proof: one for each level of a tree of 2^64 leaves, and one.
 pub const PROOF_HASHES_MAX: usize = 65;
 
-/// Why a proof could not be made.
+/// The reason why a proof could not be made.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NoProof<E> {
-    /// There is no such leaf or tree.
+    /// The leaf or tree does not exist.
     OutOfRange,
-    /// A hash cannot be had.
+    /// A hash could not be read.
     Nodes(E),
 }
 
-/// The hash of the leaves from `start` on, `size` of them, which are the left part of some tree, a
-/// complete subtree, or the rest beside one (RFC 6962 section 2.1).
+/// The hash of the `size` leaves from `start` on, which are the left part of some tree, a complete
+/// subtree, or the rest beside one (RFC 6962 section 2.1).
 pub fn subtree_hash<N: Nodes>(nodes: &N, start: u64, size: u64) -> Result<Hash, N::Error> {
     if size.is_power_of_two() {
         let level = size.trailing_zeros();
@@ -46,8 +46,8 @@ fn largest_power_below(size: u64) -> u64 {
     1 << (size - 1).ilog2()
 }
 
-/// The audit path of a leaf: the hashes that make the root of a tree of `size` leaves from its own,
-/// from its sibling up.
+/// The audit path of a leaf: the hashes that lead from its own to the root of a tree of `size`
+/// leaves, from its sibling up.
 pub fn prove_inclusion<N: Nodes>(
     nodes: &N,
     index: u64,
@@ -74,7 +74,7 @@ pub fn verify_inclusion(path: &[Hash], leaf: &Hash, index: u64, size: u64, root:
     root_by_inclusion(path, leaf, index, size).as_ref() == Some(root)
 }
 
-/// The root that a path makes; `None` when it has not as many hashes as one for this leaf and size.
+/// The root that a path leads to; `None` unless it has the number of hashes for this leaf and size.
 fn root_by_inclusion(path: &[Hash], leaf: &Hash, index: u64, size: u64) -> Option<Hash> {
     if index >= size {
         return None;
@@ -88,7 +88,7 @@ fn root_by_inclusion(path: &[Hash], leaf: &Hash, index: u64, size: u64) -> Optio
         }
         if node & 1 == 1 || node == last {
             hash = node_hash(sibling, &hash);
-            // The last node of a level without a sibling goes up as it is.
+            // The last node of a level without a sibling moves up unchanged.
             while node & 1 == 0 && node != 0 {
                 (node, last) = (node >> 1, last >> 1);
             }
@@ -101,7 +101,7 @@ fn root_by_inclusion(path: &[Hash], leaf: &Hash, index: u64, size: u64) -> Optio
 }
 
 /// The hashes that show the tree of `old` leaves to be the beginning of that of `new` leaves; none
-/// when either is the other or empty.
+/// if the two are the same or the old one is empty.
 pub fn prove_consistency<N: Nodes>(
     nodes: &N,
     old: u64,
@@ -116,7 +116,7 @@ pub fn prove_consistency<N: Nodes>(
     let mut path = Vec::new();
     let (mut start, mut end) = (0, new);
     let hash = |start, end| subtree_hash(nodes, start, end - start).map_err(NoProof::Nodes);
-    // Down to where the old tree ends at the end of a subtree.
+    // Descend until the old tree ends at the end of a subtree.
     while old != end {
         let middle = start + largest_power_below(end - start);
         if old <= middle {
@@ -135,7 +135,7 @@ pub fn prove_consistency<N: Nodes>(
     Ok(path)
 }
 
-/// Whether `path` shows that the tree of `new` leaves with the root `new_root` goes on from that of
+/// Whether `path` shows that the tree of `new` leaves with the root `new_root` extends that of
 /// `old` leaves with the root `old_root`.
 pub fn verify_consistency(
     path: &[Hash],
@@ -156,7 +156,7 @@ pub fn verify_consistency(
     roots_by_consistency(path, old, old_root, new) == Some((*old_root, *new_root))
 }
 
-/// The old and the new root that a path makes; `None` when it has not as many hashes as one for
+/// The old and the new root that a path leads to; `None` unless it has the number of hashes for
 /// these sizes.
 fn roots_by_consistency(
     path: &[Hash],

@@ -1,5 +1,5 @@
-//! Proof files: that one entry is in a log, checked offline with nothing but the log's key (C2SP
-//! tlog-proof, section Format).
+//! Proof files: proof that one entry is in a log, checked offline with nothing but the log's key
+//! (C2SP tlog-proof, section Format).
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ use crate::tree::{Hash, leaf_hash};
 
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
 
-/// That the entry at an index is in the tree of a checkpoint.
+/// Proof that the entry at an index is in the tree of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProofFile {
-    /// Data that nothing vouches for.
+    /// Data that is not authenticated.
     pub extra: Option<Vec<u8>>,
-    /// The entry's place in the log, from 0.
+    /// The entry's index in the log, from 0.
     pub index: u64,
     /// The audit path, from the leaf's sibling up.
     pub path: Vec<Hash>,
@@ -27,7 +27,7 @@ pub struct ProofFile {
 }
 
 impl ProofFile {
-    /// Reads a file. What it says is to be trusted only as far as [`ProofFile::verify`] tells.
+    /// Reads a file. Its content is trustworthy only after [`ProofFile::verify`].
     pub fn parse(bytes: &[u8]) -> Result<ProofFile, Malformed> {
         let text = std::str::from_utf8(bytes).map_err(|_| Malformed("the proof is not UTF-8"))?;
         let (head, checkpoint) = text
@@ -54,8 +54,8 @@ impl ProofFile {
         Ok(ProofFile { extra, index, path, checkpoint })
     }
 
-    /// Checks that the entry with this digest is at the index it says in the log with this key.
-    /// Returns the checkpoint it is proved by.
+    /// Checks that the entry with this digest is at the index of this proof in the log with this
+    /// key. Returns the checkpoint that proves it.
     pub fn verify(&self, digest: &Hash, key: &Verifier) -> Result<Checkpoint, Malformed> {
         let checkpoint = Checkpoint::open(&self.checkpoint, key)?;
         let leaf = leaf_hash(digest);

@@ -13,29 +13,29 @@ pub const TILE_WIDTH: u64 = 1 << TILE_HEIGHT;
 /// The highest level that a tile can have: that of a tree of 2^64 leaves.
 const LEVEL_MAX: u32 = 7;
 
-/// Which tile: its hashes are the roots of the complete subtrees of `256^level` leaves from
-/// `position * 256` on.
+/// The coordinates of a tile: its hashes are the roots of the complete subtrees of `256^level`
+/// leaves from `position * 256` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tile {
     /// 0 for the leaves' own hashes.
     pub level: u32,
-    /// Its place on the level.
+    /// Its position on the level.
     pub position: u64,
     /// How many hashes it has: 1 to 256.
     pub width: u16,
 }
 
-/// What a path below a log's prefix names.
+/// The file that a path below a log's prefix names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
     /// `tile/<L>/<N>[.p/<W>]`
     Tile(Tile),
-    /// `tile/entries/<N>[.p/<W>]`: the entries whose hashes the tile of level 0 has.
+    /// `tile/entries/<N>[.p/<W>]`: the entries of the hashes in the tile of level 0.
     Entries(Tile),
 }
 
 impl Resource {
-    /// Reads a path without a slash in front.
+    /// Reads a path without leading slash.
     pub fn parse(path: &str) -> Option<Resource> {
         let (level, rest) = path.strip_prefix("tile/")?.split_once('/')?;
         let (position, width) = match rest.split_once(".p/") {
@@ -53,7 +53,7 @@ impl Resource {
         (level <= 63).then_some(Resource::Tile(Tile { level, position, width }))
     }
 
-    /// The path, without a slash in front.
+    /// The path, without leading slash.
     pub fn path(&self) -> String {
         let (kind, tile) = match self {
             Resource::Tile(tile) => (tile.level.to_string(), tile),
@@ -91,7 +91,7 @@ fn parse_position(path: &str) -> Option<u64> {
 }
 
 impl Tile {
-    /// Whether a tree of this size has the tile: full, or partial with just this width or more.
+    /// Whether a tree of this size has the tile: full, or partial with at least this width.
     pub fn is_in(&self, size: u64) -> bool {
         self.level <= LEVEL_MAX && {
             let hashes = size >> (TILE_HEIGHT * self.level);
@@ -102,8 +102,8 @@ impl Tile {
         }
     }
 
-    /// The tile that has the hash of the complete subtree of `1 << level` leaves at `position`, in
-    /// a tree of this size, and which of its hashes make it, from the first on, so many.
+    /// The tile with the hash of the complete subtree of `1 << level` leaves at `position` in a
+    /// tree of this size, and the index and number of the hashes in it that lead to this hash.
     pub fn with_node(level: u32, position: u64, size: u64) -> (Tile, usize, usize) {
         let (of_tile, above) = (level / TILE_HEIGHT, level % TILE_HEIGHT);
         let first = position << above;
@@ -114,7 +114,7 @@ impl Tile {
     }
 }
 
-/// The root of a complete subtree over these hashes, of which there is a power of two.
+/// The root of a complete subtree over these hashes; their number is a power of two.
 pub fn root_of(hashes: &[Hash]) -> Hash {
     match hashes {
         [only] => *only,

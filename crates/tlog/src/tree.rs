@@ -1,4 +1,4 @@
-//! A tree that only grows, kept as its frontier.
+//! A tree that only grows, represented by its frontier.
 //!
 //! RFC 6962 section 2.1 defines the Merkle tree hash of n leaves as that of the largest power of
 //! two below n beside the rest. Growing needs only the roots of the complete subtrees on the right
@@ -25,7 +25,7 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
     size: u64,
-    /// Roots of the complete subtrees, largest (leftmost) first; as many as bits are set in `size`.
+    /// Roots of the complete subtrees, largest (leftmost) first; one for each bit set in `size`.
     frontier: Vec<Hash>,
 }
 
@@ -35,8 +35,8 @@ impl Tree {
         Tree::default()
     }
 
-    /// A tree of so many leaves, whose complete subtrees have these roots, largest first. `None`
-    /// when a tree of that size has another number of them.
+    /// A tree of this many leaves, whose complete subtrees have these roots, largest first. `None`
+    /// if a tree of that size has another number of them.
     pub fn with_frontier(size: u64, frontier: Vec<Hash>) -> Option<Tree> {
         (frontier.len() == size.count_ones() as usize).then_some(Tree { size, frontier })
     }
@@ -53,19 +53,19 @@ impl Tree {
 
     /// Appends the leaf with this data; its index is the size before.
     pub fn push(&mut self, data: &[u8]) {
-        self.push_and_tell(data, &mut |_, _| ());
+        self.push_and_visit(data, &mut |_, _| ());
     }
 
-    /// Appends the leaf with this data, and tells the hash of every tile that it fills: the level
-    /// of the tiles that have it among their hashes, from 1 on, and the hash (C2SP tlog-tiles,
+    /// Appends the leaf with this data and calls `visit` with each hash that is the root of a full
+    /// tile then: the level of the tiles that contain it, from 1 on, and the hash (C2SP tlog-tiles,
     /// section Merkle Tree).
-    pub fn push_and_tell(&mut self, data: &[u8], tell: &mut dyn FnMut(u32, Hash)) {
+    pub fn push_and_visit(&mut self, data: &[u8], visit: &mut dyn FnMut(u32, Hash)) {
         let mut hash = leaf_hash(data);
         for level in 1..=self.size.trailing_ones() {
             let left = self.frontier.pop().expect("one root for each set bit of the size");
             hash = node_hash(&left, &hash);
             if level.is_multiple_of(TILE_HEIGHT) {
-                tell(level / TILE_HEIGHT, hash);
+                visit(level / TILE_HEIGHT, hash);
             }
         }
         self.frontier.push(hash);

@@ -1,4 +1,4 @@
-//! What a log asks a witness (C2SP tlog-witness, section add-checkpoint).
+//! Requests of a log to a witness (C2SP tlog-witness, section add-checkpoint).
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use crate::checkpoint::{parse_decimal, parse_hashes};
 use crate::note::{Malformed, Note};
 use crate::tree::Hash;
 
-/// The most hashes that a request may have.
+/// Most hashes of a request.
 const HASHES_MAX: usize = 63;
 
-/// To cosign a checkpoint.
+/// Request to cosign a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddCheckpoint {
     /// The size of the tree that the witness cosigned last.
     pub old_size: u64,
-    /// That the checkpoint's tree goes on from that one; empty from 0.
+    /// Proof that the checkpoint's tree extends that one; empty if it has no leaves.
     pub path: Vec<Hash>,
     /// The checkpoint, signed by the log.
     pub checkpoint: Note,

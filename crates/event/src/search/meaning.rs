@@ -1,4 +1,4 @@
-//! What a search asks of a log: filters, trails and a window.
+//! The meaning of a search: filters, trails and a time window.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -12,12 +12,12 @@ use crate::{
     ActorKind, Class, Event, Operation, OutcomeKind, Service, Severity, Time, Trail, TrailPattern,
 };
 
-/// What a search asks of a log.
+/// The meaning of a search.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Meaning {
     /// All of these must hold.
     pub filters: Vec<Filter>,
-    /// Of each of these, a trail must match a pattern, or none where it is excluded.
+    /// In each of these, a trail must match a pattern, or none if it is excluded.
     trails: Vec<(bool, Vec<TrailPattern>)>,
     /// At or after this instant.
     pub from: Option<Time>,
@@ -26,14 +26,14 @@ pub struct Meaning {
 }
 
 impl Meaning {
-    /// Whether events of a trail are asked for at all.
+    /// Whether events of a trail can match.
     pub fn is_about(&self, trail: &Trail) -> bool {
         self.trails.iter().all(|(is_excluded, patterns)| {
             patterns.iter().any(|pattern| pattern.matches(trail)) != *is_excluded
         })
     }
 
-    /// Whether an event is asked for.
+    /// Whether an event matches.
     pub fn holds(&self, event: &Event) -> bool {
         self.is_about(&event.trail)
             && self.from.is_none_or(|from| event.occurred_at >= from)
@@ -43,8 +43,8 @@ impl Meaning {
 }
 
 impl Search {
-    /// What the search asks for when it is put at `now`. Errs with the column of a value that its
-    /// field cannot have.
+    /// The meaning of the search at the time `now`. Errs with the column of a value that its field
+    /// cannot have.
     pub fn meaning(&self, now: Time) -> Result<Meaning, SearchError> {
         let mut meaning = Meaning::default();
         for term in &self.terms {
@@ -108,7 +108,7 @@ fn filter(field: Option<Field>, values: &[Value]) -> Result<Filter, SearchError>
     }
 }
 
-/// Whole values of a dimension make one condition, however many they are.
+/// Whole values of a dimension make one condition, however many there are.
 fn one_of(dimensions: &[Dimension], values: &[Value]) -> Result<Filter, SearchError> {
     let mut filters = Vec::new();
     for dimension in dimensions {
@@ -143,7 +143,7 @@ fn in_text(text: Text, value: &Value) -> Result<Filter, SearchError> {
     })
 }
 
-/// A word or quoted text in any text; an address is looked for as such too.
+/// A word or quoted text in any text; an address is also searched as one.
 fn anywhere(value: &Value) -> Result<Vec<Filter>, SearchError> {
     let mut filters =
         Text::ALL.into_iter().map(|text| in_text(text, value)).collect::<Result<Vec<_>, _>>()?;
@@ -153,7 +153,7 @@ fn anywhere(value: &Value) -> Result<Vec<Filter>, SearchError> {
     Ok(filters)
 }
 
-/// The value as events have it. Errs when the dimension can have no such value.
+/// The value in the form that events have. Errs if the dimension can have no such value.
 fn known(dimension: Dimension, value: &Value) -> Result<String, SearchError> {
     let text = value.text.as_str();
     let among = |all: Vec<&'static str>| match all.contains(&text) {
@@ -198,7 +198,7 @@ const SEVERITIES: [(&str, Severity); 4] = [
     ("critical", Severity::CRITICAL),
 ];
 
-/// The addresses of an IPv4 network; `None` when the value is no network.
+/// The addresses of an IPv4 network; `None` if the value is not a network.
 fn network(dimension: Dimension, value: &Value) -> Result<Option<Filter>, SearchError> {
     let Some((address, bits)) =
         value.text.split_once('/').filter(|_| dimension == Dimension::SourceIp)
@@ -248,7 +248,7 @@ fn instant(term: &Term, now: Time) -> Result<Time, SearchError> {
     }
 }
 
-/// Reads an instant: an absolute one, UTC where no offset stands, or one relative to `now`.
+/// Reads an instant: an absolute one, in UTC if it has no offset, or one relative to `now`.
 pub(super) fn parse_instant(text: &str, now: Time) -> Option<Time> {
     let day_s = 24 * 60 * 60;
     let today = || now.start_of_day();
@@ -277,7 +277,7 @@ pub(super) fn parse_instant(text: &str, now: Time) -> Option<Time> {
     if let Ok((time, _)) = Time::parse_rfc3339(text) {
         return Some(time);
     }
-    // With minutes alone, jiff reads an offset too.
+    // Given minutes only, jiff would accept an offset too.
     let civil = match text.parse::<Date>() {
         Ok(date) if text.len() == 10 => date.to_datetime(jiff::civil::Time::midnight()),
         _ => text.parse::<DateTime>().ok().filter(|_| text.contains('T'))?,
@@ -299,7 +299,7 @@ fn whole_pattern(value: &Value) -> Result<TrailPattern, SearchError> {
 
 fn part_pattern(part: usize, value: &Value) -> Result<TrailPattern, SearchError> {
     if value.is_prefix && !value.text.is_empty() {
-        return error(value, "a part of a trail is told whole");
+        return error(value, "a part of a trail must be whole");
     }
     if part == 0 && !value.is_prefix {
         value.text.parse::<Service>().or_else(|why| error(value, format!("{why}")))?;

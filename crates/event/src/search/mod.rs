@@ -1,10 +1,9 @@
-//! The language in which people search: `actor:alice -outcome:success resource:library/* "drop
-//! table" after:-7d`.
+//! The search language: `actor:alice -outcome:success resource:library/* "drop table" after:-7d`.
 //!
-//! A search is terms with white space between them; all must hold, and one with `-` in front must
-//! not. A term is a word, a `"quoted text"`, or a [`Field`] with values: `operation:pull,push` is
-//! one of them. A word or value that ends in `*` is the beginning of one. [`Search::parse`] reads
-//! it, [`Search::meaning`] says what it asks of a log; `docs/search.md` is the reference.
+//! A search is terms with white space between them; all must hold, and one with a leading `-` must
+//! not. A term is a word, a `"quoted text"`, or a [`Field`] with values: `operation:pull,push`
+//! matches either. A word or value that ends in `*` is a prefix. [`Search::parse`] reads a search,
+//! [`Search::meaning`] gives its filters; `docs/search.md` is the reference.
 
 mod meaning;
 mod parse;
@@ -17,11 +16,11 @@ pub use meaning::Meaning;
 
 /// Longest text of a search, in bytes.
 pub const SEARCH_BYTES_MAX: usize = 4096;
-/// Most values of all terms together: what one page of a form could hold; each costs a look-up in
-/// every segment.
+/// Most values of all terms together: as many as one page of a form could hold; each costs a
+/// look-up in every segment.
 pub const SEARCH_VALUES_MAX: usize = 256;
 
-/// Something of an event that a term can name.
+/// A property of events that a term can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Field {
     /// Name or id of the actor.
@@ -43,7 +42,7 @@ pub enum Field {
 }
 
 impl Field {
-    /// Every field: its name in a search, itself, and what it is, for people.
+    /// Every field: its name in a search, itself, and its description for people.
     pub const ALL: [(&'static str, Field, &'static str); 25] = [
         ("actor", Field::Actor, "who did it: name or id"),
         ("actor.id", Field::Of(Dimension::ActorId), "the source's id of who did it"),
@@ -104,7 +103,7 @@ impl Field {
     }
 }
 
-/// What a person looks for.
+/// A search by a person.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Search {
     /// All of these must hold.
@@ -116,29 +115,29 @@ pub struct Search {
 pub struct Term {
     /// Whether it must not hold.
     pub is_excluded: bool,
-    /// What it is about; `None` for a word that may be in any text.
+    /// Its field; `None` for a word that may be in any text.
     pub field: Option<Field>,
-    /// One of these; at least one.
+    /// The values, of which one must match; at least one.
     pub values: Vec<Value>,
 }
 
 /// A value of a term.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
-    /// The whole of it, or the beginning.
+    /// The whole value, or its prefix.
     pub text: String,
-    /// Whether it is the beginning alone.
+    /// Whether it is a prefix.
     pub is_prefix: bool,
-    /// Where it stands in the search, in characters from 1; 0 when it does not come from one.
+    /// Its column in the search, in characters from 1; 0 if it does not come from a text.
     pub column: usize,
 }
 
-/// What is wrong with a search, and where.
+/// An error in a search, and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchError {
-    /// In characters from 1; 0 when the value does not come from a search's text.
+    /// In characters from 1; 0 if the value does not come from a search's text.
     pub column: usize,
-    /// What is wrong and what would be right, for people.
+    /// The error and its remedy, for people.
     pub message: String,
 }
 
@@ -154,7 +153,7 @@ impl fmt::Display for SearchError {
 impl std::error::Error for SearchError {}
 
 impl Term {
-    /// That a field has exactly this value.
+    /// The term that a field has exactly this value.
     pub fn is(field: Field, value: &str) -> Term {
         let value = Value { text: value.to_owned(), is_prefix: false, column: 0 };
         Term { is_excluded: false, field: Some(field), values: vec![value] }
@@ -162,13 +161,13 @@ impl Term {
 }
 
 impl Search {
-    /// How many values all terms have.
+    /// The number of values in all terms.
     pub fn values(&self) -> usize {
         self.terms.iter().map(|term| term.values.len()).sum()
     }
 }
 
-/// In the form that [`Search::parse`] reads.
+/// Writes the form that [`Search::parse`] reads.
 impl fmt::Display for Search {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, term) in self.terms.iter().enumerate() {

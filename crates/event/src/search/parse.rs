@@ -1,13 +1,13 @@
-//! Reading of a search: texts to terms. What the values mean is looked at in [`super::meaning`].
+//! Reading of a search: text to terms. [`super::meaning`] checks what the values mean.
 
 use super::{Field, SEARCH_BYTES_MAX, SEARCH_VALUES_MAX, Search, SearchError, Term, Value};
 
 impl Search {
-    /// Reads a search. An empty one asks for everything.
+    /// Reads a search. An empty one matches everything.
     ///
-    /// Errs with the column of a field that is none, of a quote that does not end, of a value that
-    /// is missing, and of what other languages have and this one has not; and when the text has
-    /// more than [`SEARCH_BYTES_MAX`] bytes or [`SEARCH_VALUES_MAX`] values.
+    /// Errs with the column of an unknown field, of a quote that does not end, of a missing value,
+    /// and of syntax that other languages have and this one lacks; also if the text has more than
+    /// [`SEARCH_BYTES_MAX`] bytes or [`SEARCH_VALUES_MAX`] values.
     pub fn parse(text: &str) -> Result<Search, SearchError> {
         if text.len() > SEARCH_BYTES_MAX {
             let message =
@@ -34,7 +34,7 @@ impl Search {
 /// The rest of a search.
 struct Reader<'a> {
     left: &'a str,
-    /// Where `left` begins, in characters from 1.
+    /// The column of `left`, in characters from 1.
     column: usize,
 }
 
@@ -43,7 +43,7 @@ impl<'a> Reader<'a> {
         Err(SearchError { column: self.column, message: message.into() })
     }
 
-    /// Goes over so many bytes, which end between characters.
+    /// Advances by this many bytes, which end between characters.
     fn take(&mut self, len: usize) -> &'a str {
         let (taken, left) = self.left.split_at(len);
         self.column += taken.chars().count();
@@ -152,8 +152,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The name before a colon, if the term has one. Names are letters, dots and low lines, so that a
-/// digest, a time or an image with its tag is none.
+/// The name before a colon, if the term has one. Names are letters, dots and underscores, so that a
+/// digest, a time or an image with its tag is not a name.
 fn field_name(term: &str) -> Option<&str> {
     let (name, _) = term.split_once(':')?;
     let is_name =
@@ -165,7 +165,7 @@ fn ends_value(character: char, has_field: bool) -> bool {
     character.is_whitespace() || (has_field && character == ',')
 }
 
-/// Whether a value means itself without quotes.
+/// Whether a value needs no quotes.
 pub(super) fn is_plain(text: &str, field: Option<Field>, is_prefix: bool) -> bool {
     let has_field = field.is_some();
     let has_stars = field == Some(Field::Trail);

@@ -1,5 +1,5 @@
-//! The language of searches: what it reads, what it refuses and where, and that it means what a
-//! reader would think.
+//! The search language: what it reads, what it refuses and where, and that a search means what it
+//! seems to mean.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ fn errors_point_at_what_is_wrong() {
         ("-before:now", "column 9: after and before take no -"),
         ("trail:registry/acme", "column 7: \"registry/acme\" is no trail pattern"),
         ("service:docker", "column 9: \"docker\" is no service"),
-        ("tenant:ac*", "column 8: a part of a trail is told whole"),
+        ("tenant:ac*", "column 8: a part of a trail must be whole"),
         ("project:a/b", "column 9: "),
     ] {
         assert!(error(text).starts_with(start), "{text}: {}", error(text));
@@ -251,8 +251,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         })
 }
 
-/// What a reader of the reference would think, without filters; `None` where the term is about no
-/// text or dimension.
+/// The meaning by the reference, without filters; `None` if the term is about no text or dimension.
 fn thought(term: &Term, event: &Event) -> Option<bool> {
     let texts = |texts: &[&Option<String>]| {
         texts.iter().filter_map(|text| (*text).clone()).collect::<Vec<_>>()
@@ -297,7 +296,7 @@ fn thought(term: &Term, event: &Event) -> Option<bool> {
                 .collect::<Vec<_>>(),
             value,
         ),
-        _ => unreachable!("asked below"),
+        _ => unreachable!("matched below"),
     };
     let is_about_the_event = !matches!(
         term.field,
@@ -336,7 +335,7 @@ proptest! {
     }
 }
 
-/// As `thought`, where the term can be read at all: a value without a word asks for none.
+/// The meaning by `thought` for a readable term: a value without a word matches nothing.
 fn thought_if_read(term: &Term, event: &Event) -> Option<bool> {
     Search { terms: vec![term.clone()] }.meaning(now()).ok()?;
     thought(term, event)

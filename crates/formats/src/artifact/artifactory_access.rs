@@ -143,7 +143,8 @@ fn occurred_at(text: &str, options: &Options) -> Result<Occurred, String> {
     if let Ok((time, resolution)) = Time::parse_rfc3339(text) {
         return Ok((time, resolution, None));
     }
-    let not_a_time = || format!("time: {:?} is no time", text.chars().take(64).collect::<String>());
+    let not_a_time =
+        || format!("time: {:?} is not a time", text.chars().take(64).collect::<String>());
     let local: civil::DateTime = text.replacen(',', ".", 1).parse().map_err(|_| not_a_time())?;
     let (time, attribute) = options.local(local).map_err(|error| format!("time: {error}"))?;
     Ok((time, Resolution::Millisecond, Some(attribute)))

@@ -75,7 +75,7 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         return Err(format!("the line has not {FIELDS} fields").into());
     };
     let (ended_at, _) = Time::parse_rfc3339(time).map_err(|error| format!("time: {error}"))?;
-    let status = status.parse().map_err(|_| "status is no number")?;
+    let status = status.parse().map_err(|_| "status is not a number")?;
     let (request, repository) = request(method, target, user, status);
     if request.is_noise() && !context.options.records_noise {
         return Err(NoEvent::Skipped(NOISE));

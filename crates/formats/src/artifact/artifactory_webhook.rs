@@ -46,38 +46,38 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
 fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let text = String::from_utf8_lossy(raw);
     let not_a_body = |error| format!("not a webhook body: {error}");
-    let wrapped: Wrapped<'_> = serde_json::from_str(&text).map_err(not_a_body)?;
-    let told: Told<'_> = match wrapped.event {
+    let wrapped: Wrapper<'_> = serde_json::from_str(&text).map_err(not_a_body)?;
+    let notification: Notification<'_> = match wrapped.event {
         Some(event) => serde_json::from_str(event.get()),
         None => serde_json::from_str(&text),
     }
     .map_err(not_a_body)?;
-    if told.domain.is_empty() || told.event_type.is_empty() {
+    if notification.domain.is_empty() || notification.event_type.is_empty() {
         return Err("the body has no domain and event_type".into());
     }
-    let data = data(told.data)?;
-    let operation = operation(&told);
+    let data = data(notification.data)?;
+    let operation = operation(&notification);
     let is_removal = operation == Operation::Delete;
     let blank = outline(context, SPEC.name, raw);
     let mut event = Event {
-        actor: actor(&told),
-        action: format!("{}.{}", told.domain, told.event_type),
+        actor: actor(&notification),
+        action: format!("{}.{}", notification.domain, notification.event_type),
         operation,
-        resource: resource(&told, &data),
+        resource: resource(&notification, &data),
         outcome: Outcome { kind: OutcomeKind::Success, code: None, reason: None },
         severity: if is_removal { Severity::MINOR } else { Severity::WARNING },
-        class: if &*told.domain == "user" { Class::Security } else { Class::Operation },
-        origin: Origin { key: non_empty(&told.id), ..blank.origin.clone() },
+        class: if &*notification.domain == "user" { Class::Security } else { Class::Operation },
+        origin: Origin { key: non_empty(&notification.id), ..blank.origin.clone() },
         ..blank
     };
     event.attributes.extend(attributes_of([
         TIME_ASSUMED,
-        ("jpd_origin", &*told.origin),
-        ("sender", &*told.source),
-        ("subscription", &*told.subscription),
+        ("jpd_origin", &*notification.origin),
+        ("sender", &*notification.source),
+        ("subscription", &*notification.subscription),
     ]));
-    let kept = data.into_iter().filter(|(_, value)| !value.is_empty());
-    event.attributes.extend(kept.map(|(name, value)| (format!("data.{name}"), value)));
+    let present = data.into_iter().filter(|(_, value)| !value.is_empty());
+    event.attributes.extend(present.map(|(name, value)| (format!("data.{name}"), value)));
     Ok(event)
 }
 
@@ -99,8 +99,8 @@ fn data(json: Option<&RawValue>) -> Result<BTreeMap<String, String>, String> {
     texts(members.unwrap_or_default().into_iter().filter(|(_, value)| is_flat(value)).collect())
 }
 
-fn operation(told: &Told<'_>) -> Operation {
-    match (&*told.event_type, &*told.domain) {
+fn operation(notification: &Notification<'_>) -> Operation {
+    match (&*notification.event_type, &*notification.domain) {
         ("deployed" | "cached", _) | ("pushed", "docker") => Operation::Upload,
         ("deleted", "artifact_property") => Operation::Update,
         ("deleted" | "delete", _) => Operation::Delete,
@@ -111,8 +111,8 @@ fn operation(told: &Told<'_>) -> Operation {
 }
 
 /// `jfrog/NAME`; a service's own id, as some releases write it, names nobody.
-fn actor(told: &Told<'_>) -> Actor {
-    match told.source.strip_prefix("jfrog/") {
+fn actor(notification: &Notification<'_>) -> Actor {
+    match notification.source.strip_prefix("jfrog/") {
         Some("anonymous") => Actor { kind: ActorKind::Anonymous, ..Actor::default() },
         Some(name) if !name.is_empty() => {
             Actor { id: None, name: Some(name.to_owned()), kind: ActorKind::User }
@@ -121,9 +121,9 @@ fn actor(told: &Told<'_>) -> Actor {
     }
 }
 
-fn resource(told: &Told<'_>, data: &BTreeMap<String, String>) -> Resource {
+fn resource(notification: &Notification<'_>, data: &BTreeMap<String, String>) -> Resource {
     let member = |name: &str| data.get(name).map(String::as_str).unwrap_or_default();
-    let kind = match &*told.domain {
+    let kind = match &*notification.domain {
         "artifact" | "artifact_property" | "docker" => "file",
         domain => domain,
     };
@@ -142,13 +142,13 @@ fn resource(told: &Told<'_>, data: &BTreeMap<String, String>) -> Resource {
 }
 
 #[derive(Deserialize)]
-struct Wrapped<'a> {
+struct Wrapper<'a> {
     #[serde(borrow)]
     event: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct Told<'a> {
+struct Notification<'a> {
     #[serde(borrow, default)]
     id: Cow<'a, str>,
     #[serde(borrow, default)]

@@ -44,18 +44,18 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
 
 fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let text = String::from_utf8_lossy(line);
-    let told: Line<'_> =
+    let members: Line<'_> =
         serde_json::from_str(&text).map_err(|error| format!("not an audit line: {error}"))?;
     let audit = Audit {
-        domain: told.domain,
-        kind: told.kind,
-        context: told.context,
-        attributes: told.attributes,
+        domain: members.domain,
+        kind: members.kind,
+        context: members.context,
+        attributes: members.attributes,
     };
     audit.check()?;
-    let occurred_at = instant(&told.timestamp)?;
+    let occurred_at = instant(&members.timestamp)?;
     let meaning = audit.meaning();
-    let (actor, source_ip) = initiator(&told.initiator, context.options);
+    let (actor, source_ip) = initiator(&members.initiator, context.options);
     let mut event = Event {
         occurred_at,
         resolution: Resolution::Millisecond,
@@ -71,7 +71,7 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     };
     event
         .attributes
-        .extend(attributes_of([("node_id", &*told.node_id), ("thread", &*told.thread)]));
+        .extend(attributes_of([("node_id", &*members.node_id), ("thread", &*members.thread)]));
     event.attributes.extend(audit.attributes());
     Ok(event)
 }
@@ -79,7 +79,7 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
 /// Reads `2026-11-20 18:01:15,125+0000` and `2026-11-20T18:01:49.664+0000`.
 pub(crate) fn instant(text: &str) -> Result<Time, String> {
     let not_a_time =
-        || format!("timestamp: {:?} is no time", text.chars().take(64).collect::<String>());
+        || format!("timestamp: {:?} is not a time", text.chars().take(64).collect::<String>());
     let at = text.len().checked_sub(5).filter(|_| text.is_ascii()).ok_or_else(not_a_time)?;
     let (clock, offset) = text.split_at(at);
     let clock = clock.replacen(' ', "T", 1).replacen(',', ".", 1);
@@ -184,8 +184,9 @@ impl Audit<'_> {
 
     /// The attributes, with a prefix to their names so that none is mistaken for one of our own.
     pub fn attributes(&self) -> BTreeMap<String, String> {
-        let told = self.attributes.iter().flatten();
-        told.map(|(name, value)| (format!("nexus.{name}"), text_of(value)))
+        let pairs = self.attributes.iter().flatten();
+        pairs
+            .map(|(name, value)| (format!("nexus.{name}"), text_of(value)))
             .filter(|(_, value)| !value.is_empty())
             .collect()
     }

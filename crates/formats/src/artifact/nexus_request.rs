@@ -109,7 +109,7 @@ fn fields(text: &str) -> Result<Fields<'_>, String> {
     let number = |text| if text == "-" { "" } else { text };
     Ok(Fields {
         request,
-        status: status.parse().map_err(|_| "status is no number")?,
+        status: status.parse().map_err(|_| "status is not a number")?,
         received: number(received),
         sent: number(sent),
         elapsed: number(elapsed),

@@ -46,17 +46,17 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
 
 fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let text = String::from_utf8_lossy(raw);
-    let told: Told<'_> =
+    let notification: Notification<'_> =
         serde_json::from_str(&text).map_err(|error| format!("not a webhook body: {error}"))?;
-    let act = act(&told)?;
-    let at = match &*told.timestamp {
+    let act = act(&notification)?;
+    let at = match &*notification.timestamp {
         "" => None,
         time => Some((instant(time)?, Resolution::Millisecond)),
     };
     let key = key(context, at.map(|(time, _)| time), &text);
     let webhook = context.header("x-nexus-webhook-id").unwrap_or_default().to_owned();
     let request_id = context.header("x-request-id").and_then(non_empty);
-    let (actor, source_ip) = initiator(&told.initiator, context.options);
+    let (actor, source_ip) = initiator(&notification.initiator, context.options);
     let blank = outline(context, SPEC.name, raw);
     let (occurred_at, resolution) = at.unwrap_or((blank.occurred_at, blank.resolution));
     let mut event = Event {
@@ -82,8 +82,8 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         event.attributes.extend(attributes_of([TIME_ASSUMED]));
     }
     event.attributes.extend(attributes_of([
-        ("node_id", &*told.node_id),
-        ("repository", &*told.repository_name),
+        ("node_id", &*notification.node_id),
+        ("repository", &*notification.repository_name),
         ("webhook", &*webhook),
     ]));
     event.attributes.extend(act.attributes);
@@ -106,22 +106,23 @@ struct Act {
     attributes: BTreeMap<String, String>,
 }
 
-fn act(told: &Told<'_>) -> Result<Act, String> {
-    let in_repository = |name: &str| match (&*told.repository_name, name.trim_start_matches('/')) {
-        ("", name) => name.to_owned(),
-        (repository, name) => format!("{repository}/{name}"),
-    };
-    let of = |kind: &str, name: String, thing: &Thing<'_>| {
+fn act(notification: &Notification<'_>) -> Result<Act, String> {
+    let in_repository =
+        |name: &str| match (&*notification.repository_name, name.trim_start_matches('/')) {
+            ("", name) => name.to_owned(),
+            (repository, name) => format!("{repository}/{name}"),
+        };
+    let of = |kind: &str, name: String, thing: &Subject<'_>| {
         let attributes =
             [("format", &thing.format), ("group", &thing.group), ("version", &thing.version)];
         let attributes = attributes.into_iter().chain([("repository_type", &thing.kind)]);
         let attributes = attributes
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| (name.to_owned(), value.to_string()));
-        let operation = operation(kind, &told.action)?;
-        let is_overwrite = operation == Operation::Upload && told.action == "UPDATED";
+        let operation = operation(kind, &notification.action)?;
+        let is_overwrite = operation == Operation::Upload && notification.action == "UPDATED";
         Ok(Act {
-            action: told.action.to_string(),
+            action: notification.action.to_string(),
             operation,
             resource: Resource {
                 kind: Some(kind.to_owned()),
@@ -134,17 +135,18 @@ fn act(told: &Told<'_>) -> Result<Act, String> {
             attributes: attributes.collect(),
         })
     };
-    match told {
-        Told { asset: Some(asset), .. } => of("file", in_repository(&asset.name), asset),
-        Told { component: Some(component), .. } => {
+    match notification {
+        Notification { asset: Some(asset), .. } => of("file", in_repository(&asset.name), asset),
+        Notification { component: Some(component), .. } => {
             let parts = [&component.group, &component.name, &component.version].map(|part| &**part);
-            let told: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-            of("component", in_repository(&told.join(":")), component)
+            let coordinates: Vec<&str> =
+                parts.into_iter().filter(|part| !part.is_empty()).collect();
+            of("component", in_repository(&coordinates.join(":")), component)
         }
-        Told { repository: Some(repository), .. } => {
+        Notification { repository: Some(repository), .. } => {
             of("repository", repository.name.to_string(), repository)
         }
-        Told { audit: Some(audit), .. } => {
+        Notification { audit: Some(audit), .. } => {
             audit.check()?;
             let meaning = audit.meaning();
             Ok(Act {
@@ -156,7 +158,7 @@ fn act(told: &Told<'_>) -> Result<Act, String> {
                 attributes: audit.attributes(),
             })
         }
-        _ => Err("the body is about no asset, component, repository or audit".to_owned()),
+        _ => Err("the body has no asset, component, repository or audit".to_owned()),
     }
 }
 
@@ -171,7 +173,7 @@ fn operation(kind: &str, action: &str) -> Result<Operation, String> {
 }
 
 #[derive(Deserialize)]
-struct Told<'a> {
+struct Notification<'a> {
     #[serde(borrow, default)]
     timestamp: Cow<'a, str>,
     #[serde(borrow, default, rename = "nodeId")]
@@ -183,18 +185,18 @@ struct Told<'a> {
     #[serde(borrow, default)]
     action: Cow<'a, str>,
     #[serde(borrow)]
-    asset: Option<Thing<'a>>,
+    asset: Option<Subject<'a>>,
     #[serde(borrow)]
-    component: Option<Thing<'a>>,
+    component: Option<Subject<'a>>,
     #[serde(borrow)]
-    repository: Option<Thing<'a>>,
+    repository: Option<Subject<'a>>,
     #[serde(borrow)]
     audit: Option<Audit<'a>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Thing<'a> {
+struct Subject<'a> {
     #[serde(borrow)]
     id: Cow<'a, str>,
     #[serde(borrow)]

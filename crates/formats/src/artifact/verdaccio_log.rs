@@ -25,7 +25,7 @@ use serde_json::value::RawValue;
 use crate::context::address;
 use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NOISE, NoEvent, OTHER_STAGE, item_of};
-use crate::lines::{complete_lines, limited_lines, lines, parse_one, place_key};
+use crate::lines::{complete_lines, limited_lines, lines, parse_one, position_key};
 use crate::outline::outline;
 use crate::repository_request::{Request, served_path};
 use crate::texts::{attributes_of, non_empty};
@@ -76,16 +76,16 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
     let line_of = |index: usize| read[index].as_ref().ok().and_then(Option::as_ref);
     for group in groups {
         let Some(decisive) = group.decisive else { continue };
-        let Some(Line { said: Said::Answer(answer), .. }) = line_of(decisive) else { continue };
+        let Some(Line { said: Report::Answer(answer), .. }) = line_of(decisive) else { continue };
         let began_at = line_of(group.first).map_or(answer.at, |line| line.at());
         let start = group.start.and_then(line_of).and_then(|line| match &line.said {
-            Said::Start(start) => Some(start),
-            Said::Answer(_) => None,
+            Report::Start(start) => Some(start),
+            Report::Answer(_) => None,
         });
         let (at, raw) = lines[decisive];
         let mut item = item_of(event(answer, start, began_at, raw, context), raw);
         if let Item::Event(event) = &mut item {
-            event.origin.key = place_key(context, at);
+            event.origin.key = position_key(context, at);
         }
         items[decisive] = item;
     }
@@ -124,10 +124,10 @@ fn is_near(then: Time, now: Time) -> bool {
 struct Line {
     method: String,
     url: String,
-    said: Said,
+    said: Report,
 }
 
-enum Said {
+enum Report {
     Start(Start),
     Answer(Answer),
 }
@@ -156,8 +156,8 @@ struct Answer {
 impl Line {
     fn at(&self) -> Time {
         match &self.said {
-            Said::Start(start) => start.at,
-            Said::Answer(answer) => answer.at,
+            Report::Start(start) => start.at,
+            Report::Answer(answer) => answer.at,
         }
     }
 }
@@ -176,32 +176,32 @@ impl Answer {
 /// The content of a line; `None` for a message of the program itself.
 fn read(line: &[u8]) -> Result<Option<Line>, String> {
     let text = String::from_utf8_lossy(line);
-    let told: Told<'_> =
+    let members: Members<'_> =
         serde_json::from_str(&text).map_err(|error| format!("not a JSON log line: {error}"))?;
-    if told.sub.as_deref() == Some("out") {
+    if members.sub.as_deref() == Some("out") {
         return Ok(None);
     }
-    let line = match told {
-        Told { request: Some(request), status: Some(status), .. } => Line {
+    let line = match members {
+        Members { request: Some(request), status: Some(status), .. } => Line {
             method: request.method.to_string(),
             url: request.url.to_string(),
-            said: Said::Answer(Answer {
-                at: instant(told.time)?,
+            said: Report::Answer(Answer {
+                at: instant(members.time)?,
                 method: request.method.into_owned(),
                 url: request.url.into_owned(),
-                user: told.user.as_deref().and_then(non_empty),
-                address: told.address.unwrap_or_default().into_owned(),
+                user: members.user.as_deref().and_then(non_empty),
+                address: members.address.unwrap_or_default().into_owned(),
                 status,
-                error: told.error.map(text_of).unwrap_or_default(),
-                received: told.bytes.received,
-                sent: told.bytes.sent,
+                error: members.error.map(text_of).unwrap_or_default(),
+                received: members.bytes.received,
+                sent: members.bytes.sent,
             }),
         },
-        Told { req: Some(request), .. } => Line {
+        Members { req: Some(request), .. } => Line {
             method: request.method.into_owned(),
             url: request.url.into_owned(),
-            said: Said::Start(Start {
-                at: instant(told.time)?,
+            said: Report::Start(Start {
+                at: instant(members.time)?,
                 peer: request.peer.into_owned(),
                 agent: request.headers.agent.into_owned(),
                 request_id: request.headers.request_id.into_owned(),
@@ -221,7 +221,7 @@ fn instant(json: Option<&RawValue>) -> Result<Time, String> {
             .map(|(time, _)| time)
             .map_err(|error| format!("time: {error}"));
     }
-    let ms: i64 = json.parse().map_err(|_| "time is no number of milliseconds")?;
+    let ms: i64 = json.parse().map_err(|_| "time is not a number of milliseconds")?;
     ms.checked_mul(1_000_000)
         .map(Time::from_unix_ns)
         .ok_or_else(|| "time is outside the years 1678 to 2261".to_owned())
@@ -254,12 +254,12 @@ fn grouped<'a>(lines: impl Iterator<Item = Option<&'a Line>>) -> Vec<Group> {
         let waiting = open.entry((&line.method, &line.url)).or_default();
         waiting.retain(|(_, _, last)| is_near(*last, line.at()));
         let found = match &line.said {
-            Said::Start(_) => None,
-            Said::Answer(answer) => place(waiting, answer),
+            Report::Start(_) => None,
+            Report::Answer(answer) => open_request(waiting, answer),
         };
         let answer = match &line.said {
-            Said::Start(_) => None,
-            Said::Answer(answer) => Some(answer),
+            Report::Start(_) => None,
+            Report::Answer(answer) => Some(answer),
         };
         match found.and_then(|at| waiting.remove(at)) {
             None => {
@@ -278,8 +278,8 @@ fn grouped<'a>(lines: impl Iterator<Item = Option<&'a Line>>) -> Vec<Group> {
                 (groups[group].last, groups[group].decisive) = (index, Some(index));
                 waiting.push_back((group, answer, line.at()));
             }
-            Some((group, Some(told), _)) => {
-                if told.is_early() {
+            Some((group, Some(previous), _)) => {
+                if previous.is_early() {
                     groups[group].decisive = Some(index);
                 }
                 (groups[group].last, groups[group].is_complete) = (index, true);
@@ -296,15 +296,19 @@ fn grouped<'a>(lines: impl Iterator<Item = Option<&'a Line>>) -> Vec<Group> {
 type Open<'a> = (usize, Option<&'a Answer>, Time);
 
 /// The open request that a response belongs to.
-fn place(waiting: &VecDeque<Open<'_>>, answer: &Answer) -> Option<usize> {
-    let untold = || waiting.iter().rposition(|(_, told, _)| told.is_none());
-    let begun = || waiting.iter().rposition(|(_, told, _)| told.is_some_and(Answer::is_early));
-    let repeated =
-        || waiting.iter().rposition(|(_, told, _)| told.is_some_and(|told| answer.repeats(told)));
+fn open_request(waiting: &VecDeque<Open<'_>>, answer: &Answer) -> Option<usize> {
+    let unanswered = || waiting.iter().rposition(|(_, previous, _)| previous.is_none());
+    let begun =
+        || waiting.iter().rposition(|(_, previous, _)| previous.is_some_and(Answer::is_early));
+    let repeated = || {
+        waiting
+            .iter()
+            .rposition(|(_, previous, _)| previous.is_some_and(|previous| answer.repeats(previous)))
+    };
     if answer.is_early() {
-        untold().or_else(begun)
+        unanswered().or_else(begun)
     } else {
-        begun().or_else(untold).or_else(repeated)
+        begun().or_else(unanswered).or_else(repeated)
     }
 }
 
@@ -370,7 +374,7 @@ fn source_ip(answer: &Answer, start: Option<&Start>, options: &Options) -> Optio
 }
 
 #[derive(Deserialize)]
-struct Told<'a> {
+struct Members<'a> {
     #[serde(borrow)]
     time: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -378,7 +382,7 @@ struct Told<'a> {
     #[serde(borrow)]
     req: Option<Req<'a>>,
     #[serde(borrow)]
-    request: Option<Asked<'a>>,
+    request: Option<RequestMembers<'a>>,
     #[serde(borrow)]
     user: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "remoteIP")]
@@ -391,7 +395,7 @@ struct Told<'a> {
 }
 
 #[derive(Deserialize)]
-struct Asked<'a> {
+struct RequestMembers<'a> {
     #[serde(borrow)]
     method: Cow<'a, str>,
     #[serde(borrow)]

@@ -42,9 +42,9 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
 
 fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let text = String::from_utf8_lossy(raw);
-    let told: Told<'_> =
+    let notification: Notification<'_> =
         serde_json::from_str(&text).map_err(|error| format!("not a hook's body: {error}"))?;
-    let operation = match &*told.kind {
+    let operation = match &*notification.kind {
         "publish" => Operation::Upload,
         "unpublish" => Operation::Delete,
         kind => {
@@ -55,11 +55,15 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
             .into());
         }
     };
-    let published = if told.published.is_empty() { &told.name } else { &told.published };
+    let published = if notification.published.is_empty() {
+        &notification.name
+    } else {
+        &notification.published
+    };
     if published.is_empty() {
         return Err("the body names no package".into());
     }
-    let publisher = match &told.publisher {
+    let publisher = match &notification.publisher {
         Some(Publisher::Name(name) | Publisher::Person { name }) => &**name,
         None => "",
     };
@@ -69,7 +73,7 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
             name: non_empty(publisher),
             kind: if publisher.is_empty() { ActorKind::Unknown } else { ActorKind::User },
         },
-        action: told.kind.to_string(),
+        action: notification.kind.to_string(),
         operation,
         resource: Resource {
             kind: Some("package".to_owned()),
@@ -81,7 +85,7 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         severity: if operation == Operation::Delete { Severity::MINOR } else { Severity::WARNING },
         ..outline(context, SPEC.name, raw)
     };
-    event.attributes.extend(attributes_of([TIME_ASSUMED, ("package", &*told.name)]));
+    event.attributes.extend(attributes_of([TIME_ASSUMED, ("package", &*notification.name)]));
     Ok(event)
 }
 
@@ -91,7 +95,7 @@ fn version(published: &str) -> Option<&str> {
 }
 
 #[derive(Deserialize)]
-struct Told<'a> {
+struct Notification<'a> {
     #[serde(borrow, default)]
     name: Cow<'a, str>,
     #[serde(borrow)]

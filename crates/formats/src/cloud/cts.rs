@@ -27,7 +27,7 @@ use crate::context::{Zone, address};
 use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::json_pieces::{
-    Members, documents, elements, members, object, place_of, same_length, scalar,
+    Members, documents, elements, members, object, position_of, same_length, scalar,
 };
 use crate::lines::{complete_lines, parse_one};
 use crate::{Context, Continuation, Delivery, EnvelopeError, Item, meaning};
@@ -66,19 +66,21 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
     let too_many =
         || EnvelopeError::TooLarge(format!("the body holds more than {events_max} traces"));
     let mut items = Vec::new();
-    for (place, document) in documents(&text, context.position.is_some(), events_max)? {
+    for (position, document) in documents(&text, context.position.is_some(), events_max)? {
         let left = events_max - items.len();
-        let places = match document.map(|document| traces(document, left)) {
+        let positions = match document.map(|document| traces(document, left)) {
             Ok(Ok((_, true))) => return Err(too_many()),
             Ok(Ok((traces, false))) => {
-                traces.iter().map(|trace| place_of(trace.get(), &text)).collect()
+                traces.iter().map(|trace| position_of(trace.get(), &text)).collect()
             }
-            Ok(Err(_)) | Err(_) => vec![place],
+            Ok(Err(_)) | Err(_) => vec![position],
         };
-        if places.len() > left {
+        if positions.len() > left {
             return Err(too_many());
         }
-        items.extend(places.into_iter().map(|place| parse_one(&body[place], context, read)));
+        items.extend(
+            positions.into_iter().map(|position| parse_one(&body[position], context, read)),
+        );
     }
     Ok(items)
 }
@@ -104,7 +106,7 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let key = trace.take("trace_id").ok_or("the trace has no trace_id")?;
     let action = trace.take("trace_name").ok_or("the trace has no trace_name")?;
     let (occurred_at, resolution) = time(&trace.take("time").ok_or("the trace has no time")?)?;
-    let recorded_at = trace.fields.get("record_time").and_then(|told| time(told).ok());
+    let recorded_at = trace.fields.get("record_time").and_then(|text| time(text).ok());
     if let Some((recorded_at, _)) = recorded_at {
         trace.fields.insert("record_time".to_owned(), recorded_at.to_string());
     }
@@ -156,9 +158,9 @@ struct Trace {
 impl Trace {
     fn of(members: &Members<'_>) -> Trace {
         let scalars = |members: &Members<'_>| -> BTreeMap<String, String> {
-            let told =
+            let text =
                 members.iter().filter_map(|(name, value)| Some((name.clone(), scalar(value)?)));
-            told.collect()
+            text.collect()
         };
         let mut trace = Trace {
             fields: scalars(members),
@@ -194,7 +196,7 @@ impl Trace {
     }
 
     fn is_of_service(&self, service: &str) -> bool {
-        self.fields.get("service_type").is_some_and(|told| told.eq_ignore_ascii_case(service))
+        self.fields.get("service_type").is_some_and(|text| text.eq_ignore_ascii_case(service))
     }
 
     /// Members for which the event has none. The user's fields have names of their own.
@@ -244,8 +246,8 @@ fn error_of(members: &Members<'_>) -> (Option<String>, Option<String>) {
 
 /// Reads milliseconds or seconds since 1970, a time of RFC 3339, or the console's form, `2026/11/20
 /// 18:20:56 GMT+08:00` or with the year last.
-fn time(told: &str) -> Result<(Time, Resolution), String> {
-    if let Ok(number) = told.parse::<i64>() {
+fn time(text: &str) -> Result<(Time, Resolution), String> {
+    if let Ok(number) = text.parse::<i64>() {
         // Seconds have ten digits until the year 2286, milliseconds have had twelve since 1973.
         let (ns, resolution) = match number {
             ..100_000_000_000 => (1_000_000_000, Resolution::Second),
@@ -254,14 +256,14 @@ fn time(told: &str) -> Result<(Time, Resolution), String> {
         let ns = number.checked_mul(ns).ok_or("time is outside the years 1678 to 2261")?;
         return Ok((Time::from_unix_ns(ns), resolution));
     }
-    if let Some(time) = console_time(told) {
+    if let Some(time) = console_time(text) {
         return Ok((time, Resolution::Second));
     }
-    Time::parse_rfc3339(told).map_err(|error| format!("time: {error}"))
+    Time::parse_rfc3339(text).map_err(|error| format!("time: {error}"))
 }
 
-fn console_time(told: &str) -> Option<Time> {
-    let (local, zone) = told.split_once(" GMT")?;
+fn console_time(text: &str) -> Option<Time> {
+    let (local, zone) = text.split_once(" GMT")?;
     let (date, time) = local.split_once(' ')?;
     let parts: Vec<&str> = date.splitn(4, '/').collect();
     let (year, month, day) = match *parts {
@@ -341,12 +343,12 @@ fn image(kind: Option<String>, name: Option<String>, action: &str) -> Resource {
         }
         other => other,
     };
-    let told = name.unwrap_or_default();
-    let (name, id) = match told.split_once('@') {
+    let text = name.unwrap_or_default();
+    let (name, id) = match text.split_once('@') {
         Some((name, digest)) => (name, Some(digest)),
-        None => match told.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')) {
+        None => match text.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')) {
             Some((name, tag)) => (name, Some(tag)),
-            None => (&*told, None),
+            None => (&*text, None),
         },
     };
     let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
@@ -418,15 +420,15 @@ mod tests {
 
     #[test]
     fn times_come_in_many_forms() {
-        for (told, expected, resolution) in [
+        for (text, expected, resolution) in [
             ("1795190000123", "2026-11-20T15:53:20.123000000Z", Resolution::Millisecond),
             ("1529996047", "2018-06-26T06:54:07.000000000Z", Resolution::Second),
             ("2026/11/20 18:20:56 GMT+08:00", "2026-11-20T10:20:56.000000000Z", Resolution::Second),
             ("11/20/2026 18:20:56 GMT+08:00", "2026-11-20T10:20:56.000000000Z", Resolution::Second),
             ("2026-11-20T18:20:56.5Z", "2026-11-20T18:20:56.500000000Z", Resolution::Millisecond),
         ] {
-            let (time, found) = time(told).expect(told);
-            assert_eq!((time.to_string().as_str(), found), (expected, resolution), "{told}");
+            let (time, found) = time(text).expect(text);
+            assert_eq!((time.to_string().as_str(), found), (expected, resolution), "{text}");
         }
         for wrong in
             ["", "yesterday", "99999999999999999", "2026/13/20 18:20:56 GMT+08:00", "1/2 3 GMT"]

@@ -113,8 +113,8 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
 }
 
 fn check(audit: &AuditEvent<'_>) -> Result<(), String> {
-    let is_one = |told: &Option<Cow<'_, str>>, expected: &str| {
-        told.as_deref().is_none_or(|it| it == expected)
+    let is_one = |value: &Option<Cow<'_, str>>, expected: &str| {
+        value.as_deref().is_none_or(|it| it == expected)
     };
     if !is_one(&audit.kind, "Event") || !is_one(&audit.api_version, API_VERSION) {
         return Err(format!("not an Event of {API_VERSION}"));

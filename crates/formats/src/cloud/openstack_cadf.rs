@@ -114,12 +114,12 @@ fn items(body: &[u8], max: usize) -> Vec<(usize, &[u8])> {
         Some(b'[') => {
             let array = serde_json::from_slice::<&RawValue>(body);
             if let Ok(Ok((items, _))) = array.map(|array| elements(array.get(), max)) {
-                return items.into_iter().map(|item| place(body, item)).collect();
+                return items.into_iter().map(|item| with_position(body, item)).collect();
             }
         }
         Some(b'{') => {
             if let Ok(item) = serde_json::from_slice::<&RawValue>(body) {
-                return vec![place(body, item)];
+                return vec![with_position(body, item)];
             }
         }
         _ => {}
@@ -127,7 +127,7 @@ fn items(body: &[u8], max: usize) -> Vec<(usize, &[u8])> {
     lines(body).take(max).collect()
 }
 
-fn place<'a>(body: &[u8], item: &'a RawValue) -> (usize, &'a [u8]) {
+fn with_position<'a>(body: &[u8], item: &'a RawValue) -> (usize, &'a [u8]) {
     let raw = item.get().as_bytes();
     (raw.as_ptr() as usize - body.as_ptr() as usize, raw)
 }
@@ -169,7 +169,9 @@ fn event(
     let operation = operation(&action);
     let class = class(&one, operation, &outcome);
     let key = one.key().or_else(|| {
-        context.position.map(|place| format!("{}:{}", place.file, place.offset + at as u64))
+        context
+            .position
+            .map(|position| format!("{}:{}", position.file, position.offset + at as u64))
     });
     Ok(Event {
         id: (context.new_id)(),
@@ -246,8 +248,8 @@ fn operation(action: &str) -> Operation {
 }
 
 fn outcome(payload: &Payload) -> Outcome {
-    let told = payload.outcome.as_deref().unwrap_or_default();
-    let kind = match told {
+    let word = payload.outcome.as_deref().unwrap_or_default();
+    let kind = match word {
         "success" => OutcomeKind::Success,
         "failure" => OutcomeKind::Failure,
         _ => OutcomeKind::Unknown,
@@ -260,7 +262,7 @@ fn outcome(payload: &Payload) -> Outcome {
     let reason = match (why, code, kind) {
         (Some(why), ..) => Some(why),
         (None, Some(code), OutcomeKind::Failure) => Some(format!("HTTP {code}")),
-        (None, _, OutcomeKind::Unknown) => non_empty(told).filter(|told| told != "unknown"),
+        (None, _, OutcomeKind::Unknown) => non_empty(word).filter(|word| word != "unknown"),
         _ => None,
     };
     Outcome { kind, code, reason }

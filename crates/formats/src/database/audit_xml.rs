@@ -13,7 +13,7 @@ use crate::Continuation;
 use crate::records::Piece;
 use crate::sql::{self, Spans};
 
-pub(crate) const NO_RECORD: &str = "the bytes are no AUDIT_RECORD element";
+pub(crate) const NO_RECORD: &str = "the bytes are not an AUDIT_RECORD element";
 pub(crate) const BREAKS_OFF: &str = "the AUDIT_RECORD element breaks off";
 
 const RECORD: &str = "<AUDIT_RECORD";
@@ -170,7 +170,7 @@ pub(crate) fn fields(text: &str) -> Result<BTreeMap<String, String>, String> {
     for Field { name, content } in written(text)? {
         let value = unescaped(&text[content]);
         if found.insert(name.clone(), value).is_some() {
-            return Err(format!("{name:?} is there twice"));
+            return Err(format!("{name:?} appears twice"));
         }
     }
     Ok(found)
@@ -399,7 +399,7 @@ mod tests {
             ("<AUDIT_RECORD A=\"1/>", "no end"),
             ("<AUDIT_RECORD A/>", "no value"),
             ("<AUDIT_RECORD \"x\"=\"1\"/>", "no name"),
-            ("x", "no AUDIT_RECORD"),
+            ("x", "not an AUDIT_RECORD"),
         ] {
             assert!(of(text).expect_err(text).contains(why), "{text}");
         }

@@ -103,7 +103,7 @@ fn occurred_at(text: &str, options: &Options) -> Result<(Time, (String, String))
         return Err(NO_TIME.to_owned());
     }
     let iso = format!("{}-{}-{}T{}", &text[..4], &text[4..6], &text[6..8], &text[9..]);
-    let local = iso.parse().map_err(|_| format!("time: {iso:?} is no date and time"))?;
+    let local = iso.parse().map_err(|_| format!("time: {iso:?} is not a date and time"))?;
     options.local(local).map_err(|error| format!("time: {error}"))
 }
 

@@ -32,7 +32,7 @@ pub(crate) type Fields = BTreeMap<String, String>;
 
 /// Whether times without a zone are UTC; else they are the server's local time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unsaid {
+pub(crate) enum DefaultZone {
     Utc,
     Local,
 }
@@ -110,7 +110,7 @@ fn flatten(
             _ => json.to_owned(),
         };
         if fields.insert(name.clone(), text).is_some() {
-            return Err(format!("{name:?} is there twice"));
+            return Err(format!("{name:?} appears twice"));
         }
     }
     Ok(())
@@ -195,7 +195,7 @@ fn named(fields: Fields) -> Result<Fields, String> {
         // Percona's plugin writes it so.
         let ours = if ours == "startup_optionsi" { "startup_options" } else { ours };
         if !value.is_empty() && named.insert(ours.to_owned(), value).is_some() {
-            return Err(format!("{ours:?} is told twice"));
+            return Err(format!("{ours:?} appears twice"));
         }
     }
     Ok(named)
@@ -249,7 +249,7 @@ fn is_command(class: &str, name: &str) -> bool {
 }
 
 /// Fields for which the event has a member.
-const PLACED: [&str; 8] = [
+const EVENT_MEMBERS: [&str; 8] = [
     "timestamp",
     "event",
     "name",
@@ -264,7 +264,7 @@ pub(crate) fn event(
     fields: Fields,
     raw: &[u8],
     is_invalid_utf8: bool,
-    unsaid: Unsaid,
+    unsaid: DefaultZone,
     (format, in_raw): (&str, sql::InRaw),
     context: &mut Context<'_>,
 ) -> Result<Event, String> {
@@ -272,16 +272,16 @@ pub(crate) fn event(
     let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
     let (occurred_at, zone) = time(field("timestamp"), unsaid, context)?;
     let (class_of, name) = (field("class").to_lowercase(), field("name").to_lowercase());
-    let told = if name.is_empty() { field("event").to_lowercase() } else { name };
-    if told.is_empty() && class_of.is_empty() {
+    let event_name = if name.is_empty() { field("event").to_lowercase() } else { name };
+    if event_name.is_empty() && class_of.is_empty() {
         return Err("the record has neither name nor class and event".to_owned());
     }
-    let kind = match kind(&class_of, &told) {
+    let kind = match kind(&class_of, &event_name) {
         // A prepared statement was not executed yet; its execution has a record of its own.
         Kind::Statement if field("command").eq_ignore_ascii_case("prepare") => Kind::Other,
         // Percona's plugin names the command of the protocol: `Init DB`, `Change user`, `Drop DB`,
         // …
-        Kind::Other if is_command(&class_of, &told) && !field("command_class").is_empty() => {
+        Kind::Other if is_command(&class_of, &event_name) && !field("command_class").is_empty() => {
             Kind::Statement
         }
         kind => kind,
@@ -291,7 +291,7 @@ pub(crate) fn event(
     let outcome = outcome(kind, field("status"));
     let operation = operation(kind, statement, field("command_class"));
     let (class, severity) = judge(kind, operation, statement, &outcome);
-    let action = action(kind, &told, &fields);
+    let action = action(kind, &event_name, &fields);
     let mut attributes = attributes(&fields, &account);
     attributes
         .retain(|name, value| name != "command_class" || !value.eq_ignore_ascii_case(&action));
@@ -320,7 +320,7 @@ pub(crate) fn event(
         origin: Origin {
             source: context.source.to_owned(),
             format: format.to_owned(),
-            key: key(&fields, &told),
+            key: key(&fields, &event_name),
         },
         attributes,
         raw: raw.to_vec(),
@@ -333,15 +333,15 @@ pub(crate) fn event(
 /// either.
 fn time(
     text: &str,
-    unsaid: Unsaid,
+    unsaid: DefaultZone,
     context: &Context<'_>,
 ) -> Result<(Time, Option<(String, String)>), String> {
     let malformed =
-        || format!("timestamp: {:?} is no time", text.chars().take(64).collect::<String>());
+        || format!("timestamp: {:?} is not a time", text.chars().take(64).collect::<String>());
     let stripped = text.strip_suffix(" UTC").or_else(|| text.strip_suffix('Z'));
     let local = stripped.unwrap_or(text).replacen(' ', "T", 1);
     let date_time = local.parse().map_err(|_| malformed())?;
-    if stripped.is_some() || unsaid == Unsaid::Utc {
+    if stripped.is_some() || unsaid == DefaultZone::Utc {
         return Ok((Zone::utc().instant(date_time).map_err(|_| malformed())?, None));
     }
     let (time, attribute) =
@@ -351,9 +351,11 @@ fn time(
 
 /// The record id. For JSON, the time, the number within it and the kind: the numbers start again
 /// with each second and with the server.
-fn key(fields: &Fields, told: &str) -> Option<String> {
+fn key(fields: &Fields, event_name: &str) -> Option<String> {
     let record_id = fields.get("record_id").cloned();
-    record_id.or_else(|| Some(format!("{}/{}/{told}", fields.get("timestamp")?, fields.get("id")?)))
+    record_id.or_else(|| {
+        Some(format!("{}/{}/{event_name}", fields.get("timestamp")?, fields.get("id")?))
+    })
 }
 
 /// The sequence of an event with the key `4707_2026-11-20T18:39:14`: its file numbers its records.
@@ -408,7 +410,7 @@ fn program(fields: &Fields) -> &str {
 }
 
 /// The SQL command of a statement, such as `create_table`; else the record's name or event.
-fn action(kind: Kind, told: &str, fields: &Fields) -> String {
+fn action(kind: Kind, event_name: &str, fields: &Fields) -> String {
     let field = |name: &str| {
         fields.get(name).map(|text| text.to_lowercase()).filter(|text| !text.is_empty())
     };
@@ -417,13 +419,13 @@ fn action(kind: Kind, told: &str, fields: &Fields) -> String {
     } else {
         None
     };
-    let told = if matches!(kind, Kind::Table(_)) {
-        told.trim_start_matches("table").trim_start()
+    let event_name = if matches!(kind, Kind::Table(_)) {
+        event_name.trim_start_matches("table").trim_start()
     } else {
-        told
+        event_name
     };
     command
-        .or_else(|| Some(told.to_owned()).filter(|told| !told.is_empty()))
+        .or_else(|| Some(event_name.to_owned()).filter(|event_name| !event_name.is_empty()))
         .or_else(|| field("class"))
         .unwrap_or_default()
 }
@@ -488,7 +490,7 @@ fn judge(
 fn attributes(fields: &Fields, account: &Account<'_>) -> BTreeMap<String, String> {
     let mut attributes: BTreeMap<String, String> = fields
         .iter()
-        .filter(|(name, _)| !PLACED.contains(&name.as_str()))
+        .filter(|(name, _)| !EVENT_MEMBERS.contains(&name.as_str()))
         .map(|(name, value)| {
             let name = if name == "db" { "database" } else { name };
             (name.to_owned(), value.clone())
@@ -516,7 +518,7 @@ pub(crate) fn read_json(
     context: &mut Context<'_>,
 ) -> Result<Event, String> {
     let text = String::from_utf8_lossy(raw);
-    event(json_fields(&text)?, raw, matches!(text, Cow::Owned(_)), Unsaid::Utc, names, context)
+    event(json_fields(&text)?, raw, matches!(text, Cow::Owned(_)), DefaultZone::Utc, names, context)
 }
 
 /// Reads one element.
@@ -530,7 +532,7 @@ pub(crate) fn read_xml(
         audit_xml::fields(&text)?,
         raw,
         matches!(text, Cow::Owned(_)),
-        Unsaid::Local,
+        DefaultZone::Local,
         names,
         context,
     )

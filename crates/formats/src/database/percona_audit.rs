@@ -117,7 +117,7 @@ fn read_csv(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         .map(|(name, field)| ((*name).to_owned(), csv::text(&record, field).into_owned()))
         .collect();
     let is_invalid = matches!(record, Cow::Owned(_));
-    Ok(mysql::event(fields, raw, is_invalid, mysql::Unsaid::Utc, (NAME, in_csv), context)?)
+    Ok(mysql::event(fields, raw, is_invalid, mysql::DefaultZone::Utc, (NAME, in_csv), context)?)
 }
 
 fn columns(record: &str, fields: &[csv::Field]) -> &'static [&'static str] {

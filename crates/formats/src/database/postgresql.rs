@@ -30,7 +30,7 @@ use event::{
 pub(crate) type Parts = BTreeMap<String, String>;
 
 /// Parts for which the event has a member, or that it says in another way.
-const PLACED: [&str; 12] = [
+const EVENT_MEMBERS: [&str; 12] = [
     "timestamp",
     "user",
     "remote_host",
@@ -123,7 +123,7 @@ pub(crate) fn sequence(event: &Event) -> Option<Sequence> {
 /// zone it is.
 fn time(text: &str, context: &Context<'_>) -> Result<(Time, Vec<(String, String)>), String> {
     let malformed =
-        || format!("timestamp: {:?} is no time", text.chars().take(64).collect::<String>());
+        || format!("timestamp: {:?} is not a time", text.chars().take(64).collect::<String>());
     let (date_time, zone) = text.rsplit_once(' ').ok_or_else(malformed)?;
     let iso = date_time.replacen(' ', "T", 1);
     let offset = match zone {
@@ -498,7 +498,7 @@ fn add_attributes(event: &mut Event, act: &Act, parts: &mut Parts) {
     for (name, value) in std::mem::take(parts) {
         let is_nothing =
             value.is_empty() || (value == "0" && matches!(&*name, "txid" | "query_id"));
-        if is_nothing || PLACED.contains(&&*name) {
+        if is_nothing || EVENT_MEMBERS.contains(&&*name) {
             continue;
         }
         let name = ATTRIBUTES

@@ -131,7 +131,7 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         .map(|(name, field)| ((*name).to_owned(), csv::text(record, field).into_owned()))
         .collect();
     let is_invalid = matches!(text, Cow::Owned(_));
-    Ok(mysql::event(fields, raw, is_invalid, mysql::Unsaid::Utc, (NAME, in_raw), context)?)
+    Ok(mysql::event(fields, raw, is_invalid, mysql::DefaultZone::Utc, (NAME, in_raw), context)?)
 }
 
 fn read_json(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {

@@ -18,9 +18,9 @@ mod json;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use export::Wrong;
+use export::NoEntry;
 
-use super::programs::{self, Told};
+use super::programs::{self, LogLine};
 use super::syslog::{FACILITIES, PRIORITIES};
 use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NoEvent, item_of};
@@ -86,8 +86,8 @@ fn parse_entry(entry: &export::Entry<'_>, context: &mut Context<'_>) -> Item {
             Err(format!("event_too_large: {} bytes exceed {bytes_max}", entry.raw.len()).into())
         }
         Ok(fields) => event(Fields::from_pairs(fields), entry.raw, context),
-        Err(Wrong::BreaksOff) => Err("the entry breaks off".into()),
-        Err(Wrong::Malformed(why)) => Err((*why).into()),
+        Err(NoEntry::BreaksOff) => Err("the entry breaks off".into()),
+        Err(NoEntry::Malformed(why)) => Err((*why).into()),
     };
     item_of(read, entry.raw)
 }
@@ -144,13 +144,13 @@ impl Fields {
 fn event(fields: Fields, raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let occurred_at = occurred_at(&fields)?;
     let text = fields.first("MESSAGE").unwrap_or_default();
-    let told = Told {
+    let log_line = LogLine {
         program: fields.first("SYSLOG_IDENTIFIER").or(fields.first("_COMM")),
         host: fields.first("_HOSTNAME"),
         text: text.trim_end(),
         priority: fields.number("PRIORITY"),
     };
-    let mut meaning = programs::meaning(&told, context.options)?;
+    let mut meaning = programs::meaning(&log_line, context.options)?;
     if meaning.actor == Actor::default() {
         meaning.actor = actor(&fields);
     }
@@ -170,7 +170,7 @@ fn event(fields: Fields, raw: &[u8], context: &mut Context<'_>) -> Result<Event,
         outcome: meaning.outcome,
         severity: meaning.severity,
         class: meaning.class,
-        description: Some(told.text.to_owned()).filter(|text| !text.is_empty()),
+        description: Some(log_line.text.to_owned()).filter(|text| !text.is_empty()),
         request_id: None,
         trace_id: None,
         origin: Origin {
@@ -197,7 +197,7 @@ fn occurred_at(fields: &Fields) -> Result<Time, String> {
     let nanoseconds = microseconds.and_then(|microseconds| microseconds.checked_mul(1000));
     nanoseconds
         .map(Time::from_unix_ns)
-        .ok_or_else(|| format!("{name} is no number of microseconds"))
+        .ok_or_else(|| format!("{name} is not a number of microseconds"))
 }
 
 /// The user whom journald saw: that of the login session, else that of the process.

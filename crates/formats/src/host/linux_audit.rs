@@ -75,7 +75,7 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
             Some(Line { kind: "EOE", .. }) => items.push(Chunk::End),
             Some(record) if line.len() <= context.limits.event_bytes_max => {
                 let (at, len_bytes) =
-                    open.entry((record.node, record.stamp)).or_insert((items.len(), 0));
+                    open.entry((record.node, record.event_id)).or_insert((items.len(), 0));
                 // Records too large for one event continue in another.
                 if *len_bytes + line.len() > context.limits.event_bytes_max {
                     (*at, *len_bytes) = (items.len(), 0);
@@ -139,7 +139,7 @@ fn read(lines: &[&[u8]], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         severity: meaning.severity,
         class: meaning.class,
         description: meaning.description,
-        request_id: Some(first.line.stamp.to_owned()),
+        request_id: Some(first.line.event_id.to_owned()),
         trace_id: None,
         origin: Origin {
             source: context.source.to_owned(),
@@ -154,14 +154,14 @@ fn read(lines: &[&[u8]], context: &mut Context<'_>) -> Result<Event, NoEvent> {
 /// Node, time and serial number. Records that came without the others of their event also have
 /// their digest.
 fn key(records: &[Record<'_>], raw: &[u8]) -> String {
-    let Line { node, stamp, kind, .. } = records[0].line;
+    let Line { node, event_id, kind, .. } = records[0].line;
     let is_whole = meaning::is_alone(kind) || (records.len() > 1 && !meaning::is_detail(kind));
     if is_whole {
-        return format!("{node}/{stamp}");
+        return format!("{node}/{event_id}");
     }
     let hash: String =
         Sha256::digest(raw).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("{node}/{stamp}/{kind}/{hash}")
+    format!("{node}/{event_id}/{kind}/{hash}")
 }
 
 /// The kernel's numbers, by node.
@@ -178,7 +178,7 @@ fn sequence(event: &Event) -> Option<Sequence> {
 fn open(messages: &[&[u8]]) -> Vec<bool> {
     let lines: Vec<Option<Line<'_>>> =
         messages.iter().map(|message| record::line(message)).collect();
-    let of = |line: &Line<'_>| (line.node.to_owned(), line.stamp.to_owned());
+    let of = |line: &Line<'_>| (line.node.to_owned(), line.event_id.to_owned());
     let ended: BTreeSet<_> = lines.iter().flatten().filter(|line| is_end(line)).map(of).collect();
     lines.iter().map(|line| line.as_ref().is_some_and(|line| !ended.contains(&of(line)))).collect()
 }
@@ -197,7 +197,7 @@ fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     let open = Open::new(OPEN_MS_MAX, OPEN_LINES_MAX);
     complete_events(&piece[..end], OPEN_BYTES_MAX, open, |open, line, number| {
         let line = record::line(line)?;
-        let (id, time_ms) = ((line.node.to_owned(), line.stamp.to_owned()), line.time.unix_ms());
+        let (id, time_ms) = ((line.node.to_owned(), line.event_id.to_owned()), line.time.unix_ms());
         if is_end(&line) {
             open.end(&id);
         } else {

@@ -30,7 +30,7 @@ use event::{
 pub(crate) const COMPANION: &str = "a companion of a line that is recorded";
 
 /// A line of a log.
-pub(crate) struct Told<'a> {
+pub(crate) struct LogLine<'a> {
     /// The program that claims to have written it.
     pub(crate) program: Option<&'a str>,
     pub(crate) host: Option<&'a str>,
@@ -54,17 +54,17 @@ pub(crate) struct Meaning {
 }
 
 /// The meaning of a line; an unknown text has only its program's name.
-pub(crate) fn meaning(told: &Told<'_>, options: &Options) -> Result<Meaning, NoEvent> {
-    let (text, repeated) = repeated(told.text);
-    let known = match told.program {
+pub(crate) fn meaning(line: &LogLine<'_>, options: &Options) -> Result<Meaning, NoEvent> {
+    let (text, repeated) = repeated(line.text);
+    let known = match line.program {
         Some(program) => of_program(program, text, options)?,
         None => None,
     };
-    let mut meaning = known.unwrap_or_else(|| plain(told));
+    let mut meaning = known.unwrap_or_else(|| plain(line));
     if meaning.resource == Resource::default() {
         meaning.resource = Resource {
-            kind: told.host.map(|_| "host".to_owned()),
-            name: told.host.map(str::to_owned),
+            kind: line.host.map(|_| "host".to_owned()),
+            name: line.host.map(str::to_owned),
             ..Resource::default()
         };
     }
@@ -102,8 +102,8 @@ fn of_program(program: &str, text: &str, options: &Options) -> Result<Option<Mea
 }
 
 /// A line of which only the program is known.
-fn plain(told: &Told<'_>) -> Meaning {
-    let severity = match told.priority {
+fn plain(line: &LogLine<'_>) -> Meaning {
+    let severity = match line.priority {
         Some(0..=2) => Severity::CRITICAL,
         Some(3) => Severity::MAJOR,
         Some(4) => Severity::MINOR,
@@ -113,7 +113,7 @@ fn plain(told: &Told<'_>) -> Meaning {
         class: Class::Operation,
         severity,
         outcome: Outcome::default(),
-        ..said(told.program.unwrap_or("-"), Operation::Other)
+        ..said(line.program.unwrap_or("-"), Operation::Other)
     }
 }
 
@@ -206,9 +206,10 @@ fn login(text: &str) -> Result<Option<Meaning>, NoEvent> {
         return Err(NoEvent::Skipped(COMPANION));
     }
     let failed = text.strip_prefix("FAILED LOGIN ").and_then(|rest| {
-        let (place, rest) = rest.split_once(" FOR ")?;
+        let (terminal_path, rest) = rest.split_once(" FOR ")?;
         let (name, reason) = rest.rsplit_once(", ").unwrap_or((rest, ""));
-        let terminal = place.rsplit([' ', '/']).next().unwrap_or_default().trim_matches('\'');
+        let terminal =
+            terminal_path.rsplit([' ', '/']).next().unwrap_or_default().trim_matches('\'');
         Some((name.trim_matches('\''), terminal, reason))
     });
     Ok(failed.map(|(name, terminal, reason)| {

@@ -12,7 +12,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::programs::{self, Told};
+use super::programs::{self, LogLine};
 use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::lines::{complete_lines, parse_lines};
@@ -73,13 +73,13 @@ fn read(bytes: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let message = Message::parse(bytes).ok_or("the line has no syslog header")?;
     let text = message.lossy();
     let (occurred_at, resolution, zone) = occurred_at(&message, context)?;
-    let told = Told {
+    let log_line = LogLine {
         program: message.app.map(program),
         host: message.host,
         text: text.trim_end(),
         priority: message.severity,
     };
-    let meaning = programs::meaning(&told, context.options)?;
+    let meaning = programs::meaning(&log_line, context.options)?;
     let mut attributes = attributes(&message);
     attributes.extend(zone);
     attributes.extend(meaning.attributes.into_iter().map(|(name, value)| (name.to_owned(), value)));
@@ -100,7 +100,7 @@ fn read(bytes: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         outcome: meaning.outcome,
         severity: meaning.severity,
         class: meaning.class,
-        description: Some(told.text.to_owned()).filter(|text| !text.is_empty()),
+        description: Some(log_line.text.to_owned()).filter(|text| !text.is_empty()),
         request_id: None,
         trace_id: None,
         origin: Origin {
@@ -123,8 +123,8 @@ fn program(app: &str) -> &str {
 
 /// The time in the message, else the time of its arrival.
 fn occurred_at(message: &Message<'_>, context: &Context<'_>) -> Result<Resolved, String> {
-    match message.stamp {
-        Some(stamp) => stamp.resolve(context.received_at, context.options),
+    match message.timestamp {
+        Some(timestamp) => timestamp.resolve(context.received_at, context.options),
         None => {
             let attribute = ("time_assumed".to_owned(), "received".to_owned());
             Ok((context.received_at, Resolution::Nanosecond, Some(attribute)))

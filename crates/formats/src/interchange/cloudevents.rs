@@ -26,7 +26,7 @@ use serde_json::value::RawValue;
 use crate::context::address;
 use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
-use crate::json_pieces::{documents, elements, members, object, place_of, same_length, scalar};
+use crate::json_pieces::{documents, elements, members, object, position_of, same_length, scalar};
 use crate::lines::{complete_lines, parse_one};
 use crate::repository_request::percent_decoded;
 use crate::texts::non_empty;
@@ -80,21 +80,23 @@ fn parse_structured(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
     let too_many =
         || EnvelopeError::TooLarge(format!("the body holds more than {events_max} events"));
     let mut items = Vec::new();
-    for (place, document) in documents(&text, context.position.is_some(), events_max)? {
+    for (position, document) in documents(&text, context.position.is_some(), events_max)? {
         let left = events_max - items.len();
         let array = document.as_ref().ok().filter(|document| document.get().starts_with('['));
-        let places = match array.map(|array| elements(array.get(), left)) {
+        let positions = match array.map(|array| elements(array.get(), left)) {
             Some(Ok((_, true))) => return Err(too_many()),
             Some(Ok((events, false))) => {
-                events.into_iter().map(|event| place_of(event.get(), &text)).collect()
+                events.into_iter().map(|event| position_of(event.get(), &text)).collect()
             }
-            Some(Err(_)) | None => vec![place],
+            Some(Err(_)) | None => vec![position],
         };
-        if places.len() > left {
+        if positions.len() > left {
             return Err(too_many());
         }
         items.extend(
-            places.into_iter().map(|place| parse_one(&body[place], context, read_structured)),
+            positions
+                .into_iter()
+                .map(|position| parse_one(&body[position], context, read_structured)),
         );
     }
     Ok(items)
@@ -112,7 +114,7 @@ fn read_structured(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEve
         (Some(_), Some(_)) => return Err("the event has both data and data_base64".into()),
         (Some(value), None) => Data::of_value(value, &content_type),
         (None, Some(base64)) => {
-            decoded = BASE64.decode(base64).map_err(|_| "data_base64 is no base64".to_owned())?;
+            decoded = BASE64.decode(base64).map_err(|_| "data_base64 is not base64".to_owned())?;
             Data::of_bytes(&decoded, &content_type)
         }
         (None, None) => Data::default(),
@@ -266,7 +268,7 @@ fn event(
             format: SPEC.name.to_owned(),
             key: Some(format!("{source} {id}")),
         },
-        attributes: told(attributes, source, &data, is_lossy),
+        attributes: remaining_attributes(attributes, source, &data, is_lossy),
         raw: raw.to_vec(),
     })
 }
@@ -350,8 +352,8 @@ fn outcome(data: &mut Data<'_>) -> Outcome {
         return Outcome { kind, code: Some(code), reason: reason(data) };
     }
     let kind = meaning::outcome(&word);
-    let is_telling = kind == OutcomeKind::Unknown || meaning::is_denial(&word);
-    Outcome { kind, code: None, reason: reason(data).or_else(|| is_telling.then_some(word)) }
+    let is_informative = kind == OutcomeKind::Unknown || meaning::is_denial(&word);
+    Outcome { kind, code: None, reason: reason(data).or_else(|| is_informative.then_some(word)) }
 }
 
 /// The trace of a `traceparent`: <https://www.w3.org/TR/trace-context/#traceparent-header>.
@@ -361,7 +363,7 @@ fn trace_id(traceparent: &str) -> Option<String> {
     (is_id && id.bytes().any(|digit| digit != b'0')).then(|| id.to_ascii_lowercase())
 }
 
-fn told(
+fn remaining_attributes(
     mut attributes: BTreeMap<String, String>,
     source: String,
     data: &Data<'_>,

@@ -61,8 +61,9 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
 fn read_line(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let text = json_text(line).map_err(|error| error.to_string())?.trim();
     check_form(text, context.limits.event_bytes_max, 0).map_err(|error| error.to_string())?;
-    let told = serde_json::from_str::<Told<'_>>(text).map_err(|error| error.to_string())?;
-    Ok(event(told, text, context)?)
+    let members =
+        serde_json::from_str::<EventMembers<'_>>(text).map_err(|error| error.to_string())?;
+    Ok(event(members, text, context)?)
 }
 
 /// The events of a body, each with its own bytes.
@@ -117,52 +118,54 @@ fn check_form(raw: &str, event_bytes_max: usize, position: usize) -> Result<(), 
 }
 
 fn parse_one(raw: &str, context: &mut Context<'_>) -> Item {
-    let event = serde_json::from_str::<Told<'_>>(raw)
+    let event = serde_json::from_str::<EventMembers<'_>>(raw)
         .map_err(|error| error.to_string())
-        .and_then(|told| event(told, raw, context));
+        .and_then(|members| event(members, raw, context));
     item_of(event.map_err(Into::into), raw.as_bytes())
 }
 
-fn event(told: Told<'_>, raw: &str, context: &mut Context<'_>) -> Result<Event, String> {
-    if told.action.is_empty() {
+fn event(members: EventMembers<'_>, raw: &str, context: &mut Context<'_>) -> Result<Event, String> {
+    if members.action.is_empty() {
         return Err("`action` is missing or empty".to_owned());
     }
-    let (occurred_at, resolution) = match &told.occurred_at {
+    let (occurred_at, resolution) = match &members.occurred_at {
         Some(text) => {
             Time::parse_rfc3339(text).map_err(|error| format!("`occurred_at`: {error}"))?
         }
         None => (context.received_at, Resolution::Nanosecond),
     };
-    let operation = match &told.operation {
+    let operation = match &members.operation {
         Some(text) => word("operation", text, Operation::ALL, Operation::as_str)?,
-        None => Operation::from_text(&told.action.to_ascii_lowercase()).unwrap_or(Operation::Other),
+        None => {
+            Operation::from_text(&members.action.to_ascii_lowercase()).unwrap_or(Operation::Other)
+        }
     };
     Ok(Event {
         id: (context.new_id)(),
         trail: context.trail.clone(),
         occurred_at,
         resolution,
-        actor: actor(told.actor)?,
-        source_ip: told.source_ip.map(source_ip).transpose()?,
-        user_agent: non_empty(&told.user_agent),
-        action: told.action.into_owned(),
+        actor: actor(members.actor)?,
+        source_ip: members.source_ip.map(source_ip).transpose()?,
+        user_agent: non_empty(&members.user_agent),
+        action: members.action.into_owned(),
         operation,
-        resource: resource(told.resource),
-        outcome: outcome(told.outcome)?,
-        severity: severity(told.severity)?,
-        class: match &told.class {
+        resource: resource(members.resource),
+        outcome: outcome(members.outcome)?,
+        severity: severity(members.severity)?,
+        class: match &members.class {
             Some(text) => word("class", text, Class::ALL, Class::as_str)?,
             None => Class::Operation,
         },
-        description: non_empty(&told.description),
-        request_id: non_empty(&told.request_id),
-        trace_id: non_empty(&told.trace_id),
+        description: non_empty(&members.description),
+        request_id: non_empty(&members.request_id),
+        trace_id: non_empty(&members.trace_id),
         origin: Origin {
             source: context.source.to_owned(),
             format: SPEC.name.to_owned(),
-            key: non_empty(&told.id),
+            key: non_empty(&members.id),
         },
-        attributes: attributes(told.attributes)?,
+        attributes: attributes(members.attributes)?,
         raw: raw.as_bytes().to_vec(),
     })
 }
@@ -179,11 +182,11 @@ fn word<W: Copy + 'static>(
     })
 }
 
-fn actor(told: Option<ToldActor<'_>>) -> Result<Actor, String> {
-    let (id, name, kind) = match told {
+fn actor(members: Option<ActorMember<'_>>) -> Result<Actor, String> {
+    let (id, name, kind) = match members {
         None => return Ok(Actor::default()),
-        Some(ToldActor::Name(name)) => (None, non_empty(&name), None),
-        Some(ToldActor::Parts { id, name, r#type }) => (non_empty(&id), non_empty(&name), r#type),
+        Some(ActorMember::Name(name)) => (None, non_empty(&name), None),
+        Some(ActorMember::Parts { id, name, r#type }) => (non_empty(&id), non_empty(&name), r#type),
     };
     let kind = match kind {
         Some(text) => word("actor.type", &text, ActorKind::ALL, ActorKind::as_str)?,
@@ -193,10 +196,10 @@ fn actor(told: Option<ToldActor<'_>>) -> Result<Actor, String> {
     Ok(Actor { id, name, kind })
 }
 
-fn source_ip(told: ToldSourceIp<'_>) -> Result<SourceIp, String> {
-    let (address, trust) = match told {
-        ToldSourceIp::Address(address) => (address, None),
-        ToldSourceIp::Parts { address, trust } => (address, trust),
+fn source_ip(members: SourceIpMember<'_>) -> Result<SourceIp, String> {
+    let (address, trust) = match members {
+        SourceIpMember::Address(address) => (address, None),
+        SourceIpMember::Parts { address, trust } => (address, trust),
     };
     let address = address.parse().map_err(|_| "`source_ip` is not an IP address".to_owned())?;
     let trust = match trust {
@@ -206,13 +209,13 @@ fn source_ip(told: ToldSourceIp<'_>) -> Result<SourceIp, String> {
     Ok(SourceIp { address, trust })
 }
 
-fn resource(told: Option<ToldResource<'_>>) -> Resource {
-    match told {
+fn resource(members: Option<ResourceMember<'_>>) -> Resource {
+    match members {
         None => Resource::default(),
-        Some(ToldResource::Name(name)) => {
+        Some(ResourceMember::Name(name)) => {
             Resource { name: non_empty(&name), ..Resource::default() }
         }
-        Some(ToldResource::Parts { r#type, name, id, region }) => Resource {
+        Some(ResourceMember::Parts { r#type, name, id, region }) => Resource {
             kind: non_empty(&r#type),
             name: non_empty(&name),
             id: non_empty(&id),
@@ -221,31 +224,31 @@ fn resource(told: Option<ToldResource<'_>>) -> Resource {
     }
 }
 
-fn outcome(told: Option<ToldOutcome<'_>>) -> Result<Outcome, String> {
-    let (result, code, reason) = match told {
+fn outcome(members: Option<OutcomeMember<'_>>) -> Result<Outcome, String> {
+    let (result, code, reason) = match members {
         None => return Ok(Outcome::default()),
-        Some(ToldOutcome::Result(result)) => (result, None, Cow::Borrowed("")),
-        Some(ToldOutcome::Parts { result, code, reason }) => (result, code, reason),
+        Some(OutcomeMember::Result(result)) => (result, None, Cow::Borrowed("")),
+        Some(OutcomeMember::Parts { result, code, reason }) => (result, code, reason),
     };
     let kind = word("outcome", &result, OutcomeKind::ALL, OutcomeKind::as_str)?;
     Ok(Outcome { kind, code, reason: non_empty(&reason) })
 }
 
-fn severity(told: Option<u8>) -> Result<Severity, String> {
-    told.map_or(Ok(Severity::WARNING), |level| {
+fn severity(members: Option<u8>) -> Result<Severity, String> {
+    members.map_or(Ok(Severity::WARNING), |level| {
         Severity::new(level).ok_or_else(|| "`severity` is not 1, 2, 3 or 4".to_owned())
     })
 }
 
 fn attributes(
-    told: Option<BTreeMap<String, &RawValue>>,
+    members: Option<BTreeMap<String, &RawValue>>,
 ) -> Result<BTreeMap<String, String>, String> {
-    texts(told.unwrap_or_default()).map_err(|why| format!("attribute {why}"))
+    texts(members.unwrap_or_default()).map_err(|why| format!("attribute {why}"))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Told<'a> {
+struct EventMembers<'a> {
     #[serde(borrow, default)]
     id: Cow<'a, str>,
     #[serde(borrow)]
@@ -255,13 +258,13 @@ struct Told<'a> {
     #[serde(borrow)]
     operation: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    actor: Option<ToldActor<'a>>,
+    actor: Option<ActorMember<'a>>,
     #[serde(borrow)]
-    resource: Option<ToldResource<'a>>,
+    resource: Option<ResourceMember<'a>>,
     #[serde(borrow)]
-    outcome: Option<ToldOutcome<'a>>,
+    outcome: Option<OutcomeMember<'a>>,
     #[serde(borrow)]
-    source_ip: Option<ToldSourceIp<'a>>,
+    source_ip: Option<SourceIpMember<'a>>,
     #[serde(borrow, default)]
     user_agent: Cow<'a, str>,
     severity: Option<u8>,
@@ -283,7 +286,7 @@ struct Told<'a> {
     deny_unknown_fields,
     expecting = "`actor` is neither a name nor an object of id, name, type"
 )]
-enum ToldActor<'a> {
+enum ActorMember<'a> {
     Name(Cow<'a, str>),
     Parts {
         #[serde(default)]
@@ -300,7 +303,7 @@ enum ToldActor<'a> {
     deny_unknown_fields,
     expecting = "`resource` is neither a name nor an object of type, name, id, region"
 )]
-enum ToldResource<'a> {
+enum ResourceMember<'a> {
     Name(Cow<'a, str>),
     Parts {
         #[serde(default)]
@@ -320,7 +323,7 @@ enum ToldResource<'a> {
     deny_unknown_fields,
     expecting = "`outcome` is neither a result nor an object of result, code, reason"
 )]
-enum ToldOutcome<'a> {
+enum OutcomeMember<'a> {
     Result(Cow<'a, str>),
     Parts {
         result: Cow<'a, str>,
@@ -336,7 +339,7 @@ enum ToldOutcome<'a> {
     deny_unknown_fields,
     expecting = "`source_ip` is neither an address nor an object of address, trust"
 )]
-enum ToldSourceIp<'a> {
+enum SourceIpMember<'a> {
     Address(Cow<'a, str>),
     Parts { address: Cow<'a, str>, trust: Option<Cow<'a, str>> },
 }
@@ -353,14 +356,14 @@ mod tests {
 
     fn parse_from(
         body: &[u8],
-        place: Option<FilePosition<'_>>,
+        position: Option<FilePosition<'_>>,
     ) -> Result<Vec<Item>, EnvelopeError> {
         let trail = Trail::new(Service::Platform, "acme", "p1", "ops").expect("valid");
         let mut new_id = || EventId::default();
         let options = Options::default();
         let mut context = Context::new("own", &trail, Time::from_unix_ns(7), &mut new_id, &options);
         context.limits = Limits { events_max: 3, event_bytes_max: 600 };
-        context.position = place;
+        context.position = position;
         parse(body, &mut context)
     }
 
@@ -373,7 +376,7 @@ mod tests {
 
     fn reason(text: &str) -> String {
         match parse_text(text).expect("an envelope").pop() {
-            Some(Item::Rejected(set_aside)) => set_aside.reason,
+            Some(Item::Rejected(record)) => record.reason,
             other => panic!("{other:?}"),
         }
     }
@@ -388,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_arrays_and_lines_are_told_apart() {
+    fn objects_arrays_and_lines_are_distinguished() {
         for (text, count) in [
             (r#"{"action":"a"}"#, 1),
             (r#"[{"action":"a"},{"action":"b"}]"#, 2),
@@ -414,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn attribute_numbers_keep_their_digits() {
+    fn attribute_numbers_have_their_digits_as_sent() {
         let event = one(
             r#"{"action":"x","attributes":{"n":18446744073709551616,"f":0.1000000000000000055511151231257827,"b":true,"t":"a\u0000b","z":null}}"#,
         );
@@ -428,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_event_fails_to_say_sets_it_aside() {
+    fn incomplete_events_are_rejected() {
         for (text, why) in [
             (r#"{"acton":"x"}"#, "unknown field `acton`"),
             (r#"{"actor":"al"}"#, "`action` is missing or empty"),
@@ -444,19 +447,20 @@ mod tests {
     }
 
     #[test]
-    fn in_a_file_a_bad_line_is_set_aside_alone() {
-        let place = Some(FilePosition { file: "f", offset: 100 });
+    fn in_a_file_a_bad_line_is_rejected_alone() {
+        let position = Some(FilePosition { file: "f", offset: 100 });
         for bad in
             [&b"{"[..], b"[1]", b"\xff", br#"{"action":"x","action":"y"}"#, br#"{"acton":"x"}"#]
         {
             let body =
                 [br#"{"action":"a"}"#, &b"\n"[..], bad, b"\n", br#"{"id":"7","action":"b"} "#]
                     .concat();
-            let items = parse_from(&body, place).expect("lines");
-            let [Item::Event(first), Item::Rejected(aside), Item::Event(last)] = &items[..] else {
+            let items = parse_from(&body, position).expect("lines");
+            let [Item::Event(first), Item::Rejected(rejected), Item::Event(last)] = &items[..]
+            else {
                 panic!("{items:?}")
             };
-            assert_eq!(aside.raw, bad);
+            assert_eq!(rejected.raw, bad);
             assert_eq!(
                 (first.origin.key.as_deref(), last.origin.key.as_deref()),
                 (Some("f:100"), Some("7"))

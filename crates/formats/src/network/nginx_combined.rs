@@ -51,9 +51,9 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         is_utf8 &= is_whole;
         if plain == "-" { String::new() } else { plain }
     };
-    let (user, asked) = (plain(head.user), plain(fields.request));
+    let (user, request_text) = (plain(head.user), plain(fields.request));
     let [referer, agent, forwarded] = [fields.referer, fields.agent, fields.forwarded].map(plain);
-    let (method, target, protocol) = request_line(&asked);
+    let (method, target, protocol) = request_line(&request_text);
     let request = request(method, target, non_empty(&user), fields.status);
     if request.is_noise() && !context.options.records_noise {
         return Err(NoEvent::Skipped(NOISE));
@@ -82,7 +82,7 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         ("protocol", protocol),
         ("referer", &referer),
         ("remote_addr", if is_peer { "" } else { head.address }),
-        ("request", if method.is_empty() { &asked } else { "" }),
+        ("request", if method.is_empty() { &request_text } else { "" }),
         ("request_uri", target),
         ("xff", &forwarded),
     ]));
@@ -114,7 +114,7 @@ fn fields(text: &str) -> Result<Fields<'_>, String> {
     let (referer, rest) = quoted(rest).ok_or_else(cut)?;
     let (agent, rest) = rest.strip_prefix(" \"").and_then(quoted).ok_or_else(cut)?;
     let (forwarded, more) = rest.strip_prefix(" \"").and_then(quoted).unwrap_or(("", rest));
-    let status = status.parse().map_err(|_| "status is no number")?;
+    let status = status.parse().map_err(|_| "status is not a number")?;
     Ok(Fields { request, status, bytes, referer, agent, forwarded, more: more.trim() })
 }
 

@@ -97,10 +97,10 @@ fn occurred_at(fields: &mut BTreeMap<String, String>) -> Result<(Time, Resolutio
         let time = time.ok_or("the line has neither msec nor time")?;
         return Time::parse_rfc3339(&time).map_err(|error| format!("time: {error}"));
     };
-    let ended_at = seconds(&msec).ok_or("msec is no number of seconds")?;
+    let ended_at = seconds(&msec).ok_or("msec is not a number of seconds")?;
     let took = match fields.get("request_time").map(String::as_str) {
         None | Some("" | "-") => 0,
-        Some(took) => seconds(took).ok_or("request_time is no number of seconds")?,
+        Some(took) => seconds(took).ok_or("request_time is not a number of seconds")?,
     };
     Ok((Time::from_unix_ns(ended_at - took), Resolution::Millisecond))
 }
@@ -126,7 +126,7 @@ fn request(fields: &mut BTreeMap<String, String>) -> Result<Request, String> {
     let path = uri.unwrap_or_else(|| served_path(sent));
     Ok(Request {
         method: field("method").ok_or("the line has no method")?.to_owned(),
-        status: status.parse().map_err(|_| "status is no number")?,
+        status: status.parse().map_err(|_| "status is not a number")?,
         is_index: path.ends_with('/') || sent.ends_with('/'),
         path,
         is_npm: field("format") == Some("npm"),
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_keep_every_digit() {
+    fn seconds_lose_no_digit() {
         for (text, expected) in [
             ("1795197885.965", Some(1_795_197_885_965_000_000)),
             ("0.000", Some(0)),

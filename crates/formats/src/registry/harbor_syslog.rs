@@ -129,7 +129,7 @@ fn field<'a>(text: &'a str, end: &str) -> Option<(&'a str, &'a str)> {
 
 /// Reads a time as Go writes it: `2026-11-20 18:35:15.157676135 +0000 UTC m=+0.000611731`.
 fn time(text: &str) -> Result<(Time, Resolution), String> {
-    let not_a_time = || format!("{text:?} is no time");
+    let not_a_time = || format!("{text:?} is not a time");
     let mut words = text.split(' ');
     let (date, clock) = words.next().zip(words.next()).ok_or_else(not_a_time)?;
     let (hours, minutes) = words
@@ -177,8 +177,8 @@ fn resource(record: &Record<'_>) -> Resource {
     let of_artifact = matches!(record.resource_type, "artifact" | "tag");
     let (name, id) = match reference(record.resource).filter(|_| of_artifact) {
         None => (record.resource, ""),
-        Some((repository, told)) if record.resource_type == "artifact" => {
-            (repository, digest(record, repository).unwrap_or(told))
+        Some((repository, reference)) if record.resource_type == "artifact" => {
+            (repository, digest(record, repository).unwrap_or(reference))
         }
         Some(parts) => parts,
     };

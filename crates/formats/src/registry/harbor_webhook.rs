@@ -63,38 +63,44 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Vec<Event>, NoEvent> {
         return Err(format!("event_too_large: {} bytes exceed {bytes_max}", raw.len()).into());
     }
     let text = String::from_utf8_lossy(raw);
-    let told: Notification<'_> =
+    let notification: Notification<'_> =
         serde_json::from_str(&text).map_err(|error| format!("not a notification: {error}"))?;
-    let meaning = meaning(&told.kind)?;
-    let (occurred_at, resolution) = occurred_at(&told)?;
-    let data =
-        told.data.as_ref().or(told.event_data.as_ref()).ok_or("the notification has no data")?;
+    let meaning = meaning(&notification.kind)?;
+    let (occurred_at, resolution) = occurred_at(&notification)?;
+    let data = notification
+        .data
+        .as_ref()
+        .or(notification.event_data.as_ref())
+        .ok_or("the notification has no data")?;
     let resources = data.resources.as_deref().unwrap_or_default();
     let resources_max = RESOURCES_MAX.min(context.limits.events_max);
     if resources.len() > resources_max {
         return Err(format!("the notification names more than {resources_max} resources").into());
     }
-    let none = [Named::default()];
+    let none = [ResourceRef::default()];
     let resources = if resources.is_empty() { &none[..] } else { resources };
     let events = resources.iter().enumerate().map(|(position, named)| {
         let blank = outline(context, SPEC.name, raw);
         let mut event = Event {
             occurred_at,
             resolution,
-            actor: actor(&told.operator),
-            action: told.kind.to_string(),
+            actor: actor(&notification.operator),
+            action: notification.kind.to_string(),
             operation: meaning.operation,
             resource: resource(meaning, data, named),
             outcome: Outcome { kind: meaning.outcome, code: None, reason: None },
             severity: meaning.severity(),
             description: data.custom.as_ref().and_then(|custom| non_empty(&custom.details)),
-            request_id: non_empty(&told.request_id),
-            origin: Origin { key: Some(key(&told, data, named, position)), ..blank.origin.clone() },
+            request_id: non_empty(&notification.request_id),
+            origin: Origin {
+                key: Some(key(&notification, data, named, position)),
+                ..blank.origin.clone()
+            },
             ..blank
         };
         let tag = if named.is_by_digest() { "" } else { &*named.tag };
         event.attributes.extend(attributes_of([
-            ("ce_source", &*told.source),
+            ("ce_source", &*notification.source),
             ("project", &*data.repository.namespace),
             ("repo_type", &*data.repository.repo_type),
             ("resource_url", &*named.url),
@@ -160,11 +166,11 @@ fn meaning(kind: &str) -> Result<Meaning, NoEvent> {
     })
 }
 
-fn occurred_at(told: &Notification<'_>) -> Result<(Time, Resolution), String> {
-    if let Some(time) = &told.time {
+fn occurred_at(notification: &Notification<'_>) -> Result<(Time, Resolution), String> {
+    if let Some(time) = &notification.time {
         return Time::parse_rfc3339(time).map_err(|error| format!("time: {error}"));
     }
-    let seconds = told.occur_at.ok_or("the notification has no time")?;
+    let seconds = notification.occur_at.ok_or("the notification has no time")?;
     let ns =
         seconds.checked_mul(1_000_000_000).ok_or("occur_at is outside the years 1678 to 2261")?;
     Ok((Time::from_unix_ns(ns), Resolution::Second))
@@ -180,7 +186,7 @@ pub(crate) fn actor(operator: &str) -> Actor {
     Actor { id: None, name: non_empty(name), kind }
 }
 
-fn resource(meaning: Meaning, data: &Data<'_>, named: &Named<'_>) -> Resource {
+fn resource(meaning: Meaning, data: &Data<'_>, named: &ResourceRef<'_>) -> Resource {
     let (kind, id) = match (meaning.kind, &*named.digest, &*named.tag) {
         (Some(kind), _, tag) => (kind, tag),
         (None, "", "") => ("repository", ""),
@@ -197,12 +203,17 @@ fn resource(meaning: Meaning, data: &Data<'_>, named: &Named<'_>) -> Resource {
 }
 
 /// The id of a CloudEvent, or a digest of everything in a notification of the Default format.
-fn key(told: &Notification<'_>, data: &Data<'_>, named: &Named<'_>, position: usize) -> String {
-    match (&*told.id, position) {
+fn key(
+    notification: &Notification<'_>,
+    data: &Data<'_>,
+    named: &ResourceRef<'_>,
+    position: usize,
+) -> String {
+    match (&*notification.id, position) {
         ("", _) => digest_of(&[
-            &told.kind,
-            &told.occur_at.unwrap_or_default().to_string(),
-            &told.operator,
+            &notification.kind,
+            &notification.occur_at.unwrap_or_default().to_string(),
+            &notification.operator,
             &data.repository.full_name,
             &named.digest,
             &named.tag,
@@ -238,7 +249,7 @@ struct Notification<'a> {
 #[derive(Deserialize)]
 struct Data<'a> {
     #[serde(borrow)]
-    resources: Option<Vec<Named<'a>>>,
+    resources: Option<Vec<ResourceRef<'a>>>,
     #[serde(borrow, default)]
     repository: Repository<'a>,
     #[serde(borrow, rename = "custom_attributes")]
@@ -247,7 +258,7 @@ struct Data<'a> {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Named<'a> {
+struct ResourceRef<'a> {
     #[serde(borrow)]
     digest: Cow<'a, str>,
     #[serde(borrow)]
@@ -256,7 +267,7 @@ struct Named<'a> {
     url: Cow<'a, str>,
 }
 
-impl Named<'_> {
+impl ResourceRef<'_> {
     fn is_by_digest(&self) -> bool {
         self.tag == self.digest
     }

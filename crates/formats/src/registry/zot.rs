@@ -218,7 +218,7 @@ struct Structured<'a> {
 #[serde(default)]
 struct Data<'a> {
     #[serde(borrow)]
-    actor: Option<Named<'a>>,
+    actor: Option<ResourceRef<'a>>,
     #[serde(borrow)]
     digest: Cow<'a, str>,
     #[serde(borrow, rename = "mediaType")]
@@ -233,7 +233,7 @@ struct Data<'a> {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Named<'a> {
+struct ResourceRef<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
 }

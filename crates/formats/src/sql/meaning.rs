@@ -1,11 +1,10 @@
-//! What a statement means: our word for it, whether it changes how the database is audited, and how
-//! much it matters.
+//! The meaning of a statement: its operation, its effect on auditing, and its severity.
 
 use super::Dialect;
 use super::tokens::{Kind, Reading, Tokens, words};
 use event::{Class, Operation, OutcomeKind, Severity};
 
-/// Longest first word that is kept, in characters; no SQL keyword is longer.
+/// Longest first word that is stored, in characters; no SQL keyword is longer.
 const COMMAND_CHARS_MAX: usize = 32;
 
 /// The first word of a statement, in upper case.
@@ -13,14 +12,14 @@ pub(crate) fn command(statement: &str, dialect: Dialect) -> String {
     words(statement, dialect).next().unwrap_or_default().chars().take(COMMAND_CHARS_MAX).collect()
 }
 
-/// Error codes of MySQL and MariaDB that tell of a missing right: access denied to a database, by
-/// password, to a table, to a column, to what needs a global privilege, to a procedure, and by a
+/// Error codes of MySQL and MariaDB for a missing right: access denied to a database, by password,
+/// to a table, to a column, to an act that needs a global privilege, to a procedure, and by a
 /// server without a password.
 pub(crate) fn is_access_denied(code: u32) -> bool {
     matches!(code, 1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 1698)
 }
 
-/// Our word for what a statement does.
+/// The operation of a statement.
 pub(crate) fn operation(statement: &str, dialect: Dialect) -> Operation {
     if audit(statement, dialect) != Audit::Untouched {
         return Operation::Configure;
@@ -77,7 +76,7 @@ fn copy(statement: &str) -> Operation {
     Operation::Other
 }
 
-/// What the statement behind `WITH …` does, or one of those in its brackets if that changes
+/// The operation of the statement after `WITH …`, or of one in its brackets if that changes
 /// something.
 fn with(statement: &str, dialect: Dialect) -> Operation {
     let (mut depth, mut is_first_inside) = (0u32, false);
@@ -100,7 +99,7 @@ fn with(statement: &str, dialect: Dialect) -> Operation {
     Operation::Read
 }
 
-/// What a statement does to the settings of auditing.
+/// The effect of a statement on the settings of auditing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Audit {
     Untouched,
@@ -109,12 +108,12 @@ pub(crate) enum Audit {
 }
 
 impl Audit {
-    /// What a statement does to them.
+    /// The effect of a statement.
     pub fn of(statement: &str, dialect: Dialect) -> Audit {
         audit(statement, dialect)
     }
 
-    /// What a setting of this name and value does, if it is one of auditing.
+    /// The effect of a setting of this name and value, if it is one of auditing.
     pub fn of_setting(name: &str, value: &str) -> Audit {
         let (name, value) = (name.to_uppercase(), value.to_uppercase());
         match (&*name, &*value) {
@@ -126,7 +125,7 @@ impl Audit {
 }
 
 fn audit(statement: &str, dialect: Dialect) -> Audit {
-    // What auditing is set by is called so in all of them; most statements need not be read for it.
+    // All settings of auditing have such a name; most statements need not be read for them.
     let stems: &[&str] = match dialect {
         Dialect::PostgreSql => &["audit", "log", "preload"],
         Dialect::MariaDb | Dialect::MySql => &["audit"],
@@ -141,8 +140,8 @@ fn audit(statement: &str, dialect: Dialect) -> Audit {
     }
 }
 
-/// Whether a text holds a piece, which is in lower case. Most places are no place for it by their
-/// first byte.
+/// Whether a text contains a piece, which is in lower case. The first byte rules most positions
+/// out.
 fn has_piece(text: &str, piece: &str) -> bool {
     let (text, piece) = (text.as_bytes(), piece.as_bytes());
     let is_there = |at: usize| {
@@ -203,7 +202,7 @@ fn is_mysql_audit_function(word: &str) -> bool {
     )
 }
 
-/// Settings of pgaudit (<https://github.com/pgaudit/pgaudit#settings>), and those that say what
+/// Settings of pgaudit (<https://github.com/pgaudit/pgaudit#settings>), and those that decide what
 /// reaches the log at all.
 fn postgresql_audit(command: &str, statement: &str) -> Audit {
     let words = || words(statement, Dialect::PostgreSql);
@@ -225,7 +224,7 @@ fn postgresql_audit(command: &str, statement: &str) -> Audit {
     }
 }
 
-/// `[SESSION | LOCAL] name [TO | =] value`, as words; `pgaudit.log` is two of them, or one in
+/// Reads `[SESSION | LOCAL] name [TO | =] value` as words; `pgaudit.log` is two words, or one in
 /// quotes.
 fn postgresql_setting(words: impl Iterator<Item = String>) -> Audit {
     let mut words = words.skip_while(|word| matches!(&**word, "SESSION" | "LOCAL"));
@@ -256,8 +255,7 @@ fn is_logging_setting(name: &str) -> bool {
     )
 }
 
-/// Class and severity of what was done to a database. `is_denied`: it was refused for want of a
-/// right.
+/// Class and severity of an act on a database. `is_denied`: it was refused for a missing right.
 pub(crate) fn judge(
     operation: Operation,
     audit: Audit,

@@ -1,6 +1,6 @@
 //! Strikes secrets out of events, and says so in the attribute `redacted`.
 //!
-//! A secret that stands elsewhere in its event too, as in `syntax error at or near "…"`, is struck
+//! A secret that occurs elsewhere in its event too, as in `syntax error at or near "…"`, is struck
 //! out there as well.
 
 use std::collections::BTreeSet;
@@ -12,19 +12,19 @@ use super::traces::Spans;
 use crate::{Options, Secrets};
 use event::Event;
 
-/// The attribute that tells what was struck out of an event.
+/// The attribute that names the texts with secrets struck out.
 pub(crate) const REDACTED: &str = "redacted";
 
-/// What stands in the place of a secret.
+/// The text in place of a secret.
 const STRUCK: &str = "*****";
 
-/// Secrets of one event that are looked for in its other texts, and how long they must be for that:
+/// Secrets of one event that are searched in its other texts, and their minimum length for that:
 /// shorter ones would be found in words.
 const SPREAD_MAX: usize = 8;
 const SPREAD_BYTES_MIN: usize = 4;
 
-/// Walks the texts of an original: calls back with each decoded text, and is given where in it
-/// secrets stand. The answer is where that is in the original.
+/// Visits the texts of an original: calls back with each decoded text, which returns the spans of
+/// its secrets. The result is their spans in the original.
 pub(crate) type InRaw = fn(&[u8], &mut dyn FnMut(&str, Text) -> Spans) -> Spans;
 
 /// Strikes the secrets out of an event's texts, and out of its original if the source is configured
@@ -74,7 +74,7 @@ pub(crate) fn redact(
     event.attributes.insert(REDACTED.to_owned(), kinds.join(", "));
 }
 
-/// The texts that may hold statements or pieces of them. Names of resources and actors are none.
+/// The texts that may hold statements or pieces of them. Names of resources and actors do not.
 fn texts(event: &mut Event, description: Text) -> impl Iterator<Item = (&mut String, Text)> {
     let Event { description: text, outcome, user_agent, attributes, .. } = event;
     text.as_mut()
@@ -86,7 +86,7 @@ fn texts(event: &mut Event, description: Text) -> impl Iterator<Item = (&mut Str
         .chain(attributes.values_mut().map(|text| (text, Text::Prose)))
 }
 
-/// Where the values stand in a text. Linear, as there are few of them.
+/// The positions of the values in a text. Linear, as there are few of them.
 fn spread(text: &str, values: &[String]) -> Spans {
     let found = values.iter().flat_map(|value| text.match_indices(value.as_str()));
     merged(found.map(|(at, value)| at..at + value.len()).collect())
@@ -106,7 +106,7 @@ pub(super) fn strike(text: &mut String, spans: Spans) {
     }
 }
 
-/// Lengths stay, so that the bytes around keep their places.
+/// Lengths stay, so that the other bytes do not move.
 fn strike_bytes(raw: &mut [u8], spans: &[Range<usize>]) {
     for span in spans {
         if let Some(bytes) = raw.get_mut(span.clone()) {

@@ -1,15 +1,16 @@
 //! Passwords and keys in texts, found by rule.
 //!
-//! What makes a literal a secret is the name before it: `IDENTIFIED BY '…'`, `PASSWORD '…'`,
+//! The name before a literal makes it a secret: `IDENTIFIED BY '…'`, `PASSWORD '…'`,
 //! `MASTER_PASSWORD = '…'`, `aws_secret_access_key=…`. The rules, in the order of a statement:
-//! - a statement is taken apart as its server does it, so that what stands in a string or a comment
-//!   cannot make code look like a secret; if its quotes do not close, the other reading of
+//! - a statement is split into tokens as its server does it, so that the content of a string or a
+//!   comment cannot make code look like a secret; if its quotes do not close, the other reading of
 //!   backslashes counts as well;
-//! - inside strings and comments, and in texts that are no statements, only names and what follows
-//!   them count: these are statements for `EXECUTE`, connection strings, URLs, JSON, messages;
-//! - a secret whose end was cut off goes to the end of the text.
+//! - inside strings and comments, and in texts that are not statements, only names and the values
+//!   after them count: these are statements for `EXECUTE`, connection strings, URLs, JSON,
+//!   messages;
+//! - a secret whose end was cut off extends to the end of the text.
 //!
-//! What is no secret by its name, such as a value in `VALUES (…)` or of a parameter, stays.
+//! A value without such a name, as in `VALUES (…)` or of a parameter, stays.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -19,30 +20,30 @@ use super::Dialect;
 use super::tokens::{Kind, Reading, Token, Tokens, dollar_tag, is_word, quoted_end};
 use super::traces::{Spans, Step, outer};
 
-/// Strings in comments in strings and so on: no honest statement nests deeper.
+/// Deepest nesting of strings in comments in strings: no honest statement nests deeper.
 const DEPTH_MAX: u32 = 3;
 
 /// Longest name of a secret, in bytes.
 const NAME_BYTES_MAX: usize = 128;
 
-/// What a text of an event is.
+/// The kind of a text of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Text {
     /// A statement as a client sent it.
     Statement,
-    /// Anything that may hold pieces of statements.
+    /// Any text that may hold pieces of statements.
     Prose,
 }
 
-/// What was found in one text.
+/// The secrets of one text.
 #[derive(Debug, Default)]
-pub(super) struct Found {
-    /// Where they stand, in order and apart from each other.
+pub(super) struct Secrets {
+    /// Their spans, in order and disjoint.
     pub spans: Spans,
     pub kinds: BTreeSet<&'static str>,
 }
 
-/// In order, and apart from each other.
+/// Sorts the spans and joins those that overlap.
 pub(super) fn merged(mut spans: Spans) -> Spans {
     spans.sort_by_key(|span| span.start);
     let mut out: Spans = Vec::with_capacity(spans.len());
@@ -56,14 +57,14 @@ pub(super) fn merged(mut spans: Spans) -> Spans {
 }
 
 /// The secrets of a text.
-pub(super) fn find(text: &str, kind: Text, dialect: Dialect) -> Found {
+pub(super) fn find(text: &str, kind: Text, dialect: Dialect) -> Secrets {
     if !may_hold_secrets(text) {
-        return Found::default();
+        return Secrets::default();
     }
     let usual = Reading { is_loose: kind == Text::Prose, ..Reading::of(dialect) };
-    let mut found = Found::default();
+    let mut found = Secrets::default();
     let is_closed = Finder::new(text, usual, 0, &mut found).run();
-    // The server may have been told to read backslashes the other way.
+    // The server may be configured to read backslashes the other way.
     if !is_closed && !usual.is_loose && text.contains('\\') {
         let other = Reading { escapes: !usual.escapes, ..usual };
         Finder::new(text, other, 0, &mut found).run();
@@ -72,7 +73,8 @@ pub(super) fn find(text: &str, kind: Text, dialect: Dialect) -> Found {
     found
 }
 
-/// Whether any name of a secret can be in the text. Most texts have none, which is quicker to see.
+/// Whether the text can contain the name of a secret. Most texts have none, which is quicker to
+/// see.
 fn may_hold_secrets(text: &str) -> bool {
     let bytes = text.as_bytes();
     let is_at = |at: usize, stem: &str| {
@@ -93,7 +95,7 @@ fn may_hold_secrets(text: &str) -> bool {
     })
 }
 
-/// What kind of secret is called so.
+/// The kind of secret that has this name.
 fn secret_kind(name: &str) -> Option<&'static str> {
     if name.len() > NAME_BYTES_MAX {
         return None;
@@ -118,7 +120,7 @@ fn secret_kind(name: &str) -> Option<&'static str> {
     is_key.then_some("key")
 }
 
-/// What the tokens read so far let expect.
+/// The state after the tokens read so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expects {
     Nothing,
@@ -138,7 +140,7 @@ struct Finder<'t, 'f> {
     text: &'t str,
     reading: Reading,
     depth: u32,
-    found: &'f mut Found,
+    found: &'f mut Secrets,
     expects: Expects,
     kind: &'static str,
     /// Brackets open since the name: all literals in them belong to the value.
@@ -146,8 +148,8 @@ struct Finder<'t, 'f> {
     /// Whether the statement has `IDENTIFIED`, after which BY, AS, USING and REPLACE come before
     /// secrets.
     is_identified: bool,
-    /// Whether what follows the name is a secret even without quotes, as the statement has no other
-    /// use for a word there.
+    /// Whether the word after the name is a secret even without quotes, as the statement has no
+    /// other use for a word there.
     takes_bare: bool,
     /// Words of the statement so far, and whether they begin one about accounts.
     words: u32,
@@ -156,7 +158,7 @@ struct Finder<'t, 'f> {
 }
 
 impl<'t, 'f> Finder<'t, 'f> {
-    fn new(text: &'t str, reading: Reading, depth: u32, found: &'f mut Found) -> Finder<'t, 'f> {
+    fn new(text: &'t str, reading: Reading, depth: u32, found: &'f mut Secrets) -> Finder<'t, 'f> {
         Finder {
             text,
             reading,
@@ -198,7 +200,7 @@ impl<'t, 'f> Finder<'t, 'f> {
         is_closed
     }
 
-    /// Strikes a secret out, unless it is none any more: `*****`, `<secret>`.
+    /// Strikes a secret out, unless it already was: `*****`, `<secret>`.
     fn take(&mut self, span: Range<usize>) {
         let value = &self.text[span.clone()];
         if !is_placeholder(value) {
@@ -218,7 +220,7 @@ impl<'t, 'f> Finder<'t, 'f> {
         (self.expects, self.brackets) = (Expects::Nothing, 0);
     }
 
-    /// Looks into a string or a comment.
+    /// Searches a string or a comment.
     fn inside(&mut self, token: &Token) {
         if self.depth >= DEPTH_MAX {
             return;
@@ -229,7 +231,7 @@ impl<'t, 'f> Finder<'t, 'f> {
             _ => Cow::Borrowed(content),
         };
         let reading = Reading { is_loose: true, ..self.reading };
-        let mut found = Found::default();
+        let mut found = Secrets::default();
         Finder::new(&decoded, reading, self.depth + 1, &mut found).run();
         if found.spans.is_empty() {
             return;
@@ -268,7 +270,7 @@ impl<'t, 'f> Finder<'t, 'f> {
         quote == b'`' || (quote == b'"' && self.reading.dialect == Dialect::PostgreSql)
     }
 
-    /// Answers where to go on, if a value without quotes was read.
+    /// The position to continue at, if a value without quotes was read.
     fn word(&mut self, token: &Token) -> Option<usize> {
         let word = &self.text[token.span.clone()];
         let upper =
@@ -335,7 +337,7 @@ impl<'t, 'f> Finder<'t, 'f> {
         None
     }
 
-    /// Remembers what the statement is about.
+    /// Records the subject of the statement.
     fn count(&mut self, upper: &str, word: &'t str) {
         self.words += 1;
         if self.words == 1 {
@@ -349,9 +351,8 @@ impl<'t, 'f> Finder<'t, 'f> {
             || (upper == "PASSWORD" && self.words == 2 && is_command("SET"));
     }
 
-    /// Whether the word is a function or part of a longer name. In a text that is no statement it
-    /// takes the beginning of a literal behind the bracket for that, as a value may hold brackets
-    /// too.
+    /// Whether the word is a function or part of a longer name. In a text that is not a statement,
+    /// a literal must begin after the bracket, as a value may hold brackets too.
     fn is_called(&self, token: &Token) -> bool {
         let after = self.text[token.span.end..].trim_start();
         if !self.reading.is_loose {
@@ -371,8 +372,8 @@ impl<'t, 'f> Finder<'t, 'f> {
             && matches!(after.first(), Some(b'\'' | b'"' | b'&' | b'\\'))
     }
 
-    /// A value without quotes: in a connection string, in JSON, or where the quotes were forgotten.
-    /// In a statement a word behind an operator is a column or a function, and only a number is a
+    /// Reads a value without quotes: in a connection string, in JSON, or with forgotten quotes. In
+    /// a statement a word after an operator is a column or a function, and only a number is a
     /// value.
     fn bare(&mut self, token: &Token) -> Option<usize> {
         let start = token.span.start;
@@ -440,8 +441,8 @@ impl<'t, 'f> Finder<'t, 'f> {
         None
     }
 
-    /// A quote in a text whose quotes do not pair, with the backslashes before it: the end of a
-    /// name, or the beginning of a secret.
+    /// Reads a quote in a text whose quotes do not pair, with the backslashes before it: the end of
+    /// a name, or the beginning of a secret.
     fn loose_quote(&mut self, at: usize) -> Option<usize> {
         let bytes = self.text.as_bytes();
         let start = at + bytes[at..].iter().take_while(|&&byte| byte == b'\\').count();
@@ -464,7 +465,7 @@ impl<'t, 'f> Finder<'t, 'f> {
         Some(end)
     }
 
-    /// Whether the word that ends at `at` begins behind the same quote.
+    /// Whether the word that ends at `at` begins after the same quote.
     fn name_is_quoted(&self, at: usize, quote: u8) -> bool {
         let before = &self.text[..at];
         let name = before.trim_end_matches(is_word);
@@ -473,9 +474,9 @@ impl<'t, 'f> Finder<'t, 'f> {
             && name.as_bytes().last() == Some(&quote)
     }
 
-    /// The content of the literal whose quote is at `start`, and where to go on. `escapes`
-    /// backslashes stand before the quote, or the quote is doubled: then so is the one that ends
-    /// the literal.
+    /// The content of the literal whose quote is at `start`, and the position to continue at.
+    /// `escapes` backslashes stand before the quote, or the quote is doubled: the closing quote
+    /// then has the same.
     fn loose_literal(&self, start: usize, quote: u8, escapes: usize) -> (Range<usize>, usize) {
         let bytes = self.text.as_bytes();
         let run = bytes[start..].iter().take_while(|&&byte| byte == quote).count();
@@ -486,14 +487,14 @@ impl<'t, 'f> Finder<'t, 'f> {
             let end = escaped_end(bytes, start + 1, quote, escapes);
             return (start + 1..end, end);
         }
-        // So many quotes stand for one.
+        // This number of quotes stands for one.
         let doubling = match run % 4 {
             1 | 3 => 1,
             2 => 2,
             _ => 4,
         };
         if doubling == 1 {
-            // Which reading of backslashes is right is not known, so the longer one is.
+            // Either reading of backslashes may be right, so the longer one counts.
             let [plain, escaped] =
                 [false, true].map(|escapes| quoted_end(self.text, start + 1, quote, escapes));
             let (content_end, end, _) = if plain.1 > escaped.1 { plain } else { escaped };
@@ -508,7 +509,7 @@ impl<'t, 'f> Finder<'t, 'f> {
         (start + doubling..end, end)
     }
 
-    /// `$$…$$` in a text whose quotes do not pair.
+    /// Reads `$$…$$` in a text whose quotes do not pair.
     fn loose_dollar(&mut self, at: usize) -> Option<usize> {
         if self.reading.dialect != Dialect::PostgreSql {
             return None;
@@ -523,7 +524,7 @@ impl<'t, 'f> Finder<'t, 'f> {
         Some((content + length + tag.len()).min(self.text.len()))
     }
 
-    /// The password of `://user:password@host`, if `at` is there.
+    /// Reads the password of `://user:password@host`, if `at` is there.
     fn url(&mut self, at: usize) -> Option<usize> {
         let authority = self.text[at..].strip_prefix("://")?;
         let is_end =
@@ -540,8 +541,8 @@ impl<'t, 'f> Finder<'t, 'f> {
     }
 }
 
-/// Where a literal ends whose quotes have `escapes` backslashes before them: at a quote with no
-/// more than these.
+/// The end of a literal whose quotes have `escapes` backslashes before them: a quote with no more
+/// than these.
 fn escaped_end(bytes: &[u8], start: usize, quote: u8, escapes: usize) -> usize {
     let mut run = 0;
     for (at, &byte) in bytes.iter().enumerate().skip(start) {
@@ -554,8 +555,8 @@ fn escaped_end(bytes: &[u8], start: usize, quote: u8, escapes: usize) -> usize {
     bytes.len()
 }
 
-/// Where a literal ends whose quotes are doubled so often: at quotes that are no pairs of such, nor
-/// behind a backslash that escapes them.
+/// The end of a literal whose quotes are doubled this often: quotes that are neither pairs of such
+/// nor escaped by a backslash.
 fn doubled_end(bytes: &[u8], start: usize, quote: u8, doubling: usize, escapes: bool) -> usize {
     let (mut at, mut is_escaped) = (start, false);
     while at < bytes.len() {
@@ -571,7 +572,7 @@ fn doubled_end(bytes: &[u8], start: usize, quote: u8, doubling: usize, escapes: 
     bytes.len()
 }
 
-/// What stands where a secret was, or will be.
+/// Whether the text is a placeholder for a secret.
 fn is_placeholder(value: &str) -> bool {
     let is_parameter = value.strip_prefix('$').is_some_and(|number| {
         !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
@@ -598,7 +599,7 @@ fn unquoted(content: &str, quote: u8, escapes: bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A doubled quote is one; a backslash and the character behind it are that character.
+/// A doubled quote is one; a backslash and the character after it are that character.
 fn quote_steps(content: &str, quote: u8, escapes: bool) -> impl Iterator<Item = Step> + '_ {
     let mut chars = content.chars().peekable();
     std::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! Statements taken apart into words, strings, comments and signs.
+//! Statements split into words, strings, comments and signs.
 //!
 //! Comments: <https://mariadb.com/kb/en/comment-syntax/>,
 //! <https://dev.mysql.com/doc/refman/8.4/en/comments.html>; strings and comments of PostgreSQL:
@@ -9,15 +9,15 @@ use std::ops::Range;
 
 use super::Dialect;
 
-/// How a text is taken apart.
+/// How a text is split.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
     pub dialect: Dialect,
     /// Whether a backslash escapes a quote.
     pub escapes: bool,
-    /// Whether the text is no statement but may hold pieces of some: a message, a connection
-    /// string, JSON. Its quotes then are signs like others, since nothing tells an apostrophe from
-    /// the beginning of a string.
+    /// Whether the text is not a statement but may hold pieces of some: a message, a connection
+    /// string, JSON. Its quotes then are signs like others, since nothing distinguishes an
+    /// apostrophe from the beginning of a string.
     pub is_loose: bool,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Token {
     pub kind: Kind,
     /// All of it.
     pub span: Range<usize>,
-    /// What stands between the quotes or the marks of a comment.
+    /// The text between the quotes or the marks of a comment.
     pub content: Range<usize>,
     pub is_closed: bool,
     /// Whether a backslash escapes a quote in the content.
@@ -54,7 +54,7 @@ pub(super) struct Tokens<'a> {
     text: &'a str,
     at: usize,
     reading: Reading,
-    /// Whether it is known that no further `*/` follows.
+    /// Whether no further `*/` is in the text.
     has_no_comment_end: bool,
 }
 
@@ -63,7 +63,7 @@ impl<'a> Tokens<'a> {
         Tokens { text, at: 0, reading, has_no_comment_end: false }
     }
 
-    /// Goes on behind what the caller read by itself.
+    /// Continues after the text that the caller read itself.
     pub fn skip_to(&mut self, at: usize) {
         self.at = self.at.max(at);
     }
@@ -190,7 +190,7 @@ pub(super) fn is_word(char: char) -> bool {
     char.is_alphanumeric() || matches!(char, '_' | '$' | '@')
 }
 
-/// Where the content that begins at `start` ends, where the token does, and whether a quote closes
+/// The end of the content that begins at `start`, the end of the token, and whether a quote closes
 /// it. A doubled quote is one of the content.
 pub(super) fn quoted_end(
     text: &str,
@@ -243,9 +243,9 @@ fn comment_end(text: &str, is_nested: bool) -> Option<usize> {
     None
 }
 
-/// The bytes of `/*!`, `/*M!` and the version behind it, if the server executes what follows.
-/// MariaDB passes over MySQL's own versions from 5.7 on, and over versions to come; MySQL is taken
-/// to be newer than what it is asked for.
+/// The bytes of `/*!`, `/*M!` and the version after it, if the server executes the comment. MariaDB
+/// skips MySQL's own versions from 5.7 on, and future versions; MySQL counts as newer than any
+/// version named.
 fn executed_mark_bytes(text: &str, dialect: Dialect) -> Option<usize> {
     let after = match dialect {
         Dialect::PostgreSql => return None,
@@ -267,7 +267,7 @@ fn is_dash_comment(text: &str) -> bool {
     })
 }
 
-/// The words of a statement in upper case, without comments and signs. What is quoted is one word.
+/// The words of a statement in upper case, without comments and signs. A quoted text is one word.
 pub(super) fn words(statement: &str, dialect: Dialect) -> impl Iterator<Item = String> {
     Tokens::new(statement, Reading::of(dialect)).filter_map(|token| match token.kind {
         Kind::Word | Kind::Quoted(_) => Some(statement[token.content].to_uppercase()),

@@ -1,20 +1,20 @@
-//! Where a piece of a text stood before the text was decoded: in its quotes, its escapes, its
-//! bytes.
+//! Positions in a text before it was decoded: in its quotes, its escapes, its bytes.
 //!
-//! A secret is found in the decoded text and struck out of the original. Each encoding tells the
-//! steps in which it is read, and [`outer`] follows them; encodings inside encodings are followed
-//! one after the other.
+//! A secret is found in the decoded text and struck out of the original. Each encoding gives the
+//! steps in which it is read, and [`outer`] follows them; nested encodings are followed one after
+//! the other.
 
 use std::ops::Range;
 
-/// Pieces of a text, in order and apart from each other.
+/// Spans of a text, in order and disjoint.
 pub(crate) type Spans = Vec<Range<usize>>;
 
-/// The bytes that one step of reading takes of the encoded text, and those it gives.
+/// The numbers of bytes that one step of reading takes of the encoded text and gives to the decoded
+/// one.
 pub(crate) type Step = (usize, usize);
 
-/// Where the spans of a decoded text stand in the encoded one. A span that begins or ends inside a
-/// step takes the whole of it.
+/// The spans of a decoded text in the encoded one. A span that begins or ends inside a step takes
+/// the whole of it.
 pub(crate) fn outer(spans: &[Range<usize>], steps: impl IntoIterator<Item = Step>) -> Spans {
     let mut found = Vec::with_capacity(spans.len());
     let (mut encoded, mut decoded) = (0, 0);
@@ -40,7 +40,7 @@ pub(crate) fn offset_in(text: &str, part: &str) -> usize {
     (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize).min(text.len())
 }
 
-/// Of the content of quotes in which a doubled quote is one.
+/// Steps of the content of quotes in which a doubled quote is one.
 pub(crate) fn csv_steps(content: &str) -> impl Iterator<Item = Step> + '_ {
     let mut bytes = content.bytes().peekable();
     std::iter::from_fn(move || {
@@ -50,7 +50,7 @@ pub(crate) fn csv_steps(content: &str) -> impl Iterator<Item = Step> + '_ {
     })
 }
 
-/// Of the content of a JSON string.
+/// Steps of the content of a JSON string.
 pub(crate) fn json_steps(content: &str) -> impl Iterator<Item = Step> + '_ {
     let mut rest = content.as_bytes();
     std::iter::from_fn(move || {
@@ -65,7 +65,7 @@ pub(crate) fn json_steps(content: &str) -> impl Iterator<Item = Step> + '_ {
     })
 }
 
-/// Of `\u0000`, or of two of them that are one character.
+/// The step of `\u0000`, or of two of them that are one character.
 fn unicode_step(rest: &[u8]) -> Step {
     let unit = |at: usize| {
         let digits = std::str::from_utf8(rest.get(at..at + 4)?).ok()?;
@@ -79,7 +79,7 @@ fn unicode_step(rest: &[u8]) -> Step {
     }
 }
 
-/// Of an XML text or attribute; `entity` reads what stands between `&` and `;`.
+/// Steps of an XML text or attribute; `entity` reads the text between `&` and `;`.
 pub(crate) fn xml_steps(
     content: &str,
     entity: fn(&str) -> Option<char>,
@@ -105,7 +105,7 @@ pub(crate) fn entity_at(text: &str, entity: fn(&str) -> Option<char>) -> Option<
     Some((end + 1, entity(text.get(1..end)?)?))
 }
 
-/// Of bytes in which everything that is no UTF-8 is read as U+FFFD.
+/// Steps of bytes in which invalid UTF-8 is read as U+FFFD.
 pub(crate) fn lossy_steps(bytes: &[u8]) -> impl Iterator<Item = Step> + '_ {
     bytes.utf8_chunks().flat_map(|chunk| {
         let invalid = chunk.invalid().len();
@@ -118,8 +118,8 @@ pub(crate) fn lossy_steps(bytes: &[u8]) -> impl Iterator<Item = Step> + '_ {
 mod tests {
     use super::*;
 
-    /// Where a span of the decoded text stands in the encoded one.
-    fn place(
+    /// The span in the encoded text for one of the decoded text.
+    fn outer_span(
         (start, end): (usize, usize),
         steps: impl Iterator<Item = Step>,
     ) -> Option<(usize, usize)> {
@@ -134,7 +134,7 @@ mod tests {
             ((1, 2), r#"a""b""c"#, (1, 3)),
             ((0, 3), "abc", (0, 3)),
         ] {
-            assert_eq!(place(span, csv_steps(content)), Some(expected), "{content}");
+            assert_eq!(outer_span(span, csv_steps(content)), Some(expected), "{content}");
         }
         let spans = Spans::from_iter([0..1, 2..3, 4..5]);
         assert_eq!(outer(&spans, csv_steps(r#"a""b""c"#)), [0..1, 3..4, 6..7]);
@@ -144,18 +144,18 @@ mod tests {
             ((4, 5), r"\ud83d\ude00b", (12, 13)),
             ((1, 2), r"x\u", (1, 3)),
         ] {
-            assert_eq!(place(span, json_steps(content)), Some(expected), "{content}");
+            assert_eq!(outer_span(span, json_steps(content)), Some(expected), "{content}");
         }
-        assert_eq!(place((3, 4), lossy_steps(b"\xffa")), Some((1, 2)));
-        assert_eq!(place((0, 3), lossy_steps(b"\xffa")), Some((0, 1)));
+        assert_eq!(outer_span((3, 4), lossy_steps(b"\xffa")), Some((1, 2)));
+        assert_eq!(outer_span((0, 3), lossy_steps(b"\xffa")), Some((0, 1)));
         let amp = |name: &str| (name == "amp").then_some('&');
-        assert_eq!(place((1, 2), xml_steps("&amp;b&", amp)), Some((5, 6)));
-        assert_eq!(place((2, 3), xml_steps("&amp;b&", amp)), Some((6, 7)));
-        assert_eq!(place((5, 6), csv_steps("abc")), None);
+        assert_eq!(outer_span((1, 2), xml_steps("&amp;b&", amp)), Some((5, 6)));
+        assert_eq!(outer_span((2, 3), xml_steps("&amp;b&", amp)), Some((6, 7)));
+        assert_eq!(outer_span((5, 6), csv_steps("abc")), None);
     }
 
     #[test]
-    fn a_piece_knows_its_place() {
+    fn an_offset_is_that_of_the_piece() {
         let text = "abc";
         assert_eq!(offset_in(text, &text[1..]), 1);
     }

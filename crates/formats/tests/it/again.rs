@@ -1,5 +1,5 @@
-//! What was set aside is parsed again as it was set aside: an item without its envelope, a message
-//! with its header.
+//! Rejected records are parsed again in the form in which they are stored: an item without its
+//! envelope, a message with its header.
 
 use event::{EventId, Service, Time, Trail};
 use formats::{Context, Format, Item, Options};

@@ -1,5 +1,5 @@
-//! No body makes a parser panic, and none is lost: what is no event is set aside or refuses the
-//! body.
+//! No body makes a parser panic, and none is lost: bytes that are not an event are rejected, or the
+//! body is refused.
 
 use event::{Event, Service};
 use formats::{Continuation, Format, Item, Options, Secrets};
@@ -35,7 +35,7 @@ const PIECES: &[&str] = &[
     "\u{fffd}",
 ];
 
-/// Of registries and repositories.
+/// Pieces of registries and repositories.
 const REPOSITORIES: &[&str] = &[
     r#"{"type":"PULL_ARTIFACT","occur_at":1795190000,"operator":"al","event_data":"#,
     r#"{"resources":[{"digest":"sha256:ab","tag":"1"}],"repository":{"repo_full_name":"a/b"}}"#,
@@ -55,7 +55,7 @@ const REPOSITORIES: &[&str] = &[
     "2026-11-20T18:52:11.456Z [1] [ACCEPTED DEPLOY] r:a for client : al / ::1 [token].",
 ];
 
-/// Of hosts and of OpenStack.
+/// Pieces of hosts and of OpenStack.
 const HOSTS: &[&str] = &[
     "<38>1 2026-11-20T18:17:11.008018+00:00 vm ",
     "sshd 7 - - ",
@@ -84,7 +84,7 @@ const HOSTS: &[&str] = &[
     "2026-11-20 18:27:16.792 8970 INFO oslo.messaging.notification.x [-] ",
 ];
 
-/// Of telemetry, events and cloud services.
+/// Pieces of telemetry, events and cloud services.
 const SERVICES: &[&str] = &[
     r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":["#,
     r#"{"eventName":"e","timeUnixNano":"7","body":{"arrayValue":{"values":["#,
@@ -103,7 +103,7 @@ const SERVICES: &[&str] = &[
     r#","response":"{\"error_code\":1}","code":"400""#,
 ];
 
-/// Of databases.
+/// Pieces of databases.
 const DATABASES: &[&str] = &[
     "2026-11-20 18:10:58.412 UTC,\"ro\",\"db\",1,\"h:1\",6b.58,7,\"idle\",2026-11-20 18:10:58 UTC,6/4,0,",
     "LOG,00000,\"AUDIT: SESSION,1,1,READ,SELECT,,,\"\"",
@@ -137,7 +137,7 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// What is read of a body, and of the same bytes as a message. Pieces are within them.
+/// The items of a body, and of the same bytes as a message. Pieces are within them.
 fn parse_all(body: &[u8]) -> Vec<Event> {
     let mut events = Vec::new();
     for format in Format::ALL {
@@ -150,7 +150,7 @@ fn parse_all(body: &[u8]) -> Vec<Event> {
         for item in source.parse(body, &mut 0).unwrap_or_default() {
             let raw = match item {
                 Item::Skipped(_) => continue,
-                Item::Rejected(set_aside) => set_aside.raw,
+                Item::Rejected(rejected) => rejected.raw,
                 Item::Event(event) => {
                     events.push(*event.clone());
                     event.raw
@@ -162,7 +162,7 @@ fn parse_all(body: &[u8]) -> Vec<Event> {
     events
 }
 
-/// Secrets that are struck out of originals leave the lengths and all else of them.
+/// Striking secrets out of originals changes neither lengths nor any other byte.
 fn check_struck(source: &Source, body: &[u8]) {
     let request = Request { body: body.to_vec(), ..Request::default() };
     let options = Options { secrets: Secrets::RedactRaw, ..everything() };
@@ -266,8 +266,7 @@ fn the_pieces_make_events_of_every_new_format() {
     }
 }
 
-/// A sender that has the wrong address is told so, or what it sent is kept; it is not thanked for
-/// nothing.
+/// A sender with the wrong address gets an error or a rejected record, never silence.
 #[test]
 fn what_is_of_another_format_is_not_passed_over() {
     for format in Format::ALL {

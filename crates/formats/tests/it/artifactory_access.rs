@@ -44,13 +44,13 @@ fn actions_mean_operations() {
         ("ACCEPTED FROB", Operation::Other, OutcomeKind::Success, Class::Operation, 1),
     ] {
         let event = event(response, "r:a/b");
-        let told = (event.operation, event.outcome.kind, event.class, event.severity.level());
-        assert_eq!(told, (operation, outcome, class, severity), "{response}");
+        let described = (event.operation, event.outcome.kind, event.class, event.severity.level());
+        assert_eq!(described, (operation, outcome, class, severity), "{response}");
     }
 }
 
 #[test]
-fn paths_are_told_from_messages() {
+fn paths_are_distinguished_from_messages() {
     for (what, kind, name, description) in [
         ("maven-local:a/b.jar", "file", Some("maven-local/a/b.jar"), None),
         ("maven-local:/a for b.jar", "file", Some("maven-local/a for b.jar"), None),
@@ -58,12 +58,12 @@ fn paths_are_told_from_messages() {
         ("", "request", None, None),
     ] {
         let event = event("ACCEPTED DOWNLOAD", what);
-        let told = (
+        let described = (
             event.resource.kind.as_deref(),
             event.resource.name.as_deref(),
             event.description.as_deref(),
         );
-        assert_eq!(told, (Some(kind), name, description), "{what}");
+        assert_eq!(described, (Some(kind), name, description), "{what}");
     }
 }
 
@@ -132,7 +132,7 @@ fn one_bad_line_takes_no_other_with_it() {
         (&good.replace("ACCEPTED DEPLOY", "ACCEPTED "), "no [ACCEPTED"),
         (&good.replace(" for client : ", " of "), "does not say for whom"),
         (&good.replace(" / ", " at "), "no user and address"),
-        (&good.replace("2026-11-20T", "yesterday"), "is no time"),
+        (&good.replace("2026-11-20T", "yesterday"), "is not a time"),
         (&line("DENIED LOGIN", "", "x for client : admin / 192.0.2.9 / 192.0.2.1"), "two ways"),
     ] {
         let reasons = JFROG.reasons(format!("{good}\n{bad}\n{good}"));

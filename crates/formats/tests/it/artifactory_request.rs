@@ -25,7 +25,7 @@ fn event(user: &str, method: &str, path: &str, status: u32) -> Event {
 }
 
 #[test]
-fn files_are_told_from_artifactorys_own_calls() {
+fn files_are_distinguished_from_artifactorys_own_calls() {
     for (method, path, operation, kind, name) in [
         ("PUT", "/maven-local/a/b.jar", Operation::Upload, "file", "maven-local/a/b.jar"),
         (
@@ -72,9 +72,9 @@ fn files_are_told_from_artifactorys_own_calls() {
         ("GET", "api/v1/cert/root", Operation::Read, "request", "api/v1/cert/root"),
     ] {
         let event = event("al", method, path, 200);
-        let told =
+        let described =
             (event.operation, event.resource.kind.as_deref(), event.resource.name.as_deref());
-        assert_eq!(told, (operation, Some(kind), Some(name)), "{method} {path}");
+        assert_eq!(described, (operation, Some(kind), Some(name)), "{method} {path}");
     }
     assert_eq!(
         event("al", "GET", "/api/npm/npm-local/demo", 200).attributes["repository"],
@@ -128,7 +128,7 @@ fn one_bad_line_takes_no_other_with_it() {
     for (bad, why) in [
         ("hello", "has not 11 fields"),
         (good.rsplit_once('|').unwrap().0, "has not 11 fields"),
-        (&good.replace("|200|", "|ok|"), "status is no number"),
+        (&good.replace("|200|", "|ok|"), "status is not a number"),
         (&good.replace("2026-11-20T", "yesterday"), "time: "),
     ] {
         let reasons = JFROG.reasons(format!("{good}\n{bad}\n{good}"));

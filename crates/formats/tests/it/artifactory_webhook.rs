@@ -49,9 +49,9 @@ fn types_mean_operations() {
         ),
     ] {
         let event = JFROG.event(body(domain, kind, "jfrog/al", data));
-        let told =
+        let described =
             (event.operation, event.resource.kind.as_deref(), event.resource.name.as_deref());
-        assert_eq!(told, (operation, Some(thing), Some(name)), "{domain}.{kind}");
+        assert_eq!(described, (operation, Some(thing), Some(name)), "{domain}.{kind}");
         assert_eq!(event.action, format!("{domain}.{kind}"));
     }
 }
@@ -95,7 +95,7 @@ fn data_cannot_pass_for_our_own_attributes() {
 }
 
 #[test]
-fn what_cannot_be_used_is_set_aside() {
+fn bad_requests_are_rejected() {
     for (bad, why) in [
         ("hello", "not a webhook body"),
         ("{}", "no domain and event_type"),

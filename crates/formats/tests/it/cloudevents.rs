@@ -1,5 +1,5 @@
-//! Every captured request, with the events expected of it beside it, and what attributes, data and
-//! modes mean.
+//! Every captured request, with the expected events beside it, and the meaning of attributes, data
+//! and modes.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service};
 use formats::{EnvelopeError, Item};
@@ -42,7 +42,7 @@ fn binary(more: &[(&str, &str)], body: impl AsRef<[u8]>) -> Event {
     }
 }
 
-/// An event with what every event has, and `more` members.
+/// An event with the members that every event has, and `more`.
 fn structured(more: &str) -> String {
     format!(
         r#"{{"specversion":"1.0","id":"1","source":"/app","type":"com.example.user.deleted"{more}}}"#
@@ -75,7 +75,7 @@ fn the_least_an_event_says_is_enough() {
 }
 
 #[test]
-fn what_an_event_lacks_sets_it_aside() {
+fn incomplete_events_are_rejected() {
     for (json, why) in [
         (r#"{"id":"1","source":"s","type":"t"}"#, "no specversion"),
         (r#"{"specversion":"2.0","id":"1","source":"s","type":"t"}"#, "unknown specversion"),
@@ -90,11 +90,11 @@ fn what_an_event_lacks_sets_it_aside() {
     }
     assert!(reason(r#","time":"soon""#).contains("time"));
     assert!(reason(r#","data":1,"data_base64":"AA==""#).contains("both"));
-    assert!(reason(r#","data_base64":"!""#).contains("no base64"));
+    assert!(reason(r#","data_base64":"!""#).contains("not base64"));
 }
 
 #[test]
-fn the_extensions_or_the_data_tell_who_it_was() {
+fn the_extensions_or_the_data_name_the_actor() {
     for (more, id, name, kind) in [
         (r#","actor":"al""#, None, Some("al"), ActorKind::User),
         (
@@ -124,11 +124,11 @@ fn the_extensions_or_the_data_tell_who_it_was() {
         );
     }
     let both = event(r#","actor":"al","data":{"user":"bo"}"#);
-    assert_eq!(both.attributes["data.user"], "bo", "what the data says beside it is kept");
+    assert_eq!(both.attributes["data.user"], "bo", "the data beside it becomes attributes");
 }
 
 #[test]
-fn the_subject_or_the_data_tell_to_what_it_was_done() {
+fn the_subject_or_the_data_name_the_resource() {
     for (more, kind, name, id) in [
         (r#","subject":"x/1""#, None, Some("x/1"), None),
         (r#","data":{"resource":"y"}"#, None, Some("y"), None),
@@ -150,7 +150,7 @@ fn the_subject_or_the_data_tell_to_what_it_was_done() {
 }
 
 #[test]
-fn the_data_tells_the_outcome() {
+fn the_data_gives_the_outcome() {
     for (data, kind, code, text, severity) in [
         (r#""result":"success""#, OutcomeKind::Success, None, None, 2),
         (r#""outcome":"denied""#, OutcomeKind::Failure, None, Some("denied"), 3),
@@ -173,7 +173,7 @@ fn the_data_tells_the_outcome() {
 }
 
 #[test]
-fn extensions_have_places_or_are_attributes() {
+fn extensions_become_members_or_attributes() {
     let event = event(
         r#","sourceip":"[2001:db8::1]:99","requestid":"r","traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             "department":"ops","flag":true,"n":5,"dataschema":"https://example.com/s","nothing":null"#,
@@ -241,7 +241,7 @@ fn bytes_that_are_no_utf8_are_told_and_marked() {
 }
 
 #[test]
-fn the_mode_is_told_by_the_content_type_and_then_by_the_header() {
+fn the_mode_follows_from_the_content_type_and_then_the_header() {
     let headers = [BINARY.as_slice(), &[STRUCTURED]].concat();
     let own = r#"{"specversion":"1.0","id":"9","source":"/other","type":"t"}"#;
     let items = parse(&headers, own).unwrap();
@@ -252,7 +252,7 @@ fn the_mode_is_told_by_the_content_type_and_then_by_the_header() {
     let two = format!("[{},7,{}]", structured(""), structured(r#","actor":"al""#));
     let items = parse(&[BATCH], &two).unwrap();
     assert_eq!(items.len(), 3);
-    assert!(matches!(&items[1], Item::Rejected(aside) if aside.raw == b"7"), "one alone");
+    assert!(matches!(&items[1], Item::Rejected(rejected) if rejected.raw == b"7"), "one alone");
     assert_eq!(parse(&[BATCH], "[]"), Ok(Vec::new()));
     for content_type in
         ["application/cloudevents+xml", "application/cloudevents+avro", "application/cloudevents"]
@@ -269,25 +269,25 @@ fn the_mode_is_told_by_the_content_type_and_then_by_the_header() {
 }
 
 #[test]
-fn a_binary_event_that_cannot_be_used_keeps_its_header_lines() {
+fn a_rejected_binary_event_has_its_header_lines() {
     let more = [("host", "x"), ("content-type", "application/json")];
     let headers = [BINARY.as_slice(), &more].concat();
     let large = format!(r#"{{"user":"al","text":"{}"}}"#, "x".repeat(256 << 10));
     let items = parse(&headers, &large).unwrap();
-    let Item::Rejected(aside) = &items[0] else { panic!("{items:?}") };
-    assert!(aside.reason.contains("event_too_large"), "{}", aside.reason);
+    let Item::Rejected(rejected) = &items[0] else { panic!("{items:?}") };
+    assert!(rejected.reason.contains("event_too_large"), "{}", rejected.reason);
     let lines = "ce-specversion: 1.0\r\nce-id: 1\r\nce-source: /app\r\nce-type: com.example.user.deleted\r\n\
                  content-type: application/json\r\n\r\n";
-    assert_eq!(aside.raw, [lines, &large].concat().into_bytes());
+    assert_eq!(rejected.raw, [lines, &large].concat().into_bytes());
     // With a larger limit it is the event that it would have been.
-    let again = APPS.parse_again(&aside.raw, 1 << 20).unwrap();
+    let again = APPS.parse_again(&rejected.raw, 1 << 20).unwrap();
     let [Item::Event(event)] = &again[..] else { panic!("{again:?}") };
     assert_eq!(
         (event.origin.key.as_deref(), event.raw.as_slice()),
         (Some("/app 1"), large.as_bytes())
     );
     assert_eq!(event.actor.name.as_deref(), Some("al"));
-    assert!(APPS.parse_again(&aside.raw, 100).unwrap_err().contains("event_too_large"));
+    assert!(APPS.parse_again(&rejected.raw, 100).unwrap_err().contains("event_too_large"));
 }
 
 #[test]
@@ -324,7 +324,7 @@ proptest! {
             for item in parse(&headers, &body).unwrap() {
                 match item {
                     Item::Event(event) => prop_assert_eq!(&event.raw, &body),
-                    Item::Rejected(aside) => prop_assert!(aside.raw.ends_with(&body)),
+                    Item::Rejected(rejected) => prop_assert!(rejected.raw.ends_with(&body)),
                     Item::Skipped(why) => panic!("{why}"),
                 }
             }

@@ -1,5 +1,5 @@
-//! Every example of a trace, with the event expected of it beside it, and what services, ratings
-//! and codes mean.
+//! Every example of a trace, with the expected event beside it, and the meaning of services,
+//! ratings and codes.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service};
 use formats::{Continuation, EnvelopeError, Item};
@@ -18,7 +18,7 @@ fn every_example_gives_the_events_beside_it() {
     }
 }
 
-/// A trace with what every trace has, and `more` members.
+/// A trace with the members that every trace has, and `more`.
 fn trace(name: &str, more: &str) -> String {
     format!(r#"{{"trace_id":"t-1","trace_name":"{name}","time":1795190000123{more}}}"#)
 }
@@ -46,7 +46,7 @@ fn a_trace_is_known_again_in_any_shape() {
 }
 
 #[test]
-fn what_a_trace_lacks_sets_it_aside() {
+fn incomplete_traces_are_rejected() {
     let good = trace("login", "");
     for (bad, why) in [
         (r#"{"trace_name":"a","time":1}"#, "no trace_id"),
@@ -129,7 +129,7 @@ fn a_second_name_is_a_nick_name() {
 }
 
 #[test]
-fn code_and_rating_tell_the_outcome() {
+fn code_and_rating_give_the_outcome() {
     for (more, kind, code, severity) in [
         (r#","code":200,"trace_rating":"normal""#, OutcomeKind::Success, Some(200), 1),
         (r#","code":"302","trace_rating":"normal""#, OutcomeKind::Success, Some(302), 1),
@@ -176,7 +176,7 @@ fn logins_rights_and_the_end_of_auditing_are_security_matters() {
 
 #[test]
 fn images_are_artifacts_and_tags() {
-    for (name, kind, told, operation, expected) in [
+    for (name, kind, described, operation, expected) in [
         (
             "pullImage",
             "image",
@@ -210,7 +210,7 @@ fn images_are_artifacts_and_tags() {
         ("createNamespace", "namespace", "group", Operation::Create, ("namespace", "group", None)),
     ] {
         let more = format!(
-            r#","service_type":"SWR","resource_type":"{kind}","resource_name":"{told}","resource_id":"i""#
+            r#","service_type":"SWR","resource_type":"{kind}","resource_name":"{described}","resource_id":"i""#
         );
         let event = event(name, &more);
         let resource = &event.resource;

@@ -48,7 +48,7 @@ fn capture(name: &str) -> Vec<Event> {
     requests(&HUB.capture(name)).iter().flat_map(|request| HUB.events(&request.body)).collect()
 }
 
-/// What the capture's own notes say was done, against what we make of it.
+/// The acts by the capture's own notes, against the events.
 #[test]
 fn operations_and_kinds_are_those_of_the_workload() {
     let expected = [
@@ -153,7 +153,7 @@ fn redelivered_notifications_carry_the_same_key() {
 }
 
 #[test]
-fn what_cannot_be_used_is_set_aside_with_its_bytes() {
+fn bad_records_are_rejected_with_their_bytes() {
     let body = r#"{"events":[{"id":"1","timestamp":"2026-11-20T17:49:50Z","action":"frob","target":{"repository":"r"}},
         {"id":"","action":"pull"}, 7, {"id":"2","timestamp":"soon","action":"pull","target":{"repository":"r"}},
         {"id":"3","id":"4","timestamp":"2026-11-20T17:49:50Z","action":"pull","target":{"repository":"r"}},
@@ -162,7 +162,7 @@ fn what_cannot_be_used_is_set_aside_with_its_bytes() {
     let reasons: Vec<String> = parsed
         .iter()
         .map(|item| match item {
-            Item::Rejected(set_aside) => set_aside.reason.clone(),
+            Item::Rejected(rejected) => rejected.reason.clone(),
             Item::Event(event) => format!("event {}", event.origin.key.as_deref().unwrap()),
             Item::Skipped(why) => format!("skipped: {why}"),
         })
@@ -177,15 +177,15 @@ fn what_cannot_be_used_is_set_aside_with_its_bytes() {
     assert!(reasons[3].starts_with("timestamp: \"soon\""), "{}", reasons[3]);
     assert!(reasons[4].contains("duplicate field `id`"), "{}", reasons[4]);
     assert_eq!(reasons[5], "event 5");
-    assert!(matches!(&parsed[2], Item::Rejected(set_aside) if set_aside.raw == b"7"));
+    assert!(matches!(&parsed[2], Item::Rejected(rejected) if rejected.raw == b"7"));
 }
 
 #[test]
-fn an_event_too_large_is_set_aside_and_too_many_are_refused() {
+fn an_event_too_large_is_rejected_and_too_many_are_refused() {
     let large = format!(r#"{{"events":[{{"id":"1","x":"{}"}}]}}"#, "y".repeat(256 * 1024));
     let parsed = parse(large.as_bytes(), &mut 0).unwrap();
     assert!(
-        matches!(&parsed[..], [Item::Rejected(set_aside)] if set_aside.reason.starts_with("event_too_large"))
+        matches!(&parsed[..], [Item::Rejected(rejected)] if rejected.reason.starts_with("event_too_large"))
     );
     let many = format!(r#"{{"events":[{}1]}}"#, "1,".repeat(10_000));
     assert!(matches!(parse(many.as_bytes(), &mut 0), Err(EnvelopeError::TooLarge(_))));

@@ -1,4 +1,4 @@
-//! Captures of a source, each with what is expected of it beside it (`<capture>.expected.jsonl`).
+//! Captures of a source, each with the expected entries beside it (`<capture>.expected.jsonl`).
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p formats` writes the expectations anew; the diff is then for a
 //! person to read.
@@ -20,7 +20,7 @@ pub struct Source {
     pub name: &'static str,
 }
 
-/// What came by HTTP: header lines, names in lower case, and a body. From a file, a body alone.
+/// A request by HTTP: header lines, names in lower case, and a body. From a file, a body alone.
 #[derive(Default)]
 pub struct Request {
     pub headers: Vec<(String, String)>,
@@ -48,14 +48,14 @@ impl Source {
         })
     }
 
-    /// What one syslog message tells.
+    /// The items of one syslog message.
     pub fn parse_message(&self, message: &[u8], options: &Options) -> Vec<Item> {
         self.with_context(&[], options, &mut 0, |context| {
             self.format().parse_message(message, context)
         })
     }
 
-    /// What a body tells where requests may wait for their answers.
+    /// The items of a body if requests may wait for their answers.
     pub fn parse_deferring(&self, body: &[u8]) -> Vec<Item> {
         self.with_context(&[], &everything(), &mut 0, |context| {
             context.defers = true;
@@ -63,7 +63,7 @@ impl Source {
         })
     }
 
-    /// What comes of something that was set aside, with this limit on its bytes.
+    /// The items of a rejected record, with this limit on its bytes.
     pub fn parse_again(&self, item: &[u8], event_bytes_max: usize) -> Result<Vec<Item>, String> {
         self.with_context(&[], &everything(), &mut 0, |context| {
             context.limits.event_bytes_max = event_bytes_max;
@@ -71,7 +71,7 @@ impl Source {
         })
     }
 
-    /// What a piece of a file tells.
+    /// The items of a piece of a file.
     pub fn parse_piece(&self, piece: &[u8], place: FilePosition<'_>) -> Vec<Item> {
         self.with_context(&[], &everything(), &mut 0, |context| {
             let mut context = Context {
@@ -107,14 +107,14 @@ impl Source {
         parse(&mut context)
     }
 
-    /// The events of a body of which everything can be used.
+    /// The events of a body without rejected records.
     pub fn events(&self, body: impl AsRef<[u8]>) -> Vec<Event> {
         self.parse(body.as_ref(), &mut 0)
             .unwrap()
             .into_iter()
             .filter_map(|item| match item {
                 Item::Event(event) => Some(*event),
-                Item::Rejected(set_aside) => panic!("{}", set_aside.reason),
+                Item::Rejected(rejected) => panic!("{}", rejected.reason),
                 Item::Skipped(_) => None,
             })
             .collect()
@@ -127,14 +127,14 @@ impl Source {
         events.remove(0)
     }
 
-    /// Why each item of a body was set aside or skipped, or the action of its event.
+    /// The reason why each item of a body was rejected or skipped, or the action of its event.
     pub fn reasons(&self, body: impl AsRef<[u8]>) -> Vec<String> {
         self.parse(body.as_ref(), &mut 0)
             .unwrap()
             .into_iter()
             .map(|item| match item {
                 Item::Event(event) => format!("event {}", event.action),
-                Item::Rejected(set_aside) => set_aside.reason,
+                Item::Rejected(rejected) => rejected.reason,
                 Item::Skipped(why) => format!("skipped: {why}"),
             })
             .collect()
@@ -144,8 +144,8 @@ impl Source {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(self.format).join(name)
     }
 
-    /// Whether `raw` is a piece of the body, or, where records of several lines interleave, lines
-    /// of it.
+    /// Whether `raw` is a piece of the body or, if records of several lines interleave, consists of
+    /// its lines.
     pub fn is_from(&self, body: &[u8], raw: &[u8]) -> bool {
         if self.format != "linux-audit" {
             return body.windows(raw.len()).any(|window| window == raw);
@@ -156,8 +156,8 @@ impl Source {
         raw.split(is_end).all(|line| lines.contains(&line_of(line)))
     }
 
-    /// Compares the entries of the requests of one capture with those beside it. What is set aside
-    /// has a line with its reason; what is skipped has none.
+    /// Compares the entries of the requests of one capture with those beside it. A rejected record
+    /// has a line with its reason; a skipped item has none.
     pub fn check(&self, path: &Path, requests: &[Request]) {
         self.check_beside(&path.with_extension(""), requests);
     }
@@ -169,9 +169,9 @@ impl Source {
             for item in self.parse_as(request, &everything(), &mut ids).unwrap() {
                 let raw = match item {
                     Item::Skipped(_) => continue,
-                    Item::Rejected(aside) => {
-                        rendered.push_str(&format!("set aside: {}\n", aside.reason));
-                        aside.raw
+                    Item::Rejected(rejected) => {
+                        rendered.push_str(&format!("rejected: {}\n", rejected.reason));
+                        rejected.raw
                     }
                     Item::Event(event) => {
                         let mut entry = Vec::new();
@@ -231,7 +231,7 @@ pub fn requests(path: &Path) -> Vec<Request> {
         .collect()
 }
 
-/// The header lines behind a request line.
+/// The header lines after a request line.
 fn headers(head: &str) -> Vec<(String, String)> {
     head.lines()
         .skip(1)

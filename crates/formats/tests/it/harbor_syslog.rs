@@ -55,7 +55,7 @@ fn actions_mean_operations() {
 }
 
 #[test]
-fn artifacts_are_told_by_digest_where_it_is_known() {
+fn artifacts_have_their_digest_if_it_is_known() {
     let digest = format!("sha256:{}", "ab".repeat(32));
     for (kind, resource, description, id, tag) in [
         (
@@ -111,7 +111,7 @@ fn the_time_is_the_fields_own_with_any_offset() {
         "a b ééé",
     ] {
         let reasons = HARBOR.reasons(text("al", "user", "login", "", "").replace(TIME, time));
-        assert!(reasons[0].ends_with("is no time"), "{reasons:?}");
+        assert!(reasons[0].ends_with("is not a time"), "{reasons:?}");
     }
 }
 

@@ -46,8 +46,9 @@ fn types_mean_operations() {
         ("harbor.artifact.pulled", BY_TAG, Operation::Pull, "artifact", Some("sha256:ab")),
     ] {
         let event = HARBOR.event(body(kind, "al", resource));
-        let told = (event.operation, event.resource.kind.as_deref(), event.resource.id.as_deref());
-        assert_eq!(told, (operation, Some(thing), id), "{kind}");
+        let described =
+            (event.operation, event.resource.kind.as_deref(), event.resource.id.as_deref());
+        assert_eq!(described, (operation, Some(thing), id), "{kind}");
         assert_eq!(event.resource.name.as_deref(), Some("library/ubuntu"));
         assert_eq!(event.severity.level(), if operation == Operation::Delete { 2 } else { 1 });
     }
@@ -72,7 +73,7 @@ fn what_only_reports_is_skipped() {
     ] {
         assert_eq!(
             HARBOR.reasons(body(kind, "", BY_TAG)),
-            ["skipped: it tells of no act on what is kept"]
+            ["skipped: it reports no act on a stored artifact"]
         );
     }
 }
@@ -136,7 +137,7 @@ fn times_are_seconds_or_what_the_cloud_event_says() {
 }
 
 #[test]
-fn what_cannot_be_used_is_set_aside_whole() {
+fn bad_requests_are_rejected_whole() {
     let large = body("PULL_ARTIFACT", "al", &format!(r#"{{"tag":"{}"}}"#, "x".repeat(256 * 1024)));
     for (bad, why) in [
         ("hello", "not a notification: expected value"),
@@ -150,9 +151,9 @@ fn what_cannot_be_used_is_set_aside_whole() {
         (&large, "event_too_large"),
     ] {
         let parsed = HARBOR.parse(format!("{bad}\n").as_bytes(), &mut 0).unwrap();
-        let [Item::Rejected(aside)] = &parsed[..] else { panic!("{bad:.80}: {parsed:?}") };
-        assert!(aside.reason.contains(why), "{bad:.80}: {}", aside.reason);
-        assert_eq!(aside.raw, bad.as_bytes());
+        let [Item::Rejected(rejected)] = &parsed[..] else { panic!("{bad:.80}: {parsed:?}") };
+        assert!(rejected.reason.contains(why), "{bad:.80}: {}", rejected.reason);
+        assert_eq!(rejected.raw, bad.as_bytes());
     }
     assert_eq!(HARBOR.parse(b" \n", &mut 0), Ok(Vec::new()));
     let broken =

@@ -1,4 +1,4 @@
-//! Journal entries in both formats, with what is expected of them beside them.
+//! Journal entries in both formats, with the expected events beside them.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service};
 use formats::{Continuation, EnvelopeError, Item, Options};
@@ -22,14 +22,14 @@ fn captured(name: &str) -> Vec<Event> {
     requests(&HOSTS.capture(name)).iter().flat_map(|request| HOSTS.events(&request.body)).collect()
 }
 
-/// Without what tells the formats apart.
+/// Without the attributes that differ between the formats.
 fn said(events: Vec<Event>) -> Vec<Event> {
     let empty = Event { raw: Vec::new(), id: events[0].id, ..events[0].clone() };
     events.into_iter().map(|event| Event { raw: Vec::new(), id: empty.id, ..event }).collect()
 }
 
 #[test]
-fn both_formats_tell_the_same() {
+fn both_formats_agree() {
     let (export, json) = (said(captured("journal-export.bin")), said(captured("journal.json")));
     assert!(export.len() > 20);
     assert_eq!(export, json);
@@ -91,7 +91,7 @@ fn texts_mean_what_they_mean_in_syslog() {
 }
 
 #[test]
-fn journald_tells_who_wrote_what_nobody_is_named_in() {
+fn journald_names_the_actor_of_a_text_without_one() {
     for (fields, id, kind) in [
         (&[("_AUDIT_LOGINUID", "1000"), ("_UID", "0")][..], Some("1000"), ActorKind::User),
         (&[("_AUDIT_LOGINUID", "4294967295"), ("_UID", "33")], Some("33"), ActorKind::Unknown),
@@ -146,11 +146,11 @@ fn client_fields_do_not_pass_for_our_own_attributes() {
         !event.attributes.contains_key("log_file") && !event.attributes.contains_key("ended_at")
     );
     let body = r#"{"__CURSOR":"c","__REALTIME_TIMESTAMP":"1","log_file":"x"}"#;
-    assert!(HOSTS.reasons(body)[0].contains("a member is no field"));
+    assert!(HOSTS.reasons(body)[0].contains("a member is not a field"));
 }
 
 #[test]
-fn one_bad_line_is_set_aside_alone() {
+fn one_bad_line_is_rejected_alone() {
     let good = r#"{"__CURSOR":"c","__REALTIME_TIMESTAMP":"1"}"#;
     let large = format!(r#"{{"A":"{}"}}"#, "y".repeat(256 * 1024));
     for (bad, why) in [
@@ -160,25 +160,28 @@ fn one_bad_line_is_set_aside_alone() {
         (r#"{"A":{}}"#, "not a journal entry: invalid type"),
         (r#"{"A":[[["x"]]]}"#, "not a journal entry: invalid type"),
         (r#"{"A":[1,"x"]}"#, "bytes and texts are mixed"),
-        (r#"{"A":[256]}"#, "a number is no byte"),
+        (r#"{"A":[256]}"#, "a number is not a byte"),
         (r#"{"A":[-1]}"#, "invalid type"),
         (r#"{"A":"x"}"#, "the entry has no time"),
-        (r#"{"__REALTIME_TIMESTAMP":"soon"}"#, "__REALTIME_TIMESTAMP is no number"),
-        (r#"{"__REALTIME_TIMESTAMP":"9223372036854775807"}"#, "__REALTIME_TIMESTAMP is no number"),
+        (r#"{"__REALTIME_TIMESTAMP":"soon"}"#, "__REALTIME_TIMESTAMP is not a number"),
+        (
+            r#"{"__REALTIME_TIMESTAMP":"9223372036854775807"}"#,
+            "__REALTIME_TIMESTAMP is not a number",
+        ),
         (&large, "event_too_large"),
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");
         let parsed = HOSTS.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Item::Event(_), Item::Rejected(aside), Item::Event(last)] = &parsed[..] else {
+        let [Item::Event(_), Item::Rejected(rejected), Item::Event(last)] = &parsed[..] else {
             panic!("{bad:.80}: {parsed:?}");
         };
-        assert!(aside.reason.contains(why), "{bad:.80}: {}", aside.reason);
-        assert_eq!((&aside.raw[..], &last.raw[..]), (bad.as_bytes(), good.as_bytes()));
+        assert!(rejected.reason.contains(why), "{bad:.80}: {}", rejected.reason);
+        assert_eq!((&rejected.raw[..], &last.raw[..]), (bad.as_bytes(), good.as_bytes()));
     }
 }
 
 #[test]
-fn one_bad_entry_is_set_aside_alone() {
+fn one_bad_entry_is_rejected_alone() {
     let good = export(&[("MESSAGE", b"x")]);
     let large = export(&[("MESSAGE", &vec![b'y'; 256 * 1024])]);
     let timeless = b"__CURSOR=c\nMESSAGE=x\n\n".to_vec();
@@ -189,11 +192,11 @@ fn one_bad_entry_is_set_aside_alone() {
     ] {
         let body = [&good[..], &bad, &good].concat();
         let parsed = HOSTS.parse(&body, &mut 0).unwrap();
-        let [Item::Event(first), Item::Rejected(aside), Item::Event(_)] = &parsed[..] else {
+        let [Item::Event(first), Item::Rejected(rejected), Item::Event(_)] = &parsed[..] else {
             panic!("{why}: {parsed:?}");
         };
-        assert!(aside.reason.contains(why), "{}", aside.reason);
-        assert_eq!(aside.raw, bad[..bad.len() - 1]);
+        assert!(rejected.reason.contains(why), "{}", rejected.reason);
+        assert_eq!(rejected.raw, bad[..bad.len() - 1]);
         assert_eq!(first.raw, good[..good.len() - 1]);
     }
     let cut = &good[..good.len() - 4];

@@ -1,5 +1,5 @@
-//! Every captured audit event of an API server, with what is expected of it beside it, and what
-//! requests mean.
+//! Every captured audit event of an API server, with the expected event beside it, and the meaning
+//! of requests.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service, Trust};
 use formats::Options;
@@ -26,7 +26,7 @@ fn captured(name: &str) -> Vec<Event> {
         .collect()
 }
 
-/// An event with `members` put in place of its own.
+/// An event with `members` instead of its own.
 fn audit(members: Value) -> Value {
     let mut audit = json!({
         "level": "Metadata", "auditID": "a-1", "stage": "ResponseComplete", "requestURI": "/api/v1/pods",
@@ -76,7 +76,7 @@ fn only_the_last_stage_of_a_request_is_an_event() {
 }
 
 #[test]
-fn log_and_webhook_tell_the_same() {
+fn log_and_webhook_agree() {
     let keys = |name| {
         let mut keys: Vec<_> =
             captured(name).into_iter().map(|event| event.origin.key.unwrap()).collect();
@@ -238,7 +238,7 @@ fn forwarded_addresses_count_where_a_trusted_proxy_vouches_for_them() {
             Some("198.51.100.9"),
             Trust::Forwarded,
         ),
-        // What the client claimed before its own address is passed over.
+        // Addresses that the client claimed before its own are ignored.
         (
             json!(["203.0.113.1", "198.51.100.9", "192.0.2.8", "192.0.2.7"]),
             &["192.0.2.0/24"],
@@ -292,7 +292,7 @@ fn annotations_do_not_pass_for_our_own_attributes() {
 }
 
 #[test]
-fn one_bad_item_of_a_list_is_set_aside_alone() {
+fn one_bad_item_of_a_list_is_rejected_alone() {
     let good = audit(json!({})).to_string();
     let received = audit(json!({"stage": "RequestReceived"})).to_string();
     let body = list(&[&good, "7", &received, r#"{ "auditID": "" }"#, &good]);
@@ -329,7 +329,7 @@ fn deep_objects_do_not_hide_an_event() {
 }
 
 #[test]
-fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
+fn bad_records_are_rejected_alone() {
     let good = audit(json!({})).to_string();
     let bad_member = |members: Value| audit(members).to_string();
     for (bad, why) in [
@@ -359,11 +359,11 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");
         let parsed = CLUSTER.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Item::Event(first), Item::Rejected(set_aside), Item::Event(last)] = &parsed[..] else {
+        let [Item::Event(first), Item::Rejected(rejected), Item::Event(last)] = &parsed[..] else {
             panic!("{bad:.80}: {parsed:?}");
         };
-        assert!(set_aside.reason.contains(why), "{bad:.80}: {}", set_aside.reason);
-        assert_eq!(set_aside.raw, bad.as_bytes());
+        assert!(rejected.reason.contains(why), "{bad:.80}: {}", rejected.reason);
+        assert_eq!(rejected.raw, bad.as_bytes());
         assert_eq!((&first.raw[..], &last.raw[..]), (good.as_bytes(), good.as_bytes()));
     }
     let latin1 = [&good.as_bytes()[..10], b"\xff", &good.as_bytes()[10..]].concat();

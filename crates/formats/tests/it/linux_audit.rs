@@ -1,4 +1,4 @@
-//! Audit records put together to events, with what is expected of them beside them.
+//! Audit records joined to events, with the expected events beside them.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service};
 use formats::{Continuation, EnvelopeError, Item};
@@ -67,11 +67,11 @@ fn every_record_of_the_captures_is_in_one_event() {
         let mut lines: Vec<&[u8]> =
             content.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).collect();
         let raws: Vec<Vec<u8>> = captured(name).into_iter().map(|event| event.raw).collect();
-        let mut told: Vec<&[u8]> =
+        let mut described: Vec<&[u8]> =
             raws.iter().flat_map(|raw| raw.split(|&byte| byte == b'\n')).collect();
         lines.sort_unstable();
-        told.sort_unstable();
-        assert_eq!(told, lines);
+        described.sort_unstable();
+        assert_eq!(described, lines);
     }
 }
 
@@ -313,7 +313,7 @@ fn calls_and_types_mean_operations_classes_and_severities() {
 }
 
 #[test]
-fn outcomes_tell_the_error() {
+fn outcomes_have_the_error() {
     for (fields, kind, code, reason) in [
         ("success=yes exit=5", OutcomeKind::Success, None, None),
         ("success=no exit=-2", OutcomeKind::Failure, Some(2), Some("ENOENT")),
@@ -377,7 +377,7 @@ fn who_signed_in_stays_the_actor() {
             None,
             ActorKind::System,
         ),
-        // What a program says of itself does not replace what the kernel says of it.
+        // A program's claim about itself does not replace the kernel's word.
         (
             "USER_AUTH",
             "uid=9 auid=7 msg='auid=0 uid=0 acct=\"root\"'",
@@ -455,7 +455,7 @@ fn an_event_that_is_too_large_goes_on_in_another() {
 }
 
 #[test]
-fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
+fn bad_records_are_rejected_alone() {
     let good = record("USER_CMD", 1, "msg='cmd=\"id\" res=success'");
     let large = record("PATH", 2, &"y".repeat(256 * 1024));
     for (bad, why) in [
@@ -467,11 +467,11 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{}", good.replace(":1)", ":2)"));
         let parsed = HOSTS.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Item::Event(first), Item::Rejected(aside), Item::Event(_)] = &parsed[..] else {
+        let [Item::Event(first), Item::Rejected(rejected), Item::Event(_)] = &parsed[..] else {
             panic!("{bad:.80}: {parsed:?}");
         };
-        assert!(aside.reason.contains(why), "{bad:.80}: {}", aside.reason);
-        assert_eq!((&aside.raw[..], &first.raw[..]), (bad.as_bytes(), good.as_bytes()));
+        assert!(rejected.reason.contains(why), "{bad:.80}: {}", rejected.reason);
+        assert_eq!((&rejected.raw[..], &first.raw[..]), (bad.as_bytes(), good.as_bytes()));
     }
     let latin1 = [record("USER_CMD", 1, "msg='cmd=\"").as_bytes(), b"\xe9\"'"].concat();
     let event = HOSTS.event(&latin1);

@@ -94,7 +94,7 @@ fn records_mean_operations_classes_and_severities() {
 }
 
 #[test]
-fn a_query_keeps_its_statement_and_its_first_word() {
+fn a_query_has_its_statement_and_its_first_word() {
     let event = event(r"QUERY,shop,'insert into t values (\'it\\\'s\',\n 1,2,QUERY,)',1062");
     assert_eq!(event.description.as_deref(), Some("insert into t values ('it\\'s',\n 1,2,QUERY,)"));
     assert_eq!(event.attributes["command"], "INSERT");
@@ -156,7 +156,7 @@ fn other_character_sets_and_cuts_are_flagged() {
 }
 
 #[test]
-fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
+fn bad_records_are_rejected_alone() {
     let good = "20261120 18:09:48,vm,root,localhost,3,0,CONNECT,,,0";
     let large =
         format!("20261120 18:09:48,vm,root,localhost,3,1,QUERY,,'{}',0", "y".repeat(256 * 1024));
@@ -188,11 +188,11 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");
         let parsed = DB.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Item::Event(first), Item::Rejected(set_aside), Item::Event(last)] = &parsed[..] else {
+        let [Item::Event(first), Item::Rejected(rejected), Item::Event(last)] = &parsed[..] else {
             panic!("{bad:.80}: {parsed:?}");
         };
-        assert!(set_aside.reason.contains(why), "{bad:.80}: {}", set_aside.reason);
-        assert_eq!(set_aside.raw, bad.as_bytes());
+        assert!(rejected.reason.contains(why), "{bad:.80}: {}", rejected.reason);
+        assert_eq!(rejected.raw, bad.as_bytes());
         assert_eq!((&first.raw[..], &last.raw[..]), (good.as_bytes(), good.as_bytes()));
     }
 }
@@ -257,14 +257,14 @@ fn secrets_are_struck_out_as_configured() {
         String::from_utf8_lossy(&[expected, b",0"].concat())
     );
     assert_eq!(raw.raw.len(), line.len());
-    let kept = with(Secrets::Keep);
+    let preserved = with(Secrets::Keep);
     assert_eq!(
-        kept.description.as_deref(),
+        preserved.description.as_deref(),
         Some("CREATE USER \u{fffd} IDENTIFIED BY 'it\\'s \u{fffd}S3C'")
     );
-    assert!(!kept.attributes.contains_key("redacted"));
-    // What a statement means does not hang on its secrets.
-    assert_eq!(kept.operation, Operation::Grant);
+    assert!(!preserved.attributes.contains_key("redacted"));
+    // The meaning of a statement does not depend on its secrets.
+    assert_eq!(preserved.operation, Operation::Grant);
     assert_eq!(redacted.operation, Operation::Grant);
 }
 

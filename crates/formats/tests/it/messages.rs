@@ -14,15 +14,15 @@ fn parse(format: Format, message: &[u8]) -> Vec<Item> {
 }
 
 #[test]
-fn a_message_without_text_is_kept() {
+fn a_message_without_text_is_not_lost() {
     for message in
         [&b"<38>1 - - - - - -"[..], b"<38>Nov 20 18:30:15 vm a:", b"<38>1 - - - - - - \n"]
     {
         for format in Format::ALL {
             let items = parse(*format, message);
             let raw = match &items[..] {
-                [Item::Rejected(aside)] => &aside.raw,
-                // Formats of syslog itself tell of the program.
+                [Item::Rejected(rejected)] => &rejected.raw,
+                // Formats of syslog itself report the program.
                 [Item::Event(event)] => &event.raw,
                 other => panic!("{format:?}: {other:?}"),
             };
@@ -40,8 +40,8 @@ proptest! {
                 let items = parse(*format, message);
                 prop_assert!(!items.is_empty(), "{:?}", format);
                 for item in items {
-                    if let Item::Rejected(aside) = item {
-                        prop_assert_eq!(&aside.raw, message);
+                    if let Item::Rejected(rejected) = item {
+                        prop_assert_eq!(&rejected.raw, message);
                     }
                 }
             }

@@ -1,5 +1,5 @@
-//! Every file of MySQL Enterprise Audit, Percona's auditors and TaurusDB, with the events expected
-//! beside it, and what records mean.
+//! Every file of MySQL Enterprise Audit, Percona's auditors and TaurusDB, with the expected events
+//! beside it, and the meaning of records.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Service};
 use formats::{Continuation, EnvelopeError, Item, Options, Secrets, Sequence, Zone};
@@ -48,7 +48,7 @@ fn records_joined_by_line_feeds_are_the_file() {
         for item in source.parse(&content, &mut 0).unwrap() {
             joined.extend(match item {
                 Item::Event(event) => event.raw,
-                Item::Rejected(aside) => aside.raw,
+                Item::Rejected(rejected) => rejected.raw,
                 Item::Skipped(why) => panic!("{why}"),
             });
             joined.push(b'\n');
@@ -95,7 +95,7 @@ fn a_growing_file_gives_the_same_records() {
 }
 
 #[test]
-fn percona_s_formats_tell_the_same() {
+fn perconas_formats_agree() {
     let of = |name: &str| {
         let events = PERCONA.events(read(&PERCONA, name));
         let of_event = |event: Event| {
@@ -255,7 +255,7 @@ fn records_mean_operations_classes_and_severities() {
 }
 
 #[test]
-fn fields_have_their_places() {
+fn fields_become_members() {
     let event = MYSQL.event(json(
         r#""class":"table_access","event":"insert","account":{"user":"al","host":"h"},"login":{"user":"bo","os":"x","ip":"10.0.0.4","proxy":""},
         "table_access_data":{"db":"shop","table":"orders","query":"INSERT INTO orders VALUES (1)","sql_command":"insert"},
@@ -369,7 +369,7 @@ fn secrets_are_struck_out_of_every_form() {
 }
 
 #[test]
-fn csv_columns_are_told_by_what_they_hold() {
+fn csv_columns_follow_from_the_kind_of_record() {
     let connect = PERCONA.event(
         r#""Connect","1_x","2026-11-20T18:41:41Z","12",0,"al","al","","","h","10.0.0.7","shop""#,
     );
@@ -397,19 +397,19 @@ fn the_line_of_names_belongs_to_the_first_record() {
 }
 
 #[test]
-fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
+fn bad_records_are_rejected_alone() {
     let good = json(r#""class":"general","event":"status""#);
     let large = json(&format!(r#""x":"{}""#, "y".repeat(256 * 1024)));
     let deep = json(&format!(r#""x":{}1{}"#, r#"{"a":"#.repeat(100_000), "}".repeat(100_000)));
     for (bad, why) in [
-        ("{}", "no time"),
-        (r#"{"timestamp":"x"}"#, "no time"),
-        (r#"{"timestamp":"2026-13-20 18:00:01"}"#, "no time"),
+        ("{}", "not a time"),
+        (r#"{"timestamp":"x"}"#, "not a time"),
+        (r#"{"timestamp":"2026-13-20 18:00:01"}"#, "not a time"),
         (r#"{"timestamp":"2026-11-20 18:00:01"}"#, "neither name"),
         (r#"{"timestamp":1,"timestamp":2}"#, "twice"),
         (r#"{"timestamp":"2026-11-20 18:00:01","db":"a","default_db":"b"}"#, "twice"),
         (r#"{"a":"cut"#, "breaks off"),
-        ("garbage", "no JSON object"),
+        ("garbage", "not a JSON object"),
         (&large, "event_too_large"),
         (&deep, "event_too_large"),
     ] {

@@ -45,13 +45,13 @@ fn domains_and_types_mean_operations() {
         ("tasks", "started", Operation::Other, Class::Operation, "tasks", "/c"),
     ] {
         let event = NEXUS.event(line(domain, kind, r#"{"repository.name":"r"}"#));
-        let told = (
+        let described = (
             event.operation,
             event.class,
             event.resource.kind.as_deref(),
             event.resource.name.as_deref(),
         );
-        assert_eq!(told, (operation, class, Some(thing), Some(name)), "{domain} {kind}");
+        assert_eq!(described, (operation, class, Some(thing), Some(name)), "{domain} {kind}");
         assert_eq!(event.action, format!("{domain}.{kind}"));
     }
 }
@@ -83,8 +83,8 @@ fn one_bad_line_takes_no_other_with_it() {
         ("hello", "not an audit line"),
         ("{}", "no domain and type"),
         (&line("x", "", "{}"), "no domain and type"),
-        (&good.replace(",125+0000", ""), "is no time"),
-        (&good.replace("2026-11-20", "2026-11-é"), "is no time"),
+        (&good.replace(",125+0000", ""), "is not a time"),
+        (&good.replace("2026-11-20", "2026-11-é"), "is not a time"),
         (&good.replace('}', ""), "not an audit line"),
         (&deep, "not an audit line"),
     ] {

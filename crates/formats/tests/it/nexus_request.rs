@@ -24,7 +24,7 @@ fn event(user: &str, request: &str, status: u32) -> Event {
 }
 
 #[test]
-fn files_are_told_from_nexus_own_calls() {
+fn files_are_distinguished_from_nexus_own_calls() {
     for (request, operation, kind, name) in [
         ("GET /repository/raw/a%20b.bin?x=1", Operation::Download, "file", "raw/a b.bin"),
         ("GET /nexus/repository/raw/a.bin", Operation::Download, "file", "raw/a.bin"),
@@ -56,9 +56,9 @@ fn files_are_told_from_nexus_own_calls() {
         ("DELETE /service/rapture/session", Operation::Logout, "user", "service/rapture/session"),
     ] {
         let event = event("al", request, 200);
-        let told =
+        let described =
             (event.operation, event.resource.kind.as_deref(), event.resource.name.as_deref());
-        assert_eq!(told, (operation, Some(kind), Some(name)), "{request}");
+        assert_eq!(described, (operation, Some(kind), Some(name)), "{request}");
     }
     assert_eq!(event("al", "GET /nexus/repository/raw/a", 200).attributes["repository"], "raw");
 }
@@ -120,7 +120,7 @@ fn one_bad_line_takes_no_other_with_it() {
         ("hello", "does not begin with"),
         (&good.replace("200 4096 0 35", "200 4096"), "other numbers than"),
         (&good.replace("200 4096 0 35", "200 4096 0 35 9"), "other numbers than"),
-        (&good.replace(" 200 ", " ok "), "status is no number"),
+        (&good.replace(" 200 ", " ok "), "status is not a number"),
         (good.split_once(" \"curl").unwrap().0, "ends before its agent"),
     ] {
         let reasons = NEXUS.reasons(format!("{good}\n{bad}\n{good}"));

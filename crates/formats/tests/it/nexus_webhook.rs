@@ -85,13 +85,13 @@ fn actions_mean_operations() {
         ),
     ] {
         let event = event("1", body);
-        let told = (
+        let described = (
             event.operation,
             event.resource.kind.as_deref(),
             event.resource.name.as_deref(),
             event.class,
         );
-        assert_eq!(told, (operation, Some(kind), Some(name), class), "{body}");
+        assert_eq!(described, (operation, Some(kind), Some(name), class), "{body}");
         assert_eq!(
             (event.occurred_at, event.attributes["time_assumed"].as_str()),
             (RECEIVED_AT, "received_at")
@@ -128,19 +128,22 @@ fn the_delivery_is_the_key_or_else_the_body_with_its_time() {
 }
 
 #[test]
-fn what_cannot_be_used_is_set_aside() {
+fn bad_requests_are_rejected() {
     for (bad, why) in [
         ("hello", "not a webhook body"),
         ("[]", "not a webhook body"),
-        ("{}", "about no asset, component, repository or audit"),
+        ("{}", "has no asset, component, repository or audit"),
         (r#"{"action":"FROBBED","asset":{}}"#, "unknown action \"FROBBED\""),
-        (r#"{"action":"CREATED","asset":{},"timestamp":"soon"}"#, "timestamp: \"soon\" is no time"),
+        (
+            r#"{"action":"CREATED","asset":{},"timestamp":"soon"}"#,
+            "timestamp: \"soon\" is not a time",
+        ),
         (r#"{"action":"CREATED","action":"DELETED","asset":{}}"#, "duplicate field"),
         (r#"{"audit":{"type":"created"}}"#, "no domain and type"),
     ] {
-        let Item::Rejected(aside) = item("1", bad) else { panic!("{bad}") };
-        assert!(aside.reason.contains(why), "{bad}: {}", aside.reason);
-        let raw = String::from_utf8(aside.raw).unwrap();
+        let Item::Rejected(rejected) = item("1", bad) else { panic!("{bad}") };
+        assert!(rejected.reason.contains(why), "{bad}: {}", rejected.reason);
+        let raw = String::from_utf8(rejected.raw).unwrap();
         assert!(
             raw.starts_with("x-nexus-webhook-") && raw.ends_with(&format!("\r\n\r\n{bad}")),
             "{raw}"

@@ -1,4 +1,4 @@
-//! Captured access log lines in the format `combined`, and what hostile ones come to.
+//! Captured access log lines in the format `combined`, and hostile ones.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service, Trust};
 use formats::{Item, Options};
@@ -24,10 +24,10 @@ fn event(user: &str, request: &str, status: u32) -> Event {
     REPO.event(line(user, request, status, r#""-" "curl/7.88.1""#))
 }
 
-/// The same requests were logged in both formats, so that both tell the same of them but for what
-/// combined does not know.
+/// The same requests were logged in both formats, so that both give the same events but for what
+/// combined does not log.
 #[test]
-fn both_formats_of_nginx_tell_the_same() {
+fn both_formats_of_nginx_agree() {
     for (combined, json) in
         [("access-rotated.log", "access-rotated.json"), ("access.log", "access.json")]
     {
@@ -37,7 +37,7 @@ fn both_formats_of_nginx_tell_the_same() {
         for (combined, json) in combined.iter().zip(&json) {
             let is_npm_read = json.attributes.get("format").is_some_and(|format| format == "npm")
                 && json.operation == Operation::Read;
-            let told = |event: &Event| {
+            let described = |event: &Event| {
                 let name = event.resource.name.clone();
                 (
                     event.action.clone(),
@@ -47,9 +47,9 @@ fn both_formats_of_nginx_tell_the_same() {
                     event.user_agent.clone(),
                 )
             };
-            // What is no path at all has none in the variable $uri.
+            // A target that is not a path is absent from the variable $uri.
             if json.outcome.code != Some(400) {
-                assert_eq!(told(combined), told(json));
+                assert_eq!(described(combined), described(json));
             }
             if !is_npm_read && json.outcome.code != Some(400) {
                 let meant = |event: &Event| {
@@ -164,7 +164,7 @@ fn noise_is_skipped_but_refusals_are_not() {
                 format!("{} {:?}", event.operation.as_str(), event.outcome.kind)
             }
             Item::Skipped(why) => why.to_owned(),
-            Item::Rejected(aside) => aside.reason,
+            Item::Rejected(rejected) => rejected.reason,
         }
     };
     let of = |user: &str, request: &str, status| outcome(line(user, request, status, r#""-" "-""#));
@@ -210,7 +210,7 @@ fn forwarded_addresses_are_taken_from_trusted_proxies() {
 }
 
 #[test]
-fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
+fn bad_records_are_rejected_alone() {
     let good = line("al", "GET /x HTTP/1.1", 200, r#""-" "a""#);
     let large =
         line("al", "GET /x HTTP/1.1", 200, &format!("\"-\" \"{}\"", "a".repeat(256 * 1024)));
@@ -222,7 +222,7 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
         ),
         ("::1 - al [20/Nov/2026:18:04:45 +0000] \"GET / HTTP/1.1", "ends before its agent"),
         (&good[..good.len() - 1], "ends before its agent"),
-        (&good.replace(" 200 25", " OK 25"), "status is no number"),
+        (&good.replace(" 200 25", " OK 25"), "status is not a number"),
         (&good.replace(" 200 25", " 200"), "no status and bytes"),
         (&good.replace(" 200 25", " 200 25 7"), "more than status and bytes"),
         (&large, "event_too_large"),

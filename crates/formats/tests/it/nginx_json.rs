@@ -1,4 +1,4 @@
-//! Every captured access log line, with the event expected of it beside it, and what requests mean.
+//! Every captured access log line, with the expected event beside it, and the meaning of requests.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service, Trust};
 use formats::{EnvelopeError, Item, Options};
@@ -122,7 +122,7 @@ fn methods_and_states_mean_operations() {
 }
 
 #[test]
-fn reasons_tell_overwriting_and_failing() {
+fn reasons_say_overwritten_or_failed() {
     let reason = |method, status| REPO.event(line(method, "/x", status, "")).outcome.reason;
     assert_eq!(reason("PUT", 204).as_deref(), Some("overwrite"));
     assert_eq!(reason("PUT", 403).as_deref(), Some("HTTP 403"));
@@ -205,7 +205,7 @@ fn keys_are_request_ids() {
 }
 
 #[test]
-fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
+fn bad_records_are_rejected_alone() {
     let good = line("GET", "/x", 200, "");
     let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     let large = format!(r#"{{"a":"{}"}}"#, "y".repeat(256 * 1024));
@@ -218,15 +218,15 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
         (r#"<174>Nov 20 18:04:45 vm nginx: {"status":200}"#, "not a JSON log line"),
         (r#"{"msec":1,"method":"GET","status":200}x"#, "not a JSON log line: trailing"),
         (r#"{"msec":1,"method":"GET","status":200,"status":500}"#, "appears twice"),
-        (r#"{"msec":1,"method":"GET","status":"ok"}"#, "status is no number"),
-        (r#"{"msec":1,"method":"GET","status":-1}"#, "status is no number"),
+        (r#"{"msec":1,"method":"GET","status":"ok"}"#, "status is not a number"),
+        (r#"{"msec":1,"method":"GET","status":-1}"#, "status is not a number"),
         (r#"{"msec":1,"method":"GET"}"#, "the line has no status"),
         (r#"{"msec":1,"status":200}"#, "the line has no method"),
         (r#"{"msec":1,"method":["GET"],"status":200}"#, "\"method\" must be a text"),
-        (r#"{"msec":true,"method":"GET","status":200}"#, "msec is no number of seconds"),
+        (r#"{"msec":true,"method":"GET","status":200}"#, "msec is not a number of seconds"),
         (
             r#"{"msec":1,"request_time":"x","method":"GET","status":200}"#,
-            "request_time is no number",
+            "request_time is not a number",
         ),
         (r#"{"time":"soon","method":"GET","status":200}"#, "time: \"soon\""),
         (r#"{"method":"GET","status":200}"#, "neither msec nor time"),
@@ -239,11 +239,11 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");
         let parsed = REPO.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Item::Event(first), Item::Rejected(set_aside), Item::Event(last)] = &parsed[..] else {
+        let [Item::Event(first), Item::Rejected(rejected), Item::Event(last)] = &parsed[..] else {
             panic!("{bad:.80}: {parsed:?}");
         };
-        assert!(set_aside.reason.contains(why), "{bad:.80}: {}", set_aside.reason);
-        assert_eq!(set_aside.raw, bad.as_bytes());
+        assert!(rejected.reason.contains(why), "{bad:.80}: {}", rejected.reason);
+        assert_eq!(rejected.raw, bad.as_bytes());
         assert_eq!(
             (&first.raw, &last.raw),
             (&good.clone().into_bytes(), &good.clone().into_bytes())
@@ -279,7 +279,7 @@ fn forwarded_addresses_are_taken_from_trusted_proxies() {
             other => panic!("{other:?}"),
         }
     };
-    for (trusted, address, trust, kept) in [
+    for (trusted, address, trust, preserved) in [
         (&[][..], "10.0.0.1", Trust::Peer, None),
         (&["192.0.2.0/24"], "10.0.0.1", Trust::Peer, None),
         (&["10.0.0.1/32"], "10.2.0.1", Trust::Forwarded, Some("10.0.0.1")),
@@ -289,13 +289,17 @@ fn forwarded_addresses_are_taken_from_trusted_proxies() {
         let event = parse(trusted);
         let ip = event.source_ip.unwrap();
         assert_eq!((ip.address.to_string().as_str(), ip.trust), (address, trust), "{trusted:?}");
-        assert_eq!(event.attributes.get("remote_addr").map(String::as_str), kept, "{trusted:?}");
+        assert_eq!(
+            event.attributes.get("remote_addr").map(String::as_str),
+            preserved,
+            "{trusted:?}"
+        );
         assert_eq!(event.attributes["xff"], "198.51.100.7, 203.0.113.9, 10.2.0.1");
     }
 }
 
-/// `real_ip_header` put the client's address in the peer's place already: nothing is left to trust
-/// a header for.
+/// `real_ip_header` already replaced the peer's address by the client's: there is no header left to
+/// trust.
 #[test]
 fn an_address_that_nginx_replaced_is_not_replaced_again() {
     let body = line(
@@ -329,8 +333,8 @@ fn a_refused_npm_login_is_no_first_step() {
         ("POST", "/npm/-/verdaccio/sec/login", Operation::Login),
     ] {
         let event = REPO.event(line(method, uri, 200, r#","format":"npm""#));
-        let told = (event.operation, event.class, event.resource.kind.as_deref());
-        assert_eq!(told, (operation, Class::Security, Some("user")), "{uri}");
+        let described = (event.operation, event.class, event.resource.kind.as_deref());
+        assert_eq!(described, (operation, Class::Security, Some("user")), "{uri}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Notifications of keystone and of the audit filter, with what is expected of them beside them.
+//! Notifications of keystone and of the audit filter, with the expected events beside them.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service, Trust};
 use formats::{Continuation, DEFERRED, EnvelopeError, Item, Options};
@@ -19,7 +19,7 @@ fn every_capture_gives_the_events_beside_it() {
     }
 }
 
-/// A notification whose payload has `members` put in place of its own.
+/// A notification whose payload has `members` instead of its own.
 fn notification(event_type: &str, message_id: &str, members: Value) -> Value {
     let mut payload = json!({
         "typeURI": "http://schemas.dmtf.org/cloud/audit/1.0/event", "eventType": "activity", "id": "e-1",
@@ -100,11 +100,11 @@ fn the_answer_replaces_the_request() {
 }
 
 #[test]
-fn a_request_that_came_alone_may_be_told_to_wait() {
+fn a_request_that_came_alone_may_be_deferred() {
     let (pending, answer) = request("r-1", 202);
     let waiting = |body: &str| CLOUD.parse_deferring(body.as_bytes());
     assert!(
-        matches!(&waiting(&pending)[..], [Item::Rejected(aside)] if aside.reason == DEFERRED && aside.raw == pending.as_bytes())
+        matches!(&waiting(&pending)[..], [Item::Rejected(rejected)] if rejected.reason == DEFERRED && rejected.raw == pending.as_bytes())
     );
     assert!(matches!(
         &waiting(&format!("{pending}\n{answer}"))[..],
@@ -132,7 +132,7 @@ fn a_request_without_an_answer_is_recorded_and_so_is_a_later_answer() {
 }
 
 #[test]
-fn the_time_of_the_answer_is_the_reporters_where_it_is_told() {
+fn the_time_of_the_answer_is_the_reporters_if_it_is_known() {
     let chain = json!([{"role": "modifier", "reporterTime": "2026-11-20T18:29:51.339827+0000"}]);
     let body = notification("audit.http.response", "m", json!({"reporterchain": chain}));
     assert_eq!(
@@ -188,16 +188,16 @@ fn actions_mean_operations_classes_and_severities() {
         let event = CLOUD.event(notification(kind, "m", members).to_string());
         assert_eq!((event.action.as_str(), event.operation), (action, operation));
         assert_eq!((event.class, event.severity.level()), (class, severity), "{action} {code:?}");
-        let told = code.map(|code| code.parse().unwrap());
-        assert_eq!(event.outcome.code, told, "{action}");
+        let described = code.map(|code| code.parse().unwrap());
+        assert_eq!(event.outcome.code, described, "{action}");
     }
 }
 
 #[test]
-fn outcomes_tell_why() {
+fn outcomes_have_the_reason() {
     let outcome =
         |outcome: &str, reason: Value| event(json!({"outcome": outcome, "reason": reason})).outcome;
-    for (told, reason, kind, code, why) in [
+    for (described, reason, kind, code, why) in [
         (
             "failure",
             json!({"reasonType": "HTTP", "reasonCode": "404"}),
@@ -230,11 +230,11 @@ fn outcomes_tell_why() {
         ("pending", json!(null), OutcomeKind::Unknown, None, Some("pending")),
         ("unknown", json!(null), OutcomeKind::Unknown, None, None),
     ] {
-        let outcome = outcome(told, reason);
+        let outcome = outcome(described, reason);
         assert_eq!(
             (outcome.kind, outcome.code, outcome.reason.as_deref()),
             (kind, code, why),
-            "{told}"
+            "{described}"
         );
     }
 }
@@ -331,7 +331,7 @@ fn resources_are_what_was_acted_on() {
 #[test]
 fn other_lines_of_the_log_are_skipped_and_forge_nothing() {
     let text = notification("identity.x", "m", json!({})).to_string();
-    let skipped = "skipped: a line of the log that is no notification";
+    let skipped = "skipped: a line of the log without a notification";
     let front = "2026-11-20 18:28:00.148 9051 INFO";
     for (line, expected) in [
         (
@@ -356,7 +356,7 @@ fn other_lines_of_the_log_are_skipped_and_forge_nothing() {
 }
 
 #[test]
-fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
+fn bad_records_are_rejected_alone() {
     let good = notification("identity.x", "m-1", json!({})).to_string();
     let bad_member = |members: Value| notification("identity.x", "m-2", members).to_string();
     for (bad, why) in [
@@ -373,17 +373,17 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");
         let parsed = CLOUD.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Item::Event(first), Item::Rejected(aside), Item::Event(_)] = &parsed[..] else {
+        let [Item::Event(first), Item::Rejected(rejected), Item::Event(_)] = &parsed[..] else {
             panic!("{bad:.80}: {parsed:?}");
         };
-        assert!(aside.reason.contains(why), "{bad:.80}: {}", aside.reason);
-        assert_eq!((&aside.raw[..], &first.raw[..]), (bad.as_bytes(), good.as_bytes()));
+        assert!(rejected.reason.contains(why), "{bad:.80}: {}", rejected.reason);
+        assert_eq!((&rejected.raw[..], &first.raw[..]), (bad.as_bytes(), good.as_bytes()));
         if serde_json::from_str::<Value>(&bad).is_ok() {
             let parsed = CLOUD.parse(format!("[{good},7,{bad}]").as_bytes(), &mut 0).unwrap();
-            let [Item::Event(_), Item::Rejected(_), Item::Rejected(aside)] = &parsed[..] else {
+            let [Item::Event(_), Item::Rejected(_), Item::Rejected(rejected)] = &parsed[..] else {
                 panic!("{bad:.80}: {parsed:?}");
             };
-            assert_eq!(aside.raw, bad.as_bytes());
+            assert_eq!(rejected.raw, bad.as_bytes());
         }
     }
     let broken = good.replace("\"cli\"", "\"c?i\"").into_bytes();

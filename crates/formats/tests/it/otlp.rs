@@ -1,5 +1,5 @@
-//! The messages of opentelemetry-proto, declared for an independent writer and reader of protobuf;
-//! and what is sent in them.
+//! The messages of opentelemetry-proto after the published schema, with texts as strings, to write
+//! requests and read responses.
 
 use event::{Event, Service};
 use formats::{EnvelopeError, Item, Options};
@@ -211,7 +211,7 @@ pub fn event_of(attributes: &[(&str, &str)]) -> Event {
 pub fn reasons(items: Result<Vec<Item>, EnvelopeError>) -> Vec<String> {
     let reason = |item| match item {
         Item::Event(event) => format!("event {}", event.action),
-        Item::Rejected(aside) => aside.reason,
+        Item::Rejected(rejected) => rejected.reason,
         Item::Skipped(why) => why.to_owned(),
     };
     items.unwrap().into_iter().map(reason).collect()

@@ -11,7 +11,7 @@ use crate::otlp::{
 };
 
 #[test]
-fn one_bad_record_is_set_aside_alone() {
+fn one_bad_record_is_rejected_alone() {
     let mut body =
         request_of(vec![record(&[("audit.action", "a")]), record(&[("audit.action", "b")])])
             .encode_to_vec();
@@ -20,7 +20,7 @@ fn one_bad_record_is_set_aside_alone() {
     body[at - 1] = 120;
     let found = reasons(protobuf(body));
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found[0].contains("no protobuf") && found[1] == "event b", "{found:?}");
+    assert!(found[0].contains("not protobuf") && found[1] == "event b", "{found:?}");
 
     let items = json(
         r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[7,{"timeUnixNano":"x","body":{"stringValue":"s"}},{},
@@ -31,7 +31,7 @@ fn one_bad_record_is_set_aside_alone() {
     let found = reasons(items);
     for (reason, expected) in found.iter().zip([
         "not a log record",
-        "timeUnixNano is no whole number",
+        "timeUnixNano is not a whole number",
         "says nothing",
         "intValue",
         "\"a\" appears twice",
@@ -43,12 +43,12 @@ fn one_bad_record_is_set_aside_alone() {
 }
 
 #[test]
-fn a_bad_group_is_set_aside_with_all_its_bytes() {
+fn a_bad_group_is_rejected_with_all_its_bytes() {
     let good = request_of(vec![record(&[("audit.action", "good")])]).encode_to_vec();
     let bad = b"\x0a\x06\x12\x7flost".to_vec();
     let items = protobuf([bad.clone(), good].concat()).unwrap();
     assert_eq!(items.len(), 2);
-    assert!(matches!(&items[0], Item::Rejected(aside) if aside.raw == bad[2..]), "{items:?}");
+    assert!(matches!(&items[0], Item::Rejected(rejected) if rejected.raw == bad[2..]), "{items:?}");
     assert!(matches!(&items[1], Item::Event(event) if event.action == "good"));
 
     let twice =
@@ -60,7 +60,7 @@ fn a_bad_group_is_set_aside_with_all_its_bytes() {
     ))
     .unwrap();
     assert!(
-        matches!(&items[0], Item::Rejected(aside) if aside.raw == group.as_bytes()),
+        matches!(&items[0], Item::Rejected(rejected) if rejected.raw == group.as_bytes()),
         "{items:?}"
     );
     assert!(matches!(&items[1], Item::Event(event) if event.action == "f"));
@@ -105,7 +105,7 @@ fn lines_of_a_file_stand_alone() {
     context.position = Some(FilePosition { file: "f", offset: 7 });
     let items = APPS.format().parse(b"{\"resourceLo\n", &mut context).unwrap();
     assert!(
-        matches!(&items[..], [Item::Rejected(aside)] if aside.raw == b"{\"resourceLo"),
+        matches!(&items[..], [Item::Rejected(rejected)] if rejected.raw == b"{\"resourceLo"),
         "{items:?}"
     );
 }
@@ -151,13 +151,13 @@ fn depth_hides_nothing() {
         assert_eq!(event.attributes.contains_key("too_deep"), depth > 16, "{depth}");
     }
     let (open, close) = (r#"{"arrayValue":{"values":["#, "]}}");
-    for (depth, is_told) in [(16, true), (17, false), (5000, false)] {
+    for (depth, is_shown) in [(16, true), (17, false), (5000, false)] {
         let value = format!("{}{{\"intValue\":77}}{}", open.repeat(depth), close.repeat(depth));
         let body = format!(
             r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"body":{value}}}]}}]}}]}}"#
         );
         let event = events(json(&body)).remove(0);
-        assert_eq!(event.description.unwrap().contains("77"), is_told, "{depth}");
+        assert_eq!(event.description.unwrap().contains("77"), is_shown, "{depth}");
     }
     // As deep as bytes allow: each level is a tag and a length.
     let wrap = |tag: u8, inner: &[u8]| {
@@ -215,7 +215,7 @@ fn limits_hold_for_counts_and_sizes() {
 }
 
 #[test]
-fn a_large_resource_is_not_told_ten_thousand_times() {
+fn a_large_resource_is_not_repeated_ten_thousand_times() {
     let mut request = request_of(vec![record(&[("audit.action", "a")]); 1000]);
     let large = vec![pair("large", &"x".repeat(100_000))];
     request.resource_logs[0].resource.as_mut().unwrap().attributes = large;
@@ -223,7 +223,7 @@ fn a_large_resource_is_not_told_ten_thousand_times() {
     let items = protobuf(request.encode_to_vec()).unwrap();
     assert_eq!(items.len(), 2);
     let whole = request.resource_logs[0].encode_to_vec();
-    assert!(matches!(&items[0], Item::Rejected(aside) if aside.raw == whole));
+    assert!(matches!(&items[0], Item::Rejected(rejected) if rejected.raw == whole));
     assert!(
         matches!(&items[1], Item::Event(event) if event.action == "b"),
         "the other group has no part in it"
@@ -241,7 +241,7 @@ proptest! {
             for item in items {
                 let raw = match item {
                     Item::Event(event) => event.raw,
-                    Item::Rejected(aside) => aside.raw,
+                    Item::Rejected(rejected) => rejected.raw,
                     Item::Skipped(why) => panic!("{why}"),
                 };
                 prop_assert!(raw.is_empty() || body.windows(raw.len()).any(|window| window == raw));

@@ -1,4 +1,4 @@
-//! Every captured log record, with the event expected of it beside it, and what records mean.
+//! Every captured log record, with the expected event beside it, and the meaning of records.
 
 use std::collections::HashSet;
 
@@ -22,7 +22,7 @@ fn every_capture_gives_the_events_beside_it() {
 }
 
 #[test]
-fn attributes_of_the_conventions_have_places_in_the_event() {
+fn attributes_of_the_conventions_become_members() {
     let event = event_of(&[
         ("audit.action", "delete"),
         ("audit.outcome", "denied"),
@@ -134,10 +134,10 @@ fn an_address_is_the_connections_or_a_claim() {
             (expected, trust),
             "{attributes:?}"
         );
-        let kept = ["client.address", "network.peer.address"]
+        let preserved = ["client.address", "network.peer.address"]
             .into_iter()
             .find(|name| event.attributes.contains_key(*name));
-        assert_eq!(kept, left, "{attributes:?}");
+        assert_eq!(preserved, left, "{attributes:?}");
     }
     let unnamed = event_of(&[("client.address", "/run/app.sock")]);
     assert_eq!(unnamed.source_ip, None);
@@ -167,7 +167,7 @@ fn the_outcome_is_a_word_or_a_status() {
 }
 
 #[test]
-fn severity_is_the_greater_of_what_is_told_and_what_follows() {
+fn severity_is_the_greater_of_the_sent_and_the_derived() {
     for (number, action, expected) in [
         (9, "create", 1),
         (9, "delete", 2),
@@ -188,14 +188,14 @@ fn a_time_may_be_that_of_observation_or_of_arrival() {
         let record = otlp::LogRecord { time, observed, ..record(&[("a", "b")]) };
         protobuf(request_of(vec![record]).encode_to_vec())
     };
-    for (time, observed, expected, told) in [
+    for (time, observed, expected, described) in [
         (7, 9, 7, None),
         (0, 9, 9, Some("observed")),
         (0, 0, RECEIVED_AT.unix_ns(), Some("arrival")),
     ] {
         let event = events(at(time, observed)).remove(0);
         assert_eq!(event.occurred_at.unix_ns(), expected);
-        assert_eq!(event.attributes.get("time_is").map(String::as_str), told);
+        assert_eq!(event.attributes.get("time_is").map(String::as_str), described);
     }
     assert!(reasons(at(u64::MAX, 0))[0].contains("outside the years"));
 }
@@ -253,7 +253,7 @@ fn what_has_no_time_may_happen_twice() {
 }
 
 #[test]
-fn what_is_too_deep_to_be_told_still_tells_records_apart() {
+fn values_too_deep_to_show_still_distinguish_records() {
     let key_of = |innermost: &str| {
         let nest =
             |value, _| some(otlp::Value::List(otlp::List { values: vec![Option::unwrap(value)] }));
@@ -266,7 +266,7 @@ fn what_is_too_deep_to_be_told_still_tells_records_apart() {
 }
 
 #[test]
-fn both_encodings_tell_the_same() {
+fn both_encodings_agree() {
     let of_protobuf = events(protobuf(
         request_of(vec![otlp::LogRecord {
             severity: 9,
@@ -293,7 +293,7 @@ fn both_encodings_tell_the_same() {
 #[test]
 fn the_answer_is_encoded_as_the_request() {
     let answer =
-        |content_type, set_aside| APPS.format().response(&header(content_type), set_aside).unwrap();
+        |content_type, rejected| APPS.format().response(&header(content_type), rejected).unwrap();
     assert_eq!(answer("application/x-protobuf", 0), ("application/x-protobuf", Vec::new()));
     assert_eq!(answer("application/json; charset=utf-8", 0), ("application/json", b"{}".to_vec()));
     let (_, bytes) = answer("application/x-protobuf", 300);
@@ -304,9 +304,9 @@ fn the_answer_is_encoded_as_the_request() {
         "300 log records were rejected and are in the dead-letter queue"
     );
     let (_, bytes) = answer("application/json", 1);
-    let told: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let described: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(
-        told["partialSuccess"]["errorMessage"],
+        described["partialSuccess"]["errorMessage"],
         "1 log records were rejected and are in the dead-letter queue"
     );
     for format in Format::ALL.iter().filter(|format| format.as_str() != "otlp-logs") {

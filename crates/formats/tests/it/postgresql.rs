@@ -1,5 +1,5 @@
-//! Every captured record of PostgreSQL's two logs, with the event expected of it beside it, and
-//! what messages mean.
+//! Every captured record of PostgreSQL's two logs, with the expected event beside it, and the
+//! meaning of messages.
 
 use event::{ActorKind, Class, Event, EventId, Operation, OutcomeKind, Service, Severity, Trail};
 use formats::{
@@ -25,7 +25,7 @@ fn captured(source: &Source, name: &str) -> Vec<Event> {
 }
 
 #[test]
-fn both_logs_tell_the_same() {
+fn both_logs_agree() {
     for name in ["statements", "restart"] {
         let of = |source: &Source, extension: &str| {
             let mut events = captured(source, &format!("{name}.{extension}"));
@@ -172,7 +172,7 @@ fn audited_statements_mean_what_class_command_and_text_say() {
 }
 
 #[test]
-fn an_audited_statement_keeps_all_that_pgaudit_tells() {
+fn an_audited_statement_has_all_that_pgaudit_reports() {
     let event = log(
         "AUDIT: OBJECT,12,3,WRITE,INSERT,TABLE,\"public.\"\"odd, \"\"\"\"tbl\"\"\",\"INSERT INTO t\n VALUES ($1, \"\"a\"\")\",\"\"\"x, y\"\",2\",7",
     );
@@ -537,7 +537,7 @@ fn redact_raw_strikes_the_original_of_either_log() {
 }
 
 #[test]
-fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
+fn bad_records_are_rejected_alone() {
     let good = record("LOG", "00000", "fine", NO_MORE, "", "idle");
     let other = good.replacen(",7,", ",8,", 1);
     let large = record("LOG", "00000", &"y\n".repeat(200 * 1024), NO_MORE, "", "idle");
@@ -556,11 +556,11 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{other}\n");
         let parsed = CSV.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Item::Event(first), Item::Rejected(set_aside), Item::Event(last)] = &parsed[..] else {
+        let [Item::Event(first), Item::Rejected(rejected), Item::Event(last)] = &parsed[..] else {
             panic!("{bad:.80}: {parsed:.1000?}");
         };
-        assert!(set_aside.reason.contains(why), "{bad:.80}: {}", set_aside.reason);
-        assert_eq!(String::from_utf8_lossy(&set_aside.raw).trim_end(), bad.trim_end());
+        assert!(rejected.reason.contains(why), "{bad:.80}: {}", rejected.reason);
+        assert_eq!(String::from_utf8_lossy(&rejected.raw).trim_end(), bad.trim_end());
         assert_eq!((&first.raw[..], &last.raw[..]), (good.as_bytes(), other.as_bytes()));
     }
     for (bad, why) in [
@@ -631,7 +631,7 @@ fn invalid_utf8_is_flagged() {
 }
 
 #[test]
-fn keys_do_not_hang_on_places() {
+fn keys_do_not_depend_on_positions() {
     let trail = Trail::new(Service::Database, "acme", "p1", "db").unwrap();
     let options = Options::default();
     let mut new_id = || EventId::v7(RECEIVED_AT, [0; 10]);

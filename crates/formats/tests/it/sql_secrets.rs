@@ -16,7 +16,7 @@ const TAURUS: Source = Source { format: "taurusdb-audit", service: Service::Data
 const JSON: Source =
     Source { format: "postgresql-jsonlog", service: Service::Database, name: "db" };
 
-/// Every secret begins and ends so, and nothing else does.
+/// Every secret begins and ends so, and no other text does.
 const MARKS: [&str; 2] = ["S3C", "T7X"];
 
 /// Statements of MySQL and MariaDB; `~` is a gap, `?` a literal.
@@ -72,7 +72,7 @@ fn gap() -> impl Strategy<Value = &'static str> {
     ])
 }
 
-/// The template with its gaps filled, in this case, and the literal in place.
+/// The template with its gaps and the literal filled in, in this case.
 fn filled(template: &str, gaps: &[&str], is_lower: bool, literal: &str) -> String {
     let template = if is_lower { template.to_lowercase() } else { template.to_owned() };
     let mut gaps = gaps.iter().cycle();
@@ -215,9 +215,10 @@ fn event(source: &Source, secrets: Secrets, line: &str) -> Event {
 
 fn check(source: &Source, line: &str) -> Result<(), TestCaseError> {
     assert!(has_marks(line.as_bytes()), "{line}");
-    let kept = event(source, Secrets::Keep, line);
+    let preserved = event(source, Secrets::Keep, line);
     prop_assert!(
-        has_marks(kept.description.unwrap_or_default().as_bytes()) || !kept.attributes.is_empty()
+        has_marks(preserved.description.unwrap_or_default().as_bytes())
+            || !preserved.attributes.is_empty()
     );
     let redacted = event(source, Secrets::Redact, line);
     prop_assert_eq!(String::from_utf8_lossy(&redacted.raw), line.trim_end_matches('\n'));

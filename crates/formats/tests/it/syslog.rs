@@ -1,4 +1,4 @@
-//! Syslog as rsyslog sends and files it in seven forms, and what the lines of known programs mean.
+//! Syslog as rsyslog sends and files it in seven forms, and the meaning of lines of known programs.
 
 use event::{ActorKind, Class, Event, Operation, OutcomeKind, Resolution, Service, Trust};
 use formats::syslog_message::Message;
@@ -48,7 +48,7 @@ fn datagrams(name: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Without what `logger` sent by itself, and without the message of 12 kB.
+/// Without the messages that `logger` sent by itself, and without the message of 12 kB.
 fn of_rsyslog(messages: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     let is_other = |message: &Vec<u8>| {
         let message = Message::parse(message).unwrap();
@@ -57,7 +57,7 @@ fn of_rsyslog(messages: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     messages.into_iter().filter(|message| !is_other(message)).collect()
 }
 
-/// What a message says beside its time and its priority, or why it is skipped.
+/// The content of a message beside its time and its priority, or why it is skipped.
 fn said(message: &[u8]) -> Result<Event, &'static str> {
     match &HOSTS.parse_message(message, &everything())[..] {
         [Item::Event(event)] => {
@@ -76,7 +76,7 @@ fn said(message: &[u8]) -> Result<Event, &'static str> {
 }
 
 #[test]
-fn every_form_tells_the_same() {
+fn every_form_agrees() {
     let forms = [
         lines("auth.log"),
         lines("auth-rfc3339.log"),
@@ -198,7 +198,7 @@ fn attempts_to_sign_in_name_user_address_and_method() {
             None,
             "password",
         ),
-        // What a client calls itself.
+        // A name that the client chose.
         (
             "Failed password for invalid user root from 198.51.100.1 port 1 ssh2 from 192.0.2.7 port 22 ssh2",
             "root from 198.51.100.1 port 1 ssh2",
@@ -310,7 +310,7 @@ fn sessions_of_cron_are_noise_and_its_commands_are_not() {
 }
 
 #[test]
-fn sudo_tells_command_and_refusal() {
+fn sudo_reports_command_and_refusal() {
     for (text, command, run_as, expected) in [
         (
             "    al : TTY=pts/0 ; PWD=/tmp ; USER=root ; COMMAND=/usr/bin/id -u",
@@ -368,7 +368,7 @@ fn sudo_tells_command_and_refusal() {
 }
 
 #[test]
-fn su_and_login_tell_who_became_whom() {
+fn su_and_login_report_who_became_whom() {
     for (program, text, action, user, expected) in [
         ("su", "(to root) al on pts/0", "su.login", "al", (OutcomeKind::Success, None, 1)),
         ("su", "Successful su for root by al", "su.login", "al", (OutcomeKind::Success, None, 1)),
@@ -551,7 +551,7 @@ fn what_is_not_known_is_recorded_by_its_program_and_urgency() {
         assert_eq!((event.class, event.outcome.kind), (Class::Operation, OutcomeKind::Unknown));
         assert_eq!(event.resource.name.as_deref(), Some("vm"));
     }
-    // What is known to matter does not depend on the urgency, which files do not keep.
+    // The meaning of a known text does not depend on the urgency, which files do not have.
     let refused = HOSTS.event(
         "<81>Nov 20 18:17:11 vm sudo: al : command not allowed ; USER=root ; COMMAND=/bin/sh",
     );
@@ -576,7 +576,7 @@ fn a_repeated_line_is_one_event_that_says_so() {
 }
 
 #[test]
-fn equal_messages_are_both_recorded_and_lines_of_a_file_have_their_place() {
+fn equal_messages_are_both_recorded_and_lines_of_a_file_have_their_position() {
     let line = "Nov 20 18:17:11 vm app: same";
     let keys = |items: Vec<Item>| -> Vec<Option<String>> {
         items
@@ -608,7 +608,7 @@ fn a_line_feed_in_a_message_begins_no_other_message() {
 }
 
 #[test]
-fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
+fn bad_records_are_rejected_alone() {
     let good = "Nov 20 18:17:11 vm app: x";
     let large = format!("{good}{}", "y".repeat(256 * 1024));
     for (bad, why) in [
@@ -619,11 +619,11 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_is_kept() {
     ] {
         let body = format!("{good}\r\n{bad}\n\n{good}");
         let parsed = HOSTS.parse(body.as_bytes(), &mut 0).unwrap();
-        let [Item::Event(first), Item::Rejected(aside), Item::Event(_)] = &parsed[..] else {
+        let [Item::Event(first), Item::Rejected(rejected), Item::Event(_)] = &parsed[..] else {
             panic!("{bad:.80}: {parsed:?}");
         };
-        assert!(aside.reason.contains(why), "{bad:.80}: {}", aside.reason);
-        assert_eq!((&aside.raw[..], &first.raw[..]), (bad.as_bytes(), good.as_bytes()));
+        assert!(rejected.reason.contains(why), "{bad:.80}: {}", rejected.reason);
+        assert_eq!((&rejected.raw[..], &first.raw[..]), (bad.as_bytes(), good.as_bytes()));
         let [Item::Rejected(message)] = &HOSTS.parse_message(bad.as_bytes(), &everything())[..]
         else {
             panic!("{bad:.80}");

@@ -1,4 +1,4 @@
-//! Verdaccio's log: what belongs to one request is one event.
+//! Verdaccio's log: the lines of one request are one event.
 
 use event::{ActorKind, Class, Event, EventId, Operation, OutcomeKind, Service, Trail, Trust};
 use formats::{Context, Continuation, FilePosition, Item, Options};
@@ -28,7 +28,7 @@ fn answer(ms: u32, url: &str, user: &str, status: u32, sent: u32) -> String {
 
 const TGZ: &str = "/demo/-/demo-1.0.0.tgz";
 
-fn told(events: &[Event]) -> Vec<(Option<&str>, Option<u32>, Option<&str>)> {
+fn described(events: &[Event]) -> Vec<(Option<&str>, Option<u32>, Option<&str>)> {
     events
         .iter()
         .map(|event| (event.actor.name.as_deref(), event.outcome.code, event.user_agent.as_deref()))
@@ -55,10 +55,10 @@ fn three_lines_of_a_request_are_one_event() {
 }
 
 #[test]
-fn a_quick_answer_is_told_of_twice_and_is_one_event() {
+fn a_quick_answer_is_logged_twice_and_is_one_event() {
     let body = [start(10, TGZ, "npm"), answer(11, TGZ, "", 404, 43), answer(12, TGZ, "", 404, 43)]
         .join("\n");
-    assert_eq!(told(&NPM.events(&body)), [(None, Some(404), Some("npm"))]);
+    assert_eq!(described(&NPM.events(&body)), [(None, Some(404), Some("npm"))]);
     let empty = [answer(11, TGZ, "", 200, 0), answer(12, TGZ, "", 200, 0)].join("\n");
     assert_eq!(NPM.events(&empty).len(), 1);
 }
@@ -75,7 +75,7 @@ fn a_request_without_a_last_line_is_not_lost() {
 }
 
 #[test]
-fn requests_at_once_are_told_apart() {
+fn concurrent_requests_are_distinguished() {
     let other = "/other/-/other-1.0.0.tgz";
     let body = [
         start(10, TGZ, "a"),
@@ -86,7 +86,7 @@ fn requests_at_once_are_told_apart() {
         answer(15, TGZ, "al", 200, 9),
     ];
     assert_eq!(
-        told(&NPM.events(body.join("\n"))),
+        described(&NPM.events(body.join("\n"))),
         [(Some("bo"), Some(403), Some("b")), (Some("al"), Some(200), Some("a"))]
     );
     let same = [
@@ -98,7 +98,7 @@ fn requests_at_once_are_told_apart() {
         answer(15, TGZ, "bo", 200, 9),
     ];
     assert_eq!(
-        told(&NPM.events(same.join("\n"))),
+        described(&NPM.events(same.join("\n"))),
         [(Some("al"), Some(200), Some("a")), (Some("bo"), Some(200), Some("a"))]
     );
 }
@@ -113,13 +113,13 @@ fn one_request_after_another_is_two_events() {
         answer(22, TGZ, "al", 200, 9),
     ];
     assert_eq!(
-        told(&NPM.events(body.join("\n"))),
+        described(&NPM.events(body.join("\n"))),
         [(None, None, Some("a")), (Some("al"), Some(200), Some("b"))]
     );
 }
 
 #[test]
-fn logins_are_told_with_their_results() {
+fn logins_have_their_results() {
     let put = |text: String| text.replace("\"GET\"", "\"PUT\"");
     let url = "/-/user/org.couchdb.user:al";
     for (status, severity) in [(201, 1), (401, 3)] {
@@ -129,8 +129,8 @@ fn logins_are_told_with_their_results() {
             put(answer(12, url, "", status, 9)),
         ];
         let event = NPM.event(body.join("\n"));
-        let told = (event.operation, event.class, event.severity.level());
-        assert_eq!(told, (Operation::Login, Class::Security, severity));
+        let described = (event.operation, event.class, event.severity.level());
+        assert_eq!(described, (Operation::Login, Class::Security, severity));
     }
 }
 
@@ -161,7 +161,7 @@ fn credentials_without_a_user_are_somebodys() {
 }
 
 #[test]
-fn what_tells_of_no_request_is_skipped_or_set_aside() {
+fn other_lines_are_skipped_or_rejected() {
     let good = answer(11, TGZ, "al", 200, 9);
     let large = format!(r#"{{"x":"{}"}}"#, "y".repeat(256 * 1024));
     for (other, why) in [
@@ -171,7 +171,7 @@ fn what_tells_of_no_request_is_skipped_or_set_aside() {
             "skipped: a message of the program's own",
         ),
         ("hello", "not a JSON log line"),
-        (&good.replace("1795197885011", "true"), "time is no number of milliseconds"),
+        (&good.replace("1795197885011", "true"), "time is not a number of milliseconds"),
         (&good.replace("\"time\"", "\"thyme\""), "the line has no time"),
         (&large, "event_too_large"),
     ] {
@@ -226,7 +226,7 @@ fn a_file_is_not_cut_between_lines_of_a_request() {
         assert_eq!(format.complete_bytes(piece.as_bytes(), Continuation::Quiet), lines);
         assert_eq!(format.complete_bytes(piece.as_bytes(), Continuation::Nothing), piece.len());
     }
-    // What never comes is not waited for.
+    // A line that never comes is not waited for.
     let late =
         (answer(22, "/y/-/y-1.tgz", "al", 200, 9) + "\n").replace("17951978850", "17951979850");
     let piece = format!("{first}{second}{late}{late}");
@@ -236,7 +236,7 @@ fn a_file_is_not_cut_between_lines_of_a_request() {
 }
 
 #[test]
-fn the_place_of_the_last_line_is_the_key() {
+fn the_position_of_the_last_line_is_the_key() {
     let trail = Trail::new(Service::Artifact, "acme", "p1", "npm").unwrap();
     let options = everything();
     let mut new_id = || EventId::v7(RECEIVED_AT, [0; 10]);

@@ -1,4 +1,4 @@
-//! What verdaccio's hook sends.
+//! Requests of verdaccio's hook.
 
 use event::{ActorKind, Operation, Service};
 
@@ -55,7 +55,7 @@ fn equal_bodies_are_different_acts_at_their_arrival() {
 }
 
 #[test]
-fn what_cannot_be_used_is_set_aside() {
+fn bad_requests_are_rejected() {
     for (bad, why) in [
         ("published demo", "not a hook's body"),
         ("[]", "not a hook's body"),

@@ -39,9 +39,11 @@ fn event(kind: &str, more: &[(&str, &str)], body: &str) -> event::Event {
 fn reason(kind: &str, more: &[(&str, &str)], body: &str) -> String {
     match item(kind, more, body) {
         Item::Event(event) => format!("event {}", event.action),
-        Item::Rejected(aside) => {
-            assert!(aside.raw.starts_with(b"ce-id: ") && aside.raw.ends_with(body.as_bytes()));
-            aside.reason
+        Item::Rejected(rejected) => {
+            assert!(
+                rejected.raw.starts_with(b"ce-id: ") && rejected.raw.ends_with(body.as_bytes())
+            );
+            rejected.reason
         }
         Item::Skipped(why) => format!("skipped: {why}"),
     }
@@ -61,10 +63,10 @@ fn types_mean_operations_whatever_their_prefix() {
             ("image.lint_failed", IMAGE, Operation::Other, "artifact", Some("sha256:ab")),
         ] {
             let event = event(&format!("{prefix}{kind}"), &[], body);
-            let told =
+            let described =
                 (event.operation, event.resource.kind.as_deref(), event.resource.id.as_deref());
             assert_eq!(
-                (told, event.action.as_str()),
+                (described, event.action.as_str()),
                 ((operation, Some(thing), id), kind),
                 "{prefix}"
             );
@@ -100,7 +102,7 @@ fn an_event_without_time_has_that_of_its_arrival() {
 }
 
 #[test]
-fn actors_are_named_nobody_or_not_told() {
+fn actors_are_named_anonymous_or_unknown() {
     let kind = |actor: &str| {
         event("image.updated", &[], &IMAGE.replacen('{', &format!("{{{actor}"), 1)).actor.kind
     };
@@ -123,8 +125,11 @@ fn a_structured_event_needs_no_header_lines() {
 }
 
 #[test]
-fn what_cannot_be_used_is_set_aside_and_scans_are_skipped() {
-    assert_eq!(reason("image.scanned", &[], IMAGE), "skipped: it tells of no act on what is kept");
+fn bad_events_are_rejected_and_scans_skipped() {
+    assert_eq!(
+        reason("image.scanned", &[], IMAGE),
+        "skipped: it reports no act on a stored artifact"
+    );
     for (kind, more, body, why) in [
         ("image.frobbed", &[][..], IMAGE, "unknown type \"image.frobbed\""),
         ("myimage.updated", &[], IMAGE, "unknown type"),

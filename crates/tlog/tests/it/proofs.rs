@@ -8,7 +8,7 @@ use tlog::{
 };
 use tlog_tiles::{check_record, check_tree};
 
-/// The leaves' hashes of a tree, whose leaf data are their own numbers.
+/// The leaf hashes of a tree whose leaf data are their own numbers.
 struct Leaves(Vec<Hash>);
 
 impl Leaves {
@@ -30,8 +30,8 @@ impl Nodes for Leaves {
     }
 }
 
-/// Checks a proof of inclusion by our verifier and another, and that neither takes it for anything
-/// else.
+/// Checks a proof of inclusion by our verifier and another, and that both refuse it for any other
+/// leaf.
 fn inclusion(leaves: &Leaves, index: u64, size: u64, root: &Hash) {
     let leaf = leaves.0[index as usize];
     let path = prove_inclusion(leaves, index, size).unwrap();
@@ -84,7 +84,7 @@ fn consistency(leaves: &Leaves, old: u64, new: u64, new_root: &Hash) {
     }
 }
 
-/// Every size to 2,000 has an inclusion and a consistency proof for leaves and sizes all over it;
+/// Every size up to 2,000 has inclusion and consistency proofs for leaves and sizes all over it; up
 /// to 70, for all.
 #[test]
 fn every_size_proves_and_nothing_else_passes() {

@@ -10,7 +10,7 @@ use crate::item::NoEvent;
 use event::{Resolution, Time};
 
 /// The reason to skip a line of another logger in the log driver's log.
-const OTHER_LINE: &str = "a line of the log that is no notification";
+const OTHER_LINE: &str = "a line of the log without a notification";
 
 /// Prefix of the log driver's loggers; the event's type follows.
 const LOGGER: &str = "oslo.messaging.notification.";
@@ -126,7 +126,7 @@ impl Notification {
     fn timestamp(&self) -> Result<Option<(Time, Resolution)>, String> {
         let Some(text) = &self.timestamp else { return Ok(None) };
         let unknown =
-            || format!("timestamp: {:?} is no time", text.chars().take(64).collect::<String>());
+            || format!("timestamp: {:?} is not a time", text.chars().take(64).collect::<String>());
         let utc: civil::DateTime = text.parse().map_err(|_| unknown())?;
         Time::parse_rfc3339(&format!("{utc}Z")).map(Some).map_err(|_| unknown())
     }

@@ -11,12 +11,12 @@ pub(super) struct Entry<'a> {
     /// Without the empty line.
     pub(super) raw: &'a [u8],
     /// Names and values in order, or the error.
-    pub(super) fields: Result<Vec<(&'a str, &'a [u8])>, Wrong>,
+    pub(super) fields: Result<Vec<(&'a str, &'a [u8])>, NoEntry>,
 }
 
 /// The reason why bytes are not an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(super) enum NoEntry {
     /// The bytes end before it does. Whatever they hold belongs to it, however it looks.
     BreaksOff,
     /// No entry has this form.
@@ -43,8 +43,8 @@ pub(super) fn entries(body: &[u8]) -> impl Iterator<Item = Entry<'_>> {
         let fields = fields(&mut rest);
         match fields {
             Ok(_) => {}
-            Err(Wrong::BreaksOff) => rest = &[],
-            Err(Wrong::Malformed(_)) => {
+            Err(NoEntry::BreaksOff) => rest = &[],
+            Err(NoEntry::Malformed(_)) => {
                 let skipped = position(rest, NEXT).map_or(rest.len(), |at| at + 1);
                 rest = &rest[skipped..];
             }
@@ -64,8 +64,8 @@ pub(super) fn complete_bytes(piece: &[u8]) -> usize {
         }
         match fields(&mut rest) {
             Ok(_) => {}
-            Err(Wrong::BreaksOff) => break,
-            Err(Wrong::Malformed(_)) => match position(rest, NEXT) {
+            Err(NoEntry::BreaksOff) => break,
+            Err(NoEntry::Malformed(_)) => match position(rest, NEXT) {
                 Some(at) => rest = &rest[at + 1..],
                 None => break,
             },
@@ -75,7 +75,7 @@ pub(super) fn complete_bytes(piece: &[u8]) -> usize {
 }
 
 /// Takes fields up to an empty line or the end.
-fn fields<'a>(rest: &mut &'a [u8]) -> Result<Vec<(&'a str, &'a [u8])>, Wrong> {
+fn fields<'a>(rest: &mut &'a [u8]) -> Result<Vec<(&'a str, &'a [u8])>, NoEntry> {
     let mut fields = Vec::new();
     while !rest.is_empty() && rest[0] != b'\n' {
         fields.push(field(rest)?);
@@ -83,8 +83,8 @@ fn fields<'a>(rest: &mut &'a [u8]) -> Result<Vec<(&'a str, &'a [u8])>, Wrong> {
     Ok(fields)
 }
 
-fn field<'a>(rest: &mut &'a [u8]) -> Result<(&'a str, &'a [u8]), Wrong> {
-    let end = rest.iter().position(|&byte| byte == b'\n').ok_or(Wrong::BreaksOff)?;
+fn field<'a>(rest: &mut &'a [u8]) -> Result<(&'a str, &'a [u8]), NoEntry> {
+    let end = rest.iter().position(|&byte| byte == b'\n').ok_or(NoEntry::BreaksOff)?;
     let line = &rest[..end];
     let (name, value) = match line.iter().position(|&byte| byte == b'=') {
         Some(at) => (&line[..at], Some(&line[at + 1..])),
@@ -93,7 +93,7 @@ fn field<'a>(rest: &mut &'a [u8]) -> Result<(&'a str, &'a [u8]), Wrong> {
     let text = std::str::from_utf8(name)
         .ok()
         .filter(|_| is_field_name(name))
-        .ok_or(Wrong::Malformed("no field begins so"))?;
+        .ok_or(NoEntry::Malformed("no field begins so"))?;
     let after = &rest[end + 1..];
     let Some(value) = value else {
         let (value, after) = binary(after)?;
@@ -105,16 +105,16 @@ fn field<'a>(rest: &mut &'a [u8]) -> Result<(&'a str, &'a [u8]), Wrong> {
 }
 
 /// A value with its length before it.
-fn binary(bytes: &[u8]) -> Result<(&[u8], &[u8]), Wrong> {
-    let (length, after) = bytes.split_first_chunk::<8>().ok_or(Wrong::BreaksOff)?;
+fn binary(bytes: &[u8]) -> Result<(&[u8], &[u8]), NoEntry> {
+    let (length, after) = bytes.split_first_chunk::<8>().ok_or(NoEntry::BreaksOff)?;
     let length = u64::from_le_bytes(*length);
     let length = usize::try_from(length).ok().filter(|length| *length <= VALUE_BYTES_MAX);
-    let length = length.ok_or(Wrong::Malformed("a field is longer than any"))?;
-    let (value, after) = after.split_at_checked(length).ok_or(Wrong::BreaksOff)?;
+    let length = length.ok_or(NoEntry::Malformed("a field is longer than any"))?;
+    let (value, after) = after.split_at_checked(length).ok_or(NoEntry::BreaksOff)?;
     match after.split_first() {
         Some((b'\n', after)) => Ok((value, after)),
-        Some(_) => Err(Wrong::Malformed("no line feed follows a field's value")),
-        None => Err(Wrong::BreaksOff),
+        Some(_) => Err(NoEntry::Malformed("no line feed follows a field's value")),
+        None => Err(NoEntry::BreaksOff),
     }
 }
 
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(
             (found[0].fields.as_ref().err(), found[0].raw),
-            (Some(&Wrong::BreaksOff), &cut[..])
+            (Some(&NoEntry::BreaksOff), &cut[..])
         );
         assert_eq!(complete_bytes(&cut), 0);
     }

@@ -40,7 +40,7 @@ impl<'de> Visitor<'de> for OfFields {
         let mut fields = Fields::default();
         while let Some(name) = map.next_key::<String>()? {
             if !is_field_name(name.as_bytes()) {
-                return Err(A::Error::custom("a member is no field"));
+                return Err(A::Error::custom("a member is not a field"));
             }
             if fields.values.contains_key(&name) {
                 return Err(A::Error::custom(format_args!("{name} appears twice")));
@@ -125,7 +125,7 @@ impl<'de> Visitor<'de> for OfElement {
     }
 
     fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Element, E> {
-        u8::try_from(number).map(Element::Byte).map_err(|_| E::custom("a number is no byte"))
+        u8::try_from(number).map(Element::Byte).map_err(|_| E::custom("a number is not a byte"))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Element, A::Error> {

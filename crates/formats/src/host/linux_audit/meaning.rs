@@ -87,7 +87,7 @@ pub(super) struct Meaning {
 }
 
 /// The records, and those that are read most.
-struct Told<'a> {
+struct EventRecords<'a> {
     records: &'a [Record<'a>],
     /// The subject of the event: the first record that is neither a detail nor the system call that
     /// caused it.
@@ -103,26 +103,27 @@ pub(super) fn of(records: &[Record<'_>]) -> Meaning {
     let main =
         records.iter().find(|record| !is_detail(record.line.kind) && record.line.kind != "SYSCALL");
     let main = main.or(syscall).unwrap_or(&records[0]);
-    let told = Told { records, main, syscall, call: syscall.map(call).unwrap_or_default() };
-    let (operation, outcome) = (told.operation(), told.outcome());
-    let command = told.command();
+    let event_records =
+        EventRecords { records, main, syscall, call: syscall.map(call).unwrap_or_default() };
+    let (operation, outcome) = (event_records.operation(), event_records.outcome());
+    let command = event_records.command();
     let is_syscall = main.line.kind == "SYSCALL";
     let description =
         if is_syscall && command.is_some() { command.clone() } else { non_empty(&main.text()) };
     Meaning {
-        actor: told.actor(),
-        source_ip: told
+        actor: event_records.actor(),
+        source_ip: event_records
             .field("addr")
             .and_then(address)
             .map(|address| SourceIp { address, trust: Trust::Peer }),
-        action: told.action(),
+        action: event_records.action(),
         operation,
-        resource: told.resource(),
-        severity: told.severity(operation, &outcome),
-        class: told.class(&outcome),
+        resource: event_records.resource(),
+        severity: event_records.severity(operation, &outcome),
+        class: event_records.class(&outcome),
         outcome,
         description,
-        attributes: told.attributes(command.as_deref().unwrap_or_default()),
+        attributes: event_records.attributes(command.as_deref().unwrap_or_default()),
     }
 }
 
@@ -133,7 +134,7 @@ fn call(record: &Record<'_>) -> String {
     known.map_or_else(|| format!("syscall {number}"), str::to_owned)
 }
 
-impl Told<'_> {
+impl EventRecords<'_> {
     fn kind(&self) -> &str {
         self.main.line.kind
     }
@@ -234,17 +235,17 @@ impl Told<'_> {
 
     /// `res` of programs, `success` and the error of system calls, or the denial.
     fn outcome(&self) -> Outcome {
-        let told =
+        let result =
             self.field("res").or_else(|| self.field("result")).or_else(|| self.field("success"));
         let error = self
             .syscall
             .and_then(|record| record.field("exit")?.strip_prefix('-')?.parse().ok())
-            .filter(|_| matches!(told, Some("no")));
+            .filter(|_| matches!(result, Some("no")));
         let is_denied = self.main.fields().any(|(name, value)| {
             (name == "text" && value.contains("denied"))
                 || (name == "apparmor" && value == "DENIED")
         });
-        let kind = match told {
+        let kind = match result {
             _ if is_denied => OutcomeKind::Failure,
             // A connection in progress.
             _ if error == Some(EINPROGRESS) => OutcomeKind::Unknown,

@@ -13,7 +13,7 @@ pub(super) struct Line<'a> {
     pub(super) kind: &'a str,
     pub(super) time: Time,
     /// `SECONDS.MMM:SERIAL`.
-    pub(super) stamp: &'a str,
+    pub(super) event_id: &'a str,
     pub(super) serial: u64,
     /// The text after the head.
     pub(super) text: &'a [u8],
@@ -37,16 +37,16 @@ fn bare(bytes: &[u8]) -> Option<Line<'_>> {
     };
     let (kind, rest) = word(rest.strip_prefix(b"type=")?)?;
     let rest = rest.strip_prefix(b"msg=audit(")?;
-    let end = rest.iter().take(STAMP_BYTES_MAX).position(|&byte| byte == b')')?;
-    let stamp = std::str::from_utf8(&rest[..end]).ok()?;
-    let (time, serial) = stamp.split_once(':')?;
+    let end = rest.iter().take(HEAD_BYTES_MAX).position(|&byte| byte == b')')?;
+    let event_id = std::str::from_utf8(&rest[..end]).ok()?;
+    let (time, serial) = event_id.split_once(':')?;
     let text = rest[end + 1..].strip_prefix(b":").unwrap_or(&rest[end + 1..]);
     (!kind.is_empty()).then_some(())?;
-    Some(Line { node, kind, time: self::time(time)?, stamp, serial: number(serial)?, text })
+    Some(Line { node, kind, time: self::time(time)?, event_id, serial: number(serial)?, text })
 }
 
 /// Longest `SECONDS.MMM:SERIAL`, generously.
-const STAMP_BYTES_MAX: usize = 48;
+const HEAD_BYTES_MAX: usize = 48;
 
 fn word(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let end = bytes.iter().position(|&byte| byte == b' ')?;
@@ -78,12 +78,12 @@ pub(super) struct Record<'a> {
 impl<'a> Line<'a> {
     pub(super) fn record(self) -> Record<'a> {
         let end = self.text.iter().position(|&byte| byte == SEPARATOR).unwrap_or(self.text.len());
-        let (told, added) = self.text.split_at(end);
+        let (original, added) = self.text.split_at(end);
         let mut record =
             Record { line: self, fields: Vec::new(), added: Vec::new(), is_invalid_utf8: false };
-        let told = record.lossy(told);
+        let original = record.lossy(original);
         let mut fields = Vec::new();
-        read(&told, &mut fields, true);
+        read(&original, &mut fields, true);
         for (name, value, is_quoted) in fields {
             let value = if is_quoted { value } else { record.decoded(&name, value) };
             record.fields.push((name, value));
@@ -114,8 +114,8 @@ impl Record<'_> {
     /// The text of all fields, in one line.
     pub(super) fn text(&self) -> String {
         let end = self.line.text.iter().position(|&byte| byte == SEPARATOR);
-        let told = &self.line.text[..end.unwrap_or(self.line.text.len())];
-        String::from_utf8_lossy(told).trim().to_owned()
+        let original = &self.line.text[..end.unwrap_or(self.line.text.len())];
+        String::from_utf8_lossy(original).trim().to_owned()
     }
 
     fn lossy(&mut self, bytes: &[u8]) -> String {
@@ -245,7 +245,7 @@ mod tests {
         ] {
             let line = super::line(line.as_bytes()).expect(&line);
             assert_eq!((line.node, line.kind, line.serial), (node, "PATH", 626));
-            assert_eq!((line.stamp, line.text), ("1795198632.044:626", &b" item=0"[..]));
+            assert_eq!((line.event_id, line.text), ("1795198632.044:626", &b" item=0"[..]));
             assert_eq!(line.time.to_string(), "2026-11-20T18:17:12.044000000Z");
         }
         for text in [

@@ -20,8 +20,8 @@ pub(super) fn line(text: &str) -> Option<Line<'_>> {
     let (module, rest) = text.split_once('(')?;
     let is_module = module.starts_with("pam_")
         && module.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let (place, text) = rest.split_once("): ").filter(|_| is_module)?;
-    let (service, kind) = place.rsplit_once(':')?;
+    let (module, text) = rest.split_once("): ").filter(|_| is_module)?;
+    let (service, kind) = module.rsplit_once(':')?;
     Some(Line { service, kind, text })
 }
 

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::record::{Attributes, Record, Shared};
 use super::value::{DEPTH_MAX, Value};
 use super::{Context, EnvelopeError, Group, Scope, too_many};
-use crate::json_pieces::{Document, documents, elements, place_of, same_length};
+use crate::json_pieces::{Document, documents, elements, position_of, same_length};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -50,7 +50,7 @@ struct Body<'a, 't> {
 
 impl<'a, 't> Body<'a, 't> {
     fn bytes_of(&self, piece: &str) -> &'a [u8] {
-        &self.bytes[place_of(piece, self.text)]
+        &self.bytes[position_of(piece, self.text)]
     }
 
     /// The elements of an array that may be absent; too many for the body are an error of the body.
@@ -85,14 +85,14 @@ pub(super) fn split<'a>(
     let is_alone = documents.len() == 1 && !is_from_file;
     let mut body = Body { bytes: body, text: &text, events_max, left: events_max };
     let mut groups = Vec::new();
-    for (place, document) in documents {
-        match request(&mut body, (place.clone(), document), &mut groups) {
+    for (position, document) in documents {
+        match request(&mut body, (position.clone(), document), &mut groups) {
             Ok(()) => {}
             Err(NotSplit::Body(error)) => return Err(error),
             Err(NotSplit::Group(why)) if is_alone => return Err(EnvelopeError::Malformed(why)),
             Err(NotSplit::Group(why)) => {
                 body.left = body.left.checked_sub(1).ok_or_else(|| too_many(events_max))?;
-                groups.push(Group { raw: &body.bytes[place], scopes: Err(why) });
+                groups.push(Group { raw: &body.bytes[position], scopes: Err(why) });
             }
         }
     }
@@ -186,17 +186,17 @@ pub(super) fn shared(scope: &Scope<'_>) -> Result<Shared, String> {
     let mut shared = Shared::default();
     for raw in &scope.resource {
         let text = shared.resource.lossy(raw.to_vec());
-        let told: Resource<'_> =
+        let wire: Resource<'_> =
             serde_json::from_str(&text).map_err(|error| format!("not a resource: {error}"))?;
-        insert_all(told.attributes, &mut shared.resource)?;
+        insert_all(wire.attributes, &mut shared.resource)?;
     }
     for raw in &scope.scope {
         let text = shared.scope.lossy(raw.to_vec());
-        let told: InstrumentationScope<'_> =
+        let wire: InstrumentationScope<'_> =
             serde_json::from_str(&text).map_err(|error| format!("not a scope: {error}"))?;
-        shared.scope_name = told.name.unwrap_or_default().into_owned();
-        shared.scope_version = told.version.unwrap_or_default().into_owned();
-        insert_all(told.attributes, &mut shared.scope)?;
+        shared.scope_name = wire.name.unwrap_or_default().into_owned();
+        shared.scope_version = wire.version.unwrap_or_default().into_owned();
+        insert_all(wire.attributes, &mut shared.scope)?;
     }
     Ok(shared)
 }
@@ -237,47 +237,47 @@ struct KeyValue<'a> {
 pub(super) fn record(raw: &[u8]) -> Result<Record, String> {
     let mut attributes = Attributes::default();
     let text = attributes.lossy(raw.to_vec());
-    let told: LogRecord<'_> =
+    let wire: LogRecord<'_> =
         serde_json::from_str(&text).map_err(|error| format!("not a log record: {error}"))?;
-    insert_all(told.attributes, &mut attributes)?;
+    insert_all(wire.attributes, &mut attributes)?;
     Ok(Record {
-        time: unsigned("timeUnixNano", told.time_unix_nano)?,
-        observed: unsigned("observedTimeUnixNano", told.observed_time_unix_nano)?,
-        severity_number: unsigned("severityNumber", told.severity_number)?,
-        severity_text: told.severity_text.unwrap_or_default().into_owned(),
-        body: told.body.map_or(Ok(Value::Absent), |body| value(body, 0))?,
-        dropped: unsigned("droppedAttributesCount", told.dropped_attributes_count)?,
-        trace_id: told.trace_id.unwrap_or_default().to_ascii_lowercase(),
-        span_id: told.span_id.unwrap_or_default().to_ascii_lowercase(),
-        event_name: told.event_name.unwrap_or_default().into_owned(),
+        time: unsigned("timeUnixNano", wire.time_unix_nano)?,
+        observed: unsigned("observedTimeUnixNano", wire.observed_time_unix_nano)?,
+        severity_number: unsigned("severityNumber", wire.severity_number)?,
+        severity_text: wire.severity_text.unwrap_or_default().into_owned(),
+        body: wire.body.map_or(Ok(Value::Absent), |body| value(body, 0))?,
+        dropped: unsigned("droppedAttributesCount", wire.dropped_attributes_count)?,
+        trace_id: wire.trace_id.unwrap_or_default().to_ascii_lowercase(),
+        span_id: wire.span_id.unwrap_or_default().to_ascii_lowercase(),
+        event_name: wire.event_name.unwrap_or_default().into_owned(),
         attributes,
     })
 }
 
-fn insert_all(told: Option<Vec<KeyValue<'_>>>, attributes: &mut Attributes) -> Result<(), String> {
-    for key_value in told.unwrap_or_default() {
+fn insert_all(wire: Option<Vec<KeyValue<'_>>>, attributes: &mut Attributes) -> Result<(), String> {
+    for key_value in wire.unwrap_or_default() {
         let (key, value) = pair(key_value, 0)?;
         attributes.insert(key, value)?;
     }
     Ok(())
 }
 
-fn pair(told: KeyValue<'_>, depth: usize) -> Result<(String, Value), String> {
-    let value = told.value.map_or(Ok(Value::Absent), |raw| value(raw, depth))?;
-    Ok((told.key.unwrap_or_default().into_owned(), value))
+fn pair(wire: KeyValue<'_>, depth: usize) -> Result<(String, Value), String> {
+    let value = wire.value.map_or(Ok(Value::Absent), |raw| value(raw, depth))?;
+    Ok((wire.key.unwrap_or_default().into_owned(), value))
 }
 
 /// The digits of a number, or of a number written as a text.
-fn number_text(told: &RawValue) -> &str {
-    let json = told.get();
+fn number_text(wire: &RawValue) -> &str {
+    let json = wire.get();
     json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).unwrap_or(json)
 }
 
 /// 0 if there is none.
-fn unsigned(name: &str, told: Option<&RawValue>) -> Result<u64, String> {
-    match told.map(number_text) {
+fn unsigned(name: &str, wire: Option<&RawValue>) -> Result<u64, String> {
+    match wire.map(number_text) {
         None | Some("" | "null") => Ok(0),
-        Some(digits) => digits.parse().map_err(|_| format!("{name} is no whole number")),
+        Some(digits) => digits.parse().map_err(|_| format!("{name} is not a whole number")),
     }
 }
 
@@ -313,29 +313,29 @@ struct KeyValueList<'a> {
 
 fn value(raw: &RawValue, depth: usize) -> Result<Value, String> {
     let malformed = |error: serde_json::Error| format!("not a value: {error}");
-    let Some(told) = serde_json::from_str::<Option<AnyValue<'_>>>(raw.get()).map_err(malformed)?
+    let Some(wire) = serde_json::from_str::<Option<AnyValue<'_>>>(raw.get()).map_err(malformed)?
     else {
         return Ok(Value::Absent);
     };
-    let is_told = |raw: &&RawValue| raw.get() != "null";
-    let (list, map) = (told.array_value.filter(is_told), told.kvlist_value.filter(is_told));
-    if let Some(text) = told.string_value {
+    let is_present = |raw: &&RawValue| raw.get() != "null";
+    let (list, map) = (wire.array_value.filter(is_present), wire.kvlist_value.filter(is_present));
+    if let Some(text) = wire.string_value {
         return Ok(Value::Text(text.into_owned()));
     }
-    if let Some(value) = told.bool_value {
+    if let Some(value) = wire.bool_value {
         return Ok(Value::Boolean(value));
     }
-    if let Some(number) = told.int_value.filter(is_told) {
+    if let Some(number) = wire.int_value.filter(is_present) {
         return number_text(number)
             .parse()
             .map(Value::Integer)
-            .map_err(|_| "intValue is no whole number".to_owned());
+            .map_err(|_| "intValue is not a whole number".to_owned());
     }
-    if let Some(number) = told.double_value.filter(is_told) {
-        let number = number_text(number).parse().map_err(|_| "doubleValue is no number")?;
+    if let Some(number) = wire.double_value.filter(is_present) {
+        let number = number_text(number).parse().map_err(|_| "doubleValue is not a number")?;
         return Ok(Value::Float(number));
     }
-    if let Some(text) = told.bytes_value {
+    if let Some(text) = wire.bytes_value {
         // Bytes in another alphabet stay as they came.
         return Ok(BASE64
             .decode(&*text)

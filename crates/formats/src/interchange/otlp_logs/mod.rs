@@ -82,11 +82,11 @@ impl Scope<'_> {
 pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
     let encoding = if is_protobuf(body, context) { PROTOBUF } else { JSON };
     let groups = (encoding.split)(body, context)?;
-    let mut told = Told { body, items: Vec::new(), seen: HashMap::new(), shared_bytes: 0 };
+    let mut output = Output { body, items: Vec::new(), seen: HashMap::new(), shared_bytes: 0 };
     for group in groups {
-        told.group(group, &encoding, context);
+        output.group(group, &encoding, context);
     }
-    Ok(told.items)
+    Ok(output.items)
 }
 
 /// Decided by the content type; without one, JSON begins with a brace. Files are JSON, even if
@@ -112,14 +112,14 @@ fn response(headers: &[(String, String)], rejected: usize) -> (&'static str, Vec
         (true, Some(warning)) => ("application/x-protobuf", protobuf::warning(warning)),
         (false, None) => ("application/json", b"{}".to_vec()),
         (false, Some(warning)) => {
-            let told = serde_json::json!({ "partialSuccess": { "errorMessage": warning } });
-            ("application/json", told.to_string().into_bytes())
+            let json = serde_json::json!({ "partialSuccess": { "errorMessage": warning } });
+            ("application/json", json.to_string().into_bytes())
         }
     }
 }
 
 /// The items of a body so far.
-struct Told<'a> {
+struct Output<'a> {
     body: &'a [u8],
     items: Vec<Item>,
     /// How often each record occurred in this body.
@@ -127,15 +127,15 @@ struct Told<'a> {
     shared_bytes: usize,
 }
 
-impl Told<'_> {
+impl Output<'_> {
     fn group(&mut self, group: Group<'_>, encoding: &Encoding, context: &mut Context<'_>) {
-        let told = group.scopes.and_then(|scopes| {
+        let split = group.scopes.and_then(|scopes| {
             self.admit(&scopes, context.limits.event_bytes_max)?;
             let shared: Vec<Shared> =
                 scopes.iter().map(|scope| (encoding.shared)(scope)).collect::<Result<_, _>>()?;
             Ok((scopes, shared))
         });
-        match told {
+        match split {
             Err(reason) => {
                 self.items.push(Item::Rejected(RejectedRecord { reason, raw: group.raw.to_vec() }))
             }
@@ -164,7 +164,7 @@ impl Told<'_> {
         }
         if shared_bytes > SHARED_BYTES_MAX {
             return Err(format!(
-                "told with each record, resources and scopes exceed {SHARED_BYTES_MAX} bytes"
+                "resources and scopes, repeated with each record, exceed {SHARED_BYTES_MAX} bytes"
             ));
         }
         self.shared_bytes = shared_bytes;
@@ -187,9 +187,9 @@ impl Told<'_> {
         let event = event.map(|mut event| {
             // In a file, equal records are different records.
             event.origin.key = match context.position {
-                Some(place) => {
+                Some(position) => {
                     let at = raw.as_ptr() as usize - self.body.as_ptr() as usize;
-                    Some(format!("{}:{}", place.file, place.offset + at as u64))
+                    Some(format!("{}:{}", position.file, position.offset + at as u64))
                 }
                 None => event.origin.key.take().map(|key| self.ordinal(key)),
             };

@@ -2,10 +2,10 @@
 //!
 //! The messages are those of
 //! <https://github.com/open-telemetry/opentelemetry-proto/tree/main/opentelemetry/proto>
-//! (`logs/v1/logs.proto`, `common/v1/common.proto`, `resource/v1/resource.proto`). They are declared
-//! here rather than taken from the crate `opentelemetry-proto`, which brings `tonic` and
-//! `opentelemetry_sdk`, and which would build the whole request as a tree. On the wire they are the
-//! same; in memory three things differ:
+//! (`logs/v1/logs.proto`, `common/v1/common.proto`, `resource/v1/resource.proto`). They are
+//! declared here rather than taken from the crate `opentelemetry-proto`, which brings
+//! `opentelemetry` and `opentelemetry_sdk`, has texts as `String`, and would build the whole request
+//! as a tree. On the wire they are the same; in memory three things differ:
 //! - The request is split into slices, one for each record, since the bytes of a record are stored
 //!   with its event and a damaged record is rejected alone. Splitting allocates nothing for
 //!   messages without records: two bytes of the body would otherwise cost 32 in memory.
@@ -158,7 +158,7 @@ impl<'a> Messages<'a> {
             }
             let length = decode_varint(&mut self.rest).map_err(no_protobuf)?;
             let parts = usize::try_from(length).ok().and_then(|at| self.rest.split_at_checked(at));
-            let (message, rest) = parts.ok_or("the message breaks off and is no protobuf")?;
+            let (message, rest) = parts.ok_or("the message breaks off and is not protobuf")?;
             self.rest = rest;
             return Ok(Some(message));
         }
@@ -167,7 +167,7 @@ impl<'a> Messages<'a> {
 }
 
 fn no_protobuf(error: DecodeError) -> String {
-    format!("the message is no protobuf of OTLP: {error}")
+    format!("the message is not protobuf of OTLP: {error}")
 }
 
 fn decode<T: Message + Default>(raw: &[u8]) -> Result<T, String> {
@@ -234,7 +234,7 @@ fn pieces(message: &[u8]) -> Result<Vec<&[u8]>, String> {
     Ok(pieces)
 }
 
-/// What the records of a scope share.
+/// Reads the attributes that the records of a scope share.
 pub(super) fn shared(scope: &Scope<'_>) -> Result<Shared, String> {
     let mut shared = Shared::default();
     for piece in &scope.resource {

@@ -56,7 +56,7 @@ impl Attributes {
     }
 }
 
-/// What all records of a scope share.
+/// The resource and scope that records share.
 #[derive(Default)]
 pub(super) struct Shared {
     pub resource: Attributes,
@@ -71,7 +71,7 @@ impl Shared {
     }
 
     /// Adds them under names of their own; an attribute of a record with such a name gives way.
-    fn tell(&self, attributes: &mut BTreeMap<String, String>) {
+    fn add_to(&self, attributes: &mut BTreeMap<String, String>) {
         let with = |prefix: &'static str, texts: &BTreeMap<String, String>| {
             texts
                 .iter()
@@ -167,7 +167,7 @@ impl Record {
             request_id: None,
             trace_id: id(&self.trace_id),
             origin: Origin { source: context.source.to_owned(), format: SPEC.name.to_owned(), key },
-            attributes: self.told(shared, time_is, is_lossy, is_too_deep),
+            attributes: self.into_attributes(shared, time_is, is_lossy, is_too_deep),
             raw: raw.to_vec(),
         };
         Ok(event)
@@ -194,7 +194,7 @@ impl Record {
         if time == 0 {
             return None;
         }
-        let mut told = Vec::new();
+        let mut content = Vec::new();
         for text in [
             &*time.to_string(),
             &*self.severity_number.to_string(),
@@ -206,20 +206,20 @@ impl Record {
             &shared.scope_name,
             &shared.scope_version,
         ] {
-            write_string(&mut told, text);
+            write_string(&mut content, text);
         }
         for texts in [&self.attributes.texts, &shared.resource.texts, &shared.scope.texts] {
-            told.push(b'{');
+            content.push(b'{');
             for text in texts.iter().flat_map(|(name, text)| [name, text]) {
-                write_string(&mut told, text);
+                write_string(&mut content, text);
             }
         }
-        told.extend_from_slice(beyond);
-        Some(hex::encode(&Sha256::digest(&told)[..16]))
+        content.extend_from_slice(beyond);
+        Some(hex::encode(&Sha256::digest(&content)[..16]))
     }
 
     /// The remaining attributes.
-    fn told(
+    fn into_attributes(
         self,
         shared: &Shared,
         time_is: &str,
@@ -230,7 +230,7 @@ impl Record {
         if let Some(namespace) = shared.resource("service.namespace") {
             attributes.entry("department".to_owned()).or_insert(namespace);
         }
-        shared.tell(&mut attributes);
+        shared.add_to(&mut attributes);
         let flag = |is_set: bool| if is_set { "true".to_owned() } else { String::new() };
         let number = |number: u64| if number == 0 { String::new() } else { number.to_string() };
         attributes.extend(
@@ -277,8 +277,8 @@ fn actor(attributes: &mut Attributes) -> Actor {
 /// `client.address` is meant to be the address behind all proxies, so a header may have claimed it;
 /// only if the connection's own peer is the same is it certain.
 fn source_ip(attributes: &mut Attributes, options: &Options) -> Option<SourceIp> {
-    let told = |name: &str| attributes.texts.get(name).and_then(|text| address(text));
-    let (claimed, peer) = (told("client.address"), told("network.peer.address"));
+    let address_of = |name: &str| attributes.texts.get(name).and_then(|text| address(text));
+    let (claimed, peer) = (address_of("client.address"), address_of("network.peer.address"));
     let source_ip = match (claimed, peer) {
         (_, Some(peer)) => {
             let claimed =
@@ -288,8 +288,8 @@ fn source_ip(attributes: &mut Attributes, options: &Options) -> Option<SourceIp>
         (Some(address), None) => SourceIp { address, trust: Trust::Forwarded },
         (None, None) => return None,
     };
-    for (name, told) in [("client.address", claimed), ("network.peer.address", peer)] {
-        if told == Some(source_ip.address) {
+    for (name, candidate) in [("client.address", claimed), ("network.peer.address", peer)] {
+        if candidate == Some(source_ip.address) {
             attributes.take(name);
         }
     }
