@@ -49,12 +49,12 @@ struct State {
     is_stopped: bool,
     operations: u64,
     fault: Option<(u64, Fault)>,
-    ignores: Ignored,
+    ignores: IgnoredCalls,
 }
 
 /// Calls that the disk acknowledges without any effect, as faulty drives and file systems do.
 #[derive(Default)]
-struct Ignored {
+struct IgnoredCalls {
     syncs: bool,
     dir_syncs: bool,
 }
@@ -87,7 +87,7 @@ impl SimulatedDisk {
             is_stopped: false,
             operations: 0,
             fault: None,
-            ignores: Ignored::default(),
+            ignores: IgnoredCalls::default(),
         };
         SimulatedDisk { state: Arc::new(Mutex::new(state)) }
     }

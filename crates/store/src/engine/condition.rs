@@ -413,3 +413,87 @@ fn one_of(
     found.extend(single);
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use event::Event;
+    use event::query::Text;
+
+    use super::*;
+    use crate::samples::event;
+    use crate::segment::tests::{log_events, segment_of};
+
+    /// A segment of events with these actions, whose indexes begin at 10.
+    fn segment(actions: &[&str]) -> Segment {
+        let with_action = |(action, time): (&&str, i64)| Event {
+            action: (*action).to_owned(),
+            description: Some(format!("{action} by CI")),
+            ..event(time)
+        };
+        let events = actions.iter().zip(0..).map(with_action).collect();
+        segment_of(&log_events(events, 10))
+    }
+
+    fn any_of(values: &[&str]) -> Filter {
+        Filter::AnyOf(Dimension::Action, values.iter().map(|value| (*value).to_owned()).collect())
+    }
+
+    #[test]
+    fn rows_are_those_that_meet_all_filters() {
+        let segment = segment(&["pull", "push", "purge", "pull", "delete"]);
+        let not = |filter| Filter::Not(Box::new(filter));
+        let prefix = |start: &str| Filter::Prefix(Dimension::Action, start.to_owned());
+        let words = |text: &str| Filter::Words(Text::Description, text.to_owned());
+        for (filters, expected) in [
+            (vec![], &[0, 1, 2, 3, 4][..]),
+            (vec![any_of(&["pull"])], &[0, 3]),
+            (vec![any_of(&["pull", "push", "none"])], &[0, 1, 3]),
+            (vec![any_of(&["none"])], &[]),
+            (vec![not(any_of(&["pull"]))], &[1, 2, 4]),
+            (vec![prefix("pu"), not(prefix("pur"))], &[0, 1, 3]),
+            (vec![Filter::Either(vec![any_of(&["push"]), prefix("d")])], &[1, 4]),
+            (vec![words("ci pull")], &[0, 3]),
+            (vec![words("none")], &[]),
+        ] {
+            let conditions = Conditions::of(&segment, &filters, u64::MAX).expect("whole");
+            let rows: Vec<u32> = conditions.rows(0..5).expect("whole").iter().collect();
+            assert_eq!(rows, expected, "{filters:?}");
+            assert!(conditions.rows_max() >= rows.len() as u64, "{filters:?}");
+            let within: Vec<u32> = conditions.rows(1..4).expect("whole").iter().collect();
+            let expected: Vec<u32> =
+                expected.iter().copied().filter(|row| (1..4).contains(row)).collect();
+            assert_eq!(within, expected, "{filters:?} within 1..4");
+        }
+    }
+
+    #[test]
+    fn rows_beyond_the_tree_size_are_left_out() {
+        let segment = segment(&["pull", "push", "pull"]);
+        for (tree_size, expected) in [(10, &[][..]), (11, &[0]), (12, &[0]), (13, &[0, 2])] {
+            let conditions =
+                Conditions::of(&segment, &[any_of(&["pull"])], tree_size).expect("whole");
+            let rows: Vec<u32> = conditions.rows(0..3).expect("whole").iter().collect();
+            assert_eq!(rows, expected, "as of {tree_size}");
+            assert_eq!(conditions.can_match(), tree_size > 10);
+        }
+    }
+
+    #[test]
+    fn one_severity_is_known_in_order_of_time() {
+        let segment = segment(&["pull", "push"]);
+        let by_time = |filters: &[Filter]| {
+            let conditions = Conditions::of(&segment, filters, u64::MAX).expect("whole");
+            let rows = match conditions.by_time().expect("whole") {
+                None => None,
+                Some(RowsByTime::All) => Some(2),
+                Some(RowsByTime::Ranks(ranks)) => Some(ranks.len()),
+            };
+            (rows, conditions.is_empty())
+        };
+        assert_eq!(by_time(&[]), (Some(2), true));
+        assert_eq!(by_time(&[any_of(&["pull"])]), (None, false));
+        let severity = Dimension::Severity.with_value(&event(0), |value| value.map(str::to_owned));
+        let severity = Filter::is(Dimension::Severity, severity.as_deref().expect("always there"));
+        assert_eq!(by_time(&[severity]), (Some(2), false));
+    }
+}

@@ -9,7 +9,7 @@ use event::query::Query;
 use roaring::RoaringBitmap;
 
 use crate::engine::condition::{Conditions, RowsByTime};
-use crate::engine::question::{OrderKey, Question, RowLocation};
+use crate::engine::prepared_query::{OrderKey, PreparedQuery, RowLocation};
 use crate::error::Error;
 use crate::log::memtable::Slice;
 use crate::segment::locator::RowLocator;
@@ -60,7 +60,7 @@ impl<'a> List<'a> {
 
     /// The row at this position of the list, counted from 0.
     fn row(&self, at: u64) -> Result<u32, Error> {
-        self.rows(at, None, 1)?.first().copied().ok_or_else(shorter)
+        self.rows(at, None, 1)?.first().copied().ok_or_else(list_is_short)
     }
 
     /// Converts rows as the list counts them to rows of the segment or memtable.
@@ -174,7 +174,7 @@ impl<'a> List<'a> {
     }
 }
 
-pub(super) fn shorter() -> Error {
+pub(super) fn list_is_short() -> Error {
     Error::damage("a segment", 0, "a list of rows is shorter than it was")
 }
 
@@ -231,11 +231,11 @@ pub(super) fn list_of_run<'a>(
 pub(super) fn list_by_time<'a>(
     conditions: &'a Conditions<'a>,
     position: usize,
-    question: &Question<'_>,
+    prepared: &PreparedQuery<'_>,
 ) -> Result<Option<List<'a>>, Error> {
-    let (segment, query) = (conditions.segment, question.query);
+    let (segment, query) = (conditions.segment, prepared.query);
     let Some(meeting) = conditions.by_time()? else { return Ok(None) };
-    if !question.is_about_all_of(segment) {
+    if !prepared.is_about_all_of(segment) {
         return Ok(None);
     }
     let (all, mut by_time) = (0..segment.meta.events as u32, segment.by_time());
@@ -266,7 +266,7 @@ pub(super) fn list_by_time<'a>(
 pub(super) fn lists_of_few<'a>(
     conditions: &'a Conditions<'a>,
     position: usize,
-    question: &Question<'_>,
+    prepared: &PreparedQuery<'_>,
     lists: &mut Vec<List<'a>>,
 ) -> Result<(), Error> {
     let segment = conditions.segment;
@@ -277,8 +277,8 @@ pub(super) fn lists_of_few<'a>(
         let (trail, run) = segment.run_of(*row);
         let part = at..at + rows[at..].partition_point(|row| *row < run.end);
         at = part.end;
-        if question.is_about(trail) && question.overlaps(run.earliest_ns, run.latest_ns) {
-            let (within, bounds) = window(&mut locator, run, question.query)?;
+        if prepared.is_about(trail) && prepared.overlaps(run.earliest_ns, run.latest_ns) {
+            let (within, bounds) = window(&mut locator, run, prepared.query)?;
             let before =
                 |end: u32| part.start + rows[part.clone()].partition_point(|row| *row < end);
             let part = before(within.start)..before(within.end);

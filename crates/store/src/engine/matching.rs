@@ -1,14 +1,13 @@
 //! Finds what matches a query in all parts of the log, and derives pages, histograms and top
 //! values.
-//!
 
 use event::Time;
 use event::query::{Dimension, Query, Top};
 
 use crate::engine::condition::Conditions;
-use crate::engine::list::{List, list_by_time, list_of_run, lists_of_few, shorter};
+use crate::engine::list::{List, list_by_time, list_is_short, list_of_run, lists_of_few};
 use crate::engine::page;
-use crate::engine::question::{Parts, Question, RowLocation};
+use crate::engine::prepared_query::{Parts, PreparedQuery, RowLocation};
 use crate::engine::top::{TopValues, most};
 use crate::error::Error;
 
@@ -39,54 +38,54 @@ pub(crate) enum By {
 }
 
 /// The matches, part by part.
-pub(crate) struct Matching<'a> {
+pub(crate) struct Matches<'a> {
     lists: Vec<List<'a>>,
     pub total: u64,
 }
 
-impl<'a> Matching<'a> {
+impl<'a> Matches<'a> {
     /// Finds the matches. The conditions must be those of the same parts and query.
     pub fn of(
         parts: &Parts<'a>,
         conditions: &'a [Conditions<'a>],
-        question: &Question<'_>,
+        prepared: &PreparedQuery<'_>,
         by: By,
-    ) -> Result<Matching<'a>, Error> {
+    ) -> Result<Matches<'a>, Error> {
         let mut lists = Vec::new();
         for (position, conditions) in conditions.iter().enumerate() {
             let meta = &conditions.segment.meta;
-            if !conditions.can_match() || !question.overlaps(meta.earliest_ns, meta.latest_ns) {
+            if !conditions.can_match() || !prepared.overlaps(meta.earliest_ns, meta.latest_ns) {
                 continue;
             }
             if by == By::Time
-                && let Some(list) = list_by_time(conditions, position, question)?
+                && let Some(list) = list_by_time(conditions, position, prepared)?
             {
                 lists.push(list);
                 continue;
             }
-            if conditions.rows_max() <= FEW_ROWS_A_TRAIL * question.trails.len() as u64 {
-                lists_of_few(conditions, position, question, &mut lists)?;
+            if conditions.rows_max() <= FEW_ROWS_A_TRAIL * prepared.trails.len() as u64 {
+                lists_of_few(conditions, position, prepared, &mut lists)?;
             } else {
                 let mut locator = conditions.segment.locator();
-                for trail in &question.trails {
+                for trail in &prepared.trails {
                     if let Some(run) = conditions.segment.run(trail)
-                        && question.overlaps(run.earliest_ns, run.latest_ns)
+                        && prepared.overlaps(run.earliest_ns, run.latest_ns)
                     {
                         lists.push(list_of_run(
                             conditions,
                             position,
                             run,
                             &mut locator,
-                            question.query,
+                            prepared.query,
                         )?);
                     }
                 }
             }
         }
-        let tree_size = parts.tree_size(question.query);
+        let tree_size = parts.tree_size(prepared.query);
         for (position, memtable) in parts.memtables.iter().enumerate() {
-            let bound = memtable.bind(question.query, tree_size);
-            for trail in &question.trails {
+            let bound = memtable.bind(prepared.query, tree_size);
+            for trail in &prepared.trails {
                 if let Some(slice) = bound.matching(trail) {
                     lists.push(List::of_memtable(RowLocation::Memtable(position, 0), slice));
                 }
@@ -97,7 +96,7 @@ impl<'a> Matching<'a> {
         }
         lists.retain(|list| list.len > 0);
         let total = lists.iter().map(|list| list.len).sum();
-        Ok(Matching { lists, total })
+        Ok(Matches { lists, total })
     }
 
     /// The rows of the requested page.
@@ -133,7 +132,7 @@ impl<'a> Matching<'a> {
         let TopValues { values, without } = most(&self.lists, parts, dimension, active, limit)?;
         let counted: u64 = values.iter().map(|(_, count)| count).sum();
         // Counts that contradict each other come from damage that no checksum shows.
-        let others = self.total.checked_sub(without + counted).ok_or_else(shorter)?;
+        let others = self.total.checked_sub(without + counted).ok_or_else(list_is_short)?;
         Ok(Top { values, others, without, total: self.total, tree_size: parts.len })
     }
 }

@@ -15,5 +15,5 @@ pub(crate) mod condition;
 pub(crate) mod list;
 pub(crate) mod matching;
 pub(crate) mod page;
-pub(crate) mod question;
+pub(crate) mod prepared_query;
 pub(crate) mod top;

@@ -8,8 +8,8 @@ use std::collections::BinaryHeap;
 
 use event::query::{Order, Query};
 
-use crate::engine::list::{List, shorter};
-use crate::engine::question::{OrderKey, RowLocation};
+use crate::engine::list::{List, list_is_short};
+use crate::engine::prepared_query::{OrderKey, RowLocation};
 use crate::error::Error;
 use crate::hash::Map;
 use crate::segment::column::Column;
@@ -162,7 +162,7 @@ impl<'l, 'a> ListReader<'l, 'a> {
     }
 
     /// The head of the next row before anything is read.
-    fn unread(&self, list: usize) -> Head {
+    fn first_head(&self, list: usize) -> Head {
         let (earliest, latest) = self.list.bounds;
         let bound = if self.direction == Direction::Forward { earliest } else { latest };
         Head { key: (self.direction.rank_key(bound), u64::MAX), known: Precision::List, list }
@@ -208,7 +208,7 @@ impl<'l, 'a> ListReader<'l, 'a> {
                 self.start = self.at + 1 - count as u64;
             }
         }
-        self.rows.get((self.at - self.start) as usize).copied().ok_or_else(shorter)
+        self.rows.get((self.at - self.start) as usize).copied().ok_or_else(list_is_short)
     }
 
     /// Advances over the next row, and returns its location.
@@ -243,9 +243,10 @@ fn merge<'l, 'a>(
         }
         return Ok(rows);
     }
-    let unread =
-        |list| Some(begin(list)).filter(|reader| reader.left > 0).map(|reader| reader.unread(list));
-    let mut heads: BinaryHeap<Head> = (0..lists.len()).filter_map(unread).collect();
+    let first_head = |list| {
+        Some(begin(list)).filter(|reader| reader.left > 0).map(|reader| reader.first_head(list))
+    };
+    let mut heads: BinaryHeap<Head> = (0..lists.len()).filter_map(first_head).collect();
     let mut readers: Map<usize, ListReader<'_, '_>> = Map::default();
     while (rows.len() as u64) < count {
         let Some(head) = heads.pop() else { break };

@@ -13,7 +13,7 @@ use std::ops::Range;
 use event::query::Dimension;
 
 use crate::engine::list::{Kind, List};
-use crate::engine::question::{Parts, RowLocation};
+use crate::engine::prepared_query::{Parts, RowLocation};
 use crate::error::Error;
 use crate::hash::Map;
 use crate::segment::counters::Counters;

@@ -54,7 +54,7 @@ impl KeyEntry {
 /// Keys of the events that are in no segment, and of the dead letters: 56 bytes each.
 #[derive(Default)]
 pub(crate) struct KeyIndex {
-    firsts: HashMap<Key, KeyEntry, BuildHasherDefault<AlreadyHashed>>,
+    firsts: HashMap<Key, KeyEntry, BuildHasherDefault<KeyHasher>>,
     /// Keys of the events of the active memtable.
     active: Vec<Key>,
     /// Keys of the frozen memtables, with the index behind each.
@@ -96,9 +96,9 @@ impl KeyIndex {
 /// Keys are hashes, so their own bytes spread well enough; nobody can choose them without breaking
 /// SHA-256.
 #[derive(Default)]
-struct AlreadyHashed(u64);
+struct KeyHasher(u64);
 
-impl Hasher for AlreadyHashed {
+impl Hasher for KeyHasher {
     fn write(&mut self, bytes: &[u8]) {
         if let Some(head) = bytes.first_chunk::<8>() {
             self.0 = u64::from_le_bytes(*head);

@@ -39,7 +39,7 @@ pub(crate) struct ReplayedEvent<'a> {
 impl History {
     /// Adds an entry's digest to the tree.
     pub(super) fn push(&mut self, digest: &Hash) {
-        self.tree.push_and_tell(digest, &mut |level, hash| self.filled.push((level, hash)));
+        self.tree.push_and_visit(digest, &mut |level, hash| self.filled.push((level, hash)));
     }
 
     /// The number of the next event of this trail.

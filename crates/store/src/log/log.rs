@@ -29,7 +29,9 @@ use crate::log::recovery;
 use crate::log::request::{Append, Receipt, Refusal};
 use crate::log::sequencer::Sequencer;
 use crate::log::settings::Settings;
-use crate::log::threads::{Job, Shared, lens_bytes_max, run_compactor, run_flusher, run_sequencer};
+use crate::log::threads::{
+    Job, SharedState, lens_bytes_max, run_compactor, run_flusher, run_sequencer,
+};
 use crate::metrics::{Meters, Metrics};
 use crate::read::audit_files::AuditFile;
 use crate::read::contents::{Contents, Row, StoredEvent};
@@ -48,7 +50,7 @@ pub struct Log {
     compacting: Option<JoinHandle<()>>,
     pub(super) flusher: Arc<Mutex<Flusher>>,
     compactor: Arc<Compactor>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     cache: Arc<Cache>,
     torn: Option<TornTail>,
     _lock: LockGuard,
@@ -105,7 +107,7 @@ impl Log {
         )?;
         let reader = journal.reader();
         let sequencer = Sequencer::new(Box::new(journal), recovered, identity.salt);
-        let shared = Arc::new(Shared::new(Arc::clone(&meters)));
+        let shared = Arc::new(SharedState::new(Arc::clone(&meters)));
         shared.dead_letters.store(sequencer.dead_letters(), Ordering::Relaxed);
         let (queue, jobs) = sync_channel(settings.waiting_requests_max);
         let state = sequencer.state();
@@ -192,7 +194,7 @@ impl Log {
         let queue = self.queue_for(&request)?;
         queue.try_send(Job::Append(request, Box::new(reply))).map_err(|refused| match refused {
             TrySendError::Full(_) => Error::Overloaded,
-            TrySendError::Disconnected(_) => self.fenced(),
+            TrySendError::Disconnected(_) => self.fence_error(),
         })
     }
 
@@ -203,7 +205,7 @@ impl Log {
         reply: impl FnOnce(Result<Receipt, Refusal>) + Send + 'static,
     ) -> Result<(), Error> {
         let queue = self.queue_for(&request)?;
-        queue.send(Job::Append(request, Box::new(reply))).map_err(|_| self.fenced())
+        queue.send(Job::Append(request, Box::new(reply))).map_err(|_| self.fence_error())
     }
 
     fn queue_for(&self, request: &Append) -> Result<&SyncSender<Job>, Error> {
@@ -215,10 +217,10 @@ impl Log {
         self.queue
             .as_ref()
             .filter(|_| self.shared.fence.get().is_none())
-            .ok_or_else(|| self.fenced())
+            .ok_or_else(|| self.fence_error())
     }
 
-    fn fenced(&self) -> Error {
+    fn fence_error(&self) -> Error {
         let because = self.shared.fence.get().cloned();
         Error::Fenced { because: because.unwrap_or_else(|| "it is closing".to_owned()) }
     }

@@ -34,7 +34,8 @@ pub struct Settings {
     pub cache_bytes_max: u64,
     /// Limit of queued requests; further ones are refused as [`Error::Overloaded`].
     pub waiting_requests_max: usize,
-    /// Measures how long a sync takes, for [`Metrics`]; the default measures nothing.
+    /// Measures how long a sync takes, for [`Metrics`](crate::Metrics); the default measures
+    /// nothing.
     pub clock: Clock,
     /// Called when a durable write failed and the log takes nothing more.
     pub on_fatal: Arc<dyn Fn(&Error) + Send + Sync>,

@@ -9,8 +9,8 @@ use tlog::Hash;
 
 use crate::disk::tree_files::FullTiles;
 use crate::engine::matching;
-use crate::engine::matching::{By, Matching};
-use crate::engine::question::{Parts, Question, RowLocation};
+use crate::engine::matching::{By, Matches};
+use crate::engine::prepared_query::{Parts, PreparedQuery, RowLocation};
 use crate::error::Error;
 use crate::log::memtable::{FrameLocation, Memtable, NewRow, Slice};
 use crate::manifest::FlushPoint;
@@ -140,13 +140,13 @@ impl State {
     /// Counts of the matches in the active memtable, by value, for each dimension.
     pub fn active_counts(
         &self,
-        question: &Question<'_>,
+        prepared: &PreparedQuery<'_>,
         dimensions: &[Dimension],
     ) -> Vec<Vec<(Option<String>, u64)>> {
-        let tree_size = question.query.as_of.unwrap_or(u64::MAX);
-        let bound = self.active.bind(question.query, tree_size);
+        let tree_size = prepared.query.as_of.unwrap_or(u64::MAX);
+        let bound = self.active.bind(prepared.query, tree_size);
         let slices: Vec<Slice<'_>> =
-            question.trails.iter().filter_map(|trail| bound.matching(trail)).collect();
+            prepared.trails.iter().filter_map(|trail| bound.matching(trail)).collect();
         let rows = || slices.iter().flat_map(|slice| (0..slice.len()).map(|at| slice.row(at)));
         let counts = |dimension: &Dimension| {
             let counted = self.active.counts(*dimension, rows());
@@ -156,12 +156,12 @@ impl State {
     }
 
     /// The view of a query, taken while nothing changes.
-    pub fn view(&self, question: &Question<'_>) -> View {
-        let query = question.query;
+    pub fn view(&self, prepared: &PreparedQuery<'_>) -> View {
+        let query = prepared.query;
         let tree_size = query.as_of.unwrap_or(u64::MAX);
         let bound = self.active.bind(query, tree_size);
         let mut active = Vec::new();
-        for trail in &question.trails {
+        for trail in &prepared.trails {
             if let Some(slice) = bound.matching(trail) {
                 let frames = (0..slice.len()).map(|at| self.active.frame(slice.row(at))).collect();
                 active.push((slice.into_owned(), frames));
@@ -190,20 +190,20 @@ impl View {
     /// Hands the matches to `take`; returns the tree size as well.
     fn matching<T>(
         &self,
-        question: &Question<'_>,
+        prepared: &PreparedQuery<'_>,
         by: By,
-        take: impl FnOnce(&Parts<'_>, &Matching<'_>) -> Result<T, Error>,
+        take: impl FnOnce(&Parts<'_>, &Matches<'_>) -> Result<T, Error>,
     ) -> Result<(T, u64), Error> {
         let parts = self.parts();
-        let conditions = matching::conditions(&parts, question.query)?;
-        let matching = Matching::of(&parts, &conditions, question, by)?;
-        Ok((take(&parts, &matching)?, parts.tree_size(question.query)))
+        let conditions = matching::conditions(&parts, prepared.query)?;
+        let matching = Matches::of(&parts, &conditions, prepared, by)?;
+        Ok((take(&parts, &matching)?, parts.tree_size(prepared.query)))
     }
 
     /// The rows of a page, the total, and the tree size.
-    pub fn find(&self, question: &Question<'_>) -> Result<(Vec<RowSource>, u64, u64), Error> {
-        let ((frames, total), tree_size) = self.matching(question, By::Time, |_, matching| {
-            Ok((matching.page(question.query)?, matching.total))
+    pub fn find(&self, prepared: &PreparedQuery<'_>) -> Result<(Vec<RowSource>, u64, u64), Error> {
+        let ((frames, total), tree_size) = self.matching(prepared, By::Time, |_, matching| {
+            Ok((matching.page(prepared.query)?, matching.total))
         })?;
         let rows = frames
             .into_iter()
@@ -224,10 +224,10 @@ impl View {
 
     pub fn histogram(
         &self,
-        question: &Question<'_>,
+        prepared: &PreparedQuery<'_>,
         instants: &[Time],
     ) -> Result<Histogram, Error> {
-        let ((counts, total), tree_size) = self.matching(question, By::Time, |_, matching| {
+        let ((counts, total), tree_size) = self.matching(prepared, By::Time, |_, matching| {
             Ok((matching.histogram(instants)?, matching.total))
         })?;
         Ok(Histogram { counts, total, tree_size })
@@ -237,18 +237,18 @@ impl View {
     /// the view was taken.
     pub fn tops(
         &self,
-        question: &Question<'_>,
+        prepared: &PreparedQuery<'_>,
         dimensions: &[Dimension],
         active: &[Vec<(Option<String>, u64)>],
         limit: usize,
     ) -> Result<Vec<Top>, Error> {
-        let top = |parts: &Parts<'_>, matching: &Matching<'_>| {
+        let top = |parts: &Parts<'_>, matching: &Matches<'_>| {
             let of_each = dimensions.iter().zip(active);
             of_each
                 .map(|(dimension, active)| matching.top(parts, *dimension, active, limit))
                 .collect()
         };
-        let (tops, tree_size) = self.matching(question, By::Trail, top)?;
+        let (tops, tree_size) = self.matching(prepared, By::Trail, top)?;
         let tops: Vec<Top> = tops;
         Ok(tops.into_iter().map(|top| Top { tree_size, ..top }).collect())
     }

@@ -10,7 +10,7 @@ use event::{Event, Time};
 use crate::disk::durable::Disk;
 use crate::disk::identity::Identity;
 use crate::disk::simulated::SimulatedDisk;
-use crate::engine::question::Question;
+use crate::engine::prepared_query::PreparedQuery;
 use crate::log::init::init;
 use crate::log::log::Log;
 use crate::log::request::{Append, IncomingEvent, OnConflict};
@@ -46,28 +46,28 @@ fn files_stay_while_a_query_may_read_them() {
     let segments = || disk.list("segments").expect("a folder").len();
     let journal = || disk.list("journal").expect("a folder").len();
     let query = Query::of(trail());
-    let view = || log.contents().state.read().expect("no panic").view(&Question::of(&query));
+    let view = || log.contents().state.read().expect("no panic").view(&PreparedQuery::of(&query));
 
     log.append(request(0)).expect("open").expect("recorded");
-    let before_sealing = view();
+    let before_flush = view();
     for number in 1..4 {
         log.flush().expect("room");
         log.append(request(number)).expect("open").expect("recorded");
     }
     log.flush().expect("room");
-    let before_merging = view();
+    let before_compaction = view();
     assert_eq!((segments(), journal()), (8, 4), "the journal stays for the first query");
     log.compact().expect("room");
     assert_eq!(segments(), 10, "what was compacted stays for both queries");
-    for (view, total) in [(&before_sealing, 1), (&before_merging, 4)] {
-        let (found, found_total, _) = view.find(&Question::of(&query)).expect("whole");
+    for (view, total) in [(&before_flush, 1), (&before_compaction, 4)] {
+        let (found, found_total, _) = view.find(&PreparedQuery::of(&query)).expect("whole");
         let rows = log.contents().rows(&view.segments, &found).expect("whole");
         assert_eq!((found_total, rows.len() as u64), (total, total));
     }
-    drop(before_sealing);
+    drop(before_flush);
     log.flusher.lock().expect("no panic").retire().expect("room");
     assert_eq!((segments(), journal()), (10, 1), "the later query still reads segments");
-    drop(before_merging);
+    drop(before_compaction);
     log.flusher.lock().expect("no panic").retire().expect("room");
     assert_eq!(segments(), 2, "one of four");
 }

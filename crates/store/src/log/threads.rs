@@ -14,7 +14,7 @@ use crate::log::settings::Settings;
 use crate::metrics::Meters;
 
 /// State that the threads share.
-pub(crate) struct Shared {
+pub(crate) struct SharedState {
     pub fence: OnceLock<String>,
     pub duplicates: AtomicU64,
     pub dead_letters: AtomicU64,
@@ -22,9 +22,9 @@ pub(crate) struct Shared {
     pub meters: Arc<Meters>,
 }
 
-impl Shared {
-    pub fn new(meters: Arc<Meters>) -> Shared {
-        Shared {
+impl SharedState {
+    pub fn new(meters: Arc<Meters>) -> SharedState {
+        SharedState {
             fence: OnceLock::new(),
             duplicates: AtomicU64::default(),
             dead_letters: AtomicU64::default(),
@@ -48,7 +48,7 @@ pub(crate) enum Job {
 pub(crate) fn run_sequencer(
     mut sequencer: Sequencer,
     jobs: &Receiver<Job>,
-    shared: &Shared,
+    shared: &SharedState,
     settings: Settings,
 ) -> Result<(), Error> {
     let ended = commit_groups(&mut sequencer, jobs, shared, &settings);
@@ -63,7 +63,7 @@ pub(crate) fn run_sequencer(
 fn commit_groups(
     sequencer: &mut Sequencer,
     jobs: &Receiver<Job>,
-    shared: &Shared,
+    shared: &SharedState,
     settings: &Settings,
 ) -> Result<(), Error> {
     let mut last_group = 0;
@@ -154,7 +154,7 @@ fn commit_group(
     sequencer: &mut Sequencer,
     requests: Vec<Append>,
     replies: Vec<Reply>,
-    shared: &Shared,
+    shared: &SharedState,
 ) -> Result<(), Error> {
     match sequencer.commit(requests) {
         Ok(answers) => {
@@ -203,7 +203,7 @@ pub(crate) fn run_flusher(
     flusher: &Mutex<Flusher>,
     flush_events: u64,
     stop: &Receiver<()>,
-    shared: &Shared,
+    shared: &SharedState,
     on_fatal: &(dyn Fn(&Error) + Send + Sync),
 ) {
     let mut wait = FLUSH_EVERY;
@@ -224,7 +224,7 @@ pub(crate) fn run_flusher(
 pub(crate) fn run_compactor(
     compactor: &Compactor,
     every: Duration,
-    shared: &Shared,
+    shared: &SharedState,
     on_fatal: &(dyn Fn(&Error) + Send + Sync),
 ) {
     loop {

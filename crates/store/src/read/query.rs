@@ -7,7 +7,7 @@ use event::entry::Entry;
 use event::query::{Dimension, Histogram, Page, Query, Top};
 use event::{Time, entry};
 
-use crate::engine::question::Question;
+use crate::engine::prepared_query::PreparedQuery;
 use crate::error::Error;
 use crate::log::memtable::FrameLocation;
 use crate::log::state::{RowSource, View};
@@ -18,24 +18,24 @@ impl Contents {
     /// Answers a query as of now, or as of the size that it names. Sees everything acknowledged
     /// before.
     pub fn query(&self, query: &Query) -> Result<Page<Row>, Error> {
-        let question = Question::of(query);
-        let view = self.view(&question);
-        let (found, total, tree_size) = view.find(&question)?;
+        let prepared = PreparedQuery::of(query);
+        let view = self.view(&prepared);
+        let (found, total, tree_size) = view.find(&prepared)?;
         let rows = self.rows(&view.segments, &found)?;
         Ok(Page { rows, total, tree_size })
     }
 
     /// The view of a query on the log as it is now.
-    pub(crate) fn view(&self, question: &Question<'_>) -> View {
-        self.state.read().expect("no panic while held").view(question)
+    pub(crate) fn view(&self, prepared: &PreparedQuery<'_>) -> View {
+        self.state.read().expect("no panic while held").view(prepared)
     }
 
     /// Number of matching events from each of these instants on and before the next. The instants
     /// must be in order. Order, offset and limit of the query do not matter.
     pub fn histogram(&self, query: &Query, instants: &[Time]) -> Result<Histogram, Error> {
-        let question = Question::of(query);
-        let view = self.view(&question);
-        view.histogram(&question, instants)
+        let prepared = PreparedQuery::of(query);
+        let view = self.view(&prepared);
+        view.histogram(&prepared, instants)
     }
 
     /// The most frequent values of each dimension among the matching events, at most `limit` of
@@ -47,12 +47,12 @@ impl Contents {
         dimensions: &[Dimension],
         limit: usize,
     ) -> Result<Vec<Top>, Error> {
-        let question = Question::of(query);
+        let prepared = PreparedQuery::of(query);
         let (view, active) = {
             let state = self.state.read().expect("no panic while held");
-            (state.view(&question), state.active_counts(&question, dimensions))
+            (state.view(&prepared), state.active_counts(&prepared, dimensions))
         };
-        view.tops(&question, dimensions, &active, limit)
+        view.tops(&prepared, dimensions, &active, limit)
     }
 
     /// `count` events from this index on, in the order of the log, or fewer at the end.

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use event::query::{Order, Query};
 
-use crate::engine::question::Question;
+use crate::engine::prepared_query::PreparedQuery;
 use crate::error::Error;
 use crate::journal::frame::EVENT_BYTES_MAX;
 use crate::log::state::{RowSource, View};
@@ -95,9 +95,9 @@ impl Scan<'_> {
     }
 
     fn find(&mut self) -> Result<(), Error> {
-        let question = Question::of(&self.query);
-        let view = self.contents.view(&question);
-        let (found, total, _) = view.find(&question)?;
+        let prepared = PreparedQuery::of(&self.query);
+        let view = self.contents.view(&prepared);
+        let (found, total, _) = view.find(&prepared)?;
         self.total = total;
         self.query.offset += found.len() as u64;
         self.found = Some((view, found.into()));

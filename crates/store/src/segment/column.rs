@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::segment::blocks::BlockReader;
 use crate::segment::packed;
-use crate::segment::packed::{Head, Packed};
+use crate::segment::packed::{Head, PackedBlock};
 
 /// A column of integers, read row by row; retains the block read last.
 pub(crate) struct Column<'a> {
@@ -24,7 +24,7 @@ impl Column<'_> {
             self.block = Some((block, Head::read(&bytes).ok_or_else(malformed)?, bytes));
         }
         let (_, head, bytes) = self.block.as_ref().expect("just read");
-        let packed = Packed::with(*head, bytes);
+        let packed = PackedBlock::with(*head, bytes);
         if position < packed.len() { Ok(packed.get(position)) } else { Err(malformed()) }
     }
 
@@ -32,7 +32,7 @@ impl Column<'_> {
     pub fn if_cached(&self, row: u32) -> Option<i64> {
         let (block, position) = (row as usize / packed::VALUES, row as usize % packed::VALUES);
         let (_, head, bytes) = self.block.as_ref().filter(|(held, ..)| *held == block)?;
-        let packed = Packed::with(*head, bytes);
+        let packed = PackedBlock::with(*head, bytes);
         (position < packed.len()).then(|| packed.get(position))
     }
 }
@@ -42,7 +42,7 @@ impl Column<'_> {
     pub fn len(&self) -> Result<u32, Error> {
         let Some(last) = self.file.blocks(self.section).checked_sub(1) else { return Ok(0) };
         let bytes = self.file.block(self.section, last)?;
-        let packed = Packed::read(&bytes)
+        let packed = PackedBlock::read(&bytes)
             .ok_or_else(|| self.file.damage(self.section, "a malformed column"))?;
         Ok((last * packed::VALUES + packed.len()) as u32)
     }
@@ -52,14 +52,14 @@ impl Column<'_> {
     pub fn each_block(
         &self,
         rows: Range<u32>,
-        each: &mut dyn FnMut(u32, &Packed<'_>, Range<usize>),
+        each: &mut dyn FnMut(u32, &PackedBlock<'_>, Range<usize>),
     ) -> Result<(), Error> {
         let (start, end) = (rows.start as usize, rows.end as usize);
         for block in start / packed::VALUES..end.div_ceil(packed::VALUES) {
             let first = block * packed::VALUES;
             let positions = start.saturating_sub(first)..(end - first).min(packed::VALUES);
             let bytes = self.file.block(self.section, block)?;
-            let packed = Packed::read(&bytes).filter(|packed| positions.end <= packed.len());
+            let packed = PackedBlock::read(&bytes).filter(|packed| positions.end <= packed.len());
             let packed =
                 packed.ok_or_else(|| self.file.damage(self.section, "a malformed column"))?;
             each(first as u32, &packed, positions);
@@ -70,26 +70,29 @@ impl Column<'_> {
 
 impl Column<'_> {
     /// The whole column, past the cache.
-    pub fn whole(&self) -> Result<Whole, Error> {
+    pub fn whole(&self) -> Result<ColumnValues, Error> {
         let block = |position| {
             let bytes = self.file.block_uncached(self.section, position)?;
             let head = Head::read(&bytes);
             let head = head.ok_or_else(|| self.file.damage(self.section, "a malformed column"))?;
             Ok((head, bytes))
         };
-        (0..self.file.blocks(self.section)).map(block).collect::<Result<_, Error>>().map(Whole)
+        (0..self.file.blocks(self.section))
+            .map(block)
+            .collect::<Result<_, Error>>()
+            .map(ColumnValues)
     }
 }
 
 /// A column in memory, packed as it is stored, for reading in any order.
-pub(crate) struct Whole(Vec<(Head, Arc<[u8]>)>);
+pub(crate) struct ColumnValues(Vec<(Head, Arc<[u8]>)>);
 
-impl Whole {
+impl ColumnValues {
     /// The value of a row, if the row exists.
     pub fn get(&self, row: u32) -> Option<i64> {
         let (block, position) = (row as usize / packed::VALUES, row as usize % packed::VALUES);
         let (head, bytes) = self.0.get(block)?;
-        let packed = Packed::with(*head, bytes);
+        let packed = PackedBlock::with(*head, bytes);
         (position < packed.len()).then(|| packed.get(position))
     }
 }

@@ -14,7 +14,7 @@ use crate::disk::durable::File;
 use crate::error::Error;
 use crate::segment::blocks::BlockWriter;
 use crate::segment::by_time::{ByTime, ByTimeWriter};
-use crate::segment::column::Whole;
+use crate::segment::column::ColumnValues;
 use crate::segment::meta::{Meta, Run, SegmentSummary};
 use crate::segment::postings::PostingsLocation;
 use crate::segment::rows::RowReader;
@@ -238,9 +238,9 @@ struct TimeOrder<'a> {
     rows: ByTime<'a>,
     /// The rank of the next row.
     next: u32,
-    times: Whole,
+    times: ColumnValues,
     /// Ordinals of the rows plus one, and the values.
-    severities: Whole,
+    severities: ColumnValues,
     values: Vec<Vec<u8>>,
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::error::Error;
 use crate::segment::column::Column;
 use crate::segment::packed;
-use crate::segment::partition::{likely, partition_point};
+use crate::segment::partition::{likely_position, partition_point};
 use crate::segment::segment::Segment;
 
 /// Finds rows by time and index; retains the blocks read last.
@@ -38,7 +38,11 @@ impl RowLocator<'_> {
         let is_whole = rows.start <= at(block) && at(block + 1) < rows.end;
         let guess = if is_whole {
             let firsts = &self.segment.firsts;
-            low + likely(firsts[block]..firsts[block + 1], key.0, at(block + 1) - at(block))
+            low + likely_position(
+                firsts[block]..firsts[block + 1],
+                key.0,
+                at(block + 1) - at(block),
+            )
         } else {
             low + (high - low) / 2
         };

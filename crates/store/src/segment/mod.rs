@@ -36,6 +36,6 @@ pub(crate) mod segment;
 pub(crate) mod table;
 pub(crate) mod terms;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod varint;
 mod write;

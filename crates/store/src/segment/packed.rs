@@ -86,20 +86,20 @@ impl Default for Room {
 
 /// A block of packed values.
 #[derive(Clone, Copy)]
-pub(crate) struct Packed<'a> {
+pub(crate) struct PackedBlock<'a> {
     head: Head,
     bits: &'a [u8],
 }
 
-impl<'a> Packed<'a> {
+impl<'a> PackedBlock<'a> {
     /// Reads a block's head. `None` when the bytes are no block.
-    pub fn read(bytes: &'a [u8]) -> Option<Packed<'a>> {
-        Head::read(bytes).map(|head| Packed::with(head, bytes))
+    pub fn read(bytes: &'a [u8]) -> Option<PackedBlock<'a>> {
+        Head::read(bytes).map(|head| PackedBlock::with(head, bytes))
     }
 
     /// The block with this head, which must have been read from it.
-    pub fn with(head: Head, bytes: &'a [u8]) -> Packed<'a> {
-        Packed { head, bits: &bytes[HEAD..] }
+    pub fn with(head: Head, bytes: &'a [u8]) -> PackedBlock<'a> {
+        PackedBlock { head, bits: &bytes[HEAD..] }
     }
 
     pub fn len(&self) -> usize {
@@ -114,7 +114,7 @@ impl<'a> Packed<'a> {
         (least, most.unwrap_or(i64::MAX))
     }
 
-    /// The value at this position, which must be below [`Packed::len`].
+    /// The value at this position, which must be below [`PackedBlock::len`].
     #[inline]
     pub fn get(&self, position: usize) -> i64 {
         let Head { width, len, .. } = self.head;
@@ -122,15 +122,15 @@ impl<'a> Packed<'a> {
         self.at(position * width as usize)
     }
 
-    /// The values at these positions, which must be below [`Packed::len`].
+    /// The values at these positions, which must be below [`PackedBlock::len`].
     pub fn range(&self, positions: Range<usize>) -> impl Iterator<Item = i64> {
         let Head { width, len, .. } = self.head;
         assert!(positions.end <= len, "position {} of {len}", positions.end);
         positions.map(move |position| self.at(position * width as usize))
     }
 
-    /// Counts the values at these positions, which must be below [`Packed::len`], each at its own
-    /// slot. `None` when a value has no slot.
+    /// Counts the values at these positions, which must be below [`PackedBlock::len`], each at its
+    /// own slot. `None` when a value has no slot.
     pub fn tally(
         &self,
         positions: Range<usize>,
@@ -265,7 +265,7 @@ mod tests {
         #[test]
         fn what_was_packed_is_read_back(values in any_values()) {
             let bytes = pack(&values);
-            let packed = Packed::read(&bytes).expect("a block");
+            let packed = PackedBlock::read(&bytes).expect("a block");
             prop_assert_eq!(packed.len(), values.len());
             let read: Vec<i64> = (0..packed.len()).map(|position| packed.get(position)).collect();
             prop_assert_eq!(&read, &values);
@@ -285,7 +285,7 @@ mod tests {
             let positions =
                 bounds.0.min(bounds.1).min(values.len())..bounds.0.max(bounds.1).min(values.len());
             let bytes = pack(&values);
-            let packed = Packed::read(&bytes).expect("a block");
+            let packed = PackedBlock::read(&bytes).expect("a block");
             let (mut counters, mut expected) = (Counters::new(1 << width), vec![0; 1 << width]);
             for value in &values[positions.clone()] {
                 expected[*value as usize] += 1;
@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn other_bytes_are_no_block() {
         let bytes = pack(&[1, 2, 3]);
-        assert!(Packed::read(&bytes[..bytes.len() - 1]).is_none());
-        assert!(Packed::read(&[]).is_none());
+        assert!(PackedBlock::read(&bytes[..bytes.len() - 1]).is_none());
+        assert!(PackedBlock::read(&[]).is_none());
     }
 }

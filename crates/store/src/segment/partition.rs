@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::error::Error;
 
 /// The likely position of a time among `rows` rows that come evenly between two times.
-pub(super) fn likely(times: Range<i64>, time: i64, rows: u32) -> u32 {
+pub(super) fn likely_position(times: Range<i64>, time: i64, rows: u32) -> u32 {
     let passed = time.saturating_sub(times.start).max(0);
     let span = times.end.saturating_sub(times.start).max(1);
     let at = passed.saturating_mul(i64::from(rows)) / span;
@@ -72,14 +72,14 @@ mod tests {
             time in any::<i64>(),
             rows in 1u32..5000,
         ) {
-            prop_assert!(likely(from..to, time, rows) < rows);
+            prop_assert!(likely_position(from..to, time, rows) < rows);
         }
     }
 
     #[test]
     fn what_is_likely_is_near_for_what_comes_evenly() {
         assert_eq!(
-            [0, 5, 50, 99, 100].map(|time| likely(0..100, time, 1024)),
+            [0, 5, 50, 99, 100].map(|time| likely_position(0..100, time, 1024)),
             [0, 51, 512, 1013, 1023]
         );
     }

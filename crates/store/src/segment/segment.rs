@@ -1,5 +1,4 @@
 //! An open segment: its files, and what is read from them by row, by value and by trail.
-//!
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};

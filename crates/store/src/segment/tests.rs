@@ -86,7 +86,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 /// An event with its index and number in the log.
-struct LogEvent {
+pub(crate) struct LogEvent {
     index: u64,
     number: u64,
     received_at: Time,
@@ -96,7 +96,7 @@ struct LogEvent {
 }
 
 /// These events with indexes from `first` on.
-fn log_events(events: Vec<Event>, first: u64) -> Vec<LogEvent> {
+pub(crate) fn log_events(events: Vec<Event>, first: u64) -> Vec<LogEvent> {
     let mut numbers: HashMap<Trail, u64> = HashMap::new();
     let with_location = |(mut event, index): (Event, u64)| {
         event.origin.key = (index % 5 > 0).then(|| format!("k{index}"));
@@ -121,7 +121,7 @@ fn rows(log_events: &[LogEvent]) -> Vec<(u64, Vec<u8>, Vec<u8>)> {
 }
 
 /// A segment of these events, from memtables of 50.
-fn written(log_events: &[LogEvent]) -> Segment {
+pub(crate) fn segment_of(log_events: &[LogEvent]) -> Segment {
     let disk = SimulatedDisk::new(1);
     let file = |name: &str| disk.create(name).expect("room");
     let first = log_events[0].index;
@@ -173,7 +173,7 @@ proptest! {
     fn rows_come_back(events in prop::collection::vec(any_event(), 1..120), first in 0u64..1000) {
         let count = events.len() as u64;
         let log_events = log_events(events, first);
-        let segment = written(&log_events);
+        let segment = segment_of(&log_events);
         let rows = rows(&log_events);
         prop_assert_eq!((segment.meta.first, segment.meta.end()), (first, first + count));
         let mut reader = segment.rows();
@@ -200,7 +200,7 @@ proptest! {
     #[test]
     fn trails_and_values_have_their_rows(events in prop::collection::vec(any_event(), 1..120)) {
         let log_events = log_events(events, 0);
-        let segment = written(&log_events);
+        let segment = segment_of(&log_events);
         let rows = rows(&log_events);
         let decoded: Vec<Entry> =
             rows.iter().map(|(_, bytes, _)| entry::decode(bytes).expect("an entry")).collect();
@@ -257,7 +257,7 @@ proptest! {
     #[test]
     fn rows_are_known_in_order_of_time(events in prop::collection::vec(any_event(), 1..120)) {
         let log_events = log_events(events, 0);
-        let segment = written(&log_events);
+        let segment = segment_of(&log_events);
         let mut expected: Vec<(i64, u64, u32, Severity)> = rows(&log_events)
             .iter()
             .zip(0..)
@@ -316,7 +316,7 @@ fn values_of_another_event_are_found() {
     for ((_, bytes, _), row) in rows(&log_events).iter().zip(0u32..) {
         checksums.add(row, &entry::decode(bytes).expect("an entry").event);
     }
-    written(&log_events).check(&checksums, &mut |_| ()).expect("whole");
+    segment_of(&log_events).check(&checksums, &mut |_| ()).expect("whole");
     let change: [fn(&mut Event); 4] = [
         |event| event.operation = Operation::Mount,
         |event| event.actor.kind = ActorKind::System,
@@ -332,7 +332,7 @@ fn values_of_another_event_are_found() {
     let original = log_events[at].event.clone();
     for change in change {
         change(&mut log_events[at].event);
-        let checked = written(&log_events).check(&checksums, &mut |_| ());
+        let checked = segment_of(&log_events).check(&checksums, &mut |_| ());
         assert!(matches!(checked, Err(Error::Damage { .. })));
         log_events[at].event = original.clone();
     }
@@ -344,7 +344,7 @@ fn a_large_segment_has_many_blocks_and_a_dictionary() {
     let events: Vec<Event> =
         (0..9000).map(|_| any_event().new_tree(&mut runner).expect("an event").current()).collect();
     let log_events = log_events(events, 3);
-    let segment = written(&log_events);
+    let segment = segment_of(&log_events);
     let rows = rows(&log_events);
     let mut reader = segment.rows();
     for row in (0..9000).step_by(7).rev() {

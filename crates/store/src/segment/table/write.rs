@@ -275,7 +275,7 @@ pub(super) struct GroupsWriter(SerializedFileWriter<Sink>);
 
 impl GroupsWriter {
     pub fn new(file: Arc<dyn File>) -> Result<GroupsWriter, Error> {
-        let schema = Arc::new(parse_message_type(&schema()).map_err(wrong)?);
+        let schema = Arc::new(parse_message_type(&schema()).map_err(write_error)?);
         let sink = Sink {
             file,
             at: 0,
@@ -285,14 +285,15 @@ impl GroupsWriter {
         };
         SerializedFileWriter::new(sink, schema, Arc::new(properties()))
             .map(GroupsWriter)
-            .map_err(wrong)
+            .map_err(write_error)
     }
 
     /// Writes a group. All columns must have equally many rows, and be in order of [`COLUMNS`].
     pub fn push(&mut self, columns: impl Iterator<Item = Column>) -> Result<(), Error> {
-        let mut group = self.0.next_row_group().map_err(wrong)?;
+        let mut group = self.0.next_row_group().map_err(write_error)?;
         for ((_, kind), column) in COLUMNS.iter().zip(columns) {
-            let mut writer = group.next_column().map_err(wrong)?.expect("as many as in the schema");
+            let mut writer =
+                group.next_column().map_err(write_error)?.expect("as many as in the schema");
             let levels = |levels: Vec<i16>| kind.starts_with('?').then_some(levels);
             match column {
                 Column::Long(values, known) => {
@@ -307,15 +308,15 @@ impl GroupsWriter {
                     None,
                 ),
             }
-            .map_err(wrong)?;
-            writer.close().map_err(wrong)?;
+            .map_err(write_error)?;
+            writer.close().map_err(write_error)?;
         }
-        group.close().map(|_| ()).map_err(wrong)
+        group.close().map(|_| ()).map_err(write_error)
     }
 
     /// Writes the foot. The caller syncs the file.
     pub fn finish(self) -> Result<TableSummary, Error> {
-        let mut sink = self.0.into_inner().map_err(wrong)?;
+        let mut sink = self.0.into_inner().map_err(write_error)?;
         sink.flush().map_err(Error::io("write a table"))?;
         Ok(TableSummary {
             len_bytes: sink.at,
@@ -369,7 +370,7 @@ impl TableWriter {
     }
 }
 
-fn wrong(error: ParquetError) -> Error {
+fn write_error(error: ParquetError) -> Error {
     Error::Io { doing: "write a table".to_owned(), cause: io::Error::other(error) }
 }
 

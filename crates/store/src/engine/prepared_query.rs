@@ -42,7 +42,7 @@ pub(crate) enum RowLocation {
 }
 
 /// A query, with what is computed once for all parts.
-pub(crate) struct Question<'a> {
+pub(crate) struct PreparedQuery<'a> {
     pub query: &'a Query,
     /// Each trail once.
     pub trails: Vec<&'a Trail>,
@@ -50,12 +50,12 @@ pub(crate) struct Question<'a> {
     known: OnceCell<Set<&'a Trail>>,
 }
 
-impl<'a> Question<'a> {
-    pub fn of(query: &'a Query) -> Question<'a> {
+impl<'a> PreparedQuery<'a> {
+    pub fn of(query: &'a Query) -> PreparedQuery<'a> {
         let mut trails: Vec<&Trail> = query.trails.iter().collect();
         trails.sort_unstable();
         trails.dedup();
-        Question { query, trails, known: OnceCell::new() }
+        PreparedQuery { query, trails, known: OnceCell::new() }
     }
 
     pub(super) fn is_about(&self, trail: &Trail) -> bool {
@@ -94,11 +94,11 @@ mod tests {
             as_of: Some(7),
             ..Query::of(trail())
         };
-        let question = Question::of(&query);
-        assert_eq!(question.trails, [&trail()]);
-        assert!(question.is_about(&trail()));
+        let prepared = PreparedQuery::of(&query);
+        assert_eq!(prepared.trails, [&trail()]);
+        assert!(prepared.is_about(&trail()));
         let windows = [(0, 9), (0, 10), (19, 30), (20, 30)];
-        assert_eq!(windows.map(|(a, b)| question.overlaps(a, b)), [false, true, true, false]);
+        assert_eq!(windows.map(|(a, b)| prepared.overlaps(a, b)), [false, true, true, false]);
         let parts = |len| Parts { segments: &[], memtables: Vec::new(), active: Vec::new(), len };
         assert_eq!([5, 9].map(|len| parts(len).tree_size(&query)), [5, 7]);
     }
