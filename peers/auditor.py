@@ -44,7 +44,7 @@ def rows(swr, operation, limit=100):
     return [row for page in pages(swr, operation, limit) for row in page.audit_logs]
 
 
-def everything(swr):
+def all_rows(swr):
     """Every row that the SDK sees, in the form of the ledger."""
     return [
         Act(row.operation, row.resource_type, row.resource, row.username)

@@ -117,13 +117,13 @@ class Client:
     def put_manifest(self, repository, reference, image):
         path = f"/v2/{repository}/manifests/{reference}"
         self.expect(201, "PUT", path, image.manifest, Content_Type=image.media_type)
-        self.ledger.pushed(self.user, repository, reference, image.digest)
+        self.ledger.note_push(self.user, repository, reference, image.digest)
 
     def pull(self, repository, reference, status=200, **headers):
         path = f"/v2/{repository}/manifests/{reference}"
         self.expect(status, "GET", path, Accept=f"{MANIFEST}, {INDEX}", **headers)
         if status == 200:
-            self.ledger.pulled(self.user, repository, reference)
+            self.ledger.note_pull(self.user, repository, reference)
 
     def look(self, repository, reference):
         """Checks whether a manifest exists, as docker does before each pull. Not a pull."""
@@ -134,4 +134,4 @@ class Client:
     def delete(self, repository, image):
         """Deletes a manifest by digest, and with it the tags that point to it."""
         self.expect(202, "DELETE", f"/v2/{repository}/manifests/{image.digest}")
-        self.ledger.deleted(self.user, repository, image.digest)
+        self.ledger.note_deletion(self.user, repository, image.digest)

@@ -18,21 +18,21 @@ class Ledger:
         self.requests = []
         self.tags = {}
 
-    def pushed(self, user, repository, reference, digest):
-        """A manifest came in, by a tag or by its digest."""
+    def note_push(self, user, repository, reference, digest):
+        """Notes that a manifest was pushed, by a tag or by its digest."""
         self.requests.append(Request("PUT", repository, reference))
         self.rows.append(Act("create", "artifact", f"{repository}:{digest}", user))
         if reference != digest:
             self.tags[repository, reference] = digest
 
-    def pulled(self, user, repository, reference):
-        """A manifest was fetched, by a tag or by its digest."""
+    def note_pull(self, user, repository, reference):
+        """Notes that a manifest was pulled, by a tag or by its digest."""
         self.requests.append(Request("GET", repository, reference))
         digest = self.tags.get((repository, reference), reference)
         self.rows.append(Act("pull", "artifact", f"{repository}:{digest}", user))
 
-    def deleted(self, user, repository, digest):
-        """A manifest was deleted, and with it the tags that pointed to it."""
+    def note_deletion(self, user, repository, digest):
+        """Notes that a manifest was deleted, and with it the tags that pointed to it."""
         self.requests.append(Request("DELETE", repository, digest))
         self.rows.append(Act("delete", "artifact", f"{repository}:{digest}", user))
         for tag in [tag for (of, tag), to in self.tags.items() if (of, to) == (repository, digest)]:

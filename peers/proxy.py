@@ -57,7 +57,7 @@ class Proxy:
             self.listen()
         self.way = way
 
-    def recorded_again(self):
+    def duplicates(self):
         """The events that Daybook accepted more than once."""
         with self.lock:
             return {event for event, times in self.recorded.items() if times > 1}

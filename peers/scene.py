@@ -50,13 +50,13 @@ class Scene(unittest.TestCase):
             self.has_proxy and not self.proxy.is_idle()
         ):
             return False
-        return len(auditor.everything(self.swr)) >= len(self.ledger.rows)
+        return len(auditor.all_rows(self.swr)) >= len(self.ledger.rows)
 
     def assert_ledger_is_seen(self):
         """The SDK sees each act exactly once, and nothing else."""
         becomes_true(self.is_delivered)
         seen, done = (
-            collections.Counter(rows) for rows in (auditor.everything(self.swr), self.ledger.rows)
+            collections.Counter(rows) for rows in (auditor.all_rows(self.swr), self.ledger.rows)
         )
         self.assertEqual((done - seen, seen - done), ({}, {}), "(missing, too many)")
 

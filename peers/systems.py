@@ -175,7 +175,7 @@ server_audit_file_rotations=50
         )
         return done.returncode == 0 and "ERROR" not in done.stderr
 
-    def rotated(self):
+    def rotated_files(self):
         """The rotated files, oldest first."""
         number = lambda path: int(path.suffix[1:])
         return sorted(self.folder.glob("server_audit.log.*"), key=number, reverse=True)

@@ -80,11 +80,11 @@ class Acts(Scene):
         """Notes the requests of a program that pushes one image at most for a user."""
         for method, repository, reference in requests:
             if method == "GET":
-                self.ledger.pulled(user, repository, reference)
+                self.ledger.note_pull(user, repository, reference)
             elif method == "PUT":
-                self.ledger.pushed(user, repository, reference, pushes.digest)
+                self.ledger.note_push(user, repository, reference, pushes.digest)
             else:
-                self.ledger.deleted(user, repository, reference)
+                self.ledger.note_deletion(user, repository, reference)
 
     def work_with_skopeo(self):
         image, layout = Image("by skopeo"), os.path.join(self.folder, "layout")
@@ -252,7 +252,7 @@ class Rejection(Scene):
             (status, answer["recorded"], [one["position"] for one in answer["dead_letters"]]),
             (200, 1, [1]),
         )
-        self.ledger.pushed("alice", "r", "sha256:1", "sha256:1")
+        self.ledger.note_push("alice", "r", "sha256:1", "sha256:1")
         self.user("alice").push("library/ubuntu", "24.04", Image("one"))
         self.assert_ledger_is_seen()
         text, (record,) = self.daybook.dead_letters()

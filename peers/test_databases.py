@@ -106,7 +106,7 @@ class Mariadb(Database):
         self.assertTrue(database.sql(*self.mark(400)))
         self.restart_daybook()
         self.assertTrue(database.sql(*self.mark(200)))
-        self.assert_files_are_returned(database.rotated())
+        self.assert_files_are_returned(database.rotated_files())
 
 
 class Postgresql(Database):

@@ -1,6 +1,7 @@
 """The programs of examples/ run as their pages describe."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -112,25 +113,17 @@ class Examples(unittest.TestCase):
             == 0,
             "the event has a proof",
         )
-        verify = [
-            "cargo",
-            "run",
-            "--quiet",
-            "--locked",
-            "-p",
-            "tlog",
-            "--example",
-            "verify_proof",
-            "--",
-        ]
-        printed = self.example(*verify, key, str(fetched), folder=ROOT)
+        # As `cargo run -p tlog --example verify_proof`, with the workspace's dependencies.
+        build = ["cargo", "build", "--quiet", "--locked", "--workspace"]
+        self.example(*build, "--example", "verify_proof", folder=ROOT)
+        target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+        verify = str(target / "debug/examples/verify_proof")
+        printed = self.example(verify, key, str(fetched))
         self.assertIn(f"verified: event {index} is in ", printed)
         entry = json.loads(printed.splitlines()[1])
         self.assertEqual(entry["actor"]["name"], "alice")
         forged = self.file("forged.proof", fetched.read_bytes().replace(b"index ", b"index 1", 1))
-        ran = subprocess.run(
-            [*verify, key, forged], cwd=ROOT, env=self.variables, capture_output=True
-        )
+        ran = subprocess.run([verify, key, forged], env=self.variables, capture_output=True)
         self.assertEqual(ran.returncode, 1, ran.stdout)
 
     def test_segments_are_read_with_duckdb(self):

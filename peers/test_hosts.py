@@ -85,7 +85,7 @@ syslog = {{ {transport} = "127.0.0.1:{port}"{more} }}
                 Act("sudo.command", "root", f"{shutil.which('true')} act-{number}", False, "")
             )
 
-    def seen(self):
+    def rows(self):
         http, day, now = gateway.Http(self.daybook), 86_400_000, int(time.time() * 1000)
         rows, total = http.ops_page(TENANT, now - day, now + day, 1000, 0)
         self.assertEqual(len(rows), total)
@@ -103,8 +103,8 @@ syslog = {{ {transport} = "127.0.0.1:{port}"{more} }}
         ]
 
     def assert_each_act_is_listed_once(self):
-        becomes_true(lambda: len(self.seen()) >= len(self.done))
-        seen, done = (collections.Counter(rows) for rows in (self.seen(), self.done))
+        becomes_true(lambda: len(self.rows()) >= len(self.done))
+        seen, done = (collections.Counter(rows) for rows in (self.rows(), self.done))
         self.assertEqual((done - seen, seen - done), ({}, {}), "(missing, too many)")
 
     def through_a_restart(self):

@@ -102,7 +102,7 @@ follow = {{ paths = ["{self.nginx.access_log}*"] }}
             Act("download", f"packages/demo_pkg-{version}-py3-none-any.whl", None, user)
         )
 
-    def seen(self):
+    def rows(self):
         clients = Clients(self.daybook)
 
         def page(number):
@@ -115,8 +115,8 @@ follow = {{ paths = ["{self.nginx.access_log}*"] }}
         ]
 
     def assert_each_act_is_listed_once(self):
-        becomes_true(lambda: len(self.seen()) >= len(self.done))
-        seen, done = (collections.Counter(rows) for rows in (self.seen(), self.done))
+        becomes_true(lambda: len(self.rows()) >= len(self.done))
+        seen, done = (collections.Counter(rows) for rows in (self.rows(), self.done))
         self.assertEqual((done - seen, seen - done), ({}, {}), "(missing, too many)")
 
     def test_each_act_of_twine_and_pip_is_listed_once(self):

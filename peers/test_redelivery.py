@@ -46,7 +46,7 @@ class Redelivery(Scene):
             lambda: self.registry.failed_attempts() >= enough, f"the registry failed {count} times"
         )
 
-    def seen_until(self, time):
+    def count_rows_until(self, time):
         """The number of rows that the SDK sees of acts up to a time."""
         rows = (
             row for operation in auditor.OPERATIONS for row in auditor.rows(self.swr, operation)
@@ -57,7 +57,7 @@ class Redelivery(Scene):
         """Acts before, during and after a time in which the proxy misbehaves and Daybook may be
         killed.
         """
-        before = self.proxy.recorded_again()
+        before = self.proxy.duplicates()
         self.acts(2)
         self.proxy.become(way)
         self.acts(2)
@@ -72,10 +72,10 @@ class Redelivery(Scene):
         self.acts(2)
         self.assert_ledger_is_seen()
         self.assertEqual(
-            self.seen_until(now), done, "times are those of the acts, not of their arrival"
+            self.count_rows_until(now), done, "times are those of the acts, not of their arrival"
         )
         if way in RECORDING:
-            self.assertGreater(self.proxy.recorded_again(), before, "something was delivered twice")
+            self.assertGreater(self.proxy.duplicates(), before, "something was delivered twice")
 
     def test_a_sink_that_fails_with_500(self):
         self.go_through(Way.REFUSE, kill=True)

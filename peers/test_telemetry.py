@@ -61,7 +61,7 @@ class Telemetry(unittest.TestCase):
     def intake(self, source):
         return f"http://127.0.0.1:{self.proxy.port}/intake/{source}"
 
-    def seen(self):
+    def rows(self):
         http, day, now = gateway.Http(self.daybook), 86_400_000, int(time.time() * 1000)
         rows, total = http.ops_page(TENANT, now - day, now + day, 1000, 0)
         self.assertEqual(len(rows), total)
@@ -77,8 +77,8 @@ class Telemetry(unittest.TestCase):
         ]
 
     def assert_each_act_is_listed_once(self):
-        becomes_true(lambda: len(self.seen()) >= len(self.done))
-        seen, done = (collections.Counter(rows) for rows in (self.seen(), self.done))
+        becomes_true(lambda: len(self.rows()) >= len(self.done))
+        seen, done = (collections.Counter(rows) for rows in (self.rows(), self.done))
         self.assertEqual((done - seen, seen - done), ({}, {}), "(missing, too many)")
 
     def through_a_restart_and_redelivery(self, act):
@@ -86,8 +86,8 @@ class Telemetry(unittest.TestCase):
         self.assert_each_act_is_listed_once()
         self.proxy.become(Way.LIE)
         acting = act(7, wait=False)
-        becomes_true(lambda: len(self.proxy.recorded_again()) > 0)
-        self.assertTrue(self.proxy.recorded_again(), "something was delivered twice")
+        becomes_true(lambda: len(self.proxy.duplicates()) > 0)
+        self.assertTrue(self.proxy.duplicates(), "something was delivered twice")
         self.daybook.kill()
         self.daybook.start()
         self.proxy.become(Way.PASS)

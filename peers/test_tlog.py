@@ -71,7 +71,7 @@ class Tlog(unittest.TestCase):
         with urllib.request.urlopen(f"{self.daybook.url}/tlog/checkpoint") as answer:
             return answer.read()
 
-    def covered(self):
+    def checkpoint_size(self):
         return int(self.checkpoint().split(b"\n")[1])
 
     def get(self, path):
@@ -90,7 +90,7 @@ class Tlog(unittest.TestCase):
             for number in range(sent, end):
                 self.assertEqual(self.daybook.take_in(notification(number))[0], 200)
             sent = end
-            wait_until(lambda: self.covered() > end, "the checkpoint covers what was sent")
+            wait_until(lambda: self.checkpoint_size() > end, "the checkpoint covers what was sent")
             for old in [None, *checkpoints]:
                 code, said = verify(url, key, *filter(None, [old]))
                 self.assertEqual(code, 0, said)
@@ -106,7 +106,7 @@ class Tlog(unittest.TestCase):
         self.daybook.start()
         for number in range(600):
             self.assertEqual(self.daybook.take_in(notification(number))[0], 200)
-        wait_until(lambda: self.covered() > 600, "the checkpoint covers what was sent")
+        wait_until(lambda: self.checkpoint_size() > 600, "the checkpoint covers what was sent")
         # Everything that is published, by path.
         published = {}
 
@@ -150,7 +150,7 @@ class Tlog(unittest.TestCase):
         self.daybook.start()
         for number in range(700):
             self.assertEqual(self.daybook.take_in(notification(number))[0], 200)
-        wait_until(lambda: self.covered() > 700, "the checkpoint covers what was sent")
+        wait_until(lambda: self.checkpoint_size() > 700, "the checkpoint covers what was sent")
         for key, is_whole in ((self.key, True), (self.another_key(), False)):
             (self.folder / "key").write_text(key)
             flags = (
@@ -172,7 +172,7 @@ class Tlog(unittest.TestCase):
         self.daybook.start()
         for number in range(300):
             self.assertEqual(self.daybook.take_in(notification(number))[0], 200)
-        wait_until(lambda: self.covered() > 300, "the checkpoint covers what was sent")
+        wait_until(lambda: self.checkpoint_size() > 300, "the checkpoint covers what was sent")
         key, data = verifier.parse_key(self.key), str(self.daybook.data)
         seed = random.randrange(2**32)
         print(f"mutations of seed {seed}")
@@ -181,7 +181,7 @@ class Tlog(unittest.TestCase):
             proof = run(DAYBOOK, "prove", str(index), "--entry", "--data-dir", data).encode()
             found, checkpoint, entry = verifier.verify_proof(proof, key)
             self.assertEqual((found, b'"action":' in entry), (index, True))
-            self.assertLessEqual(checkpoint.size, self.covered())
+            self.assertLessEqual(checkpoint.size, self.checkpoint_size())
             # Without the entry, as it is public.
             bare = self.get(f"api/v1/events/{index}/proof")
             self.assertEqual(verifier.verify_proof(bare, key, entry)[0], index)

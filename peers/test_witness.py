@@ -44,7 +44,7 @@ class Witnesses(unittest.TestCase):
             ):
                 configuration.write(f'[[witness]]\nurl = "{url}"\nkey = "{key}"\n')
 
-    def witnessed(self):
+    def witnessed_checkpoint(self):
         """The checkpoint that all witnesses cosigned, verified with the keys of log and witnesses."""
         try:
             with urllib.request.urlopen(f"{self.daybook.url}/tlog/checkpoint/witnessed") as answer:
@@ -53,12 +53,12 @@ class Witnesses(unittest.TestCase):
             self.assertEqual(error.code, 404)
             return None
         for key in (self.peer.key, self.own_key):
-            at = witness.cosigned_at(note, witness.parse_key(key))
+            at = witness.cosignature_time(note, witness.parse_key(key))
             self.assertLess(abs(at - time.time()), 600)
         return verifier.open_checkpoint(note, verifier.parse_key(self.log))
 
     def is_witnessed(self, events):
-        newest = self.witnessed()
+        newest = self.witnessed_checkpoint()
         return newest and newest.size > events
 
     def test_two_kinds_of_witness_cosign_one_checkpoint_of_a_growing_log(self):

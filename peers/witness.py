@@ -70,7 +70,7 @@ def signed_message(text, at):
     return f"cosignature/v1\ntime {at}\n{text}".encode()
 
 
-def cosigned_at(note, key):
+def cosignature_time(note, key):
     """The time of a witness's cosignature of a note, in seconds of Unix time."""
     text, _, lines = note.decode().rpartition("\n\n")
     for line in lines.splitlines():
