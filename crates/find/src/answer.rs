@@ -9,7 +9,7 @@ use store::Row;
 /// A page of events.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Events {
-    /// In the order that was asked for.
+    /// In the order that was question for.
     pub events: Vec<Event>,
     /// How many match, exactly, whatever the page.
     pub total: u64,
@@ -181,7 +181,7 @@ impl From<Row> for Event {
 
 /// One event, whole.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Whole {
+pub struct EventDetail {
     pub event: Event,
     /// The canonical entry, byte for byte.
     pub entry: String,
@@ -213,18 +213,18 @@ pub enum RawEncoding {
 pub struct Related {
     /// What the same actor did around that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actor: Option<Others>,
+    pub actor: Option<RelatedSearch>,
     /// The history of the same resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resource: Option<Others>,
+    pub resource: Option<RelatedSearch>,
     /// The events of the same request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request: Option<OfRequest>,
+    pub request: Option<RequestEvents>,
 }
 
 /// A search that finds others.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Others {
+pub struct RelatedSearch {
     /// For `q`.
     pub search: String,
     /// How many it finds now, the event itself too.
@@ -233,7 +233,7 @@ pub struct Others {
 
 /// The events of a request, oldest first.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub struct OfRequest {
+pub struct RequestEvents {
     pub events: Vec<Event>,
     /// Whether all events around that time were looked at.
     pub is_complete: bool,
@@ -242,7 +242,7 @@ pub struct OfRequest {
 /// How many events there are per bucket of time.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Histogram {
-    /// The first instant that counts; null when nothing matches and no window was asked for.
+    /// The first instant that counts; null when nothing matches and no window was question for.
     pub from: Option<String>,
     /// The first instant that counts no more.
     pub until: Option<String>,
@@ -297,16 +297,16 @@ pub struct Count {
 /// A page of trails, in order of their names.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Trails {
-    pub trails: Vec<OfTrail>,
+    pub trails: Vec<TrailCount>,
     /// How many trails there are.
     pub total: u64,
     /// How many events the log had for this answer.
     pub tree_size: u64,
 }
 
-/// What a trail holds of what was asked for.
+/// What a trail holds of what was question for.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub struct OfTrail {
+pub struct TrailCount {
     pub trail: String,
     pub events: u64,
     /// When the first of them happened; null when there is none.

@@ -1,15 +1,15 @@
 //! How many events there are per bucket of time.
 
-use event::query::{Order, Query};
+use event::query::{Dimension, Filter, Order, Query};
 use event::{OutcomeKind, Time};
 use store::Contents;
 
-use super::answer::{Bucket, Histogram};
-use super::ask::{BUCKETS_MAX, Buckets, Wrong};
-use super::{Unanswered, ends};
+use crate::answer::{Bucket, Histogram};
+use crate::error::QueryError;
+use crate::question::{BUCKETS_MAX, Buckets, InvalidParameter};
 
 const NS: i64 = 1_000_000_000;
-/// How long buckets may be, unless asked otherwise, in seconds.
+/// How long buckets may be, unless question otherwise, in seconds.
 const INTERVALS_S: [u64; 25] = [
     1,
     2,
@@ -38,7 +38,7 @@ const INTERVALS_S: [u64; 25] = [
     315_360_000,
 ];
 
-pub fn of(log: &Contents, query: Query, buckets: Buckets) -> Result<Histogram, Unanswered> {
+pub fn of(log: &Contents, query: Query, buckets: Buckets) -> Result<Histogram, QueryError> {
     let first = log.query(&Query { limit: 1, ..query.clone() })?;
     let query = Query { as_of: Some(first.tree_size), ..query };
     let window = match (query.from, query.until, first.rows.first()) {
@@ -96,10 +96,10 @@ pub fn of(log: &Contents, query: Query, buckets: Buckets) -> Result<Histogram, U
     })
 }
 
-fn interval(from: Time, until: Time, buckets: Buckets) -> Result<u64, Wrong> {
+fn interval(from: Time, until: Time, buckets: Buckets) -> Result<u64, InvalidParameter> {
     match buckets {
         Buckets::Seconds(seconds) if count(from, until, seconds) <= BUCKETS_MAX => Ok(seconds),
-        Buckets::Seconds(_) => Err(Wrong::new(
+        Buckets::Seconds(_) => Err(InvalidParameter::new(
             "interval",
             format!(
                 "the window would have more than {BUCKETS_MAX} buckets; ask for longer ones or a shorter window"
@@ -135,6 +135,11 @@ fn starts(from: Time, until: Time, seconds: u64) -> Vec<Time> {
             Time::from_unix_ns(i64::try_from(at(bucket).max(earliest)).unwrap_or(i64::MAX))
         })
         .collect()
+}
+
+/// The filter for one outcome.
+fn ends(outcome: OutcomeKind) -> Filter {
+    Filter::is(Dimension::Outcome, outcome.as_str())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use verify::NotVerified;
+use verify::VerifyError;
 
 /// Why a command ended, as its exit code tells (listed in `daybook --help`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,14 +60,14 @@ impl From<access::Error> for Failure {
     }
 }
 
-impl From<NotVerified> for Failure {
-    fn from(error: NotVerified) -> Failure {
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Failure {
         match error {
-            NotVerified::Refuted(what) => {
+            VerifyError::Refuted(what) => {
                 Failure { exit: Exit::Refuted, text: format!("not verified: {what}") }
             }
-            NotVerified::Damaged(error) => error.into(),
-            NotVerified::Unknown(why) => Failure::new(format!("couldn't be verified: {why}")),
+            VerifyError::Damaged(error) => error.into(),
+            VerifyError::Unknown(why) => Failure::new(format!("couldn't be verified: {why}")),
         }
     }
 }

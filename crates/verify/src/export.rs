@@ -1,5 +1,4 @@
-//! Checking exports: that a file is the one which a manifest was signed for, and that its rows are
-//! those of a log.
+//! Exports: a file against its signed manifest, and its rows against a log.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,22 +11,19 @@ use sha2::{Digest, Sha256};
 use store::Contents;
 use tlog::{Hash, Nodes};
 
-use super::{InTree, Keys, NotVerified, refuted};
+use find::export::{Export, ExportError, Format, Pieces, read};
+
+use crate::error::{VerifyError, refuted};
+use crate::keys::Keys;
 use crate::manifest::{Facts, Manifest};
-use find::export::{Export, Failed, Format, Pieces, read};
+use crate::rows::TreeRows;
 
-impl From<String> for NotVerified {
-    fn from(why: String) -> NotVerified {
-        NotVerified::Refuted(why)
-    }
-}
-
-/// What a manifest says, once its signature is checked and that it says what was signed.
-pub fn manifest(keys: &Keys, json: &[u8]) -> Result<(Manifest, Facts), NotVerified> {
+/// Reads a manifest whose signature is valid and whose members agree with the signed text.
+pub fn manifest(keys: &Keys, json: &[u8]) -> Result<(Manifest, Facts), VerifyError> {
     let manifest: Manifest = serde_json::from_slice(json)
-        .map_err(|error| NotVerified::Refuted(format!("the manifest cannot be read: {error}")))?;
+        .map_err(|error| VerifyError::Refuted(format!("the manifest cannot be read: {error}")))?;
     let (note, facts) =
-        Facts::open(&manifest.receipt).map_err(|why| NotVerified::Refuted(why.to_string()))?;
+        Facts::open(&manifest.receipt).map_err(|why| VerifyError::Refuted(why.to_string()))?;
     let signed_by = keys.first_of_log(|key| match note.verify(key) {
         Ok(Some(_)) => Ok(key.name().to_owned()),
         Ok(None) => Err("the manifest is not signed by the log's key".to_owned()),
@@ -42,10 +38,10 @@ pub fn manifest(keys: &Keys, json: &[u8]) -> Result<(Manifest, Facts), NotVerifi
     Ok((manifest, facts))
 }
 
-/// Checks the bytes of a file.
-pub fn file(facts: &Facts, path: &Path) -> Result<(), NotVerified> {
+/// Checks the length and the hash of a file.
+pub fn file(facts: &Facts, path: &Path) -> Result<(), VerifyError> {
     let unread =
-        |error: std::io::Error| NotVerified::Unknown(format!("{}: {error}", path.display()));
+        |error: std::io::Error| VerifyError::Unknown(format!("{}: {error}", path.display()));
     let mut file = File::open(path).map_err(unread)?;
     let (mut hash, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; 256 << 10]);
     loop {
@@ -66,16 +62,16 @@ pub fn file(facts: &Facts, path: &Path) -> Result<(), NotVerified> {
             facts.totals.bytes
         ))
     } else {
-        refuted("the file is not the one that the manifest was given for")
+        refuted("the file is not the one of the manifest")
     }
 }
 
-/// The rows that a file has, which must be as many as were signed for; each is handed to `each`.
+/// Hands the index of each row of a file to `each`. The count must be the signed one.
 pub fn rows(
     facts: &Facts,
     path: &Path,
-    mut each: impl FnMut(u64) -> Result<(), NotVerified>,
-) -> Result<(), NotVerified> {
+    mut each: impl FnMut(u64) -> Result<(), VerifyError>,
+) -> Result<(), VerifyError> {
     let mut rows = 0;
     read::each_index(path, format_of(facts)?, |index| {
         rows += 1;
@@ -88,33 +84,33 @@ pub fn rows(
     }
 }
 
-/// Checks that the rows of a file are events of a log, by its hashes and by `digest_at`, which
-/// tells an event's digest.
+/// Checks that the rows of a file are events of a log. `log` has the hashes of its tree,
+/// `digest_at` the digests of its events.
 pub fn rows_are_of<N: Nodes>(
     log: &N,
-    digest_at: impl Fn(u64) -> Result<Hash, NotVerified>,
+    digest_at: impl Fn(u64) -> Result<Hash, VerifyError>,
     facts: &Facts,
     path: &Path,
-) -> Result<(), NotVerified>
+) -> Result<(), VerifyError>
 where
-    NotVerified: From<N::Error>,
+    VerifyError: From<N::Error>,
 {
-    let mut found = InTree::new(log, digest_at, &facts.tree);
+    let mut found = TreeRows::new(log, digest_at, &facts.tree);
     rows(facts, path, |index| found.add(index))?;
     if found.digests() == facts.totals.digests {
         Ok(())
     } else {
-        refuted("the rows of the file are other events than were signed for")
+        refuted("the rows of the file differ from those that were signed")
     }
 }
 
-/// Checks that a log gives this very file for the question: it is made again.
-pub fn made_again(log: &Contents, manifest: &Manifest, facts: &Facts) -> Result<(), NotVerified> {
+/// Makes the file again from a log and compares the two.
+pub fn made_again(log: &Contents, manifest: &Manifest, facts: &Facts) -> Result<(), VerifyError> {
     let nonsense =
-        |what: &str| NotVerified::Refuted(format!("the manifest's {what} makes no sense"));
-    // Its times are absolute.
-    let asked = Search::parse(&facts.question).and_then(|search| search.meaning(Time::default()));
-    let meaning = asked.map_err(|_| nonsense("question"))?;
+        |what: &str| VerifyError::Refuted(format!("the manifest's {what} makes no sense"));
+    // Its times are absolute, so the clock does not matter.
+    let search = Search::parse(&facts.question).and_then(|search| search.meaning(Time::default()));
+    let meaning = search.map_err(|_| nonsense("question"))?;
     let trails = manifest.trails.iter().map(|trail| trail.parse()).collect::<Result<Vec<_>, _>>();
     let export = Export {
         question: facts.question.clone(),
@@ -134,25 +130,27 @@ pub fn made_again(log: &Contents, manifest: &Manifest, facts: &Facts) -> Result<
         total: facts.totals.rows,
     };
     let failed = |failed| match failed {
-        Failed::Store(error) => error.into(),
-        Failed::Parquet(error) => NotVerified::Unknown(error.to_string()),
+        ExportError::Store(error) => error.into(),
+        ExportError::Parquet(error) => VerifyError::Unknown(error.to_string()),
     };
     let mut made = Pieces::of(log, &export).map_err(failed)?;
     while made.next_piece().map_err(failed)?.is_some() {}
     let totals = made.totals();
     if (totals.rows, totals.digests) != (facts.totals.rows, facts.totals.digests) {
-        return refuted("the log answers the question with other events than were signed for");
+        return refuted(
+            "the log answers the question with other events than those that were signed",
+        );
     }
     if totals.sha256 != facts.totals.sha256 {
-        return Err(NotVerified::Unknown(
+        return Err(VerifyError::Unknown(
             "the events are those of the log, but this version of daybook writes them otherwise; verify with the version that made the file".to_owned(),
         ));
     }
     Ok(())
 }
 
-fn format_of(facts: &Facts) -> Result<Format, NotVerified> {
+fn format_of(facts: &Facts) -> Result<Format, VerifyError> {
     Format::from_text(&facts.format).ok_or_else(|| {
-        NotVerified::Unknown(format!("{:?} is no format that this version knows", facts.format))
+        VerifyError::Unknown(format!("{:?} is no format that this version knows", facts.format))
     })
 }

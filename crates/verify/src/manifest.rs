@@ -1,4 +1,4 @@
-//! Manifests: what an export has, signed by the log.
+//! Manifests: the facts of an export, signed by the log.
 //!
 //! The receipt of a manifest is a signed note (C2SP signed-note) whose text has these lines, in
 //! this order:
@@ -8,7 +8,7 @@
 //! origin <the log's origin>
 //! tree <number of events> <root, base64>
 //! caller <id of the user>
-//! trails <how many were asked> <SHA-256 over their names, each with a line feed, base64>
+//! trails <how many the question covers> <SHA-256 over their names, each with a line feed, base64>
 //! question <the search with absolute times, as a JSON string>
 //! format <ndjson, csv, parquet or ocsf>
 //! rows <rows of the file>
@@ -16,9 +16,9 @@
 //! file <bytes of the file> <SHA-256 of it, base64>
 //! ```
 //!
-//! The first line is no origin that the key could have, so that no receipt can pass for a
-//! checkpoint. Nothing in it tells when it was made: the same export has the same manifest as long
-//! as the log keeps its keys.
+//! The first line is no origin that the key could have, so no receipt can pass for a
+//! checkpoint. It has no time: the same export has the same manifest as long as the log has the
+//! same keys.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -29,23 +29,26 @@ use tlog::{Checkpoint, Hash, Malformed, Note};
 
 const FIRST_LINE: &str = "daybook-export/v1";
 
-/// What an export has. Hashes are in hex.
+/// The facts of an export. Hashes are in hex.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Manifest {
     /// The log's origin.
     pub origin: String,
     /// The question with absolute times, as a search.
     pub question: String,
+    /// `ndjson`, `csv`, `parquet` or `ocsf`.
     pub format: String,
     /// How many events the log had for this answer.
     pub tree_size: u64,
     /// Root of the tree of that size.
     pub root: String,
-    /// Id of the user who asked.
+    /// Id of the user who requested it.
     pub caller: String,
-    /// The trails that were asked: those that the question is about and that the caller may see.
+    /// The trails of the question that the caller may see.
     pub trails: Vec<String>,
+    /// Rows of the file.
     pub rows: u64,
+    /// Bytes of the file.
     pub bytes: u64,
     /// SHA-256 of the file.
     pub sha256: String,
@@ -56,7 +59,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The manifest of what was signed for, over these trails; `receipt` is the signed note.
+    /// The manifest of signed facts over these trails; `receipt` is the signed note.
     pub fn of(facts: &Facts, trails: Vec<String>, receipt: String) -> Manifest {
         let Facts { tree, caller, question, format, totals, .. } = facts;
         Manifest {
@@ -75,19 +78,19 @@ impl Manifest {
         }
     }
 
-    /// As it is sent: pretty, with a line feed at the end.
+    /// Pretty JSON with a line feed at its end.
     pub fn json(&self) -> Vec<u8> {
         let mut json = serde_json::to_vec_pretty(self).expect("texts and numbers");
         json.push(b'\n');
         json
     }
 
-    /// As it stands in a trailer.
+    /// The value of the trailer.
     pub fn header_value(&self) -> String {
         BASE64_STANDARD.encode(self.json())
     }
 
-    /// Whether it says what its receipt does.
+    /// Whether every member agrees with the signed text.
     pub fn agrees(&self, facts: &Facts) -> bool {
         let Facts { tree, caller, trails, question, format, totals } = facts;
         let of_trails = hash_of_lines(&self.trails);
@@ -101,20 +104,25 @@ impl Manifest {
     }
 }
 
-/// What a receipt signs for.
+/// The facts that the receipt signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
+    /// The state of the log behind the export.
     pub tree: Checkpoint,
+    /// Id of the user who requested it.
     pub caller: String,
-    /// How many, and the hash of their names.
+    /// The number of trails, and the hash of their names.
     pub trails: (u64, Hash),
+    /// The search with absolute times.
     pub question: String,
+    /// `ndjson`, `csv`, `parquet` or `ocsf`.
     pub format: String,
+    /// Rows, bytes and hashes.
     pub totals: Totals,
 }
 
 impl Facts {
-    /// What an export that came to `totals` is signed for, over a state of the log.
+    /// The facts of an export with these totals, over a state of the log.
     pub fn of(export: &Export, totals: Totals, tree: Checkpoint) -> Facts {
         Facts {
             tree,
@@ -145,7 +153,7 @@ impl Facts {
         )
     }
 
-    /// Reads a note. Nothing of it is to be trusted before the note is verified.
+    /// Reads a note. Its signature is still to be verified.
     pub fn open(receipt: &str) -> Result<(Note, Facts), Malformed> {
         let note = Note::parse(receipt.as_bytes())?;
         let facts = Facts::parse(note.text())?;

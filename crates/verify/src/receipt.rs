@@ -1,4 +1,4 @@
-//! Receipts: what was answered to whom, over which state of the log, signed by the log.
+//! Receipts: an answer, its caller and the state of the log, signed by the log.
 //!
 //! A receipt is a signed note (C2SP signed-note) whose text has these lines, in this order:
 //!
@@ -25,25 +25,28 @@ use event::Time;
 use sha2::{Digest, Sha256};
 use tlog::{Checkpoint, Hash, Malformed, Note};
 
-/// Asked for by this header with the value `true`, and sent in it: the note in base64.
+/// The header that requests a receipt with the value `true`, and that carries it: the note in
+/// base64.
 pub const HEADER: &str = "x-daybook-receipt";
 
 const FIRST_LINE: &str = "daybook-receipt/v1";
-/// A longer question is cut; the receipt is to fit into a header.
-const ASKED_BYTES_MAX: usize = 2048;
+/// A longer request line is cut, so that the receipt fits into a header.
+const REQUEST_BYTES_MAX: usize = 2048;
 
-/// What was answered.
+/// The facts of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// The state of the log that was asked.
+    /// The state of the log behind the answer.
     pub tree: Checkpoint,
-    /// When it was answered.
+    /// The time of the answer.
     pub at: String,
+    /// Id of the user, or nothing.
     pub caller: String,
-    pub asked: String,
-    /// How many rows match.
+    /// Method, path and query, and the hash of a body.
+    pub request: String,
+    /// The number of rows that match.
     pub total: u64,
-    /// Where in the log each row of the answer is.
+    /// The position of each row in the log.
     pub indexes: Vec<u64>,
     /// SHA-256 over the digests of the rows' entries.
     pub digests: Hash,
@@ -56,17 +59,17 @@ pub fn digest_of(digests: &[Hash]) -> Hash {
     Sha256::digest(digests.as_flattened()).into()
 }
 
-/// What was asked, in one line.
-pub fn asked(method: &str, path: &str, query: &str, body: &[u8]) -> String {
+/// The request in one line; the name of that line is `asked` in the receipt.
+pub fn request_line(method: &str, path: &str, query: &str, body: &[u8]) -> String {
     let question = if query.is_empty() { "" } else { "?" };
-    let mut asked = format!("{method} {path}{question}{query}");
+    let mut line = format!("{method} {path}{question}{query}");
     // Paths and queries are ASCII on the wire, but nothing checks that here.
-    asked.retain(|c| c.is_ascii_graphic() || c == ' ');
-    asked.truncate(ASKED_BYTES_MAX);
+    line.retain(|c| c.is_ascii_graphic() || c == ' ');
+    line.truncate(REQUEST_BYTES_MAX);
     if !body.is_empty() {
-        asked = format!("{asked} {}", BASE64_STANDARD.encode(Sha256::digest(body)));
+        line = format!("{line} {}", BASE64_STANDARD.encode(Sha256::digest(body)));
     }
-    asked
+    line
 }
 
 impl Receipt {
@@ -80,7 +83,7 @@ impl Receipt {
             encode(&self.tree.root),
             self.at,
             self.caller,
-            self.asked,
+            self.request,
             self.indexes.len(),
             self.total,
             BASE64_STANDARD.encode(pack(&self.indexes)),
@@ -111,7 +114,7 @@ impl Receipt {
         let origin = field("origin")?.to_owned();
         let (size, root) = field("tree")?.split_once(' ').ok_or(malformed)?;
         let tree = Checkpoint { origin, size: number(size)?, root: hash(root)? };
-        let (at, caller, asked) =
+        let (at, caller, request) =
             (field("time")?.to_owned(), field("caller")?.to_owned(), field("asked")?.to_owned());
         let (rows, total) = field("rows")?.split_once(' ').ok_or(malformed)?;
         let indexes =
@@ -123,15 +126,14 @@ impl Receipt {
         }
         let (total, digests, body) =
             (number(total)?, hash(field("digests")?)?, hash(field("body")?)?);
-        Ok(Receipt { tree, at, caller, asked, total, indexes, digests, body })
+        Ok(Receipt { tree, at, caller, request, total, indexes, digests, body })
     }
 
-    /// Reads a header's value, or a file that has it. Nothing of it is to be trusted before its
-    /// note is verified.
+    /// Reads a header's value, or a file with it. The note's signature is still to be verified.
     pub fn open(value: &[u8]) -> Result<(Note, Receipt), Malformed> {
         let malformed = Malformed("a receipt is a signed note in base64");
         let value = std::str::from_utf8(value).map_err(|_| malformed)?.trim();
-        // As a client may have written the header down.
+        // A client may have stored the header with its name.
         let value = match value.split_once(':') {
             Some((name, value)) if name.trim().eq_ignore_ascii_case(HEADER) => value.trim(),
             _ => value,
@@ -147,7 +149,7 @@ pub fn header_value(note: &str) -> String {
     BASE64_STANDARD.encode(note)
 }
 
-/// When something is answered, as receipts tell it.
+/// A time in the form of receipts.
 pub fn time_text(at: Time) -> String {
     String::from_utf8_lossy(&at.text()).into_owned()
 }
@@ -197,7 +199,7 @@ mod tests {
             },
             at: "2026-11-20T00:00:00.000000000Z".to_owned(),
             caller: String::new(),
-            asked: asked("POST", "/v1/a", "b=c", b"{}"),
+            request: request_line("POST", "/v1/a", "b=c", b"{}"),
             total: 9,
             indexes,
             digests: [2; 32],
@@ -234,7 +236,7 @@ mod tests {
     #[test]
     fn a_question_is_one_line_and_not_too_long() {
         let long = "x".repeat(5000);
-        assert_eq!(asked("GET", "/a\n", &long, b"").len(), ASKED_BYTES_MAX);
-        assert!(!asked("GET", "/a\nb\u{7f}", "ü", b"").contains(['\n', 'ü', '\u{7f}']));
+        assert_eq!(request_line("GET", "/a\n", &long, b"").len(), REQUEST_BYTES_MAX);
+        assert!(!request_line("GET", "/a\nb\u{7f}", "ü", b"").contains(['\n', 'ü', '\u{7f}']));
     }
 }

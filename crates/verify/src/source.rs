@@ -1,6 +1,6 @@
-//! Where the hashes of a log are read from: a data directory, or a server.
+//! Sources of a log's hashes: a data directory or a server.
 
-#![allow(clippy::cast_possible_truncation, reason = "what is cast is at most a tile's width")]
+#![allow(clippy::cast_possible_truncation, reason = "each cast value is at most a tile's width")]
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -8,21 +8,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use client::Client;
 use store::Contents;
 use store::durable::{Disk, Local};
 use tlog::{Hash, Nodes, Resource, TILE_WIDTH, Tile, Tiles};
 
-use super::NotVerified;
-use client::Client;
+use crate::error::VerifyError;
 
-/// How long a server may take for an answer.
+/// Time for a server to respond.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Tiles kept while hashes are read: a proof needs few of each level.
+/// Tiles in memory: a proof needs few of each level.
 const TILES_MAX: usize = 1024;
 
 /// A log to read hashes from.
 pub enum Source {
+    /// A data directory.
     Directory(Contents),
+    /// A running server.
     Server(Server),
 }
 
@@ -32,7 +34,7 @@ pub struct Server {
     url: String,
     token: Option<String>,
     tiles: RefCell<HashMap<Tile, Vec<Hash>>>,
-    /// The bundle of entries that was read last.
+    /// The bundle of entries read last.
     entries: RefCell<(String, Vec<u8>)>,
 }
 
@@ -43,7 +45,7 @@ pub fn is_url(text: &str) -> bool {
 
 impl Source {
     /// Opens a directory or a server.
-    pub fn open(text: &str, token: Option<String>) -> Result<Source, NotVerified> {
+    pub fn open(text: &str, token: Option<String>) -> Result<Source, VerifyError> {
         if is_url(text) {
             return Ok(Source::Server(Server::new(text, token)));
         }
@@ -53,8 +55,8 @@ impl Source {
 }
 
 impl Server {
-    /// The server whose paths are below this URL. `token` is shown to one that does not publish to
-    /// everyone.
+    /// The server whose paths are below this URL. `token` is for a server that does
+    /// not publish to everyone.
     pub fn new(url: &str, token: Option<String>) -> Server {
         let url = url.trim_end_matches('/').to_owned();
         Server {
@@ -66,17 +68,17 @@ impl Server {
         }
     }
 
-    /// What is at a path. Errs when it is not there.
-    pub fn get(&self, path: &str) -> Result<Vec<u8>, NotVerified> {
+    /// The body at a path. Any status but 200 is an error.
+    pub fn get(&self, path: &str) -> Result<Vec<u8>, VerifyError> {
         let url = format!("{}/{path}", self.url);
-        let answer = self.client.get(&url, self.token.as_deref()).map_err(NotVerified::Unknown)?;
+        let answer = self.client.get(&url, self.token.as_deref()).map_err(VerifyError::Unknown)?;
         match answer.status {
             200 => Ok(answer.body),
-            status => Err(NotVerified::Unknown(format!("{url}: answered {status}"))),
+            status => Err(VerifyError::Unknown(format!("{url}: the status is {status}"))),
         }
     }
 
-    fn tile(&self, tile: Tile) -> Result<Vec<Hash>, NotVerified> {
+    fn tile(&self, tile: Tile) -> Result<Vec<Hash>, VerifyError> {
         if let Some(hashes) = self.tiles.borrow().get(&tile) {
             return Ok(hashes.clone());
         }
@@ -84,7 +86,7 @@ impl Server {
         let bytes = self.get(&format!("tlog/{path}"))?;
         let (hashes, rest) = bytes.as_chunks::<32>();
         if !rest.is_empty() || hashes.len() != usize::from(tile.width) {
-            return Err(NotVerified::Refuted(format!(
+            return Err(VerifyError::Refuted(format!(
                 "{path}: {} bytes are no such tile",
                 bytes.len()
             )));
@@ -97,8 +99,8 @@ impl Server {
         Ok(hashes.to_vec())
     }
 
-    /// The digest of an event, which the tree of this size must have.
-    pub fn digest(&self, index: u64, size: u64) -> Result<Hash, NotVerified> {
+    /// The digest of an event of the tree of this size.
+    pub fn digest(&self, index: u64, size: u64) -> Result<Hash, VerifyError> {
         let position = index / TILE_WIDTH;
         let width = (size - position * TILE_WIDTH).min(TILE_WIDTH) as u16;
         let path = Resource::Entries(Tile { level: 0, position, width }).path();
@@ -109,12 +111,12 @@ impl Server {
         let entry = entries.1.chunks(2 + 32).nth((index % TILE_WIDTH) as usize);
         match entry.and_then(|entry| entry.strip_prefix(&[0, 32])?.try_into().ok()) {
             Some(digest) => Ok(digest),
-            None => Err(NotVerified::Refuted(format!("{path} has no digest of event {index}"))),
+            None => Err(VerifyError::Refuted(format!("{path} has no digest of event {index}"))),
         }
     }
 
     /// The nodes of the tree of this size.
-    pub fn nodes(&self, size: u64) -> impl Nodes<Error = NotVerified> {
+    pub fn nodes(&self, size: u64) -> impl Nodes<Error = VerifyError> {
         Tiles { size, read: move |tile| self.tile(tile) }
     }
 }

@@ -9,9 +9,9 @@ use store::durable::{Disk, Local};
 
 use super::reach::{Problem, Reach, Server, named_by_variable, query_of, quoted};
 use super::screen::caret;
-use find::answer::{Events, Facets, Histogram, Whole};
-use find::ask::{Parameters, Q};
-use find::{Finder, Unanswered};
+use find::answer::{EventDetail, Events, Facets, Histogram};
+use find::question::{Parameters, Q};
+use find::{Finder, QueryError};
 use net::path::encode;
 use server::failure::{Exit, Failure};
 
@@ -135,13 +135,13 @@ impl Log {
     /// A page of events.
     pub fn events(&self, pairs: &Pairs) -> Result<Events, Problem> {
         self.answer("/api/v1/events", pairs, |finder, parameters| {
-            let (page, asked) = (parameters.page()?, parameters.asked()?);
+            let (page, asked) = (parameters.page()?, parameters.question()?);
             finder.events(&asked, &page)
         })
     }
 
     /// One event, by index or id.
-    pub fn event(&self, event: &str) -> Result<Whole, Problem> {
+    pub fn event(&self, event: &str) -> Result<EventDetail, Problem> {
         let path = format!("/api/v1/events/{}", encode(event.as_bytes()));
         let answer = self.answer(&path, &Vec::new(), |finder, _| finder.event(event));
         let missing = |problem: &Problem| problem.status == Some(404);
@@ -156,7 +156,7 @@ impl Log {
     /// How many events in each bucket of time.
     pub fn histogram(&self, pairs: &Pairs) -> Result<Histogram, Problem> {
         self.answer("/api/v1/histogram", pairs, |finder, parameters| {
-            let (buckets, asked) = (parameters.buckets()?, parameters.asked()?);
+            let (buckets, asked) = (parameters.buckets()?, parameters.question()?);
             finder.histogram(&asked, buckets)
         })
     }
@@ -164,7 +164,7 @@ impl Log {
     /// The values that most events have.
     pub fn facets(&self, pairs: &Pairs) -> Result<Facets, Problem> {
         self.answer("/api/v1/facets", pairs, |finder, parameters| {
-            let ((dimensions, limit), asked) = (parameters.facets()?, parameters.asked()?);
+            let ((dimensions, limit), asked) = (parameters.facets()?, parameters.question()?);
             finder.facets(&asked, &dimensions, limit)
         })
     }
@@ -173,7 +173,7 @@ impl Log {
         &self,
         path: &str,
         pairs: &Pairs,
-        find: impl FnOnce(&Finder<'_>, &mut Parameters) -> Result<T, Unanswered>,
+        find: impl FnOnce(&Finder<'_>, &mut Parameters) -> Result<T, QueryError>,
     ) -> Result<T, Problem> {
         match self {
             Log::Server(server) => server.get(path, &query_of(pairs)),
@@ -191,22 +191,22 @@ impl From<store::Error> for Problem {
     }
 }
 
-impl From<Unanswered> for Problem {
-    fn from(unanswered: Unanswered) -> Problem {
+impl From<QueryError> for Problem {
+    fn from(unanswered: QueryError) -> Problem {
         match unanswered {
-            Unanswered::Wrong(wrong) => Problem {
+            QueryError::Invalid(wrong) => Problem {
                 exit: Exit::Usage,
                 status: None,
                 text: wrong.message,
                 parameter: Some((wrong.parameter, wrong.column)),
             },
-            Unanswered::NotFound => Problem {
+            QueryError::NotFound => Problem {
                 exit: Exit::Failed,
                 status: Some(404),
                 text: String::new(),
                 parameter: None,
             },
-            Unanswered::Failed(error) => error.into(),
+            QueryError::Store(error) => error.into(),
         }
     }
 }

@@ -11,9 +11,9 @@ use super::table::Table;
 use super::{say, warn};
 use event::terminal::printable;
 use find::answer::{Event, Events};
-use find::ask::LIMIT_MAX;
 use find::export::columns::values_of;
 use find::export::csv;
+use find::question::LIMIT_MAX;
 use server::failure::Failure;
 
 #[derive(clap::Args)]

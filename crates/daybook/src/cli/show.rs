@@ -13,7 +13,7 @@ use super::rows;
 use super::say;
 use super::screen::{Look, Screen, Tone, grouped, safe_json};
 use event::terminal::printable;
-use find::answer::{Event, Others, RawEncoding, Whole};
+use find::answer::{Event, EventDetail, RawEncoding, RelatedSearch};
 use server::failure::Failure;
 
 #[derive(clap::Args)]
@@ -81,7 +81,7 @@ fn write(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
-fn raw(whole: &Whole) -> Result<Vec<u8>, Failure> {
+fn raw(whole: &EventDetail) -> Result<Vec<u8>, Failure> {
     match whole.raw_encoding {
         RawEncoding::Utf8 => Ok(whole.raw.clone().into_bytes()),
         RawEncoding::Base64 => BASE64_STANDARD.decode(&whole.raw).map_err(|error| {
@@ -90,7 +90,7 @@ fn raw(whole: &Whole) -> Result<Vec<u8>, Failure> {
     }
 }
 
-fn text(whole: &Whole, options: &str, screen: &Screen) -> String {
+fn text(whole: &EventDetail, options: &str, screen: &Screen) -> String {
     let event = &whole.event;
     let mut text = String::new();
     for (name, value, tone) in facts(event, screen) {
@@ -190,7 +190,7 @@ fn facts(event: &Event, screen: &Screen) -> Vec<(&'static str, String, Tone)> {
     facts
 }
 
-fn received(whole: &Whole, screen: &Screen) -> String {
+fn received(whole: &EventDetail, screen: &Screen) -> String {
     let title = screen.toned("raw", Tone::Heading);
     match whole.raw_encoding {
         RawEncoding::Base64 => format!("\n{title}  bytes that are no text; --raw prints them\n"),
@@ -214,11 +214,11 @@ fn received(whole: &Whole, screen: &Screen) -> String {
 }
 
 /// What is around it, and the searches that show it.
-fn around(whole: &Whole, options: &str, screen: &Screen) -> String {
+fn around(whole: &EventDetail, options: &str, screen: &Screen) -> String {
     let mut text = String::new();
     let related = &whole.related;
-    let mut others = |name: &str, others: &Option<Others>| {
-        if let Some(Others { search, total }) = others {
+    let mut others = |name: &str, others: &Option<RelatedSearch>| {
+        if let Some(RelatedSearch { search, total }) = others {
             let title = screen.toned(name, Tone::Heading);
             let _ = writeln!(text, "\n{title}  {}", grouped(*total));
             // What cannot be shown cannot be typed.

@@ -11,7 +11,7 @@ use super::rows::tone;
 use super::say;
 use super::screen::{Look, Screen, Tone, cut, grouped, padded, safe, safe_json};
 use find::answer::{Facet, Facets, Histogram};
-use find::ask::FACETS;
+use find::question::FACETS;
 use server::failure::Failure;
 
 #[derive(clap::Args)]

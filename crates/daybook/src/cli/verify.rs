@@ -12,7 +12,7 @@ use tlog::{Checkpoint, Note};
 use super::{progress_bar, say, warn};
 use event::terminal::printable;
 use server::failure::Failure;
-use verify::{self, Keys, NotVerified, Server, Source};
+use verify::{self, Keys, Server, Source, VerifyError};
 
 #[derive(clap::Args)]
 #[command(
@@ -266,10 +266,10 @@ fn directory(arguments: &Arguments, keys: &Keys, dir: &Path) -> Result<(), Failu
             report.events - checkpoint.size
         ));
     }
-    if report.dead_letters > whole.set_aside {
+    if report.dead_letters > whole.dead_letters {
         warn(&format!(
             "{} records set aside are behind the newest checkpoint, and nobody has signed for them",
-            report.dead_letters - whole.set_aside
+            report.dead_letters - whole.dead_letters
         ));
     }
     if let Some(torn) = &report.torn_tail {
@@ -291,7 +291,7 @@ fn checkpoints(
     let open = |file: &String| -> Result<Checkpoint, Failure> {
         keys.open(&read(Path::new(file))?)
             .map_err(|error| match error {
-                NotVerified::Refuted(why) => NotVerified::Refuted(format!("{file}: {why}")),
+                VerifyError::Refuted(why) => VerifyError::Refuted(format!("{file}: {why}")),
                 other => other,
             })
             .map_err(Failure::from)
@@ -337,7 +337,7 @@ fn server(
     let nodes = server.nodes(newest.size);
     for old in witnessed.iter().chain(kept.seen.iter().map(|(_, old)| old)) {
         if newest.size < old.size {
-            return Err(NotVerified::Refuted(format!(
+            return Err(VerifyError::Refuted(format!(
                 "it shows {} events, and {} were signed for before: it was rolled back",
                 newest.size, old.size
             ))
@@ -416,7 +416,7 @@ fn newest_of(server: &Server, keys: &Keys, tree: &Checkpoint) -> Result<Checkpoi
     }
     if newest.size < tree.size {
         let (shown, size) = (newest.size, tree.size);
-        return Err(NotVerified::Refuted(format!(
+        return Err(VerifyError::Refuted(format!(
             "the log shows {shown} events, and {size} were signed for"
         ))
         .into());
@@ -439,7 +439,7 @@ fn receipt(
                 verify::covered(&log, log.head().0, &receipt.tree)?;
                 let digest_at = |index| match log.digests(index, 1)? {
                     Some(digests) => Ok(digests[0]),
-                    None => Err(NotVerified::Refuted(format!("the log has no event {index}"))),
+                    None => Err(VerifyError::Refuted(format!("the log has no event {index}"))),
                 };
                 verify::receipt_rows(&log, digest_at, &receipt)?;
             }
@@ -456,7 +456,7 @@ fn receipt(
         receipt.tree.origin,
         printable(&receipt.at),
         printable(&receipt.caller),
-        printable(&receipt.asked),
+        printable(&receipt.request),
         receipt.tree.size,
         receipt.indexes.len(),
         receipt.total

@@ -131,29 +131,29 @@ pub struct Totals {
 
 /// Why an export could not be made.
 #[derive(Debug)]
-pub enum Failed {
+pub enum ExportError {
     Store(store::Error),
     Parquet(ParquetError),
 }
 
-impl fmt::Display for Failed {
+impl fmt::Display for ExportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failed::Store(error) => error.fmt(f),
-            Failed::Parquet(error) => error.fmt(f),
+            ExportError::Store(error) => error.fmt(f),
+            ExportError::Parquet(error) => error.fmt(f),
         }
     }
 }
 
-impl From<store::Error> for Failed {
-    fn from(error: store::Error) -> Failed {
-        Failed::Store(error)
+impl From<store::Error> for ExportError {
+    fn from(error: store::Error) -> ExportError {
+        ExportError::Store(error)
     }
 }
 
-impl From<ParquetError> for Failed {
-    fn from(error: ParquetError) -> Failed {
-        Failed::Parquet(error)
+impl From<ParquetError> for ExportError {
+    fn from(error: ParquetError) -> ExportError {
+        ExportError::Parquet(error)
     }
 }
 
@@ -223,7 +223,7 @@ pub struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    pub fn of(log: &'a Contents, export: &Export) -> Result<Pieces<'a>, Failed> {
+    pub fn of(log: &'a Contents, export: &Export) -> Result<Pieces<'a>, ExportError> {
         let scan = log.scan(&export.query)?;
         let mut made = Vec::new();
         let writer = Some(Writer::begin(export, &mut made)?);
@@ -233,7 +233,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// The next piece; `None` at the end.
-    pub fn next_piece(&mut self) -> Result<Option<Bytes>, Failed> {
+    pub fn next_piece(&mut self) -> Result<Option<Bytes>, ExportError> {
         while self.made.is_empty() {
             let Some(mut writer) = self.writer.take() else { return Ok(None) };
             if self.read.as_slice().is_empty() {
@@ -256,7 +256,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// Reads the next rows; none at the end.
-    fn read_on(&mut self) -> Result<(), Failed> {
+    fn read_on(&mut self) -> Result<(), ExportError> {
         let rows = self.scan.next(ROWS_BYTES)?;
         self.rows += rows.len() as u64;
         let indexes: Vec<u64> = rows.iter().map(|row| row.index).collect();

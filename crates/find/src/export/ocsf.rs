@@ -7,16 +7,16 @@ use event::json::{Members, write_integer, write_string};
 use event::{Actor, ActorKind, Event, Operation, OutcomeKind, Resource, Service, Severity};
 use store::Row;
 
-/// The schema's version: the oldest whose classes have all that is told, for later ones only add to
-/// it.
+/// The schema's version: the oldest whose classes have every member used here. Later ones only
+/// add.
 pub const VERSION: &str = "1.3.0";
 
-/// What a name is where the schema demands one and the source tells none.
+/// What a name is where the schema demands one and the source has none.
 const UNKNOWN: &str = "unknown";
 
 /// A class of events, and an activity of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Told {
+struct Activity {
     class: Class,
     activity: u64,
     /// The activity's name in the schema; `None` for one that the schema does not name.
@@ -65,32 +65,36 @@ impl Class {
 
 const OTHER: u64 = 99;
 
-fn told(class: Class, activity: u64, name: &'static str) -> Told {
-    Told { class, activity, name: Some(name) }
+fn activity(class: Class, activity: u64, name: &'static str) -> Activity {
+    Activity { class, activity, name: Some(name) }
 }
 
-fn other(class: Class) -> Told {
-    Told { class, activity: OTHER, name: None }
+fn other(class: Class) -> Activity {
+    Activity { class, activity: OTHER, name: None }
 }
 
 /// Which class and activity an event is.
-fn told_of(event: &Event) -> Told {
+fn activity_of(event: &Event) -> Activity {
     match event.operation {
-        Operation::Login => told(Class::Authentication, 1, "Logon"),
-        Operation::Logout => told(Class::Authentication, 2, "Logoff"),
+        Operation::Login => activity(Class::Authentication, 1, "Logon"),
+        Operation::Logout => activity(Class::Authentication, 2, "Logoff"),
         Operation::Grant if is_account(&event.resource) => match gives(&event.action) {
-            Some(true) => told(Class::UserAccess, 1, "Assign Privileges"),
-            Some(false) => told(Class::UserAccess, 2, "Revoke Privileges"),
+            Some(true) => activity(Class::UserAccess, 1, "Assign Privileges"),
+            Some(false) => activity(Class::UserAccess, 2, "Revoke Privileges"),
             None => other(Class::UserAccess),
         },
-        Operation::Grant => told(Class::EntityManagement, 3, "Update"),
-        Operation::Create if is_account(&event.resource) => told(Class::AccountChange, 1, "Create"),
-        Operation::Delete if is_account(&event.resource) => told(Class::AccountChange, 6, "Delete"),
+        Operation::Grant => activity(Class::EntityManagement, 3, "Update"),
+        Operation::Create if is_account(&event.resource) => {
+            activity(Class::AccountChange, 1, "Create")
+        }
+        Operation::Delete if is_account(&event.resource) => {
+            activity(Class::AccountChange, 6, "Delete")
+        }
         Operation::Update | Operation::Configure if is_account(&event.resource) => {
             other(Class::AccountChange)
         }
         Operation::Exec if event.trail.service() == Service::Platform && pid(event).is_some() => {
-            told(Class::ProcessActivity, 1, "Launch")
+            activity(Class::ProcessActivity, 1, "Launch")
         }
         operation => match event.trail.service() {
             Service::Database => datastore(operation),
@@ -100,40 +104,40 @@ fn told_of(event: &Event) -> Told {
     }
 }
 
-fn api(operation: Operation) -> Told {
+fn api(operation: Operation) -> Activity {
     use Operation::{Configure, Create, Delete, Download, Mount, Pull, Push, Read, Update, Upload};
     match operation {
-        Create | Push | Mount | Upload => told(Class::ApiActivity, 1, "Create"),
-        Read | Pull | Download => told(Class::ApiActivity, 2, "Read"),
-        Update | Configure => told(Class::ApiActivity, 3, "Update"),
-        Delete => told(Class::ApiActivity, 4, "Delete"),
+        Create | Push | Mount | Upload => activity(Class::ApiActivity, 1, "Create"),
+        Read | Pull | Download => activity(Class::ApiActivity, 2, "Read"),
+        Update | Configure => activity(Class::ApiActivity, 3, "Update"),
+        Delete => activity(Class::ApiActivity, 4, "Delete"),
         _ => other(Class::ApiActivity),
     }
 }
 
-fn datastore(operation: Operation) -> Told {
+fn datastore(operation: Operation) -> Activity {
     use Operation::{
         Configure, Create, Delete, Download, Exec, Mount, Pull, Push, Read, Update, Upload,
     };
     match operation {
-        Read | Pull | Download => told(Class::DatastoreActivity, 1, "Read"),
-        Update | Configure => told(Class::DatastoreActivity, 2, "Update"),
-        Exec => told(Class::DatastoreActivity, 4, "Query"),
-        Push | Upload | Mount => told(Class::DatastoreActivity, 5, "Write"),
-        Create => told(Class::DatastoreActivity, 6, "Create"),
-        Delete => told(Class::DatastoreActivity, 7, "Delete"),
+        Read | Pull | Download => activity(Class::DatastoreActivity, 1, "Read"),
+        Update | Configure => activity(Class::DatastoreActivity, 2, "Update"),
+        Exec => activity(Class::DatastoreActivity, 4, "Query"),
+        Push | Upload | Mount => activity(Class::DatastoreActivity, 5, "Write"),
+        Create => activity(Class::DatastoreActivity, 6, "Create"),
+        Delete => activity(Class::DatastoreActivity, 7, "Delete"),
         _ => other(Class::DatastoreActivity),
     }
 }
 
-fn file_hosting(operation: Operation) -> Option<Told> {
+fn file_hosting(operation: Operation) -> Option<Activity> {
     use Operation::{Delete, Download, Mount, Pull, Push, Update, Upload};
     Some(match operation {
-        Upload | Push => told(Class::FileHosting, 1, "Upload"),
-        Download | Pull => told(Class::FileHosting, 2, "Download"),
-        Update => told(Class::FileHosting, 3, "Update"),
-        Delete => told(Class::FileHosting, 4, "Delete"),
-        Mount => told(Class::FileHosting, 6, "Copy"),
+        Upload | Push => activity(Class::FileHosting, 1, "Upload"),
+        Download | Pull => activity(Class::FileHosting, 2, "Download"),
+        Update => activity(Class::FileHosting, 3, "Update"),
+        Delete => activity(Class::FileHosting, 4, "Delete"),
+        Mount => activity(Class::FileHosting, 6, "Copy"),
         _ => return None,
     })
 }
@@ -145,7 +149,7 @@ fn is_account(resource: &Resource) -> bool {
     resource.kind.as_deref().is_some_and(|kind| kinds.contains(&kind))
 }
 
-/// Whether an action of this name gives rights or takes them, if its name tells.
+/// Whether an action of this name gives rights or takes them, by its name.
 fn gives(action: &str) -> Option<bool> {
     let action = action.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| action.contains(word));
@@ -175,21 +179,21 @@ pub fn write(rows: &[Row], out: &mut Vec<u8>) {
 /// The members of an event: in alphabetical order, but those that depend on the class.
 fn event(row: &Row, object: &mut Members) {
     let event = &*shortened(&row.entry.event);
-    let told = told_of(event);
-    head(told, event, object);
-    metadata(row, told.class, object);
+    let activity = activity_of(event);
+    head(activity, event, object);
+    metadata(row, activity.class, object);
     object.optional("message", event.description.as_deref());
     outcome(event, object);
     match &event.source_ip {
         Some(ip) => {
             object.object("src_endpoint", |endpoint| endpoint.text("ip", &ip.address.to_string()))
         }
-        None if told.class as u64 >= Class::ApiActivity as u64 => {
+        None if activity.class as u64 >= Class::ApiActivity as u64 => {
             object.object("src_endpoint", |endpoint| endpoint.text("name", UNKNOWN));
         }
         None => {}
     }
-    subject(event, told, object);
+    subject(event, activity, object);
     unmapped(row, object);
 }
 
@@ -246,18 +250,18 @@ fn is_long(event: &Event) -> bool {
     event.action.len() > TEXT_MAX || texts.into_iter().flatten().any(|text| text.len() > TEXT_MAX)
 }
 
-fn head(told: Told, event: &Event, object: &mut Members) {
-    let class = told.class as u64;
-    let (category, category_name) = told.class.category();
-    let activity = told.name.unwrap_or(event.action.as_str());
-    object.integer("activity_id", told.activity);
+fn head(kind: Activity, event: &Event, object: &mut Members) {
+    let class = kind.class as u64;
+    let (category, category_name) = kind.class.category();
+    let activity = kind.name.unwrap_or(event.action.as_str());
+    object.integer("activity_id", kind.activity);
     object.text("activity_name", activity);
     object.integer("category_uid", category);
     object.text("category_name", category_name);
     object.integer("class_uid", class);
-    object.text("class_name", told.class.name());
-    object.integer("type_uid", class * 100 + told.activity);
-    object.text("type_name", &format!("{}: {}", told.class.name(), told.name.unwrap_or("Other")));
+    object.text("class_name", kind.class.name());
+    object.integer("type_uid", class * 100 + kind.activity);
+    object.text("type_name", &format!("{}: {}", kind.class.name(), kind.name.unwrap_or("Other")));
     object.name("time");
     integer(object, event.occurred_at.unix_ms());
     let (severity, name) = match event.severity {
@@ -309,9 +313,9 @@ fn outcome(event: &Event, object: &mut Members) {
 }
 
 /// What depends on the class: who did it, and to what.
-fn subject(event: &Event, told: Told, object: &mut Members) {
+fn subject(event: &Event, activity: Activity, object: &mut Members) {
     let resource = &event.resource;
-    match told.class {
+    match activity.class {
         Class::Authentication => {
             object.object("user", |user| user_of(&event.actor, user));
             object.object("service", |service| service.text("name", event.trail.instance()));
@@ -468,13 +472,13 @@ fn named(resource: &Resource, object: &mut Members, kind: impl FnOnce(&mut Membe
     }
 }
 
-/// What was given or taken, as far as the event tells.
+/// What was given or taken, as far as the event says.
 fn privilege_of(event: &Event) -> &str {
     let names = ["privileges", "privilege", "role", "roles", "permissions", "permission"];
     names.iter().find_map(|name| event.attributes.get(*name)).unwrap_or(&event.action)
 }
 
-/// What the schema has no place for.
+/// Facts without a member in the schema.
 fn unmapped(row: &Row, object: &mut Members) {
     let event = &row.entry.event;
     object.object("unmapped", |unmapped| {

@@ -47,9 +47,9 @@ pub fn each_index<E: From<String>>(
         }
         let index = match format {
             Format::Ndjson => serde_json::from_slice(&lines.line).ok().map(|Event { index }| index),
-            Format::Ocsf => {
-                serde_json::from_slice(&lines.line).ok().map(|Told { metadata }| metadata.sequence)
-            }
+            Format::Ocsf => serde_json::from_slice(&lines.line)
+                .ok()
+                .map(|Activity { metadata }| metadata.sequence),
             Format::Csv | Format::Parquet => {
                 let first = lines.line.split(|byte| *byte == b',').next().unwrap_or_default();
                 std::str::from_utf8(first).ok().and_then(|digits| digits.parse().ok())
@@ -66,7 +66,7 @@ struct Event {
 }
 
 #[derive(Deserialize)]
-struct Told {
+struct Activity {
     metadata: Metadata,
 }
 

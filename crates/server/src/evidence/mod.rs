@@ -343,7 +343,7 @@ impl Evidence {
             tree: self.tree_at(log, size)?,
             at: receipt::time_text(now),
             caller: note.who.id.clone().unwrap_or_default(),
-            asked: receipt::asked(
+            request: receipt::request_line(
                 request.method.as_str(),
                 &request.raw_path,
                 &request.raw_query,
@@ -384,7 +384,7 @@ fn compare(
         let note = Note::parse(bytes)?;
         let opened = signers.iter().map(|signer| Checkpoint::open(&note, signer.verifier()));
         let checkpoint = opened.reduce(|one, other| one.or(other)).expect("a log has a key")?;
-        Ok((checkpoint, dead_letters::of(note.text())?))
+        Ok((checkpoint, dead_letters::parse(note.text())?))
     };
     let (checkpoint, (count, aside_root)) = match read() {
         Ok(read) => read,

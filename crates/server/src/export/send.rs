@@ -15,7 +15,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::state::Shared;
-use find::export::{Export, Failed, Pieces, Totals};
+use find::export::{Export, ExportError, Pieces, Totals};
 use net::{Body, Piece, Response};
 
 /// Pieces made ahead of the client.
@@ -53,12 +53,12 @@ enum Ended {
     Unwanted,
     /// The client asked for what is behind the end.
     BehindTheEnd,
-    Failed(Failed),
+    ExportError(ExportError),
 }
 
-impl From<Failed> for Ended {
-    fn from(failed: Failed) -> Ended {
-        Ended::Failed(failed)
+impl From<ExportError> for Ended {
+    fn from(failed: ExportError) -> Ended {
+        Ended::ExportError(failed)
     }
 }
 
@@ -92,7 +92,7 @@ pub fn start(
                     "an export ends before the range that was asked for"
                 );
             }
-            Err(Ended::Failed(error)) => {
+            Err(Ended::ExportError(error)) => {
                 tracing::error!(request_id = id, %error, "couldn't make an export")
             }
         }
@@ -112,7 +112,8 @@ fn run(export: &Export, what: What, shared: &Shared, client: &Client) -> Result<
         What::File { skip, with_trailer } => {
             let (totals, data) = send_file(export, skip, shared, client)?;
             let trailers = if with_trailer {
-                let manifest = super::manifest(export, totals, shared).map_err(Failed::Store)?;
+                let manifest =
+                    super::manifest(export, totals, shared).map_err(ExportError::Store)?;
                 HeaderValue::from_str(&manifest.header_value())
                     .ok()
                     .map(|value| HeaderMap::from_iter([(TRAILER, value)]))
@@ -141,7 +142,7 @@ fn run(export: &Export, what: What, shared: &Shared, client: &Client) -> Result<
                 }
             };
             shared.exports.remember(export.mark(), totals);
-            let manifest = super::manifest(export, totals, shared).map_err(Failed::Store)?;
+            let manifest = super::manifest(export, totals, shared).map_err(ExportError::Store)?;
             Ok(Last { data: manifest.json().into(), trailers: None })
         }
     }

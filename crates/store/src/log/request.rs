@@ -1,8 +1,8 @@
 //! Requests to record events, and their receipts.
 
+use event::RejectedRecord;
 use event::entry::Template;
 use event::query::INSTANCE_ID;
-use event::RejectedRecord;
 use event::{Event, LOG_FILE, Time};
 
 use crate::log::dedup::{Key, event_key};

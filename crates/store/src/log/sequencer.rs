@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
-use event::entry::{self, NUMBER_MAX};
 use event::RejectedRecord;
+use event::entry::{self, NUMBER_MAX};
 use event::{Event, Time};
 use tlog::Hash;
 

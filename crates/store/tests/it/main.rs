@@ -16,8 +16,8 @@ mod tree;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use event::query::{Order, Query};
 use event::RejectedRecord;
+use event::query::{Order, Query};
 use event::{
     Actor, ActorKind, Class, Event, EventId, Operation, Origin, Outcome, Resolution, Resource,
     Service, Severity, Time, Trail,

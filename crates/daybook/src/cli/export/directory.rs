@@ -11,9 +11,9 @@ use super::{
 use crate::cli::asked::{Directory, Pairs};
 use crate::cli::reach::Problem;
 use crate::cli::warn;
-use find::Unanswered;
-use find::ask::Parameters;
-use find::export::{Export, Failed, Format, Pieces, pinned};
+use find::QueryError;
+use find::export::{Export, ExportError, Format, Pieces, pinned};
+use find::question::Parameters;
 use server::failure::Failure;
 
 /// Makes the file that the command line asks for.
@@ -38,7 +38,7 @@ pub fn export(directory: &Directory, arguments: &Arguments, pairs: &Pairs) -> Re
 /// What is asked for, as of one tree size.
 fn asked(directory: &Directory, pairs: &Pairs, format: Format) -> Result<Export, Problem> {
     let mut parameters = Parameters::of(pairs.iter().cloned());
-    let asked = parameters.asked().map_err(Unanswered::from)?;
+    let asked = parameters.question().map_err(QueryError::from)?;
     let query = directory.finder().query(&asked)?;
     let counted = directory.contents.query(&query)?;
     Ok(Export {
@@ -71,9 +71,9 @@ fn write(directory: &Directory, export: &Export, sink: &mut dyn Sink) -> Result<
     Ok(())
 }
 
-fn not_made(why: Failed) -> Problem {
+fn not_made(why: ExportError) -> Problem {
     match why {
-        Failed::Store(error) => error.into(),
-        Failed::Parquet(error) => failed(format!("couldn't write Parquet: {error}")),
+        ExportError::Store(error) => error.into(),
+        ExportError::Parquet(error) => failed(format!("couldn't write Parquet: {error}")),
     }
 }

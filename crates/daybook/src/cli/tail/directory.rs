@@ -8,9 +8,9 @@ use super::Take;
 use crate::cli::asked::{Directory, Pairs};
 use crate::cli::reach::Problem;
 use crate::cli::warn;
-use find::Unanswered;
+use find::QueryError;
 use find::answer::Event;
-use find::ask::{Parameters, Q, Wrong, wrong};
+use find::question::{InvalidParameter, Parameters, Q, invalid_search};
 
 /// How often it is looked whether the directory changed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -34,14 +34,16 @@ pub fn follow(
     take: &mut Take<'_>,
 ) -> Result<(), Problem> {
     let mut parameters = Parameters::of(pairs.iter().cloned());
-    let asked = parameters.asked().map_err(Unanswered::from)?;
-    let meaning =
-        asked.search.meaning(system::now()).map_err(|error| Unanswered::from(wrong(Q, error)))?;
+    let asked = parameters.question().map_err(QueryError::from)?;
+    let meaning = asked
+        .search
+        .meaning(system::now())
+        .map_err(|error| QueryError::from(invalid_search(Q, error)))?;
     let size = directory.contents.head().0;
     let mut next = from.unwrap_or(size);
     if next > size {
         let text = format!("the log has {size} events; it cannot be followed from {next} on");
-        return Err(Unanswered::from(Wrong::new("from", text)).into());
+        return Err(QueryError::from(InvalidParameter::new("from", text)).into());
     }
     // What was recorded since it was read is not known.
     let mut seen = None;

@@ -11,8 +11,8 @@ use super::problem::Problem;
 use crate::state::{Context, Note, Shown, with_tree_size};
 use access::Caller;
 use access::rights::Action;
-use find::ask::{LIMIT, LIMIT_MAX, NUMBER_MAX, Parameters};
-use find::{Finder, Unanswered};
+use find::question::{LIMIT, LIMIT_MAX, NUMBER_MAX, Parameters};
+use find::{Finder, QueryError};
 use net::{self, Request, Response, path};
 
 /// The trails whose events the caller may read, in order.
@@ -43,7 +43,7 @@ pub fn begin<'a>(
 }
 
 fn answered<T: Serialize>(
-    answer: Result<T, Unanswered>,
+    answer: Result<T, QueryError>,
     tree_size: impl Fn(&T) -> u64,
     request: &Request,
 ) -> Result<(T, Response), Problem> {
@@ -59,7 +59,7 @@ pub fn list(
     note: &mut Note,
 ) -> Result<Response, Problem> {
     let (mut parameters, finder) = begin(request, context, note)?;
-    let (page, asked) = (parameters.page()?, parameters.asked()?);
+    let (page, asked) = (parameters.page()?, parameters.question()?);
     parameters.end()?;
     let (answer, response) =
         answered(finder.events(&asked, &page), |answer| answer.tree_size, request)?;
@@ -92,7 +92,7 @@ pub fn histogram(
     note: &mut Note,
 ) -> Result<Response, Problem> {
     let (mut parameters, finder) = begin(request, context, note)?;
-    let (buckets, asked) = (parameters.buckets()?, parameters.asked()?);
+    let (buckets, asked) = (parameters.buckets()?, parameters.question()?);
     parameters.end()?;
     let (answer, response) =
         answered(finder.histogram(&asked, buckets), |answer| answer.tree_size, request)?;
@@ -107,7 +107,7 @@ pub fn facets(
     note: &mut Note,
 ) -> Result<Response, Problem> {
     let (mut parameters, finder) = begin(request, context, note)?;
-    let ((dimensions, limit), asked) = (parameters.facets()?, parameters.asked()?);
+    let ((dimensions, limit), asked) = (parameters.facets()?, parameters.question()?);
     parameters.end()?;
     let found = finder.facets(&asked, &dimensions, limit);
     let (answer, response) = answered(found, |answer| answer.tree_size, request)?;
@@ -124,7 +124,7 @@ pub fn trails(
     let (mut parameters, finder) = begin(request, context, note)?;
     let limit = parameters.integer("limit", 0..=LIMIT_MAX)?.unwrap_or(LIMIT);
     let offset = parameters.integer("offset", 0..=NUMBER_MAX)?.unwrap_or(0);
-    let asked = parameters.asked()?;
+    let asked = parameters.question()?;
     parameters.end()?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let found = finder.trails(&asked, offset, limit);

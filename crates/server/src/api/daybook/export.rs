@@ -15,8 +15,8 @@ use super::events::begin;
 use super::problem::Problem;
 use crate::export::send::{self, Sending, What};
 use crate::state::{Context, Note, with_tree_size};
-use find::ask::Wrong;
 use find::export::{Export, Format, pinned};
+use find::question::InvalidParameter;
 use intake::audit::Act;
 use net::{Body, Request, Response, path};
 
@@ -76,17 +76,17 @@ fn asked(
     context: &Context<'_>,
     note: &mut Note,
 ) -> Result<Export, Box<Problem>> {
-    let wrong = |wrong: Wrong| Box::new(Problem::from(wrong));
+    let wrong = |wrong: InvalidParameter| Box::new(Problem::from(wrong));
     let unanswered = |why| Box::new(Problem::of(why, &request.id));
     let (mut parameters, finder) = begin(request, context, note).map_err(Box::new)?;
     let format = match parameters.take("format").map_err(wrong)? {
         None => Format::Ndjson,
         Some(text) => Format::from_text(&text).ok_or_else(|| {
             let all = Format::ALL.map(Format::as_str).join(", ");
-            wrong(Wrong::new("format", format!("format is one of {all}")))
+            wrong(InvalidParameter::new("format", format!("format is one of {all}")))
         })?,
     };
-    let asked = parameters.asked().map_err(wrong)?;
+    let asked = parameters.question().map_err(wrong)?;
     parameters.end().map_err(wrong)?;
     let query = finder.query(&asked).map_err(unanswered)?;
     let counted = context.shared.log.query(&query);
@@ -105,7 +105,7 @@ fn asked(
 /// size and a mark show. A range of any other form is not taken, as RFC 9110 section 14.2 allows,
 /// and the whole is sent.
 fn skip(request: &Request, mark: &str) -> Option<u64> {
-    let is_pinned = path::query_value(&request.raw_query, find::ask::AS_OF)
+    let is_pinned = path::query_value(&request.raw_query, find::question::AS_OF)
         .is_some_and(|size| !size.is_empty());
     let is_same = match request.headers.contains_key(IF_RANGE) {
         true => {

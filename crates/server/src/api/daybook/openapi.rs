@@ -12,10 +12,10 @@ use super::{Operation, ROUTES, limits, set_aside, sources};
 use crate::api::tlog as tree;
 use crate::state::Note;
 use find::answer;
-use find::ask::{
+use find::export::Format;
+use find::question::{
     AS_OF, BUCKETS, BUCKETS_MAX, FACET_LIMIT, FACET_LIMIT_MAX, FACETS, LIMIT, LIMIT_MAX, NUMBER_MAX,
 };
-use find::export::Format;
 use intake::aside::Shown;
 use net::{self, Response};
 use verify::manifest::Manifest;
@@ -195,7 +195,7 @@ fn describe(operation: Operation, schemas: &mut SchemaGenerator) -> Described {
         }
         Operation::ShowEvent => Described {
             may_miss: true,
-            ..Described::json::<answer::Whole>("One event by index or id, whole.", schemas)
+            ..Described::json::<answer::EventDetail>("One event by index or id, whole.", schemas)
         },
         Operation::ReadHistogram => Described::json::<answer::Histogram>(
             "How many events match per bucket of time, by outcome.",

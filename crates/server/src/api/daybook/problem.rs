@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::api::caller::Unauthenticated;
-use find::Unanswered;
-use find::ask::Wrong;
+use find::QueryError;
+use find::question::InvalidParameter;
 use net::{self, Response};
 
 /// Why a request is not answered.
@@ -73,11 +73,11 @@ impl Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error")
     }
 
-    pub fn of(unanswered: Unanswered, request_id: &str) -> Problem {
+    pub fn of(unanswered: QueryError, request_id: &str) -> Problem {
         match unanswered {
-            Unanswered::Wrong(wrong) => wrong.into(),
-            Unanswered::NotFound => Problem::not_found("there is no such event"),
-            Unanswered::Failed(error) => Problem::failed(&error, request_id),
+            QueryError::Invalid(wrong) => wrong.into(),
+            QueryError::NotFound => Problem::not_found("there is no such event"),
+            QueryError::Store(error) => Problem::failed(&error, request_id),
         }
     }
 
@@ -107,8 +107,8 @@ impl Problem {
     }
 }
 
-impl From<Wrong> for Problem {
-    fn from(wrong: Wrong) -> Problem {
+impl From<InvalidParameter> for Problem {
+    fn from(wrong: InvalidParameter) -> Problem {
         let problem = Problem::new(StatusCode::BAD_REQUEST, "malformed", wrong.message);
         Problem { at: Some((wrong.parameter, wrong.column)), ..problem }
     }

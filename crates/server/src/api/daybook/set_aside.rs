@@ -19,7 +19,7 @@ use crate::api::parameters;
 use crate::state::{Context, Note};
 use access::Caller;
 use access::rights::Action;
-use find::ask::{NUMBER_MAX, Parameters, Wrong};
+use find::question::{InvalidParameter, NUMBER_MAX, Parameters};
 use intake::Intake;
 use intake::aside::{Asked, Shown};
 use intake::audit::Act;
@@ -76,12 +76,14 @@ pub fn list(
     let limit = parameters.integer("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT);
     let since = parameters.take("since")?.map(|since| {
         let read = Time::parse_rfc3339(&since).map(|(time, _)| time);
-        read.map_err(|_| Wrong::new("since", "since is no time such as 2026-11-20T10:00:00Z"))
+        read.map_err(|_| {
+            InvalidParameter::new("since", "since is no time such as 2026-11-20T10:00:00Z")
+        })
     });
     let retried = match parameters.take("all")?.as_deref() {
         None | Some("false") => false,
         Some("true") => true,
-        Some(_) => return Err(Wrong::new("all", "all is true or false").into()),
+        Some(_) => return Err(InvalidParameter::new("all", "all is true or false").into()),
     };
     let asked = Asked {
         source: parameters.take("source")?,

@@ -8,7 +8,7 @@ use super::problem::Problem;
 use crate::live::{Shown, Tail};
 use crate::state::{Context, Note, with_tree_size};
 use access::signature::Authorization;
-use find::ask::{NUMBER_MAX, Parameters, Q, Wrong, wrong};
+use find::question::{InvalidParameter, NUMBER_MAX, Parameters, Q, invalid_search};
 use net::{Body, Request, Response, path};
 
 /// The header by which a client that comes back says what it had last.
@@ -24,27 +24,32 @@ pub fn open(
     caller(request, context, note)?;
     let mut parameters = Parameters::of(path::query_pairs(&request.raw_query));
     let from = parameters.integer("from", 0..=NUMBER_MAX)?;
-    let asked = parameters.asked()?;
+    let asked = parameters.question()?;
     parameters.end()?;
     if asked.as_of.is_some() {
-        return Err(
-            Wrong::new("as_of", "a tail goes on; export has what the log had at a moment").into()
-        );
+        return Err(InvalidParameter::new(
+            "as_of",
+            "a tail goes on; export has what the log had at a moment",
+        )
+        .into());
     }
     let size = context.shared.log.head().0;
     let had = request.header(LAST_EVENT_ID).filter(|had| !had.is_empty());
     let had = had.map(|had| {
         let index: Option<u64> = had.parse().ok();
         index.and_then(|index| index.checked_add(1)).ok_or_else(|| {
-            Wrong::new("Last-Event-ID", "Last-Event-ID is the index of the event that came last")
+            InvalidParameter::new(
+                "Last-Event-ID",
+                "Last-Event-ID is the index of the event that came last",
+            )
         })
     });
     let next = had.transpose()?.or(from).unwrap_or(size);
     if next > size {
         let text = format!("the log has {size} events; it cannot be followed from {next} on");
-        return Err(Wrong::new("from", text).into());
+        return Err(InvalidParameter::new("from", text).into());
     }
-    let meaning = asked.search.meaning(context.now).map_err(|error| wrong(Q, error))?;
+    let meaning = asked.search.meaning(context.now).map_err(|error| invalid_search(Q, error))?;
     let token = || request.header("x-auth-token").map(|token| Shown::Token(token.to_owned()));
     let key = request.header("authorization").and_then(Authorization::parse);
     let shown = key.map(|key| Shown::AccessKey(key.access_key.to_owned())).or_else(token);

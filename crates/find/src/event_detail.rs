@@ -1,4 +1,4 @@
-//! One event, whole, and what is around it.
+//! One event in full, and the events around it.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -8,48 +8,50 @@ use event::search::{Field, Search, Term};
 use event::{EventId, Time};
 use store::{Row, StoredEvent};
 
-use super::answer::{Event, OfRequest, Others, RawEncoding, Related, Whole};
-use super::{Finder, Unanswered};
+use crate::answer::{Event, EventDetail, RawEncoding, Related, RelatedSearch, RequestEvents};
+use crate::error::QueryError;
+use crate::finder::Finder;
 
-/// What is around an event happened within this time before or after.
+/// The time before and after an event within which others are around it.
 const AROUND_S: i64 = 10 * 60;
-/// Events looked at for those of one request, before it and from it on.
-const LOOKED_AT_MAX: usize = 5000;
-/// A longer name or id makes no search, which is to be short enough to be read.
+/// Events read to find those of one request, before it and from it on.
+const REQUEST_EVENTS_MAX: usize = 5000;
+/// A longer name or id makes no search: people read these.
 const VALUE_BYTES_MAX: usize = 1024;
-/// An event is recorded within this time of when its id was made: longer than any request may wait.
+/// The time between the making of an id and the recording of its event: longer than any request
+/// waits.
 const RECORDED_WITHIN_S: i64 = 5 * 60;
-/// Events read at once while an id is looked for.
+/// Events read at once in the search for an id.
 const READ_AT_ONCE: usize = 1000;
-/// Events looked at for the one with an id: as many as are recorded in some seconds at full speed.
+/// Events read to find an id: as many as are recorded in some seconds at full speed.
 const WITH_ID_MAX: u64 = 200_000;
 
 impl Finder<'_> {
     /// The event with this index or id.
-    pub fn event(&self, index_or_id: &str) -> Result<Whole, Unanswered> {
+    pub fn event(&self, index_or_id: &str) -> Result<EventDetail, QueryError> {
         let index = match EventId::parse(index_or_id) {
             Some(id) => self.index_of(id)?,
             None => index_or_id.parse().ok(),
         };
         let stored = index.map(|index| self.log.stored_event(index)).transpose()?.flatten();
-        let (Some(index), Some(stored)) = (index, stored) else { return Err(Unanswered::NotFound) };
+        let (Some(index), Some(stored)) = (index, stored) else { return Err(QueryError::NotFound) };
         if !self.sees(&stored.trail) {
-            return Err(Unanswered::NotFound);
+            return Err(QueryError::NotFound);
         }
         self.whole(index, stored)
     }
 
-    fn whole(&self, index: u64, stored: StoredEvent) -> Result<Whole, Unanswered> {
+    fn whole(&self, index: u64, stored: StoredEvent) -> Result<EventDetail, QueryError> {
         let entry = decoded(index, &stored)?;
         let related = self.related(&entry)?;
         let (raw, raw_encoding) = match String::from_utf8(stored.raw) {
             Ok(text) => (text, RawEncoding::Utf8),
             Err(error) => (BASE64_STANDARD.encode(error.as_bytes()), RawEncoding::Base64),
         };
-        Ok(Whole {
+        Ok(EventDetail {
             event: Event::from(Row { index, entry }),
             digest: hex::encode(entry::digest(&stored.entry)),
-            // Entries are made of texts.
+            // Entries are UTF-8.
             entry: String::from_utf8_lossy(&stored.entry).into_owned(),
             raw,
             raw_encoding,
@@ -59,16 +61,16 @@ impl Finder<'_> {
         })
     }
 
-    fn related(&self, entry: &Entry) -> Result<Related, Unanswered> {
+    fn related(&self, entry: &Entry) -> Result<Related, QueryError> {
         let event = &entry.event;
         let trail = || Term::is(Field::Trail, &event.trail.to_string());
         let (from, until) = around(event.occurred_at);
         let window = || {
             [Term::is(Field::After, &from.to_string()), Term::is(Field::Before, &until.to_string())]
         };
-        let found = |terms: Vec<Term>| -> Result<Others, Unanswered> {
+        let found = |terms: Vec<Term>| -> Result<RelatedSearch, QueryError> {
             let search = Search { terms };
-            Ok(Others { total: self.count(&search)?, search: search.to_string() })
+            Ok(RelatedSearch { total: self.count(&search)?, search: search.to_string() })
         };
         let actor = name_or_id(("actor.name", &event.actor.name), ("actor.id", &event.actor.id))
             .map(|actor| found([actor, trail()].into_iter().chain(window()).collect()));
@@ -85,7 +87,7 @@ impl Finder<'_> {
     }
 
     /// The events of the same trail around that time with the same request id.
-    fn of_request(&self, entry: &Entry) -> Result<Option<OfRequest>, Unanswered> {
+    fn of_request(&self, entry: &Entry) -> Result<Option<RequestEvents>, QueryError> {
         let event = &entry.event;
         let Some(request_id) = &event.request_id else { return Ok(None) };
         let (from, until) = around(event.occurred_at);
@@ -95,7 +97,7 @@ impl Finder<'_> {
                 from: Some(from),
                 until: Some(until),
                 order,
-                limit: LOOKED_AT_MAX,
+                limit: REQUEST_EVENTS_MAX,
                 ..query
             })
         };
@@ -104,15 +106,15 @@ impl Finder<'_> {
         let is_complete = [&before, &after].iter().all(|page| page.total == page.rows.len() as u64);
         let all = before.rows.into_iter().rev().chain(after.rows);
         let same = all.filter(|row| row.entry.event.request_id.as_ref() == Some(request_id));
-        Ok(Some(OfRequest { events: same.map(Event::from).collect(), is_complete }))
+        Ok(Some(RequestEvents { events: same.map(Event::from).collect(), is_complete }))
     }
 
-    /// The index of the event with this id. An id tells when it was made, and times of receipt
-    /// never decrease along the log.
-    fn index_of(&self, id: EventId) -> Result<Option<u64>, Unanswered> {
+    /// The index of the event with this id. The id has the time of its making, and times of receipt
+    /// never decrease along the log, so a binary search comes close.
+    fn index_of(&self, id: EventId) -> Result<Option<u64>, QueryError> {
         let made_ms = id.unix_ms();
-        let received_ms = |index| -> Result<i64, Unanswered> {
-            let stored = self.log.stored_event(index)?.ok_or(Unanswered::NotFound)?;
+        let received_ms = |index| -> Result<i64, QueryError> {
+            let stored = self.log.stored_event(index)?.ok_or(QueryError::NotFound)?;
             Ok(decoded(index, &stored)?.received_at.unix_ms())
         };
         let size = self.log.head().0;
@@ -141,14 +143,14 @@ impl Finder<'_> {
     }
 }
 
-fn decoded(index: u64, stored: &StoredEvent) -> Result<Entry, Unanswered> {
+fn decoded(index: u64, stored: &StoredEvent) -> Result<Entry, QueryError> {
     let unreadable =
         |error: entry::NotAnEntry| store::Error::damage("log", index, error.to_string());
     Ok(entry::decode(&stored.entry).map_err(unreadable)?)
 }
 
 fn around(at: Time) -> (Time, Time) {
-    // The end counts no more.
+    // The end is exclusive.
     (
         at.plus_seconds(-AROUND_S),
         Time::from_unix_ns(at.plus_seconds(AROUND_S).unix_ns().saturating_add(1)),

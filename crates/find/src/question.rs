@@ -1,82 +1,81 @@
-//! What is asked: the parameters of a request, or the options of a command, as a question to the
-//! log.
+//! Questions: the parameters of a request, or the options of a command, as a question to the log.
 
 use std::ops::RangeInclusive;
 
 use event::query::{Dimension, Order};
 use event::search::{Field, SEARCH_VALUES_MAX, Search, SearchError, Term, Value};
 
-/// What is wrong with a question.
+/// A parameter that a question cannot have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wrong {
+pub struct InvalidParameter {
     /// The parameter's name.
     pub parameter: String,
-    /// Where in a search, in characters from 1; 0 elsewhere.
+    /// The position in a search, in characters from 1; 0 for other parameters.
     pub column: usize,
-    /// What is wrong and what would be right, for people.
+    /// The fault and the remedy, for people.
     pub message: String,
 }
 
-impl Wrong {
-    pub fn new(parameter: &str, message: impl Into<String>) -> Wrong {
-        Wrong { parameter: parameter.to_owned(), column: 0, message: message.into() }
+impl InvalidParameter {
+    pub fn new(parameter: &str, message: impl Into<String>) -> InvalidParameter {
+        InvalidParameter { parameter: parameter.to_owned(), column: 0, message: message.into() }
     }
 }
 
-/// The parameter of a search as a text.
+/// The parameter with the text of a search.
 pub const Q: &str = "q";
 /// The parameter that pins the state of the log.
 pub const AS_OF: &str = "as_of";
 
-/// The largest number of a parameter: what every language has an integer for.
+/// The largest number of a parameter: an integer in every language.
 pub const NUMBER_MAX: u64 = i64::MAX as u64;
 
-/// What is looked for, and as of which state of the log.
+/// A search, and the state of the log that it is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct Question {
     pub search: Search,
-    /// The first so many events of the log; `None` for all there are now.
+    /// The number of events that count, from the first; `None` for all.
     pub as_of: Option<u64>,
 }
 
-/// The parameters of a question, each with its value, by name.
+/// The parameters of a question: names and values.
 #[derive(Debug, Default)]
 pub struct Parameters {
     pairs: Vec<(String, String)>,
 }
 
 impl Parameters {
-    /// The pairs in the order in which they stand.
+    /// The pairs in their order.
     pub fn of(pairs: impl IntoIterator<Item = (String, String)>) -> Parameters {
         Parameters { pairs: pairs.into_iter().collect() }
     }
 
-    /// Takes every value of a parameter. Errs with one that is empty: what is left out asks for
+    /// Takes every value of a parameter. An empty one is an error, since an absent parameter means
     /// everything.
-    pub fn take_all(&mut self, name: &str) -> Result<Vec<String>, Wrong> {
+    pub fn take_all(&mut self, name: &str) -> Result<Vec<String>, InvalidParameter> {
         let taken = self.pairs.extract_if(.., |(key, _)| key == name);
         let values: Vec<String> = taken.map(|(_, value)| value).collect();
         if values.iter().any(String::is_empty) {
-            return Err(Wrong::new(name, format!("{name} is empty; leave it out")));
+            return Err(InvalidParameter::new(name, format!("{name} is empty; leave it out")));
         }
         Ok(values)
     }
 
-    /// Takes a parameter that stands once at most.
-    pub fn take(&mut self, name: &str) -> Result<Option<String>, Wrong> {
+    /// Takes a parameter that may be given once.
+    pub fn take(&mut self, name: &str) -> Result<Option<String>, InvalidParameter> {
         let mut values = self.take_all(name)?;
         match values.len() {
             0 | 1 => Ok(values.pop()),
-            _ => Err(Wrong::new(name, format!("{name} is given more than once"))),
+            _ => Err(InvalidParameter::new(name, format!("{name} is given more than once"))),
         }
     }
 
-    /// Takes an integer of digits alone within the range.
+    /// Takes an integer within the range, written in digits alone.
     pub fn integer(
         &mut self,
         name: &str,
         range: RangeInclusive<u64>,
-    ) -> Result<Option<u64>, Wrong> {
+    ) -> Result<Option<u64>, InvalidParameter> {
         let Some(text) = self.take(name)? else { return Ok(None) };
         let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
         let value = text.parse().ok().filter(|value| is_digits && range.contains(value));
@@ -86,18 +85,18 @@ impl Parameters {
             } else {
                 format!(" to {}", range.end())
             };
-            Wrong::new(name, format!("{name} is a number from {}{most}", range.start()))
+            InvalidParameter::new(name, format!("{name} is a number from {}{most}", range.start()))
         })
     }
 
-    /// Takes what says what is looked for.
-    pub fn asked(&mut self) -> Result<Asked, Wrong> {
+    /// Takes the search and the state of the log.
+    pub fn question(&mut self) -> Result<Question, InvalidParameter> {
         let as_of = self.integer(AS_OF, 0..=NUMBER_MAX)?;
         let mut search = Search::default();
-        // An empty search is one.
+        // An empty `q` is a search without conditions.
         self.pairs.retain(|(name, value)| name != Q || !value.is_empty());
         for text in self.take_all(Q)? {
-            let read = Search::parse(&text).map_err(|error| wrong(Q, error))?;
+            let read = Search::parse(&text).map_err(|error| invalid_search(Q, error))?;
             search.terms.extend(read.terms);
         }
         for (name, field, _) in Field::ALL {
@@ -111,16 +110,16 @@ impl Parameters {
             }
         }
         if search.values() > SEARCH_VALUES_MAX {
-            return Err(Wrong::new(Q, format!("more than {SEARCH_VALUES_MAX} values")));
+            return Err(InvalidParameter::new(Q, format!("more than {SEARCH_VALUES_MAX} values")));
         }
-        Ok(Asked { search, as_of })
+        Ok(Question { search, as_of })
     }
 
-    /// Errs with a parameter that was not taken.
-    pub fn end(self) -> Result<(), Wrong> {
+    /// Refuses parameters that nobody took.
+    pub fn end(self) -> Result<(), InvalidParameter> {
         match self.pairs.first() {
             None => Ok(()),
-            Some((name, _)) => Err(Wrong::new(
+            Some((name, _)) => Err(InvalidParameter::new(
                 name,
                 format!("there is no parameter {:?} here", event::terminal::printable(name)),
             )),
@@ -128,7 +127,7 @@ impl Parameters {
     }
 }
 
-/// A value that is taken as it is, but for a star at its end.
+/// A literal value; a star at its end makes it a prefix.
 fn literal(text: &str, field: Field) -> Value {
     let (text, is_prefix) = match text.strip_suffix('*') {
         Some(start) if field != Field::Trail => (start, true),
@@ -137,12 +136,16 @@ fn literal(text: &str, field: Field) -> Value {
     Value { text: text.to_owned(), is_prefix, column: 0 }
 }
 
-/// An error of a search: of its text, or of a parameter that is a field.
-pub fn wrong(parameter: &str, error: SearchError) -> Wrong {
-    Wrong { parameter: parameter.to_owned(), column: error.column, message: error.message }
+/// The error of a search, as one of the parameter it stands in.
+pub fn invalid_search(parameter: &str, error: SearchError) -> InvalidParameter {
+    InvalidParameter {
+        parameter: parameter.to_owned(),
+        column: error.column,
+        message: error.message,
+    }
 }
 
-/// Which rows of an answer.
+/// A page of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     pub order: Order,
@@ -153,29 +156,32 @@ pub struct Page {
 /// Where a page begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
-    /// After so many rows.
+    /// After this number of rows.
     Offset(u64),
-    /// Where an earlier page ended.
+    /// At the end of an earlier page.
     Cursor(String),
 }
 
-/// Rows of a page, unless asked otherwise, and at most.
+/// Rows of a page by default, and at most.
 pub const LIMIT: u64 = 50;
 pub const LIMIT_MAX: u64 = 1000;
 
 impl Parameters {
-    /// Takes what says which page.
-    pub fn page(&mut self) -> Result<Page, Wrong> {
+    /// Takes order, limit, and offset or cursor.
+    pub fn page(&mut self) -> Result<Page, InvalidParameter> {
         let order = match self.take("order")?.as_deref() {
             None | Some("desc") => Order::Descending,
             Some("asc") => Order::Ascending,
-            Some(_) => return Err(Wrong::new("order", "order is asc or desc")),
+            Some(_) => return Err(InvalidParameter::new("order", "order is asc or desc")),
         };
         let limit = self.integer("limit", 0..=LIMIT_MAX)?.unwrap_or(LIMIT);
         let offset = self.integer("offset", 0..=NUMBER_MAX)?;
         let from = match (self.take("cursor")?, offset) {
             (Some(_), Some(_)) => {
-                return Err(Wrong::new("cursor", "a cursor knows its offset; give one of both"));
+                return Err(InvalidParameter::new(
+                    "cursor",
+                    "a cursor knows its offset; give one of both",
+                ));
             }
             (Some(cursor), None) => Start::Cursor(cursor),
             (None, offset) => Start::Offset(offset.unwrap_or(0)),
@@ -185,50 +191,54 @@ impl Parameters {
 }
 
 /// A dimension with its field's name.
-pub type Named = (&'static str, Dimension);
+pub type NamedDimension = (&'static str, Dimension);
 
-/// How long buckets are.
+/// The length of buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Buckets {
-    /// About so many.
+    /// About this number of buckets.
     Count(u64),
-    /// So many seconds each.
+    /// Seconds of each.
     Seconds(u64),
 }
 
-/// Buckets, unless asked otherwise, and at most.
+/// Buckets by default, and at most.
 pub const BUCKETS: u64 = 60;
 pub const BUCKETS_MAX: u64 = 1000;
 
 impl Parameters {
-    /// Takes what says how long buckets are.
-    pub fn buckets(&mut self) -> Result<Buckets, Wrong> {
+    /// Takes the number or the length of buckets.
+    pub fn buckets(&mut self) -> Result<Buckets, InvalidParameter> {
         let count = self.integer("buckets", 1..=BUCKETS_MAX)?;
         match (self.take("interval")?, count) {
-            (Some(_), Some(_)) => Err(Wrong::new("interval", "give one of interval and buckets")),
+            (Some(_), Some(_)) => {
+                Err(InvalidParameter::new("interval", "give one of interval and buckets"))
+            }
             (None, count) => Ok(Buckets::Count(count.unwrap_or(BUCKETS))),
-            (Some(text), None) => seconds(&text)
-                .map(Buckets::Seconds)
-                .ok_or_else(|| Wrong::new("interval", "an interval is such as 30s, 5m, 1h or 1d")),
+            (Some(text), None) => seconds(&text).map(Buckets::Seconds).ok_or_else(|| {
+                InvalidParameter::new("interval", "an interval is such as 30s, 5m, 1h or 1d")
+            }),
         }
     }
 
-    /// Takes the dimensions whose values are counted, with their fields' names, and how many values
-    /// of each.
-    pub fn facets(&mut self) -> Result<(Vec<Named>, usize), Wrong> {
+    /// Takes the dimensions to count, with their fields' names, and the number of values of each.
+    pub fn facets(&mut self) -> Result<(Vec<NamedDimension>, usize), InvalidParameter> {
         let limit = self.integer("limit", 1..=FACET_LIMIT_MAX)?.unwrap_or(FACET_LIMIT);
-        let mut named = self.take_all("facet")?;
-        if named.is_empty() {
-            named = FACETS.map(str::to_owned).to_vec();
+        let mut names = self.take_all("facet")?;
+        if names.is_empty() {
+            names = FACETS.map(str::to_owned).to_vec();
         }
-        let mut dimensions: Vec<Named> = Vec::new();
-        for wanted in named {
-            let found = Field::ALL.into_iter().find(|(name, ..)| *name == wanted);
+        let mut dimensions: Vec<NamedDimension> = Vec::new();
+        for name in names {
+            let found = Field::ALL.into_iter().find(|(known, ..)| *known == name);
             let Some((name, Field::Of(dimension), _)) = found else {
                 let known =
                     Field::ALL.into_iter().filter(|(_, field, _)| matches!(field, Field::Of(_)));
                 let known: Vec<&str> = known.map(|(name, ..)| name).collect();
-                return Err(Wrong::new("facet", format!("a facet is one of {}", known.join(", "))));
+                return Err(InvalidParameter::new(
+                    "facet",
+                    format!("a facet is one of {}", known.join(", ")),
+                ));
             };
             if !dimensions.contains(&(name, dimension)) {
                 dimensions.push((name, dimension));
@@ -238,15 +248,14 @@ impl Parameters {
     }
 }
 
-/// Values of a facet, unless asked otherwise, and at most.
+/// Values of a facet by default, and at most.
 pub const FACET_LIMIT: u64 = 10;
 pub const FACET_LIMIT_MAX: u64 = 1000;
-/// Facets, unless asked otherwise.
+/// Facets by default.
 pub const FACETS: [&str; 6] =
     ["operation", "outcome", "severity", "actor.name", "resource.name", "source"];
 
-/// Reads a length of time: a number and its unit. `None` for nothing, and for more than a hundred
-/// years.
+/// Reads a duration: a number and its unit. `None` for zero, and for more than a hundred years.
 fn seconds(text: &str) -> Option<u64> {
     const LONGEST_S: u64 = 100 * 366 * 24 * 60 * 60;
     let unit = match text.chars().next_back()? {

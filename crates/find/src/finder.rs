@@ -1,0 +1,153 @@
+//! Answers from a log: pages of events, counts by time and by value, trails.
+
+use event::query::{Order, Query, Top};
+use event::search::Search;
+use event::{Time, Trail};
+use store::Contents;
+
+use crate::answer::{self, Count, Event, Events, Facet, Facets, TrailCount, Trails};
+use crate::cursor::Cursor;
+use crate::error::QueryError;
+use crate::histogram;
+use crate::question::{AS_OF, Buckets, InvalidParameter, NamedDimension, Page, Q, Question, Start};
+
+/// Answers questions about the visible trails of a log.
+pub struct Finder<'a> {
+    pub(crate) log: &'a Contents,
+    /// In order of their names.
+    visible: Vec<Trail>,
+    now: Time,
+}
+
+impl<'a> Finder<'a> {
+    /// Answers as of `now`, from these trails alone. A trail without events is no error.
+    pub fn new(log: &'a Contents, visible: Vec<Trail>, now: Time) -> Finder<'a> {
+        Finder { log, visible, now }
+    }
+
+    /// The query behind a question: everything that matches, oldest first, without rows.
+    pub fn query(&self, question: &Question) -> Result<Query, QueryError> {
+        self.query_at(question, self.now)
+    }
+
+    /// The same with another `now`, which relative times count from.
+    fn query_at(&self, question: &Question, now: Time) -> Result<Query, QueryError> {
+        let meaning = question
+            .search
+            .meaning(now)
+            .map_err(|error| crate::question::invalid_search(Q, error))?;
+        if let Some(size) = question.as_of.filter(|size| *size > self.log.head().0) {
+            return Err(
+                InvalidParameter::new(AS_OF, format!("the log has not {size} events yet")).into()
+            );
+        }
+        Ok(Query {
+            trails: self.visible.iter().filter(|trail| meaning.is_about(trail)).cloned().collect(),
+            from: meaning.from,
+            until: meaning.until,
+            filters: meaning.filters,
+            order: Order::Ascending,
+            offset: 0,
+            limit: 0,
+            as_of: question.as_of,
+        })
+    }
+
+    /// A page of the events that match.
+    pub fn events(&self, question: &Question, page: &Page) -> Result<Events, QueryError> {
+        let cursor = match &page.from {
+            Start::Offset(offset) => Cursor { size: None, offset: *offset, now: self.now },
+            Start::Cursor(text) => Cursor::parse(text, question, page.order)?,
+        };
+        let as_of = cursor.size.or(question.as_of);
+        let query = self.query_at(&Question { as_of, ..question.clone() }, cursor.now)?;
+        let found = self.log.query(&Query {
+            order: page.order,
+            offset: cursor.offset,
+            limit: page.limit,
+            ..query
+        })?;
+        let reached = cursor.offset.saturating_add(found.rows.len() as u64);
+        let has_more = !found.rows.is_empty() && reached < found.total;
+        let next = Cursor { size: Some(found.tree_size), offset: reached, now: cursor.now };
+        Ok(Events {
+            events: found.rows.into_iter().map(Event::from).collect(),
+            total: found.total,
+            tree_size: found.tree_size,
+            next: has_more.then(|| next.text(question, page.order)),
+        })
+    }
+
+    /// Counts of the matching events by bucket of time.
+    pub fn histogram(
+        &self,
+        question: &Question,
+        buckets: Buckets,
+    ) -> Result<answer::Histogram, QueryError> {
+        histogram::of(self.log, self.query(question)?, buckets)
+    }
+
+    /// The most frequent values of some dimensions, by the fields' names.
+    pub fn facets(
+        &self,
+        question: &Question,
+        dimensions: &[NamedDimension],
+        limit: usize,
+    ) -> Result<Facets, QueryError> {
+        let (names, dimensions): (Vec<_>, Vec<_>) = dimensions.iter().copied().unzip();
+        let tops = self.log.tops(&self.query(question)?, &dimensions, limit)?;
+        let (total, tree_size) = tops.first().map_or((0, 0), |top| (top.total, top.tree_size));
+        let facet = |top: Top| {
+            let values =
+                top.values.into_iter().map(|(value, count)| Count { value, count }).collect();
+            Facet { values, others: top.others, without: top.without }
+        };
+        let facets =
+            names.into_iter().map(str::to_owned).zip(tops.into_iter().map(facet)).collect();
+        Ok(Facets { facets, total, tree_size })
+    }
+
+    /// The trails with matching events. A question without conditions lists empty trails, too.
+    pub fn trails(
+        &self,
+        question: &Question,
+        offset: u64,
+        limit: usize,
+    ) -> Result<Trails, QueryError> {
+        let mut query = self.query(question)?;
+        let size = *query.as_of.get_or_insert(self.log.head().0);
+        let takes_empty = query.filters.is_empty() && query.from.is_none() && query.until.is_none();
+        let mut found = Vec::new();
+        for trail in std::mem::take(&mut query.trails) {
+            let of_trail = Query { trails: vec![trail.clone()], limit: 1, ..query.clone() };
+            let first = self.log.query(&of_trail)?;
+            if first.total == 0 && !takes_empty {
+                continue;
+            }
+            let last = self.log.query(&Query { order: Order::Descending, ..of_trail })?;
+            let at = |rows: &[store::Row]| {
+                rows.first().map(|row| row.entry.event.occurred_at.to_string())
+            };
+            found.push(TrailCount {
+                trail: trail.to_string(),
+                events: first.total,
+                first_at: at(&first.rows),
+                last_at: at(&last.rows),
+            });
+        }
+        let total = found.len() as u64;
+        let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
+        let trails = found.into_iter().skip(skipped).take(limit).collect();
+        Ok(Trails { trails, total, tree_size: size })
+    }
+
+    /// The number of events that match a search now.
+    pub(crate) fn count(&self, search: &Search) -> Result<u64, QueryError> {
+        let question = Question { search: search.clone(), as_of: None };
+        Ok(self.log.query(&self.query(&question)?)?.total)
+    }
+
+    pub(crate) fn sees(&self, trail: &Trail) -> bool {
+        self.visible.binary_search(trail).is_ok()
+    }
+}
