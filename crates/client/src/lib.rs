@@ -1,5 +1,5 @@
-//! The client's side of HTTP, for what Daybook asks of others: one request at a time, no redirects;
-//! answers in memory, or read as they come.
+//! An HTTP client for Daybook's own requests to others: one request at a time, no redirects, and
+//! responses in memory or as streams.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -12,28 +12,27 @@ use ureq::http::HeaderMap;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error, RequestBuilder};
 
-/// No answer that is held in memory may have more bytes.
-pub const ANSWER_BYTES_MAX: u64 = 16 << 20;
+/// The most bytes of a response that is held in memory.
+pub const RESPONSE_BYTES_MAX: u64 = 16 << 20;
 
-/// How long an answer that is read as it comes may be silent: servers tell every few seconds that
-/// they are there.
+/// The longest pause in a stream. Servers send a sign of life every few seconds.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// Asks servers; connections are kept between requests.
+/// Sends requests and reuses connections.
 pub struct Client {
     agent: Agent,
 }
 
-/// What a server answered, whatever the status.
+/// A response with any status.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
-/// An answer whose body is still to be read, whatever the status.
-pub struct Opened {
+/// A response with any status whose body is still to be read.
+pub struct Stream {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Box<dyn Read + Send>,
@@ -47,7 +46,7 @@ impl Client {
         Client::with_roots(timeout, &roots)
     }
 
-    /// A client that trusts the certificate authorities of a PEM file alone. Errs when it has none.
+    /// A client that trusts the certificate authorities of a PEM file alone. A file without any is an error.
     pub fn trusting(timeout: Duration, authorities: &Path) -> Result<Client, String> {
         let read = rustls_native_certs::load_certs_from_paths(Some(authorities), None);
         match (read.errors.first(), read.certs.is_empty()) {
@@ -76,50 +75,53 @@ impl Client {
         Client { agent: config.into() }
     }
 
-    /// Reads what is at a URL. `token` is one of IAM, for `X-Auth-Token`. Errs with why there was
-    /// no answer.
-    pub fn get(&self, url: &str, token: Option<&str>) -> Result<Answer, String> {
+    /// Gets a URL. `token` is an IAM token for `X-Auth-Token`. Errs if no response came.
+    pub fn get(&self, url: &str, token: Option<&str>) -> Result<Response, String> {
         self.get_with(url, &shown(token))
     }
 
-    /// Sends a body to a URL; `token` as for [`Client::get`]. Errs with why there was no answer.
-    pub fn post(&self, url: &str, token: Option<&str>, body: &[u8]) -> Result<Answer, String> {
+    /// Posts a body to a URL, with the token of [`Client::get`]. Errs if no response came.
+    pub fn post(&self, url: &str, token: Option<&str>, body: &[u8]) -> Result<Response, String> {
         self.post_with(url, &shown(token), body)
     }
 
-    /// Sends a body with a token of its sender.
-    pub fn post_as(&self, bearer: &str, url: &str, body: &[u8]) -> Result<Answer, String> {
+    /// Posts a body with a source's token.
+    pub fn post_as(&self, bearer: &str, url: &str, body: &[u8]) -> Result<Response, String> {
         self.post_with(url, &[("authorization", format!("Bearer {bearer}"))], body)
     }
 
-    /// Reads what is at a URL, with these headers.
-    pub fn get_with(&self, url: &str, headers: &[Header]) -> Result<Answer, String> {
-        answer_of(url, with(self.agent.get(url), headers).call())
+    /// Gets a URL with these headers.
+    pub fn get_with(&self, url: &str, headers: &[Header]) -> Result<Response, String> {
+        response_of(url, with(self.agent.get(url), headers).call())
     }
 
-    /// Sends a body to a URL, with these headers.
-    pub fn post_with(&self, url: &str, headers: &[Header], body: &[u8]) -> Result<Answer, String> {
-        answer_of(url, with(self.agent.post(url), headers).send(body))
+    /// Posts a body to a URL with these headers.
+    pub fn post_with(
+        &self,
+        url: &str,
+        headers: &[Header],
+        body: &[u8],
+    ) -> Result<Response, String> {
+        response_of(url, with(self.agent.post(url), headers).send(body))
     }
 
-    /// Opens what is at a URL, to be read as it comes, for as long as it comes.
-    pub fn open(&self, url: &str, headers: &[Header]) -> Result<Opened, String> {
+    /// Gets a URL as a stream without an overall time limit.
+    pub fn open(&self, url: &str, headers: &[Header]) -> Result<Stream, String> {
         let request = with(self.agent.get(url), headers);
         let request = request.config().timeout_global(None).timeout_per_read(Some(SILENCE)).build();
         let response = request.call().map_err(|error| failed(url, &error))?;
         let (head, body) = response.into_parts();
         let body = body.into_with_config().limit(u64::MAX).reader();
-        Ok(Opened { status: head.status.as_u16(), headers: head.headers, body: Box::new(body) })
+        Ok(Stream { status: head.status.as_u16(), headers: head.headers, body: Box::new(body) })
     }
 }
 
-impl Opened {
-    /// The whole answer, which is not to be long: what a server says when it does not do as it was
-    /// asked.
-    pub fn read(self) -> io::Result<Answer> {
+impl Stream {
+    /// Reads the body to its end, such as that of an error. At most [`RESPONSE_BYTES_MAX`].
+    pub fn read(self) -> io::Result<Response> {
         let mut body = Vec::new();
-        self.body.take(ANSWER_BYTES_MAX).read_to_end(&mut body)?;
-        Ok(Answer { status: self.status, headers: self.headers, body })
+        self.body.take(RESPONSE_BYTES_MAX).read_to_end(&mut body)?;
+        Ok(Response { status: self.status, headers: self.headers, body })
     }
 }
 
@@ -141,16 +143,16 @@ fn failed(url: &str, error: &Error) -> String {
     format!("{url}: {error}")
 }
 
-fn answer_of(
+fn response_of(
     url: &str,
     response: Result<ureq::http::Response<Body>, Error>,
-) -> Result<Answer, String> {
+) -> Result<Response, String> {
     let response = response.map_err(|error| failed(url, &error))?;
     let (head, mut body) = response.into_parts();
     let body = body
         .with_config()
-        .limit(ANSWER_BYTES_MAX)
+        .limit(RESPONSE_BYTES_MAX)
         .read_to_vec()
         .map_err(|error| failed(url, &error))?;
-    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+    Ok(Response { status: head.status.as_u16(), headers: head.headers, body })
 }

@@ -1,7 +1,7 @@
 //! Request bodies, bounded on the wire and again after decompression.
 //!
-//! The order matters: a limit on what comes out of the decompressor alone would let 200 KB become
-//! 200 MB in memory first.
+//! The order matters: with a limit behind the decompressor alone, 200 KB would become 200 MB in
+//! memory first.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -11,9 +11,9 @@ use hyper::body::{Body, Bytes};
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use tokio::time::Instant;
 
-/// Why a body was not taken.
+/// Why a body was refused.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum BodyError {
     /// More bytes than allowed, as received or decompressed.
     TooLarge,
     /// It comes too slowly, or stopped coming.
@@ -24,41 +24,42 @@ pub enum Refused {
     Encoding,
 }
 
-/// A sender must keep up this rate once it had [`RATE_GRACE`] to begin.
+/// The rate that a sender must keep up after [`RATE_GRACE`].
 const RATE_BYTES_PER_S_MIN: u64 = 1024;
 const RATE_GRACE: Duration = Duration::from_secs(10);
-/// How long nothing at all may come.
+/// The longest pause between two pieces.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
-/// How much larger than received a body may become, once it is past [`RATIO_FREE_BYTES`].
+/// The highest ratio of decompressed to received bytes of a body past [`RATIO_FREE_BYTES`].
 const RATIO_MAX: usize = 100;
 const RATIO_FREE_BYTES: usize = 1 << 20;
 /// Largest zstd window: 8 MiB, what `zstd -19` uses. The window is memory the sender makes us hold.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// Reads a body of at most `bytes_max` bytes.
-pub async fn read<B>(mut body: B, bytes_max: usize) -> Result<Bytes, Refused>
+pub async fn read<B>(mut body: B, bytes_max: usize) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     if body.size_hint().lower() > bytes_max as u64 {
-        return Err(Refused::TooLarge);
+        return Err(BodyError::TooLarge);
     }
-    let announced = usize::try_from(body.size_hint().lower()).map_err(|_| Refused::TooLarge)?;
+    let announced = usize::try_from(body.size_hint().lower()).map_err(|_| BodyError::TooLarge)?;
     let began = Instant::now();
     let mut whole = Vec::new();
     let mut first: Option<Bytes> = None;
     loop {
-        let frame =
-            tokio::time::timeout(SILENCE_MAX, body.frame()).await.map_err(|_| Refused::TooSlow)?;
+        let frame = tokio::time::timeout(SILENCE_MAX, body.frame())
+            .await
+            .map_err(|_| BodyError::TooSlow)?;
         let Some(frame) = frame else { break };
-        let Ok(data) = frame.map_err(|_| Refused::Broken)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
         let len = whole.len() + first.as_ref().map_or(0, Bytes::len) + data.len();
         if len > bytes_max {
-            return Err(Refused::TooLarge);
+            return Err(BodyError::TooLarge);
         }
         let elapsed = began.elapsed();
         if elapsed > RATE_GRACE && (len as u64) < elapsed.as_secs() * RATE_BYTES_PER_S_MIN {
-            return Err(Refused::TooSlow);
+            return Err(BodyError::TooSlow);
         }
         // Most bodies come in one piece, which is then not copied.
         match first.take() {
@@ -79,21 +80,23 @@ where
 
 /// Undoes the body's one content encoding: none, gzip, deflate or zstd. The result has at most
 /// `bytes_max` bytes.
-pub fn decompress(headers: &HeaderMap, body: Bytes, bytes_max: usize) -> Result<Bytes, Refused> {
+pub fn decompress(headers: &HeaderMap, body: Bytes, bytes_max: usize) -> Result<Bytes, BodyError> {
     let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
     let encoding = match (encodings.next(), encodings.next()) {
-        (None, _) => return if body.len() > bytes_max { Err(Refused::TooLarge) } else { Ok(body) },
-        (Some(encoding), None) => {
-            encoding.to_str().map_err(|_| Refused::Encoding)?.trim().to_ascii_lowercase()
+        (None, _) => {
+            return if body.len() > bytes_max { Err(BodyError::TooLarge) } else { Ok(body) };
         }
-        _ => return Err(Refused::Encoding),
+        (Some(encoding), None) => {
+            encoding.to_str().map_err(|_| BodyError::Encoding)?.trim().to_ascii_lowercase()
+        }
+        _ => return Err(BodyError::Encoding),
     };
     let ratio_max = body.len().saturating_mul(RATIO_MAX).max(RATIO_FREE_BYTES);
     let limit = bytes_max.min(ratio_max);
     match encoding.as_str() {
         "identity" | "" => {
             if body.len() > bytes_max {
-                Err(Refused::TooLarge)
+                Err(BodyError::TooLarge)
             } else {
                 Ok(body)
             }
@@ -103,21 +106,21 @@ pub fn decompress(headers: &HeaderMap, body: Bytes, bytes_max: usize) -> Result<
         "deflate" => read_bounded(flate2::read::ZlibDecoder::new(&*body), limit),
         "zstd" => {
             let mut decoder =
-                zstd::stream::read::Decoder::with_buffer(&*body).map_err(|_| Refused::Broken)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|_| Refused::Broken)?;
+                zstd::stream::read::Decoder::with_buffer(&*body).map_err(|_| BodyError::Broken)?;
+            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|_| BodyError::Broken)?;
             read_bounded(decoder, limit)
         }
-        _ => Err(Refused::Encoding),
+        _ => Err(BodyError::Encoding),
     }
 }
 
-fn read_bounded(decoder: impl Read, bytes_max: usize) -> Result<Bytes, Refused> {
+fn read_bounded(decoder: impl Read, bytes_max: usize) -> Result<Bytes, BodyError> {
     let mut out = Vec::new();
     let read: io::Result<usize> = decoder.take(bytes_max as u64 + 1).read_to_end(&mut out);
     match read {
-        Ok(len) if len > bytes_max => Err(Refused::TooLarge),
+        Ok(len) if len > bytes_max => Err(BodyError::TooLarge),
         Ok(_) => Ok(out.into()),
-        Err(_) => Err(Refused::Broken),
+        Err(_) => Err(BodyError::Broken),
     }
 }
 
@@ -141,7 +144,7 @@ mod tests {
         encoder.finish().expect("memory")
     }
 
-    fn decompressed(encodings: &[&'static str], body: &[u8]) -> Result<Bytes, Refused> {
+    fn decompressed(encodings: &[&'static str], body: &[u8]) -> Result<Bytes, BodyError> {
         let mut headers = HeaderMap::new();
         for encoding in encodings {
             headers.append(CONTENT_ENCODING, HeaderValue::from_static(encoding));
@@ -165,14 +168,14 @@ mod tests {
     #[test]
     fn bombs_stop_at_the_limit() {
         let zeros = vec![0; 16 << 20];
-        assert_eq!(decompressed(&["gzip"], &gzip(&zeros)), Err(Refused::TooLarge));
-        assert_eq!(decompressed(&["deflate"], &deflate(&zeros)), Err(Refused::TooLarge));
+        assert_eq!(decompressed(&["gzip"], &gzip(&zeros)), Err(BodyError::TooLarge));
+        assert_eq!(decompressed(&["deflate"], &deflate(&zeros)), Err(BodyError::TooLarge));
         assert_eq!(
             decompressed(&["zstd"], &zstd::encode_all(&zeros[..], 3).expect("memory")),
-            Err(Refused::TooLarge)
+            Err(BodyError::TooLarge)
         );
         // Within the limit, but a thousand times what was sent.
-        assert_eq!(decompressed(&["gzip"], &gzip(&zeros[..3 << 20])), Err(Refused::TooLarge));
+        assert_eq!(decompressed(&["gzip"], &gzip(&zeros[..3 << 20])), Err(BodyError::TooLarge));
         assert_eq!(
             decompressed(&["gzip"], &gzip(&zeros[..1 << 20])).map(|body| body.len()),
             Ok(1 << 20)
@@ -185,15 +188,15 @@ mod tests {
         let mut wrong_crc = whole.clone();
         let at = whole.len() - 6;
         wrong_crc[at] ^= 1;
-        assert_eq!(decompressed(&["gzip"], &whole[..whole.len() - 3]), Err(Refused::Broken));
-        assert_eq!(decompressed(&["gzip"], &wrong_crc), Err(Refused::Broken));
-        assert_eq!(decompressed(&["gzip"], b"plain"), Err(Refused::Broken));
-        assert_eq!(decompressed(&["deflate"], b"plain"), Err(Refused::Broken));
+        assert_eq!(decompressed(&["gzip"], &whole[..whole.len() - 3]), Err(BodyError::Broken));
+        assert_eq!(decompressed(&["gzip"], &wrong_crc), Err(BodyError::Broken));
+        assert_eq!(decompressed(&["gzip"], b"plain"), Err(BodyError::Broken));
+        assert_eq!(decompressed(&["deflate"], b"plain"), Err(BodyError::Broken));
         for encodings in [&["zzz"][..], &["gzip, gzip"], &["gzip", "gzip"], &["br"]] {
-            assert_eq!(decompressed(encodings, &whole), Err(Refused::Encoding), "{encodings:?}");
+            assert_eq!(decompressed(encodings, &whole), Err(BodyError::Encoding), "{encodings:?}");
         }
         // A frame that asks for a window of 2^31 bytes: magic, descriptor, window descriptor.
         let wide = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x01, 0x00, 0x00];
-        assert_eq!(decompressed(&["zstd"], &wide), Err(Refused::Broken));
+        assert_eq!(decompressed(&["zstd"], &wide), Err(BodyError::Broken));
     }
 }

@@ -1,4 +1,4 @@
-//! Places for connections: so many in all, so many from one address.
+//! Permits for connections: a limit on all of them, and on those from one address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::Limits;
+use crate::limits::Limits;
 
 /// The connections of one listener.
 pub struct Connections {
@@ -17,8 +17,8 @@ pub struct Connections {
     per_address_max: usize,
 }
 
-/// One connection's place; given back when dropped.
-pub struct Place {
+/// The permit of one connection; dropping it releases it.
+pub struct Permit {
     _permit: OwnedSemaphorePermit,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
     address: IpAddr,
@@ -35,8 +35,8 @@ impl Connections {
         }
     }
 
-    /// A place for a connection from this address, or why there is none.
-    pub fn take(&self, address: IpAddr) -> Result<Place, &'static str> {
+    /// A permit for a connection from this address, or the limit that it meets.
+    pub fn take(&self, address: IpAddr) -> Result<Permit, &'static str> {
         let permit =
             Arc::clone(&self.all).try_acquire_owned().map_err(|_| "too many connections")?;
         let mut counts = self.by_address.lock().expect("no panic while held");
@@ -46,17 +46,17 @@ impl Connections {
         }
         *count += 1;
         drop(counts);
-        Ok(Place { _permit: permit, by_address: Arc::clone(&self.by_address), address })
+        Ok(Permit { _permit: permit, by_address: Arc::clone(&self.by_address), address })
     }
 
-    /// Waits until every place was given back, but not for longer than this. Whether it was so.
+    /// Waits for the release of every permit, at most `within`. Returns whether all were released.
     pub async fn ended(self, within: Duration) -> bool {
         let all = u32::try_from(self.all_max).unwrap_or(u32::MAX);
         matches!(tokio::time::timeout(within, self.all.acquire_many(all)).await, Ok(Ok(_)))
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.by_address.lock().expect("no panic while held");
         if let Some(count) = counts.get_mut(&self.address) {

@@ -19,18 +19,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::connections::Connections;
+use crate::limits::Limits;
+use crate::message::Response;
 use crate::tls::Renewable;
-use crate::{Limits, Response};
 
-/// How long open requests may take to end once the server is told to stop.
+/// Time for open requests to end once the server stops.
 pub const DRAIN_MAX: Duration = Duration::from_secs(30);
-/// Waits after accepting failed, most likely for want of file descriptors, which only time gives
-/// back.
+/// The pause after a failed accept. Mostly file descriptors ran out, and only time frees some.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Bytes of a header that hyper buffers before it gives up; a little above what we answer
-/// ourselves.
+/// Bytes of a header that hyper buffers, a little above the limit that we answer ourselves.
 const HEADER_BUFFER_BYTES: usize = 64 << 10;
-/// Header lines that hyper takes before it gives up.
+/// Header lines that hyper accepts.
 const HYPER_HEADERS_MAX: usize = 256;
 const H2_STREAMS_MAX: u32 = 64;
 const H2_PENDING_RESETS_MAX: usize = 20;
@@ -67,8 +66,8 @@ pub async fn run<H: Handler>(
                 continue;
             }
         };
-        let place = match connections.take(peer.ip()) {
-            Ok(place) => place,
+        let permit = match connections.take(peer.ip()) {
+            Ok(permit) => permit,
             Err(why) => {
                 tracing::warn!(%peer, why, "closed a connection");
                 continue;
@@ -77,7 +76,7 @@ pub async fn run<H: Handler>(
         let (tls, handler, stop) = (tls.clone(), handler.clone(), stop.clone());
         tokio::spawn(async move {
             serve_connection(stream, peer, tls, limits, handler, stop).await;
-            drop(place);
+            drop(permit);
         });
     }
     drop(listener);
@@ -86,7 +85,7 @@ pub async fn run<H: Handler>(
     }
 }
 
-/// Resolves once the value is true, or nobody can make it so any more.
+/// Resolves once the value is true, or its sender is gone.
 pub async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
@@ -99,7 +98,7 @@ async fn serve_connection<H: Handler>(
     handler: H,
     stop: watch::Receiver<bool>,
 ) {
-    // Answers are small; waiting to fill a packet would only delay them.
+    // Responses are small; filling packets would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "couldn't set TCP_NODELAY");
     }
@@ -184,8 +183,7 @@ async fn serve_http2<H: Handler>(
                 is_ending = true;
                 connection.as_mut().graceful_shutdown();
             }
-            // hyper has no limit of its own on how long a client may send nothing, or half a
-            // preface.
+            // hyper has no limit on the time in which a client sends nothing, or half a preface.
             () = tokio::time::sleep(limits.header_timeout) => {
                 let seen = activity.seen.load(Ordering::Relaxed);
                 if seen == seen_before && activity.open.load(Ordering::Relaxed) == 0 {

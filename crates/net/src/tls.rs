@@ -12,15 +12,14 @@ use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
 use tokio_rustls::TlsAcceptor;
 
-/// Where a certificate chain and its key are, in PEM.
+/// The files of a certificate chain and its key, in PEM.
 #[derive(Debug, Clone, Copy)]
 pub struct PemFiles<'a> {
     pub certificate: &'a Path,
     pub key: &'a Path,
 }
 
-/// TLS whose certificate may be renewed: connections that are open go on with the one they began
-/// with.
+/// TLS with a certificate that can be renewed. Open connections continue with the old one.
 pub struct Renewable {
     current: RwLock<Arc<ServerConfig>>,
     fingerprint: Mutex<Fingerprint>,
@@ -29,39 +28,42 @@ pub struct Renewable {
 /// SHA-256 over the certificates of a chain, and of the authorities that clients' must be of.
 pub type Fingerprint = [u8; 32];
 
-/// What was read of certificate files.
-pub type Read = (Arc<ServerConfig>, Fingerprint);
+/// The content of certificate files.
+pub type Certificates = (Arc<ServerConfig>, Fingerprint);
 
 impl Renewable {
-    pub fn new((config, fingerprint): Read) -> Arc<Renewable> {
+    pub fn new((config, fingerprint): Certificates) -> Arc<Renewable> {
         Arc::new(Renewable { current: RwLock::new(config), fingerprint: Mutex::new(fingerprint) })
     }
 
-    /// For a connection that begins now.
+    /// The acceptor for a new connection.
     pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.current.read().expect("no panic while held")))
     }
 
-    /// Of the certificates in force.
+    /// The fingerprint of the certificates in force.
     pub fn fingerprint(&self) -> Fingerprint {
         *self.fingerprint.lock().expect("no panic while held")
     }
 
-    /// Begins further connections with what was read.
-    pub fn renew(&self, (config, fingerprint): Read) {
+    /// Uses these certificates for new connections.
+    pub fn renew(&self, (config, fingerprint): Certificates) {
         *self.current.write().expect("no panic while held") = config;
         *self.fingerprint.lock().expect("no panic while held") = fingerprint;
     }
 }
 
-/// TLS for HTTP. Errs with what is wrong with which file.
-pub fn for_http(files: PemFiles<'_>) -> Result<Read, String> {
+/// TLS for HTTP. The error names the file and the fault.
+pub fn for_http(files: PemFiles<'_>) -> Result<Certificates, String> {
     read(files, None, &[b"h2", b"http/1.1"])
 }
 
-/// TLS for what is not HTTP: certificate and key, and the authorities of which a client's
-/// certificate must be, if it must have one. Errs with what is wrong with which file.
-pub fn server_config(files: PemFiles<'_>, client_ca: Option<&Path>) -> Result<Read, String> {
+/// TLS for other protocols. With `client_ca`, clients need a certificate of these authorities. The
+/// error names the file and the fault.
+pub fn server_config(
+    files: PemFiles<'_>,
+    client_ca: Option<&Path>,
+) -> Result<Certificates, String> {
     read(files, client_ca, &[])
 }
 
@@ -69,7 +71,7 @@ fn read(
     files: PemFiles<'_>,
     client_ca: Option<&Path>,
     protocols: &[&[u8]],
-) -> Result<Read, String> {
+) -> Result<Certificates, String> {
     let mut hash = Sha256::new();
     let chain = certificates(files.certificate)?;
     chain.iter().for_each(|certificate| hash.update(certificate));

@@ -16,7 +16,7 @@ use crate::state::Shared;
 use config::{self, Flags, LogLevel, Reloaded, Source, Tls};
 use intake::audit::Act;
 use intake::sockets;
-use net::tls::{self, Read, Renewable};
+use net::tls::{self, Certificates, Renewable};
 
 /// Reloads one server.
 pub struct Reloader {
@@ -123,7 +123,7 @@ impl Reloader {
         &self,
         server: Option<&Tls>,
         sources: &[Source],
-    ) -> Result<Vec<(String, &Renewable, Read)>, String> {
+    ) -> Result<Vec<(String, &Renewable, Certificates)>, String> {
         let mut renewed = Vec::new();
         for (holder, certificate) in &self.certificates {
             let (name, read) = match holder {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::profile::{self, Profile};
 use access::signature;
-use client::{Answer, Client, Header, Opened};
+use client::{Client, Header, Response, Stream};
 use event::terminal::printable;
 use net::path::encode;
 use server::failure::{Exit, Failure};
@@ -174,7 +174,7 @@ impl Server {
     }
 
     /// What is answered to a body, whatever the status.
-    pub fn post(&self, path: &str, query: &str, body: &[u8]) -> Result<Answer, Problem> {
+    pub fn post(&self, path: &str, query: &str, body: &[u8]) -> Result<Response, Problem> {
         let headers = self.headers("POST", path, query, body);
         self.client.post_with(&self.url_of(path, query), &headers, body).map_err(unreached)
     }
@@ -186,12 +186,12 @@ impl Server {
         path: &str,
         query: &str,
         body: &[u8],
-    ) -> Result<Answer, Problem> {
+    ) -> Result<Response, Problem> {
         self.client.post_as(bearer, &self.url_of(path, query), body).map_err(unreached)
     }
 
     /// Opens what is at a path, to be read as it comes. Errs when it is refused.
-    pub fn open(&self, path: &str, query: &str, more: &[Header]) -> Result<Opened, Problem> {
+    pub fn open(&self, path: &str, query: &str, more: &[Header]) -> Result<Stream, Problem> {
         let mut headers = self.headers("GET", path, query, b"");
         headers.extend_from_slice(more);
         let opened = self.client.open(&self.url_of(path, query), &headers).map_err(unreached)?;
@@ -258,7 +258,7 @@ fn unreached(text: String) -> Problem {
 }
 
 /// What was answered with 200, else the problem.
-fn read<T: DeserializeOwned>(at: &str, answer: Answer) -> Result<T, Problem> {
+fn read<T: DeserializeOwned>(at: &str, answer: Response) -> Result<T, Problem> {
     if answer.status != 200 {
         return Err(refused(at, &answer));
     }
@@ -284,7 +284,7 @@ struct Told {
 const TOLD_CHARS_MAX: usize = 1000;
 
 /// The problem that an answer tells.
-pub fn refused(at: &str, answer: &Answer) -> Problem {
+pub fn refused(at: &str, answer: &Response) -> Problem {
     let told: Told = serde_json::from_slice(&answer.body).unwrap_or_default();
     let why = told.detail.or(told.error_msg).unwrap_or_default();
     let why = printable(&why.chars().take(TOLD_CHARS_MAX).collect::<String>());

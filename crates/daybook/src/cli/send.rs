@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use super::reach::{Reach, Server, query_of, read_secret, refused};
 use super::screen::grouped;
 use super::{say, warn};
-use client::Answer;
+use client::Response;
 use event::terminal::printable;
 use intake::Tally;
 use intake::follow::PIECE_BYTES;
@@ -258,7 +258,7 @@ impl Sending {
         }
     }
 
-    fn count(&mut self, piece: &[u8], answer: &Answer) -> Result<(), Failure> {
+    fn count(&mut self, piece: &[u8], answer: &Response) -> Result<(), Failure> {
         let told: Told = serde_json::from_slice(&answer.body).map_err(|_| {
             Failure::new(format!(
                 "{}: the answer cannot be read; is that a Daybook server?",
@@ -336,7 +336,7 @@ fn line_of(piece: &[u8], position: u64) -> u64 {
 }
 
 /// How long a server asks to wait.
-fn retry_after(answer: &Answer) -> Option<Duration> {
+fn retry_after(answer: &Response) -> Option<Duration> {
     let seconds = answer.headers.get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
 }

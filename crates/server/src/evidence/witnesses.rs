@@ -25,7 +25,7 @@ use tlog::{
 
 use super::{Evidence, Signed, root_at};
 use crate::state::Shared;
-use client::{Answer, Client};
+use client::{Client, Response};
 use config::Witness;
 use event::terminal::printable;
 use intake::audit::{Act, OwnAudit};
@@ -450,7 +450,7 @@ fn pause_after(failures: u32) -> Duration {
 /// What a witness's answer to a request says that asked it to cosign a checkpoint of this size,
 /// while the log has signed for `signed` events.
 fn judge(
-    answer: &Answer,
+    answer: &Response,
     request: &AddCheckpoint,
     size: u64,
     signed: u64,
@@ -568,7 +568,8 @@ mod tests {
 
     fn judged(status: u16, body: &str, old_size: u64) -> Verdict {
         let witness = Signer::new("w", Kind::Cosignature, &[2; 32]).expect("a name");
-        let answer = Answer { status, body: body.as_bytes().to_vec(), headers: Default::default() };
+        let answer =
+            Response { status, body: body.as_bytes().to_vec(), headers: Default::default() };
         judge(&answer, &request(old_size), 9, 20, witness.verifier())
     }
 

@@ -19,7 +19,7 @@ use access::rights::Action;
 use intake::audit::Who;
 use intake::{Arrival, Intake};
 use net::Response;
-use net::body::{self, Refused};
+use net::body::{self, BodyError};
 
 impl App {
     /// Answers a request to a source's intake.
@@ -125,7 +125,7 @@ impl App {
         let received =
             tokio::time::timeout_at(deadline, body::read(incoming, limits.body_bytes_max))
                 .await
-                .unwrap_or(Err(Refused::TooSlow))
+                .unwrap_or(Err(BodyError::TooSlow))
                 .map_err(NotRecorded::Body)?;
         let received_at = system::now();
         let (app, of) = (self.clone(), Arc::clone(intake));
@@ -214,7 +214,7 @@ const FILE_ID_BYTES_MAX: usize = 32;
 const LOG_FILE_BYTES_MAX: usize = 255;
 
 enum NotRecorded {
-    Body(Refused),
+    Body(BodyError),
     /// There is no room for the body at this moment.
     NoRoom,
     /// Counted already.

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 
 use crate::api::daybook::problem::Problem;
 use crate::api::gateway;
-use net::body::Refused;
+use net::body::BodyError;
 use net::{self, Response};
 
 /// A request that does not come to its route, in the form of the API that its path is of.
@@ -38,22 +38,22 @@ fn is_own(path: &str) -> bool {
 }
 
 /// A body that was not taken; `most` says what would be.
-pub(super) fn refused_body(refused: &Refused, most: &str, id: &str) -> Response {
+pub(super) fn refused_body(refused: &BodyError, most: &str, id: &str) -> Response {
     match refused {
-        Refused::TooLarge => {
+        BodyError::TooLarge => {
             let why = format!("Request entity too large. {most}");
             net::error(StatusCode::PAYLOAD_TOO_LARGE, "APIGW.0201", &why, id)
         }
-        Refused::TooSlow => {
+        BodyError::TooSlow => {
             net::error(StatusCode::REQUEST_TIMEOUT, "timeout", "the body came too slowly", id)
         }
-        Refused::Broken => net::error(
+        BodyError::Broken => net::error(
             StatusCode::BAD_REQUEST,
             "malformed",
             "the body is incomplete or not what its encoding says",
             id,
         ),
-        Refused::Encoding => net::error(
+        BodyError::Encoding => net::error(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_encoding",
             "one Content-Encoding of gzip, deflate, zstd or identity is taken",

@@ -17,7 +17,7 @@ use super::{NotCosigned, Witness};
 use crate::failure::{Exit, Failure};
 use config::{Limits, Tls};
 use intake::sockets;
-use net::body::{self, Refused};
+use net::body::{self, BodyError};
 use net::{self, Body, Response, server};
 
 /// Where a witness listens unless told otherwise.
@@ -180,14 +180,16 @@ impl App {
     }
 }
 
-fn refused_body(refused: &Refused) -> Response {
+fn refused_body(refused: &BodyError) -> Response {
     let (status, why) = match refused {
-        Refused::TooLarge => {
+        BodyError::TooLarge => {
             (StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {BODY_BYTES_MAX} bytes"))
         }
-        Refused::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the body came too slowly".to_owned()),
-        Refused::Broken => (StatusCode::BAD_REQUEST, "the body is incomplete".to_owned()),
-        Refused::Encoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body is encoded".to_owned()),
+        BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the body came too slowly".to_owned()),
+        BodyError::Broken => (StatusCode::BAD_REQUEST, "the body is incomplete".to_owned()),
+        BodyError::Encoding => {
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body is encoded".to_owned())
+        }
     };
     text(status, why)
 }

@@ -1,0 +1,16 @@
+//! Limits of a listener.
+
+use std::time::Duration;
+
+/// Limits of one listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Open connections; further ones are closed at once.
+    pub connections_max: usize,
+    /// Open connections from one address.
+    pub connections_per_address_max: usize,
+    /// Longest time for a TLS handshake, for a first byte, for a whole header.
+    pub header_timeout: Duration,
+    /// Bytes of a request header, names and values together.
+    pub header_bytes_max: usize,
+}
