@@ -1,8 +1,8 @@
-//! Why a configuration cannot be used.
+//! The error of an invalid configuration.
 
 use std::fmt;
 
-/// What is wrong with a configuration, and in which file.
+/// Why a configuration is invalid, with the file.
 #[derive(Debug)]
 pub struct Error(pub String);
 

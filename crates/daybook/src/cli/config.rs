@@ -31,7 +31,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Check => check(&arguments.place),
         Command::Variables => {
             let names: Vec<String> =
-                config::settings().iter().map(|path| config::variable_of(path)).collect();
+                config::settings().filter_map(config::Setting::variable).collect();
             say(&format!("DAYBOOK_CONFIG\n{}\n", names.join("\n")))
         }
     }

@@ -28,7 +28,7 @@ use server::serve::Server;
 )]
 pub struct Arguments {
     /// Address to listen on.
-    #[arg(long, short, value_name = "ADDRESS", default_value = config::LISTEN)]
+    #[arg(long, short, value_name = "ADDRESS", default_value_t = config::LISTEN)]
     listen: SocketAddr,
     /// End after showing the answer, instead of serving on.
     #[arg(long)]
