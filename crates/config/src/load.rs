@@ -136,27 +136,6 @@ mod tests {
             ("[tls]\ncertificate = 'c.pem'", &[], "tls: certificate and key belong together"),
             ("[own]\ntenant = ''", &[], "own:"),
             ("[own]\nproject = '*'", &[], "own:"),
-            (
-                "[[source]]\nname='daybook'\nformat='daybook'\ntrail={service='registry',tenant='t',project='p',instance='i'}",
-                &[],
-                "the name daybook and the trail",
-            ),
-            (
-                "[own]\ntenant='t'\nproject='p'\ninstance='i'\n[[source]]\nname='a'\nformat='daybook'\ntrail={service='dbaudit',tenant='t',project='p',instance='i'}",
-                &[],
-                "are Daybook's own",
-            ),
-            (
-                "[[source]]\nname='a'\nformat='daybook'\nsecrets='show'\ntrail={service='registry',tenant='t',project='p',instance='i'}",
-                &[],
-                "secrets",
-            ),
-            ("[[source]]\nname='a'\nformat='daybook'", &[], "trail"),
-            (
-                &"[[source]]\nname='a'\nformat='daybook'\ntrail={service='registry',tenant='t',project='p',instance='i'}\n".repeat(2),
-                &[],
-                "source \"a\" is declared twice",
-            ),
             ("[[witness]]\nurl = 'https://w.example'", &[], "key"),
             ("[limits]\nconnections_max = 0", &[], "limits.connections_max: 0"),
             ("[limits]\nconnections_max = -1", &[], "connections_max"),
@@ -178,76 +157,6 @@ mod tests {
             ),
             ("", &[("DAYBOOK_LISSEN", "1")], "DAYBOOK_LISSEN is no setting"),
             ("", &[("DAYBOOK_LISTEN", "nowhere")], "listen"),
-            (
-                "[[source]]\nname='a b'\nformat='daybook'\ntoken={file='t'}\ntrail={service='registry',tenant='t',project='p',instance='i'}",
-                &[],
-                "a name has",
-            ),
-            (
-                "[[source]]\nname='a'\nformat='telegraph'\ntoken={file='t'}\ntrail={service='registry',tenant='t',project='p',instance='i'}",
-                &[],
-                "no source format",
-            ),
-            (
-                "[[source]]\nname='a'\nformat='daybook'\ntoken={file='t'}\ntrail={service='mail',tenant='t',project='p',instance='i'}",
-                &[],
-                "no service",
-            ),
-            (
-                "[[source]]\nname='a'\nformat='daybook'\ntoken={file='t'}\ntrail={service='registry',tenant='t/x',project='p',instance='i'}",
-                &[],
-                "the tenant of a trail holds '/'",
-            ),
-            (
-                "[[source]]\nname='a'\nformat='daybook'\ntoken={file='/nonexistent'}\ntrail={service='registry',tenant='t',project='p',instance='i'}",
-                &[],
-                "couldn't read the token",
-            ),
-            (
-                "[[source]]\nname='a'\nformat='daybook'\ntoken='secret'\ntrail={service='registry',tenant='t',project='p',instance='i'}",
-                &[],
-                "token",
-            ),
-            (
-                "[[source]]\nname='a'\nformat='daybook'\ntime_zone='Mars'\ntrail={service='registry',tenant='t',project='p',instance='i'}",
-                &[],
-                "source \"a\": time_zone: \"Mars\" is no time zone",
-            ),
-            (
-                "[[source]]\nname='a'\nformat='daybook'\ntrusted_proxies=['10.0.0.0/33']\ntrail={service='registry',tenant='t',project='p',instance='i'}",
-                &[],
-                "trusted_proxies: \"10.0.0.0/33\"",
-            ),
-            (
-                "[[source]]\nname='a'\nformat='daybook'\nnoise='drop'\ntrail={service='registry',tenant='t',project='p',instance='i'}",
-                &[],
-                "noise",
-            ),
-            (
-                "[[source]]\nname='a'\nformat='daybook'\nsyslog={}\ntrail={service='registry',tenant='t',project='p',instance='i'}",
-                &[],
-                "source \"a\": syslog: name an address",
-            ),
-            (
-                "[[source]]\nname='a'\nformat='daybook'\nsilent_after_s=0\ntrail={service='registry',tenant='t',project='p',instance='i'}",
-                &[],
-                "silent_after_s: 0",
-            ),
-            (
-                "[[source]]\nname='a'\nformat='daybook'\nfollow={paths=[]}\ntrail={service='registry',tenant='t',project='p',instance='i'}",
-                &[],
-                "names no file",
-            ),
-            (
-                "[[source]]\nname='a'\nformat='daybook'\nfollow={paths=['/a/**/b']}\ntrail={service='registry',tenant='t',project='p',instance='i'}",
-                &[],
-                "source \"a\": follow: /a/**/b: `**` is not known",
-            ),
-            (
-                "[[source]]\nname='a'\nformat='daybook'\nfollow={paths=['/a'],from='middle'}\ntrail={service='registry',tenant='t',project='p',instance='i'}",
-                &[],
-                "from",
-            ),
             ("[[witness]]\nurl = 'w.example'\nkey = 'w'", &[], "with its scheme"),
             (
                 "[[witness]]\nurl = 'https://w.example'\nkey = 'w+1+2'",
@@ -255,12 +164,61 @@ mod tests {
                 "witness \"https://w.example\": key:",
             ),
             (
-                "[[witness]]\nurl = 'https://w.example'\nkey = 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW'",
+                "[[witness]]\nurl = 'https://w.example'\nkey = 'PeterNeumann+c74f20a3\
+                 +ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW'",
                 &[],
                 "the key of a log",
             ),
         ] {
             assert!(error(text, variables).contains(why), "{text}: {}", error(text, variables));
+        }
+        for limit in crate::Limits::default().list() {
+            let path = format!("limits.{}", limit.name);
+            let expected = format!("{path}: 0 would refuse everything");
+            assert_eq!(error(&format!("{path} = 0"), &[]), expected);
+        }
+    }
+
+    const SOURCE: &str = "[[source]]\nname = 'a'\nformat = 'daybook'\n\
+        trail = { service = 'registry', tenant = 't', project = 'p', instance = 'i' }\n";
+
+    #[test]
+    fn every_wrong_value_of_a_source_is_named() {
+        checked(SOURCE, &[]).expect("a source");
+        for (from, to, why) in [
+            ("'a'", "'a b'", "a name has"),
+            ("'a'", "'daybook'", "the name daybook and the trail"),
+            ("'daybook'", "'telegraph'", "no source format"),
+            ("'registry'", "'mail'", "no service"),
+            ("'t'", "'t/x'", "the tenant of a trail holds '/'"),
+            ("trail", "tail", "tail"),
+            ("tenant = 't', ", "", "tenant"),
+        ] {
+            let error = error(&SOURCE.replace(from, to), &[]);
+            assert!(error.contains(why), "{to}: {error}");
+        }
+        for (line, why) in [
+            ("token = { file = '/nonexistent' }", "couldn't read the token"),
+            ("token = 'secret'", "token"),
+            ("time_zone = 'Mars'", "source \"a\": time_zone: \"Mars\" is no time zone"),
+            ("trusted_proxies = ['10.0.0.0/33']", "trusted_proxies: \"10.0.0.0/33\""),
+            ("noise = 'drop'", "noise"),
+            ("secrets = 'show'", "secrets"),
+            ("syslog = {}", "source \"a\": syslog: name an address"),
+            ("silent_after_s = 0", "silent_after_s: 0"),
+            ("follow = { paths = [] }", "names no file"),
+            ("follow = { paths = ['/a/**/b'] }", "source \"a\": follow: /a/**/b: `**` is not"),
+            ("follow = { paths = ['/a'], from = 'middle' }", "from"),
+            (SOURCE, "source \"a\" is declared twice"),
+            (
+                "[own]\ntenant = 't'\nproject = 'p'\ninstance = 'i'\n[[source]]\nname = 'b'\n\
+                 format = 'daybook'\n[source.trail]\nservice = 'dbaudit'\ntenant = 't'\n\
+                 project = 'p'\ninstance = 'i'\n",
+                "are Daybook's own",
+            ),
+        ] {
+            let error = error(&format!("{SOURCE}{line}"), &[]);
+            assert!(error.contains(why), "{line}: {error}");
         }
     }
 

@@ -198,7 +198,8 @@ mod tests {
     fn a_setting_that_is_not_named_has_its_default() {
         let running =
             "listen = '127.0.0.1:1'\n[limits]\nuri_bytes_max = 100\n[hcs]\nregion_id = 'a'\n";
-        let new = "listen = '127.0.0.1:2'\nlog_level = 'debug'\n[limits]\nconnections_max = 5\n[hcs]\nregion_id = 'b'\n";
+        let new = "listen = '127.0.0.1:2'\nlog_level = 'debug'\n[limits]\nconnections_max = 5\n\
+                   [hcs]\nregion_id = 'b'\n";
         let Transition { config, changed, waiting } = step(running, new);
         assert_eq!(changed, ["hcs.region_id", "limits.uri_bytes_max", "log_level"]);
         assert_eq!(waiting, ["limits.connections_max", "listen"]);
@@ -278,7 +279,7 @@ mod tests {
             assert!(changed.iter().chain(&waiting).eq([path]), "{path}");
             let differs = format!("{before:?}") != format!("{after:?}");
             assert_eq!(differs, !changed.is_empty(), "{path}");
-            // The page names the settings that a reload applies; it names whole sections as `section.*`.
+            // The page names the settings that a reload applies, whole sections as `section.*`.
             let section =
                 path.split('.').next().map(|section| format!("`{section}.*`")).unwrap_or_default();
             let is_named = document.contains(&format!("`{path}`")) || document.contains(&section);

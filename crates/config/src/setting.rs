@@ -1,9 +1,9 @@
 //! What a setting is, and the macro that declares a section of settings.
 //!
-//! A setting is written once: name, type, kind, default, bounds, unit, meaning, and whether a reload
-//! applies it. The struct with its defaults, the environment variables, the bounds check, the
-//! response of `GET /api/v1/limits`, the reload and the tables of `docs/configuration.md` come from
-//! there.
+//! A setting is written once: name, type, kind, default, bounds, unit, meaning, and whether a
+//! reload applies it. Everything else comes from there: the struct with its defaults, the
+//! environment variables, the bounds check, the response of `GET /api/v1/limits`, the reload and the
+//! tables of `docs/configuration.md`.
 
 use std::borrow::Cow;
 
@@ -126,9 +126,9 @@ pub(crate) fn plain(markdown: &str) -> String {
     (first + &rest.collect::<String>()).replace(['`', '['], "")
 }
 
-/// Declares a section of the file: `field: type = default, kind, reload, meaning;` for each setting.
-/// Makes the struct, its defaults, and its rows of the table as `SETTINGS`. Fields after `with` have
-/// rows of their own elsewhere.
+/// Declares a section of the file: `field: type = default, kind, reload, meaning;` for each
+/// setting. Makes the struct, its defaults, and its rows of the table as `SETTINGS`. Fields after
+/// `with` have rows of their own elsewhere.
 macro_rules! settings {
     (
         $(#[$meta:meta])*
