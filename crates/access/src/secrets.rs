@@ -14,7 +14,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::decode_hex;
+use crate::digest::decode_hex;
 
 const NONCE_BYTES: usize = 24;
 

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use net::path::{decode, encode};
 
-use crate::decode_hex;
+use crate::digest::decode_hex;
 
 /// How far the time of signing may lie from ours, either way.
 const WINDOW_NS: u64 = 15 * 60 * 1_000_000_000;

@@ -2,8 +2,8 @@
 //!
 //! A setting is written once: name, type, kind, default, bounds, unit, meaning, and whether a
 //! reload applies it. Everything else comes from there: the struct with its defaults, the
-//! environment variables, the bounds check, the response of `GET /api/v1/limits`, the reload and the
-//! tables of `docs/configuration.md`.
+//! environment variables, the bounds check, the response of `GET /api/v1/limits`, the reload and
+//! the tables of `docs/configuration.md`.
 
 use std::borrow::Cow;
 

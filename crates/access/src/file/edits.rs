@@ -1,150 +1,20 @@
-//! `access.toml`: its form, and changes to it.
-//!
-//! A change reads the newest version, applies itself, and replaces the file only if nobody changed
-//! it meanwhile.
-
-use std::path::Path;
-use std::sync::Arc;
+//! Edits of `access.toml`: each adds, changes or removes one entry, or says why it cannot.
 
 use event::{Time, TrailPattern};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use store::durable::Local;
-use store::{FileObjects, Objects};
 
-use super::rights::Permission;
-use super::{SealingKey, Secret};
-use crate::Error;
+use super::entries::{
+    AccessFile, AppCodeEntry, DomainEntry, GrantEntry, KeyEntry, ProjectEntry, TokenEntry,
+    UserEntry,
+};
+use crate::error::Error;
+use crate::rights::Permission;
+use crate::secrets::{SealingKey, Secret};
 
-/// The file as written.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AccessFile {
-    version: u32,
-    /// When and by whom `daybook access` changed it last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub changed_at: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub changed_by: Option<String>,
-    #[serde(default)]
-    pub domain: Vec<DomainEntry>,
-    #[serde(default)]
-    pub project: Vec<ProjectEntry>,
-    #[serde(default)]
-    pub user: Vec<UserEntry>,
-    #[serde(default)]
-    pub access_key: Vec<KeyEntry>,
-    #[serde(default)]
-    pub grant: Vec<GrantEntry>,
-    #[serde(default)]
-    pub app_code: Vec<AppCodeEntry>,
-    #[serde(default)]
-    pub token: Vec<TokenEntry>,
-}
-
-/// A domain (account, tenant). One that is only named by projects and users has its id as its name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DomainEntry {
-    pub id: String,
-    pub name: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProjectEntry {
-    pub id: String,
-    pub name: String,
-    pub tenant: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UserEntry {
-    pub id: String,
-    pub name: String,
-    /// The id of the user's domain; Daybook's own when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub domain: Option<String>,
-    #[serde(default = "yes")]
-    pub enabled: bool,
-    /// argon2id, in PHC form; a user without one cannot log in with a password.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeyEntry {
-    pub id: String,
-    pub user: String,
-    pub created_at: String,
-    pub sealed_secret: String,
-    #[serde(default = "yes")]
-    pub enabled: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GrantEntry {
-    pub user: String,
-    pub role: Permission,
-    pub trails: String,
-}
-
-/// An app code: what clients of the ops platform's gateway show besides a token. Only its hash is
-/// kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AppCodeEntry {
-    pub name: String,
-    pub sha256: String,
-}
-
-/// A token that was handed out. Only its hash is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenEntry {
-    pub id: String,
-    pub sha256: String,
-    pub user: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub project: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub domain: Option<String>,
-    pub methods: Vec<String>,
-    /// The id of the token that was shown for it, if one was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<String>,
-    pub issued_at: String,
-    pub expires_at: String,
-}
-
-const VERSION: u32 = 1;
-/// How often a change is tried again when someone else changes the file at the same moment.
-const ATTEMPTS_MAX: usize = 10;
 /// Tokens one user may have at a time; the oldest makes way for a further one.
 pub const TOKENS_PER_USER_MAX: usize = 100;
 
-fn yes() -> bool {
-    true
-}
-
 impl AccessFile {
-    pub fn parse(text: &str) -> Result<AccessFile, String> {
-        let file: AccessFile = toml::from_str(text).map_err(|error| error.to_string())?;
-        if file.version != VERSION {
-            return Err(format!("version {} is not {VERSION}", file.version));
-        }
-        Ok(file)
-    }
-
-    /// The text of the file.
-    pub fn text(&self) -> String {
-        let file = toml::to_string(self).expect("tables of texts, booleans and a number");
-        format!("# Written by `daybook access`; a server follows it when it changes.\n{file}")
-    }
-
     /// The user with this id, or with this name if only one has it.
     pub fn user_named(&self, text: &str) -> Result<&UserEntry, Error> {
         if let Some(user) = self.user.iter().find(|user| user.id == text) {
@@ -393,115 +263,6 @@ fn remove<T>(
     }
 }
 
-/// One difference between two versions of the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// `create`, `update` or `delete`.
-    pub verb: &'static str,
-    /// `user`, `grant`, …
-    pub kind: &'static str,
-    /// Which one.
-    pub name: String,
-}
-
-/// What differs between two versions, tokens that expired left out. Those that a server handed out
-/// are in both.
-pub fn changes(old: &AccessFile, new: &AccessFile, now: Time) -> Vec<Change> {
-    let mut found = Vec::new();
-    compare("domain", &old.domain, &new.domain, |entry| entry.id.clone(), &mut found);
-    compare("project", &old.project, &new.project, |entry| entry.id.clone(), &mut found);
-    compare("user", &old.user, &new.user, |entry| entry.id.clone(), &mut found);
-    compare("access_key", &old.access_key, &new.access_key, |entry| entry.id.clone(), &mut found);
-    let grant = |entry: &GrantEntry| format!("{} {} {}", entry.user, entry.role, entry.trails);
-    compare("grant", &old.grant, &new.grant, grant, &mut found);
-    compare("app_code", &old.app_code, &new.app_code, |entry| entry.name.clone(), &mut found);
-    let now = now.to_string();
-    let good = |tokens: &[TokenEntry]| -> Vec<TokenEntry> {
-        tokens.iter().filter(|token| token.expires_at > now).cloned().collect()
-    };
-    let token = |entry: &TokenEntry| format!("{} of {}", entry.id, entry.user);
-    compare("token", &good(&old.token), &good(&new.token), token, &mut found);
-    found
-}
-
-fn compare<T: PartialEq>(
-    kind: &'static str,
-    old: &[T],
-    new: &[T],
-    name: impl Fn(&T) -> String,
-    found: &mut Vec<Change>,
-) {
-    let mut add = |verb, entry: &T| found.push(Change { verb, kind, name: name(entry) });
-    for entry in new {
-        match old.iter().find(|one| name(one) == name(entry)) {
-            None => add("create", entry),
-            Some(before) if before != entry => add("update", entry),
-            Some(_) => {}
-        }
-    }
-    for entry in old.iter().filter(|entry| !new.iter().any(|one| name(one) == name(entry))) {
-        add("delete", entry);
-    }
-}
-
-/// Applies `change` to the file of a data directory and replaces it durably. Returns the new
-/// version too.
-pub fn change<T>(
-    data_dir: &Path,
-    mut change: impl FnMut(&mut AccessFile) -> Result<T, Error>,
-) -> Result<(T, AccessFile), Error> {
-    let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
-    for _ in 0..ATTEMPTS_MAX {
-        let object = objects.get(store::ACCESS)?;
-        let mut file = match &object {
-            Some(object) => parse_object(&object.bytes)?,
-            None => AccessFile { version: VERSION, ..AccessFile::default() },
-        };
-        let done = change(&mut file)?;
-        match objects.replace(
-            store::ACCESS,
-            file.text().as_bytes(),
-            object.map(|object| object.version),
-        ) {
-            Ok(_) => return Ok((done, file)),
-            Err(store::Error::Changed { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(Error::refused("access.toml is being changed by others all the time; try again"))
-}
-
-/// The file of a data directory as it is; an empty one where there is none.
-pub fn read(data_dir: &Path) -> Result<AccessFile, Error> {
-    read_object(data_dir, store::ACCESS)
-}
-
-/// The version of the file that was last recorded in the log; an empty one where there is none.
-pub fn read_recorded(data_dir: &Path) -> Result<AccessFile, Error> {
-    read_object(data_dir, store::ACCESS_RECORDED)
-}
-
-/// Keeps the version that was recorded in the log.
-pub fn write_recorded(data_dir: &Path, file: &AccessFile) -> Result<(), Error> {
-    let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
-    let seen = objects.get(store::ACCESS_RECORDED)?.map(|object| object.version);
-    objects.replace(store::ACCESS_RECORDED, file.text().as_bytes(), seen)?;
-    Ok(())
-}
-
-fn read_object(data_dir: &Path, name: &str) -> Result<AccessFile, Error> {
-    match FileObjects::new(Arc::new(Local::open(data_dir))).get(name)? {
-        Some(object) => parse_object(&object.bytes),
-        None => Ok(AccessFile { version: VERSION, ..AccessFile::default() }),
-    }
-}
-
-fn parse_object(bytes: &[u8]) -> Result<AccessFile, Error> {
-    let text =
-        std::str::from_utf8(bytes).map_err(|_| Error::refused("access.toml is not UTF-8"))?;
-    AccessFile::parse(text).map_err(|why| Error::refused(format!("access.toml: {why}")))
-}
-
 /// Ids stand in paths, headers and trails: 1 to 128 visible ASCII characters but `/`, `*`, `,` and
 /// `=`.
 fn check_id(what: &str, id: &str) -> Result<(), Error> {
@@ -528,30 +289,7 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn token(id: &str, user: &str, expires_at: Time) -> TokenEntry {
-        TokenEntry {
-            id: id.to_owned(),
-            sha256: String::new(),
-            user: user.to_owned(),
-            project: None,
-            domain: None,
-            methods: Vec::new(),
-            parent: None,
-            issued_at: String::new(),
-            expires_at: expires_at.to_string(),
-        }
-    }
-
-    fn user(id: &str) -> UserEntry {
-        UserEntry {
-            id: id.to_owned(),
-            name: id.to_owned(),
-            domain: None,
-            enabled: true,
-            password: None,
-        }
-    }
+    use crate::file::entries::samples::token;
 
     #[test]
     fn a_user_has_a_bounded_number_of_tokens() {
@@ -566,32 +304,5 @@ mod tests {
             file.token.iter().filter(|token| token.user == "a").map(|t| t.id.as_str()).collect();
         assert_eq!((of_a.len(), of_a[0]), (TOKENS_PER_USER_MAX, "5"), "the oldest made way");
         assert_eq!(file.token.iter().filter(|token| token.user == "b").count(), 1);
-    }
-
-    #[test]
-    fn a_change_names_what_differs() {
-        let now = Time::from_unix_ns(0).plus_seconds(1_000_000_000);
-        let mut old = AccessFile::default();
-        old.add_user(user("a")).expect("new");
-        old.add_user(user("b")).expect("new");
-        old.token =
-            vec![token("t1", "a", now.plus_seconds(9)), token("t2", "a", now.plus_seconds(-9))];
-        let mut new = old.clone();
-        new.enable_user("a", false).expect("there");
-        new.remove_user("b").expect("there");
-        new.grant("a", Permission::Reader, &"*/*/*/*".parse().expect("a pattern")).expect("there");
-        new.token = vec![token("t3", "a", now.plus_seconds(9))];
-        let change = |verb, kind, name: &str| Change { verb, kind, name: name.to_owned() };
-        assert_eq!(
-            changes(&old, &new, now),
-            [
-                change("update", "user", "a"),
-                change("delete", "user", "b"),
-                change("create", "grant", "a reader */*/*/*"),
-                change("create", "token", "t3 of a"),
-                change("delete", "token", "t1 of a"),
-            ]
-        );
-        assert_eq!(changes(&new, &new, now), []);
     }
 }
