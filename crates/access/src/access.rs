@@ -1,4 +1,4 @@
-//! The rights in force in a running server, and how they follow the file.
+//! The rights in force in a running server. They follow the file.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
@@ -8,56 +8,56 @@ use event::{Time, Trail};
 
 use crate::error::Error;
 use crate::file::{self, AccessFile, Change, TokenEntry};
-use crate::secrets::SealingKey;
+use crate::secrets::SecretsKey;
 use crate::snapshot::Snapshot;
 
 /// The rights in force in a running server.
 pub struct Access {
     data_dir: PathBuf,
-    sealing_key: SealingKey,
+    secrets_key: SecretsKey,
     own: Trail,
     current: RwLock<Arc<Snapshot>>,
-    /// Held while rights change. What the file looked like when it was read last.
-    following: Mutex<Option<Option<Stamp>>>,
+    /// Identity of the file when it was read last; locked while rights change.
+    last_read: Mutex<Option<Option<FileIdentity>>>,
 }
 
-/// What shows that the file was replaced; replacing always makes a new inode.
-type Stamp = (u64, u64, SystemTime);
+/// Inode, length and time of modification. Replacing the file always makes a new inode.
+type FileIdentity = (u64, u64, SystemTime);
 
-/// A version of the file that differs from the one the log has a record of.
-pub struct Changed<'a> {
+/// A version of the file that differs from the version that the log recorded.
+pub struct Revision<'a> {
     pub changes: Vec<Change>,
     pub old: &'a AccessFile,
     pub new: &'a AccessFile,
 }
 
 impl Access {
-    /// Takes over the rights in a data directory, once `record` has recorded what changed since a
-    /// server last did. Without `access.toml` nobody has any.
+    /// Puts the rights of a data directory in force, once `record` has recorded the changes since
+    /// the last recorded version. Without `access.toml` nobody has rights.
     pub fn open(
         data_dir: &Path,
         own: &Trail,
-        record: &dyn Fn(&Changed<'_>) -> Result<(), String>,
+        record: &dyn Fn(&Revision<'_>) -> Result<(), String>,
     ) -> Result<Access, String> {
         let access = Access {
             data_dir: data_dir.to_owned(),
-            sealing_key: SealingKey::read(data_dir)?,
+            secrets_key: SecretsKey::read(data_dir)?,
             own: own.clone(),
             current: RwLock::default(),
-            following: Mutex::new(None),
+            last_read: Mutex::new(None),
         };
-        match access.take_over(record) {
+        match access.apply_file(record) {
             Ok(()) => Ok(access),
-            Err(NotFollowed::Unreadable(why)) => Err(why),
-            Err(NotFollowed::Unrecorded(why)) => {
-                Err(format!("couldn't record what changed in access.toml: {why}"))
+            Err(FollowError::Unreadable(why)) => Err(why),
+            Err(FollowError::Unrecorded(why)) => {
+                Err(format!("couldn't record a change of access.toml: {why}"))
             }
         }
     }
 
-    /// A key for another purpose than sealing, which only this data directory has.
+    /// A key for another purpose than encrypting secrets; every data directory has another.
     pub fn derived_key(&self, purpose: &str) -> [u8; 32] {
-        self.sealing_key.derived(purpose)
+        self.secrets_key.derived(purpose)
     }
 
     /// The rights in force now, from memory.
@@ -65,25 +65,25 @@ impl Access {
         Arc::clone(&self.current.read().expect("no panic while held"))
     }
 
-    /// Takes over a changed file, once `record` has recorded what changed. A file that cannot be
-    /// read, or whose change cannot be recorded, leaves the rights before in force; the former is
-    /// reported once, the latter is tried again.
-    pub fn follow(&self, record: &dyn Fn(&Changed<'_>) -> Result<(), String>) {
-        let mut seen = self.following.lock().expect("no panic while held");
-        let stamp = self.stamp();
-        if *seen == Some(stamp) {
+    /// Puts a changed file in force, once `record` has recorded the changes. If the file is invalid
+    /// or its changes cannot be recorded, the rights before stay in force; the former is logged
+    /// once, the latter is tried again.
+    pub fn follow(&self, record: &dyn Fn(&Revision<'_>) -> Result<(), String>) {
+        let mut last_read = self.last_read.lock().expect("no panic while held");
+        let identity = self.file_identity();
+        if *last_read == Some(identity) {
             return;
         }
-        match self.take_over(record) {
-            Ok(()) => *seen = Some(stamp),
-            Err(NotFollowed::Unreadable(error)) => {
+        match self.apply_file(record) {
+            Ok(()) => *last_read = Some(identity),
+            Err(FollowError::Unreadable(error)) => {
                 tracing::error!(
                     error,
                     "couldn't reload access.toml; the rights before stay in force"
                 );
-                *seen = Some(stamp);
+                *last_read = Some(identity);
             }
-            Err(NotFollowed::Unrecorded(error)) => {
+            Err(FollowError::Unrecorded(error)) => {
                 tracing::error!(
                     error,
                     "couldn't record a change of access.toml; the rights before stay in force"
@@ -92,38 +92,38 @@ impl Access {
         }
     }
 
-    fn take_over(
+    fn apply_file(
         &self,
-        record: &dyn Fn(&Changed<'_>) -> Result<(), String>,
-    ) -> Result<(), NotFollowed> {
-        let unreadable = |error: Error| NotFollowed::Unreadable(error.to_string());
+        record: &dyn Fn(&Revision<'_>) -> Result<(), String>,
+    ) -> Result<(), FollowError> {
+        let unreadable = |error: Error| FollowError::Unreadable(error.to_string());
         let new = file::read(&self.data_dir).map_err(unreadable)?;
-        let snapshot = Snapshot::of(&new, &self.sealing_key, &self.own)
-            .map_err(|why| NotFollowed::Unreadable(format!("access.toml: {why}")))?;
+        let snapshot = Snapshot::of(&new, &self.secrets_key, &self.own)
+            .map_err(|why| FollowError::Unreadable(format!("access.toml: {why}")))?;
         let old = file::read_recorded(&self.data_dir).map_err(unreadable)?;
         let changes = file::changes(&old, &new, system::now());
         if !changes.is_empty() {
-            record(&Changed { changes, old: &old, new: &new }).map_err(NotFollowed::Unrecorded)?;
+            record(&Revision { changes, old: &old, new: &new }).map_err(FollowError::Unrecorded)?;
         }
         *self.current.write().expect("no panic while held") = Arc::new(snapshot);
         if old.text() != new.text() {
             file::write_recorded(&self.data_dir, &new)
-                .map_err(|error| NotFollowed::Unrecorded(error.to_string()))?;
+                .map_err(|error| FollowError::Unrecorded(error.to_string()))?;
         }
         Ok(())
     }
 
-    /// Hands out a token, if `is_still_right` of the newest rights, and `record` has recorded why:
-    /// when this returns, it is in the file and in force.
+    /// Issues a token, if `is_still_right` says so of the newest rights and `record` has recorded
+    /// the reason. When this returns, the token is in the file and in force.
     pub fn issue_token(
         &self,
         token: &TokenEntry,
         now: Time,
         is_still_right: &dyn Fn(&AccessFile) -> bool,
         record: &dyn Fn() -> Result<(), String>,
-    ) -> Result<(), NotIssued> {
-        let _following = self.following.lock().expect("no panic while held");
-        let undone = |failure: Error| NotIssued::Undone(failure.to_string());
+    ) -> Result<(), IssueError> {
+        let _lock = self.last_read.lock().expect("no panic while held");
+        let failed = |failure: Error| IssueError::Failed(failure.to_string());
         let (is_added, _) = file::change(&self.data_dir, |file| {
             let is_right = is_still_right(file);
             if is_right {
@@ -131,47 +131,47 @@ impl Access {
             }
             Ok(is_right)
         })
-        .map_err(undone)?;
+        .map_err(failed)?;
         if !is_added {
-            return Err(NotIssued::NotRightAnyMore);
+            return Err(IssueError::Void);
         }
-        // In the file, and not in force. If the machine stops here, the next start records it.
+        // The token is in the file, and not in force. If we crash here, the next start records it.
         if let Err(why) = record() {
-            let taken_back = file::change(&self.data_dir, |file| file.revoke_tokens(&token.id));
-            return Err(NotIssued::Undone(
-                taken_back.map_or_else(|failure| failure.to_string(), |_| why),
+            let withdrawal = file::change(&self.data_dir, |file| file.revoke_tokens(&token.id));
+            return Err(IssueError::Failed(
+                withdrawal.map_or_else(|failure| failure.to_string(), |_| why),
             ));
         }
-        self.put_in_force(token, now).map_err(undone)
+        self.put_in_force(token, now).map_err(failed)
     }
 
     fn put_in_force(&self, token: &TokenEntry, now: Time) -> Result<(), Error> {
-        // Someone else's change may be in the file too; it comes into force when it has been
-        // recorded.
+        // The file may hold someone else's change too, which comes into force once it is recorded.
         let mut in_force = file::read_recorded(&self.data_dir)?;
         in_force.add_token(token.clone(), now);
         let snapshot =
-            Snapshot::of(&in_force, &self.sealing_key, &self.own).map_err(Error::refused)?;
+            Snapshot::of(&in_force, &self.secrets_key, &self.own).map_err(Error::refused)?;
         *self.current.write().expect("no panic while held") = Arc::new(snapshot);
         file::write_recorded(&self.data_dir, &in_force)
     }
 
-    fn stamp(&self) -> Option<Stamp> {
+    fn file_identity(&self) -> Option<FileIdentity> {
         use std::os::unix::fs::MetadataExt;
-        let found = std::fs::metadata(self.data_dir.join(store::ACCESS)).ok()?;
-        Some((found.ino(), found.len(), found.modified().ok()?))
+        let metadata = std::fs::metadata(self.data_dir.join(store::ACCESS)).ok()?;
+        Some((metadata.ino(), metadata.len(), metadata.modified().ok()?))
     }
 }
 
-/// Why a token was not handed out.
-pub enum NotIssued {
-    /// What was shown for it is void since.
-    NotRightAnyMore,
-    /// It could not be written down.
-    Undone(String),
+/// Why a token was not issued.
+pub enum IssueError {
+    /// The credential for it became void meanwhile.
+    Void,
+    /// The token could not be stored or recorded.
+    Failed(String),
 }
 
-enum NotFollowed {
+/// Why a version of the file did not come into force.
+enum FollowError {
     Unreadable(String),
     Unrecorded(String),
 }

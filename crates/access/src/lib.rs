@@ -1,10 +1,10 @@
-//! Who may ask what.
+//! Access control: users, credentials and grants.
 //!
 //! Domains, projects, users, access keys, tokens, app codes and grants live in `access.toml` of the
-//! data directory ([`file`]), written by `daybook access` and, for tokens, by the server. The
-//! server keeps them in memory and follows the file; a change is in force once the log has a record
-//! of it. A caller may do to a trail what one of the user's grants covers; a trail without any
-//! grant does not exist for that caller.
+//! data directory ([`mod@file`]). `daybook access` writes it, and the server adds tokens. The server
+//! holds them in memory and follows the file; a change is in force once the log has recorded it. A
+//! grant gives its user a permission on the trails that it covers; a trail without a grant does not
+//! exist for the user.
 
 mod access;
 pub mod attempts;
@@ -18,8 +18,8 @@ mod secrets;
 pub mod signature;
 mod snapshot;
 
-pub use access::{Access, Changed, NotIssued};
+pub use access::{Access, IssueError, Revision};
 pub use error::Error;
 pub use model::{Caller, Domain, Project, Scope, Token, User};
-pub use secrets::{SealingKey, Secret};
+pub use secrets::{Secret, SecretsKey};
 pub use snapshot::Snapshot;

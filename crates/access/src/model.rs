@@ -11,7 +11,7 @@ pub struct Domain {
     pub name: String,
 }
 
-/// A project: what vendors' clients call by id, and by name where they only know a region.
+/// A project. Vendors' clients name it by id, or by name where they only know a region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
     pub id: String,
@@ -19,7 +19,7 @@ pub struct Project {
     pub tenant: String,
 }
 
-/// Someone who may show credentials.
+/// A user, who has credentials and grants.
 #[derive(Debug, Clone)]
 pub struct User {
     pub id: String,
@@ -30,7 +30,7 @@ pub struct User {
     pub(crate) grants: Vec<(Permission, TrailPattern)>,
 }
 
-/// A token that was handed out.
+/// An issued token.
 #[derive(Debug, Clone)]
 pub struct Token {
     pub id: String,
@@ -41,18 +41,18 @@ pub struct Token {
     pub expires_at: Time,
 }
 
-/// What a credential is good for.
+/// How far the rights of a credential reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// All that its user may do.
+    /// All rights of its user.
     User,
-    /// That, within one project.
+    /// The rights within one project.
     Project(String),
-    /// That, within one domain's projects.
+    /// The rights within one domain's projects.
     Domain(String),
 }
 
-/// A user behind a request, and how far the credential goes.
+/// The user behind a request, with the scope of the credential.
 #[derive(Debug, Clone)]
 pub struct Caller<'a> {
     pub user: &'a User,
@@ -60,7 +60,7 @@ pub struct Caller<'a> {
 }
 
 impl Caller<'_> {
-    /// Whether the caller may do anything in this project.
+    /// Whether the caller has any right in this project.
     pub fn reaches(&self, project: &Project) -> bool {
         self.is_within(&project.tenant, &project.id)
             && self
@@ -76,14 +76,14 @@ impl Caller<'_> {
             && self.user.grants.iter().any(|(_, pattern)| pattern.matches(trail))
     }
 
-    /// Whether the caller may do this to the trail.
+    /// Whether the caller may do this action on the trail.
     pub fn may(&self, action: Action, trail: &Trail) -> bool {
         let grants = || self.user.grants.iter().filter(|(_, pattern)| pattern.matches(trail));
         self.is_within(trail.tenant(), trail.project())
             && grants().any(|(permission, _)| permission.allows(action))
     }
 
-    /// Whether the caller may do this to some trail that this tenant has, or could have.
+    /// Whether the caller may do this action on some trail that this tenant has or could have.
     pub fn may_somewhere(&self, action: Action, service: Service, tenant: &str) -> bool {
         self.user.grants.iter().any(|(permission, trails)| {
             permission.allows(action) && trails.reaches_service(service, tenant)
@@ -104,14 +104,14 @@ impl User {
         self.password.as_deref()
     }
 
-    /// The permissions the user was granted, each once.
+    /// The user's permissions, each once.
     pub fn permissions(&self) -> Vec<Permission> {
-        let mut found: Vec<Permission> = Vec::new();
+        let mut permissions: Vec<Permission> = Vec::new();
         for (permission, _) in &self.grants {
-            if !found.contains(permission) {
-                found.push(*permission);
+            if !permissions.contains(permission) {
+                permissions.push(*permission);
             }
         }
-        found
+        permissions
     }
 }

@@ -10,7 +10,7 @@ use crate::digest::decode_hex;
 use crate::file::{AccessFile, TokenEntry};
 use crate::model::{Caller, Domain, Project, Scope, Token, User};
 use crate::password;
-use crate::secrets::{SealingKey, Secret};
+use crate::secrets::{Secret, SecretsKey};
 
 /// Everyone's rights at one moment.
 #[derive(Default)]
@@ -30,11 +30,11 @@ struct AccessKey {
 }
 
 impl Snapshot {
-    /// Reads a version of the file, with Daybook's own project beside those it names. Errs on the
-    /// first thing that cannot be right.
+    /// Reads a version of the file and adds Daybook's own project. Errs on the first entry that is
+    /// invalid.
     pub fn of(
         file: &AccessFile,
-        sealing_key: &SealingKey,
+        secrets_key: &SecretsKey,
         own: &Trail,
     ) -> Result<Snapshot, String> {
         let mut snapshot = Snapshot::default();
@@ -73,9 +73,9 @@ impl Snapshot {
             user.grants.push((grant.role, pattern));
         }
         for key in &file.access_key {
-            let secret = sealing_key.open(&key.id, &key.sealed_secret).ok_or_else(|| {
+            let secret = secrets_key.decrypt(&key.id, &key.encrypted_secret).ok_or_else(|| {
                 format!(
-                    "the secret of access key {} was not sealed with this directory's key",
+                    "the secret of access key {} was not encrypted with this directory's key",
                     key.id
                 )
             })?;
@@ -91,29 +91,30 @@ impl Snapshot {
         for token in &file.token {
             let id = &token.id;
             let (hash, token) =
-                read_token(token).ok_or_else(|| format!("token {id} does not read"))?;
+                read_token(token).ok_or_else(|| format!("token {id} is invalid"))?;
             if !ids.insert(id) {
                 return Err(format!("there are two tokens {id}"));
             }
             snapshot.tokens.insert(hash, token);
         }
-        snapshot.add_domains_that_are_only_named();
+        snapshot.add_unlisted_domains();
         Ok(snapshot)
     }
 
-    fn add_domains_that_are_only_named(&mut self) {
+    /// Adds the domains that only projects and users name.
+    fn add_unlisted_domains(&mut self) {
         let projects = self.projects.values().map(|project| project.tenant.clone());
-        let mut named: Vec<String> =
+        let mut ids: Vec<String> =
             projects.chain(self.users.values().map(|user| user.domain.clone())).collect();
-        named.sort();
-        for id in named {
+        ids.sort();
+        for id in ids {
             if !self.domains.iter().any(|domain| domain.id == id) {
                 self.domains.push(Domain { name: id.clone(), id });
             }
         }
     }
 
-    /// The secret of an access key that may be used, and whose it is.
+    /// The secret of an enabled access key, and its user.
     pub fn access_key(&self, id: &str) -> Option<(&Secret, &User)> {
         let key = self.keys.get(id).filter(|key| key.enabled)?;
         Some((&key.secret, self.user(&key.user)?))
@@ -125,18 +126,19 @@ impl Snapshot {
     }
 
     /// The user with this name in this domain, if enabled.
-    pub fn user_named(&self, name: &str, domain: &Domain) -> Option<&User> {
+    pub fn user_by_name(&self, name: &str, domain: &Domain) -> Option<&User> {
         self.users
             .values()
             .find(|user| user.enabled && user.name == name && user.domain == domain.id)
     }
 
-    /// Whether this is the user's password. Takes as long for nobody, and for users without one.
+    /// Whether this is the user's password. Takes the same time without a user, and for users
+    /// without a password.
     pub fn is_password(user: Option<&User>, password: &str) -> bool {
         password::verify(password, user.and_then(|user| user.password.as_deref()))
     }
 
-    /// What a token text stands for, expired or not.
+    /// The token with this text, expired or not, and its user.
     pub fn token(&self, text: &str) -> Option<(&Token, &User)> {
         let hash: [u8; 32] = Sha256::digest(text).into();
         let token = self.tokens.get(&hash)?;
@@ -153,27 +155,27 @@ impl Snapshot {
         self.projects.get(id)
     }
 
-    /// The domain with this id; every project's and user's domain is one.
+    /// The domain with this id. The domain of every project and user exists.
     pub fn domain(&self, id: &str) -> Option<&Domain> {
         self.domains.iter().find(|domain| domain.id == id)
     }
 
     /// The domain with this name.
-    pub fn domain_named(&self, name: &str) -> Option<&Domain> {
+    pub fn domain_by_name(&self, name: &str) -> Option<&Domain> {
         self.domains.iter().find(|domain| domain.name == name)
     }
 
-    /// Projects of that name (or all) in which the caller may do something, by id.
+    /// Projects of this name, or all, in which the caller has any right, ordered by id.
     pub fn projects_of(&self, caller: &Caller<'_>, name: Option<&str>) -> Vec<&Project> {
-        let mut found: Vec<&Project> = self
+        let mut projects: Vec<&Project> = self
             .projects
             .values()
             .filter(|project| {
                 name.is_none_or(|name| name == project.name) && caller.reaches(project)
             })
             .collect();
-        found.sort_by(|a, b| a.id.cmp(&b.id));
-        found
+        projects.sort_by(|a, b| a.id.cmp(&b.id));
+        projects
     }
 }
 

@@ -4,35 +4,35 @@ use event::Time;
 
 use super::entries::{AccessFile, GrantEntry, TokenEntry};
 
-/// One difference between two versions of the file.
+/// A difference between two versions of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// `create`, `update` or `delete`.
     pub verb: &'static str,
     /// `user`, `grant`, …
     pub kind: &'static str,
-    /// Which one.
+    /// Id or name of the entry.
     pub name: String,
 }
 
-/// What differs between two versions, tokens that expired left out. Those that a server handed out
-/// are in both.
+/// Differences between two versions, without expired tokens. Tokens that a server issued are in
+/// both versions.
 pub fn changes(old: &AccessFile, new: &AccessFile, now: Time) -> Vec<Change> {
-    let mut found = Vec::new();
-    compare("domain", &old.domain, &new.domain, |entry| entry.id.clone(), &mut found);
-    compare("project", &old.project, &new.project, |entry| entry.id.clone(), &mut found);
-    compare("user", &old.user, &new.user, |entry| entry.id.clone(), &mut found);
-    compare("access_key", &old.access_key, &new.access_key, |entry| entry.id.clone(), &mut found);
+    let mut changes = Vec::new();
+    compare("domain", &old.domain, &new.domain, |entry| entry.id.clone(), &mut changes);
+    compare("project", &old.project, &new.project, |entry| entry.id.clone(), &mut changes);
+    compare("user", &old.user, &new.user, |entry| entry.id.clone(), &mut changes);
+    compare("access_key", &old.access_key, &new.access_key, |entry| entry.id.clone(), &mut changes);
     let grant = |entry: &GrantEntry| format!("{} {} {}", entry.user, entry.role, entry.trails);
-    compare("grant", &old.grant, &new.grant, grant, &mut found);
-    compare("app_code", &old.app_code, &new.app_code, |entry| entry.name.clone(), &mut found);
+    compare("grant", &old.grant, &new.grant, grant, &mut changes);
+    compare("app_code", &old.app_code, &new.app_code, |entry| entry.name.clone(), &mut changes);
     let now = now.to_string();
-    let good = |tokens: &[TokenEntry]| -> Vec<TokenEntry> {
+    let valid = |tokens: &[TokenEntry]| -> Vec<TokenEntry> {
         tokens.iter().filter(|token| token.expires_at > now).cloned().collect()
     };
     let token = |entry: &TokenEntry| format!("{} of {}", entry.id, entry.user);
-    compare("token", &good(&old.token), &good(&new.token), token, &mut found);
-    found
+    compare("token", &valid(&old.token), &valid(&new.token), token, &mut changes);
+    changes
 }
 
 fn compare<T: PartialEq>(
@@ -40,9 +40,9 @@ fn compare<T: PartialEq>(
     old: &[T],
     new: &[T],
     name: impl Fn(&T) -> String,
-    found: &mut Vec<Change>,
+    changes: &mut Vec<Change>,
 ) {
-    let mut add = |verb, entry: &T| found.push(Change { verb, kind, name: name(entry) });
+    let mut add = |verb, entry: &T| changes.push(Change { verb, kind, name: name(entry) });
     for entry in new {
         match old.iter().find(|one| name(one) == name(entry)) {
             None => add("create", entry),

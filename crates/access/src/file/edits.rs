@@ -9,14 +9,14 @@ use super::entries::{
 };
 use crate::error::Error;
 use crate::rights::Permission;
-use crate::secrets::{SealingKey, Secret};
+use crate::secrets::{Secret, SecretsKey};
 
-/// Tokens one user may have at a time; the oldest makes way for a further one.
+/// Most tokens of one user at a time; a further one drops the oldest.
 pub const TOKENS_PER_USER_MAX: usize = 100;
 
 impl AccessFile {
     /// The user with this id, or with this name if only one has it.
-    pub fn user_named(&self, text: &str) -> Result<&UserEntry, Error> {
+    pub fn find_user(&self, text: &str) -> Result<&UserEntry, Error> {
         if let Some(user) = self.user.iter().find(|user| user.id == text) {
             return Ok(user);
         }
@@ -24,15 +24,15 @@ impl AccessFile {
         match (named.next(), named.next()) {
             (Some(user), None) => Ok(user),
             (None, _) => Err(Error::refused(format!(
-                "there is no user {text:?}; `daybook access list` shows who is"
+                "there is no user {text:?}; `daybook access list` shows all"
             ))),
             _ => Err(Error::refused(format!("several users are named {text:?}; give an id"))),
         }
     }
 
     fn user_mut(&mut self, text: &str) -> Result<&mut UserEntry, Error> {
-        let id = self.user_named(text)?.id.clone();
-        Ok(self.user.iter_mut().find(|user| user.id == id).expect("it was just found"))
+        let id = self.find_user(text)?.id.clone();
+        Ok(self.user.iter_mut().find(|user| user.id == id).expect("its id is the id of a user"))
     }
 
     pub fn add_domain(&mut self, entry: DomainEntry) -> Result<(), Error> {
@@ -48,7 +48,7 @@ impl AccessFile {
         Ok(())
     }
 
-    /// Forgets a domain's name; what belongs to it stays.
+    /// Removes a domain's name; its projects and users stay.
     pub fn remove_domain(&mut self, id: &str) -> Result<(), Error> {
         remove("domain", id, &mut self.domain, |domain| domain.id == id)
     }
@@ -85,9 +85,9 @@ impl AccessFile {
         Ok(())
     }
 
-    /// Removes a user, and with it the user's keys, grants and tokens.
+    /// Removes a user with the user's keys, grants and tokens.
     pub fn remove_user(&mut self, user: &str) -> Result<(), Error> {
-        let id = self.user_named(user)?.id.clone();
+        let id = self.find_user(user)?.id.clone();
         self.user.retain(|user| user.id != id);
         self.access_key.retain(|key| key.user != id);
         self.grant.retain(|grant| grant.user != id);
@@ -100,7 +100,7 @@ impl AccessFile {
         Ok(())
     }
 
-    /// Sets a user's password by its hash, and ends the user's tokens.
+    /// Sets a user's password hash, and ends the user's tokens.
     pub fn set_password(&mut self, user: &str, hash: String) -> Result<(), Error> {
         let user = self.user_mut(user)?;
         user.password = Some(hash);
@@ -114,7 +114,7 @@ impl AccessFile {
         user: &str,
         id: &str,
         secret: &Secret,
-        sealing_key: &SealingKey,
+        secrets_key: &SecretsKey,
         now: Time,
     ) -> Result<(), Error> {
         check_id("access key id", id)?;
@@ -126,13 +126,13 @@ impl AccessFile {
         if self.access_key.iter().any(|key| key.id == id) {
             return Err(Error::refused(format!("access key {id} exists already")));
         }
-        let user = self.user_named(user)?.id.clone();
-        let sealed_secret = sealing_key.seal(id, secret, system::random());
+        let user = self.find_user(user)?.id.clone();
+        let encrypted_secret = secrets_key.encrypt(id, secret, system::random());
         self.access_key.push(KeyEntry {
             id: id.to_owned(),
             user,
             created_at: now.to_string(),
-            sealed_secret,
+            encrypted_secret,
             enabled: true,
         });
         Ok(())
@@ -156,11 +156,8 @@ impl AccessFile {
         role: Permission,
         trails: &TrailPattern,
     ) -> Result<(), Error> {
-        let entry = GrantEntry {
-            user: self.user_named(user)?.id.clone(),
-            role,
-            trails: trails.to_string(),
-        };
+        let entry =
+            GrantEntry { user: self.find_user(user)?.id.clone(), role, trails: trails.to_string() };
         if !self.grant.contains(&entry) {
             self.grant.push(entry);
         }
@@ -173,11 +170,8 @@ impl AccessFile {
         role: Permission,
         trails: &TrailPattern,
     ) -> Result<(), Error> {
-        let entry = GrantEntry {
-            user: self.user_named(user)?.id.clone(),
-            role,
-            trails: trails.to_string(),
-        };
+        let entry =
+            GrantEntry { user: self.find_user(user)?.id.clone(), role, trails: trails.to_string() };
         let before = self.grant.len();
         self.grant.retain(|grant| *grant != entry);
         if self.grant.len() == before {
@@ -206,47 +200,47 @@ impl AccessFile {
         remove("app code", name, &mut self.app_code, |code| code.name == name)
     }
 
-    /// Adds a token, and drops what has been void for a day and more than a user may have.
+    /// Adds a token. Drops tokens that expired a day ago, and the oldest beyond the most of a user.
     pub fn add_token(&mut self, token: TokenEntry, now: Time) {
-        let kept_until = now.plus_seconds(-TOKEN_KEPT_AFTER_END_S).to_string();
-        self.token.retain(|token| token.expires_at > kept_until);
+        let retained_until = now.plus_seconds(-TOKEN_RETENTION_S).to_string();
+        self.token.retain(|token| token.expires_at > retained_until);
         let mut left = TOKENS_PER_USER_MAX.saturating_sub(1);
-        let mut kept: Vec<bool> = vec![true; self.token.len()];
+        let mut retained: Vec<bool> = vec![true; self.token.len()];
         for (position, other) in self.token.iter().enumerate().rev() {
             if other.user == token.user {
-                kept[position] = left > 0;
+                retained[position] = left > 0;
                 left = left.saturating_sub(1);
             }
         }
-        let mut kept = kept.into_iter();
-        self.token.retain(|_| kept.next().unwrap_or(true));
+        let mut retained = retained.into_iter();
+        self.token.retain(|_| retained.next().unwrap_or(true));
         self.token.push(token);
     }
 
-    /// Removes the token with this id and those that were asked for with it, or every token of this
-    /// user. Returns how many.
+    /// Removes the token with this id and the tokens issued by it, or every token of this user.
+    /// Returns their number.
     pub fn revoke_tokens(&mut self, which: &str) -> Result<usize, Error> {
         let before = self.token.len();
         let mut revoked = vec![which.to_owned()];
         // A token comes after its parent.
         self.token.retain(|token| {
-            let is_kept = !revoked.contains(&token.id)
+            let is_retained = !revoked.contains(&token.id)
                 && !token.parent.as_ref().is_some_and(|parent| revoked.contains(parent));
-            if !is_kept {
+            if !is_retained {
                 revoked.push(token.id.clone());
             }
-            is_kept
+            is_retained
         });
         if self.token.len() == before {
-            let user = self.user_named(which)?.id.clone();
+            let user = self.find_user(which)?.id.clone();
             self.token.retain(|token| token.user != user);
         }
         Ok(before - self.token.len())
     }
 }
 
-/// How long an expired token is still told from an unknown one.
-const TOKEN_KEPT_AFTER_END_S: i64 = 24 * 60 * 60;
+/// Time for which an expired token is still distinguished from an unknown one.
+const TOKEN_RETENTION_S: i64 = 24 * 60 * 60;
 
 fn remove<T>(
     what: &str,
@@ -296,13 +290,13 @@ mod tests {
         let now = Time::from_unix_ns(0).plus_seconds(1_000_000_000);
         let mut file = AccessFile::default();
         file.add_token(token("other", "b", now.plus_seconds(9)), now);
-        file.add_token(token("long gone", "b", now.plus_seconds(-TOKEN_KEPT_AFTER_END_S - 1)), now);
+        file.add_token(token("expired", "b", now.plus_seconds(-TOKEN_RETENTION_S - 1)), now);
         for number in 0..TOKENS_PER_USER_MAX + 5 {
             file.add_token(token(&number.to_string(), "a", now.plus_seconds(9)), now);
         }
         let of_a: Vec<_> =
             file.token.iter().filter(|token| token.user == "a").map(|t| t.id.as_str()).collect();
-        assert_eq!((of_a.len(), of_a[0]), (TOKENS_PER_USER_MAX, "5"), "the oldest made way");
+        assert_eq!((of_a.len(), of_a[0]), (TOKENS_PER_USER_MAX, "5"), "the oldest was dropped");
         assert_eq!(file.token.iter().filter(|token| token.user == "b").count(), 1);
     }
 }

@@ -9,7 +9,7 @@ use crate::rights::Permission;
 #[serde(deny_unknown_fields)]
 pub struct AccessFile {
     pub(super) version: u32,
-    /// When and by whom `daybook access` changed it last.
+    /// Time and author of the last change by `daybook access`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,7 +30,7 @@ pub struct AccessFile {
     pub token: Vec<TokenEntry>,
 }
 
-/// A domain (account, tenant). One that is only named by projects and users has its id as its name.
+/// A domain (account, tenant). A domain that only projects and users name has its id as its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DomainEntry {
@@ -67,7 +67,9 @@ pub struct KeyEntry {
     pub id: String,
     pub user: String,
     pub created_at: String,
-    pub sealed_secret: String,
+    /// The name in format 1.
+    #[serde(rename = "sealed_secret")]
+    pub encrypted_secret: String,
     #[serde(default = "yes")]
     pub enabled: bool,
 }
@@ -80,8 +82,8 @@ pub struct GrantEntry {
     pub trails: String,
 }
 
-/// An app code: what clients of the ops platform's gateway show besides a token. Only its hash is
-/// kept.
+/// An app code, which clients of the ops platform's gateway show besides a token. Only its hash is
+/// stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AppCodeEntry {
@@ -89,7 +91,7 @@ pub struct AppCodeEntry {
     pub sha256: String,
 }
 
-/// A token that was handed out. Only its hash is kept.
+/// An issued token. Only its hash is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenEntry {
@@ -101,7 +103,7 @@ pub struct TokenEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
     pub methods: Vec<String>,
-    /// The id of the token that was shown for it, if one was.
+    /// Id of the token by which this one was issued, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
     pub issued_at: String,
@@ -127,6 +129,35 @@ impl AccessFile {
     pub fn text(&self) -> String {
         let file = toml::to_string(self).expect("tables of texts, booleans and a number");
         format!("# Written by `daybook access`; a server follows it when it changes.\n{file}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Data directories of format 1 have this name.
+    #[test]
+    fn an_encrypted_secret_has_its_name_of_format_1() {
+        let text = "version = 1\n[[access_key]]\nid = \"k\"\nuser = \"u\"\ncreated_at = \"\"\n\
+                    sealed_secret = \"00\"\nenabled = true\n";
+        let file = AccessFile::parse(text).expect("a file of format 1");
+        assert_eq!(file.access_key[0].encrypted_secret, "00");
+        assert!(file.text().contains("\nsealed_secret = \"00\"\n"), "{}", file.text());
+    }
+
+    #[test]
+    fn other_versions_and_unknown_keys_are_refused() {
+        for (text, why) in [
+            ("version = 2", "version 2 is not 1"),
+            ("", "version"),
+            ("version = 1\nusers = []", "users"),
+            ("version = 1\n[[domain]]\nid = 'd'\nname = 'd'\nsize = 1", "size"),
+            ("version = 1\n[[grant]]\nuser = 'u'\nrole = 'king'\ntrails = '*'", "is no role"),
+        ] {
+            let error = AccessFile::parse(text).expect_err(text);
+            assert!(error.contains(why), "{text}: {error}");
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `access.toml`: its form, and changes to it.
+//! `access.toml`: its form, edits, differences and storage.
 
 mod changes;
 mod edits;

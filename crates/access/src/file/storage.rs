@@ -12,10 +12,10 @@ use store::{FileObjects, Objects};
 use super::entries::{AccessFile, VERSION};
 use crate::error::Error;
 
-/// How often a change is tried again when someone else changes the file at the same moment.
+/// Most attempts at a change while others change the file at the same moment.
 const ATTEMPTS_MAX: usize = 10;
-/// Applies `change` to the file of a data directory and replaces it durably. Returns the new
-/// version too.
+/// Applies `change` to the file of a data directory and replaces the file durably. Returns the
+/// result of `change` and the new version.
 pub fn change<T>(
     data_dir: &Path,
     mut change: impl FnMut(&mut AccessFile) -> Result<T, Error>,
@@ -27,31 +27,31 @@ pub fn change<T>(
             Some(object) => parse_object(&object.bytes)?,
             None => AccessFile { version: VERSION, ..AccessFile::default() },
         };
-        let done = change(&mut file)?;
+        let result = change(&mut file)?;
         match objects.replace(
             store::ACCESS,
             file.text().as_bytes(),
             object.map(|object| object.version),
         ) {
-            Ok(_) => return Ok((done, file)),
+            Ok(_) => return Ok((result, file)),
             Err(store::Error::Changed { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Error::refused("access.toml is being changed by others all the time; try again"))
+    Err(Error::refused("others keep changing access.toml; try again"))
 }
 
-/// The file of a data directory as it is; an empty one where there is none.
+/// The file of a data directory; empty if there is none.
 pub fn read(data_dir: &Path) -> Result<AccessFile, Error> {
     read_object(data_dir, store::ACCESS)
 }
 
-/// The version of the file that was last recorded in the log; an empty one where there is none.
+/// The version of the file that the log recorded last; empty if there is none.
 pub fn read_recorded(data_dir: &Path) -> Result<AccessFile, Error> {
     read_object(data_dir, store::ACCESS_RECORDED)
 }
 
-/// Keeps the version that was recorded in the log.
+/// Stores the version that the log recorded.
 pub fn write_recorded(data_dir: &Path, file: &AccessFile) -> Result<(), Error> {
     let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
     let seen = objects.get(store::ACCESS_RECORDED)?.map(|object| object.version);
