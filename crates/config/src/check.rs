@@ -11,6 +11,7 @@ use crate::evidence::Evidence;
 use crate::file::File;
 use crate::limits::Limits;
 use crate::own::OWN_SOURCE;
+use crate::path;
 use crate::setting::Kind;
 use crate::source::{self, RawSource, Source};
 use crate::table::settings;
@@ -66,10 +67,9 @@ pub(crate) fn config(file: File, folder: &Path) -> Result<Config, String> {
 fn check_bounds(table: &Table) -> Result<(), String> {
     for setting in settings() {
         let Kind::Number(number) = setting.kind else { continue };
-        let (section, name) = setting.path.split_once('.').unwrap_or(("", setting.path));
-        let value = table.get(section).and_then(|section| section.get(name));
-        let value = value.and_then(Value::as_integer).map_or(0, i64::cast_unsigned);
-        number.check(value).map_err(|why| format!("{}: {why}", setting.path))?;
+        let path: Vec<&str> = setting.path.split('.').collect();
+        let Some(value) = path::value(table, &path).and_then(Value::as_integer) else { continue };
+        number.check(value.cast_unsigned()).map_err(|why| format!("{}: {why}", setting.path))?;
     }
     Ok(())
 }

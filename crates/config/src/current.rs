@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, RwLock};
 
-use crate::Config;
+use crate::config::Config;
 
 /// The configuration in force. A reload replaces it whole.
 pub struct CurrentConfig(RwLock<Arc<Config>>);

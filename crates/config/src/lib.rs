@@ -24,6 +24,7 @@ mod logging;
 mod metrics;
 mod network;
 mod own;
+mod path;
 pub mod pattern;
 mod reload;
 pub mod setting;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::setting::{Kind, Max, Number, plain, settings};
+use crate::setting::{Kind, Max, Number, Setting, plain, settings};
 
 /// Cap of every body limit: the dead letters of one body must fit a frame of the journal.
 const BODY: Max = Max { value: 32 << 20, reason: "the journal's format holds" };
@@ -110,7 +110,7 @@ impl Limits {
     /// Every limit, in the order of the table.
     pub fn list(&self) -> Vec<Limit> {
         let values = toml::Table::try_from(self).unwrap_or_default();
-        let limit = |setting: &crate::Setting| {
+        let limit = |setting: &Setting| {
             let Kind::Number(number) = setting.kind else { return None };
             let name = setting.path.strip_prefix("limits.")?;
             let value = values.get(name)?.as_integer()?.cast_unsigned();

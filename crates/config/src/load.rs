@@ -71,6 +71,7 @@ mod tests {
 
     use super::*;
     use crate::file::LISTEN;
+    use crate::limits::Limits;
 
     fn checked(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
         let variables = variables
@@ -172,7 +173,7 @@ mod tests {
         ] {
             assert!(error(text, variables).contains(why), "{text}: {}", error(text, variables));
         }
-        for limit in crate::Limits::default().list() {
+        for limit in Limits::default().list() {
             let path = format!("limits.{}", limit.name);
             let expected = format!("{path}: 0 would refuse everything");
             assert_eq!(error(&format!("{path} = 0"), &[]), expected);

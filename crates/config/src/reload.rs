@@ -11,6 +11,7 @@ use crate::check;
 use crate::config::Config;
 use crate::error::Error;
 use crate::load::{Flags, load};
+use crate::path::{set, value};
 use crate::setting::Reload;
 use crate::table::setting;
 use crate::token::Token;
@@ -156,29 +157,6 @@ fn differences(old: &Table, new: &Table, at: &mut Vec<String>, found: &mut Vec<V
     }
 }
 
-fn value<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Value> {
-    let (first, rest) = path.split_first()?;
-    let found = table.get(*first)?;
-    if rest.is_empty() { Some(found) } else { value(found.as_table()?, rest) }
-}
-
-fn set(table: &mut Table, path: &[&str], to: Option<&Value>) {
-    let Some((first, rest)) = path.split_first() else { return };
-    match (rest, to) {
-        ([], Some(to)) => drop(table.insert((*first).to_owned(), to.clone())),
-        ([], None) => drop(table.remove(*first)),
-        _ => {
-            let inner = table.entry(*first).or_insert_with(|| Value::Table(Table::new()));
-            if let Some(inner) = inner.as_table_mut() {
-                set(inner, rest, to);
-                if inner.is_empty() {
-                    table.remove(*first);
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +205,20 @@ mod tests {
             config.sources.iter().map(|one| (one.name.as_str(), one.silent_after_s)).collect();
         assert_eq!(sources, [("a", None), ("b", Some(7))]);
         assert_eq!(step(&running, "").waiting, ["source.a", "source.b"]);
+    }
+
+    #[test]
+    fn a_syslog_listener_gets_new_certificates_alone() {
+        let source = |port: u16, name: &str| {
+            format!(
+                "[[source]]\nname='a'\nformat='daybook'\n\
+                 trail={{service='registry',tenant='t',project='p',instance='i'}}\n\
+                 syslog={{tls='127.0.0.1:{port}',certificate='{name}',key='k',client_ca='{name}'}}\n"
+            )
+        };
+        let Transition { changed, waiting, .. } = step(&source(1, "x"), &source(2, "y"));
+        assert_eq!(changed, ["source.a.syslog.certificate", "source.a.syslog.client_ca"]);
+        assert_eq!(waiting, ["source.a.syslog.tls"]);
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod tests {
     use std::fmt::Write as _;
 
     use super::*;
+    use crate::path;
     use crate::setting::{Kind, Reload};
 
     const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
@@ -118,14 +119,8 @@ mod tests {
     }
 
     fn default(defaults: &toml::Table, setting: &Setting) -> String {
-        let value = setting.path.split('.').try_fold(None, |value, name| {
-            let table = match value {
-                None => defaults,
-                Some(value) => toml::Value::as_table(value)?,
-            };
-            table.get(name).map(Some)
-        });
-        match value.flatten() {
+        let path: Vec<&str> = setting.path.split('.').collect();
+        match path::value(defaults, &path) {
             None => "none".to_owned(),
             Some(toml::Value::String(text)) if text.is_empty() => "empty".to_owned(),
             Some(toml::Value::String(text)) => format!("`{text}`"),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
+use crate::path;
 use crate::setting::{Kind, Setting};
 use crate::table::settings;
 
@@ -20,7 +21,8 @@ pub(crate) fn apply(table: &mut Table, variables: &BTreeMap<String, String>) -> 
             settings().find(|setting| setting.variable().as_ref() == Some(name)).ok_or_else(
                 || format!("{name} is no setting; `daybook config variables` lists the variables"),
             )?;
-        set(table, setting.path, value(setting, name, text)?);
+        let path: Vec<&str> = setting.path.split('.').collect();
+        path::set(table, &path, Some(&value(setting, name, text)?));
     }
     Ok(())
 }
@@ -36,20 +38,6 @@ fn value(setting: &Setting, variable: &str, text: &str) -> Result<Value, String>
             .map(Value::Integer)
             .map_err(|_| format!("{variable}: {text:?} is no whole number")),
         Kind::Text | Kind::Structure => Ok(Value::String(text.to_owned())),
-    }
-}
-
-fn set(table: &mut Table, path: &str, value: Value) {
-    match path.split_once('.') {
-        None => {
-            table.insert(path.to_owned(), value);
-        }
-        Some((section, name)) => {
-            let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
-            if let Some(section) = section.as_table_mut() {
-                section.insert(name.to_owned(), value);
-            }
-        }
     }
 }
 
