@@ -200,47 +200,49 @@ fn parse_date(text: &str) -> Option<Time> {
 /// Canonical forms of a path, in three readings: decoded whole, then split; split, then decoded;
 /// the raw pieces. Each piece is encoded, and a `/` ends the path.
 fn canonical_paths(raw: &str) -> Vec<String> {
-    let join = |pieces: Vec<String>| {
-        let mut path = pieces.join("/");
-        if !path.ends_with('/') {
-            path.push('/');
-        }
-        path
-    };
     let decoded = decode(raw);
     distinct([
-        join(decoded.split(|byte| *byte == b'/').map(encode).collect()),
-        join(raw.split('/').map(|piece| encode(&decode(piece))).collect()),
-        join(raw.split('/').map(|piece| encode(piece.as_bytes())).collect()),
+        join_path(decoded.split(|byte| *byte == b'/').map(encode).collect()),
+        join_path(raw.split('/').map(|piece| encode(&decode(piece))).collect()),
+        join_path(raw.split('/').map(|piece| encode(piece.as_bytes())).collect()),
     ])
+}
+
+/// The pieces as a path that ends with a `/`.
+fn join_path(pieces: Vec<String>) -> String {
+    let mut path = pieces.join("/");
+    if !path.ends_with('/') {
+        path.push('/');
+    }
+    path
 }
 
 /// Canonical forms of a query: `+` as itself and as a space; pairs sorted before they are encoded,
 /// as the SDKs do, and after, as the guide says. The forms differ for few queries.
 fn canonical_queries(raw: &str) -> Vec<String> {
-    let pairs = |raw: &str| -> Vec<(Vec<u8>, Vec<u8>)> {
-        raw.split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .map(|(name, value)| (decode(name), decode(value)))
-            .collect()
-    };
-    let encoded = |pairs: &[(Vec<u8>, Vec<u8>)]| -> Vec<(String, String)> {
-        pairs.iter().map(|(name, value)| (encode(name), encode(value))).collect()
-    };
-    let join = |pairs: Vec<(String, String)>| {
-        pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
-    };
-    let both = |raw: &str| {
-        let mut pairs = pairs(raw);
-        pairs.sort();
-        let before = encoded(&pairs);
-        let mut after = before.clone();
-        after.sort();
-        [join(before), join(after)]
-    };
-    let ([plus, plus_after], [space, space_after]) = (both(raw), both(&raw.replace('+', "%20")));
+    let [plus, plus_after] = sorted_queries(raw);
+    let [space, space_after] = sorted_queries(&raw.replace('+', "%20"));
     distinct([plus, space, plus_after, space_after])
+}
+
+/// A query with its pairs sorted before they are encoded, and after.
+fn sorted_queries(raw: &str) -> [String; 2] {
+    let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = raw
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect();
+    pairs.sort();
+    let before: Vec<(String, String)> =
+        pairs.iter().map(|(name, value)| (encode(name), encode(value))).collect();
+    let mut after = before.clone();
+    after.sort();
+    [join_pairs(&before), join_pairs(&after)]
+}
+
+fn join_pairs(pairs: &[(String, String)]) -> String {
+    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }
 
 /// The hash of the body. On requests that change nothing also `UNSIGNED-PAYLOAD`, if the client

@@ -110,14 +110,15 @@ impl Limits {
     /// Every limit, in the order of the table.
     pub fn list(&self) -> Vec<Limit> {
         let values = toml::Table::try_from(self).unwrap_or_default();
-        let limit = |setting: &Setting| {
-            let Kind::Number(number) = setting.kind else { return None };
-            let name = setting.path.strip_prefix("limits.")?;
-            let value = values.get(name)?.as_integer()?.cast_unsigned();
-            Some(Limit { name, value, unit: number.unit, what: plain(&setting.meaning()) })
-        };
-        Limits::SETTINGS.iter().filter_map(limit).collect()
+        Limits::SETTINGS.iter().filter_map(|setting| limit(setting, &values)).collect()
     }
+}
+
+fn limit(setting: &Setting, values: &toml::Table) -> Option<Limit> {
+    let Kind::Number(number) = setting.kind else { return None };
+    let name = setting.path.strip_prefix("limits.")?;
+    let value = values.get(name)?.as_integer()?.cast_unsigned();
+    Some(Limit { name, value, unit: number.unit, what: plain(&setting.meaning()) })
 }
 
 #[cfg(test)]

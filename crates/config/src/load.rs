@@ -208,6 +208,7 @@ mod tests {
             ("syslog = {}", "source \"a\": syslog: name an address"),
             ("silent_after_s = 0", "silent_after_s: 0"),
             ("follow = { paths = [] }", "names no file"),
+            ("follow = { paths = [''] }", "follow: a path is empty"),
             ("follow = { paths = ['/a/**/b'] }", "source \"a\": follow: /a/**/b: `**` is not"),
             ("follow = { paths = ['/a'], from = 'middle' }", "from"),
             (SOURCE, "source \"a\" is declared twice"),

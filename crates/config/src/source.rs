@@ -241,12 +241,15 @@ fn check_follow(raw: &RawFollow, folder: &Path) -> Result<Follow, String> {
     if raw.paths.is_empty() {
         return Err("follow: paths names no file".to_owned());
     }
-    let pattern = |path: &PathBuf| match path.as_os_str().is_empty() {
-        true => Err("follow: a path is empty".to_owned()),
-        false => Pattern::parse(&folder.join(path)).map_err(|why| format!("follow: {why}")),
-    };
-    let patterns = raw.paths.iter().map(pattern).collect::<Result<_, _>>()?;
+    let patterns = raw.paths.iter().map(|path| pattern(path, folder)).collect::<Result<_, _>>()?;
     Ok(Follow { patterns, from_end: raw.from == From::End })
+}
+
+fn pattern(path: &Path, folder: &Path) -> Result<Pattern, String> {
+    if path.as_os_str().is_empty() {
+        return Err("follow: a path is empty".to_owned());
+    }
+    Pattern::parse(&folder.join(path)).map_err(|why| format!("follow: {why}"))
 }
 
 #[cfg(test)]

@@ -38,7 +38,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn check(place: &Place) -> Result<(), Failure> {
-    let config = config::load(&place.flags(None, None), &variables())?;
+    let config =
+        config::load(&place.flags(None, None), &variables()).map_err(|error| {
+            match error.explanation() {
+                Some(explanation) => Failure::usage(format!("{error}\n{explanation}")),
+                None => error.into(),
+            }
+        })?;
     if let Some(tls) = &config.tls {
         tls::for_http(intake::sockets::pem_files(tls)).map_err(Failure::usage)?;
     }
