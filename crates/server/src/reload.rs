@@ -13,7 +13,7 @@ use store::durable::Local;
 use store::{FileObjects, Objects};
 
 use crate::state::Shared;
-use config::{self, Flags, LogLevel, Transition, Source, Tls};
+use config::{self, Flags, LogLevel, Source, Tls, Transition};
 use intake::audit::Act;
 use intake::sockets;
 use net::tls::{self, Read, Renewable};

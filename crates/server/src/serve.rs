@@ -27,7 +27,7 @@ use crate::request_metrics::Answers;
 use crate::{housekeeping, notify};
 use access::Access;
 use access::attempts::Attempts;
-use config::{Config, Flags, CurrentConfig, LogLevel};
+use config::{Config, CurrentConfig, Flags, LogLevel};
 use intake::Intake;
 use intake::audit::OwnAudit;
 use intake::follow::Following;

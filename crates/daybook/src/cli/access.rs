@@ -10,7 +10,7 @@ use store::durable::{Disk, Local, Wait};
 use super::{Place, say, warn};
 use access::file::{self, AccessFile, DomainEntry, ProjectEntry, UserEntry};
 use access::rights::Permission;
-use access::{SecretsKey, Secret, password};
+use access::{Secret, SecretsKey, password};
 use event::terminal::printable;
 use server::failure::Failure;
 

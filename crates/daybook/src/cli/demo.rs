@@ -17,7 +17,7 @@ use super::serve::{runtime, stopped};
 use super::{say, warn};
 use access::file::{self, DomainEntry, ProjectEntry, UserEntry};
 use access::rights::Permission;
-use access::{SecretsKey, Secret, password, signature};
+use access::{Secret, SecretsKey, password, signature};
 use config::{self, Config, Source, Token};
 use server::failure::Failure;
 use server::serve::Server;
