@@ -15,7 +15,7 @@ use store::durable::{Disk, Local, Wait};
 use store::{AuditFile, FileObjects, Objects};
 
 use crate::state::{Note, Shared};
-use access::Changed;
+use access::Revision;
 use config::Config;
 use intake::audit::{Act, OwnAudit, Who};
 use intake::follow::parse_limits;
@@ -96,7 +96,7 @@ fn flatten(prefix: &str, table: &toml::Table, found: &mut BTreeMap<String, Strin
 }
 
 /// What changed in `access.toml`, as acts to be recorded. The same change gives the same acts.
-pub fn acts_of(changed: &Changed<'_>) -> Vec<Act> {
+pub fn acts_of(changed: &Revision<'_>) -> Vec<Act> {
     let versions = hex::encode(Sha256::digest(changed.old.text() + &changed.new.text()));
     let is_ours = changed.new.changed_at != changed.old.changed_at;
     let by = changed.new.changed_by.clone().filter(|_| is_ours);

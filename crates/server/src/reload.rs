@@ -13,7 +13,7 @@ use store::durable::Local;
 use store::{FileObjects, Objects};
 
 use crate::state::Shared;
-use config::{self, Flags, LogLevel, Reloaded, Source, Tls};
+use config::{self, Flags, LogLevel, Source, Tls, Transition};
 use intake::audit::Act;
 use intake::sockets;
 use net::tls::{self, Certificates, Renewable};
@@ -73,7 +73,7 @@ impl Reloader {
             Err(why) => {
                 tracing::error!(
                     why,
-                    "kept the configuration as it was: the new one cannot be taken up"
+                    "rejected the new configuration; the running one stays in force"
                 );
                 let outcome = Outcome { kind: OutcomeKind::Failure, ..Outcome::default() };
                 let act =
@@ -86,7 +86,7 @@ impl Reloader {
     /// What changed, and what waits for the next start.
     fn take_up(&self, server: &Shared) -> Result<(Vec<String>, Vec<String>), String> {
         let running = server.config();
-        let Reloaded { config, mut changed, waiting } =
+        let Transition { config, mut changed, waiting } =
             config::reload(&running, &self.flags, &self.variables).map_err(|failure| failure.0)?;
         let renewed = self.renewed(config.tls.as_ref(), &config.sources)?;
         let mut fingerprints = Vec::new();

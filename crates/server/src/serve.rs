@@ -27,7 +27,7 @@ use crate::request_metrics::Answers;
 use crate::{housekeeping, notify};
 use access::Access;
 use access::attempts::Attempts;
-use config::{Config, Flags, InForce, LogLevel};
+use config::{Config, CurrentConfig, Flags, LogLevel};
 use intake::Intake;
 use intake::audit::OwnAudit;
 use intake::follow::Following;
@@ -152,7 +152,7 @@ impl Server {
             audit,
             evidence,
             witnesses,
-            in_force: InForce::new(config),
+            in_force: CurrentConfig::new(config),
             data_dir: data_dir.to_owned(),
             answers: Answers::default(),
             intakes,
@@ -168,7 +168,7 @@ impl Server {
         let shared = Shared {
             scheme: if tls.is_some() { "https" } else { "http" },
             downloads: Arc::new(Semaphore::new(limits.downloads_max)),
-            tails: Arc::new(Semaphore::new(limits.tails_max)),
+            tails: Arc::new(Semaphore::new(limits.live_tails_max)),
             intake_kib: Arc::new(Semaphore::new(
                 limits.intake_bytes_in_flight_max.div_ceil(1024).min(Semaphore::MAX_PERMITS),
             )),

@@ -19,7 +19,7 @@ use crate::request_metrics::Answers;
 use access::attempts::Attempts;
 use access::rights::Action;
 use access::{Access, Caller, Project, Snapshot};
-use config::{Config, InForce};
+use config::{Config, CurrentConfig};
 use intake::Intake;
 use intake::audit::{OwnAudit, Who};
 use intake::retried::Retried;
@@ -41,7 +41,7 @@ pub struct Shared {
     pub evidence: Evidence,
     pub witnesses: Witnesses,
     /// The configuration in force, replaced whole when it is reloaded.
-    pub in_force: InForce,
+    pub in_force: CurrentConfig,
     pub data_dir: PathBuf,
     pub answers: Answers,
     pub walks: Walks,

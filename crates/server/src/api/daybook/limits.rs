@@ -8,14 +8,14 @@ use serde::Serialize;
 use super::caller;
 use super::problem::Problem;
 use crate::state::{Context, Note};
-use config::Described;
+use config::Limit;
 use net::{self, Request, Response};
 
 /// The limits in force.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Limits")]
 pub struct Answer {
-    limits: Vec<Described>,
+    limits: Vec<Limit>,
 }
 
 pub fn list(
@@ -25,7 +25,7 @@ pub fn list(
 ) -> Result<Response, Problem> {
     "limits".clone_into(&mut note.resource);
     caller(request, context, note)?;
-    let limits = context.shared.config().limits.described();
+    let limits = context.shared.config().limits.list();
     note.rows = Some((limits.len(), limits.len() as u64));
     Ok(net::json(StatusCode::OK, &Answer { limits }))
 }

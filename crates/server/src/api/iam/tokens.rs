@@ -14,7 +14,7 @@ use super::{Context, DomainName, Note};
 use crate::api::parameters::text as parameter;
 use access::attempts::AttemptLimits;
 use access::file::{AccessFile, TokenEntry};
-use access::{Caller, NotIssued, Scope, Snapshot, Token, User};
+use access::{Caller, IssueError, Scope, Snapshot, Token, User};
 use intake::audit::Act;
 use net::{self, Request, Response};
 
@@ -183,7 +183,7 @@ pub(super) fn create(
     }
     let found = who(&claim, context.rights, context.now);
     let Some((caller, expires_at)) = found else {
-        attempts.failed(account.as_deref(), request.peer, context.now);
+        attempts.count_failure(account.as_deref(), request.peer, context.now);
         refused_login(&claim, "unknown or wrong", context, note);
         return Err(Error::WrongCredentials);
     };
@@ -289,10 +289,10 @@ fn find_user<'a>(named: &PasswordUser, rights: &'a Snapshot) -> Option<&'a User>
     let domain = named.domain.as_ref()?;
     let domain = match (&domain.id, &domain.name) {
         (Some(id), _) => rights.domain(id),
-        (None, Some(name)) => rights.domain_named(name),
+        (None, Some(name)) => rights.domain_by_name(name),
         (None, None) => None,
     }?;
-    rights.user_named(named.name.as_deref()?, domain)
+    rights.user_by_name(named.name.as_deref()?, domain)
 }
 
 /// The scope that is wanted, if the caller has it. Without one, the user's own domain's in name,
@@ -404,11 +404,11 @@ fn hand_out(
             note.is_recorded = true;
             Ok(())
         }
-        Err(NotIssued::NotRightAnyMore) => {
+        Err(IssueError::Void) => {
             refused_login(claim, "void since", context, note);
             Err(Error::WrongCredentials)
         }
-        Err(NotIssued::Undone(why)) => Err(Error::Undone(why)),
+        Err(IssueError::Failed(why)) => Err(Error::Undone(why)),
     }
 }
 
