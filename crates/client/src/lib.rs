@@ -32,7 +32,7 @@ pub struct Response {
 }
 
 /// A response with any status whose body is still to be read.
-pub struct Stream {
+pub struct ResponseStream {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Box<dyn Read + Send>,
@@ -106,17 +106,21 @@ impl Client {
     }
 
     /// Gets a URL as a stream without an overall time limit.
-    pub fn open(&self, url: &str, headers: &[Header]) -> Result<Stream, String> {
+    pub fn open(&self, url: &str, headers: &[Header]) -> Result<ResponseStream, String> {
         let request = with(self.agent.get(url), headers);
         let request = request.config().timeout_global(None).timeout_per_read(Some(SILENCE)).build();
         let response = request.call().map_err(|error| failed(url, &error))?;
         let (head, body) = response.into_parts();
         let body = body.into_with_config().limit(u64::MAX).reader();
-        Ok(Stream { status: head.status.as_u16(), headers: head.headers, body: Box::new(body) })
+        Ok(ResponseStream {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: Box::new(body),
+        })
     }
 }
 
-impl Stream {
+impl ResponseStream {
     /// Reads the body to its end, such as that of an error. At most [`RESPONSE_BYTES_MAX`].
     pub fn read(self) -> io::Result<Response> {
         let mut body = Vec::new();

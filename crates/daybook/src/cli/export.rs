@@ -21,7 +21,7 @@ use super::asked::{At, Log, Question, pair};
 use super::reach::{Problem, Server, query_of};
 use super::screen::grouped;
 use super::warn;
-use client::Stream;
+use client::ResponseStream;
 use find::export::Format;
 use server::failure::{Exit, Failure};
 
@@ -261,7 +261,7 @@ impl Download<'_> {
     }
 
     /// What an answer says that it is part of.
-    fn known_of(&self, opened: &Stream) -> Known {
+    fn known_of(&self, opened: &ResponseStream) -> Known {
         let header = |name: &str| opened.headers.get(name).and_then(|value| value.to_str().ok());
         let location = header("content-location").and_then(|location| location.split_once('?'));
         let asked =
@@ -277,7 +277,7 @@ impl Download<'_> {
 
     fn read(
         &self,
-        mut opened: Stream,
+        mut opened: ResponseStream,
         sink: &mut dyn Sink,
         received: &mut Received,
     ) -> Result<(), Broken> {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::profile::{self, Profile};
 use access::signature;
-use client::{Client, Header, Response, Stream};
+use client::{Client, Header, Response, ResponseStream};
 use event::terminal::printable;
 use net::path::encode;
 use server::failure::{Exit, Failure};
@@ -191,7 +191,12 @@ impl Server {
     }
 
     /// Opens what is at a path, to be read as it comes. Errs when it is refused.
-    pub fn open(&self, path: &str, query: &str, more: &[Header]) -> Result<Stream, Problem> {
+    pub fn open(
+        &self,
+        path: &str,
+        query: &str,
+        more: &[Header],
+    ) -> Result<ResponseStream, Problem> {
         let mut headers = self.headers("GET", path, query, b"");
         headers.extend_from_slice(more);
         let opened = self.client.open(&self.url_of(path, query), &headers).map_err(unreached)?;
