@@ -8,20 +8,17 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use event::{Class, Operation, Outcome, OutcomeKind, Severity, Trail};
-use hyper::StatusCode;
+use event::{Class, Operation, Trail};
 use sha2::{Digest, Sha256};
 use store::durable::{Disk, Local, Wait};
 use store::{AuditFile, FileObjects, Objects};
 
-use crate::state::{Note, Shared};
+use crate::state::Shared;
 use access::Changed;
 use config::Config;
 use intake::audit::{Act, OwnAudit, Who};
 use intake::follow::parse_limits;
 use intake::keeper::{self, Keeper};
-
-use crate::routes::Endpoint;
 
 /// How often a change of rights is looked for.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
@@ -113,35 +110,6 @@ pub fn acts_of(changed: &Changed<'_>) -> Vec<Act> {
         Act { description: Some(description), key: Some(format!("{versions} {position}")), ..act }
     };
     changed.changes.iter().enumerate().map(act).collect()
-}
-
-/// Records what became of a request to a wire API, unless the API did so itself.
-pub fn record(endpoint: Endpoint, note: Note, status: StatusCode, audit: &OwnAudit) {
-    if note.is_recorded {
-        return;
-    }
-    let act = Act::new(endpoint.name(), Operation::Read, "Audit log query")
-        .by(note.who)
-        .on("trail", &note.resource)
-        .with("asked", note.asked)
-        .with("status", status.as_str());
-    if status.is_success() {
-        let (rows, total) = note.rows.unwrap_or_default();
-        let act = act.with("rows", rows.to_string()).with("total", total.to_string());
-        let description = format!("{rows} of {total} rows were returned");
-        audit.record_soon(Act { class: Class::Operation, description: Some(description), ..act });
-    } else {
-        let is_about_rights = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        let outcome = Outcome {
-            kind: OutcomeKind::Failure,
-            code: Some(u32::from(status.as_u16())),
-            reason: None,
-        };
-        let severity = if is_about_rights { Severity::MAJOR } else { Severity::MINOR };
-        let class = if is_about_rights { Class::Security } else { Class::Operation };
-        let description = Some(format!("refused with {status}"));
-        audit.record_refused(Act { outcome, severity, class, description, ..act });
-    }
 }
 
 /// The thread that does it.

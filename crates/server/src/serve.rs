@@ -15,16 +15,17 @@ use store::{FileObjects, Log, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
-use crate::api::walks::Walks;
-use crate::api::{hcs, taurusdb};
+use crate::api::hcs::pace::Pace;
+use crate::api::snapshots::Snapshots;
+use crate::api::taurusdb::policies::Policies;
 use crate::evidence::witnesses::{Asking, Witnesses};
 use crate::evidence::{self, Evidence, Signing};
 use crate::export::Exports;
 use crate::failure::{Exit, Failure};
 use crate::live::{Newest, Reading};
 use crate::reload::{Holder, Reloader};
-use crate::request_metrics::Answers;
-use crate::{housekeeping, notify};
+use crate::request_metrics::RequestMetrics;
+use crate::{housekeeping, notify, routes};
 use access::Access;
 use access::attempts::Attempts;
 use config::{Config, Flags, InForce, LogLevel};
@@ -59,8 +60,6 @@ struct App(Arc<Shared>);
 struct Shared {
     api: Arc<crate::state::Shared>,
     scheme: &'static str,
-    downloads: Arc<Semaphore>,
-    tails: Arc<Semaphore>,
     /// Intake bytes held, in KiB.
     intake_kib: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
@@ -120,7 +119,7 @@ impl Server {
             audit.record_all_now(housekeeping::acts_of(changed))
         })
         .map_err(Failure::new)?;
-        let policies = taurusdb::Policies::load(&log, &config.own)?;
+        let policies = Policies::load(&log, &config.own)?;
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
             let hint = if error.kind() == std::io::ErrorKind::AddrInUse {
                 "; choose another with --listen"
@@ -154,21 +153,21 @@ impl Server {
             witnesses,
             in_force: InForce::new(config),
             data_dir: data_dir.to_owned(),
-            answers: Answers::default(),
+            requests: RequestMetrics::new(routes::all().iter().map(routes::Row::name)),
             intakes,
             retried,
-            walks: Walks::default(),
+            snapshots: Snapshots::default(),
             attempts: Attempts::default(),
             policies,
-            hcs_pace: hcs::Pace::default(),
+            hcs_pace: Pace::default(),
             exports: Exports::new(limits.exports_max),
             started_at,
             in_flight: Semaphore::new(limits.requests_in_flight_max),
+            downloads: Arc::new(Semaphore::new(limits.downloads_max)),
+            tails: Arc::new(Semaphore::new(limits.tails_max)),
         });
         let shared = Shared {
             scheme: if tls.is_some() { "https" } else { "http" },
-            downloads: Arc::new(Semaphore::new(limits.downloads_max)),
-            tails: Arc::new(Semaphore::new(limits.tails_max)),
             intake_kib: Arc::new(Semaphore::new(
                 limits.intake_bytes_in_flight_max.div_ceil(1024).min(Semaphore::MAX_PERMITS),
             )),

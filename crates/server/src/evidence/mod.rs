@@ -305,6 +305,15 @@ impl Evidence {
     }
 }
 
+/// Facts of an answer that its receipt has.
+pub struct AnswerFacts {
+    /// User id of the caller, if there is one.
+    pub caller: String,
+    pub total: u64,
+    /// Size of the tree, and the indexes of the rows in their order, if the answer has rows.
+    pub rows: Option<(u64, Vec<u64>)>,
+}
+
 /// What an operator accepts.
 pub struct Differences {
     /// Why the log does not go on from what the guard has, and the text of that checkpoint.
@@ -324,32 +333,28 @@ fn refusal(why: &str) -> Failure {
 }
 
 impl Evidence {
-    /// The receipt of an answer, as its header has it. `digests` are those of the rows in the note,
-    /// in their order; an answer without rows is of the log as it is now.
+    /// The receipt of an answer, for its header. An answer without rows is of the log as it is now.
     pub fn receipt(
         &self,
         log: &Contents,
         request: &Request,
-        note: &crate::state::Note,
+        facts: AnswerFacts,
         now: Time,
         body: &[u8],
     ) -> Result<String, store::Error> {
-        let (size, indexes) = match &note.shown {
-            Some(shown) => (shown.tree_size, shown.indexes.clone()),
-            None => (log.head().0, Vec::new()),
-        };
+        let (size, indexes) = facts.rows.unwrap_or_else(|| (log.head().0, Vec::new()));
         let digests = log.digests_of(&indexes)?;
         let receipt = Receipt {
             tree: self.tree_at(log, size)?,
             at: receipt::time_text(now),
-            caller: note.who.id.clone().unwrap_or_default(),
+            caller: facts.caller,
             asked: receipt::asked(
                 request.method.as_str(),
                 &request.raw_path,
                 &request.raw_query,
                 &request.body,
             ),
-            total: note.rows.map_or(0, |(_, total)| total),
+            total: facts.total,
             indexes,
             digests: receipt::digest_of(&digests),
             body: Sha256::digest(body).into(),

@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 
 use crate::api::daybook::problem::Problem;
-use crate::api::gateway;
+use crate::api::{OwnError, gateway};
 use net::body::Refused;
 use net::{self, Response};
 
