@@ -11,14 +11,15 @@ use std::time::{Duration, Instant};
 use event::{Class, Operation, Trail};
 use sha2::{Digest, Sha256};
 use store::durable::{Disk, Local, Wait};
-use store::{AuditFile, FileObjects, Objects};
+use store::{AuditFile, FileObjects, Log, Objects};
 
-use crate::state::Shared;
-use access::Changed;
-use config::Config;
+use access::{Access, Changed};
+use config::{Config, InForce};
+use intake::Intake;
 use intake::audit::{Act, OwnAudit, Who};
 use intake::follow::parse_limits;
 use intake::keeper::{self, Keeper};
+use intake::retried::Retried;
 
 /// How often a change of rights is looked for.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
@@ -112,6 +113,16 @@ pub fn acts_of(changed: &Changed<'_>) -> Vec<Act> {
     changed.changes.iter().enumerate().map(act).collect()
 }
 
+/// The parts of a server that housekeeping takes.
+pub struct Parts {
+    pub log: Arc<Log>,
+    pub access: Arc<Access>,
+    pub audit: Arc<OwnAudit>,
+    pub intakes: Vec<Arc<Intake>>,
+    pub retried: Arc<Retried>,
+    pub in_force: Arc<InForce>,
+}
+
 /// The thread that does it.
 pub struct Housekeeping {
     stop: Sender<()>,
@@ -119,7 +130,7 @@ pub struct Housekeeping {
 }
 
 impl Housekeeping {
-    pub fn start(shared: Arc<Shared>, serving: Serving, mut keeper: Keeper) -> Housekeeping {
+    pub fn start(parts: Parts, serving: Serving, mut keeper: Keeper) -> Housekeeping {
         let (stop, stopped) = channel();
         let work = move || {
             let _serving = serving;
@@ -127,27 +138,32 @@ impl Housekeeping {
                 (Instant::now(), Instant::now(), Instant::now());
             let mut announced = HashMap::new();
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(FOLLOW_EVERY) {
-                shared.access.follow(&|changed| shared.audit.record_all_now(acts_of(changed)));
+                parts.access.follow(&|changed| parts.audit.record_all_now(acts_of(changed)));
                 if flushed.elapsed() >= FLUSH_EVERY {
-                    shared.audit.flush();
+                    parts.audit.flush();
                     flushed = Instant::now();
                 }
                 if looked.elapsed() >= FILES_EVERY {
-                    announce_files(&shared, &mut announced);
+                    announce_files(&parts, &mut announced);
                     looked = Instant::now();
                 }
                 if watched.elapsed() >= keeper::LOOK_EVERY {
-                    let config = shared.config();
-                    keeper.look(&shared.intakes, &config, &shared.audit, shared.log.contents());
+                    let config = parts.in_force.current();
+                    keeper.look(&parts.intakes, &config, &parts.audit, parts.log.contents());
                     let limits = parse_limits(&config.limits);
-                    keeper.resolve_waiting(&shared.intakes, limits, &shared.log, &shared.retried);
-                    keeper.keep_retried(&shared.retried);
+                    keeper.resolve_waiting(&parts.intakes, limits, &parts.log, &parts.retried);
+                    keeper.keep_retried(&parts.retried);
                     watched = Instant::now();
                 }
             }
-            shared.audit.flush();
-            keeper.end(&shared.intakes, &shared.config(), &shared.audit, shared.log.contents());
-            keeper.keep_retried(&shared.retried);
+            parts.audit.flush();
+            keeper.end(
+                &parts.intakes,
+                &parts.in_force.current(),
+                &parts.audit,
+                parts.log.contents(),
+            );
+            keeper.keep_retried(&parts.retried);
         };
         let thread = std::thread::Builder::new().name("housekeeping".to_owned()).spawn(work);
         Housekeeping { stop, thread: thread.expect("the machine has room for a thread") }
@@ -166,16 +182,16 @@ impl Housekeeping {
 /// Records every finished audit log file with its SHA-256. The same file is recorded once, whenever
 /// the server starts. Where nothing else happens, an event of our own ends the files whose hour is
 /// over.
-fn announce_files(shared: &Shared, announced: &mut HashMap<Trail, u64>) {
-    let overdue = shared.log.audit_files_overdue(system::now());
+fn announce_files(parts: &Parts, announced: &mut HashMap<Trail, u64>) {
+    let overdue = parts.log.audit_files_overdue(system::now());
     if overdue > 0
-        && let Err(why) = shared.audit.record_now(hour_over(overdue))
+        && let Err(why) = parts.audit.record_now(hour_over(overdue))
     {
         tracing::warn!(why, "couldn't end audit log files yet");
     }
-    let files = shared.log.audit_files_beyond(announced);
+    let files = parts.log.audit_files_beyond(announced);
     for some in files.chunks(FILES_AT_ONCE) {
-        if let Err(why) = shared.audit.record_all_now(some.iter().map(finished).collect()) {
+        if let Err(why) = parts.audit.record_all_now(some.iter().map(finished).collect()) {
             tracing::warn!(why, "couldn't record finished audit log files yet");
             return;
         }

@@ -18,14 +18,16 @@ use tokio::sync::{Semaphore, watch};
 use crate::api::hcs::pace::Pace;
 use crate::api::snapshots::Snapshots;
 use crate::api::taurusdb::policies::Policies;
-use crate::evidence::witnesses::{Asking, Witnesses};
+use crate::evidence::witnesses::{self, Asking, Witnesses};
 use crate::evidence::{self, Evidence, Signing};
 use crate::export::Exports;
 use crate::failure::{Exit, Failure};
+use crate::housekeeping::{self, Housekeeping};
 use crate::live::{Newest, Reading};
 use crate::reload::{Holder, Reloader};
 use crate::request_metrics::RequestMetrics;
-use crate::{housekeeping, notify, routes};
+use crate::state::State;
+use crate::{notify, routes};
 use access::Access;
 use access::attempts::Attempts;
 use config::{Config, Flags, InForce, LogLevel};
@@ -45,7 +47,7 @@ pub struct Server {
     tls: Option<Arc<Renewable>>,
     syslog: intake::syslog::Bound,
     stop: watch::Sender<bool>,
-    housekeeping: housekeeping::Housekeeping,
+    housekeeping: Housekeeping,
     signing: Signing,
     asking: Asking,
     following: Following,
@@ -58,7 +60,7 @@ pub struct Server {
 struct App(Arc<Shared>);
 
 struct Shared {
-    api: Arc<crate::state::Shared>,
+    api: Arc<State>,
     scheme: &'static str,
     /// Intake bytes held, in KiB.
     intake_kib: Arc<Semaphore>,
@@ -112,13 +114,15 @@ impl Server {
         let guard = evidence::guard::place_of(data_dir, config.evidence.guard.as_deref());
         let evidence = Evidence::open(data_dir, &guard.map_err(Failure::new)?, log.contents())?;
         let witnesses = Witnesses::open(data_dir, config.witnesses.clone(), log.contents())?;
-        let log = Arc::new(log);
+        let (log, evidence) = (Arc::new(log), Arc::new(evidence));
+        let witnesses = Arc::new(witnesses);
         let audit = Arc::new(OwnAudit::new(Arc::clone(&log), config.own.clone()));
         let serving = housekeeping::begin(data_dir, &config, &audit).map_err(Failure::new)?;
         let access = Access::open(data_dir, &config.own, &|changed| {
             audit.record_all_now(housekeeping::acts_of(changed))
         })
         .map_err(Failure::new)?;
+        let access = Arc::new(access);
         let policies = Policies::load(&log, &config.own)?;
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
             let hint = if error.kind() == std::io::ErrorKind::AddrInUse {
@@ -142,16 +146,18 @@ impl Server {
         };
         let syslog = intake::syslog::bind(&intakes).await.map_err(Failure::new)?;
         let retried = Retried::open(&FileObjects::new(Arc::new(Local::open(data_dir))))?;
+        let retried = Arc::new(retried);
         let keeper = Keeper::open(data_dir, &intakes, log.contents(), report_unkept.clone())?;
-        let newest = Newest::new(log.head().0);
-        let api = Arc::new(crate::state::Shared {
+        let newest = Arc::new(Newest::new(Arc::clone(&log), Arc::clone(&access)));
+        let exports = Exports::new(Arc::clone(&log), Arc::clone(&evidence), limits.exports_max);
+        let api = Arc::new(State {
             log,
             newest,
             access,
             audit,
             evidence,
             witnesses,
-            in_force: InForce::new(config),
+            in_force: Arc::new(InForce::new(config)),
             data_dir: data_dir.to_owned(),
             requests: RequestMetrics::new(routes::all().iter().map(routes::Row::name)),
             intakes,
@@ -160,7 +166,7 @@ impl Server {
             attempts: Attempts::default(),
             policies,
             hcs_pace: Pace::default(),
-            exports: Exports::new(limits.exports_max),
+            exports: Arc::new(exports),
             started_at,
             in_flight: Semaphore::new(limits.requests_in_flight_max),
             downloads: Arc::new(Semaphore::new(limits.downloads_max)),
@@ -174,8 +180,14 @@ impl Server {
             stopping,
             api: Arc::clone(&api),
         };
-        let housekeeping = housekeeping::Housekeeping::start(Arc::clone(&api), serving, keeper);
-        let asking = Asking::start(&api, report_unkept.clone());
+        let housekeeping = Housekeeping::start(housekeeping_parts(&api), serving, keeper);
+        let parts = witnesses::Parts {
+            log: Arc::clone(&api.log),
+            evidence: Arc::clone(&api.evidence),
+            witnesses: Arc::clone(&api.witnesses),
+            audit: Arc::clone(&api.audit),
+        };
+        let asking = Asking::start(&parts, &limits, report_unkept.clone());
         let following = Following::start(
             &api.intakes,
             &api.log,
@@ -184,8 +196,13 @@ impl Server {
             data_dir,
             report_unkept.clone(),
         );
-        let reading = Reading::start(Arc::clone(&api));
-        let signing = Signing::start(api, report_unkept);
+        let reading = Reading::start(Arc::clone(&api.newest));
+        let signing = Signing::start(
+            Arc::clone(&api.evidence),
+            Arc::clone(&api.log),
+            Arc::clone(&api.audit),
+            report_unkept,
+        );
         Ok(Server {
             app: App(Arc::new(shared)),
             listener,
@@ -216,7 +233,16 @@ impl Server {
             .certificates()
             .map(|(source, tls)| (Holder::Source(source.to_owned()), Arc::clone(tls)));
         let certificates = own.chain(of_sources).collect();
-        Reloader::new(&self.app.0.api, data_dir, certificates, flags, variables, set_level)
+        let state = &self.app.0.api;
+        Reloader::new(
+            &state.in_force,
+            &state.audit,
+            data_dir,
+            certificates,
+            flags,
+            variables,
+            set_level,
+        )
     }
 
     /// What is listened on besides, for people.
@@ -277,22 +303,11 @@ impl Server {
         self.asking.stop();
         self.housekeeping.stop();
         self.signing.stop();
-        let mut api = match Arc::into_inner(self.app.0) {
-            Some(shared) => shared.api,
-            None => return Ok(()),
-        };
-        for _ in 0..LAST_HOLDERS_ATTEMPTS {
-            match Arc::try_unwrap(api) {
-                Ok(api) => {
-                    drop(api.audit);
-                    if let Some(log) = Arc::into_inner(api.log) {
-                        log.close()?;
-                    }
-                    break;
-                }
-                Err(still_held) => api = still_held,
-            }
-            tokio::time::sleep(LAST_HOLDERS_PAUSE).await;
+        let Some(shared) = Arc::into_inner(self.app.0) else { return Ok(()) };
+        if let Some(state) = last_holder(shared.api).await
+            && let Some(log) = last_holder(state.into_log()).await
+        {
+            log.close()?;
         }
         tracing::info!("stopped");
         Ok(())
@@ -301,6 +316,29 @@ impl Server {
 
 const LAST_HOLDERS_ATTEMPTS: usize = 100;
 const LAST_HOLDERS_PAUSE: Duration = Duration::from_millis(20);
+
+/// Waits until nobody else holds a part, within limits.
+async fn last_holder<T>(mut part: Arc<T>) -> Option<T> {
+    for _ in 0..LAST_HOLDERS_ATTEMPTS {
+        match Arc::try_unwrap(part) {
+            Ok(part) => return Some(part),
+            Err(still_held) => part = still_held,
+        }
+        tokio::time::sleep(LAST_HOLDERS_PAUSE).await;
+    }
+    None
+}
+
+fn housekeeping_parts(state: &State) -> housekeeping::Parts {
+    housekeeping::Parts {
+        log: Arc::clone(&state.log),
+        access: Arc::clone(&state.access),
+        audit: Arc::clone(&state.audit),
+        intakes: state.intakes.clone(),
+        retried: Arc::clone(&state.retried),
+        in_force: Arc::clone(&state.in_force),
+    }
+}
 
 fn elapsed_ms(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)

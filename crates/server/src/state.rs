@@ -23,26 +23,26 @@ use intake::audit::OwnAudit;
 use intake::retried::Retried;
 
 /// The parts of one server that its APIs use.
-pub struct Shared {
+pub struct State {
     pub log: Arc<Log>,
     /// Newest events, for live tails.
-    pub newest: Newest,
+    pub newest: Arc<Newest>,
     /// The configured sources.
     pub intakes: Vec<Arc<Intake>>,
-    pub retried: Retried,
-    pub access: Access,
+    pub retried: Arc<Retried>,
+    pub access: Arc<Access>,
     pub audit: Arc<OwnAudit>,
-    pub evidence: Evidence,
-    pub witnesses: Witnesses,
+    pub evidence: Arc<Evidence>,
+    pub witnesses: Arc<Witnesses>,
     /// The configuration in force, replaced whole by a reload.
-    pub in_force: InForce,
+    pub in_force: Arc<InForce>,
     pub data_dir: PathBuf,
     pub requests: RequestMetrics,
     pub snapshots: Snapshots,
     pub attempts: Attempts,
     pub policies: Policies,
     pub hcs_pace: Pace,
-    pub exports: Exports,
+    pub exports: Arc<Exports>,
     /// Since when metrics and counts count.
     pub started_at: Time,
     /// A permit for each request in progress.
@@ -53,14 +53,14 @@ pub struct Shared {
     pub tails: Arc<Semaphore>,
 }
 
-impl Shared {
+impl State {
     /// The configuration in force.
     pub fn config(&self) -> Arc<Config> {
         self.in_force.current()
     }
 
-    /// Puts another configuration in force.
-    pub fn go_on_with(&self, config: Config) {
-        self.in_force.replace(config);
+    /// The log alone; all other parts are dropped.
+    pub fn into_log(self) -> Arc<Log> {
+        self.log
     }
 }

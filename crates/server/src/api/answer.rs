@@ -9,7 +9,7 @@ use serde::Serialize;
 use store::Row;
 use tokio::sync::watch;
 
-use crate::state::Shared;
+use crate::state::State;
 use net::{self, Response};
 
 /// Size of the tree that a response is based on; not of the vendors' APIs.
@@ -33,7 +33,7 @@ pub type Start = Box<dyn FnOnce(Streaming) -> Response + Send>;
 
 /// What sending a streamed response needs.
 pub struct Streaming {
-    pub shared: Arc<Shared>,
+    pub state: Arc<State>,
     /// Becomes true when the server stops.
     pub stopping: watch::Receiver<bool>,
     pub request_id: String,

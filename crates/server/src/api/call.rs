@@ -15,7 +15,7 @@ use super::caller;
 use super::error::{ApiError, Refusal};
 use super::snapshots::Key;
 use super::table::Route;
-use crate::state::Shared;
+use crate::state::State;
 use access::rights::Action;
 use access::{Caller, Project, Snapshot};
 use intake::audit::Who;
@@ -24,7 +24,7 @@ use net::Request;
 /// A request, with what a handler needs to respond to it.
 pub struct Call<'a> {
     pub request: &'a Request,
-    pub shared: &'a Shared,
+    pub state: &'a State,
     pub rights: &'a Snapshot,
     pub now: Time,
     pub route: &'static Route,
@@ -40,12 +40,12 @@ impl<'a> Call<'a> {
         route: &'static Route,
         path: &'a [String],
         request: &'a Request,
-        shared: &'a Shared,
+        state: &'a State,
         rights: &'a Snapshot,
     ) -> Call<'a> {
         Call {
             request,
-            shared,
+            state,
             rights,
             now: system::now(),
             route,
@@ -144,10 +144,10 @@ impl<'a> Call<'a> {
 
     /// All trails: those with events, those that a source feeds, and Daybook's own.
     pub fn all_trails(&self) -> BTreeSet<Trail> {
-        let config = self.shared.config();
+        let config = self.state.config();
         let configured = config.sources.iter().map(|source| source.trail.clone());
-        let own = self.shared.audit.trail().clone();
-        self.shared.log.trails().into_iter().chain(configured).chain([own]).collect()
+        let own = self.state.audit.trail().clone();
+        self.state.log.trails().into_iter().chain(configured).chain([own]).collect()
     }
 
     /// The trails of a service.
@@ -157,9 +157,9 @@ impl<'a> Call<'a> {
 
     /// Whether there is such a trail.
     pub fn exists(&self, trail: &Trail) -> bool {
-        self.shared.log.has_trail(trail)
-            || self.shared.config().sources.iter().any(|source| source.trail == *trail)
-            || self.shared.audit.trail() == trail
+        self.state.log.has_trail(trail)
+            || self.state.config().sources.iter().any(|source| source.trail == *trail)
+            || self.state.audit.trail() == trail
     }
 
     /// The trails of a project that the caller may list.
@@ -181,11 +181,11 @@ impl<'a> Call<'a> {
         query: impl FnOnce(Time) -> Query,
     ) -> Result<Page<Row>, store::Error> {
         let key = Key::new(&caller.user.id, question);
-        let snapshot = self.shared.snapshots.find(&key, offset == 0, self.now);
+        let snapshot = self.state.snapshots.find(&key, offset == 0, self.now);
         let query = Query { as_of: snapshot.size, offset, ..query(snapshot.began_at) };
-        let page = self.shared.log.query(&query)?;
+        let page = self.state.log.query(&query)?;
         if offset == 0 {
-            self.shared.snapshots.take(key, page.tree_size, self.now);
+            self.state.snapshots.take(key, page.tree_size, self.now);
         }
         Ok(page)
     }

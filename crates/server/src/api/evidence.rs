@@ -27,11 +27,11 @@ pub const UNAUTHENTICATED: Denial =
 /// Whether evidence may be read: by everyone, if it is public, else by auditors of Daybook's own
 /// trail.
 pub fn check_reader(call: &Call<'_>) -> Result<(), Denial> {
-    if call.shared.config().evidence.public {
+    if call.state.config().evidence.public {
         return Ok(());
     }
     let caller = call.caller().map_err(|_| UNAUTHENTICATED)?;
-    if caller.may(Action::ReadEvidence, call.shared.audit.trail()) {
+    if caller.may(Action::ReadEvidence, call.state.audit.trail()) {
         return Ok(());
     }
     let text = "evidence is for auditors of daybook's own trail";
@@ -55,7 +55,7 @@ impl Piece {
         let mut response = Response::new(Body::from(compressed.unwrap_or(self.bytes)));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-        let is_public = call.shared.config().evidence.public;
+        let is_public = call.state.config().evidence.public;
         let cache = if is_public { "public" } else { "private" };
         let control = match self.max_age {
             0 => "no-store".to_owned(),

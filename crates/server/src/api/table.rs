@@ -70,10 +70,10 @@ impl Api {
 
 /// Adds a receipt to a successful response, if the request or the configuration demands one.
 fn add_receipt(response: &mut Response, call: &Call<'_>, record: &Record) {
-    let (shared, request) = (call.shared, call.request);
+    let (state, request) = (call.state, call.request);
     let is_requested = request.header(receipt::HEADER).is_some_and(|value| value == "true");
     let Body::Whole(body) = response.body() else { return };
-    if !(is_requested || shared.config().evidence.receipts) || !response.status().is_success() {
+    if !(is_requested || state.config().evidence.receipts) || !response.status().is_success() {
         return;
     }
     let facts = AnswerFacts {
@@ -81,7 +81,7 @@ fn add_receipt(response: &mut Response, call: &Call<'_>, record: &Record) {
         total: record.rows.map_or(0, |(_, total)| total),
         rows: record.indexes.as_ref().map(|rows| (rows.tree_size, rows.indexes.clone())),
     };
-    let made = shared.evidence.receipt(shared.log.contents(), request, facts, call.now, body);
+    let made = state.evidence.receipt(state.log.contents(), request, facts, call.now, body);
     match made.map(|text| HeaderValue::from_str(&text)) {
         Ok(Ok(value)) => {
             response.headers_mut().insert(receipt::HEADER, value);
@@ -97,7 +97,7 @@ fn add_receipt(response: &mut Response, call: &Call<'_>, record: &Record) {
 
 /// Records on Daybook's own trail how a request ended.
 fn write_record(call: &Call<'_>, record: Record, status: StatusCode) {
-    let audit = &call.shared.audit;
+    let audit = &call.state.audit;
     let act = Act::new(call.route.name, Operation::Read, "Audit log query")
         .by(call.who())
         .on("trail", &call.subject())

@@ -76,12 +76,12 @@ fn begin(call: &Call<'_>) -> Result<(), Refusal> {
 
 fn read_checkpoint(call: &Call<'_>) -> Result<Answer, Refusal> {
     begin(call)?;
-    Ok(checkpoint(&call.shared.evidence.newest()).answer(call))
+    Ok(checkpoint(&call.state.evidence.newest()).answer(call))
 }
 
 fn read_witnessed(call: &Call<'_>) -> Result<Answer, Refusal> {
     begin(call)?;
-    match call.shared.witnesses.witnessed() {
+    match call.state.witnesses.witnessed() {
         Some(signed) => Ok(checkpoint(&signed).answer(call)),
         None => Err(Error::not_found("no checkpoint was cosigned by every witness yet")),
     }
@@ -101,8 +101,8 @@ fn read_tile(call: &Call<'_>) -> Result<Answer, Refusal> {
 
 /// The tile with this path, if the newest checkpoint covers it.
 fn tile(call: &Call<'_>, path: &str) -> Result<Option<Piece>, store::Error> {
-    let size = call.shared.evidence.newest().size;
-    let log = &call.shared.log;
+    let size = call.state.evidence.newest().size;
+    let log = &call.state.log;
     let Some(resource) = Resource::parse(&format!("tile/{path}")) else { return Ok(None) };
     let (Resource::Tile(tile) | Resource::Entries(tile)) = resource;
     if !tile.is_in(size) {

@@ -20,7 +20,7 @@ use std::time::Duration;
 use event::{Operation, Time};
 use sha2::{Digest, Sha256};
 use store::durable::{Disk, Local};
-use store::{CHECKPOINT, Contents, FileObjects, LOG_KEY, Object, Objects, Version};
+use store::{CHECKPOINT, Contents, FileObjects, LOG_KEY, Log, Object, Objects, Version};
 use tlog::{
     Checkpoint, Hash, Malformed, NoProof, Note, ProofFile, Signature, Signer, Tree,
     prove_inclusion, subtree_hash,
@@ -28,7 +28,6 @@ use tlog::{
 
 use self::guard::Guard;
 use crate::failure::Failure;
-use crate::state::Shared;
 use intake::audit::{Act, OwnAudit};
 use net::Request;
 use verify::receipt::Receipt;
@@ -441,7 +440,9 @@ impl Signing {
     /// `report_fatal` is called when a checkpoint cannot be made durable; none is signed after
     /// that.
     pub fn start(
-        shared: Arc<Shared>,
+        evidence: Arc<Evidence>,
+        log: Arc<Log>,
+        audit: Arc<OwnAudit>,
         report_fatal: impl Fn(&store::Error) + Send + 'static,
     ) -> Signing {
         let (stop, stopped) = channel();
@@ -449,7 +450,7 @@ impl Signing {
             let mut failed = String::new();
             loop {
                 let told = stopped.recv_timeout(SIGN_EVERY);
-                match shared.evidence.follow_keys(&shared.audit) {
+                match evidence.follow_keys(&audit) {
                     Ok(()) => failed.clear(),
                     // Once, not at every look.
                     Err(why) if why == failed => {}
@@ -461,7 +462,7 @@ impl Signing {
                         failed = why;
                     }
                 }
-                if let Err(error) = shared.evidence.sign(shared.log.contents()) {
+                if let Err(error) = evidence.sign(log.contents()) {
                     report_fatal(&error);
                     return;
                 }

@@ -163,16 +163,16 @@ impl App {
             let path = &request.raw_path;
             return refused(path, StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, &id);
         }
-        let shared = Arc::clone(&self.0.api);
+        let state = Arc::clone(&self.0.api);
         let answer = move || {
-            let rights = shared.access.current();
-            api.answer(&Call::new(route, &path, &request, &shared, &rights))
+            let rights = state.access.current();
+            api.answer(&Call::new(route, &path, &request, &state, &rights))
         };
         // A query reads files and may scan a trail; sockets must not wait for it.
         match tokio::task::spawn_blocking(answer).await {
             Ok(Reply::Whole(response)) => response,
             Ok(Reply::Streamed(_, start)) => start(Streaming {
-                shared: Arc::clone(&self.0.api),
+                state: Arc::clone(&self.0.api),
                 stopping: self.0.stopping.clone(),
                 request_id: id,
             }),

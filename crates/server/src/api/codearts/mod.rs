@@ -69,7 +69,7 @@ fn show_audit(call: &Call<'_>) -> Result<Answer, Refusal> {
         limit: request.page_size,
         ..Query::of(trail.clone())
     })?;
-    let zone = call.shared.config().codearts.time_zone;
+    let zone = call.state.config().codearts.time_zone;
     let trace_id = trace_id(call.now);
     Ok(Answer::page(page, |page| {
         Envelope::new(&trace_id, render(page, request.question.module, zone))

@@ -54,12 +54,12 @@ pub struct List<'a> {
 fn may(call: &Call<'_>, caller: &Caller<'_>, action: Action, source: &str) -> bool {
     match intake(call, source) {
         Some(intake) => caller.may(action, &intake.source.trail),
-        None => caller.may(Action::ManageSources, call.shared.audit.trail()),
+        None => caller.may(Action::ManageSources, call.state.audit.trail()),
     }
 }
 
 fn intake<'a>(call: &Call<'a>, source: &str) -> Option<&'a Arc<Intake>> {
-    call.shared.intakes.iter().find(|intake| intake.source.name == source)
+    call.state.intakes.iter().find(|intake| intake.source.name == source)
 }
 
 /// `GET /api/v1/dead-letters`
@@ -72,7 +72,7 @@ pub fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
     let filter = filter(&mut parameters)?;
     parameters.end()?;
     let rows_max = usize::try_from(limit).unwrap_or(usize::MAX);
-    let retried = &call.shared.retried;
+    let retried = &call.state.retried;
     let (records, next) = examine(call, offset, rows_max, LISTED_BYTES_MAX, &mut |record| {
         filter.is_for(record, retried.contains(record.number))
             && may(call, caller, Action::ReadEvents, &record.source)
@@ -111,7 +111,7 @@ fn examine(
 ) -> Result<(Vec<DeadLetter>, Option<u64>), store::Error> {
     let (mut records, mut next, mut bytes) = (Vec::new(), None, 0_usize);
     let (mut examined, mut examined_bytes) = (0, 0_usize);
-    call.shared.log.each_dead_letter(from, &mut |record: DeadLetter| {
+    call.state.log.each_dead_letter(from, &mut |record: DeadLetter| {
         if records.len() == rows_max
             || examined == EXAMINED_MAX
             || examined_bytes >= EXAMINED_BYTES_MAX
@@ -147,7 +147,7 @@ pub fn show(call: &Call<'_>) -> Result<Answer, Refusal> {
     let record = find(call, number)?
         .filter(|record| may(call, caller, Action::ReadEvents, &record.source))
         .ok_or_else(|| Problem::not_found("there is no such dead letter"))?;
-    let body = Shown::whole(&record, call.shared.retried.contains(number));
+    let body = Shown::whole(&record, call.state.retried.contains(number));
     Ok(Answer::json(StatusCode::OK, &body).with_rows(1, 1))
 }
 
@@ -193,7 +193,7 @@ pub fn retry(call: &Call<'_>) -> Result<Answer, Refusal> {
         let answer = Answer::json(StatusCode::OK, &RetryAnswer { records: Vec::new(), next });
         return Ok(answer.with_rows(0, 0));
     }
-    if let Err(error) = call.shared.audit.record_now(act(call, &records)) {
+    if let Err(error) = call.state.audit.record_now(act(call, &records)) {
         tracing::warn!(request_id = call.request.id, error, "couldn't record a retry");
         let why = "the retry could not be recorded; try again";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unrecorded", why).into());
@@ -273,7 +273,7 @@ fn waiting(
 ) -> Result<(Vec<DeadLetter>, Option<u64>), store::Error> {
     examine(call, from, RETRIED_MAX, RETRIED_BYTES_MAX, &mut |record| {
         source.is_none_or(|source| *source == record.source)
-            && !call.shared.retried.contains(record.number)
+            && !call.state.retried.contains(record.number)
             && intake(call, &record.source).is_some()
             && may(call, caller, Action::WriteEvents, &record.source)
     })
@@ -305,19 +305,19 @@ fn submit<'a>(
     call: &Call<'a>,
     record: &DeadLetter,
 ) -> Result<(&'a Arc<Intake>, retry::Submitted), String> {
-    let config = call.shared.config();
+    let config = call.state.config();
     let limits = Limits {
         events_max: config.limits.events_per_request_max,
         event_bytes_max: config.limits.event_bytes_max,
     };
     let intake = intake(call, &record.source).ok_or("its source is not configured")?;
-    Ok((intake, retry::submit(record, intake, limits, call.now, &call.shared.log)?))
+    Ok((intake, retry::submit(record, intake, limits, call.now, &call.state.log)?))
 }
 
 fn outcome(call: &Call<'_>, number: u64, came: Result<retry::Came, String>) -> Outcome {
     match came {
         Ok(retry::Came { recorded, duplicates }) => {
-            call.shared.retried.insert(number);
+            call.state.retried.insert(number);
             Outcome { number, recorded, duplicates, reason: None }
         }
         Err(reason) => Outcome { number, recorded: 0, duplicates: 0, reason: Some(reason) },

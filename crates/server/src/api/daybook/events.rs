@@ -22,7 +22,7 @@ fn visible(call: &Call<'_>, caller: &Caller<'_>) -> Vec<Trail> {
 pub fn begin<'a>(call: &Call<'a>) -> Result<(Parameters, Finder<'a>), Refusal> {
     call.concerns("events");
     let caller = call.caller()?;
-    let finder = Finder::new(call.shared.log.contents(), visible(call, caller), call.now);
+    let finder = Finder::new(call.state.log.contents(), visible(call, caller), call.now);
     Ok((Parameters::of(path::query_pairs(call.raw_query())), finder))
 }
 

@@ -1,6 +1,8 @@
 //! `GET /api/v1/export`: the whole result of a search as a file; and `/export/manifest`: the signed
 //! description of that file. `docs/api/export.md`.
 
+use std::sync::Arc;
+
 use event::Operation as Done;
 use event::query::Query;
 use event::search::SEARCH_BYTES_MAX;
@@ -27,13 +29,13 @@ const X_TOTAL: HeaderName = HeaderName::from_static("x-daybook-total");
 
 /// `GET /api/v1/export`. The export is on record before this returns.
 pub fn file(call: &Call<'_>) -> Result<Answer, Refusal> {
-    let permit = call.permit(&call.shared.exports.places)?;
+    let permit = call.permit(&call.state.exports.permits)?;
     let export = parameters(call)?;
     let mark = export.mark();
     let skip = skip(call.request, &mark);
     let mut head = head(&export, &mark);
     if let Some(skip) = skip {
-        let end = call.shared.exports.totals(&mark).map(|totals| totals.bytes);
+        let end = call.state.exports.totals(&mark).map(|totals| totals.bytes);
         if let Some(end) = end.filter(|end| skip >= *end) {
             return Err(Problem::behind_the_end(end).into());
         }
@@ -60,7 +62,7 @@ pub fn file(call: &Call<'_>) -> Result<Answer, Refusal> {
 
 /// `GET /api/v1/export/manifest`
 pub fn manifest(call: &Call<'_>) -> Result<Answer, Refusal> {
-    let permit = call.permit(&call.shared.exports.places)?;
+    let permit = call.permit(&call.state.exports.permits)?;
     let export = parameters(call)?;
     let mut head = Response::default();
     head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -71,8 +73,8 @@ pub fn manifest(call: &Call<'_>) -> Result<Answer, Refusal> {
 
 fn answer(sending: Sending, permit: OwnedSemaphorePermit) -> Answer {
     Answer::streamed(sending.head.status(), |streaming| {
-        let Streaming { shared, stopping, request_id } = streaming;
-        send::start(sending, shared, stopping, Some(permit), &request_id)
+        let Streaming { state, stopping, request_id } = streaming;
+        send::start(sending, Arc::clone(&state.exports), stopping, Some(permit), &request_id)
     })
 }
 
@@ -89,7 +91,7 @@ fn parameters(call: &Call<'_>) -> Result<Export, Refusal> {
     let asked = parameters.asked()?;
     parameters.end()?;
     let query = finder.query(&asked)?;
-    let page = call.shared.log.query(&query)?;
+    let page = call.state.log.query(&query)?;
     Ok(Export {
         question: pinned(&asked.search, query.from, query.until).to_string(),
         query: Query { as_of: Some(page.tree_size), ..query },
@@ -162,7 +164,7 @@ fn record(call: &Call<'_>, export: &Export, skip: Option<u64>) -> Result<(), Pro
         act = act.with("from_byte", skip.to_string());
     }
     let description = Some(format!("{} events as {}", export.total, export.format.as_str()));
-    call.shared.audit.record_now(Act { description, ..act }).map_err(|why| {
+    call.state.audit.record_now(Act { description, ..act }).map_err(|why| {
         tracing::warn!(why, "couldn't record an export; it is refused");
         let detail = "the export cannot be recorded now, and is not given unrecorded; try again";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unrecorded", detail)

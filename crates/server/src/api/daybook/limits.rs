@@ -17,7 +17,7 @@ pub struct List {
 pub fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
     call.concerns("limits");
     call.caller()?;
-    let limits = call.shared.config().limits.described();
+    let limits = call.state.config().limits.described();
     let count = limits.len();
     Ok(Answer::json(StatusCode::OK, &List { limits }).with_rows(count, count as u64))
 }

@@ -19,7 +19,7 @@ use super::sources::seconds;
 use crate::api::{Answer, Call, Refusal};
 use crate::evidence::witnesses::Stand;
 use crate::request_metrics::RequestMetrics;
-use crate::state::Shared;
+use crate::state::State;
 use access::rights::Action;
 use intake::Intake;
 use intake::figures::{Counter, Moments};
@@ -29,7 +29,7 @@ use page::{COUNTER, GAUGE, Page};
 pub fn read(call: &Call<'_>) -> Result<Answer, Refusal> {
     call.concerns("metrics");
     check_reader(call)?;
-    let mut response = Response::new(Body::from(render(call.shared, call.now).into_bytes()));
+    let mut response = Response::new(Body::from(render(call.state, call.now).into_bytes()));
     let headers = response.headers_mut();
     headers
         .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
@@ -41,7 +41,7 @@ pub fn read(call: &Call<'_>) -> Result<Answer, Refusal> {
 /// Whether metrics may be read: by everyone, if they are public, else with the configured token, or
 /// by callers who may read the status of Daybook's own trail, since the metrics are of all sources.
 fn check_reader(call: &Call<'_>) -> Result<(), Refusal> {
-    let config = call.shared.config();
+    let config = call.state.config();
     let metrics = &config.metrics;
     let shown = call.request.header(AUTHORIZATION.as_str()).and_then(|value| value.split_once(' '));
     let shown = shown
@@ -52,7 +52,7 @@ fn check_reader(call: &Call<'_>) -> Result<(), Refusal> {
     });
     if metrics.public
         || is_token
-        || call.caller()?.may(Action::ReadSources, call.shared.audit.trail())
+        || call.caller()?.may(Action::ReadSources, call.state.audit.trail())
     {
         return Ok(());
     }
@@ -61,37 +61,37 @@ fn check_reader(call: &Call<'_>) -> Result<(), Refusal> {
 }
 
 /// Every metric. Another one is another line.
-fn render(shared: &Shared, now: Time) -> String {
+fn render(state: &State, now: Time) -> String {
     let mut page = Page::default();
-    let counts = shared.log.counts();
-    let limits = shared.config().limits;
+    let counts = state.log.counts();
+    let limits = state.config().limits;
     let in_flight =
-        limits.requests_in_flight_max.saturating_sub(shared.in_flight.available_permits());
+        limits.requests_in_flight_max.saturating_sub(state.in_flight.available_permits());
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     page.family("daybook_build_info", GAUGE, "Version of the build.").sample(&version, 1);
     page.one(
         "daybook_start_time_seconds",
         GAUGE,
         "Time when the server started.",
-        seconds(shared.started_at.unix_ns()),
+        seconds(state.started_at.unix_ns()),
     );
     page.one("daybook_events", GAUGE, "Events in the log.", counts.events);
     let queue = "Records in the dead-letter queue.";
     page.one("daybook_dead_letters", GAUGE, queue, counts.dead_letters);
     page.one("daybook_commits_total", COUNTER, "Groups of requests made durable.", counts.groups);
     page.one("daybook_duplicates_total", COUNTER, "Events received again.", counts.duplicates);
-    store_of(&mut page, &shared.log.metrics(), counts.events);
+    store_of(&mut page, &state.log.metrics(), counts.events);
     page.one(
         "daybook_requests_in_flight",
         GAUGE,
         "Requests in progress, with this one.",
         in_flight,
     );
-    requests(&mut page, &shared.requests);
-    evidence(&mut page, shared);
-    machine::disk(&mut page, &shared.data_dir);
+    requests(&mut page, &state.requests);
+    evidence(&mut page, state);
+    machine::disk(&mut page, &state.data_dir);
     machine::process(&mut page);
-    sources(&mut page, &shared.intakes, now);
+    sources(&mut page, &state.intakes, now);
     page.text
 }
 
@@ -148,8 +148,8 @@ fn requests(page: &mut Page, requests: &RequestMetrics) {
     }
 }
 
-fn evidence(page: &mut Page, shared: &Shared) {
-    let newest = shared.evidence.newest();
+fn evidence(page: &mut Page, state: &State) {
+    let newest = state.evidence.newest();
     page.one(
         "daybook_checkpoint_events",
         GAUGE,
@@ -164,11 +164,11 @@ fn evidence(page: &mut Page, shared: &Shared) {
     );
     let name = "daybook_checkpoint_signed_timestamp_seconds";
     page.family(name, GAUGE, "Time when this process last signed one.");
-    if let Some(at) = shared.evidence.signed_at() {
+    if let Some(at) = state.evidence.signed_at() {
         page.sample(&[], seconds(at.unix_ns()));
     }
     let stands: Vec<(&str, Stand)> =
-        shared.witnesses.stands().map(|(witness, stand)| (witness.key.name(), stand)).collect();
+        state.witnesses.stands().map(|(witness, stand)| (witness.key.name(), stand)).collect();
     let mut gauge = |name: &str, help: &str, of: &dyn Fn(&Stand) -> f64| {
         page.family(name, GAUGE, help);
         for (witness, stand) in &stands {

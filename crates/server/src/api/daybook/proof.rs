@@ -44,7 +44,7 @@ fn parameters(call: &Call<'_>, index: &str) -> Result<(u64, bool), Refusal> {
 /// The entry of an event, for a caller who may read the event's trail.
 fn entry(call: &Call<'_>, index: u64) -> Result<Vec<u8>, Refusal> {
     let caller = call.caller().map_err(|_| problem(UNAUTHENTICATED))?;
-    let event = call.shared.log.stored_event(index)?;
+    let event = call.state.log.stored_event(index)?;
     // Whether there is such an event is no secret, but its trail is.
     let event = event.filter(|event| caller.may(Action::ReadEvents, &event.trail));
     let event = event.ok_or_else(|| {
@@ -56,13 +56,13 @@ fn entry(call: &Call<'_>, index: u64) -> Result<Vec<u8>, Refusal> {
 
 /// The proof file of an event, with the entry if there is one.
 fn proof(call: &Call<'_>, index: u64, entry: Option<Vec<u8>>) -> Result<Piece, Refusal> {
-    let (log, evidence) = (&call.shared.log, &call.shared.evidence);
+    let (log, evidence) = (&call.state.log, &call.state.evidence);
     if index >= evidence.newest().size && index < log.head().0 {
         let text = "the event is not signed for yet; try again in a second";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unsigned", text).into());
     }
     // One that witnesses vouch for is worth more than a newer one.
-    let witnessed = call.shared.witnesses.witnessed().filter(|witnessed| index < witnessed.size);
+    let witnessed = call.state.witnesses.witnessed().filter(|witnessed| index < witnessed.size);
     let signed = witnessed.unwrap_or_else(|| evidence.newest());
     let checkpoint = Note::parse(signed.note.as_bytes()).expect("it was signed here");
     match evidence::prove(log.contents(), checkpoint, signed.size, index, entry) {

@@ -44,14 +44,14 @@ struct Source {
 pub fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
     call.concerns("sources");
     let caller = call.caller()?;
-    let config = call.shared.config();
-    let intakes = call.shared.intakes.iter();
+    let config = call.state.config();
+    let intakes = call.state.intakes.iter();
     let sources: Vec<Source> = intakes
         .filter(|intake| caller.may(Action::ReadSources, &intake.source.trail))
         .map(|intake| source(intake, &config, call.now))
         .collect();
     let count = sources.len();
-    let since = call.shared.started_at.to_string();
+    let since = call.state.started_at.to_string();
     let body = List { since, now: call.now.to_string(), sources };
     Ok(Answer::json(StatusCode::OK, &body).with_rows(count, count as u64))
 }

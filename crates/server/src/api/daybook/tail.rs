@@ -1,6 +1,8 @@
 //! `GET /api/v1/tail`: events as they are recorded. This module reads the request; [`crate::live`]
 //! sends.
 
+use std::sync::Arc;
+
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use tokio::sync::OwnedSemaphorePermit;
@@ -17,10 +19,10 @@ use net::{Body, Response, path};
 const LAST_EVENT_ID: &str = "last-event-id";
 
 pub fn follow(call: &Call<'_>) -> Result<Answer, Refusal> {
-    let permit = call.permit(&call.shared.tails)?;
+    let permit = call.permit(&call.state.tails)?;
     call.concerns("events");
     call.caller()?;
-    let size = call.shared.log.head().0;
+    let size = call.state.log.head().0;
     let tail = tail(call, size)?;
     Ok(Answer::streamed(StatusCode::OK, move |streaming| send(tail, size, permit, streaming)))
 }
@@ -76,7 +78,7 @@ fn send(
     let (pieces, receiver) = tokio::sync::mpsc::channel(live::PIECES_AHEAD);
     tokio::spawn(async move {
         let _permit = permit;
-        live::send(streaming.shared, tail, pieces, streaming.stopping).await;
+        live::send(Arc::clone(&streaming.state.newest), tail, pieces, streaming.stopping).await;
     });
     response(Body::Live(receiver), tree_size)
 }

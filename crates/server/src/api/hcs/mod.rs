@@ -48,14 +48,14 @@ fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
             return Err(WrongAppCode.into());
         }
     }
-    let config = call.shared.config();
+    let config = call.state.config();
     let settings = &config.hcs;
     let domain = domain(call, caller, settings.domain_id_may_be_absent)?;
     call.concerns(format_args!("platform/{domain}/*/*"));
     if !caller.may_somewhere(call.action(), Service::Platform, &domain) {
         return Err(ApiError::Forbidden.into());
     }
-    if !call.shared.hcs_pace.allows(&caller.user.id, settings.requests_per_minute, call.now) {
+    if !call.state.hcs_pace.allows(&caller.user.id, settings.requests_per_minute, call.now) {
         let next_minute_s = 60 - call.now.unix_ms().div_euclid(1000).rem_euclid(60);
         return Err(ApiError::Throttled(next_minute_s.unsigned_abs()).into());
     }

@@ -193,12 +193,12 @@ fn authenticate<'a>(
     call: &Call<'a>,
     claim: &Claim<'_>,
 ) -> Result<(Caller<'a>, Option<Time>), Refusal> {
-    let config = call.shared.config();
+    let config = call.state.config();
     let limits = AttemptLimits {
         per_account: config.limits.login_failures_per_account,
         per_address: config.limits.login_failures_per_address,
     };
-    let (attempts, account, peer) = (&call.shared.attempts, claim.account(), call.request.peer);
+    let (attempts, account, peer) = (&call.state.attempts, claim.account(), call.request.peer);
     // Looking, trying and counting happen in one turn, so that concurrent tries are not more than
     // the limits allow.
     let _turn = attempts.turn().ok_or(ApiError::Throttled(1))?;
@@ -395,9 +395,9 @@ fn issue(call: &Call<'_>, text: &str, token: &Token, claim: &Claim<'_>) -> Resul
         .with("token_id", &entry.id)
         .with("expires_at", &entry.expires_at);
     let act = Act { description: Some("a token was handed out".to_owned()), ..act };
-    let record = || call.shared.audit.record_now(act.clone());
+    let record = || call.state.audit.record_now(act.clone());
     let is_true = |newest: &AccessFile| is_still_true(claim, &token.user, call.rights, newest);
-    match call.shared.access.issue_token(&entry, call.now, &is_true, &record) {
+    match call.state.access.issue_token(&entry, call.now, &is_true, &record) {
         Ok(()) => Ok(()),
         Err(NotIssued::NotRightAnyMore) => {
             Err(refuse(call, claim, "void since", Error::WrongCredentials))
@@ -416,7 +416,7 @@ fn refuse(call: &Call<'_>, claim: &Claim<'_>, why: &str, error: impl Into<Refusa
         Outcome { kind: OutcomeKind::Failure, code: Some(401), reason: Some(why.to_owned()) };
     let description = Some(format!("a login was refused: {why}"));
     let (class, severity) = (Class::Security, Severity::MAJOR);
-    call.shared.audit.record_refused(Act { outcome, description, class, severity, ..act });
+    call.state.audit.record_refused(Act { outcome, description, class, severity, ..act });
     error.into().recorded()
 }
 

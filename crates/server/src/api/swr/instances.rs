@@ -27,7 +27,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
         trails.clear();
     }
     let total = trails.len();
-    let created_at = call.shared.log.identity().created_at.to_string();
+    let created_at = call.state.log.identity().created_at.to_string();
     let instances: Vec<_> = slice(trails, offset, limit)
         .iter()
         .map(|trail| instance(trail, &created_at, call.request))

@@ -44,7 +44,7 @@ fn list_audit_logs(call: &Call<'_>) -> Result<Answer, Refusal> {
     let [project, instance] = call.path();
     let caller = call.caller()?;
     let trail = authorise(call, caller, Service::Registry, project, instance)?;
-    let operation_may_be_absent = call.shared.config().swr.operation_may_be_absent;
+    let operation_may_be_absent = call.state.config().swr.operation_may_be_absent;
     let request = parameters(call.raw_query(), operation_may_be_absent)?;
     let question = ("swr", &trail, request.operation);
     let page = call.page(caller, &question, request.offset, |_| Query {

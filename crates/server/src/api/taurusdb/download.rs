@@ -46,10 +46,10 @@ struct Links {
 pub(super) fn links(call: &Call<'_>) -> Result<Answer, Refusal> {
     let trail = authorise_instance(call)?;
     let request = parameters(&call.request.body)?;
-    let policies = &call.shared.policies;
+    let policies = &call.state.policies;
     let mut files = Vec::new();
     for id in &request.ids {
-        let file = call.shared.log.audit_file(id);
+        let file = call.state.log.audit_file(id);
         let listed = file.filter(|file| file.trail == trail && policies.lists(file, call.now));
         files.push(listed.ok_or(ApiError::InvalidParameter)?);
     }
@@ -58,7 +58,7 @@ pub(super) fn links(call: &Call<'_>) -> Result<Answer, Refusal> {
         .on("audit log file", &trail.to_string())
         .with("ids", request.ids.join(","));
     let description = Some(format!("links to {} audit log files", files.len()));
-    call.shared.audit.record_now(Act { description, ..act }).map_err(ApiError::Unrecorded)?;
+    call.state.audit.record_now(Act { description, ..act }).map_err(ApiError::Unrecorded)?;
     let expires = call.now.plus_seconds(LINK_LIFE_S).unix_ms() / 1000;
     let links = files.iter().map(|file| link(call, file, expires)).collect();
     let answer = Answer::json(StatusCode::OK, &Links { links });
@@ -67,7 +67,7 @@ pub(super) fn links(call: &Call<'_>) -> Result<Answer, Refusal> {
 
 fn link(call: &Call<'_>, file: &AuditFile, expires: i64) -> String {
     let request_id = &call.request.id;
-    let base = call.shared.config().public_url.clone();
+    let base = call.state.config().public_url.clone();
     let base = base.unwrap_or_else(|| format!("{}://{}", call.request.scheme, call.request.host));
     let signature = signature(call, &file.id, expires, request_id).finalize().into_bytes();
     let (name, signature) = (path::encode(file.name().as_bytes()), hex::encode(signature));
@@ -90,7 +90,7 @@ pub fn asks_for_links(body: &[u8]) -> bool {
 }
 
 fn signature(call: &Call<'_>, id: &str, expires: i64, request: &str) -> Hmac<Sha256> {
-    let key = call.shared.access.derived_key(PURPOSE);
+    let key = call.state.access.derived_key(PURPOSE);
     Hmac::<Sha256>::new_from_slice(&key)
         .expect("HMAC takes keys of any length")
         .chain_update(format!("{id}\n{expires}\n{request}"))
@@ -98,7 +98,7 @@ fn signature(call: &Call<'_>, id: &str, expires: i64, request: &str) -> Hmac<Sha
 
 /// Checks a link and records the download; the file is sent only after that.
 pub(super) fn download(call: &Call<'_>) -> Result<Answer, Refusal> {
-    let permit = call.permit(&call.shared.downloads)?;
+    let permit = call.permit(&call.state.downloads)?;
     let [file_id, _] = call.path();
     // Whoever has the signature has the file, so the record does not quote it.
     let link_request = text(call.raw_query(), "request").unwrap_or_default();
@@ -115,7 +115,7 @@ pub(super) fn download(call: &Call<'_>) -> Result<Answer, Refusal> {
         .with("sha256", hex::encode(file.sha256))
         .with("link_request_id", link_request);
     let description = Some(format!("{} bytes of {}", file.len_bytes, file.trail));
-    call.shared.audit.record_now(Act { description, ..act }).map_err(ApiError::Unrecorded)?;
+    call.state.audit.record_now(Act { description, ..act }).map_err(ApiError::Unrecorded)?;
     Ok(Answer::streamed(StatusCode::OK, |streaming| send(file, permit, streaming)).recorded())
 }
 
@@ -130,7 +130,7 @@ fn read_link(call: &Call<'_>, id: &str) -> Result<AuditFile, Error> {
     if expires <= call.now {
         return Err(Error::ExpiredLink);
     }
-    call.shared.log.audit_file(id).ok_or(Error::ForgedLink)
+    call.state.log.audit_file(id).ok_or(Error::ForgedLink)
 }
 
 /// Sends a file piece by piece. A client that takes none for a while, and a file that does not read
@@ -138,12 +138,12 @@ fn read_link(call: &Call<'_>, id: &str) -> Result<AuditFile, Error> {
 fn send(file: AuditFile, permit: OwnedSemaphorePermit, streaming: Streaming) -> Response {
     let (pieces, receiver) = tokio::sync::mpsc::channel(PIECES_AHEAD);
     let response = response(&file, Body::Stream(receiver, file.len_bytes));
-    let Streaming { shared, request_id, .. } = streaming;
+    let Streaming { state, request_id, .. } = streaming;
     tokio::spawn(async move {
         let _permit = permit;
         let (mut line, file) = (0, Arc::new(file));
         while line < file.lines {
-            let (log, of) = (Arc::clone(&shared.log), Arc::clone(&file));
+            let (log, of) = (Arc::clone(&state.log), Arc::clone(&file));
             let read = move || log.audit_file_lines(&of, line, PIECE_BYTES);
             let (bytes, next) = match tokio::task::spawn_blocking(read).await {
                 Ok(Ok(read)) => read,

@@ -31,7 +31,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
         }
     }
     let total_count = trails.len();
-    let created_at = call.shared.log.identity().created_at;
+    let created_at = call.state.log.identity().created_at;
     let instances: Vec<_> = slice(trails, offset, limit.unwrap_or(LIMIT_DEFAULT))
         .iter()
         .map(|trail| Instance::of(trail, created_at))
@@ -43,7 +43,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
 
 pub(super) fn show(call: &Call<'_>) -> Result<Answer, Refusal> {
     let trail = authorise_instance(call)?;
-    let instance = Instance::of(&trail, call.shared.log.identity().created_at);
+    let instance = Instance::of(&trail, call.state.log.identity().created_at);
     Ok(Answer::json(StatusCode::OK, &One { instance }))
 }
 

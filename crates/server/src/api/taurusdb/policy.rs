@@ -11,7 +11,7 @@ use intake::audit::Act;
 
 pub(super) fn show(call: &Call<'_>) -> Result<Answer, Refusal> {
     let trail = authorise_instance(call)?;
-    let policy = call.shared.policies.of(&trail).unwrap_or_default();
+    let policy = call.state.policies.of(&trail).unwrap_or_default();
     let body = PolicyBody {
         keep_days: policy.keep_days,
         audit_types: policy.audit_types,
@@ -30,7 +30,7 @@ struct PolicyBody {
 pub(super) fn set(call: &Call<'_>) -> Result<Answer, Refusal> {
     let trail = authorise_instance(call)?;
     let job_id = system::random_hex::<16>();
-    call.shared.policies.change(&trail, |before| {
+    call.state.policies.change(&trail, |before| {
         let policy = parameters(&call.request.body, before)?;
         let act = Act::new(call.route.name, Done::Update, "Audit policy")
             .by(call.who())
@@ -41,7 +41,7 @@ pub(super) fn set(call: &Call<'_>) -> Result<Answer, Refusal> {
             .with("job_id", &job_id);
         let description = format!("audit log files are listed for {} days", policy.keep_days);
         let act = Act { description: Some(description), ..act };
-        call.shared.audit.record_now(act).map_err(ApiError::Unrecorded)?;
+        call.state.audit.record_now(act).map_err(ApiError::Unrecorded)?;
         Ok::<_, ApiError>(policy)
     })?;
     Ok(Answer::json(StatusCode::OK, &Completed { result: "COMPLETED", job_id }).recorded())
