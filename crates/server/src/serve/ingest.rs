@@ -1,5 +1,5 @@
-//! Requests that bring events: their bodies are read within bounds, prepared beside the sockets,
-//! and recorded.
+//! Requests with events: their bodies are read within bounds, prepared beside the sockets, and
+//! recorded.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use net::Response;
 use net::body::{self, Refused};
 
 impl App {
-    /// Answers a request to a source's intake.
+    /// Responds to a request to a source's intake.
     pub(super) async fn intake(
         &self,
         name: &str,
@@ -58,6 +58,10 @@ impl App {
                 intake.deferred(system::now());
                 intake::Refused::Overloaded.render(id)
             }
+            Err(NotRecorded::Panicked) => {
+                intake.refused(system::now());
+                net::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", id)
+            }
             Err(NotRecorded::Intake(refused)) => refused.render(id),
         }
     }
@@ -84,7 +88,7 @@ impl App {
         }
     }
 
-    /// Whether the request shows the source's token, or one of a user who may write to its trail.
+    /// Whether the request has the source's token, or a token of a user who may write to its trail.
     fn may_send(&self, headers: &hyper::HeaderMap, source: &str) -> bool {
         let config = self.0.api.config();
         let Some(source) = config.source(source) else { return false };
@@ -116,7 +120,7 @@ impl App {
                 why,
             ))));
         }
-        let place = place_of(parts.uri.query().unwrap_or("")).map_err(|why| {
+        let position = position_of(parts.uri.query().unwrap_or("")).map_err(|why| {
             NotRecorded::Intake(intake::Refused::Envelope(EnvelopeError::Malformed(why)))
         })?;
         let mut held =
@@ -144,8 +148,10 @@ impl App {
                 received_at,
                 log_file: log_file.as_deref(),
                 headers: &headers,
-                peer: Some(peer.ip()).filter(|_| place.is_none()),
-                place: place.as_ref().map(|(file, offset)| FilePosition { file, offset: *offset }),
+                peer: Some(peer.ip()).filter(|_| position.is_none()),
+                place: position
+                    .as_ref()
+                    .map(|(file, offset)| FilePosition { file, offset: *offset }),
             };
             let log = &app.0.api.log;
             let prepared = match arrival.place {
@@ -158,16 +164,10 @@ impl App {
             };
             Ok((prepared, held))
         };
-        // From here on, what takes long is ours.
+        // From here on, a slow request is our fault, not the sender's.
         let recording = async {
-            let (prepared, held) = if is_small {
-                prepare()?
-            } else {
-                tokio::task::spawn_blocking(prepare)
-                    .await
-                    .map_err(|_| NotRecorded::Intake(intake::Refused::Fenced))??
-            };
-            // What is held is given back once the request is durable, whether or not somebody still
+            let (prepared, held) = run(prepare, is_small).await?;
+            // The share is given back once the request is durable, whether or not somebody still
             // waits.
             let held = Arc::new(held);
             let mut answer: Option<intake::Answer> = None;
@@ -188,8 +188,8 @@ impl App {
     }
 }
 
-/// Where in which file a body stood, as `daybook import` says.
-fn place_of(query: &str) -> Result<Option<(String, u64)>, String> {
+/// File and offset of a body, where `daybook import` names them.
+fn position_of(query: &str) -> Result<Option<(String, u64)>, String> {
     let Some(file) = parameters::text(query, "file") else { return Ok(None) };
     let is_id = (1..=FILE_ID_BYTES_MAX).contains(&file.len())
         && file.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -200,7 +200,7 @@ fn place_of(query: &str) -> Result<Option<(String, u64)>, String> {
     }
 }
 
-/// Header lines as formats look at them. Bytes that are no UTF-8 become U+FFFD.
+/// Header lines for formats. Bytes that are not UTF-8 become U+FFFD.
 fn header_lines(headers: &hyper::HeaderMap) -> Vec<(String, String)> {
     let text = |(name, value): (&hyper::header::HeaderName, &HeaderValue)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -208,20 +208,40 @@ fn header_lines(headers: &hyper::HeaderMap) -> Vec<(String, String)> {
     headers.iter().map(text).collect()
 }
 
-/// Longest id of a file that a body is a piece of.
+/// Longest file id of a body that is a piece of a file.
 const FILE_ID_BYTES_MAX: usize = 32;
 /// Longest name of a source's log file.
 const LOG_FILE_BYTES_MAX: usize = 255;
 
+/// Prepares a body: here if it is small, else on a thread for what blocks. A panic there ends this
+/// request alone, as one here does ([`super::app`]): nothing of it reached the log.
+async fn run<T: Send + 'static>(
+    prepare: impl FnOnce() -> Result<T, NotRecorded> + Send + 'static,
+    is_small: bool,
+) -> Result<T, NotRecorded> {
+    if is_small {
+        return prepare();
+    }
+    tokio::task::spawn_blocking(prepare).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "preparing a body panicked");
+        Err(NotRecorded::Panicked)
+    })
+}
+
+/// Why a request was not recorded.
+#[derive(Debug)]
 enum NotRecorded {
     Body(Refused),
     /// There is no room for the body at this moment.
     NoRoom,
+    /// Preparing the body panicked.
+    Panicked,
     /// Counted already.
     Intake(intake::Refused),
 }
 
-/// A share of the memory that intake bodies may take.
+/// A share of the memory for intake bodies.
+#[derive(Debug)]
 struct Held {
     all: Arc<Semaphore>,
     _permits: Vec<OwnedSemaphorePermit>,
@@ -249,11 +269,33 @@ impl Held {
     }
 }
 
-/// How much a body may turn out to be: what it says, or the most it may.
+/// Most bytes that a body may have: its Content-Length, or the limit.
 fn expected_bytes(headers: &hyper::HeaderMap, bytes_max: usize) -> usize {
     let said = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
         .and_then(|text| text.parse().ok());
     said.map_or(bytes_max, |said: usize| said.min(bytes_max))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_a_large_body_ends_its_request_alone() {
+        let all = Arc::new(Semaphore::new(64));
+        for is_panicking in [true, false] {
+            let held = Held::take(&all, 48 << 10).expect("there is room");
+            let prepare = move || -> Result<(u32, Held), NotRecorded> {
+                assert!(!is_panicking, "the preparation panics");
+                Ok((7, held))
+            };
+            match run(prepare, false).await {
+                Ok((prepared, _)) => assert_eq!((prepared, is_panicking), (7, false)),
+                Err(why) => assert!(matches!(why, NotRecorded::Panicked) && is_panicking),
+            }
+            assert_eq!(all.available_permits(), 64, "its memory is given back");
+        }
+    }
 }
