@@ -7,14 +7,14 @@ use event::Time;
 use store::Log;
 use tokio::sync::Semaphore;
 
-use crate::api::hcs::pace::Pace;
-use crate::api::snapshots::Snapshots;
-use crate::api::taurusdb::policies::Policies;
+use crate::audit_policies::Policies;
 use crate::evidence::Evidence;
 use crate::evidence::witnesses::Witnesses;
 use crate::export::Exports;
 use crate::live::Newest;
+use crate::pace::Pace;
 use crate::request_metrics::RequestMetrics;
+use crate::snapshots::Snapshots;
 use access::Access;
 use access::attempts::Attempts;
 use config::{Config, InForce};

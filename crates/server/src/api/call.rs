@@ -13,8 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::caller;
 use super::error::{ApiError, Refusal};
-use super::snapshots::Key;
-use super::table::Route;
+use crate::snapshots::Key;
 use crate::state::State;
 use access::rights::Action;
 use access::{Caller, Project, Snapshot};
@@ -27,7 +26,9 @@ pub struct Call<'a> {
     pub state: &'a State,
     pub rights: &'a Snapshot,
     pub now: Time,
-    pub route: &'static Route,
+    /// Name of the operation.
+    pub operation: &'static str,
+    needs: Option<Action>,
     path: &'a [String],
     caller: OnceCell<Caller<'a>>,
     subject: RefCell<String>,
@@ -35,9 +36,11 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// `path` has the parameters of the route's path, decoded.
+    /// A call of an operation that needs this right. `path` has the parameters of the route's path,
+    /// decoded.
     pub fn new(
-        route: &'static Route,
+        operation: &'static str,
+        needs: Option<Action>,
         path: &'a [String],
         request: &'a Request,
         state: &'a State,
@@ -48,7 +51,8 @@ impl<'a> Call<'a> {
             state,
             rights,
             now: system::now(),
-            route,
+            operation,
+            needs,
             path,
             caller: OnceCell::new(),
             subject: RefCell::default(),
@@ -134,7 +138,7 @@ impl<'a> Call<'a> {
 
     /// The right that the route needs.
     pub fn action(&self) -> Action {
-        self.route.needs.expect("a route about trails names its right")
+        self.needs.expect("a route about trails names its right")
     }
 
     /// The project with this id, if the caller may do anything in it.

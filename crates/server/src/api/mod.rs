@@ -18,7 +18,6 @@ pub mod gateway;
 pub mod hcs;
 pub mod iam;
 pub mod parameters;
-pub mod snapshots;
 pub mod swr;
 pub mod table;
 pub mod taurusdb;

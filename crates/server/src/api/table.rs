@@ -38,10 +38,10 @@ pub struct Route {
 pub type Handler = fn(&Call<'_>) -> Result<Answer, Refusal>;
 
 impl Api {
-    /// Responds to a call and sees to its record. Blocks.
-    pub fn answer(&self, call: &Call<'_>) -> Reply {
-        let Answer { mut reply, record } = (call.route.handler)(call)
-            .unwrap_or_else(|refusal| self.refuse(&refusal, &call.request.id));
+    /// Responds to a call of one of the routes and sees to its record. Blocks.
+    pub fn answer(&self, route: &Route, call: &Call<'_>) -> Reply {
+        let Answer { mut reply, record } =
+            (route.handler)(call).unwrap_or_else(|refusal| self.refuse(&refusal, &call.request.id));
         if let Reply::Whole(response) = &mut reply {
             add_receipt(response, call, &record);
         }
@@ -98,7 +98,7 @@ fn add_receipt(response: &mut Response, call: &Call<'_>, record: &Record) {
 /// Records on Daybook's own trail how a request ended.
 fn write_record(call: &Call<'_>, record: Record, status: StatusCode) {
     let audit = &call.state.audit;
-    let act = Act::new(call.route.name, Operation::Read, "Audit log query")
+    let act = Act::new(call.operation, Operation::Read, "Audit log query")
         .by(call.who())
         .on("trail", &call.subject())
         .with("asked", call.requested())

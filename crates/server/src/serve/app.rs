@@ -166,7 +166,8 @@ impl App {
         let state = Arc::clone(&self.0.api);
         let answer = move || {
             let rights = state.access.current();
-            api.answer(&Call::new(route, &path, &request, &state, &rights))
+            let call = Call::new(route.name, route.needs, &path, &request, &state, &rights);
+            api.answer(route, &call)
         };
         // A query reads files and may scan a trail; sockets must not wait for it.
         match tokio::task::spawn_blocking(answer).await {

@@ -4,7 +4,7 @@
 use hyper::StatusCode;
 use serde::Serialize;
 
-use super::trace_id;
+use super::envelope::trace_id;
 use crate::api::{ApiError, gateway};
 use net::{self, Response};
 

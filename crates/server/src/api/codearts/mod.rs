@@ -4,14 +4,14 @@
 //! <https://support.huaweicloud.com/intl/en-us/api-codeartsartifact/ShowAudit.html>.
 //! `docs/api/codearts.md` lists what is implemented and every choice the page leaves open.
 
+mod envelope;
 mod error;
+mod project;
 mod repositories;
-
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use event::entry::Entry;
 use event::query::{Dimension, Filter, Page, Query};
-use event::{Operation as Done, Service, Time};
+use event::{Operation as Done, Service};
 use hyper::Method;
 use serde::Serialize;
 use store::Row;
@@ -19,8 +19,9 @@ use store::Row;
 use super::parameters::{INT32_MAX, integer, text};
 use super::{Answer, Api, ApiError, Call, Refusal, Route, authorise_within};
 use access::rights::Action;
-use access::{Caller, Project};
+use envelope::{Envelope, trace_id};
 use event::civil::Offset;
+use project::{authorise_project, check_ids};
 
 pub static API: Api = Api { name: "codearts", routes: &ROUTES, render_error: error::render };
 
@@ -48,14 +49,6 @@ static ROUTES: [Route; 3] = [
     },
 ];
 
-/// `143002-1701222589443-431`: a number, the moment in milliseconds, a counter. Unique while the
-/// process runs.
-fn trace_id(now: Time) -> String {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    format!("{}-{}-{}", std::process::id(), now.unix_ms(), count % 1000)
-}
-
 fn show_audit(call: &Call<'_>) -> Result<Answer, Refusal> {
     let [tenant, project, module, repo] = call.path();
     let caller = call.caller()?;
@@ -74,26 +67,6 @@ fn show_audit(call: &Call<'_>) -> Result<Answer, Refusal> {
     Ok(Answer::page(page, |page| {
         Envelope::new(&trace_id, render(page, request.question.module, zone))
     }))
-}
-
-/// The forms that the page gives account and project ids.
-fn check_ids(tenant: &str, project: &str) -> Result<(), ApiError> {
-    let is_alphanumeric = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let is_tenant = (8..=32).contains(&tenant.len()) && is_alphanumeric(tenant);
-    let is_project = project.len() == 32 && is_alphanumeric(project);
-    if is_tenant && is_project { Ok(()) } else { Err(ApiError::InvalidParameter) }
-}
-
-/// The project, if it is the account's and the caller reaches it.
-fn authorise_project<'a>(
-    call: &Call<'a>,
-    caller: &Caller<'_>,
-    tenant: &str,
-    project: &str,
-) -> Result<&'a Project, ApiError> {
-    call.project(project, caller)
-        .filter(|project| project.tenant == tenant)
-        .ok_or(ApiError::Forbidden)
 }
 
 /// Kind of the resources in the rows.
@@ -188,20 +161,6 @@ impl Question {
         }
         filters.extend(self.instance_id.iter().map(|id| Filter::is(Dimension::InstanceId, id)));
         filters
-    }
-}
-
-/// The envelope of every answer.
-#[derive(Serialize)]
-struct Envelope<'a, T> {
-    status: &'static str,
-    trace_id: &'a str,
-    result: T,
-}
-
-impl<'a, T> Envelope<'a, T> {
-    fn new(trace_id: &'a str, result: T) -> Envelope<'a, T> {
-        Envelope { status: "success", trace_id, result }
     }
 }
 

@@ -6,7 +6,8 @@ use event::{Service, Trail};
 use hyper::StatusCode;
 use serde::Serialize;
 
-use super::{Envelope, authorise_project, check_ids, trace_id};
+use super::envelope::{Envelope, trace_id};
+use super::project::{authorise_project, check_ids};
 use crate::api::parameters::{INT32_MAX, integer, slice, text};
 use crate::api::{Answer, Call, Refusal, authorise_within};
 use net::Request;

@@ -283,7 +283,7 @@ fn act(call: &Call<'_>, records: &[DeadLetter]) -> Act {
     let numbers: Vec<String> = records.iter().map(|record| record.number.to_string()).collect();
     let mut sources: Vec<&str> = records.iter().map(|record| record.source.as_str()).collect();
     sources.dedup();
-    let act = Act::new(call.route.name, Operation::Other, "Sources")
+    let act = Act::new(call.operation, Operation::Other, "Sources")
         .by(call.who())
         .on("dead letters", &sources.join(", "))
         .with("asked", call.requested())

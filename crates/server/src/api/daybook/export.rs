@@ -152,7 +152,7 @@ fn insert(head: &mut Response, name: HeaderName, value: &str) {
 
 /// Records an export; it does not begin if that fails.
 fn record(call: &Call<'_>, export: &Export, skip: Option<u64>) -> Result<(), Problem> {
-    let mut act = Act::new(call.route.name, Done::Download, FUNCTION)
+    let mut act = Act::new(call.operation, Done::Download, FUNCTION)
         .by(call.who())
         .on("events", &export.question)
         .with("asked", call.requested())

@@ -7,7 +7,7 @@ mod events;
 mod export;
 mod limits;
 mod metrics;
-pub mod openapi;
+mod openapi;
 pub mod problem;
 mod proof;
 mod sources;
@@ -20,7 +20,7 @@ use access::rights::Action;
 
 pub static API: Api = Api { name: "daybook", routes: &ROUTES, render_error: problem::render };
 
-pub static ROUTES: [Route; 16] = [
+static ROUTES: [Route; 16] = [
     Route {
         method: Method::GET,
         path: "/api/v1/events",
@@ -89,7 +89,7 @@ pub static ROUTES: [Route; 16] = [
         path: "/api/v1/openapi.json",
         name: "daybook.ReadOpenApi",
         needs: None,
-        handler: openapi::read,
+        handler: |_| openapi::read(&ROUTES),
     },
     Route {
         method: Method::GET,

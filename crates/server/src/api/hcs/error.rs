@@ -2,11 +2,17 @@
 //! (`docs/api/hcs.md`).
 
 use hyper::StatusCode;
-use hyper::header::{HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
-use super::with_charset;
 use crate::api::{ApiError, OwnError, gateway};
 use net::{self, Response};
+
+/// Sets the content type that the documentation prints.
+pub fn with_charset(mut response: Response) -> Response {
+    let kind = HeaderValue::from_static("application/json;charset=UTF8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
 
 /// One of the two app codes is missing or wrong.
 #[derive(Debug)]

@@ -5,13 +5,11 @@
 //! every choice the documentation leaves open.
 
 mod error;
-pub mod pace;
 
 use event::entry::Entry;
 use event::query::{Dimension, Filter, Page, Query};
 use event::{Class, OutcomeKind, Service, Time, Trail};
 use hyper::Method;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 use store::Row;
 
@@ -20,9 +18,8 @@ use super::{Answer, Api, ApiError, Call, Refusal, Route};
 use access::rights::Action;
 use access::{Caller, Scope};
 use config::Hcs;
-use error::WrongAppCode;
+use error::{WrongAppCode, with_charset};
 use event::civil::Offset;
-use net::Response;
 
 pub static API: Api = Api { name: "hcs", routes: &ROUTES, render_error: error::render };
 
@@ -33,13 +30,6 @@ static ROUTES: [Route; 1] = [Route {
     needs: Some(Action::HcsListAuditLogs),
     handler: list,
 }];
-
-/// Sets the content type that the documentation prints.
-fn with_charset(mut response: Response) -> Response {
-    let kind = HeaderValue::from_static("application/json;charset=UTF8");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
-}
 
 fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
     let caller = call.caller_by_token()?;

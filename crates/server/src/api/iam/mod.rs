@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::parameters::text;
 use super::{Answer, Api, Call, Refusal, Route};
-use access::{Domain, Project};
+use access::Project;
 pub use tokens::is_login;
 
 pub static API: Api = Api { name: "iam", routes: &ROUTES, render_error: error::render };
@@ -130,19 +130,6 @@ fn render_project(project: &Project, base: &str) -> ProjectBody {
         enabled: true,
         description: "",
         links: SelfLink { self_: format!("{base}/{}", project.id) },
-    }
-}
-
-/// A domain as tokens name it.
-#[derive(Serialize)]
-struct DomainName<'a> {
-    id: &'a str,
-    name: &'a str,
-}
-
-impl<'a> DomainName<'a> {
-    fn of(domain: &'a Domain) -> DomainName<'a> {
-        DomainName { id: &domain.id, name: &domain.name }
     }
 }
 

@@ -9,13 +9,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::DomainName;
 use super::error::Error;
 use crate::api::parameters::text as parameter;
 use crate::api::{Answer, ApiError, Call, Refusal};
 use access::attempts::AttemptLimits;
 use access::file::{AccessFile, TokenEntry};
-use access::{Caller, NotIssued, Scope, Snapshot, Token, User};
+use access::{Caller, Domain, NotIssued, Scope, Snapshot, Token, User};
 use intake::audit::Act;
 use net::Response;
 
@@ -459,6 +458,19 @@ struct ProjectName<'a> {
     domain: DomainName<'a>,
     id: &'a str,
     name: &'a str,
+}
+
+/// A domain as tokens name it.
+#[derive(Serialize)]
+struct DomainName<'a> {
+    id: &'a str,
+    name: &'a str,
+}
+
+impl<'a> DomainName<'a> {
+    fn of(domain: &'a Domain) -> DomainName<'a> {
+        DomainName { id: &domain.id, name: &domain.name }
+    }
 }
 
 #[derive(Serialize)]

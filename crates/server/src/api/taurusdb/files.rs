@@ -5,12 +5,12 @@ use hyper::StatusCode;
 use serde::Serialize;
 use store::AuditFile;
 
-use super::authorise_instance;
+use super::authorise::authorise_instance;
 use super::error::Error;
 use crate::api::answer::with_tree_size;
 use crate::api::parameters::{INT32_MAX, integer, slice};
-use crate::api::snapshots::Key;
 use crate::api::{Answer, ApiError, Call, Refusal};
+use crate::snapshots::Key;
 use event::civil::Offset;
 use net::{self, path};
 

@@ -5,7 +5,7 @@ use event::{Service, Time, Trail};
 use hyper::StatusCode;
 use serde::Serialize;
 
-use super::authorise_instance;
+use super::authorise::authorise_instance;
 use super::error::Error;
 use crate::api::parameters::{INT32_MAX, integer, slice, text};
 use crate::api::{Answer, ApiError, Call, Refusal};

@@ -5,19 +5,18 @@
 //! of a database's trail (`store::AuditFile`). `docs/api/taurusdb.md` lists what is implemented and
 //! every choice the pages leave open.
 
+mod authorise;
 mod download;
 mod error;
 mod files;
 mod instances;
-pub mod policies;
 mod policy;
 
-use event::{Service, Trail};
 use hyper::Method;
 
-use super::{Api, ApiError, Call, Refusal, Route, authorise};
+use super::{Api, Route};
+use crate::audit_policies;
 use access::rights::Action;
-use error::Error;
 pub use {download::asks_for_links, files::page_of, policy::is_policy};
 
 pub static API: Api = Api { name: "taurusdb", routes: &ROUTES, render_error: error::render };
@@ -47,7 +46,7 @@ static ROUTES: [Route; 9] = [
     Route {
         method: Method::PUT,
         path: "/v3/{project_id}/instances/{instance_id}/audit-log-policy",
-        name: policies::CHANGE,
+        name: audit_policies::CHANGE,
         needs: Some(Action::TaurusSetAuditPolicy),
         handler: policy::set,
     },
@@ -88,23 +87,3 @@ static ROUTES: [Route; 9] = [
         handler: download::download,
     },
 ];
-
-/// The trail of the path's instance, if the caller may do to it what the route does. An id that
-/// names a trail is right whatever its form; only unknown ids are distinguished by it.
-fn authorise_instance(call: &Call<'_>) -> Result<Trail, Refusal> {
-    let [project, instance] = call.path();
-    let caller = call.caller()?;
-    match authorise(call, caller, Service::Database, project, instance) {
-        Ok(trail) => Ok(trail),
-        Err(ApiError::NoSuchTrail) if !has_vendors_form(instance) => {
-            Err(Error::InvalidInstanceId.into())
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// 36 letters and digits, the last four of which are `in` and two digits in all ids that the vendor
-/// makes.
-fn has_vendors_form(instance: &str) -> bool {
-    instance.len() == 36 && instance.bytes().all(|byte| byte.is_ascii_alphanumeric())
-}

@@ -4,9 +4,9 @@ use event::Operation as Done;
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::authorise_instance;
-use super::policies::{ACTIONS, KEEP_DAYS_MAX, Policy};
+use super::authorise::authorise_instance;
 use crate::api::{Answer, ApiError, Call, Refusal};
+use crate::audit_policies::{ACTIONS, KEEP_DAYS_MAX, Policy};
 use intake::audit::Act;
 
 pub(super) fn show(call: &Call<'_>) -> Result<Answer, Refusal> {
@@ -32,7 +32,7 @@ pub(super) fn set(call: &Call<'_>) -> Result<Answer, Refusal> {
     let job_id = system::random_hex::<16>();
     call.state.policies.change(&trail, |before| {
         let policy = parameters(&call.request.body, before)?;
-        let act = Act::new(call.route.name, Done::Update, "Audit policy")
+        let act = Act::new(call.operation, Done::Update, "Audit policy")
             .by(call.who())
             .on("audit policy", &trail.to_string())
             .with("keep_days", policy.keep_days.to_string())
