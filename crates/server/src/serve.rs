@@ -1,4 +1,5 @@
-//! The running server: opens what the configuration names, takes connections, and ends in order.
+//! The running server: opens the parts that the configuration names, takes connections, and ends in
+//! order.
 
 mod app;
 mod ingest;
@@ -55,7 +56,7 @@ pub struct Server {
     fatal: tokio::sync::mpsc::Receiver<String>,
 }
 
-/// What answering a request needs. Clones are the same server.
+/// The server as its connections see it. Clones are the same server.
 #[derive(Clone)]
 struct App(Arc<Shared>);
 
@@ -78,7 +79,7 @@ impl Server {
             .map_err(Failure::usage)?
             .map(Renewable::new);
         let (report_fatal, fatal) = tokio::sync::mpsc::channel(1);
-        let report_unkept = report_fatal.clone();
+        let report_lost = report_fatal.clone();
         let began = Instant::now();
         let log = Log::open(
             Arc::new(Local::open(data_dir)),
@@ -100,17 +101,17 @@ impl Server {
                 file = torn.file,
                 offset = torn.offset,
                 bytes = torn.len_bytes,
-                "cut off an append that nobody was answered for"
+                "cut off an append that was never acknowledged"
             );
         }
         let counts = log.counts();
         tracing::info!(
             events = counts.events,
-            set_aside = counts.dead_letters,
+            dead_letters = counts.dead_letters,
             ms = elapsed_ms(began),
             "opened the log"
         );
-        // Before anything is recorded: a log that is not what was signed for is to stay as it is.
+        // Before anything is recorded: a log that differs from what was signed must stay as it is.
         let guard = evidence::guard::place_of(data_dir, config.evidence.guard.as_deref());
         let evidence = Evidence::open(data_dir, &guard.map_err(Failure::new)?, log.contents())?;
         let witnesses = Witnesses::open(data_dir, config.witnesses.clone(), log.contents())?;
@@ -140,14 +141,14 @@ impl Server {
             .iter()
             .map(|source| Arc::new(Intake::of(source.clone(), started_at)))
             .collect();
-        let report_unkept = move |error: &store::Error| {
+        let report_lost = move |error: &store::Error| {
             // As above.
-            let _ = report_unkept.try_send(error.to_string());
+            let _ = report_lost.try_send(error.to_string());
         };
         let syslog = intake::syslog::bind(&intakes).await.map_err(Failure::new)?;
         let retried = Retried::open(&FileObjects::new(Arc::new(Local::open(data_dir))))?;
         let retried = Arc::new(retried);
-        let keeper = Keeper::open(data_dir, &intakes, log.contents(), report_unkept.clone())?;
+        let keeper = Keeper::open(data_dir, &intakes, log.contents(), report_lost.clone())?;
         let newest = Arc::new(Newest::new(Arc::clone(&log), Arc::clone(&access)));
         let exports = Exports::new(Arc::clone(&log), Arc::clone(&evidence), limits.exports_max);
         let api = Arc::new(State {
@@ -187,21 +188,21 @@ impl Server {
             witnesses: Arc::clone(&api.witnesses),
             audit: Arc::clone(&api.audit),
         };
-        let asking = Asking::start(&parts, &limits, report_unkept.clone());
+        let asking = Asking::start(&parts, &limits, report_lost.clone());
         let following = Following::start(
             &api.intakes,
             &api.log,
             &api.audit,
             &api.config().limits,
             data_dir,
-            report_unkept.clone(),
+            report_lost.clone(),
         );
         let reading = Reading::start(Arc::clone(&api.newest));
         let signing = Signing::start(
             Arc::clone(&api.evidence),
             Arc::clone(&api.log),
             Arc::clone(&api.audit),
-            report_unkept,
+            report_lost,
         );
         Ok(Server {
             app: App(Arc::new(shared)),
@@ -218,8 +219,8 @@ impl Server {
         })
     }
 
-    /// What takes up a changed configuration: that of these flags and variables. `set_level` sets
-    /// how much the operational log tells.
+    /// The reloader of this server's configuration, as these flags and variables change it.
+    /// `set_level` sets the level of the operational log.
     pub fn reloader(
         &self,
         data_dir: &Path,
@@ -245,12 +246,12 @@ impl Server {
         )
     }
 
-    /// What is listened on besides, for people.
+    /// Further sockets that the server listens on, for people.
     pub fn also_listens(&self) -> Vec<String> {
         self.syslog.described()
     }
 
-    /// The address that was bound.
+    /// The bound address.
     pub fn address(&self) -> Result<SocketAddr, Failure> {
         self.listener.local_addr().map_err(|error| {
             Failure::new(format!("couldn't read the address listened on: {error}"))
@@ -262,8 +263,7 @@ impl Server {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// Serves until `until` resolves, or a durable write fails. Requests that are open then are
-    /// finished.
+    /// Serves until `until` resolves, or a durable write fails. Open requests are finished.
     pub async fn run(mut self, until: impl Future<Output = ()>) -> Result<(), Failure> {
         let limits = self.app.0.api.config().limits;
         let accepting = tokio::spawn(server::run(

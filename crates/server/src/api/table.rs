@@ -101,7 +101,7 @@ fn write_record(call: &Call<'_>, record: Record, status: StatusCode) {
     let act = Act::new(call.operation, Operation::Read, "Audit log query")
         .by(call.who())
         .on("trail", &call.subject())
-        .with("asked", call.requested())
+        .with("request", call.requested())
         .with("status", status.as_str());
     if status.is_success() {
         let (rows, total) = record.rows.unwrap_or_default();

@@ -225,8 +225,8 @@ mod tests {
 
     #[test]
     fn parameters_have_the_ranges_of_the_page() {
-        let asked = |module, query| {
-            parameters(module, query).map(|asked| (asked.page_num, asked.page_size)).ok()
+        let read = |module, query| {
+            parameters(module, query).map(|read| (read.page_num, read.page_size)).ok()
         };
         for (query, expected) in [
             ("", (1, 10)),
@@ -235,7 +235,7 @@ mod tests {
             ("page_num=2&page_num=0", (2, 10)),
             ("unknown=1", (1, 10)),
         ] {
-            assert_eq!(asked("file", query), Some(expected), "{query}");
+            assert_eq!(read("file", query), Some(expected), "{query}");
         }
         for query in [
             "page_num=0",
@@ -246,9 +246,9 @@ mod tests {
             "page_size=101",
             "page_size=1.0",
         ] {
-            assert_eq!(asked("repository", query), None, "{query}");
+            assert_eq!(read("repository", query), None, "{query}");
         }
-        assert_eq!(asked("files", ""), None);
+        assert_eq!(read("files", ""), None);
     }
 
     #[test]

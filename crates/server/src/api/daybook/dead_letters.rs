@@ -286,7 +286,7 @@ fn act(call: &Call<'_>, records: &[DeadLetter]) -> Act {
     let act = Act::new(call.operation, Operation::Other, "Sources")
         .by(call.who())
         .on("dead letters", &sources.join(", "))
-        .with("asked", call.requested())
+        .with("request", call.requested())
         .with("records", numbers.join(", "));
     let description = Some(format!("{} dead letters are parsed again", records.len()));
     Act { description, ..act }

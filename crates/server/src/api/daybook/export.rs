@@ -155,7 +155,7 @@ fn record(call: &Call<'_>, export: &Export, skip: Option<u64>) -> Result<(), Pro
     let mut act = Act::new(call.operation, Done::Download, FUNCTION)
         .by(call.who())
         .on("events", &export.question)
-        .with("asked", call.requested())
+        .with("request", call.requested())
         .with("format", export.format.as_str())
         .with("tree_size", export.tree_size.to_string())
         .with("trails", export.query.trails.len().to_string())

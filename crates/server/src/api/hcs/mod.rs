@@ -232,10 +232,10 @@ mod tests {
     #[test]
     fn parameters_have_the_ranges_of_the_documentation() {
         let window = "begin_time=1000&end_time=2000";
-        let asked = parameters(&format!("{window}&page_size=1000&offset_value=0&log_type=1"))
+        let request = parameters(&format!("{window}&page_size=1000&offset_value=0&log_type=1"))
             .expect("valid");
         assert_eq!(
-            (asked.question.class, asked.limit, asked.offset),
+            (request.question.class, request.limit, request.offset),
             (Some(Class::Security), 1000, 0)
         );
         assert!(parameters("begin_time=5&end_time=5&page_size=0&offset_value=7").is_ok());

@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn parameters_have_the_ranges_of_the_page() {
-        let asked = |query: &str| parameters(query, false);
+        let read = |query: &str| parameters(query, false);
         let valid = |operation, offset, limit| {
             Some(PageRequest { operation: Some(operation), offset, limit })
         };
@@ -208,10 +208,10 @@ mod tests {
             ("operation=pull&unknown=1", valid(Listed::Pull, 0, 10)),
             ("operation=pull&limit=007", valid(Listed::Pull, 0, 7)),
         ] {
-            assert_eq!(asked(query).ok(), expected, "{query}");
+            assert_eq!(read(query).ok(), expected, "{query}");
         }
         for query in ["", "operation", "operation=", "limit=10"] {
-            assert!(matches!(asked(query), Err(ApiError::MissingParameter)), "{query}");
+            assert!(matches!(read(query), Err(ApiError::MissingParameter)), "{query}");
         }
         for query in [
             "operation=Pull",
@@ -233,7 +233,7 @@ mod tests {
             "operation=pull&offset=2147483650",
             "operation=pull&offset=99999999999999999999",
         ] {
-            assert!(matches!(asked(query), Err(ApiError::InvalidParameter)), "{query}");
+            assert!(matches!(read(query), Err(ApiError::InvalidParameter)), "{query}");
         }
     }
 

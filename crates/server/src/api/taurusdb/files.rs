@@ -134,14 +134,14 @@ mod tests {
     #[test]
     fn the_plus_of_an_offset_has_three_spellings() {
         let spelt = ["%2B0800", "+0800", "%200800", "%2B08:00", "+08%3A00"];
-        let asked = spelt.map(|zone| {
+        let requests = spelt.map(|zone| {
             let query =
                 format!("start_time=2018-09-15T06:25:43{zone}&end_time=2018-09-16T10:40:15{zone}");
             parameters(&query).unwrap_or_else(|_| panic!("{query}"))
         });
-        assert!(asked.iter().all(|one| *one == asked[0]));
-        assert_eq!(asked[0].start.to_string(), "2018-09-14T22:25:43.000000000Z");
-        assert_eq!((asked[0].offset, asked[0].limit), (0, 10));
+        assert!(requests.iter().all(|one| *one == requests[0]));
+        assert_eq!(requests[0].start.to_string(), "2018-09-14T22:25:43.000000000Z");
+        assert_eq!((requests[0].offset, requests[0].limit), (0, 10));
     }
 
     #[test]
@@ -172,7 +172,10 @@ mod tests {
                 "start_time=2018-09-01T00:00:00Z&end_time=2018-09-02T00:00:00Z&{page}"
             ))
         };
-        assert!(page("offset=3&limit=7").is_ok_and(|asked| (asked.offset, asked.limit) == (3, 7)));
+        assert!(
+            page("offset=3&limit=7")
+                .is_ok_and(|requests| (requests.offset, requests.limit) == (3, 7))
+        );
         for limit in ["limit=0", "limit=101", "limit=-1", "limit=x", "limit=2147483648"] {
             assert_eq!(error(page(limit)), "Own(InvalidLimit)", "{limit}");
         }
