@@ -51,7 +51,7 @@ pub const ACTIONS: [&str; 34] = [
     "XA",
 ];
 
-/// How long files are listed, and what the database is to audit.
+/// Time for which files are listed, and the actions that the database audits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// 0 switches the policy off.

@@ -6,22 +6,22 @@ use hyper::Method;
 use matchit::Router;
 use net::path;
 
-use crate::api::{Api, Route, codearts, daybook, dbss, hcs, iam, swr, taurusdb, tlog};
+use crate::api::{self, Api, Route};
 use access::rights::Action;
 
 /// The wire APIs.
-pub static APIS: [&Api; 8] = [
-    &iam::API,
-    &swr::API,
-    &codearts::API,
-    &taurusdb::API,
-    &hcs::API,
-    &dbss::API,
-    &tlog::API,
-    &daybook::API,
+pub static APIS: &[&Api] = &[
+    &api::iam::API,
+    &api::swr::API,
+    &api::codearts::API,
+    &api::taurusdb::API,
+    &api::hcs::API,
+    &api::dbss::API,
+    &api::tlog::API,
+    &api::daybook::API,
 ];
 
-/// What responds to a request.
+/// The handler of a request.
 #[derive(Clone, Copy)]
 pub enum Target {
     Health,
@@ -86,7 +86,7 @@ pub fn all() -> &'static [Row] {
     static ROWS: OnceLock<Vec<Row>> = OnceLock::new();
     ROWS.get_or_init(|| {
         let own = OWN.into_iter().map(|(method, path, target)| Row { method, path, target });
-        let of_apis = APIS.into_iter().flat_map(|api| {
+        let of_apis = APIS.iter().flat_map(|&api| {
             let rows = api.routes.iter();
             rows.map(move |route| Row {
                 method: route.method.clone(),

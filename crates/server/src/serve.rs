@@ -142,7 +142,7 @@ impl Server {
             .map(|source| Arc::new(Intake::of(source.clone(), started_at)))
             .collect();
         let report_lost = move |error: &store::Error| {
-            // As above.
+            // The channel holds one message; the first is enough.
             let _ = report_lost.try_send(error.to_string());
         };
         let syslog = intake::syslog::bind(&intakes).await.map_err(Failure::new)?;

@@ -21,7 +21,7 @@ pub struct Answer {
     pub record: Record,
 }
 
-/// How a response is sent.
+/// A response as it is sent.
 pub enum Reply {
     Whole(Response),
     /// A response whose body is sent while it is made.
@@ -31,7 +31,7 @@ pub enum Reply {
 /// Begins to send a streamed response. Called inside the runtime, after the request was recorded.
 pub type Start = Box<dyn FnOnce(Streaming) -> Response + Send>;
 
-/// What sending a streamed response needs.
+/// The parts of the server that a streamed response uses.
 pub struct Streaming {
     pub state: Arc<State>,
     /// Becomes true when the server stops.
@@ -39,14 +39,14 @@ pub struct Streaming {
     pub request_id: String,
 }
 
-/// What an answer adds to the record of its request.
+/// Facts that an answer adds to the record of its request.
 #[derive(Debug, Default)]
 pub struct Record {
     /// Rows returned, and their total.
     pub rows: Option<(usize, u64)>,
     /// Position in the log of each row, for a receipt.
     pub indexes: Option<Indexes>,
-    /// Whether the handler recorded the request itself, or nobody is to.
+    /// True if the handler recorded the request itself, or it is not to be recorded.
     pub is_recorded: bool,
 }
 

@@ -50,7 +50,7 @@ pub trait OwnError: fmt::Debug {
 #[derive(Debug)]
 pub struct Refusal {
     pub cause: Cause,
-    /// Whether the refusal is not to be recorded: because the handler did, or because nobody may.
+    /// True if the handler recorded the refusal itself, or it is not to be recorded.
     pub is_recorded: bool,
 }
 

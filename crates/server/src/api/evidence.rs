@@ -1,4 +1,4 @@
-//! What the APIs that serve evidence share: who may read it, and how it is sent.
+//! Evidence for the APIs that serve it: the right to read it, and its form in responses.
 
 use std::io::Write as _;
 
@@ -18,14 +18,13 @@ pub const TEXT: &str = "text/plain; charset=utf-8";
 /// A year: tiles never change.
 pub const MAX_AGE_S: u32 = 31_536_000;
 
-/// Status, code and text of an error, in whose form it is for the API to say.
+/// Status, code and text of an error. Each API renders it in its own form.
 pub type Denial = (StatusCode, &'static str, &'static str);
 
 pub const UNAUTHENTICATED: Denial =
     (StatusCode::UNAUTHORIZED, "unauthorized", "show a token or a signature");
 
-/// Whether evidence may be read: by everyone, if it is public, else by auditors of Daybook's own
-/// trail.
+/// Lets everyone read evidence if it is public, else auditors of Daybook's own trail.
 pub fn check_reader(call: &Call<'_>) -> Result<(), Denial> {
     if call.state.config().evidence.public {
         return Ok(());

@@ -38,8 +38,8 @@ pub fn read(call: &Call<'_>) -> Result<Answer, Refusal> {
     Ok(Answer::whole(response).recorded())
 }
 
-/// Whether metrics may be read: by everyone, if they are public, else with the configured token, or
-/// by callers who may read the status of Daybook's own trail, since the metrics are of all sources.
+/// Lets everyone read metrics if they are public, else requests with the configured token, and
+/// callers who may read the status of Daybook's own trail, since the metrics cover all sources.
 fn check_reader(call: &Call<'_>) -> Result<(), Refusal> {
     let config = call.state.config();
     let metrics = &config.metrics;

@@ -56,7 +56,7 @@ fn description(routes: &[Route]) -> Value {
     })
 }
 
-/// Who may use an operation.
+/// Credentials that an operation needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
     Anyone,
@@ -79,7 +79,7 @@ struct Described {
     content_type: &'static str,
     answer: Value,
     access: Access,
-    /// Whether the thing that it names may be missing.
+    /// True if there is a 404.
     may_miss: bool,
 }
 

@@ -16,7 +16,7 @@ pub fn prove(call: &Call<'_>) -> Result<Answer, Refusal> {
     let [index] = call.path();
     let unrecorded = |refusal: Refusal| refusal.recorded();
     let (index, is_with_entry) = parameters(call, index).map_err(unrecorded)?;
-    // What reads no event is not recorded: it would make the log grow without end.
+    // A proof without the event is not recorded: that would make the log grow without end.
     if !is_with_entry {
         return Ok(proof(call, index, None).map_err(unrecorded)?.answer(call));
     }
@@ -45,7 +45,7 @@ fn parameters(call: &Call<'_>, index: &str) -> Result<(u64, bool), Refusal> {
 fn entry(call: &Call<'_>, index: u64) -> Result<Vec<u8>, Refusal> {
     let caller = call.caller().map_err(|_| problem(UNAUTHENTICATED))?;
     let event = call.state.log.stored_event(index)?;
-    // Whether there is such an event is no secret, but its trail is.
+    // The existence of the event is no secret, but its trail is.
     let event = event.filter(|event| caller.may(Action::ReadEvents, &event.trail));
     let event = event.ok_or_else(|| {
         Problem::new(StatusCode::FORBIDDEN, "forbidden", "you may not read this event")

@@ -27,7 +27,7 @@ pub fn follow(call: &Call<'_>) -> Result<Answer, Refusal> {
     Ok(Answer::streamed(StatusCode::OK, move |streaming| send(tail, size, permit, streaming)))
 }
 
-/// What a request follows of a log with `size` events.
+/// The tail that a request follows, of a log with `size` events.
 fn tail(call: &Call<'_>, size: u64) -> Result<Tail, Refusal> {
     let mut parameters = Parameters::of(path::query_pairs(call.raw_query()));
     let from = parameters.integer("from", 0..=NUMBER_MAX)?;

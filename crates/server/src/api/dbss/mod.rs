@@ -97,7 +97,7 @@ impl Verb {
     const ALL: [Verb; 5] =
         [Verb::Create, Verb::Update, Verb::Delete, Verb::Download, Verb::Operate];
 
-    /// As the page's sample writes it; filters are compared without regard to case.
+    /// The spelling of the page's sample; filters are compared without regard to case.
     fn as_str(self) -> &'static str {
         match self {
             Verb::Create => "Create",

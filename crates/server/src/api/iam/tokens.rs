@@ -419,7 +419,7 @@ fn refuse(call: &Call<'_>, claim: &Claim<'_>, why: &str, error: impl Into<Refusa
     error.into().recorded()
 }
 
-/// What a token stands for, for a caller with a token.
+/// Describes a token to a caller with a token.
 pub(super) fn validate(call: &Call<'_>) -> Result<Answer, Refusal> {
     let caller = call.caller()?;
     let subject =
