@@ -1,14 +1,16 @@
 //! Requests with events: their bodies are read within bounds, prepared beside the sockets, and
 //! recorded.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use event::Time;
 use formats::{EnvelopeError, FilePosition};
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, HeaderValue};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode};
+use store::Log;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::App;
@@ -16,6 +18,7 @@ use super::refusal::refused_body;
 use crate::api::parameters;
 use access::Caller;
 use access::rights::Action;
+use config::Limits;
 use intake::audit::Who;
 use intake::{Arrival, Intake};
 use net::Response;
@@ -43,7 +46,7 @@ impl App {
             return self.import_begins(intake, peer, request, id).await;
         }
         let headers: Arc<[_]> = header_lines(request.headers()).into();
-        match self.recorded(intake, peer, request, Arc::clone(&headers)).await {
+        match self.record(intake, peer, request, Arc::clone(&headers)).await {
             Ok(answer) => intake::http::recorded(&answer, intake.source.format, &headers),
             Err(NotRecorded::Body(refused)) => {
                 intake.refused(system::now());
@@ -89,7 +92,7 @@ impl App {
     }
 
     /// Whether the request has the source's token, or a token of a user who may write to its trail.
-    fn may_send(&self, headers: &hyper::HeaderMap, source: &str) -> bool {
+    fn may_send(&self, headers: &HeaderMap, source: &str) -> bool {
         let config = self.0.api.config();
         let Some(source) = config.source(source) else { return false };
         if intake::http::is_authorised(headers, source) {
@@ -103,105 +106,149 @@ impl App {
         })
     }
 
-    async fn recorded(
+    /// Reads a request within bounds and records it.
+    async fn record(
         &self,
         intake: &Arc<Intake>,
         peer: SocketAddr,
         request: hyper::Request<Incoming>,
-        headers: Arc<[(String, String)]>,
+        lines: Arc<[(String, String)]>,
     ) -> Result<intake::Answer, NotRecorded> {
         let limits = self.0.api.config().limits;
         let (parts, incoming) = request.into_parts();
-        let log_file = parameters::text(parts.uri.query().unwrap_or(""), "log_file");
-        if log_file.as_ref().is_some_and(|name| name.len() > LOG_FILE_BYTES_MAX) {
-            intake.refused(system::now());
-            let why = format!("log_file has more than {LOG_FILE_BYTES_MAX} bytes");
-            return Err(NotRecorded::Intake(intake::Refused::Envelope(EnvelopeError::Malformed(
-                why,
-            ))));
-        }
-        let position = position_of(parts.uri.query().unwrap_or("")).map_err(|why| {
-            NotRecorded::Intake(intake::Refused::Envelope(EnvelopeError::Malformed(why)))
-        })?;
-        let mut held =
-            Held::take(&self.0.intake_kib, expected_bytes(&parts.headers, limits.body_bytes_max))?;
+        let query = parts.uri.query().unwrap_or("");
+        let log_file = log_file_of(query).inspect_err(|_| intake.refused(system::now()))?;
+        let position = position_of(query)?;
+        let share =
+            Share::take(&self.0.intake_kib, expected_bytes(&parts.headers, limits.body_bytes_max))?;
         let deadline = tokio::time::Instant::now() + Duration::from_secs(limits.intake_timeout_s);
-        let received =
-            tokio::time::timeout_at(deadline, body::read(incoming, limits.body_bytes_max))
-                .await
-                .unwrap_or(Err(Refused::TooSlow))
-                .map_err(NotRecorded::Body)?;
-        let received_at = system::now();
-        let (app, of) = (self.clone(), Arc::clone(intake));
-        let is_small = received.len() <= intake::http::INLINE_BYTES_MAX
-            && !parts.headers.contains_key(hyper::header::CONTENT_ENCODING);
-        let prepare = move || {
-            let body =
-                body::decompress(&parts.headers, received, limits.body_decompressed_bytes_max)
-                    .map_err(NotRecorded::Body)?;
-            held.extend_to(body.len())?;
-            let limits = formats::Limits {
-                events_max: limits.events_per_request_max,
-                event_bytes_max: limits.event_bytes_max,
-            };
-            let arrival = Arrival {
-                received_at,
-                log_file: log_file.as_deref(),
-                headers: &headers,
-                peer: Some(peer.ip()).filter(|_| position.is_none()),
-                place: position
-                    .as_ref()
-                    .map(|(file, offset)| FilePosition { file, offset: *offset }),
-            };
-            let log = &app.0.api.log;
-            let prepared = match arrival.place {
-                Some(_) => intake::piece::prepare_piece(&body, arrival, &of, limits, log),
-                None => {
-                    let whole =
-                        intake::prepare(intake::Received::Body(&body), arrival, &of, limits, log);
-                    vec![whole.map_err(NotRecorded::Intake)?]
-                }
-            };
-            Ok((prepared, held))
+        let reading = body::read(incoming, limits.body_bytes_max);
+        let bytes = tokio::time::timeout_at(deadline, reading)
+            .await
+            .unwrap_or(Err(Refused::TooSlow))
+            .map_err(NotRecorded::Body)?;
+        let delivery = Delivery {
+            received_at: system::now(),
+            peer: peer.ip(),
+            headers: parts.headers,
+            lines,
+            log_file,
+            position,
+            bytes,
+            share,
         };
         // From here on, a slow request is our fault, not the sender's.
-        let recording = async {
-            let (prepared, held) = run(prepare, is_small).await?;
-            // The share is given back once the request is durable, whether or not somebody still
-            // waits.
-            let held = Arc::new(held);
-            let mut answer: Option<intake::Answer> = None;
-            for one in prepared {
-                let recorded = intake::record(one, intake, &self.0.api.log, Arc::clone(&held))
-                    .await
-                    .map_err(NotRecorded::Intake)?;
-                answer = Some(match answer {
-                    Some(before) => before.and(recorded),
-                    None => recorded,
-                });
-            }
-            answer.ok_or(NotRecorded::Intake(intake::Refused::Fenced))
-        };
-        tokio::time::timeout_at(deadline, recording)
+        tokio::time::timeout_at(deadline, self.record_delivery(delivery, intake, limits))
             .await
             .unwrap_or(Err(NotRecorded::Intake(intake::Refused::Slow)))
     }
+
+    async fn record_delivery(
+        &self,
+        delivery: Delivery,
+        intake: &Arc<Intake>,
+        limits: Limits,
+    ) -> Result<intake::Answer, NotRecorded> {
+        let is_small = delivery.is_small();
+        let (app, of) = (self.clone(), Arc::clone(intake));
+        let prepare = move || delivery.prepare(&of, &limits, &app.0.api.log);
+        let (prepared, share) = run(prepare, is_small).await?;
+        // The share is given back once the request is durable, whether or not somebody still waits.
+        let share = Arc::new(share);
+        let mut answer: Option<intake::Answer> = None;
+        for one in prepared {
+            let recorded = intake::record(one, intake, &self.0.api.log, Arc::clone(&share))
+                .await
+                .map_err(NotRecorded::Intake)?;
+            answer = Some(match answer {
+                Some(before) => before.and(recorded),
+                None => recorded,
+            });
+        }
+        answer.ok_or(NotRecorded::Intake(intake::Refused::Fenced))
+    }
+}
+
+/// A body as it arrived, with what came along.
+struct Delivery {
+    received_at: Time,
+    peer: IpAddr,
+    headers: HeaderMap,
+    /// The headers as formats read them.
+    lines: Arc<[(String, String)]>,
+    log_file: Option<String>,
+    /// File and offset, if the body is a piece of a file.
+    position: Option<(String, u64)>,
+    bytes: Bytes,
+    share: Share,
+}
+
+impl Delivery {
+    /// Whether preparing it takes so little time that it needs no thread of its own.
+    fn is_small(&self) -> bool {
+        self.bytes.len() <= intake::http::INLINE_BYTES_MAX
+            && !self.headers.contains_key(CONTENT_ENCODING)
+    }
+
+    /// Decompresses and parses the body.
+    fn prepare(
+        mut self,
+        intake: &Intake,
+        limits: &Limits,
+        log: &Log,
+    ) -> Result<(Vec<intake::Prepared>, Share), NotRecorded> {
+        let body = body::decompress(&self.headers, self.bytes, limits.body_decompressed_bytes_max)
+            .map_err(NotRecorded::Body)?;
+        self.share.extend_to(body.len())?;
+        let limits = formats::Limits {
+            events_max: limits.events_per_request_max,
+            event_bytes_max: limits.event_bytes_max,
+        };
+        let position = self.position.as_ref();
+        let arrival = Arrival {
+            received_at: self.received_at,
+            log_file: self.log_file.as_deref(),
+            headers: &self.lines,
+            peer: Some(self.peer).filter(|_| position.is_none()),
+            place: position.map(|(file, offset)| FilePosition { file, offset: *offset }),
+        };
+        let prepared = if position.is_some() {
+            intake::piece::prepare_piece(&body, arrival, intake, limits, log)
+        } else {
+            let received = intake::Received::Body(&body);
+            let whole = intake::prepare(received, arrival, intake, limits, log);
+            vec![whole.map_err(NotRecorded::Intake)?]
+        };
+        Ok((prepared, self.share))
+    }
+}
+
+/// The name of the source's log file, where the sender gives it.
+fn log_file_of(query: &str) -> Result<Option<String>, NotRecorded> {
+    let name = parameters::text(query, "log_file");
+    if name.as_ref().is_some_and(|name| name.len() > LOG_FILE_BYTES_MAX) {
+        let why = format!("log_file has more than {LOG_FILE_BYTES_MAX} bytes");
+        return Err(NotRecorded::malformed(why));
+    }
+    Ok(name)
 }
 
 /// File and offset of a body, where `daybook import` names them.
-fn position_of(query: &str) -> Result<Option<(String, u64)>, String> {
+fn position_of(query: &str) -> Result<Option<(String, u64)>, NotRecorded> {
     let Some(file) = parameters::text(query, "file") else { return Ok(None) };
     let is_id = (1..=FILE_ID_BYTES_MAX).contains(&file.len())
         && file.bytes().all(|byte| byte.is_ascii_hexdigit());
     let offset = parameters::text(query, "offset").and_then(|text| text.parse().ok());
     match (is_id, offset) {
         (true, Some(offset)) => Ok(Some((file, offset))),
-        _ => Err(format!("file is 1 to {FILE_ID_BYTES_MAX} hex digits, and comes with an offset")),
+        _ => Err(NotRecorded::malformed(format!(
+            "file is 1 to {FILE_ID_BYTES_MAX} hex digits, and comes with an offset"
+        ))),
     }
 }
 
 /// Header lines for formats. Bytes that are not UTF-8 become U+FFFD.
-fn header_lines(headers: &hyper::HeaderMap) -> Vec<(String, String)> {
+fn header_lines(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |(name, value): (&hyper::header::HeaderName, &HeaderValue)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
@@ -240,19 +287,25 @@ enum NotRecorded {
     Intake(intake::Refused),
 }
 
+impl NotRecorded {
+    fn malformed(why: String) -> NotRecorded {
+        NotRecorded::Intake(intake::Refused::Envelope(EnvelopeError::Malformed(why)))
+    }
+}
+
 /// A share of the memory for intake bodies.
 #[derive(Debug)]
-struct Held {
+struct Share {
     all: Arc<Semaphore>,
-    _permits: Vec<OwnedSemaphorePermit>,
+    permits: Vec<OwnedSemaphorePermit>,
     bytes: usize,
 }
 
-impl Held {
-    fn take(all: &Arc<Semaphore>, bytes: usize) -> Result<Held, NotRecorded> {
-        let mut held = Held { all: Arc::clone(all), _permits: Vec::new(), bytes: 0 };
-        held.extend_to(bytes)?;
-        Ok(held)
+impl Share {
+    fn take(all: &Arc<Semaphore>, bytes: usize) -> Result<Share, NotRecorded> {
+        let mut share = Share { all: Arc::clone(all), permits: Vec::new(), bytes: 0 };
+        share.extend_to(bytes)?;
+        Ok(share)
     }
 
     fn extend_to(&mut self, bytes: usize) -> Result<(), NotRecorded> {
@@ -263,14 +316,14 @@ impl Held {
         let kib = u32::try_from(more.div_ceil(1024)).map_err(|_| NotRecorded::NoRoom)?;
         let permit =
             Arc::clone(&self.all).try_acquire_many_owned(kib).map_err(|_| NotRecorded::NoRoom)?;
-        self._permits.push(permit);
+        self.permits.push(permit);
         self.bytes = bytes;
         Ok(())
     }
 }
 
 /// Most bytes that a body may have: its Content-Length, or the limit.
-fn expected_bytes(headers: &hyper::HeaderMap, bytes_max: usize) -> usize {
+fn expected_bytes(headers: &HeaderMap, bytes_max: usize) -> usize {
     let said = headers
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
@@ -286,10 +339,10 @@ mod tests {
     async fn a_panic_in_a_large_body_ends_its_request_alone() {
         let all = Arc::new(Semaphore::new(64));
         for is_panicking in [true, false] {
-            let held = Held::take(&all, 48 << 10).expect("there is room");
-            let prepare = move || -> Result<(u32, Held), NotRecorded> {
+            let share = Share::take(&all, 48 << 10).expect("there is room");
+            let prepare = move || -> Result<(u32, Share), NotRecorded> {
                 assert!(!is_panicking, "the preparation panics");
-                Ok((7, held))
+                Ok((7, share))
             };
             match run(prepare, false).await {
                 Ok((prepared, _)) => assert_eq!((prepared, is_panicking), (7, false)),
