@@ -48,12 +48,17 @@ pub struct Server {
     tls: Option<Arc<Renewable>>,
     syslog: intake::syslog::Bound,
     stop: watch::Sender<bool>,
+    threads: Threads,
+    fatal: tokio::sync::mpsc::Receiver<String>,
+}
+
+/// The threads beside the connections.
+struct Threads {
     housekeeping: Housekeeping,
     signing: Signing,
     asking: Asking,
     following: Following,
     reading: Reading,
-    fatal: tokio::sync::mpsc::Receiver<String>,
 }
 
 /// The server as its connections see it. Clones are the same server.
@@ -61,7 +66,7 @@ pub struct Server {
 struct App(Arc<Shared>);
 
 struct Shared {
-    api: Arc<State>,
+    state: Arc<State>,
     scheme: &'static str,
     /// Intake bytes held, in KiB.
     intake_kib: Arc<Semaphore>,
@@ -78,39 +83,12 @@ impl Server {
             .transpose()
             .map_err(Failure::usage)?
             .map(Renewable::new);
-        let (report_fatal, fatal) = tokio::sync::mpsc::channel(1);
-        let report_lost = report_fatal.clone();
-        let began = Instant::now();
-        let log = Log::open(
-            Arc::new(Local::open(data_dir)),
-            Settings {
-                waiting_requests_max: config.limits.waiting_requests_max,
-                flush_events: config.limits.flush_events,
-                unflushed_events_max: config.limits.unflushed_events_max,
-                cache_bytes_max: config.limits.index_cache_bytes_max,
-                clock: Arc::new(move || began.elapsed()),
-                on_fatal: Arc::new(move |error: &store::Error| {
-                    // The channel holds one message; the first is enough.
-                    let _ = report_fatal.try_send(error.to_string());
-                }),
-                ..Settings::default()
-            },
-        )?;
-        if let Some(torn) = log.torn_tail() {
-            tracing::warn!(
-                file = torn.file,
-                offset = torn.offset,
-                bytes = torn.len_bytes,
-                "cut off an append that was never acknowledged"
-            );
-        }
-        let counts = log.counts();
-        tracing::info!(
-            events = counts.events,
-            dead_letters = counts.dead_letters,
-            ms = elapsed_ms(began),
-            "opened the log"
-        );
+        let (report, fatal) = tokio::sync::mpsc::channel(1);
+        let report_fatal = move |error: &store::Error| {
+            // The channel holds one message; the first is enough.
+            let _ = report.try_send(error.to_string());
+        };
+        let log = open_log(&config, data_dir, report_fatal.clone())?;
         // Before anything is recorded: a log that differs from what was signed must stay as it is.
         let guard = evidence::guard::place_of(data_dir, config.evidence.guard.as_deref());
         let evidence = Evidence::open(data_dir, &guard.map_err(Failure::new)?, log.contents())?;
@@ -125,14 +103,7 @@ impl Server {
         .map_err(Failure::new)?;
         let access = Arc::new(access);
         let policies = Policies::load(&log, &config.own)?;
-        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-            let hint = if error.kind() == std::io::ErrorKind::AddrInUse {
-                "; choose another with --listen"
-            } else {
-                ""
-            };
-            Failure::new(format!("couldn't listen on {}: {error}{hint}", config.listen))
-        })?;
+        let listener = listen(config.listen).await?;
         let (stop, stopping) = watch::channel(false);
         let limits = config.limits;
         let started_at = system::now();
@@ -141,17 +112,13 @@ impl Server {
             .iter()
             .map(|source| Arc::new(Intake::of(source.clone(), started_at)))
             .collect();
-        let report_lost = move |error: &store::Error| {
-            // The channel holds one message; the first is enough.
-            let _ = report_lost.try_send(error.to_string());
-        };
         let syslog = intake::syslog::bind(&intakes).await.map_err(Failure::new)?;
         let retried = Retried::open(&FileObjects::new(Arc::new(Local::open(data_dir))))?;
         let retried = Arc::new(retried);
-        let keeper = Keeper::open(data_dir, &intakes, log.contents(), report_lost.clone())?;
+        let keeper = Keeper::open(data_dir, &intakes, log.contents(), report_fatal.clone())?;
         let newest = Arc::new(Newest::new(Arc::clone(&log), Arc::clone(&access)));
         let exports = Exports::new(Arc::clone(&log), Arc::clone(&evidence), limits.exports_max);
-        let api = Arc::new(State {
+        let state = Arc::new(State {
             log,
             newest,
             access,
@@ -179,44 +146,10 @@ impl Server {
                 limits.intake_bytes_in_flight_max.div_ceil(1024).min(Semaphore::MAX_PERMITS),
             )),
             stopping,
-            api: Arc::clone(&api),
+            state: Arc::clone(&state),
         };
-        let housekeeping = Housekeeping::start(housekeeping_parts(&api), serving, keeper);
-        let parts = witnesses::Parts {
-            log: Arc::clone(&api.log),
-            evidence: Arc::clone(&api.evidence),
-            witnesses: Arc::clone(&api.witnesses),
-            audit: Arc::clone(&api.audit),
-        };
-        let asking = Asking::start(&parts, &limits, report_lost.clone());
-        let following = Following::start(
-            &api.intakes,
-            &api.log,
-            &api.audit,
-            &api.config().limits,
-            data_dir,
-            report_lost.clone(),
-        );
-        let reading = Reading::start(Arc::clone(&api.newest));
-        let signing = Signing::start(
-            Arc::clone(&api.evidence),
-            Arc::clone(&api.log),
-            Arc::clone(&api.audit),
-            report_lost,
-        );
-        Ok(Server {
-            app: App(Arc::new(shared)),
-            listener,
-            tls,
-            syslog,
-            stop,
-            housekeeping,
-            signing,
-            asking,
-            following,
-            reading,
-            fatal,
-        })
+        let threads = Threads::start(&state, serving, keeper, &report_fatal);
+        Ok(Server { app: App(Arc::new(shared)), listener, tls, syslog, stop, threads, fatal })
     }
 
     /// The reloader of this server's configuration, as these flags and variables change it.
@@ -234,7 +167,7 @@ impl Server {
             .certificates()
             .map(|(source, tls)| (Holder::Source(source.to_owned()), Arc::clone(tls)));
         let certificates = own.chain(of_sources).collect();
-        let state = &self.app.0.api;
+        let state = &self.app.0.state;
         Reloader::new(
             &state.in_force,
             &state.audit,
@@ -265,7 +198,7 @@ impl Server {
 
     /// Serves until `until` resolves, or a durable write fails. Open requests are finished.
     pub async fn run(mut self, until: impl Future<Output = ()>) -> Result<(), Failure> {
-        let limits = self.app.0.api.config().limits;
+        let limits = self.app.0.state.config().limits;
         let accepting = tokio::spawn(server::run(
             self.listener,
             self.tls,
@@ -273,7 +206,7 @@ impl Server {
             self.app.clone(),
             self.stop.subscribe(),
         ));
-        let syslog = self.syslog.start(&self.app.0.api.log, limits, &self.stop.subscribe());
+        let syslog = self.syslog.start(&self.app.0.state.log, limits, &self.stop.subscribe());
         let failure = tokio::select! {
             () = until => None,
             failure = self.fatal.recv() => failure,
@@ -298,13 +231,9 @@ impl Server {
         }
         // Connections are gone; a request that outlived its client may still hold the log for a
         // moment.
-        self.reading.stop();
-        self.following.stop();
-        self.asking.stop();
-        self.housekeeping.stop();
-        self.signing.stop();
+        self.threads.stop();
         let Some(shared) = Arc::into_inner(self.app.0) else { return Ok(()) };
-        if let Some(state) = last_holder(shared.api).await
+        if let Some(state) = last_holder(shared.state).await
             && let Some(log) = last_holder(state.into_log()).await
         {
             log.close()?;
@@ -327,6 +256,97 @@ async fn last_holder<T>(mut part: Arc<T>) -> Option<T> {
         tokio::time::sleep(LAST_HOLDERS_PAUSE).await;
     }
     None
+}
+
+/// Opens the log. `report_fatal` is called when a durable write fails.
+fn open_log(
+    config: &Config,
+    data_dir: &Path,
+    report_fatal: impl Fn(&store::Error) + Send + Sync + 'static,
+) -> Result<Log, Failure> {
+    let began = Instant::now();
+    let settings = Settings {
+        waiting_requests_max: config.limits.waiting_requests_max,
+        flush_events: config.limits.flush_events,
+        unflushed_events_max: config.limits.unflushed_events_max,
+        cache_bytes_max: config.limits.index_cache_bytes_max,
+        clock: Arc::new(move || began.elapsed()),
+        on_fatal: Arc::new(report_fatal),
+        ..Settings::default()
+    };
+    let log = Log::open(Arc::new(Local::open(data_dir)), settings)?;
+    if let Some(torn) = log.torn_tail() {
+        tracing::warn!(
+            file = torn.file,
+            offset = torn.offset,
+            bytes = torn.len_bytes,
+            "cut off an append that was never acknowledged"
+        );
+    }
+    let counts = log.counts();
+    tracing::info!(
+        events = counts.events,
+        dead_letters = counts.dead_letters,
+        ms = elapsed_ms(began),
+        "opened the log"
+    );
+    Ok(log)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "; choose another with --listen",
+            _ => "",
+        };
+        Failure::new(format!("couldn't listen on {address}: {error}{hint}"))
+    })
+}
+
+impl Threads {
+    /// `report_fatal` is called when what a thread wrote cannot be made durable.
+    fn start(
+        state: &State,
+        serving: housekeeping::Serving,
+        keeper: Keeper,
+        report_fatal: &(impl Fn(&store::Error) + Clone + Send + Sync + 'static),
+    ) -> Threads {
+        let limits = state.config().limits;
+        let witnesses = witnesses::Parts {
+            log: Arc::clone(&state.log),
+            evidence: Arc::clone(&state.evidence),
+            witnesses: Arc::clone(&state.witnesses),
+            audit: Arc::clone(&state.audit),
+        };
+        Threads {
+            housekeeping: Housekeeping::start(housekeeping_parts(state), serving, keeper),
+            asking: Asking::start(&witnesses, &limits, report_fatal.clone()),
+            following: Following::start(
+                &state.intakes,
+                &state.log,
+                &state.audit,
+                &limits,
+                &state.data_dir,
+                report_fatal.clone(),
+            ),
+            reading: Reading::start(Arc::clone(&state.newest)),
+            signing: Signing::start(
+                Arc::clone(&state.evidence),
+                Arc::clone(&state.log),
+                Arc::clone(&state.audit),
+                report_fatal.clone(),
+            ),
+        }
+    }
+
+    /// Ends the threads in order: those that record before the one that signs what they recorded.
+    fn stop(self) {
+        self.reading.stop();
+        self.following.stop();
+        self.asking.stop();
+        self.housekeeping.stop();
+        self.signing.stop();
+    }
 }
 
 fn housekeeping_parts(state: &State) -> housekeeping::Parts {

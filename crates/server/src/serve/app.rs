@@ -42,7 +42,7 @@ impl server::Handler for App {
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(X_REQUEST_ID, value);
         }
-        self.0.api.requests.count(response.status());
+        self.0.state.requests.count(response.status());
         if is_head {
             *response.body_mut() = Body::default();
         }
@@ -59,11 +59,11 @@ impl App {
         request: hyper::Request<Incoming>,
         id: &str,
     ) -> Response {
-        let limits = self.0.api.config().limits;
+        let limits = self.0.state.config().limits;
         if let Some(refusal) = self.refuse_by_header(&request, id) {
             return refusal;
         }
-        let Ok(_permit) = self.0.api.in_flight.try_acquire() else {
+        let Ok(_permit) = self.0.state.in_flight.try_acquire() else {
             let text = "too many requests at once; try again";
             return refused(
                 request.uri().path(),
@@ -90,12 +90,12 @@ impl App {
                 refused(&path, StatusCode::REQUEST_TIMEOUT, "timeout", &text, id)
             })
         };
-        self.0.api.requests.took(name, began.elapsed());
+        self.0.state.requests.took(name, began.elapsed());
         response
     }
 
     fn refuse_by_header(&self, request: &hyper::Request<Incoming>, id: &str) -> Option<Response> {
-        let limits = self.0.api.config().limits;
+        let limits = self.0.state.config().limits;
         let path = request.uri().path();
         let uri_bytes = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
         if uri_bytes > limits.uri_bytes_max {
@@ -158,12 +158,12 @@ impl App {
         request: Request,
     ) -> Response {
         let id = request.id.clone();
-        if !self.0.api.audit.has_room() {
+        if !self.0.state.audit.has_room() {
             let text = "too many requests are waiting to be recorded; try again";
             let path = &request.raw_path;
             return refused(path, StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, &id);
         }
-        let state = Arc::clone(&self.0.api);
+        let state = Arc::clone(&self.0.state);
         let answer = move || {
             let rights = state.access.current();
             let call = Call::new(route.name, route.needs, &path, &request, &state, &rights);
@@ -173,7 +173,7 @@ impl App {
         match tokio::task::spawn_blocking(answer).await {
             Ok(Reply::Whole(response)) => response,
             Ok(Reply::Streamed(_, start)) => start(Streaming {
-                state: Arc::clone(&self.0.api),
+                state: Arc::clone(&self.0.state),
                 stopping: self.0.stopping.clone(),
                 request_id: id,
             }),
@@ -202,7 +202,7 @@ impl App {
         id: &str,
     ) -> Result<Request, Response> {
         let (parts, incoming) = request.into_parts();
-        let limits = self.0.api.config().limits;
+        let limits = self.0.state.config().limits;
         let body = body::read(incoming, limits.query_body_bytes_max).await.map_err(|refused| {
             let most = format!("At most {} bytes.", limits.query_body_bytes_max);
             refused_body(&refused, &most, id)

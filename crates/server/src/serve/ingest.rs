@@ -33,7 +33,7 @@ impl App {
         request: hyper::Request<Incoming>,
         id: &str,
     ) -> Response {
-        let found = self.0.api.intakes.iter().find(|intake| intake.source.name == name);
+        let found = self.0.state.intakes.iter().find(|intake| intake.source.name == name);
         let Some(intake) =
             found.filter(|intake| self.may_send(request.headers(), &intake.source.name))
         else {
@@ -50,7 +50,7 @@ impl App {
             Ok(answer) => intake::http::recorded(&answer, intake.source.format, &headers),
             Err(NotRecorded::Body(refused)) => {
                 intake.refused(system::now());
-                let limits = self.0.api.config().limits;
+                let limits = self.0.state.config().limits;
                 let most = format!(
                     "At most {} bytes, and {} after decompression.",
                     limits.body_bytes_max, limits.body_decompressed_bytes_max
@@ -85,7 +85,7 @@ impl App {
         let who = Who { address: Some(peer.ip()), ..Who::default() };
         let act = intake::import::begun(&intake.source.name, &String::from_utf8_lossy(&names), who);
         let app = self.clone();
-        match tokio::task::spawn_blocking(move || app.0.api.audit.record_now(act)).await {
+        match tokio::task::spawn_blocking(move || app.0.state.audit.record_now(act)).await {
             Ok(Ok(())) => net::json(StatusCode::OK, &serde_json::json!({ "recorded": 0 })),
             Ok(Err(_)) | Err(_) => intake::Refused::Overloaded.render(id),
         }
@@ -93,12 +93,12 @@ impl App {
 
     /// Whether the request has the source's token, or a token of a user who may write to its trail.
     fn may_send(&self, headers: &HeaderMap, source: &str) -> bool {
-        let config = self.0.api.config();
+        let config = self.0.state.config();
         let Some(source) = config.source(source) else { return false };
         if intake::http::is_authorised(headers, source) {
             return true;
         }
-        let rights = self.0.api.access.current();
+        let rights = self.0.state.access.current();
         let shown = headers.get("x-auth-token").and_then(|value| value.to_str().ok());
         shown.and_then(|text| rights.token(text)).is_some_and(|(token, user)| {
             let caller = Caller { user, scope: token.scope.clone() };
@@ -114,7 +114,7 @@ impl App {
         request: hyper::Request<Incoming>,
         lines: Arc<[(String, String)]>,
     ) -> Result<intake::Answer, NotRecorded> {
-        let limits = self.0.api.config().limits;
+        let limits = self.0.state.config().limits;
         let (parts, incoming) = request.into_parts();
         let query = parts.uri.query().unwrap_or("");
         let log_file = log_file_of(query).inspect_err(|_| intake.refused(system::now()))?;
@@ -151,13 +151,13 @@ impl App {
     ) -> Result<intake::Answer, NotRecorded> {
         let is_small = delivery.is_small();
         let (app, of) = (self.clone(), Arc::clone(intake));
-        let prepare = move || delivery.prepare(&of, &limits, &app.0.api.log);
+        let prepare = move || delivery.prepare(&of, &limits, &app.0.state.log);
         let (prepared, share) = run(prepare, is_small).await?;
         // The share is given back once the request is durable, whether or not somebody still waits.
         let share = Arc::new(share);
         let mut answer: Option<intake::Answer> = None;
         for one in prepared {
-            let recorded = intake::record(one, intake, &self.0.api.log, Arc::clone(&share))
+            let recorded = intake::record(one, intake, &self.0.state.log, Arc::clone(&share))
                 .await
                 .map_err(NotRecorded::Intake)?;
             answer = Some(match answer {
