@@ -11,7 +11,7 @@ mod repositories;
 
 use event::entry::Entry;
 use event::query::{Dimension, Filter, Page, Query};
-use event::{Operation as Done, Service};
+use event::{Operation, Service};
 use hyper::Method;
 use serde::Serialize;
 use store::Row;
@@ -149,8 +149,8 @@ impl Question {
     /// Acts that change nothing of a repository are recorded, not listed: existence checks, index
     /// pages, logins.
     fn filters(&self) -> Vec<Filter> {
-        let unlisted =
-            [Done::Read, Done::Login, Done::Logout].map(|operation| operation.as_str().to_owned());
+        let unlisted = [Operation::Read, Operation::Login, Operation::Logout]
+            .map(|operation| operation.as_str().to_owned());
         let mut filters =
             vec![self.module.filter(), Filter::NoneOf(Dimension::Operation, unlisted.to_vec())];
         if let Some(user) = &self.user_id {
@@ -204,7 +204,7 @@ fn audit_info(entry: Entry, module: Module, zone: Offset) -> AuditInfo {
         id: entry.number.to_string(),
         module: module.as_str(),
         operation: match event.operation {
-            Done::Other => event.action,
+            Operation::Other => event.action,
             known => known.as_str().to_owned(),
         },
         time: zone.date_and_time(event.occurred_at, '/', ' '),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use event::Operation as Done;
+use event::Operation;
 use event::query::Query;
 use event::search::SEARCH_BYTES_MAX;
 use hyper::StatusCode;
@@ -152,7 +152,7 @@ fn insert(head: &mut Response, name: HeaderName, value: &str) {
 
 /// Records an export; it does not begin if that fails.
 fn record(call: &Call<'_>, export: &Export, skip: Option<u64>) -> Result<(), Problem> {
-    let mut act = Act::new(call.operation, Done::Download, FUNCTION)
+    let mut act = Act::new(call.operation, Operation::Download, FUNCTION)
         .by(call.who())
         .on("events", &export.question)
         .with("request", call.requested())

@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use event::entry::Entry;
 use event::query::{Dimension, Filter, Page, Query};
-use event::{Operation as Done, OutcomeKind, Service, Time, Trail};
+use event::{Operation, OutcomeKind, Service, Time, Trail};
 use hyper::Method;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -110,18 +110,22 @@ impl Verb {
 
     /// The verb of our word. Reading takes something out, so it is a download; `operate` is the
     /// word of older deployments for everything else.
-    fn of(operation: Done) -> Verb {
+    fn of(operation: Operation) -> Verb {
         match operation {
-            Done::Create | Done::Push | Done::Upload | Done::Mount => Verb::Create,
-            Done::Update | Done::Grant | Done::Configure => Verb::Update,
-            Done::Delete => Verb::Delete,
-            Done::Download | Done::Pull | Done::Read => Verb::Download,
-            Done::Login | Done::Logout | Done::Exec | Done::Other => Verb::Operate,
+            Operation::Create | Operation::Push | Operation::Upload | Operation::Mount => {
+                Verb::Create
+            }
+            Operation::Update | Operation::Grant | Operation::Configure => Verb::Update,
+            Operation::Delete => Verb::Delete,
+            Operation::Download | Operation::Pull | Operation::Read => Verb::Download,
+            Operation::Login | Operation::Logout | Operation::Exec | Operation::Other => {
+                Verb::Operate
+            }
         }
     }
 
     fn operations(self) -> Vec<String> {
-        let known = Done::ALL.iter().filter(|operation| Verb::of(**operation) == self);
+        let known = Operation::ALL.iter().filter(|operation| Verb::of(**operation) == self);
         known.map(|operation| operation.as_str().to_owned()).collect()
     }
 }
@@ -416,7 +420,7 @@ mod tests {
     #[test]
     fn every_operation_has_one_verb() {
         let all: usize = Verb::ALL.iter().map(|verb| verb.operations().len()).sum();
-        assert_eq!(all, Done::ALL.len());
+        assert_eq!(all, Operation::ALL.len());
         assert!(
             read(r#"{"time":{},"page":1,"size":1,"action":"dElEtE","result":"fail"}"#).is_some()
         );

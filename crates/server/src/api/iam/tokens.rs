@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use event::{Class, Operation as Done, Outcome, OutcomeKind, Severity, Time};
+use event::{Class, Operation, Outcome, OutcomeKind, Severity, Time};
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
@@ -387,7 +387,7 @@ fn issue(call: &Call<'_>, text: &str, token: &Token, claim: &Claim<'_>) -> Resul
     };
     let who = call.who();
     let name = who.name.clone().unwrap_or_default();
-    let act = Act::new("login", Done::Login, FUNCTION)
+    let act = Act::new("login", Operation::Login, FUNCTION)
         .by(who)
         .on("user", &name)
         .with("method", token.methods.join(","))
@@ -407,7 +407,7 @@ fn issue(call: &Call<'_>, text: &str, token: &Token, claim: &Claim<'_>) -> Resul
 
 /// Records a refused login.
 fn refuse(call: &Call<'_>, claim: &Claim<'_>, why: &str, error: impl Into<Refusal>) -> Refusal {
-    let act = Act::new("login", Done::Login, FUNCTION)
+    let act = Act::new("login", Operation::Login, FUNCTION)
         .by(call.who())
         .on("user", &claim.name())
         .with("method", claim.method());

@@ -12,7 +12,7 @@ mod instances;
 
 use event::entry::Entry;
 use event::query::{Dimension, Filter, Page, Query};
-use event::{Operation as Done, Service, Time};
+use event::{Operation, Service, Time};
 use hyper::Method;
 use serde::Serialize;
 use store::Row;
@@ -57,42 +57,42 @@ fn list_audit_logs(call: &Call<'_>) -> Result<Answer, Refusal> {
 
 /// The vendor's word for an act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Listed {
+enum Verb {
     Pull,
     Delete,
     Create,
 }
 
-impl Listed {
-    const ALL: [Listed; 3] = [Listed::Pull, Listed::Delete, Listed::Create];
+impl Verb {
+    const ALL: [Verb; 3] = [Verb::Pull, Verb::Delete, Verb::Create];
 
     fn as_str(self) -> &'static str {
         match self {
-            Listed::Pull => "pull",
-            Listed::Delete => "delete",
-            Listed::Create => "create",
+            Verb::Pull => "pull",
+            Verb::Delete => "delete",
+            Verb::Create => "create",
         }
     }
 
     /// Our words that it stands for. A HEAD checks whether something exists and is recorded as
     /// `read`: docker and skopeo send one before each real pull, so it is not listed.
-    fn operations(self) -> &'static [Done] {
+    fn operations(self) -> &'static [Operation] {
         match self {
-            Listed::Pull => &[Done::Pull],
-            Listed::Delete => &[Done::Delete],
-            Listed::Create => &[Done::Push, Done::Create],
+            Verb::Pull => &[Operation::Pull],
+            Verb::Delete => &[Operation::Delete],
+            Verb::Create => &[Operation::Push, Operation::Create],
         }
     }
 
-    fn of(operation: Done) -> Option<Listed> {
-        Listed::ALL.into_iter().find(|listed| listed.operations().contains(&operation))
+    fn of(operation: Operation) -> Option<Verb> {
+        Verb::ALL.into_iter().find(|verb| verb.operations().contains(&operation))
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct PageRequest {
     /// `None` lists all three.
-    operation: Option<Listed>,
+    operation: Option<Verb>,
     offset: u64,
     limit: usize,
 }
@@ -105,9 +105,9 @@ fn parameters(raw_query: &str, operation_may_be_absent: bool) -> Result<PageRequ
         None if operation_may_be_absent => None,
         None => return Err(ApiError::MissingParameter),
         Some(text) => Some(
-            Listed::ALL
+            Verb::ALL
                 .into_iter()
-                .find(|listed| listed.as_str() == text)
+                .find(|verb| verb.as_str() == text)
                 .ok_or(ApiError::InvalidParameter)?,
         ),
     };
@@ -129,10 +129,10 @@ pub fn page_of(raw_query: &str) -> Option<(u64, usize)> {
 }
 
 /// Blobs are parts of images and not listed.
-fn filters(listed: Option<Listed>) -> Vec<Filter> {
-    let operations = match listed {
-        Some(listed) => listed.operations().to_vec(),
-        None => Listed::ALL.iter().flat_map(|listed| listed.operations()).copied().collect(),
+fn filters(verb: Option<Verb>) -> Vec<Filter> {
+    let operations = match verb {
+        Some(verb) => verb.operations().to_vec(),
+        None => Verb::ALL.iter().flat_map(|verb| verb.operations()).copied().collect(),
     };
     vec![
         Filter::AnyOf(
@@ -175,7 +175,7 @@ fn audit_log(entry: Entry) -> AuditLog {
     AuditLog {
         id: entry.number,
         op_time: milliseconds(event.occurred_at),
-        operation: Listed::of(event.operation).map_or("", Listed::as_str),
+        operation: Verb::of(event.operation).map_or("", Verb::as_str),
         resource,
         resource_type: event.resource.kind.unwrap_or_default(),
         username: event.actor.name.or(event.actor.id).unwrap_or_else(|| "anonymous".to_owned()),
@@ -199,14 +199,14 @@ mod tests {
             Some(PageRequest { operation: Some(operation), offset, limit })
         };
         for (query, expected) in [
-            ("operation=pull", valid(Listed::Pull, 0, 10)),
-            ("operation=delete&limit=100&offset=200", valid(Listed::Delete, 200, 100)),
-            ("operation=create&offset=30", valid(Listed::Create, 30, 10)),
-            ("operation=pull&limit=&offset=", valid(Listed::Pull, 0, 10)),
-            ("operation=pull&operation=delete", valid(Listed::Pull, 0, 10)),
-            ("operation=pull&limit=1&limit=500", valid(Listed::Pull, 0, 1)),
-            ("operation=pull&unknown=1", valid(Listed::Pull, 0, 10)),
-            ("operation=pull&limit=007", valid(Listed::Pull, 0, 7)),
+            ("operation=pull", valid(Verb::Pull, 0, 10)),
+            ("operation=delete&limit=100&offset=200", valid(Verb::Delete, 200, 100)),
+            ("operation=create&offset=30", valid(Verb::Create, 30, 10)),
+            ("operation=pull&limit=&offset=", valid(Verb::Pull, 0, 10)),
+            ("operation=pull&operation=delete", valid(Verb::Pull, 0, 10)),
+            ("operation=pull&limit=1&limit=500", valid(Verb::Pull, 0, 1)),
+            ("operation=pull&unknown=1", valid(Verb::Pull, 0, 10)),
+            ("operation=pull&limit=007", valid(Verb::Pull, 0, 7)),
         ] {
             assert_eq!(read(query).ok(), expected, "{query}");
         }

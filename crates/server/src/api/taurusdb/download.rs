@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use event::{Operation as Done, Time};
+use event::{Operation, Time};
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -53,7 +53,7 @@ pub(super) fn links(call: &Call<'_>) -> Result<Answer, Refusal> {
         let listed = file.filter(|file| file.trail == trail && policies.lists(file, call.now));
         files.push(listed.ok_or(ApiError::InvalidParameter)?);
     }
-    let act = Act::new(call.operation, Done::Download, FUNCTION)
+    let act = Act::new(call.operation, Operation::Download, FUNCTION)
         .by(call.who())
         .on("audit log file", &trail.to_string())
         .with("ids", request.ids.join(","));
@@ -106,7 +106,7 @@ pub(super) fn download(call: &Call<'_>) -> Result<Answer, Refusal> {
     call.quote(format!("{method} {path}, from a link given to {link_request}"));
     let file = read_link(call, file_id)?;
     call.concerns(&file.trail);
-    let act = Act::new(call.operation, Done::Download, FUNCTION)
+    let act = Act::new(call.operation, Operation::Download, FUNCTION)
         .by(call.who())
         .on("audit log file", &file.name())
         .with("trail", file.trail.to_string())

@@ -1,6 +1,6 @@
 //! The audit policy of an instance, read and changed.
 
-use event::Operation as Done;
+use event::Operation;
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ pub(super) fn set(call: &Call<'_>) -> Result<Answer, Refusal> {
     let job_id = system::random_hex::<16>();
     call.state.policies.change(&trail, |before| {
         let policy = parameters(&call.request.body, before)?;
-        let act = Act::new(call.operation, Done::Update, "Audit policy")
+        let act = Act::new(call.operation, Operation::Update, "Audit policy")
             .by(call.who())
             .on("audit policy", &trail.to_string())
             .with("keep_days", policy.keep_days.to_string())
