@@ -1,6 +1,6 @@
 //! What the targets reach: the very functions that requests go through.
 
-pub use access::signature::{Authorization, Signed, is_signature, sign};
+pub use access::signature::{Authorization, SignedRequest, is_signature, sign};
 use access::file::AccessFile;
 use event::{Time, Trail};
 use hyper::body::Bytes;

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use daybook_fuzz::{Authorization, Signed, is_signature, sign};
+use daybook_fuzz::{Authorization, SignedRequest, is_signature, sign};
 use event::Time;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
@@ -109,7 +109,7 @@ fn verifies(shown: &str, request: &Request) -> bool {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("parsed");
         headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).expect("parsed"));
     }
-    let signed = Signed {
+    let signed = SignedRequest {
         method: &request.method,
         raw_path: &request.path,
         raw_query: &request.query,

@@ -1,5 +1,5 @@
-//! What verifying one signature costs, without a server: `cargo bench -p access
-//! --bench signature`.
+//! The cost of verifying one signature, without a server: `cargo bench -p access --bench
+//! signature`.
 //!
 //! The requests are those of the vendor's Python SDK: five signed headers; the first page of
 //! TaurusDB's list, whose query has two readings since it holds a plus and one since it does not,
@@ -8,7 +8,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use access::signature::{Authorization, Signed, sign};
+use access::signature::{Authorization, SignedRequest, sign};
 use event::Time;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
@@ -41,7 +41,8 @@ fn main() {
             path: format!(
                 "/v3/{PROJECT}/instances/3d39c18788b54a919bab633874c159dfin07/audit-logs"
             ),
-            query: "end_time=2018-09-16T10%3A40%3A15%2B0800&limit=10&offset=0&start_time=2018-09-15T06%3A25%3A43%2B0800",
+            query: "end_time=2018-09-16T10%3A40%3A15%2B0800&limit=10&offset=0\
+                    &start_time=2018-09-15T06%3A25%3A43%2B0800",
             body: b"",
         },
         Request {
@@ -50,7 +51,8 @@ fn main() {
             path: format!(
                 "/v3/{PROJECT}/instances/3d39c18788b54a919bab633874c159dfin07/audit-logs"
             ),
-            query: "end_time=2018-09-16T10:40:15+0800&limit=10&offset=0&start_time=2018-09-15T06:25:43+0800",
+            query: "end_time=2018-09-16T10:40:15+0800&limit=10&offset=0\
+                    &start_time=2018-09-15T06:25:43+0800",
             body: b"",
         },
         Request {
@@ -79,13 +81,13 @@ fn measure(request: &Request) -> Vec<f64> {
         ("x-project-id", PROJECT),
         ("x-sdk-date", SIGNED_AT),
     ];
-    let shown =
+    let header =
         sign(KEY, SECRET, request.method, &request.path, request.query, &named, request.body);
     let mut headers = HeaderMap::new();
     for (name, value) in named {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
-    let signed = Signed {
+    let signed = SignedRequest {
         method: request.method,
         raw_path: &request.path,
         raw_query: request.query,
@@ -98,7 +100,7 @@ fn measure(request: &Request) -> Vec<f64> {
         let began = Instant::now();
         for _ in 0..VERIFICATIONS_A_ROUND {
             // As for a request: the header is read, then verified.
-            let authorization = Authorization::parse(black_box(&shown)).expect("we wrote it");
+            let authorization = Authorization::parse(black_box(&header)).expect("we wrote it");
             assert!(authorization.verifies(black_box(&signed), SECRET, now), "{}", request.what);
         }
         began.elapsed().as_secs_f64() * 1e6 / f64::from(VERIFICATIONS_A_ROUND)

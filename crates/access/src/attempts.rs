@@ -1,7 +1,7 @@
 //! Limits on failed logins, for each account and each address.
 //!
-//! Accounts that do not exist are counted as those that do, so that the limit does not tell them
-//! apart.
+//! Accounts that do not exist are counted like those that do, so that the limit does not reveal
+//! which exist.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -12,19 +12,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use event::Time;
 use sha2::{Digest, Sha256};
 
-/// Failures are counted over this long, and forgotten then.
+/// Time for which a failure counts.
 pub const WINDOW_S: i64 = 60;
-/// Accounts remembered at once, and addresses; beyond, the oldest half is forgotten.
-const REMEMBERED_MAX: usize = 10_000;
+/// Accounts in memory at once, and addresses; beyond, the oldest half is dropped.
+const COUNTS_MAX: usize = 10_000;
 
-/// Tries that may wait for their turn; beyond, further ones are refused.
+/// Attempts that may wait for their turn; beyond, further ones are refused.
 const WAITING_MAX: usize = 64;
 
-/// Who failed lately.
+/// Recent failures.
 #[derive(Default)]
 pub struct Attempts {
-    accounts: Mutex<Counted<[u8; 32]>>,
-    addresses: Mutex<Counted<IpAddr>>,
+    accounts: Mutex<FailureCounts<[u8; 32]>>,
+    addresses: Mutex<FailureCounts<IpAddr>>,
     turn: Mutex<()>,
     waiting: AtomicUsize,
 }
@@ -35,15 +35,15 @@ struct Failures {
     count: u32,
 }
 
-/// How many failures an account and an address may have in a minute.
+/// Most failures of an account and of an address in a minute.
 #[derive(Debug, Clone, Copy)]
 pub struct AttemptLimits {
     pub per_account: u32,
     pub per_address: u32,
 }
 
-/// Held while one try is looked at and counted, so that tries at once are not more than the limits
-/// allow.
+/// Held while one attempt is checked and counted, so that attempts at the same time do not exceed
+/// the limits.
 pub struct Turn<'a> {
     _turn: MutexGuard<'a, ()>,
     waiting: &'a AtomicUsize,
@@ -56,7 +56,7 @@ impl Drop for Turn<'_> {
 }
 
 impl Attempts {
-    /// Waits for a turn, one try at a time; `None` when too many wait already.
+    /// Waits for a turn, one attempt at a time; `None` if too many wait already.
     pub fn turn(&self) -> Option<Turn<'_>> {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -66,7 +66,7 @@ impl Attempts {
         Some(Turn { _turn: turn, waiting: &self.waiting })
     }
 
-    /// Seconds until this account may be tried again from this address; `None` for at once.
+    /// Seconds until the next attempt at this account from this address; `None` for now.
     pub fn wait_s(
         &self,
         account: Option<&str>,
@@ -81,11 +81,11 @@ impl Attempts {
     }
 
     /// Counts a failure.
-    pub fn failed(&self, account: Option<&str>, address: IpAddr, now: Time) {
+    pub fn count_failure(&self, account: Option<&str>, address: IpAddr, now: Time) {
         if let Some(account) = account {
-            self.accounts.lock().expect("no panic while held").failed(hash(account), now);
+            self.accounts.lock().expect("no panic while held").count(hash(account), now);
         }
-        self.addresses.lock().expect("no panic while held").failed(network(address), now);
+        self.addresses.lock().expect("no panic while held").count(network(address), now);
     }
 }
 
@@ -93,7 +93,7 @@ fn hash(account: &str) -> [u8; 32] {
     Sha256::digest(account).into()
 }
 
-/// An IPv6 host has all addresses of its /64.
+/// The address that is counted: an IPv6 host has all addresses of its /64.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -105,37 +105,37 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 /// Failures by account, or by address.
-struct Counted<K>(HashMap<K, Failures>);
+struct FailureCounts<K>(HashMap<K, Failures>);
 
-impl<K> Default for Counted<K> {
+impl<K> Default for FailureCounts<K> {
     fn default() -> Self {
-        Counted(HashMap::new())
+        FailureCounts(HashMap::new())
     }
 }
 
-impl<K: Eq + Hash> Counted<K> {
+impl<K: Eq + Hash> FailureCounts<K> {
     fn wait_s(&self, who: &K, most: u32, now: Time) -> Option<u64> {
-        let found = self.0.get(who).filter(|found| found.count >= most)?;
-        let left_ns = found.since.plus_seconds(WINDOW_S).unix_ns().checked_sub(now.unix_ns())?;
+        let failures = self.0.get(who).filter(|failures| failures.count >= most)?;
+        let left_ns = failures.since.plus_seconds(WINDOW_S).unix_ns().checked_sub(now.unix_ns())?;
         u64::try_from(left_ns).ok().map(|ns| ns.div_ceil(1_000_000_000)).filter(|&s| s > 0)
     }
 
-    fn failed(&mut self, who: K, now: Time) {
-        if self.0.len() >= REMEMBERED_MAX {
-            self.0.retain(|_, found| found.since.plus_seconds(WINDOW_S) > now);
+    fn count(&mut self, who: K, now: Time) {
+        if self.0.len() >= COUNTS_MAX {
+            self.0.retain(|_, failures| failures.since.plus_seconds(WINDOW_S) > now);
         }
-        if self.0.len() >= REMEMBERED_MAX {
-            let mut times: Vec<Time> = self.0.values().map(|found| found.since).collect();
+        if self.0.len() >= COUNTS_MAX {
+            let mut times: Vec<Time> = self.0.values().map(|failures| failures.since).collect();
             let middle = times.len() / 2;
             let (_, median, _) = times.select_nth_unstable(middle);
             let median = *median;
-            self.0.retain(|_, found| found.since > median);
+            self.0.retain(|_, failures| failures.since > median);
         }
-        let found = self.0.entry(who).or_insert(Failures { since: now, count: 0 });
-        if found.since.plus_seconds(WINDOW_S) <= now {
-            *found = Failures { since: now, count: 0 };
+        let failures = self.0.entry(who).or_insert(Failures { since: now, count: 0 });
+        if failures.since.plus_seconds(WINDOW_S) <= now {
+            *failures = Failures { since: now, count: 0 };
         }
-        found.count += 1;
+        failures.count += 1;
     }
 }
 
@@ -150,9 +150,9 @@ mod tests {
         let attempts = Attempts::default();
         let at = |second| Time::from_unix_ns(0).plus_seconds(second);
         let (here, there): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), [10, 0, 0, 1].into());
-        attempts.failed(Some("a"), here, at(0));
+        attempts.count_failure(Some("a"), here, at(0));
         assert_eq!(attempts.wait_s(Some("a"), here, LIMITS, at(1)), None);
-        attempts.failed(Some("a"), here, at(1));
+        attempts.count_failure(Some("a"), here, at(1));
         assert_eq!(attempts.wait_s(Some("a"), here, LIMITS, at(2)), Some(58));
         assert_eq!(
             attempts.wait_s(Some("a"), there, LIMITS, at(2)),
@@ -160,27 +160,27 @@ mod tests {
             "the account, from anywhere"
         );
         assert_eq!(attempts.wait_s(Some("b"), here, LIMITS, at(2)), None);
-        attempts.failed(Some("b"), here, at(2));
+        attempts.count_failure(Some("b"), here, at(2));
         assert_eq!(
             attempts.wait_s(Some("c"), here, LIMITS, at(2)),
             Some(58),
             "any account, from this address"
         );
         assert_eq!(attempts.wait_s(None, here, LIMITS, at(2)), Some(58), "without an account too");
-        assert_eq!(attempts.wait_s(Some("a"), here, LIMITS, at(60)), None, "forgotten");
+        assert_eq!(attempts.wait_s(Some("a"), here, LIMITS, at(60)), None, "expired");
     }
 
     #[test]
     fn memory_is_bounded() {
         let attempts = Attempts::default();
-        for number in 0..3 * i64::try_from(REMEMBERED_MAX).expect("small") {
-            attempts.failed(
+        for number in 0..3 * i64::try_from(COUNTS_MAX).expect("small") {
+            attempts.count_failure(
                 Some(&number.to_string()),
                 [127, 0, 0, 1].into(),
                 Time::from_unix_ns(number),
             );
         }
-        assert!(attempts.accounts.lock().expect("held by nobody").0.len() <= REMEMBERED_MAX + 1);
+        assert!(attempts.accounts.lock().expect("held by nobody").0.len() <= COUNTS_MAX + 1);
     }
 
     #[test]
@@ -189,12 +189,12 @@ mod tests {
         let address = |text: &str| text.parse::<IpAddr>().expect("an address");
         let at = Time::from_unix_ns(0);
         for host in ["2001:db8::1", "2001:db8::2", "2001:db8::ffff:3"] {
-            attempts.failed(None, address(host), at);
+            attempts.count_failure(None, address(host), at);
         }
         assert_eq!(attempts.wait_s(None, address("2001:db8::9"), LIMITS, at), Some(60));
         assert_eq!(attempts.wait_s(None, address("2001:db8:0:1::9"), LIMITS, at), None);
         for _ in 0..3 {
-            attempts.failed(None, address("::ffff:192.0.2.1"), at);
+            attempts.count_failure(None, address("::ffff:192.0.2.1"), at);
         }
         assert_eq!(attempts.wait_s(None, address("192.0.2.1"), LIMITS, at), Some(60));
     }

@@ -1,13 +1,13 @@
-//! Why rights could not be read or changed.
+//! The error of reading or changing rights.
 
 use std::fmt;
 
 /// Why rights could not be read or changed.
 #[derive(Debug)]
 pub enum Error {
-    /// The change makes no sense for the rights as they are.
+    /// The rights as they are do not allow the change.
     Refused(String),
-    /// A value has a form that it may not have.
+    /// A value has the wrong form.
     Usage(String),
     /// The file could not be read or replaced.
     Store(store::Error),

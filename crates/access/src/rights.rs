@@ -1,11 +1,11 @@
-//! What a grant allows: roles, and the vendor's own action names.
+//! Permissions of grants: roles, and single actions by the vendor's names.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Something a request does to a trail.
+/// An action of a request on a trail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     SwrGetAuditLogs,
@@ -26,9 +26,9 @@ pub enum Action {
     ManageSources,
 }
 
-/// How far an action reaches.
+/// The kind of right that an action needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
+enum Right {
     Read,
     Write,
     Manage,
@@ -56,8 +56,8 @@ impl Action {
         Action::ManageSources,
     ];
 
-    /// The vendor's name where the vendor's pages have one, else one in the same form
-    /// (`docs/access.md` tells which).
+    /// The vendor's name where the vendor's pages have one, otherwise a name in the same form
+    /// (`docs/access.md` says which).
     pub const fn as_str(self) -> &'static str {
         match self {
             Action::SwrGetAuditLogs => "swr:instance:getAuditLogs",
@@ -79,28 +79,28 @@ impl Action {
         }
     }
 
-    const fn reach(self) -> Reach {
+    const fn right(self) -> Right {
         match self {
-            Action::WriteEvents => Reach::Write,
-            Action::ReadEvidence => Reach::Prove,
-            Action::TaurusSetAuditPolicy | Action::ManageSources => Reach::Manage,
-            _ => Reach::Read,
+            Action::WriteEvents => Right::Write,
+            Action::ReadEvidence => Right::Prove,
+            Action::TaurusSetAuditPolicy | Action::ManageSources => Right::Manage,
+            _ => Right::Read,
         }
     }
 }
 
-/// What a grant lets its user do on the trails it covers.
+/// A permission on the trails of a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
     /// List and read, download audit log files.
     Reader,
     /// Send events.
     Writer,
-    /// As a reader; and read what proves the log.
+    /// The rights of a reader, and reading the evidence.
     Auditor,
-    /// Everything: as a reader and a writer, and change policies.
+    /// Every right: those of a reader and a writer, and changing policies.
     Admin,
-    /// This alone.
+    /// One action alone.
     Action(Action),
 }
 
@@ -111,15 +111,15 @@ impl Permission {
     /// Whether the permission covers the action.
     pub fn allows(self, action: Action) -> bool {
         match self {
-            Permission::Reader => action.reach() == Reach::Read,
-            Permission::Auditor => matches!(action.reach(), Reach::Read | Reach::Prove),
-            Permission::Writer => action.reach() == Reach::Write,
+            Permission::Reader => action.right() == Right::Read,
+            Permission::Auditor => matches!(action.right(), Right::Read | Right::Prove),
+            Permission::Writer => action.right() == Right::Write,
             Permission::Admin => true,
             Permission::Action(only) => only == action,
         }
     }
 
-    /// The word used in `access.toml` and on the command line.
+    /// Word in `access.toml` and on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Permission::Reader => "reader",
@@ -147,7 +147,10 @@ impl FromStr for Permission {
             .find(|permission| permission.as_str() == text)
             .ok_or_else(|| {
                 let actions = Action::ALL.map(Action::as_str).join(", ");
-                format!("{text:?} is no role; use reader, writer, auditor, admin, or one action of {actions}")
+                format!(
+                    "{text:?} is no role; use reader, writer, auditor, admin, or one action of \
+                     {actions}"
+                )
             })
     }
 }
@@ -169,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_there_and_back() {
+    fn texts_round_trip() {
         for text in [
             "reader",
             "writer",

@@ -1,30 +1,29 @@
 //! Access-key secrets at rest.
 //!
-//! Verifying a signature needs the secret itself, so it cannot be hashed; it is encrypted with
-//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) under a key that stands in a file of its own, so
-//! that a copy of `access.toml` alone gives nothing away. The access key's id is authenticated with
-//! it: a sealed secret cannot be moved to another key.
+//! Verifying a signature needs the secret itself, so it cannot be hashed. It is encrypted with
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) under a key that has a file of its own, so that
+//! a copy of `access.toml` alone reveals no secret. The access key's id is authenticated with it:
+//! an encrypted secret cannot be moved to another access key.
 
 use std::fmt;
 use std::path::Path;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::decode_hex;
+use crate::digest::decode_hex;
 
 const NONCE_BYTES: usize = 24;
 
-/// The key that seals secrets.
-pub struct SealingKey {
+/// The key that encrypts secrets.
+pub struct SecretsKey {
     cipher: XChaCha20Poly1305,
     bytes: [u8; 32],
 }
 
-/// A secret in memory; it has no text form but the one asked for.
+/// A secret in memory. Its debug form does not reveal it.
 #[derive(Clone)]
 pub struct Secret(String);
 
@@ -44,27 +43,27 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl SealingKey {
-    /// The file of a new key: 64 hex digits and a newline.
+impl SecretsKey {
+    /// Content of the file of a new key: 64 hex digits and a newline.
     pub fn file_of(key: [u8; 32]) -> Vec<u8> {
         format!("{}\n", hex::encode(key)).into_bytes()
     }
 
     /// Reads the key of a data directory.
-    pub fn read(data_dir: &Path) -> Result<SealingKey, String> {
+    pub fn read(data_dir: &Path) -> Result<SecretsKey, String> {
         let path = data_dir.join(store::SECRETS_KEY);
         let text = std::fs::read_to_string(&path)
             .map_err(|error| format!("couldn't read {}: {error}", path.display()))?;
         let key: [u8; 32] = decode_hex(text.trim())
             .ok_or_else(|| format!("{} does not hold 64 hex digits", path.display()))?;
-        Ok(SealingKey::new(key))
+        Ok(SecretsKey::new(key))
     }
 
-    fn new(key: [u8; 32]) -> SealingKey {
-        SealingKey { cipher: XChaCha20Poly1305::new(&key.into()), bytes: key }
+    fn new(key: [u8; 32]) -> SecretsKey {
+        SecretsKey { cipher: XChaCha20Poly1305::new(&key.into()), bytes: key }
     }
 
-    /// A key for another purpose: HMAC-SHA256 of its name, so that neither key tells the other.
+    /// A key for another purpose: HMAC-SHA256 of its name, so that neither key reveals the other.
     pub fn derived(&self, purpose: &str) -> [u8; 32] {
         <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&self.bytes)
             .expect("HMAC takes keys of any length")
@@ -74,23 +73,23 @@ impl SealingKey {
             .into()
     }
 
-    /// Seals the secret of the access key with this id; `nonce` must be random.
-    pub fn seal(&self, id: &str, secret: &Secret, nonce: [u8; NONCE_BYTES]) -> String {
+    /// Encrypts the secret of the access key with this id; `nonce` must be random.
+    pub fn encrypt(&self, id: &str, secret: &Secret, nonce: [u8; NONCE_BYTES]) -> String {
         let payload = Payload { msg: secret.expose().as_bytes(), aad: id.as_bytes() };
-        let sealed = self
+        let encrypted = self
             .cipher
             .encrypt(XNonce::from_slice(&nonce), payload)
             .expect("a secret is far below the cipher's limit");
-        hex::encode(nonce) + &hex::encode(&sealed)
+        hex::encode(nonce) + &hex::encode(&encrypted)
     }
 
-    /// Opens what [`SealingKey::seal`] made for the same id.
-    pub fn open(&self, id: &str, sealed: &str) -> Option<Secret> {
-        let bytes = hex::decode(sealed).ok()?;
-        let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES)?;
+    /// Decrypts the result of [`SecretsKey::encrypt`] for the same id.
+    pub fn decrypt(&self, id: &str, encrypted: &str) -> Option<Secret> {
+        let bytes = hex::decode(encrypted).ok()?;
+        let (nonce, encrypted) = bytes.split_at_checked(NONCE_BYTES)?;
         let secret = self
             .cipher
-            .decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: id.as_bytes() })
+            .decrypt(XNonce::from_slice(nonce), Payload { msg: encrypted, aad: id.as_bytes() })
             .ok()?;
         String::from_utf8(secret).ok().map(Secret)
     }
@@ -101,21 +100,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_opens_only_for_its_own_key() {
-        let key = SealingKey::new([1; 32]);
-        let sealed = key.seal("AK1", &Secret::new("s3cret".to_owned()), [2; NONCE_BYTES]);
-        assert!(!sealed.contains("s3cret") && !sealed.contains(&hex::encode(b"s3cret")));
-        assert_eq!(key.open("AK1", &sealed).expect("opens").expose(), "s3cret");
+    fn a_secret_is_decrypted_only_for_its_own_key() {
+        let key = SecretsKey::new([1; 32]);
+        let encrypted = key.encrypt("AK1", &Secret::new("s3cret".to_owned()), [2; NONCE_BYTES]);
+        assert!(!encrypted.contains("s3cret") && !encrypted.contains(&hex::encode(b"s3cret")));
+        assert_eq!(key.decrypt("AK1", &encrypted).expect("the key fits").expose(), "s3cret");
         let changed =
-            format!("{}{}", if sealed.starts_with('0') { "1" } else { "0" }, &sealed[1..]);
-        for (key, id, sealed) in [
-            (&key, "AK2", sealed.as_str()),
-            (&SealingKey::new([9; 32]), "AK1", &sealed),
+            format!("{}{}", if encrypted.starts_with('0') { "1" } else { "0" }, &encrypted[1..]);
+        for (key, id, encrypted) in [
+            (&key, "AK2", encrypted.as_str()),
+            (&SecretsKey::new([9; 32]), "AK1", &encrypted),
             (&key, "AK1", &changed),
-            (&key, "AK1", &sealed[..40]),
+            (&key, "AK1", &encrypted[..40]),
             (&key, "AK1", "no hex"),
         ] {
-            assert!(key.open(id, sealed).is_none(), "{id} {sealed}");
+            assert!(key.decrypt(id, encrypted).is_none(), "{id} {encrypted}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Request signatures: `SDK-HMAC-SHA256`, and `V11-HMAC-SHA256` with a derived key.
 //!
-//! The scheme is that of the vendor's "AK/SK signing and authentication guide"; what its clients
-//! really send differs in places and is what decides here (`docs/api/signing.md`). Pure: the clock
-//! is an argument, secrets come from outside.
+//! The scheme is that of the vendor's "AK/SK signing and authentication guide". Where its clients
+//! differ from the guide, this follows the clients (`docs/api/signing.md`). Pure: the clock and the
+//! secrets are arguments.
 
 use event::Time;
 use hmac::{Hmac, KeyInit, Mac};
@@ -12,13 +12,13 @@ use sha2::{Digest, Sha256};
 
 use net::path::{decode, encode};
 
-use crate::decode_hex;
+use crate::digest::decode_hex;
 
-/// How far the time of signing may lie from ours, either way.
+/// Most difference between the time of signing and ours, either way.
 const WINDOW_NS: u64 = 15 * 60 * 1_000_000_000;
 
-/// What a signature covers, as received.
-pub struct Signed<'a> {
+/// The parts of a request that a signature covers, as received.
+pub struct SignedRequest<'a> {
     pub method: &'a str,
     /// The path as on the wire, still escaped.
     pub raw_path: &'a str,
@@ -48,7 +48,7 @@ enum Scheme<'a> {
     },
 }
 
-/// Whether a header value claims to be a signature, readable or not.
+/// Whether a header value claims to be a signature, valid or not.
 pub fn is_signature(authorization: &str) -> bool {
     ["SDK-HMAC-SHA256 ", "V11-HMAC-SHA256 "].iter().any(|scheme| authorization.starts_with(scheme))
 }
@@ -83,9 +83,9 @@ impl<'a> Authorization<'a> {
 
     /// Whether the request was signed with `secret` within the window around `now`.
     ///
-    /// Several readings of one request are legal, and clients differ in theirs: any that matches is
-    /// accepted.
-    pub fn verifies(&self, signed: &Signed<'_>, secret: &str, now: Time) -> bool {
+    /// The guide allows several canonical forms of one request, and clients differ in theirs: any
+    /// that matches is accepted.
+    pub fn verifies(&self, signed: &SignedRequest<'_>, secret: &str, now: Time) -> bool {
         let Some(date) = signed.headers.get("x-sdk-date").and_then(|date| date.to_str().ok())
         else {
             return false;
@@ -114,7 +114,8 @@ impl<'a> Authorization<'a> {
                         payload.as_bytes(),
                     ]
                     .join(&b'\n');
-                    // Every candidate is tried, so that time does not tell which one came close.
+                    // Every candidate is tried, so that the time does not reveal which one came
+                    // close.
                     matches |= self.matches(&key, date, &canonical);
                 }
             }
@@ -134,7 +135,7 @@ impl<'a> Authorization<'a> {
 
     /// `name:value\n` for each signed header, in the order given; `None` when one of them is
     /// missing.
-    fn canonical_headers(&self, signed: &Signed<'_>) -> Option<Vec<u8>> {
+    fn canonical_headers(&self, signed: &SignedRequest<'_>) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         for name in self.signed_headers.split(';') {
             let value = match name {
@@ -150,8 +151,9 @@ impl<'a> Authorization<'a> {
     }
 }
 
-/// Does the work of verifying for an access key that does not exist, so that time does not tell.
-pub fn verify_nothing(authorization: &Authorization<'_>, signed: &Signed<'_>, now: Time) {
+/// Does the work of verifying for an access key that does not exist, so that the time does not
+/// reveal that it does not.
+pub fn verify_nothing(authorization: &Authorization<'_>, signed: &SignedRequest<'_>, now: Time) {
     std::hint::black_box(authorization.verifies(
         signed,
         "no such secret, of the usual length 40..",
@@ -195,55 +197,57 @@ fn parse_date(text: &str) -> Option<Time> {
     Time::parse_rfc3339(&rfc3339).ok().map(|(time, _)| time)
 }
 
-/// Three readings of a path: decoded whole and split; split and decoded; the raw pieces encoded
-/// once more. Each piece encoded, and a `/` at the end.
+/// Canonical forms of a path, in three readings: decoded whole, then split; split, then decoded;
+/// the raw pieces. Each piece is encoded, and a `/` ends the path.
 fn canonical_paths(raw: &str) -> Vec<String> {
-    let join = |pieces: Vec<String>| {
-        let mut path = pieces.join("/");
-        if !path.ends_with('/') {
-            path.push('/');
-        }
-        path
-    };
     let decoded = decode(raw);
     distinct([
-        join(decoded.split(|byte| *byte == b'/').map(encode).collect()),
-        join(raw.split('/').map(|piece| encode(&decode(piece))).collect()),
-        join(raw.split('/').map(|piece| encode(piece.as_bytes())).collect()),
+        join_path(decoded.split(|byte| *byte == b'/').map(encode).collect()),
+        join_path(raw.split('/').map(|piece| encode(&decode(piece))).collect()),
+        join_path(raw.split('/').map(|piece| encode(piece.as_bytes())).collect()),
     ])
 }
 
-/// Readings of a query: `+` as itself and as a space; pairs sorted before they are encoded, as the
-/// SDKs do, and after, as the description of the scheme says. They differ for few queries.
+/// The pieces as a path that ends with a `/`.
+fn join_path(pieces: Vec<String>) -> String {
+    let mut path = pieces.join("/");
+    if !path.ends_with('/') {
+        path.push('/');
+    }
+    path
+}
+
+/// Canonical forms of a query: `+` as itself and as a space; pairs sorted before they are encoded,
+/// as the SDKs do, and after, as the guide says. The forms differ for few queries.
 fn canonical_queries(raw: &str) -> Vec<String> {
-    let pairs = |raw: &str| -> Vec<(Vec<u8>, Vec<u8>)> {
-        raw.split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .map(|(name, value)| (decode(name), decode(value)))
-            .collect()
-    };
-    let encoded = |pairs: &[(Vec<u8>, Vec<u8>)]| -> Vec<(String, String)> {
-        pairs.iter().map(|(name, value)| (encode(name), encode(value))).collect()
-    };
-    let join = |pairs: Vec<(String, String)>| {
-        pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
-    };
-    let both = |raw: &str| {
-        let mut pairs = pairs(raw);
-        pairs.sort();
-        let before = encoded(&pairs);
-        let mut after = before.clone();
-        after.sort();
-        [join(before), join(after)]
-    };
-    let ([plus, plus_after], [space, space_after]) = (both(raw), both(&raw.replace('+', "%20")));
+    let [plus, plus_after] = sorted_queries(raw);
+    let [space, space_after] = sorted_queries(&raw.replace('+', "%20"));
     distinct([plus, space, plus_after, space_after])
 }
 
-/// The hash of the body, and on requests that change nothing also `UNSIGNED-PAYLOAD` where the
-/// client says so.
-fn payload_hashes(signed: &Signed<'_>) -> Vec<String> {
+/// A query with its pairs sorted before they are encoded, and after.
+fn sorted_queries(raw: &str) -> [String; 2] {
+    let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = raw
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect();
+    pairs.sort();
+    let before: Vec<(String, String)> =
+        pairs.iter().map(|(name, value)| (encode(name), encode(value))).collect();
+    let mut after = before.clone();
+    after.sort();
+    [join_pairs(&before), join_pairs(&after)]
+}
+
+fn join_pairs(pairs: &[(String, String)]) -> String {
+    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+}
+
+/// The hash of the body. On requests that change nothing also `UNSIGNED-PAYLOAD`, if the client
+/// says so.
+fn payload_hashes(signed: &SignedRequest<'_>) -> Vec<String> {
     const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
     let mut hashes = vec![hex::encode(Sha256::digest(signed.body))];
     let is_unsigned =
@@ -325,7 +329,7 @@ mod tests {
             for (name, value) in &self.headers {
                 headers.insert(*name, HeaderValue::from_static(value));
             }
-            let signed = Signed {
+            let signed = SignedRequest {
                 method: self.method,
                 raw_path: &self.path,
                 raw_query: self.query,
@@ -364,7 +368,8 @@ mod tests {
             Vector {
                 method: "GET",
                 path: format!("/v3/{P}/instances/3d39c18788b54a919bab633874c159dfin07/audit-logs"),
-                query: "end_time=2018-09-16T10%3A40%3A15%2B0800&limit=10&offset=0&start_time=2018-09-15T06%3A25%3A43%2B0800",
+                query: "end_time=2018-09-16T10%3A40%3A15%2B0800&limit=10&offset=0\
+                        &start_time=2018-09-15T06%3A25%3A43%2B0800",
                 headers: headers("application/json", "huaweicloud-usdk-python/3.0"),
                 body: b"",
                 authorization: sdk(
@@ -390,7 +395,9 @@ mod tests {
                 headers: headers("application/json", "huaweicloud-usdk-python/3.0"),
                 body: b"",
                 authorization: format!(
-                    "V11-HMAC-SHA256 Credential={AK}/20261120/cn-north-4/swr, SignedHeaders={python}, Signature=e487283d832c1d84afd0d98437d21bf3e6ea97fdf08d4becde1ff2978c10bace"
+                    "V11-HMAC-SHA256 Credential={AK}/20261120/cn-north-4/swr, \
+                     SignedHeaders={python}, \
+                     Signature=e487283d832c1d84afd0d98437d21bf3e6ea97fdf08d4becde1ff2978c10bace"
                 ),
             },
             Vector {
@@ -431,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn the_derived_key_is_that_of_the_vector() {
+    fn the_derived_key_matches_the_vector() {
         let key = derived_key(AK, SK, "20261120/cn-north-4/swr");
         assert_eq!(key, "c5add1ac38b62105b1f3bc1bc3e717725d8f07d48e2927f348930ec94f01cfaa");
     }
@@ -548,7 +555,7 @@ mod tests {
     }
 
     #[test]
-    fn unsigned_payload_goes_for_reading_alone() {
+    fn unsigned_payload_is_for_reading_alone() {
         for (method, expected) in [("GET", true), ("POST", false), ("DELETE", false)] {
             let at = "20261120T000000Z";
             let canonical =

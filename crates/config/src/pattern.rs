@@ -1,18 +1,18 @@
-//! Which files a source follows: paths in which `*` and `?` stand for other characters.
+//! Paths of the files that a source follows, with the wildcards `*` and `?`.
 
 use std::path::{Component, Path, PathBuf};
 
 /// A path to look for. A folder means all files in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    /// What there is before the first name with a wildcard.
+    /// Path up to the first name with a wildcard.
     pub base: PathBuf,
-    /// The names from there on, each perhaps with wildcards.
+    /// Names from there on, with or without wildcards.
     pub names: Vec<String>,
 }
 
 impl Pattern {
-    /// Takes a path apart. `**` is refused: how deep it looks would be anyone's guess.
+    /// Parses a path. `**` is refused: nothing would say how deep it looks.
     pub fn parse(path: &Path) -> Result<Pattern, String> {
         let mut pattern = Pattern { base: PathBuf::new(), names: Vec::new() };
         for component in path.components() {
@@ -40,14 +40,14 @@ impl Pattern {
         Ok(pattern)
     }
 
-    /// A path as it is, whatever characters it has.
+    /// A path without wildcards, whatever characters it has.
     pub fn literal(path: &Path) -> Pattern {
         Pattern { base: path.to_owned(), names: Vec::new() }
     }
 }
 
-/// Whether a file's name is one that the pattern stands for. A name that begins with a dot is only
-/// found by one that does.
+/// Whether a file name matches a pattern. A name that begins with a dot matches only a pattern that
+/// does so too.
 pub fn is_match(pattern: &str, name: &str) -> bool {
     if name.starts_with('.') && !pattern.starts_with('.') {
         return false;
@@ -55,7 +55,7 @@ pub fn is_match(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);
-    // Where the last `*` is, and up to where of the name it stands.
+    // Position of the last `*`, and the end of what it matches in the name.
     let mut star: Option<(usize, usize)> = None;
     while n < name.len() {
         match pattern.get(p) {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wildcards_stand_for_other_characters() {
+    fn wildcards_match_other_characters() {
         for (pattern, name, expected) in [
             ("server_audit.log*", "server_audit.log", true),
             ("server_audit.log*", "server_audit.log.1", true),
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_what_is_sure_and_what_is_looked_for() {
+    fn a_path_has_a_base_and_names() {
         for (path, base, names) in [
             ("/var/log/app.log", "/var/log/app.log", &[][..]),
             ("/var/log/*.log", "/var/log", &["*.log"]),

@@ -1,4 +1,4 @@
-//! `source.syslog`: where a source takes syslog messages, and from whom.
+//! `source.syslog`: listeners for syslog messages, and the addresses that may send.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::Tls;
-use super::source::networks;
+use crate::network;
+use crate::tls::{self, Tls};
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawSyslog {
+pub(crate) struct RawSyslog {
     udp: Option<SocketAddr>,
     tcp: Option<SocketAddr>,
     tls: Option<SocketAddr>,
@@ -22,7 +22,7 @@ pub(super) struct RawSyslog {
     client_ca: Option<PathBuf>,
 }
 
-/// Where a source takes syslog messages; at least one of the three.
+/// Listeners for syslog messages; at least one of the three.
 #[derive(Debug, Clone)]
 pub struct Syslog {
     pub udp: Option<SocketAddr>,
@@ -31,44 +31,38 @@ pub struct Syslog {
     from: Vec<IpNet>,
 }
 
-/// Where messages come by TLS.
+/// Listener for messages by TLS.
 #[derive(Debug, Clone)]
 pub struct SyslogTls {
     pub listen: SocketAddr,
     pub identity: Tls,
-    /// The authorities of which a sender's certificate must be; without, senders need none.
+    /// Authorities of senders' certificates; without them, senders need no certificate.
     pub client_ca: Option<PathBuf>,
 }
 
 impl Syslog {
-    /// Whether senders at this address are heard.
-    pub fn hears(&self, address: IpAddr) -> bool {
+    /// Whether senders at this address may send.
+    pub fn accepts(&self, address: IpAddr) -> bool {
         self.from.is_empty() || self.from.iter().any(|network| network.contains(&address))
     }
 }
 
-/// Relative paths are relative to `folder`. `server` is the server's own certificate.
-pub(super) fn check(raw: RawSyslog, folder: &Path, server: Option<&Tls>) -> Result<Syslog, String> {
+/// Checks the listeners. Relative paths are relative to `folder`. `server` is the server's own
+/// certificate.
+pub(crate) fn check(raw: RawSyslog, folder: &Path, server: Option<&Tls>) -> Result<Syslog, String> {
     if raw.udp.is_none() && raw.tcp.is_none() && raw.tls.is_none() {
         return Err("name an address for at least one of udp, tcp and tls".to_owned());
     }
-    let own = match (raw.certificate, raw.key) {
-        (None, None) => None,
-        (Some(certificate), Some(key)) => {
-            Some(Tls { certificate: folder.join(certificate), key: folder.join(key) })
-        }
-        _ => return Err("certificate and key belong together; one is missing".to_owned()),
-    };
+    let own = tls::pair(raw.certificate, raw.key, folder)?;
     let tls = match raw.tls {
         None if own.is_some() || raw.client_ca.is_some() => {
-            return Err(
-                "certificate, key and client_ca are of tls, which has no address".to_owned()
-            );
+            return Err("certificate, key and client_ca need an address of tls".to_owned());
         }
         None => None,
         Some(listen) => {
             let identity = own.or_else(|| server.cloned()).ok_or(
-                "tls needs a certificate: give certificate and key here, or tls.certificate and tls.key to the server",
+                "tls needs a certificate: give certificate and key here, or tls.certificate and \
+                 tls.key to the server",
             )?;
             Some(SyslogTls {
                 listen,
@@ -77,7 +71,7 @@ pub(super) fn check(raw: RawSyslog, folder: &Path, server: Option<&Tls>) -> Resu
             })
         }
     };
-    Ok(Syslog { udp: raw.udp, tcp: raw.tcp, tls, from: networks("from", &raw.from)? })
+    Ok(Syslog { udp: raw.udp, tcp: raw.tcp, tls, from: network::parse("from", &raw.from)? })
 }
 
 #[cfg(test)]
@@ -90,13 +84,13 @@ mod tests {
     }
 
     #[test]
-    fn the_server_lends_its_certificate() {
-        let lent = Tls { certificate: "c.pem".into(), key: "k.pem".into() };
-        let syslog = checked("tls = '[::]:6514'", Some(&lent)).expect("valid");
-        assert_eq!(syslog.tls.expect("it has an address").identity, lent);
+    fn the_certificate_of_the_server_is_the_default() {
+        let server = Tls { certificate: "c.pem".into(), key: "k.pem".into() };
+        let syslog = checked("tls = '[::]:6514'", Some(&server)).expect("valid");
+        assert_eq!(syslog.tls.expect("it has an address").identity, server);
         let own =
             "tls = '[::]:6514'\ncertificate = 'own.pem'\nkey = 'own.key'\nclient_ca = 'ca.pem'";
-        let tls = checked(own, Some(&lent)).expect("valid").tls.expect("it has an address");
+        let tls = checked(own, Some(&server)).expect("valid").tls.expect("it has an address");
         assert_eq!(
             tls.identity,
             Tls { certificate: "/etc/own.pem".into(), key: "/etc/own.key".into() }
@@ -105,18 +99,18 @@ mod tests {
     }
 
     #[test]
-    fn senders_are_heard_by_their_address() {
+    fn senders_are_accepted_by_their_address() {
         let syslog =
             checked("udp = '[::]:514'\nfrom = ['10.0.0.0/8', '2001:db8::7']", None).expect("valid");
-        for (address, is_heard) in
+        for (address, is_accepted) in
             [("10.9.8.7", true), ("11.0.0.1", false), ("2001:db8::7", true), ("2001:db8::8", false)]
         {
-            assert_eq!(syslog.hears(address.parse().expect(address)), is_heard, "{address}");
+            assert_eq!(syslog.accepts(address.parse().expect(address)), is_accepted, "{address}");
         }
         assert!(
             checked("udp = '[::]:514'", None)
                 .expect("valid")
-                .hears("8.8.8.8".parse().expect("an address"))
+                .accepts("8.8.8.8".parse().expect("an address"))
         );
     }
 
@@ -129,7 +123,7 @@ mod tests {
             ("tpc = '[::]:514'", "tpc"),
             ("tls = '[::]:6514'", "tls needs a certificate"),
             ("tls = '[::]:6514'\nkey = 'k'", "belong together"),
-            ("tcp = '[::]:514'\nclient_ca = 'ca.pem'", "are of tls"),
+            ("tcp = '[::]:514'\nclient_ca = 'ca.pem'", "need an address of tls"),
             ("tcp = '[::]:514'\nfrom = ['10.0.0.0/40']", "from: \"10.0.0.0/40\""),
         ] {
             let error = checked(text, None).expect_err(text);

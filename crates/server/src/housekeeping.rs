@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 use store::durable::{Disk, Local, Wait};
 use store::{AuditFile, FileObjects, Log, Objects};
 
-use access::{Access, Changed};
-use config::{Config, InForce};
+use access::{Access, Revision};
+use config::{Config, CurrentConfig};
 use intake::Intake;
 use intake::audit::{Act, OwnAudit, Who};
 use intake::follow::parse_limits;
@@ -97,7 +97,7 @@ fn flatten(prefix: &str, table: &toml::Table, settings: &mut BTreeMap<String, St
 }
 
 /// The acts that record a change of `access.toml`. The same change gives the same acts.
-pub fn acts_of(changed: &Changed<'_>) -> Vec<Act> {
+pub fn acts_of(changed: &Revision<'_>) -> Vec<Act> {
     let versions = hex::encode(Sha256::digest(changed.old.text() + &changed.new.text()));
     let is_ours = changed.new.changed_at != changed.old.changed_at;
     let by = changed.new.changed_by.clone().filter(|_| is_ours);
@@ -123,7 +123,7 @@ pub struct Parts {
     pub audit: Arc<OwnAudit>,
     pub intakes: Vec<Arc<Intake>>,
     pub retried: Arc<Retried>,
-    pub in_force: Arc<InForce>,
+    pub in_force: Arc<CurrentConfig>,
 }
 
 /// The housekeeping thread.

@@ -12,14 +12,14 @@ use sha2::{Digest, Sha256};
 use store::durable::Local;
 use store::{FileObjects, Objects};
 
-use config::{self, Flags, InForce, LogLevel, Reloaded, Source, Tls};
+use config::{self, CurrentConfig, Flags, LogLevel, Source, Tls, Transition};
 use intake::audit::{Act, OwnAudit};
 use intake::sockets;
 use net::tls::{self, Read, Renewable};
 
 /// Reloads one server.
 pub struct Reloader {
-    in_force: Arc<InForce>,
+    in_force: Arc<CurrentConfig>,
     audit: Weak<OwnAudit>,
     objects: FileObjects,
     certificates: Vec<(Holder, Arc<Renewable>)>,
@@ -37,7 +37,7 @@ pub enum Holder {
 
 impl Reloader {
     pub fn new(
-        in_force: &Arc<InForce>,
+        in_force: &Arc<CurrentConfig>,
         audit: &Arc<OwnAudit>,
         data_dir: &Path,
         certificates: Vec<(Holder, Arc<Renewable>)>,
@@ -75,7 +75,7 @@ impl Reloader {
             Err(why) => {
                 tracing::error!(
                     why,
-                    "kept the configuration as it was: the new one cannot be taken up"
+                    "rejected the new configuration; the running one stays in force"
                 );
                 let outcome = Outcome { kind: OutcomeKind::Failure, ..Outcome::default() };
                 let act =
@@ -88,7 +88,7 @@ impl Reloader {
     /// What changed, and what waits for the next start.
     fn take_up(&self, audit: &OwnAudit) -> Result<(Vec<String>, Vec<String>), String> {
         let running = self.in_force.current();
-        let Reloaded { config, mut changed, waiting } =
+        let Transition { config, mut changed, waiting } =
             config::reload(&running, &self.flags, &self.variables).map_err(|failure| failure.0)?;
         let renewed = self.renewed(config.tls.as_ref(), &config.sources)?;
         let mut fingerprints = Vec::new();

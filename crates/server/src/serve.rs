@@ -31,7 +31,7 @@ use crate::state::State;
 use crate::{notify, routes};
 use access::Access;
 use access::attempts::Attempts;
-use config::{Config, Flags, InForce, LogLevel};
+use config::{Config, CurrentConfig, Flags, LogLevel};
 use intake::Intake;
 use intake::audit::OwnAudit;
 use intake::follow::Following;
@@ -125,7 +125,7 @@ impl Server {
             audit,
             evidence,
             witnesses,
-            in_force: Arc::new(InForce::new(config)),
+            in_force: Arc::new(CurrentConfig::new(config)),
             data_dir: data_dir.to_owned(),
             requests: RequestMetrics::new(routes::all().iter().map(routes::Row::name)),
             intakes,
@@ -138,7 +138,7 @@ impl Server {
             started_at,
             in_flight: Semaphore::new(limits.requests_in_flight_max),
             downloads: Arc::new(Semaphore::new(limits.downloads_max)),
-            tails: Arc::new(Semaphore::new(limits.tails_max)),
+            tails: Arc::new(Semaphore::new(limits.live_tails_max)),
         });
         let shared = Shared {
             scheme: if tls.is_some() { "https" } else { "http" },

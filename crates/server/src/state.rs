@@ -17,7 +17,7 @@ use crate::request_metrics::RequestMetrics;
 use crate::snapshots::Snapshots;
 use access::Access;
 use access::attempts::Attempts;
-use config::{Config, InForce};
+use config::{Config, CurrentConfig};
 use intake::Intake;
 use intake::audit::OwnAudit;
 use intake::retried::Retried;
@@ -35,7 +35,7 @@ pub struct State {
     pub evidence: Arc<Evidence>,
     pub witnesses: Arc<Witnesses>,
     /// The configuration in force, replaced whole by a reload.
-    pub in_force: Arc<InForce>,
+    pub in_force: Arc<CurrentConfig>,
     pub data_dir: PathBuf,
     pub requests: RequestMetrics,
     pub snapshots: Snapshots,

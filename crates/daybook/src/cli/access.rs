@@ -10,7 +10,7 @@ use store::durable::{Disk, Local, Wait};
 use super::{Place, say, warn};
 use access::file::{self, AccessFile, DomainEntry, ProjectEntry, UserEntry};
 use access::rights::Permission;
-use access::{SealingKey, Secret, password};
+use access::{Secret, SecretsKey, password};
 use event::terminal::printable;
 use server::failure::Failure;
 
@@ -207,12 +207,12 @@ struct Grant {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let dir = arguments.place.data_dir()?;
     // Refuses a directory that is no log before anything is written to it.
-    let sealing_key = SealingKey::read(&dir).map_err(Failure::new)?;
+    let secrets_key = SecretsKey::read(&dir).map_err(Failure::new)?;
     match &arguments.command {
         Command::Domain(command) => domain(&dir, command),
         Command::Project(command) => project(&dir, command),
         Command::User(command) => user(&dir, &arguments.place, command),
-        Command::Key(command) => key(&dir, &sealing_key, command),
+        Command::Key(command) => key(&dir, &secrets_key, command),
         Command::Token(Token::Revoke { which }) => {
             let count = change(&dir, |access| access.revoke_tokens(which))?;
             say(&format!("revoked {count} tokens\n"))
@@ -302,7 +302,7 @@ fn user(dir: &Path, place: &Place, command: &User) -> Result<(), Failure> {
 
 fn set_password(dir: &Path, user: &str, given: Option<&Path>) -> Result<(), Failure> {
     // Before the work of hashing: a clear word about a user who is not there.
-    file::read(dir)?.user_named(user)?;
+    file::read(dir)?.find_user(user)?;
     let password = match given {
         Some(path) => read_secret(path)?,
         None => Secret::new(random_text(LETTERS_AND_DIGITS, PASSWORD_CHARACTERS)),
@@ -320,11 +320,11 @@ fn set_password(dir: &Path, user: &str, given: Option<&Path>) -> Result<(), Fail
     }
 }
 
-fn key(dir: &Path, sealing_key: &SealingKey, command: &Key) -> Result<(), Failure> {
+fn key(dir: &Path, secrets_key: &SecretsKey, command: &Key) -> Result<(), Failure> {
     match command {
         Key::Add { user, id, secret_file } => {
             let secret = secret_file.as_deref().map(read_secret).transpose()?;
-            add_key(dir, sealing_key, user, id.as_deref(), secret)
+            add_key(dir, secrets_key, user, id.as_deref(), secret)
         }
         Key::Remove { id } => {
             change(dir, |access| access.remove_key(id))?;
@@ -343,7 +343,7 @@ fn key(dir: &Path, sealing_key: &SealingKey, command: &Key) -> Result<(), Failur
 
 fn add_key(
     dir: &Path,
-    sealing_key: &SealingKey,
+    secrets_key: &SecretsKey,
     user: &str,
     id: Option<&str>,
     secret: Option<Secret>,
@@ -353,7 +353,7 @@ fn add_key(
     let secret =
         secret.unwrap_or_else(|| Secret::new(random_text(LETTERS_AND_DIGITS, SECRET_CHARACTERS)));
     let now = system::now();
-    change(dir, |access| access.add_key(user, &id, &secret, sealing_key, now))?;
+    change(dir, |access| access.add_key(user, &id, &secret, secrets_key, now))?;
     say(&format!("access key (AK): {id}\n"))?;
     if made {
         say(&format!("secret key (SK): {}\nThe secret is shown this once.\n", secret.expose()))?;

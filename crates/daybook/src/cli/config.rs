@@ -31,14 +31,20 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Check => check(&arguments.place),
         Command::Variables => {
             let names: Vec<String> =
-                config::settings().iter().map(|path| config::variable_of(path)).collect();
+                config::settings().filter_map(config::Setting::variable).collect();
             say(&format!("DAYBOOK_CONFIG\n{}\n", names.join("\n")))
         }
     }
 }
 
 fn check(place: &Place) -> Result<(), Failure> {
-    let config = config::load(&place.flags(None, None), &variables())?;
+    let config =
+        config::load(&place.flags(None, None), &variables()).map_err(|error| {
+            match error.explanation() {
+                Some(explanation) => Failure::usage(format!("{error}\n{explanation}")),
+                None => error.into(),
+            }
+        })?;
     if let Some(tls) = &config.tls {
         tls::for_http(intake::sockets::pem_files(tls)).map_err(Failure::usage)?;
     }

@@ -17,7 +17,7 @@ use super::serve::{runtime, stopped};
 use super::{say, warn};
 use access::file::{self, DomainEntry, ProjectEntry, UserEntry};
 use access::rights::Permission;
-use access::{SealingKey, Secret, password, signature};
+use access::{Secret, SecretsKey, password, signature};
 use config::{self, Config, Source, Token};
 use server::failure::Failure;
 use server::serve::Server;
@@ -28,7 +28,7 @@ use server::serve::Server;
 )]
 pub struct Arguments {
     /// Address to listen on.
-    #[arg(long, short, value_name = "ADDRESS", default_value = config::LISTEN)]
+    #[arg(long, short, value_name = "ADDRESS", default_value_t = config::LISTEN)]
     listen: SocketAddr,
     /// End after showing the answer, instead of serving on.
     #[arg(long)]
@@ -203,7 +203,7 @@ fn lay_down(dir: &Path, keys: &Keys) -> Result<(), Failure> {
         salt: system::random(),
     };
     super::init::make(&disk, &identity)?;
-    let sealing_key = SealingKey::read(dir).map_err(Failure::new)?;
+    let secrets_key = SecretsKey::read(dir).map_err(Failure::new)?;
     let own = config::Own::default();
     let patterns = [format!("*/{TENANT}/*/*"), format!("dbaudit/{}/*/*", own.tenant)];
     let patterns: Vec<TrailPattern> = patterns
@@ -228,7 +228,7 @@ fn lay_down(dir: &Path, keys: &Keys) -> Result<(), Failure> {
             enabled: true,
             password: Some(password.clone()),
         })?;
-        access.add_key("auditor", &keys.access_key, &secret, &sealing_key, system::now())?;
+        access.add_key("auditor", &keys.access_key, &secret, &secrets_key, system::now())?;
         access.add_app_code("demo", &keys.app_code)?;
         patterns.iter().try_for_each(|trails| access.grant("auditor", Permission::Reader, trails))
     };

@@ -7,7 +7,7 @@ use store::durable::{Disk, Local};
 use store::{Identity, LOG_KEY, SECRETS_KEY};
 
 use super::say;
-use access::SealingKey;
+use access::SecretsKey;
 use server::evidence;
 use server::failure::Failure;
 
@@ -42,8 +42,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 pub fn make(disk: &Arc<dyn Disk>, identity: &Identity) -> Result<(), Failure> {
     let log_key =
         evidence::keys::first(&identity.origin, &system::random()).map_err(Failure::new)?;
-    let sealing_key = SealingKey::file_of(system::random());
-    Ok(store::init(disk, identity, &[(SECRETS_KEY, &sealing_key), (LOG_KEY, &log_key)])?)
+    let secrets_key = SecretsKey::file_of(system::random());
+    Ok(store::init(disk, identity, &[(SECRETS_KEY, &secrets_key), (LOG_KEY, &log_key)])?)
 }
 
 /// An origin stands on a line of its own in a checkpoint (C2SP tlog-checkpoint), and names a key

@@ -156,6 +156,15 @@ fn a_configuration_is_checked_without_serving_it() {
         assert_eq!(output.status.code(), Some(2), "{content}");
         assert!(text(&output.stderr).contains(why), "{content}: {}", text(&output.stderr));
     }
+    std::fs::write(&bad, "[limits]\nheaders_max = 0").unwrap();
+    let explained = text(&check(&bad).stderr).to_owned();
+    assert!(
+        explained.ends_with(
+            "limits.headers_max: 0 would refuse everything\n\
+             limits.headers_max: Header lines; beyond, 431.\n"
+        ),
+        "{explained}"
+    );
     let unknown = daybook().env("DAYBOOK_LISSEN", "x").args(["config", "check"]).output().unwrap();
     assert!(text(&unknown.stderr).contains("DAYBOOK_LISSEN is no setting"));
     assert!(

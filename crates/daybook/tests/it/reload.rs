@@ -77,7 +77,7 @@ fn reload(server: &Daybook, says: &str) -> String {
 }
 
 const RELOADED: &str = "reloaded the configuration";
-const KEPT: &str = "kept the configuration as it was";
+const REJECTED: &str = "rejected the new configuration";
 
 #[test]
 fn a_new_certificate_is_for_new_connections() {
@@ -102,7 +102,7 @@ fn a_new_certificate_is_for_new_connections() {
     // A key of another certificate is taken up no more than nonsense is.
     new_certificate(&place);
     std::fs::write(place.path("key.pem"), second.signing_key.serialize_pem()).unwrap();
-    assert!(reload(&server, KEPT).contains("couldn't use the certificate"));
+    assert!(reload(&server, REJECTED).contains("couldn't use the certificate"));
     connect(&server, &second).unwrap();
     is_served(&mut open).unwrap();
     drop(open);
@@ -153,7 +153,7 @@ fn settings_that_can_change_do_and_the_others_are_named() {
         ("[metrics]\ntoken = { file = \"nowhere\" }", "couldn't read the token"),
     ] {
         write(&format!("{wrong}\n{config}"));
-        assert!(reload(&server, KEPT).contains(why), "{wrong}");
+        assert!(reload(&server, REJECTED).contains(why), "{wrong}");
         assert_eq!((send(other), server.request("GET", &path, &[], b"").status), (200, 414));
     }
     // Back to the beginning.

@@ -179,7 +179,7 @@ fn it_begins_now_and_ends_with_the_right() {
 
 #[test]
 fn beyond_the_limit_it_is_refused() {
-    let estate = Estate::with_settings("[limits]\ntails_max = 2\n");
+    let estate = Estate::with_settings("[limits]\nlive_tails_max = 2\n");
     estate.lay_down_token("follower", "reader", "", LATER);
     let server = estate.serve();
     let first = Follower::new(&server, "", "follower", None);

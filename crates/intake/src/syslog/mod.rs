@@ -81,7 +81,7 @@ async fn sockets(syslog: &Syslog) -> Result<Vec<Socket>, String> {
 
 /// Whether the source listens to senders at this address.
 fn hears(intake: &Intake, address: IpAddr) -> bool {
-    intake.source.syslog.as_ref().is_some_and(|syslog| syslog.hears(address))
+    intake.source.syslog.as_ref().is_some_and(|syslog| syslog.accepts(address))
 }
 
 impl Bound {

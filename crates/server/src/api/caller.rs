@@ -2,7 +2,7 @@
 
 use event::Time;
 
-use access::signature::{self, Authorization, Signed};
+use access::signature::{self, Authorization, SignedRequest};
 use access::{Caller, Scope, Snapshot};
 use net::Request;
 
@@ -62,7 +62,7 @@ fn verify<'a>(
     now: Time,
 ) -> Result<Caller<'a>, Unauthenticated> {
     let authorization = Authorization::parse(header).ok_or(Unauthenticated::WrongSignature)?;
-    let signed = Signed {
+    let signed = SignedRequest {
         method: request.method.as_str(),
         raw_path: &request.raw_path,
         raw_query: &request.raw_query,

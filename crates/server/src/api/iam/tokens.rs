@@ -14,7 +14,7 @@ use crate::api::parameters::text as parameter;
 use crate::api::{Answer, ApiError, Call, Refusal};
 use access::attempts::AttemptLimits;
 use access::file::{AccessFile, TokenEntry};
-use access::{Caller, Domain, NotIssued, Scope, Snapshot, Token, User};
+use access::{Caller, Domain, IssueError, Scope, Snapshot, Token, User};
 use intake::audit::Act;
 use net::Response;
 
@@ -206,7 +206,7 @@ fn authenticate<'a>(
         return Err(refuse(call, claim, "too many failures lately", error));
     }
     find_caller(claim, call.rights, call.now).ok_or_else(|| {
-        attempts.failed(account.as_deref(), peer, call.now);
+        attempts.count_failure(account.as_deref(), peer, call.now);
         refuse(call, claim, "unknown or wrong", Error::WrongCredentials)
     })
 }
@@ -296,10 +296,10 @@ fn find_user<'a>(named: &PasswordUser, rights: &'a Snapshot) -> Option<&'a User>
     let domain = named.domain.as_ref()?;
     let domain = match (&domain.id, &domain.name) {
         (Some(id), _) => rights.domain(id),
-        (None, Some(name)) => rights.domain_named(name),
+        (None, Some(name)) => rights.domain_by_name(name),
         (None, None) => None,
     }?;
-    rights.user_named(named.name.as_deref()?, domain)
+    rights.user_by_name(named.name.as_deref()?, domain)
 }
 
 /// The requested scope, if the caller has it. Without one, it is the user's own domain in name and
@@ -398,10 +398,8 @@ fn issue(call: &Call<'_>, text: &str, token: &Token, claim: &Claim<'_>) -> Resul
     let is_true = |newest: &AccessFile| is_still_true(claim, &token.user, call.rights, newest);
     match call.state.access.issue_token(&entry, call.now, &is_true, &record) {
         Ok(()) => Ok(()),
-        Err(NotIssued::NotRightAnyMore) => {
-            Err(refuse(call, claim, "void since", Error::WrongCredentials))
-        }
-        Err(NotIssued::Undone(why)) => Err(ApiError::Unrecorded(why).into()),
+        Err(IssueError::Void) => Err(refuse(call, claim, "void since", Error::WrongCredentials)),
+        Err(IssueError::Failed(why)) => Err(ApiError::Unrecorded(why).into()),
     }
 }
 

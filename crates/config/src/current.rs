@@ -2,15 +2,15 @@
 
 use std::sync::{Arc, RwLock};
 
-use crate::Config;
+use crate::config::Config;
 
-/// The configuration in force, replaced whole by a reload.
-pub struct InForce(RwLock<Arc<Config>>);
+/// The configuration in force. A reload replaces it whole.
+pub struct CurrentConfig(RwLock<Arc<Config>>);
 
-impl InForce {
-    /// Begins with this configuration.
-    pub fn new(config: Config) -> InForce {
-        InForce(RwLock::new(Arc::new(config)))
+impl CurrentConfig {
+    /// Puts the first configuration in force.
+    pub fn new(config: Config) -> CurrentConfig {
+        CurrentConfig(RwLock::new(Arc::new(config)))
     }
 
     /// The configuration in force now.

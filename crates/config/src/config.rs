@@ -1,0 +1,47 @@
+//! A configuration whose values are valid.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use event::Trail;
+
+use crate::apis::{CodeArts, Hcs, Swr};
+use crate::evidence::Evidence;
+use crate::limits::Limits;
+use crate::logging::{LogFormat, LogLevel};
+use crate::metrics::Metrics;
+use crate::source::Source;
+use crate::tls::Tls;
+use crate::witness::Witness;
+
+/// A configuration whose values are valid.
+#[derive(Debug)]
+pub struct Config {
+    pub data_dir: Option<PathBuf>,
+    pub listen: SocketAddr,
+    pub log_format: LogFormat,
+    pub log_level: LogLevel,
+    /// URL by which outside clients reach this server, for links in responses; without it, the host
+    /// of the request.
+    pub public_url: Option<String>,
+    pub tls: Option<Tls>,
+    /// Trail of Daybook's own audit events.
+    pub own: Trail,
+    pub swr: Swr,
+    pub codearts: CodeArts,
+    pub hcs: Hcs,
+    pub evidence: Evidence,
+    pub metrics: Metrics,
+    /// The settings in force as a file would have them, for the record of changes.
+    pub text: String,
+    pub limits: Limits,
+    pub sources: Vec<Source>,
+    pub witnesses: Vec<Witness>,
+}
+
+impl Config {
+    /// The source with this name.
+    pub fn source(&self, name: &str) -> Option<&Source> {
+        self.sources.iter().find(|source| source.name == name)
+    }
+}
