@@ -53,7 +53,7 @@ pub fn pages_of_body(body: &[u8], trail: &Trail, now: Time) -> Vec<Page> {
 /// Whether a path is one of a route's that takes GET or POST.
 pub fn is_route(raw_path: &str) -> bool {
     let segments = net::path::segments(raw_path);
-    let found = |method| matches!(routes::find(&method, &segments), routes::Found::Route(..));
+    let found = |method| matches!(routes::find(&method, &segments), routes::Match::Route(..));
     found(Method::GET) || found(Method::POST)
 }
 

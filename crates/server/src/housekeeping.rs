@@ -1,41 +1,39 @@
-//! What a server does besides answering: it follows changes of rights, writes down what was asked
-//! of it, watches its sources, and records the audit log files that were finished.
+//! Housekeeping: a thread that follows changes of rights, records acts that wait, monitors the
+//! sources, and records finished audit log files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use event::{Class, Operation, Outcome, OutcomeKind, Severity, Trail};
-use hyper::StatusCode;
+use event::{Class, Operation, Trail};
 use sha2::{Digest, Sha256};
 use store::durable::{Disk, Local, Wait};
-use store::{AuditFile, FileObjects, Objects};
+use store::{AuditFile, FileObjects, Log, Objects};
 
-use crate::state::{Note, Shared};
-use access::Revision;
-use config::Config;
+use access::{Access, Revision};
+use config::{Config, CurrentConfig};
+use intake::Intake;
 use intake::audit::{Act, OwnAudit, Who};
 use intake::follow::parse_limits;
 use intake::keeper::{self, Keeper};
+use intake::retried::Retried;
 
-use crate::routes::Endpoint;
-
-/// How often a change of rights is looked for.
+/// Time between looks for a change of rights.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
-/// How often acts that wait are recorded: well within the second that is promised.
+/// Time between records of the acts that wait: well within the promised second.
 const FLUSH_EVERY: Duration = Duration::from_millis(300);
-/// How often finished files are looked for.
+/// Time between looks for finished files.
 const FILES_EVERY: Duration = Duration::from_secs(1);
 /// Finished files recorded at once.
 const FILES_AT_ONCE: usize = 1000;
 
-/// The guard that shows others that a server is running.
+/// Lock that shows other processes that a server is running.
 pub type Serving = Box<dyn Send>;
 
-/// Shows others that a server is running, and records the settings it runs with if they differ from
+/// Shows other processes that a server is running, and records its settings if they differ from
 /// the last.
 pub fn begin(data_dir: &Path, config: &Config, audit: &OwnAudit) -> Result<Serving, String> {
     let disk = Arc::new(Local::open(data_dir));
@@ -60,20 +58,12 @@ pub fn begin(data_dir: &Path, config: &Config, audit: &OwnAudit) -> Result<Servi
 }
 
 fn configured(before: Option<&str>, after: &str) -> Act {
-    let settings = |text: &str| {
-        let mut found = BTreeMap::new();
-        flatten("", &text.parse().unwrap_or_default(), &mut found);
-        found
-    };
     let (old, new) = (settings(before.unwrap_or_default()), settings(after));
-    let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let changed: Vec<String> = names
         .into_iter()
         .filter(|name| old.get(*name) != new.get(*name))
-        .map(|name| {
-            let text = |one: Option<&String>| one.map_or("unset", String::as_str).to_owned();
-            format!("{name}: {} -> {}", text(old.get(name)), text(new.get(name)))
-        })
+        .map(|name| format!("{name}: {} -> {}", value(old.get(name)), value(new.get(name))))
         .collect();
     let operation = if before.is_some() { Operation::Configure } else { Operation::Create };
     let act = Act::new("configuration.change", operation, "Configuration")
@@ -83,19 +73,30 @@ fn configured(before: Option<&str>, after: &str) -> Act {
     Act { description: Some("the server runs with other settings than before".to_owned()), ..act }
 }
 
-fn flatten(prefix: &str, table: &toml::Table, found: &mut BTreeMap<String, String>) {
+/// Every setting of a configuration, by its path.
+fn settings(text: &str) -> BTreeMap<String, String> {
+    let mut settings = BTreeMap::new();
+    flatten("", &text.parse().unwrap_or_default(), &mut settings);
+    settings
+}
+
+fn value(setting: Option<&String>) -> &str {
+    setting.map_or("unset", String::as_str)
+}
+
+fn flatten(prefix: &str, table: &toml::Table, settings: &mut BTreeMap<String, String>) {
     for (name, value) in table {
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         match value {
-            toml::Value::Table(inner) => flatten(&path, inner, found),
+            toml::Value::Table(inner) => flatten(&path, inner, settings),
             other => {
-                found.insert(path, other.to_string());
+                settings.insert(path, other.to_string());
             }
         }
     }
 }
 
-/// What changed in `access.toml`, as acts to be recorded. The same change gives the same acts.
+/// The acts that record a change of `access.toml`. The same change gives the same acts.
 pub fn acts_of(changed: &Revision<'_>) -> Vec<Act> {
     let versions = hex::encode(Sha256::digest(changed.old.text() + &changed.new.text()));
     let is_ours = changed.new.changed_at != changed.old.changed_at;
@@ -115,79 +116,65 @@ pub fn acts_of(changed: &Revision<'_>) -> Vec<Act> {
     changed.changes.iter().enumerate().map(act).collect()
 }
 
-/// Records what became of a request to a wire API, unless the API did so itself.
-pub fn record(endpoint: Endpoint, note: Note, status: StatusCode, audit: &OwnAudit) {
-    if note.is_recorded {
-        return;
-    }
-    let act = Act::new(endpoint.name(), Operation::Read, "Audit log query")
-        .by(note.who)
-        .on("trail", &note.resource)
-        .with("asked", note.asked)
-        .with("status", status.as_str());
-    if status.is_success() {
-        let (rows, total) = note.rows.unwrap_or_default();
-        let act = act.with("rows", rows.to_string()).with("total", total.to_string());
-        let description = format!("{rows} of {total} rows were returned");
-        audit.record_soon(Act { class: Class::Operation, description: Some(description), ..act });
-    } else {
-        let is_about_rights = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        let outcome = Outcome {
-            kind: OutcomeKind::Failure,
-            code: Some(u32::from(status.as_u16())),
-            reason: None,
-        };
-        let severity = if is_about_rights { Severity::MAJOR } else { Severity::MINOR };
-        let class = if is_about_rights { Class::Security } else { Class::Operation };
-        let description = Some(format!("refused with {status}"));
-        audit.record_refused(Act { outcome, severity, class, description, ..act });
-    }
+/// The parts of a server that housekeeping takes.
+pub struct Parts {
+    pub log: Arc<Log>,
+    pub access: Arc<Access>,
+    pub audit: Arc<OwnAudit>,
+    pub intakes: Vec<Arc<Intake>>,
+    pub retried: Arc<Retried>,
+    pub in_force: Arc<CurrentConfig>,
 }
 
-/// The thread that does it.
+/// The housekeeping thread.
 pub struct Housekeeping {
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
 
 impl Housekeeping {
-    pub fn start(shared: Arc<Shared>, serving: Serving, mut keeper: Keeper) -> Housekeeping {
+    pub fn start(parts: Parts, serving: Serving, mut keeper: Keeper) -> Housekeeping {
         let (stop, stopped) = channel();
         let work = move || {
             let _serving = serving;
-            let (mut flushed, mut looked, mut watched) =
-                (Instant::now(), Instant::now(), Instant::now());
+            let started = Instant::now();
+            let (mut flushed, mut announced_at, mut monitored) = (started, started, started);
             let mut announced = HashMap::new();
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(FOLLOW_EVERY) {
-                shared.access.follow(&|changed| shared.audit.record_all_now(acts_of(changed)));
+                parts.access.follow(&|changed| parts.audit.record_all_now(acts_of(changed)));
                 if flushed.elapsed() >= FLUSH_EVERY {
-                    shared.audit.flush();
+                    parts.audit.flush();
                     flushed = Instant::now();
                 }
-                if looked.elapsed() >= FILES_EVERY {
-                    announce_files(&shared, &mut announced);
-                    looked = Instant::now();
+                if announced_at.elapsed() >= FILES_EVERY {
+                    announce_files(&parts, &mut announced);
+                    announced_at = Instant::now();
                 }
-                if watched.elapsed() >= keeper::LOOK_EVERY {
-                    let config = shared.config();
-                    keeper.look(&shared.intakes, &config, &shared.audit, shared.log.contents());
+                if monitored.elapsed() >= keeper::LOOK_EVERY {
+                    let config = parts.in_force.current();
+                    keeper.look(&parts.intakes, &config, &parts.audit, parts.log.contents());
                     let limits = parse_limits(&config.limits);
-                    keeper.resolve_waiting(&shared.intakes, limits, &shared.log, &shared.retried);
-                    keeper.keep_retried(&shared.retried);
-                    watched = Instant::now();
+                    keeper.resolve_waiting(&parts.intakes, limits, &parts.log, &parts.retried);
+                    keeper.keep_retried(&parts.retried);
+                    monitored = Instant::now();
                 }
             }
-            shared.audit.flush();
-            keeper.end(&shared.intakes, &shared.config(), &shared.audit, shared.log.contents());
-            keeper.keep_retried(&shared.retried);
+            parts.audit.flush();
+            keeper.end(
+                &parts.intakes,
+                &parts.in_force.current(),
+                &parts.audit,
+                parts.log.contents(),
+            );
+            keeper.keep_retried(&parts.retried);
         };
         let thread = std::thread::Builder::new().name("housekeeping".to_owned()).spawn(work);
         Housekeeping { stop, thread: thread.expect("the machine has room for a thread") }
     }
 
-    /// Records what is still waiting, and ends.
+    /// Records the acts that still wait, and ends.
     pub fn stop(self) {
-        // The thread is there until it is told so, but for a panic.
+        // The thread is there until this, but for a panic.
         let _ = self.stop.send(());
         if self.thread.join().is_err() {
             tracing::error!("housekeeping panicked");
@@ -195,19 +182,19 @@ impl Housekeeping {
     }
 }
 
-/// Records every finished audit log file with its SHA-256. The same file is recorded once, whenever
-/// the server starts. Where nothing else happens, an event of our own ends the files whose hour is
-/// over.
-fn announce_files(shared: &Shared, announced: &mut HashMap<Trail, u64>) {
-    let overdue = shared.log.audit_files_overdue(system::now());
+/// Records every finished audit log file with its SHA-256. The same file is recorded once, however
+/// often the server starts. If nothing else happens, an event of our own ends the files whose hour
+/// is over.
+fn announce_files(parts: &Parts, announced: &mut HashMap<Trail, u64>) {
+    let overdue = parts.log.audit_files_overdue(system::now());
     if overdue > 0
-        && let Err(why) = shared.audit.record_now(hour_over(overdue))
+        && let Err(why) = parts.audit.record_now(hour_over(overdue))
     {
         tracing::warn!(why, "couldn't end audit log files yet");
     }
-    let files = shared.log.audit_files_beyond(announced);
+    let files = parts.log.audit_files_beyond(announced);
     for some in files.chunks(FILES_AT_ONCE) {
-        if let Err(why) = shared.audit.record_all_now(some.iter().map(finished).collect()) {
+        if let Err(why) = parts.audit.record_all_now(some.iter().map(finished).collect()) {
             tracing::warn!(why, "couldn't record finished audit log files yet");
             return;
         }

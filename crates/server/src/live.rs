@@ -15,13 +15,12 @@ use std::time::Duration;
 use event::search::Meaning;
 use event::{Event, Time};
 use hyper::body::Bytes;
-use store::{Contents, Row};
+use store::{Log, Row};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
-use crate::state::Shared;
 use access::rights::Action;
-use access::{Caller, Scope, Snapshot};
+use access::{Access, Caller, Scope, Snapshot};
 use find::answer;
 
 /// How often it is looked for new events while somebody follows: soon enough to be called live.
@@ -62,6 +61,8 @@ impl Told {
 
 /// The newest events, and who follows.
 pub struct Newest {
+    log: Arc<Log>,
+    access: Arc<Access>,
     kept: Mutex<Kept>,
     /// The index behind the newest event that was read.
     end: watch::Sender<u64>,
@@ -76,9 +77,12 @@ struct Kept {
 }
 
 impl Newest {
-    /// Of a log with so many events.
-    pub fn new(size: u64) -> Newest {
+    /// Begins with the events that the log will have from now on.
+    pub fn new(log: Arc<Log>, access: Arc<Access>) -> Newest {
+        let size = log.head().0;
         Newest {
+            log,
+            access,
             kept: Mutex::default(),
             end: watch::Sender::new(size),
             followers: AtomicUsize::new(0),
@@ -87,8 +91,8 @@ impl Newest {
     }
 
     /// Reads some of what is new; whether there may be more.
-    fn look(&self, log: &Contents) -> Result<bool, store::Error> {
-        let (head, end) = (log.head().0, *self.end.borrow());
+    fn look(&self) -> Result<bool, store::Error> {
+        let (head, end) = (self.log.head().0, *self.end.borrow());
         if self.followers.load(Ordering::Acquire) == 0 {
             *self.kept.lock().expect("no panic while held") = Kept::default();
             self.end.send_replace(head);
@@ -97,7 +101,8 @@ impl Newest {
         if end == head {
             return Ok(false);
         }
-        let told: Vec<Arc<Told>> = log
+        let told: Vec<Arc<Told>> = self
+            .log
             .from_index(end, READ_AT_ONCE)?
             .into_iter()
             .map(|row| Arc::new(Told::of(row)))
@@ -135,12 +140,12 @@ pub struct Reading {
 }
 
 impl Reading {
-    pub fn start(shared: Arc<Shared>) -> Reading {
+    pub fn start(newest: Arc<Newest>) -> Reading {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let work = move || {
             while !stopped.load(Ordering::Acquire) {
-                match shared.newest.look(shared.log.contents()) {
+                match newest.look() {
                     Ok(true) => continue,
                     Ok(false) => {}
                     Err(error) => tracing::error!(%error, "couldn't read what is followed"),
@@ -217,16 +222,16 @@ impl Drop for Follower<'_> {
 /// Sends what a client follows, until it goes away, loses its rights or takes nothing, or the
 /// server stops.
 pub async fn send(
-    shared: Arc<Shared>,
+    newest: Arc<Newest>,
     mut tail: Tail,
     pieces: mpsc::Sender<Bytes>,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let _follower = Follower::of(&shared.newest);
-    let mut end = shared.newest.end.subscribe();
+    let _follower = Follower::of(&newest);
+    let mut end = newest.end.subscribe();
     let mut sent_at = Instant::now();
     loop {
-        let Ok(told) = some_from(&shared, tail.next).await else { return };
+        let Ok(told) = some_from(&newest, tail.next).await else { return };
         if told.is_empty() {
             if sent_at.elapsed() >= POSITION_EVERY {
                 if !give(&pieces, position(tail.next)).await {
@@ -240,13 +245,13 @@ pub async fn send(
                 () = pieces.closed() => return,
                 _ = stopping.wait_for(|is_stopping| *is_stopping) => return,
             }
-            let rights = shared.access.current();
+            let rights = newest.access.current();
             if tail.shown.caller(&rights, system::now()).is_none() {
                 return;
             }
             continue;
         }
-        for piece in pieces_of(&shared, &mut tail, &told) {
+        for piece in pieces_of(&newest, &mut tail, &told) {
             let Some(piece) = piece else { return };
             sent_at = Instant::now();
             if !give(&pieces, piece).await {
@@ -266,12 +271,12 @@ pub async fn send(
 }
 
 /// Events from an index on: from memory, or else from the log. Errs when they cannot be read.
-async fn some_from(shared: &Arc<Shared>, index: u64) -> Result<Vec<Arc<Told>>, ()> {
-    if let Some(told) = shared.newest.from(index) {
+async fn some_from(newest: &Newest, index: u64) -> Result<Vec<Arc<Told>>, ()> {
+    if let Some(told) = newest.from(index) {
         return Ok(told);
     }
-    let Ok(_permit) = shared.newest.catching_up.acquire().await else { return Err(()) };
-    let log = Arc::clone(&shared.log);
+    let Ok(_permit) = newest.catching_up.acquire().await else { return Err(()) };
+    let log = Arc::clone(&newest.log);
     let read = move || -> Result<Vec<Arc<Told>>, store::Error> {
         Ok(log
             .from_index(index, READ_AT_ONCE)?
@@ -290,8 +295,8 @@ async fn some_from(shared: &Arc<Shared>, index: u64) -> Result<Vec<Arc<Told>>, (
 }
 
 /// What of some events is wanted, in pieces; `None` where the client may follow no more.
-fn pieces_of(shared: &Shared, tail: &mut Tail, told: &[Arc<Told>]) -> Vec<Option<Bytes>> {
-    let rights = shared.access.current();
+fn pieces_of(newest: &Newest, tail: &mut Tail, told: &[Arc<Told>]) -> Vec<Option<Bytes>> {
+    let rights = newest.access.current();
     let Some(caller) = tail.shown.caller(&rights, system::now()) else { return vec![None] };
     let (mut pieces, mut piece) = (Vec::new(), Vec::new());
     for one in told {

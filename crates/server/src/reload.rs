@@ -12,15 +12,15 @@ use sha2::{Digest, Sha256};
 use store::durable::Local;
 use store::{FileObjects, Objects};
 
-use crate::state::Shared;
-use config::{self, Flags, LogLevel, Source, Tls, Transition};
-use intake::audit::Act;
+use config::{self, CurrentConfig, Flags, LogLevel, Source, Tls, Transition};
+use intake::audit::{Act, OwnAudit};
 use intake::sockets;
 use net::tls::{self, Certificates, Renewable};
 
 /// Reloads one server.
 pub struct Reloader {
-    server: Weak<Shared>,
+    in_force: Arc<CurrentConfig>,
+    audit: Weak<OwnAudit>,
     objects: FileObjects,
     certificates: Vec<(Holder, Arc<Renewable>)>,
     flags: Flags,
@@ -37,7 +37,8 @@ pub enum Holder {
 
 impl Reloader {
     pub fn new(
-        server: &Arc<Shared>,
+        in_force: &Arc<CurrentConfig>,
+        audit: &Arc<OwnAudit>,
         data_dir: &Path,
         certificates: Vec<(Holder, Arc<Renewable>)>,
         flags: Flags,
@@ -46,7 +47,8 @@ impl Reloader {
     ) -> Reloader {
         let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
         Reloader {
-            server: Arc::downgrade(server),
+            in_force: Arc::clone(in_force),
+            audit: Arc::downgrade(audit),
             objects,
             certificates,
             flags,
@@ -59,8 +61,8 @@ impl Reloader {
     /// it. Blocks.
     pub fn reload(&self) {
         // Gone when the server is stopping.
-        let Some(server) = self.server.upgrade() else { return };
-        match self.take_up(&server) {
+        let Some(audit) = self.audit.upgrade() else { return };
+        match self.take_up(&audit) {
             Ok((changed, waiting)) => {
                 tracing::info!(changed = list(&changed), "reloaded the configuration");
                 for setting in waiting {
@@ -78,14 +80,14 @@ impl Reloader {
                 let outcome = Outcome { kind: OutcomeKind::Failure, ..Outcome::default() };
                 let act =
                     Act { outcome, severity: Severity::MAJOR, description: Some(why), ..act() };
-                server.audit.record_soon(act);
+                audit.record_soon(act);
             }
         }
     }
 
     /// What changed, and what waits for the next start.
-    fn take_up(&self, server: &Shared) -> Result<(Vec<String>, Vec<String>), String> {
-        let running = server.config();
+    fn take_up(&self, audit: &OwnAudit) -> Result<(Vec<String>, Vec<String>), String> {
+        let running = self.in_force.current();
         let Transition { config, mut changed, waiting } =
             config::reload(&running, &self.flags, &self.variables).map_err(|failure| failure.0)?;
         let renewed = self.renewed(config.tls.as_ref(), &config.sources)?;
@@ -103,7 +105,7 @@ impl Reloader {
                 .with("sha256", hex::encode(Sha256::digest(&config.text)))
                 .with("certificates", list(&fingerprints));
             let description = Some("the server goes on with other settings".to_owned());
-            server.audit.record_now(Act { description, ..act })?;
+            audit.record_now(Act { description, ..act })?;
             let before =
                 self.objects.get(store::CONFIG_RECORDED).map_err(|error| error.to_string())?;
             let version = before.map(|object| object.version);
@@ -114,7 +116,7 @@ impl Reloader {
         // Nothing can fail from here on.
         renewed.into_iter().for_each(|(_, certificate, read)| certificate.renew(read));
         (self.set_level)(config.log_level);
-        server.go_on_with(config);
+        self.in_force.replace(config);
         Ok((changed, waiting))
     }
 

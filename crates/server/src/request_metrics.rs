@@ -1,4 +1,4 @@
-//! How requests were answered, in figures: without locks, counted from the start of the server.
+//! Metrics of requests: without locks, counted from the start of the server.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,9 +7,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use store::{Distribution, Histogram};
 
-use crate::routes::{self, Endpoint};
-
-/// From a question about one row to one that hardly ends, in nanoseconds.
+/// From a query of one row to one that hardly ends, in nanoseconds.
 const BOUNDS: &[u64] = &[
     500_000,
     1_000_000,
@@ -28,31 +26,27 @@ const BOUNDS: &[u64] = &[
 /// The classes of status codes.
 pub const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// The answers of one server.
-pub struct Answers {
-    by_endpoint: BTreeMap<&'static str, Histogram>,
+/// Metrics of the requests to one server.
+pub struct RequestMetrics {
+    by_route: BTreeMap<&'static str, Histogram>,
     by_class: [AtomicU64; CLASSES.len()],
 }
 
-impl Default for Answers {
-    fn default() -> Self {
-        let histogram = |route: &routes::Route| (route.endpoint.name(), Histogram::new(BOUNDS));
-        Answers {
-            by_endpoint: routes::all().iter().map(histogram).collect(),
-            by_class: Default::default(),
-        }
+impl RequestMetrics {
+    /// Metrics of the routes with these names.
+    pub fn new(routes: impl IntoIterator<Item = &'static str>) -> RequestMetrics {
+        let by_route = routes.into_iter().map(|name| (name, Histogram::new(BOUNDS)));
+        RequestMetrics { by_route: by_route.collect(), by_class: Default::default() }
     }
-}
 
-impl Answers {
-    /// Counts the time that an endpoint took to an answer, what of it is streamed left out.
-    pub fn took(&self, endpoint: Endpoint, time: Duration) {
-        if let Some(histogram) = self.by_endpoint.get(endpoint.name()) {
+    /// Counts the time from a request to its response, without what is streamed after.
+    pub fn took(&self, route: &str, time: Duration) {
+        if let Some(histogram) = self.by_route.get(route) {
             histogram.record_time(time);
         }
     }
 
-    /// Counts an answer.
+    /// Counts a response.
     pub fn count(&self, status: StatusCode) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(1);
         if let Some(count) = self.by_class.get(class) {
@@ -60,13 +54,13 @@ impl Answers {
         }
     }
 
-    /// Nanoseconds of each endpoint that answered anything.
+    /// Nanoseconds of each route that was requested.
     pub fn times(&self) -> Vec<(&'static str, Distribution)> {
-        let read = self.by_endpoint.iter().map(|(name, histogram)| (*name, histogram.read()));
+        let read = self.by_route.iter().map(|(name, histogram)| (*name, histogram.read()));
         read.filter(|(_, read)| read.counts.iter().any(|count| *count > 0)).collect()
     }
 
-    /// How many answers of each class there were.
+    /// Number of responses of each class.
     pub fn classes(&self) -> [(&'static str, u64); CLASSES.len()] {
         std::array::from_fn(|class| (CLASSES[class], self.by_class[class].load(Ordering::Relaxed)))
     }

@@ -1,4 +1,5 @@
-//! The running server: opens what the configuration names, takes connections, and ends in order.
+//! The running server: opens the parts that the configuration names, takes connections, and ends in
+//! order.
 
 mod app;
 mod ingest;
@@ -15,16 +16,19 @@ use store::{FileObjects, Log, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
-use crate::api::walks::Walks;
-use crate::api::{hcs, taurusdb};
-use crate::evidence::witnesses::{Asking, Witnesses};
+use crate::audit_policies::Policies;
+use crate::evidence::witnesses::{self, Asking, Witnesses};
 use crate::evidence::{self, Evidence, Signing};
 use crate::export::Exports;
 use crate::failure::{Exit, Failure};
+use crate::housekeeping::{self, Housekeeping};
 use crate::live::{Newest, Reading};
+use crate::pace::Pace;
 use crate::reload::{Holder, Reloader};
-use crate::request_metrics::Answers;
-use crate::{housekeeping, notify};
+use crate::request_metrics::RequestMetrics;
+use crate::snapshots::Snapshots;
+use crate::state::State;
+use crate::{notify, routes};
 use access::Access;
 use access::attempts::Attempts;
 use config::{Config, CurrentConfig, Flags, LogLevel};
@@ -44,23 +48,26 @@ pub struct Server {
     tls: Option<Arc<Renewable>>,
     syslog: intake::syslog::Bound,
     stop: watch::Sender<bool>,
-    housekeeping: housekeeping::Housekeeping,
+    threads: Threads,
+    fatal: tokio::sync::mpsc::Receiver<String>,
+}
+
+/// The threads beside the connections.
+struct Threads {
+    housekeeping: Housekeeping,
     signing: Signing,
     asking: Asking,
     following: Following,
     reading: Reading,
-    fatal: tokio::sync::mpsc::Receiver<String>,
 }
 
-/// What answering a request needs. Clones are the same server.
+/// The server as its connections see it. Clones are the same server.
 #[derive(Clone)]
 struct App(Arc<Shared>);
 
 struct Shared {
-    api: Arc<crate::state::Shared>,
+    state: Arc<State>,
     scheme: &'static str,
-    downloads: Arc<Semaphore>,
-    tails: Arc<Semaphore>,
     /// Intake bytes held, in KiB.
     intake_kib: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
@@ -76,59 +83,27 @@ impl Server {
             .transpose()
             .map_err(Failure::usage)?
             .map(Renewable::new);
-        let (report_fatal, fatal) = tokio::sync::mpsc::channel(1);
-        let report_unkept = report_fatal.clone();
-        let began = Instant::now();
-        let log = Log::open(
-            Arc::new(Local::open(data_dir)),
-            Settings {
-                waiting_requests_max: config.limits.waiting_requests_max,
-                flush_events: config.limits.flush_events,
-                unflushed_events_max: config.limits.unflushed_events_max,
-                cache_bytes_max: config.limits.index_cache_bytes_max,
-                clock: Arc::new(move || began.elapsed()),
-                on_fatal: Arc::new(move |error: &store::Error| {
-                    // The channel holds one message; the first is enough.
-                    let _ = report_fatal.try_send(error.to_string());
-                }),
-                ..Settings::default()
-            },
-        )?;
-        if let Some(torn) = log.torn_tail() {
-            tracing::warn!(
-                file = torn.file,
-                offset = torn.offset,
-                bytes = torn.len_bytes,
-                "cut off an append that nobody was answered for"
-            );
-        }
-        let counts = log.counts();
-        tracing::info!(
-            events = counts.events,
-            set_aside = counts.dead_letters,
-            ms = elapsed_ms(began),
-            "opened the log"
-        );
-        // Before anything is recorded: a log that is not what was signed for is to stay as it is.
+        let (report, fatal) = tokio::sync::mpsc::channel(1);
+        let report_fatal = move |error: &store::Error| {
+            // The channel holds one message; the first is enough.
+            let _ = report.try_send(error.to_string());
+        };
+        let log = open_log(&config, data_dir, report_fatal.clone())?;
+        // Before anything is recorded: a log that differs from what was signed must stay as it is.
         let guard = evidence::guard::place_of(data_dir, config.evidence.guard.as_deref());
         let evidence = Evidence::open(data_dir, &guard.map_err(Failure::new)?, log.contents())?;
         let witnesses = Witnesses::open(data_dir, config.witnesses.clone(), log.contents())?;
-        let log = Arc::new(log);
+        let (log, evidence) = (Arc::new(log), Arc::new(evidence));
+        let witnesses = Arc::new(witnesses);
         let audit = Arc::new(OwnAudit::new(Arc::clone(&log), config.own.clone()));
         let serving = housekeeping::begin(data_dir, &config, &audit).map_err(Failure::new)?;
         let access = Access::open(data_dir, &config.own, &|changed| {
             audit.record_all_now(housekeeping::acts_of(changed))
         })
         .map_err(Failure::new)?;
-        let policies = taurusdb::Policies::load(&log, &config.own)?;
-        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-            let hint = if error.kind() == std::io::ErrorKind::AddrInUse {
-                "; choose another with --listen"
-            } else {
-                ""
-            };
-            Failure::new(format!("couldn't listen on {}: {error}{hint}", config.listen))
-        })?;
+        let access = Arc::new(access);
+        let policies = Policies::load(&log, &config.own)?;
+        let listener = listen(config.listen).await?;
         let (stop, stopping) = watch::channel(false);
         let limits = config.limits;
         let started_at = system::now();
@@ -137,73 +112,48 @@ impl Server {
             .iter()
             .map(|source| Arc::new(Intake::of(source.clone(), started_at)))
             .collect();
-        let report_unkept = move |error: &store::Error| {
-            // As above.
-            let _ = report_unkept.try_send(error.to_string());
-        };
         let syslog = intake::syslog::bind(&intakes).await.map_err(Failure::new)?;
         let retried = Retried::open(&FileObjects::new(Arc::new(Local::open(data_dir))))?;
-        let keeper = Keeper::open(data_dir, &intakes, log.contents(), report_unkept.clone())?;
-        let newest = Newest::new(log.head().0);
-        let api = Arc::new(crate::state::Shared {
+        let retried = Arc::new(retried);
+        let keeper = Keeper::open(data_dir, &intakes, log.contents(), report_fatal.clone())?;
+        let newest = Arc::new(Newest::new(Arc::clone(&log), Arc::clone(&access)));
+        let exports = Exports::new(Arc::clone(&log), Arc::clone(&evidence), limits.exports_max);
+        let state = Arc::new(State {
             log,
             newest,
             access,
             audit,
             evidence,
             witnesses,
-            in_force: CurrentConfig::new(config),
+            in_force: Arc::new(CurrentConfig::new(config)),
             data_dir: data_dir.to_owned(),
-            answers: Answers::default(),
+            requests: RequestMetrics::new(routes::all().iter().map(routes::Row::name)),
             intakes,
             retried,
-            walks: Walks::default(),
+            snapshots: Snapshots::default(),
             attempts: Attempts::default(),
             policies,
-            hcs_pace: hcs::Pace::default(),
-            exports: Exports::new(limits.exports_max),
+            hcs_pace: Pace::default(),
+            exports: Arc::new(exports),
             started_at,
             in_flight: Semaphore::new(limits.requests_in_flight_max),
+            downloads: Arc::new(Semaphore::new(limits.downloads_max)),
+            tails: Arc::new(Semaphore::new(limits.live_tails_max)),
         });
         let shared = Shared {
             scheme: if tls.is_some() { "https" } else { "http" },
-            downloads: Arc::new(Semaphore::new(limits.downloads_max)),
-            tails: Arc::new(Semaphore::new(limits.live_tails_max)),
             intake_kib: Arc::new(Semaphore::new(
                 limits.intake_bytes_in_flight_max.div_ceil(1024).min(Semaphore::MAX_PERMITS),
             )),
             stopping,
-            api: Arc::clone(&api),
+            state: Arc::clone(&state),
         };
-        let housekeeping = housekeeping::Housekeeping::start(Arc::clone(&api), serving, keeper);
-        let asking = Asking::start(&api, report_unkept.clone());
-        let following = Following::start(
-            &api.intakes,
-            &api.log,
-            &api.audit,
-            &api.config().limits,
-            data_dir,
-            report_unkept.clone(),
-        );
-        let reading = Reading::start(Arc::clone(&api));
-        let signing = Signing::start(api, report_unkept);
-        Ok(Server {
-            app: App(Arc::new(shared)),
-            listener,
-            tls,
-            syslog,
-            stop,
-            housekeeping,
-            signing,
-            asking,
-            following,
-            reading,
-            fatal,
-        })
+        let threads = Threads::start(&state, serving, keeper, &report_fatal);
+        Ok(Server { app: App(Arc::new(shared)), listener, tls, syslog, stop, threads, fatal })
     }
 
-    /// What takes up a changed configuration: that of these flags and variables. `set_level` sets
-    /// how much the operational log tells.
+    /// The reloader of this server's configuration, as these flags and variables change it.
+    /// `set_level` sets the level of the operational log.
     pub fn reloader(
         &self,
         data_dir: &Path,
@@ -217,15 +167,24 @@ impl Server {
             .certificates()
             .map(|(source, tls)| (Holder::Source(source.to_owned()), Arc::clone(tls)));
         let certificates = own.chain(of_sources).collect();
-        Reloader::new(&self.app.0.api, data_dir, certificates, flags, variables, set_level)
+        let state = &self.app.0.state;
+        Reloader::new(
+            &state.in_force,
+            &state.audit,
+            data_dir,
+            certificates,
+            flags,
+            variables,
+            set_level,
+        )
     }
 
-    /// What is listened on besides, for people.
+    /// Further sockets that the server listens on, for people.
     pub fn also_listens(&self) -> Vec<String> {
         self.syslog.described()
     }
 
-    /// The address that was bound.
+    /// The bound address.
     pub fn address(&self) -> Result<SocketAddr, Failure> {
         self.listener.local_addr().map_err(|error| {
             Failure::new(format!("couldn't read the address listened on: {error}"))
@@ -237,10 +196,9 @@ impl Server {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// Serves until `until` resolves, or a durable write fails. Requests that are open then are
-    /// finished.
+    /// Serves until `until` resolves, or a durable write fails. Open requests are finished.
     pub async fn run(mut self, until: impl Future<Output = ()>) -> Result<(), Failure> {
-        let limits = self.app.0.api.config().limits;
+        let limits = self.app.0.state.config().limits;
         let accepting = tokio::spawn(server::run(
             self.listener,
             self.tls,
@@ -248,7 +206,7 @@ impl Server {
             self.app.clone(),
             self.stop.subscribe(),
         ));
-        let syslog = self.syslog.start(&self.app.0.api.log, limits, &self.stop.subscribe());
+        let syslog = self.syslog.start(&self.app.0.state.log, limits, &self.stop.subscribe());
         let failure = tokio::select! {
             () = until => None,
             failure = self.fatal.recv() => failure,
@@ -273,27 +231,12 @@ impl Server {
         }
         // Connections are gone; a request that outlived its client may still hold the log for a
         // moment.
-        self.reading.stop();
-        self.following.stop();
-        self.asking.stop();
-        self.housekeeping.stop();
-        self.signing.stop();
-        let mut api = match Arc::into_inner(self.app.0) {
-            Some(shared) => shared.api,
-            None => return Ok(()),
-        };
-        for _ in 0..LAST_HOLDERS_ATTEMPTS {
-            match Arc::try_unwrap(api) {
-                Ok(api) => {
-                    drop(api.audit);
-                    if let Some(log) = Arc::into_inner(api.log) {
-                        log.close()?;
-                    }
-                    break;
-                }
-                Err(still_held) => api = still_held,
-            }
-            tokio::time::sleep(LAST_HOLDERS_PAUSE).await;
+        self.threads.stop();
+        let Some(shared) = Arc::into_inner(self.app.0) else { return Ok(()) };
+        if let Some(state) = last_holder(shared.state).await
+            && let Some(log) = last_holder(state.into_log()).await
+        {
+            log.close()?;
         }
         tracing::info!("stopped");
         Ok(())
@@ -302,6 +245,120 @@ impl Server {
 
 const LAST_HOLDERS_ATTEMPTS: usize = 100;
 const LAST_HOLDERS_PAUSE: Duration = Duration::from_millis(20);
+
+/// Waits until nobody else holds a part, within limits.
+async fn last_holder<T>(mut part: Arc<T>) -> Option<T> {
+    for _ in 0..LAST_HOLDERS_ATTEMPTS {
+        match Arc::try_unwrap(part) {
+            Ok(part) => return Some(part),
+            Err(still_held) => part = still_held,
+        }
+        tokio::time::sleep(LAST_HOLDERS_PAUSE).await;
+    }
+    None
+}
+
+/// Opens the log. `report_fatal` is called when a durable write fails.
+fn open_log(
+    config: &Config,
+    data_dir: &Path,
+    report_fatal: impl Fn(&store::Error) + Send + Sync + 'static,
+) -> Result<Log, Failure> {
+    let began = Instant::now();
+    let settings = Settings {
+        waiting_requests_max: config.limits.waiting_requests_max,
+        flush_events: config.limits.flush_events,
+        unflushed_events_max: config.limits.unflushed_events_max,
+        cache_bytes_max: config.limits.index_cache_bytes_max,
+        clock: Arc::new(move || began.elapsed()),
+        on_fatal: Arc::new(report_fatal),
+        ..Settings::default()
+    };
+    let log = Log::open(Arc::new(Local::open(data_dir)), settings)?;
+    if let Some(torn) = log.torn_tail() {
+        tracing::warn!(
+            file = torn.file,
+            offset = torn.offset,
+            bytes = torn.len_bytes,
+            "cut off an append that was never acknowledged"
+        );
+    }
+    let counts = log.counts();
+    tracing::info!(
+        events = counts.events,
+        dead_letters = counts.dead_letters,
+        ms = elapsed_ms(began),
+        "opened the log"
+    );
+    Ok(log)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "; choose another with --listen",
+            _ => "",
+        };
+        Failure::new(format!("couldn't listen on {address}: {error}{hint}"))
+    })
+}
+
+impl Threads {
+    /// `report_fatal` is called when what a thread wrote cannot be made durable.
+    fn start(
+        state: &State,
+        serving: housekeeping::Serving,
+        keeper: Keeper,
+        report_fatal: &(impl Fn(&store::Error) + Clone + Send + Sync + 'static),
+    ) -> Threads {
+        let limits = state.config().limits;
+        let witnesses = witnesses::Parts {
+            log: Arc::clone(&state.log),
+            evidence: Arc::clone(&state.evidence),
+            witnesses: Arc::clone(&state.witnesses),
+            audit: Arc::clone(&state.audit),
+        };
+        Threads {
+            housekeeping: Housekeeping::start(housekeeping_parts(state), serving, keeper),
+            asking: Asking::start(&witnesses, &limits, report_fatal.clone()),
+            following: Following::start(
+                &state.intakes,
+                &state.log,
+                &state.audit,
+                &limits,
+                &state.data_dir,
+                report_fatal.clone(),
+            ),
+            reading: Reading::start(Arc::clone(&state.newest)),
+            signing: Signing::start(
+                Arc::clone(&state.evidence),
+                Arc::clone(&state.log),
+                Arc::clone(&state.audit),
+                report_fatal.clone(),
+            ),
+        }
+    }
+
+    /// Ends the threads in order: those that record before the one that signs what they recorded.
+    fn stop(self) {
+        self.reading.stop();
+        self.following.stop();
+        self.asking.stop();
+        self.housekeeping.stop();
+        self.signing.stop();
+    }
+}
+
+fn housekeeping_parts(state: &State) -> housekeeping::Parts {
+    housekeeping::Parts {
+        log: Arc::clone(&state.log),
+        access: Arc::clone(&state.access),
+        audit: Arc::clone(&state.audit),
+        intakes: state.intakes.clone(),
+        retried: Arc::clone(&state.retried),
+        in_force: Arc::clone(&state.in_force),
+    }
+}
 
 fn elapsed_ms(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)

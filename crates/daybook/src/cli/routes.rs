@@ -14,8 +14,8 @@ pub fn run(_: &Arguments) -> Result<(), Failure> {
     let lines: String = routes::all()
         .iter()
         .map(|route| {
-            let needs = route.endpoint.needs().map_or("-", |action| action.as_str());
-            format!("{} {} {} {needs}\n", route.method, route.path, route.endpoint.name())
+            let needs = route.needs().map_or("-", |action| action.as_str());
+            format!("{} {} {} {needs}\n", route.method, route.path, route.name())
         })
         .collect();
     say(&lines)

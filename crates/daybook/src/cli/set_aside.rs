@@ -219,7 +219,7 @@ fn retry(reach: &Reach, which: Vec<Value>) -> Result<(), Failure> {
     let (mut came, mut events, mut stayed) = (0, 0, 0);
     let mut asked = VecDeque::from(which);
     while let Some(mut which) = asked.pop_front() {
-        let answer = reach.post("/api/v1/set-aside/retry", &which)?;
+        let answer = reach.post("/api/v1/dead-letters/retry", &which)?;
         let mut text = String::new();
         for record in answer["records"].as_array().map(Vec::as_slice).unwrap_or_default() {
             let number = &record["number"];

@@ -50,7 +50,7 @@ fn figures_move_with_what_happens() {
     assert_eq!(grew("daybook_duplicates_total", ""), 1.0);
     let events = after.get("daybook_events", "");
     assert_eq!(
-        after.get("daybook_sealed_events", "") + after.get("daybook_unsealed_events", ""),
+        after.get("daybook_flushed_events", "") + after.get("daybook_unflushed_events", ""),
         events
     );
     assert_eq!(
@@ -65,10 +65,10 @@ fn figures_move_with_what_happens() {
         ("daybook_journal_written_bytes_total", ""),
         ("daybook_journal_sync_seconds_count", ""),
         ("daybook_journal_sync_seconds_sum", ""),
-        ("daybook_seals_total", ""),
+        ("daybook_flushes_total", ""),
         ("daybook_segment_bytes", ""),
-        ("daybook_http_answers_total", "class=\"2xx\""),
-        ("daybook_http_answers_total", "class=\"4xx\""),
+        ("daybook_http_responses_total", "class=\"2xx\""),
+        ("daybook_http_responses_total", "class=\"4xx\""),
         ("daybook_http_request_seconds_count", "endpoint=\"intake\""),
         ("daybook_http_request_seconds_sum", "endpoint=\"swr.ListAuditLogs\""),
         ("process_cpu_seconds_total", ""),

@@ -208,7 +208,7 @@ fn path_of(route: &str) -> String {
         .replace("{source}", "artifact")
         .replace("{file_id}", "00")
         .replace("{name}", "name")
-        .replace("{tile...}", "0/000.p/1")
+        .replace("{*tile}", "0/000.p/1")
         .replace("{index}", "0")
         .replace("{number}", "0")
         .replace(

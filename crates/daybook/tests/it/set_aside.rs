@@ -128,7 +128,7 @@ fn after_a_fix_each_is_recorded_once() {
     assert_eq!(server.events(), 3);
     assert_eq!(server.stop(), Some(0));
     // Each retry is on record, and each event tells what it came of.
-    let acts = place.acts("daybook.RetrySetAside");
+    let acts = place.acts("daybook.RetryDeadLetters");
     assert_eq!(acts.len(), 5);
     let act: Value = serde_json::from_str(&acts[1]).unwrap();
     assert_eq!(
@@ -191,7 +191,7 @@ fn who_may_not_see_a_record_is_told_that_there_is_none() {
     assert_eq!(server.send("web", "one\ntwo").status, 200);
     assert_eq!(server.send("rivals-artifact", r#"{"id":"x"}"#).status, 200);
     let numbers = |user: &str, server: &Daybook| {
-        let answer = ask(server, user, "GET", "/api/v1/set-aside", "");
+        let answer = ask(server, user, "GET", "/api/v1/dead-letters", "");
         assert_eq!(answer.status, 200, "{}", answer.text());
         let records = answer.json()["records"].as_array().unwrap().clone();
         records.iter().map(|record| record["number"].as_u64().unwrap()).collect::<Vec<_>>()
@@ -201,7 +201,7 @@ fn who_may_not_see_a_record_is_told_that_there_is_none() {
     };
     assert_eq!(seen(&server), [vec![0, 1], vec![], vec![2], vec![]]);
     let show = |user: &str, number: u64| {
-        ask(&server, user, "GET", &format!("/api/v1/set-aside/{number}"), "")
+        ask(&server, user, "GET", &format!("/api/v1/dead-letters/{number}"), "")
     };
     let one = show("reader", 1).json();
     assert_eq!(
@@ -209,7 +209,7 @@ fn who_may_not_see_a_record_is_told_that_there_is_none() {
         (&json!("two"), &json!("web"), &json!(false))
     );
     let retried =
-        |user: &str, body: &str| ask(&server, user, "POST", "/api/v1/set-aside/retry", body);
+        |user: &str, body: &str| ask(&server, user, "POST", "/api/v1/dead-letters/retry", body);
     let hidden = show("reader", 2);
     let absent = show("reader", 99);
     assert_eq!(
@@ -228,9 +228,9 @@ fn who_may_not_see_a_record_is_told_that_there_is_none() {
         (retried("writer", r#"{"all":true,"source":"web"}"#), 400),
         (retried("writer", r#"{"numbers":[0],"more":1}"#), 400),
         (retried("writer", "{}"), 400),
-        (ask(&server, "reader", "GET", "/api/v1/set-aside/x", ""), 400),
-        (ask(&server, "reader", "GET", "/api/v1/set-aside?limit=0", ""), 400),
-        (ask(&server, "reader", "GET", "/api/v1/set-aside?since=noon", ""), 400),
+        (ask(&server, "reader", "GET", "/api/v1/dead-letters/x", ""), 400),
+        (ask(&server, "reader", "GET", "/api/v1/dead-letters?limit=0", ""), 400),
+        (ask(&server, "reader", "GET", "/api/v1/dead-letters?since=noon", ""), 400),
     ] {
         assert_eq!(answer.status, status, "{}", answer.text());
     }
@@ -253,7 +253,7 @@ fn who_may_not_see_a_record_is_told_that_there_is_none() {
     place.access(&["grant", "keeper", "admin", "dbaudit/daybook/*/*"]);
     let server = estate.serve();
     assert_eq!(seen(&server), [vec![], vec![], vec![2], vec![0, 1]]);
-    let gone = ask(&server, "keeper", "POST", "/api/v1/set-aside/retry", r#"{"numbers":[0]}"#);
+    let gone = ask(&server, "keeper", "POST", "/api/v1/dead-letters/retry", r#"{"numbers":[0]}"#);
     assert_eq!((gone.status, gone.code().as_str()), (409, "no_source"));
 }
 
@@ -285,7 +285,7 @@ fn lists_are_read_page_by_page_and_filtered() {
                 String::new()
             };
             let page =
-                ask(&server, "reader", "GET", &format!("/api/v1/set-aside?{query}{offset}"), "")
+                ask(&server, "reader", "GET", &format!("/api/v1/dead-letters?{query}{offset}"), "")
                     .json();
             found.extend(
                 page["records"]
@@ -298,7 +298,7 @@ fn lists_are_read_page_by_page_and_filtered() {
         }
         assert_eq!(found, expected, "{query}");
     }
-    let first = ask(&server, "reader", "GET", "/api/v1/set-aside?limit=1", "").json();
+    let first = ask(&server, "reader", "GET", "/api/v1/dead-letters?limit=1", "").json();
     assert_eq!(
         (&first["records"][0]["beginning"], &first["records"][0]["len_bytes"]),
         (&json!("line 0 0"), &json!(8))

@@ -1,4 +1,4 @@
-//! Who is asking, by the credentials of a request.
+//! The caller behind the credentials of a request.
 
 use event::Time;
 
@@ -6,23 +6,23 @@ use access::signature::{self, Authorization, SignedRequest};
 use access::{Caller, Scope, Snapshot};
 use net::Request;
 
-/// Why the credentials do not show who is asking.
+/// Why credentials identify no caller.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unauthenticated {
     /// Neither signature nor token.
     Missing,
-    /// A token that is none of ours.
+    /// The token is not one of ours.
     UnreadableToken,
-    /// A token whose time is over.
+    /// The token has expired.
     ExpiredToken(Time),
-    /// A signature with an access key that does not exist.
+    /// The signature names an access key that does not exist.
     UnknownKey(String),
-    /// A signature that differs, lacks a header, or is too old or too new.
+    /// The signature differs, lacks a header, or is too old or too new.
     WrongSignature,
 }
 
-/// Finds the caller behind a request. A signature counts before a token; a header that only names
-/// another scheme is none.
+/// Finds the caller behind a request. A signature counts before a token; an `Authorization` header of
+/// another scheme counts as none.
 pub fn authenticate<'a>(
     request: &Request,
     rights: &'a Snapshot,
@@ -38,7 +38,7 @@ pub fn authenticate<'a>(
     }
 }
 
-/// Finds the caller behind a token, whatever else the request shows.
+/// Finds the caller behind a token, whatever else the request has.
 pub fn token<'a>(
     request: &Request,
     rights: &'a Snapshot,

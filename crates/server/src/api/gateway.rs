@@ -1,8 +1,9 @@
-//! The answers of the vendor's API gateway: unknown routes, bad credentials, too much.
+//! Responses of the vendor's API gateway: unknown routes, bad credentials, too much.
 //!
 //! Codes and texts: the vendor's "API Gateway error codes" page, quoted in `docs/api/gateway.md`.
 
 use hyper::StatusCode;
+use hyper::header::{HeaderValue, RETRY_AFTER};
 
 use super::caller::Unauthenticated;
 use net::{self, Response};
@@ -25,7 +26,7 @@ fn unknown(raw_path: &str) -> &'static str {
     if raw_path.starts_with("/rest/") { "APIG.0101" } else { "APIGW.0101" }
 }
 
-/// The code and text for credentials that do not show who is asking.
+/// The code and text for credentials that identify no caller.
 pub fn unauthenticated(why: &Unauthenticated) -> (&'static str, String) {
     let text = match why {
         Unauthenticated::Missing => "x-auth-token not found".to_owned(),
@@ -41,3 +42,16 @@ pub fn unauthenticated(why: &Unauthenticated) -> (&'static str, String) {
 
 /// The text of 429, code `APIGW.0308` (`APIG.0308` on the ops platform's gateway).
 pub const THROTTLED: &str = "The throttling threshold has been reached";
+
+/// The caller sent too many requests and may try again after this many seconds.
+pub fn throttled(seconds: u64, request_id: &str) -> Response {
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let mut response = net::error(status, "APIGW.0308", THROTTLED, request_id);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+/// The server has no permit left for such a request.
+pub fn overloaded(text: &str, request_id: &str) -> Response {
+    net::error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, request_id)
+}

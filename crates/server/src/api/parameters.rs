@@ -1,22 +1,22 @@
-//! Query parameters as all of the APIs read them.
+//! Query parameters, in the ways that all APIs read them.
 
 use std::ops::RangeInclusive;
 
 use net::path;
 
-/// A parameter that is not what its page says.
+/// A parameter that its page does not allow.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Invalid;
 
 /// The largest integer of the SDKs' own types.
 pub const INT32_MAX: u64 = i32::MAX as u64;
 
-/// A text parameter; an empty one is as if absent.
+/// A text parameter. An empty one counts as absent.
 pub fn text(raw_query: &str, name: &str) -> Option<String> {
     path::query_value(raw_query, name).filter(|text| !text.is_empty())
 }
 
-/// An integer of digits alone within the range; an empty value is as if absent.
+/// An integer of digits alone within the range. An empty value counts as absent.
 pub fn integer(
     raw_query: &str,
     name: &str,
@@ -33,7 +33,7 @@ pub fn digits(text: &str, range: RangeInclusive<u64>) -> Result<u64, Invalid> {
     text.parse().ok().filter(|value| range.contains(value)).ok_or(Invalid)
 }
 
-/// A part of a list: rows from `offset` on, `limit` at most.
+/// Part of a list: at most `limit` rows from `offset` on.
 pub fn slice<T>(rows: Vec<T>, offset: u64, limit: u64) -> Vec<T> {
     let bound = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     rows.into_iter().skip(bound(offset)).take(bound(limit)).collect()

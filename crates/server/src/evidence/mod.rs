@@ -20,7 +20,7 @@ use std::time::Duration;
 use event::{Operation, Time};
 use sha2::{Digest, Sha256};
 use store::durable::{Disk, Local};
-use store::{CHECKPOINT, Contents, FileObjects, LOG_KEY, Object, Objects, Version};
+use store::{CHECKPOINT, Contents, FileObjects, LOG_KEY, Log, Object, Objects, Version};
 use tlog::{
     Checkpoint, Hash, Malformed, NoProof, Note, ProofFile, Signature, Signer, Tree,
     prove_inclusion, subtree_hash,
@@ -28,7 +28,6 @@ use tlog::{
 
 use self::guard::Guard;
 use crate::failure::Failure;
-use crate::state::Shared;
 use intake::audit::{Act, OwnAudit};
 use net::Request;
 use verify::receipt::Receipt;
@@ -305,6 +304,15 @@ impl Evidence {
     }
 }
 
+/// Facts of an answer that its receipt has.
+pub struct AnswerFacts {
+    /// User id of the caller, if there is one.
+    pub caller: String,
+    pub total: u64,
+    /// Size of the tree, and the indexes of the rows in their order, if the answer has rows.
+    pub rows: Option<(u64, Vec<u64>)>,
+}
+
 /// What an operator accepts.
 pub struct Differences {
     /// Why the log does not go on from what the guard has, and the text of that checkpoint.
@@ -324,32 +332,28 @@ fn refusal(why: &str) -> Failure {
 }
 
 impl Evidence {
-    /// The receipt of an answer, as its header has it. `digests` are those of the rows in the note,
-    /// in their order; an answer without rows is of the log as it is now.
+    /// The receipt of an answer, for its header. An answer without rows is of the log as it is now.
     pub fn receipt(
         &self,
         log: &Contents,
         request: &Request,
-        note: &crate::state::Note,
+        facts: AnswerFacts,
         now: Time,
         body: &[u8],
     ) -> Result<String, store::Error> {
-        let (size, indexes) = match &note.shown {
-            Some(shown) => (shown.tree_size, shown.indexes.clone()),
-            None => (log.head().0, Vec::new()),
-        };
+        let (size, indexes) = facts.rows.unwrap_or_else(|| (log.head().0, Vec::new()));
         let digests = log.digests_of(&indexes)?;
         let receipt = Receipt {
             tree: self.tree_at(log, size)?,
             at: receipt::time_text(now),
-            caller: note.who.id.clone().unwrap_or_default(),
+            caller: facts.caller,
             request: receipt::request_line(
                 request.method.as_str(),
                 &request.raw_path,
                 &request.raw_query,
                 &request.body,
             ),
-            total: note.rows.map_or(0, |(_, total)| total),
+            total: facts.total,
             indexes,
             digests: receipt::digest_of(&digests),
             body: Sha256::digest(body).into(),
@@ -436,7 +440,9 @@ impl Signing {
     /// `report_fatal` is called when a checkpoint cannot be made durable; none is signed after
     /// that.
     pub fn start(
-        shared: Arc<Shared>,
+        evidence: Arc<Evidence>,
+        log: Arc<Log>,
+        audit: Arc<OwnAudit>,
         report_fatal: impl Fn(&store::Error) + Send + 'static,
     ) -> Signing {
         let (stop, stopped) = channel();
@@ -444,7 +450,7 @@ impl Signing {
             let mut failed = String::new();
             loop {
                 let told = stopped.recv_timeout(SIGN_EVERY);
-                match shared.evidence.follow_keys(&shared.audit) {
+                match evidence.follow_keys(&audit) {
                     Ok(()) => failed.clear(),
                     // Once, not at every look.
                     Err(why) if why == failed => {}
@@ -456,7 +462,7 @@ impl Signing {
                         failed = why;
                     }
                 }
-                if let Err(error) = shared.evidence.sign(shared.log.contents()) {
+                if let Err(error) = evidence.sign(log.contents()) {
                     report_fatal(&error);
                     return;
                 }

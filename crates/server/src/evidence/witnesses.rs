@@ -17,16 +17,15 @@ use std::time::{Duration, Instant};
 
 use event::{Operation, Outcome, OutcomeKind, Severity};
 use store::durable::Local;
-use store::{Contents, FileObjects, Objects, Version, WITNESSED};
+use store::{Contents, FileObjects, Log, Objects, Version, WITNESSED};
 use tlog::{
     AddCheckpoint, Checkpoint, Malformed, NOTE_BYTES_MAX, NoProof, Note, Signature, Verifier,
     prove_consistency,
 };
 
 use super::{Evidence, Signed, root_at};
-use crate::state::Shared;
 use client::{Client, Response};
-use config::Witness;
+use config::{Limits, Witness};
 use event::terminal::printable;
 use intake::audit::{Act, OwnAudit};
 
@@ -213,6 +212,43 @@ fn read(bytes: &[u8], log: &Contents) -> Result<Head, String> {
     }
 }
 
+/// The parts of a server that asking its witnesses takes.
+pub struct Parts {
+    pub log: Arc<Log>,
+    pub evidence: Arc<Evidence>,
+    pub witnesses: Arc<Witnesses>,
+    pub audit: Arc<OwnAudit>,
+}
+
+/// The parts, without holding the server open.
+struct WeakParts {
+    log: Weak<Log>,
+    evidence: Weak<Evidence>,
+    witnesses: Weak<Witnesses>,
+    audit: Weak<OwnAudit>,
+}
+
+impl WeakParts {
+    fn of(parts: &Parts) -> WeakParts {
+        WeakParts {
+            log: Arc::downgrade(&parts.log),
+            evidence: Arc::downgrade(&parts.evidence),
+            witnesses: Arc::downgrade(&parts.witnesses),
+            audit: Arc::downgrade(&parts.audit),
+        }
+    }
+
+    /// The parts; `None` when the server is gone.
+    fn upgrade(&self) -> Option<Parts> {
+        Some(Parts {
+            log: self.log.upgrade()?,
+            evidence: self.evidence.upgrade()?,
+            witnesses: self.witnesses.upgrade()?,
+            audit: self.audit.upgrade()?,
+        })
+    }
+}
+
 /// The threads that ask.
 pub struct Asking {
     threads: Vec<(Sender<()>, JoinHandle<()>)>,
@@ -222,13 +258,14 @@ impl Asking {
     /// `report_fatal` is called when what a witness answered cannot be made durable; that one is
     /// not asked after it.
     pub fn start(
-        shared: &Arc<Shared>,
+        parts: &Parts,
+        limits: &Limits,
         report_fatal: impl Fn(&store::Error) + Clone + Send + 'static,
     ) -> Asking {
-        let configured = &shared.witnesses.configured;
+        let configured = &parts.witnesses.configured;
         let threads = configured.iter().cloned().enumerate().map(|(position, witness)| {
             let (stop, stopped) = channel();
-            let (limits, shared) = (shared.config().limits, Arc::downgrade(shared));
+            let (limits, parts) = (*limits, WeakParts::of(parts));
             let report_fatal = report_fatal.clone();
             let work = move || {
                 let asker = Asker {
@@ -243,7 +280,7 @@ impl Asking {
                     why: String::new(),
                     standing: Standing::Good,
                 };
-                if let Err(error) = asker.run(&shared, &stopped) {
+                if let Err(error) = asker.run(&parts, &stopped) {
                     report_fatal(&error);
                 }
             };
@@ -316,44 +353,39 @@ struct Asker {
 impl Asker {
     /// Asks until told to stop. Holds nothing of the log while it waits. Errs when an answer could
     /// not be made durable.
-    fn run(mut self, shared: &Weak<Shared>, stopped: &Receiver<()>) -> Result<(), store::Error> {
+    fn run(mut self, parts: &WeakParts, stopped: &Receiver<()>) -> Result<(), store::Error> {
         let mut ask_at = Instant::now();
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK_EVERY) {
-            let Some(head) = self.look(shared) else { return Ok(()) };
+            let Some(head) = self.look(parts) else { return Ok(()) };
             let mut verdict = None;
             if let Some(head) = head.filter(|_| ask_at <= Instant::now()) {
-                let Some(answered) = self.ask(shared, &head) else { return Ok(()) };
-                let Some(shared) = shared.upgrade() else { return Ok(()) };
-                self.settle(&head, &answered, &shared)?;
+                let Some(answered) = self.ask(parts, &head) else { return Ok(()) };
+                let Some(parts) = parts.upgrade() else { return Ok(()) };
+                self.settle(&head, &answered, &parts)?;
                 ask_at = Instant::now() + pause_after(self.failures);
                 verdict = Some(answered);
             }
-            let Some(shared) = shared.upgrade() else { return Ok(()) };
-            self.stand(verdict.as_ref(), &shared.audit);
-            self.show(&shared.witnesses);
+            let Some(parts) = parts.upgrade() else { return Ok(()) };
+            self.stand(verdict.as_ref(), &parts.audit);
+            self.show(&parts.witnesses);
         }
         Ok(())
     }
 
     /// What to ask about now, if anything; `None` when the server is gone.
-    fn look(&mut self, shared: &Weak<Shared>) -> Option<Option<Head>> {
-        let shared = shared.upgrade()?;
-        if self.cosigned.as_deref() != Some(shared.evidence.newest().text()) {
+    fn look(&mut self, parts: &WeakParts) -> Option<Option<Head>> {
+        let parts = parts.upgrade()?;
+        if self.cosigned.as_deref() != Some(parts.evidence.newest().text()) {
             self.behind_since.get_or_insert_with(Instant::now);
         }
-        Some(shared.witnesses.question(
-            &self.witness.key,
-            self.cosigned.as_deref(),
-            &shared.evidence,
-        ))
+        Some(parts.witnesses.question(&self.witness.key, self.cosigned.as_deref(), &parts.evidence))
     }
 
     /// One try; `None` when the server is gone.
-    fn ask(&mut self, shared: &Weak<Shared>, head: &Head) -> Option<Verdict> {
+    fn ask(&mut self, parts: &WeakParts, head: &Head) -> Option<Verdict> {
         let url = format!("{}/add-checkpoint", self.witness.url);
         for _ in 0..REQUESTS_OF_A_TRY {
-            let path =
-                prove_consistency(shared.upgrade()?.log.contents(), self.old_size, head.size);
+            let path = prove_consistency(parts.upgrade()?.log.contents(), self.old_size, head.size);
             let path = match path {
                 Ok(path) => path,
                 Err(NoProof::OutOfRange) => {
@@ -371,7 +403,7 @@ impl Asker {
                 Ok(answer) => answer,
                 Err(why) => return Some(Verdict::Failed(why)),
             };
-            let signed = shared.upgrade()?.evidence.newest().size;
+            let signed = parts.upgrade()?.evidence.newest().size;
             match judge(&answer, &request, head.size, signed, &self.witness.key) {
                 Verdict::Knows(size) => self.old_size = size,
                 verdict => return Some(verdict),
@@ -385,18 +417,18 @@ impl Asker {
         &mut self,
         head: &Head,
         verdict: &Verdict,
-        shared: &Shared,
+        parts: &Parts,
     ) -> Result<(), store::Error> {
         match verdict {
             Verdict::Cosigned(cosignature) => {
-                shared.evidence.cosign(head.note.text(), cosignature.clone())?;
-                shared.witnesses.take(head, cosignature.clone())?;
+                parts.evidence.cosign(head.note.text(), cosignature.clone())?;
+                parts.witnesses.take(head, cosignature.clone())?;
                 (self.old_size, self.cosigned) = (head.size, Some(head.note.text().to_owned()));
                 (self.behind_since, self.failures) = (None, 0);
             }
             Verdict::Refused(why) | Verdict::Failed(why) => {
                 tracing::debug!(witness = self.witness.key.name(), why, "a witness did not cosign");
-                shared.witnesses.give_up(head, &shared.evidence);
+                parts.witnesses.give_up(head, &parts.evidence);
                 self.failures = self.failures.saturating_add(1);
                 self.why.clone_from(why);
             }

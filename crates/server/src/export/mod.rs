@@ -6,29 +6,19 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use find::export::{Export, Totals};
+use store::Log;
 use tokio::sync::Semaphore;
 use verify::manifest::{Facts, Manifest};
 
-use crate::state::Shared;
+use crate::evidence::Evidence;
 
-/// The manifest of an export that came to `totals`, signed by the log.
-pub fn manifest(
-    export: &Export,
-    totals: Totals,
-    shared: &Shared,
-) -> Result<Manifest, store::Error> {
-    let tree = shared.evidence.tree_at(shared.log.contents(), export.tree_size)?;
-    let facts = Facts::of(export, totals, tree);
-    let trails = export.query.trails.iter().map(ToString::to_string).collect();
-    let receipt = shared.evidence.signed(facts.text());
-    Ok(Manifest::of(&facts, trails, receipt))
-}
-
-/// What the exports of a server share.
+/// The exports of a server.
 pub struct Exports {
-    /// A place for each that is being made.
-    pub places: Arc<Semaphore>,
-    /// What those came to that were made last, by their marks.
+    log: Arc<Log>,
+    evidence: Arc<Evidence>,
+    /// A permit for each export in progress.
+    pub permits: Arc<Semaphore>,
+    /// Totals of the last exports, by their marks.
     finished: Mutex<VecDeque<(String, Totals)>>,
 }
 
@@ -37,9 +27,19 @@ pub struct Exports {
 const FINISHED_MAX: usize = 256;
 
 impl Exports {
-    /// At most so many at once.
-    pub fn new(max: usize) -> Exports {
-        Exports { places: Arc::new(Semaphore::new(max)), finished: Mutex::default() }
+    /// At most `max` at once.
+    pub fn new(log: Arc<Log>, evidence: Arc<Evidence>, max: usize) -> Exports {
+        let permits = Arc::new(Semaphore::new(max));
+        Exports { log, evidence, permits, finished: Mutex::default() }
+    }
+
+    /// The manifest of an export that came to `totals`, signed by the log.
+    pub fn manifest(&self, export: &Export, totals: Totals) -> Result<Manifest, store::Error> {
+        let tree = self.evidence.tree_at(self.log.contents(), export.tree_size)?;
+        let facts = Facts::of(export, totals, tree);
+        let trails = export.query.trails.iter().map(ToString::to_string).collect();
+        let receipt = self.evidence.signed(facts.text());
+        Ok(Manifest::of(&facts, trails, receipt))
     }
 
     /// What an export came to, if it is remembered.

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use crate::state::Shared;
+use super::Exports;
 use find::export::{Export, ExportError, Pieces, Totals};
 use net::{Body, Piece, Response};
 
@@ -65,7 +65,7 @@ impl From<ExportError> for Ended {
 /// Begins to send.
 pub fn start(
     sending: Sending,
-    shared: Arc<Shared>,
+    exports: Arc<Exports>,
     stopping: watch::Receiver<bool>,
     place: Option<OwnedSemaphorePermit>,
     id: &str,
@@ -75,7 +75,7 @@ pub fn start(
     let response = head.map(|_| Body::Open(Some(receiver)));
     let (client, id) = (Client { pieces, stopping, runtime: Handle::current() }, id.to_owned());
     tokio::task::spawn_blocking(move || {
-        let sent = run(&export, what, &shared, &client).and_then(|Last { data, trailers }| {
+        let sent = run(&export, what, &exports, &client).and_then(|Last { data, trailers }| {
             // Whoever has all of it finds the place free.
             drop(place);
             if !data.is_empty() {
@@ -107,13 +107,12 @@ struct Last {
 }
 
 /// Sends all but what is last.
-fn run(export: &Export, what: What, shared: &Shared, client: &Client) -> Result<Last, Ended> {
+fn run(export: &Export, what: What, exports: &Exports, client: &Client) -> Result<Last, Ended> {
     match what {
         What::File { skip, with_trailer } => {
-            let (totals, data) = send_file(export, skip, shared, client)?;
+            let (totals, data) = send_file(export, skip, exports, client)?;
             let trailers = if with_trailer {
-                let manifest =
-                    super::manifest(export, totals, shared).map_err(ExportError::Store)?;
+                let manifest = exports.manifest(export, totals).map_err(ExportError::Store)?;
                 HeaderValue::from_str(&manifest.header_value())
                     .ok()
                     .map(|value| HeaderMap::from_iter([(TRAILER, value)]))
@@ -123,11 +122,11 @@ fn run(export: &Export, what: What, shared: &Shared, client: &Client) -> Result<
             Ok(Last { data, trailers })
         }
         What::Manifest => {
-            let known = shared.exports.totals(&export.mark());
+            let known = exports.totals(&export.mark());
             let totals = match known {
                 Some(totals) => totals,
                 None => {
-                    let mut made = Pieces::of(shared.log.contents(), export)?;
+                    let mut made = Pieces::of(exports.log.contents(), export)?;
                     for count in 1.. {
                         if made.next_piece()?.is_none() {
                             break;
@@ -141,8 +140,8 @@ fn run(export: &Export, what: What, shared: &Shared, client: &Client) -> Result<
                     made.totals()
                 }
             };
-            shared.exports.remember(export.mark(), totals);
-            let manifest = super::manifest(export, totals, shared).map_err(ExportError::Store)?;
+            exports.remember(export.mark(), totals);
+            let manifest = exports.manifest(export, totals).map_err(ExportError::Store)?;
             Ok(Last { data: manifest.json().into(), trailers: None })
         }
     }
@@ -152,11 +151,11 @@ fn run(export: &Export, what: What, shared: &Shared, client: &Client) -> Result<
 fn send_file(
     export: &Export,
     skip: u64,
-    shared: &Shared,
+    exports: &Exports,
     client: &Client,
 ) -> Result<(Totals, Bytes), Ended> {
     let (mut made, mut skip, mut last) =
-        (Pieces::of(shared.log.contents(), export)?, skip, Bytes::new());
+        (Pieces::of(exports.log.contents(), export)?, skip, Bytes::new());
     while let Some(mut piece) = made.next_piece()? {
         client.is_there()?;
         let skipped = piece.len().min(usize::try_from(skip).unwrap_or(usize::MAX));
@@ -174,7 +173,7 @@ fn send_file(
         return Err(Ended::BehindTheEnd);
     }
     let totals = made.totals();
-    shared.exports.remember(export.mark(), totals);
+    exports.remember(export.mark(), totals);
     Ok((totals, last))
 }
 

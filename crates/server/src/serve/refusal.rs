@@ -1,13 +1,13 @@
-//! Answers to requests that do not come to their route.
+//! Responses to requests that do not reach a handler.
 
 use hyper::StatusCode;
 
 use crate::api::daybook::problem::Problem;
-use crate::api::gateway;
+use crate::api::{OwnError, gateway};
 use net::body::BodyError;
 use net::{self, Response};
 
-/// A request that does not come to its route, in the form of the API that its path is of.
+/// Refuses a request before it reaches its handler, in the form of the API that its path belongs to.
 pub(super) fn refused(
     path: &str,
     status: StatusCode,
@@ -22,7 +22,7 @@ pub(super) fn refused(
     }
 }
 
-/// A request whose path, or method there, is no route's.
+/// Refuses a request whose path, or whose method there, has no route.
 pub(super) fn unknown(path: &str, status: StatusCode, id: &str) -> Response {
     match (is_own(path), status) {
         (true, StatusCode::NOT_FOUND) => Problem::not_found("there is no such path").render(id),
@@ -32,12 +32,12 @@ pub(super) fn unknown(path: &str, status: StatusCode, id: &str) -> Response {
     }
 }
 
-/// Whether a path is of Daybook's own API.
+/// Whether a path belongs to Daybook's own API.
 fn is_own(path: &str) -> bool {
     path.starts_with("/api/v1/")
 }
 
-/// A body that was not taken; `most` says what would be.
+/// Refuses a body. `most` says how large a body may be.
 pub(super) fn refused_body(refused: &BodyError, most: &str, id: &str) -> Response {
     match refused {
         BodyError::TooLarge => {

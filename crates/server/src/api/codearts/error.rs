@@ -4,65 +4,45 @@
 use hyper::StatusCode;
 use serde::Serialize;
 
-use crate::api::caller::Unauthenticated;
-use crate::api::gateway;
-use crate::api::parameters::Invalid;
+use super::envelope::trace_id;
+use crate::api::{ApiError, gateway};
 use net::{self, Response};
 
-/// Why a request is not answered.
-#[derive(Debug)]
-pub enum Error {
-    Unauthenticated(Unauthenticated),
-    /// The project is not the caller's, does not belong to the account, or does not exist.
-    Forbidden,
-    /// The repository does not exist, or not for the caller.
-    NoSuchRepository,
-    InvalidParameter,
-    /// The log could not be read; the cause is for the operator alone.
-    Internal(store::Error),
-}
-
-impl From<Invalid> for Error {
-    fn from(_: Invalid) -> Error {
-        Error::InvalidParameter
-    }
-}
-
-impl Error {
-    pub fn render(&self, request_id: &str, trace_id: &str) -> Response {
-        let (status, code, text) = match self {
-            Error::Unauthenticated(why) => {
-                let (code, text) = gateway::unauthenticated(why);
-                (StatusCode::UNAUTHORIZED, code, text)
-            }
-            Error::Forbidden => (
-                StatusCode::FORBIDDEN,
-                "CR.4102",
-                "The user does not have permission on this project.".to_owned(),
-            ),
-            Error::NoSuchRepository => {
-                (StatusCode::NOT_FOUND, "CR.4004", "The repository does not exist.".to_owned())
-            }
-            Error::InvalidParameter => {
-                (StatusCode::BAD_REQUEST, "CR.4000", "Invalid parameter.".to_owned())
-            }
-            Error::Internal(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "CR.5000", "Unknown service error.".to_owned())
-            }
-        };
-        if let Error::Internal(cause) = self {
-            tracing::error!(request_id, %cause, "couldn't answer a query");
+pub fn render(error: &ApiError, request_id: &str) -> Response {
+    let (status, code, text) = match error {
+        ApiError::Unauthenticated(why) => {
+            let (code, text) = gateway::unauthenticated(why);
+            return body(StatusCode::UNAUTHORIZED, code, &text, request_id);
         }
-        let body = Body {
-            error_code: code,
-            error_msg: &text,
-            request_id,
-            status: "error",
-            trace_id,
-            result: (),
-        };
-        net::json(status, &body)
-    }
+        ApiError::Forbidden => {
+            (StatusCode::FORBIDDEN, "CR.4102", "The user does not have permission on this project.")
+        }
+        ApiError::NoSuchTrail => {
+            (StatusCode::NOT_FOUND, "CR.4004", "The repository does not exist.")
+        }
+        ApiError::MissingParameter | ApiError::InvalidParameter => {
+            (StatusCode::BAD_REQUEST, "CR.4000", "Invalid parameter.")
+        }
+        ApiError::Throttled(seconds) => return gateway::throttled(*seconds, request_id),
+        ApiError::Overloaded(text) => return gateway::overloaded(text, request_id),
+        ApiError::Unrecorded(_) | ApiError::Store(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "CR.5000", "Unknown service error.")
+        }
+    };
+    body(status, code, text, request_id)
+}
+
+fn body(status: StatusCode, code: &str, text: &str, request_id: &str) -> Response {
+    let trace_id = trace_id(system::now());
+    let body = Body {
+        error_code: code,
+        error_msg: text,
+        request_id,
+        status: "error",
+        trace_id: &trace_id,
+        result: (),
+    };
+    net::json(status, &body)
 }
 
 #[derive(Serialize)]

@@ -1,170 +1,75 @@
-//! CodeArts Artifact: `ShowAudit`, what was done to a repository and its files.
+//! CodeArts Artifact: `ShowAudit`, acts on a repository and its files.
 //!
 //! `GET /cloudartifact/v5/{tenant_id}/{project_id}/{module}/{repo}/audit`,
 //! <https://support.huaweicloud.com/intl/en-us/api-codeartsartifact/ShowAudit.html>.
 //! `docs/api/codearts.md` lists what is implemented and every choice the page leaves open.
 
+mod envelope;
 mod error;
+mod project;
 mod repositories;
-
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use event::entry::Entry;
 use event::query::{Dimension, Filter, Page, Query};
-use event::{Operation as Done, Service, Time, Trail};
-use hyper::{Method, StatusCode};
+use event::{Operation, Service};
+use hyper::Method;
 use serde::Serialize;
 use store::Row;
 
 use super::parameters::{INT32_MAX, integer, text};
-use crate::state::{Context, Note, with_tree_size};
+use super::{Answer, Api, ApiError, Call, Refusal, Route, authorise_within};
 use access::rights::Action;
-use access::{Caller, Project};
-use error::Error;
+use envelope::{Envelope, trace_id};
 use event::civil::Offset;
-use net::{self, Request, Response};
+use project::{authorise_project, check_ids};
 
-/// What a request asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    ShowAudit,
-    ListAllRepositories,
-    ShowRepository,
-}
+pub static API: Api = Api { name: "codearts", routes: &ROUTES, render_error: error::render };
 
-/// The routes of this API.
-pub const ROUTES: [(Method, &str, Operation); 3] = [
-    (
-        Method::GET,
-        "/cloudartifact/v5/{tenant_id}/{project_id}/{module}/{repo}/audit",
-        Operation::ShowAudit,
-    ),
-    (
-        Method::GET,
-        "/cloudartifact/v5/{tenant_id}/{project_id}/repositories",
-        Operation::ListAllRepositories,
-    ),
-    (
-        Method::GET,
-        "/cloudartifact/v5/{tenant_id}/{project_id}/{repo_id}/repositories",
-        Operation::ShowRepository,
-    ),
+static ROUTES: [Route; 3] = [
+    Route {
+        method: Method::GET,
+        path: "/cloudartifact/v5/{tenant_id}/{project_id}/{module}/{repo}/audit",
+        name: "codeartsartifact.ShowAudit",
+        needs: Some(Action::ArtifactReadRepository),
+        handler: show_audit,
+    },
+    Route {
+        method: Method::GET,
+        path: "/cloudartifact/v5/{tenant_id}/{project_id}/repositories",
+        name: "codeartsartifact.ListAllRepositories",
+        needs: Some(Action::ArtifactListRepositories),
+        handler: repositories::list,
+    },
+    Route {
+        method: Method::GET,
+        path: "/cloudartifact/v5/{tenant_id}/{project_id}/{repo_id}/repositories",
+        name: "codeartsartifact.ShowRepository",
+        needs: Some(Action::ArtifactReadRepository),
+        handler: repositories::show,
+    },
 ];
 
-impl Operation {
-    /// The vendor's name of the operation.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Operation::ShowAudit => "codeartsartifact.ShowAudit",
-            Operation::ListAllRepositories => "codeartsartifact.ListAllRepositories",
-            Operation::ShowRepository => "codeartsartifact.ShowRepository",
-        }
-    }
-
-    /// The right that it needs.
-    pub const fn needs(self) -> Action {
-        match self {
-            Operation::ShowAudit | Operation::ShowRepository => Action::ArtifactReadRepository,
-            Operation::ListAllRepositories => Action::ArtifactListRepositories,
-        }
-    }
-}
-
-/// Answers a request; `path` is the path's parameters.
-pub fn answer(
-    operation: Operation,
-    path: &[String],
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Response {
-    let trace_id = trace_id(context.now);
-    let answered = match (operation, path) {
-        (Operation::ShowAudit, [tenant, project, module, repo]) => {
-            show_audit([tenant, project, module, repo], request, context, note, &trace_id)
-        }
-        (Operation::ListAllRepositories, [tenant, project]) => {
-            repositories::list(tenant, project, request, context, note, &trace_id)
-        }
-        (Operation::ShowRepository, [tenant, project, repo]) => {
-            repositories::show([tenant, project, repo], request, context, note, &trace_id)
-        }
-        _ => unreachable!("routes have as many parameters as their operations"),
-    };
-    answered.unwrap_or_else(|error| error.render(&request.id, &trace_id))
-}
-
-/// `143002-1701222589443-431`: a number, the moment in milliseconds, a counter. Unique while the
-/// process runs.
-fn trace_id(now: Time) -> String {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    format!("{}-{}-{}", std::process::id(), now.unix_ms(), count % 1000)
-}
-
-fn show_audit(
-    [tenant, project, module, repo]: [&str; 4],
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-    trace_id: &str,
-) -> Result<Response, Error> {
-    let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
+fn show_audit(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let [tenant, project, module, repo] = call.path();
+    let caller = call.caller()?;
     check_ids(tenant, project)?;
-    let asked = parameters(module, &request.raw_query)?;
-    let project = authorise_project(tenant, project, &caller, context)?;
-    let trail = authorise_repository(repo, project, &caller, context, Operation::ShowAudit)?;
-    note.resource = trail.to_string();
-    let query = |_| Query {
-        filters: asked.question.filters(),
-        limit: asked.page_size,
+    let request = parameters(module, call.raw_query())?;
+    let project = authorise_project(call, caller, tenant, project)?;
+    let trail = authorise_within(call, caller, Service::Artifact, project, repo)?;
+    let question = ("codearts", &trail, &request.question);
+    let page = call.page(caller, &question, request.offset(), |_| Query {
+        filters: request.question.filters(),
+        limit: request.page_size,
         ..Query::of(trail.clone())
-    };
-    let page = context
-        .page(&caller, &("codearts", &trail, &asked.question), asked.offset(), query, note)
-        .map_err(Error::Internal)?;
-    let tree_size = page.tree_size;
-    let zone = context.shared.config().codearts.time_zone;
-    let answer = Answer::new(trace_id, render(page, asked.question.module, zone));
-    Ok(with_tree_size(net::json(StatusCode::OK, &answer), tree_size))
+    })?;
+    let zone = call.state.config().codearts.time_zone;
+    let trace_id = trace_id(call.now);
+    Ok(Answer::page(page, |page| {
+        Envelope::new(&trace_id, render(page, request.question.module, zone))
+    }))
 }
 
-/// The forms that the page gives account and project ids.
-fn check_ids(tenant: &str, project: &str) -> Result<(), Error> {
-    let is_alphanumeric = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let is_tenant = (8..=32).contains(&tenant.len()) && is_alphanumeric(tenant);
-    let is_project = project.len() == 32 && is_alphanumeric(project);
-    if is_tenant && is_project { Ok(()) } else { Err(Error::InvalidParameter) }
-}
-
-fn authorise_project<'a>(
-    tenant: &str,
-    project: &str,
-    caller: &Caller<'_>,
-    context: &'a Context<'_>,
-) -> Result<&'a Project, Error> {
-    context
-        .project(project, caller)
-        .filter(|project| project.tenant == tenant)
-        .ok_or(Error::Forbidden)
-}
-
-fn authorise_repository(
-    repo: &str,
-    project: &Project,
-    caller: &Caller<'_>,
-    context: &Context<'_>,
-    operation: Operation,
-) -> Result<Trail, Error> {
-    let trail = Trail::new(Service::Artifact, &project.tenant, &project.id, repo)
-        .map_err(|_| Error::NoSuchRepository)?;
-    if !context.exists(&trail) || !caller.sees(&trail) {
-        return Err(Error::NoSuchRepository);
-    }
-    if caller.may(operation.needs(), &trail) { Ok(trail) } else { Err(Error::Forbidden) }
-}
-
-/// What rows are about.
+/// Kind of the resources in the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Module {
     File,
@@ -182,7 +87,7 @@ impl Module {
     fn filter(self) -> Filter {
         let kinds = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         match self {
-            // A request is something that asked for no file, such as what does not speak HTTP.
+            // A `request` is one for no file, such as bytes that are not HTTP.
             Module::File => {
                 Filter::NoneOf(Dimension::ResourceKind, kinds(&["repository", "request"]))
             }
@@ -192,13 +97,13 @@ impl Module {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Asked {
+struct PageRequest {
     question: Question,
     page_num: u64,
     page_size: usize,
 }
 
-/// What was asked, but for the page.
+/// The request without the page.
 #[derive(Debug, PartialEq, Eq)]
 struct Question {
     module: Module,
@@ -209,11 +114,11 @@ struct Question {
 const PAGE_SIZE_DEFAULT: u64 = 10;
 const PAGE_SIZE_MAX: u64 = 100;
 
-fn parameters(module: &str, raw_query: &str) -> Result<Asked, Error> {
+fn parameters(module: &str, raw_query: &str) -> Result<PageRequest, ApiError> {
     let module = [Module::File, Module::Repository]
         .into_iter()
         .find(|known| known.as_str() == module)
-        .ok_or(Error::InvalidParameter)?;
+        .ok_or(ApiError::InvalidParameter)?;
     let page_num = integer(raw_query, "page_num", 1..=INT32_MAX)?.unwrap_or(1);
     let page_size =
         integer(raw_query, "page_size", 1..=PAGE_SIZE_MAX)?.unwrap_or(PAGE_SIZE_DEFAULT);
@@ -222,30 +127,30 @@ fn parameters(module: &str, raw_query: &str) -> Result<Asked, Error> {
         user_id: text(raw_query, "user_id"),
         instance_id: text(raw_query, "instance_id"),
     };
-    Ok(Asked {
+    Ok(PageRequest {
         question,
         page_num,
-        page_size: usize::try_from(page_size).map_err(|_| Error::InvalidParameter)?,
+        page_size: usize::try_from(page_size).map_err(|_| ApiError::InvalidParameter)?,
     })
 }
 
-/// Offset and limit of the page that a module and a query ask for; for fuzz targets.
+/// Offset and limit of the page that a module and a query request; for fuzz targets.
 pub fn page_of(module: &str, raw_query: &str) -> Option<(u64, usize)> {
-    parameters(module, raw_query).ok().map(|asked| (asked.offset(), asked.page_size))
+    parameters(module, raw_query).ok().map(|request| (request.offset(), request.page_size))
 }
 
-impl Asked {
+impl PageRequest {
     fn offset(&self) -> u64 {
         (self.page_num - 1) * self.page_size as u64
     }
 }
 
 impl Question {
-    /// What does nothing to a repository is recorded, not listed: existence checks, index pages,
-    /// logins.
+    /// Acts that change nothing of a repository are recorded, not listed: existence checks, index
+    /// pages, logins.
     fn filters(&self) -> Vec<Filter> {
-        let unlisted =
-            [Done::Read, Done::Login, Done::Logout].map(|operation| operation.as_str().to_owned());
+        let unlisted = [Operation::Read, Operation::Login, Operation::Logout]
+            .map(|operation| operation.as_str().to_owned());
         let mut filters =
             vec![self.module.filter(), Filter::NoneOf(Dimension::Operation, unlisted.to_vec())];
         if let Some(user) = &self.user_id {
@@ -256,20 +161,6 @@ impl Question {
         }
         filters.extend(self.instance_id.iter().map(|id| Filter::is(Dimension::InstanceId, id)));
         filters
-    }
-}
-
-/// The envelope of every answer.
-#[derive(Serialize)]
-struct Answer<'a, T> {
-    status: &'static str,
-    trace_id: &'a str,
-    result: T,
-}
-
-impl<'a, T> Answer<'a, T> {
-    fn new(trace_id: &'a str, result: T) -> Answer<'a, T> {
-        Answer { status: "success", trace_id, result }
     }
 }
 
@@ -313,7 +204,7 @@ fn audit_info(entry: Entry, module: Module, zone: Offset) -> AuditInfo {
         id: entry.number.to_string(),
         module: module.as_str(),
         operation: match event.operation {
-            Done::Other => event.action,
+            Operation::Other => event.action,
             known => known.as_str().to_owned(),
         },
         time: zone.date_and_time(event.occurred_at, '/', ' '),
@@ -334,8 +225,8 @@ mod tests {
 
     #[test]
     fn parameters_have_the_ranges_of_the_page() {
-        let asked = |module, query| {
-            parameters(module, query).map(|asked| (asked.page_num, asked.page_size)).ok()
+        let read = |module, query| {
+            parameters(module, query).map(|read| (read.page_num, read.page_size)).ok()
         };
         for (query, expected) in [
             ("", (1, 10)),
@@ -344,7 +235,7 @@ mod tests {
             ("page_num=2&page_num=0", (2, 10)),
             ("unknown=1", (1, 10)),
         ] {
-            assert_eq!(asked("file", query), Some(expected), "{query}");
+            assert_eq!(read("file", query), Some(expected), "{query}");
         }
         for query in [
             "page_num=0",
@@ -355,9 +246,9 @@ mod tests {
             "page_size=101",
             "page_size=1.0",
         ] {
-            assert_eq!(asked("repository", query), None, "{query}");
+            assert_eq!(read("repository", query), None, "{query}");
         }
-        assert_eq!(asked("files", ""), None);
+        assert_eq!(read("files", ""), None);
     }
 
     #[test]

@@ -1,62 +1,54 @@
 //! The listing of repositories: `GET /cloudartifact/v5/{tenant_id}/{project_id}/repositories`
-//! (`ListAllRepositories`), and one of them. A repository is an artifact trail; what the vendor's
-//! cloud knows of a repository and a trail does not is empty.
+//! (`ListAllRepositories`), and one of them. A repository is an artifact trail; members that a
+//! trail does not know are empty.
 
 use event::{Service, Trail};
 use hyper::StatusCode;
 use serde::Serialize;
 
-use super::error::Error;
-use super::{Answer, Context, Note, Operation, authorise_project, authorise_repository, check_ids};
+use super::envelope::{Envelope, trace_id};
+use super::project::{authorise_project, check_ids};
 use crate::api::parameters::{INT32_MAX, integer, slice, text};
-use net::{self, Request, Response};
+use crate::api::{Answer, Call, Refusal, authorise_within};
+use net::Request;
 
 const PAGE_SIZE_DEFAULT: u64 = 10;
 const PAGE_SIZE_MAX: u64 = 100;
 
-pub(super) fn list(
-    tenant: &str,
-    project: &str,
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-    trace_id: &str,
-) -> Result<Response, Error> {
-    let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
+pub(super) fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let [tenant, project] = call.path();
+    let caller = call.caller()?;
     check_ids(tenant, project)?;
-    let page = integer(&request.raw_query, "page_no", 1..=INT32_MAX)?.unwrap_or(1);
+    let raw_query = call.raw_query();
+    let page = integer(raw_query, "page_no", 1..=INT32_MAX)?.unwrap_or(1);
     let page_size =
-        integer(&request.raw_query, "page_size", 1..=PAGE_SIZE_MAX)?.unwrap_or(PAGE_SIZE_DEFAULT);
-    let project = authorise_project(tenant, project, &caller, context)?;
-    note.resource.clone_from(&project.id);
-    let (format, name) = (text(&request.raw_query, "format"), text(&request.raw_query, "qname"));
-    let mut found =
-        context.listed(Service::Artifact, project, &caller, Operation::ListAllRepositories.needs());
-    found.retain(|trail| format.as_deref().is_none_or(|format| format_of(trail) == format));
-    found.retain(|trail| name.as_deref().is_none_or(|name| trail.instance().contains(name)));
-    let total = found.len();
-    let repositories: Vec<_> = slice(found, (page - 1) * page_size, page_size)
+        integer(raw_query, "page_size", 1..=PAGE_SIZE_MAX)?.unwrap_or(PAGE_SIZE_DEFAULT);
+    let project = authorise_project(call, caller, tenant, project)?;
+    call.concerns(&project.id);
+    let (format, name) = (text(raw_query, "format"), text(raw_query, "qname"));
+    let mut trails = call.listed(Service::Artifact, project, caller);
+    trails.retain(|trail| format.as_deref().is_none_or(|format| format_of(trail) == format));
+    trails.retain(|trail| name.as_deref().is_none_or(|name| trail.instance().contains(name)));
+    let total = trails.len();
+    let repositories: Vec<_> = slice(trails, (page - 1) * page_size, page_size)
         .iter()
-        .map(|trail| repository(trail, request))
+        .map(|trail| repository(trail, call.request))
         .collect();
-    note.rows = Some((repositories.len(), total as u64));
-    Ok(net::json(StatusCode::OK, &Answer::new(trace_id, List { total, repositories })))
+    let count = repositories.len();
+    let trace_id = trace_id(call.now);
+    let body = Envelope::new(&trace_id, List { total, repositories });
+    Ok(Answer::json(StatusCode::OK, &body).with_rows(count, total as u64))
 }
 
-pub(super) fn show(
-    [tenant, project, repo]: [&str; 3],
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-    trace_id: &str,
-) -> Result<Response, Error> {
-    let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
+pub(super) fn show(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let [tenant, project, repo] = call.path();
+    let caller = call.caller()?;
     check_ids(tenant, project)?;
-    let project = authorise_project(tenant, project, &caller, context)?;
-    let operation = Operation::ShowRepository;
-    let trail = authorise_repository(repo, project, &caller, context, operation)?;
-    note.resource = trail.to_string();
-    Ok(net::json(StatusCode::OK, &Answer::new(trace_id, repository(&trail, request))))
+    let project = authorise_project(call, caller, tenant, project)?;
+    let trail = authorise_within(call, caller, Service::Artifact, project, repo)?;
+    let trace_id = trace_id(call.now);
+    let body = Envelope::new(&trace_id, repository(&trail, call.request));
+    Ok(Answer::json(StatusCode::OK, &body))
 }
 
 /// The format in a repository id, `{region}_{domain}_{format}_{sequence}`; empty where the id has

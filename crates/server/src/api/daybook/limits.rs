@@ -1,31 +1,23 @@
-//! `GET /api/v1/limits`: the limits in force, for whoever sends or asks and wants to keep within
-//! them.
+//! `GET /api/v1/limits`: the limits in force, for programs that send or query within them.
 
 use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::caller;
-use super::problem::Problem;
-use crate::state::{Context, Note};
+use crate::api::{Answer, Call, Refusal};
 use config::Limit;
-use net::{self, Request, Response};
 
 /// The limits in force.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Limits")]
-pub struct Answer {
+pub struct List {
     limits: Vec<Limit>,
 }
 
-pub fn list(
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Result<Response, Problem> {
-    "limits".clone_into(&mut note.resource);
-    caller(request, context, note)?;
-    let limits = context.shared.config().limits.list();
-    note.rows = Some((limits.len(), limits.len() as u64));
-    Ok(net::json(StatusCode::OK, &Answer { limits }))
+pub fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
+    call.concerns("limits");
+    call.caller()?;
+    let limits = call.state.config().limits.list();
+    let count = limits.len();
+    Ok(Answer::json(StatusCode::OK, &List { limits }).with_rows(count, count as u64))
 }

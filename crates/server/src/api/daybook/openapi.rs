@@ -1,50 +1,40 @@
-//! `GET /api/v1/openapi.json`: the description of this API, made from its routes, its answers'
-//! types and the fields of a search (OpenAPI 3.1.1, <https://spec.openapis.org/oas/v3.1.1.html>).
+//! `GET /api/v1/openapi.json`: the description of this API, made from its routes, the types of its
+//! answers and the fields of a search (OpenAPI 3.1.1, <https://spec.openapis.org/oas/v3.1.1.html>).
 
 use event::search::Field;
-use hyper::{Method, StatusCode};
+use hyper::StatusCode;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::problem::{self, Problem};
-use super::{Operation, ROUTES, limits, set_aside, sources};
-use crate::api::tlog as tree;
-use crate::state::Note;
+use super::{dead_letters, limits, problem, sources};
+use crate::api::{Answer, Refusal, Route};
 use find::answer;
 use find::export::Format;
 use find::question::{
     AS_OF, BUCKETS, BUCKETS_MAX, FACET_LIMIT, FACET_LIMIT_MAX, FACETS, LIMIT, LIMIT_MAX, NUMBER_MAX,
 };
 use intake::aside::Shown;
-use net::{self, Response};
 use verify::manifest::Manifest;
 
-pub fn read(note: &mut Note) -> Result<Response, Problem> {
+pub fn read(routes: &[Route]) -> Result<Answer, Refusal> {
     // It says nothing of the log.
-    note.is_recorded = true;
-    Ok(net::json(StatusCode::OK, &description()))
+    Ok(Answer::json(StatusCode::OK, &description(routes)).recorded())
 }
 
-/// The description.
-pub fn description() -> Value {
+/// The description of an API with these routes.
+fn description(routes: &[Route]) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
     });
     let mut schemas = settings.into_generator();
     let mut paths: Map<String, Value> = Map::new();
-    let own = ROUTES.map(|(method, path, operation)| {
-        (method, path, operation.name(), describe(operation, &mut schemas))
-    });
-    // Proofs belong to the log's tree, but for their path.
-    let proofs = tree::ROUTES
-        .into_iter()
-        .filter(|(.., operation)| *operation == tree::Operation::ProveEvent);
-    let proofs = proofs.map(|(method, path, operation)| (method, path, operation.name(), proof()));
-    for (method, path, name, described) in own.into_iter().chain(proofs) {
-        let of_path = paths.entry(path).or_insert_with(|| json!({}));
-        of_path[method_name(&method)] = described.render(name, path, &mut schemas);
+    for route in routes {
+        let described = describe(route.name, &mut schemas);
+        let of_path = paths.entry(route.path).or_insert_with(|| json!({}));
+        let method = route.method.as_str().to_ascii_lowercase();
+        of_path[method] = described.render(route, &mut schemas);
     }
     json!({
         "openapi": "3.1.1",
@@ -66,30 +56,30 @@ pub fn description() -> Value {
     })
 }
 
-fn method_name(method: &Method) -> String {
-    method.as_str().to_ascii_lowercase()
-}
-
-/// Who may ask for something.
+/// Credentials that an operation needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
     Anyone,
-    /// Anyone, but not for all of it, or as it is configured.
+    /// Anyone for a part of it, or by configuration.
     Partly,
-    /// Whoever shows credentials.
+    /// Callers with credentials.
     Known,
 }
 
-/// What the description says of an operation.
+/// The operation in the name of a route.
+fn operation_id(name: &str) -> &str {
+    name.trim_start_matches("daybook.")
+}
+
+/// Description of an operation.
 struct Described {
     summary: &'static str,
     parameters: Vec<Value>,
     body: Option<Value>,
     content_type: &'static str,
     answer: Value,
-    /// Who may ask.
     access: Access,
-    /// Whether what it names may not be there.
+    /// True if there is a 404.
     may_miss: bool,
 }
 
@@ -111,14 +101,14 @@ impl Described {
         self
     }
 
-    fn render(self, name: &str, path: &str, schemas: &mut SchemaGenerator) -> Value {
+    fn render(self, route: &Route, schemas: &mut SchemaGenerator) -> Value {
         let problem = schemas.subschema_for::<problem::Body<'_>>().to_value();
         let problem = |text: &str| {
             let content = json!({ "application/problem+json": { "schema": problem } });
             json!({ "description": text, "content": content })
         };
         let in_path =
-            path.split('/').filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'));
+            route.path.split('/').filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'));
         let in_path =
             in_path.filter(|name| !self.parameters.iter().any(|known| known["name"] == *name));
         let mut parameters: Vec<Value> = in_path
@@ -129,25 +119,25 @@ impl Described {
         parameters.extend(self.parameters);
         let mut responses = json!({
             "200": { "description": "The answer.", "content": { (self.content_type): { "schema": self.answer } } },
-            "400": problem("What is asked for is wrong; parameter and column say where."),
-            "408": problem("It took too long."),
+            "400": problem("A parameter or the body is wrong; parameter and column say where."),
+            "408": problem("The request took too long."),
             "414": problem("Path and query are longer than limits.uri_bytes_max."),
             "431": problem("The header is larger than its limits."),
-            "503": problem("Too much at once; Retry-After says when to come again."),
+            "503": problem("Too many requests at once; Retry-After says when to try again."),
         });
         if self.access != Access::Anyone {
-            responses["401"] = problem("No credentials, or none that are good.");
-            responses["403"] = problem("The caller has not the right.");
+            responses["401"] = problem("The credentials are missing or wrong.");
+            responses["403"] = problem("The caller lacks the right.");
         }
         if self.may_miss {
-            responses["404"] = problem("There is no such thing, or not for the caller.");
+            responses["404"] = problem("It does not exist, or not for the caller.");
         }
         if self.body.is_some() {
-            responses["409"] = problem("What is named cannot be done now.");
+            responses["409"] = problem("It cannot be done now.");
             responses["413"] = problem("The body is too large.");
         }
         let mut described = json!({
-            "operationId": name.trim_start_matches("daybook."),
+            "operationId": operation_id(route.name),
             "summary": self.summary,
             "parameters": parameters,
             "responses": responses,
@@ -167,11 +157,11 @@ impl Described {
     }
 }
 
-fn describe(operation: Operation, schemas: &mut SchemaGenerator) -> Described {
-    match operation {
-        Operation::ListEvents => {
+fn describe(name: &str, schemas: &mut SchemaGenerator) -> Described {
+    match operation_id(name) {
+        "ListEvents" => {
             Described::json::<answer::Events>("Events that match, page by page.", schemas)
-                .with(asked())
+                .with(search())
                 .with(vec![
                     parameter(
                         "order",
@@ -179,61 +169,62 @@ fn describe(operation: Operation, schemas: &mut SchemaGenerator) -> Described {
                         json!({ "enum": ["desc", "asc"], "default": "desc" }),
                     ),
                     number("limit", "Rows of the page.", 0, LIMIT_MAX, Some(LIMIT)),
-                    number(
-                        "offset",
-                        "Rows to leave out first; not with a cursor.",
-                        0,
-                        NUMBER_MAX,
-                        None,
-                    ),
+                    number("offset", "Rows to skip; not with a cursor.", 0, NUMBER_MAX, None),
                     parameter(
                         "cursor",
-                        "`next` of an earlier answer to the same question.",
+                        "`next` of an earlier page of the same search.",
                         json!({ "type": "string" }),
                     ),
                 ])
         }
-        Operation::ShowEvent => Described {
+        "ShowEvent" => Described {
             may_miss: true,
             ..Described::json::<answer::EventDetail>("One event by index or id, whole.", schemas)
         },
-        Operation::ReadHistogram => Described::json::<answer::Histogram>(
-            "How many events match per bucket of time, by outcome.",
+        "ReadHistogram" => Described::json::<answer::Histogram>(
+            "Number of matching events per bucket of time, by outcome.",
             schemas,
         )
-        .with(asked())
+        .with(search())
         .with(vec![
-            number("buckets", "About how many; not with interval.", 1, BUCKETS_MAX, Some(BUCKETS)),
+            number(
+                "buckets",
+                "Number of buckets, about; not with interval.",
+                1,
+                BUCKETS_MAX,
+                Some(BUCKETS),
+            ),
             parameter(
                 "interval",
-                "How long each is: 30s, 5m, 1h, 1d.",
+                "Length of each bucket: 30s, 5m, 1h, 1d.",
                 json!({ "type": "string", "pattern": "^[1-9][0-9]{0,7}[smhd]$" }),
             ),
         ]),
-        Operation::ReadFacets => {
+        "ReadFacets" => {
             let named =
                 Field::ALL.into_iter().filter(|(_, field, _)| matches!(field, Field::Of(_)));
             let names: Vec<&str> = named.map(|(name, ..)| name).collect();
-            Described::json::<answer::Facets>("The values that most matching events have.", schemas)
-                .with(asked())
-                .with(vec![
-                    parameter(
-                        "facet",
-                        "Whose values; each a parameter of its own.",
-                        json!({ "type": "array", "items": { "enum": names }, "default": FACETS }),
-                    ),
-                    number("limit", "Values of each.", 1, FACET_LIMIT_MAX, Some(FACET_LIMIT)),
-                ])
+            Described::json::<answer::Facets>(
+                "The most frequent values among matching events.",
+                schemas,
+            )
+            .with(search())
+            .with(vec![
+                parameter(
+                    "facet",
+                    "Field to count values of; repeat for several.",
+                    json!({ "type": "array", "items": { "enum": names }, "default": FACETS }),
+                ),
+                number("limit", "Values of each.", 1, FACET_LIMIT_MAX, Some(FACET_LIMIT)),
+            ])
         }
-        Operation::ListTrails => {
-            Described::json::<answer::Trails>("Trails with matching events.", schemas)
-                .with(asked())
-                .with(vec![
-                    number("limit", "Rows of the page.", 0, LIMIT_MAX, Some(LIMIT)),
-                    number("offset", "Rows to leave out first.", 0, NUMBER_MAX, None),
-                ])
-        }
-        Operation::Tail => Described {
+        "ListTrails" => Described::json::<answer::Trails>("Trails with matching events.", schemas)
+            .with(search())
+            .with(vec![
+                number("limit", "Rows of the page.", 0, LIMIT_MAX, Some(LIMIT)),
+                number("offset", "Rows to skip.", 0, NUMBER_MAX, None),
+            ]),
+        "Tail" => Described {
             content_type: "text/event-stream",
             answer: json!({ "type": "string" }),
             ..Described::json::<()>(
@@ -241,80 +232,76 @@ fn describe(operation: Operation, schemas: &mut SchemaGenerator) -> Described {
                 schemas,
             )
         }
-        .with(asked().into_iter().filter(|parameter| parameter["name"] != AS_OF).collect())
+        .with(search().into_iter().filter(|parameter| parameter["name"] != AS_OF).collect())
         .with(vec![number(
             "from",
-            "The index to begin with; what is recorded from now on, if not given.",
+            "The index to begin with; by default, events recorded from now on.",
             0,
             NUMBER_MAX,
             None,
         )]),
-        Operation::Export => Described {
+        "Export" => Described {
             content_type: Format::Ndjson.content_type(),
             answer: json!({ "type": "string" }),
             ..Described::json::<()>("The whole result as a file.", schemas)
         }
-        .with(asked())
+        .with(search())
         .with(vec![format()]),
-        Operation::ExportManifest => {
-            Described::json::<Manifest>("What an export has, signed.", schemas)
-                .with(asked())
+        "ExportManifest" => {
+            Described::json::<Manifest>("Signed description of an export.", schemas)
+                .with(search())
                 .with(vec![format()])
         }
-        Operation::ReadOpenApi => Described {
+        "ReadOpenApi" => Described {
             answer: json!({ "type": "object" }),
             access: Access::Anyone,
             ..Described::json::<()>("This description.", schemas)
         },
-        Operation::ListSources => {
-            Described::json::<sources::Answer>("How each source is doing.", schemas)
-        }
-        Operation::ReadMetrics => Described {
+        "ListSources" => Described::json::<sources::List>("Status of each source.", schemas),
+        "ReadMetrics" => Described {
             content_type: "text/plain",
             answer: json!({ "type": "string" }),
-            ..Described::json::<()>("Figures for Prometheus.", schemas)
+            ..Described::json::<()>("Metrics for Prometheus.", schemas)
         },
-        Operation::ListLimits => Described::json::<limits::Answer>("The limits in force.", schemas),
-        Operation::ListSetAside => {
-            Described::json::<set_aside::List<'_>>("Records that were set aside.", schemas).with(
-                vec![
+        "ListLimits" => Described::json::<limits::List>("The limits in force.", schemas),
+        "ListDeadLetters" => {
+            Described::json::<dead_letters::List<'_>>("Records of the dead-letter queue.", schemas)
+                .with(vec![
                     number("limit", "Rows of the page.", 1, LIMIT_MAX, Some(100)),
                     number("offset", "The number to begin with.", 0, NUMBER_MAX, None),
                     parameter(
                         "source",
-                        "Of this source alone.",
+                        "Only records of this source.",
                         json!({ "type": "string", "minLength": 1 }),
                     ),
                     parameter(
                         "since",
-                        "Received then or later.",
+                        "Only records received then or later.",
                         json!({ "type": "string", "format": "date-time" }),
                     ),
                     parameter(
                         "reason",
-                        "With this in the reason.",
+                        "Only records with this in the reason.",
                         json!({ "type": "string", "minLength": 1 }),
                     ),
                     parameter(
                         "all",
-                        "Also those that came to events since.",
+                        "Also records that were retried with success.",
                         json!({ "enum": ["true", "false"] }),
                     ),
-                ],
-            )
+                ])
         }
-        Operation::ShowSetAside => Described {
+        "ShowDeadLetter" => Described {
             may_miss: true,
-            ..Described::json::<Shown<'_>>("One record that was set aside, whole.", schemas)
+            ..Described::json::<Shown<'_>>("One dead letter, whole.", schemas)
         },
-        Operation::RetrySetAside => Described {
-            body: Some(schemas.subschema_for::<set_aside::Wanted>().to_value()),
+        "RetryDeadLetters" => Described {
+            body: Some(schemas.subschema_for::<dead_letters::RetryRequest>().to_value()),
             may_miss: true,
-            ..Described::json::<set_aside::Retried>(
-                "Parses records again that were set aside.",
-                schemas,
-            )
+            ..Described::json::<dead_letters::RetryAnswer>("Parses dead letters again.", schemas)
         },
+        "ProveEvent" => proof(),
+        other => unreachable!("the operation {other} has no description"),
     }
 }
 
@@ -326,7 +313,7 @@ fn proof() -> Described {
             json!({ "name": "index", "in": "path", "required": true, "schema": index }),
             parameter(
                 "entry",
-                "With the entry's bytes, for whoever may read the event.",
+                "Add the entry's bytes, for callers who may read the event.",
                 json!({ "enum": ["true", "false"], "default": "false" }),
             ),
         ],
@@ -338,22 +325,28 @@ fn proof() -> Described {
     }
 }
 
-/// The parameter that says what an export is written as.
+/// The parameter for the format of an export.
 fn format() -> Value {
     let schema =
         json!({ "enum": Format::ALL.map(Format::as_str), "default": Format::Ndjson.as_str() });
-    parameter("format", "What the file is.", schema)
+    parameter("format", "Format of the file.", schema)
 }
 
-/// The parameters that say what is looked for.
-fn asked() -> Vec<Value> {
+/// The parameters of a search.
+fn search() -> Vec<Value> {
     let mut all = vec![
         parameter(
             "q",
             "A search: `actor:alice -outcome:success after:-7d`.",
             json!({ "type": "string" }),
         ),
-        number("as_of", "Answer from the first so many events of the log.", 0, NUMBER_MAX, None),
+        number(
+            "as_of",
+            "Answer from the log as it was with this many events.",
+            0,
+            NUMBER_MAX,
+            None,
+        ),
     ];
     for (name, _, about) in Field::ALL {
         let values = json!({ "type": "array", "items": { "type": "string", "minLength": 1 } });
@@ -391,7 +384,7 @@ mod tests {
                 _ => {}
             }
         }
-        let description = description();
+        let description = description(&super::super::ROUTES);
         let mut found = Vec::new();
         references(&description, &mut found);
         assert!(found.len() > 20);

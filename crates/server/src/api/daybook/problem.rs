@@ -6,11 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::api::caller::Unauthenticated;
+use crate::api::{ApiError, OwnError, Refusal};
 use find::QueryError;
 use find::question::InvalidParameter;
 use net::{self, Response};
 
-/// Why a request is not answered.
+/// An error of this API.
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
@@ -18,22 +19,22 @@ pub struct Problem {
     detail: String,
     /// The parameter that is wrong, and where in it.
     at: Option<(String, usize)>,
-    /// How long the file is behind whose end a range begins.
+    /// Bytes of a file that ends before the requested range.
     end: Option<u64>,
 }
 
-/// As RFC 9457 section 3.1 has it, with members of our own.
+/// The body of RFC 9457 section 3.1, with members of our own.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Problem")]
 pub struct Body<'a> {
-    /// `about:blank`: the status says what kind it is, and `code` which.
+    /// `about:blank`: the status names the kind, and `code` the error.
     r#type: &'a str,
     /// The status in words.
     title: &'a str,
     status: u16,
-    /// What is wrong and what would be right.
+    /// The error, and what would be right.
     detail: &'a str,
-    /// What is wrong, for programs.
+    /// The error, for programs.
     code: &'a str,
     /// The id of the request, as in `X-Request-Id`.
     request_id: &'a str,
@@ -50,7 +51,7 @@ impl Problem {
         Problem { status, code, detail: detail.into(), at: None, end: None }
     }
 
-    /// That a range begins behind the end of a file of so many bytes.
+    /// A range begins behind the end of a file of this many bytes.
     pub fn behind_the_end(bytes: u64) -> Problem {
         let detail = format!("the file has {bytes} bytes");
         Problem {
@@ -66,22 +67,10 @@ impl Problem {
     pub fn malformed(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, "malformed", detail)
     }
+}
 
-    /// What the log could not be read for is for the operator alone.
-    pub fn failed(error: &store::Error, request_id: &str) -> Problem {
-        tracing::error!(request_id, %error, "couldn't answer a query");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error")
-    }
-
-    pub fn of(unanswered: QueryError, request_id: &str) -> Problem {
-        match unanswered {
-            QueryError::Invalid(wrong) => wrong.into(),
-            QueryError::NotFound => Problem::not_found("there is no such event"),
-            QueryError::Store(error) => Problem::failed(&error, request_id),
-        }
-    }
-
-    pub fn render(&self, request_id: &str) -> Response {
+impl OwnError for Problem {
+    fn render(&self, request_id: &str) -> Response {
         let body = Body {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
@@ -114,12 +103,53 @@ impl From<InvalidParameter> for Problem {
     }
 }
 
-impl From<Unauthenticated> for Problem {
-    fn from(why: Unauthenticated) -> Problem {
-        let text = match why {
-            Unauthenticated::ExpiredToken(at) => format!("the token expired at {at}; log in again"),
-            _ => "show a token or a signature".to_owned(),
-        };
-        Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", text)
+impl From<InvalidParameter> for Refusal {
+    fn from(wrong: InvalidParameter) -> Refusal {
+        Problem::from(wrong).into()
     }
+}
+
+impl From<QueryError> for Refusal {
+    fn from(unanswered: QueryError) -> Refusal {
+        match unanswered {
+            QueryError::Invalid(wrong) => wrong.into(),
+            QueryError::NotFound => Problem::not_found("there is no such event").into(),
+            QueryError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Renders an error that all APIs share.
+pub fn render(error: &ApiError, request_id: &str) -> Response {
+    let problem = match error {
+        ApiError::Unauthenticated(why) => {
+            let text = match why {
+                Unauthenticated::ExpiredToken(at) => {
+                    format!("the token expired at {at}; log in again")
+                }
+                _ => "show a token or a signature".to_owned(),
+            };
+            Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", text)
+        }
+        ApiError::Forbidden => {
+            Problem::new(StatusCode::FORBIDDEN, "forbidden", "you have not the right")
+        }
+        ApiError::NoSuchTrail => Problem::not_found("there is no such trail"),
+        ApiError::MissingParameter => Problem::malformed("a parameter is missing"),
+        ApiError::InvalidParameter => Problem::malformed("a parameter is wrong"),
+        ApiError::Throttled(_) => {
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "throttled", "too many requests")
+        }
+        ApiError::Overloaded(text) => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", *text)
+        }
+        ApiError::Unrecorded(_) => {
+            let text = "the request cannot be recorded now, and is not done unrecorded; try again";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unrecorded", text)
+        }
+        ApiError::Store(_) => {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error")
+        }
+    };
+    problem.render(request_id)
 }

@@ -1,5 +1,4 @@
-//! `GET /api/v1/sources`: the configured sources that the caller may know of, with all that is
-//! counted of them.
+//! `GET /api/v1/sources`: status and counts of the configured sources that the caller may see.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -9,18 +8,16 @@ use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Problem, caller};
-use crate::state::{Context, Note};
+use crate::api::{Answer, Call, Refusal};
 use access::rights::Action;
 use config::Config;
 use intake::Intake;
-use net::{self, Request, Response};
 
-/// What is known of each source.
+/// Status of each source.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Sources")]
-pub struct Answer {
-    /// Since when all counts of this answer count.
+pub struct List {
+    /// Start of the server: counts are since then.
     since: String,
     now: String,
     sources: Vec<Source>,
@@ -44,22 +41,19 @@ struct Source {
     silent_since: Option<String>,
 }
 
-pub fn list(
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Result<Response, Problem> {
-    "sources".clone_into(&mut note.resource);
-    let caller = caller(request, context, note)?;
-    let intakes = context.shared.intakes.iter();
-    let config = context.shared.config();
+pub fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
+    call.concerns("sources");
+    let caller = call.caller()?;
+    let config = call.state.config();
+    let intakes = call.state.intakes.iter();
     let sources: Vec<Source> = intakes
         .filter(|intake| caller.may(Action::ReadSources, &intake.source.trail))
-        .map(|intake| source(intake, &config, context.now))
+        .map(|intake| source(intake, &config, call.now))
         .collect();
-    note.rows = Some((sources.len(), sources.len() as u64));
-    let since = context.shared.started_at.to_string();
-    Ok(net::json(StatusCode::OK, &Answer { since, now: context.now.to_string(), sources }))
+    let count = sources.len();
+    let since = call.state.started_at.to_string();
+    let body = List { since, now: call.now.to_string(), sources };
+    Ok(Answer::json(StatusCode::OK, &body).with_rows(count, count as u64))
 }
 
 fn source(intake: &Intake, config: &Config, now: Time) -> Source {
@@ -88,7 +82,7 @@ fn source(intake: &Intake, config: &Config, now: Time) -> Source {
     }
 }
 
-/// Seconds to the millisecond: finer than the clocks agree.
+/// Seconds to the millisecond, which is finer than clocks agree.
 #[allow(clippy::cast_precision_loss, reason = "milliseconds of centuries are exact in 53 bits")]
 pub fn seconds(ns: i64) -> f64 {
     (ns / 1_000_000) as f64 / 1000.0

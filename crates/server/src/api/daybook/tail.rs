@@ -1,65 +1,89 @@
-//! `GET /api/v1/tail`: events as they are recorded. What is asked is read here; [`crate::live`]
-//! answers.
+//! `GET /api/v1/tail`: events as they are recorded. This module reads the request; [`crate::live`]
+//! sends.
 
+use std::sync::Arc;
+
+use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::caller;
 use super::problem::Problem;
-use crate::live::{Shown, Tail};
-use crate::state::{Context, Note, with_tree_size};
+use crate::api::answer::with_tree_size;
+use crate::api::{Answer, Call, Refusal, Streaming};
+use crate::live::{self, Shown, Tail};
 use access::signature::Authorization;
 use find::question::{InvalidParameter, NUMBER_MAX, Parameters, Q, invalid_search};
-use net::{Body, Request, Response, path};
+use net::{Body, Response, path};
 
-/// The header by which a client that comes back says what it had last.
+/// Header by which a client that comes back names the last event that it had.
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// What a request asks to follow, and how many events the log has now.
-pub fn open(
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Result<(Tail, u64), Problem> {
-    "events".clone_into(&mut note.resource);
-    caller(request, context, note)?;
-    let mut parameters = Parameters::of(path::query_pairs(&request.raw_query));
+pub fn follow(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let permit = call.permit(&call.state.tails)?;
+    call.concerns("events");
+    call.caller()?;
+    let size = call.state.log.head().0;
+    let tail = tail(call, size)?;
+    Ok(Answer::streamed(StatusCode::OK, move |streaming| send(tail, size, permit, streaming)))
+}
+
+/// The tail that a request follows, of a log with `size` events.
+fn tail(call: &Call<'_>, size: u64) -> Result<Tail, Refusal> {
+    let mut parameters = Parameters::of(path::query_pairs(call.raw_query()));
     let from = parameters.integer("from", 0..=NUMBER_MAX)?;
     let asked = parameters.question()?;
     parameters.end()?;
     if asked.as_of.is_some() {
-        return Err(InvalidParameter::new(
-            "as_of",
-            "a tail goes on; export has what the log had at a moment",
-        )
-        .into());
+        let text = "a tail goes on; export has what the log had at a moment";
+        return Err(InvalidParameter::new("as_of", text).into());
     }
-    let size = context.shared.log.head().0;
-    let had = request.header(LAST_EVENT_ID).filter(|had| !had.is_empty());
-    let had = had.map(|had| {
-        let index: Option<u64> = had.parse().ok();
-        index.and_then(|index| index.checked_add(1)).ok_or_else(|| {
-            InvalidParameter::new(
-                "Last-Event-ID",
-                "Last-Event-ID is the index of the event that came last",
-            )
-        })
-    });
-    let next = had.transpose()?.or(from).unwrap_or(size);
+    let next = index_after_last(call)?.or(from).unwrap_or(size);
     if next > size {
         let text = format!("the log has {size} events; it cannot be followed from {next} on");
         return Err(InvalidParameter::new("from", text).into());
     }
-    let meaning = asked.search.meaning(context.now).map_err(|error| invalid_search(Q, error))?;
-    let token = || request.header("x-auth-token").map(|token| Shown::Token(token.to_owned()));
-    let key = request.header("authorization").and_then(Authorization::parse);
-    let shown = key.map(|key| Shown::AccessKey(key.access_key.to_owned())).or_else(token);
-    // Whoever was let in showed one of them.
-    let shown = shown.ok_or_else(|| Problem::malformed("show a token or a signature"))?;
-    Ok((Tail { shown, meaning, next }, size))
+    let meaning = asked.search.meaning(call.now).map_err(|error| invalid_search(Q, error))?;
+    Ok(Tail { shown: credential(call)?, meaning, next })
 }
 
-/// The answer, of which the body is still to come.
-pub fn response(body: Body, tree_size: u64) -> Response {
+/// The index after the event that the client had last, if it names one.
+fn index_after_last(call: &Call<'_>) -> Result<Option<u64>, InvalidParameter> {
+    let Some(last) = call.request.header(LAST_EVENT_ID).filter(|last| !last.is_empty()) else {
+        return Ok(None);
+    };
+    let index = last.parse().ok().and_then(|index: u64| index.checked_add(1));
+    let text = "Last-Event-ID is the index of the event that came last";
+    index.map(Some).ok_or_else(|| InvalidParameter::new("Last-Event-ID", text))
+}
+
+/// The credential of the request, to be checked again for as long as the tail goes on.
+fn credential(call: &Call<'_>) -> Result<Shown, Problem> {
+    let key = call.request.header("authorization").and_then(Authorization::parse);
+    if let Some(key) = key {
+        return Ok(Shown::AccessKey(key.access_key.to_owned()));
+    }
+    // An authenticated request has one of the two.
+    let token = call.request.header("x-auth-token");
+    let token = token.ok_or_else(|| Problem::malformed("show a token or a signature"))?;
+    Ok(Shown::Token(token.to_owned()))
+}
+
+/// Sends events as long as the client takes them.
+fn send(
+    tail: Tail,
+    tree_size: u64,
+    permit: OwnedSemaphorePermit,
+    streaming: Streaming,
+) -> Response {
+    let (pieces, receiver) = tokio::sync::mpsc::channel(live::PIECES_AHEAD);
+    tokio::spawn(async move {
+        let _permit = permit;
+        live::send(Arc::clone(&streaming.state.newest), tail, pieces, streaming.stopping).await;
+    });
+    response(Body::Live(receiver), tree_size)
+}
+
+fn response(body: Body, tree_size: u64) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -1,37 +1,32 @@
 //! The listings of database audit instances: three paths of three ages with one content. An
-//! instance is a trail; what the vendor's cloud knows of an instance and a trail does not is empty.
+//! instance is a trail; members that a trail does not know are empty.
 
 use event::{Service, Trail};
 use hyper::StatusCode;
 use serde::Serialize;
 
-use super::error::Error;
-use super::{Context, Note, Operation};
 use crate::api::parameters::{INT32_MAX, integer, slice};
-use net::{self, Request, Response};
+use crate::api::{Answer, ApiError, Call, Refusal};
 
 const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 1000;
 
-pub(super) fn list(
-    operation: Operation,
-    project: &str,
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Result<Response, Error> {
-    let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
-    let project = context.project(project, &caller).ok_or(Error::Forbidden)?;
-    note.resource.clone_from(&project.id);
-    let limit = integer(&request.raw_query, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
-    let offset = integer(&request.raw_query, "offset", 0..=INT32_MAX)?.unwrap_or(0);
-    let found = context.listed(Service::Dbaudit, project, &caller, operation.needs());
-    let total = found.len();
-    let instances: Vec<_> = slice(found, offset, limit).iter().map(Instance::of).collect();
-    note.rows = Some((instances.len(), total as u64));
-    // The oldest path's SDK type calls them servers; everyone else, instances.
-    let servers = (operation == Operation::Instances).then(|| instances.clone());
-    Ok(net::json(StatusCode::OK, &Body { instances, servers, total }))
+/// `with_servers`: whether the instances are there a second time, as `servers`. The SDK type of the
+/// oldest path calls them so; everyone else, instances.
+pub(super) fn list(call: &Call<'_>, with_servers: bool) -> Result<Answer, Refusal> {
+    let [project] = call.path();
+    let caller = call.caller()?;
+    let project = call.project(project, caller).ok_or(ApiError::Forbidden)?;
+    call.concerns(&project.id);
+    let limit = integer(call.raw_query(), "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
+    let offset = integer(call.raw_query(), "offset", 0..=INT32_MAX)?.unwrap_or(0);
+    let trails = call.listed(Service::Dbaudit, project, caller);
+    let total = trails.len();
+    let instances: Vec<_> = slice(trails, offset, limit).iter().map(Instance::of).collect();
+    let count = instances.len();
+    let servers = with_servers.then(|| instances.clone());
+    let answer = Answer::json(StatusCode::OK, &Body { instances, servers, total });
+    Ok(answer.with_rows(count, total as u64))
 }
 
 #[derive(Serialize)]

@@ -1,5 +1,5 @@
-//! DBSS, the database audit service: what its operators did. Daybook's own operators are an
-//! instance of it.
+//! DBSS, the database audit service: acts of its operators. Daybook's own operators are an instance
+//! of it.
 //!
 //! `POST /v1/{project_id}/audit/{instance_id}/operation-log` (`ListAuditOperateLogsNew`), and the
 //! older `POST /v1/{project_id}/{instance_id}/dbss/audit/operate-log` (`ListAuditOperateLogs`),
@@ -14,121 +14,76 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use event::entry::Entry;
 use event::query::{Dimension, Filter, Page, Query};
-use event::{Operation as Done, OutcomeKind, Service, Time, Trail};
-use hyper::{Method, StatusCode};
+use event::{Operation, OutcomeKind, Service, Time, Trail};
+use hyper::Method;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use store::Row;
 
 use super::parameters::{INT32_MAX, digits};
-use crate::state::{Context, Note, with_tree_size};
-use access::Caller;
+use super::{Answer, Api, ApiError, Call, Refusal, Route, authorise};
 use access::rights::Action;
-use error::Error;
 use event::civil::Offset;
 use intake::audit::FUNCTION;
-use net::{self, Request, Response};
 
-/// What a request asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    OperateLogsNew,
-    OperateLogs,
-    Instances,
-    InstancesNew,
-    InstancesLast,
-}
+pub static API: Api = Api { name: "dbss", routes: &ROUTES, render_error: error::render };
 
-/// The routes of this API.
-pub const ROUTES: [(Method, &str, Operation); 5] = [
-    (Method::POST, "/v1/{project_id}/audit/{instance_id}/operation-log", Operation::OperateLogsNew),
-    (Method::POST, "/v1/{project_id}/{instance_id}/dbss/audit/operate-log", Operation::OperateLogs),
-    (Method::GET, "/v1/{project_id}/dbss/audit/instances", Operation::Instances),
-    (Method::GET, "/v2/{project_id}/audit/instances", Operation::InstancesNew),
-    (Method::GET, "/v1/{project_id}/audit/instances", Operation::InstancesLast),
+static ROUTES: [Route; 5] = [
+    Route {
+        method: Method::POST,
+        path: "/v1/{project_id}/audit/{instance_id}/operation-log",
+        name: "dbss.ListAuditOperateLogsNew",
+        needs: Some(Action::DbssListOperationLogs),
+        handler: |call| list(call, true),
+    },
+    Route {
+        method: Method::POST,
+        path: "/v1/{project_id}/{instance_id}/dbss/audit/operate-log",
+        name: "dbss.ListAuditOperateLogs",
+        needs: Some(Action::DbssListOperationLogs),
+        handler: |call| list(call, false),
+    },
+    Route {
+        method: Method::GET,
+        path: "/v1/{project_id}/dbss/audit/instances",
+        name: "dbss.ListAuditInstances",
+        needs: Some(Action::DbssListInstances),
+        handler: |call| instances::list(call, true),
+    },
+    Route {
+        method: Method::GET,
+        path: "/v2/{project_id}/audit/instances",
+        name: "dbss.ListAuditInstancesNew",
+        needs: Some(Action::DbssListInstances),
+        handler: |call| instances::list(call, false),
+    },
+    Route {
+        method: Method::GET,
+        path: "/v1/{project_id}/audit/instances",
+        name: "dbss.ListAuditInstancesLast",
+        needs: Some(Action::DbssListInstances),
+        handler: |call| instances::list(call, false),
+    },
 ];
 
-impl Operation {
-    /// The vendor's name of the operation.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Operation::OperateLogsNew => "dbss.ListAuditOperateLogsNew",
-            Operation::OperateLogs => "dbss.ListAuditOperateLogs",
-            Operation::Instances => "dbss.ListAuditInstances",
-            Operation::InstancesNew => "dbss.ListAuditInstancesNew",
-            Operation::InstancesLast => "dbss.ListAuditInstancesLast",
-        }
-    }
-
-    /// The right that it needs.
-    pub const fn needs(self) -> Action {
-        match self {
-            Operation::OperateLogsNew | Operation::OperateLogs => Action::DbssListOperationLogs,
-            _ => Action::DbssListInstances,
-        }
-    }
-
-    /// Whether `time`, `page` and `size` must be given; the older path has defaults.
-    const fn demands_a_page(self) -> bool {
-        matches!(self, Operation::OperateLogsNew)
-    }
+/// `demands_a_page`: whether `time`, `page` and `size` are mandatory; the older path has defaults.
+fn list(call: &Call<'_>, demands_a_page: bool) -> Result<Answer, Refusal> {
+    let [project, instance] = call.path();
+    let body = &call.request.body;
+    call.quote(String::from_utf8_lossy(body));
+    let caller = call.caller()?;
+    let trail = authorise(call, caller, Service::Dbaudit, project, instance)?;
+    let request = parameters(body, demands_a_page)?;
+    let question = ("dbss", &trail, &request.question);
+    let page = call.page(caller, &question, request.offset(), |began_at| Query {
+        limit: request.size,
+        ..request.question.query(&trail, began_at)
+    })?;
+    Ok(Answer::page(page, render))
 }
 
-/// Answers a request; `path` is the path's parameters.
-pub fn answer(
-    operation: Operation,
-    path: &[String],
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Response {
-    let answered = match path {
-        [project, instance] => list(operation, project, instance, request, context, note),
-        [project] => instances::list(operation, project, request, context, note),
-        _ => unreachable!("routes have as many parameters as their operations"),
-    };
-    answered.unwrap_or_else(|error| error.render(&request.id))
-}
-
-fn list(
-    operation: Operation,
-    project: &str,
-    instance: &str,
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Result<Response, Error> {
-    note.asked = String::from_utf8_lossy(&request.body).into_owned();
-    let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
-    let trail = authorise(operation, project, instance, &caller, context)?;
-    note.resource = trail.to_string();
-    let asked = parameters(&request.body, operation.demands_a_page())?;
-    let question = ("dbss", &trail, &asked.question);
-    let query = |began_at| Query { limit: asked.size, ..asked.question.query(&trail, began_at) };
-    let page =
-        context.page(&caller, &question, asked.offset(), query, note).map_err(Error::Internal)?;
-    let tree_size = page.tree_size;
-    Ok(with_tree_size(net::json(StatusCode::OK, &render(page)), tree_size))
-}
-
-fn authorise(
-    operation: Operation,
-    project: &str,
-    instance: &str,
-    caller: &Caller<'_>,
-    context: &Context<'_>,
-) -> Result<Trail, Error> {
-    let project = context.project(project, caller).ok_or(Error::Forbidden)?;
-    let trail = Trail::new(Service::Dbaudit, &project.tenant, &project.id, instance)
-        .map_err(|_| Error::NoSuchInstance)?;
-    if !context.exists(&trail) || !caller.sees(&trail) {
-        return Err(Error::NoSuchInstance);
-    }
-    if caller.may(operation.needs(), &trail) { Ok(trail) } else { Err(Error::Forbidden) }
-}
-
-/// The vendor's word for what was done.
+/// The vendor's word for an act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verb {
     Create,
@@ -142,7 +97,7 @@ impl Verb {
     const ALL: [Verb; 5] =
         [Verb::Create, Verb::Update, Verb::Delete, Verb::Download, Verb::Operate];
 
-    /// As the page's sample writes it; filters are compared without regard to case.
+    /// The spelling of the page's sample; filters are compared without regard to case.
     fn as_str(self) -> &'static str {
         match self {
             Verb::Create => "Create",
@@ -153,32 +108,36 @@ impl Verb {
         }
     }
 
-    /// Our word's verb. Reading is taking something out, so it is a download; `operate` is the word
-    /// of older deployments for what is none of the four.
-    fn of(operation: Done) -> Verb {
+    /// The verb of our word. Reading takes something out, so it is a download; `operate` is the
+    /// word of older deployments for everything else.
+    fn of(operation: Operation) -> Verb {
         match operation {
-            Done::Create | Done::Push | Done::Upload | Done::Mount => Verb::Create,
-            Done::Update | Done::Grant | Done::Configure => Verb::Update,
-            Done::Delete => Verb::Delete,
-            Done::Download | Done::Pull | Done::Read => Verb::Download,
-            Done::Login | Done::Logout | Done::Exec | Done::Other => Verb::Operate,
+            Operation::Create | Operation::Push | Operation::Upload | Operation::Mount => {
+                Verb::Create
+            }
+            Operation::Update | Operation::Grant | Operation::Configure => Verb::Update,
+            Operation::Delete => Verb::Delete,
+            Operation::Download | Operation::Pull | Operation::Read => Verb::Download,
+            Operation::Login | Operation::Logout | Operation::Exec | Operation::Other => {
+                Verb::Operate
+            }
         }
     }
 
     fn operations(self) -> Vec<String> {
-        let known = Done::ALL.iter().filter(|operation| Verb::of(**operation) == self);
+        let known = Operation::ALL.iter().filter(|operation| Verb::of(**operation) == self);
         known.map(|operation| operation.as_str().to_owned()).collect()
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Asked {
+struct PageRequest {
     question: Question,
     page: u64,
     size: usize,
 }
 
-/// What was asked, but for the page.
+/// The request without the page.
 #[derive(Debug, PartialEq, Eq)]
 struct Question {
     window: Window,
@@ -191,7 +150,7 @@ struct Question {
 #[derive(Debug, PartialEq, Eq)]
 enum Window {
     All,
-    /// Seconds back from the moment of asking.
+    /// Seconds back from the moment of the request.
     Last(i64),
     /// Both inclusive, to the second.
     Between(Time, Time),
@@ -201,22 +160,23 @@ const PAGE_DEFAULT: u64 = 1;
 const SIZE_DEFAULT: u64 = 10;
 const SIZE_MAX: u64 = 1000;
 
-fn parameters(body: &[u8], demands_a_page: bool) -> Result<Asked, Error> {
+fn parameters(body: &[u8], demands_a_page: bool) -> Result<PageRequest, ApiError> {
     let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
-        return Err(Error::InvalidMessage);
+        return Err(ApiError::InvalidParameter);
     };
     let time = match body.get("time") {
         Some(Value::Object(time)) => window(time)?,
         None | Some(Value::Null) if !demands_a_page => Window::All,
-        _ => return Err(Error::InvalidMessage),
+        _ => return Err(ApiError::InvalidParameter),
     };
     let number = |name, most, default| match body.get(name) {
         None | Some(Value::Null) if !demands_a_page => Ok(default),
-        Some(Value::String(text)) => digits(text, 1..=most).map_err(|_| Error::InvalidMessage),
-        Some(Value::Number(number)) => {
-            number.as_u64().filter(|value| (1..=most).contains(value)).ok_or(Error::InvalidMessage)
-        }
-        _ => Err(Error::InvalidMessage),
+        Some(Value::String(text)) => digits(text, 1..=most).map_err(|_| ApiError::InvalidParameter),
+        Some(Value::Number(number)) => number
+            .as_u64()
+            .filter(|value| (1..=most).contains(value))
+            .ok_or(ApiError::InvalidParameter),
+        _ => Err(ApiError::InvalidParameter),
     };
     let page = number("page", INT32_MAX, PAGE_DEFAULT)?;
     let size = number("size", SIZE_MAX, SIZE_DEFAULT)?;
@@ -225,14 +185,14 @@ fn parameters(body: &[u8], demands_a_page: bool) -> Result<Asked, Error> {
         Some(text) => {
             let known =
                 Verb::ALL.into_iter().find(|verb| verb.as_str().eq_ignore_ascii_case(&text));
-            Some(known.ok_or(Error::InvalidMessage)?)
+            Some(known.ok_or(ApiError::InvalidParameter)?)
         }
     };
     let is_success = match text(&body, "result")?.map(|text| text.to_ascii_lowercase()).as_deref() {
         None => None,
         Some("success") => Some(true),
         Some("fail") => Some(false),
-        Some(_) => return Err(Error::InvalidMessage),
+        Some(_) => return Err(ApiError::InvalidParameter),
     };
     let question = Question {
         window: time,
@@ -241,21 +201,25 @@ fn parameters(body: &[u8], demands_a_page: bool) -> Result<Asked, Error> {
         is_success,
         operate_name: text(&body, "operate_name")?,
     };
-    Ok(Asked { question, page, size: usize::try_from(size).map_err(|_| Error::InvalidMessage)? })
+    Ok(PageRequest {
+        question,
+        page,
+        size: usize::try_from(size).map_err(|_| ApiError::InvalidParameter)?,
+    })
 }
 
 /// A text member; null and the empty text are as if absent.
-fn text(body: &Map<String, Value>, name: &str) -> Result<Option<String>, Error> {
+fn text(body: &Map<String, Value>, name: &str) -> Result<Option<String>, ApiError> {
     match body.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
-        Some(_) => Err(Error::InvalidMessage),
+        Some(_) => Err(ApiError::InvalidParameter),
     }
 }
 
 /// `time_range` counts before `start_time` and `end_time`. The page has those two the wrong way
 /// round, so they are sorted.
-fn window(time: &Map<String, Value>) -> Result<Window, Error> {
+fn window(time: &Map<String, Value>) -> Result<Window, ApiError> {
     if let Some(range) = text(time, "time_range")? {
         // The Java SDK's constants begin with a blank.
         let half_hours = match range.trim() {
@@ -266,12 +230,12 @@ fn window(time: &Map<String, Value>) -> Result<Window, Error> {
             "DAY" => 48,
             "WEEK" => 7 * 48,
             "MONTH" => 30 * 48,
-            _ => return Err(Error::InvalidMessage),
+            _ => return Err(ApiError::InvalidParameter),
         };
         return Ok(Window::Last(half_hours * 1800));
     }
     let instant = |text: String| {
-        Offset::default().parse_date_and_time(&text, ' ').ok_or(Error::InvalidMessage)
+        Offset::default().parse_date_and_time(&text, ' ').ok_or(ApiError::InvalidParameter)
     };
     match (text(time, "start_time")?, text(time, "end_time")?) {
         (None, None) => Ok(Window::All),
@@ -279,23 +243,23 @@ fn window(time: &Map<String, Value>) -> Result<Window, Error> {
             let (start, end) = (instant(start)?, instant(end)?);
             Ok(Window::Between(start.min(end), start.max(end)))
         }
-        _ => Err(Error::InvalidMessage),
+        _ => Err(ApiError::InvalidParameter),
     }
 }
 
-/// Offset and limit of the page that a body asks for at some moment; for fuzz targets.
+/// Offset and limit of the page that a body requests at some moment; for fuzz targets.
 pub fn page_of(
     body: &[u8],
     demands_a_page: bool,
     trail: &Trail,
     now: Time,
 ) -> Option<(u64, usize)> {
-    let asked = parameters(body, demands_a_page).ok()?;
-    asked.question.query(trail, now);
-    Some((asked.offset(), asked.size))
+    let request = parameters(body, demands_a_page).ok()?;
+    request.question.query(trail, now);
+    Some((request.offset(), request.size))
 }
 
-impl Asked {
+impl PageRequest {
     fn offset(&self) -> u64 {
         (self.page - 1) * self.size as u64
     }
@@ -376,7 +340,7 @@ fn operate_log(entry: Entry) -> OperateLog {
 mod tests {
     use super::*;
 
-    fn asked(body: &str) -> Option<Asked> {
+    fn read(body: &str) -> Option<PageRequest> {
         parameters(body.as_bytes(), true).ok()
     }
 
@@ -385,9 +349,9 @@ mod tests {
         for body in
             [r#"{"time":{},"page":"2","size":"100"}"#, r#"{"time":{},"page":2,"size":100,"x":[1]}"#]
         {
-            let asked = asked(body).expect(body);
-            assert_eq!((asked.page, asked.size, asked.offset()), (2, 100, 100));
-            assert_eq!(asked.question.window, Window::All);
+            let request = read(body).expect(body);
+            assert_eq!((request.page, request.size, request.offset()), (2, 100, 100));
+            assert_eq!(request.question.window, Window::All);
         }
         for wrong in [
             "",
@@ -409,22 +373,22 @@ mod tests {
             r#"{"time":{},"page":1,"size":1,"result":"ok"}"#,
             r#"{"time":{},"page":1,"size":1,"user_name":7}"#,
         ] {
-            assert!(asked(wrong).is_none(), "{wrong}");
+            assert!(read(wrong).is_none(), "{wrong}");
         }
     }
 
     #[test]
     fn the_older_path_has_defaults() {
-        let asked = parameters(b"{}", false).expect("an object");
-        assert_eq!((asked.page, asked.size, asked.question.window), (1, 10, Window::All));
+        let request = parameters(b"{}", false).expect("an object");
+        assert_eq!((request.page, request.size, request.question.window), (1, 10, Window::All));
         assert!(parameters(br#"{"time":7}"#, false).is_err());
     }
 
     #[test]
     fn a_range_wins_and_the_two_times_are_sorted() {
         let window = |time: &str| {
-            asked(&format!(r#"{{"time":{time},"page":1,"size":1}}"#))
-                .map(|asked| asked.question.window)
+            read(&format!(r#"{{"time":{time},"page":1,"size":1}}"#))
+                .map(|request| request.question.window)
         };
         let (early, late) = ("2021-04-22 06:40:52", "2021-04-23 06:40:52");
         let instant = |text| Offset::default().parse_date_and_time(text, ' ').expect("a time");
@@ -456,9 +420,9 @@ mod tests {
     #[test]
     fn every_operation_has_one_verb() {
         let all: usize = Verb::ALL.iter().map(|verb| verb.operations().len()).sum();
-        assert_eq!(all, Done::ALL.len());
+        assert_eq!(all, Operation::ALL.len());
         assert!(
-            asked(r#"{"time":{},"page":1,"size":1,"action":"dElEtE","result":"fail"}"#).is_some()
+            read(r#"{"time":{},"page":1,"size":1,"action":"dElEtE","result":"fail"}"#).is_some()
         );
     }
 }

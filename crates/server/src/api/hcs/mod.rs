@@ -1,4 +1,4 @@
-//! HCS Online's ops platform: `cloudAuditlog`, what operators and tenants did to a cloud.
+//! HCS Online's ops platform: `cloudAuditlog`, acts of operators and tenants on a cloud.
 //!
 //! `GET /rest/dataapi/homs/open-api/v1/cloudAuditlog`. A query reads every platform trail of one
 //! domain that the caller may read, as one list. `docs/api/hcs.md` lists what is implemented and
@@ -6,135 +6,86 @@
 
 mod error;
 
-use std::collections::HashMap;
-use std::sync::Mutex;
-
 use event::entry::Entry;
 use event::query::{Dimension, Filter, Page, Query};
 use event::{Class, OutcomeKind, Service, Time, Trail};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{Method, StatusCode};
+use hyper::Method;
 use serde::Serialize;
 use store::Row;
 
-use super::caller;
 use super::parameters::{INT32_MAX, digits, text};
-use crate::state::{Context, Note, with_tree_size};
+use super::{Answer, Api, ApiError, Call, Refusal, Route};
 use access::rights::Action;
 use access::{Caller, Scope};
 use config::Hcs;
-use error::Error;
+use error::{WrongAppCode, with_charset};
 use event::civil::Offset;
-use net::{self, Request, Response};
 
-/// What a request asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    CloudAuditLog,
-}
+pub static API: Api = Api { name: "hcs", routes: &ROUTES, render_error: error::render };
 
-/// The routes of this API.
-pub const ROUTES: [(Method, &str, Operation); 1] =
-    [(Method::GET, "/rest/dataapi/homs/open-api/v1/cloudAuditlog", Operation::CloudAuditLog)];
+static ROUTES: [Route; 1] = [Route {
+    method: Method::GET,
+    path: "/rest/dataapi/homs/open-api/v1/cloudAuditlog",
+    name: "hcs.cloudAuditlog",
+    needs: Some(Action::HcsListAuditLogs),
+    handler: list,
+}];
 
-impl Operation {
-    /// The name of the operation.
-    pub const fn name(self) -> &'static str {
-        "hcs.cloudAuditlog"
-    }
-
-    /// The right that it needs.
-    pub const fn needs(self) -> Action {
-        Action::HcsListAuditLogs
-    }
-}
-
-/// Answers a request.
-pub fn answer(
-    operation: Operation,
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Response {
-    let mut response =
-        list(operation, request, context, note).unwrap_or_else(|error| error.render(&request.id));
-    // As the documentation prints it.
-    let kind = HeaderValue::from_static("application/json;charset=UTF8");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
-}
-
-fn list(
-    operation: Operation,
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Result<Response, Error> {
-    let caller =
-        caller::token(request, context.rights, context.now).map_err(Error::Unauthenticated)?;
-    (note.who.id, note.who.name) = (Some(caller.user.id.clone()), Some(caller.user.name.clone()));
+fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let caller = call.caller_by_token()?;
     for header in ["x-apig-appcode", "x-hcso-appcode"] {
-        if !request.header(header).is_some_and(|code| context.rights.is_app_code(code)) {
-            return Err(Error::WrongAppCode);
+        if !call.request.header(header).is_some_and(|code| call.rights.is_app_code(code)) {
+            return Err(WrongAppCode.into());
         }
     }
-    let config = context.shared.config();
+    let config = call.state.config();
     let settings = &config.hcs;
-    let domain = domain(request, &caller, settings.domain_id_may_be_absent, context)?;
-    note.resource = format!("platform/{domain}/*/*");
-    if !caller.may_somewhere(operation.needs(), Service::Platform, &domain) {
-        return Err(Error::Forbidden);
+    let domain = domain(call, caller, settings.domain_id_may_be_absent)?;
+    call.concerns(format_args!("platform/{domain}/*/*"));
+    if !caller.may_somewhere(call.action(), Service::Platform, &domain) {
+        return Err(ApiError::Forbidden.into());
     }
-    if !context.shared.hcs_pace.allows(&caller.user.id, settings.requests_per_minute, context.now) {
-        let next_minute_s = 60 - context.now.unix_ms().div_euclid(1000).rem_euclid(60);
-        return Err(Error::Throttled(next_minute_s.unsigned_abs()));
+    if !call.state.hcs_pace.allows(&caller.user.id, settings.requests_per_minute, call.now) {
+        let next_minute_s = 60 - call.now.unix_ms().div_euclid(1000).rem_euclid(60);
+        return Err(ApiError::Throttled(next_minute_s.unsigned_abs()).into());
     }
-    let asked = parameters(&request.raw_query)?;
-    let trails: Vec<Trail> = context
+    let request = parameters(call.raw_query())?;
+    let trails = call
         .trails(Service::Platform)
-        .into_iter()
-        .filter(|trail| trail.tenant() == domain && caller.may(operation.needs(), trail))
+        .filter(|trail| trail.tenant() == domain && caller.may(call.action(), trail))
         .collect();
-    let question = ("hcs", &domain, &asked.question);
-    let page = context
-        .page(&caller, &question, asked.offset, |_| asked.query(trails), note)
-        .map_err(Error::Internal)?;
-    let tree_size = page.tree_size;
-    Ok(with_tree_size(net::json(StatusCode::OK, &render(page, settings)), tree_size))
+    let question = ("hcs", &domain, &request.question);
+    let page = call.page(caller, &question, request.offset, |_| request.query(trails))?;
+    Ok(Answer::page(page, |page| render(page, settings)).map_response(with_charset))
 }
 
-/// Whose records are asked for.
-fn domain(
-    request: &Request,
-    caller: &Caller<'_>,
-    may_be_absent: bool,
-    context: &Context<'_>,
-) -> Result<String, Error> {
-    let domain = match request.header("x-hcso-domainid").filter(|id| !id.is_empty()) {
+/// The domain whose records are requested.
+fn domain(call: &Call<'_>, caller: &Caller<'_>, may_be_absent: bool) -> Result<String, ApiError> {
+    let domain = match call.request.header("x-hcso-domainid").filter(|id| !id.is_empty()) {
         Some(id) => id.to_owned(),
-        None if !may_be_absent => return Err(Error::MissingParameter),
+        None if !may_be_absent => return Err(ApiError::MissingParameter),
         None => match &caller.scope {
             Scope::Domain(domain) => domain.clone(),
-            Scope::Project(project) => context
+            Scope::Project(project) => call
                 .project(project, caller)
                 .map(|project| project.tenant.clone())
-                .ok_or(Error::Forbidden)?,
+                .ok_or(ApiError::Forbidden)?,
             Scope::User => caller.user.domain.clone(),
         },
     };
     let is_reached =
-        context.rights.projects_of(caller, None).iter().any(|project| project.tenant == domain);
-    if is_reached { Ok(domain) } else { Err(Error::Forbidden) }
+        call.rights.projects_of(caller, None).iter().any(|project| project.tenant == domain);
+    if is_reached { Ok(domain) } else { Err(ApiError::Forbidden) }
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Asked {
+struct PageRequest {
     question: Question,
     offset: u64,
     limit: usize,
 }
 
-/// What was asked, but for the page.
+/// The request without the page.
 #[derive(Debug, PartialEq, Eq)]
 struct Question {
     /// `None` for both.
@@ -148,42 +99,42 @@ const PAGE_SIZE_MAX: u64 = 1000;
 /// The last millisecond that our times can express.
 const TIME_MS_MAX: u64 = (i64::MAX / 1_000_000) as u64 - 1;
 
-fn parameters(raw_query: &str) -> Result<Asked, Error> {
+fn parameters(raw_query: &str) -> Result<PageRequest, ApiError> {
     let class = match text(raw_query, "log_type").as_deref() {
         None => None,
         Some("0") => Some(Class::Operation),
         Some("1") => Some(Class::Security),
-        Some(_) => return Err(Error::InvalidParameter),
+        Some(_) => return Err(ApiError::InvalidParameter),
     };
     let required = |name, most| {
-        let text = text(raw_query, name).ok_or(Error::MissingParameter)?;
-        digits(&text, 0..=most).map_err(|_| Error::InvalidParameter)
+        let text = text(raw_query, name).ok_or(ApiError::MissingParameter)?;
+        digits(&text, 0..=most).map_err(|_| ApiError::InvalidParameter)
     };
     let (begin_ms, end_ms) =
         (required("begin_time", TIME_MS_MAX)?, required("end_time", TIME_MS_MAX)?);
     let limit = required("page_size", PAGE_SIZE_MAX)?;
     let offset = required("offset_value", INT32_MAX)?;
     if end_ms < begin_ms {
-        return Err(Error::InvalidParameter);
+        return Err(ApiError::InvalidParameter);
     }
     let question =
         Question { class, begin_ms: begin_ms.cast_signed(), end_ms: end_ms.cast_signed() };
-    Ok(Asked {
+    Ok(PageRequest {
         question,
         offset,
-        limit: usize::try_from(limit).map_err(|_| Error::InvalidParameter)?,
+        limit: usize::try_from(limit).map_err(|_| ApiError::InvalidParameter)?,
     })
 }
 
-/// Offset and limit of the page that a query asks for; for fuzz targets.
+/// Offset and limit of the page that a query requests; for fuzz targets.
 pub fn page_of(raw_query: &str) -> Option<(u64, usize)> {
     parameters(raw_query)
         .ok()
-        .map(|asked| asked.query(Vec::new()))
+        .map(|request| request.query(Vec::new()))
         .map(|query| (query.offset, query.limit))
 }
 
-impl Asked {
+impl PageRequest {
     fn query(&self, trails: Vec<Trail>) -> Query {
         let instant = |ms: i64| Time::from_unix_ns(ms * 1_000_000);
         let class = self.question.class.map(|class| Filter::is(Dimension::Class, class.as_str()));
@@ -274,32 +225,6 @@ fn item(entry: Entry, settings: &Hcs) -> Item {
     }
 }
 
-/// How many requests each caller made in the running minute, where that is limited.
-#[derive(Default)]
-pub struct Pace(Mutex<HashMap<String, (i64, u64)>>);
-
-/// Callers counted at once; beyond, those of earlier minutes are forgotten.
-const CALLERS_MAX: usize = 10_000;
-
-impl Pace {
-    fn allows(&self, user: &str, per_minute: u64, now: Time) -> bool {
-        if per_minute == 0 {
-            return true;
-        }
-        let minute = now.unix_ms().div_euclid(60_000);
-        let mut callers = self.0.lock().expect("no panic while held");
-        if callers.len() >= CALLERS_MAX {
-            callers.retain(|_, (of, _)| *of == minute);
-        }
-        let (of, count) = callers.entry(user.to_owned()).or_insert((minute, 0));
-        if *of != minute {
-            (*of, *count) = (minute, 0);
-        }
-        *count += 1;
-        *count <= per_minute
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,16 +232,16 @@ mod tests {
     #[test]
     fn parameters_have_the_ranges_of_the_documentation() {
         let window = "begin_time=1000&end_time=2000";
-        let asked = parameters(&format!("{window}&page_size=1000&offset_value=0&log_type=1"))
+        let request = parameters(&format!("{window}&page_size=1000&offset_value=0&log_type=1"))
             .expect("valid");
         assert_eq!(
-            (asked.question.class, asked.limit, asked.offset),
+            (request.question.class, request.limit, request.offset),
             (Some(Class::Security), 1000, 0)
         );
         assert!(parameters("begin_time=5&end_time=5&page_size=0&offset_value=7").is_ok());
         for missing in ["begin_time", "end_time", "page_size", "offset_value"] {
             let query = format!("{window}&page_size=1&offset_value=0").replace(missing, "x");
-            assert!(matches!(parameters(&query), Err(Error::MissingParameter)), "{missing}");
+            assert!(matches!(parameters(&query), Err(ApiError::MissingParameter)), "{missing}");
         }
         for wrong in [
             "begin_time=2000&end_time=1000&page_size=1&offset_value=0",
@@ -327,18 +252,7 @@ mod tests {
             "begin_time=0&end_time=1&page_size=1&offset_value=0&log_type=2",
             "begin_time=2020-11-01&end_time=1&page_size=1&offset_value=0",
         ] {
-            assert!(matches!(parameters(wrong), Err(Error::InvalidParameter)), "{wrong}");
+            assert!(matches!(parameters(wrong), Err(ApiError::InvalidParameter)), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_pace_is_kept_by_minute_and_caller() {
-        let pace = Pace::default();
-        let at = |second| Time::from_unix_ns(0).plus_seconds(second);
-        assert!(pace.allows("a", 2, at(0)) && pace.allows("a", 2, at(1)));
-        assert!(!pace.allows("a", 2, at(59)));
-        assert!(pace.allows("b", 2, at(59)));
-        assert!(pace.allows("a", 2, at(60)));
-        assert!((0..1000).all(|_| pace.allows("a", 0, at(60))));
     }
 }

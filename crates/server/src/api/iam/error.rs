@@ -1,47 +1,34 @@
-//! IAM's errors: those of its own pages for a request's form, Keystone's for what it asks, the
+//! IAM's errors: those of its own pages for the form of a request, Keystone's for its content, the
 //! gateway's for credentials.
 
 use hyper::StatusCode;
-use hyper::header::{HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
-use crate::api::caller::Unauthenticated;
-use crate::api::gateway;
+use crate::api::{ApiError, OwnError, gateway};
 use net::{self, Response};
 
-/// Why a request is not answered.
+/// An error of this API alone.
 #[derive(Debug)]
 pub enum Error {
-    Unauthenticated(Unauthenticated),
-    /// The body is not JSON, or asks for what no method here is.
+    /// The body is not JSON, or names no method of ours.
     InvalidBody,
     /// A member is missing.
     MissingMember(&'static str),
-    /// Whoever it is does not show it. Unknown and wrong are one.
+    /// Unknown or wrong credentials, which are one error.
     WrongCredentials,
     /// The scope does not exist, or not for this user.
     WrongScope,
-    /// Too many failures lately; to be tried again after so many seconds.
-    TooManyAttempts(u64),
     /// There is no such token.
     NoSuchToken,
-    /// The act could not be recorded or written, so it was not done.
-    Undone(String),
 }
 
-impl Error {
-    pub fn render(&self, request_id: &str) -> Response {
+impl OwnError for Error {
+    fn render(&self, request_id: &str) -> Response {
         match self {
-            Error::Unauthenticated(why) => {
-                let (code, text) = gateway::unauthenticated(why);
-                net::error(StatusCode::UNAUTHORIZED, code, &text, request_id)
+            Error::InvalidBody => {
+                let text = "Request body is invalid.";
+                net::error(StatusCode::BAD_REQUEST, "IAM.0011", text, request_id)
             }
-            Error::InvalidBody => net::error(
-                StatusCode::BAD_REQUEST,
-                "IAM.0011",
-                "Request body is invalid.",
-                request_id,
-            ),
             Error::MissingMember(name) => {
                 let text = format!("'{name}' is a required property.");
                 net::error(StatusCode::BAD_REQUEST, "IAM.0072", &text, request_id)
@@ -56,20 +43,32 @@ impl Error {
                 "The scope does not exist, or the user has no access to it.",
                 "Unauthorized",
             ),
-            Error::TooManyAttempts(seconds) => {
-                let status = StatusCode::TOO_MANY_REQUESTS;
-                let mut response = net::error(status, "APIGW.0308", gateway::THROTTLED, request_id);
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*seconds));
-                response
-            }
             Error::NoSuchToken => {
                 keystone(StatusCode::NOT_FOUND, "Could not find token.", "Not Found")
             }
-            Error::Undone(why) => {
-                tracing::error!(request_id, why, "couldn't hand out a token");
-                let text = "Internal server error.";
-                net::error(StatusCode::INTERNAL_SERVER_ERROR, "IAM.0006", text, request_id)
-            }
+        }
+    }
+}
+
+pub fn render(error: &ApiError, request_id: &str) -> Response {
+    match error {
+        ApiError::Unauthenticated(why) => {
+            let (code, text) = gateway::unauthenticated(why);
+            net::error(StatusCode::UNAUTHORIZED, code, &text, request_id)
+        }
+        ApiError::Forbidden | ApiError::NoSuchTrail => {
+            let text = "You are not authorized to perform the requested action.";
+            net::error(StatusCode::FORBIDDEN, "IAM.0002", text, request_id)
+        }
+        ApiError::MissingParameter | ApiError::InvalidParameter => {
+            let text = "Request parameter is invalid.";
+            net::error(StatusCode::BAD_REQUEST, "IAM.0007", text, request_id)
+        }
+        ApiError::Throttled(seconds) => gateway::throttled(*seconds, request_id),
+        ApiError::Overloaded(text) => gateway::overloaded(text, request_id),
+        ApiError::Unrecorded(_) | ApiError::Store(_) => {
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            net::error(status, "IAM.0006", "Internal server error.", request_id)
         }
     }
 }

@@ -12,110 +12,88 @@ use hyper::{Method, StatusCode};
 use serde::Serialize;
 
 use super::parameters::text;
-use crate::state::{Context, Note};
-use access::{Domain, Project};
-use error::Error;
-use net::{self, Request, Response};
+use super::{Answer, Api, Call, Refusal, Route};
+use access::Project;
 pub use tokens::is_login;
 
-/// What a request asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    CreateToken,
-    ValidateToken,
-    ListProjects,
-    ListAuthProjects,
-    ListAuthDomains,
-    ShowCatalog,
-}
+pub static API: Api = Api { name: "iam", routes: &ROUTES, render_error: error::render };
 
-/// The routes of this API.
-pub const ROUTES: [(Method, &str, Operation); 6] = [
-    (Method::POST, "/v3/auth/tokens", Operation::CreateToken),
-    (Method::GET, "/v3/auth/tokens", Operation::ValidateToken),
-    (Method::GET, "/v3/projects", Operation::ListProjects),
-    (Method::GET, "/v3/auth/projects", Operation::ListAuthProjects),
-    (Method::GET, "/v3/auth/domains", Operation::ListAuthDomains),
-    (Method::GET, "/v3/auth/catalog", Operation::ShowCatalog),
+static ROUTES: [Route; 6] = [
+    Route {
+        method: Method::POST,
+        path: "/v3/auth/tokens",
+        name: "iam.CreateToken",
+        needs: None,
+        handler: tokens::create,
+    },
+    Route {
+        method: Method::GET,
+        path: "/v3/auth/tokens",
+        name: "iam.ValidateToken",
+        needs: None,
+        handler: tokens::validate,
+    },
+    Route {
+        method: Method::GET,
+        path: "/v3/projects",
+        name: "iam.KeystoneListProjects",
+        needs: None,
+        handler: list_projects,
+    },
+    Route {
+        method: Method::GET,
+        path: "/v3/auth/projects",
+        name: "iam.KeystoneListAuthProjects",
+        needs: None,
+        handler: list_projects,
+    },
+    Route {
+        method: Method::GET,
+        path: "/v3/auth/domains",
+        name: "iam.KeystoneListAuthDomains",
+        needs: None,
+        handler: list_domains,
+    },
+    Route {
+        method: Method::GET,
+        path: "/v3/auth/catalog",
+        name: "iam.KeystoneShowCatalog",
+        needs: None,
+        handler: show_catalog,
+    },
 ];
 
-impl Operation {
-    /// The vendor's name of the operation.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Operation::CreateToken => "iam.CreateToken",
-            Operation::ValidateToken => "iam.ValidateToken",
-            Operation::ListProjects => "iam.KeystoneListProjects",
-            Operation::ListAuthProjects => "iam.KeystoneListAuthProjects",
-            Operation::ListAuthDomains => "iam.KeystoneListAuthDomains",
-            Operation::ShowCatalog => "iam.KeystoneShowCatalog",
-        }
-    }
-}
-
-/// Answers a request.
-pub fn answer(
-    operation: Operation,
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Response {
-    let answered = match operation {
-        Operation::CreateToken => tokens::create(request, context, note),
-        Operation::ValidateToken => tokens::validate(request, context, note),
-        Operation::ListProjects | Operation::ListAuthProjects => {
-            list_projects(request, context, note)
-        }
-        Operation::ListAuthDomains => list_domains(request, context, note),
-        Operation::ShowCatalog => show_catalog(request, context, note),
-    };
-    answered.unwrap_or_else(|error| error.render(&request.id))
-}
-
-/// An SDK that knows a region but no project id asks for the project of that name, and insists on
+/// An SDK that knows a region but no project id looks for the project of that name, and insists on
 /// exactly one.
-fn list_projects(
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Result<Response, Error> {
-    let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
-    let name = text(&request.raw_query, "name");
-    let base = format!("{}://{}/v3/projects", request.scheme, request.host);
-    let projects: Vec<_> = context
+fn list_projects(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let caller = call.caller()?;
+    let name = text(call.raw_query(), "name");
+    let base = url(call, "/v3/projects");
+    let projects: Vec<_> = call
         .rights
-        .projects_of(&caller, name.as_deref())
+        .projects_of(caller, name.as_deref())
         .into_iter()
         .map(|project| render_project(project, &base))
         .collect();
-    note.rows = Some((projects.len(), projects.len() as u64));
-    let links = ListLinks { self_: base, next: None, previous: None };
-    Ok(net::json(StatusCode::OK, &Projects { projects, links }))
+    let count = projects.len();
+    let body = Projects { projects, links: ListLinks::of(base) };
+    Ok(Answer::json(StatusCode::OK, &body).with_rows(count, count as u64))
 }
 
-/// The caller's own domain first, since clients take the first one; then those of projects the
+/// The caller's own domain comes first, since clients take the first one; then those of projects the
 /// caller reaches.
-fn list_domains(
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Result<Response, Error> {
-    let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
-    let reached = context
-        .rights
-        .projects_of(&caller, None)
-        .into_iter()
-        .map(|project| project.tenant.as_str());
+fn list_domains(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let caller = call.caller()?;
     let mut ids: Vec<&str> = vec![&caller.user.domain];
-    for id in reached {
-        if !ids.contains(&id) {
-            ids.push(id);
+    for project in call.rights.projects_of(caller, None) {
+        if !ids.contains(&project.tenant.as_str()) {
+            ids.push(&project.tenant);
         }
     }
-    let base = format!("{}://{}/v3/auth/domains", request.scheme, request.host);
+    let base = url(call, "/v3/auth/domains");
     let domains: Vec<_> = ids
         .into_iter()
-        .filter_map(|id| context.rights.domain(id))
+        .filter_map(|id| call.rights.domain(id))
         .map(|domain| DomainBody {
             id: domain.id.clone(),
             name: domain.name.clone(),
@@ -124,22 +102,22 @@ fn list_domains(
             links: SelfLink { self_: format!("{base}/{}", domain.id) },
         })
         .collect();
-    note.rows = Some((domains.len(), domains.len() as u64));
-    let links = ListLinks { self_: base, next: None, previous: None };
-    Ok(net::json(StatusCode::OK, &Domains { domains, links }))
+    let count = domains.len();
+    let body = Domains { domains, links: ListLinks::of(base) };
+    Ok(Answer::json(StatusCode::OK, &body).with_rows(count, count as u64))
 }
 
-/// Every service is at this address, and clients that need a catalogue are told so by their own
-/// settings.
-fn show_catalog(
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Result<Response, Error> {
-    context.caller(request, note).map_err(Error::Unauthenticated)?;
-    let base = format!("{}://{}/v3/auth/catalog", request.scheme, request.host);
-    let links = ListLinks { self_: base, next: None, previous: None };
-    Ok(net::json(StatusCode::OK, &Catalog { catalog: [], links }))
+/// The catalogue is empty: every service is at this address, which clients that need a catalogue
+/// have in their own settings.
+fn show_catalog(call: &Call<'_>) -> Result<Answer, Refusal> {
+    call.caller()?;
+    let links = ListLinks::of(url(call, "/v3/auth/catalog"));
+    Ok(Answer::json(StatusCode::OK, &Catalog { catalog: [], links }))
+}
+
+/// A path under the address that the request was sent to.
+fn url(call: &Call<'_>, path: &str) -> String {
+    format!("{}://{}{path}", call.request.scheme, call.request.host)
 }
 
 fn render_project(project: &Project, base: &str) -> ProjectBody {
@@ -152,19 +130,6 @@ fn render_project(project: &Project, base: &str) -> ProjectBody {
         enabled: true,
         description: "",
         links: SelfLink { self_: format!("{base}/{}", project.id) },
-    }
-}
-
-/// A domain as tokens name it.
-#[derive(Serialize)]
-struct DomainName<'a> {
-    id: &'a str,
-    name: &'a str,
-}
-
-impl<'a> DomainName<'a> {
-    fn of(domain: &'a Domain) -> DomainName<'a> {
-        DomainName { id: &domain.id, name: &domain.name }
     }
 }
 
@@ -220,4 +185,10 @@ struct ListLinks {
     self_: String,
     next: Option<String>,
     previous: Option<String>,
+}
+
+impl ListLinks {
+    fn of(self_: String) -> ListLinks {
+        ListLinks { self_, next: None, previous: None }
+    }
 }

@@ -1,8 +1,8 @@
-//! Tokens: handed out for a password, an access key or another token, good for 24 hours.
+//! Tokens: issued for a password, an access key or another token, good for 24 hours.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use event::{Class, Operation as Done, Outcome, OutcomeKind, Severity, Time};
+use event::{Class, Operation, Outcome, OutcomeKind, Severity, Time};
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
@@ -10,19 +10,19 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::error::Error;
-use super::{Context, DomainName, Note};
 use crate::api::parameters::text as parameter;
+use crate::api::{Answer, ApiError, Call, Refusal};
 use access::attempts::AttemptLimits;
 use access::file::{AccessFile, TokenEntry};
-use access::{Caller, IssueError, Scope, Snapshot, Token, User};
+use access::{Caller, Domain, IssueError, Scope, Snapshot, Token, User};
 use intake::audit::Act;
-use net::{self, Request, Response};
+use net::Response;
 
 const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 const TOKEN_LIFE_S: i64 = 24 * 60 * 60;
 const TOKEN_BYTES: usize = 96;
 const FUNCTION: &str = "Access control";
-/// Nothing that a login shows is longer.
+/// No text of a login is longer.
 const TEXT_BYTES_MAX: usize = 1024;
 
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ struct Body {
 #[derive(Deserialize)]
 struct Auth {
     identity: Option<Identity>,
-    scope: Option<WantedScope>,
+    scope: Option<ScopeRequest>,
 }
 
 #[derive(Deserialize)]
@@ -54,7 +54,7 @@ struct PasswordUser {
     id: Option<String>,
     name: Option<String>,
     password: Option<String>,
-    domain: Option<Named>,
+    domain: Option<DomainRequest>,
 }
 
 #[derive(Deserialize)]
@@ -74,25 +74,25 @@ struct ByToken {
 }
 
 #[derive(Deserialize)]
-struct WantedScope {
-    project: Option<NamedProject>,
-    domain: Option<Named>,
+struct ScopeRequest {
+    project: Option<ProjectRequest>,
+    domain: Option<DomainRequest>,
 }
 
 #[derive(Deserialize)]
-struct NamedProject {
+struct ProjectRequest {
     id: Option<String>,
     name: Option<String>,
-    domain: Option<Named>,
+    domain: Option<DomainRequest>,
 }
 
 #[derive(Deserialize, Default)]
-struct Named {
+struct DomainRequest {
     id: Option<String>,
     name: Option<String>,
 }
 
-/// How someone says who they are.
+/// Claim to be a user.
 enum Claim<'a> {
     Password { user: &'a PasswordUser, password: &'a str },
     Key { id: &'a str, secret: &'a str },
@@ -108,8 +108,8 @@ impl Claim<'_> {
         }
     }
 
-    /// What failures are counted by, whether it exists or not: that by which the account is looked
-    /// for, and nothing else. A token is no account; nobody guesses one.
+    /// Key that failures are counted by, whether such an account exists or not: the members by
+    /// which it is looked up, and nothing else. A token is no account; nobody guesses one.
     fn account(&self) -> Option<String> {
         match self {
             Claim::Password { user, .. } => {
@@ -132,7 +132,7 @@ impl Claim<'_> {
         }
     }
 
-    /// All that was sent of it.
+    /// All texts of the claim.
     fn texts(&self) -> Vec<&str> {
         match self {
             Claim::Password { user, password } => {
@@ -145,7 +145,7 @@ impl Claim<'_> {
         }
     }
 
-    /// What the record of a login names the account by.
+    /// Name of the account in the record of a login.
     fn name(&self) -> String {
         match self {
             Claim::Password { user, .. } => {
@@ -157,41 +157,18 @@ impl Claim<'_> {
     }
 }
 
-pub(super) fn create(
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Result<Response, Error> {
-    let body: Body = serde_json::from_slice(&request.body).map_err(|_| Error::InvalidBody)?;
+pub(super) fn create(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let body: Body = serde_json::from_slice(&call.request.body).map_err(|_| Error::InvalidBody)?;
     let auth = body.auth.ok_or(Error::MissingMember("auth"))?;
     let identity = auth.identity.ok_or(Error::MissingMember("identity"))?;
     let claim = claim(&identity)?;
     if claim.texts().iter().any(|text| text.len() > TEXT_BYTES_MAX) {
-        return Err(Error::InvalidBody);
+        return Err(Error::InvalidBody.into());
     }
-    let limits = AttemptLimits {
-        per_account: context.shared.config().limits.login_failures_per_account,
-        per_address: context.shared.config().limits.login_failures_per_address,
-    };
-    let (attempts, account) = (&context.shared.attempts, claim.account());
-    // Looking, trying and counting are one, so that tries at once are not more than the limits
-    // allow.
-    let turn = attempts.turn().ok_or(Error::TooManyAttempts(1))?;
-    if let Some(seconds) = attempts.wait_s(account.as_deref(), request.peer, limits, context.now) {
-        refused_login(&claim, "too many failures lately", context, note);
-        return Err(Error::TooManyAttempts(seconds));
-    }
-    let found = who(&claim, context.rights, context.now);
-    let Some((caller, expires_at)) = found else {
-        attempts.count_failure(account.as_deref(), request.peer, context.now);
-        refused_login(&claim, "unknown or wrong", context, note);
-        return Err(Error::WrongCredentials);
-    };
-    drop(turn);
-    (note.who.id, note.who.name) = (Some(caller.user.id.clone()), Some(caller.user.name.clone()));
-    let Some(scope) = scope(auth.scope.as_ref(), &caller, context.rights) else {
-        refused_login(&claim, "no such scope", context, note);
-        return Err(Error::WrongScope);
+    let (caller, expires_at) = authenticate(call, &claim)?;
+    let caller = call.authenticated_as(caller);
+    let Some(scope) = scope(auth.scope.as_ref(), caller, call.rights) else {
+        return Err(refuse(call, &claim, "no such scope", Error::WrongScope));
     };
     let text = BASE64.encode(system::random::<TOKEN_BYTES>());
     let token = Token {
@@ -199,16 +176,46 @@ pub(super) fn create(
         user: caller.user.id.clone(),
         scope,
         methods: vec![claim.method().to_owned()],
-        issued_at: context.now,
-        expires_at: expires_at.unwrap_or(context.now.plus_seconds(TOKEN_LIFE_S)),
+        issued_at: call.now,
+        expires_at: expires_at.unwrap_or(call.now.plus_seconds(TOKEN_LIFE_S)),
     };
-    hand_out(&text, &token, &claim, context, note)?;
-    let is_brief = parameter(&request.raw_query, "nocatalog").is_some();
-    let mut response =
-        net::json(StatusCode::CREATED, &render(&token, caller.user, context.rights, is_brief));
-    let value = HeaderValue::from_str(&text).expect("base64 is visible ASCII");
-    response.headers_mut().insert(X_SUBJECT_TOKEN, value);
-    Ok(response)
+    issue(call, &text, &token, &claim)?;
+    let is_brief = parameter(call.raw_query(), "nocatalog").is_some();
+    let body = render(&token, caller.user, call.rights, is_brief);
+    Ok(Answer::json(StatusCode::CREATED, &body)
+        .map_response(|response| with_subject(response, &text))
+        .recorded())
+}
+
+/// The caller behind a claim, and when the old token ends that a new one is requested with.
+fn authenticate<'a>(
+    call: &Call<'a>,
+    claim: &Claim<'_>,
+) -> Result<(Caller<'a>, Option<Time>), Refusal> {
+    let config = call.state.config();
+    let limits = AttemptLimits {
+        per_account: config.limits.login_failures_per_account,
+        per_address: config.limits.login_failures_per_address,
+    };
+    let (attempts, account, peer) = (&call.state.attempts, claim.account(), call.request.peer);
+    // Looking, trying and counting happen in one turn, so that concurrent tries are not more than
+    // the limits allow.
+    let _turn = attempts.turn().ok_or(ApiError::Throttled(1))?;
+    if let Some(seconds) = attempts.wait_s(account.as_deref(), peer, limits, call.now) {
+        let error = ApiError::Throttled(seconds);
+        return Err(refuse(call, claim, "too many failures lately", error));
+    }
+    find_caller(claim, call.rights, call.now).ok_or_else(|| {
+        attempts.count_failure(account.as_deref(), peer, call.now);
+        refuse(call, claim, "unknown or wrong", Error::WrongCredentials)
+    })
+}
+
+fn with_subject(mut response: Response, token: &str) -> Response {
+    if let Ok(value) = HeaderValue::from_str(token) {
+        response.headers_mut().insert(X_SUBJECT_TOKEN, value);
+    }
+    response
 }
 
 /// Whether a body claims to be someone; for fuzz targets.
@@ -254,9 +261,9 @@ fn claim<'a>(identity: &'a Identity) -> Result<Claim<'a>, Error> {
     }
 }
 
-/// The user who is claimed to be, if the claim is true, and when the old token ends that a new one
-/// is asked for with. Takes as long for users who do not exist as for those who do.
-fn who<'a>(
+/// The user of a true claim, and when the old token ends that a new one is requested with. Takes as
+/// long for users who do not exist as for those who do.
+fn find_caller<'a>(
     claim: &Claim<'_>,
     rights: &'a Snapshot,
     now: Time,
@@ -295,14 +302,14 @@ fn find_user<'a>(named: &PasswordUser, rights: &'a Snapshot) -> Option<&'a User>
     rights.user_by_name(named.name.as_deref()?, domain)
 }
 
-/// The scope that is wanted, if the caller has it. Without one, the user's own domain's in name,
-/// all of the user's rights in effect; a token that is asked for with a token has at most that
-/// one's scope.
-fn scope(wanted: Option<&WantedScope>, caller: &Caller<'_>, rights: &Snapshot) -> Option<Scope> {
-    let Some(wanted) = wanted else { return Some(caller.scope.clone()) };
-    if let Some(project) = &wanted.project {
+/// The requested scope, if the caller has it. Without one, it is the user's own domain in name and
+/// all of the user's rights in effect; a token requested with a token has at most the scope of that
+/// one.
+fn scope(request: Option<&ScopeRequest>, caller: &Caller<'_>, rights: &Snapshot) -> Option<Scope> {
+    let Some(request) = request else { return Some(caller.scope.clone()) };
+    if let Some(project) = &request.project {
         // Beside the project, or within it, as Keystone has it.
-        let domain_is = |tenant: &str| match project.domain.as_ref().or(wanted.domain.as_ref()) {
+        let domain_is = |tenant: &str| match project.domain.as_ref().or(request.domain.as_ref()) {
             None => true,
             Some(domain) => is_domain(domain, tenant, rights),
         };
@@ -317,7 +324,7 @@ fn scope(wanted: Option<&WantedScope>, caller: &Caller<'_>, rights: &Snapshot) -
         let is_named = project.id.is_some() || project.name.is_some();
         return is_named.then(|| Scope::Project(only.id.clone()));
     }
-    let domain = wanted.domain.as_ref()?;
+    let domain = request.domain.as_ref()?;
     let reached = rights.projects_of(caller, None);
     let mut known = reached.iter().map(|project| &project.tenant).chain([&caller.user.domain]);
     let id = known.find(|id| is_domain(domain, id, rights))?;
@@ -328,7 +335,7 @@ fn scope(wanted: Option<&WantedScope>, caller: &Caller<'_>, rights: &Snapshot) -
     }
 }
 
-fn is_domain(named: &Named, id: &str, rights: &Snapshot) -> bool {
+fn is_domain(named: &DomainRequest, id: &str, rights: &Snapshot) -> bool {
     match (&named.id, &named.name) {
         (Some(wanted), _) => wanted == id,
         (None, Some(name)) => rights.domain(id).is_some_and(|domain| domain.name == *name),
@@ -336,41 +343,30 @@ fn is_domain(named: &Named, id: &str, rights: &Snapshot) -> bool {
     }
 }
 
-/// Whether what was shown is still right: while a try waited for its turn, the password may have
-/// been changed, the key removed, the token revoked.
-fn is_still_right(
-    claim: &Claim<'_>,
-    user: &str,
-    context: &Context<'_>,
-    newest: &AccessFile,
-) -> bool {
+/// Whether a claim is still true: while a try waited for its turn, the password may have been
+/// changed, the key removed, the token revoked.
+fn is_still_true(claim: &Claim<'_>, user: &str, rights: &Snapshot, newest: &AccessFile) -> bool {
     let Some(user) = newest.user.iter().find(|entry| entry.id == user && entry.enabled) else {
         return false;
     };
     match claim {
         Claim::Password { .. } => {
-            user.password.as_deref() == context.rights.user(&user.id).and_then(User::password_hash)
+            user.password.as_deref() == rights.user(&user.id).and_then(User::password_hash)
         }
         Claim::Key { id, .. } => {
             newest.access_key.iter().any(|key| key.id == *id && key.user == user.id && key.enabled)
         }
         Claim::Token(text) => {
-            let parent = context.rights.token(text).map(|(token, _)| &token.id);
+            let parent = rights.token(text).map(|(token, _)| &token.id);
             newest.token.iter().any(|token| Some(&token.id) == parent)
         }
     }
 }
 
 /// Writes the token down, records the login, then puts the token in force.
-fn hand_out(
-    text: &str,
-    token: &Token,
-    claim: &Claim<'_>,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Result<(), Error> {
+fn issue(call: &Call<'_>, text: &str, token: &Token, claim: &Claim<'_>) -> Result<(), Refusal> {
     let parent = match claim {
-        Claim::Token(shown) => context.rights.token(shown).map(|(token, _)| token.id.clone()),
+        Claim::Token(shown) => call.rights.token(shown).map(|(token, _)| token.id.clone()),
         _ => None,
     };
     let (project, domain) = match &token.scope {
@@ -389,66 +385,54 @@ fn hand_out(
         issued_at: token.issued_at.to_string(),
         expires_at: token.expires_at.to_string(),
     };
-    let name = note.who.name.clone().unwrap_or_default();
-    let act = Act::new("login", Done::Login, FUNCTION)
-        .by(note.who.clone())
+    let who = call.who();
+    let name = who.name.clone().unwrap_or_default();
+    let act = Act::new("login", Operation::Login, FUNCTION)
+        .by(who)
         .on("user", &name)
         .with("method", token.methods.join(","))
         .with("token_id", &entry.id)
         .with("expires_at", &entry.expires_at);
     let act = Act { description: Some("a token was handed out".to_owned()), ..act };
-    let record = || context.shared.audit.record_now(act.clone());
-    let is_right = |newest: &AccessFile| is_still_right(claim, &token.user, context, newest);
-    match context.shared.access.issue_token(&entry, context.now, &is_right, &record) {
-        Ok(()) => {
-            note.is_recorded = true;
-            Ok(())
-        }
-        Err(IssueError::Void) => {
-            refused_login(claim, "void since", context, note);
-            Err(Error::WrongCredentials)
-        }
-        Err(IssueError::Failed(why)) => Err(Error::Undone(why)),
+    let record = || call.state.audit.record_now(act.clone());
+    let is_true = |newest: &AccessFile| is_still_true(claim, &token.user, call.rights, newest);
+    match call.state.access.issue_token(&entry, call.now, &is_true, &record) {
+        Ok(()) => Ok(()),
+        Err(IssueError::Void) => Err(refuse(call, claim, "void since", Error::WrongCredentials)),
+        Err(IssueError::Failed(why)) => Err(ApiError::Unrecorded(why).into()),
     }
 }
 
-fn refused_login(claim: &Claim<'_>, why: &str, context: &Context<'_>, note: &mut Note) {
-    let act = Act::new("login", Done::Login, FUNCTION)
-        .by(note.who.clone())
+/// Records a refused login.
+fn refuse(call: &Call<'_>, claim: &Claim<'_>, why: &str, error: impl Into<Refusal>) -> Refusal {
+    let act = Act::new("login", Operation::Login, FUNCTION)
+        .by(call.who())
         .on("user", &claim.name())
         .with("method", claim.method());
     let outcome =
         Outcome { kind: OutcomeKind::Failure, code: Some(401), reason: Some(why.to_owned()) };
     let description = Some(format!("a login was refused: {why}"));
-    let act =
-        Act { outcome, description, class: Class::Security, severity: Severity::MAJOR, ..act };
-    context.shared.audit.record_refused(act);
-    note.is_recorded = true;
+    let (class, severity) = (Class::Security, Severity::MAJOR);
+    call.state.audit.record_refused(Act { outcome, description, class, severity, ..act });
+    error.into().recorded()
 }
 
-/// What a token stands for, told to someone who shows a token.
-pub(super) fn validate(
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Result<Response, Error> {
-    let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
+/// Describes a token to a caller with a token.
+pub(super) fn validate(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let caller = call.caller()?;
     let subject =
-        request.header("x-subject-token").ok_or(Error::MissingMember("X-Subject-Token"))?;
-    let found = context.rights.token(subject).filter(|(token, _)| token.expires_at > context.now);
+        call.request.header("x-subject-token").ok_or(Error::MissingMember("X-Subject-Token"))?;
+    let found = call.rights.token(subject).filter(|(token, _)| token.expires_at > call.now);
     // Others' tokens do not exist.
     let (token, user) =
         found.filter(|(_, user)| user.id == caller.user.id).ok_or(Error::NoSuchToken)?;
-    let is_brief = parameter(&request.raw_query, "nocatalog").is_some();
-    let mut response = net::json(StatusCode::OK, &render(token, user, context.rights, is_brief));
-    if let Ok(value) = HeaderValue::from_str(subject) {
-        response.headers_mut().insert(X_SUBJECT_TOKEN, value);
-    }
-    Ok(response)
+    let is_brief = parameter(call.raw_query(), "nocatalog").is_some();
+    let answer = Answer::json(StatusCode::OK, &render(token, user, call.rights, is_brief));
+    Ok(answer.map_response(|response| with_subject(response, subject)))
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
+struct TokenAnswer<'a> {
     token: TokenBody<'a>,
 }
 
@@ -474,6 +458,19 @@ struct ProjectName<'a> {
     name: &'a str,
 }
 
+/// A domain as tokens name it.
+#[derive(Serialize)]
+struct DomainName<'a> {
+    id: &'a str,
+    name: &'a str,
+}
+
+impl<'a> DomainName<'a> {
+    fn of(domain: &'a Domain) -> DomainName<'a> {
+        DomainName { id: &domain.id, name: &domain.name }
+    }
+}
+
 #[derive(Serialize)]
 struct Role {
     id: String,
@@ -493,7 +490,7 @@ fn render<'a>(
     user: &'a User,
     rights: &'a Snapshot,
     is_brief: bool,
-) -> Answer<'a> {
+) -> TokenAnswer<'a> {
     let domain =
         |id: &'a str| rights.domain(id).map_or(DomainName { id, name: id }, DomainName::of);
     let project = match &token.scope {
@@ -510,7 +507,7 @@ fn render<'a>(
         Scope::User => Some(domain(&user.domain)),
     };
     let roles = user.permissions().into_iter().enumerate();
-    Answer {
+    TokenAnswer {
         token: TokenBody {
             catalog: (!is_brief).then_some([]),
             expires_at: microseconds(token.expires_at),

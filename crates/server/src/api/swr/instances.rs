@@ -1,46 +1,40 @@
 //! The listing of registries: `GET /v2/{project_id}/instances`,
 //! <https://support.huaweicloud.com/intl/en-us/api-swr/ListInstance.html>. An instance is a
-//! registry's trail; what the vendor's cloud knows of an instance and a trail does not is empty.
+//! registry's trail; members that a trail does not know are empty.
 
 use event::{Service, Trail};
 use hyper::StatusCode;
 use serde::Serialize;
 
-use super::error::Error;
-use super::{Context, Note, Operation};
 use crate::api::parameters::{INT32_MAX, integer, slice, text};
-use net::{self, Request, Response};
+use crate::api::{Answer, ApiError, Call, Refusal};
+use net::Request;
 
 /// The status of every instance listed.
 const RUNNING: &str = "Running";
 const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 100;
 
-pub(super) fn list(
-    project: &str,
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Result<Response, Error> {
-    let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
-    let project = context.project(project, &caller).ok_or(Error::Forbidden)?;
-    note.resource.clone_from(&project.id);
-    let limit = integer(&request.raw_query, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
-    let offset = integer(&request.raw_query, "offset", 0..=INT32_MAX)?.unwrap_or(0);
-    let is_asked_for = text(&request.raw_query, "status").is_none_or(|status| status == RUNNING);
-    let mut found =
-        context.listed(Service::Registry, project, &caller, Operation::ListInstances.needs());
-    if !is_asked_for {
-        found.clear();
+pub(super) fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let [project] = call.path();
+    let caller = call.caller()?;
+    let project = call.project(project, caller).ok_or(ApiError::Forbidden)?;
+    call.concerns(&project.id);
+    let limit = integer(call.raw_query(), "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
+    let offset = integer(call.raw_query(), "offset", 0..=INT32_MAX)?.unwrap_or(0);
+    let mut trails = call.listed(Service::Registry, project, caller);
+    if text(call.raw_query(), "status").is_some_and(|status| status != RUNNING) {
+        trails.clear();
     }
-    let total = found.len();
-    let created_at = context.shared.log.identity().created_at.to_string();
-    let instances: Vec<_> = slice(found, offset, limit)
+    let total = trails.len();
+    let created_at = call.state.log.identity().created_at.to_string();
+    let instances: Vec<_> = slice(trails, offset, limit)
         .iter()
-        .map(|trail| instance(trail, &created_at, request))
+        .map(|trail| instance(trail, &created_at, call.request))
         .collect();
-    note.rows = Some((instances.len(), total as u64));
-    Ok(net::json(StatusCode::OK, &Body { instances, total }))
+    let count = instances.len();
+    let answer = Answer::json(StatusCode::OK, &Body { instances, total });
+    Ok(answer.with_rows(count, total as u64))
 }
 
 fn instance(trail: &Trail, created_at: &str, request: &Request) -> Instance {

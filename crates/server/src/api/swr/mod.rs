@@ -4,196 +4,135 @@
 //! <https://support.huaweicloud.com/intl/en-us/api-swr/ListAuditLogs.html>. `docs/api/swr.md` lists
 //! what is implemented and every choice the page leaves open.
 //!
-//! A request is parsed by its path ([`parse`]), authorised by its path alone ([`authorise`]), its
-//! parameters are read ([`parameters`]), and rows become the vendor's shape ([`render`]), in this
-//! order.
+//! A request is authorised by its path alone, then its parameters are read ([`parameters`]), and
+//! rows become the vendor's shape ([`render`]).
 
 mod error;
 mod instances;
 
 use event::entry::Entry;
 use event::query::{Dimension, Filter, Page, Query};
-use event::{Operation as Done, Service, Time, Trail};
-use hyper::{Method, StatusCode};
+use event::{Operation, Service, Time};
+use hyper::Method;
 use serde::Serialize;
 use store::Row;
 
 use super::parameters::{INT32_MAX, integer, text};
-use crate::state::{Context, Note, with_tree_size};
-use access::Caller;
+use super::{Answer, Api, ApiError, Call, Refusal, Route, authorise};
 use access::rights::Action;
-use error::Error;
-use net::{self, Request, Response};
 
-/// What a request asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    ListAuditLogs,
-    ListInstances,
-}
+pub static API: Api = Api { name: "swr", routes: &ROUTES, render_error: error::render };
 
-/// The routes of this API.
-pub const ROUTES: [(Method, &str, Operation); 2] = [
-    (Method::GET, "/v2/{project_id}/instances/{instance_id}/audit-logs", Operation::ListAuditLogs),
-    (Method::GET, "/v2/{project_id}/instances", Operation::ListInstances),
+static ROUTES: [Route; 2] = [
+    Route {
+        method: Method::GET,
+        path: "/v2/{project_id}/instances/{instance_id}/audit-logs",
+        name: "swr.ListAuditLogs",
+        needs: Some(Action::SwrGetAuditLogs),
+        handler: list_audit_logs,
+    },
+    Route {
+        method: Method::GET,
+        path: "/v2/{project_id}/instances",
+        name: "swr.ListInstances",
+        needs: Some(Action::SwrListInstances),
+        handler: instances::list,
+    },
 ];
 
-impl Operation {
-    /// The vendor's name of the operation.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Operation::ListAuditLogs => "swr.ListAuditLogs",
-            Operation::ListInstances => "swr.ListInstances",
-        }
-    }
-
-    /// The right that it needs.
-    pub const fn needs(self) -> Action {
-        match self {
-            Operation::ListAuditLogs => Action::SwrGetAuditLogs,
-            Operation::ListInstances => Action::SwrListInstances,
-        }
-    }
-}
-
-/// Answers a request; `path` is the path's parameters.
-pub fn answer(
-    operation: Operation,
-    path: &[String],
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Response {
-    let answered = match (operation, path) {
-        (Operation::ListAuditLogs, [project, instance]) => {
-            list_audit_logs(project, instance, request, context, note)
-        }
-        (Operation::ListInstances, [project]) => instances::list(project, request, context, note),
-        _ => unreachable!("routes have as many parameters as their operations"),
-    };
-    answered.unwrap_or_else(|error| error.render(&request.id))
-}
-
-fn list_audit_logs(
-    project: &str,
-    instance: &str,
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Result<Response, Error> {
-    let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
-    let trail = authorise(project, instance, &caller, context)?;
-    note.resource = trail.to_string();
-    let asked =
-        parameters(&request.raw_query, context.shared.config().swr.operation_may_be_absent)?;
-    let query = |_| Query {
-        filters: filters(asked.operation),
-        limit: asked.limit,
+fn list_audit_logs(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let [project, instance] = call.path();
+    let caller = call.caller()?;
+    let trail = authorise(call, caller, Service::Registry, project, instance)?;
+    let operation_may_be_absent = call.state.config().swr.operation_may_be_absent;
+    let request = parameters(call.raw_query(), operation_may_be_absent)?;
+    let question = ("swr", &trail, request.operation);
+    let page = call.page(caller, &question, request.offset, |_| Query {
+        filters: filters(request.operation),
+        limit: request.limit,
         ..Query::of(trail.clone())
-    };
-    let question = ("swr", &trail, asked.operation);
-    let page =
-        context.page(&caller, &question, asked.offset, query, note).map_err(Error::Internal)?;
-    let tree_size = page.tree_size;
-    Ok(with_tree_size(net::json(StatusCode::OK, &render(page)), tree_size))
+    })?;
+    Ok(Answer::page(page, render))
 }
 
-/// Decides by the path alone; headers that name a project are not looked at.
-fn authorise(
-    project: &str,
-    instance: &str,
-    caller: &Caller<'_>,
-    context: &Context<'_>,
-) -> Result<Trail, Error> {
-    let project = context.project(project, caller).ok_or(Error::Forbidden)?;
-    let trail = Trail::new(Service::Registry, &project.tenant, &project.id, instance)
-        .map_err(|_| Error::NoSuchInstance)?;
-    if !context.exists(&trail) || !caller.sees(&trail) {
-        return Err(Error::NoSuchInstance);
-    }
-    if !caller.may(Operation::ListAuditLogs.needs(), &trail) {
-        return Err(Error::Forbidden);
-    }
-    Ok(trail)
-}
-
-/// The vendor's word for what was done.
+/// The vendor's word for an act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Listed {
+enum Verb {
     Pull,
     Delete,
     Create,
 }
 
-impl Listed {
-    const ALL: [Listed; 3] = [Listed::Pull, Listed::Delete, Listed::Create];
+impl Verb {
+    const ALL: [Verb; 3] = [Verb::Pull, Verb::Delete, Verb::Create];
 
     fn as_str(self) -> &'static str {
         match self {
-            Listed::Pull => "pull",
-            Listed::Delete => "delete",
-            Listed::Create => "create",
+            Verb::Pull => "pull",
+            Verb::Delete => "delete",
+            Verb::Create => "create",
         }
     }
 
-    /// Our words that it stands for. A HEAD asks whether something exists and is recorded as
+    /// Our words that it stands for. A HEAD checks whether something exists and is recorded as
     /// `read`: docker and skopeo send one before each real pull, so it is not listed.
-    fn operations(self) -> &'static [Done] {
+    fn operations(self) -> &'static [Operation] {
         match self {
-            Listed::Pull => &[Done::Pull],
-            Listed::Delete => &[Done::Delete],
-            Listed::Create => &[Done::Push, Done::Create],
+            Verb::Pull => &[Operation::Pull],
+            Verb::Delete => &[Operation::Delete],
+            Verb::Create => &[Operation::Push, Operation::Create],
         }
     }
 
-    fn of(operation: Done) -> Option<Listed> {
-        Listed::ALL.into_iter().find(|listed| listed.operations().contains(&operation))
+    fn of(operation: Operation) -> Option<Verb> {
+        Verb::ALL.into_iter().find(|verb| verb.operations().contains(&operation))
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Asked {
+struct PageRequest {
     /// `None` lists all three.
-    operation: Option<Listed>,
+    operation: Option<Verb>,
     offset: u64,
     limit: usize,
 }
 
 const LIMIT_DEFAULT: u64 = 10;
 const LIMIT_MAX: u64 = 100;
-fn parameters(raw_query: &str, operation_may_be_absent: bool) -> Result<Asked, Error> {
+
+fn parameters(raw_query: &str, operation_may_be_absent: bool) -> Result<PageRequest, ApiError> {
     let operation = match text(raw_query, "operation") {
         None if operation_may_be_absent => None,
-        None => return Err(Error::MissingParameter),
+        None => return Err(ApiError::MissingParameter),
         Some(text) => Some(
-            Listed::ALL
+            Verb::ALL
                 .into_iter()
-                .find(|listed| listed.as_str() == text)
-                .ok_or(Error::InvalidParameter)?,
+                .find(|verb| verb.as_str() == text)
+                .ok_or(ApiError::InvalidParameter)?,
         ),
     };
     let limit = integer(raw_query, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
     let offset = integer(raw_query, "offset", 0..=INT32_MAX)?.unwrap_or(0);
     if offset % limit != 0 {
-        return Err(Error::InvalidParameter);
+        return Err(ApiError::InvalidParameter);
     }
-    Ok(Asked {
+    Ok(PageRequest {
         operation,
         offset,
-        limit: usize::try_from(limit).map_err(|_| Error::InvalidParameter)?,
+        limit: usize::try_from(limit).map_err(|_| ApiError::InvalidParameter)?,
     })
 }
 
-/// Offset and limit of the page that a query asks for; for fuzz targets.
+/// Offset and limit of the page that a query requests; for fuzz targets.
 pub fn page_of(raw_query: &str) -> Option<(u64, usize)> {
-    parameters(raw_query, true).ok().map(|asked| (asked.offset, asked.limit))
+    parameters(raw_query, true).ok().map(|request| (request.offset, request.limit))
 }
 
 /// Blobs are parts of images and not listed.
-fn filters(listed: Option<Listed>) -> Vec<Filter> {
-    let operations = match listed {
-        Some(listed) => listed.operations().to_vec(),
-        None => Listed::ALL.iter().flat_map(|listed| listed.operations()).copied().collect(),
+fn filters(verb: Option<Verb>) -> Vec<Filter> {
+    let operations = match verb {
+        Some(verb) => verb.operations().to_vec(),
+        None => Verb::ALL.iter().flat_map(|verb| verb.operations()).copied().collect(),
     };
     vec![
         Filter::AnyOf(
@@ -236,7 +175,7 @@ fn audit_log(entry: Entry) -> AuditLog {
     AuditLog {
         id: entry.number,
         op_time: milliseconds(event.occurred_at),
-        operation: Listed::of(event.operation).map_or("", Listed::as_str),
+        operation: Verb::of(event.operation).map_or("", Verb::as_str),
         resource,
         resource_type: event.resource.kind.unwrap_or_default(),
         username: event.actor.name.or(event.actor.id).unwrap_or_else(|| "anonymous".to_owned()),
@@ -255,23 +194,24 @@ mod tests {
 
     #[test]
     fn parameters_have_the_ranges_of_the_page() {
-        let asked = |query: &str| parameters(query, false);
-        let valid =
-            |operation, offset, limit| Some(Asked { operation: Some(operation), offset, limit });
+        let read = |query: &str| parameters(query, false);
+        let valid = |operation, offset, limit| {
+            Some(PageRequest { operation: Some(operation), offset, limit })
+        };
         for (query, expected) in [
-            ("operation=pull", valid(Listed::Pull, 0, 10)),
-            ("operation=delete&limit=100&offset=200", valid(Listed::Delete, 200, 100)),
-            ("operation=create&offset=30", valid(Listed::Create, 30, 10)),
-            ("operation=pull&limit=&offset=", valid(Listed::Pull, 0, 10)),
-            ("operation=pull&operation=delete", valid(Listed::Pull, 0, 10)),
-            ("operation=pull&limit=1&limit=500", valid(Listed::Pull, 0, 1)),
-            ("operation=pull&unknown=1", valid(Listed::Pull, 0, 10)),
-            ("operation=pull&limit=007", valid(Listed::Pull, 0, 7)),
+            ("operation=pull", valid(Verb::Pull, 0, 10)),
+            ("operation=delete&limit=100&offset=200", valid(Verb::Delete, 200, 100)),
+            ("operation=create&offset=30", valid(Verb::Create, 30, 10)),
+            ("operation=pull&limit=&offset=", valid(Verb::Pull, 0, 10)),
+            ("operation=pull&operation=delete", valid(Verb::Pull, 0, 10)),
+            ("operation=pull&limit=1&limit=500", valid(Verb::Pull, 0, 1)),
+            ("operation=pull&unknown=1", valid(Verb::Pull, 0, 10)),
+            ("operation=pull&limit=007", valid(Verb::Pull, 0, 7)),
         ] {
-            assert_eq!(asked(query).ok(), expected, "{query}");
+            assert_eq!(read(query).ok(), expected, "{query}");
         }
         for query in ["", "operation", "operation=", "limit=10"] {
-            assert!(matches!(asked(query), Err(Error::MissingParameter)), "{query}");
+            assert!(matches!(read(query), Err(ApiError::MissingParameter)), "{query}");
         }
         for query in [
             "operation=Pull",
@@ -293,7 +233,7 @@ mod tests {
             "operation=pull&offset=2147483650",
             "operation=pull&offset=99999999999999999999",
         ] {
-            assert!(matches!(asked(query), Err(Error::InvalidParameter)), "{query}");
+            assert!(matches!(read(query), Err(ApiError::InvalidParameter)), "{query}");
         }
     }
 
@@ -301,9 +241,9 @@ mod tests {
     fn without_an_operation_all_are_listed_only_where_configured() {
         assert_eq!(
             parameters("", true).ok(),
-            Some(Asked { operation: None, offset: 0, limit: 10 })
+            Some(PageRequest { operation: None, offset: 0, limit: 10 })
         );
-        assert!(matches!(parameters("operation=push", true), Err(Error::InvalidParameter)));
+        assert!(matches!(parameters("operation=push", true), Err(ApiError::InvalidParameter)));
     }
 
     #[test]

@@ -1,52 +1,50 @@
 //! The listing of database instances: `GET /v3/{project_id}/instances` and its `v3.1`, and one of
-//! them. An instance is a database trail; what the vendor's cloud knows of an instance and a trail
-//! does not is empty.
+//! them. An instance is a database trail; members that a trail does not know are empty.
 
-use event::{Service, Trail};
+use event::{Service, Time, Trail};
 use hyper::StatusCode;
 use serde::Serialize;
 
+use super::authorise::authorise_instance;
 use super::error::Error;
-use super::{Context, Note, Operation};
 use crate::api::parameters::{INT32_MAX, integer, slice, text};
+use crate::api::{Answer, ApiError, Call, Refusal};
 use event::civil::Offset;
-use net::{self, Request, Response};
 
 const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 100;
 
-pub(super) fn list(
-    project: &str,
-    request: &Request,
-    context: &Context<'_>,
-    note: &mut Note,
-) -> Result<Response, Error> {
-    let caller = context.caller(request, note).map_err(Error::Unauthenticated)?;
-    let project = context.project(project, &caller).ok_or(Error::Forbidden)?;
-    note.resource.clone_from(&project.id);
+pub(super) fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let [project] = call.path();
+    let caller = call.caller()?;
+    let project = call.project(project, caller).ok_or(ApiError::Forbidden)?;
+    call.concerns(&project.id);
     let limit =
-        integer(&request.raw_query, "limit", 1..=LIMIT_MAX).map_err(|_| Error::InvalidLimit)?;
-    let offset = integer(&request.raw_query, "offset", 0..=INT32_MAX)?.unwrap_or(0);
-    let mut found =
-        context.listed(Service::Database, project, &caller, Operation::ListInstances.needs());
-    for wanted in ["id", "name"].into_iter().filter_map(|name| text(&request.raw_query, name)) {
-        // A star in front asks for what contains the rest.
-        match wanted.strip_prefix('*') {
-            Some(part) => found.retain(|trail| trail.instance().contains(part)),
-            None => found.retain(|trail| trail.instance() == wanted),
+        integer(call.raw_query(), "limit", 1..=LIMIT_MAX).map_err(|_| Error::InvalidLimit)?;
+    let offset = integer(call.raw_query(), "offset", 0..=INT32_MAX)?.unwrap_or(0);
+    let mut trails = call.listed(Service::Database, project, caller);
+    for filter in ["id", "name"].into_iter().filter_map(|name| text(call.raw_query(), name)) {
+        // A star in front selects what contains the rest.
+        match filter.strip_prefix('*') {
+            Some(part) => trails.retain(|trail| trail.instance().contains(part)),
+            None => trails.retain(|trail| trail.instance() == filter),
         }
     }
-    let total_count = found.len();
-    let instances: Vec<_> = slice(found, offset, limit.unwrap_or(LIMIT_DEFAULT))
+    let total_count = trails.len();
+    let created_at = call.state.log.identity().created_at;
+    let instances: Vec<_> = slice(trails, offset, limit.unwrap_or(LIMIT_DEFAULT))
         .iter()
-        .map(|trail| Instance::of(trail, context))
+        .map(|trail| Instance::of(trail, created_at))
         .collect();
-    note.rows = Some((instances.len(), total_count as u64));
-    Ok(net::json(StatusCode::OK, &List { instances, total_count }))
+    let count = instances.len();
+    let answer = Answer::json(StatusCode::OK, &List { instances, total_count });
+    Ok(answer.with_rows(count, total_count as u64))
 }
 
-pub(super) fn show(trail: &Trail, context: &Context<'_>) -> Response {
-    net::json(StatusCode::OK, &One { instance: Instance::of(trail, context) })
+pub(super) fn show(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let trail = authorise_instance(call)?;
+    let instance = Instance::of(&trail, call.state.log.identity().created_at);
+    Ok(Answer::json(StatusCode::OK, &One { instance }))
 }
 
 #[derive(Serialize)]
@@ -82,10 +80,9 @@ struct Datastore {
 }
 
 impl Instance {
-    fn of(trail: &Trail, context: &Context<'_>) -> Instance {
+    fn of(trail: &Trail, created_at: Time) -> Instance {
         let utc = Offset::default();
-        let created =
-            utc.date_and_time(context.shared.log.identity().created_at, '-', 'T') + &utc.text();
+        let created = utc.date_and_time(created_at, '-', 'T') + &utc.text();
         Instance {
             id: trail.instance().to_owned(),
             name: trail.instance().to_owned(),

@@ -1,5 +1,5 @@
-//! Figures of the machine: the disk under the data directory, and the process. What the machine
-//! does not tell is left out.
+//! Metrics of the machine: the disk under the data directory, and the process. Those that the
+//! machine does not have are left out.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::page::{COUNTER, GAUGE, Page};
 
-/// Folders within a part of the data directory that are looked into; there are fewer.
+/// Depth of folders counted within a part of the data directory; there are fewer.
 const DEPTH_MAX: usize = 4;
 
 /// Bytes of each part of the data directory, and those free beside it.
@@ -72,12 +72,12 @@ pub fn process(page: &mut Page) {
         page.one("process_open_fds", GAUGE, "Open files.", open.count());
     }
     if let Some(most) = getrlimit(Resource::Nofile).current {
-        page.one("process_max_fds", GAUGE, "Most files that may be open.", most);
+        page.one("process_max_fds", GAUGE, "Limit of open files.", most);
     }
     let used = clock_gettime(ClockId::ProcessCPUTime);
     #[allow(clippy::cast_precision_loss, reason = "centuries of seconds are exact in 53 bits")]
     let seconds = used.tv_sec as f64 + used.tv_nsec as f64 / 1e9;
-    page.one("process_cpu_seconds_total", COUNTER, "Time on processors.", seconds);
+    page.one("process_cpu_seconds_total", COUNTER, "Processor time.", seconds);
 }
 
 #[cfg(test)]

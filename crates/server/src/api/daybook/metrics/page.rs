@@ -9,7 +9,7 @@ pub const COUNTER: &str = "counter";
 
 const HISTOGRAM: &str = "histogram";
 
-/// A page of figures as it grows.
+/// A page of metrics as it grows.
 #[derive(Default)]
 pub struct Page {
     pub text: String,
@@ -46,11 +46,11 @@ impl Page {
         self.family(name, HISTOGRAM, help)
     }
 
-    /// One distribution of such a metric. What was recorded is divided by `unit`: 1e9 makes seconds
-    /// of nanoseconds.
+    /// One distribution of such a metric. Values are divided by `unit`: 1e9 makes seconds of
+    /// nanoseconds.
     #[allow(
         clippy::cast_precision_loss,
-        reason = "sums are exact up to 2^53, three months in nanoseconds"
+        reason = "totals are exact up to 2^53, three months in nanoseconds"
     )]
     pub fn distribution(&mut self, labels: &[(&str, &str)], read: &Distribution, unit: f64) {
         let family = self.family.clone();
