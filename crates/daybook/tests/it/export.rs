@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::estate::{Estate, key_of};
-use crate::harness::{Answer, Client, Daybook, SECRET, becomes_true, finds, hex, now, sign, text};
+use crate::harness::{Answer, Client, Daybook, SECRET, becomes_true, hex, now, sign, text};
 
 const FORMATS: [&str; 4] = ["ndjson", "csv", "parquet", "ocsf"];
 
@@ -252,27 +252,25 @@ fn a_manifest_says_what_the_file_has() {
 
 #[test]
 fn an_export_is_recorded_before_its_first_byte() {
-    finds(crate::harness::is_planted("late_record"), || {
-        let estate = Estate::new();
-        let mut server = estate.serve();
-        fill(&server, 0, 5);
-        let mut client = begin(&server, "/api/v1/export?q=outcome:success&format=csv", &[]);
-        client.stream.read_exact(&mut [0; 12]).unwrap();
-        server.kill_9();
-        drop(estate.serve());
-        let acts = estate.place.acts("daybook.Export");
-        assert_eq!(acts.len(), 1);
-        let act: Value = serde_json::from_str(&acts[0]).unwrap();
-        assert_eq!(
-            (act["actor"]["id"].as_str(), act["operation"].as_str()),
-            (Some("reader"), Some("download"))
-        );
-        assert_eq!(act["resource"]["name"], "outcome:success");
-        assert_eq!(
-            (act["attributes"]["format"].as_str(), act["attributes"]["total"].as_str()),
-            (Some("csv"), Some("16"))
-        );
-    });
+    let estate = Estate::new();
+    let mut server = estate.serve();
+    fill(&server, 0, 5);
+    let mut client = begin(&server, "/api/v1/export?q=outcome:success&format=csv", &[]);
+    client.stream.read_exact(&mut [0; 12]).unwrap();
+    server.kill_9();
+    drop(estate.serve());
+    let acts = estate.place.acts("daybook.Export");
+    assert_eq!(acts.len(), 1);
+    let act: Value = serde_json::from_str(&acts[0]).unwrap();
+    assert_eq!(
+        (act["actor"]["id"].as_str(), act["operation"].as_str()),
+        (Some("reader"), Some("download"))
+    );
+    assert_eq!(act["resource"]["name"], "outcome:success");
+    assert_eq!(
+        (act["attributes"]["format"].as_str(), act["attributes"]["total"].as_str()),
+        (Some("csv"), Some("16"))
+    );
 }
 
 #[test]

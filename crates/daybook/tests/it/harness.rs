@@ -564,27 +564,6 @@ pub fn becomes_true(mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Runs the steps of a test, which must fail in a build with a bug planted against what they test.
-pub fn finds(planted: bool, steps: impl FnOnce()) {
-    if !planted {
-        return steps();
-    }
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(steps)) {
-        Ok(()) => panic!("the planted bug was not found"),
-        Err(_) => println!("the planted bug was found"),
-    }
-}
-
-/// Runs the steps of a test; in a build that leaves checks out, once for each of these, which must
-/// make it fail. The steps are given the name of the check, for the commands that they run.
-pub fn finds_each(checks: &[&str], steps: impl Fn(&str)) {
-    steps("");
-    for check in checks.iter().filter(|_| false) {
-        println!("without the check {check:?}:");
-        finds(true, || steps(check));
-    }
-}
-
 /// Seconds since the epoch.
 pub fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
@@ -637,9 +616,4 @@ pub fn notification(id: &str, action: &str, digest: &str, at: &str) -> String {
 /// The files of a folder of the checkout, below its root.
 pub fn workspace() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
-
-/// Whether a bug is planted.
-pub fn is_planted(_: &str) -> bool {
-    false
 }

@@ -1,7 +1,7 @@
 //! Witnesses cosign what goes on from what they cosigned before and nothing else, across kills; a
 //! log asks them, and goes on without them.
 //!
-//! `DAYBOOK_KILLS` asks for another number of kills. A build with a planted bug must be found out.
+//! `DAYBOOK_KILLS` asks for another number of kills.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -19,11 +19,10 @@ use tlog::{
 use crate::aftermath::copy_folder;
 use crate::evidence::{checkpoint, key_of, send};
 use crate::harness::{
-    Answer, Client, Daybook, KEEPER_KEY, OWN_AT_START, Place, becomes_true, daybook, finds, run,
-    text, without_settings,
+    Answer, Client, Daybook, KEEPER_KEY, OWN_AT_START, Place, becomes_true, daybook, run, text,
+    without_settings,
 };
 
-const BUG: &str = "witness_answers_first";
 const ORIGIN: &str = "log.example/made-by-hand";
 
 /// A witness's directory.
@@ -413,41 +412,39 @@ fn ask_until_it_ends(address: SocketAddr, seen: &Mutex<Seen>) {
 #[test]
 fn thirty_kills_make_it_cosign_nothing_smaller_and_no_fork() {
     let kills = std::env::var("DAYBOOK_KILLS").map_or(30, |text| text.parse().unwrap());
-    finds(crate::harness::is_planted(BUG), || {
-        let home = Home::new("w");
-        home.watch(signer(1).verifier());
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let mut unseen = 0;
-        for kill in 0..kills {
-            let mut witness = home.serve();
-            let (address, asked) = (witness.address, Arc::clone(&seen));
-            let client = std::thread::spawn(move || ask_until_it_ends(address, &asked));
-            // From the first request on to some thirty requests later, in steps that have nothing
-            // to do with theirs.
-            std::thread::sleep(Duration::from_micros(1_000 + kill * 7_919 % 100_000));
-            witness.kill_9();
-            client.join().unwrap();
-            let last = seen.lock().unwrap().size;
-            let known = home.size(signer(1).verifier()).unwrap_or_default();
-            assert!(known >= last, "kill {kill}: {last} was cosigned, and {known} is known");
-            assert!(known <= last + 3, "kill {kill}: one request was under way");
-            unseen += u64::from(known > last);
-            let witness = home.serve();
-            if known > 0 {
-                let fork = Hand { forks_at: known - 1 };
-                assert_conflict(&add_checkpoint(&witness, fork.request(known, known)), known);
-                assert_eq!(add_checkpoint(&witness, fork.request(known, known + 2)).status, 422);
-                let smaller = STRAIGHT.request(known - 1, known - 1);
-                assert_conflict(&add_checkpoint(&witness, &smaller), known);
-                let same = STRAIGHT.request(known, known);
-                assert_cosigned(&add_checkpoint(&witness, &same), &same, &home.key);
-            }
-            seen.lock().unwrap().size = known;
+    let home = Home::new("w");
+    home.watch(signer(1).verifier());
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let mut unseen = 0;
+    for kill in 0..kills {
+        let mut witness = home.serve();
+        let (address, asked) = (witness.address, Arc::clone(&seen));
+        let client = std::thread::spawn(move || ask_until_it_ends(address, &asked));
+        // From the first request on to some thirty requests later, in steps that have nothing
+        // to do with theirs.
+        std::thread::sleep(Duration::from_micros(1_000 + kill * 7_919 % 100_000));
+        witness.kill_9();
+        client.join().unwrap();
+        let last = seen.lock().unwrap().size;
+        let known = home.size(signer(1).verifier()).unwrap_or_default();
+        assert!(known >= last, "kill {kill}: {last} was cosigned, and {known} is known");
+        assert!(known <= last + 3, "kill {kill}: one request was under way");
+        unseen += u64::from(known > last);
+        let witness = home.serve();
+        if known > 0 {
+            let fork = Hand { forks_at: known - 1 };
+            assert_conflict(&add_checkpoint(&witness, fork.request(known, known)), known);
+            assert_eq!(add_checkpoint(&witness, fork.request(known, known + 2)).status, 422);
+            let smaller = STRAIGHT.request(known - 1, known - 1);
+            assert_conflict(&add_checkpoint(&witness, &smaller), known);
+            let same = STRAIGHT.request(known, known);
+            assert_cosigned(&add_checkpoint(&witness, &same), &same, &home.key);
         }
-        let cosigned = seen.lock().unwrap().cosigned;
-        println!("{cosigned} cosigned, {unseen} of {kills} kills fell between write and answer");
-        assert!(cosigned > kills, "hardly anything was cosigned: {cosigned}");
-    });
+        seen.lock().unwrap().size = known;
+    }
+    let cosigned = seen.lock().unwrap().cosigned;
+    println!("{cosigned} cosigned, {unseen} of {kills} kills fell between write and answer");
+    assert!(cosigned > kills, "hardly anything was cosigned: {cosigned}");
 }
 
 /// A place whose log asks these witnesses, who are late after a second.
@@ -711,27 +708,25 @@ fn a_log_that_forked_or_was_rolled_back_is_refused() {
 
 #[test]
 fn a_witness_killed_between_write_and_answer_is_asked_from_the_new_size() {
-    finds(crate::harness::is_planted(BUG), || {
-        let home = Home::new("w");
-        // The first answer of whatever thread is never sent.
-        let mut strace = without_settings(Command::new("strace"));
-        strace.args(["-D", "-f", "-o"]).arg(home.dir.path().join("trace"));
-        strace.args(["-e", "trace=sendto,sendmsg,writev", "-e"]);
-        strace
-            .arg("inject=sendto,sendmsg,writev:signal=KILL:when=1")
-            .arg(env!("CARGO_BIN_EXE_daybook"));
-        let mut witness =
-            Daybook::spawn(&mut home.serve_command(strace, "127.0.0.1:0".parse().unwrap()));
-        let address = witness.address;
-        let place = place_with(&[(address, &home.key)]);
-        let log = key_of(&place);
-        home.watch(&log);
-        let server = place.serve();
-        assert_eq!(witness.exit_code(), None, "it is killed");
-        assert!(home.size(&log).is_some(), "what was to be answered is on disk");
-        assert_eq!(witnessed(&server, &log, &[]), None, "nothing was answered");
-        let _witness = home.serve_at(address);
-        send(&server, 0..4);
-        becomes_witnessed(&server, &log, &[&home.key], 4 + OWN_AT_START);
-    });
+    let home = Home::new("w");
+    // The first answer of whatever thread is never sent.
+    let mut strace = without_settings(Command::new("strace"));
+    strace.args(["-D", "-f", "-o"]).arg(home.dir.path().join("trace"));
+    strace.args(["-e", "trace=sendto,sendmsg,writev", "-e"]);
+    strace
+        .arg("inject=sendto,sendmsg,writev:signal=KILL:when=1")
+        .arg(env!("CARGO_BIN_EXE_daybook"));
+    let mut witness =
+        Daybook::spawn(&mut home.serve_command(strace, "127.0.0.1:0".parse().unwrap()));
+    let address = witness.address;
+    let place = place_with(&[(address, &home.key)]);
+    let log = key_of(&place);
+    home.watch(&log);
+    let server = place.serve();
+    assert_eq!(witness.exit_code(), None, "it is killed");
+    assert!(home.size(&log).is_some(), "what was to be answered is on disk");
+    assert_eq!(witnessed(&server, &log, &[]), None, "nothing was answered");
+    let _witness = home.serve_at(address);
+    send(&server, 0..4);
+    becomes_witnessed(&server, &log, &[&home.key], 4 + OWN_AT_START);
 }
