@@ -67,7 +67,7 @@ fn a_log_with_fewer_events_than_were_signed_for_is_accepted_on_record() {
     fs::remove_dir_all(place.data()).unwrap();
     copy(&old, &place.data());
     fs::write(place.data().join("tree/checkpoint"), newest).unwrap();
-    assert!(refused(&place, "").contains("tree/checkpoint"));
+    assert!(refused(&place).contains("tree/checkpoint"));
     let said = accept(&place);
     assert!(said.contains("guard: ") && said.contains("data directory: "), "{said}");
     let server = place.serve();
@@ -108,12 +108,12 @@ fn a_copy_and_a_second_server_are_refused() {
     assert!(said.contains("older than what was signed"), "{said}");
     // A second server on the same directory.
     let server = place.serve();
-    let said = refused(&place, "");
+    let said = refused(&place);
     assert!(said.contains("another process"), "{said}");
     assert_eq!(server.stop(), Some(0));
     // The guard is removed.
     fs::remove_dir_all(&guard).unwrap();
-    assert!(refused(&place, "").contains("there is no guard"));
+    assert!(refused(&place).contains("there is no guard"));
     let output = daybook()
         .args(["guard", "accept", "--reason", " ", "--data-dir"])
         .arg(place.data())
@@ -127,7 +127,7 @@ fn a_copy_and_a_second_server_are_refused() {
 #[test]
 fn a_guard_elsewhere_is_made_where_it_was_configured() {
     let place = Place::with_settings("[evidence]\nguard = \"kept/guard\"\n");
-    let said = refused(&place, "");
+    let said = refused(&place);
     assert!(said.contains("evidence.guard"), "its parent is not there: {said}");
     fs::create_dir(place.path("kept")).unwrap();
     assert_eq!(place.serve().stop(), Some(0));

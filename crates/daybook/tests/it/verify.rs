@@ -516,7 +516,7 @@ fn what_demands_a_check_that_is_not_made_is_refused() {
         &[&url, "--witness", &log_key(&place).to_string()],
         &[],
     ] {
-        let output = verify(&place, "", arguments);
+        let output = verify(&place, arguments);
         assert_eq!(output.status.code(), Some(USAGE), "{arguments:?}: {}", text(&output.stderr));
     }
     let output = daybook().args(["verify", "--key", named(&empty), &url]).output().unwrap();
@@ -560,5 +560,5 @@ fn a_key_that_is_retired_while_no_server_runs_is_on_record() {
     let output =
         daybook().args(["verify", &url, "--key", &log_key(&other).to_string()]).output().unwrap();
     exits(&output, VERIFIED);
-    exits(&verify(&place, "", &[&url]), VERIFIED);
+    exits(&verify(&place, &[&url]), VERIFIED);
 }
