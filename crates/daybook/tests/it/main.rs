@@ -25,6 +25,7 @@ mod login;
 mod metrics;
 mod own_audit;
 mod packaging;
+mod recipes;
 mod reload;
 mod rights;
 mod set_aside;

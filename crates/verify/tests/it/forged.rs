@@ -193,7 +193,7 @@ fn what_is_not_forged_is_verified() {
 }
 
 #[test]
-fn the_signer() {
+fn the_key_of_a_checkpoint() {
     let other = Signer::new(ORIGIN, Kind::Note, &[4; 32]).unwrap();
     let note = signed(FourEvents::checkpoint(4).text()).to_string();
     let opened = keys_of(&other).open(note.as_bytes());
