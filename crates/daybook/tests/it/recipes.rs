@@ -223,9 +223,9 @@ fn a_format_is_added_by_its_recipe() {
     assert_eq!(expected.lines().count(), 1, "{expected}");
     let entry: serde_json::Value = serde_json::from_str(&expected).unwrap();
     assert_eq!(entry["actor"]["name"], "alice");
-    assert_eq!(entry["source_ip"], "192.0.2.7");
+    assert_eq!(entry["source_ip"]["address"], "192.0.2.7");
     assert_eq!(entry["resource"]["name"], "door-3");
-    assert_eq!(entry["outcome"]["kind"], "success");
+    assert_eq!(entry["outcome"]["result"], "success");
 
     // The page's table names every file, and nothing else but the documentation for users.
     let mut rows = page.files(&[("family", "host"), ("name", "gatekeeper")]);
