@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
 
-use crate::harness::{text, workspace};
+use crate::harness::{Daybook, PROJECT, Place, text, without_settings, workspace};
 
 /// Both recipes share a copy and its build output, so that crates are built once.
 static COPY: Mutex<()> = Mutex::new(());
@@ -234,4 +234,65 @@ fn a_format_is_added_by_its_recipe() {
     assert!(copy.touched.iter().all(|file| is_named_by(file, &rows)), "{:?}", copy.touched);
     assert_eq!(copy.touched.len(), 7, "{:?}", copy.touched);
     assert_eq!(rows.len(), 6, "{rows:?}");
+}
+
+/// Follows the recipe for a wire API; returns how many sources it touched.
+fn add_api(copy: &mut Copy, page: &Page) -> usize {
+    let before = copy.touched.len();
+    let folder = "crates/server/src/api/lockbox";
+    copy.add(&format!("{folder}/mod.rs"), page.block("render_error: error::render"));
+    copy.add(&format!("{folder}/error.rs"), page.block("pub fn render(error: &ApiError"));
+    let module = "pub mod lockbox;";
+    assert!(page.text.contains("`pub mod <name>;` in `api/mod.rs`"));
+    copy.insert_line("crates/server/src/api/mod.rs", module, "pub mod", false);
+    let line = page.block("lockbox::API,").trim_end();
+    copy.insert_line("crates/server/src/routes.rs", line, "&api::", false);
+    copy.touched.len() - before
+}
+
+#[test]
+fn an_api_is_added_by_its_recipe() {
+    let (formats, apis) = (Page::read("formats.md"), Page::read("apis.md"));
+    let mut copy = Copy::new();
+    // The API lists what a source of the other recipe sent.
+    add_format(&mut copy, &formats);
+    let sources = add_api(&mut copy, &apis);
+    assert_eq!(sources, 4, "two files of its own, its module and the table: {:?}", copy.touched);
+    // With the examples, dependencies have the features that they have in tests.
+    copy.cargo(&["build", "--workspace", "--bins", "--examples"], &[]);
+
+    let place = Place::new();
+    let mut config = fs::read_to_string(place.path("daybook.toml")).unwrap();
+    config += &format!(
+        "[[source]]\nname = \"doors\"\nformat = \"gatekeeper\"\ntoken = {{ file = \"token\" }}\n\
+         trail = {{ service = \"platform\", tenant = \"acme\", project = \"{PROJECT}\", \
+         instance = \"doors\" }}\n"
+    );
+    fs::write(place.path("daybook.toml"), config).unwrap();
+    place.access(&["grant", "auditor", "reader", "platform/acme/*/*"]);
+    let program = Command::new(copy.build.join("debug/daybook"));
+    let server = Daybook::spawn(&mut place.serve_command(without_settings(program)));
+    let line = formats.block("alice 192.0.2.7 open");
+    let taken = server.send("doors", line);
+    assert!((200..300).contains(&taken.status), "{}", taken.text());
+    let target = format!("/lockbox/v1/{PROJECT}/doors/doors/history?count=1");
+    let listed = server.signed_get(&target);
+    assert_eq!(listed.status, 200, "{}", listed.text());
+    let act = &listed.json()["history"][0];
+    assert_eq!(
+        (&act["who"], &act["act"], &listed.json()["count"]),
+        (&"alice".into(), &"open".into(), &1.into())
+    );
+    let hidden = server.signed_get(&target.replace("doors/doors", "doors/none"));
+    assert_eq!((hidden.status, &hidden.json()["code"]), (404, &"LB.404".into()));
+    assert_eq!(server.request("GET", &target, &[], b"").status, 401);
+    assert_eq!(server.stop(), Some(0));
+
+    // The page's table names every file of the program.
+    let rows: BTreeSet<String> = apis.files(&[("name", "lockbox")]);
+    let own = copy.touched.iter().filter(|file| file.starts_with("crates/server/"));
+    let is_there = |file: &&String| {
+        is_named_by(file, &rows) || file.as_str() == "crates/server/src/api/mod.rs"
+    };
+    assert!(own.clone().all(|file| is_there(&file)), "{:?}: {rows:?}", copy.touched);
 }
