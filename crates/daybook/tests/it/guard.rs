@@ -126,12 +126,14 @@ fn a_copy_and_a_second_server_are_refused() {
 
 #[test]
 fn a_guard_elsewhere_is_made_where_it_was_configured() {
-    let place = Place::with_settings("[evidence]\nguard = \"kept/guard\"\n");
+    let place = Place::with_settings("[evidence]\nguard = \"elsewhere/guard\"\n");
     let said = refused(&place);
     assert!(said.contains("evidence.guard"), "its parent is not there: {said}");
-    fs::create_dir(place.path("kept")).unwrap();
+    fs::create_dir(place.path("elsewhere")).unwrap();
     assert_eq!(place.serve().stop(), Some(0));
-    assert!(place.path("kept/guard/checkpoint").exists() && !place.path("data.guard").exists());
+    assert!(
+        place.path("elsewhere/guard/checkpoint").exists() && !place.path("data.guard").exists()
+    );
     let output = daybook()
         .args(["guard", "accept", "--reason", "x", "--data-dir"])
         .arg(place.data())

@@ -46,8 +46,8 @@ fn forty_kills_lose_double_and_invent_nothing() {
 
 /// Events of a segment, so few that there are many segments and compactions.
 const FLUSH_EVENTS: u64 = 40;
-/// Eight segments are compacted into one. No other has so many events: twice `FLUSH_EVENTS` may wait,
-/// and a group of requests comes on top.
+/// Eight segments are compacted into one. No other has so many events: twice `FLUSH_EVENTS` may
+/// wait, and a group of requests comes on top.
 const COMPACTED_EVENTS: u64 = 8 * FLUSH_EVENTS;
 /// After so many kills a new log is begun, because all of it is read after each.
 const KILLS_OF_A_LOG: usize = 20;
@@ -159,7 +159,7 @@ impl Load {
         Load { ledger, address, is_over, senders }
     }
 
-    /// Tells the senders where the server is now.
+    /// Gives the senders the server's address.
     fn aim(&self, server: &Daybook) {
         *self.address.lock().unwrap() = Some(server.address);
     }
@@ -238,13 +238,13 @@ fn try_once(
 fn note(ledger: &mut Ledger, keys: &[String], answer: &serde_json::Value) {
     let duplicates = answer["duplicates"].as_array().unwrap();
     ledger.duplicates += duplicates.len() as u64;
-    let told: BTreeMap<u64, u64> = duplicates
+    let indexes: BTreeMap<u64, u64> = duplicates
         .iter()
         .map(|one| (one["position"].as_u64().unwrap(), one["index"].as_u64().unwrap()))
         .collect();
     let mut next = answer["first_index"].as_u64();
     for (position, key) in keys.iter().enumerate() {
-        let index = match told.get(&(position as u64)) {
+        let index = match indexes.get(&(position as u64)) {
             Some(&index) => Some(index),
             None => {
                 let index = next;

@@ -77,7 +77,7 @@ fn reload(server: &Daybook, says: &str) -> String {
 }
 
 const RELOADED: &str = "reloaded the configuration";
-const KEPT: &str = "kept the configuration as it was";
+const UNCHANGED: &str = "the configuration as it was";
 
 #[test]
 fn a_new_certificate_is_for_new_connections() {
@@ -92,7 +92,7 @@ fn a_new_certificate_is_for_new_connections() {
     let mut open = connect(&server, &first).unwrap();
     handshake(syslog, &first).unwrap();
     let second = new_certificate(&place);
-    assert!(connect(&server, &second).is_err(), "not before it is told to");
+    assert!(connect(&server, &second).is_err(), "not before it gets the signal");
     reload(&server, RELOADED);
     connect(&server, &second).unwrap();
     assert!(connect(&server, &first).is_err());
@@ -102,7 +102,7 @@ fn a_new_certificate_is_for_new_connections() {
     // A key of another certificate is taken up no more than nonsense is.
     new_certificate(&place);
     std::fs::write(place.path("key.pem"), second.signing_key.serialize_pem()).unwrap();
-    assert!(reload(&server, KEPT).contains("couldn't use the certificate"));
+    assert!(reload(&server, UNCHANGED).contains("couldn't use the certificate"));
     connect(&server, &second).unwrap();
     is_served(&mut open).unwrap();
     drop(open);
@@ -146,14 +146,14 @@ fn settings_that_can_change_do_and_the_others_are_named() {
             .clone()
     };
     assert_eq!((value("uri_bytes_max"), value("flush_events")), (100.into(), 131_072.into()));
-    // What is wrong is told, and everything stays.
+    // A fault is reported, and everything stays.
     for (wrong, why) in [
         ("limits = 3", "limits"),
         ("[limits]\nuri_bytes_max = 0", "limits.uri_bytes_max: 0 would refuse everything"),
         ("[metrics]\ntoken = { file = \"nowhere\" }", "couldn't read the token"),
     ] {
         write(&format!("{wrong}\n{config}"));
-        assert!(reload(&server, KEPT).contains(why), "{wrong}");
+        assert!(reload(&server, UNCHANGED).contains(why), "{wrong}");
         assert_eq!((send(other), server.request("GET", &path, &[], b"").status), (200, 414));
     }
     // Back to the beginning.

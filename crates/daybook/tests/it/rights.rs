@@ -212,7 +212,7 @@ fn ask(server: &Daybook, row: &Row, column: &Column, method: &str, path: &str) -
         if row.query.is_empty() { path.to_owned() } else { format!("{path}?{}", row.query) };
     let mut body = row.body.clone();
     let mut headers: Vec<(String, String)> = Vec::new();
-    let mut asked = target.clone();
+    let mut sent = target.clone();
     match column.by {
         By::None => {}
         By::Token => headers.push(("X-Auth-Token".to_owned(), column.name.to_owned())),
@@ -221,7 +221,7 @@ fn ask(server: &Daybook, row: &Row, column: &Column, method: &str, path: &str) -
             match column.name {
                 "body changed" => body.push(' '),
                 "query changed" => {
-                    asked.push_str(if row.query.is_empty() { "?x=1" } else { "&x=1" })
+                    sent.push_str(if row.query.is_empty() { "?x=1" } else { "&x=1" })
                 }
                 "header changed" => headers.push(("Host".to_owned(), "elsewhere".to_owned())),
                 _ => {}
@@ -242,7 +242,7 @@ fn ask(server: &Daybook, row: &Row, column: &Column, method: &str, path: &str) -
     }
     let headers: Vec<(&str, &str)> =
         headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    client.request(method, &asked, &headers, body.as_bytes()).unwrap()
+    client.request(method, &sent, &headers, body.as_bytes()).unwrap()
 }
 
 fn signed(
@@ -302,7 +302,7 @@ fn expected(row: &Row, column: &Column, needs: &str) -> u16 {
         Shows::Elsewhere(_) => return row.foreign,
     };
     if row.kind == "caller" {
-        // Only a token can be asked about.
+        // Only a token can be looked up.
         let is_about_a_token = row.route == "GET /v3/auth/tokens";
         return if is_about_a_token && column.by != By::Token { 404 } else { row.good };
     }

@@ -14,7 +14,8 @@ use crate::estate::{
 };
 use crate::evidence::{copy, covering, key_of as log_key, send};
 use crate::harness::{
-    ACCESS_KEY, Daybook, KEEPER_KEY, PROJECT, Place, SECRET, becomes_true, daybook, now, sign, text,
+    ACCESS_KEY, Daybook, OPERATOR_KEY, PROJECT, Place, SECRET, becomes_true, daybook, now, sign,
+    text,
 };
 use crate::transcripts::samples;
 
@@ -91,8 +92,8 @@ fn a_proof_is_checked_without_the_log() {
     exits(&prove(index, &["--entry", "-o", named(&printed)]), 0);
     exits(&verify(&place, &[named(&printed)]), VERIFIED);
     let url = format!("http://{}", server.address);
-    let asked = daybook().args(["prove", &index.to_string(), "--url", &url]).output().unwrap();
-    assert!(asked.status.success() && asked.stdout.starts_with(b"c2sp.org/tlog-proof@v1\n"));
+    let proved = daybook().args(["prove", &index.to_string(), "--url", &url]).output().unwrap();
+    assert!(proved.status.success() && proved.stdout.starts_with(b"c2sp.org/tlog-proof@v1\n"));
     let beyond = exits(&prove(1 << 40, &[]), 1);
     assert!(beyond.contains("no event 1099511627776"), "{beyond}");
     // With the entry in a file of its own, and the bytes as received.
@@ -129,8 +130,8 @@ fn a_proof_is_checked_without_the_log() {
     // The entry is for those who may read the event, and its reading is recorded.
     assert_eq!(server.request("GET", &path(index, "?entry=true"), &[], b"").status, 401);
     assert_eq!(server.signed_by(ACCESS_KEY, "GET", &path(0, "?entry=true"), b"").status, 403);
-    assert_eq!(server.signed_by(KEEPER_KEY, "GET", &path(index, "?entry=true"), b"").status, 403);
-    assert_eq!(server.signed_by(KEEPER_KEY, "GET", &path(0, "?entry=true"), b"").status, 200);
+    assert_eq!(server.signed_by(OPERATOR_KEY, "GET", &path(index, "?entry=true"), b"").status, 403);
+    assert_eq!(server.signed_by(OPERATOR_KEY, "GET", &path(0, "?entry=true"), b"").status, 200);
     assert_eq!(server.request("GET", &path(1 << 40, ""), &[], b"").status, 404);
     let refused = server.request("GET", "/api/v1/events/x/proof", &[], b"");
     assert_eq!(
@@ -220,7 +221,7 @@ fn a_monitor_notices_a_log_that_went_back_or_was_rewritten() {
     for log in [&url[..], place.data().to_str().unwrap()] {
         exits(&verify(&place, &[named(&friday), named(&forked), "--log", log]), REFUTED);
     }
-    // Checkpoints that are kept are held against a directory.
+    // Stored checkpoints are held against a directory.
     assert_eq!(server.stop(), Some(0));
     exits(&verify(&place, &[named(&data), "--since", named(&forked)]), VERIFIED);
     exits(&verify(&place, &[named(&data), "--since", named(&monday)]), REFUTED);
@@ -296,7 +297,7 @@ fn every_answer_can_carry_a_receipt() {
             };
             let plain = ask(&[]);
             assert_eq!(plain.status, 200, "{target}: {}", plain.text());
-            assert!(!plain.headers.contains_key("x-daybook-receipt"), "off unless asked for");
+            assert!(!plain.headers.contains_key("x-daybook-receipt"), "off unless requested");
             let answer = ask(&[("X-Daybook-Receipt", "true")]);
             assert_eq!(answer.status, 200, "{target}: {}", answer.text());
             let receipt = write(place, "receipt", &answer.headers["x-daybook-receipt"]);
