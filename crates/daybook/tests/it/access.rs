@@ -101,7 +101,7 @@ fn a_broken_file_leaves_the_rights_before_in_force() {
 }
 
 #[test]
-fn changes_at_the_same_moment_are_all_kept() {
+fn changes_at_the_same_moment_all_stay() {
     let place = Place::new();
     let data = place.data();
     std::thread::scope(|scope| {

@@ -12,8 +12,8 @@ pub struct Aftermath {
     pub events: BTreeMap<u64, String>,
     /// How many events each segment has, oldest first.
     pub segments: Vec<u64>,
-    /// Files of segments that were there and that no manifest names: a seal or a merge was under
-    /// way.
+    /// Files of segments that were there and that no manifest names: a flush or a compaction was
+    /// under way.
     pub left_over: usize,
 }
 
@@ -39,7 +39,7 @@ impl Aftermath {
         Aftermath { events, segments: sizes(copy.path()), left_over }
     }
 
-    /// Whether each of these keys is there once, at the index that was told if one was.
+    /// Whether each of these keys is there once, at the index of the response if it had one.
     pub fn has(&self, answered: &BTreeMap<String, Option<u64>>) -> Result<(), String> {
         let mut there = BTreeMap::new();
         for (index, key) in &self.events {
@@ -47,11 +47,11 @@ impl Aftermath {
                 return Err(format!("{key} is there twice, at {other} and {index}"));
             }
         }
-        for (key, told) in answered {
-            match (there.get(key), told) {
+        for (key, answered_index) in answered {
+            match (there.get(key), answered_index) {
                 (None, _) => return Err(format!("{key}, answered for, is gone")),
-                (Some(index), Some(told)) if *index != told => {
-                    return Err(format!("{key} is at {index}, and {told} was told"));
+                (Some(index), Some(answered_index)) if *index != answered_index => {
+                    return Err(format!("{key} is at {index}, and {answered_index} was answered"));
                 }
                 _ => {}
             }

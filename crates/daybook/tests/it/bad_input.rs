@@ -36,7 +36,7 @@ struct Case {
     #[serde(default)]
     recorded: u64,
     #[serde(default)]
-    set_aside: u64,
+    dead_letters: u64,
 }
 
 #[derive(Deserialize)]
@@ -64,9 +64,9 @@ fn every_row_is_answered_as_the_table_says() {
     let place = Place::new();
     let server = place.serve();
     let memory = server.peak_memory_kib();
-    let set_aside = || {
+    let dead_letters = || {
         let output = crate::harness::run(&[
-            "set-aside",
+            "dead-letters",
             "list",
             "-o",
             "json",
@@ -77,7 +77,7 @@ fn every_row_is_answered_as_the_table_says() {
     };
     for case in &file.case {
         let name = format!("{} {}", case.id, case.what);
-        let (events, aside) = (server.events(), set_aside());
+        let (events, letters) = (server.events(), dead_letters());
         let body = case.bytes();
         let mut headers: Vec<(String, String)> = case.headers.clone();
         if case.target.starts_with("/intake/")
@@ -128,7 +128,7 @@ fn every_row_is_answered_as_the_table_says() {
             assert!(answer.text().contains(piece.as_str()), "{name}: {}", answer.text());
         }
         assert_eq!(server.events() - events, case.recorded, "{name}: recorded");
-        assert_eq!(set_aside() - aside, case.set_aside, "{name}: set aside");
+        assert_eq!(dead_letters() - letters, case.dead_letters, "{name}: dead letters");
     }
     let grown = server.peak_memory_kib() - memory;
     assert!(grown < MEMORY_GROWTH_KIB_MAX, "memory grew by {grown} KiB");

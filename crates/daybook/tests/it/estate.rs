@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use crate::harness::{Answer, Daybook, KEEPER_KEY, PROJECT, Place, SECRET, TOKEN, hex};
+use crate::harness::{Answer, Daybook, OPERATOR_KEY, PROJECT, Place, SECRET, TOKEN, hex};
 
 pub const TENANT: &str = "5a775fdcb14f4431b6c0015618140bc3";
 pub const RIVAL: &str = "rivalrivalrivalrivalrivalrival00";
@@ -93,7 +93,7 @@ impl Estate {
         self.place.serve()
     }
 
-    /// Lays down a token that was never asked for, so that tests can choose its text, scope and
+    /// Lays down a token that was never requested, so that tests can choose its text, scope and
     /// end.
     pub fn lay_down_token(&self, text: &str, user: &str, scope: &str, expires_at: &str) {
         let path = self.place.data().join("access.toml");
@@ -127,8 +127,8 @@ const SOURCES: [(&str, &str, &str); 5] = [
 
 /// The access key of a user.
 pub fn key_of(user: &str) -> String {
-    if user == "keeper" {
-        KEEPER_KEY.to_owned()
+    if user == "operator" {
+        OPERATOR_KEY.to_owned()
     } else {
         format!("KEY{:0>17}", user.to_uppercase())
     }
@@ -163,6 +163,6 @@ impl Daybook {
             lines.as_bytes(),
         );
         assert_eq!(answer.status, 200, "{}", answer.text());
-        assert_eq!(answer.json()["set_aside"], serde_json::json!([]), "{}", answer.text());
+        assert_eq!(answer.json()["dead_letters"], serde_json::json!([]), "{}", answer.text());
     }
 }

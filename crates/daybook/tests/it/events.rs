@@ -22,7 +22,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// What a user is answered to a question.
-fn asked(server: &Daybook, user: &str, path: &str, parameters: &[(&str, &str)]) -> Answer {
+fn response_to(server: &Daybook, user: &str, path: &str, parameters: &[(&str, &str)]) -> Answer {
     let query: Vec<String> = parameters
         .iter()
         .map(|(name, value)| format!("{}={}", escaped(name), escaped(value)))
@@ -31,13 +31,13 @@ fn asked(server: &Daybook, user: &str, path: &str, parameters: &[(&str, &str)]) 
 }
 
 fn good(server: &Daybook, path: &str, parameters: &[(&str, &str)]) -> Value {
-    let answer = asked(server, "reader", path, parameters);
+    let answer = response_to(server, "reader", path, parameters);
     assert_eq!(answer.status, 200, "{path} {parameters:?}: {}", answer.text());
     answer.json()
 }
 
 fn problem(server: &Daybook, path: &str, parameters: &[(&str, &str)]) -> Value {
-    let answer = asked(server, "reader", path, parameters);
+    let answer = response_to(server, "reader", path, parameters);
     assert_eq!(answer.status, 400, "{path} {parameters:?}: {}", answer.text());
     assert_eq!(answer.headers["content-type"], "application/problem+json");
     answer.json()
@@ -105,7 +105,7 @@ fn resources(answer: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn what_is_asked_for_is_found_and_nothing_else() {
+fn a_search_finds_what_it_names_and_nothing_else() {
     let estate = Estate::new();
     let server = filled(&estate);
     let all = good(&server, "events", &[("order", "asc")]);
@@ -158,17 +158,17 @@ fn what_is_asked_for_is_found_and_nothing_else() {
     for (user, total) in
         [("rival", 2), ("nobody", 0), ("writer", 0), ("puller", 0), ("auditor", 8), ("admin", 8)]
     {
-        let answer = asked(&server, user, "events", &[]);
+        let answer = response_to(&server, user, "events", &[]);
         assert_eq!((answer.status, &answer.json()["total"]), (200, &json!(total)), "{user}");
     }
     assert_eq!(server.request("GET", "/api/v1/events", &[], b"").status, 401);
     assert_eq!(server.stop(), Some(0));
-    let asked = estate.place.acts("daybook.ListEvents");
-    assert!(asked.iter().any(|act| act.contains("8 of 8 rows were returned")), "{asked:?}");
+    let acts = estate.place.acts("daybook.ListEvents");
+    assert!(acts.iter().any(|act| act.contains("8 of 8 rows were returned")), "{acts:?}");
 }
 
 #[test]
-fn what_cannot_be_asked_is_a_problem_that_says_where() {
+fn a_wrong_search_is_a_problem_that_says_where() {
     let estate = Estate::new();
     let server = filled(&estate);
     let wrong = problem(&server, "events", &[("q", "alice foo:bar")]);
@@ -222,7 +222,7 @@ fn what_cannot_be_asked_is_a_problem_that_says_where() {
 }
 
 #[test]
-fn pages_of_a_walk_do_not_move() {
+fn pages_of_a_snapshot_do_not_move() {
     let estate = Estate::new();
     let server = filled(&estate);
     for order in ["asc", "desc"] {
@@ -293,7 +293,7 @@ fn one_event_is_shown_with_what_is_around_it() {
         ("reader", "01971234-1234-7234-8234-123412341234".to_owned()),
         ("reader", "0x1".to_owned()),
     ] {
-        let answer = asked(&server, user, &format!("events/{event}"), &[]);
+        let answer = response_to(&server, user, &format!("events/{event}"), &[]);
         assert_eq!((answer.status, answer.code()), (404, "not_found".to_owned()), "{user} {event}");
     }
     let binary = "\u{ff}".repeat(3);

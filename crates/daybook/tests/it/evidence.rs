@@ -10,7 +10,7 @@ use tlog::{
     prove_consistency, subtree_hash, verify_consistency,
 };
 
-use crate::harness::{Answer, Daybook, KEEPER_KEY, Place, becomes_true, notification, run, text};
+use crate::harness::{Answer, Daybook, OPERATOR_KEY, Place, becomes_true, notification, run, text};
 
 /// The key that `daybook key show` prints.
 pub fn key_of(place: &Place) -> Verifier {
@@ -169,8 +169,8 @@ fn evidence_may_be_for_auditors_alone() {
         // The auditor of another trail is none of this log.
         assert_eq!(server.signed_get(path).status, 403);
         // What was recorded at the start is signed for a moment later.
-        becomes_true(|| server.signed_by(KEEPER_KEY, "GET", path, b"").status == 200);
-        let answer = server.signed_by(KEEPER_KEY, "GET", path, b"");
+        becomes_true(|| server.signed_by(OPERATOR_KEY, "GET", path, b"").status == 200);
+        let answer = server.signed_by(OPERATOR_KEY, "GET", path, b"");
         assert!(answer.headers["cache-control"].starts_with("private"));
     }
 }

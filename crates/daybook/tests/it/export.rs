@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::estate::{Estate, key_of};
-use crate::harness::{Answer, Client, Daybook, SECRET, becomes_true, finds, hex, now, sign, text};
+use crate::harness::{Answer, Client, Daybook, SECRET, becomes_true, hex, now, sign, text};
 
 const FORMATS: [&str; 4] = ["ndjson", "csv", "parquet", "ocsf"];
 
@@ -81,8 +81,8 @@ fn csv_rows(text: &str) -> Vec<Vec<String>> {
     let (mut rows, mut row, mut cell) = (Vec::new(), Vec::new(), String::new());
     let (mut is_quoted, mut letters) = (false, text.chars().peekable());
     let end = |cell: &mut String, row: &mut Vec<String>| {
-        let told = std::mem::take(cell);
-        row.push(told.strip_prefix('\'').map(str::to_owned).unwrap_or(told));
+        let value = std::mem::take(cell);
+        row.push(value.strip_prefix('\'').map(str::to_owned).unwrap_or(value));
     };
     while let Some(letter) = letters.next() {
         match letter {
@@ -129,13 +129,12 @@ fn every_format_has_the_whole_result() {
         assert_eq!(json(export("ndjson").text()), expected);
         let ocsf = json(export("ocsf").text());
         assert_eq!(ocsf.len(), expected.len());
-        for (told, event) in ocsf.iter().zip(&expected) {
-            assert_eq!(told["metadata"]["uid"], event["id"]);
+        for (row, event) in ocsf.iter().zip(&expected) {
+            assert_eq!(row["metadata"]["uid"], event["id"]);
             assert_eq!(
-                told["type_uid"].as_u64(),
+                row["type_uid"].as_u64(),
                 Some(
-                    told["class_uid"].as_u64().unwrap() * 100
-                        + told["activity_id"].as_u64().unwrap()
+                    row["class_uid"].as_u64().unwrap() * 100 + row["activity_id"].as_u64().unwrap()
                 )
             );
         }
@@ -226,53 +225,51 @@ fn a_manifest_says_what_the_file_has() {
         use base64::Engine as _;
         let trailed = base64::prelude::BASE64_STANDARD.decode(trailer).unwrap();
         assert!(trailed == manifest.body, "the trailer is the manifest");
-        let told = manifest.json();
-        assert_eq!(told["sha256"].as_str(), Some(&*hex(&Sha256::digest(&file.body))));
-        assert_eq!(told["bytes"].as_u64(), Some(file.body.len() as u64));
-        assert_eq!(told["rows"].to_string(), file.headers["x-daybook-total"]);
+        let facts = manifest.json();
+        assert_eq!(facts["sha256"].as_str(), Some(&*hex(&Sha256::digest(&file.body))));
+        assert_eq!(facts["bytes"].as_u64(), Some(file.body.len() as u64));
+        assert_eq!(facts["rows"].to_string(), file.headers["x-daybook-total"]);
         assert_eq!(
-            (told["format"].as_str(), told["caller"].as_str()),
+            (facts["format"].as_str(), facts["caller"].as_str()),
             (Some(format), Some("reader"))
         );
         assert!(
-            told["receipt"]
+            facts["receipt"]
                 .as_str()
                 .unwrap()
                 .starts_with("daybook-export/v1\norigin test.example/log\ntree ")
         );
-        manifests.push((link, told));
+        manifests.push((link, facts));
     }
     drop(server);
     // Nothing of it is remembered; it is found out again.
     let server = estate.serve();
-    for (link, told) in manifests {
-        assert_eq!(get(&server, &link, &[]).json(), told);
+    for (link, facts) in manifests {
+        assert_eq!(get(&server, &link, &[]).json(), facts);
     }
 }
 
 #[test]
 fn an_export_is_recorded_before_its_first_byte() {
-    finds(crate::harness::is_planted("late_record"), || {
-        let estate = Estate::new();
-        let mut server = estate.serve();
-        fill(&server, 0, 5);
-        let mut client = begin(&server, "/api/v1/export?q=outcome:success&format=csv", &[]);
-        client.stream.read_exact(&mut [0; 12]).unwrap();
-        server.kill_9();
-        drop(estate.serve());
-        let acts = estate.place.acts("daybook.Export");
-        assert_eq!(acts.len(), 1);
-        let act: Value = serde_json::from_str(&acts[0]).unwrap();
-        assert_eq!(
-            (act["actor"]["id"].as_str(), act["operation"].as_str()),
-            (Some("reader"), Some("download"))
-        );
-        assert_eq!(act["resource"]["name"], "outcome:success");
-        assert_eq!(
-            (act["attributes"]["format"].as_str(), act["attributes"]["total"].as_str()),
-            (Some("csv"), Some("16"))
-        );
-    });
+    let estate = Estate::new();
+    let mut server = estate.serve();
+    fill(&server, 0, 5);
+    let mut client = begin(&server, "/api/v1/export?q=outcome:success&format=csv", &[]);
+    client.stream.read_exact(&mut [0; 12]).unwrap();
+    server.kill_9();
+    drop(estate.serve());
+    let acts = estate.place.acts("daybook.Export");
+    assert_eq!(acts.len(), 1);
+    let act: Value = serde_json::from_str(&acts[0]).unwrap();
+    assert_eq!(
+        (act["actor"]["id"].as_str(), act["operation"].as_str()),
+        (Some("reader"), Some("download"))
+    );
+    assert_eq!(act["resource"]["name"], "outcome:success");
+    assert_eq!(
+        (act["attributes"]["format"].as_str(), act["attributes"]["total"].as_str()),
+        (Some("csv"), Some("16"))
+    );
 }
 
 #[test]
@@ -331,7 +328,7 @@ fn so_many_exports_are_made_at_once() {
 }
 
 #[test]
-fn what_is_asked_wrongly_is_told() {
+fn wrong_requests_are_answered_with_the_reason() {
     let estate = Estate::new();
     let server = estate.serve();
     for (query, parameter) in [

@@ -4,13 +4,13 @@
 use std::fs;
 
 use crate::evidence::{copy, covering, key_of, send};
-use crate::harness::{Daybook, Place, daybook, finds_each, text};
+use crate::harness::{Daybook, Place, daybook, text};
 use crate::verify::{accept, exits};
 
 /// Starts a server that must refuse the log; returns what it said.
-fn refused(place: &Place, skips: &str) -> String {
+fn refused(place: &Place) -> String {
     let mut command = place.serve_command(daybook());
-    match Daybook::try_spawn(command.env("SKIPPED_CHECK", skips)) {
+    match Daybook::try_spawn(&mut command) {
         Ok(_) => panic!("the log was served"),
         Err(said) => said,
     }
@@ -18,43 +18,38 @@ fn refused(place: &Place, skips: &str) -> String {
 
 #[test]
 fn a_restored_backup_is_refused_until_it_is_accepted() {
-    finds_each(&["guard"], |skips| {
-        let place = Place::new();
-        let server = place.serve();
-        send(&server, 0..3);
-        assert_eq!(server.stop(), Some(0));
-        let backup = place.path("backup");
-        copy(&place.data(), &backup);
-        let server = place.serve();
-        send(&server, 3..9);
-        assert_eq!(server.stop(), Some(0));
-        // The whole directory, with the checkpoint of its time.
-        fs::remove_dir_all(place.data()).unwrap();
-        copy(&backup, &place.data());
-        let said = refused(&place, skips);
-        assert!(
-            said.contains("data.guard") && said.contains("older than what was signed"),
-            "{said}"
-        );
-        assert!(said.contains("daybook guard accept --reason"), "{said}");
-        let (stored, guarded) =
-            (place.data().join("tree/checkpoint"), place.path("data.guard/checkpoint"));
-        let before = fs::read(&guarded).unwrap();
-        refused(&place, skips);
-        assert_eq!(fs::read(&stored).unwrap(), fs::read(backup.join("tree/checkpoint")).unwrap());
-        assert_eq!(fs::read(&guarded).unwrap(), before);
-        let said = accept(&place);
-        assert!(said.contains("guard: ") && said.contains("Recorded"), "{said}");
-        assert!(accept(&place).contains("nothing to accept"));
-        let server = place.serve();
-        let acts = place.acts("log.accept");
-        assert!(acts.len() == 1 && acts[0].contains("a test"), "{acts:?}");
-        send(&server, 20..23);
-        covering(&server, &key_of(&place), 6);
-        assert_eq!(server.stop(), Some(0));
-        place.check();
-        assert_eq!(place.serve().stop(), Some(0));
-    });
+    let place = Place::new();
+    let server = place.serve();
+    send(&server, 0..3);
+    assert_eq!(server.stop(), Some(0));
+    let backup = place.path("backup");
+    copy(&place.data(), &backup);
+    let server = place.serve();
+    send(&server, 3..9);
+    assert_eq!(server.stop(), Some(0));
+    // The whole directory, with the checkpoint of its time.
+    fs::remove_dir_all(place.data()).unwrap();
+    copy(&backup, &place.data());
+    let said = refused(&place);
+    assert!(said.contains("data.guard") && said.contains("older than what was signed"), "{said}");
+    assert!(said.contains("daybook guard accept --reason"), "{said}");
+    let (stored, guarded) =
+        (place.data().join("tree/checkpoint"), place.path("data.guard/checkpoint"));
+    let before = fs::read(&guarded).unwrap();
+    refused(&place);
+    assert_eq!(fs::read(&stored).unwrap(), fs::read(backup.join("tree/checkpoint")).unwrap());
+    assert_eq!(fs::read(&guarded).unwrap(), before);
+    let said = accept(&place);
+    assert!(said.contains("guard: ") && said.contains("Recorded"), "{said}");
+    assert!(accept(&place).contains("nothing to accept"));
+    let server = place.serve();
+    let acts = place.acts("log.accept");
+    assert!(acts.len() == 1 && acts[0].contains("a test"), "{acts:?}");
+    send(&server, 20..23);
+    covering(&server, &key_of(&place), 6);
+    assert_eq!(server.stop(), Some(0));
+    place.check();
+    assert_eq!(place.serve().stop(), Some(0));
 }
 
 #[test]
@@ -72,7 +67,7 @@ fn a_log_with_fewer_events_than_were_signed_for_is_accepted_on_record() {
     fs::remove_dir_all(place.data()).unwrap();
     copy(&old, &place.data());
     fs::write(place.data().join("tree/checkpoint"), newest).unwrap();
-    assert!(refused(&place, "").contains("tree/checkpoint"));
+    assert!(refused(&place).contains("tree/checkpoint"));
     let said = accept(&place);
     assert!(said.contains("guard: ") && said.contains("data directory: "), "{said}");
     let server = place.serve();
@@ -113,12 +108,12 @@ fn a_copy_and_a_second_server_are_refused() {
     assert!(said.contains("older than what was signed"), "{said}");
     // A second server on the same directory.
     let server = place.serve();
-    let said = refused(&place, "");
+    let said = refused(&place);
     assert!(said.contains("another process"), "{said}");
     assert_eq!(server.stop(), Some(0));
     // The guard is removed.
     fs::remove_dir_all(&guard).unwrap();
-    assert!(refused(&place, "").contains("there is no guard"));
+    assert!(refused(&place).contains("there is no guard"));
     let output = daybook()
         .args(["guard", "accept", "--reason", " ", "--data-dir"])
         .arg(place.data())
@@ -131,12 +126,14 @@ fn a_copy_and_a_second_server_are_refused() {
 
 #[test]
 fn a_guard_elsewhere_is_made_where_it_was_configured() {
-    let place = Place::with_settings("[evidence]\nguard = \"kept/guard\"\n");
-    let said = refused(&place, "");
+    let place = Place::with_settings("[evidence]\nguard = \"elsewhere/guard\"\n");
+    let said = refused(&place);
     assert!(said.contains("evidence.guard"), "its parent is not there: {said}");
-    fs::create_dir(place.path("kept")).unwrap();
+    fs::create_dir(place.path("elsewhere")).unwrap();
     assert_eq!(place.serve().stop(), Some(0));
-    assert!(place.path("kept/guard/checkpoint").exists() && !place.path("data.guard").exists());
+    assert!(
+        place.path("elsewhere/guard/checkpoint").exists() && !place.path("data.guard").exists()
+    );
     let output = daybook()
         .args(["guard", "accept", "--reason", "x", "--data-dir"])
         .arg(place.data())

@@ -18,7 +18,7 @@ pub const PROJECT: &str = "054e292c9880d4992f02c0196d3ea468";
 pub const ACCESS_KEY: &str = "TESTKEY0000000000001";
 pub const SECRET: &str = "a-secret-of-the-tests";
 /// Who may read Daybook's record of itself.
-pub const KEEPER_KEY: &str = "TESTKEY00000KEEPER01";
+pub const OPERATOR_KEY: &str = "TESTKEY0000OPERATOR1";
 pub const OWN_PROJECT: &str = "0000000000000000000000000daybook";
 pub const OWN_INSTANCE: &str = "operators-of-this-daybook-server";
 /// What Daybook has recorded of itself once a server ran on a new place: its settings, and each
@@ -88,9 +88,9 @@ impl Place {
         let secret = secret.to_str().unwrap();
         for arguments in [
             &["project", "add", "cn-north-4", "--tenant", "acme", "--id", PROJECT][..],
-            &["user", "add", "keeper", "--id", "keeper"],
-            &["grant", "keeper", "auditor", "dbaudit/daybook/*/*"],
-            &["key", "add", "keeper", "--id", KEEPER_KEY, "--secret-file", secret],
+            &["user", "add", "operator", "--id", "operator"],
+            &["grant", "operator", "auditor", "dbaudit/daybook/*/*"],
+            &["key", "add", "operator", "--id", OPERATOR_KEY, "--secret-file", secret],
             &["user", "add", "auditor", "--id", "auditor"],
             &["grant", "auditor", "reader", "registry/acme/*/*"],
             &["key", "add", "auditor", "--id", ACCESS_KEY, "--secret-file", secret],
@@ -178,7 +178,7 @@ pub fn events_of(data: &Path) -> BTreeMap<u64, String> {
     use event::{Service, Trail};
     let disk: std::sync::Arc<dyn store::durable::Disk> =
         std::sync::Arc::new(store::durable::Local::open(data));
-    // Nothing is merged meanwhile: the folder stays as opening it left it.
+    // Nothing is compacted meanwhile: the folder stays as opening it left it.
     let settings =
         store::Settings { compaction_every: Duration::MAX, ..store::Settings::default() };
     let log = store::Log::open(disk, settings).unwrap();
@@ -194,7 +194,7 @@ pub fn events_of(data: &Path) -> BTreeMap<u64, String> {
     let own = Trail::new(Service::Dbaudit, "daybook", OWN_PROJECT, OWN_INSTANCE).unwrap();
     let own = log.query(&Query { limit: 0, ..Query::of(own) }).unwrap();
     assert_eq!(page.total + own.total, log.counts().events);
-    // The key of a sealed event is in the table alone; tests that seal name the resource by it.
+    // The key of a flushed event is in the table alone; tests that flush name the resource by it.
     let key = |event: event::Event| event.origin.key.or(event.resource.name).unwrap_or_default();
     page.rows.into_iter().map(|row| (row.index, key(row.entry.event))).collect()
 }
@@ -277,7 +277,7 @@ impl Daybook {
         let mut said = BufReader::new(strace.stderr.take().unwrap()).lines();
         let first = said.next().unwrap().unwrap();
         assert!(first.contains("attached"), "{first}");
-        // It tells of every new thread, and ends when nobody listens.
+        // It reports every new thread, and ends when nobody listens.
         std::thread::spawn(move || said.for_each(drop));
         SlowDisk(strace)
     }
@@ -293,12 +293,12 @@ impl Daybook {
         self.exit_code()
     }
 
-    /// As [`Daybook::stop`]; tells every line that it said on standard error since it listened.
-    pub fn stop_and_tell(mut self, tell: &mut dyn FnMut(String)) -> Option<i32> {
+    /// As [`Daybook::stop`]; passes on every line of standard error since it listened.
+    pub fn stop_with_lines(mut self, each: &mut dyn FnMut(String)) -> Option<i32> {
         self.signal(rustix::process::Signal::TERM);
         let code = self.exit_code();
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
-            tell(line);
+            each(line);
         }
         code
     }
@@ -368,7 +368,7 @@ impl Daybook {
     pub fn own_log(&self, filter: &str, page: u32, size: u32) -> (serde_json::Value, u64) {
         let target = format!("/v1/{OWN_PROJECT}/audit/{OWN_INSTANCE}/operation-log");
         let body = format!(r#"{{"time":{{}},"page":{page},"size":{size}{filter}}}"#);
-        let answer = self.signed_by(KEEPER_KEY, "POST", &target, body.as_bytes());
+        let answer = self.signed_by(OPERATOR_KEY, "POST", &target, body.as_bytes());
         let tree_size: u64 = answer.headers["x-daybook-tree-size"].parse().unwrap();
         let own = answer.json()["total_num"].as_u64().unwrap();
         (answer.json()["operate_log"].clone(), tree_size - own)
@@ -412,7 +412,7 @@ pub struct SlowDisk(Child);
 
 impl Drop for SlowDisk {
     fn drop(&mut self) {
-        // Told to end by a signal that it can answer, it lets go of the server.
+        // Ended by a signal that it can answer, it lets go of the server.
         let pid = rustix::process::Pid::from_raw(self.0.id().cast_signed()).unwrap();
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
         let _ = self.0.wait();
@@ -564,27 +564,6 @@ pub fn becomes_true(mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Runs the steps of a test, which must fail in a build with a bug planted against what they test.
-pub fn finds(planted: bool, steps: impl FnOnce()) {
-    if !planted {
-        return steps();
-    }
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(steps)) {
-        Ok(()) => panic!("the planted bug was not found"),
-        Err(_) => println!("the planted bug was found"),
-    }
-}
-
-/// Runs the steps of a test; in a build that leaves checks out, once for each of these, which must
-/// make it fail. The steps are given the name of the check, for the commands that they run.
-pub fn finds_each(checks: &[&str], steps: impl Fn(&str)) {
-    steps("");
-    for check in checks.iter().filter(|_| false) {
-        println!("without the check {check:?}:");
-        finds(true, || steps(check));
-    }
-}
-
 /// Seconds since the epoch.
 pub fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
@@ -637,9 +616,4 @@ pub fn notification(id: &str, action: &str, digest: &str, at: &str) -> String {
 /// The files of a folder of the checkout, below its root.
 pub fn workspace() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
-
-/// Whether a bug is planted.
-pub fn is_planted(_: &str) -> bool {
-    false
 }

@@ -1,4 +1,4 @@
-//! Events in: what is answered, what is recorded, what is set aside.
+//! Events in: what is answered, what is recorded, what is rejected.
 
 use std::io::{Read, Write};
 
@@ -9,7 +9,7 @@ use crate::harness::{
 const AT: &str = "2026-11-20T17:49:51.255562537Z";
 
 #[test]
-fn an_answer_tells_what_became_of_each_event() {
+fn a_response_says_what_became_of_each_event() {
     let place = Place::new();
     let server = place.serve();
     let answer = server.send("hub", notification("n1", "pull", "sha256:aa", AT));
@@ -18,7 +18,7 @@ fn an_answer_tells_what_became_of_each_event() {
     assert_eq!(
         answer.text(),
         format!(
-            r#"{{"first_index":{first},"recorded":1,"duplicates":[],"set_aside":[],"tree_size":{}}}"#,
+            r#"{{"first_index":{first},"recorded":1,"duplicates":[],"dead_letters":[],"tree_size":{}}}"#,
             first + 1
         )
     );
@@ -26,7 +26,7 @@ fn an_answer_tells_what_became_of_each_event() {
     assert_eq!(
         again.text(),
         format!(
-            r#"{{"first_index":null,"recorded":0,"duplicates":[{{"position":0,"index":{first}}}],"set_aside":[],"tree_size":{}}}"#,
+            r#"{{"first_index":null,"recorded":0,"duplicates":[{{"position":0,"index":{first}}}],"dead_letters":[],"tree_size":{}}}"#,
             first + 1
         )
     );
@@ -34,7 +34,7 @@ fn an_answer_tells_what_became_of_each_event() {
     assert_eq!(
         mixed.text(),
         format!(
-            r#"{{"first_index":{0},"recorded":2,"duplicates":[{{"position":2,"index":{0}}}],"set_aside":[{{"position":1,"reason":"`action` is missing or empty"}}],"tree_size":{1}}}"#,
+            r#"{{"first_index":{0},"recorded":2,"duplicates":[{{"position":2,"index":{0}}}],"dead_letters":[{{"position":1,"reason":"`action` is missing or empty"}}],"tree_size":{1}}}"#,
             first + 1,
             first + 3
         )
@@ -74,7 +74,7 @@ fn a_registry_is_never_held_up_by_an_event_it_cannot_change() {
     let server = place.serve();
     server.send("hub", notification("n1", "pull", "sha256:aa", AT));
     // The same id with other bytes, an unknown action, something that is no event: all answered,
-    // all kept.
+    // all stay.
     for body in [
         notification("n1", "push", "sha256:bb", AT),
         notification("n2", "frobnicate", "sha256:aa", AT),
@@ -85,23 +85,32 @@ fn a_registry_is_never_held_up_by_an_event_it_cannot_change() {
     assert_eq!(server.events(), 1);
     let data = place.data();
     // Read beside the running server.
-    let listed = text(&run(&["set-aside", "list", "--data-dir", data.to_str().unwrap()]).stdout);
+    let listed = text(&run(&["dead-letters", "list", "--data-dir", data.to_str().unwrap()]).stdout);
     assert!(listed.contains("hub: id_conflict: event 8 has this id and other bytes"), "{listed}");
     assert!(listed.contains("hub: unknown action \"frobnicate\""), "{listed}");
-    assert!(listed.ends_with("4 set aside\n"), "{listed}");
-    assert!(!listed.contains('\u{1b}'), "a terminal must not be told what to do");
+    assert!(listed.ends_with("4 dead letters\n"), "{listed}");
+    assert!(!listed.contains('\u{1b}'), "a terminal must not be steered");
     let json = text(
-        &run(&["set-aside", "list", "-o", "json", "--source", "hub", "-d", data.to_str().unwrap()])
-            .stdout,
+        &run(&[
+            "dead-letters",
+            "list",
+            "-o",
+            "json",
+            "--source",
+            "hub",
+            "-d",
+            data.to_str().unwrap(),
+        ])
+        .stdout,
     );
     let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
     assert!(first["raw"].as_str().unwrap().contains("sha256:bb"), "{first}");
     assert_eq!(server.stop(), Some(0));
-    assert_eq!(place.check()["set aside"], "4");
+    assert_eq!(place.check()["dead letters"], "4");
 }
 
 #[test]
-fn a_deleted_blob_is_told_from_a_deleted_manifest_by_what_was_seen() {
+fn a_deleted_blob_is_distinguished_from_a_deleted_manifest_by_what_was_seen() {
     let place = Place::new();
     let server = place.serve();
     let blob = notification("b1", "push", "sha256:b10b", AT)
@@ -204,7 +213,7 @@ fn what_programs_append_to_a_source_is_its_intake() {
         assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
         client.stream.write_all(b"7\r\n{\"actio\r\n7\r\nn\":\"x\"}\r\n0\r\n\r\n").unwrap();
         assert_eq!(client.read_answer(false).unwrap().status, 200, "{path}");
-        // Whoever has no token is not asked for a body.
+        // Whoever has no token need not send a body.
         let refused = server.request("POST", path, &[("Expect", "100-continue")], b"");
         assert_eq!(refused.status, 401, "{path}");
     }
@@ -226,7 +235,8 @@ fn a_slow_log_is_answered_503() {
     assert_eq!(server.events(), 1);
 }
 
-/// What OpenStack's audit filter tells of a request: first that it came, then how it was answered.
+/// The two notifications of OpenStack's audit filter about a request: first that it came, then how
+/// it was answered.
 fn cadf(id: &str, outcome: &str) -> String {
     serde_json::json!({
         "message_id": format!("{id}-{outcome}"), "event_type": "audit.http", "publisher_id": "nova",
@@ -248,10 +258,10 @@ fn a_request_and_its_answer_are_one_event_though_each_comes_by_itself() {
     );
     let place = Place::with_settings(&source);
     let mut server = place.serve();
-    let send = |server: &Daybook, body: String, is_kept: &str| {
+    let send = |server: &Daybook, body: String, part: &str| {
         let answer = server.send("cloud", body);
         assert_eq!(answer.status, 200, "{}", answer.text());
-        assert!(answer.text().contains(is_kept), "{}", answer.text());
+        assert!(answer.text().contains(part), "{}", answer.text());
     };
     let waits = "the request waits for its answer";
     // Answered, before or after, and never answered.
@@ -272,7 +282,8 @@ fn a_request_and_its_answer_are_one_event_though_each_comes_by_itself() {
     let listed = || {
         let data = place.data();
         text(
-            &run(&["set-aside", "list", "-o", "json", "--data-dir", data.to_str().unwrap()]).stdout,
+            &run(&["dead-letters", "list", "-o", "json", "--data-dir", data.to_str().unwrap()])
+                .stdout,
         )
     };
     becomes_true(|| listed().is_empty());

@@ -86,7 +86,7 @@ fn a_body_that_does_not_come_is_given_up() {
 }
 
 #[test]
-fn connections_beyond_the_limit_are_closed_and_places_come_back() {
+fn connections_beyond_the_limit_are_closed_and_permits_come_back() {
     let place =
         Place::with_settings("[limits]\nconnections_per_address_max = 8\nheader_timeout_s = 60");
     let server = place.serve();
@@ -109,7 +109,7 @@ fn connections_beyond_the_limit_are_closed_and_places_come_back() {
 fn requests_beyond_the_limit_get_503_and_come_back() {
     let place = Place::with_settings("[limits]\nrequests_in_flight_max = 2");
     let server = place.serve();
-    // A request whose body is asked for has its place. Nothing else may be sent before both have
+    // A request whose body is awaited has its permit. Nothing else may be sent before both have
     // theirs: it could take the second.
     let mut waiting: Vec<_> = (0..2)
         .map(|_| {

@@ -28,7 +28,7 @@ fn a_token_opens_what_its_user_may() {
     drop(server);
     let server = estate.serve();
     assert_eq!(status_with(&server, &token, PROJECT), 200, "it outlives the server");
-    // Only its hash is kept.
+    // Only its hash is stored.
     let access = std::fs::read_to_string(estate.place.data().join("access.toml")).unwrap();
     assert!(!access.contains(&token) && access.contains("[[token]]"));
 }
@@ -51,7 +51,7 @@ fn a_token_is_good_within_its_scope() {
     assert_eq!(status_with(&server, &scoped(PROJECT), PROJECT), 200);
     let other = scoped(OTHER_PROJECT);
     assert_eq!(status_with(&server, &other, PROJECT), 403);
-    // A token asked for with a narrow one is no wider.
+    // A token that a narrow one was exchanged for is no wider.
     let body =
         format!(r#"{{"auth":{{"identity":{{"methods":["token"],"token":{{"id":"{other}"}}}}}}}}"#);
     let again = server.request("POST", "/v3/auth/tokens", &[], body.as_bytes());
@@ -95,7 +95,7 @@ fn tokens_end_when_they_are_revoked_or_the_password_changes() {
 }
 
 #[test]
-fn an_expired_token_is_told_so() {
+fn an_expired_token_is_named_as_such() {
     let estate = Estate::new();
     estate.lay_down_token(
         "old token",

@@ -1,17 +1,17 @@
-//! Figures of the whole server, and its limits.
+//! Metrics of the whole server, and its limits.
 
 use std::collections::BTreeMap;
 
 use crate::harness::{
-    ACCESS_KEY, Daybook, KEEPER_KEY, Place, becomes_true, notification, workspace,
+    ACCESS_KEY, Daybook, OPERATOR_KEY, Place, becomes_true, notification, workspace,
 };
 use crate::sources::read_metrics;
 
-struct Figures(BTreeMap<(String, String), String>);
+struct Metrics(BTreeMap<(String, String), String>);
 
-impl Figures {
-    fn of(server: &Daybook) -> Figures {
-        Figures(read_metrics(&server.signed_by(KEEPER_KEY, "GET", "/metrics", b"")))
+impl Metrics {
+    fn of(server: &Daybook) -> Metrics {
+        Metrics(read_metrics(&server.signed_by(OPERATOR_KEY, "GET", "/metrics", b"")))
     }
 
     /// A sample; 0 where there is none.
@@ -27,10 +27,10 @@ fn push(number: u32) -> String {
 }
 
 #[test]
-fn figures_move_with_what_happens() {
+fn metrics_move_with_what_happens() {
     let place = Place::with_settings("[limits]\nflush_events = 8\n");
     let server = place.serve();
-    let before = Figures::of(&server);
+    let before = Metrics::of(&server);
     for number in 0..40 {
         assert_eq!(server.send("hub", push(number)).status, 200);
     }
@@ -39,12 +39,12 @@ fn figures_move_with_what_happens() {
     let project = crate::harness::PROJECT;
     let target = format!("/v2/{project}/instances/hub/audit-logs?operation=pull");
     assert_eq!(server.signed_by(ACCESS_KEY, "GET", &target, b"").status, 200);
-    becomes_true(|| Figures::of(&server).get("daybook_segments", "") > 0.0);
+    becomes_true(|| Metrics::of(&server).get("daybook_segments", "") > 0.0);
     becomes_true(|| {
-        let now = Figures::of(&server);
+        let now = Metrics::of(&server);
         now.get("daybook_checkpoint_events", "") == now.get("daybook_events", "")
     });
-    let after = Figures::of(&server);
+    let after = Metrics::of(&server);
     let grew = |name: &str, labels: &str| after.get(name, labels) - before.get(name, labels);
     assert!(grew("daybook_recorded_events_total", "") >= 40.0);
     assert_eq!(grew("daybook_duplicates_total", ""), 1.0);
@@ -88,10 +88,10 @@ fn figures_move_with_what_happens() {
     ] {
         assert!(after.get(name, labels) > 0.0, "{name} {labels}");
     }
-    // Figures count from the start of the server, what there is stays.
+    // Metrics count from the start of the server, what there is stays.
     assert_eq!(server.stop(), Some(0));
     let server = place.serve();
-    let again = Figures::of(&server);
+    let again = Metrics::of(&server);
     assert!(again.get("daybook_recorded_events_total", "") < 40.0);
     assert!(again.get("daybook_events", "") >= events);
 }
@@ -122,7 +122,7 @@ fn names_in(text: &str) -> std::collections::BTreeSet<String> {
 fn documents_and_alarms_name_the_metrics_there_are() {
     let place = Place::new();
     let server = place.serve();
-    let page = server.signed_by(KEEPER_KEY, "GET", "/metrics", b"").text();
+    let page = server.signed_by(OPERATOR_KEY, "GET", "/metrics", b"").text();
     let document =
         |name: &str| std::fs::read_to_string(workspace().join("docs").join(name)).unwrap();
     let listed = names_in(&document("api/metrics.md"));

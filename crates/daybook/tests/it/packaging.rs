@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
 use crate::harness::{
-    Daybook, KEEPER_KEY, PATIENCE, Place, becomes_true, daybook, notification, run, text,
+    Daybook, OPERATOR_KEY, PATIENCE, Place, becomes_true, daybook, notification, run, text,
     without_settings, workspace,
 };
 
@@ -100,7 +100,7 @@ fn the_unit_allows_the_system_calls_of_a_server_at_work() {
         assert_eq!(server.send("hub", body).status, 200);
     }
     std::fs::write(&followed, "{\"action\":\"x\"}\n").unwrap();
-    assert_eq!(server.signed_by(KEEPER_KEY, "GET", "/metrics", b"").status, 200);
+    assert_eq!(server.signed_by(OPERATOR_KEY, "GET", "/metrics", b"").status, 200);
     becomes_true(|| std::fs::read_dir(place.data().join("segments")).unwrap().count() > 0);
     assert_eq!(server.stop(), Some(0));
     let mut traced = String::new();
@@ -121,7 +121,7 @@ fn the_unit_allows_the_system_calls_of_a_server_at_work() {
 }
 
 #[test]
-fn the_service_manager_is_told_when_the_server_is_ready_and_when_it_stops() {
+fn the_service_manager_is_notified_when_the_server_is_ready_and_when_it_stops() {
     let place = Place::new();
     let path = place.path("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -192,7 +192,7 @@ fn a_backup_of_a_running_server_is_whole_and_restored_on_record() {
             let body = format!("{{\"id\":\"e{answered}\",\"action\":\"x\"}}");
             assert_eq!(server.send("own", body).status, 200);
             answered += 1;
-            // The pause between seals is longer than a copy takes, as it is of a real server.
+            // The pause between flushes is longer than a copy takes, as it is of a real server.
             let pause = if answered % 64 == 0 { 1000 } else { 2 };
             std::thread::sleep(std::time::Duration::from_millis(pause));
         }

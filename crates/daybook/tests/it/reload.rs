@@ -92,7 +92,7 @@ fn a_new_certificate_is_for_new_connections() {
     let mut open = connect(&server, &first).unwrap();
     handshake(syslog, &first).unwrap();
     let second = new_certificate(&place);
-    assert!(connect(&server, &second).is_err(), "not before it is told to");
+    assert!(connect(&server, &second).is_err(), "not before it gets the signal");
     reload(&server, RELOADED);
     connect(&server, &second).unwrap();
     assert!(connect(&server, &first).is_err());
@@ -146,7 +146,7 @@ fn settings_that_can_change_do_and_the_others_are_named() {
             .clone()
     };
     assert_eq!((value("uri_bytes_max"), value("flush_events")), (100.into(), 131_072.into()));
-    // What is wrong is told, and everything stays.
+    // A fault is reported, and everything stays.
     for (wrong, why) in [
         ("limits = 3", "limits"),
         ("[limits]\nuri_bytes_max = 0", "limits.uri_bytes_max: 0 would refuse everything"),

@@ -66,9 +66,6 @@ struct Column {
     shows: Shows,
 }
 
-/// Bugs that this test must find, when both are planted.
-const BUGS: [&str; 2] = ["any_signature", "foreign_trails"];
-
 // The exact ends of the window are tested beside the verifier; here a slow machine has half a
 // minute.
 const COLUMNS: [Column; 28] = [
@@ -104,7 +101,6 @@ const COLUMNS: [Column; 28] = [
 
 #[test]
 fn every_route_times_every_credential() {
-    let is_planted = BUGS.into_iter().all(crate::harness::is_planted);
     let table: Table = toml::from_str(include_str!("data/rights.toml")).unwrap();
     let mut rows: BTreeMap<String, Row> =
         table.route.into_iter().map(|row| (row.route.clone(), row)).collect();
@@ -130,27 +126,15 @@ fn every_route_times_every_credential() {
                 ));
             }
             cells += 1;
-            if expected >= 400 && !is_planted {
-                assert_eq!(
-                    server.events(),
-                    events,
-                    "{route} with {}: something was recorded",
-                    column.name
-                );
+            if expected >= 400 {
+                if server.events() != events {
+                    wrong.push(format!("{route} with {}: something was recorded", column.name));
+                }
                 let is_recorded =
                     !["anyone", "source"].contains(&row.kind.as_str()) || needs == "-";
                 refused += u64::from(is_recorded && row.kind != "absent");
             }
         }
-    }
-    if is_planted {
-        let is_found = |column: &str| {
-            wrong.iter().any(|cell: &String| cell.contains(&format!(" with {column}:")))
-        };
-        assert!(is_found("wrong secret") && is_found("body changed"), "any_signature: {wrong:?}");
-        assert!(is_found("token of rival") && is_found("writer"), "foreign_trails: {wrong:?}");
-        println!("the planted bugs were found");
-        return;
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(rows.is_empty(), "rows without a route: {:?}", rows.keys());
@@ -228,7 +212,7 @@ fn ask(server: &Daybook, row: &Row, column: &Column, method: &str, path: &str) -
         if row.query.is_empty() { path.to_owned() } else { format!("{path}?{}", row.query) };
     let mut body = row.body.clone();
     let mut headers: Vec<(String, String)> = Vec::new();
-    let mut asked = target.clone();
+    let mut sent = target.clone();
     match column.by {
         By::None => {}
         By::Token => headers.push(("X-Auth-Token".to_owned(), column.name.to_owned())),
@@ -237,7 +221,7 @@ fn ask(server: &Daybook, row: &Row, column: &Column, method: &str, path: &str) -
             match column.name {
                 "body changed" => body.push(' '),
                 "query changed" => {
-                    asked.push_str(if row.query.is_empty() { "?x=1" } else { "&x=1" })
+                    sent.push_str(if row.query.is_empty() { "?x=1" } else { "&x=1" })
                 }
                 "header changed" => headers.push(("Host".to_owned(), "elsewhere".to_owned())),
                 _ => {}
@@ -258,7 +242,7 @@ fn ask(server: &Daybook, row: &Row, column: &Column, method: &str, path: &str) -
     }
     let headers: Vec<(&str, &str)> =
         headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    client.request(method, &asked, &headers, body.as_bytes()).unwrap()
+    client.request(method, &sent, &headers, body.as_bytes()).unwrap()
 }
 
 fn signed(
@@ -318,7 +302,7 @@ fn expected(row: &Row, column: &Column, needs: &str) -> u16 {
         Shows::Elsewhere(_) => return row.foreign,
     };
     if row.kind == "caller" {
-        // Only a token can be asked about.
+        // Only a token can be looked up.
         let is_about_a_token = row.route == "GET /v3/auth/tokens";
         return if is_about_a_token && column.by != By::Token { 404 } else { row.good };
     }

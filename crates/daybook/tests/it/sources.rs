@@ -1,4 +1,4 @@
-//! What is known of each source: figures by API, metrics and command line, gaps in what it numbers,
+//! What is known of each source: counts by API, metrics and command line, gaps in what it numbers,
 //! silence.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::estate::{Estate, LATER};
 use crate::harness::{
-    Answer, Daybook, KEEPER_KEY, Place, TOKEN, becomes_true, daybook, notification, run, text,
+    Answer, Daybook, OPERATOR_KEY, Place, TOKEN, becomes_true, daybook, notification, run, text,
 };
 
 const AT: &str = "2026-11-20T17:49:51.255562537Z";
@@ -37,7 +37,7 @@ fn numbered(numbers: impl IntoIterator<Item = u64>) -> String {
 }
 
 #[test]
-fn figures_tell_what_became_of_everything() {
+fn counts_say_what_became_of_everything() {
     let place = Place::with_settings("[limits]\nbody_bytes_max = 10000\n");
     let server = place.serve();
     let before = &sources(&server)["own"];
@@ -66,7 +66,7 @@ fn figures_tell_what_became_of_everything() {
         ("received", 8),
         ("recorded", 2),
         ("duplicate", 5),
-        ("set_aside", 1),
+        ("dead_letters", 1),
         ("skipped", 0),
         ("refused", 3),
         ("truncated", 1),
@@ -94,7 +94,7 @@ fn figures_tell_what_became_of_everything() {
         "{hub}"
     );
     // The same by another way, read by a parser of its own.
-    let metrics = read_metrics(&server.signed_by(KEEPER_KEY, "GET", "/metrics", b""));
+    let metrics = read_metrics(&server.signed_by(OPERATOR_KEY, "GET", "/metrics", b""));
     for (name, source) in &found {
         let labels = format!("source=\"{name}\"");
         for counter in source["counts"].as_object().unwrap().keys() {
@@ -102,7 +102,7 @@ fn figures_tell_what_became_of_everything() {
             assert_eq!(sample, &count(source, counter).to_string(), "{name} {counter}");
         }
     }
-    let sum = ["recorded", "duplicate", "set_aside", "skipped"]
+    let sum = ["recorded", "duplicate", "dead_letters", "skipped"]
         .map(|name| count(own, name))
         .iter()
         .sum::<u64>();
@@ -219,13 +219,13 @@ fn sample(line: &str) -> (String, String, String) {
 }
 
 #[test]
-fn figures_are_for_those_who_may_know_of_a_source() {
+fn counts_are_for_those_who_may_know_of_a_source() {
     let place = Place::new();
     let server = place.serve();
     assert_eq!(sources(&server).len(), 2);
-    let keepers = server.signed_by(KEEPER_KEY, "GET", "/api/v1/sources", b"").json();
+    let operators = server.signed_by(OPERATOR_KEY, "GET", "/api/v1/sources", b"").json();
     assert_eq!(
-        keepers["sources"],
+        operators["sources"],
         serde_json::json!([]),
         "a trail of one's own is no right on others"
     );
@@ -233,7 +233,7 @@ fn figures_are_for_those_who_may_know_of_a_source() {
         (server.request("GET", "/api/v1/sources", &[], b""), 401),
         (server.request("GET", "/metrics", &[], b""), 401),
         (server.signed_get("/metrics"), 403),
-        (server.signed_by(KEEPER_KEY, "GET", "/metrics", b""), 200),
+        (server.signed_by(OPERATOR_KEY, "GET", "/metrics", b""), 200),
     ] {
         assert_eq!(answer.status, status, "{}", answer.text());
     }
@@ -277,7 +277,7 @@ fn acts(place: &Place, action: &str, members: &[&str]) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn what_never_came_is_told_once_across_restarts_and_kills() {
+fn what_never_came_is_reported_once_across_restarts_and_kills() {
     let place = Place::new();
     let mut server = place.serve();
     let gaps = || acts(&place, "source.gap", &["stream", "first", "last", "count"]);
@@ -313,7 +313,7 @@ fn what_never_came_is_told_once_across_restarts_and_kills() {
         [["web", "9", "10", "2"], ["web", "22", "24", "3"], ["web", "28", "29", "2"]]
     );
     assert_eq!(server.stop(), Some(0));
-    // What is kept can be lost: then numbers count anew.
+    // The state file can be lost: then numbers count anew.
     std::fs::write(place.data().join("sources.kept"), "nonsense").unwrap();
     let server = place.serve();
     assert_eq!(server.send("own", numbered([40, 41])).status, 200);
@@ -323,23 +323,23 @@ fn what_never_came_is_told_once_across_restarts_and_kills() {
 }
 
 #[test]
-fn silence_is_told_once_and_so_is_its_end() {
+fn silence_is_reported_once_and_so_is_its_end() {
     let place = Place::new();
     let config = std::fs::read_to_string(place.path("daybook.toml")).unwrap();
     let config = config.replace("name = \"own\"\n", "name = \"own\"\nsilent_after_s = 1\n");
     std::fs::write(place.path("daybook.toml"), config).unwrap();
-    let told = |action: &str| acts(&place, action, &["since"]).len();
+    let reported = |action: &str| acts(&place, action, &["since"]).len();
     let mut server = place.serve();
-    becomes_true(|| told("source.silent") == 1);
+    becomes_true(|| reported("source.silent") == 1);
     becomes_true(|| sources(&server)["own"]["silent_since"].is_string());
     assert_eq!(sources(&server)["hub"]["silent_since"], Value::Null);
     server.kill_9();
     let server = place.serve();
     assert!(sources(&server)["own"]["silent_since"].is_string());
     assert_eq!(server.send("own", "{").status, 400);
-    becomes_true(|| told("source.heard") == 1);
-    becomes_true(|| told("source.silent") == 2);
-    assert_eq!(told("source.heard"), 1);
+    becomes_true(|| reported("source.heard") == 1);
+    becomes_true(|| reported("source.silent") == 2);
+    assert_eq!(reported("source.heard"), 1);
     assert_eq!(server.stop(), Some(0));
     let silent = acts(&place, "source.silent", &["since", "trail"]);
     assert!(silent[0][0] < silent[1][0] && silent[0][1].ends_with("/own"), "{silent:?}");

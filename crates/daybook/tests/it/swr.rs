@@ -121,7 +121,7 @@ fn pages_are_newest_first_and_exact() {
 }
 
 #[test]
-fn a_walk_is_not_disturbed_by_what_arrives() {
+fn pages_do_not_move_with_what_arrives() {
     let place = Place::new();
     let server = place.serve();
     pulls(&server, 0..25);
@@ -135,13 +135,13 @@ fn a_walk_is_not_disturbed_by_what_arrives() {
             .map(|row| row["id"].as_u64().unwrap())
             .collect()
     };
-    let mut walked = ids(0);
+    let mut paged = ids(0);
     pulls(&server, 25..32);
-    walked.extend(ids(10));
+    paged.extend(ids(10));
     pulls(&server, 32..37);
-    walked.extend(ids(20));
-    assert_eq!(walked, (1..=25).rev().collect::<Vec<u64>>(), "none twice, none missing");
-    assert_eq!(ids(0), (28..=37).rev().collect::<Vec<u64>>(), "a new walk sees what arrived");
+    paged.extend(ids(20));
+    assert_eq!(paged, (1..=25).rev().collect::<Vec<u64>>(), "none twice, none missing");
+    assert_eq!(ids(0), (28..=37).rev().collect::<Vec<u64>>(), "a new first page has what arrived");
 }
 
 #[test]

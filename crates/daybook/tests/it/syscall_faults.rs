@@ -1,5 +1,5 @@
 //! EIO and ENOSPC from every durable system call: no answer after the error, the process ends,
-//! nothing answered is lost. While events are sealed and segments merged, SIGKILL at such calls
+//! nothing answered is lost. While events are flushed and segments compacted, SIGKILL at such calls
 //! too.
 
 use std::collections::BTreeMap;
@@ -72,7 +72,7 @@ fn fault(call: &str, error: &str, when: usize) -> Met {
     met
 }
 
-/// The command that writes a trace of whatever it is told to run.
+/// The command that writes a trace of whatever it runs.
 fn strace(trace: &Path) -> Command {
     let mut strace = without_settings(Command::new("strace"));
     // -D: the server is our child and strace the grandchild, so that signals and exit codes are the
@@ -140,7 +140,7 @@ fn event(number: usize) -> String {
 const SEAL_EVENTS: usize = 40;
 
 #[test]
-fn faults_while_sealing_lose_double_and_invent_nothing() {
+fn faults_while_flushing_lose_double_and_invent_nothing() {
     // Three segments, and some in the journal.
     let template = template(&[8, 8, 8], 5);
     let requests = 15;
@@ -157,12 +157,12 @@ fn faults_while_sealing_lose_double_and_invent_nothing() {
         &Load { events: SEAL_EVENTS, pause: Duration::ZERO },
         |_, sent| sent == requests,
     );
-    assert!(met["sealer"] >= 30 && met["daybook"] >= 4, "{met:?}");
+    assert!(met["flusher"] >= 30 && met["daybook"] >= 4, "{met:?}");
 }
 
 #[test]
 fn faults_while_merging_lose_double_and_invent_nothing() {
-    // Nothing is sealed: what makes things durable is the merger, but for the start and the
+    // Nothing is flushed: what makes things durable is the compactor, but for the start and the
     // journal. Eight times eight small segments become one, and then all.
     let sizes_before = [4, 4, 4, 4, 4, 4, 4, 4, 40].repeat(8);
     let template = template(&sizes_before, 5);
@@ -173,10 +173,10 @@ fn faults_while_merging_lose_double_and_invent_nothing() {
         ("fsync", &[5, 8, 9, 10, 12, 15]),
         ("unlink", &[1, 2, 16, 17, 128]),
     ];
-    // With a pause, so that the journal's calls are fewer than the merger's.
+    // With a pause, so that the journal's calls are fewer than the compactor's.
     let load = Load { events: 1, pause: Duration::from_millis(100) };
     let met = faults(&template, &calls, &load, |place, _| sizes(&place.data()) == [8 * 72]);
-    assert!(met["merger"] >= 30, "{met:?}");
+    assert!(met["compactor"] >= 30, "{met:?}");
 }
 
 /// Runs a server for each fault: each of these calls fails, or is the last thing that the process
@@ -287,7 +287,7 @@ fn thread_that_met_it(trace: &str, call: &str) -> String {
 }
 
 /// A place whose log has segments of so many events, and some events more in the journal.
-fn template(segments: &[usize], unsealed: usize) -> Place {
+fn template(segments: &[usize], unflushed: usize) -> Place {
     let place = Place::with_settings(&format!(
         "[limits]\nflush_events = {SEAL_EVENTS}\nunflushed_events_max = {}",
         2 * SEAL_EVENTS
@@ -299,7 +299,7 @@ fn template(segments: &[usize], unsealed: usize) -> Place {
         append(&log, &format!("segment {segment}"), *events);
         log.flush().unwrap();
     }
-    append(&log, "journal", unsealed);
+    append(&log, "journal", unflushed);
     log.close().unwrap();
     assert_eq!(sizes(&place.data()).len(), segments.len());
     place
@@ -320,10 +320,8 @@ fn append(log: &Log, name: &str, events: usize) {
         other => panic!("{other:?}"),
     };
     let events = parsed.into_iter().map(incoming).collect();
-    let (source, set_aside, on_conflict) = ("own".to_owned(), Vec::new(), OnConflict::Refuse);
-    log.append(Append { source, received_at, events, rejected: set_aside, on_conflict })
-        .unwrap()
-        .unwrap();
+    let (source, rejected, on_conflict) = ("own".to_owned(), Vec::new(), OnConflict::Refuse);
+    log.append(Append { source, received_at, events, rejected, on_conflict }).unwrap().unwrap();
 }
 
 /// An event whose resource is named by its key.

@@ -43,7 +43,7 @@ fn nginx(key: &str) -> String {
 }
 
 /// An event without an id, so that nothing would hide that it was recorded twice; its resource
-/// tells it from others.
+/// distinguishes it from others.
 fn own(key: &str) -> String {
     format!(r#"<14>1 2026-11-21T18:09:48Z vm app - - - {{"action":"x","resource":"{key}"}}"#)
 }
@@ -60,9 +60,9 @@ fn keys(place: &Place) -> Vec<String> {
     place.events().into_values().collect()
 }
 
-fn set_aside(place: &Place) -> Vec<String> {
+fn dead_letters(place: &Place) -> Vec<String> {
     let listed =
-        run(&["set-aside", "list", "-o", "json", "--data-dir", place.data().to_str().unwrap()]);
+        run(&["dead-letters", "list", "-o", "json", "--data-dir", place.data().to_str().unwrap()]);
     let reason = |line: &str| {
         let record: serde_json::Value = serde_json::from_str(line).unwrap();
         format!("{}: {}", record["reason"].as_str().unwrap(), record["raw"].as_str().unwrap())
@@ -172,7 +172,7 @@ fn messages_come_by_all_three_transports() {
         let of: Vec<&String> = recorded.iter().filter(|key| key.starts_with(transport)).collect();
         assert_eq!(of, names.iter().collect::<Vec<_>>(), "in order");
     }
-    assert!(set_aside(&place).is_empty());
+    assert!(dead_letters(&place).is_empty());
 }
 
 /// The audit daemon's plugin sends each record of an event as a message; the mark at its end is
@@ -228,7 +228,7 @@ fn records_that_come_one_by_one_are_one_event() {
         ("b5", "SYSCALL CWD"),
     ];
     assert_eq!(found, expected.map(|(event, records)| (event.to_owned(), records.to_owned())));
-    assert!(set_aside(&place).is_empty());
+    assert!(dead_letters(&place).is_empty());
 }
 
 fn attribute(entry: &serde_json::Value, name: &str) -> String {
@@ -236,7 +236,7 @@ fn attribute(entry: &serde_json::Value, name: &str) -> String {
 }
 
 #[test]
-fn what_is_no_message_is_set_aside() {
+fn what_is_no_message_is_a_dead_letter() {
     let (place, server) = edge("syslog_message_bytes_max = 200");
     let address = server.syslog("edge", "TCP");
     let long = own(&"k".repeat(300));
@@ -260,14 +260,14 @@ fn what_is_no_message_is_set_aside() {
     broken_off(&counted(&own("b")).as_bytes()[..30]);
     broken_off(own("c").as_bytes());
     assert_eq!(server.stop(), Some(0));
-    let aside = set_aside(&place);
+    let letters = dead_letters(&place);
     let has = |reason: &str, raw: &str| {
         assert!(
-            aside.iter().any(|one| one.starts_with(reason) && one.ends_with(raw)),
-            "{reason}: {aside:?}"
+            letters.iter().any(|one| one.starts_with(reason) && one.ends_with(raw)),
+            "{reason}: {letters:?}"
         );
     };
-    assert_eq!(aside.len(), 4, "the two long ones have the same bytes: {aside:?}");
+    assert_eq!(letters.len(), 4, "the two long ones have the same bytes: {letters:?}");
     has("message_too_long: it had ", &long[..200]);
     has("the message has no syslog header", "no header");
     has("", "<14>1 - - - - - - no JSON");
@@ -302,14 +302,14 @@ fn senders_show_a_certificate_of_the_authority_or_are_not_heard() {
     becomes_true(|| server.events() == 1);
     assert_eq!(server.stop(), Some(0));
     assert_eq!(keys(&place), ["good"]);
-    // What cannot be used is told at the start.
+    // An address that cannot be used is reported at the start.
     std::fs::write(place.path("ca.pem"), "no certificate").unwrap();
     let ended = Daybook::try_spawn(&mut place.serve_command(daybook())).err().unwrap();
     assert!(ended.contains("source \"edge\": syslog: couldn't use the authorities"), "{ended}");
 }
 
 #[test]
-fn others_than_configured_are_not_heard_and_a_port_in_use_is_told() {
+fn others_than_configured_are_not_heard_and_a_port_in_use_is_reported() {
     let place = Place::with_settings(&source(
         "edge",
         "daybook",
@@ -337,7 +337,7 @@ fn others_than_configured_are_not_heard_and_a_port_in_use_is_told() {
 }
 
 #[test]
-fn connections_beyond_the_limit_are_closed_and_idle_ones_are_kept() {
+fn connections_beyond_the_limit_are_closed_and_idle_ones_stay() {
     let (_place, server) = edge("connections_per_address_max = 3\nheader_timeout_s = 1");
     let address = server.syslog("edge", "TCP");
     let mut held: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
@@ -375,7 +375,7 @@ fn what_was_sent_before_the_end_is_recorded() {
         assert_eq!(recorded, names(sender).collect::<Vec<_>>())
     });
     assert_eq!(
-        set_aside(&place),
+        dead_letters(&place),
         ["message_cut_off: the connection ended within the message: <14>1 the beginning"]
     );
 }
@@ -486,10 +486,10 @@ fn has_quiet(place: &Place, round: usize) -> bool {
         .any(|index| text(&log.stored_event(index).unwrap().unwrap().entry).contains(&wanted))
 }
 
-/// What is not recorded of datagrams is counted, whoever dropped it, and told on Daybook's own
+/// What is not recorded of datagrams is counted, whoever dropped it, and reported on Daybook's own
 /// trail.
 #[test]
-fn every_datagram_is_recorded_or_told_to_be_dropped() {
+fn every_datagram_is_recorded_or_reported_as_dropped() {
     let place = Place::with_settings(&format!(
         "log_format = \"json\"\n[limits]\nsyslog_bytes_in_flight_max = 2000\n{}",
         source("edge", "daybook", "udp = \"127.0.0.1:0\"")
@@ -504,7 +504,7 @@ fn every_datagram_is_recorded_or_told_to_be_dropped() {
             socket.send_to(own(&key).as_bytes(), address).unwrap();
         }
     };
-    let told = || -> Vec<serde_json::Value> {
+    let reports = || -> Vec<serde_json::Value> {
         place
             .acts("source.dropped")
             .iter()
@@ -514,26 +514,26 @@ fn every_datagram_is_recorded_or_told_to_be_dropped() {
     // More than there is room for in the queue, then more than the kernel keeps of a stopped
     // process.
     send(0..2_000);
-    becomes_true(|| !told().is_empty());
+    becomes_true(|| !reports().is_empty());
     server.signal(Signal::STOP);
     send(2_000..32_000);
     server.signal(Signal::CONT);
     send(32_000..32_100);
     let (send_lines, lines) = mpsc::channel();
-    let stopped = server.stop_and_tell(&mut |line| send_lines.send(line).unwrap());
+    let stopped = server.stop_with_lines(&mut |line| send_lines.send(line).unwrap());
     assert_eq!(stopped, Some(0));
     let ended: serde_json::Value = lines
         .try_iter()
         .find(|line: &String| line.contains("syslog ended"))
         .map(|line| serde_json::from_str(&line).unwrap())
         .unwrap();
-    let figure = |name: &str| ended[name].as_u64().unwrap();
-    let (by_daybook, by_kernel) = (figure("dropped_by_daybook"), figure("dropped_by_kernel"));
+    let count = |name: &str| ended[name].as_u64().unwrap();
+    let (by_daybook, by_kernel) = (count("dropped_by_daybook"), count("dropped_by_kernel"));
     assert!(by_daybook > 0 && by_kernel > 0, "{ended}");
-    assert_eq!(figure("recorded") + by_daybook + by_kernel, 32_100, "{ended}");
-    assert_eq!(place.events().len() as u64, figure("recorded"), "{ended}");
+    assert_eq!(count("recorded") + by_daybook + by_kernel, 32_100, "{ended}");
+    assert_eq!(place.events().len() as u64, count("recorded"), "{ended}");
     // The first at once, the rest at the end: a flood of drops is no flood of records.
-    let acts = told();
+    let acts = reports();
     let sum = |name: &str| -> u64 {
         acts.iter()
             .map(|act| act["attributes"][name].as_str().unwrap().parse::<u64>().unwrap())
@@ -636,5 +636,5 @@ fn send_through_kills(
             std::thread::sleep(Duration::from_micros(200));
         }
     }
-    unreachable!("a sender ends when it is told to")
+    unreachable!("a sender ends when the channel closes")
 }

@@ -14,9 +14,9 @@ struct Follower(BufReader<TcpStream>);
 
 /// What came.
 #[derive(Debug)]
-struct Told {
+struct Update {
     id: u64,
-    /// `None` when only the position was told.
+    /// `None` when only the position was sent.
     event: Option<Value>,
 }
 
@@ -40,7 +40,7 @@ impl Follower {
     }
 
     /// What comes next; `None` at the end.
-    fn next(&mut self) -> Option<Told> {
+    fn next(&mut self) -> Option<Update> {
         let (mut id, mut event) = (None, None);
         loop {
             let mut line = String::new();
@@ -52,7 +52,7 @@ impl Follower {
                 Some(("data", text)) => event = Some(serde_json::from_str(text).unwrap()),
                 _ if line == "\n" => {
                     if let Some(id) = id {
-                        return Some(Told { id, event });
+                        return Some(Update { id, event });
                     }
                 }
                 _ => {}
@@ -60,11 +60,11 @@ impl Follower {
         }
     }
 
-    fn next_event(&mut self) -> Told {
+    fn next_event(&mut self) -> Update {
         loop {
-            let told = self.next().expect("the tail goes on");
-            if told.event.is_some() {
-                return told;
+            let update = self.next().expect("the tail goes on");
+            if update.event.is_some() {
+                return update;
             }
         }
     }
@@ -112,11 +112,11 @@ fn through_reconnects_and_restarts_everything_comes_once_and_in_order() {
             });
             let until = (part * 400 + 137 * (part % 3)) as usize;
             while came.len() < until {
-                let told = follower.next_event();
-                last = Some(told.id);
-                let event = told.event.unwrap();
-                assert_eq!(event["index"], told.id);
-                came.push((told.id, event["action"].as_str().unwrap().to_owned()));
+                let update = follower.next_event();
+                last = Some(update.id);
+                let event = update.event.unwrap();
+                assert_eq!(event["index"], update.id);
+                came.push((update.id, event["action"].as_str().unwrap().to_owned()));
             }
         });
         if part == 5 {
@@ -127,8 +127,8 @@ fn through_reconnects_and_restarts_everything_comes_once_and_in_order() {
     let mut follower =
         Follower::new(&server, "from=0&-action=n0&service=platform", "follower", last);
     while came.len() < (EVENTS as usize) * 2 / 3 {
-        let told = follower.next_event();
-        came.push((told.id, told.event.unwrap()["action"].as_str().unwrap().to_owned()));
+        let update = follower.next_event();
+        came.push((update.id, update.event.unwrap()["action"].as_str().unwrap().to_owned()));
     }
     assert!(came.windows(2).all(|pair| pair[0].0 < pair[1].0), "twice, or out of order");
     let expected: Vec<String> = (0..EVENTS)
@@ -145,9 +145,9 @@ fn through_reconnects_and_restarts_everything_comes_once_and_in_order() {
 }
 
 fn follower_position(follower: &mut Follower) -> u64 {
-    let told = follower.next().expect("the tail goes on");
-    assert!(told.event.is_none(), "{told:?}");
-    told.id
+    let update = follower.next().expect("the tail goes on");
+    assert!(update.event.is_none(), "{update:?}");
+    update.id
 }
 
 #[test]

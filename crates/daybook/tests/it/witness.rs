@@ -1,7 +1,7 @@
 //! Witnesses cosign what goes on from what they cosigned before and nothing else, across kills; a
 //! log asks them, and goes on without them.
 //!
-//! `DAYBOOK_KILLS` asks for another number of kills. A build with a planted bug must be found out.
+//! `DAYBOOK_KILLS` asks for another number of kills.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -19,11 +19,10 @@ use tlog::{
 use crate::aftermath::copy_folder;
 use crate::evidence::{checkpoint, key_of, send};
 use crate::harness::{
-    Answer, Client, Daybook, KEEPER_KEY, OWN_AT_START, Place, becomes_true, daybook, finds, run,
-    text, without_settings,
+    Answer, Client, Daybook, OPERATOR_KEY, OWN_AT_START, Place, becomes_true, daybook, run, text,
+    without_settings,
 };
 
-const BUG: &str = "witness_answers_first";
 const ORIGIN: &str = "log.example/made-by-hand";
 
 /// A witness's directory.
@@ -212,14 +211,14 @@ fn every_status_of_the_specification() {
     assert_eq!(home.size(&log), Some(5));
     assert_cosigned(&add_checkpoint(&witness, &next), &next, &home.key);
     assert_eq!(home.size(&log), Some(12));
-    // The operator is told of forks and of trees that shrink, whichever size they were said to go
+    // The operator hears of forks and of trees that shrink, whichever size they were said to go
     // on from, and of each once a minute.
     assert_conflict(&add_checkpoint(&witness, Hand { forks_at: 11 }.request(0, 12)), 12);
     let said = witness.said().join("\n");
-    for (told, count) in
+    for (report, count) in
         [("a log forked", 1), ("may have forked", 1), ("may have been rolled back", 1)]
     {
-        assert_eq!(said.matches(told).count(), count, "{told}: {said}");
+        assert_eq!(said.matches(report).count(), count, "{report}: {said}");
     }
     // All that outlives the process.
     assert_eq!(witness.stop(), Some(0));
@@ -323,8 +322,8 @@ fn a_witness_is_made_once_and_served_once() {
     let newest =
         fs::read_dir(home.path().join("newest")).unwrap().map(|found| found.unwrap().path());
     let newest = newest.into_iter().find(|path| path.extension().is_none()).unwrap();
-    let kept = fs::read_to_string(&newest).unwrap();
-    fs::write(&newest, kept.replacen("\n3\n", "\n2\n", 1)).unwrap();
+    let note = fs::read_to_string(&newest).unwrap();
+    fs::write(&newest, note.replacen("\n3\n", "\n2\n", 1)).unwrap();
     let damaged =
         Daybook::try_spawn(&mut home.serve_command(daybook(), "127.0.0.1:0".parse().unwrap()));
     let said = damaged.err().unwrap();
@@ -413,41 +412,39 @@ fn ask_until_it_ends(address: SocketAddr, seen: &Mutex<Seen>) {
 #[test]
 fn thirty_kills_make_it_cosign_nothing_smaller_and_no_fork() {
     let kills = std::env::var("DAYBOOK_KILLS").map_or(30, |text| text.parse().unwrap());
-    finds(crate::harness::is_planted(BUG), || {
-        let home = Home::new("w");
-        home.watch(signer(1).verifier());
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let mut unseen = 0;
-        for kill in 0..kills {
-            let mut witness = home.serve();
-            let (address, asked) = (witness.address, Arc::clone(&seen));
-            let client = std::thread::spawn(move || ask_until_it_ends(address, &asked));
-            // From the first request on to some thirty requests later, in steps that have nothing
-            // to do with theirs.
-            std::thread::sleep(Duration::from_micros(1_000 + kill * 7_919 % 100_000));
-            witness.kill_9();
-            client.join().unwrap();
-            let last = seen.lock().unwrap().size;
-            let known = home.size(signer(1).verifier()).unwrap_or_default();
-            assert!(known >= last, "kill {kill}: {last} was cosigned, and {known} is known");
-            assert!(known <= last + 3, "kill {kill}: one request was under way");
-            unseen += u64::from(known > last);
-            let witness = home.serve();
-            if known > 0 {
-                let fork = Hand { forks_at: known - 1 };
-                assert_conflict(&add_checkpoint(&witness, fork.request(known, known)), known);
-                assert_eq!(add_checkpoint(&witness, fork.request(known, known + 2)).status, 422);
-                let smaller = STRAIGHT.request(known - 1, known - 1);
-                assert_conflict(&add_checkpoint(&witness, &smaller), known);
-                let same = STRAIGHT.request(known, known);
-                assert_cosigned(&add_checkpoint(&witness, &same), &same, &home.key);
-            }
-            seen.lock().unwrap().size = known;
+    let home = Home::new("w");
+    home.watch(signer(1).verifier());
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let mut unseen = 0;
+    for kill in 0..kills {
+        let mut witness = home.serve();
+        let (address, seen_by_client) = (witness.address, Arc::clone(&seen));
+        let client = std::thread::spawn(move || ask_until_it_ends(address, &seen_by_client));
+        // From the first request on to some thirty requests later, in steps that have nothing
+        // to do with theirs.
+        std::thread::sleep(Duration::from_micros(1_000 + kill * 7_919 % 100_000));
+        witness.kill_9();
+        client.join().unwrap();
+        let last = seen.lock().unwrap().size;
+        let known = home.size(signer(1).verifier()).unwrap_or_default();
+        assert!(known >= last, "kill {kill}: {last} was cosigned, and {known} is known");
+        assert!(known <= last + 3, "kill {kill}: one request was under way");
+        unseen += u64::from(known > last);
+        let witness = home.serve();
+        if known > 0 {
+            let fork = Hand { forks_at: known - 1 };
+            assert_conflict(&add_checkpoint(&witness, fork.request(known, known)), known);
+            assert_eq!(add_checkpoint(&witness, fork.request(known, known + 2)).status, 422);
+            let smaller = STRAIGHT.request(known - 1, known - 1);
+            assert_conflict(&add_checkpoint(&witness, &smaller), known);
+            let same = STRAIGHT.request(known, known);
+            assert_cosigned(&add_checkpoint(&witness, &same), &same, &home.key);
         }
-        let cosigned = seen.lock().unwrap().cosigned;
-        println!("{cosigned} cosigned, {unseen} of {kills} kills fell between write and answer");
-        assert!(cosigned > kills, "hardly anything was cosigned: {cosigned}");
-    });
+        seen.lock().unwrap().size = known;
+    }
+    let cosigned = seen.lock().unwrap().cosigned;
+    println!("{cosigned} cosigned, {unseen} of {kills} kills fell between write and answer");
+    assert!(cosigned > kills, "hardly anything was cosigned: {cosigned}");
 }
 
 /// A place whose log asks these witnesses, who are late after a second.
@@ -486,7 +483,7 @@ fn the_witnessed_checkpoint_is_as_public_as_the_newest() {
     let path = "/tlog/checkpoint/witnessed";
     assert_eq!(server.request("GET", path, &[], b"").status, 401);
     assert_eq!(server.signed_get(path).status, 403);
-    let answer = server.signed_by(KEEPER_KEY, "GET", path, b"");
+    let answer = server.signed_by(OPERATOR_KEY, "GET", path, b"");
     assert_eq!(
         (answer.status, answer.code().as_str()),
         (404, "not_found"),
@@ -501,7 +498,7 @@ fn newest_is_cosigned(server: &Daybook, key: &Verifier) -> bool {
 }
 
 /// How many events of Daybook's own trail have a description with this in it.
-fn told(server: &Daybook, what: &str) -> usize {
+fn reported(server: &Daybook, what: &str) -> usize {
     let rows = server.own_rows("");
     rows.iter().filter(|row| row["description"].as_str().unwrap().contains(what)).count()
 }
@@ -528,7 +525,7 @@ fn two_logs_are_cosigned_by_each_others_witnesses() {
         send(&server, first..first + 100);
     }
     becomes_witnessed(&server, &key_of(&one), &keys[1..], 605 + OWN_AT_START);
-    assert_eq!(told(&server, "witness"), 0);
+    assert_eq!(reported(&server, "witness"), 0);
     // It outlives the server.
     let before = witnessed(&server, &key_of(&one), &keys[1..]).unwrap();
     assert_eq!(server.stop(), Some(0));
@@ -585,7 +582,7 @@ fn all_witnesses_cosign_one_checkpoint_under_load() {
 }
 
 #[test]
-fn a_witness_that_is_away_is_told_of_once_and_stops_nothing() {
+fn a_witness_that_is_away_is_reported_once_and_stops_nothing() {
     let (home, slow) = (Home::new("witness.example/away"), Home::new("witness.example/slow"));
     let witness = home.serve();
     // Takes connections, and never answers.
@@ -599,21 +596,21 @@ fn a_witness_that_is_away_is_told_of_once_and_stops_nothing() {
     // The slow one holds the other up in nothing, and keeps the log from nothing but being
     // witnessed by all.
     becomes_true(|| newest_is_cosigned(&server, &home.key));
-    becomes_true(|| told(&server, "witness.example/slow is late") == 1);
+    becomes_true(|| reported(&server, "witness.example/slow is late") == 1);
     assert_eq!(witnessed(&server, &log, &[]), None);
     let address = witness.address;
     assert_eq!(witness.stop(), Some(0));
     send(&server, 5..9);
-    becomes_true(|| told(&server, "witness.example/away is late") == 1);
+    becomes_true(|| reported(&server, "witness.example/away is late") == 1);
     assert_eq!(server.signed_get("/v3/projects").status, 200);
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(5) {
         send(&server, 9..12);
         std::thread::sleep(Duration::from_millis(100));
     }
-    assert_eq!(told(&server, " is late"), 2, "each once");
+    assert_eq!(reported(&server, " is late"), 2, "each once");
     let _witness = home.serve_at(address);
-    becomes_true(|| told(&server, "witness.example/away cosigns again") == 1);
+    becomes_true(|| reported(&server, "witness.example/away cosigns again") == 1);
     becomes_true(|| newest_is_cosigned(&server, &home.key));
     assert!(
         server
@@ -670,11 +667,11 @@ fn a_log_that_forked_or_was_rolled_back_is_refused() {
 
     // The older copy as it is: the witness knows of more than it signed for.
     let server = serve_copy(&copies[1]);
-    becomes_true(|| told(&server, "witness w refuses") == 1);
-    assert_eq!(told(&server, "events, and the log signed for"), 1);
+    becomes_true(|| reported(&server, "witness w refuses") == 1);
+    assert_eq!(reported(&server, "events, and the log signed for"), 1);
     send(&server, 1000..1001);
     std::thread::sleep(Duration::from_secs(5));
-    assert_eq!(told(&server, "refuses"), 1, "once");
+    assert_eq!(reported(&server, "refuses"), 1, "once");
     assert!(
         server
             .said()
@@ -691,8 +688,8 @@ fn a_log_that_forked_or_was_rolled_back_is_refused() {
     send(&server, 1000..1100);
     becomes_true(|| checkpoint(&server, &log).size > known);
     let witness = home.serve_at(address);
-    becomes_true(|| told(&server, "witness w refuses") == 1);
-    assert_eq!(told(&server, "does not go on from the tree of"), 1);
+    becomes_true(|| reported(&server, "witness w refuses") == 1);
+    assert_eq!(reported(&server, "does not go on from the tree of"), 1);
     assert_eq!(server.stop(), Some(0));
     assert!(
         witness
@@ -710,28 +707,26 @@ fn a_log_that_forked_or_was_rolled_back_is_refused() {
 }
 
 #[test]
-fn a_witness_killed_between_write_and_answer_is_asked_from_the_new_size() {
-    finds(crate::harness::is_planted(BUG), || {
-        let home = Home::new("w");
-        // The first answer of whatever thread is never sent.
-        let mut strace = without_settings(Command::new("strace"));
-        strace.args(["-D", "-f", "-o"]).arg(home.dir.path().join("trace"));
-        strace.args(["-e", "trace=sendto,sendmsg,writev", "-e"]);
-        strace
-            .arg("inject=sendto,sendmsg,writev:signal=KILL:when=1")
-            .arg(env!("CARGO_BIN_EXE_daybook"));
-        let mut witness =
-            Daybook::spawn(&mut home.serve_command(strace, "127.0.0.1:0".parse().unwrap()));
-        let address = witness.address;
-        let place = place_with(&[(address, &home.key)]);
-        let log = key_of(&place);
-        home.watch(&log);
-        let server = place.serve();
-        assert_eq!(witness.exit_code(), None, "it is killed");
-        assert!(home.size(&log).is_some(), "what was to be answered is on disk");
-        assert_eq!(witnessed(&server, &log, &[]), None, "nothing was answered");
-        let _witness = home.serve_at(address);
-        send(&server, 0..4);
-        becomes_witnessed(&server, &log, &[&home.key], 4 + OWN_AT_START);
-    });
+fn a_witness_killed_between_write_and_response_gets_requests_from_the_new_size() {
+    let home = Home::new("w");
+    // The first answer of whatever thread is never sent.
+    let mut strace = without_settings(Command::new("strace"));
+    strace.args(["-D", "-f", "-o"]).arg(home.dir.path().join("trace"));
+    strace.args(["-e", "trace=sendto,sendmsg,writev", "-e"]);
+    strace
+        .arg("inject=sendto,sendmsg,writev:signal=KILL:when=1")
+        .arg(env!("CARGO_BIN_EXE_daybook"));
+    let mut witness =
+        Daybook::spawn(&mut home.serve_command(strace, "127.0.0.1:0".parse().unwrap()));
+    let address = witness.address;
+    let place = place_with(&[(address, &home.key)]);
+    let log = key_of(&place);
+    home.watch(&log);
+    let server = place.serve();
+    assert_eq!(witness.exit_code(), None, "it is killed");
+    assert!(home.size(&log).is_some(), "what was to be answered is on disk");
+    assert_eq!(witnessed(&server, &log, &[]), None, "nothing was answered");
+    let _witness = home.serve_at(address);
+    send(&server, 0..4);
+    becomes_witnessed(&server, &log, &[&home.key], 4 + OWN_AT_START);
 }

@@ -15,9 +15,9 @@ fn events(extra: &str, numbers: std::ops::Range<u32>) -> String {
         .collect()
 }
 
-/// Walks 25 rows by pages of 10 while others arrive between the pages: some newer, some older than
+/// Reads 25 rows by pages of 10 while others arrive between the pages: some newer, some older than
 /// all, some in the middle. `names` gives the names on the page with this number, from 0.
-fn walk(
+fn read_pages(
     server: &Daybook,
     source: &str,
     extra: &str,
@@ -25,18 +25,18 @@ fn walk(
     names: &dyn Fn(u32) -> Vec<String>,
 ) {
     server.take(source, &events(extra, 100..125));
-    let mut walked = names(0);
+    let mut read = names(0);
     server.take(source, &events(extra, 125..132));
     server.take(source, &events(extra, 0..4));
-    walked.extend(names(1));
+    read.extend(names(1));
     server.take(source, &events(extra, 132..140));
-    walked.extend(names(2));
+    read.extend(names(2));
     let mut expected: Vec<String> = (100..125).map(|number| format!("n{number}")).collect();
     if newest_first {
         expected.reverse();
     }
-    assert_eq!(walked, expected, "{source}: none twice, none missing");
-    assert_ne!(names(0), expected[..10], "{source}: a new walk sees what arrived");
+    assert_eq!(read, expected, "{source}: none twice, none missing");
+    assert_ne!(names(0), expected[..10], "{source}: a new first page has what arrived");
 }
 
 fn texts(rows: &serde_json::Value, member: &str) -> Vec<String> {
@@ -47,7 +47,7 @@ fn texts(rows: &serde_json::Value, member: &str) -> Vec<String> {
 fn swr_by_offset() {
     let estate = Estate::new();
     let server = estate.serve();
-    walk(&server, "registry", "\"action\":\"pull\"", true, &|page| {
+    read_pages(&server, "registry", "\"action\":\"pull\"", true, &|page| {
         let target = format!(
             "/v2/{PROJECT}/instances/{REGISTRY}/audit-logs?operation=pull&limit=10&offset={}",
             page * 10
@@ -60,7 +60,7 @@ fn swr_by_offset() {
 fn codearts_by_page() {
     let estate = Estate::new();
     let server = estate.serve();
-    walk(&server, "artifact", "\"action\":\"upload\"", true, &|page| {
+    read_pages(&server, "artifact", "\"action\":\"upload\"", true, &|page| {
         let target = format!(
             "/cloudartifact/v5/{TENANT}/{PROJECT}/file/{REPOSITORY}/audit?page_num={}&page_size=10",
             page + 1
@@ -80,7 +80,7 @@ fn hcs_by_offset() {
         ("x-hcso-domainid", TENANT),
         ("x-auth-token", "token of reader"),
     ];
-    walk(&server, "platform", "\"action\":\"create\"", true, &|page| {
+    read_pages(&server, "platform", "\"action\":\"create\"", true, &|page| {
         let target = format!(
             "/rest/dataapi/homs/open-api/v1/cloudAuditlog?begin_time=0&end_time=4102444800000&page_size=10&offset_value={}",
             page * 10
@@ -97,17 +97,17 @@ fn dbss_by_page_on_both_paths() {
     ] {
         let estate = Estate::new();
         let server = estate.serve();
-        walk(&server, "dbaudit", "\"action\":\"update\"", true, &|page| {
+        read_pages(&server, "dbaudit", "\"action\":\"update\"", true, &|page| {
             let body = format!(r#"{{"time":{{}},"page":"{}","size":10}}"#, page + 1);
             texts(&server.of("reader", "POST", &target, &body).json()["operate_log"], "name")
         });
     }
 }
 
-/// A range counts back from the moment the walk began: what is an hour old on the first page is so
-/// on the last.
+/// A range counts back from the moment of the first page: what is an hour old on the first page is
+/// so on the last.
 #[test]
-fn dbss_ranges_do_not_move_during_a_walk() {
+fn dbss_ranges_do_not_move_between_pages() {
     let estate = Estate::new();
     let server = estate.serve();
     let now = crate::harness::now();
@@ -117,7 +117,7 @@ fn dbss_ranges_do_not_move_during_a_walk() {
             crate::harness::utc_text(at)
         )
     };
-    // Leaves the last half hour while the walk goes on.
+    // Leaves the last half hour while pages are read.
     let soon_too_old = event(now - 1800 + 3, "oldest");
     server
         .take("dbaudit", &(soon_too_old + &event(now - 60, "middle") + &event(now - 30, "newest")));
@@ -133,7 +133,7 @@ fn dbss_ranges_do_not_move_during_a_walk() {
     }
     assert_eq!(page(2), (vec!["middle".to_owned()], Some(3)));
     assert_eq!(page(3), (vec!["oldest".to_owned()], Some(3)));
-    assert_eq!(page(1), (vec!["newest".to_owned()], Some(2)), "a new walk begins now");
+    assert_eq!(page(1), (vec!["newest".to_owned()], Some(2)), "a new first page begins now");
 }
 
 #[test]
@@ -158,14 +158,14 @@ fn taurusdb_by_offset() {
         (texts(&answer["audit_logs"], "begin_time"), answer["total_count"].as_u64().unwrap())
     };
     server.take("database", &files(100..126));
-    let mut walked = page(0).0;
+    let mut read = page(0).0;
     server.take("database", &files(126..130));
     server.take("database", &files(0..3));
-    walked.extend(page(1).0);
-    walked.extend(page(2).0);
+    read.extend(page(1).0);
+    read.extend(page(2).0);
     let expected: Vec<String> = (100..125)
         .map(|number: u32| format!("2026-11-20T00:{:02}:{:02}+0000", number / 60, number % 60))
         .collect();
-    assert_eq!(walked, expected, "the 26th file was not finished when the walk began");
-    assert_eq!(page(0).1, 32, "a new walk sees the files finished since");
+    assert_eq!(read, expected, "the 26th file was not finished when the first page was read");
+    assert_eq!(page(0).1, 32, "a new first page has the files finished since");
 }

@@ -1,0 +1,5 @@
+//! The verifiers from outside.
+
+#![allow(clippy::unwrap_used)]
+
+mod forged;
