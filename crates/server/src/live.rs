@@ -1,10 +1,10 @@
-//! Events as they are recorded, for those who follow the log: server-sent events
+//! The live tail: events as they are recorded, sent as server-sent events
 //! (<https://html.spec.whatwg.org/multipage/server-sent-events.html>), described in
 //! `docs/api/events.md`.
 //!
-//! While anybody follows, one thread reads what is new, once, and keeps the newest in memory as
-//! they are sent. Who is further behind reads from the log until it has caught up. So a slow reader
-//! costs nothing but its own reading.
+//! While there are live tails, one thread reads each new event once and holds the newest in memory
+//! in the form in which they are sent. A tail that is further behind reads from the log until it
+//! catches up, so a slow reader costs only its own reading.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -23,47 +23,46 @@ use access::rights::Action;
 use access::{Access, Caller, Scope, Snapshot};
 use find::answer;
 
-/// How often it is looked for new events while somebody follows: soon enough to be called live.
+/// The interval of the search for new events while there are live tails.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Events read at once, by the thread and by who catches up.
 const READ_AT_ONCE: usize = 512;
-/// The newest events kept in memory, and their bytes as they are sent: seconds at full speed.
+/// The newest events in memory, and their bytes in sent form: seconds at full speed.
 const NEWEST_MAX: usize = 32 << 10;
 const NEWEST_BYTES_MAX: usize = 32 << 20;
-/// Who catches up at the same time: what is read for them is in memory, and reading is to be left
-/// for queries.
+/// Tails that catch up at the same time. What they read is in memory, and queries need the disk.
 const CATCHING_UP_MAX: usize = 2;
 /// Bytes of events sent at once.
 const PIECE_BYTES: usize = 64 << 10;
-/// Pieces made ahead of the client.
+/// Pieces made before the client takes them.
 pub const PIECES_AHEAD: usize = 4;
 /// A client must take a piece within this time.
 const PIECE_TAKEN_WITHIN: Duration = Duration::from_secs(30);
-/// How often a client is told how far the log was looked through, where nothing matches.
+/// The interval of position messages to a client while nothing matches.
 const POSITION_EVERY: Duration = Duration::from_secs(5);
 
-/// An event, and how it is sent.
-struct Told {
+/// An event, and its form on the wire.
+struct LiveEvent {
     index: u64,
     event: Event,
     frame: Bytes,
 }
 
-impl Told {
-    fn of(row: Row) -> Told {
+impl LiveEvent {
+    fn of(row: Row) -> LiveEvent {
         let (index, event) = (row.index, row.entry.event.clone());
         let mut frame = format!("id: {index}\ndata: ").into_bytes();
         serde_json::to_writer(&mut frame, &answer::Event::from(row)).expect("texts and numbers");
         frame.extend_from_slice(b"\n\n");
-        Told { index, event, frame: frame.into() }
+        LiveEvent { index, event, frame: frame.into() }
     }
 }
 
-/// The newest events, and who follows.
+/// The newest events, and the live tails.
 pub struct Newest {
     log: Arc<Log>,
     access: Arc<Access>,
-    kept: Mutex<Kept>,
+    recent: Mutex<RecentEvents>,
     /// The index behind the newest event that was read.
     end: watch::Sender<u64>,
     followers: AtomicUsize,
@@ -71,69 +70,69 @@ pub struct Newest {
 }
 
 #[derive(Default)]
-struct Kept {
-    events: VecDeque<Arc<Told>>,
+struct RecentEvents {
+    events: VecDeque<Arc<LiveEvent>>,
     bytes: usize,
 }
 
 impl Newest {
-    /// Begins with the events that the log will have from now on.
+    /// Begins at the end of the log.
     pub fn new(log: Arc<Log>, access: Arc<Access>) -> Newest {
         let size = log.head().0;
         Newest {
             log,
             access,
-            kept: Mutex::default(),
+            recent: Mutex::default(),
             end: watch::Sender::new(size),
             followers: AtomicUsize::new(0),
             catching_up: Semaphore::new(CATCHING_UP_MAX),
         }
     }
 
-    /// Reads some of what is new; whether there may be more.
+    /// Reads some new events. Returns whether there may be more.
     fn look(&self) -> Result<bool, store::Error> {
         let (head, end) = (self.log.head().0, *self.end.borrow());
         if self.followers.load(Ordering::Acquire) == 0 {
-            *self.kept.lock().expect("no panic while held") = Kept::default();
+            *self.recent.lock().expect("no panic while held") = RecentEvents::default();
             self.end.send_replace(head);
             return Ok(false);
         }
         if end == head {
             return Ok(false);
         }
-        let told: Vec<Arc<Told>> = self
+        let events: Vec<Arc<LiveEvent>> = self
             .log
             .from_index(end, READ_AT_ONCE)?
             .into_iter()
-            .map(|row| Arc::new(Told::of(row)))
+            .map(|row| Arc::new(LiveEvent::of(row)))
             .collect();
-        let reached = end + told.len() as u64;
-        let mut kept = self.kept.lock().expect("no panic while held");
-        kept.bytes += told.iter().map(|told| told.frame.len()).sum::<usize>();
-        kept.events.extend(told);
-        while kept.events.len() > NEWEST_MAX || kept.bytes > NEWEST_BYTES_MAX {
-            let Some(oldest) = kept.events.pop_front() else { break };
-            kept.bytes -= oldest.frame.len();
+        let reached = end + events.len() as u64;
+        let mut recent = self.recent.lock().expect("no panic while held");
+        recent.bytes += events.iter().map(|one| one.frame.len()).sum::<usize>();
+        recent.events.extend(events);
+        while recent.events.len() > NEWEST_MAX || recent.bytes > NEWEST_BYTES_MAX {
+            let Some(oldest) = recent.events.pop_front() else { break };
+            recent.bytes -= oldest.frame.len();
         }
-        drop(kept);
+        drop(recent);
         self.end.send_replace(reached);
         Ok(reached < head)
     }
 
-    /// Events from an index on, if those are kept; none when the index is the end.
-    fn from(&self, index: u64) -> Option<Vec<Arc<Told>>> {
-        let kept = self.kept.lock().expect("no panic while held");
+    /// Events from an index on, if memory has them; an empty list at the end.
+    fn from(&self, index: u64) -> Option<Vec<Arc<LiveEvent>>> {
+        let recent = self.recent.lock().expect("no panic while held");
         let end = *self.end.borrow();
         if index >= end {
             return Some(Vec::new());
         }
-        let first = kept.events.front().map(|told| told.index)?;
+        let first = recent.events.front().map(|one| one.index)?;
         let skipped = usize::try_from(index.checked_sub(first)?).ok()?;
-        Some(kept.events.iter().skip(skipped).take(READ_AT_ONCE).map(Arc::clone).collect())
+        Some(recent.events.iter().skip(skipped).take(READ_AT_ONCE).map(Arc::clone).collect())
     }
 }
 
-/// The thread that reads what is new.
+/// The thread that reads new events.
 pub struct Reading {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
@@ -148,52 +147,51 @@ impl Reading {
                 match newest.look() {
                     Ok(true) => continue,
                     Ok(false) => {}
-                    Err(error) => tracing::error!(%error, "couldn't read what is followed"),
+                    Err(error) => tracing::error!(%error, "couldn't read events for live tails"),
                 }
                 std::thread::sleep(LOOK_EVERY);
             }
         };
-        let thread = std::thread::Builder::new().name("tailing".to_owned()).spawn(work);
+        let thread = std::thread::Builder::new().name("live".to_owned()).spawn(work);
         Reading { stop, thread: thread.expect("the machine has room for a thread") }
     }
 
     pub fn stop(self) {
         self.stop.store(true, Ordering::Release);
         if self.thread.join().is_err() {
-            tracing::error!("tailing panicked");
+            tracing::error!("the thread of live tails panicked");
         }
     }
 }
 
-/// The credential by which a tail was asked for; it is looked at again for as long as the tail goes
-/// on.
+/// The credential of a live tail. It is checked again as long as the tail runs.
 #[derive(Clone)]
-pub enum Shown {
+pub enum Credential {
     Token(String),
     AccessKey(String),
 }
 
-impl Shown {
-    /// The caller, if the credential is still good.
+impl Credential {
+    /// The caller, while the credential is good.
     fn caller<'a>(&self, rights: &'a Snapshot, now: Time) -> Option<Caller<'a>> {
         match self {
-            Shown::Token(text) => {
+            Credential::Token(text) => {
                 let (token, user) =
                     rights.token(text).filter(|(token, _)| token.expires_at > now)?;
                 Some(Caller { user, scope: token.scope.clone() })
             }
-            Shown::AccessKey(id) => {
+            Credential::AccessKey(id) => {
                 rights.access_key(id).map(|(_, user)| Caller { user, scope: Scope::User })
             }
         }
     }
 }
 
-/// What a client follows.
+/// The live tail of a client.
 pub struct Tail {
-    pub shown: Shown,
+    pub credential: Credential,
     pub meaning: Meaning,
-    /// The index to go on with.
+    /// The next index to read.
     pub next: u64,
 }
 
@@ -203,7 +201,7 @@ impl Tail {
     }
 }
 
-/// Counts one who follows.
+/// Counts a live tail.
 struct Follower<'a>(&'a Newest);
 
 impl<'a> Follower<'a> {
@@ -219,8 +217,8 @@ impl Drop for Follower<'_> {
     }
 }
 
-/// Sends what a client follows, until it goes away, loses its rights or takes nothing, or the
-/// server stops.
+/// Sends matching events until the client leaves, loses its rights or takes nothing, or the server
+/// stops.
 pub async fn send(
     newest: Arc<Newest>,
     mut tail: Tail,
@@ -231,8 +229,8 @@ pub async fn send(
     let mut end = newest.end.subscribe();
     let mut sent_at = Instant::now();
     loop {
-        let Ok(told) = some_from(&newest, tail.next).await else { return };
-        if told.is_empty() {
+        let Ok(events) = some_from(&newest, tail.next).await else { return };
+        if events.is_empty() {
             if sent_at.elapsed() >= POSITION_EVERY {
                 if !give(&pieces, position(tail.next)).await {
                     return;
@@ -246,12 +244,12 @@ pub async fn send(
                 _ = stopping.wait_for(|is_stopping| *is_stopping) => return,
             }
             let rights = newest.access.current();
-            if tail.shown.caller(&rights, system::now()).is_none() {
+            if tail.credential.caller(&rights, system::now()).is_none() {
                 return;
             }
             continue;
         }
-        for piece in pieces_of(&newest, &mut tail, &told) {
+        for piece in pieces_of(&newest, &mut tail, &events) {
             let Some(piece) = piece else { return };
             sent_at = Instant::now();
             if !give(&pieces, piece).await {
@@ -270,36 +268,36 @@ pub async fn send(
     }
 }
 
-/// Events from an index on: from memory, or else from the log. Errs when they cannot be read.
-async fn some_from(newest: &Newest, index: u64) -> Result<Vec<Arc<Told>>, ()> {
-    if let Some(told) = newest.from(index) {
-        return Ok(told);
+/// Events from an index on: from memory, or else from the log.
+async fn some_from(newest: &Newest, index: u64) -> Result<Vec<Arc<LiveEvent>>, ()> {
+    if let Some(events) = newest.from(index) {
+        return Ok(events);
     }
     let Ok(_permit) = newest.catching_up.acquire().await else { return Err(()) };
     let log = Arc::clone(&newest.log);
-    let read = move || -> Result<Vec<Arc<Told>>, store::Error> {
+    let read = move || -> Result<Vec<Arc<LiveEvent>>, store::Error> {
         Ok(log
             .from_index(index, READ_AT_ONCE)?
             .into_iter()
-            .map(|row| Arc::new(Told::of(row)))
+            .map(|row| Arc::new(LiveEvent::of(row)))
             .collect())
     };
     match tokio::task::spawn_blocking(read).await {
-        Ok(Ok(told)) => Ok(told),
+        Ok(Ok(events)) => Ok(events),
         Ok(Err(error)) => {
-            tracing::error!(%error, "couldn't read what is followed");
+            tracing::error!(%error, "couldn't read events for live tails");
             Err(())
         }
         Err(_) => Err(()),
     }
 }
 
-/// What of some events is wanted, in pieces; `None` where the client may follow no more.
-fn pieces_of(newest: &Newest, tail: &mut Tail, told: &[Arc<Told>]) -> Vec<Option<Bytes>> {
+/// The matching events as pieces; `None` where the client lost its rights.
+fn pieces_of(newest: &Newest, tail: &mut Tail, events: &[Arc<LiveEvent>]) -> Vec<Option<Bytes>> {
     let rights = newest.access.current();
-    let Some(caller) = tail.shown.caller(&rights, system::now()) else { return vec![None] };
+    let Some(caller) = tail.credential.caller(&rights, system::now()) else { return vec![None] };
     let (mut pieces, mut piece) = (Vec::new(), Vec::new());
-    for one in told {
+    for one in events {
         if tail.wants(&one.event, &caller) {
             piece.extend_from_slice(&one.frame);
             if piece.len() >= PIECE_BYTES {
@@ -307,7 +305,7 @@ fn pieces_of(newest: &Newest, tail: &mut Tail, told: &[Arc<Told>]) -> Vec<Option
             }
         }
     }
-    if let Some(last) = told.last() {
+    if let Some(last) = events.last() {
         tail.next = last.index + 1;
     }
     if !piece.is_empty() {
@@ -316,8 +314,7 @@ fn pieces_of(newest: &Newest, tail: &mut Tail, told: &[Arc<Told>]) -> Vec<Option
     pieces
 }
 
-/// Tells how far the log was looked through: an event without data changes the last event's id
-/// alone.
+/// The position that a tail has reached. An event without data changes only the last event's id.
 fn position(next: u64) -> Bytes {
     match next.checked_sub(1) {
         Some(last) => format!("id: {last}\n\n").into(),
@@ -325,7 +322,7 @@ fn position(next: u64) -> Bytes {
     }
 }
 
-/// Whether the client took it.
+/// Sends a piece. Returns whether the client took it.
 async fn give(pieces: &mpsc::Sender<Bytes>, piece: Bytes) -> bool {
     matches!(tokio::time::timeout(PIECE_TAKEN_WITHIN, pieces.send(piece)).await, Ok(Ok(())))
 }

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::audit_policies::Policies;
-use crate::evidence::witnesses::{self, Asking, Witnesses};
+use crate::evidence::witnesses::{self, Cosigning, Witnesses};
 use crate::evidence::{self, Evidence, Signing};
 use crate::export::Exports;
 use crate::failure::{Exit, Failure};
@@ -56,7 +56,7 @@ pub struct Server {
 struct Threads {
     housekeeping: Housekeeping,
     signing: Signing,
-    asking: Asking,
+    cosigning: Cosigning,
     following: Following,
     reading: Reading,
 }
@@ -90,7 +90,7 @@ impl Server {
         };
         let log = open_log(&config, data_dir, report_fatal.clone())?;
         // Before anything is recorded: a log that differs from what was signed must stay as it is.
-        let guard = evidence::guard::place_of(data_dir, config.evidence.guard.as_deref());
+        let guard = evidence::guard::folder_of(data_dir, config.evidence.guard.as_deref());
         let evidence = Evidence::open(data_dir, &guard.map_err(Failure::new)?, log.contents())?;
         let witnesses = Witnesses::open(data_dir, config.witnesses.clone(), log.contents())?;
         let (log, evidence) = (Arc::new(log), Arc::new(evidence));
@@ -320,7 +320,7 @@ impl Threads {
         };
         Threads {
             housekeeping: Housekeeping::start(housekeeping_parts(state), serving, keeper),
-            asking: Asking::start(&witnesses, &limits, report_fatal.clone()),
+            cosigning: Cosigning::start(&witnesses, &limits, report_fatal.clone()),
             following: Following::start(
                 &state.intakes,
                 &state.log,
@@ -343,7 +343,7 @@ impl Threads {
     fn stop(self) {
         self.reading.stop();
         self.following.stop();
-        self.asking.stop();
+        self.cosigning.stop();
         self.housekeeping.stop();
         self.signing.stop();
     }

@@ -9,7 +9,7 @@ use store::{Log, Settings};
 
 use super::{Place, say, variables};
 use intake::audit::{Act, OwnAudit, Who};
-use server::evidence::guard::place_of;
+use server::evidence::guard::folder_of;
 use server::evidence::{Differences, Evidence};
 use server::failure::Failure;
 
@@ -42,7 +42,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let config = config::load(&arguments.place.flags(None, None), &variables())?;
     let data_dir = arguments.place.data_dir()?;
-    let guard = place_of(&data_dir, config.evidence.guard.as_deref()).map_err(Failure::new)?;
+    let guard = folder_of(&data_dir, config.evidence.guard.as_deref()).map_err(Failure::new)?;
     let log = Arc::new(Log::open(Arc::new(Local::open(&data_dir)), Settings::default())?);
     let audit = OwnAudit::new(Arc::clone(&log), config.own);
     let record = |differences: &Differences| audit.record_now(accepted(differences, reason));

@@ -145,7 +145,7 @@ fn open_log(job: &Job<'_>) -> Result<Option<Log>, Failure> {
         Err(store::Error::Locked { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let guard = guard::place_of(job.data_dir, job.config.evidence.guard.as_deref())
+    let guard = guard::folder_of(job.data_dir, job.config.evidence.guard.as_deref())
         .map_err(Failure::new)?;
     Evidence::open(job.data_dir, &guard, log.contents())?;
     Ok(Some(log))

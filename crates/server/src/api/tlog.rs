@@ -6,7 +6,7 @@ use tlog::{Hash, Resource, TILE_WIDTH};
 
 use super::evidence::{Denial, MAX_AGE_S, Piece, TEXT, check_reader};
 use super::{Answer, Api, ApiError, Call, OwnError, Refusal, Route, gateway};
-use crate::evidence::Signed;
+use crate::evidence::SignedCheckpoint;
 use net::{self, Response};
 
 pub static API: Api = Api { name: "tlog", routes: &ROUTES, render_error: render };
@@ -87,7 +87,7 @@ fn read_witnessed(call: &Call<'_>) -> Result<Answer, Refusal> {
     }
 }
 
-fn checkpoint(signed: &Signed) -> Piece {
+fn checkpoint(signed: &SignedCheckpoint) -> Piece {
     Piece { bytes: signed.note.clone().into_bytes(), content_type: TEXT, max_age: 1 }
 }
 

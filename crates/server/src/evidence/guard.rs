@@ -1,10 +1,9 @@
-//! The guard: what was signed last, kept outside the data directory, so that a directory which was
-//! replaced by an older copy of itself, or is a copy of another one, is not served as if nothing
-//! had happened.
+//! The rollback guard: the newest checkpoint outside the data directory. It detects a directory that
+//! was replaced by an older copy of itself, or that is a copy of another one.
 //!
-//! It is a folder beside the data directory, or where `evidence.guard` says: the newest checkpoint,
-//! replaced by compare-and-swap before that checkpoint is shown to anyone, and a lock that is held
-//! by the one server of the log.
+//! The guard is a folder beside the data directory, or the one of `evidence.guard`. It has the newest
+//! checkpoint, replaced by compare-and-swap before anyone sees that checkpoint, and a lock that the
+//! one server of the log holds.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -17,16 +16,16 @@ const SERVING: &str = "serving.lock";
 
 /// An open guard.
 pub struct Guard {
-    place: PathBuf,
+    folder: PathBuf,
     objects: FileObjects,
-    /// Never used, only dropped.
+    /// Held until it is dropped.
     _serving: Mutex<Box<dyn Send>>,
 }
 
-/// Where the guard of a data directory is.
-pub fn place_of(data_dir: &Path, configured: Option<&Path>) -> Result<PathBuf, String> {
-    if let Some(place) = configured {
-        return Ok(place.to_owned());
+/// The folder of a data directory's guard.
+pub fn folder_of(data_dir: &Path, configured: Option<&Path>) -> Result<PathBuf, String> {
+    if let Some(folder) = configured {
+        return Ok(folder.to_owned());
     }
     let real = data_dir
         .canonicalize()
@@ -37,58 +36,58 @@ pub fn place_of(data_dir: &Path, configured: Option<&Path>) -> Result<PathBuf, S
             name.push(".guard");
             Ok(real.with_file_name(name))
         }
-        None => Err("a data directory that is the root has no place beside it; set evidence.guard"
+        None => Err("nothing can be beside a data directory that is the root; set evidence.guard"
             .to_owned()),
     }
 }
 
 impl Guard {
-    /// Opens the guard in this folder; `None` when there is none. Errs while another server holds
+    /// Opens the guard in this folder; `None` if there is none. An error while another server holds
     /// it.
-    pub fn open(place: &Path) -> Result<Option<Guard>, String> {
-        let is_there = place.join(CHECKPOINT).try_exists();
+    pub fn open(folder: &Path) -> Result<Option<Guard>, String> {
+        let is_there = folder.join(CHECKPOINT).try_exists();
         if !is_there
-            .map_err(|error| format!("couldn't look for the guard {}: {error}", place.display()))?
+            .map_err(|error| format!("couldn't look for the guard {}: {error}", folder.display()))?
         {
             return Ok(None);
         }
-        Guard::on(Local::open(place), place).map(Some)
+        Guard::on(Local::open(folder), folder).map(Some)
     }
 
-    /// Makes the folder of a guard that has seen nothing yet, if it is not there, and opens it.
-    pub fn create(place: &Path) -> Result<Guard, String> {
-        let local = Local::create(place).map_err(|error| {
+    /// Opens the guard in this folder, and makes an empty one if there is none.
+    pub fn create(folder: &Path) -> Result<Guard, String> {
+        let local = Local::create(folder).map_err(|error| {
             format!(
-                "couldn't make the guard {}: {error}; set evidence.guard to a folder that may be made and is not in the data directory",
-                place.display()
+                "couldn't create the guard {}: {error}; set evidence.guard to a folder outside of the data directory that the server may create",
+                folder.display()
             )
         })?;
-        Guard::on(local, place)
+        Guard::on(local, folder)
     }
 
-    fn on(local: Local, place: &Path) -> Result<Guard, String> {
+    fn on(local: Local, folder: &Path) -> Result<Guard, String> {
         let disk: Arc<dyn Disk> = Arc::new(local);
         let serving = disk.lock(SERVING, Wait::No).map_err(|error| match error.kind() {
             std::io::ErrorKind::WouldBlock => {
-                format!("the guard {} is held: a server of this log is running", place.display())
+                format!("the guard {} is held: a server of this log is running", folder.display())
             }
-            _ => format!("couldn't lock the guard {}: {error}", place.display()),
+            _ => format!("couldn't lock the guard {}: {error}", folder.display()),
         })?;
         let objects = FileObjects::new(disk);
-        Ok(Guard { place: place.to_owned(), objects, _serving: Mutex::new(serving) })
+        Ok(Guard { folder: folder.to_owned(), objects, _serving: Mutex::new(serving) })
     }
 
-    /// Where it is.
-    pub fn place(&self) -> &Path {
-        &self.place
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
-    /// What was signed last: the note, and what to show when replacing it.
+    /// The newest checkpoint, and its version for [`Guard::replace`].
     pub fn newest(&self) -> Result<Option<(Vec<u8>, Version)>, store::Error> {
         Ok(self.objects.get(CHECKPOINT)?.map(|object| (object.bytes, object.version)))
     }
 
-    /// Replaces it. Errs with [`store::Error::Changed`] when somebody else did meanwhile.
+    /// Replaces the checkpoint. [`store::Error::Changed`] if somebody else did since `seen`.
     pub fn replace(&self, note: &[u8], seen: Option<Version>) -> Result<Version, store::Error> {
         self.objects.replace(CHECKPOINT, note, seen)
     }

@@ -1,8 +1,8 @@
-//! The keys that sign a log, `keys/log.key`: one a line, oldest first. Each signs every checkpoint,
-//! so that whoever pinned an older key can go on while a newer one is being made known. A line is a
-//! private key as golang.org/x/mod/sumdb/note writes it, whose identifier byte names the algorithm:
-//! a further one, such as the ML-DSA-44 that C2SP signed-note has, is a line of another byte, and a
-//! signature line that older verifiers pass over.
+//! The keys that sign a log, in `keys/log.key`: one a line, oldest first. Each signs every
+//! checkpoint, so an older pinned key works while a newer one is published. A line is a private key
+//! in the form of golang.org/x/mod/sumdb/note. Its identifier byte names the algorithm: another
+//! algorithm, such as the ML-DSA-44 of C2SP signed-note, has another byte and a signature line that
+//! older verifiers ignore.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use store::durable::Local;
 use store::{FileObjects, LOG_KEY, Object, Objects};
 use tlog::{Kind, Note, Signer, Verifier};
 
-/// No log has more keys at once.
+/// The most keys of a log.
 pub const KEYS_MAX: usize = 4;
 
-/// A new key that signs a log of this origin.
+/// A new key for a log of this origin.
 fn new(origin: &str, seed: &[u8; 32]) -> Result<Signer, String> {
     Signer::new(origin, Kind::Note, seed).map_err(|why| why.to_string())
 }
 
-/// The file of a log's first key.
+/// The key file of a new log.
 pub fn first(origin: &str, seed: &[u8; 32]) -> Result<Vec<u8>, String> {
     Ok(text_of(&[new(origin, seed)?]))
 }
@@ -28,7 +28,7 @@ fn text_of(signers: &[Signer]) -> Vec<u8> {
     signers.iter().flat_map(|signer| format!("{}\n", signer.private_text()).into_bytes()).collect()
 }
 
-/// Reads the file. All of its keys have the same name, the log's origin.
+/// Reads the file. All keys have the same name, the log's origin.
 pub fn parse(bytes: &[u8]) -> Result<Vec<Signer>, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| format!("{LOG_KEY} is not UTF-8"))?;
     let parse = |line: &str| Signer::parse(line).map_err(|why| format!("{LOG_KEY}: {why}"));
@@ -46,8 +46,8 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Signer>, String> {
     Ok(signers)
 }
 
-/// A data directory's objects, and the file of keys among them.
-fn stored(data_dir: &Path) -> Result<(FileObjects, Object), String> {
+/// The objects of a data directory, and its key file.
+fn key_file(data_dir: &Path) -> Result<(FileObjects, Object), String> {
     let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
     let found = objects.get(LOG_KEY).map_err(|error| error.to_string())?;
     let object =
@@ -57,12 +57,12 @@ fn stored(data_dir: &Path) -> Result<(FileObjects, Object), String> {
 
 /// The keys of the log in a data directory.
 pub fn read(data_dir: &Path) -> Result<Vec<Signer>, String> {
-    parse(&stored(data_dir)?.1.bytes)
+    parse(&key_file(data_dir)?.1.bytes)
 }
 
-/// Adds a key. Its server takes it up, and records that, within a second or when it starts.
+/// Adds a key. The server uses and records it within a second, or at its next start.
 pub fn rotate(data_dir: &Path, seed: &[u8; 32]) -> Result<Verifier, String> {
-    let (objects, object) = stored(data_dir)?;
+    let (objects, object) = key_file(data_dir)?;
     let mut signers = parse(&object.bytes)?;
     if signers.len() == KEYS_MAX {
         return Err(format!(
@@ -76,13 +76,13 @@ pub fn rotate(data_dir: &Path, seed: &[u8; 32]) -> Result<Verifier, String> {
     Ok(verifier)
 }
 
-/// Removes the key with this hash, eight hex digits as in the verifier key. Errs unless another key
-/// has signed the newest checkpoint, which is how the next start knows it.
+/// Removes the key with this hash, eight hex digits as in the verifier key. Another key must have
+/// signed the newest checkpoint: by its signature the next start recognises that key.
 pub fn retire(data_dir: &Path, hash: &str) -> Result<Verifier, String> {
-    let (objects, object) = stored(data_dir)?;
+    let (objects, object) = key_file(data_dir)?;
     let mut signers = parse(&object.bytes)?;
-    let is_it = |signer: &Signer| format!("{:08x}", signer.verifier().key_id()) == hash;
-    let position = signers.iter().position(is_it).ok_or_else(|| {
+    let has_hash = |signer: &Signer| format!("{:08x}", signer.verifier().key_id()) == hash;
+    let position = signers.iter().position(has_hash).ok_or_else(|| {
         format!("no key of the log has the hash {hash:?}; see `daybook key show`")
     })?;
     let retired = signers.remove(position).verifier().clone();

@@ -1,10 +1,9 @@
-//! The log's head, signed: checkpoints that whoever holds one notices any later change by, and the
-//! tree that they are over.
+//! SignedCheckpoint heads of the log. Whoever holds a checkpoint notices any later change of the events that
+//! it covers.
 //!
 //! A checkpoint is signed within [`SIGN_EVERY`] of the events it covers, and is on disk before
-//! anyone sees it, in the data directory and in a [`guard`] outside of it. What was signed last is
-//! compared with the log at every start, so that a log which lost or changed what it signed for is
-//! not served.
+//! anyone sees it, in the data directory and in a [`guard`] outside of it. Every start compares the
+//! newest checkpoint with the log, so a log that lost or changed signed events is not served.
 
 pub mod guard;
 pub mod keys;
@@ -33,54 +32,53 @@ use net::Request;
 use verify::receipt::Receipt;
 use verify::{dead_letters, receipt};
 
-/// How often it is looked whether there is something to sign: well within the second that is
-/// promised.
+/// The interval of signing: well within the promised second.
 const SIGN_EVERY: Duration = Duration::from_millis(400);
 
-/// What signs a log, and what it signed last.
+/// The keys of a log, and its newest checkpoint.
 pub struct Evidence {
     origin: String,
     objects: FileObjects,
     guard: Guard,
     signers: RwLock<Arc<Vec<Signer>>>,
-    /// Keys that signed the checkpoint which was there at the start, and were retired since: names
-    /// and hashes.
+    /// Names and hashes of keys that signed the checkpoint found at the start, and were retired
+    /// since.
     gone: Mutex<Vec<String>>,
-    /// The file of keys as it was last looked at.
+    /// The version of the key file that was read last.
     keys_seen: Mutex<Option<Version>>,
-    /// Of the newest checkpoint: in the data directory and in the guard.
+    /// Versions of the newest checkpoint: in the data directory and in the guard.
     versions: Mutex<[Option<Version>; 2]>,
-    newest: RwLock<Arc<Signed>>,
+    newest: RwLock<Arc<SignedCheckpoint>>,
     /// When this process last signed, in nanoseconds since 1970; 0 before it did.
     signed_at_ns: AtomicI64,
 }
 
 /// A checkpoint that is on disk.
 #[derive(Default)]
-pub struct Signed {
-    /// How many events it covers.
+pub struct SignedCheckpoint {
+    /// The number of events that it covers.
     pub size: u64,
     /// The note.
     pub note: String,
 }
 
-impl Signed {
-    /// What was signed, without the signatures.
+impl SignedCheckpoint {
+    /// The signed text, without the signatures.
     pub fn text(&self) -> &str {
         self.note.find("\n\n").map_or("", |end| &self.note[..=end])
     }
 }
 
-/// What is known of a log before anything is compared.
-struct Found {
+/// Keys and checkpoint of a log, before they are compared with it.
+struct StoredEvidence {
     objects: FileObjects,
     signers: Vec<Signer>,
     /// The newest checkpoint in the data directory.
     stored: Option<Object>,
 }
 
-impl Found {
-    fn read(data_dir: &Path, log: &Contents) -> Result<Found, String> {
+impl StoredEvidence {
+    fn read(data_dir: &Path, log: &Contents) -> Result<StoredEvidence, String> {
         let signers = keys::read(data_dir)?;
         let (name, origin) = (signers[0].verifier().name(), &log.identity().origin);
         if name != origin {
@@ -89,15 +87,15 @@ impl Found {
         let disk: Arc<dyn Disk> = Arc::new(Local::open(data_dir));
         let objects = FileObjects::new(disk);
         let stored = objects.get(CHECKPOINT).map_err(|error| error.to_string())?;
-        Ok(Found { objects, signers, stored })
+        Ok(StoredEvidence { objects, signers, stored })
     }
 
-    /// Goes on with this guard, from the newest checkpoint that there is.
+    /// Continues with this guard, from the newest checkpoint.
     fn into_evidence(
         self,
         log: &Contents,
         guard: Guard,
-        newest: Signed,
+        newest: SignedCheckpoint,
     ) -> Result<Evidence, store::Error> {
         let versions = [
             self.stored.as_ref().map(|object| object.version),
@@ -132,22 +130,22 @@ impl Found {
 }
 
 impl Evidence {
-    /// Reads keys and newest checkpoints, that of the directory and that of the guard at `guard`,
-    /// compares both with the log, and signs what came since. Errs with what to tell the operator
-    /// when the log does not go on from what was signed.
+    /// Reads keys and the newest checkpoints of the directory and of the guard at `guard`, compares
+    /// both with the log, and signs newer events. If the log does not extend a checkpoint, the error
+    /// is a message for the operator.
     pub fn open(data_dir: &Path, guard: &Path, log: &Contents) -> Result<Evidence, Failure> {
-        let found = Found::read(data_dir, log).map_err(Failure::new)?;
+        let found = StoredEvidence::read(data_dir, log).map_err(Failure::new)?;
         let newest = match &found.stored {
             Some(object) => {
                 let compared = compare(&object.bytes, &found.signers, log, data_dir)?;
                 let size = compared.map_err(|why| refusal(&format!("{CHECKPOINT}: {why}")))?;
-                Signed { size, note: String::from_utf8_lossy(&object.bytes).into_owned() }
+                SignedCheckpoint { size, note: String::from_utf8_lossy(&object.bytes).into_owned() }
             }
-            None => Signed::default(),
+            None => SignedCheckpoint::default(),
         };
         let guard = match (Guard::open(guard).map_err(Failure::new)?, &found.stored) {
             (Some(guard), _) => guard,
-            // Nothing was signed that the log could have lost.
+            // Nothing was signed yet, so nothing can be lost.
             (None, None) => Guard::create(guard).map_err(Failure::new)?,
             (None, Some(_)) => {
                 return Err(refusal(&format!(
@@ -158,22 +156,22 @@ impl Evidence {
         };
         if let Some((note, _)) = guard.newest()? {
             compare(&note, &found.signers, log, data_dir)?
-                .map_err(|why| refusal(&format!("{}: {why}", guard.place().display())))?;
+                .map_err(|why| refusal(&format!("{}: {why}", guard.folder().display())))?;
         }
         let evidence = found.into_evidence(log, guard, newest)?;
         evidence.sign(log)?;
         Ok(evidence)
     }
 
-    /// As [`Evidence::open`], but compares nothing: an operator says that the log is to go on as it
-    /// is, and `record` is given what differs, to be recorded before anything is signed.
+    /// [`Evidence::open`] for an operator who accepts the log as it is. `record` gets the
+    /// differences and records them before anything is signed.
     pub fn accept(
         data_dir: &Path,
         guard: &Path,
         log: &Contents,
         record: impl FnOnce(&Differences) -> Result<(), String>,
     ) -> Result<Differences, Failure> {
-        let found = Found::read(data_dir, log).map_err(Failure::new)?;
+        let found = StoredEvidence::read(data_dir, log).map_err(Failure::new)?;
         let guard = match Guard::open(guard).map_err(Failure::new)? {
             Some(guard) => guard,
             None => Guard::create(guard).map_err(Failure::new)?,
@@ -196,14 +194,14 @@ impl Evidence {
         };
         if differences.guard.is_some() || differences.directory.is_some() {
             record(&differences).map_err(Failure::new)?;
-            let evidence = found.into_evidence(log, guard, Signed::default())?;
+            let evidence = found.into_evidence(log, guard, SignedCheckpoint::default())?;
             evidence.sign(log)?;
         }
         Ok(differences)
     }
 
     /// The newest checkpoint.
-    pub fn newest(&self) -> Arc<Signed> {
+    pub fn newest(&self) -> Arc<SignedCheckpoint> {
         Arc::clone(&self.newest.read().expect("no panic while held"))
     }
 
@@ -212,8 +210,8 @@ impl Evidence {
         Arc::clone(&self.signers.read().expect("no panic while held"))
     }
 
-    /// Signs the log's head, if it grew since or more was set aside, and makes that durable, in the
-    /// guard too, before it can be seen.
+    /// Signs the log's head if there are new events or dead letters. The checkpoint is durable, in
+    /// the guard too, before it is visible.
     pub fn sign(&self, log: &Contents) -> Result<(), store::Error> {
         let mut versions = self.versions.lock().expect("no panic while held");
         let [stored, guarded] = &mut *versions;
@@ -227,19 +225,20 @@ impl Evidence {
         // If we crash between the two, the log has what either covers.
         *guarded = Some(self.guard.replace(note.as_bytes(), *guarded)?);
         *stored = Some(self.objects.replace(CHECKPOINT, note.as_bytes(), *stored)?);
-        *self.newest.write().expect("no panic while held") = Arc::new(Signed { size, note });
+        *self.newest.write().expect("no panic while held") =
+            Arc::new(SignedCheckpoint { size, note });
         self.signed_at_ns.store(system::now().unix_ns(), Ordering::Relaxed);
         Ok(())
     }
 
-    /// When this process last signed a checkpoint, if it did.
+    /// The time of the newest checkpoint of this process, if it signed one.
     pub fn signed_at(&self) -> Option<Time> {
         let ns = self.signed_at_ns.load(Ordering::Relaxed);
         (ns != 0).then(|| Time::from_unix_ns(ns))
     }
 
-    /// Adds a witness's cosignature to the newest checkpoint, if that still has this text, and
-    /// makes that durable before it can be seen.
+    /// Adds a witness's cosignature to the newest checkpoint, if it still has this text. The result
+    /// is durable before it is visible.
     pub fn cosign(&self, text: &str, cosignature: Signature) -> Result<(), store::Error> {
         let mut versions = self.versions.lock().expect("no panic while held");
         let newest = self.newest();
@@ -252,7 +251,7 @@ impl Evidence {
         let note = note.to_string();
         versions[0] = Some(self.objects.replace(CHECKPOINT, note.as_bytes(), versions[0])?);
         *self.newest.write().expect("no panic while held") =
-            Arc::new(Signed { size: newest.size, note });
+            Arc::new(SignedCheckpoint { size: newest.size, note });
         Ok(())
     }
 
@@ -265,8 +264,7 @@ impl Evidence {
         note.to_string()
     }
 
-    /// Takes up keys that were added or retired, once that is recorded. Errs with why it could not,
-    /// to be tried again.
+    /// Uses keys that were added or retired, once that is recorded. After an error, try again.
     pub fn follow_keys(&self, audit: &OwnAudit) -> Result<(), String> {
         let mut seen = self.keys_seen.lock().expect("no panic while held");
         let found = self.objects.get(LOG_KEY).map_err(|error| error.to_string())?;
@@ -304,7 +302,7 @@ impl Evidence {
     }
 }
 
-/// Facts of an answer that its receipt has.
+/// The facts of an answer in its receipt.
 pub struct AnswerFacts {
     /// User id of the caller, if there is one.
     pub caller: String,
@@ -313,26 +311,26 @@ pub struct AnswerFacts {
     pub rows: Option<(u64, Vec<u64>)>,
 }
 
-/// What an operator accepts.
+/// The differences that an operator accepts.
 pub struct Differences {
-    /// Why the log does not go on from what the guard has, and the text of that checkpoint.
+    /// Why the log does not extend the checkpoint of the guard, and that checkpoint's text.
     pub guard: Option<(String, Option<String>)>,
-    /// As `guard`, of what the data directory has.
+    /// The same for the checkpoint of the data directory.
     pub directory: Option<(String, Option<String>)>,
-    /// The log as it is.
+    /// The head of the log.
     pub log: Checkpoint,
 }
 
-/// Why a log is not served, and what can be done.
+/// Why a log is not served, and the remedy.
 fn refusal(why: &str) -> Failure {
     Failure::new(format!(
-        "{why}\nThe log is not served, and nothing of it was changed. If it is to go on as it is, say so on record: \
+        "{why}\nThe log is not served, and nothing of it was changed. To accept the log as it is, on record: \
          daybook guard accept --reason TEXT"
     ))
 }
 
 impl Evidence {
-    /// The receipt of an answer, for its header. An answer without rows is of the log as it is now.
+    /// The receipt of an answer, for its header. Without rows, it covers the log as it is now.
     pub fn receipt(
         &self,
         log: &Contents,
@@ -363,13 +361,13 @@ impl Evidence {
 }
 
 impl Evidence {
-    /// The tree when the log had so many events.
+    /// The tree over the first `size` events.
     pub fn tree_at(&self, log: &Contents, size: u64) -> Result<Checkpoint, store::Error> {
         Ok(Checkpoint { origin: self.origin.clone(), size, root: root_at(log, size)? })
     }
 }
 
-/// The root of the tree when the log had so many events.
+/// The root of the tree over the first `size` events.
 fn root_at(log: &Contents, size: u64) -> Result<Hash, store::Error> {
     match size {
         0 => Ok(Tree::new().root()),
@@ -390,35 +388,35 @@ fn compare(
         let checkpoint = opened.reduce(|one, other| one.or(other)).expect("a log has a key")?;
         Ok((checkpoint, dead_letters::parse(note.text())?))
     };
-    let (checkpoint, (count, aside_root)) = match read() {
+    let (checkpoint, (count, dead_letters_root)) = match read() {
         Ok(read) => read,
         Err(why) => return Ok(Err(Malformed::to_string(&why))),
     };
     let (size, _) = log.head();
     if checkpoint.size > size {
         return Ok(Err(format!(
-            "{} events were signed for, and the log has {size}: it is older than what was signed, as a restored backup is",
+            "{} events were signed, and the log has {size}: it is older than its checkpoint, as a restored backup is",
             checkpoint.size
         )));
     }
     if root_at(log, checkpoint.size)? != checkpoint.root {
         return Ok(Err(format!(
-            "the log's first {} events are others than were signed for",
+            "the log's first {} events differ from those that were signed",
             checkpoint.size
         )));
     }
     let disk: Arc<dyn Disk> = Arc::new(Local::open(data_dir));
-    if count > 0 && dead_letters::root_of(&store::dead_letters(&disk)?, count) != Some(aside_root) {
-        return Ok(Err(format!(
-            "{count} records set aside were signed for, and the log has others"
-        )));
+    if count > 0
+        && dead_letters::root_of(&store::dead_letters(&disk)?, count) != Some(dead_letters_root)
+    {
+        return Ok(Err(format!("{count} dead letters were signed, and the log has others")));
     }
     Ok(Ok(checkpoint.size))
 }
 
-/// Proves by a checkpoint over `size` events that the event with this index is one of them. `entry`
-/// goes along as extra data, which the proof itself vouches for: its SHA-256 is the data of the
-/// leaf. Errs with [`NoProof::OutOfRange`] when the checkpoint does not cover the event.
+/// The proof that a checkpoint over `size` events covers the event with this index. `entry` is extra
+/// data that the proof vouches for: its SHA-256 is the data of the leaf. The error is
+/// [`NoProof::OutOfRange`] if the checkpoint does not cover the event.
 pub fn prove(
     log: &Contents,
     checkpoint: Note,
@@ -437,8 +435,7 @@ pub struct Signing {
 }
 
 impl Signing {
-    /// `report_fatal` is called when a checkpoint cannot be made durable; none is signed after
-    /// that.
+    /// Calls `report_fatal` if a checkpoint cannot be made durable; no further one is signed.
     pub fn start(
         evidence: Arc<Evidence>,
         log: Arc<Log>,
@@ -449,15 +446,15 @@ impl Signing {
         let work = move || {
             let mut failed = String::new();
             loop {
-                let told = stopped.recv_timeout(SIGN_EVERY);
+                let signal = stopped.recv_timeout(SIGN_EVERY);
                 match evidence.follow_keys(&audit) {
                     Ok(()) => failed.clear(),
-                    // Once, not at every look.
+                    // Logged once, not in every interval.
                     Err(why) if why == failed => {}
                     Err(why) => {
                         tracing::error!(
                             why,
-                            "couldn't take up the log's keys; signing with those before"
+                            "couldn't use the log's new keys; signing with the old ones"
                         );
                         failed = why;
                     }
@@ -466,7 +463,7 @@ impl Signing {
                     report_fatal(&error);
                     return;
                 }
-                if !matches!(told, Err(RecvTimeoutError::Timeout)) {
+                if !matches!(signal, Err(RecvTimeoutError::Timeout)) {
                     return;
                 }
             }
@@ -475,9 +472,9 @@ impl Signing {
         Signing { stop, thread: thread.expect("the machine has room for a thread") }
     }
 
-    /// Signs what came since, and ends.
+    /// Signs the newest events, and ends.
     pub fn stop(self) {
-        // The thread is there until it is told so, but for a failure.
+        // The thread ends by itself only after a failure.
         let _ = self.stop.send(());
         if self.thread.join().is_err() {
             tracing::error!("signing panicked");

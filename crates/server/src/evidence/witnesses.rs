@@ -1,13 +1,13 @@
-//! Asking witnesses to cosign the log's checkpoints (C2SP tlog-witness, section add-checkpoint).
+//! Cosignatures of witnesses on the log's checkpoints (C2SP tlog-witness, section add-checkpoint).
 //!
-//! - A thread asks each witness: a slow one holds up nobody.
-//! - Heads are signed faster than witnesses are asked. So that there is one checkpoint that all of
-//!   them cosigned, all are asked about the same one, the candidate; whoever cosigned it is asked
-//!   about newer ones meanwhile.
-//! - A cosignature is checked before it is used. It joins the newest checkpoint if it is over that,
-//!   and the candidate.
-//! - A witness that is late or refuses is told of once, in the operational log and on Daybook's own
-//!   trail. It stops nothing.
+//! - Each witness has a thread of its own, so a slow one delays nobody.
+//! - Checkpoints are signed faster than witnesses respond. All witnesses get the same checkpoint, the
+//!   candidate, so that there is one that all cosigned; a witness that cosigned the candidate gets
+//!   newer ones meanwhile.
+//! - A cosignature is verified before use. It joins the newest checkpoint and the candidate, if it
+//!   is of their text.
+//! - A late or refusing witness is reported once, in the operational log and on Daybook's own trail.
+//!   It stops nothing.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -23,50 +23,50 @@ use tlog::{
     prove_consistency,
 };
 
-use super::{Evidence, Signed, root_at};
+use super::{Evidence, SignedCheckpoint, root_at};
 use client::{Client, Response};
 use config::{Limits, Witness};
 use event::terminal::printable;
 use intake::audit::{Act, OwnAudit};
 
-/// How often a thread looks whether there is something to ask.
+/// The interval in which a thread looks for something to cosign.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// A witness is asked no more often, unless it answers with the size to go on from.
+/// The shortest pause between two requests, unless the response names another size.
 const ASK_EVERY: Duration = Duration::from_secs(2);
-/// The longest pause after tries that failed; each is twice as long as the one before.
+/// The longest pause after failures; each is twice as long as the one before.
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
-/// Requests of one try: one that is answered with the size to go on from, and one from there.
+/// Requests of one attempt: one whose response names the witness's size, and one from there.
 const REQUESTS_OF_A_TRY: usize = 2;
-/// How long threads that wait for an answer may hold up the end of the server.
+/// The longest time that the server's end waits for a response.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
-/// Most characters of an answer that are told of.
+/// The most characters of a response in a log line.
 const TOLD_CHARACTERS: usize = 200;
 
-/// The configured witnesses, and what they cosigned together.
+/// The configured witnesses, and the checkpoint that all of them cosigned.
 pub struct Witnesses {
     configured: Vec<Witness>,
     objects: FileObjects,
     pending: Mutex<Pending>,
-    witnessed: RwLock<Option<Arc<Signed>>>,
-    /// How each of the configured stands.
+    witnessed: RwLock<Option<Arc<SignedCheckpoint>>>,
+    /// The state of each configured witness.
     stands: Vec<Mutex<Stand>>,
 }
 
-/// How a witness stands, for whoever watches.
+/// The state of a witness, for metrics.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Stand {
-    /// Events of the newest checkpoint that it cosigned, as far as it is known.
+    /// Events of the newest checkpoint that it is known to have cosigned.
     pub cosigned: u64,
-    /// Since when there is a checkpoint that it did not cosign.
+    /// The time since when a checkpoint lacks its cosignature.
     pub behind_since: Option<Instant>,
-    /// Whether it is told to be late, or to refuse.
+    /// Whether it is reported as late or refusing.
     pub is_bad: bool,
 }
 
 struct Pending {
-    /// The checkpoint that all are asked about, with the cosignatures that it has so far.
+    /// The checkpoint that all witnesses get, with its cosignatures so far.
     candidate: Option<Head>,
-    /// Of the witnessed checkpoint on disk.
+    /// The version of the witnessed checkpoint on disk.
     version: Option<Version>,
 }
 
@@ -78,9 +78,8 @@ struct Head {
 }
 
 impl Witnesses {
-    /// Reads the newest checkpoint that every witness cosigned, unless others are configured since.
-    /// One that the log does not go on from is left out: a log that is opened is one that goes on
-    /// from what it signed, or that an operator accepted.
+    /// Reads the newest checkpoint that every configured witness cosigned. One that the log does not
+    /// extend is left out: an open log extends its checkpoints, or an operator accepted it.
     pub fn open(
         data_dir: &Path,
         configured: Vec<Witness>,
@@ -98,14 +97,15 @@ impl Witnesses {
                 None
             }
         };
-        let witnessed =
-            head.map(|head| Arc::new(Signed { size: head.size, note: head.note.to_string() }));
+        let witnessed = head.map(|head| {
+            Arc::new(SignedCheckpoint { size: head.size, note: head.note.to_string() })
+        });
         let pending = Mutex::new(Pending { candidate: None, version });
         let stands = configured.iter().map(|_| Mutex::default()).collect();
         Ok(Witnesses { configured, objects, pending, witnessed: RwLock::new(witnessed), stands })
     }
 
-    /// How each configured witness stands.
+    /// The state of each configured witness.
     pub fn stands(&self) -> impl Iterator<Item = (&Witness, Stand)> {
         let stands = self.stands.iter().map(|stand| *stand.lock().expect("no panic while held"));
         self.configured.iter().zip(stands)
@@ -113,12 +113,12 @@ impl Witnesses {
 
     /// The newest checkpoint that every configured witness cosigned; `None` before the first, and
     /// without witnesses.
-    pub fn witnessed(&self) -> Option<Arc<Signed>> {
+    pub fn witnessed(&self) -> Option<Arc<SignedCheckpoint>> {
         self.witnessed.read().expect("no panic while held").clone()
     }
 
-    /// What to ask a witness about that cosigned a tree of the size `cosigned` last: the candidate
-    /// if it did not cosign that, else the newest checkpoint if that is larger.
+    /// The next checkpoint for a witness that last cosigned a tree of the size `cosigned`: the
+    /// candidate, or the newest checkpoint if it cosigned the candidate.
     fn question(
         &self,
         key: &Verifier,
@@ -140,7 +140,7 @@ impl Witnesses {
     }
 
     /// A checkpoint of the log without cosignatures of witnesses.
-    fn head(&self, signed: &Signed) -> Option<Head> {
+    fn head(&self, signed: &SignedCheckpoint) -> Option<Head> {
         let whole = Note::parse(signed.note.as_bytes()).ok()?;
         let mut note = Note::new(whole.text().to_owned()).ok()?;
         let is_a_witness = |signature: &&Signature| {
@@ -155,8 +155,8 @@ impl Witnesses {
         Some(Head { size: signed.size, note })
     }
 
-    /// Adds a cosignature to the candidate if it is over that. When it was the last that lacked,
-    /// the candidate is durable as the witnessed checkpoint before it can be seen.
+    /// Adds a cosignature to the candidate, if it is of that text. Once complete, the candidate is
+    /// durable as the witnessed checkpoint before it is visible.
     fn take(&self, head: &Head, cosignature: Signature) -> Result<(), store::Error> {
         let mut pending = self.pending.lock().expect("no panic while held");
         let Some(mut candidate) =
@@ -173,12 +173,12 @@ impl Witnesses {
         pending.version =
             Some(self.objects.replace(WITNESSED, note.as_bytes(), pending.version)?);
         *self.witnessed.write().expect("no panic while held") =
-            Some(Arc::new(Signed { size: candidate.size, note }));
+            Some(Arc::new(SignedCheckpoint { size: candidate.size, note }));
         Ok(())
     }
 
-    /// Gives the candidate up if it is this one and the log has signed another since: that is asked
-    /// about next, so that a witness which comes back is not asked about the past.
+    /// Drops this candidate if the log has signed a newer checkpoint. That is the next candidate, so
+    /// that a witness which comes back gets nothing old.
     fn give_up(&self, head: &Head, evidence: &Evidence) {
         let mut pending = self.pending.lock().expect("no panic while held");
         let newest = evidence.newest();
@@ -196,7 +196,7 @@ fn is_cosigned(note: &Note, witnesses: &[Witness]) -> bool {
     witnesses.iter().all(|witness| is_cosigned_by(note, &witness.key))
 }
 
-/// The checkpoint that was witnessed, if it is one of this log.
+/// The witnessed checkpoint, if it is one of this log.
 fn read(bytes: &[u8], log: &Contents) -> Result<Head, String> {
     let note = Note::parse(bytes).map_err(|why| why.to_string())?;
     let checkpoint = Checkpoint::parse(note.text()).map_err(|why| why.to_string())?;
@@ -206,13 +206,13 @@ fn read(bytes: &[u8], log: &Contents) -> Result<Head, String> {
     match is_of_this_log {
         true => Ok(Head { size: checkpoint.size, note }),
         false => Err(format!(
-            "the log does not go on from the {} events that were witnessed",
+            "the log does not extend the {} events that were witnessed",
             checkpoint.size
         )),
     }
 }
 
-/// The parts of a server that asking its witnesses takes.
+/// The parts of a server that its witnesses' threads use.
 pub struct Parts {
     pub log: Arc<Log>,
     pub evidence: Arc<Evidence>,
@@ -249,19 +249,18 @@ impl WeakParts {
     }
 }
 
-/// The threads that ask.
-pub struct Asking {
+/// The threads of the witnesses.
+pub struct Cosigning {
     threads: Vec<(Sender<()>, JoinHandle<()>)>,
 }
 
-impl Asking {
-    /// `report_fatal` is called when what a witness answered cannot be made durable; that one is
-    /// not asked after it.
+impl Cosigning {
+    /// Calls `report_fatal` if a cosignature cannot be made durable; that thread ends then.
     pub fn start(
         parts: &Parts,
         limits: &Limits,
         report_fatal: impl Fn(&store::Error) + Clone + Send + 'static,
-    ) -> Asking {
+    ) -> Cosigning {
         let configured = &parts.witnesses.configured;
         let threads = configured.iter().cloned().enumerate().map(|(position, witness)| {
             let (stop, stopped) = channel();
@@ -287,15 +286,15 @@ impl Asking {
             let thread = std::thread::Builder::new().name("witness".to_owned()).spawn(work);
             (stop, thread.expect("the machine has room for a thread"))
         });
-        Asking { threads: threads.collect() }
+        Cosigning { threads: threads.collect() }
     }
 
-    /// Asks no more. A thread whose witness does not answer in time is left to end with the
-    /// process; it holds nothing of the log.
+    /// Ends the threads. One whose witness does not respond in time ends with the process; it holds
+    /// nothing of the log.
     pub fn stop(self) {
         let deadline = Instant::now() + STOP_WITHIN;
         for (stop, _) in &self.threads {
-            // The thread is there until it is told so, but for a failure.
+            // The thread ends by itself only after a failure.
             let _ = stop.send(());
         }
         for (_, thread) in self.threads {
@@ -303,56 +302,56 @@ impl Asking {
                 std::thread::sleep(Duration::from_millis(5));
             }
             if thread.is_finished() && thread.join().is_err() {
-                tracing::error!("asking a witness panicked");
+                tracing::error!("the thread of a witness panicked");
             }
         }
     }
 }
 
-/// How a witness stands, as far as anyone was told.
+/// The state of a witness that was reported last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Good,
     /// It has not cosigned in time.
     Late,
-    /// It holds a tree that the log does not go on from.
+    /// It holds a tree that the log does not extend.
     Refused,
 }
 
-/// What came of asking a witness.
+/// The outcome of a request to a witness.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Cosigned(Signature),
-    /// It is to be asked from this size on.
+    /// The next request starts from this size.
     Knows(u64),
-    /// It holds a tree that the log does not go on from: the log forked, or was rolled back.
+    /// It holds a tree that the log does not extend: the log forked, or was rolled back.
     Refused(String),
     /// It did not cosign, for another reason.
     Failed(String),
 }
 
-/// Asks one witness.
+/// The thread of one witness.
 struct Asker {
-    /// Among the configured ones.
+    /// Position among the configured ones.
     position: usize,
     witness: Witness,
     client: Client,
     late_after: Duration,
-    /// The size that the witness cosigned last, as far as it is known.
+    /// The size of the tree that the witness is known to have cosigned last.
     old_size: u64,
     /// The text of the newest checkpoint that it cosigned for this process.
     cosigned: Option<String>,
-    /// Since when there is a checkpoint that it did not cosign.
+    /// The time since when a checkpoint lacks its cosignature.
     behind_since: Option<Instant>,
-    /// Tries that failed, one after another, and why the last did.
+    /// Failures in a row, and the reason of the last.
     failures: u32,
     why: String,
     standing: Standing,
 }
 
 impl Asker {
-    /// Asks until told to stop. Holds nothing of the log while it waits. Errs when an answer could
-    /// not be made durable.
+    /// Works until it is stopped, and holds nothing of the log while it waits. An error if a
+    /// cosignature could not be made durable.
     fn run(mut self, parts: &WeakParts, stopped: &Receiver<()>) -> Result<(), store::Error> {
         let mut ask_at = Instant::now();
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK_EVERY) {
@@ -372,7 +371,7 @@ impl Asker {
         Ok(())
     }
 
-    /// What to ask about now, if anything; `None` when the server is gone.
+    /// The checkpoint to send now, if any; `None` once the server is gone.
     fn look(&mut self, parts: &WeakParts) -> Option<Option<Head>> {
         let parts = parts.upgrade()?;
         if self.cosigned.as_deref() != Some(parts.evidence.newest().text()) {
@@ -381,7 +380,7 @@ impl Asker {
         Some(parts.witnesses.question(&self.witness.key, self.cosigned.as_deref(), &parts.evidence))
     }
 
-    /// One try; `None` when the server is gone.
+    /// One attempt; `None` once the server is gone.
     fn ask(&mut self, parts: &WeakParts, head: &Head) -> Option<Verdict> {
         let url = format!("{}/add-checkpoint", self.witness.url);
         for _ in 0..REQUESTS_OF_A_TRY {
@@ -412,7 +411,7 @@ impl Asker {
         Some(Verdict::Failed("it cosigned another checkpoint meanwhile".to_owned()))
     }
 
-    /// Uses what a witness answered.
+    /// Uses the response of the witness.
     fn settle(
         &mut self,
         head: &Head,
@@ -432,23 +431,23 @@ impl Asker {
                 self.failures = self.failures.saturating_add(1);
                 self.why.clone_from(why);
             }
-            // What is known now is asked from at the next try.
+            // The next attempt starts from the size that is known now.
             Verdict::Knows(size) => self.old_size = *size,
         }
         Ok(())
     }
 
-    /// Shows how the witness stands to whoever watches.
+    /// Publishes the state for metrics.
     fn show(&self, witnesses: &Witnesses) {
         let is_bad = self.standing != Standing::Good;
         let stand = Stand { cosigned: self.old_size, behind_since: self.behind_since, is_bad };
         *witnesses.stands[self.position].lock().expect("no panic while held") = stand;
     }
 
-    /// Records and tells when the witness stands otherwise than before; what cannot be recorded
-    /// yet, at the next look.
+    /// Records and reports a change of the state. If it cannot be recorded, the next interval tries
+    /// again.
     fn stand(&mut self, verdict: Option<&Verdict>, audit: &OwnAudit) {
-        // One that is to be asked in a moment, and cosigned whenever it was, is not late.
+        // A witness that is about to get a request and cosigned every earlier one is not late.
         let is_late = self.failures > 0
             && self.behind_since.is_some_and(|since| since.elapsed() >= self.late_after);
         let standing = standing_after(self.standing, verdict, is_late);
@@ -457,7 +456,7 @@ impl Asker {
         }
         let (witness, why) = (self.witness.key.name(), &self.why);
         if let Err(why) = audit.record_now(act_of(standing, &self.witness, why)) {
-            tracing::warn!(why, "couldn't record how a witness stands yet");
+            tracing::warn!(why, "couldn't record the state of a witness yet");
             return;
         }
         self.standing = standing;
@@ -479,8 +478,8 @@ fn pause_after(failures: u32) -> Duration {
     ASK_EVERY.saturating_mul(2_u32.saturating_pow(failures)).min(BACK_OFF_MAX)
 }
 
-/// What a witness's answer to a request says that asked it to cosign a checkpoint of this size,
-/// while the log has signed for `signed` events.
+/// Reads a witness's response to a request about a checkpoint of this size, while the log has
+/// signed for `signed` events.
 fn judge(
     answer: &Response,
     request: &AddCheckpoint,
@@ -501,14 +500,14 @@ fn judge(
                 "it cosigned a tree of {known} events, and the log signed for {signed}"
             )),
             Some(known) if known != request.old_size => Verdict::Knows(known),
-            // The same size is refused for its root alone; then no size need be in the answer.
+            // The same size is refused only for its root; then the response needs no size.
             _ if is_same_size => {
                 Verdict::Refused(format!("it cosigned another tree of {size} events"))
             }
-            _ => Verdict::Failed("it tells no size to go on from".to_owned()),
+            _ => Verdict::Failed("the conflict names no size".to_owned()),
         },
         422 => Verdict::Refused(format!(
-            "the tree of {size} events does not go on from the tree of {} that it cosigned",
+            "the tree of {size} events does not extend the tree of {} that it cosigned",
             request.old_size
         )),
         status => {
@@ -519,7 +518,7 @@ fn judge(
     }
 }
 
-/// The key's own cosignature in an answer, once it is checked. Lines of other keys are ignored.
+/// The verified cosignature of the key in a response. Lines of other keys are ignored.
 fn cosignature(
     request: &AddCheckpoint,
     body: &[u8],
@@ -531,7 +530,7 @@ fn cosignature(
     let mut bytes = format!("{}\n", request.checkpoint.text()).into_bytes();
     bytes.extend_from_slice(body);
     let note = Note::parse(&bytes)?;
-    // A note's text may have empty lines; what is behind ours is none of it.
+    // A note's text may have empty lines; nothing after ours belongs to it.
     if note.text() != request.checkpoint.text() {
         return Err(Malformed("the answer has more than signature lines"));
     }
@@ -556,7 +555,7 @@ fn standing_after(before: Standing, verdict: Option<&Verdict>, is_late: bool) ->
     }
 }
 
-/// That a witness stands so from now on, for Daybook's own trail.
+/// The act that records a new state of a witness.
 fn act_of(standing: Standing, witness: &Witness, why: &str) -> Act {
     let name = witness.key.name();
     let act = |action: &str| {

@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::problem::Problem;
 use crate::api::answer::with_tree_size;
 use crate::api::{Answer, Call, Refusal, Streaming};
-use crate::live::{self, Shown, Tail};
+use crate::live::{self, Credential, Tail};
 use access::signature::Authorization;
 use find::question::{InvalidParameter, NUMBER_MAX, Parameters, Q, invalid_search};
 use net::{Body, Response, path};
@@ -43,7 +43,7 @@ fn tail(call: &Call<'_>, size: u64) -> Result<Tail, Refusal> {
         return Err(InvalidParameter::new("from", text).into());
     }
     let meaning = asked.search.meaning(call.now).map_err(|error| invalid_search(Q, error))?;
-    Ok(Tail { shown: credential(call)?, meaning, next })
+    Ok(Tail { credential: credential(call)?, meaning, next })
 }
 
 /// The index after the event that the client had last, if it names one.
@@ -57,15 +57,15 @@ fn index_after_last(call: &Call<'_>) -> Result<Option<u64>, InvalidParameter> {
 }
 
 /// The credential of the request, to be checked again for as long as the tail goes on.
-fn credential(call: &Call<'_>) -> Result<Shown, Problem> {
+fn credential(call: &Call<'_>) -> Result<Credential, Problem> {
     let key = call.request.header("authorization").and_then(Authorization::parse);
     if let Some(key) = key {
-        return Ok(Shown::AccessKey(key.access_key.to_owned()));
+        return Ok(Credential::AccessKey(key.access_key.to_owned()));
     }
     // An authenticated request has one of the two.
     let token = call.request.header("x-auth-token");
     let token = token.ok_or_else(|| Problem::malformed("show a token or a signature"))?;
-    Ok(Shown::Token(token.to_owned()))
+    Ok(Credential::Token(token.to_owned()))
 }
 
 /// Sends events as long as the client takes them.
