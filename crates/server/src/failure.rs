@@ -4,24 +4,24 @@ use std::fmt;
 
 use verify::VerifyError;
 
-/// Why a command ended, as its exit code tells (listed in `daybook --help`).
+/// Exit codes of commands; `daybook --help` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It could not be done.
+    /// The command failed.
     Failed = 1,
     /// The command line or the configuration is wrong.
     Usage = 2,
-    /// Stored bytes are not what was written.
+    /// Stored bytes are damaged.
     Damage = 3,
-    /// A durable write failed; start again to recover.
+    /// A durable write failed; the next start recovers.
     WriteFailed = 4,
-    /// What was verified is not what was signed for.
+    /// Verified bytes differ from those that were signed.
     Refuted = 5,
-    /// A source is silent, or something of it is missing.
+    /// A source is silent, or events of it are missing.
     Alarm = 6,
 }
 
-/// What a person reads when a command fails.
+/// A failed command: its exit code, and the text for people.
 #[derive(Debug)]
 pub struct Failure {
     pub exit: Exit,

@@ -1,5 +1,5 @@
-//! Telling systemd how the service stands (sd_notify(3)): a datagram to the socket that
-//! `NOTIFY_SOCKET` names, if there is one.
+//! The state of the service for systemd (sd_notify(3)): a datagram to the socket of `NOTIFY_SOCKET`,
+//! if there is one.
 
 use std::ffi::OsStr;
 use std::io;
@@ -7,20 +7,20 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// It serves.
+/// The service is ready.
 pub const READY: &str = "READY=1";
-/// It is about to end.
+/// The service is about to end.
 pub const STOPPING: &str = "STOPPING=1";
 
-/// Tells; who cannot be told goes without.
-pub fn tell(state: &str) {
+/// Sends a state. A failure is only logged.
+pub fn send(state: &str) {
     let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    if let Err(error) = send(&socket, state) {
-        tracing::warn!(%error, "couldn't tell the service manager: {state}");
+    if let Err(error) = send_to(&socket, state) {
+        tracing::warn!(%error, "couldn't notify the service manager: {state}");
     }
 }
 
-fn send(socket: &OsStr, state: &str) -> io::Result<()> {
+fn send_to(socket: &OsStr, state: &str) -> io::Result<()> {
     let address = match socket.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
         _ => SocketAddr::from_pathname(socket)?,

@@ -1,7 +1,7 @@
-//! Taking up a changed configuration and renewed certificates while the server runs.
+//! Reload of the configuration and of certificates while the server runs.
 //!
-//! Everything is read and checked first, then recorded, and only then in force: what is wrong or
-//! cannot be recorded leaves the server as it was.
+//! Everything is read and checked first, then recorded, and only then in force. A wrong configuration,
+//! or one that cannot be recorded, changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub struct Reloader {
     set_level: Box<dyn Fn(LogLevel) + Send + Sync>,
 }
 
-/// Whose certificate it is.
+/// The owner of a certificate.
 pub enum Holder {
     Server,
     /// The syslog listener of the source with this name.
@@ -57,8 +57,7 @@ impl Reloader {
         }
     }
 
-    /// Reads configuration and certificates again, and tells in the operational log what came of
-    /// it. Blocks.
+    /// Reads configuration and certificates again, and logs the result. Blocks.
     pub fn reload(&self) {
         // Gone when the server is stopping.
         let Some(audit) = self.audit.upgrade() else { return };
@@ -68,7 +67,7 @@ impl Reloader {
                 for setting in waiting {
                     tracing::warn!(
                         setting,
-                        "a changed setting is not in force: restart the server to take it up"
+                        "a changed setting is not in force: restart the server to use it"
                     );
                 }
             }
@@ -85,7 +84,7 @@ impl Reloader {
         }
     }
 
-    /// What changed, and what waits for the next start.
+    /// The changed settings, and those that wait for the next start.
     fn take_up(&self, audit: &OwnAudit) -> Result<(Vec<String>, Vec<String>), String> {
         let running = self.in_force.current();
         let Transition { config, mut changed, waiting } =
@@ -104,7 +103,7 @@ impl Reloader {
                 .with("waiting", list(&waiting))
                 .with("sha256", hex::encode(Sha256::digest(&config.text)))
                 .with("certificates", list(&fingerprints));
-            let description = Some("the server goes on with other settings".to_owned());
+            let description = Some("the server runs with other settings".to_owned());
             audit.record_now(Act { description, ..act })?;
             let before =
                 self.objects.get(store::CONFIG_RECORDED).map_err(|error| error.to_string())?;
@@ -120,7 +119,7 @@ impl Reloader {
         Ok((changed, waiting))
     }
 
-    /// Each certificate as its files are now, with whose it is.
+    /// The owner, the current certificate and the files' content of each.
     fn renewed(
         &self,
         server: Option<&Tls>,
@@ -145,7 +144,7 @@ impl Reloader {
                     (format!("source {name}"), read)
                 }
             };
-            // What serves by TLS goes on to: that is not taken up while it runs.
+            // A listener with TLS continues with it: that changes only at a start.
             if let Some(read) = read {
                 renewed.push((name, &**certificate, read?));
             }

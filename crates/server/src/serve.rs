@@ -213,7 +213,7 @@ impl Server {
         };
         match &failure {
             None => {
-                notify::tell(notify::STOPPING);
+                notify::send(notify::STOPPING);
                 tracing::info!("stopping: finishing open requests");
             }
             Some(failure) => {

@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             server.scheme(),
             server.address()?
         ));
-        notify::tell(notify::READY);
+        notify::send(notify::READY);
         server.run(stopped).await
     })
 }

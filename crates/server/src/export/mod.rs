@@ -1,4 +1,4 @@
-//! Exports that a server makes: how many at once, what those made last came to, and sending them.
+//! Exports of a server: a limit on those in progress, totals of the last ones, and sending.
 
 pub mod send;
 
@@ -22,8 +22,7 @@ pub struct Exports {
     finished: Mutex<VecDeque<(String, Totals)>>,
 }
 
-/// So many are remembered, of about 200 bytes each; any other is made again to know what it comes
-/// to.
+/// The number of totals in memory, about 200 bytes each. An export without totals is made again.
 const FINISHED_MAX: usize = 256;
 
 impl Exports {
@@ -33,7 +32,7 @@ impl Exports {
         Exports { log, evidence, permits, finished: Mutex::default() }
     }
 
-    /// The manifest of an export that came to `totals`, signed by the log.
+    /// The manifest of an export with these totals, signed by the log.
     pub fn manifest(&self, export: &Export, totals: Totals) -> Result<Manifest, store::Error> {
         let tree = self.evidence.tree_at(self.log.contents(), export.tree_size)?;
         let facts = Facts::of(export, totals, tree);
@@ -42,7 +41,7 @@ impl Exports {
         Ok(Manifest::of(&facts, trails, receipt))
     }
 
-    /// What an export came to, if it is remembered.
+    /// The totals of an export, if they are in memory.
     pub fn totals(&self, mark: &str) -> Option<Totals> {
         let finished = self.finished.lock().expect("no panic while held");
         finished.iter().find(|(one, _)| one == mark).map(|(_, totals)| *totals)

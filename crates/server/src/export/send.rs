@@ -1,7 +1,7 @@
-//! Sending an export, or the manifest of one, while it is made.
+//! Sends an export, or its manifest, while it is made.
 //!
-//! It is made on a thread of its own, a few pieces ahead of the client. What breaks off ends the
-//! connection, so that no client takes a part for the whole.
+//! A thread makes it a few pieces ahead of the client. A failure breaks the connection off, so that
+//! no client takes a part for the whole.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,20 +18,20 @@ use super::Exports;
 use find::export::{Export, ExportError, Pieces, Totals};
 use net::{Body, Piece, Response};
 
-/// Pieces made ahead of the client.
+/// Pieces made before the client takes them.
 const PIECES_AHEAD: usize = 2;
 /// A client must take a piece within this time.
 const PIECE_TAKEN_WITHIN: Duration = Duration::from_secs(30);
-/// A client that waits for a manifest is sent white space after so many pieces, so that either end
+/// Pieces after which a client that waits for a manifest gets white space, so that either end
 /// notices when the other is gone.
 const PIECES_A_SIGN_OF_LIFE: u64 = 64;
-/// The trailer that has the manifest in base64.
+/// The trailer with the manifest in base64.
 pub const TRAILER: HeaderName = HeaderName::from_static("x-daybook-manifest");
 
-/// What is sent.
+/// The content to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// The file without so many bytes, and whether the manifest follows in a trailer.
+    /// The file behind this number of bytes, and whether the manifest follows in a trailer.
     File {
         skip: u64,
         with_trailer: bool,
@@ -39,35 +39,35 @@ pub enum What {
     Manifest,
 }
 
-/// An answer that is about to be sent.
+/// A response that is about to be sent.
 pub struct Sending {
     pub export: Export,
     pub what: What,
-    /// Without a body.
+    /// The response without its body.
     pub head: Response,
 }
 
-/// Why no more is sent.
-enum Ended {
-    /// Nobody takes it any more, or not quickly enough, or the server stops.
+/// Why sending ended early.
+enum SendError {
+    /// The client is gone or too slow, or the server stops.
     Unwanted,
-    /// The client asked for what is behind the end.
+    /// The requested range is behind the end.
     BehindTheEnd,
     ExportError(ExportError),
 }
 
-impl From<ExportError> for Ended {
-    fn from(failed: ExportError) -> Ended {
-        Ended::ExportError(failed)
+impl From<ExportError> for SendError {
+    fn from(failed: ExportError) -> SendError {
+        SendError::ExportError(failed)
     }
 }
 
-/// Begins to send.
+/// Starts to send.
 pub fn start(
     sending: Sending,
     exports: Arc<Exports>,
     stopping: watch::Receiver<bool>,
-    place: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
     id: &str,
 ) -> Response {
     let (pieces, receiver) = tokio::sync::mpsc::channel(PIECES_AHEAD);
@@ -76,8 +76,8 @@ pub fn start(
     let (client, id) = (Client { pieces, stopping, runtime: Handle::current() }, id.to_owned());
     tokio::task::spawn_blocking(move || {
         let sent = run(&export, what, &exports, &client).and_then(|Last { data, trailers }| {
-            // Whoever has all of it finds the place free.
-            drop(place);
+            // A client that has everything finds the permit free.
+            drop(permit);
             if !data.is_empty() {
                 client.send(Piece::Data(data), || ())?;
             }
@@ -85,14 +85,11 @@ pub fn start(
         });
         match sent {
             Ok(()) => {}
-            Err(Ended::Unwanted) => tracing::info!(request_id = id, "an export was broken off"),
-            Err(Ended::BehindTheEnd) => {
-                tracing::info!(
-                    request_id = id,
-                    "an export ends before the range that was asked for"
-                );
+            Err(SendError::Unwanted) => tracing::info!(request_id = id, "an export was broken off"),
+            Err(SendError::BehindTheEnd) => {
+                tracing::info!(request_id = id, "an export ends before the requested range");
             }
-            Err(Ended::ExportError(error)) => {
+            Err(SendError::ExportError(error)) => {
                 tracing::error!(request_id = id, %error, "couldn't make an export")
             }
         }
@@ -100,14 +97,14 @@ pub fn start(
     response
 }
 
-/// What is sent last.
+/// The last piece, which ends the body.
 struct Last {
     data: Bytes,
     trailers: Option<HeaderMap>,
 }
 
-/// Sends all but what is last.
-fn run(export: &Export, what: What, exports: &Exports, client: &Client) -> Result<Last, Ended> {
+/// Sends everything but the last piece.
+fn run(export: &Export, what: What, exports: &Exports, client: &Client) -> Result<Last, SendError> {
     match what {
         What::File { skip, with_trailer } => {
             let (totals, data) = send_file(export, skip, exports, client)?;
@@ -147,13 +144,13 @@ fn run(export: &Export, what: What, exports: &Exports, client: &Client) -> Resul
     }
 }
 
-/// Sends a file but for its last piece. Returns what it came to, and that piece.
+/// Sends a file but for its last piece. Returns its totals, and that piece.
 fn send_file(
     export: &Export,
     skip: u64,
     exports: &Exports,
     client: &Client,
-) -> Result<(Totals, Bytes), Ended> {
+) -> Result<(Totals, Bytes), SendError> {
     let (mut made, mut skip, mut last) =
         (Pieces::of(exports.log.contents(), export)?, skip, Bytes::new());
     while let Some(mut piece) = made.next_piece()? {
@@ -170,14 +167,14 @@ fn send_file(
         }
     }
     if skip > 0 {
-        return Err(Ended::BehindTheEnd);
+        return Err(SendError::BehindTheEnd);
     }
     let totals = made.totals();
     exports.remember(export.mark(), totals);
     Ok((totals, last))
 }
 
-/// Whoever takes the pieces.
+/// The receiver of the pieces.
 struct Client {
     pieces: Sender<Piece>,
     stopping: watch::Receiver<bool>,
@@ -185,19 +182,19 @@ struct Client {
 }
 
 impl Client {
-    fn is_there(&self) -> Result<(), Ended> {
+    fn is_there(&self) -> Result<(), SendError> {
         if self.pieces.is_closed() || *self.stopping.borrow() {
-            Err(Ended::Unwanted)
+            Err(SendError::Unwanted)
         } else {
             Ok(())
         }
     }
 
-    /// Sends a piece; `before_wait` is called when it is not taken at once.
-    fn send(&self, piece: Piece, before_wait: impl FnOnce()) -> Result<(), Ended> {
+    /// Sends a piece, and calls `before_wait` if the client does not take it at once.
+    fn send(&self, piece: Piece, before_wait: impl FnOnce()) -> Result<(), SendError> {
         let piece = match self.pieces.try_send(piece) {
             Ok(()) => return Ok(()),
-            Err(TrySendError::Closed(_)) => return Err(Ended::Unwanted),
+            Err(TrySendError::Closed(_)) => return Err(SendError::Unwanted),
             Err(TrySendError::Full(piece)) => piece,
         };
         before_wait();
@@ -205,7 +202,7 @@ impl Client {
             async { tokio::time::timeout(PIECE_TAKEN_WITHIN, self.pieces.send(piece)).await };
         match self.runtime.block_on(sent) {
             Ok(Ok(())) => Ok(()),
-            _ => Err(Ended::Unwanted),
+            _ => Err(SendError::Unwanted),
         }
     }
 }

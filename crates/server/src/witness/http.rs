@@ -1,5 +1,5 @@
-//! `POST /add-checkpoint` (C2SP tlog-witness, section add-checkpoint): the statuses that it names,
-//! and those of requests that never come so far.
+//! `POST /add-checkpoint` (C2SP tlog-witness, section add-checkpoint), with its statuses and those of
+//! requests that are refused before.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,7 +20,7 @@ use intake::sockets;
 use net::body::{self, BodyError};
 use net::{self, Body, Response, server};
 
-/// Where a witness listens unless told otherwise.
+/// The default address of a witness.
 pub const LISTEN: &str = "127.0.0.1:8421";
 
 const PATH: &str = "/add-checkpoint";
@@ -66,10 +66,10 @@ impl Server {
         Ok(Server { app: App { witness, limits, in_flight, report_fatal }, listener, tls, fatal })
     }
 
-    /// The address that was bound.
+    /// The bound address.
     pub fn address(&self) -> Result<SocketAddr, Failure> {
         self.listener.local_addr().map_err(|error| {
-            Failure::new(format!("couldn't read the address listened on: {error}"))
+            Failure::new(format!("couldn't read the address of the listener: {error}"))
         })
     }
 
@@ -196,7 +196,7 @@ fn refused_body(refused: &BodyError) -> Response {
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// An answer for people.
+/// A response for people.
 fn text(status: StatusCode, line: String) -> Response {
     text_of(status, PLAIN, line + "\n")
 }

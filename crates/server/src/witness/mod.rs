@@ -1,9 +1,9 @@
-//! A witness: it cosigns checkpoints of the logs it watches, each of which goes on from the one
-//! before, so that a log cannot show different trees to different people (C2SP tlog-witness,
-//! section add-checkpoint; tlog-cosignature, section Ed25519 signed message).
+//! A witness. It cosigns a checkpoint of a log only if that extends the last one it cosigned, so a log
+//! cannot show different trees to different people (C2SP tlog-witness, section add-checkpoint;
+//! tlog-cosignature, section Ed25519 signed message).
 //!
-//! What holds for each log, across kills and restarts:
-//! - a cosignature leaves when its checkpoint is on disk as the newest one, not before;
+//! For each log, across kills and restarts:
+//! - a cosignature leaves only after its checkpoint is on disk as the newest one;
 //! - the sizes that are cosigned never fall, and none is cosigned with two roots;
 //! - one process cosigns with a directory at a time.
 //!
@@ -30,19 +30,19 @@ use tlog::{
 
 use crate::failure::{Exit, Failure};
 
-/// The key that cosigns, as golang.org/x/mod/sumdb/note writes one; written last, so that a
-/// half-made directory is no witness.
+/// The cosigning key in the form of golang.org/x/mod/sumdb/note. It is written last, so a half-made
+/// directory is no witness.
 const KEY: &str = "witness.key";
-/// The verifier keys of the logs that are watched, one a line.
+/// The verifier keys of the watched logs, one a line.
 const LOGS: &str = "logs";
 /// The folder of the newest cosigned checkpoints, each under the SHA-256 of its origin in hex.
 const NEWEST: &str = "newest";
 /// Held by the process that cosigns.
 const SERVING: &str = "serving.lock";
-/// What a log did is told once in so long: anyone can send old checkpoints.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// The interval of repeated reports about a log: anyone can send old checkpoints.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 
-/// Of a log that is watched, what it did, and when that was told.
+/// The time of the last report of each kind for each log.
 type Told = HashMap<(String, &'static str), Instant>;
 
 /// A witness that is open, alone, in its directory.
@@ -55,28 +55,28 @@ pub struct Witness {
 /// Checkpoints are compared and replaced by one process, one at a time.
 struct Turn {
     _serving: Box<dyn Send>,
-    /// Why none is replaced any more, once that failed.
+    /// The error of a failed replacement; none follows it.
     failure: Option<String>,
-    /// When what was last told of which log.
-    told: Told,
+    /// The last reports.
+    reports: Told,
 }
 
 /// Why a checkpoint was not cosigned.
 #[derive(Debug)]
 pub enum NotCosigned {
-    /// The request is not what the specification says.
+    /// The request does not follow the specification.
     Malformed(Malformed),
     /// No log of this origin is watched.
     UnknownOrigin,
-    /// No key of the log signed it, or one did not that it says did.
+    /// No key of the log signed it, or a signature is forged.
     NotSigned,
-    /// The request goes on from a larger tree than it asks to cosign.
+    /// The old size is larger than that of the checkpoint.
     OldSizeIsLarger,
-    /// The request goes on from another size than the one cosigned last, which is this one.
+    /// The old size is not that of the last cosigned tree, which is this one.
     OtherSize(u64),
-    /// A tree of this size was cosigned last, and it has another root.
+    /// The last cosigned tree has this size and another root.
     OtherRoot(u64),
-    /// The proof does not show that the tree goes on from the one cosigned last.
+    /// The proof does not show that the tree extends the last cosigned one.
     NotConsistent,
     /// The directory cannot be read.
     NotRead(store::Error),
@@ -84,13 +84,13 @@ pub enum NotCosigned {
     NotWritten(store::Error),
 }
 
-/// Makes a witness of this name in a new or empty directory. Returns the key that its cosignatures
-/// are checked with.
+/// Creates a witness of this name in a new or empty directory. Returns the verifier key of its
+/// cosignatures.
 pub fn init(dir: &Path, name: &str, seed: &[u8; 32]) -> Result<Verifier, Failure> {
     let signer = Signer::new(name, Kind::Cosignature, seed)
         .map_err(|why| Failure::usage(why.to_string()))?;
     let failed =
-        |error: io::Error| Failure::new(format!("couldn't make {}: {error}", dir.display()));
+        |error: io::Error| Failure::new(format!("couldn't create {}: {error}", dir.display()));
     let disk = Local::create(dir).map_err(failed)?;
     if !disk.list("").map_err(failed)?.is_empty() {
         return Err(store::Error::NotEmpty { location: disk.location() }.into());
@@ -106,7 +106,7 @@ pub fn init(dir: &Path, name: &str, seed: &[u8; 32]) -> Result<Verifier, Failure
 pub fn read_key(dir: &Path) -> Result<Signer, Failure> {
     let path = dir.join(KEY);
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        let hint = "make a witness with `daybook witness init`";
+        let hint = "create a witness with `daybook witness init`";
         Failure::new(format!("couldn't read {}: {error} ({hint})", path.display()))
     })?;
     let damaged =
@@ -122,11 +122,11 @@ pub fn read_key(dir: &Path) -> Result<Signer, Failure> {
 pub struct Watched {
     /// A key that signs its checkpoints, and has its origin for a name.
     pub key: Verifier,
-    /// The size of its tree that was cosigned last, if any was.
+    /// The size of its last cosigned tree, if there is one.
     pub size: Option<u64>,
 }
 
-/// The logs that the witness in a directory watches, in the order they were added.
+/// The logs of the witness in a directory, in the order in which they were added.
 pub fn watched(dir: &Path) -> Result<Vec<Watched>, Failure> {
     let signer = read_key(dir)?;
     let objects = FileObjects::new(Arc::new(Local::open(dir)));
@@ -138,8 +138,7 @@ pub fn watched(dir: &Path) -> Result<Vec<Watched>, Failure> {
     keys.into_iter().map(watched).collect()
 }
 
-/// Watches a log from now on, or takes checkpoints of one that is watched by a further key. A
-/// witness that serves follows.
+/// Adds a log, or another key of a watched log. A running witness notices.
 pub fn add(dir: &Path, key: &Verifier) -> Result<(), Failure> {
     if key.kind() != Kind::Note {
         return Err(Failure::usage("that is the key of a witness, not of a log"));
@@ -153,8 +152,7 @@ pub fn add(dir: &Path, key: &Verifier) -> Result<(), Failure> {
     })
 }
 
-/// Takes no more checkpoints by a key. What was cosigned of its log stays known, should it be added
-/// again.
+/// Removes a key. The newest cosigned checkpoint of its log stays, in case the log is added again.
 pub fn remove(dir: &Path, key: &Verifier) -> Result<(), Failure> {
     change(dir, |keys| match keys.iter().position(|one| one == key) {
         Some(position) => {
@@ -222,8 +220,8 @@ fn damage(file: &str, offset: u64, what: &str) -> store::Error {
 }
 
 impl Witness {
-    /// Opens the witness in a directory, and reads all that it knows once. Errs while another
-    /// process has it open.
+    /// Opens the witness in a directory, and reads every file once. An error while another process
+    /// has it open.
     pub fn open(dir: &Path) -> Result<Witness, Failure> {
         let signer = read_key(dir)?;
         let disk = Arc::new(Local::open(dir));
@@ -237,17 +235,17 @@ impl Witness {
         for key in read_logs(&objects)?.0 {
             read_newest(&objects, &signer, key.name())?;
         }
-        let turn = Mutex::new(Turn { _serving: serving, failure: None, told: HashMap::new() });
+        let turn = Mutex::new(Turn { _serving: serving, failure: None, reports: HashMap::new() });
         Ok(Witness { signer, objects, turn })
     }
 
-    /// The key that its cosignatures are checked with.
+    /// The verifier key of its cosignatures.
     pub fn verifier(&self) -> &Verifier {
         self.signer.verifier()
     }
 
-    /// Answers the body of an `add-checkpoint` request with the cosignature's line, at `now_s`
-    /// seconds of Unix time. The checkpoint is durable when this returns. Blocks.
+    /// The cosignature's line for the body of an `add-checkpoint` request, at `now_s` seconds of Unix
+    /// time. The checkpoint is durable when this returns. Blocks.
     pub fn cosign(&self, body: &[u8], now_s: u64) -> Result<String, NotCosigned> {
         let request = AddCheckpoint::parse(body).map_err(NotCosigned::Malformed)?;
         let checkpoint =
@@ -271,7 +269,7 @@ impl Witness {
             root: Tree::new().root(),
         });
         if let Err(refusal) = goes_on(&request, &checkpoint, &newest) {
-            report(&refusal, &request.checkpoint, &checkpoint, &newest, &mut turn.told);
+            report(&refusal, &request.checkpoint, &checkpoint, &newest, &mut turn.reports);
             return Err(refusal);
         }
         let cosignature = self.signer.sign(note.text(), now_s);
@@ -280,11 +278,11 @@ impl Witness {
         // At this point nobody has the cosignature; if we crash here, the checkpoint before is the
         // newest.
         if let Err(error) = self.replace(&checkpoint.origin, &note, version) {
-            // What is on disk is not known; the next start reads it.
+            // The state of the disk is unknown; the next start reads it.
             turn.failure = Some(error.to_string());
             return Err(NotCosigned::NotWritten(error));
         }
-        // The checkpoint is the newest. If we crash here, whoever asked again is told its size.
+        // The checkpoint is the newest. If we crash here, a repeated request gets its size.
         Ok(line)
     }
 
@@ -299,15 +297,14 @@ impl Witness {
     }
 }
 
-/// The checkpoint with those of its signatures that are of the log's keys.
+/// The checkpoint with the signatures of the log's keys alone.
 fn signed_by(checkpoint: &Note, keys: &[Verifier]) -> Result<Note, NotCosigned> {
     if keys.is_empty() {
         return Err(NotCosigned::UnknownOrigin);
     }
     let mut signed = Note::new(checkpoint.text().to_owned()).map_err(NotCosigned::Malformed)?;
     for key in keys {
-        // A signature that is not that of the key it names voids the note (signed-note, section
-        // Signatures).
+        // A signature that its key did not make voids the note (signed-note, section Signatures).
         if checkpoint.verify(key).map_err(|_| NotCosigned::NotSigned)?.is_some() {
             let found = checkpoint.signatures().iter().find(|signature| key.is_named_by(signature));
             signed.add(found.expect("one was verified").clone());
@@ -316,8 +313,7 @@ fn signed_by(checkpoint: &Note, keys: &[Verifier]) -> Result<Note, NotCosigned> 
     if signed.signatures().is_empty() { Err(NotCosigned::NotSigned) } else { Ok(signed) }
 }
 
-/// Whether a checkpoint may follow the newest that was cosigned of its log, in the order of the
-/// specification's checks.
+/// Checks whether a checkpoint may follow the last cosigned one, in the order of the specification.
 fn goes_on(
     request: &AddCheckpoint,
     checkpoint: &Checkpoint,
@@ -341,14 +337,14 @@ fn goes_on(
     }
 }
 
-/// Tells the operator of a checkpoint that the log signed and that does not go on from its newest,
-/// with both. Each is told once in [`TOLD_EVERY`].
+/// Reports a signed checkpoint that does not extend the log's newest, with both. Each kind is
+/// reported once in [`REPORT_EVERY`].
 fn report(
     refusal: &NotCosigned,
     refused: &Note,
     checkpoint: &Checkpoint,
     newest: &Checkpoint,
-    told: &mut Told,
+    reports: &mut Told,
 ) {
     let what = match checkpoint.size.cmp(&newest.size) {
         Ordering::Equal if checkpoint.root != newest.root => {
@@ -356,14 +352,14 @@ fn report(
         }
         Ordering::Less => "a log may have been rolled back: its tree is smaller than the newest",
         Ordering::Greater if newest.size > 0 && matches!(refusal, NotCosigned::NotConsistent) => {
-            "a log may have forked: its tree was not shown to go on from the newest"
+            "a log may have forked: nothing shows that its tree extends the newest"
         }
         _ => return,
     };
     let key = (newest.origin.clone(), what);
-    let is_told = told.get(&key).is_some_and(|at| at.elapsed() < TOLD_EVERY);
+    let is_told = reports.get(&key).is_some_and(|at| at.elapsed() < REPORT_EVERY);
     if !is_told {
-        told.insert(key, Instant::now());
+        reports.insert(key, Instant::now());
         let refused = refused.to_string();
         tracing::error!(origin = newest.origin, newest = ?newest.text(), ?refused, "{what}");
     }
@@ -382,7 +378,7 @@ impl fmt::Display for NotCosigned {
                 write!(f, "a tree of {size} leaves was cosigned last")
             }
             NotCosigned::NotConsistent => {
-                f.write_str("the tree does not go on from the one cosigned last")
+                f.write_str("the tree does not extend the one cosigned last")
             }
             NotCosigned::NotRead(error) | NotCosigned::NotWritten(error) => error.fmt(f),
         }
