@@ -1,5 +1,5 @@
-//! The audit policies in force: how long the files of each instance are listed. A policy is what the
-//! log's newest record of a change says; there is no other copy that could differ.
+//! The audit policies in force: how long the files of each instance are listed. A policy is what
+//! the log's newest record of a change says; there is no other copy that could differ.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, RwLock};

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pace_is_kept_by_minute_and_caller() {
+    fn a_pace_is_counted_by_minute_and_caller() {
         let pace = Pace::default();
         let at = |second| Time::from_unix_ns(0).plus_seconds(second);
         assert!(pace.allows("a", 2, at(0)) && pace.allows("a", 2, at(1)));

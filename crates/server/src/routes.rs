@@ -69,8 +69,8 @@ impl Target {
     }
 }
 
-/// Routes of the server itself. OpenTelemetry's exporters append `/v1/logs` to the path of a source,
-/// systemd-journal-upload `/upload`.
+/// Routes of the server itself. OpenTelemetry's exporters append `/v1/logs` to the path of a
+/// source, systemd-journal-upload `/upload`.
 const OWN: [(Method, &str, Target); 7] = [
     (Method::GET, "/healthz", Target::Health),
     (Method::HEAD, "/healthz", Target::Health),

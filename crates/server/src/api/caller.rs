@@ -21,8 +21,8 @@ pub enum Unauthenticated {
     WrongSignature,
 }
 
-/// Finds the caller behind a request. A signature counts before a token; an `Authorization` header of
-/// another scheme counts as none.
+/// Finds the caller behind a request. A signature counts before a token; an `Authorization` header
+/// of another scheme counts as none.
 pub fn authenticate<'a>(
     request: &Request,
     rights: &'a Snapshot,

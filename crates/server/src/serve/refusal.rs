@@ -7,7 +7,7 @@ use crate::api::{OwnError, gateway};
 use net::body::BodyError;
 use net::{self, Response};
 
-/// Refuses a request before it reaches its handler, in the form of the API that its path belongs to.
+/// Refuses a request before it reaches its handler, in the form of the API that its path is of.
 pub(super) fn refused(
     path: &str,
     status: StatusCode,

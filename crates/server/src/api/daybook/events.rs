@@ -34,9 +34,9 @@ fn based_on(tree_size: u64, body: &impl Serialize) -> Answer {
 /// `GET /api/v1/events`
 pub fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
     let (mut parameters, finder) = begin(call)?;
-    let (page, asked) = (parameters.page()?, parameters.question()?);
+    let (page, question) = (parameters.page()?, parameters.question()?);
     parameters.end()?;
-    let body = finder.events(&asked, &page)?;
+    let body = finder.events(&question, &page)?;
     let indexes = body.events.iter().map(|event| event.index).collect();
     Ok(based_on(body.tree_size, &body)
         .with_rows(body.events.len(), body.total)
@@ -58,18 +58,18 @@ pub fn show(call: &Call<'_>) -> Result<Answer, Refusal> {
 /// `GET /api/v1/histogram`
 pub fn histogram(call: &Call<'_>) -> Result<Answer, Refusal> {
     let (mut parameters, finder) = begin(call)?;
-    let (buckets, asked) = (parameters.buckets()?, parameters.question()?);
+    let (buckets, question) = (parameters.buckets()?, parameters.question()?);
     parameters.end()?;
-    let body = finder.histogram(&asked, buckets)?;
+    let body = finder.histogram(&question, buckets)?;
     Ok(based_on(body.tree_size, &body).with_rows(0, body.total))
 }
 
 /// `GET /api/v1/facets`
 pub fn facets(call: &Call<'_>) -> Result<Answer, Refusal> {
     let (mut parameters, finder) = begin(call)?;
-    let ((dimensions, limit), asked) = (parameters.facets()?, parameters.question()?);
+    let ((dimensions, limit), question) = (parameters.facets()?, parameters.question()?);
     parameters.end()?;
-    let body = finder.facets(&asked, &dimensions, limit)?;
+    let body = finder.facets(&question, &dimensions, limit)?;
     Ok(based_on(body.tree_size, &body).with_rows(0, body.total))
 }
 
@@ -78,9 +78,9 @@ pub fn trails(call: &Call<'_>) -> Result<Answer, Refusal> {
     let (mut parameters, finder) = begin(call)?;
     let limit = parameters.integer("limit", 0..=LIMIT_MAX)?.unwrap_or(LIMIT);
     let offset = parameters.integer("offset", 0..=NUMBER_MAX)?.unwrap_or(0);
-    let asked = parameters.question()?;
+    let question = parameters.question()?;
     parameters.end()?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let body = finder.trails(&asked, offset, limit)?;
+    let body = finder.trails(&question, offset, limit)?;
     Ok(based_on(body.tree_size, &body).with_rows(body.trails.len(), body.total))
 }

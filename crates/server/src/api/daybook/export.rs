@@ -88,12 +88,12 @@ fn parameters(call: &Call<'_>) -> Result<Export, Refusal> {
             InvalidParameter::new("format", format!("format is one of {all}"))
         })?,
     };
-    let asked = parameters.question()?;
+    let question = parameters.question()?;
     parameters.end()?;
-    let query = finder.query(&asked)?;
+    let query = finder.query(&question)?;
     let page = call.state.log.query(&query)?;
     Ok(Export {
-        question: pinned(&asked.search, query.from, query.until).to_string(),
+        question: pinned(&question.search, query.from, query.until).to_string(),
         query: Query { as_of: Some(page.tree_size), ..query },
         tree_size: page.tree_size,
         format,
@@ -103,8 +103,8 @@ fn parameters(call: &Call<'_>) -> Result<Export, Refusal> {
 }
 
 /// Bytes of this very file that the client has, if its search is pinned by a tree size and the mark
-/// is the same. A range of any other form is ignored, as RFC 9110 section 14.2 allows, and the whole
-/// is sent.
+/// is the same. A range of any other form is ignored, as RFC 9110 section 14.2 allows, and the
+/// whole is sent.
 fn skip(request: &Request, mark: &str) -> Option<u64> {
     let is_pinned = path::query_value(&request.raw_query, find::question::AS_OF)
         .is_some_and(|size| !size.is_empty());

@@ -31,9 +31,9 @@ pub fn follow(call: &Call<'_>) -> Result<Answer, Refusal> {
 fn tail(call: &Call<'_>, size: u64) -> Result<Tail, Refusal> {
     let mut parameters = Parameters::of(path::query_pairs(call.raw_query()));
     let from = parameters.integer("from", 0..=NUMBER_MAX)?;
-    let asked = parameters.question()?;
+    let question = parameters.question()?;
     parameters.end()?;
-    if asked.as_of.is_some() {
+    if question.as_of.is_some() {
         let text = "a tail goes on; export has what the log had at a moment";
         return Err(InvalidParameter::new("as_of", text).into());
     }
@@ -42,7 +42,7 @@ fn tail(call: &Call<'_>, size: u64) -> Result<Tail, Refusal> {
         let text = format!("the log has {size} events; it cannot be followed from {next} on");
         return Err(InvalidParameter::new("from", text).into());
     }
-    let meaning = asked.search.meaning(call.now).map_err(|error| invalid_search(Q, error))?;
+    let meaning = question.search.meaning(call.now).map_err(|error| invalid_search(Q, error))?;
     Ok(Tail { credential: credential(call)?, meaning, next })
 }
 

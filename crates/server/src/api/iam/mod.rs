@@ -80,8 +80,8 @@ fn list_projects(call: &Call<'_>) -> Result<Answer, Refusal> {
     Ok(Answer::json(StatusCode::OK, &body).with_rows(count, count as u64))
 }
 
-/// The caller's own domain comes first, since clients take the first one; then those of projects the
-/// caller reaches.
+/// The caller's own domain comes first, since clients take the first one; then those of projects
+/// that the caller reaches.
 fn list_domains(call: &Call<'_>) -> Result<Answer, Refusal> {
     let caller = call.caller()?;
     let mut ids: Vec<&str> = vec![&caller.user.domain];
