@@ -1,8 +1,8 @@
 //! Events in over HTTP: `POST /intake/<source>`.
 //!
-//! A body that is an envelope of the source's format is answered 2xx once what it tells is durable;
-//! what cannot be used is set aside with it. Only what is no envelope at all, or too large, is
-//! refused.
+//! A body that is an envelope of the source's format gets 2xx once its events are durable; rejected
+//! records go to the dead-letter queue with them. Only a body that is no envelope, or is too large,
+//! is refused.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -12,15 +12,14 @@ use hyper::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Answer, Refused};
+use super::{Answer, IntakeError};
 use config::Source;
 use net::Response;
 
-/// Bodies above this are parsed on a thread of their own, so that they do not hold up other
-/// connections.
+/// Larger bodies are parsed on a thread of their own, so that other connections do not wait.
 pub const INLINE_BYTES_MAX: usize = 64 << 10;
 
-/// Whether the request shows the source's token: as Bearer, or as the password of Basic
+/// Whether the request has the source's token: as Bearer, or as the password of Basic
 /// authentication.
 pub fn is_authorised(headers: &HeaderMap, source: &Source) -> bool {
     let Some(header) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
@@ -40,10 +39,10 @@ pub fn is_authorised(headers: &HeaderMap, source: &Source) -> bool {
     })
 }
 
-/// Tells that everything of a body is kept. 200, because some senders take no other 2xx.
-/// The senders of some formats expect an answer in a form of their own.
+/// The response to a body of which everything is stored. 200, because some senders accept no other
+/// 2xx. The senders of some formats expect a form of their own.
 pub fn recorded(answer: &Answer, format: Format, headers: &[(String, String)]) -> Response {
-    let Some((content_type, body)) = format.response(headers, answer.set_aside.len()) else {
+    let Some((content_type, body)) = format.response(headers, answer.rejected()) else {
         return net::json(StatusCode::OK, answer);
     };
     let mut response = Response::new(body.into());
@@ -51,33 +50,33 @@ pub fn recorded(answer: &Answer, format: Format, headers: &[(String, String)]) -
     response
 }
 
-impl Refused {
+impl IntakeError {
     pub fn render(&self, request_id: &str) -> Response {
         match self {
-            Refused::Envelope(EnvelopeError::Malformed(why)) => {
+            IntakeError::Envelope(EnvelopeError::Malformed(why)) => {
                 net::error(StatusCode::BAD_REQUEST, "malformed", why, request_id)
             }
-            Refused::Envelope(EnvelopeError::TooLarge(why)) => {
+            IntakeError::Envelope(EnvelopeError::TooLarge(why)) => {
                 net::error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why, request_id)
             }
-            Refused::Conflict { position, index } => {
+            IntakeError::Conflict { position, index } => {
                 let why = format!(
                     "event {position} has the id of the event at index {index}, and other bytes; nothing was recorded"
                 );
                 net::error(StatusCode::CONFLICT, "id_conflict", &why, request_id)
             }
-            Refused::Overloaded => net::error(
+            IntakeError::Overloaded => net::error(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "overloaded",
                 "too many requests are waiting; try again",
                 request_id,
             ),
-            // A sender may drop what is answered 4xx; the same again is safe with ids.
-            Refused::Slow => {
+            // A sender may drop the events after 4xx; with ids, repeating them is safe.
+            IntakeError::Slow => {
                 let why = "the log is slow; whether this request was recorded shows when it is sent again";
                 net::error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", why, request_id)
             }
-            Refused::Fenced => {
+            IntakeError::Fenced => {
                 let why = "the log takes no events until it is started again; whether this request was recorded is not known";
                 net::error(StatusCode::SERVICE_UNAVAILABLE, "fenced", why, request_id)
             }
@@ -85,7 +84,7 @@ impl Refused {
     }
 }
 
-/// Unknown sources and wrong tokens are told alike, so that names cannot be guessed.
+/// Unknown sources and wrong tokens get the same response, so that names cannot be guessed.
 pub fn unauthorised(request_id: &str) -> Response {
     let mut response = net::error(
         StatusCode::UNAUTHORIZED,
@@ -100,7 +99,7 @@ pub fn unauthorised(request_id: &str) -> Response {
     response
 }
 
-/// Sources take POST alone.
+/// Sources accept only POST.
 pub fn wrong_method(request_id: &str) -> Response {
     let mut response = net::error(
         StatusCode::METHOD_NOT_ALLOWED,

@@ -1,14 +1,13 @@
-//! What is on record of `daybook import`, whoever records it: the command itself, or the server
-//! that it sends to.
+//! The record of `daybook import`, made by the command itself or by the server that it sends to.
 
 use event::Operation;
 
 use crate::audit::{Act, Who};
 
-/// Bytes of the names of files that are told of: as many as an act keeps.
+/// Bytes of the names of files in the record: the most that an act holds.
 pub const NAMES_BYTES_MAX: usize = 4096;
 
-/// Old files of a source are about to be recorded.
+/// The act that precedes the import of a source's old files.
 pub fn begun(source: &str, files: &str, who: Who) -> Act {
     let act = Act::new("source.import", Operation::Create, "Sources")
         .by(who)

@@ -1,29 +1,30 @@
-//! Pieces of files. Nobody could heed a refusal of one, so none is: what is no envelope of the
-//! format, or too much for one, is halved between records until it can be used, and the rest is set
-//! aside.
+//! Pieces of files. Nobody can react to a refusal, so no piece is refused: one that is no envelope of
+//! the format, or too large for one, is halved between records until it can be used. The rest goes
+//! to the dead-letter queue.
 
 use formats::{Continuation, EnvelopeError, FilePosition, Format, Limits, RejectedRecord};
 use store::{Append, Log, OnConflict};
 
-use super::{Arrival, Arrived, Aside, Intake, Prepared, Received, Refused, prepare};
+use crate::intake::{DeliveryCounts, Intake};
+use crate::pipeline::{Arrival, Delivery, Input, IntakeError, Rejection, prepare};
 
-/// Parses and encodes a piece of a file, in as many requests as it takes. `arrival` names the file
-/// and where the piece stood.
+/// Parses and encodes a piece of a file, in as many deliveries as it takes. `arrival` names the file
+/// and the position of the piece.
 pub fn prepare_piece(
     bytes: &[u8],
     arrival: Arrival<'_>,
     intake: &Intake,
     limits: Limits,
     log: &Log,
-) -> Vec<Prepared> {
+) -> Vec<Delivery> {
     let mut prepared = Vec::with_capacity(1);
     halve(bytes, intake.source.format, &mut |some, at, last_try| {
-        let place = arrival
-            .place
+        let position = arrival
+            .position
             .map(|FilePosition { file, offset }| FilePosition { file, offset: offset + at });
         let error = match prepare(
-            Received::Body(some),
-            Arrival { place, ..arrival },
+            Input::Body(some),
+            Arrival { position, ..arrival },
             intake,
             limits,
             log,
@@ -32,20 +33,20 @@ pub fn prepare_piece(
                 prepared.push(one);
                 return true;
             }
-            Err(Refused::Envelope(error)) => error.to_string(),
-            // Nothing is asked of the log yet.
+            Err(IntakeError::Envelope(error)) => error.to_string(),
+            // The log has no part in this yet.
             Err(refused) => format!("{refused:?}"),
         };
         if last_try {
-            prepared.push(set_aside(some, error, arrival, intake));
+            prepared.push(rejected(some, error, arrival, intake));
         }
         last_try
     });
     prepared
 }
 
-/// Parses a piece without a log: for each part that is an envelope its items, for others why they
-/// are none.
+/// Parses a piece without a log: the items of each part that is an envelope, and the error of each
+/// other part.
 pub fn parse_piece<T>(
     bytes: &[u8],
     format: Format,
@@ -66,8 +67,8 @@ pub fn parse_piece<T>(
     parts
 }
 
-/// Puts a piece to `is_used`, or its halves, and theirs, in order. It is told where each begins,
-/// and whether it cannot be halved.
+/// Offers a piece to `is_used`, or its halves, and theirs, in order, each with its start and whether
+/// it is a single record.
 fn halve(bytes: &[u8], format: Format, is_used: &mut dyn FnMut(&[u8], u64, bool) -> bool) {
     let mut waiting = vec![(0, bytes)];
     while let Some((at, some)) = waiting.pop() {
@@ -82,7 +83,7 @@ fn halve(bytes: &[u8], format: Format, is_used: &mut dyn FnMut(&[u8], u64, bool)
     }
 }
 
-/// Where a piece can be cut between records, about in its middle; `None` if it is one record.
+/// The position of a cut between records, near the middle; `None` for a single record.
 fn middle(bytes: &[u8], format: Format) -> Option<usize> {
     let is_cut = |cut: &usize| (1..bytes.len()).contains(cut);
     let before =
@@ -94,8 +95,8 @@ fn middle(bytes: &[u8], format: Format) -> Option<usize> {
     })
 }
 
-fn set_aside(bytes: &[u8], reason: String, arrival: Arrival<'_>, intake: &Intake) -> Prepared {
-    Prepared {
+fn rejected(bytes: &[u8], reason: String, arrival: Arrival<'_>, intake: &Intake) -> Delivery {
+    Delivery {
         append: Append {
             source: intake.source.name.clone(),
             received_at: arrival.received_at,
@@ -104,8 +105,8 @@ fn set_aside(bytes: &[u8], reason: String, arrival: Arrival<'_>, intake: &Intake
             on_conflict: OnConflict::DeadLetter,
         },
         event_positions: Vec::new(),
-        aside: vec![Aside { position: 0, reason }],
-        arrived: Arrived { is_from_file: true, ..Arrived::of(arrival.received_at, 1) },
+        rejections: vec![Rejection { position: 0, reason }],
+        counts: DeliveryCounts { is_from_file: true, ..DeliveryCounts::of(arrival.received_at, 1) },
     }
 }
 

@@ -1,19 +1,19 @@
-//! Which records set aside became events since: ranges of their numbers. Harmless to lose: what
-//! became an event has a key, so that another retry doubles nothing.
+//! The numbers of retried dead letters, as ranges. The file may be lost: an event from a dead letter
+//! has a key, so another retry doubles nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use store::{DEAD_LETTERS_RETRIED, Error, Object, Objects, Version};
 
-use super::kept;
+use crate::monitor::state_file;
 
 const MAGIC: &str = "daybook retried 1";
-/// Ranges that are kept: of every second record of a hundred thousand. Beyond, a record that was
-/// retried is listed as if it had not been.
+/// Ranges in the file: enough for every second of a hundred thousand records. Beyond, a retried
+/// record is listed as if it was not.
 const RANGES_MAX: usize = 50_000;
 
-/// Numbers, as ranges: the first of each to the last.
+/// Numbers as ranges from a first to a last one.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Numbers(BTreeMap<u64, u64>);
 
@@ -22,7 +22,7 @@ impl Numbers {
         self.0.range(..=number).next_back().is_some_and(|(_, last)| number <= *last)
     }
 
-    /// Whether it was not there, and is now.
+    /// Adds a number. Returns whether it is new.
     pub fn insert(&mut self, number: u64) -> bool {
         if self.contains(number) {
             return false;
@@ -40,7 +40,7 @@ impl Numbers {
         true
     }
 
-    /// Reads what is kept on a disk; none where nothing is, or nothing that reads.
+    /// Reads the file of a disk; empty if there is none, or none that reads.
     pub fn read(objects: &dyn Objects) -> Result<Numbers, Error> {
         Ok(objects
             .get(DEAD_LETTERS_RETRIED)?
@@ -49,14 +49,14 @@ impl Numbers {
     }
 
     fn of(object: &Object) -> Numbers {
-        match kept::read::<Vec<(u64, u64)>>(MAGIC, &object.bytes) {
+        match state_file::read::<Vec<(u64, u64)>>(MAGIC, &object.bytes) {
             Ok(ranges) => {
                 Numbers(ranges.into_iter().filter(|(first, last)| first <= last).collect())
             }
             Err(why) => {
                 tracing::warn!(
                     why,
-                    "couldn't read {DEAD_LETTERS_RETRIED}; what was retried is listed as set aside"
+                    "couldn't read {DEAD_LETTERS_RETRIED}; retried dead letters are listed again"
                 );
                 Numbers::default()
             }
@@ -87,8 +87,8 @@ impl Retried {
         numbers.1 |= numbers.0.insert(number);
     }
 
-    /// Makes durable what is new, if anything is.
-    pub fn keep(&self, objects: &dyn Objects) -> Result<(), Error> {
+    /// Writes the file, if there are new numbers.
+    pub fn write(&self, objects: &dyn Objects) -> Result<(), Error> {
         let ranges: Vec<(u64, u64)> = {
             let mut numbers = self.numbers.lock().expect("no panic while held");
             if !std::mem::take(&mut numbers.1) {
@@ -97,8 +97,11 @@ impl Retried {
             numbers.0.0.iter().map(|(first, last)| (*first, *last)).collect()
         };
         let mut version = self.version.lock().expect("no panic while held");
-        *version =
-            Some(objects.replace(DEAD_LETTERS_RETRIED, &kept::write(MAGIC, &ranges), *version)?);
+        *version = Some(objects.replace(
+            DEAD_LETTERS_RETRIED,
+            &state_file::write(MAGIC, &ranges),
+            *version,
+        )?);
         Ok(())
     }
 }
@@ -108,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_kept_as_ranges() {
+    fn numbers_become_ranges() {
         let mut numbers = Numbers::default();
         for (number, is_new) in
             [(5, true), (7, true), (6, true), (5, false), (u64::MAX, true), (0, true)]

@@ -1,8 +1,8 @@
-//! What was set aside, parsed again: with the source's format and options as they are now.
+//! Retries of dead letters: they are parsed again with the source's current format and options.
 //!
-//! What comes of a record has the attribute `set_aside`, its number, and where the format gives no
-//! key, one made of that number, so that doing it again doubles nothing. It is parsed as of when it
-//! was received, and recorded as of now.
+//! An event from a dead letter has the attribute `dead_letter` with its number. If the format gives
+//! it no key, it gets one made of that number, so another retry doubles nothing. It is parsed as of
+//! its time of receipt, and recorded as of now.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -12,34 +12,34 @@ use event::{Event, Time};
 use formats::{Context, Item, Limits};
 use store::{Append, DeadLetter, IncomingEvent, Log, OnConflict, Receipt, Refusal};
 
-use super::figures::Figures;
-use super::{Arrived, Intake, refine};
+use crate::intake::{DeliveryCounts, Intake};
+use crate::monitor::counters::Counters;
+use crate::pipeline::refine;
 
-/// The attribute that names the record that an event came of.
-const SET_ASIDE: &str = "set_aside";
-/// How often, and after which pause, a record is offered again while the log has no room.
+/// The attribute with the number of the dead letter.
+const DEAD_LETTER: &str = "dead_letter";
+/// Attempts, and the pause between them, while the log is overloaded.
 const ATTEMPTS_MAX: usize = 10;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What came of a record.
+/// The result of a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Came {
-    /// Events recorded now.
+    /// New events.
     pub recorded: usize,
-    /// Events that had been before.
+    /// Events that were recorded before.
     pub duplicates: usize,
 }
 
-/// A record that was handed to the log.
+/// A retry that the log has.
 pub struct Submitted {
     number: u64,
     events: usize,
-    arrived: Arrived,
+    delivery: DeliveryCounts,
     answer: Receiver<Result<Receipt, Refusal>>,
 }
 
-/// Parses a record again and hands what comes of it to the log. Errs with the reason when nothing
-/// does.
+/// Parses a dead letter again and submits its events. Without events, the error is the reason.
 pub fn submit(
     record: &DeadLetter,
     intake: &Intake,
@@ -48,32 +48,32 @@ pub fn submit(
     log: &Log,
 ) -> Result<Submitted, String> {
     let append_anew = || append(record, intake, limits, now, log);
-    let (mut append, mut arrived) = append_anew()?;
+    let (mut append, mut delivery) = append_anew()?;
     intake.submitted.fetch_add(1, Ordering::SeqCst);
     for _ in 0..ATTEMPTS_MAX {
-        let (events, (tell, answer)) = (append.events.len(), sync_channel(1));
+        let (events, (reply, answer)) = (append.events.len(), sync_channel(1));
         let submitted = log.submit(append, move |result| {
-            // The receiver is gone only if whoever asked is.
-            let _ = tell.send(result);
+            // The receiver is gone only if the caller is.
+            let _ = reply.send(result);
         });
         match submitted {
-            Ok(()) => return Ok(Submitted { number: record.number, events, arrived, answer }),
+            Ok(()) => return Ok(Submitted { number: record.number, events, delivery, answer }),
             Err(store::Error::Overloaded) => std::thread::sleep(PAUSE),
             Err(error) => {
                 intake.submitted.fetch_sub(1, Ordering::SeqCst);
                 return Err(error.to_string());
             }
         }
-        (append, arrived) = append_anew()?;
+        (append, delivery) = append_anew()?;
     }
     intake.submitted.fetch_sub(1, Ordering::SeqCst);
     Err("too many requests are waiting; try again".to_owned())
 }
 
 impl Submitted {
-    /// What came of it, once that is durable. Errs with the reason when nothing did.
+    /// The result, once it is durable. Without events, the error is the reason.
     pub fn finish(self, intake: &Intake) -> Result<Came, String> {
-        let Submitted { number, events, arrived, answer } = self;
+        let Submitted { number, events, delivery, answer } = self;
         let receipt = match answer.recv() {
             Ok(Ok(receipt)) => receipt,
             Ok(Err(_)) | Err(_) => {
@@ -81,9 +81,9 @@ impl Submitted {
             }
         };
         let came = Came { recorded: receipt.recorded, duplicates: receipt.duplicates.len() };
-        Figures::add(&intake.figures.retried, came.recorded);
-        // Known, for what is found again begins nothing.
-        intake.note_numbers(&arrived, &(0..events).collect());
+        Counters::add(&intake.counters.retried, came.recorded);
+        // As known numbers: a retried event starts no run.
+        intake.note_numbers(&delivery, &(0..events).collect());
         intake.submitted.fetch_sub(1, Ordering::SeqCst);
         if events > 0 && came == (Came { recorded: 0, duplicates: 0 }) {
             return Err(format!(
@@ -100,14 +100,14 @@ fn append(
     limits: Limits,
     now: Time,
     log: &Log,
-) -> Result<(Append, Arrived), String> {
+) -> Result<(Append, DeliveryCounts), String> {
     let source = &intake.source;
     let mut new_id = system::event_ids(now);
     let mut context =
         Context::new(&source.name, &source.trail, record.received_at, &mut new_id, &source.options);
     context.limits = limits;
     let items = source.format.parse_again(&record.raw, &mut context)?;
-    let mut arrived = Arrived::of(now, items.len());
+    let mut delivery = DeliveryCounts::of(now, items.len());
     let mut append = Append {
         source: source.name.clone(),
         received_at: now,
@@ -120,17 +120,18 @@ fn append(
             Item::Event(mut event) => {
                 name_record(&mut event, record.number, position);
                 refine(&mut event, source.format, log);
-                arrived.note(source.format, &event, append.events.len());
+                delivery.note(source.format, &event, append.events.len());
                 append.events.push(IncomingEvent::new(*event));
             }
-            Item::Rejected(set_aside) => append.rejected.push(set_aside),
+            Item::Rejected(record) => append.rejected.push(record),
             Item::Skipped(_) => {}
         }
     }
-    Ok((append, arrived))
+    Ok((append, delivery))
 }
 
 fn name_record(event: &mut Event, number: u64, position: usize) {
-    event.attributes.insert(SET_ASIDE.to_owned(), number.to_string());
+    event.attributes.insert(DEAD_LETTER.to_owned(), number.to_string());
+    // `set-aside:` is the name in format 1.
     event.origin.key.get_or_insert_with(|| format!("set-aside:{number}:{position}"));
 }

@@ -1,7 +1,7 @@
-//! Requests that wait for their answer. One that came alone, where a sender tells of requests and
-//! answers in bodies of their own, was set aside. When [`WAITED_NS`] have passed it is done with if
-//! its answer is recorded, and else it becomes an event by itself: one row for each act, and
-//! nothing is lost whether or not an answer comes.
+//! Requests that wait for their response. Some senders report requests and responses in bodies of
+//! their own; a request that came alone is in the dead-letter queue. After [`WAITED_NS`] it is
+//! resolved: if its response is recorded, nothing is to be done; if not, it becomes an event by
+//! itself. Each act has one row, and nothing is lost without a response.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -14,19 +14,17 @@ use store::{DeadLetter, Log};
 use super::retried::Retried;
 use super::{Intake, retry};
 
-/// As long as a followed file is not cut for an answer.
+/// The time for which a followed file waits for a response.
 const WAITED_NS: i64 = 10_000_000_000;
-/// Records read at one look, so that nothing else waits long for it.
+/// Records read in one check, so that nothing else waits long.
 const EXAMINED_MAX: usize = 10_000;
-/// Requests done with at one look, and their bytes: they are in memory and on their way at the same
-/// time.
+/// Requests resolved in one check, and their bytes: they are in memory at the same time.
 const AT_ONCE: usize = 500;
 const BYTES_AT_ONCE: usize = 16 << 20;
-/// Events that may have happened in the same instant as a request, which are looked through for its
-/// answer.
+/// Events of the same instant as a request that are searched for its response.
 const SAME_INSTANT_MAX: usize = 1000;
 
-/// Does with requests among the records from this number on what is due. The number to go on from.
+/// Resolves requests among the dead letters from this number on. Returns the next number.
 pub fn resolve(
     from: u64,
     intakes: &[Arc<Intake>],
@@ -53,15 +51,18 @@ pub fn resolve(
         match came {
             Ok(()) => retried.insert(record.number),
             Err(why) => {
-                tracing::warn!(record.number, why, "a request without an answer stays set aside");
+                tracing::warn!(
+                    record.number,
+                    why,
+                    "a request without a response stays in the dead-letter queue"
+                );
             }
         }
     }
     Ok(next)
 }
 
-/// The requests that waited long enough, and the number of the first record that is not looked at
-/// yet.
+/// The requests that waited long enough, and the number of the next record to read.
 fn due(
     from: u64,
     now: Time,
@@ -74,7 +75,7 @@ fn due(
         examined += 1;
         let is_waiting = record.reason == DEFERRED && !retried.contains(record.number);
         let age_ns = now.unix_ns().saturating_sub(record.received_at.unix_ns());
-        // Of a clock that was put back it is not known how long that was.
+        // After a step back of the clock, the time that passed is unknown.
         if (is_waiting && (0..WAITED_NS).contains(&age_ns)) || examined > EXAMINED_MAX {
             return ControlFlow::Break(());
         }
@@ -92,7 +93,7 @@ fn due(
     Ok((due, next))
 }
 
-/// Whether the answer to a request is recorded.
+/// Whether the response to a request is recorded.
 fn is_answered(record: &DeadLetter, intake: &Intake, limits: Limits, log: &Log) -> bool {
     let source = &intake.source;
     let mut new_id = system::event_ids(record.received_at);

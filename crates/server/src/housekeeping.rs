@@ -18,7 +18,7 @@ use config::{Config, CurrentConfig};
 use intake::Intake;
 use intake::audit::{Act, OwnAudit, Who};
 use intake::follow::parse_limits;
-use intake::keeper::{self, Keeper};
+use intake::monitor::source_monitor::{self, SourceMonitor};
 use intake::retried::Retried;
 
 /// Time between looks for a change of rights.
@@ -133,7 +133,7 @@ pub struct Housekeeping {
 }
 
 impl Housekeeping {
-    pub fn start(parts: Parts, serving: Serving, mut keeper: Keeper) -> Housekeeping {
+    pub fn start(parts: Parts, serving: Serving, mut monitor: SourceMonitor) -> Housekeeping {
         let (stop, stopped) = channel();
         let work = move || {
             let _serving = serving;
@@ -150,23 +150,23 @@ impl Housekeeping {
                     announce_files(&parts, &mut announced);
                     announced_at = Instant::now();
                 }
-                if monitored.elapsed() >= keeper::LOOK_EVERY {
+                if monitored.elapsed() >= source_monitor::CHECK_EVERY {
                     let config = parts.in_force.current();
-                    keeper.look(&parts.intakes, &config, &parts.audit, parts.log.contents());
+                    monitor.check(&parts.intakes, &config, &parts.audit, parts.log.contents());
                     let limits = parse_limits(&config.limits);
-                    keeper.resolve_waiting(&parts.intakes, limits, &parts.log, &parts.retried);
-                    keeper.keep_retried(&parts.retried);
+                    monitor.resolve_waiting(&parts.intakes, limits, &parts.log, &parts.retried);
+                    monitor.write_retried(&parts.retried);
                     monitored = Instant::now();
                 }
             }
             parts.audit.flush();
-            keeper.end(
+            monitor.end(
                 &parts.intakes,
                 &parts.in_force.current(),
                 &parts.audit,
                 parts.log.contents(),
             );
-            keeper.keep_retried(&parts.retried);
+            monitor.write_retried(&parts.retried);
         };
         let thread = std::thread::Builder::new().name("housekeeping".to_owned()).spawn(work);
         Housekeeping { stop, thread: thread.expect("the machine has room for a thread") }

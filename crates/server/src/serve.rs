@@ -35,7 +35,7 @@ use config::{Config, CurrentConfig, Flags, LogLevel};
 use intake::Intake;
 use intake::audit::OwnAudit;
 use intake::follow::Following;
-use intake::keeper::Keeper;
+use intake::monitor::source_monitor::SourceMonitor;
 use intake::retried::Retried;
 use intake::sockets;
 use net::server;
@@ -115,7 +115,8 @@ impl Server {
         let syslog = intake::syslog::bind(&intakes).await.map_err(Failure::new)?;
         let retried = Retried::open(&FileObjects::new(Arc::new(Local::open(data_dir))))?;
         let retried = Arc::new(retried);
-        let keeper = Keeper::open(data_dir, &intakes, log.contents(), report_fatal.clone())?;
+        let monitor =
+            SourceMonitor::open(data_dir, &intakes, log.contents(), report_fatal.clone())?;
         let newest = Arc::new(Newest::new(Arc::clone(&log), Arc::clone(&access)));
         let exports = Exports::new(Arc::clone(&log), Arc::clone(&evidence), limits.exports_max);
         let state = Arc::new(State {
@@ -148,7 +149,7 @@ impl Server {
             stopping,
             state: Arc::clone(&state),
         };
-        let threads = Threads::start(&state, serving, keeper, &report_fatal);
+        let threads = Threads::start(&state, serving, monitor, &report_fatal);
         Ok(Server { app: App(Arc::new(shared)), listener, tls, syslog, stop, threads, fatal })
     }
 
@@ -308,7 +309,7 @@ impl Threads {
     fn start(
         state: &State,
         serving: housekeeping::Serving,
-        keeper: Keeper,
+        monitor: SourceMonitor,
         report_fatal: &(impl Fn(&store::Error) + Clone + Send + Sync + 'static),
     ) -> Threads {
         let limits = state.config().limits;
@@ -319,7 +320,7 @@ impl Threads {
             audit: Arc::clone(&state.audit),
         };
         Threads {
-            housekeeping: Housekeeping::start(housekeeping_parts(state), serving, keeper),
+            housekeeping: Housekeeping::start(housekeeping_parts(state), serving, monitor),
             cosigning: Cosigning::start(&witnesses, &limits, report_fatal.clone()),
             following: Following::start(
                 &state.intakes,

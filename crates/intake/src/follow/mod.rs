@@ -32,10 +32,10 @@ use formats::{FilePosition, Item, Limits};
 use store::durable::Local as Disk;
 use store::{FileObjects, Log};
 
-use super::figures::Figures;
 use super::piece::prepare_piece;
-use super::{Answer, Arrival, Intake, Received, Refused, Tally, parse, submit};
+use super::{Answer, Arrival, Input, Intake, IntakeError, Tally, parse, submit};
 use crate::audit::{Act, OwnAudit};
+use crate::monitor::counters::Counters;
 use content::Local;
 use follower::{Follower, Gap, Now, Piece, Rules};
 use reading::{Ended, Reading, Sink, State};
@@ -135,9 +135,9 @@ fn first_record(bytes: &[u8], source: &config::Source) -> Option<Time> {
         log_file: None,
         headers: &[],
         peer: None,
-        place: None,
+        position: None,
     };
-    let items = parse(Received::Body(&bytes[..whole]), arrival, source, Limits::default()).ok()?;
+    let items = parse(Input::Body(&bytes[..whole]), arrival, source, Limits::default()).ok()?;
     items.into_iter().find_map(|item| match item {
         Item::Event(event) => Some(event.occurred_at),
         Item::Rejected(_) | Item::Skipped(_) => None,
@@ -174,7 +174,7 @@ fn follow(
             Ok(failed) => complain(&intake.source.name, failed, &mut complaints),
             Err(ended) => return ended,
         }
-        intake.figures.behind_bytes.store(reading.follower.behind(), Ordering::Relaxed);
+        intake.counters.behind_bytes.store(reading.follower.behind(), Ordering::Relaxed);
         if stops.load(Ordering::Relaxed) {
             return reading.write_if_changed().err().unwrap_or(Ended::Stopped);
         }
@@ -199,8 +199,8 @@ pub struct LogSink<'a> {
     audit: &'a OwnAudit,
     limits: Limits,
     stops: Arc<AtomicBool>,
-    tell: Sender<(u64, Result<Answer, Refused>)>,
-    told: Receiver<(u64, Result<Answer, Refused>)>,
+    tell: Sender<(u64, Result<Answer, IntakeError>)>,
+    told: Receiver<(u64, Result<Answer, IntakeError>)>,
     /// Requests of each piece that are not answered yet.
     waiting: Vec<(u64, usize)>,
     /// What became of everything so far.
@@ -232,7 +232,7 @@ impl Sink for LogSink<'_> {
                 log_file: Some(piece.log_file.as_str()).filter(|_| is_of_database),
                 headers: &[],
                 peer: None,
-                place: Some(FilePosition { file: &piece.file, offset: piece.offset }),
+                position: Some(FilePosition { file: &piece.file, offset: piece.offset }),
             };
             // The same piece is always cut alike.
             let prepared =
@@ -246,12 +246,14 @@ impl Sink for LogSink<'_> {
                 };
                 match submit(one, &self.intake, self.log, answer) {
                     Ok(()) => sent += 1,
-                    Err(Refused::Overloaded) => {
+                    Err(IntakeError::Overloaded) => {
                         is_overloaded = true;
                         break;
                     }
                     // What one record is too long for is told by no limit of ours.
-                    Err(Refused::Envelope(error)) => return Err(Ended::Failed(error.to_string())),
+                    Err(IntakeError::Envelope(error)) => {
+                        return Err(Ended::Failed(error.to_string()));
+                    }
                     Err(_) => return Err(Ended::Stopped),
                 }
             }
@@ -302,7 +304,7 @@ impl Sink for LogSink<'_> {
     }
 
     fn lost(&mut self, gap: &Gap) -> Result<(), Ended> {
-        let figures = &self.intake.figures;
+        let counters = &self.intake.counters;
         loop {
             match self.audit.record_now(act_of(&self.intake.source.name, gap)) {
                 Ok(()) => break,
@@ -313,9 +315,9 @@ impl Sink for LogSink<'_> {
                 return Err(Ended::Stopped);
             }
         }
-        Figures::add(&figures.file_gaps, 1);
+        Counters::add(&counters.file_gaps, 1);
         let bytes = gap.to.map_or(0, |to| to.saturating_sub(gap.from));
-        Figures::add(&figures.lost_bytes, usize::try_from(bytes).unwrap_or(usize::MAX));
+        Counters::add(&counters.lost_bytes, usize::try_from(bytes).unwrap_or(usize::MAX));
         let (source, file) = (&self.intake.source.name, gap.path.display());
         tracing::error!(source, %file, from = gap.from, to = gap.to, why = gap.why, "a source's file has a gap");
         Ok(())

@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::framing::{Flaw, Frame};
-use crate::{Arrival, Intake, Message, Received};
+use crate::{Arrival, Input, Intake, Message};
 use config::Limits;
 
 /// How long a batch waits for company. A sender is never answered, so it costs nobody time, and
@@ -254,7 +254,7 @@ fn record(
         log_file: None,
         headers: &[],
         peer: None,
-        place: None,
+        position: None,
     };
     let limits = formats::Limits {
         events_max: limits.events_per_request_max,
@@ -263,7 +263,7 @@ fn record(
     let Batch { messages, rooms, .. } = batch;
     let mut messages: Vec<Message> = messages.into_iter().map(|(_, message)| message).collect();
     let prepare = |messages: &[Message]| {
-        crate::prepare(Received::Messages(messages), arrival, intake, limits, log)
+        crate::prepare(Input::Messages(messages), arrival, intake, limits, log)
     };
     let prepared = catch_unwind(AssertUnwindSafe(|| prepare(&messages))).unwrap_or_else(|_| {
         // Nobody sends them again: they are kept for when the parser is mended.
@@ -274,6 +274,6 @@ fn record(
     let prepared = prepared.map_err(|_| "messages have no envelope that could be wrong")?;
     drop(messages);
     turn.blocking_recv().map_err(|_| "the batch before it failed")?;
-    crate::submit_patiently(prepared, intake, log, move |_| drop((rooms, place)))
+    crate::submit_blocking(prepared, intake, log, move |_| drop((rooms, place)))
         .map_err(|_| "the log takes no more")
 }

@@ -16,7 +16,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::collector::{Sink, message};
 use super::framing::{Flaw, Frame};
-use crate::figures::Figures;
+use crate::monitor::counters::Counters;
 use crate::{Intake, Message};
 use net::server::stopped;
 
@@ -111,9 +111,9 @@ impl Receiver {
         if count > 0 && !self.sink.has_room_for(&messages) {
             let dropped =
                 messages.into_iter().filter_map(|one| self.sink.try_put(vec![one]).err()).count();
-            Figures::add(&self.intake.figures.dropped_by_daybook, dropped);
+            Counters::add(&self.intake.counters.dropped_by_daybook, dropped);
         } else if count > 0 && self.sink.try_put(messages).is_err() {
-            Figures::add(&self.intake.figures.dropped_by_daybook, count);
+            Counters::add(&self.intake.counters.dropped_by_daybook, count);
         }
         taken > 0
     }
@@ -121,7 +121,7 @@ impl Receiver {
     /// The message of the datagram in the buffer, if its sender is heard. An empty one holds none.
     fn taken(&self, len_bytes: usize, peer: IpAddr) -> Option<Message> {
         if !super::hears(&self.intake, peer) {
-            Figures::add(&self.intake.figures.refused, 1);
+            Counters::add(&self.intake.counters.refused, 1);
             return None;
         }
         let kept = len_bytes.min(self.bytes_max);
@@ -157,7 +157,7 @@ impl DropWatch {
         let text = std::fs::read_to_string(self.table).unwrap_or_default();
         let by_kernel = self.inode.and_then(|inode| drops(&text, inode)).unwrap_or(self.by_kernel);
         let more = by_kernel.saturating_sub(self.by_kernel);
-        intake.figures.dropped_by_kernel.fetch_add(more, Ordering::Relaxed);
+        intake.counters.dropped_by_kernel.fetch_add(more, Ordering::Relaxed);
         self.by_kernel = self.by_kernel.max(by_kernel);
     }
 }

@@ -154,14 +154,14 @@ impl Listeners {
             self.tasks.shutdown().await;
         }
         for intake in self.intakes {
-            let figures = &intake.figures;
+            let counters = &intake.counters;
             tracing::info!(
                 source = intake.source.name,
-                received = figures.received.load(Ordering::Relaxed),
-                recorded = figures.recorded.load(Ordering::Relaxed),
-                set_aside = figures.set_aside.load(Ordering::Relaxed),
-                dropped_by_daybook = figures.dropped_by_daybook.load(Ordering::Relaxed),
-                dropped_by_kernel = figures.dropped_by_kernel.load(Ordering::Relaxed),
+                received = counters.received.load(Ordering::Relaxed),
+                recorded = counters.recorded.load(Ordering::Relaxed),
+                dead_letters = counters.dead_letters.load(Ordering::Relaxed),
+                dropped_by_daybook = counters.dropped_by_daybook.load(Ordering::Relaxed),
+                dropped_by_kernel = counters.dropped_by_kernel.load(Ordering::Relaxed),
                 "syslog ended"
             );
         }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 
 use super::collector::{Sink, message};
 use super::framing::Framing;
-use crate::figures::Figures;
+use crate::monitor::counters::Counters;
 use crate::{Intake, sockets};
 use config::Limits;
 use net::connections::Connections;
@@ -81,7 +81,7 @@ pub async fn listen(
         let place = match place {
             Ok(place) => place,
             Err(why) => {
-                Figures::add(&intake.figures.connections_refused, 1);
+                Counters::add(&intake.counters.connections_refused, 1);
                 tracing::warn!(source = intake.source.name, %peer, why, "closed a connection");
                 continue;
             }

@@ -59,7 +59,7 @@ impl App {
             }
             Err(NotRecorded::NoRoom) => {
                 intake.deferred(system::now());
-                intake::Refused::Overloaded.render(id)
+                intake::IntakeError::Overloaded.render(id)
             }
             Err(NotRecorded::Panicked) => {
                 intake.refused(system::now());
@@ -87,7 +87,7 @@ impl App {
         let app = self.clone();
         match tokio::task::spawn_blocking(move || app.0.state.audit.record_now(act)).await {
             Ok(Ok(())) => net::json(StatusCode::OK, &serde_json::json!({ "recorded": 0 })),
-            Ok(Err(_)) | Err(_) => intake::Refused::Overloaded.render(id),
+            Ok(Err(_)) | Err(_) => intake::IntakeError::Overloaded.render(id),
         }
     }
 
@@ -140,7 +140,7 @@ impl App {
         // From here on, a slow request is our fault, not the sender's.
         tokio::time::timeout_at(deadline, self.record_delivery(delivery, intake, limits))
             .await
-            .unwrap_or(Err(NotRecorded::Intake(intake::Refused::Slow)))
+            .unwrap_or(Err(NotRecorded::Intake(intake::IntakeError::Slow)))
     }
 
     async fn record_delivery(
@@ -165,7 +165,7 @@ impl App {
                 None => recorded,
             });
         }
-        answer.ok_or(NotRecorded::Intake(intake::Refused::Fenced))
+        answer.ok_or(NotRecorded::Intake(intake::IntakeError::Fenced))
     }
 }
 
@@ -196,7 +196,7 @@ impl Delivery {
         intake: &Intake,
         limits: &Limits,
         log: &Log,
-    ) -> Result<(Vec<intake::Prepared>, Share), NotRecorded> {
+    ) -> Result<(Vec<intake::Delivery>, Share), NotRecorded> {
         let body = body::decompress(&self.headers, self.bytes, limits.body_decompressed_bytes_max)
             .map_err(NotRecorded::Body)?;
         self.share.extend_to(body.len())?;
@@ -210,12 +210,12 @@ impl Delivery {
             log_file: self.log_file.as_deref(),
             headers: &self.lines,
             peer: Some(self.peer).filter(|_| position.is_none()),
-            place: position.map(|(file, offset)| FilePosition { file, offset: *offset }),
+            position: position.map(|(file, offset)| FilePosition { file, offset: *offset }),
         };
         let prepared = if position.is_some() {
             intake::piece::prepare_piece(&body, arrival, intake, limits, log)
         } else {
-            let received = intake::Received::Body(&body);
+            let received = intake::Input::Body(&body);
             let whole = intake::prepare(received, arrival, intake, limits, log);
             vec![whole.map_err(NotRecorded::Intake)?]
         };
@@ -284,12 +284,12 @@ enum NotRecorded {
     /// Preparing the body panicked.
     Panicked,
     /// Counted already.
-    Intake(intake::Refused),
+    Intake(intake::IntakeError),
 }
 
 impl NotRecorded {
     fn malformed(why: String) -> NotRecorded {
-        NotRecorded::Intake(intake::Refused::Envelope(EnvelopeError::Malformed(why)))
+        NotRecorded::Intake(intake::IntakeError::Envelope(EnvelopeError::Malformed(why)))
     }
 }
 

@@ -20,8 +20,8 @@ use access::Caller;
 use access::rights::Action;
 use find::question::{InvalidParameter, NUMBER_MAX, Parameters};
 use intake::Intake;
-use intake::aside::{Asked, Shown};
 use intake::audit::Act;
+use intake::dead_letters::{DeadLetterFilter, DeadLetterView};
 use intake::retry;
 use net::path;
 
@@ -45,7 +45,7 @@ const RETRIED_AT_ONCE: usize = 32;
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "DeadLetters")]
 pub struct List<'a> {
-    records: Vec<Shown<'a>>,
+    records: Vec<DeadLetterView<'a>>,
     /// The number to continue from; null at the end.
     next: Option<u64>,
 }
@@ -74,15 +74,17 @@ pub fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
     let rows_max = usize::try_from(limit).unwrap_or(usize::MAX);
     let retried = &call.state.retried;
     let (records, next) = examine(call, offset, rows_max, LISTED_BYTES_MAX, &mut |record| {
-        filter.is_for(record, retried.contains(record.number))
+        filter.matches(record, retried.contains(record.number))
             && may(call, caller, Action::ReadEvents, &record.source)
     })?;
-    let rows = records.iter().map(|record| Shown::in_list(record, retried.contains(record.number)));
+    let rows = records
+        .iter()
+        .map(|record| DeadLetterView::in_list(record, retried.contains(record.number)));
     let answer = Answer::json(StatusCode::OK, &List { records: rows.collect(), next });
     Ok(answer.with_rows(records.len(), records.len() as u64))
 }
 
-fn filter(parameters: &mut Parameters) -> Result<Asked, InvalidParameter> {
+fn filter(parameters: &mut Parameters) -> Result<DeadLetterFilter, InvalidParameter> {
     let since = parameters.take("since")?.map(|since| {
         let read = Time::parse_rfc3339(&since).map(|(time, _)| time);
         read.map_err(|_| {
@@ -94,7 +96,7 @@ fn filter(parameters: &mut Parameters) -> Result<Asked, InvalidParameter> {
         Some("true") => true,
         Some(_) => return Err(InvalidParameter::new("all", "all is true or false")),
     };
-    Ok(Asked {
+    Ok(DeadLetterFilter {
         source: parameters.take("source")?,
         since: since.transpose()?,
         reason: parameters.take("reason")?,
@@ -149,7 +151,7 @@ pub fn show(call: &Call<'_>) -> Result<Answer, Refusal> {
     let record = find(call, number)?
         .filter(|record| may(call, caller, Action::ReadEvents, &record.source))
         .ok_or_else(|| Problem::not_found("there is no such dead letter"))?;
-    let body = Shown::whole(&record, call.state.retried.contains(number));
+    let body = DeadLetterView::whole(&record, call.state.retried.contains(number));
     Ok(Answer::json(StatusCode::OK, &body).with_rows(1, 1))
 }
 

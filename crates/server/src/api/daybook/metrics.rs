@@ -22,7 +22,7 @@ use crate::request_metrics::RequestMetrics;
 use crate::state::State;
 use access::rights::Action;
 use intake::Intake;
-use intake::figures::{Counter, Moments};
+use intake::monitor::counters::{Counter, Moments};
 use net::{Body, Response};
 use page::{COUNTER, GAUGE, Page};
 
@@ -250,7 +250,7 @@ fn sources(page: &mut Page, intakes: &[Arc<Intake>], now: Time) {
     );
     #[allow(clippy::cast_precision_loss, reason = "exact up to eight petabytes")]
     let behind = |one: &SourceStatus<'_>| {
-        Some(one.intake.figures.behind_bytes.load(Ordering::Relaxed) as f64)
+        Some(one.intake.counters.behind_bytes.load(Ordering::Relaxed) as f64)
     };
     gauge("daybook_source_behind_bytes", "Bytes of followed files not read yet.", &behind);
     gauge("daybook_source_streams", "Numbered streams.", &streams);
@@ -264,8 +264,8 @@ impl SourceStatus<'_> {
         let gaps = intake.gaps.lock().expect("no panic while held");
         SourceStatus {
             intake,
-            moments: intake.figures.moments(),
-            counters: intake.figures.counters(&gaps),
+            moments: intake.counters.moments(),
+            counters: intake.counters.counters(&gaps),
             streams: gaps.streams(),
             is_silent: intake.silence.lock().expect("no panic while held").since().is_some(),
         }

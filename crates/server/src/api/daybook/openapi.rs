@@ -14,7 +14,7 @@ use find::export::Format;
 use find::question::{
     AS_OF, BUCKETS, BUCKETS_MAX, FACET_LIMIT, FACET_LIMIT_MAX, FACETS, LIMIT, LIMIT_MAX, NUMBER_MAX,
 };
-use intake::aside::Shown;
+use intake::dead_letters::DeadLetterView;
 use verify::manifest::Manifest;
 
 pub fn read(routes: &[Route]) -> Result<Answer, Refusal> {
@@ -293,7 +293,7 @@ fn describe(name: &str, schemas: &mut SchemaGenerator) -> Described {
         }
         "ShowDeadLetter" => Described {
             may_miss: true,
-            ..Described::json::<Shown<'_>>("One dead letter, whole.", schemas)
+            ..Described::json::<DeadLetterView<'_>>("One dead letter, whole.", schemas)
         },
         "RetryDeadLetters" => Described {
             body: Some(schemas.subschema_for::<dead_letters::RetryRequest>().to_value()),

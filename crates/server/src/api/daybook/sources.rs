@@ -59,10 +59,10 @@ pub fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
 fn source(intake: &Intake, config: &Config, now: Time) -> Source {
     let silent_after_s =
         config.source(&intake.source.name).and_then(|source| source.silent_after_s);
-    let moments = intake.figures.moments();
+    let moments = intake.counters.moments();
     let (counters, streams) = {
         let gaps = intake.gaps.lock().expect("no panic while held");
-        (intake.figures.counters(&gaps), gaps.streams())
+        (intake.counters.counters(&gaps), gaps.streams())
     };
     let text = |time: Option<Time>| time.map(|time| time.to_string());
     Source {
@@ -72,7 +72,7 @@ fn source(intake: &Intake, config: &Config, now: Time) -> Source {
         transports: intake.source.transports(),
         counts: counters.into_iter().map(|counter| (counter.name, counter.count)).collect(),
         streams,
-        behind_bytes: intake.figures.behind_bytes.load(Ordering::Relaxed),
+        behind_bytes: intake.counters.behind_bytes.load(Ordering::Relaxed),
         last_received_at: text(moments.received_at),
         last_event_at: text(moments.occurred_at),
         lag_s: moments.lag_ns.map(seconds),

@@ -1,26 +1,25 @@
-//! Records set aside as they are shown, by the API and on the command line, and which of them are
-//! asked for.
+//! Dead letters as the API and the command line show them, and filters for lists.
 
 use event::Time;
 use schemars::JsonSchema;
 use serde::Serialize;
 use store::DeadLetter;
 
-/// Characters of the bytes that a list shows.
+/// Characters of the bytes in a list.
 pub const BEGINNING_CHARACTERS: usize = 120;
 
-/// A record as it is shown.
+/// A dead letter in a response.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "DeadLetter")]
-pub struct Shown<'a> {
+pub struct DeadLetterView<'a> {
     number: u64,
     received_at: String,
     source: &'a str,
     reason: &'a str,
-    /// Whether events came of it since.
+    /// Whether a retry made events of it.
     is_retried: bool,
     len_bytes: usize,
-    /// The bytes where they are UTF-8, or how they begin.
+    /// The bytes, if they are UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     raw: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,10 +28,10 @@ pub struct Shown<'a> {
     beginning: Option<String>,
 }
 
-impl Shown<'_> {
+impl DeadLetterView<'_> {
     /// A row of a list.
-    pub fn in_list(record: &DeadLetter, is_retried: bool) -> Shown<'_> {
-        Shown {
+    pub fn in_list(record: &DeadLetter, is_retried: bool) -> DeadLetterView<'_> {
+        DeadLetterView {
             number: record.number,
             received_at: record.received_at.to_string(),
             source: &record.source,
@@ -45,38 +44,43 @@ impl Shown<'_> {
         }
     }
 
-    /// All of it: `raw` where the bytes are UTF-8, `raw_hex` where they are not.
-    pub fn whole(record: &DeadLetter, is_retried: bool) -> Shown<'_> {
+    /// The whole record, with `raw` for UTF-8 bytes and `raw_hex` for others.
+    pub fn whole(record: &DeadLetter, is_retried: bool) -> DeadLetterView<'_> {
         let raw = std::str::from_utf8(&record.raw).ok();
         let raw_hex = raw.is_none().then(|| hex::encode(&record.raw));
-        Shown { raw, raw_hex, beginning: None, ..Shown::in_list(record, is_retried) }
+        DeadLetterView {
+            raw,
+            raw_hex,
+            beginning: None,
+            ..DeadLetterView::in_list(record, is_retried)
+        }
     }
 }
 
-/// How bytes begin, as text. More than these can be the beginning of no shown character.
+/// The beginning of bytes as text. Four bytes a character are always enough.
 pub fn beginning(raw: &[u8]) -> String {
     let text = String::from_utf8_lossy(&raw[..raw.len().min(4 * (BEGINNING_CHARACTERS + 1))]);
-    let mut shown: String = text.chars().take(BEGINNING_CHARACTERS).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
+    let mut text_start: String = text.chars().take(BEGINNING_CHARACTERS).collect();
+    if text_start.len() < text.len() {
+        text_start.push('…');
     }
-    shown
+    text_start
 }
 
-/// Which records are asked for.
+/// A filter for lists of dead letters.
 #[derive(Debug, Default)]
-pub struct Asked {
+pub struct DeadLetterFilter {
     pub source: Option<String>,
-    /// Received then or later.
+    /// The earliest time of receipt.
     pub since: Option<Time>,
-    /// What the reason holds.
+    /// Text within the reason.
     pub reason: Option<String>,
-    /// Those too of which events came.
+    /// Whether retried ones are included.
     pub retried: bool,
 }
 
-impl Asked {
-    pub fn is_for(&self, record: &DeadLetter, is_retried: bool) -> bool {
+impl DeadLetterFilter {
+    pub fn matches(&self, record: &DeadLetter, is_retried: bool) -> bool {
         (self.retried || !is_retried)
             && self.source.as_ref().is_none_or(|source| *source == record.source)
             && self.since.is_none_or(|since| record.received_at >= since)

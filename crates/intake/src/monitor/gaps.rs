@@ -1,48 +1,47 @@
-//! Gaps in what a source numbers.
+//! Gaps in the numbers of a source.
 //!
-//! A source may number the events of a stream without gaps ([`formats::Sequence`]). What
-//! never came shows as missing numbers. Events come late and in each other's way, so a number
-//! counts as missing only when it did not come for [`SETTLED_AFTER_NS`]; one that comes later still
-//! is found again.
+//! A source may number the events of a stream without gaps ([`formats::Sequence`]), so lost events
+//! show as missing numbers. Events arrive late and out of order: a number counts as missing only
+//! after [`SETTLED_AFTER_NS`], and one that arrives later still is found again.
 //!
-//! A source that starts again may begin to number anew. So a stream has several runs of numbers; a
-//! number goes on with the run that it fits best, and one that fits none begins a run, which is no
-//! gap. Where a run ends cannot be known: that its last events were lost is not noticed.
+//! A source that restarts may number anew. A stream therefore has several runs of numbers. A number
+//! continues the run that it fits best; one that fits none starts a run, which is no gap. The end of
+//! a run is unknown, so the loss of its last events is not noticed.
 //!
-//! Pure: time is an argument, and whoever calls records the gaps.
+//! Pure: time is an argument, and the caller records the gaps.
 
 use std::collections::HashMap;
 
 use event::Time;
 use serde::{Deserialize, Serialize};
 
-/// A number that others overtook may come so much later: what is sent by several connections at
-/// once, or again after a refusal, has come by then.
+/// The time within which a number that others overtook may arrive. Events that are sent over several
+/// connections, or again after a refusal, arrive within it.
 pub const SETTLED_AFTER_NS: i64 = 5_000_000_000;
-/// Streams followed of a source: more sessions or hosts than write at once. The one not heard of
-/// for longest is forgotten for a new one.
+/// Streams of a source: more sessions or hosts than write at once. A new stream replaces the one
+/// that was quiet for longest.
 pub const STREAMS_MAX: usize = 1024;
 /// Bytes of a stream's name; events of longer ones are not followed.
 pub const STREAM_BYTES_MAX: usize = 256;
-/// Ranges of missing numbers kept of a run, so that a late number is known. Beyond, the oldest
+/// Ranges of missing numbers of a run, by which a late number is recognised. Beyond, the oldest
 /// counts as settled.
 pub const RANGES_MAX: usize = 128;
-/// Runs of a stream: that in use, the one before, and what a few repeated events begin.
+/// Runs of a stream: the current one, the one before, and those that a few repeated events start.
 pub const RUNS_MAX: usize = 4;
-/// A run that just began is taken to have begun before its first number, if a number comes that is
-/// less by so much at most: the first events came out of order.
+/// A smaller number belongs to a new run if it is less by at most this: the first events arrived out
+/// of order.
 const LATE_MAX: u64 = 1000;
-/// Gaps that wait to be told one by one. Beyond, they are added up, so that a flood of them is no
+/// Gaps that wait for a record each. Beyond, they are added up, so that a flood of gaps makes no
 /// flood of records.
 pub const WAITING_MAX: usize = 100;
 
-/// Numbers that did not come.
+/// Numbers that never arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
     pub stream: String,
     pub first: u64,
     pub last: u64,
-    /// When a later number came.
+    /// The time at which a later number arrived.
     pub since: Time,
 }
 
@@ -52,44 +51,43 @@ impl Gap {
     }
 }
 
-/// What is known of a source's numbers.
+/// The numbers of a source.
 #[derive(Debug, Default)]
 pub struct Gaps {
     streams: HashMap<String, Stream>,
-    /// Counts what was noted, to tell which stream was not heard of for longest.
+    /// A counter of notes, which orders streams by their last one.
     clock: u64,
-    /// Gaps in what is not followed any more, which were not told yet: some, and how many there are
-    /// besides.
+    /// Unreported gaps of forgotten ranges: some in full, and the counts of the others.
     waiting: Vec<Gap>,
     further: Further,
     pub counts: Counts,
 }
 
-/// What came of following a source's numbers, since the server started.
+/// Counts since the server started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Ranges of numbers that did not come.
+    /// Ranges of numbers that never arrived.
     pub gaps: u64,
     /// The numbers in them.
     pub missing: u64,
-    /// Those of them that came after all.
+    /// Missing numbers that arrived late.
     pub found: u64,
-    /// Runs that began again.
+    /// Runs that started anew.
     pub restarts: u64,
-    /// Streams that were forgotten, and events of streams that are not followed.
+    /// Forgotten streams, and events of streams that are not followed.
     pub forgotten: u64,
 }
 
-/// Gaps to be told: some one by one, and how many there are besides.
+/// Gaps to report: some in full, and the counts of the others.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Settled {
+pub struct GapReport {
     pub gaps: Vec<Gap>,
     pub further: Further,
-    /// So many of them were waiting, and so many besides; the others are ranges that are followed.
+    /// The part of them that was waiting; the others are ranges of current runs.
     waiting: (usize, Further),
 }
 
-/// Gaps that are not told one by one.
+/// Counts of gaps without a record of their own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Further {
     pub gaps: u64,
@@ -105,7 +103,7 @@ impl Further {
 
 #[derive(Debug, Default)]
 struct Stream {
-    /// The one heard of last is last.
+    /// In order of their last numbers' arrival.
     runs: Vec<Run>,
     heard: u64,
 }
@@ -125,12 +123,14 @@ struct Range {
     first: u64,
     last: u64,
     since_ns: i64,
-    is_told: bool,
+    /// `is_told` is the name in format 1.
+    #[serde(rename = "is_told")]
+    is_reported: bool,
 }
 
-/// A stream as it is kept across restarts.
+/// A stream in the state file.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct KeptStream {
+pub struct StreamState {
     name: String,
     runs: Vec<Run>,
 }
@@ -140,7 +140,7 @@ fn count(first: u64, last: u64) -> u64 {
 }
 
 impl Gaps {
-    /// Notes that the numbers from `first` to `last` came. `is_known` of those that came before.
+    /// Notes the arrival of the numbers from `first` to `last`. `is_known` if they arrived before.
     pub fn note(&mut self, stream: &str, first: u64, last: u64, at: Time, is_known: bool) {
         if stream.len() > STREAM_BYTES_MAX || first > last {
             self.counts.forgotten += 1;
@@ -161,15 +161,14 @@ impl Gaps {
         }
     }
 
-    /// Streams followed now.
+    /// The number of streams.
     pub fn streams(&self) -> usize {
         self.streams.len()
     }
 
-    /// The gaps that count as such by now and were not told yet. They are told again until
-    /// [`Gaps::told`].
-    pub fn settled(&self, now: Time) -> Settled {
-        let mut settled = Settled {
+    /// The gaps that are settled and unreported. They stay so until [`Gaps::reported`].
+    pub fn settled(&self, now: Time) -> GapReport {
+        let mut settled = GapReport {
             gaps: self.waiting.clone(),
             further: self.further,
             waiting: (self.waiting.len(), self.further),
@@ -190,8 +189,8 @@ impl Gaps {
         settled
     }
 
-    /// Takes note that what [`Gaps::settled`] gave for this moment was told.
-    pub fn told(&mut self, settled: &Settled, now: Time) {
+    /// Notes that the gaps of [`Gaps::settled`] for this moment were reported.
+    pub fn reported(&mut self, settled: &GapReport, now: Time) {
         let (waiting, further) = settled.waiting;
         for gap in self.waiting.drain(..waiting) {
             self.counts.add(gap.count());
@@ -202,35 +201,35 @@ impl Gaps {
         self.further.numbers = self.further.numbers.saturating_sub(further.numbers);
         for run in self.streams.values_mut().flat_map(|stream| &mut stream.runs) {
             for range in run.missing.iter_mut().filter(|range| range.is_due(now)) {
-                range.is_told = true;
+                range.is_reported = true;
                 self.counts.add(count(range.first, range.last));
             }
         }
     }
 
-    /// Takes note that a gap was told before a restart.
-    pub fn was_told(&mut self, stream: &str, first: u64, last: u64) {
+    /// Notes that a gap was reported before a restart.
+    pub fn was_reported(&mut self, stream: &str, first: u64, last: u64) {
         let runs = self.streams.get_mut(stream).into_iter().flat_map(|stream| &mut stream.runs);
         let ranges = runs.flat_map(|run| &mut run.missing);
         for range in ranges.filter(|range| first <= range.first && range.last <= last) {
-            range.is_told = true;
+            range.is_reported = true;
         }
     }
 
-    /// What is to be kept across restarts.
-    pub fn kept(&self) -> Vec<KeptStream> {
+    /// The streams for the state file.
+    pub fn state(&self) -> Vec<StreamState> {
         let mut streams: Vec<(&String, &Stream)> = self.streams.iter().collect();
         streams.sort_by_key(|(_, stream)| stream.heard);
         streams
             .into_iter()
-            .map(|(name, stream)| KeptStream { name: name.clone(), runs: stream.runs.clone() })
+            .map(|(name, stream)| StreamState { name: name.clone(), runs: stream.runs.clone() })
             .collect()
     }
 
-    /// Goes on from what was kept.
-    pub fn resume(kept: Vec<KeptStream>) -> Gaps {
+    /// Continues from the state file.
+    pub fn resume(state: Vec<StreamState>) -> Gaps {
         let mut gaps = Gaps::default();
-        for KeptStream { name, mut runs } in kept {
+        for StreamState { name, mut runs } in state {
             runs.retain(Run::is_sound);
             runs.truncate(RUNS_MAX);
             if runs.is_empty() || name.len() > STREAM_BYTES_MAX || gaps.streams.len() >= STREAMS_MAX
@@ -257,10 +256,10 @@ impl Gaps {
         }
     }
 
-    /// Takes a range that is not followed any more for a gap, if it was not told as one.
+    /// Makes a gap of a range that is forgotten, unless it was reported.
     fn settle(&mut self, stream: &str, range: &Range) {
         match &mut self.waiting {
-            _ if range.is_told => {}
+            _ if range.is_reported => {}
             waiting if waiting.len() < WAITING_MAX => waiting.push(range.gap(stream)),
             _ => self.further.add(count(range.first, range.last)),
         }
@@ -274,20 +273,20 @@ impl Counts {
     }
 }
 
-/// What came of a note.
+/// The result of a note.
 #[derive(Default)]
-struct Noted {
+struct NoteResult {
     found: u64,
     is_restart: bool,
-    /// Ranges that there is no room for.
+    /// Ranges beyond the limit.
     displaced: Vec<Range>,
 }
 
 impl Stream {
-    fn note(&mut self, first: u64, last: u64, at: Time, is_known: bool) -> Noted {
-        let mut noted = Noted::default();
+    fn note(&mut self, first: u64, last: u64, at: Time, is_known: bool) -> NoteResult {
+        let mut noted = NoteResult::default();
         let Some(position) = self.run_for(first, last, at) else {
-            // What came before begins nothing, unless nothing is known of the stream.
+            // Known numbers start a run only in a new stream.
             if !is_known || self.runs.is_empty() {
                 noted.is_restart = !self.runs.is_empty();
                 self.begin(first, last, at, &mut noted.displaced);
@@ -301,7 +300,7 @@ impl Stream {
                 .missing
                 .iter()
                 .enumerate()
-                .min_by_key(|(_, range)| (!range.is_told, range.since_ns));
+                .min_by_key(|(_, range)| (!range.is_reported, range.since_ns));
             let position = oldest.map_or(0, |(position, _)| position);
             noted.displaced.push(run.missing.remove(position));
         }
@@ -309,9 +308,8 @@ impl Stream {
         noted
     }
 
-    /// The run that numbers go on with: one that they follow at once, one that misses them, one
-    /// that just began behind them, the one that they are least ahead of. None where all know them
-    /// already.
+    /// The run that numbers continue: one that they follow at once, one that misses them, one that
+    /// just started behind them, or the one that they are least ahead of. None if every run has them.
     fn run_for(&self, first: u64, last: u64, at: Time) -> Option<usize> {
         let find = |is_it: &dyn Fn(&Run) -> bool| self.runs.iter().rposition(is_it);
         find(&|run| run.last.checked_add(1) == Some(first))
@@ -345,9 +343,10 @@ impl Run {
         is_young && last < self.floor && self.floor - first <= LATE_MAX
     }
 
-    /// Takes the numbers; returns how many of them were told to be missing.
+    /// Adds the numbers; returns how many of them were reported as missing.
     fn note(&mut self, first: u64, last: u64, at: Time) -> u64 {
-        let missing = |first, last| Range { first, last, since_ns: at.unix_ns(), is_told: false };
+        let missing =
+            |first, last| Range { first, last, since_ns: at.unix_ns(), is_reported: false };
         if last < self.floor {
             if last + 1 < self.floor {
                 self.missing.insert(0, missing(last + 1, self.floor - 1));
@@ -363,7 +362,7 @@ impl Run {
         found
     }
 
-    /// Takes numbers out of what is missing.
+    /// Removes numbers from the missing ranges.
     fn fill(&mut self, first: u64, last: u64) -> u64 {
         let is_hit = |range: &Range| range.first <= last && first <= range.last;
         if !self.missing.iter().any(is_hit) {
@@ -376,7 +375,7 @@ impl Run {
                 left.push(range);
                 continue;
             }
-            if range.is_told {
+            if range.is_reported {
                 found = found.saturating_add(count(range.first.max(first), range.last.min(last)));
             }
             if range.first < first {
@@ -390,7 +389,7 @@ impl Run {
         found
     }
 
-    /// Whether a run that was kept makes sense.
+    /// Whether a run of the state file makes sense.
     fn is_sound(&self) -> bool {
         let is_within = |range: &Range| {
             self.floor <= range.first && range.first <= range.last && range.last < self.last
@@ -404,7 +403,7 @@ impl Run {
 
 impl Range {
     fn is_due(&self, now: Time) -> bool {
-        !self.is_told && now.unix_ns().saturating_sub(self.since_ns) >= SETTLED_AFTER_NS
+        !self.is_reported && now.unix_ns().saturating_sub(self.since_ns) >= SETTLED_AFTER_NS
     }
 
     fn gap(&self, stream: &str) -> Gap {
@@ -440,22 +439,22 @@ mod tests {
         numbers.iter().for_each(|&number| gaps.note("a", number, number, at, false));
     }
 
-    /// What is told when all has settled.
-    fn told(gaps: &mut Gaps) -> Vec<(u64, u64)> {
+    /// The gaps reported once all has settled.
+    fn reported(gaps: &mut Gaps) -> Vec<(u64, u64)> {
         let settled = gaps.settled(at(1000));
-        gaps.told(&settled, at(1000));
+        gaps.reported(&settled, at(1000));
         settled.gaps.iter().map(|gap| (gap.first, gap.last)).collect()
     }
 
     #[test]
     fn what_does_not_come_for_a_while_is_missing_once() {
         let mut gaps = noted(&[1, 2, 5, 6, 9]);
-        assert_eq!(gaps.settled(at(4)), Settled::default());
+        assert_eq!(gaps.settled(at(4)), GapReport::default());
         let settled = gaps.settled(at(5));
         assert_eq!(settled.gaps.iter().map(Gap::count).collect::<Vec<_>>(), [2, 2]);
-        assert_eq!(gaps.settled(at(5)), settled, "until it was told");
-        gaps.told(&settled, at(5));
-        assert_eq!(gaps.settled(at(1000)), Settled::default());
+        assert_eq!(gaps.settled(at(5)), settled, "until it was reported");
+        gaps.reported(&settled, at(5));
+        assert_eq!(gaps.settled(at(1000)), GapReport::default());
         assert_eq!((gaps.counts.gaps, gaps.counts.missing, gaps.counts.found), (2, 4, 0));
         note_all(&mut gaps, &[3, 8], at(60));
         assert_eq!(
@@ -479,16 +478,16 @@ mod tests {
             // What may have begun behind its first number is missing what lies between.
             let expected = if restarts == 0 { vec![(5, 6)] } else { vec![] };
             assert_eq!(
-                (told(&mut gaps), gaps.counts.restarts),
+                (reported(&mut gaps), gaps.counts.restarts),
                 (expected, restarts),
                 "{numbers:?}"
             );
         }
         // What is lost after it is missing, and no less than before.
         let mut gaps = noted(&[1, 2, 3, 4, 5, 6, 1, 2, 4]);
-        assert_eq!(told(&mut gaps), [(3, 3)]);
+        assert_eq!(reported(&mut gaps), [(3, 3)]);
         let mut gaps = noted(&[0, u64::MAX]);
-        assert_eq!(told(&mut gaps), [(1, u64::MAX - 1)]);
+        assert_eq!(reported(&mut gaps), [(1, u64::MAX - 1)]);
     }
 
     #[test]
@@ -499,10 +498,10 @@ mod tests {
         // Nor is it a gap what a server recorded before it ended, and did not keep the number of.
         gaps.note("a", 11, 20, at(60), true);
         gaps.note("a", 21, 21, at(60), false);
-        assert_eq!((told(&mut gaps), gaps.counts.restarts), (vec![], 0));
+        assert_eq!((reported(&mut gaps), gaps.counts.restarts), (vec![], 0));
         gaps.note("b", 7, 9, at(60), true);
         gaps.note("b", 11, 11, at(60), false);
-        assert_eq!(told(&mut gaps), [(10, 10)]);
+        assert_eq!(reported(&mut gaps), [(10, 10)]);
     }
 
     #[test]
@@ -514,7 +513,7 @@ mod tests {
             gaps.note(&format!("s{stream}"), 1, 1, at(0), false);
         }
         assert_eq!((gaps.streams(), gaps.counts.forgotten), (STREAMS_MAX, 1));
-        assert_eq!(told(&mut gaps), [(2, 2)], "a gap of a stream that was forgotten is told");
+        assert_eq!(reported(&mut gaps), [(2, 2)], "a gap of a forgotten stream is reported");
         gaps.note(&"x".repeat(STREAM_BYTES_MAX + 1), 1, 1, at(0), false);
         assert_eq!((gaps.streams(), gaps.counts.forgotten), (STREAMS_MAX, 2));
         // Every second number is missing.
@@ -526,27 +525,27 @@ mod tests {
             (settled.gaps.len(), settled.further.gaps),
             (WAITING_MAX, some - WAITING_MAX as u64)
         );
-        gaps.told(&settled, at(60));
+        gaps.reported(&settled, at(60));
         assert_eq!((gaps.counts.gaps, gaps.counts.missing), (some, some));
-        assert_eq!(gaps.settled(at(1000)), Settled::default());
+        assert_eq!(gaps.settled(at(1000)), GapReport::default());
     }
 
     #[test]
     fn what_is_kept_goes_on() {
         let mut before = noted(&[1, 2, 5, 8]);
         before.note("b", 1, 9, at(0), false);
-        let json = serde_json::to_string(&before.kept()).expect("numbers and texts");
+        let json = serde_json::to_string(&before.state()).expect("numbers and texts");
         let mut after = Gaps::resume(serde_json::from_str(&json).expect("what was written"));
-        after.was_told("a", 3, 4);
-        after.was_told("c", 3, 4);
+        after.was_reported("a", 3, 4);
+        after.was_reported("c", 3, 4);
         note_all(&mut after, &[3, 11], at(60));
         after.note("b", 12, 12, at(60), false);
-        let mut found = told(&mut after);
+        let mut found = reported(&mut after);
         found.sort_unstable();
         assert_eq!(
             (found, after.counts.restarts),
             (vec![(6, 7), (9, 10), (10, 11)], 0),
-            "4 was told"
+            "4 was reported"
         );
         assert_eq!(after.counts.found, 1);
         for nonsense in [
@@ -580,7 +579,7 @@ mod tests {
             for (place, &number) in numbers.iter().enumerate() {
                 gaps.note("a", number, number, Time::from_unix_ns(place as i64 * 1_000_000), false);
             }
-            prop_assert_eq!((told(&mut gaps), gaps.counts.restarts), (vec![], 0));
+            prop_assert_eq!((reported(&mut gaps), gaps.counts.restarts), (vec![], 0));
         }
 
         #[test]
@@ -594,7 +593,7 @@ mod tests {
             for &number in numbers.iter().filter(|number| !missing.contains(*number)) {
                 gaps.note("a", number, number, at(0), false);
             }
-            prop_assert_eq!(told(&mut gaps), vec![(out, out + count - 1)]);
+            prop_assert_eq!(reported(&mut gaps), vec![(out, out + count - 1)]);
             prop_assert_eq!(gaps.counts.missing, count);
         }
 
@@ -610,8 +609,8 @@ mod tests {
             let sound = gaps.streams.values().flat_map(|stream| &stream.runs).all(Run::is_sound);
             prop_assert!(sound);
             let settled = gaps.settled(at(1000));
-            gaps.told(&settled, at(1000));
-            prop_assert_eq!(gaps.settled(at(1000)), Settled::default());
+            gaps.reported(&settled, at(1000));
+            prop_assert_eq!(gaps.settled(at(1000)), GapReport::default());
         }
     }
 }

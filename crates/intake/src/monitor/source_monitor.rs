@@ -1,12 +1,11 @@
-//! What is watched of sources beside their events: gaps in their numbers, datagrams dropped, events
-//! cut, and silence. Tells of them on Daybook's own trail, and keeps across restarts what gaps and
-//! silence are found by.
+//! The monitor of sources: gaps in numbers, dropped datagrams, cut events, and silence. It records
+//! them on Daybook's own trail, and writes a state file by which they are found across restarts.
 //!
-//! - A gap, drop or turn is recorded before it counts as told; one that could not be recorded is
-//!   tried again.
-//! - What is kept says up to which event of the log it holds. What came behind is taken from the
-//!   log when the server starts, so that nothing that was recorded before a kill is missed.
-//! - What is kept can be lost: then numbering and silence count from the start of the server on.
+//! - A gap, loss or silence is recorded before it counts as reported. If it could not be recorded,
+//!   the next interval tries again.
+//! - The state file names the last event that it covers. A start reads later events from the log, so
+//!   a kill loses nothing.
+//! - If the state file is lost, numbering and silence count from the start of the server.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,74 +20,77 @@ use serde::{Deserialize, Serialize};
 use store::durable::Local;
 use store::{Contents, FileObjects, Log, Objects, SOURCE_STATES, Version};
 
-use super::gaps::{Gap, Gaps, KeptStream, Settled};
-use super::retried::Retried;
-use super::silence::{Silence, Turn};
-use super::{Intake, kept, waiting};
-use crate::audit::{Act, OwnAudit, SOURCE};
 use config::Config;
 
-/// How often it is looked for gaps, drops, cut events and silence.
-pub const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often what changes with every event is kept. More often means more syncs, less often a
-/// longer start after a kill.
-const KEEP_EVERY: Duration = Duration::from_secs(5);
-/// Behind so many events it is kept at the next look, so that a start has few events to read.
+use crate::audit::{Act, OwnAudit, SOURCE};
+use crate::intake::Intake;
+use crate::monitor::gaps::{Gap, GapReport, Gaps, StreamState};
+use crate::monitor::silence::{Silence, Turn};
+use crate::monitor::state_file;
+use crate::retried::Retried;
+use crate::waiting;
+
+/// The interval of the search for gaps, losses and silence.
+pub const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// The interval of writing the state file. A shorter one means more syncs, a longer one a longer
+/// start after a kill.
+const WRITE_EVERY: Duration = Duration::from_secs(5);
+/// Events behind which the next check writes the file, so that a start reads few events.
 const EVENTS_BEHIND_MAX: u64 = 50_000;
-/// Events read again at a start. Behind more, all streams are begun anew: that takes a server that
-/// could keep nothing.
+/// Events that a start reads. Behind more, all streams start anew: that happens only if the file
+/// could not be written.
 const REPLAYED_MAX: u64 = 500_000;
 const MAGIC: &str = "daybook sources 1";
 
-/// Watches the configured sources.
-pub struct Keeper {
+/// The monitor of the configured sources.
+pub struct SourceMonitor {
     objects: FileObjects,
     version: Option<Version>,
-    kept_at: Instant,
-    kept_size: u64,
-    /// Records set aside before this number do not wait for an answer.
+    written_at: Instant,
+    written_size: u64,
+    /// No dead letter before this number waits for a response.
     waiting_from: u64,
-    /// Called when it could not be made durable.
+    /// Called if the file could not be made durable.
     on_fatal: Box<dyn Fn(&store::Error) + Send>,
 }
 
-/// What is kept.
+/// The state file. The names of members are those in format 1.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    /// The server was running then.
+struct SourceStates {
+    /// A time at which the server was running.
     at_ns: i64,
-    /// Events before this index are in what is kept.
+    /// The file covers the events before this index.
     size: u64,
-    /// Records set aside before this number do not wait for an answer.
+    /// No dead letter before this number waits for a response.
     #[serde(default)]
     waiting_from: u64,
-    sources: BTreeMap<String, KeptSource>,
+    sources: BTreeMap<String, SourceState>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct KeptSource {
+struct SourceState {
     silence: Silence,
-    streams: Vec<KeptStream>,
+    streams: Vec<StreamState>,
 }
 
-impl Keeper {
-    /// Gives the sources what was kept of them, and what the log has beyond it.
+impl SourceMonitor {
+    /// Restores the sources' state from the file and from later events of the log.
     pub fn open(
         data_dir: &Path,
         intakes: &[Arc<Intake>],
         log: &Contents,
         on_fatal: impl Fn(&store::Error) + Send + 'static,
-    ) -> Result<Keeper, store::Error> {
+    ) -> Result<SourceMonitor, store::Error> {
         let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
         let found = objects.get(SOURCE_STATES)?;
         let version = found.as_ref().map(|object| object.version);
         let (size, is_first) = (log.head().0, found.is_none());
         let mut waiting_from = 0;
         if let Some(object) = found {
-            match kept::read::<Kept>(MAGIC, &object.bytes) {
-                Ok(kept) => {
-                    waiting_from = kept.waiting_from.min(log.dead_letters_head().0);
-                    resume(kept, intakes, log)?;
+            match state_file::read::<SourceStates>(MAGIC, &object.bytes) {
+                Ok(states) => {
+                    waiting_from = states.waiting_from.min(log.dead_letters_head().0);
+                    resume(states, intakes, log)?;
                 }
                 Err(why) => {
                     tracing::warn!(
@@ -99,23 +101,24 @@ impl Keeper {
             }
         }
         let on_fatal = Box::new(on_fatal);
-        let (kept_at, kept_size) = (Instant::now(), size);
-        let mut keeper = Keeper { objects, version, kept_at, kept_size, waiting_from, on_fatal };
+        let (written_at, written_size) = (Instant::now(), size);
+        let mut monitor =
+            SourceMonitor { objects, version, written_at, written_size, waiting_from, on_fatal };
         if is_first {
-            // From now on it is told what the log has beyond it.
-            keeper.replace(intakes, log)?;
+            // From now on the file and later events make the state.
+            monitor.replace(intakes, log)?;
         }
-        Ok(keeper)
+        Ok(monitor)
     }
 
-    /// Makes durable which records set aside were retried.
-    pub fn keep_retried(&self, retried: &Retried) {
-        if let Err(error) = retried.keep(&self.objects) {
+    /// Makes the numbers of retried dead letters durable.
+    pub fn write_retried(&self, retried: &Retried) {
+        if let Err(error) = retried.write(&self.objects) {
             (self.on_fatal)(&error);
         }
     }
 
-    /// Does what is due with requests that wait for their answer.
+    /// Resolves requests that waited long enough for their response.
     pub fn resolve_waiting(
         &mut self,
         intakes: &[Arc<Intake>],
@@ -125,26 +128,26 @@ impl Keeper {
     ) {
         match waiting::resolve(self.waiting_from, intakes, limits, log, retried) {
             Ok(next) => self.waiting_from = next,
-            Err(error) => tracing::warn!(%error, "couldn't read what is set aside"),
+            Err(error) => tracing::warn!(%error, "couldn't read the dead-letter queue"),
         }
     }
 
-    /// Tells what is to be told, and keeps what is due.
-    pub fn look(
+    /// Reports what is due, and writes the file when it is time.
+    pub fn check(
         &mut self,
         intakes: &[Arc<Intake>],
         config: &Config,
         audit: &OwnAudit,
         log: &Contents,
     ) {
-        let has_turned = tell_all(intakes, config, audit, false);
-        let is_behind = log.head().0.saturating_sub(self.kept_size) >= EVENTS_BEHIND_MAX;
-        if has_turned || is_behind || self.kept_at.elapsed() >= KEEP_EVERY {
-            self.keep(intakes, log);
+        let has_turned = report_all(intakes, config, audit, false);
+        let is_behind = log.head().0.saturating_sub(self.written_size) >= EVENTS_BEHIND_MAX;
+        if has_turned || is_behind || self.written_at.elapsed() >= WRITE_EVERY {
+            self.write(intakes, log);
         }
     }
 
-    /// As [`Keeper::look`], when nothing can come any more: tells all there is, and keeps it.
+    /// Reports everything and writes the file at the end of the server.
     pub fn end(
         &mut self,
         intakes: &[Arc<Intake>],
@@ -152,12 +155,12 @@ impl Keeper {
         audit: &OwnAudit,
         log: &Contents,
     ) {
-        tell_all(intakes, config, audit, true);
-        self.keep(intakes, log);
+        report_all(intakes, config, audit, true);
+        self.write(intakes, log);
     }
 
-    /// Keeps what there is.
-    fn keep(&mut self, intakes: &[Arc<Intake>], log: &Contents) {
+    /// Writes the file.
+    fn write(&mut self, intakes: &[Arc<Intake>], log: &Contents) {
         if let Err(error) = self.replace(intakes, log) {
             (self.on_fatal)(&error);
         }
@@ -166,34 +169,37 @@ impl Keeper {
     fn replace(&mut self, intakes: &[Arc<Intake>], log: &Contents) -> Result<(), store::Error> {
         let head = log.head().0;
         let size = intakes.iter().map(|intake| intake.noted_before(head)).min().unwrap_or(head);
-        // Numbers of events from `size` on may be in it already; they are known when they are read
-        // again.
-        let source = |intake: &Arc<Intake>| KeptSource {
+        // Numbers of events from `size` on may be in the file already; reading them again is harmless.
+        let source = |intake: &Arc<Intake>| SourceState {
             silence: *intake.silence.lock().expect("no panic while held"),
-            streams: intake.gaps.lock().expect("no panic while held").kept(),
+            streams: intake.gaps.lock().expect("no panic while held").state(),
         };
         let sources =
             intakes.iter().map(|intake| (intake.source.name.clone(), source(intake))).collect();
         let (at_ns, waiting_from) = (system::now().unix_ns(), self.waiting_from);
-        let bytes = kept::write(MAGIC, &Kept { at_ns, size, waiting_from, sources });
-        self.kept_at = Instant::now();
+        let bytes = state_file::write(MAGIC, &SourceStates { at_ns, size, waiting_from, sources });
+        self.written_at = Instant::now();
         self.version = Some(self.objects.replace(SOURCE_STATES, &bytes, self.version)?);
-        self.kept_size = size;
+        self.written_size = size;
         Ok(())
     }
 }
 
-/// Gives the sources what was kept of them.
-fn resume(kept: Kept, intakes: &[Arc<Intake>], log: &Contents) -> Result<(), store::Error> {
-    let Kept { at_ns, size, mut sources, .. } = kept;
+/// Restores the sources' state from the file.
+fn resume(
+    states: SourceStates,
+    intakes: &[Arc<Intake>],
+    log: &Contents,
+) -> Result<(), store::Error> {
+    let SourceStates { at_ns, size, mut sources, .. } = states;
     let head = log.head().0;
-    // A log that was put back has lost what the numbers are of.
+    // A restored log lacks the events behind the numbers.
     let is_near = size <= head && head - size <= REPLAYED_MAX;
     if !is_near {
         tracing::warn!(
             size,
             head,
-            "{SOURCE_STATES} is not of this log's end; numbers count from now on"
+            "{SOURCE_STATES} does not fit the end of this log; numbers count from now on"
         );
     }
     let away_ns = system::now().unix_ns().saturating_sub(at_ns);
@@ -207,7 +213,7 @@ fn resume(kept: Kept, intakes: &[Arc<Intake>], log: &Contents) -> Result<(), sto
     if is_near { replay(size, head, intakes, log) } else { Ok(()) }
 }
 
-/// Notes the numbers of events, and what was told, that the log has beyond what was kept.
+/// Notes numbers and reports in the events behind the file.
 fn replay(from: u64, to: u64, intakes: &[Arc<Intake>], log: &Contents) -> Result<(), store::Error> {
     let by_name: BTreeMap<&str, &Arc<Intake>> =
         intakes.iter().map(|intake| (intake.source.name.as_str(), intake)).collect();
@@ -215,7 +221,7 @@ fn replay(from: u64, to: u64, intakes: &[Arc<Intake>], log: &Contents) -> Result
         let Some(stored) = log.stored_event(index)? else { break };
         let Ok(decoded) = entry::decode(&stored.entry) else { continue };
         if decoded.event.origin.source == SOURCE {
-            was_told(&decoded.event, &by_name);
+            was_reported(&decoded.event, &by_name);
         }
         let Some(intake) = by_name.get(decoded.event.origin.source.as_str()) else { continue };
         let Some(sequence) = intake.source.format.sequence(&decoded.event) else { continue };
@@ -225,19 +231,19 @@ fn replay(from: u64, to: u64, intakes: &[Arc<Intake>], log: &Contents) -> Result
     Ok(())
 }
 
-/// Takes note of a gap or a turn that was told and not kept any more.
-fn was_told(act: &Event, by_name: &BTreeMap<&str, &Arc<Intake>>) {
+/// Notes a report that the file does not have.
+fn was_reported(act: &Event, by_name: &BTreeMap<&str, &Arc<Intake>>) {
     let source = act.resource.name.as_deref().and_then(|name| by_name.get(name));
     let Some(intake) = source else { return };
     let text = |name: &str| act.attributes.get(name).map_or("", String::as_str);
     let number = |name: &str| text(name).parse::<u64>().ok();
     let since = || Time::parse_rfc3339(text("since")).ok().map(|(since, _)| since);
-    let turned = |turn| intake.silence.lock().expect("no panic while held").told(turn);
+    let turned = |turn| intake.silence.lock().expect("no panic while held").reported(turn);
     match act.action.as_str() {
         GAP => {
             let mut gaps = intake.gaps.lock().expect("no panic while held");
             if let Some((first, last)) = number("first").zip(number("last")) {
-                gaps.was_told(text("stream"), first, last);
+                gaps.was_reported(text("stream"), first, last);
             }
         }
         SILENT => since().map(Turn::Silent).into_iter().for_each(turned),
@@ -248,27 +254,27 @@ fn was_told(act: &Event, by_name: &BTreeMap<&str, &Arc<Intake>>) {
     }
 }
 
-/// Records what is to be told of the sources; whether that was anything.
-fn tell_all(intakes: &[Arc<Intake>], config: &Config, audit: &OwnAudit, is_last: bool) -> bool {
+/// Records what is due of the sources. Returns whether it was anything.
+fn report_all(intakes: &[Arc<Intake>], config: &Config, audit: &OwnAudit, is_last: bool) -> bool {
     let now = system::now();
     let mut is_any = false;
     for intake in intakes {
         let silent_after_s =
             config.source(&intake.source.name).and_then(|source| source.silent_after_s);
-        match tell(intake, silent_after_s, audit, now, is_last) {
+        match report(intake, silent_after_s, audit, now, is_last) {
             Ok(something) => is_any |= something,
             Err(why) => tracing::warn!(
                 why,
                 source = intake.source.name,
-                "couldn't record what is lost of a source yet"
+                "couldn't record the losses of a source yet"
             ),
         }
     }
     is_any
 }
 
-/// Records what is to be told of a source; whether that was anything.
-fn tell(
+/// Records what is due of a source. Returns whether it was anything.
+fn report(
     intake: &Intake,
     silent_after_s: Option<u64>,
     audit: &OwnAudit,
@@ -277,12 +283,12 @@ fn tell(
 ) -> Result<bool, String> {
     let source = &intake.source;
     let settled = intake.gaps.lock().expect("no panic while held").settled(now);
-    let heard_at = intake.figures.moments().received_at;
+    let heard_at = intake.counters.moments().received_at;
     let turn =
         intake.silence.lock().expect("no panic while held").turn(now, heard_at, silent_after_s);
-    let dropped = intake.figures.dropped();
+    let dropped = intake.counters.dropped();
     let dropped = intake.drops.lock().expect("no panic while held").due(dropped, now, is_last);
-    let cut = [intake.figures.truncated.load(Ordering::Relaxed)];
+    let cut = [intake.counters.truncated.load(Ordering::Relaxed)];
     let cut = intake.cuts.lock().expect("no panic while held").due(cut, now, is_last);
     let mut acts = acts_of(&source.name, &settled);
     acts.extend(dropped.map(|(dropped, since)| act_of_drops(&source.name, dropped, since)));
@@ -299,21 +305,21 @@ fn tell(
         tracing::warn!(source = source.name, what, "{}", act.action);
     }
     audit.record_all_now(acts)?;
-    intake.gaps.lock().expect("no panic while held").told(&settled, now);
+    intake.gaps.lock().expect("no panic while held").reported(&settled, now);
     if let Some((dropped, _)) = dropped {
-        intake.drops.lock().expect("no panic while held").told(dropped, now);
+        intake.drops.lock().expect("no panic while held").reported(dropped, now);
     }
     if let Some((cut, _)) = cut {
-        intake.cuts.lock().expect("no panic while held").told(cut, now);
+        intake.cuts.lock().expect("no panic while held").reported(cut, now);
     }
     if let Some(turn) = turn {
-        intake.silence.lock().expect("no panic while held").told(turn);
+        intake.silence.lock().expect("no panic while held").reported(turn);
     }
     Ok(true)
 }
 
-/// What is recorded of gaps. The same gap gives the same act, whenever it is told.
-fn acts_of(source: &str, settled: &Settled) -> Vec<Act> {
+/// The acts that record gaps. The same gap always makes the same act.
+fn acts_of(source: &str, settled: &GapReport) -> Vec<Act> {
     let mut acts: Vec<Act> = settled.gaps.iter().map(|gap| act_of_gap(source, gap)).collect();
     let further = settled.further;
     if further.gaps > 0 {
@@ -367,15 +373,14 @@ fn act_of(source: &str, turn: Turn) -> Act {
             let act = Act::new(HEARD, Operation::Other, FUNCTION)
                 .on("source", source)
                 .with("since", since.to_string());
-            let description =
-                Some(format!("{source} is heard of again, after silence since {since}"));
+            let description = Some(format!("{source} sends again, after silence since {since}"));
             let key = Some(format!("heard {source} {}", since.unix_ns()));
             Act { class: Class::Operation, description, key, ..act }
         }
     }
 }
 
-/// Which part of Daybook this is.
+/// The function in the acts.
 const FUNCTION: &str = "Sources";
 const GAP: &str = "source.gap";
 const DROPPED: &str = "source.dropped";
