@@ -163,7 +163,7 @@ const REQUEST_EVENTS: u64 = 1_000;
 /// Requests that are on their way at once: enough that the log never waits for the next.
 const REQUESTS_IN_FLIGHT: usize = 4;
 
-/// Records the events in a new log, and seals and merges it.
+/// Records the events in a new log, and flushes and compacts it.
 fn record(events: &Events, dir: &Path) -> Result<(), Failure> {
     let log = new_log(dir)?;
     // Draws on standard error, and only on a terminal.
@@ -173,18 +173,18 @@ fn record(events: &Events, dir: &Path) -> Result<(), Failure> {
     let began = Instant::now();
     append_all(events, &log, &bar)?;
     let appended_s = began.elapsed().as_secs_f64();
-    bar.set_message("sealing");
+    bar.set_message("flushing");
     log.flush()?;
     log.compact()?;
     log.close()?;
-    let sealed_s = began.elapsed().as_secs_f64();
+    let flushed_s = began.elapsed().as_secs_f64();
     bar.finish_and_clear();
     let count = events.count as f64;
     let mut text = format!(
-        "events: {}\nappended: {appended_s:.1} s, {:.0} events/s\nsealed and merged: {sealed_s:.1} s, {:.0} events/s\n",
+        "events: {}\nappended: {appended_s:.1} s, {:.0} events/s\nflushed and compacted: {flushed_s:.1} s, {:.0} events/s\n",
         events.count,
         count / appended_s,
-        count / sealed_s
+        count / flushed_s
     );
     let mut whole = 0;
     for (kind, bytes) in bytes_by_kind(dir)? {

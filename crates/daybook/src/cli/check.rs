@@ -33,7 +33,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .map(|(service, events)| format!("{} events: {events}\n", service.as_str()))
         .collect();
     let mut text = format!(
-        "whole: {}\nevents: {}\n{by_service}trails: {}\nset aside: {}\nbatches: {}\nsegments: {}\njournal: {} files\nbytes read: {}\nroot: {}\n",
+        "whole: {}\nevents: {}\n{by_service}trails: {}\ndead letters: {}\nbatches: {}\nsegments: {}\njournal: {} files\nbytes read: {}\nroot: {}\n",
         report.identity.origin,
         report.events,
         report.trails,

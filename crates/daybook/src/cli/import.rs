@@ -46,7 +46,7 @@ use server::failure::{Exit, Failure};
                   Examples:\n  daybook import db /var/backups/mysql/server_audit.log.* --config /etc/daybook.toml\n  \
                   daybook import db /var/backups/mysql --dry-run\n  ssh db cat /var/log/audit.log | daybook import db -\n\n\
                   Exit codes: 0 all is recorded; 1 some of it could not be read; 2 wrong command line; 4 a durable write failed.\n\
-                  What could not be used of the lines is set aside: see `daybook set-aside list`."
+                  Rejected lines go to the dead-letter queue: see `daybook dead-letters list`."
 )]
 pub struct Arguments {
     #[command(flatten)]
@@ -94,7 +94,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let reasons: String = sink
             .reasons
             .iter()
-            .map(|(reason, count)| format!("  {count} set aside: {}\n", printable(reason)))
+            .map(|(reason, count)| format!("  {count} rejected: {}\n", printable(reason)))
             .collect();
         return outcome.tell("would be recorded", &sink.tally, &reasons);
     }
@@ -312,7 +312,7 @@ impl Outcome {
     fn tell(&self, done: &str, tally: &Tally, reasons: &str) -> Result<(), Failure> {
         let Tally { recorded, duplicate, set_aside, skipped } = tally;
         say(&format!(
-            "files: {}\n{done}: {recorded}\nrecorded before: {duplicate}\nset aside: {set_aside}\n{reasons}skipped: {skipped}\n",
+            "files: {}\n{done}: {recorded}\nrecorded before: {duplicate}\ndead letters: {set_aside}\n{reasons}skipped: {skipped}\n",
             self.files
         ))?;
         for (path, why) in &self.failed {
@@ -443,7 +443,7 @@ fn tally_of(answer: &serde_json::Value) -> Tally {
     Tally {
         recorded: number("recorded"),
         duplicate: list("duplicates"),
-        set_aside: list("set_aside"),
+        set_aside: list("dead_letters"),
         skipped: number("skipped"),
     }
 }
@@ -477,7 +477,7 @@ struct Counting<'a> {
 }
 
 impl Counting<'_> {
-    fn set_aside(&mut self, reason: String) {
+    fn reject(&mut self, reason: String) {
         self.tally.set_aside += 1;
         let is_new = !self.reasons.contains_key(&reason);
         let reason = if is_new && self.reasons.len() >= REASONS_MAX {
@@ -504,10 +504,10 @@ impl Sink for Counting<'_> {
         });
         for part in parts {
             match part {
-                Err(reason) => self.set_aside(reason),
+                Err(reason) => self.reject(reason),
                 Ok(items) => items.into_iter().for_each(|item| match item {
                     Item::Event(_) => self.tally.recorded += 1,
-                    Item::Rejected(aside) => self.set_aside(aside.reason),
+                    Item::Rejected(record) => self.reject(record.reason),
                     Item::Skipped(_) => self.tally.skipped += 1,
                 }),
             }

@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod completions;
 mod config;
+mod dead_letters;
 mod demo;
 mod export;
 mod guard;
@@ -23,7 +24,6 @@ mod screen;
 mod search;
 mod send;
 mod serve;
-mod set_aside;
 mod show;
 mod source;
 mod stats;
@@ -98,8 +98,8 @@ enum Command {
     Import(import::Arguments),
     /// Record events from standard input, through a running server.
     Send(send::Arguments),
-    /// Show what was received and could not be used.
-    SetAside(set_aside::Arguments),
+    /// List, show and retry records that were rejected.
+    DeadLetters(dead_letters::Arguments),
     /// Name servers to ask, with what is shown to them.
     Profile(profile::Arguments),
     /// Show the formats there are, and what a server knows of its sources.
@@ -201,7 +201,7 @@ pub fn run() -> ExitCode {
         Command::Access(arguments) => access::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
-        Command::SetAside(arguments) => set_aside::run(&arguments),
+        Command::DeadLetters(arguments) => dead_letters::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
         Command::Source(arguments) => source::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),

@@ -75,8 +75,8 @@ const TRIES: u32 = 14;
 /// The first pause, which doubles, and the longest.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// Lines that are told one by one.
-const TOLD_MAX: u64 = 100;
+/// Rejected lines that are reported one by one.
+const REPORTED_MAX: u64 = 100;
 
 fn parse_format(text: &str) -> Result<Format, String> {
     text.parse()
@@ -101,7 +101,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         input: input(arguments.input.as_deref()),
         offset: 0,
         lines: 0,
-        told: 0,
+        reported: 0,
         tally: Tally::default(),
         bar,
     };
@@ -110,12 +110,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Tally { recorded, duplicate, set_aside, skipped } = sending.tally;
     say(&match arguments.output {
         Output::Text => format!(
-            "recorded: {recorded}\nrecorded before: {duplicate}\nset aside: {set_aside}\nskipped: {skipped}\n"
+            "recorded: {recorded}\nrecorded before: {duplicate}\ndead letters: {set_aside}\nskipped: {skipped}\n"
         ),
         Output::Json => {
-            let told = json!({ "recorded": recorded, "duplicates": duplicate, "set_aside": set_aside,
-                               "skipped": skipped, "input": sending.input });
-            format!("{told}\n")
+            let result = json!({ "recorded": recorded, "duplicates": duplicate,
+                                 "dead_letters": set_aside, "skipped": skipped,
+                                 "input": sending.input });
+            format!("{result}\n")
         }
     })?;
     match sent {
@@ -127,8 +128,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             Err(Failure { exit, text: again })
         }
         Ok(()) if set_aside > 0 => Err(Failure::new(format!(
-            "{set_aside} could not be used and {} set aside; `daybook set-aside list` shows all that is",
-            if set_aside == 1 { "is" } else { "are" }
+            "{set_aside} {} rejected; `daybook dead-letters list` shows the reasons",
+            if set_aside == 1 { "record was" } else { "records were" }
         ))),
         Ok(()) => Ok(()),
     }
@@ -177,8 +178,8 @@ struct Sending {
     /// Bytes and lines that were sent.
     offset: u64,
     lines: u64,
-    /// How many lines were told.
-    told: u64,
+    /// Number of rejected lines that were reported.
+    reported: u64,
     tally: Tally,
     bar: ProgressBar,
 }
@@ -259,26 +260,26 @@ impl Sending {
     }
 
     fn count(&mut self, piece: &[u8], answer: &Answer) -> Result<(), Failure> {
-        let told: Told = serde_json::from_slice(&answer.body).map_err(|_| {
+        let response: IntakeResponse = serde_json::from_slice(&answer.body).map_err(|_| {
             Failure::new(format!(
                 "{}: the answer cannot be read; is that a Daybook server?",
                 self.server.url()
             ))
         })?;
-        for aside in &told.set_aside {
-            self.told += 1;
-            if self.told <= TOLD_MAX {
-                let line = self.lines + line_of(piece, aside.position);
+        for rejected in &response.dead_letters {
+            self.reported += 1;
+            if self.reported <= REPORTED_MAX {
+                let line = self.lines + line_of(piece, rejected.position);
                 self.bar.suspend(|| {
-                    warn(&format!("daybook: line {line}: {}", printable(&aside.reason)))
+                    warn(&format!("daybook: line {line}: {}", printable(&rejected.reason)))
                 });
             }
         }
         self.tally.add(Tally {
-            recorded: told.recorded,
-            duplicate: told.duplicates.len() as u64,
-            set_aside: told.set_aside.len() as u64,
-            skipped: told.skipped,
+            recorded: response.recorded,
+            duplicate: response.duplicates.len() as u64,
+            set_aside: response.dead_letters.len() as u64,
+            skipped: response.skipped,
         });
         self.offset += piece.len() as u64;
         self.lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
@@ -288,18 +289,18 @@ impl Sending {
     }
 }
 
-/// What a server answers to a piece.
+/// Response of a server to a piece.
 #[derive(Deserialize)]
-struct Told {
+struct IntakeResponse {
     recorded: u64,
     duplicates: Vec<serde::de::IgnoredAny>,
-    set_aside: Vec<ToldAside>,
+    dead_letters: Vec<Rejection>,
     #[serde(default)]
     skipped: u64,
 }
 
 #[derive(Deserialize)]
-struct ToldAside {
+struct Rejection {
     position: u64,
     reason: String,
 }

@@ -35,7 +35,7 @@ enum Command {
     },
     /// Show what became of what each source sent, since the server started.
     #[command(
-        after_help = "RECORDED, DUP, ASIDE and REFUSED are counts; MISSING are numbers that a source gave and that never came, and datagrams\nthat were dropped. LAST is how long ago something arrived, LAG how long after it happened the newest event did.\n\n\
+        after_help = "RECORDED, DUP, DEAD and REFUSED are counts; MISSING are numbers that a source gave and that never came, and datagrams\nthat were dropped. LAST is how long ago something arrived, LAG how long after it happened the newest event did.\n\n\
                       Exit code 6 when a source is silent or something of it is missing.\n\nExample:\n  daybook source status --url https://audit.example.com --token-file token"
     )]
     Status {
@@ -168,7 +168,7 @@ fn missing(source: &Value) -> u64 {
 
 /// Columns behind the name: the widest cells are 7 characters wide.
 const COLUMNS: [&str; 8] =
-    ["STATE", "RECORDED", "DUP", "ASIDE", "REFUSED", "MISSING", "LAST", "LAG"];
+    ["STATE", "RECORDED", "DUP", "DEAD", "REFUSED", "MISSING", "LAST", "LAG"];
 /// A name is cut to no less.
 const NAME_MIN: usize = 12;
 
@@ -187,7 +187,7 @@ fn table(answer: &Value, sources: &[Value], width: Option<usize>) -> String {
                 state(source).to_owned(),
                 count("recorded"),
                 count("duplicate"),
-                count("set_aside"),
+                count("dead_letters"),
                 count("refused"),
                 short(missing(source)),
                 last,

@@ -22,9 +22,9 @@ fn every_command_explains_itself() {
         &["witness", "--help"],
         &["witness", "add", "--help"],
         &["witness", "serve", "--help"],
-        &["set-aside", "list", "--help"],
-        &["set-aside", "show", "--help"],
-        &["set-aside", "retry", "--help"],
+        &["dead-letters", "list", "--help"],
+        &["dead-letters", "show", "--help"],
+        &["dead-letters", "retry", "--help"],
         &["source", "formats", "--help"],
         &["source", "status", "--help"],
         &["config", "check", "--help"],
@@ -187,7 +187,7 @@ fn a_reader_that_goes_away_is_no_failure() {
     let many: String = (0..2_000).map(|number| format!("{{\"n\":{number}}}\n")).collect();
     assert_eq!(server.send("own", many).status, 200);
     let mut child = daybook()
-        .args(["set-aside", "list", "-d"])
+        .args(["dead-letters", "list", "-d"])
         .arg(place.data())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -277,7 +277,10 @@ fn what_cannot_be_used_is_told_with_its_line() {
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(said.contains("daybook: line 3: ") && said.contains("daybook: line 4: "), "{said}");
-    assert_eq!(text(&output.stdout), "recorded: 2\nrecorded before: 0\nset aside: 2\nskipped: 0\n");
+    assert_eq!(
+        text(&output.stdout),
+        "recorded: 2\nrecorded before: 0\ndead letters: 2\nskipped: 0\n"
+    );
     // The same input by its name is recorded once, another is not.
     for (name, recorded) in [("night-1", 1), ("night-1", 0), ("night-2", 1)] {
         let output = send(&["--input", name], "{\"action\":\"nightly\"}\n");

@@ -1,4 +1,4 @@
-//! What was set aside: listed, shown, and parsed again after a fix.
+//! Dead letters: listed, shown, and parsed again after a fix.
 
 use std::process::Output;
 
@@ -53,7 +53,7 @@ fn ask(server: &Daybook, user: &str, method: &str, target: &str, body: &str) -> 
 fn retry(place: &Place, server: &Daybook, user: &str, which: &[&str]) -> Output {
     let mut command = daybook();
     command.args([
-        "set-aside",
+        "dead-letters",
         "retry",
         "--url",
         &format!("http://{}", server.address),
@@ -64,7 +64,7 @@ fn retry(place: &Place, server: &Daybook, user: &str, which: &[&str]) -> Output 
 
 fn listed(place: &Place, more: &[&str]) -> Vec<Value> {
     let data = place.data();
-    let mut arguments = vec!["set-aside", "list", "-o", "json", "-d", data.to_str().unwrap()];
+    let mut arguments = vec!["dead-letters", "list", "-o", "json", "-d", data.to_str().unwrap()];
     arguments.extend(more);
     let output = run(&arguments);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -81,7 +81,7 @@ fn after_a_fix_each_is_recorded_once() {
     let before = retry(place, &server, "writer", &["--source", "web"]);
     assert!(before.status.success(), "{}", text(&before.stderr));
     assert!(
-        text(&before.stdout).ends_with("0 retried, 0 events recorded, 4 stay set aside\n"),
+        text(&before.stdout).ends_with("0 retried, 0 events recorded, 4 remain\n"),
         "{}",
         text(&before.stdout)
     );
@@ -97,13 +97,16 @@ fn after_a_fix_each_is_recorded_once() {
         text(&first.stderr)
     );
     assert!(
-        said.contains("\n2: stays, ")
-            && said.ends_with("3 retried, 3 events recorded, 1 stay set aside\n"),
+        said.contains("\n2: rejected again, ")
+            && said.ends_with("3 retried, 3 events recorded, 1 remain\n"),
         "{said}"
     );
     assert_eq!(server.events(), 3);
     let again = text(&retry(place, &server, "writer", &["0", "3"]).stdout);
-    assert_eq!(again, "0: 0 recorded, 1 recorded before\n3: 0 recorded, 1 recorded before\n2 retried, 0 events recorded, 2 stay set aside\n".replace("2 stay", "0 stay"));
+    assert_eq!(
+        again,
+        "0: 0 recorded, 1 recorded before\n3: 0 recorded, 1 recorded before\n2 retried, 0 events recorded, 0 remain\n"
+    );
     // Listed is what is left; all of it with --all.
     becomes_true(|| listed(place, &[]).len() == 1);
     assert_eq!(listed(place, &["--all"]).len(), 4);
@@ -124,11 +127,11 @@ fn after_a_fix_each_is_recorded_once() {
     std::fs::remove_file(place.data().join("set-aside.retried")).unwrap();
     let server = estate.serve();
     let once_more = text(&retry(place, &server, "writer", &["--all"]).stdout);
-    assert!(once_more.ends_with("3 retried, 0 events recorded, 1 stay set aside\n"), "{once_more}");
+    assert!(once_more.ends_with("3 retried, 0 events recorded, 1 remain\n"), "{once_more}");
     assert_eq!(server.events(), 3);
     assert_eq!(server.stop(), Some(0));
     // Each retry is on record, and each event tells what it came of.
-    let acts = place.acts("daybook.RetrySetAside");
+    let acts = place.acts("daybook.RetryDeadLetters");
     assert_eq!(acts.len(), 5);
     let act: Value = serde_json::from_str(&acts[1]).unwrap();
     assert_eq!(
@@ -139,7 +142,7 @@ fn after_a_fix_each_is_recorded_once() {
     let events: Vec<Value> =
         place.acts("GET").iter().map(|entry| serde_json::from_str(entry).unwrap()).collect();
     let named: Vec<&str> =
-        events.iter().map(|event| event["attributes"]["set_aside"].as_str().unwrap()).collect();
+        events.iter().map(|event| event["attributes"]["dead_letter"].as_str().unwrap()).collect();
     assert_eq!(named, ["0", "1", "3"]);
     assert!(events[1].to_string().contains("set-aside:1:0"), "{}", events[1]);
     place.check();
@@ -174,12 +177,12 @@ fn what_was_too_large_or_in_conflict_is_retried_in_its_envelope() {
     let said = text(&retry(place, &server, "writer", &["--all"]).stdout);
     assert_eq!(
         said,
-        "0: stays, id_conflict: what is in record 0 is recorded with other bytes\n1: 1 recorded\n1 retried, 1 events recorded, 1 stay set aside\n"
+        "0: rejected again, id_conflict: what is in record 0 is recorded with other bytes\n1: 1 recorded\n1 retried, 1 events recorded, 1 remain\n"
     );
     assert_eq!(
         (server.events(), listed(place, &["--all"]).len()),
         (2, 2),
-        "nothing is set aside anew"
+        "no dead letter is added"
     );
 }
 
@@ -191,7 +194,7 @@ fn who_may_not_see_a_record_is_told_that_there_is_none() {
     assert_eq!(server.send("web", "one\ntwo").status, 200);
     assert_eq!(server.send("rivals-artifact", r#"{"id":"x"}"#).status, 200);
     let numbers = |user: &str, server: &Daybook| {
-        let answer = ask(server, user, "GET", "/api/v1/set-aside", "");
+        let answer = ask(server, user, "GET", "/api/v1/dead-letters", "");
         assert_eq!(answer.status, 200, "{}", answer.text());
         let records = answer.json()["records"].as_array().unwrap().clone();
         records.iter().map(|record| record["number"].as_u64().unwrap()).collect::<Vec<_>>()
@@ -201,7 +204,7 @@ fn who_may_not_see_a_record_is_told_that_there_is_none() {
     };
     assert_eq!(seen(&server), [vec![0, 1], vec![], vec![2], vec![]]);
     let show = |user: &str, number: u64| {
-        ask(&server, user, "GET", &format!("/api/v1/set-aside/{number}"), "")
+        ask(&server, user, "GET", &format!("/api/v1/dead-letters/{number}"), "")
     };
     let one = show("reader", 1).json();
     assert_eq!(
@@ -209,7 +212,7 @@ fn who_may_not_see_a_record_is_told_that_there_is_none() {
         (&json!("two"), &json!("web"), &json!(false))
     );
     let retried =
-        |user: &str, body: &str| ask(&server, user, "POST", "/api/v1/set-aside/retry", body);
+        |user: &str, body: &str| ask(&server, user, "POST", "/api/v1/dead-letters/retry", body);
     let hidden = show("reader", 2);
     let absent = show("reader", 99);
     assert_eq!(
@@ -228,9 +231,9 @@ fn who_may_not_see_a_record_is_told_that_there_is_none() {
         (retried("writer", r#"{"all":true,"source":"web"}"#), 400),
         (retried("writer", r#"{"numbers":[0],"more":1}"#), 400),
         (retried("writer", "{}"), 400),
-        (ask(&server, "reader", "GET", "/api/v1/set-aside/x", ""), 400),
-        (ask(&server, "reader", "GET", "/api/v1/set-aside?limit=0", ""), 400),
-        (ask(&server, "reader", "GET", "/api/v1/set-aside?since=noon", ""), 400),
+        (ask(&server, "reader", "GET", "/api/v1/dead-letters/x", ""), 400),
+        (ask(&server, "reader", "GET", "/api/v1/dead-letters?limit=0", ""), 400),
+        (ask(&server, "reader", "GET", "/api/v1/dead-letters?since=noon", ""), 400),
     ] {
         assert_eq!(answer.status, status, "{}", answer.text());
     }
@@ -253,7 +256,7 @@ fn who_may_not_see_a_record_is_told_that_there_is_none() {
     place.access(&["grant", "keeper", "admin", "dbaudit/daybook/*/*"]);
     let server = estate.serve();
     assert_eq!(seen(&server), [vec![], vec![], vec![2], vec![0, 1]]);
-    let gone = ask(&server, "keeper", "POST", "/api/v1/set-aside/retry", r#"{"numbers":[0]}"#);
+    let gone = ask(&server, "keeper", "POST", "/api/v1/dead-letters/retry", r#"{"numbers":[0]}"#);
     assert_eq!((gone.status, gone.code().as_str()), (409, "no_source"));
 }
 
@@ -285,7 +288,7 @@ fn lists_are_read_page_by_page_and_filtered() {
                 String::new()
             };
             let page =
-                ask(&server, "reader", "GET", &format!("/api/v1/set-aside?{query}{offset}"), "")
+                ask(&server, "reader", "GET", &format!("/api/v1/dead-letters?{query}{offset}"), "")
                     .json();
             found.extend(
                 page["records"]
@@ -298,7 +301,7 @@ fn lists_are_read_page_by_page_and_filtered() {
         }
         assert_eq!(found, expected, "{query}");
     }
-    let first = ask(&server, "reader", "GET", "/api/v1/set-aside?limit=1", "").json();
+    let first = ask(&server, "reader", "GET", "/api/v1/dead-letters?limit=1", "").json();
     assert_eq!(
         (&first["records"][0]["beginning"], &first["records"][0]["len_bytes"]),
         (&json!("line 0 0"), &json!(8))
@@ -317,7 +320,7 @@ fn one_is_shown_with_all_its_bytes() {
     assert_eq!(server.send("web", b"text \x1b[2J\n\x00\xff\xfe").status, 200);
     let show = |number: &str, form: &str| {
         let data = place.data();
-        run(&["set-aside", "show", number, "-o", form, "-d", data.to_str().unwrap()])
+        run(&["dead-letters", "show", number, "-o", form, "-d", data.to_str().unwrap()])
     };
     let shown = text(&show("0", "text").stdout);
     assert!(
@@ -335,6 +338,6 @@ fn one_is_shown_with_all_its_bytes() {
     let absent = show("2", "text");
     assert_eq!(
         (absent.status.code(), text(&absent.stderr)),
-        (Some(1), "daybook: no record 2 was set aside\n".to_owned())
+        (Some(1), "daybook: there is no dead letter 2\n".to_owned())
     );
 }
