@@ -1,4 +1,4 @@
-//! `daybook check`: every byte of a log, read and re-derived.
+//! `daybook check`: reads every byte of a log and derives it again.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use server::failure::Failure;
     after_help = "Reads only, and may run beside a server.\n\nExample:\n  daybook check /var/lib/daybook && echo whole"
 )]
 pub struct Arguments {
-    /// The data directory.
+    /// Data directory.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 }
@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     );
     if let Some(torn) = &report.torn_tail {
         text.push_str(&format!(
-            "torn tail: {} bytes of {} from byte {}, an append that nobody was answered for; the next start cuts it off\n",
+            "torn tail: {} bytes of {} from byte {}, an append without a response; the next start removes it\n",
             torn.len_bytes, torn.file, torn.offset
         ));
     }

@@ -1,4 +1,4 @@
-//! `daybook completions`: command lines that complete themselves.
+//! `daybook completions`: completion scripts for shells.
 
 use clap_complete::Shell;
 
@@ -11,7 +11,7 @@ use server::failure::Failure;
                   daybook completions fish >~/.config/fish/completions/daybook.fish"
 )]
 pub struct Arguments {
-    /// For which shell.
+    /// Shell to complete for.
     shell: Shell,
 }
 

@@ -1,4 +1,4 @@
-//! `daybook config`: a configuration checked without serving it.
+//! `daybook config`: checks a configuration without serving it.
 
 use clap::Subcommand;
 
@@ -16,13 +16,13 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Check that a configuration is right: syntax, values, token files, certificate.
+    /// Check the syntax, values, token files and certificate of a configuration.
     #[command(
-        after_help = "Settings are listed in docs/configuration.md. Each can be given as a variable too: limits.connections_max is \
-                            DAYBOOK_LIMITS_CONNECTIONS_MAX.\n\nExample:\n  daybook config check --config /etc/daybook.toml"
+        after_help = "docs/configuration.md lists the settings. Each can also be set by a variable: limits.connections_max \
+                      by DAYBOOK_LIMITS_CONNECTIONS_MAX.\n\nExample:\n  daybook config check --config /etc/daybook.toml"
     )]
     Check,
-    /// List the variables that stand over the configuration file.
+    /// List the variables that override the configuration file.
     Variables,
 }
 

@@ -1,4 +1,4 @@
-//! `daybook serve`: the server in the foreground, until it is told to stop.
+//! `daybook serve`: the server in the foreground, until a signal stops it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,18 +19,18 @@ use server::serve::Server;
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  daybook serve --data-dir /var/lib/daybook\n  daybook serve --config /etc/daybook.toml --listen 0.0.0.0:8420\n\n\
-                        Stops on SIGINT and SIGTERM after finishing open requests. On SIGHUP reads configuration and certificates again."
+                        Stops on SIGINT and SIGTERM after finishing open requests. Reads configuration and certificates again on SIGHUP."
 )]
 pub struct Arguments {
     #[command(flatten)]
     place: Place,
-    /// Address to listen on. Also DAYBOOK_LISTEN; 127.0.0.1:8420 unless told otherwise.
+    /// Address to listen on. Also DAYBOOK_LISTEN; Default: 127.0.0.1:8420.
     #[arg(long, short, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// How the operational log on standard error is written. Also DAYBOOK_LOG_FORMAT.
+    /// Format of the operational log on standard error. Also DAYBOOK_LOG_FORMAT.
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
-    /// How much the operational log tells. Also DAYBOOK_LOG_LEVEL.
+    /// Level of the operational log. Also DAYBOOK_LOG_LEVEL.
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<LogLevel>,
     /// Log every request: `--log-level debug`.
@@ -46,11 +46,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let data_dir = config.data_dir.clone().ok_or_else(no_data_dir)?;
     let set_level = start_log(config.log_format, config.log_level);
     runtime()?.block_on(async {
-        // Before the address is bound: who can connect may tell it to stop.
+        // Before the address is bound: clients that can connect may also send a signal.
         let stopped = stopped()?;
         let server = Server::open(config, &data_dir).await?;
-        reload_when_told(server.reloader(&data_dir, flags, variables(), set_level))?;
-        // Tests and scripts that ask for port 0 read the addresses from here.
+        reload_on_hangup(server.reloader(&data_dir, flags, variables(), set_level))?;
+        // Tests and scripts that listen on port 0 read the addresses from here.
         for listening in server.also_listens() {
             warn(&format!("daybook: {listening}"));
         }
@@ -65,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     })
 }
 
-/// Sets how much the operational log tells.
+/// Sets the level of the operational log.
 pub type SetLevel = Box<dyn Fn(LogLevel) + Send + Sync>;
 
 /// Starts the operational log on standard error.
@@ -79,7 +79,7 @@ pub fn start_log(format: LogFormat, level: LogLevel) -> SetLevel {
         LogFormat::Json => log.with(lines.json().flatten_event(true)).init(),
     }
     Box::new(move |level| {
-        // It fails only when there is no log any more.
+        // It fails only when the log is gone.
         let _ = handle.reload(filter_of(level));
     })
 }
@@ -93,15 +93,15 @@ fn filter_of(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// Reloads on each SIGHUP, one after another.
-fn reload_when_told(reloader: Reloader) -> Result<(), Failure> {
+/// Reloads on each SIGHUP, one at a time.
+fn reload_on_hangup(reloader: Reloader) -> Result<(), Failure> {
     let mut hangup = listen_for(SignalKind::hangup())?;
     let reloader = Arc::new(reloader);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             let reloader = Arc::clone(&reloader);
             if tokio::task::spawn_blocking(move || reloader.reload()).await.is_err() {
-                tracing::error!("reloading panicked; the configuration is as it was");
+                tracing::error!("reloading panicked; the configuration is unchanged");
             }
         }
     });
