@@ -1,4 +1,4 @@
-//! `daybook search`: the events that match, as a table or for programs.
+//! `daybook search`: matching events, as a table or for programs.
 
 use clap::ValueEnum;
 
@@ -18,33 +18,37 @@ use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(
-    after_long_help = "All terms must hold. A word is looked for in the texts of an event, field:value is an exact value, field:lib* one that\nbegins so, field:a,b one of both, and - before a term excludes. What a shell would take apart stands in quotes of\nits own. docs/search.md lists the fields.\n\n\
-                       The number of events that match is exact, and is told below the table, or on standard error. On a narrow terminal\nthe least important columns go; -o json has everything.\n\n\
+    after_long_help = "An event must match all terms. A word searches the texts of an event. field:value matches an exact \
+                       value, field:lib* a beginning, field:a,b either value. A - before a term excludes. Quote terms \
+                       with blanks or shell characters. docs/search.md lists the fields.\n\n\
+                       The number of matching events is exact; it is printed below the table, or on standard error. \
+                       A narrow terminal shows fewer columns; -o json has everything.\n\n\
                        Examples:\n  daybook search actor:alice -outcome:success --after -24h\n  daybook search 'resource:library/* \"drop table\"' --histogram\n  daybook search operation:delete,update --after 2026-11-01 --before 2026-12-01 --order asc\n  daybook search ip:10.0.0.0/8 -o ndjson --all\n  daybook search outcome:failure --limit 0 -o json\n  daybook search alice --data-dir /var/lib/daybook --local\n\n\
-                       Exit codes: 0 answered, also where nothing matches; 1 not answered; 2 wrong search or command line; 3 damaged bytes in\nthe data directory."
+                       Exit codes: 0 answered, also if nothing matches; 1 not answered; 2 wrong search or command line; \
+                       3 damaged bytes in the data directory."
 )]
 pub struct Arguments {
     #[command(flatten)]
     question: Question,
-    /// How many events to show.
+    /// Number of events to list.
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50)]
     limit: u64,
-    /// How many to leave out first.
+    /// Number of events to skip first.
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     offset: u64,
-    /// Show all, however many.
+    /// List all matching events.
     #[arg(long, conflicts_with = "limit")]
     all: bool,
-    /// Newest first, or oldest.
+    /// Order by time: desc lists the newest first.
     #[arg(long, value_name = "ORDER", default_value = "desc")]
     order: Order,
-    /// Answer as of the moment the log had this many events.
+    /// Search the log as it was when it had this many events.
     #[arg(long, value_name = "COUNT", conflicts_with = "offset")]
     as_of: Option<u64>,
-    /// How to write them.
+    /// Output format.
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     output: Output,
-    /// Show above the table when they happened.
+    /// Draw a chart over time above the table.
     #[arg(long)]
     histogram: bool,
     #[command(flatten)]
@@ -61,11 +65,11 @@ enum Order {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Output {
-    /// Lines for people.
+    /// Table.
     Table,
     /// One document, with the total.
     Json,
-    /// An event a line.
+    /// One event a line.
     Ndjson,
     /// The columns of docs/api/export.md, for spreadsheets.
     Csv,

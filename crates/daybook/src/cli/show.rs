@@ -1,4 +1,4 @@
-//! `daybook show`: one event, whole.
+//! `daybook show`: all of one event.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -19,21 +19,23 @@ use server::failure::Failure;
 #[derive(clap::Args)]
 #[command(
     group = ArgGroup::new("form").args(["output", "entry", "raw"]),
-    after_long_help = "The entry is the text whose SHA-256, the digest, is the event's leaf in the log's tree: `daybook prove` proves it. The raw\nbytes are what the source sent.\n\n\
+    after_long_help = "The entry is the recorded text of the event. Its SHA-256, the digest, is the event's leaf in the \
+                       log's tree; `daybook prove` writes the proof. The raw bytes are those that the source sent.\n\n\
                        Examples:\n  daybook show 41\n  daybook show 41 -o json\n  daybook show 41 --entry | sha256sum\n  daybook show 41 --raw > received\n  daybook show 41 --data-dir /var/lib/daybook --local\n\n\
-                       Exit codes: 0 shown; 1 there is no such event, or no answer; 2 wrong command line; 3 damaged bytes in the data\ndirectory."
+                       Exit codes: 0 shown; 1 no such event, or not answered; 2 wrong command line; 3 damaged bytes in the \
+                       data directory."
 )]
 pub struct Arguments {
-    /// Its index in the log, or its id.
+    /// Index of the event in the log, or its id.
     #[arg(value_name = "EVENT")]
     event: String,
-    /// How to write it.
+    /// Output format.
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     output: Output,
-    /// Print the entry alone, byte for byte.
+    /// Print only the entry, byte for byte.
     #[arg(long)]
     entry: bool,
-    /// Print the bytes as received alone, as they are.
+    /// Print only the received bytes, unchanged.
     #[arg(long)]
     raw: bool,
     #[command(flatten)]
@@ -48,9 +50,9 @@ enum Output {
     Json,
 }
 
-/// Raw text that is shown; `--raw` prints all.
+/// Longest raw text in the output; `--raw` prints all.
 const RAW_CHARS_MAX: usize = 2000;
-/// Events of the same request that are shown.
+/// Listed events of the same request.
 const OF_REQUEST_MAX: usize = 20;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -85,7 +87,7 @@ fn raw(whole: &Whole) -> Result<Vec<u8>, Failure> {
     match whole.raw_encoding {
         RawEncoding::Utf8 => Ok(whole.raw.clone().into_bytes()),
         RawEncoding::Base64 => BASE64_STANDARD.decode(&whole.raw).map_err(|error| {
-            Failure::new(format!("the raw bytes of the answer are no base64: {error}"))
+            Failure::new(format!("the raw bytes of the answer are not base64: {error}"))
         }),
     }
 }
@@ -120,7 +122,7 @@ fn text(whole: &Whole, options: &str, screen: &Screen) -> String {
     text
 }
 
-/// What is known of an event, line by line.
+/// The members of an event, one a line.
 fn facts(event: &Event, screen: &Screen) -> Vec<(&'static str, String, Tone)> {
     let plain = |name, value: String| (name, printable(&value), Tone::Plain);
     let parts =
@@ -193,7 +195,7 @@ fn facts(event: &Event, screen: &Screen) -> Vec<(&'static str, String, Tone)> {
 fn received(whole: &Whole, screen: &Screen) -> String {
     let title = screen.toned("raw", Tone::Heading);
     match whole.raw_encoding {
-        RawEncoding::Base64 => format!("\n{title}  bytes that are no text; --raw prints them\n"),
+        RawEncoding::Base64 => format!("\n{title}  bytes that are not text; --raw prints them\n"),
         RawEncoding::Utf8 => {
             let shown: String = whole.raw.chars().take(RAW_CHARS_MAX).collect();
             let rest = whole.raw.len() - shown.len();
@@ -204,7 +206,7 @@ fn received(whole: &Whole, screen: &Screen) -> String {
             if rest > 0 {
                 let _ = writeln!(
                     text,
-                    "  … and {} bytes more; --raw prints them",
+                    "  … and {} more bytes; --raw prints them",
                     grouped(rest as u64)
                 );
             }
@@ -213,7 +215,7 @@ fn received(whole: &Whole, screen: &Screen) -> String {
     }
 }
 
-/// What is around it, and the searches that show it.
+/// Related events, and the searches that list them.
 fn around(whole: &Whole, options: &str, screen: &Screen) -> String {
     let mut text = String::new();
     let related = &whole.related;
@@ -221,7 +223,7 @@ fn around(whole: &Whole, options: &str, screen: &Screen) -> String {
         if let Some(Others { search, total }) = others {
             let title = screen.toned(name, Tone::Heading);
             let _ = writeln!(text, "\n{title}  {}", grouped(*total));
-            // What cannot be shown cannot be typed.
+            // A search with unprintable characters cannot be typed.
             let _ = match printable(search) == *search {
                 true => writeln!(text, "  daybook search{options} -- {}", quoted(search)),
                 false => writeln!(text, "  -o json has the search"),

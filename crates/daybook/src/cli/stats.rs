@@ -1,4 +1,4 @@
-//! `daybook stats`: when what matches happened, and the values that most of it has.
+//! `daybook stats`: matching events over time, and their most frequent values.
 
 use std::fmt::Write as _;
 
@@ -16,24 +16,27 @@ use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(
-    after_long_help = "The first line of the chart is all events, the second those that failed; a dot is a time without any. Of each field the\nvalues that most events have are told, with how many and their share; together with the others and those without\nany value they are all events. docs/search.md lists the fields; those of words and of trails cannot be counted.\n\n\
+    after_long_help = "The first line of the chart counts all events, the second the failures; a dot stands for none. Each \
+                       field lists its most frequent values with counts and shares; with the others and the events \
+                       without a value they add up to all events. docs/search.md lists the fields; fields of words \
+                       and trails cannot be counted.\n\n\
                        Examples:\n  daybook stats --after -24h\n  daybook stats outcome:failure --facet actor.name --facet ip --values 5\n  daybook stats actor:alice --after 2026-11-01 -o json\n\n\
                        Exit codes: 0 answered; 1 not answered; 2 wrong search or command line; 3 damaged bytes in the data directory."
 )]
 pub struct Arguments {
     #[command(flatten)]
     question: Question,
-    /// A field whose values are counted; may be given several times. Without any: operation,
-    /// outcome, severity, actor.name, resource.name and source.
+    /// Field to count, repeatable. Default: operation, outcome, severity, actor.name,
+    /// resource.name and source.
     #[arg(long, value_name = "FIELD")]
     facet: Vec<String>,
-    /// How many values of each field.
+    /// Number of values listed for each field.
     #[arg(long, value_name = "COUNT", default_value_t = 10)]
     values: u64,
-    /// How long a column of the chart is, such as 5m, 1h or 1d; as it fits unless given.
+    /// Length of a column of the chart, such as 5m, 1h or 1d. Default: by the width.
     #[arg(long, value_name = "LENGTH")]
     interval: Option<String>,
-    /// How to write it.
+    /// Output format.
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     output: Output,
     #[command(flatten)]
@@ -53,7 +56,7 @@ const WIDTH_MAX: usize = 100;
 const WIDTH: usize = 80;
 /// Widest bar.
 const BAR: usize = 24;
-/// What stands beside a value and its count, but for its bar: margins and the share.
+/// Width of the margins and the share in a row of values.
 const BESIDE: usize = 15;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -67,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => pair("buckets", width),
     });
     let histogram = log.histogram(&pairs).map_err(explained)?;
-    // What is counted is what was charted: of the same moment and window.
+    // Count the charted events: the same moment and window.
     let mut pairs = arguments.question.pairs();
     if let (Some(from), Some(until)) = (&histogram.from, &histogram.until) {
         pairs.retain(|(name, _)| name != "after" && name != "before");
@@ -82,15 +85,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             safe_json(&format!("{both}\n"))
         }
         Output::Text => {
-            let asked = || arguments.facet.iter().map(String::as_str);
+            let requested = arguments.facet.iter().map(String::as_str);
             let fields: Vec<&str> =
-                if arguments.facet.is_empty() { FACETS.to_vec() } else { asked().collect() };
-            chart(&histogram, &screen) + &told(&facets, &fields, width, &screen)
+                if arguments.facet.is_empty() { FACETS.to_vec() } else { requested.collect() };
+            chart(&histogram, &screen) + &sections(&facets, &fields, width, &screen)
         }
     })
 }
 
-/// When events happened: a line of bars, those that failed below, and what the lines span.
+/// A chart over time: bars of all events, bars of failures, and the span of both lines.
 pub fn chart(histogram: &Histogram, screen: &Screen) -> String {
     let (Some(from), Some(until)) = (&histogram.from, &histogram.until) else {
         return String::new();
@@ -122,14 +125,14 @@ pub fn chart(histogram: &Histogram, screen: &Screen) -> String {
     text + "\n"
 }
 
-/// A bar a count, as high as it is beside the most; a dot for none.
+/// One bar for each count, in proportion to the largest; a dot for none.
 fn spark(counts: &[u64], most: u64) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let bar = |count: &u64| {
         if *count == 0 {
             return '·';
         }
-        // From 0 to 7; the most is the highest, and any is seen.
+        // From 0 to 7; the largest count has the highest bar, and every count has one.
         let height = (u128::from(*count) * 8).div_ceil(u128::from(most.max(1))) - 1;
         BARS[usize::try_from(height).unwrap_or(7).min(7)]
     };
@@ -145,7 +148,7 @@ fn length(seconds: u64) -> String {
     format!("{} {name}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
-fn told(facets: &Facets, fields: &[&str], width: usize, screen: &Screen) -> String {
+fn sections(facets: &Facets, fields: &[&str], width: usize, screen: &Screen) -> String {
     let mut seen: Vec<&str> = Vec::new();
     let mut parts = Vec::new();
     for field in fields {
@@ -195,7 +198,7 @@ fn section(field: &str, facet: &Facet, total: u64, width: usize, screen: &Screen
     text
 }
 
-/// Tenths of a percent, rounded; what is not all never looks like it, nor what is any like none.
+/// Percent with one decimal, rounded; a part never shows as 100.0, and an event never as 0.0.
 fn share(count: u64, total: u64) -> String {
     let (count, total) = (u128::from(count), u128::from(total.max(1)));
     let tenths = (count * 2000 + total) / (2 * total);
