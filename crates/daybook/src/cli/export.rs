@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::durable::{self, Disk, File, Local};
 
-use super::asked::{At, Log, Question, pair};
+use super::question::{Log, LogLocation, Question, pair};
 use super::reach::{Problem, Server, query_of};
 use super::screen::grouped;
 use super::warn;
@@ -48,7 +48,7 @@ pub struct Arguments {
     #[arg(long, value_name = "COUNT")]
     as_of: Option<u64>,
     #[command(flatten)]
-    at: At,
+    log: LogLocation,
 }
 
 /// The formats by their names.
@@ -67,7 +67,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut pairs = arguments.question.pairs();
     let as_of = arguments.as_of.map(|size| pair("as_of", size));
-    let server = match arguments.at.open()? {
+    let server = match arguments.log.open()? {
         Log::Server(server) => server,
         Log::Directory(directory) => {
             pairs.extend(as_of);

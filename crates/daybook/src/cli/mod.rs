@@ -1,7 +1,6 @@
 //! The command line: one file for each command.
 
 mod access;
-mod asked;
 mod bench;
 mod check;
 mod completions;
@@ -17,6 +16,7 @@ mod key;
 mod man;
 mod profile;
 mod prove;
+mod question;
 mod reach;
 mod routes;
 mod rows;

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::asked::{At, Log, Pairs, Question, pair};
+use super::question::{Log, LogLocation, Pairs, Question, pair};
 use super::reach::Problem;
 use super::rows;
 use super::screen::{Look, Screen, grouped, safe_json};
@@ -54,7 +54,7 @@ pub struct Arguments {
     #[command(flatten)]
     look: Look,
     #[command(flatten)]
-    at: At,
+    log: LogLocation,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -91,9 +91,9 @@ impl Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let log = arguments.at.open()?;
+    let log = arguments.log.open()?;
     let explained = |problem| arguments.question.explain(problem);
-    let mut walk = Walk::of(arguments, &log);
+    let mut pages = Pages::of(arguments, &log);
     let mut writer = Writer {
         screen: Screen::of(&arguments.look),
         output: arguments.output,
@@ -105,27 +105,27 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         writer.chart(&log, arguments.pairs()).map_err(explained)?;
     }
     let mut last = None;
-    while let Some(page) = walk.next().map_err(explained)? {
+    while let Some(page) = pages.next().map_err(explained)? {
         writer.page(&page)?;
         last = Some(page);
     }
     last.map_or(Ok(()), |page| writer.end(&page, arguments))
 }
 
-/// Pages one after another, as of one moment, until there are as many events as asked for.
-struct Walk<'a> {
+/// Reads pages one after another, all of the same moment, up to the limit of events.
+struct Pages<'a> {
     log: &'a Log,
     pairs: Pairs,
     from: Option<(String, String)>,
     left: u64,
 }
 
-impl<'a> Walk<'a> {
-    fn of(arguments: &Arguments, log: &'a Log) -> Walk<'a> {
+impl<'a> Pages<'a> {
+    fn of(arguments: &Arguments, log: &'a Log) -> Pages<'a> {
         let mut pairs = arguments.pairs();
         pairs.push(pair("order", arguments.order()));
         let left = if arguments.all { u64::MAX } else { arguments.limit };
-        Walk { log, pairs, from: Some(pair("offset", arguments.offset)), left }
+        Pages { log, pairs, from: Some(pair("offset", arguments.offset)), left }
     }
 
     fn next(&mut self) -> Result<Option<Events>, Problem> {
@@ -133,7 +133,7 @@ impl<'a> Walk<'a> {
         let mut pairs = self.pairs.clone();
         pairs.extend([from, pair("limit", self.left.min(LIMIT_MAX))]);
         let page = self.log.events(&pairs)?;
-        // The cursor knows of which moment it is.
+        // The cursor has the moment.
         self.pairs.retain(|(name, _)| name != "as_of");
         self.left = self.left.saturating_sub(page.events.len() as u64);
         self.from =
@@ -176,8 +176,8 @@ impl Writer {
                     csv::begin(&mut lines);
                 }
                 page.events.iter().for_each(|event| csv::line(values_of(event), &mut lines));
-                // Cells are texts as they are; quotes keep them whole, and a terminal is told what
-                // steers it.
+                // Cells are unchanged texts in quotes; for a terminal, control characters are
+                // escaped.
                 let text = String::from_utf8_lossy(&lines).into_owned();
                 if self.screen.width.is_some() { safe_lines(&text) } else { text }
             }
@@ -199,7 +199,7 @@ impl Writer {
         say(&text)
     }
 
-    /// The columns are as wide as the first page needs.
+    /// Rows of a table whose columns are as wide as the first page needs.
     fn lines(&mut self, events: &[Event]) -> String {
         if events.is_empty() {
             return String::new();
@@ -236,7 +236,7 @@ impl Writer {
     }
 }
 
-/// Lines that a terminal can show.
+/// Lines that are safe for a terminal.
 fn safe_lines(text: &str) -> String {
     text.lines().map(|line| printable(line) + "\n").collect()
 }
@@ -263,7 +263,7 @@ fn summary(rows: u64, total: u64, arguments: &Arguments) -> String {
     }
 }
 
-/// An event as a line of JSON that a terminal can show.
+/// An event as a line of JSON that is safe for a terminal.
 pub fn json(event: &Event) -> Result<String, Failure> {
     let json = serde_json::to_string(event).map_err(|error| Failure::new(error.to_string()))?;
     Ok(safe_json(&json))

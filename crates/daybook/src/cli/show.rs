@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use clap::{ArgGroup, ValueEnum};
 
-use super::asked::At;
+use super::question::LogLocation;
 use super::reach::quoted;
 use super::rows;
 use super::say;
@@ -41,7 +41,7 @@ pub struct Arguments {
     #[command(flatten)]
     look: Look,
     #[command(flatten)]
-    at: At,
+    log: LogLocation,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -56,7 +56,7 @@ const RAW_CHARS_MAX: usize = 2000;
 const OF_REQUEST_MAX: usize = 20;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let whole = arguments.at.open()?.event(&arguments.event)?;
+    let whole = arguments.log.open()?.event(&arguments.event)?;
     if arguments.entry {
         return write(whole.entry.as_bytes());
     }
@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 serde_json::to_string(&whole).map_err(|error| Failure::new(error.to_string()))?;
             safe_json(&json) + "\n"
         }
-        Output::Text => text(&whole, &arguments.at.options(), &Screen::of(&arguments.look)),
+        Output::Text => text(&whole, &arguments.log.options(), &Screen::of(&arguments.look)),
     })
 }
 

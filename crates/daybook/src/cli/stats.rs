@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use console::measure_text_width;
 use serde_json::json;
 
-use super::asked::{At, Question, pair};
+use super::question::{LogLocation, Question, pair};
 use super::rows::tone;
 use super::say;
 use super::screen::{Look, Screen, Tone, cut, grouped, padded, safe, safe_json};
@@ -42,7 +42,7 @@ pub struct Arguments {
     #[command(flatten)]
     look: Look,
     #[command(flatten)]
-    at: At,
+    log: LogLocation,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -60,7 +60,7 @@ const BAR: usize = 24;
 const BESIDE: usize = 15;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let log = arguments.at.open()?;
+    let log = arguments.log.open()?;
     let screen = Screen::of(&arguments.look);
     let explained = |problem| arguments.question.explain(problem);
     let width = screen.width.unwrap_or(WIDTH).min(WIDTH_MAX);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::asked::{At, Log, Pairs, Question, pair};
+use super::question::{Log, LogLocation, Pairs, Question, pair};
 use super::reach::{Problem, Server, query_of};
 use super::rows;
 use super::screen::{Look, Screen};
@@ -39,7 +39,7 @@ pub struct Arguments {
     #[command(flatten)]
     look: Look,
     #[command(flatten)]
-    at: At,
+    log: LogLocation,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -59,7 +59,7 @@ const TREE_SIZE: &str = "x-daybook-tree-size";
 const LINE_BYTES_MAX: u64 = 8 << 20;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let log = arguments.at.open()?;
+    let log = arguments.log.open()?;
     if arguments.limit == Some(0) {
         return Ok(());
     }

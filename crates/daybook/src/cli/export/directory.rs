@@ -8,7 +8,7 @@ use event::query::Query;
 use super::{
     Arguments, Bar, Known, Part, Received, Sink, Stream, Target, failed, not_written, tell,
 };
-use crate::cli::asked::{Directory, Pairs};
+use crate::cli::question::{Directory, Pairs};
 use crate::cli::reach::Problem;
 use crate::cli::warn;
 use find::Unanswered;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Take;
-use crate::cli::asked::{Directory, Pairs};
+use crate::cli::question::{Directory, Pairs};
 use crate::cli::reach::Problem;
 use crate::cli::warn;
 use find::Unanswered;
