@@ -541,7 +541,7 @@ fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
         b"",
     );
     let left = serde_json::json!({
-        "asked": format!("{direct}?{query}"),
+        "requested": format!("{direct}?{query}"),
         "query": head.headers["content-location"].split_once('?').unwrap().1,
         "mark": head.headers["etag"],
         "rows": 9000,

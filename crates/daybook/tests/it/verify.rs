@@ -214,7 +214,7 @@ fn a_monitor_notices_a_log_that_went_back_or_was_rewritten() {
         let url = format!("http://{}", server.address);
         for log in [&url[..], place.data().to_str().unwrap()] {
             let pair = verify(&place, skips, &[named(&friday), named(&monday), "--log", log]);
-            assert!(exits(&pair, VERIFIED).contains("kept the first"));
+            assert!(exits(&pair, VERIFIED).contains("only grew"));
         }
         exits(&verify(&place, skips, &[named(&monday), named(&friday)]), USAGE);
         exits(&verify(&place, skips, &[named(&monday)]), USAGE);
@@ -341,7 +341,7 @@ fn every_answer_can_carry_a_receipt() {
                 });
             }
             let said = exits(&check(&["--log", &url]), VERIFIED);
-            let asked = format!("asked: {method} {}", target.replace('"', ""));
+            let asked = format!("request: {method} {}", target.replace('"', ""));
             assert!(said.contains(&asked) && said.contains("caller: reader"), "{said}");
             rows += said.lines().find_map(|line| line.strip_prefix("rows: ")?.split(' ').next()?.parse::<u64>().ok()).unwrap();
             assert!(exits(&check(&[]), VERIFIED).contains("only the signature"));
