@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use event::TrailPattern;
 use store::durable::{Disk, Local, Wait};
 
-use super::{Place, say, warn};
+use super::{Location, say, warn};
 use access::file::{self, AccessFile, DomainEntry, ProjectEntry, UserEntry};
 use access::rights::Permission;
 use access::{SealingKey, Secret, password};
@@ -26,7 +26,7 @@ use server::failure::Failure;
 )]
 pub struct Arguments {
     #[command(flatten)]
-    place: Place,
+    location: Location,
     #[command(subcommand)]
     command: Command,
 }
@@ -204,13 +204,13 @@ struct Grant {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let dir = arguments.place.data_dir()?;
+    let dir = arguments.location.data_dir()?;
     // Refuses a directory without a log before anything is written to it.
     let encryption_key = SealingKey::read(&dir).map_err(Failure::new)?;
     match &arguments.command {
         Command::Domain(command) => domain(&dir, command),
         Command::Project(command) => project(&dir, command),
-        Command::User(command) => user(&dir, &arguments.place, command),
+        Command::User(command) => user(&dir, &arguments.location, command),
         Command::Key(command) => key(&dir, &encryption_key, command),
         Command::Token(Token::Revoke { which }) => {
             let count = change(&dir, |access| access.revoke_tokens(which))?;
@@ -266,12 +266,12 @@ fn project(dir: &Path, command: &Project) -> Result<(), Failure> {
     }
 }
 
-fn user(dir: &Path, place: &Place, command: &User) -> Result<(), Failure> {
+fn user(dir: &Path, location: &Location, command: &User) -> Result<(), Failure> {
     match command {
         User::Add { name, id, domain } => {
             let id = id.clone().unwrap_or_else(system::random_hex::<16>);
             // Daybook's own domain is always left out, so that names in it are compared.
-            let own = place.own_domain()?;
+            let own = location.own_domain()?;
             let domain = domain.as_ref().filter(|domain| **domain != own);
             let entry = UserEntry {
                 id: id.clone(),

@@ -2,14 +2,14 @@
 
 use clap::Subcommand;
 
-use super::{Place, say, variables};
+use super::{Location, say, variables};
 use net::tls;
 use server::failure::Failure;
 
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    place: Place,
+    location: Location,
     #[command(subcommand)]
     command: Command,
 }
@@ -28,7 +28,7 @@ enum Command {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match arguments.command {
-        Command::Check => check(&arguments.place),
+        Command::Check => check(&arguments.location),
         Command::Variables => {
             let names: Vec<String> =
                 config::settings().iter().map(|path| config::variable_of(path)).collect();
@@ -37,8 +37,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn check(place: &Place) -> Result<(), Failure> {
-    let config = config::load(&place.flags(None, None), &variables())?;
+fn check(location: &Location) -> Result<(), Failure> {
+    let config = config::load(&location.flags(None, None), &variables())?;
     if let Some(tls) = &config.tls {
         tls::for_http(intake::sockets::pem_files(tls)).map_err(Failure::usage)?;
     }

@@ -12,7 +12,7 @@ use store::durable::{Disk, Local};
 use store::{DeadLetter, FileObjects};
 
 use super::reach::Reach;
-use super::{Place, say};
+use super::{Location, say};
 use event::terminal::printable;
 use intake::aside::{Asked, Shown, beginning};
 use intake::retried::Numbers;
@@ -21,7 +21,7 @@ use server::failure::Failure;
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    place: Place,
+    location: Location,
     #[command(subcommand)]
     command: Command,
 }
@@ -108,9 +108,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 reason: reason.clone(),
                 retried: *all,
             };
-            list(&arguments.place, &filter, *output)
+            list(&arguments.location, &filter, *output)
         }
-        Command::Show { number, output } => show(&arguments.place, *number, *output),
+        Command::Show { number, output } => show(&arguments.location, *number, *output),
         Command::Retry { numbers, source, all, reach } => {
             let selections = match (source, all) {
                 (Some(source), _) => vec![json!({ "source": source })],
@@ -125,12 +125,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn disk(place: &Place) -> Result<Arc<dyn Disk>, Failure> {
-    Ok(Arc::new(Local::open(&place.data_dir()?)))
+fn disk(location: &Location) -> Result<Arc<dyn Disk>, Failure> {
+    Ok(Arc::new(Local::open(&location.data_dir()?)))
 }
 
-fn list(place: &Place, filter: &Asked, output: Output) -> Result<(), Failure> {
-    let disk = disk(place)?;
+fn list(location: &Location, filter: &Asked, output: Output) -> Result<(), Failure> {
+    let disk = disk(location)?;
     let retried = Numbers::read(&FileObjects::new(Arc::clone(&disk)))?;
     let (mut count, mut written) = (0, Ok(()));
     store::each_dead_letter(&disk, 0, &mut |record| {
@@ -167,8 +167,8 @@ fn json_line(record: &DeadLetter, is_retried: bool) -> Result<String, Failure> {
     line.map(|line| line + "\n").map_err(|error| Failure::new(error.to_string()))
 }
 
-fn show(place: &Place, number: u64, output: Form) -> Result<(), Failure> {
-    let disk = disk(place)?;
+fn show(location: &Location, number: u64, output: Form) -> Result<(), Failure> {
+    let disk = disk(location)?;
     let retried = Numbers::read(&FileObjects::new(Arc::clone(&disk)))?;
     let mut first = None;
     store::each_dead_letter(&disk, number, &mut |record| {

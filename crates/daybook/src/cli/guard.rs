@@ -7,7 +7,7 @@ use event::{Operation, Severity};
 use store::durable::Local;
 use store::{Log, Settings};
 
-use super::{Place, say, variables};
+use super::{Location, say, variables};
 use intake::audit::{Act, OwnAudit, Who};
 use server::evidence::guard::place_of;
 use server::evidence::{Differences, Evidence};
@@ -18,7 +18,7 @@ pub struct Arguments {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    place: Place,
+    location: Location,
 }
 
 #[derive(clap::Subcommand)]
@@ -43,8 +43,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if reason.trim().is_empty() {
         return Err(Failure::usage("the reason is empty"));
     }
-    let config = config::load(&arguments.place.flags(None, None), &variables())?;
-    let data_dir = arguments.place.data_dir()?;
+    let config = config::load(&arguments.location.flags(None, None), &variables())?;
+    let data_dir = arguments.location.data_dir()?;
     let guard = place_of(&data_dir, config.evidence.guard.as_deref()).map_err(Failure::new)?;
     let log = Arc::new(Log::open(Arc::new(Local::open(&data_dir)), Settings::default())?);
     let audit = OwnAudit::new(Arc::clone(&log), config.own);

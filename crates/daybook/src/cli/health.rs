@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use super::{Place, say, variables};
+use super::{Location, say, variables};
 use client::Client;
 use config::{self, Config};
 use server::failure::Failure;
@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 )]
 pub struct Arguments {
     #[command(flatten)]
-    place: Place,
+    location: Location,
     /// Address of the server; by default the one of the configuration, on this machine.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -27,7 +27,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let url = match &arguments.url {
         Some(url) => url.trim_end_matches('/').to_owned(),
-        None => url_of(&config::load(&arguments.place.flags(None, None), &variables())?)?,
+        None => url_of(&config::load(&arguments.location.flags(None, None), &variables())?)?,
     };
     let answer = Client::new(TIMEOUT).get(&format!("{url}/readyz"), None).map_err(Failure::new)?;
     match answer.status {

@@ -17,7 +17,7 @@ use indicatif::ProgressBar;
 use store::durable::Local as Disk;
 use store::{FileObjects, Log, Settings};
 
-use super::{Place, no_data_dir, progress_bar, say, variables, warn};
+use super::{Location, no_data_dir, progress_bar, say, variables, warn};
 use client::Client;
 use config::pattern::Pattern;
 use config::{self, Config, Source};
@@ -49,7 +49,7 @@ use server::failure::{Exit, Failure};
 )]
 pub struct Arguments {
     #[command(flatten)]
-    place: Place,
+    location: Location,
     /// Name of the source in the configuration.
     #[arg(value_name = "SOURCE")]
     source: String,
@@ -76,7 +76,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 const REASONS_MAX: usize = 20;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = config::load(&arguments.place.flags(None, None), &variables())?;
+    let config = config::load(&arguments.location.flags(None, None), &variables())?;
     let data_dir = config.data_dir.clone().ok_or_else(no_data_dir)?;
     let source = source(&config, &arguments.source)?;
     let job = Job { arguments, config: &config, data_dir: &data_dir, source: &source };

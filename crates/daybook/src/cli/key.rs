@@ -1,6 +1,6 @@
 //! `daybook key`: the keys that sign the log's checkpoints.
 
-use super::{Place, say};
+use super::{Location, say};
 use server::evidence::keys;
 use server::failure::Failure;
 
@@ -9,7 +9,7 @@ pub struct Arguments {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    place: Place,
+    location: Location,
 }
 
 #[derive(clap::Subcommand)]
@@ -36,7 +36,7 @@ enum Command {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let data_dir = arguments.place.data_dir()?;
+    let data_dir = arguments.location.data_dir()?;
     match &arguments.command {
         Command::Show => {
             let signers = keys::read(&data_dir).map_err(Failure::new)?;

@@ -121,7 +121,7 @@ enum Command {
 
 /// Location of the configuration and the log.
 #[derive(Args, Clone, Default)]
-struct Place {
+struct Location {
     /// Configuration file (TOML). Also DAYBOOK_CONFIG.
     #[arg(long, short, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
@@ -130,7 +130,7 @@ struct Place {
     data_dir: Option<PathBuf>,
 }
 
-impl Place {
+impl Location {
     fn flags(&self, listen: Option<SocketAddr>, log_format: Option<LogFormat>) -> Flags {
         let (config, data_dir) = (self.config.clone(), self.data_dir.clone());
         Flags { config, data_dir, listen, log_format, log_level: None }

@@ -9,7 +9,7 @@ use store::{CHECKPOINT, Contents, FileObjects, Objects, WITNESSED};
 use tlog::{Checkpoint, NoProof, Note, ProofFile};
 
 use super::reach::{Reach, named_by_variable};
-use super::{Place, say};
+use super::{Location, say};
 use server::evidence;
 use server::failure::Failure;
 
@@ -32,7 +32,7 @@ pub struct Arguments {
     #[command(flatten)]
     reach: Reach,
     #[command(flatten)]
-    place: Place,
+    location: Location,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -47,9 +47,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Whether the command line names a server, else the environment, else a profile in use.
 fn uses_server(arguments: &Arguments) -> bool {
-    let Place { config, data_dir } = &arguments.place;
+    let Location { config, data_dir } = &arguments.location;
     let is_directory = config.is_some() || data_dir.is_some();
-    let is_left_open = !Place::is_named_by_variable() || named_by_variable().is_some();
+    let is_left_open = !Location::is_named_by_variable() || named_by_variable().is_some();
     arguments.reach.is_named() || (!is_directory && is_left_open)
 }
 
@@ -65,7 +65,7 @@ fn from_server(arguments: &Arguments) -> Result<String, Failure> {
 
 fn from_directory(arguments: &Arguments) -> Result<String, Failure> {
     let index = arguments.index;
-    let disk: Arc<dyn Disk> = Arc::new(Local::open(&arguments.place.data_dir()?));
+    let disk: Arc<dyn Disk> = Arc::new(Local::open(&arguments.location.data_dir()?));
     // Checkpoints are read before the log, so that the log has all that they cover. A witnessed
     // checkpoint is preferred to a newer one.
     let objects = FileObjects::new(Arc::clone(&disk));

@@ -9,7 +9,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, reload};
 
-use super::{Place, no_data_dir, variables, warn};
+use super::{Location, no_data_dir, variables, warn};
 use config::{self, Flags, LogFormat, LogLevel};
 use server::failure::Failure;
 use server::notify;
@@ -23,7 +23,7 @@ use server::serve::Server;
 )]
 pub struct Arguments {
     #[command(flatten)]
-    place: Place,
+    location: Location,
     /// Address to listen on. Also DAYBOOK_LISTEN; Default: 127.0.0.1:8420.
     #[arg(long, short, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
@@ -41,7 +41,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let log_level = arguments.log_level.or(arguments.verbose.then_some(LogLevel::Debug));
     let flags =
-        Flags { log_level, ..arguments.place.flags(arguments.listen, arguments.log_format) };
+        Flags { log_level, ..arguments.location.flags(arguments.listen, arguments.log_format) };
     let config = config::load(&flags, &variables())?;
     let data_dir = config.data_dir.clone().ok_or_else(no_data_dir)?;
     let set_level = start_log(config.log_format, config.log_level);

@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(
             table.lines().last(),
             Some(
-                "hub                   lost       1.2M    0      0        0        3   90s  250ms"
+                "hub                    lost       1.2M    0     0        0        3   90s  250ms"
             )
         );
     }
