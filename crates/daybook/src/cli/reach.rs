@@ -1,5 +1,4 @@
-//! How commands reach a running server: where it is, what is shown to it, and what it says when it
-//! does not answer.
+//! How commands reach a running server: its address, the credentials, and its errors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,36 +15,35 @@ use event::terminal::printable;
 use net::path::encode;
 use server::failure::{Exit, Failure};
 
-/// How long a server may take for an answer: longer than it gives itself.
+/// Longest wait for a response: longer than a server's own limit.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Which server.
+/// The server of a command.
 #[derive(clap::Args)]
 pub struct Reach {
-    /// The server of this profile. Also DAYBOOK_PROFILE; else the profile in use.
+    /// Profile of the server. Also DAYBOOK_PROFILE. Default: the profile in use.
     #[arg(long, value_name = "NAME", conflicts_with = "url")]
     profile: Option<String>,
-    /// The server at this address.
+    /// Address of the server.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// A file with a token of a user who may, as a login gives one; instead of what the profile
-    /// shows.
+    /// File with a login token, used instead of the credentials of the profile.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
 
-/// What is shown to a server.
+/// Credentials for a server.
 pub enum Credentials {
     None,
     Token(String),
-    /// Requests are signed with it.
+    /// An access key that signs requests.
     Key {
         id: String,
         secret: String,
     },
 }
 
-/// What is secret in a file.
+/// Reads a token or secret from a file.
 pub fn read_secret(path: &Path) -> Result<String, Failure> {
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("couldn't read {}: {error}", path.display())))?;
@@ -61,7 +59,7 @@ impl Reach {
         self.profile.is_some() || self.url.is_some()
     }
 
-    /// The server that the command line names, else the variable, else the one in use.
+    /// The server of the command line, else of the variable, else of the profile in use.
     pub fn server(&self) -> Result<Server, Failure> {
         let profile = match (&self.profile, &self.url) {
             (Some(name), _) => Some(profile::named(name)?),
@@ -74,12 +72,12 @@ impl Reach {
         let Some(url) = self.url.clone().or(profile.as_ref().map(|profile| profile.url.clone()))
         else {
             return Err(Failure::usage(
-                "which server? give --url URL or --profile NAME, or make a profile with `daybook profile add`",
+                "no server; give --url URL or --profile NAME, or add a profile with `daybook profile add`",
             ));
         };
         if !verify::is_url(&url) {
             return Err(Failure::usage(format!(
-                "{url:?} is no URL; it begins with http:// or https://"
+                "{url:?} is not a URL that begins with http:// or https://"
             )));
         }
         let credentials = match &self.token_file {
@@ -93,7 +91,7 @@ impl Reach {
         Ok(Server { client, url: url.trim_end_matches('/').to_owned(), credentials })
     }
 
-    /// The options that name it, for another command.
+    /// The options that name the server, for another command.
     pub fn options(&self) -> String {
         let options = [
             ("profile", self.profile.clone()),
@@ -105,12 +103,12 @@ impl Reach {
         options.into_iter().filter_map(option).collect()
     }
 
-    /// What is at a path.
+    /// Reads the JSON at a path.
     pub fn get(&self, path: &str) -> Result<Value, Failure> {
         Ok(self.server()?.get(path, "")?)
     }
 
-    /// What is answered to a body sent to a path.
+    /// Sends a body to a path, and returns the JSON of the response.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         let server = self.server()?;
         let answer = server.post(path, "", body.to_string().as_bytes())?;
@@ -118,7 +116,7 @@ impl Reach {
     }
 }
 
-/// The profile that the environment names.
+/// The profile named by the environment.
 pub fn named_by_variable() -> Option<String> {
     std::env::var("DAYBOOK_PROFILE").ok().filter(|name| !name.is_empty())
 }
@@ -130,15 +128,15 @@ pub struct Server {
     credentials: Credentials,
 }
 
-/// Why there is no answer.
+/// Why a request has no result.
 #[derive(Debug)]
 pub struct Problem {
     pub exit: Exit,
-    /// The HTTP status; `None` where nothing was answered.
+    /// The HTTP status; `None` without a response.
     pub status: Option<u16>,
-    /// For people.
+    /// Text for the user.
     pub text: String,
-    /// The parameter that is wrong, and the column in it, from 1; 0 when it has none.
+    /// The wrong parameter and the column in it, from 1; 0 without a column.
     pub parameter: Option<(String, usize)>,
 }
 
@@ -149,12 +147,12 @@ impl From<Problem> for Failure {
 }
 
 impl Server {
-    /// The URL that its paths are below.
+    /// The base URL of the paths.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What is at a path, with a query as on the wire.
+    /// Reads the JSON at a path, with a query as on the wire.
     pub fn get<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<T, Problem> {
         let url = self.url_of(path, query);
         let headers = self.headers("GET", path, query, b"");
@@ -162,7 +160,7 @@ impl Server {
         read(&format!("{}{path}", self.url), answer)
     }
 
-    /// The bytes at a path.
+    /// Reads the bytes at a path.
     pub fn get_bytes(&self, path: &str, query: &str) -> Result<Vec<u8>, Problem> {
         let headers = self.headers("GET", path, query, b"");
         let answer =
@@ -173,13 +171,13 @@ impl Server {
         }
     }
 
-    /// What is answered to a body, whatever the status.
+    /// Sends a body, and returns the response of any status.
     pub fn post(&self, path: &str, query: &str, body: &[u8]) -> Result<Answer, Problem> {
         let headers = self.headers("POST", path, query, body);
         self.client.post_with(&self.url_of(path, query), &headers, body).map_err(unreached)
     }
 
-    /// As [`Server::post`], with a token of the sender's own instead of what is shown elsewhere.
+    /// Like [`Server::post`], with a token of the source instead of the credentials.
     pub fn post_as(
         &self,
         bearer: &str,
@@ -190,7 +188,7 @@ impl Server {
         self.client.post_as(bearer, &self.url_of(path, query), body).map_err(unreached)
     }
 
-    /// Opens what is at a path, to be read as it comes. Errs when it is refused.
+    /// Opens a response to be read as it arrives. Errs if the request is refused.
     pub fn open(&self, path: &str, query: &str, more: &[Header]) -> Result<Opened, Problem> {
         let mut headers = self.headers("GET", path, query, b"");
         headers.extend_from_slice(more);
@@ -203,7 +201,7 @@ impl Server {
         Err(refused(&at, &answer))
     }
 
-    /// Whether its requests are signed, which not every route takes.
+    /// Whether requests are signed; not every route accepts that.
     pub fn signs(&self) -> bool {
         matches!(self.credentials, Credentials::Key { .. })
     }
@@ -218,7 +216,7 @@ impl Server {
             Credentials::None => Vec::new(),
             Credentials::Token(token) => vec![("x-auth-token", token.clone())],
             Credentials::Key { id, secret } => {
-                // What stands before the path in the URL is part of what is signed.
+                // The signature covers the whole path, with that of the base URL.
                 let rest = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
                 let (host, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
                 let date = signature::date_text(system::now());
@@ -236,7 +234,7 @@ impl Server {
     }
 }
 
-/// A word for a shell.
+/// A word quoted for a shell.
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -257,7 +255,7 @@ fn unreached(text: String) -> Problem {
     Problem { exit: Exit::Failed, status: None, text, parameter: None }
 }
 
-/// What was answered with 200, else the problem.
+/// The JSON of a response with status 200, else the problem.
 fn read<T: DeserializeOwned>(at: &str, answer: Answer) -> Result<T, Problem> {
     if answer.status != 200 {
         return Err(refused(at, &answer));
@@ -265,14 +263,14 @@ fn read<T: DeserializeOwned>(at: &str, answer: Answer) -> Result<T, Problem> {
     serde_json::from_slice(&answer.body).map_err(|_| Problem {
         exit: Exit::Failed,
         status: Some(200),
-        text: format!("{at}: the answer cannot be read; is that a Daybook server of this version?"),
+        text: format!("{at}: invalid response; is that a Daybook server of this version?"),
         parameter: None,
     })
 }
 
-/// What servers say when they refuse: RFC 9457, or the form of the vendor's gateway.
+/// The body of an error: RFC 9457, or the form of the vendor's gateway.
 #[derive(Deserialize, Default)]
-struct Told {
+struct ErrorBody {
     detail: Option<String>,
     error_msg: Option<String>,
     parameter: Option<String>,
@@ -280,26 +278,26 @@ struct Told {
     column: usize,
 }
 
-/// Longest text of an answer that is told on.
-const TOLD_CHARS_MAX: usize = 1000;
+/// Longest text of an error that is printed.
+const ERROR_CHARS_MAX: usize = 1000;
 
-/// The problem that an answer tells.
+/// The problem in a response.
 pub fn refused(at: &str, answer: &Answer) -> Problem {
-    let told: Told = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let why = told.detail.or(told.error_msg).unwrap_or_default();
-    let why = printable(&why.chars().take(TOLD_CHARS_MAX).collect::<String>());
+    let error: ErrorBody = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let why = error.detail.or(error.error_msg).unwrap_or_default();
+    let why = printable(&why.chars().take(ERROR_CHARS_MAX).collect::<String>());
     let hint = if answer.status == 401 {
         "; log in and give --token-file FILE, or make a profile"
     } else {
         ""
     };
-    let parameter = told.parameter.map(|name| (name, told.column));
+    let parameter = error.parameter.map(|name| (name, error.column));
     match (answer.status, &parameter) {
-        // The question is the person's own; where it was asked matters not.
+        // The search is the user's own; the address does not matter.
         (400, Some(_)) => Problem { exit: Exit::Usage, status: Some(400), text: why, parameter },
         (status, _) => {
             let why = if why.is_empty() { why } else { format!(": {why}") };
-            let text = format!("{at}: answered {status}{why}{hint}");
+            let text = format!("{at}: status {status}{why}{hint}");
             Problem { exit: Exit::Failed, status: Some(status), text, parameter }
         }
     }

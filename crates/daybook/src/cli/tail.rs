@@ -65,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let pairs = arguments.question.pairs();
     let screen = Screen::of(&arguments.look);
-    let table = rows::table_to_come(&screen);
+    let table = rows::table_of_future_events(&screen);
     let mut left = arguments.limit;
     let mut head = Some(table.head(&screen));
     let mut take = |event| {
