@@ -158,7 +158,7 @@ impl Location {
 
 fn no_data_dir() -> Failure {
     Failure::usage(
-        "which log? give --data-dir DIR, set DAYBOOK_DATA_DIR, or write data_dir in the configuration",
+        "no data directory; give --data-dir DIR, or set DAYBOOK_DATA_DIR, or data_dir in the configuration",
     )
 }
 
