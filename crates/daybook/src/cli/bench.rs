@@ -305,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_of_our_own_format() {
+    fn lines_are_in_our_own_format() {
         let events = Events::new(3_000, 7);
         let format: Format = "daybook".parse().expect("a format");
         for number in 0..events.count {
@@ -322,12 +322,12 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_made_of_them_once() {
+    fn a_log_is_created_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let dir = folder.path().join("data");
         let events = Events::new(2_500, 3);
         record(&events, &dir).expect("recorded");
-        assert!(record(&events, &dir).is_err(), "what is there stays");
+        assert!(record(&events, &dir).is_err(), "an existing log remains");
         let log = Log::open(Arc::new(Local::open(&dir)), Settings::default()).expect("a log");
         assert_eq!((log.counts().events, log.counts().duplicates), (2_500, 0));
         let kinds = bytes_by_kind(&dir).expect("readable");
