@@ -45,13 +45,13 @@ fn check(location: &Location) -> Result<(), Failure> {
     let data_dir =
         config.data_dir.as_ref().map_or("not set".to_owned(), |dir| dir.display().to_string());
     let mut text = format!(
-        "right\ndata directory: {data_dir}\nlisten: {}\ntls: {}\n",
+        "valid\ndata directory: {data_dir}\nlisten: {}\ntls: {}\n",
         config.listen,
         if config.tls.is_some() { "yes" } else { "no" }
     );
     for source in &config.sources {
         text.push_str(&format!(
-            "source: POST /intake/{} takes {} into {}\n",
+            "source: POST /intake/{} accepts {} for {}\n",
             source.name,
             source.format.as_str(),
             source.trail

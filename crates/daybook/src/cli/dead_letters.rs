@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use store::durable::{Disk, Local};
 use store::{DeadLetter, FileObjects};
 
-use super::reach::Reach;
+use super::reach::ServerOptions;
 use super::{Location, say};
 use event::terminal::printable;
 use intake::aside::{Asked, Shown, beginning};
@@ -79,7 +79,7 @@ enum Command {
         #[arg(long, group = "which")]
         all: bool,
         #[command(flatten)]
-        reach: Reach,
+        reach: ServerOptions,
     },
 }
 
@@ -216,7 +216,7 @@ fn hex_dump(raw: &[u8]) -> String {
 }
 
 /// Retries the selected records in several requests, and writes the outcome of each record.
-fn retry(reach: &Reach, selections: Vec<Value>) -> Result<(), Failure> {
+fn retry(reach: &ServerOptions, selections: Vec<Value>) -> Result<(), Failure> {
     let (mut retried, mut events, mut remaining) = (0, 0, 0);
     let mut requests = VecDeque::from(selections);
     while let Some(mut request) = requests.pop_front() {

@@ -12,7 +12,7 @@ use formats::Options;
 use store::Identity;
 use store::durable::{Disk, Local};
 
-use super::serve::{runtime, stopped};
+use super::serve::{runtime, stop_signal};
 use super::{say, warn};
 use access::file::{self, DomainEntry, ProjectEntry, UserEntry};
 use access::rights::Permission;
@@ -159,7 +159,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     create_log(&data, &keys)?;
     let config = configuration(arguments.listen, &keys)?;
     runtime()?.block_on(async {
-        let stop = stopped()?;
+        let stop = stop_signal()?;
         let server = Server::open(config, &data).await?;
         let address = server.address()?;
         let once = arguments.once;

@@ -81,7 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let source = source(&config, &arguments.source)?;
     let job = Job { arguments, config: &config, data_dir: &data_dir, source: &source };
     if arguments.dry_run {
-        let mut sink = Counting {
+        let mut sink = DryRun {
             config: &config,
             source: &source,
             done: Vec::new(),
@@ -468,7 +468,7 @@ fn escaped(byte: u8) -> String {
 }
 
 /// Counts the results of a dry run.
-struct Counting<'a> {
+struct DryRun<'a> {
     config: &'a Config,
     source: &'a Source,
     done: Vec<u64>,
@@ -476,7 +476,7 @@ struct Counting<'a> {
     reasons: BTreeMap<String, u64>,
 }
 
-impl Counting<'_> {
+impl DryRun<'_> {
     fn reject(&mut self, reason: String) {
         self.tally.set_aside += 1;
         let is_new = !self.reasons.contains_key(&reason);
@@ -489,7 +489,7 @@ impl Counting<'_> {
     }
 }
 
-impl Sink for Counting<'_> {
+impl Sink for DryRun<'_> {
     fn send(&mut self, piece: Piece) -> Result<(), Ended> {
         let limits = parse_limits(&self.config.limits);
         let arrival = Arrival {

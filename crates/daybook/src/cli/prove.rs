@@ -8,7 +8,7 @@ use store::durable::{Disk, Local};
 use store::{CHECKPOINT, Contents, FileObjects, Objects, WITNESSED};
 use tlog::{Checkpoint, NoProof, Note, ProofFile};
 
-use super::reach::{Reach, named_by_variable};
+use super::reach::{ServerOptions, named_by_variable};
 use super::{Location, say};
 use server::evidence;
 use server::failure::Failure;
@@ -30,7 +30,7 @@ pub struct Arguments {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    reach: Reach,
+    reach: ServerOptions,
     #[command(flatten)]
     location: Location,
 }

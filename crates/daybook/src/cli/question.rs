@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use store::Contents;
 use store::durable::{Disk, Local};
 
-use super::reach::{Problem, Reach, Server, named_by_variable, query_of, quoted};
+use super::reach::{Problem, Server, ServerOptions, named_by_variable, query_of, quoted};
 use super::screen::caret;
 use find::answer::{Events, Facets, Histogram, Whole};
 use find::ask::{Parameters, Q};
@@ -33,7 +33,7 @@ pub struct Question {
 #[derive(clap::Args)]
 pub struct LogLocation {
     #[command(flatten)]
-    reach: Reach,
+    reach: ServerOptions,
     /// Data directory to read directly. Also DAYBOOK_DATA_DIR.
     #[arg(long, short, value_name = "DIR", conflicts_with_all = ["profile", "url", "token_file"])]
     data_dir: Option<PathBuf>,

@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The server of a command.
 #[derive(clap::Args)]
-pub struct Reach {
+pub struct ServerOptions {
     /// Profile of the server. Also DAYBOOK_PROFILE. Default: the profile in use.
     #[arg(long, value_name = "NAME", conflicts_with = "url")]
     profile: Option<String>,
@@ -53,7 +53,7 @@ pub fn read_secret(path: &Path) -> Result<String, Failure> {
     }
 }
 
-impl Reach {
+impl ServerOptions {
     /// Whether the command line names a server.
     pub fn is_named(&self) -> bool {
         self.profile.is_some() || self.url.is_some()

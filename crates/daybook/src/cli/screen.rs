@@ -13,7 +13,7 @@ use event::terminal::printable;
 
 /// Options of the output.
 #[derive(clap::Args)]
-pub struct Look {
+pub struct DisplayOptions {
     /// Print times in the machine's zone, or that of TZ, instead of UTC.
     #[arg(long)]
     local: bool,
@@ -55,7 +55,7 @@ const CHARS_MAX: usize = 1024;
 
 impl Screen {
     /// Standard output.
-    pub fn of(look: &Look) -> Screen {
+    pub fn of(look: &DisplayOptions) -> Screen {
         let is_terminal = std::io::stdout().is_terminal();
         let width = Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");

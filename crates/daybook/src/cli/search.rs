@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use super::question::{Log, LogLocation, Pairs, Question, pair};
 use super::reach::Problem;
 use super::rows;
-use super::screen::{Look, Screen, grouped, safe_json};
+use super::screen::{DisplayOptions, Screen, grouped, safe_json};
 use super::stats::chart;
 use super::table::Table;
 use super::{say, warn};
@@ -52,7 +52,7 @@ pub struct Arguments {
     #[arg(long)]
     histogram: bool,
     #[command(flatten)]
-    look: Look,
+    look: DisplayOptions,
     #[command(flatten)]
     log: LogLocation,
 }

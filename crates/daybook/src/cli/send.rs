@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::reach::{Reach, Server, query_of, read_secret, refused};
+use super::reach::{Server, ServerOptions, query_of, read_secret, refused};
 use super::screen::grouped;
 use super::{say, warn};
 use client::Answer;
@@ -56,7 +56,7 @@ pub struct Arguments {
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     output: Output,
     #[command(flatten)]
-    reach: Reach,
+    reach: ServerOptions,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -96,7 +96,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let style = ProgressStyle::with_template("{spinner} {msg} {bytes} {bytes_per_sec}");
     let bar = ProgressBar::new_spinner()
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    let mut sending = Sending {
+    let mut upload = Upload {
         server,
         token,
         path: format!("/intake/{}", encode(arguments.source.as_bytes())),
@@ -108,9 +108,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         tally: Tally::default(),
         bar,
     };
-    let sent = sending.all();
-    sending.bar.finish_and_clear();
-    let Tally { recorded, duplicate, set_aside, skipped } = sending.tally;
+    let sent = upload.all();
+    upload.bar.finish_and_clear();
+    let Tally { recorded, duplicate, set_aside, skipped } = upload.tally;
     say(&match arguments.output {
         Output::Text => format!(
             "recorded: {recorded}\nrecorded before: {duplicate}\ndead letters: {set_aside}\nskipped: {skipped}\n"
@@ -118,7 +118,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Output::Json => {
             let result = json!({ "recorded": recorded, "duplicates": duplicate,
                                  "dead_letters": set_aside, "skipped": skipped,
-                                 "input": sending.input });
+                                 "input": upload.input });
             format!("{result}\n")
         }
     })?;
@@ -126,7 +126,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Err(Failure { exit, text }) => {
             let again = format!(
                 "{text}; send the whole input again with --input {}, and nothing is recorded twice",
-                sending.input
+                upload.input
             );
             Err(Failure { exit, text: again })
         }
@@ -172,7 +172,7 @@ fn reading() -> Receiver<std::io::Result<Vec<u8>>> {
     pieces
 }
 
-struct Sending {
+struct Upload {
     server: Server,
     token: Option<String>,
     path: String,
@@ -187,7 +187,7 @@ struct Sending {
     bar: ProgressBar,
 }
 
-impl Sending {
+impl Upload {
     /// Sends everything. A piece leaves as soon as it has a whole record and no more input waits.
     fn all(&mut self) -> Result<(), Failure> {
         let incoming = reading();

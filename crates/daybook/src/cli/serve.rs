@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let set_level = start_log(config.log_format, config.log_level);
     runtime()?.block_on(async {
         // Before the address is bound: clients that can connect may also send a signal.
-        let stopped = stopped()?;
+        let stopped = stop_signal()?;
         let server = Server::open(config, &data_dir).await?;
         reload_on_hangup(server.reloader(&data_dir, flags, variables(), set_level))?;
         // Tests and scripts that listen on port 0 read the addresses from here.
@@ -120,7 +120,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Resolves on the first SIGINT or SIGTERM.
-pub fn stopped() -> Result<impl Future<Output = ()>, Failure> {
+pub fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     let mut terminate = listen_for(SignalKind::terminate())?;
     Ok(async move {

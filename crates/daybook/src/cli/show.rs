@@ -11,7 +11,7 @@ use super::question::LogLocation;
 use super::reach::quoted;
 use super::rows;
 use super::say;
-use super::screen::{Look, Screen, Tone, grouped, safe_json};
+use super::screen::{DisplayOptions, Screen, Tone, grouped, safe_json};
 use event::terminal::printable;
 use find::answer::{Event, Others, RawEncoding, Whole};
 use server::failure::Failure;
@@ -39,7 +39,7 @@ pub struct Arguments {
     #[arg(long)]
     raw: bool,
     #[command(flatten)]
-    look: Look,
+    look: DisplayOptions,
     #[command(flatten)]
     log: LogLocation,
 }

@@ -7,7 +7,7 @@ use event::Time;
 use formats::{Delivery, Format};
 use serde_json::{Value, json};
 
-use super::reach::Reach;
+use super::reach::ServerOptions;
 use super::say;
 use event::terminal::printable;
 use server::failure::{Exit, Failure};
@@ -41,7 +41,7 @@ enum Command {
     )]
     Status {
         #[command(flatten)]
-        reach: Reach,
+        reach: ServerOptions,
         /// Output format.
         #[arg(long, short, value_name = "FORMAT", default_value = "text")]
         output: Output,
@@ -123,7 +123,7 @@ fn stanza(format: Format) -> String {
     )
 }
 
-fn status(reach: &Reach, output: Output) -> Result<(), Failure> {
+fn status(reach: &ServerOptions, output: Output) -> Result<(), Failure> {
     let answer = reach.get("/api/v1/sources")?;
     let sources = answer["sources"].as_array().map(Vec::as_slice).unwrap_or_default();
     say(&match output {

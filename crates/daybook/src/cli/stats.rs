@@ -9,7 +9,7 @@ use serde_json::json;
 use super::question::{LogLocation, Question, pair};
 use super::rows::tone;
 use super::say;
-use super::screen::{Look, Screen, Tone, cut, grouped, padded, safe, safe_json};
+use super::screen::{DisplayOptions, Screen, Tone, cut, grouped, padded, safe, safe_json};
 use find::answer::{Facet, Facets, Histogram};
 use find::ask::FACETS;
 use server::failure::Failure;
@@ -40,7 +40,7 @@ pub struct Arguments {
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     output: Output,
     #[command(flatten)]
-    look: Look,
+    look: DisplayOptions,
     #[command(flatten)]
     log: LogLocation,
 }

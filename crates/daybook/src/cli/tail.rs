@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use super::question::{Log, LogLocation, Pairs, Question, pair};
 use super::reach::{Problem, Server, query_of};
 use super::rows;
-use super::screen::{Look, Screen};
+use super::screen::{DisplayOptions, Screen};
 use super::search::json;
 use super::{say, warn};
 use find::answer::Event;
@@ -37,7 +37,7 @@ pub struct Arguments {
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     output: Output,
     #[command(flatten)]
-    look: Look,
+    look: DisplayOptions,
     #[command(flatten)]
     log: LogLocation,
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use tlog::{Malformed, Verifier};
 
-use super::serve::{runtime, start_log, stopped};
+use super::serve::{runtime, start_log, stop_signal};
 use super::{say, warn};
 use config::{LogFormat, LogLevel, Tls};
 use server::failure::Failure;
@@ -148,7 +148,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 .map(|(certificate, key)| Tls { certificate, key });
             runtime()?.block_on(async {
                 // Before the address is bound, as in `daybook serve`.
-                let stopped = stopped()?;
+                let stopped = stop_signal()?;
                 let server = http::Server::open(dir, *listen, tls.as_ref()).await?;
                 warn(&format!(
                     "daybook: serving {} on {}://{}",

@@ -140,7 +140,7 @@ fn a_configuration_is_checked_without_serving_it() {
     assert!(right.status.success(), "{}", text(&right.stderr));
     assert!(
         text(&right.stdout)
-            .contains("source: POST /intake/hub takes docker-registry into registry/acme/")
+            .contains("source: POST /intake/hub accepts docker-registry for registry/acme/")
     );
     let bad = place.path("bad.toml");
     for (content, why) in [
