@@ -9,7 +9,7 @@
 
 #![allow(
     clippy::cast_possible_truncation,
-    reason = "any part of random bits is as good as another; tables here have fewer than 2^32 members"
+    reason = "any part of random bits will do; tables here have fewer than 2^32 members"
 )]
 
 use std::collections::BTreeMap;
@@ -117,8 +117,8 @@ impl Events {
         }
     }
 
-    /// Time of receipt of the event with this number: shortly after the end of its part of the time,
-    /// even for a late event.
+    /// Time of receipt of the event with this number: shortly after the end of its part of the
+    /// time, even for a late event.
     pub fn received_at(&self, number: u64) -> Time {
         self.moment(number + 1).plus_seconds(2)
     }

@@ -15,15 +15,14 @@ use event::terminal::printable;
 use server::failure::Failure;
 
 #[derive(clap::Args)]
-#[command(
-    after_help = "A running server applies and records each change at once.\n\nExample, a user who may read every registry of one tenant:\n  \
-                        export DAYBOOK_DATA_DIR=/var/lib/daybook\n  \
-                        daybook access project add cn-north-4 --tenant acme\n  \
-                        daybook access user add auditor\n  \
-                        daybook access grant auditor reader 'registry/acme/*/*'\n  \
-                        daybook access key add auditor\n  \
-                        daybook access user password auditor"
-)]
+#[command(after_help = "A running server applies and records each change at once.\n\n\
+                  Example, a user who may read every registry of one tenant:\n  \
+                  export DAYBOOK_DATA_DIR=/var/lib/daybook\n  \
+                  daybook access project add cn-north-4 --tenant acme\n  \
+                  daybook access user add auditor\n  \
+                  daybook access grant auditor reader 'registry/acme/*/*'\n  \
+                  daybook access key add auditor\n  \
+                  daybook access user password auditor")]
 pub struct Arguments {
     #[command(flatten)]
     location: Location,

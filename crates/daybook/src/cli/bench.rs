@@ -29,14 +29,18 @@ pub struct Arguments {
 enum Command {
     /// Generate events, always the same for a seed.
     #[command(
-        long_about = "Generate events, always the same for a seed: 200 trails of all five services and 5,000 actors, a few \
-                      with most of the events; 40 actions, a million resources; 90 days that end on 1 July 2026; 3 % \
-                      failures, 1 % late arrivals; entries of about 800 bytes.",
-        after_help = "The lines are in Daybook's own format, which has no trail: the receiving source decides it, and \
-                      --trail selects the events of one trail. With --into, each event goes to its own trail with \
-                      empty raw bytes, so that only events are measured.\n\nExamples:\n  \
+        long_about = "Generate events, always the same for a seed: 200 trails of all five services \
+                      and 5,000 actors, a few with most of the events; 40 actions, a million \
+                      resources; 90 days that end on 1 July 2026; 3 % failures, 1 % late arrivals; \
+                      entries of about 800 bytes.",
+        after_help = "The lines are in Daybook's own format, which has no trail: the receiving \
+                      source decides it, and --trail selects the events of one trail. With --into, \
+                      each event goes to its own trail with empty raw bytes, so that only events \
+                      are measured.\n\n\
+                      Examples:\n  \
                       daybook bench generate --events 1000000 --seed 1 --into /var/tmp/bench\n  \
-                      daybook bench generate --events 1000000 --seed 1 --trail 3 | head -n 1000 > body.ndjson"
+                      daybook bench generate --events 1000000 --seed 1 --trail 3 | head -n 1000 > \
+                      body.ndjson"
     )]
     Generate(Generate),
 }
@@ -50,7 +54,12 @@ struct Generate {
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
     /// Write only the events of this trail: 1, the largest, to 200.
-    #[arg(long, value_name = "K", conflicts_with = "into", value_parser = clap::value_parser!(u64).range(1..=200))]
+    #[arg(
+        long,
+        value_name = "K",
+        conflicts_with = "into",
+        value_parser = clap::value_parser!(u64).range(1..=200)
+    )]
     trail: Option<u64>,
     /// Create a log here and record the events in it instead of writing them to standard output.
     #[arg(long, value_name = "DIR")]
@@ -181,7 +190,9 @@ fn record(events: &Events, dir: &Path) -> Result<(), Failure> {
     bar.finish_and_clear();
     let count = events.count as f64;
     let mut text = format!(
-        "events: {}\nappended: {appended_s:.1} s, {:.0} events/s\nflushed and compacted: {flushed_s:.1} s, {:.0} events/s\n",
+        "events: {}\n\
+         appended: {appended_s:.1} s, {:.0} events/s\n\
+         flushed and compacted: {flushed_s:.1} s, {:.0} events/s\n",
         events.count,
         count / appended_s,
         count / flushed_s

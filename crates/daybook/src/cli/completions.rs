@@ -6,10 +6,10 @@ use super::say;
 use server::failure::Failure;
 
 #[derive(clap::Args)]
-#[command(
-    after_help = "Examples:\n  daybook completions bash >/etc/bash_completion.d/daybook\n  daybook completions zsh >~/.zfunc/_daybook\n  \
-                  daybook completions fish >~/.config/fish/completions/daybook.fish"
-)]
+#[command(after_help = "Examples:\n  \
+                  daybook completions bash >/etc/bash_completion.d/daybook\n  \
+                  daybook completions zsh >~/.zfunc/_daybook\n  \
+                  daybook completions fish >~/.config/fish/completions/daybook.fish")]
 pub struct Arguments {
     /// Shell to complete for.
     shell: Shell,

@@ -17,10 +17,10 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Check the syntax, values, token files and certificate of a configuration.
-    #[command(
-        after_help = "docs/configuration.md lists the settings. Each can also be set by a variable: limits.connections_max \
-                      by DAYBOOK_LIMITS_CONNECTIONS_MAX.\n\nExample:\n  daybook config check --config /etc/daybook.toml"
-    )]
+    #[command(after_help = "docs/configuration.md lists the settings. Each can also be set by a \
+                      variable: limits.connections_max by DAYBOOK_LIMITS_CONNECTIONS_MAX.\n\n\
+                      Example:\n  \
+                      daybook config check --config /etc/daybook.toml")]
     Check,
     /// List the variables that override the configuration file.
     Variables,

@@ -29,9 +29,11 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// List dead letters that no retry turned into events, oldest first. May run beside a server.
-    #[command(
-        after_help = "Examples:\n  daybook dead-letters list --data-dir /var/lib/daybook\n  daybook dead-letters list -d /var/lib/daybook --since 2h --reason timestamp\n  daybook dead-letters list -d /var/lib/daybook -o json | jq .reason"
-    )]
+    #[command(after_help = "Examples:\n  \
+                      daybook dead-letters list --data-dir /var/lib/daybook\n  \
+                      daybook dead-letters list -d /var/lib/daybook --since 2h --reason \
+                      timestamp\n  \
+                      daybook dead-letters list -d /var/lib/daybook -o json | jq .reason")]
     List {
         /// Output format: one line of text each, or JSON lines with all bytes.
         #[arg(long, short, value_name = "FORMAT", default_value = "text")]
@@ -52,7 +54,11 @@ enum Command {
     },
     /// Show the reason and all bytes of a dead letter. May run beside a server.
     #[command(
-        after_help = "Bytes that are not text are shown as a hex dump. `-o raw` writes them unchanged.\n\nExamples:\n  daybook dead-letters show 17 --data-dir /var/lib/daybook\n  daybook dead-letters show 17 -d /var/lib/daybook -o raw > line"
+        after_help = "Bytes that are not text are shown as a hex dump. `-o raw` writes them \
+                      unchanged.\n\n\
+                      Examples:\n  \
+                      daybook dead-letters show 17 --data-dir /var/lib/daybook\n  \
+                      daybook dead-letters show 17 -d /var/lib/daybook -o raw > line"
     )]
     Show {
         /// Number of the dead letter.
@@ -65,8 +71,15 @@ enum Command {
     /// Parse dead letters again, with the formats and settings that a running server has now.
     #[command(
         group = ArgGroup::new("which").required(true),
-        after_help = "Events made from a dead letter have its number as the attribute dead_letter. A record that is rejected again remains. A second retry records nothing twice. A retry needs a running server, since only one program may write to a log, and the right to send events to the source's trail.\n\n\
-                      Examples:\n  daybook dead-letters retry 17 18 --url https://audit.example.com --token-file token\n  daybook dead-letters retry --source hub --url https://audit.example.com --token-file token"
+        after_help = "Events made from a dead letter have its number as the attribute dead_letter. \
+                      A record that is rejected again remains. A second retry records nothing \
+                      twice. A retry needs a running server, since only one program may write to a \
+                      log, and the right to send events to the source's trail.\n\n\
+                      Examples:\n  \
+                      daybook dead-letters retry 17 18 --url https://audit.example.com \
+                      --token-file token\n  \
+                      daybook dead-letters retry --source hub --url https://audit.example.com \
+                      --token-file token"
     )]
     Retry {
         /// Numbers of the dead letters.
@@ -184,7 +197,12 @@ fn show(location: &Location, number: u64, output: Form) -> Result<(), Failure> {
             .map_err(|error| Failure::new(format!("couldn't write to standard output: {error}"))),
         Form::Text => {
             let head = format!(
-                "number: {number}\nreceived: {}\nsource: {}\nreason: {}\nretried: {}\nbytes: {}\n\n",
+                "number: {number}\n\
+                 received: {}\n\
+                 source: {}\n\
+                 reason: {}\n\
+                 retried: {}\n\
+                 bytes: {}\n\n",
                 record.received_at,
                 printable(&record.source),
                 printable(&record.reason),

@@ -23,9 +23,10 @@ use server::failure::Failure;
 use server::serve::Server;
 
 #[derive(clap::Args)]
-#[command(
-    after_help = "The data directory is removed when the demo ends.\n\nExamples:\n  daybook demo\n  daybook demo --listen 127.0.0.1:0 --once"
-)]
+#[command(after_help = "The data directory is removed when the demo ends.\n\n\
+                  Examples:\n  \
+                  daybook demo\n  \
+                  daybook demo --listen 127.0.0.1:0 --once")]
 pub struct Arguments {
     /// Address to listen on.
     #[arg(long, short, value_name = "ADDRESS", default_value = config::LISTEN)]
@@ -294,7 +295,8 @@ fn show(address: SocketAddr, keys: &Keys, once: bool) -> Result<(), Failure> {
     let pretty: serde_json::Value =
         serde_json::from_slice(&answer.body).map_err(|error| Failure::new(error.to_string()))?;
     let mut text = format!(
-        "All events are durable. A signed request for the newest five pulls of an image:\n\nGET {path}?{query}\n"
+        "All events are durable. A signed request for the newest five pulls of an image:\n\n\
+         GET {path}?{query}\n"
     );
     let _ = writeln!(text, "{pretty:#}\n");
     if !once {
@@ -333,7 +335,8 @@ fn unexpected(request: &str, answer: &Answer) -> Failure {
 /// Logs in for the token in the printed commands.
 fn log_in(client: &Client, base: &str, keys: &Keys) -> Result<String, Failure> {
     let body = format!(
-        r#"{{"auth":{{"identity":{{"methods":["password"],"password":{{"user":{{"name":"auditor","password":"{}","domain":{{"name":"{DOMAIN}"}}}}}}}}}}}}"#,
+        r#"{{"auth":{{"identity":{{"methods":["password"],
+"password":{{"user":{{"name":"auditor","password":"{}","domain":{{"name":"{DOMAIN}"}}}}}}}}}}}}"#,
         keys.password
     );
     let answer = client
@@ -367,23 +370,33 @@ curl -s '{url}'{curl}
 
 2. Log in for your own token, in the header X-Subject-Token. The commands below contain another one:
 
-curl -si http://{address}/v3/auth/tokens -d '{{"auth":{{"identity":{{"methods":["password"],"password":{{"user":{{"name":"auditor","password":"{password}","domain":{{"name":"{DOMAIN}"}}}}}}}}}}}}'
+curl -si http://{address}/v3/auth/tokens -d '{{"auth":{{"identity":{{"methods":["password"],
+  "password":{{"user":{{"name":"auditor","password":"{password}","domain":{{"name":"{DOMAIN}"}}}}}}}}}}}}'
 
 3. Artifact repositories (CodeArts Artifact):
 
-curl -s 'http://{address}/cloudartifact/v5/{TENANT}/{PROJECT}/file/{REPOSITORY}/audit?page_num=1&page_size=3'   -H 'X-Auth-Token: {token}'
+curl -s -G http://{address}/cloudartifact/v5/{TENANT}/{PROJECT}/file/{REPOSITORY}/audit \
+  -d page_num=1 -d page_size=3 -H 'X-Auth-Token: {token}'
 
-4. Databases (TaurusDB): audit log files, as the database rotated them. …/audit-log-link returns download links:
+4. Databases (TaurusDB): audit log files, as the database rotated them. The path audit-log-link
+   returns download links:
 
-curl -s 'http://{address}/v3/{PROJECT}/instances/{DATABASE}/audit-logs?start_time=2026-11-01T00:00:00%2B0800&end_time=2026-11-30T00:00:00%2B0800'   -H 'X-Auth-Token: {token}'
+curl -s -G http://{address}/v3/{PROJECT}/instances/{DATABASE}/audit-logs \
+  --data-urlencode start_time=2026-11-01T00:00:00+0800 \
+  --data-urlencode end_time=2026-11-30T00:00:00+0800 -H 'X-Auth-Token: {token}'
 
 5. Platforms (HCS Online), newest first, security only:
 
-curl -s 'http://{address}/rest/dataapi/homs/open-api/v1/cloudAuditlog?log_type=1&begin_time=0&end_time=4102444800000&page_size=3&offset_value=0'   -H 'x-auth-token: {token}' -H 'X-APIG-Appcode: {app_code}' -H 'x-hcso-appcode: {app_code}'   -H 'x-hcso-domainid: {TENANT}'
+curl -s -G http://{address}/rest/dataapi/homs/open-api/v1/cloudAuditlog \
+  -d log_type=1 -d begin_time=0 -d end_time=4102444800000 -d page_size=3 -d offset_value=0 \
+  -H 'x-auth-token: {token}' -H 'X-APIG-Appcode: {app_code}' \
+  -H 'x-hcso-appcode: {app_code}' -H 'x-hcso-domainid: {TENANT}'
 
 6. Operations on Daybook itself (DBSS), with your queries above after a second:
 
-curl -s http://{address}/v1/{own_project}/audit/{own_instance}/operation-log   -H 'X-Auth-Token: {token}' -d '{{"time":{{"time_range":"HOUR"}},"page":"1","size":"5"}}'
+curl -s http://{address}/v1/{own_project}/audit/{own_instance}/operation-log \
+  -H 'X-Auth-Token: {token}' \
+  -d '{{"time":{{"time_range":"HOUR"}},"page":"1","size":"5"}}'
 
 7. The vendor's Python SDK, unmodified. It only needs the address of the service:
 
@@ -399,9 +412,10 @@ from huaweicloudsdkswr.v2 import ListAuditLogsRequest, SwrClient
 from huaweicloudsdkswr.v2.region.swr_region import SwrRegion
 
 credentials = BasicCredentials(
-    os.environ["HUAWEICLOUD_SDK_AK"], os.environ["HUAWEICLOUD_SDK_SK"], os.environ["HUAWEICLOUD_SDK_PROJECT_ID"]
+    *(os.environ["HUAWEICLOUD_SDK_" + name] for name in ("AK", "SK", "PROJECT_ID"))
 )
-client = SwrClient.new_builder().with_credentials(credentials).with_region(SwrRegion.value_of("cn-north-4")).build()
+region = SwrRegion.value_of("cn-north-4")
+client = SwrClient.new_builder().with_credentials(credentials).with_region(region).build()
 for operation in ("create", "pull", "delete"):
     answer = client.list_audit_logs(
         ListAuditLogsRequest(instance_id="{INSTANCE}", operation=operation, limit=5, offset=0)

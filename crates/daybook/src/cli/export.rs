@@ -1,7 +1,7 @@
 //! `daybook export`: all matching events as a file, with a manifest signed by the log.
 //!
-//! Received bytes are in `FILE.part`, and `FILE.part.json` describes the export; a second run resumes
-//! it. The file gets its name once its bytes are those of the manifest and on disk.
+//! Received bytes are in `FILE.part`, and `FILE.part.json` describes the export; a second run
+//! resumes it. The file gets its name once its bytes are those of the manifest and on disk.
 
 mod directory;
 
@@ -27,15 +27,23 @@ use server::failure::{Exit, Failure};
 
 #[derive(clap::Args)]
 #[command(
-    after_long_help = "The file has the oldest event first, and all events as of one size of the log. FILE.manifest.json \
-                       beside it has the search, the number of rows and the SHA-256 of the file, signed by the log; \
-                       `daybook verify --export` checks it. An interrupted export is in FILE.part, and the same \
-                       command resumes it. An export to standard output has no manifest. An export of a data \
-                       directory is not recorded and has no manifest.\n\n\
-                       docs/api/export.md lists the columns of csv and parquet, docs/ocsf.md the classes of ocsf.\n\n\
-                       Examples:\n  daybook export outcome:failure --after 2026-11-01 --format csv --output failures.csv\n  daybook export trail:registry/acme/*/* --format parquet --output registries.parquet --force\n  daybook export --format ndjson --output - | gzip > all.ndjson.gz\n  daybook export --data-dir /var/lib/daybook --format csv --output all.csv\n\n\
-                       Exit codes: 0 complete; 1 not complete; 2 wrong search or command line; 5 the file differs from its \
-                       manifest."
+    after_long_help = "The file has the oldest event first, and all events as of one size of the \
+                       log. FILE.manifest.json beside it has the search, the number of rows and \
+                       the SHA-256 of the file, signed by the log; `daybook verify --export` \
+                       checks it. An interrupted export is in FILE.part, and the same command \
+                       resumes it. An export to standard output has no manifest. An export of a \
+                       data directory is not recorded and has no manifest.\n\n\
+                       docs/api/export.md lists the columns of csv and parquet, docs/ocsf.md the \
+                       classes of ocsf.\n\n\
+                       Examples:\n  \
+                       daybook export outcome:failure --after 2026-11-01 --format csv --output \
+                       failures.csv\n  \
+                       daybook export trail:registry/acme/*/* --format parquet --output \
+                       registries.parquet --force\n  \
+                       daybook export --format ndjson --output - | gzip > all.ndjson.gz\n  \
+                       daybook export --data-dir /var/lib/daybook --format csv --output all.csv\n\n\
+                       Exit codes: 0 complete; 1 not complete; 2 wrong search or command line; 5 \
+                       the file differs from its manifest."
 )]
 pub struct Arguments {
     #[command(flatten)]
@@ -322,7 +330,8 @@ impl Download<'_> {
         let hash = hex::encode(received.hash.finalize());
         if (expected.bytes, &expected.sha256) != (received.bytes, &hash) {
             let text = format!(
-                "the received file differs from its manifest: {} bytes with SHA-256 {hash}, not {} with {}",
+                "the received file differs from its manifest: {} bytes with SHA-256 {hash}, not {} \
+                 with {}",
                 received.bytes, expected.bytes, expected.sha256
             );
             return Err(Failure { exit: Exit::Refuted, text });

@@ -1,5 +1,5 @@
-//! `daybook guard`: an operator accepts a log that differs from what was signed, and the log records
-//! it.
+//! `daybook guard`: an operator accepts a log that differs from what was signed, and the log
+//! records it.
 
 use std::sync::Arc;
 
@@ -25,11 +25,14 @@ pub struct Arguments {
 enum Command {
     /// Accept the log as it is, and record how it differs from what was signed.
     #[command(
-        after_help = "A server stores its newest signed checkpoint outside the data directory, and refuses a log that does \
-                      not continue from it: a restored backup, a copy, a moved directory. Accepting such a log \
-                      records both heads and the reason as the log's next event. Holders of a newer checkpoint \
-                      still detect the rollback; show them that event. Stop the server first.\n\n\
-                      Example:\n  daybook guard accept --reason 'restored the backup of 2026-11-20, disk failure' --data-dir /var/lib/daybook"
+        after_help = "A server stores its newest signed checkpoint outside the data directory, and \
+                      refuses a log that does not continue from it: a restored backup, a copy, a \
+                      moved directory. Accepting such a log records both heads and the reason as \
+                      the log's next event. Holders of a newer checkpoint still detect the \
+                      rollback; show them that event. Stop the server first.\n\n\
+                      Example:\n  \
+                      daybook guard accept --reason 'restored the backup of 2026-11-20, disk \
+                      failure' --data-dir /var/lib/daybook"
     )]
     Accept {
         /// Reason for the record.

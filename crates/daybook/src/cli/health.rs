@@ -12,10 +12,10 @@ use server::failure::Failure;
 const TIMEOUT: Duration = Duration::from_secs(4);
 
 #[derive(clap::Args)]
-#[command(
-    after_help = "The exit code is 0 if the server is ready, 1 if not.\n\nExamples:\n  daybook health --config /etc/daybook/daybook.toml\n  \
-                  daybook health --url https://audit.example.com:8420"
-)]
+#[command(after_help = "The exit code is 0 if the server is ready, 1 if not.\n\n\
+                  Examples:\n  \
+                  daybook health --config /etc/daybook/daybook.toml\n  \
+                  daybook health --url https://audit.example.com:8420")]
 pub struct Arguments {
     #[command(flatten)]
     location: Location,

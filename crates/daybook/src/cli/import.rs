@@ -17,6 +17,7 @@ use indicatif::ProgressBar;
 use store::durable::Local as Disk;
 use store::{FileObjects, Log, Settings};
 
+use super::reach::read_secret;
 use super::{Location, no_data_dir, progress_bar, say, variables, warn};
 use client::Client;
 use config::pattern::Pattern;
@@ -36,17 +37,19 @@ use server::evidence::{Evidence, guard};
 use server::failure::{Exit, Failure};
 
 #[derive(clap::Args)]
-#[command(
-    after_help = "Files are read oldest first, each to its end; .gz and .zst files are decompressed. Lines that an \
-                  earlier import or a following server recorded are recognised, so an import may be repeated until \
-                  its exit code is 0.\n\n\
-                  If a server runs, the command sends the lines to its address or --url, with the source's token or \
-                  that of --token-file. Otherwise it opens the log itself.\n\n\
-                  Examples:\n  daybook import db /var/backups/mysql/server_audit.log.* --config /etc/daybook.toml\n  \
-                  daybook import db /var/backups/mysql --dry-run\n  ssh db cat /var/log/audit.log | daybook import db -\n\n\
-                  Exit codes: 0 everything is recorded; 1 some files could not be read; 2 wrong command line; 4 a \
-                  durable write failed. Rejected lines go to the dead-letter queue: see `daybook dead-letters list`."
-)]
+#[command(after_help = "Files are read oldest first, each to its end; .gz and .zst files are \
+                  decompressed. Lines that an earlier import or a following server recorded are \
+                  recognised, so an import may be repeated until its exit code is 0.\n\n\
+                  If a server runs, the command sends the lines to its address or --url, with the \
+                  source's token or that of --token-file. Otherwise it opens the log itself.\n\n\
+                  Examples:\n  \
+                  daybook import db /var/backups/mysql/server_audit.log.* --config \
+                  /etc/daybook.toml\n  \
+                  daybook import db /var/backups/mysql --dry-run\n  \
+                  ssh db cat /var/log/audit.log | daybook import db -\n\n\
+                  Exit codes: 0 everything is recorded; 1 some files could not be read; 2 wrong \
+                  command line; 4 a durable write failed. Rejected lines go to the dead-letter \
+                  queue: see `daybook dead-letters list`.")]
 pub struct Arguments {
     #[command(flatten)]
     location: Location,
@@ -313,7 +316,11 @@ impl Outcome {
     fn report(&self, done: &str, tally: &Tally, reasons: &str) -> Result<(), Failure> {
         let Tally { recorded, duplicate, set_aside, skipped } = tally;
         say(&format!(
-            "files: {}\n{done}: {recorded}\nrecorded before: {duplicate}\ndead letters: {set_aside}\n{reasons}skipped: {skipped}\n",
+            "files: {}\n\
+             {done}: {recorded}\n\
+             recorded before: {duplicate}\n\
+             dead letters: {set_aside}\n\
+             {reasons}skipped: {skipped}\n",
             self.files
         ))?;
         for (path, why) in &self.failed {
@@ -341,13 +348,11 @@ struct Remote<'a> {
 impl<'a> Remote<'a> {
     fn of(job: &Job<'a>) -> Result<Remote<'a>, Failure> {
         let token = match &job.arguments.token_file {
-            Some(file) => std::fs::read_to_string(file)
-                .map_err(|error| Failure::usage(format!("couldn't read {}: {error}", file.display())))?
-                .trim()
-                .to_owned(),
+            Some(file) => read_secret(file)?,
             None => job.source.token.as_ref().map(|token| token.expose().to_owned()).ok_or_else(|| {
                 Failure::usage(format!(
-                    "a server has the log open, and source {:?} has no token; configure one, or stop the server",
+                    "a server has the log open, and source {:?} has no token; configure one, or \
+                     stop the server",
                     job.source.name
                 ))
             })?,

@@ -49,12 +49,22 @@ use ::server::failure::{Exit, Failure};
     name = "daybook",
     version,
     about = "A self-hosted audit log server",
-    long_about = "Daybook records who did what across registries, repositories, databases and platforms, \
-                  serves cloud-compatible audit query APIs, and proves that its records are unchanged.",
-    after_help = "Try it:\n  daybook demo\n\nSet it up:\n  daybook init /var/lib/daybook\n  daybook access project add \
-                  cn-north-4 --tenant acme --data-dir /var/lib/daybook\n  daybook serve --config /etc/daybook.toml\n\n\
-                  Exit codes:\n  0  success\n  1  failure\n  2  wrong command line or configuration\n  \
-                  3  damaged bytes in a data directory\n  4  failed durable write; restart to recover\n  \
+    long_about = "Daybook records who did what across registries, repositories, databases and \
+                  platforms, serves cloud-compatible audit query APIs, and proves that its records \
+                  are unchanged.",
+    after_help = "Try it:\n  \
+                  daybook demo\n\n\
+                  Set it up:\n  \
+                  daybook init /var/lib/daybook\n  \
+                  daybook access project add cn-north-4 --tenant acme --data-dir \
+                  /var/lib/daybook\n  \
+                  daybook serve --config /etc/daybook.toml\n\n\
+                  Exit codes:\n  \
+                  0  success\n  \
+                  1  failure\n  \
+                  2  wrong command line or configuration\n  \
+                  3  damaged bytes in a data directory\n  \
+                  4  failed durable write; restart to recover\n  \
                   5  refuted: data differs from what was signed\n  \
                   6  a source is silent or lost something"
 )]
@@ -158,7 +168,8 @@ impl Location {
 
 fn no_data_dir() -> Failure {
     Failure::usage(
-        "no data directory; give --data-dir DIR, or set DAYBOOK_DATA_DIR, or data_dir in the configuration",
+        "no data directory; give --data-dir DIR, or set DAYBOOK_DATA_DIR, or data_dir in the \
+         configuration",
     )
 }
 

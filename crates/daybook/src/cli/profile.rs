@@ -22,12 +22,21 @@ use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(
-    after_long_help = "Profiles are stored in profiles.toml, readable by its owner alone, in the folder DAYBOOK_CONFIG_HOME, \
-                       else $XDG_CONFIG_HOME/daybook, else ~/.config/daybook. The file has tokens and secrets; no \
-                       command prints them.\n\n\
-                       Commands use the profile of --profile NAME, else of the variable DAYBOOK_PROFILE, else the \
-                       profile in use.\n\n\
-                       Examples:\n  daybook profile add prod --url https://audit.example.com --token-file token\n  daybook profile add lab --url https://10.0.0.5:8420 --access-key AKEXAMPLE --secret-file secret --ca lab-ca.pem\n  daybook profile list\n  daybook profile use prod\n  daybook profile show lab\n  daybook profile remove lab"
+    after_long_help = "Profiles are stored in profiles.toml, readable by its owner alone, in the \
+                       folder DAYBOOK_CONFIG_HOME, else $XDG_CONFIG_HOME/daybook, else \
+                       ~/.config/daybook. The file has tokens and secrets; no command prints \
+                       them.\n\n\
+                       Commands use the profile of --profile NAME, else of the variable \
+                       DAYBOOK_PROFILE, else the profile in use.\n\n\
+                       Examples:\n  \
+                       daybook profile add prod --url https://audit.example.com --token-file \
+                       token\n  \
+                       daybook profile add lab --url https://10.0.0.5:8420 --access-key AKEXAMPLE \
+                       --secret-file secret --ca lab-ca.pem\n  \
+                       daybook profile list\n  \
+                       daybook profile use prod\n  \
+                       daybook profile show lab\n  \
+                       daybook profile remove lab"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -39,7 +48,9 @@ enum Command {
     /// Add or replace a profile. The first one is in use at once.
     #[command(
         group = ArgGroup::new("credentials").args(["token_file", "access_key"]),
-        after_long_help = "Examples:\n  daybook profile add prod --url https://audit.example.com --token-file token\n  daybook profile add prod --url https://audit.example.com --access-key AKEXAMPLE --secret-file secret"
+        after_long_help = "Examples:\n  daybook profile add prod --url https://audit.example.com \
+                           --token-file token\n  daybook profile add prod --url \
+                           https://audit.example.com --access-key AKEXAMPLE --secret-file secret"
     )]
     Add {
         /// Name of the profile: letters, digits, -, _ and dots.

@@ -15,9 +15,13 @@ use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "The proof file (C2SP tlog-proof) has the event's index and the hashes that lead from the event to a \
-                  signed head of the log. `daybook verify` checks it with the log's key and without the log.\n\n\
-                  Examples:\n  daybook prove 42 --data-dir /var/lib/daybook > event-42.proof\n  daybook prove 42 --url https://audit.example.com --entry --token-file token -o event-42.proof"
+    after_help = "The proof file (C2SP tlog-proof) has the event's index and the hashes that lead \
+                  from the event to a signed head of the log. `daybook verify` checks it with the \
+                  log's key and without the log.\n\n\
+                  Examples:\n  \
+                  daybook prove 42 --data-dir /var/lib/daybook > event-42.proof\n  \
+                  daybook prove 42 --url https://audit.example.com --entry --token-file token -o \
+                  event-42.proof"
 )]
 pub struct Arguments {
     /// Index of the event in the log, from 0.

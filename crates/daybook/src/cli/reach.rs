@@ -72,7 +72,8 @@ impl ServerOptions {
         let Some(url) = self.url.clone().or(profile.as_ref().map(|profile| profile.url.clone()))
         else {
             return Err(Failure::usage(
-                "no server; give --url URL or --profile NAME, or add a profile with `daybook profile add`",
+                "no server; give --url URL or --profile NAME, or add a profile with `daybook \
+                 profile add`",
             ));
         };
         if !verify::is_url(&url) {

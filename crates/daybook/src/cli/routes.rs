@@ -6,7 +6,10 @@ use server::routes;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Each line has method, path, operation, and the right needed on a trail (- for none).\n\nExample:\n  daybook routes | grep taurusdb"
+    after_help = "Each line has method, path, operation, and the right needed on a trail (- for \
+                  none).\n\n\
+                  Example:\n  \
+                  daybook routes | grep taurusdb"
 )]
 pub struct Arguments {}
 

@@ -18,14 +18,23 @@ use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(
-    after_long_help = "An event must match all terms. A word searches the texts of an event. field:value matches an exact \
-                       value, field:lib* a beginning, field:a,b either value. A - before a term excludes. Quote terms \
-                       with blanks or shell characters. docs/search.md lists the fields.\n\n\
-                       The number of matching events is exact; it is printed below the table, or on standard error. \
-                       A narrow terminal shows fewer columns; -o json has everything.\n\n\
-                       Examples:\n  daybook search actor:alice -outcome:success --after -24h\n  daybook search 'resource:library/* \"drop table\"' --histogram\n  daybook search operation:delete,update --after 2026-11-01 --before 2026-12-01 --order asc\n  daybook search ip:10.0.0.0/8 -o ndjson --all\n  daybook search outcome:failure --limit 0 -o json\n  daybook search alice --data-dir /var/lib/daybook --local\n\n\
-                       Exit codes: 0 answered, also if nothing matches; 1 not answered; 2 wrong search or command line; \
-                       3 damaged bytes in the data directory."
+    after_long_help = "An event must match all terms. A word searches the texts of an event. \
+                       field:value matches an exact value, field:lib* a beginning, field:a,b \
+                       either value. A - before a term excludes. Quote terms with blanks or shell \
+                       characters. docs/search.md lists the fields.\n\n\
+                       The number of matching events is exact; it is printed below the table, or \
+                       on standard error. A narrow terminal shows fewer columns; -o json has \
+                       everything.\n\n\
+                       Examples:\n  \
+                       daybook search actor:alice -outcome:success --after -24h\n  \
+                       daybook search 'resource:library/* \"drop table\"' --histogram\n  \
+                       daybook search operation:delete,update --after 2026-11-01 --before \
+                       2026-12-01 --order asc\n  \
+                       daybook search ip:10.0.0.0/8 -o ndjson --all\n  \
+                       daybook search outcome:failure --limit 0 -o json\n  \
+                       daybook search alice --data-dir /var/lib/daybook --local\n\n\
+                       Exit codes: 0 answered, also if nothing matches; 1 not answered; 2 wrong \
+                       search or command line; 3 damaged bytes in the data directory."
 )]
 pub struct Arguments {
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! `daybook send`: events from standard input, recorded by a running server.
 //!
-//! Input is sent in pieces of whole records, and each piece again until the server responds. A piece
-//! names its input and its offset there. They identify events without an id, so that none is
+//! Input is sent in pieces of whole records, and each piece again until the server responds. A
+//! piece names its input and its offset there. They identify events without an id, so that none is
 //! recorded twice.
 
 use std::io::Read;
@@ -28,14 +28,22 @@ use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(
-    after_long_help = "Each line is an event as in docs/sources/daybook.md, or a record of another format. Rejected lines \
-                       are reported with their numbers and go to the dead-letter queue.\n\n\
-                       The command retries an overloaded or unreachable server for about five minutes. Events with an id \
-                       are recorded once, other events once for each --input: repeat an interrupted run with the \
-                       --input that it printed, or with the name you gave it.\n\n\
-                       Authentication needs the source's token, or that of a user who may write to the source's trail. The \
-                       intake does not accept signed requests.\n\n\
-                       Examples:\n  echo '{\"action\":\"approve deployment\",\"actor\":\"alice\",\"resource\":\"billing\"}' | daybook send --source own\n  daybook send --source own --input nightly-2026-11-22 < events.ndjson\n  daybook send --source web --format nginx-json --source-token-file web.token < access.log\n\n\
+    after_long_help = "Each line is an event as in docs/sources/daybook.md, or a record of another \
+                       format. Rejected lines are reported with their numbers and go to the \
+                       dead-letter queue.\n\n\
+                       The command retries an overloaded or unreachable server for about five \
+                       minutes. Events with an id are recorded once, other events once for each \
+                       --input: repeat an interrupted run with the --input that it printed, or \
+                       with the name you gave it.\n\n\
+                       Authentication needs the source's token, or that of a user who may write to \
+                       the source's trail. The intake does not accept signed requests.\n\n\
+                       Examples:\n  \
+                       echo '{\"action\":\"approve \
+                       deployment\",\"actor\":\"alice\",\"resource\":\"billing\"}' | daybook send \
+                       --source own\n  \
+                       daybook send --source own --input nightly-2026-11-22 < events.ndjson\n  \
+                       daybook send --source web --format nginx-json --source-token-file web.token \
+                       < access.log\n\n\
                        Exit codes: 0 everything is recorded; 1 something was rejected or not sent."
 )]
 pub struct Arguments {
@@ -45,8 +53,8 @@ pub struct Arguments {
     /// Format of the source; `daybook source formats` lists the formats.
     #[arg(long, value_name = "FORMAT", default_value = "daybook", value_parser = parse_format)]
     format: Format,
-    /// Name of the input. The same events sent again under the same name are recorded once. Default:
-    /// random.
+    /// Name of the input. The same events sent again under the same name are recorded once.
+    /// Default: random.
     #[arg(long, value_name = "NAME")]
     input: Option<String>,
     /// File with the source's token.
@@ -113,7 +121,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Tally { recorded, duplicate, set_aside, skipped } = upload.tally;
     say(&match arguments.output {
         Output::Text => format!(
-            "recorded: {recorded}\nrecorded before: {duplicate}\ndead letters: {set_aside}\nskipped: {skipped}\n"
+            "recorded: {recorded}\n\
+             recorded before: {duplicate}\n\
+             dead letters: {set_aside}\n\
+             skipped: {skipped}\n"
         ),
         Output::Json => {
             let result = json!({ "recorded": recorded, "duplicates": duplicate,
@@ -213,7 +224,8 @@ impl Upload {
                 return Ok(());
             } else if bytes.len() >= RECORD_BYTES_MAX {
                 return Err(Failure::new(format!(
-                    "line {} is longer than {RECORD_BYTES_MAX} bytes; it and the lines behind it were not sent",
+                    "line {} is longer than {RECORD_BYTES_MAX} bytes; it and the lines behind it \
+                     were not sent",
                     self.lines + 1
                 )));
             } else {

@@ -17,10 +17,11 @@ use server::reload::Reloader;
 use server::serve::Server;
 
 #[derive(clap::Args)]
-#[command(
-    after_help = "Examples:\n  daybook serve --data-dir /var/lib/daybook\n  daybook serve --config /etc/daybook.toml --listen 0.0.0.0:8420\n\n\
-                        Stops on SIGINT and SIGTERM after finishing open requests. Reads configuration and certificates again on SIGHUP."
-)]
+#[command(after_help = "Examples:\n  \
+                  daybook serve --data-dir /var/lib/daybook\n  \
+                  daybook serve --config /etc/daybook.toml --listen 0.0.0.0:8420\n\n\
+                  Stops on SIGINT and SIGTERM after finishing open requests. Reads configuration \
+                  and certificates again on SIGHUP.")]
 pub struct Arguments {
     #[command(flatten)]
     location: Location,

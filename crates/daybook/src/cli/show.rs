@@ -19,11 +19,17 @@ use server::failure::Failure;
 #[derive(clap::Args)]
 #[command(
     group = ArgGroup::new("form").args(["output", "entry", "raw"]),
-    after_long_help = "The entry is the recorded text of the event. Its SHA-256, the digest, is the event's leaf in the \
-                       log's tree; `daybook prove` writes the proof. The raw bytes are those that the source sent.\n\n\
-                       Examples:\n  daybook show 41\n  daybook show 41 -o json\n  daybook show 41 --entry | sha256sum\n  daybook show 41 --raw > received\n  daybook show 41 --data-dir /var/lib/daybook --local\n\n\
-                       Exit codes: 0 shown; 1 no such event, or not answered; 2 wrong command line; 3 damaged bytes in the \
-                       data directory."
+    after_long_help = "The entry is the recorded text of the event. Its SHA-256, the digest, is \
+                       the event's leaf in the log's tree; `daybook prove` writes the proof. The \
+                       raw bytes are those that the source sent.\n\n\
+                       Examples:\n  \
+                       daybook show 41\n  \
+                       daybook show 41 -o json\n  \
+                       daybook show 41 --entry | sha256sum\n  \
+                       daybook show 41 --raw > received\n  \
+                       daybook show 41 --data-dir /var/lib/daybook --local\n\n\
+                       Exit codes: 0 shown; 1 no such event, or not answered; 2 wrong command \
+                       line; 3 damaged bytes in the data directory."
 )]
 pub struct Arguments {
     /// Index of the event in the log, or its id.

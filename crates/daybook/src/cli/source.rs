@@ -22,7 +22,8 @@ pub struct Arguments {
 enum Command {
     /// List the formats, or print the configuration of a source of one format.
     #[command(
-        after_help = "Examples:\n  daybook source formats\n  daybook source formats nginx-json >> /etc/daybook.toml"
+        after_help = "Examples:\n  daybook source formats\n  daybook source formats nginx-json >> \
+                      /etc/daybook.toml"
     )]
     Formats {
         /// Name of a format.
@@ -34,10 +35,13 @@ enum Command {
     },
     /// Show what each source sent since the server started.
     #[command(
-        after_help = "RECORDED, DUP (recorded before), DEAD (dead letters) and REFUSED count records. MISSING counts \
-                      sequence numbers that never arrived and dropped datagrams. LAST is the time since the last \
-                      arrival, LAG the delay between the newest event and its arrival.\n\n\
-                      The exit code is 6 if a source is silent or lost something.\n\nExample:\n  daybook source status --url https://audit.example.com --token-file token"
+        after_help = "RECORDED, DUP (recorded before), DEAD (dead letters) and REFUSED count \
+                      records. MISSING counts sequence numbers that never arrived and dropped \
+                      datagrams. LAST is the time since the last arrival, LAG the delay between \
+                      the newest event and its arrival.\n\n\
+                      The exit code is 6 if a source is silent or lost something.\n\n\
+                      Example:\n  \
+                      daybook source status --url https://audit.example.com --token-file token"
     )]
     Status {
         #[command(flatten)]
@@ -114,10 +118,15 @@ fn stanza(format: Format) -> String {
         ),
     };
     format!(
-        "# {}\n{transport}\n[[source]]\nname   = \"my-{name}\"\nformat = \"{name}\"\n\
-         trail  = {{ service = \"{service}\", tenant = \"acme\", project = \"054e292c9880d4992f02c0196d3ea468\", instance = \"my-{name}\" }}\n\
-         {setting}\
-         # token  = {{ file = \"my-{name}.token\" }}   # file with the token of HTTP senders, at least 16 characters\n\
+        "# {}\n\
+         {transport}\n\
+         [[source]]\n\
+         name   = \"my-{name}\"\n\
+         format = \"{name}\"\n\
+         trail  = {{ service = \"{service}\", tenant = \"acme\", project = \
+         \"054e292c9880d4992f02c0196d3ea468\", instance = \"my-{name}\" }}\n\
+         {setting}# token  = {{ file = \"my-{name}.token\" }}   # file with the token of HTTP \
+         senders, at least 16 characters\n\
          # silent_after_s = 3600                # alert after an hour without records\n",
         format.about()
     )
@@ -299,7 +308,8 @@ mod tests {
     #[test]
     fn a_table_fits_its_terminal() {
         let source = |name: &str| {
-            json!({"name": name, "counts": {"recorded": 1_234_567, "missing": 4, "found": 1}, "lag_s": 0.25,
+            json!({"name": name, "counts": {"recorded": 1_234_567, "missing": 4, "found": 1},
+                   "lag_s": 0.25,
                    "last_received_at": "2026-11-20T10:00:00Z", "silent_since": null})
         };
         let answer = json!({"now": "2026-11-20T10:01:30Z", "sources": []});

@@ -16,12 +16,17 @@ use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(
-    after_long_help = "The first line of the chart counts all events, the second the failures; a dot stands for none. Each \
-                       field lists its most frequent values with counts and shares; with the others and the events \
-                       without a value they add up to all events. docs/search.md lists the fields; fields of words \
-                       and trails cannot be counted.\n\n\
-                       Examples:\n  daybook stats --after -24h\n  daybook stats outcome:failure --facet actor.name --facet ip --values 5\n  daybook stats actor:alice --after 2026-11-01 -o json\n\n\
-                       Exit codes: 0 answered; 1 not answered; 2 wrong search or command line; 3 damaged bytes in the data directory."
+    after_long_help = "The first line of the chart counts all events, the second the failures; a \
+                       dot stands for none. Each field lists its most frequent values with counts \
+                       and shares; with the others and the events without a value they add up to \
+                       all events. docs/search.md lists the fields; fields of words and trails \
+                       cannot be counted.\n\n\
+                       Examples:\n  \
+                       daybook stats --after -24h\n  \
+                       daybook stats outcome:failure --facet actor.name --facet ip --values 5\n  \
+                       daybook stats actor:alice --after 2026-11-01 -o json\n\n\
+                       Exit codes: 0 answered; 1 not answered; 2 wrong search or command line; 3 \
+                       damaged bytes in the data directory."
 )]
 pub struct Arguments {
     #[command(flatten)]

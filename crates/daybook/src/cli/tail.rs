@@ -18,11 +18,16 @@ use server::failure::{Exit, Failure};
 
 #[derive(clap::Args)]
 #[command(
-    after_long_help = "Every matching event is shown once, in the order of the log. After a broken connection the command \
-                       reconnects and continues behind the last event. A data directory is read again when it grows, \
-                       at most once a second.\n\n\
-                       Examples:\n  daybook tail\n  daybook tail outcome:failure -o ndjson\n  daybook tail actor:alice --from 0 --limit 20\n  daybook tail --data-dir /var/lib/daybook --from 0 --limit 20\n\n\
-                       Exit codes: 0 --limit is reached; 1 not answered; 2 wrong search or command line; 130 ended by Ctrl-C."
+    after_long_help = "Every matching event is shown once, in the order of the log. After a broken \
+                       connection the command reconnects and continues behind the last event. A \
+                       data directory is read again when it grows, at most once a second.\n\n\
+                       Examples:\n  \
+                       daybook tail\n  \
+                       daybook tail outcome:failure -o ndjson\n  \
+                       daybook tail actor:alice --from 0 --limit 20\n  \
+                       daybook tail --data-dir /var/lib/daybook --from 0 --limit 20\n\n\
+                       Exit codes: 0 --limit is reached; 1 not answered; 2 wrong search or command \
+                       line; 130 ended by Ctrl-C."
 )]
 pub struct Arguments {
     #[command(flatten)]
@@ -247,7 +252,16 @@ mod tests {
 
     #[test]
     fn messages_are_parsed() {
-        let stream = ": hello\n\nid: 7\ndata: {\"a\":\ndata: 1}\n\r\nevent:position\r\nid:9\r\n\r\nretry: 5\n\ndata: cut";
+        let stream = ": hello\n\n\
+                      id: 7\n\
+                      data: {\"a\":\n\
+                      data: 1}\n\
+                      \r\n\
+                      event:position\r\n\
+                      id:9\r\n\
+                      \r\n\
+                      retry: 5\n\n\
+                      data: cut";
         let expected = [message(Some("7"), "", "{\"a\":\n1}"), message(Some("9"), "position", "")];
         assert_eq!(messages(stream), expected);
         assert_eq!(expected.map(|message| message.event().is_some()), [true, false]);

@@ -16,18 +16,33 @@ use verify::{self, Keys, NotVerified, Server, Source};
 
 #[derive(clap::Args)]
 #[command(after_help = "The target decides what is verified:\n\n  \
-                  proof file: its event is in the log (entry in the file, or --entry)\n  \
-                  data directory: every byte is what was signed\n  \
-                  two checkpoints: the log only grew between them (needs --log)\n  \
-                  URL: the log only grew since the last check (--state)\n  \
-                  --receipt FILE: a response was given, with events of the log\n  \
-                  --export FILE: the file is what --manifest says, and what --log has\n\n\
-                  Examples:\n  daybook verify --key log.vkey event-42.proof\n  daybook verify --key log.vkey /var/lib/daybook --since yesterday.checkpoint\n  \
-                  daybook verify --key log.vkey monday.checkpoint friday.checkpoint --log https://audit.example.com\n  daybook verify --key log.vkey https://audit.example.com --state audit.state\n\n\
-                  Exit codes:\n  0  verified\n  1  not checked\n  2  wrong command line\n  3  damaged bytes in a data directory\n  5  refuted: data differs from what was signed")]
+                        proof file: its event is in the log (entry in the file, or --entry)\n  \
+                        data directory: every byte is what was signed\n  \
+                        two checkpoints: the log only grew between them (needs --log)\n  \
+                        URL: the log only grew since the last check (--state)\n  \
+                        --receipt FILE: a response was given, with events of the log\n  \
+                        --export FILE: the file is what --manifest says, and what --log has\n\n\
+                        Examples:\n  \
+                        daybook verify --key log.vkey event-42.proof\n  \
+                        daybook verify --key log.vkey /var/lib/daybook --since \
+                        yesterday.checkpoint\n  \
+                        daybook verify --key log.vkey monday.checkpoint friday.checkpoint --log \
+                        https://audit.example.com\n  \
+                        daybook verify --key log.vkey https://audit.example.com --state \
+                        audit.state\n\n\
+                        Exit codes:\n  \
+                        0  verified\n  \
+                        1  not checked\n  \
+                        2  wrong command line\n  \
+                        3  damaged bytes in a data directory\n  \
+                        5  refuted: data differs from what was signed")]
 pub struct Arguments {
     /// Proof file, data directory, URL, or two checkpoint files.
-    #[arg(value_name = "TARGET", num_args = 0..=2, required_unless_present_any = ["receipt", "export"])]
+    #[arg(
+        value_name = "TARGET",
+        num_args = 0..=2,
+        required_unless_present_any = ["receipt", "export"]
+    )]
     targets: Vec<String>,
     /// Verifier key of the log, or a file with it; repeatable after a key rotation.
     #[arg(long, short, value_name = "KEY", required = true)]
@@ -107,7 +122,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let bytes = read(Path::new(file))?;
             if Note::parse(&bytes).is_ok_and(|note| Checkpoint::parse(note.text()).is_ok()) {
                 return Err(Failure::usage(
-                    "one checkpoint cannot be verified alone; give two, and --log to read hashes from",
+                    "one checkpoint cannot be verified alone; give two, and --log to read hashes \
+                     from",
                 ));
             }
             proof(arguments, &keys, &bytes)
@@ -383,12 +399,19 @@ fn export(
         None => {
             verify::export::rows(&facts, file, |_| Ok(()))?;
             warn(
-                "only signature, bytes and number of rows were checked; give --log to compare the rows with a log",
+                "only signature, bytes and number of rows were checked; give --log to compare the \
+                 rows with a log",
             );
         }
     }
     say(&format!(
-        "verified: exported by {}\ncaller: {}\nquestion: {}\nformat: {}\ntree: {} events\ntrails: {}\nrows: {}\n",
+        "verified: exported by {}\n\
+         caller: {}\n\
+         question: {}\n\
+         format: {}\n\
+         tree: {} events\n\
+         trails: {}\n\
+         rows: {}\n",
         facts.tree.origin,
         printable(&facts.caller),
         printable(&facts.question),
@@ -451,7 +474,12 @@ fn receipt(
         None => warn("only the signature was checked; give --log to compare the rows with a log"),
     }
     say(&format!(
-        "verified: answered by {}\nat: {}\ncaller: {}\nrequest: {}\ntree: {} events\nrows: {} of {}\n",
+        "verified: answered by {}\n\
+         at: {}\n\
+         caller: {}\n\
+         request: {}\n\
+         tree: {} events\n\
+         rows: {} of {}\n",
         receipt.tree.origin,
         printable(&receipt.at),
         printable(&receipt.caller),

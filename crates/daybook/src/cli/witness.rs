@@ -14,8 +14,9 @@ use server::witness::{self, http};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "A witness cosigns a checkpoint of a watched log if it continues from the one before. It needs its \
-                  own key and the verifier keys of the logs. Run it where operators of the logs cannot change it.\n\n\
+    after_help = "A witness cosigns a checkpoint of a watched log if it continues from the one \
+                  before. It needs its own key and the verifier keys of the logs. Run it where \
+                  operators of the logs cannot change it.\n\n\
                   Example:\n  \
                   daybook witness init /var/lib/witness --name witness.example.com/w1\n  \
                   daybook witness add /var/lib/witness \"$(cat log.vkey)\"\n  \
@@ -33,9 +34,8 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Create a witness in a new or empty directory, and print its verifier key.
-    #[command(
-        after_help = "Example:\n  daybook witness init /var/lib/witness --name witness.example.com/w1"
-    )]
+    #[command(after_help = "Example:\n  daybook witness init /var/lib/witness --name \
+                      witness.example.com/w1")]
     Init {
         /// Directory to create. Its parent must exist; it may exist if it is empty.
         #[arg(value_name = "DIR")]
@@ -54,7 +54,10 @@ enum Command {
     },
     /// Watch a log, or accept another key of a watched log. A running witness applies it at once.
     #[command(
-        after_help = "The name of the key is the log's origin; `daybook key show` prints the key.\n\nExample:\n  daybook witness add /var/lib/witness \"$(cat log.vkey)\""
+        after_help = "The name of the key is the log's origin; `daybook key show` prints the \
+                      key.\n\n\
+                      Example:\n  \
+                      daybook witness add /var/lib/witness \"$(cat log.vkey)\""
     )]
     Add {
         /// Directory of the witness.
@@ -79,7 +82,10 @@ enum Command {
     },
     /// List the watched logs.
     #[command(
-        after_help = "Each line has a key and the last cosigned size of the log's tree (- for none).\n\nExample:\n  daybook witness list /var/lib/witness"
+        after_help = "Each line has a key and the last cosigned size of the log's tree (- for \
+                      none).\n\n\
+                      Example:\n  \
+                      daybook witness list /var/lib/witness"
     )]
     List {
         /// Directory of the witness.
@@ -87,8 +93,11 @@ enum Command {
         dir: PathBuf,
     },
     /// Serve POST /add-checkpoint until SIGINT or SIGTERM.
-    #[command(after_help = "Examples:\n  daybook witness serve /var/lib/witness\n  \
-                      daybook witness serve /var/lib/witness --listen 0.0.0.0:8421 --tls-certificate cert.pem --tls-key key.pem")]
+    #[command(
+        after_help = "Examples:\n  daybook witness serve /var/lib/witness\n  daybook witness \
+                            serve /var/lib/witness --listen 0.0.0.0:8421 --tls-certificate \
+                            cert.pem --tls-key key.pem"
+    )]
     Serve {
         /// Directory of the witness.
         #[arg(value_name = "DIR")]
