@@ -371,7 +371,8 @@ curl -s '{url}'{curl}
 2. Log in for your own token, in the header X-Subject-Token. The commands below contain another one:
 
 curl -si http://{address}/v3/auth/tokens -d '{{"auth":{{"identity":{{"methods":["password"],
-  "password":{{"user":{{"name":"auditor","password":"{password}","domain":{{"name":"{DOMAIN}"}}}}}}}}}}}}'
+  "password":{{"user":{{"name":"auditor","password":"{password}",
+  "domain":{{"name":"{DOMAIN}"}}}}}}}}}}}}'
 
 3. Artifact repositories (CodeArts Artifact):
 
