@@ -87,16 +87,16 @@ fn write_lines(events: &Events, trail: Option<u64>) -> Result<(), Failure> {
         }
         match writeln!(out, "{}", line(&event)) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            written => written.map_err(unwritten)?,
+            written => written.map_err(write_error)?,
         }
     }
     match out.flush() {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(unwritten(error)),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(write_error(error)),
         _ => Ok(()),
     }
 }
 
-fn unwritten(error: std::io::Error) -> Failure {
+fn write_error(error: std::io::Error) -> Failure {
     Failure::new(format!("couldn't write to standard output: {error}"))
 }
 
@@ -234,7 +234,7 @@ fn append_all(events: &Events, log: &Log, bar: &ProgressBar) -> Result<(), Failu
     while first < events.count {
         let end = events.count.min(first + REQUEST_EVENTS);
         if in_flight == REQUESTS_IN_FLIGHT {
-            bar.inc(recorded(&answers)?);
+            bar.inc(wait_for_receipt(&answers)?);
             in_flight -= 1;
         }
         append(events, first..end, log, answer.clone())?;
@@ -242,7 +242,7 @@ fn append_all(events: &Events, log: &Log, bar: &ProgressBar) -> Result<(), Failu
         first = end;
     }
     for _ in 0..in_flight {
-        bar.inc(recorded(&answers)?);
+        bar.inc(wait_for_receipt(&answers)?);
     }
     Ok(())
 }
@@ -268,7 +268,7 @@ fn append(
 }
 
 /// Waits for one request, and returns the number of events it recorded.
-fn recorded(answers: &Receiver<Answer>) -> Result<u64, Failure> {
+fn wait_for_receipt(answers: &Receiver<Answer>) -> Result<u64, Failure> {
     match answers.recv() {
         Ok(Ok(receipt)) => Ok(receipt.recorded as u64),
         Ok(Err(Refusal::Fenced { because })) => {

@@ -444,11 +444,11 @@ notifications:
 
 fn bodies(capture: &str) -> Result<Vec<Vec<u8>>, Failure> {
     #[derive(serde::Deserialize)]
-    struct Captured {
+    struct RequestLine {
         body: String,
     }
     let body =
-        |line| serde_json::from_str::<Captured>(line).map(|captured| captured.body.into_bytes());
+        |line| serde_json::from_str::<RequestLine>(line).map(|captured| captured.body.into_bytes());
     capture
         .lines()
         .map(body)

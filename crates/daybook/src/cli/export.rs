@@ -19,7 +19,7 @@ use store::durable::{self, Disk, File, Local};
 
 use super::question::{Log, LogLocation, Question, pair};
 use super::reach::{Problem, Server, query_of};
-use super::screen::grouped;
+use super::screen::with_commas;
 use super::warn;
 use client::Opened;
 use find::export::Format;
@@ -94,19 +94,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut download = Download {
         server: &server,
         requested: query_of(&pairs),
-        bar: Bar::hidden(counts_lines),
+        bar: Bar::new(counts_lines),
         identity: None,
     };
     if arguments.output.as_os_str() == "-" {
         let mut sink = Stream { out: std::io::stdout(), has_begun: false };
-        let received = download.all(&mut sink, Progress::default());
-        return download.checked(received.map_err(explained)?).map(|_| ());
+        let received = download.receive_all(&mut sink, Progress::default());
+        return download.verify(received.map_err(explained)?).map(|_| ());
     }
     let file = Target::of(&arguments.output)?;
     file.check(arguments.force)?;
     let (mut part, received) = file.resume(&mut download, arguments.force)?;
-    let received = download.all(&mut part, received).map_err(explained)?;
-    match download.checked(received) {
+    let received = download.receive_all(&mut part, received).map_err(explained)?;
+    match download.verify(received) {
         Ok(manifest) => file.finish(&part, Some(&manifest)),
         Err(failure) => {
             // The received bytes are wrong; the next run must not resume.
@@ -201,11 +201,15 @@ impl Download<'_> {
     }
 
     /// Receives all remaining bytes, and reconnects after interruptions.
-    fn all(&mut self, sink: &mut dyn Sink, mut received: Progress) -> Result<Progress, Problem> {
+    fn receive_all(
+        &mut self,
+        sink: &mut dyn Sink,
+        mut received: Progress,
+    ) -> Result<Progress, Problem> {
         let mut tries = 0;
         loop {
             let before = received.bytes;
-            let problem = match self.some(sink, &mut received) {
+            let problem = match self.receive_once(sink, &mut received) {
                 Ok(()) => {
                     self.bar.end();
                     return Ok(received);
@@ -229,7 +233,11 @@ impl Download<'_> {
     }
 
     /// Receives from one connection.
-    fn some(&mut self, sink: &mut dyn Sink, received: &mut Progress) -> Result<(), Interruption> {
+    fn receive_once(
+        &mut self,
+        sink: &mut dyn Sink,
+        received: &mut Progress,
+    ) -> Result<(), Interruption> {
         let mut headers = vec![("accept", "*/*".to_owned())];
         let query = match &self.identity {
             Some(identity) => {
@@ -265,7 +273,7 @@ impl Download<'_> {
                 )));
             }
             *received = Progress::default();
-            sink.begin(&identity).map_err(|error| Interruption::Final(not_written(&error)))?;
+            sink.begin(&identity).map_err(|error| Interruption::Final(write_problem(&error)))?;
         }
         self.bar.begin(identity.rows);
         self.identity = Some(identity);
@@ -305,14 +313,14 @@ impl Download<'_> {
                 return Ok(());
             }
             sink.write(received.bytes, &piece[..len])
-                .map_err(|error| Interruption::Final(not_written(&error)))?;
+                .map_err(|error| Interruption::Final(write_problem(&error)))?;
             received.add(&piece[..len]);
             self.bar.show(received);
         }
     }
 
     /// Fetches the manifest. Errs if the received bytes are not those of the manifest.
-    fn checked(&self, received: Progress) -> Result<Vec<u8>, Failure> {
+    fn verify(&self, received: Progress) -> Result<Vec<u8>, Failure> {
         #[derive(Deserialize)]
         struct Manifest {
             bytes: u64,
@@ -344,10 +352,10 @@ impl Download<'_> {
 /// Reports a complete file.
 fn report(rows: u64, bytes: u64, hash: &str) {
     let events = if rows == 1 { "event" } else { "events" };
-    warn(&format!("{} {events}, {} bytes, SHA-256 {hash}", grouped(rows), grouped(bytes)));
+    warn(&format!("{} {events}, {} bytes, SHA-256 {hash}", with_commas(rows), with_commas(bytes)));
 }
 
-fn not_written(error: &std::io::Error) -> Problem {
+fn write_problem(error: &std::io::Error) -> Problem {
     failed(format!("couldn't write: {error}"))
 }
 
@@ -491,7 +499,7 @@ struct Bar {
 }
 
 impl Bar {
-    fn hidden(counts_lines: bool) -> Bar {
+    fn new(counts_lines: bool) -> Bar {
         Bar { bar: ProgressBar::no_length(), counts_lines }
     }
 
@@ -511,7 +519,7 @@ impl Bar {
         if self.counts_lines {
             self.bar.set_position(received.lines);
         }
-        self.bar.set_message(format!("{} bytes", grouped(received.bytes)));
+        self.bar.set_message(format!("{} bytes", with_commas(received.bytes)));
     }
 
     fn say(&self, text: &str) {

@@ -51,7 +51,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let guard = place_of(&data_dir, config.evidence.guard.as_deref()).map_err(Failure::new)?;
     let log = Arc::new(Log::open(Arc::new(Local::open(&data_dir)), Settings::default())?);
     let audit = OwnAudit::new(Arc::clone(&log), config.own);
-    let record = |differences: &Differences| audit.record_now(accepted(differences, reason));
+    let record = |differences: &Differences| audit.record_now(acceptance(differences, reason));
     let differences = Evidence::accept(&data_dir, &guard, log.contents(), record)?;
     drop(audit);
     if let Some(log) = Arc::into_inner(log) {
@@ -70,7 +70,7 @@ fn difference_line(name: &str, difference: &Option<(String, Option<String>)>) ->
 }
 
 /// The act to record.
-fn accepted(differences: &Differences, reason: &str) -> Act {
+fn acceptance(differences: &Differences, reason: &str) -> Act {
     let mut act = Act::new("log.accept", Operation::Configure, "Evidence")
         .on("log", &differences.log.origin)
         .with("reason", reason)

@@ -424,7 +424,7 @@ impl Sink for Remote<'_> {
         let mut url = format!("{}?file={}&offset={}", self.url, piece.file, piece.offset);
         if self.source.trail.service() == Service::Database {
             url.push_str("&log_file=");
-            url.extend(piece.log_file.bytes().map(escaped));
+            url.extend(piece.log_file.bytes().map(escape));
         }
         let answer = self.post(&url, &piece.bytes)?;
         self.tally.add(tally_of(&answer));
@@ -464,7 +464,7 @@ fn text_of(gap: &Gap) -> String {
 }
 
 /// A byte escaped for a query.
-fn escaped(byte: u8) -> String {
+fn escape(byte: u8) -> String {
     if byte.is_ascii_alphanumeric() || b"-._".contains(&byte) {
         char::from(byte).to_string()
     } else {

@@ -26,7 +26,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let origin = match &arguments.origin {
-        Some(origin) => checked_origin(origin)?.to_owned(),
+        Some(origin) => parse_origin(origin)?.to_owned(),
         None => format!("daybook.local/{}", system::random_hex::<8>()),
     };
     let dir = &arguments.dir;
@@ -48,7 +48,7 @@ pub fn make(disk: &Arc<dyn Disk>, identity: &Identity) -> Result<(), Failure> {
 
 /// Checks an origin. It is a whole line of a checkpoint (C2SP tlog-checkpoint), and there the name
 /// of a key.
-fn checked_origin(origin: &str) -> Result<&str, Failure> {
+fn parse_origin(origin: &str) -> Result<&str, Failure> {
     let is_origin = (1..=255).contains(&origin.len())
         && origin.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'+');
     if is_origin {

@@ -272,7 +272,7 @@ mod tests {
     }
 
     /// Help of every command, at this width.
-    fn rendered(width: usize, is_long: bool) -> Vec<(String, String)> {
+    fn all_helps(width: usize, is_long: bool) -> Vec<(String, String)> {
         let mut command = Cli::command().term_width(width).max_term_width(width);
         command.build();
         let mut all = Vec::new();
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn paragraphs_of_help_are_not_broken_by_hand() {
-        for (name, help) in [true, false].into_iter().flat_map(|long| rendered(UNWRAPPED, long)) {
+        for (name, help) in [true, false].into_iter().flat_map(|long| all_helps(UNWRAPPED, long)) {
             let lines: Vec<&str> = help.lines().collect();
             for pair in lines.windows(2) {
                 let is_text = |line: &str| !line.is_empty() && !line.starts_with(' ');
@@ -337,9 +337,9 @@ mod tests {
     #[test]
     fn help_fits_its_width() {
         for is_long in [true, false] {
-            let whole = rendered(UNWRAPPED, is_long);
+            let whole = all_helps(UNWRAPPED, is_long);
             for width in WIDTHS {
-                for ((name, whole), (_, wrapped)) in whole.iter().zip(rendered(width, is_long)) {
+                for ((name, whole), (_, wrapped)) in whole.iter().zip(all_helps(width, is_long)) {
                     check_wrapping(name, whole, &wrapped, width);
                 }
             }

@@ -126,7 +126,7 @@ impl Profile {
         }
     }
 
-    fn shows(&self) -> String {
+    fn credential_kind(&self) -> String {
         match (&self.token, &self.access_key) {
             (Some(_), _) => "a token".to_owned(),
             (None, Some(id)) => format!("access key {}", printable(id)),
@@ -212,7 +212,7 @@ fn folder() -> Result<PathBuf, Failure> {
 }
 
 /// The profile with this name.
-pub fn named(name: &str) -> Result<Profile, Failure> {
+pub fn by_name(name: &str) -> Result<Profile, Failure> {
     ProfileFile::read()?.profiles.find(name).cloned()
 }
 
@@ -246,7 +246,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let width = profiles.profile.keys().map(String::len).max().unwrap_or(0);
             let line = |(name, profile): (&String, &Profile)| {
                 let mark = if profiles.in_use.as_ref() == Some(name) { '*' } else { ' ' };
-                format!("{mark} {name:width$}  {}  {}\n", printable(&profile.url), profile.shows())
+                format!(
+                    "{mark} {name:width$}  {}  {}\n",
+                    printable(&profile.url),
+                    profile.credential_kind()
+                )
             };
             say(&profiles.profile.iter().map(line).collect::<String>())
         }
@@ -277,7 +281,7 @@ fn description(profiles: &Profiles, name: &str) -> String {
     format!(
         "profile: {name}\nurl: {}\nshows: {}\nauthorities: {}\nin use: {in_use}\n",
         printable(&profile.url),
-        profile.shows(),
+        profile.credential_kind(),
         printable(&ca)
     )
 }

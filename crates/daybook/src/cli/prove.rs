@@ -8,7 +8,7 @@ use store::durable::{Disk, Local};
 use store::{CHECKPOINT, Contents, FileObjects, Objects, WITNESSED};
 use tlog::{Checkpoint, NoProof, Note, ProofFile};
 
-use super::reach::{ServerOptions, named_by_variable};
+use super::reach::{ServerOptions, profile_variable};
 use super::{Location, say};
 use server::evidence;
 use server::failure::Failure;
@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn uses_server(arguments: &Arguments) -> bool {
     let Location { config, data_dir } = &arguments.location;
     let is_directory = config.is_some() || data_dir.is_some();
-    let is_left_open = !Location::is_named_by_variable() || named_by_variable().is_some();
+    let is_left_open = !Location::is_named_by_variable() || profile_variable().is_some();
     arguments.reach.is_named() || (!is_directory && is_left_open)
 }
 
@@ -73,7 +73,8 @@ fn from_directory(arguments: &Arguments) -> Result<String, Failure> {
     // Checkpoints are read before the log, so that the log has all that they cover. A witnessed
     // checkpoint is preferred to a newer one.
     let objects = FileObjects::new(Arc::clone(&disk));
-    let (witnessed, newest) = (stored(&objects, WITNESSED)?, stored(&objects, CHECKPOINT)?);
+    let (witnessed, newest) =
+        (read_checkpoint(&objects, WITNESSED)?, read_checkpoint(&objects, CHECKPOINT)?);
     let log = Contents::read(&disk)?;
     // A log that was rolled back, on record, has a checkpoint that it does not continue from.
     let is_good = |checkpoint: &Checkpoint| {
@@ -96,7 +97,10 @@ fn from_directory(arguments: &Arguments) -> Result<String, Failure> {
 }
 
 /// Reads a stored checkpoint.
-fn stored(objects: &FileObjects, name: &str) -> Result<Option<(Note, Checkpoint)>, Failure> {
+fn read_checkpoint(
+    objects: &FileObjects,
+    name: &str,
+) -> Result<Option<(Note, Checkpoint)>, Failure> {
     let Some(object) = objects.get(name)? else { return Ok(None) };
     let read = Note::parse(&object.bytes).and_then(|note| {
         let checkpoint = Checkpoint::parse(note.text())?;

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use store::Contents;
 use store::durable::{Disk, Local};
 
-use super::reach::{Problem, Server, ServerOptions, named_by_variable, query_of, quoted};
+use super::reach::{Problem, Server, ServerOptions, profile_variable, query_of, shell_word};
 use super::screen::caret;
 use find::answer::{Events, Facets, Histogram, Whole};
 use find::ask::{Parameters, Q};
@@ -110,7 +110,7 @@ impl Directory {
 impl LogLocation {
     /// Opens the log named by the command line, else the environment, else the profile in use.
     pub fn open(&self) -> Result<Log, Failure> {
-        let is_named = self.reach.is_named() || named_by_variable().is_some();
+        let is_named = self.reach.is_named() || profile_variable().is_some();
         let by_variable = || std::env::var_os("DAYBOOK_DATA_DIR").filter(|dir| !dir.is_empty());
         let dir = self
             .data_dir
@@ -125,7 +125,7 @@ impl LogLocation {
     /// The options that name the log, for another command.
     pub fn options(&self) -> String {
         match &self.data_dir {
-            Some(dir) => format!(" --data-dir {}", quoted(&dir.display().to_string())),
+            Some(dir) => format!(" --data-dir {}", shell_word(&dir.display().to_string())),
             None => self.reach.options(),
         }
     }

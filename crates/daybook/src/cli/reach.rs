@@ -62,10 +62,10 @@ impl ServerOptions {
     /// The server of the command line, else of the variable, else of the profile in use.
     pub fn server(&self) -> Result<Server, Failure> {
         let profile = match (&self.profile, &self.url) {
-            (Some(name), _) => Some(profile::named(name)?),
+            (Some(name), _) => Some(profile::by_name(name)?),
             (None, Some(_)) => None,
-            (None, None) => match named_by_variable() {
-                Some(name) => Some(profile::named(&name)?),
+            (None, None) => match profile_variable() {
+                Some(name) => Some(profile::by_name(&name)?),
                 None => profile::in_use()?,
             },
         };
@@ -99,8 +99,9 @@ impl ServerOptions {
             ("url", self.url.clone()),
             ("token-file", self.token_file.as_ref().map(|file| file.display().to_string())),
         ];
-        let option =
-            |(name, value): (&str, Option<String>)| Some(format!(" --{name} {}", quoted(&value?)));
+        let option = |(name, value): (&str, Option<String>)| {
+            Some(format!(" --{name} {}", shell_word(&value?)))
+        };
         options.into_iter().filter_map(option).collect()
     }
 
@@ -118,7 +119,7 @@ impl ServerOptions {
 }
 
 /// The profile named by the environment.
-pub fn named_by_variable() -> Option<String> {
+pub fn profile_variable() -> Option<String> {
     std::env::var("DAYBOOK_PROFILE").ok().filter(|name| !name.is_empty())
 }
 
@@ -157,25 +158,27 @@ impl Server {
     pub fn get<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<T, Problem> {
         let url = self.url_of(path, query);
         let headers = self.headers("GET", path, query, b"");
-        let answer = self.client.get_with(&url, &headers).map_err(unreached)?;
+        let answer = self.client.get_with(&url, &headers).map_err(connection_problem)?;
         read(&format!("{}{path}", self.url), answer)
     }
 
     /// Reads the bytes at a path.
     pub fn get_bytes(&self, path: &str, query: &str) -> Result<Vec<u8>, Problem> {
         let headers = self.headers("GET", path, query, b"");
-        let answer =
-            self.client.get_with(&self.url_of(path, query), &headers).map_err(unreached)?;
+        let answer = self
+            .client
+            .get_with(&self.url_of(path, query), &headers)
+            .map_err(connection_problem)?;
         match answer.status {
             200 => Ok(answer.body),
-            _ => Err(refused(&format!("{}{path}", self.url), &answer)),
+            _ => Err(problem_of(&format!("{}{path}", self.url), &answer)),
         }
     }
 
     /// Sends a body, and returns the response of any status.
     pub fn post(&self, path: &str, query: &str, body: &[u8]) -> Result<Answer, Problem> {
         let headers = self.headers("POST", path, query, body);
-        self.client.post_with(&self.url_of(path, query), &headers, body).map_err(unreached)
+        self.client.post_with(&self.url_of(path, query), &headers, body).map_err(connection_problem)
     }
 
     /// Like [`Server::post`], with a token of the source instead of the credentials.
@@ -186,20 +189,21 @@ impl Server {
         query: &str,
         body: &[u8],
     ) -> Result<Answer, Problem> {
-        self.client.post_as(bearer, &self.url_of(path, query), body).map_err(unreached)
+        self.client.post_as(bearer, &self.url_of(path, query), body).map_err(connection_problem)
     }
 
     /// Opens a response to be read as it arrives. Errs if the request is refused.
     pub fn open(&self, path: &str, query: &str, more: &[Header]) -> Result<Opened, Problem> {
         let mut headers = self.headers("GET", path, query, b"");
         headers.extend_from_slice(more);
-        let opened = self.client.open(&self.url_of(path, query), &headers).map_err(unreached)?;
+        let opened =
+            self.client.open(&self.url_of(path, query), &headers).map_err(connection_problem)?;
         if matches!(opened.status, 200 | 206) {
             return Ok(opened);
         }
         let at = format!("{}{path}", self.url);
-        let answer = opened.read().map_err(|error| unreached(format!("{at}: {error}")))?;
-        Err(refused(&at, &answer))
+        let answer = opened.read().map_err(|error| connection_problem(format!("{at}: {error}")))?;
+        Err(problem_of(&at, &answer))
     }
 
     /// Whether requests are signed; not every route accepts that.
@@ -236,7 +240,7 @@ impl Server {
 }
 
 /// A word quoted for a shell.
-pub fn quoted(word: &str) -> String {
+pub fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
@@ -252,14 +256,14 @@ pub fn query_of(parameters: &[(String, String)]) -> String {
     parameters.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
-fn unreached(text: String) -> Problem {
+fn connection_problem(text: String) -> Problem {
     Problem { exit: Exit::Failed, status: None, text, parameter: None }
 }
 
 /// The JSON of a response with status 200, else the problem.
 fn read<T: DeserializeOwned>(at: &str, answer: Answer) -> Result<T, Problem> {
     if answer.status != 200 {
-        return Err(refused(at, &answer));
+        return Err(problem_of(at, &answer));
     }
     serde_json::from_slice(&answer.body).map_err(|_| Problem {
         exit: Exit::Failed,
@@ -283,7 +287,7 @@ struct ErrorBody {
 const ERROR_CHARS_MAX: usize = 1000;
 
 /// The problem in a response.
-pub fn refused(at: &str, answer: &Answer) -> Problem {
+pub fn problem_of(at: &str, answer: &Answer) -> Problem {
     let error: ErrorBody = serde_json::from_slice(&answer.body).unwrap_or_default();
     let why = error.detail.or(error.error_msg).unwrap_or_default();
     let why = printable(&why.chars().take(ERROR_CHARS_MAX).collect::<String>());

@@ -94,13 +94,13 @@ impl Screen {
     pub fn time(&self, text: &str, is_short: bool) -> String {
         let Ok((time, _)) = Time::parse_rfc3339(text) else { return printable(text) };
         let skipped = if is_short { 5 } else { 0 };
-        self.written(time, 0)[skipped..].to_owned()
+        self.format_time(time, 0)[skipped..].to_owned()
     }
 
     /// A time with all its digits and its zone.
     pub fn whole_time(&self, text: &str) -> String {
         let Ok((time, _)) = Time::parse_rfc3339(text) else { return printable(text) };
-        let written = self.written(time, 9);
+        let written = self.format_time(time, 9);
         if self.zone.is_none() { written + " UTC" } else { written }
     }
 
@@ -110,7 +110,7 @@ impl Screen {
         if self.zone.is_none() { written + " UTC" } else { written }
     }
 
-    fn written(&self, time: Time, digits: usize) -> String {
+    fn format_time(&self, time: Time, digits: usize) -> String {
         let instant = Timestamp::from_nanosecond(i128::from(time.unix_ns()))
             .expect("64-bit nanoseconds are within jiff's range");
         let zone = self.zone.clone().unwrap_or(TimeZone::UTC);
@@ -164,13 +164,13 @@ pub fn cut(text: &str, width: usize) -> String {
 }
 
 /// Pads a text with spaces to a width, on the left or on the right.
-pub fn padded(text: &str, width: usize, is_right: bool) -> String {
+pub fn pad(text: &str, width: usize, is_right: bool) -> String {
     let spaces = " ".repeat(width.saturating_sub(measure_text_width(text)));
     if is_right { spaces + text } else { text.to_owned() + &spaces }
 }
 
 /// A count with commas.
-pub fn grouped(count: u64) -> String {
+pub fn with_commas(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -233,8 +233,8 @@ mod tests {
             assert_eq!(cut, expected);
             assert!(measure_text_width(&cut) <= width);
         }
-        assert_eq!(padded("审计", 6, false), "审计  ");
-        assert_eq!(padded("7", 3, true), "  7");
+        assert_eq!(pad("审计", 6, false), "审计  ");
+        assert_eq!(pad("7", 3, true), "  7");
     }
 
     #[test]
@@ -258,7 +258,7 @@ mod tests {
     fn numbers_have_commas() {
         for (count, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")]
         {
-            assert_eq!(grouped(count), expected);
+            assert_eq!(with_commas(count), expected);
         }
     }
 

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use super::question::{Log, LogLocation, Pairs, Question, pair};
 use super::reach::Problem;
 use super::rows;
-use super::screen::{DisplayOptions, Screen, grouped, safe_json};
+use super::screen::{DisplayOptions, Screen, safe_json, with_commas};
 use super::stats::chart;
 use super::table::Table;
 use super::{say, warn};
@@ -259,16 +259,16 @@ fn summary(rows: u64, total: u64, arguments: &Arguments) -> String {
     let seen = arguments.offset.saturating_add(rows);
     match (rows, total) {
         (_, 0) => "no event matches".to_owned(),
-        (0, _) => format!("0 of {} {events}", grouped(total)),
-        _ if rows == total => format!("{} {events}, {order}", grouped(total)),
+        (0, _) => format!("0 of {} {events}", with_commas(total)),
+        _ if rows == total => format!("{} {events}, {order}", with_commas(total)),
         _ if seen < total => {
             format!(
                 "{} of {} {events}, {order}; more with --offset {seen}",
-                grouped(rows),
-                grouped(total)
+                with_commas(rows),
+                with_commas(total)
             )
         }
-        _ => format!("{} of {} {events}, {order}", grouped(rows), grouped(total)),
+        _ => format!("{} of {} {events}, {order}", with_commas(rows), with_commas(total)),
     }
 }
 

@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::reach::{Server, ServerOptions, query_of, read_secret, refused};
-use super::screen::grouped;
+use super::reach::{Server, ServerOptions, problem_of, query_of, read_secret};
+use super::screen::with_commas;
 use super::{say, warn};
 use client::Answer;
 use event::terminal::printable;
@@ -257,7 +257,8 @@ impl Upload {
                     return Ok(());
                 }
                 Ok(answer) => {
-                    let problem = refused(&format!("{}{}", self.server.url(), self.path), &answer);
+                    let problem =
+                        problem_of(&format!("{}{}", self.server.url(), self.path), &answer);
                     if !matches!(answer.status, 408 | 429 | 500..) {
                         return Err(problem.into());
                     }
@@ -299,7 +300,7 @@ impl Upload {
         self.offset += piece.len() as u64;
         self.lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
         self.bar.set_position(self.offset);
-        self.bar.set_message(format!("{} recorded", grouped(self.tally.recorded)));
+        self.bar.set_message(format!("{} recorded", with_commas(self.tally.recorded)));
         Ok(())
     }
 }

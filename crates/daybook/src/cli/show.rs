@@ -8,10 +8,10 @@ use base64::prelude::BASE64_STANDARD;
 use clap::{ArgGroup, ValueEnum};
 
 use super::question::LogLocation;
-use super::reach::quoted;
+use super::reach::shell_word;
 use super::rows;
 use super::say;
-use super::screen::{DisplayOptions, Screen, Tone, grouped, safe_json};
+use super::screen::{DisplayOptions, Screen, Tone, safe_json, with_commas};
 use event::terminal::printable;
 use find::answer::{Event, Others, RawEncoding, Whole};
 use server::failure::Failure;
@@ -116,7 +116,7 @@ fn text(whole: &Whole, options: &str, screen: &Screen) -> String {
         screen.toned("digest    ", Tone::Heading),
         printable(&whole.digest)
     );
-    text.push_str(&received(whole, screen));
+    text.push_str(&raw_section(whole, screen));
     text.push_str(&around(whole, options, screen));
     let _ = writeln!(
         text,
@@ -198,7 +198,7 @@ fn facts(event: &Event, screen: &Screen) -> Vec<(&'static str, String, Tone)> {
     facts
 }
 
-fn received(whole: &Whole, screen: &Screen) -> String {
+fn raw_section(whole: &Whole, screen: &Screen) -> String {
     let title = screen.toned("raw", Tone::Heading);
     match whole.raw_encoding {
         RawEncoding::Base64 => format!("\n{title}  bytes that are not text; --raw prints them\n"),
@@ -213,7 +213,7 @@ fn received(whole: &Whole, screen: &Screen) -> String {
                 let _ = writeln!(
                     text,
                     "  … and {} more bytes; --raw prints them",
-                    grouped(rest as u64)
+                    with_commas(rest as u64)
                 );
             }
             text
@@ -228,10 +228,10 @@ fn around(whole: &Whole, options: &str, screen: &Screen) -> String {
     let mut others = |name: &str, others: &Option<Others>| {
         if let Some(Others { search, total }) = others {
             let title = screen.toned(name, Tone::Heading);
-            let _ = writeln!(text, "\n{title}  {}", grouped(*total));
+            let _ = writeln!(text, "\n{title}  {}", with_commas(*total));
             // A search with unprintable characters cannot be typed.
             let _ = match printable(search) == *search {
-                true => writeln!(text, "  daybook search{options} -- {}", quoted(search)),
+                true => writeln!(text, "  daybook search{options} -- {}", shell_word(search)),
                 false => writeln!(text, "  -o json has the search"),
             };
         }
@@ -240,7 +240,7 @@ fn around(whole: &Whole, options: &str, screen: &Screen) -> String {
     others("to the same resource", &related.resource);
     if let Some(of_request) = &related.request {
         let title = screen.toned("of the same request", Tone::Heading);
-        let count = grouped(of_request.events.len() as u64);
+        let count = with_commas(of_request.events.len() as u64);
         let least = if of_request.is_complete { "" } else { "at least " };
         let _ = writeln!(text, "\n{title}  {least}{count}");
         let shown = &of_request.events[..of_request.events.len().min(OF_REQUEST_MAX)];

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::question::{LogLocation, Question, pair};
 use super::rows::tone;
 use super::say;
-use super::screen::{DisplayOptions, Screen, Tone, cut, grouped, padded, safe, safe_json};
+use super::screen::{DisplayOptions, Screen, Tone, cut, pad, safe, safe_json, with_commas};
 use find::answer::{Facet, Facets, Histogram};
 use find::ask::FACETS;
 use server::failure::Failure;
@@ -118,10 +118,10 @@ pub fn chart(histogram: &Histogram, screen: &Screen) -> String {
     let span = format!("{} to {}", screen.labelled_time(from), screen.labelled_time(until));
     let counts = format!(
         "{} events, {} failed; {} a column, at most {}",
-        grouped(histogram.total),
-        grouped(failures),
+        with_commas(histogram.total),
+        with_commas(failures),
         length(histogram.interval_s),
-        grouped(most)
+        with_commas(most)
     );
     for line in [span, counts] {
         let line = screen.width.map_or(line.clone(), |width| cut(&line, width));
@@ -150,7 +150,7 @@ fn length(seconds: u64) -> String {
     let (unit, name) =
         units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)).unwrap_or((1, "second"));
     let count = seconds / unit;
-    format!("{} {name}{}", grouped(count), if count == 1 { "" } else { "s" })
+    format!("{} {name}{}", with_commas(count), if count == 1 { "" } else { "s" })
 }
 
 fn sections(facets: &Facets, fields: &[&str], width: usize, screen: &Screen) -> String {
@@ -190,15 +190,15 @@ fn section(field: &str, facet: &Facet, total: u64, width: usize, screen: &Screen
     if facet.without > 0 {
         rows.push(("none".to_owned(), facet.without, Tone::Faint));
     }
-    let counts = rows.iter().map(|(_, count, _)| grouped(*count).len()).max().unwrap_or(0);
+    let counts = rows.iter().map(|(_, count, _)| with_commas(*count).len()).max().unwrap_or(0);
     let bar = BAR.min(width / 4);
     let room = width.saturating_sub(BESIDE + counts + bar).max(8);
     let names = rows.iter().map(|(name, ..)| measure_text_width(name)).max().unwrap_or(0).min(room);
     let mut text = screen.toned(field, Tone::Heading) + "\n";
     for (name, count, tone) in rows {
-        let name = screen.toned(&padded(&cut(&name, names), names, false), tone);
+        let name = screen.toned(&pad(&cut(&name, names), names, false), tone);
         let (share, bar) = (share(count, total), bar_of(count, total, bar));
-        let _ = writeln!(text, "  {name}  {:>counts$}  {share:>5} %  {bar}", grouped(count));
+        let _ = writeln!(text, "  {name}  {:>counts$}  {share:>5} %  {bar}", with_commas(count));
     }
     text
 }

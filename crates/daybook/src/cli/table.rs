@@ -2,7 +2,7 @@
 
 use console::measure_text_width;
 
-use super::screen::{Screen, Tone, cut, padded};
+use super::screen::{Screen, Tone, cut, pad};
 
 /// A column of a table.
 pub struct Column {
@@ -68,7 +68,7 @@ impl Table {
             let is_right = self.columns[at].is_right;
             // The last cell needs no spaces behind it.
             let text =
-                if last == Some(at) && !is_right { text } else { padded(&text, width, is_right) };
+                if last == Some(at) && !is_right { text } else { pad(&text, width, is_right) };
             line.push_str(&screen.toned(&text, tone));
             if last != Some(at) {
                 line.push_str(&" ".repeat(GAP));

@@ -156,7 +156,7 @@ impl<'a> Tail<'a> {
                 let event = serde_json::from_str(event).map_err(|error| {
                     failed(format!("an event of the stream cannot be read: {error}"))
                 })?;
-                if !take(event).map_err(not_taken)? {
+                if !take(event).map_err(handler_problem)? {
                     return Ok(true);
                 }
             }
@@ -167,7 +167,7 @@ impl<'a> Tail<'a> {
 }
 
 /// A failure on this side, which a reconnection cannot repair.
-fn not_taken(failure: Failure) -> Problem {
+fn handler_problem(failure: Failure) -> Problem {
     Problem { exit: failure.exit, status: Some(0), text: failure.text, parameter: None }
 }
 

@@ -6,8 +6,8 @@ use std::fs;
 use event::query::Query;
 
 use super::{
-    Arguments, Bar, ExportIdentity, Part, Progress, Sink, Stream, Target, failed, not_written,
-    report,
+    Arguments, Bar, ExportIdentity, Part, Progress, Sink, Stream, Target, failed, report,
+    write_problem,
 };
 use crate::cli::question::{Directory, Pairs};
 use crate::cli::reach::Problem;
@@ -53,16 +53,16 @@ fn request(directory: &Directory, pairs: &Pairs, format: Format) -> Result<Expor
 }
 
 fn write(directory: &Directory, export: &Export, sink: &mut dyn Sink) -> Result<(), Problem> {
-    let bar = Bar::hidden(export.format != Format::Parquet);
+    let bar = Bar::new(export.format != Format::Parquet);
     let (requested, query, rows) =
         (directory.path.display().to_string(), export.question.clone(), export.total);
     sink.begin(&ExportIdentity { requested, query, mark: export.mark(), rows })
-        .map_err(|error| not_written(&error))?;
+        .map_err(|error| write_problem(&error))?;
     bar.begin(export.total);
-    let mut pieces = Pieces::of(&directory.contents, export).map_err(not_exported)?;
+    let mut pieces = Pieces::of(&directory.contents, export).map_err(export_problem)?;
     let mut progress = Progress::default();
-    while let Some(piece) = pieces.next_piece().map_err(not_exported)? {
-        sink.write(progress.bytes, &piece).map_err(|error| not_written(&error))?;
+    while let Some(piece) = pieces.next_piece().map_err(export_problem)? {
+        sink.write(progress.bytes, &piece).map_err(|error| write_problem(&error))?;
         progress.add(&piece);
         bar.show(&progress);
     }
@@ -72,7 +72,7 @@ fn write(directory: &Directory, export: &Export, sink: &mut dyn Sink) -> Result<
     Ok(())
 }
 
-fn not_exported(why: Failed) -> Problem {
+fn export_problem(why: Failed) -> Problem {
     match why {
         Failed::Store(error) => error.into(),
         Failed::Parquet(error) => failed(format!("couldn't write Parquet: {error}")),

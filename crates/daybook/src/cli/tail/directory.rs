@@ -55,7 +55,7 @@ pub fn follow(
             next += rows.len() as u64;
             for row in rows {
                 if meaning.holds(&row.entry.event)
-                    && !take(Event::from(row)).map_err(super::not_taken)?
+                    && !take(Event::from(row)).map_err(super::handler_problem)?
                 {
                     return Ok(());
                 }
