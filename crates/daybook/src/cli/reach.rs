@@ -302,7 +302,7 @@ pub fn problem_of(at: &str, answer: &Answer) -> Problem {
         (400, Some(_)) => Problem { exit: Exit::Usage, status: Some(400), text: why, parameter },
         (status, _) => {
             let why = if why.is_empty() { why } else { format!(": {why}") };
-            let text = format!("{at}: status {status}{why}{hint}");
+            let text = format!("{at}: answered {status}{why}{hint}");
             Problem { exit: Exit::Failed, status: Some(status), text, parameter }
         }
     }
