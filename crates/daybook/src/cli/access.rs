@@ -70,7 +70,7 @@ enum Domain {
     },
     /// Remove a domain's name. Its projects and users remain.
     Remove {
-        /// Its id.
+        /// Id of the domain.
         id: String,
     },
 }
@@ -92,7 +92,7 @@ enum Project {
     },
     /// Remove a project. Its trails remain, unreachable until it is added again.
     Remove {
-        /// Its id.
+        /// Id of the project.
         id: String,
     },
 }
