@@ -1,16 +1,15 @@
-//! Events for benchmarks: as many as asked for, always the same for a seed.
+//! Generates events for benchmarks, always the same for a seed.
 //!
-//! Each event follows from the seed and its number alone, so that any part of them can be made
-//! anew, in any order. What they have in common with real ones is what decides how fast a question
-//! is answered: few trails and actors have most of the events, names are many, failures few, and
-//! some events come late.
+//! Each event depends only on the seed and its number, so any part of them can be generated again,
+//! in any order. They resemble real events in what decides the speed of a query: few trails and
+//! actors have most of the events, names are many, failures few, and some events arrive late.
 //!
-//! The file stands on the `event` crate alone: the benchmark of questions (`scripts/bench-harness`)
-//! takes it in as it is, to give databases the very same events.
+//! The file only needs the crate `event`: the benchmark of queries (`scripts/bench-harness`)
+//! includes it unchanged, so that databases get the same events.
 
 #![allow(
     clippy::cast_possible_truncation,
-    reason = "of random bits any part is as good as another; tables here have fewer than 2^32 members"
+    reason = "any part of random bits will do; tables here have fewer than 2^32 members"
 )]
 
 use std::collections::BTreeMap;
@@ -21,38 +20,38 @@ use event::{
     Resource, Service, Severity, SourceIp, Time, Trail, Trust,
 };
 
-/// How many trails there are.
+/// Number of trails.
 pub const TRAILS: usize = 200;
-/// How many actors there are.
+/// Number of actors.
 pub const ACTORS: usize = 5_000;
-/// How many resources there are.
+/// Number of resources.
 pub const RESOURCES: u64 = 1_000_000;
-/// How many words descriptions are made of.
+/// Number of words in descriptions.
 pub const WORDS: usize = 2_000;
 /// All events occurred before this instant, 2026-07-01T00:00:00Z.
 pub const END: Time = Time::from_unix_ns(1_782_864_000 * SECOND_NS);
-/// And on or after the instant that is so many days before.
+/// Events occurred within this number of days before the end.
 pub const DAYS: i64 = 90;
 
 const SECOND_NS: i64 = 1_000_000_000;
 const SPAN_NS: i64 = DAYS * 86_400 * SECOND_NS;
-/// A late event occurred up to so long before its neighbours.
+/// Longest time by which a late event occurred before its neighbours.
 const LATE_NS: u64 = 6 * 3_600 * SECOND_NS as u64;
-/// One event in so many is late.
+/// One in this number of events is late.
 const LATE_ONE_IN: u64 = 100;
-/// So many events in a thousand failed.
+/// Failures in a thousand events.
 const FAILURES_IN_1000: u64 = 30;
 
-/// What all events are drawn from.
+/// The generator of events.
 pub struct Events {
-    /// How many there are.
+    /// Number of events.
     pub count: u64,
     seed: u64,
     /// Every trail; the first has most of the events.
     pub trails: Vec<Trail>,
-    /// How the events are spread over the trails.
+    /// Distribution of the events over the trails.
     pub trail_shares: Zipf,
-    /// Every actor; the first did most.
+    /// Every actor; the first has most of the events.
     pub actors: Vec<Actor>,
     actor_shares: Zipf,
     /// Every word; the first is in most descriptions.
@@ -62,7 +61,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// So many events, from this seed.
+    /// A generator of `count` events from a seed.
     pub fn new(count: u64, seed: u64) -> Events {
         let words: Vec<String> = (0..WORDS as u64).map(word).collect();
         Events {
@@ -118,13 +117,14 @@ impl Events {
         }
     }
 
-    /// When the event with this number is received: a moment after it, or the time it should have
-    /// come, was over.
+    /// Time of receipt of the event with this number: shortly after the end of its part of the
+    /// time, even for a late event.
     pub fn received_at(&self, number: u64) -> Time {
         self.moment(number + 1).plus_seconds(2)
     }
 
-    /// The events divide the time evenly; each occurs within its own part, unless it is late.
+    /// Start of the part of an event: the events divide the time evenly, and each occurs within its
+    /// own part unless it is late.
     fn moment(&self, number: u64) -> Time {
         let passed = i128::from(SPAN_NS) * i128::from(number) / i128::from(self.count.max(1));
         Time::from_unix_ns(END.unix_ns() - SPAN_NS + passed as i64)
@@ -150,12 +150,12 @@ impl Events {
         (Time::from_unix_ns(ns - ns.rem_euclid(unit_ns)), resolution)
     }
 
-    /// A resource belongs to one trail, and some are used far more than others.
+    /// A resource belongs to one trail, and some resources are used far more than others.
     fn resource(&self, trail_rank: usize, deed: &Deed, random: &mut Random) -> Resource {
         let (first, end) = self.trail_shares.part_of(trail_rank, RESOURCES);
         let fraction = random.fraction();
         let rank = first + ((end - first) as f64 * fraction * fraction) as u64;
-        // Neighbours in rank are strangers by name. The factor has no divisor in common with the
+        // Neighbours in rank have unrelated names. The factor has no divisor in common with the
         // number of resources.
         let number = rank * 7_368_787 % RESOURCES;
         let id = random
@@ -174,52 +174,52 @@ impl Events {
         format!("{} {} {resource_name} {}", word(), word(), word())
     }
 
-    /// No two events have the same: mixing loses nothing of the number.
+    /// The key of an event. It is unique, since mixing is a bijection of the number.
     fn key(&self, number: u64) -> String {
         format!("{:016x}", mix(mix(self.seed) ^ number.wrapping_add(STEP)))
     }
 }
 
-/// Who does most does `n` times as much as who does `n`th most: a table of where each one's share
-/// ends.
+/// Zipf's distribution: the first rank has `n` times the share of rank `n`. A table of the ends of
+/// all shares.
 pub struct Zipf {
     ends: Vec<f64>,
 }
 
 impl Zipf {
     fn new(count: usize) -> Zipf {
-        let mut sum = 0.0;
+        let mut total = 0.0;
         let mut ends: Vec<f64> = (1..=count)
             .map(|rank| {
-                sum += 1.0 / rank as f64;
-                sum
+                total += 1.0 / rank as f64;
+                total
             })
             .collect();
-        ends.iter_mut().for_each(|end| *end /= sum);
+        ends.iter_mut().for_each(|end| *end /= total);
         Zipf { ends }
     }
 
-    /// One of them, from 0, the first most often.
+    /// Picks a rank from 0; the first is the most frequent.
     pub fn pick(&self, random: &mut Random) -> usize {
         let fraction = random.fraction();
         self.ends.partition_point(|end| *end <= fraction).min(self.ends.len() - 1)
     }
 
-    /// Where the part of `whole` that falls to one of them begins and ends.
+    /// Start and end of the part of `whole` that belongs to a rank.
     fn part_of(&self, rank: usize, whole: u64) -> (u64, u64) {
         let at = |end: f64| (whole as f64 * end) as u64;
         (rank.checked_sub(1).map_or(0, |before| at(self.ends[before])), at(self.ends[rank]))
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): random enough for this, and the same everywhere.
+/// SplitMix64 (Steele, Lea and Flood, 2014): random enough here, and the same on every machine.
 pub struct Random(u64);
 
-/// What SplitMix64 adds at each step: 2^64 divided by the golden ratio.
+/// Increment of SplitMix64: 2^64 divided by the golden ratio.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Random {
-    /// The numbers that belong to this number of this seed.
+    /// The random numbers of an event.
     pub fn of(seed: u64, number: u64) -> Random {
         Random(mix(mix(seed) ^ number))
     }
@@ -259,7 +259,7 @@ const fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Every service has a fifth of the trails, large and small ones.
+/// Every service has a fifth of the trails, both large and small.
 fn trail(rank: usize) -> Trail {
     let service = Service::ALL[rank % Service::ALL.len()];
     let (tenant, project) = (format!("t-{:02}", rank % 23), format!("p-{:02}", rank % 37));
@@ -274,18 +274,18 @@ fn actor(rank: usize, words: &[String]) -> Actor {
         18 => (ActorKind::Service, format!("system:serviceaccount:{}:{rank}", word(11))),
         _ => (ActorKind::User, format!("{}.{}{rank}", word(13), word(17))),
     };
-    // Machines have an id beside the name.
+    // Machines have an id besides the name.
     let id = (kind != ActorKind::User).then(|| format!("u-{rank:04}"));
     Actor { id, name: Some(name), kind }
 }
 
-/// Two to four syllables that can be spoken and are no word of the other texts.
+/// A word of two to four syllables, which occurs in no other text.
 fn word(rank: u64) -> String {
     const CONSONANTS: &[u8; 14] = b"bdfgklmnprstvz";
     const VOWELS: &[u8; 5] = b"aeiou";
     const SYLLABLES: u64 = 70;
     let count = 2 + rank % 3;
-    // Words of one length differ, for the factor has no divisor in common with the number of them.
+    // Words of one length differ: the factor has no divisor in common with their number.
     let mut rest = rank * 104_729 % SYLLABLES.pow(count as u32);
     let mut word = String::new();
     for _ in 0..count {
@@ -297,7 +297,7 @@ fn word(rank: u64) -> String {
     word
 }
 
-/// An actor is met at a few addresses.
+/// An actor has a few addresses.
 fn source_ip(actor_rank: usize, random: &mut Random) -> SourceIp {
     let (home, host) = (mix(STEP ^ actor_rank as u64), random.below(4) as u8);
     let [.., a, b, c] = home.to_be_bytes();
@@ -319,8 +319,7 @@ fn source_ip(actor_rank: usize, random: &mut Random) -> SourceIp {
     SourceIp { address, trust }
 }
 
-/// An actor has a client that is mostly used, and others. Databases and their auditing know nothing
-/// of clients.
+/// An actor mostly uses one client. Databases and their auditing do not know clients.
 fn user_agent(service: Service, actor_rank: usize, random: &mut Random) -> Option<&'static str> {
     if matches!(service, Service::Database | Service::Dbaudit) {
         return None;
@@ -348,7 +347,7 @@ fn outcome(service: Service, operation: Operation, random: &mut Random) -> (Outc
     }
     let known: &[Failure] = if is_sql { &SQL_FAILURES } else { &FAILURES };
     let failure = match operation {
-        // Who signs in fails by the password, the first of each list.
+        // A login fails by the password, the first of each list.
         Operation::Login => &known[0],
         _ => &known[random.below(known.len() as u64) as usize],
     };
@@ -379,11 +378,11 @@ fn attributes(service: Service, random: &mut Random) -> BTreeMap<String, String>
     BTreeMap::from([(name.to_owned(), value)])
 }
 
-/// Something that is done in a service.
+/// An action in a service.
 struct Deed {
     action: &'static str,
     operation: Operation,
-    /// The kind of resource it is done to.
+    /// Type of its resource.
     kind: &'static str,
 }
 
@@ -391,7 +390,7 @@ const fn deed(action: &'static str, operation: Operation, kind: &'static str) ->
     Deed { action, operation, kind }
 }
 
-/// What is done in each service, in the order of [`Service::ALL`]; the first most often.
+/// Actions of each service, in the order of [`Service::ALL`]; the first is the most frequent.
 const DEEDS: [[Deed; 8]; 5] = [
     [
         deed("pull", Operation::Pull, "artifact"),
@@ -445,7 +444,7 @@ const DEEDS: [[Deed; 8]; 5] = [
     ],
 ];
 
-/// How something fails.
+/// A kind of failure.
 struct Failure {
     code: u32,
     reason: &'static str,
@@ -557,7 +556,7 @@ mod tests {
             Template::new(event).fill(number, END, &mut bytes);
         }
         let average = bytes.len() / made.len();
-        // The form itself takes 500 of them: names of members, hash, times, id and trail.
+        // The form takes 500 of them: names of members, hash, times, id and trail.
         assert!((750..830).contains(&average), "{average} bytes");
     }
 
@@ -580,7 +579,11 @@ mod tests {
             0.017,
             "the tenth trail",
         );
-        assert_near(share(&made, |event| event.actor == events.actors[0]), 0.110, "who did most");
+        assert_near(
+            share(&made, |event| event.actor == events.actors[0]),
+            0.110,
+            "the first actor",
+        );
         for service in Service::ALL {
             assert!(share(&made, |event| event.trail.service() == service) > 0.1, "{service:?}");
         }
@@ -594,7 +597,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_says_so_and_matters_more() {
+    fn failures_have_a_reason_and_a_severity() {
         let (_, made) = all();
         let failed = |event: &Event| event.outcome.kind == OutcomeKind::Failure;
         assert_near(share(&made, failed), 0.03, "failures");

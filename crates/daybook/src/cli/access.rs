@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use event::TrailPattern;
 use store::durable::{Disk, Local, Wait};
 
-use super::{Place, say, warn};
+use super::{Location, say, warn};
 use access::file::{self, AccessFile, DomainEntry, ProjectEntry, UserEntry};
 use access::rights::Permission;
 use access::{Secret, SecretsKey, password};
@@ -15,64 +15,62 @@ use event::terminal::printable;
 use server::failure::Failure;
 
 #[derive(clap::Args)]
-#[command(
-    after_help = "Works beside a running server, which follows at once and records each change.\n\nExample, a user who may read every registry of one tenant:\n  \
-                        export DAYBOOK_DATA_DIR=/var/lib/daybook\n  \
-                        daybook access project add cn-north-4 --tenant acme\n  \
-                        daybook access user add auditor\n  \
-                        daybook access grant auditor reader 'registry/acme/*/*'\n  \
-                        daybook access key add auditor\n  \
-                        daybook access user password auditor"
-)]
+#[command(after_help = "A running server applies and records each change at once.\n\n\
+                  Example, a user who may read every registry of one tenant:\n  \
+                  export DAYBOOK_DATA_DIR=/var/lib/daybook\n  \
+                  daybook access project add cn-north-4 --tenant acme\n  \
+                  daybook access user add auditor\n  \
+                  daybook access grant auditor reader 'registry/acme/*/*'\n  \
+                  daybook access key add auditor\n  \
+                  daybook access user password auditor")]
 pub struct Arguments {
     #[command(flatten)]
-    place: Place,
+    location: Location,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Domains: accounts, tenants; the owners of projects and users.
+    /// Domains (accounts, tenants), which own projects and users.
     #[command(subcommand)]
     Domain(Domain),
-    /// Projects: what clients call by id, or by name where they know only a region.
+    /// Projects, which clients name by id, or by name if they only know a region.
     #[command(subcommand)]
     Project(Project),
-    /// Users: who may log in and sign requests.
+    /// Users, who log in and sign requests.
     #[command(subcommand)]
     User(User),
-    /// Access keys: what users sign requests with.
+    /// Access keys, with which users sign requests.
     #[command(subcommand)]
     Key(Key),
-    /// Tokens that logins were given.
+    /// Tokens issued to logins.
     #[command(subcommand)]
     Token(Token),
-    /// App codes: what clients of the ops platform's API show besides a token.
+    /// App codes, which clients of the ops platform's API send besides a token.
     #[command(subcommand)]
     AppCode(AppCode),
-    /// Let a user do something on trails.
+    /// Grant a user a role or action on trails.
     Grant(Grant),
-    /// Take a grant back.
+    /// Revoke a grant.
     Revoke(Grant),
-    /// Show everything but secrets.
+    /// List everything except secrets.
     List,
 }
 
 #[derive(Subcommand)]
 enum Domain {
-    /// Give a domain a name of its own; one that is only named by projects and users is called by
-    /// its id.
+    /// Give a domain a name. Without one, its id is its name.
     Add {
-        /// Its name; what logins call it by.
+        /// Name of the domain for logins.
         name: String,
-        /// Its id; the tenant of the trails that belong to it. 32 random hex digits unless given.
+        /// Id of the domain: the tenant in its trails. Default: 32 random hex digits.
         #[arg(long)]
         id: Option<String>,
     },
-    /// Forget a domain's name. Its projects and users stay.
+    /// Remove a domain's name. Its projects and users remain.
     Remove {
-        /// Its id.
+        /// Id of the domain.
         id: String,
     },
 }
@@ -81,57 +79,58 @@ enum Domain {
 enum Project {
     /// Add a project.
     Add {
-        /// Its name; the vendor's clients look projects up by region name, such as cn-north-4.
+        /// Name of the project. The vendor's clients look projects up by region name, such as
+        /// cn-north-4.
         name: String,
-        /// The id of the domain (tenant, account) that owns it; the same word as in the trails of
-        /// its sources.
+        /// Id of the domain (tenant, account) that owns the project, as in the trails of its
+        /// sources.
         #[arg(long)]
         tenant: String,
-        /// Its id; 32 random hex digits unless given.
+        /// Id of the project. Default: 32 random hex digits.
         #[arg(long)]
         id: Option<String>,
     },
-    /// Remove a project; its trails stay, unreachable until it is there again.
+    /// Remove a project. Its trails remain, unreachable until it is added again.
     Remove {
-        /// Its id.
+        /// Id of the project.
         id: String,
     },
 }
 
 #[derive(Subcommand)]
 enum User {
-    /// Add a user, who may do nothing until granted something.
+    /// Add a user without any rights.
     Add {
-        /// The user's name.
+        /// Name of the user.
         name: String,
-        /// The user's id; 32 random hex digits unless given.
+        /// Id of the user. Default: 32 random hex digits.
         #[arg(long)]
         id: Option<String>,
-        /// The id of the user's domain; Daybook's own unless given.
+        /// Id of the user's domain. Default: Daybook's own.
         #[arg(long)]
         domain: Option<String>,
     },
     /// Remove a user with all keys, grants and tokens.
     Remove {
-        /// The user's name or id.
+        /// Name or id of the user.
         user: String,
     },
-    /// Let a disabled user in again.
+    /// Enable a disabled user.
     Enable {
-        /// The user's name or id.
+        /// Name or id of the user.
         user: String,
     },
-    /// Keep a user out: keys, tokens and password are refused from now on.
+    /// Disable a user: keys, tokens and password are refused from now on.
     Disable {
-        /// The user's name or id.
+        /// Name or id of the user.
         user: String,
     },
-    /// Set a password, and end the user's tokens. A random one is made and printed, this once,
-    /// unless one is given.
+    /// Set a user's password and revoke the user's tokens. By default the password is random and
+    /// printed once.
     Password {
-        /// The user's name or id.
+        /// Name or id of the user.
         user: String,
-        /// Read the password from this file instead of making one.
+        /// Read the password from this file instead of generating it.
         #[arg(long, value_name = "FILE")]
         password_file: Option<std::path::PathBuf>,
     },
@@ -139,30 +138,30 @@ enum User {
 
 #[derive(Subcommand)]
 enum Key {
-    /// Add an access key and print its secret, this once.
+    /// Add an access key and print its secret once.
     Add {
-        /// The user's name or id.
+        /// Name or id of the user.
         user: String,
-        /// The key's id (AK); 20 random characters unless given.
+        /// Id of the key (AK). Default: 20 random characters.
         #[arg(long)]
         id: Option<String>,
-        /// Read the secret (SK) from this file instead of making one.
+        /// Read the secret (SK) from this file instead of generating it.
         #[arg(long, value_name = "FILE")]
         secret_file: Option<std::path::PathBuf>,
     },
-    /// Remove an access key; requests signed with it are refused from now on.
+    /// Remove an access key. Requests signed with it are refused from now on.
     Remove {
-        /// The key's id (AK).
+        /// Id of the key (AK).
         id: String,
     },
-    /// Take a disabled key again.
+    /// Enable a disabled key.
     Enable {
-        /// The key's id (AK).
+        /// Id of the key (AK).
         id: String,
     },
-    /// Refuse requests signed with a key, without forgetting it.
+    /// Disable a key: requests signed with it are refused.
     Disable {
-        /// The key's id (AK).
+        /// Id of the key (AK).
         id: String,
     },
 }
@@ -171,48 +170,47 @@ enum Key {
 enum Token {
     /// Revoke a token, or every token of a user.
     Revoke {
-        /// The token's id as listed, or a user's name or id.
+        /// Id of the token as listed, or name or id of a user.
         which: String,
     },
 }
 
 #[derive(Subcommand)]
 enum AppCode {
-    /// Add an app code and print it, this once.
+    /// Add an app code and print it once.
     Add {
-        /// What to call it.
+        /// Name of the app code.
         name: String,
-        /// Read the code from this file instead of making one.
+        /// Read the code from this file instead of generating it.
         #[arg(long, value_name = "FILE")]
         code_file: Option<std::path::PathBuf>,
     },
     /// Remove an app code.
     Remove {
-        /// Its name.
+        /// Name of the app code.
         name: String,
     },
 }
 
 #[derive(Args)]
 struct Grant {
-    /// The user's name or id.
+    /// Name or id of the user.
     user: String,
-    /// What it lets the user do: reader, writer, auditor, admin, or one of the vendor's action
-    /// names.
+    /// Role (reader, writer, auditor, admin), or one of the vendor's action names.
     role: Permission,
     /// SERVICE/TENANT/PROJECT/INSTANCE, with * for any.
     trails: String,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let dir = arguments.place.data_dir()?;
-    // Refuses a directory that is no log before anything is written to it.
-    let secrets_key = SecretsKey::read(&dir).map_err(Failure::new)?;
+    let dir = arguments.location.data_dir()?;
+    // Refuses a directory without a log before anything is written to it.
+    let encryption_key = SecretsKey::read(&dir).map_err(Failure::new)?;
     match &arguments.command {
         Command::Domain(command) => domain(&dir, command),
         Command::Project(command) => project(&dir, command),
-        Command::User(command) => user(&dir, &arguments.place, command),
-        Command::Key(command) => key(&dir, &secrets_key, command),
+        Command::User(command) => user(&dir, &arguments.location, command),
+        Command::Key(command) => key(&dir, &encryption_key, command),
         Command::Token(Token::Revoke { which }) => {
             let count = change(&dir, |access| access.revoke_tokens(which))?;
             say(&format!("revoked {count} tokens\n"))
@@ -267,12 +265,12 @@ fn project(dir: &Path, command: &Project) -> Result<(), Failure> {
     }
 }
 
-fn user(dir: &Path, place: &Place, command: &User) -> Result<(), Failure> {
+fn user(dir: &Path, location: &Location, command: &User) -> Result<(), Failure> {
     match command {
         User::Add { name, id, domain } => {
             let id = id.clone().unwrap_or_else(system::random_hex::<16>);
-            // Daybook's own domain is written in one way, so that no name is in it twice.
-            let own = place.own_domain()?;
+            // Daybook's own domain is always left out, so that names in it are compared.
+            let own = location.own_domain()?;
             let domain = domain.as_ref().filter(|domain| **domain != own);
             let entry = UserEntry {
                 id: id.clone(),
@@ -301,7 +299,7 @@ fn user(dir: &Path, place: &Place, command: &User) -> Result<(), Failure> {
 }
 
 fn set_password(dir: &Path, user: &str, given: Option<&Path>) -> Result<(), Failure> {
-    // Before the work of hashing: a clear word about a user who is not there.
+    // Report an unknown user before the work of hashing.
     file::read(dir)?.find_user(user)?;
     let password = match given {
         Some(path) => read_secret(path)?,
@@ -315,16 +313,16 @@ fn set_password(dir: &Path, user: &str, given: Option<&Path>) -> Result<(), Fail
     match given {
         Some(_) => say(&format!("set the password of {}\n", printable(user))),
         None => {
-            say(&format!("password: {}\nThe password is shown this once.\n", password.expose()))
+            say(&format!("password: {}\nThe password is shown only once.\n", password.expose()))
         }
     }
 }
 
-fn key(dir: &Path, secrets_key: &SecretsKey, command: &Key) -> Result<(), Failure> {
+fn key(dir: &Path, encryption_key: &SecretsKey, command: &Key) -> Result<(), Failure> {
     match command {
         Key::Add { user, id, secret_file } => {
             let secret = secret_file.as_deref().map(read_secret).transpose()?;
-            add_key(dir, secrets_key, user, id.as_deref(), secret)
+            add_key(dir, encryption_key, user, id.as_deref(), secret)
         }
         Key::Remove { id } => {
             change(dir, |access| access.remove_key(id))?;
@@ -343,7 +341,7 @@ fn key(dir: &Path, secrets_key: &SecretsKey, command: &Key) -> Result<(), Failur
 
 fn add_key(
     dir: &Path,
-    secrets_key: &SecretsKey,
+    encryption_key: &SecretsKey,
     user: &str,
     id: Option<&str>,
     secret: Option<Secret>,
@@ -353,10 +351,10 @@ fn add_key(
     let secret =
         secret.unwrap_or_else(|| Secret::new(random_text(LETTERS_AND_DIGITS, SECRET_CHARACTERS)));
     let now = system::now();
-    change(dir, |access| access.add_key(user, &id, &secret, secrets_key, now))?;
+    change(dir, |access| access.add_key(user, &id, &secret, encryption_key, now))?;
     say(&format!("access key (AK): {id}\n"))?;
     if made {
-        say(&format!("secret key (SK): {}\nThe secret is shown this once.\n", secret.expose()))?;
+        say(&format!("secret key (SK): {}\nThe secret is shown only once.\n", secret.expose()))?;
     }
     Ok(())
 }
@@ -371,7 +369,7 @@ fn app_code(dir: &Path, command: &AppCode) -> Result<(), Failure> {
             change(dir, |access| access.add_app_code(name, code.expose()))?;
             match made {
                 true => {
-                    say(&format!("app code: {}\nThe code is shown this once.\n", code.expose()))
+                    say(&format!("app code: {}\nThe code is shown only once.\n", code.expose()))
                 }
                 false => say(&format!("added app code {name}\n")),
             }
@@ -383,7 +381,7 @@ fn app_code(dir: &Path, command: &AppCode) -> Result<(), Failure> {
     }
 }
 
-/// Changes the file; when this returns, a running server follows the change.
+/// Changes the file, and waits until a running server has applied the change.
 fn change<T>(
     dir: &Path,
     mut change: impl FnMut(&mut AccessFile) -> Result<T, ::access::Error>,
@@ -391,37 +389,36 @@ fn change<T>(
     let (done, file) = file::change(dir, |file| {
         let done = change(file)?;
         file.changed_at = Some(system::now().to_string());
-        file.changed_by = Some(whoever_runs_this());
+        file.changed_by = Some(current_user());
         Ok(done)
     })?;
     wait_for_server(dir, &file)?;
     Ok(done)
 }
 
-/// Who ran the command, as far as the environment tells.
-fn whoever_runs_this() -> String {
+/// The user who runs the command, from the environment.
+fn current_user() -> String {
     ["SUDO_USER", "USER", "LOGNAME"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
         .unwrap_or_else(|| "unknown".to_owned())
 }
 
-const SERVER_FOLLOWS_WITHIN: Duration = Duration::from_secs(10);
-const LOOKED_FOR_EVERY: Duration = Duration::from_millis(20);
+/// Longest wait for the server to apply a change, and the pause between two looks.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Waits until a running server has recorded the change, which puts it in force.
 fn wait_for_server(dir: &Path, file: &AccessFile) -> Result<(), Failure> {
     let began = Instant::now();
-    while began.elapsed() < SERVER_FOLLOWS_WITHIN {
+    while began.elapsed() < SERVER_TIMEOUT {
         let is_serving = Local::open(dir).lock(store::SERVING, Wait::No).is_err();
         if !is_serving || file::read_recorded(dir)?.changed_at >= file.changed_at {
             return Ok(());
         }
-        std::thread::sleep(LOOKED_FOR_EVERY);
+        std::thread::sleep(POLL_INTERVAL);
     }
-    warn(
-        "daybook: access.toml is changed, but the running server has not followed; its log tells why",
-    );
+    warn("daybook: access.toml is changed, but the running server has not applied it; see its log");
     Ok(())
 }
 
@@ -496,7 +493,7 @@ const UPPER_AND_DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const LETTERS_AND_DIGITS: &[u8] =
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// Random characters of an alphabet whose size is a power of two, so that all are equally likely.
+/// Random characters of an alphabet. Its size is a power of two, so that all are equally likely.
 pub fn random_text(alphabet: &[u8], characters: usize) -> String {
     assert!(alphabet.len().is_power_of_two());
     (0..characters)

@@ -1,4 +1,4 @@
-//! `daybook bench`: what benchmarks of this machine need.
+//! `daybook bench`: events for benchmarks.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -27,85 +27,94 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make up events, always the same for a seed.
+    /// Generate events, always the same for a seed.
     #[command(
-        long_about = "Make up events, always the same for a seed: 200 trails of all five services and 5,000 actors, few \
-                      of which have most of the events; 40 actions, a million resources; 90 days that end on 1 July \
-                      2026; 3 % failed, 1 % came late; entries of about 800 bytes.",
-        after_help = "The lines are of Daybook's own format, which has no trail: the source they are sent to feeds one; \
-                      --trail takes those of one.\nWith --into, each event goes to the trail it was made for, and its \
-                      raw bytes are empty, so that what is measured is the events.\n\nExamples:\n  \
+        long_about = "Generate events, always the same for a seed: 200 trails of all five services \
+                      and 5,000 actors, a few with most of the events; 40 actions, a million \
+                      resources; 90 days that end on 1 July 2026; 3 % failures, 1 % late arrivals; \
+                      entries of about 800 bytes.",
+        after_help = "The lines are in Daybook's own format, which has no trail: the receiving \
+                      source decides it, and --trail selects the events of one trail. With --into, \
+                      each event goes to its own trail with empty raw bytes, so that only events \
+                      are measured.\n\n\
+                      Examples:\n  \
                       daybook bench generate --events 1000000 --seed 1 --into /var/tmp/bench\n  \
-                      daybook bench generate --events 1000000 --seed 1 --trail 3 | head -n 1000 > body.ndjson"
+                      daybook bench generate --events 1000000 --seed 1 --trail 3 | head -n 1000 > \
+                      body.ndjson"
     )]
     Generate(Generate),
 }
 
 #[derive(clap::Args)]
 struct Generate {
-    /// How many events.
+    /// Number of events.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     events: u64,
-    /// Which ones: any number.
+    /// Seed: any number.
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// Write only those of this trail: 1, the largest, to 200.
-    #[arg(long, value_name = "K", conflicts_with = "into", value_parser = clap::value_parser!(u64).range(1..=200))]
+    /// Write only the events of this trail: 1, the largest, to 200.
+    #[arg(
+        long,
+        value_name = "K",
+        conflicts_with = "into",
+        value_parser = clap::value_parser!(u64).range(1..=200)
+    )]
     trail: Option<u64>,
-    /// Make a new log here and record them in it, instead of writing them to standard output.
+    /// Create a log here and record the events in it instead of writing them to standard output.
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Command::Generate(asked) = &arguments.command;
-    let events = Events::new(asked.events, asked.seed);
-    match &asked.into {
+    let Command::Generate(options) = &arguments.command;
+    let events = Events::new(options.events, options.seed);
+    match &options.into {
         Some(dir) => record(&events, dir),
-        None => write_lines(&events, asked.trail),
+        None => write_lines(&events, options.trail),
     }
 }
 
-/// Writes the events to standard output. A reader that went away (`| head`) is no failure.
+/// Writes the events to standard output. A reader that closed the pipe (`| head`) is no failure.
 fn write_lines(events: &Events, trail: Option<u64>) -> Result<(), Failure> {
-    let wanted =
+    let selected =
         trail.and_then(|rank| events.trails.get(usize::try_from(rank).ok()?.checked_sub(1)?));
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     for number in 0..events.count {
         let event = events.event(number);
-        if wanted.is_some_and(|wanted| event.trail != *wanted) {
+        if selected.is_some_and(|selected| event.trail != *selected) {
             continue;
         }
         match writeln!(out, "{}", line(&event)) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            written => written.map_err(unwritten)?,
+            written => written.map_err(write_error)?,
         }
     }
     match out.flush() {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(unwritten(error)),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(write_error(error)),
         _ => Ok(()),
     }
 }
 
-fn unwritten(error: std::io::Error) -> Failure {
+fn write_error(error: std::io::Error) -> Failure {
     Failure::new(format!("couldn't write to standard output: {error}"))
 }
 
-/// The event in Daybook's own format. Its trail and the source's name are not part of it.
+/// The event in Daybook's own format, which has neither its trail nor the source's name.
 fn line(event: &Event) -> Value {
-    let mut told = Map::new();
-    let mut tell = |name: &str, value: Value| told.insert(name.to_owned(), value);
-    let present = |members: [(&str, Option<&str>); 3]| -> Value {
-        members
+    let mut members = Map::new();
+    let mut add = |name: &str, value: Value| members.insert(name.to_owned(), value);
+    let present = |texts: [(&str, Option<&str>); 3]| -> Value {
+        texts
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))))
             .collect()
     };
-    tell("occurred_at", json!(time_text(event.occurred_at, event.resolution)));
-    tell("action", json!(event.action));
-    tell("operation", json!(event.operation.as_str()));
+    add("occurred_at", json!(time_text(event.occurred_at, event.resolution)));
+    add("action", json!(event.action));
+    add("operation", json!(event.operation.as_str()));
     let (actor, resource, outcome) = (&event.actor, &event.resource, &event.outcome);
-    tell(
+    add(
         "actor",
         present([
             ("id", actor.id.as_deref()),
@@ -113,7 +122,7 @@ fn line(event: &Event) -> Value {
             ("type", Some(actor.kind.as_str())),
         ]),
     );
-    tell(
+    add(
         "resource",
         present([
             ("type", resource.kind.as_deref()),
@@ -124,13 +133,13 @@ fn line(event: &Event) -> Value {
     let mut ended = Map::from_iter([("result".to_owned(), json!(outcome.kind.as_str()))]);
     ended.extend(outcome.code.map(|code| ("code".to_owned(), json!(code))));
     ended.extend(outcome.reason.as_deref().map(|reason| ("reason".to_owned(), json!(reason))));
-    tell("outcome", Value::Object(ended));
+    add("outcome", Value::Object(ended));
     if let Some(ip) = &event.source_ip {
-        tell("source_ip", json!({ "address": ip.address, "trust": ip.trust.as_str() }));
+        add("source_ip", json!({ "address": ip.address, "trust": ip.trust.as_str() }));
     }
-    tell("severity", json!(event.severity.level()));
-    tell("class", json!(event.class.as_str()));
-    tell("attributes", json!(event.attributes));
+    add("severity", json!(event.severity.level()));
+    add("class", json!(event.class.as_str()));
+    add("attributes", json!(event.attributes));
     let texts = [
         ("id", &event.origin.key),
         ("user_agent", &event.user_agent),
@@ -139,13 +148,13 @@ fn line(event: &Event) -> Value {
     ];
     for (name, text) in texts {
         if let Some(text) = text {
-            tell(name, json!(text));
+            add(name, json!(text));
         }
     }
-    Value::Object(told)
+    Value::Object(members)
 }
 
-/// An instant with as many digits as show how fine it is.
+/// A time with the digits of its resolution.
 fn time_text(time: Time, resolution: Resolution) -> String {
     let text = time.to_string();
     let (whole, fraction) = text.trim_end_matches('Z').split_at("2026-07-01T00:00:00".len());
@@ -160,10 +169,10 @@ fn time_text(time: Time, resolution: Resolution) -> String {
 
 /// Events in a request.
 const REQUEST_EVENTS: u64 = 1_000;
-/// Requests that are on their way at once: enough that the log never waits for the next.
+/// Requests in flight: enough that the log never waits for the next.
 const REQUESTS_IN_FLIGHT: usize = 4;
 
-/// Records the events in a new log, and seals and merges it.
+/// Records the events in a new log, and flushes and compacts it.
 fn record(events: &Events, dir: &Path) -> Result<(), Failure> {
     let log = new_log(dir)?;
     // Draws on standard error, and only on a terminal.
@@ -173,18 +182,20 @@ fn record(events: &Events, dir: &Path) -> Result<(), Failure> {
     let began = Instant::now();
     append_all(events, &log, &bar)?;
     let appended_s = began.elapsed().as_secs_f64();
-    bar.set_message("sealing");
+    bar.set_message("flushing");
     log.flush()?;
     log.compact()?;
     log.close()?;
-    let sealed_s = began.elapsed().as_secs_f64();
+    let flushed_s = began.elapsed().as_secs_f64();
     bar.finish_and_clear();
     let count = events.count as f64;
     let mut text = format!(
-        "events: {}\nappended: {appended_s:.1} s, {:.0} events/s\nsealed and merged: {sealed_s:.1} s, {:.0} events/s\n",
+        "events: {}\n\
+         appended: {appended_s:.1} s, {:.0} events/s\n\
+         flushed and compacted: {flushed_s:.1} s, {:.0} events/s\n",
         events.count,
         count / appended_s,
-        count / sealed_s
+        count / flushed_s
     );
     let mut whole = 0;
     for (kind, bytes) in bytes_by_kind(dir)? {
@@ -202,7 +213,7 @@ fn row(text: &mut String, kind: &str, bytes: u64, events: f64) {
 
 fn new_log(dir: &Path) -> Result<Log, Failure> {
     let local = Local::create(dir)
-        .map_err(|error| Failure::new(format!("couldn't make {}: {error}", dir.display())))?;
+        .map_err(|error| Failure::new(format!("couldn't create {}: {error}", dir.display())))?;
     let disk: Arc<dyn Disk> = Arc::new(local);
     let identity = Identity {
         origin: "daybook.local/bench".to_owned(),
@@ -223,7 +234,7 @@ fn append_all(events: &Events, log: &Log, bar: &ProgressBar) -> Result<(), Failu
     while first < events.count {
         let end = events.count.min(first + REQUEST_EVENTS);
         if in_flight == REQUESTS_IN_FLIGHT {
-            bar.inc(recorded(&answers)?);
+            bar.inc(wait_for_receipt(&answers)?);
             in_flight -= 1;
         }
         append(events, first..end, log, answer.clone())?;
@@ -231,7 +242,7 @@ fn append_all(events: &Events, log: &Log, bar: &ProgressBar) -> Result<(), Failu
         first = end;
     }
     for _ in 0..in_flight {
-        bar.inc(recorded(&answers)?);
+        bar.inc(wait_for_receipt(&answers)?);
     }
     Ok(())
 }
@@ -250,14 +261,14 @@ fn append(
         on_conflict: OnConflict::Refuse,
     };
     log.submit(request, move |result| {
-        // Whoever waits for it is there, or has failed and says so.
+        // The receiver is there, or has failed and reports that.
         let _ = answer.send(result);
     })?;
     Ok(())
 }
 
-/// Waits for one request, and says how many events it recorded.
-fn recorded(answers: &Receiver<Answer>) -> Result<u64, Failure> {
+/// Waits for one request, and returns the number of events it recorded.
+fn wait_for_receipt(answers: &Receiver<Answer>) -> Result<u64, Failure> {
     match answers.recv() {
         Ok(Ok(receipt)) => Ok(receipt.recorded as u64),
         Ok(Err(Refusal::Fenced { because })) => {
@@ -270,7 +281,7 @@ fn recorded(answers: &Receiver<Answer>) -> Result<u64, Failure> {
     }
 }
 
-/// How much room the files of a data directory take, by what they are for.
+/// Bytes of the files of a data directory, by their kind.
 fn bytes_by_kind(dir: &Path) -> Result<BTreeMap<&'static str, u64>, Failure> {
     let mut kinds = BTreeMap::new();
     let mut folders = vec![dir.to_owned()];
@@ -305,7 +316,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_of_our_own_format() {
+    fn lines_are_in_our_own_format() {
         let events = Events::new(3_000, 7);
         let format: Format = "daybook".parse().expect("a format");
         for number in 0..events.count {
@@ -322,12 +333,12 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_made_of_them_once() {
+    fn a_log_is_created_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let dir = folder.path().join("data");
         let events = Events::new(2_500, 3);
         record(&events, &dir).expect("recorded");
-        assert!(record(&events, &dir).is_err(), "what is there stays");
+        assert!(record(&events, &dir).is_err(), "an existing log remains");
         let log = Log::open(Arc::new(Local::open(&dir)), Settings::default()).expect("a log");
         assert_eq!((log.counts().events, log.counts().duplicates), (2_500, 0));
         let kinds = bytes_by_kind(&dir).expect("readable");

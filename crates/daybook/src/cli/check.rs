@@ -1,4 +1,4 @@
-//! `daybook check`: every byte of a log, read and re-derived.
+//! `daybook check`: reads every byte of a log and derives it again.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use super::{progress_bar, say};
 use server::failure::Failure;
 
 #[derive(clap::Args)]
-#[command(
-    after_help = "Reads only, and may run beside a server.\n\nExample:\n  daybook check /var/lib/daybook && echo whole"
-)]
+#[command(after_help = "Reads only, and may run beside a server.\n\n\
+                  Example:\n  \
+                  daybook check /var/lib/daybook && echo whole")]
 pub struct Arguments {
-    /// The data directory.
+    /// Data directory.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 }
@@ -33,7 +33,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .map(|(service, events)| format!("{} events: {events}\n", service.as_str()))
         .collect();
     let mut text = format!(
-        "whole: {}\nevents: {}\n{by_service}trails: {}\nset aside: {}\nbatches: {}\nsegments: {}\njournal: {} files\nbytes read: {}\nroot: {}\n",
+        "whole: {}\n\
+         events: {}\n\
+         {by_service}trails: {}\n\
+         dead letters: {}\n\
+         batches: {}\n\
+         segments: {}\n\
+         journal: {} files\n\
+         bytes read: {}\n\
+         root: {}\n",
         report.identity.origin,
         report.events,
         report.trails,
@@ -46,7 +54,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     );
     if let Some(torn) = &report.torn_tail {
         text.push_str(&format!(
-            "torn tail: {} bytes of {} from byte {}, an append that nobody was answered for; the next start cuts it off\n",
+            "torn tail: {} bytes of {} from byte {}, an append without a response; the next start \
+             removes it\n",
             torn.len_bytes, torn.file, torn.offset
         ));
     }

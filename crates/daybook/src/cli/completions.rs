@@ -1,4 +1,4 @@
-//! `daybook completions`: command lines that complete themselves.
+//! `daybook completions`: completion scripts for shells.
 
 use clap_complete::Shell;
 
@@ -6,12 +6,12 @@ use super::say;
 use server::failure::Failure;
 
 #[derive(clap::Args)]
-#[command(
-    after_help = "Examples:\n  daybook completions bash >/etc/bash_completion.d/daybook\n  daybook completions zsh >~/.zfunc/_daybook\n  \
-                  daybook completions fish >~/.config/fish/completions/daybook.fish"
-)]
+#[command(after_help = "Examples:\n  \
+                  daybook completions bash >/etc/bash_completion.d/daybook\n  \
+                  daybook completions zsh >~/.zfunc/_daybook\n  \
+                  daybook completions fish >~/.config/fish/completions/daybook.fish")]
 pub struct Arguments {
-    /// For which shell.
+    /// Shell to complete for.
     shell: Shell,
 }
 

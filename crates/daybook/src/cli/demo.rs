@@ -1,9 +1,8 @@
-//! `daybook demo`: a throw-away log of real captured events, served on loopback, with what to try
+//! `daybook demo`: a throw-away log of captured events, served on loopback, with commands to try
 //! next.
 
 use std::fmt::Write as _;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,33 +12,35 @@ use formats::Options;
 use store::Identity;
 use store::durable::{Disk, Local};
 
-use super::serve::{runtime, stopped};
+use super::serve::{runtime, stop_signal};
 use super::{say, warn};
 use access::file::{self, DomainEntry, ProjectEntry, UserEntry};
 use access::rights::Permission;
 use access::{Secret, SecretsKey, password, signature};
+use client::{Client, Response};
 use config::{self, Config, Source, Token};
 use server::failure::Failure;
 use server::serve::Server;
 
 #[derive(clap::Args)]
-#[command(
-    after_help = "The data directory is removed when the demo ends. Examples:\n  daybook demo\n  daybook demo --listen 127.0.0.1:0 --once"
-)]
+#[command(after_help = "The data directory is removed when the demo ends.\n\n\
+                  Examples:\n  \
+                  daybook demo\n  \
+                  daybook demo --listen 127.0.0.1:0 --once")]
 pub struct Arguments {
     /// Address to listen on.
     #[arg(long, short, value_name = "ADDRESS", default_value_t = config::LISTEN)]
     listen: SocketAddr,
-    /// End after showing the answer, instead of serving on.
+    /// Exit after the first response instead of serving on.
     #[arg(long)]
     once: bool,
 }
 
-/// What real programs wrote or sent (see the README beside each), by source.
+/// Output of a real program (see the README beside each file), and its source.
 struct Capture {
-    what: &'static str,
+    description: &'static str,
     source: &'static str,
-    /// The file of the program that it stands in, where that matters.
+    /// The log file of the program, for databases.
     log_file: Option<&'static str>,
     content: Content,
 }
@@ -47,13 +48,13 @@ struct Capture {
 enum Content {
     /// One JSON object with a `body` on each line.
     Requests(&'static str),
-    /// The file itself.
+    /// The lines of a file.
     Lines(&'static [u8]),
 }
 
 const CAPTURES: [Capture; 8] = [
     Capture {
-        what: "docker-registry 2.8, notifications",
+        description: "docker-registry 2.8, notifications",
         source: "hub",
         log_file: None,
         content: Content::Requests(include_str!(
@@ -61,7 +62,7 @@ const CAPTURES: [Capture; 8] = [
         )),
     },
     Capture {
-        what: "docker-registry 2.8, anonymous, IPv6",
+        description: "docker-registry 2.8, anonymous, IPv6",
         source: "hub",
         log_file: None,
         content: Content::Requests(include_str!(
@@ -69,7 +70,7 @@ const CAPTURES: [Capture; 8] = [
         )),
     },
     Capture {
-        what: "distribution 3.1, notifications",
+        description: "distribution 3.1, notifications",
         source: "hub",
         log_file: None,
         content: Content::Requests(include_str!(
@@ -77,7 +78,7 @@ const CAPTURES: [Capture; 8] = [
         )),
     },
     Capture {
-        what: "nginx before artifact repositories, access log",
+        description: "nginx before artifact repositories, access log",
         source: "packages",
         log_file: None,
         content: Content::Lines(include_bytes!(
@@ -85,13 +86,13 @@ const CAPTURES: [Capture; 8] = [
         )),
     },
     Capture {
-        what: "the same after it was rotated",
+        description: "the same after it was rotated",
         source: "packages",
         log_file: None,
         content: Content::Lines(include_bytes!("../../../formats/testdata/nginx-json/access.json")),
     },
     Capture {
-        what: "MariaDB, audit log before it was rotated",
+        description: "MariaDB, audit log before it was rotated",
         source: "orders",
         log_file: Some("server_audit.log.1"),
         content: Content::Lines(include_bytes!(
@@ -99,7 +100,7 @@ const CAPTURES: [Capture; 8] = [
         )),
     },
     Capture {
-        what: "MariaDB, audit log in use",
+        description: "MariaDB, audit log in use",
         source: "orders",
         log_file: Some("server_audit.log"),
         content: Content::Lines(include_bytes!(
@@ -107,7 +108,7 @@ const CAPTURES: [Capture; 8] = [
         )),
     },
     Capture {
-        what: "Kubernetes, audit log",
+        description: "Kubernetes, audit log",
         source: "cluster",
         log_file: None,
         content: Content::Lines(include_bytes!(
@@ -116,13 +117,16 @@ const CAPTURES: [Capture; 8] = [
     },
 ];
 
-/// The sources, what they speak, and the instance that each feeds.
+/// Name, format, service and instance of the sources.
 const SOURCES: [(&str, &str, Service, &str); 4] = [
     ("hub", "docker-registry", Service::Registry, INSTANCE),
     ("packages", "nginx-json", Service::Artifact, REPOSITORY),
     ("orders", "mariadb-audit", Service::Database, DATABASE),
     ("cluster", "kubernetes-audit", Service::Platform, "cluster"),
 ];
+
+/// Longest wait for a response of the demo's own server.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 const TENANT: &str = "acmecorporation";
 const DOMAIN: &str = "acme";
@@ -132,7 +136,7 @@ const INSTANCE: &str = "hub";
 const REPOSITORY: &str = "demo-region-1_acmecorporation_pypi_1";
 const DATABASE: &str = "0123456789abcdef0123456789abcdefin07";
 
-/// Keys made for this run.
+/// Keys of this run.
 struct Keys {
     access_key: String,
     secret: String,
@@ -142,7 +146,7 @@ struct Keys {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let dir = ThrowAway::make()?;
+    let dir = TemporaryFolder::create()?;
     let keys = Keys {
         access_key: format!("DEMO{}", system::random_hex::<8>().to_uppercase()),
         secret: system::random_hex::<20>(),
@@ -152,11 +156,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let data = dir.0.join("data");
     Local::create(&data)
-        .map_err(|error| Failure::new(format!("couldn't make {}: {error}", data.display())))?;
-    lay_down(&data, &keys)?;
+        .map_err(|error| Failure::new(format!("couldn't create {}: {error}", data.display())))?;
+    create_log(&data, &keys)?;
     let config = configuration(arguments.listen, &keys)?;
     runtime()?.block_on(async {
-        let stop = stopped()?;
+        let stop = stop_signal()?;
         let server = Server::open(config, &data).await?;
         let address = server.address()?;
         let once = arguments.once;
@@ -174,20 +178,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     })
 }
 
-/// A folder that is removed with its contents at the end: the data directory, and what a server
-/// keeps beside it.
-struct ThrowAway(PathBuf);
+/// A temporary folder with the data directory and the server's files beside it, removed at the end.
+struct TemporaryFolder(PathBuf);
 
-impl ThrowAway {
-    fn make() -> Result<ThrowAway, Failure> {
+impl TemporaryFolder {
+    fn create() -> Result<TemporaryFolder, Failure> {
         let dir = std::env::temp_dir().join(format!("daybook-demo-{}", system::random_hex::<8>()));
         Local::create(&dir)
-            .map_err(|error| Failure::new(format!("couldn't make {}: {error}", dir.display())))?;
-        Ok(ThrowAway(dir))
+            .map_err(|error| Failure::new(format!("couldn't create {}: {error}", dir.display())))?;
+        Ok(TemporaryFolder(dir))
     }
 }
 
-impl Drop for ThrowAway {
+impl Drop for TemporaryFolder {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
             warn(&format!("daybook: couldn't remove {}: {error}", self.0.display()));
@@ -195,7 +198,7 @@ impl Drop for ThrowAway {
     }
 }
 
-fn lay_down(dir: &Path, keys: &Keys) -> Result<(), Failure> {
+fn create_log(dir: &Path, keys: &Keys) -> Result<(), Failure> {
     let disk: Arc<dyn Disk> = Arc::new(Local::open(dir));
     let identity = Identity {
         origin: "daybook.local/demo".to_owned(),
@@ -203,7 +206,7 @@ fn lay_down(dir: &Path, keys: &Keys) -> Result<(), Failure> {
         salt: system::random(),
     };
     super::init::make(&disk, &identity)?;
-    let secrets_key = SecretsKey::read(dir).map_err(Failure::new)?;
+    let encryption_key = SecretsKey::read(dir).map_err(Failure::new)?;
     let own = config::Own::default();
     let patterns = [format!("*/{TENANT}/*/*"), format!("dbaudit/{}/*/*", own.tenant)];
     let patterns: Vec<TrailPattern> = patterns
@@ -228,7 +231,7 @@ fn lay_down(dir: &Path, keys: &Keys) -> Result<(), Failure> {
             enabled: true,
             password: Some(password.clone()),
         })?;
-        access.add_key("auditor", &keys.access_key, &secret, &secrets_key, system::now())?;
+        access.add_key("auditor", &keys.access_key, &secret, &encryption_key, system::now())?;
         access.add_app_code("demo", &keys.app_code)?;
         patterns.iter().try_for_each(|trails| access.grant("auditor", Permission::Reader, trails))
     };
@@ -257,12 +260,13 @@ fn configuration(listen: SocketAddr, keys: &Keys) -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// Sends the captures in, asks for some of them back, and prints how to go on.
+/// Sends the captures, queries some of them, and prints the next steps.
 fn show(address: SocketAddr, keys: &Keys, once: bool) -> Result<(), Failure> {
-    let mut client = Client::connect(address)?;
+    let client = Client::new(CLIENT_TIMEOUT);
+    let base = format!("http://{address}");
     for capture in CAPTURES {
-        let recorded = send(&mut client, &capture, keys)?;
-        say(&format!("recorded {recorded:>4} events: {}\n", capture.what))?;
+        let recorded = send(&client, &base, &capture, keys)?;
+        say(&format!("recorded {recorded:>4} events: {}\n", capture.description))?;
     }
     let path = format!("/v2/{PROJECT}/instances/{INSTANCE}/audit-logs");
     let query = "limit=5&offset=0&operation=pull";
@@ -278,68 +282,71 @@ fn show(address: SocketAddr, keys: &Keys, once: bool) -> Result<(), Failure> {
         b"",
     );
     let headers = [("X-Sdk-Date", date.as_str()), ("Authorization", authorization.as_str())];
-    let (status, answer) = client.request("GET", &format!("{path}?{query}"), &headers, b"")?;
-    if status != 200 {
-        return Err(Failure::new(format!("the demo's own query was answered {status}: {answer}")));
+    let url = format!("{base}{path}?{query}");
+    let request = [
+        ("host", host.clone()),
+        ("x-sdk-date", date.clone()),
+        ("authorization", authorization.clone()),
+    ];
+    let answer = client.get_with(&url, &request).map_err(Failure::new)?;
+    if answer.status != 200 {
+        return Err(unexpected("the demo's query", &answer));
     }
     let pretty: serde_json::Value =
-        serde_json::from_str(&answer).map_err(|error| Failure::new(error.to_string()))?;
+        serde_json::from_slice(&answer.body).map_err(|error| Failure::new(error.to_string()))?;
     let mut text = format!(
-        "All of it is durable. The newest five pulls of an image, asked for with a signed request:\n\nGET {path}?{query}\n"
+        "All events are durable. A signed request for the newest five pulls of an image:\n\n\
+         GET {path}?{query}\n"
     );
     let _ = writeln!(text, "{pretty:#}\n");
     if !once {
-        let token = log_in(&mut client, keys)?;
-        text.push_str(&next_steps(
-            address,
-            keys,
-            &token,
-            &format!("http://{address}{path}?{query}"),
-            &headers,
-        ));
+        let token = log_in(&client, &base, keys)?;
+        text.push_str(&next_steps(address, keys, &token, &url, &headers));
     }
     say(&text)
 }
 
-/// Sends one capture; returns how many events of it were recorded.
-fn send(client: &mut Client, capture: &Capture, keys: &Keys) -> Result<u64, Failure> {
-    let bearer = format!("Bearer {}", keys.token);
+/// Sends one capture, and returns the number of recorded events.
+fn send(client: &Client, base: &str, capture: &Capture, keys: &Keys) -> Result<u64, Failure> {
     let query = capture.log_file.map(|name| format!("?log_file={name}")).unwrap_or_default();
-    let target = format!("/intake/{}{query}", capture.source);
+    let url = format!("{base}/intake/{}{query}", capture.source);
     let bodies = match capture.content {
         Content::Requests(lines) => bodies(lines)?,
         Content::Lines(lines) => vec![lines.to_vec()],
     };
     let mut recorded = 0;
     for body in bodies {
-        let (status, answer) =
-            client.request("POST", &target, &[("Authorization", &bearer)], &body)?;
-        let told: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
-        match told["recorded"].as_u64() {
-            Some(count) if status == 200 => recorded += count,
-            _ => {
-                let why = format!("{} was answered {status}: {answer}", capture.what);
-                return Err(Failure::new(why));
-            }
+        let answer = client.post_as(&keys.token, &url, &body).map_err(Failure::new)?;
+        let result: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        match result["recorded"].as_u64() {
+            Some(count) if answer.status == 200 => recorded += count,
+            _ => return Err(unexpected(capture.description, &answer)),
         }
     }
     Ok(recorded)
 }
 
-/// A token that the printed commands show.
-fn log_in(client: &mut Client, keys: &Keys) -> Result<String, Failure> {
+/// A response of the demo's own server that ends the demo.
+fn unexpected(request: &str, answer: &Response) -> Failure {
+    let body = String::from_utf8_lossy(&answer.body);
+    Failure::new(format!("{request}: status {}: {body}", answer.status))
+}
+
+/// Logs in for the token in the printed commands.
+fn log_in(client: &Client, base: &str, keys: &Keys) -> Result<String, Failure> {
     let body = format!(
-        r#"{{"auth":{{"identity":{{"methods":["password"],"password":{{"user":{{"name":"auditor","password":"{}","domain":{{"name":"{DOMAIN}"}}}}}}}}}}}}"#,
+        r#"{{"auth":{{"identity":{{"methods":["password"],
+"password":{{"user":{{"name":"auditor","password":"{}","domain":{{"name":"{DOMAIN}"}}}}}}}}}}}}"#,
         keys.password
     );
-    let (status, head, _) = client.exchange("POST", "/v3/auth/tokens", &[], body.as_bytes())?;
-    let token = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("x-subject-token").then(|| value.trim().to_owned())
-    });
+    let answer = client
+        .post(&format!("{base}/v3/auth/tokens"), None, body.as_bytes())
+        .map_err(Failure::new)?;
+    let token = answer.headers.get("x-subject-token").and_then(|token| token.to_str().ok());
     token
-        .filter(|_| status == 201)
-        .ok_or_else(|| Failure::new(format!("the demo's login was answered {status}")))
+        .filter(|_| answer.status == 201)
+        .map(str::to_owned)
+        .ok_or_else(|| unexpected("the demo's login", &answer))
 }
 
 fn next_steps(
@@ -355,33 +362,44 @@ fn next_steps(
     let curl: String =
         headers.iter().map(|(name, value)| format!(" \\\n  -H '{name}: {value}'")).collect();
     format!(
-        r#"Serving on http://{address} until Ctrl-C. What to do next; every command works as it stands:
+        r#"Serving on http://{address} until Ctrl-C. Every command below works unchanged:
 
-1. Image registries (SWR). The signature is good for 15 minutes:
+1. Image registries (SWR). The signature is valid for 15 minutes:
 
 curl -s '{url}'{curl}
 
-2. Log in for a token of your own; it comes in the header X-Subject-Token. The commands below show one made for you:
+2. Log in for your own token, in the header X-Subject-Token. The commands below contain another one:
 
-curl -si http://{address}/v3/auth/tokens -d '{{"auth":{{"identity":{{"methods":["password"],"password":{{"user":{{"name":"auditor","password":"{password}","domain":{{"name":"{DOMAIN}"}}}}}}}}}}}}'
+curl -si http://{address}/v3/auth/tokens -d '{{"auth":{{"identity":{{"methods":["password"],
+  "password":{{"user":{{"name":"auditor","password":"{password}",
+  "domain":{{"name":"{DOMAIN}"}}}}}}}}}}}}'
 
 3. Artifact repositories (CodeArts Artifact):
 
-curl -s 'http://{address}/cloudartifact/v5/{TENANT}/{PROJECT}/file/{REPOSITORY}/audit?page_num=1&page_size=3'   -H 'X-Auth-Token: {token}'
+curl -s -G http://{address}/cloudartifact/v5/{TENANT}/{PROJECT}/file/{REPOSITORY}/audit \
+  -d page_num=1 -d page_size=3 -H 'X-Auth-Token: {token}'
 
-4. Databases (TaurusDB): audit log files, as the database rotated them. Download links come from …/audit-log-link:
+4. Databases (TaurusDB): audit log files, as the database rotated them. The path audit-log-link
+   returns download links:
 
-curl -s 'http://{address}/v3/{PROJECT}/instances/{DATABASE}/audit-logs?start_time=2026-11-01T00:00:00%2B0800&end_time=2026-11-30T00:00:00%2B0800'   -H 'X-Auth-Token: {token}'
+curl -s -G http://{address}/v3/{PROJECT}/instances/{DATABASE}/audit-logs \
+  --data-urlencode start_time=2026-11-01T00:00:00+0800 \
+  --data-urlencode end_time=2026-11-30T00:00:00+0800 -H 'X-Auth-Token: {token}'
 
-5. Platforms (HCS Online), newest first, security alone:
+5. Platforms (HCS Online), newest first, security only:
 
-curl -s 'http://{address}/rest/dataapi/homs/open-api/v1/cloudAuditlog?log_type=1&begin_time=0&end_time=4102444800000&page_size=3&offset_value=0'   -H 'x-auth-token: {token}' -H 'X-APIG-Appcode: {app_code}' -H 'x-hcso-appcode: {app_code}'   -H 'x-hcso-domainid: {TENANT}'
+curl -s -G http://{address}/rest/dataapi/homs/open-api/v1/cloudAuditlog \
+  -d log_type=1 -d begin_time=0 -d end_time=4102444800000 -d page_size=3 -d offset_value=0 \
+  -H 'x-auth-token: {token}' -H 'X-APIG-Appcode: {app_code}' \
+  -H 'x-hcso-appcode: {app_code}' -H 'x-hcso-domainid: {TENANT}'
 
-6. What was done to Daybook itself (DBSS): your queries above are in it a second later:
+6. Operations on Daybook itself (DBSS), with your queries above after a second:
 
-curl -s http://{address}/v1/{own_project}/audit/{own_instance}/operation-log   -H 'X-Auth-Token: {token}' -d '{{"time":{{"time_range":"HOUR"}},"page":"1","size":"5"}}'
+curl -s http://{address}/v1/{own_project}/audit/{own_instance}/operation-log \
+  -H 'X-Auth-Token: {token}' \
+  -d '{{"time":{{"time_range":"HOUR"}},"page":"1","size":"5"}}'
 
-7. The vendor's Python SDK, unmodified. It needs only to be told where the service is:
+7. The vendor's Python SDK, unmodified. It only needs the address of the service:
 
 export HUAWEICLOUD_SDK_AK={access_key}
 export HUAWEICLOUD_SDK_SK={secret}
@@ -395,9 +413,10 @@ from huaweicloudsdkswr.v2 import ListAuditLogsRequest, SwrClient
 from huaweicloudsdkswr.v2.region.swr_region import SwrRegion
 
 credentials = BasicCredentials(
-    os.environ["HUAWEICLOUD_SDK_AK"], os.environ["HUAWEICLOUD_SDK_SK"], os.environ["HUAWEICLOUD_SDK_PROJECT_ID"]
+    *(os.environ["HUAWEICLOUD_SDK_" + name] for name in ("AK", "SK", "PROJECT_ID"))
 )
-client = SwrClient.new_builder().with_credentials(credentials).with_region(SwrRegion.value_of("cn-north-4")).build()
+region = SwrRegion.value_of("cn-north-4")
+client = SwrClient.new_builder().with_credentials(credentials).with_region(region).build()
 for operation in ("create", "pull", "delete"):
     answer = client.list_audit_logs(
         ListAuditLogsRequest(instance_id="{INSTANCE}", operation=operation, limit=5, offset=0)
@@ -407,7 +426,7 @@ for operation in ("create", "pull", "delete"):
         print(" ", row.op_time, row.username, row.resource_type, row.resource)
 PYTHON
 
-8. Record something yourself: point a registry's notifications at it, in the registry's config.yml:
+8. Record your own events: send a registry's notifications to Daybook, in the registry's config.yml:
 
 notifications:
   endpoints:
@@ -425,106 +444,14 @@ notifications:
 
 fn bodies(capture: &str) -> Result<Vec<Vec<u8>>, Failure> {
     #[derive(serde::Deserialize)]
-    struct Captured {
+    struct RequestLine {
         body: String,
     }
     let body =
-        |line| serde_json::from_str::<Captured>(line).map(|captured| captured.body.into_bytes());
+        |line| serde_json::from_str::<RequestLine>(line).map(|captured| captured.body.into_bytes());
     capture
         .lines()
         .map(body)
         .collect::<Result<_, _>>()
-        .map_err(|error| Failure::new(format!("a capture does not read: {error}")))
-}
-
-/// The least of an HTTP/1.1 client: one connection, whole answers with a length.
-struct Client {
-    stream: TcpStream,
-    host: String,
-}
-
-const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
-
-impl Client {
-    fn connect(address: SocketAddr) -> Result<Client, Failure> {
-        let connect = || {
-            let stream = TcpStream::connect(address)?;
-            stream.set_read_timeout(Some(CLIENT_TIMEOUT))?;
-            stream.set_nodelay(true)?;
-            Ok(Client { stream, host: address.to_string() })
-        };
-        connect().map_err(|error: std::io::Error| {
-            Failure::new(format!("couldn't connect to {address}: {error}"))
-        })
-    }
-
-    fn request(
-        &mut self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Result<(u16, String), Failure> {
-        self.exchange(method, path, headers, body).map(|(status, _, answer)| (status, answer))
-    }
-
-    /// Returns the status, the head and the body of the answer.
-    fn exchange(
-        &mut self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Result<(u16, String, String), Failure> {
-        let headers: String =
-            headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n{headers}\r\n",
-            self.host,
-            body.len()
-        );
-        self.stream
-            .write_all(&[head.as_bytes(), body].concat())
-            .and_then(|()| self.read_answer())
-            .map_err(|error| {
-                Failure::new(format!("couldn't talk to the demo's own server: {error}"))
-            })
-    }
-
-    fn read_answer(&mut self) -> std::io::Result<(u16, String, String)> {
-        let mut bytes = Vec::new();
-        let mut piece = [0; 16 << 10];
-        let head_end = loop {
-            if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-                break end + 4;
-            }
-            self.read_more(&mut piece, &mut bytes)?;
-        };
-        let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
-        let status = head
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok())
-            .ok_or(std::io::ErrorKind::InvalidData)?;
-        let len: usize = head
-            .lines()
-            .filter_map(|line| line.split_once(':'))
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-            .and_then(|(_, len)| len.trim().parse().ok())
-            .ok_or(std::io::ErrorKind::InvalidData)?;
-        while bytes.len() < head_end + len {
-            self.read_more(&mut piece, &mut bytes)?;
-        }
-        Ok((status, head, String::from_utf8_lossy(&bytes[head_end..head_end + len]).into_owned()))
-    }
-
-    fn read_more(&mut self, piece: &mut [u8], bytes: &mut Vec<u8>) -> std::io::Result<()> {
-        match self.stream.read(piece)? {
-            0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
-            len => {
-                bytes.extend_from_slice(&piece[..len]);
-                Ok(())
-            }
-        }
-    }
+        .map_err(|error| Failure::new(format!("a capture is not valid: {error}")))
 }

@@ -1,7 +1,7 @@
-//! `daybook export`: all that matches as a file, with a manifest that the log signed.
+//! `daybook export`: all matching events as a file, with a manifest signed by the log.
 //!
-//! What was received is in `FILE.part`, and in `FILE.part.json` what it is the beginning of; a
-//! second run goes on there. The file gets its name once it is what the manifest says, and on disk.
+//! Received bytes are in `FILE.part`, and `FILE.part.json` describes the export; a second run
+//! resumes it. The file gets its name once its bytes are those of the manifest and on disk.
 
 mod directory;
 
@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::durable::{self, Disk, File, Local};
 
-use super::asked::{At, Log, Question, pair};
+use super::question::{Log, LogLocation, Question, pair};
 use super::reach::{Problem, Server, query_of};
-use super::screen::grouped;
+use super::screen::with_commas;
 use super::warn;
 use client::ResponseStream;
 use find::export::Format;
@@ -27,28 +27,41 @@ use server::failure::{Exit, Failure};
 
 #[derive(clap::Args)]
 #[command(
-    after_long_help = "The file is oldest first, and as of one size of the log. Beside it is FILE.manifest.json, with the question, the number\nof rows and the file's SHA-256, signed by the log; `daybook verify --export` checks it. What was received of an export\nthat was broken off is in FILE.part, and the same command goes on there. To standard output no manifest is written.\nOf a data directory the file is made here: nobody records that, and there is no manifest.\n\n\
-                       The columns of csv and parquet are in docs/api/export.md, the classes of ocsf in docs/ocsf.md.\n\n\
-                       Examples:\n  daybook export outcome:failure --after 2026-11-01 --format csv --output failures.csv\n  daybook export trail:registry/acme/*/* --format parquet --output registries.parquet --force\n  daybook export --format ndjson --output - | gzip > all.ndjson.gz\n  daybook export --data-dir /var/lib/daybook --format csv --output all.csv\n\n\
-                       Exit codes: 0 the file is whole; 1 it is not; 2 wrong search or command line; 5 it is not what the manifest says."
+    after_long_help = "The file has the oldest event first, and all events as of one size of the \
+                       log. FILE.manifest.json beside it has the search, the number of rows and \
+                       the SHA-256 of the file, signed by the log; `daybook verify --export` \
+                       checks it. An interrupted export is in FILE.part, and the same command \
+                       resumes it. An export to standard output has no manifest. An export of a \
+                       data directory is not recorded and has no manifest.\n\n\
+                       docs/api/export.md lists the columns of csv and parquet, docs/ocsf.md the \
+                       classes of ocsf.\n\n\
+                       Examples:\n  \
+                       daybook export outcome:failure --after 2026-11-01 --format csv --output \
+                       failures.csv\n  \
+                       daybook export trail:registry/acme/*/* --format parquet --output \
+                       registries.parquet --force\n  \
+                       daybook export --format ndjson --output - | gzip > all.ndjson.gz\n  \
+                       daybook export --data-dir /var/lib/daybook --format csv --output all.csv\n\n\
+                       Exit codes: 0 complete; 1 not complete; 2 wrong search or command line; 5 \
+                       the file differs from its manifest."
 )]
 pub struct Arguments {
     #[command(flatten)]
     question: Question,
-    /// How the file is written.
+    /// Format of the file.
     #[arg(long, value_name = "FORMAT", default_value = "ndjson", value_parser = format())]
     format: Format,
-    /// The file; - is standard output.
+    /// Output file; - is standard output.
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
-    /// Replace the file if it is there, and what is left of another export to it.
+    /// Replace the file if it exists, and the rest of another export to it.
     #[arg(long)]
     force: bool,
-    /// Export what the log had when it had this many events.
+    /// Export the log as it was when it had this many events.
     #[arg(long, value_name = "COUNT")]
     as_of: Option<u64>,
     #[command(flatten)]
-    at: At,
+    log: LogLocation,
 }
 
 /// The formats by their names.
@@ -57,9 +70,9 @@ fn format() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.map(Format::as_str)).map(named)
 }
 
-/// Bytes received at once.
+/// Bytes in a read.
 const PIECE_BYTES: usize = 256 << 10;
-/// Tries without a byte in between, and the pauses before them, which double: about three minutes.
+/// Tries without progress, and the pauses before them, which double: about three minutes.
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -67,7 +80,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut pairs = arguments.question.pairs();
     let as_of = arguments.as_of.map(|size| pair("as_of", size));
-    let server = match arguments.at.open()? {
+    let server = match arguments.log.open()? {
         Log::Server(server) => server,
         Log::Directory(directory) => {
             pairs.extend(as_of);
@@ -80,23 +93,23 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let counts_lines = arguments.format != Format::Parquet;
     let mut download = Download {
         server: &server,
-        asked: query_of(&pairs),
-        bar: Bar::hidden(counts_lines),
-        known: None,
+        requested: query_of(&pairs),
+        bar: Bar::new(counts_lines),
+        identity: None,
     };
     if arguments.output.as_os_str() == "-" {
         let mut sink = Stream { out: std::io::stdout(), has_begun: false };
-        let received = download.all(&mut sink, Received::default());
-        return download.checked(received.map_err(explained)?).map(|_| ());
+        let received = download.receive_all(&mut sink, Progress::default());
+        return download.verify(received.map_err(explained)?).map(|_| ());
     }
     let file = Target::of(&arguments.output)?;
     file.check(arguments.force)?;
     let (mut part, received) = file.resume(&mut download, arguments.force)?;
-    let received = download.all(&mut part, received).map_err(explained)?;
-    match download.checked(received) {
+    let received = download.receive_all(&mut part, received).map_err(explained)?;
+    match download.verify(received) {
         Ok(manifest) => file.finish(&part, Some(&manifest)),
         Err(failure) => {
-            // There is nothing to go on from.
+            // The received bytes are wrong; the next run must not resume.
             if failure.exit == Exit::Refuted {
                 file.forget();
             }
@@ -105,28 +118,28 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// What an export is, however often it is asked for.
+/// Identifies an export across requests.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Known {
-    /// The server and the question, as they were asked.
-    asked: String,
-    /// The same question, of one moment.
+struct ExportIdentity {
+    /// Server and query as requested.
+    requested: String,
+    /// The same query as of one moment.
     query: String,
-    /// The same for the same bytes.
+    /// Entity tag: the same for the same bytes.
     mark: String,
     rows: u64,
 }
 
-/// What was received so far.
+/// Counts and hash of the bytes so far.
 #[derive(Clone, Default)]
-struct Received {
+struct Progress {
     bytes: u64,
     /// Line feeds.
     lines: u64,
     hash: Sha256,
 }
 
-impl Received {
+impl Progress {
     fn add(&mut self, piece: &[u8]) {
         self.bytes += piece.len() as u64;
         self.lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
@@ -134,10 +147,10 @@ impl Received {
     }
 }
 
-/// Where an export goes.
+/// Destination of an export.
 trait Sink {
-    /// Forgets what there is.
-    fn begin(&mut self, known: &Known) -> std::io::Result<()>;
+    /// Starts anew.
+    fn begin(&mut self, identity: &ExportIdentity) -> std::io::Result<()>;
     fn write(&mut self, offset: u64, bytes: &[u8]) -> std::io::Result<()>;
 }
 
@@ -147,10 +160,10 @@ struct Stream {
 }
 
 impl Sink for Stream {
-    fn begin(&mut self, _: &Known) -> std::io::Result<()> {
+    fn begin(&mut self, _: &ExportIdentity) -> std::io::Result<()> {
         if self.has_begun {
             return Err(std::io::Error::other(
-                "the server begins anew, and what was written cannot be taken back",
+                "the server sends the export from the start, and the output cannot be undone",
             ));
         }
         self.has_begun = true;
@@ -164,17 +177,17 @@ impl Sink for Stream {
 
 struct Download<'a> {
     server: &'a Server,
-    /// The question, as on the wire.
-    asked: String,
+    /// The query as on the wire.
+    requested: String,
     bar: Bar,
-    known: Option<Known>,
+    identity: Option<ExportIdentity>,
 }
 
-/// Why what comes is taken no further.
-enum Broken {
-    /// It may go on.
-    Later(Problem),
-    Never(Problem),
+/// Why a download stopped.
+enum Interruption {
+    /// A later try may succeed.
+    Passing(Problem),
+    Final(Problem),
 }
 
 fn failed(text: String) -> Problem {
@@ -182,32 +195,36 @@ fn failed(text: String) -> Problem {
 }
 
 impl Download<'_> {
-    /// What this export is known by before it is opened.
-    fn whole_question(&self) -> String {
-        format!("{}?{}", self.server.url(), self.asked)
+    /// Server and query, which identify the export before it is opened.
+    fn request_identity(&self) -> String {
+        format!("{}?{}", self.server.url(), self.requested)
     }
 
-    /// Receives everything behind what was received, again and again where it breaks off.
-    fn all(&mut self, sink: &mut dyn Sink, mut received: Received) -> Result<Received, Problem> {
+    /// Receives all remaining bytes, and reconnects after interruptions.
+    fn receive_all(
+        &mut self,
+        sink: &mut dyn Sink,
+        mut received: Progress,
+    ) -> Result<Progress, Problem> {
         let mut tries = 0;
         loop {
             let before = received.bytes;
-            let problem = match self.some(sink, &mut received) {
+            let problem = match self.receive_once(sink, &mut received) {
                 Ok(()) => {
                     self.bar.end();
                     return Ok(received);
                 }
-                Err(Broken::Never(problem)) => {
+                Err(Interruption::Final(problem)) => {
                     self.bar.end();
                     return Err(problem);
                 }
-                Err(Broken::Later(problem)) => problem,
+                Err(Interruption::Passing(problem)) => problem,
             };
             tries = if received.bytes > before { 1 } else { tries + 1 };
-            // Whoever gives a wrong address is told so at once.
-            if tries == TRIES || (self.known.is_none() && problem.status.is_none()) {
+            // Report a wrong address at once.
+            if tries == TRIES || (self.identity.is_none() && problem.status.is_none()) {
                 self.bar.end();
-                let text = format!("{}; the same command goes on where it broke off", problem.text);
+                let text = format!("{}; the same command resumes the export", problem.text);
                 return Err(Problem { text, ..problem });
             }
             self.bar.say(&format!("daybook: {}; trying again", problem.text));
@@ -215,61 +232,66 @@ impl Download<'_> {
         }
     }
 
-    /// One connection.
-    fn some(&mut self, sink: &mut dyn Sink, received: &mut Received) -> Result<(), Broken> {
+    /// Receives from one connection.
+    fn receive_once(
+        &mut self,
+        sink: &mut dyn Sink,
+        received: &mut Progress,
+    ) -> Result<(), Interruption> {
         let mut headers = vec![("accept", "*/*".to_owned())];
-        let query = match &self.known {
-            Some(known) => {
+        let query = match &self.identity {
+            Some(identity) => {
                 if received.bytes > 0 {
                     headers.push(("range", format!("bytes={}-", received.bytes)));
-                    headers.push(("if-range", known.mark.clone()));
+                    headers.push(("if-range", identity.mark.clone()));
                 }
-                known.query.clone()
+                identity.query.clone()
             }
-            None => self.asked.clone(),
+            None => self.requested.clone(),
         };
         let opened = match self.server.open("/api/v1/export", &query, &headers) {
             Ok(opened) => opened,
-            // There was nothing behind what was received.
+            // All bytes had been received.
             Err(problem) if problem.status == Some(416) => return Ok(()),
             Err(problem) => {
                 let is_passing =
                     problem.status.is_none_or(|status| matches!(status, 408 | 429 | 500..));
                 return Err(if is_passing {
-                    Broken::Later(problem)
+                    Interruption::Passing(problem)
                 } else {
-                    Broken::Never(problem)
+                    Interruption::Final(problem)
                 });
             }
         };
-        let known = self.known_of(&opened);
+        let identity = self.identity_of(&opened);
         if opened.status == 200 {
             if received.bytes > 0
-                && self.known.as_ref().is_some_and(|before| before.mark != known.mark)
+                && self.identity.as_ref().is_some_and(|before| before.mark != identity.mark)
             {
-                return Err(Broken::Never(failed(
-                    "the server makes another file of it now; give --force to begin anew"
-                        .to_owned(),
+                return Err(Interruption::Final(failed(
+                    "the server now makes a different file; give --force to start over".to_owned(),
                 )));
             }
-            *received = Received::default();
-            sink.begin(&known).map_err(|error| Broken::Never(not_written(&error)))?;
+            *received = Progress::default();
+            sink.begin(&identity).map_err(|error| Interruption::Final(write_problem(&error)))?;
         }
-        self.bar.begin(known.rows);
-        self.known = Some(known);
+        self.bar.begin(identity.rows);
+        self.identity = Some(identity);
         self.read(opened, sink, received)
     }
 
-    /// What an answer says that it is part of.
-    fn known_of(&self, opened: &ResponseStream) -> Known {
+    /// The export that a response is part of.
+    fn identity_of(&self, opened: &ResponseStream) -> ExportIdentity {
         let header = |name: &str| opened.headers.get(name).and_then(|value| value.to_str().ok());
         let location = header("content-location").and_then(|location| location.split_once('?'));
-        let asked =
-            self.known.as_ref().map_or_else(|| self.whole_question(), |known| known.asked.clone());
+        let requested = self
+            .identity
+            .as_ref()
+            .map_or_else(|| self.request_identity(), |identity| identity.requested.clone());
         let rows = header("x-daybook-total").and_then(|rows| rows.parse().ok());
-        Known {
-            asked,
-            query: location.map_or_else(|| self.asked.clone(), |(_, query)| query.to_owned()),
+        ExportIdentity {
+            requested,
+            query: location.map_or_else(|| self.requested.clone(), |(_, query)| query.to_owned()),
             mark: header("etag").unwrap_or_default().to_owned(),
             rows: rows.unwrap_or(0),
         }
@@ -279,64 +301,65 @@ impl Download<'_> {
         &self,
         mut opened: ResponseStream,
         sink: &mut dyn Sink,
-        received: &mut Received,
-    ) -> Result<(), Broken> {
+        received: &mut Progress,
+    ) -> Result<(), Interruption> {
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             let read = opened.body.read(&mut piece);
             let len = read.map_err(|error| {
-                Broken::Later(failed(format!("the connection broke off: {error}")))
+                Interruption::Passing(failed(format!("the connection broke off: {error}")))
             })?;
             if len == 0 {
                 return Ok(());
             }
             sink.write(received.bytes, &piece[..len])
-                .map_err(|error| Broken::Never(not_written(&error)))?;
+                .map_err(|error| Interruption::Final(write_problem(&error)))?;
             received.add(&piece[..len]);
             self.bar.show(received);
         }
     }
 
-    /// The manifest, as it was sent, if what was received is what it says.
-    fn checked(&self, received: Received) -> Result<Vec<u8>, Failure> {
+    /// Fetches the manifest. Errs if the received bytes are not those of the manifest.
+    fn verify(&self, received: Progress) -> Result<Vec<u8>, Failure> {
         #[derive(Deserialize)]
-        struct Said {
+        struct Manifest {
             bytes: u64,
             sha256: String,
             rows: u64,
         }
-        let query = self.known.as_ref().map_or(&self.asked, |known| &known.query);
+        let query = self.identity.as_ref().map_or(&self.requested, |identity| &identity.query);
         let opened = self.server.open("/api/v1/export/manifest", query, &[])?;
         let read = opened
             .read()
             .map_err(|error| Failure::new(format!("couldn't read the manifest: {error}")))?;
         let manifest = read.body.trim_ascii_start().to_vec();
-        let said: Said = serde_json::from_slice(&manifest)
+        let expected: Manifest = serde_json::from_slice(&manifest)
             .map_err(|error| Failure::new(format!("the manifest cannot be read: {error}")))?;
         let hash = hex::encode(received.hash.finalize());
-        if (said.bytes, &said.sha256) != (received.bytes, &hash) {
+        if (expected.bytes, &expected.sha256) != (received.bytes, &hash) {
             let text = format!(
-                "what was received is not what the manifest says: {} bytes with SHA-256 {hash}, not {} with {}",
-                received.bytes, said.bytes, said.sha256
+                "the received file differs from its manifest: {} bytes with SHA-256 {hash}, not {} \
+                 with {}",
+                received.bytes, expected.bytes, expected.sha256
             );
             return Err(Failure { exit: Exit::Refuted, text });
         }
-        tell(said.rows, said.bytes, &hash);
+        report(expected.rows, expected.bytes, &hash);
         Ok(manifest)
     }
 }
 
-/// Says what a whole file has.
-fn tell(rows: u64, bytes: u64, hash: &str) {
+/// Reports a complete file.
+fn report(rows: u64, bytes: u64, hash: &str) {
     let events = if rows == 1 { "event" } else { "events" };
-    warn(&format!("{} {events}, {} bytes, SHA-256 {hash}", grouped(rows), grouped(bytes)));
+    warn(&format!("{} {events}, {} bytes, SHA-256 {hash}", with_commas(rows), with_commas(bytes)));
 }
 
-fn not_written(error: &std::io::Error) -> Problem {
+fn write_problem(error: &std::io::Error) -> Problem {
     failed(format!("couldn't write: {error}"))
 }
 
-/// The file and what stands beside it.
+/// The output file and the files beside it.
 struct Target {
     path: PathBuf,
     disk: Arc<dyn Disk>,
@@ -347,7 +370,7 @@ impl Target {
     fn of(path: &Path) -> Result<Target, Failure> {
         let name = path.file_name().and_then(|name| name.to_str());
         let name =
-            name.ok_or_else(|| Failure::usage(format!("{} is no name of a file", path.display())))?;
+            name.ok_or_else(|| Failure::usage(format!("{} is not a file name", path.display())))?;
         let folder =
             path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         Ok(Target {
@@ -364,41 +387,42 @@ impl Target {
     fn check(&self, force: bool) -> Result<(), Failure> {
         match fs::symlink_metadata(&self.path) {
             Ok(at) if !at.is_file() => {
-                Err(Failure::usage(format!("{} is no file", self.path.display())))
+                Err(Failure::usage(format!("{} is not a file", self.path.display())))
             }
             Ok(_) if !force => Err(Failure::usage(format!(
-                "{} is there already; give --force to replace it",
+                "{} exists; give --force to replace it",
                 self.path.display()
             ))),
             _ => Ok(()),
         }
     }
 
-    /// What is left of a run that was broken off, or nothing.
+    /// Opens the rest of an interrupted run, if any.
     fn resume(
         &self,
         download: &mut Download<'_>,
         force: bool,
-    ) -> Result<(Part<'_>, Received), Failure> {
-        let begun = durable::read_file(&*self.disk, &self.beside(PART_JSON)).ok();
-        let known = begun.and_then(|bytes| serde_json::from_slice::<Known>(&bytes).ok());
+    ) -> Result<(Part<'_>, Progress), Failure> {
+        let stored = durable::read_file(&*self.disk, &self.beside(PART_JSON)).ok();
+        let identity =
+            stored.and_then(|bytes| serde_json::from_slice::<ExportIdentity>(&bytes).ok());
         let file = self.disk.open_for_writing(&self.beside(PART)).ok();
-        let Some((known, file)) = known.zip(file) else {
-            return Ok((Part { target: self, file: None }, Received::default()));
+        let Some((identity, file)) = identity.zip(file) else {
+            return Ok((Part { target: self, file: None }, Progress::default()));
         };
-        if known.asked != download.whole_question() {
+        if identity.requested != download.request_identity() {
             if force {
-                return Ok((Part { target: self, file: None }, Received::default()));
+                return Ok((Part { target: self, file: None }, Progress::default()));
             }
             return Err(Failure::usage(format!(
-                "{}{PART} is of another export; remove it, or give --force",
+                "{}{PART} belongs to another export; remove it, or give --force",
                 self.path.display()
             )));
         }
-        let received = hashed(&*file).map_err(|error| {
+        let received = progress_of(&*file).map_err(|error| {
             Failure::new(format!("couldn't read {}{PART}: {error}", self.path.display()))
         })?;
-        download.known = Some(known);
+        download.identity = Some(identity);
         Ok((Part { target: self, file: Some(file) }, received))
     }
 
@@ -420,7 +444,7 @@ impl Target {
 
     fn forget(&self) {
         for ending in [PART, PART_JSON] {
-            // What cannot be removed is told apart by its question.
+            // A remaining file is recognised by its query.
             let _ = self.disk.remove(&self.beside(ending));
         }
     }
@@ -430,33 +454,33 @@ const MANIFEST: &str = ".manifest.json";
 const PART: &str = ".part";
 const PART_JSON: &str = ".part.json";
 
-/// A file that is not whole yet.
+/// An incomplete file.
 struct Part<'a> {
     target: &'a Target,
     file: Option<Arc<dyn File>>,
 }
 
 impl Sink for Part<'_> {
-    fn begin(&mut self, known: &Known) -> std::io::Result<()> {
-        let known = serde_json::to_vec(known).map_err(std::io::Error::other)?;
+    fn begin(&mut self, identity: &ExportIdentity) -> std::io::Result<()> {
+        let identity = serde_json::to_vec(identity).map_err(std::io::Error::other)?;
         let disk = &*self.target.disk;
-        // What is there is not taken for the beginning of this one.
+        // An old file must not be resumed as this one.
         self.file = Some(disk.create(&self.target.beside(PART))?);
-        durable::write_file(disk, &self.target.beside(PART_JSON), &known)?;
+        durable::write_file(disk, &self.target.beside(PART_JSON), &identity)?;
         Ok(())
     }
 
     fn write(&mut self, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
         match &self.file {
             Some(file) => file.write_at(offset, bytes),
-            None => Err(std::io::Error::other("nothing was begun")),
+            None => Err(std::io::Error::other("no export was begun")),
         }
     }
 }
 
-fn hashed(file: &dyn File) -> std::io::Result<Received> {
+fn progress_of(file: &dyn File) -> std::io::Result<Progress> {
     let len_bytes = file.len_bytes()?;
-    let mut received = Received::default();
+    let mut received = Progress::default();
     let mut piece = vec![0; PIECE_BYTES];
     while received.bytes < len_bytes {
         let len =
@@ -467,7 +491,7 @@ fn hashed(file: &dyn File) -> std::io::Result<Received> {
     Ok(received)
 }
 
-/// How far it is: rows where lines tell them, else bytes. It draws on standard error, and only on a
+/// Progress: rows where each is a line, else bytes. It draws on standard error, and only on a
 /// terminal.
 struct Bar {
     bar: ProgressBar,
@@ -475,7 +499,7 @@ struct Bar {
 }
 
 impl Bar {
-    fn hidden(counts_lines: bool) -> Bar {
+    fn new(counts_lines: bool) -> Bar {
         Bar { bar: ProgressBar::no_length(), counts_lines }
     }
 
@@ -491,11 +515,11 @@ impl Bar {
         self.bar.set_length(rows);
     }
 
-    fn show(&self, received: &Received) {
+    fn show(&self, received: &Progress) {
         if self.counts_lines {
             self.bar.set_position(received.lines);
         }
-        self.bar.set_message(format!("{} bytes", grouped(received.bytes)));
+        self.bar.set_message(format!("{} bytes", with_commas(received.bytes)));
     }
 
     fn say(&self, text: &str) {

@@ -1,5 +1,5 @@
-//! `daybook guard`: an operator's word, on record, that a log goes on which is not what was signed
-//! for.
+//! `daybook guard`: an operator accepts a log that differs from what was signed, and the log
+//! records it.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use event::{Operation, Severity};
 use store::durable::Local;
 use store::{Log, Settings};
 
-use super::{Place, say, variables};
+use super::{Location, say, variables};
 use intake::audit::{Act, OwnAudit, Who};
 use server::evidence::guard::folder_of;
 use server::evidence::{Differences, Evidence};
@@ -18,18 +18,24 @@ pub struct Arguments {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    place: Place,
+    location: Location,
 }
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Accept the log as it is, and record that with what it was to be.
+    /// Accept the log as it is, and record how it differs from what was signed.
     #[command(
-        after_help = "A server keeps what it signed last outside the data directory, and serves no log that does not go on from\nthere: a restored backup, a copy, a directory that was moved. Accepting one records, as the log's next event,\nboth heads and the reason. Whoever holds a newer checkpoint will still see that the log went back: show them\nthat event. Needs the server stopped.\n\n\
-                      Example:\n  daybook guard accept --reason 'restored the backup of 2026-11-20, disk failure' --data-dir /var/lib/daybook"
+        after_help = "A server stores its newest signed checkpoint outside the data directory, and \
+                      refuses a log that does not continue from it: a restored backup, a copy, a \
+                      moved directory. Accepting such a log records both heads and the reason as \
+                      the log's next event. Holders of a newer checkpoint still detect the \
+                      rollback; show them that event. Stop the server first.\n\n\
+                      Example:\n  \
+                      daybook guard accept --reason 'restored the backup of 2026-11-20, disk \
+                      failure' --data-dir /var/lib/daybook"
     )]
     Accept {
-        /// Why, for whoever reads the record.
+        /// Reason for the record.
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
@@ -38,35 +44,33 @@ enum Command {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Command::Accept { reason } = &arguments.command;
     if reason.trim().is_empty() {
-        return Err(Failure::usage("give the reason in words"));
+        return Err(Failure::usage("the reason is empty"));
     }
-    let config = config::load(&arguments.place.flags(None, None), &variables())?;
-    let data_dir = arguments.place.data_dir()?;
+    let config = config::load(&arguments.location.flags(None, None), &variables())?;
+    let data_dir = arguments.location.data_dir()?;
     let guard = folder_of(&data_dir, config.evidence.guard.as_deref()).map_err(Failure::new)?;
     let log = Arc::new(Log::open(Arc::new(Local::open(&data_dir)), Settings::default())?);
     let audit = OwnAudit::new(Arc::clone(&log), config.own);
-    let record = |differences: &Differences| audit.record_now(accepted(differences, reason));
+    let record = |differences: &Differences| audit.record_now(acceptance(differences, reason));
     let differences = Evidence::accept(&data_dir, &guard, log.contents(), record)?;
     drop(audit);
     if let Some(log) = Arc::into_inner(log) {
         log.close()?;
     }
-    let told = |place: &str, difference: &Option<(String, Option<String>)>| match difference {
-        Some((why, _)) => format!("{place}: {why}\n"),
-        None => String::new(),
-    };
-    let text = told("guard", &differences.guard) + &told("data directory", &differences.directory);
+    let text = difference_line("guard", &differences.guard)
+        + &difference_line("data directory", &differences.directory);
     if text.is_empty() {
-        return say("The log goes on from what was signed; there is nothing to accept.\n");
+        return say("The log continues from what was signed; there is nothing to accept.\n");
     }
-    say(&format!(
-        "{text}Recorded; the log goes on with {} events before that.\n",
-        differences.log.size
-    ))
+    say(&format!("{text}Recorded after {} events.\n", differences.log.size))
 }
 
-/// The act as it is recorded.
-fn accepted(differences: &Differences, reason: &str) -> Act {
+fn difference_line(name: &str, difference: &Option<(String, Option<String>)>) -> String {
+    difference.as_ref().map(|(why, _)| format!("{name}: {why}\n")).unwrap_or_default()
+}
+
+/// The act to record.
+fn acceptance(differences: &Differences, reason: &str) -> Act {
     let mut act = Act::new("log.accept", Operation::Configure, "Evidence")
         .on("log", &differences.log.origin)
         .with("reason", reason)
@@ -79,7 +83,7 @@ fn accepted(differences: &Differences, reason: &str) -> Act {
         }
     }
     let who = std::env::var("USER").ok();
-    let description = format!("a log that is not what was signed for goes on: {reason}");
+    let description = format!("accepted a log that differs from what was signed: {reason}");
     let act = act.by(Who { name: who, ..Who::default() });
     Act { description: Some(description), severity: Severity::MAJOR, ..act }
 }

@@ -1,9 +1,8 @@
-//! `daybook import`: old files of a source, into its log.
+//! `daybook import`: records old files of a source.
 //!
-//! What is read and recorded is what a server would that follows these files, by the same code and
-//! with the same state, so that nothing is recorded twice: not by a second run, and not by a server
-//! that followed them or will. A running server has the log; it is sent what it would read.
-//! Otherwise the log is opened here.
+//! The command reads files with the code and the state of a server that follows them. Nothing is
+//! recorded twice, neither by a second run nor by a server that followed the files or will. If a
+//! server has the log open, the command sends it the files; otherwise it opens the log.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -18,7 +17,8 @@ use indicatif::ProgressBar;
 use store::durable::Local as Disk;
 use store::{FileObjects, Log, Settings};
 
-use super::{Place, no_data_dir, progress_bar, say, variables, warn};
+use super::reach::read_secret;
+use super::{Location, no_data_dir, progress_bar, say, variables, warn};
 use client::Client;
 use config::pattern::Pattern;
 use config::{self, Config, Source};
@@ -32,58 +32,59 @@ use intake::follow::reading::{Ended, Reading, Sink, State};
 use intake::follow::{LogSink, PIECE_BYTES, parse_limits, rules};
 use intake::import;
 use intake::piece::parse_piece;
-use intake::{Arrival, Intake, Received, Tally, parse};
+use intake::{Arrival, Input, Intake, Tally, parse};
 use server::evidence::{Evidence, guard};
 use server::failure::{Exit, Failure};
 
 #[derive(clap::Args)]
-#[command(
-    after_help = "Files are read oldest first, each to its end; those that end in .gz and .zst are decompressed. What was recorded of\n\
-                  them before is recognised: by an earlier import that was interrupted, and by a server that follows them. So it\n\
-                  may be repeated until it ends with 0.\n\n\
-                  While a server runs, it is sent what is read: to the address it listens on, or --url, with the source's token\n\
-                  or that of --token-file. Otherwise the log is opened here.\n\n\
-                  Examples:\n  daybook import db /var/backups/mysql/server_audit.log.* --config /etc/daybook.toml\n  \
-                  daybook import db /var/backups/mysql --dry-run\n  ssh db cat /var/log/audit.log | daybook import db -\n\n\
-                  Exit codes: 0 all is recorded; 1 some of it could not be read; 2 wrong command line; 4 a durable write failed.\n\
-                  What could not be used of the lines is set aside: see `daybook set-aside list`."
-)]
+#[command(after_help = "Files are read oldest first, each to its end; .gz and .zst files are \
+                  decompressed. Lines that an earlier import or a following server recorded are \
+                  recognised, so an import may be repeated until its exit code is 0.\n\n\
+                  If a server runs, the command sends the lines to its address or --url, with the \
+                  source's token or that of --token-file. Otherwise it opens the log itself.\n\n\
+                  Examples:\n  \
+                  daybook import db /var/backups/mysql/server_audit.log.* --config \
+                  /etc/daybook.toml\n  \
+                  daybook import db /var/backups/mysql --dry-run\n  \
+                  ssh db cat /var/log/audit.log | daybook import db -\n\n\
+                  Exit codes: 0 everything is recorded; 1 some files could not be read; 2 wrong \
+                  command line; 4 a durable write failed. Rejected lines go to the dead-letter \
+                  queue: see `daybook dead-letters list`.")]
 pub struct Arguments {
     #[command(flatten)]
-    place: Place,
-    /// The source, as the configuration names it.
+    location: Location,
+    /// Name of the source in the configuration.
     #[arg(value_name = "SOURCE")]
     source: String,
     /// Files, folders of files, or - for standard input.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Parse everything and count what would become of it; record nothing.
+    /// Parse and count everything, but record nothing.
     #[arg(long, short = 'n')]
     dry_run: bool,
-    /// Where the server is, if not where the configuration says that it listens.
+    /// Address of the server. Default: that of the configuration.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The file with the source's token, if not the one of the configuration.
+    /// File with the source's token. Default: the token of the configuration.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
 
-/// Seconds for the server to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
-/// Tries to reach a server that does not answer, and the pause before each and before one that is
-/// overloaded.
+/// Longest wait for a response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Tries to reach a server, and the pause before a try and before a retry at an overloaded server.
 const TRIES: usize = 10;
 const PAUSE: Duration = Duration::from_millis(500);
-/// Reasons that a dry run tells one by one.
+/// Reasons that a dry run lists one by one.
 const REASONS_MAX: usize = 20;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = config::load(&arguments.place.flags(None, None), &variables())?;
+    let config = config::load(&arguments.location.flags(None, None), &variables())?;
     let data_dir = config.data_dir.clone().ok_or_else(no_data_dir)?;
     let source = source(&config, &arguments.source)?;
     let job = Job { arguments, config: &config, data_dir: &data_dir, source: &source };
     if arguments.dry_run {
-        let mut sink = Counting {
+        let mut sink = DryRun {
             config: &config,
             source: &source,
             done: Vec::new(),
@@ -94,25 +95,25 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let reasons: String = sink
             .reasons
             .iter()
-            .map(|(reason, count)| format!("  {count} set aside: {}\n", printable(reason)))
+            .map(|(reason, count)| format!("  {count} rejected: {}\n", printable(reason)))
             .collect();
-        return outcome.tell("would be recorded", &sink.tally, &reasons);
+        return outcome.report("would be recorded", &sink.tally, &reasons);
     }
     match open_log(&job)? {
         Some(log) => {
             let (outcome, tally) = job.record(Arc::new(log))?;
-            outcome.tell("recorded", &tally, "")
+            outcome.report("recorded", &tally, "")
         }
         None => {
             let mut sink = Remote::of(&job)?;
             sink.begin(&job).map_err(failure)?;
             let outcome = job.read(&mut sink, true)?;
-            outcome.tell("recorded by the server", &sink.tally, "")
+            outcome.report("recorded by the server", &sink.tally, "")
         }
     }
 }
 
-/// What is to be imported into what.
+/// Files, source and log of an import.
 struct Job<'a> {
     arguments: &'a Arguments,
     config: &'a Config,
@@ -130,7 +131,7 @@ fn source(config: &Config, name: &str) -> Result<Source, Failure> {
     })
 }
 
-/// Opens the log, if no server has it. One that is not what was signed for stays as it is.
+/// Opens the log unless a server has it. A log that differs from what was signed is left unchanged.
 fn open_log(job: &Job<'_>) -> Result<Option<Log>, Failure> {
     let limits = &job.config.limits;
     let settings = Settings {
@@ -152,7 +153,7 @@ fn open_log(job: &Job<'_>) -> Result<Option<Log>, Failure> {
 }
 
 impl Job<'_> {
-    /// The names of the files, as far as they are told of.
+    /// The names of the files, cut to the limit of the own audit.
     fn names(&self) -> String {
         let files: Vec<String> =
             self.arguments.files.iter().map(|file| file.display().to_string()).collect();
@@ -160,7 +161,7 @@ impl Job<'_> {
         names[..names.floor_char_boundary(import::NAMES_BYTES_MAX)].to_owned()
     }
 
-    /// Records everything in a log that is open here, and closes it.
+    /// Records everything in a log opened here, and closes the log.
     fn record(&self, log: Arc<Log>) -> Result<(Outcome, Tally), Failure> {
         let (outcome, tally) = {
             let audit = OwnAudit::new(Arc::clone(&log), self.config.own.clone());
@@ -177,14 +178,14 @@ impl Job<'_> {
         Ok((outcome, tally))
     }
 
-    /// Reads everything into a sink. `keeps` what is known of the files.
-    fn read(&self, sink: &mut dyn Sink, keeps: bool) -> Result<Outcome, Failure> {
+    /// Reads everything into a sink. `saves` decides whether the state of the files is saved.
+    fn read(&self, sink: &mut dyn Sink, saves: bool) -> Result<Outcome, Failure> {
         let (standard_input, paths): (Vec<&PathBuf>, Vec<&PathBuf>) =
             self.arguments.files.iter().partition(|path| path.as_os_str() == "-");
         let mut outcome = Outcome::default();
         let bar = progress_bar();
         if !paths.is_empty() {
-            self.read_files(&paths, sink, keeps, &bar, &mut outcome)?;
+            self.read_files(&paths, sink, saves, &bar, &mut outcome)?;
         }
         if !standard_input.is_empty() {
             self.read_stream(&mut std::io::stdin().lock(), sink, &bar).map_err(failure)?;
@@ -198,7 +199,7 @@ impl Job<'_> {
         &self,
         paths: &[&PathBuf],
         sink: &mut dyn Sink,
-        keeps: bool,
+        saves: bool,
         bar: &ProgressBar,
         outcome: &mut Outcome,
     ) -> Result<(), Failure> {
@@ -210,9 +211,12 @@ impl Job<'_> {
                 Failure::usage(format!("couldn't read {}: {error}", path.display()))
             })?;
             if !at.is_dir() && !at.is_file() {
-                return Err(Failure::usage(format!("{} is no file and no folder", path.display())));
+                return Err(Failure::usage(format!(
+                    "{} is neither a file nor a folder",
+                    path.display()
+                )));
             }
-            // What is decompressed is reckoned with ten times its size.
+            // A compressed file counts with ten times its size.
             let ratio = if is_compressed(&path) { 10 } else { 1 };
             bar.inc_length(if at.is_file() { at.len() * ratio } else { folder_bytes(&path) });
             patterns.push(Pattern::literal(&path));
@@ -223,7 +227,7 @@ impl Job<'_> {
             rules(self.source, &self.config.limits, true, &Arc::new(AtomicBool::new(false)));
         let follower =
             Follower::resume(Local::new(patterns, FILES_MAX), rules, known, Now::at_start());
-        let mut reading = Reading::new(follower, sink, Some(state).filter(|_| keeps));
+        let mut reading = Reading::new(follower, sink, Some(state).filter(|_| saves));
         let failed = reading.pass(&mut |read| bar.set_position(read)).map_err(failure)?;
         reading.write_if_changed().map_err(failure)?;
         let (found, finished) = reading.follower.counts();
@@ -232,8 +236,8 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Reads a stream, which cannot be known again by where it is: what its lines are known by is
-    /// all that stands before them.
+    /// Reads a stream, which has no path to be recognised by: lines are identified by all bytes
+    /// before them.
     fn read_stream(
         &self,
         stream: &mut dyn Read,
@@ -295,12 +299,12 @@ fn failure(ended: Ended) -> Failure {
         Ended::WriteFailed(error) => Failure { exit: Exit::WriteFailed, text: error.to_string() },
         Ended::Stopped => Failure {
             exit: Exit::WriteFailed,
-            text: "the log takes no more events; run it again once it does".to_owned(),
+            text: "the log accepts no more events; run the import again once it does".to_owned(),
         },
     }
 }
 
-/// What came of it.
+/// Result of an import.
 #[derive(Default)]
 struct Outcome {
     files: usize,
@@ -309,10 +313,14 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn tell(&self, done: &str, tally: &Tally, reasons: &str) -> Result<(), Failure> {
-        let Tally { recorded, duplicate, set_aside, skipped } = tally;
+    fn report(&self, done: &str, tally: &Tally, reasons: &str) -> Result<(), Failure> {
+        let Tally { recorded, duplicate, dead_letters, skipped } = tally;
         say(&format!(
-            "files: {}\n{done}: {recorded}\nrecorded before: {duplicate}\nset aside: {set_aside}\n{reasons}skipped: {skipped}\n",
+            "files: {}\n\
+             {done}: {recorded}\n\
+             recorded before: {duplicate}\n\
+             dead letters: {dead_letters}\n\
+             {reasons}skipped: {skipped}\n",
             self.files
         ))?;
         for (path, why) in &self.failed {
@@ -321,14 +329,13 @@ impl Outcome {
         match self.failed.len().max(self.unfinished) {
             0 => Ok(()),
             count => Err(Failure::new(format!(
-                "{count} of the files were not read to their end; run it again"
+                "{count} files were not read to their end; run the import again"
             ))),
         }
     }
 }
 
-/// Sends what is read to a running server, one piece after the other: each answer says that it is
-/// durable.
+/// Sends the lines to a running server, piece by piece. A response means that the piece is durable.
 struct Remote<'a> {
     client: Client,
     url: String,
@@ -341,13 +348,11 @@ struct Remote<'a> {
 impl<'a> Remote<'a> {
     fn of(job: &Job<'a>) -> Result<Remote<'a>, Failure> {
         let token = match &job.arguments.token_file {
-            Some(file) => std::fs::read_to_string(file)
-                .map_err(|error| Failure::usage(format!("couldn't read {}: {error}", file.display())))?
-                .trim()
-                .to_owned(),
+            Some(file) => read_secret(file)?,
             None => job.source.token.as_ref().map(|token| token.expose().to_owned()).ok_or_else(|| {
                 Failure::usage(format!(
-                    "a server has the log open, and source {:?} has no token to send with; give it one, or stop the server",
+                    "a server has the log open, and source {:?} has no token; configure one, or \
+                     stop the server",
                     job.source.name
                 ))
             })?,
@@ -356,7 +361,7 @@ impl<'a> Remote<'a> {
         let url = format!("{}/intake/{}", base.trim_end_matches('/'), job.source.name);
         let (done, tally) = (Vec::new(), Tally::default());
         Ok(Remote {
-            client: Client::new(ANSWER_WITHIN),
+            client: Client::new(RESPONSE_TIMEOUT),
             url,
             token,
             source: job.source,
@@ -365,22 +370,22 @@ impl<'a> Remote<'a> {
         })
     }
 
-    /// Tells the server what is about to come, which it records.
+    /// Announces the import to the server, which records it.
     fn begin(&self, job: &Job<'_>) -> Result<(), Ended> {
         self.post(&format!("{}?import=begins", self.url), job.names().as_bytes()).map(drop)
     }
 
-    /// The answer to what the server took, however long it had no room for it.
+    /// Sends a piece, and waits as long as the server is overloaded.
     fn post(&self, url: &str, bytes: &[u8]) -> Result<serde_json::Value, Ended> {
         let mut tries = 0;
         loop {
             match self.client.post_as(&self.token, url, bytes) {
                 Ok(answer) if answer.status == 200 => {
                     return serde_json::from_slice(&answer.body).map_err(|error| {
-                        Ended::Failed(format!("{}: the answer is no JSON: {error}", self.url))
+                        Ended::Failed(format!("{}: the response is not JSON: {error}", self.url))
                     });
                 }
-                // It takes more in a moment.
+                // The server is overloaded for a moment.
                 Ok(answer) if answer.status == 503 => {}
                 Ok(answer) => {
                     let text =
@@ -400,7 +405,7 @@ impl<'a> Remote<'a> {
     }
 }
 
-/// Where the server listens.
+/// The URL of the configured server.
 fn url_of(config: &Config) -> String {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let mut address = config.listen;
@@ -419,7 +424,7 @@ impl Sink for Remote<'_> {
         let mut url = format!("{}?file={}&offset={}", self.url, piece.file, piece.offset);
         if self.source.trail.service() == Service::Database {
             url.push_str("&log_file=");
-            url.extend(piece.log_file.bytes().map(escaped));
+            url.extend(piece.log_file.bytes().map(escape));
         }
         let answer = self.post(&url, &piece.bytes)?;
         self.tally.add(tally_of(&answer));
@@ -443,7 +448,7 @@ fn tally_of(answer: &serde_json::Value) -> Tally {
     Tally {
         recorded: number("recorded"),
         duplicate: list("duplicates"),
-        set_aside: list("set_aside"),
+        dead_letters: list("dead_letters"),
         skipped: number("skipped"),
     }
 }
@@ -458,8 +463,8 @@ fn text_of(gap: &Gap) -> String {
     )
 }
 
-/// A byte as it may stand in a query.
-fn escaped(byte: u8) -> String {
+/// A byte escaped for a query.
+fn escape(byte: u8) -> String {
     if byte.is_ascii_alphanumeric() || b"-._".contains(&byte) {
         char::from(byte).to_string()
     } else {
@@ -467,8 +472,8 @@ fn escaped(byte: u8) -> String {
     }
 }
 
-/// Counts what would become of everything.
-struct Counting<'a> {
+/// Counts the results of a dry run.
+struct DryRun<'a> {
     config: &'a Config,
     source: &'a Source,
     done: Vec<u64>,
@@ -476,9 +481,9 @@ struct Counting<'a> {
     reasons: BTreeMap<String, u64>,
 }
 
-impl Counting<'_> {
-    fn set_aside(&mut self, reason: String) {
-        self.tally.set_aside += 1;
+impl DryRun<'_> {
+    fn reject(&mut self, reason: String) {
+        self.tally.dead_letters += 1;
         let is_new = !self.reasons.contains_key(&reason);
         let reason = if is_new && self.reasons.len() >= REASONS_MAX {
             "other reasons".to_owned()
@@ -489,7 +494,7 @@ impl Counting<'_> {
     }
 }
 
-impl Sink for Counting<'_> {
+impl Sink for DryRun<'_> {
     fn send(&mut self, piece: Piece) -> Result<(), Ended> {
         let limits = parse_limits(&self.config.limits);
         let arrival = Arrival {
@@ -497,17 +502,17 @@ impl Sink for Counting<'_> {
             log_file: None,
             headers: &[],
             peer: None,
-            place: None,
+            position: None,
         };
         let parts = parse_piece(&piece.bytes, self.source.format, |bytes| {
-            parse(Received::Body(bytes), arrival, self.source, limits)
+            parse(Input::Body(bytes), arrival, self.source, limits)
         });
         for part in parts {
             match part {
-                Err(reason) => self.set_aside(reason),
+                Err(reason) => self.reject(reason),
                 Ok(items) => items.into_iter().for_each(|item| match item {
                     Item::Event(_) => self.tally.recorded += 1,
-                    Item::Rejected(aside) => self.set_aside(aside.reason),
+                    Item::Rejected(record) => self.reject(record.reason),
                     Item::Skipped(_) => self.tally.skipped += 1,
                 }),
             }

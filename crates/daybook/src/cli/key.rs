@@ -1,6 +1,6 @@
 //! `daybook key`: the keys that sign the log's checkpoints.
 
-use super::{Place, say};
+use super::{Location, say};
 use server::evidence::keys;
 use server::failure::Failure;
 
@@ -9,34 +9,45 @@ pub struct Arguments {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    place: Place,
+    location: Location,
 }
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Print the verifier keys, oldest first: what to give to whoever is to check the log.
+    /// Print the verifier keys, oldest first. Auditors need them to verify the log.
     #[command(
-        after_help = "A key is NAME+HASH+KEY (C2SP signed-note): the log's origin, four bytes of a hash, and the public key.\nKeep it where nobody who runs the log can change it.\n\nExample:\n  daybook key show --data-dir /var/lib/daybook > log.vkey"
+        after_help = "A key is NAME+HASH+KEY (C2SP signed-note): the log's origin, four bytes of a \
+                      hash, and the public key. Store it where operators of the log cannot change \
+                      it.\n\n\
+                      Example:\n  \
+                      daybook key show --data-dir /var/lib/daybook > log.vkey"
     )]
     Show,
-    /// Add a key, which signs from now on beside those that there are.
+    /// Add a key that signs from now on, beside the existing keys.
     #[command(
-        after_help = "The running server takes it up within a second and records it; else the next start does. Make the new key\nknown, wait until everyone has it, then retire the old one.\n\nExample:\n  daybook key rotate --data-dir /var/lib/daybook >> log.vkey"
+        after_help = "A running server uses the key within a second and records it; otherwise the \
+                      next start does. Publish the new key, wait until every auditor has it, then \
+                      retire the old one.\n\n\
+                      Example:\n  \
+                      daybook key rotate --data-dir /var/lib/daybook >> log.vkey"
     )]
     Rotate,
-    /// Let a key sign no more, and forget its secret.
+    /// Stop signing with a key, and delete its secret.
     #[command(
-        after_help = "What it signed stays signed. Whoever pinned this key alone can check nothing newer.\n\nExample:\n  daybook key retire 1f2e3d4c --data-dir /var/lib/daybook"
+        after_help = "Its signatures remain valid. Auditors who have this key alone cannot verify \
+                      newer checkpoints.\n\n\
+                      Example:\n  \
+                      daybook key retire 1f2e3d4c --data-dir /var/lib/daybook"
     )]
     Retire {
-        /// The key's hash, the eight hex digits in the middle of the verifier key.
+        /// Hash of the key: the eight hex digits in the middle of the verifier key.
         #[arg(value_name = "HASH")]
         hash: String,
     },
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let data_dir = arguments.place.data_dir()?;
+    let data_dir = arguments.location.data_dir()?;
     match &arguments.command {
         Command::Show => {
             let signers = keys::read(&data_dir).map_err(Failure::new)?;

@@ -7,7 +7,7 @@ use server::failure::Failure;
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  daybook man /usr/local/share/man/man1")]
 pub struct Arguments {
-    /// The folder to write them to; made if it is not there.
+    /// Folder for the pages; created if it is missing.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 }

@@ -1,11 +1,11 @@
 //! The command line: one file for each command.
 
 mod access;
-mod asked;
 mod bench;
 mod check;
 mod completions;
 mod config;
+mod dead_letters;
 mod demo;
 mod export;
 mod guard;
@@ -16,6 +16,7 @@ mod key;
 mod man;
 mod profile;
 mod prove;
+mod question;
 mod reach;
 mod routes;
 mod rows;
@@ -23,7 +24,6 @@ mod screen;
 mod search;
 mod send;
 mod serve;
-mod set_aside;
 mod show;
 mod source;
 mod stats;
@@ -49,12 +49,23 @@ use ::server::failure::{Exit, Failure};
     name = "daybook",
     version,
     about = "A self-hosted audit log server",
-    long_about = "Daybook records who did what across registries, repositories, databases and platforms, answers \
-                  through cloud-compatible audit query APIs, and keeps what it recorded provably unchanged.",
-    after_help = "Try it:\n  daybook demo\n\nSet it up:\n  daybook init /var/lib/daybook\n  daybook access project add \
-                  cn-north-4 --tenant acme --data-dir /var/lib/daybook\n  daybook serve --config /etc/daybook.toml\n\n\
-                  Exit codes:\n  0  done\n  1  it could not be done\n  2  the command line or configuration is wrong\n  \
-                  3  stored bytes are damaged\n  4  a durable write failed; start again to recover\n  5  refuted: what was verified is not what was signed for\n  \
+    long_about = "Daybook records who did what across registries, repositories, databases and \
+                  platforms, serves cloud-compatible audit query APIs, and proves that its records \
+                  are unchanged.",
+    after_help = "Try it:\n  \
+                  daybook demo\n\n\
+                  Set it up:\n  \
+                  daybook init /var/lib/daybook\n  \
+                  daybook access project add cn-north-4 --tenant acme --data-dir \
+                  /var/lib/daybook\n  \
+                  daybook serve --config /etc/daybook.toml\n\n\
+                  Exit codes:\n  \
+                  0  success\n  \
+                  1  failure\n  \
+                  2  wrong command line or configuration\n  \
+                  3  damaged bytes in a data directory\n  \
+                  4  failed durable write; restart to recover\n  \
+                  5  refuted: data differs from what was signed\n  \
                   6  a source is silent or lost something"
 )]
 struct Cli {
@@ -64,63 +75,63 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make an empty log in a new or empty directory.
+    /// Create an empty log in a new or empty directory.
     Init(init::Arguments),
-    /// Serve a log: take events in, answer queries.
+    /// Serve a log: record events and answer queries.
     Serve(serve::Arguments),
-    /// Serve a throw-away log of real captured events, and show how to query it.
+    /// Serve a throw-away log of captured events and show how to query it.
     Demo(demo::Arguments),
-    /// Find events: a table of those that match.
+    /// Search events and list them in a table.
     Search(search::Arguments),
-    /// Show one event, whole.
+    /// Show all of one event.
     Show(show::Arguments),
-    /// Count what matches: when it happened, and its most frequent values.
+    /// Count matching events over time and by their most frequent values.
     Stats(stats::Arguments),
     /// Show events as they are recorded.
     Tail(tail::Arguments),
-    /// Take all that matches away as a file, with a signed manifest.
+    /// Export all matching events to a file with a signed manifest.
     Export(export::Arguments),
-    /// Check every byte of a log, without changing any.
+    /// Check every byte of a log without changing it.
     Check(check::Arguments),
-    /// Prove that an event is in the log, in a file that anyone can check.
+    /// Write a proof that an event is in the log.
     Prove(prove::Arguments),
-    /// Check a log, or what it gave out, with keys that you have and without trusting its server.
+    /// Verify a log, proof, receipt or export with your own keys, without trusting its server.
     Verify(verify::Arguments),
     /// Show, add and retire the keys that sign the log's checkpoints.
     Key(key::Arguments),
-    /// Let a log go on that is not what was signed for: a restored backup, a copy.
+    /// Accept a log that differs from what was signed, such as a restored backup.
     Guard(guard::Arguments),
-    /// Cosign checkpoints of logs, if they go on from those before.
+    /// Run a witness, which cosigns checkpoints of logs that only grow.
     Witness(witness::Arguments),
-    /// Say who may query what.
+    /// Manage users, their keys and their rights.
     Access(access::Arguments),
-    /// Record old files of a source: rotated, restored, or from before Daybook followed them.
+    /// Record old files of a source: rotated, restored, or older than Daybook.
     Import(import::Arguments),
-    /// Record events from standard input, through a running server.
+    /// Send events from standard input to a running server.
     Send(send::Arguments),
-    /// Show what was received and could not be used.
-    SetAside(set_aside::Arguments),
-    /// Name servers to ask, with what is shown to them.
+    /// List, show and retry records that were rejected.
+    DeadLetters(dead_letters::Arguments),
+    /// Manage named servers and their credentials.
     Profile(profile::Arguments),
-    /// Show the formats there are, and what a server knows of its sources.
+    /// List formats, and show the status of a server's sources.
     Source(source::Arguments),
     /// Check a configuration without serving it.
     Config(config::Arguments),
-    /// Tell whether a server is ready.
+    /// Check whether a server is ready.
     Health(health::Arguments),
-    /// List the routes that a server answers.
+    /// List the routes of the server.
     Routes(routes::Arguments),
-    /// Make up events for benchmarks.
+    /// Generate events for benchmarks.
     Bench(bench::Arguments),
-    /// Print what a shell needs to complete command lines.
+    /// Print a completion script for a shell.
     Completions(completions::Arguments),
     /// Write the manual pages.
     Man(man::Arguments),
 }
 
-/// Where the configuration and the log are.
+/// Location of the configuration and the log.
 #[derive(Args, Clone, Default)]
-struct Place {
+struct Location {
     /// Configuration file (TOML). Also DAYBOOK_CONFIG.
     #[arg(long, short, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
@@ -129,7 +140,7 @@ struct Place {
     data_dir: Option<PathBuf>,
 }
 
-impl Place {
+impl Location {
     fn flags(&self, listen: Option<SocketAddr>, log_format: Option<LogFormat>) -> Flags {
         let (config, data_dir) = (self.config.clone(), self.data_dir.clone());
         Flags { config, data_dir, listen, log_format, log_level: None }
@@ -141,7 +152,7 @@ impl Place {
         is_set("DAYBOOK_DATA_DIR") || is_set("DAYBOOK_CONFIG")
     }
 
-    /// The data directory, named by flag, variable or configuration.
+    /// The data directory from flag, variable or configuration.
     fn data_dir(&self) -> Result<PathBuf, Failure> {
         if let Some(dir) = &self.data_dir {
             return Ok(dir.clone());
@@ -157,11 +168,12 @@ impl Place {
 
 fn no_data_dir() -> Failure {
     Failure::usage(
-        "which log? give --data-dir DIR, set DAYBOOK_DATA_DIR, or write data_dir in the configuration",
+        "no data directory; give --data-dir DIR, or set DAYBOOK_DATA_DIR, or data_dir in the \
+         configuration",
     )
 }
 
-/// The environment, as far as it is text.
+/// The variables `DAYBOOK_…` of the environment that are text.
 fn variables() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -169,12 +181,12 @@ fn variables() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Runs the command that the command line names.
+/// Runs the command of the command line.
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse_from(terms::apart(std::env::args_os().collect())) {
+    let cli = match Cli::try_parse_from(terms::separate(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are asked for and go to standard output; the rest is an error.
+            // Help and version go to standard output, errors to standard error.
             let _ = error.print();
             return if error.use_stderr() {
                 ExitCode::from(Exit::Usage as u8)
@@ -201,7 +213,7 @@ pub fn run() -> ExitCode {
         Command::Access(arguments) => access::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
-        Command::SetAside(arguments) => set_aside::run(&arguments),
+        Command::DeadLetters(arguments) => dead_letters::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
         Command::Source(arguments) => source::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
@@ -220,7 +232,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// A bar for bytes; it draws on standard error, and only on a terminal.
+/// A progress bar for bytes. It draws on standard error, and only on a terminal.
 fn progress_bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -230,11 +242,11 @@ fn progress_bar() -> ProgressBar {
 /// Writes a line to standard error.
 fn warn(text: &str) {
     use std::io::Write;
-    // Nothing can be said about standard error being gone.
+    // A closed standard error leaves nowhere to report it.
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Writes to standard output. A reader that went away (`| head`) is no failure.
+/// Writes to standard output. A reader that closed the pipe (`| head`) is no failure.
 fn say(text: &str) -> Result<(), Failure> {
     use std::io::Write;
     match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
@@ -242,5 +254,95 @@ fn say(text: &str) -> Result<(), Failure> {
             Err(Failure::new(format!("couldn't write to standard output: {error}")))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIDTHS: [usize; 3] = [60, 80, 100];
+    /// Wider than any line of help, so that every paragraph is one line.
+    const UNWRAPPED: usize = 10_000;
+
+    fn render(command: &mut clap::Command, is_long: bool, helps: &mut Vec<(String, String)>) {
+        let help = if is_long { command.render_long_help() } else { command.render_help() };
+        helps.push((command.get_name().to_owned(), help.to_string()));
+        command.get_subcommands_mut().for_each(|command| render(command, is_long, helps));
+    }
+
+    /// Help of every command, at this width.
+    fn all_helps(width: usize, is_long: bool) -> Vec<(String, String)> {
+        let mut command = Cli::command().term_width(width).max_term_width(width);
+        command.build();
+        let mut all = Vec::new();
+        render(&mut command, is_long, &mut all);
+        all
+    }
+
+    fn indent(line: &str) -> usize {
+        line.chars().take_while(|character| *character == ' ').count()
+    }
+
+    #[test]
+    fn paragraphs_of_help_are_not_broken_by_hand() {
+        for (name, help) in [true, false].into_iter().flat_map(|long| all_helps(UNWRAPPED, long)) {
+            let lines: Vec<&str> = help.lines().collect();
+            for pair in lines.windows(2) {
+                let is_text = |line: &str| !line.is_empty() && !line.starts_with(' ');
+                let is_heading = pair[0].ends_with(':');
+                assert!(
+                    is_heading || !(is_text(pair[0]) && is_text(pair[1])),
+                    "{name}: the help breaks a paragraph behind {:?}",
+                    pair[0]
+                );
+            }
+        }
+    }
+
+    /// Checks that the lines of a wrapped help are those of the unwrapped one, each broken only
+    /// where the next word has no room.
+    fn check_wrapping(name: &str, whole: &str, wrapped: &str, width: usize) {
+        let mut words = whole.lines().flat_map(|line| {
+            line.split_whitespace().enumerate().map(|(number, word)| (number == 0, word))
+        });
+        let mut before: Option<&str> = None;
+        for line in wrapped.lines() {
+            let is_long = line.chars().count() > width;
+            let is_unbreakable = line.split_whitespace().count() == 1;
+            let is_usage = line.starts_with("Usage:");
+            assert!(!is_long || is_unbreakable || is_usage, "{name} at {width}: {line:?}");
+            for (number, word) in line.split_whitespace().enumerate() {
+                let Some((starts_line, expected)) = words.next() else {
+                    panic!("{name} at {width}: more words than unwrapped, {line:?}");
+                };
+                assert_eq!(word, expected, "{name} at {width}");
+                // An option and its text on a line of its own are no paragraph.
+                let continued = before
+                    .filter(|before| number == 0 && !starts_line && !before.is_empty())
+                    .filter(|before| !before.trim_start().starts_with(['-', '[', '<']))
+                    .filter(|before| indent(line) <= indent(before) || before.contains("   "));
+                if let Some(before) = continued {
+                    assert!(
+                        before.chars().count() + 1 + word.chars().count() > width,
+                        "{name} at {width}: {word:?} had room behind {before:?}"
+                    );
+                }
+            }
+            before = Some(line);
+        }
+        assert_eq!(words.next(), None, "{name} at {width}: fewer words than unwrapped");
+    }
+
+    #[test]
+    fn help_fits_its_width() {
+        for is_long in [true, false] {
+            let whole = all_helps(UNWRAPPED, is_long);
+            for width in WIDTHS {
+                for ((name, whole), (_, wrapped)) in whole.iter().zip(all_helps(width, is_long)) {
+                    check_wrapping(name, whole, &wrapped, width);
+                }
+            }
+        }
     }
 }

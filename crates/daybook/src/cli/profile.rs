@@ -1,8 +1,8 @@
-//! `daybook profile`: the servers that a person asks, each by a name, with what is shown to it.
+//! `daybook profile`: named servers and the credentials for them.
 //!
-//! They are in `profiles.toml` of the user's own configuration folder, for the owner alone. What
-//! was read from files of tokens and secrets is kept in it, so that those files may go; none of it
-//! is ever printed.
+//! Profiles are stored in `profiles.toml` of the user's configuration folder, readable by the owner
+//! alone. The file holds the tokens and secrets themselves, so that the files they were read from
+//! may go. No secret is ever printed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,9 +22,21 @@ use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(
-    after_long_help = "Profiles are in profiles.toml, for its owner alone, in the folder DAYBOOK_CONFIG_HOME, else $XDG_CONFIG_HOME/daybook,\nelse ~/.config/daybook. Tokens and secrets are kept in it and never shown.\n\n\
-                       Commands that ask a server take --profile NAME; else the variable DAYBOOK_PROFILE; else the one in use.\n\n\
-                       Examples:\n  daybook profile add prod --url https://audit.example.com --token-file token\n  daybook profile add lab --url https://10.0.0.5:8420 --access-key AKEXAMPLE --secret-file secret --ca lab-ca.pem\n  daybook profile list\n  daybook profile use prod\n  daybook profile show lab\n  daybook profile remove lab"
+    after_long_help = "Profiles are stored in profiles.toml, readable by its owner alone, in the \
+                       folder DAYBOOK_CONFIG_HOME, else $XDG_CONFIG_HOME/daybook, else \
+                       ~/.config/daybook. The file has tokens and secrets; no command prints \
+                       them.\n\n\
+                       Commands use the profile of --profile NAME, else of the variable \
+                       DAYBOOK_PROFILE, else the profile in use.\n\n\
+                       Examples:\n  \
+                       daybook profile add prod --url https://audit.example.com --token-file \
+                       token\n  \
+                       daybook profile add lab --url https://10.0.0.5:8420 --access-key AKEXAMPLE \
+                       --secret-file secret --ca lab-ca.pem\n  \
+                       daybook profile list\n  \
+                       daybook profile use prod\n  \
+                       daybook profile show lab\n  \
+                       daybook profile remove lab"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -33,59 +45,61 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Add a server, or change what is known of it. The first one is in use at once.
+    /// Add or replace a profile. The first one is in use at once.
     #[command(
         group = ArgGroup::new("credentials").args(["token_file", "access_key"]),
-        after_long_help = "Examples:\n  daybook profile add prod --url https://audit.example.com --token-file token\n  daybook profile add prod --url https://audit.example.com --access-key AKEXAMPLE --secret-file secret"
+        after_long_help = "Examples:\n  daybook profile add prod --url https://audit.example.com \
+                           --token-file token\n  daybook profile add prod --url \
+                           https://audit.example.com --access-key AKEXAMPLE --secret-file secret"
     )]
     Add {
-        /// What to call it: letters, digits, -, _ and dots.
+        /// Name of the profile: letters, digits, -, _ and dots.
         #[arg(value_name = "NAME", value_parser = parse_name)]
         name: String,
-        /// Where it is.
+        /// Address of the server.
         #[arg(long, value_name = "URL", value_parser = parse_url)]
         url: String,
-        /// A file with a token, as a login gives one. It is good for a day.
+        /// File with a login token. A token is valid for a day.
         #[arg(long, value_name = "FILE")]
         token_file: Option<PathBuf>,
-        /// The id of an access key, to sign requests with.
+        /// Id of the access key that signs requests.
         #[arg(long, value_name = "ID", requires = "secret_file")]
         access_key: Option<String>,
-        /// A file with the access key's secret.
+        /// File with the secret of the access key.
         #[arg(long, value_name = "FILE", requires = "access_key")]
         secret_file: Option<PathBuf>,
-        /// A PEM file with the certificate authorities to trust, instead of the machine's.
+        /// PEM file with certificate authorities to trust instead of the machine's.
         #[arg(long, value_name = "FILE")]
         ca: Option<PathBuf>,
     },
-    /// List them. A star marks the one in use.
+    /// List profiles. A star marks the one in use.
     List,
-    /// Show what is known of one, but for its secrets.
+    /// Show a profile without its secrets.
     Show {
-        /// Which; the one in use unless given.
+        /// Name of the profile. Default: the one in use.
         #[arg(value_name = "NAME")]
         name: Option<String>,
     },
-    /// Forget one, with its secrets.
+    /// Remove a profile with its secrets.
     Remove {
-        /// Which.
+        /// Name of the profile.
         #[arg(value_name = "NAME")]
         name: String,
     },
-    /// Ask this one when no other is named.
+    /// Use this profile by default.
     Use {
-        /// Which.
+        /// Name of the profile.
         #[arg(value_name = "NAME")]
         name: String,
     },
 }
 
-/// The file's name in its folder.
+/// Name of the file in its folder.
 const FILE: &str = "profiles.toml";
 /// Longest name of a profile.
 const NAME_BYTES_MAX: usize = 64;
 
-/// What is known of a server.
+/// A server and the credentials for it.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
@@ -101,7 +115,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// What is shown to the server.
+    /// Credentials for the server.
     pub fn credentials(&self) -> Credentials {
         match (&self.token, &self.access_key, &self.secret) {
             (Some(token), ..) => Credentials::Token(token.clone()),
@@ -112,7 +126,7 @@ impl Profile {
         }
     }
 
-    fn shows(&self) -> String {
+    fn credential_kind(&self) -> String {
         match (&self.token, &self.access_key) {
             (Some(_), _) => "a token".to_owned(),
             (None, Some(id)) => format!("access key {}", printable(id)),
@@ -137,41 +151,41 @@ impl Profiles {
             let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
             let name = printable(name);
             Failure::usage(format!(
-                "there is no profile {name:?}; `daybook profile add` makes one. Known: {known}"
+                "there is no profile {name:?}; `daybook profile add` adds one. Profiles: {known}"
             ))
         })
     }
 }
 
-/// The file, as it was read.
-struct Kept {
+/// The file as it was read.
+struct ProfileFile {
     folder: PathBuf,
     profiles: Profiles,
     seen: Option<Version>,
 }
 
-impl Kept {
-    fn read() -> Result<Kept, Failure> {
+impl ProfileFile {
+    fn read() -> Result<ProfileFile, Failure> {
         let folder = folder()?;
         let path = folder.join(FILE);
         let objects = FileObjects::new(Arc::new(Local::open(&folder)));
         let Some(object) = objects.get(FILE)? else {
-            return Ok(Kept { folder, profiles: Profiles::default(), seen: None });
+            return Ok(ProfileFile { folder, profiles: Profiles::default(), seen: None });
         };
         let is_open = fs::metadata(&path).is_ok_and(|at| at.permissions().mode() & 0o077 != 0);
         if is_open {
             let path = path.display();
             return Err(Failure::usage(format!(
-                "{path} has secrets that others may read: chmod 600 {path}"
+                "{path} has secrets and others can read it: chmod 600 {path}"
             )));
         }
-        // What is wrong is not quoted: it may be a secret.
+        // The wrong text is not quoted: it may be a secret.
         let profiles = String::from_utf8_lossy(&object.bytes).parse::<toml::Table>().ok();
         let profiles =
             profiles.and_then(|table| table.try_into::<Profiles>().ok()).ok_or_else(|| {
-                Failure::usage(format!("{} cannot be read; mend or remove it", path.display()))
+                Failure::usage(format!("{} is not valid; repair or remove it", path.display()))
             })?;
-        Ok(Kept { folder, profiles, seen: Some(object.version) })
+        Ok(ProfileFile { folder, profiles, seen: Some(object.version) })
     }
 
     fn write(&self) -> Result<(), Failure> {
@@ -180,37 +194,37 @@ impl Kept {
         let made = self.folder.parent().map_or(Ok(()), fs::create_dir_all);
         let made = made.and_then(|()| Local::create(&self.folder));
         let disk = made.map_err(|error| {
-            Failure::new(format!("couldn't make {}: {error}", self.folder.display()))
+            Failure::new(format!("couldn't create {}: {error}", self.folder.display()))
         })?;
         FileObjects::new(Arc::new(disk)).replace(FILE, text.as_bytes(), self.seen)?;
         Ok(())
     }
 }
 
-/// Where the file is: `DAYBOOK_CONFIG_HOME`, else the place that desktops agreed on.
+/// The folder of the file: `DAYBOOK_CONFIG_HOME`, else that of the XDG specification.
 fn folder() -> Result<PathBuf, Failure> {
     let named =
         |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     named("DAYBOOK_CONFIG_HOME")
         .or_else(|| named("XDG_CONFIG_HOME").map(|home| home.join("daybook")))
         .or_else(|| named("HOME").map(|home| home.join(".config/daybook")))
-        .ok_or_else(|| Failure::usage("set HOME or DAYBOOK_CONFIG_HOME, where profiles are kept"))
+        .ok_or_else(|| Failure::usage("set HOME or DAYBOOK_CONFIG_HOME, the folder of profiles"))
 }
 
 /// The profile with this name.
-pub fn named(name: &str) -> Result<Profile, Failure> {
-    Kept::read()?.profiles.find(name).cloned()
+pub fn by_name(name: &str) -> Result<Profile, Failure> {
+    ProfileFile::read()?.profiles.find(name).cloned()
 }
 
-/// The profile in use, if there is any.
+/// The profile in use, if any.
 pub fn in_use() -> Result<Option<Profile>, Failure> {
-    let Kept { profiles, .. } = Kept::read()?;
+    let ProfileFile { profiles, .. } = ProfileFile::read()?;
     profiles.in_use.as_ref().map(|name| profiles.find(name).cloned()).transpose()
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let mut kept = Kept::read()?;
-    let profiles = &mut kept.profiles;
+    let mut file = ProfileFile::read()?;
+    let profiles = &mut file.profiles;
     match &arguments.command {
         Command::Add { name, url, token_file, access_key, secret_file, ca } => {
             let profile = Profile {
@@ -220,21 +234,23 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 access_key: access_key.clone(),
                 secret: secret_file.as_deref().map(read_secret).transpose()?,
             };
-            if is_told_in_the_open(&profile) {
-                warn(
-                    "daybook: http:// shows what is secret to whoever is on the way; https:// does not",
-                );
+            if sends_token_unencrypted(&profile) {
+                warn("daybook: http:// sends the token unencrypted; use https://");
             }
             profiles.profile.insert(name.clone(), profile);
             profiles.in_use.get_or_insert_with(|| name.clone());
-            kept.write()?;
-            say(&told(&kept.profiles, name))
+            file.write()?;
+            say(&description(&file.profiles, name))
         }
         Command::List => {
             let width = profiles.profile.keys().map(String::len).max().unwrap_or(0);
             let line = |(name, profile): (&String, &Profile)| {
                 let mark = if profiles.in_use.as_ref() == Some(name) { '*' } else { ' ' };
-                format!("{mark} {name:width$}  {}  {}\n", printable(&profile.url), profile.shows())
+                format!(
+                    "{mark} {name:width$}  {}  {}\n",
+                    printable(&profile.url),
+                    profile.credential_kind()
+                )
             };
             say(&profiles.profile.iter().map(line).collect::<String>())
         }
@@ -242,36 +258,36 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let name = name.as_ref().or(profiles.in_use.as_ref());
             let name = name.ok_or_else(|| Failure::usage("no profile is in use; name one"))?;
             profiles.find(name)?;
-            say(&told(profiles, name))
+            say(&description(profiles, name))
         }
         Command::Remove { name } => {
             profiles.find(name)?;
             profiles.profile.remove(name);
             profiles.in_use.take_if(|in_use| in_use == name);
-            kept.write()
+            file.write()
         }
         Command::Use { name } => {
             profiles.find(name)?;
             profiles.in_use = Some(name.clone());
-            kept.write()
+            file.write()
         }
     }
 }
 
-fn told(profiles: &Profiles, name: &str) -> String {
+fn description(profiles: &Profiles, name: &str) -> String {
     let Some(profile) = profiles.profile.get(name) else { return String::new() };
     let ca = profile.ca.as_ref().map_or("the machine's".to_owned(), |ca| ca.display().to_string());
     let in_use = if profiles.in_use.as_deref() == Some(name) { "yes" } else { "no" };
     format!(
         "profile: {name}\nurl: {}\nshows: {}\nauthorities: {}\nin use: {in_use}\n",
         printable(&profile.url),
-        profile.shows(),
+        profile.credential_kind(),
         printable(&ca)
     )
 }
 
-/// Whether something secret would be sent to another machine as it is. A signature is no secret.
-fn is_told_in_the_open(profile: &Profile) -> bool {
+/// Whether a token would be sent to another machine unencrypted. A signature is no secret.
+fn sends_token_unencrypted(profile: &Profile) -> bool {
     let host = profile
         .url
         .strip_prefix("http://")
@@ -281,7 +297,7 @@ fn is_told_in_the_open(profile: &Profile) -> bool {
     profile.token.is_some() && host.is_some_and(|host| !is_here(host))
 }
 
-/// The whole path of a file of certificate authorities that can be read.
+/// The absolute path of a readable file of certificate authorities.
 fn authorities(path: &Path) -> Result<PathBuf, Failure> {
     fs::read(path)
         .and_then(|_| fs::canonicalize(path))
@@ -308,7 +324,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_to_another_machine_in_the_open_is_noticed() {
+    fn a_token_sent_unencrypted_is_noticed() {
         for (url, token, expected) in [
             ("http://audit.example.com", true, true),
             ("http://127.0.0.1:8420", true, false),
@@ -319,7 +335,7 @@ mod tests {
             let token = token.then(|| "t".to_owned());
             let profile =
                 Profile { url: url.to_owned(), ca: None, token, access_key: None, secret: None };
-            assert_eq!(is_told_in_the_open(&profile), expected, "{url}");
+            assert_eq!(sends_token_unencrypted(&profile), expected, "{url}");
         }
     }
 }

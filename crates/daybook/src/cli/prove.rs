@@ -8,35 +8,40 @@ use store::durable::{Disk, Local};
 use store::{CHECKPOINT, Contents, FileObjects, Objects, WITNESSED};
 use tlog::{Checkpoint, NoProof, Note, ProofFile};
 
-use super::reach::{Reach, named_by_variable};
-use super::{Place, say};
+use super::reach::{ServerOptions, profile_variable};
+use super::{Location, say};
 use server::evidence;
 use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "The file says, in a form that other programs read too (C2SP tlog-proof), where in the log the event is and\nwhich hashes lead from it to the head that the log signed. Whoever has the log's key checks it with\n`daybook verify`, without the log.\n\n\
-                  Examples:\n  daybook prove 42 --data-dir /var/lib/daybook > event-42.proof\n  daybook prove 42 --url https://audit.example.com --entry --token-file token -o event-42.proof"
+    after_help = "The proof file (C2SP tlog-proof) has the event's index and the hashes that lead \
+                  from the event to a signed head of the log. `daybook verify` checks it with the \
+                  log's key and without the log.\n\n\
+                  Examples:\n  \
+                  daybook prove 42 --data-dir /var/lib/daybook > event-42.proof\n  \
+                  daybook prove 42 --url https://audit.example.com --entry --token-file token -o \
+                  event-42.proof"
 )]
 pub struct Arguments {
-    /// The event's index: its place in the log, from 0.
+    /// Index of the event in the log, from 0.
     #[arg(value_name = "INDEX")]
     index: u64,
-    /// Put the event's entry into the file, so that nothing else is needed to check it.
+    /// Put the event's entry into the file, so that the file is enough to verify it.
     #[arg(long)]
     entry: bool,
-    /// A file to write; else standard output.
+    /// Output file. Default: standard output.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    reach: Reach,
+    reach: ServerOptions,
     #[command(flatten)]
-    place: Place,
+    location: Location,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let proof =
-        if asks_server(arguments) { from_server(arguments)? } else { from_directory(arguments)? };
+        if uses_server(arguments) { from_server(arguments)? } else { from_directory(arguments)? };
     match &arguments.output {
         Some(path) => fs::write(path, proof)
             .map_err(|error| Failure::new(format!("couldn't write {}: {error}", path.display()))),
@@ -44,11 +49,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// What the command line names, else the environment, else the profile in use.
-fn asks_server(arguments: &Arguments) -> bool {
-    let Place { config, data_dir } = &arguments.place;
+/// Whether the command line names a server, else the environment, else a profile in use.
+fn uses_server(arguments: &Arguments) -> bool {
+    let Location { config, data_dir } = &arguments.location;
     let is_directory = config.is_some() || data_dir.is_some();
-    let is_left_open = !Place::is_named_by_variable() || named_by_variable().is_some();
+    let is_left_open = !Location::is_named_by_variable() || profile_variable().is_some();
     arguments.reach.is_named() || (!is_directory && is_left_open)
 }
 
@@ -58,25 +63,26 @@ fn from_server(arguments: &Arguments) -> Result<String, Failure> {
     let proof = arguments.reach.server()?.get_bytes(&path, query)?;
     match ProofFile::parse(&proof) {
         Ok(_) => Ok(String::from_utf8_lossy(&proof).into_owned()),
-        Err(why) => Err(Failure::new(format!("the server's answer is no proof: {why}"))),
+        Err(why) => Err(Failure::new(format!("the server's response is not a proof: {why}"))),
     }
 }
 
 fn from_directory(arguments: &Arguments) -> Result<String, Failure> {
     let index = arguments.index;
-    let disk: Arc<dyn Disk> = Arc::new(Local::open(&arguments.place.data_dir()?));
-    // Before the log, so that the log has all that they cover. One that witnesses vouch for is
-    // worth more than a newer one.
+    let disk: Arc<dyn Disk> = Arc::new(Local::open(&arguments.location.data_dir()?));
+    // Checkpoints are read before the log, so that the log has all that they cover. A witnessed
+    // checkpoint is preferred to a newer one.
     let objects = FileObjects::new(Arc::clone(&disk));
-    let (witnessed, newest) = (stored(&objects, WITNESSED)?, stored(&objects, CHECKPOINT)?);
+    let (witnessed, newest) =
+        (read_checkpoint(&objects, WITNESSED)?, read_checkpoint(&objects, CHECKPOINT)?);
     let log = Contents::read(&disk)?;
-    // A log that went back, on record, has one that it does not go on from.
+    // A log that was rolled back, on record, has a checkpoint that it does not continue from.
     let is_good = |checkpoint: &Checkpoint| {
         index < checkpoint.size && verify::covered(&log, log.head().0, checkpoint).is_ok()
     };
     let (note, checkpoint) =
         witnessed.filter(|(_, checkpoint)| is_good(checkpoint)).or(newest).ok_or_else(|| {
-            Failure::new("the log has signed nothing yet; its server does when it runs")
+            Failure::new("the log has no signed checkpoint yet; a running server signs one")
         })?;
     let size = checkpoint.size;
     let entry =
@@ -90,8 +96,11 @@ fn from_directory(arguments: &Arguments) -> Result<String, Failure> {
     }
 }
 
-/// A checkpoint that is stored.
-fn stored(objects: &FileObjects, name: &str) -> Result<Option<(Note, Checkpoint)>, Failure> {
+/// Reads a stored checkpoint.
+fn read_checkpoint(
+    objects: &FileObjects,
+    name: &str,
+) -> Result<Option<(Note, Checkpoint)>, Failure> {
     let Some(object) = objects.get(name)? else { return Ok(None) };
     let read = Note::parse(&object.bytes).and_then(|note| {
         let checkpoint = Checkpoint::parse(note.text())?;

@@ -1,5 +1,4 @@
-//! How commands reach a running server: where it is, what is shown to it, and what it says when it
-//! does not answer.
+//! How commands reach a running server: its address, the credentials, and its errors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,36 +15,35 @@ use event::terminal::printable;
 use net::path::encode;
 use server::failure::{Exit, Failure};
 
-/// How long a server may take for an answer: longer than it gives itself.
+/// Longest wait for a response: longer than a server's own limit.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Which server.
+/// The server of a command.
 #[derive(clap::Args)]
-pub struct Reach {
-    /// The server of this profile. Also DAYBOOK_PROFILE; else the profile in use.
+pub struct ServerOptions {
+    /// Profile of the server. Also DAYBOOK_PROFILE. Default: the profile in use.
     #[arg(long, value_name = "NAME", conflicts_with = "url")]
     profile: Option<String>,
-    /// The server at this address.
+    /// Address of the server.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// A file with a token of a user who may, as a login gives one; instead of what the profile
-    /// shows.
+    /// File with a login token, used instead of the credentials of the profile.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
 
-/// What is shown to a server.
+/// Credentials for a server.
 pub enum Credentials {
     None,
     Token(String),
-    /// Requests are signed with it.
+    /// An access key that signs requests.
     Key {
         id: String,
         secret: String,
     },
 }
 
-/// What is secret in a file.
+/// Reads a token or secret from a file.
 pub fn read_secret(path: &Path) -> Result<String, Failure> {
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("couldn't read {}: {error}", path.display())))?;
@@ -55,31 +53,32 @@ pub fn read_secret(path: &Path) -> Result<String, Failure> {
     }
 }
 
-impl Reach {
+impl ServerOptions {
     /// Whether the command line names a server.
     pub fn is_named(&self) -> bool {
         self.profile.is_some() || self.url.is_some()
     }
 
-    /// The server that the command line names, else the variable, else the one in use.
+    /// The server of the command line, else of the variable, else of the profile in use.
     pub fn server(&self) -> Result<Server, Failure> {
         let profile = match (&self.profile, &self.url) {
-            (Some(name), _) => Some(profile::named(name)?),
+            (Some(name), _) => Some(profile::by_name(name)?),
             (None, Some(_)) => None,
-            (None, None) => match named_by_variable() {
-                Some(name) => Some(profile::named(&name)?),
+            (None, None) => match profile_variable() {
+                Some(name) => Some(profile::by_name(&name)?),
                 None => profile::in_use()?,
             },
         };
         let Some(url) = self.url.clone().or(profile.as_ref().map(|profile| profile.url.clone()))
         else {
             return Err(Failure::usage(
-                "which server? give --url URL or --profile NAME, or make a profile with `daybook profile add`",
+                "no server; give --url URL or --profile NAME, or add a profile with `daybook \
+                 profile add`",
             ));
         };
         if !verify::is_url(&url) {
             return Err(Failure::usage(format!(
-                "{url:?} is no URL; it begins with http:// or https://"
+                "{url:?} is not a URL that begins with http:// or https://"
             )));
         }
         let credentials = match &self.token_file {
@@ -93,24 +92,25 @@ impl Reach {
         Ok(Server { client, url: url.trim_end_matches('/').to_owned(), credentials })
     }
 
-    /// The options that name it, for another command.
+    /// The options that name the server, for another command.
     pub fn options(&self) -> String {
         let options = [
             ("profile", self.profile.clone()),
             ("url", self.url.clone()),
             ("token-file", self.token_file.as_ref().map(|file| file.display().to_string())),
         ];
-        let option =
-            |(name, value): (&str, Option<String>)| Some(format!(" --{name} {}", quoted(&value?)));
+        let option = |(name, value): (&str, Option<String>)| {
+            Some(format!(" --{name} {}", shell_word(&value?)))
+        };
         options.into_iter().filter_map(option).collect()
     }
 
-    /// What is at a path.
+    /// Reads the JSON at a path.
     pub fn get(&self, path: &str) -> Result<Value, Failure> {
         Ok(self.server()?.get(path, "")?)
     }
 
-    /// What is answered to a body sent to a path.
+    /// Sends a body to a path, and returns the JSON of the response.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         let server = self.server()?;
         let answer = server.post(path, "", body.to_string().as_bytes())?;
@@ -118,8 +118,8 @@ impl Reach {
     }
 }
 
-/// The profile that the environment names.
-pub fn named_by_variable() -> Option<String> {
+/// The profile named by the environment.
+pub fn profile_variable() -> Option<String> {
     std::env::var("DAYBOOK_PROFILE").ok().filter(|name| !name.is_empty())
 }
 
@@ -130,15 +130,15 @@ pub struct Server {
     credentials: Credentials,
 }
 
-/// Why there is no answer.
+/// Why a request has no result.
 #[derive(Debug)]
 pub struct Problem {
     pub exit: Exit,
-    /// The HTTP status; `None` where nothing was answered.
+    /// The HTTP status; `None` without a response.
     pub status: Option<u16>,
-    /// For people.
+    /// Text for the user.
     pub text: String,
-    /// The parameter that is wrong, and the column in it, from 1; 0 when it has none.
+    /// The wrong parameter and the column in it, from 1; 0 without a column.
     pub parameter: Option<(String, usize)>,
 }
 
@@ -149,37 +149,39 @@ impl From<Problem> for Failure {
 }
 
 impl Server {
-    /// The URL that its paths are below.
+    /// The base URL of the paths.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What is at a path, with a query as on the wire.
+    /// Reads the JSON at a path, with a query as on the wire.
     pub fn get<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<T, Problem> {
         let url = self.url_of(path, query);
         let headers = self.headers("GET", path, query, b"");
-        let answer = self.client.get_with(&url, &headers).map_err(unreached)?;
+        let answer = self.client.get_with(&url, &headers).map_err(connection_problem)?;
         read(&format!("{}{path}", self.url), answer)
     }
 
-    /// The bytes at a path.
+    /// Reads the bytes at a path.
     pub fn get_bytes(&self, path: &str, query: &str) -> Result<Vec<u8>, Problem> {
         let headers = self.headers("GET", path, query, b"");
-        let answer =
-            self.client.get_with(&self.url_of(path, query), &headers).map_err(unreached)?;
+        let answer = self
+            .client
+            .get_with(&self.url_of(path, query), &headers)
+            .map_err(connection_problem)?;
         match answer.status {
             200 => Ok(answer.body),
-            _ => Err(refused(&format!("{}{path}", self.url), &answer)),
+            _ => Err(problem_of(&format!("{}{path}", self.url), &answer)),
         }
     }
 
-    /// What is answered to a body, whatever the status.
+    /// Sends a body, and returns the response of any status.
     pub fn post(&self, path: &str, query: &str, body: &[u8]) -> Result<Response, Problem> {
         let headers = self.headers("POST", path, query, body);
-        self.client.post_with(&self.url_of(path, query), &headers, body).map_err(unreached)
+        self.client.post_with(&self.url_of(path, query), &headers, body).map_err(connection_problem)
     }
 
-    /// As [`Server::post`], with a token of the sender's own instead of what is shown elsewhere.
+    /// Like [`Server::post`], with a token of the source instead of the credentials.
     pub fn post_as(
         &self,
         bearer: &str,
@@ -187,10 +189,10 @@ impl Server {
         query: &str,
         body: &[u8],
     ) -> Result<Response, Problem> {
-        self.client.post_as(bearer, &self.url_of(path, query), body).map_err(unreached)
+        self.client.post_as(bearer, &self.url_of(path, query), body).map_err(connection_problem)
     }
 
-    /// Opens what is at a path, to be read as it comes. Errs when it is refused.
+    /// Opens a response to be read as it arrives. Errs if the request is refused.
     pub fn open(
         &self,
         path: &str,
@@ -199,16 +201,17 @@ impl Server {
     ) -> Result<ResponseStream, Problem> {
         let mut headers = self.headers("GET", path, query, b"");
         headers.extend_from_slice(more);
-        let opened = self.client.open(&self.url_of(path, query), &headers).map_err(unreached)?;
+        let opened =
+            self.client.open(&self.url_of(path, query), &headers).map_err(connection_problem)?;
         if matches!(opened.status, 200 | 206) {
             return Ok(opened);
         }
         let at = format!("{}{path}", self.url);
-        let answer = opened.read().map_err(|error| unreached(format!("{at}: {error}")))?;
-        Err(refused(&at, &answer))
+        let answer = opened.read().map_err(|error| connection_problem(format!("{at}: {error}")))?;
+        Err(problem_of(&at, &answer))
     }
 
-    /// Whether its requests are signed, which not every route takes.
+    /// Whether requests are signed; not every route accepts that.
     pub fn signs(&self) -> bool {
         matches!(self.credentials, Credentials::Key { .. })
     }
@@ -223,7 +226,7 @@ impl Server {
             Credentials::None => Vec::new(),
             Credentials::Token(token) => vec![("x-auth-token", token.clone())],
             Credentials::Key { id, secret } => {
-                // What stands before the path in the URL is part of what is signed.
+                // The signature covers the whole path, with that of the base URL.
                 let rest = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
                 let (host, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
                 let date = signature::date_text(system::now());
@@ -241,8 +244,8 @@ impl Server {
     }
 }
 
-/// A word for a shell.
-pub fn quoted(word: &str) -> String {
+/// A word quoted for a shell.
+pub fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
@@ -258,26 +261,26 @@ pub fn query_of(parameters: &[(String, String)]) -> String {
     parameters.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
-fn unreached(text: String) -> Problem {
+fn connection_problem(text: String) -> Problem {
     Problem { exit: Exit::Failed, status: None, text, parameter: None }
 }
 
-/// What was answered with 200, else the problem.
+/// The JSON of a response with status 200, else the problem.
 fn read<T: DeserializeOwned>(at: &str, answer: Response) -> Result<T, Problem> {
     if answer.status != 200 {
-        return Err(refused(at, &answer));
+        return Err(problem_of(at, &answer));
     }
     serde_json::from_slice(&answer.body).map_err(|_| Problem {
         exit: Exit::Failed,
         status: Some(200),
-        text: format!("{at}: the answer cannot be read; is that a Daybook server of this version?"),
+        text: format!("{at}: invalid response; is that a Daybook server of this version?"),
         parameter: None,
     })
 }
 
-/// What servers say when they refuse: RFC 9457, or the form of the vendor's gateway.
+/// The body of an error: RFC 9457, or the form of the vendor's gateway.
 #[derive(Deserialize, Default)]
-struct Told {
+struct ErrorBody {
     detail: Option<String>,
     error_msg: Option<String>,
     parameter: Option<String>,
@@ -285,22 +288,22 @@ struct Told {
     column: usize,
 }
 
-/// Longest text of an answer that is told on.
-const TOLD_CHARS_MAX: usize = 1000;
+/// Longest text of an error that is printed.
+const ERROR_CHARS_MAX: usize = 1000;
 
-/// The problem that an answer tells.
-pub fn refused(at: &str, answer: &Response) -> Problem {
-    let told: Told = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let why = told.detail.or(told.error_msg).unwrap_or_default();
-    let why = printable(&why.chars().take(TOLD_CHARS_MAX).collect::<String>());
+/// The problem in a response.
+pub fn problem_of(at: &str, answer: &Response) -> Problem {
+    let error: ErrorBody = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let why = error.detail.or(error.error_msg).unwrap_or_default();
+    let why = printable(&why.chars().take(ERROR_CHARS_MAX).collect::<String>());
     let hint = if answer.status == 401 {
         "; log in and give --token-file FILE, or make a profile"
     } else {
         ""
     };
-    let parameter = told.parameter.map(|name| (name, told.column));
+    let parameter = error.parameter.map(|name| (name, error.column));
     match (answer.status, &parameter) {
-        // The question is the person's own; where it was asked matters not.
+        // The search is the user's own; the address does not matter.
         (400, Some(_)) => Problem { exit: Exit::Usage, status: Some(400), text: why, parameter },
         (status, _) => {
             let why = if why.is_empty() { why } else { format!(": {why}") };

@@ -1,4 +1,4 @@
-//! `daybook routes`: every route that a server answers.
+//! `daybook routes`: every route of the server.
 
 use super::say;
 use server::failure::Failure;
@@ -6,7 +6,10 @@ use server::routes;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "One route a line: method, path, operation, and the right it needs on a trail (- for none).\n\nExample:\n  daybook routes | grep taurusdb"
+    after_help = "Each line has method, path, operation, and the right needed on a trail (- for \
+                  none).\n\n\
+                  Example:\n  \
+                  daybook routes | grep taurusdb"
 )]
 pub struct Arguments {}
 

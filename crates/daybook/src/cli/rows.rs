@@ -4,7 +4,7 @@ use super::screen::{Screen, Tone, safe};
 use super::table::{Cell, Column, Table};
 use find::answer::Event;
 
-/// A narrower terminal has no room for years.
+/// A narrower terminal leaves years out.
 const SHORT_BELOW: usize = 60;
 
 fn columns(screen: &Screen) -> Vec<Column> {
@@ -22,7 +22,7 @@ fn columns(screen: &Screen) -> Vec<Column> {
     ]
 }
 
-/// How bad an outcome is.
+/// Tone of an outcome.
 pub fn tone(outcome: &str) -> Tone {
     match outcome {
         "success" => Tone::Good,
@@ -57,8 +57,8 @@ pub fn table(events: &[Event], screen: &Screen) -> Table {
     Table::for_rows(columns(screen), &rows, screen)
 }
 
-/// A table for events that are not known yet: with room for usual ones.
-pub fn table_to_come(screen: &Screen) -> Table {
+/// A table for future events, with room for usual ones.
+pub fn table_of_future_events(screen: &Screen) -> Table {
     let is_short = screen.width.is_some_and(|width| width < SHORT_BELOW);
     let time = screen.time("2026-11-01T00:00:00Z", is_short);
     let widths = [8, time.chars().count(), 14, 16, 40, 7, 15, 40];

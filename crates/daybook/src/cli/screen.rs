@@ -1,4 +1,4 @@
-//! What commands write on: a terminal with a width, colours and a time zone, or a file.
+//! The output of commands: a terminal with a width, colours and a time zone, or a file.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -11,13 +11,13 @@ use jiff::tz::TimeZone;
 
 use event::terminal::printable;
 
-/// How it is to look.
+/// Options of the output.
 #[derive(clap::Args)]
-pub struct Look {
-    /// Show times in the machine's zone, or that of TZ, instead of UTC.
+pub struct DisplayOptions {
+    /// Print times in the machine's zone, or that of TZ, instead of UTC.
     #[arg(long)]
     local: bool,
-    /// When to use colours; never where NO_COLOR is set, unless asked to.
+    /// When to use colours. NO_COLOR turns auto into never.
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
 }
@@ -29,7 +29,7 @@ enum Color {
     Never,
 }
 
-/// Where a command writes.
+/// The output of a command.
 pub struct Screen {
     /// Columns of the terminal; `None` for a file or pipe.
     pub width: Option<usize>,
@@ -38,7 +38,7 @@ pub struct Screen {
     zone: Option<TimeZone>,
 }
 
-/// What a text means.
+/// Meaning of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     Plain,
@@ -48,14 +48,14 @@ pub enum Tone {
     Faint,
 }
 
-/// A terminal that tells no width.
+/// Width of a terminal that reports none.
 const WIDTH: usize = 80;
-/// No text of a table is wider on a terminal.
+/// Longest text of a table on a terminal.
 const CHARS_MAX: usize = 1024;
 
 impl Screen {
     /// Standard output.
-    pub fn of(look: &Look) -> Screen {
+    pub fn of(look: &DisplayOptions) -> Screen {
         let is_terminal = std::io::stdout().is_terminal();
         let width = Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
@@ -67,12 +67,12 @@ impl Screen {
                 Color::Never => false,
                 Color::Auto => is_terminal && !is_dumb && !is_refused,
             },
-            // Without a zone of its own a machine is in UTC.
+            // A machine without a zone is in UTC.
             zone: look.local.then(|| TimeZone::try_system().unwrap_or(TimeZone::UTC)),
         }
     }
 
-    /// A text with its colour, if there are any.
+    /// A text in the colour of its tone, if colours are on.
     pub fn toned(&self, text: &str, tone: Tone) -> String {
         let style = Style::new().force_styling(self.is_coloured);
         match tone {
@@ -84,33 +84,33 @@ impl Screen {
         }
     }
 
-    /// What times are in.
+    /// Name of the time zone.
     pub fn zone(&self) -> &str {
         self.zone.as_ref().map_or("UTC", |zone| zone.iana_name().unwrap_or("local"))
     }
 
-    /// A time of an answer, to the second; what is no time as it is. Local ones tell their offset.
+    /// A time to the second, with the offset if it is local. A text that is no time is unchanged.
     /// `is_short` leaves the year out.
     pub fn time(&self, text: &str, is_short: bool) -> String {
         let Ok((time, _)) = Time::parse_rfc3339(text) else { return printable(text) };
         let skipped = if is_short { 5 } else { 0 };
-        self.written(time, 0)[skipped..].to_owned()
+        self.format_time(time, 0)[skipped..].to_owned()
     }
 
-    /// A time of an answer with all its digits and its zone.
+    /// A time with all its digits and its zone.
     pub fn whole_time(&self, text: &str) -> String {
         let Ok((time, _)) = Time::parse_rfc3339(text) else { return printable(text) };
-        let written = self.written(time, 9);
+        let written = self.format_time(time, 9);
         if self.zone.is_none() { written + " UTC" } else { written }
     }
 
-    /// A time of an answer to the second, with its zone.
+    /// A time to the second, with its zone.
     pub fn labelled_time(&self, text: &str) -> String {
         let written = self.time(text, false);
         if self.zone.is_none() { written + " UTC" } else { written }
     }
 
-    fn written(&self, time: Time, digits: usize) -> String {
+    fn format_time(&self, time: Time, digits: usize) -> String {
         let instant = Timestamp::from_nanosecond(i128::from(time.unix_ns()))
             .expect("64-bit nanoseconds are within jiff's range");
         let zone = self.zone.clone().unwrap_or(TimeZone::UTC);
@@ -139,7 +139,7 @@ impl Screen {
     }
 }
 
-/// A text from outside, made safe for a terminal.
+/// A text of unknown origin, made safe for a terminal.
 pub fn safe(text: &str) -> String {
     match text.char_indices().nth(CHARS_MAX) {
         Some((end, _)) => printable(&text[..end]) + "…",
@@ -147,7 +147,7 @@ pub fn safe(text: &str) -> String {
     }
 }
 
-/// The beginning of a text that is too wide, and `…`. Characters may be two columns wide.
+/// Cuts a text that is too wide, and adds `…`. Characters may be two columns wide.
 pub fn cut(text: &str, width: usize) -> String {
     if measure_text_width(text) <= width {
         return text.to_owned();
@@ -163,14 +163,14 @@ pub fn cut(text: &str, width: usize) -> String {
     if width == 0 { String::new() } else { format!("{}…", &text[..end]) }
 }
 
-/// A text with spaces to a width, before it or behind.
-pub fn padded(text: &str, width: usize, is_right: bool) -> String {
+/// Pads a text with spaces to a width, on the left or on the right.
+pub fn pad(text: &str, width: usize, is_right: bool) -> String {
     let spaces = " ".repeat(width.saturating_sub(measure_text_width(text)));
     if is_right { spaces + text } else { text.to_owned() + &spaces }
 }
 
 /// A count with commas.
-pub fn grouped(count: u64) -> String {
+pub fn with_commas(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -182,8 +182,8 @@ pub fn grouped(count: u64) -> String {
     text
 }
 
-/// JSON that a terminal shows as it is: what could steer it is written as an escape, which means
-/// the same.
+/// JSON that is safe for a terminal: control characters are written as escapes of the same
+/// meaning.
 pub fn safe_json(json: &str) -> String {
     if json.is_ascii() && !json.contains('\u{7f}') {
         return json.to_owned();
@@ -202,7 +202,7 @@ pub fn safe_json(json: &str) -> String {
     text
 }
 
-/// Where in a search the column is, from 1, for people: the search, and a caret below.
+/// The search, and a caret below its column, counted from 1.
 pub fn caret(search: &str, column: usize) -> String {
     let before: String = search.chars().take(column.saturating_sub(1)).collect();
     let spaces = " ".repeat(measure_text_width(&printable(&before)));
@@ -233,12 +233,12 @@ mod tests {
             assert_eq!(cut, expected);
             assert!(measure_text_width(&cut) <= width);
         }
-        assert_eq!(padded("审计", 6, false), "审计  ");
-        assert_eq!(padded("7", 3, true), "  7");
+        assert_eq!(pad("审计", 6, false), "审计  ");
+        assert_eq!(pad("7", 3, true), "  7");
     }
 
     #[test]
-    fn times_tell_their_zone() {
+    fn times_have_their_zone() {
         let summer = "2026-07-01T10:30:00.215000000Z";
         assert_eq!(screen(None).time(summer, false), "2026-07-01 10:30:00");
         assert_eq!(screen(None).time(summer, true), "07-01 10:30:00");
@@ -258,7 +258,7 @@ mod tests {
     fn numbers_have_commas() {
         for (count, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")]
         {
-            assert_eq!(grouped(count), expected);
+            assert_eq!(with_commas(count), expected);
         }
     }
 

@@ -1,11 +1,11 @@
-//! `daybook search`: the events that match, as a table or for programs.
+//! `daybook search`: matching events, as a table or for programs.
 
 use clap::ValueEnum;
 
-use super::asked::{At, Log, Pairs, Question, pair};
+use super::question::{Log, LogLocation, Pairs, Question, pair};
 use super::reach::Problem;
 use super::rows;
-use super::screen::{Look, Screen, grouped, safe_json};
+use super::screen::{DisplayOptions, Screen, safe_json, with_commas};
 use super::stats::chart;
 use super::table::Table;
 use super::{say, warn};
@@ -18,39 +18,52 @@ use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(
-    after_long_help = "All terms must hold. A word is looked for in the texts of an event, field:value is an exact value, field:lib* one that\nbegins so, field:a,b one of both, and - before a term excludes. What a shell would take apart stands in quotes of\nits own. docs/search.md lists the fields.\n\n\
-                       The number of events that match is exact, and is told below the table, or on standard error. On a narrow terminal\nthe least important columns go; -o json has everything.\n\n\
-                       Examples:\n  daybook search actor:alice -outcome:success --after -24h\n  daybook search 'resource:library/* \"drop table\"' --histogram\n  daybook search operation:delete,update --after 2026-11-01 --before 2026-12-01 --order asc\n  daybook search ip:10.0.0.0/8 -o ndjson --all\n  daybook search outcome:failure --limit 0 -o json\n  daybook search alice --data-dir /var/lib/daybook --local\n\n\
-                       Exit codes: 0 answered, also where nothing matches; 1 not answered; 2 wrong search or command line; 3 damaged bytes in\nthe data directory."
+    after_long_help = "An event must match all terms. A word searches the texts of an event. \
+                       field:value matches an exact value, field:lib* a beginning, field:a,b \
+                       either value. A - before a term excludes. Quote terms with blanks or shell \
+                       characters. docs/search.md lists the fields.\n\n\
+                       The number of matching events is exact; it is printed below the table, or \
+                       on standard error. A narrow terminal shows fewer columns; -o json has \
+                       everything.\n\n\
+                       Examples:\n  \
+                       daybook search actor:alice -outcome:success --after -24h\n  \
+                       daybook search 'resource:library/* \"drop table\"' --histogram\n  \
+                       daybook search operation:delete,update --after 2026-11-01 --before \
+                       2026-12-01 --order asc\n  \
+                       daybook search ip:10.0.0.0/8 -o ndjson --all\n  \
+                       daybook search outcome:failure --limit 0 -o json\n  \
+                       daybook search alice --data-dir /var/lib/daybook --local\n\n\
+                       Exit codes: 0 answered, also if nothing matches; 1 not answered; 2 wrong \
+                       search or command line; 3 damaged bytes in the data directory."
 )]
 pub struct Arguments {
     #[command(flatten)]
     question: Question,
-    /// How many events to show.
+    /// Number of events to list.
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50)]
     limit: u64,
-    /// How many to leave out first.
+    /// Number of events to skip first.
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     offset: u64,
-    /// Show all, however many.
+    /// List all matching events.
     #[arg(long, conflicts_with = "limit")]
     all: bool,
-    /// Newest first, or oldest.
+    /// Order by time: desc lists the newest first.
     #[arg(long, value_name = "ORDER", default_value = "desc")]
     order: Order,
-    /// Answer as of the moment the log had this many events.
+    /// Search the log as it was when it had this many events.
     #[arg(long, value_name = "COUNT", conflicts_with = "offset")]
     as_of: Option<u64>,
-    /// How to write them.
+    /// Output format.
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     output: Output,
-    /// Show above the table when they happened.
+    /// Draw a chart over time above the table.
     #[arg(long)]
     histogram: bool,
     #[command(flatten)]
-    look: Look,
+    look: DisplayOptions,
     #[command(flatten)]
-    at: At,
+    log: LogLocation,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -61,11 +74,11 @@ enum Order {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Output {
-    /// Lines for people.
+    /// Table.
     Table,
     /// One document, with the total.
     Json,
-    /// An event a line.
+    /// One event a line.
     Ndjson,
     /// The columns of docs/api/export.md, for spreadsheets.
     Csv,
@@ -87,9 +100,9 @@ impl Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let log = arguments.at.open()?;
+    let log = arguments.log.open()?;
     let explained = |problem| arguments.question.explain(problem);
-    let mut walk = Walk::of(arguments, &log);
+    let mut pages = Pages::of(arguments, &log);
     let mut writer = Writer {
         screen: Screen::of(&arguments.look),
         output: arguments.output,
@@ -101,27 +114,27 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         writer.chart(&log, arguments.pairs()).map_err(explained)?;
     }
     let mut last = None;
-    while let Some(page) = walk.next().map_err(explained)? {
+    while let Some(page) = pages.next().map_err(explained)? {
         writer.page(&page)?;
         last = Some(page);
     }
     last.map_or(Ok(()), |page| writer.end(&page, arguments))
 }
 
-/// Pages one after another, as of one moment, until there are as many events as asked for.
-struct Walk<'a> {
+/// Reads pages one after another, all of the same moment, up to the limit of events.
+struct Pages<'a> {
     log: &'a Log,
     pairs: Pairs,
     from: Option<(String, String)>,
     left: u64,
 }
 
-impl<'a> Walk<'a> {
-    fn of(arguments: &Arguments, log: &'a Log) -> Walk<'a> {
+impl<'a> Pages<'a> {
+    fn of(arguments: &Arguments, log: &'a Log) -> Pages<'a> {
         let mut pairs = arguments.pairs();
         pairs.push(pair("order", arguments.order()));
         let left = if arguments.all { u64::MAX } else { arguments.limit };
-        Walk { log, pairs, from: Some(pair("offset", arguments.offset)), left }
+        Pages { log, pairs, from: Some(pair("offset", arguments.offset)), left }
     }
 
     fn next(&mut self) -> Result<Option<Events>, Problem> {
@@ -129,7 +142,7 @@ impl<'a> Walk<'a> {
         let mut pairs = self.pairs.clone();
         pairs.extend([from, pair("limit", self.left.min(LIMIT_MAX))]);
         let page = self.log.events(&pairs)?;
-        // The cursor knows of which moment it is.
+        // The cursor has the moment.
         self.pairs.retain(|(name, _)| name != "as_of");
         self.left = self.left.saturating_sub(page.events.len() as u64);
         self.from =
@@ -172,8 +185,8 @@ impl Writer {
                     csv::begin(&mut lines);
                 }
                 page.events.iter().for_each(|event| csv::line(values_of(event), &mut lines));
-                // Cells are texts as they are; quotes keep them whole, and a terminal is told what
-                // steers it.
+                // Cells are unchanged texts in quotes; for a terminal, control characters are
+                // escaped.
                 let text = String::from_utf8_lossy(&lines).into_owned();
                 if self.screen.width.is_some() { safe_lines(&text) } else { text }
             }
@@ -195,7 +208,7 @@ impl Writer {
         say(&text)
     }
 
-    /// The columns are as wide as the first page needs.
+    /// Rows of a table whose columns are as wide as the first page needs.
     fn lines(&mut self, events: &[Event]) -> String {
         if events.is_empty() {
             return String::new();
@@ -232,7 +245,7 @@ impl Writer {
     }
 }
 
-/// Lines that a terminal can show.
+/// Lines that are safe for a terminal.
 fn safe_lines(text: &str) -> String {
     text.lines().map(|line| printable(line) + "\n").collect()
 }
@@ -246,20 +259,20 @@ fn summary(rows: u64, total: u64, arguments: &Arguments) -> String {
     let seen = arguments.offset.saturating_add(rows);
     match (rows, total) {
         (_, 0) => "no event matches".to_owned(),
-        (0, _) => format!("0 of {} {events}", grouped(total)),
-        _ if rows == total => format!("{} {events}, {order}", grouped(total)),
+        (0, _) => format!("0 of {} {events}", with_commas(total)),
+        _ if rows == total => format!("{} {events}, {order}", with_commas(total)),
         _ if seen < total => {
             format!(
                 "{} of {} {events}, {order}; more with --offset {seen}",
-                grouped(rows),
-                grouped(total)
+                with_commas(rows),
+                with_commas(total)
             )
         }
-        _ => format!("{} of {} {events}, {order}", grouped(rows), grouped(total)),
+        _ => format!("{} of {} {events}, {order}", with_commas(rows), with_commas(total)),
     }
 }
 
-/// An event as a line of JSON that a terminal can show.
+/// An event as a line of JSON that is safe for a terminal.
 pub fn json(event: &Event) -> Result<String, Failure> {
     let json = serde_json::to_string(event).map_err(|error| Failure::new(error.to_string()))?;
     Ok(safe_json(&json))

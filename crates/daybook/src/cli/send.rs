@@ -1,8 +1,8 @@
 //! `daybook send`: events from standard input, recorded by a running server.
 //!
-//! What is read is sent in pieces of whole records, each again until it is answered. A piece tells
-//! which input it is of and where it stood, so that an event without an id of its own has that
-//! place for one, and none is recorded twice.
+//! Input is sent in pieces of whole records, and each piece again until the server responds. A
+//! piece names its input and its offset there. They identify events without an id, so that none is
+//! recorded twice.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::reach::{Reach, Server, query_of, read_secret, refused};
-use super::screen::grouped;
+use super::reach::{Server, ServerOptions, problem_of, query_of, read_secret};
+use super::screen::with_commas;
 use super::{say, warn};
 use client::Response;
 use event::terminal::printable;
@@ -28,31 +28,43 @@ use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(
-    after_long_help = "Each line is an event as docs/sources/daybook.md describes it; of another format, what its files hold. What cannot be\nused is set aside alone, and told with its line.\n\n\
-                       A server that is overloaded or not reached is tried again, for about five minutes. Events with an id of their own\nare recorded once however often they are sent, others once for each --input: a run that was interrupted may be\nrepeated with the input that it told, or with a name given to it before.\n\n\
-                       The server is shown the source's token, or that of a user who may write to the source's trail. Signed requests are\nnot taken.\n\n\
-                       Examples:\n  echo '{\"action\":\"approve deployment\",\"actor\":\"alice\",\"resource\":\"billing\"}' | daybook send --source own\n  daybook send --source own --input nightly-2026-11-22 < events.ndjson\n  daybook send --source web --format nginx-json --source-token-file web.token < access.log\n\n\
-                       Exit codes: 0 all is recorded; 1 something was set aside, or not sent."
+    after_long_help = "Each line is an event as in docs/sources/daybook.md, or a record of another \
+                       format. Rejected lines are reported with their numbers and go to the \
+                       dead-letter queue.\n\n\
+                       The command retries an overloaded or unreachable server for about five \
+                       minutes. Events with an id are recorded once, other events once for each \
+                       --input: repeat an interrupted run with the --input that it printed, or \
+                       with the name you gave it.\n\n\
+                       Authentication needs the source's token, or that of a user who may write to \
+                       the source's trail. The intake does not accept signed requests.\n\n\
+                       Examples:\n  \
+                       echo '{\"action\":\"approve \
+                       deployment\",\"actor\":\"alice\",\"resource\":\"billing\"}' | daybook send \
+                       --source own\n  \
+                       daybook send --source own --input nightly-2026-11-22 < events.ndjson\n  \
+                       daybook send --source web --format nginx-json --source-token-file web.token \
+                       < access.log\n\n\
+                       Exit codes: 0 everything is recorded; 1 something was rejected or not sent."
 )]
 pub struct Arguments {
-    /// The source, as the server's configuration names it.
+    /// Name of the source in the server's configuration.
     #[arg(long, short, value_name = "NAME")]
     source: String,
-    /// The source's format; `daybook source formats` lists them.
+    /// Format of the source; `daybook source formats` lists the formats.
     #[arg(long, value_name = "FORMAT", default_value = "daybook", value_parser = parse_format)]
     format: Format,
-    /// What this input is called: the same events sent again under the same name are recorded once.
-    /// Random unless given.
+    /// Name of the input. The same events sent again under the same name are recorded once.
+    /// Default: random.
     #[arg(long, value_name = "NAME")]
     input: Option<String>,
-    /// A file with the source's token.
+    /// File with the source's token.
     #[arg(long, value_name = "FILE", conflicts_with = "token_file")]
     source_token_file: Option<PathBuf>,
-    /// How to tell what came of it.
+    /// Output format.
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     output: Output,
     #[command(flatten)]
-    reach: Reach,
+    reach: ServerOptions,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -61,22 +73,21 @@ enum Output {
     Json,
 }
 
-/// Bytes read at once, and how many such are read before they are sent.
+/// Bytes in a read, and reads ahead of sending.
 const READ_BYTES: usize = 64 << 10;
 const READS_WAITING_MAX: usize = 16;
-/// Records of a piece: half of what servers take in a request, so that none is parted and positions
-/// tell lines.
+/// Records of a piece: half of the limit of a request, so that none is divided and positions lead
+/// to lines.
 const LINES_MAX: usize = 5_000;
-/// Longest record: what servers take as a body.
+/// Longest record: the limit of a body.
 const RECORD_BYTES_MAX: usize = 8 << 20;
-/// Tries of a piece that is not answered, about five minutes with the pauses between them: a server
-/// starts again in less.
+/// Tries of a piece, about five minutes with the pauses between them: a server restarts in less.
 const TRIES: u32 = 14;
-/// The first pause, which doubles, and the longest.
+/// First pause, which doubles, and longest pause.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// Lines that are told one by one.
-const TOLD_MAX: u64 = 100;
+/// Rejected lines that are reported one by one.
+const REPORTED_MAX: u64 = 100;
 
 fn parse_format(text: &str) -> Result<Format, String> {
     text.parse()
@@ -87,13 +98,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let server = arguments.reach.server()?;
     if token.is_none() && server.signs() {
         return Err(Failure::usage(
-            "events are not taken with an access key; give --source-token-file FILE or --token-file FILE",
+            "an access key cannot send events; give --source-token-file FILE or --token-file FILE",
         ));
     }
     let style = ProgressStyle::with_template("{spinner} {msg} {bytes} {bytes_per_sec}");
     let bar = ProgressBar::new_spinner()
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    let mut sending = Sending {
+    let mut upload = Upload {
         server,
         token,
         path: format!("/intake/{}", encode(arguments.source.as_bytes())),
@@ -101,34 +112,38 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         input: input(arguments.input.as_deref()),
         offset: 0,
         lines: 0,
-        told: 0,
+        reported: 0,
         tally: Tally::default(),
         bar,
     };
-    let sent = sending.all();
-    sending.bar.finish_and_clear();
-    let Tally { recorded, duplicate, set_aside, skipped } = sending.tally;
+    let sent = upload.all();
+    upload.bar.finish_and_clear();
+    let Tally { recorded, duplicate, dead_letters, skipped } = upload.tally;
     say(&match arguments.output {
         Output::Text => format!(
-            "recorded: {recorded}\nrecorded before: {duplicate}\nset aside: {set_aside}\nskipped: {skipped}\n"
+            "recorded: {recorded}\n\
+             recorded before: {duplicate}\n\
+             dead letters: {dead_letters}\n\
+             skipped: {skipped}\n"
         ),
         Output::Json => {
-            let told = json!({ "recorded": recorded, "duplicates": duplicate, "set_aside": set_aside,
-                               "skipped": skipped, "input": sending.input });
-            format!("{told}\n")
+            let result = json!({ "recorded": recorded, "duplicates": duplicate,
+                                 "dead_letters": dead_letters, "skipped": skipped,
+                                 "input": upload.input });
+            format!("{result}\n")
         }
     })?;
     match sent {
         Err(Failure { exit, text }) => {
             let again = format!(
-                "{text}; send all of it again with --input {}, and nothing is doubled",
-                sending.input
+                "{text}; send the whole input again with --input {}, and nothing is recorded twice",
+                upload.input
             );
             Err(Failure { exit, text: again })
         }
-        Ok(()) if set_aside > 0 => Err(Failure::new(format!(
-            "{set_aside} could not be used and {} set aside; `daybook set-aside list` shows all that is",
-            if set_aside == 1 { "is" } else { "are" }
+        Ok(()) if dead_letters > 0 => Err(Failure::new(format!(
+            "{dead_letters} {} rejected; `daybook dead-letters list` shows the reasons",
+            if dead_letters == 1 { "record was" } else { "records were" }
         ))),
         Ok(()) => Ok(()),
     }
@@ -147,7 +162,7 @@ fn input(name: Option<&str>) -> String {
     }
 }
 
-/// What comes from standard input; read ahead, a little.
+/// Reads standard input a little ahead of sending.
 fn reading() -> Receiver<std::io::Result<Vec<u8>>> {
     let (into, pieces) = sync_channel(READS_WAITING_MAX);
     std::thread::spawn(move || {
@@ -159,7 +174,7 @@ fn reading() -> Receiver<std::io::Result<Vec<u8>>> {
                 bytes
             });
             let is_last = read.as_ref().map_or(true, Vec::is_empty);
-            // Nobody listens once sending failed.
+            // The receiver is gone once sending failed.
             if into.send(read).is_err() || is_last {
                 return;
             }
@@ -168,23 +183,23 @@ fn reading() -> Receiver<std::io::Result<Vec<u8>>> {
     pieces
 }
 
-struct Sending {
+struct Upload {
     server: Server,
     token: Option<String>,
     path: String,
     format: Format,
     input: String,
-    /// Bytes and lines that were sent.
+    /// Number of bytes and lines sent.
     offset: u64,
     lines: u64,
-    /// How many lines were told.
-    told: u64,
+    /// Number of rejected lines that were reported.
+    reported: u64,
     tally: Tally,
     bar: ProgressBar,
 }
 
-impl Sending {
-    /// Sends everything, as soon as there is a whole record and no more at hand.
+impl Upload {
+    /// Sends everything. A piece leaves as soon as it has a whole record and no more input waits.
     fn all(&mut self) -> Result<(), Failure> {
         let incoming = reading();
         let (mut bytes, mut is_end, mut has_more) = (Vec::new(), false, true);
@@ -209,7 +224,8 @@ impl Sending {
                 return Ok(());
             } else if bytes.len() >= RECORD_BYTES_MAX {
                 return Err(Failure::new(format!(
-                    "line {} is longer than {RECORD_BYTES_MAX} bytes and was not sent, nor what is behind it",
+                    "line {} is longer than {RECORD_BYTES_MAX} bytes; it and the lines behind it \
+                     were not sent",
                     self.lines + 1
                 )));
             } else {
@@ -221,13 +237,13 @@ impl Sending {
         Ok(())
     }
 
-    /// Sends a piece until it is answered.
+    /// Sends a piece until the server responds.
     fn send(&mut self, piece: &[u8]) -> Result<(), Failure> {
-        let place = [
+        let position = [
             ("file".to_owned(), self.input.clone()),
             ("offset".to_owned(), self.offset.to_string()),
         ];
-        let query = query_of(&place);
+        let query = query_of(&position);
         let mut tries = 0;
         loop {
             let answer = match &self.token {
@@ -241,7 +257,8 @@ impl Sending {
                     return Ok(());
                 }
                 Ok(answer) => {
-                    let problem = refused(&format!("{}{}", self.server.url(), self.path), &answer);
+                    let problem =
+                        problem_of(&format!("{}{}", self.server.url(), self.path), &answer);
                     if !matches!(answer.status, 408 | 429 | 500..) {
                         return Err(problem.into());
                     }
@@ -259,52 +276,52 @@ impl Sending {
     }
 
     fn count(&mut self, piece: &[u8], answer: &Response) -> Result<(), Failure> {
-        let told: Told = serde_json::from_slice(&answer.body).map_err(|_| {
+        let response: IntakeResponse = serde_json::from_slice(&answer.body).map_err(|_| {
             Failure::new(format!(
-                "{}: the answer cannot be read; is that a Daybook server?",
+                "{}: invalid response; is that a Daybook server?",
                 self.server.url()
             ))
         })?;
-        for aside in &told.set_aside {
-            self.told += 1;
-            if self.told <= TOLD_MAX {
-                let line = self.lines + line_of(piece, aside.position);
+        for rejected in &response.dead_letters {
+            self.reported += 1;
+            if self.reported <= REPORTED_MAX {
+                let line = self.lines + line_of(piece, rejected.position);
                 self.bar.suspend(|| {
-                    warn(&format!("daybook: line {line}: {}", printable(&aside.reason)))
+                    warn(&format!("daybook: line {line}: {}", printable(&rejected.reason)))
                 });
             }
         }
         self.tally.add(Tally {
-            recorded: told.recorded,
-            duplicate: told.duplicates.len() as u64,
-            set_aside: told.set_aside.len() as u64,
-            skipped: told.skipped,
+            recorded: response.recorded,
+            duplicate: response.duplicates.len() as u64,
+            dead_letters: response.dead_letters.len() as u64,
+            skipped: response.skipped,
         });
         self.offset += piece.len() as u64;
         self.lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
         self.bar.set_position(self.offset);
-        self.bar.set_message(format!("{} recorded", grouped(self.tally.recorded)));
+        self.bar.set_message(format!("{} recorded", with_commas(self.tally.recorded)));
         Ok(())
     }
 }
 
-/// What a server answers to a piece.
+/// Response of a server to a piece.
 #[derive(Deserialize)]
-struct Told {
+struct IntakeResponse {
     recorded: u64,
     duplicates: Vec<serde::de::IgnoredAny>,
-    set_aside: Vec<ToldAside>,
+    dead_letters: Vec<Rejection>,
     #[serde(default)]
     skipped: u64,
 }
 
 #[derive(Deserialize)]
-struct ToldAside {
+struct Rejection {
     position: u64,
     reason: String,
 }
 
-/// Puts what was read behind what there is; true at the end.
+/// Appends a read; true at the end.
 fn take(read: std::io::Result<Vec<u8>>, bytes: &mut Vec<u8>) -> Result<bool, Failure> {
     let read =
         read.map_err(|error| Failure::new(format!("couldn't read standard input: {error}")))?;
@@ -312,7 +329,7 @@ fn take(read: std::io::Result<Vec<u8>>, bytes: &mut Vec<u8>) -> Result<bool, Fai
     Ok(read.is_empty())
 }
 
-/// How many bytes make a piece of whole records, of bounded size where records are.
+/// Length of a piece of whole records. It is bounded unless a single record is longer.
 fn whole(format: Format, bytes: &[u8], is_end: bool) -> usize {
     let lines = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(LINES_MAX - 1);
     let bound = lines.map_or(bytes.len(), |(at, _)| at + 1).min(PIECE_BYTES);
@@ -321,13 +338,13 @@ fn whole(format: Format, bytes: &[u8], is_end: bool) -> usize {
         if is_all { end } else { format.complete_bytes(&bytes[..end], Continuation::More) }
     };
     match of_piece(bound.min(bytes.len())) {
-        // A record is longer than a piece.
+        // The record is longer than a piece.
         0 => of_piece(bytes.len()),
         whole => whole,
     }
 }
 
-/// The line of a piece, from 1, on which the record at this position stands: empty lines have none.
+/// The line of a piece, from 1, with the record at this position. Empty lines have no record.
 fn line_of(piece: &[u8], position: u64) -> u64 {
     let lines = piece.split(|byte| *byte == b'\n').zip(1..);
     let mut filled = lines.filter(|(line, _)| !line.trim_ascii().is_empty());
@@ -335,7 +352,7 @@ fn line_of(piece: &[u8], position: u64) -> u64 {
     filled.nth(position).map_or(1, |(_, number)| number)
 }
 
-/// How long a server asks to wait.
+/// The pause that the server requests.
 fn retry_after(answer: &Response) -> Option<Duration> {
     let seconds = answer.headers.get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
@@ -359,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_found_by_what_stands_on_it() {
+    fn a_position_leads_to_its_line() {
         let piece = b"a\n\n  \r\nb\nc";
         assert_eq!([0, 1, 2, 3].map(|position| line_of(piece, position)), [1, 4, 5, 1]);
     }

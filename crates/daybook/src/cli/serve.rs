@@ -1,4 +1,4 @@
-//! `daybook serve`: the server in the foreground, until it is told to stop.
+//! `daybook serve`: the server in the foreground, until a signal stops it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, reload};
 
-use super::{Place, no_data_dir, variables, warn};
+use super::{Location, no_data_dir, variables, warn};
 use config::{self, Flags, LogFormat, LogLevel};
 use server::failure::Failure;
 use server::notify;
@@ -17,20 +17,21 @@ use server::reload::Reloader;
 use server::serve::Server;
 
 #[derive(clap::Args)]
-#[command(
-    after_help = "Examples:\n  daybook serve --data-dir /var/lib/daybook\n  daybook serve --config /etc/daybook.toml --listen 0.0.0.0:8420\n\n\
-                        Stops on SIGINT and SIGTERM after finishing open requests. On SIGHUP reads configuration and certificates again."
-)]
+#[command(after_help = "Examples:\n  \
+                  daybook serve --data-dir /var/lib/daybook\n  \
+                  daybook serve --config /etc/daybook.toml --listen 0.0.0.0:8420\n\n\
+                  Stops on SIGINT and SIGTERM after finishing open requests. Reads configuration \
+                  and certificates again on SIGHUP.")]
 pub struct Arguments {
     #[command(flatten)]
-    place: Place,
-    /// Address to listen on. Also DAYBOOK_LISTEN; 127.0.0.1:8420 unless told otherwise.
+    location: Location,
+    /// Address to listen on. Also DAYBOOK_LISTEN; Default: 127.0.0.1:8420.
     #[arg(long, short, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// How the operational log on standard error is written. Also DAYBOOK_LOG_FORMAT.
+    /// Format of the operational log on standard error. Also DAYBOOK_LOG_FORMAT.
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
-    /// How much the operational log tells. Also DAYBOOK_LOG_LEVEL.
+    /// Level of the operational log. Also DAYBOOK_LOG_LEVEL.
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<LogLevel>,
     /// Log every request: `--log-level debug`.
@@ -41,16 +42,16 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let log_level = arguments.log_level.or(arguments.verbose.then_some(LogLevel::Debug));
     let flags =
-        Flags { log_level, ..arguments.place.flags(arguments.listen, arguments.log_format) };
+        Flags { log_level, ..arguments.location.flags(arguments.listen, arguments.log_format) };
     let config = config::load(&flags, &variables())?;
     let data_dir = config.data_dir.clone().ok_or_else(no_data_dir)?;
     let set_level = start_log(config.log_format, config.log_level);
     runtime()?.block_on(async {
-        // Before the address is bound: who can connect may tell it to stop.
-        let stopped = stopped()?;
+        // Before the address is bound: clients that can connect may also send a signal.
+        let stopped = stop_signal()?;
         let server = Server::open(config, &data_dir).await?;
-        reload_when_told(server.reloader(&data_dir, flags, variables(), set_level))?;
-        // Tests and scripts that ask for port 0 read the addresses from here.
+        reload_on_hangup(server.reloader(&data_dir, flags, variables(), set_level))?;
+        // Tests and scripts that listen on port 0 read the addresses from here.
         for listening in server.also_listens() {
             warn(&format!("daybook: {listening}"));
         }
@@ -65,7 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     })
 }
 
-/// Sets how much the operational log tells.
+/// Sets the level of the operational log.
 pub type SetLevel = Box<dyn Fn(LogLevel) + Send + Sync>;
 
 /// Starts the operational log on standard error.
@@ -79,7 +80,7 @@ pub fn start_log(format: LogFormat, level: LogLevel) -> SetLevel {
         LogFormat::Json => log.with(lines.json().flatten_event(true)).init(),
     }
     Box::new(move |level| {
-        // It fails only when there is no log any more.
+        // It fails only when the log is gone.
         let _ = handle.reload(filter_of(level));
     })
 }
@@ -93,15 +94,15 @@ fn filter_of(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// Reloads on each SIGHUP, one after another.
-fn reload_when_told(reloader: Reloader) -> Result<(), Failure> {
+/// Reloads on each SIGHUP, one at a time.
+fn reload_on_hangup(reloader: Reloader) -> Result<(), Failure> {
     let mut hangup = listen_for(SignalKind::hangup())?;
     let reloader = Arc::new(reloader);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             let reloader = Arc::clone(&reloader);
             if tokio::task::spawn_blocking(move || reloader.reload()).await.is_err() {
-                tracing::error!("reloading panicked; the configuration is as it was");
+                tracing::error!("reloading panicked; the configuration is unchanged");
             }
         }
     });
@@ -120,7 +121,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Resolves on the first SIGINT or SIGTERM.
-pub fn stopped() -> Result<impl Future<Output = ()>, Failure> {
+pub fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     let mut terminate = listen_for(SignalKind::terminate())?;
     Ok(async move {

@@ -1,4 +1,4 @@
-//! `daybook show`: one event, whole.
+//! `daybook show`: all of one event.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -7,11 +7,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use clap::{ArgGroup, ValueEnum};
 
-use super::asked::At;
-use super::reach::quoted;
+use super::question::LogLocation;
+use super::reach::shell_word;
 use super::rows;
 use super::say;
-use super::screen::{Look, Screen, Tone, grouped, safe_json};
+use super::screen::{DisplayOptions, Screen, Tone, safe_json, with_commas};
 use event::terminal::printable;
 use find::answer::{Event, EventDetail, RawEncoding, RelatedSearch};
 use server::failure::Failure;
@@ -19,27 +19,35 @@ use server::failure::Failure;
 #[derive(clap::Args)]
 #[command(
     group = ArgGroup::new("form").args(["output", "entry", "raw"]),
-    after_long_help = "The entry is the text whose SHA-256, the digest, is the event's leaf in the log's tree: `daybook prove` proves it. The raw\nbytes are what the source sent.\n\n\
-                       Examples:\n  daybook show 41\n  daybook show 41 -o json\n  daybook show 41 --entry | sha256sum\n  daybook show 41 --raw > received\n  daybook show 41 --data-dir /var/lib/daybook --local\n\n\
-                       Exit codes: 0 shown; 1 there is no such event, or no answer; 2 wrong command line; 3 damaged bytes in the data\ndirectory."
+    after_long_help = "The entry is the recorded text of the event. Its SHA-256, the digest, is \
+                       the event's leaf in the log's tree; `daybook prove` writes the proof. The \
+                       raw bytes are those that the source sent.\n\n\
+                       Examples:\n  \
+                       daybook show 41\n  \
+                       daybook show 41 -o json\n  \
+                       daybook show 41 --entry | sha256sum\n  \
+                       daybook show 41 --raw > received\n  \
+                       daybook show 41 --data-dir /var/lib/daybook --local\n\n\
+                       Exit codes: 0 shown; 1 no such event, or not answered; 2 wrong command \
+                       line; 3 damaged bytes in the data directory."
 )]
 pub struct Arguments {
-    /// Its index in the log, or its id.
+    /// Index of the event in the log, or its id.
     #[arg(value_name = "EVENT")]
     event: String,
-    /// How to write it.
+    /// Output format.
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     output: Output,
-    /// Print the entry alone, byte for byte.
+    /// Print only the entry, byte for byte.
     #[arg(long)]
     entry: bool,
-    /// Print the bytes as received alone, as they are.
+    /// Print only the received bytes, unchanged.
     #[arg(long)]
     raw: bool,
     #[command(flatten)]
-    look: Look,
+    look: DisplayOptions,
     #[command(flatten)]
-    at: At,
+    log: LogLocation,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -48,13 +56,13 @@ enum Output {
     Json,
 }
 
-/// Raw text that is shown; `--raw` prints all.
+/// Longest raw text in the output; `--raw` prints all.
 const RAW_CHARS_MAX: usize = 2000;
-/// Events of the same request that are shown.
+/// Listed events of the same request.
 const OF_REQUEST_MAX: usize = 20;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let whole = arguments.at.open()?.event(&arguments.event)?;
+    let whole = arguments.log.open()?.event(&arguments.event)?;
     if arguments.entry {
         return write(whole.entry.as_bytes());
     }
@@ -67,7 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 serde_json::to_string(&whole).map_err(|error| Failure::new(error.to_string()))?;
             safe_json(&json) + "\n"
         }
-        Output::Text => text(&whole, &arguments.at.options(), &Screen::of(&arguments.look)),
+        Output::Text => text(&whole, &arguments.log.options(), &Screen::of(&arguments.look)),
     })
 }
 
@@ -85,7 +93,7 @@ fn raw(whole: &EventDetail) -> Result<Vec<u8>, Failure> {
     match whole.raw_encoding {
         RawEncoding::Utf8 => Ok(whole.raw.clone().into_bytes()),
         RawEncoding::Base64 => BASE64_STANDARD.decode(&whole.raw).map_err(|error| {
-            Failure::new(format!("the raw bytes of the answer are no base64: {error}"))
+            Failure::new(format!("the raw bytes of the answer are not base64: {error}"))
         }),
     }
 }
@@ -108,7 +116,7 @@ fn text(whole: &EventDetail, options: &str, screen: &Screen) -> String {
         screen.toned("digest    ", Tone::Heading),
         printable(&whole.digest)
     );
-    text.push_str(&received(whole, screen));
+    text.push_str(&raw_section(whole, screen));
     text.push_str(&around(whole, options, screen));
     let _ = writeln!(
         text,
@@ -120,7 +128,7 @@ fn text(whole: &EventDetail, options: &str, screen: &Screen) -> String {
     text
 }
 
-/// What is known of an event, line by line.
+/// The members of an event, one a line.
 fn facts(event: &Event, screen: &Screen) -> Vec<(&'static str, String, Tone)> {
     let plain = |name, value: String| (name, printable(&value), Tone::Plain);
     let parts =
@@ -190,10 +198,10 @@ fn facts(event: &Event, screen: &Screen) -> Vec<(&'static str, String, Tone)> {
     facts
 }
 
-fn received(whole: &EventDetail, screen: &Screen) -> String {
+fn raw_section(whole: &EventDetail, screen: &Screen) -> String {
     let title = screen.toned("raw", Tone::Heading);
     match whole.raw_encoding {
-        RawEncoding::Base64 => format!("\n{title}  bytes that are no text; --raw prints them\n"),
+        RawEncoding::Base64 => format!("\n{title}  bytes that are not text; --raw prints them\n"),
         RawEncoding::Utf8 => {
             let shown: String = whole.raw.chars().take(RAW_CHARS_MAX).collect();
             let rest = whole.raw.len() - shown.len();
@@ -204,8 +212,8 @@ fn received(whole: &EventDetail, screen: &Screen) -> String {
             if rest > 0 {
                 let _ = writeln!(
                     text,
-                    "  … and {} bytes more; --raw prints them",
-                    grouped(rest as u64)
+                    "  … and {} more bytes; --raw prints them",
+                    with_commas(rest as u64)
                 );
             }
             text
@@ -213,17 +221,17 @@ fn received(whole: &EventDetail, screen: &Screen) -> String {
     }
 }
 
-/// What is around it, and the searches that show it.
+/// Related events, and the searches that list them.
 fn around(whole: &EventDetail, options: &str, screen: &Screen) -> String {
     let mut text = String::new();
     let related = &whole.related;
     let mut others = |name: &str, others: &Option<RelatedSearch>| {
         if let Some(RelatedSearch { search, total }) = others {
             let title = screen.toned(name, Tone::Heading);
-            let _ = writeln!(text, "\n{title}  {}", grouped(*total));
-            // What cannot be shown cannot be typed.
+            let _ = writeln!(text, "\n{title}  {}", with_commas(*total));
+            // A search with unprintable characters cannot be typed.
             let _ = match printable(search) == *search {
-                true => writeln!(text, "  daybook search{options} -- {}", quoted(search)),
+                true => writeln!(text, "  daybook search{options} -- {}", shell_word(search)),
                 false => writeln!(text, "  -o json has the search"),
             };
         }
@@ -232,7 +240,7 @@ fn around(whole: &EventDetail, options: &str, screen: &Screen) -> String {
     others("to the same resource", &related.resource);
     if let Some(of_request) = &related.request {
         let title = screen.toned("of the same request", Tone::Heading);
-        let count = grouped(of_request.events.len() as u64);
+        let count = with_commas(of_request.events.len() as u64);
         let least = if of_request.is_complete { "" } else { "at least " };
         let _ = writeln!(text, "\n{title}  {least}{count}");
         let shown = &of_request.events[..of_request.events.len().min(OF_REQUEST_MAX)];

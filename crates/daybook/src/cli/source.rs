@@ -1,4 +1,4 @@
-//! `daybook source`: the formats there are, and what a server knows of its sources.
+//! `daybook source`: the formats, and the status of a server's sources.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use event::Time;
 use formats::{Delivery, Format};
 use serde_json::{Value, json};
 
-use super::reach::Reach;
+use super::reach::ServerOptions;
 use super::say;
 use event::terminal::printable;
 use server::failure::{Exit, Failure};
@@ -20,28 +20,33 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List the formats that events are read in; with a name, show a stanza of the configuration
-    /// for it.
+    /// List the formats, or print the configuration of a source of one format.
     #[command(
-        after_help = "Examples:\n  daybook source formats\n  daybook source formats nginx-json >> /etc/daybook.toml"
+        after_help = "Examples:\n  daybook source formats\n  daybook source formats nginx-json >> \
+                      /etc/daybook.toml"
     )]
     Formats {
-        /// One of them.
+        /// Name of a format.
         #[arg(value_name = "NAME")]
         name: Option<String>,
-        /// How to write them.
+        /// Output format.
         #[arg(long, short, value_name = "FORMAT", default_value = "text")]
         output: Output,
     },
-    /// Show what became of what each source sent, since the server started.
+    /// Show what each source sent since the server started.
     #[command(
-        after_help = "RECORDED, DUP, ASIDE and REFUSED are counts; MISSING are numbers that a source gave and that never came, and datagrams\nthat were dropped. LAST is how long ago something arrived, LAG how long after it happened the newest event did.\n\n\
-                      Exit code 6 when a source is silent or something of it is missing.\n\nExample:\n  daybook source status --url https://audit.example.com --token-file token"
+        after_help = "RECORDED, DUP (recorded before), DEAD (dead letters) and REFUSED count \
+                      records. MISSING counts sequence numbers that never arrived and dropped \
+                      datagrams. LAST is the time since the last arrival, LAG the delay between \
+                      the newest event and its arrival.\n\n\
+                      The exit code is 6 if a source is silent or lost something.\n\n\
+                      Example:\n  \
+                      daybook source status --url https://audit.example.com --token-file token"
     )]
     Status {
         #[command(flatten)]
-        reach: Reach,
-        /// How to write it.
+        reach: ServerOptions,
+        /// Output format.
         #[arg(long, short, value_name = "FORMAT", default_value = "text")]
         output: Output,
     },
@@ -60,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let format: Format = name.parse().map_err(Failure::usage)?;
             say(&match output {
                 Output::Text => stanza(format),
-                Output::Json => format!("{}\n", told(format)),
+                Output::Json => format!("{}\n", description(format)),
             })
         }
         Command::Status { reach, output } => status(reach, *output),
@@ -69,7 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn formats(output: Output) -> Result<(), Failure> {
     if let Output::Json = output {
-        let all: Vec<Value> = Format::ALL.iter().map(|format| told(*format)).collect();
+        let all: Vec<Value> = Format::ALL.iter().map(|format| description(*format)).collect();
         return say(&format!("{}\n", Value::from(all)));
     }
     let width = Format::ALL.iter().map(|format| format.as_str().len()).max().unwrap_or(0);
@@ -80,7 +85,7 @@ fn formats(output: Output) -> Result<(), Failure> {
     say(&lines)
 }
 
-fn told(format: Format) -> Value {
+fn description(format: Format) -> Value {
     let (delivery, files) = match format.delivery() {
         Delivery::Http => ("http", None),
         Delivery::Files(files) => ("files", Some(files)),
@@ -97,32 +102,37 @@ fn told(format: Format) -> Value {
     })
 }
 
-/// A stanza of the configuration that is right as it stands, to be changed.
+/// A valid stanza of the configuration, to be edited.
 fn stanza(format: Format) -> String {
     let name = format.as_str();
     let service = format.service().as_str();
-    let (comes, how) = match format.delivery() {
-        Delivery::Http => (format!("# It is sent by HTTP: POST /intake/my-{name}"), String::new()),
+    let (transport, setting) = match format.delivery() {
+        Delivery::Http => (format!("# Sent by HTTP: POST /intake/my-{name}"), String::new()),
         Delivery::Files(files) => (
-            "# It is written to files, which are followed.".to_owned(),
+            "# Written to files, which Daybook follows.".to_owned(),
             format!("follow = {{ paths = [\"{files}\"] }}\n"),
         ),
         Delivery::Syslog => (
-            "# It is sent as syslog messages.".to_owned(),
+            "# Sent as syslog messages.".to_owned(),
             "syslog = { tcp = \"127.0.0.1:6514\", udp = \"127.0.0.1:6514\" }\n".to_owned(),
         ),
     };
     format!(
-        "# {}\n{comes}\n[[source]]\nname   = \"my-{name}\"\nformat = \"{name}\"\n\
-         trail  = {{ service = \"{service}\", tenant = \"acme\", project = \"054e292c9880d4992f02c0196d3ea468\", instance = \"my-{name}\" }}\n\
-         {how}\
-         # token  = {{ file = \"my-{name}.token\" }}   # what HTTP senders show: a file of at least 16 characters\n\
-         # silent_after_s = 3600                # tell when nothing came for an hour\n",
+        "# {}\n\
+         {transport}\n\
+         [[source]]\n\
+         name   = \"my-{name}\"\n\
+         format = \"{name}\"\n\
+         trail  = {{ service = \"{service}\", tenant = \"acme\", project = \
+         \"054e292c9880d4992f02c0196d3ea468\", instance = \"my-{name}\" }}\n\
+         {setting}# token  = {{ file = \"my-{name}.token\" }}   # file with the token of HTTP \
+         senders, at least 16 characters\n\
+         # silent_after_s = 3600                # alert after an hour without records\n",
         format.about()
     )
 }
 
-fn status(reach: &Reach, output: Output) -> Result<(), Failure> {
+fn status(reach: &ServerOptions, output: Output) -> Result<(), Failure> {
     let answer = reach.get("/api/v1/sources")?;
     let sources = answer["sources"].as_array().map(Vec::as_slice).unwrap_or_default();
     say(&match output {
@@ -141,12 +151,12 @@ fn status(reach: &Reach, output: Output) -> Result<(), Failure> {
     Err(Failure { exit: Exit::Alarm, text })
 }
 
-/// Columns of the terminal that is written to; `None` for a file or pipe.
+/// Columns of the terminal; `None` for a file or pipe.
 fn width() -> Option<usize> {
     console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns))
 }
 
-/// In a word, whether all is well with a source.
+/// The state of a source in one word.
 fn state(source: &Value) -> &'static str {
     let is_lost = missing(source) > 0 || count(source, "file_gaps") > 0;
     match (source["silent_since"].is_string(), is_lost) {
@@ -160,16 +170,16 @@ fn count(source: &Value, name: &str) -> u64 {
     source["counts"][name].as_u64().unwrap_or(0)
 }
 
-/// Numbers that never came, and datagrams that were dropped.
+/// Sequence numbers that never arrived, and dropped datagrams.
 fn missing(source: &Value) -> u64 {
     let numbers = count(source, "missing").saturating_sub(count(source, "found"));
     numbers + count(source, "dropped_by_daybook") + count(source, "dropped_by_kernel")
 }
 
-/// Columns behind the name: the widest cells are 7 characters wide.
+/// Columns behind the name; cells are at most 7 characters wide.
 const COLUMNS: [&str; 8] =
-    ["STATE", "RECORDED", "DUP", "ASIDE", "REFUSED", "MISSING", "LAST", "LAG"];
-/// A name is cut to no less.
+    ["STATE", "RECORDED", "DUP", "DEAD", "REFUSED", "MISSING", "LAST", "LAG"];
+/// Least width of a name that is cut.
 const NAME_MIN: usize = 12;
 
 fn table(answer: &Value, sources: &[Value], width: Option<usize>) -> String {
@@ -187,7 +197,7 @@ fn table(answer: &Value, sources: &[Value], width: Option<usize>) -> String {
                 state(source).to_owned(),
                 count("recorded"),
                 count("duplicate"),
-                count("set_aside"),
+                count("dead_letters"),
                 count("refused"),
                 short(missing(source)),
                 last,
@@ -298,7 +308,8 @@ mod tests {
     #[test]
     fn a_table_fits_its_terminal() {
         let source = |name: &str| {
-            json!({"name": name, "counts": {"recorded": 1_234_567, "missing": 4, "found": 1}, "lag_s": 0.25,
+            json!({"name": name, "counts": {"recorded": 1_234_567, "missing": 4, "found": 1},
+                   "lag_s": 0.25,
                    "last_received_at": "2026-11-20T10:00:00Z", "silent_since": null})
         };
         let answer = json!({"now": "2026-11-20T10:01:30Z", "sources": []});
@@ -307,7 +318,7 @@ mod tests {
         assert_eq!(
             table.lines().last(),
             Some(
-                "hub                   lost       1.2M    0      0        0        3   90s  250ms"
+                "hub                    lost       1.2M    0     0        0        3   90s  250ms"
             )
         );
     }

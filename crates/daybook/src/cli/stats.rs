@@ -1,4 +1,4 @@
-//! `daybook stats`: when what matches happened, and the values that most of it has.
+//! `daybook stats`: matching events over time, and their most frequent values.
 
 use std::fmt::Write as _;
 
@@ -6,40 +6,48 @@ use clap::ValueEnum;
 use console::measure_text_width;
 use serde_json::json;
 
-use super::asked::{At, Question, pair};
+use super::question::{LogLocation, Question, pair};
 use super::rows::tone;
 use super::say;
-use super::screen::{Look, Screen, Tone, cut, grouped, padded, safe, safe_json};
+use super::screen::{DisplayOptions, Screen, Tone, cut, pad, safe, safe_json, with_commas};
 use find::answer::{Facet, Facets, Histogram};
 use find::question::FACETS;
 use server::failure::Failure;
 
 #[derive(clap::Args)]
 #[command(
-    after_long_help = "The first line of the chart is all events, the second those that failed; a dot is a time without any. Of each field the\nvalues that most events have are told, with how many and their share; together with the others and those without\nany value they are all events. docs/search.md lists the fields; those of words and of trails cannot be counted.\n\n\
-                       Examples:\n  daybook stats --after -24h\n  daybook stats outcome:failure --facet actor.name --facet ip --values 5\n  daybook stats actor:alice --after 2026-11-01 -o json\n\n\
-                       Exit codes: 0 answered; 1 not answered; 2 wrong search or command line; 3 damaged bytes in the data directory."
+    after_long_help = "The first line of the chart counts all events, the second the failures; a \
+                       dot stands for none. Each field lists its most frequent values with counts \
+                       and shares; with the others and the events without a value they add up to \
+                       all events. docs/search.md lists the fields; fields of words and trails \
+                       cannot be counted.\n\n\
+                       Examples:\n  \
+                       daybook stats --after -24h\n  \
+                       daybook stats outcome:failure --facet actor.name --facet ip --values 5\n  \
+                       daybook stats actor:alice --after 2026-11-01 -o json\n\n\
+                       Exit codes: 0 answered; 1 not answered; 2 wrong search or command line; 3 \
+                       damaged bytes in the data directory."
 )]
 pub struct Arguments {
     #[command(flatten)]
     question: Question,
-    /// A field whose values are counted; may be given several times. Without any: operation,
-    /// outcome, severity, actor.name, resource.name and source.
+    /// Field to count, repeatable. Default: operation, outcome, severity, actor.name,
+    /// resource.name and source.
     #[arg(long, value_name = "FIELD")]
     facet: Vec<String>,
-    /// How many values of each field.
+    /// Number of values listed for each field.
     #[arg(long, value_name = "COUNT", default_value_t = 10)]
     values: u64,
-    /// How long a column of the chart is, such as 5m, 1h or 1d; as it fits unless given.
+    /// Length of a column of the chart, such as 5m, 1h or 1d. Default: by the width.
     #[arg(long, value_name = "LENGTH")]
     interval: Option<String>,
-    /// How to write it.
+    /// Output format.
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     output: Output,
     #[command(flatten)]
-    look: Look,
+    look: DisplayOptions,
     #[command(flatten)]
-    at: At,
+    log: LogLocation,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -53,11 +61,11 @@ const WIDTH_MAX: usize = 100;
 const WIDTH: usize = 80;
 /// Widest bar.
 const BAR: usize = 24;
-/// What stands beside a value and its count, but for its bar: margins and the share.
+/// Width of the margins and the share in a row of values.
 const BESIDE: usize = 15;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let log = arguments.at.open()?;
+    let log = arguments.log.open()?;
     let screen = Screen::of(&arguments.look);
     let explained = |problem| arguments.question.explain(problem);
     let width = screen.width.unwrap_or(WIDTH).min(WIDTH_MAX);
@@ -67,7 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => pair("buckets", width),
     });
     let histogram = log.histogram(&pairs).map_err(explained)?;
-    // What is counted is what was charted: of the same moment and window.
+    // Count the charted events: the same moment and window.
     let mut pairs = arguments.question.pairs();
     if let (Some(from), Some(until)) = (&histogram.from, &histogram.until) {
         pairs.retain(|(name, _)| name != "after" && name != "before");
@@ -82,15 +90,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             safe_json(&format!("{both}\n"))
         }
         Output::Text => {
-            let asked = || arguments.facet.iter().map(String::as_str);
+            let requested = arguments.facet.iter().map(String::as_str);
             let fields: Vec<&str> =
-                if arguments.facet.is_empty() { FACETS.to_vec() } else { asked().collect() };
-            chart(&histogram, &screen) + &told(&facets, &fields, width, &screen)
+                if arguments.facet.is_empty() { FACETS.to_vec() } else { requested.collect() };
+            chart(&histogram, &screen) + &sections(&facets, &fields, width, &screen)
         }
     })
 }
 
-/// When events happened: a line of bars, those that failed below, and what the lines span.
+/// A chart over time: bars of all events, bars of failures, and the span of both lines.
 pub fn chart(histogram: &Histogram, screen: &Screen) -> String {
     let (Some(from), Some(until)) = (&histogram.from, &histogram.until) else {
         return String::new();
@@ -110,10 +118,10 @@ pub fn chart(histogram: &Histogram, screen: &Screen) -> String {
     let span = format!("{} to {}", screen.labelled_time(from), screen.labelled_time(until));
     let counts = format!(
         "{} events, {} failed; {} a column, at most {}",
-        grouped(histogram.total),
-        grouped(failures),
+        with_commas(histogram.total),
+        with_commas(failures),
         length(histogram.interval_s),
-        grouped(most)
+        with_commas(most)
     );
     for line in [span, counts] {
         let line = screen.width.map_or(line.clone(), |width| cut(&line, width));
@@ -122,14 +130,14 @@ pub fn chart(histogram: &Histogram, screen: &Screen) -> String {
     text + "\n"
 }
 
-/// A bar a count, as high as it is beside the most; a dot for none.
+/// One bar for each count, in proportion to the largest; a dot for none.
 fn spark(counts: &[u64], most: u64) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let bar = |count: &u64| {
         if *count == 0 {
             return '·';
         }
-        // From 0 to 7; the most is the highest, and any is seen.
+        // From 0 to 7; the largest count has the highest bar, and every count has one.
         let height = (u128::from(*count) * 8).div_ceil(u128::from(most.max(1))) - 1;
         BARS[usize::try_from(height).unwrap_or(7).min(7)]
     };
@@ -142,10 +150,10 @@ fn length(seconds: u64) -> String {
     let (unit, name) =
         units.into_iter().find(|(unit, _)| seconds.is_multiple_of(*unit)).unwrap_or((1, "second"));
     let count = seconds / unit;
-    format!("{} {name}{}", grouped(count), if count == 1 { "" } else { "s" })
+    format!("{} {name}{}", with_commas(count), if count == 1 { "" } else { "s" })
 }
 
-fn told(facets: &Facets, fields: &[&str], width: usize, screen: &Screen) -> String {
+fn sections(facets: &Facets, fields: &[&str], width: usize, screen: &Screen) -> String {
     let mut seen: Vec<&str> = Vec::new();
     let mut parts = Vec::new();
     for field in fields {
@@ -182,20 +190,20 @@ fn section(field: &str, facet: &Facet, total: u64, width: usize, screen: &Screen
     if facet.without > 0 {
         rows.push(("none".to_owned(), facet.without, Tone::Faint));
     }
-    let counts = rows.iter().map(|(_, count, _)| grouped(*count).len()).max().unwrap_or(0);
+    let counts = rows.iter().map(|(_, count, _)| with_commas(*count).len()).max().unwrap_or(0);
     let bar = BAR.min(width / 4);
     let room = width.saturating_sub(BESIDE + counts + bar).max(8);
     let names = rows.iter().map(|(name, ..)| measure_text_width(name)).max().unwrap_or(0).min(room);
     let mut text = screen.toned(field, Tone::Heading) + "\n";
     for (name, count, tone) in rows {
-        let name = screen.toned(&padded(&cut(&name, names), names, false), tone);
+        let name = screen.toned(&pad(&cut(&name, names), names, false), tone);
         let (share, bar) = (share(count, total), bar_of(count, total, bar));
-        let _ = writeln!(text, "  {name}  {:>counts$}  {share:>5} %  {bar}", grouped(count));
+        let _ = writeln!(text, "  {name}  {:>counts$}  {share:>5} %  {bar}", with_commas(count));
     }
     text
 }
 
-/// Tenths of a percent, rounded; what is not all never looks like it, nor what is any like none.
+/// Percent with one decimal, rounded; a part never shows as 100.0, and an event never as 0.0.
 fn share(count: u64, total: u64) -> String {
     let (count, total) = (u128::from(count), u128::from(total.max(1)));
     let tenths = (count * 2000 + total) / (2 * total);

@@ -1,37 +1,37 @@
-//! Tables that fit what they are written on.
+//! Tables that fit their terminal.
 
 use console::measure_text_width;
 
-use super::screen::{Screen, Tone, cut, padded};
+use super::screen::{Screen, Tone, cut, pad};
 
 /// A column of a table.
 pub struct Column {
     pub name: String,
-    /// Whether its cells are numbers.
+    /// Whether cells are numbers, aligned right.
     pub is_right: bool,
-    /// It is not made narrower than this as long as others can go.
+    /// Least width as long as other columns can go.
     pub least: usize,
-    /// The highest goes first where there is no room; 0 stays.
+    /// The column of the highest rank goes first without room; rank 0 remains.
     pub rank: u8,
 }
 
-/// A cell: what it says, safe for a terminal, and what it means.
+/// A cell: text that is safe for a terminal, and its tone.
 pub type Cell = (String, Tone);
 
-/// Columns between columns.
+/// Width between columns.
 const GAP: usize = 2;
 
-/// A table whose columns have their widths.
+/// A table with the widths of its columns.
 pub struct Table {
     columns: Vec<Column>,
-    /// `None` for a column that has no room.
+    /// `None` for a column without room.
     widths: Vec<Option<usize>>,
-    /// Whether what is wider is cut.
+    /// Whether wider cells are cut.
     is_cut: bool,
 }
 
 impl Table {
-    /// Gives each column the width that these rows need, as far as there is room.
+    /// Gives each column the width for these rows, as far as there is room.
     pub fn for_rows(columns: Vec<Column>, rows: &[Vec<Cell>], screen: &Screen) -> Table {
         let widest = |(at, column): (usize, &Column)| {
             let cells = rows.iter().map(|row| measure_text_width(&row[at].0));
@@ -45,7 +45,7 @@ impl Table {
         Table { columns, widths, is_cut: screen.width.is_some() }
     }
 
-    /// The line of names.
+    /// The line of column names.
     pub fn head(&self, screen: &Screen) -> String {
         self.line(
             screen,
@@ -66,9 +66,9 @@ impl Table {
             };
             let text = if self.is_cut { cut(&text, width) } else { text };
             let is_right = self.columns[at].is_right;
-            // Nothing stands behind the last one.
+            // The last cell needs no spaces behind it.
             let text =
-                if last == Some(at) && !is_right { text } else { padded(&text, width, is_right) };
+                if last == Some(at) && !is_right { text } else { pad(&text, width, is_right) };
             line.push_str(&screen.toned(&text, tone));
             if last != Some(at) {
                 line.push_str(&" ".repeat(GAP));
@@ -79,16 +79,16 @@ impl Table {
     }
 }
 
-/// The width of each column where there is room for so many in all: first the least important go,
-/// then the widest shrink.
+/// The width of each column for a total width: first the least important columns go, then the
+/// widest shrink.
 fn fit(columns: &[Column], natural: &[usize], width: usize) -> Vec<Option<usize>> {
     let mut widths: Vec<Option<usize>> = natural.iter().copied().map(Some).collect();
     let least = |at: usize| natural[at].min(columns[at].least);
     loop {
-        let kept = || (0..columns.len()).filter(|at| widths[*at].is_some());
-        let needed: usize = kept().map(|at| least(at) + GAP).sum();
+        let remaining = || (0..columns.len()).filter(|at| widths[*at].is_some());
+        let needed: usize = remaining().map(|at| least(at) + GAP).sum();
         let Some(gone) =
-            kept().filter(|at| columns[*at].rank > 0).max_by_key(|at| columns[*at].rank)
+            remaining().filter(|at| columns[*at].rank > 0).max_by_key(|at| columns[*at].rank)
         else {
             break;
         };

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::asked::{At, Log, Pairs, Question, pair};
+use super::question::{Log, LogLocation, Pairs, Question, pair};
 use super::reach::{Problem, Server, query_of};
 use super::rows;
-use super::screen::{Look, Screen};
+use super::screen::{DisplayOptions, Screen};
 use super::search::json;
 use super::{say, warn};
 use find::answer::Event;
@@ -18,52 +18,59 @@ use server::failure::{Exit, Failure};
 
 #[derive(clap::Args)]
 #[command(
-    after_long_help = "Every event that matches is shown once, in the order of the log. A connection that breaks is made again, and goes on\nbehind the last event. A data directory is read again whenever it grew, once a second at most.\n\n\
-                       Examples:\n  daybook tail\n  daybook tail outcome:failure -o ndjson\n  daybook tail actor:alice --from 0 --limit 20\n  daybook tail --data-dir /var/lib/daybook --from 0 --limit 20\n\n\
-                       Exit codes: 0 --limit is reached; 1 not answered; 2 wrong search or command line; 130 ended by Ctrl-C."
+    after_long_help = "Every matching event is shown once, in the order of the log. After a broken \
+                       connection the command reconnects and continues behind the last event. A \
+                       data directory is read again when it grows, at most once a second.\n\n\
+                       Examples:\n  \
+                       daybook tail\n  \
+                       daybook tail outcome:failure -o ndjson\n  \
+                       daybook tail actor:alice --from 0 --limit 20\n  \
+                       daybook tail --data-dir /var/lib/daybook --from 0 --limit 20\n\n\
+                       Exit codes: 0 --limit is reached; 1 not answered; 2 wrong search or command \
+                       line; 130 ended by Ctrl-C."
 )]
 pub struct Arguments {
     #[command(flatten)]
     question: Question,
-    /// The index of the event to begin with; without it, what is recorded from now on.
+    /// Index of the first event. Default: events recorded from now on.
     #[arg(long, value_name = "INDEX")]
     from: Option<u64>,
     /// End after this many events.
     #[arg(long, short = 'n', value_name = "COUNT")]
     limit: Option<u64>,
-    /// How to write them.
+    /// Output format.
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     output: Output,
     #[command(flatten)]
-    look: Look,
+    look: DisplayOptions,
     #[command(flatten)]
-    at: At,
+    log: LogLocation,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Output {
-    /// Lines for people.
+    /// Table.
     Table,
-    /// An event a line.
+    /// One event a line.
     Ndjson,
 }
 
-/// The first pause before a connection is made again; it doubles, up to the longest.
+/// First pause before a reconnection; it doubles up to the longest.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(15);
-/// The header that tells how many events the log had for an answer.
+/// Header with the number of events in the log at the time of the response.
 const TREE_SIZE: &str = "x-daybook-tree-size";
-/// Longest line of a stream: an event is smaller, however it is written.
+/// Longest line of a stream; every event is smaller in every form.
 const LINE_BYTES_MAX: u64 = 8 << 20;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let log = arguments.at.open()?;
+    let log = arguments.log.open()?;
     if arguments.limit == Some(0) {
         return Ok(());
     }
     let pairs = arguments.question.pairs();
     let screen = Screen::of(&arguments.look);
-    let table = rows::table_to_come(&screen);
+    let table = rows::table_of_future_events(&screen);
     let mut left = arguments.limit;
     let mut head = Some(table.head(&screen));
     let mut take = |event| {
@@ -85,18 +92,18 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     followed.map_err(|problem| arguments.question.explain(problem))
 }
 
-/// A tail that is taken up again where it broke off.
+/// A live tail that reconnects and continues behind its last event.
 struct Tail<'a> {
     server: &'a Server,
     pairs: Pairs,
-    /// What the server said last where it was.
+    /// The last position that the server sent.
     last: Option<String>,
     /// Whether the server ever answered.
     has_begun: bool,
     pause: Duration,
 }
 
-/// What is done with an event; false ends the tail.
+/// Handler of an event; false ends the live tail.
 type Take<'a> = dyn FnMut(Event) -> Result<bool, Failure> + 'a;
 
 impl<'a> Tail<'a> {
@@ -105,7 +112,7 @@ impl<'a> Tail<'a> {
         Tail { server, pairs, last: None, has_begun: false, pause: PAUSE }
     }
 
-    /// Errs when the server will not do it, however often it is asked.
+    /// Errs when no further try can succeed.
     fn follow(&mut self, take: &mut Take<'_>) -> Result<(), Problem> {
         loop {
             let why = match self.connect(take) {
@@ -114,7 +121,7 @@ impl<'a> Tail<'a> {
                 Err(problem) => {
                     let may_change = problem.exit == Exit::Failed
                         && problem.status.is_none_or(|status| matches!(status, 408 | 429 | 500..));
-                    // Whoever gives a wrong address is told so.
+                    // Report a wrong address at once.
                     if !may_change || (!self.has_begun && problem.status.is_none()) {
                         return Err(problem);
                     }
@@ -127,13 +134,13 @@ impl<'a> Tail<'a> {
         }
     }
 
-    /// One connection; true when enough was taken.
+    /// Reads one connection; true at the limit of events.
     fn connect(&mut self, take: &mut Take<'_>) -> Result<bool, Problem> {
         let mut headers = vec![("accept", "text/event-stream".to_owned())];
         headers.extend(self.last.clone().map(|id| ("last-event-id", id)));
         let opened = self.server.open("/api/v1/tail", &query_of(&self.pairs), &headers)?;
         self.has_begun = true;
-        // Before the first event, the server says where it begins.
+        // The server sends the first position before the first event.
         let size = opened.headers.get(TREE_SIZE).and_then(|size| size.to_str().ok());
         if let (Some(size), None, false) =
             (size, &self.last, self.pairs.iter().any(|(name, _)| name == "from"))
@@ -149,7 +156,7 @@ impl<'a> Tail<'a> {
                 let event = serde_json::from_str(event).map_err(|error| {
                     failed(format!("an event of the stream cannot be read: {error}"))
                 })?;
-                if !take(event).map_err(not_taken)? {
+                if !take(event).map_err(handler_problem)? {
                     return Ok(true);
                 }
             }
@@ -159,8 +166,8 @@ impl<'a> Tail<'a> {
     }
 }
 
-/// What could not be done with an event: no fault of the server's that could pass.
-fn not_taken(failure: Failure) -> Problem {
+/// A failure on this side, which a reconnection cannot repair.
+fn handler_problem(failure: Failure) -> Problem {
     Problem { exit: failure.exit, status: Some(0), text: failure.text, parameter: None }
 }
 
@@ -173,7 +180,7 @@ struct Message {
 }
 
 impl Message {
-    /// The event that it is. One without data only tells where the stream is.
+    /// The event of the message. A message without data only has a position.
     fn event(&self) -> Option<&str> {
         let is_event = matches!(&*self.kind, "" | "message") && !self.data.is_empty();
         is_event.then_some(&*self.data)
@@ -191,8 +198,7 @@ impl<R: Read> Messages<R> {
         Messages { lines: BufReader::new(stream) }
     }
 
-    /// The next message; `None` at the end, where what is not ended by an empty line counts for
-    /// nothing.
+    /// The next message; `None` at the end. A last message without an empty line is dropped.
     fn next(&mut self) -> Result<Option<Message>, String> {
         let (mut message, mut is_filled) = (Message::default(), false);
         loop {
@@ -245,16 +251,25 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_told_apart() {
-        let stream = ": hello\n\nid: 7\ndata: {\"a\":\ndata: 1}\n\r\nevent:position\r\nid:9\r\n\r\nretry: 5\n\ndata: cut";
+    fn messages_are_parsed() {
+        let stream = ": hello\n\n\
+                      id: 7\n\
+                      data: {\"a\":\n\
+                      data: 1}\n\
+                      \r\n\
+                      event:position\r\n\
+                      id:9\r\n\
+                      \r\n\
+                      retry: 5\n\n\
+                      data: cut";
         let expected = [message(Some("7"), "", "{\"a\":\n1}"), message(Some("9"), "position", "")];
         assert_eq!(messages(stream), expected);
         assert_eq!(expected.map(|message| message.event().is_some()), [true, false]);
-        assert_eq!(messages("id: 3\n\n")[0].event(), None, "it tells only where the stream is");
+        assert_eq!(messages("id: 3\n\n")[0].event(), None, "it only has a position");
     }
 
     #[test]
-    fn what_is_not_ended_counts_for_nothing() {
+    fn an_unfinished_message_is_dropped() {
         for stream in ["", "id: 1", "id: 1\n", "id: 1\ndata: x\n", ":\n:\n"] {
             assert_eq!(messages(stream), [], "{stream:?}");
         }

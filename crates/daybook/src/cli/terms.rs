@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 
-/// Commands that take a search.
+/// Commands with a search.
 const COMMANDS: [&str; 4] = ["search", "stats", "tail", "export"];
 /// Options whose value may begin with a dash: `--after -24h`.
 const DASHED: [&str; 2] = ["--after", "--before"];
 
-/// Puts excluding terms, such as `-outcome:success`, behind a `--`, so that they are not taken for
-/// flags: what begins with one dash and is longer than a flag is a term.
-pub fn apart(arguments: Vec<OsString>) -> Vec<OsString> {
+/// Moves excluding terms, such as `-outcome:success`, behind a `--`, so that they are not parsed as
+/// flags. An argument with one dash that is longer than a flag is a term.
+pub fn separate(arguments: Vec<OsString>) -> Vec<OsString> {
     let takes_search =
         arguments.get(1).is_some_and(|command| COMMANDS.iter().any(|one| command == one));
     if !takes_search {
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn excluding_terms_are_no_flags() {
+    fn excluding_terms_are_not_flags() {
         for (given, expected) in [
             ("search -outcome:success actor:alice", "search actor:alice -- -outcome:success"),
             ("search -o json -drop --limit 3", "search -o json --limit 3 -- -drop"),
@@ -63,7 +63,7 @@ mod tests {
                 .chain(expected.split_whitespace())
                 .map(OsString::from)
                 .collect();
-            assert_eq!(apart(given.collect()), expected);
+            assert_eq!(separate(given.collect()), expected);
         }
     }
 }

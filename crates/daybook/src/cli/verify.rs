@@ -1,4 +1,4 @@
-//! `daybook verify`: a log and what it gave out, checked with keys that the caller has.
+//! `daybook verify`: checks a log, proof, receipt or export with the caller's keys.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,53 +15,72 @@ use server::failure::Failure;
 use verify::{self, Keys, Server, Source, VerifyError};
 
 #[derive(clap::Args)]
-#[command(
-    after_help = "What is verified is told by what it is:\n\n  a proof file         that its event is in the log; the entry goes along or is given with --entry\n  a data directory     every byte of it, and that it is what was signed for\n  two checkpoints      that one log signed both and only grew between; needs --log\n  a URL                that the log which is served there only grew since it was last looked at (--state)\n  --receipt FILE       that an answer was given as it says, of events that are in the log\n  --export FILE        that an exported file is what its --manifest was signed for, and with --log what the log has\n\n\
-                  Examples:\n  daybook verify --key log.vkey event-42.proof\n  daybook verify --key log.vkey /var/lib/daybook --since yesterday.checkpoint\n  \
-                  daybook verify --key log.vkey monday.checkpoint friday.checkpoint --log https://audit.example.com\n  daybook verify --key log.vkey https://audit.example.com --state audit.state   # from cron: a monitor\n\n\
-                  Exit codes:\n  0  verified\n  1  it could not be looked at, which tells nothing\n  2  the command line is wrong\n  3  stored bytes are damaged: they do not agree with each other\n  5  refuted: it is not what was signed for"
-)]
+#[command(after_help = "The target decides what is verified:\n\n  \
+                        proof file: its event is in the log (entry in the file, or --entry)\n  \
+                        data directory: every byte is what was signed\n  \
+                        two checkpoints: the log only grew between them (needs --log)\n  \
+                        URL: the log only grew since the last check (--state)\n  \
+                        --receipt FILE: a response was given, with events of the log\n  \
+                        --export FILE: the file is what --manifest says, and what --log has\n\n\
+                        Examples:\n  \
+                        daybook verify --key log.vkey event-42.proof\n  \
+                        daybook verify --key log.vkey /var/lib/daybook --since \
+                        yesterday.checkpoint\n  \
+                        daybook verify --key log.vkey monday.checkpoint friday.checkpoint --log \
+                        https://audit.example.com\n  \
+                        daybook verify --key log.vkey https://audit.example.com --state \
+                        audit.state\n\n\
+                        Exit codes:\n  \
+                        0  verified\n  \
+                        1  not checked\n  \
+                        2  wrong command line\n  \
+                        3  damaged bytes in a data directory\n  \
+                        5  refuted: data differs from what was signed")]
 pub struct Arguments {
     /// Proof file, data directory, URL, or two checkpoint files.
-    #[arg(value_name = "TARGET", num_args = 0..=2, required_unless_present_any = ["receipt", "export"])]
+    #[arg(
+        value_name = "TARGET",
+        num_args = 0..=2,
+        required_unless_present_any = ["receipt", "export"]
+    )]
     targets: Vec<String>,
-    /// The log's verifier key or a file that has it; may be given again, of keys that replaced each
-    /// other.
+    /// Verifier key of the log, or a file with it; repeatable after a key rotation.
     #[arg(long, short, value_name = "KEY", required = true)]
     key: Vec<String>,
-    /// A witness's verifier key or a file that has it; each witness must have cosigned. Of a URL,
-    /// the checkpoint that it shows as witnessed, which the newest must go on from.
+    /// Verifier key of a witness, or a file with it; repeatable, and every witness must have
+    /// cosigned. With a URL this applies to the witnessed checkpoint, from which the newest must
+    /// continue.
     #[arg(long, value_name = "KEY")]
     witness: Vec<String>,
-    /// The entry that a proof is of; else it is taken from the proof.
+    /// File with the entry of the proof. Default: the entry in the proof file.
     #[arg(long, value_name = "FILE")]
     entry: Option<PathBuf>,
-    /// The bytes as received, which the entry names by their hash.
+    /// File with the received bytes, whose hash is in the entry.
     #[arg(long, value_name = "FILE")]
     raw: Option<PathBuf>,
-    /// A checkpoint that was kept, which the log must go on from; may be given again.
+    /// Older checkpoint from which the log must continue; repeatable.
     #[arg(long, value_name = "FILE")]
     since: Vec<PathBuf>,
-    /// Remembers the newest checkpoint in a file, and from then on takes none that does not go on
-    /// from it.
+    /// State file with the newest checkpoint, from which the log must continue; updated after
+    /// each success.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// The log that hashes are read from: a data directory or a URL.
+    /// Log to read hashes from: a data directory or URL.
     #[arg(long, value_name = "LOG")]
     log: Option<String>,
-    /// A receipt, as the header had it.
+    /// File with the receipt from the header.
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
-    /// The body of the answer that the receipt came with.
+    /// File with the body of the response.
     #[arg(long, value_name = "FILE", requires = "receipt")]
     answer: Option<PathBuf>,
-    /// An exported file.
+    /// Exported file.
     #[arg(long, value_name = "FILE", requires = "manifest", conflicts_with = "receipt")]
     export: Option<PathBuf>,
-    /// The manifest of the exported file.
+    /// Manifest of the exported file.
     #[arg(long, value_name = "FILE", requires = "export")]
     manifest: Option<PathBuf>,
-    /// A file with a token, for a server that does not publish to everyone.
+    /// File with a token, for a server that does not publish its log to everyone.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -85,9 +104,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let (Some(file), Some(manifest)) = (&arguments.export, &arguments.manifest) {
         takes_only(arguments, "an export", &["--log", "--token-file"])?;
         if !arguments.targets.is_empty() {
-            return Err(Failure::usage(
-                "with --export there is nothing else to verify; name the log with --log",
-            ));
+            return Err(Failure::usage("--export takes no other target; name the log with --log"));
         }
         return export(arguments, &keys, file, &read(manifest)?, token);
     }
@@ -105,7 +122,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let bytes = read(Path::new(file))?;
             if Note::parse(&bytes).is_ok_and(|note| Checkpoint::parse(note.text()).is_ok()) {
                 return Err(Failure::usage(
-                    "a checkpoint is compared with another one; give two, and --log to read hashes from",
+                    "one checkpoint cannot be verified alone; give two, and --log to read hashes \
+                     from",
                 ));
             }
             proof(arguments, &keys, &bytes)
@@ -115,12 +133,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             checkpoints(arguments, &keys, [one, other], token)
         }
         _ => Err(Failure::usage(
-            "what is to be verified? give a proof file, a directory, a URL, or two checkpoints",
+            "nothing to verify; give a proof file, a directory, a URL, or two checkpoints",
         )),
     }
 }
 
-/// Errs when an option was given that demands a check which this target does not get.
+/// Errs if an option demands a check that this target does not have.
 fn takes_only(arguments: &Arguments, target: &str, options: &[&str]) -> Result<(), Failure> {
     let given = [
         ("--witness", !arguments.witness.is_empty()),
@@ -138,7 +156,7 @@ fn takes_only(arguments: &Arguments, target: &str, options: &[&str]) -> Result<(
     }
 }
 
-/// Keys as they were given, or as the files have them.
+/// Keys from the command line, or from the files named there.
 fn key_texts(given: &[String]) -> Result<Vec<String>, Failure> {
     let mut texts = Vec::new();
     for one in given {
@@ -148,7 +166,7 @@ fn key_texts(given: &[String]) -> Result<Vec<String>, Failure> {
         }
         let bytes = fs::read(one).map_err(|error| {
             Failure::usage(format!(
-                "{one:?} is no verifier key, and no file to read one from: {error}"
+                "{one:?} is not a verifier key, and not a readable file: {error}"
             ))
         })?;
         let lines = String::from_utf8_lossy(&bytes).into_owned();
@@ -184,23 +202,23 @@ fn proof(arguments: &Arguments, keys: &Keys, file: &[u8]) -> Result<(), Failure>
     ))
 }
 
-/// What the caller kept of a log.
-struct Kept {
-    /// Checkpoints, signed by the log.
+/// Checkpoints that the caller has from earlier.
+struct KnownCheckpoints {
+    /// Checkpoints with the signature of the log.
     seen: Vec<(Note, Checkpoint)>,
-    /// The file that remembers the newest.
+    /// The file with the newest one.
     state: Option<State>,
 }
 
-/// The file of `--state`, as it was when it was read.
+/// The state file of `--state`, as of the time it was read.
 struct State {
     objects: FileObjects,
     name: String,
     version: Option<Version>,
 }
 
-impl Kept {
-    fn read(arguments: &Arguments, keys: &Keys) -> Result<Kept, Failure> {
+impl KnownCheckpoints {
+    fn read(arguments: &Arguments, keys: &Keys) -> Result<KnownCheckpoints, Failure> {
         let open = |bytes: &[u8]| -> Result<(Note, Checkpoint), Failure> {
             let checkpoint = keys.of_log().open(bytes)?;
             let note = Note::parse(bytes).map_err(|why| Failure::new(why.to_string()))?;
@@ -210,11 +228,13 @@ impl Kept {
         for path in &arguments.since {
             seen.push(open(&read(path)?)?);
         }
-        let Some(path) = &arguments.state else { return Ok(Kept { seen, state: None }) };
+        let Some(path) = &arguments.state else {
+            return Ok(KnownCheckpoints { seen, state: None });
+        };
         let (folder, name) = match (path.parent(), path.file_name().and_then(|name| name.to_str()))
         {
             (Some(folder), Some(name)) => (folder, name.to_owned()),
-            _ => return Err(Failure::usage(format!("{} is no name for a file", path.display()))),
+            _ => return Err(Failure::usage(format!("{} is not a file name", path.display()))),
         };
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let objects = FileObjects::new(Arc::new(Local::open(folder)));
@@ -222,36 +242,36 @@ impl Kept {
         if let Some(object) = &object {
             seen.push(open(&object.bytes)?);
         }
-        Ok(Kept {
+        Ok(KnownCheckpoints {
             seen,
             state: Some(State { objects, name, version: object.map(|object| object.version) }),
         })
     }
 
-    /// Remembers a checkpoint, unless somebody else remembered another meanwhile.
+    /// Writes a checkpoint to the state file. Errs if another process wrote it meanwhile.
     fn remember(&self, note: &[u8]) -> Result<(), Failure> {
         let Some(State { objects, name, version }) = &self.state else { return Ok(()) };
         Ok(objects.replace(name, note, *version).map(drop)?)
     }
 
-    /// Warns when there was nothing to compare with.
+    /// Warns if there was no older checkpoint to compare with.
     fn warn_if_nothing(&self, what: &str) {
         if self.seen.is_empty() {
-            warn(&format!("no checkpoint was kept with --since or --state: {what} looks the same"));
+            warn(&format!("without --since or --state, {what} is not detected"));
         }
     }
 }
 
 fn directory(arguments: &Arguments, keys: &Keys, dir: &Path) -> Result<(), Failure> {
-    let kept = Kept::read(arguments, keys)?;
+    let known = KnownCheckpoints::read(arguments, keys)?;
     let bar = progress_bar();
-    let whole = verify::directory(keys, dir, &kept.seen, &mut |progress| {
+    let whole = verify::directory(keys, dir, &known.seen, &mut |progress| {
         bar.set_length(progress.total_bytes);
         bar.set_position(progress.done_bytes);
     });
     bar.finish_and_clear();
     let whole = whole?;
-    kept.remember(&whole.note)?;
+    known.remember(&whole.note)?;
     let (checkpoint, report) = (&whole.checkpoint, &whole.report);
     say(&format!(
         "verified: {}\ncheckpoint: {} events, root {}\nbytes read: {}\n",
@@ -262,23 +282,20 @@ fn directory(arguments: &Arguments, keys: &Keys, dir: &Path) -> Result<(), Failu
     ))?;
     if report.events > checkpoint.size {
         warn(&format!(
-            "{} events are behind the newest checkpoint, and nobody has signed for them; a log that was stopped has none",
+            "{} events behind the newest checkpoint are not signed; a stopped log has none",
             report.events - checkpoint.size
         ));
     }
     if report.dead_letters > whole.dead_letters {
         warn(&format!(
-            "{} records set aside are behind the newest checkpoint, and nobody has signed for them",
+            "{} dead letters behind the newest checkpoint are not signed",
             report.dead_letters - whole.dead_letters
         ));
     }
     if let Some(torn) = &report.torn_tail {
-        warn(&format!(
-            "{} bytes of {} are an append that was not finished",
-            torn.len_bytes, torn.file
-        ));
+        warn(&format!("{} bytes of {} are an unfinished append", torn.len_bytes, torn.file));
     }
-    kept.warn_if_nothing("a directory that was replaced by an older copy of itself");
+    known.warn_if_nothing("a directory replaced by an older copy");
     Ok(())
 }
 
@@ -299,9 +316,7 @@ fn checkpoints(
     let (one, other) = (open(files[0])?, open(files[1])?);
     let size = one.size.max(other.size);
     let log = arguments.log.as_deref().ok_or_else(|| {
-        Failure::usage(
-            "which log are the hashes between them read from? give --log with a directory or a URL",
-        )
+        Failure::usage("no log to read hashes from; give --log with a directory or a URL")
     })?;
     match Source::open(log, token)? {
         Source::Directory(log) => {
@@ -311,7 +326,7 @@ fn checkpoints(
         Source::Server(server) => verify::consistency(&server.nodes(size), &one, &other)?,
     }
     say(&format!(
-        "verified: {} grew from {} to {} events, and kept the first\n",
+        "verified: {} grew from {} to {} events and only grew\n",
         one.origin,
         one.size.min(other.size),
         size
@@ -324,10 +339,10 @@ fn server(
     url: &str,
     token: Option<String>,
 ) -> Result<(), Failure> {
-    let kept = Kept::read(arguments, keys)?;
+    let known = KnownCheckpoints::read(arguments, keys)?;
     let server = Server::new(url, token);
-    // Under load the newest checkpoint has no cosignatures yet; it must go on from the one that has
-    // them.
+    // Under load the newest checkpoint has no cosignatures yet; it must continue from the witnessed
+    // one.
     let witnessed = match keys.witnesses.is_empty() {
         true => None,
         false => Some(keys.open(&server.get("tlog/checkpoint/witnessed")?)?),
@@ -335,10 +350,10 @@ fn server(
     let note = server.get("tlog/checkpoint")?;
     let newest = keys.of_log().open(&note)?;
     let nodes = server.nodes(newest.size);
-    for old in witnessed.iter().chain(kept.seen.iter().map(|(_, old)| old)) {
+    for old in witnessed.iter().chain(known.seen.iter().map(|(_, old)| old)) {
         if newest.size < old.size {
             return Err(VerifyError::Refuted(format!(
-                "it shows {} events, and {} were signed for before: it was rolled back",
+                "the log has {} events, but {} were signed before: it was rolled back",
                 newest.size, old.size
             ))
             .into());
@@ -346,9 +361,9 @@ fn server(
         verify::consistency(&nodes, old, &newest)?;
     }
     verify::covered(&nodes, newest.size, &newest)?;
-    kept.remember(&note)?;
-    kept.warn_if_nothing("a log that was rewritten");
-    let since = kept.seen.iter().map(|(_, old)| old.size).max();
+    known.remember(&note)?;
+    known.warn_if_nothing("a rewritten log");
+    let since = known.seen.iter().map(|(_, old)| old.size).max();
     let since =
         since.map_or_else(String::new, |size| format!(", {} more than before", newest.size - size));
     let cosigned =
@@ -384,12 +399,19 @@ fn export(
         None => {
             verify::export::rows(&facts, file, |_| Ok(()))?;
             warn(
-                "only signature, bytes and number of rows were checked; give --log to compare the rows with a log",
+                "only signature, bytes and number of rows were checked; give --log to compare the \
+                 rows with a log",
             );
         }
     }
     say(&format!(
-        "verified: exported by {}\ncaller: {}\nquestion: {}\nformat: {}\ntree: {} events\ntrails: {}\nrows: {}\n",
+        "verified: exported by {}\n\
+         caller: {}\n\
+         question: {}\n\
+         format: {}\n\
+         tree: {} events\n\
+         trails: {}\n\
+         rows: {}\n",
         facts.tree.origin,
         printable(&facts.caller),
         printable(&facts.question),
@@ -400,24 +422,24 @@ fn export(
     ))
 }
 
-/// A checkpoint of what was just signed for is published within a second, and a cache may keep the
-/// one before for another.
-const PUBLISHED_WITHIN: Duration = Duration::from_secs(5);
-/// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Longest wait for a checkpoint: it is published within a second, and a cache may hold the one
+/// before for another.
+const PUBLICATION_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause between two requests.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The newest checkpoint of a server, which must go on from a tree that was signed for.
+/// The newest checkpoint of a server, which must continue from a signed tree.
 fn newest_of(server: &Server, keys: &Keys, tree: &Checkpoint) -> Result<Checkpoint, Failure> {
     let began = Instant::now();
     let mut newest = keys.open(&server.get("tlog/checkpoint")?)?;
-    while newest.size < tree.size && began.elapsed() < PUBLISHED_WITHIN {
-        std::thread::sleep(LOOK_EVERY);
+    while newest.size < tree.size && began.elapsed() < PUBLICATION_TIMEOUT {
+        std::thread::sleep(POLL_INTERVAL);
         newest = keys.open(&server.get("tlog/checkpoint")?)?;
     }
     if newest.size < tree.size {
         let (shown, size) = (newest.size, tree.size);
         return Err(VerifyError::Refuted(format!(
-            "the log shows {shown} events, and {size} were signed for"
+            "the log has {shown} events, but {size} were signed"
         ))
         .into());
     }
@@ -452,7 +474,12 @@ fn receipt(
         None => warn("only the signature was checked; give --log to compare the rows with a log"),
     }
     say(&format!(
-        "verified: answered by {}\nat: {}\ncaller: {}\nasked: {}\ntree: {} events\nrows: {} of {}\n",
+        "verified: answered by {}\n\
+         at: {}\n\
+         caller: {}\n\
+         request: {}\n\
+         tree: {} events\n\
+         rows: {} of {}\n",
         receipt.tree.origin,
         printable(&receipt.at),
         printable(&receipt.caller),

@@ -1,4 +1,4 @@
-//! `daybook witness`: a witness of logs, this one's or others'.
+//! `daybook witness`: a witness of logs, which cosigns their checkpoints.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use tlog::{Malformed, Verifier};
 
-use super::serve::{runtime, start_log, stopped};
+use super::serve::{runtime, start_log, stop_signal};
 use super::{say, warn};
 use config::{LogFormat, LogLevel, Tls};
 use server::failure::Failure;
@@ -14,17 +14,17 @@ use server::witness::{self, http};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "A witness cosigns checkpoints of the logs it watches, if each goes on from the one before. It\n\
-                  needs a key and the logs' verifier keys, no log of its own; best it runs where whoever runs\n\
-                  the log cannot change it.\n\n\
+    after_help = "A witness cosigns a checkpoint of a watched log if it continues from the one \
+                  before. It needs its own key and the verifier keys of the logs. Run it where \
+                  operators of the logs cannot change it.\n\n\
                   Example:\n  \
                   daybook witness init /var/lib/witness --name witness.example.com/w1\n  \
                   daybook witness add /var/lib/witness \"$(cat log.vkey)\"\n  \
                   daybook witness serve /var/lib/witness --listen 0.0.0.0:8421\n\n\
-                  and on the log's side, in its configuration:\n  \
+                  In the configuration of the log's server:\n  \
                   [[witness]]\n  \
                   url = \"http://witness.example.com:8421\"\n  \
-                  key = \"…\"                              # what `daybook witness show` prints"
+                  key = \"…\"  # output of `daybook witness show`"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -33,78 +33,85 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make a witness in a new or empty directory, and print its verifier key.
-    #[command(
-        after_help = "Example:\n  daybook witness init /var/lib/witness --name witness.example.com/w1"
-    )]
+    /// Create a witness in a new or empty directory, and print its verifier key.
+    #[command(after_help = "Example:\n  daybook witness init /var/lib/witness --name \
+                      witness.example.com/w1")]
     Init {
-        /// The directory to make. Its parent must exist; it may exist if it is empty.
+        /// Directory to create. Its parent must exist; it may exist if it is empty.
         #[arg(value_name = "DIR")]
         dir: PathBuf,
-        /// The witness's name in its cosignatures, a URL without scheme; cannot be changed later.
+        /// Name of the witness in its cosignatures, a URL without scheme. It cannot be changed
+        /// later.
         #[arg(long, value_name = "NAME")]
         name: String,
     },
-    /// Print the verifier key: what to give to the logs, and to whoever is to check their
-    /// checkpoints.
+    /// Print the verifier key for the watched logs and their auditors.
     #[command(after_help = "Example:\n  daybook witness show /var/lib/witness > witness.vkey")]
     Show {
-        /// The witness's directory.
+        /// Directory of the witness.
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
-    /// Watch a log, or take checkpoints of one that is watched by a further key. A witness that
-    /// serves follows at once.
+    /// Watch a log, or accept another key of a watched log. A running witness applies it at once.
     #[command(
-        after_help = "The key's name is the log's origin; `daybook key show` prints it.\n\nExample:\n  daybook witness add /var/lib/witness \"$(cat log.vkey)\""
+        after_help = "The name of the key is the log's origin; `daybook key show` prints the \
+                      key.\n\n\
+                      Example:\n  \
+                      daybook witness add /var/lib/witness \"$(cat log.vkey)\""
     )]
     Add {
-        /// The witness's directory.
+        /// Directory of the witness.
         #[arg(value_name = "DIR")]
         dir: PathBuf,
-        /// The log's verifier key.
+        /// Verifier key of the log.
         #[arg(value_name = "KEY", value_parser = key)]
         key: Verifier,
     },
-    /// Take no more checkpoints by a key. What was cosigned stays known, should the log be added
-    /// again.
+    /// Stop accepting checkpoints by a key. The witness remembers the cosigned size in case the
+    /// log is added again.
     #[command(
         after_help = "Example:\n  daybook witness remove /var/lib/witness \"$(cat log.vkey)\""
     )]
     Remove {
-        /// The witness's directory.
+        /// Directory of the witness.
         #[arg(value_name = "DIR")]
         dir: PathBuf,
-        /// The log's verifier key.
+        /// Verifier key of the log.
         #[arg(value_name = "KEY", value_parser = key)]
         key: Verifier,
     },
-    /// List the logs that are watched.
+    /// List the watched logs.
     #[command(
-        after_help = "One key a line, and the size of the log's tree that was cosigned last (- for none).\n\nExample:\n  daybook witness list /var/lib/witness"
+        after_help = "Each line has a key and the last cosigned size of the log's tree (- for \
+                      none).\n\n\
+                      Example:\n  \
+                      daybook witness list /var/lib/witness"
     )]
     List {
-        /// The witness's directory.
+        /// Directory of the witness.
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
-    /// Serve it: answer POST /add-checkpoint, until SIGINT or SIGTERM.
-    #[command(after_help = "Examples:\n  daybook witness serve /var/lib/witness\n  \
-                      daybook witness serve /var/lib/witness --listen 0.0.0.0:8421 --tls-certificate cert.pem --tls-key key.pem")]
+    /// Serve POST /add-checkpoint until SIGINT or SIGTERM.
+    #[command(
+        after_help = "Examples:\n  daybook witness serve /var/lib/witness\n  daybook witness \
+                            serve /var/lib/witness --listen 0.0.0.0:8421 --tls-certificate \
+                            cert.pem --tls-key key.pem"
+    )]
     Serve {
-        /// The witness's directory.
+        /// Directory of the witness.
         #[arg(value_name = "DIR")]
         dir: PathBuf,
         /// Address to listen on.
         #[arg(long, short, value_name = "ADDRESS", default_value = http::LISTEN)]
         listen: SocketAddr,
-        /// PEM file with the certificate chain; then the port speaks TLS alone.
+        /// PEM file with the certificate chain. The port then speaks only TLS.
         #[arg(long, value_name = "FILE", requires = "tls_key")]
         tls_certificate: Option<PathBuf>,
-        /// PEM file with the certificate's private key.
+        /// PEM file with the private key of the certificate.
         #[arg(long, value_name = "FILE", requires = "tls_certificate")]
         tls_key: Option<PathBuf>,
-        /// How the operational log on standard error is written.
+        /// Format of the operational log on standard error.
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         log_format: LogFormat,
         /// Log every request.
@@ -125,11 +132,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Show { dir } => say(&format!("{}\n", witness::read_key(dir)?.verifier())),
         Command::Add { dir, key } => {
             witness::add(dir, key)?;
-            say(&format!("watches {}\n", key.name()))
+            say(&format!("watching {}\n", key.name()))
         }
         Command::Remove { dir, key } => {
             witness::remove(dir, key)?;
-            say(&format!("takes no more checkpoints of {} by that key\n", key.name()))
+            say(&format!("no longer accepts checkpoints of {} by this key\n", key.name()))
         }
         Command::List { dir } => {
             let line = |log: &witness::Watched| {
@@ -149,8 +156,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 .zip(tls_key.clone())
                 .map(|(certificate, key)| Tls { certificate, key });
             runtime()?.block_on(async {
-                // As `daybook serve` does it.
-                let stopped = stopped()?;
+                // Before the address is bound, as in `daybook serve`.
+                let stopped = stop_signal()?;
                 let server = http::Server::open(dir, *listen, tls.as_ref()).await?;
                 warn(&format!(
                     "daybook: serving {} on {}://{}",

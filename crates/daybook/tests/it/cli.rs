@@ -1,4 +1,4 @@
-//! The command line as a person meets it.
+//! The command line for its users: help, exit codes, configuration, signals.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
@@ -22,9 +22,9 @@ fn every_command_explains_itself() {
         &["witness", "--help"],
         &["witness", "add", "--help"],
         &["witness", "serve", "--help"],
-        &["set-aside", "list", "--help"],
-        &["set-aside", "show", "--help"],
-        &["set-aside", "retry", "--help"],
+        &["dead-letters", "list", "--help"],
+        &["dead-letters", "show", "--help"],
+        &["dead-letters", "retry", "--help"],
         &["source", "formats", "--help"],
         &["source", "status", "--help"],
         &["config", "check", "--help"],
@@ -62,7 +62,7 @@ fn init_makes_a_log_once() {
 }
 
 #[test]
-fn serve_refuses_what_is_no_log_and_a_second_server() {
+fn serve_refuses_a_directory_without_a_log_and_a_second_server() {
     let place = Place::new();
     for (name, why) in [("missing", "does not exist"), ("empty", "is empty")] {
         if name == "empty" {
@@ -84,12 +84,11 @@ fn serve_refuses_what_is_no_log_and_a_second_server() {
     assert!(text(&nowhere.stderr).contains("--data-dir"), "{}", text(&nowhere.stderr));
 }
 
-/// How often a server is told to stop as soon as it takes a connection: each time it may be caught
-/// unprepared.
+/// Number of stops as soon as the server accepts connections. Each may hit it unprepared.
 const EARLY_STOPS: usize = 10;
 
 #[test]
-fn a_server_that_takes_connections_can_be_told_to_stop() {
+fn a_server_that_accepts_connections_can_be_stopped() {
     let place = Place::new();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for _ in 0..EARLY_STOPS {
@@ -127,7 +126,7 @@ fn damage_is_named_and_has_an_exit_code_of_its_own() {
     assert!(said.contains("damage in journal/00000000000000000000.journal at byte "), "{said}");
     let ended = Daybook::try_spawn(&mut place.serve_command(daybook())).err().unwrap();
     assert!(ended.contains("exit status: 3") && ended.contains("damage in journal/"), "{ended}");
-    assert_eq!(std::fs::read(&journal).unwrap(), bytes, "the bytes are kept as they were found");
+    assert_eq!(std::fs::read(&journal).unwrap(), bytes, "the bytes are unchanged");
 }
 
 #[test]
@@ -141,7 +140,7 @@ fn a_configuration_is_checked_without_serving_it() {
     assert!(right.status.success(), "{}", text(&right.stderr));
     assert!(
         text(&right.stdout)
-            .contains("source: POST /intake/hub takes docker-registry into registry/acme/")
+            .contains("source: POST /intake/hub accepts docker-registry for registry/acme/")
     );
     let bad = place.path("bad.toml");
     for (content, why) in [
@@ -173,7 +172,7 @@ fn a_configuration_is_checked_without_serving_it() {
 }
 
 #[test]
-fn variables_stand_over_the_file_and_flags_over_both() {
+fn variables_override_the_file_and_flags_override_both() {
     let place = Place::with_settings("listen = '127.0.0.1:1'\nlog_format = 'json'");
     let mut command = daybook();
     command.env("DAYBOOK_CONFIG", place.path("daybook.toml")).env("DAYBOOK_DATA_DIR", place.data());
@@ -196,7 +195,7 @@ fn a_reader_that_goes_away_is_no_failure() {
     let many: String = (0..2_000).map(|number| format!("{{\"n\":{number}}}\n")).collect();
     assert_eq!(server.send("own", many).status, 200);
     let mut child = daybook()
-        .args(["set-aside", "list", "-d"])
+        .args(["dead-letters", "list", "-d"])
         .arg(place.data())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -207,7 +206,7 @@ fn a_reader_that_goes_away_is_no_failure() {
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
-/// The names of a command's own commands, as its help lists them.
+/// The names of a command's subcommands in its help.
 fn commands_of(path: &[String]) -> Vec<String> {
     let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
     let help = text(&run(&arguments).stdout);

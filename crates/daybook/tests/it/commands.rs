@@ -1,5 +1,4 @@
-//! The commands that speak to a server, through what can go wrong: restarts, broken connections,
-//! wrong files.
+//! The commands that use a server, through restarts, broken connections and wrong files.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,8 +12,7 @@ use serde_json::Value;
 use crate::desk::{Desk, EVENTS};
 use crate::harness::{TOKEN, text};
 
-/// A way to a server that can break: it goes where it is told, and breaks each connection after so
-/// many bytes of the answer.
+/// A proxy that breaks each connection to its server after a number of bytes of the response.
 struct Bridge {
     address: SocketAddr,
     to: Arc<Mutex<SocketAddr>>,
@@ -39,9 +37,9 @@ impl Bridge {
                     (*to.lock().unwrap(), Arc::clone(&bytes), Arc::clone(&broken));
                 std::thread::spawn(move || {
                     let Ok(far) = TcpStream::connect(to) else { return };
-                    let (mut asks, mut asked) =
+                    let (mut request, mut upstream) =
                         (near.try_clone().unwrap(), far.try_clone().unwrap());
-                    std::thread::spawn(move || std::io::copy(&mut asks, &mut asked));
+                    std::thread::spawn(move || std::io::copy(&mut request, &mut upstream));
                     let most = bytes.load(Ordering::Relaxed);
                     let passed =
                         std::io::copy(&mut (&far).take(most as u64), &mut &near).unwrap_or(0);
@@ -62,7 +60,7 @@ impl Bridge {
 }
 
 #[test]
-fn profiles_are_kept_for_their_owner_alone_and_tell_no_secret() {
+fn profiles_are_readable_by_their_owner_alone_and_show_no_secret() {
     let desk = Desk::new();
     let file = desk.place.path("home/profiles.toml");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
@@ -89,7 +87,7 @@ fn profiles_are_kept_for_their_owner_alone_and_tell_no_secret() {
             .contains("url: http://audit.example.com/x\nshows: a token\n")
     );
     desk.says(&["profile", "remove", "far"]);
-    // None is in use now, which is told; a name, a variable and an address do.
+    // No profile is in use now, and the error says so; a name, a variable and an address work.
     let nowhere = desk.run(&["search"]);
     assert_eq!(nowhere.status.code(), Some(2));
     assert!(text(&nowhere.stderr).contains("--profile"), "{}", text(&nowhere.stderr));
@@ -103,13 +101,13 @@ fn profiles_are_kept_for_their_owner_alone_and_tell_no_secret() {
     assert_eq!(
         desk.run(&["search", "--url", &desk.url()]).status.code(),
         Some(1),
-        "nothing is shown to it"
+        "no credentials are sent"
     );
     for (arguments, why) in [
         (&["profile", "add", "a b", "--url", "http://x"][..], "letters"),
         (&["profile", "add", "a", "--url", "ftp://x"], "http"),
         (&["profile", "add", "a", "--url", "http://x", "--access-key", "K"], "--secret-file"),
-        (&["profile", "use", "gone"], "Known: here"),
+        (&["profile", "use", "gone"], "Profiles: here"),
         (&["search", "--profile", "here", "--url", "http://x"], "cannot be used with"),
         (&["search", "--profile", "here", "--data-dir", "x"], "cannot be used with"),
     ] {
@@ -120,11 +118,11 @@ fn profiles_are_kept_for_their_owner_alone_and_tell_no_secret() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
     let open = desk.run(&["search", "--profile", "here"]);
     assert!(text(&open.stderr).contains("chmod 600"), "{}", text(&open.stderr));
-    std::fs::write(&file, "secret = 'a secret that is told").unwrap();
+    std::fs::write(&file, "secret = 'a secret in the open").unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let broken = desk.run(&["search", "--profile", "here"]);
     assert_eq!(broken.status.code(), Some(2));
-    assert!(!text(&broken.stderr).contains("is told"), "{}", text(&broken.stderr));
+    assert!(!text(&broken.stderr).contains("in the open"), "{}", text(&broken.stderr));
 }
 
 #[test]
@@ -175,7 +173,7 @@ fn a_server_and_its_directory_answer_alike() {
 }
 
 #[test]
-fn all_is_walked_as_of_one_moment() {
+fn all_pages_are_of_one_moment() {
     let desk = Desk::new();
     let many: String =
         (0..2500).map(|number| format!("{{\"id\":\"m{number}\",\"action\":\"many\"}}\n")).collect();
@@ -201,7 +199,7 @@ fn all_is_walked_as_of_one_moment() {
 #[test]
 fn events_are_sent_once_through_restarts_and_broken_connections() {
     let mut desk = Desk::with_token();
-    // Answers break off before they say that it was recorded.
+    // Responses break off before their result.
     let bridge = Bridge::to(desk.server.address, 40);
     let token = desk.place.path("source-token");
     std::fs::write(&token, TOKEN).unwrap();
@@ -236,10 +234,10 @@ fn events_are_sent_once_through_restarts_and_broken_connections() {
     let output = child.wait_with_output().unwrap();
     feeding.join().unwrap().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let count = |name: &str| told[name].as_u64().unwrap();
-    assert_eq!(count("recorded") + count("duplicates"), 12_000, "{told}");
-    assert!(count("duplicates") > 0, "what was sent again was recognised: {told}");
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let count = |name: &str| result[name].as_u64().unwrap();
+    assert_eq!(count("recorded") + count("duplicates"), 12_000, "{result}");
+    assert!(count("duplicates") > 0, "a piece sent again is recognised: {result}");
     let url = desk.url();
     let here = ["--url", &url, "--token-file", desk.place.path("user-token").to_str().unwrap()]
         .map(str::to_owned);
@@ -260,7 +258,7 @@ fn events_are_sent_once_through_restarts_and_broken_connections() {
 }
 
 #[test]
-fn what_cannot_be_used_is_told_with_its_line() {
+fn rejected_lines_are_reported_with_their_numbers() {
     let desk = Desk::with_token();
     let token = desk.place.path("user-token");
     let url = desk.url();
@@ -277,8 +275,11 @@ fn what_cannot_be_used_is_told_with_its_line() {
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(said.contains("daybook: line 3: ") && said.contains("daybook: line 4: "), "{said}");
-    assert_eq!(text(&output.stdout), "recorded: 2\nrecorded before: 0\nset aside: 2\nskipped: 0\n");
-    // The same input by its name is recorded once, another is not.
+    assert_eq!(
+        text(&output.stdout),
+        "recorded: 2\nrecorded before: 0\ndead letters: 2\nskipped: 0\n"
+    );
+    // An input of the same name is recorded once, another one again.
     for (name, recorded) in [("night-1", 1), ("night-1", 0), ("night-2", 1)] {
         let output = send(&["--input", name], "{\"action\":\"nightly\"}\n");
         assert!(output.status.success());
@@ -379,7 +380,7 @@ fn a_quiet_log_is_followed_without_a_word() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Longer than until the server tells where it is.
+    // Longer than the interval in which the server sends its position.
     std::thread::sleep(std::time::Duration::from_millis(5_500));
     assert!(child.try_wait().unwrap().is_none());
     assert_eq!(desk.server.send("own", "{\"action\":\"live\"}").status, 200);
@@ -443,11 +444,7 @@ fn a_directory_is_followed_while_it_grows() {
     let data = desk.place.data();
     let beyond = desk.run(&["tail", "--from", "100000", "--data-dir", data.to_str().unwrap()]);
     assert_eq!(beyond.status.code(), Some(2));
-    assert!(
-        text(&beyond.stderr).contains("cannot be followed from 100000"),
-        "{}",
-        text(&beyond.stderr)
-    );
+    assert!(text(&beyond.stderr).contains("there is no index 100000"), "{}", text(&beyond.stderr));
 }
 
 #[test]
@@ -489,7 +486,7 @@ fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
         );
     }
     assert!(bridge.broken.load(Ordering::Relaxed) > 3, "connections broke");
-    // Of the directory the same bytes are made, and no manifest.
+    // The directory gives the same bytes and no manifest.
     let data = desk.place.data();
     for format in ["ndjson", "csv", "parquet", "ocsf"] {
         let (name, whole) = (format!("direct.{format}"), file(&format!("whole.{format}")));
@@ -516,9 +513,9 @@ fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
     // A search has the same lines as an export.
     let here = ["--url", &direct, "--token-file", token.to_str().unwrap()];
     for format in ["csv", "ndjson"] {
-        let asked =
+        let search =
             ["search", "action:many", "--as-of", "9050", "--order", "asc", "--all", "-o", format];
-        let searched = desk.says(&[&asked[..], &here].concat());
+        let searched = desk.says(&[&search[..], &here].concat());
         assert!(
             searched.as_bytes() == std::fs::read(file(&format!("whole.{format}"))).unwrap(),
             "{format}"
@@ -528,7 +525,7 @@ fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
     assert_eq!(there.status.code(), Some(2));
     assert!(text(&there.stderr).contains("--force"), "{}", text(&there.stderr));
     assert!(export(&direct, "whole.csv", &["--format", "csv", "--force"]).status.success());
-    // What is left of a run that was killed is the beginning of the same file, and of no other.
+    // The rest of a killed run is the beginning of the same file and of no other.
     let whole = std::fs::read(file("whole.ndjson")).unwrap();
     let query = "q=action%3Amany&format=ndjson&as_of=9050";
     let head = desk.server.request(
@@ -538,7 +535,7 @@ fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
         b"",
     );
     let left = serde_json::json!({
-        "asked": format!("{direct}?{query}"),
+        "requested": format!("{direct}?{query}"),
         "query": head.headers["content-location"].split_once('?').unwrap().1,
         "mark": head.headers["etag"],
         "rows": 9000,
@@ -558,7 +555,7 @@ fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
     assert!(late.status.success(), "{}", text(&late.stderr));
     assert!(std::fs::read(file("late.ndjson")).unwrap() == whole);
     assert!(!file("late.ndjson.part").exists() && !file("late.ndjson.part.json").exists());
-    // Half a file that is not what the server sent is noticed, and not gone on from again.
+    // A changed half of a file is detected, and not resumed again.
     std::fs::remove_file(file("late.ndjson")).unwrap();
     let mut spoiled = whole[..whole.len() / 2].to_vec();
     spoiled[1000] ^= 1;

@@ -1,4 +1,4 @@
-//! A place with a server and known events, and a person who asks it on the command line.
+//! A server with known events, and a user of its command line.
 
 use std::fmt::Write as _;
 use std::process::{Command, Output, Stdio};
@@ -11,12 +11,11 @@ pub struct Desk {
     pub server: Daybook,
 }
 
-/// Events that [`Desk`] has, of the source `own`.
+/// Number of events of the source `own`.
 pub const EVENTS: usize = 60;
 
 impl Desk {
-    /// The person's profile `here` is in use and signs with a key that may read the sources'
-    /// trails.
+    /// The user's profile `here` is in use; its key may read the sources' trails.
     pub fn new() -> Desk {
         let place = Place::new();
         let server = place.serve();
@@ -24,9 +23,9 @@ impl Desk {
         Desk::at(place, server)
     }
 
-    /// Besides, the person has a token, in the file `user-token`, may send to the sources' trails,
-    /// some of what was sent is set aside, and there is a copy of the log and its guard in the
-    /// folder `kept`.
+    /// Like [`Desk::new`], and the user has a token in the file `user-token` and may write to the
+    /// sources' trails. The log has dead letters, and the folder `backup` has a copy of the log and
+    /// its guard.
     pub fn with_token() -> Desk {
         let place = Place::new();
         place.access(&["grant", "auditor", "writer", "registry/acme/*/*"]);
@@ -43,9 +42,9 @@ impl Desk {
         let useless: String = (0..20).map(|number| format!("{{\"n\":{number}}}\n")).collect();
         assert_eq!(server.send("own", useless).status, 200);
         assert_eq!(server.stop(), Some(0));
-        std::fs::create_dir(place.path("kept")).unwrap();
+        std::fs::create_dir(place.path("backup")).unwrap();
         for name in ["data", "data.guard"] {
-            let (from, to) = (place.path(name), place.path("kept").join(name));
+            let (from, to) = (place.path(name), place.path("backup").join(name));
             assert!(Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
         }
         let server = place.serve();
@@ -74,7 +73,7 @@ impl Desk {
         format!("http://{}", self.server.address)
     }
 
-    /// The program with the person's own profiles.
+    /// The program with the user's own profiles.
     pub fn command(&self) -> Command {
         let mut command = interruptible(env!("CARGO_BIN_EXE_daybook"));
         command.env("DAYBOOK_CONFIG_HOME", self.place.path("home")).env_remove("NO_COLOR");
@@ -86,7 +85,7 @@ impl Desk {
         self.command().args(arguments).output().unwrap()
     }
 
-    /// What a command says on standard output; it must end well.
+    /// Standard output of a command that must succeed.
     pub fn says(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
@@ -97,20 +96,20 @@ impl Desk {
         serde_json::from_str(&self.says(arguments)).unwrap()
     }
 
-    /// Runs a command with this on standard input.
+    /// Runs a command with standard input.
     pub fn fed(&self, arguments: &[&str], input: &[u8]) -> Output {
         use std::io::Write as _;
         let mut command = self.command();
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // One that ends early does not read it all.
+        // A command that ends early does not read all of it.
         let _ = child.stdin.take().unwrap().write_all(input);
         child.wait_with_output().unwrap()
     }
 }
 
-/// Events in October 2026, an hour apart: three people and a robot at work, and some that are hard
-/// to show.
+/// Events in October 2026, an hour apart: of three people and a robot, and some that are hard to
+/// display.
 pub fn events() -> String {
     let mut lines = String::new();
     for number in 0..EVENTS - 4 {

@@ -1,5 +1,5 @@
-//! Every help text's examples, run as they stand, but for paths and addresses, which become those
-//! of a folder and a server made for them.
+//! Runs the examples of every help text. Only paths and addresses are replaced by those of a test
+//! folder and a test server.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -10,9 +10,9 @@ use std::sync::mpsc::channel;
 use crate::desk::{Desk, events};
 use crate::harness::{PATIENCE, becomes_true, daybook, interruptible, run, text};
 
-/// The examples of a command and those below it: its words, and the lines.
+/// Collects the examples of a command and its subcommands.
 fn examples(path: &[String], found: &mut BTreeMap<String, Vec<String>>) {
-    // Nothing is broken to fit.
+    // Wide enough that no line is wrapped.
     let output = daybook().args(path).arg("--help").env("COLUMNS", "1000").output().unwrap();
     assert!(output.status.success(), "{path:?}");
     let help = text(&output.stdout);
@@ -41,7 +41,7 @@ fn examples(path: &[String], found: &mut BTreeMap<String, Vec<String>>) {
     }
 }
 
-/// What must be there before the examples of a command, beyond what all have.
+/// Commands to run before the examples of a command.
 fn before(command: &str) -> &'static [&'static str] {
     const KEY: &str = "daybook key show --data-dir /var/lib/daybook > log.vkey";
     const WITNESS: &str = "daybook witness init /var/lib/witness --name witness.example.com/w1";
@@ -70,8 +70,8 @@ fn before(command: &str) -> &'static [&'static str] {
     }
 }
 
-/// Commands that go on until they are told to end.
-fn goes_on(line: &str) -> bool {
+/// Whether a command runs until it is interrupted.
+fn runs_on(line: &str) -> bool {
     let is_tail = line.starts_with("daybook tail") && !line.contains("--limit");
     let is_demo = line.starts_with("daybook demo") && !line.contains("--once");
     is_tail
@@ -79,14 +79,14 @@ fn goes_on(line: &str) -> bool {
         || ["daybook serve", "daybook witness serve"].iter().any(|start| line.starts_with(start))
 }
 
-/// A folder in which examples find what they name.
+/// A folder with the files that examples name.
 struct World<'a> {
     desk: &'a Desk,
     root: PathBuf,
 }
 
 impl<'a> World<'a> {
-    /// With a log at `/var/lib/daybook` that nobody serves.
+    /// A folder with a log at `/var/lib/daybook` that is not served.
     fn new(desk: &'a Desk, root: &Path) -> World<'a> {
         let world = World { desk, root: root.to_owned() };
         for folder in [
@@ -113,7 +113,7 @@ impl<'a> World<'a> {
         for name in ["data", "data.guard"] {
             let to = root.join(name.replace("data", "var/lib/daybook"));
             let copied =
-                Command::new("cp").arg("-r").arg(place.path("kept").join(name)).arg(to).status();
+                Command::new("cp").arg("-r").arg(place.path("backup").join(name)).arg(to).status();
             assert!(copied.unwrap().success());
         }
         let token = std::fs::read_to_string(place.path("user-token")).unwrap();
@@ -158,8 +158,8 @@ impl<'a> World<'a> {
         std::fs::write(self.root.join(name), content).unwrap();
     }
 
-    /// The line with what it names put in its place.
-    fn placed(&self, line: &str) -> String {
+    /// The line with the paths and addresses of the test.
+    fn adapted(&self, line: &str) -> String {
         let mut line = line.replace("https://audit.example.com:8420", &self.desk.url());
         line = line.replace("https://audit.example.com", &self.desk.url());
         for folder in ["/var/", "/etc/", "/usr/local/"] {
@@ -178,11 +178,11 @@ impl<'a> World<'a> {
         if line.starts_with("daybook key retire") {
             line = line.replace("1f2e3d4c", &self.retired_key());
         }
-        // A million events are for those who have time.
+        // A million events take too long.
         line.replace("1000000", "1000")
     }
 
-    /// The first of the keys that the log has.
+    /// The first key of the log.
     fn retired_key(&self) -> String {
         let data = self.root.join("var/lib/daybook");
         let shown = text(&run(&["key", "show", "--data-dir", data.to_str().unwrap()]).stdout);
@@ -209,10 +209,10 @@ impl<'a> World<'a> {
         Ended { line: line.to_owned(), status: output.status, said }
     }
 
-    /// Runs an example to its end, or until it showed something and can be told to end.
+    /// Runs an example to its end, or until its first output and an interrupt.
     fn run(&self, command: &str, example: &str) -> Ended {
-        let line = self.placed(example);
-        // The configuration is where the server's packages put it.
+        let line = self.adapted(example);
+        // The configuration has the path that packages use.
         let by_variable = matches!(command, "import" | "access");
         let variable = match command {
             "access" => {
@@ -223,7 +223,7 @@ impl<'a> World<'a> {
             }
         };
         let line = if by_variable { variable + &line } else { line };
-        if !goes_on(example) {
+        if !runs_on(example) {
             return self.shell(&line);
         }
         let signed = || std::fs::read(self.root.join("var/lib/daybook/tree/checkpoint")).ok();
@@ -247,7 +247,7 @@ impl<'a> World<'a> {
     }
 }
 
-/// What a command said first; `meanwhile` is done until it says something.
+/// The first output of a command; `meanwhile` is repeated until then.
 fn first_said(child: &mut Child, meanwhile: &mut dyn FnMut()) -> String {
     let (send, said) = channel();
     let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());

@@ -405,7 +405,7 @@ fn every_format_comes_with_a_stanza_that_is_right() {
         let checked = run(&["config", "check", "--config", file.to_str().unwrap()]);
         assert!(checked.status.success(), "{stanza}{}", text(&checked.stderr));
         assert!(
-            text(&checked.stdout).contains(&format!("takes {name} into")),
+            text(&checked.stdout).contains(&format!("accepts {name} for")),
             "{}",
             text(&checked.stdout)
         );

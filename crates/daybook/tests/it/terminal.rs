@@ -1,9 +1,9 @@
-//! The commands that find events, on a terminal: `terminal.txt` has what a person types and sees,
-//! character for character, but for what differs in every run, which stands in angle brackets.
-//! Escapes of the terminal begin with `␛`.
+//! The commands that find events, on a terminal: `terminal.txt` has input and output character for
+//! character. Angle brackets stand for parts that differ in every run. Escapes of the terminal begin
+//! with `␛`.
 //!
-//! `UPDATE_TRANSCRIPTS=1 cargo test -p daybook --test it terminal` writes it anew; the diff is then
-//! for a person to read.
+//! `UPDATE_TRANSCRIPTS=1 cargo test -p daybook --test it terminal` writes it again; read the
+//! diff before committing it.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -17,7 +17,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use crate::desk::Desk;
 use crate::harness::{becomes_true, workspace};
 
-/// A terminal of so many columns, and what runs on it.
+/// A terminal and the command that runs on it.
 struct Terminal {
     screen: File,
     child: Child,
@@ -41,11 +41,11 @@ impl Terminal {
         Terminal { screen: screen.into(), child }
     }
 
-    /// Reads what is shown; false once nothing more can come.
+    /// Reads output; false at its end.
     fn see(&mut self, seen: &mut Vec<u8>) -> bool {
         let mut piece = [0; 4096];
         match self.screen.read(&mut piece) {
-            // Nobody has the other end.
+            // The other end is closed.
             Ok(0) => false,
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
                 false
@@ -59,7 +59,7 @@ impl Terminal {
         }
     }
 
-    /// All that was shown until the command ended, and how it did.
+    /// All output of the command, and its exit code.
     fn end(mut self) -> (String, String) {
         let mut seen = Vec::new();
         while self.see(&mut seen) {}
@@ -69,7 +69,7 @@ impl Terminal {
     }
 }
 
-/// What differs in every run, replaced by what it is.
+/// Masks the parts that differ in every run.
 fn masked(shown: &str, desk: &Desk) -> String {
     let mut text = shown
         .replace('\u{1b}', "␛")
@@ -103,7 +103,7 @@ fn masked(shown: &str, desk: &Desk) -> String {
         }
         _ => format!("{line}\n"),
     };
-    // Every question that was asked before is an event too.
+    // Every earlier query is an event too.
     let text: String = text.lines().map(line).collect();
     let Some((before, rest)) = text.split_once("\"tree_size\":") else { return text };
     format!(
@@ -144,7 +144,7 @@ fn a_terminal_shows_what_it_did() {
     assert_eq!(shown, golden);
 }
 
-/// Tables, charts and tails fit; sentences and whole events are left to the terminal.
+/// Tables, charts and live tails fit; sentences and whole events are wrapped by the terminal.
 fn is_of_table(row: &str) -> bool {
     let is_sentence = row.contains(" more with ") || row.contains("daybook: ");
     let begins = |ends: &[char]| row.trim_start().starts_with(ends);
@@ -197,7 +197,7 @@ fn a_tail_on_a_terminal_shows_lines_as_they_come_and_ends_with_ctrl_c() {
         status = terminal.child.try_wait().unwrap();
         status.is_some()
     });
-    // A shell tells it as 130.
+    // A shell reports it as 130.
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status.unwrap()), Some(2));
     for line in String::from_utf8_lossy(&seen).lines() {
         assert!(console::measure_text_width(&without_colours(line.trim_end())) <= 80, "{line}");

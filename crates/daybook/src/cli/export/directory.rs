@@ -1,4 +1,4 @@
-//! An export of a data directory: the same bytes as its server makes, without a record and a
+//! An export of a data directory: the same bytes as from its server, without a record and a
 //! manifest.
 
 use std::fs;
@@ -6,9 +6,10 @@ use std::fs;
 use event::query::Query;
 
 use super::{
-    Arguments, Bar, Known, Part, Received, Sink, Stream, Target, failed, not_written, tell,
+    Arguments, Bar, ExportIdentity, Part, Progress, Sink, Stream, Target, failed, report,
+    write_problem,
 };
-use crate::cli::asked::{Directory, Pairs};
+use crate::cli::question::{Directory, Pairs};
 use crate::cli::reach::Problem;
 use crate::cli::warn;
 use find::QueryError;
@@ -16,10 +17,10 @@ use find::export::{Export, ExportError, Format, Pieces, pinned};
 use find::question::Parameters;
 use server::failure::Failure;
 
-/// Makes the file that the command line asks for.
+/// Exports to the file of the command line.
 pub fn export(directory: &Directory, arguments: &Arguments, pairs: &Pairs) -> Result<(), Failure> {
     let explained = |problem| arguments.question.explain(problem);
-    let export = asked(directory, pairs, arguments.format).map_err(explained)?;
+    let export = request(directory, pairs, arguments.format).map_err(explained)?;
     if arguments.output.as_os_str() == "-" {
         let mut sink = Stream { out: std::io::stdout(), has_begun: false };
         return write(directory, &export, &mut sink).map_err(explained);
@@ -29,20 +30,20 @@ pub fn export(directory: &Directory, arguments: &Arguments, pairs: &Pairs) -> Re
     let mut part = Part { target: &file, file: None };
     write(directory, &export, &mut part).map_err(explained)?;
     file.finish(&part, None)?;
-    // One that is there is of the file that was replaced.
+    // An old manifest belongs to the replaced file.
     let _ = fs::remove_file(arguments.output.with_file_name(file.beside(super::MANIFEST)));
-    warn("daybook: no manifest: an export that is recorded and signed is made by a server");
+    warn("daybook: no manifest; only an export from a server is recorded and signed");
     Ok(())
 }
 
-/// What is asked for, as of one tree size.
-fn asked(directory: &Directory, pairs: &Pairs, format: Format) -> Result<Export, Problem> {
+/// The requested export, as of one tree size.
+fn request(directory: &Directory, pairs: &Pairs, format: Format) -> Result<Export, Problem> {
     let mut parameters = Parameters::of(pairs.iter().cloned());
-    let asked = parameters.question().map_err(QueryError::from)?;
-    let query = directory.finder().query(&asked)?;
+    let request = parameters.question().map_err(QueryError::from)?;
+    let query = directory.finder().query(&request)?;
     let counted = directory.contents.query(&query)?;
     Ok(Export {
-        question: pinned(&asked.search, query.from, query.until).to_string(),
+        question: pinned(&request.search, query.from, query.until).to_string(),
         query: Query { as_of: Some(counted.tree_size), ..query },
         tree_size: counted.tree_size,
         format,
@@ -52,26 +53,26 @@ fn asked(directory: &Directory, pairs: &Pairs, format: Format) -> Result<Export,
 }
 
 fn write(directory: &Directory, export: &Export, sink: &mut dyn Sink) -> Result<(), Problem> {
-    let bar = Bar::hidden(export.format != Format::Parquet);
-    let (asked, query, rows) =
+    let bar = Bar::new(export.format != Format::Parquet);
+    let (requested, query, rows) =
         (directory.path.display().to_string(), export.question.clone(), export.total);
-    sink.begin(&Known { asked, query, mark: export.mark(), rows })
-        .map_err(|error| not_written(&error))?;
+    sink.begin(&ExportIdentity { requested, query, mark: export.mark(), rows })
+        .map_err(|error| write_problem(&error))?;
     bar.begin(export.total);
-    let mut pieces = Pieces::of(&directory.contents, export).map_err(not_made)?;
-    let mut made = Received::default();
-    while let Some(piece) = pieces.next_piece().map_err(not_made)? {
-        sink.write(made.bytes, &piece).map_err(|error| not_written(&error))?;
-        made.add(&piece);
-        bar.show(&made);
+    let mut pieces = Pieces::of(&directory.contents, export).map_err(export_problem)?;
+    let mut progress = Progress::default();
+    while let Some(piece) = pieces.next_piece().map_err(export_problem)? {
+        sink.write(progress.bytes, &piece).map_err(|error| write_problem(&error))?;
+        progress.add(&piece);
+        bar.show(&progress);
     }
     bar.end();
     let totals = pieces.totals();
-    tell(totals.rows, totals.bytes, &hex::encode(totals.sha256));
+    report(totals.rows, totals.bytes, &hex::encode(totals.sha256));
     Ok(())
 }
 
-fn not_made(why: ExportError) -> Problem {
+fn export_problem(why: ExportError) -> Problem {
     match why {
         ExportError::Store(error) => error.into(),
         ExportError::Parquet(error) => failed(format!("couldn't write Parquet: {error}")),

@@ -1,32 +1,32 @@
-//! Following a data directory without a server: it is read again whenever it changed.
+//! A live tail of a data directory without a server, which is read again when it changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Take;
-use crate::cli::asked::{Directory, Pairs};
+use crate::cli::question::{Directory, Pairs};
 use crate::cli::reach::Problem;
 use crate::cli::warn;
 use find::QueryError;
 use find::answer::Event;
 use find::question::{InvalidParameter, Parameters, Q, invalid_search};
 
-/// How often it is looked whether the directory changed.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// The least pause before it is read again, and how many times as long as reading it took: what is
-/// being written is to have the machine.
+/// Pause between two looks for a change.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The least pause before a directory is read again, and the pause as a multiple of the time that
+/// reading took: the server is to have the machine.
 const PAUSE: Duration = Duration::from_secs(1);
-const PAUSE_A_READING: u32 = 4;
-/// How often a directory is read until it can be.
+const PAUSE_FACTOR: u32 = 4;
+/// Tries to read a directory.
 const TRIES: usize = 5;
-/// Longer than between two times that a file system tells apart.
+/// Longer than the resolution of a file system's timestamps.
 const CLOCK_TICK: Duration = Duration::from_millis(20);
 /// Events read at once.
 const READ_AT_ONCE: usize = 512;
 
-/// Hands every event that matches to `take`, from the index `from` on or from now on, until that
-/// says that it is enough.
+/// Passes every matching event to `take`, from the index `from` on or from now on, until `take`
+/// returns false.
 pub fn follow(
     mut directory: Directory,
     pairs: &Pairs,
@@ -34,18 +34,18 @@ pub fn follow(
     take: &mut Take<'_>,
 ) -> Result<(), Problem> {
     let mut parameters = Parameters::of(pairs.iter().cloned());
-    let asked = parameters.question().map_err(QueryError::from)?;
-    let meaning = asked
+    let request = parameters.question().map_err(QueryError::from)?;
+    let meaning = request
         .search
         .meaning(system::now())
         .map_err(|error| QueryError::from(invalid_search(Q, error)))?;
     let size = directory.contents.head().0;
     let mut next = from.unwrap_or(size);
     if next > size {
-        let text = format!("the log has {size} events; it cannot be followed from {next} on");
+        let text = format!("the log has {size} events; there is no index {next} to start from");
         return Err(QueryError::from(InvalidParameter::new("from", text)).into());
     }
-    // What was recorded since it was read is not known.
+    // Events recorded since the directory was read are not known yet.
     let mut seen = None;
     let mut pause = PAUSE;
     loop {
@@ -57,7 +57,7 @@ pub fn follow(
             next += rows.len() as u64;
             for row in rows {
                 if meaning.holds(&row.entry.event)
-                    && !take(Event::from(row)).map_err(super::not_taken)?
+                    && !take(Event::from(row)).map_err(super::handler_problem)?
                 {
                     return Ok(());
                 }
@@ -65,19 +65,19 @@ pub fn follow(
         }
         std::thread::sleep(pause);
         while newest_change(&directory.path) == seen {
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::sleep(POLL_INTERVAL);
         }
         seen = newest_change(&directory.path);
-        // What is written behind this reading has another time.
+        // A write behind this reading gets another timestamp.
         std::thread::sleep(CLOCK_TICK);
         let began = Instant::now();
         directory = read_again(directory.path)?;
-        pause = PAUSE.max(began.elapsed() * PAUSE_A_READING);
+        pause = PAUSE.max(began.elapsed() * PAUSE_FACTOR);
     }
 }
 
-/// Reads a directory that could be read before. A server that starts meanwhile replaces files, so
-/// that what cannot be read is tried again.
+/// Reads a directory again. A server that starts meanwhile replaces files, so a failure is tried
+/// again.
 fn read_again(path: PathBuf) -> Result<Directory, store::Error> {
     for _ in 1..TRIES {
         match Directory::read(path.clone()) {
@@ -89,7 +89,7 @@ fn read_again(path: PathBuf) -> Result<Directory, store::Error> {
     Directory::read(path)
 }
 
-/// When the journal was last written to; whatever is recorded is written there first.
+/// The time of the last write to the journal. Every event is written there first.
 fn newest_change(data_dir: &Path) -> Option<SystemTime> {
     let files = fs::read_dir(data_dir.join("journal")).ok()?;
     files.flatten().filter_map(|file| file.metadata().ok()?.modified().ok()).max()

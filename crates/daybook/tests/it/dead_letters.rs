@@ -1,4 +1,4 @@
-//! What was set aside: listed, shown, and parsed again after a fix.
+//! Dead letters: listed, shown, and parsed again after a fix.
 
 use std::process::Output;
 
@@ -11,10 +11,10 @@ use crate::harness::{
 
 const AT: &str = "2026-11-20T17:49:51.255562537Z";
 
-/// A place with a source that is taken for MariaDB's, and users with tokens.
+/// An estate with a source configured for the wrong format, MariaDB's, and users with tokens.
 fn estate(settings: &str) -> Estate {
     let estate = Estate::with_settings(settings);
-    for user in ["reader", "writer", "rival", "keeper"] {
+    for user in ["reader", "writer", "rival", "manager"] {
         estate.lay_down_token(&format!("token of {user}"), user, "", LATER);
         std::fs::write(estate.place.path(&format!("token-{user}")), format!("token of {user}\n"))
             .unwrap();
@@ -53,7 +53,7 @@ fn ask(server: &Daybook, user: &str, method: &str, target: &str, body: &str) -> 
 fn retry(place: &Place, server: &Daybook, user: &str, which: &[&str]) -> Output {
     let mut command = daybook();
     command.args([
-        "set-aside",
+        "dead-letters",
         "retry",
         "--url",
         &format!("http://{}", server.address),
@@ -64,7 +64,7 @@ fn retry(place: &Place, server: &Daybook, user: &str, which: &[&str]) -> Output 
 
 fn listed(place: &Place, more: &[&str]) -> Vec<Value> {
     let data = place.data();
-    let mut arguments = vec!["set-aside", "list", "-o", "json", "-d", data.to_str().unwrap()];
+    let mut arguments = vec!["dead-letters", "list", "-o", "json", "-d", data.to_str().unwrap()];
     arguments.extend(more);
     let output = run(&arguments);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -81,7 +81,7 @@ fn after_a_fix_each_is_recorded_once() {
     let before = retry(place, &server, "writer", &["--source", "web"]);
     assert!(before.status.success(), "{}", text(&before.stderr));
     assert!(
-        text(&before.stdout).ends_with("0 retried, 0 events recorded, 4 stay set aside\n"),
+        text(&before.stdout).ends_with("0 retried, 0 events recorded, 4 remain\n"),
         "{}",
         text(&before.stdout)
     );
@@ -97,18 +97,21 @@ fn after_a_fix_each_is_recorded_once() {
         text(&first.stderr)
     );
     assert!(
-        said.contains("\n2: stays, ")
-            && said.ends_with("3 retried, 3 events recorded, 1 stay set aside\n"),
+        said.contains("\n2: rejected again, ")
+            && said.ends_with("3 retried, 3 events recorded, 1 remain\n"),
         "{said}"
     );
     assert_eq!(server.events(), 3);
     let again = text(&retry(place, &server, "writer", &["0", "3"]).stdout);
-    assert_eq!(again, "0: 0 recorded, 1 recorded before\n3: 0 recorded, 1 recorded before\n2 retried, 0 events recorded, 2 stay set aside\n".replace("2 stay", "0 stay"));
-    // Listed is what is left; all of it with --all.
+    assert_eq!(
+        again,
+        "0: 0 recorded, 1 recorded before\n3: 0 recorded, 1 recorded before\n2 retried, 0 events recorded, 0 remain\n"
+    );
+    // Without --all, retried dead letters are not listed.
     becomes_true(|| listed(place, &[]).len() == 1);
     assert_eq!(listed(place, &["--all"]).len(), 4);
-    let figures = ask(&server, "reader", "GET", "/api/v1/sources", "").json();
-    let web = figures["sources"]
+    let status = ask(&server, "reader", "GET", "/api/v1/sources", "").json();
+    let web = status["sources"]
         .as_array()
         .unwrap()
         .iter()
@@ -116,7 +119,7 @@ fn after_a_fix_each_is_recorded_once() {
         .unwrap()
         .clone();
     assert_eq!((&web["counts"]["retried"], &web["counts"]["received"]), (&json!(3), &json!(0)));
-    // Which were retried is kept, and can be lost: their events have keys.
+    // The state file of retries may be lost: events of retries have keys.
     server.kill_9();
     let mut server = estate.serve();
     assert_eq!(text(&retry(place, &server, "writer", &["--all"]).stdout).lines().count(), 2);
@@ -124,10 +127,10 @@ fn after_a_fix_each_is_recorded_once() {
     std::fs::remove_file(place.data().join("set-aside.retried")).unwrap();
     let server = estate.serve();
     let once_more = text(&retry(place, &server, "writer", &["--all"]).stdout);
-    assert!(once_more.ends_with("3 retried, 0 events recorded, 1 stay set aside\n"), "{once_more}");
+    assert!(once_more.ends_with("3 retried, 0 events recorded, 1 remain\n"), "{once_more}");
     assert_eq!(server.events(), 3);
     assert_eq!(server.stop(), Some(0));
-    // Each retry is on record, and each event tells what it came of.
+    // Each retry is on record, and each event names its dead letter.
     let acts = place.acts("daybook.RetryDeadLetters");
     assert_eq!(acts.len(), 5);
     let act: Value = serde_json::from_str(&acts[1]).unwrap();
@@ -139,14 +142,14 @@ fn after_a_fix_each_is_recorded_once() {
     let events: Vec<Value> =
         place.acts("GET").iter().map(|entry| serde_json::from_str(entry).unwrap()).collect();
     let named: Vec<&str> =
-        events.iter().map(|event| event["attributes"]["set_aside"].as_str().unwrap()).collect();
+        events.iter().map(|event| event["attributes"]["dead_letter"].as_str().unwrap()).collect();
     assert_eq!(named, ["0", "1", "3"]);
     assert!(events[1].to_string().contains("set-aside:1:0"), "{}", events[1]);
     place.check();
 }
 
 #[test]
-fn what_was_too_large_or_in_conflict_is_retried_in_its_envelope() {
+fn a_large_or_conflicting_record_is_retried_in_its_envelope() {
     let estate = estate("[limits]\nevent_bytes_max = 900\n");
     let place = &estate.place;
     let server = estate.serve();
@@ -174,17 +177,17 @@ fn what_was_too_large_or_in_conflict_is_retried_in_its_envelope() {
     let said = text(&retry(place, &server, "writer", &["--all"]).stdout);
     assert_eq!(
         said,
-        "0: stays, id_conflict: what is in record 0 is recorded with other bytes\n1: 1 recorded\n1 retried, 1 events recorded, 1 stay set aside\n"
+        "0: rejected again, id_conflict: what is in record 0 is recorded with other bytes\n1: 1 recorded\n1 retried, 1 events recorded, 1 remain\n"
     );
     assert_eq!(
         (server.events(), listed(place, &["--all"]).len()),
         (2, 2),
-        "nothing is set aside anew"
+        "no dead letter is added"
     );
 }
 
 #[test]
-fn who_may_not_see_a_record_is_told_that_there_is_none() {
+fn a_hidden_record_looks_like_a_missing_one() {
     let estate = estate("");
     let place = &estate.place;
     let server = estate.serve();
@@ -197,7 +200,7 @@ fn who_may_not_see_a_record_is_told_that_there_is_none() {
         records.iter().map(|record| record["number"].as_u64().unwrap()).collect::<Vec<_>>()
     };
     let seen = |server: &Daybook| {
-        ["reader", "writer", "rival", "keeper"].map(|user| numbers(user, server))
+        ["reader", "writer", "rival", "manager"].map(|user| numbers(user, server))
     };
     assert_eq!(seen(&server), [vec![0, 1], vec![], vec![2], vec![]]);
     let show = |user: &str, number: u64| {
@@ -247,13 +250,12 @@ fn who_may_not_see_a_record_is_told_that_there_is_none() {
         server.own_rows("").iter().any(|row| row["description"] == "refused with 404 Not Found")
     });
     assert_eq!(server.stop(), Some(0));
-    // A source that is not configured any more has no trail: its records are for whoever manages
-    // the sources.
+    // A source that is no longer configured has no trail: its records are for managers of sources.
     configure(place, |config| config.replace("name = \"web\"", "name = \"web2\""));
-    place.access(&["grant", "keeper", "admin", "dbaudit/daybook/*/*"]);
+    place.access(&["grant", "manager", "admin", "dbaudit/daybook/*/*"]);
     let server = estate.serve();
     assert_eq!(seen(&server), [vec![], vec![], vec![2], vec![0, 1]]);
-    let gone = ask(&server, "keeper", "POST", "/api/v1/dead-letters/retry", r#"{"numbers":[0]}"#);
+    let gone = ask(&server, "manager", "POST", "/api/v1/dead-letters/retry", r#"{"numbers":[0]}"#);
     assert_eq!((gone.status, gone.code().as_str()), (409, "no_source"));
 }
 
@@ -266,7 +268,7 @@ fn lists_are_read_page_by_page_and_filtered() {
         let lines: Vec<String> = (0..5).map(|number| format!("line {batch} {number}")).collect();
         assert_eq!(server.send("web", lines.join("\n")).status, 200);
         assert_eq!(server.send("artifact", format!(r#"{{"id":"{batch}"}}"#)).status, 200);
-        // So that it is sealed where that is what the settings say.
+        // More events, so that dead letters are flushed if the settings say so.
         server.take("artifact", &format!(r#"{{"id":"e{batch}","action":"x"}}"#));
     }
     for (query, expected) in [
@@ -317,7 +319,7 @@ fn one_is_shown_with_all_its_bytes() {
     assert_eq!(server.send("web", b"text \x1b[2J\n\x00\xff\xfe").status, 200);
     let show = |number: &str, form: &str| {
         let data = place.data();
-        run(&["set-aside", "show", number, "-o", form, "-d", data.to_str().unwrap()])
+        run(&["dead-letters", "show", number, "-o", form, "-d", data.to_str().unwrap()])
     };
     let shown = text(&show("0", "text").stdout);
     assert!(
@@ -335,6 +337,6 @@ fn one_is_shown_with_all_its_bytes() {
     let absent = show("2", "text");
     assert_eq!(
         (absent.status.code(), text(&absent.stderr)),
-        (Some(1), "daybook: no record 2 was set aside\n".to_owned())
+        (Some(1), "daybook: there is no dead letter 2\n".to_owned())
     );
 }

@@ -1,4 +1,4 @@
-//! `daybook set-aside`: what was received and could not be used.
+//! `daybook dead-letters`: records that were rejected, listed, shown and parsed again.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
@@ -11,75 +11,88 @@ use serde_json::{Value, json};
 use store::durable::{Disk, Local};
 use store::{DeadLetter, FileObjects};
 
-use super::reach::Reach;
-use super::{Place, say};
+use super::reach::ServerOptions;
+use super::{Location, say};
 use event::terminal::printable;
-use intake::aside::{Asked, Shown, beginning};
+use intake::dead_letters::{DeadLetterFilter, DeadLetterView, beginning};
 use intake::retried::Numbers;
 use server::failure::Failure;
 
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    place: Place,
+    location: Location,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// List them, oldest first, but for those of which events came since. May run beside a server.
-    #[command(
-        after_help = "Examples:\n  daybook set-aside list --data-dir /var/lib/daybook\n  daybook set-aside list -d /var/lib/daybook --since 2h --reason timestamp\n  daybook set-aside list -d /var/lib/daybook -o json | jq .reason"
-    )]
+    /// List dead letters that no retry turned into events, oldest first. May run beside a server.
+    #[command(after_help = "Examples:\n  \
+                      daybook dead-letters list --data-dir /var/lib/daybook\n  \
+                      daybook dead-letters list -d /var/lib/daybook --since 2h --reason \
+                      timestamp\n  \
+                      daybook dead-letters list -d /var/lib/daybook -o json | jq .reason")]
     List {
-        /// How to write them: a line each for people, or JSON lines with all bytes.
+        /// Output format: one line of text each, or JSON lines with all bytes.
         #[arg(long, short, value_name = "FORMAT", default_value = "text")]
         output: Output,
-        /// Only those of this source.
+        /// Only dead letters of this source.
         #[arg(long, value_name = "NAME")]
         source: Option<String>,
-        /// Only those received since: a time such as 2026-11-20T10:00:00Z, or so long ago: 90s,
-        /// 15m, 2h, 7d.
+        /// Only dead letters received since: a time such as 2026-11-20T10:00:00Z, or an age such as
+        /// 90s, 15m, 2h or 7d.
         #[arg(long, value_name = "TIME", value_parser = parse_since)]
         since: Option<Time>,
-        /// Only those whose reason holds this text.
+        /// Only dead letters whose reason contains this text.
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
-        /// Those too of which events came since.
+        /// Also dead letters that a retry turned into events.
         #[arg(long)]
         all: bool,
     },
-    /// Show one: its reason and all its bytes. May run beside a server.
+    /// Show the reason and all bytes of a dead letter. May run beside a server.
     #[command(
-        after_help = "Bytes that are no text are shown as a hex dump. `-o raw` writes them as they are.\n\nExamples:\n  daybook set-aside show 17 --data-dir /var/lib/daybook\n  daybook set-aside show 17 -d /var/lib/daybook -o raw > line"
+        after_help = "Bytes that are not text are shown as a hex dump. `-o raw` writes them \
+                      unchanged.\n\n\
+                      Examples:\n  \
+                      daybook dead-letters show 17 --data-dir /var/lib/daybook\n  \
+                      daybook dead-letters show 17 -d /var/lib/daybook -o raw > line"
     )]
     Show {
-        /// Its number.
+        /// Number of the dead letter.
         #[arg(value_name = "NUMBER")]
         number: u64,
-        /// How to write it.
+        /// Output format.
         #[arg(long, short, value_name = "FORMAT", default_value = "text")]
         output: Form,
     },
-    /// Parse them again, with the formats and settings that a running server has now.
+    /// Parse dead letters again, with the formats and settings that a running server has now.
     #[command(
         group = ArgGroup::new("which").required(true),
-        after_help = "Events that come of a record have the attribute set_aside, its number. What still cannot be used stays. Doing it\nagain doubles nothing. It needs a running server, since only one program may write to a log, and the right to\nsend events to the source's trail.\n\n\
-                      Examples:\n  daybook set-aside retry 17 18 --url https://audit.example.com --token-file token\n  daybook set-aside retry --source hub --url https://audit.example.com --token-file token"
+        after_help = "Events made from a dead letter have its number as the attribute dead_letter. \
+                      A record that is rejected again remains. A second retry records nothing \
+                      twice. A retry needs a running server, since only one program may write to a \
+                      log, and the right to send events to the source's trail.\n\n\
+                      Examples:\n  \
+                      daybook dead-letters retry 17 18 --url https://audit.example.com \
+                      --token-file token\n  \
+                      daybook dead-letters retry --source hub --url https://audit.example.com \
+                      --token-file token"
     )]
     Retry {
-        /// Their numbers.
+        /// Numbers of the dead letters.
         #[arg(value_name = "NUMBER", group = "which")]
         numbers: Vec<u64>,
-        /// All of this source.
+        /// All dead letters of this source.
         #[arg(long, value_name = "NAME", group = "which")]
         source: Option<String>,
-        /// All that you may.
+        /// All dead letters that you may retry.
         #[arg(long, group = "which")]
         all: bool,
         #[command(flatten)]
-        reach: Reach,
+        reach: ServerOptions,
     },
 }
 
@@ -96,23 +109,23 @@ enum Form {
     Raw,
 }
 
-/// Records that a server retries at once.
+/// Records that a server retries in one request.
 const NUMBERS_AT_ONCE: usize = 200;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::List { output, source, since, reason, all } => {
-            let asked = Asked {
+            let filter = DeadLetterFilter {
                 source: source.clone(),
                 since: *since,
                 reason: reason.clone(),
                 retried: *all,
             };
-            list(&arguments.place, &asked, *output)
+            list(&arguments.location, &filter, *output)
         }
-        Command::Show { number, output } => show(&arguments.place, *number, *output),
+        Command::Show { number, output } => show(&arguments.location, *number, *output),
         Command::Retry { numbers, source, all, reach } => {
-            let which = match (source, all) {
+            let selections = match (source, all) {
                 (Some(source), _) => vec![json!({ "source": source })],
                 (None, true) => vec![json!({ "all": true })],
                 (None, false) => numbers
@@ -120,33 +133,34 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                     .map(|numbers| json!({ "numbers": numbers }))
                     .collect(),
             };
-            retry(reach, which)
+            retry(reach, selections)
         }
     }
 }
 
-fn disk(place: &Place) -> Result<Arc<dyn Disk>, Failure> {
-    Ok(Arc::new(Local::open(&place.data_dir()?)))
+fn disk(location: &Location) -> Result<Arc<dyn Disk>, Failure> {
+    Ok(Arc::new(Local::open(&location.data_dir()?)))
 }
 
-fn list(place: &Place, asked: &Asked, output: Output) -> Result<(), Failure> {
-    let disk = disk(place)?;
+fn list(location: &Location, filter: &DeadLetterFilter, output: Output) -> Result<(), Failure> {
+    let disk = disk(location)?;
     let retried = Numbers::read(&FileObjects::new(Arc::clone(&disk)))?;
-    let (mut count, mut said) = (0, Ok(()));
+    let (mut count, mut written) = (0, Ok(()));
     store::each_dead_letter(&disk, 0, &mut |record| {
         let is_retried = retried.contains(record.number);
-        if asked.is_for(&record, is_retried) {
+        if filter.matches(&record, is_retried) {
             count += 1;
-            said = match output {
+            written = match output {
                 Output::Text => say(&text(&record, is_retried)),
                 Output::Json => json_line(&record, is_retried).and_then(|line| say(&line)),
             };
         }
-        if said.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    said?;
+    written?;
     match output {
-        Output::Text => say(&format!("{count} set aside\n")),
+        Output::Text if count == 1 => say("1 dead letter\n"),
+        Output::Text => say(&format!("{count} dead letters\n")),
         Output::Json => Ok(()),
     }
 }
@@ -162,19 +176,19 @@ fn text(record: &DeadLetter, is_retried: bool) -> String {
 }
 
 fn json_line(record: &DeadLetter, is_retried: bool) -> Result<String, Failure> {
-    let line = serde_json::to_string(&Shown::whole(record, is_retried));
+    let line = serde_json::to_string(&DeadLetterView::whole(record, is_retried));
     line.map(|line| line + "\n").map_err(|error| Failure::new(error.to_string()))
 }
 
-fn show(place: &Place, number: u64, output: Form) -> Result<(), Failure> {
-    let disk = disk(place)?;
+fn show(location: &Location, number: u64, output: Form) -> Result<(), Failure> {
+    let disk = disk(location)?;
     let retried = Numbers::read(&FileObjects::new(Arc::clone(&disk)))?;
-    let mut found = None;
+    let mut first = None;
     store::each_dead_letter(&disk, number, &mut |record| {
-        found = Some(record);
+        first = Some(record);
         ControlFlow::Break(())
     })?;
-    let record = found.ok_or_else(|| Failure::new(format!("no record {number} was set aside")))?;
+    let record = first.ok_or_else(|| Failure::new(format!("there is no dead letter {number}")))?;
     let is_retried = retried.contains(number);
     match output {
         Form::Json => say(&json_line(&record, is_retried)?),
@@ -183,20 +197,25 @@ fn show(place: &Place, number: u64, output: Form) -> Result<(), Failure> {
             .map_err(|error| Failure::new(format!("couldn't write to standard output: {error}"))),
         Form::Text => {
             let head = format!(
-                "number: {number}\nreceived: {}\nsource: {}\nreason: {}\nretried: {}\nbytes: {}\n\n",
+                "number: {number}\n\
+                 received: {}\n\
+                 source: {}\n\
+                 reason: {}\n\
+                 retried: {}\n\
+                 bytes: {}\n\n",
                 record.received_at,
                 printable(&record.source),
                 printable(&record.reason),
                 if is_retried { "yes" } else { "no" },
                 record.raw.len(),
             );
-            say(&(head + &bytes_shown(&record.raw)))
+            say(&(head + &readable_bytes(&record.raw)))
         }
     }
 }
 
-/// Bytes for people: lines of text where they are text, made safe for a terminal; else a hex dump.
-fn bytes_shown(raw: &[u8]) -> String {
+/// Formats bytes for a terminal: escaped lines if they are text, otherwise a hex dump.
+fn readable_bytes(raw: &[u8]) -> String {
     match std::str::from_utf8(raw) {
         Ok(text) => text.lines().map(|line| printable(line) + "\n").collect(),
         Err(_) => hex_dump(raw),
@@ -214,26 +233,26 @@ fn hex_dump(raw: &[u8]) -> String {
     raw.chunks(16).enumerate().map(line).collect()
 }
 
-/// Retries what is asked for, some at a time, and says what came of each.
-fn retry(reach: &Reach, which: Vec<Value>) -> Result<(), Failure> {
-    let (mut came, mut events, mut stayed) = (0, 0, 0);
-    let mut asked = VecDeque::from(which);
-    while let Some(mut which) = asked.pop_front() {
-        let answer = reach.post("/api/v1/dead-letters/retry", &which)?;
+/// Retries the selected records in several requests, and writes the outcome of each record.
+fn retry(reach: &ServerOptions, selections: Vec<Value>) -> Result<(), Failure> {
+    let (mut retried, mut events, mut remaining) = (0, 0, 0);
+    let mut requests = VecDeque::from(selections);
+    while let Some(mut request) = requests.pop_front() {
+        let answer = reach.post("/api/v1/dead-letters/retry", &request)?;
         let mut text = String::new();
         for record in answer["records"].as_array().map(Vec::as_slice).unwrap_or_default() {
             let number = &record["number"];
             match record["reason"].as_str() {
                 Some(reason) => {
-                    stayed += 1;
-                    text.push_str(&format!("{number}: stays, {}\n", printable(reason)));
+                    remaining += 1;
+                    text.push_str(&format!("{number}: rejected again, {}\n", printable(reason)));
                 }
                 None => {
                     let (recorded, before) = (
                         record["recorded"].as_u64().unwrap_or(0),
                         record["duplicates"].as_u64().unwrap_or(0),
                     );
-                    (came, events) = (came + 1, events + recorded);
+                    (retried, events) = (retried + 1, events + recorded);
                     let before = if before > 0 {
                         format!(", {before} recorded before")
                     } else {
@@ -245,14 +264,14 @@ fn retry(reach: &Reach, which: Vec<Value>) -> Result<(), Failure> {
         }
         say(&text)?;
         if !answer["next"].is_null() {
-            which["from"] = answer["next"].clone();
-            asked.push_front(which);
+            request["from"] = answer["next"].clone();
+            requests.push_front(request);
         }
     }
-    say(&format!("{came} retried, {events} events recorded, {stayed} stay set aside\n"))
+    say(&format!("{retried} retried, {events} events recorded, {remaining} remain\n"))
 }
 
-/// A time, or how long ago.
+/// Parses a time or an age.
 fn parse_since(text: &str) -> Result<Time, String> {
     since(text, system::now())
 }
@@ -285,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_told_or_counted_back() {
+    fn a_time_is_absolute_or_an_age() {
         let now = Time::from_unix_ns(1_000_000_000_000_000);
         for (text, expected) in [
             ("0s", 1_000_000),
@@ -303,9 +322,9 @@ mod tests {
 
     #[test]
     fn bytes_are_shown_as_text_or_dumped() {
-        assert_eq!(bytes_shown(b"one\ntwo\x1b\r\n"), "one\ntwo\\u{1b}\n");
+        assert_eq!(readable_bytes(b"one\ntwo\x1b\r\n"), "one\ntwo\\u{1b}\n");
         assert_eq!(
-            bytes_shown(b"0123456789abcdef\xff\n"),
+            readable_bytes(b"0123456789abcdef\xff\n"),
             "00000000  30 31 32 33 34 35 36 37 38 39 61 62 63 64 65 66  |0123456789abcdef|\n\
              00000010  ff 0a                                            |..|\n"
         );

@@ -1,4 +1,4 @@
-//! What the commands that find events are asked, and who answers: a server, or a data directory.
+//! The search of a command, and the log that it searches: that of a server or a data directory.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use store::Contents;
 use store::durable::{Disk, Local};
 
-use super::reach::{Problem, Reach, Server, named_by_variable, query_of, quoted};
+use super::reach::{Problem, Server, ServerOptions, profile_variable, query_of, shell_word};
 use super::screen::caret;
 use find::answer::{EventDetail, Events, Facets, Histogram};
 use find::question::{Parameters, Q};
@@ -15,26 +15,26 @@ use find::{Finder, QueryError};
 use net::path::encode;
 use server::failure::{Exit, Failure};
 
-/// What is looked for.
+/// A search and its window of time.
 #[derive(clap::Args)]
 pub struct Question {
-    /// What to look for, such as actor:alice -outcome:success; everything unless given.
+    /// Search terms, such as actor:alice -outcome:success. Default: all events.
     #[arg(value_name = "TERM")]
     terms: Vec<String>,
-    /// Only what happened at or after this: 2026-11-01, 2026-11-01T10:30 (UTC), -24h, today.
+    /// Only events at or after this: 2026-11-01, 2026-11-01T10:30 (UTC), -24h, today.
     #[arg(long, value_name = "INSTANT", allow_hyphen_values = true)]
     after: Option<String>,
-    /// Only what happened before this.
+    /// Only events before this.
     #[arg(long, value_name = "INSTANT", allow_hyphen_values = true)]
     before: Option<String>,
 }
 
-/// Where to look.
+/// The log to search.
 #[derive(clap::Args)]
-pub struct At {
+pub struct LogLocation {
     #[command(flatten)]
-    reach: Reach,
-    /// A data directory, read directly. Also DAYBOOK_DATA_DIR.
+    reach: ServerOptions,
+    /// Data directory to read directly. Also DAYBOOK_DATA_DIR.
     #[arg(long, short, value_name = "DIR", conflicts_with_all = ["profile", "url", "token_file"])]
     data_dir: Option<PathBuf>,
 }
@@ -48,7 +48,7 @@ impl Question {
         self.terms.join(" ")
     }
 
-    /// What is looked for, as parameters.
+    /// The search and its window as parameters.
     pub fn pairs(&self) -> Pairs {
         let all = [
             (Q, Some(self.search())),
@@ -62,7 +62,7 @@ impl Question {
             .collect()
     }
 
-    /// What a problem is to whoever asked: the search with a caret, where it is one of the search.
+    /// Explains a problem to the user: an error in the search shows it with a caret.
     pub fn explain(&self, problem: Problem) -> Failure {
         let text = match &problem.parameter {
             Some((name, column)) if name == Q && *column > 0 => {
@@ -82,35 +82,35 @@ pub fn pair(name: &str, value: impl ToString) -> (String, String) {
     (name.to_owned(), value.to_string())
 }
 
-/// What answers.
+/// A log that answers.
 pub enum Log {
     Server(Server),
     Directory(Directory),
 }
 
-/// A data directory, as it was when it was read.
+/// A data directory as of the time it was read.
 pub struct Directory {
     pub path: PathBuf,
     pub contents: Contents,
 }
 
 impl Directory {
-    /// Reads a data directory, which a server may have open.
+    /// Reads a data directory. A server may have it open.
     pub fn read(path: PathBuf) -> Result<Directory, store::Error> {
         let disk: Arc<dyn Disk> = Arc::new(Local::open(&path));
         Ok(Directory { contents: Contents::read(&disk)?, path })
     }
 
-    /// Answers from all of it: whoever may read the directory may read all that is in it.
+    /// A finder over all trails: readers of the directory may read everything in it.
     pub fn finder(&self) -> Finder<'_> {
         Finder::new(&self.contents, self.contents.trails(), system::now())
     }
 }
 
-impl At {
-    /// What the command line names, else the environment, else the profile in use.
+impl LogLocation {
+    /// Opens the log named by the command line, else the environment, else the profile in use.
     pub fn open(&self) -> Result<Log, Failure> {
-        let is_named = self.reach.is_named() || named_by_variable().is_some();
+        let is_named = self.reach.is_named() || profile_variable().is_some();
         let by_variable = || std::env::var_os("DAYBOOK_DATA_DIR").filter(|dir| !dir.is_empty());
         let dir = self
             .data_dir
@@ -122,10 +122,10 @@ impl At {
         }
     }
 
-    /// The options that name it, for another command.
+    /// The options that name the log, for another command.
     pub fn options(&self) -> String {
         match &self.data_dir {
-            Some(dir) => format!(" --data-dir {}", quoted(&dir.display().to_string())),
+            Some(dir) => format!(" --data-dir {}", shell_word(&dir.display().to_string())),
             None => self.reach.options(),
         }
     }
@@ -135,8 +135,8 @@ impl Log {
     /// A page of events.
     pub fn events(&self, pairs: &Pairs) -> Result<Events, Problem> {
         self.answer("/api/v1/events", pairs, |finder, parameters| {
-            let (page, asked) = (parameters.page()?, parameters.question()?);
-            finder.events(&asked, &page)
+            let (page, query) = (parameters.page()?, parameters.question()?);
+            finder.events(&query, &page)
         })
     }
 
@@ -153,19 +153,19 @@ impl Log {
         })
     }
 
-    /// How many events in each bucket of time.
+    /// The number of events in each bucket of time.
     pub fn histogram(&self, pairs: &Pairs) -> Result<Histogram, Problem> {
         self.answer("/api/v1/histogram", pairs, |finder, parameters| {
-            let (buckets, asked) = (parameters.buckets()?, parameters.question()?);
-            finder.histogram(&asked, buckets)
+            let (buckets, query) = (parameters.buckets()?, parameters.question()?);
+            finder.histogram(&query, buckets)
         })
     }
 
-    /// The values that most events have.
+    /// The most frequent values.
     pub fn facets(&self, pairs: &Pairs) -> Result<Facets, Problem> {
         self.answer("/api/v1/facets", pairs, |finder, parameters| {
-            let ((dimensions, limit), asked) = (parameters.facets()?, parameters.question()?);
-            finder.facets(&asked, &dimensions, limit)
+            let ((dimensions, limit), query) = (parameters.facets()?, parameters.question()?);
+            finder.facets(&query, &dimensions, limit)
         })
     }
 
