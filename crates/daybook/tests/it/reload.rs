@@ -77,7 +77,7 @@ fn reload(server: &Daybook, says: &str) -> String {
 }
 
 const RELOADED: &str = "reloaded the configuration";
-const UNCHANGED: &str = "the configuration as it was";
+const UNCHANGED: &str = "rejected the new configuration";
 
 #[test]
 fn a_new_certificate_is_for_new_connections() {
