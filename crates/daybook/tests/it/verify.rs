@@ -291,7 +291,8 @@ fn every_answer_can_carry_a_receipt() {
                     None => sign(server.address, &key_of("reader"), SECRET, method, &target, body.as_bytes(), now()),
                 };
                 all.extend(receipt.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())));
-                let all: Vec<(&str, &str)> = all.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+                let all: Vec<(&str, &str)> =
+                    all.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
                 server.request(method, &target, &all, body.as_bytes())
             };
             let plain = ask(&[]);
