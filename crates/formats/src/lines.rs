@@ -1,11 +1,8 @@
 //! Bodies of lines, one event a line: a bad line is rejected alone.
 
-use crate::item::{NoEvent, item_of};
+use crate::item::item_of;
+use crate::spec::Read;
 use crate::{Context, Continuation, EnvelopeError, Item};
-use event::Event;
-
-/// Reads one line or item.
-pub(crate) type Read = fn(&[u8], &mut Context<'_>) -> Result<Event, NoEvent>;
 
 /// Reads each line of `body` that is not empty. If the format gives a line of a file no key, its
 /// position is the key.

@@ -7,7 +7,8 @@ use std::ops::Range;
 use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::lines::{Read, parse_one};
+use crate::lines::parse_one;
+use crate::spec::Read;
 use crate::sql::{self, Spans};
 use crate::{Context, EnvelopeError, Item, RejectedRecord};
 

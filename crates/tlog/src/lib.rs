@@ -58,6 +58,6 @@ pub use proof::{
     verify_consistency, verify_inclusion,
 };
 pub use proof_file::ProofFile;
-pub use tile::{Resource, TILE_HEIGHT, TILE_WIDTH, Tile, Tiles, root_of};
-pub use tree::{Hash, Tree, leaf_hash, node_hash};
+pub use tile::{Resource, TILE_WIDTH, Tile, Tiles, root_of};
+pub use tree::{Hash, TILE_HEIGHT, Tree, leaf_hash, node_hash};
 pub use witness::AddCheckpoint;

@@ -4,10 +4,8 @@
 #![allow(clippy::cast_possible_truncation, reason = "what is cast is at most a tile's width")]
 
 use crate::proof::Nodes;
-use crate::tree::{Hash, node_hash};
+use crate::tree::{Hash, TILE_HEIGHT, node_hash};
 
-/// Levels of the tree between two levels of tiles.
-pub const TILE_HEIGHT: u32 = 8;
 /// Hashes of a full tile.
 pub const TILE_WIDTH: u64 = 1 << TILE_HEIGHT;
 /// The highest level that a tile can have: that of a tree of 2^64 leaves.

@@ -6,10 +6,11 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::tile::TILE_HEIGHT;
-
 /// A SHA-256 hash.
 pub type Hash = [u8; 32];
+
+/// Levels of the tree between two levels of tiles.
+pub const TILE_HEIGHT: u32 = 8;
 
 /// Hash of a leaf with this data: SHA-256(0x00 || data), RFC 6962 section 2.1.
 pub fn leaf_hash(data: &[u8]) -> Hash {

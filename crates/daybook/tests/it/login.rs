@@ -198,7 +198,7 @@ fn a_token_of_one_domain_gives_none_of_another() {
 }
 
 #[test]
-fn passwords_are_kept_as_argon2id_and_shown_nowhere() {
+fn passwords_are_stored_as_argon2id_and_shown_nowhere() {
     let estate = Estate::new();
     let server = estate.serve();
     server.login("reader");

@@ -137,7 +137,7 @@ fn event(number: usize) -> String {
     format!("{{\"id\":\"{number}\",\"action\":\"test\"}}")
 }
 
-const SEAL_EVENTS: usize = 40;
+const FLUSH_EVENTS: usize = 40;
 
 #[test]
 fn faults_while_flushing_lose_double_and_invent_nothing() {
@@ -154,14 +154,14 @@ fn faults_while_flushing_lose_double_and_invent_nothing() {
     let met = faults(
         &template,
         &calls,
-        &Load { events: SEAL_EVENTS, pause: Duration::ZERO },
+        &Load { events: FLUSH_EVENTS, pause: Duration::ZERO },
         |_, sent| sent == requests,
     );
     assert!(met["flusher"] >= 30 && met["daybook"] >= 4, "{met:?}");
 }
 
 #[test]
-fn faults_while_merging_lose_double_and_invent_nothing() {
+fn faults_while_compacting_lose_double_and_invent_nothing() {
     // Nothing is flushed: what makes things durable is the compactor, but for the start and the
     // journal. Eight times eight small segments become one, and then all.
     let sizes_before = [4, 4, 4, 4, 4, 4, 4, 4, 40].repeat(8);
@@ -289,8 +289,8 @@ fn thread_that_met_it(trace: &str, call: &str) -> String {
 /// A place whose log has segments of so many events, and some events more in the journal.
 fn template(segments: &[usize], unflushed: usize) -> Place {
     let place = Place::with_settings(&format!(
-        "[limits]\nflush_events = {SEAL_EVENTS}\nunflushed_events_max = {}",
-        2 * SEAL_EVENTS
+        "[limits]\nflush_events = {FLUSH_EVENTS}\nunflushed_events_max = {}",
+        2 * FLUSH_EVENTS
     ));
     let disk: Arc<dyn store::durable::Disk> = Arc::new(store::durable::Local::open(&place.data()));
     let settings = Settings { compaction_every: Duration::MAX, ..Settings::default() };

@@ -256,11 +256,11 @@ fn correct_checksums(data: &Path) -> usize {
         let Ok(bytes) = fs::read(&table) else { continue };
         let index = table.with_extension("index");
         let Ok(mut indexed) = fs::read(&index) else { continue };
-        let sums: Vec<u8> = bytes
+        let checksums: Vec<u8> = bytes
             .chunks(TABLE_CHUNK)
             .flat_map(|chunk| crc32c::crc32c(chunk).to_le_bytes())
             .collect();
-        corrected += usize::from(replace_block(&mut indexed, TABLE_SUMS, &sums));
+        corrected += usize::from(replace_block(&mut indexed, TABLE_CHECKSUMS, &checksums));
         fs::write(&index, &indexed).unwrap();
         for (name, value) in [
             ("table_bytes", bytes.len().to_string()),
@@ -285,7 +285,7 @@ fn correct_checksums(data: &Path) -> usize {
 
 const TABLE_CHUNK: usize = 16 << 10;
 /// The section of an index that has the checksums of the table's chunks.
-const TABLE_SUMS: u8 = 11;
+const TABLE_CHECKSUMS: u8 = 11;
 const FOOT_BYTES: usize = 28;
 
 /// Replaces the one block of a section by one of the same length; returns whether it has that.

@@ -309,7 +309,7 @@ const ALLOWED: [(&str, &str); 18] = [
     ("set-aside/", "a folder of format 1"),
     ("set-aside.retried", "a file of format 1"),
     ("\"set-aside\"", "a folder of format 1"),
-    ("\"set-aside \"", "the fourth line of a checkpoint"),
+    ("\"set-aside ", "the fourth line of a checkpoint"),
     ("set-aside <", "the fourth line of a checkpoint"),
     ("set-aside:", "the keys of repeated records in format 1"),
     ("aside\"", "the ending of a file of format 1"),

@@ -25,8 +25,7 @@ pub const UNKNOWN: i32 = 1;
 pub const USAGE: i32 = 2;
 pub const REFUTED: i32 = 5;
 
-/// Runs `daybook verify` with the key of a place; a build that leaves checks out leaves out this
-/// one.
+/// Runs `daybook verify` with the key of this log.
 pub fn verify(place: &Place, arguments: &[&str]) -> Output {
     let key = log_key(place).to_string();
     daybook().args(["verify", "--key", &key]).args(arguments).output().unwrap()
@@ -191,7 +190,7 @@ fn a_monitor_notices_a_log_that_went_back_or_was_rewritten() {
     let url = format!("http://{}", server.address);
     for log in [&url[..], place.data().to_str().unwrap()] {
         let pair = verify(&place, &[named(&friday), named(&monday), "--log", log]);
-        assert!(exits(&pair, VERIFIED).contains("kept the first"));
+        assert!(exits(&pair, VERIFIED).contains("contains the first"));
     }
     exits(&verify(&place, &[named(&monday), named(&friday)]), USAGE);
     exits(&verify(&place, &[named(&monday)]), USAGE);
@@ -292,7 +291,8 @@ fn every_answer_can_carry_a_receipt() {
                     None => sign(server.address, &key_of("reader"), SECRET, method, &target, body.as_bytes(), now()),
                 };
                 all.extend(receipt.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())));
-                let all: Vec<(&str, &str)> = all.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+                let all: Vec<(&str, &str)> =
+                    all.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
                 server.request(method, &target, &all, body.as_bytes())
             };
             let plain = ask(&[]);
@@ -312,8 +312,8 @@ fn every_answer_can_carry_a_receipt() {
                 });
             }
             let said = exits(&check(&["--log", &url]), VERIFIED);
-            let asked = format!("asked: {method} {}", target.replace('"', ""));
-            assert!(said.contains(&asked) && said.contains("caller: reader"), "{said}");
+            let request = format!("request: {method} {}", target.replace('"', ""));
+            assert!(said.contains(&request) && said.contains("caller: reader"), "{said}");
             rows += said.lines().find_map(|line| line.strip_prefix("rows: ")?.split(' ').next()?.parse::<u64>().ok()).unwrap();
             assert!(exits(&check(&[]), VERIFIED).contains("only the signature"));
             let other = write(place, "other", b"{}");

@@ -65,7 +65,11 @@ fn any_event() -> impl Strategy<Value = Event> {
 
 proptest! {
     #[test]
-    fn an_independent_canonicaliser_changes_no_byte(event in any_event(), number in 1..=NUMBER_MAX, received_ns in any::<i64>()) {
+    fn an_independent_canonicaliser_changes_no_byte(
+        event in any_event(),
+        number in 1..=NUMBER_MAX,
+        received_ns in any::<i64>(),
+    ) {
         let received_at = Time::from_unix_ns(received_ns);
         let template = Template::new(&event);
         let mut bytes = b"prefix".to_vec();

@@ -317,9 +317,13 @@ proptest! {
     }
 
     #[test]
-    fn a_search_means_what_a_reader_thinks(terms in prop::collection::vec(any_term(), 1..3), event in any_event()) {
+    fn a_search_means_what_a_reader_thinks(
+        terms in prop::collection::vec(any_term(), 1..3),
+        event in any_event(),
+    ) {
         let search = Search { terms };
-        let thought: Option<Vec<bool>> = search.terms.iter().map(|term| thought_if_read(term, &event)).collect();
+        let thought: Option<Vec<bool>> =
+            search.terms.iter().map(|term| thought_if_read(term, &event)).collect();
         let meaning = search.meaning(now());
         if let (Some(thought), Ok(meaning)) = (thought, meaning) {
             let found = meaning.filters.iter().all(|filter| filter.matches(&event));
@@ -329,7 +333,8 @@ proptest! {
 
     #[test]
     fn columns_are_within_the_search(text in "(actor|after|ip|foo|-|:|\"|,|\\*|\\\\| |a|李){0,12}") {
-        if let Err(error) = Search::parse(&text).and_then(|search| search.meaning(now()).map(|_| ())) {
+        let meaning = Search::parse(&text).and_then(|search| search.meaning(now()).map(|_| ()));
+        if let Err(error) = meaning {
             prop_assert!((1..=text.chars().count() + 1).contains(&error.column), "{}: {}", text, error);
         }
     }

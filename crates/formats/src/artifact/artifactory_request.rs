@@ -12,11 +12,11 @@
 //!   failed.
 
 use crate::context::address;
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NOISE, NoEvent};
 use crate::lines::{complete_lines, parse_lines};
 use crate::outline::{digest_of, outline};
 use crate::repository_request::{Request, served_path};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, non_empty};
 use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{Event, Operation, Origin, Resolution, Service, Time};

@@ -16,10 +16,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::lines::complete_body;
 use crate::outline::{TIME_ASSUMED, outline, parse_single};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, non_empty, texts};
 use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{

@@ -13,11 +13,11 @@
 
 use crate::access_line::head;
 use crate::context::address;
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NOISE, NoEvent};
 use crate::lines::{complete_lines, parse_lines};
 use crate::outline::outline;
 use crate::repository_request::{Request, is_npm_change, request_line, served_path};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, non_empty};
 use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{Event, Operation, Resolution, Service};

@@ -17,10 +17,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::nexus_audit::{Audit, initiator, instant};
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::lines::complete_body;
 use crate::outline::{TIME_ASSUMED, digest_of, outline, parse_single};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, non_empty};
 use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{

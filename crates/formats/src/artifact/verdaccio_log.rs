@@ -23,11 +23,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::context::address;
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NOISE, NoEvent, OTHER_STAGE, item_of};
 use crate::lines::{complete_lines, limited_lines, lines, parse_one, position_key};
 use crate::outline::outline;
 use crate::repository_request::{Request, served_path};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, non_empty};
 use crate::{Context, Continuation, Delivery, EnvelopeError, Item, Options};
 use event::{Event, Outcome, Resolution, Service, SourceIp, Time, Trust};

@@ -14,10 +14,10 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::lines::complete_body;
 use crate::outline::{TIME_ASSUMED, outline, parse_single};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, non_empty};
 use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{

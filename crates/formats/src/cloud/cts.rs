@@ -24,12 +24,12 @@ use jiff::civil;
 use serde_json::value::RawValue;
 
 use crate::context::{Zone, address};
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::json_pieces::{
     Members, documents, elements, members, object, position_of, same_length, scalar,
 };
 use crate::lines::{complete_lines, parse_one};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::{Context, Continuation, Delivery, EnvelopeError, Item, meaning};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,

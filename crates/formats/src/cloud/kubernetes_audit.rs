@@ -25,10 +25,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::context::address;
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NoEvent, OTHER_STAGE};
 use crate::json_pieces::elements;
 use crate::lines::{complete_lines, parse_lines, parse_one};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::non_empty;
 use crate::{Context, Delivery, EnvelopeError, Item, Options};
 use event::{

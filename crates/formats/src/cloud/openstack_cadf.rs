@@ -23,11 +23,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::value::RawValue;
 
 use crate::context::address;
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{DEFERRED, NoEvent, OTHER_STAGE, item_of};
 use crate::json_pieces::elements;
 use crate::lines::{complete_lines, lines};
 use crate::open_events::{Open, complete_events};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, non_empty};
 use crate::{Context, Continuation, Delivery, EnvelopeError, Item};
 use event::{

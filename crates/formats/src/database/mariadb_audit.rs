@@ -24,9 +24,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::lines::{complete_lines, parse_lines};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::sql::{self, Audit, Dialect, Spans, Text};
 use crate::texts::{attributes_of, non_empty};
 use crate::{Context, Delivery, EnvelopeError, Item, Options};

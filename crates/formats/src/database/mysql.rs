@@ -59,7 +59,7 @@ pub(crate) fn form(body: &[u8]) -> Form {
 pub(crate) fn parse_json(
     body: &[u8],
     context: &mut Context<'_>,
-    read: crate::lines::Read,
+    read: crate::spec::Read,
 ) -> Result<Vec<Item>, EnvelopeError> {
     parse_pieces(body, json_array::pieces(body), context, read)
 }
@@ -67,7 +67,7 @@ pub(crate) fn parse_json(
 pub(crate) fn parse_xml(
     body: &[u8],
     context: &mut Context<'_>,
-    read: crate::lines::Read,
+    read: crate::spec::Read,
 ) -> Result<Vec<Item>, EnvelopeError> {
     parse_pieces(body, audit_xml::pieces(body), context, read)
 }

@@ -10,8 +10,8 @@
 //!   one by itself.
 
 use super::mysql;
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{Event, Service};
 

@@ -9,10 +9,10 @@
 use std::borrow::Cow;
 
 use super::postgresql;
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::lines::{complete_lines, parse_lines};
 use crate::records::{in_json, members};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::sql::{self, Spans, Text};
 use crate::texts::texts;
 use crate::{Context, Delivery, EnvelopeError, Item};

@@ -12,9 +12,9 @@
 use std::borrow::Cow;
 
 use super::mysql;
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::records::{Piece, parse_pieces};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::sql::{self, Spans, Text};
 use crate::{Context, Continuation, Delivery, EnvelopeError, Item, csv};
 use event::{Event, Service};

@@ -22,9 +22,9 @@ use export::NoEntry;
 
 use super::programs::{self, LogLine};
 use super::syslog::{FACILITIES, PRIORITIES};
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NoEvent, item_of};
 use crate::lines::{complete_lines, parse_lines};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::{Context, Continuation, Delivery, EnvelopeError, Item};
 use event::{Actor, ActorKind, Event, Origin, Resolution, Service, Time};
 

@@ -26,10 +26,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NoEvent, item_of};
 use crate::lines::{complete_lines, lines};
 use crate::open_events::{Open, complete_events};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::{Context, Continuation, Delivery, EnvelopeError, Item, Sequence};
 use event::{Event, Origin, Resolution, Service};
 use record::{Line, Record};
@@ -110,7 +110,7 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
 
 /// Reads a record that came by itself.
 fn read_message(message: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
-    let text = crate::format::without_end(message);
+    let text = crate::spec::without_end(message);
     match record::line(text) {
         Some(Line { kind: "EOE", .. }) => Err(NoEvent::Skipped(END)),
         Some(_) => read(&[text], context).map(|event| Event { raw: message.to_vec(), ..event }),

@@ -13,9 +13,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::programs::{self, LogLine};
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::lines::{complete_lines, parse_lines};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::syslog_message::{Message, Resolved};
 use crate::texts::attributes_of;
 use crate::{Context, Delivery, EnvelopeError, Item};

@@ -24,11 +24,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::value::RawValue;
 
 use crate::context::address;
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::json_pieces::{documents, elements, members, object, position_of, same_length, scalar};
 use crate::lines::{complete_lines, parse_one};
 use crate::repository_request::percent_decoded;
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::non_empty;
 use crate::{Context, Delivery, EnvelopeError, Item, meaning};
 use event::{

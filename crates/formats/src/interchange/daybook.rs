@@ -16,10 +16,10 @@ use serde::Deserialize;
 use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NoEvent, item_of};
 use crate::json_pieces::elements;
 use crate::lines::{complete_lines, parse_lines};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{json_text, non_empty, texts};
 use crate::{Context, Delivery, EnvelopeError, Item, Sequence};
 use event::json::{DEPTH_MAX, Strict, is_too_deep};

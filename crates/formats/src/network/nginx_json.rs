@@ -17,11 +17,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::context::address;
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::{NOISE, NoEvent};
 use crate::json_pieces::flat_texts;
 use crate::lines::{complete_lines, parse_lines};
 use crate::repository_request::{Request, served_path};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::non_empty;
 use crate::{Context, Delivery, EnvelopeError, Item, Options};
 use event::{Event, Origin, Resolution, Service, SourceIp, Time, Trust};

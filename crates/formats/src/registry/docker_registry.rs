@@ -19,10 +19,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::context::address;
-use crate::format::{Count, Hooks, Spec, Syslog};
 use crate::item::{NOISE, NoEvent, item_of};
 use crate::json_pieces::elements;
 use crate::lines::complete_body;
+use crate::spec::{Count, Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, json_text, non_empty};
 use crate::{Context, Delivery, EnvelopeError, Item};
 use event::json::{DEPTH_MAX, is_too_deep};

@@ -13,10 +13,10 @@
 //!   they succeeded; logins and changes of users, members and settings also when they were refused.
 
 use super::harbor_webhook::actor;
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::lines::{complete_lines, parse_lines};
 use crate::outline::{digest_of, outline};
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::syslog_message::Message;
 use crate::texts::{attributes_of, non_empty};
 use crate::{Context, Delivery, EnvelopeError, Item};

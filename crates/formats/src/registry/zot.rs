@@ -14,11 +14,11 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use crate::context::address;
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::NoEvent;
 use crate::lines::complete_body;
 use crate::outline::{NO_ACT, TIME_ASSUMED, outline, parse_single};
 use crate::repository_request::percent_decoded;
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, non_empty};
 use crate::{Context, Delivery, EnvelopeError, Item};
 use event::{

@@ -131,7 +131,8 @@ const DATABASES: &[&str] = &[
 
 fn any_body() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
-        4 => prop::sample::select([PIECES, REPOSITORIES, HOSTS, SERVICES, DATABASES].concat()).prop_map(|piece| piece.as_bytes().to_vec()),
+        4 => prop::sample::select([PIECES, REPOSITORIES, HOSTS, SERVICES, DATABASES].concat())
+            .prop_map(|piece| piece.as_bytes().to_vec()),
         1 => prop::collection::vec(any::<u8>(), 0..8),
     ];
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())

@@ -245,7 +245,13 @@ fn records_mean_operations_classes_and_severities() {
     ] {
         let event = MYSQL.event(json(&more));
         assert_eq!(
-            (event.action.as_str(), event.operation, event.class, event.severity.level(), event.outcome.kind),
+            (
+                event.action.as_str(),
+                event.operation,
+                event.class,
+                event.severity.level(),
+                event.outcome.kind,
+            ),
             (action, operation, class, severity, outcome),
             "{more}"
         );

@@ -103,9 +103,8 @@ fn the_answer_replaces_the_request() {
 fn a_request_that_came_alone_may_be_deferred() {
     let (pending, answer) = request("r-1", 202);
     let waiting = |body: &str| CLOUD.parse_deferring(body.as_bytes());
-    assert!(
-        matches!(&waiting(&pending)[..], [Item::Rejected(rejected)] if rejected.reason == DEFERRED && rejected.raw == pending.as_bytes())
-    );
+    assert!(matches!(&waiting(&pending)[..], [Item::Rejected(rejected)]
+            if rejected.reason == DEFERRED && rejected.raw == pending.as_bytes()));
     assert!(matches!(
         &waiting(&format!("{pending}\n{answer}"))[..],
         [Item::Skipped(_), Item::Event(_)]

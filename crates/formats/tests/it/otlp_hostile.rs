@@ -232,7 +232,11 @@ fn a_large_resource_is_not_repeated_ten_thousand_times() {
 
 proptest! {
     #[test]
-    fn damage_anywhere_loses_nothing_silently(at in 0usize..400, byte in any::<u8>(), cut in 0usize..400) {
+    fn damage_anywhere_loses_nothing_silently(
+        at in 0usize..400,
+        byte in any::<u8>(),
+        cut in 0usize..400,
+    ) {
         let mut body = request_of(vec![record(&[("audit.action", "a"), ("enduser.id", "al")]); 3]).encode_to_vec();
         let (at, cut) = (at % body.len(), cut % body.len());
         body[at] = byte;

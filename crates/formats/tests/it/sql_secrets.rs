@@ -237,7 +237,9 @@ fn check(source: &Source, line: &str) -> Result<(), TestCaseError> {
 proptest! {
     #[test]
     fn of_mariadb(
-        template in prop::sample::select(&MYSQL[..]), gaps in prop::collection::vec(gap(), 1..5), lower: bool,
+        template in prop::sample::select(&MYSQL[..]),
+        gaps in prop::collection::vec(gap(), 1..5),
+        lower: bool,
         secret in secret(), style: u8, is_nested: bool, at in prop::option::of(0usize..8),
     ) {
         let statement = filled(template, &gaps, lower, &mysql_literal(&secret, style));
@@ -251,8 +253,14 @@ proptest! {
 
     #[test]
     fn of_postgresql(
-        template in prop::sample::select(&POSTGRESQL[..]), gaps in prop::collection::vec(gap(), 1..5), lower: bool,
-        secret in secret(), style: u8, is_nested: bool, at in prop::option::of(0usize..8), place in 0..3,
+        template in prop::sample::select(&POSTGRESQL[..]),
+        gaps in prop::collection::vec(gap(), 1..5),
+        lower: bool,
+        secret in secret(),
+        style: u8,
+        is_nested: bool,
+        at in prop::option::of(0usize..8),
+        place in 0..3,
     ) {
         let statement = filled(template, &gaps, lower, &postgresql_literal(&secret, style));
         let statement = if is_nested { nested(&statement, false) } else { statement };

@@ -180,7 +180,11 @@ fn requests_to_witnesses_are_read_back() {
 proptest! {
     /// A note is written as it was read; nothing panics.
     #[test]
-    fn arbitrary_bytes_are_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), at in any::<prop::sample::Index>(), to in any::<u8>()) {
+    fn arbitrary_bytes_are_no_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        at in any::<prop::sample::Index>(),
+        to in any::<u8>(),
+    ) {
         let _ = Note::parse(&bytes);
         let _ = ProofFile::parse(&bytes);
         let _ = AddCheckpoint::parse(&bytes);

@@ -137,7 +137,10 @@ proptest! {
             Ok::<_, Infallible>(tile(&leaves, wanted))
         }};
         prop_assert_eq!(prove_inclusion(&tiles, at, size), prove_inclusion(&leaves, at, size));
-        prop_assert_eq!(prove_consistency(&tiles, old, size), prove_consistency(&leaves, old, size));
+        prop_assert_eq!(
+            prove_consistency(&tiles, old, size),
+            prove_consistency(&leaves, old, size),
+        );
         prop_assert!(read.get() < 200);
         let root = leaves.root(size);
         inclusion(&leaves, at, size, &root);
@@ -145,7 +148,12 @@ proptest! {
     }
 
     #[test]
-    fn paths_are_read_back(level in 0u32..64, position in any::<u64>(), width in 1u16..=256, entries in any::<bool>()) {
+    fn paths_are_read_back(
+        level in 0u32..64,
+        position in any::<u64>(),
+        width in 1u16..=256,
+        entries in any::<bool>(),
+    ) {
         let named = if entries {
             Resource::Entries(Tile { level: 0, position, width })
         } else {

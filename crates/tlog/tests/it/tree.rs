@@ -58,7 +58,9 @@ fn roots_equal_the_certificate_transparency_vectors() {
 
 proptest! {
     #[test]
-    fn the_frontier_gives_the_root_of_the_definition(leaves in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..200)) {
+    fn the_frontier_gives_the_root_of_the_definition(
+        leaves in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..200),
+    ) {
         let mut tree = Tree::new();
         for leaf in &leaves {
             tree.push(leaf);

@@ -24,9 +24,9 @@ mod value;
 
 use std::collections::HashMap;
 
-use crate::format::{Hooks, Spec, Syslog};
 use crate::item::item_of;
 use crate::lines::complete_lines;
+use crate::spec::{Hooks, Spec, Syslog};
 use crate::{Context, Delivery, EnvelopeError, Item, RejectedRecord};
 use event::Service;
 use record::{Record, Shared};

@@ -4,8 +4,8 @@
 //! <https://github.com/open-telemetry/opentelemetry-proto/tree/main/opentelemetry/proto>
 //! (`logs/v1/logs.proto`, `common/v1/common.proto`, `resource/v1/resource.proto`). They are
 //! declared here rather than taken from the crate `opentelemetry-proto`, which brings
-//! `opentelemetry` and `opentelemetry_sdk`, has texts as `String`, and would build the whole request
-//! as a tree. On the wire they are the same; in memory three things differ:
+//! `opentelemetry` and `opentelemetry_sdk`, has texts as `String`, and would build the whole
+//! request as a tree. On the wire they are the same; in memory three things differ:
 //! - The request is split into slices, one for each record, since the bytes of a record are stored
 //!   with its event and a damaged record is rejected alone. Splitting allocates nothing for
 //!   messages without records: two bytes of the body would otherwise cost 32 in memory.
