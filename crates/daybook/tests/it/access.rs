@@ -1,7 +1,7 @@
 //! Rights: given and taken on the command line, followed by the running server.
 
 use crate::harness::{
-    ACCESS_KEY, Daybook, PROJECT, Place, SECRET, becomes_true, daybook, now, run, sign, text,
+    ACCESS_KEY, Daybook, PROJECT, SECRET, TestDir, becomes_true, daybook, now, run, sign, text,
 };
 
 fn status(server: &Daybook, access_key: &str, secret: &str, at: u64) -> u16 {
@@ -14,10 +14,10 @@ fn status(server: &Daybook, access_key: &str, secret: &str, at: u64) -> u16 {
 
 #[test]
 fn the_running_server_follows_every_change() {
-    let place = Place::new();
-    let server = place.serve();
-    place.access(&["user", "add", "bob"]);
-    let made = place.access(&["key", "add", "bob"]);
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
+    test_dir.access(&["user", "add", "bob"]);
+    let made = test_dir.access(&["key", "add", "bob"]);
     let value = |name: &str| {
         made.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
     };
@@ -28,26 +28,26 @@ fn the_running_server_follows_every_change() {
         403,
         "a user may do nothing until granted something"
     );
-    place.access(&["grant", "bob", "reader", &format!("registry/acme/{PROJECT}/other")]);
+    test_dir.access(&["grant", "bob", "reader", &format!("registry/acme/{PROJECT}/other")]);
     assert_eq!(
         status(&server, &access_key, &secret, now()),
         404,
         "what a caller may not see does not exist"
     );
-    place.access(&["grant", "bob", "reader", &format!("registry/acme/{PROJECT}/hub")]);
+    test_dir.access(&["grant", "bob", "reader", &format!("registry/acme/{PROJECT}/hub")]);
     assert_eq!(status(&server, &access_key, &secret, now()), 200);
     assert_eq!(status(&server, &access_key, "another secret", now()), 401);
-    place.access(&["revoke", "bob", "reader", &format!("registry/acme/{PROJECT}/hub")]);
+    test_dir.access(&["revoke", "bob", "reader", &format!("registry/acme/{PROJECT}/hub")]);
     assert_eq!(status(&server, &access_key, &secret, now()), 404);
-    place.access(&["key", "remove", &access_key]);
+    test_dir.access(&["key", "remove", &access_key]);
     assert_eq!(status(&server, &access_key, &secret, now()), 401);
     assert_eq!(status(&server, ACCESS_KEY, SECRET, now()), 200);
 }
 
 #[test]
 fn a_signature_lives_fifteen_minutes() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     for (age, expected) in [(0, 200), (14 * 60 + 50, 200), (15 * 60 + 10, 401)] {
         assert_eq!(status(&server, ACCESS_KEY, SECRET, now() - age), expected, "{age} s ago");
         assert_eq!(status(&server, ACCESS_KEY, SECRET, now() + age), expected, "in {age} s");
@@ -56,11 +56,11 @@ fn a_signature_lives_fifteen_minutes() {
 
 #[test]
 fn no_secret_stands_anywhere_in_the_open() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     assert_eq!(status(&server, ACCESS_KEY, SECRET, now()), 200);
     assert_eq!(status(&server, ACCESS_KEY, "wrong", now()), 401);
-    assert!(!place.access(&["list"]).contains(SECRET));
+    assert!(!test_dir.access(&["list"]).contains(SECRET));
     assert!(
         server
             .said()
@@ -68,7 +68,7 @@ fn no_secret_stands_anywhere_in_the_open() {
             .all(|line| !line.contains(SECRET) && !line.contains(crate::harness::TOKEN))
     );
     let hex: String = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let mut files = vec![place.data()];
+    let mut files = vec![test_dir.data()];
     while let Some(path) = files.pop() {
         if path.is_dir() {
             files.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
@@ -81,10 +81,10 @@ fn no_secret_stands_anywhere_in_the_open() {
 
 #[test]
 fn a_broken_file_leaves_the_rights_before_in_force() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     assert_eq!(status(&server, ACCESS_KEY, SECRET, now()), 200);
-    let path = place.data().join("access.toml");
+    let path = test_dir.data().join("access.toml");
     let right = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, "version = 1\n[[user]]\nid = 7\n").unwrap();
     let mut said = Vec::new();
@@ -96,14 +96,14 @@ fn a_broken_file_leaves_the_rights_before_in_force() {
     std::fs::write(&path, right.replace("reader", "emperor")).unwrap();
     assert_eq!(status(&server, ACCESS_KEY, SECRET, now()), 200);
     drop(server);
-    let ended = Daybook::try_spawn(&mut place.serve_command(daybook())).err().unwrap();
+    let ended = Daybook::try_spawn(&mut test_dir.serve_command(daybook())).err().unwrap();
     assert!(ended.contains("access.toml") && ended.contains("emperor"), "{ended}");
 }
 
 #[test]
 fn changes_at_the_same_moment_all_stay() {
-    let place = Place::new();
-    let data = place.data();
+    let test_dir = TestDir::new();
+    let data = test_dir.data();
     std::thread::scope(|scope| {
         for user in 0..8 {
             let data = &data;
@@ -120,13 +120,13 @@ fn changes_at_the_same_moment_all_stay() {
             });
         }
     });
-    let listed = place.access(&["list"]);
+    let listed = test_dir.access(&["list"]);
     assert_eq!(listed.lines().filter(|line| line.starts_with("user ")).count(), 10, "{listed}");
 }
 
 #[test]
 fn wrong_arguments_are_explained() {
-    let place = Place::new();
+    let test_dir = TestDir::new();
     for (arguments, code, why) in [
         (&["grant", "nobody", "reader", "registry/acme/*/*"][..], 1, "there is no user \"nobody\""),
         (
@@ -141,12 +141,18 @@ fn wrong_arguments_are_explained() {
         (&["project", "add", "x", "--tenant", "acme", "--id", PROJECT], 1, "exists already"),
         (&["project", "add", "x", "--tenant", "ac/me"], 2, "tenant"),
     ] {
-        let output =
-            daybook().arg("access").args(arguments).arg("-d").arg(place.data()).output().unwrap();
+        let output = daybook()
+            .arg("access")
+            .args(arguments)
+            .arg("-d")
+            .arg(test_dir.data())
+            .output()
+            .unwrap();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         assert!(text(&output.stderr).contains(why), "{arguments:?}: {}", text(&output.stderr));
     }
-    let nowhere = run(&["access", "user", "add", "x", "-d", place.dir.path().to_str().unwrap()]);
+    let nowhere =
+        run(&["access", "user", "add", "x", "-d", test_dir.temp.path().to_str().unwrap()]);
     assert_eq!(nowhere.status.code(), Some(1));
-    assert!(!place.path("access.toml").exists(), "nothing is written where there is no log");
+    assert!(!test_dir.path("access.toml").exists(), "nothing is written where there is no log");
 }

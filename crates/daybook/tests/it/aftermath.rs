@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::harness::{Place, events_of};
+use crate::harness::{TestDir, events_of};
 
 /// A log whose server died, and what the next start makes of it.
 pub struct Aftermath {
@@ -20,12 +20,12 @@ pub struct Aftermath {
 impl Aftermath {
     /// Checks what the server left, then lets a start have a copy of it, which must leave nothing
     /// void behind.
-    pub fn of(place: &Place) -> Aftermath {
-        place.check();
+    pub fn of(test_dir: &TestDir) -> Aftermath {
+        test_dir.check();
         let left_over =
-            names(&place.data().join("segments")).difference(&named(&place.data())).count();
+            names(&test_dir.data().join("segments")).difference(&named(&test_dir.data())).count();
         let copy = tempfile::tempdir().unwrap();
-        copy_folder(&place.data(), copy.path());
+        copy_folder(&test_dir.data(), copy.path());
         let events = events_of(copy.path());
         assert_eq!(
             names(&copy.path().join("segments")),

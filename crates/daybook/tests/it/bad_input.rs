@@ -5,7 +5,7 @@ use std::io::Write;
 
 use serde::Deserialize;
 
-use crate::harness::{Place, TOKEN};
+use crate::harness::{TOKEN, TestDir};
 
 #[derive(Deserialize)]
 struct File {
@@ -61,8 +61,8 @@ const MEMORY_GROWTH_KIB_MAX: u64 = 64 << 10;
 fn every_row_is_answered_as_the_table_says() {
     let file: File = toml::from_str(include_str!("data/bad_inputs.toml")).unwrap();
     assert!(file.case.len() >= 60, "{} cases", file.case.len());
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     let memory = server.peak_memory_kib();
     let dead_letters = || {
         let output = crate::harness::run(&[
@@ -71,7 +71,7 @@ fn every_row_is_answered_as_the_table_says() {
             "-o",
             "json",
             "--data-dir",
-            place.data().to_str().unwrap(),
+            test_dir.data().to_str().unwrap(),
         ]);
         crate::harness::text(&output.stdout).lines().count() as u64
     };

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal};
 
-use crate::harness::{Daybook, Place, daybook, run, text};
+use crate::harness::{Daybook, TestDir, daybook, run, text};
 
 #[test]
 fn every_command_explains_itself() {
@@ -63,12 +63,12 @@ fn init_makes_a_log_once() {
 
 #[test]
 fn serve_refuses_a_directory_without_a_log_and_a_second_server() {
-    let place = Place::new();
+    let test_dir = TestDir::new();
     for (name, why) in [("missing", "does not exist"), ("empty", "is empty")] {
         if name == "empty" {
-            std::fs::create_dir(place.path(name)).unwrap();
+            std::fs::create_dir(test_dir.path(name)).unwrap();
         }
-        let output = daybook().args(["serve", "-d"]).arg(place.path(name)).output().unwrap();
+        let output = daybook().args(["serve", "-d"]).arg(test_dir.path(name)).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert!(
             text(&output.stderr).contains(why) && text(&output.stderr).contains("daybook init"),
@@ -76,8 +76,8 @@ fn serve_refuses_a_directory_without_a_log_and_a_second_server() {
             text(&output.stderr)
         );
     }
-    let _first = place.serve();
-    let ended = Daybook::try_spawn(&mut place.serve_command(daybook())).err().unwrap();
+    let _first = test_dir.serve();
+    let ended = Daybook::try_spawn(&mut test_dir.serve_command(daybook())).err().unwrap();
     assert!(ended.contains("another process has it open"), "{ended}");
     let nowhere = run(&["serve"]);
     assert_eq!(nowhere.status.code(), Some(2));
@@ -89,12 +89,12 @@ const EARLY_STOPS: usize = 10;
 
 #[test]
 fn a_server_that_accepts_connections_can_be_stopped() {
-    let place = Place::new();
+    let test_dir = TestDir::new();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for _ in 0..EARLY_STOPS {
         let mut command = daybook();
-        command.arg("serve").arg("--config").arg(place.path("daybook.toml"));
-        command.arg("--data-dir").arg(place.data()).args(["--listen", &address.to_string()]);
+        command.arg("serve").arg("--config").arg(test_dir.path("daybook.toml"));
+        command.arg("--data-dir").arg(test_dir.data()).args(["--listen", &address.to_string()]);
         let mut server = command.stderr(Stdio::null()).spawn().unwrap();
         while TcpStream::connect(address).is_err() {
             assert_eq!(server.try_wait().unwrap(), None, "it ended before it listened");
@@ -106,8 +106,8 @@ fn a_server_that_accepts_connections_can_be_stopped() {
 
 #[test]
 fn damage_is_named_and_has_an_exit_code_of_its_own() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     for number in 0..5 {
         assert_eq!(
             server.send("own", format!("{{\"id\":\"{number}\",\"action\":\"x\"}}")).status,
@@ -115,24 +115,24 @@ fn damage_is_named_and_has_an_exit_code_of_its_own() {
         );
     }
     assert_eq!(server.stop(), Some(0));
-    let journal = place.data().join("journal/00000000000000000000.journal");
+    let journal = test_dir.data().join("journal/00000000000000000000.journal");
     let mut bytes = std::fs::read(&journal).unwrap();
     bytes[700] ^= 4;
     std::fs::write(&journal, &bytes).unwrap();
-    let data = place.data();
+    let data = test_dir.data();
     let checked = run(&["check", data.to_str().unwrap()]);
     assert_eq!(checked.status.code(), Some(3));
     let said = text(&checked.stderr);
     assert!(said.contains("damage in journal/00000000000000000000.journal at byte "), "{said}");
-    let ended = Daybook::try_spawn(&mut place.serve_command(daybook())).err().unwrap();
+    let ended = Daybook::try_spawn(&mut test_dir.serve_command(daybook())).err().unwrap();
     assert!(ended.contains("exit status: 3") && ended.contains("damage in journal/"), "{ended}");
     assert_eq!(std::fs::read(&journal).unwrap(), bytes, "the bytes are unchanged");
 }
 
 #[test]
 fn a_configuration_is_checked_without_serving_it() {
-    let place = Place::new();
-    let file = place.path("daybook.toml");
+    let test_dir = TestDir::new();
+    let file = test_dir.path("daybook.toml");
     let check = |file: &std::path::Path| {
         daybook().args(["config", "check", "-c"]).arg(file).output().unwrap()
     };
@@ -142,7 +142,7 @@ fn a_configuration_is_checked_without_serving_it() {
         text(&right.stdout)
             .contains("source: POST /intake/hub accepts docker-registry for registry/acme/")
     );
-    let bad = place.path("bad.toml");
+    let bad = test_dir.path("bad.toml");
     for (content, why) in [
         ("listn = '127.0.0.1:1'", "unknown field `listn`"),
         ("listen = 7", "listen"),
@@ -173,9 +173,11 @@ fn a_configuration_is_checked_without_serving_it() {
 
 #[test]
 fn variables_override_the_file_and_flags_override_both() {
-    let place = Place::with_settings("listen = '127.0.0.1:1'\nlog_format = 'json'");
+    let test_dir = TestDir::with_settings("listen = '127.0.0.1:1'\nlog_format = 'json'");
     let mut command = daybook();
-    command.env("DAYBOOK_CONFIG", place.path("daybook.toml")).env("DAYBOOK_DATA_DIR", place.data());
+    command
+        .env("DAYBOOK_CONFIG", test_dir.path("daybook.toml"))
+        .env("DAYBOOK_DATA_DIR", test_dir.data());
     command.env("DAYBOOK_LISTEN", "127.0.0.1:0").arg("serve");
     let server = Daybook::spawn(&mut command);
     assert_ne!(server.address.port(), 1);
@@ -183,20 +185,20 @@ fn variables_override_the_file_and_flags_override_both() {
     let mut flagged = daybook();
     flagged
         .args(["config", "check", "--data-dir", "/flag", "-c"])
-        .arg(place.path("daybook.toml"))
+        .arg(test_dir.path("daybook.toml"))
         .env("DAYBOOK_DATA_DIR", "/variable");
     assert!(text(&flagged.output().unwrap().stdout).contains("data directory: /flag"));
 }
 
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     let many: String = (0..2_000).map(|number| format!("{{\"n\":{number}}}\n")).collect();
     assert_eq!(server.send("own", many).status, 200);
     let mut child = daybook()
         .args(["dead-letters", "list", "-d"])
-        .arg(place.data())
+        .arg(test_dir.data())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -62,10 +62,10 @@ impl Bridge {
 #[test]
 fn profiles_are_readable_by_their_owner_alone_and_show_no_secret() {
     let desk = Desk::new();
-    let file = desk.place.path("home/profiles.toml");
+    let file = desk.test_dir.path("home/profiles.toml");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    std::fs::write(desk.place.path("a-token"), "a token that nobody may see\n").unwrap();
-    let token_file = desk.place.path("a-token");
+    std::fs::write(desk.test_dir.path("a-token"), "a token that nobody may see\n").unwrap();
+    let token_file = desk.test_dir.path("a-token");
     let added = ["profile", "add", "far", "--url", "http://audit.example.com/x/", "--token-file"];
     let added = desk.command().args(added).arg(&token_file).output().unwrap();
     assert!(
@@ -128,7 +128,7 @@ fn profiles_are_readable_by_their_owner_alone_and_show_no_secret() {
 #[test]
 fn a_server_and_its_directory_answer_alike() {
     let desk = Desk::new();
-    let data = desk.place.data();
+    let data = desk.test_dir.data();
     let data = data.to_str().unwrap();
     for arguments in [
         &["search", "trail:registry/*/*/*", "-o", "ndjson", "--all"][..],
@@ -201,7 +201,7 @@ fn events_are_sent_once_through_restarts_and_broken_connections() {
     let mut desk = Desk::with_token();
     // Responses break off before their result.
     let bridge = Bridge::to(desk.server.address, 40);
-    let token = desk.place.path("source-token");
+    let token = desk.test_dir.path("source-token");
     std::fs::write(&token, TOKEN).unwrap();
     let lines: String = (0..12_000)
         .map(|number| format!("{{\"action\":\"sent\",\"resource\":\"r{number}\"}}\n"))
@@ -228,7 +228,7 @@ fn events_are_sent_once_through_restarts_and_broken_connections() {
     let feeding = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
     crate::harness::becomes_true(|| bridge.broken.load(Ordering::Relaxed) >= 2);
     desk.server.kill_9();
-    desk.server = desk.place.serve();
+    desk.server = desk.test_dir.serve();
     *bridge.to.lock().unwrap() = desk.server.address;
     bridge.bytes.store(usize::MAX, Ordering::Relaxed);
     let output = child.wait_with_output().unwrap();
@@ -239,7 +239,7 @@ fn events_are_sent_once_through_restarts_and_broken_connections() {
     assert_eq!(count("recorded") + count("duplicates"), 12_000, "{result}");
     assert!(count("duplicates") > 0, "a piece sent again is recognised: {result}");
     let url = desk.url();
-    let here = ["--url", &url, "--token-file", desk.place.path("user-token").to_str().unwrap()]
+    let here = ["--url", &url, "--token-file", desk.test_dir.path("user-token").to_str().unwrap()]
         .map(str::to_owned);
     let here: Vec<&str> = here.iter().map(String::as_str).collect();
     let facets = desk.json(
@@ -260,7 +260,7 @@ fn events_are_sent_once_through_restarts_and_broken_connections() {
 #[test]
 fn rejected_lines_are_reported_with_their_numbers() {
     let desk = Desk::with_token();
-    let token = desk.place.path("user-token");
+    let token = desk.test_dir.path("user-token");
     let url = desk.url();
     let send = |more: &[&str], input: &str| {
         let arguments = [
@@ -304,7 +304,7 @@ fn rejected_lines_are_reported_with_their_numbers() {
 fn a_tail_misses_nothing_through_restarts() {
     let mut desk = Desk::with_token();
     let bridge = Bridge::to(desk.server.address, 9_000);
-    let token = desk.place.path("user-token");
+    let token = desk.test_dir.path("user-token");
     let mut child = desk
         .command()
         .args([
@@ -342,7 +342,7 @@ fn a_tail_misses_nothing_through_restarts() {
         had.push(lines.recv_timeout(crate::harness::PATIENCE).unwrap());
         if round < 2 {
             desk.server.kill_9();
-            desk.server = desk.place.serve();
+            desk.server = desk.test_dir.serve();
             *bridge.to.lock().unwrap() = desk.server.address;
         }
     }
@@ -375,7 +375,7 @@ fn a_quiet_log_is_followed_without_a_word() {
             &url,
             "--token-file",
         ])
-        .arg(desk.place.path("user-token"))
+        .arg(desk.test_dir.path("user-token"))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -392,11 +392,11 @@ fn a_quiet_log_is_followed_without_a_word() {
 #[test]
 fn an_export_is_verified_at_once() {
     let desk = Desk::with_token();
-    let (url, token) = (desk.url(), desk.place.path("user-token"));
-    let key = crate::evidence::key_of(&desk.place).to_string();
+    let (url, token) = (desk.url(), desk.test_dir.path("user-token"));
+    let key = crate::evidence::key_of(&desk.test_dir).to_string();
     for round in 0..3 {
         let (file, manifest) =
-            (desk.place.path("at-once.csv"), desk.place.path("at-once.csv.manifest.json"));
+            (desk.test_dir.path("at-once.csv"), desk.test_dir.path("at-once.csv.manifest.json"));
         let export =
             ["export", "source:own", "--format", "csv", "--force", "--url", &url, "--output"];
         let mut command = desk.command();
@@ -416,7 +416,7 @@ fn a_directory_is_followed_while_it_grows() {
     let mut child = desk
         .command()
         .args(["tail", "action:live", "-o", "ndjson", "--limit", "60", "--from", "0", "--data-dir"])
-        .arg(desk.place.data())
+        .arg(desk.test_dir.data())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -437,11 +437,11 @@ fn a_directory_is_followed_while_it_grows() {
             names.push(line["resource"]["name"].as_str().unwrap().to_owned());
         }
         desk.server.kill_9();
-        desk.server = desk.place.serve();
+        desk.server = desk.test_dir.serve();
     }
     assert!(child.wait().unwrap().success() && lines.next().is_none());
     assert_eq!(names, (0..60).map(|number| number.to_string()).collect::<Vec<_>>());
-    let data = desk.place.data();
+    let data = desk.test_dir.data();
     let beyond = desk.run(&["tail", "--from", "100000", "--data-dir", data.to_str().unwrap()]);
     assert_eq!(beyond.status.code(), Some(2));
     assert!(text(&beyond.stderr).contains("there is no index 100000"), "{}", text(&beyond.stderr));
@@ -455,8 +455,8 @@ fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
         .collect();
     assert_eq!(desk.server.send("own", many).status, 200);
     let bridge = Bridge::to(desk.server.address, 1 << 20);
-    let token = desk.place.path("user-token");
-    let out = desk.place.path("out");
+    let token = desk.test_dir.path("user-token");
+    let out = desk.test_dir.path("out");
     std::fs::create_dir(&out).unwrap();
     let file = |name: &str| out.join(name);
     let export = |url: &str, output: &str, more: &[&str]| {
@@ -487,7 +487,7 @@ fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
     }
     assert!(bridge.broken.load(Ordering::Relaxed) > 3, "connections broke");
     // The directory gives the same bytes and no manifest.
-    let data = desk.place.data();
+    let data = desk.test_dir.data();
     for format in ["ndjson", "csv", "parquet", "ocsf"] {
         let (name, whole) = (format!("direct.{format}"), file(&format!("whole.{format}")));
         let mut command = desk.command();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::estate::{Estate, LATER, TENANT};
 use crate::harness::{
-    Answer, Daybook, PROJECT, Place, becomes_true, daybook, notification, run, text,
+    Answer, Daybook, PROJECT, TestDir, becomes_true, daybook, notification, run, text,
 };
 
 const AT: &str = "2026-11-20T17:49:51.255562537Z";
@@ -16,13 +16,16 @@ fn estate(settings: &str) -> Estate {
     let estate = Estate::with_settings(settings);
     for user in ["reader", "writer", "rival", "manager"] {
         estate.lay_down_token(&format!("token of {user}"), user, "", LATER);
-        std::fs::write(estate.place.path(&format!("token-{user}")), format!("token of {user}\n"))
-            .unwrap();
+        std::fs::write(
+            estate.test_dir.path(&format!("token-{user}")),
+            format!("token of {user}\n"),
+        )
+        .unwrap();
     }
     let trail = format!(
         "{{ service = \"artifact\", tenant = \"{TENANT}\", project = \"{PROJECT}\", instance = \"web\" }}"
     );
-    configure(&estate.place, |config| {
+    configure(&estate.test_dir, |config| {
         format!(
             "{config}\n[[source]]\nname = \"web\"\nformat = \"mariadb-audit\"\ntoken = {{ file = \"token\" }}\ntrail = {trail}\n"
         )
@@ -30,8 +33,8 @@ fn estate(settings: &str) -> Estate {
     estate
 }
 
-fn configure(place: &Place, change: impl Fn(&str) -> String) {
-    let path = place.path("daybook.toml");
+fn configure(test_dir: &TestDir, change: impl Fn(&str) -> String) {
+    let path = test_dir.path("daybook.toml");
     let config = std::fs::read_to_string(&path).unwrap();
     std::fs::write(path, change(&config)).unwrap();
 }
@@ -50,7 +53,7 @@ fn ask(server: &Daybook, user: &str, method: &str, target: &str, body: &str) -> 
     )
 }
 
-fn retry(place: &Place, server: &Daybook, user: &str, which: &[&str]) -> Output {
+fn retry(test_dir: &TestDir, server: &Daybook, user: &str, which: &[&str]) -> Output {
     let mut command = daybook();
     command.args([
         "dead-letters",
@@ -59,11 +62,11 @@ fn retry(place: &Place, server: &Daybook, user: &str, which: &[&str]) -> Output 
         &format!("http://{}", server.address),
         "--token-file",
     ]);
-    command.arg(place.path(&format!("token-{user}"))).args(which).output().unwrap()
+    command.arg(test_dir.path(&format!("token-{user}"))).args(which).output().unwrap()
 }
 
-fn listed(place: &Place, more: &[&str]) -> Vec<Value> {
-    let data = place.data();
+fn listed(test_dir: &TestDir, more: &[&str]) -> Vec<Value> {
+    let data = test_dir.data();
     let mut arguments = vec!["dead-letters", "list", "-o", "json", "-d", data.to_str().unwrap()];
     arguments.extend(more);
     let output = run(&arguments);
@@ -74,11 +77,11 @@ fn listed(place: &Place, more: &[&str]) -> Vec<Value> {
 #[test]
 fn after_a_fix_each_is_recorded_once() {
     let estate = estate("");
-    let place = &estate.place;
+    let test_dir = &estate.test_dir;
     let server = estate.serve();
     let lines = [line("a"), line("b"), "nonsense".to_owned(), line("c")].join("\n");
     assert_eq!(server.send("web", &lines).status, 200);
-    let before = retry(place, &server, "writer", &["--source", "web"]);
+    let before = retry(test_dir, &server, "writer", &["--source", "web"]);
     assert!(before.status.success(), "{}", text(&before.stderr));
     assert!(
         text(&before.stdout).ends_with("0 retried, 0 events recorded, 4 remain\n"),
@@ -87,9 +90,9 @@ fn after_a_fix_each_is_recorded_once() {
     );
     assert_eq!(server.stop(), Some(0));
 
-    configure(place, |config| config.replace("mariadb-audit", "nginx-json"));
+    configure(test_dir, |config| config.replace("mariadb-audit", "nginx-json"));
     let mut server = estate.serve();
-    let first = retry(place, &server, "writer", &["--source", "web"]);
+    let first = retry(test_dir, &server, "writer", &["--source", "web"]);
     let said = text(&first.stdout);
     assert!(
         first.status.success() && said.contains("0: 1 recorded\n"),
@@ -102,14 +105,14 @@ fn after_a_fix_each_is_recorded_once() {
         "{said}"
     );
     assert_eq!(server.events(), 3);
-    let again = text(&retry(place, &server, "writer", &["0", "3"]).stdout);
+    let again = text(&retry(test_dir, &server, "writer", &["0", "3"]).stdout);
     assert_eq!(
         again,
         "0: 0 recorded, 1 recorded before\n3: 0 recorded, 1 recorded before\n2 retried, 0 events recorded, 0 remain\n"
     );
     // Without --all, retried dead letters are not listed.
-    becomes_true(|| listed(place, &[]).len() == 1);
-    assert_eq!(listed(place, &["--all"]).len(), 4);
+    becomes_true(|| listed(test_dir, &[]).len() == 1);
+    assert_eq!(listed(test_dir, &["--all"]).len(), 4);
     let status = ask(&server, "reader", "GET", "/api/v1/sources", "").json();
     let web = status["sources"]
         .as_array()
@@ -122,16 +125,16 @@ fn after_a_fix_each_is_recorded_once() {
     // The state file of retries may be lost: events of retries have keys.
     server.kill_9();
     let mut server = estate.serve();
-    assert_eq!(text(&retry(place, &server, "writer", &["--all"]).stdout).lines().count(), 2);
+    assert_eq!(text(&retry(test_dir, &server, "writer", &["--all"]).stdout).lines().count(), 2);
     server.kill_9();
-    std::fs::remove_file(place.data().join("set-aside.retried")).unwrap();
+    std::fs::remove_file(test_dir.data().join("set-aside.retried")).unwrap();
     let server = estate.serve();
-    let once_more = text(&retry(place, &server, "writer", &["--all"]).stdout);
+    let once_more = text(&retry(test_dir, &server, "writer", &["--all"]).stdout);
     assert!(once_more.ends_with("3 retried, 0 events recorded, 1 remain\n"), "{once_more}");
     assert_eq!(server.events(), 3);
     assert_eq!(server.stop(), Some(0));
     // Each retry is on record, and each event names its dead letter.
-    let acts = place.acts("daybook.RetryDeadLetters");
+    let acts = test_dir.acts("daybook.RetryDeadLetters");
     assert_eq!(acts.len(), 5);
     let act: Value = serde_json::from_str(&acts[1]).unwrap();
     assert_eq!(
@@ -140,18 +143,18 @@ fn after_a_fix_each_is_recorded_once() {
         "{act}"
     );
     let events: Vec<Value> =
-        place.acts("GET").iter().map(|entry| serde_json::from_str(entry).unwrap()).collect();
+        test_dir.acts("GET").iter().map(|entry| serde_json::from_str(entry).unwrap()).collect();
     let named: Vec<&str> =
         events.iter().map(|event| event["attributes"]["dead_letter"].as_str().unwrap()).collect();
     assert_eq!(named, ["0", "1", "3"]);
     assert!(events[1].to_string().contains("set-aside:1:0"), "{}", events[1]);
-    place.check();
+    test_dir.check();
 }
 
 #[test]
 fn a_large_or_conflicting_record_is_retried_in_its_envelope() {
     let estate = estate("[limits]\nevent_bytes_max = 900\n");
-    let place = &estate.place;
+    let test_dir = &estate.test_dir;
     let server = estate.serve();
     let large = notification("n1", "pull", "sha256:aa", AT)
         .replace("sha256:aa", &format!("sha256:{}", "a".repeat(900)));
@@ -163,7 +166,7 @@ fn a_large_or_conflicting_record_is_retried_in_its_envelope() {
         assert_eq!(server.send("hub", body).status, 200);
     }
     assert_eq!(server.stop(), Some(0));
-    let records = listed(place, &[]);
+    let records = listed(test_dir, &[]);
     let reasons: Vec<&str> =
         records.iter().map(|record| record["reason"].as_str().unwrap()).collect();
     assert!(
@@ -171,16 +174,16 @@ fn a_large_or_conflicting_record_is_retried_in_its_envelope() {
         "{reasons:?}"
     );
 
-    configure(place, |config| config.replace("event_bytes_max = 900\n", ""));
-    place.access(&["grant", "writer", "writer", "registry/acme/*/*"]);
+    configure(test_dir, |config| config.replace("event_bytes_max = 900\n", ""));
+    test_dir.access(&["grant", "writer", "writer", "registry/acme/*/*"]);
     let server = estate.serve();
-    let said = text(&retry(place, &server, "writer", &["--all"]).stdout);
+    let said = text(&retry(test_dir, &server, "writer", &["--all"]).stdout);
     assert_eq!(
         said,
         "0: rejected again, id_conflict: what is in record 0 is recorded with other bytes\n1: 1 recorded\n1 retried, 1 events recorded, 1 remain\n"
     );
     assert_eq!(
-        (server.events(), listed(place, &["--all"]).len()),
+        (server.events(), listed(test_dir, &["--all"]).len()),
         (2, 2),
         "no dead letter is added"
     );
@@ -189,7 +192,7 @@ fn a_large_or_conflicting_record_is_retried_in_its_envelope() {
 #[test]
 fn a_hidden_record_looks_like_a_missing_one() {
     let estate = estate("");
-    let place = &estate.place;
+    let test_dir = &estate.test_dir;
     let server = estate.serve();
     assert_eq!(server.send("web", "one\ntwo").status, 200);
     assert_eq!(server.send("rivals-artifact", r#"{"id":"x"}"#).status, 200);
@@ -251,8 +254,8 @@ fn a_hidden_record_looks_like_a_missing_one() {
     });
     assert_eq!(server.stop(), Some(0));
     // A source that is no longer configured has no trail: its records are for managers of sources.
-    configure(place, |config| config.replace("name = \"web\"", "name = \"web2\""));
-    place.access(&["grant", "manager", "admin", "dbaudit/daybook/*/*"]);
+    configure(test_dir, |config| config.replace("name = \"web\"", "name = \"web2\""));
+    test_dir.access(&["grant", "manager", "admin", "dbaudit/daybook/*/*"]);
     let server = estate.serve();
     assert_eq!(seen(&server), [vec![], vec![], vec![2], vec![0, 1]]);
     let gone = ask(&server, "manager", "POST", "/api/v1/dead-letters/retry", r#"{"numbers":[0]}"#);
@@ -262,7 +265,7 @@ fn a_hidden_record_looks_like_a_missing_one() {
 #[test]
 fn lists_are_read_page_by_page_and_filtered() {
     let estate = estate("");
-    let place = &estate.place;
+    let test_dir = &estate.test_dir;
     let server = estate.serve();
     for batch in 0..6 {
         let lines: Vec<String> = (0..5).map(|number| format!("line {batch} {number}")).collect();
@@ -306,19 +309,19 @@ fn lists_are_read_page_by_page_and_filtered() {
         (&json!("line 0 0"), &json!(8))
     );
     // The command line beside the server.
-    assert_eq!(listed(place, &["--source", "web"]).len(), 30);
-    assert_eq!(listed(place, &["--reason", "action", "--since", "1h"]).len(), 6);
-    assert_eq!(listed(place, &["--since", "2100-01-01T00:00:00Z"]).len(), 0);
+    assert_eq!(listed(test_dir, &["--source", "web"]).len(), 30);
+    assert_eq!(listed(test_dir, &["--reason", "action", "--since", "1h"]).len(), 6);
+    assert_eq!(listed(test_dir, &["--since", "2100-01-01T00:00:00Z"]).len(), 0);
 }
 
 #[test]
 fn one_is_shown_with_all_its_bytes() {
     let estate = estate("");
-    let place = &estate.place;
+    let test_dir = &estate.test_dir;
     let server = estate.serve();
     assert_eq!(server.send("web", b"text \x1b[2J\n\x00\xff\xfe").status, 200);
     let show = |number: &str, form: &str| {
-        let data = place.data();
+        let data = test_dir.data();
         run(&["dead-letters", "show", number, "-o", form, "-d", data.to_str().unwrap()])
     };
     let shown = text(&show("0", "text").stdout);

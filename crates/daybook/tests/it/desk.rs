@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::process::{Command, Output, Stdio};
 
 use crate::estate::{Estate, LATER};
-use crate::harness::{ACCESS_KEY, Daybook, Place, SECRET, interruptible, text};
+use crate::harness::{ACCESS_KEY, Daybook, SECRET, TestDir, interruptible, text};
 
 pub struct Desk {
-    pub place: Place,
+    pub test_dir: TestDir,
     pub server: Daybook,
 }
 
@@ -17,38 +17,38 @@ pub const EVENTS: usize = 60;
 impl Desk {
     /// The user's profile `here` is in use; its key may read the sources' trails.
     pub fn new() -> Desk {
-        let place = Place::new();
-        let server = place.serve();
+        let test_dir = TestDir::new();
+        let server = test_dir.serve();
         Desk::fill(&server);
-        Desk::at(place, server)
+        Desk::at(test_dir, server)
     }
 
     /// Like [`Desk::new`], and the user has a token in the file `user-token` and may write to the
     /// sources' trails. The log has dead letters, and the folder `backup` has a copy of the log and
     /// its guard.
     pub fn with_token() -> Desk {
-        let place = Place::new();
-        place.access(&["grant", "auditor", "writer", "registry/acme/*/*"]);
-        let estate = Estate { place };
+        let test_dir = TestDir::new();
+        test_dir.access(&["grant", "auditor", "writer", "registry/acme/*/*"]);
+        let estate = Estate { test_dir };
         estate.lay_down_token("token of auditor", "auditor", "", LATER);
-        let place = estate.place;
-        std::fs::write(place.path("user-token"), "token of auditor").unwrap();
-        let config = std::fs::read_to_string(place.path("daybook.toml")).unwrap();
+        let test_dir = estate.test_dir;
+        std::fs::write(test_dir.path("user-token"), "token of auditor").unwrap();
+        let config = std::fs::read_to_string(test_dir.path("daybook.toml")).unwrap();
         let web = config.split("[[source]]").last().unwrap().replace("\"own\"", "\"web\"");
         let web = web.replace("\"daybook\"", "\"nginx-json\"");
-        std::fs::write(place.path("daybook.toml"), format!("{config}[[source]]{web}")).unwrap();
-        let server = place.serve();
+        std::fs::write(test_dir.path("daybook.toml"), format!("{config}[[source]]{web}")).unwrap();
+        let server = test_dir.serve();
         Desk::fill(&server);
         let useless: String = (0..20).map(|number| format!("{{\"n\":{number}}}\n")).collect();
         assert_eq!(server.send("own", useless).status, 200);
         assert_eq!(server.stop(), Some(0));
-        std::fs::create_dir(place.path("backup")).unwrap();
+        std::fs::create_dir(test_dir.path("backup")).unwrap();
         for name in ["data", "data.guard"] {
-            let (from, to) = (place.path(name), place.path("backup").join(name));
+            let (from, to) = (test_dir.path(name), test_dir.path("backup").join(name));
             assert!(Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
         }
-        let server = place.serve();
-        Desk::at(place, server)
+        let server = test_dir.serve();
+        Desk::at(test_dir, server)
     }
 
     fn fill(server: &Daybook) {
@@ -57,11 +57,11 @@ impl Desk {
         assert_eq!(answer.json()["recorded"], EVENTS);
     }
 
-    fn at(place: Place, server: Daybook) -> Desk {
-        let desk = Desk { place, server };
-        std::fs::write(desk.place.path("secret-of-key"), SECRET).unwrap();
+    fn at(test_dir: TestDir, server: Daybook) -> Desk {
+        let desk = Desk { test_dir, server };
+        std::fs::write(desk.test_dir.path("secret-of-key"), SECRET).unwrap();
         let url = desk.url();
-        let secret = desk.place.path("secret-of-key");
+        let secret = desk.test_dir.path("secret-of-key");
         let arguments =
             ["profile", "add", "here", "--url", &url, "--access-key", ACCESS_KEY, "--secret-file"];
         let added = desk.command().args(arguments).arg(secret).output().unwrap();
@@ -76,7 +76,7 @@ impl Desk {
     /// The program with the user's own profiles.
     pub fn command(&self) -> Command {
         let mut command = interruptible(env!("CARGO_BIN_EXE_daybook"));
-        command.env("DAYBOOK_CONFIG_HOME", self.place.path("home")).env_remove("NO_COLOR");
+        command.env("DAYBOOK_CONFIG_HOME", self.test_dir.path("home")).env_remove("NO_COLOR");
         command.env("TERM", "xterm").env("TZ", "Europe/Berlin").env_remove("COLUMNS");
         command
     }

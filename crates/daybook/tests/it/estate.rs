@@ -1,10 +1,10 @@
-//! A place with sources of all five services, a rival's beside them, and users of every kind.
+//! A directory with sources of all five services, a rival's beside them, and users of every kind.
 
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use crate::harness::{Answer, Daybook, OPERATOR_KEY, PROJECT, Place, SECRET, TOKEN, hex};
+use crate::harness::{Answer, Daybook, OPERATOR_KEY, PROJECT, SECRET, TOKEN, TestDir, hex};
 
 pub const TENANT: &str = "5a775fdcb14f4431b6c0015618140bc3";
 pub const RIVAL: &str = "rivalrivalrivalrivalrivalrival00";
@@ -31,7 +31,7 @@ const USERS: [(&str, &[(&str, &str)]); 7] = [
 ];
 
 pub struct Estate {
-    pub place: Place,
+    pub test_dir: TestDir,
 }
 
 impl Estate {
@@ -40,8 +40,8 @@ impl Estate {
     }
 
     pub fn with_settings(settings: &str) -> Estate {
-        let place = Place::with_settings(settings);
-        let mut config = std::fs::read_to_string(place.path("daybook.toml")).unwrap();
+        let test_dir = TestDir::with_settings(settings);
+        let mut config = std::fs::read_to_string(test_dir.path("daybook.toml")).unwrap();
         let mut add = |name: &str, service: &str, tenant: &str, project: &str, instance: &str| {
             write!(
                 config,
@@ -54,18 +54,18 @@ impl Estate {
             add(name, service, TENANT, PROJECT, instance);
             add(&format!("rivals-{name}"), service, RIVAL, RIVALS_PROJECT, instance);
         }
-        std::fs::write(place.path("daybook.toml"), config).unwrap();
-        std::fs::write(place.path("password"), PASSWORD).unwrap();
-        std::fs::write(place.path("code"), APP_CODE).unwrap();
-        std::fs::write(place.path("hcso-code"), HCSO_CODE).unwrap();
-        let estate = Estate { place };
+        std::fs::write(test_dir.path("daybook.toml"), config).unwrap();
+        std::fs::write(test_dir.path("password"), PASSWORD).unwrap();
+        std::fs::write(test_dir.path("code"), APP_CODE).unwrap();
+        std::fs::write(test_dir.path("hcso-code"), HCSO_CODE).unwrap();
+        let estate = Estate { test_dir };
         estate.set_up_access();
         estate
     }
 
     fn set_up_access(&self) {
-        let access = |arguments: &[&str]| self.place.access(arguments);
-        let file = |name: &str| self.place.path(name).to_str().unwrap().to_owned();
+        let access = |arguments: &[&str]| self.test_dir.access(arguments);
+        let file = |name: &str| self.test_dir.path(name).to_str().unwrap().to_owned();
         let (secret, password, code, hcso_code) =
             (file("secret"), file("password"), file("code"), file("hcso-code"));
         access(&["project", "remove", PROJECT]);
@@ -90,13 +90,13 @@ impl Estate {
     }
 
     pub fn serve(&self) -> Daybook {
-        self.place.serve()
+        self.test_dir.serve()
     }
 
     /// Lays down a token that was never requested, so that tests can choose its text, scope and
     /// end.
     pub fn lay_down_token(&self, text: &str, user: &str, scope: &str, expires_at: &str) {
-        let path = self.place.data().join("access.toml");
+        let path = self.test_dir.data().join("access.toml");
         let mut access = std::fs::read_to_string(&path).unwrap();
         // An empty list is written as a value, which a table cannot follow.
         access = access.replace("token = []\n", "");

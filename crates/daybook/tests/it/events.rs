@@ -163,7 +163,7 @@ fn a_search_finds_what_it_names_and_nothing_else() {
     }
     assert_eq!(server.request("GET", "/api/v1/events", &[], b"").status, 401);
     assert_eq!(server.stop(), Some(0));
-    let acts = estate.place.acts("daybook.ListEvents");
+    let acts = estate.test_dir.acts("daybook.ListEvents");
     assert!(acts.iter().any(|act| act.contains("8 of 8 rows were returned")), "{acts:?}");
 }
 

@@ -10,11 +10,13 @@ use tlog::{
     prove_consistency, subtree_hash, verify_consistency,
 };
 
-use crate::harness::{Answer, Daybook, OPERATOR_KEY, Place, becomes_true, notification, run, text};
+use crate::harness::{
+    Answer, Daybook, OPERATOR_KEY, TestDir, becomes_true, notification, run, text,
+};
 
 /// The key that `daybook key show` prints.
-pub fn key_of(place: &Place) -> Verifier {
-    let shown = run(&["key", "show", "--data-dir", place.data().to_str().unwrap()]);
+pub fn key_of(test_dir: &TestDir) -> Verifier {
+    let shown = run(&["key", "show", "--data-dir", test_dir.data().to_str().unwrap()]);
     assert!(shown.status.success(), "{}", text(&shown.stderr));
     Verifier::parse(text(&shown.stdout).trim_end()).unwrap()
 }
@@ -74,10 +76,10 @@ pub fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn every_event_is_under_a_signed_root_that_its_tiles_make() {
-    let place = Place::new();
-    let key = key_of(&place);
+    let test_dir = TestDir::new();
+    let key = key_of(&test_dir);
     assert_eq!(key.name(), "test.example/log");
-    let mut server = place.serve();
+    let mut server = test_dir.serve();
     let mut seen: Vec<Checkpoint> = Vec::new();
     for (first, end) in [(0, 3), (3, 300), (300, 301), (301, 560)] {
         send(&server, first..end);
@@ -95,7 +97,7 @@ fn every_event_is_under_a_signed_root_that_its_tiles_make() {
         seen.push(newest);
         if first == 3 {
             assert_eq!(server.stop(), Some(0));
-            server = place.serve();
+            server = test_dir.serve();
         }
     }
     // The entries are the digests whose hashes the tiles of level 0 have.
@@ -130,17 +132,17 @@ fn every_event_is_under_a_signed_root_that_its_tiles_make() {
     }
     let stopped_at = server.events();
     assert_eq!(server.stop(), Some(0));
-    let stored = fs::read(place.data().join("tree/checkpoint")).unwrap();
+    let stored = fs::read(test_dir.data().join("tree/checkpoint")).unwrap();
     let stored = Checkpoint::open(&Note::parse(&stored).unwrap(), &key).unwrap();
     assert!(stored.size >= stopped_at, "a stopped log has signed for all it holds");
-    place.check();
+    test_dir.check();
 }
 
 #[test]
 fn tiles_are_cacheable_and_compressed_on_demand() {
-    let place = Place::new();
-    let server = place.serve();
-    let key = key_of(&place);
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
+    let key = key_of(&test_dir);
     send(&server, 0..5);
     covering(&server, &key, 5);
     let (tile, newest) = ("/tlog/tile/0/000.p/5", "/tlog/checkpoint");
@@ -162,8 +164,8 @@ fn tiles_are_cacheable_and_compressed_on_demand() {
 
 #[test]
 fn evidence_may_be_for_auditors_alone() {
-    let place = Place::with_settings("[evidence]\npublic = false\n");
-    let server = place.serve();
+    let test_dir = TestDir::with_settings("[evidence]\npublic = false\n");
+    let server = test_dir.serve();
     for path in ["/tlog/checkpoint", "/tlog/tile/0/000.p/1"] {
         assert_eq!(get(&server, path).status, 401);
         // The auditor of another trail is none of this log.
@@ -176,8 +178,8 @@ fn evidence_may_be_for_auditors_alone() {
 }
 
 /// Starts a server that must refuse the log; returns what it said.
-fn refused(place: &Place) -> String {
-    match Daybook::try_spawn(&mut place.serve_command(crate::harness::daybook())) {
+fn refused(test_dir: &TestDir) -> String {
+    match Daybook::try_spawn(&mut test_dir.serve_command(crate::harness::daybook())) {
         Ok(_) => panic!("the log was served"),
         Err(said) => said,
     }
@@ -185,28 +187,28 @@ fn refused(place: &Place) -> String {
 
 #[test]
 fn a_log_that_is_not_what_was_signed_for_is_not_served() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     send(&server, 0..3);
     assert_eq!(server.stop(), Some(0));
-    let old = place.path("old");
-    copy(&place.data(), &old);
-    let server = place.serve();
+    let old = test_dir.path("old");
+    copy(&test_dir.data(), &old);
+    let server = test_dir.serve();
     send(&server, 3..9);
     assert_eq!(server.stop(), Some(0));
     // An old copy of everything but the newest checkpoint.
-    let (data, new) = (place.data(), place.path("new"));
+    let (data, new) = (test_dir.data(), test_dir.path("new"));
     fs::rename(&data, &new).unwrap();
     copy(&old, &data);
     fs::copy(new.join("tree/checkpoint"), data.join("tree/checkpoint")).unwrap();
-    let said = refused(&place);
+    let said = refused(&test_dir);
     assert!(said.contains("older than what was signed"), "{said}");
     // A checkpoint of another log's key.
     fs::remove_dir_all(&data).unwrap();
     copy(&new, &data);
-    let other = Place::new();
+    let other = TestDir::new();
     fs::copy(other.data().join("keys/log.key"), data.join("keys/log.key")).unwrap();
-    let said = refused(&place);
+    let said = refused(&test_dir);
     assert!(
         said.contains("tree/checkpoint") && said.contains("not signed by the log's key"),
         "{said}"
@@ -219,10 +221,10 @@ fn a_log_that_is_not_what_was_signed_for_is_not_served() {
         text.replacen("test.example/log\n1", "test.example/log\n2", 1),
     )
     .unwrap();
-    assert!(refused(&place).contains("tree/checkpoint"));
+    assert!(refused(&test_dir).contains("tree/checkpoint"));
     fs::write(data.join("tree/checkpoint"), text).unwrap();
     fs::remove_file(data.join("keys/log.key")).unwrap();
-    assert!(refused(&place).contains("log.key"));
+    assert!(refused(&test_dir).contains("log.key"));
     fs::copy(new.join("keys/log.key"), data.join("keys/log.key")).unwrap();
-    assert_eq!(place.serve().stop(), Some(0));
+    assert_eq!(test_dir.serve().stop(), Some(0));
 }

@@ -109,14 +109,17 @@ impl<'a> World<'a> {
             .unwrap();
         world.file("bin/ssh", "#!/bin/sh\nshift\nexec \"$@\"\n");
         world.shell("chmod +x ../bin/ssh").success();
-        let place = &desk.place;
+        let test_dir = &desk.test_dir;
         for name in ["data", "data.guard"] {
             let to = root.join(name.replace("data", "var/lib/daybook"));
-            let copied =
-                Command::new("cp").arg("-r").arg(place.path("backup").join(name)).arg(to).status();
+            let copied = Command::new("cp")
+                .arg("-r")
+                .arg(test_dir.path("backup").join(name))
+                .arg(to)
+                .status();
             assert!(copied.unwrap().success());
         }
-        let token = std::fs::read_to_string(place.path("user-token")).unwrap();
+        let token = std::fs::read_to_string(test_dir.path("user-token")).unwrap();
         world.file("work/token", &token);
         world.file("work/secret", "the secret of a key");
         world.file("work/web.token", crate::harness::TOKEN);

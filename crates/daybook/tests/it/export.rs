@@ -258,7 +258,7 @@ fn an_export_is_recorded_before_its_first_byte() {
     client.stream.read_exact(&mut [0; 12]).unwrap();
     server.kill_9();
     drop(estate.serve());
-    let acts = estate.place.acts("daybook.Export");
+    let acts = estate.test_dir.acts("daybook.Export");
     assert_eq!(acts.len(), 1);
     let act: Value = serde_json::from_str(&acts[0]).unwrap();
     assert_eq!(
@@ -311,7 +311,7 @@ fn so_many_exports_are_made_at_once() {
     }
     // Nobody reads it, and it is more than sockets hold.
     let mut slow = begin(&server, "/api/v1/export", &[]);
-    // It has the place once it is answered.
+    // It has the permit once it is answered.
     slow.stream.peek(&mut [0]).unwrap();
     becomes_true(|| {
         let refused = get(&server, "/api/v1/export/manifest", &[]);
@@ -351,10 +351,10 @@ fn an_export_is_verified_without_the_server() {
     let estate = Estate::with_settings("[limits]\nflush_events = 100\nunflushed_events_max = 200");
     let server = estate.serve();
     fill(&server, 0, 100);
-    let place = |name: &str| estate.place.path(name).to_str().unwrap().to_owned();
+    let test_dir = |name: &str| estate.test_dir.path(name).to_str().unwrap().to_owned();
     let key = crate::harness::daybook()
         .args(["key", "show", "--data-dir"])
-        .arg(estate.place.data())
+        .arg(estate.test_dir.data())
         .output()
         .unwrap();
     let key = text(&key.stdout).trim().to_owned();
@@ -366,9 +366,9 @@ fn an_export_is_verified_without_the_server() {
                 "--key",
                 &key,
                 "--export",
-                &place("file"),
+                &test_dir("file"),
                 "--manifest",
-                &place("manifest"),
+                &test_dir("manifest"),
             ])
             .args(log)
             .output()
@@ -395,9 +395,9 @@ fn an_export_is_verified_without_the_server() {
                 .unwrap();
             size >= file.headers["x-daybook-tree-size"].parse::<u64>().unwrap()
         });
-        std::fs::write(place("file"), &file.body).unwrap();
-        std::fs::write(place("manifest"), &manifest).unwrap();
-        let data = estate.place.data();
+        std::fs::write(test_dir("file"), &file.body).unwrap();
+        std::fs::write(test_dir("manifest"), &manifest).unwrap();
+        let data = estate.test_dir.data();
         let logs: [&[&str]; 3] = [&[], &["--log", data.to_str().unwrap()], &["--log", &url]];
         for log in logs {
             let (code, said) = verify(log);
@@ -407,11 +407,11 @@ fn an_export_is_verified_without_the_server() {
         // A byte of the file; a fact of the manifest; a signature over other facts.
         let mut other = file.body.clone();
         *other.last_mut().unwrap() ^= 1;
-        std::fs::write(place("file"), &other).unwrap();
+        std::fs::write(test_dir("file"), &other).unwrap();
         assert_eq!(verify(&[]).0, 5);
-        std::fs::write(place("file"), &file.body[..file.body.len() - 1]).unwrap();
+        std::fs::write(test_dir("file"), &file.body[..file.body.len() - 1]).unwrap();
         assert!(verify(&[]).1.contains("bytes that were signed for"));
-        std::fs::write(place("file"), &file.body).unwrap();
+        std::fs::write(test_dir("file"), &file.body).unwrap();
         for (from, to) in [
             ("\"rows\": ", "\"rows\": 1"),
             ("\"caller\": \"reader\"", "\"caller\": \"x\""),
@@ -419,7 +419,7 @@ fn an_export_is_verified_without_the_server() {
             ("registry/", "registrz/"),
         ] {
             assert!(manifest.contains(from), "{manifest}");
-            std::fs::write(place("manifest"), manifest.replacen(from, to, 1)).unwrap();
+            std::fs::write(test_dir("manifest"), manifest.replacen(from, to, 1)).unwrap();
             assert_eq!(verify(&[]).0, 5, "{from} -> {to}");
         }
     }

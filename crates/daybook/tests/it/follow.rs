@@ -18,27 +18,27 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::harness::{Daybook, PROJECT, Place, becomes_true, daybook, text};
+use crate::harness::{Daybook, PROJECT, TestDir, becomes_true, daybook, text};
 
 const KILLS: usize = 30;
 /// After so many kills a new log is begun, because all of it is read in the end.
 const KILLS_OF_A_LOG: usize = 40;
 
-/// A place with a source of a database's lines, which follows what `follow` says.
-fn place_that(follow: &str) -> Place {
-    let place = Place::new();
-    fs::create_dir(place.path("logs")).unwrap();
+/// A directory with a source of a database's lines, which follows what `follow` says.
+fn test_dir_that(follow: &str) -> TestDir {
+    let test_dir = TestDir::new();
+    fs::create_dir(test_dir.path("logs")).unwrap();
     let stanza = format!(
         "[[source]]\nname = \"db\"\nformat = \"mariadb-audit\"\ntoken = {{ file = \"token\" }}\n\
          trail = {{ service = \"database\", tenant = \"acme\", project = \"{PROJECT}\", instance = \"db\" }}\n{follow}\n"
     );
-    let mut config = OpenOptions::new().append(true).open(place.path("daybook.toml")).unwrap();
+    let mut config = OpenOptions::new().append(true).open(test_dir.path("daybook.toml")).unwrap();
     config.write_all(stanza.as_bytes()).unwrap();
-    place
+    test_dir
 }
 
-fn following() -> Place {
-    place_that("follow = { paths = [\"logs/server_audit.log*\", \"logs/*.csv\"] }")
+fn following() -> TestDir {
+    test_dir_that("follow = { paths = [\"logs/server_audit.log*\", \"logs/*.csv\"] }")
 }
 
 fn line(number: usize) -> String {
@@ -68,12 +68,13 @@ fn gzip(path: &Path) {
 }
 
 /// Every line of the source in the log, and how often it is there; beside a running server too.
-fn recorded(place: &Place) -> BTreeMap<String, usize> {
-    recorded_with_keys(place).into_iter().map(|(line, keys)| (line, keys.len())).collect()
+fn recorded(test_dir: &TestDir) -> BTreeMap<String, usize> {
+    recorded_with_keys(test_dir).into_iter().map(|(line, keys)| (line, keys.len())).collect()
 }
 
-fn recorded_with_keys(place: &Place) -> BTreeMap<String, Vec<String>> {
-    let disk: Arc<dyn store::durable::Disk> = Arc::new(store::durable::Local::open(&place.data()));
+fn recorded_with_keys(test_dir: &TestDir) -> BTreeMap<String, Vec<String>> {
+    let disk: Arc<dyn store::durable::Disk> =
+        Arc::new(store::durable::Local::open(&test_dir.data()));
     let log = store::Contents::read(&disk).unwrap();
     let mut lines = BTreeMap::new();
     for index in 0..log.head().0 {
@@ -88,8 +89,8 @@ fn recorded_with_keys(place: &Place) -> BTreeMap<String, Vec<String>> {
 }
 
 /// Whether the lines up to this one are recorded, each once, and nothing else.
-fn compare(place: &Place, last: usize) -> Result<(), String> {
-    let found = recorded_with_keys(place);
+fn compare(test_dir: &TestDir, last: usize) -> Result<(), String> {
+    let found = recorded_with_keys(test_dir);
     for number in 1..=last {
         match found.get(line(number).trim_end()) {
             Some(keys) if keys.len() == 1 => {}
@@ -104,11 +105,11 @@ fn compare(place: &Place, last: usize) -> Result<(), String> {
     }
 }
 
-fn becomes_recorded(place: &Place, last: usize) {
+fn becomes_recorded(test_dir: &TestDir, last: usize) {
     let mut result = Ok(());
     let deadline = Instant::now() + crate::harness::PATIENCE;
     while Instant::now() < deadline {
-        result = compare(place, last);
+        result = compare(test_dir, last);
         if result.is_ok() {
             return;
         }
@@ -119,89 +120,89 @@ fn becomes_recorded(place: &Place, last: usize) {
 
 #[test]
 fn every_kind_of_rotation_keeps_every_line() {
-    let place = following();
-    let log = place.path("logs/server_audit.log");
+    let test_dir = following();
+    let log = test_dir.path("logs/server_audit.log");
     let lines =
         |numbers: std::ops::RangeInclusive<usize>| -> String { numbers.map(line).collect() };
     append(&log, lines(1..=5));
-    let server = place.serve();
-    becomes_recorded(&place, 5);
+    let server = test_dir.serve();
+    becomes_recorded(&test_dir, 5);
     // Renamed, with lines that were not read yet, and begun anew.
     append(&log, lines(6..=10));
-    fs::rename(&log, place.path("logs/server_audit.log.1")).unwrap();
+    fs::rename(&log, test_dir.path("logs/server_audit.log.1")).unwrap();
     append(&log, lines(11..=15));
-    becomes_recorded(&place, 15);
+    becomes_recorded(&test_dir, 15);
     // Copied, and emptied.
     append(&log, lines(16..=20));
-    fs::copy(&log, place.path("logs/server_audit.log.copy")).unwrap();
+    fs::copy(&log, test_dir.path("logs/server_audit.log.copy")).unwrap();
     File::create(&log).unwrap();
     append(&log, lines(21..=25));
-    becomes_recorded(&place, 25);
+    becomes_recorded(&test_dir, 25);
     // Compressed, once it was read.
-    gzip(&place.path("logs/server_audit.log.1"));
-    gzip(&place.path("logs/server_audit.log.copy"));
+    gzip(&test_dir.path("logs/server_audit.log.1"));
+    gzip(&test_dir.path("logs/server_audit.log.copy"));
     // Under new names.
-    append(&place.path("logs/one.csv"), lines(26..=30));
-    append(&place.path("logs/two.csv"), lines(31..=35));
-    becomes_recorded(&place, 35);
+    append(&test_dir.path("logs/one.csv"), lines(26..=30));
+    append(&test_dir.path("logs/two.csv"), lines(31..=35));
+    becomes_recorded(&test_dir, 35);
     // A line is recorded once it is whole.
     let (half, rest) = (&line(36)[..20], &line(36)[20..]);
     append(&log, half);
-    append(&place.path("logs/two.csv"), line(37));
+    append(&test_dir.path("logs/two.csv"), line(37));
     std::thread::sleep(Duration::from_millis(600));
-    assert_eq!(recorded(&place).len(), 36);
+    assert_eq!(recorded(&test_dir).len(), 36);
     append(&log, rest);
-    becomes_recorded(&place, 37);
+    becomes_recorded(&test_dir, 37);
     assert_eq!(server.stop(), Some(0));
     // Rotated, compressed and gone on with while no server ran.
     append(&log, lines(38..=40));
-    fs::rename(&log, place.path("logs/server_audit.log.1")).unwrap();
-    gzip(&place.path("logs/server_audit.log.1"));
+    fs::rename(&log, test_dir.path("logs/server_audit.log.1")).unwrap();
+    gzip(&test_dir.path("logs/server_audit.log.1"));
     append(&log, lines(41..=42));
-    let server = place.serve();
-    becomes_recorded(&place, 42);
+    let server = test_dir.serve();
+    becomes_recorded(&test_dir, 42);
     assert_eq!(server.stop(), Some(0));
-    let server = place.serve();
+    let server = test_dir.serve();
     std::thread::sleep(Duration::from_millis(800));
-    compare(&place, 42).unwrap();
+    compare(&test_dir, 42).unwrap();
     drop(server);
 }
 
 #[test]
 fn from_the_end_only_new_lines_are_read() {
-    let place = place_that("follow = { paths = [\"logs\"], from = \"end\" }");
-    let old = place.path("logs/a.log");
+    let test_dir = test_dir_that("follow = { paths = [\"logs\"], from = \"end\" }");
+    let old = test_dir.path("logs/a.log");
     append(&old, "20261120 18:09:48,vm,root,localhost,4,0,QUERY,,'SELECT 0',0\n");
-    let _server = place.serve();
-    becomes_true(|| place.data().join("followed/db.json").exists());
+    let _server = test_dir.serve();
+    becomes_true(|| test_dir.data().join("followed/db.json").exists());
     append(&old, line(1));
-    append(&place.path("logs/b.log"), line(2));
-    becomes_recorded(&place, 2);
+    append(&test_dir.path("logs/b.log"), line(2));
+    becomes_recorded(&test_dir, 2);
 }
 
 #[test]
 fn odd_files_hold_up_nothing() {
-    let place = place_that("follow = { paths = [\"logs\", \"named.log\"] }");
-    let logs = place.path("logs");
+    let test_dir = test_dir_that("follow = { paths = [\"logs\", \"named.log\"] }");
+    let logs = test_dir.path("logs");
     assert!(Command::new("mkfifo").arg(logs.join("a-pipe")).status().unwrap().success());
     fs::create_dir(logs.join("a-folder")).unwrap();
-    let secret = place.path("secret.log");
+    let secret = test_dir.path("secret.log");
     append(&secret, "a secret\n");
     std::os::unix::fs::symlink(&secret, logs.join("a-link")).unwrap();
     // A link that the configuration names is followed.
-    append(&place.path("elsewhere.log"), line(1));
-    std::os::unix::fs::symlink(place.path("elsewhere.log"), place.path("named.log")).unwrap();
+    append(&test_dir.path("elsewhere.log"), line(1));
+    std::os::unix::fs::symlink(test_dir.path("elsewhere.log"), test_dir.path("named.log")).unwrap();
     append(&logs.join("holes"), &("\0".repeat(5000) + &line(2)));
     fs::write(logs.join("torn.gz"), b"\x1f\x8b\x08\x00not a gzip file").unwrap();
     let long = format!("{}\n", "y".repeat(9 << 20));
     append(&logs.join("long"), &(line(3) + &long + &line(4)));
     append(&logs.join("bad"), &("no line of an audit log\n".to_owned() + &line(5)));
-    let server = place.serve();
-    becomes_recorded(&place, 5);
+    let server = test_dir.serve();
+    becomes_recorded(&test_dir, 5);
     let dead_letters = || {
         let output = daybook()
             .args(["dead-letters", "list", "-o", "json", "-d"])
-            .arg(place.data())
+            .arg(test_dir.data())
             .output()
             .unwrap();
         text(&output.stdout)
@@ -210,26 +211,26 @@ fn odd_files_hold_up_nothing() {
     assert!(dead_letters().contains("no line of an audit log"), "{}", dead_letters());
     assert!(!dead_letters().contains("a secret"));
     // The rest of the long line is on record as lost.
-    becomes_true(|| place.acts("source.gap").len() == 1);
-    let gap = &place.acts("source.gap")[0];
+    becomes_true(|| test_dir.acts("source.gap").len() == 1);
+    let gap = &test_dir.acts("source.gap")[0];
     assert!(gap.contains("longer than can be") && gap.contains("logs/long"), "{gap}");
     assert_eq!(server.stop(), Some(0));
 }
 
 #[test]
 fn a_download_is_the_rotated_file() {
-    let place = following();
-    place.access(&["user", "add", "dba", "--id", "dba"]);
-    place.access(&["grant", "dba", "reader", "database/acme/*/*"]);
-    let secret = place.path("secret");
+    let test_dir = following();
+    test_dir.access(&["user", "add", "dba", "--id", "dba"]);
+    test_dir.access(&["grant", "dba", "reader", "database/acme/*/*"]);
+    let secret = test_dir.path("secret");
     let key = "TESTKEY0000000000DBA";
-    place.access(&["key", "add", "dba", "--id", key, "--secret-file", secret.to_str().unwrap()]);
+    test_dir.access(&["key", "add", "dba", "--id", key, "--secret-file", secret.to_str().unwrap()]);
     let captured = fs::read(
         crate::harness::workspace().join("crates/formats/testdata/mariadb-audit/statements.log"),
     )
     .unwrap();
-    let server = place.serve();
-    let log = place.path("logs/server_audit.log");
+    let server = test_dir.serve();
+    let log = test_dir.path("logs/server_audit.log");
     // As server_audit does it: .1 becomes .2, the file .1, and a new one begins.
     let mut rotated = Vec::new();
     for part in captured.split_inclusive(|&byte| byte == b'\n').collect::<Vec<_>>().chunks(60) {
@@ -238,11 +239,11 @@ fn a_download_is_the_rotated_file() {
         rotated.push(bytes);
         for number in (1..9).rev() {
             let _ = fs::rename(
-                place.path(&format!("logs/server_audit.log.{number}")),
-                place.path(&format!("logs/server_audit.log.{}", number + 1)),
+                test_dir.path(&format!("logs/server_audit.log.{number}")),
+                test_dir.path(&format!("logs/server_audit.log.{}", number + 1)),
             );
         }
-        fs::rename(&log, place.path("logs/server_audit.log.1")).unwrap();
+        fs::rename(&log, test_dir.path("logs/server_audit.log.1")).unwrap();
     }
     append(&log, "20261120 18:30:00,vm,root,localhost,3,0,CONNECT,,,0\n");
     let list = format!(
@@ -327,8 +328,8 @@ fn write(logs: &Path, mut random: Random, is_over: &AtomicBool) -> usize {
 
 /// Waits until a position was written, but not for long: what is behind it must be recorded by
 /// then.
-fn wait_for_a_position(place: &Place) {
-    let written = || fs::metadata(place.data().join("followed/db.json")).map(|at| at.ino()).ok();
+fn wait_for_a_position(test_dir: &TestDir) {
+    let written = || fs::metadata(test_dir.data().join("followed/db.json")).map(|at| at.ino()).ok();
     let (before, deadline) = (written(), Instant::now() + Duration::from_millis(1500));
     while written() == before && Instant::now() < deadline {
         std::thread::sleep(Duration::from_micros(200));
@@ -347,46 +348,50 @@ fn kills_while_files_are_followed_lose_and_double_nothing() {
 }
 
 fn kill_while_following(kills: usize, random: &mut Random) {
-    let place = following();
+    let test_dir = following();
     let is_over = Arc::new(AtomicBool::new(false));
     let writer = {
-        let (logs, is_over) = (place.path("logs"), Arc::clone(&is_over));
+        let (logs, is_over) = (test_dir.path("logs"), Arc::clone(&is_over));
         let random = Random(random.below(u64::MAX));
         std::thread::spawn(move || write(&logs, random, &is_over))
     };
     for _ in 0..kills {
-        let mut server = place.serve();
+        let mut server = test_dir.serve();
         std::thread::sleep(Duration::from_millis(random.below(700)));
         if random.below(2) == 0 {
-            wait_for_a_position(&place);
+            wait_for_a_position(&test_dir);
         }
         server.kill_9();
     }
     is_over.store(true, Ordering::Relaxed);
     let written = writer.join().unwrap();
     println!("{written} lines written");
-    let server = place.serve();
-    becomes_recorded(&place, written);
+    let server = test_dir.serve();
+    becomes_recorded(&test_dir, written);
     assert_eq!(server.stop(), Some(0));
 }
 
-/// Runs `daybook import` on this place.
-fn import(place: &Place, arguments: &[&str]) -> Command {
+/// Runs `daybook import` on this directory.
+fn import(test_dir: &TestDir, arguments: &[&str]) -> Command {
     let mut command = daybook();
-    command.args(["import", "db"]).args(arguments).arg("--config").arg(place.path("daybook.toml"));
-    command.arg("--data-dir").arg(place.data());
+    command
+        .args(["import", "db"])
+        .args(arguments)
+        .arg("--config")
+        .arg(test_dir.path("daybook.toml"));
+    command.arg("--data-dir").arg(test_dir.data());
     command
 }
 
-fn imported(place: &Place, arguments: &[&str]) -> String {
-    let output = import(place, arguments).output().unwrap();
+fn imported(test_dir: &TestDir, arguments: &[&str]) -> String {
+    let output = import(test_dir, arguments).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     text(&output.stdout)
 }
 
 /// Old files with so many lines: plain ones, and two that are compressed.
-fn old_files(place: &Place, lines: usize) -> String {
-    let old = place.path("old");
+fn old_files(test_dir: &TestDir, lines: usize) -> String {
+    let old = test_dir.path("old");
     fs::create_dir(&old).unwrap();
     for (at, some) in (1..=lines).collect::<Vec<_>>().chunks(lines.div_ceil(5)).enumerate() {
         let bytes: String = some.iter().map(|number| line(*number)).collect();
@@ -407,92 +412,93 @@ fn old_files(place: &Place, lines: usize) -> String {
 
 #[test]
 fn an_import_may_be_killed_and_repeated_with_and_without_a_server() {
-    let place = place_that("");
-    let old = old_files(&place, 20_000);
-    let report = imported(&place, &[&old, "--dry-run"]);
+    let test_dir = test_dir_that("");
+    let old = old_files(&test_dir, 20_000);
+    let report = imported(&test_dir, &[&old, "--dry-run"]);
     assert!(report.contains("files: 5\nwould be recorded: 20000\n"), "{report}");
-    assert!(recorded(&place).is_empty());
+    assert!(recorded(&test_dir).is_empty());
     for wait in [20, 60, 120, 200] {
         let mut child =
-            import(&place, &[&old]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            import(&test_dir, &[&old]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(wait));
         let _ = child.kill();
         child.wait().unwrap();
     }
-    let mut server = place.serve();
+    let mut server = test_dir.serve();
     let url = format!("http://{}", server.address);
-    let mut child = import(&place, &[&old, "--url", &url]).stdout(Stdio::null()).spawn().unwrap();
+    let mut child =
+        import(&test_dir, &[&old, "--url", &url]).stdout(Stdio::null()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(100));
     let _ = child.kill();
     child.wait().unwrap();
-    let report = imported(&place, &[&old, "--url", &url]);
+    let report = imported(&test_dir, &[&old, "--url", &url]);
     assert!(report.contains("files: 5\n"), "{report}");
-    compare(&place, 20_000).unwrap();
+    compare(&test_dir, 20_000).unwrap();
     server.kill_9();
-    let report = imported(&place, &[&old]);
+    let report = imported(&test_dir, &[&old]);
     assert!(report.contains("recorded: 0\nrecorded before: 0\nrejected: 0\n"), "{report}");
     // The same bytes under other names.
-    fs::rename(&old, place.path("restored")).unwrap();
-    let copies = place.path("copies");
+    fs::rename(&old, test_dir.path("restored")).unwrap();
+    let copies = test_dir.path("copies");
     fs::create_dir(&copies).unwrap();
-    for file in fs::read_dir(place.path("restored")).unwrap() {
+    for file in fs::read_dir(test_dir.path("restored")).unwrap() {
         let file = file.unwrap();
         fs::copy(file.path(), copies.join(file.file_name())).unwrap();
     }
-    let report = imported(&place, &[copies.to_str().unwrap()]);
+    let report = imported(&test_dir, &[copies.to_str().unwrap()]);
     assert!(report.contains("recorded: 0\nrecorded before: 0\n"), "{report}");
-    compare(&place, 20_000).unwrap();
-    place.check();
+    compare(&test_dir, 20_000).unwrap();
+    test_dir.check();
 }
 
 #[test]
 fn what_was_followed_is_not_imported_again_nor_the_other_way_round() {
-    let place = following();
-    let logs = place.path("logs");
+    let test_dir = following();
+    let logs = test_dir.path("logs");
     let lines =
         |numbers: std::ops::RangeInclusive<usize>| -> String { numbers.map(line).collect() };
-    append(&place.path("before.log"), lines(1..=10));
-    imported(&place, &[place.path("before.log").to_str().unwrap()]);
-    assert_eq!(place.acts("source.import").len(), 1);
-    fs::copy(place.path("before.log"), logs.join("server_audit.log.1")).unwrap();
+    append(&test_dir.path("before.log"), lines(1..=10));
+    imported(&test_dir, &[test_dir.path("before.log").to_str().unwrap()]);
+    assert_eq!(test_dir.acts("source.import").len(), 1);
+    fs::copy(test_dir.path("before.log"), logs.join("server_audit.log.1")).unwrap();
     append(&logs.join("server_audit.log"), lines(11..=20));
-    let server = place.serve();
-    becomes_recorded(&place, 20);
+    let server = test_dir.serve();
+    becomes_recorded(&test_dir, 20);
     let url = format!("http://{}", server.address);
-    fs::copy(logs.join("server_audit.log"), place.path("backup.log")).unwrap();
+    fs::copy(logs.join("server_audit.log"), test_dir.path("backup.log")).unwrap();
     imported(
-        &place,
-        &[place.path("backup.log").to_str().unwrap(), logs.to_str().unwrap(), "--url", &url],
+        &test_dir,
+        &[test_dir.path("backup.log").to_str().unwrap(), logs.to_str().unwrap(), "--url", &url],
     );
-    let acts = place.acts("source.import");
+    let acts = test_dir.acts("source.import");
     assert_eq!(acts.len(), 2, "a server has it on record as well");
     assert!(acts[1].contains("backup.log") && acts[1].contains("127.0.0.1"), "{}", acts[1]);
     append(&logs.join("server_audit.log"), lines(21..=25));
-    becomes_recorded(&place, 25);
+    becomes_recorded(&test_dir, 25);
     assert_eq!(server.stop(), Some(0));
-    imported(&place, &[place.path("backup.log").to_str().unwrap(), logs.to_str().unwrap()]);
-    compare(&place, 25).unwrap();
+    imported(&test_dir, &[test_dir.path("backup.log").to_str().unwrap(), logs.to_str().unwrap()]);
+    compare(&test_dir, 25).unwrap();
 }
 
 #[test]
 fn standard_input_is_imported_once() {
-    let place = place_that("");
+    let test_dir = test_dir_that("");
     let bytes: String = (1..=3000).map(line).collect();
     for expected in ["recorded: 3000\nrecorded before: 0\n", "recorded: 0\nrecorded before: 3000\n"]
     {
         let mut child =
-            import(&place, &["-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            import(&test_dir, &["-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(bytes.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(text(&output.stdout).contains(expected), "{}", text(&output.stdout));
     }
-    compare(&place, 3000).unwrap();
+    compare(&test_dir, 3000).unwrap();
     for (arguments, code) in [
         (&["/nonexistent"][..], 2),
         (&["/dev/null"], 2),
         (&["-", "--token-file", "/nonexistent"], 0),
     ] {
-        let output = import(&place, arguments).stdin(Stdio::null()).output().unwrap();
+        let output = import(&test_dir, arguments).stdin(Stdio::null()).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output.stderr));
     }
 }

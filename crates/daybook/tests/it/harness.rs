@@ -21,7 +21,7 @@ pub const SECRET: &str = "a-secret-of-the-tests";
 pub const OPERATOR_KEY: &str = "TESTKEY0000OPERATOR1";
 pub const OWN_PROJECT: &str = "0000000000000000000000000daybook";
 pub const OWN_INSTANCE: &str = "operators-of-this-daybook-server";
-/// What Daybook has recorded of itself once a server ran on a new place: its settings, and each
+/// What Daybook has recorded of itself once a server ran on a new directory: its settings, and each
 /// change of rights.
 pub const OWN_AT_START: u64 = 8;
 /// How long anything may take that should be quick; generous, because machines are shared.
@@ -59,23 +59,23 @@ pub fn text(bytes: &[u8]) -> String {
 
 /// A data directory with a configuration of two sources, and someone who may read the first one's
 /// trail.
-pub struct Place {
-    pub dir: TempDir,
+pub struct TestDir {
+    pub temp: TempDir,
 }
 
-impl Place {
-    pub fn new() -> Place {
-        Place::with_settings("")
+impl TestDir {
+    pub fn new() -> TestDir {
+        TestDir::with_settings("")
     }
 
     /// `settings` are put before the sources in the configuration.
-    pub fn with_settings(settings: &str) -> Place {
-        let place = Place { dir: tempfile::tempdir().unwrap() };
-        let data = place.data();
+    pub fn with_settings(settings: &str) -> TestDir {
+        let test_dir = TestDir { temp: tempfile::tempdir().unwrap() };
+        let data = test_dir.data();
         let made = run(&["init", data.to_str().unwrap(), "--origin", "test.example/log"]);
         assert!(made.status.success(), "{}", text(&made.stderr));
-        std::fs::write(place.path("token"), TOKEN).unwrap();
-        std::fs::write(place.path("secret"), SECRET).unwrap();
+        std::fs::write(test_dir.path("token"), TOKEN).unwrap();
+        std::fs::write(test_dir.path("secret"), SECRET).unwrap();
         let source = |name: &str, format: &str, instance: &str| {
             format!(
                 "[[source]]\nname = \"{name}\"\nformat = \"{format}\"\ntoken = {{ file = \"token\" }}\n\
@@ -83,8 +83,8 @@ impl Place {
             )
         };
         let sources = source("hub", "docker-registry", "hub") + &source("own", "daybook", "own");
-        std::fs::write(place.path("daybook.toml"), format!("{settings}\n{sources}")).unwrap();
-        let secret = place.path("secret");
+        std::fs::write(test_dir.path("daybook.toml"), format!("{settings}\n{sources}")).unwrap();
+        let secret = test_dir.path("secret");
         let secret = secret.to_str().unwrap();
         for arguments in [
             &["project", "add", "cn-north-4", "--tenant", "acme", "--id", PROJECT][..],
@@ -95,20 +95,20 @@ impl Place {
             &["grant", "auditor", "reader", "registry/acme/*/*"],
             &["key", "add", "auditor", "--id", ACCESS_KEY, "--secret-file", secret],
         ] {
-            place.access(arguments);
+            test_dir.access(arguments);
         }
-        place
+        test_dir
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.temp.path().join(name)
     }
 
     pub fn data(&self) -> PathBuf {
         self.path("data")
     }
 
-    /// Runs `daybook access …` on this place.
+    /// Runs `daybook access …` on this directory.
     pub fn access(&self, arguments: &[&str]) -> String {
         let output = daybook()
             .arg("access")
@@ -125,7 +125,7 @@ impl Place {
         Daybook::spawn(&mut self.serve_command(daybook()))
     }
 
-    /// The `serve` arguments for this place, added to a command that is the program or runs it.
+    /// The `serve` arguments for this directory, added to a command that is the program or runs it.
     pub fn serve_command(&self, mut command: Command) -> Command {
         command
             .arg("serve")

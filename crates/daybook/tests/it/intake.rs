@@ -3,15 +3,15 @@
 use std::io::{Read, Write};
 
 use crate::harness::{
-    Daybook, OWN_AT_START, PROJECT, Place, TOKEN, becomes_true, notification, run, text,
+    Daybook, OWN_AT_START, PROJECT, TOKEN, TestDir, becomes_true, notification, run, text,
 };
 
 const AT: &str = "2026-11-20T17:49:51.255562537Z";
 
 #[test]
 fn a_response_says_what_became_of_each_event() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     let answer = server.send("hub", notification("n1", "pull", "sha256:aa", AT));
     assert_eq!(answer.status, 200);
     let first = OWN_AT_START;
@@ -41,13 +41,13 @@ fn a_response_says_what_became_of_each_event() {
     );
     assert_eq!(server.send("hub", r#"{"events":[]}"#).status, 200);
     assert_eq!(server.stop(), Some(0));
-    assert_eq!(place.events().len(), 3);
+    assert_eq!(test_dir.events().len(), 3);
 }
 
 #[test]
 fn the_token_goes_as_the_password_of_basic_authentication_too() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     // `registry:a token of sixteen or more`
     let basic = "Basic cmVnaXN0cnk6YSB0b2tlbiBvZiBzaXh0ZWVuIG9yIG1vcmU=";
     let answer =
@@ -70,8 +70,8 @@ fn the_token_goes_as_the_password_of_basic_authentication_too() {
 
 #[test]
 fn a_registry_is_never_held_up_by_an_event_it_cannot_change() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     server.send("hub", notification("n1", "pull", "sha256:aa", AT));
     // The same id with other bytes, an unknown action, something that is no event: all answered,
     // all stay.
@@ -83,7 +83,7 @@ fn a_registry_is_never_held_up_by_an_event_it_cannot_change() {
         assert_eq!(server.send("hub", &body).status, 200, "{body}");
     }
     assert_eq!(server.events(), 1);
-    let data = place.data();
+    let data = test_dir.data();
     // Read beside the running server.
     let listed = text(&run(&["dead-letters", "list", "--data-dir", data.to_str().unwrap()]).stdout);
     assert!(listed.contains("hub: id_conflict: event 8 has this id and other bytes"), "{listed}");
@@ -106,13 +106,13 @@ fn a_registry_is_never_held_up_by_an_event_it_cannot_change() {
     let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
     assert!(first["raw"].as_str().unwrap().contains("sha256:bb"), "{first}");
     assert_eq!(server.stop(), Some(0));
-    assert_eq!(place.check()["dead letters"], "4");
+    assert_eq!(test_dir.check()["dead letters"], "4");
 }
 
 #[test]
 fn a_deleted_blob_is_distinguished_from_a_deleted_manifest_by_what_was_seen() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     let blob = notification("b1", "push", "sha256:b10b", AT)
         .replace("application/vnd.oci.image.manifest.v1+json", "application/octet-stream");
     server.send("hub", blob);
@@ -140,11 +140,11 @@ fn a_deleted_blob_is_distinguished_from_a_deleted_manifest_by_what_was_seen() {
 
 #[test]
 fn what_was_answered_is_there_after_sigkill() {
-    let place = Place::new();
-    let mut server = place.serve();
+    let test_dir = TestDir::new();
+    let mut server = test_dir.serve();
     assert_eq!(server.send("own", r#"{"id":"1","action":"x"}"#).status, 200);
     server.kill_9();
-    let server = place.serve();
+    let server = test_dir.serve();
     assert_eq!(server.events(), 1);
     assert!(
         server
@@ -156,8 +156,8 @@ fn what_was_answered_is_there_after_sigkill() {
 
 #[test]
 fn open_requests_are_finished_before_the_end() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     let mut client = server.client();
     let body = r#"{"action":"x"}"#;
     let head = format!(
@@ -174,13 +174,13 @@ fn open_requests_are_finished_before_the_end() {
     client.stream.write_all(body.as_bytes()).unwrap();
     assert_eq!(client.read_answer(false).unwrap().status, 200);
     assert_eq!(stopping.join().unwrap(), Some(0));
-    assert_eq!(place.events().len(), 1);
+    assert_eq!(test_dir.events().len(), 1);
 }
 
 #[test]
 fn what_programs_append_to_a_source_is_its_intake() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     let bearer = format!("Bearer {TOKEN}");
     let plain = br#"{"action":"x"}"#;
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -223,8 +223,8 @@ fn what_programs_append_to_a_source_is_its_intake() {
 /// A sender may drop what is answered 4xx; it is no fault of its own when the log is slow.
 #[test]
 fn a_slow_log_is_answered_503() {
-    let place = Place::with_settings("[limits]\nintake_timeout_s = 1");
-    let server = place.serve();
+    let test_dir = TestDir::with_settings("[limits]\nintake_timeout_s = 1");
+    let server = test_dir.serve();
     let slow_disk = server.with_slow_disk(3000);
     let answer = server.send("own", r#"{"id":"1","action":"x"}"#);
     assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"), "{}", answer.text());
@@ -256,8 +256,8 @@ fn a_request_and_its_answer_are_one_event_though_each_comes_by_itself() {
          syslog = {{ tcp = \"127.0.0.1:0\" }}\n\
          trail = {{ service = \"registry\", tenant = \"acme\", project = \"{PROJECT}\", instance = \"hub\" }}\n"
     );
-    let place = Place::with_settings(&source);
-    let mut server = place.serve();
+    let test_dir = TestDir::with_settings(&source);
+    let mut server = test_dir.serve();
     let send = |server: &Daybook, body: String, part: &str| {
         let answer = server.send("cloud", body);
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -271,7 +271,7 @@ fn a_request_and_its_answer_are_one_event_though_each_comes_by_itself() {
     send(&server, cadf("b", "pending"), waits);
     send(&server, cadf("c", "pending"), waits);
     server.kill_9();
-    let server = place.serve();
+    let server = test_dir.serve();
     send(&server, cadf("a", "pending"), "\"recorded\":0");
     let mut stream = std::net::TcpStream::connect(server.syslog("cloud", "TCP")).unwrap();
     let messages = [cadf("d", "pending"), cadf("e", "pending"), cadf("d", "success")];
@@ -280,7 +280,7 @@ fn a_request_and_its_answer_are_one_event_though_each_comes_by_itself() {
     stream.write_all(messages.as_bytes()).unwrap();
     becomes_true(|| server.events() == 5);
     let listed = || {
-        let data = place.data();
+        let data = test_dir.data();
         text(
             &run(&["dead-letters", "list", "-o", "json", "--data-dir", data.to_str().unwrap()])
                 .stdout,
@@ -288,8 +288,8 @@ fn a_request_and_its_answer_are_one_event_though_each_comes_by_itself() {
     };
     becomes_true(|| listed().is_empty());
     assert_eq!(server.stop(), Some(0));
-    let mut found: Vec<String> = place.events().into_values().collect();
+    let mut found: Vec<String> = test_dir.events().into_values().collect();
     found.sort();
     assert_eq!(found, ["a-success", "b-failure", "c-pending", "d-success", "e-pending"]);
-    place.check();
+    test_dir.check();
 }

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::aftermath::{Aftermath, is_being_written};
-use crate::harness::{Client, Daybook, Place, TOKEN};
+use crate::harness::{Client, Daybook, TOKEN, TestDir};
 
 const KILLS: usize = 40;
 const SENDERS: usize = 4;
@@ -26,21 +26,21 @@ struct Ledger {
 #[test]
 fn forty_kills_lose_double_and_invent_nothing() {
     let (kills, mut random) = kills_and_random();
-    let place = Place::new();
+    let test_dir = TestDir::new();
     let load = Load::begin();
     for _ in 0..kills {
-        let mut server = place.serve();
+        let mut server = test_dir.serve();
         load.aim(&server);
         std::thread::sleep(Duration::from_millis(random.below(150)));
         server.kill_9();
     }
-    let (sent, ledger) = load.end(place.serve());
+    let (sent, ledger) = load.end(test_dir.serve());
     println!(
         "{sent} events sent and answered, {} found to be there already after a kill",
         ledger.duplicates
     );
     assert!(sent > 20 * kills, "there was hardly any load: {sent}");
-    compare(&ledger, &place).unwrap_or_else(|violation| panic!("{violation}"));
+    compare(&ledger, &test_dir).unwrap_or_else(|violation| panic!("{violation}"));
     assert!(ledger.duplicates > 0, "no kill fell between write and answer; the test proves little");
 }
 
@@ -82,24 +82,24 @@ struct Totals {
 }
 
 fn kill_while_flushing(kills: usize, random: &mut Random, totals: &mut Totals) {
-    let place = Place::with_settings(&format!(
+    let test_dir = TestDir::with_settings(&format!(
         "[limits]\nflush_events = {FLUSH_EVENTS}\nunflushed_events_max = {}",
         2 * FLUSH_EVENTS
     ));
     let load = Load::begin();
     let mut segments = Vec::new();
     for kill in 0..kills {
-        let mut server = place.serve();
+        let mut server = test_dir.serve();
         load.aim(&server);
         // Compactions are looked for every 200 ms.
         std::thread::sleep(Duration::from_millis(random.below(500)));
         if random.below(2) == 0 {
-            wait_for_a_file_being_written(&place);
+            wait_for_a_file_being_written(&test_dir);
             std::thread::sleep(Duration::from_millis(random.below(20)));
         }
         let answered = load.ledger.lock().unwrap().answered.clone();
         server.kill_9();
-        let aftermath = Aftermath::of(&place);
+        let aftermath = Aftermath::of(&test_dir);
         aftermath.has(&answered).unwrap_or_else(|violation| panic!("kill {kill}: {violation}"));
         totals.under_way += usize::from(aftermath.left_over > 0);
         let compacted = |segments: &[u64]| {
@@ -111,9 +111,9 @@ fn kill_while_flushing(kills: usize, random: &mut Random, totals: &mut Totals) {
         );
         segments = aftermath.segments;
     }
-    let (sent, ledger) = load.end(place.serve());
-    compare(&ledger, &place).unwrap_or_else(|violation| panic!("{violation}"));
-    let segments = Aftermath::of(&place).segments;
+    let (sent, ledger) = load.end(test_dir.serve());
+    compare(&ledger, &test_dir).unwrap_or_else(|violation| panic!("{violation}"));
+    let segments = Aftermath::of(&test_dir).segments;
     totals.answered += sent;
     totals.duplicates += ledger.duplicates;
     totals.flushed_events += segments.iter().sum::<u64>();
@@ -122,9 +122,9 @@ fn kill_while_flushing(kills: usize, random: &mut Random, totals: &mut Totals) {
 }
 
 /// Waits for a flush or a compaction to begin, but not for long: without load there may be none.
-fn wait_for_a_file_being_written(place: &Place) {
+fn wait_for_a_file_being_written(test_dir: &TestDir) {
     let deadline = Instant::now() + Duration::from_millis(300);
-    while !is_being_written(&place.data()) && Instant::now() < deadline {
+    while !is_being_written(&test_dir.data()) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_micros(200));
     }
 }
@@ -176,8 +176,8 @@ impl Load {
 }
 
 /// What was answered for is there once, and nothing else is.
-fn compare(ledger: &Ledger, place: &Place) -> Result<(), String> {
-    let aftermath = Aftermath::of(place);
+fn compare(ledger: &Ledger, test_dir: &TestDir) -> Result<(), String> {
+    let aftermath = Aftermath::of(test_dir);
     aftermath.has(&ledger.answered)?;
     match aftermath.events.values().find(|key| !ledger.answered.contains_key(*key)) {
         Some(key) => Err(format!("{key} is there, and was never answered for")),

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Daybook, Place, TOKEN};
+use crate::harness::{Daybook, TOKEN, TestDir};
 
 /// Reads until the server closes the connection; how long that took and what came.
 fn until_closed(mut stream: std::net::TcpStream) -> (Duration, Vec<u8>) {
@@ -18,17 +18,17 @@ fn until_closed(mut stream: std::net::TcpStream) -> (Duration, Vec<u8>) {
     }
 }
 
-fn hurried() -> (Place, Daybook) {
-    let place = Place::with_settings(
+fn hurried() -> (TestDir, Daybook) {
+    let test_dir = TestDir::with_settings(
         "[limits]\nheader_timeout_s = 1\nintake_timeout_s = 3\nrequest_timeout_s = 2",
     );
-    let server = place.serve();
-    (place, server)
+    let server = test_dir.serve();
+    (test_dir, server)
 }
 
 #[test]
 fn silent_and_dripping_clients_are_closed() {
-    let (_place, server) = hurried();
+    let (_test_dir, server) = hurried();
     // What it is, what is sent at first, and what is sent again and again.
     type Case = (&'static str, &'static [u8], Option<&'static [u8]>);
     let cases: [Case; 5] = [
@@ -64,7 +64,7 @@ fn silent_and_dripping_clients_are_closed() {
 
 #[test]
 fn a_body_that_does_not_come_is_given_up() {
-    let (place, server) = hurried();
+    let (test_dir, server) = hurried();
     for (target, headers) in [
         ("/intake/own", format!("Authorization: Bearer {TOKEN}\r\n")),
         ("/v3/projects", String::new()),
@@ -82,14 +82,14 @@ fn a_body_that_does_not_come_is_given_up() {
         assert!(bytes.starts_with(b"HTTP/1.1 408 "), "{target}: {}", crate::harness::text(&bytes));
     }
     assert_eq!(server.stop(), Some(0));
-    assert_eq!(place.events().len(), 0);
+    assert_eq!(test_dir.events().len(), 0);
 }
 
 #[test]
 fn connections_beyond_the_limit_are_closed_and_permits_come_back() {
-    let place =
-        Place::with_settings("[limits]\nconnections_per_address_max = 8\nheader_timeout_s = 60");
-    let server = place.serve();
+    let test_dir =
+        TestDir::with_settings("[limits]\nconnections_per_address_max = 8\nheader_timeout_s = 60");
+    let server = test_dir.serve();
     let mut held: Vec<_> = (0..8).map(|_| server.client()).collect();
     for client in &mut held {
         assert_eq!(client.request("GET", "/healthz", &[], b"").unwrap().status, 200);
@@ -98,7 +98,7 @@ fn connections_beyond_the_limit_are_closed_and_permits_come_back() {
     held.pop();
     let deadline = Instant::now() + crate::harness::PATIENCE;
     while server.client().request("GET", "/healthz", &[], b"").is_err() {
-        assert!(Instant::now() < deadline, "the place does not come back");
+        assert!(Instant::now() < deadline, "the test_dir does not come back");
         std::thread::sleep(Duration::from_millis(10));
     }
     drop(held);
@@ -107,8 +107,8 @@ fn connections_beyond_the_limit_are_closed_and_permits_come_back() {
 
 #[test]
 fn requests_beyond_the_limit_get_503_and_come_back() {
-    let place = Place::with_settings("[limits]\nrequests_in_flight_max = 2");
-    let server = place.serve();
+    let test_dir = TestDir::with_settings("[limits]\nrequests_in_flight_max = 2");
+    let server = test_dir.serve();
     // A request whose body is awaited has its permit. Nothing else may be sent before both have
     // theirs: it could take the second.
     let mut waiting: Vec<_> = (0..2)
@@ -136,8 +136,8 @@ fn requests_beyond_the_limit_get_503_and_come_back() {
 
 #[test]
 fn every_answer_has_a_request_id() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     let mut seen = std::collections::BTreeSet::new();
     for (method, target) in [
         ("GET", "/healthz"),
@@ -160,8 +160,8 @@ fn every_answer_has_a_request_id() {
 
 #[test]
 fn too_many_headers_are_answered_as_such() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     for (count, expected) in [(60, 200), (70, 431), (300, 431)] {
         let names: Vec<String> = (0..count).map(|number| format!("X-{number}")).collect();
         let headers: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();

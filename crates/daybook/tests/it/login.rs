@@ -29,7 +29,7 @@ fn a_token_opens_what_its_user_may() {
     let server = estate.serve();
     assert_eq!(status_with(&server, &token, PROJECT), 200, "it outlives the server");
     // Only its hash is stored.
-    let access = std::fs::read_to_string(estate.place.data().join("access.toml")).unwrap();
+    let access = std::fs::read_to_string(estate.test_dir.data().join("access.toml")).unwrap();
     assert!(!access.contains(&token) && access.contains("[[token]]"));
 }
 
@@ -71,17 +71,23 @@ fn tokens_end_when_they_are_revoked_or_the_password_changes() {
     let estate = Estate::new();
     let server = estate.serve();
     let token = server.login("reader");
-    let listed = estate.place.access(&["list"]);
+    let listed = estate.test_dir.access(&["list"]);
     let id = listed.lines().find_map(|line| line.strip_prefix("token ")).unwrap();
     let id = id.split(' ').next().unwrap().to_owned();
-    estate.place.access(&["token", "revoke", &id]);
+    estate.test_dir.access(&["token", "revoke", &id]);
     assert_eq!(status_with(&server, &token, PROJECT), 401);
     let token = server.login("reader");
-    let file = estate.place.path("password");
-    estate.place.access(&["user", "password", "reader", "--password-file", file.to_str().unwrap()]);
+    let file = estate.test_dir.path("password");
+    estate.test_dir.access(&[
+        "user",
+        "password",
+        "reader",
+        "--password-file",
+        file.to_str().unwrap(),
+    ]);
     assert_eq!(status_with(&server, &token, PROJECT), 401);
     let token = server.login("reader");
-    estate.place.access(&["user", "disable", "reader"]);
+    estate.test_dir.access(&["user", "disable", "reader"]);
     assert_eq!(status_with(&server, &token, PROJECT), 401);
     let refused = server.request(
         "POST",
@@ -90,7 +96,7 @@ fn tokens_end_when_they_are_revoked_or_the_password_changes() {
         by_password("reader", PASSWORD, "").as_bytes(),
     );
     assert_eq!(refused.status, 401);
-    estate.place.access(&["user", "enable", "reader"]);
+    estate.test_dir.access(&["user", "enable", "reader"]);
     assert_eq!(status_with(&server, &token, PROJECT), 200);
 }
 
@@ -180,7 +186,7 @@ fn wrong_tokens_hold_up_nobody_elsewhere() {
 #[test]
 fn a_token_of_one_domain_gives_none_of_another() {
     let estate = Estate::new();
-    estate.place.access(&["grant", "reader", "reader", &format!("*/{RIVAL}/*/*")]);
+    estate.test_dir.access(&["grant", "reader", "reader", &format!("*/{RIVAL}/*/*")]);
     let server = estate.serve();
     let of_domain = |id: &str| format!(r#","scope":{{"domain":{{"id":"{id}"}}}}"#);
     let body = by_password("reader", PASSWORD, &of_domain(RIVAL));
@@ -202,11 +208,11 @@ fn passwords_are_stored_as_argon2id_and_shown_nowhere() {
     let estate = Estate::new();
     let server = estate.serve();
     server.login("reader");
-    let access = std::fs::read_to_string(estate.place.data().join("access.toml")).unwrap();
+    let access = std::fs::read_to_string(estate.test_dir.data().join("access.toml")).unwrap();
     assert!(access.contains("password = \"$argon2id$v=19$m=19456,t=2,p=1$"), "{access}");
-    assert!(!estate.place.access(&["list"]).contains("argon2"));
+    assert!(!estate.test_dir.access(&["list"]).contains("argon2"));
     let mut said: Vec<u8> = Vec::new();
-    for folder in [estate.place.data(), estate.place.data().join("journal")] {
+    for folder in [estate.test_dir.data(), estate.test_dir.data().join("journal")] {
         for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             if file.is_file() {
                 said.extend(std::fs::read(file).unwrap());
@@ -214,7 +220,7 @@ fn passwords_are_stored_as_argon2id_and_shown_nowhere() {
         }
     }
     assert!(!text(&said).contains(PASSWORD), "neither in the log nor beside it");
-    let made = estate.place.access(&["user", "password", "admin"]);
+    let made = estate.test_dir.access(&["user", "password", "admin"]);
     let password = made.lines().next().unwrap().strip_prefix("password: ").unwrap().to_owned();
     let body = by_password("admin", &password, "");
     assert_eq!(server.request("POST", "/v3/auth/tokens", &[], body.as_bytes()).status, 201);
@@ -245,7 +251,7 @@ fn tries_at_once_are_not_more_than_the_limits_allow() {
 fn a_password_that_is_void_when_its_turn_comes_gives_no_token() {
     let estate = Estate::new();
     let server = estate.serve();
-    std::fs::write(estate.place.path("new-password"), "another good password").unwrap();
+    std::fs::write(estate.test_dir.path("new-password"), "another good password").unwrap();
     let tokens = &std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..30 {
@@ -258,8 +264,8 @@ fn a_password_that_is_void_when_its_turn_comes_gives_no_token() {
                 tokens.lock().unwrap().extend(answer.headers.get("x-subject-token").cloned());
             });
         }
-        let file = estate.place.path("new-password");
-        estate.place.access(&[
+        let file = estate.test_dir.path("new-password");
+        estate.test_dir.access(&[
             "user",
             "password",
             "reader",
@@ -292,7 +298,7 @@ fn revoking_a_token_revokes_those_that_came_of_it() {
     let second = again(&first);
     let third = again(&second);
     let id = &crate::harness::hex(&Sha256::digest(&first))[..16];
-    estate.place.access(&["token", "revoke", id]);
+    estate.test_dir.access(&["token", "revoke", id]);
     let statuses =
         [&first, &second, &third, &other].map(|token| status_with(&server, token, PROJECT));
     assert_eq!(statuses, [401, 401, 401, 200]);

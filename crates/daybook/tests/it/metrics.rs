@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::harness::{
-    ACCESS_KEY, Daybook, OPERATOR_KEY, Place, becomes_true, notification, workspace,
+    ACCESS_KEY, Daybook, OPERATOR_KEY, TestDir, becomes_true, notification, workspace,
 };
 use crate::sources::read_metrics;
 
@@ -28,8 +28,8 @@ fn push(number: u32) -> String {
 
 #[test]
 fn metrics_move_with_what_happens() {
-    let place = Place::with_settings("[limits]\nflush_events = 8\n");
-    let server = place.serve();
+    let test_dir = TestDir::with_settings("[limits]\nflush_events = 8\n");
+    let server = test_dir.serve();
     let before = Metrics::of(&server);
     for number in 0..40 {
         assert_eq!(server.send("hub", push(number)).status, 200);
@@ -90,7 +90,7 @@ fn metrics_move_with_what_happens() {
     }
     // Metrics count from the start of the server, what there is stays.
     assert_eq!(server.stop(), Some(0));
-    let server = place.serve();
+    let server = test_dir.serve();
     let again = Metrics::of(&server);
     assert!(again.get("daybook_recorded_events_total", "") < 40.0);
     assert!(again.get("daybook_events", "") >= events);
@@ -98,8 +98,8 @@ fn metrics_move_with_what_happens() {
 
 #[test]
 fn callers_may_know_the_limits_in_force() {
-    let place = Place::with_settings("[limits]\nuri_bytes_max = 4321\n");
-    let server = place.serve();
+    let test_dir = TestDir::with_settings("[limits]\nuri_bytes_max = 4321\n");
+    let server = test_dir.serve();
     assert_eq!(server.request("GET", "/api/v1/limits", &[], b"").status, 401);
     let answer = server.signed_get("/api/v1/limits");
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -120,8 +120,8 @@ fn names_in(text: &str) -> std::collections::BTreeSet<String> {
 
 #[test]
 fn documents_and_alarms_name_the_metrics_there_are() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     let page = server.signed_by(OPERATOR_KEY, "GET", "/metrics", b"").text();
     let document =
         |name: &str| std::fs::read_to_string(workspace().join("docs").join(name)).unwrap();

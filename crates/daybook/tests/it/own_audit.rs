@@ -126,12 +126,12 @@ fn changes_of_rights_are_recorded_before_they_are_in_force() {
     let estate = Estate::new();
     let mut server = estate.serve();
     // Beside a running server: when the command returns, the change is in force and on disk.
-    estate.place.access(&["user", "add", "eve", "--id", "eve"]);
-    estate.place.access(&["grant", "eve", "reader", "registry/*/*/*"]);
+    estate.test_dir.access(&["user", "add", "eve", "--id", "eve"]);
+    estate.test_dir.access(&["grant", "eve", "reader", "registry/*/*/*"]);
     server.kill_9();
     // While none is running: recorded before the next one takes requests.
-    estate.place.access(&["revoke", "eve", "reader", "registry/*/*/*"]);
-    estate.place.access(&["key", "disable", &key_of("reader")]);
+    estate.test_dir.access(&["revoke", "eve", "reader", "registry/*/*/*"]);
+    estate.test_dir.access(&["key", "disable", &key_of("reader")]);
     let server = estate.serve();
     for description in [
         "create user: eve",
@@ -154,14 +154,14 @@ fn changes_of_rights_are_recorded_before_they_are_in_force() {
 fn a_change_that_is_killed_on_the_way_is_recorded_once() {
     let estate = Estate::new();
     let mut server = estate.serve();
-    estate.place.access(&["user", "add", "eve", "--id", "eve"]);
+    estate.test_dir.access(&["user", "add", "eve", "--id", "eve"]);
     server.kill_9();
     // As if the server had died between recording the change and remembering that it did.
-    std::fs::remove_file(estate.place.data().join("access.recorded.toml")).unwrap();
+    std::fs::remove_file(estate.test_dir.data().join("access.recorded.toml")).unwrap();
     let server = estate.serve();
     let first = rows(&server, "create user: eve").len();
     drop(server);
-    std::fs::remove_file(estate.place.data().join("access.recorded.toml")).unwrap();
+    std::fs::remove_file(estate.test_dir.data().join("access.recorded.toml")).unwrap();
     let server = estate.serve();
     assert_eq!(rows(&server, "create user: eve").len(), first, "the same change, once");
 }
@@ -170,7 +170,7 @@ fn a_change_that_is_killed_on_the_way_is_recorded_once() {
 fn other_settings_are_recorded() {
     let estate = Estate::new();
     drop(estate.serve());
-    let path = estate.place.path("daybook.toml");
+    let path = estate.test_dir.path("daybook.toml");
     let config = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, format!("public_url = \"https://audit.example.com\"\n{config}")).unwrap();
     drop(estate.serve());

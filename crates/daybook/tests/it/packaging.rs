@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
 use crate::harness::{
-    Daybook, OPERATOR_KEY, PATIENCE, Place, becomes_true, daybook, notification, run, text,
+    Daybook, OPERATOR_KEY, PATIENCE, TestDir, becomes_true, daybook, notification, run, text,
     without_settings, workspace,
 };
 
@@ -75,13 +75,13 @@ fn the_unit_allows_the_system_calls_of_a_server_at_work() {
     let files = tempfile::tempdir().unwrap();
     let followed = files.path().join("app.log");
     std::fs::write(&followed, "").unwrap();
-    let place = Place::with_settings("[limits]\nflush_events = 8\n");
-    let config = std::fs::read_to_string(place.path("daybook.toml")).unwrap();
+    let test_dir = TestDir::with_settings("[limits]\nflush_events = 8\n");
+    let config = std::fs::read_to_string(test_dir.path("daybook.toml")).unwrap();
     let more = format!(
         "syslog = {{ udp = \"127.0.0.1:0\", tcp = \"127.0.0.1:0\" }}\nfollow = {{ paths = [{followed:?}] }}\n"
     );
     std::fs::write(
-        place.path("daybook.toml"),
+        test_dir.path("daybook.toml"),
         config.replace("name = \"own\"\n", &format!("name = \"own\"\n{more}")),
     )
     .unwrap();
@@ -89,7 +89,7 @@ fn the_unit_allows_the_system_calls_of_a_server_at_work() {
     let mut command = Command::new("strace");
     // -D: the server is our child and strace the grandchild.
     command.args(["-D", "-f", "-o"]).arg(&trace).arg(env!("CARGO_BIN_EXE_daybook"));
-    let server = Daybook::spawn(&mut place.serve_command(without_settings(command)));
+    let server = Daybook::spawn(&mut test_dir.serve_command(without_settings(command)));
     for number in 0..40 {
         let body = notification(
             &format!("n{number}"),
@@ -101,7 +101,7 @@ fn the_unit_allows_the_system_calls_of_a_server_at_work() {
     }
     std::fs::write(&followed, "{\"action\":\"x\"}\n").unwrap();
     assert_eq!(server.signed_by(OPERATOR_KEY, "GET", "/metrics", b"").status, 200);
-    becomes_true(|| std::fs::read_dir(place.data().join("segments")).unwrap().count() > 0);
+    becomes_true(|| std::fs::read_dir(test_dir.data().join("segments")).unwrap().count() > 0);
     assert_eq!(server.stop(), Some(0));
     let mut traced = String::new();
     becomes_true(|| {
@@ -122,8 +122,8 @@ fn the_unit_allows_the_system_calls_of_a_server_at_work() {
 
 #[test]
 fn the_service_manager_is_notified_when_the_server_is_ready_and_when_it_stops() {
-    let place = Place::new();
-    let path = place.path("notify");
+    let test_dir = TestDir::new();
+    let path = test_dir.path("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let hear = || {
@@ -131,7 +131,7 @@ fn the_service_manager_is_notified_when_the_server_is_ready_and_when_it_stops() 
         let len = socket.recv(&mut said).unwrap();
         text(&said[..len])
     };
-    let mut command = place.serve_command(daybook());
+    let mut command = test_dir.serve_command(daybook());
     let server = Daybook::spawn(command.env("NOTIFY_SOCKET", &path));
     assert_eq!(hear(), "READY=1");
     assert_eq!(server.stop(), Some(0));
@@ -140,8 +140,8 @@ fn the_service_manager_is_notified_when_the_server_is_ready_and_when_it_stops() 
 
 #[test]
 fn health_is_whether_the_server_is_ready() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     let url = format!("http://{}", server.address);
     let ready = run(&["health", "--url", &url]);
     assert_eq!((ready.status.code(), text(&ready.stdout)), (Some(0), "ready\n".to_owned()));
@@ -171,9 +171,9 @@ fn script_of(section: &str) -> String {
 
 #[test]
 fn a_backup_of_a_running_server_is_whole_and_restored_on_record() {
-    let place = Place::with_settings("[limits]\nflush_events = 16\n");
-    let server = place.serve();
-    let (data, copy) = (place.data(), place.path("copy"));
+    let test_dir = TestDir::with_settings("[limits]\nflush_events = 16\n");
+    let server = test_dir.serve();
+    let (data, copy) = (test_dir.data(), test_dir.path("copy"));
     let bin = std::path::Path::new(env!("CARGO_BIN_EXE_daybook")).parent().unwrap();
     let script = script_of("Back up")
         .replace("data=/var/lib/daybook copy=/backup/daybook", "data=$1 copy=$2")
@@ -202,19 +202,19 @@ fn a_backup_of_a_running_server_is_whole_and_restored_on_record() {
     assert_eq!(server.stop(), Some(0));
     std::fs::remove_dir_all(&data).unwrap();
     std::fs::rename(&copy, &data).unwrap();
-    let why = Daybook::try_spawn(&mut place.serve_command(daybook()))
+    let why = Daybook::try_spawn(&mut test_dir.serve_command(daybook()))
         .err()
         .expect("the guard knows better");
     assert!(why.contains("daybook guard accept --reason"), "{why}");
     let accept = daybook()
         .args(["guard", "accept", "--reason", "restored", "--config"])
-        .arg(place.path("daybook.toml"))
+        .arg(test_dir.path("daybook.toml"))
         .arg("--data-dir")
         .arg(&data)
         .output()
         .unwrap();
     assert!(accept.status.success(), "{}", text(&accept.stderr));
-    let server = place.serve();
+    let server = test_dir.serve();
     let restored = server.events();
     assert!(restored <= answered && restored > 0, "{restored} of {answered}");
     assert_eq!(
@@ -222,5 +222,5 @@ fn a_backup_of_a_running_server_is_whole_and_restored_on_record() {
         0
     );
     assert_eq!(server.stop(), Some(0));
-    place.check();
+    test_dir.check();
 }

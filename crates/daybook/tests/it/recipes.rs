@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
 
-use crate::harness::{Daybook, PROJECT, Place, text, without_settings, workspace};
+use crate::harness::{Daybook, PROJECT, TestDir, text, without_settings, workspace};
 
 /// Both recipes share a copy and its build output, so that crates are built once.
 static COPY: Mutex<()> = Mutex::new(());
@@ -261,17 +261,17 @@ fn an_api_is_added_by_its_recipe() {
     // With the examples, dependencies have the features that they have in tests.
     copy.cargo(&["build", "--workspace", "--bins", "--examples"], &[]);
 
-    let place = Place::new();
-    let mut config = fs::read_to_string(place.path("daybook.toml")).unwrap();
+    let test_dir = TestDir::new();
+    let mut config = fs::read_to_string(test_dir.path("daybook.toml")).unwrap();
     config += &format!(
         "[[source]]\nname = \"doors\"\nformat = \"gatekeeper\"\ntoken = {{ file = \"token\" }}\n\
          trail = {{ service = \"platform\", tenant = \"acme\", project = \"{PROJECT}\", \
          instance = \"doors\" }}\n"
     );
-    fs::write(place.path("daybook.toml"), config).unwrap();
-    place.access(&["grant", "auditor", "reader", "platform/acme/*/*"]);
+    fs::write(test_dir.path("daybook.toml"), config).unwrap();
+    test_dir.access(&["grant", "auditor", "reader", "platform/acme/*/*"]);
     let program = Command::new(copy.build.join("debug/daybook"));
-    let server = Daybook::spawn(&mut place.serve_command(without_settings(program)));
+    let server = Daybook::spawn(&mut test_dir.serve_command(without_settings(program)));
     let line = formats.block("alice 192.0.2.7 open");
     let taken = server.send("doors", line);
     assert!((200..300).contains(&taken.status), "{}", taken.text());

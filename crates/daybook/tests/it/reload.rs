@@ -9,15 +9,15 @@ use rustix::process::Signal;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::harness::{Client, Daybook, PATIENCE, Place, TOKEN, becomes_true, daybook};
+use crate::harness::{Client, Daybook, PATIENCE, TOKEN, TestDir, becomes_true, daybook};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
-/// Puts a new certificate into the place's files.
-fn new_certificate(place: &Place) -> rcgen::CertifiedKey<rcgen::KeyPair> {
+/// Puts a new certificate into the directory's files.
+fn new_certificate(test_dir: &TestDir) -> rcgen::CertifiedKey<rcgen::KeyPair> {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    std::fs::write(place.path("cert.pem"), made.cert.pem()).unwrap();
-    std::fs::write(place.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(test_dir.path("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(test_dir.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
     made
 }
 
@@ -81,17 +81,17 @@ const REJECTED: &str = "rejected the new configuration";
 
 #[test]
 fn a_new_certificate_is_for_new_connections() {
-    let place = Place::with_settings("[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"");
-    let first = new_certificate(&place);
-    let config = std::fs::read_to_string(place.path("daybook.toml")).unwrap();
+    let test_dir = TestDir::with_settings("[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"");
+    let first = new_certificate(&test_dir);
+    let config = std::fs::read_to_string(test_dir.path("daybook.toml")).unwrap();
     let with_syslog =
         config.replace("name = \"own\"\n", "name = \"own\"\nsyslog = { tls = \"127.0.0.1:0\" }\n");
-    std::fs::write(place.path("daybook.toml"), with_syslog).unwrap();
-    let server = place.serve();
+    std::fs::write(test_dir.path("daybook.toml"), with_syslog).unwrap();
+    let server = test_dir.serve();
     let syslog = server.syslog("own", "TLS");
     let mut open = connect(&server, &first).unwrap();
     handshake(syslog, &first).unwrap();
-    let second = new_certificate(&place);
+    let second = new_certificate(&test_dir);
     assert!(connect(&server, &second).is_err(), "not before it gets the signal");
     reload(&server, RELOADED);
     connect(&server, &second).unwrap();
@@ -100,14 +100,14 @@ fn a_new_certificate_is_for_new_connections() {
     assert!(handshake(syslog, &first).is_err());
     is_served(&mut open).expect("the connection goes on");
     // A key of another certificate is taken up no more than nonsense is.
-    new_certificate(&place);
-    std::fs::write(place.path("key.pem"), second.signing_key.serialize_pem()).unwrap();
+    new_certificate(&test_dir);
+    std::fs::write(test_dir.path("key.pem"), second.signing_key.serialize_pem()).unwrap();
     assert!(reload(&server, REJECTED).contains("couldn't use the certificate"));
     connect(&server, &second).unwrap();
     is_served(&mut open).unwrap();
     drop(open);
     assert_eq!(server.stop(), Some(0));
-    let acts = place.acts("config.reload");
+    let acts = test_dir.acts("config.reload");
     assert_eq!(acts.len(), 2, "{acts:?}");
     let changed = "\"changed\":\"the certificate of the server; the certificate of source own\"";
     assert!(acts[0].contains(changed), "{}", acts[0]);
@@ -116,10 +116,10 @@ fn a_new_certificate_is_for_new_connections() {
 
 #[test]
 fn settings_that_can_change_do_and_the_others_are_named() {
-    let place = Place::new();
-    let server = place.serve();
-    let config = std::fs::read_to_string(place.path("daybook.toml")).unwrap();
-    let write = |text: &str| std::fs::write(place.path("daybook.toml"), text).unwrap();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
+    let config = std::fs::read_to_string(test_dir.path("daybook.toml")).unwrap();
+    let write = |text: &str| std::fs::write(test_dir.path("daybook.toml"), text).unwrap();
     let send = |token: &str| {
         let bearer = format!("Bearer {token}");
         let headers = [("Authorization", bearer.as_str())];
@@ -128,7 +128,7 @@ fn settings_that_can_change_do_and_the_others_are_named() {
     let other = "another token, as long";
     assert_eq!((send(TOKEN), send(other)), (200, 401));
     // The same file with another token, and a limit of requests.
-    std::fs::write(place.path("token"), other).unwrap();
+    std::fs::write(test_dir.path("token"), other).unwrap();
     assert_eq!(send(TOKEN), 200);
     write(&format!(
         "listen = \"127.0.0.1:1\"\n[limits]\nuri_bytes_max = 100\nflush_events = 77\n{config}"
@@ -158,12 +158,12 @@ fn settings_that_can_change_do_and_the_others_are_named() {
     }
     // Back to the beginning.
     write(&config);
-    std::fs::write(place.path("token"), TOKEN).unwrap();
+    std::fs::write(test_dir.path("token"), TOKEN).unwrap();
     reload(&server, RELOADED);
     assert_eq!((send(TOKEN), server.request("GET", &path, &[], b"").status), (200, 404));
-    becomes_true(|| place.acts("config.reload").len() == 5);
+    becomes_true(|| test_dir.acts("config.reload").len() == 5);
     assert_eq!(server.stop(), Some(0));
-    let acts = place.acts("config.reload");
+    let acts = test_dir.acts("config.reload");
     assert!(
         acts[0]
             .contains("\"changed\":\"limits.uri_bytes_max; source.hub.token; source.own.token\""),
@@ -171,21 +171,22 @@ fn settings_that_can_change_do_and_the_others_are_named() {
         acts[0]
     );
     assert!(acts[0].contains("\"waiting\":\"limits.flush_events\""), "{}", acts[0]);
-    let all = place.acts("").concat();
+    let all = test_dir.acts("").concat();
     assert!(!all.contains(other) && !all.contains(TOKEN));
     // What a start takes up was recorded when it was reloaded.
-    let changes = place.acts("configuration.change").len();
-    assert_eq!(place.serve().stop(), Some(0));
-    assert_eq!(place.acts("configuration.change").len(), changes);
+    let changes = test_dir.acts("configuration.change").len();
+    assert_eq!(test_dir.serve().stop(), Some(0));
+    assert_eq!(test_dir.acts("configuration.change").len(), changes);
 }
 
 #[test]
 fn the_level_of_the_log_changes_at_once() {
-    let place = Place::new();
-    let server = Daybook::spawn(place.serve_command(daybook()).args(["--log-format", "json"]));
+    let test_dir = TestDir::new();
+    let server = Daybook::spawn(test_dir.serve_command(daybook()).args(["--log-format", "json"]));
     assert_eq!(server.request("GET", "/healthz", &[], b"").status, 200);
-    let config = std::fs::read_to_string(place.path("daybook.toml")).unwrap();
-    std::fs::write(place.path("daybook.toml"), format!("log_level = \"debug\"\n{config}")).unwrap();
+    let config = std::fs::read_to_string(test_dir.path("daybook.toml")).unwrap();
+    std::fs::write(test_dir.path("daybook.toml"), format!("log_level = \"debug\"\n{config}"))
+        .unwrap();
     assert!(!reload(&server, RELOADED).contains("answered"));
     assert_eq!(server.request("GET", "/healthz", &[], b"").status, 200);
     let mut said = Vec::new();

@@ -144,12 +144,12 @@ fn every_route_times_every_credential() {
 
 /// Puts down the tokens and users that the columns speak of.
 fn set_up(estate: &Estate) -> Daybook {
-    let place = &estate.place;
-    let secret = place.path("secret");
+    let test_dir = &estate.test_dir;
+    let secret = test_dir.path("secret");
     for user in ["removed", "disabled"] {
-        place.access(&["user", "add", user, "--id", user]);
-        place.access(&["grant", user, "admin", "*/*/*/*"]);
-        place.access(&[
+        test_dir.access(&["user", "add", user, "--id", user]);
+        test_dir.access(&["grant", user, "admin", "*/*/*/*"]);
+        test_dir.access(&[
             "key",
             "add",
             user,
@@ -159,7 +159,7 @@ fn set_up(estate: &Estate) -> Daybook {
             secret.to_str().unwrap(),
         ]);
     }
-    place.access(&[
+    test_dir.access(&[
         "key",
         "add",
         "admin",
@@ -168,9 +168,9 @@ fn set_up(estate: &Estate) -> Daybook {
         "--secret-file",
         secret.to_str().unwrap(),
     ]);
-    place.access(&["key", "disable", "KEYDISABLED"]);
-    place.access(&["user", "remove", "removed"]);
-    place.access(&["user", "disable", "disabled"]);
+    test_dir.access(&["key", "disable", "KEYDISABLED"]);
+    test_dir.access(&["user", "remove", "removed"]);
+    test_dir.access(&["user", "disable", "disabled"]);
     for user in ["reader", "admin", "rival"] {
         estate.lay_down_token(&format!("token of {user}"), user, "", LATER);
     }
@@ -178,7 +178,7 @@ fn set_up(estate: &Estate) -> Daybook {
     estate.lay_down_token("token for another project", "admin", &other, LATER);
     estate.lay_down_token("expired token", "admin", "", &crate::harness::utc_text(now() - 60));
     estate.lay_down_token("revoked token", "auditor", "", LATER);
-    place.access(&["token", "revoke", "auditor"]);
+    test_dir.access(&["token", "revoke", "auditor"]);
     estate.serve()
 }
 

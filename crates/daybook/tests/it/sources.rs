@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::estate::{Estate, LATER};
 use crate::harness::{
-    Answer, Daybook, OPERATOR_KEY, Place, TOKEN, becomes_true, daybook, notification, run, text,
+    Answer, Daybook, OPERATOR_KEY, TOKEN, TestDir, becomes_true, daybook, notification, run, text,
 };
 
 const AT: &str = "2026-11-20T17:49:51.255562537Z";
@@ -38,8 +38,8 @@ fn numbered(numbers: impl IntoIterator<Item = u64>) -> String {
 
 #[test]
 fn counts_say_what_became_of_everything() {
-    let place = Place::with_settings("[limits]\nbody_bytes_max = 10000\n");
-    let server = place.serve();
+    let test_dir = TestDir::with_settings("[limits]\nbody_bytes_max = 10000\n");
+    let server = test_dir.serve();
     let before = &sources(&server)["own"];
     assert_eq!((&before["last_received_at"], &before["lag_s"]), (&Value::Null, &Value::Null));
     let own = [
@@ -74,8 +74,8 @@ fn counts_say_what_became_of_everything() {
     ] {
         assert_eq!(count(own, name), expected, "{name}: {own}");
     }
-    becomes_true(|| !place.acts("source.truncated").is_empty());
-    let cut: Value = serde_json::from_str(&place.acts("source.truncated")[0]).unwrap();
+    becomes_true(|| !test_dir.acts("source.truncated").is_empty());
+    let cut: Value = serde_json::from_str(&test_dir.acts("source.truncated")[0]).unwrap();
     assert_eq!(
         (&cut["attributes"]["count"], &cut["resource"]["name"]),
         (&"1".into(), &"own".into()),
@@ -220,8 +220,8 @@ fn sample(line: &str) -> (String, String, String) {
 
 #[test]
 fn counts_are_for_those_who_may_know_of_a_source() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     assert_eq!(sources(&server).len(), 2);
     let operators = server.signed_by(OPERATOR_KEY, "GET", "/api/v1/sources", b"").json();
     assert_eq!(
@@ -243,16 +243,16 @@ fn counts_are_for_those_who_may_know_of_a_source() {
     assert_eq!(server.stop(), Some(0));
 
     let scrape = |settings: &str, token: &str| {
-        let config = std::fs::read_to_string(place.path("daybook.toml")).unwrap();
-        std::fs::write(place.path("daybook.toml"), format!("{settings}\n{config}")).unwrap();
-        let server = place.serve();
+        let config = std::fs::read_to_string(test_dir.path("daybook.toml")).unwrap();
+        std::fs::write(test_dir.path("daybook.toml"), format!("{settings}\n{config}")).unwrap();
+        let server = test_dir.serve();
         let answer = server.request(
             "GET",
             "/metrics",
             &[("Authorization", &format!("Bearer {token}"))],
             b"",
         );
-        std::fs::write(place.path("daybook.toml"), config).unwrap();
+        std::fs::write(test_dir.path("daybook.toml"), config).unwrap();
         assert_eq!(server.stop(), Some(0));
         answer.status
     };
@@ -264,11 +264,11 @@ fn counts_are_for_those_who_may_know_of_a_source() {
 }
 
 /// Members of the entries that the log has of these acts.
-fn acts(place: &Place, action: &str, members: &[&str]) -> Vec<Vec<String>> {
+fn acts(test_dir: &TestDir, action: &str, members: &[&str]) -> Vec<Vec<String>> {
     let member = |entry: &Value, name: &&str| {
         entry["attributes"][*name].as_str().unwrap_or_default().to_owned()
     };
-    place
+    test_dir
         .acts(action)
         .iter()
         .map(|entry| serde_json::from_str(entry).unwrap())
@@ -278,9 +278,9 @@ fn acts(place: &Place, action: &str, members: &[&str]) -> Vec<Vec<String>> {
 
 #[test]
 fn what_never_came_is_reported_once_across_restarts_and_kills() {
-    let place = Place::new();
-    let mut server = place.serve();
-    let gaps = || acts(&place, "source.gap", &["stream", "first", "last", "count"]);
+    let test_dir = TestDir::new();
+    let mut server = test_dir.serve();
+    let gaps = || acts(&test_dir, "source.gap", &["stream", "first", "last", "count"]);
     // Out of order, twice, and with two numbers missing.
     for numbers in [vec![5, 6, 7], vec![3, 4], vec![12, 11], vec![8, 5], vec![13]] {
         assert_eq!(server.send("own", numbered(numbers)).status, 200);
@@ -290,10 +290,10 @@ fn what_never_came_is_reported_once_across_restarts_and_kills() {
     // What is recorded just before a kill is no gap; what the sender lost meanwhile is one.
     assert_eq!(server.send("own", numbered(14..20)).status, 200);
     server.kill_9();
-    let mut server = place.serve();
+    let mut server = test_dir.serve();
     assert_eq!(server.send("own", numbered(20..22)).status, 200);
     server.kill_9();
-    let server = place.serve();
+    let server = test_dir.serve();
     assert_eq!(server.send("own", numbered([25])).status, 200);
     becomes_true(|| count(&sources(&server)["own"], "missing") == 3);
     assert_eq!(server.send("own", numbered([10])).status, 200);
@@ -303,7 +303,7 @@ fn what_never_came_is_reported_once_across_restarts_and_kills() {
         "what comes after all is known, across kills too"
     );
     assert_eq!(server.stop(), Some(0));
-    let server = place.serve();
+    let server = test_dir.serve();
     assert_eq!(server.send("own", numbered([1, 2, 26, 27])).status, 200);
     assert_eq!(server.send("own", numbered([30])).status, 200);
     becomes_true(|| count(&sources(&server)["own"], "missing") == 2);
@@ -314,38 +314,38 @@ fn what_never_came_is_reported_once_across_restarts_and_kills() {
     );
     assert_eq!(server.stop(), Some(0));
     // The state file can be lost: then numbers count anew.
-    std::fs::write(place.data().join("sources.kept"), "nonsense").unwrap();
-    let server = place.serve();
+    std::fs::write(test_dir.data().join("sources.kept"), "nonsense").unwrap();
+    let server = test_dir.serve();
     assert_eq!(server.send("own", numbered([40, 41])).status, 200);
     assert_eq!(server.stop(), Some(0));
     assert_eq!(gaps().len(), 3);
-    place.check();
+    test_dir.check();
 }
 
 #[test]
 fn silence_is_reported_once_and_so_is_its_end() {
-    let place = Place::new();
-    let config = std::fs::read_to_string(place.path("daybook.toml")).unwrap();
+    let test_dir = TestDir::new();
+    let config = std::fs::read_to_string(test_dir.path("daybook.toml")).unwrap();
     let config = config.replace("name = \"own\"\n", "name = \"own\"\nsilent_after_s = 1\n");
-    std::fs::write(place.path("daybook.toml"), config).unwrap();
-    let reported = |action: &str| acts(&place, action, &["since"]).len();
-    let mut server = place.serve();
+    std::fs::write(test_dir.path("daybook.toml"), config).unwrap();
+    let reported = |action: &str| acts(&test_dir, action, &["since"]).len();
+    let mut server = test_dir.serve();
     becomes_true(|| reported("source.silent") == 1);
     becomes_true(|| sources(&server)["own"]["silent_since"].is_string());
     assert_eq!(sources(&server)["hub"]["silent_since"], Value::Null);
     server.kill_9();
-    let server = place.serve();
+    let server = test_dir.serve();
     assert!(sources(&server)["own"]["silent_since"].is_string());
     assert_eq!(server.send("own", "{").status, 400);
     becomes_true(|| reported("source.heard") == 1);
     becomes_true(|| reported("source.silent") == 2);
     assert_eq!(reported("source.heard"), 1);
     assert_eq!(server.stop(), Some(0));
-    let silent = acts(&place, "source.silent", &["since", "trail"]);
+    let silent = acts(&test_dir, "source.silent", &["since", "trail"]);
     assert!(silent[0][0] < silent[1][0] && silent[0][1].ends_with("/own"), "{silent:?}");
 }
 
-fn status(place: &Place, server: &Daybook, more: &[&str]) -> Output {
+fn status(test_dir: &TestDir, server: &Daybook, more: &[&str]) -> Output {
     let mut command = daybook();
     command.args([
         "source",
@@ -354,17 +354,17 @@ fn status(place: &Place, server: &Daybook, more: &[&str]) -> Output {
         &format!("http://{}", server.address),
         "--token-file",
     ]);
-    command.arg(place.path("user-token")).args(more).output().unwrap()
+    command.arg(test_dir.path("user-token")).args(more).output().unwrap()
 }
 
 #[test]
 fn the_command_line_shows_what_a_server_knows() {
     let estate = Estate::new();
     estate.lay_down_token("token of reader", "reader", "", LATER);
-    let (place, server) = (&estate.place, estate.serve());
-    std::fs::write(place.path("user-token"), "token of reader\n").unwrap();
+    let (test_dir, server) = (&estate.test_dir, estate.serve());
+    std::fs::write(test_dir.path("user-token"), "token of reader\n").unwrap();
     server.take("artifact", &numbered(1..4));
-    let good = status(place, &server, &[]);
+    let good = status(test_dir, &server, &[]);
     assert_eq!(good.status.code(), Some(0), "{}", text(&good.stderr));
     let table = text(&good.stdout);
     let lines: Vec<Vec<&str>> =
@@ -374,13 +374,13 @@ fn the_command_line_shows_what_a_server_knows() {
     let artifact = lines.iter().find(|line| line[0] == "artifact").unwrap();
     assert_eq!(artifact[..7], ["artifact", "ok", "3", "0", "0", "0", "0"]);
     server.take("artifact", &numbered([6]));
-    becomes_true(|| status(place, &server, &[]).status.code() == Some(6));
-    let lost = status(place, &server, &["-o", "json"]);
+    becomes_true(|| status(test_dir, &server, &[]).status.code() == Some(6));
+    let lost = status(test_dir, &server, &["-o", "json"]);
     assert_eq!(text(&lost.stderr), "daybook: silent, or lost something: artifact\n");
     let json: Value = serde_json::from_slice(&lost.stdout).unwrap();
     assert_eq!(json["sources"].as_array().unwrap().len(), 5);
-    std::fs::write(place.path("user-token"), "no token").unwrap();
-    let refused = status(place, &server, &[]);
+    std::fs::write(test_dir.path("user-token"), "no token").unwrap();
+    let refused = status(test_dir, &server, &[]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(
         text(&refused.stderr).contains("answered 401: show a token or a signature; log in"),

@@ -1,7 +1,7 @@
 //! `ListAuditLogs` on the wire: every member, every error, stable pages.
 
 use crate::harness::{
-    ACCESS_KEY, Daybook, OWN_AT_START, PROJECT, Place, SECRET, notification, now, sign,
+    ACCESS_KEY, Daybook, OWN_AT_START, PROJECT, SECRET, TestDir, notification, now, sign,
 };
 
 fn target(query: &str) -> String {
@@ -31,8 +31,8 @@ fn pulls(server: &Daybook, numbers: std::ops::Range<u32>) {
 
 #[test]
 fn a_row_has_the_members_of_the_page_in_its_order() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     pulls(&server, 0..1);
     let answer = server.signed_get(&target("operation=pull"));
     assert_eq!(answer.status, 200);
@@ -47,8 +47,8 @@ fn a_row_has_the_members_of_the_page_in_its_order() {
 
 #[test]
 fn verbs_are_the_three_of_the_page() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     let digest = "sha256:aa";
     let at = |second: u32| format!("2026-11-20T17:00:{second:02}Z");
     server.send("hub", notification("1", "push", digest, &at(1)));
@@ -96,8 +96,8 @@ fn verbs_are_the_three_of_the_page() {
 
 #[test]
 fn pages_are_newest_first_and_exact() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     pulls(&server, 0..23);
     let page = |query: &str| {
         let answer = server.signed_get(&target(query)).json();
@@ -122,8 +122,8 @@ fn pages_are_newest_first_and_exact() {
 
 #[test]
 fn pages_do_not_move_with_what_arrives() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     pulls(&server, 0..25);
     let ids = |offset: u32| -> Vec<u64> {
         let answer =
@@ -146,9 +146,9 @@ fn pages_do_not_move_with_what_arrives() {
 
 #[test]
 fn errors_have_the_dual_form() {
-    let place = Place::new();
-    place.access(&["project", "add", "other", "--tenant", "rival", "--id", "rivals-project"]);
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    test_dir.access(&["project", "add", "other", "--tenant", "rival", "--id", "rivals-project"]);
+    let server = test_dir.serve();
     let hub = |query: &str| target(query);
     let other = |project: &str, instance: &str| {
         format!("/v2/{project}/instances/{instance}/audit-logs?operation=pull")
@@ -176,19 +176,23 @@ fn errors_have_the_dual_form() {
         assert_eq!(body["errors"][0]["detail"].as_str(), Some(""));
         assert_eq!(body["details"][0]["error_code"].as_str(), Some(code));
         assert_eq!(body["details"][0]["error_msg"].as_str(), Some(message));
-        for place in [
+        for test_dir in [
             &body["encoded_authorization_message"],
             &body["errors"][0]["encoded_authorization_message"],
         ] {
-            assert_eq!(place.is_string(), status == 403, "{target}: only where a right is missing");
+            assert_eq!(
+                test_dir.is_string(),
+                status == 403,
+                "{target}: only where a right is missing"
+            );
         }
     }
 }
 
 #[test]
 fn checks_come_in_the_documented_order() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     // Everything wrong at once, then one thing after another put right.
     let wrong = "/v2/nobodys/instances/nowhere/audit-logs?limit=0";
     assert_eq!(server.request("GET", wrong, &[], b"").status, 401);
@@ -203,8 +207,8 @@ fn checks_come_in_the_documented_order() {
 
 #[test]
 fn rights_are_decided_on_the_path_alone() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     let target = "/v2/nobodys/instances/hub/audit-logs?operation=pull";
     let mut signed = sign(server.address, ACCESS_KEY, SECRET, "GET", target, b"", now());
     signed.push(("X-Project-Id".to_owned(), PROJECT.to_owned()));
@@ -215,8 +219,8 @@ fn rights_are_decided_on_the_path_alone() {
 
 #[test]
 fn paths_take_a_slash_at_the_end_and_are_never_redirected() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     let with_slash = format!("/v2/{PROJECT}/instances/hub/audit-logs/?operation=pull");
     assert_eq!(server.signed_get(&with_slash).status, 200);
     for (method, target, message) in [
@@ -239,10 +243,10 @@ fn paths_take_a_slash_at_the_end_and_are_never_redirected() {
 
 #[test]
 fn projects_are_found_by_name() {
-    let place = Place::new();
-    place.access(&["project", "add", "ap-2", "--tenant", "acme", "--id", "second"]);
-    place.access(&["project", "add", "cn-north-4", "--tenant", "rival", "--id", "third"]);
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    test_dir.access(&["project", "add", "ap-2", "--tenant", "acme", "--id", "second"]);
+    test_dir.access(&["project", "add", "cn-north-4", "--tenant", "rival", "--id", "third"]);
+    let server = test_dir.serve();
     let ids = |target: &str| -> Vec<String> {
         let answer = server.signed_get(target);
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -277,8 +281,8 @@ fn projects_are_found_by_name() {
 
 #[test]
 fn a_missing_operation_lists_all_where_configured() {
-    let place = Place::with_settings("[swr]\noperation_may_be_absent = true");
-    let server = place.serve();
+    let test_dir = TestDir::with_settings("[swr]\noperation_may_be_absent = true");
+    let server = test_dir.serve();
     server.send("hub", notification("1", "push", "sha256:aa", "2026-11-20T17:00:00Z"));
     server.send("hub", notification("2", "pull", "sha256:aa", "2026-11-20T17:00:01Z"));
     let answer = server.signed_get(&target("")).json();

@@ -13,7 +13,7 @@ use formats::{Context, Format, Item, Options};
 use store::{Append, IncomingEvent, Log, OnConflict, Settings};
 
 use crate::aftermath::{Aftermath, copy_folder, sizes};
-use crate::harness::{Client, Daybook, PATIENCE, PROJECT, Place, TOKEN, without_settings};
+use crate::harness::{Client, Daybook, PATIENCE, PROJECT, TOKEN, TestDir, without_settings};
 
 /// Calls that make things durable, and for how many of each thread's first ones the fault is tried.
 const CALLS: [(&str, usize); 4] = [("fdatasync", 6), ("pwrite64", 8), ("rename", 2), ("fsync", 2)];
@@ -47,26 +47,26 @@ enum Met {
 
 fn fault(call: &str, error: &str, when: usize) -> Met {
     let what = format!("{call} number {when} answers {error}");
-    let place = Place::new();
+    let test_dir = TestDir::new();
     // A log that has something in it already, so that the start has something to lose.
-    let server = place.serve();
+    let server = test_dir.serve();
     assert_eq!(server.send("own", event(1_000)).status, 200);
     assert_eq!(server.stop(), Some(0));
 
-    let trace = place.path("trace");
+    let trace = test_dir.path("trace");
     let mut strace = strace(&trace);
     strace
         .arg("--seccomp-bpf")
         .args(["-e", &format!("trace={call},sendto,write,writev")])
         .args(["-e", &format!("inject={call}:error={error}:when={when}")]);
     strace.arg(env!("CARGO_BIN_EXE_daybook"));
-    let met = match Daybook::try_spawn(&mut place.serve_command(strace)) {
+    let met = match Daybook::try_spawn(&mut test_dir.serve_command(strace)) {
         Err(said) => {
             assert!(said.contains("couldn't") && said.contains("os error"), "{what}: {said}");
-            assert_eq!(place.events().len(), 1, "{what}: the start lost something");
+            assert_eq!(test_dir.events().len(), 1, "{what}: the start lost something");
             Met::AtStart
         }
-        Ok(server) => send_until_refused(server, &place, &what),
+        Ok(server) => send_until_refused(server, &test_dir, &what),
     };
     assert_no_answer_after_injection(&trace, &what);
     met
@@ -81,7 +81,7 @@ fn strace(trace: &Path) -> Command {
     strace
 }
 
-fn send_until_refused(mut server: Daybook, place: &Place, what: &str) -> Met {
+fn send_until_refused(mut server: Daybook, test_dir: &TestDir, what: &str) -> Met {
     let mut answered = vec![1_000];
     for number in 0..12 {
         let bearer = format!("Bearer {TOKEN}");
@@ -98,7 +98,7 @@ fn send_until_refused(mut server: Daybook, place: &Place, what: &str) -> Met {
                     assert_eq!((answer.status, answer.code().as_str()), (503, "fenced"), "{what}");
                 }
                 assert_eq!(server.exit_code(), Some(4), "{what}: {:?}", server.said());
-                let there = place.events();
+                let there = test_dir.events();
                 for number in &answered {
                     let count = there.values().filter(|key| **key == number.to_string()).count();
                     assert_eq!(count, 1, "{what}: event {number} was answered for");
@@ -175,17 +175,17 @@ fn faults_while_compacting_lose_double_and_invent_nothing() {
     ];
     // With a pause, so that the journal's calls are fewer than the compactor's.
     let load = Load { events: 1, pause: Duration::from_millis(100) };
-    let met = faults(&template, &calls, &load, |place, _| sizes(&place.data()) == [8 * 72]);
+    let met = faults(&template, &calls, &load, |test_dir, _| sizes(&test_dir.data()) == [8 * 72]);
     assert!(met["compactor"] >= 30, "{met:?}");
 }
 
 /// Runs a server for each fault: each of these calls fails, or is the last thing that the process
 /// does. Returns how many faults each thread met.
 fn faults(
-    template: &Place,
+    template: &TestDir,
     calls: &[(&str, &[usize])],
     load: &Load,
-    is_done: impl Fn(&Place, usize) -> bool,
+    is_done: impl Fn(&TestDir, usize) -> bool,
 ) -> BTreeMap<String, usize> {
     let mut met: BTreeMap<String, usize> = BTreeMap::new();
     let mut errors = ERRORS.iter().cycle();
@@ -197,9 +197,9 @@ fn faults(
                 [(format!("error={error}"), Some(4)), ("signal=KILL".to_owned(), None)]
             {
                 let what = format!("{call} number {when} with {fault}");
-                let place = Place { dir: tempfile::tempdir().unwrap() };
-                copy_folder(template.dir.path(), place.dir.path());
-                let trace = place.path("trace");
+                let test_dir = TestDir { temp: tempfile::tempdir().unwrap() };
+                copy_folder(template.temp.path(), test_dir.temp.path());
+                let trace = test_dir.path("trace");
                 let mut strace = strace(&trace);
                 // Without seccomp a server is much slower, and with it strace injects no signal.
                 strace.args(code.map(|_| "--seccomp-bpf"));
@@ -207,14 +207,15 @@ fn faults(
                 strace.args(["-e", &format!("inject={call}:{fault}:when={when}")]);
                 strace.arg(env!("CARGO_BIN_EXE_daybook"));
                 let mut answered = BTreeMap::new();
-                match Daybook::try_spawn(&mut place.serve_command(strace)) {
+                match Daybook::try_spawn(&mut test_dir.serve_command(strace)) {
                     Err(said) if code.is_some() => {
                         assert!(said.contains("os error"), "{what}: {said}")
                     }
                     Err(_) => {}
                     Ok(server) => {
-                        let ended =
-                            send_until(server, &mut answered, load, |sent| is_done(&place, sent));
+                        let ended = send_until(server, &mut answered, load, |sent| {
+                            is_done(&test_dir, sent)
+                        });
                         assert!(
                             [Some(0), code].contains(&ended),
                             "{what}: the server ended with {ended:?}"
@@ -223,7 +224,7 @@ fn faults(
                 }
                 let thread = thread_that_met_it(&whole_trace(&trace, &what), call);
                 *met.entry(thread).or_default() += 1;
-                let aftermath = Aftermath::of(&place);
+                let aftermath = Aftermath::of(&test_dir);
                 aftermath.has(&answered).unwrap_or_else(|violation| panic!("{what}: {violation}"));
                 assert!(aftermath.events.len() <= before + answered.len() + load.events, "{what}");
                 left_over += usize::from(aftermath.left_over > 0);
@@ -286,13 +287,14 @@ fn thread_that_met_it(trace: &str, call: &str) -> String {
     thread.map_or("none", |(name, _)| name).to_owned()
 }
 
-/// A place whose log has segments of so many events, and some events more in the journal.
-fn template(segments: &[usize], unflushed: usize) -> Place {
-    let place = Place::with_settings(&format!(
+/// A directory whose log has segments of so many events, and some events more in the journal.
+fn template(segments: &[usize], unflushed: usize) -> TestDir {
+    let test_dir = TestDir::with_settings(&format!(
         "[limits]\nflush_events = {FLUSH_EVENTS}\nunflushed_events_max = {}",
         2 * FLUSH_EVENTS
     ));
-    let disk: Arc<dyn store::durable::Disk> = Arc::new(store::durable::Local::open(&place.data()));
+    let disk: Arc<dyn store::durable::Disk> =
+        Arc::new(store::durable::Local::open(&test_dir.data()));
     let settings = Settings { compaction_every: Duration::MAX, ..Settings::default() };
     let log = Log::open(disk, settings).unwrap();
     for (segment, events) in segments.iter().enumerate() {
@@ -301,8 +303,8 @@ fn template(segments: &[usize], unflushed: usize) -> Place {
     }
     append(&log, "journal", unflushed);
     log.close().unwrap();
-    assert_eq!(sizes(&place.data()).len(), segments.len());
-    place
+    assert_eq!(sizes(&test_dir.data()).len(), segments.len());
+    test_dir
 }
 
 /// Appends events to a log that no server has open.

@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::harness::{Daybook, PATIENCE, PROJECT, Place, becomes_true, daybook, run, text};
+use crate::harness::{Daybook, PATIENCE, PROJECT, TestDir, becomes_true, daybook, run, text};
 
 /// A source named after its format's use: `syslog` are the members of its setting.
 fn source(name: &str, format: &str, syslog: &str) -> String {
@@ -28,11 +28,11 @@ fn source(name: &str, format: &str, syslog: &str) -> String {
 const TCP: &str = "tcp = \"127.0.0.1:0\"";
 
 /// A server with a source `edge` of events in our own format by TCP, and these limits.
-fn edge(limits: &str) -> (Place, Daybook) {
-    let place =
-        Place::with_settings(&format!("[limits]\n{limits}\n{}", source("edge", "daybook", TCP)));
-    let server = place.serve();
-    (place, server)
+fn edge(limits: &str) -> (TestDir, Daybook) {
+    let test_dir =
+        TestDir::with_settings(&format!("[limits]\n{limits}\n{}", source("edge", "daybook", TCP)));
+    let server = test_dir.serve();
+    (test_dir, server)
 }
 
 /// What nginx sends for one request (`access_log syslog:server=…`).
@@ -56,13 +56,19 @@ fn line(message: &str) -> String {
     format!("{message}\n")
 }
 
-fn keys(place: &Place) -> Vec<String> {
-    place.events().into_values().collect()
+fn keys(test_dir: &TestDir) -> Vec<String> {
+    test_dir.events().into_values().collect()
 }
 
-fn dead_letters(place: &Place) -> Vec<String> {
-    let listed =
-        run(&["dead-letters", "list", "-o", "json", "--data-dir", place.data().to_str().unwrap()]);
+fn dead_letters(test_dir: &TestDir) -> Vec<String> {
+    let listed = run(&[
+        "dead-letters",
+        "list",
+        "-o",
+        "json",
+        "--data-dir",
+        test_dir.data().to_str().unwrap(),
+    ]);
     let reason = |line: &str| {
         let record: serde_json::Value = serde_json::from_str(line).unwrap();
         format!("{}: {}", record["reason"].as_str().unwrap(), record["raw"].as_str().unwrap())
@@ -131,11 +137,11 @@ fn messages_come_by_all_three_transports() {
     let authority = Authority::new();
     let listeners = "udp = \"127.0.0.1:0\", tcp = \"127.0.0.1:0\", tls = \"127.0.0.1:0\", \
                      certificate = \"cert.pem\", key = \"key.pem\"";
-    let place = Place::with_settings(&source("edge", "nginx-json", listeners));
+    let test_dir = TestDir::with_settings(&source("edge", "nginx-json", listeners));
     let (certificate, key) = authority.issue();
-    std::fs::write(place.path("cert.pem"), certificate).unwrap();
-    std::fs::write(place.path("key.pem"), key).unwrap();
-    let server = place.serve();
+    std::fs::write(test_dir.path("cert.pem"), certificate).unwrap();
+    std::fs::write(test_dir.path("key.pem"), key).unwrap();
+    let server = test_dir.serve();
     let mut sent = BTreeMap::new();
     for transport in ["UDP", "TCP", "TLS"] {
         let address = server.syslog("edge", transport);
@@ -167,20 +173,20 @@ fn messages_come_by_all_three_transports() {
         becomes_true(|| server.events() == 40 * sent.len() as u64);
     }
     assert_eq!(server.stop(), Some(0));
-    let recorded = keys(&place);
+    let recorded = keys(&test_dir);
     for (transport, names) in sent {
         let of: Vec<&String> = recorded.iter().filter(|key| key.starts_with(transport)).collect();
         assert_eq!(of, names.iter().collect::<Vec<_>>(), "in order");
     }
-    assert!(dead_letters(&place).is_empty());
+    assert!(dead_letters(&test_dir).is_empty());
 }
 
 /// The audit daemon's plugin sends each record of an event as a message; the mark at its end is
 /// one, too.
 #[test]
 fn records_that_come_one_by_one_are_one_event() {
-    let place = Place::with_settings(&source("edge", "linux-audit", TCP));
-    let server = place.serve();
+    let test_dir = TestDir::with_settings(&source("edge", "linux-audit", TCP));
+    let server = test_dir.serve();
     let record = |host: &str, kind: &str, serial: u32| {
         let head = format!("<182>2026-11-20T18:17:12Z {host} audispd: node={host}");
         line(&format!(
@@ -208,7 +214,7 @@ fn records_that_come_one_by_one_are_one_event() {
     other.write_all(record("b", "SYSCALL", 5).as_bytes()).unwrap();
     other.write_all(record("b", "CWD", 5).as_bytes()).unwrap();
     assert_eq!(server.stop(), Some(0));
-    let mut found: Vec<(String, String)> = place
+    let mut found: Vec<(String, String)> = test_dir
         .entries()
         .iter()
         .map(|entry| serde_json::from_str::<serde_json::Value>(entry).unwrap())
@@ -228,7 +234,7 @@ fn records_that_come_one_by_one_are_one_event() {
         ("b5", "SYSCALL CWD"),
     ];
     assert_eq!(found, expected.map(|(event, records)| (event.to_owned(), records.to_owned())));
-    assert!(dead_letters(&place).is_empty());
+    assert!(dead_letters(&test_dir).is_empty());
 }
 
 fn attribute(entry: &serde_json::Value, name: &str) -> String {
@@ -237,7 +243,7 @@ fn attribute(entry: &serde_json::Value, name: &str) -> String {
 
 #[test]
 fn what_is_no_message_is_a_dead_letter() {
-    let (place, server) = edge("syslog_message_bytes_max = 200");
+    let (test_dir, server) = edge("syslog_message_bytes_max = 200");
     let address = server.syslog("edge", "TCP");
     let long = own(&"k".repeat(300));
     let mut stream = TcpStream::connect(address).unwrap();
@@ -260,7 +266,7 @@ fn what_is_no_message_is_a_dead_letter() {
     broken_off(&counted(&own("b")).as_bytes()[..30]);
     broken_off(own("c").as_bytes());
     assert_eq!(server.stop(), Some(0));
-    let letters = dead_letters(&place);
+    let letters = dead_letters(&test_dir);
     let has = |reason: &str, raw: &str| {
         assert!(
             letters.iter().any(|one| one.starts_with(reason) && one.ends_with(raw)),
@@ -272,22 +278,22 @@ fn what_is_no_message_is_a_dead_letter() {
     has("the message has no syslog header", "no header");
     has("", "<14>1 - - - - - - no JSON");
     has("message_cut_off", &own("b")[..27]);
-    assert_eq!(keys(&place), ["a", "c"]);
+    assert_eq!(keys(&test_dir), ["a", "c"]);
 }
 
 #[test]
 fn senders_show_a_certificate_of_the_authority_or_are_not_heard() {
     let (authority, other) = (Authority::new(), Authority::new());
     let (server_certificate, server_key) = authority.issue();
-    let place = Place::with_settings(&source(
+    let test_dir = TestDir::with_settings(&source(
         "edge",
         "daybook",
         "tls = \"127.0.0.1:0\", certificate = \"cert.pem\", key = \"key.pem\", client_ca = \"ca.pem\"",
     ));
-    std::fs::write(place.path("cert.pem"), server_certificate).unwrap();
-    std::fs::write(place.path("key.pem"), server_key).unwrap();
-    std::fs::write(place.path("ca.pem"), authority.0.pem()).unwrap();
-    let server = place.serve();
+    std::fs::write(test_dir.path("cert.pem"), server_certificate).unwrap();
+    std::fs::write(test_dir.path("key.pem"), server_key).unwrap();
+    std::fs::write(test_dir.path("ca.pem"), authority.0.pem()).unwrap();
+    let server = test_dir.serve();
     let address = server.syslog("edge", "TLS");
     for (name, shown) in
         [("none", None), ("other", Some(other.issue())), ("good", Some(authority.issue()))]
@@ -301,21 +307,21 @@ fn senders_show_a_certificate_of_the_authority_or_are_not_heard() {
     }
     becomes_true(|| server.events() == 1);
     assert_eq!(server.stop(), Some(0));
-    assert_eq!(keys(&place), ["good"]);
+    assert_eq!(keys(&test_dir), ["good"]);
     // An address that cannot be used is reported at the start.
-    std::fs::write(place.path("ca.pem"), "no certificate").unwrap();
-    let ended = Daybook::try_spawn(&mut place.serve_command(daybook())).err().unwrap();
+    std::fs::write(test_dir.path("ca.pem"), "no certificate").unwrap();
+    let ended = Daybook::try_spawn(&mut test_dir.serve_command(daybook())).err().unwrap();
     assert!(ended.contains("source \"edge\": syslog: couldn't use the authorities"), "{ended}");
 }
 
 #[test]
 fn others_than_configured_are_not_heard_and_a_port_in_use_is_reported() {
-    let place = Place::with_settings(&source(
+    let test_dir = TestDir::with_settings(&source(
         "edge",
         "daybook",
         "udp = \"127.0.0.1:0\", tcp = \"127.0.0.1:0\", from = [\"127.0.0.2\"]",
     ));
-    let server = place.serve();
+    let server = test_dir.serve();
     let mut stranger = TcpStream::connect(server.syslog("edge", "TCP")).unwrap();
     assert_eq!(stranger.read(&mut [0]).unwrap_or(0), 0, "closed");
     for (from, key) in [("127.0.0.1:0", "stranger"), ("127.0.0.2:0", "friend")] {
@@ -324,7 +330,7 @@ fn others_than_configured_are_not_heard_and_a_port_in_use_is_reported() {
     }
     becomes_true(|| server.events() == 1);
     let taken = server.syslog("edge", "TCP");
-    let second = Place::with_settings(&source("edge", "daybook", &format!("tcp = \"{taken}\"")));
+    let second = TestDir::with_settings(&source("edge", "daybook", &format!("tcp = \"{taken}\"")));
     let ended = Daybook::try_spawn(&mut second.serve_command(daybook())).err().unwrap();
     assert!(
         ended.contains(&format!(
@@ -333,12 +339,12 @@ fn others_than_configured_are_not_heard_and_a_port_in_use_is_reported() {
         "{ended}"
     );
     assert_eq!(server.stop(), Some(0));
-    assert_eq!(keys(&place), ["friend"]);
+    assert_eq!(keys(&test_dir), ["friend"]);
 }
 
 #[test]
 fn connections_beyond_the_limit_are_closed_and_idle_ones_stay() {
-    let (_place, server) = edge("connections_per_address_max = 3\nheader_timeout_s = 1");
+    let (_test_dir, server) = edge("connections_per_address_max = 3\nheader_timeout_s = 1");
     let address = server.syslog("edge", "TCP");
     let mut held: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
     let mut fourth = TcpStream::connect(address).unwrap();
@@ -361,7 +367,7 @@ fn connections_beyond_the_limit_are_closed_and_idle_ones_stay() {
 
 #[test]
 fn what_was_sent_before_the_end_is_recorded() {
-    let (place, server) = edge("");
+    let (test_dir, server) = edge("");
     let mut streams: Vec<TcpStream> =
         (0..4).map(|_| TcpStream::connect(server.syslog("edge", "TCP")).unwrap()).collect();
     let names = |sender: usize| (0..500).map(move |number| format!("{sender}-{number:03}"));
@@ -371,29 +377,33 @@ fn what_was_sent_before_the_end_is_recorded() {
         stream.write_all(bytes.as_bytes()).unwrap();
     }
     assert_eq!(server.stop(), Some(0));
-    assert_recorded(&place, 4, &|_, recorded, sender| {
+    assert_recorded(&test_dir, 4, &|_, recorded, sender| {
         assert_eq!(recorded, names(sender).collect::<Vec<_>>())
     });
     assert_eq!(
-        dead_letters(&place),
+        dead_letters(&test_dir),
         ["message_cut_off: the connection ended within the message: <14>1 the beginning"]
     );
 }
 
 /// Checks what was recorded of each sender, whose number stands before the first `-`.
-fn assert_recorded(place: &Place, senders: usize, check: &dyn Fn(&Place, Vec<String>, usize)) {
-    let recorded = keys(place);
+fn assert_recorded(
+    test_dir: &TestDir,
+    senders: usize,
+    check: &dyn Fn(&TestDir, Vec<String>, usize),
+) {
+    let recorded = keys(test_dir);
     for sender in 0..senders {
         let prefix = format!("{sender}-");
         let of = recorded.iter().filter(|key| key.starts_with(&prefix)).cloned().collect();
-        check(place, of, sender);
+        check(test_dir, of, sender);
     }
 }
 
 /// With a slow disk the server stops reading, holds little, and has all of it in the end.
 #[test]
 fn a_slow_log_stops_reading_and_loses_nothing() {
-    let (place, server) = edge(
+    let (test_dir, server) = edge(
         "syslog_bytes_in_flight_max = 65536\nflush_events = 1000\nunflushed_events_max = 1000",
     );
     let before_kib = server.peak_memory_kib();
@@ -437,17 +447,17 @@ fn a_slow_log_stops_reading_and_loses_nothing() {
     assert_eq!(stream.read(&mut [0]).unwrap(), 0, "read to its end");
     assert_eq!(server.stop(), Some(0));
     let sent: Vec<String> = (0..number + 500).map(|number| format!("0-{number:05}")).collect();
-    assert_recorded(&place, 1, &|_, recorded, _| assert_eq!(recorded, sent));
+    assert_recorded(&test_dir, 1, &|_, recorded, _| assert_eq!(recorded, sent));
 }
 
 #[test]
 fn one_source_does_not_hold_up_another() {
-    let place = Place::with_settings(&format!(
+    let test_dir = TestDir::with_settings(&format!(
         "[limits]\nsyslog_bytes_in_flight_max = 20000\n{}{}",
         source("flood", "daybook", TCP),
         source("quiet", "daybook", TCP)
     ));
-    let server = place.serve();
+    let server = test_dir.serve();
     let is_over = AtomicBool::new(false);
     let (flooded, quiet) = (server.syslog("flood", "TCP"), server.syslog("quiet", "TCP"));
     std::thread::scope(|scope| {
@@ -468,7 +478,7 @@ fn one_source_does_not_hold_up_another() {
             becomes_true(|| {
                 // Queries are answered meanwhile, too.
                 assert_eq!(server.signed_get(&target).status, 200);
-                place.data().exists() && has_quiet(&place, round)
+                test_dir.data().exists() && has_quiet(&test_dir, round)
             });
         }
         is_over.store(true, Ordering::Relaxed);
@@ -476,8 +486,9 @@ fn one_source_does_not_hold_up_another() {
     assert_eq!(server.stop(), Some(0));
 }
 
-fn has_quiet(place: &Place, round: usize) -> bool {
-    let disk: Arc<dyn store::durable::Disk> = Arc::new(store::durable::Local::open(&place.data()));
+fn has_quiet(test_dir: &TestDir, round: usize) -> bool {
+    let disk: Arc<dyn store::durable::Disk> =
+        Arc::new(store::durable::Local::open(&test_dir.data()));
     let log = store::Contents::read(&disk).unwrap();
     let size = log.head().0;
     let wanted = format!("\"quiet{round}\"");
@@ -490,11 +501,11 @@ fn has_quiet(place: &Place, round: usize) -> bool {
 /// trail.
 #[test]
 fn every_datagram_is_recorded_or_reported_as_dropped() {
-    let place = Place::with_settings(&format!(
+    let test_dir = TestDir::with_settings(&format!(
         "log_format = \"json\"\n[limits]\nsyslog_bytes_in_flight_max = 2000\n{}",
         source("edge", "daybook", "udp = \"127.0.0.1:0\"")
     ));
-    let server = place.serve();
+    let server = test_dir.serve();
     let address = server.syslog("edge", "UDP");
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let padding = "p".repeat(600);
@@ -505,7 +516,7 @@ fn every_datagram_is_recorded_or_reported_as_dropped() {
         }
     };
     let reports = || -> Vec<serde_json::Value> {
-        place
+        test_dir
             .acts("source.dropped")
             .iter()
             .map(|entry| serde_json::from_str(entry).unwrap())
@@ -531,7 +542,7 @@ fn every_datagram_is_recorded_or_reported_as_dropped() {
     let (by_daybook, by_kernel) = (count("dropped_by_daybook"), count("dropped_by_kernel"));
     assert!(by_daybook > 0 && by_kernel > 0, "{ended}");
     assert_eq!(count("recorded") + by_daybook + by_kernel, 32_100, "{ended}");
-    assert_eq!(place.events().len() as u64, count("recorded"), "{ended}");
+    assert_eq!(test_dir.events().len() as u64, count("recorded"), "{ended}");
     // The first at once, the rest at the end: a flood of drops is no flood of records.
     let acts = reports();
     let sum = |name: &str| -> u64 {
@@ -552,7 +563,7 @@ const SENDERS: usize = 4;
 /// once and in order.
 #[test]
 fn kills_leave_whole_messages_once_and_in_order() {
-    let place = Place::with_settings(&format!(
+    let test_dir = TestDir::with_settings(&format!(
         "[limits]\nflush_events = 200\nunflushed_events_max = 400\n{}",
         source("edge", "daybook", TCP)
     ));
@@ -568,12 +579,12 @@ fn kills_leave_whole_messages_once_and_in_order() {
             })
             .collect();
         for kill in 0..KILLS {
-            let mut server = place.serve();
+            let mut server = test_dir.serve();
             *aim.lock().unwrap() = Some(server.syslog("edge", "TCP"));
             std::thread::sleep(Duration::from_millis(100 + 37 * kill as u64));
             server.kill_9();
         }
-        let server = place.serve();
+        let server = test_dir.serve();
         *aim.lock().unwrap() = Some(server.syslog("edge", "TCP"));
         std::thread::sleep(Duration::from_millis(300));
         is_over.store(true, Ordering::SeqCst);
@@ -581,7 +592,7 @@ fn kills_leave_whole_messages_once_and_in_order() {
         assert_eq!(server.stop(), Some(0));
         sent
     });
-    let recorded = keys(&place);
+    let recorded = keys(&test_dir);
     let mut total = 0;
     for (sender, connections) in sent.iter().enumerate() {
         let last = *connections.keys().last().unwrap();

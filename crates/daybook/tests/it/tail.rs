@@ -97,7 +97,7 @@ fn through_reconnects_and_restarts_everything_comes_once_and_in_order() {
     let mut last = None;
     for part in 0..10 {
         let first = part * EVENTS / 10;
-        // Follows while it is sent; goes away at some place, and comes back for the rest when more
+        // Follows while it is sent; goes away at some point, and comes back for the rest when more
         // was sent.
         let mut follower =
             Follower::new(&server, "from=0&-action=n0&service=platform", "follower", last);
@@ -164,8 +164,8 @@ fn it_begins_now_and_ends_with_the_right() {
         11,
         "what was there before is not sent"
     );
-    let place = &estate.place;
-    place.access(&["user", "remove", "reader"]);
+    let test_dir = &estate.test_dir;
+    test_dir.access(&["user", "remove", "reader"]);
     server.take("platform", &numbered(11..12));
     let mut rest = Vec::new();
     follower.0.read_to_end(&mut rest).unwrap();
@@ -194,7 +194,7 @@ fn beyond_the_limit_it_is_refused() {
     );
     assert_eq!(refused.code(), "overloaded");
     drop(first);
-    // The place is free again; a wrong question takes none.
+    // The permit is free again; a wrong question takes none.
     becomes_true(|| {
         server.request("GET", "/api/v1/tail?from=x", &[("X-Auth-Token", "follower")], b"").status
             == 400

@@ -23,7 +23,7 @@ use store::{
 use tlog::{Checkpoint, Hash, Note, Signer, Tree};
 
 use crate::evidence::{copy, covering, key_of, send};
-use crate::harness::{Daybook, Place, daybook, text};
+use crate::harness::{Daybook, TestDir, daybook, text};
 use crate::verify::{REFUTED, Random, VERIFIED, exits, verify};
 
 const DAMAGED: i32 = 3;
@@ -315,19 +315,19 @@ fn replace_block(index: &mut [u8], section: u8, block: &[u8]) -> bool {
 
 #[test]
 fn no_tampering_goes_unreported() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     send(&server, 0..560);
-    covering(&server, &key_of(&place), 560);
+    covering(&server, &key_of(&test_dir), 560);
     assert_eq!(server.stop(), Some(0));
-    let history = events(&place.data());
-    let (genuine, data) = (place.path("genuine"), place.path("tampered"));
-    build(&place.data(), &genuine, &history, &garbage());
+    let history = events(&test_dir.data());
+    let (genuine, data) = (test_dir.path("genuine"), test_dir.path("tampered"));
+    build(&test_dir.data(), &genuine, &history, &garbage());
     sign(&genuine);
     let newest = genuine.join("tree/checkpoint");
     let check = |since: bool| {
         let since = if since { vec!["--since", newest.to_str().unwrap()] } else { Vec::new() };
-        verify(&place, &[&[data.to_str().unwrap()][..], &since].concat())
+        verify(&test_dir, &[&[data.to_str().unwrap()][..], &since].concat())
     };
     let untouched = everything(&genuine).unwrap();
     assert_eq!(
@@ -347,8 +347,8 @@ fn no_tampering_goes_unreported() {
         // Each way in turn; 5 has no factor in common with their number.
         let how = change(&mut changed, &mut letters, (forged * 5 + 5) % CHANGES, &mut random);
         forged += 1;
-        let forgery = place.path(&format!("forgery-{forged}"));
-        build(&place.data(), &forgery, &changed, &letters);
+        let forgery = test_dir.path(&format!("forgery-{forged}"));
+        build(&test_dir.data(), &forgery, &changed, &letters);
         // Each class alone, then some at random, then all.
         let mut sets: Vec<Vec<(&str, &str)>> = CLASSES.iter().map(|class| vec![*class]).collect();
         for _ in 0..8 {
@@ -386,9 +386,9 @@ fn no_tampering_goes_unreported() {
             }
         }
         // A directory of earlier, signed as it was then: only the holder of a checkpoint notices.
-        let earlier = place.path("earlier");
+        let earlier = test_dir.path("earlier");
         let length = history.len() - 1 - random.below(history.len() / 2);
-        build(&place.data(), &earlier, &history[..length], &garbage());
+        build(&test_dir.data(), &earlier, &history[..length], &garbage());
         sign(&earlier);
         fs::remove_dir_all(&data).unwrap();
         fs::rename(&earlier, &data).unwrap();
@@ -405,16 +405,16 @@ fn no_tampering_goes_unreported() {
 
 #[test]
 fn a_forged_log_is_not_served() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     send(&server, 0..20);
     assert_eq!(server.stop(), Some(0));
-    let mut changed = events(&place.data());
+    let mut changed = events(&test_dir.data());
     changed[12].0.actor.name = Some("mallory".to_owned());
-    let forgery = place.path("forgery");
-    build(&place.data(), &forgery, &changed, &[]);
-    replace(&place.data(), &forgery, &CLASSES);
-    let mut command = place.serve_command(daybook());
+    let forgery = test_dir.path("forgery");
+    build(&test_dir.data(), &forgery, &changed, &[]);
+    replace(&test_dir.data(), &forgery, &CLASSES);
+    let mut command = test_dir.serve_command(daybook());
     match Daybook::try_spawn(&mut command) {
         Ok(_) => panic!("the log was served"),
         Err(said) => assert!(said.contains("events are others than were signed for"), "{said}"),

@@ -1,6 +1,6 @@
 //! The commands that find events, on a terminal: `terminal.txt` has input and output character for
-//! character. Angle brackets stand for parts that differ in every run. Escapes of the terminal begin
-//! with `␛`.
+//! character. Angle brackets stand for parts that differ in every run. Escapes of the terminal
+//! begin with `␛`.
 //!
 //! `UPDATE_TRANSCRIPTS=1 cargo test -p daybook --test it terminal` writes it again; read the
 //! diff before committing it.
@@ -74,7 +74,7 @@ fn masked(shown: &str, desk: &Desk) -> String {
     let mut text = shown
         .replace('\u{1b}', "␛")
         .replace(&desk.server.address.to_string(), "<address>")
-        .replace(desk.place.dir.path().to_str().unwrap(), "<place>");
+        .replace(desk.test_dir.temp.path().to_str().unwrap(), "<dir>");
     let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
     for (length, name) in [(64, "<digest>"), (36, "<id>")] {
         let characters: Vec<char> = text.chars().collect();
@@ -122,7 +122,7 @@ fn a_terminal_shows_what_it_did() {
         let (head, _) = part.split_once('\n').unwrap_or((part, ""));
         let (columns, line) = head.split_once("$ ").expect("columns and a command");
         let mut command = desk.command();
-        command.env("DAYBOOK_DATA_OF_TEST", desk.place.data()).args(words(line, &desk));
+        command.env("DAYBOOK_DATA_OF_TEST", desk.test_dir.data()).args(words(line, &desk));
         let (text, code) = Terminal::run(&mut command, columns.parse().unwrap()).end();
         let columns: usize = columns.parse().unwrap();
         for row in text.lines().map(without_colours).filter(|row| is_of_table(row)) {
@@ -170,7 +170,7 @@ fn words(line: &str, desk: &Desk) -> Vec<String> {
             other => words.last_mut().unwrap().push(other),
         }
     }
-    let data = desk.place.data();
+    let data = desk.test_dir.data();
     words.iter().map(|word| word.replace("DATA", data.to_str().unwrap())).collect()
 }
 

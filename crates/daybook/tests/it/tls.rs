@@ -2,21 +2,21 @@
 
 use std::process::Command;
 
-use crate::harness::{Daybook, Place, daybook, text};
+use crate::harness::{Daybook, TestDir, daybook, text};
 
 #[test]
 fn curl_speaks_both_protocols_by_alpn() {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let place = Place::with_settings("[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"");
-    std::fs::write(place.path("cert.pem"), made.cert.pem()).unwrap();
-    std::fs::write(place.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    let mut command = place.serve_command(daybook());
+    let test_dir = TestDir::with_settings("[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"");
+    std::fs::write(test_dir.path("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(test_dir.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let mut command = test_dir.serve_command(daybook());
     let server = Daybook::spawn(&mut command);
     let url = |path: &str| format!("https://localhost:{}{path}", server.address.port());
     let curl = |arguments: &[&str]| {
         let output = Command::new("curl")
             .args(["-sS", "--cacert"])
-            .arg(place.path("cert.pem"))
+            .arg(test_dir.path("cert.pem"))
             .args(arguments)
             .output()
             .unwrap();
@@ -45,7 +45,7 @@ fn curl_speaks_both_protocols_by_alpn() {
         "plain HTTP is not answered on a TLS port, and not redirected"
     );
     assert_eq!(server.stop(), Some(0));
-    assert_eq!(place.events().len(), 2);
+    assert_eq!(test_dir.events().len(), 2);
 }
 
 #[test]
@@ -58,12 +58,12 @@ fn a_silent_client_is_closed_whatever_it_speaks() {
     use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let place = Place::with_settings(
+    let test_dir = TestDir::with_settings(
         "[limits]\nheader_timeout_s = 1\n[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"",
     );
-    std::fs::write(place.path("cert.pem"), made.cert.pem()).unwrap();
-    std::fs::write(place.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    let server = place.serve();
+    std::fs::write(test_dir.path("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(test_dir.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let server = test_dir.serve();
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

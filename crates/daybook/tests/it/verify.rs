@@ -14,7 +14,7 @@ use crate::estate::{
 };
 use crate::evidence::{copy, covering, key_of as log_key, send};
 use crate::harness::{
-    ACCESS_KEY, Daybook, OPERATOR_KEY, PROJECT, Place, SECRET, becomes_true, daybook, now, sign,
+    ACCESS_KEY, Daybook, OPERATOR_KEY, PROJECT, SECRET, TestDir, becomes_true, daybook, now, sign,
     text,
 };
 use crate::transcripts::samples;
@@ -26,8 +26,8 @@ pub const USAGE: i32 = 2;
 pub const REFUTED: i32 = 5;
 
 /// Runs `daybook verify` with the key of this log.
-pub fn verify(place: &Place, arguments: &[&str]) -> Output {
-    let key = log_key(place).to_string();
+pub fn verify(test_dir: &TestDir, arguments: &[&str]) -> Output {
+    let key = log_key(test_dir).to_string();
     daybook().args(["verify", "--key", &key]).args(arguments).output().unwrap()
 }
 
@@ -38,8 +38,8 @@ pub fn exits(output: &Output, code: i32) -> String {
     said
 }
 
-fn write(place: &Place, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
-    let path = place.path(name);
+fn write(test_dir: &TestDir, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    let path = test_dir.path(name);
     fs::write(&path, bytes).unwrap();
     path
 }
@@ -62,10 +62,10 @@ impl Random {
 
 #[test]
 fn a_proof_is_checked_without_the_log() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     send(&server, 0..7);
-    let own = covering(&server, &log_key(&place), 7).size - 7;
+    let own = covering(&server, &log_key(&test_dir), 7).size - 7;
     let path = |index: u64, query: &str| format!("/api/v1/events/{index}/proof{query}");
     // The last event is one of the registry.
     let index = own + 6;
@@ -79,17 +79,17 @@ fn a_proof_is_checked_without_the_log() {
     assert!(bare.body.len() < 2048, "{} bytes", bare.body.len());
     let whole = server.signed_by(ACCESS_KEY, "GET", &path(index, "?entry=true"), b"");
     assert_eq!(whole.status, 200, "{}", whole.text());
-    let proof = write(&place, "proof", &whole.body);
-    let said = exits(&verify(&place, &[named(&proof)]), VERIFIED);
+    let proof = write(&test_dir, "proof", &whole.body);
+    let said = exits(&verify(&test_dir, &[named(&proof)]), VERIFIED);
     assert!(said.starts_with(&format!("verified: event {index} of test.example/log\n")), "{said}");
     // The same from the data directory, beside the server.
-    let (data, printed) = (place.data(), place.path("printed"));
+    let (data, printed) = (test_dir.data(), test_dir.path("printed"));
     let prove = |index: u64, more: &[&str]| {
         let index = index.to_string();
         daybook().args(["prove", &index, "--data-dir", named(&data)]).args(more).output().unwrap()
     };
     exits(&prove(index, &["--entry", "-o", named(&printed)]), 0);
-    exits(&verify(&place, &[named(&printed)]), VERIFIED);
+    exits(&verify(&test_dir, &[named(&printed)]), VERIFIED);
     let url = format!("http://{}", server.address);
     let proved = daybook().args(["prove", &index.to_string(), "--url", &url]).output().unwrap();
     assert!(proved.status.success() && proved.stdout.starts_with(b"c2sp.org/tlog-proof@v1\n"));
@@ -98,28 +98,28 @@ fn a_proof_is_checked_without_the_log() {
     // With the entry in a file of its own, and the bytes as received.
     let stored = store::Contents::read(&disk(&data)).unwrap().stored_event(index).unwrap().unwrap();
     let (bare, entry, raw) = (
-        write(&place, "bare", &bare.body),
-        write(&place, "entry", &stored.entry),
-        write(&place, "raw", &stored.raw),
+        write(&test_dir, "bare", &bare.body),
+        write(&test_dir, "entry", &stored.entry),
+        write(&test_dir, "raw", &stored.raw),
     );
     let with = ["--entry", named(&entry), "--raw", named(&raw)];
-    exits(&verify(&place, &[&[named(&bare)], &with[..]].concat()), VERIFIED);
-    let said = exits(&verify(&place, &[named(&bare)]), UNKNOWN);
+    exits(&verify(&test_dir, &[&[named(&bare)], &with[..]].concat()), VERIFIED);
+    let said = exits(&verify(&test_dir, &[named(&bare)]), UNKNOWN);
     assert!(said.contains("--entry"), "{said}");
-    let other = write(&place, "other", b"other bytes");
-    exits(&verify(&place, &[named(&proof), "--raw", named(&other)]), REFUTED);
-    exits(&verify(&place, &[named(&proof), "--entry", named(&raw)]), REFUTED);
+    let other = write(&test_dir, "other", b"other bytes");
+    exits(&verify(&test_dir, &[named(&proof), "--raw", named(&other)]), REFUTED);
+    exits(&verify(&test_dir, &[named(&proof), "--entry", named(&raw)]), REFUTED);
     // Another log's key.
-    exits(&verify(&Place::new(), &[named(&proof)]), REFUTED);
+    exits(&verify(&TestDir::new(), &[named(&proof)]), REFUTED);
     // Any byte changed.
     let mut random = Random(7);
-    let changed = place.path("changed");
+    let changed = test_dir.path("changed");
     for _ in 0..60 {
         let mut bytes = whole.body.clone();
         let at = random.below(bytes.len());
         bytes[at] ^= 1 << random.below(7);
         fs::write(&changed, &bytes).unwrap();
-        let output = verify(&place, &[named(&changed)]);
+        let output = verify(&test_dir, &[named(&changed)]);
         assert!(
             matches!(output.status.code(), Some(UNKNOWN | REFUTED)),
             "byte {at}: {}",
@@ -138,7 +138,7 @@ fn a_proof_is_checked_without_the_log() {
         (400, "application/problem+json")
     );
     assert_eq!(server.request("GET", &path(index, "?entry=1"), &[], b"").status, 400);
-    becomes_true(|| place.acts("daybook.ProveEvent").len() == 5);
+    becomes_true(|| test_dir.acts("daybook.ProveEvent").len() == 5);
 }
 
 fn disk(data: &Path) -> std::sync::Arc<dyn store::durable::Disk> {
@@ -157,57 +157,57 @@ fn size_of(checkpoint: &Path) -> u64 {
 
 #[test]
 fn a_monitor_notices_a_log_that_went_back_or_was_rewritten() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     send(&server, 0..5);
-    covering(&server, &log_key(&place), 5);
-    let state = place.path("state");
+    covering(&server, &log_key(&test_dir), 5);
+    let state = test_dir.path("state");
     let look = |server: &Daybook| {
         let url = format!("http://{}/", server.address);
-        verify(&place, &[&url, "--state", named(&state)])
+        verify(&test_dir, &[&url, "--state", named(&state)])
     };
     assert!(exits(&look(&server), VERIFIED).contains("events\n"));
     assert_eq!(server.stop(), Some(0));
-    let old = place.path("old");
-    copy(&place.data(), &old);
-    let server = place.serve();
+    let old = test_dir.path("old");
+    copy(&test_dir.data(), &old);
+    let server = test_dir.serve();
     // A log of the same name that another key signs.
-    let other = Place::new();
+    let other = TestDir::new();
     let stranger = log_key(&other).to_string();
     let url = format!("http://{}", server.address);
     let output = daybook().args(["verify", &url, "--key", &stranger]).output().unwrap();
     exits(&output, REFUTED);
     send(&server, 5..300);
-    let newest = covering(&server, &log_key(&place), 300);
+    let newest = covering(&server, &log_key(&test_dir), 300);
     let said = exits(&look(&server), VERIFIED);
     assert!(said.contains("more than before"), "{said}");
-    let monday = write(&place, "monday", fs::read(&state).unwrap());
+    let monday = write(&test_dir, "monday", fs::read(&state).unwrap());
     assert!(size_of(&state) >= newest.size);
     exits(&look(&server), VERIFIED);
     send(&server, 300..310);
-    covering(&server, &log_key(&place), 310);
-    let friday = write(&place, "friday", checkpoint_of(&server));
+    covering(&server, &log_key(&test_dir), 310);
+    let friday = write(&test_dir, "friday", checkpoint_of(&server));
     let url = format!("http://{}", server.address);
-    for log in [&url[..], place.data().to_str().unwrap()] {
-        let pair = verify(&place, &[named(&friday), named(&monday), "--log", log]);
+    for log in [&url[..], test_dir.data().to_str().unwrap()] {
+        let pair = verify(&test_dir, &[named(&friday), named(&monday), "--log", log]);
         assert!(exits(&pair, VERIFIED).contains("contains the first"));
     }
-    exits(&verify(&place, &[named(&monday), named(&friday)]), USAGE);
-    exits(&verify(&place, &[named(&monday)]), USAGE);
-    exits(&verify(&place, &["http://127.0.0.1:1", "--state", named(&state)]), UNKNOWN);
+    exits(&verify(&test_dir, &[named(&monday), named(&friday)]), USAGE);
+    exits(&verify(&test_dir, &[named(&monday)]), USAGE);
+    exits(&verify(&test_dir, &["http://127.0.0.1:1", "--state", named(&state)]), UNKNOWN);
     assert_eq!(server.stop(), Some(0));
     // The old copy, served as another machine would: with a guard of its own.
-    let (data, new) = (place.data(), place.path("new"));
+    let (data, new) = (test_dir.data(), test_dir.path("new"));
     fs::rename(&data, &new).unwrap();
     copy(&old, &data);
-    fs::remove_dir_all(place.path("data.guard")).unwrap();
-    accept(&place);
-    let server = place.serve();
+    fs::remove_dir_all(test_dir.path("data.guard")).unwrap();
+    accept(&test_dir);
+    let server = test_dir.serve();
     let said = exits(&look(&server), REFUTED);
     assert!(said.contains("rolled back"), "{said}");
     // And once it has as many events again.
     send(&server, 1000..1310);
-    covering(&server, &log_key(&place), size_of(&friday));
+    covering(&server, &log_key(&test_dir), size_of(&friday));
     let said = exits(&look(&server), REFUTED);
     assert!(said.contains("rewritten"), "{said}");
     assert_eq!(
@@ -216,30 +216,30 @@ fn a_monitor_notices_a_log_that_went_back_or_was_rewritten() {
         "what was refuted is not remembered"
     );
     let url = format!("http://{}", server.address);
-    let forked = write(&place, "forked", checkpoint_of(&server));
-    for log in [&url[..], place.data().to_str().unwrap()] {
-        exits(&verify(&place, &[named(&friday), named(&forked), "--log", log]), REFUTED);
+    let forked = write(&test_dir, "forked", checkpoint_of(&server));
+    for log in [&url[..], test_dir.data().to_str().unwrap()] {
+        exits(&verify(&test_dir, &[named(&friday), named(&forked), "--log", log]), REFUTED);
     }
     // Stored checkpoints are held against a directory.
     assert_eq!(server.stop(), Some(0));
-    exits(&verify(&place, &[named(&data), "--since", named(&forked)]), VERIFIED);
-    exits(&verify(&place, &[named(&data), "--since", named(&monday)]), REFUTED);
+    exits(&verify(&test_dir, &[named(&data), "--since", named(&forked)]), VERIFIED);
+    exits(&verify(&test_dir, &[named(&data), "--since", named(&monday)]), REFUTED);
     exits(
-        &verify(&place, &[named(&new), "--since", named(&monday), "--since", named(&friday)]),
+        &verify(&test_dir, &[named(&new), "--since", named(&monday), "--since", named(&friday)]),
         VERIFIED,
     );
-    exits(&verify(&place, &[named(&old), "--state", named(&state)]), REFUTED);
-    exits(&verify(&place, &[named(&new), "--state", named(&state)]), VERIFIED);
+    exits(&verify(&test_dir, &[named(&old), "--state", named(&state)]), REFUTED);
+    exits(&verify(&test_dir, &[named(&new), "--state", named(&state)]), VERIFIED);
     assert_ne!(fs::read(&state).unwrap(), fs::read(&monday).unwrap());
 }
 
-/// Says on record that the log of a place is to go on as it is.
-pub fn accept(place: &Place) -> String {
+/// Says on record that the log of a directory is to go on as it is.
+pub fn accept(test_dir: &TestDir) -> String {
     let output = daybook()
         .args(["guard", "accept", "--reason", "a test", "--config"])
-        .arg(place.path("daybook.toml"))
+        .arg(test_dir.path("daybook.toml"))
         .arg("--data-dir")
-        .arg(place.data())
+        .arg(test_dir.data())
         .output()
         .unwrap();
     exits(&output, 0)
@@ -250,11 +250,11 @@ fn every_answer_can_carry_a_receipt() {
     let estate = Estate::new();
     estate.lay_down_token("token of reader", "reader", "", LATER);
     let server = estate.serve();
-    let place = &estate.place;
+    let test_dir = &estate.test_dir;
     for (source, lines) in samples() {
         server.take(source, lines);
     }
-    covering(&server, &log_key(place), server.events());
+    covering(&server, &log_key(test_dir), server.events());
     let url = format!("http://{}", server.address);
     let hcs = [
         ("X-APIG-Appcode", APP_CODE),
@@ -300,12 +300,12 @@ fn every_answer_can_carry_a_receipt() {
             assert!(!plain.headers.contains_key("x-daybook-receipt"), "off unless requested");
             let answer = ask(&[("X-Daybook-Receipt", "true")]);
             assert_eq!(answer.status, 200, "{target}: {}", answer.text());
-            let receipt = write(place, "receipt", &answer.headers["x-daybook-receipt"]);
-            let body_file = write(place, "answer", &answer.body);
+            let receipt = write(test_dir, "receipt", &answer.headers["x-daybook-receipt"]);
+            let body_file = write(test_dir, "answer", &answer.body);
             let check = |more: &[&str]| {
-                verify(place, &[&["--receipt", named(&receipt)][..], more].concat())
+                verify(test_dir, &[&["--receipt", named(&receipt)][..], more].concat())
             };
-            for log in [&url[..], place.data().to_str().unwrap()] {
+            for log in [&url[..], test_dir.data().to_str().unwrap()] {
                 becomes_true(|| {
                     // What was recorded a moment ago may not be signed yet.
                     check(&["--log", log, "--answer", named(&body_file)]).status.code() == Some(VERIFIED)
@@ -316,7 +316,7 @@ fn every_answer_can_carry_a_receipt() {
             assert!(said.contains(&request) && said.contains("caller: reader"), "{said}");
             rows += said.lines().find_map(|line| line.strip_prefix("rows: ")?.split(' ').next()?.parse::<u64>().ok()).unwrap();
             assert!(exits(&check(&[]), VERIFIED).contains("only the signature"));
-            let other = write(place, "other", b"{}");
+            let other = write(test_dir, "other", b"{}");
             exits(&check(&["--log", &url, "--answer", named(&other)]), REFUTED);
             // Any character changed.
             let mut random = Random(11);
@@ -331,7 +331,7 @@ fn every_answer_can_carry_a_receipt() {
     assert!(rows > 10, "{rows} rows were shown");
     // Receipts of rows that the log does not have there, and of a log that went another way,
     // signed by its key.
-    let key = fs::read_to_string(place.data().join("keys/log.key")).unwrap();
+    let key = fs::read_to_string(test_dir.data().join("keys/log.key")).unwrap();
     let signer = tlog::Signer::parse(key.trim_end()).unwrap();
     let answer = server.signed_by(
         &key_of("reader"),
@@ -368,17 +368,17 @@ fn every_answer_can_carry_a_receipt() {
     {
         let mut forged = Note::new(text.replace(&from, &to)).unwrap();
         forged.add(signer.sign(forged.text(), 0));
-        let receipt = write(place, "receipt", BASE64_STANDARD.encode(forged.to_string()));
-        for log in [&url[..], place.data().to_str().unwrap()] {
-            exits(&verify(place, &["--receipt", named(&receipt), "--log", log]), REFUTED);
+        let receipt = write(test_dir, "receipt", BASE64_STANDARD.encode(forged.to_string()));
+        for log in [&url[..], test_dir.data().to_str().unwrap()] {
+            exits(&verify(test_dir, &["--receipt", named(&receipt), "--log", log]), REFUTED);
         }
     }
 }
 
 #[test]
 fn receipts_may_be_for_every_answer() {
-    let place = Place::with_settings("[evidence]\nreceipts = true\n");
-    let server = place.serve();
+    let test_dir = TestDir::with_settings("[evidence]\nreceipts = true\n");
+    let server = test_dir.serve();
     let target = format!("/v2/{PROJECT}/instances/hub/audit-logs?operation=pull");
     send(&server, 0..3);
     assert!(server.signed_get(&target).headers.contains_key("x-daybook-receipt"));
@@ -390,9 +390,9 @@ fn receipts_may_be_for_every_answer() {
 
 #[test]
 fn a_key_is_replaced_while_the_log_is_served_and_on_record() {
-    let place = Place::new();
-    let old = log_key(&place);
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let old = log_key(&test_dir);
+    let server = test_dir.serve();
     send(&server, 0..3);
     covering(&server, &old, 3);
     let key = |arguments: &[&str], code: i32| {
@@ -400,7 +400,7 @@ fn a_key_is_replaced_while_the_log_is_served_and_on_record() {
             .arg("key")
             .args(arguments)
             .arg("--data-dir")
-            .arg(place.data())
+            .arg(test_dir.data())
             .output()
             .unwrap();
         exits(&output, code)
@@ -417,7 +417,7 @@ fn a_key_is_replaced_while_the_log_is_served_and_on_record() {
     };
     becomes_true(|| signs(&new));
     assert!(signs(&old));
-    assert_eq!((place.acts("key.rotate").len(), place.acts("key.retire").len()), (1, 0));
+    assert_eq!((test_dir.acts("key.rotate").len(), test_dir.acts("key.retire").len()), (1, 0));
     let url = format!("http://{}", server.address);
     let verify = |key: &Verifier| {
         daybook().args(["verify", &url, "--key", &key.to_string()]).output().unwrap()
@@ -429,50 +429,50 @@ fn a_key_is_replaced_while_the_log_is_served_and_on_record() {
     assert!(signs(&new));
     exits(&verify(&old), REFUTED);
     exits(&verify(&new), VERIFIED);
-    assert_eq!((place.acts("key.rotate").len(), place.acts("key.retire").len()), (1, 1));
+    assert_eq!((test_dir.acts("key.rotate").len(), test_dir.acts("key.retire").len()), (1, 1));
     assert_eq!(server.stop(), Some(0));
     // While no server runs: the next start takes it up.
     let third = Verifier::parse(key(&["rotate"], 0).trim_end()).unwrap();
-    let server = place.serve();
+    let server = test_dir.serve();
     becomes_true(|| {
         matches!(Note::parse(&checkpoint_of(&server)).unwrap().verify(&third), Ok(Some(_)))
     });
-    assert_eq!(place.acts("key.rotate").len(), 2);
+    assert_eq!(test_dir.acts("key.rotate").len(), 2);
     assert_eq!(server.stop(), Some(0));
-    assert_eq!(place.serve().stop(), Some(0));
+    assert_eq!(test_dir.serve().stop(), Some(0));
 }
 
 /// The commands of docs/security.md, as they stand there, on a copy that nothing is written to.
 #[test]
 fn an_audit_from_a_stick_takes_five_commands() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     send(&server, 0..5);
-    covering(&server, &log_key(&place), 5);
-    write(&place, "last.checkpoint", checkpoint_of(&server));
+    covering(&server, &log_key(&test_dir), 5);
+    write(&test_dir, "last.checkpoint", checkpoint_of(&server));
     send(&server, 5..20);
     assert_eq!(server.send("hub", "no notification").status, 400);
     assert_eq!(server.stop(), Some(0));
-    copy(&place.data(), &place.path("log"));
-    write(&place, "log.vkey", format!("{}\n", log_key(&place)));
+    copy(&test_dir.data(), &test_dir.path("log"));
+    write(&test_dir, "log.vkey", format!("{}\n", log_key(&test_dir)));
     let page = fs::read_to_string(crate::harness::workspace().join("docs/security.md")).unwrap();
     let (_, section) = page.split_once("## An audit from a USB stick").unwrap();
     let block = section.split_once("```sh\n").unwrap().1.split_once("```").unwrap().0;
     let commands: Vec<&str> = block.lines().collect();
     assert_eq!(commands.len(), 5);
-    let before = listing(&place.path("log"));
+    let before = listing(&test_dir.path("log"));
     for command in commands {
         let arguments: Vec<&str> = command.split(' ').collect();
         assert_eq!(arguments[0], "daybook");
         let output =
-            daybook().args(&arguments[1..]).current_dir(place.dir.path()).output().unwrap();
+            daybook().args(&arguments[1..]).current_dir(test_dir.temp.path()).output().unwrap();
         let said = exits(&output, 0);
         assert!(
             !arguments.contains(&"verify") || said.starts_with("verified"),
             "{command}: {said}"
         );
     }
-    assert_eq!(listing(&place.path("log")), before, "nothing was written");
+    assert_eq!(listing(&test_dir.path("log")), before, "nothing was written");
 }
 
 /// Every file below a folder, with its bytes.
@@ -492,15 +492,15 @@ fn listing(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 #[test]
 fn what_demands_a_check_that_is_not_made_is_refused() {
-    let place = Place::new();
-    let server = place.serve();
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
     send(&server, 0..3);
-    covering(&server, &log_key(&place), 3);
+    covering(&server, &log_key(&test_dir), 3);
     let proof = server.request("GET", "/api/v1/events/0/proof", &[], b"");
-    let proof = write(&place, "proof", &proof.body);
+    let proof = write(&test_dir, "proof", &proof.body);
     let (checkpoint, empty) =
-        (write(&place, "checkpoint", checkpoint_of(&server)), write(&place, "empty", " \n"));
-    let (proof, checkpoint, data) = (named(&proof), named(&checkpoint), place.data());
+        (write(&test_dir, "checkpoint", checkpoint_of(&server)), write(&test_dir, "empty", " \n"));
+    let (proof, checkpoint, data) = (named(&proof), named(&checkpoint), test_dir.data());
     let url = format!("http://{}", server.address);
     for arguments in [
         &[proof, "--state", "state"][..],
@@ -514,10 +514,10 @@ fn what_demands_a_check_that_is_not_made_is_refused() {
         &["--receipt", proof, "--since", checkpoint],
         &[proof, "--answer", proof],
         &[proof, "--witness", named(&empty)],
-        &[&url, "--witness", &log_key(&place).to_string()],
+        &[&url, "--witness", &log_key(&test_dir).to_string()],
         &[],
     ] {
-        let output = verify(&place, arguments);
+        let output = verify(&test_dir, arguments);
         assert_eq!(output.status.code(), Some(USAGE), "{arguments:?}: {}", text(&output.stderr));
     }
     let output = daybook().args(["verify", "--key", named(&empty), &url]).output().unwrap();
@@ -526,40 +526,40 @@ fn what_demands_a_check_that_is_not_made_is_refused() {
 
 #[test]
 fn a_key_that_is_retired_while_no_server_runs_is_on_record() {
-    let place = Place::new();
-    let old = log_key(&place);
+    let test_dir = TestDir::new();
+    let old = log_key(&test_dir);
     let key = |arguments: &[&str]| {
         let output = daybook()
             .arg("key")
             .args(arguments)
             .arg("--data-dir")
-            .arg(place.data())
+            .arg(test_dir.data())
             .output()
             .unwrap();
         exits(&output, 0)
     };
-    let server = place.serve();
+    let server = test_dir.serve();
     let new = Verifier::parse(key(&["rotate"]).trim_end()).unwrap();
     becomes_true(|| {
         matches!(Note::parse(&checkpoint_of(&server)).unwrap().verify(&new), Ok(Some(_)))
     });
     assert_eq!(server.stop(), Some(0));
     key(&["retire", &format!("{:08x}", old.key_id())]);
-    let server = place.serve();
-    becomes_true(|| place.acts("key.retire").len() == 1);
-    assert!(place.acts("key.retire")[0].contains(&format!("{:08x}", old.key_id())));
+    let server = test_dir.serve();
+    becomes_true(|| test_dir.acts("key.retire").len() == 1);
+    assert!(test_dir.acts("key.retire")[0].contains(&format!("{:08x}", old.key_id())));
     becomes_true(|| Note::parse(&checkpoint_of(&server)).unwrap().verify(&old) == Ok(None));
     assert_eq!(server.stop(), Some(0));
-    assert_eq!(place.serve().stop(), Some(0));
-    assert_eq!(place.acts("key.retire").len(), 1);
+    assert_eq!(test_dir.serve().stop(), Some(0));
+    assert_eq!(test_dir.acts("key.retire").len(), 1);
     // A log whose newest checkpoint is of keys that are gone is accepted with those that there are.
-    let other = Place::new();
-    fs::copy(other.data().join("keys/log.key"), place.data().join("keys/log.key")).unwrap();
-    accept(&place);
-    let server = place.serve();
+    let other = TestDir::new();
+    fs::copy(other.data().join("keys/log.key"), test_dir.data().join("keys/log.key")).unwrap();
+    accept(&test_dir);
+    let server = test_dir.serve();
     let url = format!("http://{}", server.address);
     let output =
         daybook().args(["verify", &url, "--key", &log_key(&other).to_string()]).output().unwrap();
     exits(&output, VERIFIED);
-    exits(&verify(&place, &[&url]), VERIFIED);
+    exits(&verify(&test_dir, &[&url]), VERIFIED);
 }

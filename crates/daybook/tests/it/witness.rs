@@ -19,7 +19,7 @@ use tlog::{
 use crate::aftermath::copy_folder;
 use crate::evidence::{checkpoint, key_of, send};
 use crate::harness::{
-    Answer, Client, Daybook, OPERATOR_KEY, OWN_AT_START, Place, becomes_true, daybook, run, text,
+    Answer, Client, Daybook, OPERATOR_KEY, OWN_AT_START, TestDir, becomes_true, daybook, run, text,
     without_settings,
 };
 
@@ -369,16 +369,16 @@ fn a_log_asks_over_tls() {
     command.arg("--tls-certificate").arg(&certificate);
     assert_eq!(command.output().unwrap().status.code(), Some(2), "a certificate has a key");
     let witness = Daybook::spawn(command.arg("--tls-key").arg(&key));
-    let place = Place::with_settings(&format!(
+    let test_dir = TestDir::with_settings(&format!(
         "[[witness]]\nurl = \"https://localhost:{}\"\nkey = \"{}\"\n",
         witness.address.port(),
         home.key
     ));
-    home.watch(&key_of(&place));
+    home.watch(&key_of(&test_dir));
     let mut command = daybook();
     command.env("SSL_CERT_FILE", &certificate);
-    let server = Daybook::spawn(&mut place.serve_command(command));
-    becomes_witnessed(&server, &key_of(&place), &[&home.key], OWN_AT_START);
+    let server = Daybook::spawn(&mut test_dir.serve_command(command));
+    becomes_witnessed(&server, &key_of(&test_dir), &[&home.key], OWN_AT_START);
 }
 
 /// The last checkpoint that a client saw cosigned.
@@ -447,13 +447,13 @@ fn thirty_kills_make_it_cosign_nothing_smaller_and_no_fork() {
     assert!(cosigned > kills, "hardly anything was cosigned: {cosigned}");
 }
 
-/// A place whose log asks these witnesses, who are late after a second.
-fn place_with(witnesses: &[(SocketAddr, &Verifier)]) -> Place {
+/// A directory whose log asks these witnesses, who are late after a second.
+fn test_dir_with(witnesses: &[(SocketAddr, &Verifier)]) -> TestDir {
     let stanza = |(address, key): &(SocketAddr, &Verifier)| {
         format!("[[witness]]\nurl = \"http://{address}/\"\nkey = \"{key}\"\n")
     };
     let stanzas: String = witnesses.iter().map(stanza).collect();
-    Place::with_settings(&format!("[limits]\nwitness_late_after_s = 1\n{stanzas}"))
+    TestDir::with_settings(&format!("[limits]\nwitness_late_after_s = 1\n{stanzas}"))
 }
 
 /// The witnessed checkpoint, checked with the log's key, and with those of all witnesses.
@@ -478,8 +478,8 @@ fn becomes_witnessed(server: &Daybook, log: &Verifier, witnesses: &[&Verifier], 
 
 #[test]
 fn the_witnessed_checkpoint_is_as_public_as_the_newest() {
-    let place = Place::with_settings("[evidence]\npublic = false\n");
-    let server = place.serve();
+    let test_dir = TestDir::with_settings("[evidence]\npublic = false\n");
+    let server = test_dir.serve();
     let path = "/tlog/checkpoint/witnessed";
     assert_eq!(server.request("GET", path, &[], b"").status, 401);
     assert_eq!(server.signed_get(path).status, 403);
@@ -510,7 +510,7 @@ fn two_logs_are_cosigned_by_each_others_witnesses() {
     let both = [(witnesses[0].address, &homes[0].key), (witnesses[1].address, &homes[1].key)];
     let keys = homes.each_ref().map(|home| &home.key);
     // Both logs have the same origin, so that one witness cannot watch both.
-    let (one, other) = (place_with(&both[1..]), place_with(&both[..1]));
+    let (one, other) = (test_dir_with(&both[1..]), test_dir_with(&both[..1]));
     homes[1].watch(&key_of(&one));
     homes[0].watch(&key_of(&other));
     let (server, beside) = (one.serve(), other.serve());
@@ -550,10 +550,10 @@ fn all_witnesses_cosign_one_checkpoint_under_load() {
     let witnesses = homes.each_ref().map(Home::serve);
     let keys = homes.each_ref().map(|home| &home.key);
     let stanzas: Vec<_> = witnesses.iter().map(|one| one.address).zip(keys).collect();
-    let place = place_with(&stanzas);
-    let log = key_of(&place);
+    let test_dir = test_dir_with(&stanzas);
+    let log = key_of(&test_dir);
     homes.iter().for_each(|home| home.watch(&log));
-    let server = place.serve();
+    let server = test_dir.serve();
     let mut sizes = std::collections::BTreeSet::new();
     let began = Instant::now();
     let mut next = 0;
@@ -587,11 +587,11 @@ fn a_witness_that_is_away_is_reported_once_and_stops_nothing() {
     let witness = home.serve();
     // Takes connections, and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let place =
-        place_with(&[(witness.address, &home.key), (silent.local_addr().unwrap(), &slow.key)]);
-    let log = key_of(&place);
+    let test_dir =
+        test_dir_with(&[(witness.address, &home.key), (silent.local_addr().unwrap(), &slow.key)]);
+    let log = key_of(&test_dir);
     home.watch(&log);
-    let server = place.serve();
+    let server = test_dir.serve();
     send(&server, 0..5);
     // The slow one holds the other up in nothing, and keeps the log from nothing but being
     // witnessed by all.
@@ -618,8 +618,11 @@ fn a_witness_that_is_away_is_reported_once_and_stops_nothing() {
             .iter()
             .any(|line| line.contains("WARN") && line.contains("a witness is late"))
     );
-    let checked =
-        daybook().args(["config", "check", "-c"]).arg(place.path("daybook.toml")).output().unwrap();
+    let checked = daybook()
+        .args(["config", "check", "-c"])
+        .arg(test_dir.path("daybook.toml"))
+        .output()
+        .unwrap();
     assert!(
         text(&checked.stdout)
             .contains(&format!("witness: witness.example/away at http://{address}\n"))
@@ -628,7 +631,7 @@ fn a_witness_that_is_away_is_reported_once_and_stops_nothing() {
     assert_eq!(server.stop(), Some(0));
     assert!(stopped.elapsed() < Duration::from_secs(8), "a slow witness holds up no stop");
     drop(silent);
-    place.check();
+    test_dir.check();
 }
 
 #[test]
@@ -636,33 +639,33 @@ fn a_log_that_forked_or_was_rolled_back_is_refused() {
     let home = Home::new("w");
     let witness = home.serve();
     let address = witness.address;
-    let place = place_with(&[(address, &home.key)]);
-    let log = key_of(&place);
+    let test_dir = test_dir_with(&[(address, &home.key)]);
+    let log = key_of(&test_dir);
     home.watch(&log);
-    let server = place.serve();
+    let server = test_dir.serve();
     send(&server, 0..3);
     becomes_witnessed(&server, &log, &[&home.key], 3 + OWN_AT_START);
     assert_eq!(server.stop(), Some(0));
-    let copies = ["forked", "rolled-back"].map(|name| place.path(name));
+    let copies = ["forked", "rolled-back"].map(|name| test_dir.path(name));
     for copy in &copies {
         fs::create_dir(copy).unwrap();
-        copy_folder(&place.data(), copy);
+        copy_folder(&test_dir.data(), copy);
     }
-    let server = place.serve();
+    let server = test_dir.serve();
     send(&server, 3..40);
     becomes_witnessed(&server, &log, &[&home.key], 40 + OWN_AT_START);
     assert_eq!(server.stop(), Some(0));
-    let true_data = place.path("true");
+    let true_data = test_dir.path("true");
     // An operator says that each is meant; that does not convince the witness.
     let serve_copy = |copy: &PathBuf| {
-        fs::rename(copy, place.data()).unwrap();
-        let data = place.data();
+        fs::rename(copy, test_dir.data()).unwrap();
+        let data = test_dir.data();
         let accepted =
             ["guard", "accept", "--reason", "a test", "--data-dir", data.to_str().unwrap()];
         assert_eq!(run(&accepted).status.code(), Some(0));
-        place.serve()
+        test_dir.serve()
     };
-    fs::rename(place.data(), &true_data).unwrap();
+    fs::rename(test_dir.data(), &true_data).unwrap();
     let known = home.size(&log).unwrap();
 
     // The older copy as it is: the witness knows of more than it signed for.
@@ -679,7 +682,7 @@ fn a_log_that_forked_or_was_rolled_back_is_refused() {
             .any(|line| line.contains("ERROR") && line.contains("a witness refuses"))
     );
     assert_eq!(server.stop(), Some(0));
-    fs::rename(place.data(), &copies[1]).unwrap();
+    fs::rename(test_dir.data(), &copies[1]).unwrap();
 
     // The older copy with more events, others than the log has: a fork, seen when the witness is
     // back.
@@ -697,7 +700,7 @@ fn a_log_that_forked_or_was_rolled_back_is_refused() {
             .iter()
             .any(|line| line.contains("ERROR") && line.contains("may have forked"))
     );
-    fs::rename(place.data(), &copies[0]).unwrap();
+    fs::rename(test_dir.data(), &copies[0]).unwrap();
 
     // Neither made the witness cosign anything; the log itself goes on.
     assert_eq!(home.size(&log), Some(known));
@@ -719,10 +722,10 @@ fn a_witness_killed_between_write_and_response_gets_requests_from_the_new_size()
     let mut witness =
         Daybook::spawn(&mut home.serve_command(strace, "127.0.0.1:0".parse().unwrap()));
     let address = witness.address;
-    let place = place_with(&[(address, &home.key)]);
-    let log = key_of(&place);
+    let test_dir = test_dir_with(&[(address, &home.key)]);
+    let log = key_of(&test_dir);
     home.watch(&log);
-    let server = place.serve();
+    let server = test_dir.serve();
     assert_eq!(witness.exit_code(), None, "it is killed");
     assert!(home.size(&log).is_some(), "what was to be answered is on disk");
     assert_eq!(witnessed(&server, &log, &[]), None, "nothing was answered");
