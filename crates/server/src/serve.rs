@@ -34,7 +34,7 @@ use access::attempts::Attempts;
 use config::{Config, CurrentConfig, Flags, LogLevel};
 use intake::Intake;
 use intake::audit::OwnAudit;
-use intake::follow::Following;
+use intake::follow::FollowThreads;
 use intake::keeper::Keeper;
 use intake::retried::Retried;
 use intake::sockets;
@@ -57,7 +57,7 @@ struct Threads {
     housekeeping: Housekeeping,
     signing: Signing,
     cosigning: Cosigning,
-    following: Following,
+    following: FollowThreads,
     reading: Reading,
 }
 
@@ -321,7 +321,7 @@ impl Threads {
         Threads {
             housekeeping: Housekeeping::start(housekeeping_parts(state), serving, keeper),
             cosigning: Cosigning::start(&witnesses, &limits, report_fatal.clone()),
-            following: Following::start(
+            following: FollowThreads::start(
                 &state.intakes,
                 &state.log,
                 &state.audit,

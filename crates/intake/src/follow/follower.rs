@@ -22,9 +22,9 @@ use std::time::Duration;
 
 use formats::Format;
 
-use super::content::{Files, Sighting, Spot, Stamp};
-use super::known::{Entry, FILES_MAX, FORGOTTEN_AFTER_S, Known};
+use super::content::{FileIdentity, FileVersion, Files, Sighting};
 use super::prefix::{Mark, Prefix};
+use super::state::{Entry, FILES_MAX, FORGOTTEN_AFTER_S, FollowState};
 
 /// A file that stays unchanged for so long is taken for written, as far as records are whole.
 const QUIET_AFTER: Duration = Duration::from_secs(1);
@@ -66,7 +66,7 @@ type Begins = Box<dyn Fn(&[u8]) -> Option<i64> + Send>;
 
 /// When it is: since the process began, which never goes back, and by the calendar.
 #[derive(Clone, Copy, Debug)]
-pub struct Now {
+pub struct Moment {
     pub elapsed: Duration,
     pub unix_s: i64,
 }
@@ -98,11 +98,11 @@ pub struct Gap {
 pub struct Follower<F: Files> {
     files: F,
     rules: Rules,
-    known: Vec<Followed<F::Content>>,
-    copies: Vec<CopyOf>,
+    known: Vec<TrackedFile<F::Content>>,
+    copies: Vec<KnownCopy>,
     /// Copies that are being written, as far as can be told: what they were when seen, and since
     /// when.
-    growing: HashMap<Spot, (Stamp, Duration)>,
+    growing: HashMap<FileIdentity, (FileVersion, Duration)>,
     tickets: VecDeque<Ticket>,
     gaps: Vec<Gap>,
     failed: Vec<(PathBuf, String)>,
@@ -118,7 +118,7 @@ pub struct Follower<F: Files> {
 }
 
 /// A file that is known.
-struct Followed<C> {
+struct TrackedFile<C> {
     serial: u64,
     entry: Entry,
     path: PathBuf,
@@ -129,7 +129,7 @@ struct Followed<C> {
     prefix: Option<Prefix>,
     skipping_from: Option<u64>,
     /// The last bytes that were read.
-    tail: Vec<u8>,
+    end: Vec<u8>,
     content: Option<C>,
     /// Whether its id is durable.
     is_durable: bool,
@@ -137,16 +137,16 @@ struct Followed<C> {
     changed_at: Duration,
     missing_since: Option<Duration>,
     /// The inode it had before it was emptied.
-    was_at: Option<Spot>,
+    was_at: Option<FileIdentity>,
     /// At this size nothing was whole, with this behind it.
     idle: Option<(u64, formats::Continuation)>,
     piece_bytes: usize,
 }
 
 /// A file that holds nothing but what another, which is there, holds.
-struct CopyOf {
-    spot: Spot,
-    stamp: Stamp,
+struct KnownCopy {
+    identity: FileIdentity,
+    version: FileVersion,
     serial: u64,
 }
 
@@ -159,7 +159,7 @@ struct Ticket {
     is_recorded: bool,
 }
 
-impl<C> Followed<C> {
+impl<C> TrackedFile<C> {
     /// Where reading goes on.
     fn read(&self) -> u64 {
         self.prefix.as_ref().map_or(self.entry.mark.offset, Prefix::offset)
@@ -174,16 +174,16 @@ impl<C> Followed<C> {
         serial: u64,
         entry: Entry,
         is_durable: bool,
-        now: Now,
+        now: Moment,
         piece_bytes: usize,
-    ) -> Followed<C> {
-        Followed {
+    ) -> TrackedFile<C> {
+        TrackedFile {
             serial,
             path: entry.path.clone(),
-            age_ns: entry.stamp.modified_ns,
+            age_ns: entry.version.modified_ns,
             prefix: None,
             skipping_from: entry.skipping_from,
-            tail: Vec::new(),
+            end: Vec::new(),
             content: None,
             is_durable,
             is_seen: false,
@@ -199,7 +199,7 @@ impl<C> Followed<C> {
 
 impl<F: Files> Follower<F> {
     /// Goes on from what is known; `None` if nothing was read of the source's files ever.
-    pub fn resume(files: F, rules: Rules, known: Option<Known>, now: Now) -> Follower<F> {
+    pub fn resume(files: F, rules: Rules, known: Option<FollowState>, now: Moment) -> Follower<F> {
         let is_followed = known.as_ref().is_some_and(|known| known.is_followed);
         let mut follower = Follower {
             files,
@@ -224,9 +224,9 @@ impl<F: Files> Follower<F> {
         follower
     }
 
-    fn push(&mut self, entry: Entry, is_durable: bool, now: Now) -> usize {
+    fn push(&mut self, entry: Entry, is_durable: bool, now: Moment) -> usize {
         self.next_serial += 1;
-        self.known.push(Followed::of(
+        self.known.push(TrackedFile::of(
             self.next_serial,
             entry,
             is_durable,
@@ -238,22 +238,22 @@ impl<F: Files> Follower<F> {
 
     /// Looks at which files there are. Those that are new are read once [`Follower::wrote`] was
     /// called.
-    pub fn look(&mut self, now: Now) {
+    pub fn look(&mut self, now: Moment) {
         let scan = self.files.scan();
         self.failed.extend(scan.failed);
         self.known.iter_mut().for_each(|file| file.is_seen = false);
-        let spots: HashMap<Spot, usize> = self
+        let by_identity: HashMap<FileIdentity, usize> = self
             .known
             .iter()
             .enumerate()
-            .filter_map(|(at, file)| Some((file.entry.spot?, at)))
+            .filter_map(|(at, file)| Some((file.entry.identity?, at)))
             .collect();
         let mut strangers = Vec::new();
         for sighting in scan.found {
-            match spots.get(&sighting.spot) {
+            match by_identity.get(&sighting.identity) {
                 None => strangers.push(sighting),
                 Some(&at) => match self.is_same(at, &sighting, now) {
-                    Ok(true) => self.saw(at, &sighting, now),
+                    Ok(true) => self.note_sighting(at, &sighting, now),
                     Ok(false) => {
                         self.lose(at, now);
                         strangers.push(sighting);
@@ -265,7 +265,7 @@ impl<F: Files> Follower<F> {
                 },
             }
         }
-        self.miss(now);
+        self.note_missing(now);
         self.meet(strangers, now);
         self.settle(now);
         self.forget(now);
@@ -274,13 +274,13 @@ impl<F: Files> Follower<F> {
     }
 
     /// Whether a file with the inode of a known one is that one.
-    fn is_same(&mut self, at: usize, sighting: &Sighting, now: Now) -> std::io::Result<bool> {
+    fn is_same(&mut self, at: usize, sighting: &Sighting, now: Moment) -> std::io::Result<bool> {
         let file = &self.known[at];
-        if !sighting.is_compressed && sighting.stamp.size < file.read() {
+        if !sighting.is_compressed && sighting.version.size < file.read() {
             return Ok(false);
         }
-        let has_shrunk = !sighting.is_compressed && sighting.stamp.size < file.entry.seen;
-        if !has_shrunk && file.entry.stamp == sighting.stamp {
+        let has_shrunk = !sighting.is_compressed && sighting.version.size < file.entry.seen;
+        if !has_shrunk && file.entry.version == sighting.version {
             return Ok(true);
         }
         // Nothing is known of one that could not be decompressed, and now it is another.
@@ -290,12 +290,13 @@ impl<F: Files> Follower<F> {
         let is_same = if file.content.is_some() && !has_shrunk {
             self.is_itself(at)?
         } else {
-            let content = self.files.open(&sighting.path, sighting.spot, sighting.is_compressed)?;
+            let content =
+                self.files.open(&sighting.path, sighting.identity, sighting.is_compressed)?;
             self.verify(at, content, now)?
         };
         if is_same && has_shrunk {
             let why = "the end of the file was cut off before it was read";
-            self.miss_bytes(at, sighting.stamp.size, why);
+            self.miss_bytes(at, sighting.version.size, why);
         }
         Ok(is_same)
     }
@@ -308,7 +309,7 @@ impl<F: Files> Follower<F> {
         let Some(content) = file.content.as_mut().filter(|_| !file.entry.is_compressed) else {
             return Ok(true);
         };
-        let is_end = read::tail_of(content, read)? == file.tail;
+        let is_end = read::end_of(content, read)? == file.end;
         Ok(is_end && (file.entry.head.len == 0 || file.entry.head.begins(&read::head_of(content)?)))
     }
 
@@ -323,23 +324,23 @@ impl<F: Files> Follower<F> {
 
     /// Takes this content for a known file's if it begins and ends, up to where that was read, as
     /// it did.
-    fn verify(&mut self, at: usize, mut content: F::Content, now: Now) -> std::io::Result<bool> {
+    fn verify(&mut self, at: usize, mut content: F::Content, now: Moment) -> std::io::Result<bool> {
         let file = &mut self.known[at];
         let head = read::head_of(&mut content)?;
         if file.entry.head.len > 0 && !file.entry.head.begins(&head) {
             return Ok(false);
         }
         let Some(prefix) = Prefix::resume(&file.mark(), &mut content)? else { return Ok(false) };
-        file.tail = read::tail_of(&mut content, prefix.offset())?;
+        file.end = read::end_of(&mut content, prefix.offset())?;
         (file.prefix, file.content, file.changed_at) = (Some(prefix), Some(content), now.elapsed);
         Ok(true)
     }
 
     /// Takes note of a known file.
-    fn saw(&mut self, at: usize, sighting: &Sighting, now: Now) {
+    fn note_sighting(&mut self, at: usize, sighting: &Sighting, now: Moment) {
         let file = &mut self.known[at];
         (file.is_seen, file.missing_since) = (true, None);
-        if file.entry.stamp != sighting.stamp {
+        if file.entry.version != sighting.version {
             file.changed_at = now.elapsed;
             file.entry.is_finished = false;
             self.is_changed = true;
@@ -349,16 +350,16 @@ impl<F: Files> Follower<F> {
             file.entry.path.clone_from(&sighting.path);
             self.is_changed = true;
         }
-        file.entry.stamp = sighting.stamp;
-        file.entry.seen = file.entry.seen.max(sighting.stamp.size);
+        file.entry.version = sighting.version;
+        file.entry.seen = file.entry.seen.max(sighting.version.size);
         file.entry.is_followed |= !self.rules.is_import;
         file.entry.seen_at = now.unix_s;
     }
 
     /// The file is gone or was emptied. A copy may hold what was not read.
-    fn lose(&mut self, at: usize, now: Now) {
+    fn lose(&mut self, at: usize, now: Moment) {
         let file = &mut self.known[at];
-        file.was_at = file.entry.spot.take();
+        file.was_at = file.entry.identity.take();
         (file.content, file.missing_since, file.idle) = (None, Some(now.elapsed), None);
         let serial = file.serial;
         self.copies.retain(|copy| copy.serial != serial);
@@ -367,13 +368,13 @@ impl<F: Files> Follower<F> {
 
     /// Takes note of the files that were not found. One that is open is read to its end, wherever
     /// it is.
-    fn miss(&mut self, now: Now) {
+    fn note_missing(&mut self, now: Moment) {
         if self.rules.is_import {
             return;
         }
         for at in 0..self.known.len() {
             let file = &mut self.known[at];
-            if file.is_seen || file.entry.spot.is_none() || !file.entry.is_followed {
+            if file.is_seen || file.entry.identity.is_none() || !file.entry.is_followed {
                 continue;
             }
             let since = *file.missing_since.get_or_insert(now.elapsed);
@@ -388,10 +389,10 @@ impl<F: Files> Follower<F> {
     }
 
     /// What is gone and was not read to its end is lost, once no copy comes to light.
-    fn settle(&mut self, now: Now) {
+    fn settle(&mut self, now: Moment) {
         for at in 0..self.known.len() {
             let file = &mut self.known[at];
-            if file.entry.spot.is_some() {
+            if file.entry.identity.is_some() {
                 continue;
             }
             let since = *file.missing_since.get_or_insert(now.elapsed);
@@ -411,11 +412,11 @@ impl<F: Files> Follower<F> {
         }
     }
 
-    fn forget(&mut self, now: Now) {
+    fn forget(&mut self, now: Moment) {
         let before = self.known.len();
         let awaited: HashSet<u64> = self.tickets.iter().map(|ticket| ticket.serial).collect();
         self.known.retain(|file| {
-            let is_gone = file.entry.spot.is_none() || !file.entry.is_followed;
+            let is_gone = file.entry.identity.is_none() || !file.entry.is_followed;
             let is_old = now.unix_s - file.entry.seen_at > FORGOTTEN_AFTER_S;
             !(is_gone && is_old && !file.is_seen) || awaited.contains(&file.serial)
         });
@@ -428,10 +429,11 @@ impl<F: Files> Follower<F> {
         if self.known.len() < FILES_MAX {
             return true;
         }
-        let is_owed =
-            |file: &Followed<F::Content>| file.entry.seen > file.read() && !file.entry.is_finished;
+        let is_owed = |file: &TrackedFile<F::Content>| {
+            file.entry.seen > file.read() && !file.entry.is_finished
+        };
         let oldest = (0..self.known.len())
-            .filter(|&at| self.known[at].entry.spot.is_none() && !is_owed(&self.known[at]))
+            .filter(|&at| self.known[at].entry.identity.is_none() && !is_owed(&self.known[at]))
             .filter(|&at| self.tickets.iter().all(|ticket| ticket.serial != self.known[at].serial))
             .min_by_key(|&at| self.known[at].entry.seen_at);
         oldest.map(|at| self.known.remove(at)).is_some()
@@ -454,7 +456,7 @@ impl<F: Files> Follower<F> {
     }
 
     /// The piece with this ticket is durable.
-    pub fn recorded(&mut self, number: u64) {
+    pub fn mark_recorded(&mut self, number: u64) {
         if let Some(ticket) = self.tickets.iter_mut().find(|ticket| ticket.number == number) {
             ticket.is_recorded = true;
         }
@@ -469,16 +471,19 @@ impl<F: Files> Follower<F> {
     }
 
     /// Pieces that are not known to be recorded.
-    pub fn unrecorded(&self) -> usize {
+    pub fn in_flight(&self) -> usize {
         self.tickets.len()
     }
 
     /// What is to be durable now. What is not recorded is not in it.
-    pub fn known(&self) -> Known {
-        Known::of(self.known.iter().map(|file| self.durable(file)).collect(), self.is_followed)
+    pub fn state(&self) -> FollowState {
+        FollowState::of(
+            self.known.iter().map(|file| self.durable(file)).collect(),
+            self.is_followed,
+        )
     }
 
-    fn durable(&self, file: &Followed<F::Content>) -> Entry {
+    fn durable(&self, file: &TrackedFile<F::Content>) -> Entry {
         let mut entry = file.entry.clone();
         // The end of a file is recorded with what stands before it.
         entry.is_finished &= file.mark() == entry.mark;
@@ -495,20 +500,22 @@ impl<F: Files> Follower<F> {
     }
 
     /// What [`Follower::known`] last said is durable.
-    pub fn wrote(&mut self) {
+    pub fn mark_durable(&mut self) {
         self.known.iter_mut().for_each(|file| file.is_durable = true);
         self.is_changed = false;
     }
 
     /// Takes over what another process made durable meanwhile.
-    pub fn learn(&mut self, theirs: Known, now: Now) {
+    pub fn adopt(&mut self, theirs: FollowState, now: Moment) {
         self.is_followed |= theirs.is_followed;
         for entry in theirs.files {
             let same_id = self.known.iter().position(|file| file.entry.id == entry.id);
             // What nothing was read of yet takes the id that the other gave the same file.
             let same_file = || {
                 self.known.iter().position(|file| {
-                    !file.is_durable && file.entry.spot.is_some() && file.entry.spot == entry.spot
+                    !file.is_durable
+                        && file.entry.identity.is_some()
+                        && file.entry.identity == entry.identity
                 })
             };
             match same_id.or_else(same_file) {
@@ -519,7 +526,7 @@ impl<F: Files> Follower<F> {
                     if self.known[at].entry.id != entry.id
                         || is_behind(&self.known[at], &entry) =>
                 {
-                    self.known[at] = Followed::of(
+                    self.known[at] = TrackedFile::of(
                         self.known[at].serial,
                         entry,
                         true,
@@ -546,7 +553,7 @@ impl<F: Files> Follower<F> {
     /// Bytes that are seen and not read yet, as they are on disk.
     pub fn behind(&self) -> u64 {
         let waiting = self.known.iter().filter(|file| file.is_seen && !file.entry.is_compressed);
-        waiting.map(|file| file.entry.stamp.size.saturating_sub(file.read())).sum()
+        waiting.map(|file| file.entry.version.size.saturating_sub(file.read())).sum()
     }
 
     /// Whether another file was found later, so that a source which rotates went on to it.
@@ -554,7 +561,7 @@ impl<F: Files> Follower<F> {
         let folder = self.known[at].path.parent();
         self.known[at + 1..]
             .iter()
-            .any(|file| file.entry.spot.is_some() && file.path.parent() == folder)
+            .any(|file| file.entry.identity.is_some() && file.path.parent() == folder)
     }
 
     /// How many files were found, and how many of them are read to their end or hold nothing new.
@@ -565,7 +572,7 @@ impl<F: Files> Follower<F> {
     }
 
     /// What follows the end of a file.
-    fn follows(&self, at: usize, now: Now) -> formats::Continuation {
+    fn follows(&self, at: usize, now: Moment) -> formats::Continuation {
         use formats::Continuation;
         let file = &self.known[at];
         let is_gone = file.missing_since.is_some_and(|since| is_over(since, GONE_AFTER, now));
@@ -583,10 +590,10 @@ impl<F: Files> Follower<F> {
 }
 
 /// Whether another process has read more of a file than this one.
-fn is_behind<C>(file: &Followed<C>, theirs: &Entry) -> bool {
+fn is_behind<C>(file: &TrackedFile<C>, theirs: &Entry) -> bool {
     theirs.mark.offset > file.read()
 }
 
-fn is_over(since: Duration, time: Duration, now: Now) -> bool {
+fn is_over(since: Duration, time: Duration, now: Moment) -> bool {
     now.elapsed.saturating_sub(since) >= time
 }

@@ -12,9 +12,9 @@
 
 pub mod content;
 pub mod follower;
-pub mod known;
 pub mod prefix;
-pub mod reading;
+pub mod reader;
+pub mod state;
 
 #[cfg(test)]
 mod model;
@@ -36,9 +36,9 @@ use super::figures::Figures;
 use super::piece::prepare_piece;
 use super::{Answer, Arrival, Intake, Received, Refused, Tally, parse, submit};
 use crate::audit::{Act, OwnAudit};
-use content::Local;
-use follower::{Follower, Gap, Now, Piece, Rules};
-use reading::{Ended, Reading, Sink, State};
+use content::LocalFiles;
+use follower::{Follower, Gap, Moment, Piece, Rules};
+use reader::{Reader, Sink, StateFile, StopReason};
 
 /// How often it is looked whether files grew, came or went.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -51,12 +51,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 const COMPLAINTS_MAX: usize = 1000;
 
 /// The threads that follow.
-pub struct Following {
+pub struct FollowThreads {
     threads: Vec<JoinHandle<()>>,
     stops: Arc<AtomicBool>,
 }
 
-impl Following {
+impl FollowThreads {
     /// Follows the files of every source that has any. `report_fatal` is called when a position
     /// cannot be made durable.
     pub fn start(
@@ -66,7 +66,7 @@ impl Following {
         limits: &config::Limits,
         data_dir: &Path,
         report_fatal: impl Fn(&store::Error) + Clone + Send + 'static,
-    ) -> Following {
+    ) -> FollowThreads {
         let stops = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         for intake in intakes.iter().filter(|intake| intake.source.follow.is_some()) {
@@ -77,21 +77,21 @@ impl Following {
             let work = move || {
                 let source = intake.source.name.clone();
                 match follow(&intake, &log, &audit, &limits, objects, &stops) {
-                    Ended::Stopped => {}
-                    Ended::Failed(why) => {
+                    StopReason::Stopped => {}
+                    StopReason::Failed(why) => {
                         tracing::error!(
                             source,
                             why,
                             "the files of a source are not followed any more"
                         )
                     }
-                    Ended::WriteFailed(error) => report_fatal(&error),
+                    StopReason::WriteFailed(error) => report_fatal(&error),
                 }
             };
             let thread = std::thread::Builder::new().name("follow".to_owned()).spawn(work);
             threads.push(thread.expect("the machine has room for a thread"));
         }
-        Following { threads, stops }
+        FollowThreads { threads, stops }
     }
 
     /// Reads no more; what is under way is recorded, and how far it came.
@@ -157,17 +157,17 @@ fn follow(
     limits: &config::Limits,
     objects: FileObjects,
     stops: &Arc<AtomicBool>,
-) -> Ended {
-    let Some(follow) = &intake.source.follow else { return Ended::Stopped };
-    let (state, known) = match State::open(objects, &intake.source.name) {
+) -> StopReason {
+    let Some(follow) = &intake.source.follow else { return StopReason::Stopped };
+    let (state, known) = match StateFile::open(objects, &intake.source.name) {
         Ok(opened) => opened,
-        Err(why) => return Ended::Failed(why),
+        Err(why) => return StopReason::Failed(why),
     };
     let rules = rules(&intake.source, limits, false, stops);
-    let files = Local::new(follow.patterns.clone(), known::FILES_MAX);
-    let follower = Follower::resume(files, rules, known, Now::at_start());
+    let files = LocalFiles::new(follow.patterns.clone(), state::FILES_MAX);
+    let follower = Follower::resume(files, rules, known, Moment::at_start());
     let sink = LogSink::new(Arc::clone(intake), log, audit, limits, stops);
-    let mut reading = Reading::new(follower, sink, Some(state));
+    let mut reading = Reader::new(follower, sink, Some(state));
     let mut complaints = HashSet::new();
     loop {
         match reading.pass(&mut |_| {}) {
@@ -176,7 +176,7 @@ fn follow(
         }
         intake.figures.behind_bytes.store(reading.follower.behind(), Ordering::Relaxed);
         if stops.load(Ordering::Relaxed) {
-            return reading.write_if_changed().err().unwrap_or(Ended::Stopped);
+            return reading.write_if_changed().err().unwrap_or(StopReason::Stopped);
         }
         std::thread::park_timeout(LOOK_EVERY);
     }
@@ -223,7 +223,7 @@ impl<'a> LogSink<'a> {
 }
 
 impl Sink for LogSink<'_> {
-    fn send(&mut self, piece: Piece) -> Result<(), Ended> {
+    fn send(&mut self, piece: Piece) -> Result<(), StopReason> {
         let mut sent = 0;
         loop {
             let is_of_database = self.intake.source.trail.service() == Service::Database;
@@ -251,8 +251,10 @@ impl Sink for LogSink<'_> {
                         break;
                     }
                     // What one record is too long for is told by no limit of ours.
-                    Err(Refused::Envelope(error)) => return Err(Ended::Failed(error.to_string())),
-                    Err(_) => return Err(Ended::Stopped),
+                    Err(Refused::Envelope(error)) => {
+                        return Err(StopReason::Failed(error.to_string()));
+                    }
+                    Err(_) => return Err(StopReason::Stopped),
                 }
             }
             if !is_overloaded {
@@ -262,12 +264,12 @@ impl Sink for LogSink<'_> {
             // Files wait.
             std::thread::sleep(PAUSE);
             if self.stops.load(Ordering::Relaxed) {
-                return Err(Ended::Stopped);
+                return Err(StopReason::Stopped);
             }
         }
     }
 
-    fn recorded(&mut self, wait: bool) -> Result<Vec<u64>, Ended> {
+    fn take_recorded(&mut self, wait: bool) -> Result<Vec<u64>, StopReason> {
         let mut done = Vec::new();
         loop {
             self.waiting.retain(|(ticket, requests)| {
@@ -283,7 +285,7 @@ impl Sink for LogSink<'_> {
                 // This holds the other end itself, so that it does not end.
                 Err(_) => match self.told.recv() {
                     Ok(told) => told,
-                    Err(_) => return Err(Ended::Stopped),
+                    Err(_) => return Err(StopReason::Stopped),
                 },
             };
             match told {
@@ -296,12 +298,12 @@ impl Sink for LogSink<'_> {
                     }
                 }
                 // The log takes no more; the server is on its way to its end.
-                (_, Err(_)) => return Err(Ended::Stopped),
+                (_, Err(_)) => return Err(StopReason::Stopped),
             }
         }
     }
 
-    fn lost(&mut self, gap: &Gap) -> Result<(), Ended> {
+    fn report_gap(&mut self, gap: &Gap) -> Result<(), StopReason> {
         let figures = &self.intake.figures;
         loop {
             match self.audit.record_now(act_of(&self.intake.source.name, gap)) {
@@ -310,7 +312,7 @@ impl Sink for LogSink<'_> {
             }
             std::thread::sleep(PAUSE);
             if self.stops.load(Ordering::Relaxed) {
-                return Err(Ended::Stopped);
+                return Err(StopReason::Stopped);
             }
         }
         Figures::add(&figures.file_gaps, 1);

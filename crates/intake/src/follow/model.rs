@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use super::content::{Content, Files, Scan, Sighting, Spot, Stamp, is_compressed};
-use super::follower::{Follower, Gap, Now, Piece, Rules};
-use super::known::Known;
+use super::content::{Content, FileIdentity, FileVersion, Files, Scan, Sighting, is_compressed};
+use super::follower::{Follower, Gap, Moment, Piece, Rules};
+use super::state::FollowState;
 
 /// SplitMix64.
 struct Random(u64);
@@ -48,8 +48,8 @@ struct Inode {
 }
 
 impl Inode {
-    fn spot(&self) -> Spot {
-        Spot { device: 0, inode: self.number, born_ns: self.born_ns }
+    fn identity(&self) -> FileIdentity {
+        FileIdentity { device: 0, inode: self.number, born_ns: self.born_ns }
     }
 }
 
@@ -139,8 +139,8 @@ impl Files for Model {
             let held = inode.held.borrow();
             Sighting {
                 path: path.clone(),
-                spot: inode.spot(),
-                stamp: Stamp {
+                identity: inode.identity(),
+                version: FileVersion {
                     size: if is_compressed(path) {
                         held.bytes.len() as u64 / 3 + 1
                     } else {
@@ -154,9 +154,9 @@ impl Files for Model {
         Scan { found: found.collect(), failed: Vec::new() }
     }
 
-    fn open(&self, path: &Path, spot: Spot, _: bool) -> io::Result<ModelFile> {
+    fn open(&self, path: &Path, identity: FileIdentity, _: bool) -> io::Result<ModelFile> {
         let world = self.0.borrow();
-        let inode = world.names.get(path).filter(|inode| inode.spot() == spot);
+        let inode = world.names.get(path).filter(|inode| inode.identity() == identity);
         inode.cloned().map(ModelFile).ok_or(io::ErrorKind::NotFound.into())
     }
 }
@@ -165,7 +165,7 @@ impl Files for Model {
 struct Machine {
     world: Model,
     follower: Follower<Model>,
-    durable: Option<Known>,
+    durable: Option<FollowState>,
     /// What is recorded: the key and the line.
     log: HashMap<String, Vec<u8>>,
     under_way: Vec<Piece>,
@@ -194,7 +194,7 @@ fn rules(ids: u64, from_end: bool) -> Rules {
 impl Machine {
     fn new(from_end: bool) -> Machine {
         let world = Model::default();
-        let now = Now { elapsed: Duration::ZERO, unix_s: 0 };
+        let now = Moment { elapsed: Duration::ZERO, unix_s: 0 };
         Machine {
             follower: Follower::resume(world.clone(), rules(0, from_end), None, now),
             world,
@@ -207,14 +207,14 @@ impl Machine {
         }
     }
 
-    fn now(&self) -> Now {
-        Now { elapsed: self.elapsed, unix_s: self.elapsed.as_secs().cast_signed() }
+    fn now(&self) -> Moment {
+        Moment { elapsed: self.elapsed, unix_s: self.elapsed.as_secs().cast_signed() }
     }
 
     fn write(&mut self) {
         self.gaps.extend(self.follower.take_gaps());
-        self.durable = Some(Known::parse(&self.follower.known().render()).expect("our own"));
-        self.follower.wrote();
+        self.durable = Some(FollowState::parse(&self.follower.state().render()).expect("our own"));
+        self.follower.mark_durable();
     }
 
     /// The log takes the oldest piece.
@@ -224,7 +224,7 @@ impl Machine {
         }
         let piece = self.under_way.remove(0);
         self.put(&piece);
-        self.follower.recorded(piece.ticket);
+        self.follower.mark_recorded(piece.ticket);
     }
 
     fn put(&mut self, piece: &Piece) {
@@ -249,7 +249,7 @@ impl Machine {
             let now = self.now();
             let Some(piece) = self.follower.next(now) else { break };
             if piece.bytes.is_empty() {
-                self.follower.recorded(piece.ticket);
+                self.follower.mark_recorded(piece.ticket);
             } else {
                 self.under_way.push(piece);
             }
@@ -644,11 +644,11 @@ fn what_another_process_made_durable_is_taken_over() {
     let mut theirs =
         Follower::resume(machine.world.clone(), rules(500, false), machine.durable.clone(), now);
     theirs.look(now);
-    theirs.wrote();
+    theirs.mark_durable();
     let piece = theirs.next(now).expect("a piece");
     machine.put(&piece);
-    theirs.recorded(piece.ticket);
-    machine.follower.learn(theirs.known(), now);
+    theirs.mark_recorded(piece.ticket);
+    machine.follower.adopt(theirs.state(), now);
     machine.settle();
     assert_eq!(machine.lines().into_values().sum::<u64>(), 2);
     assert!(machine.log.contains_key("f501:0"), "{:?}", machine.log);

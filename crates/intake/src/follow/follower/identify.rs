@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::content::{Content, Files, Sighting, Spot, fill};
-use super::super::known::Entry;
+use super::super::content::{Content, FileIdentity, Files, Sighting, fill};
 use super::super::prefix::{HEAD_BYTES, Head, Prefix, push_until};
-use super::{COPY_WAIT, CopyOf, Followed, Follower, Gap, Now, is_over, read};
+use super::super::state::Entry;
+use super::{COPY_WAIT, Follower, Gap, KnownCopy, Moment, TrackedFile, is_over, read};
 
 /// What a file turned out to be.
-enum Is {
+enum Match {
     /// It goes on with what was read of this known file.
     Continues(usize),
     /// It holds nothing but what this known file holds, which is there.
@@ -23,18 +23,23 @@ enum Is {
 
 impl<F: Files> Follower<F> {
     /// Finds out what each file is that no known one has the inode of.
-    pub(super) fn meet(&mut self, mut strangers: Vec<Sighting>, now: Now) {
+    pub(super) fn meet(&mut self, mut strangers: Vec<Sighting>, now: Moment) {
         // An empty file is nothing yet: it may become a copy, or a log.
-        strangers.retain(|one| one.stamp.size > 0);
-        let there: HashSet<Spot> = strangers.iter().map(|one| one.spot).collect();
-        self.growing.retain(|spot, _| there.contains(spot));
+        strangers.retain(|one| one.version.size > 0);
+        let there: HashSet<FileIdentity> = strangers.iter().map(|one| one.identity).collect();
+        self.growing.retain(|identity, _| there.contains(identity));
         self.copies.retain(|copy| {
-            strangers.iter().any(|one| one.spot == copy.spot && one.stamp == copy.stamp)
+            strangers.iter().any(|one| one.identity == copy.identity && one.version == copy.version)
         });
-        strangers.retain(|one| self.copies.iter().all(|copy| copy.spot != one.spot));
+        strangers.retain(|one| self.copies.iter().all(|copy| copy.identity != one.identity));
         // A file before its copies, which hold no more than it does.
         strangers.sort_by_key(|one| {
-            (one.is_compressed, Reverse(one.stamp.size), one.spot.born_ns, one.stamp.modified_ns)
+            (
+                one.is_compressed,
+                Reverse(one.version.size),
+                one.identity.born_ns,
+                one.version.modified_ns,
+            )
         });
         let first_new = self.next_serial;
         let mut waiting = Vec::new();
@@ -54,9 +59,10 @@ impl<F: Files> Follower<F> {
         &mut self,
         sighting: &Sighting,
         waiting: &[Sighting],
-        now: Now,
+        now: Moment,
     ) -> io::Result<bool> {
-        let mut content = self.files.open(&sighting.path, sighting.spot, sighting.is_compressed)?;
+        let mut content =
+            self.files.open(&sighting.path, sighting.identity, sighting.is_compressed)?;
         let is = match self.identify(sighting, &mut content, now) {
             // The end of a compressed file is told by itself.
             Err(error) if sighting.is_compressed && error.kind() != io::ErrorKind::Interrupted => {
@@ -68,23 +74,27 @@ impl<F: Files> Follower<F> {
             is => is?,
         };
         match is {
-            Is::Growing if self.is_growing(sighting, now) => return Ok(true),
+            Match::Growing if self.is_growing(sighting, now) => return Ok(true),
             // A copy of what is waited for is waited for too.
-            Is::New if self.is_within_any(waiting, &mut content) => return Ok(true),
-            Is::CopyOf(at) => {
+            Match::New if self.is_within_any(waiting, &mut content) => return Ok(true),
+            Match::CopyOf(at) => {
                 let serial = self.known[at].serial;
-                self.copies.push(CopyOf { spot: sighting.spot, stamp: sighting.stamp, serial });
+                self.copies.push(KnownCopy {
+                    identity: sighting.identity,
+                    version: sighting.version,
+                    serial,
+                });
             }
-            Is::Continues(at) => self.go_on_in(at, sighting, content, now)?,
-            Is::Growing | Is::New => self.add(sighting, content, now)?,
+            Match::Continues(at) => self.go_on_in(at, sighting, content, now)?,
+            Match::Growing | Match::New => self.add(sighting, content, now)?,
         }
-        self.growing.remove(&sighting.spot);
+        self.growing.remove(&sighting.identity);
         Ok(false)
     }
 
     fn is_within_any(&self, others: &[Sighting], content: &mut F::Content) -> bool {
         others.iter().filter(|other| !other.is_compressed).any(|other| {
-            let own = self.files.open(&other.path, other.spot, other.is_compressed);
+            let own = self.files.open(&other.path, other.identity, other.is_compressed);
             own.is_ok_and(|mut own| {
                 is_within(content, &mut own, &*self.rules.go_on).unwrap_or(false)
             })
@@ -92,10 +102,10 @@ impl<F: Files> Follower<F> {
     }
 
     /// Whether a copy may still be written, by what was seen of it.
-    fn is_growing(&mut self, sighting: &Sighting, now: Now) -> bool {
-        let seen = self.growing.entry(sighting.spot).or_insert((sighting.stamp, now.elapsed));
-        if seen.0 != sighting.stamp {
-            *seen = (sighting.stamp, now.elapsed);
+    fn is_growing(&mut self, sighting: &Sighting, now: Moment) -> bool {
+        let seen = self.growing.entry(sighting.identity).or_insert((sighting.version, now.elapsed));
+        if seen.0 != sighting.version {
+            *seen = (sighting.version, now.elapsed);
         }
         !is_over(seen.1, COPY_WAIT, now)
     }
@@ -104,8 +114,8 @@ impl<F: Files> Follower<F> {
         &mut self,
         sighting: &Sighting,
         content: &mut F::Content,
-        now: Now,
-    ) -> io::Result<Is> {
+        now: Moment,
+    ) -> io::Result<Match> {
         let head = read::head_of(content)?;
         let whole = Head::of(&head);
         // Most heads have the same length, and there may be thousands.
@@ -113,7 +123,7 @@ impl<F: Files> Follower<F> {
         let mut candidates: Vec<usize> = (0..self.known.len()).collect();
         // Several may begin alike, with a header perhaps: the one of which most is known comes
         // first.
-        let known_bytes = |file: &Followed<F::Content>| file.read().max(file.entry.head.len);
+        let known_bytes = |file: &TrackedFile<F::Content>| file.read().max(file.entry.head.len);
         candidates.sort_by_key(|&at| Reverse(known_bytes(&self.known[at])));
         let mut may_grow = false;
         for at in candidates {
@@ -129,7 +139,7 @@ impl<F: Files> Follower<F> {
                 continue;
             }
             match self.is_copy_of_present(at, content)? {
-                Some(true) => return Ok(Is::CopyOf(at)),
+                Some(true) => return Ok(Match::CopyOf(at)),
                 // It may have been emptied since it was looked at.
                 Some(false) if !self.is_itself(at)? => self.lose(at, now),
                 Some(false) => continue,
@@ -139,7 +149,8 @@ impl<F: Files> Follower<F> {
             let was_just_lost =
                 file.missing_since.is_some_and(|since| !is_over(since, COPY_WAIT, now));
             // What was emptied is no copy of what it held.
-            if file.was_at == Some(sighting.spot) && file.path == sighting.path && was_just_lost {
+            if file.was_at == Some(sighting.identity) && file.path == sighting.path && was_just_lost
+            {
                 continue;
             }
             // Whoever empties or removes a file has copied it before.
@@ -148,14 +159,14 @@ impl<F: Files> Follower<F> {
             }
             if file.read() == 0 {
                 // Nothing of it is known to be recorded: to take this for it does no harm.
-                let is_as_long = sighting.is_compressed || sighting.stamp.size >= file.entry.seen;
-                if file.entry.spot.is_none() && is_as_long {
-                    return Ok(Is::Continues(at));
+                let is_as_long = sighting.is_compressed || sighting.version.size >= file.entry.seen;
+                if file.entry.identity.is_none() && is_as_long {
+                    return Ok(Match::Continues(at));
                 }
                 continue;
             }
             match Prefix::begins(&file.mark(), content, &*self.rules.go_on)? {
-                Some(true) => return Ok(Is::Continues(at)),
+                Some(true) => return Ok(Match::Continues(at)),
                 Some(false) => {}
                 None => may_grow |= was_just_lost,
             }
@@ -165,7 +176,7 @@ impl<F: Files> Follower<F> {
             && !sighting.is_compressed
             && head.len() < HEAD_BYTES
             && !head.contains(&b'\n');
-        Ok(if may_grow || is_begun { Is::Growing } else { Is::New })
+        Ok(if may_grow || is_begun { Match::Growing } else { Match::New })
     }
 
     /// Whether a file holds nothing but what a known one holds. `None` if that one is not there, or
@@ -176,9 +187,9 @@ impl<F: Files> Follower<F> {
         content: &mut F::Content,
     ) -> io::Result<Option<bool>> {
         let file = &mut self.known[at];
-        let Some(spot) = file.entry.spot else { return Ok(None) };
+        let Some(identity) = file.entry.identity else { return Ok(None) };
         let go_on = &*self.rules.go_on;
-        match (self.files.open(&file.path, spot, file.entry.is_compressed), &mut file.content) {
+        match (self.files.open(&file.path, identity, file.entry.is_compressed), &mut file.content) {
             (Ok(mut own), _) => is_within(content, &mut own, go_on).map(Some),
             (Err(_), Some(own)) => is_within(content, own, go_on).map(Some),
             (Err(_), None) => Ok(None),
@@ -191,20 +202,21 @@ impl<F: Files> Follower<F> {
         at: usize,
         sighting: &Sighting,
         content: F::Content,
-        now: Now,
+        now: Moment,
     ) -> io::Result<()> {
         if !self.verify(at, content, now)? {
             return Err(io::Error::other("it changed while it was looked at"));
         }
         let file = &mut self.known[at];
-        (file.entry.spot, file.entry.is_compressed) = (Some(sighting.spot), sighting.is_compressed);
+        (file.entry.identity, file.entry.is_compressed) =
+            (Some(sighting.identity), sighting.is_compressed);
         (file.entry.is_finished, file.idle, file.was_at) = (false, None, None);
-        self.saw(at, sighting, now);
+        self.note_sighting(at, sighting, now);
         self.is_changed = true;
         Ok(())
     }
 
-    fn add(&mut self, sighting: &Sighting, mut content: F::Content, now: Now) -> io::Result<()> {
+    fn add(&mut self, sighting: &Sighting, mut content: F::Content, now: Moment) -> io::Result<()> {
         if !self.make_room() {
             return Err(io::Error::other(
                 "too many files are known; this one is not read until others are gone",
@@ -223,20 +235,20 @@ impl<F: Files> Follower<F> {
             id: (self.rules.new_id)(),
             name,
             path: sighting.path.clone(),
-            spot: Some(sighting.spot),
-            stamp: sighting.stamp,
+            identity: Some(sighting.identity),
+            version: sighting.version,
             is_compressed: sighting.is_compressed,
             head,
             mark: prefix.mark(),
             skipping_from: None,
-            seen: sighting.stamp.size,
+            seen: sighting.version.size,
             is_finished: false,
             is_followed: !self.rules.is_import,
             seen_at: now.unix_s,
         };
         let at = self.push(entry, false, now);
         let file = &mut self.known[at];
-        file.tail = read::tail_of(&mut content, prefix.offset())?;
+        file.end = read::end_of(&mut content, prefix.offset())?;
         file.age_ns = begins.unwrap_or(file.age_ns);
         (file.prefix, file.content, file.is_seen) = (Some(prefix), Some(content), true);
         self.is_changed = true;
@@ -244,7 +256,7 @@ impl<F: Files> Follower<F> {
     }
 
     /// A compressed file that cannot be read is known as such, so that it is told of once.
-    fn give_up(&mut self, sighting: &Sighting, error: &io::Error, now: Now) -> io::Result<()> {
+    fn give_up(&mut self, sighting: &Sighting, error: &io::Error, now: Moment) -> io::Result<()> {
         if self.rules.is_import {
             return Err(io::Error::new(error.kind(), format!("couldn't decompress: {error}")));
         }
@@ -265,8 +277,8 @@ impl<F: Files> Follower<F> {
             id,
             name,
             path: sighting.path.clone(),
-            spot: Some(sighting.spot),
-            stamp: sighting.stamp,
+            identity: Some(sighting.identity),
+            version: sighting.version,
             is_compressed: true,
             head: Head::of(b""),
             mark: Prefix::default().mark(),
@@ -278,7 +290,7 @@ impl<F: Files> Follower<F> {
         };
         let at = self.push(entry, false, now);
         self.known[at].is_seen = true;
-        self.growing.remove(&sighting.spot);
+        self.growing.remove(&sighting.identity);
         self.is_changed = true;
         Ok(())
     }
@@ -330,7 +342,7 @@ fn last_line_end(content: &mut dyn Content, go_on: &dyn Fn() -> bool) -> io::Res
 
 /// Files that are found together are read in this order: the one that began, or was written to,
 /// longest ago first, and of rotated ones the one with the highest number.
-fn age<C>(file: &Followed<C>) -> (i64, Reverse<u64>, PathBuf) {
+fn age<C>(file: &TrackedFile<C>) -> (i64, Reverse<u64>, PathBuf) {
     (file.age_ns, Reverse(rotations(&file.path)), file.path.clone())
 }
 

@@ -6,11 +6,11 @@ use formats::Continuation;
 
 use super::super::content::{Content, Files, fill};
 use super::super::prefix::{HEAD_BYTES, Head, Prefix};
-use super::{Follower, Gap, Now, Piece, Ticket};
+use super::{Follower, Gap, Moment, Piece, Ticket};
 
 /// Bytes before the position that are read again with what follows, to see that nobody exchanged
 /// what is being read.
-const TAIL_BYTES: usize = 64;
+const END_BYTES: usize = 64;
 
 /// Why a stretch of a file is not recorded.
 const TOO_LONG: &str = "the rest of a record that is longer than can be kept";
@@ -23,11 +23,11 @@ pub fn head_of(content: &mut dyn Content) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-pub fn tail_of(content: &mut dyn Content, offset: u64) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(offset).unwrap_or(usize::MAX).min(TAIL_BYTES);
-    let mut tail = vec![0; len];
-    fill(content, offset - len as u64, &mut tail)?;
-    Ok(tail)
+pub fn end_of(content: &mut dyn Content, offset: u64) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(offset).unwrap_or(usize::MAX).min(END_BYTES);
+    let mut end = vec![0; len];
+    fill(content, offset - len as u64, &mut end)?;
+    Ok(end)
 }
 
 /// How much of what was read is taken.
@@ -39,7 +39,7 @@ enum Cut {
 }
 
 /// What was read of a file behind its position.
-struct Read {
+struct Chunk {
     bytes: Vec<u8>,
     /// Whether the file ends there.
     is_end: bool,
@@ -47,7 +47,7 @@ struct Read {
 
 impl<F: Files> Follower<F> {
     /// The next piece to record, if any: of the first file, in their order, that has one.
-    pub fn next(&mut self, now: Now) -> Option<Piece> {
+    pub fn next(&mut self, now: Moment) -> Option<Piece> {
         while self.turn < self.known.len() {
             match self.next_of(self.turn, now) {
                 Ok(Some(piece)) => return Some(piece),
@@ -60,14 +60,14 @@ impl<F: Files> Follower<F> {
         None
     }
 
-    fn next_of(&mut self, at: usize, now: Now) -> io::Result<Option<Piece>> {
+    fn next_of(&mut self, at: usize, now: Moment) -> io::Result<Option<Piece>> {
         let file = &self.known[at];
         let is_ours = file.is_seen || (file.content.is_some() && !self.rules.is_import);
-        if !file.is_durable || file.entry.spot.is_none() || file.entry.is_finished || !is_ours {
+        if !file.is_durable || file.entry.identity.is_none() || file.entry.is_finished || !is_ours {
             return Ok(None);
         }
         let is_compressed = file.entry.is_compressed;
-        if file.content.is_none() && !is_compressed && file.entry.stamp.size == file.read() {
+        if file.content.is_none() && !is_compressed && file.entry.version.size == file.read() {
             self.finish_if_over(at, now);
             return Ok(None);
         }
@@ -125,10 +125,10 @@ impl<F: Files> Follower<F> {
     }
 
     /// Opens a file, if it still is the one that was read; whether it is.
-    fn open(&mut self, at: usize, now: Now) -> io::Result<bool> {
+    fn open(&mut self, at: usize, now: Moment) -> io::Result<bool> {
         let file = &self.known[at];
-        let (Some(spot), None) = (file.entry.spot, &file.content) else { return Ok(true) };
-        let content = self.files.open(&file.path, spot, file.entry.is_compressed)?;
+        let (Some(identity), None) = (file.entry.identity, &file.content) else { return Ok(true) };
+        let content = self.files.open(&file.path, identity, file.entry.is_compressed)?;
         let changed_at = file.changed_at;
         let is_same = self.verify(at, content, now)?;
         self.known[at].changed_at = changed_at;
@@ -136,22 +136,22 @@ impl<F: Files> Follower<F> {
     }
 
     /// Reads behind the position. `None` if what stands before it is not what was read.
-    fn read(&mut self, at: usize) -> io::Result<Option<Read>> {
+    fn read(&mut self, at: usize) -> io::Result<Option<Chunk>> {
         let record_bytes_max = self.rules.record_bytes_max;
         let file = &mut self.known[at];
         let Some(content) = &mut file.content else { return Ok(None) };
         let is_compressed = file.entry.is_compressed;
         // What is compressed is read in one go, and nobody writes into it.
-        let tail: &[u8] = if is_compressed { &[] } else { &file.tail };
-        let from = file.prefix.as_ref().map_or(0, Prefix::offset) - tail.len() as u64;
-        let mut bytes = vec![0; tail.len() + file.piece_bytes.min(record_bytes_max)];
+        let end: &[u8] = if is_compressed { &[] } else { &file.end };
+        let from = file.prefix.as_ref().map_or(0, Prefix::offset) - end.len() as u64;
+        let mut bytes = vec![0; end.len() + file.piece_bytes.min(record_bytes_max)];
         let len = fill(content, from, &mut bytes)?;
         let is_end = len < bytes.len();
         bytes.truncate(len);
-        if !bytes.starts_with(tail) {
+        if !bytes.starts_with(end) {
             return Ok(None);
         }
-        bytes.drain(..tail.len());
+        bytes.drain(..end.len());
         if !is_compressed {
             // Looked at afterwards, so that what was read was not written over before.
             let head = head_of(content)?;
@@ -162,11 +162,11 @@ impl<F: Files> Follower<F> {
                 file.entry.head = Head::of(&head);
             }
         }
-        Ok(Some(Read { bytes, is_end }))
+        Ok(Some(Chunk { bytes, is_end }))
     }
 
     /// How much of what was read is taken; `None` if nothing is whole yet.
-    fn cut(&mut self, at: usize, read: &Read, follows: Continuation) -> Option<Cut> {
+    fn cut(&mut self, at: usize, read: &Chunk, follows: Continuation) -> Option<Cut> {
         let file = &mut self.known[at];
         let bytes = &read.bytes;
         if bytes.is_empty() {
@@ -218,9 +218,9 @@ impl<F: Files> Follower<F> {
         let prefix = file.prefix.get_or_insert_with(Prefix::default);
         let offset = prefix.offset();
         prefix.push(&bytes);
-        file.tail.extend_from_slice(&bytes[len.saturating_sub(TAIL_BYTES)..]);
-        let surplus = file.tail.len().saturating_sub(TAIL_BYTES);
-        file.tail.drain(..surplus);
+        file.end.extend_from_slice(&bytes[len.saturating_sub(END_BYTES)..]);
+        let surplus = file.end.len().saturating_sub(END_BYTES);
+        file.end.drain(..surplus);
         (file.piece_bytes, file.idle) = (self.rules.piece_bytes, None);
         self.next_ticket += 1;
         let (number, serial, mark) = (self.next_ticket, file.serial, prefix.mark());
@@ -236,7 +236,7 @@ impl<F: Files> Follower<F> {
         }
     }
 
-    fn finish_if_over(&mut self, at: usize, now: Now) {
+    fn finish_if_over(&mut self, at: usize, now: Moment) {
         if self.known[at].skipping_from.is_none() && self.follows(at, now) == Continuation::Nothing
         {
             self.finish(at);
