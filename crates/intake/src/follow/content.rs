@@ -1,8 +1,8 @@
-//! Files as they are found and read: the only part of following that touches them.
+//! Finds and reads files. No other part of following touches them.
 //!
-//! Only regular files are read. A symbolic link is followed where the configuration names it, and
-//! not where a pattern finds it: whoever may write into a folder of logs could make Daybook read
-//! what only Daybook may read.
+//! Only regular files are read. A symbolic link is followed if the configuration names it, and not
+//! if a pattern finds it: anyone with write access to a folder of logs could otherwise make Daybook
+//! read files that only Daybook may read.
 
 use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
@@ -17,23 +17,23 @@ use serde::{Deserialize, Serialize};
 
 use config::pattern::{Pattern, is_match};
 
-/// Which file it is, as long as it exists.
+/// Identity of a file while it exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileIdentity {
     pub device: u64,
     pub inode: u64,
-    /// When it was made, where the file system tells: inodes are used again. 0 where it does not.
+    /// Creation time, because inodes are used again. 0 if the file system does not report it.
     pub born_ns: i64,
 }
 
-/// What changes when a file does.
+/// Changes whenever the file does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileVersion {
-    /// Bytes, as they are on disk.
+    /// Bytes on disk.
     pub size: u64,
-    /// When it was last written to, by its file system's clock.
+    /// Time of the last write, by the clock of the file system.
     pub modified_ns: i64,
 }
 
@@ -43,20 +43,20 @@ pub struct Sighting {
     pub path: PathBuf,
     pub identity: FileIdentity,
     pub version: FileVersion,
-    /// Whether its bytes are to be decompressed first, which its name tells.
+    /// Whether its bytes must be decompressed, by its name.
     pub is_compressed: bool,
 }
 
-/// An open file. Offsets are of what it holds, decompressed.
+/// An open file. Offsets count decompressed bytes.
 pub trait Content {
-    /// How many bytes there are, as they are on disk.
+    /// Bytes on disk.
     fn len_bytes(&mut self) -> io::Result<u64>;
 
     /// Reads some bytes from an offset; 0 at the end.
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
-/// Fills as much of `buffer` as there is.
+/// Fills `buffer`, up to the end of the file. Returns the bytes read.
 pub fn fill(content: &mut dyn Content, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -68,14 +68,14 @@ pub fn fill(content: &mut dyn Content, offset: u64, buffer: &mut [u8]) -> io::Re
     Ok(filled)
 }
 
-/// Where files are looked for.
+/// A file system, or a model of one.
 pub trait Files {
     type Content: Content;
 
-    /// Every file there is now, each once. What could not be looked at is told.
+    /// Finds all files, each once, and reports the paths that could not be examined.
     fn scan(&self) -> Scan;
 
-    /// Opens a file that was found, if it is still that one.
+    /// Opens a file that was found, if the path still leads to it.
     fn open(
         &self,
         path: &Path,
@@ -84,19 +84,18 @@ pub trait Files {
     ) -> io::Result<Self::Content>;
 }
 
-/// What a look at the files found.
+/// Result of a scan.
 #[derive(Default)]
 pub struct Scan {
     pub found: Vec<Sighting>,
-    /// Paths that could not be looked at, and why.
+    /// Paths that could not be examined, and why.
     pub failed: Vec<(PathBuf, String)>,
 }
 
 /// Files of the operating system.
 pub struct LocalFiles {
     patterns: Vec<Pattern>,
-    /// No more files are looked at; bounds the time and the memory that a folder full of files
-    /// takes.
+    /// Most files that a scan returns. Bounds the time and memory that a full folder costs.
     files_max: usize,
 }
 
@@ -119,7 +118,7 @@ impl Files for LocalFiles {
                 }
                 Ok(at) if at.is_dir() => dir_scan.folder(&pattern.base, &pattern.names),
                 Ok(at) if pattern.names.is_empty() => dir_scan.file(pattern.base.clone(), &at),
-                // What is not there yet is waited for.
+                // The file may still appear.
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => dir_scan.fail(&pattern.base, error),
@@ -140,8 +139,7 @@ impl Files for LocalFiles {
     }
 }
 
-/// Opens a file without waiting for anything: what was a regular file a moment ago may be a pipe
-/// now.
+/// Opens a file without blocking: a regular file may have become a pipe since the scan.
 fn open(
     path: &Path,
     identity: FileIdentity,
@@ -156,7 +154,7 @@ fn open(
     let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() || identity_of(&metadata) != identity {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "another file has the name now"));
+        return Err(io::Error::new(io::ErrorKind::NotFound, "another file has this name now"));
     }
     let encoding = path.extension().filter(|_| is_compressed).and_then(|ending| ending.to_str());
     Ok(match encoding {
@@ -168,7 +166,7 @@ fn open(
 }
 
 const ZSTD: &str = "zst";
-/// Endings of names whose files are decompressed.
+/// Name endings of files to decompress.
 const COMPRESSED: [&str; 2] = ["gz", ZSTD];
 
 pub fn is_compressed(path: &Path) -> bool {
@@ -190,7 +188,7 @@ struct DirScan {
 }
 
 impl DirScan {
-    /// Finds what the names stand for in a folder.
+    /// Finds the files in a folder that match these name patterns, one for each level.
     fn folder(&mut self, folder: &Path, names: &[String]) {
         let Some((name, rest)) = names.split_first() else { return };
         let entries = match fs::read_dir(folder) {
@@ -220,8 +218,7 @@ impl DirScan {
             return;
         }
         if self.scan.found.len() >= self.files_max {
-            let more =
-                format!("there are more than {} files; the others are not read", self.files_max);
+            let more = format!("more than {} files; the others are not read", self.files_max);
             return self.fail(path.parent().unwrap_or(&path), io::Error::other(more));
         }
         self.seen.insert(identity);
@@ -243,7 +240,7 @@ impl DirScan {
 /// An open file of the operating system.
 pub enum LocalFile {
     Plain(File),
-    /// It can only be read from its beginning on.
+    /// Can only be read from its beginning on.
     Compressed {
         is_zstd: bool,
         file: File,

@@ -1,12 +1,11 @@
-//! Reading files into a log: what is read next is recorded, and how far it is known to be recorded
-//! is made durable.
+//! Reads files into a log and makes the recorded positions durable.
 //!
-//! The order is what nothing is lost or doubled by, wherever it ends:
+//! The order of the steps prevents loss and duplicates wherever the process ends:
 //! 1. A new file's id is durable before its first byte is recorded.
-//! 2. Pieces are recorded; several may be under way.
-//! 3. What is lost for good is told.
-//! 4. Positions are made durable, of what is known to be recorded alone. Ending before leaves lines
-//!    that are read again, with the keys they had.
+//! 2. Pieces are recorded, several at a time.
+//! 3. Gaps are reported.
+//! 4. Positions are made durable, up to the last byte known to be recorded. If the process ends
+//!    before this step, lines are read again and have the same keys.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,19 +16,19 @@ use super::content::Files;
 use super::follower::{Follower, Gap, Moment, Piece};
 use super::state::FollowState;
 
-/// Pieces that are recorded at the same time: while one is synced, the next is read and parsed.
+/// Pieces in flight: while one is synced, the next is read and parsed.
 const IN_FLIGHT_MAX: usize = 8;
-/// How often positions are made durable while there is no end of reading; each costs two syncs, and
-/// a start reads again what was recorded since.
+/// Interval between durable positions while reading continues. Each write costs two syncs. A restart
+/// reads again what was recorded since the last write.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
-/// And no more of the time than one part of so many: what is known of thousands of files takes long
-/// to write.
+/// Writing takes at most one part in this many of the time: the state of thousands of files takes
+/// long to write.
 const WRITE_SHARE: u32 = 10;
-/// Tries to replace an object that others replace too.
+/// Attempts to replace an object that another process also replaces.
 const REPLACE_TRIES: usize = 20;
 
 impl Moment {
-    /// The moment at which a process begins.
+    /// The start of a process.
     pub fn at_start() -> Moment {
         Moment {
             elapsed: Duration::ZERO,
@@ -38,12 +37,12 @@ impl Moment {
     }
 }
 
-/// Why reading ended.
+/// Why reading stopped.
 #[derive(Debug)]
 pub enum StopReason {
-    /// It was told to.
+    /// A stop was requested.
     Stopped,
-    /// What was read could not be recorded, for good.
+    /// Recording failed for good.
     Failed(String),
     /// A durable write failed.
     WriteFailed(store::Error),
@@ -55,16 +54,16 @@ impl From<store::Error> for StopReason {
     }
 }
 
-/// Where what is read goes.
+/// Destination of the pieces.
 pub trait Sink {
-    /// Hands over a piece. Waits while there is too much under way elsewhere.
+    /// Hands over a piece. Waits while the destination is overloaded.
     fn send(&mut self, piece: Piece) -> Result<(), StopReason>;
 
-    /// The tickets of pieces that are durable since it was asked last. If `wait`, at least one;
-    /// there is one then.
+    /// Takes the tickets of the pieces that became durable since the last call. With `wait`, blocks
+    /// until there is at least one; the caller then has pieces in flight.
     fn take_recorded(&mut self, wait: bool) -> Result<Vec<u64>, StopReason>;
 
-    /// Tells of what is lost. What could not be told is told again.
+    /// Reports a gap. The caller repeats a report that failed.
     fn report_gap(&mut self, gap: &Gap) -> Result<(), StopReason>;
 }
 
@@ -82,7 +81,7 @@ impl Sink for &mut dyn Sink {
     }
 }
 
-/// Where a source's state is.
+/// File with the state of a source.
 pub struct StateFile {
     objects: FileObjects,
     name: String,
@@ -90,7 +89,7 @@ pub struct StateFile {
 }
 
 impl StateFile {
-    /// The state of this source, and what is known by it.
+    /// Opens the state file of this source and reads the state.
     pub fn open(
         objects: FileObjects,
         source: &str,
@@ -105,29 +104,29 @@ impl StateFile {
         self.version = object.as_ref().map(|object| object.version);
         let Some(object) = object else { return Ok(None) };
         let known = FollowState::parse(&object.bytes).map_err(|why| {
-            format!("{} does not say what is known of the source's files: {why}; restore it, or remove it to read all files anew, and record lines without ids twice", self.name)
+            format!("{} holds no valid state of the source's files: {why}; restore it, or remove it to read all files again, which records lines without ids twice", self.name)
         })?;
         Ok(Some(known))
     }
 }
 
-/// Files being read into a sink.
+/// Reads files into a sink.
 pub struct Reader<F: Files, S: Sink> {
     pub follower: Follower<F>,
     pub sink: S,
-    /// `None` where nothing is to be kept.
+    /// `None` if the state is not stored.
     state: Option<StateFile>,
     began: Instant,
     written_at: Option<Instant>,
     write_took: Duration,
-    /// Gaps that are not told yet.
+    /// Gaps not yet reported.
     gaps: Vec<Gap>,
     /// Bytes read.
     pub read: u64,
 }
 
 impl<F: Files, S: Sink> Reader<F, S> {
-    /// `follower` resumed from what the state said, at this moment.
+    /// Expects a `follower` that was just resumed from the state.
     pub fn new(follower: Follower<F>, sink: S, state: Option<StateFile>) -> Reader<F, S> {
         Reader {
             follower,
@@ -145,11 +144,11 @@ impl<F: Files, S: Sink> Reader<F, S> {
         Moment { elapsed: self.began.elapsed(), ..Moment::at_start() }
     }
 
-    /// Looks at the files once and records what there is to read. Returns what could not be read;
-    /// everything else is recorded.
+    /// Scans the files once and records all that can be read. Returns the paths that could not be
+    /// read, and why. `report_read` receives the bytes read so far.
     pub fn pass(
         &mut self,
-        tell: &mut dyn FnMut(u64),
+        report_read: &mut dyn FnMut(u64),
     ) -> Result<Vec<(PathBuf, String)>, StopReason> {
         self.follower.look(self.now());
         if self.follower.has_new() {
@@ -157,7 +156,7 @@ impl<F: Files, S: Sink> Reader<F, S> {
         }
         while let Some(piece) = self.follower.next(self.now()) {
             self.read += piece.len as u64;
-            tell(self.read);
+            report_read(self.read);
             if piece.bytes.is_empty() {
                 self.follower.mark_recorded(piece.ticket);
             } else {
@@ -171,7 +170,7 @@ impl<F: Files, S: Sink> Reader<F, S> {
         while self.follower.in_flight() > 0 {
             self.collect(true)?;
         }
-        // At rest, at once; while files grow without a pause, as often as above.
+        // Immediately when at rest; at the interval above while files grow without a pause.
         if self.follower.is_changed() && self.is_time_to_write() {
             self.write()?;
         }
@@ -190,7 +189,7 @@ impl<F: Files, S: Sink> Reader<F, S> {
         self.follower.is_changed() && self.written_at.is_none_or(|at| at.elapsed() >= pause)
     }
 
-    /// Makes durable how far everything is recorded, if that changed.
+    /// Makes the recorded positions durable if they changed.
     pub fn write_if_changed(&mut self) -> Result<(), StopReason> {
         if self.follower.is_changed() { self.write() } else { Ok(()) }
     }
@@ -208,8 +207,8 @@ impl<F: Files, S: Sink> Reader<F, S> {
         Ok(())
     }
 
-    /// Replaces the state by what is known now, and takes over what others made durable meanwhile:
-    /// `daybook import` and a server share it.
+    /// Replaces the stored state, and adopts what another process stored meanwhile: `daybook import`
+    /// and a server share the file.
     fn replace(&mut self) -> Result<(), StopReason> {
         let now = self.now();
         let Some(state) = &mut self.state else { return Ok(()) };
@@ -228,6 +227,6 @@ impl<F: Files, S: Sink> Reader<F, S> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(StopReason::Failed(format!("{} is changed by someone else all the time", state.name)))
+        Err(StopReason::Failed(format!("another process keeps changing {}", state.name)))
     }
 }

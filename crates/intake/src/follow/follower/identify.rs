@@ -1,4 +1,4 @@
-//! Files that were not seen before: new ones, and copies of known ones.
+//! Identifies files without a known inode: new files, and copies of known ones.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -10,11 +10,11 @@ use super::super::prefix::{HEAD_BYTES, Head, Prefix, push_until};
 use super::super::state::Entry;
 use super::{COPY_WAIT, Follower, Gap, KnownCopy, Moment, TrackedFile, is_over, read};
 
-/// What a file turned out to be.
+/// How a file relates to the known ones.
 enum Match {
-    /// It goes on with what was read of this known file.
+    /// It begins with all that was read of this known file, and replaces it.
     Continues(usize),
-    /// It holds nothing but what this known file holds, which is there.
+    /// Its bytes are all in this known file, which still exists.
     CopyOf(usize),
     /// It may be a copy that is being written, or has no whole line yet.
     Growing,
@@ -22,9 +22,9 @@ enum Match {
 }
 
 impl<F: Files> Follower<F> {
-    /// Finds out what each file is that no known one has the inode of.
+    /// Identifies each file whose inode no known file has.
     pub(super) fn meet(&mut self, mut strangers: Vec<Sighting>, now: Moment) {
-        // An empty file is nothing yet: it may become a copy, or a log.
+        // An empty file waits: it may become a copy, or a log.
         strangers.retain(|one| one.version.size > 0);
         let there: HashSet<FileIdentity> = strangers.iter().map(|one| one.identity).collect();
         self.growing.retain(|identity, _| there.contains(identity));
@@ -32,7 +32,7 @@ impl<F: Files> Follower<F> {
             strangers.iter().any(|one| one.identity == copy.identity && one.version == copy.version)
         });
         strangers.retain(|one| self.copies.iter().all(|copy| copy.identity != one.identity));
-        // A file before its copies, which hold no more than it does.
+        // A file comes before its copies, which are no longer than it is.
         strangers.sort_by_key(|one| {
             (
                 one.is_compressed,
@@ -54,7 +54,7 @@ impl<F: Files> Follower<F> {
         self.known[before..].sort_by_cached_key(age);
     }
 
-    /// Whether it is waited for, as for those before it.
+    /// Whether the file waits, like those in `waiting`.
     fn meet_one(
         &mut self,
         sighting: &Sighting,
@@ -64,7 +64,7 @@ impl<F: Files> Follower<F> {
         let mut content =
             self.files.open(&sighting.path, sighting.identity, sighting.is_compressed)?;
         let is = match self.identify(sighting, &mut content, now) {
-            // The end of a compressed file is told by itself.
+            // A compressed file marks its own end; it may still be written.
             Err(error) if sighting.is_compressed && error.kind() != io::ErrorKind::Interrupted => {
                 if !self.rules.is_import && self.is_growing(sighting, now) {
                     return Ok(true);
@@ -75,7 +75,7 @@ impl<F: Files> Follower<F> {
         };
         match is {
             Match::Growing if self.is_growing(sighting, now) => return Ok(true),
-            // A copy of what is waited for is waited for too.
+            // A copy of a waiting file waits too.
             Match::New if self.is_within_any(waiting, &mut content) => return Ok(true),
             Match::CopyOf(at) => {
                 let serial = self.known[at].serial;
@@ -101,7 +101,7 @@ impl<F: Files> Follower<F> {
         })
     }
 
-    /// Whether a copy may still be written, by what was seen of it.
+    /// Whether a copy may still be growing, judging by its recent sightings.
     fn is_growing(&mut self, sighting: &Sighting, now: Moment) -> bool {
         let seen = self.growing.entry(sighting.identity).or_insert((sighting.version, now.elapsed));
         if seen.0 != sighting.version {
@@ -121,8 +121,8 @@ impl<F: Files> Follower<F> {
         // Most heads have the same length, and there may be thousands.
         let mut heads: HashMap<u64, Head> = HashMap::new();
         let mut candidates: Vec<usize> = (0..self.known.len()).collect();
-        // Several may begin alike, with a header perhaps: the one of which most is known comes
-        // first.
+        // Several files may have the same beginning, such as a header. The file with the most known
+        // bytes comes first.
         let known_bytes = |file: &TrackedFile<F::Content>| file.read().max(file.entry.head.len);
         candidates.sort_by_key(|&at| Reverse(known_bytes(&self.known[at])));
         let mut may_grow = false;
@@ -140,7 +140,7 @@ impl<F: Files> Follower<F> {
             }
             match self.is_copy_of_present(at, content)? {
                 Some(true) => return Ok(Match::CopyOf(at)),
-                // It may have been emptied since it was looked at.
+                // The known file may have been emptied since the scan.
                 Some(false) if !self.is_itself(at)? => self.lose(at, now),
                 Some(false) => continue,
                 None => {}
@@ -148,17 +148,17 @@ impl<F: Files> Follower<F> {
             let file = &self.known[at];
             let was_just_lost =
                 file.missing_since.is_some_and(|since| !is_over(since, COPY_WAIT, now));
-            // What was emptied is no copy of what it held.
+            // A file that was emptied is no copy of its former bytes.
             if file.was_at == Some(sighting.identity) && file.path == sighting.path && was_just_lost
             {
                 continue;
             }
-            // Whoever empties or removes a file has copied it before.
+            // A rotation copies a file before it empties or removes it: a short copy is none.
             if is_short {
                 continue;
             }
             if file.read() == 0 {
-                // Nothing of it is known to be recorded: to take this for it does no harm.
+                // None of its bytes is known to be recorded, so a wrong match does no harm.
                 let is_as_long = sighting.is_compressed || sighting.version.size >= file.entry.seen;
                 if file.entry.identity.is_none() && is_as_long {
                     return Ok(Match::Continues(at));
@@ -171,7 +171,7 @@ impl<F: Files> Follower<F> {
                 None => may_grow |= was_just_lost,
             }
         }
-        // Half a line tells files apart badly, and there is nothing in it to read yet.
+        // Half a line does not distinguish files well, and holds nothing to read yet.
         let is_begun = !self.rules.is_import
             && !sighting.is_compressed
             && head.len() < HEAD_BYTES
@@ -179,8 +179,8 @@ impl<F: Files> Follower<F> {
         Ok(if may_grow || is_begun { Match::Growing } else { Match::New })
     }
 
-    /// Whether a file holds nothing but what a known one holds. `None` if that one is not there, or
-    /// is where this process does not look.
+    /// Whether all bytes of a file are in a known one. `None` if the known file is gone, or if this
+    /// process does not scan its folder.
     fn is_copy_of_present(
         &mut self,
         at: usize,
@@ -196,7 +196,7 @@ impl<F: Files> Follower<F> {
         }
     }
 
-    /// Reading a known file goes on in a copy of it.
+    /// Continues reading a known file in a copy of it.
     fn go_on_in(
         &mut self,
         at: usize,
@@ -205,7 +205,7 @@ impl<F: Files> Follower<F> {
         now: Moment,
     ) -> io::Result<()> {
         if !self.verify(at, content, now)? {
-            return Err(io::Error::other("it changed while it was looked at"));
+            return Err(io::Error::other("the file changed during the scan"));
         }
         let file = &mut self.known[at];
         (file.entry.identity, file.entry.is_compressed) =
@@ -219,7 +219,7 @@ impl<F: Files> Follower<F> {
     fn add(&mut self, sighting: &Sighting, mut content: F::Content, now: Moment) -> io::Result<()> {
         if !self.make_room() {
             return Err(io::Error::other(
-                "too many files are known; this one is not read until others are gone",
+                "too many known files; this one is not read until others are gone",
             ));
         }
         let beginning = read::head_of(&mut content)?;
@@ -255,7 +255,7 @@ impl<F: Files> Follower<F> {
         Ok(())
     }
 
-    /// A compressed file that cannot be read is known as such, so that it is told of once.
+    /// Remembers a compressed file that cannot be read, so that its gap is reported once.
     fn give_up(&mut self, sighting: &Sighting, error: &io::Error, now: Moment) -> io::Result<()> {
         if self.rules.is_import {
             return Err(io::Error::new(error.kind(), format!("couldn't decompress: {error}")));
@@ -296,7 +296,7 @@ impl<F: Files> Follower<F> {
     }
 }
 
-/// Whether all of one file stands at the beginning of the other.
+/// Whether one file is a prefix of the other.
 fn is_within(
     one: &mut dyn Content,
     other: &mut dyn Content,
@@ -312,7 +312,7 @@ fn is_within(
         if len == 0 {
             return Ok(at > 0);
         }
-        // One that cannot be read holds nothing.
+        // A file that cannot be read counts as empty.
         let is_as_long = fill(other, at, &mut theirs[..len]).is_ok_and(|read| read == len);
         if !is_as_long || ours[..len] != theirs[..len] {
             return Ok(false);
@@ -321,7 +321,7 @@ fn is_within(
     }
 }
 
-/// Where the last whole line of a file ends.
+/// Offset after the last whole line of a file.
 fn last_line_end(content: &mut dyn Content, go_on: &dyn Fn() -> bool) -> io::Result<u64> {
     let mut buffer = vec![0; 64 << 10];
     let (mut at, mut end) = (0, 0);
@@ -340,13 +340,13 @@ fn last_line_end(content: &mut dyn Content, go_on: &dyn Fn() -> bool) -> io::Res
     }
 }
 
-/// Files that are found together are read in this order: the one that began, or was written to,
-/// longest ago first, and of rotated ones the one with the highest number.
+/// Reading order of files found together: the earliest first record (or last write) first, then the
+/// highest rotation number.
 fn age<C>(file: &TrackedFile<C>) -> (i64, Reverse<u64>, PathBuf) {
     (file.age_ns, Reverse(rotations(&file.path)), file.path.clone())
 }
 
-/// How often a file was rotated, by its name: 2 for `a.log.2` and `a.log.2.gz`.
+/// Number of rotations, by the name of the file: 2 for `a.log.2` and `a.log.2.gz`.
 fn rotations(path: &Path) -> u64 {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
@@ -358,7 +358,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_tell_how_often_a_file_was_rotated() {
+    fn rotations_are_counted_by_name() {
         for (name, expected) in [
             ("a.log", 0),
             ("a.log.2", 2),

@@ -1,4 +1,4 @@
-//! What to read next of the files that are known.
+//! Chooses the bytes to read next from the known files.
 
 use std::io;
 
@@ -8,12 +8,12 @@ use super::super::content::{Content, Files, fill};
 use super::super::prefix::{HEAD_BYTES, Head, Prefix};
 use super::{Follower, Gap, Moment, Piece, Ticket};
 
-/// Bytes before the position that are read again with what follows, to see that nobody exchanged
-/// what is being read.
+/// Bytes before the position that are read again with the next ones, to notice a file that was
+/// replaced while being read.
 const END_BYTES: usize = 64;
 
 /// Why a stretch of a file is not recorded.
-const TOO_LONG: &str = "the rest of a record that is longer than can be kept";
+const TOO_LONG: &str = "the rest of a record that is longer than the limit";
 const NOT_COMPRESSED: &str = "the rest of the file cannot be decompressed";
 
 pub fn head_of(content: &mut dyn Content) -> io::Result<Vec<u8>> {
@@ -30,23 +30,23 @@ pub fn end_of(content: &mut dyn Content, offset: u64) -> io::Result<Vec<u8>> {
     Ok(end)
 }
 
-/// How much of what was read is taken.
+/// How many of the bytes read are consumed.
 enum Cut {
-    /// So many bytes are to be recorded.
+    /// This many bytes are recorded.
     Records(usize),
-    /// So many are not.
+    /// This many bytes are not recorded.
     Nothing(usize),
 }
 
-/// What was read of a file behind its position.
+/// Bytes read after the position of a file.
 struct Chunk {
     bytes: Vec<u8>,
-    /// Whether the file ends there.
+    /// Whether the file ends after them.
     is_end: bool,
 }
 
 impl<F: Files> Follower<F> {
-    /// The next piece to record, if any: of the first file, in their order, that has one.
+    /// The next piece to record, from the first file that has one.
     pub fn next(&mut self, now: Moment) -> Option<Piece> {
         while self.turn < self.known.len() {
             match self.next_of(self.turn, now) {
@@ -81,7 +81,7 @@ impl<F: Files> Follower<F> {
         let file = &mut self.known[at];
         let read = file.read();
         if !is_compressed && size >= read && size < file.entry.seen {
-            // It shrank since it was looked at; the next look finds out why.
+            // The file shrank since the scan; the next scan finds out why.
             return Ok(None);
         }
         if !is_compressed && size <= read {
@@ -124,7 +124,7 @@ impl<F: Files> Follower<F> {
         }
     }
 
-    /// Opens a file, if it still is the one that was read; whether it is.
+    /// Opens a file; false if it is not the file that was read.
     fn open(&mut self, at: usize, now: Moment) -> io::Result<bool> {
         let file = &self.known[at];
         let (Some(identity), None) = (file.entry.identity, &file.content) else { return Ok(true) };
@@ -135,13 +135,13 @@ impl<F: Files> Follower<F> {
         Ok(is_same)
     }
 
-    /// Reads behind the position. `None` if what stands before it is not what was read.
+    /// Reads after the position. `None` if the bytes before it differ from those read earlier.
     fn read(&mut self, at: usize) -> io::Result<Option<Chunk>> {
         let record_bytes_max = self.rules.record_bytes_max;
         let file = &mut self.known[at];
         let Some(content) = &mut file.content else { return Ok(None) };
         let is_compressed = file.entry.is_compressed;
-        // What is compressed is read in one go, and nobody writes into it.
+        // A compressed file is read in one go, and nobody writes into it.
         let end: &[u8] = if is_compressed { &[] } else { &file.end };
         let from = file.prefix.as_ref().map_or(0, Prefix::offset) - end.len() as u64;
         let mut bytes = vec![0; end.len() + file.piece_bytes.min(record_bytes_max)];
@@ -153,7 +153,7 @@ impl<F: Files> Follower<F> {
         }
         bytes.drain(..end.len());
         if !is_compressed {
-            // Looked at afterwards, so that what was read was not written over before.
+            // The head is checked after the read, so that an overwrite before the read is noticed.
             let head = head_of(content)?;
             if !file.entry.head.begins(&head) {
                 return Ok(None);
@@ -165,7 +165,7 @@ impl<F: Files> Follower<F> {
         Ok(Some(Chunk { bytes, is_end }))
     }
 
-    /// How much of what was read is taken; `None` if nothing is whole yet.
+    /// Decides how many bytes are consumed; `None` if no record is whole yet.
     fn cut(&mut self, at: usize, read: &Chunk, follows: Continuation) -> Option<Cut> {
         let file = &mut self.known[at];
         let bytes = &read.bytes;
@@ -189,8 +189,8 @@ impl<F: Files> Follower<F> {
             return Some(Cut::Nothing(end + 1));
         }
         let is_full = !read.is_end && bytes.len() >= self.rules.record_bytes_max;
-        // A program that goes on writing where it was when its file was emptied leaves a hole
-        // before what it writes.
+        // A program that keeps its write position when its file is emptied leaves a hole before the
+        // next bytes.
         let hole = bytes.iter().take_while(|&&byte| byte == 0).count();
         let is_hole = hole == bytes.len();
         if hole > 0 && (!is_hole || is_full || follows == Continuation::Nothing) {
@@ -210,7 +210,7 @@ impl<F: Files> Follower<F> {
         }
     }
 
-    /// Takes what was cut as read.
+    /// Consumes the bytes of a cut.
     fn take(&mut self, at: usize, mut bytes: Vec<u8>, cut: &Cut) -> Piece {
         let (Cut::Records(len) | Cut::Nothing(len)) = *cut;
         bytes.truncate(len);
@@ -246,7 +246,7 @@ impl<F: Files> Follower<F> {
     fn finish(&mut self, at: usize) {
         let file = &mut self.known[at];
         (file.entry.is_finished, file.content) = (true, None);
-        // An open file that is gone is let go of by the next look.
+        // The next scan releases an open file that is gone.
         self.is_changed = true;
     }
 
