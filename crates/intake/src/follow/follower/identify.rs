@@ -153,7 +153,7 @@ impl<F: Files> Follower<F> {
             {
                 continue;
             }
-            // A rotation copies a file before it empties or removes it: a short copy is none.
+            // A rotation copies a whole file before it empties or removes it.
             if is_short {
                 continue;
             }
