@@ -46,7 +46,7 @@ pub struct Server {
     app: App,
     listener: TcpListener,
     tls: Option<Arc<Renewable>>,
-    syslog: intake::syslog::Bound,
+    syslog: intake::syslog::BoundSockets,
     stop: watch::Sender<bool>,
     threads: Threads,
     fatal: tokio::sync::mpsc::Receiver<String>,
@@ -181,7 +181,7 @@ impl Server {
 
     /// Further sockets that the server listens on, for people.
     pub fn also_listens(&self) -> Vec<String> {
-        self.syslog.described()
+        self.syslog.descriptions()
     }
 
     /// The bound address.
@@ -221,7 +221,7 @@ impl Server {
             }
         }
         let _ = self.stop.send(true);
-        let (accepted, ()) = tokio::join!(accepting, syslog.ended());
+        let (accepted, ()) = tokio::join!(accepting, syslog.wait_until_durable());
         if let Err(error) = accepted {
             return Err(Failure::new(format!("the accept loop ended: {error}")));
         }

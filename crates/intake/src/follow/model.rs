@@ -43,7 +43,7 @@ struct World {
 struct Inode {
     number: u64,
     born_ns: i64,
-    held: RefCell<Held>,
+    held: RefCell<FileData>,
 }
 
 impl Inode {
@@ -53,7 +53,7 @@ impl Inode {
 }
 
 #[derive(Default)]
-struct Held {
+struct FileData {
     bytes: Vec<u8>,
     modified_ns: i64,
     /// A compressed file without its end.
@@ -76,7 +76,7 @@ impl Model {
         world.names.insert(name.into(), inode);
     }
 
-    fn change(&self, name: &str, change: impl FnOnce(&mut Held)) {
+    fn change(&self, name: &str, change: impl FnOnce(&mut FileData)) {
         let mut world = self.0.borrow_mut();
         world.clock += 1;
         let clock = world.clock;
