@@ -34,7 +34,7 @@ use access::attempts::Attempts;
 use config::{Config, CurrentConfig, Flags, LogLevel};
 use intake::Intake;
 use intake::audit::OwnAudit;
-use intake::follow::Following;
+use intake::follow::FollowThreads;
 use intake::monitor::source_monitor::SourceMonitor;
 use intake::retried::Retried;
 use intake::sockets;
@@ -46,7 +46,7 @@ pub struct Server {
     app: App,
     listener: TcpListener,
     tls: Option<Arc<Renewable>>,
-    syslog: intake::syslog::Bound,
+    syslog: intake::syslog::BoundSockets,
     stop: watch::Sender<bool>,
     threads: Threads,
     fatal: tokio::sync::mpsc::Receiver<String>,
@@ -57,7 +57,7 @@ struct Threads {
     housekeeping: Housekeeping,
     signing: Signing,
     cosigning: Cosigning,
-    following: Following,
+    following: FollowThreads,
     reading: Reading,
 }
 
@@ -182,7 +182,7 @@ impl Server {
 
     /// Further sockets that the server listens on, for people.
     pub fn also_listens(&self) -> Vec<String> {
-        self.syslog.described()
+        self.syslog.descriptions()
     }
 
     /// The bound address.
@@ -222,7 +222,7 @@ impl Server {
             }
         }
         let _ = self.stop.send(true);
-        let (accepted, ()) = tokio::join!(accepting, syslog.ended());
+        let (accepted, ()) = tokio::join!(accepting, syslog.wait_until_durable());
         if let Err(error) = accepted {
             return Err(Failure::new(format!("the accept loop ended: {error}")));
         }
@@ -322,7 +322,7 @@ impl Threads {
         Threads {
             housekeeping: Housekeeping::start(housekeeping_parts(state), serving, monitor),
             cosigning: Cosigning::start(&witnesses, &limits, report_fatal.clone()),
-            following: Following::start(
+            following: FollowThreads::start(
                 &state.intakes,
                 &state.log,
                 &state.audit,

@@ -24,11 +24,11 @@ use config::pattern::Pattern;
 use config::{self, Config, Source};
 use event::terminal::printable;
 use intake::audit::{OwnAudit, Who};
-use intake::follow::content::{Local, is_compressed};
-use intake::follow::follower::{Follower, Gap, Now, Piece};
-use intake::follow::known::FILES_MAX;
+use intake::follow::content::{LocalFiles, is_compressed};
+use intake::follow::follower::{Follower, Gap, Moment, Piece};
+use intake::follow::state::FILES_MAX;
 use intake::follow::prefix::Prefix;
-use intake::follow::reading::{Ended, Reading, Sink, State};
+use intake::follow::reader::{Reader, Sink, StateFile, StopReason};
 use intake::follow::{LogSink, PIECE_BYTES, parse_limits, rules};
 use intake::import;
 use intake::piece::parse_piece;
@@ -222,12 +222,12 @@ impl Job<'_> {
             patterns.push(Pattern::literal(&path));
         }
         let objects = FileObjects::new(Arc::new(Disk::open(self.data_dir)));
-        let (state, known) = State::open(objects, &self.source.name).map_err(Failure::new)?;
+        let (state, known) = StateFile::open(objects, &self.source.name).map_err(Failure::new)?;
         let rules =
             rules(self.source, &self.config.limits, true, &Arc::new(AtomicBool::new(false)));
         let follower =
-            Follower::resume(Local::new(patterns, FILES_MAX), rules, known, Now::at_start());
-        let mut reading = Reading::new(follower, sink, Some(state).filter(|_| saves));
+            Follower::resume(LocalFiles::new(patterns, FILES_MAX), rules, known, Moment::at_start());
+        let mut reading = Reader::new(follower, sink, Some(state).filter(|_| saves));
         let failed = reading.pass(&mut |read| bar.set_position(read)).map_err(failure)?;
         reading.write_if_changed().map_err(failure)?;
         let (found, finished) = reading.follower.counts();
@@ -243,7 +243,7 @@ impl Job<'_> {
         stream: &mut dyn Read,
         sink: &mut dyn Sink,
         bar: &ProgressBar,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), StopReason> {
         let record_bytes_max = self.config.limits.body_bytes_max;
         let (mut prefix, mut bytes, mut room) =
             (Prefix::default(), Vec::new(), PIECE_BYTES.min(record_bytes_max));
@@ -252,7 +252,7 @@ impl Job<'_> {
             let missing = (room - bytes.len().min(room)) as u64;
             let read = stream.take(missing).read_to_end(&mut bytes);
             let read = read
-                .map_err(|error| Ended::Failed(format!("couldn't read standard input: {error}")))?;
+                .map_err(|error| StopReason::Failed(format!("couldn't read standard input: {error}")))?;
             let is_end = (read as u64) < missing;
             let follows = if is_end { Continuation::Nothing } else { Continuation::More };
             let whole = match self.source.format.complete_bytes(&bytes, follows) {
@@ -274,7 +274,7 @@ impl Job<'_> {
                 let log_file = log_file.get_or_insert_with(|| format!("stdin-{file}")).clone();
                 let len = piece.len();
                 sink.send(Piece { ticket, file, log_file, offset, bytes: piece, len })?;
-                sink.recorded(true)?;
+                sink.take_recorded(true)?;
             }
             room = PIECE_BYTES.min(record_bytes_max);
             if is_end && bytes.is_empty() {
@@ -293,11 +293,11 @@ fn folder_bytes(folder: &Path) -> u64 {
         .sum()
 }
 
-fn failure(ended: Ended) -> Failure {
+fn failure(ended: StopReason) -> Failure {
     match ended {
-        Ended::Failed(why) => Failure::new(why),
-        Ended::WriteFailed(error) => Failure { exit: Exit::WriteFailed, text: error.to_string() },
-        Ended::Stopped => Failure {
+        StopReason::Failed(why) => Failure::new(why),
+        StopReason::WriteFailed(error) => Failure { exit: Exit::WriteFailed, text: error.to_string() },
+        StopReason::Stopped => Failure {
             exit: Exit::WriteFailed,
             text: "the log accepts no more events; run the import again once it does".to_owned(),
         },
@@ -371,18 +371,18 @@ impl<'a> Remote<'a> {
     }
 
     /// Announces the import to the server, which records it.
-    fn begin(&self, job: &Job<'_>) -> Result<(), Ended> {
+    fn begin(&self, job: &Job<'_>) -> Result<(), StopReason> {
         self.post(&format!("{}?import=begins", self.url), job.names().as_bytes()).map(drop)
     }
 
     /// Sends a piece, and waits as long as the server is overloaded.
-    fn post(&self, url: &str, bytes: &[u8]) -> Result<serde_json::Value, Ended> {
+    fn post(&self, url: &str, bytes: &[u8]) -> Result<serde_json::Value, StopReason> {
         let mut tries = 0;
         loop {
             match self.client.post_as(&self.token, url, bytes) {
                 Ok(answer) if answer.status == 200 => {
                     return serde_json::from_slice(&answer.body).map_err(|error| {
-                        Ended::Failed(format!("{}: the response is not JSON: {error}", self.url))
+                        StopReason::Failed(format!("{}: the response is not JSON: {error}", self.url))
                     });
                 }
                 // The server is overloaded for a moment.
@@ -390,14 +390,14 @@ impl<'a> Remote<'a> {
                 Ok(answer) => {
                     let text =
                         String::from_utf8_lossy(&answer.body).chars().take(200).collect::<String>();
-                    return Err(Ended::Failed(format!(
+                    return Err(StopReason::Failed(format!(
                         "{} answered {}: {}",
                         self.url,
                         answer.status,
                         printable(&text)
                     )));
                 }
-                Err(why) if tries >= TRIES => return Err(Ended::Failed(why)),
+                Err(why) if tries >= TRIES => return Err(StopReason::Failed(why)),
                 Err(_) => tries += 1,
             }
             std::thread::sleep(PAUSE);
@@ -420,7 +420,7 @@ fn url_of(config: &Config) -> String {
 }
 
 impl Sink for Remote<'_> {
-    fn send(&mut self, piece: Piece) -> Result<(), Ended> {
+    fn send(&mut self, piece: Piece) -> Result<(), StopReason> {
         let mut url = format!("{}?file={}&offset={}", self.url, piece.file, piece.offset);
         if self.source.trail.service() == Service::Database {
             url.push_str("&log_file=");
@@ -432,11 +432,11 @@ impl Sink for Remote<'_> {
         Ok(())
     }
 
-    fn recorded(&mut self, _: bool) -> Result<Vec<u64>, Ended> {
+    fn take_recorded(&mut self, _: bool) -> Result<Vec<u64>, StopReason> {
         Ok(std::mem::take(&mut self.done))
     }
 
-    fn lost(&mut self, gap: &Gap) -> Result<(), Ended> {
+    fn report_gap(&mut self, gap: &Gap) -> Result<(), StopReason> {
         warn(&text_of(gap));
         Ok(())
     }
@@ -495,7 +495,7 @@ impl DryRun<'_> {
 }
 
 impl Sink for DryRun<'_> {
-    fn send(&mut self, piece: Piece) -> Result<(), Ended> {
+    fn send(&mut self, piece: Piece) -> Result<(), StopReason> {
         let limits = parse_limits(&self.config.limits);
         let arrival = Arrival {
             received_at: system::now(),
@@ -521,11 +521,11 @@ impl Sink for DryRun<'_> {
         Ok(())
     }
 
-    fn recorded(&mut self, _: bool) -> Result<Vec<u64>, Ended> {
+    fn take_recorded(&mut self, _: bool) -> Result<Vec<u64>, StopReason> {
         Ok(std::mem::take(&mut self.done))
     }
 
-    fn lost(&mut self, gap: &Gap) -> Result<(), Ended> {
+    fn report_gap(&mut self, gap: &Gap) -> Result<(), StopReason> {
         warn(&text_of(gap));
         Ok(())
     }

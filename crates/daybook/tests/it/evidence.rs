@@ -202,7 +202,7 @@ fn a_log_that_is_not_what_was_signed_for_is_not_served() {
     copy(&old, &data);
     fs::copy(new.join("tree/checkpoint"), data.join("tree/checkpoint")).unwrap();
     let said = refused(&test_dir);
-    assert!(said.contains("older than what was signed"), "{said}");
+    assert!(said.contains("older than its checkpoint"), "{said}");
     // A checkpoint of another log's key.
     fs::remove_dir_all(&data).unwrap();
     copy(&new, &data);

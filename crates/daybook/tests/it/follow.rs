@@ -436,7 +436,7 @@ fn an_import_may_be_killed_and_repeated_with_and_without_a_server() {
     compare(&test_dir, 20_000).unwrap();
     server.kill_9();
     let report = imported(&test_dir, &[&old]);
-    assert!(report.contains("recorded: 0\nrecorded before: 0\nrejected: 0\n"), "{report}");
+    assert!(report.contains("recorded: 0\nrecorded before: 0\ndead letters: 0\n"), "{report}");
     // The same bytes under other names.
     fs::rename(&old, test_dir.path("restored")).unwrap();
     let copies = test_dir.path("copies");

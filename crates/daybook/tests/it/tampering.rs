@@ -417,6 +417,6 @@ fn a_forged_log_is_not_served() {
     let mut command = test_dir.serve_command(daybook());
     match Daybook::try_spawn(&mut command) {
         Ok(_) => panic!("the log was served"),
-        Err(said) => assert!(said.contains("events are others than were signed for"), "{said}"),
+        Err(said) => assert!(said.contains("events differ from those that were signed"), "{said}"),
     }
 }

@@ -692,7 +692,7 @@ fn a_log_that_forked_or_was_rolled_back_is_refused() {
     becomes_true(|| checkpoint(&server, &log).size > known);
     let witness = home.serve_at(address);
     becomes_true(|| reported(&server, "witness w refuses") == 1);
-    assert_eq!(reported(&server, "does not go on from the tree of"), 1);
+    assert_eq!(reported(&server, "does not extend the tree of"), 1);
     assert_eq!(server.stop(), Some(0));
     assert!(
         witness

@@ -1,8 +1,8 @@
-//! Files as they are found and read: the only part of following that touches them.
+//! Finds and reads files. No other part of following touches them.
 //!
-//! Only regular files are read. A symbolic link is followed where the configuration names it, and
-//! not where a pattern finds it: whoever may write into a folder of logs could make Daybook read
-//! what only Daybook may read.
+//! Only regular files are read. A symbolic link is followed if the configuration names it, and not
+//! if a pattern finds it: anyone with write access to a folder of logs could otherwise make Daybook
+//! read files that only Daybook may read.
 
 use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
@@ -17,23 +17,23 @@ use serde::{Deserialize, Serialize};
 
 use config::pattern::{Pattern, is_match};
 
-/// Which file it is, as long as it exists.
+/// Identity of a file while it exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Spot {
+pub struct FileIdentity {
     pub device: u64,
     pub inode: u64,
-    /// When it was made, where the file system tells: inodes are used again. 0 where it does not.
+    /// Creation time, because inodes are used again. 0 if the file system does not report it.
     pub born_ns: i64,
 }
 
-/// What changes when a file does.
+/// Changes whenever the file does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Stamp {
-    /// Bytes, as they are on disk.
+pub struct FileVersion {
+    /// Bytes on disk.
     pub size: u64,
-    /// When it was last written to, by its file system's clock.
+    /// Time of the last write, by the clock of the file system.
     pub modified_ns: i64,
 }
 
@@ -41,22 +41,22 @@ pub struct Stamp {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
     pub path: PathBuf,
-    pub spot: Spot,
-    pub stamp: Stamp,
-    /// Whether its bytes are to be decompressed first, which its name tells.
+    pub identity: FileIdentity,
+    pub version: FileVersion,
+    /// Whether its bytes must be decompressed, by its name.
     pub is_compressed: bool,
 }
 
-/// An open file. Offsets are of what it holds, decompressed.
+/// An open file. Offsets count decompressed bytes.
 pub trait Content {
-    /// How many bytes there are, as they are on disk.
+    /// Bytes on disk.
     fn len_bytes(&mut self) -> io::Result<u64>;
 
     /// Reads some bytes from an offset; 0 at the end.
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
-/// Fills as much of `buffer` as there is.
+/// Fills `buffer`, up to the end of the file. Returns the bytes read.
 pub fn fill(content: &mut dyn Content, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -68,71 +68,84 @@ pub fn fill(content: &mut dyn Content, offset: u64, buffer: &mut [u8]) -> io::Re
     Ok(filled)
 }
 
-/// Where files are looked for.
+/// A file system, or a model of one.
 pub trait Files {
     type Content: Content;
 
-    /// Every file there is now, each once. What could not be looked at is told.
+    /// Finds all files, each once, and reports the paths that could not be examined.
     fn scan(&self) -> Scan;
 
-    /// Opens a file that was found, if it is still that one.
-    fn open(&self, path: &Path, spot: Spot, is_compressed: bool) -> io::Result<Self::Content>;
+    /// Opens a file that was found, if the path still leads to it.
+    fn open(
+        &self,
+        path: &Path,
+        identity: FileIdentity,
+        is_compressed: bool,
+    ) -> io::Result<Self::Content>;
 }
 
-/// What a look at the files found.
+/// Result of a scan.
 #[derive(Default)]
 pub struct Scan {
     pub found: Vec<Sighting>,
-    /// Paths that could not be looked at, and why.
+    /// Paths that could not be examined, and why.
     pub failed: Vec<(PathBuf, String)>,
 }
 
 /// Files of the operating system.
-pub struct Local {
+pub struct LocalFiles {
     patterns: Vec<Pattern>,
-    /// No more files are looked at; bounds the time and the memory that a folder full of files
-    /// takes.
+    /// Most files that a scan returns. Bounds the time and memory that a full folder costs.
     files_max: usize,
 }
 
-impl Local {
-    pub fn new(patterns: Vec<Pattern>, files_max: usize) -> Local {
-        Local { patterns, files_max }
+impl LocalFiles {
+    pub fn new(patterns: Vec<Pattern>, files_max: usize) -> LocalFiles {
+        LocalFiles { patterns, files_max }
     }
 }
 
-impl Files for Local {
-    type Content = Opened;
+impl Files for LocalFiles {
+    type Content = LocalFile;
 
     fn scan(&self) -> Scan {
-        let mut walk =
-            Walk { scan: Scan::default(), seen: HashSet::new(), files_max: self.files_max };
+        let mut dir_scan =
+            DirScan { scan: Scan::default(), seen: HashSet::new(), files_max: self.files_max };
         for pattern in &self.patterns {
             match fs::metadata(&pattern.base) {
                 Ok(at) if at.is_dir() && pattern.names.is_empty() => {
-                    walk.folder(&pattern.base, &["*".to_owned()])
+                    dir_scan.folder(&pattern.base, &["*".to_owned()])
                 }
-                Ok(at) if at.is_dir() => walk.folder(&pattern.base, &pattern.names),
-                Ok(at) if pattern.names.is_empty() => walk.file(pattern.base.clone(), &at),
-                // What is not there yet is waited for.
+                Ok(at) if at.is_dir() => dir_scan.folder(&pattern.base, &pattern.names),
+                Ok(at) if pattern.names.is_empty() => dir_scan.file(pattern.base.clone(), &at),
+                // The file may still appear.
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => walk.fail(&pattern.base, error),
+                Err(error) => dir_scan.fail(&pattern.base, error),
             }
         }
-        walk.scan
+        dir_scan.scan
     }
 
-    fn open(&self, path: &Path, spot: Spot, is_compressed: bool) -> io::Result<Opened> {
+    fn open(
+        &self,
+        path: &Path,
+        identity: FileIdentity,
+        is_compressed: bool,
+    ) -> io::Result<LocalFile> {
         let is_named =
             self.patterns.iter().any(|pattern| pattern.names.is_empty() && pattern.base == path);
-        open(path, spot, is_compressed, is_named)
+        open(path, identity, is_compressed, is_named)
     }
 }
 
-/// Opens a file without waiting for anything: what was a regular file a moment ago may be a pipe
-/// now.
-fn open(path: &Path, spot: Spot, is_compressed: bool, may_be_link: bool) -> io::Result<Opened> {
+/// Opens a file without blocking: a regular file may have become a pipe since the scan.
+fn open(
+    path: &Path,
+    identity: FileIdentity,
+    is_compressed: bool,
+    may_be_link: bool,
+) -> io::Result<LocalFile> {
     let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     if !may_be_link {
         flags |= OFlags::NOFOLLOW;
@@ -140,18 +153,20 @@ fn open(path: &Path, spot: Spot, is_compressed: bool, may_be_link: bool) -> io::
     let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
     let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
-    if !metadata.is_file() || spot_of(&metadata) != spot {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "another file has the name now"));
+    if !metadata.is_file() || identity_of(&metadata) != identity {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "another file has this name now"));
     }
     let encoding = path.extension().filter(|_| is_compressed).and_then(|ending| ending.to_str());
     Ok(match encoding {
-        None => Opened::Plain(file),
-        Some(ending) => Opened::Packed { is_zstd: ending == ZSTD, file, reader: None, offset: 0 },
+        None => LocalFile::Plain(file),
+        Some(ending) => {
+            LocalFile::Compressed { is_zstd: ending == ZSTD, file, reader: None, offset: 0 }
+        }
     })
 }
 
 const ZSTD: &str = "zst";
-/// Endings of names whose files are decompressed.
+/// Name endings of files to decompress.
 const COMPRESSED: [&str; 2] = ["gz", ZSTD];
 
 pub fn is_compressed(path: &Path) -> bool {
@@ -160,20 +175,20 @@ pub fn is_compressed(path: &Path) -> bool {
         .is_some_and(|ending| COMPRESSED.contains(&ending))
 }
 
-fn spot_of(metadata: &Metadata) -> Spot {
+fn identity_of(metadata: &Metadata) -> FileIdentity {
     let born = metadata.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     let born_ns = born.and_then(|since| i64::try_from(since.as_nanos()).ok()).unwrap_or(0);
-    Spot { device: metadata.dev(), inode: metadata.ino(), born_ns }
+    FileIdentity { device: metadata.dev(), inode: metadata.ino(), born_ns }
 }
 
-struct Walk {
+struct DirScan {
     scan: Scan,
-    seen: HashSet<Spot>,
+    seen: HashSet<FileIdentity>,
     files_max: usize,
 }
 
-impl Walk {
-    /// Finds what the names stand for in a folder.
+impl DirScan {
+    /// Finds the files in a folder that match these name patterns, one for each level.
     fn folder(&mut self, folder: &Path, names: &[String]) {
         let Some((name, rest)) = names.split_first() else { return };
         let entries = match fs::read_dir(folder) {
@@ -198,21 +213,20 @@ impl Walk {
     }
 
     fn file(&mut self, path: PathBuf, metadata: &Metadata) {
-        let spot = spot_of(metadata);
-        if !metadata.is_file() || self.seen.contains(&spot) {
+        let identity = identity_of(metadata);
+        if !metadata.is_file() || self.seen.contains(&identity) {
             return;
         }
         if self.scan.found.len() >= self.files_max {
-            let more =
-                format!("there are more than {} files; the others are not read", self.files_max);
+            let more = format!("more than {} files; the others are not read", self.files_max);
             return self.fail(path.parent().unwrap_or(&path), io::Error::other(more));
         }
-        self.seen.insert(spot);
+        self.seen.insert(identity);
         let modified_ns =
             metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
-        let stamp = Stamp { size: metadata.len(), modified_ns };
+        let version = FileVersion { size: metadata.len(), modified_ns };
         let is_compressed = is_compressed(&path);
-        self.scan.found.push(Sighting { path, spot, stamp, is_compressed });
+        self.scan.found.push(Sighting { path, identity, version, is_compressed });
     }
 
     fn fail(&mut self, path: &Path, error: io::Error) {
@@ -224,10 +238,10 @@ impl Walk {
 }
 
 /// An open file of the operating system.
-pub enum Opened {
+pub enum LocalFile {
     Plain(File),
-    /// It can only be read from its beginning on.
-    Packed {
+    /// Can only be read from its beginning on.
+    Compressed {
         is_zstd: bool,
         file: File,
         reader: Option<Box<dyn Read + Send>>,
@@ -235,21 +249,21 @@ pub enum Opened {
     },
 }
 
-impl Content for Opened {
+impl Content for LocalFile {
     fn len_bytes(&mut self) -> io::Result<u64> {
-        let (Opened::Plain(file) | Opened::Packed { file, .. }) = self;
+        let (LocalFile::Plain(file) | LocalFile::Compressed { file, .. }) = self;
         Ok(file.metadata()?.len())
     }
 
     fn read_at(&mut self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Opened::Plain(file) => FileExt::read_at(file, buffer, at),
-            Opened::Packed { is_zstd, file, reader, offset } => {
+            LocalFile::Plain(file) => FileExt::read_at(file, buffer, at),
+            LocalFile::Compressed { is_zstd, file, reader, offset } => {
                 if at < *offset {
                     *reader = None;
                 }
                 if reader.is_none() {
-                    *reader = Some(unpacked(file, *is_zstd)?);
+                    *reader = Some(decoder(file, *is_zstd)?);
                     *offset = 0;
                 }
                 let Some(reader) = reader else { return Ok(0) };
@@ -265,7 +279,7 @@ impl Content for Opened {
     }
 }
 
-fn unpacked(file: &File, is_zstd: bool) -> io::Result<Box<dyn Read + Send>> {
+fn decoder(file: &File, is_zstd: bool) -> io::Result<Box<dyn Read + Send>> {
     let mut file = file.try_clone()?;
     file.rewind()?;
     Ok(if is_zstd {

@@ -1,17 +1,16 @@
-//! Which files there are, which of them are which, and what to read next.
+//! Identifies the files of a source and chooses what to read next.
 //!
-//! All of it is decided here, without a thread, a clock or the log, and files are reached through
-//! [`Files`] alone, so that the tests can put every rotation and every crash to it (`model.rs`).
+//! The decisions need no thread, clock or log, and reach files through [`Files`] alone, so that
+//! tests can try every rotation and every crash (`model.rs`).
 //!
-//! A file is the one that was read
-//! - as long as it is open, or has the same inode and was not touched;
-//! - if it has the same inode and still begins and ends, up to where it was read, as it did;
-//! - under another inode, if all that was read stands at its beginning and the file that was read
-//!   is gone or was emptied: then it is the copy of a rotation, and reading goes on in it. While
-//!   the file that was read is there, another that holds what that holds, and no more, is a copy
-//!   that nobody needs to read.
+//! A file counts as a known one
+//! - while it is open, or has the same inode and is unchanged;
+//! - if it has the same inode, and the part that was read still has the same beginning and end;
+//! - under another inode, if it begins with all that was read, and the known file is gone or was
+//!   emptied: it is then the copy of a rotation, and reading continues in it. While the known file
+//!   exists, a file with no other bytes than it is a copy, and is not read.
 //!
-//! Everything else is a new file and read from its beginning.
+//! Any other file is new and read from its beginning.
 
 mod identify;
 mod read;
@@ -22,135 +21,132 @@ use std::time::Duration;
 
 use formats::Format;
 
-use super::content::{Files, Sighting, Spot, Stamp};
-use super::known::{Entry, FILES_MAX, FORGOTTEN_AFTER_S, Known};
+use super::content::{FileIdentity, FileVersion, Files, Sighting};
 use super::prefix::{Mark, Prefix};
+use super::state::{Entry, FILES_MAX, FORGOTTEN_AFTER_S, FollowState};
 
-/// A file that stays unchanged for so long is taken for written, as far as records are whole.
+/// Whole records at the end of a file count as complete once it is unchanged for this long.
 const QUIET_AFTER: Duration = Duration::from_secs(1);
-/// A file that was renamed or has a successor, and stays unchanged for so long, is read to its end:
-/// an unfinished line is taken as it is. Programs that buffer what they write may take this long to
-/// end a line.
+/// A file that was renamed or has a successor is read to its end once it is unchanged for this long:
+/// an unfinished line is recorded as it is. Programs with output buffers may take this long to end a
+/// line.
 const FINISHED_AFTER: Duration = Duration::from_secs(30);
-/// A file that is not found for so long is gone. A look that comes while files are renamed may miss
-/// one.
+/// A file is gone once it is missing for this long. A scan during a rename may miss a file.
 const GONE_AFTER: Duration = Duration::from_secs(2);
-/// The copy of a file may be written for so long without growing, and come to light so long after
-/// the file is gone.
+/// A copy of a file may pause for this long while it is written, and appear this long after the file
+/// is gone.
 const COPY_WAIT: Duration = Duration::from_secs(60);
-/// Files that are kept open. Others are opened again, and looked at whether they are the same, when
-/// they grow.
+/// Most files held open. Other files are opened and verified again when they grow.
 const OPEN_MAX: usize = 128;
 
 /// How a source's files are read.
 pub struct Rules {
     pub format: Format,
-    /// Whether these files were given once, to be read to their end, and are not followed.
+    /// Whether the files are read once to their end, and not followed.
     pub is_import: bool,
-    /// Whether files that are there at the very first look are taken for read.
+    /// Whether files found by the very first scan count as read.
     pub from_end: bool,
-    /// Bytes that are read at once: so many lines are recorded with one request, unless a record is
-    /// longer.
+    /// Bytes read and recorded with one request, unless a record is longer.
     pub piece_bytes: usize,
-    /// Most bytes of a record. Of a longer one, so many are kept.
+    /// Most bytes of a record. A longer one is cut to this length.
     pub record_bytes_max: usize,
     pub new_id: Box<dyn FnMut() -> String + Send>,
-    /// When the first record happened, in nanoseconds since the epoch, of a file that begins so;
-    /// `None` if that does not tell.
+    /// Time of the first record of a file with this beginning, in nanoseconds since the epoch; `None`
+    /// if the beginning holds no time.
     pub begins: Begins,
-    /// Whether to go on with what takes long.
+    /// Whether to continue a long operation.
     pub go_on: Box<dyn Fn() -> bool + Send>,
 }
 
 type Begins = Box<dyn Fn(&[u8]) -> Option<i64> + Send>;
 
-/// When it is: since the process began, which never goes back, and by the calendar.
+/// A time by two clocks: monotonic since the start of the process, and calendar.
 #[derive(Clone, Copy, Debug)]
-pub struct Now {
+pub struct Moment {
     pub elapsed: Duration,
     pub unix_s: i64,
 }
 
-/// Bytes that were read, to be recorded.
+/// Bytes to be recorded together.
 pub struct Piece {
     pub ticket: u64,
     pub file: String,
     pub log_file: String,
     pub offset: u64,
-    /// Whole records, or the beginning of one that is too long. Empty where there is nothing to
-    /// record: a hole, or the rest of a record that is too long.
+    /// Whole records, or the beginning of one that is too long. Empty for a hole, or for the rest of
+    /// a record that is too long.
     pub bytes: Vec<u8>,
-    /// Bytes of the file that are read with it.
+    /// Bytes of the file that the piece covers.
     pub len: usize,
 }
 
-/// Bytes of a file that are not recorded and never will be.
+/// Bytes of a file that are lost: not recorded, now or later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
     pub file: String,
     pub path: PathBuf,
     pub from: u64,
-    /// `None` where nothing tells how many there are.
+    /// `None` if the number of bytes is unknown.
     pub to: Option<u64>,
     pub why: &'static str,
 }
 
+/// State machine that follows the files of a source.
 pub struct Follower<F: Files> {
     files: F,
     rules: Rules,
-    known: Vec<Followed<F::Content>>,
-    copies: Vec<CopyOf>,
-    /// Copies that are being written, as far as can be told: what they were when seen, and since
-    /// when.
-    growing: HashMap<Spot, (Stamp, Duration)>,
+    known: Vec<TrackedFile<F::Content>>,
+    copies: Vec<KnownCopy>,
+    /// Copies that may still be growing: their last version, and when it was first seen.
+    growing: HashMap<FileIdentity, (FileVersion, Duration)>,
     tickets: VecDeque<Ticket>,
     gaps: Vec<Gap>,
     failed: Vec<(PathBuf, String)>,
     next_serial: u64,
     next_ticket: u64,
-    /// The file that is read now, and how long it was when that began: however fast it grows, the
-    /// others get their turn.
+    /// Index of the file being read.
     turn: usize,
+    /// Size of that file when its turn began. It ends the turn, so that a fast-growing file does not
+    /// delay the others.
     limit: Option<u64>,
     is_first_look: bool,
     is_followed: bool,
     is_changed: bool,
 }
 
-/// A file that is known.
-struct Followed<C> {
+/// A known file.
+struct TrackedFile<C> {
     serial: u64,
     entry: Entry,
     path: PathBuf,
-    /// When its first record happened, or it was last written to: what decides the order of files
-    /// that are found together.
+    /// Time of its first record, or of its last write. Orders files found together.
     age_ns: i64,
-    /// What was read; `None` until the file is known to be the one that was.
+    /// Hash of what was read; `None` until the file is verified.
     prefix: Option<Prefix>,
     skipping_from: Option<u64>,
     /// The last bytes that were read.
-    tail: Vec<u8>,
+    end: Vec<u8>,
     content: Option<C>,
     /// Whether its id is durable.
     is_durable: bool,
     is_seen: bool,
     changed_at: Duration,
     missing_since: Option<Duration>,
-    /// The inode it had before it was emptied.
-    was_at: Option<Spot>,
-    /// At this size nothing was whole, with this behind it.
+    /// Identity before the file was emptied.
+    was_at: Option<FileIdentity>,
+    /// Size and continuation at which no record was whole.
     idle: Option<(u64, formats::Continuation)>,
     piece_bytes: usize,
 }
 
-/// A file that holds nothing but what another, which is there, holds.
-struct CopyOf {
-    spot: Spot,
-    stamp: Stamp,
+/// A copy of a known file that still exists.
+struct KnownCopy {
+    identity: FileIdentity,
+    version: FileVersion,
     serial: u64,
 }
 
-/// A piece that is not known to be recorded.
+/// A piece in flight: not yet known to be recorded.
 struct Ticket {
     number: u64,
     serial: u64,
@@ -159,13 +155,13 @@ struct Ticket {
     is_recorded: bool,
 }
 
-impl<C> Followed<C> {
-    /// Where reading goes on.
+impl<C> TrackedFile<C> {
+    /// Offset of the next byte to read.
     fn read(&self) -> u64 {
         self.prefix.as_ref().map_or(self.entry.mark.offset, Prefix::offset)
     }
 
-    /// All that was read.
+    /// Mark after all that was read.
     fn mark(&self) -> Mark {
         self.prefix.as_ref().map_or(self.entry.mark, Prefix::mark)
     }
@@ -174,16 +170,16 @@ impl<C> Followed<C> {
         serial: u64,
         entry: Entry,
         is_durable: bool,
-        now: Now,
+        now: Moment,
         piece_bytes: usize,
-    ) -> Followed<C> {
-        Followed {
+    ) -> TrackedFile<C> {
+        TrackedFile {
             serial,
             path: entry.path.clone(),
-            age_ns: entry.stamp.modified_ns,
+            age_ns: entry.version.modified_ns,
             prefix: None,
             skipping_from: entry.skipping_from,
-            tail: Vec::new(),
+            end: Vec::new(),
             content: None,
             is_durable,
             is_seen: false,
@@ -198,8 +194,8 @@ impl<C> Followed<C> {
 }
 
 impl<F: Files> Follower<F> {
-    /// Goes on from what is known; `None` if nothing was read of the source's files ever.
-    pub fn resume(files: F, rules: Rules, known: Option<Known>, now: Now) -> Follower<F> {
+    /// Continues from a stored state; `None` if the source's files were never read.
+    pub fn resume(files: F, rules: Rules, known: Option<FollowState>, now: Moment) -> Follower<F> {
         let is_followed = known.as_ref().is_some_and(|known| known.is_followed);
         let mut follower = Follower {
             files,
@@ -224,9 +220,9 @@ impl<F: Files> Follower<F> {
         follower
     }
 
-    fn push(&mut self, entry: Entry, is_durable: bool, now: Now) -> usize {
+    fn push(&mut self, entry: Entry, is_durable: bool, now: Moment) -> usize {
         self.next_serial += 1;
-        self.known.push(Followed::of(
+        self.known.push(TrackedFile::of(
             self.next_serial,
             entry,
             is_durable,
@@ -236,24 +232,23 @@ impl<F: Files> Follower<F> {
         self.known.len() - 1
     }
 
-    /// Looks at which files there are. Those that are new are read once [`Follower::wrote`] was
-    /// called.
-    pub fn look(&mut self, now: Now) {
+    /// Scans for files. New files are read only after a call of [`Follower::mark_durable`].
+    pub fn look(&mut self, now: Moment) {
         let scan = self.files.scan();
         self.failed.extend(scan.failed);
         self.known.iter_mut().for_each(|file| file.is_seen = false);
-        let spots: HashMap<Spot, usize> = self
+        let by_identity: HashMap<FileIdentity, usize> = self
             .known
             .iter()
             .enumerate()
-            .filter_map(|(at, file)| Some((file.entry.spot?, at)))
+            .filter_map(|(at, file)| Some((file.entry.identity?, at)))
             .collect();
         let mut strangers = Vec::new();
         for sighting in scan.found {
-            match spots.get(&sighting.spot) {
+            match by_identity.get(&sighting.identity) {
                 None => strangers.push(sighting),
                 Some(&at) => match self.is_same(at, &sighting, now) {
-                    Ok(true) => self.saw(at, &sighting, now),
+                    Ok(true) => self.note_sighting(at, &sighting, now),
                     Ok(false) => {
                         self.lose(at, now);
                         strangers.push(sighting);
@@ -265,7 +260,7 @@ impl<F: Files> Follower<F> {
                 },
             }
         }
-        self.miss(now);
+        self.note_missing(now);
         self.meet(strangers, now);
         self.settle(now);
         self.forget(now);
@@ -273,46 +268,47 @@ impl<F: Files> Follower<F> {
         (self.turn, self.limit, self.is_first_look) = (0, None, false);
     }
 
-    /// Whether a file with the inode of a known one is that one.
-    fn is_same(&mut self, at: usize, sighting: &Sighting, now: Now) -> std::io::Result<bool> {
+    /// Whether a file with the inode of a known one is still that file.
+    fn is_same(&mut self, at: usize, sighting: &Sighting, now: Moment) -> std::io::Result<bool> {
         let file = &self.known[at];
-        if !sighting.is_compressed && sighting.stamp.size < file.read() {
+        if !sighting.is_compressed && sighting.version.size < file.read() {
             return Ok(false);
         }
-        let has_shrunk = !sighting.is_compressed && sighting.stamp.size < file.entry.seen;
-        if !has_shrunk && file.entry.stamp == sighting.stamp {
+        let has_shrunk = !sighting.is_compressed && sighting.version.size < file.entry.seen;
+        if !has_shrunk && file.entry.version == sighting.version {
             return Ok(true);
         }
-        // Nothing is known of one that could not be decompressed, and now it is another.
+        // The known file could not be decompressed, and its bytes have changed since.
         if file.entry.head.len == 0 {
             return Ok(false);
         }
         let is_same = if file.content.is_some() && !has_shrunk {
             self.is_itself(at)?
         } else {
-            let content = self.files.open(&sighting.path, sighting.spot, sighting.is_compressed)?;
+            let content =
+                self.files.open(&sighting.path, sighting.identity, sighting.is_compressed)?;
             self.verify(at, content, now)?
         };
         if is_same && has_shrunk {
             let why = "the end of the file was cut off before it was read";
-            self.miss_bytes(at, sighting.stamp.size, why);
+            self.miss_bytes(at, sighting.version.size, why);
         }
         Ok(is_same)
     }
 
-    /// Whether an open file was not emptied and written anew: an inode is given to no other while
-    /// it is open.
+    /// Whether an open file still has its bytes, and was not emptied and rewritten. Its inode cannot
+    /// be reused while it is open.
     fn is_itself(&mut self, at: usize) -> std::io::Result<bool> {
         let file = &mut self.known[at];
         let read = file.read();
         let Some(content) = file.content.as_mut().filter(|_| !file.entry.is_compressed) else {
             return Ok(true);
         };
-        let is_end = read::tail_of(content, read)? == file.tail;
+        let is_end = read::end_of(content, read)? == file.end;
         Ok(is_end && (file.entry.head.len == 0 || file.entry.head.begins(&read::head_of(content)?)))
     }
 
-    /// Bytes from here to what was seen of a file are lost.
+    /// Reports the bytes from `from` to the largest size seen as lost.
     fn miss_bytes(&mut self, at: usize, from: u64, why: &'static str) {
         let file = &mut self.known[at];
         let to = Some(file.entry.seen);
@@ -321,25 +317,25 @@ impl<F: Files> Follower<F> {
         self.is_changed = true;
     }
 
-    /// Takes this content for a known file's if it begins and ends, up to where that was read, as
-    /// it did.
-    fn verify(&mut self, at: usize, mut content: F::Content, now: Now) -> std::io::Result<bool> {
+    /// Attaches this content to a known file if the part that was read has the same beginning and
+    /// end; false otherwise.
+    fn verify(&mut self, at: usize, mut content: F::Content, now: Moment) -> std::io::Result<bool> {
         let file = &mut self.known[at];
         let head = read::head_of(&mut content)?;
         if file.entry.head.len > 0 && !file.entry.head.begins(&head) {
             return Ok(false);
         }
         let Some(prefix) = Prefix::resume(&file.mark(), &mut content)? else { return Ok(false) };
-        file.tail = read::tail_of(&mut content, prefix.offset())?;
+        file.end = read::end_of(&mut content, prefix.offset())?;
         (file.prefix, file.content, file.changed_at) = (Some(prefix), Some(content), now.elapsed);
         Ok(true)
     }
 
-    /// Takes note of a known file.
-    fn saw(&mut self, at: usize, sighting: &Sighting, now: Now) {
+    /// Updates a known file from a sighting.
+    fn note_sighting(&mut self, at: usize, sighting: &Sighting, now: Moment) {
         let file = &mut self.known[at];
         (file.is_seen, file.missing_since) = (true, None);
-        if file.entry.stamp != sighting.stamp {
+        if file.entry.version != sighting.version {
             file.changed_at = now.elapsed;
             file.entry.is_finished = false;
             self.is_changed = true;
@@ -349,31 +345,30 @@ impl<F: Files> Follower<F> {
             file.entry.path.clone_from(&sighting.path);
             self.is_changed = true;
         }
-        file.entry.stamp = sighting.stamp;
-        file.entry.seen = file.entry.seen.max(sighting.stamp.size);
+        file.entry.version = sighting.version;
+        file.entry.seen = file.entry.seen.max(sighting.version.size);
         file.entry.is_followed |= !self.rules.is_import;
         file.entry.seen_at = now.unix_s;
     }
 
-    /// The file is gone or was emptied. A copy may hold what was not read.
-    fn lose(&mut self, at: usize, now: Now) {
+    /// Detaches a file that is gone or was emptied. A copy may hold the bytes not yet read.
+    fn lose(&mut self, at: usize, now: Moment) {
         let file = &mut self.known[at];
-        file.was_at = file.entry.spot.take();
+        file.was_at = file.entry.identity.take();
         (file.content, file.missing_since, file.idle) = (None, Some(now.elapsed), None);
         let serial = file.serial;
         self.copies.retain(|copy| copy.serial != serial);
         self.is_changed = true;
     }
 
-    /// Takes note of the files that were not found. One that is open is read to its end, wherever
-    /// it is.
-    fn miss(&mut self, now: Now) {
+    /// Updates the files that the scan did not find. An open one is still read to its end.
+    fn note_missing(&mut self, now: Moment) {
         if self.rules.is_import {
             return;
         }
         for at in 0..self.known.len() {
             let file = &mut self.known[at];
-            if file.is_seen || file.entry.spot.is_none() || !file.entry.is_followed {
+            if file.is_seen || file.entry.identity.is_none() || !file.entry.is_followed {
                 continue;
             }
             let since = *file.missing_since.get_or_insert(now.elapsed);
@@ -387,11 +382,11 @@ impl<F: Files> Follower<F> {
         }
     }
 
-    /// What is gone and was not read to its end is lost, once no copy comes to light.
-    fn settle(&mut self, now: Now) {
+    /// Reports unread bytes of files that are gone, after [`COPY_WAIT`] without a copy.
+    fn settle(&mut self, now: Moment) {
         for at in 0..self.known.len() {
             let file = &mut self.known[at];
-            if file.entry.spot.is_some() {
+            if file.entry.identity.is_some() {
                 continue;
             }
             let since = *file.missing_since.get_or_insert(now.elapsed);
@@ -411,33 +406,34 @@ impl<F: Files> Follower<F> {
         }
     }
 
-    fn forget(&mut self, now: Now) {
+    fn forget(&mut self, now: Moment) {
         let before = self.known.len();
         let awaited: HashSet<u64> = self.tickets.iter().map(|ticket| ticket.serial).collect();
         self.known.retain(|file| {
-            let is_gone = file.entry.spot.is_none() || !file.entry.is_followed;
+            let is_gone = file.entry.identity.is_none() || !file.entry.is_followed;
             let is_old = now.unix_s - file.entry.seen_at > FORGOTTEN_AFTER_S;
             !(is_gone && is_old && !file.is_seen) || awaited.contains(&file.serial)
         });
         self.is_changed |= self.known.len() != before;
     }
 
-    /// Makes room for one more file by forgetting the one that is gone longest; whether there is
-    /// room.
+    /// Makes room for one more file by forgetting the one gone longest; false if none can be
+    /// forgotten.
     fn make_room(&mut self) -> bool {
         if self.known.len() < FILES_MAX {
             return true;
         }
-        let is_owed =
-            |file: &Followed<F::Content>| file.entry.seen > file.read() && !file.entry.is_finished;
+        let is_owed = |file: &TrackedFile<F::Content>| {
+            file.entry.seen > file.read() && !file.entry.is_finished
+        };
         let oldest = (0..self.known.len())
-            .filter(|&at| self.known[at].entry.spot.is_none() && !is_owed(&self.known[at]))
+            .filter(|&at| self.known[at].entry.identity.is_none() && !is_owed(&self.known[at]))
             .filter(|&at| self.tickets.iter().all(|ticket| ticket.serial != self.known[at].serial))
             .min_by_key(|&at| self.known[at].entry.seen_at);
         oldest.map(|at| self.known.remove(at)).is_some()
     }
 
-    /// Closes the files that were quiet longest while too many are open.
+    /// Closes the files unchanged for longest, down to [`OPEN_MAX`] open files.
     fn close_some(&mut self) {
         let mut open: Vec<(Duration, usize)> = self
             .known
@@ -453,8 +449,8 @@ impl<F: Files> Follower<F> {
         }
     }
 
-    /// The piece with this ticket is durable.
-    pub fn recorded(&mut self, number: u64) {
+    /// Reports that the piece with this ticket is durable.
+    pub fn mark_recorded(&mut self, number: u64) {
         if let Some(ticket) = self.tickets.iter_mut().find(|ticket| ticket.number == number) {
             ticket.is_recorded = true;
         }
@@ -468,47 +464,53 @@ impl<F: Files> Follower<F> {
         }
     }
 
-    /// Pieces that are not known to be recorded.
-    pub fn unrecorded(&self) -> usize {
+    /// Number of pieces not yet known to be recorded.
+    pub fn in_flight(&self) -> usize {
         self.tickets.len()
     }
 
-    /// What is to be durable now. What is not recorded is not in it.
-    pub fn known(&self) -> Known {
-        Known::of(self.known.iter().map(|file| self.durable(file)).collect(), self.is_followed)
+    /// The state to make durable. It covers recorded bytes only.
+    pub fn state(&self) -> FollowState {
+        FollowState::of(
+            self.known.iter().map(|file| self.durable(file)).collect(),
+            self.is_followed,
+        )
     }
 
-    fn durable(&self, file: &Followed<F::Content>) -> Entry {
+    fn durable(&self, file: &TrackedFile<F::Content>) -> Entry {
         let mut entry = file.entry.clone();
-        // The end of a file is recorded with what stands before it.
+        // A file is finished only once its last bytes are recorded.
         entry.is_finished &= file.mark() == entry.mark;
         entry
     }
 
-    /// Whether there is something to be made durable, and whether files wait for it.
+    /// Whether the state changed since it was last durable.
     pub fn is_changed(&self) -> bool {
         self.is_changed
     }
 
+    /// Whether new files wait for a durable state.
     pub fn has_new(&self) -> bool {
         self.known.iter().any(|file| !file.is_durable)
     }
 
-    /// What [`Follower::known`] last said is durable.
-    pub fn wrote(&mut self) {
+    /// Reports that the last [`Follower::state`] is durable.
+    pub fn mark_durable(&mut self) {
         self.known.iter_mut().for_each(|file| file.is_durable = true);
         self.is_changed = false;
     }
 
-    /// Takes over what another process made durable meanwhile.
-    pub fn learn(&mut self, theirs: Known, now: Now) {
+    /// Adopts the state that another process made durable meanwhile.
+    pub fn adopt(&mut self, theirs: FollowState, now: Moment) {
         self.is_followed |= theirs.is_followed;
         for entry in theirs.files {
             let same_id = self.known.iter().position(|file| file.entry.id == entry.id);
-            // What nothing was read of yet takes the id that the other gave the same file.
+            // A file not read yet takes the id that the other process gave it.
             let same_file = || {
                 self.known.iter().position(|file| {
-                    !file.is_durable && file.entry.spot.is_some() && file.entry.spot == entry.spot
+                    !file.is_durable
+                        && file.entry.identity.is_some()
+                        && file.entry.identity == entry.identity
                 })
             };
             match same_id.or_else(same_file) {
@@ -519,7 +521,7 @@ impl<F: Files> Follower<F> {
                     if self.known[at].entry.id != entry.id
                         || is_behind(&self.known[at], &entry) =>
                 {
-                    self.known[at] = Followed::of(
+                    self.known[at] = TrackedFile::of(
                         self.known[at].serial,
                         entry,
                         true,
@@ -533,39 +535,39 @@ impl<F: Files> Follower<F> {
         self.is_changed = true;
     }
 
-    /// Bytes that are lost, to be told before the next state is made durable.
+    /// Takes the gaps. They must be reported before the next state is made durable.
     pub fn take_gaps(&mut self) -> Vec<Gap> {
         std::mem::take(&mut self.gaps)
     }
 
-    /// Paths that could not be looked at or read, and why.
+    /// Takes the paths that could not be examined or read, and why.
     pub fn take_failed(&mut self) -> Vec<(PathBuf, String)> {
         std::mem::take(&mut self.failed)
     }
 
-    /// Bytes that are seen and not read yet, as they are on disk.
+    /// Bytes on disk that are seen and not read yet.
     pub fn behind(&self) -> u64 {
         let waiting = self.known.iter().filter(|file| file.is_seen && !file.entry.is_compressed);
-        waiting.map(|file| file.entry.stamp.size.saturating_sub(file.read())).sum()
+        waiting.map(|file| file.entry.version.size.saturating_sub(file.read())).sum()
     }
 
-    /// Whether another file was found later, so that a source which rotates went on to it.
+    /// Whether a later file was found in the same folder: the source rotated to it.
     fn has_successor(&self, at: usize) -> bool {
         let folder = self.known[at].path.parent();
         self.known[at + 1..]
             .iter()
-            .any(|file| file.entry.spot.is_some() && file.path.parent() == folder)
+            .any(|file| file.entry.identity.is_some() && file.path.parent() == folder)
     }
 
-    /// How many files were found, and how many of them are read to their end or hold nothing new.
+    /// Number of files found, and how many of them are read to their end or are copies.
     pub fn counts(&self) -> (usize, usize) {
         let seen = self.known.iter().filter(|file| file.is_seen);
         let finished = seen.clone().filter(|file| file.entry.is_finished).count();
         (seen.count() + self.copies.len(), finished + self.copies.len())
     }
 
-    /// What follows the end of a file.
-    fn follows(&self, at: usize, now: Now) -> formats::Continuation {
+    /// What may still follow the end of a file.
+    fn follows(&self, at: usize, now: Moment) -> formats::Continuation {
         use formats::Continuation;
         let file = &self.known[at];
         let is_gone = file.missing_since.is_some_and(|since| is_over(since, GONE_AFTER, now));
@@ -583,10 +585,10 @@ impl<F: Files> Follower<F> {
 }
 
 /// Whether another process has read more of a file than this one.
-fn is_behind<C>(file: &Followed<C>, theirs: &Entry) -> bool {
+fn is_behind<C>(file: &TrackedFile<C>, theirs: &Entry) -> bool {
     theirs.mark.offset > file.read()
 }
 
-fn is_over(since: Duration, time: Duration, now: Now) -> bool {
+fn is_over(since: Duration, time: Duration, now: Moment) -> bool {
     now.elapsed.saturating_sub(since) >= time
 }

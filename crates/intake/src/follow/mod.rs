@@ -1,20 +1,21 @@
-//! Following files and folders: what programs append to their log files is recorded as it comes,
-//! through every rotation.
+//! Follows files and folders: records the lines that programs append to their log files, through
+//! every rotation.
 //!
-//! - `content`: files as they are found and read; `pattern`: which ones
-//! - `follower`: which file is which, and what to read next; `known`: what is kept of it; `prefix`:
-//!   what was read, as a hash
-//! - `reading`: in which order things become durable
+//! - `content`: finds and reads files; `config::pattern` selects them
+//! - `follower`: identifies files and chooses what to read next; `state`: the stored state;
+//!   `prefix`: the hash of the bytes read
+//! - `reader`: the order in which things become durable
 //!
-//! Each source has a thread of its own: what holds one up holds up no other. It looks every
-//! [`LOOK_EVERY`] instead of being told by the system: that works on every file system, network
-//! ones too, needs no second way for when notifications are lost, and costs a few `stat` calls.
+//! Each source has its own thread, so that a delay of one source holds up no other. The thread scans
+//! every [`LOOK_EVERY`] instead of waiting for notifications of the system. Scanning works on every
+//! file system, network ones included, needs no second method for lost notifications, and costs a
+//! few `stat` calls.
 
 pub mod content;
 pub mod follower;
-pub mod known;
 pub mod prefix;
-pub mod reading;
+pub mod reader;
+pub mod state;
 
 #[cfg(test)]
 mod model;
@@ -32,33 +33,33 @@ use formats::{FilePosition, Item, Limits};
 use store::durable::Local as Disk;
 use store::{FileObjects, Log};
 
-use super::piece::prepare_piece;
-use super::{Answer, Arrival, Input, Intake, IntakeError, Tally, parse, submit};
-use crate::audit::{Act, OwnAudit};
 use crate::monitor::counters::Counters;
-use content::Local;
-use follower::{Follower, Gap, Now, Piece, Rules};
-use reading::{Ended, Reading, Sink, State};
+use super::piece::prepare_piece;
+use super::{Answer, Arrival, Intake, Input, IntakeError, Tally, parse, submit};
+use crate::audit::{Act, OwnAudit};
+use content::LocalFiles;
+use follower::{Follower, Gap, Moment, Piece, Rules};
+use reader::{Reader, Sink, StateFile, StopReason};
 
-/// How often it is looked whether files grew, came or went.
+/// Interval of the scans for files that grew, appeared or disappeared.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Bytes of a file that are recorded with one request: some hundred lines, so that a sync is for
-/// many, and what a group of the log grows to stays in the processor's cache.
+/// Bytes of a file recorded with one request: some hundred lines, so that they share a sync, and a
+/// group of the log stays in the processor's cache.
 pub const PIECE_BYTES: usize = 256 << 10;
-/// The pause before a piece is put to a log again that takes no more.
+/// Pause before a piece is submitted again to an overloaded log.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Paths that are not complained of again while nothing else is wrong with them.
+/// Most paths whose warning is remembered, so that the same error is logged once.
 const COMPLAINTS_MAX: usize = 1000;
 
-/// The threads that follow.
-pub struct Following {
+/// Threads that follow files, one for each source.
+pub struct FollowThreads {
     threads: Vec<JoinHandle<()>>,
     stops: Arc<AtomicBool>,
 }
 
-impl Following {
-    /// Follows the files of every source that has any. `report_fatal` is called when a position
-    /// cannot be made durable.
+impl FollowThreads {
+    /// Starts a thread for every source with followed files. A thread calls `report_fatal` if it
+    /// cannot make a position durable.
     pub fn start(
         intakes: &[Arc<Intake>],
         log: &Arc<Log>,
@@ -66,7 +67,7 @@ impl Following {
         limits: &config::Limits,
         data_dir: &Path,
         report_fatal: impl Fn(&store::Error) + Clone + Send + 'static,
-    ) -> Following {
+    ) -> FollowThreads {
         let stops = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         for intake in intakes.iter().filter(|intake| intake.source.follow.is_some()) {
@@ -77,24 +78,20 @@ impl Following {
             let work = move || {
                 let source = intake.source.name.clone();
                 match follow(&intake, &log, &audit, &limits, objects, &stops) {
-                    Ended::Stopped => {}
-                    Ended::Failed(why) => {
-                        tracing::error!(
-                            source,
-                            why,
-                            "the files of a source are not followed any more"
-                        )
+                    StopReason::Stopped => {}
+                    StopReason::Failed(why) => {
+                        tracing::error!(source, why, "stopped following the files of a source")
                     }
-                    Ended::WriteFailed(error) => report_fatal(&error),
+                    StopReason::WriteFailed(error) => report_fatal(&error),
                 }
             };
             let thread = std::thread::Builder::new().name("follow".to_owned()).spawn(work);
             threads.push(thread.expect("the machine has room for a thread"));
         }
-        Following { threads, stops }
+        FollowThreads { threads, stops }
     }
 
-    /// Reads no more; what is under way is recorded, and how far it came.
+    /// Stops reading. Pieces in flight and their positions are still recorded.
     pub fn stop(self) {
         self.stops.store(true, Ordering::Relaxed);
         for thread in self.threads {
@@ -106,28 +103,28 @@ impl Following {
     }
 }
 
-/// How the files of a source are read by whoever does.
+/// Rules for reading the files of a source, for the server and `daybook import`.
 pub fn rules(
     source: &config::Source,
     limits: &config::Limits,
     is_import: bool,
     stops: &Arc<AtomicBool>,
 ) -> Rules {
-    let (stops, of) = (Arc::clone(stops), source.clone());
+    let (stops, owned_source) = (Arc::clone(stops), source.clone());
     Rules {
         format: source.format,
         is_import,
         from_end: source.follow.as_ref().is_some_and(|follow| follow.from_end),
         piece_bytes: PIECE_BYTES,
-        // A body can have so many, so that `daybook import` can send what a server reads.
+        // The limit of a request body, so that `daybook import` can send what a server reads.
         record_bytes_max: limits.body_bytes_max,
         new_id: Box::new(system::random_hex::<8>),
-        begins: Box::new(move |head| first_record(head, &of).map(Time::unix_ns)),
+        begins: Box::new(move |head| first_record(head, &owned_source).map(Time::unix_ns)),
         go_on: Box::new(move || !stops.load(Ordering::Relaxed)),
     }
 }
 
-/// When the first event of these bytes happened.
+/// Time of the first event in these bytes.
 fn first_record(bytes: &[u8], source: &config::Source) -> Option<Time> {
     let whole = source.format.complete_bytes(bytes, formats::Continuation::More);
     let arrival = Arrival {
@@ -144,12 +141,12 @@ fn first_record(bytes: &[u8], source: &config::Source) -> Option<Time> {
     })
 }
 
-/// Limits on what is parsed at once, as a source's senders have them.
+/// Limits for one parser call, the same as for requests of a source's senders.
 pub fn parse_limits(limits: &config::Limits) -> Limits {
     Limits { events_max: limits.events_per_request_max, event_bytes_max: limits.event_bytes_max }
 }
 
-/// Follows until told to stop.
+/// Follows until a stop is requested.
 fn follow(
     intake: &Arc<Intake>,
     log: &Log,
@@ -157,53 +154,53 @@ fn follow(
     limits: &config::Limits,
     objects: FileObjects,
     stops: &Arc<AtomicBool>,
-) -> Ended {
-    let Some(follow) = &intake.source.follow else { return Ended::Stopped };
-    let (state, known) = match State::open(objects, &intake.source.name) {
-        Ok(opened) => opened,
-        Err(why) => return Ended::Failed(why),
+) -> StopReason {
+    let Some(follow) = &intake.source.follow else { return StopReason::Stopped };
+    let (state, known) = match StateFile::open(objects, &intake.source.name) {
+        Ok(state_and_known) => state_and_known,
+        Err(why) => return StopReason::Failed(why),
     };
     let rules = rules(&intake.source, limits, false, stops);
-    let files = Local::new(follow.patterns.clone(), known::FILES_MAX);
-    let follower = Follower::resume(files, rules, known, Now::at_start());
+    let files = LocalFiles::new(follow.patterns.clone(), state::FILES_MAX);
+    let follower = Follower::resume(files, rules, known, Moment::at_start());
     let sink = LogSink::new(Arc::clone(intake), log, audit, limits, stops);
-    let mut reading = Reading::new(follower, sink, Some(state));
+    let mut reading = Reader::new(follower, sink, Some(state));
     let mut complaints = HashSet::new();
     loop {
         match reading.pass(&mut |_| {}) {
             Ok(failed) => complain(&intake.source.name, failed, &mut complaints),
-            Err(ended) => return ended,
+            Err(reason) => return reason,
         }
         intake.counters.behind_bytes.store(reading.follower.behind(), Ordering::Relaxed);
         if stops.load(Ordering::Relaxed) {
-            return reading.write_if_changed().err().unwrap_or(Ended::Stopped);
+            return reading.write_if_changed().err().unwrap_or(StopReason::Stopped);
         }
         std::thread::park_timeout(LOOK_EVERY);
     }
 }
 
-/// Tells of what cannot be read, once.
-fn complain(source: &str, failed: Vec<(PathBuf, String)>, told: &mut HashSet<(PathBuf, String)>) {
-    told.retain(|one| failed.contains(one));
+/// Logs each path that cannot be read, once.
+fn complain(source: &str, failed: Vec<(PathBuf, String)>, logged: &mut HashSet<(PathBuf, String)>) {
+    logged.retain(|one| failed.contains(one));
     for one in failed {
-        if told.len() < COMPLAINTS_MAX && told.insert(one.clone()) {
-            tracing::warn!(source, path = %one.0.display(), why = one.1, "couldn't read a file that is followed; it is tried again");
+        if logged.len() < COMPLAINTS_MAX && logged.insert(one.clone()) {
+            tracing::warn!(source, path = %one.0.display(), why = one.1, "couldn't read a followed file; trying again");
         }
     }
 }
 
-/// Records what is read in the log of this process.
+/// Records pieces in the log of this process.
 pub struct LogSink<'a> {
     intake: Arc<Intake>,
     log: &'a Log,
     audit: &'a OwnAudit,
     limits: Limits,
     stops: Arc<AtomicBool>,
-    tell: Sender<(u64, Result<Answer, IntakeError>)>,
-    told: Receiver<(u64, Result<Answer, IntakeError>)>,
-    /// Requests of each piece that are not answered yet.
+    results_in: Sender<(u64, Result<Answer, IntakeError>)>,
+    results: Receiver<(u64, Result<Answer, IntakeError>)>,
+    /// Number of unanswered requests for each ticket.
     waiting: Vec<(u64, usize)>,
-    /// What became of everything so far.
+    /// Counts of all results so far.
     pub tally: Tally,
 }
 
@@ -215,15 +212,25 @@ impl<'a> LogSink<'a> {
         limits: &config::Limits,
         stops: &Arc<AtomicBool>,
     ) -> LogSink<'a> {
-        let (tell, told) = channel();
+        let (results_in, results) = channel();
         let limits = parse_limits(limits);
         let (waiting, tally) = (Vec::new(), Tally::default());
-        LogSink { intake, log, audit, limits, stops: Arc::clone(stops), tell, told, waiting, tally }
+        LogSink {
+            intake,
+            log,
+            audit,
+            limits,
+            stops: Arc::clone(stops),
+            results_in,
+            results,
+            waiting,
+            tally,
+        }
     }
 }
 
 impl Sink for LogSink<'_> {
-    fn send(&mut self, piece: Piece) -> Result<(), Ended> {
+    fn send(&mut self, piece: Piece) -> Result<(), StopReason> {
         let mut sent = 0;
         loop {
             let is_of_database = self.intake.source.trail.service() == Service::Database;
@@ -234,15 +241,15 @@ impl Sink for LogSink<'_> {
                 peer: None,
                 position: Some(FilePosition { file: &piece.file, offset: piece.offset }),
             };
-            // The same piece is always cut alike.
+            // The same piece always splits into the same requests.
             let prepared =
                 prepare_piece(&piece.bytes, arrival, &self.intake, self.limits, self.log);
             let mut is_overloaded = false;
             for one in prepared.into_iter().skip(sent) {
-                let (tell, ticket) = (self.tell.clone(), piece.ticket);
+                let (results, ticket) = (self.results_in.clone(), piece.ticket);
                 let answer = move |result| {
-                    // Nobody waits any more when the thread ended; the log keeps what it has.
-                    let _ = tell.send((ticket, result));
+                    // If the thread has ended, nobody waits; the log still holds the events.
+                    let _ = results.send((ticket, result));
                 };
                 match submit(one, &self.intake, self.log, answer) {
                     Ok(()) => sent += 1,
@@ -250,26 +257,26 @@ impl Sink for LogSink<'_> {
                         is_overloaded = true;
                         break;
                     }
-                    // What one record is too long for is told by no limit of ours.
+                    // Too large for the log itself; none of our limits covers that.
                     Err(IntakeError::Envelope(error)) => {
-                        return Err(Ended::Failed(error.to_string()));
+                        return Err(StopReason::Failed(error.to_string()));
                     }
-                    Err(_) => return Err(Ended::Stopped),
+                    Err(_) => return Err(StopReason::Stopped),
                 }
             }
             if !is_overloaded {
                 self.waiting.push((piece.ticket, sent));
                 return Ok(());
             }
-            // Files wait.
+            // Files can wait for the log.
             std::thread::sleep(PAUSE);
             if self.stops.load(Ordering::Relaxed) {
-                return Err(Ended::Stopped);
+                return Err(StopReason::Stopped);
             }
         }
     }
 
-    fn recorded(&mut self, wait: bool) -> Result<Vec<u64>, Ended> {
+    fn take_recorded(&mut self, wait: bool) -> Result<Vec<u64>, StopReason> {
         let mut done = Vec::new();
         loop {
             self.waiting.retain(|(ticket, requests)| {
@@ -279,16 +286,16 @@ impl Sink for LogSink<'_> {
                 *requests > 0
             });
             let is_enough = !wait || !done.is_empty() || self.waiting.is_empty();
-            let told = match self.told.try_recv() {
-                Ok(told) => told,
+            let result = match self.results.try_recv() {
+                Ok(result) => result,
                 Err(_) if is_enough => return Ok(done),
-                // This holds the other end itself, so that it does not end.
-                Err(_) => match self.told.recv() {
-                    Ok(told) => told,
-                    Err(_) => return Err(Ended::Stopped),
+                // The channel stays open, because `self` holds a sender.
+                Err(_) => match self.results.recv() {
+                    Ok(result) => result,
+                    Err(_) => return Err(StopReason::Stopped),
                 },
             };
-            match told {
+            match result {
                 (ticket, Ok(answer)) => {
                     self.tally.add(answer.tally());
                     if let Some((_, requests)) =
@@ -297,13 +304,13 @@ impl Sink for LogSink<'_> {
                         *requests -= 1;
                     }
                 }
-                // The log takes no more; the server is on its way to its end.
-                (_, Err(_)) => return Err(Ended::Stopped),
+                // The log is closed: the server is shutting down.
+                (_, Err(_)) => return Err(StopReason::Stopped),
             }
         }
     }
 
-    fn lost(&mut self, gap: &Gap) -> Result<(), Ended> {
+    fn report_gap(&mut self, gap: &Gap) -> Result<(), StopReason> {
         let counters = &self.intake.counters;
         loop {
             match self.audit.record_now(act_of(&self.intake.source.name, gap)) {
@@ -312,7 +319,7 @@ impl Sink for LogSink<'_> {
             }
             std::thread::sleep(PAUSE);
             if self.stops.load(Ordering::Relaxed) {
-                return Err(Ended::Stopped);
+                return Err(StopReason::Stopped);
             }
         }
         Counters::add(&counters.file_gaps, 1);
@@ -324,7 +331,7 @@ impl Sink for LogSink<'_> {
     }
 }
 
-/// What is on record of bytes that were lost. The same gap gives the same act.
+/// Own audit event for a gap. The same gap gives the same event.
 fn act_of(source: &str, gap: &Gap) -> Act {
     let to = gap.to.map_or("unknown".to_owned(), |to| to.to_string());
     let failed =

@@ -1,5 +1,5 @@
-//! Random histories of files, put to the follower on a model of a file system: every line is
-//! recorded once, whenever it ends and begins anew.
+//! Random histories of files, run through the follower on a model of a file system: every line is
+//! recorded once, whenever the process ends and starts again.
 //!
 //! `DAYBOOK_SEEDS=0..100000` runs other histories; a failure names its seed.
 
@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use super::content::{Content, Files, Scan, Sighting, Spot, Stamp, is_compressed};
-use super::follower::{Follower, Gap, Now, Piece, Rules};
-use super::known::Known;
+use super::content::{Content, FileIdentity, FileVersion, Files, Scan, Sighting, is_compressed};
+use super::follower::{Follower, Gap, Moment, Piece, Rules};
+use super::state::FollowState;
 
 /// SplitMix64.
 struct Random(u64);
@@ -31,8 +31,7 @@ impl Random {
     }
 }
 
-/// Files that are there as long as they have a name or are open; their numbers are used again, the
-/// lowest first.
+/// Files exist while they have a name or are open. Their numbers are used again, the lowest first.
 #[derive(Default)]
 struct World {
     names: BTreeMap<PathBuf, Rc<Inode>>,
@@ -44,17 +43,17 @@ struct World {
 struct Inode {
     number: u64,
     born_ns: i64,
-    held: RefCell<Held>,
+    held: RefCell<FileData>,
 }
 
 impl Inode {
-    fn spot(&self) -> Spot {
-        Spot { device: 0, inode: self.number, born_ns: self.born_ns }
+    fn identity(&self) -> FileIdentity {
+        FileIdentity { device: 0, inode: self.number, born_ns: self.born_ns }
     }
 }
 
 #[derive(Default)]
-struct Held {
+struct FileData {
     bytes: Vec<u8>,
     modified_ns: i64,
     /// A compressed file without its end.
@@ -77,7 +76,7 @@ impl Model {
         world.names.insert(name.into(), inode);
     }
 
-    fn change(&self, name: &str, change: impl FnOnce(&mut Held)) {
+    fn change(&self, name: &str, change: impl FnOnce(&mut FileData)) {
         let mut world = self.0.borrow_mut();
         world.clock += 1;
         let clock = world.clock;
@@ -139,8 +138,8 @@ impl Files for Model {
             let held = inode.held.borrow();
             Sighting {
                 path: path.clone(),
-                spot: inode.spot(),
-                stamp: Stamp {
+                identity: inode.identity(),
+                version: FileVersion {
                     size: if is_compressed(path) {
                         held.bytes.len() as u64 / 3 + 1
                     } else {
@@ -154,19 +153,19 @@ impl Files for Model {
         Scan { found: found.collect(), failed: Vec::new() }
     }
 
-    fn open(&self, path: &Path, spot: Spot, _: bool) -> io::Result<ModelFile> {
+    fn open(&self, path: &Path, identity: FileIdentity, _: bool) -> io::Result<ModelFile> {
         let world = self.0.borrow();
-        let inode = world.names.get(path).filter(|inode| inode.spot() == spot);
+        let inode = world.names.get(path).filter(|inode| inode.identity() == identity);
         inode.cloned().map(ModelFile).ok_or(io::ErrorKind::NotFound.into())
     }
 }
 
-/// A follower with a log and a place for its state, any of which may stop at any moment.
+/// A follower with a log and a stored state. It may crash at any moment.
 struct Machine {
     world: Model,
     follower: Follower<Model>,
-    durable: Option<Known>,
-    /// What is recorded: the key and the line.
+    durable: Option<FollowState>,
+    /// Recorded lines by key.
     log: HashMap<String, Vec<u8>>,
     under_way: Vec<Piece>,
     gaps: Vec<Gap>,
@@ -194,7 +193,7 @@ fn rules(ids: u64, from_end: bool) -> Rules {
 impl Machine {
     fn new(from_end: bool) -> Machine {
         let world = Model::default();
-        let now = Now { elapsed: Duration::ZERO, unix_s: 0 };
+        let now = Moment { elapsed: Duration::ZERO, unix_s: 0 };
         Machine {
             follower: Follower::resume(world.clone(), rules(0, from_end), None, now),
             world,
@@ -207,24 +206,24 @@ impl Machine {
         }
     }
 
-    fn now(&self) -> Now {
-        Now { elapsed: self.elapsed, unix_s: self.elapsed.as_secs().cast_signed() }
+    fn now(&self) -> Moment {
+        Moment { elapsed: self.elapsed, unix_s: self.elapsed.as_secs().cast_signed() }
     }
 
     fn write(&mut self) {
         self.gaps.extend(self.follower.take_gaps());
-        self.durable = Some(Known::parse(&self.follower.known().render()).expect("our own"));
-        self.follower.wrote();
+        self.durable = Some(FollowState::parse(&self.follower.state().render()).expect("our own"));
+        self.follower.mark_durable();
     }
 
-    /// The log takes the oldest piece.
+    /// Records the oldest piece.
     fn record_one(&mut self) {
         if self.under_way.is_empty() {
             return;
         }
         let piece = self.under_way.remove(0);
         self.put(&piece);
-        self.follower.recorded(piece.ticket);
+        self.follower.mark_recorded(piece.ticket);
     }
 
     fn put(&mut self, piece: &Piece) {
@@ -240,7 +239,7 @@ impl Machine {
         }
     }
 
-    /// Reads at most so many pieces.
+    /// Reads at most this many pieces.
     fn read(&mut self, pieces: u64) {
         if self.follower.has_new() {
             self.write();
@@ -249,14 +248,14 @@ impl Machine {
             let now = self.now();
             let Some(piece) = self.follower.next(now) else { break };
             if piece.bytes.is_empty() {
-                self.follower.recorded(piece.ticket);
+                self.follower.mark_recorded(piece.ticket);
             } else {
                 self.under_way.push(piece);
             }
         }
     }
 
-    /// All there is to read now.
+    /// Reads all that can be read now.
     fn pass(&mut self) {
         let now = self.now();
         self.follower.look(now);
@@ -267,7 +266,7 @@ impl Machine {
         self.write();
     }
 
-    /// Ends without a word; the log has taken some of what is under way.
+    /// Crashes after the log recorded some of the pieces in flight.
     fn crash(&mut self, taken: usize) {
         for piece in std::mem::take(&mut self.under_way).into_iter().take(taken) {
             self.put(&piece);
@@ -278,7 +277,7 @@ impl Machine {
             Follower::resume(self.world.clone(), rules(ids, false), self.durable.clone(), now);
     }
 
-    /// Passes until nothing is waited for any more.
+    /// Runs passes until no wait is left.
     fn settle(&mut self) {
         for _ in 0..12 {
             self.elapsed += Duration::from_secs(20);
@@ -294,7 +293,7 @@ impl Machine {
         lines
     }
 
-    /// Whether all that a file holds is known to be recorded.
+    /// Whether all bytes of a file are known to be recorded.
     fn has_recorded(&self, name: &str) -> bool {
         let lines = self.lines();
         let bytes = self.world.bytes(name);
@@ -308,7 +307,7 @@ struct Program {
     world: Model,
     active: String,
     written: u64,
-    /// What of a line is not written yet.
+    /// The part of a line not yet written.
     unwritten: Vec<u8>,
     /// Whether every file begins with the same line.
     has_headers: bool,
@@ -370,7 +369,7 @@ impl Program {
     }
 
     fn shift(&mut self, ending: &str, machine: &Machine) -> bool {
-        // The oldest goes only if nobody needs it.
+        // The oldest file is removed only if nobody needs it.
         let oldest = format!("log.4{ending}");
         let is_needed = self.world.has(&oldest) && !machine.has_recorded(&oldest);
         if is_needed || self.world.has("log.2.gz") || self.copying.is_some() {
@@ -401,7 +400,7 @@ impl Program {
         self.create(&name);
     }
 
-    /// Begins a copy, or goes on with it: some of what there is now.
+    /// Begins or continues a copy with a part of the present bytes.
     fn copy(&mut self, machine: &Machine, part: u64) {
         if self.active != "log" {
             return;
@@ -422,14 +421,14 @@ impl Program {
         }
     }
 
-    /// All of it, and then the program's file is emptied.
+    /// Completes the copy and empties the program's file.
     fn copy_truncate(&mut self, machine: &Machine) {
         self.end_line();
         if self.active != "log" || (self.copying.is_none() && !self.shift("", machine)) {
             return;
         }
         let all = self.world.bytes("log");
-        // A copy that was begun is ended.
+        // A copy in progress is completed.
         let begun =
             self.copying.take().filter(|(name, _)| self.world.has(name)).map_or(0, |(_, len)| len);
         if begun == 0 {
@@ -474,7 +473,7 @@ fn history(seed: u64) {
     let mut random = Random(seed);
     let mut machine = Machine::new(false);
     let has_headers = random.one_in(2);
-    // Where nothing but the inode tells files apart, one that holds a header alone can be taken for
+    // If only the inode distinguishes files, one that holds a header alone can be mistaken for
     // another.
     machine.world.0.borrow_mut().tells_births = has_headers || random.one_in(2);
     let mut program = Program::begin(&machine.world.clone(), has_headers);
@@ -491,8 +490,7 @@ fn history(seed: u64) {
             11..14 => machine.read(random.below(6)),
             14..17 => machine.record_one(),
             17 => machine.write(),
-            // When no more than a header is durable, nothing tells a file that was emptied from its
-            // copy.
+            // While only a header is durable, an emptied file cannot be distinguished from its copy.
             18 if !has_headers => {
                 let taken = usize::try_from(random.below(4)).expect("small");
                 machine.crash(taken);
@@ -522,7 +520,7 @@ fn history(seed: u64) {
         assert_eq!(found, [1], "seed {seed}: line {number} of {}", program.written);
     }
     assert_eq!(lines.len() as u64, program.written, "seed {seed}: {lines:?}");
-    // What was recorded before a crash and is gone after it cannot be known to be recorded.
+    // A file recorded before a crash and gone after it cannot be known to be recorded.
     let tells_gaps = machine.crashes == 0 && !has_headers;
     assert!(!tells_gaps || machine.gaps.is_empty(), "seed {seed}: {:?}", machine.gaps);
 }
@@ -536,54 +534,54 @@ fn machine_with(bytes: &[u8]) -> Machine {
     machine
 }
 
-fn told(machine: &Machine) -> Vec<(u64, Option<u64>)> {
+fn gaps_of(machine: &Machine) -> Vec<(u64, Option<u64>)> {
     machine.gaps.iter().map(|gap| (gap.from, gap.to)).collect()
 }
 
 #[test]
-fn what_is_emptied_or_removed_before_it_was_read_is_told_once() {
+fn bytes_removed_before_they_were_read_are_reported_once() {
     // Read to its end: nothing is lost.
     let mut machine = machine_with(b"one\ntwo\n");
     machine.world.change("log", |held| held.bytes = b"three\n".to_vec());
     machine.settle();
-    assert_eq!((told(&machine), machine.lines().len()), (vec![], 3));
-    // Half a line was there that nobody ended.
+    assert_eq!((gaps_of(&machine), machine.lines().len()), (vec![], 3));
+    // The file held half a line that nobody ended.
     let mut machine = machine_with(b"one\ntwo");
     machine.world.change("log", |held| held.bytes = b"three\n".to_vec());
     machine.settle();
-    assert_eq!((told(&machine), machine.lines().len()), (vec![(4, Some(7))], 2));
+    assert_eq!((gaps_of(&machine), machine.lines().len()), (vec![(4, Some(7))], 2));
     machine.crash(0);
     machine.settle();
-    assert_eq!(told(&machine), [(4, Some(7))], "once");
+    assert_eq!(gaps_of(&machine), [(4, Some(7))], "once");
     // The end was cut off.
     let mut machine = machine_with(&[b"a line\n".repeat(1000), b"half".to_vec()].concat());
     machine.world.change("log", |held| held.bytes.truncate(7002));
     machine.settle();
-    assert_eq!((told(&machine), machine.log.len()), (vec![(7002, Some(7004))], 1000));
+    assert_eq!((gaps_of(&machine), machine.log.len()), (vec![(7002, Some(7004))], 1000));
     // Removed while nothing ran that could have it open.
     let mut machine = machine_with(b"one\ntwo");
     machine.crash(0);
     machine.world.remove("log");
     machine.settle();
-    assert_eq!(told(&machine), [(4, Some(7))]);
+    assert_eq!(gaps_of(&machine), [(4, Some(7))]);
     // Removed while it is open: it is read to its end.
     let mut machine = machine_with(b"one\ntwo");
     machine.world.remove("log");
     machine.settle();
-    assert_eq!((told(&machine), machine.lines().len()), (vec![], 2));
+    assert_eq!((gaps_of(&machine), machine.lines().len()), (vec![], 2));
 }
 
 #[test]
-fn a_record_that_is_too_long_is_kept_as_far_as_can_be() {
+fn a_record_that_is_too_long_is_cut_at_the_limit() {
     let long = [b"one\n".to_vec(), vec![b'x'; 1000], b"\ntwo\n".to_vec()].concat();
     let mut machine = machine_with(&long);
     machine.settle();
-    // Of 1,000 bytes the 160 are kept that a record may have; the rest is told.
-    assert_eq!(told(&machine), [(164, Some(1004))]);
+    // A record may have 160 bytes: the rest of 1,000 bytes is reported as a gap.
+    assert_eq!(gaps_of(&machine), [(164, Some(1004))]);
     let lines = machine.lines();
     assert_eq!(lines.len(), 3);
     assert!(lines.contains_key("two") && lines.contains_key(&"x".repeat(160)), "{lines:?}");
-    // Ending in the midst of it changes nothing.
+    // A crash within the record changes nothing.
     for steps in 1..8 {
         let mut machine = Machine::new(false);
         machine.world.create("log");
@@ -598,7 +596,7 @@ fn a_record_that_is_too_long_is_kept_as_far_as_can_be() {
         machine.crash(0);
         machine.settle();
         assert_eq!(
-            (machine.lines(), told(&machine)),
+            (machine.lines(), gaps_of(&machine)),
             (lines.clone(), vec![(164, Some(1004))]),
             "{steps}"
         );
@@ -621,7 +619,7 @@ fn holes_are_skipped_and_an_unfinished_line_is_taken_once_its_file_was_rotated()
 }
 
 #[test]
-fn from_the_end_only_what_comes_is_read() {
+fn from_the_end_only_later_lines_are_read() {
     let mut machine = Machine::new(true);
     machine.world.create("log");
     machine.world.append("log", b"old\nhalf");
@@ -634,21 +632,21 @@ fn from_the_end_only_what_comes_is_read() {
 }
 
 #[test]
-fn what_another_process_made_durable_is_taken_over() {
+fn the_state_of_another_process_is_adopted() {
     let mut machine = machine_with(b"one\n");
     machine.world.create("other");
     machine.world.append("other", b"two\n");
     let now = machine.now();
-    // Both find the file; the other one was first, and has read it.
+    // Both processes find the file; the other was first, and has read it.
     machine.follower.look(now);
     let mut theirs =
         Follower::resume(machine.world.clone(), rules(500, false), machine.durable.clone(), now);
     theirs.look(now);
-    theirs.wrote();
+    theirs.mark_durable();
     let piece = theirs.next(now).expect("a piece");
     machine.put(&piece);
-    theirs.recorded(piece.ticket);
-    machine.follower.learn(theirs.known(), now);
+    theirs.mark_recorded(piece.ticket);
+    machine.follower.adopt(theirs.state(), now);
     machine.settle();
     assert_eq!(machine.lines().into_values().sum::<u64>(), 2);
     assert!(machine.log.contains_key("f501:0"), "{:?}", machine.log);

@@ -1,19 +1,18 @@
-//! What was read of a file, told by its hash: the same bytes are known again under another name or
+//! Hash of the part of a file that was read. It recognises the same bytes under another name or
 //! inode.
 //!
-//! The hash goes on from block to block, so that reading can go on after a restart with one block
-//! of the file instead of all of it: the last block is hashed apart from the chain of those before
-//! it.
+//! The hash is chained from block to block, and the last block is hashed apart from the chain
+//! before it. A restart can therefore continue after reading one block of the file instead of all.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::content::Content;
 
-/// Bytes that are hashed as one. A start reads so much of every file that is not read to its end.
+/// Bytes in a block. A start reads this much of every file not yet read to its end.
 const BLOCK_BYTES: u64 = 64 << 10;
 const FIRST_BYTES: usize = 64;
-/// Bytes at a file's beginning that most files are told apart by, before all that was read is
+/// Bytes at the beginning of a file that distinguish most files, before everything read is
 /// compared.
 pub const HEAD_BYTES: usize = 4 << 10;
 
@@ -46,7 +45,7 @@ impl TryFrom<String> for Hash {
     }
 }
 
-/// How far a file was read, and what it was.
+/// Position in a file, and the hash of the bytes before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mark {
@@ -59,21 +58,21 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// What tells these bytes from all others, in 32 hex digits.
+    /// Identifies these bytes, in 32 hex digits.
     pub fn fingerprint(&self) -> String {
         let all = Sha256::new().chain_update(self.offset.to_le_bytes()).chain_update(self.blocks.0);
         hex::encode(&all.chain_update(self.last.0).finalize()[..16])
     }
 }
 
-/// The beginning of a file: its first line, as a rule.
+/// Beginning of a file, usually its first line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Head {
     /// At most [`HEAD_BYTES`].
     pub len: u64,
     sha256: Hash,
-    /// Of its first bytes, at most [`FIRST_BYTES`]: most files differ in these, a time as a rule.
+    /// Hash of at most [`FIRST_BYTES`]. Most files differ in these, usually in a time.
     first: Hash,
 }
 
@@ -84,13 +83,12 @@ impl Head {
         Head { len: bytes.len() as u64, sha256: Hash::of(bytes), first }
     }
 
-    /// Whether a file that begins so may be the beginning of one that begins with more.
+    /// Whether this may be the beginning of a longer head.
     pub fn may_begin(&self, longer: &Head) -> bool {
         self.len < FIRST_BYTES as u64 || self.first == longer.first
     }
 
-    /// Whether a file that begins with these bytes begins so. Of a shorter one nothing can be said:
-    /// it does not.
+    /// Whether these bytes begin with this head. False for fewer bytes than the head has.
     pub fn begins(&self, bytes: &[u8]) -> bool {
         usize::try_from(self.len)
             .ok()
@@ -99,7 +97,7 @@ impl Head {
     }
 }
 
-/// What was read so far, ready for more.
+/// Running hash of the bytes read so far.
 #[derive(Clone)]
 pub struct Prefix {
     offset: u64,
@@ -127,7 +125,7 @@ impl Prefix {
                 let last = std::mem::take(&mut self.last).finalize();
                 self.blocks =
                     Sha256::new().chain_update(self.blocks).chain_update(last).finalize().into();
-                // From here on the block that was the last is among those before it.
+                // The last block has joined the chain; a new one begins.
                 self.filled = 0;
             }
             let room = BLOCK_BYTES - self.filled;
@@ -146,8 +144,7 @@ impl Prefix {
         }
     }
 
-    /// Goes on from a mark in a file that is taken for the one that was read, if its last block
-    /// still is what it was. `None` if it is another.
+    /// Resumes at a mark if the last block of the content is unchanged; `None` otherwise.
     pub fn resume(mark: &Mark, content: &mut dyn Content) -> std::io::Result<Option<Prefix>> {
         let start = block_of(mark.offset);
         let mut prefix =
@@ -156,8 +153,8 @@ impl Prefix {
         Ok(Some(prefix).filter(|prefix| is_there && prefix.mark() == *mark))
     }
 
-    /// Whether a file begins with all that was read up to the mark; `None` if it is shorter. Reads
-    /// all of that.
+    /// Whether a file begins with all bytes before the mark; `None` if it is shorter. Reads all of
+    /// them.
     pub fn begins(
         mark: &Mark,
         content: &mut dyn Content,
@@ -177,12 +174,12 @@ impl Prefix {
     }
 }
 
-/// Where the last block begins, of so many bytes. It is never empty but at the beginning.
+/// Start of the last block before this offset. The block is empty only at offset 0.
 fn block_of(offset: u64) -> u64 {
     offset.saturating_sub(1) / BLOCK_BYTES * BLOCK_BYTES
 }
 
-/// Reads on to `until`; whether there is so much.
+/// Reads up to `until`; false if the content ends before it.
 pub fn push_until(
     prefix: &mut Prefix,
     content: &mut dyn Content,
@@ -223,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_known_again_however_it_was_read() {
+    fn a_file_is_recognised_however_it_was_read() {
         let block = usize::try_from(BLOCK_BYTES).expect("small");
         for len in [0, 1, block - 1, block, block + 1, 2 * block, 2 * block + 77] {
             let whole = bytes(len);

@@ -1,14 +1,14 @@
-//! Messages of one source into appends: many in one, in the order they came, and no more at once
-//! than the log keeps up with.
+//! Collects the messages of one source into appends: many in one, in the order of arrival, and no
+//! faster than the log can take them.
 //!
-//! - What a listener took and is not durable yet is bounded by its [`Sink`]'s room. A listener
+//! - The room of a [`Sink`] bounds the messages of a listener that are not durable yet. A listener
 //!   without room waits, or drops.
-//! - A batch is recorded when it is full or [`COLLECTING`] after its first message. While the log
-//!   has many of a source's batches, the next one grows instead.
-//! - Batches are parsed beside each other, and handed to the log in order: messages of one
-//!   connection stay in order.
-//! - Where an event may take several messages, those of one that may go on are held for the next
-//!   batch, for [`HELD_MAX`].
+//! - A batch is recorded when it is full, or [`COLLECTING`] after its first message. While many
+//!   batches of a source are in flight, the next one grows instead.
+//! - Batches are parsed in parallel and handed to the log in order: messages of one connection stay
+//!   in order.
+//! - In formats with several messages for one event, the messages of an unfinished event are held
+//!   for the next batch, for up to [`HELD_MAX`].
 
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,36 +21,34 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::framing::{Flaw, Frame};
-use crate::{Arrival, Input, Intake, Message};
+use crate::{Arrival, Intake, Message, Input};
 use config::Limits;
 
-/// How long a batch waits for company. A sender is never answered, so it costs nobody time, and
-/// saves a sync each.
+/// How long a batch waits for more messages. No sender waits for a response, so the wait delays
+/// nobody, and each message that joins saves a sync.
 const COLLECTING: Duration = Duration::from_millis(5);
-/// A batch takes no more messages, or bytes: what the log makes durable at once without slowing
-/// down.
+/// Most messages and bytes of a batch: what the log can make durable at once without slowing down.
 const BATCH_MESSAGES_MAX: usize = 1000;
 const BATCH_BYTES_MAX: usize = 512 << 10;
-/// Batches of one source at once: one being synced, some waiting for it and some being parsed; far
-/// from all that the log lets wait.
+/// Batches of one source in flight: one being synced, some waiting for it and some being parsed. The
+/// log's own limit on waiting appends is far higher.
 const BATCHES_IN_FLIGHT_MAX: usize = 6;
-/// Pieces that may wait to be collected. Their bytes are bounded by the room; this bounds what they
-/// cost besides.
+/// Pieces that may wait to be collected. The room bounds their bytes, and this limit their overhead.
 const PIECES_MAX: usize = 1024;
-/// What a message costs beside its own bytes.
+/// Cost of a message beside its own bytes.
 const MESSAGE_OVERHEAD_BYTES: usize = 256;
 
-/// How long messages wait for others of their event. The audit daemon waits as long for its end
-/// (`end_of_event_timeout`).
+/// How long messages wait for others of their event. The audit daemon waits equally long for the end
+/// of an event (`end_of_event_timeout`).
 const HELD_MAX: Duration = Duration::from_secs(2);
 
-/// Messages that came together, from one listener.
+/// Messages received together by one listener.
 pub struct Piece {
     messages: Vec<Message>,
     room: OwnedSemaphorePermit,
 }
 
-/// Messages to be recorded together, and when each was collected.
+/// Messages to be recorded together, each with its time of collection.
 #[derive(Default)]
 struct Batch {
     messages: Vec<(Instant, Message)>,
@@ -75,8 +73,8 @@ impl Batch {
         self.messages.len() >= BATCH_MESSAGES_MAX || self.bytes >= BATCH_BYTES_MAX
     }
 
-    /// Takes out the messages of events that may go on, but for those that waited long enough. They
-    /// keep no room, as they are never more than a batch.
+    /// Takes out the messages of unfinished events, except those that waited long enough. They hold
+    /// no room, because they are never more than a batch.
     fn take_open(&mut self, format: Format) -> Vec<(Instant, Message)> {
         let bytes = |(_, message): &(Instant, Message)| match message.flaw {
             None => message.bytes.clone(),
@@ -100,7 +98,7 @@ impl Batch {
     }
 }
 
-/// Where a listener puts what it takes.
+/// Queue for the messages of one listener.
 #[derive(Clone)]
 pub struct Sink {
     pieces: mpsc::Sender<Piece>,
@@ -108,23 +106,23 @@ pub struct Sink {
     room_bytes: usize,
 }
 
-/// There is no room, or the log takes no more.
+/// The sink has no room, or the log takes no more.
 #[derive(Debug)]
 pub struct Full;
 
-/// The source's queue: where its listeners put messages, and where they are collected from.
+/// Queue of a source, from its listeners to its collector.
 pub fn queue() -> (mpsc::Sender<Piece>, mpsc::Receiver<Piece>) {
     mpsc::channel(PIECES_MAX)
 }
 
 impl Sink {
-    /// Room of its own for each listener, so that none waits for another.
+    /// Each listener has its own room, so that none waits for another.
     pub fn new(pieces: mpsc::Sender<Piece>, limits: &Limits) -> Sink {
         let room_bytes = limits.syslog_bytes_in_flight_max.min(Semaphore::MAX_PERMITS);
         Sink { pieces, room: Arc::new(Semaphore::new(room_bytes)), room_bytes }
     }
 
-    /// Hands messages in; waits for room. Errs once the log takes no more.
+    /// Queues messages; waits for room. Fails once the log takes no more.
     pub async fn put(&self, messages: Vec<Message>) -> Result<(), Full> {
         let room = Arc::clone(&self.room)
             .acquire_many_owned(self.cost(&messages))
@@ -133,7 +131,7 @@ impl Sink {
         self.pieces.send(Piece { messages, room }).await.map_err(|_| Full)
     }
 
-    /// Hands messages in, if there is room.
+    /// Queues messages if there is room.
     pub fn try_put(&self, messages: Vec<Message>) -> Result<(), Full> {
         let room = Arc::clone(&self.room)
             .try_acquire_many_owned(self.cost(&messages))
@@ -141,12 +139,12 @@ impl Sink {
         self.pieces.try_send(Piece { messages, room }).map_err(|_| Full)
     }
 
-    /// Whether these have room together.
+    /// Whether there is room for all these messages.
     pub fn has_room_for(&self, messages: &[Message]) -> bool {
         self.room.available_permits() >= self.cost(messages) as usize
     }
 
-    /// A piece that costs more than there is room at all takes all of it.
+    /// Room that messages take, at most all of it: a larger piece can still be queued.
     fn cost(&self, messages: &[Message]) -> u32 {
         let bytes: usize =
             messages.iter().map(|message| message.bytes.len() + MESSAGE_OVERHEAD_BYTES).sum();
@@ -154,12 +152,12 @@ impl Sink {
     }
 }
 
-/// What is recorded of a frame.
+/// The message of a frame.
 pub fn message(frame: Frame, peer: IpAddr) -> Message {
     let flaw = frame.flaw.map(|flaw| match flaw {
         Flaw::TooLong(len_bytes) => {
             format!(
-                "message_too_long: it had {len_bytes} bytes; kept are the first {}",
+                "message_too_long: it had {len_bytes} bytes; only the first {} are stored",
                 frame.bytes.len()
             )
         }
@@ -168,8 +166,8 @@ pub fn message(frame: Frame, peer: IpAddr) -> Message {
     Message { bytes: frame.bytes, peer, flaw }
 }
 
-/// Records what comes until nobody can put anything in any more, and all of it is durable; or until
-/// the log takes no more.
+/// Records messages until all sinks are dropped and everything is durable, or until the log takes no
+/// more.
 pub async fn collect(
     intake: Arc<Intake>,
     log: Arc<Log>,
@@ -178,17 +176,17 @@ pub async fn collect(
 ) {
     let in_flight = Arc::new(Semaphore::new(BATCHES_IN_FLIGHT_MAX));
     let (go_on, mut turn) = oneshot::channel();
-    // Its receiver is right above.
+    // The receiver exists, so sending cannot fail.
     let _ = go_on.send(());
     let mut held = Vec::new();
     while let Some(batch) = next(&mut held, &mut pieces, intake.source.format).await {
-        let Ok(place) = Arc::clone(&in_flight).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&in_flight).acquire_owned().await else { return };
         let (to, log, all) = (Arc::clone(&intake), Arc::clone(&log), Arc::clone(&in_flight));
         let (go_on, next_turn) = oneshot::channel();
         let this_turn = std::mem::replace(&mut turn, next_turn);
         tokio::task::spawn_blocking(move || {
-            match record(batch, place, &to, limits, &log, this_turn) {
-                // Nobody waits for the last turn.
+            match record(batch, permit, &to, limits, &log, this_turn) {
+                // Sending fails if this was the last batch, and nobody waits for its turn.
                 Ok(()) => drop(go_on.send(())),
                 Err(why) => {
                     tracing::error!(
@@ -201,13 +199,13 @@ pub async fn collect(
             }
         });
     }
-    // All places back means that everything is durable.
+    // Once all permits are free, everything is durable.
     let all = u32::try_from(BATCHES_IN_FLIGHT_MAX).unwrap_or(u32::MAX);
     let _ = in_flight.acquire_many(all).await;
 }
 
-/// The next messages to be recorded: what was held, the next piece, and what comes soon after,
-/// without what is to be held. `None` when nothing can come any more.
+/// The next batch: the held messages, the next piece and those soon after, without the messages to
+/// hold. `None` once all sinks are dropped.
 async fn next(
     held: &mut Vec<(Instant, Message)>,
     pieces: &mut mpsc::Receiver<Piece>,
@@ -228,7 +226,7 @@ async fn next(
                     batch.add(piece);
                 }
             }
-            // Nothing can come that these wait for.
+            // All sinks are dropped: the held messages wait for nothing.
             Ok(None) => return Some(batch),
             Err(_) => {}
         }
@@ -239,11 +237,11 @@ async fn next(
     }
 }
 
-/// Parses a batch and hands it to the log when it is its turn. Its room and its place are given
-/// back once it is durable. Blocks.
+/// Parses a batch and hands it to the log in its turn. Frees its room and its permit once it is
+/// durable. Blocks.
 fn record(
     batch: Batch,
-    place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
     intake: &Arc<Intake>,
     limits: Limits,
     log: &Log,
@@ -266,14 +264,15 @@ fn record(
         crate::prepare(Input::Messages(messages), arrival, intake, limits, log)
     };
     let prepared = catch_unwind(AssertUnwindSafe(|| prepare(&messages))).unwrap_or_else(|_| {
-        // Nobody sends them again: they are kept for when the parser is mended.
+        // Nobody sends the messages again, so they go to the dead-letter queue until the parser is
+        // fixed.
         let panicked = Some("the parser panicked at this message or one near it".to_owned());
         messages.iter_mut().for_each(|message| message.flaw.clone_from(&panicked));
         prepare(&messages)
     });
-    let prepared = prepared.map_err(|_| "messages have no envelope that could be wrong")?;
+    let prepared = prepared.map_err(|_| "messages have no envelope, yet the parser refused one")?;
     drop(messages);
     turn.blocking_recv().map_err(|_| "the batch before it failed")?;
-    crate::submit_blocking(prepared, intake, log, move |_| drop((rooms, place)))
+    crate::submit_blocking(prepared, intake, log, move |_| drop((rooms, permit)))
         .map_err(|_| "the log takes no more")
 }

@@ -1,7 +1,7 @@
-//! Messages by UDP: one in a datagram.
+//! Messages by UDP, one in a datagram.
 //!
-//! Nothing slows a sender down, so what comes too fast is lost. It is counted, whether we dropped
-//! it or the kernel did.
+//! Nothing slows a sender down, so messages that arrive too fast are lost. Those dropped by Daybook
+//! and those dropped by the kernel are counted.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
@@ -20,16 +20,16 @@ use crate::monitor::counters::Counters;
 use crate::{Intake, Message};
 use net::server::stopped;
 
-/// What the kernel is asked to keep of datagrams that were not taken yet; it grants what
-/// `net.core.rmem_max` allows.
+/// Requested size of the kernel's buffer for datagrams not yet received. The kernel grants at most
+/// `net.core.rmem_max`.
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 /// The largest datagram there is.
 const DATAGRAM_BYTES_MAX: usize = 64 << 10;
-/// Datagrams taken before they are put together into the queue.
-const TAKEN_AT_ONCE: usize = 64;
-/// How often the kernel's count of dropped datagrams is looked at.
+/// Most datagrams that enter the queue together.
+const DATAGRAMS_AT_ONCE: usize = 64;
+/// Interval of the reads of the kernel's count of dropped datagrams.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long datagrams are still taken that came before the end of the server.
+/// Time to receive the datagrams already in the buffer when the server stops.
 const LAST_READS: Duration = Duration::from_millis(500);
 
 /// Binds the socket with a large buffer.
@@ -37,15 +37,15 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
     let socket = UdpSocket::bind(address).await?;
     let options = SockRef::from(&socket);
     options.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
-    // The kernel counts its own overhead, and tells twice what it was asked for.
-    let (granted, asked) = (options.recv_buffer_size()?, 2 * RECEIVE_BUFFER_BYTES);
-    if granted < asked {
-        tracing::info!(%address, granted, asked, "net.core.rmem_max bounds what the kernel keeps of datagrams");
+    // The kernel adds its own overhead, and reports twice the requested size.
+    let (granted, requested) = (options.recv_buffer_size()?, 2 * RECEIVE_BUFFER_BYTES);
+    if granted < requested {
+        tracing::info!(%address, granted, requested, "net.core.rmem_max limits the receive buffer for datagrams");
     }
     Ok(socket)
 }
 
-/// Takes datagrams until told to stop.
+/// Receives datagrams until a stop is requested.
 pub async fn receive(
     socket: UdpSocket,
     intake: Arc<Intake>,
@@ -88,25 +88,25 @@ struct Receiver {
 }
 
 impl Receiver {
-    /// Takes what is there, up to a limit; whether there was anything.
+    /// Receives the waiting datagrams, up to a limit; false if there were none.
     fn take_some(&mut self) -> bool {
         let mut messages = Vec::new();
-        let mut taken = 0;
-        while taken < TAKEN_AT_ONCE {
+        let mut received = 0;
+        while received < DATAGRAMS_AT_ONCE {
             match self.socket.try_recv_from(&mut self.buffer) {
                 Ok((len_bytes, peer)) => {
-                    taken += 1;
-                    messages.extend(self.taken(len_bytes, peer.ip().to_canonical()));
+                    received += 1;
+                    messages.extend(self.message_of(len_bytes, peer.ip().to_canonical()));
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
-                // What a datagram of ours would have met; none is sent.
+                // An error of a datagram sent by this socket; it sends none.
                 Err(error) => {
-                    tracing::debug!(%error, "couldn't take a datagram");
+                    tracing::debug!(%error, "couldn't receive a datagram");
                     break;
                 }
             }
         }
-        // One by one if not all of them have room together.
+        // Messages enter the queue one by one if it has no room for all of them.
         let count = messages.len();
         if count > 0 && !self.sink.has_room_for(&messages) {
             let dropped =
@@ -115,24 +115,25 @@ impl Receiver {
         } else if count > 0 && self.sink.try_put(messages).is_err() {
             Counters::add(&self.intake.counters.dropped_by_daybook, count);
         }
-        taken > 0
+        received > 0
     }
 
-    /// The message of the datagram in the buffer, if its sender is heard. An empty one holds none.
-    fn taken(&self, len_bytes: usize, peer: IpAddr) -> Option<Message> {
-        if !super::hears(&self.intake, peer) {
+    /// Message of the datagram in the buffer. `None` for an empty one, or if its sender is refused.
+    fn message_of(&self, len_bytes: usize, peer: IpAddr) -> Option<Message> {
+        if !super::accepts(&self.intake, peer) {
             Counters::add(&self.intake.counters.refused, 1);
             return None;
         }
-        let kept = len_bytes.min(self.bytes_max);
-        let flaw = (kept < len_bytes).then_some(Flaw::TooLong(len_bytes));
-        (len_bytes > 0).then(|| message(Frame { bytes: self.buffer[..kept].to_vec(), flaw }, peer))
+        let stored = len_bytes.min(self.bytes_max);
+        let flaw = (stored < len_bytes).then_some(Flaw::TooLong(len_bytes));
+        (len_bytes > 0)
+            .then(|| message(Frame { bytes: self.buffer[..stored].to_vec(), flaw }, peer))
     }
 }
 
 /// Counts what the kernel drops.
 struct DropWatch {
-    /// The kernel's table that the socket stands in, and which one it is there.
+    /// The kernel's table with a line for the socket.
     table: &'static str,
     inode: Option<u64>,
     by_kernel: u64,
@@ -147,7 +148,7 @@ impl DropWatch {
         if inode.is_none() {
             tracing::warn!(
                 source = receiver.intake.source.name,
-                "what the kernel drops cannot be counted"
+                "couldn't count the datagrams dropped by the kernel"
             );
         }
         DropWatch { table, inode, by_kernel: 0 }
@@ -162,14 +163,14 @@ impl DropWatch {
     }
 }
 
-/// `socket:[12345]`, as what a file descriptor is a link to.
+/// Parses `socket:[12345]`, the link target of a file descriptor.
 fn socket_inode(link: &str) -> Option<u64> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// How many datagrams the kernel dropped for a socket:
-/// <https://docs.kernel.org/networking/proc_net_tcp.html>, whose columns `/proc/net/udp` shares up
-/// to the inode; the last one is the drops.
+/// Number of datagrams that the kernel dropped for a socket. `/proc/net/udp` shares the columns of
+/// <https://docs.kernel.org/networking/proc_net_tcp.html> up to the inode; its last column is the
+/// drops.
 fn drops(table: &str, inode: u64) -> Option<u64> {
     table.lines().skip(1).find_map(|line| {
         let mut columns = line.split_whitespace().skip(9);
@@ -186,7 +187,7 @@ mod tests {
          \x20 612: 0100007F:158A 00000000:0000 07 00000000:00034200 00:00000000 00000000  1000        0 67890 2 00000000abcdef02 4711      \n";
 
     #[test]
-    fn drops_are_told_by_inode() {
+    fn drops_are_found_by_inode() {
         assert_eq!(drops(TABLE, 12345), Some(0));
         assert_eq!(drops(TABLE, 67890), Some(4711));
         for (table, inode) in [(TABLE, 2), (TABLE, 4711), ("", 12345), ("sl\n1 2 3\n\n", 3)] {

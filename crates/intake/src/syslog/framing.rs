@@ -1,29 +1,30 @@
-//! Messages out of a stream of bytes: RFC 6587 section 3.4, both ways, told apart frame by frame.
+//! Splits a stream of bytes into messages: both methods of RFC 6587 section 3.4, detected for each
+//! frame.
 //!
 //! - A frame that begins with a number and a space has that many bytes (octet counting, 3.4.1; RFC
 //!   5425 section 4.3).
-//! - Any other ends at a line feed (3.4.2). So does one that begins with something like a number
-//!   that is no length: a year, a zero, more digits than any length has.
-//! - A frame that is too long is given out with its first bytes; what follows of it is skipped, and
+//! - Any other frame ends at a line feed (3.4.2). This includes frames that begin with a number that
+//!   is no length: a year, a zero, more digits than any length has.
+//! - A frame that is too long is returned with its first bytes; the other bytes are skipped and
 //!   counted.
-//! - However the stream is cut into pieces, the frames are the same.
+//! - The frames do not depend on how the stream is cut into pieces.
 
-/// More digits than these are no length but the beginning of a line: nobody sends ten megabytes as
-/// one message, and what is no length would skip as much.
+/// A number with more digits begins a line and is no length: nobody sends ten megabytes as one
+/// message, and a false length would skip as many bytes.
 const LENGTH_DIGITS_MAX: usize = 7;
 
-/// What stood in one frame.
+/// Contents of one frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     pub bytes: Vec<u8>,
-    /// Why they are no whole message.
+    /// Why the bytes are no whole message.
     pub flaw: Option<Flaw>,
 }
 
 /// Why a frame holds no whole message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// It had so many bytes, which is too many.
+    /// It had this many bytes, more than the limit.
     TooLong(usize),
     /// The stream ended within it.
     CutOff,
@@ -32,36 +33,36 @@ pub enum Flaw {
 /// Finds frames in one stream.
 pub struct Framing {
     bytes_max: usize,
-    /// Of the frame that is under way: at most `bytes_max`, or the digits of its length.
-    kept: Vec<u8>,
+    /// Bytes of the unfinished frame, at most `bytes_max`, or the digits of its length.
+    buffer: Vec<u8>,
     state: State,
 }
 
 #[derive(Clone, Copy)]
 enum State {
-    /// `kept` may be the beginning of a length.
+    /// `buffer` may hold the beginning of a length.
     Start,
-    /// So many bytes are still to come, of so many.
+    /// `left` of `len_bytes` bytes are still missing.
     Counted { left: usize, len_bytes: usize },
-    /// Until a line feed; so many bytes came.
+    /// Ends at a line feed; has `len_bytes` bytes so far.
     Line { len_bytes: usize },
 }
 
 impl Framing {
     /// For messages of at most `bytes_max` bytes.
     pub fn new(bytes_max: usize) -> Framing {
-        Framing { bytes_max, kept: Vec::new(), state: State::Start }
+        Framing { bytes_max, buffer: Vec::new(), state: State::Start }
     }
 
-    /// Takes the next piece of the stream, and gives out the frames that end in it. Empty ones are
-    /// none.
+    /// Takes the next piece of the stream and returns the frames that end in it. Empty frames are
+    /// skipped.
     pub fn take(&mut self, mut piece: &[u8], give: &mut dyn FnMut(Frame)) {
         while !piece.is_empty() {
             match self.state {
                 State::Start => piece = self.begin(piece),
                 State::Counted { left, len_bytes } => {
                     let (now, rest) = piece.split_at(left.min(piece.len()));
-                    self.keep(now);
+                    self.store(now);
                     piece = rest;
                     match left - now.len() {
                         0 => self.end(len_bytes, give),
@@ -70,12 +71,12 @@ impl Framing {
                 }
                 State::Line { len_bytes } => match piece.iter().position(|&byte| byte == b'\n') {
                     Some(at) => {
-                        self.keep(&piece[..at]);
+                        self.store(&piece[..at]);
                         piece = &piece[at + 1..];
                         self.end_line(len_bytes + at, give);
                     }
                     None => {
-                        self.keep(piece);
+                        self.store(piece);
                         self.state = State::Line { len_bytes: len_bytes + piece.len() };
                         return;
                     }
@@ -84,36 +85,36 @@ impl Framing {
         }
     }
 
-    /// Takes the end of the stream, and gives out what is left. A last line may lack its line feed
-    /// if the sender ended the stream, as when it broke off it may not.
+    /// Takes the end of the stream and returns the last frame. A last line without a line feed is
+    /// whole if the sender closed the stream in order, and cut off if the connection broke.
     pub fn finish(mut self, is_orderly: bool, give: &mut dyn FnMut(Frame)) {
         match self.state {
-            State::Start | State::Counted { .. } if self.kept.is_empty() => {}
+            State::Start | State::Counted { .. } if self.buffer.is_empty() => {}
             State::Line { len_bytes } if is_orderly || len_bytes > self.bytes_max => {
                 self.end_line(len_bytes, give)
             }
             State::Start | State::Line { .. } | State::Counted { .. } => {
-                give(Frame { bytes: self.kept, flaw: Some(Flaw::CutOff) });
+                give(Frame { bytes: self.buffer, flaw: Some(Flaw::CutOff) });
             }
         }
     }
 
-    /// Looks for a length at the beginning of a frame; returns what is left of the piece.
+    /// Looks for a length at the beginning of a frame; returns the rest of the piece.
     fn begin<'a>(&mut self, piece: &'a [u8]) -> &'a [u8] {
         for (at, &byte) in piece.iter().enumerate() {
-            let has_room = self.kept.len() < LENGTH_DIGITS_MAX;
+            let has_room = self.buffer.len() < LENGTH_DIGITS_MAX;
             match byte {
-                b'1'..=b'9' if has_room => self.kept.push(byte),
-                b'0' if has_room && !self.kept.is_empty() => self.kept.push(byte),
-                b' ' if !self.kept.is_empty() => {
-                    let digits = self.kept.drain(..);
+                b'1'..=b'9' if has_room => self.buffer.push(byte),
+                b'0' if has_room && !self.buffer.is_empty() => self.buffer.push(byte),
+                b' ' if !self.buffer.is_empty() => {
+                    let digits = self.buffer.drain(..);
                     let len_bytes =
                         digits.fold(0, |len, digit| len * 10 + usize::from(digit - b'0'));
                     self.state = State::Counted { left: len_bytes, len_bytes };
                     return &piece[at + 1..];
                 }
                 _ => {
-                    self.state = State::Line { len_bytes: self.kept.len() };
+                    self.state = State::Line { len_bytes: self.buffer.len() };
                     return &piece[at..];
                 }
             }
@@ -121,15 +122,15 @@ impl Framing {
         &[]
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
-        let room = self.bytes_max.saturating_sub(self.kept.len());
-        self.kept.extend_from_slice(&bytes[..room.min(bytes.len())]);
+    fn store(&mut self, bytes: &[u8]) {
+        let room = self.bytes_max.saturating_sub(self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..room.min(bytes.len())]);
     }
 
-    /// Of a line, a carriage return before the line feed is none of the message.
+    /// Ends a line. A carriage return before the line feed is not part of the message.
     fn end_line(&mut self, mut len_bytes: usize, give: &mut dyn FnMut(Frame)) {
-        if len_bytes == self.kept.len() && self.kept.last() == Some(&b'\r') {
-            self.kept.pop();
+        if len_bytes == self.buffer.len() && self.buffer.last() == Some(&b'\r') {
+            self.buffer.pop();
             len_bytes -= 1;
         }
         self.end(len_bytes, give);
@@ -137,7 +138,7 @@ impl Framing {
 
     fn end(&mut self, len_bytes: usize, give: &mut dyn FnMut(Frame)) {
         self.state = State::Start;
-        let bytes = std::mem::take(&mut self.kept);
+        let bytes = std::mem::take(&mut self.buffer);
         if len_bytes > 0 {
             give(Frame {
                 flaw: (len_bytes > bytes.len()).then_some(Flaw::TooLong(len_bytes)),
@@ -153,7 +154,7 @@ mod tests {
 
     const MAX: usize = 24;
 
-    /// The frames of pieces, as text; what is wrong with one stands before it.
+    /// Frames of pieces as text, each after its flaw.
     fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, is_orderly: bool) -> Vec<String> {
         let mut found = Vec::new();
         let mut give = |frame: Frame| {
@@ -177,7 +178,7 @@ mod tests {
         for (stream, expected) in [
             (&b"5 <1>ab<2>cd\n<3>e\r\n4 <4>\n"[..], &["<1>ab", "<2>cd", "<3>e", "<4>\n"][..]),
             (b"\n\r\n5 a\nb\nc", &["a\nb\nc"]),
-            // A year and a zero are no lengths, and neither are so many digits.
+            // A year, a zero and eight digits are no lengths.
             (b"2026-11-20 x\n07 a\n12345678 a\n", &["2026-11-20 x", "07 a", "12345678 a"]),
             (b"1 \r\n", &["\r"]),
             (b"", &[]),
@@ -187,17 +188,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_kept_in_part_and_skipped_to_the_next() {
+    fn a_long_frame_is_cut_and_skipped_to_the_next() {
         let long = "x".repeat(MAX + 5);
-        let kept = "x".repeat(MAX);
+        let stored = "x".repeat(MAX);
         let counted = format!("29 {long}3 abc");
-        assert_eq!(frames([counted.as_bytes()], true), [format!("29: {kept}"), "abc".to_owned()]);
-        let lines = format!("{long}\n{kept}\nabc\n");
+        assert_eq!(frames([counted.as_bytes()], true), [format!("29: {stored}"), "abc".to_owned()]);
+        let lines = format!("{long}\n{stored}\nabc\n");
         assert_eq!(
             frames([lines.as_bytes()], true),
-            [format!("29: {kept}"), kept.clone(), "abc".to_owned()]
+            [format!("29: {stored}"), stored.clone(), "abc".to_owned()]
         );
-        assert_eq!(frames([long.as_bytes()], false), [format!("29: {kept}")]);
+        assert_eq!(frames([long.as_bytes()], false), [format!("29: {stored}")]);
     }
 
     #[test]
@@ -210,7 +211,7 @@ mod tests {
             assert_eq!(frames([stream], true), [orderly]);
             assert_eq!(frames([stream], false), [broken_off]);
         }
-        assert!(frames([&b"12 "[..]], false).is_empty(), "there is nothing to keep");
+        assert!(frames([&b"12 "[..]], false).is_empty(), "no bytes are left");
     }
 
     /// SplitMix64.
@@ -230,7 +231,7 @@ mod tests {
     fn pieces_do_not_matter() {
         for seed in 0..5000 {
             let mut random = Random(seed);
-            // Bytes that mean something to framing, so that any stream is near a limit of it.
+            // Only bytes with a meaning to framing, so that every stream is near a limit.
             let stream: Vec<u8> =
                 (0..random.below(120)).map(|_| b"12590 \n\r<ax"[random.below(11)]).collect();
             let is_orderly = random.below(2) == 0;
@@ -245,9 +246,9 @@ mod tests {
         }
     }
 
-    /// What was sent in either framing comes out, whatever the messages are.
+    /// Messages sent in either framing arrive unchanged.
     #[test]
-    fn what_is_sent_is_what_comes() {
+    fn sent_messages_arrive_unchanged() {
         for seed in 0..5000 {
             let mut random = Random(seed);
             let (mut stream, mut sent) = (Vec::new(), Vec::new());

@@ -1,8 +1,8 @@
-//! Syslog: messages in over UDP, TCP and TLS (RFC 5424 to 5426, 6587, and RFC 3164 as it is
-//! spoken).
+//! Receives syslog messages over UDP, TCP and TLS (RFC 5424 to 5426, 6587, and RFC 3164 as it is
+//! used in practice).
 //!
-//! Each source has listeners of its own, and a task that records what they take: [`collector`]. No
-//! source waits for another, but all wait for the log. Nothing is answered on any of the three.
+//! Each source has its own listeners, and a task that records their messages: [`collector`]. No
+//! source waits for another, but all wait for the log. None of the three transports has a response.
 
 mod collector;
 mod datagrams;
@@ -25,11 +25,11 @@ use crate::sockets;
 use config::{Limits, Syslog};
 use net::tls::{Renewable, server_config};
 
-/// How long connections, and what they sent, may take to end once the server is told to stop.
+/// Time for connections to end, and for their messages to become durable, once the server stops.
 const END_WITHIN: Duration = Duration::from_secs(30);
 
-/// Sockets that are bound, but not listened on yet.
-pub struct Bound {
+/// Bound sockets without a listener yet.
+pub struct BoundSockets {
     sources: Vec<(Arc<Intake>, Vec<Socket>)>,
 }
 
@@ -38,15 +38,15 @@ enum Socket {
     Tcp(TcpListener, Option<Arc<Renewable>>),
 }
 
-/// Listeners at work.
+/// Running listeners.
 pub struct Listeners {
     intakes: Vec<Arc<Intake>>,
     tasks: JoinSet<()>,
 }
 
-/// Binds what the sources are configured with. Errs with which address of which source it could
-/// not, and why.
-pub async fn bind(intakes: &[Arc<Intake>]) -> Result<Bound, String> {
+/// Binds the configured addresses of the sources. An error names the source, the address and the
+/// cause.
+pub async fn bind(intakes: &[Arc<Intake>]) -> Result<BoundSockets, String> {
     let mut sources = Vec::new();
     for intake in intakes {
         let Some(syslog) = &intake.source.syslog else { continue };
@@ -55,7 +55,7 @@ pub async fn bind(intakes: &[Arc<Intake>]) -> Result<Bound, String> {
             sockets.map_err(|why| format!("source {:?}: syslog: {why}", intake.source.name))?;
         sources.push((Arc::clone(intake), sockets));
     }
-    Ok(Bound { sources })
+    Ok(BoundSockets { sources })
 }
 
 async fn sockets(syslog: &Syslog) -> Result<Vec<Socket>, String> {
@@ -79,15 +79,14 @@ async fn sockets(syslog: &Syslog) -> Result<Vec<Socket>, String> {
     Ok(sockets)
 }
 
-/// Whether the source listens to senders at this address.
-fn hears(intake: &Intake, address: IpAddr) -> bool {
+/// Whether the source accepts messages from this address.
+fn accepts(intake: &Intake, address: IpAddr) -> bool {
     intake.source.syslog.as_ref().is_some_and(|syslog| syslog.accepts(address))
 }
 
-impl Bound {
-    /// Which source is listened for on which address, for people: `syslog of source edge by TCP on
-    /// 127.0.0.1:5514`.
-    pub fn described(&self) -> Vec<String> {
+impl BoundSockets {
+    /// Describes each socket for people: `syslog of source edge by TCP on 127.0.0.1:5514`.
+    pub fn descriptions(&self) -> Vec<String> {
         let of = |intake: &Intake, socket: &Socket| {
             let (transport, address) = match socket {
                 Socket::Udp(socket) => ("UDP", socket.local_addr()),
@@ -103,7 +102,7 @@ impl Bound {
             .collect()
     }
 
-    /// The certificates that are shown, and the sources they are of.
+    /// The TLS certificates, each with the name of its source.
     pub fn certificates(&self) -> impl Iterator<Item = (&str, &Arc<Renewable>)> {
         let of = |socket| match socket {
             &Socket::Tcp(_, Some(ref tls)) => Some(tls),
@@ -146,8 +145,8 @@ impl Bound {
 }
 
 impl Listeners {
-    /// Waits until everything that was taken is durable, once the listeners were told to stop.
-    pub async fn ended(mut self) {
+    /// Waits until all received messages are durable. Called after the stop was requested.
+    pub async fn wait_until_durable(mut self) {
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(END_WITHIN, all).await.is_err() {
             tracing::warn!("some syslog messages did not become durable in time");

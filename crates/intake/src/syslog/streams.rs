@@ -1,7 +1,7 @@
 //! Messages by TCP and TLS.
 //!
-//! Nothing is answered, so a sender is slowed down by not being read. Connections may be silent for
-//! hours.
+//! There are no responses, so the server slows a sender down by not reading. Connections may be
+//! silent for hours.
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -24,22 +24,21 @@ use net::connections::Connections;
 use net::server::{ACCEPT_PAUSE, stopped};
 use net::tls::Renewable;
 
-/// What is read at once from a connection that says little, and from one that says much. A thousand
-/// silent senders cost four megabytes.
+/// Buffer sizes for quiet and for busy connections. A thousand silent senders cost four megabytes.
 const READ_BYTES_MIN: usize = 4 << 10;
 const READ_BYTES_MAX: usize = 32 << 10;
-/// A silent sender is asked whether it is still there; otherwise the place of one that vanished
-/// would never be free.
+/// Keepalive of silent connections. Without it, a sender that vanished would hold its permit for
+/// ever.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(300);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(60);
-/// At the end of the server, what a sender has sent already is still read: until nothing came for
-/// so long, or this is over.
+/// When the server stops, bytes already sent are still read: until none arrive for the pause, or
+/// until the time for last reads is over.
 const LAST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_READS: Duration = Duration::from_millis(500);
-/// How long a connection may take to end, once nothing is read any more.
+/// Time for a connection to close after the last read.
 const GOODBYE: Duration = Duration::from_millis(500);
 
-/// Takes connections until told to stop; returns once the last one ended.
+/// Accepts connections until a stop is requested; returns once the last one ended.
 pub async fn listen(
     listener: TcpListener,
     tls: Option<Arc<Renewable>>,
@@ -49,7 +48,7 @@ pub async fn listen(
     mut stop: watch::Receiver<bool>,
 ) {
     let connections = Connections::new(&sockets::limits(&limits));
-    // At the end, whoever was let in by the kernel already has sent something, perhaps.
+    // Connections already accepted by the kernel may hold messages when the server stops.
     let mut accept_until = None;
     loop {
         let accepted = match accept_until {
@@ -60,7 +59,7 @@ pub async fn listen(
                     continue;
                 }
             },
-            // What is ready at once would never be too late.
+            // A ready connection wins over the timeout, so the deadline needs its own check.
             Some(until) if Instant::now() > until => break,
             Some(_) => match timeout(LAST_PAUSE, listener.accept()).await {
                 Ok(accepted) => accepted,
@@ -76,10 +75,11 @@ pub async fn listen(
             }
         };
         let address = peer.ip().to_canonical();
-        let is_heard = super::hears(&intake, address);
-        let place = if is_heard { connections.take(address) } else { Err("it may not send") };
-        let place = match place {
-            Ok(place) => place,
+        let is_accepted = super::accepts(&intake, address);
+        let permit =
+            if is_accepted { connections.take(address) } else { Err("its address may not send") };
+        let permit = match permit {
+            Ok(permit) => permit,
             Err(why) => {
                 Counters::add(&intake.counters.connections_refused, 1);
                 tracing::warn!(source = intake.source.name, %peer, why, "closed a connection");
@@ -89,7 +89,7 @@ pub async fn listen(
         let (tls, sink, stop) = (tls.clone(), sink.clone(), stop.clone());
         tokio::spawn(async move {
             serve(stream, address, tls, &sink, &limits, stop).await;
-            drop(place);
+            drop(permit);
         });
     }
     drop((listener, sink));
@@ -171,18 +171,18 @@ async fn read(
     if !last.is_empty() && sink.put(last).await.is_err() {
         return;
     }
-    // A sender that is gone already has nothing to be told.
+    // An error means that the sender is already gone.
     let _ = timeout(GOODBYE, poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context))).await;
 }
 
-/// How much to read next, after so much was read of so much.
-fn read_bytes(asked: usize, read: usize) -> usize {
-    if read == asked {
-        (asked * 2).min(READ_BYTES_MAX)
-    } else if read < asked / 4 {
+/// Size of the next buffer, after `read` bytes were read into one of `requested` bytes.
+fn read_bytes(requested: usize, read: usize) -> usize {
+    if read == requested {
+        (requested * 2).min(READ_BYTES_MAX)
+    } else if read < requested / 4 {
         READ_BYTES_MIN
     } else {
-        asked
+        requested
     }
 }
 
@@ -191,9 +191,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buffers_are_as_large_as_what_comes() {
+    fn buffers_grow_and_shrink_with_the_reads() {
         let sizes = |reads: &[usize]| {
-            reads.iter().fold(READ_BYTES_MIN, |asked, &read| read_bytes(asked, read.min(asked)))
+            reads
+                .iter()
+                .fold(READ_BYTES_MIN, |requested, &read| read_bytes(requested, read.min(requested)))
         };
         assert_eq!(sizes(&[usize::MAX; 10]), READ_BYTES_MAX);
         assert_eq!(sizes(&[usize::MAX, 5 << 10]), 8 << 10);

@@ -1,20 +1,20 @@
-//! Files that were not seen before: new ones, and copies of known ones.
+//! Identifies files without a known inode: new files, and copies of known ones.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::content::{Content, Files, Sighting, Spot, fill};
-use super::super::known::Entry;
+use super::super::content::{Content, FileIdentity, Files, Sighting, fill};
 use super::super::prefix::{HEAD_BYTES, Head, Prefix, push_until};
-use super::{COPY_WAIT, CopyOf, Followed, Follower, Gap, Now, is_over, read};
+use super::super::state::Entry;
+use super::{COPY_WAIT, Follower, Gap, KnownCopy, Moment, TrackedFile, is_over, read};
 
-/// What a file turned out to be.
-enum Is {
-    /// It goes on with what was read of this known file.
+/// How a file relates to the known ones.
+enum Match {
+    /// It begins with all that was read of this known file, and replaces it.
     Continues(usize),
-    /// It holds nothing but what this known file holds, which is there.
+    /// Its bytes are all in this known file, which still exists.
     CopyOf(usize),
     /// It may be a copy that is being written, or has no whole line yet.
     Growing,
@@ -22,19 +22,24 @@ enum Is {
 }
 
 impl<F: Files> Follower<F> {
-    /// Finds out what each file is that no known one has the inode of.
-    pub(super) fn meet(&mut self, mut strangers: Vec<Sighting>, now: Now) {
-        // An empty file is nothing yet: it may become a copy, or a log.
-        strangers.retain(|one| one.stamp.size > 0);
-        let there: HashSet<Spot> = strangers.iter().map(|one| one.spot).collect();
-        self.growing.retain(|spot, _| there.contains(spot));
+    /// Identifies each file whose inode no known file has.
+    pub(super) fn meet(&mut self, mut strangers: Vec<Sighting>, now: Moment) {
+        // An empty file waits: it may become a copy, or a log.
+        strangers.retain(|one| one.version.size > 0);
+        let there: HashSet<FileIdentity> = strangers.iter().map(|one| one.identity).collect();
+        self.growing.retain(|identity, _| there.contains(identity));
         self.copies.retain(|copy| {
-            strangers.iter().any(|one| one.spot == copy.spot && one.stamp == copy.stamp)
+            strangers.iter().any(|one| one.identity == copy.identity && one.version == copy.version)
         });
-        strangers.retain(|one| self.copies.iter().all(|copy| copy.spot != one.spot));
-        // A file before its copies, which hold no more than it does.
+        strangers.retain(|one| self.copies.iter().all(|copy| copy.identity != one.identity));
+        // A file comes before its copies, which are no longer than it is.
         strangers.sort_by_key(|one| {
-            (one.is_compressed, Reverse(one.stamp.size), one.spot.born_ns, one.stamp.modified_ns)
+            (
+                one.is_compressed,
+                Reverse(one.version.size),
+                one.identity.born_ns,
+                one.version.modified_ns,
+            )
         });
         let first_new = self.next_serial;
         let mut waiting = Vec::new();
@@ -49,16 +54,17 @@ impl<F: Files> Follower<F> {
         self.known[before..].sort_by_cached_key(age);
     }
 
-    /// Whether it is waited for, as for those before it.
+    /// Whether the file waits, like those in `waiting`.
     fn meet_one(
         &mut self,
         sighting: &Sighting,
         waiting: &[Sighting],
-        now: Now,
+        now: Moment,
     ) -> io::Result<bool> {
-        let mut content = self.files.open(&sighting.path, sighting.spot, sighting.is_compressed)?;
+        let mut content =
+            self.files.open(&sighting.path, sighting.identity, sighting.is_compressed)?;
         let is = match self.identify(sighting, &mut content, now) {
-            // The end of a compressed file is told by itself.
+            // A compressed file marks its own end; it may still be written.
             Err(error) if sighting.is_compressed && error.kind() != io::ErrorKind::Interrupted => {
                 if !self.rules.is_import && self.is_growing(sighting, now) {
                     return Ok(true);
@@ -68,34 +74,38 @@ impl<F: Files> Follower<F> {
             is => is?,
         };
         match is {
-            Is::Growing if self.is_growing(sighting, now) => return Ok(true),
-            // A copy of what is waited for is waited for too.
-            Is::New if self.is_within_any(waiting, &mut content) => return Ok(true),
-            Is::CopyOf(at) => {
+            Match::Growing if self.is_growing(sighting, now) => return Ok(true),
+            // A copy of a waiting file waits too.
+            Match::New if self.is_within_any(waiting, &mut content) => return Ok(true),
+            Match::CopyOf(at) => {
                 let serial = self.known[at].serial;
-                self.copies.push(CopyOf { spot: sighting.spot, stamp: sighting.stamp, serial });
+                self.copies.push(KnownCopy {
+                    identity: sighting.identity,
+                    version: sighting.version,
+                    serial,
+                });
             }
-            Is::Continues(at) => self.go_on_in(at, sighting, content, now)?,
-            Is::Growing | Is::New => self.add(sighting, content, now)?,
+            Match::Continues(at) => self.go_on_in(at, sighting, content, now)?,
+            Match::Growing | Match::New => self.add(sighting, content, now)?,
         }
-        self.growing.remove(&sighting.spot);
+        self.growing.remove(&sighting.identity);
         Ok(false)
     }
 
     fn is_within_any(&self, others: &[Sighting], content: &mut F::Content) -> bool {
         others.iter().filter(|other| !other.is_compressed).any(|other| {
-            let own = self.files.open(&other.path, other.spot, other.is_compressed);
+            let own = self.files.open(&other.path, other.identity, other.is_compressed);
             own.is_ok_and(|mut own| {
                 is_within(content, &mut own, &*self.rules.go_on).unwrap_or(false)
             })
         })
     }
 
-    /// Whether a copy may still be written, by what was seen of it.
-    fn is_growing(&mut self, sighting: &Sighting, now: Now) -> bool {
-        let seen = self.growing.entry(sighting.spot).or_insert((sighting.stamp, now.elapsed));
-        if seen.0 != sighting.stamp {
-            *seen = (sighting.stamp, now.elapsed);
+    /// Whether a copy may still be growing, judging by its recent sightings.
+    fn is_growing(&mut self, sighting: &Sighting, now: Moment) -> bool {
+        let seen = self.growing.entry(sighting.identity).or_insert((sighting.version, now.elapsed));
+        if seen.0 != sighting.version {
+            *seen = (sighting.version, now.elapsed);
         }
         !is_over(seen.1, COPY_WAIT, now)
     }
@@ -104,16 +114,16 @@ impl<F: Files> Follower<F> {
         &mut self,
         sighting: &Sighting,
         content: &mut F::Content,
-        now: Now,
-    ) -> io::Result<Is> {
+        now: Moment,
+    ) -> io::Result<Match> {
         let head = read::head_of(content)?;
         let whole = Head::of(&head);
         // Most heads have the same length, and there may be thousands.
         let mut heads: HashMap<u64, Head> = HashMap::new();
         let mut candidates: Vec<usize> = (0..self.known.len()).collect();
-        // Several may begin alike, with a header perhaps: the one of which most is known comes
-        // first.
-        let known_bytes = |file: &Followed<F::Content>| file.read().max(file.entry.head.len);
+        // Several files may have the same beginning, such as a header. The file with the most known
+        // bytes comes first.
+        let known_bytes = |file: &TrackedFile<F::Content>| file.read().max(file.entry.head.len);
         candidates.sort_by_key(|&at| Reverse(known_bytes(&self.known[at])));
         let mut may_grow = false;
         for at in candidates {
@@ -129,8 +139,8 @@ impl<F: Files> Follower<F> {
                 continue;
             }
             match self.is_copy_of_present(at, content)? {
-                Some(true) => return Ok(Is::CopyOf(at)),
-                // It may have been emptied since it was looked at.
+                Some(true) => return Ok(Match::CopyOf(at)),
+                // The known file may have been emptied since the scan.
                 Some(false) if !self.is_itself(at)? => self.lose(at, now),
                 Some(false) => continue,
                 None => {}
@@ -138,76 +148,78 @@ impl<F: Files> Follower<F> {
             let file = &self.known[at];
             let was_just_lost =
                 file.missing_since.is_some_and(|since| !is_over(since, COPY_WAIT, now));
-            // What was emptied is no copy of what it held.
-            if file.was_at == Some(sighting.spot) && file.path == sighting.path && was_just_lost {
+            // A file that was emptied is no copy of its former bytes.
+            if file.was_at == Some(sighting.identity) && file.path == sighting.path && was_just_lost
+            {
                 continue;
             }
-            // Whoever empties or removes a file has copied it before.
+            // A rotation copies a whole file before it empties or removes it.
             if is_short {
                 continue;
             }
             if file.read() == 0 {
-                // Nothing of it is known to be recorded: to take this for it does no harm.
-                let is_as_long = sighting.is_compressed || sighting.stamp.size >= file.entry.seen;
-                if file.entry.spot.is_none() && is_as_long {
-                    return Ok(Is::Continues(at));
+                // None of its bytes is known to be recorded, so a wrong match does no harm.
+                let is_as_long = sighting.is_compressed || sighting.version.size >= file.entry.seen;
+                if file.entry.identity.is_none() && is_as_long {
+                    return Ok(Match::Continues(at));
                 }
                 continue;
             }
             match Prefix::begins(&file.mark(), content, &*self.rules.go_on)? {
-                Some(true) => return Ok(Is::Continues(at)),
+                Some(true) => return Ok(Match::Continues(at)),
                 Some(false) => {}
                 None => may_grow |= was_just_lost,
             }
         }
-        // Half a line tells files apart badly, and there is nothing in it to read yet.
+        // Half a line does not distinguish files well, and holds nothing to read yet.
         let is_begun = !self.rules.is_import
             && !sighting.is_compressed
             && head.len() < HEAD_BYTES
             && !head.contains(&b'\n');
-        Ok(if may_grow || is_begun { Is::Growing } else { Is::New })
+        Ok(if may_grow || is_begun { Match::Growing } else { Match::New })
     }
 
-    /// Whether a file holds nothing but what a known one holds. `None` if that one is not there, or
-    /// is where this process does not look.
+    /// Whether all bytes of a file are in a known one. `None` if the known file is gone, or if this
+    /// process does not scan its folder.
     fn is_copy_of_present(
         &mut self,
         at: usize,
         content: &mut F::Content,
     ) -> io::Result<Option<bool>> {
         let file = &mut self.known[at];
-        let Some(spot) = file.entry.spot else { return Ok(None) };
+        let Some(identity) = file.entry.identity else { return Ok(None) };
         let go_on = &*self.rules.go_on;
-        match (self.files.open(&file.path, spot, file.entry.is_compressed), &mut file.content) {
+        match (self.files.open(&file.path, identity, file.entry.is_compressed), &mut file.content) {
             (Ok(mut own), _) => is_within(content, &mut own, go_on).map(Some),
             (Err(_), Some(own)) => is_within(content, own, go_on).map(Some),
             (Err(_), None) => Ok(None),
         }
     }
 
-    /// Reading a known file goes on in a copy of it.
+    /// Continues reading a known file in a copy of it.
     fn go_on_in(
         &mut self,
         at: usize,
         sighting: &Sighting,
         content: F::Content,
-        now: Now,
+        now: Moment,
     ) -> io::Result<()> {
         if !self.verify(at, content, now)? {
-            return Err(io::Error::other("it changed while it was looked at"));
+            return Err(io::Error::other("the file changed during the scan"));
         }
         let file = &mut self.known[at];
-        (file.entry.spot, file.entry.is_compressed) = (Some(sighting.spot), sighting.is_compressed);
+        (file.entry.identity, file.entry.is_compressed) =
+            (Some(sighting.identity), sighting.is_compressed);
         (file.entry.is_finished, file.idle, file.was_at) = (false, None, None);
-        self.saw(at, sighting, now);
+        self.note_sighting(at, sighting, now);
         self.is_changed = true;
         Ok(())
     }
 
-    fn add(&mut self, sighting: &Sighting, mut content: F::Content, now: Now) -> io::Result<()> {
+    fn add(&mut self, sighting: &Sighting, mut content: F::Content, now: Moment) -> io::Result<()> {
         if !self.make_room() {
             return Err(io::Error::other(
-                "too many files are known; this one is not read until others are gone",
+                "too many known files; this one is not read until others are gone",
             ));
         }
         let beginning = read::head_of(&mut content)?;
@@ -223,28 +235,28 @@ impl<F: Files> Follower<F> {
             id: (self.rules.new_id)(),
             name,
             path: sighting.path.clone(),
-            spot: Some(sighting.spot),
-            stamp: sighting.stamp,
+            identity: Some(sighting.identity),
+            version: sighting.version,
             is_compressed: sighting.is_compressed,
             head,
             mark: prefix.mark(),
             skipping_from: None,
-            seen: sighting.stamp.size,
+            seen: sighting.version.size,
             is_finished: false,
             is_followed: !self.rules.is_import,
             seen_at: now.unix_s,
         };
         let at = self.push(entry, false, now);
         let file = &mut self.known[at];
-        file.tail = read::tail_of(&mut content, prefix.offset())?;
+        file.end = read::end_of(&mut content, prefix.offset())?;
         file.age_ns = begins.unwrap_or(file.age_ns);
         (file.prefix, file.content, file.is_seen) = (Some(prefix), Some(content), true);
         self.is_changed = true;
         Ok(())
     }
 
-    /// A compressed file that cannot be read is known as such, so that it is told of once.
-    fn give_up(&mut self, sighting: &Sighting, error: &io::Error, now: Now) -> io::Result<()> {
+    /// Remembers a compressed file that cannot be read, so that its gap is reported once.
+    fn give_up(&mut self, sighting: &Sighting, error: &io::Error, now: Moment) -> io::Result<()> {
         if self.rules.is_import {
             return Err(io::Error::new(error.kind(), format!("couldn't decompress: {error}")));
         }
@@ -265,8 +277,8 @@ impl<F: Files> Follower<F> {
             id,
             name,
             path: sighting.path.clone(),
-            spot: Some(sighting.spot),
-            stamp: sighting.stamp,
+            identity: Some(sighting.identity),
+            version: sighting.version,
             is_compressed: true,
             head: Head::of(b""),
             mark: Prefix::default().mark(),
@@ -278,13 +290,13 @@ impl<F: Files> Follower<F> {
         };
         let at = self.push(entry, false, now);
         self.known[at].is_seen = true;
-        self.growing.remove(&sighting.spot);
+        self.growing.remove(&sighting.identity);
         self.is_changed = true;
         Ok(())
     }
 }
 
-/// Whether all of one file stands at the beginning of the other.
+/// Whether one file is a prefix of the other.
 fn is_within(
     one: &mut dyn Content,
     other: &mut dyn Content,
@@ -300,7 +312,7 @@ fn is_within(
         if len == 0 {
             return Ok(at > 0);
         }
-        // One that cannot be read holds nothing.
+        // A file that cannot be read counts as empty.
         let is_as_long = fill(other, at, &mut theirs[..len]).is_ok_and(|read| read == len);
         if !is_as_long || ours[..len] != theirs[..len] {
             return Ok(false);
@@ -309,7 +321,7 @@ fn is_within(
     }
 }
 
-/// Where the last whole line of a file ends.
+/// Offset after the last whole line of a file.
 fn last_line_end(content: &mut dyn Content, go_on: &dyn Fn() -> bool) -> io::Result<u64> {
     let mut buffer = vec![0; 64 << 10];
     let (mut at, mut end) = (0, 0);
@@ -328,13 +340,13 @@ fn last_line_end(content: &mut dyn Content, go_on: &dyn Fn() -> bool) -> io::Res
     }
 }
 
-/// Files that are found together are read in this order: the one that began, or was written to,
-/// longest ago first, and of rotated ones the one with the highest number.
-fn age<C>(file: &Followed<C>) -> (i64, Reverse<u64>, PathBuf) {
+/// Reading order of files found together: the earliest first record (or last write) first, then the
+/// highest rotation number.
+fn age<C>(file: &TrackedFile<C>) -> (i64, Reverse<u64>, PathBuf) {
     (file.age_ns, Reverse(rotations(&file.path)), file.path.clone())
 }
 
-/// How often a file was rotated, by its name: 2 for `a.log.2` and `a.log.2.gz`.
+/// Number of rotations, by the name of the file: 2 for `a.log.2` and `a.log.2.gz`.
 fn rotations(path: &Path) -> u64 {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
@@ -346,7 +358,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_tell_how_often_a_file_was_rotated() {
+    fn rotations_are_counted_by_name() {
         for (name, expected) in [
             ("a.log", 0),
             ("a.log.2", 2),

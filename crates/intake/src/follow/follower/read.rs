@@ -1,4 +1,4 @@
-//! What to read next of the files that are known.
+//! Chooses the bytes to read next from the known files.
 
 use std::io;
 
@@ -6,14 +6,14 @@ use formats::Continuation;
 
 use super::super::content::{Content, Files, fill};
 use super::super::prefix::{HEAD_BYTES, Head, Prefix};
-use super::{Follower, Gap, Now, Piece, Ticket};
+use super::{Follower, Gap, Moment, Piece, Ticket};
 
-/// Bytes before the position that are read again with what follows, to see that nobody exchanged
-/// what is being read.
-const TAIL_BYTES: usize = 64;
+/// Bytes before the position that are read again with the next ones, to notice a file that was
+/// replaced while being read.
+const END_BYTES: usize = 64;
 
 /// Why a stretch of a file is not recorded.
-const TOO_LONG: &str = "the rest of a record that is longer than can be kept";
+const TOO_LONG: &str = "the rest of a record that is longer than the limit";
 const NOT_COMPRESSED: &str = "the rest of the file cannot be decompressed";
 
 pub fn head_of(content: &mut dyn Content) -> io::Result<Vec<u8>> {
@@ -23,31 +23,31 @@ pub fn head_of(content: &mut dyn Content) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-pub fn tail_of(content: &mut dyn Content, offset: u64) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(offset).unwrap_or(usize::MAX).min(TAIL_BYTES);
-    let mut tail = vec![0; len];
-    fill(content, offset - len as u64, &mut tail)?;
-    Ok(tail)
+pub fn end_of(content: &mut dyn Content, offset: u64) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(offset).unwrap_or(usize::MAX).min(END_BYTES);
+    let mut end = vec![0; len];
+    fill(content, offset - len as u64, &mut end)?;
+    Ok(end)
 }
 
-/// How much of what was read is taken.
+/// How many of the bytes read are consumed.
 enum Cut {
-    /// So many bytes are to be recorded.
+    /// This many bytes are recorded.
     Records(usize),
-    /// So many are not.
+    /// This many bytes are not recorded.
     Nothing(usize),
 }
 
-/// What was read of a file behind its position.
-struct Read {
+/// Bytes read after the position of a file.
+struct Chunk {
     bytes: Vec<u8>,
-    /// Whether the file ends there.
+    /// Whether the file ends after them.
     is_end: bool,
 }
 
 impl<F: Files> Follower<F> {
-    /// The next piece to record, if any: of the first file, in their order, that has one.
-    pub fn next(&mut self, now: Now) -> Option<Piece> {
+    /// The next piece to record, from the first file that has one.
+    pub fn next(&mut self, now: Moment) -> Option<Piece> {
         while self.turn < self.known.len() {
             match self.next_of(self.turn, now) {
                 Ok(Some(piece)) => return Some(piece),
@@ -60,14 +60,14 @@ impl<F: Files> Follower<F> {
         None
     }
 
-    fn next_of(&mut self, at: usize, now: Now) -> io::Result<Option<Piece>> {
+    fn next_of(&mut self, at: usize, now: Moment) -> io::Result<Option<Piece>> {
         let file = &self.known[at];
         let is_ours = file.is_seen || (file.content.is_some() && !self.rules.is_import);
-        if !file.is_durable || file.entry.spot.is_none() || file.entry.is_finished || !is_ours {
+        if !file.is_durable || file.entry.identity.is_none() || file.entry.is_finished || !is_ours {
             return Ok(None);
         }
         let is_compressed = file.entry.is_compressed;
-        if file.content.is_none() && !is_compressed && file.entry.stamp.size == file.read() {
+        if file.content.is_none() && !is_compressed && file.entry.version.size == file.read() {
             self.finish_if_over(at, now);
             return Ok(None);
         }
@@ -81,7 +81,7 @@ impl<F: Files> Follower<F> {
         let file = &mut self.known[at];
         let read = file.read();
         if !is_compressed && size >= read && size < file.entry.seen {
-            // It shrank since it was looked at; the next look finds out why.
+            // The file shrank since the scan; the next scan finds out why.
             return Ok(None);
         }
         if !is_compressed && size <= read {
@@ -124,36 +124,36 @@ impl<F: Files> Follower<F> {
         }
     }
 
-    /// Opens a file, if it still is the one that was read; whether it is.
-    fn open(&mut self, at: usize, now: Now) -> io::Result<bool> {
+    /// Opens a file; false if it is not the file that was read.
+    fn open(&mut self, at: usize, now: Moment) -> io::Result<bool> {
         let file = &self.known[at];
-        let (Some(spot), None) = (file.entry.spot, &file.content) else { return Ok(true) };
-        let content = self.files.open(&file.path, spot, file.entry.is_compressed)?;
+        let (Some(identity), None) = (file.entry.identity, &file.content) else { return Ok(true) };
+        let content = self.files.open(&file.path, identity, file.entry.is_compressed)?;
         let changed_at = file.changed_at;
         let is_same = self.verify(at, content, now)?;
         self.known[at].changed_at = changed_at;
         Ok(is_same)
     }
 
-    /// Reads behind the position. `None` if what stands before it is not what was read.
-    fn read(&mut self, at: usize) -> io::Result<Option<Read>> {
+    /// Reads after the position. `None` if the bytes before it differ from those read earlier.
+    fn read(&mut self, at: usize) -> io::Result<Option<Chunk>> {
         let record_bytes_max = self.rules.record_bytes_max;
         let file = &mut self.known[at];
         let Some(content) = &mut file.content else { return Ok(None) };
         let is_compressed = file.entry.is_compressed;
-        // What is compressed is read in one go, and nobody writes into it.
-        let tail: &[u8] = if is_compressed { &[] } else { &file.tail };
-        let from = file.prefix.as_ref().map_or(0, Prefix::offset) - tail.len() as u64;
-        let mut bytes = vec![0; tail.len() + file.piece_bytes.min(record_bytes_max)];
+        // A compressed file is read in one go, and nobody writes into it.
+        let end: &[u8] = if is_compressed { &[] } else { &file.end };
+        let from = file.prefix.as_ref().map_or(0, Prefix::offset) - end.len() as u64;
+        let mut bytes = vec![0; end.len() + file.piece_bytes.min(record_bytes_max)];
         let len = fill(content, from, &mut bytes)?;
         let is_end = len < bytes.len();
         bytes.truncate(len);
-        if !bytes.starts_with(tail) {
+        if !bytes.starts_with(end) {
             return Ok(None);
         }
-        bytes.drain(..tail.len());
+        bytes.drain(..end.len());
         if !is_compressed {
-            // Looked at afterwards, so that what was read was not written over before.
+            // The head is checked after the read, so that an overwrite before the read is noticed.
             let head = head_of(content)?;
             if !file.entry.head.begins(&head) {
                 return Ok(None);
@@ -162,11 +162,11 @@ impl<F: Files> Follower<F> {
                 file.entry.head = Head::of(&head);
             }
         }
-        Ok(Some(Read { bytes, is_end }))
+        Ok(Some(Chunk { bytes, is_end }))
     }
 
-    /// How much of what was read is taken; `None` if nothing is whole yet.
-    fn cut(&mut self, at: usize, read: &Read, follows: Continuation) -> Option<Cut> {
+    /// Decides how many bytes are consumed; `None` if no record is whole yet.
+    fn cut(&mut self, at: usize, read: &Chunk, follows: Continuation) -> Option<Cut> {
         let file = &mut self.known[at];
         let bytes = &read.bytes;
         if bytes.is_empty() {
@@ -189,8 +189,8 @@ impl<F: Files> Follower<F> {
             return Some(Cut::Nothing(end + 1));
         }
         let is_full = !read.is_end && bytes.len() >= self.rules.record_bytes_max;
-        // A program that goes on writing where it was when its file was emptied leaves a hole
-        // before what it writes.
+        // A program that keeps its write position when its file is emptied leaves a hole before the
+        // next bytes.
         let hole = bytes.iter().take_while(|&&byte| byte == 0).count();
         let is_hole = hole == bytes.len();
         if hole > 0 && (!is_hole || is_full || follows == Continuation::Nothing) {
@@ -210,7 +210,7 @@ impl<F: Files> Follower<F> {
         }
     }
 
-    /// Takes what was cut as read.
+    /// Consumes the bytes of a cut.
     fn take(&mut self, at: usize, mut bytes: Vec<u8>, cut: &Cut) -> Piece {
         let (Cut::Records(len) | Cut::Nothing(len)) = *cut;
         bytes.truncate(len);
@@ -218,9 +218,9 @@ impl<F: Files> Follower<F> {
         let prefix = file.prefix.get_or_insert_with(Prefix::default);
         let offset = prefix.offset();
         prefix.push(&bytes);
-        file.tail.extend_from_slice(&bytes[len.saturating_sub(TAIL_BYTES)..]);
-        let surplus = file.tail.len().saturating_sub(TAIL_BYTES);
-        file.tail.drain(..surplus);
+        file.end.extend_from_slice(&bytes[len.saturating_sub(END_BYTES)..]);
+        let surplus = file.end.len().saturating_sub(END_BYTES);
+        file.end.drain(..surplus);
         (file.piece_bytes, file.idle) = (self.rules.piece_bytes, None);
         self.next_ticket += 1;
         let (number, serial, mark) = (self.next_ticket, file.serial, prefix.mark());
@@ -236,7 +236,7 @@ impl<F: Files> Follower<F> {
         }
     }
 
-    fn finish_if_over(&mut self, at: usize, now: Now) {
+    fn finish_if_over(&mut self, at: usize, now: Moment) {
         if self.known[at].skipping_from.is_none() && self.follows(at, now) == Continuation::Nothing
         {
             self.finish(at);
@@ -246,7 +246,7 @@ impl<F: Files> Follower<F> {
     fn finish(&mut self, at: usize) {
         let file = &mut self.known[at];
         (file.entry.is_finished, file.content) = (true, None);
-        // An open file that is gone is let go of by the next look.
+        // The next scan releases an open file that is gone.
         self.is_changed = true;
     }
 
