@@ -28,8 +28,8 @@ pub struct Page {
 /// Reads a query as each of the APIs whose parameters stand in one; the pages of those that take
 /// it.
 pub fn pages_of_query(raw_query: &str) -> Vec<Page> {
-    let page = |asked: Option<(u64, usize)>, limit_max| {
-        asked.map(|(offset, limit)| Page { offset, limit, limit_max })
+    let page = |request: Option<(u64, usize)>, limit_max| {
+        request.map(|(offset, limit)| Page { offset, limit, limit_max })
     };
     let pages = [
         page(swr::page_of(raw_query), 100),
@@ -42,8 +42,8 @@ pub fn pages_of_query(raw_query: &str) -> Vec<Page> {
 
 /// Reads a body as DBSS does, on its newer path and its older one.
 pub fn pages_of_body(body: &[u8], trail: &Trail, now: Time) -> Vec<Page> {
-    let asked = [true, false].map(|demands_a_page| dbss::page_of(body, demands_a_page, trail, now));
-    asked
+    let pages = [true, false].map(|demands_a_page| dbss::page_of(body, demands_a_page, trail, now));
+    pages
         .into_iter()
         .flatten()
         .map(|(offset, limit)| Page { offset, limit, limit_max: 1000 })

@@ -1,10 +1,10 @@
 //! Access control: users, credentials and grants.
 //!
 //! Domains, projects, users, access keys, tokens, app codes and grants live in `access.toml` of the
-//! data directory ([`mod@file`]). `daybook access` writes it, and the server adds tokens. The server
-//! holds them in memory and follows the file; a change is in force once the log has recorded it. A
-//! grant gives its user a permission on the trails that it covers; a trail without a grant does not
-//! exist for the user.
+//! data directory ([`mod@file`]). `daybook access` writes it, and the server adds tokens. The
+//! server holds them in memory and follows the file; a change is in force once the log has recorded
+//! it. A grant gives its user a permission on the trails that it covers; a trail without a grant
+//! does not exist for the user.
 
 mod access;
 pub mod attempts;

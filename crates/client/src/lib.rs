@@ -46,7 +46,8 @@ impl Client {
         Client::with_roots(timeout, &roots)
     }
 
-    /// A client that trusts the certificate authorities of a PEM file alone. A file without any is an error.
+    /// A client that trusts the certificate authorities of a PEM file alone. A file without any is
+    /// an error.
     pub fn trusting(timeout: Duration, authorities: &Path) -> Result<Client, String> {
         let read = rustls_native_certs::load_certs_from_paths(Some(authorities), None);
         match (read.errors.first(), read.certs.is_empty()) {

@@ -3,8 +3,8 @@
 //! A setting is written once, in the section that it belongs to, with the macro of [`setting`];
 //! [`settings()`] lists them all. The list gives the environment variables, the bounds check, the
 //! limits that callers read, the settings that a reload applies, and the tables of
-//! `docs/configuration.md` (a test compares; `UPDATE_DOCS=1` writes them). A new setting is a row in
-//! its section, and its use.
+//! `docs/configuration.md` (a test compares; `UPDATE_DOCS=1` writes them). A new setting is a row
+//! in its section, and its use.
 //!
 //! `[[source]]`, `[[witness]]` and `metrics.token` have structure, so they are typed structs with
 //! checks of their own; their rows of the table document them and say what reloads.

@@ -7,7 +7,7 @@ use crate::Time;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Offset(i64);
 
-/// No place on Earth is further from UTC; the vendor's texts could say more.
+/// The largest offset on Earth; the vendor's texts could say more.
 const HOURS_MAX: i64 = 14;
 
 impl Offset {

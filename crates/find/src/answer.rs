@@ -107,7 +107,7 @@ pub struct Resource {
     /// The name people know it by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What tells it from others of that name.
+    /// The source's id of the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The region it is in.

@@ -27,8 +27,8 @@ const FLUSHED_AT_ONCE: usize = 1000;
 /// Refused requests recorded one by one in a second, of callers and of others apart; further ones
 /// are counted, so that refusing costs no disk.
 const REFUSED_PER_SECOND_MAX: u64 = 100;
-/// Most bytes of what was asked that are kept.
-const ASKED_BYTES_MAX: usize = 4096;
+/// The most bytes of a text in an act; longer ones are cut.
+const TEXT_BYTES_MAX: usize = 4096;
 
 /// Who did something.
 #[derive(Debug, Clone, Default)]
@@ -55,7 +55,7 @@ pub struct Act {
     pub severity: Severity,
     pub description: Option<String>,
     pub attributes: BTreeMap<String, String>,
-    /// What tells this act from others, where it could be recorded twice.
+    /// The deduplication key of an act that could be recorded twice.
     pub key: Option<String>,
 }
 
@@ -147,10 +147,10 @@ struct Raw<'a> {
 }
 
 fn cut(text: String) -> String {
-    if text.len() <= ASKED_BYTES_MAX {
+    if text.len() <= TEXT_BYTES_MAX {
         return text;
     }
-    let mut end = ASKED_BYTES_MAX;
+    let mut end = TEXT_BYTES_MAX;
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -317,9 +317,9 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut_between_characters() {
-        let text = "ü".repeat(ASKED_BYTES_MAX);
-        let kept = cut(text);
-        assert!(kept.ends_with("ü…") && kept.len() <= ASKED_BYTES_MAX + 3);
+        let text = "ü".repeat(TEXT_BYTES_MAX);
+        let text = cut(text);
+        assert!(text.ends_with("ü…") && text.len() <= TEXT_BYTES_MAX + 3);
         assert_eq!(cut("short".to_owned()), "short");
     }
 

@@ -1,6 +1,6 @@
-//! Pieces of files. Nobody can react to a refusal, so no piece is refused: one that is no envelope of
-//! the format, or too large for one, is halved between records until it can be used. The rest goes
-//! to the dead-letter queue.
+//! Pieces of files. Nobody can react to a refusal, so no piece is refused: one that is no envelope
+//! of the format, or too large for one, is halved between records until it can be used. The rest
+//! goes to the dead-letter queue.
 
 use formats::{Continuation, EnvelopeError, FilePosition, Format, Limits, RejectedRecord};
 use store::{Append, Log, OnConflict};
@@ -8,8 +8,8 @@ use store::{Append, Log, OnConflict};
 use crate::intake::{DeliveryCounts, Intake};
 use crate::pipeline::{Arrival, Delivery, Input, IntakeError, Rejection, prepare};
 
-/// Parses and encodes a piece of a file, in as many deliveries as it takes. `arrival` names the file
-/// and the position of the piece.
+/// Parses and encodes a piece of a file, in as many deliveries as it takes. `arrival` names the
+/// file and the position of the piece.
 pub fn prepare_piece(
     bytes: &[u8],
     arrival: Arrival<'_>,
@@ -67,8 +67,8 @@ pub fn parse_piece<T>(
     parts
 }
 
-/// Offers a piece to `is_used`, or its halves, and theirs, in order, each with its start and whether
-/// it is a single record.
+/// Offers a piece to `is_used`, or its halves, and theirs, in order, each with its start and
+/// whether it is a single record.
 fn halve(bytes: &[u8], format: Format, is_used: &mut dyn FnMut(&[u8], u64, bool) -> bool) {
     let mut waiting = vec![(0, bytes)];
     while let Some((at, some)) = waiting.pop() {

@@ -1,5 +1,5 @@
-//! The numbers of retried dead letters, as ranges. The file may be lost: an event from a dead letter
-//! has a key, so another retry doubles nothing.
+//! The numbers of retried dead letters, as ranges. The file may be lost: an event from a dead
+//! letter has a key, so another retry doubles nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -1,5 +1,5 @@
-//! The state of the service for systemd (sd_notify(3)): a datagram to the socket of `NOTIFY_SOCKET`,
-//! if there is one.
+//! The state of the service for systemd (sd_notify(3)): a datagram to the socket of
+//! `NOTIFY_SOCKET`, if there is one.
 
 use std::ffi::OsStr;
 use std::io;

@@ -1,7 +1,7 @@
 //! Reload of the configuration and of certificates while the server runs.
 //!
-//! Everything is read and checked first, then recorded, and only then in force. A wrong configuration,
-//! or one that cannot be recorded, changes nothing.
+//! Everything is read and checked first, then recorded, and only then in force. A wrong
+//! configuration, or one that cannot be recorded, changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;

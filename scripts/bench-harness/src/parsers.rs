@@ -141,14 +141,14 @@ fn round(requests: &[Request]) -> Vec<&Request> {
 fn measure(format: Format, requests: &[Request], time: Duration) -> Speed {
     let round = round(requests);
     let bytes: usize = round.iter().map(|request| request.body.len()).sum();
-    let (mut events, mut aside, mut rounds) = (0usize, 0usize, 0usize);
+    let (mut events, mut rejected, mut rounds) = (0usize, 0usize, 0usize);
     let began = Instant::now();
     while began.elapsed() < time || rounds == 0 {
         for request in &round {
             for item in parse(format, request) {
                 match std::hint::black_box(item) {
                     Item::Event(_) => events += 1,
-                    Item::Rejected(_) => aside += 1,
+                    Item::Rejected(_) => rejected += 1,
                     Item::Skipped(_) => {}
                 }
             }
@@ -178,7 +178,7 @@ fn measure(format: Format, requests: &[Request], time: Duration) -> Speed {
             })
         }),
         bytes_per_event: (bytes * rounds) as f64 / events.max(1) as f64,
-        rejected_percent: 100 * aside / (events + aside).max(1),
+        rejected_percent: 100 * rejected / (events + rejected).max(1),
     }
 }
 

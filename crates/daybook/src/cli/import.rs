@@ -17,7 +17,7 @@ use indicatif::ProgressBar;
 use store::durable::Local as Disk;
 use store::{FileObjects, Log, Settings};
 
-use super::reach::read_secret;
+use super::credentials::read_secret;
 use super::{Location, no_data_dir, progress_bar, say, variables, warn};
 use client::Client;
 use config::pattern::Pattern;
@@ -26,9 +26,9 @@ use event::terminal::printable;
 use intake::audit::{OwnAudit, Who};
 use intake::follow::content::{LocalFiles, is_compressed};
 use intake::follow::follower::{Follower, Gap, Moment, Piece};
-use intake::follow::state::FILES_MAX;
 use intake::follow::prefix::Prefix;
 use intake::follow::reader::{Reader, Sink, StateFile, StopReason};
+use intake::follow::state::FILES_MAX;
 use intake::follow::{LogSink, PIECE_BYTES, parse_limits, rules};
 use intake::import;
 use intake::piece::parse_piece;
@@ -225,8 +225,12 @@ impl Job<'_> {
         let (state, known) = StateFile::open(objects, &self.source.name).map_err(Failure::new)?;
         let rules =
             rules(self.source, &self.config.limits, true, &Arc::new(AtomicBool::new(false)));
-        let follower =
-            Follower::resume(LocalFiles::new(patterns, FILES_MAX), rules, known, Moment::at_start());
+        let follower = Follower::resume(
+            LocalFiles::new(patterns, FILES_MAX),
+            rules,
+            known,
+            Moment::at_start(),
+        );
         let mut reading = Reader::new(follower, sink, Some(state).filter(|_| saves));
         let failed = reading.pass(&mut |read| bar.set_position(read)).map_err(failure)?;
         reading.write_if_changed().map_err(failure)?;
@@ -251,8 +255,9 @@ impl Job<'_> {
         loop {
             let missing = (room - bytes.len().min(room)) as u64;
             let read = stream.take(missing).read_to_end(&mut bytes);
-            let read = read
-                .map_err(|error| StopReason::Failed(format!("couldn't read standard input: {error}")))?;
+            let read = read.map_err(|error| {
+                StopReason::Failed(format!("couldn't read standard input: {error}"))
+            })?;
             let is_end = (read as u64) < missing;
             let follows = if is_end { Continuation::Nothing } else { Continuation::More };
             let whole = match self.source.format.complete_bytes(&bytes, follows) {
@@ -296,7 +301,9 @@ fn folder_bytes(folder: &Path) -> u64 {
 fn failure(ended: StopReason) -> Failure {
     match ended {
         StopReason::Failed(why) => Failure::new(why),
-        StopReason::WriteFailed(error) => Failure { exit: Exit::WriteFailed, text: error.to_string() },
+        StopReason::WriteFailed(error) => {
+            Failure { exit: Exit::WriteFailed, text: error.to_string() }
+        }
         StopReason::Stopped => Failure {
             exit: Exit::WriteFailed,
             text: "the log accepts no more events; run the import again once it does".to_owned(),
@@ -382,7 +389,10 @@ impl<'a> Remote<'a> {
             match self.client.post_as(&self.token, url, bytes) {
                 Ok(answer) if answer.status == 200 => {
                     return serde_json::from_slice(&answer.body).map_err(|error| {
-                        StopReason::Failed(format!("{}: the response is not JSON: {error}", self.url))
+                        StopReason::Failed(format!(
+                            "{}: the response is not JSON: {error}",
+                            self.url
+                        ))
                     });
                 }
                 // The server is overloaded for a moment.

@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod completions;
 mod config;
+mod credentials;
 mod dead_letters;
 mod demo;
 mod export;

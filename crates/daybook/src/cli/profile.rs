@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use store::durable::Local;
 use store::{FileObjects, Objects, Version};
 
-use super::reach::{Credentials, read_secret};
+use super::credentials::{Credentials, read_secret};
 use super::{say, warn};
 use event::terminal::printable;
 use server::failure::Failure;

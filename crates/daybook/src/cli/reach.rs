@@ -1,13 +1,13 @@
 //! How commands reach a running server: its address, the credentials, and its errors.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::credentials::{Credentials, read_secret};
 use super::profile::{self, Profile};
 use access::signature;
 use client::{Client, Header, Response, ResponseStream};
@@ -30,27 +30,6 @@ pub struct ServerOptions {
     /// File with a login token, used instead of the credentials of the profile.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-}
-
-/// Credentials for a server.
-pub enum Credentials {
-    None,
-    Token(String),
-    /// An access key that signs requests.
-    Key {
-        id: String,
-        secret: String,
-    },
-}
-
-/// Reads a token or secret from a file.
-pub fn read_secret(path: &Path) -> Result<String, Failure> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("couldn't read {}: {error}", path.display())))?;
-    match text.trim() {
-        "" => Err(Failure::usage(format!("{} is empty", path.display()))),
-        text => Ok(text.to_owned()),
-    }
 }
 
 impl ServerOptions {

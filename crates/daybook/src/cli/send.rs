@@ -16,7 +16,8 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::reach::{Server, ServerOptions, problem_of, query_of, read_secret};
+use super::credentials::read_secret;
+use super::reach::{Server, ServerOptions, problem_of, query_of};
 use super::screen::with_commas;
 use super::{say, warn};
 use client::Response;

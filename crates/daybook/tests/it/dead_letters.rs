@@ -14,7 +14,7 @@ const AT: &str = "2026-11-20T17:49:51.255562537Z";
 /// An estate with a source configured for the wrong format, MariaDB's, and users with tokens.
 fn estate(settings: &str) -> Estate {
     let estate = Estate::with_settings(settings);
-    for user in ["reader", "writer", "rival", "manager"] {
+    for user in ["reader", "writer", "rival", "operator"] {
         estate.lay_down_token(&format!("token of {user}"), user, "", LATER);
         std::fs::write(
             estate.test_dir.path(&format!("token-{user}")),
@@ -203,7 +203,7 @@ fn a_hidden_record_looks_like_a_missing_one() {
         records.iter().map(|record| record["number"].as_u64().unwrap()).collect::<Vec<_>>()
     };
     let seen = |server: &Daybook| {
-        ["reader", "writer", "rival", "manager"].map(|user| numbers(user, server))
+        ["reader", "writer", "rival", "operator"].map(|user| numbers(user, server))
     };
     assert_eq!(seen(&server), [vec![0, 1], vec![], vec![2], vec![]]);
     let show = |user: &str, number: u64| {
@@ -255,10 +255,10 @@ fn a_hidden_record_looks_like_a_missing_one() {
     assert_eq!(server.stop(), Some(0));
     // A source that is no longer configured has no trail: its records are for managers of sources.
     configure(test_dir, |config| config.replace("name = \"web\"", "name = \"web2\""));
-    test_dir.access(&["grant", "manager", "admin", "dbaudit/daybook/*/*"]);
+    test_dir.access(&["grant", "operator", "admin", "dbaudit/daybook/*/*"]);
     let server = estate.serve();
     assert_eq!(seen(&server), [vec![], vec![], vec![2], vec![0, 1]]);
-    let gone = ask(&server, "manager", "POST", "/api/v1/dead-letters/retry", r#"{"numbers":[0]}"#);
+    let gone = ask(&server, "operator", "POST", "/api/v1/dead-letters/retry", r#"{"numbers":[0]}"#);
     assert_eq!((gone.status, gone.code().as_str()), (409, "no_source"));
 }
 

@@ -94,7 +94,7 @@ pub fn pinned(search: &Search, from: Option<Time>, until: Option<Time>) -> Searc
 }
 
 impl Export {
-    /// SHA-256 over the names of the trails that are asked, in order, each with a line feed.
+    /// SHA-256 over the names of the trails of the query, in order, each with a line feed.
     pub fn trails(&self) -> Hash {
         hash_of_lines(&self.query.trails)
     }
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_tells_exports_apart() {
+    fn the_mark_differs_between_exports() {
         let trail = event::Trail::new(event::Service::Registry, "t", "p", "i").expect("a trail");
         let one = Export {
             question: "a".to_owned(),

@@ -123,7 +123,7 @@ enum Buffer {
 }
 
 impl Buffer {
-    /// Adds a value, and tells how many bytes of text it has.
+    /// Adds a value. Returns its bytes of text.
     fn push(&mut self, value: Value<'_>) -> usize {
         match (self, value) {
             (Buffer::Long(values), Value::Long(value)) => values.push(value.cast_signed()),

@@ -124,8 +124,8 @@ pub(crate) struct Meaning {
 
 impl Audit<'_> {
     pub fn check(&self) -> Result<(), String> {
-        let is_told = !self.domain.is_empty() && !self.kind.is_empty();
-        if is_told { Ok(()) } else { Err("the record has no domain and type".to_owned()) }
+        let is_named = !self.domain.is_empty() && !self.kind.is_empty();
+        if is_named { Ok(()) } else { Err("the record has no domain and type".to_owned()) }
     }
 
     pub fn meaning(&self) -> Meaning {

@@ -219,7 +219,7 @@ fn data_of_any_type_is_taken() {
 }
 
 #[test]
-fn bytes_that_are_no_utf8_are_told_and_marked() {
+fn bytes_that_are_no_utf8_become_events_with_a_mark() {
     let event = binary(&[], b"{\"user\":\"a\xff\"}");
     assert_eq!(event.actor.name.as_deref(), Some("a\u{fffd}"));
     assert_eq!(event.attributes["invalid_utf8"], "true");

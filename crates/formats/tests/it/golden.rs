@@ -72,10 +72,10 @@ impl Source {
     }
 
     /// The items of a piece of a file.
-    pub fn parse_piece(&self, piece: &[u8], place: FilePosition<'_>) -> Vec<Item> {
+    pub fn parse_piece(&self, piece: &[u8], position: FilePosition<'_>) -> Vec<Item> {
         self.with_context(&[], &everything(), &mut 0, |context| {
             let mut context = Context {
-                position: Some(place),
+                position: Some(position),
                 ..Context::new(
                     context.source,
                     context.trail,

@@ -111,7 +111,7 @@ fn lines_of_a_file_stand_alone() {
 }
 
 #[test]
-fn texts_that_are_no_utf8_are_told_and_marked() {
+fn texts_that_are_no_utf8_become_events_with_a_mark() {
     let mut body =
         request_of(vec![record(&[("audit.action", "a?b"), ("enduser.id", "?")])]).encode_to_vec();
     body.iter_mut().filter(|byte| **byte == b'?').for_each(|byte| *byte = 0xff);

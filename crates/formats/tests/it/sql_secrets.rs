@@ -260,14 +260,14 @@ proptest! {
         style: u8,
         is_nested: bool,
         at in prop::option::of(0usize..8),
-        place in 0..3,
+        location in 0..3,
     ) {
         let statement = filled(template, &gaps, lower, &postgresql_literal(&secret, style));
         let statement = if is_nested { nested(&statement, false) } else { statement };
         let statement = cut(statement, at);
         let audit = pgaudit(&statement);
         let context = format!("SQL statement \"{statement}\"\nPL/pgSQL function f() line 1 at EXECUTE");
-        let (message, context, statement) = match place {
+        let (message, context, statement) = match location {
             0 => (audit.as_str(), "", ""),
             1 => ("role \"r\" exists", "", &*statement),
             _ => ("role \"r\" exists", &*context, "SELECT f()"),

@@ -590,9 +590,9 @@ fn equal_messages_are_both_recorded_and_lines_of_a_file_have_their_position() {
     let body = format!("{line}\n{line}\n");
     assert_eq!(keys(HOSTS.parse(body.as_bytes(), &mut 0).unwrap()), [None, None]);
     assert_eq!(keys(HOSTS.parse_message(line.as_bytes(), &everything())), [None]);
-    let place = FilePosition { file: "f1", offset: 100 };
+    let position = FilePosition { file: "f1", offset: 100 };
     assert_eq!(
-        keys(HOSTS.parse_piece(body.as_bytes(), place)),
+        keys(HOSTS.parse_piece(body.as_bytes(), position)),
         [Some("f1:100".to_owned()), Some("f1:129".to_owned())]
     );
 }

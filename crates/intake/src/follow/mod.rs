@@ -6,10 +6,10 @@
 //!   `prefix`: the hash of the bytes read
 //! - `reader`: the order in which things become durable
 //!
-//! Each source has its own thread, so that a delay of one source holds up no other. The thread scans
-//! every [`LOOK_EVERY`] instead of waiting for notifications of the system. Scanning works on every
-//! file system, network ones included, needs no second method for lost notifications, and costs a
-//! few `stat` calls.
+//! Each source has its own thread, so that a delay of one source holds up no other. The thread
+//! scans every [`LOOK_EVERY`] instead of waiting for notifications of the system. Scanning works on
+//! every file system, network ones included, needs no second method for lost notifications, and
+//! costs a few `stat` calls.
 
 pub mod content;
 pub mod follower;
@@ -33,10 +33,10 @@ use formats::{FilePosition, Item, Limits};
 use store::durable::Local as Disk;
 use store::{FileObjects, Log};
 
-use crate::monitor::counters::Counters;
 use super::piece::prepare_piece;
-use super::{Answer, Arrival, Intake, Input, IntakeError, Tally, parse, submit};
+use super::{Answer, Arrival, Input, Intake, IntakeError, Tally, parse, submit};
 use crate::audit::{Act, OwnAudit};
+use crate::monitor::counters::Counters;
 use content::LocalFiles;
 use follower::{Follower, Gap, Moment, Piece, Rules};
 use reader::{Reader, Sink, StateFile, StopReason};

@@ -37,7 +37,7 @@ struct World {
     names: BTreeMap<PathBuf, Rc<Inode>>,
     inodes: BTreeMap<u64, Weak<Inode>>,
     clock: i64,
-    tells_births: bool,
+    has_birth_times: bool,
 }
 
 struct Inode {
@@ -70,7 +70,7 @@ impl Model {
             .find(|number| world.inodes.get(number).is_none_or(|inode| inode.strong_count() == 0));
         let number = number.expect("numbers do not end");
         world.clock += 1;
-        let born_ns = if world.tells_births { world.clock } else { 0 };
+        let born_ns = if world.has_birth_times { world.clock } else { 0 };
         let inode = Rc::new(Inode { number, born_ns, held: RefCell::default() });
         world.inodes.insert(number, Rc::downgrade(&inode));
         world.names.insert(name.into(), inode);
@@ -475,7 +475,7 @@ fn history(seed: u64) {
     let has_headers = random.one_in(2);
     // If only the inode distinguishes files, one that holds a header alone can be mistaken for
     // another.
-    machine.world.0.borrow_mut().tells_births = has_headers || random.one_in(2);
+    machine.world.0.borrow_mut().has_birth_times = has_headers || random.one_in(2);
     let mut program = Program::begin(&machine.world.clone(), has_headers);
     let may_compress = random.one_in(2);
     for _ in 0..10 + random.below(120) {
@@ -490,7 +490,8 @@ fn history(seed: u64) {
             11..14 => machine.read(random.below(6)),
             14..17 => machine.record_one(),
             17 => machine.write(),
-            // While only a header is durable, an emptied file cannot be distinguished from its copy.
+            // While only a header is durable, an emptied file cannot be distinguished from its
+            // copy.
             18 if !has_headers => {
                 let taken = usize::try_from(random.below(4)).expect("small");
                 machine.crash(taken);
@@ -521,8 +522,8 @@ fn history(seed: u64) {
     }
     assert_eq!(lines.len() as u64, program.written, "seed {seed}: {lines:?}");
     // A file recorded before a crash and gone after it cannot be known to be recorded.
-    let tells_gaps = machine.crashes == 0 && !has_headers;
-    assert!(!tells_gaps || machine.gaps.is_empty(), "seed {seed}: {:?}", machine.gaps);
+    let finds_gaps = machine.crashes == 0 && !has_headers;
+    assert!(!finds_gaps || machine.gaps.is_empty(), "seed {seed}: {:?}", machine.gaps);
 }
 
 /// A machine that has recorded these lines of `log`.

@@ -18,8 +18,8 @@ use super::state::FollowState;
 
 /// Pieces in flight: while one is synced, the next is read and parsed.
 const IN_FLIGHT_MAX: usize = 8;
-/// Interval between durable positions while reading continues. Each write costs two syncs. A restart
-/// reads again what was recorded since the last write.
+/// Interval between durable positions while reading continues. Each write costs two syncs. A
+/// restart reads again what was recorded since the last write.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// Writing takes at most one part in this many of the time: the state of thousands of files takes
 /// long to write.
@@ -207,8 +207,8 @@ impl<F: Files, S: Sink> Reader<F, S> {
         Ok(())
     }
 
-    /// Replaces the stored state, and adopts what another process stored meanwhile: `daybook import`
-    /// and a server share the file.
+    /// Replaces the stored state, and adopts what another process stored meanwhile: `daybook
+    /// import` and a server share the file.
     fn replace(&mut self) -> Result<(), StopReason> {
         let now = self.now();
         let Some(state) = &mut self.state else { return Ok(()) };

@@ -1,8 +1,8 @@
 //! Counters of a source since the server started.
 //!
-//! `received` is the sum of `recorded`, `duplicate`, `dead_letters` and `skipped` whenever no delivery
-//! is under way. A refused body counts as none of them: its sender got the error, and nothing of it
-//! is stored.
+//! `received` is the sum of `recorded`, `duplicate`, `dead_letters` and `skipped` whenever no
+//! delivery is under way. A refused body counts as none of them: its sender got the error, and
+//! nothing of it is stored.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,8 +54,8 @@ pub struct Moments {
     pub received_at: Option<Time>,
     /// The time of the newest recorded event.
     pub occurred_at: Option<Time>,
-    /// The lag of the newest event of the last delivery, in ns. Negative where the source's clock is
-    /// ahead.
+    /// The lag of the newest event of the last delivery, in ns. Negative where the source's clock
+    /// is ahead.
     pub lag_ns: Option<i64>,
     /// The longest lag of any event in this minute and in the one before, and the minute.
     lag_max_ns: [Option<i64>; 2],

@@ -5,8 +5,8 @@
 //! after [`SETTLED_AFTER_NS`], and one that arrives later still is found again.
 //!
 //! A source that restarts may number anew. A stream therefore has several runs of numbers. A number
-//! continues the run that it fits best; one that fits none starts a run, which is no gap. The end of
-//! a run is unknown, so the loss of its last events is not noticed.
+//! continues the run that it fits best; one that fits none starts a run, which is no gap. The end
+//! of a run is unknown, so the loss of its last events is not noticed.
 //!
 //! Pure: time is an argument, and the caller records the gaps.
 
@@ -15,8 +15,8 @@ use std::collections::HashMap;
 use event::Time;
 use serde::{Deserialize, Serialize};
 
-/// The time within which a number that others overtook may arrive. Events that are sent over several
-/// connections, or again after a refusal, arrive within it.
+/// The time within which a number that others overtook may arrive. Events that are sent over
+/// several connections, or again after a refusal, arrive within it.
 pub const SETTLED_AFTER_NS: i64 = 5_000_000_000;
 /// Streams of a source: more sessions or hosts than write at once. A new stream replaces the one
 /// that was quiet for longest.
@@ -28,8 +28,8 @@ pub const STREAM_BYTES_MAX: usize = 256;
 pub const RANGES_MAX: usize = 128;
 /// Runs of a stream: the current one, the one before, and those that a few repeated events start.
 pub const RUNS_MAX: usize = 4;
-/// A smaller number belongs to a new run if it is less by at most this: the first events arrived out
-/// of order.
+/// A smaller number belongs to a new run if it is less by at most this: the first events arrived
+/// out of order.
 const LATE_MAX: u64 = 1000;
 /// Gaps that wait for a record each. Beyond, they are added up, so that a flood of gaps makes no
 /// flood of records.
@@ -309,7 +309,8 @@ impl Stream {
     }
 
     /// The run that numbers continue: one that they follow at once, one that misses them, one that
-    /// just started behind them, or the one that they are least ahead of. None if every run has them.
+    /// just started behind them, or the one that they are least ahead of. None if every run has
+    /// them.
     fn run_for(&self, first: u64, last: u64, at: Time) -> Option<usize> {
         let find = |is_it: &dyn Fn(&Run) -> bool| self.runs.iter().rposition(is_it);
         find(&|run| run.last.checked_add(1) == Some(first))
@@ -531,7 +532,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_goes_on() {
+    fn the_state_file_continues() {
         let mut before = noted(&[1, 2, 5, 8]);
         before.note("b", 1, 9, at(0), false);
         let json = serde_json::to_string(&before.state()).expect("numbers and texts");
@@ -559,16 +560,16 @@ mod tests {
         }
     }
 
-    /// Numbers in an order in which each is at most `window` places from its own.
+    /// Numbers in an order in which each is at most `window` positions from its own.
     fn disordered(count: usize, window: usize) -> impl Strategy<Value = Vec<u64>> {
         prop::collection::vec(0..window, count).prop_map(|shifts| {
-            let mut places: Vec<(usize, u64)> = shifts
+            let mut positions: Vec<(usize, u64)> = shifts
                 .iter()
                 .enumerate()
-                .map(|(place, shift)| (place + shift, place as u64))
+                .map(|(position, shift)| (position + shift, position as u64))
                 .collect();
-            places.sort();
-            places.into_iter().map(|(_, number)| 1000 + number).collect()
+            positions.sort();
+            positions.into_iter().map(|(_, number)| 1000 + number).collect()
         })
     }
 
@@ -576,8 +577,8 @@ mod tests {
         #[test]
         fn order_within_a_window_makes_no_gap(numbers in disordered(300, 40)) {
             let mut gaps = Gaps::default();
-            for (place, &number) in numbers.iter().enumerate() {
-                gaps.note("a", number, number, Time::from_unix_ns(place as i64 * 1_000_000), false);
+            for (position, &number) in numbers.iter().enumerate() {
+                gaps.note("a", number, number, Time::from_unix_ns(position as i64 * 1_000_000), false);
             }
             prop_assert_eq!((reported(&mut gaps), gaps.counts.restarts), (vec![], 0));
         }
@@ -599,7 +600,12 @@ mod tests {
 
         /// Any numbers at all: no panic, and bounds hold.
         #[test]
-        fn nothing_breaks_it(ranges in prop::collection::vec((0_u64..40, 0_u64..9, any::<bool>(), any::<bool>()), 0..200)) {
+        fn nothing_breaks_it(
+            ranges in prop::collection::vec(
+                (0_u64..40, 0_u64..9, any::<bool>(), any::<bool>()),
+                0..200,
+            )
+        ) {
             let mut gaps = Gaps::default();
             for (first, more, is_known, is_far) in ranges {
                 let first = if is_far { u64::MAX - 60 + first } else { first };

@@ -1,6 +1,6 @@
-//! Reports of a source's losses: the first at once, further ones once in [`REPORT_EVERY_NS`], and the
-//! rest at the end of the server. A flood of losses makes no flood of records, and each loss is in
-//! one of them.
+//! Reports of a source's losses: the first at once, further ones once in [`REPORT_EVERY_NS`], and
+//! the rest at the end of the server. A flood of losses makes no flood of records, and each loss is
+//! in one of them.
 //!
 //! Pure: time is an argument, and the caller records the reports.
 

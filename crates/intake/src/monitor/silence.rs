@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn each_turn_is_told_once() {
+    fn each_turn_is_reported_once() {
         let mut silence = Silence::from(at(100));
         assert_eq!(reported(&mut silence, 109, None, Some(10)), None);
         assert_eq!(reported(&mut silence, 110, None, Some(10)), Some(Turn::Silent(at(100))));

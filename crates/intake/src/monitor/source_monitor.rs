@@ -3,8 +3,8 @@
 //!
 //! - A gap, loss or silence is recorded before it counts as reported. If it could not be recorded,
 //!   the next interval tries again.
-//! - The state file names the last event that it covers. A start reads later events from the log, so
-//!   a kill loses nothing.
+//! - The state file names the last event that it covers. A start reads later events from the log,
+//!   so a kill loses nothing.
 //! - If the state file is lost, numbering and silence count from the start of the server.
 
 use std::collections::BTreeMap;
@@ -169,7 +169,8 @@ impl SourceMonitor {
     fn replace(&mut self, intakes: &[Arc<Intake>], log: &Contents) -> Result<(), store::Error> {
         let head = log.head().0;
         let size = intakes.iter().map(|intake| intake.noted_before(head)).min().unwrap_or(head);
-        // Numbers of events from `size` on may be in the file already; reading them again is harmless.
+        // Numbers of events from `size` on may be in the file already; reading them again is
+        // harmless.
         let source = |intake: &Arc<Intake>| SourceState {
             silence: *intake.silence.lock().expect("no panic while held"),
             streams: intake.gaps.lock().expect("no panic while held").state(),

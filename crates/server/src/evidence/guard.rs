@@ -1,9 +1,9 @@
-//! The rollback guard: the newest checkpoint outside the data directory. It detects a directory that
-//! was replaced by an older copy of itself, or that is a copy of another one.
+//! The rollback guard: the newest checkpoint outside the data directory. It detects a directory
+//! that was replaced by an older copy of itself, or that is a copy of another one.
 //!
-//! The guard is a folder beside the data directory, or the one of `evidence.guard`. It has the newest
-//! checkpoint, replaced by compare-and-swap before anyone sees that checkpoint, and a lock that the
-//! one server of the log holds.
+//! The guard is a folder beside the data directory, or the one of `evidence.guard`. It has the
+//! newest checkpoint, replaced by compare-and-swap before anyone sees that checkpoint, and a lock
+//! that the one server of the log holds.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,5 @@
-//! SignedCheckpoint heads of the log. Whoever holds a checkpoint notices any later change of the events that
-//! it covers.
+//! SignedCheckpoint heads of the log. Whoever holds a checkpoint notices any later change of the
+//! events that it covers.
 //!
 //! A checkpoint is signed within [`SIGN_EVERY`] of the events it covers, and is on disk before
 //! anyone sees it, in the data directory and in a [`guard`] outside of it. Every start compares the
@@ -131,8 +131,8 @@ impl StoredEvidence {
 
 impl Evidence {
     /// Reads keys and the newest checkpoints of the directory and of the guard at `guard`, compares
-    /// both with the log, and signs newer events. If the log does not extend a checkpoint, the error
-    /// is a message for the operator.
+    /// both with the log, and signs newer events. If the log does not extend a checkpoint, the
+    /// error is a message for the operator.
     pub fn open(data_dir: &Path, guard: &Path, log: &Contents) -> Result<Evidence, Failure> {
         let found = StoredEvidence::read(data_dir, log).map_err(Failure::new)?;
         let newest = match &found.stored {
@@ -414,8 +414,8 @@ fn compare(
     Ok(Ok(checkpoint.size))
 }
 
-/// The proof that a checkpoint over `size` events covers the event with this index. `entry` is extra
-/// data that the proof vouches for: its SHA-256 is the data of the leaf. The error is
+/// The proof that a checkpoint over `size` events covers the event with this index. `entry` is
+/// extra data that the proof vouches for: its SHA-256 is the data of the leaf. The error is
 /// [`NoProof::OutOfRange`] if the checkpoint does not cover the event.
 pub fn prove(
     log: &Contents,

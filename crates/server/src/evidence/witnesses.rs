@@ -1,13 +1,13 @@
 //! Cosignatures of witnesses on the log's checkpoints (C2SP tlog-witness, section add-checkpoint).
 //!
 //! - Each witness has a thread of its own, so a slow one delays nobody.
-//! - Checkpoints are signed faster than witnesses respond. All witnesses get the same checkpoint, the
-//!   candidate, so that there is one that all cosigned; a witness that cosigned the candidate gets
-//!   newer ones meanwhile.
+//! - Checkpoints are signed faster than witnesses respond. All witnesses get the same checkpoint,
+//!   the candidate, so that there is one that all cosigned; a witness that cosigned the candidate
+//!   gets newer ones meanwhile.
 //! - A cosignature is verified before use. It joins the newest checkpoint and the candidate, if it
 //!   is of their text.
-//! - A late or refusing witness is reported once, in the operational log and on Daybook's own trail.
-//!   It stops nothing.
+//! - A late or refusing witness is reported once, in the operational log and on Daybook's own
+//!   trail. It stops nothing.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -40,7 +40,7 @@ const REQUESTS_OF_A_TRY: usize = 2;
 /// The longest time that the server's end waits for a response.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 /// The most characters of a response in a log line.
-const TOLD_CHARACTERS: usize = 200;
+const LOGGED_CHARACTERS: usize = 200;
 
 /// The configured witnesses, and the checkpoint that all of them cosigned.
 pub struct Witnesses {
@@ -78,8 +78,8 @@ struct Head {
 }
 
 impl Witnesses {
-    /// Reads the newest checkpoint that every configured witness cosigned. One that the log does not
-    /// extend is left out: an open log extends its checkpoints, or an operator accepted it.
+    /// Reads the newest checkpoint that every configured witness cosigned. One that the log does
+    /// not extend is left out: an open log extends its checkpoints, or an operator accepted it.
     pub fn open(
         data_dir: &Path,
         configured: Vec<Witness>,
@@ -177,8 +177,8 @@ impl Witnesses {
         Ok(())
     }
 
-    /// Drops this candidate if the log has signed a newer checkpoint. That is the next candidate, so
-    /// that a witness which comes back gets nothing old.
+    /// Drops this candidate if the log has signed a newer checkpoint. That is the next candidate,
+    /// so that a witness which comes back gets nothing old.
     fn give_up(&self, head: &Head, evidence: &Evidence) {
         let mut pending = self.pending.lock().expect("no panic while held");
         let newest = evidence.newest();
@@ -512,7 +512,7 @@ fn judge(
         )),
         status => {
             let text: String =
-                String::from_utf8_lossy(&answer.body).chars().take(TOLD_CHARACTERS).collect();
+                String::from_utf8_lossy(&answer.body).chars().take(LOGGED_CHARACTERS).collect();
             Verdict::Failed(format!("it answered {status}: {}", printable(text.trim_end())))
         }
     }
@@ -643,7 +643,7 @@ mod tests {
     }
 
     #[test]
-    fn a_witness_is_told_of_when_it_stands_otherwise() {
+    fn a_change_of_a_witness_is_reported() {
         use Standing::{Good, Late, Refused};
         let cosigned = judged(
             200,

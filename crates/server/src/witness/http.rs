@@ -1,5 +1,5 @@
-//! `POST /add-checkpoint` (C2SP tlog-witness, section add-checkpoint), with its statuses and those of
-//! requests that are refused before.
+//! `POST /add-checkpoint` (C2SP tlog-witness, section add-checkpoint), with its statuses and those
+//! of requests that are refused before.
 
 use std::net::SocketAddr;
 use std::path::Path;

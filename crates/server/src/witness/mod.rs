@@ -1,5 +1,5 @@
-//! A witness. It cosigns a checkpoint of a log only if that extends the last one it cosigned, so a log
-//! cannot show different trees to different people (C2SP tlog-witness, section add-checkpoint;
+//! A witness. It cosigns a checkpoint of a log only if that extends the last one it cosigned, so a
+//! log cannot show different trees to different people (C2SP tlog-witness, section add-checkpoint;
 //! tlog-cosignature, section Ed25519 signed message).
 //!
 //! For each log, across kills and restarts:
@@ -43,7 +43,7 @@ const SERVING: &str = "serving.lock";
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 /// The time of the last report of each kind for each log.
-type Told = HashMap<(String, &'static str), Instant>;
+type ReportTimes = HashMap<(String, &'static str), Instant>;
 
 /// A witness that is open, alone, in its directory.
 pub struct Witness {
@@ -58,7 +58,7 @@ struct Turn {
     /// The error of a failed replacement; none follows it.
     failure: Option<String>,
     /// The last reports.
-    reports: Told,
+    reports: ReportTimes,
 }
 
 /// Why a checkpoint was not cosigned.
@@ -244,8 +244,8 @@ impl Witness {
         self.signer.verifier()
     }
 
-    /// The cosignature's line for the body of an `add-checkpoint` request, at `now_s` seconds of Unix
-    /// time. The checkpoint is durable when this returns. Blocks.
+    /// The cosignature's line for the body of an `add-checkpoint` request, at `now_s` seconds of
+    /// Unix time. The checkpoint is durable when this returns. Blocks.
     pub fn cosign(&self, body: &[u8], now_s: u64) -> Result<String, NotCosigned> {
         let request = AddCheckpoint::parse(body).map_err(NotCosigned::Malformed)?;
         let checkpoint =
@@ -344,7 +344,7 @@ fn report(
     refused: &Note,
     checkpoint: &Checkpoint,
     newest: &Checkpoint,
-    reports: &mut Told,
+    reports: &mut ReportTimes,
 ) {
     let what = match checkpoint.size.cmp(&newest.size) {
         Ordering::Equal if checkpoint.root != newest.root => {
@@ -357,8 +357,8 @@ fn report(
         _ => return,
     };
     let key = (newest.origin.clone(), what);
-    let is_told = reports.get(&key).is_some_and(|at| at.elapsed() < REPORT_EVERY);
-    if !is_told {
+    let is_reported = reports.get(&key).is_some_and(|at| at.elapsed() < REPORT_EVERY);
+    if !is_reported {
         reports.insert(key, Instant::now());
         let refused = refused.to_string();
         tracing::error!(origin = newest.origin, newest = ?newest.text(), ?refused, "{what}");

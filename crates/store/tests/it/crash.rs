@@ -1,4 +1,4 @@
-//! Random histories of append, fault, crash and reopen on the simulated disk, against a ledger kept
+//! Random histories of append, fault, crash and reopen on the simulated disk, against a ledger held
 //! outside.
 //!
 //! Every history runs from a number. `DAYBOOK_SEEDS=FIRST..END` runs others than the first 4,000.

@@ -240,7 +240,7 @@ fn the_root_of_a_checkpoint() {
     let mut four = FourEvents::checkpoint(4);
     four.root = flipped(four.root);
     let verified = verify::covered(&FourEvents, 4, &four);
-    assert_refuted(verified, "others than were signed for", "another root was accepted");
+    assert_refuted(verified, "differ from those that were signed", "another root was accepted");
 }
 
 #[test]
