@@ -27,14 +27,14 @@ use super::state::{Entry, FILES_MAX, FORGOTTEN_AFTER_S, FollowState};
 
 /// Whole records at the end of a file count as complete once it is unchanged for this long.
 const QUIET_AFTER: Duration = Duration::from_secs(1);
-/// A file that was renamed or has a successor is read to its end once it is unchanged for this long:
-/// an unfinished line is recorded as it is. Programs with output buffers may take this long to end a
-/// line.
+/// A file that was renamed or has a successor is read to its end once it is unchanged for this
+/// long: an unfinished line is recorded as it is. Programs with output buffers may take this long
+/// to end a line.
 const FINISHED_AFTER: Duration = Duration::from_secs(30);
 /// A file is gone once it is missing for this long. A scan during a rename may miss a file.
 const GONE_AFTER: Duration = Duration::from_secs(2);
-/// A copy of a file may pause for this long while it is written, and appear this long after the file
-/// is gone.
+/// A copy of a file may pause for this long while it is written, and appear this long after the
+/// file is gone.
 const COPY_WAIT: Duration = Duration::from_secs(60);
 /// Most files held open. Other files are opened and verified again when they grow.
 const OPEN_MAX: usize = 128;
@@ -51,8 +51,8 @@ pub struct Rules {
     /// Most bytes of a record. A longer one is cut to this length.
     pub record_bytes_max: usize,
     pub new_id: Box<dyn FnMut() -> String + Send>,
-    /// Time of the first record of a file with this beginning, in nanoseconds since the epoch; `None`
-    /// if the beginning holds no time.
+    /// Time of the first record of a file with this beginning, in nanoseconds since the epoch;
+    /// `None` if the beginning holds no time.
     pub begins: Begins,
     /// Whether to continue a long operation.
     pub go_on: Box<dyn Fn() -> bool + Send>,
@@ -73,8 +73,8 @@ pub struct Piece {
     pub file: String,
     pub log_file: String,
     pub offset: u64,
-    /// Whole records, or the beginning of one that is too long. Empty for a hole, or for the rest of
-    /// a record that is too long.
+    /// Whole records, or the beginning of one that is too long. Empty for a hole, or for the rest
+    /// of a record that is too long.
     pub bytes: Vec<u8>,
     /// Bytes of the file that the piece covers.
     pub len: usize,
@@ -106,10 +106,10 @@ pub struct Follower<F: Files> {
     next_ticket: u64,
     /// Index of the file being read.
     turn: usize,
-    /// Size of that file when its turn began. It ends the turn, so that a fast-growing file does not
-    /// delay the others.
+    /// Size of that file when its turn began. It ends the turn, so that a fast-growing file does
+    /// not delay the others.
     limit: Option<u64>,
-    is_first_look: bool,
+    is_first_scan: bool,
     is_followed: bool,
     is_changed: bool,
 }
@@ -209,7 +209,7 @@ impl<F: Files> Follower<F> {
             next_ticket: 0,
             turn: 0,
             limit: None,
-            is_first_look: !is_followed,
+            is_first_scan: !is_followed,
             is_followed: is_followed || !rules.is_import,
             is_changed: known.is_none() || (!is_followed && !rules.is_import),
             rules,
@@ -233,7 +233,7 @@ impl<F: Files> Follower<F> {
     }
 
     /// Scans for files. New files are read only after a call of [`Follower::mark_durable`].
-    pub fn look(&mut self, now: Moment) {
+    pub fn scan(&mut self, now: Moment) {
         let scan = self.files.scan();
         self.failed.extend(scan.failed);
         self.known.iter_mut().for_each(|file| file.is_seen = false);
@@ -265,7 +265,7 @@ impl<F: Files> Follower<F> {
         self.settle(now);
         self.forget(now);
         self.close_some();
-        (self.turn, self.limit, self.is_first_look) = (0, None, false);
+        (self.turn, self.limit, self.is_first_scan) = (0, None, false);
     }
 
     /// Whether a file with the inode of a known one is still that file.
@@ -296,8 +296,8 @@ impl<F: Files> Follower<F> {
         Ok(is_same)
     }
 
-    /// Whether an open file still has its bytes, and was not emptied and rewritten. Its inode cannot
-    /// be reused while it is open.
+    /// Whether an open file still has its bytes, and was not emptied and rewritten. Its inode
+    /// cannot be reused while it is open.
     fn is_itself(&mut self, at: usize) -> std::io::Result<bool> {
         let file = &mut self.known[at];
         let read = file.read();

@@ -30,16 +30,17 @@ const COLLECTING: Duration = Duration::from_millis(5);
 /// Most messages and bytes of a batch: what the log can make durable at once without slowing down.
 const BATCH_MESSAGES_MAX: usize = 1000;
 const BATCH_BYTES_MAX: usize = 512 << 10;
-/// Batches of one source in flight: one being synced, some waiting for it and some being parsed. The
-/// log's own limit on waiting appends is far higher.
+/// Batches of one source in flight: one being synced, some waiting for it and some being parsed.
+/// The log's own limit on waiting appends is far higher.
 const BATCHES_IN_FLIGHT_MAX: usize = 6;
-/// Pieces that may wait to be collected. The room bounds their bytes, and this limit their overhead.
+/// Pieces that may wait to be collected. The room bounds their bytes, and this limit their
+/// overhead.
 const PIECES_MAX: usize = 1024;
 /// Cost of a message beside its own bytes.
 const MESSAGE_OVERHEAD_BYTES: usize = 256;
 
-/// How long messages wait for others of their event. The audit daemon waits equally long for the end
-/// of an event (`end_of_event_timeout`).
+/// How long messages wait for others of their event. The audit daemon waits equally long for the
+/// end of an event (`end_of_event_timeout`).
 const HELD_MAX: Duration = Duration::from_secs(2);
 
 /// Messages received together by one listener.
@@ -166,8 +167,8 @@ pub fn message(frame: Frame, peer: IpAddr) -> Message {
     Message { bytes: frame.bytes, peer, flaw }
 }
 
-/// Records messages until all sinks are dropped and everything is durable, or until the log takes no
-/// more.
+/// Records messages until all sinks are dropped and everything is durable, or until the log takes
+/// no more.
 pub async fn collect(
     intake: Arc<Intake>,
     log: Arc<Log>,

@@ -3,8 +3,8 @@
 //!
 //! - A frame that begins with a number and a space has that many bytes (octet counting, 3.4.1; RFC
 //!   5425 section 4.3).
-//! - Any other frame ends at a line feed (3.4.2). This includes frames that begin with a number that
-//!   is no length: a year, a zero, more digits than any length has.
+//! - Any other frame ends at a line feed (3.4.2). This includes frames that begin with a number
+//!   that is no length: a year, a zero, more digits than any length has.
 //! - A frame that is too long is returned with its first bytes; the other bytes are skipped and
 //!   counted.
 //! - The frames do not depend on how the stream is cut into pieces.
