@@ -109,7 +109,7 @@ pub struct Follower<F: Files> {
     /// Size of that file when its turn began. It ends the turn, so that a fast-growing file does
     /// not delay the others.
     limit: Option<u64>,
-    is_first_look: bool,
+    is_first_scan: bool,
     is_followed: bool,
     is_changed: bool,
 }
@@ -209,7 +209,7 @@ impl<F: Files> Follower<F> {
             next_ticket: 0,
             turn: 0,
             limit: None,
-            is_first_look: !is_followed,
+            is_first_scan: !is_followed,
             is_followed: is_followed || !rules.is_import,
             is_changed: known.is_none() || (!is_followed && !rules.is_import),
             rules,
@@ -233,7 +233,7 @@ impl<F: Files> Follower<F> {
     }
 
     /// Scans for files. New files are read only after a call of [`Follower::mark_durable`].
-    pub fn look(&mut self, now: Moment) {
+    pub fn scan(&mut self, now: Moment) {
         let scan = self.files.scan();
         self.failed.extend(scan.failed);
         self.known.iter_mut().for_each(|file| file.is_seen = false);
@@ -265,7 +265,7 @@ impl<F: Files> Follower<F> {
         self.settle(now);
         self.forget(now);
         self.close_some();
-        (self.turn, self.limit, self.is_first_look) = (0, None, false);
+        (self.turn, self.limit, self.is_first_scan) = (0, None, false);
     }
 
     /// Whether a file with the inode of a known one is still that file.

@@ -7,7 +7,7 @@
 //! - `reader`: the order in which things become durable
 //!
 //! Each source has its own thread, so that a delay of one source holds up no other. The thread
-//! scans every [`LOOK_EVERY`] instead of waiting for notifications of the system. Scanning works on
+//! scans every [`SCAN_EVERY`] instead of waiting for notifications of the system. Scanning works on
 //! every file system, network ones included, needs no second method for lost notifications, and
 //! costs a few `stat` calls.
 
@@ -42,7 +42,7 @@ use follower::{Follower, Gap, Moment, Piece, Rules};
 use reader::{Reader, Sink, StateFile, StopReason};
 
 /// Interval of the scans for files that grew, appeared or disappeared.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const SCAN_EVERY: Duration = Duration::from_millis(250);
 /// Bytes of a file recorded with one request: some hundred lines, so that they share a sync, and a
 /// group of the log stays in the processor's cache.
 pub const PIECE_BYTES: usize = 256 << 10;
@@ -175,7 +175,7 @@ fn follow(
         if stops.load(Ordering::Relaxed) {
             return reading.write_if_changed().err().unwrap_or(StopReason::Stopped);
         }
-        std::thread::park_timeout(LOOK_EVERY);
+        std::thread::park_timeout(SCAN_EVERY);
     }
 }
 
@@ -184,7 +184,12 @@ fn complain(source: &str, failed: Vec<(PathBuf, String)>, logged: &mut HashSet<(
     logged.retain(|one| failed.contains(one));
     for one in failed {
         if logged.len() < COMPLAINTS_MAX && logged.insert(one.clone()) {
-            tracing::warn!(source, path = %one.0.display(), why = one.1, "couldn't read a followed file; trying again");
+            tracing::warn!(
+                source,
+                path = %one.0.display(),
+                why = one.1,
+                "couldn't read a followed file; trying again"
+            );
         }
     }
 }
@@ -326,7 +331,14 @@ impl Sink for LogSink<'_> {
         let bytes = gap.to.map_or(0, |to| to.saturating_sub(gap.from));
         Counters::add(&counters.lost_bytes, usize::try_from(bytes).unwrap_or(usize::MAX));
         let (source, file) = (&self.intake.source.name, gap.path.display());
-        tracing::error!(source, %file, from = gap.from, to = gap.to, why = gap.why, "a source's file has a gap");
+        tracing::error!(
+            source,
+            %file,
+            from = gap.from,
+            to = gap.to,
+            why = gap.why,
+            "a source's file has a gap"
+        );
         Ok(())
     }
 }

@@ -258,7 +258,7 @@ impl Machine {
     /// Reads all that can be read now.
     fn pass(&mut self) {
         let now = self.now();
-        self.follower.look(now);
+        self.follower.scan(now);
         self.read(u64::MAX);
         while !self.under_way.is_empty() {
             self.record_one();
@@ -484,7 +484,7 @@ fn history(seed: u64) {
             0..7 => program.write(&mut random),
             7..11 => {
                 let now = machine.now();
-                machine.follower.look(now);
+                machine.follower.scan(now);
                 machine.read(random.below(4));
             }
             11..14 => machine.read(random.below(6)),
@@ -588,7 +588,7 @@ fn a_record_that_is_too_long_is_cut_at_the_limit() {
         machine.world.create("log");
         machine.world.append("log", &long);
         let now = machine.now();
-        machine.follower.look(now);
+        machine.follower.scan(now);
         machine.read(steps);
         while !machine.under_way.is_empty() {
             machine.record_one();
@@ -639,10 +639,10 @@ fn the_state_of_another_process_is_adopted() {
     machine.world.append("other", b"two\n");
     let now = machine.now();
     // Both processes find the file; the other was first, and has read it.
-    machine.follower.look(now);
+    machine.follower.scan(now);
     let mut theirs =
         Follower::resume(machine.world.clone(), rules(500, false), machine.durable.clone(), now);
-    theirs.look(now);
+    theirs.scan(now);
     theirs.mark_durable();
     let piece = theirs.next(now).expect("a piece");
     machine.put(&piece);

@@ -104,7 +104,11 @@ impl StateFile {
         self.version = object.as_ref().map(|object| object.version);
         let Some(object) = object else { return Ok(None) };
         let known = FollowState::parse(&object.bytes).map_err(|why| {
-            format!("{} holds no valid state of the source's files: {why}; restore it, or remove it to read all files again, which records lines without ids twice", self.name)
+            format!(
+                "{} holds no valid state of the source's files: {why}; restore it, or remove it to \
+                 read all files again, which records lines without ids twice",
+                self.name
+            )
         })?;
         Ok(Some(known))
     }
@@ -150,7 +154,7 @@ impl<F: Files, S: Sink> Reader<F, S> {
         &mut self,
         report_read: &mut dyn FnMut(u64),
     ) -> Result<Vec<(PathBuf, String)>, StopReason> {
-        self.follower.look(self.now());
+        self.follower.scan(self.now());
         if self.follower.has_new() {
             self.write()?;
         }
@@ -207,8 +211,8 @@ impl<F: Files, S: Sink> Reader<F, S> {
         Ok(())
     }
 
-    /// Replaces the stored state, and adopts what another process stored meanwhile: `daybook
-    /// import` and a server share the file.
+    /// Replaces the stored state, and adopts what another process stored meanwhile: a server and
+    /// `daybook import` share the file.
     fn replace(&mut self) -> Result<(), StopReason> {
         let now = self.now();
         let Some(state) = &mut self.state else { return Ok(()) };

@@ -28,7 +28,7 @@ const DATAGRAM_BYTES_MAX: usize = 64 << 10;
 /// Most datagrams that enter the queue together.
 const DATAGRAMS_AT_ONCE: usize = 64;
 /// Interval of the reads of the kernel's count of dropped datagrams.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Time to receive the datagrams already in the buffer when the server stops.
 const LAST_READS: Duration = Duration::from_millis(500);
 
@@ -40,7 +40,12 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
     // The kernel adds its own overhead, and reports twice the requested size.
     let (granted, requested) = (options.recv_buffer_size()?, 2 * RECEIVE_BUFFER_BYTES);
     if granted < requested {
-        tracing::info!(%address, granted, requested, "net.core.rmem_max limits the receive buffer for datagrams");
+        tracing::info!(
+            %address,
+            granted,
+            requested,
+            "net.core.rmem_max limits the receive buffer for datagrams"
+        );
     }
     Ok(socket)
 }
@@ -56,18 +61,18 @@ pub async fn receive(
     let mut receiver =
         Receiver { socket, intake, sink, bytes_max, buffer: vec![0; DATAGRAM_BYTES_MAX] };
     let mut watch = DropWatch::of(&receiver);
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut check = tokio::time::interval(CHECK_EVERY);
+    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
-            _ = look.tick() => watch.look(&receiver.intake),
+            _ = check.tick() => watch.check(&receiver.intake),
             ready = receiver.socket.readable() => match ready {
                 Ok(()) => { receiver.take_some(); }
                 Err(error) => {
                     tracing::warn!(%error, "couldn't wait for datagrams");
-                    tokio::time::sleep(LOOK_EVERY).await;
+                    tokio::time::sleep(CHECK_EVERY).await;
                 }
             },
         }
@@ -76,7 +81,7 @@ pub async fn receive(
     while receiver.take_some() && began.elapsed() < LAST_READS {
         tokio::task::yield_now().await;
     }
-    watch.look(&receiver.intake);
+    watch.check(&receiver.intake);
 }
 
 struct Receiver {
@@ -154,7 +159,7 @@ impl DropWatch {
         DropWatch { table, inode, by_kernel: 0 }
     }
 
-    fn look(&mut self, intake: &Intake) {
+    fn check(&mut self, intake: &Intake) {
         let text = std::fs::read_to_string(self.table).unwrap_or_default();
         let by_kernel = self.inode.and_then(|inode| drops(&text, inode)).unwrap_or(self.by_kernel);
         let more = by_kernel.saturating_sub(self.by_kernel);

@@ -226,7 +226,7 @@ impl<F: Files> Follower<F> {
         let begins = (self.rules.begins)(&beginning);
         let head = Head::of(&beginning);
         let mut prefix = Prefix::default();
-        if self.is_first_look && self.rules.from_end && !self.rules.is_import {
+        if self.is_first_scan && self.rules.from_end && !self.rules.is_import {
             let end = last_line_end(&mut content, &*self.rules.go_on)?;
             push_until(&mut prefix, &mut content, end)?;
         }
