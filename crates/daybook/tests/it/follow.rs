@@ -213,7 +213,7 @@ fn odd_files_hold_up_nothing() {
     // The rest of the long line is on record as lost.
     becomes_true(|| test_dir.acts("source.gap").len() == 1);
     let gap = &test_dir.acts("source.gap")[0];
-    assert!(gap.contains("longer than can be") && gap.contains("logs/long"), "{gap}");
+    assert!(gap.contains("longer than the limit") && gap.contains("logs/long"), "{gap}");
     assert_eq!(server.stop(), Some(0));
 }
 

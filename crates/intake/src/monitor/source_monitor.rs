@@ -395,3 +395,21 @@ fn lost(action: &str, source: &str, description: String) -> Act {
     let act = Act::new(action, Operation::Other, FUNCTION).on("source", source);
     Act { outcome, class, severity, description: Some(description), ..act }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server of an earlier version wrote this file; its names are format 1.
+    #[test]
+    fn the_state_file_keeps_its_form() {
+        let json = concat!(
+            r#"{"at_ns":1,"size":2,"waiting_from":3,"sources":{"web":{"#,
+            r#""silence":{"quiet_since_ns":4,"told_since_ns":5},"#,
+            r#""streams":[{"name":"a","runs":[{"floor":0,"last":4,"began_ns":0,"#,
+            r#""missing":[{"first":3,"last":3,"since_ns":0,"is_told":true}]}]}]}}}"#,
+        );
+        let states: SourceStates = serde_json::from_str(json).expect("format 1");
+        assert_eq!(serde_json::to_string(&states).expect("numbers and texts"), json);
+    }
+}
