@@ -722,3 +722,20 @@ fn files_of_a_crate_do_not_import_each_other_in_a_circle() {
     }
     assert!(circles.is_empty(), "circles of imports:\n{}", circles.join("\n"));
 }
+
+/// The map of the code names only files and folders that exist.
+#[test]
+fn architecture_names_only_what_exists() {
+    let page = read(&workspace().join("ARCHITECTURE.md"));
+    let table = page.split("## Where to look").nth(1).unwrap().split("## Seams").next().unwrap();
+    let mut count = 0;
+    for name in table.split('`').skip(1).step_by(2) {
+        let is_path = name.contains("/src/") || name.contains("/tests/");
+        if !is_path || name.contains('<') {
+            continue;
+        }
+        count += 1;
+        assert!(workspace().join("crates").join(name).exists(), "{name} is not there");
+    }
+    assert!(count > 40, "{count} paths found");
+}
