@@ -32,13 +32,18 @@ pub fn daybook() -> Command {
     without_settings(Command::new(env!("CARGO_BIN_EXE_daybook")))
 }
 
-/// A command that is the program or runs it, without the caller's own settings.
+/// A command that is the program or runs it, without the caller's own settings but for
+/// [`FLUSH_EVENTS`].
 pub fn without_settings(mut command: Command) -> Command {
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DAYBOOK_")) {
+    let is_setting = |name: &str| name.starts_with("DAYBOOK_") && name != FLUSH_EVENTS;
+    for (name, _) in std::env::vars().filter(|(name, _)| is_setting(name)) {
         command.env_remove(name);
     }
     command
 }
+
+/// The one setting that tests pass on: `scripts/test flushes` runs them with small segments.
+const FLUSH_EVENTS: &str = "DAYBOOK_LIMITS_FLUSH_EVENTS";
 
 /// As [`without_settings`], of a program that SIGINT ends although the tests run in the background
 /// of a shell, which has its children ignore it.
