@@ -1,7 +1,7 @@
 //! What the targets reach: the very functions that requests go through.
 
-pub use access::signature::{Authorization, SignedRequest, is_signature, sign};
 use access::file::AccessFile;
+pub use access::signature::{Authorization, SignedRequest, is_signature, sign};
 use event::{Time, Trail};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_ENCODING, HeaderValue};

@@ -27,18 +27,31 @@ pub struct Options {
 }
 
 pub fn options(mut arguments: impl Iterator<Item = String>) -> Options {
-    let mut options =
-        Options { seconds: 3.0, events: 100_000, connections: vec![1, 8], program: PathBuf::new(), folder: PathBuf::from(".") };
+    let mut options = Options {
+        seconds: 3.0,
+        events: 100_000,
+        connections: vec![1, 8],
+        program: PathBuf::new(),
+        folder: PathBuf::from("."),
+    };
     while let Some(argument) = arguments.next() {
         let mut value = |name| value(name, arguments.next());
         match argument.as_str() {
-            "--seconds" => options.seconds = value("--seconds").parse().unwrap_or_else(|_| fail("--seconds takes a number")),
+            "--seconds" => {
+                options.seconds =
+                    value("--seconds").parse().unwrap_or_else(|_| fail("--seconds takes a number"))
+            }
             "--quick" => options.seconds = 1.5,
-            "--events" => options.events = value("--events").parse().unwrap_or_else(|_| fail("--events takes a number")),
+            "--events" => {
+                options.events =
+                    value("--events").parse().unwrap_or_else(|_| fail("--events takes a number"))
+            }
             "--connections" => {
                 let number = |text: &str| text.parse().ok().filter(|number| *number > 0);
-                let numbers: Option<Vec<usize>> = value("--connections").split(',').map(number).collect();
-                options.connections = numbers.unwrap_or_else(|| fail("--connections takes numbers, such as 1,8"));
+                let numbers: Option<Vec<usize>> =
+                    value("--connections").split(',').map(number).collect();
+                options.connections =
+                    numbers.unwrap_or_else(|| fail("--connections takes numbers, such as 1,8"));
             }
             "--program" => options.program = value("--program").into(),
             "--folder" => options.folder = value("--folder").into(),
@@ -75,7 +88,16 @@ struct Api {
 }
 
 fn apis() -> [Api; 5] {
-    let api = |name, service, instance, action, target: String| Api { name, service, instance, action, method: "GET", target, body: b"", is_signable: true };
+    let api = |name, service, instance, action, target: String| Api {
+        name,
+        service,
+        instance,
+        action,
+        method: "GET",
+        target,
+        body: b"",
+        is_signable: true,
+    };
     [
         api("swr", "registry", "hub", "pull", format!("/v2/{PROJECT}/instances/hub/audit-logs?limit=10&offset=0&operation=pull")),
         api("codearts", "artifact", "maven", "upload", format!("/cloudartifact/v5/{TENANT}/{PROJECT}/file/maven/audit?page_num=1&page_size=10")),
@@ -131,19 +153,35 @@ pub fn run(options: &Options) {
         options.seconds,
         options.seconds / 5.0
     );
-    println!("{} events in each of five trails, a second apart; a database's log file holds {EVENTS_IN_A_FILE}", options.events);
-    println!("pages of 10 rows; every answered request is itself recorded, within a second; requests are signed beforehand");
-    println!("CPU: the server's user and system time, in ticks of 10 ms, with what it does besides answering\n");
-    println!("{:>9} {:>10} {:>11} {:>10} {:>8} {:>8} {:>8} {:>12}", "first", "shows", "connections", "requests", "p50", "p99", "to the", "CPU");
-    println!("{:>9} {:>10} {:>11} {:>10} {:>8} {:>8} {:>8} {:>12}", "page of", "", "", "/s", "ms", "ms", "empty", "us/request");
+    println!(
+        "{} events in each of five trails, a second apart; a database's log file holds {EVENTS_IN_A_FILE}",
+        options.events
+    );
+    println!(
+        "pages of 10 rows; every answered request is itself recorded, within a second; requests are signed beforehand"
+    );
+    println!(
+        "CPU: the server's user and system time, in ticks of 10 ms, with what it does besides answering\n"
+    );
+    println!(
+        "{:>9} {:>10} {:>11} {:>10} {:>8} {:>8} {:>8} {:>12}",
+        "first", "shows", "connections", "requests", "p50", "p99", "to the", "CPU"
+    );
+    println!(
+        "{:>9} {:>10} {:>11} {:>10} {:>8} {:>8} {:>8} {:>12}",
+        "page of", "", "", "/s", "ms", "ms", "empty", "us/request"
+    );
     let apis = apis();
     let mut differences = Vec::new();
     for &connections in &options.connections {
-        let empty = server.measure(options, connections, &|| request(&server.address, "GET", "/healthz", &[], b""));
+        let empty = server.measure(options, connections, &|| {
+            request(&server.address, "GET", "/healthz", &[], b"")
+        });
         empty.print("(empty)", Credential::Nothing, connections, &empty);
         for api in &apis {
             let measure = |credential| {
-                let measurement = server.measure(options, connections, &|| server.request(api, credential));
+                let measurement =
+                    server.measure(options, connections, &|| server.request(api, credential));
                 measurement.print(api.name, credential, connections, &empty);
                 measurement
             };
@@ -152,11 +190,16 @@ pub fn run(options: &Options) {
                 differences.push((api.name, connections, signed.cpu_us - token.cpu_us));
             } else {
                 measure(Credential::Token);
-                println!("{:>9} {:>10} {connections:>11}  this API has no signatures: app codes and a token", api.name, "signature");
+                println!(
+                    "{:>9} {:>10} {connections:>11}  this API has no signatures: app codes and a token",
+                    api.name, "signature"
+                );
             }
         }
     }
-    println!("\nCPU of a signed request above that of one with a token (from ticks; the loop below is exact)");
+    println!(
+        "\nCPU of a signed request above that of one with a token (from ticks; the loop below is exact)"
+    );
     for (name, connections, us) in &differences {
         println!("  {name:<9} x {connections:<3} {us:>6.1} us");
     }
@@ -175,9 +218,12 @@ const RIGHTS: [&str; 3] = ["access.toml", "access.recorded.toml", "keys/sealing.
 const OTHER_THREADS: [&str; 2] = ["housekeeping", "sequencer"];
 
 fn system_calls(server: &Server, apis: &[Api]) {
-    println!("\nfiles of the data directory touched during {TRACED_REQUESTS} requests with a token, by thread (strace: calls that name a file, reads, mmap)");
+    println!(
+        "\nfiles of the data directory touched during {TRACED_REQUESTS} requests with a token, by thread (strace: calls that name a file, reads, mmap)"
+    );
     let mut connection = Connection::open(&server.address);
-    let requests: Vec<Vec<u8>> = apis.iter().map(|api| server.request(api, Credential::Token)).collect();
+    let requests: Vec<Vec<u8>> =
+        apis.iter().map(|api| server.request(api, Credential::Token)).collect();
     let Some(trace) = Trace::start(server.child.id()) else {
         println!("  not measured: strace is not there, or may not follow processes");
         return;
@@ -193,7 +239,11 @@ fn system_calls(server: &Server, apis: &[Api]) {
     }
     let total = |is_counted: &dyn Fn(&str, &str, &str) -> bool| -> u64 {
         let counted: &Counted = &counted;
-        counted.iter().filter(|(call, _)| is_counted(&call.thread, &call.name, &call.file)).map(|(_, count)| count).sum()
+        counted
+            .iter()
+            .filter(|(call, _)| is_counted(&call.thread, &call.name, &call.file))
+            .map(|(_, count)| count)
+            .sum()
     };
     let is_rights = |file: &str| RIGHTS.contains(&file);
     let is_read = |name: &str| name.contains("read") || name == "mmap";
@@ -206,13 +256,17 @@ fn system_calls(server: &Server, apis: &[Api]) {
         "  files of rights: {} calls by requests; {} by housekeeping, of which {} other than a stat",
         total(&|thread, _, file| is_rights(file) && is_answering(thread)),
         total(&|thread, _, file| is_rights(file) && thread == "housekeeping"),
-        total(&|thread, name, file| is_rights(file) && thread == "housekeeping" && !name.contains("stat")),
+        total(&|thread, name, file| is_rights(file)
+            && thread == "housekeeping"
+            && !name.contains("stat")),
     );
     println!(
         "  files opened by requests: {}; reads by requests: {}, of which {} elsewhere than in the journal, where the rows are",
         total(&|thread, name, _| name.starts_with("open") && is_answering(thread)),
         total(&|thread, name, _| is_read(name) && is_answering(thread)),
-        total(&|thread, name, file| is_read(name) && is_answering(thread) && !file.starts_with("journal/")),
+        total(&|thread, name, file| is_read(name)
+            && is_answering(thread)
+            && !file.starts_with("journal/")),
     );
 }
 
@@ -266,7 +320,8 @@ impl Server {
             )
         });
         let config = file("daybook.toml", &sources.concat());
-        let (secret, password, code) = (file("secret", SECRET), file("password", PASSWORD), file("code", APP_CODE));
+        let (secret, password, code) =
+            (file("secret", SECRET), file("password", PASSWORD), file("code", APP_CODE));
         for arguments in [
             &["domain", "add", "acme-corp", "--id", TENANT][..],
             &["project", "add", "cn-north-4", "--tenant", TENANT, "--id", PROJECT],
@@ -276,10 +331,21 @@ impl Server {
             &["user", "password", "reader", "--password-file", &password],
             &["app-code", "add", "bench", "--code-file", &code],
         ] {
-            daybook::run(&options.program, &[&["access"], arguments, &["--data-dir", daybook::path(&data)]].concat());
+            daybook::run(
+                &options.program,
+                &[&["access"], arguments, &["--data-dir", daybook::path(&data)]].concat(),
+            );
         }
         let mut child = Command::new(&options.program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", daybook::path(&data), "--config", &config])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--data-dir",
+                daybook::path(&data),
+                "--config",
+                &config,
+            ])
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
@@ -301,7 +367,13 @@ impl Server {
                     for first in (0..events).step_by(EVENTS_IN_A_BODY as usize) {
                         let numbers = first..events.min(first + EVENTS_IN_A_BODY);
                         let body: String = numbers.map(|number| event(&api, number)).collect();
-                        let sent = request(&self.address, "POST", &format!("/intake/{}", api.name), &bearer, body.as_bytes());
+                        let sent = request(
+                            &self.address,
+                            "POST",
+                            &format!("/intake/{}", api.name),
+                            &bearer,
+                            body.as_bytes(),
+                        );
                         let answer = connection.ask(&sent);
                         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(answer.body));
                     }
@@ -338,14 +410,23 @@ impl Server {
             }
         }
         if !api.is_signable {
-            let codes = [("X-APIG-Appcode", APP_CODE), ("x-hcso-appcode", APP_CODE), ("x-hcso-domainid", TENANT)];
+            let codes = [
+                ("X-APIG-Appcode", APP_CODE),
+                ("x-hcso-appcode", APP_CODE),
+                ("x-hcso-domainid", TENANT),
+            ];
             headers.extend(codes.map(|(name, value)| header(name, value)));
         }
         request(&self.address, api.method, &api.target, &headers, api.body)
     }
 
     /// Repeats a request on this many connections. `request` builds each connection's request.
-    fn measure(&self, options: &Options, connections: usize, request: &dyn Fn() -> Vec<u8>) -> Measurement {
+    fn measure(
+        &self,
+        options: &Options,
+        connections: usize,
+        request: &dyn Fn() -> Vec<u8>,
+    ) -> Measurement {
         const WARM_UP: u8 = 0;
         const COUNTING: u8 = 1;
         const OVER: u8 = 2;
@@ -383,7 +464,10 @@ impl Server {
             phase.store(OVER, Ordering::Relaxed);
             cpu_s = daybook::cpu_seconds(self.child.id()) - cpu_before;
             elapsed = began.elapsed().as_secs_f64();
-            clients.into_iter().flat_map(|client| client.join().expect("asks and measures")).collect()
+            clients
+                .into_iter()
+                .flat_map(|client| client.join().expect("asks and measures"))
+                .collect()
         });
         took_ns.sort_unstable();
         let at = |share: f64| took_ns[(took_ns.len() as f64 * share) as usize] as f64 / 1e6;
@@ -405,9 +489,17 @@ impl Server {
 fn event(api: &Api, number: u64) -> String {
     let (day, second) = (1 + number / 86_400, number % 86_400);
     assert!(day <= 28, "this many events do not fit into a month");
-    let at = format!("2026-10-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60);
-    let attributes =
-        if api.service == "database" { format!(r#","attributes":{{"log_file":"audit.log.{}"}}"#, number / EVENTS_IN_A_FILE) } else { String::new() };
+    let at = format!(
+        "2026-10-{day:02}T{:02}:{:02}:{:02}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    );
+    let attributes = if api.service == "database" {
+        format!(r#","attributes":{{"log_file":"audit.log.{}"}}"#, number / EVENTS_IN_A_FILE)
+    } else {
+        String::new()
+    };
     format!(
         "{{\"occurred_at\":\"{at}\",\"action\":\"{}\",\"actor\":{{\"id\":\"u-{}\",\"name\":\"alice\"}},\"source_ip\":\"10.1.2.3\",\"user_agent\":\"docker/24.0.7\",\
          \"resource\":{{\"type\":\"file\",\"name\":\"group/name-{number}\"}},\"outcome\":\"success\",\"description\":\"select {number} from a table\"{attributes}}}\n",
@@ -426,8 +518,13 @@ fn authorization(api: &Api, host: &str, date: &str) -> String {
         hex(&Sha256::digest(api.body))
     );
     let to_sign = format!("SDK-HMAC-SHA256\n{date}\n{}", hex(&Sha256::digest(canonical)));
-    let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("keys of any length").chain_update(to_sign);
-    format!("SDK-HMAC-SHA256 Access={KEY}, SignedHeaders={names}, Signature={}", hex(&mac.finalize().into_bytes()))
+    let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes())
+        .expect("keys of any length")
+        .chain_update(to_sign);
+    format!(
+        "SDK-HMAC-SHA256 Access={KEY}, SignedHeaders={names}, Signature={}",
+        hex(&mac.finalize().into_bytes())
+    )
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -436,14 +533,21 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Now as `YYYYMMDDTHHMMSSZ`, by the civil-from-days algorithm.
 fn sdk_date() -> String {
-    let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+    let at =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
     let (days, seconds) = (at / 86_400 + 719_468, at % 86_400);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    format!(
+        "{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }

@@ -48,12 +48,21 @@ pub fn measure(options: &Options, cell: Cell, live: Option<&Arc<Live>>) -> Measu
     let config = folder.path().join("daybook.toml");
     let hub = "[[source]]\nname = \"hub\"\nformat = \"docker-registry\"\ntoken = { file = \"token\" }\n\
                trail = { service = \"registry\", tenant = \"acme\", project = \"p1\", instance = \"hub\" }\n";
-    std::fs::write(&config, live.map_or_else(|| hub.to_owned(), |_| live::sources("token"))).expect("writable");
+    std::fs::write(&config, live.map_or_else(|| hub.to_owned(), |_| live::sources("token")))
+        .expect("writable");
     if options.asks {
         Reader::prepare(&options.program, folder.path(), &data);
     }
     let mut server = Command::new(&options.program)
-        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", path(&data), "--config", path(&config)])
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--data-dir",
+            path(&data),
+            "--config",
+            path(&config),
+        ])
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
@@ -64,7 +73,9 @@ pub fn measure(options: &Options, cell: Cell, live: Option<&Arc<Live>>) -> Measu
     let questions = live.map_or_else(questions, |live| live.questions());
     let is_over = AtomicBool::new(false);
     let ((events_s, sent), busy) = std::thread::scope(|scope| {
-        let asking = reader.as_ref().map(|reader| scope.spawn(|| reader.ask_until(&is_over, PAUSE, &questions)));
+        let asking = reader
+            .as_ref()
+            .map(|reader| scope.spawn(|| reader.ask_until(&is_over, PAUSE, &questions)));
         let driven = drive(senders, cell, options.seconds);
         is_over.store(true, Ordering::Relaxed);
         (driven, asking.map(|asking| asking.join().expect("no panic")))
@@ -86,17 +97,29 @@ pub fn measure(options: &Options, cell: Cell, live: Option<&Arc<Live>>) -> Measu
     assert!(server.wait().expect("the server ends").success());
     let report = run(&options.program, &["check", path(&data)]);
     let number = |name: &str| -> f64 {
-        let line = report.lines().find_map(|line| line.strip_prefix(name)).expect("check reports it");
-        line.split(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty()).and_then(|digits| digits.parse().ok()).expect("a number")
+        let line =
+            report.lines().find_map(|line| line.strip_prefix(name)).expect("check reports it");
+        line.split(|c: char| !c.is_ascii_digit())
+            .find(|digits| !digits.is_empty())
+            .and_then(|digits| digits.parse().ok())
+            .expect("a number")
     };
     // The server's record of itself is on another service's trail.
     let events: f64 = match live {
-        Some(_) => ["registry events: ", "artifact events: ", "database events: ", "platform events: "].map(number).iter().sum(),
+        Some(_) => {
+            ["registry events: ", "artifact events: ", "database events: ", "platform events: "]
+                .map(number)
+                .iter()
+                .sum()
+        }
         None => number("registry events: "),
     };
     assert_eq!(events, sent as f64, "every acknowledged event is there, once");
     let batches = number("batches: ");
-    let journal_bytes: u64 = std::fs::read_dir(data.join("journal")).expect("there").map(|file| file.expect("readable").metadata().expect("readable").len()).sum();
+    let journal_bytes: u64 = std::fs::read_dir(data.join("journal"))
+        .expect("there")
+        .map(|file| file.expect("readable").metadata().expect("readable").len())
+        .sum();
     Measurement {
         events_s,
         events_per_sync: events / batches,
@@ -110,7 +133,9 @@ pub fn measure(options: &Options, cell: Cell, live: Option<&Arc<Live>>) -> Measu
 /// First pages: of everything, of one actor, of one resource, and of words; each with its exact
 /// total.
 fn questions() -> Vec<String> {
-    ["", "&actor=alice", "&resource=charts%2Fdemo", "&q=ubuntu&operation=pull"].map(|which| format!("/api/v1/events?limit=50{which}")).to_vec()
+    ["", "&actor=alice", "&resource=charts%2Fdemo", "&q=ubuntu&operation=pull"]
+        .map(|which| format!("/api/v1/events?limit=50{which}"))
+        .to_vec()
 }
 
 pub fn path(path: &Path) -> &str {
@@ -127,7 +152,9 @@ pub fn address(server: &mut Child) -> String {
     let mut lines = BufReader::new(server.stderr.take().expect("piped")).lines();
     let address = loop {
         let line = lines.next().expect("the server says where it listens").expect("text");
-        if let Some((_, address)) = line.strip_prefix("daybook: serving ").and_then(|rest| rest.rsplit_once("://")) {
+        if let Some((_, address)) =
+            line.strip_prefix("daybook: serving ").and_then(|rest| rest.rsplit_once("://"))
+        {
             break address.to_owned();
         }
     };
@@ -138,7 +165,8 @@ pub fn address(server: &mut Child) -> String {
 /// User and system time of a process. A clock tick is a hundredth of a second on Linux.
 pub fn cpu_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the server runs");
-    let fields: Vec<&str> = stat.rsplit_once(')').expect("a name in parentheses").1.split_whitespace().collect();
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').expect("a name in parentheses").1.split_whitespace().collect();
     fields[11..13].iter().map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
 }
 
@@ -165,15 +193,26 @@ enum Bodies {
 
 impl Http {
     fn new(address: &str, events: usize, live: Option<&Arc<Live>>) -> Http {
-        let bodies = live.map_or_else(|| Bodies::Notifications(Template::new(events)), |live| Bodies::Live(Arc::clone(live)));
+        let bodies = live.map_or_else(
+            || Bodies::Notifications(Template::new(events)),
+            |live| Bodies::Live(Arc::clone(live)),
+        );
         let headers = [("Authorization".to_owned(), format!("Bearer {TOKEN}"))];
-        Http { connection: Connection::open(address), address: address.to_owned(), headers, events, bodies }
+        Http {
+            connection: Connection::open(address),
+            address: address.to_owned(),
+            headers,
+            events,
+            bodies,
+        }
     }
 }
 
 impl Sender for Http {
     fn send(&mut self, first_event: u64) {
-        let request = |source: &str, body: &[u8]| request(&self.address, "POST", &format!("/intake/{source}"), &self.headers, body);
+        let request = |source: &str, body: &[u8]| {
+            request(&self.address, "POST", &format!("/intake/{source}"), &self.headers, body)
+        };
         let sent = match &mut self.bodies {
             Bodies::Notifications(template) => request("hub", template.numbered(first_event)),
             Bodies::Live(live) => {

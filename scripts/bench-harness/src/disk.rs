@@ -13,7 +13,11 @@ pub struct Limits {
 
 impl fmt::Display for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.0} appends of 4 KiB with fdatasync a second; {:.0} MB/s written in sequence, then synced", self.syncs_s, self.sequential_mb_s)
+        write!(
+            f,
+            "{:.0} appends of 4 KiB with fdatasync a second; {:.0} MB/s written in sequence, then synced",
+            self.syncs_s, self.sequential_mb_s
+        )
     }
 }
 

@@ -4,7 +4,8 @@
 const DIGITS: usize = 12;
 
 const ACTORS: [&str; 4] = ["alice", "robot$ci-builder", "CORP\\\\dave", "ops@example.com"];
-const REPOSITORIES: [&str; 4] = ["library/ubuntu", "team-a/sub/app", "charts/demo", "team-b/derived"];
+const REPOSITORIES: [&str; 4] =
+    ["library/ubuntu", "team-a/sub/app", "charts/demo", "team-b/derived"];
 
 /// One event as it stands in an envelope.
 pub fn raw(number: u64) -> String {
@@ -63,10 +64,15 @@ impl Template {
         let body = envelope(0, count).into_bytes();
         let after = |marker: &str| -> Vec<usize> {
             let marker = marker.as_bytes();
-            body.windows(marker.len()).enumerate().filter(|(_, window)| *window == marker).map(|(at, _)| at + marker.len()).collect()
+            body.windows(marker.len())
+                .enumerate()
+                .filter(|(_, window)| *window == marker)
+                .map(|(at, _)| at + marker.len())
+                .collect()
         };
         let (ids, requests, times) = (after("a683-"), after("99c5-"), after("\"timestamp\": \""));
-        let offsets: Vec<[usize; 3]> = (0..count).map(|at| [ids[at], requests[at], times[at]]).collect();
+        let offsets: Vec<[usize; 3]> =
+            (0..count).map(|at| [ids[at], requests[at], times[at]]).collect();
         assert_eq!(offsets.len(), count);
         Template { body, offsets }
     }
@@ -115,7 +121,11 @@ pub fn occurred_ns(number: u64) -> i64 {
 /// One event every ten microseconds; as wide for every number.
 pub fn timestamp(number: u64) -> String {
     let (hours, minutes) = (number / 360_000_000 % 24, number / 6_000_000 % 60);
-    format!("2026-11-20T{hours:02}:{minutes:02}:{:02}.{:05}0000Z", number / 100_000 % 60, number % 100_000)
+    format!(
+        "2026-11-20T{hours:02}:{minutes:02}:{:02}.{:05}0000Z",
+        number / 100_000 % 60,
+        number % 100_000
+    )
 }
 
 /// The canonical text that a database stores for an event: as long as Daybook's own entry.

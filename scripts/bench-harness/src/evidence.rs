@@ -91,16 +91,25 @@ fn recording(options: &Options, checkpoint: &Checkpoint, signer: &Signer) {
     let signing_ns = sign_us * 1e3 * CHECKPOINTS_S / ingest.events_s;
     let all_ns = tree_ns + root_us + signing_ns;
     let ingest_ns = ingest.cpu_s_per_million * 1e3;
-    println!("recording 1,000 events a request over HTTP, 8 senders: {:.0} events/s, {ingest_ns:.0} ns of processor time an event", ingest.events_s);
-    println!("  tree {tree_ns:.0} ns an event ({filled} hashes of tiles), root {root_us:.1} us a group, signature {sign_us:.1} us, {CHECKPOINTS_S} of them a second");
-    println!("  together {all_ns:.0} ns an event: {:.2} % of it (goal: under 5 %)\n", all_ns / ingest_ns * 100.0);
+    println!(
+        "recording 1,000 events a request over HTTP, 8 senders: {:.0} events/s, {ingest_ns:.0} ns of processor time an event",
+        ingest.events_s
+    );
+    println!(
+        "  tree {tree_ns:.0} ns an event ({filled} hashes of tiles), root {root_us:.1} us a group, signature {sign_us:.1} us, {CHECKPOINTS_S} of them a second"
+    );
+    println!(
+        "  together {all_ns:.0} ns an event: {:.2} % of it (goal: under 5 %)\n",
+        all_ns / ingest_ns * 100.0
+    );
 }
 
 fn proofs(log: &Contents, note: &Note, size: u64) {
     let (mut times, mut longest) = (Vec::new(), 0);
     let mut index = 12345u64;
     for _ in 0..PROOFS {
-        index = index.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        index =
+            index.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let at = (index >> 20) % size;
         let began = Instant::now();
         let path = prove_inclusion(log, at, size).expect("the tree reads back");
@@ -111,7 +120,9 @@ fn proofs(log: &Contents, note: &Note, size: u64) {
     times.sort_unstable_by(f64::total_cmp);
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
     let (p50, p99) = (at(0.5), at(0.99));
-    println!("proof of a random event, {PROOFS} of them: p50 {p50:.3} ms, p99 {p99:.3} ms (goal: p50 0.2), at most {longest} bytes (goal: 2,048)\n");
+    println!(
+        "proof of a random event, {PROOFS} of them: p50 {p50:.3} ms, p99 {p99:.3} ms (goal: p50 0.2), at most {longest} bytes (goal: 2,048)\n"
+    );
 }
 
 /// Bytes of all entries, by those of some.
@@ -127,7 +138,10 @@ fn entry_bytes(log: &Contents, size: u64) -> f64 {
 fn growth(data: &Path, size: u64) {
     let files = std::fs::read_dir(data.join("tree")).expect("the log has a tree");
     let bytes: u64 = files.map(|file| file.expect("listed").metadata().expect("there").len()).sum();
-    println!("files of the tree: {bytes} bytes, {:.2} an event (goal: 33)\n", bytes as f64 / size as f64);
+    println!(
+        "files of the tree: {bytes} bytes, {:.2} an event (goal: 33)\n",
+        bytes as f64 / size as f64
+    );
 }
 
 fn verifying(options: &Options, data: &Path, signer: &Signer, entry_bytes: f64, size: u64) {
@@ -145,6 +159,12 @@ fn verifying(options: &Options, data: &Path, signer: &Signer, entry_bytes: f64, 
     let seconds = began.elapsed().as_secs_f64();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
     let mb_s = entry_bytes / 1e6 / seconds;
-    println!("verifying the whole log: {seconds:.1} s, {mb_s:.0} MB/s of entries ({:.0} events/s)", size as f64 / seconds);
-    println!("  SHA-256 of as large pieces on one core: {hash_mb_s:.0} MB/s; goal: {:.0}, which is 500 or 80 % of that", (hash_mb_s * 0.8).min(500.0));
+    println!(
+        "verifying the whole log: {seconds:.1} s, {mb_s:.0} MB/s of entries ({:.0} events/s)",
+        size as f64 / seconds
+    );
+    println!(
+        "  SHA-256 of as large pieces on one core: {hash_mb_s:.0} MB/s; goal: {:.0}, which is 500 or 80 % of that",
+        (hash_mb_s * 0.8).min(500.0)
+    );
 }

@@ -19,8 +19,13 @@ const BASELINE_LINES: usize = 200_000;
 /// Exports everything that `token` may see of the first `as_of` events of a server that runs at
 /// `address` as the process `pid`.
 pub fn measure(address: &str, pid: u32, token: &str, as_of: u64) {
-    println!("export of {as_of} events over HTTP; each format once, one after another; CPU is the server's alone");
-    println!("{:<10}{:>12}{:>16}{:>20}{:>10}{:>14}", "format", "MiB", "events/s", "events/s of CPU", "MiB/s", "memory MiB");
+    println!(
+        "export of {as_of} events over HTTP; each format once, one after another; CPU is the server's alone"
+    );
+    println!(
+        "{:<10}{:>12}{:>16}{:>20}{:>10}{:>14}",
+        "format", "MiB", "events/s", "events/s of CPU", "MiB/s", "memory MiB"
+    );
     // The memory of a first request does not count as growth.
     get(address, token, "/api/v1/events?limit=1", &mut Vec::new());
     for format in FORMATS {
@@ -47,7 +52,9 @@ pub fn measure(address: &str, pid: u32, token: &str, as_of: u64) {
             baseline(&lines);
         }
     }
-    println!("goals: NDJSON and Parquet {GOAL_EVENTS_S} events/s on one core, memory {GOAL_MIB} MiB");
+    println!(
+        "goals: NDJSON and Parquet {GOAL_EVENTS_S} events/s on one core, memory {GOAL_MIB} MiB"
+    );
 }
 
 /// The same lines, read and written by serde_json on one core, and their SHA-256.
@@ -63,7 +70,9 @@ fn baseline(bytes: &[u8]) {
     let began = Instant::now();
     std::hint::black_box(Sha256::digest(bytes));
     let mib_s = bytes.len() as f64 / f64::from(1 << 20) / began.elapsed().as_secs_f64();
-    println!("  the same lines through serde_json: {lines_s:.0} a second; their SHA-256: {mib_s:.0} MiB/s");
+    println!(
+        "  the same lines through serde_json: {lines_s:.0} a second; their SHA-256: {mib_s:.0} MiB/s"
+    );
 }
 
 fn get(address: &str, token: &str, target: &str, into: &mut Vec<u8>) {
@@ -73,7 +82,9 @@ fn get(address: &str, token: &str, target: &str, into: &mut Vec<u8>) {
 /// Reads a response to its end; returns the number of bytes of its body.
 fn download(address: &str, token: &str, target: &str, mut take: impl FnMut(&[u8])) -> u64 {
     let mut stream = TcpStream::connect(address).expect("the server listens");
-    let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nX-Auth-Token: {token}\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET {target} HTTP/1.1\r\nHost: {address}\r\nX-Auth-Token: {token}\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).expect("the server reads");
     let mut reader = BufReader::with_capacity(1 << 20, stream);
     let mut line = String::new();
@@ -87,7 +98,8 @@ fn download(address: &str, token: &str, target: &str, mut take: impl FnMut(&[u8]
         if header.is_empty() {
             break;
         }
-        len = len.or(header.strip_prefix("content-length:").and_then(|len| len.trim().parse().ok()));
+        len =
+            len.or(header.strip_prefix("content-length:").and_then(|len| len.trim().parse().ok()));
         is_chunked |= header.starts_with("transfer-encoding:") && header.ends_with("chunked");
     }
     let (mut bytes, mut piece) = (0, Vec::new());

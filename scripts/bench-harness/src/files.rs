@@ -17,21 +17,46 @@ const FILES: u64 = 4;
 const GOAL: f64 = 50_000.0;
 
 pub fn measure(program: &Path, folder: &Path, lines: u64) {
-    println!("\nfiles of MariaDB's audit plugin, {lines} lines of {LINE_BYTES} bytes in {FILES} files, until all are durable");
+    println!(
+        "\nfiles of MariaDB's audit plugin, {lines} lines of {LINE_BYTES} bytes in {FILES} files, until all are durable"
+    );
     println!("{:>10} {:>10} {:>12} {:>12}", "", "lines/s", "MB/s", "goal 50,000/s");
     let say = |what: &str, seconds: f64| {
         let rate = lines as f64 / seconds;
-        println!("{what:>10} {rate:>10.0} {:>12.1} {:>12}", rate * LINE_BYTES as f64 / 1e6, if rate >= GOAL { "met" } else { "not met" });
+        println!(
+            "{what:>10} {rate:>10.0} {:>12.1} {:>12}",
+            rate * LINE_BYTES as f64 / 1e6,
+            if rate >= GOAL { "met" } else { "not met" }
+        );
     };
     let setup = Setup::new(program, folder, lines);
     let began = Instant::now();
-    run(program, &["import", "db", path(&setup.logs), "--config", path(&setup.config), "--data-dir", path(&setup.data)]);
+    run(
+        program,
+        &[
+            "import",
+            "db",
+            path(&setup.logs),
+            "--config",
+            path(&setup.config),
+            "--data-dir",
+            path(&setup.data),
+        ],
+    );
     say("imported", began.elapsed().as_secs_f64());
     setup.check(program, lines);
     let setup = Setup::new(program, folder, lines);
     let began = Instant::now();
     let mut server = Command::new(program)
-        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", path(&setup.data), "--config", path(&setup.config)])
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--data-dir",
+            path(&setup.data),
+            "--config",
+            path(&setup.config),
+        ])
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
@@ -75,14 +100,18 @@ impl Setup {
             for number in 0..lines / FILES {
                 line(file, number, &mut text);
             }
-            std::fs::write(logs.join(format!("server_audit.log.{}", FILES - file)), text).expect("writable");
+            std::fs::write(logs.join(format!("server_audit.log.{}", FILES - file)), text)
+                .expect("writable");
         }
         Setup { data, logs, config, _folder: folder }
     }
 
     fn check(&self, program: &Path, lines: u64) {
         let report = run(program, &["check", path(&self.data)]);
-        assert!(report.contains(&format!("database events: {lines}\n")), "every line is there, once: {report}");
+        assert!(
+            report.contains(&format!("database events: {lines}\n")),
+            "every line is there, once: {report}"
+        );
     }
 }
 

@@ -19,7 +19,10 @@ pub struct Answer<'a> {
 impl Answer<'_> {
     pub fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(':'));
-        lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+        lines
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+            .next()
     }
 }
 
@@ -39,7 +42,10 @@ impl Connection {
                 None => self.read_more(),
             }
         };
-        let len = head(&self.buffer[..head_end]).header("content-length").and_then(|len| len.parse().ok()).unwrap_or(0);
+        let len = head(&self.buffer[..head_end])
+            .header("content-length")
+            .and_then(|len| len.parse().ok())
+            .unwrap_or(0);
         while self.buffer.len() < head_end + len {
             self.read_more();
         }
@@ -62,7 +68,13 @@ fn head(bytes: &[u8]) -> Answer<'_> {
 }
 
 /// The bytes of a request.
-pub fn request(address: &str, method: &str, target: &str, headers: &[(String, String)], body: &[u8]) -> Vec<u8> {
+pub fn request(
+    address: &str,
+    method: &str,
+    target: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Vec<u8> {
     let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\n");
     if !body.is_empty() {
         head += &format!("Content-Length: {}\r\n", body.len());

@@ -71,7 +71,10 @@ impl Live {
     /// Builds bodies of this many events each. Trails with fewer events are left out.
     pub fn make(program: &Path, count: usize) -> Arc<Live> {
         let made = Events::new(MADE, SEED);
-        let text = daybook::run(program, &["bench", "generate", "--events", &MADE.to_string(), "--seed", &SEED.to_string()]);
+        let text = daybook::run(
+            program,
+            &["bench", "generate", "--events", &MADE.to_string(), "--seed", &SEED.to_string()],
+        );
         let mut open: Vec<Vec<(u64, &str)>> = vec![Vec::new(); TRAILS];
         let mut bodies = Vec::new();
         for (number, line) in (0..MADE).zip(text.lines()) {
@@ -79,7 +82,8 @@ impl Live {
             if event.trail.service() == Service::Dbaudit {
                 continue;
             }
-            let rank = made.trails.iter().position(|trail| *trail == event.trail).expect("one of them");
+            let rank =
+                made.trails.iter().position(|trail| *trail == event.trail).expect("one of them");
             open[rank].push((number, line));
             if open[rank].len() == count {
                 bodies.push(Body::of(&made, rank, &open[rank]));
@@ -94,7 +98,9 @@ impl Live {
         }
         let events = bodies.len() * count;
         let line_bytes = bodies.iter().map(|body| body.lines.len()).sum::<usize>() / events;
-        let entry_bytes = bodies.iter().flat_map(|body| &body.rows).map(|row| row.entry.len()).sum::<usize>() / events;
+        let entry_bytes =
+            bodies.iter().flat_map(|body| &body.rows).map(|row| row.entry.len()).sum::<usize>()
+                / events;
         Arc::new(Live { bodies, line_bytes, entry_bytes })
     }
 
@@ -102,9 +108,21 @@ impl Live {
     /// words.
     pub fn questions(&self) -> Vec<String> {
         let made = Events::new(1, SEED);
-        let name = |rank: usize| made.actors[rank].name.clone().unwrap_or_default().replace('$', "%24").replace(':', "%3A");
+        let name = |rank: usize| {
+            made.actors[rank]
+                .name
+                .clone()
+                .unwrap_or_default()
+                .replace('$', "%24")
+                .replace(':', "%3A")
+        };
         let word = self.bodies[0].rows[0].columns.description.split(' ').next().unwrap_or_default();
-        let filters = [String::new(), format!("&actor={}", name(1)), format!("&actor={}", name(500)), format!("&q={word}&operation=read")];
+        let filters = [
+            String::new(),
+            format!("&actor={}", name(1)),
+            format!("&actor={}", name(500)),
+            format!("&q={word}&operation=read"),
+        ];
         filters.map(|filter| format!("/api/v1/events?limit=50{filter}")).to_vec()
     }
 
@@ -116,7 +134,8 @@ impl Live {
 
 impl Body {
     fn of(made: &Events, rank: usize, of_trail: &[(u64, &str)]) -> Body {
-        let mut body = Body { source: name(rank), lines: Vec::new(), offsets: Vec::new(), rows: Vec::new() };
+        let mut body =
+            Body { source: name(rank), lines: Vec::new(), offsets: Vec::new(), rows: Vec::new() };
         for (number, line) in of_trail {
             let event = made.event(*number);
             let start = body.lines.len();

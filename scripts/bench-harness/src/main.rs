@@ -89,26 +89,70 @@ fn sources(options: &Options) {
     }
     sources::run(options);
     println!("\ndisk: {}", disk::measure(&options.folder));
-    files::measure(&options.program, &options.folder, (options.seconds * LINES_A_SECOND) as u64 / 4 * 4);
+    files::measure(
+        &options.program,
+        &options.folder,
+        (options.seconds * LINES_A_SECOND) as u64 / 4 * 4,
+    );
     parsers::run(options.seconds / 5.0, Format::ALL);
 }
 
 fn ingest(options: &Options) {
     machine::print(&options.folder);
-    println!("each cell: {} s after a warm-up of {} s, on empty data; the senders share the cores with the server", options.seconds, warm_up(options.seconds));
+    println!(
+        "each cell: {} s after a warm-up of {} s, on empty data; the senders share the cores with the server",
+        options.seconds,
+        warm_up(options.seconds)
+    );
     if options.is_made {
-        println!("events: those of `scripts/bench query`, as lines of Daybook's own format, a request's of one trail; PostgreSQL");
-        println!("  gets them parsed, and stores columns, entry and line under a unique source key and the indexes of those questions,");
+        println!(
+            "events: those of `scripts/bench query`, as lines of Daybook's own format, a request's of one trail; PostgreSQL"
+        );
+        println!(
+            "  gets them parsed, and stores columns, entry and line under a unique source key and the indexes of those questions,"
+        );
         println!("  then once more with an index of the words of description and resource");
     } else {
-        println!("events: registry notifications of {} bytes as the registry sends them; the databases get them parsed, and", events::raw(0).len());
-        println!("  store the same columns, entry and raw bytes under a unique source key and two query indexes");
+        println!(
+            "events: registry notifications of {} bytes as the registry sends them; the databases get them parsed, and",
+            events::raw(0).len()
+        );
+        println!(
+            "  store the same columns, entry and raw bytes under a unique source key and two query indexes"
+        );
     }
     let before = disk::measure(&options.folder);
     println!("disk, before: {before}");
-    let (other, short) = if options.is_made { ("PG, words", "words") } else { ("SQLite", "SQLite") };
-    println!("\n{:>11} {:>11} {:>9} {:>9} {:>10} {:>9} {:>9} {:>11} {:>11} {:>7} {:>7}", "events", "daybook", "requests", "events", "CPU s", "peak", "journal", "PostgreSQL", other, "to PG", "to");
-    println!("{:>11} {:>11} {:>9} {:>9} {:>10} {:>9} {:>9} {:>11} {:>11} {:>7} {:>7}", "x senders", "events/s", "/s", "/fsync", "/M events", "MiB", "MB/s", "events/s", "events/s", "", short);
+    let (other, short) =
+        if options.is_made { ("PG, words", "words") } else { ("SQLite", "SQLite") };
+    println!(
+        "\n{:>11} {:>11} {:>9} {:>9} {:>10} {:>9} {:>9} {:>11} {:>11} {:>7} {:>7}",
+        "events",
+        "daybook",
+        "requests",
+        "events",
+        "CPU s",
+        "peak",
+        "journal",
+        "PostgreSQL",
+        other,
+        "to PG",
+        "to"
+    );
+    println!(
+        "{:>11} {:>11} {:>9} {:>9} {:>10} {:>9} {:>9} {:>11} {:>11} {:>7} {:>7}",
+        "x senders",
+        "events/s",
+        "/s",
+        "/fsync",
+        "/M events",
+        "MiB",
+        "MB/s",
+        "events/s",
+        "events/s",
+        "",
+        short
+    );
     let rows: Vec<Row> = options.cells.iter().map(|&cell| measure(options, cell)).collect();
     let after = disk::measure(&options.folder);
     println!("\ndisk, after: {after}");
@@ -132,7 +176,10 @@ fn measure(options: &Options, cell: Cell) -> Row {
     let daybook = daybook::measure(options, cell, live.as_ref());
     let (postgresql, other) = match &live {
         _ if !options.has_baselines => (f64::NAN, f64::NAN),
-        Some(live) => (postgresql::measure_live(options, cell, live, false), postgresql::measure_live(options, cell, live, true)),
+        Some(live) => (
+            postgresql::measure_live(options, cell, live, false),
+            postgresql::measure_live(options, cell, live, true),
+        ),
         None => (postgresql::measure(options, cell), sqlite::measure(options, cell)),
     };
     println!(
@@ -150,7 +197,9 @@ fn measure(options: &Options, cell: Cell) -> Row {
         daybook.events_s / other,
     );
     if let Some(daybook::Latencies { busy, quiet }) = &daybook.latencies {
-        let at = |took: &[f64], percent: usize| took.get(took.len().saturating_sub(1) * percent / 100).copied().unwrap_or(f64::NAN);
+        let at = |took: &[f64], percent: usize| {
+            took.get(took.len().saturating_sub(1) * percent / 100).copied().unwrap_or(f64::NAN)
+        };
         println!(
             "            {} questions meanwhile: p50 {:.2} ms, p99 {:.2} ms; {} when all was flushed and quiet: p50 {:.2} ms, p99 {:.2} ms; p99 {:.1} times as long",
             busy.len(),
@@ -168,18 +217,32 @@ fn measure(options: &Options, cell: Cell) -> Row {
 fn goals(options: &Options, rows: &[Row], sequential_mb_s: f64) {
     println!("\ngoals (printed, never asserted: the machine is shared)");
     let row = |events, senders| rows.iter().find(|row| row.cell == Cell { events, senders });
-    let say = |what: &str, got: f64, wanted: f64| println!("  {:<52} {got:>8.2}  goal {wanted:<5} {}", what, if got >= wanted { "met" } else { "not met" });
+    let say = |what: &str, got: f64, wanted: f64| {
+        println!(
+            "  {:<52} {got:>8.2}  goal {wanted:<5} {}",
+            what,
+            if got >= wanted { "met" } else { "not met" }
+        )
+    };
     if options.is_made {
         for row in rows {
             say("events a second, or", row.daybook.events_s, 80_000.0);
             say("ratio to PostgreSQL, and", row.daybook.events_s / row.postgresql, 1.5);
-            say("ratio to PostgreSQL with an index of words", row.daybook.events_s / row.other, 5.0);
+            say(
+                "ratio to PostgreSQL with an index of words",
+                row.daybook.events_s / row.other,
+                5.0,
+            );
         }
         return;
     }
     if let Some(row) = row(1000, 8) {
         say("1000 x 8: ratio to PostgreSQL", row.daybook.events_s / row.postgresql, 4.0);
-        say("1000 x 8: share of the disk's sequential limit", row.daybook.journal_mb_s / sequential_mb_s, 0.5);
+        say(
+            "1000 x 8: share of the disk's sequential limit",
+            row.daybook.journal_mb_s / sequential_mb_s,
+            0.5,
+        );
     }
     if let Some(row) = row(1, 32) {
         say("1 x 32: ratio to PostgreSQL", row.daybook.events_s / row.postgresql, 2.5);
@@ -204,7 +267,8 @@ pub fn drive<S: Sender>(senders: Vec<S>, cell: Cell, seconds: f64) -> (f64, u64)
     let mut elapsed = 0.0;
     std::thread::scope(|scope| {
         for mut sender in senders {
-            let (next, counted, is_counting, is_over, start) = (&next, &counted, &is_counting, &is_over, &start);
+            let (next, counted, is_counting, is_over, start) =
+                (&next, &counted, &is_counting, &is_over, &start);
             scope.spawn(move || {
                 start.wait();
                 while !is_over.load(Ordering::Relaxed) {
@@ -230,7 +294,10 @@ pub fn drive<S: Sender>(senders: Vec<S>, cell: Cell, seconds: f64) -> (f64, u64)
 fn options(mut arguments: impl Iterator<Item = String>) -> Options {
     let mut options = Options {
         seconds: 5.0,
-        cells: [1, 100, 1000].into_iter().flat_map(|events| [1, 8, 32].map(|senders| Cell { events, senders })).collect(),
+        cells: [1, 100, 1000]
+            .into_iter()
+            .flat_map(|events| [1, 8, 32].map(|senders| Cell { events, senders }))
+            .collect(),
         has_baselines: true,
         asks: false,
         is_made: false,
@@ -240,14 +307,21 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Options {
     };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--seconds" => options.seconds = value("--seconds", arguments.next()).parse().unwrap_or_else(|_| fail("--seconds takes a number")),
+            "--seconds" => {
+                options.seconds = value("--seconds", arguments.next())
+                    .parse()
+                    .unwrap_or_else(|_| fail("--seconds takes a number"))
+            }
             "--quick" => options.seconds = 1.5,
             "--ask" => options.asks = true,
             "--made" => options.is_made = true,
             "--no-baselines" => options.has_baselines = false,
             "--program" => options.program = value("--program", arguments.next()).into(),
             "--folder" => options.folder = value("--folder", arguments.next()).into(),
-            "--cells" => options.cells = value("--cells", arguments.next()).split(',').map(parse_cell).collect(),
+            "--cells" => {
+                options.cells =
+                    value("--cells", arguments.next()).split(',').map(parse_cell).collect()
+            }
             "--formats" => options.formats = formats(&value("--formats", arguments.next())),
             other => fail(&format!("unknown option {other}")),
         }
@@ -258,7 +332,10 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Options {
 fn formats(text: &str) -> Vec<Format> {
     match text {
         "all" => Format::ALL.to_vec(),
-        _ => text.split(',').map(|name| name.parse().unwrap_or_else(|why: String| fail(&why))).collect(),
+        _ => text
+            .split(',')
+            .map(|name| name.parse().unwrap_or_else(|why: String| fail(&why)))
+            .collect(),
     }
 }
 
@@ -267,8 +344,12 @@ pub fn value(name: &str, next: Option<String>) -> String {
 }
 
 fn parse_cell(text: &str) -> Cell {
-    let parsed = text.split_once('x').and_then(|(events, senders)| Some(Cell { events: events.parse().ok()?, senders: senders.parse().ok()? }));
-    parsed.filter(|cell| cell.events > 0 && cell.senders > 0).unwrap_or_else(|| fail("--cells takes EVENTSxSENDERS,…, such as 1x32,1000x8"))
+    let parsed = text.split_once('x').and_then(|(events, senders)| {
+        Some(Cell { events: events.parse().ok()?, senders: senders.parse().ok()? })
+    });
+    parsed
+        .filter(|cell| cell.events > 0 && cell.senders > 0)
+        .unwrap_or_else(|| fail("--cells takes EVENTSxSENDERS,…, such as 1x32,1000x8"))
 }
 
 pub fn fail(why: &str) -> ! {

@@ -27,11 +27,15 @@ const ASKS: u64 = 500;
 pub fn run(options: &Options) {
     let events = Events::new(options.events, options.seed);
     machine::print(&options.folder);
-    println!("{} events of seed {}; HTTP/1.1 with keep-alive, one client, which shares the cores with the server", options.events, options.seed);
+    println!(
+        "{} events of seed {}; HTTP/1.1 with keep-alive, one client, which shares the cores with the server",
+        options.events, options.seed
+    );
     let made = generate(options, &folder_of(options));
     let folder = tempfile::tempdir_in(&options.folder).expect("the bench folder is writable");
     let data = folder.path().join("data");
-    let copied = Command::new("cp").args(["-r", daybook::path(&made), daybook::path(&data)]).status();
+    let copied =
+        Command::new("cp").args(["-r", daybook::path(&made), daybook::path(&data)]).status();
     assert!(copied.expect("cp is there").success());
     let mut server = Server::start(options, folder.path(), &data);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -40,7 +44,8 @@ pub fn run(options: &Options) {
     let empty = request(&server.address, "GET", "/healthz", &[], b"");
     server.measure("(empty handler)", None, options.seconds, &[empty]);
     for (about, goal, targets) in questions(&events, options.seed) {
-        let requests: Vec<Vec<u8>> = targets.iter().map(|target| server.reader.get(target)).collect();
+        let requests: Vec<Vec<u8>> =
+            targets.iter().map(|target| server.reader.get(target)).collect();
         server.measure(about, goal, options.seconds, &requests);
     }
     println!();
@@ -53,7 +58,13 @@ pub fn run(options: &Options) {
 
 fn escaped(text: &str) -> String {
     text.bytes()
-        .map(|byte| if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
         .collect()
 }
 
@@ -62,7 +73,11 @@ fn questions(events: &Events, seed: u64) -> Vec<(&'static str, Option<f64>, Vec<
     let mut all = Vec::new();
     let mut add = |about, goal, draw: &dyn Fn(&mut Random) -> String| {
         let number = all.len() as u64 + 100;
-        all.push((about, goal, (0..ASKS).map(|ask| draw(&mut Random::of(seed, (number << 40) + ask))).collect()));
+        all.push((
+            about,
+            goal,
+            (0..ASKS).map(|ask| draw(&mut Random::of(seed, (number << 40) + ask))).collect(),
+        ));
     };
     let word = |random: &mut Random| {
         let event = events.event(random.below(events.count));
@@ -71,20 +86,33 @@ fn questions(events: &Events, seed: u64) -> Vec<(&'static str, Option<f64>, Vec<
     };
     let window = |random: &mut Random| {
         let from = END.plus_seconds(-(30 + random.below(DAYS as u64 - 30) as i64) * 86_400);
-        format!("after={}&before={}", escaped(&from.to_string()), escaped(&from.plus_seconds(30 * 86_400).to_string()))
+        format!(
+            "after={}&before={}",
+            escaped(&from.to_string()),
+            escaped(&from.plus_seconds(30 * 86_400).to_string())
+        )
     };
     add("first page of 50: two words, an operation, an outcome", Some(3.0), &|random| {
         let q = format!("{} {}", word(random), word(random));
-        format!("/api/v1/events?q={}&operation={}&outcome=success", escaped(&q), ["read", "update", "create"][random.below(3) as usize])
+        format!(
+            "/api/v1/events?q={}&operation={}&outcome=success",
+            escaped(&q),
+            ["read", "update", "create"][random.below(3) as usize]
+        )
     });
     add("first page of 50: an actor, 30 days", None, &|random| {
-        let name = events.actors[random.below(ACTORS as u64) as usize].name.clone().unwrap_or_default();
+        let name =
+            events.actors[random.below(ACTORS as u64) as usize].name.clone().unwrap_or_default();
         format!("/api/v1/events?actor={}&{}", escaped(&name), window(random))
     });
     add("first page of 50 of everything", None, &|_| "/api/v1/events".to_owned());
-    add("facets of six dimensions, 30 days", Some(20.0), &|random| format!("/api/v1/facets?{}", window(random)));
+    add("facets of six dimensions, 30 days", Some(20.0), &|random| {
+        format!("/api/v1/facets?{}", window(random))
+    });
     add("histogram of 30 days", None, &|random| format!("/api/v1/histogram?{}", window(random)));
-    add("one event, whole", None, &|random| format!("/api/v1/events/{}", random.below(events.count)));
+    add("one event, whole", None, &|random| {
+        format!("/api/v1/events/{}", random.below(events.count))
+    });
     all
 }
 
@@ -107,7 +135,15 @@ impl Server {
         let config = file("daybook.toml", source);
         Reader::prepare(&options.program, folder, data);
         let mut child = Command::new(&options.program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", daybook::path(data), "--config", &config])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--data-dir",
+                daybook::path(data),
+                "--config",
+                &config,
+            ])
             .stderr(Stdio::piped())
             .env("DAYBOOK_LIMITS_CONNECTIONS_PER_ADDRESS_MAX", "1000")
             .spawn()
@@ -136,7 +172,11 @@ impl Server {
         let p50 = took[took.len() / 2];
         let missed = if goal.is_some_and(|goal| p50 > goal) { "  goal missed" } else { "" };
         let goal = goal.map_or(String::new(), |goal| goal.to_string());
-        println!("{about:<58}{p50:>9.3}{:>9.3}{goal:>9}{:>8}{missed}", took[took.len() * 99 / 100], took.len());
+        println!(
+            "{about:<58}{p50:>9.3}{:>9.3}{goal:>9}{:>8}{missed}",
+            took[took.len() * 99 / 100],
+            took.len()
+        );
     }
 
     /// Follows with many live tails, each of one actor's events, while events come at a steady rate.
@@ -151,7 +191,10 @@ impl Server {
                 let (ready, delays, received, began) = (&ready, &delays, &received, &began);
                 scope.spawn(move || {
                     let mut stream = TcpStream::connect(&self.address).expect("the server listens");
-                    let head = format!("GET /api/v1/tail?actor=tail{tail} HTTP/1.0\r\nX-Auth-Token: {}\r\n\r\n", self.reader.token);
+                    let head = format!(
+                        "GET /api/v1/tail?actor=tail{tail} HTTP/1.0\r\nX-Auth-Token: {}\r\n\r\n",
+                        self.reader.token
+                    );
                     stream.write_all(head.as_bytes()).expect("the server reads");
                     let mut reader = BufReader::new(stream);
                     let mut line = String::new();
@@ -161,9 +204,16 @@ impl Server {
                     let mut own = Vec::new();
                     while (own.len() as u64) < wanted {
                         line.clear();
-                        assert!(reader.read_line(&mut line).expect("it goes on") > 0, "the tail ended");
+                        assert!(
+                            reader.read_line(&mut line).expect("it goes on") > 0,
+                            "the tail ended"
+                        );
                         if let Some((_, after)) = line.split_once("\"sent_us\":\"") {
-                            let sent: u128 = after.split('"').next().and_then(|text| text.parse().ok()).expect("a number");
+                            let sent: u128 = after
+                                .split('"')
+                                .next()
+                                .and_then(|text| text.parse().ok())
+                                .expect("a number");
                             own.push((began.elapsed().as_micros() - sent) as f64 / 1000.0);
                             received.fetch_add(1, Ordering::Relaxed);
                         }
@@ -176,12 +226,25 @@ impl Server {
             let bearer = [("Authorization".to_owned(), format!("Bearer {TOKEN}"))];
             let started = Instant::now();
             let at_once = FOLLOWED_A_SECOND * SENT_EVERY.as_millis() as u64 / 1000;
-            for (turn, first) in (0..FOLLOWED_A_SECOND * FOLLOWED_S).step_by(at_once as usize).enumerate() {
+            for (turn, first) in
+                (0..FOLLOWED_A_SECOND * FOLLOWED_S).step_by(at_once as usize).enumerate()
+            {
                 std::thread::sleep((SENT_EVERY * turn as u32).saturating_sub(started.elapsed()));
                 let now = began.elapsed().as_micros();
-                let line = |number: u64| format!("{{\"action\":\"x\",\"actor\":\"tail{}\",\"attributes\":{{\"sent_us\":\"{now}\"}}}}\n", number % TAILS as u64);
+                let line = |number: u64| {
+                    format!(
+                        "{{\"action\":\"x\",\"actor\":\"tail{}\",\"attributes\":{{\"sent_us\":\"{now}\"}}}}\n",
+                        number % TAILS as u64
+                    )
+                };
                 let body: String = (first..first + at_once).map(line).collect();
-                let answer = connection.ask(&request(&self.address, "POST", "/intake/live", &bearer, body.as_bytes()));
+                let answer = connection.ask(&request(
+                    &self.address,
+                    "POST",
+                    "/intake/live",
+                    &bearer,
+                    body.as_bytes(),
+                ));
                 assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(answer.body));
             }
             sent_s = started.elapsed().as_secs_f64();

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use formats::{Context, Format, Options, Item};
 use event::{EventId, Time, Trail};
+use formats::{Context, Format, Item, Options};
 use sha2::{Digest, Sha256};
 
 /// Bytes parsed at once, about as many as in a full request. No capture is too short for the clock
@@ -34,10 +34,19 @@ pub struct Speed {
 }
 
 pub fn run(seconds: f64, formats: &[Format]) {
-    println!("\nparsers: MB/s of what was received and events/s, one core, {seconds} s each, captures of the format repeated");
+    println!(
+        "\nparsers: MB/s of what was received and events/s, one core, {seconds} s each, captures of the format repeated"
+    );
     println!(
         "{:>20} {:>9} {:>11} {:>11} {:>10} {:>13} {:>12} {:>10}",
-        "format", "MB/s", "events/s", "bytes/event", "copy MB/s", "SHA-256 MB/s", "JSON MB/s", "rejected"
+        "format",
+        "MB/s",
+        "events/s",
+        "bytes/event",
+        "copy MB/s",
+        "SHA-256 MB/s",
+        "JSON MB/s",
+        "rejected"
     );
     for &format in formats {
         let requests = captures(format);
@@ -76,7 +85,9 @@ fn captures(format: Format) -> Vec<Request> {
     if format.as_str() == "daybook" {
         return vec![Request { headers: Vec::new(), body: OWN.repeat(1000).into_bytes() }];
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/formats/testdata").join(format.as_str());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../crates/formats/testdata")
+        .join(format.as_str());
     let mut paths = Vec::new();
     files(&folder, &mut paths);
     paths.sort();
@@ -102,7 +113,8 @@ fn has_expectation(path: &Path) -> bool {
         Some(path.with_file_name(format!("{}-{kind}.expected.jsonl", path.file_stem()?.to_str()?)))
     };
     !path.to_string_lossy().ends_with(".expected.jsonl")
-        && (path.with_extension("expected.jsonl").exists() || with_kind().is_some_and(|path| path.exists()))
+        && (path.with_extension("expected.jsonl").exists()
+            || with_kind().is_some_and(|path| path.exists()))
 }
 
 fn requests(path: &Path) -> Vec<Request> {
@@ -116,12 +128,18 @@ fn requests(path: &Path) -> Vec<Request> {
 
 fn request(capture: &serde_json::Value) -> Request {
     let body = match capture["body_b64"].as_str() {
-        Some(text) => base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).expect("base64"),
+        Some(text) => base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text)
+            .expect("base64"),
         None => capture["body"].as_str().unwrap_or_default().as_bytes().to_vec(),
     };
     let head = capture["head"].as_str().unwrap_or_default();
     let headers = head.lines().skip(1).filter_map(|line| line.split_once(':'));
-    Request { headers: headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect(), body }
+    Request {
+        headers: headers
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+            .collect(),
+        body,
+    }
 }
 
 /// As many of the requests, again and again, as make up about `BODY_BYTES`.
@@ -199,7 +217,10 @@ fn baseline(round: &[&Request], bytes: usize, time: Duration, mut each: impl FnM
 
 fn parse(format: Format, request: &Request) -> Vec<Item> {
     let trail = Trail::new(format.service(), "acme", "p1", "bench").expect("a trail");
-    let (now, options) = (Time::from_unix_ns(1_795_197_990_000_000_000), Options { records_noise: true, ..Options::default() });
+    let (now, options) = (
+        Time::from_unix_ns(1_795_197_990_000_000_000),
+        Options { records_noise: true, ..Options::default() },
+    );
     let mut count = 0u64;
     let mut new_id = || {
         count += 1;

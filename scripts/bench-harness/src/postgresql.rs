@@ -34,7 +34,8 @@ pub fn measure(options: &Options, cell: Cell) -> f64 {
     server.connect().batch_execute(SCHEMA).expect("the schema");
     let senders = (0..cell.senders).map(|_| Writer::new(server.connect(), cell.events)).collect();
     let (events_s, sent) = drive(senders, cell, options.seconds);
-    let count: i64 = server.connect().query_one("SELECT count(*) FROM event", &[]).expect("a count").get(0);
+    let count: i64 =
+        server.connect().query_one("SELECT count(*) FROM event", &[]).expect("a count").get(0);
     assert_eq!(count as u64, sent);
     events_s
 }
@@ -61,7 +62,8 @@ pub fn measure_live(options: &Options, cell: Cell, live: &Arc<Live>, has_words: 
         LiveWriter { client, insert, events: cell.events, live: Arc::clone(live) }
     };
     let (events_s, sent) = drive((0..cell.senders).map(writer).collect(), cell, options.seconds);
-    let count: i64 = server.connect().query_one("SELECT count(*) FROM event", &[]).expect("a count").get(0);
+    let count: i64 =
+        server.connect().query_one("SELECT count(*) FROM event", &[]).expect("a count").get(0);
     assert_eq!(count as u64, sent);
     events_s
 }
@@ -81,17 +83,34 @@ impl Sender for LiveWriter {
         let numbers = first_event..first_event + rows.len() as u64;
         let keys: Vec<String> = numbers.clone().map(live::key).collect();
         let times: Vec<i64> = numbers.clone().map(events::occurred_ns).collect();
-        let entries: Vec<String> = rows.iter().zip(numbers).map(|(row, number)| row.entry(number)).collect();
-        let raws: Vec<&[u8]> = (0..rows.len()).map(|position| body.line(position, &lines)).collect();
+        let entries: Vec<String> =
+            rows.iter().zip(numbers).map(|(row, number)| row.entry(number)).collect();
+        let raws: Vec<&[u8]> =
+            (0..rows.len()).map(|position| body.line(position, &lines)).collect();
         let trails: Vec<i32> = rows.iter().map(|row| row.columns.trail).collect();
         let severities: Vec<i16> = rows.iter().map(|row| row.columns.severity).collect();
-        let texts = |of: fn(&Columns) -> &str| -> Vec<&str> { rows.iter().map(|row| of(&row.columns)).collect() };
-        let (actors, operations, actions) = (texts(|row| &row.actor), texts(|row| row.operation), texts(|row| &row.action));
+        let texts = |of: fn(&Columns) -> &str| -> Vec<&str> {
+            rows.iter().map(|row| of(&row.columns)).collect()
+        };
+        let (actors, operations, actions) =
+            (texts(|row| &row.actor), texts(|row| row.operation), texts(|row| &row.action));
         let (resources, descriptions) = (texts(|row| &row.resource), texts(|row| &row.description));
         self.client
             .execute(
                 &self.insert,
-                &[&keys, &trails, &times, &actors, &operations, &actions, &severities, &resources, &descriptions, &entries, &raws],
+                &[
+                    &keys,
+                    &trails,
+                    &times,
+                    &actors,
+                    &operations,
+                    &actions,
+                    &severities,
+                    &resources,
+                    &descriptions,
+                    &entries,
+                    &raws,
+                ],
             )
             .expect("inserted");
     }
@@ -136,10 +155,14 @@ impl Server {
             }
         }
         if !Path::new(&data).exists() {
-            server.postgres(&format!("{BIN}/initdb -D {data} -U postgres -A trust -E UTF8 --locale=C"));
+            server.postgres(&format!(
+                "{BIN}/initdb -D {data} -U postgres -A trust -E UTF8 --locale=C"
+            ));
         }
-        let settings = format!("-k {socket} -c max_connections=64 -c listen_addresses='' {settings}");
-        server.postgres(&format!("{BIN}/pg_ctl -w -D {data} -l {data}/log -o \"{settings}\" start"));
+        let settings =
+            format!("-k {socket} -c max_connections=64 -c listen_addresses='' {settings}");
+        server
+            .postgres(&format!("{BIN}/pg_ctl -w -D {data} -l {data}/log -o \"{settings}\" start"));
         server
     }
 
@@ -149,14 +172,17 @@ impl Server {
 
     fn postgres(&self, command: &str) {
         if is_root() {
-            run(Command::new("su").args(["postgres", "-s", "/bin/sh", "-c", command]).current_dir("/"));
+            run(Command::new("su")
+                .args(["postgres", "-s", "/bin/sh", "-c", command])
+                .current_dir("/"));
         } else {
             run(Command::new("sh").args(["-c", command]));
         }
     }
 
     pub fn connect(&self) -> Client {
-        let address = format!("host={} user=postgres dbname=postgres", self.socket.path().display());
+        let address =
+            format!("host={} user=postgres dbname=postgres", self.socket.path().display());
         Client::connect(&address, NoTls).expect("the server takes connections")
     }
 }
@@ -168,7 +194,8 @@ impl Drop for Server {
 }
 
 fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|found| std::os::unix::fs::MetadataExt::uid(&found) == 0)
+    std::fs::metadata("/proc/self")
+        .is_ok_and(|found| std::os::unix::fs::MetadataExt::uid(&found) == 0)
 }
 
 fn run(command: &mut Command) {
@@ -200,6 +227,8 @@ impl Sender for Writer {
         let digests: Vec<String> = numbers.clone().map(events::digest).collect();
         let entries: Vec<String> = numbers.clone().map(events::entry).collect();
         let raws: Vec<Vec<u8>> = numbers.map(|number| events::raw(number).into_bytes()).collect();
-        self.client.execute(&self.insert, &[&keys, &times, &actors, &names, &digests, &entries, &raws]).expect("inserted");
+        self.client
+            .execute(&self.insert, &[&keys, &times, &actors, &names, &digests, &entries, &raws])
+            .expect("inserted");
     }
 }

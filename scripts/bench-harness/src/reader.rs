@@ -25,7 +25,10 @@ impl Reader {
             &["grant", "finder", "reader", "*/*/*/*"],
             &["user", "password", "finder", "--password-file", daybook::path(&password)],
         ] {
-            daybook::run(program, &[&["access"], arguments, &["--data-dir", daybook::path(data)]].concat());
+            daybook::run(
+                program,
+                &[&["access"], arguments, &["--data-dir", daybook::path(data)]].concat(),
+            );
         }
     }
 
@@ -43,7 +46,13 @@ impl Reader {
     }
 
     pub fn get(&self, target: &str) -> Vec<u8> {
-        request(&self.address, "GET", target, &[("X-Auth-Token".to_owned(), self.token.clone())], b"")
+        request(
+            &self.address,
+            "GET",
+            target,
+            &[("X-Auth-Token".to_owned(), self.token.clone())],
+            b"",
+        )
     }
 
     /// Sends the queries in turn until it is over, with a pause after each response. Returns their

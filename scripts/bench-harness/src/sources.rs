@@ -22,7 +22,10 @@ const IDLE_MIB_GOAL: f64 = 100.0;
 
 pub fn run(options: &Options) {
     machine::print(&options.folder);
-    println!("each: {} s on empty data; the senders share the cores with the server\n", options.seconds);
+    println!(
+        "each: {} s on empty data; the senders share the cores with the server\n",
+        options.seconds
+    );
     syslog(options);
     idle(options);
 }
@@ -44,7 +47,15 @@ impl Server {
                     trail = { service = \"artifact\", tenant = \"acme\", project = \"p1\", instance = \"edge\" }\n";
         std::fs::write(&config, text).expect("writable");
         let mut child = Command::new(&options.program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", path(&data), "--config", path(&config)])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--data-dir",
+                path(&data),
+                "--config",
+                path(&config),
+            ])
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
@@ -70,7 +81,8 @@ impl Server {
 
     /// How many events it has, once it ended.
     fn recorded(&self, options: &Options) -> u64 {
-        let report = run_program(&options.program, &["check", path(&self.folder.path().join("data"))]);
+        let report =
+            run_program(&options.program, &["check", path(&self.folder.path().join("data"))]);
         let events = report.lines().find_map(|line| line.strip_prefix("artifact events: "));
         events.and_then(|count| count.parse().ok()).expect("check reports them")
     }
@@ -93,17 +105,24 @@ fn frame() -> (Vec<u8>, usize) {
 
 fn syslog(options: &Options) {
     println!("syslog by TCP, octet-counted, {MESSAGE_BYTES} bytes a message, parsed as nginx-json");
-    println!("{:>12} {:>12} {:>14} {:>10}", "connections", "events/s", "CPU s/M events", "peak MiB");
+    println!(
+        "{:>12} {:>12} {:>14} {:>10}",
+        "connections", "events/s", "CPU s/M events", "peak MiB"
+    );
     let mut best = 0.0_f64;
     for connections in CONNECTIONS {
         let mut server = Server::start(options);
         let (began, cpu_before) = (Instant::now(), cpu_seconds(server.child.id()));
         let is_over = AtomicBool::new(false);
         let sent: u64 = std::thread::scope(|scope| {
-            let senders: Vec<_> = (0..connections).map(|sender| scope.spawn({
-                let (address, is_over) = (&server.address, &is_over);
-                move || send(address, sender, is_over)
-            })).collect();
+            let senders: Vec<_> = (0..connections)
+                .map(|sender| {
+                    scope.spawn({
+                        let (address, is_over) = (&server.address, &is_over);
+                        move || send(address, sender, is_over)
+                    })
+                })
+                .collect();
             std::thread::sleep(Duration::from_secs_f64(options.seconds));
             is_over.store(true, Ordering::Relaxed);
             senders.into_iter().map(|sender| sender.join().expect("a sender ends")).sum()
@@ -114,7 +133,10 @@ fn syslog(options: &Options) {
         // Until the last message was durable, and the server gone.
         let events_s = sent as f64 / began.elapsed().as_secs_f64();
         assert_eq!(server.recorded(options), sent, "every message is there, once");
-        println!("{connections:>12} {events_s:>12.0} {:>14.2} {peak_mib:>10.0}", cpu_s / sent as f64 * 1e6);
+        println!(
+            "{connections:>12} {events_s:>12.0} {:>14.2} {peak_mib:>10.0}",
+            cpu_s / sent as f64 * 1e6
+        );
         best = best.max(events_s);
     }
     goal("events/s", best, EVENTS_S_GOAL, best >= EVENTS_S_GOAL);

@@ -27,9 +27,15 @@ pub fn measure(options: &Options, cell: Cell) -> f64 {
     let connection = Connection::open(folder.path().join("events.db")).expect("a database");
     connection.execute_batch(SCHEMA).expect("the schema");
     let shared = Arc::new(Mutex::new(connection));
-    let senders = (0..cell.senders).map(|_| Writer { connection: Arc::clone(&shared), events: cell.events }).collect();
+    let senders = (0..cell.senders)
+        .map(|_| Writer { connection: Arc::clone(&shared), events: cell.events })
+        .collect();
     let (events_s, sent) = drive(senders, cell, options.seconds);
-    let count: i64 = shared.lock().expect("held by nobody").query_row("SELECT count(*) FROM event", [], |row| row.get(0)).expect("a count");
+    let count: i64 = shared
+        .lock()
+        .expect("held by nobody")
+        .query_row("SELECT count(*) FROM event", [], |row| row.get(0))
+        .expect("a count");
     assert_eq!(count as u64, sent);
     events_s
 }
@@ -43,7 +49,17 @@ impl Sender for Writer {
     fn send(&mut self, first_event: u64) {
         // Values are built before the lock is taken.
         let rows: Vec<_> = (first_event..first_event + self.events as u64)
-            .map(|number| (events::key(number), events::occurred_ns(number), events::actor(number), events::repository(number), events::digest(number), events::entry(number), events::raw(number)))
+            .map(|number| {
+                (
+                    events::key(number),
+                    events::occurred_ns(number),
+                    events::actor(number),
+                    events::repository(number),
+                    events::digest(number),
+                    events::entry(number),
+                    events::raw(number),
+                )
+            })
             .collect();
         let mut connection = self.connection.lock().expect("no panic while held");
         let transaction = connection.transaction().expect("a transaction");
@@ -51,7 +67,16 @@ impl Sender for Writer {
             let mut insert = transaction.prepare_cached(INSERT).expect("a statement");
             for (key, occurred_ns, actor, repository, digest, entry, raw) in &rows {
                 insert
-                    .execute(params![key, occurred_ns, actor, repository, digest, "docker/24.0.7 go/go1.20.10 kernel/6.1.0 os/linux arch/amd64", entry, raw.as_bytes()])
+                    .execute(params![
+                        key,
+                        occurred_ns,
+                        actor,
+                        repository,
+                        digest,
+                        "docker/24.0.7 go/go1.20.10 kernel/6.1.0 os/linux arch/amd64",
+                        entry,
+                        raw.as_bytes()
+                    ])
                     .expect("inserted");
             }
         }

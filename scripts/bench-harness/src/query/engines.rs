@@ -34,7 +34,11 @@ const QUERIES_MIN: usize = 10;
 
 /// Runs the queries until the time is over, after a warm-up that runs each once, or as many as there
 /// is time for. Returns the first answers of the warm-up for comparison.
-pub fn measure<E: Engine>(engine: &mut E, question: &Question, seconds: f64) -> (Latency, Vec<Answer>) {
+pub fn measure<E: Engine>(
+    engine: &mut E,
+    question: &Question,
+    seconds: f64,
+) -> (Latency, Vec<Answer>) {
     let prepared: Vec<E::Prepared> = question.asks.iter().map(|ask| engine.prepare(ask)).collect();
     let mut answers = Vec::new();
     let began = Instant::now();
@@ -78,8 +82,10 @@ pub enum Prepared {
 impl Daybook<'_> {
     pub fn open<'a>(data: &std::path::Path, events: &'a Events) -> Daybook<'a> {
         let began = Instant::now();
-        let log = Log::open(Arc::new(Local::open(data)), Settings::default())
-            .unwrap_or_else(|error| crate::fail(&format!("{error}; remove {} to make it anew", data.display())));
+        let log =
+            Log::open(Arc::new(Local::open(data)), Settings::default()).unwrap_or_else(|error| {
+                crate::fail(&format!("{error}; remove {} to make it anew", data.display()))
+            });
         Daybook { log, events, open_ms: began.elapsed().as_secs_f64() * 1e3 }
     }
 
@@ -105,7 +111,8 @@ impl Daybook<'_> {
     }
 
     fn query(&self, page: &Page) -> Query {
-        let filter = |dimension, value: Option<&str>| value.map(|value| Filter::is(dimension, value));
+        let filter =
+            |dimension, value: Option<&str>| value.map(|value| Filter::is(dimension, value));
         let severity = page.severity.and_then(Severity::new);
         let filters = [
             filter(Dimension::ActorName, page.actor.as_deref()),
@@ -113,7 +120,10 @@ impl Daybook<'_> {
             filter(Dimension::Severity, severity.map(Severity::as_str)),
             page.word.clone().map(|word| Filter::Words(Text::Description, word)),
         ];
-        let trails = page.trail.map_or_else(|| self.events.trails.clone(), |trail| vec![self.events.trails[trail].clone()]);
+        let trails = page.trail.map_or_else(
+            || self.events.trails.clone(),
+            |trail| vec![self.events.trails[trail].clone()],
+        );
         Query {
             trails,
             from: page.from,
@@ -133,11 +143,19 @@ impl Engine for Daybook<'_> {
         match *ask {
             Ask::Page(ref page) => Prepared::Page(self.query(page)),
             Ask::PerHour { trail, from, hours } => {
-                let instants: Vec<Time> = (0..=hours).map(|hour| from.plus_seconds(hour * HOUR_S)).collect();
-                let page = Page { trail: Some(trail), from: Some(from), until: instants.last().copied(), ..Page::default() };
+                let instants: Vec<Time> =
+                    (0..=hours).map(|hour| from.plus_seconds(hour * HOUR_S)).collect();
+                let page = Page {
+                    trail: Some(trail),
+                    from: Some(from),
+                    until: instants.last().copied(),
+                    ..Page::default()
+                };
                 Prepared::PerHour(self.query(&page), instants)
             }
-            Ask::Top { trail, limit } => Prepared::Top(self.query(&Page { trail: Some(trail), ..Page::default() }), limit),
+            Ask::Top { trail, limit } => {
+                Prepared::Top(self.query(&Page { trail: Some(trail), ..Page::default() }), limit)
+            }
         }
     }
 
@@ -145,14 +163,19 @@ impl Engine for Daybook<'_> {
         match prepared {
             Prepared::Page(query) => {
                 let page = self.log.query(query).expect("answered");
-                Answer { total: page.total, rows: page.rows.iter().map(|row| row.index).collect(), ..Answer::default() }
+                Answer {
+                    total: page.total,
+                    rows: page.rows.iter().map(|row| row.index).collect(),
+                    ..Answer::default()
+                }
             }
             Prepared::PerHour(query, instants) => {
                 let found = self.log.histogram(query, instants).expect("answered");
                 Answer { total: found.total, per_hour: found.counts, ..Answer::default() }
             }
             Prepared::Top(query, limit) => {
-                let found = self.log.tops(query, &[Dimension::Action], *limit).expect("answered").remove(0);
+                let found =
+                    self.log.tops(query, &[Dimension::Action], *limit).expect("answered").remove(0);
                 Answer { total: found.total, values: found.values, ..Answer::default() }
             }
         }
@@ -210,9 +233,14 @@ pub fn sql(ask: &Ask, dialect: &Dialect) -> Sql {
                 ("e.severity =", page.severity.map(i64::from)),
             ];
             for (condition, value) in numbers {
-                conditions.extend(value.map(|value| format!("{condition} {}", number(&mut values, value))));
+                conditions.extend(
+                    value.map(|value| format!("{condition} {}", number(&mut values, value))),
+                );
             }
-            let texts = [("e.actor =", page.actor.as_deref()), ("e.operation =", page.operation.map(event::Operation::as_str))];
+            let texts = [
+                ("e.actor =", page.actor.as_deref()),
+                ("e.operation =", page.operation.map(event::Operation::as_str)),
+            ];
             for (condition, value) in texts {
                 if let Some(value) = value {
                     values.push(Value::Text(value.to_owned()));
@@ -228,11 +256,14 @@ pub fn sql(ask: &Ask, dialect: &Dialect) -> Sql {
             let what = format!("FROM {from} WHERE {}", conditions.join(" AND "));
             let limit = number(&mut values, page.limit as i64);
             let offset = number(&mut values, page.offset as i64);
-            let text = format!("SELECT e.idx, e.time, e.entry {what} ORDER BY e.time DESC, e.idx DESC LIMIT {limit} OFFSET {offset}");
+            let text = format!(
+                "SELECT e.idx, e.time, e.entry {what} ORDER BY e.time DESC, e.idx DESC LIMIT {limit} OFFSET {offset}"
+            );
             Sql { count: Some(format!("SELECT count(*) {what}")), text, values, shape: Shape::Page }
         }
         Ask::PerHour { trail, from, hours } => {
-            let (trail, start) = (number(&mut values, *trail as i64), number(&mut values, from.unix_ns()));
+            let (trail, start) =
+                (number(&mut values, *trail as i64), number(&mut values, from.unix_ns()));
             let end = number(&mut values, from.plus_seconds(hours * HOUR_S).unix_ns());
             let text = format!(
                 "SELECT (e.time - {start}) / {} AS hour, count(*) FROM event e WHERE e.trail = {trail} AND e.time >= {start} AND e.time < {end} GROUP BY 1",
@@ -241,8 +272,11 @@ pub fn sql(ask: &Ask, dialect: &Dialect) -> Sql {
             Sql { count: None, text, values, shape: Shape::PerHour(*hours as usize) }
         }
         Ask::Top { trail, limit } => {
-            let (trail, limit) = (number(&mut values, *trail as i64), number(&mut values, *limit as i64));
-            let text = format!("SELECT e.action, count(*) AS events FROM event e WHERE e.trail = {trail} GROUP BY e.action ORDER BY events DESC, e.action LIMIT {limit}");
+            let (trail, limit) =
+                (number(&mut values, *trail as i64), number(&mut values, *limit as i64));
+            let text = format!(
+                "SELECT e.action, count(*) AS events FROM event e WHERE e.trail = {trail} GROUP BY e.action ORDER BY events DESC, e.action LIMIT {limit}"
+            );
             Sql { count: None, text, values, shape: Shape::Top }
         }
     }

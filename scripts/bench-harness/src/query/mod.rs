@@ -47,23 +47,34 @@ pub fn options(mut arguments: impl Iterator<Item = String>) -> Options {
     while let Some(argument) = arguments.next() {
         let mut value = |name| value(name, arguments.next());
         match argument.as_str() {
-            "--seconds" => options.seconds = value("--seconds").parse().unwrap_or_else(|_| fail("--seconds takes a number")),
+            "--seconds" => {
+                options.seconds =
+                    value("--seconds").parse().unwrap_or_else(|_| fail("--seconds takes a number"))
+            }
             "--quick" => options.seconds = 0.5,
             "--events" => {
                 let events = value("--events").parse().ok().filter(|events| *events >= EVENTS_MIN);
-                options.events = events.unwrap_or_else(|| fail(&format!("--events takes a number, {EVENTS_MIN} or more")));
+                options.events = events.unwrap_or_else(|| {
+                    fail(&format!("--events takes a number, {EVENTS_MIN} or more"))
+                });
             }
-            "--seed" => options.seed = value("--seed").parse().unwrap_or_else(|_| fail("--seed takes a number")),
+            "--seed" => {
+                options.seed =
+                    value("--seed").parse().unwrap_or_else(|_| fail("--seed takes a number"))
+            }
             "--peers" => {
                 let named = value("--peers");
                 let names: Vec<&str> = named.split(',').filter(|name| *name != "none").collect();
-                (options.has_sqlite, options.has_postgresql) = (names.contains(&"sqlite"), names.contains(&"postgresql"));
+                (options.has_sqlite, options.has_postgresql) =
+                    (names.contains(&"sqlite"), names.contains(&"postgresql"));
                 if names.iter().any(|name| !["sqlite", "postgresql"].contains(name)) {
                     fail("--peers takes sqlite, postgresql, both with a comma between, or none");
                 }
             }
             "--fresh" => options.is_fresh = true,
-            "--questions" => options.questions = value("--questions").split(',').map(str::to_uppercase).collect(),
+            "--questions" => {
+                options.questions = value("--questions").split(',').map(str::to_uppercase).collect()
+            }
             "--program" => options.program = value("--program").into(),
             "--folder" => options.folder = value("--folder").into(),
             other => fail(&format!("unknown option {other}")),
@@ -85,7 +96,8 @@ struct Peer {
 
 /// The folder with the data of these events.
 pub fn folder_of(options: &Options) -> PathBuf {
-    let folder = options.folder.join("bench-data").join(format!("{}-{}", options.events, options.seed));
+    let folder =
+        options.folder.join("bench-data").join(format!("{}-{}", options.events, options.seed));
     std::fs::create_dir_all(&folder).expect("the bench folder is writable");
     folder
 }
@@ -95,18 +107,27 @@ pub fn run(options: &Options) {
     let folder = folder_of(options);
     machine::print(&folder);
     println!("{} events of seed {} in {}", options.events, options.seed, folder.display());
-    println!("each question: {} s for each program, warm, one at a time, with 1,000 different values in turn;", options.seconds);
-    println!("  a page is read whole and comes with the exact total; the databases take a query for each, prepared before\n");
+    println!(
+        "each question: {} s for each program, warm, one at a time, with 1,000 different values in turn;",
+        options.seconds
+    );
+    println!(
+        "  a page is read whole and comes with the exact total; the databases take a query for each, prepared before\n"
+    );
 
     let data = generate(options, &folder);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    println!("load average: {}; what else runs shows in p99 first, in steps of the scheduler's slice", load.split(' ').next().unwrap_or("?"));
+    println!(
+        "load average: {}; what else runs shows in p99 first, in steps of the scheduler's slice",
+        load.split(' ').next().unwrap_or("?")
+    );
     let before = resident_anonymous();
     let mut log = Daybook::open(&data, &events);
     let open_ms = log.open_ms;
     let opened = resident_anonymous();
     let questions = selected(options, questions(&events, options.seed, log.largest()));
-    let of_daybook: Vec<(Latency, Vec<Answer>)> = ask_all(&mut log, "Daybook", &questions, options.seconds);
+    let of_daybook: Vec<(Latency, Vec<Answer>)> =
+        ask_all(&mut log, "Daybook", &questions, options.seconds);
     let after = resident_anonymous();
     let wrong = questions.iter().find_map(|question| Some((question, log.wrong_row(question)?)));
     drop(log);
@@ -115,17 +136,28 @@ pub fn run(options: &Options) {
     if options.has_sqlite {
         progress("SQLite", "opens, or loads");
         let (mut sqlite, bytes) = Sqlite::open(&folder, &events);
-        peers.push(Peer { name: "SQLite", bytes, measured: ask_all(&mut sqlite, "SQLite", &questions, options.seconds) });
+        peers.push(Peer {
+            name: "SQLite",
+            bytes,
+            measured: ask_all(&mut sqlite, "SQLite", &questions, options.seconds),
+        });
     }
     if options.has_postgresql {
         progress("PostgreSQL", "opens, or loads");
         let (mut postgresql, bytes) = Postgresql::open(&folder, &events);
-        peers.push(Peer { name: "PostgreSQL", bytes, measured: ask_all(&mut postgresql, "PostgreSQL", &questions, options.seconds) });
+        peers.push(Peer {
+            name: "PostgreSQL",
+            bytes,
+            measured: ask_all(&mut postgresql, "PostgreSQL", &questions, options.seconds),
+        });
     }
 
     print_table(&questions, &of_daybook, &peers);
     println!("\nstart: {open_ms:.1} ms");
-    println!("memory of its own (RssAnon), MiB: {:.1} before, {:.1} once open, {:.1} after all questions", before, opened, after);
+    println!(
+        "memory of its own (RssAnon), MiB: {:.1} before, {:.1} once open, {:.1} after all questions",
+        before, opened, after
+    );
     println!("\non disk, bytes for an event:");
     print_disk(&data, options.events);
     for peer in &peers {
@@ -133,10 +165,15 @@ pub fn run(options: &Options) {
     }
 
     let mut disagree = disagreements(&questions, &of_daybook, &peers);
-    disagree.extend(wrong.map(|(question, row)| format!("{}: the row of event {row} does not hold that event", question.id)));
+    disagree.extend(wrong.map(|(question, row)| {
+        format!("{}: the row of event {row} does not hold that event", question.id)
+    }));
     if !disagree.is_empty() {
         eprintln!("\nWRONG ANSWERS\n{}", disagree.join("\n"));
-        eprintln!("If the events were changed since they were loaded, remove {} and run again.", folder.display());
+        eprintln!(
+            "If the events were changed since they were loaded, remove {} and run again.",
+            folder.display()
+        );
         std::process::exit(1);
     }
     let compared: usize = of_daybook.iter().map(|(_, answers)| answers.len()).sum();
@@ -146,11 +183,14 @@ pub fn run(options: &Options) {
 }
 
 fn selected(options: &Options, questions: Vec<Question>) -> Vec<Question> {
-    let unknown = options.questions.iter().find(|id| !questions.iter().any(|question| question.id == **id));
+    let unknown =
+        options.questions.iter().find(|id| !questions.iter().any(|question| question.id == **id));
     if let Some(unknown) = unknown {
         fail(&format!("there is no question {unknown}"));
     }
-    let is_selected = |question: &Question| options.questions.is_empty() || options.questions.iter().any(|id| id == question.id);
+    let is_selected = |question: &Question| {
+        options.questions.is_empty() || options.questions.iter().any(|id| id == question.id)
+    };
     questions.into_iter().filter(is_selected).collect()
 }
 
@@ -165,18 +205,35 @@ pub fn generate(options: &Options, folder: &Path) -> PathBuf {
         let unfinished = folder.join("daybook.unfinished");
         let _ = std::fs::remove_dir_all(&unfinished);
         let (events, seed) = (options.events.to_string(), options.seed.to_string());
-        let arguments = ["bench", "generate", "--events", &events, "--seed", &seed, "--into", daybook::path(&unfinished)];
-        std::fs::write(&said, daybook::run(&options.program, &arguments)).expect("the folder is writable");
+        let arguments = [
+            "bench",
+            "generate",
+            "--events",
+            &events,
+            "--seed",
+            &seed,
+            "--into",
+            daybook::path(&unfinished),
+        ];
+        std::fs::write(&said, daybook::run(&options.program, &arguments))
+            .expect("the folder is writable");
         std::fs::rename(&unfinished, &data).expect("the folder is writable");
     }
     let said = std::fs::read_to_string(said).unwrap_or_default();
-    for line in said.lines().filter(|line| line.starts_with("appended") || line.starts_with("flushed")) {
+    for line in
+        said.lines().filter(|line| line.starts_with("appended") || line.starts_with("flushed"))
+    {
         println!("when it was made: {line}");
     }
     data
 }
 
-fn ask_all<E: Engine>(engine: &mut E, name: &str, questions: &[Question], seconds: f64) -> Vec<(Latency, Vec<Answer>)> {
+fn ask_all<E: Engine>(
+    engine: &mut E,
+    name: &str,
+    questions: &[Question],
+    seconds: f64,
+) -> Vec<(Latency, Vec<Answer>)> {
     questions
         .iter()
         .map(|question| {
@@ -202,28 +259,51 @@ fn print_table(questions: &[Question], of_daybook: &[(Latency, Vec<Answer>)], pe
     println!("{:>9}", "queries");
     for (at, (question, (own, _))) in questions.iter().zip(of_daybook).enumerate() {
         let (goal_p50, goal_p99) = question.goal_ms;
-        print!("{:<4}{:<45}{goal_p50:>7}{goal_p99:>8}{:>10.4}{:>10.4}", question.id, question.about, own.p50_ms, own.p99_ms);
+        print!(
+            "{:<4}{:<45}{goal_p50:>7}{goal_p99:>8}{:>10.4}{:>10.4}",
+            question.id, question.about, own.p50_ms, own.p99_ms
+        );
         let latencies: Vec<Latency> = peers.iter().map(|peer| peer.measured[at].0).collect();
         latencies.iter().for_each(|peer| print!("{:>10.3}{:>10.3}", peer.p50_ms, peer.p99_ms));
-        let best = |ms: fn(&Latency) -> f64| latencies.iter().map(ms).fold(f64::NAN, f64::min) / ms(own);
+        let best =
+            |ms: fn(&Latency) -> f64| latencies.iter().map(ms).fold(f64::NAN, f64::min) / ms(own);
         if !peers.is_empty() {
-            print!("{:>8.1}{:>8.1}", best(|latency| latency.p50_ms), best(|latency| latency.p99_ms));
+            print!(
+                "{:>8.1}{:>8.1}",
+                best(|latency| latency.p50_ms),
+                best(|latency| latency.p99_ms)
+            );
         }
         print!("{:>9}", own.queries);
         let missed = [(own.p50_ms > goal_p50, " p50"), (own.p99_ms > goal_p99, " p99")];
-        let missed: String = missed.iter().filter(|(is_missed, _)| *is_missed).map(|(_, name)| *name).collect();
-        println!("{}", if missed.is_empty() { String::new() } else { format!("  goal missed:{missed}") });
+        let missed: String =
+            missed.iter().filter(|(is_missed, _)| *is_missed).map(|(_, name)| *name).collect();
+        println!(
+            "{}",
+            if missed.is_empty() { String::new() } else { format!("  goal missed:{missed}") }
+        );
     }
-    println!("x: how many times as long the better of the databases takes; goals are printed, never asserted");
+    println!(
+        "x: how many times as long the better of the databases takes; goals are printed, never asserted"
+    );
 }
 
-fn disagreements(questions: &[Question], of_daybook: &[(Latency, Vec<Answer>)], peers: &[Peer]) -> Vec<String> {
+fn disagreements(
+    questions: &[Question],
+    of_daybook: &[(Latency, Vec<Answer>)],
+    peers: &[Peer],
+) -> Vec<String> {
     let mut said = Vec::new();
     for peer in peers {
-        for ((question, (_, own)), (_, other)) in questions.iter().zip(of_daybook).zip(&peer.measured) {
+        for ((question, (_, own)), (_, other)) in
+            questions.iter().zip(of_daybook).zip(&peer.measured)
+        {
             let differs = own.iter().zip(other).position(|(own, other)| own != other);
             said.extend(differs.map(|at| {
-                format!("{} ({}), number {at}:\n  Daybook    {:?}\n  {:<10} {:?}", question.id, question.about, own[at], peer.name, other[at])
+                format!(
+                    "{} ({}), number {at}:\n  Daybook    {:?}\n  {:<10} {:?}",
+                    question.id, question.about, own[at], peer.name, other[at]
+                )
             }));
         }
     }
@@ -233,8 +313,10 @@ fn disagreements(questions: &[Question], of_daybook: &[(Latency, Vec<Answer>)], 
 /// Memory of this process that no file backs, in MiB.
 fn resident_anonymous() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("this process runs");
-    let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("Linux says so since 4.5");
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a number") / 1024.0
+    let line =
+        status.lines().find(|line| line.starts_with("RssAnon:")).expect("Linux says so since 4.5");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).expect("a number")
+        / 1024.0
 }
 
 /// Prints the log's size on disk by kind of file.
@@ -261,8 +343,14 @@ fn print_disk(data: &Path, events: u64) {
     let whole: u64 = kinds.values().sum();
     // Events in the journal are in segments too. The journal does not grow with the log.
     let flushed = whole - kinds.get("journal").copied().unwrap_or(0);
-    for (name, bytes) in [("Daybook", whole), ("without journal", flushed)].into_iter().chain(kinds) {
+    for (name, bytes) in [("Daybook", whole), ("without journal", flushed)].into_iter().chain(kinds)
+    {
         let indent = if name == "Daybook" { 2 } else { 4 };
-        println!("{:indent$}{name:<width$}{:>8.1}", "", bytes as f64 / events as f64, width = 24 - indent);
+        println!(
+            "{:indent$}{name:<width$}{:>8.1}",
+            "",
+            bytes as f64 / events as f64,
+            width = 24 - indent
+        );
     }
 }

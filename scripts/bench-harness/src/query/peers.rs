@@ -70,7 +70,8 @@ fn rows(events: &Events) -> impl Iterator<Item = Row> {
     })
 }
 
-const COLUMNS: &str = "idx, trail, time, actor, operation, action, severity, resource, description, entry";
+const COLUMNS: &str =
+    "idx, trail, time, actor, operation, action, severity, resource, description, entry";
 
 /// The last is for Q9 alone.
 pub const INDEXES: &str = "
@@ -101,14 +102,18 @@ impl Sqlite {
             std::fs::rename(&unfinished, &database).expect("the folder is writable");
         }
         let connection = Connection::open(&database).expect("a database");
-        connection.execute_batch("PRAGMA cache_size = -262144; PRAGMA mmap_size = 4294967296;").expect("settings");
+        connection
+            .execute_batch("PRAGMA cache_size = -262144; PRAGMA mmap_size = 4294967296;")
+            .expect("settings");
         connection.set_prepared_statement_cache_capacity(64);
         (Sqlite(connection), std::fs::metadata(&database).expect("there").len())
     }
 
     fn load(database: &Path, events: &Events) {
         let mut connection = Connection::open(database).expect("a database");
-        let run = |connection: &Connection, text: &str| connection.execute_batch(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let run = |connection: &Connection, text: &str| {
+            connection.execute_batch(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+        };
         run(&connection, "
             PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -1048576;
             CREATE TABLE event (idx INTEGER PRIMARY KEY, trail INTEGER NOT NULL, time INTEGER NOT NULL, actor TEXT NOT NULL,
@@ -116,12 +121,28 @@ impl Sqlite {
                 description TEXT NOT NULL, entry TEXT NOT NULL);");
         let transaction = connection.transaction().expect("a transaction");
         {
-            let text = format!("INSERT INTO event ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
+            let text = format!(
+                "INSERT INTO event ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+            );
             let mut insert = transaction.prepare(&text).expect("a statement");
             for row in rows(events) {
                 let Row { idx, time, columns, entry } = row;
-                let Columns { trail, actor, operation, action, severity, resource, description } = columns;
-                insert.execute(params![idx, trail, time, actor, operation, action, severity, resource, description, entry]).expect("inserted");
+                let Columns { trail, actor, operation, action, severity, resource, description } =
+                    columns;
+                insert
+                    .execute(params![
+                        idx,
+                        trail,
+                        time,
+                        actor,
+                        operation,
+                        action,
+                        severity,
+                        resource,
+                        description,
+                        entry
+                    ])
+                    .expect("inserted");
             }
         }
         transaction.commit().expect("committed");
@@ -134,7 +155,12 @@ impl Sqlite {
             PRAGMA journal_mode = WAL;");
     }
 
-    fn rows<T>(&self, text: &str, values: &[Value], read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
+    fn rows<T>(
+        &self,
+        text: &str,
+        values: &[Value],
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Vec<T> {
         let mut statement = self.0.prepare_cached(text).expect("a statement");
         let rows = statement.query_map(params_from_iter(values), read).expect("a result");
         rows.collect::<Result<_, _>>().expect("answered")
@@ -165,12 +191,26 @@ impl Engine for Sqlite {
         match sql.shape {
             Shape::Page => {
                 let conditions = &sql.values[..sql.values.len() - 2];
-                let count = self.rows(sql.count.as_deref().expect("a page has one"), conditions, |row| row.get::<_, i64>(0));
-                let rows = self.rows(&sql.text, &sql.values, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?)));
-                Answer { total: count[0] as u64, rows: rows.iter().map(|row| row.0 as u64).collect(), ..Answer::default() }
+                let count =
+                    self.rows(sql.count.as_deref().expect("a page has one"), conditions, |row| {
+                        row.get::<_, i64>(0)
+                    });
+                let rows = self.rows(&sql.text, &sql.values, |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
+                });
+                Answer {
+                    total: count[0] as u64,
+                    rows: rows.iter().map(|row| row.0 as u64).collect(),
+                    ..Answer::default()
+                }
             }
-            Shape::PerHour(hours) => per_hour(hours, self.rows(&sql.text, &sql.values, |row| Ok((row.get(0)?, row.get(1)?))).into_iter()),
-            Shape::Top => top(self.rows(&sql.text, &sql.values, |row| Ok((row.get(0)?, row.get(1)?))).into_iter()),
+            Shape::PerHour(hours) => per_hour(
+                hours,
+                self.rows(&sql.text, &sql.values, |row| Ok((row.get(0)?, row.get(1)?))).into_iter(),
+            ),
+            Shape::Top => top(self
+                .rows(&sql.text, &sql.values, |row| Ok((row.get(0)?, row.get(1)?)))
+                .into_iter()),
         }
     }
 }
@@ -185,7 +225,11 @@ const POSTGRESQL: Dialect = Dialect {
     number: |at| format!("${at}::bigint"),
     text: |at| format!("${at}::text"),
     word_from: "event e",
-    word_is: |at| format!("to_tsvector('simple', e.description || ' ' || e.resource) @@ plainto_tsquery('simple', ${at}::text)"),
+    word_is: |at| {
+        format!(
+            "to_tsvector('simple', e.description || ' ' || e.resource) @@ plainto_tsquery('simple', ${at}::text)"
+        )
+    },
     word: str::to_owned,
 };
 
@@ -207,7 +251,8 @@ impl Postgresql {
             load(&mut client, events);
             std::fs::write(&loaded, "").expect("the folder is writable");
         }
-        let bytes: i64 = client.query_one("SELECT pg_total_relation_size('event')", &[]).expect("a size").get(0);
+        let bytes: i64 =
+            client.query_one("SELECT pg_total_relation_size('event')", &[]).expect("a size").get(0);
         (Postgresql { client, statements: HashMap::new(), _server: server }, bytes as u64)
     }
 
@@ -215,7 +260,8 @@ impl Postgresql {
         if let Some(statement) = self.statements.get(text) {
             return statement.clone();
         }
-        let statement = self.client.prepare(text).unwrap_or_else(|error| panic!("{text}: {error:?}"));
+        let statement =
+            self.client.prepare(text).unwrap_or_else(|error| panic!("{text}: {error:?}"));
         self.statements.insert(text.to_owned(), statement.clone());
         statement
     }
@@ -277,10 +323,17 @@ impl Engine for Postgresql {
         let rows = self.client.query(&query.statement, &values).expect("answered");
         match query.sql.shape {
             Shape::Page => {
-                let rows: Vec<(i64, i64, String)> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
-                Answer { total, rows: rows.iter().map(|row| row.0 as u64).collect(), ..Answer::default() }
+                let rows: Vec<(i64, i64, String)> =
+                    rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+                Answer {
+                    total,
+                    rows: rows.iter().map(|row| row.0 as u64).collect(),
+                    ..Answer::default()
+                }
             }
-            Shape::PerHour(hours) => per_hour(hours, rows.iter().map(|row| (row.get(0), row.get(1)))),
+            Shape::PerHour(hours) => {
+                per_hour(hours, rows.iter().map(|row| (row.get(0), row.get(1))))
+            }
             Shape::Top => top(rows.iter().map(|row| (row.get(0), row.get(1)))),
         }
     }

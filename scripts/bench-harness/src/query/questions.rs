@@ -68,15 +68,29 @@ pub fn questions(events: &Events, seed: u64, largest: u64) -> Vec<Question> {
     let some_event = |random: &mut Random| events.event(random.below(events.count));
     let index_of = |trail: &event::Trail| events.trails.iter().position(|one| one == trail);
     let start = END.plus_seconds(-DAYS * DAY_S);
-    let later = |random: &mut Random, seconds: i64| start.plus_seconds(random.below(seconds as u64) as i64);
+    let later =
+        |random: &mut Random, seconds: i64| start.plus_seconds(random.below(seconds as u64) as i64);
 
     add("Q1", "first page of 10, a trail, last 24 h", (0.03, 0.1), &|random| {
-        Ask::Page(Page { trail: Some(trail(random)), from: Some(END.plus_seconds(-DAY_S)), until: Some(END), limit: 10, ..Page::default() })
+        Ask::Page(Page {
+            trail: Some(trail(random)),
+            from: Some(END.plus_seconds(-DAY_S)),
+            until: Some(END),
+            limit: 10,
+            ..Page::default()
+        })
     });
     add("Q2", "100 rows, a trail and operation, 30 days", (0.2, 0.5), &|random| {
         let (event, from) = (some_event(random), later(random, (DAYS - 30) * DAY_S));
         let until = Some(from.plus_seconds(30 * DAY_S));
-        Ask::Page(Page { trail: index_of(&event.trail), operation: Some(event.operation), from: Some(from), until, limit: 100, ..Page::default() })
+        Ask::Page(Page {
+            trail: index_of(&event.trail),
+            operation: Some(event.operation),
+            from: Some(from),
+            until,
+            limit: 100,
+            ..Page::default()
+        })
     });
     let deep = |percent: u64| {
         move |random: &mut Random| {
@@ -88,11 +102,23 @@ pub fn questions(events: &Events, seed: u64, largest: u64) -> Vec<Question> {
     add("Q3", "page of 10 at 90 % of the largest trail", (0.03, 0.1), &deep(90));
     add("Q4", "page of 10, a trail, actor and operation", (0.05, 0.7), &|random| {
         let event = some_event(random);
-        Ask::Page(Page { trail: index_of(&event.trail), actor: event.actor.name, operation: Some(event.operation), limit: 10, ..Page::default() })
+        Ask::Page(Page {
+            trail: index_of(&event.trail),
+            actor: event.actor.name,
+            operation: Some(event.operation),
+            limit: 10,
+            ..Page::default()
+        })
     });
     add("Q5", "100 rows, an hour, a severity, all trails", (0.15, 0.4), &|random| {
         let (from, severity) = (later(random, DAYS * DAY_S - HOUR_S), 1 + random.below(3) as u8);
-        Ask::Page(Page { from: Some(from), until: Some(from.plus_seconds(HOUR_S)), severity: Some(severity), limit: 100, ..Page::default() })
+        Ask::Page(Page {
+            from: Some(from),
+            until: Some(from.plus_seconds(HOUR_S)),
+            severity: Some(severity),
+            limit: 100,
+            ..Page::default()
+        })
     });
     add("Q6", "page of 10, a rare actor, all trails", (0.04, 0.1), &|random| {
         let rank = ACTORS - 1 - random.below(ACTORS as u64 / 5) as usize;
@@ -100,7 +126,11 @@ pub fn questions(events: &Events, seed: u64, largest: u64) -> Vec<Question> {
     });
     add("Q7", "page of 10, a trail, a word", (1.0, 5.0), &|random| {
         let (event, position) = (some_event(random), [0, 1, 3][random.below(3) as usize]);
-        let word = event.description.as_deref().and_then(|text| text.split(' ').nth(position)).map(str::to_owned);
+        let word = event
+            .description
+            .as_deref()
+            .and_then(|text| text.split(' ').nth(position))
+            .map(str::to_owned);
         Ask::Page(Page { trail: index_of(&event.trail), word, limit: 10, ..Page::default() })
     });
     add("Q8", "events in each hour of 7 days, a trail", (0.01, 0.05), &|random| Ask::PerHour {
@@ -108,7 +138,10 @@ pub fn questions(events: &Events, seed: u64, largest: u64) -> Vec<Question> {
         from: later(random, (DAYS - 7) * DAY_S),
         hours: 7 * 24,
     });
-    add("Q9", "the 10 most frequent actions of a trail", (0.03, 0.1), &|random| Ask::Top { trail: trail(random), limit: 10 });
+    add("Q9", "the 10 most frequent actions of a trail", (0.03, 0.1), &|random| Ask::Top {
+        trail: trail(random),
+        limit: 10,
+    });
     add("S", "100 scattered rows: a rare actor, all trails", (1.0, 4.0), &|random| {
         // Who did 120 to 400 of the events: the `n`th has 1/n of the first's, who has a ninth of
         // all.
