@@ -21,11 +21,11 @@ pub struct Question {
     /// Search terms, such as actor:alice -outcome:success. Default: all events.
     #[arg(value_name = "TERM")]
     terms: Vec<String>,
-    /// Only events at or after this: 2026-11-01, 2026-11-01T10:30 (UTC), -24h, today.
-    #[arg(long, value_name = "INSTANT", allow_hyphen_values = true)]
+    /// Only events at or after this: 2026-11-01, 2026-11-01T10:30 (UTC), 24h (ago), today.
+    #[arg(long, visible_alias = "since", value_name = "INSTANT", allow_hyphen_values = true)]
     after: Option<String>,
     /// Only events before this.
-    #[arg(long, value_name = "INSTANT", allow_hyphen_values = true)]
+    #[arg(long, visible_alias = "until", value_name = "INSTANT", allow_hyphen_values = true)]
     before: Option<String>,
 }
 
