@@ -15,6 +15,7 @@ mod import;
 mod init;
 mod key;
 mod man;
+mod pipe;
 mod profile;
 mod prove;
 mod question;
@@ -254,6 +255,7 @@ fn say(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::new(format!("couldn't write to standard output: {error}")))
         }
+        // Commands that change something finish it.
         _ => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 
+use super::pipe::end_with_the_reader;
 use super::question::{Log, LogLocation, Pairs, Question, pair};
 use super::reach::Problem;
 use super::rows;
@@ -100,6 +101,7 @@ impl Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    end_with_the_reader();
     let log = arguments.log.open()?;
     let explained = |problem| arguments.question.explain(problem);
     let mut pages = Pages::of(arguments, &log);

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use clap::{ArgGroup, ValueEnum};
 
+use super::pipe::end_with_the_reader;
 use super::question::LogLocation;
 use super::reach::shell_word;
 use super::rows;
@@ -62,6 +63,7 @@ const RAW_CHARS_MAX: usize = 2000;
 const OF_REQUEST_MAX: usize = 20;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    end_with_the_reader();
     let whole = arguments.log.open()?.event(&arguments.event)?;
     if arguments.entry {
         return write(whole.entry.as_bytes());
