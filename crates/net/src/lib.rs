@@ -2,15 +2,16 @@
 //! both.
 //!
 //! [`server`] has the accept loop, [`body`] reads bodies, [`tls`] reads certificates,
-//! [`connections`] counts the connections of each address, [`path`] decodes paths and queries. The
-//! crate knows no configuration and no route: limits are arguments, and a [`server::Handler`]
-//! responds.
+//! [`connections`] counts the connections of each address, [`rates`] limits how often, [`path`]
+//! decodes paths and queries. The crate knows no configuration and no route: limits are arguments,
+//! and a [`server::Handler`] responds.
 
 pub mod body;
 pub mod connections;
 mod limits;
 mod message;
 pub mod path;
+pub mod rates;
 pub mod server;
 pub mod tls;
 
