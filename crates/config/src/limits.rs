@@ -71,11 +71,15 @@ settings! {
         index_cache_bytes_max: u64 = 256 << 20, Number::positive("bytes"), No,
             "Bytes of segment indexes cached in memory.";
         login_failures_per_account: u32 = 5, Number::positive("failed logins a minute"), Yes,
-            "Failed logins of one account in a minute, existing or not; further attempts get 429 \
-             with `Retry-After`.";
+            "Failed logins of one account from one address in a minute, whether the account \
+             exists or not; further attempts get 429 with `Retry-After`.";
         login_failures_per_address: u32 = 20, Number::positive("failed logins a minute"), Yes,
             "Failed logins from one address in a minute; further attempts get 429 with \
              `Retry-After`.";
+        login_failures_slow_after: u32 = 50, Number::positive("failed logins a minute"), Yes,
+            "Failed logins of one account from all addresses in a minute; beyond, each attempt \
+             gets 429 with `Retry-After: 5`, and is let through when it is repeated after that. \
+             It slows the account's owner, and locks nobody out.";
         downloads_max: usize = 16, Number::positive("downloads"), No,
             "Audit log files being sent at once; beyond, 503.";
         live_tails_max: usize = 1000, Number::positive("clients"), No,

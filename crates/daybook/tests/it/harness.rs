@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -455,7 +455,19 @@ impl Answer {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> std::io::Result<Client> {
-        let stream = TcpStream::connect(address)?;
+        Client::of(TcpStream::connect(address)?, address)
+    }
+
+    /// A connection from this address of the machine.
+    pub fn connect_from(local: IpAddr, address: SocketAddr) -> std::io::Result<Client> {
+        use socket2::{Domain, Socket, Type};
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(local, 0).into())?;
+        socket.connect(&address.into())?;
+        Client::of(socket.into(), address)
+    }
+
+    fn of(stream: TcpStream, address: SocketAddr) -> std::io::Result<Client> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Client { stream, host: address.to_string() })

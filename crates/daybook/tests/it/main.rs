@@ -27,6 +27,7 @@ mod metrics;
 mod own_audit;
 mod packaging;
 mod pagination;
+mod rates;
 mod recipes;
 mod reload;
 mod rights;

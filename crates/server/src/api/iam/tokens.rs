@@ -1,5 +1,7 @@
 //! Tokens: issued for a password, an access key or another token, good for 24 hours.
 
+use std::time::Instant;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use event::{Class, Operation, Outcome, OutcomeKind, Severity, Time};
@@ -17,6 +19,7 @@ use access::file::{AccessFile, TokenEntry};
 use access::{Caller, Domain, IssueError, Scope, Snapshot, Token, User};
 use intake::audit::Act;
 use net::Response;
+use net::rates::whole_seconds;
 
 const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 const TOKEN_LIFE_S: i64 = 24 * 60 * 60;
@@ -196,17 +199,28 @@ fn authenticate<'a>(
     let limits = AttemptLimits {
         per_account: config.limits.login_failures_per_account,
         per_address: config.limits.login_failures_per_address,
+        slow_after: config.limits.login_failures_slow_after,
     };
     let (attempts, account, peer) = (&call.state.attempts, claim.account(), call.request.peer);
+    let account = account.as_deref();
+    let throttled = |wait| {
+        let error = ApiError::Throttled(whole_seconds(wait));
+        refuse(call, claim, "too many failures lately", error)
+    };
+    // Whoever failed too often holds up nobody else.
+    if let Some(wait) = attempts.wait(account, peer, limits, Instant::now()) {
+        return Err(throttled(wait));
+    }
     // Looking, trying and counting happen in one turn, so that concurrent tries are not more than
     // the limits allow.
-    let _turn = attempts.turn().ok_or(ApiError::Throttled(1))?;
-    if let Some(seconds) = attempts.wait_s(account.as_deref(), peer, limits, call.now) {
-        let error = ApiError::Throttled(seconds);
-        return Err(refuse(call, claim, "too many failures lately", error));
+    let _turn = attempts.turn(peer).ok_or(ApiError::Throttled(1))?;
+    let now = Instant::now();
+    let wait = attempts.wait(account, peer, limits, now);
+    if let Some(wait) = wait.or_else(|| attempts.slow_down(account, peer, limits, now)) {
+        return Err(throttled(wait));
     }
     find_caller(claim, call.rights, call.now).ok_or_else(|| {
-        attempts.count_failure(account.as_deref(), peer, call.now);
+        attempts.count_failure(account, peer, limits, now);
         refuse(call, claim, "unknown or wrong", Error::WrongCredentials)
     })
 }
