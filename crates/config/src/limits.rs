@@ -80,6 +80,15 @@ settings! {
             "Failed logins of one account from all addresses in a minute; beyond, each attempt \
              gets 429 with `Retry-After: 5`, and is let through when it is repeated after that. \
              It slows the account's owner, and locks nobody out.";
+        refusals_recorded_per_sender: usize = 2, Number::positive("records a second"), No,
+            "Refused requests of one caller, or of one address without a caller, that are \
+             recorded one by one in a second, after ten times as many at once; further ones are \
+             [counted](api/dbss.md#daybooks-own-trail).";
+        refusals_recorded_of_strangers: usize = 20, Number::positive("records a second"), No,
+            "The same of all addresses together.";
+        refusals_counted_s: u64 = 60, Number::positive("seconds"), No,
+            "Seconds over which the refused requests of a sender that are not recorded one by one \
+             are counted in one event.";
         downloads_max: usize = 16, Number::positive("downloads"), No,
             "Audit log files being sent at once; beyond, 503.";
         live_tails_max: usize = 1000, Number::positive("clients"), No,

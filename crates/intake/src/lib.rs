@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod dead_letters;
+pub mod excerpt;
 pub mod follow;
 pub mod http;
 pub mod import;
@@ -14,6 +15,7 @@ mod intake;
 pub mod monitor;
 pub mod piece;
 pub mod pipeline;
+pub mod refusals;
 pub mod retried;
 pub mod retry;
 pub mod sockets;

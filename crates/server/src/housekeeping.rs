@@ -159,7 +159,7 @@ impl Housekeeping {
                     monitored = Instant::now();
                 }
             }
-            parts.audit.flush();
+            parts.audit.end();
             monitor.end(
                 &parts.intakes,
                 &parts.in_force.current(),

@@ -95,7 +95,8 @@ impl Server {
         let witnesses = Witnesses::open(data_dir, config.witnesses.clone(), log.contents())?;
         let (log, evidence) = (Arc::new(log), Arc::new(evidence));
         let witnesses = Arc::new(witnesses);
-        let audit = Arc::new(OwnAudit::new(Arc::clone(&log), config.own.clone()));
+        let audit = OwnAudit::new(Arc::clone(&log), config.own.clone(), &config.limits);
+        let audit = Arc::new(audit);
         let serving = housekeeping::begin(data_dir, &config, &audit).map_err(Failure::new)?;
         let access = Access::open(data_dir, &config.own, &|changed| {
             audit.record_all_now(housekeeping::acts_of(changed))

@@ -50,7 +50,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let data_dir = arguments.location.data_dir()?;
     let guard = folder_of(&data_dir, config.evidence.guard.as_deref()).map_err(Failure::new)?;
     let log = Arc::new(Log::open(Arc::new(Local::open(&data_dir)), Settings::default())?);
-    let audit = OwnAudit::new(Arc::clone(&log), config.own);
+    let audit = OwnAudit::new(Arc::clone(&log), config.own, &config.limits);
     let record = |differences: &Differences| audit.record_now(acceptance(differences, reason));
     let differences = Evidence::accept(&data_dir, &guard, log.contents(), record)?;
     drop(audit);

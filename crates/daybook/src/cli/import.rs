@@ -164,7 +164,8 @@ impl Job<'_> {
     /// Records everything in a log opened here, and closes the log.
     fn record(&self, log: Arc<Log>) -> Result<(Outcome, Tally), Failure> {
         let (outcome, tally) = {
-            let audit = OwnAudit::new(Arc::clone(&log), self.config.own.clone());
+            let own = self.config.own.clone();
+            let audit = OwnAudit::new(Arc::clone(&log), own, &self.config.limits);
             let act = import::begun(&self.source.name, &self.names(), Who::default());
             audit.record_now(act).map_err(Failure::new)?;
             let intake = Arc::new(Intake::of(self.source.clone(), system::now()));

@@ -85,7 +85,7 @@ fn a_login_is_recorded_before_its_token_is_good() {
 
 #[test]
 fn refused_requests_are_recorded_and_floods_of_them_are_counted() {
-    let estate = Estate::new();
+    let estate = Estate::with_settings("[limits]\nrefusals_counted_s = 1");
     let server = estate.serve();
     let target = "/v3/projects";
     let mut client = server.client();

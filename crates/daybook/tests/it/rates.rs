@@ -1,7 +1,63 @@
 //! Rates: nobody fills the disk with refused requests or queries, and nobody locks an account out.
 
-use crate::estate::{Estate, PASSWORD};
-use crate::harness::{Answer, Client, Daybook, becomes_true};
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+
+use crate::estate::{Estate, PASSWORD, REGISTRY};
+use crate::harness::{Answer, Client, Daybook, PROJECT, TestDir, becomes_true, hex};
+
+/// Counts are recorded at an orderly stop, and not before.
+const COUNTED_AT_THE_END: &str = "refusals_counted_s = 3600";
+
+/// The value of an attribute of an entry that is a number.
+fn number(entry: &str, name: &str) -> usize {
+    let entry: serde_json::Value = serde_json::from_str(entry).unwrap();
+    entry["attributes"][name].as_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_flood_of_strangers_is_counted_exactly_and_costs_little() {
+    let test_dir = TestDir::with_settings(&format!(
+        "[limits]\nrefusals_recorded_per_sender = 1\n{COUNTED_AT_THE_END}"
+    ));
+    let server = test_dir.serve();
+    let long =
+        format!("/v2/{PROJECT}/instances/{REGISTRY}/audit-logs?operation={}", "x".repeat(6000));
+    let (mut client, began, flood) = (server.client(), Instant::now(), 2000);
+    for _ in 0..flood {
+        assert_eq!(client.request("GET", &long, &[], b"").unwrap().status, 401);
+    }
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
+    assert_eq!(server.stop(), Some(0));
+    let one_by_one = test_dir.acts("swr.ListAuditLogs");
+    assert!((10..=10 + seconds).contains(&one_by_one.len()), "{}", one_by_one.len());
+    let hash = hex(&Sha256::digest(format!("GET {long}")));
+    assert!(one_by_one.iter().all(|act| act.contains(&hash) && act.len() < 1500));
+    let counts = test_dir.acts("requests.refused");
+    let [count] = &counts[..] else { panic!("{counts:?}") };
+    assert_eq!(one_by_one.len() + number(count, "count"), flood);
+    assert!(count.contains("swr.ListAuditLogs 401") && count.contains("127.0.0.1"), "{count}");
+}
+
+#[test]
+fn wrong_source_tokens_are_counted() {
+    let test_dir = TestDir::with_settings(&format!("[limits]\n{COUNTED_AT_THE_END}"));
+    let server = test_dir.serve();
+    let mut client = server.client();
+    for source in ["hub", "none", "hub"] {
+        for _ in 0..20 {
+            let target = format!("/intake/{source}");
+            let headers = [("Authorization", "Bearer a token of another source")];
+            assert_eq!(client.request("POST", &target, &headers, b"{}").unwrap().status, 401);
+        }
+    }
+    assert_eq!(server.stop(), Some(0));
+    let counts = test_dir.acts("source.token");
+    let [count] = &counts[..] else { panic!("{counts:?}") };
+    assert_eq!(number(count, "count"), 60);
+    assert!(count.contains("hub: 40; unknown source: 20"), "{count}");
+}
 
 /// A login from this address of the machine.
 fn login_from(server: &Daybook, address: &str, password: &str) -> Answer {

@@ -37,6 +37,8 @@ impl App {
         let Some(intake) =
             found.filter(|intake| self.may_send(request.headers(), &intake.source.name))
         else {
+            let known = found.map(|intake| intake.source.name.as_str());
+            self.0.state.audit.count_wrong_token(peer.ip(), known);
             return intake::http::unauthorised(id);
         };
         if request.method() != Method::POST {
