@@ -80,6 +80,12 @@ settings! {
             "Failed logins of one account from all addresses in a minute; beyond, each attempt \
              gets 429 with `Retry-After: 5`, and is let through when it is repeated after that. \
              It slows the account's owner, and locks nobody out.";
+        caller_requests_per_second: usize = 200, Number::positive("requests a second"), Yes,
+            "Requests to the APIs of one caller in a second, after a burst of \
+             `limits.caller_requests_burst`; further ones get 429 with `Retry-After`. Each is \
+             recorded, so this bounds what one caller adds to the log.";
+        caller_requests_burst: usize = 5000, Number::positive("requests"), Yes,
+            "Requests of one caller at once; see `limits.caller_requests_per_second`.";
         refusals_recorded_per_sender: usize = 2, Number::positive("records a second"), No,
             "Refused requests of one caller, or of one address without a caller, that are \
              recorded one by one in a second, after ten times as many at once; further ones are \

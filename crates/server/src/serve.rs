@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::audit_policies::Policies;
+use crate::caller_rates::CallerRates;
 use crate::evidence::witnesses::{self, Cosigning, Witnesses};
 use crate::evidence::{self, Evidence, Signing};
 use crate::export::Exports;
@@ -134,6 +135,7 @@ impl Server {
             retried,
             snapshots: Snapshots::default(),
             attempts: Attempts::default(),
+            callers: CallerRates::default(),
             policies,
             hcs_pace: Pace::default(),
             exports: Arc::new(exports),

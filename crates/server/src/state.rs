@@ -8,6 +8,7 @@ use store::Log;
 use tokio::sync::Semaphore;
 
 use crate::audit_policies::Policies;
+use crate::caller_rates::CallerRates;
 use crate::evidence::Evidence;
 use crate::evidence::witnesses::Witnesses;
 use crate::export::Exports;
@@ -40,6 +41,7 @@ pub struct State {
     pub requests: RequestMetrics,
     pub snapshots: Snapshots,
     pub attempts: Attempts,
+    pub callers: CallerRates,
     pub policies: Policies,
     pub hcs_pace: Pace,
     pub exports: Arc<Exports>,

@@ -59,6 +59,29 @@ fn wrong_source_tokens_are_counted() {
     assert!(count.contains("hub: 40; unknown source: 20"), "{count}");
 }
 
+#[test]
+fn a_caller_over_its_rate_waits_and_others_do_not() {
+    let estate = Estate::with_settings(
+        "[limits]\ncaller_requests_per_second = 1\ncaller_requests_burst = 20",
+    );
+    let server = estate.serve();
+    let swr = format!("/v2/{PROJECT}/instances/{REGISTRY}/audit-logs?operation=pull");
+    let ask = |user: &str, target: &str| server.of(user, "GET", target, "");
+    let answers: Vec<Answer> = (0..40).map(|_| ask("reader", &swr)).collect();
+    let throttled = answers.iter().find(|answer| answer.status == 429).expect("beyond the burst");
+    assert_eq!(throttled.headers["retry-after"], "1");
+    assert_eq!(throttled.code(), "APIGW.0308");
+    assert!(answers.iter().filter(|answer| answer.status == 200).count() >= 20);
+    // In the form of each API, and with any credential of the caller.
+    for (target, code) in [("/api/v1/trails", "throttled"), ("/v3/projects", "APIGW.0308")] {
+        let refused = (0..40).map(|_| ask("reader", target)).find(|answer| answer.status == 429);
+        let refused = refused.expect(target);
+        assert_eq!((refused.headers["retry-after"].as_str(), refused.code().as_str()), ("1", code));
+    }
+    assert_eq!(ask("admin", &swr).status, 200, "another caller");
+    becomes_true(|| ask("reader", &swr).status == 200);
+}
+
 /// A login from this address of the machine.
 fn login_from(server: &Daybook, address: &str, password: &str) -> Answer {
     let body = format!(

@@ -128,6 +128,8 @@ impl Described {
         if self.access != Access::Anyone {
             responses["401"] = problem("The credentials are missing or wrong.");
             responses["403"] = problem("The caller lacks the right.");
+            responses["429"] =
+                problem("Too many requests of one caller; Retry-After says when to try again.");
         }
         if self.may_miss {
             responses["404"] = problem("It does not exist, or not for the caller.");

@@ -169,7 +169,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Answer, Refusal> {
         return Err(Error::InvalidBody.into());
     }
     let (caller, expires_at) = authenticate(call, &claim)?;
-    let caller = call.authenticated_as(caller);
+    let caller = call.admit(caller)?;
     let Some(scope) = scope(auth.scope.as_ref(), caller, call.rights) else {
         return Err(refuse(call, &claim, "no such scope", Error::WrongScope));
     };

@@ -105,6 +105,7 @@ pub(super) fn download(call: &Call<'_>) -> Result<Answer, Refusal> {
     let (method, path) = (&call.request.method, &call.request.raw_path);
     call.quote(format!("{method} {path}, from a link given to {link_request}"));
     let file = read_link(call, file_id)?;
+    call.admit_address()?;
     call.concerns(&file.trail);
     let act = Act::new(call.operation, Operation::Download, FUNCTION)
         .by(call.who())
