@@ -8,6 +8,7 @@ use event::{Time, Trail};
 
 use crate::error::Error;
 use crate::file::{self, AccessFile, Change, TokenEntry};
+use crate::local::LocalKey;
 use crate::secrets::SecretsKey;
 use crate::snapshot::Snapshot;
 
@@ -58,6 +59,11 @@ impl Access {
     /// A key for another purpose than encrypting secrets; every data directory has another.
     pub fn derived_key(&self, purpose: &str) -> [u8; 32] {
         self.secrets_key.derived(purpose)
+    }
+
+    /// The key of this data directory's local programs.
+    pub fn local_key(&self) -> LocalKey {
+        LocalKey::of(&self.secrets_key)
     }
 
     /// The rights in force now, from memory.

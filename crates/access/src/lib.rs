@@ -11,6 +11,7 @@ pub mod attempts;
 mod digest;
 mod error;
 pub mod file;
+mod local;
 mod model;
 pub mod password;
 pub mod rights;
@@ -20,6 +21,7 @@ mod snapshot;
 
 pub use access::{Access, IssueError, Revision};
 pub use error::Error;
+pub use local::{LOCAL_HEADER, LocalKey};
 pub use model::{Caller, Domain, Project, Scope, Token, User};
 pub use secrets::{Secret, SecretsKey};
 pub use snapshot::Snapshot;

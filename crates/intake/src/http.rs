@@ -99,6 +99,13 @@ pub fn unauthorised(request_id: &str) -> Response {
     response
 }
 
+/// What only a program that reads the data directory may do, requested by another.
+pub fn not_local(request_id: &str) -> Response {
+    let why = "only `daybook import` beside the server may announce an import, or name a file that \
+               the server reads";
+    net::error(StatusCode::FORBIDDEN, "forbidden", why, request_id)
+}
+
 /// Sources accept only POST.
 pub fn wrong_method(request_id: &str) -> Response {
     let mut response = net::error(

@@ -12,6 +12,7 @@ pub mod follow;
 pub mod http;
 pub mod import;
 mod intake;
+pub mod keys;
 pub mod monitor;
 pub mod piece;
 pub mod pipeline;

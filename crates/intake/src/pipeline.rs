@@ -13,6 +13,7 @@ use serde::Serialize;
 use store::{Append, IncomingEvent, Log, OnConflict, Receipt, Refusal};
 
 use crate::intake::{DeliveryCounts, Intake};
+use crate::keys::set_apart;
 
 /// The input of a parser.
 #[derive(Clone, Copy)]
@@ -185,6 +186,7 @@ pub fn prepare(
     for (position, item) in parsed.into_iter().enumerate() {
         match item {
             Item::Event(mut event) => {
+                set_apart(&mut event, arrival.position.map(|position| position.file));
                 refine(&mut event, source.format, log);
                 if let Some(log_file) = arrival.log_file {
                     event

@@ -13,6 +13,7 @@ use formats::{Context, Item, Limits};
 use store::{Append, DeadLetter, IncomingEvent, Log, OnConflict, Receipt, Refusal};
 
 use crate::intake::{DeliveryCounts, Intake};
+use crate::keys::set_apart;
 use crate::monitor::counters::Counters;
 use crate::pipeline::refine;
 
@@ -118,6 +119,7 @@ fn append(
     for (position, item) in items.into_iter().enumerate() {
         match item {
             Item::Event(mut event) => {
+                set_apart(&mut event, None);
                 name_record(&mut event, record.number, position);
                 refine(&mut event, source.format, log);
                 delivery.note(source.format, &event, append.events.len());

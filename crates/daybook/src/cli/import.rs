@@ -19,6 +19,7 @@ use store::{FileObjects, Log, Settings};
 
 use super::credentials::read_secret;
 use super::{Location, no_data_dir, progress_bar, say, variables, warn};
+use access::{LOCAL_HEADER, LocalKey};
 use client::Client;
 use config::pattern::Pattern;
 use config::{self, Config, Source};
@@ -348,6 +349,7 @@ struct Remote<'a> {
     client: Client,
     url: String,
     token: String,
+    key: LocalKey,
     source: &'a Source,
     done: Vec<u64>,
     tally: Tally,
@@ -372,6 +374,7 @@ impl<'a> Remote<'a> {
             client: Client::new(RESPONSE_TIMEOUT),
             url,
             token,
+            key: LocalKey::read(job.data_dir).map_err(Failure::new)?,
             source: job.source,
             done,
             tally,
@@ -380,14 +383,19 @@ impl<'a> Remote<'a> {
 
     /// Announces the import to the server, which records it.
     fn begin(&self, job: &Job<'_>) -> Result<(), StopReason> {
-        self.post(&format!("{}?import=begins", self.url), job.names().as_bytes()).map(drop)
+        self.post("import=begins", job.names().as_bytes()).map(drop)
     }
 
     /// Sends a piece, and waits as long as the server is overloaded.
-    fn post(&self, url: &str, bytes: &[u8]) -> Result<serde_json::Value, StopReason> {
+    fn post(&self, query: &str, bytes: &[u8]) -> Result<serde_json::Value, StopReason> {
+        let url = format!("{}?{query}", self.url);
+        let headers = [
+            ("authorization", format!("Bearer {}", self.token)),
+            (LOCAL_HEADER, self.key.prove(&self.source.name, query, bytes)),
+        ];
         let mut tries = 0;
         loop {
-            match self.client.post_as(&self.token, url, bytes) {
+            match self.client.post_with(&url, &headers, bytes) {
                 Ok(answer) if answer.status == 200 => {
                     return serde_json::from_slice(&answer.body).map_err(|error| {
                         StopReason::Failed(format!(
@@ -432,12 +440,12 @@ fn url_of(config: &Config) -> String {
 
 impl Sink for Remote<'_> {
     fn send(&mut self, piece: Piece) -> Result<(), StopReason> {
-        let mut url = format!("{}?file={}&offset={}", self.url, piece.file, piece.offset);
+        let mut query = format!("file={}&offset={}", piece.file, piece.offset);
         if self.source.trail.service() == Service::Database {
-            url.push_str("&log_file=");
-            url.extend(piece.log_file.bytes().map(escape));
+            query.push_str("&log_file=");
+            query.extend(piece.log_file.bytes().map(escape));
         }
-        let answer = self.post(&url, &piece.bytes)?;
+        let answer = self.post(&query, &piece.bytes)?;
         self.tally.add(tally_of(&answer));
         self.done.push(piece.ticket);
         Ok(())

@@ -5,7 +5,7 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 
 use crate::estate::{Estate, PASSWORD, REGISTRY};
-use crate::harness::{Answer, Client, Daybook, PROJECT, TestDir, becomes_true, hex};
+use crate::harness::{Answer, Client, Daybook, PROJECT, TOKEN, TestDir, becomes_true, hex};
 
 /// Counts are recorded at an orderly stop, and not before.
 const COUNTED_AT_THE_END: &str = "refusals_counted_s = 3600";
@@ -108,4 +108,30 @@ fn strangers_lock_no_account_out() {
         assert_ne!(login_from(&server, "127.0.0.2", "wrong").status, 201);
         login_from(&server, "127.0.0.3", PASSWORD).status == 201
     });
+}
+
+#[test]
+fn a_source_token_writes_to_its_own_trail_alone() {
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
+    let bearer = format!("Bearer {TOKEN}");
+    let send = |query: &str, proof: &str| {
+        let headers = [("Authorization", bearer.as_str()), ("X-Daybook-Local", proof)];
+        let body = br#"{"action":"x"}"#;
+        server.request("POST", &format!("/intake/own?{query}"), &headers, body).status
+    };
+    let proof = hex(&[7; 32]);
+    for query in ["import=begins", "file=0123456789abcdef&offset=0"] {
+        for proof in ["", "no hex", &proof] {
+            assert_eq!(send(query, proof), 403, "{query} {proof}");
+        }
+    }
+    let input = "0123456789abcdef0123456789abcdef";
+    assert_eq!(send(&format!("file={input}&offset=0"), ""), 200, "an input of `daybook send`");
+    // An id that is like a position of a file is not that position.
+    assert_eq!(server.send("own", r#"{"action":"x","id":"0123456789abcdef:0"}"#).status, 200);
+    assert_eq!(server.stop(), Some(0));
+    assert_eq!(test_dir.acts("source.import"), [""; 0]);
+    let keys: Vec<String> = test_dir.events().into_values().collect();
+    assert_eq!(keys, [format!("{input}:0"), "sent 0123456789abcdef:0".to_owned()]);
 }

@@ -36,6 +36,7 @@ use store::{FileObjects, Log};
 use super::piece::prepare_piece;
 use super::{Answer, Arrival, Input, Intake, IntakeError, Tally, parse, submit};
 use crate::audit::{Act, OwnAudit};
+use crate::keys::FILE_ID_DIGITS;
 use crate::monitor::counters::Counters;
 use content::LocalFiles;
 use follower::{Follower, Gap, Moment, Piece, Rules};
@@ -118,7 +119,7 @@ pub fn rules(
         piece_bytes: PIECE_BYTES,
         // The limit of a request body, so that `daybook import` can send what a server reads.
         record_bytes_max: limits.body_bytes_max,
-        new_id: Box::new(system::random_hex::<8>),
+        new_id: Box::new(system::random_hex::<{ FILE_ID_DIGITS / 2 }>),
         begins: Box::new(move |head| first_record(head, &owned_source).map(Time::unix_ns)),
         go_on: Box::new(move || !stops.load(Ordering::Relaxed)),
     }

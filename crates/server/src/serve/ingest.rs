@@ -9,6 +9,7 @@ use event::Time;
 use formats::{EnvelopeError, FilePosition};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use hyper::http::request;
 use hyper::{Method, StatusCode};
 use store::Log;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,10 +17,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::App;
 use super::refusal::refused_body;
 use crate::api::parameters;
-use access::Caller;
 use access::rights::Action;
+use access::{Caller, LOCAL_HEADER};
 use config::Limits;
 use intake::audit::Who;
+use intake::keys::is_file_id;
 use intake::{Arrival, Intake};
 use net::Response;
 use net::body::{self, BodyError};
@@ -67,6 +69,10 @@ impl App {
                 intake.refused(system::now());
                 net::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", id)
             }
+            Err(NotRecorded::NotLocal) => {
+                intake.refused(system::now());
+                intake::http::not_local(id)
+            }
             Err(NotRecorded::Intake(refused)) => refused.render(id),
         }
     }
@@ -80,10 +86,16 @@ impl App {
         id: &str,
     ) -> Response {
         let most = intake::import::NAMES_BYTES_MAX;
-        let names = match body::read(request.into_body(), most).await {
+        let (parts, incoming) = request.into_parts();
+        let names = match body::read(incoming, most).await {
             Ok(names) => names,
             Err(refused) => return refused_body(&refused, &format!("At most {most} bytes."), id),
         };
+        // A source's token writes to its own trail alone.
+        if !self.is_local(&intake.source.name, &parts, &names) {
+            intake.refused(system::now());
+            return intake::http::not_local(id);
+        }
         let who = Who { address: Some(peer.ip()), ..Who::default() };
         let act = intake::import::begun(&intake.source.name, &String::from_utf8_lossy(&names), who);
         let app = self.clone();
@@ -91,6 +103,14 @@ impl App {
             Ok(Ok(())) => net::json(StatusCode::OK, &serde_json::json!({ "recorded": 0 })),
             Ok(Err(_)) | Err(_) => intake::IntakeError::Overloaded.render(id),
         }
+    }
+
+    /// Whether a request to a source comes from a program that reads the data directory.
+    fn is_local(&self, source: &str, parts: &request::Parts, body: &[u8]) -> bool {
+        let shown = parts.headers.get(LOCAL_HEADER).and_then(|value| value.to_str().ok());
+        let query = parts.uri.query().unwrap_or("");
+        let key = || self.0.state.access.local_key();
+        shown.is_some_and(|shown| key().verifies(source, query, body, shown))
     }
 
     /// Whether the request has the source's token, or a token of a user who may write to its trail.
@@ -129,6 +149,11 @@ impl App {
             .await
             .unwrap_or(Err(BodyError::TooSlow))
             .map_err(NotRecorded::Body)?;
+        // A sender who names a position of a file would take it from the line that stands there.
+        let is_of_file = position.as_ref().is_some_and(|(file, _)| is_file_id(file));
+        if is_of_file && !self.is_local(&intake.source.name, &parts, &bytes) {
+            return Err(NotRecorded::NotLocal);
+        }
         let delivery = Delivery {
             received_at: system::now(),
             peer: peer.ip(),
@@ -285,6 +310,8 @@ enum NotRecorded {
     NoRoom,
     /// Preparing the body panicked.
     Panicked,
+    /// Only a program that reads the data directory may do this.
+    NotLocal,
     /// Counted already.
     Intake(intake::IntakeError),
 }
