@@ -1,5 +1,6 @@
 //! The rights in force in a running server. They follow the file.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::SystemTime;
@@ -7,16 +8,18 @@ use std::time::SystemTime;
 use event::{Time, Trail};
 
 use crate::error::Error;
-use crate::file::{self, AccessFile, Change, TokenEntry};
+use crate::file::{self, AccessFile, Change, TokenEntry, TooManyTokens};
 use crate::local::LocalKey;
 use crate::secrets::SecretsKey;
 use crate::snapshot::Snapshot;
+use crate::token_uses::TokenUses;
 
 /// The rights in force in a running server.
 pub struct Access {
     data_dir: PathBuf,
     secrets_key: SecretsKey,
     own: Trail,
+    uses: Arc<TokenUses>,
     current: RwLock<Arc<Snapshot>>,
     /// Identity of the file when it was read last; locked while rights change.
     last_read: Mutex<Option<Option<FileIdentity>>>,
@@ -44,6 +47,7 @@ impl Access {
             data_dir: data_dir.to_owned(),
             secrets_key: SecretsKey::read(data_dir)?,
             own: own.clone(),
+            uses: Arc::new(TokenUses::since(system::now())),
             current: RwLock::default(),
             last_read: Mutex::new(None),
         };
@@ -111,7 +115,7 @@ impl Access {
         if !changes.is_empty() {
             record(&Revision { changes, old: &old, new: &new }).map_err(FollowError::Unrecorded)?;
         }
-        *self.current.write().expect("no panic while held") = Arc::new(snapshot);
+        self.put_snapshot(snapshot);
         if old.text() != new.text() {
             file::write_recorded(&self.data_dir, &new)
                 .map_err(|error| FollowError::Unrecorded(error.to_string()))?;
@@ -130,17 +134,17 @@ impl Access {
     ) -> Result<(), IssueError> {
         let _lock = self.last_read.lock().expect("no panic while held");
         let failed = |failure: Error| IssueError::Failed(failure.to_string());
-        let (is_added, _) = file::change(&self.data_dir, |file| {
-            let is_right = is_still_right(file);
-            if is_right {
-                file.add_token(token.clone(), now);
+        let (added, file) = file::change(&self.data_dir, |file| {
+            if !is_still_right(file) {
+                return Ok(Err(IssueError::Void));
             }
-            Ok(is_right)
+            let added = file.add_token(token.clone(), &self.uses, now);
+            Ok(added.map_err(|TooManyTokens| IssueError::TooMany))
         })
         .map_err(failed)?;
-        if !is_added {
-            return Err(IssueError::Void);
-        }
+        added?;
+        let ids: HashSet<&str> = file.token.iter().map(|token| token.id.as_str()).collect();
+        self.uses.retain(|id| ids.contains(id));
         // The token is in the file, and not in force. If we crash here, the next start records it.
         if let Err(why) = record() {
             let withdrawal = file::change(&self.data_dir, |file| file.revoke_tokens(&token.id));
@@ -154,11 +158,19 @@ impl Access {
     fn put_in_force(&self, token: &TokenEntry, now: Time) -> Result<(), Error> {
         // The file may hold someone else's change too, which comes into force once it is recorded.
         let mut in_force = file::read_recorded(&self.data_dir)?;
-        in_force.add_token(token.clone(), now);
+        // There was room in the newest version of the file, which counts.
+        if in_force.add_token(token.clone(), &self.uses, now).is_err() {
+            in_force.token.push(token.clone());
+        }
         let snapshot =
             Snapshot::of(&in_force, &self.secrets_key, &self.own).map_err(Error::refused)?;
-        *self.current.write().expect("no panic while held") = Arc::new(snapshot);
+        self.put_snapshot(snapshot);
         file::write_recorded(&self.data_dir, &in_force)
+    }
+
+    fn put_snapshot(&self, snapshot: Snapshot) {
+        let snapshot = snapshot.with_uses(&self.uses);
+        *self.current.write().expect("no panic while held") = Arc::new(snapshot);
     }
 
     fn file_identity(&self) -> Option<FileIdentity> {
@@ -172,6 +184,8 @@ impl Access {
 pub enum IssueError {
     /// The credential for it became void meanwhile.
     Void,
+    /// All tokens that the user may have are in use.
+    TooMany,
     /// The token could not be stored or recorded.
     Failed(String),
 }

@@ -18,6 +18,7 @@ pub mod rights;
 mod secrets;
 pub mod signature;
 mod snapshot;
+mod token_uses;
 
 pub use access::{Access, IssueError, Revision};
 pub use error::Error;

@@ -6,7 +6,7 @@ mod entries;
 mod storage;
 
 pub use changes::{Change, changes};
-pub use edits::TOKENS_PER_USER_MAX;
+pub use edits::{TOKENS_PER_USER_MAX, TooManyTokens};
 pub use entries::{
     AccessFile, AppCodeEntry, DomainEntry, GrantEntry, KeyEntry, ProjectEntry, TokenEntry,
     UserEntry,

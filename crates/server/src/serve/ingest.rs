@@ -124,7 +124,9 @@ impl App {
         let shown = headers.get("x-auth-token").and_then(|value| value.to_str().ok());
         shown.and_then(|text| rights.token(text)).is_some_and(|(token, user)| {
             let caller = Caller { user, scope: token.scope.clone() };
-            token.expires_at > system::now() && caller.may(Action::WriteEvents, &source.trail)
+            let now = system::now();
+            rights.note_use(token, now);
+            token.expires_at > now && caller.may(Action::WriteEvents, &source.trail)
         })
     }
 

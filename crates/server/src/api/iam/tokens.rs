@@ -24,6 +24,8 @@ use net::rates::whole_seconds;
 const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 const TOKEN_LIFE_S: i64 = 24 * 60 * 60;
 const TOKEN_BYTES: usize = 96;
+/// Pause before another login of a user whose tokens are all in use.
+const TOKENS_FREE_AFTER_S: u64 = 60;
 const FUNCTION: &str = "Access control";
 /// No text of a login is longer.
 const TEXT_BYTES_MAX: usize = 1024;
@@ -413,6 +415,10 @@ fn issue(call: &Call<'_>, text: &str, token: &Token, claim: &Claim<'_>) -> Resul
     match call.state.access.issue_token(&entry, call.now, &is_true, &record) {
         Ok(()) => Ok(()),
         Err(IssueError::Void) => Err(refuse(call, claim, "void since", Error::WrongCredentials)),
+        Err(IssueError::TooMany) => {
+            let error = ApiError::Throttled(TOKENS_FREE_AFTER_S);
+            Err(refuse(call, claim, "too many tokens in use", error))
+        }
         Err(IssueError::Failed(why)) => Err(ApiError::Unrecorded(why).into()),
     }
 }
