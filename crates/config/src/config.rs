@@ -1,5 +1,6 @@
 //! A configuration whose values are valid.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -36,12 +37,14 @@ pub struct Config {
     pub text: String,
     pub limits: Limits,
     pub sources: Vec<Source>,
+    /// Position of each source by its name.
+    pub(crate) source_positions: HashMap<String, usize>,
     pub witnesses: Vec<Witness>,
 }
 
 impl Config {
     /// The source with this name.
     pub fn source(&self, name: &str) -> Option<&Source> {
-        self.sources.iter().find(|source| source.name == name)
+        self.source_positions.get(name).and_then(|&position| self.sources.get(position))
     }
 }

@@ -5,7 +5,7 @@ mod app;
 mod ingest;
 mod refusal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -69,6 +69,8 @@ struct App(Arc<Shared>);
 struct Shared {
     state: Arc<State>,
     scheme: &'static str,
+    /// The configured sources by name.
+    intakes: HashMap<String, Arc<Intake>>,
     /// Intake bytes held, in KiB.
     intake_kib: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
@@ -146,6 +148,7 @@ impl Server {
         });
         let shared = Shared {
             scheme: if tls.is_some() { "https" } else { "http" },
+            intakes: by_name(&state.intakes),
             intake_kib: Arc::new(Semaphore::new(
                 limits.intake_bytes_in_flight_max.div_ceil(1024).min(Semaphore::MAX_PERMITS),
             )),
@@ -245,6 +248,10 @@ impl Server {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+fn by_name(intakes: &[Arc<Intake>]) -> HashMap<String, Arc<Intake>> {
+    intakes.iter().map(|intake| (intake.source.name.clone(), Arc::clone(intake))).collect()
 }
 
 const LAST_HOLDERS_ATTEMPTS: usize = 100;

@@ -35,7 +35,7 @@ impl App {
         request: hyper::Request<Incoming>,
         id: &str,
     ) -> Response {
-        let found = self.0.state.intakes.iter().find(|intake| intake.source.name == name);
+        let found = self.0.intakes.get(name);
         let Some(intake) =
             found.filter(|intake| self.may_send(request.headers(), &intake.source.name))
         else {
