@@ -8,6 +8,8 @@
 
 mod access;
 pub mod attempts;
+mod author;
+pub mod checksum;
 mod digest;
 mod error;
 pub mod file;
@@ -18,7 +20,8 @@ mod secrets;
 pub mod signature;
 mod snapshot;
 
-pub use access::{Access, IssueError, Revision};
+pub use access::{Access, AccessLog, Anchor, Cause, IssueError, Revision};
+pub use author::Author;
 pub use error::Error;
 pub use model::{Caller, Domain, Project, Scope, Token, User};
 pub use secrets::{Secret, SecretsKey};

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use event::{
@@ -55,6 +56,8 @@ pub struct Act {
     pub severity: Severity,
     pub description: Option<String>,
     pub attributes: BTreeMap<String, String>,
+    /// A text of any length that is in the event's original alone.
+    pub detail: Option<String>,
     /// The deduplication key of an act that could be recorded twice.
     pub key: Option<String>,
 }
@@ -73,6 +76,7 @@ impl Act {
             severity: Severity::WARNING,
             description: None,
             attributes: BTreeMap::new(),
+            detail: None,
             key: None,
         }
     }
@@ -100,6 +104,7 @@ impl Act {
             resource: self.resource.name.as_deref(),
             outcome: self.outcome.kind.as_str(),
             attributes: &self.attributes,
+            detail: self.detail.as_deref(),
         })
         .expect("texts");
         let mut attributes = self.attributes;
@@ -144,6 +149,14 @@ struct Raw<'a> {
     resource: Option<&'a str>,
     outcome: &'a str,
     attributes: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+}
+
+/// The [`Act::detail`] of an event of ours, from its original.
+pub fn detail_of(raw: &[u8]) -> Option<String> {
+    let raw: serde_json::Value = serde_json::from_slice(raw).ok()?;
+    raw.get("detail")?.as_str().map(str::to_owned)
 }
 
 fn cut(text: String) -> String {
@@ -194,6 +207,7 @@ pub struct OwnAudit {
     log: Arc<Log>,
     trail: Trail,
     waiting: Mutex<Waiting>,
+    changed_outside: AtomicU64,
 }
 
 #[derive(Default)]
@@ -207,7 +221,17 @@ struct Waiting {
 
 impl OwnAudit {
     pub fn new(log: Arc<Log>, trail: Trail) -> OwnAudit {
-        OwnAudit { log, trail, waiting: Mutex::default() }
+        OwnAudit { log, trail, waiting: Mutex::default(), changed_outside: AtomicU64::new(0) }
+    }
+
+    /// Counts a recorded change of rights or settings that was made outside of Daybook.
+    pub fn count_changed_outside(&self) {
+        self.changed_outside.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Such changes since the server started.
+    pub fn changed_outside(&self) -> u64 {
+        self.changed_outside.load(Ordering::Relaxed)
     }
 
     /// The trail that acts are recorded on.

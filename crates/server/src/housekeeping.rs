@@ -1,7 +1,7 @@
 //! Housekeeping: a thread that follows changes of rights, records acts that wait, monitors the
 //! sources, and records finished audit log files.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -9,14 +9,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use event::{Class, Operation, Trail};
-use sha2::{Digest, Sha256};
 use store::durable::{Disk, Local, Wait};
-use store::{AuditFile, FileObjects, Log, Objects};
+use store::{AuditFile, FileObjects, Log};
 
-use access::{Access, Revision};
+use crate::rights_log::RightsLog;
+use crate::settings_log;
+use access::Access;
 use config::{Config, CurrentConfig};
 use intake::Intake;
-use intake::audit::{Act, OwnAudit, Who};
+use intake::audit::{Act, OwnAudit};
 use intake::follow::parse_limits;
 use intake::monitor::source_monitor::{self, SourceMonitor};
 use intake::retried::Retried;
@@ -35,85 +36,18 @@ pub type Serving = Box<dyn Send>;
 
 /// Shows other processes that a server is running, and records its settings if they differ from
 /// the last.
-pub fn begin(data_dir: &Path, config: &Config, audit: &OwnAudit) -> Result<Serving, String> {
+pub fn begin(
+    data_dir: &Path,
+    config: &Config,
+    audit: &OwnAudit,
+    log: &Log,
+) -> Result<Serving, String> {
     let disk = Arc::new(Local::open(data_dir));
     let serving = disk
         .lock(store::SERVING, Wait::Yes)
         .map_err(|error| format!("couldn't lock {}: {error}", store::SERVING))?;
-    let objects = FileObjects::new(disk);
-    let recorded = objects.get(store::CONFIG_RECORDED).map_err(|error| error.to_string())?;
-    let before =
-        recorded.as_ref().map(|object| String::from_utf8_lossy(&object.bytes).into_owned());
-    if before.as_deref() != Some(config.text.as_str()) {
-        audit.record_now(configured(before.as_deref(), &config.text))?;
-        objects
-            .replace(
-                store::CONFIG_RECORDED,
-                config.text.as_bytes(),
-                recorded.map(|object| object.version),
-            )
-            .map_err(|error| error.to_string())?;
-    }
+    settings_log::record(&FileObjects::new(disk), config, audit, log)?;
     Ok(serving)
-}
-
-fn configured(before: Option<&str>, after: &str) -> Act {
-    let (old, new) = (settings(before.unwrap_or_default()), settings(after));
-    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let changed: Vec<String> = names
-        .into_iter()
-        .filter(|name| old.get(*name) != new.get(*name))
-        .map(|name| format!("{name}: {} -> {}", value(old.get(name)), value(new.get(name))))
-        .collect();
-    let operation = if before.is_some() { Operation::Configure } else { Operation::Create };
-    let act = Act::new("configuration.change", operation, "Configuration")
-        .on("configuration", "daybook")
-        .with("sha256", hex::encode(Sha256::digest(after)));
-    let act = if before.is_some() { act.with("changed", changed.join("; ")) } else { act };
-    Act { description: Some("the server runs with other settings than before".to_owned()), ..act }
-}
-
-/// Every setting of a configuration, by its path.
-fn settings(text: &str) -> BTreeMap<String, String> {
-    let mut settings = BTreeMap::new();
-    flatten("", &text.parse().unwrap_or_default(), &mut settings);
-    settings
-}
-
-fn value(setting: Option<&String>) -> &str {
-    setting.map_or("unset", String::as_str)
-}
-
-fn flatten(prefix: &str, table: &toml::Table, settings: &mut BTreeMap<String, String>) {
-    for (name, value) in table {
-        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-        match value {
-            toml::Value::Table(inner) => flatten(&path, inner, settings),
-            other => {
-                settings.insert(path, other.to_string());
-            }
-        }
-    }
-}
-
-/// The acts that record a change of `access.toml`. The same change gives the same acts.
-pub fn acts_of(changed: &Revision<'_>) -> Vec<Act> {
-    let versions = hex::encode(Sha256::digest(changed.old.text() + &changed.new.text()));
-    let is_ours = changed.new.changed_at != changed.old.changed_at;
-    let by = changed.new.changed_by.clone().filter(|_| is_ours);
-    let act = |(position, change): (usize, &access::file::Change)| {
-        let operation = match change.verb {
-            "create" => Operation::Create,
-            "delete" => Operation::Delete,
-            _ => Operation::Update,
-        };
-        let act = Act::new(format!("access.{}", change.verb), operation, "Access control")
-            .on(change.kind, &change.name)
-            .by(Who { name: by.clone(), ..Who::default() });
-        let description = format!("{} {}: {}", change.verb, change.kind, change.name);
-        Act { description: Some(description), key: Some(format!("{versions} {position}")), ..act }
-    };
-    changed.changes.iter().enumerate().map(act).collect()
 }
 
 /// The parts of a server that housekeeping takes.
@@ -140,8 +74,9 @@ impl Housekeeping {
             let started = Instant::now();
             let (mut flushed, mut announced_at, mut monitored) = (started, started, started);
             let mut announced = HashMap::new();
+            let rights = RightsLog { log: Arc::clone(&parts.log), audit: Arc::clone(&parts.audit) };
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(FOLLOW_EVERY) {
-                parts.access.follow(&|changed| parts.audit.record_all_now(acts_of(changed)));
+                parts.access.follow(&rights);
                 if flushed.elapsed() >= FLUSH_EVERY {
                     parts.audit.flush();
                     flushed = Instant::now();

@@ -26,6 +26,7 @@ use crate::live::{Newest, Reading};
 use crate::pace::Pace;
 use crate::reload::{Holder, Reloader};
 use crate::request_metrics::RequestMetrics;
+use crate::rights_log::RightsLog;
 use crate::snapshots::Snapshots;
 use crate::state::State;
 use crate::{notify, routes};
@@ -96,11 +97,9 @@ impl Server {
         let (log, evidence) = (Arc::new(log), Arc::new(evidence));
         let witnesses = Arc::new(witnesses);
         let audit = Arc::new(OwnAudit::new(Arc::clone(&log), config.own.clone()));
-        let serving = housekeeping::begin(data_dir, &config, &audit).map_err(Failure::new)?;
-        let access = Access::open(data_dir, &config.own, &|changed| {
-            audit.record_all_now(housekeeping::acts_of(changed))
-        })
-        .map_err(Failure::new)?;
+        let serving = housekeeping::begin(data_dir, &config, &audit, &log).map_err(Failure::new)?;
+        let rights = RightsLog { log: Arc::clone(&log), audit: Arc::clone(&audit) };
+        let access = Access::open(data_dir, &config.own, &rights).map_err(Failure::new)?;
         let access = Arc::new(access);
         let policies = Policies::load(&log, &config.own)?;
         let listener = listen(config.listen).await?;

@@ -4,6 +4,7 @@
 
 mod access;
 mod aftermath;
+mod anchors;
 mod audit_files;
 mod bad_input;
 mod cli;

@@ -80,6 +80,12 @@ fn render(state: &State, now: Time) -> String {
     page.one("daybook_dead_letters", GAUGE, queue, counts.dead_letters);
     page.one("daybook_commits_total", COUNTER, "Groups of requests made durable.", counts.groups);
     page.one("daybook_duplicates_total", COUNTER, "Events received again.", counts.duplicates);
+    page.one(
+        "daybook_changed_outside_total",
+        COUNTER,
+        "Changes of rights or of recorded settings made outside of Daybook.",
+        state.audit.changed_outside(),
+    );
     store_of(&mut page, &state.log.metrics(), counts.events);
     page.one(
         "daybook_requests_in_flight",

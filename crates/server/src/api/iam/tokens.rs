@@ -12,9 +12,10 @@ use subtle::ConstantTimeEq;
 use super::error::Error;
 use crate::api::parameters::text as parameter;
 use crate::api::{Answer, ApiError, Call, Refusal};
+use crate::rights_log::anchored;
 use access::attempts::AttemptLimits;
 use access::file::{AccessFile, TokenEntry};
-use access::{Caller, Domain, IssueError, Scope, Snapshot, Token, User};
+use access::{Anchor, Caller, Domain, IssueError, Scope, Snapshot, Token, User};
 use intake::audit::Act;
 use net::Response;
 
@@ -394,7 +395,7 @@ fn issue(call: &Call<'_>, text: &str, token: &Token, claim: &Claim<'_>) -> Resul
         .with("token_id", &entry.id)
         .with("expires_at", &entry.expires_at);
     let act = Act { description: Some("a token was handed out".to_owned()), ..act };
-    let record = || call.state.audit.record_now(act.clone());
+    let record = |anchor: &Anchor| call.state.audit.record_now(anchored(act.clone(), anchor));
     let is_true = |newest: &AccessFile| is_still_true(claim, &token.user, call.rights, newest);
     match call.state.access.issue_token(&entry, call.now, &is_true, &record) {
         Ok(()) => Ok(()),
