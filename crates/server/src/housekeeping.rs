@@ -2,7 +2,7 @@
 //! sources, and records finished audit log files.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -13,7 +13,7 @@ use store::durable::{Disk, Local, Wait};
 use store::{AuditFile, FileObjects, Log};
 
 use crate::rights_log::RightsLog;
-use crate::settings_log;
+use crate::{command_log, settings_log};
 use access::Access;
 use config::{Config, CurrentConfig};
 use intake::Intake;
@@ -46,7 +46,15 @@ pub fn begin(
     let serving = disk
         .lock(store::SERVING, Wait::Yes)
         .map_err(|error| format!("couldn't lock {}: {error}", store::SERVING))?;
-    settings_log::record(&FileObjects::new(disk), config, audit, log)?;
+    let objects = FileObjects::new(disk);
+    settings_log::record(&objects, config, audit, log)?;
+    // Whoever may write a file of the directory must not hold up its server. Housekeeping tries
+    // again.
+    let commands = command_log::mark_served(&objects, data_dir)
+        .and_then(|()| command_log::record(&objects, audit));
+    if let Err(why) = commands {
+        tracing::error!(why, "couldn't record commands that read the data directory yet");
+    }
     Ok(serving)
 }
 
@@ -58,6 +66,7 @@ pub struct Parts {
     pub intakes: Vec<Arc<Intake>>,
     pub retried: Arc<Retried>,
     pub in_force: Arc<CurrentConfig>,
+    pub data_dir: PathBuf,
 }
 
 /// The housekeeping thread.
@@ -73,7 +82,7 @@ impl Housekeeping {
             let _serving = serving;
             let started = Instant::now();
             let (mut flushed, mut announced_at, mut monitored) = (started, started, started);
-            let mut announced = HashMap::new();
+            let (mut announced, mut commands_failed) = (HashMap::new(), false);
             let rights = RightsLog { log: Arc::clone(&parts.log), audit: Arc::clone(&parts.audit) };
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(FOLLOW_EVERY) {
                 parts.access.follow(&rights);
@@ -82,6 +91,7 @@ impl Housekeeping {
                     flushed = Instant::now();
                 }
                 if announced_at.elapsed() >= FILES_EVERY {
+                    record_commands(&parts, &mut commands_failed);
                     announce_files(&parts, &mut announced);
                     announced_at = Instant::now();
                 }
@@ -114,6 +124,16 @@ impl Housekeeping {
         if self.thread.join().is_err() {
             tracing::error!("housekeeping panicked");
         }
+    }
+}
+
+/// Records the commands that read the data directory. Logs the first failure in a row.
+fn record_commands(parts: &Parts, has_failed: &mut bool) {
+    let objects = FileObjects::new(Arc::new(Local::open(&parts.data_dir)));
+    let recorded = command_log::record(&objects, &parts.audit);
+    let had_failed = std::mem::replace(has_failed, recorded.is_err());
+    if let (Err(why), false) = (recorded, had_failed) {
+        tracing::error!(why, "couldn't record commands that read the data directory yet");
     }
 }
 

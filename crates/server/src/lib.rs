@@ -6,10 +6,12 @@
 
 pub mod api;
 pub mod audit_policies;
+pub mod command_log;
 pub mod evidence;
 pub mod export;
 pub mod failure;
 pub mod housekeeping;
+pub mod lifecycle;
 pub mod live;
 pub mod notify;
 pub mod own_events;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use event::{Class, Operation, Severity};
 use store::{Log, Row};
 
+use crate::command_log::by_author;
 use crate::own_events;
 use access::file::{Change, EntryRecord, token_name};
 use access::{AccessLog, Anchor, Cause, Revision};
-use intake::audit::{Act, OwnAudit, Who};
+use intake::audit::{Act, OwnAudit};
 
 const FUNCTION: &str = "Access control";
 const LOGIN: &str = "login";
@@ -142,12 +143,7 @@ fn signed(act: Act, revision: &Revision<'_>) -> Act {
     if revision.cause == Cause::Outside {
         return act.with("claimed_author", author.to_string());
     }
-    let act = match &author.sudo_user {
-        Some(sudo_user) => act.with("claimed_sudo_user", sudo_user),
-        None => act,
-    };
-    let id = author.uid.map(|uid| format!("uid:{uid}"));
-    act.by(Who { id, name: Some(author.name.clone()), ..Who::default() })
+    by_author(act, author)
 }
 
 fn changed_outside(revision: &Revision<'_>) -> Act {

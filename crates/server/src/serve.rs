@@ -22,6 +22,7 @@ use crate::evidence::{self, Evidence, Signing};
 use crate::export::Exports;
 use crate::failure::{Exit, Failure};
 use crate::housekeeping::{self, Housekeeping};
+use crate::lifecycle::{self, RecoverySummary};
 use crate::live::{Newest, Reading};
 use crate::pace::Pace;
 use crate::reload::{Holder, Reloader};
@@ -90,6 +91,7 @@ impl Server {
             let _ = report.try_send(error.to_string());
         };
         let log = open_log(&config, data_dir, report_fatal.clone())?;
+        let recovery = RecoverySummary::of(&log);
         // Before anything is recorded: a log that differs from what was signed must stay as it is.
         let guard = evidence::guard::folder_of(data_dir, config.evidence.guard.as_deref());
         let evidence = Evidence::open(data_dir, &guard.map_err(Failure::new)?, log.contents())?;
@@ -148,6 +150,7 @@ impl Server {
             stopping,
             state: Arc::clone(&state),
         };
+        lifecycle::record_start(&state.log, &state.audit, &recovery);
         let threads = Threads::start(&state, serving, monitor, &report_fatal);
         Ok(Server { app: App(Arc::new(shared)), listener, tls, syslog, stop, threads, fatal })
     }
@@ -231,7 +234,9 @@ impl Server {
         }
         // Connections are gone; a request that outlived its client may still hold the log for a
         // moment.
-        self.threads.stop();
+        let audit = Arc::clone(&self.app.0.state.audit);
+        self.threads.stop(&audit);
+        drop(audit);
         let Some(shared) = Arc::into_inner(self.app.0) else { return Ok(()) };
         if let Some(state) = last_holder(shared.state).await
             && let Some(log) = last_holder(state.into_log()).await
@@ -340,11 +345,13 @@ impl Threads {
     }
 
     /// Ends the threads in order: those that record before the one that signs what they recorded.
-    fn stop(self) {
+    /// The stop is the last event before it.
+    fn stop(self, audit: &OwnAudit) {
         self.reading.stop();
         self.following.stop();
         self.cosigning.stop();
         self.housekeeping.stop();
+        lifecycle::record_stop(audit);
         self.signing.stop();
     }
 }
@@ -357,6 +364,7 @@ fn housekeeping_parts(state: &State) -> housekeeping::Parts {
         intakes: state.intakes.clone(),
         retried: Arc::clone(&state.retried),
         in_force: Arc::clone(&state.in_force),
+        data_dir: state.data_dir.clone(),
     }
 }
 

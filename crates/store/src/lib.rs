@@ -34,8 +34,8 @@ mod segment;
 pub use check::{Progress, Report, check};
 pub use disk::identity::Identity;
 pub use disk::layout::{
-    ACCESS, ACCESS_RECORDED, CHECKPOINT, CONFIG_RECORDED, DEAD_LETTERS_RETRIED, LOG_KEY,
-    SECRETS_KEY, SERVING, SOURCE_STATES, WITNESSED, follow_state,
+    ACCESS, ACCESS_RECORDED, CHECKPOINT, COMMANDS, CONFIG_RECORDED, DEAD_LETTERS_RETRIED, LOG,
+    LOG_KEY, SECRETS_KEY, SERVED, SERVING, SOURCE_STATES, WITNESSED, follow_state,
 };
 pub use disk::objects::{FileObjects, Object, Objects, Version};
 pub use disk::{durable, simulated};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use store::durable::{Disk, Local};
 
+use super::author::announce;
 use super::{progress_bar, say};
 use server::failure::Failure;
 
@@ -20,6 +21,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let disk: Arc<dyn Disk> = Arc::new(Local::open(&arguments.dir));
+    announce(&arguments.dir, "check");
     let bar = progress_bar();
     let report = store::check(&disk, &mut |progress| {
         bar.set_length(progress.total_bytes);

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use store::durable::{Disk, Local};
 use store::{DeadLetter, FileObjects};
 
+use super::author::announce;
 use super::reach::ServerOptions;
 use super::{Location, say};
 use event::terminal::printable;
@@ -143,6 +144,7 @@ fn disk(location: &Location) -> Result<Arc<dyn Disk>, Failure> {
 }
 
 fn list(location: &Location, filter: &DeadLetterFilter, output: Output) -> Result<(), Failure> {
+    announce(&location.data_dir()?, "dead-letters");
     let disk = disk(location)?;
     let retried = Numbers::read(&FileObjects::new(Arc::clone(&disk)))?;
     let (mut count, mut written) = (0, Ok(()));
@@ -181,6 +183,7 @@ fn json_line(record: &DeadLetter, is_retried: bool) -> Result<String, Failure> {
 }
 
 fn show(location: &Location, number: u64, output: Form) -> Result<(), Failure> {
+    announce(&location.data_dir()?, "dead-letters");
     let disk = disk(location)?;
     let retried = Numbers::read(&FileObjects::new(Arc::clone(&disk)))?;
     let mut first = None;

@@ -80,7 +80,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut pairs = arguments.question.pairs();
     let as_of = arguments.as_of.map(|size| pair("as_of", size));
-    let server = match arguments.log.open()? {
+    let server = match arguments.log.open("export")? {
         Log::Server(server) => server,
         Log::Directory(directory) => {
             pairs.extend(as_of);

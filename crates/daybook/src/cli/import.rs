@@ -17,6 +17,7 @@ use indicatif::ProgressBar;
 use store::durable::Local as Disk;
 use store::{FileObjects, Log, Settings};
 
+use super::author::author;
 use super::credentials::read_secret;
 use super::{Location, no_data_dir, progress_bar, say, variables, warn};
 use client::Client;
@@ -33,6 +34,7 @@ use intake::follow::{LogSink, PIECE_BYTES, parse_limits, rules};
 use intake::import;
 use intake::piece::parse_piece;
 use intake::{Arrival, Input, Intake, Tally, parse};
+use server::command_log::by_author;
 use server::evidence::{Evidence, guard};
 use server::failure::{Exit, Failure};
 
@@ -166,6 +168,7 @@ impl Job<'_> {
         let (outcome, tally) = {
             let audit = OwnAudit::new(Arc::clone(&log), self.config.own.clone());
             let act = import::begun(&self.source.name, &self.names(), Who::default());
+            let act = by_author(act, &author());
             audit.record_now(act).map_err(Failure::new)?;
             let intake = Arc::new(Intake::of(self.source.clone(), system::now()));
             let stops = Arc::new(AtomicBool::new(false));

@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod access;
+mod author;
 mod bench;
 mod check;
 mod completions;

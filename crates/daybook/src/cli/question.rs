@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use store::Contents;
 use store::durable::{Disk, Local};
 
+use super::author::announce;
 use super::reach::{Problem, Server, ServerOptions, profile_variable, query_of, shell_word};
 use super::screen::caret;
 use find::answer::{EventDetail, Events, Facets, Histogram};
@@ -108,8 +109,9 @@ impl Directory {
 }
 
 impl LogLocation {
-    /// Opens the log named by the command line, else the environment, else the profile in use.
-    pub fn open(&self) -> Result<Log, Failure> {
+    /// Opens the log named by the command line, else the environment, else the profile in use, for
+    /// this command.
+    pub fn open(&self, command: &str) -> Result<Log, Failure> {
         let is_named = self.reach.is_named() || profile_variable().is_some();
         let by_variable = || std::env::var_os("DAYBOOK_DATA_DIR").filter(|dir| !dir.is_empty());
         let dir = self
@@ -118,7 +120,10 @@ impl LogLocation {
             .or_else(|| if is_named { None } else { by_variable().map(PathBuf::from) });
         match dir {
             None => Ok(Log::Server(self.reach.server()?)),
-            Some(dir) => Ok(Log::Directory(Directory::read(dir)?)),
+            Some(dir) => {
+                announce(&dir, command);
+                Ok(Log::Directory(Directory::read(dir)?))
+            }
         }
     }
 

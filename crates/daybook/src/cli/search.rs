@@ -100,7 +100,7 @@ impl Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let log = arguments.log.open()?;
+    let log = arguments.log.open("search")?;
     let explained = |problem| arguments.question.explain(problem);
     let mut pages = Pages::of(arguments, &log);
     let mut writer = Writer {

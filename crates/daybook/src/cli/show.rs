@@ -62,7 +62,7 @@ const RAW_CHARS_MAX: usize = 2000;
 const OF_REQUEST_MAX: usize = 20;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let whole = arguments.log.open()?.event(&arguments.event)?;
+    let whole = arguments.log.open("show")?.event(&arguments.event)?;
     if arguments.entry {
         return write(whole.entry.as_bytes());
     }

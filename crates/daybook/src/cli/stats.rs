@@ -65,7 +65,7 @@ const BAR: usize = 24;
 const BESIDE: usize = 15;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let log = arguments.log.open()?;
+    let log = arguments.log.open("stats")?;
     let screen = Screen::of(&arguments.look);
     let explained = |problem| arguments.question.explain(problem);
     let width = screen.width.unwrap_or(WIDTH).min(WIDTH_MAX);

@@ -64,7 +64,7 @@ const TREE_SIZE: &str = "x-daybook-tree-size";
 const LINE_BYTES_MAX: u64 = 8 << 20;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let log = arguments.log.open()?;
+    let log = arguments.log.open("tail")?;
     if arguments.limit == Some(0) {
         return Ok(());
     }

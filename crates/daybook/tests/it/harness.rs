@@ -21,9 +21,9 @@ pub const SECRET: &str = "a-secret-of-the-tests";
 pub const OPERATOR_KEY: &str = "TESTKEY0000OPERATOR1";
 pub const OWN_PROJECT: &str = "0000000000000000000000000daybook";
 pub const OWN_INSTANCE: &str = "operators-of-this-daybook-server";
-/// What Daybook has recorded of itself once a server ran on a new directory: its settings, and each
-/// change of rights.
-pub const OWN_AT_START: u64 = 8;
+/// What Daybook has recorded of itself once a server runs on a new directory: its settings, each
+/// change of rights, and the start.
+pub const OWN_AT_START: u64 = 9;
 /// How long anything may take that should be quick; generous, because machines are shared.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
