@@ -2,8 +2,8 @@
 //! and policies, downloads, and every query.
 //!
 //! What changes something or hands out files is recorded before it takes effect, and refused if it
-//! cannot be. Queries are recorded within a second, in batches. Recording is not itself an act that
-//! is recorded.
+//! cannot be. Queries are recorded before they are answered, refused requests within a second, in
+//! batches. Recording is not itself an act that is recorded.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -252,6 +252,13 @@ impl OwnAudit {
         self.append(acts.into_iter().map(|act| act.into_event(&self.trail, now)).collect(), now)?;
         lines.iter().for_each(Line::write);
         Ok(())
+    }
+
+    /// Records a query; returns once it is durable, with one sync for all requests of that moment.
+    /// Blocks. Errs when it cannot be recorded; the query must not be answered then.
+    pub fn record_query(&self, act: Act) -> Result<(), String> {
+        let now = system::now();
+        self.append(vec![act.into_event(&self.trail, now)], now)
     }
 
     /// Whether a query may be answered: there is room to record it.

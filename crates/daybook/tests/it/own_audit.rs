@@ -1,6 +1,6 @@
 //! Daybook's record of itself: every login, change, download and query, through the DBSS API.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::estate::{DATABASE, Estate, PASSWORD, REGISTRY, SECRET_OF_ALL, key_of};
 use crate::harness::{Daybook, PROJECT, TestDir, becomes_true, daybook, now, run, sign, text};
@@ -23,20 +23,22 @@ fn members(row: &serde_json::Value) -> [&str; 4] {
 }
 
 #[test]
-fn every_query_is_recorded_within_a_second() {
+fn every_query_is_recorded_before_its_answer() {
     let estate = Estate::new();
-    let server = estate.serve();
+    let mut server = estate.serve();
     server.take("registry", include_str!("transcripts/registry.ndjson"));
     let target = format!("/v2/{PROJECT}/instances/{REGISTRY}/audit-logs?operation=pull");
-    let began = Instant::now();
-    assert_eq!(server.of("reader", "GET", &target, "").status, 200);
-    becomes_true(|| !rows(&server, "2 of 2 rows were returned").is_empty());
-    // Generous, for a busy machine; the promise is a second.
-    assert!(began.elapsed() < Duration::from_secs(10));
-    let row = &rows(&server, "2 of 2 rows were returned")[0];
+    let queries = 20;
+    for _ in 0..queries {
+        assert_eq!(server.of("reader", "GET", &target, "").status, 200);
+    }
+    server.kill_9();
+    let server = estate.serve();
+    let found = rows(&server, "2 of 2 rows were returned");
+    assert_eq!(found.len(), queries);
     let trail = format!("registry/{}/{PROJECT}/{REGISTRY}", crate::estate::TENANT);
-    assert_eq!(members(row), ["reader", "Download", &trail, "success"]);
-    assert_eq!(row["function"], "Audit log query");
+    assert_eq!(members(&found[0]), ["reader", "Download", &trail, "success"]);
+    assert_eq!(found[0]["function"], "Audit log query");
 }
 
 #[test]
