@@ -24,5 +24,5 @@ pub use access::{Access, AccessLog, Anchor, Cause, IssueError, Revision};
 pub use author::Author;
 pub use error::Error;
 pub use model::{Caller, Domain, Project, Scope, Token, User};
-pub use secrets::{Secret, SecretsKey};
+pub use secrets::{Secret, SecretsKey, check_private};
 pub use snapshot::Snapshot;

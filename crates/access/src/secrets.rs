@@ -6,6 +6,7 @@
 //! an encrypted secret cannot be moved to another access key.
 
 use std::fmt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -16,6 +17,24 @@ use sha2::Sha256;
 use crate::digest::decode_hex;
 
 const NONCE_BYTES: usize = 24;
+
+/// The bits of a file's mode that let others than its owner read or change it.
+const OTHERS: u32 = 0o077;
+
+/// Errs if others than its owner may read or change the file of a key, as ssh does. A file that is
+/// not there is left to its reader.
+pub fn check_private(path: &Path) -> Result<(), String> {
+    let Ok(metadata) = std::fs::metadata(path) else { return Ok(()) };
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & OTHERS == 0 {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(format!(
+        "others than its owner may use the key {path} (mode {mode:03o}): run `chmod 600 {path}`, \
+         and replace the key if someone did"
+    ))
+}
 
 /// The key that encrypts secrets.
 pub struct SecretsKey {
@@ -52,6 +71,7 @@ impl SecretsKey {
     /// Reads the key of a data directory.
     pub fn read(data_dir: &Path) -> Result<SecretsKey, String> {
         let path = data_dir.join(store::SECRETS_KEY);
+        check_private(&path)?;
         let text = std::fs::read_to_string(&path)
             .map_err(|error| format!("couldn't read {}: {error}", path.display()))?;
         let key: [u8; 32] = decode_hex(text.trim())
@@ -98,6 +118,19 @@ impl SecretsKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused() {
+        let folder = tempfile::tempdir().expect("room");
+        let path = folder.path().join("key");
+        assert_eq!(check_private(&path), Ok(()), "nothing there");
+        std::fs::write(&path, "").expect("room");
+        for (mode, expected) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false)] {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(&path, permissions).expect("ours");
+            assert_eq!(check_private(&path).is_ok(), expected, "{mode:o}");
+        }
+    }
 
     #[test]
     fn a_secret_is_decrypted_only_for_its_own_key() {

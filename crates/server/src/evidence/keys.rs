@@ -11,6 +11,8 @@ use store::durable::Local;
 use store::{FileObjects, LOG_KEY, Object, Objects};
 use tlog::{Kind, Note, Signer, Verifier};
 
+use access::check_private;
+
 /// The most keys of a log.
 pub const KEYS_MAX: usize = 4;
 
@@ -48,6 +50,7 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Signer>, String> {
 
 /// The objects of a data directory, and its key file.
 fn key_file(data_dir: &Path) -> Result<(FileObjects, Object), String> {
+    check_private(&data_dir.join(LOG_KEY))?;
     let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
     let found = objects.get(LOG_KEY).map_err(|error| error.to_string())?;
     let object =
