@@ -14,7 +14,7 @@ use event::{
     Severity, SourceIp, Time, Trail, Trust,
 };
 use serde::Serialize;
-use store::{Append, IncomingEvent, Log, OnConflict};
+use store::{Append, IncomingEvent, Log, OnConflict, Refusal};
 
 pub use config::OWN_SOURCE as SOURCE;
 
@@ -302,9 +302,11 @@ impl OwnAudit {
             events: events.into_iter().map(IncomingEvent::new).collect(),
             rejected: Vec::new(),
             on_conflict: OnConflict::DeadLetter,
+            is_own: true,
         };
         match self.log.append(append) {
             Ok(Ok(_)) => Ok(()),
+            Ok(Err(Refusal::StorageFull)) => Err(store::Error::StorageFull.to_string()),
             Ok(Err(refusal)) => Err(format!("{refusal:?}")),
             Err(error) => Err(error.to_string()),
         }

@@ -71,6 +71,12 @@ impl IntakeError {
                 "too many requests are waiting; try again",
                 request_id,
             ),
+            IntakeError::StorageFull => net::error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "storage_full",
+                "there is no room on the disk; nothing was recorded, try again later",
+                request_id,
+            ),
             // A sender may drop the events after 4xx; with ids, repeating them is safe.
             IntakeError::Slow => {
                 let why = "the log is slow; whether this request was recorded shows when it is sent again";

@@ -103,6 +103,7 @@ fn rejected(bytes: &[u8], reason: String, arrival: Arrival<'_>, intake: &Intake)
             events: Vec::new(),
             rejected: vec![RejectedRecord { reason: reason.clone(), raw: bytes.to_vec() }],
             on_conflict: OnConflict::DeadLetter,
+            is_own: false,
         },
         event_positions: Vec::new(),
         rejections: vec![Rejection { position: 0, reason }],

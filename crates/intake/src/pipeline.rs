@@ -55,6 +55,8 @@ pub enum IntakeError {
         index: u64,
     },
     Overloaded,
+    /// There is no room on the disk.
+    StorageFull,
     /// It did not become durable in time, and still may.
     Slow,
     /// The log failed: the delivery may be recorded or not.
@@ -174,6 +176,7 @@ pub fn prepare(
             events: Vec::with_capacity(parsed.len()),
             rejected: Vec::new(),
             on_conflict,
+            is_own: false,
         },
         event_positions: Vec::with_capacity(parsed.len()),
         rejections: Vec::new(),
@@ -261,6 +264,7 @@ fn unsubmitted(intake: &Intake, at: Option<Time>, error: &store::Error) -> Intak
             IntakeError::Envelope(EnvelopeError::TooLarge(error.to_string()))
         }
         store::Error::Overloaded => IntakeError::Overloaded,
+        store::Error::StorageFull => IntakeError::StorageFull,
         _ => IntakeError::Fenced,
     }
 }
@@ -310,6 +314,12 @@ impl Delivery {
                 Err(Refusal::Conflict { position, index }) => {
                     counted.refused(received_at);
                     Err(IntakeError::Conflict { position: event_positions[position], index })
+                }
+                Err(Refusal::StorageFull) => {
+                    if let Some(at) = arrived_at {
+                        counted.deferred(at);
+                    }
+                    Err(IntakeError::StorageFull)
                 }
                 Err(Refusal::Fenced { .. }) => Err(IntakeError::Fenced),
             };

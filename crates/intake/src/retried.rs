@@ -97,11 +97,12 @@ impl Retried {
             numbers.0.0.iter().map(|(first, last)| (*first, *last)).collect()
         };
         let mut version = self.version.lock().expect("no panic while held");
-        *version = Some(objects.replace(
-            DEAD_LETTERS_RETRIED,
-            &state_file::write(MAGIC, &ranges),
-            *version,
-        )?);
+        let bytes = state_file::write(MAGIC, &ranges);
+        let replaced = objects.replace(DEAD_LETTERS_RETRIED, &bytes, *version);
+        if replaced.is_err() {
+            self.numbers.lock().expect("no panic while held").1 = true;
+        }
+        *version = Some(replaced?);
         Ok(())
     }
 }

@@ -76,6 +76,10 @@ impl Submitted {
         let Submitted { number, events, delivery, answer } = self;
         let receipt = match answer.recv() {
             Ok(Ok(receipt)) => receipt,
+            Ok(Err(Refusal::StorageFull)) => {
+                intake.submitted.fetch_sub(1, Ordering::SeqCst);
+                return Err(store::Error::StorageFull.to_string());
+            }
             Ok(Err(_)) | Err(_) => {
                 return Err("the log takes no events until it is started again".to_owned());
             }
@@ -114,6 +118,7 @@ fn append(
         events: Vec::with_capacity(items.len()),
         rejected: Vec::new(),
         on_conflict: OnConflict::DeadLetter,
+        is_own: false,
     };
     for (position, item) in items.into_iter().enumerate() {
         match item {

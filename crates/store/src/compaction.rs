@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::disk::durable::Disk;
+use crate::disk::space::Space;
 use crate::error::Error;
 use crate::flush::Flusher;
 use crate::manifest::SegmentEntry;
 use crate::segment::cache::Cache;
 use crate::segment::compact;
 use crate::segment::compact::CompactionError;
+use crate::segment::files;
 use crate::segment::files::SegmentFiles;
 use crate::segment::segment::Segment;
 
@@ -22,6 +24,7 @@ const BUSY_SHARE: u64 = 4;
 /// Compacts segments beside everything else.
 pub(crate) struct Compactor {
     pub disk: Arc<dyn Disk>,
+    pub space: Arc<Space>,
     pub flusher: Arc<Mutex<Flusher>>,
     pub segments: usize,
     pub events_max: u64,
@@ -48,16 +51,48 @@ impl Compactor {
                     .map(|range| segments[range].to_vec())
             };
             let Some(inputs) = inputs else { break };
-            let goes_on = || !self.ends.load(Ordering::Relaxed);
-            let Some(compacted) = compact_files(&self.disk, &inputs, &goes_on)? else { break };
-            flusher().replace(inputs, compacted)?;
+            // The result is no larger than its inputs, which stay until it is there.
+            let bytes = inputs.iter().map(|input| input.table_bytes + input.index_bytes).sum();
+            if !self.space.has_room_for(bytes) {
+                break;
+            }
+            let Some(compacted) = self.compact(&inputs)? else { break };
+            let mut flusher = flusher();
+            let replaced = flusher.replace(inputs, compacted.clone());
+            if replaced.is_err() && !flusher.segments().contains(&compacted) {
+                self.remove_if_full(&replaced, &compacted);
+            }
+            replaced?;
         }
         Ok(())
+    }
+
+    /// Compacts the files of these segments, until the log is closed. Leaves none if there is no
+    /// room.
+    fn compact(&self, inputs: &[SegmentEntry]) -> Result<Option<SegmentEntry>, Error> {
+        let goes_on = || !self.ends.load(Ordering::Relaxed);
+        let compacted = compact_files(&self.disk, inputs, &goes_on);
+        self.remove_if_full(&compacted, &compacted_entry(inputs));
+        compacted
+    }
+
+    /// Removes the files of a segment that there was no room to make.
+    fn remove_if_full<T>(&self, made: &Result<T, Error>, segment: &SegmentEntry) {
+        if let Err(error) = made
+            && error.is_storage_full()
+        {
+            files::remove(&*self.disk, segment);
+        }
     }
 }
 
 /// Bytes of indexes that a compaction holds in memory. It reads from start to end.
 const COMPACTION_CACHE_BYTES: u64 = 16 << 20;
+
+/// The segment that these become; its files are not written yet.
+fn compacted_entry(inputs: &[SegmentEntry]) -> SegmentEntry {
+    SegmentEntry::new(inputs[0].first, inputs.iter().map(|input| input.events).sum())
+}
 
 /// Compacts the files of these segments into those of one, durably. `None` when `goes_on` returned
 /// false.
@@ -70,8 +105,7 @@ pub(crate) fn compact_files(
     let opened =
         inputs.iter().map(|input| Segment::open(&**disk, &input.name(), Arc::clone(&cache)));
     let opened = opened.collect::<Result<Vec<_>, Error>>()?;
-    let mut named =
-        SegmentEntry::new(inputs[0].first, inputs.iter().map(|input| input.events).sum());
+    let mut named = compacted_entry(inputs);
     let files = SegmentFiles::create(&**disk, &named)?;
     match compact::compact(&opened, Arc::clone(&files.table), Arc::clone(&files.index), goes_on) {
         Ok(written) => {

@@ -2,6 +2,8 @@
 
 use std::{fmt, io};
 
+use crate::disk::durable::is_out_of_room;
+
 /// The variant depends on what the caller can do next.
 #[derive(Debug)]
 pub enum Error {
@@ -51,6 +53,8 @@ pub enum Error {
     },
     /// The queue of appends is full: try again shortly.
     Overloaded,
+    /// The disk has no room for events from outside. Nothing was recorded; try again once there is.
+    StorageFull,
     /// An event, or a dead letter, exceeds the size of a journal frame. Nothing was recorded.
     TooLarge {
         /// Upper bound of its bytes.
@@ -63,6 +67,16 @@ impl Error {
     pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
         let doing = doing.into();
         move |cause| Error::Io { doing, cause }
+    }
+
+    /// Whether there was no room on the disk. Nothing of it is in force then, and the same may be
+    /// tried again once there is room.
+    pub fn is_storage_full(&self) -> bool {
+        match self {
+            Error::StorageFull => true,
+            Error::Io { cause, .. } => is_out_of_room(cause),
+            _ => false,
+        }
     }
 
     /// Damage of stored bytes; `file` is relative to the data directory.
@@ -94,6 +108,7 @@ impl fmt::Display for Error {
             Error::Changed { name } => write!(f, "{name} was changed by someone else meanwhile"),
             Error::Fenced { because } => write!(f, "the log takes no more events: {because}"),
             Error::Overloaded => f.write_str("too many appends are waiting"),
+            Error::StorageFull => f.write_str("the disk is full"),
             Error::TooLarge { len_bytes } => {
                 write!(
                     f,

@@ -6,6 +6,7 @@
 //! - an event with a source's key is recorded once, across restarts too;
 //! - a durable write that fails ends the process; the next open recovers everything that was
 //!   acknowledged;
+//! - a full disk ends nothing: a write without room is refused and leaves no trace;
 //! - acknowledged bytes are never cut: bytes that do not read back are damage, reported by file and
 //!   offset.
 //!
@@ -34,10 +35,11 @@ mod segment;
 pub use check::{Progress, Report, check};
 pub use disk::identity::Identity;
 pub use disk::layout::{
-    ACCESS, ACCESS_RECORDED, CHECKPOINT, CONFIG_RECORDED, DEAD_LETTERS_RETRIED, LOG_KEY,
+    ACCESS, ACCESS_RECORDED, CHECKPOINT, CONFIG_RECORDED, DEAD_LETTERS_RETRIED, LOG_KEY, RESERVE,
     SECRETS_KEY, SERVING, SOURCE_STATES, WITNESSED, follow_state,
 };
 pub use disk::objects::{FileObjects, Object, Objects, Version};
+pub use disk::space::{Space, SpaceLimits, SpaceReport};
 pub use disk::{durable, simulated};
 pub use error::Error;
 pub use journal::batch::DeadLetter;

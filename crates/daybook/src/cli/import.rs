@@ -301,6 +301,10 @@ fn folder_bytes(folder: &Path) -> u64 {
 fn failure(ended: StopReason) -> Failure {
     match ended {
         StopReason::Failed(why) => Failure::new(why),
+        StopReason::StorageFull => Failure::new(
+            "there is no room on the disk; run the import again once there is: what is recorded is \
+             not recorded twice",
+        ),
         StopReason::WriteFailed(error) => {
             Failure { exit: Exit::WriteFailed, text: error.to_string() }
         }

@@ -106,7 +106,10 @@ impl SourceMonitor {
             SourceMonitor { objects, version, written_at, written_size, waiting_from, on_fatal };
         if is_first {
             // From now on the file and later events make the state.
-            monitor.replace(intakes, log)?;
+            match monitor.replace(intakes, log) {
+                Err(error) if !error.is_storage_full() => return Err(error),
+                _ => {}
+            }
         }
         Ok(monitor)
     }
@@ -114,7 +117,16 @@ impl SourceMonitor {
     /// Makes the numbers of retried dead letters durable.
     pub fn write_retried(&self, retried: &Retried) {
         if let Err(error) = retried.write(&self.objects) {
-            (self.on_fatal)(&error);
+            self.note_failure(&error);
+        }
+    }
+
+    /// A file without room on the disk is written later; any other failure is fatal.
+    fn note_failure(&self, error: &store::Error) {
+        if error.is_storage_full() {
+            tracing::debug!(%error, "the state of the sources waits for room on the disk");
+        } else {
+            (self.on_fatal)(error);
         }
     }
 
@@ -162,7 +174,7 @@ impl SourceMonitor {
     /// Writes the file.
     fn write(&mut self, intakes: &[Arc<Intake>], log: &Contents) {
         if let Err(error) = self.replace(intakes, log) {
-            (self.on_fatal)(&error);
+            self.note_failure(&error);
         }
     }
 

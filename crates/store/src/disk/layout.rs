@@ -4,6 +4,8 @@
 pub(crate) const LOG: &str = "LOG";
 /// The lock of the one process that may write.
 pub(crate) const LOCK: &str = "lock";
+/// A file that holds nothing but room, which writes take when the disk is full.
+pub const RESERVE: &str = "reserve";
 /// The folder of journal files.
 pub(crate) const JOURNAL: &str = "journal";
 /// The folder of keys.

@@ -4,6 +4,7 @@
 //! - only the last file is written, and only behind its last batch;
 //! - at most one batch is not durable at any moment, so a crash can tear only that one;
 //! - every file but the last was synced to its end before the next was started;
+//! - a write that found no room is cut off again, durably, before anything else is written;
 //! - every open copies the last file to a new one before anything is appended: after a failed sync
 //!   the old one may read back bytes from memory that never reached the disk, and no later sync
 //!   would write them.
@@ -12,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 
 use crate::disk::durable;
-use crate::disk::durable::{Disk, File};
+use crate::disk::durable::{Disk, File, unknown_outcome};
 use crate::disk::identity::Identity;
 use crate::disk::layout::{JOURNAL, UNFINISHED, journal_file};
 use crate::error::Error;
@@ -144,9 +145,27 @@ impl FileJournal {
 
     fn write(&mut self, bytes: &[u8]) -> Result<u64, Error> {
         let at = self.end;
-        self.current.write_at(at, bytes).map_err(Error::io(format!("write {}", self.name)))?;
-        self.end += bytes.len() as u64;
-        Ok(at)
+        let error = match self.current.write_at(at, bytes) {
+            Ok(()) => {
+                self.end += bytes.len() as u64;
+                return Ok(at);
+            }
+            Err(cause) => Error::Io { doing: format!("write {}", self.name), cause },
+        };
+        if error.is_storage_full() {
+            self.cut_off(at)?;
+        }
+        Err(error)
+    }
+
+    /// Makes the file end here again, durably. No sync of the cut bytes was tried, so none failed.
+    fn cut_off(&mut self, end: u64) -> Result<(), Error> {
+        let cut = self.current.cut(end).map_err(unknown_outcome);
+        cut.map_err(Error::io(format!("cut {}", self.name)))?;
+        // If we crash here, any part of the cut bytes may be on disk, and recovery cuts them off.
+        self.current.sync().map_err(Error::io(format!("sync {}", self.name)))?;
+        self.allocated = end;
+        Ok(())
     }
 }
 
@@ -167,7 +186,9 @@ fn remove_unfinished(disk: &dyn Disk) -> Result<(), Error> {
 impl Journal for FileJournal {
     fn append(&mut self, commit: &Commit, frames: &[u8]) -> Result<Position, Error> {
         assert_eq!(commit.batch, self.next_batch, "batches are appended in order");
-        if self.end > HEADER_BYTES as u64 && self.end + frames.len() as u64 > self.file_bytes_max {
+        let is_full = self.end + frames.len() as u64 > self.file_bytes_max;
+        // A file without a batch, though perhaps with a mark, has the name of the next one.
+        if is_full && self.name != journal_file(self.next_batch) {
             self.roll()?;
         }
         let at = self.write_batch(frames)?;

@@ -56,6 +56,14 @@ impl History {
         }
     }
 
+    /// Takes back the newest number of this trail.
+    pub(super) fn take_back_number(&mut self, trail: &Trail) {
+        match self.numbers.get_mut(trail) {
+            Some(number) if *number > 1 => *number -= 1,
+            _ => drop(self.numbers.remove(trail)),
+        }
+    }
+
     /// Size and root of the tree.
     pub fn head(&self) -> (u64, Hash) {
         (self.tree.size(), self.tree.root())
@@ -198,6 +206,16 @@ mod tests {
         assert_eq!(history.head(), (1, expected.root()));
         assert_eq!((history.trails(), history.events_of(Service::Registry)), (1, 1));
         assert!(history.go_on(&[2; 32], &trail(), 2, at(4)).is_err(), "time goes back");
+    }
+
+    #[test]
+    fn numbers_are_taken_back_to_the_first() {
+        let mut history = History::default();
+        assert_eq!([1, 2].map(|_| history.next_number(&trail())), [1, 2]);
+        history.take_back_number(&trail());
+        assert_eq!(history.next_number(&trail()), 2);
+        (0..2).for_each(|_| history.take_back_number(&trail()));
+        assert_eq!((history.trails(), history.next_number(&trail())), (0, 1));
     }
 
     #[test]

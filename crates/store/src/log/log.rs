@@ -16,6 +16,7 @@ use crate::disk::durable::{Disk, Wait};
 use crate::disk::identity;
 use crate::disk::identity::Identity;
 use crate::disk::layout::LOCK;
+use crate::disk::space::Space;
 use crate::disk::tree_files::TreeFiles;
 use crate::error::Error;
 use crate::flush::Flusher;
@@ -107,7 +108,8 @@ impl Log {
         )?;
         let reader = journal.reader();
         let sequencer = Sequencer::new(Box::new(journal), recovered, identity.salt);
-        let shared = Arc::new(SharedState::new(Arc::clone(&meters)));
+        let space = Arc::new(Space::new(Arc::clone(&disk), settings.space));
+        let shared = Arc::new(SharedState::new(Arc::clone(&meters), Arc::clone(&space)));
         shared.dead_letters.store(sequencer.dead_letters(), Ordering::Relaxed);
         let (queue, jobs) = sync_channel(settings.waiting_requests_max);
         let state = sequencer.state();
@@ -134,6 +136,7 @@ impl Log {
         };
         let compactor = Arc::new(Compactor {
             disk,
+            space,
             flusher: Arc::clone(&flusher),
             segments: settings.compaction_segments,
             events_max: settings.compacted_events_max,
@@ -185,12 +188,16 @@ impl Log {
 
     /// Hands a request to the sequencer. `reply` is called from its thread once the request is
     /// durable and visible, or refused. Errs without calling it when the queue is full, the log is
-    /// fenced, or an event is larger than [`EVENT_BYTES_MAX`].
+    /// fenced, an event is larger than [`EVENT_BYTES_MAX`], or the disk is full and the request is
+    /// from outside.
     pub fn submit(
         &self,
         request: Append,
         reply: impl FnOnce(Result<Receipt, Refusal>) + Send + 'static,
     ) -> Result<(), Error> {
+        if self.space().is_full() && !request.is_own {
+            return Err(Error::StorageFull);
+        }
         let queue = self.queue_for(&request)?;
         queue.try_send(Job::Append(request, Box::new(reply))).map_err(|refused| match refused {
             TrySendError::Full(_) => Error::Overloaded,
@@ -198,7 +205,8 @@ impl Log {
         })
     }
 
-    /// [`Log::submit`], but waits while the queue is full. Blocks.
+    /// [`Log::submit`], but waits while the queue is full, and takes requests from outside while
+    /// the disk is full: for what was received already and is not sent again. Blocks.
     pub fn submit_blocking(
         &self,
         request: Append,
@@ -245,7 +253,7 @@ impl Log {
         is_done.recv().map_err(|_| fenced())?;
         let flushed = self.flusher.lock().expect("no panic while held").flush(u64::MAX);
         flushed.inspect_err(|error| {
-            self.shared.fence.get_or_init(|| error.to_string());
+            self.shared.note(error);
         })
     }
 
@@ -253,8 +261,13 @@ impl Log {
     pub fn compact(&self) -> Result<(), Error> {
         let compacted = self.compactor.compact_all();
         compacted.inspect_err(|error| {
-            self.shared.fence.get_or_init(|| error.to_string());
+            self.shared.note(error);
         })
+    }
+
+    /// The room on the disk.
+    pub fn space(&self) -> &Arc<Space> {
+        &self.shared.space
     }
 
     /// Counts of the log.

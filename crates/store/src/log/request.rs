@@ -49,6 +49,8 @@ pub struct Append {
     pub rejected: Vec<RejectedRecord>,
     /// Handling of an event whose key was recorded before with other bytes.
     pub on_conflict: OnConflict,
+    /// Whether it is Daybook's own record, which goes on while the disk is full.
+    pub is_own: bool,
 }
 
 /// Handling of an event whose key was recorded before with other bytes.
@@ -85,6 +87,8 @@ pub enum Refusal {
         /// Index of the event that has the key.
         index: u64,
     },
+    /// There is no room on the disk. Nothing of the request was recorded.
+    StorageFull,
     /// A durable write failed. The next open shows whether the request was recorded.
     Fenced {
         /// The failure.

@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use event::RejectedRecord;
 use event::entry::{self, NUMBER_MAX};
 use event::{Event, Time};
-use tlog::Hash;
+use tlog::{Hash, Tree};
 
 use crate::error::Error;
 use crate::journal::batch::{Commit, DeadLetter, Position};
@@ -32,8 +32,8 @@ pub(crate) struct Sequencer {
     batch: BatchWriter,
     /// Events of the group, to be published once they are durable.
     group: Vec<GroupEvent>,
-    /// Offsets and lengths in the batch of the group's dead letters.
-    dead_letters: Vec<(usize, u32)>,
+    /// Dead letters of the group.
+    dead_letters: Vec<GroupDeadLetter>,
     /// Whether the newest batch lacks its mark.
     is_unmarked: bool,
 }
@@ -49,6 +49,20 @@ struct GroupEvent {
     received_at: Time,
     offset: usize,
     len_bytes: u32,
+}
+
+/// A dead letter of a group: its location in the batch, and its key.
+struct GroupDeadLetter {
+    offset: usize,
+    len_bytes: u32,
+    key: Key,
+}
+
+/// The part of the history that a group extends, as it was before.
+struct Before {
+    tree: Tree,
+    dead_letters: Tree,
+    received_at: Option<Time>,
 }
 
 impl Sequencer {
@@ -91,8 +105,9 @@ impl Sequencer {
     /// Records a group of requests with one sync. When this returns, all receipts are durable and
     /// visible.
     ///
-    /// After an error the fate of the group is unknown, and the sequencer must not be used any
-    /// more.
+    /// Without room for the group, every request is refused as [`Refusal::StorageFull`] and leaves
+    /// no trace. After an error the fate of the group is unknown, and the sequencer must not be
+    /// used any more.
     pub fn commit(
         &mut self,
         requests: Vec<Append>,
@@ -106,12 +121,18 @@ impl Sequencer {
             requests.iter().flat_map(|request| &request.events).filter_map(|event| event.key);
         let (sought, mut flushed) = (KeySearch::of(keys), HashMap::new());
         segments.iter().try_for_each(|segment| segment.find_keys(&sought, &mut flushed))?;
+        let before = self.before();
         let admit = |request| Ok(self.admit(request, &flushed));
         let answers: Vec<_> = requests.into_iter().map(admit).collect::<Result<_, Error>>()?;
         if self.batch.is_empty() {
             self.batch.clear(GROUP_BYTES_RETAINED);
-        } else {
-            self.write()?;
+        } else if let Err(error) = self.write() {
+            if !error.is_storage_full() {
+                return Err(error);
+            }
+            self.take_back(before);
+            // A duplicate or a conflict may be one of an event that was just taken back.
+            return Ok(answers.iter().map(|_| Err(Refusal::StorageFull)).collect());
         }
         let tree_size = self.history.tree.size();
         Ok(answers
@@ -123,15 +144,49 @@ impl Sequencer {
     /// Writes the mark of the newest batch, if it has none. Call it when no batch follows at once;
     /// the next batch takes the mark along otherwise.
     pub fn mark(&mut self) -> Result<(), Error> {
-        if std::mem::take(&mut self.is_unmarked) {
-            self.journal.mark(self.history.batches - 1)?;
+        if !self.is_unmarked {
+            return Ok(());
         }
-        Ok(())
+        match self.journal.mark(self.history.batches - 1) {
+            // The next batch brings it.
+            Err(error) if error.is_storage_full() => Ok(()),
+            done => {
+                self.is_unmarked = false;
+                done
+            }
+        }
     }
 
     pub fn close(&mut self) -> Result<(), Error> {
         self.mark()?;
         self.journal.close()
+    }
+
+    fn before(&self) -> Before {
+        Before {
+            tree: self.history.tree.clone(),
+            dead_letters: self.history.dead_letters.clone(),
+            received_at: self.history.received_at,
+        }
+    }
+
+    /// Returns to the state before the group, of which nothing was written.
+    fn take_back(&mut self, before: Before) {
+        for GroupEvent { event, key, .. } in self.group.drain(..).rev() {
+            self.history.take_back_number(&event.trail);
+            if let Some(key) = key {
+                self.known.take_back_event(&key);
+            }
+        }
+        for GroupDeadLetter { key, .. } in self.dead_letters.drain(..) {
+            self.known.take_back(&key);
+        }
+        let Before { tree, dead_letters, received_at } = before;
+        (self.history.tree, self.history.dead_letters) = (tree, dead_letters);
+        self.history.received_at = received_at;
+        // Those before the group were taken when it was published.
+        self.history.filled.clear();
+        self.batch.clear(GROUP_BYTES_RETAINED);
     }
 
     /// Adds one request to the batch, or refuses it and leaves no trace. `flushed` are the events
@@ -246,7 +301,8 @@ impl Sequencer {
         let number = self.history.dead_letters.size();
         let RejectedRecord { reason, raw } = rejected;
         let record = DeadLetter { number, received_at, source: source.to_owned(), reason, raw };
-        self.dead_letters.push(self.batch.dead_letter(&record));
+        let (offset, len_bytes) = self.batch.dead_letter(&record);
+        self.dead_letters.push(GroupDeadLetter { offset, len_bytes, key });
         self.known.insert(key, KeyEntry::new(number, &[0; 32]));
         self.history.dead_letters.push(&record.digest());
         true
@@ -289,7 +345,7 @@ impl Sequencer {
         state.dead_letters_head = self.history.dead_letters_head();
         state
             .dead_letters
-            .extend(self.dead_letters.iter().map(|(offset, len_bytes)| frame(*offset, *len_bytes)));
+            .extend(self.dead_letters.iter().map(|one| frame(one.offset, one.len_bytes)));
         // The group is visible.
         if state.is_full() {
             self.known.freeze(self.history.tree.size());
@@ -306,23 +362,36 @@ impl Sequencer {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
     use crate::journal::contract::Reader;
     use crate::samples::event;
 
-    /// A journal that records the commits of its batches and the marks.
+    /// A journal that records the commits of its batches and the marks, unless it is full.
     #[derive(Clone, Default)]
-    struct Commits(Arc<Mutex<Vec<(Commit, usize)>>>, Arc<Mutex<Vec<u64>>>);
+    struct Commits(Arc<Mutex<Vec<(Commit, usize)>>>, Arc<Mutex<Vec<u64>>>, Arc<AtomicBool>);
+
+    impl Commits {
+        fn find_room(&self) -> Result<(), Error> {
+            match self.2.load(Ordering::Relaxed) {
+                true => Err(Error::io("write")(io::ErrorKind::StorageFull.into())),
+                false => Ok(()),
+            }
+        }
+    }
 
     impl Journal for Commits {
         fn append(&mut self, commit: &Commit, frames: &[u8]) -> Result<Position, Error> {
+            self.find_room()?;
             self.0.lock().expect("no panic while held").push((*commit, frames.len()));
             Ok(Position { file: 0, offset: 0 })
         }
 
         fn mark(&mut self, batch: u64) -> Result<(), Error> {
+            self.find_room()?;
             self.1.lock().expect("no panic while held").push(batch);
             Ok(())
         }
@@ -357,6 +426,7 @@ mod tests {
             events: keys.iter().map(keyed).collect(),
             rejected: Vec::new(),
             on_conflict,
+            is_own: false,
         }
     }
 
@@ -410,5 +480,37 @@ mod tests {
         sequencer.mark().expect("no fault");
         sequencer.mark().expect("no fault");
         assert_eq!(*journal.1.lock().expect("no panic while held"), [0]);
+    }
+
+    #[test]
+    fn a_group_without_room_leaves_no_trace() {
+        let (mut sequencer, journal) = sequencer();
+        let lenient = OnConflict::DeadLetter;
+        sequencer.commit(vec![request(&["a"], 1, OnConflict::Refuse)]).expect("no fault");
+        let is_full = |is_full| journal.2.store(is_full, Ordering::Relaxed);
+        let point = sequencer.history.flush_point();
+        // New events, a duplicate, and a conflict that becomes a dead letter.
+        let group =
+            || vec![request(&["b", "c"], 9, lenient), request(&["a:other", "b"], 9, lenient)];
+        is_full(true);
+        sequencer.mark().expect("it can wait");
+        for _ in 0..2 {
+            let refused = sequencer.commit(group()).expect("no fault");
+            assert_eq!(refused, [Err(Refusal::StorageFull), Err(Refusal::StorageFull)]);
+            assert_eq!(sequencer.history.flush_point(), point);
+        }
+        is_full(false);
+        let receipts = sequencer.commit(group()).expect("no fault");
+        let expected = [
+            Receipt { tree_size: 3, ..receipt(Some(1), 2, &[]) },
+            Receipt { tree_size: 3, dead_letters: 1, ..receipt(None, 0, &[(1, 1)]) },
+        ];
+        assert_eq!(receipts, expected.map(Ok));
+        assert_eq!(sequencer.history.received_at, Some(Time::from_unix_ns(9)));
+        let state = sequencer.state();
+        let state = state.read().expect("no panic while held");
+        assert_eq!((state.len(), state.dead_letters.len()), (3, 1));
+        let marks = journal.1.lock().expect("no panic while held");
+        assert!(marks.is_empty(), "the next batch brings the mark: {marks:?}");
     }
 }

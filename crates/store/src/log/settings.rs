@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::disk::space::SpaceLimits;
 use crate::error::Error;
 use crate::metrics::Clock;
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub cache_bytes_max: u64,
     /// Limit of queued requests; further ones are refused as [`Error::Overloaded`].
     pub waiting_requests_max: usize,
+    /// Room that the log leaves free.
+    pub space: SpaceLimits,
     /// Measures how long a sync takes, for [`Metrics`](crate::Metrics); the default measures
     /// nothing.
     pub clock: Clock,
@@ -43,7 +46,7 @@ pub struct Settings {
 
 impl Default for Settings {
     /// Files of 64 MiB, groups of 1 MiB, segments of 131,072 events, eight of which become one of
-    /// up to 16 million, 256 MiB of indexes, 1,024 waiting requests.
+    /// up to 16 million, 256 MiB of indexes, 1,024 waiting requests; no room is left free.
     fn default() -> Self {
         Settings {
             journal_file_bytes_max: 64 << 20,
@@ -56,6 +59,7 @@ impl Default for Settings {
             compacted_events_max: 16 << 20,
             cache_bytes_max: 256 << 20,
             waiting_requests_max: 1024,
+            space: SpaceLimits::default(),
             clock: Arc::new(|| Duration::ZERO),
             on_fatal: Arc::new(|_| {}),
         }

@@ -76,6 +76,7 @@ fn request(events: Vec<Event>, rejected: &[&str]) -> Append {
             .map(|raw| RejectedRecord { reason: "no use".to_owned(), raw: raw.as_bytes().to_vec() })
             .collect(),
         on_conflict: OnConflict::Refuse,
+        is_own: false,
     }
 }
 
