@@ -57,6 +57,7 @@ pub(crate) fn config(file: File, folder: &Path) -> Result<Config, String> {
         },
         metrics: file.metrics.check(folder)?,
         text,
+        storage: file.storage,
         limits: file.limits,
         sources,
         witnesses: witness::check_all(&file.witness)?,

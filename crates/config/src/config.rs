@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use crate::logging::{LogFormat, LogLevel};
 use crate::metrics::Metrics;
 use crate::source::Source;
+use crate::storage::Storage;
 use crate::tls::Tls;
 use crate::witness::Witness;
 
@@ -34,6 +35,7 @@ pub struct Config {
     pub metrics: Metrics,
     /// The settings in force as a file would have them, for the record of changes.
     pub text: String,
+    pub storage: Storage,
     pub limits: Limits,
     pub sources: Vec<Source>,
     pub witnesses: Vec<Witness>,

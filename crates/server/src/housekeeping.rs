@@ -1,5 +1,5 @@
 //! Housekeeping: a thread that follows changes of rights, records acts that wait, monitors the
-//! sources, and records finished audit log files.
+//! sources and the room on the disk, and records finished audit log files.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -8,10 +8,10 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use event::{Class, Operation, Trail};
+use event::{Class, Operation, Outcome, OutcomeKind, Severity, Trail};
 use sha2::{Digest, Sha256};
 use store::durable::{Disk, Local, Wait};
-use store::{AuditFile, FileObjects, Log, Objects};
+use store::{AuditFile, FileObjects, Log, Objects, SpaceReport};
 
 use access::{Access, Revision};
 use config::{Config, CurrentConfig};
@@ -27,6 +27,8 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(100);
 const FLUSH_EVERY: Duration = Duration::from_millis(300);
 /// Time between looks for finished files.
 const FILES_EVERY: Duration = Duration::from_secs(1);
+/// Time between measurements of the room on the disk. Intake resumes that soon after there is room.
+const SPACE_EVERY: Duration = Duration::from_secs(1);
 /// Finished files recorded at once.
 const FILES_AT_ONCE: usize = 1000;
 
@@ -139,12 +141,18 @@ impl Housekeeping {
             let _serving = serving;
             let started = Instant::now();
             let (mut flushed, mut announced_at, mut monitored) = (started, started, started);
-            let mut announced = HashMap::new();
+            let (mut announced, mut spaced, mut was_full) = (HashMap::new(), started, false);
+            // The disk may have been full at the start.
+            note_space(&parts, parts.log.space().report(), &mut was_full);
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(FOLLOW_EVERY) {
                 parts.access.follow(&|changed| parts.audit.record_all_now(acts_of(changed)));
                 if flushed.elapsed() >= FLUSH_EVERY {
                     parts.audit.flush();
                     flushed = Instant::now();
+                }
+                if spaced.elapsed() >= SPACE_EVERY {
+                    note_space(&parts, check_space(&parts.log), &mut was_full);
+                    spaced = Instant::now();
                 }
                 if announced_at.elapsed() >= FILES_EVERY {
                     announce_files(&parts, &mut announced);
@@ -180,6 +188,55 @@ impl Housekeeping {
             tracing::error!("housekeeping panicked");
         }
     }
+}
+
+/// Records once that the disk filled, and once that intake resumes.
+fn note_space(parts: &Parts, report: Option<SpaceReport>, was_full: &mut bool) {
+    let Some(report) = report else { return };
+    if report.is_full != std::mem::replace(was_full, report.is_full) {
+        let SpaceReport { free_bytes, low_water_bytes, reserve_bytes, is_full } = report;
+        match is_full {
+            true => tracing::error!(
+                free_bytes,
+                low_water_bytes,
+                reserve_bytes,
+                "the disk is full: refusing events until there is room"
+            ),
+            false => tracing::info!(free_bytes, "the disk has room again: taking events"),
+        }
+        parts.audit.record_soon(space_changed(&report));
+    }
+}
+
+/// Measures the room on the disk; `None` if that failed.
+pub fn check_space(log: &Log) -> Option<SpaceReport> {
+    let checked = log.space().check();
+    checked.inspect_err(|error| tracing::warn!(%error, "couldn't measure the disk")).ok()
+}
+
+fn space_changed(report: &SpaceReport) -> Act {
+    let (action, kind, severity, description) = match report.is_full {
+        true => (
+            "storage.full",
+            OutcomeKind::Failure,
+            Severity::MAJOR,
+            "the disk is full: events are refused until there is room",
+        ),
+        false => (
+            "storage.resumed",
+            OutcomeKind::Success,
+            Severity::WARNING,
+            "the disk has room again: events are taken",
+        ),
+    };
+    let act = Act::new(action, Operation::Other, "Storage")
+        .on("disk", "data directory")
+        .with("free_bytes", report.free_bytes.to_string())
+        .with("low_water_bytes", report.low_water_bytes.to_string())
+        .with("reserve_bytes", report.reserve_bytes.to_string());
+    let outcome = Outcome { kind, ..Outcome::default() };
+    let (class, description) = (Class::Operation, Some(description.to_owned()));
+    Act { class, outcome, severity, description, ..act }
 }
 
 /// Records every finished audit log file with its SHA-256. The same file is recorded once, however

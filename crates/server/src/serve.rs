@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use store::durable::Local;
-use store::{FileObjects, Log, Settings};
+use store::{FileObjects, Log, Settings, SpaceLimits};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
@@ -273,6 +273,11 @@ fn open_log(
         cache_bytes_max: config.limits.index_cache_bytes_max,
         clock: Arc::new(move || began.elapsed()),
         on_fatal: Arc::new(report_fatal),
+        space: SpaceLimits {
+            reserve_bytes: config.storage.reserve_bytes,
+            low_water_bytes: config.storage.low_water_bytes,
+            low_water_percent: config.storage.low_water_percent,
+        },
         ..Settings::default()
     };
     let log = Log::open(Arc::new(Local::open(data_dir)), settings)?;
@@ -291,6 +296,8 @@ fn open_log(
         ms = elapsed_ms(began),
         "opened the log"
     );
+    // Before anybody is answered.
+    housekeeping::check_space(&log);
     Ok(log)
 }
 

@@ -255,6 +255,8 @@ fn configuration(listen: SocketAddr, keys: &Keys) -> Result<Config, Failure> {
         })
     };
     let mut config = config::load(&config::Flags::default(), &std::collections::BTreeMap::new())?;
+    // A log that is thrown away leaves no room for later.
+    config.storage = config::Storage { low_water_bytes: 0, low_water_percent: 0, reserve_bytes: 0 };
     (config.listen, config.sources) =
         (listen, SOURCES.into_iter().map(source).collect::<Result<_, Failure>>()?);
     Ok(config)

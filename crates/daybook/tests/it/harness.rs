@@ -33,11 +33,16 @@ pub fn daybook() -> Command {
 }
 
 /// A command that is the program or runs it, without the caller's own settings but for
-/// [`FLUSH_EVENTS`].
+/// [`FLUSH_EVENTS`], and with little room left free: the disk of the tests may be nearly full, many
+/// servers run at once, and directories are copied.
 pub fn without_settings(mut command: Command) -> Command {
     let is_setting = |name: &str| name.starts_with("DAYBOOK_") && name != FLUSH_EVENTS;
     for (name, _) in std::env::vars().filter(|(name, _)| is_setting(name)) {
         command.env_remove(name);
+    }
+    command.env("DAYBOOK_STORAGE_LOW_WATER_PERCENT", "0");
+    for setting in ["DAYBOOK_STORAGE_LOW_WATER_BYTES", "DAYBOOK_STORAGE_RESERVE_BYTES"] {
+        command.env(setting, (1 << 20).to_string());
     }
     command
 }

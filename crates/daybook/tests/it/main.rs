@@ -17,6 +17,7 @@ mod evidence;
 mod examples;
 mod export;
 mod follow;
+mod full_disk;
 mod guard;
 mod harness;
 mod intake;

@@ -159,8 +159,11 @@ impl Evidence {
                 .map_err(|why| refusal(&format!("{}: {why}", guard.folder().display())))?;
         }
         let evidence = found.into_evidence(log, guard, newest)?;
-        evidence.sign(log)?;
-        Ok(evidence)
+        match evidence.sign(log) {
+            // What is signed already is served; the thread that signs tries again.
+            Err(error) if !error.is_storage_full() => Err(error.into()),
+            _ => Ok(evidence),
+        }
     }
 
     /// [`Evidence::open`] for an operator who accepts the log as it is. `record` gets the
@@ -435,7 +438,8 @@ pub struct Signing {
 }
 
 impl Signing {
-    /// Calls `report_fatal` if a checkpoint cannot be made durable; no further one is signed.
+    /// Calls `report_fatal` if a checkpoint cannot be made durable; no further one is signed. One
+    /// without room on the disk is signed later.
     pub fn start(
         evidence: Arc<Evidence>,
         log: Arc<Log>,
@@ -444,7 +448,7 @@ impl Signing {
     ) -> Signing {
         let (stop, stopped) = channel();
         let work = move || {
-            let mut failed = String::new();
+            let (mut failed, mut lacks_room) = (String::new(), false);
             loop {
                 let signal = stopped.recv_timeout(SIGN_EVERY);
                 match evidence.follow_keys(&audit) {
@@ -459,9 +463,17 @@ impl Signing {
                         failed = why;
                     }
                 }
-                if let Err(error) = evidence.sign(log.contents()) {
-                    report_fatal(&error);
-                    return;
+                match evidence.sign(log.contents()) {
+                    Ok(()) => lacks_room = false,
+                    Err(error) if error.is_storage_full() => {
+                        if !std::mem::replace(&mut lacks_room, true) {
+                            tracing::error!(%error, "newer events are not signed yet");
+                        }
+                    }
+                    Err(error) => {
+                        report_fatal(&error);
+                        return;
+                    }
                 }
                 if !matches!(signal, Err(RecvTimeoutError::Timeout)) {
                     return;

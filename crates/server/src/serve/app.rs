@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Method, StatusCode};
+use serde::Serialize;
 
 use super::refusal::{refused, refused_body, unknown};
 use super::{App, elapsed_ms};
@@ -49,6 +50,14 @@ impl server::Handler for App {
         tracing::debug!(request_id = id, %peer, %method, path, status = response.status().as_u16(), ms = elapsed_ms(began), "answered");
         response
     }
+}
+
+/// The response of `/healthz` and `/readyz`.
+#[derive(Serialize)]
+struct Standing {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    intake: Option<&'static str>,
 }
 
 impl App {
@@ -130,9 +139,7 @@ impl App {
         id: &str,
     ) -> Response {
         match found {
-            Match::Route(Target::Health, _) => {
-                net::json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))
-            }
+            Match::Route(Target::Health, _) => net::json(StatusCode::OK, &self.standing("ok")),
             Match::Route(Target::Ready, _) => self.ready(),
             // It distinguishes a slow sender from a slow log, so it has a timeout of its own.
             Match::Route(Target::Intake, path) => self.intake(&path[0], peer, request, id).await,
@@ -191,7 +198,14 @@ impl App {
                 &serde_json::json!({ "status": "stopping" }),
             );
         }
-        net::json(StatusCode::OK, &serde_json::json!({ "status": "ready" }))
+        net::json(StatusCode::OK, &self.standing("ready"))
+    }
+
+    /// A status, and why the intake refuses events, if it does. A server with a full disk still
+    /// answers queries, so that nothing should restart it or take it from its callers.
+    fn standing(&self, status: &'static str) -> Standing {
+        let is_full = self.0.state.log.space().is_full();
+        Standing { status, intake: is_full.then_some("storage_full") }
     }
 
     /// Reads the body of a request to a wire API, since its signature covers it.

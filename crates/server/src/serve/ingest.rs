@@ -42,6 +42,10 @@ impl App {
         if request.method() != Method::POST {
             return intake::http::wrong_method(id);
         }
+        if self.0.state.log.space().is_full() {
+            intake.deferred(system::now());
+            return intake::IntakeError::StorageFull.render(id);
+        }
         if parameters::text(request.uri().query().unwrap_or(""), "import").is_some() {
             return self.import_begins(intake, peer, request, id).await;
         }

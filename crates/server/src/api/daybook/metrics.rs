@@ -90,6 +90,7 @@ fn render(state: &State, now: Time) -> String {
     requests(&mut page, &state.requests);
     evidence(&mut page, state);
     machine::disk(&mut page, &state.data_dir);
+    storage(&mut page, state);
     machine::process(&mut page);
     sources(&mut page, &state.intakes, now);
     page.text
@@ -131,6 +132,17 @@ fn store_of(page: &mut Page, metrics: &Metrics, events: u64) {
     page.one("daybook_index_cache_bytes", GAUGE, cache, metrics.cache_bytes);
     let read = "Blocks of segments' indexes read because they were not in memory.";
     page.one("daybook_index_blocks_read_total", COUNTER, read, metrics.blocks_read);
+}
+
+fn storage(page: &mut Page, state: &State) {
+    let space = state.log.space();
+    let full = "1 while events are refused because the disk is full.";
+    page.one("daybook_storage_full", GAUGE, full, u64::from(space.is_full()));
+    let Some(report) = space.report() else { return };
+    let low_water = "Free bytes below which the disk is full.";
+    page.one("daybook_storage_low_water_bytes", GAUGE, low_water, report.low_water_bytes);
+    let reserve = "Bytes of the reserve file.";
+    page.one("daybook_storage_reserve_bytes", GAUGE, reserve, report.reserve_bytes);
 }
 
 fn requests(page: &mut Page, requests: &RequestMetrics) {
