@@ -12,6 +12,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use crate::digest::decode_hex;
 
@@ -20,16 +21,16 @@ const NONCE_BYTES: usize = 24;
 /// The key that encrypts secrets.
 pub struct SecretsKey {
     cipher: XChaCha20Poly1305,
-    bytes: [u8; 32],
+    bytes: Zeroizing<[u8; 32]>,
 }
 
-/// A secret in memory. Its debug form does not reveal it.
+/// A secret in memory. Its debug form does not reveal it, and it is wiped when it is dropped.
 #[derive(Clone)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     pub fn new(text: String) -> Secret {
-        Secret(text)
+        Secret(Zeroizing::new(text))
     }
 
     pub fn expose(&self) -> &str {
@@ -54,18 +55,19 @@ impl SecretsKey {
         let path = data_dir.join(store::SECRETS_KEY);
         let text = std::fs::read_to_string(&path)
             .map_err(|error| format!("couldn't read {}: {error}", path.display()))?;
+        let text = Zeroizing::new(text);
         let key: [u8; 32] = decode_hex(text.trim())
             .ok_or_else(|| format!("{} does not hold 64 hex digits", path.display()))?;
         Ok(SecretsKey::new(key))
     }
 
     fn new(key: [u8; 32]) -> SecretsKey {
-        SecretsKey { cipher: XChaCha20Poly1305::new(&key.into()), bytes: key }
+        SecretsKey { cipher: XChaCha20Poly1305::new(&key.into()), bytes: Zeroizing::new(key) }
     }
 
     /// A key for another purpose: HMAC-SHA256 of its name, so that neither key reveals the other.
     pub fn derived(&self, purpose: &str) -> [u8; 32] {
-        <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&self.bytes)
+        <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&*self.bytes)
             .expect("HMAC takes keys of any length")
             .chain_update(purpose)
             .finalize()
@@ -91,7 +93,7 @@ impl SecretsKey {
             .cipher
             .decrypt(XNonce::from_slice(nonce), Payload { msg: encrypted, aad: id.as_bytes() })
             .ok()?;
-        String::from_utf8(secret).ok().map(Secret)
+        String::from_utf8(secret).ok().map(Secret::new)
     }
 }
 
