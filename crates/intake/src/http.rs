@@ -76,6 +76,10 @@ impl IntakeError {
                 let why = "the log is slow; whether this request was recorded shows when it is sent again";
                 net::error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", why, request_id)
             }
+            IntakeError::Damaged(because) => {
+                let why = format!("{because}; nothing was recorded, try again once it is repaired");
+                net::error(StatusCode::SERVICE_UNAVAILABLE, "damaged", &why, request_id)
+            }
             IntakeError::Fenced => {
                 let why = "the log takes no events until it is started again; whether this request was recorded is not known";
                 net::error(StatusCode::SERVICE_UNAVAILABLE, "fenced", why, request_id)

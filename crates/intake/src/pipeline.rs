@@ -57,6 +57,8 @@ pub enum IntakeError {
     Overloaded,
     /// It did not become durable in time, and still may.
     Slow,
+    /// Damage of stored bytes leaves open how to record it.
+    Damaged(String),
     /// The log failed: the delivery may be recorded or not.
     Fenced,
 }
@@ -310,6 +312,10 @@ impl Delivery {
                 Err(Refusal::Conflict { position, index }) => {
                     counted.refused(received_at);
                     Err(IntakeError::Conflict { position: event_positions[position], index })
+                }
+                Err(Refusal::Damaged { because }) => {
+                    counted.deferred(received_at);
+                    Err(IntakeError::Damaged(because))
                 }
                 Err(Refusal::Fenced { .. }) => Err(IntakeError::Fenced),
             };

@@ -94,6 +94,7 @@ fn check_once(
     }
     let mut done_bytes = 0;
     let opened = Directory::of_manifest(disk, manifest.clone(), None, CACHE_BYTES)?;
+    opened.whole()?;
     let mut history = History::default();
     let tree = TreeFiles::on(Arc::clone(disk));
     let mut filled = [0; LEVELS];
@@ -121,7 +122,9 @@ fn check_once(
     {
         return Err(Error::damage(MANIFEST, 0, "the segments make another tree than it names"));
     }
-    opened.audit_files()?;
+    if let (_, Some(hidden)) = opened.audit_files()? {
+        return Err(hidden);
+    }
     (_, history.dead_letters) = recovery::dead_letters(&**disk, &identity.salt, flushed)?;
     history.batches = flushed.batches;
     let mut replay = |batch: &Batch<'_>| {

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::damage::Damages;
 use crate::disk::durable::Disk;
 use crate::error::Error;
 use crate::flush::Flusher;
@@ -26,6 +27,8 @@ pub(crate) struct Compactor {
     pub segments: usize,
     pub events_max: u64,
     pub flush_events: u64,
+    /// Segments found damaged stay as they are.
+    pub damages: Arc<Damages>,
     /// Held while a compaction runs.
     pub compactions: Mutex<()>,
     /// Set when the log is closed; a running compaction stops then.
@@ -43,16 +46,36 @@ impl Compactor {
                 // events come.
                 let is_busy = flusher.unflushed_weight() >= self.flush_events / BUSY_SHARE;
                 let segments = flusher.segments();
-                let sizes: Vec<u64> = segments.iter().map(|segment| segment.events).collect();
+                let sizes: Vec<u64> =
+                    segments.iter().map(|segment| self.size_of(segment)).collect();
                 pick(&sizes, self.segments, self.events_max, is_busy)
                     .map(|range| segments[range].to_vec())
             };
             let Some(inputs) = inputs else { break };
             let goes_on = || !self.ends.load(Ordering::Relaxed);
-            let Some(compacted) = compact_files(&self.disk, &inputs, &goes_on)? else { break };
+            let compacted = match compact_files(&self.disk, &inputs, &goes_on) {
+                Ok(Some(compacted)) => compacted,
+                Ok(None) => break,
+                // Only an input that is now known as damaged makes another choice the next time.
+                Err(why) if self.note_damage(&why, &inputs) => continue,
+                Err(error) => return Err(error),
+            };
             flusher().replace(inputs, compacted)?;
         }
         Ok(())
+    }
+
+    /// The events of a segment; too many for a compaction if it is damaged.
+    fn size_of(&self, segment: &SegmentEntry) -> u64 {
+        if self.damages.has_segment(segment.first) { self.events_max + 1 } else { segment.events }
+    }
+
+    /// Notes damage of one of these segments. False for any other error.
+    fn note_damage(&self, why: &Error, inputs: &[SegmentEntry]) -> bool {
+        if why.is_unreadable() {
+            self.damages.note(why);
+        }
+        inputs.iter().any(|input| self.damages.has_segment(input.first))
     }
 }
 
@@ -80,6 +103,11 @@ pub(crate) fn compact_files(
             Ok(Some(named))
         }
         Err(CompactionError::Cancelled) => files.discard(&**disk, &named).map(|()| None),
+        // Another choice follows, so that no start removes what is unfinished.
+        Err(CompactionError::Failed(why)) if why.is_unreadable() => {
+            files.discard(&**disk, &named)?;
+            Err(why)
+        }
         Err(CompactionError::Failed(error)) => Err(error),
     }
 }

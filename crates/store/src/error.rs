@@ -58,11 +58,24 @@ pub enum Error {
     },
 }
 
+/// Number of the operating system's error for a medium that does not give its bytes.
+pub(crate) const EIO: i32 = 5;
+
 impl Error {
     /// Context for an I/O error.
     pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
         let doing = doing.into();
         move |cause| Error::Io { doing, cause }
+    }
+
+    /// Whether stored bytes did not read back: they differ from what was written, or the medium
+    /// does not give them.
+    pub fn is_unreadable(&self) -> bool {
+        match self {
+            Error::Damage { .. } => true,
+            Error::Io { cause, .. } => cause.raw_os_error() == Some(EIO),
+            _ => false,
+        }
     }
 
     /// Damage of stored bytes; `file` is relative to the data directory.

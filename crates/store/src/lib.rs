@@ -17,6 +17,7 @@
 
 mod check;
 mod compaction;
+mod damage;
 mod disk;
 mod engine;
 mod error;
@@ -30,8 +31,10 @@ mod read;
 #[cfg(test)]
 mod samples;
 mod segment;
+mod survey;
 
 pub use check::{Progress, Report, check};
+pub use damage::DamagedFile;
 pub use disk::identity::Identity;
 pub use disk::layout::{
     ACCESS, ACCESS_RECORDED, CHECKPOINT, CONFIG_RECORDED, DEAD_LETTERS_RETRIED, LOG_KEY,
@@ -52,3 +55,4 @@ pub use read::audit_files::{AUDIT_FILE_BYTES_MAX, AUDIT_FILE_SECONDS_MAX, AuditF
 pub use read::contents::{Contents, Row, StoredEvent};
 pub use read::dead_letters::{dead_letters, each_dead_letter};
 pub use read::scan::Scan;
+pub use survey::damaged_files;

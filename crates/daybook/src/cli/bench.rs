@@ -271,7 +271,7 @@ fn append(
 fn wait_for_receipt(answers: &Receiver<Answer>) -> Result<u64, Failure> {
     match answers.recv() {
         Ok(Ok(receipt)) => Ok(receipt.recorded as u64),
-        Ok(Err(Refusal::Fenced { because })) => {
+        Ok(Err(Refusal::Fenced { because } | Refusal::Damaged { because })) => {
             Err(Failure::new(format!("couldn't record events: {because}")))
         }
         Ok(Err(Refusal::Conflict { index, .. })) => Err(Failure::new(format!(

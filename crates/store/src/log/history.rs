@@ -25,6 +25,8 @@ pub(crate) struct History {
     /// Levels and hashes of the tiles filled since they were last taken.
     pub filled: Vec<(u32, Hash)>,
     numbers: HashMap<Trail, u64>,
+    /// Whether a damaged segment may have events of any trail that is not in `numbers`.
+    has_unknown_trails: bool,
 }
 
 /// An event of a replayed batch.
@@ -56,6 +58,16 @@ impl History {
         }
     }
 
+    /// Whether the number of the trail's next event is known.
+    pub(super) fn knows_number(&self, trail: &Trail) -> bool {
+        !self.has_unknown_trails || self.numbers.contains_key(trail)
+    }
+
+    /// The number of the last event of each trail.
+    pub(super) fn numbers(&self) -> &HashMap<Trail, u64> {
+        &self.numbers
+    }
+
     /// Size and root of the tree.
     pub fn head(&self) -> (u64, Hash) {
         (self.tree.size(), self.tree.root())
@@ -85,10 +97,16 @@ impl History {
         segments: &[Arc<Segment>],
     ) -> Option<History> {
         let mut numbers: HashMap<Trail, u64> = HashMap::new();
-        for (trail, run) in segments.iter().flat_map(|segment| segment.trails()) {
-            let last = run.first_number + u64::from(run.end - run.start) - 1;
-            let number = numbers.entry(trail.clone()).or_default();
-            *number = last.max(*number);
+        for segment in segments {
+            if !segment.knows_trails() {
+                // Any trail may go on in it, and then the number found before is not the last.
+                numbers.clear();
+            }
+            for (trail, run) in segment.trails() {
+                let last = run.first_number + u64::from(run.end - run.start) - 1;
+                let number = numbers.entry(trail.clone()).or_default();
+                *number = last.max(*number);
+            }
         }
         Some(History {
             tree: flushed.tree()?,
@@ -97,6 +115,7 @@ impl History {
             received_at: flushed.received_at(),
             filled: Vec::new(),
             numbers,
+            has_unknown_trails: segments.iter().any(|segment| !segment.knows_trails()),
         })
     }
 
@@ -121,7 +140,9 @@ impl History {
         number: u64,
         received_at: Time,
     ) -> Result<(), &'static str> {
-        if number != self.next_number(trail) {
+        if !self.knows_number(trail) {
+            self.numbers.insert(trail.clone(), number);
+        } else if number != self.next_number(trail) {
             return Err("the event's number does not follow the one before in its trail");
         }
         if self.received_at.is_some_and(|before| before > received_at) {

@@ -12,6 +12,7 @@ use event::{Time, Trail};
 use tlog::Hash;
 
 use crate::compaction::Compactor;
+use crate::damage::{DamagedFile, Damages};
 use crate::disk::durable::{Disk, Wait};
 use crate::disk::identity;
 use crate::disk::identity::Identity;
@@ -106,7 +107,15 @@ impl Log {
             &mut |batch| recovered.replay(batch),
         )?;
         let reader = journal.reader();
+        let damages = Arc::new(Damages::default());
+        // Before anything looks for segments to compact.
+        opened
+            .segments
+            .iter()
+            .filter_map(|one| one.whole().err())
+            .for_each(|why| damages.note(&why));
         let sequencer = Sequencer::new(Box::new(journal), recovered, identity.salt);
+        let sequencer = sequencer.with_damages(&damages).with_latest(Arc::clone(&settings.latest));
         let shared = Arc::new(SharedState::new(Arc::clone(&meters)));
         shared.dead_letters.store(sequencer.dead_letters(), Ordering::Relaxed);
         let (queue, jobs) = sync_channel(settings.waiting_requests_max);
@@ -138,6 +147,7 @@ impl Log {
             segments: settings.compaction_segments,
             events_max: settings.compacted_events_max,
             flush_events: settings.flush_events,
+            damages: Arc::clone(&damages),
             compactions: Mutex::new(()),
             ends: AtomicBool::new(false),
         });
@@ -164,6 +174,7 @@ impl Log {
                 tree,
                 dead_letters,
                 nodes: NodeCache::default(),
+                damages,
             },
             queue: Some(queue),
             sequencer: Some(thread),
@@ -310,6 +321,11 @@ impl Log {
         self.contents.identity()
     }
 
+    /// [`Contents::damaged_files`].
+    pub fn damaged_files(&self) -> Vec<DamagedFile> {
+        self.contents.damaged_files()
+    }
+
     /// [`Contents::query`].
     pub fn query(&self, query: &Query) -> Result<Page<Row>, Error> {
         self.contents.query(query)
@@ -338,6 +354,11 @@ impl Log {
     /// [`Contents::from_index`].
     pub fn from_index(&self, first: u64, count: usize) -> Result<Vec<Row>, Error> {
         self.contents.from_index(first, count)
+    }
+
+    /// [`Contents::entries_from`].
+    pub fn entries_from(&self, first: u64, count: usize) -> Result<Vec<Vec<u8>>, Error> {
+        self.contents.entries_from(first, count)
     }
 
     /// [`Contents::stored_event`].
@@ -385,12 +406,16 @@ impl Log {
     }
 
     /// [`Contents::audit_files`].
-    pub fn audit_files(&self, trail: &Trail, as_of: Option<u64>) -> (Vec<AuditFile>, u64) {
+    pub fn audit_files(
+        &self,
+        trail: &Trail,
+        as_of: Option<u64>,
+    ) -> Result<(Vec<AuditFile>, u64), Error> {
         self.contents.audit_files(trail, as_of)
     }
 
     /// [`Contents::audit_file`].
-    pub fn audit_file(&self, id: &str) -> Option<AuditFile> {
+    pub fn audit_file(&self, id: &str) -> Result<Option<AuditFile>, Error> {
         self.contents.audit_file(id)
     }
 

@@ -98,13 +98,19 @@ pub(crate) fn resume(
     let history =
         History::resume(flushed, dead_letters, &opened.segments).expect("the manifest was read");
     let trails = opened.segments.iter().flat_map(|segment| segment.trails());
+    let (mut files, hidden) = opened.audit_files()?;
+    if hidden.is_some() {
+        files.note_gaps(history.numbers());
+    }
     let state = State {
         segments: Arc::new(opened.segments.clone()),
         active: Memtable::from(flushed.events),
         trails: trails.map(|(trail, _)| trail.clone()).collect(),
         memtable_events_max,
-        files: opened.audit_files()?,
+        files,
+        has_unknown_trails: opened.segments.iter().any(|segment| !segment.knows_trails()),
         head: history.head(),
+        received_at: history.received_at,
         dead_letters_head: history.dead_letters_head(),
         filled: FullTiles::from(flushed.events),
         ..State::default()

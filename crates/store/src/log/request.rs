@@ -85,6 +85,12 @@ pub enum Refusal {
         /// Index of the event that has the key.
         index: u64,
     },
+    /// Damage of stored bytes leaves open how to record it. Other requests are recorded. With
+    /// [`OnConflict::DeadLetter`], such events become dead letters instead.
+    Damaged {
+        /// What is not known.
+        because: String,
+    },
     /// A durable write failed. The next open shows whether the request was recorded.
     Fenced {
         /// The failure.

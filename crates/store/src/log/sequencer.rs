@@ -8,6 +8,7 @@ use event::entry::{self, NUMBER_MAX};
 use event::{Event, Time};
 use tlog::Hash;
 
+use crate::damage::Damages;
 use crate::error::Error;
 use crate::journal::batch::{Commit, DeadLetter, Position};
 use crate::journal::contract::Journal;
@@ -17,9 +18,10 @@ use crate::log::history::History;
 use crate::log::memtable::{FrameLocation, NewRow};
 use crate::log::recovery::Recovery;
 use crate::log::request::{Append, IncomingEvent, OnConflict, Receipt, Refusal};
+use crate::log::settings::Settings;
 use crate::log::state::State;
 use crate::log::words::Words;
-use crate::segment::key_search::KeySearch;
+use crate::segment::key_search::{KeySearch, KeysFound};
 
 /// Memory retained for the next group; larger groups are rare and free theirs.
 const GROUP_BYTES_RETAINED: usize = 4 << 20;
@@ -36,6 +38,9 @@ pub(crate) struct Sequencer {
     dead_letters: Vec<(usize, u32)>,
     /// Whether the newest batch lacks its mark.
     is_unmarked: bool,
+    damages: Arc<Damages>,
+    /// [`Settings::latest`](crate::Settings::latest).
+    latest: Arc<dyn Fn() -> Time + Send + Sync>,
 }
 
 /// An event of a group.
@@ -63,7 +68,19 @@ impl Sequencer {
             group: Vec::new(),
             dead_letters: Vec::new(),
             is_unmarked: false,
+            damages: Arc::default(),
+            latest: Settings::default().latest,
         }
+    }
+
+    /// Believes no time later than this one.
+    pub fn with_latest(self, latest: Arc<dyn Fn() -> Time + Send + Sync>) -> Sequencer {
+        Sequencer { latest, ..self }
+    }
+
+    /// Notes damage that it meets here.
+    pub fn with_damages(self, damages: &Arc<Damages>) -> Sequencer {
+        Sequencer { damages: Arc::clone(damages), ..self }
     }
 
     pub fn state(&self) -> Arc<RwLock<State>> {
@@ -104,9 +121,18 @@ impl Sequencer {
         self.known.forget_before(segments.last().map_or(0, |segment| segment.meta.end()));
         let keys =
             requests.iter().flat_map(|request| &request.events).filter_map(|event| event.key);
-        let (sought, mut flushed) = (KeySearch::of(keys), HashMap::new());
-        segments.iter().try_for_each(|segment| segment.find_keys(&sought, &mut flushed))?;
-        let admit = |request| Ok(self.admit(request, &flushed));
+        let (sought, mut flushed) = (KeySearch::of(keys), KeysFound::default());
+        for segment in segments.iter() {
+            match segment.find_keys(&sought, &mut flushed) {
+                // The segment has no key that reads back. Intake goes on without them, so that an
+                // event of the segment that is sent again is recorded again.
+                Err(why) if why.is_unreadable() => self.damages.note(&why),
+                found => found?,
+            }
+        }
+        flushed.damage.iter().for_each(|why| self.damages.note(why));
+        let latest = (self.latest)();
+        let admit = |request| Ok(self.admit(request, &flushed, latest));
         let answers: Vec<_> = requests.into_iter().map(admit).collect::<Result<_, Error>>()?;
         if self.batch.is_empty() {
             self.batch.clear(GROUP_BYTES_RETAINED);
@@ -139,16 +165,19 @@ impl Sequencer {
     fn admit(
         &mut self,
         request: Append,
-        flushed: &HashMap<Key, KeyEntry>,
+        flushed: &KeysFound,
+        latest: Time,
     ) -> Result<Receipt, Refusal> {
         if request.on_conflict == OnConflict::Refuse {
+            let mut events = request.events.iter();
+            if let Some(because) = events.find_map(|event| self.undecided(event, flushed)) {
+                return Err(Refusal::Damaged { because: because.to_owned() });
+            }
             self.refuse_conflicts(&request.events, flushed)?;
         }
+        let arrived_at = request.received_at.min(latest);
         // The clock may step back; the log does not.
-        let received_at = self
-            .history
-            .received_at
-            .map_or(request.received_at, |last| last.max(request.received_at));
+        let received_at = self.history.received_at.map_or(arrived_at, |last| last.max(arrived_at));
         let mut receipt = Receipt {
             first_index: None,
             recorded: 0,
@@ -158,6 +187,11 @@ impl Sequencer {
         };
         let mut rejected = request.rejected;
         for (position, incoming) in request.events.into_iter().enumerate() {
+            if let Some(because) = self.undecided(&incoming, flushed) {
+                let reason = format!("damaged: {because}");
+                rejected.push(RejectedRecord { reason, raw: incoming.event.raw });
+                continue;
+            }
             match incoming.key.and_then(|key| self.first(&key, flushed)) {
                 None => {
                     let index = self.record(incoming, received_at);
@@ -183,14 +217,26 @@ impl Sequencer {
     }
 
     /// The event that was recorded under this key.
-    fn first(&self, key: &Key, flushed: &HashMap<Key, KeyEntry>) -> Option<KeyEntry> {
-        self.known.get(key).or_else(|| flushed.get(key).copied())
+    fn first(&self, key: &Key, flushed: &KeysFound) -> Option<KeyEntry> {
+        self.known.get(key).or_else(|| flushed.events.get(key).copied())
+    }
+
+    /// Why an event cannot be recorded while a segment is damaged, if that is so.
+    fn undecided(&self, incoming: &IncomingEvent, flushed: &KeysFound) -> Option<&'static str> {
+        let unknown = incoming.key.filter(|key| self.first(key, flushed).is_none());
+        if unknown.is_some_and(|key| flushed.undecided.contains(&key)) {
+            Some("the event may be one of a damaged segment, which does not read back")
+        } else if !self.history.knows_number(&incoming.event.trail) {
+            Some("a damaged segment hides the number of the trail's last event")
+        } else {
+            None
+        }
     }
 
     fn refuse_conflicts(
         &self,
         events: &[IncomingEvent],
-        flushed: &HashMap<Key, KeyEntry>,
+        flushed: &KeysFound,
     ) -> Result<(), Refusal> {
         let mut own: HashMap<Key, KeyEntry> = HashMap::new();
         for (position, incoming) in events.iter().enumerate() {
@@ -381,6 +427,17 @@ mod tests {
             Some(Time::from_unix_ns(5)),
             "time never goes back"
         );
+    }
+
+    #[test]
+    fn no_event_is_received_later_than_it_can_be() {
+        let (sequencer, _) = sequencer();
+        let mut sequencer = sequencer.with_latest(Arc::new(|| Time::from_unix_ns(7)));
+        for (key, received_ns, expected) in [("a", 5, 5), ("b", 900, 7), ("c", 6, 7)] {
+            let group = vec![request(&[key], received_ns, OnConflict::Refuse)];
+            sequencer.commit(group).expect("no fault");
+            assert_eq!(sequencer.history.received_at, Some(Time::from_unix_ns(expected)), "{key}");
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use event::Time;
+
 use crate::error::Error;
 use crate::metrics::Clock;
 
@@ -37,6 +39,9 @@ pub struct Settings {
     /// Measures how long a sync takes, for [`Metrics`](crate::Metrics); the default measures
     /// nothing.
     pub clock: Clock,
+    /// The latest time that it can be. No event was received later, whatever a request says, since
+    /// no later event could be before it; the default limits nothing.
+    pub latest: Arc<dyn Fn() -> Time + Send + Sync>,
     /// Called when a durable write failed and the log takes nothing more.
     pub on_fatal: Arc<dyn Fn(&Error) + Send + Sync>,
 }
@@ -57,6 +62,7 @@ impl Default for Settings {
             cache_bytes_max: 256 << 20,
             waiting_requests_max: 1024,
             clock: Arc::new(|| Duration::ZERO),
+            latest: Arc::new(|| Time::from_unix_ns(i64::MAX)),
             on_fatal: Arc::new(|_| {}),
         }
     }

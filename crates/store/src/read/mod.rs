@@ -5,6 +5,7 @@ pub(crate) mod audit_lines;
 pub(crate) mod contents;
 pub(crate) mod dead_letters;
 pub(crate) mod directory;
+pub(crate) mod entries;
 pub(crate) mod node_cache;
 pub(crate) mod query;
 pub(crate) mod scan;

@@ -20,7 +20,7 @@ impl Contents {
     pub fn query(&self, query: &Query) -> Result<Page<Row>, Error> {
         let prepared = PreparedQuery::of(query);
         let view = self.view(&prepared);
-        let (found, total, tree_size) = view.find(&prepared)?;
+        let (found, total, tree_size) = self.noted(view.find(&prepared))?;
         let rows = self.rows(&view.segments, &found)?;
         Ok(Page { rows, total, tree_size })
     }
@@ -35,7 +35,7 @@ impl Contents {
     pub fn histogram(&self, query: &Query, instants: &[Time]) -> Result<Histogram, Error> {
         let prepared = PreparedQuery::of(query);
         let view = self.view(&prepared);
-        view.histogram(&prepared, instants)
+        self.noted(view.histogram(&prepared, instants))
     }
 
     /// The most frequent values of each dimension among the matching events, at most `limit` of
@@ -52,7 +52,7 @@ impl Contents {
             let state = self.state.read().expect("no panic while held");
             (state.view(&prepared), state.active_counts(&prepared, dimensions))
         };
-        view.tops(&prepared, dimensions, &active, limit)
+        self.noted(view.tops(&prepared, dimensions, &active, limit))
     }
 
     /// `count` events from this index on, in the order of the log, or fewer at the end.
@@ -69,12 +69,8 @@ impl Contents {
         for (position, segment) in segments.iter().enumerate() {
             let wanted = first.max(segment.meta.first)..end.min(segment.meta.end());
             if !wanted.is_empty() {
-                rows.extend(
-                    segment
-                        .rows_of(wanted)?
-                        .into_iter()
-                        .map(|row| RowSource::Segment(position, row)),
-                );
+                let found = self.noted(segment.rows_of(wanted))?;
+                rows.extend(found.into_iter().map(|row| RowSource::Segment(position, row)));
             }
         }
         rows.append(&mut found);
@@ -92,6 +88,15 @@ impl Contents {
 
     /// [`Contents::rows`] for a scan: past the cache, and `None` when the rows exceed `bytes_max`.
     pub(crate) fn rows_within(
+        &self,
+        segments: &[Arc<Segment>],
+        found: &[RowSource],
+        bytes_max: Option<usize>,
+    ) -> Result<Option<Vec<Row>>, Error> {
+        self.noted(self.read_rows(segments, found, bytes_max))
+    }
+
+    fn read_rows(
         &self,
         segments: &[Arc<Segment>],
         found: &[RowSource],
@@ -144,6 +149,10 @@ impl Contents {
 
     /// The stored event with this index; `None` beyond the end.
     pub fn stored_event(&self, index: u64) -> Result<Option<StoredEvent>, Error> {
+        self.noted(self.read_stored(index))
+    }
+
+    fn read_stored(&self, index: u64) -> Result<Option<StoredEvent>, Error> {
         let (segments, frame, _reading) = {
             let state = self.state.read().expect("no panic while held");
             (Arc::clone(&state.segments), state.frame(index), Arc::clone(&state.reading))

@@ -97,7 +97,7 @@ impl Scan<'_> {
     fn find(&mut self) -> Result<(), Error> {
         let prepared = PreparedQuery::of(&self.query);
         let view = self.contents.view(&prepared);
-        let (found, total, _) = view.find(&prepared)?;
+        let (found, total, _) = self.contents.noted(view.find(&prepared))?;
         self.total = total;
         self.query.offset += found.len() as u64;
         self.found = Some((view, found.into()));

@@ -201,6 +201,7 @@ fn send(
                     store::Refusal::Conflict { .. } => {
                         Err("a conflict between equal events".to_owned())
                     }
+                    store::Refusal::Damaged { because } => Err(because),
                 };
             }
             Err(Error::Fenced { .. }) => return Ok(()),

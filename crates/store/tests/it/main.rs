@@ -5,6 +5,7 @@
 mod audit_files;
 mod crash;
 mod damage;
+mod damaged_segment;
 mod fixture;
 mod group_commit;
 mod model;

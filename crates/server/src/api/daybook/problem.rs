@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::api::caller::Unauthenticated;
+use crate::api::error::DAMAGED;
 use crate::api::{ApiError, OwnError, Refusal};
 use find::QueryError;
 use find::question::InvalidParameter;
@@ -146,6 +147,9 @@ pub fn render(error: &ApiError, request_id: &str) -> Response {
         ApiError::Unrecorded(_) => {
             let text = "the request cannot be recorded now, and is not done unrecorded; try again";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unrecorded", text)
+        }
+        ApiError::Store(cause) if cause.is_unreadable() => {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", DAMAGED)
         }
         ApiError::Store(_) => {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error")

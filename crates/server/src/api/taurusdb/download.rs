@@ -46,10 +46,10 @@ struct Links {
 pub(super) fn links(call: &Call<'_>) -> Result<Answer, Refusal> {
     let trail = authorise_instance(call)?;
     let request = parameters(&call.request.body)?;
-    let policies = &call.state.policies;
+    let policies = call.state.policies.known()?;
     let mut files = Vec::new();
     for id in &request.ids {
-        let file = call.state.log.audit_file(id);
+        let file = call.state.log.audit_file(id)?;
         let listed = file.filter(|file| file.trail == trail && policies.lists(file, call.now));
         files.push(listed.ok_or(ApiError::InvalidParameter)?);
     }
@@ -119,7 +119,13 @@ pub(super) fn download(call: &Call<'_>) -> Result<Answer, Refusal> {
     Ok(Answer::streamed(StatusCode::OK, |streaming| send(file, permit, streaming)).recorded())
 }
 
-fn read_link(call: &Call<'_>, id: &str) -> Result<AuditFile, Error> {
+fn read_link(call: &Call<'_>, id: &str) -> Result<AuditFile, Refusal> {
+    check_link(call, id)?;
+    Ok(call.state.log.audit_file(id)?.ok_or(Error::ForgedLink)?)
+}
+
+/// Checks the signature and the age of a link.
+fn check_link(call: &Call<'_>, id: &str) -> Result<(), Error> {
     let parameter = |name| text(call.raw_query(), name).ok_or(Error::ForgedLink);
     let expires: i64 = parameter("expires")?.parse().map_err(|_| Error::ForgedLink)?;
     let shown = hex::decode(parameter("signature")?).map_err(|_| Error::ForgedLink)?;
@@ -130,7 +136,7 @@ fn read_link(call: &Call<'_>, id: &str) -> Result<AuditFile, Error> {
     if expires <= call.now {
         return Err(Error::ExpiredLink);
     }
-    call.state.log.audit_file(id).ok_or(Error::ForgedLink)
+    Ok(())
 }
 
 /// Sends a file piece by piece. A client that takes none for a while, and a file that does not read
