@@ -55,6 +55,17 @@ impl Access {
         }
     }
 
+    /// Checks that the rights of a data directory can be put in force. Changes nothing.
+    pub fn check(data_dir: &Path, own: &Trail) -> Result<(), String> {
+        let key = SecretsKey::read(data_dir)?;
+        let damage = |error: Error| format!("damage in the access files: {error}");
+        let file = file::read(data_dir).map_err(damage)?;
+        file::read_recorded(data_dir).map_err(damage)?;
+        Snapshot::of(&file, &key, own)
+            .map(drop)
+            .map_err(|why| format!("damage in {}: {why}", store::ACCESS))
+    }
+
     /// A key for another purpose than encrypting secrets; every data directory has another.
     pub fn derived_key(&self, purpose: &str) -> [u8; 32] {
         self.secrets_key.derived(purpose)

@@ -87,6 +87,15 @@ settings! {
         witness_late_after_s: u64 = 60, Number::positive("seconds"), No,
             "Seconds for a witness to cosign a checkpoint; beyond, it is \
              [late](api/tlog.md#witnesses), which is recorded and stops nothing.";
+        guard_lost_max_s: u64 = 24 * 3600, Number::positive("seconds"), No,
+            "Seconds for which the server runs without signing when the [guard](security.md#the-guard) \
+             takes no checkpoint, as when its disk is gone; beyond, it ends with exit code 4.";
+        clock_jump_s: u64 = 10, Number::positive("seconds"), No,
+            "Seconds by which the machine's clock may be adjusted at once; beyond, it \
+             [jumped](operations.md#clock), which is recorded.";
+        clock_accept_after_s: u64 = 3600, Number::positive("seconds"), No,
+            "Seconds for which the clock must stand by a jump ahead; before, events are received \
+             at the time without the jump.";
     }
 }
 

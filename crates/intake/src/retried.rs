@@ -17,6 +17,11 @@ const RANGES_MAX: usize = 50_000;
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Numbers(BTreeMap<u64, u64>);
 
+/// Whether these are the bytes of a file of retried numbers.
+pub fn check(bytes: &[u8]) -> Result<(), String> {
+    state_file::read::<Vec<(u64, u64)>>(MAGIC, bytes).map(drop)
+}
+
 impl Numbers {
     pub fn contains(&self, number: u64) -> bool {
         self.0.range(..=number).next_back().is_some_and(|(_, last)| number <= *last)

@@ -8,10 +8,10 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use event::{Class, Operation, Trail};
+use event::{Class, Operation, Outcome, OutcomeKind, Severity, Trail};
 use sha2::{Digest, Sha256};
 use store::durable::{Disk, Local, Wait};
-use store::{AuditFile, FileObjects, Log, Objects};
+use store::{AuditFile, DamagedFile, FileObjects, Log, Objects};
 
 use access::{Access, Revision};
 use config::{Config, CurrentConfig};
@@ -20,6 +20,7 @@ use intake::audit::{Act, OwnAudit, Who};
 use intake::follow::parse_limits;
 use intake::monitor::source_monitor::{self, SourceMonitor};
 use intake::retried::Retried;
+use system::steady::{ClockTurn, SteadyClock};
 
 /// Time between looks for a change of rights.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
@@ -124,6 +125,7 @@ pub struct Parts {
     pub intakes: Vec<Arc<Intake>>,
     pub retried: Arc<Retried>,
     pub in_force: Arc<CurrentConfig>,
+    pub clock: Arc<SteadyClock>,
 }
 
 /// The housekeeping thread.
@@ -139,14 +141,17 @@ impl Housekeeping {
             let _serving = serving;
             let started = Instant::now();
             let (mut flushed, mut announced_at, mut monitored) = (started, started, started);
-            let mut announced = HashMap::new();
+            let (mut announced, mut damaged) = (HashMap::new(), BTreeSet::new());
+            let mut turned: Vec<Act> = future_of(&parts).into_iter().collect();
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(FOLLOW_EVERY) {
+                record_turns(&parts, &mut turned);
                 parts.access.follow(&|changed| parts.audit.record_all_now(acts_of(changed)));
                 if flushed.elapsed() >= FLUSH_EVERY {
                     parts.audit.flush();
                     flushed = Instant::now();
                 }
                 if announced_at.elapsed() >= FILES_EVERY {
+                    record_damage(&parts, &mut damaged);
                     announce_files(&parts, &mut announced);
                     announced_at = Instant::now();
                 }
@@ -179,6 +184,88 @@ impl Housekeeping {
         if self.thread.join().is_err() {
             tracing::error!("housekeeping panicked");
         }
+    }
+}
+
+/// Records what the machine's clock did. What cannot be recorded now keeps waiting.
+fn record_turns(parts: &Parts, turned: &mut Vec<Act>) {
+    turned.extend(parts.clock.turns().into_iter().map(act_of_turn));
+    if !turned.is_empty() {
+        match parts.audit.record_all_now(turned.clone()) {
+            Ok(()) => turned.clear(),
+            Err(why) => tracing::warn!(why, "couldn't record a jump of the clock yet"),
+        }
+    }
+}
+
+fn act_of_turn(turn: ClockTurn) -> Act {
+    let (seconds, what) = match turn {
+        ClockTurn::Jumped(seconds) if seconds < 0 => (seconds, "went back"),
+        ClockTurn::Jumped(seconds) => (seconds, "jumped ahead, and is not followed yet"),
+        ClockTurn::Returned(seconds) => (seconds, "came back from its jump ahead"),
+        ClockTurn::Accepted(seconds) => (seconds, "stands by its jump ahead, and is followed"),
+    };
+    clock_jumped(seconds, format!("the machine's clock {what}: {seconds} s"))
+}
+
+fn clock_jumped(seconds: i64, description: String) -> Act {
+    tracing::error!(seconds, description, "the clock jumped");
+    let act = Act::new("clock.jumped", Operation::Other, "Clock")
+        .on("clock", "machine")
+        .with("seconds", seconds.to_string());
+    Act { description: Some(description), severity: Severity::MAJOR, ..act }
+}
+
+/// The record of a newest event that was received in the future, as after a start with a clock that
+/// had been ahead.
+fn future_of(parts: &Parts) -> Option<Act> {
+    let newest = parts.log.contents().received_at()?;
+    let ahead_ns = newest.unix_ns().saturating_sub(parts.clock.latest().unix_ns());
+    let seconds = ahead_ns / 1_000_000_000;
+    let tolerated = parts.in_force.current().limits.clock_jump_s;
+    let is_future = u64::try_from(seconds).is_ok_and(|seconds| seconds > tolerated);
+    is_future.then(|| {
+        let why = "the newest event was received in the future; the next ones count as received \
+                   with it until the clock reaches that time";
+        clock_jumped(-seconds, format!("{why}: {newest}"))
+    })
+}
+
+/// Records every file of the log that reads found damaged since the last look. The same damage is
+/// recorded once, however often the server starts.
+fn record_damage(parts: &Parts, known: &mut BTreeSet<String>) {
+    for found in parts.log.damaged_files() {
+        if known.contains(&found.file) {
+            continue;
+        }
+        let (file, what) = (found.file.clone(), found.what.clone());
+        tracing::error!(file, offset = found.offset, what, "stored bytes are damaged");
+        match parts.audit.record_now(damage(&found)) {
+            Ok(()) => drop(known.insert(file)),
+            Err(why) => tracing::warn!(why, "couldn't record damage yet"),
+        }
+    }
+}
+
+fn damage(found: &DamagedFile) -> Act {
+    let DamagedFile { file, offset, what, events } = found;
+    let mut act = Act::new("log.damaged", Operation::Other, "Log")
+        .on("file", file)
+        .with("offset", offset.to_string())
+        .with("what", what);
+    if let Some(events) = events {
+        act = act
+            .with("first_event", events.start.to_string())
+            .with("last_event", events.end.saturating_sub(1).to_string());
+    }
+    let description = format!("bytes of {file} do not read back; see daybook repair");
+    let outcome = Outcome { kind: OutcomeKind::Failure, ..Outcome::default() };
+    Act {
+        description: Some(description),
+        outcome,
+        severity: Severity::MAJOR,
+        key: Some(format!("damage {file} {offset}")),
+        ..act
     }
 }
 

@@ -13,6 +13,7 @@ pub mod housekeeping;
 pub mod live;
 pub mod notify;
 pub mod pace;
+pub mod preflight;
 pub mod reload;
 pub mod request_metrics;
 pub mod routes;

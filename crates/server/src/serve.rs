@@ -2,6 +2,7 @@
 //! order.
 
 mod app;
+mod entrance;
 mod ingest;
 mod refusal;
 
@@ -15,7 +16,9 @@ use store::durable::Local;
 use store::{FileObjects, Log, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
 
+use self::entrance::Entrance;
 use crate::audit_policies::Policies;
 use crate::evidence::witnesses::{self, Cosigning, Witnesses};
 use crate::evidence::{self, Evidence, Signing};
@@ -40,11 +43,13 @@ use intake::retried::Retried;
 use intake::sockets;
 use net::server;
 use net::tls::Renewable;
+use system::steady::{JumpLimits, SteadyClock};
 
-/// A server that is bound and has its log open, but takes no requests yet.
+/// A server that takes requests.
 pub struct Server {
     app: App,
-    listener: TcpListener,
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
     tls: Option<Arc<Renewable>>,
     syslog: intake::syslog::BoundSockets,
     stop: watch::Sender<bool>,
@@ -74,7 +79,7 @@ struct Shared {
 }
 
 impl Server {
-    /// Opens the log, the rights and the certificate, and binds the address.
+    /// Binds the address, opens the log and the rights, and lets requests in.
     pub async fn open(config: Config, data_dir: &Path) -> Result<Server, Failure> {
         let tls = config
             .tls
@@ -83,12 +88,30 @@ impl Server {
             .transpose()
             .map_err(Failure::usage)?
             .map(Renewable::new);
+        let (stop, stopping) = watch::channel(false);
+        // First of all: a taken address is an error before anything is read, and while the log is
+        // opened somebody answers.
+        let listener = listen(config.listen).await?;
+        let address = address_of(&listener)?;
+        tracing::info!(%address, "listening; opening the log");
+        let entrance = Entrance::default();
+        let accepting = tokio::spawn(server::run(
+            listener,
+            tls.clone(),
+            sockets::limits(&config.limits),
+            entrance.clone(),
+            stop.subscribe(),
+        ));
         let (report, fatal) = tokio::sync::mpsc::channel(1);
         let report_fatal = move |error: &store::Error| {
             // The channel holds one message; the first is enough.
             let _ = report.try_send(error.to_string());
         };
-        let log = open_log(&config, data_dir, report_fatal.clone())?;
+        let clock = Arc::new(SteadyClock::start(JumpLimits {
+            jump_s: config.limits.clock_jump_s,
+            accept_after_s: config.limits.clock_accept_after_s,
+        }));
+        let log = open_log(&config, data_dir, &clock, report_fatal.clone())?;
         // Before anything is recorded: a log that differs from what was signed must stay as it is.
         let guard = evidence::guard::folder_of(data_dir, config.evidence.guard.as_deref());
         let evidence = Evidence::open(data_dir, &guard.map_err(Failure::new)?, log.contents())?;
@@ -103,8 +126,6 @@ impl Server {
         .map_err(Failure::new)?;
         let access = Arc::new(access);
         let policies = Policies::load(&log, &config.own)?;
-        let listener = listen(config.listen).await?;
-        let (stop, stopping) = watch::channel(false);
         let limits = config.limits;
         let started_at = system::now();
         let intakes: Vec<Arc<Intake>> = config
@@ -112,11 +133,13 @@ impl Server {
             .iter()
             .map(|source| Arc::new(Intake::of(source.clone(), started_at)))
             .collect();
-        let syslog = intake::syslog::bind(&intakes).await.map_err(Failure::new)?;
         let retried = Retried::open(&FileObjects::new(Arc::new(Local::open(data_dir))))?;
         let retried = Arc::new(retried);
         let monitor =
             SourceMonitor::open(data_dir, &intakes, log.contents(), report_fatal.clone())?;
+        // As late as can be: no transport has a response, so what arrives before somebody reads it
+        // is lost if the start fails.
+        let syslog = intake::syslog::bind(&intakes).await.map_err(Failure::new)?;
         let newest = Arc::new(Newest::new(Arc::clone(&log), Arc::clone(&access)));
         let exports = Exports::new(Arc::clone(&log), Arc::clone(&evidence), limits.exports_max);
         let state = Arc::new(State {
@@ -131,6 +154,7 @@ impl Server {
             requests: RequestMetrics::new(routes::all().iter().map(routes::Row::name)),
             intakes,
             retried,
+            clock,
             snapshots: Snapshots::default(),
             attempts: Attempts::default(),
             policies,
@@ -150,7 +174,9 @@ impl Server {
             state: Arc::clone(&state),
         };
         let threads = Threads::start(&state, serving, monitor, &report_fatal);
-        Ok(Server { app: App(Arc::new(shared)), listener, tls, syslog, stop, threads, fatal })
+        let app = App(Arc::new(shared));
+        entrance.open(app.clone());
+        Ok(Server { app, address, accepting, tls, syslog, stop, threads, fatal })
     }
 
     /// The reloader of this server's configuration, as these flags and variables change it.
@@ -186,10 +212,8 @@ impl Server {
     }
 
     /// The bound address.
-    pub fn address(&self) -> Result<SocketAddr, Failure> {
-        self.listener.local_addr().map_err(|error| {
-            Failure::new(format!("couldn't read the address listened on: {error}"))
-        })
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// `http` or `https`.
@@ -200,13 +224,6 @@ impl Server {
     /// Serves until `until` resolves, or a durable write fails. Open requests are finished.
     pub async fn run(mut self, until: impl Future<Output = ()>) -> Result<(), Failure> {
         let limits = self.app.0.state.config().limits;
-        let accepting = tokio::spawn(server::run(
-            self.listener,
-            self.tls,
-            sockets::limits(&limits),
-            self.app.clone(),
-            self.stop.subscribe(),
-        ));
         let syslog = self.syslog.start(&self.app.0.state.log, limits, &self.stop.subscribe());
         let failure = tokio::select! {
             () = until => None,
@@ -222,7 +239,7 @@ impl Server {
             }
         }
         let _ = self.stop.send(true);
-        let (accepted, ()) = tokio::join!(accepting, syslog.wait_until_durable());
+        let (accepted, ()) = tokio::join!(self.accepting, syslog.wait_until_durable());
         if let Err(error) = accepted {
             return Err(Failure::new(format!("the accept loop ended: {error}")));
         }
@@ -263,15 +280,18 @@ async fn last_holder<T>(mut part: Arc<T>) -> Option<T> {
 fn open_log(
     config: &Config,
     data_dir: &Path,
+    clock: &Arc<SteadyClock>,
     report_fatal: impl Fn(&store::Error) + Send + Sync + 'static,
 ) -> Result<Log, Failure> {
     let began = Instant::now();
+    let clock = Arc::clone(clock);
     let settings = Settings {
         waiting_requests_max: config.limits.waiting_requests_max,
         flush_events: config.limits.flush_events,
         unflushed_events_max: config.limits.unflushed_events_max,
         cache_bytes_max: config.limits.index_cache_bytes_max,
         clock: Arc::new(move || began.elapsed()),
+        latest: Arc::new(move || clock.latest()),
         on_fatal: Arc::new(report_fatal),
         ..Settings::default()
     };
@@ -292,6 +312,12 @@ fn open_log(
         "opened the log"
     );
     Ok(log)
+}
+
+fn address_of(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener
+        .local_addr()
+        .map_err(|error| Failure::new(format!("couldn't read the address listened on: {error}")))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -335,6 +361,7 @@ impl Threads {
                 Arc::clone(&state.evidence),
                 Arc::clone(&state.log),
                 Arc::clone(&state.audit),
+                Duration::from_secs(limits.guard_lost_max_s),
                 report_fatal.clone(),
             ),
         }
@@ -358,6 +385,7 @@ fn housekeeping_parts(state: &State) -> housekeeping::Parts {
         intakes: state.intakes.clone(),
         retried: Arc::clone(&state.retried),
         in_force: Arc::clone(&state.in_force),
+        clock: Arc::clone(&state.clock),
     }
 }
 

@@ -21,6 +21,7 @@ use config::{Config, CurrentConfig};
 use intake::Intake;
 use intake::audit::OwnAudit;
 use intake::retried::Retried;
+use system::steady::SteadyClock;
 
 /// The parts of one server that its APIs use.
 pub struct State {
@@ -30,6 +31,8 @@ pub struct State {
     /// The configured sources.
     pub intakes: Vec<Arc<Intake>>,
     pub retried: Arc<Retried>,
+    /// The machine's clock without its jumps ahead.
+    pub clock: Arc<SteadyClock>,
     pub access: Arc<Access>,
     pub audit: Arc<OwnAudit>,
     pub evidence: Arc<Evidence>,

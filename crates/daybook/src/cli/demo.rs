@@ -162,7 +162,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let stop = stop_signal()?;
         let server = Server::open(config, &data).await?;
-        let address = server.address()?;
+        let address = server.address();
         let once = arguments.once;
         let mut shown = Ok(());
         let until = async {

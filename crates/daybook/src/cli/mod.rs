@@ -19,6 +19,7 @@ mod profile;
 mod prove;
 mod question;
 mod reach;
+mod repair;
 mod routes;
 mod rows;
 mod screen;
@@ -94,6 +95,8 @@ enum Command {
     Export(export::Arguments),
     /// Check every byte of a log without changing it.
     Check(check::Arguments),
+    /// Say which files of a log are damaged, and how to replace them by good copies.
+    Repair(repair::Arguments),
     /// Write a proof that an event is in the log.
     Prove(prove::Arguments),
     /// Verify a log, proof, receipt or export with your own keys, without trusting its server.
@@ -206,6 +209,7 @@ pub fn run() -> ExitCode {
         Command::Tail(arguments) => tail::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Repair(arguments) => repair::run(&arguments),
         Command::Prove(arguments) => prove::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),

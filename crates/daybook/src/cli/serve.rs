@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -46,6 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = config::load(&flags, &variables())?;
     let data_dir = config.data_dir.clone().ok_or_else(no_data_dir)?;
     let set_level = start_log(config.log_format, config.log_level);
+    forbid_dumps();
     runtime()?.block_on(async {
         // Before the address is bound: clients that can connect may also send a signal.
         let stopped = stop_signal()?;
@@ -59,11 +61,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             "daybook: serving {} on {}://{}",
             data_dir.display(),
             server.scheme(),
-            server.address()?
+            server.address()
         ));
         notify::send(notify::READY);
         server.run(stopped).await
     })
+}
+
+/// Keeps the memory of this process from core dumps and from other processes of its user: it holds
+/// the keys of the log and the secrets of callers.
+pub fn forbid_dumps() {
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "couldn't forbid dumps of this process's memory");
+    }
 }
 
 /// Sets the level of the operational log.
@@ -130,4 +140,17 @@ pub fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
             _ = terminate.recv() => {}
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::dumpable_behavior;
+
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_server_is_not_dumped() {
+        forbid_dumps();
+        assert_eq!(dumpable_behavior().expect("the kernel says"), DumpableBehavior::NotDumpable);
+    }
 }

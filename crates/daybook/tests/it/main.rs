@@ -32,6 +32,7 @@ mod reload;
 mod rights;
 mod signer;
 mod sources;
+mod starting;
 mod swr;
 mod syscall_faults;
 mod syslog;

@@ -60,6 +60,15 @@ pub fn read(data_dir: &Path) -> Result<Vec<Signer>, String> {
     parse(&key_file(data_dir)?.1.bytes)
 }
 
+/// Checks that the keys of a data directory are those of the log of this origin.
+pub fn check(data_dir: &Path, origin: &str) -> Result<(), String> {
+    let signers = read(data_dir).map_err(|why| format!("damage in {LOG_KEY}: {why}"))?;
+    match signers[0].verifier().name() {
+        name if name == origin => Ok(()),
+        name => Err(format!("damage in {LOG_KEY}: it is the key of {name}, not of {origin}")),
+    }
+}
+
 /// Adds a key. The server uses and records it within a second, or at its next start.
 pub fn rotate(data_dir: &Path, seed: &[u8; 32]) -> Result<Verifier, String> {
     let (objects, object) = key_file(data_dir)?;

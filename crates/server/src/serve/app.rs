@@ -191,7 +191,13 @@ impl App {
                 &serde_json::json!({ "status": "stopping" }),
             );
         }
-        net::json(StatusCode::OK, &serde_json::json!({ "status": "ready" }))
+        // A damaged old segment makes some answers impossible; the server is ready all the same.
+        let files = self.0.state.log.damaged_files().len();
+        let status = match files {
+            0 => serde_json::json!({ "status": "ready" }),
+            _ => serde_json::json!({ "status": "ready", "damaged_files": files }),
+        };
+        net::json(StatusCode::OK, &status)
     }
 
     /// Reads the body of a request to a wire API, since its signature covers it.
