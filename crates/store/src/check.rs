@@ -21,7 +21,7 @@ use crate::disk::tree_files::{LEVELS, TreeFiles};
 use crate::error::Error;
 use crate::journal::batch::Batch;
 use crate::journal::scan::{self, JournalEnd, TornTail};
-use crate::log::history::{History, ReplayedEvent};
+use crate::log::history::{History, ReplayedEvent, decoded};
 use crate::log::recovery;
 use crate::manifest::{MANIFEST, Manifest, SegmentEntry};
 use crate::read::directory;
@@ -127,14 +127,15 @@ fn check_once(
     }
     (_, history.dead_letters) = recovery::dead_letters(&**disk, &identity.salt, flushed)?;
     history.batches = flushed.batches;
-    let mut replay = |batch: &Batch<'_>| {
-        history.replay(batch, &mut |ReplayedEvent { entry, raw, .. }| {
-            if Sha256::digest(raw)[..] == entry.raw_sha256 {
-                Ok(())
-            } else {
-                Err("the raw bytes are not those the entry names")
-            }
-        })
+    let compare = &mut |ReplayedEvent { entry, raw, .. }: ReplayedEvent<'_>| {
+        if Sha256::digest(raw)[..] == entry.raw_sha256 {
+            Ok(())
+        } else {
+            Err("the raw bytes are not those the entry names")
+        }
+    };
+    let mut replay = |batches: &[Batch<'_>]| {
+        batches.iter().try_for_each(|batch| history.replay(batch, &mut decoded, compare))
     };
     let mut read = |bytes| {
         done_bytes += bytes;

@@ -54,13 +54,15 @@ impl FileJournal {
         file_bytes_max: u64,
         start: Start,
         meters: Arc<Meters>,
-        visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
+        visit: &mut dyn FnMut(&[Batch<'_>]) -> Result<(), Error>,
     ) -> Result<(FileJournal, Option<TornTail>), Error> {
         let (mut next_batch, mut tree_size) = (start.batch, start.index);
-        let mut note_end = |batch: &Batch<'_>| {
-            next_batch = batch.commit.batch + 1;
-            tree_size = batch.commit.tree_size;
-            visit(batch)
+        let mut note_end = |batches: &[Batch<'_>]| {
+            if let Some(last) = batches.last() {
+                next_batch = last.commit.batch + 1;
+                tree_size = last.commit.tree_size;
+            }
+            visit(batches)
         };
         let JournalEnd { names, last_file: mut whole, torn_tail } =
             scan_all(&*disk, identity, start, &mut note_end, &mut |_| {})?;

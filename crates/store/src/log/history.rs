@@ -38,6 +38,15 @@ pub(crate) struct ReplayedEvent<'a> {
     pub raw: &'a [u8],
 }
 
+/// Gives the digest of an entry and the entry, for its bytes.
+pub(crate) type Decode<'a> = dyn FnMut(&[u8]) -> Result<(Hash, Entry), String> + 'a;
+
+/// An entry with its digest, from its bytes.
+pub(crate) fn decoded(bytes: &[u8]) -> Result<(Hash, Entry), String> {
+    let entry = entry::decode(bytes).map_err(|error| error.to_string())?;
+    Ok((entry::digest(bytes), entry))
+}
+
 impl History {
     /// Adds an entry's digest to the tree.
     pub(super) fn push(&mut self, digest: &Hash) {
@@ -153,10 +162,12 @@ impl History {
         Ok(())
     }
 
-    /// Replays one batch, after checking that it is the next one. `each` sees every event in order.
+    /// Replays one batch, after checking that it is the next one. `decode` gets the bytes of every
+    /// entry in order, and `each` every event.
     pub fn replay(
         &mut self,
         batch: &Batch<'_>,
+        decode: &mut Decode<'_>,
         each: &mut dyn FnMut(ReplayedEvent<'_>) -> Result<(), &'static str>,
     ) -> Result<(), Error> {
         for (position, len_bytes, content) in &batch.frames {
@@ -169,9 +180,7 @@ impl History {
                             self.tree.size()
                         )));
                     }
-                    let decoded =
-                        entry::decode(entry).map_err(|error| damage(&error.to_string()))?;
-                    let digest = entry::digest(entry);
+                    let (digest, decoded) = decode(entry).map_err(|why| damage(&why))?;
                     self.go_on(&digest, &decoded.event.trail, decoded.number, decoded.received_at)
                         .map_err(damage)?;
                     let frame = FrameLocation { at: *position, len_bytes: *len_bytes };

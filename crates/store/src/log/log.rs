@@ -104,7 +104,7 @@ impl Log {
             settings.journal_file_bytes_max,
             start,
             Arc::clone(&meters),
-            &mut |batch| recovered.replay(batch),
+            &mut |batches| recovered.replay(batches),
         )?;
         let reader = journal.reader();
         let damages = Arc::new(Damages::default());

@@ -73,7 +73,7 @@ impl Contents {
             let damages = Damages::default();
             let unreadable = opened.segments.iter().filter_map(|segment| segment.whole().err());
             unreadable.for_each(|why| damages.note(&why));
-            let mut replay = |batch: &Batch<'_>| recovered.replay(batch);
+            let mut replay = |batches: &[Batch<'_>]| recovered.replay(batches);
             let reader = reader::read(disk, &identity, manifest.start(), &mut replay)?;
             Ok(Contents {
                 identity: identity.clone(),
@@ -92,8 +92,8 @@ impl Contents {
         &self.identity
     }
 
-    /// Files with bytes that did not read back, as far as reads have met them. What needs them is an
-    /// error; the rest of the log is served.
+    /// Files with bytes that did not read back, as far as reads have met them. What needs them is
+    /// an error; the rest of the log is served.
     pub fn damaged_files(&self) -> Vec<DamagedFile> {
         self.damages.files()
     }

@@ -98,8 +98,8 @@ pub fn each_dead_letter(
         {
             return Ok(());
         }
-        let mut collect = |batch: &Batch<'_>| {
-            for (_, _, content) in &batch.frames {
+        let mut collect = |batches: &[Batch<'_>]| {
+            for (_, _, content) in batches.iter().flat_map(|batch| &batch.frames) {
                 if let Content::DeadLetter(record) = content {
                     let _ = take_new(record.clone());
                 }
