@@ -51,6 +51,10 @@ pub enum Error {
     },
     /// The queue of appends is full: try again shortly.
     Overloaded,
+    /// Nobody waits for the answer any more.
+    Cancelled,
+    /// The rows of an answer have more bytes than there is room for: ask for fewer, or later.
+    NoRoom,
     /// An event, or a dead letter, exceeds the size of a journal frame. Nothing was recorded.
     TooLarge {
         /// Upper bound of its bytes.
@@ -94,6 +98,8 @@ impl fmt::Display for Error {
             Error::Changed { name } => write!(f, "{name} was changed by someone else meanwhile"),
             Error::Fenced { because } => write!(f, "the log takes no more events: {because}"),
             Error::Overloaded => f.write_str("too many appends are waiting"),
+            Error::Cancelled => f.write_str("nobody waits for the answer any more"),
+            Error::NoRoom => f.write_str("there is no room in memory for the answer"),
             Error::TooLarge { len_bytes } => {
                 write!(
                     f,

@@ -30,6 +30,7 @@ mod read;
 #[cfg(test)]
 mod samples;
 mod segment;
+mod work;
 
 pub use check::{Progress, Report, check};
 pub use disk::identity::Identity;
@@ -51,4 +52,6 @@ pub use metrics::{Clock, Distribution, Histogram, Metrics};
 pub use read::audit_files::{AUDIT_FILE_BYTES_MAX, AUDIT_FILE_SECONDS_MAX, AuditFile};
 pub use read::contents::{Contents, Row, StoredEvent};
 pub use read::dead_letters::{dead_letters, each_dead_letter};
+pub use read::room::{BytesRoom, Room};
 pub use read::scan::Scan;
+pub use work::Work;

@@ -10,6 +10,7 @@ use crate::engine::page;
 use crate::engine::prepared_query::{Parts, PreparedQuery, RowLocation};
 use crate::engine::top::{TopValues, most};
 use crate::error::Error;
+use crate::work;
 
 /// Up to this many rows for each trail, the trail of each row is looked up, instead of the rows of
 /// each trail.
@@ -53,6 +54,7 @@ impl<'a> Matches<'a> {
     ) -> Result<Matches<'a>, Error> {
         let mut lists = Vec::new();
         for (position, conditions) in conditions.iter().enumerate() {
+            work::check()?;
             let meta = &conditions.segment.meta;
             if !conditions.can_match() || !prepared.overlaps(meta.earliest_ns, meta.latest_ns) {
                 continue;
@@ -84,6 +86,7 @@ impl<'a> Matches<'a> {
         }
         let tree_size = parts.tree_size(prepared.query);
         for (position, memtable) in parts.memtables.iter().enumerate() {
+            work::check()?;
             let bound = memtable.bind(prepared.query, tree_size);
             for trail in &prepared.trails {
                 if let Some(slice) = bound.matching(trail) {

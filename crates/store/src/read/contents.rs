@@ -102,26 +102,28 @@ impl Contents {
     }
 }
 
-/// Approximate bytes of a row in memory.
-pub(crate) fn weight(row: &Row) -> usize {
-    let event = &row.entry.event;
-    let texts = [
-        &event.actor.id,
-        &event.actor.name,
-        &event.user_agent,
-        &event.resource.kind,
-        &event.resource.name,
-        &event.resource.id,
-        &event.resource.region,
-        &event.outcome.reason,
-        &event.description,
-        &event.request_id,
-        &event.trace_id,
-    ];
-    let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-    let attributes = event
-        .attributes
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 2 * size_of::<String>());
-    size_of::<Row>() + texts + event.action.len() + attributes.sum::<usize>()
+impl Row {
+    /// Approximate bytes in memory.
+    pub fn bytes(&self) -> usize {
+        let event = &self.entry.event;
+        let texts = [
+            &event.actor.id,
+            &event.actor.name,
+            &event.user_agent,
+            &event.resource.kind,
+            &event.resource.name,
+            &event.resource.id,
+            &event.resource.region,
+            &event.outcome.reason,
+            &event.description,
+            &event.request_id,
+            &event.trace_id,
+        ];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let attributes = event
+            .attributes
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + 2 * size_of::<String>());
+        size_of::<Row>() + texts + event.action.len() + attributes.sum::<usize>()
+    }
 }

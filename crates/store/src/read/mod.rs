@@ -7,5 +7,6 @@ pub(crate) mod dead_letters;
 pub(crate) mod directory;
 pub(crate) mod node_cache;
 pub(crate) mod query;
+pub(crate) mod room;
 pub(crate) mod scan;
 pub(crate) mod tree;

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use crate::disk::durable::File;
 use crate::error::Error;
 use crate::segment::cache::{Cache, Slot};
+use crate::work;
 
 const HEAD_MAGIC: &[u8; 8] = b"DAYBOOKX";
 const FOOT_MAGIC: &[u8; 8] = b"XOOBYAD\n";
@@ -152,8 +153,10 @@ impl BlockReader {
         self.section(section).map_or(0, |section| section.blocks.len())
     }
 
-    /// A block, from the cache or read and checked now.
+    /// A block, from the cache or read and checked now. Errs where nobody wants it any more, so
+    /// that a question that was given up ends here, between any two blocks.
     pub fn block(&self, section: u8, position: usize) -> Result<Arc<[u8]>, Error> {
+        work::check()?;
         let (position, location) = self.location(section, position)?;
         let slot = &self.slots[position as usize];
         if let Some(block) = &*slot.block() {
@@ -167,6 +170,7 @@ impl BlockReader {
 
     /// [`BlockReader::block`] for a reader of a whole file: the cache stays as it is.
     pub fn block_uncached(&self, section: u8, position: usize) -> Result<Arc<[u8]>, Error> {
+        work::check()?;
         let (position, location) = self.location(section, position)?;
         let cached = self.slots[position as usize].block().as_ref().map(Arc::clone);
         cached.map_or_else(|| self.read(location), Ok)
