@@ -27,6 +27,9 @@ settings! {
              proxy or a relay.";
         requests_in_flight_max: usize = 256, Number::positive("requests"), No,
             "Requests in flight; further ones get 503 with `Retry-After`.";
+        write_timeout_s: u64 = 30, Number::positive("seconds"), No,
+            "Seconds in which a client must take something of what it is sent; beyond, the \
+             connection is closed.";
         intake_bytes_in_flight_max: usize = 256 << 20, Number::positive("bytes"), No,
             "Bytes of intake bodies in memory at once; beyond, 503.";
         header_timeout_s: u64 = 10, Number::positive("seconds"), No,
@@ -105,6 +108,10 @@ pub struct Limit {
 impl Limits {
     pub fn header_timeout(&self) -> Duration {
         Duration::from_secs(self.header_timeout_s)
+    }
+
+    pub fn write_timeout(&self) -> Duration {
+        Duration::from_secs(self.write_timeout_s)
     }
 
     /// Every limit, in the order of the table.

@@ -9,6 +9,7 @@ pub fn limits(limits: &config::Limits) -> net::Limits {
         connections_per_address_max: limits.connections_per_address_max,
         header_timeout: limits.header_timeout(),
         header_bytes_max: limits.header_bytes_max,
+        write_timeout: limits.write_timeout(),
     }
 }
 

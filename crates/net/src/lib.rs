@@ -11,8 +11,10 @@ pub mod connections;
 mod limits;
 mod message;
 pub mod path;
+mod progress;
 pub mod server;
 pub mod tls;
+mod write_timeout;
 
 pub use limits::Limits;
 pub use message::{Body, Piece, Request, Response, X_REQUEST_ID, error, json};

@@ -13,4 +13,6 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Bytes of a request header, names and values together.
     pub header_bytes_max: usize,
+    /// Longest time in which a peer takes nothing of what it is sent.
+    pub write_timeout: Duration,
 }

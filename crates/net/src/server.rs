@@ -21,7 +21,9 @@ use tokio::sync::watch;
 use crate::connections::Connections;
 use crate::limits::Limits;
 use crate::message::Response;
+use crate::progress::Progress;
 use crate::tls::Renewable;
+use crate::write_timeout::WriteTimeout;
 
 /// Time for open requests to end once the server stops.
 pub const DRAIN_MAX: Duration = Duration::from_secs(30);
@@ -102,6 +104,7 @@ async fn serve_connection<H: Handler>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "couldn't set TCP_NODELAY");
     }
+    let stream = WriteTimeout::new(stream, limits.write_timeout);
     match tls {
         None => serve_http1(stream, peer, limits, handler, stop).await,
         Some(tls) => {
@@ -154,15 +157,16 @@ async fn serve_http2<H: Handler>(
     handler: H,
     mut stop: watch::Receiver<bool>,
 ) {
-    let activity = Arc::new(Activity::default());
+    let (activity, progress) = (Arc::new(Activity::default()), Progress::default());
     let service = service_fn(|request| {
         let (handler, activity) = (handler.clone(), Arc::clone(&activity));
+        let progress = progress.clone();
         async move {
             activity.seen.fetch_add(1, Ordering::Relaxed);
             activity.open.fetch_add(1, Ordering::Relaxed);
             let response = handler.answer(peer, request).await;
             activity.open.fetch_sub(1, Ordering::Relaxed);
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| progress.follow(body)))
         }
     });
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
@@ -185,8 +189,14 @@ async fn serve_http2<H: Handler>(
             }
             // hyper has no limit on the time in which a client sends nothing, or half a preface.
             () = tokio::time::sleep(limits.header_timeout) => {
+                if progress.is_stalled(limits.write_timeout) {
+                    tracing::debug!(%peer, "closed a connection whose window did not move");
+                    return;
+                }
                 let seen = activity.seen.load(Ordering::Relaxed);
-                if seen == seen_before && activity.open.load(Ordering::Relaxed) == 0 {
+                let is_idle =
+                    activity.open.load(Ordering::Relaxed) == 0 && !progress.is_under_way();
+                if seen == seen_before && is_idle {
                     tracing::debug!(%peer, "closed an idle connection");
                     return;
                 }
@@ -204,4 +214,57 @@ async fn serve_http2<H: Handler>(
 struct Activity {
     seen: AtomicU64,
     open: AtomicU64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Body;
+
+    /// Answers every request with some bytes.
+    #[derive(Clone)]
+    struct Bytes;
+
+    impl Handler for Bytes {
+        async fn answer(&self, _: SocketAddr, _: hyper::Request<Incoming>) -> Response {
+            Response::new(Body::from(vec![7; 1000]))
+        }
+    }
+
+    /// The preface of HTTP/2, settings with a window of ten bytes, and a request for `/`.
+    const REQUEST_WITH_A_SMALL_WINDOW: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
+          \x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x04\x00\x00\x00\x0a\
+          \x00\x00\x06\x01\x05\x00\x00\x00\x01\x82\x87\x84\x41\x01x";
+
+    #[tokio::test]
+    async fn a_window_that_does_not_move_ends_the_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it listens");
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (client, (stream, peer)) = (client.expect("connected"), accepted.expect("accepted"));
+        let limits = Limits {
+            connections_max: 1,
+            connections_per_address_max: 1,
+            header_timeout: Duration::from_millis(500),
+            header_bytes_max: 1000,
+            write_timeout: Duration::from_millis(50),
+        };
+        client.writable().await.expect("it is new");
+        let sent = client.try_write(REQUEST_WITH_A_SMALL_WINDOW).expect("there is room");
+        assert_eq!(sent, REQUEST_WITH_A_SMALL_WINDOW.len());
+        let (_stop, stopping) = watch::channel(false);
+        serve_http2(stream, peer, limits, Bytes, stopping).await;
+        let (mut bytes, mut piece) = (Vec::new(), [0; 1024]);
+        loop {
+            client.readable().await.expect("the server ended");
+            match client.try_read(&mut piece) {
+                Ok(len @ 1..) => bytes.extend_from_slice(&piece[..len]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                _ => break,
+            }
+        }
+        // A DATA frame of as many bytes as the window has.
+        let data = [&b"\x00\x00\x0a\x00\x00\x00\x00\x00\x01"[..], &[7; 10]].concat();
+        assert!(bytes.windows(data.len()).any(|window| window == data), "{bytes:?}");
+    }
 }
