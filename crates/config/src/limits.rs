@@ -26,7 +26,26 @@ settings! {
             "Open connections from one address; further ones are closed at once. Raise it behind a \
              proxy or a relay.";
         requests_in_flight_max: usize = 256, Number::positive("requests"), No,
-            "Requests in flight; further ones get 503 with `Retry-After`.";
+            "Intake requests in flight, and those to a witness; further ones get 503 with \
+             `Retry-After`.";
+        queries_in_flight_max: usize = 64, Number::positive("requests"), No,
+            "Queries in flight, until their work has ended, even if their client left; and as many \
+             requests beside intake whose body is still to come. Further ones get 503 with \
+             `Retry-After`.";
+        administration_in_flight_max: usize = 16, Number::positive("requests"), No,
+            "Requests in flight for metrics, limits, status of sources, and projects and domains \
+             of a caller; further ones get 503 with `Retry-After`. Health is outside of any limit.";
+        logins_in_flight_max: usize = 64, Number::positive("logins"), No,
+            "Logins in flight, which are checked one after another; further ones get 503 with \
+             `Retry-After`.";
+        expensive_queries_max: usize = 6, Number::positive("queries"), No,
+            "Queries at once that count over everything that matches: facets, histograms, trails, \
+             and pages of the dead-letter queue; further ones get 503 with `Retry-After`.";
+        expensive_queries_per_caller_max: usize = 3, Number::positive("queries"), No,
+            "Such queries of one caller; further ones get 503 with `Retry-After`.";
+        counting_bytes_max: usize = 32 << 20, Number::positive("bytes"), No,
+            "Bytes in which one query counts the values of facets; where they do not fit, it reads \
+             the rows once for each part of the values.";
         write_timeout_s: u64 = 30, Number::positive("seconds"), No,
             "Seconds in which a client must take something of what it is sent; beyond, the \
              connection is closed.";
@@ -83,8 +102,12 @@ settings! {
             "Audit log files being sent at once; beyond, 503.";
         live_tails_max: usize = 1000, Number::positive("clients"), No,
             "Live tails at once; beyond, 503.";
-        exports_max: usize = 2, Number::positive("exports"), No,
+        live_tails_per_caller_max: usize = 250, Number::positive("clients"), No,
+            "Live tails of one caller; beyond, 503.";
+        exports_max: usize = 4, Number::positive("exports"), No,
             "Exports and manifests being made at once; beyond, 503. Each holds about 30 MiB.";
+        exports_per_caller_max: usize = 2, Number::positive("exports"), No,
+            "Exports and manifests of one caller; beyond, 503.";
         witness_timeout_s: u64 = 10, Number::positive("seconds"), No,
             "Seconds for a witness to respond; beyond, it is tried again later.";
         witness_late_after_s: u64 = 60, Number::positive("seconds"), No,

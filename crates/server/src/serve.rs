@@ -4,6 +4,7 @@
 mod app;
 mod ingest;
 mod refusal;
+mod work;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -24,8 +25,10 @@ use crate::failure::{Exit, Failure};
 use crate::housekeeping::{self, Housekeeping};
 use crate::live::{Newest, Reading};
 use crate::pace::Pace;
+use crate::permits::CallerPermits;
 use crate::reload::{Holder, Reloader};
 use crate::request_metrics::RequestMetrics;
+use crate::shares::Shares;
 use crate::snapshots::Snapshots;
 use crate::state::State;
 use crate::{notify, routes};
@@ -118,7 +121,11 @@ impl Server {
         let monitor =
             SourceMonitor::open(data_dir, &intakes, log.contents(), report_fatal.clone())?;
         let newest = Arc::new(Newest::new(Arc::clone(&log), Arc::clone(&access)));
-        let exports = Exports::new(Arc::clone(&log), Arc::clone(&evidence), limits.exports_max);
+        let export_permits = CallerPermits::new(limits.exports_max, limits.exports_per_caller_max);
+        let exports = Exports::new(Arc::clone(&log), Arc::clone(&evidence), export_permits);
+        let requests = RequestMetrics::new(routes::all().iter().map(routes::Row::name));
+        let (expensive_max, of_caller_max) =
+            (limits.expensive_queries_max, limits.expensive_queries_per_caller_max);
         let state = Arc::new(State {
             log,
             newest,
@@ -128,7 +135,7 @@ impl Server {
             witnesses,
             in_force: Arc::new(CurrentConfig::new(config)),
             data_dir: data_dir.to_owned(),
-            requests: RequestMetrics::new(routes::all().iter().map(routes::Row::name)),
+            requests: Arc::new(requests),
             intakes,
             retried,
             snapshots: Snapshots::default(),
@@ -137,9 +144,10 @@ impl Server {
             hcs_pace: Pace::default(),
             exports: Arc::new(exports),
             started_at,
-            in_flight: Semaphore::new(limits.requests_in_flight_max),
+            shares: Shares::new(&limits),
+            expensive: CallerPermits::new(expensive_max, of_caller_max),
             downloads: Arc::new(Semaphore::new(limits.downloads_max)),
-            tails: Arc::new(Semaphore::new(limits.live_tails_max)),
+            tails: CallerPermits::new(limits.live_tails_max, limits.live_tails_per_caller_max),
         });
         let shared = Shared {
             scheme: if tls.is_some() { "https" } else { "http" },

@@ -13,7 +13,9 @@ use crate::evidence::witnesses::Witnesses;
 use crate::export::Exports;
 use crate::live::Newest;
 use crate::pace::Pace;
+use crate::permits::CallerPermits;
 use crate::request_metrics::RequestMetrics;
+use crate::shares::Shares;
 use crate::snapshots::Snapshots;
 use access::Access;
 use access::attempts::Attempts;
@@ -37,7 +39,7 @@ pub struct State {
     /// The configuration in force, replaced whole by a reload.
     pub in_force: Arc<CurrentConfig>,
     pub data_dir: PathBuf,
-    pub requests: RequestMetrics,
+    pub requests: Arc<RequestMetrics>,
     pub snapshots: Snapshots,
     pub attempts: Attempts,
     pub policies: Policies,
@@ -45,12 +47,14 @@ pub struct State {
     pub exports: Arc<Exports>,
     /// Since when metrics and counts count.
     pub started_at: Time,
-    /// A permit for each request in progress.
-    pub in_flight: Semaphore,
+    /// A permit for each request in progress, by kind.
+    pub shares: Shares,
+    /// Permits for queries that count over everything that matches.
+    pub expensive: CallerPermits,
     /// A permit for each audit log file that is sent.
     pub downloads: Arc<Semaphore>,
     /// A permit for each live tail.
-    pub tails: Arc<Semaphore>,
+    pub tails: CallerPermits,
 }
 
 impl State {

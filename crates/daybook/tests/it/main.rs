@@ -24,6 +24,7 @@ mod kills;
 mod limits;
 mod login;
 mod metrics;
+mod overload;
 mod own_audit;
 mod packaging;
 mod pagination;

@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::caller;
 use super::error::{ApiError, Refusal};
+use crate::permits::{CallerPermit, CallerPermits};
 use crate::snapshots::Key;
 use crate::state::State;
 use access::rights::Action;
@@ -132,6 +133,15 @@ impl<'a> Call<'a> {
     /// recorded.
     pub fn permit(&self, permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Refusal> {
         Arc::clone(permits).try_acquire_owned().map_err(|_| {
+            Refusal::from(ApiError::Overloaded("too many of these at once; try again")).recorded()
+        })
+    }
+
+    /// A permit of those that a kind of work has, for all callers and for each. A request without
+    /// one is not recorded.
+    pub fn caller_permit(&self, permits: &CallerPermits) -> Result<CallerPermit, Refusal> {
+        let caller = self.caller()?;
+        permits.take(&caller.user.id).ok_or_else(|| {
             Refusal::from(ApiError::Overloaded("too many of these at once; try again")).recorded()
         })
     }

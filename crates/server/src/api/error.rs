@@ -91,9 +91,16 @@ impl From<Invalid> for ApiError {
     }
 }
 
+/// There is no memory for the answer.
+pub const NO_ROOM: &str = "there is no room for the answer; ask for less, or try again";
+
 impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> ApiError {
-        ApiError::Store(error)
+        match error {
+            store::Error::NoRoom => ApiError::Overloaded(NO_ROOM),
+            store::Error::Cancelled => ApiError::Overloaded("the client left, or it took too long"),
+            error => ApiError::Store(error),
+        }
     }
 }
 

@@ -8,15 +8,18 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Method, StatusCode};
 
-use super::refusal::{refused, refused_body, unknown};
+use super::refusal::{overloaded, refused, refused_body, unknown};
+use super::work::{self, OnLeave};
 use super::{App, elapsed_ms};
 use crate::api::answer::Reply;
 use crate::api::{Api, Call, Route, Streaming};
 use crate::routes::{self, Match, Target};
+use crate::shares::Share;
+use access::rights::Action;
 use net::body;
 use net::{Body, Request, Response, X_REQUEST_ID, server};
 
@@ -63,16 +66,6 @@ impl App {
         if let Some(refusal) = self.refuse_by_header(&request, id) {
             return refusal;
         }
-        let Ok(_permit) = self.0.state.in_flight.try_acquire() else {
-            let text = "too many requests at once; try again";
-            return refused(
-                request.uri().path(),
-                StatusCode::SERVICE_UNAVAILABLE,
-                "overloaded",
-                text,
-                id,
-            );
-        };
         let path = request.uri().path().to_owned();
         let found = routes::find(request.method(), &net::path::segments(&path));
         let began = Instant::now();
@@ -135,7 +128,10 @@ impl App {
             }
             Match::Route(Target::Ready, _) => self.ready(),
             // It distinguishes a slow sender from a slow log, so it has a timeout of its own.
-            Match::Route(Target::Intake, path) => self.intake(&path[0], peer, request, id).await,
+            Match::Route(Target::Intake, path) => match self.0.state.shares.take(Share::Intake) {
+                Some(_permit) => self.intake(&path[0], peer, request, id).await,
+                None => overloaded(request.uri().path(), id),
+            },
             Match::Route(Target::Api(api, route), path) => {
                 match self.read_whole(peer, request, id).await {
                     Ok(request) => self.api(api, route, path, request).await,
@@ -163,6 +159,11 @@ impl App {
             let path = &request.raw_path;
             return refused(path, StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, &id);
         }
+        let share = Target::Api(api, route).share();
+        let permit = share.map(|share| self.0.state.shares.take(share));
+        if let Some(None) = permit {
+            return overloaded(&request.raw_path, &id);
+        }
         let state = Arc::clone(&self.0.state);
         let answer = move || {
             let rights = state.access.current();
@@ -170,7 +171,13 @@ impl App {
             api.answer(route, &call)
         };
         // A query reads files and may scan a trail; sockets must not wait for it.
-        match tokio::task::spawn_blocking(answer).await {
+        let (requests, counting_bytes_max) =
+            (Arc::clone(&self.0.state.requests), self.0.state.config().limits.counting_bytes_max);
+        let on_leave = match route.needs {
+            Some(Action::WriteEvents) => OnLeave::GoOn,
+            _ => OnLeave::End,
+        };
+        match work::run(permit, counting_bytes_max, requests, on_leave, answer).await {
             Ok(Reply::Whole(response)) => response,
             Ok(Reply::Streamed(_, start)) => start(Streaming {
                 state: Arc::clone(&self.0.state),
@@ -203,10 +210,16 @@ impl App {
     ) -> Result<Request, Response> {
         let (parts, incoming) = request.into_parts();
         let limits = self.0.state.config().limits;
+        // One without a body waits for nothing.
+        let permit = (!incoming.is_end_stream()).then(|| self.0.state.shares.take_for_body());
+        if let Some(None) = permit {
+            return Err(overloaded(parts.uri.path(), id));
+        }
         let body = body::read(incoming, limits.query_body_bytes_max).await.map_err(|refused| {
             let most = format!("At most {} bytes.", limits.query_body_bytes_max);
             refused_body(&refused, &most, id)
         })?;
+        drop(permit);
         let authority = parts.uri.authority().map(|authority| authority.as_str().to_owned());
         let host = parts
             .headers

@@ -73,6 +73,7 @@ pub fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
     parameters.end()?;
     let rows_max = usize::try_from(limit).unwrap_or(usize::MAX);
     let retried = &call.state.retried;
+    let _permit = call.caller_permit(&call.state.expensive)?;
     let (records, next) = examine(call, offset, rows_max, LISTED_BYTES_MAX, &mut |record| {
         filter.matches(record, retried.contains(record.number))
             && may(call, caller, Action::ReadEvents, &record.source)
@@ -191,6 +192,7 @@ pub fn retry(call: &Call<'_>) -> Result<Answer, Refusal> {
     let request: RetryRequest = serde_json::from_slice(&call.request.body).map_err(|error| {
         Problem::malformed(format!("the body does not say what to retry: {error}"))
     })?;
+    let _permit = call.caller_permit(&call.state.expensive)?;
     let (records, next) = select(call, caller, &request)?;
     let count = records.len();
     if records.is_empty() {

@@ -60,6 +60,7 @@ pub fn histogram(call: &Call<'_>) -> Result<Answer, Refusal> {
     let (mut parameters, finder) = begin(call)?;
     let (buckets, question) = (parameters.buckets()?, parameters.question()?);
     parameters.end()?;
+    let _permit = call.caller_permit(&call.state.expensive)?;
     let body = finder.histogram(&question, buckets)?;
     Ok(based_on(body.tree_size, &body).with_rows(0, body.total))
 }
@@ -69,6 +70,7 @@ pub fn facets(call: &Call<'_>) -> Result<Answer, Refusal> {
     let (mut parameters, finder) = begin(call)?;
     let ((dimensions, limit), question) = (parameters.facets()?, parameters.question()?);
     parameters.end()?;
+    let _permit = call.caller_permit(&call.state.expensive)?;
     let body = finder.facets(&question, &dimensions, limit)?;
     Ok(based_on(body.tree_size, &body).with_rows(0, body.total))
 }
@@ -81,6 +83,7 @@ pub fn trails(call: &Call<'_>) -> Result<Answer, Refusal> {
     let question = parameters.question()?;
     parameters.end()?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let _permit = call.caller_permit(&call.state.expensive)?;
     let body = finder.trails(&question, offset, limit)?;
     Ok(based_on(body.tree_size, &body).with_rows(body.trails.len(), body.total))
 }

@@ -64,9 +64,7 @@ fn check_reader(call: &Call<'_>) -> Result<(), Refusal> {
 fn render(state: &State, now: Time) -> String {
     let mut page = Page::default();
     let counts = state.log.counts();
-    let limits = state.config().limits;
-    let in_flight =
-        limits.requests_in_flight_max.saturating_sub(state.in_flight.available_permits());
+    let in_flight = state.shares.in_flight();
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     page.family("daybook_build_info", GAUGE, "Version of the build.").sample(&version, 1);
     page.one(
@@ -87,6 +85,7 @@ fn render(state: &State, now: Time) -> String {
         "Requests in progress, with this one.",
         in_flight,
     );
+    queries(&mut page, state);
     requests(&mut page, &state.requests);
     evidence(&mut page, state);
     machine::disk(&mut page, &state.data_dir);
@@ -131,6 +130,16 @@ fn store_of(page: &mut Page, metrics: &Metrics, events: u64) {
     page.one("daybook_index_cache_bytes", GAUGE, cache, metrics.cache_bytes);
     let read = "Blocks of segments' indexes read because they were not in memory.";
     page.one("daybook_index_blocks_read_total", COUNTER, read, metrics.blocks_read);
+}
+
+fn queries(page: &mut Page, state: &State) {
+    let running = "Queries whose work has not ended, even if their client left.";
+    page.one("daybook_queries_running", GAUGE, running, state.shares.queries_running());
+    let expensive = "Queries that count over everything that matches.";
+    page.one("daybook_expensive_queries_running", GAUGE, expensive, state.expensive.taken());
+    let abandoned = "Requests whose client left before their work ended.";
+    let total = state.requests.abandoned_total();
+    page.one("daybook_requests_abandoned_total", COUNTER, abandoned, total);
 }
 
 fn requests(page: &mut Page, requests: &RequestMetrics) {
