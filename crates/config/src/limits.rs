@@ -46,6 +46,12 @@ settings! {
         counting_bytes_max: usize = 32 << 20, Number::positive("bytes"), No,
             "Bytes in which one query counts the values of facets; where they do not fit, it reads \
              the rows once for each part of the values.";
+        page_bytes_max: usize = 8 << 20, Number::positive("bytes"), Yes,
+            "Bytes of the rows of a page; a page that reaches them has fewer rows and a cursor. \
+             Pages of the compatible APIs have a fixed number of rows and do not end early.";
+        answers_bytes_max: usize = 128 << 20, Number::positive("bytes"), No,
+            "Bytes of all answers together while they are made and sent; what does not fit gets \
+             503 with `Retry-After`. Answers of less than 64 KiB do not count.";
         write_timeout_s: u64 = 30, Number::positive("seconds"), No,
             "Seconds in which a client must take something of what it is sent; beyond, the \
              connection is closed.";

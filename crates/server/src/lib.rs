@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod audit_policies;
+pub mod budget;
 pub mod evidence;
 pub mod export;
 pub mod failure;

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::audit_policies::Policies;
+use crate::budget::Budget;
 use crate::evidence::witnesses::{self, Cosigning, Witnesses};
 use crate::evidence::{self, Evidence, Signing};
 use crate::export::Exports;
@@ -146,6 +147,7 @@ impl Server {
             started_at,
             shares: Shares::new(&limits),
             expensive: CallerPermits::new(expensive_max, of_caller_max),
+            answers: Budget::new(limits.answers_bytes_max),
             downloads: Arc::new(Semaphore::new(limits.downloads_max)),
             tails: CallerPermits::new(limits.live_tails_max, limits.live_tails_per_caller_max),
         });

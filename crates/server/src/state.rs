@@ -8,6 +8,7 @@ use store::Log;
 use tokio::sync::Semaphore;
 
 use crate::audit_policies::Policies;
+use crate::budget::Budget;
 use crate::evidence::Evidence;
 use crate::evidence::witnesses::Witnesses;
 use crate::export::Exports;
@@ -51,6 +52,8 @@ pub struct State {
     pub shares: Shares,
     /// Permits for queries that count over everything that matches.
     pub expensive: CallerPermits,
+    /// The memory for all answers.
+    pub answers: Arc<Budget>,
     /// A permit for each audit log file that is sent.
     pub downloads: Arc<Semaphore>,
     /// A permit for each live tail.

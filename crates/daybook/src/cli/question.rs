@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use store::Contents;
 use store::durable::{Disk, Local};
+use store::{BytesRoom, Contents};
 
 use super::reach::{Problem, Server, ServerOptions, profile_variable, query_of, shell_word};
 use super::screen::caret;
@@ -136,7 +136,7 @@ impl Log {
     pub fn events(&self, pairs: &Pairs) -> Result<Events, Problem> {
         self.answer("/api/v1/events", pairs, |finder, parameters| {
             let (page, query) = (parameters.page()?, parameters.question()?);
-            finder.events(&query, &page)
+            finder.events(&query, &page, &mut BytesRoom::new(page.bytes_max))
         })
     }
 

@@ -12,14 +12,15 @@ use store::Row;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::caller;
-use super::error::{ApiError, Refusal};
+use super::error::{ApiError, NO_ROOM, Refusal};
+use crate::budget::{Charge, PageRoom};
 use crate::permits::{CallerPermit, CallerPermits};
 use crate::snapshots::Key;
 use crate::state::State;
 use access::rights::Action;
 use access::{Caller, Project, Snapshot};
 use intake::audit::Who;
-use net::Request;
+use net::{Body, Request, Response};
 
 /// A request, with what a handler needs to respond to it.
 pub struct Call<'a> {
@@ -33,6 +34,8 @@ pub struct Call<'a> {
     path: &'a [String],
     caller: OnceCell<Caller<'a>>,
     subject: RefCell<String>,
+    /// The memory of the answer.
+    charge: RefCell<Charge>,
     requested: OnceCell<String>,
 }
 
@@ -57,6 +60,7 @@ impl<'a> Call<'a> {
             path,
             caller: OnceCell::new(),
             subject: RefCell::default(),
+            charge: RefCell::new(state.answers.charge()),
             requested: OnceCell::new(),
         }
     }
@@ -146,6 +150,22 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// Room for the rows of a page that may end early.
+    pub fn page_room(&self) -> PageRoom<'_> {
+        let bytes_max = self.state.config().limits.page_bytes_max;
+        PageRoom::up_to(self.charge.borrow_mut(), bytes_max)
+    }
+
+    /// Charges the body of the response, whose rows were charged while it was made. Errs when there
+    /// is no room for it.
+    pub fn charge(&self, response: &mut Response) -> Result<(), ApiError> {
+        let charge = self.charge.replace(self.state.answers.charge());
+        let Body::Whole(body) = response.body_mut() else { return Ok(()) };
+        let charged = charge.of_body(std::mem::take(body));
+        *body = charged.ok_or(ApiError::Overloaded(NO_ROOM))?;
+        Ok(())
+    }
+
     /// The right that the route needs.
     pub fn action(&self) -> Action {
         self.needs.expect("a route about trails names its right")
@@ -197,7 +217,8 @@ impl<'a> Call<'a> {
         let key = Key::new(&caller.user.id, question);
         let snapshot = self.state.snapshots.find(&key, offset == 0, self.now);
         let query = Query { as_of: snapshot.size, offset, ..query(snapshot.began_at) };
-        let page = self.state.log.query(&query)?;
+        let mut room = PageRoom::whole(self.charge.borrow_mut());
+        let page = self.state.log.contents().query_whole(&query, &mut room)?;
         if offset == 0 {
             self.state.snapshots.take(key, page.tree_size, self.now);
         }

@@ -44,6 +44,9 @@ impl Api {
             (route.handler)(call).unwrap_or_else(|refusal| self.refuse(&refusal, &call.request.id));
         if let Reply::Whole(response) = &mut reply {
             add_receipt(response, call, &record);
+            if let Err(no_room) = call.charge(response) {
+                *response = (self.render_error)(&no_room, &call.request.id);
+            }
         }
         let status = match &reply {
             Reply::Whole(response) => response.status(),

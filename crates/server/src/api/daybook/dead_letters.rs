@@ -28,9 +28,6 @@ use net::path;
 /// Rows of a page by default, and at most.
 const LIMIT: u64 = 100;
 const LIMIT_MAX: u64 = 1000;
-/// Bytes of the records of a page, which are in memory while it is made. A page that reaches them
-/// has fewer rows.
-const LISTED_BYTES_MAX: usize = 32 << 20;
 /// Records, and their bytes, that one request examines; a page that reaches them has fewer rows.
 /// Bounds its time.
 const EXAMINED_MAX: usize = 100_000;
@@ -74,7 +71,8 @@ pub fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
     let rows_max = usize::try_from(limit).unwrap_or(usize::MAX);
     let retried = &call.state.retried;
     let _permit = call.caller_permit(&call.state.expensive)?;
-    let (records, next) = examine(call, offset, rows_max, LISTED_BYTES_MAX, &mut |record| {
+    let bytes_max = call.state.config().limits.page_bytes_max;
+    let (records, next) = examine(call, offset, rows_max, bytes_max, &mut |record| {
         filter.matches(record, retried.contains(record.number))
             && may(call, caller, Action::ReadEvents, &record.source)
     })?;

@@ -9,7 +9,7 @@ use crate::api::{Answer, Call, Refusal};
 use access::Caller;
 use access::rights::Action;
 use find::Finder;
-use find::question::{LIMIT, LIMIT_MAX, NUMBER_MAX, Parameters};
+use find::question::{LIMIT, LIMIT_MAX, NUMBER_MAX, Page, Parameters};
 use net::path;
 
 /// The trails whose events the caller may read, in order.
@@ -36,7 +36,9 @@ pub fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
     let (mut parameters, finder) = begin(call)?;
     let (page, question) = (parameters.page()?, parameters.question()?);
     parameters.end()?;
-    let body = finder.events(&question, &page)?;
+    let limits = call.state.config().limits;
+    let page = Page { bytes_max: limits.page_bytes_max, ..page };
+    let body = finder.events(&question, &page, &mut call.page_room())?;
     let indexes = body.events.iter().map(|event| event.index).collect();
     Ok(based_on(body.tree_size, &body)
         .with_rows(body.events.len(), body.total)

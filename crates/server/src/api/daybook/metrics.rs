@@ -140,6 +140,8 @@ fn queries(page: &mut Page, state: &State) {
     let abandoned = "Requests whose client left before their work ended.";
     let total = state.requests.abandoned_total();
     page.one("daybook_requests_abandoned_total", COUNTER, abandoned, total);
+    let answers = "Bytes of answers that are made or sent.";
+    page.one("daybook_answers_bytes", GAUGE, answers, state.answers.used());
 }
 
 fn requests(page: &mut Page, requests: &RequestMetrics) {
