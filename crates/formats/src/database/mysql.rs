@@ -18,10 +18,11 @@ use serde_json::value::RawValue;
 
 use super::audit_xml;
 use crate::context::address;
+use crate::item::Items;
 use crate::records::{in_json, members, parse_pieces};
 use crate::sql::{self, Audit, Dialect, Spans, Text};
 use crate::texts::non_empty;
-use crate::{Context, Continuation, EnvelopeError, Item, Sequence, Zone, json_array};
+use crate::{Context, Continuation, EnvelopeError, Sequence, Zone, json_array};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
     Severity, SourceIp, Time, Trust,
@@ -60,16 +61,20 @@ pub(crate) fn parse_json(
     body: &[u8],
     context: &mut Context<'_>,
     read: crate::spec::Read,
-) -> Result<Vec<Item>, EnvelopeError> {
-    parse_pieces(body, json_array::pieces(body), context, read)
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    let pieces = json_array::pieces(body, context.limits.events_max)?;
+    parse_pieces(body, pieces, context, read, items)
 }
 
 pub(crate) fn parse_xml(
     body: &[u8],
     context: &mut Context<'_>,
     read: crate::spec::Read,
-) -> Result<Vec<Item>, EnvelopeError> {
-    parse_pieces(body, audit_xml::pieces(body), context, read)
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    let pieces = audit_xml::pieces(body, context.limits.events_max)?;
+    parse_pieces(body, pieces, context, read, items)
 }
 
 pub(crate) fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {

@@ -13,13 +13,13 @@
 //!   they succeeded; logins and changes of users, members and settings also when they were refused.
 
 use super::harbor_webhook::actor;
-use crate::item::NoEvent;
+use crate::item::{Items, NoEvent};
 use crate::lines::{complete_lines, parse_lines};
 use crate::outline::{digest_of, outline};
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::syslog_message::Message;
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Item};
+use crate::{Context, Delivery, EnvelopeError};
 use event::{
     Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service, Severity,
     Time,
@@ -48,8 +48,12 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
-    parse_lines(body, context, read)
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    parse_lines(body, context, read, items)
 }
 
 fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
