@@ -32,6 +32,11 @@ settings! {
         header_timeout_s: u64 = 10, Number::positive("seconds"), No,
             "Seconds for a TLS handshake, a first byte, a whole header, and between requests on \
              one connection; beyond, the connection is closed.";
+        lingering_bytes_max: usize = 64 << 20, Number::positive("bytes"), No,
+            "Bytes that are read and thrown away of a body whose request was answered before it was \
+             read, so that its sender sees the response; beyond, the connection is closed.";
+        lingering_timeout_s: u64 = 10, Number::positive("seconds"), No,
+            "Seconds for which such a body is read; beyond, the connection is closed.";
         intake_timeout_s: u64 = 60, Number::positive("seconds"), Yes,
             "Seconds for an intake request; beyond, 408 if the body is incomplete, otherwise 503.";
         request_timeout_s: u64 = 30, Number::positive("seconds"), Yes,

@@ -8,11 +8,13 @@
 
 pub mod body;
 pub mod connections;
+mod incoming;
 mod limits;
 mod message;
 pub mod path;
 pub mod server;
 pub mod tls;
 
+pub use incoming::{Incoming, Lingering};
 pub use limits::Limits;
-pub use message::{Body, Piece, Request, Response, X_REQUEST_ID, error, json};
+pub use message::{Body, Piece, Request, Response, X_REQUEST_ID, error, header_fault, json};

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::connections::Connections;
+use crate::incoming::Incoming;
 use crate::limits::Limits;
 use crate::message::Response;
 use crate::tls::Renewable;
@@ -126,6 +126,7 @@ async fn serve_http1<H: Handler>(
 ) {
     let service = service_fn(|request| {
         let handler = handler.clone();
+        let request = Incoming::of(request, limits.lingering);
         async move { Ok::<_, Infallible>(handler.answer(peer, request).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
@@ -157,6 +158,7 @@ async fn serve_http2<H: Handler>(
     let activity = Arc::new(Activity::default());
     let service = service_fn(|request| {
         let (handler, activity) = (handler.clone(), Arc::clone(&activity));
+        let request = Incoming::of(request, limits.lingering);
         async move {
             activity.seen.fetch_add(1, Ordering::Relaxed);
             activity.open.fetch_add(1, Ordering::Relaxed);
@@ -204,4 +206,131 @@ async fn serve_http2<H: Handler>(
 struct Activity {
     seen: AtomicU64,
     open: AtomicU64,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpStream as Socket};
+
+    use hyper::StatusCode;
+    use hyper::body::Bytes;
+
+    use super::*;
+    use crate::incoming::Lingering;
+
+    const LIMITS: Limits = Limits {
+        connections_max: 16,
+        connections_per_address_max: 16,
+        header_timeout: Duration::from_secs(10),
+        header_bytes_max: 32 << 10,
+        lingering: Lingering { bytes_max: 64 << 20, time_max: Duration::from_secs(60) },
+    };
+
+    /// More than the buffers of a socket hold.
+    const BODY_BYTES: usize = 16 << 20;
+
+    /// Refuses every request before its body is read.
+    #[derive(Clone)]
+    struct Refusing;
+
+    impl Handler for Refusing {
+        async fn answer(&self, _: SocketAddr, _: hyper::Request<Incoming>) -> Response {
+            crate::error(StatusCode::UNAUTHORIZED, "unauthorised", "wrong token", "1")
+        }
+    }
+
+    /// The address of a server that refuses, for one connection by this protocol.
+    async fn refusing(is_http2: bool) -> (SocketAddr, watch::Sender<bool>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+        let address = listener.local_addr().expect("an address");
+        let (stop, stopping) = watch::channel(false);
+        if is_http2 {
+            tokio::spawn(async move {
+                let (stream, peer) = listener.accept().await.expect("a connection");
+                serve_http2(stream, peer, LIMITS, Refusing, stopping).await;
+            });
+        } else {
+            tokio::spawn(run(listener, None, LIMITS, Refusing, stopping));
+        }
+        (address, stop)
+    }
+
+    /// Sends the request with a body and then reads the response, like the clients of Go and
+    /// Python.
+    fn post(address: SocketAddr, headers: &str) -> String {
+        let mut socket = Socket::connect(address).expect("a connection");
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n");
+        socket.write_all(head.as_bytes()).expect("the head is taken");
+        let chunk = vec![b'x'; 64 << 10];
+        for _ in 0..BODY_BYTES / chunk.len() {
+            if headers.contains("chunked") {
+                socket.write_all(b"10000\r\n").expect("the body is taken");
+            }
+            socket.write_all(&chunk).expect("the body is taken");
+            if headers.contains("chunked") {
+                socket.write_all(b"\r\n").expect("the body is taken");
+            }
+        }
+        if headers.contains("chunked") {
+            socket.write_all(b"0\r\n\r\n").expect("the body is taken");
+        }
+        let mut response = String::new();
+        socket.read_to_string(&mut response).expect("the response is read to its end");
+        response
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_response_before_the_body_reaches_a_sender_that_sends_all_of_it() {
+        let (address, _stop) = refusing(false).await;
+        for _ in 0..4 {
+            for headers in [
+                format!("Content-Length: {BODY_BYTES}\r\n"),
+                "Transfer-Encoding: chunked\r\n".into(),
+            ] {
+                let response = tokio::task::spawn_blocking(move || post(address, &headers));
+                let response = response.await.expect("no panic");
+                assert!(response.starts_with("HTTP/1.1 401 "), "{response}");
+                assert!(response.ends_with('}'), "{response}");
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_sender_that_waits_for_leave_is_answered_at_once() {
+        let (address, _stop) = refusing(false).await;
+        let response = tokio::task::spawn_blocking(move || {
+            let mut socket = Socket::connect(address).expect("a connection");
+            let head =
+                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
+            socket.write_all(head).expect("the head is taken");
+            let mut response = String::new();
+            socket.read_to_string(&mut response).expect("the response is read to its end");
+            let _ = socket.shutdown(Shutdown::Both);
+            response
+        });
+        let response = response.await.expect("no panic");
+        assert!(response.starts_with("HTTP/1.1 401 "), "{response}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_response_before_the_body_does_not_reset_its_stream() {
+        let (address, _stop) = refusing(true).await;
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        let (client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        let mut client = client.ready().await.expect("room for a stream");
+        let request = hyper::Request::post("http://a/").body(()).expect("a request");
+        let (response, mut body) = client.send_request(request, false).expect("a stream");
+        let mut left = BODY_BYTES;
+        while left > 0 {
+            body.reserve_capacity(left.min(64 << 10));
+            let capacity = std::future::poll_fn(|context| body.poll_capacity(context)).await;
+            let bytes = capacity.expect("the stream is open").expect("it was not reset").min(left);
+            left -= bytes;
+            body.send_data(Bytes::from(vec![b'x'; bytes]), left == 0).expect("it was not reset");
+        }
+        let response = response.await.expect("a response");
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    }
 }

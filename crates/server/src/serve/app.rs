@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{HOST, HeaderValue};
 use hyper::{Method, StatusCode};
 
 use super::refusal::{refused, refused_body, unknown};
@@ -18,7 +17,7 @@ use crate::api::answer::Reply;
 use crate::api::{Api, Call, Route, Streaming};
 use crate::routes::{self, Match, Target};
 use net::body;
-use net::{Body, Request, Response, X_REQUEST_ID, server};
+use net::{Body, Incoming, Request, Response, X_REQUEST_ID, server};
 
 impl server::Handler for App {
     async fn answer(&self, peer: SocketAddr, request: hyper::Request<Incoming>) -> Response {
@@ -109,11 +108,8 @@ impl App {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             return Some(refused(path, status, "APIGW.0201", "Request header too large.", id));
         }
-        // hyper reads such a request as chunked; a proxy in front may not, and then they disagree
-        // where the next begins.
-        if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
-            let text = "both Content-Length and Transfer-Encoding";
-            let mut response = refused(path, StatusCode::BAD_REQUEST, "malformed", text, id);
+        if let Some((status, text)) = net::header_fault(request) {
+            let mut response = refused(path, status, "malformed", text, id);
             response
                 .headers_mut()
                 .insert(hyper::header::CONNECTION, HeaderValue::from_static("close"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use event::Time;
 use formats::{EnvelopeError, FilePosition};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode};
 use store::Log;
@@ -21,7 +21,7 @@ use access::rights::Action;
 use config::Limits;
 use intake::audit::Who;
 use intake::{Arrival, Intake};
-use net::Response;
+use net::{Incoming, Response};
 use net::body::{self, BodyError};
 
 impl App {
