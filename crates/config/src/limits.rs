@@ -28,7 +28,7 @@ settings! {
         requests_in_flight_max: usize = 256, Number::positive("requests"), No,
             "Requests in flight; further ones get 503 with `Retry-After`.";
         intake_bytes_in_flight_max: usize = 256 << 20, Number::positive("bytes"), No,
-            "Bytes of intake bodies in memory at once; beyond, 503.";
+            "Bytes of intake bodies, and of the events made of them, in memory at once; beyond, 503.";
         header_timeout_s: u64 = 10, Number::positive("seconds"), No,
             "Seconds for a TLS handshake, a first byte, a whole header, and between requests on \
              one connection; beyond, the connection is closed.";
@@ -54,6 +54,8 @@ settings! {
              bytes received.";
         events_per_request_max: usize = 10_000, Number::positive("events"), No,
             "Events in one body; beyond, 413.";
+        request_events_bytes_max: usize = 128 << 20, Number::positive("bytes"), No,
+            "Bytes of memory that the events of one body take; beyond, 413.";
         query_body_bytes_max: usize = 64 << 10, Number::up_to(BODY, "bytes"), Yes,
             "Bytes of a body to a wire API; beyond, 413.";
         event_bytes_max: usize = 256 << 10, Number::up_to(EVENT, "bytes"), No,

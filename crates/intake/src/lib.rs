@@ -22,6 +22,6 @@ pub mod waiting;
 
 pub use intake::Intake;
 pub use pipeline::{
-    Answer, Arrival, Delivery, Input, IntakeError, Message, Tally, parse, prepare, record, submit,
-    submit_blocking,
+    Answer, Arrival, Delivery, Input, IntakeError, Message, Room, Tally, parse, prepare,
+    prepare_within, record, submit, submit_blocking,
 };

@@ -21,8 +21,8 @@ use access::rights::Action;
 use config::Limits;
 use intake::audit::Who;
 use intake::{Arrival, Intake};
-use net::{Incoming, Response};
 use net::body::{self, BodyError};
+use net::{Incoming, Response};
 
 impl App {
     /// Responds to a request to a source's intake.
@@ -119,8 +119,8 @@ impl App {
         let query = parts.uri.query().unwrap_or("");
         let log_file = log_file_of(query).inspect_err(|_| intake.refused(system::now()))?;
         let position = position_of(query)?;
-        let share =
-            Share::take(&self.0.intake_kib, expected_bytes(&parts.headers, limits.body_bytes_max))?;
+        let mut share = Share::of(&self.0.intake_kib);
+        share.extend_to(expected_bytes(&parts.headers, limits.body_bytes_max))?;
         let deadline = tokio::time::Instant::now() + Duration::from_secs(limits.intake_timeout_s);
         let reading = body::read(incoming, limits.body_bytes_max);
         let bytes = tokio::time::timeout_at(deadline, reading)
@@ -190,7 +190,8 @@ impl Delivery {
             && !self.headers.contains_key(CONTENT_ENCODING)
     }
 
-    /// Decompresses and parses the body.
+    /// Decompresses and parses the body. Returns the share of what was made of it; the body's own
+    /// ends with the body.
     fn prepare(
         mut self,
         intake: &Intake,
@@ -200,6 +201,14 @@ impl Delivery {
         let body = body::decompress(&self.headers, self.bytes, limits.body_decompressed_bytes_max)
             .map_err(NotRecorded::Body)?;
         self.share.extend_to(body.len())?;
+        let mut events_share = Share::of(&self.share.all);
+        let mut is_full = false;
+        let mut take = |bytes| {
+            is_full = is_full || events_share.add(bytes).is_err();
+            !is_full
+        };
+        let bytes_max = limits.request_events_bytes_max;
+        let room = intake::Room { bytes_max, take: &mut take };
         let limits = formats::Limits {
             events_max: limits.events_per_request_max,
             event_bytes_max: limits.event_bytes_max,
@@ -213,13 +222,16 @@ impl Delivery {
             position: position.map(|(file, offset)| FilePosition { file, offset: *offset }),
         };
         let prepared = if position.is_some() {
-            intake::piece::prepare_piece(&body, arrival, intake, limits, log)
+            Ok(intake::piece::prepare_piece_within(room, &body, arrival, intake, limits, log))
         } else {
             let received = intake::Input::Body(&body);
-            let whole = intake::prepare(received, arrival, intake, limits, log);
-            vec![whole.map_err(NotRecorded::Intake)?]
+            intake::prepare_within(room, received, arrival, intake, limits, log)
+                .map(|whole| vec![whole])
         };
-        Ok((prepared, self.share))
+        if is_full {
+            return Err(NotRecorded::NoRoom);
+        }
+        Ok((prepared.map_err(NotRecorded::Intake)?, events_share))
     }
 }
 
@@ -297,27 +309,35 @@ impl NotRecorded {
 #[derive(Debug)]
 struct Share {
     all: Arc<Semaphore>,
-    permits: Vec<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
     bytes: usize,
 }
 
 impl Share {
-    fn take(all: &Arc<Semaphore>, bytes: usize) -> Result<Share, NotRecorded> {
-        let mut share = Share { all: Arc::clone(all), permits: Vec::new(), bytes: 0 };
-        share.extend_to(bytes)?;
-        Ok(share)
+    /// An empty share.
+    fn of(all: &Arc<Semaphore>) -> Share {
+        Share { all: Arc::clone(all), permit: None, bytes: 0 }
+    }
+
+    /// Extends the share by this many bytes.
+    fn add(&mut self, bytes: usize) -> Result<(), NotRecorded> {
+        self.extend_to(self.bytes.saturating_add(bytes))
     }
 
     fn extend_to(&mut self, bytes: usize) -> Result<(), NotRecorded> {
-        let more = bytes.saturating_sub(self.bytes);
-        if more == 0 {
-            return Ok(());
+        let kib_held = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let kib = bytes.div_ceil(1024).saturating_sub(kib_held);
+        if kib > 0 {
+            let kib = u32::try_from(kib).map_err(|_| NotRecorded::NoRoom)?;
+            let more = Arc::clone(&self.all)
+                .try_acquire_many_owned(kib)
+                .map_err(|_| NotRecorded::NoRoom)?;
+            match &mut self.permit {
+                Some(permit) => permit.merge(more),
+                None => self.permit = Some(more),
+            }
         }
-        let kib = u32::try_from(more.div_ceil(1024)).map_err(|_| NotRecorded::NoRoom)?;
-        let permit =
-            Arc::clone(&self.all).try_acquire_many_owned(kib).map_err(|_| NotRecorded::NoRoom)?;
-        self.permits.push(permit);
-        self.bytes = bytes;
+        self.bytes = self.bytes.max(bytes);
         Ok(())
     }
 }
@@ -339,7 +359,8 @@ mod tests {
     async fn a_panic_in_a_large_body_ends_its_request_alone() {
         let all = Arc::new(Semaphore::new(64));
         for is_panicking in [true, false] {
-            let share = Share::take(&all, 48 << 10).expect("there is room");
+            let mut share = Share::of(&all);
+            share.extend_to(48 << 10).expect("there is room");
             let prepare = move || -> Result<(u32, Share), NotRecorded> {
                 assert!(!is_panicking, "the preparation panics");
                 Ok((7, share))

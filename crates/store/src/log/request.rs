@@ -9,6 +9,9 @@ use crate::log::dedup::{Key, event_key};
 use crate::log::words::Words;
 use crate::segment::row::rest_of;
 
+/// Bytes that the texts which every event keeps take on average: trail, actor, action, resource.
+const DIMENSIONS_BYTES: usize = 512;
+
 /// An event ready for the log; everything that needs no order is computed.
 pub struct IncomingEvent {
     pub(super) event: Event,
@@ -30,6 +33,16 @@ impl IncomingEvent {
         (event.user_agent, event.description, event.request_id, event.trace_id) =
             (None, None, None, None);
         IncomingEvent { template, words, rest, key, event }
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<IncomingEvent>()
+            + self.event.raw.capacity()
+            + self.template.memory_bytes()
+            + self.words.memory_bytes()
+            + self.rest.capacity()
+            + DIMENSIONS_BYTES
     }
 
     pub(crate) fn len_bytes_max(&self) -> usize {
