@@ -10,9 +10,7 @@
 //!   message;
 //! - one trace id has a line for each right that was checked.
 
-use jiff::civil;
-
-use crate::context::address;
+use crate::context::{address, date_time};
 use crate::item::{Items, NOISE, NoEvent};
 use crate::lines::{complete_lines, parse_lines};
 use crate::outline::{digest_of, outline};
@@ -149,7 +147,7 @@ fn occurred_at(text: &str, options: &Options) -> Result<Occurred, String> {
     }
     let not_a_time =
         || format!("time: {:?} is not a time", text.chars().take(64).collect::<String>());
-    let local: civil::DateTime = text.replacen(',', ".", 1).parse().map_err(|_| not_a_time())?;
+    let local = date_time(&text.replacen(',', ".", 1)).ok_or_else(not_a_time)?;
     let (time, attribute) = options.local(local).map_err(|error| format!("time: {error}"))?;
     Ok((time, Resolution::Millisecond, Some(attribute)))
 }

@@ -21,10 +21,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use jiff::civil;
 use serde_json::value::RawValue;
 
-use crate::context::{Zone, address};
+use crate::context::{Zone, address, date_time};
 use crate::item::{Items, NoEvent};
 use crate::json_pieces::{
     Members, documents, elements, members, object, position_of, same_length, scalar,
@@ -276,7 +275,7 @@ fn console_time(text: &str) -> Option<Time> {
         [month, day, year] => (year, month, day),
         _ => return None,
     };
-    let local: civil::DateTime = format!("{year}-{month}-{day}T{time}").parse().ok()?;
+    let local = date_time(&format!("{year}-{month}-{day}T{time}"))?;
     let zone = if zone.is_empty() { Zone::utc() } else { Zone::parse(zone).ok()? };
     zone.instant(local).ok()
 }

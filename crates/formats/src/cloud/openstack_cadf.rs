@@ -112,8 +112,8 @@ fn is_answer(event: &Event, request: &Event) -> bool {
         && id(event) == id(request)
 }
 
-/// The parts of a body that are one item each, with the bytes before it: the elements of a JSON array, one JSON
-/// object, or lines. One more than `max` is enough to see that there are too many.
+/// The parts of a body that are one item each, with the bytes before it: the elements of a JSON
+/// array, one JSON object, or lines. One more than `max` is enough to see that there are too many.
 fn parts(body: &[u8], max: usize) -> Vec<(usize, &[u8])> {
     let max = max.saturating_add(1);
     match body.trim_ascii_start().first() {

@@ -24,6 +24,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::context::date_time;
 use crate::item::{Items, NoEvent};
 use crate::lines::{complete_lines, parse_lines};
 use crate::spec::{Hooks, Spec, Syslog};
@@ -107,7 +108,7 @@ fn occurred_at(text: &str, options: &Options) -> Result<(Time, (String, String))
         return Err(NO_TIME.to_owned());
     }
     let iso = format!("{}-{}-{}T{}", &text[..4], &text[4..6], &text[6..8], &text[9..]);
-    let local = iso.parse().map_err(|_| format!("time: {iso:?} is not a date and time"))?;
+    let local = date_time(&iso).ok_or_else(|| format!("time: {iso:?} is not a date and time"))?;
     options.local(local).map_err(|error| format!("time: {error}"))
 }
 

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::audit_xml;
-use crate::context::address;
+use crate::context::{address, date_time};
 use crate::item::Items;
 use crate::records::{in_json, members, parse_pieces};
 use crate::sql::{self, Audit, Dialect, Spans, Text};
@@ -345,7 +345,7 @@ fn time(
         || format!("timestamp: {:?} is not a time", text.chars().take(64).collect::<String>());
     let stripped = text.strip_suffix(" UTC").or_else(|| text.strip_suffix('Z'));
     let local = stripped.unwrap_or(text).replacen(' ', "T", 1);
-    let date_time = local.parse().map_err(|_| malformed())?;
+    let date_time = date_time(&local).ok_or_else(malformed)?;
     if stripped.is_some() || unsaid == DefaultZone::Utc {
         return Ok((Zone::utc().instant(date_time).map_err(|_| malformed())?, None));
     }
