@@ -247,10 +247,24 @@ fn warn(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// Writes bytes to standard output as they are, but to a terminal as lines that do not steer it:
+/// they may come from anyone who can send an event.
+fn say_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    use std::io::IsTerminal;
+    if std::io::stdout().is_terminal() {
+        return say(&event::terminal::printable_lines(bytes));
+    }
+    write_out(bytes)
+}
+
 /// Writes to standard output. A reader that closed the pipe (`| head`) is no failure.
 fn say(text: &str) -> Result<(), Failure> {
+    write_out(text.as_bytes())
+}
+
+fn write_out(bytes: &[u8]) -> Result<(), Failure> {
     use std::io::Write;
-    match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
+    match std::io::stdout().write_all(bytes).and_then(|()| std::io::stdout().flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::new(format!("couldn't write to standard output: {error}")))
         }

@@ -1,7 +1,6 @@
 //! `daybook show`: all of one event.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -10,8 +9,8 @@ use clap::{ArgGroup, ValueEnum};
 use super::question::LogLocation;
 use super::reach::shell_word;
 use super::rows;
-use super::say;
 use super::screen::{DisplayOptions, Screen, Tone, safe_json, with_commas};
+use super::{say, say_bytes};
 use event::terminal::printable;
 use find::answer::{Event, EventDetail, RawEncoding, RelatedSearch};
 use server::failure::Failure;
@@ -64,10 +63,10 @@ const OF_REQUEST_MAX: usize = 20;
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let whole = arguments.log.open()?.event(&arguments.event)?;
     if arguments.entry {
-        return write(whole.entry.as_bytes());
+        return say_bytes(whole.entry.as_bytes());
     }
     if arguments.raw {
-        return write(&raw(&whole)?);
+        return say_bytes(&raw(&whole)?);
     }
     say(&match arguments.output {
         Output::Json => {
@@ -77,16 +76,6 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Output::Text => text(&whole, &arguments.log.options(), &Screen::of(&arguments.look)),
     })
-}
-
-fn write(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(format!("couldn't write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn raw(whole: &EventDetail) -> Result<Vec<u8>, Failure> {
