@@ -78,7 +78,11 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         trail: context.trail.clone(),
         occurred_at,
         resolution: Resolution::Second,
-        actor: actor(record.user),
+        actor: match record.operation {
+            // The server's own configuration, not a client without a name.
+            "AUDIT_CONFIG" if record.user.is_empty() => Actor::default(),
+            _ => actor(record.user),
+        },
         source_ip: record.host.parse().ok().map(|address| SourceIp { address, trust: Trust::Peer }),
         user_agent: None,
         action: record.operation.to_owned(),

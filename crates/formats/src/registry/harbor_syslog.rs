@@ -21,8 +21,8 @@ use crate::syslog_message::Message;
 use crate::texts::{attributes_of, non_empty};
 use crate::{Context, Delivery, EnvelopeError};
 use event::{
-    Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service, Severity,
-    Time,
+    Actor, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service,
+    Severity, Time,
 };
 
 const OPERATOR: &str = "[operator=\"";
@@ -68,7 +68,8 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let mut event = Event {
         occurred_at,
         resolution,
-        actor: actor(record.operator),
+        // A client without login is written out; Harbor's own jobs have no operator.
+        actor: if record.operator.is_empty() { Actor::default() } else { actor(record.operator) },
         action: format!("{} {}", record.action, record.resource_type),
         operation,
         resource: resource(&record),

@@ -90,7 +90,15 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Vec<Event>, NoEvent> {
         let mut event = Event {
             occurred_at,
             resolution,
-            actor: actor(&notification.operator),
+            actor: match actor(&notification.operator) {
+                // Only pulls need no login; what else has no operator, Harbor does by itself.
+                Actor { kind: ActorKind::Anonymous, .. }
+                    if notification.operator.is_empty() && meaning.operation != Operation::Pull =>
+                {
+                    Actor::default()
+                }
+                actor => actor,
+            },
             action: notification.kind.to_string(),
             operation: meaning.operation,
             resource: resource(meaning, data, named),
