@@ -37,10 +37,10 @@ pub struct Arguments {
     /// Output format.
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     output: Output,
-    /// Print only the entry, byte for byte.
+    /// Print only the entry, byte for byte; a terminal gets escapes for control characters.
     #[arg(long)]
     entry: bool,
-    /// Print only the received bytes, unchanged.
+    /// Print only the received bytes, unchanged; a terminal gets escapes for control characters.
     #[arg(long)]
     raw: bool,
     #[command(flatten)]
