@@ -8,18 +8,24 @@
 
 mod access;
 pub mod attempts;
+mod author;
+pub mod checksum;
 mod digest;
 mod error;
 pub mod file;
+mod local;
 mod model;
 pub mod password;
 pub mod rights;
 mod secrets;
 pub mod signature;
 mod snapshot;
+mod token_uses;
 
-pub use access::{Access, IssueError, Revision};
+pub use access::{Access, AccessLog, Anchor, Cause, IssueError, Revision};
+pub use author::Author;
 pub use error::Error;
+pub use local::{LOCAL_HEADER, LocalKey};
 pub use model::{Caller, Domain, Project, Scope, Token, User};
-pub use secrets::{Secret, SecretsKey};
+pub use secrets::{Secret, SecretsKey, check_private};
 pub use snapshot::Snapshot;

@@ -6,30 +6,50 @@
 //! an encrypted secret cannot be moved to another access key.
 
 use std::fmt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use crate::digest::decode_hex;
 
 const NONCE_BYTES: usize = 24;
 
+/// The bits of a file's mode that let others than its owner read or change it.
+const OTHERS: u32 = 0o077;
+
+/// Errs if others than its owner may read or change the file of a key, as ssh does. A file that is
+/// not there is left to its reader.
+pub fn check_private(path: &Path) -> Result<(), String> {
+    let Ok(metadata) = std::fs::metadata(path) else { return Ok(()) };
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & OTHERS == 0 {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(format!(
+        "others than its owner may use the key {path} (mode {mode:03o}): run `chmod 600 {path}`, \
+         and replace the key if someone did"
+    ))
+}
+
 /// The key that encrypts secrets.
 pub struct SecretsKey {
     cipher: XChaCha20Poly1305,
-    bytes: [u8; 32],
+    bytes: Zeroizing<[u8; 32]>,
 }
 
-/// A secret in memory. Its debug form does not reveal it.
+/// A secret in memory. Its debug form does not reveal it, and it is wiped when it is dropped.
 #[derive(Clone)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     pub fn new(text: String) -> Secret {
-        Secret(text)
+        Secret(Zeroizing::new(text))
     }
 
     pub fn expose(&self) -> &str {
@@ -52,20 +72,22 @@ impl SecretsKey {
     /// Reads the key of a data directory.
     pub fn read(data_dir: &Path) -> Result<SecretsKey, String> {
         let path = data_dir.join(store::SECRETS_KEY);
+        check_private(&path)?;
         let text = std::fs::read_to_string(&path)
             .map_err(|error| format!("couldn't read {}: {error}", path.display()))?;
+        let text = Zeroizing::new(text);
         let key: [u8; 32] = decode_hex(text.trim())
             .ok_or_else(|| format!("{} does not hold 64 hex digits", path.display()))?;
         Ok(SecretsKey::new(key))
     }
 
     fn new(key: [u8; 32]) -> SecretsKey {
-        SecretsKey { cipher: XChaCha20Poly1305::new(&key.into()), bytes: key }
+        SecretsKey { cipher: XChaCha20Poly1305::new(&key.into()), bytes: Zeroizing::new(key) }
     }
 
     /// A key for another purpose: HMAC-SHA256 of its name, so that neither key reveals the other.
     pub fn derived(&self, purpose: &str) -> [u8; 32] {
-        <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&self.bytes)
+        <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&*self.bytes)
             .expect("HMAC takes keys of any length")
             .chain_update(purpose)
             .finalize()
@@ -91,13 +113,26 @@ impl SecretsKey {
             .cipher
             .decrypt(XNonce::from_slice(nonce), Payload { msg: encrypted, aad: id.as_bytes() })
             .ok()?;
-        String::from_utf8(secret).ok().map(Secret)
+        String::from_utf8(secret).ok().map(Secret::new)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused() {
+        let folder = tempfile::tempdir().expect("room");
+        let path = folder.path().join("key");
+        assert_eq!(check_private(&path), Ok(()), "nothing there");
+        std::fs::write(&path, "").expect("room");
+        for (mode, expected) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false)] {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(&path, permissions).expect("ours");
+            assert_eq!(check_private(&path).is_ok(), expected, "{mode:o}");
+        }
+    }
 
     #[test]
     fn a_secret_is_decrypted_only_for_its_own_key() {

@@ -1,6 +1,7 @@
 //! Everyone's rights at one moment, read from one version of the file.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use event::{Time, Trail};
 use sha2::{Digest, Sha256};
@@ -11,6 +12,7 @@ use crate::file::{AccessFile, TokenEntry};
 use crate::model::{Caller, Domain, Project, Scope, Token, User};
 use crate::password;
 use crate::secrets::{Secret, SecretsKey};
+use crate::token_uses::TokenUses;
 
 /// Everyone's rights at one moment.
 #[derive(Default)]
@@ -21,6 +23,7 @@ pub struct Snapshot {
     keys: HashMap<String, AccessKey>,
     tokens: HashMap<[u8; 32], Token>,
     app_codes: Vec<[u8; 32]>,
+    uses: Arc<TokenUses>,
 }
 
 struct AccessKey {
@@ -143,6 +146,16 @@ impl Snapshot {
         let hash: [u8; 32] = Sha256::digest(text).into();
         let token = self.tokens.get(&hash)?;
         Some((token, self.user(&token.user)?))
+    }
+
+    /// Notes that a token is used. No login ends it while it is.
+    pub fn note_use(&self, token: &Token, now: Time) {
+        self.uses.note(&token.id, now);
+    }
+
+    /// The snapshot with the record of its tokens' uses.
+    pub(crate) fn with_uses(self, uses: &Arc<TokenUses>) -> Snapshot {
+        Snapshot { uses: Arc::clone(uses), ..self }
     }
 
     /// Whether the text is one of the app codes.

@@ -1,5 +1,6 @@
 //! From the file as written to valid values.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use event::Trail;
@@ -39,6 +40,7 @@ pub(crate) fn config(file: File, folder: &Path) -> Result<Config, String> {
     let tls = tls::pair(file.tls.certificate, file.tls.key, folder)
         .map_err(|why| format!("tls: {why}"))?;
     let own = file.own.trail()?;
+    let source_positions = positions(&file.source)?;
     let sources = check_sources(file.source, folder, tls.as_ref(), &own)?;
     Ok(Config {
         data_dir: file.data_dir,
@@ -57,8 +59,10 @@ pub(crate) fn config(file: File, folder: &Path) -> Result<Config, String> {
         },
         metrics: file.metrics.check(folder)?,
         text,
+        storage: file.storage,
         limits: file.limits,
         sources,
+        source_positions,
         witnesses: witness::check_all(&file.witness)?,
     })
 }
@@ -94,6 +98,17 @@ fn check_public_url(url: &str) -> Result<String, String> {
     Ok(url.trim_end_matches('/').to_owned())
 }
 
+/// The position of each source by its name.
+fn positions(raws: &[RawSource]) -> Result<HashMap<String, usize>, String> {
+    let mut positions = HashMap::with_capacity(raws.len());
+    for (position, raw) in raws.iter().enumerate() {
+        if positions.insert(raw.name.clone(), position).is_some() {
+            return Err(format!("source {:?} is declared twice", raw.name));
+        }
+    }
+    Ok(positions)
+}
+
 fn check_sources(
     raws: Vec<RawSource>,
     folder: &Path,
@@ -103,9 +118,6 @@ fn check_sources(
     let mut sources: Vec<Source> = Vec::new();
     for raw in raws {
         let name = raw.name.clone();
-        if sources.iter().any(|source| source.name == name) {
-            return Err(format!("source {name:?} is declared twice"));
-        }
         let source =
             source::check(raw, folder, tls).map_err(|why| format!("source {name:?}: {why}"))?;
         if source.trail == *own || name == OWN_SOURCE {

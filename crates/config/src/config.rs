@@ -1,5 +1,6 @@
 //! A configuration whose values are valid.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use crate::limits::Limits;
 use crate::logging::{LogFormat, LogLevel};
 use crate::metrics::Metrics;
 use crate::source::Source;
+use crate::storage::Storage;
 use crate::tls::Tls;
 use crate::witness::Witness;
 
@@ -34,14 +36,26 @@ pub struct Config {
     pub metrics: Metrics,
     /// The settings in force as a file would have them, for the record of changes.
     pub text: String,
+    pub storage: Storage,
     pub limits: Limits,
+    /// To be changed with [`Config::set_sources`] alone.
     pub sources: Vec<Source>,
+    /// Position of each source by its name.
+    pub(crate) source_positions: HashMap<String, usize>,
     pub witnesses: Vec<Witness>,
 }
 
 impl Config {
+    /// Replaces the sources. Their names must differ.
+    pub fn set_sources(&mut self, sources: Vec<Source>) {
+        let names = sources.iter().enumerate();
+        self.source_positions =
+            names.map(|(position, source)| (source.name.clone(), position)).collect();
+        self.sources = sources;
+    }
+
     /// The source with this name.
     pub fn source(&self, name: &str) -> Option<&Source> {
-        self.sources.iter().find(|source| source.name == name)
+        self.source_positions.get(name).and_then(|&position| self.sources.get(position))
     }
 }

@@ -11,6 +11,7 @@ use crate::metrics::RawMetrics;
 use crate::own::Own;
 use crate::setting::{Kind, settings};
 use crate::source::RawSource;
+use crate::storage::Storage;
 use crate::tls::RawTls;
 use crate::witness::RawWitness;
 
@@ -44,6 +45,7 @@ settings! {
         hcs: RawHcs,
         evidence: Evidence,
         metrics: RawMetrics,
+        storage: Storage,
         limits: Limits,
         source: Vec<RawSource>,
         witness: Vec<RawWitness>,

@@ -26,12 +26,45 @@ settings! {
             "Open connections from one address; further ones are closed at once. Raise it behind a \
              proxy or a relay.";
         requests_in_flight_max: usize = 256, Number::positive("requests"), No,
-            "Requests in flight; further ones get 503 with `Retry-After`.";
+            "Intake requests in flight, and those to a witness; further ones get 503 with \
+             `Retry-After`.";
+        queries_in_flight_max: usize = 64, Number::positive("requests"), No,
+            "Queries in flight, until their work has ended, even if their client left; and as many \
+             requests beside intake whose body is still to come. Further ones get 503 with \
+             `Retry-After`.";
+        administration_in_flight_max: usize = 16, Number::positive("requests"), No,
+            "Requests in flight for metrics, limits, status of sources, and projects and domains \
+             of a caller; further ones get 503 with `Retry-After`. Health is outside of any limit.";
+        logins_in_flight_max: usize = 64, Number::positive("logins"), No,
+            "Logins in flight, which are checked one after another; further ones get 503 with \
+             `Retry-After`.";
+        expensive_queries_max: usize = 6, Number::positive("queries"), No,
+            "Queries at once that count over everything that matches: facets, histograms, trails, \
+             and pages of the dead-letter queue; further ones get 503 with `Retry-After`.";
+        expensive_queries_per_caller_max: usize = 3, Number::positive("queries"), No,
+            "Such queries of one caller; further ones get 503 with `Retry-After`.";
+        counting_bytes_max: usize = 32 << 20, Number::positive("bytes"), No,
+            "Bytes in which one query counts the values of facets; where they do not fit, it reads \
+             the rows once for each part of the values.";
+        page_bytes_max: usize = 8 << 20, Number::positive("bytes"), Yes,
+            "Bytes of the rows of a page; a page that reaches them has fewer rows and a cursor. \
+             Pages of the compatible APIs have a fixed number of rows and do not end early.";
+        answers_bytes_max: usize = 128 << 20, Number::positive("bytes"), No,
+            "Bytes of all answers together while they are made and sent; what does not fit gets \
+             503 with `Retry-After`. Answers of less than 64 KiB do not count.";
+        write_timeout_s: u64 = 30, Number::positive("seconds"), No,
+            "Seconds in which a client must take something of what it is sent; beyond, the \
+             connection is closed.";
         intake_bytes_in_flight_max: usize = 256 << 20, Number::positive("bytes"), No,
-            "Bytes of intake bodies in memory at once; beyond, 503.";
+            "Bytes of intake bodies, and of the events made of them, in memory at once; beyond, 503.";
         header_timeout_s: u64 = 10, Number::positive("seconds"), No,
             "Seconds for a TLS handshake, a first byte, a whole header, and between requests on \
              one connection; beyond, the connection is closed.";
+        lingering_bytes_max: usize = 64 << 20, Number::positive("bytes"), No,
+            "Bytes that are read and thrown away of a body whose request was answered before it was \
+             read, so that its sender sees the response; beyond, the connection is closed.";
+        lingering_timeout_s: u64 = 10, Number::positive("seconds"), No,
+            "Seconds for which such a body is read; beyond, the connection is closed.";
         intake_timeout_s: u64 = 60, Number::positive("seconds"), Yes,
             "Seconds for an intake request; beyond, 408 if the body is incomplete, otherwise 503.";
         request_timeout_s: u64 = 30, Number::positive("seconds"), Yes,
@@ -49,6 +82,8 @@ settings! {
              bytes received.";
         events_per_request_max: usize = 10_000, Number::positive("events"), No,
             "Events in one body; beyond, 413.";
+        request_events_bytes_max: usize = 128 << 20, Number::positive("bytes"), No,
+            "Bytes of memory that the events of one body take; beyond, 413.";
         query_body_bytes_max: usize = 64 << 10, Number::up_to(BODY, "bytes"), Yes,
             "Bytes of a body to a wire API; beyond, 413.";
         event_bytes_max: usize = 256 << 10, Number::up_to(EVENT, "bytes"), No,
@@ -71,22 +106,54 @@ settings! {
         index_cache_bytes_max: u64 = 256 << 20, Number::positive("bytes"), No,
             "Bytes of segment indexes cached in memory.";
         login_failures_per_account: u32 = 5, Number::positive("failed logins a minute"), Yes,
-            "Failed logins of one account in a minute, existing or not; further attempts get 429 \
-             with `Retry-After`.";
+            "Failed logins of one account from one address in a minute, whether the account \
+             exists or not; further attempts get 429 with `Retry-After`.";
         login_failures_per_address: u32 = 20, Number::positive("failed logins a minute"), Yes,
             "Failed logins from one address in a minute; further attempts get 429 with \
              `Retry-After`.";
+        login_failures_slow_after: u32 = 50, Number::positive("failed logins a minute"), Yes,
+            "Failed logins of one account from all addresses in a minute; beyond, each attempt \
+             gets 429 with `Retry-After: 5`, and is let through when it is repeated after that. \
+             It slows the account's owner, and locks nobody out.";
+        caller_requests_per_second: usize = 200, Number::positive("requests a second"), Yes,
+            "Requests to the APIs of one caller in a second, after a burst of \
+             `limits.caller_requests_burst`; further ones get 429 with `Retry-After`. Each is \
+             recorded, so this bounds what one caller adds to the log.";
+        caller_requests_burst: usize = 5000, Number::positive("requests"), Yes,
+            "Requests of one caller at once; see `limits.caller_requests_per_second`.";
+        refusals_recorded_per_sender: usize = 2, Number::positive("records a second"), No,
+            "Refused requests of one caller, or of one address without a caller, that are \
+             recorded one by one in a second, after ten times as many at once; further ones are \
+             [counted](api/dbss.md#daybooks-own-trail).";
+        refusals_recorded_of_strangers: usize = 20, Number::positive("records a second"), No,
+            "The same of all addresses together.";
+        refusals_counted_s: u64 = 60, Number::positive("seconds"), No,
+            "Seconds over which the refused requests of a sender that are not recorded one by one \
+             are counted in one event.";
         downloads_max: usize = 16, Number::positive("downloads"), No,
             "Audit log files being sent at once; beyond, 503.";
         live_tails_max: usize = 1000, Number::positive("clients"), No,
             "Live tails at once; beyond, 503.";
-        exports_max: usize = 2, Number::positive("exports"), No,
+        live_tails_per_caller_max: usize = 250, Number::positive("clients"), No,
+            "Live tails of one caller; beyond, 503.";
+        exports_max: usize = 4, Number::positive("exports"), No,
             "Exports and manifests being made at once; beyond, 503. Each holds about 30 MiB.";
+        exports_per_caller_max: usize = 2, Number::positive("exports"), No,
+            "Exports and manifests of one caller; beyond, 503.";
         witness_timeout_s: u64 = 10, Number::positive("seconds"), No,
             "Seconds for a witness to respond; beyond, it is tried again later.";
         witness_late_after_s: u64 = 60, Number::positive("seconds"), No,
             "Seconds for a witness to cosign a checkpoint; beyond, it is \
              [late](api/tlog.md#witnesses), which is recorded and stops nothing.";
+        guard_lost_max_s: u64 = 24 * 3600, Number::positive("seconds"), No,
+            "Seconds for which the server runs without signing when the [guard](security.md#the-guard) \
+             takes no checkpoint, as when its disk is gone; beyond, it ends with exit code 4.";
+        clock_jump_s: u64 = 10, Number::positive("seconds"), No,
+            "Seconds by which the machine's clock may be adjusted at once; beyond, it \
+             [jumped](operations.md#clock), which is recorded.";
+        clock_accept_after_s: u64 = 3600, Number::positive("seconds"), No,
+            "Seconds for which the clock must stand by a jump ahead; before, events are received \
+             at the time without the jump.";
     }
 }
 
@@ -105,6 +172,10 @@ pub struct Limit {
 impl Limits {
     pub fn header_timeout(&self) -> Duration {
         Duration::from_secs(self.header_timeout_s)
+    }
+
+    pub fn write_timeout(&self) -> Duration {
+        Duration::from_secs(self.write_timeout_s)
     }
 
     /// Every limit, in the order of the table.

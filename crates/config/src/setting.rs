@@ -75,6 +75,11 @@ impl Number {
         Kind::Number(Number { unit, min: 0, max: None })
     }
 
+    /// A number that may be 0, up to this.
+    pub(crate) const fn any_up_to(max: Max, unit: &'static str) -> Kind {
+        Kind::Number(Number { unit, min: 0, max: Some(max) })
+    }
+
     /// Errs with the bound that the value exceeds.
     pub(crate) fn check(&self, value: u64) -> Result<(), String> {
         if value < self.min {

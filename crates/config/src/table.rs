@@ -7,6 +7,7 @@ use crate::limits::Limits;
 use crate::metrics::{self, RawMetrics};
 use crate::own::Own;
 use crate::setting::Setting;
+use crate::storage::Storage;
 use crate::tls::RawTls;
 use crate::{source, witness};
 
@@ -20,6 +21,7 @@ const GENERAL: &[&[Setting]] = &[
     Evidence::SETTINGS,
     RawMetrics::SETTINGS,
     metrics::TOKEN,
+    Storage::SETTINGS,
     Own::SETTINGS,
 ];
 

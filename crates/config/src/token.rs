@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// A token as the file names it: `{ file = "…" }`.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -11,13 +12,13 @@ pub(crate) struct RawToken {
     pub(crate) file: PathBuf,
 }
 
-/// A token that a client must show. Its debug form does not reveal it.
+/// A token that a client must show. Its debug form does not reveal it, and it is wiped from memory.
 #[derive(Clone)]
-pub struct Token(String);
+pub struct Token(Zeroizing<String>);
 
 impl Token {
     pub fn new(text: &str) -> Token {
-        Token(text.to_owned())
+        Token(Zeroizing::new(text.to_owned()))
     }
 
     pub fn expose(&self) -> &str {
@@ -38,6 +39,7 @@ const TOKEN_BYTES_MIN: usize = 16;
 pub(crate) fn read(file: &Path) -> Result<Token, String> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| format!("couldn't read the token {}: {error}", file.display()))?;
+    let text = Zeroizing::new(text);
     let token = text.trim();
     if token.len() < TOKEN_BYTES_MIN {
         return Err(format!(

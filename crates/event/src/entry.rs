@@ -41,6 +41,11 @@ pub struct Template {
 }
 
 impl Template {
+    /// How many bytes of memory it takes beside itself.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Encodes `event`. The entry commits to the raw bytes by their hash and does not contain them.
     pub fn new(event: &Event) -> Template {
         let raw_sha256: [u8; 32] = Sha256::digest(&event.raw).into();

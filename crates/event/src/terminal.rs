@@ -9,6 +9,23 @@ pub fn printable(text: &str) -> String {
     out
 }
 
+/// Bytes as lines of [`printable`] text, with U+FFFD for invalid UTF-8. A CR before a line feed is
+/// part of the line's end.
+pub fn printable_lines(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        match line.strip_suffix('\n') {
+            Some(line) => {
+                out.push_str(&printable(line.strip_suffix('\r').unwrap_or(line)));
+                out.push('\n');
+            }
+            None => out.push_str(&printable(line)),
+        }
+    }
+    out
+}
+
 /// Whether a character acts on a terminal or hides in it: controls, direction marks, line breaks,
 /// and characters without width.
 pub fn steers(c: char) -> bool {
@@ -20,6 +37,14 @@ pub fn steers(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_of_any_bytes_steer_nothing() {
+        let bytes = b"a\x1b[2J\r\n\xffb\xe2\x80\xaec\rd\n\nlast\x07";
+        let lines = printable_lines(bytes);
+        assert_eq!(lines, "a\\u{1b}[2J\n\u{fffd}b\\u{202e}c\\u{d}d\n\nlast\\u{7}");
+        assert!(!lines.chars().any(|c| c != '\n' && steers(c)));
+    }
 
     #[test]
     fn steering_characters_become_escapes() {

@@ -55,20 +55,35 @@ impl Time {
         Time(self.0.saturating_sub(self.0.rem_euclid(DAY_NS)))
     }
 
-    /// Reads RFC 3339 with any offset and up to nine fraction digits, and returns the resolution of
-    /// the text.
+    /// Reads RFC 3339 with any offset below 24 hours and up to nine fraction digits, and returns
+    /// the resolution of the text. A leap second is the second after it, as POSIX counts.
     ///
     /// Errors if the text is not an RFC 3339 instant or lies outside the years 1678 to 2261.
     pub fn parse_rfc3339(text: &str) -> Result<(Time, Resolution), OutOfRange> {
-        let instant: Timestamp = text.parse().map_err(|_| {
-            OutOfRange(format!(
-                "{:?} is not an RFC 3339 time",
-                text.chars().take(64).collect::<String>()
-            ))
+        let beginning = || text.chars().take(64).collect::<String>();
+        let no_time = || OutOfRange(format!("{:?} is not an RFC 3339 time", beginning()));
+        let outside = || OutOfRange(format!("{} is outside the years 1678 to 2261", beginning()));
+        let instant: Timestamp = text.parse().map_err(|_| match is_in_last_hours(text) {
+            true => outside(),
+            false => no_time(),
         })?;
-        let ns = i64::try_from(instant.as_nanosecond())
-            .map_err(|_| OutOfRange(format!("{text} is outside the years 1678 to 2261")))?;
-        Ok((Time(ns), Resolution::of_rfc3339(text)))
+        if offset_hours(text) >= 24 {
+            return Err(no_time());
+        }
+        let time = i64::try_from(instant.as_nanosecond()).map(Time).map_err(|_| outside())?;
+        let time = if text.get(16..19) == Some(":60") {
+            // jiff takes 60 for 59.
+            Some(time.plus_seconds(1)).filter(|time| time.begins_month()).ok_or_else(no_time)?
+        } else {
+            time
+        };
+        Ok((time, Resolution::of_rfc3339(text)))
+    }
+
+    /// Whether it is in the first second of a month in UTC: only before it is a second inserted.
+    fn begins_month(self) -> bool {
+        let (_, _, day, hour, minute, second, _) = self.civil();
+        (day, hour, minute, second) == (1, 0, 0, 0)
     }
 
     /// The parts of this instant in UTC: year, month, day, hour, minute, second, nanosecond.
@@ -107,6 +122,20 @@ impl Time {
         put(20, 9, ns);
         out
     }
+}
+
+/// Whether a text is a time of the last two days of the year 9999, some hours of which are beyond
+/// jiff's range.
+fn is_in_last_hours(text: &str) -> bool {
+    let rest = text.strip_prefix("9999-12-3");
+    rest.is_some_and(|rest| format!("9998-12-3{rest}").parse::<Timestamp>().is_ok())
+}
+
+/// The hours of the offset of an RFC 3339 text.
+fn offset_hours(text: &str) -> u8 {
+    let clock_and_offset = text.get(11..).unwrap_or_default();
+    let offset = clock_and_offset.split_once(['+', '-']).map_or("", |(_, offset)| offset);
+    offset.get(..2).and_then(|hours| hours.parse().ok()).unwrap_or(0)
 }
 
 impl fmt::Display for Time {
@@ -194,6 +223,52 @@ mod tests {
             "1e400",
         ] {
             assert!(Time::parse_rfc3339(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn far_years_are_times_outside_the_range() {
+        for text in [
+            "9999-12-31T23:59:59Z",
+            "9999-12-30T12:00:00-14:00",
+            "9999-06-01T00:00:00Z",
+            "0001-01-01T00:00:00Z",
+        ] {
+            let why = Time::parse_rfc3339(text).expect_err(text).to_string();
+            assert!(why.contains("outside the years"), "{why}");
+        }
+        let why = Time::parse_rfc3339("9999-12-32T00:00:00Z").expect_err("no day").to_string();
+        assert!(why.contains("not an RFC 3339 time"), "{why}");
+    }
+
+    #[test]
+    fn offsets_have_less_than_a_day() {
+        for (text, expected) in [
+            ("2026-11-20T18:00:00+14:00", Some("2026-11-20T04:00:00.000000000Z")),
+            ("2026-11-20T18:00:00+15:30", Some("2026-11-20T02:30:00.000000000Z")),
+            ("2026-11-20T18:00:00-23:59", Some("2026-11-21T17:59:00.000000000Z")),
+            ("2026-11-20T18:00:00+24:00", None),
+            ("2026-11-20T18:00:00.5-25:59", None),
+            ("2026-11-20T18:00:00+14:60", None),
+        ] {
+            let time = Time::parse_rfc3339(text).ok().map(|(time, _)| time.to_string());
+            assert_eq!(time.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_second_is_inserted_at_the_end_of_a_month_only() {
+        for (text, expected) in [
+            ("2016-12-31T23:59:60Z", Some("2017-01-01T00:00:00.000000000Z")),
+            ("2016-12-31T23:59:60.25Z", Some("2017-01-01T00:00:00.250000000Z")),
+            ("2017-01-01T07:59:60+08:00", Some("2017-01-01T00:00:00.000000000Z")),
+            ("2016-12-31T23:59:60+08:00", None),
+            ("2016-12-30T23:59:60Z", None),
+            ("2026-11-20T18:09:60Z", None),
+            ("2026-11-20T18:09:61Z", None),
+        ] {
+            let time = Time::parse_rfc3339(text).ok().map(|(time, _)| time.to_string());
+            assert_eq!(time.as_deref(), expected, "{text}");
         }
     }
 

@@ -6,7 +6,7 @@ use event::entry::{self, Entry};
 use event::query::{Order, Query};
 use event::search::{Field, Search, Term};
 use event::{EventId, Time};
-use store::{Row, StoredEvent};
+use store::{BytesRoom, Row, StoredEvent};
 
 use crate::answer::{Event, EventDetail, RawEncoding, Related, RelatedSearch, RequestEvents};
 use crate::error::QueryError;
@@ -16,6 +16,8 @@ use crate::finder::Finder;
 const AROUND_S: i64 = 10 * 60;
 /// Events read to find those of one request, before it and from it on.
 const REQUEST_EVENTS_MAX: usize = 5000;
+/// Their bytes, each time.
+const REQUEST_EVENTS_BYTES_MAX: usize = 2 << 20;
 /// A longer name or id makes no search: people read these.
 const VALUE_BYTES_MAX: usize = 1024;
 /// The time between the making of an id and the recording of its event: longer than any request
@@ -93,13 +95,9 @@ impl Finder<'_> {
         let (from, until) = around(event.occurred_at);
         let half = |order, from, until| {
             let query = Query::of(event.trail.clone());
-            self.log.query(&Query {
-                from: Some(from),
-                until: Some(until),
-                order,
-                limit: REQUEST_EVENTS_MAX,
-                ..query
-            })
+            let limit = REQUEST_EVENTS_MAX;
+            let query = Query { from: Some(from), until: Some(until), order, limit, ..query };
+            self.log.query_up_to(&query, &mut BytesRoom::new(REQUEST_EVENTS_BYTES_MAX))
         };
         let before = half(Order::Descending, from, event.occurred_at)?;
         let after = half(Order::Ascending, event.occurred_at, until)?;
@@ -129,7 +127,9 @@ impl Finder<'_> {
         }
         let last = size.min(low.saturating_add(WITH_ID_MAX));
         while low < last {
-            for row in self.log.from_index(low, READ_AT_ONCE)? {
+            let rows = self.log.from_index(low, READ_AT_ONCE)?;
+            let count = rows.len() as u64;
+            for row in rows {
                 if row.entry.event.id == id {
                     return Ok(Some(row.index));
                 }
@@ -137,7 +137,7 @@ impl Finder<'_> {
                     return Ok(None);
                 }
             }
-            low += READ_AT_ONCE as u64;
+            low += count.max(1);
         }
         Ok(None)
     }

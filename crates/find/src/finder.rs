@@ -3,7 +3,7 @@
 use event::query::{Order, Query, Top};
 use event::search::Search;
 use event::{Time, Trail};
-use store::Contents;
+use store::{Contents, Room, Row};
 
 use crate::answer::{self, Count, Event, Events, Facet, Facets, TrailCount, Trails};
 use crate::cursor::Cursor;
@@ -53,25 +53,28 @@ impl<'a> Finder<'a> {
         })
     }
 
-    /// A page of the events that match.
-    pub fn events(&self, question: &Question, page: &Page) -> Result<Events, QueryError> {
+    /// A page of the events that match: as many as there is room for, and as fit into its bytes,
+    /// but one at least. The cursor begins where it ended.
+    pub fn events(
+        &self,
+        question: &Question,
+        page: &Page,
+        room: &mut dyn Room,
+    ) -> Result<Events, QueryError> {
         let cursor = match &page.from {
             Start::Offset(offset) => Cursor { size: None, offset: *offset, now: self.now },
             Start::Cursor(text) => Cursor::parse(text, question, page.order)?,
         };
         let as_of = cursor.size.or(question.as_of);
         let query = self.query_at(&Question { as_of, ..question.clone() }, cursor.now)?;
-        let found = self.log.query(&Query {
-            order: page.order,
-            offset: cursor.offset,
-            limit: page.limit,
-            ..query
-        })?;
-        let reached = cursor.offset.saturating_add(found.rows.len() as u64);
-        let has_more = !found.rows.is_empty() && reached < found.total;
+        let (order, offset, limit) = (page.order, cursor.offset, page.limit);
+        let found = self.log.query_up_to(&Query { order, offset, limit, ..query }, room)?;
+        let events = first_events(found.rows, page.bytes_max);
+        let reached = cursor.offset.saturating_add(events.len() as u64);
+        let has_more = !events.is_empty() && reached < found.total;
         let next = Cursor { size: Some(found.tree_size), offset: reached, now: cursor.now };
         Ok(Events {
-            events: found.rows.into_iter().map(Event::from).collect(),
+            events,
             total: found.total,
             tree_size: found.tree_size,
             next: has_more.then(|| next.text(question, page.order)),
@@ -125,9 +128,7 @@ impl<'a> Finder<'a> {
                 continue;
             }
             let last = self.log.query(&Query { order: Order::Descending, ..of_trail })?;
-            let at = |rows: &[store::Row]| {
-                rows.first().map(|row| row.entry.event.occurred_at.to_string())
-            };
+            let at = |rows: &[Row]| rows.first().map(|row| row.entry.event.occurred_at.to_string());
             found.push(TrailCount {
                 trail: trail.to_string(),
                 events: first.total,
@@ -150,4 +151,41 @@ impl<'a> Finder<'a> {
     pub(crate) fn sees(&self, trail: &Trail) -> bool {
         self.visible.binary_search(trail).is_ok()
     }
+}
+
+/// A byte of a row has at most this many as text: as an escape such as `\u0000`.
+const TEXT_BYTES_A_BYTE: usize = 6;
+
+/// The first events whose text has at most about `bytes_max` bytes, one at least.
+fn first_events(rows: Vec<Row>, bytes_max: usize) -> Vec<Event> {
+    let bytes: usize = rows.iter().map(Row::bytes).sum();
+    let mut events: Vec<Event> = rows.into_iter().map(Event::from).collect();
+    if bytes.saturating_mul(TEXT_BYTES_A_BYTE) > bytes_max {
+        let mut left = bytes_max;
+        let mut fits = |event: &Event| {
+            let less = left.checked_sub(text_bytes(event));
+            left = less.unwrap_or(0);
+            less.is_some()
+        };
+        let count = events.iter().take_while(|event| fits(event)).count();
+        events.truncate(count.max(1));
+    }
+    events
+}
+
+/// Bytes of an event as JSON.
+fn text_bytes(event: &Event) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, event).map_or(usize::MAX, |()| count.0)
 }

@@ -150,6 +150,8 @@ pub fn invalid_search(parameter: &str, error: SearchError) -> InvalidParameter {
 pub struct Page {
     pub order: Order,
     pub limit: usize,
+    /// Bytes at which the page ends early, with fewer rows and a cursor.
+    pub bytes_max: usize,
     pub from: Start,
 }
 
@@ -165,6 +167,8 @@ pub enum Start {
 /// Rows of a page by default, and at most.
 pub const LIMIT: u64 = 50;
 pub const LIMIT_MAX: u64 = 1000;
+/// Bytes of the rows of a page, unless a server has another limit.
+pub const PAGE_BYTES_MAX: usize = 8 << 20;
 
 impl Parameters {
     /// Takes order, limit, and offset or cursor.
@@ -186,7 +190,8 @@ impl Parameters {
             (Some(cursor), None) => Start::Cursor(cursor),
             (None, offset) => Start::Offset(offset.unwrap_or(0)),
         };
-        Ok(Page { order, limit: usize::try_from(limit).unwrap_or(usize::MAX), from })
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(Page { order, limit, bytes_max: PAGE_BYTES_MAX, from })
     }
 }
 

@@ -163,6 +163,13 @@ pub(crate) fn address(text: &str) -> Option<IpAddr> {
     without_zone.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
+/// Reads the date and time of a program that writes no offset. 60 is no second here: without an
+/// offset nothing shows whether it was inserted.
+pub(crate) fn date_time(text: &str) -> Option<civil::DateTime> {
+    let is_60 = text.split(':').nth(2).is_some_and(|seconds| seconds.starts_with("60"));
+    text.parse().ok().filter(|_| !is_60)
+}
+
 /// A time zone: an offset from UTC, or a name of the IANA time zone database.
 #[derive(Clone, Debug)]
 pub struct Zone {
@@ -268,6 +275,14 @@ mod tests {
                 "{local}"
             );
             assert_eq!(value, zone.unwrap_or("UTC"));
+        }
+    }
+
+    #[test]
+    fn a_minute_has_sixty_seconds() {
+        assert!(date_time("2026-11-20T18:09:59.999").is_some());
+        for text in ["2026-11-20T18:09:60", "2026-11-20T18:09:60.5", "2026-11-20T18:60:00", ""] {
+            assert!(date_time(text).is_none(), "{text}");
         }
     }
 

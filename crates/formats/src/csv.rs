@@ -15,9 +15,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::Continuation;
-use crate::records::Piece;
+use crate::records::{FILE_PIECES_MAX, Piece, limited};
 use crate::sql::{self, Spans};
+use crate::{Continuation, EnvelopeError};
 
 /// The form of a format's records.
 #[derive(Clone, Copy)]
@@ -44,13 +44,16 @@ pub(crate) const UNCLOSED: &str = "the record breaks off inside quotes";
 enum End {
     /// After its line end, where the next record begins.
     At(usize),
-    /// A quote stands where none is allowed.
+    /// A quote stands where none is allowed, or there are more than [`FIELDS_MAX`] fields.
     Malformed,
     /// The text ends inside quotes.
     Unclosed,
     /// The text ends without a line end.
     Open,
 }
+
+/// Most fields of a record; the widest format has 26. A field of one byte takes 32 in memory.
+const FIELDS_MAX: usize = 64;
 
 /// The fields of the record at `start`, and its end.
 fn scan(text: &[u8], start: usize) -> (Vec<Field>, End) {
@@ -68,6 +71,9 @@ fn scan(text: &[u8], start: usize) -> (Vec<Field>, End) {
             }
             Field { content: from..at, is_quoted: false }
         };
+        if fields.len() == FIELDS_MAX {
+            return (fields, End::Malformed);
+        }
         fields.push(field);
         match text.get(at) {
             Some(b',') => at += 1,
@@ -140,10 +146,10 @@ pub(crate) fn in_fields(
 }
 
 /// The pieces of `text`: to its end if nothing follows, else those that are complete. Empty lines
-/// are not pieces.
-fn split(text: &[u8], form: Form, continuation: Continuation) -> (Vec<Piece>, usize) {
+/// are not pieces. Ends with the first piece beyond `max`.
+fn split(text: &[u8], form: Form, continuation: Continuation, max: usize) -> (Vec<Piece>, usize) {
     let (mut pieces, mut at) = (Vec::new(), 0);
-    while at < text.len() {
+    while at < text.len() && pieces.len() <= max {
         if let Some(length) = line_end(&text[at..]) {
             at += length;
             continue;
@@ -234,16 +240,18 @@ fn without_line_end(text: &[u8], start: usize, end: usize) -> usize {
     start + piece.strip_suffix(b"\r").unwrap_or(piece).len()
 }
 
-/// The records of a body, and the pieces that are not records.
-pub(crate) fn pieces(body: &[u8], form: Form) -> Vec<Piece> {
-    split(body, form, Continuation::Nothing).0
+/// The records of a body, and the pieces that are not records: at most `max`.
+pub(crate) fn pieces(body: &[u8], form: Form, max: usize) -> Result<Vec<Piece>, EnvelopeError> {
+    limited(split(body, form, Continuation::Nothing, max).0, max)
 }
 
 /// How many bytes of a piece of a file are complete records.
 pub(crate) fn complete_bytes(piece: &[u8], form: Form, continuation: Continuation) -> usize {
     match continuation {
         Continuation::Nothing => piece.len(),
-        Continuation::More | Continuation::Quiet => split(piece, form, continuation).1,
+        Continuation::More | Continuation::Quiet => {
+            split(piece, form, continuation, FILE_PIECES_MAX).1
+        }
     }
 }
 
@@ -262,7 +270,8 @@ mod tests {
     };
 
     fn split_up(text: &str) -> Vec<(&str, bool)> {
-        pieces(text.as_bytes(), FORM)
+        pieces(text.as_bytes(), FORM, usize::MAX)
+            .expect("no limit")
             .into_iter()
             .map(|piece| (&text[piece.span], piece.why.is_none()))
             .collect()
@@ -336,7 +345,7 @@ mod tests {
         ] {
             // Quadratic time would be minutes.
             let text = line.repeat(300_000);
-            pieces(text.as_bytes(), FORM);
+            drop(pieces(text.as_bytes(), FORM, usize::MAX));
             complete_bytes(text.as_bytes(), FORM, Continuation::More);
         }
     }

@@ -4,6 +4,21 @@ use std::fmt;
 
 use event::{Event, RejectedRecord};
 
+/// Takes the items of a body in order, each as soon as it is made. The events of a body may take
+/// many times its bytes, so a parser holds one of them and not all.
+pub(crate) struct Items<'a>(&'a mut dyn FnMut(Item) -> Result<(), EnvelopeError>);
+
+impl<'a> Items<'a> {
+    pub(crate) fn new(take: &'a mut dyn FnMut(Item) -> Result<(), EnvelopeError>) -> Items<'a> {
+        Items(take)
+    }
+
+    /// Hands an item over. The error ends the body: its reader has no room for more.
+    pub(crate) fn push(&mut self, item: Item) -> Result<(), EnvelopeError> {
+        (self.0)(item)
+    }
+}
+
 /// One item of a body.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {

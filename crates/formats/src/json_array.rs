@@ -9,8 +9,8 @@
 //! Only the borders of objects are found by hand, because `serde_json` neither resumes after damage
 //! nor says where an unfinished object began; each object is then read by `serde_json`.
 
-use crate::Continuation;
-use crate::records::Piece;
+use crate::records::{FILE_PIECES_MAX, Piece, limited};
+use crate::{Continuation, EnvelopeError};
 
 pub(crate) const NO_OBJECT: &str = "the bytes are not a JSON object";
 pub(crate) const BREAKS_OFF: &str = "the JSON object breaks off";
@@ -51,12 +51,15 @@ fn end(text: &[u8], start: usize) -> End {
 }
 
 /// The pieces of `text`: to its end if the file ends there, else those that are complete. Also the
-/// number of bytes that they take.
-fn split(text: &[u8], continuation: Continuation) -> (Vec<Piece>, usize) {
+/// number of bytes that they take. Ends with the first piece beyond `max`.
+fn split(text: &[u8], continuation: Continuation, max: usize) -> (Vec<Piece>, usize) {
     let mut pieces: Vec<Piece> = Vec::new();
     let mut from = 0;
     let is_last = continuation == Continuation::Nothing;
     loop {
+        if pieces.len() > max {
+            return (pieces, from);
+        }
         let start = from + text[from..].iter().take_while(|&&byte| is_between(byte)).count();
         if start == text.len() {
             return finished(text, pieces, from, is_last);
@@ -123,9 +126,9 @@ fn behind(text: &[u8], end: usize) -> Option<usize> {
     Some(at + usize::from(*next == b'\n'))
 }
 
-/// The objects of a body, and the pieces that are not objects.
-pub(crate) fn pieces(body: &[u8]) -> Vec<Piece> {
-    split(body, Continuation::Nothing).0
+/// The objects of a body, and the pieces that are not objects: at most `max`.
+pub(crate) fn pieces(body: &[u8], max: usize) -> Result<Vec<Piece>, EnvelopeError> {
+    limited(split(body, Continuation::Nothing, max).0, max)
 }
 
 /// How many bytes of a piece of a file are complete objects. The last object waits for the
@@ -133,7 +136,7 @@ pub(crate) fn pieces(body: &[u8]) -> Vec<Piece> {
 pub(crate) fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     match continuation {
         Continuation::Nothing => piece.len(),
-        Continuation::More | Continuation::Quiet => split(piece, continuation).1,
+        Continuation::More | Continuation::Quiet => split(piece, continuation, FILE_PIECES_MAX).1,
     }
 }
 
@@ -142,7 +145,8 @@ mod tests {
     use super::*;
 
     fn split_up(text: &str) -> Vec<(&str, bool)> {
-        pieces(text.as_bytes())
+        pieces(text.as_bytes(), usize::MAX)
+            .expect("no limit")
             .into_iter()
             .map(|piece| (&text[piece.span], piece.why.is_none()))
             .collect()
@@ -205,7 +209,7 @@ mod tests {
     fn splitting_takes_linear_time() {
         for piece in ["{", "{\"", "{\"\n", "{}", "[", "x\n", "{{}\n", "\"", "]"] {
             // Quadratic time would be minutes.
-            pieces(piece.repeat(300_000).as_bytes());
+            drop(pieces(piece.repeat(300_000).as_bytes(), usize::MAX));
         }
     }
 }

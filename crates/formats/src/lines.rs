@@ -1,6 +1,6 @@
 //! Bodies of lines, one event a line: a bad line is rejected alone.
 
-use crate::item::item_of;
+use crate::item::{Items, item_of};
 use crate::spec::Read;
 use crate::{Context, Continuation, EnvelopeError, Item};
 
@@ -10,19 +10,18 @@ pub(crate) fn parse_lines(
     body: &[u8],
     context: &mut Context<'_>,
     read: Read,
-) -> Result<Vec<Item>, EnvelopeError> {
-    let lines = limited_lines(body, context)?;
-    let mut items = Vec::with_capacity(lines.len());
-    for (at, line) in lines {
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    for (at, line) in limited_lines(body, context)? {
         let mut item = parse_one(line, context, read);
         if let Item::Event(event) = &mut item
             && event.origin.key.is_none()
         {
             event.origin.key = position_key(context, at);
         }
-        items.push(item);
+        items.push(item)?;
     }
-    Ok(items)
+    Ok(())
 }
 
 /// The lines of a body, each with the number of bytes before it. Errors if there are too many.

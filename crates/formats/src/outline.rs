@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use crate::item::NoEvent;
+use crate::item::Items;
 use crate::lines::parse_one;
-use crate::{Context, Item};
+use crate::spec::Read;
+use crate::{Context, EnvelopeError};
 use event::{Actor, Class, Event, Operation, Origin, Outcome, Resolution, Resource, Severity};
 
 /// The attribute of events whose source sends no time: they have that of their arrival.
@@ -51,11 +52,12 @@ pub(crate) fn outline(context: &mut Context<'_>, format: &str, raw: &[u8]) -> Ev
 pub(crate) fn parse_single(
     body: &[u8],
     context: &mut Context<'_>,
-    read: fn(&[u8], &mut Context<'_>) -> Result<Event, NoEvent>,
-) -> Vec<Item> {
+    read: Read,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
     match body.trim_ascii() {
-        b"" => Vec::new(),
-        item => vec![parse_one(item, context, read)],
+        b"" => Ok(()),
+        item => items.push(parse_one(item, context, read)),
     }
 }
 

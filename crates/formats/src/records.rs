@@ -7,6 +7,7 @@ use std::ops::Range;
 use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::item::Items;
 use crate::lines::parse_one;
 use crate::spec::Read;
 use crate::sql::{self, Spans};
@@ -21,6 +22,18 @@ pub(crate) struct Piece {
     pub why: Option<&'static str>,
 }
 
+/// Most pieces that are made of a part of a file at once; the rest of it comes again.
+pub(crate) const FILE_PIECES_MAX: usize = 1 << 14;
+
+/// The pieces of a body, unless they are more than `max`: splitting ended then with one more.
+pub(crate) fn limited(pieces: Vec<Piece>, max: usize) -> Result<Vec<Piece>, EnvelopeError> {
+    if pieces.len() > max { Err(too_many(max)) } else { Ok(pieces) }
+}
+
+fn too_many(max: usize) -> EnvelopeError {
+    EnvelopeError::TooLarge(format!("the body holds more than {max} records"))
+}
+
 /// Reads each piece of a body. If the format gives a record of a file no key, its position is the
 /// key.
 pub(crate) fn parse_pieces(
@@ -28,17 +41,18 @@ pub(crate) fn parse_pieces(
     pieces: Vec<Piece>,
     context: &mut Context<'_>,
     read: Read,
-) -> Result<Vec<Item>, EnvelopeError> {
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
     let events_max = context.limits.events_max;
     if pieces.len() > events_max {
-        return Err(EnvelopeError::TooLarge(format!(
-            "the body holds more than {events_max} records"
-        )));
+        return Err(too_many(events_max));
     }
-    let parse = |piece: Piece| {
+    for piece in pieces {
         let raw = &body[piece.span.clone()];
         if let Some(why) = piece.why {
-            return Item::Rejected(RejectedRecord { reason: why.to_owned(), raw: raw.to_vec() });
+            let record = RejectedRecord { reason: why.to_owned(), raw: raw.to_vec() };
+            items.push(Item::Rejected(record))?;
+            continue;
         }
         let mut item = parse_one(raw, context, read);
         if let Item::Event(event) = &mut item
@@ -48,9 +62,9 @@ pub(crate) fn parse_pieces(
                 format!("{}:{}", position.file, position.offset + piece.span.start as u64)
             });
         }
-        item
-    };
-    Ok(pieces.into_iter().map(parse).collect())
+        items.push(item)?;
+    }
+    Ok(())
 }
 
 /// The members of one JSON object, each name once.

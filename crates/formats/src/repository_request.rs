@@ -203,9 +203,11 @@ pub(crate) fn request_line(line: &str) -> (&str, &str, &str) {
 }
 
 /// The path that a server looks up for a request's target: without the query, decoded, with one
-/// slash for several and without `.` and `..`.
+/// slash for several and without `.` and `..`. A client may send the target with scheme and host
+/// (RFC 9112 section 3.2.2), which name the same path.
 pub(crate) fn served_path(target: &str) -> String {
-    let decoded = percent_decoded(target.split(['?', '#']).next().unwrap_or_default());
+    let target = target.split(['?', '#']).next().unwrap_or_default();
+    let decoded = percent_decoded(path_of_absolute(target).unwrap_or(target));
     let Some(path) = decoded.strip_prefix('/') else { return decoded };
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
@@ -220,6 +222,13 @@ pub(crate) fn served_path(target: &str) -> String {
     let is_folder = matches!(path.rsplit('/').next(), Some("" | "." | ".."));
     let end = if is_folder && !parts.is_empty() { "/" } else { "" };
     format!("/{}{end}", parts.join("/"))
+}
+
+/// The path of a target in absolute form.
+fn path_of_absolute(target: &str) -> Option<&str> {
+    let (scheme, rest) = target.split_once("://")?;
+    let is_http = ["http", "https"].iter().any(|one| scheme.eq_ignore_ascii_case(one));
+    is_http.then(|| rest.find('/').map_or("/", |at| &rest[at..]))
 }
 
 /// Decodes RFC 3986 section 2.1. A percent sign without two hexadecimal digits stands for itself.
@@ -259,7 +268,11 @@ mod tests {
             ("//", "/"),
             ("", ""),
             ("*", "*"),
-            ("http://host/a//b", "http://host/a//b"),
+            ("http://host/a//b", "/a/b"),
+            ("HTTPS://host:8443/r/./x/../%61?y=1", "/r/a"),
+            ("http://host", "/"),
+            ("ftp://host/a", "ftp://host/a"),
+            ("/http://host/a", "/http:/host/a"),
             ("/a#b", "/a"),
         ] {
             assert_eq!(served_path(target), expected, "{target}");

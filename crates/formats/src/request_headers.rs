@@ -2,7 +2,7 @@
 //! could never be parsed again. The lines stand before the body, as in the request: `ce-id: 1`, CR
 //! LF, an empty line, the body.
 
-use crate::{Context, Item};
+use crate::Item;
 
 /// Prefixes of header names that are part of an event: CloudEvents in binary mode, Nexus.
 const MARKS: [&str; 2] = ["ce-", "x-nexus-"];
@@ -17,16 +17,16 @@ fn is_marked(name: &str) -> bool {
 }
 
 /// Puts the request's header lines before a rejected record, if it is the whole body.
-pub(crate) fn prepend(items: &mut [Item], body: &[u8], context: &Context<'_>) {
-    let [Item::Rejected(record)] = items else { return };
+pub(crate) fn prepend(item: &mut Item, body: &[u8], headers: &[(String, String)]) {
+    let Item::Rejected(record) = item else { return };
     if record.raw != body.trim_ascii() && record.raw != body {
         return;
     }
-    if !context.headers.iter().any(|(name, _)| is_marked(name)) {
+    if !headers.iter().any(|(name, _)| is_marked(name)) {
         return;
     }
-    let mut stored = Vec::with_capacity(record.raw.len());
-    for (name, value) in context.headers {
+    let mut stored = Vec::new();
+    for (name, value) in headers {
         let is_stored = is_marked(name) || OTHERS.contains(&name.as_str());
         // A value that was really sent has no line end.
         if is_stored && !value.contains(['\r', '\n']) {
@@ -34,6 +34,8 @@ pub(crate) fn prepend(items: &mut [Item], body: &[u8], context: &Context<'_>) {
         }
     }
     stored.extend_from_slice(b"\r\n");
+    // Exactly as much as is needed: the body may be the largest there is.
+    stored.reserve_exact(record.raw.len());
     stored.append(&mut record.raw);
     record.raw = stored;
 }

@@ -3,8 +3,8 @@
 use event::query::Query;
 use event::{Event, Service};
 
-use crate::item::NoEvent;
-use crate::{Context, EnvelopeError, Item};
+use crate::item::{Items, NoEvent};
+use crate::{Context, EnvelopeError};
 
 /// Reads one line or item.
 pub(crate) type Read = fn(&[u8], &mut Context<'_>) -> Result<Event, NoEvent>;
@@ -26,7 +26,7 @@ pub(crate) struct Spec {
     /// The part of a syslog message that it reads.
     pub(crate) syslog: Syslog,
     /// Parses one body.
-    pub(crate) parse: fn(&[u8], &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError>,
+    pub(crate) parse: fn(&[u8], &mut Context<'_>, &mut Items<'_>) -> Result<(), EnvelopeError>,
     /// How many bytes at the beginning of a piece of a file can be parsed as a body without
     /// separating what belongs together. The rest is offered again with the bytes after it.
     pub(crate) complete_bytes: fn(&[u8], Continuation) -> usize,

@@ -71,10 +71,20 @@ impl IntakeError {
                 "too many requests are waiting; try again",
                 request_id,
             ),
+            IntakeError::StorageFull => net::error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "storage_full",
+                "there is no room on the disk; nothing was recorded, try again later",
+                request_id,
+            ),
             // A sender may drop the events after 4xx; with ids, repeating them is safe.
             IntakeError::Slow => {
                 let why = "the log is slow; whether this request was recorded shows when it is sent again";
                 net::error(StatusCode::SERVICE_UNAVAILABLE, "overloaded", why, request_id)
+            }
+            IntakeError::Damaged(because) => {
+                let why = format!("{because}; nothing was recorded, try again once it is repaired");
+                net::error(StatusCode::SERVICE_UNAVAILABLE, "damaged", &why, request_id)
             }
             IntakeError::Fenced => {
                 let why = "the log takes no events until it is started again; whether this request was recorded is not known";
@@ -89,7 +99,7 @@ pub fn unauthorised(request_id: &str) -> Response {
     let mut response = net::error(
         StatusCode::UNAUTHORIZED,
         "unauthorized",
-        "there is no such source, or the token is not its own",
+        "unknown source or wrong token",
         request_id,
     );
     response.headers_mut().insert(
@@ -97,6 +107,13 @@ pub fn unauthorised(request_id: &str) -> Response {
         HeaderValue::from_static("Bearer, Basic realm=\"daybook intake\""),
     );
     response
+}
+
+/// What only a program that reads the data directory may do, requested by another.
+pub fn not_local(request_id: &str) -> Response {
+    let why = "only `daybook import` beside the server may announce an import, or name a file that \
+               the server reads";
+    net::error(StatusCode::FORBIDDEN, "forbidden", why, request_id)
 }
 
 /// Sources accept only POST.

@@ -90,7 +90,7 @@ impl Intake {
         self.submitted.fetch_sub(1, Ordering::SeqCst);
         match (error, at) {
             (store::Error::TooLarge { .. }, Some(at)) => self.refused(at),
-            (store::Error::Overloaded, Some(at)) => self.deferred(at),
+            (store::Error::Overloaded | store::Error::StorageFull, Some(at)) => self.deferred(at),
             _ => {}
         }
     }

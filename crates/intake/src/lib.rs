@@ -7,13 +7,16 @@
 
 pub mod audit;
 pub mod dead_letters;
+pub mod excerpt;
 pub mod follow;
 pub mod http;
 pub mod import;
 mod intake;
+pub mod keys;
 pub mod monitor;
 pub mod piece;
 pub mod pipeline;
+pub mod refusals;
 pub mod retried;
 pub mod retry;
 pub mod sockets;
@@ -22,6 +25,6 @@ pub mod waiting;
 
 pub use intake::Intake;
 pub use pipeline::{
-    Answer, Arrival, Delivery, Input, IntakeError, Message, Tally, parse, prepare, record, submit,
-    submit_blocking,
+    Answer, Arrival, Delivery, Input, IntakeError, Message, Room, Tally, parse, prepare,
+    prepare_within, record, submit, submit_blocking,
 };

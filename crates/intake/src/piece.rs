@@ -6,7 +6,7 @@ use formats::{Continuation, EnvelopeError, FilePosition, Format, Limits, Rejecte
 use store::{Append, Log, OnConflict};
 
 use crate::intake::{DeliveryCounts, Intake};
-use crate::pipeline::{Arrival, Delivery, Input, IntakeError, Rejection, prepare};
+use crate::pipeline::{Arrival, Delivery, Input, IntakeError, Rejection, Room, prepare_within};
 
 /// Parses and encodes a piece of a file, in as many deliveries as it takes. `arrival` names the
 /// file and the position of the piece.
@@ -17,12 +17,28 @@ pub fn prepare_piece(
     limits: Limits,
     log: &Log,
 ) -> Vec<Delivery> {
+    let room = Room { bytes_max: usize::MAX, take: &mut |_| true };
+    prepare_piece_within(room, bytes, arrival, intake, limits, log)
+}
+
+/// [`prepare_piece`], with bounds on the memory for what is made of the piece. Where there is no
+/// more, the deliveries are not those of the piece, and the caller drops them.
+pub fn prepare_piece_within(
+    room: Room<'_>,
+    bytes: &[u8],
+    arrival: Arrival<'_>,
+    intake: &Intake,
+    limits: Limits,
+    log: &Log,
+) -> Vec<Delivery> {
+    let Room { bytes_max, take } = room;
     let mut prepared = Vec::with_capacity(1);
     halve(bytes, intake.source.format, &mut |some, at, last_try| {
         let position = arrival
             .position
             .map(|FilePosition { file, offset }| FilePosition { file, offset: offset + at });
-        let error = match prepare(
+        let error = match prepare_within(
+            Room { bytes_max, take: &mut *take },
             Input::Body(some),
             Arrival { position, ..arrival },
             intake,
@@ -34,6 +50,8 @@ pub fn prepare_piece(
                 return true;
             }
             Err(IntakeError::Envelope(error)) => error.to_string(),
+            // Smaller parts would find no room either.
+            Err(IntakeError::Overloaded) => return true,
             // The log has no part in this yet.
             Err(refused) => format!("{refused:?}"),
         };
@@ -103,6 +121,7 @@ fn rejected(bytes: &[u8], reason: String, arrival: Arrival<'_>, intake: &Intake)
             events: Vec::new(),
             rejected: vec![RejectedRecord { reason: reason.clone(), raw: bytes.to_vec() }],
             on_conflict: OnConflict::DeadLetter,
+            is_own: false,
         },
         event_positions: Vec::new(),
         rejections: vec![Rejection { position: 0, reason }],

@@ -13,6 +13,7 @@ use serde::Serialize;
 use store::{Append, IncomingEvent, Log, OnConflict, Receipt, Refusal};
 
 use crate::intake::{DeliveryCounts, Intake};
+use crate::keys::set_apart;
 
 /// The input of a parser.
 #[derive(Clone, Copy)]
@@ -55,8 +56,12 @@ pub enum IntakeError {
         index: u64,
     },
     Overloaded,
+    /// There is no room on the disk.
+    StorageFull,
     /// It did not become durable in time, and still may.
     Slow,
+    /// Damage of stored bytes leaves open how to record it.
+    Damaged(String),
     /// The log failed: the delivery may be recorded or not.
     Fenced,
 }
@@ -138,6 +143,9 @@ pub(crate) struct Rejection {
     pub reason: String,
 }
 
+/// Bytes of memory that a rejected record takes beside its texts.
+const REJECTED_BYTES: usize = size_of::<RejectedRecord>() + size_of::<Rejection>();
+
 /// Parsed input, ready for the log.
 pub struct Delivery {
     pub(crate) append: Append,
@@ -146,8 +154,31 @@ pub struct Delivery {
     pub(crate) counts: DeliveryCounts,
 }
 
-/// Parses and encodes an input: everything that needs no order.
+/// The memory for what is made of an input.
+pub struct Room<'a> {
+    /// Most bytes for one input; beyond, it is refused as too large.
+    pub bytes_max: usize,
+    /// Takes this much of what all inputs share. `false` if there is not so much: the input is
+    /// refused as [`IntakeError::Overloaded`], and the caller counts it.
+    pub take: &'a mut dyn FnMut(usize) -> bool,
+}
+
+/// Parses and encodes an input that has bounds of its own: messages, pieces of files.
 pub fn prepare(
+    input: Input<'_>,
+    arrival: Arrival<'_>,
+    intake: &Intake,
+    limits: Limits,
+    log: &Log,
+) -> Result<Delivery, IntakeError> {
+    let room = Room { bytes_max: usize::MAX, take: &mut |_| true };
+    prepare_within(room, input, arrival, intake, limits, log)
+}
+
+/// Parses and encodes an input: everything that needs no order. What is made of it counts while it
+/// is made: few bytes may be many events, and small events large entries.
+pub fn prepare_within(
+    room: Room<'_>,
     input: Input<'_>,
     arrival: Arrival<'_>,
     intake: &Intake,
@@ -156,13 +187,6 @@ pub fn prepare(
 ) -> Result<Delivery, IntakeError> {
     let source = &intake.source;
     let is_from_file = arrival.position.is_some();
-    let parsed = parse(input, arrival, source, limits).map_err(|error| {
-        // Pieces of files are cut and tried again.
-        if !is_from_file {
-            intake.refused(arrival.received_at);
-        }
-        IntakeError::Envelope(error)
-    })?;
     // Senders of messages and files get no response.
     let is_heard = matches!(input, Input::Body(_)) && !is_from_file;
     let heeds_errors = is_heard && source.format.heeds_errors();
@@ -171,49 +195,64 @@ pub fn prepare(
         append: Append {
             source: source.name.clone(),
             received_at: arrival.received_at,
-            events: Vec::with_capacity(parsed.len()),
+            events: Vec::new(),
             rejected: Vec::new(),
             on_conflict,
+            is_own: false,
         },
-        event_positions: Vec::with_capacity(parsed.len()),
+        event_positions: Vec::new(),
         rejections: Vec::new(),
-        counts: DeliveryCounts {
-            is_from_file,
-            ..DeliveryCounts::of(arrival.received_at, parsed.len())
-        },
+        counts: DeliveryCounts { is_from_file, ..DeliveryCounts::of(arrival.received_at, 0) },
     };
-    for (position, item) in parsed.into_iter().enumerate() {
-        match item {
-            Item::Event(mut event) => {
-                refine(&mut event, source.format, log);
-                if let Some(log_file) = arrival.log_file {
-                    event
-                        .attributes
-                        .entry(LOG_FILE.to_owned())
-                        .or_insert_with(|| log_file.to_owned());
-                }
-                prepared.counts.note(source.format, &event, prepared.append.events.len());
-                prepared.append.events.push(IncomingEvent::new(*event));
-                prepared.event_positions.push(position);
+    let (mut made_bytes, mut is_full) = (0, false);
+    let parsed = parse_each(input, arrival, source, limits, &mut |item| {
+        let bytes = prepared.add(item, arrival, source.format, log);
+        made_bytes += bytes;
+        is_full = made_bytes <= room.bytes_max && !(room.take)(bytes);
+        if is_full || made_bytes > room.bytes_max {
+            let most = room.bytes_max;
+            return Err(EnvelopeError::TooLarge(format!(
+                "the events of the body take more than {most} bytes"
+            )));
+        }
+        Ok(())
+    });
+    match parsed {
+        Ok(()) => Ok(prepared),
+        Err(_) if is_full => Err(IntakeError::Overloaded),
+        Err(error) => {
+            // Pieces of files are cut and tried again.
+            if !is_from_file {
+                intake.refused(arrival.received_at);
             }
-            Item::Rejected(record) => {
-                prepared.counts.waiting += usize::from(record.reason == DEFERRED);
-                prepared.rejections.push(Rejection { position, reason: record.reason.clone() });
-                prepared.append.rejected.push(record);
-            }
-            Item::Skipped(_) => prepared.counts.skipped += 1,
+            Err(IntakeError::Envelope(error))
         }
     }
-    Ok(prepared)
 }
 
-/// Parses an input.
+/// Parses an input and collects its items.
 pub fn parse(
     input: Input<'_>,
     arrival: Arrival<'_>,
     source: &Source,
     limits: Limits,
 ) -> Result<Vec<Item>, EnvelopeError> {
+    let mut items = Vec::new();
+    parse_each(input, arrival, source, limits, &mut |item| {
+        items.push(item);
+        Ok(())
+    })?;
+    Ok(items)
+}
+
+/// Parses an input, and calls `take` with each item as soon as it is made.
+fn parse_each(
+    input: Input<'_>,
+    arrival: Arrival<'_>,
+    source: &Source,
+    limits: Limits,
+    take: &mut dyn FnMut(Item) -> Result<(), EnvelopeError>,
+) -> Result<(), EnvelopeError> {
     let mut new_id = system::event_ids(arrival.received_at);
     let Arrival { received_at, headers, peer, position, .. } = arrival;
     let mut context =
@@ -223,27 +262,30 @@ pub fn parse(
     // A file's reader waited for the rest already.
     context.defers = position.is_none();
     match input {
-        Input::Body(body) => source.format.parse(body, &mut context),
+        Input::Body(body) => source.format.parse_each(body, &mut context, take),
         Input::Messages(messages) => {
-            let mut items = Vec::with_capacity(messages.len());
             let joins = source.format.joins_messages();
             if joins {
                 let whole = messages.iter().filter(|message| message.flaw.is_none());
                 let whole: Vec<&[u8]> = whole.map(|message| message.bytes.as_slice()).collect();
-                items.append(&mut source.format.parse_messages(&whole, &mut context));
+                let joined = source.format.parse_messages(&whole, &mut context);
+                joined.into_iter().try_for_each(&mut *take)?;
             }
             for Message { bytes, peer, flaw } in messages {
                 context.peer = Some(*peer);
                 match flaw {
                     None if joins => {}
-                    None => items.append(&mut source.format.parse_message(bytes, &mut context)),
-                    Some(flaw) => items.push(Item::Rejected(RejectedRecord {
+                    None => {
+                        let items = source.format.parse_message(bytes, &mut context);
+                        items.into_iter().try_for_each(&mut *take)?;
+                    }
+                    Some(flaw) => take(Item::Rejected(RejectedRecord {
                         reason: flaw.clone(),
                         raw: bytes.clone(),
-                    })),
+                    }))?,
                 }
             }
-            Ok(items)
+            Ok(())
         }
     }
 }
@@ -261,6 +303,7 @@ fn unsubmitted(intake: &Intake, at: Option<Time>, error: &store::Error) -> Intak
             IntakeError::Envelope(EnvelopeError::TooLarge(error.to_string()))
         }
         store::Error::Overloaded => IntakeError::Overloaded,
+        store::Error::StorageFull => IntakeError::StorageFull,
         _ => IntakeError::Fenced,
     }
 }
@@ -291,6 +334,41 @@ pub fn submit_blocking(
 }
 
 impl Delivery {
+    /// Adds the next item. Returns about how many bytes of memory it takes.
+    fn add(&mut self, item: Item, arrival: Arrival<'_>, format: Format, log: &Log) -> usize {
+        let position = self.counts.items;
+        self.counts.items += 1;
+        match item {
+            Item::Event(mut event) => {
+                set_apart(&mut event, arrival.position.map(|position| position.file));
+                refine(&mut event, format, log);
+                if let Some(log_file) = arrival.log_file {
+                    event
+                        .attributes
+                        .entry(LOG_FILE.to_owned())
+                        .or_insert_with(|| log_file.to_owned());
+                }
+                self.counts.note(format, &event, self.append.events.len());
+                let event = IncomingEvent::new(*event);
+                let bytes = event.memory_bytes();
+                self.append.events.push(event);
+                self.event_positions.push(position);
+                bytes
+            }
+            Item::Rejected(record) => {
+                self.counts.waiting += usize::from(record.reason == DEFERRED);
+                let bytes = record.raw.capacity() + 2 * record.reason.len() + REJECTED_BYTES;
+                self.rejections.push(Rejection { position, reason: record.reason.clone() });
+                self.append.rejected.push(record);
+                bytes
+            }
+            Item::Skipped(_) => {
+                self.counts.skipped += 1;
+                0
+            }
+        }
+    }
+
     /// The request to the log, the time of arrival of what is not from a file, and the handler of
     /// the log's receipt.
     fn into_request(
@@ -310,6 +388,16 @@ impl Delivery {
                 Err(Refusal::Conflict { position, index }) => {
                     counted.refused(received_at);
                     Err(IntakeError::Conflict { position: event_positions[position], index })
+                }
+                Err(Refusal::Damaged { because }) => {
+                    counted.deferred(received_at);
+                    Err(IntakeError::Damaged(because))
+                }
+                Err(Refusal::StorageFull) => {
+                    if let Some(at) = arrived_at {
+                        counted.deferred(at);
+                    }
+                    Err(IntakeError::StorageFull)
                 }
                 Err(Refusal::Fenced { .. }) => Err(IntakeError::Fenced),
             };

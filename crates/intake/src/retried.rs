@@ -17,6 +17,11 @@ const RANGES_MAX: usize = 50_000;
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Numbers(BTreeMap<u64, u64>);
 
+/// Whether these are the bytes of a file of retried numbers.
+pub fn check(bytes: &[u8]) -> Result<(), String> {
+    state_file::read::<Vec<(u64, u64)>>(MAGIC, bytes).map(drop)
+}
+
 impl Numbers {
     pub fn contains(&self, number: u64) -> bool {
         self.0.range(..=number).next_back().is_some_and(|(_, last)| number <= *last)
@@ -97,11 +102,12 @@ impl Retried {
             numbers.0.0.iter().map(|(first, last)| (*first, *last)).collect()
         };
         let mut version = self.version.lock().expect("no panic while held");
-        *version = Some(objects.replace(
-            DEAD_LETTERS_RETRIED,
-            &state_file::write(MAGIC, &ranges),
-            *version,
-        )?);
+        let bytes = state_file::write(MAGIC, &ranges);
+        let replaced = objects.replace(DEAD_LETTERS_RETRIED, &bytes, *version);
+        if replaced.is_err() {
+            self.numbers.lock().expect("no panic while held").1 = true;
+        }
+        *version = Some(replaced?);
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use formats::{Context, Item, Limits};
 use store::{Append, DeadLetter, IncomingEvent, Log, OnConflict, Receipt, Refusal};
 
 use crate::intake::{DeliveryCounts, Intake};
+use crate::keys::set_apart;
 use crate::monitor::counters::Counters;
 use crate::pipeline::refine;
 
@@ -76,6 +77,10 @@ impl Submitted {
         let Submitted { number, events, delivery, answer } = self;
         let receipt = match answer.recv() {
             Ok(Ok(receipt)) => receipt,
+            Ok(Err(Refusal::StorageFull)) => {
+                intake.submitted.fetch_sub(1, Ordering::SeqCst);
+                return Err(store::Error::StorageFull.to_string());
+            }
             Ok(Err(_)) | Err(_) => {
                 return Err("the log takes no events until it is started again".to_owned());
             }
@@ -114,10 +119,12 @@ fn append(
         events: Vec::with_capacity(items.len()),
         rejected: Vec::new(),
         on_conflict: OnConflict::DeadLetter,
+        is_own: false,
     };
     for (position, item) in items.into_iter().enumerate() {
         match item {
             Item::Event(mut event) => {
+                set_apart(&mut event, None);
                 name_record(&mut event, record.number, position);
                 refine(&mut event, source.format, log);
                 delivery.note(source.format, &event, append.events.len());

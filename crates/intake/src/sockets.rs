@@ -1,5 +1,7 @@
 //! The configuration's limits and files, as sockets take them.
 
+use std::time::Duration;
+
 use net::tls::PemFiles;
 
 /// The limits of a listener.
@@ -9,6 +11,11 @@ pub fn limits(limits: &config::Limits) -> net::Limits {
         connections_per_address_max: limits.connections_per_address_max,
         header_timeout: limits.header_timeout(),
         header_bytes_max: limits.header_bytes_max,
+        write_timeout: limits.write_timeout(),
+        lingering: net::Lingering {
+            bytes_max: limits.lingering_bytes_max as u64,
+            time_max: Duration::from_secs(limits.lingering_timeout_s),
+        },
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::incoming::Lingering;
+
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -13,4 +15,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Bytes of a request header, names and values together.
     pub header_bytes_max: usize,
+    /// Longest time in which a peer takes nothing of what it is sent.
+    pub write_timeout: Duration,
+    /// Reading of bodies that are not wanted.
+    pub lingering: Lingering,
 }

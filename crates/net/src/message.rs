@@ -5,12 +5,40 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use hyper::body::{Bytes, Frame, SizeHint};
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::{HeaderMap, Method, StatusCode};
+use hyper::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
+};
+use hyper::{HeaderMap, Method, StatusCode, Version};
 use serde::Serialize;
 
 /// A response.
 pub type Response = hyper::Response<Body>;
+
+/// The reason to refuse a request whose header leaves open where it ends or for whom it is: a proxy
+/// in front may read it in another way.
+pub fn header_fault<B>(request: &hyper::Request<B>) -> Option<(StatusCode, &'static str)> {
+    let headers = request.headers();
+    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (encodings.next(), encodings.next()) {
+        (None, _) => {}
+        // hyper reads such a request as chunked.
+        (Some(_), _) if headers.contains_key(CONTENT_LENGTH) => {
+            return Some((StatusCode::BAD_REQUEST, "both Content-Length and Transfer-Encoding"));
+        }
+        (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => {}
+        _ => {
+            let text = "the only Transfer-Encoding that is read is chunked";
+            return Some((StatusCode::NOT_IMPLEMENTED, text));
+        }
+    }
+    match headers.get_all(HOST).iter().count() {
+        0 if request.version() == Version::HTTP_11 => {
+            Some((StatusCode::BAD_REQUEST, "the request has no Host"))
+        }
+        0 | 1 => None,
+        _ => Some((StatusCode::BAD_REQUEST, "the request has more than one Host")),
+    }
+}
 
 /// The body of a response: held whole, or made while it is sent.
 pub enum Body {
@@ -174,4 +202,45 @@ pub fn error(status: StatusCode, code: &str, message: &str, request_id: &str) ->
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_says_in_one_way_where_it_ends_and_for_whom_it_is() {
+        for (version, headers, status) in [
+            (Version::HTTP_11, &["host: a"][..], None),
+            (Version::HTTP_11, &["host: a", "transfer-encoding: Chunked"], None),
+            (Version::HTTP_11, &["host: a", "content-length: 3"], None),
+            (Version::HTTP_10, &[], None),
+            (Version::HTTP_2, &[], None),
+            (Version::HTTP_11, &[], Some(400)),
+            (Version::HTTP_11, &["host: a", "host: a"], Some(400)),
+            (Version::HTTP_2, &["host: a", "host: b"], Some(400)),
+            (
+                Version::HTTP_11,
+                &["host: a", "transfer-encoding: chunked", "content-length: 3"],
+                Some(400),
+            ),
+            (Version::HTTP_11, &["host: a", "transfer-encoding: gzip, chunked"], Some(501)),
+            (Version::HTTP_11, &["host: a", "transfer-encoding: chunked, chunked"], Some(501)),
+            (Version::HTTP_11, &["host: a", "transfer-encoding: xchunked"], Some(501)),
+            (
+                Version::HTTP_11,
+                &["host: a", "transfer-encoding: chunked", "transfer-encoding: chunked"],
+                Some(501),
+            ),
+        ] {
+            let mut request = hyper::Request::post("/").version(version);
+            for line in headers {
+                let (name, value) = line.split_once(": ").expect("a header line");
+                request = request.header(name, value);
+            }
+            let request = request.body(()).expect("a request");
+            let fault = header_fault(&request).map(|(status, _)| status.as_u16());
+            assert_eq!(fault, status, "{version:?} {headers:?}");
+        }
+    }
 }

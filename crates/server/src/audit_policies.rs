@@ -86,6 +86,8 @@ pub struct Policies {
     /// Held from before a change is recorded until it is in force, so that the last one recorded is
     /// the one in force.
     changing: Mutex<()>,
+    /// The damage that hides changes of policies, if there is any.
+    hidden_by: Option<String>,
 }
 
 /// Rows read at once when policies are loaded.
@@ -106,7 +108,16 @@ impl Policies {
                 limit: LOADED_AT_ONCE,
                 ..Query::of(own.clone())
             };
-            let page = log.query(&query)?;
+            let page = match log.query(&query) {
+                // The start goes on, and requests that need a policy report the damage.
+                Err(why) if why.is_unreadable() => {
+                    return Ok(Policies {
+                        hidden_by: Some(why.to_string()),
+                        ..Policies::default()
+                    });
+                }
+                page => page?,
+            };
             let count = page.rows.len();
             for row in page.rows {
                 let entry = row.entry;
@@ -121,11 +132,16 @@ impl Policies {
             if count == 0 {
                 let in_force =
                     newest.into_iter().map(|(trail, (_, policy))| (trail, policy)).collect();
-                return Ok(Policies {
-                    in_force: RwLock::new(in_force),
-                    changing: Mutex::default(),
-                });
+                return Ok(Policies { in_force: RwLock::new(in_force), ..Policies::default() });
             }
+        }
+    }
+
+    /// Errs when damage hides which policies are in force.
+    pub fn known(&self) -> Result<&Policies, store::Error> {
+        match &self.hidden_by {
+            Some(why) => Err(store::Error::damage("segments", 0, why.as_str())),
+            None => Ok(self),
         }
     }
 

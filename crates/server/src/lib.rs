@@ -6,17 +6,27 @@
 
 pub mod api;
 pub mod audit_policies;
+pub mod budget;
+pub mod caller_rates;
+pub mod command_log;
 pub mod evidence;
 pub mod export;
 pub mod failure;
 pub mod housekeeping;
+pub mod lifecycle;
 pub mod live;
 pub mod notify;
+pub mod own_events;
 pub mod pace;
+pub mod permits;
+pub mod preflight;
 pub mod reload;
 pub mod request_metrics;
+pub mod rights_log;
 pub mod routes;
 pub mod serve;
+pub mod settings_log;
+pub mod shares;
 pub mod snapshots;
 pub mod state;
 pub mod witness;

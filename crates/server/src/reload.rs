@@ -8,10 +8,10 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use event::{Operation, Outcome, OutcomeKind, Severity};
-use sha2::{Digest, Sha256};
+use store::FileObjects;
 use store::durable::Local;
-use store::{FileObjects, Objects};
 
+use crate::settings_log;
 use config::{self, CurrentConfig, Flags, LogLevel, Source, Tls, Transition};
 use intake::audit::{Act, OwnAudit};
 use intake::sockets;
@@ -101,16 +101,11 @@ impl Reloader {
             let act = act()
                 .with("changed", list(&changed))
                 .with("waiting", list(&waiting))
-                .with("sha256", hex::encode(Sha256::digest(&config.text)))
                 .with("certificates", list(&fingerprints));
+            let act = settings_log::anchored(act, &config.text, Some(&running.text));
             let description = Some("the server runs with other settings".to_owned());
             audit.record_now(Act { description, ..act })?;
-            let before =
-                self.objects.get(store::CONFIG_RECORDED).map_err(|error| error.to_string())?;
-            let version = before.map(|object| object.version);
-            self.objects
-                .replace(store::CONFIG_RECORDED, config.text.as_bytes(), version)
-                .map_err(|error| error.to_string())?;
+            settings_log::write_copy(&self.objects, &config.text)?;
         }
         // Nothing can fail from here on.
         renewed.into_iter().for_each(|(_, certificate, read)| certificate.renew(read));

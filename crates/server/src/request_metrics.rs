@@ -30,13 +30,18 @@ pub const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 pub struct RequestMetrics {
     by_route: BTreeMap<&'static str, Histogram>,
     by_class: [AtomicU64; CLASSES.len()],
+    abandoned: AtomicU64,
 }
 
 impl RequestMetrics {
     /// Metrics of the routes with these names.
     pub fn new(routes: impl IntoIterator<Item = &'static str>) -> RequestMetrics {
         let by_route = routes.into_iter().map(|name| (name, Histogram::new(BOUNDS)));
-        RequestMetrics { by_route: by_route.collect(), by_class: Default::default() }
+        RequestMetrics {
+            by_route: by_route.collect(),
+            by_class: Default::default(),
+            abandoned: AtomicU64::new(0),
+        }
     }
 
     /// Counts the time from a request to its response, without what is streamed after.
@@ -52,6 +57,16 @@ impl RequestMetrics {
         if let Some(count) = self.by_class.get(class) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts a request whose client left before its work ended.
+    pub fn abandoned(&self) {
+        self.abandoned.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Number of requests whose client left before their work ended.
+    pub fn abandoned_total(&self) -> u64 {
+        self.abandoned.load(Ordering::Relaxed)
     }
 
     /// Nanoseconds of each route that was requested.

@@ -7,6 +7,7 @@ use matchit::Router;
 use net::path;
 
 use crate::api::{self, Api, Route};
+use crate::shares::Share;
 use access::rights::Action;
 
 /// The wire APIs.
@@ -65,6 +66,21 @@ impl Target {
             Target::Ready => "ready",
             Target::Intake => "intake",
             Target::Api(_, route) => route.name,
+        }
+    }
+
+    /// The share of the requests in progress that it counts to; health has none.
+    pub fn share(&self) -> Option<Share> {
+        match self {
+            Target::Health | Target::Ready => None,
+            Target::Intake => Some(Share::Intake),
+            Target::Api(_, route) if route.name == "iam.CreateToken" => Some(Share::Logins),
+            Target::Api(api, route)
+                if api.name == "iam" || route.needs == Some(Action::ReadSources) =>
+            {
+                Some(Share::Administration)
+            }
+            Target::Api(..) => Some(Share::Queries),
         }
     }
 }

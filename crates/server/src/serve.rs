@@ -2,30 +2,40 @@
 //! order.
 
 mod app;
+mod entrance;
 mod ingest;
 mod refusal;
+mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use store::durable::Local;
-use store::{FileObjects, Log, Settings};
+use store::{FileObjects, Log, Settings, SpaceLimits};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
 
+use self::entrance::Entrance;
 use crate::audit_policies::Policies;
+use crate::budget::Budget;
+use crate::caller_rates::CallerRates;
 use crate::evidence::witnesses::{self, Cosigning, Witnesses};
 use crate::evidence::{self, Evidence, Signing};
 use crate::export::Exports;
 use crate::failure::{Exit, Failure};
 use crate::housekeeping::{self, Housekeeping};
+use crate::lifecycle::{self, RecoverySummary};
 use crate::live::{Newest, Reading};
 use crate::pace::Pace;
+use crate::permits::CallerPermits;
 use crate::reload::{Holder, Reloader};
 use crate::request_metrics::RequestMetrics;
+use crate::rights_log::RightsLog;
+use crate::shares::Shares;
 use crate::snapshots::Snapshots;
 use crate::state::State;
 use crate::{notify, routes};
@@ -40,11 +50,13 @@ use intake::retried::Retried;
 use intake::sockets;
 use net::server;
 use net::tls::Renewable;
+use system::steady::{JumpLimits, SteadyClock};
 
-/// A server that is bound and has its log open, but takes no requests yet.
+/// A server that takes requests.
 pub struct Server {
     app: App,
-    listener: TcpListener,
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
     tls: Option<Arc<Renewable>>,
     syslog: intake::syslog::BoundSockets,
     stop: watch::Sender<bool>,
@@ -68,13 +80,15 @@ struct App(Arc<Shared>);
 struct Shared {
     state: Arc<State>,
     scheme: &'static str,
+    /// The configured sources by name.
+    intakes: HashMap<String, Arc<Intake>>,
     /// Intake bytes held, in KiB.
     intake_kib: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
 }
 
 impl Server {
-    /// Opens the log, the rights and the certificate, and binds the address.
+    /// Binds the address, opens the log and the rights, and lets requests in.
     pub async fn open(config: Config, data_dir: &Path) -> Result<Server, Failure> {
         let tls = config
             .tls
@@ -83,28 +97,44 @@ impl Server {
             .transpose()
             .map_err(Failure::usage)?
             .map(Renewable::new);
+        let (stop, stopping) = watch::channel(false);
+        // First of all: a taken address is an error before anything is read, and while the log is
+        // opened somebody answers.
+        let listener = listen(config.listen).await?;
+        let address = address_of(&listener)?;
+        tracing::info!(%address, "listening; opening the log");
+        let entrance = Entrance::default();
+        let accepting = tokio::spawn(server::run(
+            listener,
+            tls.clone(),
+            sockets::limits(&config.limits),
+            entrance.clone(),
+            stop.subscribe(),
+        ));
         let (report, fatal) = tokio::sync::mpsc::channel(1);
         let report_fatal = move |error: &store::Error| {
             // The channel holds one message; the first is enough.
             let _ = report.try_send(error.to_string());
         };
-        let log = open_log(&config, data_dir, report_fatal.clone())?;
+        let clock = Arc::new(SteadyClock::start(JumpLimits {
+            jump_s: config.limits.clock_jump_s,
+            accept_after_s: config.limits.clock_accept_after_s,
+        }));
+        let log = open_log(&config, data_dir, &clock, report_fatal.clone())?;
+        let recovery = RecoverySummary::of(&log);
         // Before anything is recorded: a log that differs from what was signed must stay as it is.
         let guard = evidence::guard::folder_of(data_dir, config.evidence.guard.as_deref());
         let evidence = Evidence::open(data_dir, &guard.map_err(Failure::new)?, log.contents())?;
         let witnesses = Witnesses::open(data_dir, config.witnesses.clone(), log.contents())?;
         let (log, evidence) = (Arc::new(log), Arc::new(evidence));
         let witnesses = Arc::new(witnesses);
-        let audit = Arc::new(OwnAudit::new(Arc::clone(&log), config.own.clone()));
-        let serving = housekeeping::begin(data_dir, &config, &audit).map_err(Failure::new)?;
-        let access = Access::open(data_dir, &config.own, &|changed| {
-            audit.record_all_now(housekeeping::acts_of(changed))
-        })
-        .map_err(Failure::new)?;
+        let audit = OwnAudit::new(Arc::clone(&log), config.own.clone(), &config.limits);
+        let audit = Arc::new(audit);
+        let serving = housekeeping::begin(data_dir, &config, &audit, &log).map_err(Failure::new)?;
+        let rights = RightsLog { log: Arc::clone(&log), audit: Arc::clone(&audit) };
+        let access = Access::open(data_dir, &config.own, &rights).map_err(Failure::new)?;
         let access = Arc::new(access);
         let policies = Policies::load(&log, &config.own)?;
-        let listener = listen(config.listen).await?;
-        let (stop, stopping) = watch::channel(false);
         let limits = config.limits;
         let started_at = system::now();
         let intakes: Vec<Arc<Intake>> = config
@@ -112,13 +142,19 @@ impl Server {
             .iter()
             .map(|source| Arc::new(Intake::of(source.clone(), started_at)))
             .collect();
-        let syslog = intake::syslog::bind(&intakes).await.map_err(Failure::new)?;
         let retried = Retried::open(&FileObjects::new(Arc::new(Local::open(data_dir))))?;
         let retried = Arc::new(retried);
         let monitor =
             SourceMonitor::open(data_dir, &intakes, log.contents(), report_fatal.clone())?;
+        // As late as can be: no transport has a response, so what arrives before somebody reads it
+        // is lost if the start fails.
+        let syslog = intake::syslog::bind(&intakes).await.map_err(Failure::new)?;
         let newest = Arc::new(Newest::new(Arc::clone(&log), Arc::clone(&access)));
-        let exports = Exports::new(Arc::clone(&log), Arc::clone(&evidence), limits.exports_max);
+        let export_permits = CallerPermits::new(limits.exports_max, limits.exports_per_caller_max);
+        let exports = Exports::new(Arc::clone(&log), Arc::clone(&evidence), export_permits);
+        let requests = RequestMetrics::new(routes::all().iter().map(routes::Row::name));
+        let (expensive_max, of_caller_max) =
+            (limits.expensive_queries_max, limits.expensive_queries_per_caller_max);
         let state = Arc::new(State {
             log,
             newest,
@@ -128,29 +164,37 @@ impl Server {
             witnesses,
             in_force: Arc::new(CurrentConfig::new(config)),
             data_dir: data_dir.to_owned(),
-            requests: RequestMetrics::new(routes::all().iter().map(routes::Row::name)),
+            requests: Arc::new(requests),
             intakes,
             retried,
+            clock,
             snapshots: Snapshots::default(),
             attempts: Attempts::default(),
+            callers: CallerRates::default(),
             policies,
             hcs_pace: Pace::default(),
             exports: Arc::new(exports),
             started_at,
-            in_flight: Semaphore::new(limits.requests_in_flight_max),
+            shares: Shares::new(&limits),
+            expensive: CallerPermits::new(expensive_max, of_caller_max),
+            answers: Budget::new(limits.answers_bytes_max),
             downloads: Arc::new(Semaphore::new(limits.downloads_max)),
-            tails: Arc::new(Semaphore::new(limits.live_tails_max)),
+            tails: CallerPermits::new(limits.live_tails_max, limits.live_tails_per_caller_max),
         });
         let shared = Shared {
             scheme: if tls.is_some() { "https" } else { "http" },
+            intakes: by_name(&state.intakes),
             intake_kib: Arc::new(Semaphore::new(
                 limits.intake_bytes_in_flight_max.div_ceil(1024).min(Semaphore::MAX_PERMITS),
             )),
             stopping,
             state: Arc::clone(&state),
         };
+        lifecycle::record_start(&state.log, &state.audit, &recovery);
         let threads = Threads::start(&state, serving, monitor, &report_fatal);
-        Ok(Server { app: App(Arc::new(shared)), listener, tls, syslog, stop, threads, fatal })
+        let app = App(Arc::new(shared));
+        entrance.open(app.clone());
+        Ok(Server { app, address, accepting, tls, syslog, stop, threads, fatal })
     }
 
     /// The reloader of this server's configuration, as these flags and variables change it.
@@ -186,10 +230,8 @@ impl Server {
     }
 
     /// The bound address.
-    pub fn address(&self) -> Result<SocketAddr, Failure> {
-        self.listener.local_addr().map_err(|error| {
-            Failure::new(format!("couldn't read the address listened on: {error}"))
-        })
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// `http` or `https`.
@@ -200,13 +242,6 @@ impl Server {
     /// Serves until `until` resolves, or a durable write fails. Open requests are finished.
     pub async fn run(mut self, until: impl Future<Output = ()>) -> Result<(), Failure> {
         let limits = self.app.0.state.config().limits;
-        let accepting = tokio::spawn(server::run(
-            self.listener,
-            self.tls,
-            sockets::limits(&limits),
-            self.app.clone(),
-            self.stop.subscribe(),
-        ));
         let syslog = self.syslog.start(&self.app.0.state.log, limits, &self.stop.subscribe());
         let failure = tokio::select! {
             () = until => None,
@@ -222,7 +257,7 @@ impl Server {
             }
         }
         let _ = self.stop.send(true);
-        let (accepted, ()) = tokio::join!(accepting, syslog.wait_until_durable());
+        let (accepted, ()) = tokio::join!(self.accepting, syslog.wait_until_durable());
         if let Err(error) = accepted {
             return Err(Failure::new(format!("the accept loop ended: {error}")));
         }
@@ -232,7 +267,9 @@ impl Server {
         }
         // Connections are gone; a request that outlived its client may still hold the log for a
         // moment.
-        self.threads.stop();
+        let audit = Arc::clone(&self.app.0.state.audit);
+        self.threads.stop(&audit);
+        drop(audit);
         let Some(shared) = Arc::into_inner(self.app.0) else { return Ok(()) };
         if let Some(state) = last_holder(shared.state).await
             && let Some(log) = last_holder(state.into_log()).await
@@ -242,6 +279,10 @@ impl Server {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+fn by_name(intakes: &[Arc<Intake>]) -> HashMap<String, Arc<Intake>> {
+    intakes.iter().map(|intake| (intake.source.name.clone(), Arc::clone(intake))).collect()
 }
 
 const LAST_HOLDERS_ATTEMPTS: usize = 100;
@@ -263,16 +304,24 @@ async fn last_holder<T>(mut part: Arc<T>) -> Option<T> {
 fn open_log(
     config: &Config,
     data_dir: &Path,
+    clock: &Arc<SteadyClock>,
     report_fatal: impl Fn(&store::Error) + Send + Sync + 'static,
 ) -> Result<Log, Failure> {
     let began = Instant::now();
+    let clock = Arc::clone(clock);
     let settings = Settings {
         waiting_requests_max: config.limits.waiting_requests_max,
         flush_events: config.limits.flush_events,
         unflushed_events_max: config.limits.unflushed_events_max,
         cache_bytes_max: config.limits.index_cache_bytes_max,
         clock: Arc::new(move || began.elapsed()),
+        latest: Arc::new(move || clock.latest()),
         on_fatal: Arc::new(report_fatal),
+        space: SpaceLimits {
+            reserve_bytes: config.storage.reserve_bytes,
+            low_water_bytes: config.storage.low_water_bytes,
+            low_water_percent: config.storage.low_water_percent,
+        },
         ..Settings::default()
     };
     let log = Log::open(Arc::new(Local::open(data_dir)), settings)?;
@@ -291,7 +340,15 @@ fn open_log(
         ms = elapsed_ms(began),
         "opened the log"
     );
+    // Before anybody is answered.
+    housekeeping::check_space(&log);
     Ok(log)
+}
+
+fn address_of(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener
+        .local_addr()
+        .map_err(|error| Failure::new(format!("couldn't read the address listened on: {error}")))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -335,17 +392,20 @@ impl Threads {
                 Arc::clone(&state.evidence),
                 Arc::clone(&state.log),
                 Arc::clone(&state.audit),
+                Duration::from_secs(limits.guard_lost_max_s),
                 report_fatal.clone(),
             ),
         }
     }
 
     /// Ends the threads in order: those that record before the one that signs what they recorded.
-    fn stop(self) {
+    /// The stop is the last event before it.
+    fn stop(self, audit: &OwnAudit) {
         self.reading.stop();
         self.following.stop();
         self.cosigning.stop();
         self.housekeeping.stop();
+        lifecycle::record_stop(audit);
         self.signing.stop();
     }
 }
@@ -358,6 +418,8 @@ fn housekeeping_parts(state: &State) -> housekeeping::Parts {
         intakes: state.intakes.clone(),
         retried: Arc::clone(&state.retried),
         in_force: Arc::clone(&state.in_force),
+        data_dir: state.data_dir.clone(),
+        clock: Arc::clone(&state.clock),
     }
 }
 

@@ -8,12 +8,16 @@ use store::Log;
 use tokio::sync::Semaphore;
 
 use crate::audit_policies::Policies;
+use crate::budget::Budget;
+use crate::caller_rates::CallerRates;
 use crate::evidence::Evidence;
 use crate::evidence::witnesses::Witnesses;
 use crate::export::Exports;
 use crate::live::Newest;
 use crate::pace::Pace;
+use crate::permits::CallerPermits;
 use crate::request_metrics::RequestMetrics;
+use crate::shares::Shares;
 use crate::snapshots::Snapshots;
 use access::Access;
 use access::attempts::Attempts;
@@ -21,6 +25,7 @@ use config::{Config, CurrentConfig};
 use intake::Intake;
 use intake::audit::OwnAudit;
 use intake::retried::Retried;
+use system::steady::SteadyClock;
 
 /// The parts of one server that its APIs use.
 pub struct State {
@@ -30,6 +35,8 @@ pub struct State {
     /// The configured sources.
     pub intakes: Vec<Arc<Intake>>,
     pub retried: Arc<Retried>,
+    /// The machine's clock without its jumps ahead.
+    pub clock: Arc<SteadyClock>,
     pub access: Arc<Access>,
     pub audit: Arc<OwnAudit>,
     pub evidence: Arc<Evidence>,
@@ -37,20 +44,25 @@ pub struct State {
     /// The configuration in force, replaced whole by a reload.
     pub in_force: Arc<CurrentConfig>,
     pub data_dir: PathBuf,
-    pub requests: RequestMetrics,
+    pub requests: Arc<RequestMetrics>,
     pub snapshots: Snapshots,
     pub attempts: Attempts,
+    pub callers: CallerRates,
     pub policies: Policies,
     pub hcs_pace: Pace,
     pub exports: Arc<Exports>,
     /// Since when metrics and counts count.
     pub started_at: Time,
-    /// A permit for each request in progress.
-    pub in_flight: Semaphore,
+    /// A permit for each request in progress, by kind.
+    pub shares: Shares,
+    /// Permits for queries that count over everything that matches.
+    pub expensive: CallerPermits,
+    /// The memory for all answers.
+    pub answers: Arc<Budget>,
     /// A permit for each audit log file that is sent.
     pub downloads: Arc<Semaphore>,
     /// A permit for each live tail.
-    pub tails: Arc<Semaphore>,
+    pub tails: CallerPermits,
 }
 
 impl State {

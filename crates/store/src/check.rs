@@ -21,7 +21,7 @@ use crate::disk::tree_files::{LEVELS, TreeFiles};
 use crate::error::Error;
 use crate::journal::batch::Batch;
 use crate::journal::scan::{self, JournalEnd, TornTail};
-use crate::log::history::{History, ReplayedEvent};
+use crate::log::history::{History, ReplayedEvent, decoded};
 use crate::log::recovery;
 use crate::manifest::{MANIFEST, Manifest, SegmentEntry};
 use crate::read::directory;
@@ -94,6 +94,7 @@ fn check_once(
     }
     let mut done_bytes = 0;
     let opened = Directory::of_manifest(disk, manifest.clone(), None, CACHE_BYTES)?;
+    opened.whole()?;
     let mut history = History::default();
     let tree = TreeFiles::on(Arc::clone(disk));
     let mut filled = [0; LEVELS];
@@ -121,17 +122,20 @@ fn check_once(
     {
         return Err(Error::damage(MANIFEST, 0, "the segments make another tree than it names"));
     }
-    opened.audit_files()?;
+    if let (_, Some(hidden)) = opened.audit_files()? {
+        return Err(hidden);
+    }
     (_, history.dead_letters) = recovery::dead_letters(&**disk, &identity.salt, flushed)?;
     history.batches = flushed.batches;
-    let mut replay = |batch: &Batch<'_>| {
-        history.replay(batch, &mut |ReplayedEvent { entry, raw, .. }| {
-            if Sha256::digest(raw)[..] == entry.raw_sha256 {
-                Ok(())
-            } else {
-                Err("the raw bytes are not those the entry names")
-            }
-        })
+    let compare = &mut |ReplayedEvent { entry, raw, .. }: ReplayedEvent<'_>| {
+        if Sha256::digest(raw)[..] == entry.raw_sha256 {
+            Ok(())
+        } else {
+            Err("the raw bytes are not those the entry names")
+        }
+    };
+    let mut replay = |batches: &[Batch<'_>]| {
+        batches.iter().try_for_each(|batch| history.replay(batch, &mut decoded, compare))
     };
     let mut read = |bytes| {
         done_bytes += bytes;

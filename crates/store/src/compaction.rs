@@ -6,13 +6,16 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::damage::Damages;
 use crate::disk::durable::Disk;
+use crate::disk::space::Space;
 use crate::error::Error;
 use crate::flush::Flusher;
 use crate::manifest::SegmentEntry;
 use crate::segment::cache::Cache;
 use crate::segment::compact;
 use crate::segment::compact::CompactionError;
+use crate::segment::files;
 use crate::segment::files::SegmentFiles;
 use crate::segment::segment::Segment;
 
@@ -22,10 +25,13 @@ const BUSY_SHARE: u64 = 4;
 /// Compacts segments beside everything else.
 pub(crate) struct Compactor {
     pub disk: Arc<dyn Disk>,
+    pub space: Arc<Space>,
     pub flusher: Arc<Mutex<Flusher>>,
     pub segments: usize,
     pub events_max: u64,
     pub flush_events: u64,
+    /// Segments found damaged stay as they are.
+    pub damages: Arc<Damages>,
     /// Held while a compaction runs.
     pub compactions: Mutex<()>,
     /// Set when the log is closed; a running compaction stops then.
@@ -43,21 +49,73 @@ impl Compactor {
                 // events come.
                 let is_busy = flusher.unflushed_weight() >= self.flush_events / BUSY_SHARE;
                 let segments = flusher.segments();
-                let sizes: Vec<u64> = segments.iter().map(|segment| segment.events).collect();
+                let sizes: Vec<u64> =
+                    segments.iter().map(|segment| self.size_of(segment)).collect();
                 pick(&sizes, self.segments, self.events_max, is_busy)
                     .map(|range| segments[range].to_vec())
             };
             let Some(inputs) = inputs else { break };
-            let goes_on = || !self.ends.load(Ordering::Relaxed);
-            let Some(compacted) = compact_files(&self.disk, &inputs, &goes_on)? else { break };
-            flusher().replace(inputs, compacted)?;
+            // The result is no larger than its inputs, which stay until it is there.
+            let bytes = inputs.iter().map(|input| input.table_bytes + input.index_bytes).sum();
+            if !self.space.has_room_for(bytes) {
+                break;
+            }
+            let compacted = match self.compact(&inputs) {
+                Ok(Some(compacted)) => compacted,
+                Ok(None) => break,
+                // Only an input that is now known as damaged makes another choice the next time.
+                Err(why) if self.note_damage(&why, &inputs) => continue,
+                Err(error) => return Err(error),
+            };
+            let mut flusher = flusher();
+            let replaced = flusher.replace(inputs, compacted.clone());
+            if replaced.is_err() && !flusher.segments().contains(&compacted) {
+                self.remove_if_full(&replaced, &compacted);
+            }
+            replaced?;
         }
         Ok(())
+    }
+
+    /// The events of a segment; too many for a compaction if it is damaged.
+    fn size_of(&self, segment: &SegmentEntry) -> u64 {
+        if self.damages.has_segment(segment.first) { self.events_max + 1 } else { segment.events }
+    }
+
+    /// Notes damage of one of these segments. False for any other error.
+    fn note_damage(&self, why: &Error, inputs: &[SegmentEntry]) -> bool {
+        if why.is_unreadable() {
+            self.damages.note(why);
+        }
+        inputs.iter().any(|input| self.damages.has_segment(input.first))
+    }
+
+    /// Compacts the files of these segments, until the log is closed. Leaves none if there is no
+    /// room.
+    fn compact(&self, inputs: &[SegmentEntry]) -> Result<Option<SegmentEntry>, Error> {
+        let goes_on = || !self.ends.load(Ordering::Relaxed);
+        let compacted = compact_files(&self.disk, inputs, &goes_on);
+        self.remove_if_full(&compacted, &compacted_entry(inputs));
+        compacted
+    }
+
+    /// Removes the files of a segment that there was no room to make.
+    fn remove_if_full<T>(&self, made: &Result<T, Error>, segment: &SegmentEntry) {
+        if let Err(error) = made
+            && error.is_storage_full()
+        {
+            files::remove(&*self.disk, segment);
+        }
     }
 }
 
 /// Bytes of indexes that a compaction holds in memory. It reads from start to end.
 const COMPACTION_CACHE_BYTES: u64 = 16 << 20;
+
+/// The segment that these become; its files are not written yet.
+fn compacted_entry(inputs: &[SegmentEntry]) -> SegmentEntry {
+    SegmentEntry::new(inputs[0].first, inputs.iter().map(|input| input.events).sum())
+}
 
 /// Compacts the files of these segments into those of one, durably. `None` when `goes_on` returned
 /// false.
@@ -70,8 +128,7 @@ pub(crate) fn compact_files(
     let opened =
         inputs.iter().map(|input| Segment::open(&**disk, &input.name(), Arc::clone(&cache)));
     let opened = opened.collect::<Result<Vec<_>, Error>>()?;
-    let mut named =
-        SegmentEntry::new(inputs[0].first, inputs.iter().map(|input| input.events).sum());
+    let mut named = compacted_entry(inputs);
     let files = SegmentFiles::create(&**disk, &named)?;
     match compact::compact(&opened, Arc::clone(&files.table), Arc::clone(&files.index), goes_on) {
         Ok(written) => {
@@ -80,6 +137,11 @@ pub(crate) fn compact_files(
             Ok(Some(named))
         }
         Err(CompactionError::Cancelled) => files.discard(&**disk, &named).map(|()| None),
+        // Another choice follows, so that no start removes what is unfinished.
+        Err(CompactionError::Failed(why)) if why.is_unreadable() => {
+            files.discard(&**disk, &named)?;
+            Err(why)
+        }
         Err(CompactionError::Failed(error)) => Err(error),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, io};
 
+use crate::disk::durable::is_out_of_room;
+
 /// The variant depends on what the caller can do next.
 #[derive(Debug)]
 pub enum Error {
@@ -51,6 +53,12 @@ pub enum Error {
     },
     /// The queue of appends is full: try again shortly.
     Overloaded,
+    /// Nobody waits for the answer any more.
+    Cancelled,
+    /// The rows of an answer have more bytes than there is room for: ask for fewer, or later.
+    NoRoom,
+    /// The disk has no room for events from outside. Nothing was recorded; try again once there is.
+    StorageFull,
     /// An event, or a dead letter, exceeds the size of a journal frame. Nothing was recorded.
     TooLarge {
         /// Upper bound of its bytes.
@@ -58,11 +66,34 @@ pub enum Error {
     },
 }
 
+/// Number of the operating system's error for a medium that does not give its bytes.
+pub(crate) const EIO: i32 = 5;
+
 impl Error {
     /// Context for an I/O error.
     pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
         let doing = doing.into();
         move |cause| Error::Io { doing, cause }
+    }
+
+    /// Whether stored bytes did not read back: they differ from what was written, or the medium
+    /// does not give them.
+    pub fn is_unreadable(&self) -> bool {
+        match self {
+            Error::Damage { .. } => true,
+            Error::Io { cause, .. } => cause.raw_os_error() == Some(EIO),
+            _ => false,
+        }
+    }
+
+    /// Whether there was no room on the disk. Nothing of it is in force then, and the same may be
+    /// tried again once there is room.
+    pub fn is_storage_full(&self) -> bool {
+        match self {
+            Error::StorageFull => true,
+            Error::Io { cause, .. } => is_out_of_room(cause),
+            _ => false,
+        }
     }
 
     /// Damage of stored bytes; `file` is relative to the data directory.
@@ -94,6 +125,9 @@ impl fmt::Display for Error {
             Error::Changed { name } => write!(f, "{name} was changed by someone else meanwhile"),
             Error::Fenced { because } => write!(f, "the log takes no more events: {because}"),
             Error::Overloaded => f.write_str("too many appends are waiting"),
+            Error::Cancelled => f.write_str("nobody waits for the answer any more"),
+            Error::NoRoom => f.write_str("there is no room in memory for the answer"),
+            Error::StorageFull => f.write_str("the disk is full"),
             Error::TooLarge { len_bytes } => {
                 write!(
                     f,

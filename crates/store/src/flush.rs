@@ -32,6 +32,7 @@ use crate::read::audit_files::AuditFileRecord;
 use crate::read::directory::Directory;
 use crate::segment::build;
 use crate::segment::cache::Cache;
+use crate::segment::files;
 use crate::segment::files::SegmentFiles;
 use crate::segment::segment::Segment;
 
@@ -87,8 +88,18 @@ impl Flusher {
     }
 
     /// Flushes the oldest frozen memtables into one segment, if there are any: memtables with a
-    /// weight of at least `events`, or all.
+    /// weight of at least `events`, or all. If there was no room, nothing is changed.
     pub fn flush(&mut self, events: u64) -> Result<(), Error> {
+        let flushed = self.flush_frozen(events);
+        if let Err(error) = &flushed
+            && error.is_storage_full()
+        {
+            files::remove_from(&*self.disk, self.manifest.flushed.events);
+        }
+        flushed
+    }
+
+    fn flush_frozen(&mut self, events: u64) -> Result<(), Error> {
         let (frozen, files) = {
             let state = self.state.read().expect("no panic while held");
             let (mut weight, mut count) = (0, 0);
@@ -138,7 +149,7 @@ impl Flusher {
     }
 
     /// Replaces segments by the one that [`compact_files`](crate::compaction::compact_files) made
-    /// of them.
+    /// of them. If there was no room, they stay, and the compacted segment is not named.
     pub fn replace(
         &mut self,
         inputs: Vec<SegmentEntry>,

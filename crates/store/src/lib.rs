@@ -6,6 +6,7 @@
 //! - an event with a source's key is recorded once, across restarts too;
 //! - a durable write that fails ends the process; the next open recovers everything that was
 //!   acknowledged;
+//! - a full disk ends nothing: a write without room is refused and leaves no trace;
 //! - acknowledged bytes are never cut: bytes that do not read back are damage, reported by file and
 //!   offset.
 //!
@@ -17,6 +18,7 @@
 
 mod check;
 mod compaction;
+mod damage;
 mod disk;
 mod engine;
 mod error;
@@ -30,14 +32,18 @@ mod read;
 #[cfg(test)]
 mod samples;
 mod segment;
+mod survey;
+mod work;
 
 pub use check::{Progress, Report, check};
+pub use damage::DamagedFile;
 pub use disk::identity::Identity;
 pub use disk::layout::{
-    ACCESS, ACCESS_RECORDED, CHECKPOINT, CONFIG_RECORDED, DEAD_LETTERS_RETRIED, LOG_KEY,
-    SECRETS_KEY, SERVING, SOURCE_STATES, WITNESSED, follow_state,
+    ACCESS, ACCESS_RECORDED, CHECKPOINT, COMMANDS, CONFIG_RECORDED, DEAD_LETTERS_RETRIED, LOG,
+    LOG_KEY, RESERVE, SECRETS_KEY, SERVED, SERVING, SOURCE_STATES, WITNESSED, follow_state,
 };
 pub use disk::objects::{FileObjects, Object, Objects, Version};
+pub use disk::space::{Space, SpaceLimits, SpaceReport};
 pub use disk::{durable, simulated};
 pub use error::Error;
 pub use journal::batch::DeadLetter;
@@ -51,4 +57,7 @@ pub use metrics::{Clock, Distribution, Histogram, Metrics};
 pub use read::audit_files::{AUDIT_FILE_BYTES_MAX, AUDIT_FILE_SECONDS_MAX, AuditFile};
 pub use read::contents::{Contents, Row, StoredEvent};
 pub use read::dead_letters::{dead_letters, each_dead_letter};
+pub use read::room::{BytesRoom, Room};
 pub use read::scan::Scan;
+pub use survey::damaged_files;
+pub use work::Work;

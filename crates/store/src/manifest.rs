@@ -42,6 +42,10 @@ pub(crate) struct SegmentEntry {
     pub index_bytes: u64,
     /// SHA-256 of the table, in hex. The index has checksums of its own.
     pub table_sha256: String,
+    /// The earliest and the latest time of an event, in nanoseconds: which questions do without the
+    /// segment if neither of its files reads back. Manifests of the first versions lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times_ns: Option<[i64; 2]>,
 }
 
 /// The state of the log at a flush.
@@ -66,13 +70,21 @@ pub(crate) struct FlushPoint {
 impl SegmentEntry {
     /// A segment whose files are not written yet.
     pub fn new(first: u64, events: u64) -> SegmentEntry {
-        SegmentEntry { first, events, table_bytes: 0, index_bytes: 0, table_sha256: String::new() }
+        SegmentEntry {
+            first,
+            events,
+            table_bytes: 0,
+            index_bytes: 0,
+            table_sha256: String::new(),
+            times_ns: None,
+        }
     }
 
     /// Takes the lengths and the hash of its written files.
     pub fn take(&mut self, written: &SegmentSummary) {
         (self.table_bytes, self.index_bytes) = (written.table_bytes, written.index_bytes);
         self.table_sha256 = hex::encode(written.table_sha256);
+        self.times_ns = Some(written.times_ns);
     }
 
     /// Its table and its index.

@@ -1,5 +1,7 @@
 //! The machine's clock and its randomness. Everything else takes both as arguments.
 
+pub mod steady;
+
 use std::time::SystemTime;
 
 use event::{EventId, Time};

@@ -347,6 +347,7 @@ impl Server {
                 &config,
             ])
             .stderr(Stdio::piped())
+            .env("DAYBOOK_LIMITS_CALLER_REQUESTS_PER_SECOND", "1000000")
             .spawn()
             .expect("the program starts");
         let address = daybook::address(&mut child);

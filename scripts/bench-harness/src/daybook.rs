@@ -64,6 +64,7 @@ pub fn measure(options: &Options, cell: Cell, live: Option<&Arc<Live>>) -> Measu
             path(&config),
         ])
         .stderr(Stdio::piped())
+        .env("DAYBOOK_LIMITS_CALLER_REQUESTS_PER_SECOND", "1000000")
         .spawn()
         .expect("the program starts");
     let address = address(&mut server);

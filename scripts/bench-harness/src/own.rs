@@ -145,6 +145,7 @@ impl Server {
                 &config,
             ])
             .stderr(Stdio::piped())
+            .env("DAYBOOK_LIMITS_CALLER_REQUESTS_PER_SECOND", "1000000")
             .env("DAYBOOK_LIMITS_CONNECTIONS_PER_ADDRESS_MAX", "1000")
             .spawn()
             .expect("the program starts");

@@ -10,9 +10,14 @@ use super::entries::{
 use crate::error::Error;
 use crate::rights::Permission;
 use crate::secrets::{Secret, SecretsKey};
+use crate::token_uses::TokenUses;
 
-/// Most tokens of one user at a time; a further one drops the oldest.
+/// Most tokens of one user at a time; a further one removes one that is not in use.
 pub const TOKENS_PER_USER_MAX: usize = 100;
+
+/// All tokens that a user may have are in use.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooManyTokens;
 
 impl AccessFile {
     /// The user with this id, or with this name if only one has it.
@@ -201,20 +206,39 @@ impl AccessFile {
     }
 
     /// Adds a token. Drops tokens that expired a day ago, and the oldest beyond the most of a user.
-    pub fn add_token(&mut self, token: TokenEntry, now: Time) {
+    pub fn add_token(
+        &mut self,
+        token: TokenEntry,
+        uses: &TokenUses,
+        now: Time,
+    ) -> Result<(), TooManyTokens> {
         let retained_until = now.plus_seconds(-TOKEN_RETENTION_S).to_string();
         self.token.retain(|token| token.expires_at > retained_until);
-        let mut left = TOKENS_PER_USER_MAX.saturating_sub(1);
-        let mut retained: Vec<bool> = vec![true; self.token.len()];
-        for (position, other) in self.token.iter().enumerate().rev() {
-            if other.user == token.user {
-                retained[position] = left > 0;
-                left = left.saturating_sub(1);
-            }
-        }
-        let mut retained = retained.into_iter();
-        self.token.retain(|_| retained.next().unwrap_or(true));
+        self.make_room(&token.user, uses, now)?;
         self.token.push(token);
+        Ok(())
+    }
+
+    /// Removes the tokens of a user that would be missed least, so that there is room for one more.
+    fn make_room(&mut self, user: &str, uses: &TokenUses, now: Time) -> Result<(), TooManyTokens> {
+        let issued_at = |token: &TokenEntry| {
+            Time::parse_rfc3339(&token.issued_at).map_or(Time::from_unix_ns(0), |(at, _)| at)
+        };
+        let all = self.token.iter().enumerate().filter(|(_, token)| token.user == user);
+        let mut ranked: Vec<_> = all
+            .map(|(position, token)| (uses.rank(&token.id, issued_at(token)), position))
+            .collect();
+        ranked.sort_unstable();
+        ranked.truncate((ranked.len() + 1).saturating_sub(TOKENS_PER_USER_MAX));
+        if ranked.iter().any(|(rank, _)| rank.is_in_use(now)) {
+            return Err(TooManyTokens);
+        }
+        let mut positions: Vec<usize> = ranked.into_iter().map(|(_, position)| position).collect();
+        positions.sort_unstable();
+        for position in positions.into_iter().rev() {
+            self.token.remove(position);
+        }
+        Ok(())
     }
 
     /// Removes the token with this id and the tokens issued by it, or every token of this user.
@@ -289,14 +313,53 @@ mod tests {
     fn a_user_has_a_bounded_number_of_tokens() {
         let now = Time::from_unix_ns(0).plus_seconds(1_000_000_000);
         let mut file = AccessFile::default();
-        file.add_token(token("other", "b", now.plus_seconds(9)), now);
-        file.add_token(token("expired", "b", now.plus_seconds(-TOKEN_RETENTION_S - 1)), now);
+        let uses = TokenUses::default();
+        let mut add = |id: &str, user: &str, expires_in_s| {
+            let token = token(id, user, now.plus_seconds(expires_in_s));
+            assert_eq!(file.add_token(token, &uses, now), Ok(()));
+        };
+        add("other", "b", 9);
+        add("expired", "b", -TOKEN_RETENTION_S - 1);
         for number in 0..TOKENS_PER_USER_MAX + 5 {
-            file.add_token(token(&number.to_string(), "a", now.plus_seconds(9)), now);
+            add(&number.to_string(), "a", 9);
         }
         let of_a: Vec<_> =
             file.token.iter().filter(|token| token.user == "a").map(|t| t.id.as_str()).collect();
         assert_eq!((of_a.len(), of_a[0]), (TOKENS_PER_USER_MAX, "5"), "the oldest was dropped");
         assert_eq!(file.token.iter().filter(|token| token.user == "b").count(), 1);
+    }
+
+    #[test]
+    fn a_further_token_ends_none_that_is_in_use() {
+        let start = Time::from_unix_ns(0).plus_seconds(1_000_000_000);
+        let (mut file, uses) = (AccessFile::default(), TokenUses::since(start));
+        let mut add = |id: &str, now: Time| {
+            let token = token(id, "a", now.plus_seconds(86_400));
+            let token = TokenEntry { issued_at: now.to_string(), ..token };
+            let added = file.add_token(token, &uses, now);
+            (added, file.token.iter().map(|token| token.id.clone()).collect::<Vec<_>>())
+        };
+        // Issued before the start, so that its use is not known; in use; and many of one act each.
+        assert_eq!(add("before", start.plus_seconds(-9)).0, Ok(()));
+        assert_eq!(add("lasting", start).0, Ok(()));
+        uses.note("lasting", start.plus_seconds(120));
+        for number in 0..3 * TOKENS_PER_USER_MAX {
+            let now = start.plus_seconds(200 + i64::try_from(number).expect("small"));
+            let id = number.to_string();
+            let (added, tokens) = add(&id, now);
+            assert_eq!((added, tokens.len().max(100)), (Ok(()), 100));
+            assert!(["before", "lasting"].iter().all(|id| tokens.iter().any(|one| one == id)));
+            uses.note(&id, now);
+        }
+        // Once all are in use, a further one is refused; when one is no more, it makes room.
+        let (later, end) = (start.plus_seconds(1000), start.plus_seconds(1000 + 3600));
+        for number in 0..3 * TOKENS_PER_USER_MAX {
+            uses.note(&number.to_string(), later);
+        }
+        let (added, tokens) = add("further", later);
+        assert_eq!((added, tokens.len()), (Err(TooManyTokens), 100));
+        let (added, tokens) = add("further", end);
+        assert_eq!((added, tokens.len()), (Ok(()), 100));
+        assert!(!tokens.contains(&"before".to_owned()), "unused for the longest");
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::checksum::with_checksum;
 use crate::rights::Permission;
 
 /// The file as written.
@@ -125,8 +126,13 @@ impl AccessFile {
         Ok(file)
     }
 
-    /// The text of the file.
+    /// The text of the file, with its checksum.
     pub fn text(&self) -> String {
+        with_checksum(&self.bare_text())
+    }
+
+    /// The text of the file without a checksum.
+    pub(super) fn bare_text(&self) -> String {
         let file = toml::to_string(self).expect("tables of texts, booleans and a number");
         format!("# Written by `daybook access`; a server follows it when it changes.\n{file}")
     }

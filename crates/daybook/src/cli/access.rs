@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use event::TrailPattern;
 use store::durable::{Disk, Local, Wait};
 
+use super::author::{announce, author};
 use super::{Location, say, warn};
 use access::file::{self, AccessFile, DomainEntry, ProjectEntry, UserEntry};
 use access::rights::Permission;
@@ -230,7 +231,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 grant.role
             ))
         }
-        Command::List => list(&dir),
+        Command::List => {
+            announce(&dir, "access");
+            list(&dir)
+        }
     }
 }
 
@@ -389,19 +393,11 @@ fn change<T>(
     let (done, file) = file::change(dir, |file| {
         let done = change(file)?;
         file.changed_at = Some(system::now().to_string());
-        file.changed_by = Some(current_user());
+        file.changed_by = Some(author().to_string());
         Ok(done)
     })?;
     wait_for_server(dir, &file)?;
     Ok(done)
-}
-
-/// The user who runs the command, from the environment.
-fn current_user() -> String {
-    ["SUDO_USER", "USER", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
-        .unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// Longest wait for the server to apply a change, and the pause between two looks.

@@ -259,6 +259,7 @@ fn append(
         events: numbers.map(|number| IncomingEvent::new(events.event(number))).collect(),
         rejected: Vec::new(),
         on_conflict: OnConflict::Refuse,
+        is_own: false,
     };
     log.submit(request, move |result| {
         // The receiver is there, or has failed and reports that.
@@ -271,8 +272,11 @@ fn append(
 fn wait_for_receipt(answers: &Receiver<Answer>) -> Result<u64, Failure> {
     match answers.recv() {
         Ok(Ok(receipt)) => Ok(receipt.recorded as u64),
-        Ok(Err(Refusal::Fenced { because })) => {
+        Ok(Err(Refusal::Fenced { because } | Refusal::Damaged { because })) => {
             Err(Failure::new(format!("couldn't record events: {because}")))
+        }
+        Ok(Err(Refusal::StorageFull)) => {
+            Err(Failure::new("couldn't record events: the disk is full"))
         }
         Ok(Err(Refusal::Conflict { index, .. })) => Err(Failure::new(format!(
             "couldn't record events: one has the id of the event at index {index}"

@@ -1,7 +1,6 @@
 //! `daybook dead-letters`: records that were rejected, listed, shown and parsed again.
 
 use std::collections::VecDeque;
-use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -11,8 +10,10 @@ use serde_json::{Value, json};
 use store::durable::{Disk, Local};
 use store::{DeadLetter, FileObjects};
 
+use super::author::announce;
 use super::reach::ServerOptions;
-use super::{Location, say};
+use super::screen::safe_json;
+use super::{Location, say, say_bytes};
 use event::terminal::printable;
 use intake::dead_letters::{DeadLetterFilter, DeadLetterView, beginning};
 use intake::retried::Numbers;
@@ -143,6 +144,7 @@ fn disk(location: &Location) -> Result<Arc<dyn Disk>, Failure> {
 }
 
 fn list(location: &Location, filter: &DeadLetterFilter, output: Output) -> Result<(), Failure> {
+    announce(&location.data_dir()?, "dead-letters");
     let disk = disk(location)?;
     let retried = Numbers::read(&FileObjects::new(Arc::clone(&disk)))?;
     let (mut count, mut written) = (0, Ok(()));
@@ -177,10 +179,11 @@ fn text(record: &DeadLetter, is_retried: bool) -> String {
 
 fn json_line(record: &DeadLetter, is_retried: bool) -> Result<String, Failure> {
     let line = serde_json::to_string(&DeadLetterView::whole(record, is_retried));
-    line.map(|line| line + "\n").map_err(|error| Failure::new(error.to_string()))
+    line.map(|line| safe_json(&line) + "\n").map_err(|error| Failure::new(error.to_string()))
 }
 
 fn show(location: &Location, number: u64, output: Form) -> Result<(), Failure> {
+    announce(&location.data_dir()?, "dead-letters");
     let disk = disk(location)?;
     let retried = Numbers::read(&FileObjects::new(Arc::clone(&disk)))?;
     let mut first = None;
@@ -192,9 +195,7 @@ fn show(location: &Location, number: u64, output: Form) -> Result<(), Failure> {
     let is_retried = retried.contains(number);
     match output {
         Form::Json => say(&json_line(&record, is_retried)?),
-        Form::Raw => std::io::stdout()
-            .write_all(&record.raw)
-            .map_err(|error| Failure::new(format!("couldn't write to standard output: {error}"))),
+        Form::Raw => say_bytes(&record.raw),
         Form::Text => {
             let head = format!(
                 "number: {number}\n\

@@ -162,7 +162,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let stop = stop_signal()?;
         let server = Server::open(config, &data).await?;
-        let address = server.address()?;
+        let address = server.address();
         let once = arguments.once;
         let mut shown = Ok(());
         let until = async {
@@ -255,8 +255,10 @@ fn configuration(listen: SocketAddr, keys: &Keys) -> Result<Config, Failure> {
         })
     };
     let mut config = config::load(&config::Flags::default(), &std::collections::BTreeMap::new())?;
-    (config.listen, config.sources) =
-        (listen, SOURCES.into_iter().map(source).collect::<Result<_, Failure>>()?);
+    // A log that is thrown away leaves no room for later.
+    config.storage = config::Storage { low_water_bytes: 0, low_water_percent: 0, reserve_bytes: 0 };
+    config.listen = listen;
+    config.set_sources(SOURCES.into_iter().map(source).collect::<Result<_, Failure>>()?);
     Ok(config)
 }
 

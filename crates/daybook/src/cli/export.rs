@@ -6,7 +6,7 @@
 mod directory;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +80,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut pairs = arguments.question.pairs();
     let as_of = arguments.as_of.map(|size| pair("as_of", size));
-    let server = match arguments.log.open()? {
+    let server = match arguments.log.open("export")? {
         Log::Server(server) => server,
         Log::Directory(directory) => {
             pairs.extend(as_of);
@@ -98,7 +98,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         identity: None,
     };
     if arguments.output.as_os_str() == "-" {
-        let mut sink = Stream { out: std::io::stdout(), has_begun: false };
+        let mut sink = Stream::of(arguments.format)?;
         let received = download.receive_all(&mut sink, Progress::default());
         return download.verify(received.map_err(explained)?).map(|_| ());
     }
@@ -157,6 +157,20 @@ trait Sink {
 struct Stream {
     out: std::io::Stdout,
     has_begun: bool,
+    /// The beginning of a line, if lines are made safe for a terminal.
+    line: Option<Vec<u8>>,
+}
+
+impl Stream {
+    /// Standard output. Errors if it is a terminal and the format is not text.
+    fn of(format: Format) -> Result<Stream, Failure> {
+        let out = std::io::stdout();
+        let is_terminal = out.is_terminal();
+        if is_terminal && format == Format::Parquet {
+            return Err(Failure::new("Parquet is not for a terminal: give `--output FILE`"));
+        }
+        Ok(Stream { out, has_begun: false, line: is_terminal.then(Vec::new) })
+    }
 }
 
 impl Sink for Stream {
@@ -171,7 +185,12 @@ impl Sink for Stream {
     }
 
     fn write(&mut self, _: u64, bytes: &[u8]) -> std::io::Result<()> {
-        self.out.write_all(bytes)
+        let Some(line) = &mut self.line else { return self.out.write_all(bytes) };
+        line.extend_from_slice(bytes);
+        let end = line.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let rest = line.split_off(end);
+        let lines = std::mem::replace(line, rest);
+        self.out.write_all(event::terminal::printable_lines(&lines).as_bytes())
     }
 }
 

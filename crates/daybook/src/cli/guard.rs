@@ -7,8 +7,10 @@ use event::{Operation, Severity};
 use store::durable::Local;
 use store::{Log, Settings};
 
+use super::author::author;
 use super::{Location, say, variables};
-use intake::audit::{Act, OwnAudit, Who};
+use intake::audit::{Act, OwnAudit};
+use server::command_log::by_author;
 use server::evidence::guard::folder_of;
 use server::evidence::{Differences, Evidence};
 use server::failure::Failure;
@@ -50,7 +52,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let data_dir = arguments.location.data_dir()?;
     let guard = folder_of(&data_dir, config.evidence.guard.as_deref()).map_err(Failure::new)?;
     let log = Arc::new(Log::open(Arc::new(Local::open(&data_dir)), Settings::default())?);
-    let audit = OwnAudit::new(Arc::clone(&log), config.own);
+    let audit = OwnAudit::new(Arc::clone(&log), config.own, &config.limits);
     let record = |differences: &Differences| audit.record_now(acceptance(differences, reason));
     let differences = Evidence::accept(&data_dir, &guard, log.contents(), record)?;
     drop(audit);
@@ -82,8 +84,8 @@ fn acceptance(differences: &Differences, reason: &str) -> Act {
             act = act.with(&format!("{name}.checkpoint"), head.as_deref().unwrap_or("none"));
         }
     }
-    let who = std::env::var("USER").ok();
+    let author = author();
     let description = format!("accepted a log that differs from what was signed: {reason}");
-    let act = act.by(Who { name: who, ..Who::default() });
+    let act = by_author(act, &author);
     Act { description: Some(description), severity: Severity::MAJOR, ..act }
 }

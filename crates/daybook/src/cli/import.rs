@@ -17,8 +17,10 @@ use indicatif::ProgressBar;
 use store::durable::Local as Disk;
 use store::{FileObjects, Log, Settings};
 
+use super::author::author;
 use super::credentials::read_secret;
 use super::{Location, no_data_dir, progress_bar, say, variables, warn};
+use access::{LOCAL_HEADER, LocalKey};
 use client::Client;
 use config::pattern::Pattern;
 use config::{self, Config, Source};
@@ -33,6 +35,7 @@ use intake::follow::{LogSink, PIECE_BYTES, parse_limits, rules};
 use intake::import;
 use intake::piece::parse_piece;
 use intake::{Arrival, Input, Intake, Tally, parse};
+use server::command_log::by_author;
 use server::evidence::{Evidence, guard};
 use server::failure::{Exit, Failure};
 
@@ -164,8 +167,10 @@ impl Job<'_> {
     /// Records everything in a log opened here, and closes the log.
     fn record(&self, log: Arc<Log>) -> Result<(Outcome, Tally), Failure> {
         let (outcome, tally) = {
-            let audit = OwnAudit::new(Arc::clone(&log), self.config.own.clone());
+            let own = self.config.own.clone();
+            let audit = OwnAudit::new(Arc::clone(&log), own, &self.config.limits);
             let act = import::begun(&self.source.name, &self.names(), Who::default());
+            let act = by_author(act, &author());
             audit.record_now(act).map_err(Failure::new)?;
             let intake = Arc::new(Intake::of(self.source.clone(), system::now()));
             let stops = Arc::new(AtomicBool::new(false));
@@ -301,6 +306,10 @@ fn folder_bytes(folder: &Path) -> u64 {
 fn failure(ended: StopReason) -> Failure {
     match ended {
         StopReason::Failed(why) => Failure::new(why),
+        StopReason::StorageFull => Failure::new(
+            "there is no room on the disk; run the import again once there is: what is recorded is \
+             not recorded twice",
+        ),
         StopReason::WriteFailed(error) => {
             Failure { exit: Exit::WriteFailed, text: error.to_string() }
         }
@@ -347,6 +356,7 @@ struct Remote<'a> {
     client: Client,
     url: String,
     token: String,
+    key: LocalKey,
     source: &'a Source,
     done: Vec<u64>,
     tally: Tally,
@@ -371,6 +381,7 @@ impl<'a> Remote<'a> {
             client: Client::new(RESPONSE_TIMEOUT),
             url,
             token,
+            key: LocalKey::read(job.data_dir).map_err(Failure::new)?,
             source: job.source,
             done,
             tally,
@@ -379,14 +390,19 @@ impl<'a> Remote<'a> {
 
     /// Announces the import to the server, which records it.
     fn begin(&self, job: &Job<'_>) -> Result<(), StopReason> {
-        self.post(&format!("{}?import=begins", self.url), job.names().as_bytes()).map(drop)
+        self.post("import=begins", job.names().as_bytes()).map(drop)
     }
 
     /// Sends a piece, and waits as long as the server is overloaded.
-    fn post(&self, url: &str, bytes: &[u8]) -> Result<serde_json::Value, StopReason> {
+    fn post(&self, query: &str, bytes: &[u8]) -> Result<serde_json::Value, StopReason> {
+        let url = format!("{}?{query}", self.url);
+        let headers = [
+            ("authorization", format!("Bearer {}", self.token)),
+            (LOCAL_HEADER, self.key.prove(&self.source.name, query, bytes)),
+        ];
         let mut tries = 0;
         loop {
-            match self.client.post_as(&self.token, url, bytes) {
+            match self.client.post_with(&url, &headers, bytes) {
                 Ok(answer) if answer.status == 200 => {
                     return serde_json::from_slice(&answer.body).map_err(|error| {
                         StopReason::Failed(format!(
@@ -431,12 +447,12 @@ fn url_of(config: &Config) -> String {
 
 impl Sink for Remote<'_> {
     fn send(&mut self, piece: Piece) -> Result<(), StopReason> {
-        let mut url = format!("{}?file={}&offset={}", self.url, piece.file, piece.offset);
+        let mut query = format!("file={}&offset={}", piece.file, piece.offset);
         if self.source.trail.service() == Service::Database {
-            url.push_str("&log_file=");
-            url.extend(piece.log_file.bytes().map(escape));
+            query.push_str("&log_file=");
+            query.extend(piece.log_file.bytes().map(escape));
         }
-        let answer = self.post(&url, &piece.bytes)?;
+        let answer = self.post(&query, &piece.bytes)?;
         self.tally.add(tally_of(&answer));
         self.done.push(piece.ticket);
         Ok(())

@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod access;
+mod author;
 mod bench;
 mod check;
 mod completions;
@@ -15,10 +16,12 @@ mod import;
 mod init;
 mod key;
 mod man;
+mod pipe;
 mod profile;
 mod prove;
 mod question;
 mod reach;
+mod repair;
 mod routes;
 mod rows;
 mod screen;
@@ -94,6 +97,8 @@ enum Command {
     Export(export::Arguments),
     /// Check every byte of a log without changing it.
     Check(check::Arguments),
+    /// Say which files of a log are damaged, and how to replace them by good copies.
+    Repair(repair::Arguments),
     /// Write a proof that an event is in the log.
     Prove(prove::Arguments),
     /// Verify a log, proof, receipt or export with your own keys, without trusting its server.
@@ -206,6 +211,7 @@ pub fn run() -> ExitCode {
         Command::Tail(arguments) => tail::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Repair(arguments) => repair::run(&arguments),
         Command::Prove(arguments) => prove::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
@@ -247,13 +253,28 @@ fn warn(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// Writes bytes to standard output as they are, but to a terminal as lines that do not steer it:
+/// they may come from anyone who can send an event.
+fn say_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    use std::io::IsTerminal;
+    if std::io::stdout().is_terminal() {
+        return say(&event::terminal::printable_lines(bytes));
+    }
+    write_out(bytes)
+}
+
 /// Writes to standard output. A reader that closed the pipe (`| head`) is no failure.
 fn say(text: &str) -> Result<(), Failure> {
+    write_out(text.as_bytes())
+}
+
+fn write_out(bytes: &[u8]) -> Result<(), Failure> {
     use std::io::Write;
-    match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
+    match std::io::stdout().write_all(bytes).and_then(|()| std::io::stdout().flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::new(format!("couldn't write to standard output: {error}")))
         }
+        // Commands that change something finish it.
         _ => Ok(()),
     }
 }

@@ -8,6 +8,7 @@ use store::durable::{Disk, Local};
 use store::{CHECKPOINT, Contents, FileObjects, Objects, WITNESSED};
 use tlog::{Checkpoint, NoProof, Note, ProofFile};
 
+use super::author::announce;
 use super::reach::{ServerOptions, profile_variable};
 use super::{Location, say};
 use server::evidence;
@@ -69,7 +70,9 @@ fn from_server(arguments: &Arguments) -> Result<String, Failure> {
 
 fn from_directory(arguments: &Arguments) -> Result<String, Failure> {
     let index = arguments.index;
-    let disk: Arc<dyn Disk> = Arc::new(Local::open(&arguments.location.data_dir()?));
+    let dir = arguments.location.data_dir()?;
+    announce(&dir, "prove");
+    let disk: Arc<dyn Disk> = Arc::new(Local::open(&dir));
     // Checkpoints are read before the log, so that the log has all that they cover. A witnessed
     // checkpoint is preferred to a newer one.
     let objects = FileObjects::new(Arc::clone(&disk));

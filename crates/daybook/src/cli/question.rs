@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use store::Contents;
 use store::durable::{Disk, Local};
+use store::{BytesRoom, Contents};
 
+use super::author::announce;
 use super::reach::{Problem, Server, ServerOptions, profile_variable, query_of, shell_word};
 use super::screen::caret;
 use find::answer::{EventDetail, Events, Facets, Histogram};
@@ -21,11 +22,11 @@ pub struct Question {
     /// Search terms, such as actor:alice -outcome:success. Default: all events.
     #[arg(value_name = "TERM")]
     terms: Vec<String>,
-    /// Only events at or after this: 2026-11-01, 2026-11-01T10:30 (UTC), -24h, today.
-    #[arg(long, value_name = "INSTANT", allow_hyphen_values = true)]
+    /// Only events at or after this: 2026-11-01, 2026-11-01T10:30 (UTC), 24h (ago), today.
+    #[arg(long, visible_alias = "since", value_name = "INSTANT", allow_hyphen_values = true)]
     after: Option<String>,
     /// Only events before this.
-    #[arg(long, value_name = "INSTANT", allow_hyphen_values = true)]
+    #[arg(long, visible_alias = "until", value_name = "INSTANT", allow_hyphen_values = true)]
     before: Option<String>,
 }
 
@@ -108,8 +109,9 @@ impl Directory {
 }
 
 impl LogLocation {
-    /// Opens the log named by the command line, else the environment, else the profile in use.
-    pub fn open(&self) -> Result<Log, Failure> {
+    /// Opens the log named by the command line, else the environment, else the profile in use, for
+    /// this command.
+    pub fn open(&self, command: &str) -> Result<Log, Failure> {
         let is_named = self.reach.is_named() || profile_variable().is_some();
         let by_variable = || std::env::var_os("DAYBOOK_DATA_DIR").filter(|dir| !dir.is_empty());
         let dir = self
@@ -118,7 +120,10 @@ impl LogLocation {
             .or_else(|| if is_named { None } else { by_variable().map(PathBuf::from) });
         match dir {
             None => Ok(Log::Server(self.reach.server()?)),
-            Some(dir) => Ok(Log::Directory(Directory::read(dir)?)),
+            Some(dir) => {
+                announce(&dir, command);
+                Ok(Log::Directory(Directory::read(dir)?))
+            }
         }
     }
 
@@ -136,7 +141,7 @@ impl Log {
     pub fn events(&self, pairs: &Pairs) -> Result<Events, Problem> {
         self.answer("/api/v1/events", pairs, |finder, parameters| {
             let (page, query) = (parameters.page()?, parameters.question()?);
-            finder.events(&query, &page)
+            finder.events(&query, &page, &mut BytesRoom::new(page.bytes_max))
         })
     }
 

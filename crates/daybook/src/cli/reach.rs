@@ -17,6 +17,9 @@ use server::failure::{Exit, Failure};
 
 /// Longest wait for a response: longer than a server's own limit.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// Tries of a request that is one of too many, and the longest pause before the next.
+const TRIES: usize = 20;
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The server of a command.
 #[derive(clap::Args)]
@@ -135,19 +138,28 @@ impl Server {
 
     /// Reads the JSON at a path, with a query as on the wire.
     pub fn get<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<T, Problem> {
-        let url = self.url_of(path, query);
-        let headers = self.headers("GET", path, query, b"");
-        let answer = self.client.get_with(&url, &headers).map_err(connection_problem)?;
-        read(&format!("{}{path}", self.url), answer)
+        read(&format!("{}{path}", self.url), self.get_whole(path, query)?)
+    }
+
+    /// Gets a response of any status. Too many requests are tried again when the server says so:
+    /// a command may read many pages.
+    fn get_whole(&self, path: &str, query: &str) -> Result<Response, Problem> {
+        let mut tries = 1;
+        loop {
+            let headers = self.headers("GET", path, query, b"");
+            let answer = self.client.get_with(&self.url_of(path, query), &headers);
+            let answer = answer.map_err(connection_problem)?;
+            match retry_after(&answer).filter(|_| answer.status == 429 && tries < TRIES) {
+                Some(pause) => std::thread::sleep(pause.min(PAUSE_MAX)),
+                None => return Ok(answer),
+            }
+            tries += 1;
+        }
     }
 
     /// Reads the bytes at a path.
     pub fn get_bytes(&self, path: &str, query: &str) -> Result<Vec<u8>, Problem> {
-        let headers = self.headers("GET", path, query, b"");
-        let answer = self
-            .client
-            .get_with(&self.url_of(path, query), &headers)
-            .map_err(connection_problem)?;
+        let answer = self.get_whole(path, query)?;
         match answer.status {
             200 => Ok(answer.body),
             _ => Err(problem_of(&format!("{}{path}", self.url), &answer)),
@@ -221,6 +233,12 @@ impl Server {
             }
         }
     }
+}
+
+/// The pause that the server requests.
+pub fn retry_after(answer: &Response) -> Option<Duration> {
+    let seconds = answer.headers.get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// A word quoted for a shell.

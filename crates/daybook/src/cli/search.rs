@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 
+use super::pipe::end_with_the_reader;
 use super::question::{Log, LogLocation, Pairs, Question, pair};
 use super::reach::Problem;
 use super::rows;
@@ -9,7 +10,7 @@ use super::screen::{DisplayOptions, Screen, safe_json, with_commas};
 use super::stats::chart;
 use super::table::Table;
 use super::{say, warn};
-use event::terminal::printable;
+use event::terminal::printable_lines;
 use find::answer::{Event, Events};
 use find::export::columns::values_of;
 use find::export::csv;
@@ -100,7 +101,8 @@ impl Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let log = arguments.log.open()?;
+    end_with_the_reader();
+    let log = arguments.log.open("search")?;
     let explained = |problem| arguments.question.explain(problem);
     let mut pages = Pages::of(arguments, &log);
     let mut writer = Writer {
@@ -187,8 +189,11 @@ impl Writer {
                 page.events.iter().for_each(|event| csv::line(values_of(event), &mut lines));
                 // Cells are unchanged texts in quotes; for a terminal, control characters are
                 // escaped.
-                let text = String::from_utf8_lossy(&lines).into_owned();
-                if self.screen.width.is_some() { safe_lines(&text) } else { text }
+                if self.screen.width.is_some() {
+                    printable_lines(&lines)
+                } else {
+                    String::from_utf8_lossy(&lines).into_owned()
+                }
             }
             Output::Json => {
                 let mut text = String::new();
@@ -243,11 +248,6 @@ impl Writer {
             }
         }
     }
-}
-
-/// Lines that are safe for a terminal.
-fn safe_lines(text: &str) -> String {
-    text.lines().map(|line| printable(line) + "\n").collect()
 }
 
 /// Widest chart.

@@ -17,7 +17,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::credentials::read_secret;
-use super::reach::{Server, ServerOptions, problem_of, query_of};
+use super::reach::{Server, ServerOptions, problem_of, query_of, retry_after};
 use super::screen::with_commas;
 use super::{say, warn};
 use client::Response;
@@ -351,12 +351,6 @@ fn line_of(piece: &[u8], position: u64) -> u64 {
     let mut filled = lines.filter(|(line, _)| !line.trim_ascii().is_empty());
     let position = usize::try_from(position).unwrap_or(usize::MAX);
     filled.nth(position).map_or(1, |(_, number)| number)
-}
-
-/// The pause that the server requests.
-fn retry_after(answer: &Response) -> Option<Duration> {
-    let seconds = answer.headers.get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }
 
 #[cfg(test)]

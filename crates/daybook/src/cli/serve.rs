@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -40,17 +41,23 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    // Before anything else: a signal without a handler would end the process. Signals that arrive
+    // during the start have their effect after it.
+    let runtime = runtime()?;
+    let (stopped, hangup) = {
+        let _runtime = runtime.enter();
+        (stop_signal()?, listen_for(SignalKind::hangup())?)
+    };
     let log_level = arguments.log_level.or(arguments.verbose.then_some(LogLevel::Debug));
     let flags =
         Flags { log_level, ..arguments.location.flags(arguments.listen, arguments.log_format) };
     let config = config::load(&flags, &variables())?;
     let data_dir = config.data_dir.clone().ok_or_else(no_data_dir)?;
     let set_level = start_log(config.log_format, config.log_level);
-    runtime()?.block_on(async {
-        // Before the address is bound: clients that can connect may also send a signal.
-        let stopped = stop_signal()?;
+    forbid_dumps();
+    runtime.block_on(async {
         let server = Server::open(config, &data_dir).await?;
-        reload_on_hangup(server.reloader(&data_dir, flags, variables(), set_level))?;
+        reload_on_hangup(hangup, server.reloader(&data_dir, flags, variables(), set_level));
         // Tests and scripts that listen on port 0 read the addresses from here.
         for listening in server.also_listens() {
             warn(&format!("daybook: {listening}"));
@@ -59,11 +66,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             "daybook: serving {} on {}://{}",
             data_dir.display(),
             server.scheme(),
-            server.address()?
+            server.address()
         ));
         notify::send(notify::READY);
         server.run(stopped).await
     })
+}
+
+/// Keeps the memory of this process from core dumps and from other processes of its user: it holds
+/// the keys of the log and the secrets of callers.
+pub fn forbid_dumps() {
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "couldn't forbid dumps of this process's memory");
+    }
 }
 
 /// Sets the level of the operational log.
@@ -95,8 +110,7 @@ fn filter_of(level: LogLevel) -> LevelFilter {
 }
 
 /// Reloads on each SIGHUP, one at a time.
-fn reload_on_hangup(reloader: Reloader) -> Result<(), Failure> {
-    let mut hangup = listen_for(SignalKind::hangup())?;
+fn reload_on_hangup(mut hangup: Signal, reloader: Reloader) {
     let reloader = Arc::new(reloader);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
@@ -106,7 +120,6 @@ fn reload_on_hangup(reloader: Reloader) -> Result<(), Failure> {
             }
         }
     });
-    Ok(())
 }
 
 fn listen_for(kind: SignalKind) -> Result<Signal, Failure> {
@@ -130,4 +143,17 @@ pub fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
             _ = terminate.recv() => {}
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::dumpable_behavior;
+
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_server_is_not_dumped() {
+        forbid_dumps();
+        assert_eq!(dumpable_behavior().expect("the kernel says"), DumpableBehavior::NotDumpable);
+    }
 }

@@ -1,17 +1,17 @@
 //! `daybook show`: all of one event.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use clap::{ArgGroup, ValueEnum};
 
+use super::pipe::end_with_the_reader;
 use super::question::LogLocation;
 use super::reach::shell_word;
 use super::rows;
-use super::say;
 use super::screen::{DisplayOptions, Screen, Tone, safe_json, with_commas};
+use super::{say, say_bytes};
 use event::terminal::printable;
 use find::answer::{Event, EventDetail, RawEncoding, RelatedSearch};
 use server::failure::Failure;
@@ -38,10 +38,10 @@ pub struct Arguments {
     /// Output format.
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
     output: Output,
-    /// Print only the entry, byte for byte.
+    /// Print only the entry, byte for byte; a terminal gets escapes for control characters.
     #[arg(long)]
     entry: bool,
-    /// Print only the received bytes, unchanged.
+    /// Print only the received bytes, unchanged; a terminal gets escapes for control characters.
     #[arg(long)]
     raw: bool,
     #[command(flatten)]
@@ -62,12 +62,13 @@ const RAW_CHARS_MAX: usize = 2000;
 const OF_REQUEST_MAX: usize = 20;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let whole = arguments.log.open()?.event(&arguments.event)?;
+    end_with_the_reader();
+    let whole = arguments.log.open("show")?.event(&arguments.event)?;
     if arguments.entry {
-        return write(whole.entry.as_bytes());
+        return say_bytes(whole.entry.as_bytes());
     }
     if arguments.raw {
-        return write(&raw(&whole)?);
+        return say_bytes(&raw(&whole)?);
     }
     say(&match arguments.output {
         Output::Json => {
@@ -77,16 +78,6 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Output::Text => text(&whole, &arguments.log.options(), &Screen::of(&arguments.look)),
     })
-}
-
-fn write(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(format!("couldn't write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn raw(whole: &EventDetail) -> Result<Vec<u8>, Failure> {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::reach::ServerOptions;
 use super::say;
+use super::screen::safe_json;
 use event::terminal::printable;
 use server::failure::{Exit, Failure};
 
@@ -136,7 +137,7 @@ fn status(reach: &ServerOptions, output: Output) -> Result<(), Failure> {
     let answer = reach.get("/api/v1/sources")?;
     let sources = answer["sources"].as_array().map(Vec::as_slice).unwrap_or_default();
     say(&match output {
-        Output::Json => format!("{answer}\n"),
+        Output::Json => safe_json(&answer.to_string()) + "\n",
         Output::Text => table(&answer, sources, width()),
     })?;
     let troubled: Vec<&str> = sources

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use console::measure_text_width;
 use serde_json::json;
 
+use super::pipe::end_with_the_reader;
 use super::question::{LogLocation, Question, pair};
 use super::rows::tone;
 use super::say;
@@ -65,7 +66,8 @@ const BAR: usize = 24;
 const BESIDE: usize = 15;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let log = arguments.log.open()?;
+    end_with_the_reader();
+    let log = arguments.log.open("stats")?;
     let screen = Screen::of(&arguments.look);
     let explained = |problem| arguments.question.explain(problem);
     let width = screen.width.unwrap_or(WIDTH).min(WIDTH_MAX);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::pipe::end_with_the_reader;
 use super::question::{Log, LogLocation, Pairs, Question, pair};
 use super::reach::{Problem, Server, query_of};
 use super::rows;
@@ -64,7 +65,8 @@ const TREE_SIZE: &str = "x-daybook-tree-size";
 const LINE_BYTES_MAX: u64 = 8 << 20;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let log = arguments.log.open()?;
+    end_with_the_reader();
+    let log = arguments.log.open("tail")?;
     if arguments.limit == Some(0) {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 /// Commands with a search.
 const COMMANDS: [&str; 4] = ["search", "stats", "tail", "export"];
 /// Options whose value may begin with a dash: `--after -24h`.
-const DASHED: [&str; 2] = ["--after", "--before"];
+const DASHED: [&str; 4] = ["--after", "--since", "--before", "--until"];
 
 /// Moves excluding terms, such as `-outcome:success`, behind a `--`, so that they are not parsed as
 /// flags. An argument with one dash that is longer than a flag is a term.

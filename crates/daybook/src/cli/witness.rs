@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use tlog::{Malformed, Verifier};
 
-use super::serve::{runtime, start_log, stop_signal};
+use super::serve::{forbid_dumps, runtime, start_log, stop_signal};
 use super::{say, warn};
 use config::{LogFormat, LogLevel, Tls};
 use server::failure::Failure;
@@ -151,6 +151,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Serve { dir, listen, tls_certificate, tls_key, log_format, verbose } => {
             let level = if *verbose { LogLevel::Debug } else { LogLevel::Info };
             let _set_level = start_log(*log_format, level);
+            forbid_dumps();
             let tls = tls_certificate
                 .clone()
                 .zip(tls_key.clone())

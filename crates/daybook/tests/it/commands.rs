@@ -564,3 +564,30 @@ fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
     assert_eq!(refuted.status.code(), Some(5), "{}", text(&refuted.stderr));
     assert!(!file("late.ndjson").exists() && !file("late.ndjson.part").exists());
 }
+
+#[test]
+fn a_closed_pipe_ends_a_command_that_waits() {
+    let desk = Desk::new();
+    let data = desk.test_dir.data();
+    let waiting = [
+        &["tail", "--from", "0"][..],
+        &["tail", "--from", "0", "--data-dir", data.to_str().unwrap()],
+        &["search", "--all", "-o", "ndjson"],
+    ];
+    for arguments in waiting {
+        let mut command = desk.command();
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "{arguments:?}");
+        drop(output);
+        let mut status = None;
+        crate::harness::becomes_true(|| {
+            status = child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert!(status.unwrap().success(), "{arguments:?}: {status:?}");
+    }
+}

@@ -267,7 +267,10 @@ fn one_event_is_shown_with_what_is_around_it() {
     let found = good(&server, "events", &[("q", "operation:push library/alpine")]);
     let event = &found["events"][0];
     let by_index = good(&server, &format!("events/{}", event["index"]), &[]);
-    let by_id = good(&server, &format!("events/{}", event["id"].as_str().unwrap()), &[]);
+    let mut by_id = good(&server, &format!("events/{}", event["id"].as_str().unwrap()), &[]);
+    // The record of the first request is in the log of the second.
+    assert!(by_id["tree_size"].as_u64() > by_index["tree_size"].as_u64());
+    by_id["tree_size"] = by_index["tree_size"].clone();
     assert_eq!(by_index, by_id);
     assert_eq!(&by_index["event"], event);
     let entry = by_index["entry"].as_str().unwrap();

@@ -218,7 +218,7 @@ fn a_log_that_is_not_what_was_signed_for_is_not_served() {
     let text = fs::read_to_string(data.join("tree/checkpoint")).unwrap();
     fs::write(
         data.join("tree/checkpoint"),
-        text.replacen("test.example/log\n1", "test.example/log\n2", 1),
+        text.replacen("test.example/log\n", "test.example/log\n1", 1),
     )
     .unwrap();
     assert!(refused(&test_dir).contains("tree/checkpoint"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -21,9 +21,9 @@ pub const SECRET: &str = "a-secret-of-the-tests";
 pub const OPERATOR_KEY: &str = "TESTKEY0000OPERATOR1";
 pub const OWN_PROJECT: &str = "0000000000000000000000000daybook";
 pub const OWN_INSTANCE: &str = "operators-of-this-daybook-server";
-/// What Daybook has recorded of itself once a server ran on a new directory: its settings, and each
-/// change of rights.
-pub const OWN_AT_START: u64 = 8;
+/// What Daybook has recorded of itself once a server runs on a new directory: its settings, each
+/// change of rights, and the start.
+pub const OWN_AT_START: u64 = 9;
 /// How long anything may take that should be quick; generous, because machines are shared.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -33,11 +33,16 @@ pub fn daybook() -> Command {
 }
 
 /// A command that is the program or runs it, without the caller's own settings but for
-/// [`FLUSH_EVENTS`].
+/// [`FLUSH_EVENTS`], and with little room left free: the disk of the tests may be nearly full, many
+/// servers run at once, and directories are copied.
 pub fn without_settings(mut command: Command) -> Command {
     let is_setting = |name: &str| name.starts_with("DAYBOOK_") && name != FLUSH_EVENTS;
     for (name, _) in std::env::vars().filter(|(name, _)| is_setting(name)) {
         command.env_remove(name);
+    }
+    command.env("DAYBOOK_STORAGE_LOW_WATER_PERCENT", "0");
+    for setting in ["DAYBOOK_STORAGE_LOW_WATER_BYTES", "DAYBOOK_STORAGE_RESERVE_BYTES"] {
+        command.env(setting, (1 << 20).to_string());
     }
     command
 }
@@ -455,7 +460,19 @@ impl Answer {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> std::io::Result<Client> {
-        let stream = TcpStream::connect(address)?;
+        Client::of(TcpStream::connect(address)?, address)
+    }
+
+    /// A connection from this address of the machine.
+    pub fn connect_from(local: IpAddr, address: SocketAddr) -> std::io::Result<Client> {
+        use socket2::{Domain, Socket, Type};
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(local, 0).into())?;
+        socket.connect(&address.into())?;
+        Client::of(socket.into(), address)
+    }
+
+    fn of(stream: TcpStream, address: SocketAddr) -> std::io::Result<Client> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Client { stream, host: address.to_string() })

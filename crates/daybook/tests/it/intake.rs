@@ -86,7 +86,8 @@ fn a_registry_is_never_held_up_by_an_event_it_cannot_change() {
     let data = test_dir.data();
     // Read beside the running server.
     let listed = text(&run(&["dead-letters", "list", "--data-dir", data.to_str().unwrap()]).stdout);
-    assert!(listed.contains("hub: id_conflict: event 8 has this id and other bytes"), "{listed}");
+    let conflict = format!("hub: id_conflict: event {OWN_AT_START} has this id and other bytes");
+    assert!(listed.contains(&conflict), "{listed}");
     assert!(listed.contains("hub: unknown action \"frobnicate\""), "{listed}");
     assert!(listed.ends_with("4 dead letters\n"), "{listed}");
     assert!(!listed.contains('\u{1b}'), "a terminal must not be steered");
@@ -150,7 +151,7 @@ fn what_was_answered_is_there_after_sigkill() {
         server
             .send("own", r#"{"id":"1","action":"x"}"#)
             .text()
-            .contains("\"duplicates\":[{\"position\":0,\"index\":8}]")
+            .contains(&format!("\"duplicates\":[{{\"position\":0,\"index\":{OWN_AT_START}}}]"))
     );
 }
 

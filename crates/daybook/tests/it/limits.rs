@@ -122,7 +122,9 @@ fn requests_beyond_the_limit_get_503_and_come_back() {
             stream
         })
         .collect();
-    let refused = server.request("GET", "/healthz", &[], b"");
+    assert_eq!(server.request("GET", "/healthz", &[], b"").status, 200, "health has no limit");
+    assert_eq!(server.signed_get("/api/v1/events").status, 200, "queries have their own");
+    let refused = server.send("own", r#"{"action":"a"}"#);
     assert_eq!((refused.status, refused.code().as_str()), (503, "overloaded"));
     assert_eq!(refused.headers["retry-after"], "1");
     for stream in &mut waiting {
@@ -131,7 +133,31 @@ fn requests_beyond_the_limit_get_503_and_come_back() {
         stream.read_exact(&mut first).unwrap();
         assert_eq!(&first, b"HTTP/1.1 200");
     }
-    assert_eq!(server.request("GET", "/healthz", &[], b"").status, 200);
+    assert_eq!(server.send("own", r#"{"action":"a"}"#).status, 200);
+}
+
+#[test]
+fn the_events_of_a_body_count_against_the_memory_for_intake() {
+    // 28 KB of which several MB are made.
+    let body = r#"{"action":"a"}"#.repeat(2000);
+    let bearer = format!("Bearer {TOKEN}");
+    for (setting, expected) in [
+        ("request_events_bytes_max = 100000", (413, "too_large")),
+        ("intake_bytes_in_flight_max = 200000", (503, "overloaded")),
+    ] {
+        let test_dir = TestDir::with_settings(&format!("[limits]\n{setting}"));
+        let server = test_dir.serve();
+        let post = |body: &str| {
+            let headers = [("Authorization", bearer.as_str())];
+            server.request("POST", "/intake/own", &headers, body.as_bytes())
+        };
+        for _ in 0..3 {
+            let refused = post(&body);
+            assert_eq!((refused.status, refused.code().as_str()), expected, "{setting}");
+            assert_eq!(post(r#"{"action":"a"}"#).status, 200, "the memory is given back");
+        }
+        assert_eq!(server.events(), 3, "nothing of a refused body is recorded");
+    }
 }
 
 #[test]

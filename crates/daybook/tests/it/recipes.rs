@@ -36,7 +36,8 @@ impl Copy {
         for root in ["crates", "docs"] {
             list(&workspace().join(root), &mut names);
         }
-        names.extend(["Cargo.toml", "Cargo.lock"].map(|name| workspace().join(name)));
+        let of_root = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml"];
+        names.extend(of_root.map(|name| workspace().join(name)));
         let names: BTreeSet<PathBuf> =
             names.iter().map(|path| path.strip_prefix(workspace()).unwrap().to_owned()).collect();
         let mut old = BTreeSet::new();

@@ -204,3 +204,23 @@ fn the_level_of_the_log_changes_at_once() {
     }
     assert_eq!(server.stop(), Some(0));
 }
+
+#[test]
+fn a_signal_during_the_start_reloads_after_it() {
+    use std::io::{BufRead, BufReader};
+    let test_dir = TestDir::new();
+    // The start waits for the lock of a running server.
+    let lock = std::fs::File::create(test_dir.data().join("serving.lock")).unwrap();
+    lock.lock().unwrap();
+    let mut command = test_dir.serve_command(daybook());
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("opened the log")));
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, Signal::HUP).unwrap();
+    lock.unlock().unwrap();
+    assert!(lines.any(|line| line.contains(RELOADED)), "the signal ended the server");
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    lines.for_each(drop);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -104,7 +104,7 @@ fn every_route_times_every_credential() {
     let table: Table = toml::from_str(include_str!("data/rights.toml")).unwrap();
     let mut rows: BTreeMap<String, Row> =
         table.route.into_iter().map(|row| (row.route.clone(), row)).collect();
-    let estate = Estate::new();
+    let estate = Estate::with_settings("[limits]\nrefusals_counted_s = 1");
     let server = set_up(&estate);
     let (mut cells, mut refused, mut wrong) = (0, 0, Vec::new());
     for line in text(&run(&["routes"]).stdout).lines() {

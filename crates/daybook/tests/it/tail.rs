@@ -201,3 +201,19 @@ fn beyond_the_limit_it_is_refused() {
     });
     let _third = Follower::new(&server, "", "follower", None);
 }
+
+#[test]
+fn one_caller_leaves_tails_to_others() {
+    let estate = Estate::with_settings("[limits]\nlive_tails_per_caller_max = 1\n");
+    estate.lay_down_token("follower", "reader", "", LATER);
+    estate.lay_down_token("other", "rival", "", LATER);
+    let server = estate.serve();
+    let first = Follower::new(&server, "", "follower", None);
+    let status =
+        |target: &str, token| server.request("GET", target, &[("X-Auth-Token", token)], b"").status;
+    assert_eq!(status("/api/v1/tail", "follower"), 503);
+    let _other = Follower::new(&server, "", "other", None);
+    drop(first);
+    // A wrong question takes no permit, but needs one to be free.
+    becomes_true(|| status("/api/v1/tail?from=x", "follower") == 400);
+}

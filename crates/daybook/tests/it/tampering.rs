@@ -68,6 +68,7 @@ fn build(like: &Path, to: &Path, events: &[Recorded], letters: &[String]) {
             events: some.iter().map(|(event, _)| IncomingEvent::new(event.clone())).collect(),
             rejected: letters.get(group).map(|text| rejected(text)).into_iter().collect(),
             on_conflict: OnConflict::DeadLetter,
+            is_own: false,
         };
         log.append(append).unwrap().unwrap();
         if group == 4 || group == 8 {

@@ -203,3 +203,23 @@ fn a_tail_on_a_terminal_shows_lines_as_they_come_and_ends_with_ctrl_c() {
         assert!(console::measure_text_width(&without_colours(line.trim_end())) <= 80, "{line}");
     }
 }
+
+#[test]
+fn no_text_of_an_event_steers_a_terminal_in_any_form() {
+    let desk = Desk::new();
+    let sent = "{\"id\":\"bidi\",\"action\":\"turn\",\"description\":\"a\u{202e}b\u{9b}2Jc\"}";
+    let index = desk.server.send("own", sent).json()["first_index"].to_string();
+    let of_event = ["", " -o json", " --raw", " --entry"].map(|form| format!("show {index}{form}"));
+    let of_search = ["json", "ndjson", "csv"].map(|form| format!("search action:turn -o {form}"));
+    let of_export =
+        ["csv", "ndjson"].map(|form| format!("export action:turn --format {form} --output -"));
+    let tail = ["tail action:turn --from 0 --limit 1 -o ndjson".to_owned()];
+    for line in of_event.iter().chain(&of_search).chain(&of_export).chain(&tail) {
+        let mut command = desk.command();
+        command.args(line.split(' '));
+        let (text, code) = Terminal::run(&mut command, 80).end();
+        assert_eq!(code, "exit 0", "{line}: {text}");
+        assert!(!text.contains(['\u{202e}', '\u{9b}']), "{line}: {text:?}");
+        assert!(text.contains("202e"), "{line}: {text:?}");
+    }
+}

@@ -47,10 +47,12 @@ impl Search {
     /// cannot have.
     pub fn meaning(&self, now: Time) -> Result<Meaning, SearchError> {
         let mut meaning = Meaning::default();
+        let mut bound = None;
         for term in &self.terms {
             match term.field {
                 Some(field @ (Field::After | Field::Before)) => {
                     let at = instant(term, now)?;
+                    bound = Some(&term.values[0]);
                     if field == Field::After {
                         meaning.from = Some(meaning.from.map_or(at, |from| from.max(at)));
                     } else {
@@ -71,6 +73,11 @@ impl Search {
                     meaning.filters.push(if term.is_excluded { not(filter) } else { filter });
                 }
             }
+        }
+        if let (Some(from), Some(until), Some(bound)) = (meaning.from, meaning.until, bound)
+            && from > until
+        {
+            return error(bound, "after is later than before: nothing can match");
         }
         Ok(meaning)
     }
@@ -258,21 +265,8 @@ pub(super) fn parse_instant(text: &str, now: Time) -> Option<Time> {
         "yesterday" => return Some(today().plus_seconds(-day_s)),
         _ => {}
     }
-    if let Some(ago) = text.strip_prefix('-') {
-        let unit = ago.chars().next_back()?;
-        let seconds = match unit {
-            's' => 1,
-            'm' => 60,
-            'h' => 60 * 60,
-            'd' => day_s,
-            'w' => 7 * day_s,
-            _ => return None,
-        };
-        let count = &ago[..ago.len() - 1];
-        let is_count =
-            (1..=9).contains(&count.len()) && count.bytes().all(|byte| byte.is_ascii_digit());
-        let count: i64 = count.parse().ok().filter(|_| is_count)?;
-        return Some(now.plus_seconds(-count * seconds));
+    if let Some(seconds) = ago_s(text) {
+        return Some(now.plus_seconds(-seconds));
     }
     if let Ok((time, _)) = Time::parse_rfc3339(text) {
         return Some(time);
@@ -284,6 +278,24 @@ pub(super) fn parse_instant(text: &str, now: Time) -> Option<Time> {
     };
     let instant = TimeZone::UTC.to_timestamp(civil).ok()?;
     i64::try_from(instant.as_nanosecond()).ok().map(Time::from_unix_ns)
+}
+
+/// Seconds of a time ago, written `-24h` or `24h`.
+fn ago_s(text: &str) -> Option<i64> {
+    let ago = text.strip_prefix('-').unwrap_or(text);
+    let unit = match ago.chars().next_back()? {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        'w' => 7 * 24 * 60 * 60,
+        _ => return None,
+    };
+    let count = &ago[..ago.len() - 1];
+    let is_count =
+        (1..=9).contains(&count.len()) && count.bytes().all(|byte| byte.is_ascii_digit());
+    let count: i64 = count.parse().ok().filter(|_| is_count)?;
+    Some(count * unit)
 }
 
 fn patterns(

@@ -68,6 +68,7 @@ impl<'a> Reader<'a> {
             }
         }
         let Some(name) = field_name(self.left) else {
+            self.refuse_operators()?;
             let value = self.value(None)?;
             return Ok(Term { is_excluded, field: None, values: vec![value] });
         };
@@ -78,12 +79,55 @@ impl<'a> Reader<'a> {
             ));
         };
         self.take(name.len() + 1);
+        self.refuse_operators_in(name)?;
         let mut values = vec![self.value(Some(field))?];
         while self.left.starts_with(',') {
             self.take(1);
             values.push(self.value(Some(field))?);
         }
         Ok(Term { is_excluded, field: Some(field), values })
+    }
+
+    /// Refuses what other languages write for a comparison or a pattern, at the head of a term.
+    fn refuse_operators(&self) -> Result<(), SearchError> {
+        let mut words = self.left.split_whitespace();
+        let term = words.next().unwrap_or_default();
+        let next = words.next().unwrap_or_default();
+        let is_operator = !next.is_empty() && next.trim_start_matches(OPERATORS).is_empty();
+        if is_operator && Field::named(term).is_some() {
+            return self.error(format!("{next:?} is no operator; write {term}:VALUE"));
+        }
+        if let Some((name, operator)) = comparison(term) {
+            let value = &term[name.len() + operator.len()..];
+            let value = if value.is_empty() { "VALUE" } else { value };
+            let minus = if operator.starts_with('!') { "-" } else { "" };
+            return self.error(format!(
+                "{operator:?} is no operator; write {minus}{name}:{value}{}",
+                if operator.starts_with(['<', '>']) {
+                    ", or list the values with commas"
+                } else {
+                    ""
+                }
+            ));
+        }
+        if is_regex(term) {
+            return self.error(REGEX);
+        }
+        Ok(())
+    }
+
+    /// Refuses the same at the head of a field's value.
+    fn refuse_operators_in(&self, name: &str) -> Result<(), SearchError> {
+        let value = self.left.split(char::is_whitespace).next().unwrap_or_default();
+        let operator = value.len() - value.trim_start_matches(['<', '>', '=']).len();
+        if operator > 0 {
+            let operator = &value[..operator];
+            let value = &value[operator.len()..];
+            return self.error(format!(
+                "{operator:?} is no operator; write {name}:{value}, or list the values with commas"
+            ));
+        }
+        if is_regex(value) { self.error(REGEX) } else { Ok(()) }
     }
 
     fn value(&mut self, field: Option<Field>) -> Result<Value, SearchError> {
@@ -161,6 +205,29 @@ fn field_name(term: &str) -> Option<&str> {
     is_name.then_some(name)
 }
 
+/// Characters of operators in other languages.
+const OPERATORS: [char; 5] = ['=', '!', '<', '>', '~'];
+
+/// Answer to a regular expression.
+const REGEX: &str = "there are no regular expressions; write a beginning, alic*, or words. To \
+                     search for the text, put it in quotes";
+
+/// A field's name and the operator behind it, as other languages write comparisons.
+fn comparison(term: &str) -> Option<(&str, &str)> {
+    let end = term.find(OPERATORS)?;
+    let (name, rest) = term.split_at(end);
+    Field::named(name)?;
+    let operator = rest.len() - rest.trim_start_matches(OPERATORS).len();
+    let (operator, _) = rest.split_at(operator);
+    (operator != "!").then_some((name, operator))
+}
+
+/// Whether a text is a regular expression between slashes. A path has none of its signs.
+fn is_regex(text: &str) -> bool {
+    let between = text.strip_prefix('/').and_then(|text| text.strip_suffix('/'));
+    between.is_some_and(|text| text.contains(['*', '+', '?', '[', '(', '|', '^', '$', '\\']))
+}
+
 fn ends_value(character: char, has_field: bool) -> bool {
     character.is_whitespace() || (has_field && character == ',')
 }
@@ -171,11 +238,17 @@ pub(super) fn is_plain(text: &str, field: Option<Field>, is_prefix: bool) -> boo
     let has_stars = field == Some(Field::Trail);
     let is_alone = !text.is_empty() || (has_field && is_prefix);
     is_alone
+        && !is_regex(text)
         && !text.chars().any(|c| ends_value(c, has_field) || c == '"' || (c == '*' && !has_stars))
-        && (has_field
-            || !(text.starts_with('-')
+        && if has_field {
+            !text.starts_with(['<', '>', '='])
+        } else {
+            !(text.starts_with('-')
                 || matches!(text, "AND" | "OR" | "NOT")
-                || field_name(text).is_some()))
+                || field_name(text).is_some()
+                || text.trim_start_matches(OPERATORS).is_empty()
+                || comparison(text).is_some())
+        }
 }
 
 fn names() -> String {

@@ -10,15 +10,13 @@
 //!   message;
 //! - one trace id has a line for each right that was checked.
 
-use jiff::civil;
-
-use crate::context::address;
-use crate::item::{NOISE, NoEvent};
+use crate::context::{address, date_time};
+use crate::item::{Items, NOISE, NoEvent};
 use crate::lines::{complete_lines, parse_lines};
 use crate::outline::{digest_of, outline};
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Item, Options};
+use crate::{Context, Delivery, EnvelopeError, Options};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
     Service, Severity, Time,
@@ -40,8 +38,12 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
-    parse_lines(body, context, read)
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    parse_lines(body, context, read, items)
 }
 
 fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
@@ -145,7 +147,7 @@ fn occurred_at(text: &str, options: &Options) -> Result<Occurred, String> {
     }
     let not_a_time =
         || format!("time: {:?} is not a time", text.chars().take(64).collect::<String>());
-    let local: civil::DateTime = text.replacen(',', ".", 1).parse().map_err(|_| not_a_time())?;
+    let local = date_time(&text.replacen(',', ".", 1)).ok_or_else(not_a_time)?;
     let (time, attribute) = options.local(local).map_err(|error| format!("time: {error}"))?;
     Ok((time, Resolution::Millisecond, Some(attribute)))
 }

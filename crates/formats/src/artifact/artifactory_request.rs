@@ -12,13 +12,13 @@
 //!   failed.
 
 use crate::context::address;
-use crate::item::{NOISE, NoEvent};
+use crate::item::{Items, NOISE, NoEvent};
 use crate::lines::{complete_lines, parse_lines};
 use crate::outline::{digest_of, outline};
 use crate::repository_request::{Request, served_path};
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Item};
+use crate::{Context, Delivery, EnvelopeError};
 use event::{Event, Operation, Origin, Resolution, Service, Time};
 
 /// Fields of a line.
@@ -62,8 +62,12 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
-    parse_lines(body, context, read)
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    parse_lines(body, context, read, items)
 }
 
 fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {

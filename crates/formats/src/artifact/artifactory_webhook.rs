@@ -16,12 +16,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::item::NoEvent;
+use crate::item::{Items, NoEvent};
 use crate::lines::complete_body;
 use crate::outline::{TIME_ASSUMED, outline, parse_single};
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, non_empty, texts};
-use crate::{Context, Delivery, EnvelopeError, Item};
+use crate::{Context, Delivery, EnvelopeError};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service,
     Severity,
@@ -39,8 +39,12 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
-    Ok(parse_single(body, context, read))
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    parse_single(body, context, read, items)
 }
 
 fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {

@@ -15,12 +15,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::context::address;
-use crate::item::NoEvent;
+use crate::item::{Items, NoEvent};
 use crate::lines::{complete_lines, parse_lines};
 use crate::outline::outline;
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Item, Options};
+use crate::{Context, Delivery, EnvelopeError, Options};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Outcome, OutcomeKind, Resolution, Resource, Service,
     Severity, SourceIp, Time,
@@ -38,8 +38,12 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
-    parse_lines(body, context, read)
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    parse_lines(body, context, read, items)
 }
 
 fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {

@@ -13,13 +13,13 @@
 
 use crate::access_line::head;
 use crate::context::address;
-use crate::item::{NOISE, NoEvent};
+use crate::item::{Items, NOISE, NoEvent};
 use crate::lines::{complete_lines, parse_lines};
 use crate::outline::outline;
 use crate::repository_request::{Request, is_npm_change, request_line, served_path};
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Item};
+use crate::{Context, Delivery, EnvelopeError};
 use event::{Event, Operation, Resolution, Service};
 
 const REPOSITORY: &str = "/repository/";
@@ -36,8 +36,12 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
-    parse_lines(body, context, read)
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    parse_lines(body, context, read, items)
 }
 
 fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {

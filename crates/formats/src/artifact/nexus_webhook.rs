@@ -17,12 +17,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::nexus_audit::{Audit, initiator, instant};
-use crate::item::NoEvent;
+use crate::item::{Items, NoEvent};
 use crate::lines::complete_body;
 use crate::outline::{TIME_ASSUMED, digest_of, outline, parse_single};
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Item};
+use crate::{Context, Delivery, EnvelopeError};
 use event::{
     Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service, Severity,
     Time,
@@ -40,8 +40,12 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
-    Ok(parse_single(body, context, read))
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    parse_single(body, context, read, items)
 }
 
 fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {

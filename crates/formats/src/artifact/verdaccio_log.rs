@@ -23,7 +23,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::context::address;
-use crate::item::{NOISE, NoEvent, OTHER_STAGE, item_of};
+use crate::item::{Items, NOISE, NoEvent, OTHER_STAGE, item_of};
 use crate::lines::{complete_lines, limited_lines, lines, parse_one, position_key};
 use crate::outline::outline;
 use crate::repository_request::{Request, served_path};
@@ -41,6 +41,9 @@ const WAIT_NS: i64 = 10_000_000_000;
 /// The bytes of a file that may be held back for it.
 const HELD_BYTES_MAX: usize = 256 * 1024;
 
+/// The bytes before it in which the beginning of a request is looked for.
+const GROUPED_BYTES_MAX: usize = 2 * HELD_BYTES_MAX;
+
 /// Most requests with one method and path that are open at once; the oldest are dropped.
 const OPEN_MAX: usize = 64;
 
@@ -56,40 +59,53 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
     let lines = limited_lines(body, context)?;
     let bytes_max = context.limits.event_bytes_max;
     let read =
         lines.iter().map(|(_, line)| if line.len() > bytes_max { Ok(None) } else { read(line) });
     let read: Vec<Result<Option<Line>, String>> = read.collect();
     let groups = grouped(read.iter().map(|line| line.as_ref().ok().and_then(Option::as_ref)));
-    let mut items: Vec<Item> = read
-        .iter()
-        .zip(&lines)
-        .map(|(read, (_, line))| match read {
-            Err(reason) => item_of(Err(reason.clone().into()), line),
-            Ok(Some(_)) => Item::Skipped(OTHER_STAGE),
+    let by_decisive: HashMap<usize, Group> =
+        groups.into_iter().filter_map(|group| Some((group.decisive?, group))).collect();
+    for (index, (at, raw)) in lines.into_iter().enumerate() {
+        items.push(match (&read[index], by_decisive.get(&index)) {
+            (Err(reason), _) => item_of(Err(reason.clone().into()), raw),
             // Rejects lines that are too large.
-            Ok(None) => parse_one(line, context, |_, _| Err(NoEvent::Skipped(OWN_MESSAGE))),
-        })
-        .collect();
-    let line_of = |index: usize| read[index].as_ref().ok().and_then(Option::as_ref);
-    for group in groups {
-        let Some(decisive) = group.decisive else { continue };
-        let Some(Line { said: Report::Answer(answer), .. }) = line_of(decisive) else { continue };
-        let began_at = line_of(group.first).map_or(answer.at, |line| line.at());
-        let start = group.start.and_then(line_of).and_then(|line| match &line.said {
-            Report::Start(start) => Some(start),
-            Report::Answer(_) => None,
-        });
-        let (at, raw) = lines[decisive];
-        let mut item = item_of(event(answer, start, began_at, raw, context), raw);
-        if let Item::Event(event) = &mut item {
-            event.origin.key = position_key(context, at);
-        }
-        items[decisive] = item;
+            (Ok(None), _) => parse_one(raw, context, |_, _| Err(NoEvent::Skipped(OWN_MESSAGE))),
+            (Ok(Some(_)), None) => Item::Skipped(OTHER_STAGE),
+            (Ok(Some(_)), Some(group)) => request_item(&read, group, (at, raw), context),
+        })?;
     }
-    Ok(items)
+    Ok(())
+}
+
+/// The item of a request, of which `raw` is the line that decides.
+fn request_item(
+    read: &[Result<Option<Line>, String>],
+    group: &Group,
+    (at, raw): (usize, &[u8]),
+    context: &mut Context<'_>,
+) -> Item {
+    let line_of = |index: usize| read[index].as_ref().ok().and_then(Option::as_ref);
+    let decisive = group.decisive.and_then(line_of);
+    let Some(Line { said: Report::Answer(answer), .. }) = decisive else {
+        return Item::Skipped(OTHER_STAGE);
+    };
+    let began_at = line_of(group.first).map_or(answer.at, |line| line.at());
+    let start = group.start.and_then(line_of).and_then(|line| match &line.said {
+        Report::Start(start) => Some(start),
+        Report::Answer(_) => None,
+    });
+    let mut item = item_of(event(answer, start, began_at, raw, context), raw);
+    if let Item::Event(event) = &mut item {
+        event.origin.key = position_key(context, at);
+    }
+    item
 }
 
 /// The bytes before the first line of a request that may have more lines.
@@ -98,19 +114,22 @@ fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     if continuation != Continuation::More {
         return end;
     }
-    let lines: Vec<(usize, &[u8])> = lines(&piece[..end]).collect();
-    let read: Vec<Option<Line>> = lines.iter().map(|(_, line)| read(line).ok().flatten()).collect();
-    let newest = read.iter().flatten().map(Line::at).max();
+    let from = end.saturating_sub(GROUPED_BYTES_MAX);
+    // Other lines than those of requests would take a hundred times their bytes here.
+    let of_requests: Vec<(usize, Line)> = lines(&piece[from..end])
+        .filter_map(|(at, line)| Some((from + at, read(line).ok().flatten()?)))
+        .collect();
+    let newest = of_requests.iter().map(|(_, line)| line.at()).max();
     let is_awaited = |group: &Group| {
-        let last = read[group.last].as_ref().map(Line::at);
-        let is_recent = newest.zip(last).is_some_and(|(newest, last)| is_near(last, newest));
-        !group.is_complete && is_recent && end - lines[group.first].0 <= HELD_BYTES_MAX
+        let last = of_requests[group.last].1.at();
+        let is_recent = newest.is_some_and(|newest| is_near(last, newest));
+        !group.is_complete && is_recent && end - of_requests[group.first].0 <= HELD_BYTES_MAX
     };
-    let groups = grouped(read.iter().map(Option::as_ref));
+    let groups = grouped(of_requests.iter().map(|(_, line)| Some(line)));
     groups
         .iter()
         .filter(|group| is_awaited(group))
-        .map(|group| lines[group.first].0)
+        .map(|group| of_requests[group.first].0)
         .min()
         .unwrap_or(end)
 }

@@ -19,18 +19,18 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use jiff::civil;
 use serde_json::value::RawValue;
 
-use crate::context::{Zone, address};
-use crate::item::NoEvent;
+use crate::context::{Zone, address, date_time};
+use crate::item::{Items, NoEvent};
 use crate::json_pieces::{
     Members, documents, elements, members, object, position_of, same_length, scalar,
 };
 use crate::lines::{complete_lines, parse_one};
 use crate::spec::{Hooks, Spec, Syslog};
-use crate::{Context, Continuation, Delivery, EnvelopeError, Item, meaning};
+use crate::{Context, Continuation, Delivery, EnvelopeError, meaning};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
     Service, Severity, SourceIp, Time, Trust,
@@ -60,15 +60,18 @@ fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     }
 }
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
     let text = same_length(body);
     let events_max = context.limits.events_max;
     let too_many =
         || EnvelopeError::TooLarge(format!("the body holds more than {events_max} traces"));
-    let mut items = Vec::new();
+    let mut left = events_max;
     for (position, document) in documents(&text, context.position.is_some(), events_max)? {
-        let left = events_max - items.len();
-        let positions = match document.map(|document| traces(document, left)) {
+        let positions: Vec<Range<usize>> = match document.map(|document| traces(document, left)) {
             Ok(Ok((_, true))) => return Err(too_many()),
             Ok(Ok((traces, false))) => {
                 traces.iter().map(|trace| position_of(trace.get(), &text)).collect()
@@ -78,11 +81,12 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
         if positions.len() > left {
             return Err(too_many());
         }
-        items.extend(
-            positions.into_iter().map(|position| parse_one(&body[position], context, read)),
-        );
+        left -= positions.len();
+        for position in positions {
+            items.push(parse_one(&body[position], context, read))?;
+        }
     }
-    Ok(items)
+    Ok(())
 }
 
 /// The traces of an array, of a response of the list API, or of a function call; else the document
@@ -271,7 +275,7 @@ fn console_time(text: &str) -> Option<Time> {
         [month, day, year] => (year, month, day),
         _ => return None,
     };
-    let local: civil::DateTime = format!("{year}-{month}-{day}T{time}").parse().ok()?;
+    let local = date_time(&format!("{year}-{month}-{day}T{time}"))?;
     let zone = if zone.is_empty() { Zone::utc() } else { Zone::parse(zone).ok()? };
     zone.instant(local).ok()
 }

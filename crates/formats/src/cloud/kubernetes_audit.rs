@@ -25,12 +25,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::context::address;
-use crate::item::{NoEvent, OTHER_STAGE};
+use crate::item::{Items, NoEvent, OTHER_STAGE};
 use crate::json_pieces::elements;
 use crate::lines::{complete_lines, parse_lines, parse_one};
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::non_empty;
-use crate::{Context, Delivery, EnvelopeError, Item, Options};
+use crate::{Context, Delivery, EnvelopeError, Options};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service,
     Severity, SourceIp, Time,
@@ -53,22 +53,28 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
     let list =
         serde_json::from_slice::<EventList<'_>>(body).ok().filter(|list| list.kind == "EventList");
     let events_max = context.limits.events_max;
-    let items = list.map(|list| {
-        list.items.map_or(Ok(Default::default()), |items| elements(items.get(), events_max))
+    let events = list.map(|list| {
+        list.items.map_or(Ok(Default::default()), |events| elements(events.get(), events_max))
     });
-    let Some(Ok((items, is_more))) = items else {
-        return parse_lines(body, context, read);
+    let Some(Ok((events, is_more))) = events else {
+        return parse_lines(body, context, read, items);
     };
     if is_more {
         return Err(EnvelopeError::TooLarge(format!(
             "the list holds more than {events_max} events"
         )));
     }
-    Ok(items.into_iter().map(|item| parse_one(item.get().as_bytes(), context, read)).collect())
+    events
+        .into_iter()
+        .try_for_each(|event| items.push(parse_one(event.get().as_bytes(), context, read)))
 }
 
 fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {

@@ -23,13 +23,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::value::RawValue;
 
 use crate::context::address;
-use crate::item::{DEFERRED, NoEvent, OTHER_STAGE, item_of};
+use crate::item::{DEFERRED, Items, NoEvent, OTHER_STAGE, item_of};
 use crate::json_pieces::elements;
 use crate::lines::{complete_lines, lines};
 use crate::open_events::{Open, complete_events};
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Continuation, Delivery, EnvelopeError, Item};
+use crate::{Context, Continuation, Delivery, EnvelopeError};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service,
     Severity, SourceIp, Trust,
@@ -42,6 +42,9 @@ const PENDING_MS_MAX: i64 = 10_000;
 
 /// A request is given up after this many more lines.
 const PENDING_LINES_MAX: usize = 1000;
+
+/// Longest line that is read to see whether a request waits in it; notifications have a few KiB.
+const PENDING_LINE_BYTES_MAX: usize = 64 << 10;
 
 /// If requests overlap without end, a piece is cut after this many bytes.
 const PENDING_BYTES_MAX: usize = 4 << 20;
@@ -58,10 +61,14 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks { is_answer, ..Hooks::NONE },
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
     let events_max = context.limits.events_max;
-    let items = items(body, events_max);
-    if items.len() > events_max {
+    let parts = parts(body, events_max);
+    if parts.len() > events_max {
         return Err(EnvelopeError::TooLarge(format!(
             "the body holds more than {events_max} items"
         )));
@@ -73,16 +80,15 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
         }
         _ => notification::read(item),
     };
-    let read: Vec<Result<Notification, NoEvent>> =
-        items.iter().map(|(_, item)| read(item)).collect();
-    let answered: BTreeSet<String> = read
-        .iter()
-        .flatten()
-        .filter(|one| !one.is_pending())
-        .filter_map(|one| one.payload.id.clone())
-        .collect();
-    let parse = |((at, raw), read): ((usize, &[u8]), Result<Notification, NoEvent>)| {
-        let event = read.and_then(|one| {
+    // A notification takes more memory than its bytes: each is read twice rather than held.
+    let mut answered = BTreeSet::new();
+    if parts.len() > 1 {
+        let ended = parts.iter().filter_map(|(_, raw)| read(raw).ok());
+        let ended = ended.filter(|one| !one.is_pending());
+        answered.extend(ended.filter_map(|one| one.payload.id));
+    }
+    for (at, raw) in parts {
+        let event = read(raw).and_then(|one| {
             let is_answered = one.payload.id.as_ref().is_some_and(|id| answered.contains(id));
             if one.is_pending() && is_answered {
                 Err(NoEvent::Skipped(OTHER_STAGE))
@@ -92,9 +98,9 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
                 event(one, raw, at, context)
             }
         });
-        item_of(event, raw)
-    };
-    Ok(items.iter().copied().zip(read).map(parse).collect())
+        items.push(item_of(event, raw))?;
+    }
+    Ok(())
 }
 
 /// Whether an event reports the same request as a pending one, and its outcome.
@@ -106,9 +112,9 @@ fn is_answer(event: &Event, request: &Event) -> bool {
         && id(event) == id(request)
 }
 
-/// The items of a body, each with the bytes before it: the elements of a JSON array, one JSON
-/// object, or lines. One more than `max` is enough to see that there are too many.
-fn items(body: &[u8], max: usize) -> Vec<(usize, &[u8])> {
+/// The parts of a body that are one item each, with the bytes before it: the elements of a JSON
+/// array, one JSON object, or lines. One more than `max` is enough to see that there are too many.
+fn parts(body: &[u8], max: usize) -> Vec<(usize, &[u8])> {
     let max = max.saturating_add(1);
     match body.trim_ascii_start().first() {
         Some(b'[') => {
@@ -140,6 +146,9 @@ fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     }
     let open = Open::new(PENDING_MS_MAX, PENDING_LINES_MAX);
     complete_events(&piece[..end], PENDING_BYTES_MAX, open, |open, line, number| {
+        if line.len() > PENDING_LINE_BYTES_MAX {
+            return None;
+        }
         let one = notification::read(line).ok()?;
         let time_ms = one.occurred_at().ok()?.0.unix_ms();
         let is_pending = one.is_pending();

@@ -9,9 +9,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::Continuation;
-use crate::records::Piece;
+use crate::records::{FILE_PIECES_MAX, Piece, limited};
 use crate::sql::{self, Spans};
+use crate::{Continuation, EnvelopeError};
 
 pub(crate) const NO_RECORD: &str = "the bytes are not an AUDIT_RECORD element";
 pub(crate) const BREAKS_OFF: &str = "the AUDIT_RECORD element breaks off";
@@ -52,12 +52,15 @@ fn record_end(text: &[u8]) -> Option<usize> {
 }
 
 /// The pieces of `text`: to its end if the file ends there, else those that are complete. Also the
-/// number of bytes that they take.
-fn split(text: &[u8], continuation: Continuation) -> (Vec<Piece>, usize) {
+/// number of bytes that they take. Ends with the first piece beyond `max`.
+fn split(text: &[u8], continuation: Continuation, max: usize) -> (Vec<Piece>, usize) {
     let (mut pieces, mut from) = (Vec::new(), 0);
     let is_last = continuation == Continuation::Nothing;
     let mut next_start = record_at(text, 0);
     while let Some(start) = next_start {
+        if pieces.len() > max {
+            return (pieces, from);
+        }
         next_start = record_at(text, start + 1);
         if !is_between(&text[from..start]) {
             push(&mut pieces, text, from, start, Some(NO_RECORD));
@@ -143,9 +146,9 @@ fn behind(text: &[u8], end: usize) -> Option<usize> {
     Some(end + spaces + usize::from(*next == b'\n'))
 }
 
-/// The records of a body, and the pieces that are not records.
-pub(crate) fn pieces(body: &[u8]) -> Vec<Piece> {
-    split(body, Continuation::Nothing).0
+/// The records of a body, and the pieces that are not records: at most `max`.
+pub(crate) fn pieces(body: &[u8], max: usize) -> Result<Vec<Piece>, EnvelopeError> {
+    limited(split(body, Continuation::Nothing, max).0, max)
 }
 
 /// How many bytes of a piece of a file are complete records. The last one waits for its line end,
@@ -153,7 +156,7 @@ pub(crate) fn pieces(body: &[u8]) -> Vec<Piece> {
 pub(crate) fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
     match continuation {
         Continuation::Nothing => piece.len(),
-        Continuation::More | Continuation::Quiet => split(piece, continuation).1,
+        Continuation::More | Continuation::Quiet => split(piece, continuation, FILE_PIECES_MAX).1,
     }
 }
 
@@ -321,7 +324,8 @@ mod tests {
     use super::*;
 
     fn split_up(text: &str) -> Vec<(&str, bool)> {
-        pieces(text.as_bytes())
+        pieces(text.as_bytes(), usize::MAX)
+            .expect("no limit")
             .into_iter()
             .map(|piece| (&text[piece.span], piece.why.is_none()))
             .collect()
@@ -420,7 +424,7 @@ mod tests {
             "/>",
         ] {
             // Quadratic time would be minutes.
-            pieces(piece.repeat(100_000).as_bytes());
+            drop(pieces(piece.repeat(100_000).as_bytes(), usize::MAX));
         }
     }
 }

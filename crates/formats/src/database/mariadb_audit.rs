@@ -24,12 +24,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::item::NoEvent;
+use crate::context::date_time;
+use crate::item::{Items, NoEvent};
 use crate::lines::{complete_lines, parse_lines};
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::sql::{self, Audit, Dialect, Spans, Text};
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Item, Options};
+use crate::{Context, Delivery, EnvelopeError, Options};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
     Service, Severity, SourceIp, Time, Trust,
@@ -52,8 +53,12 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
-    parse_lines(body, context, read)
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    parse_lines(body, context, read, items)
 }
 
 fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
@@ -73,7 +78,11 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         trail: context.trail.clone(),
         occurred_at,
         resolution: Resolution::Second,
-        actor: actor(record.user),
+        actor: match record.operation {
+            // The server's own configuration, not a client without a name.
+            "AUDIT_CONFIG" if record.user.is_empty() => Actor::default(),
+            _ => actor(record.user),
+        },
         source_ip: record.host.parse().ok().map(|address| SourceIp { address, trust: Trust::Peer }),
         user_agent: None,
         action: record.operation.to_owned(),
@@ -103,7 +112,7 @@ fn occurred_at(text: &str, options: &Options) -> Result<(Time, (String, String))
         return Err(NO_TIME.to_owned());
     }
     let iso = format!("{}-{}-{}T{}", &text[..4], &text[4..6], &text[6..8], &text[9..]);
-    let local = iso.parse().map_err(|_| format!("time: {iso:?} is not a date and time"))?;
+    let local = date_time(&iso).ok_or_else(|| format!("time: {iso:?} is not a date and time"))?;
     options.local(local).map_err(|error| format!("time: {error}"))
 }
 

@@ -17,11 +17,12 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::audit_xml;
-use crate::context::address;
+use crate::context::{address, date_time};
+use crate::item::Items;
 use crate::records::{in_json, members, parse_pieces};
 use crate::sql::{self, Audit, Dialect, Spans, Text};
 use crate::texts::non_empty;
-use crate::{Context, Continuation, EnvelopeError, Item, Sequence, Zone, json_array};
+use crate::{Context, Continuation, EnvelopeError, Sequence, Zone, json_array};
 use event::{
     Actor, ActorKind, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource,
     Severity, SourceIp, Time, Trust,
@@ -60,16 +61,20 @@ pub(crate) fn parse_json(
     body: &[u8],
     context: &mut Context<'_>,
     read: crate::spec::Read,
-) -> Result<Vec<Item>, EnvelopeError> {
-    parse_pieces(body, json_array::pieces(body), context, read)
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    let pieces = json_array::pieces(body, context.limits.events_max)?;
+    parse_pieces(body, pieces, context, read, items)
 }
 
 pub(crate) fn parse_xml(
     body: &[u8],
     context: &mut Context<'_>,
     read: crate::spec::Read,
-) -> Result<Vec<Item>, EnvelopeError> {
-    parse_pieces(body, audit_xml::pieces(body), context, read)
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    let pieces = audit_xml::pieces(body, context.limits.events_max)?;
+    parse_pieces(body, pieces, context, read, items)
 }
 
 pub(crate) fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {
@@ -340,7 +345,7 @@ fn time(
         || format!("timestamp: {:?} is not a time", text.chars().take(64).collect::<String>());
     let stripped = text.strip_suffix(" UTC").or_else(|| text.strip_suffix('Z'));
     let local = stripped.unwrap_or(text).replacen(' ', "T", 1);
-    let date_time = local.parse().map_err(|_| malformed())?;
+    let date_time = date_time(&local).ok_or_else(malformed)?;
     if stripped.is_some() || unsaid == DefaultZone::Utc {
         return Ok((Zone::utc().instant(date_time).map_err(|_| malformed())?, None));
     }

@@ -10,9 +10,9 @@
 //!   one by itself.
 
 use super::mysql;
-use crate::item::NoEvent;
+use crate::item::{Items, NoEvent};
 use crate::spec::{Hooks, Spec, Syslog};
-use crate::{Context, Delivery, EnvelopeError, Item};
+use crate::{Context, Delivery, EnvelopeError};
 use event::{Event, Service};
 
 const NAME: &str = "mysql-enterprise";
@@ -29,10 +29,14 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks { sequence: mysql::sequence, ..Hooks::NONE },
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
     match mysql::form(body) {
-        mysql::Form::Xml => mysql::parse_xml(body, context, read_xml),
-        mysql::Form::Json | mysql::Form::Csv => mysql::parse_json(body, context, read_json),
+        mysql::Form::Xml => mysql::parse_xml(body, context, read_xml, items),
+        mysql::Form::Json | mysql::Form::Csv => mysql::parse_json(body, context, read_json, items),
     }
 }
 

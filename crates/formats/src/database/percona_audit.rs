@@ -16,11 +16,11 @@
 use std::borrow::Cow;
 
 use super::mysql;
-use crate::item::NoEvent;
+use crate::item::{Items, NoEvent};
 use crate::records::parse_pieces;
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::sql::{self, Spans, Text};
-use crate::{Context, Continuation, Delivery, EnvelopeError, Item, csv};
+use crate::{Context, Continuation, Delivery, EnvelopeError, csv};
 use event::{Event, Service};
 
 const NAME: &str = "percona-audit";
@@ -85,11 +85,18 @@ fn is_record(text: &[u8], fields: &[csv::Field]) -> bool {
         && text.get(fields[1].content.start).is_some_and(u8::is_ascii_digit)
 }
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
     match mysql::form(body) {
-        mysql::Form::Xml => mysql::parse_xml(body, context, read_xml),
-        mysql::Form::Json => mysql::parse_json(body, context, read_json),
-        mysql::Form::Csv => parse_pieces(body, csv::pieces(body, FORM), context, read_csv),
+        mysql::Form::Xml => mysql::parse_xml(body, context, read_xml, items),
+        mysql::Form::Json => mysql::parse_json(body, context, read_json, items),
+        mysql::Form::Csv => {
+            let pieces = csv::pieces(body, FORM, context.limits.events_max)?;
+            parse_pieces(body, pieces, context, read_csv, items)
+        }
     }
 }
 

@@ -17,7 +17,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::context::address;
+use crate::context::{self, address};
 use crate::sql::{self, Audit, Dialect, Spans, Text};
 use crate::texts::non_empty;
 use crate::{Context, Sequence, csv};
@@ -134,7 +134,7 @@ fn time(text: &str, context: &Context<'_>) -> Result<(Time, Vec<(String, String)
         let (time, _) = Time::parse_rfc3339(&format!("{iso}{offset}")).map_err(|_| malformed())?;
         return Ok((time, Vec::new()));
     }
-    let local = iso.parse().map_err(|_| malformed())?;
+    let local = context::date_time(&iso).ok_or_else(malformed)?;
     let (time, attribute) =
         context.options.local(local).map_err(|error| format!("timestamp: {error}"))?;
     Ok((time, vec![attribute, ("zone_abbreviation".to_owned(), zone.to_owned())]))

@@ -13,11 +13,11 @@
 use std::borrow::Cow;
 
 use super::postgresql;
-use crate::item::NoEvent;
+use crate::item::{Items, NoEvent};
 use crate::records::parse_pieces;
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::sql::{self, Spans, Text};
-use crate::{Context, Continuation, Delivery, EnvelopeError, Item, csv};
+use crate::{Context, Continuation, Delivery, EnvelopeError, csv};
 use event::{Event, Service};
 
 const NAME: &str = "postgresql-csvlog";
@@ -93,8 +93,13 @@ fn is_record(text: &[u8], fields: &[csv::Field]) -> bool {
         && QUOTED.iter().all(|&at| is_text(at))
 }
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
-    parse_pieces(body, csv::pieces(body, FORM), context, read)
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    let pieces = csv::pieces(body, FORM, context.limits.events_max)?;
+    parse_pieces(body, pieces, context, read, items)
 }
 
 fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {

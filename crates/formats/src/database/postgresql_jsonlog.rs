@@ -9,13 +9,13 @@
 use std::borrow::Cow;
 
 use super::postgresql;
-use crate::item::NoEvent;
+use crate::item::{Items, NoEvent};
 use crate::lines::{complete_lines, parse_lines};
 use crate::records::{in_json, members};
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::sql::{self, Spans, Text};
 use crate::texts::texts;
-use crate::{Context, Delivery, EnvelopeError, Item};
+use crate::{Context, Delivery, EnvelopeError};
 use event::{Event, Service};
 
 const NAME: &str = "postgresql-jsonlog";
@@ -32,8 +32,12 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks { sequence: postgresql::sequence, ..Hooks::NONE },
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
-    parse_lines(body, context, read)
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    parse_lines(body, context, read, items)
 }
 
 fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {

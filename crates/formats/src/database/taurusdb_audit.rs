@@ -12,11 +12,11 @@
 use std::borrow::Cow;
 
 use super::mysql;
-use crate::item::NoEvent;
+use crate::item::{Items, NoEvent};
 use crate::records::{Piece, parse_pieces};
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::sql::{self, Spans, Text};
-use crate::{Context, Continuation, Delivery, EnvelopeError, Item, csv};
+use crate::{Context, Continuation, Delivery, EnvelopeError, csv};
 use event::{Event, Service};
 
 const NAME: &str = "taurusdb-audit";
@@ -67,11 +67,17 @@ fn is_header(text: &[u8], fields: &[csv::Field]) -> bool {
     fields.iter().zip(COLUMNS).all(|(field, name)| text[field.content.clone()] == *name.as_bytes())
 }
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
     if is_json(body) {
-        return mysql::parse_json(body, context, read_json);
+        return mysql::parse_json(body, context, read_json, items);
     }
-    parse_pieces(body, with_header(body, csv::pieces(body, FORM)), context, read)
+    // Each record may have a header line before it.
+    let pieces = csv::pieces(body, FORM, context.limits.events_max.saturating_mul(2))?;
+    parse_pieces(body, with_header(body, pieces), context, read, items)
 }
 
 fn complete_bytes(piece: &[u8], continuation: Continuation) -> usize {

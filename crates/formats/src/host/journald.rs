@@ -22,7 +22,7 @@ use export::NoEntry;
 
 use super::programs::{self, LogLine};
 use super::syslog::{FACILITIES, PRIORITIES};
-use crate::item::{NoEvent, item_of};
+use crate::item::{Items, NoEvent, item_of};
 use crate::lines::{complete_lines, parse_lines};
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::{Context, Continuation, Delivery, EnvelopeError, Item};
@@ -59,24 +59,29 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
     let is_export = context.header("content-type").is_some_and(|kind| kind.starts_with(EXPORT));
     if !is_export && is_json(body) {
-        return parse_lines(body, context, |line, context| {
-            event(json::fields(line)?, line, context)
-        });
+        return parse_lines(body, context, read_json, items);
     }
     let events_max = context.limits.events_max;
-    let mut items = Vec::new();
-    for entry in export::entries(body) {
-        if items.len() == events_max {
+    for (number, entry) in export::entries(body).enumerate() {
+        if number == events_max {
             return Err(EnvelopeError::TooLarge(format!(
                 "the body holds more than {events_max} entries"
             )));
         }
-        items.push(parse_entry(&entry, context));
+        items.push(parse_entry(&entry, context))?;
     }
-    Ok(items)
+    Ok(())
+}
+
+fn read_json(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
+    event(json::fields(line)?, line, context)
 }
 
 fn parse_entry(entry: &export::Entry<'_>, context: &mut Context<'_>) -> Item {

@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::item::{NoEvent, item_of};
+use crate::item::{Items, NoEvent, item_of};
 use crate::lines::{complete_lines, lines};
 use crate::open_events::{Open, complete_events};
 use crate::spec::{Hooks, Spec, Syslog};
@@ -68,29 +68,38 @@ enum Chunk<'a> {
     End,
 }
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
-    let (mut items, mut open) = (Vec::new(), BTreeMap::new());
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    let events_max = context.limits.events_max;
+    let (mut chunks, mut open) = (Vec::new(), BTreeMap::new());
     for (_, line) in lines(body) {
+        if chunks.len() > events_max {
+            return Err(EnvelopeError::TooLarge(format!(
+                "the body holds more than {events_max} events"
+            )));
+        }
         match record::line(line) {
-            Some(Line { kind: "EOE", .. }) => items.push(Chunk::End),
+            Some(Line { kind: "EOE", .. }) => chunks.push(Chunk::End),
             Some(record) if line.len() <= context.limits.event_bytes_max => {
                 let (at, len_bytes) =
-                    open.entry((record.node, record.event_id)).or_insert((items.len(), 0));
+                    open.entry((record.node, record.event_id)).or_insert((chunks.len(), 0));
                 // Records too large for one event continue in another.
                 if *len_bytes + line.len() > context.limits.event_bytes_max {
-                    (*at, *len_bytes) = (items.len(), 0);
+                    (*at, *len_bytes) = (chunks.len(), 0);
                 }
                 *len_bytes += line.len() + 1;
-                match items.get_mut(*at) {
+                match chunks.get_mut(*at) {
                     Some(Chunk::Records(lines)) => lines.push(line),
-                    _ => items.push(Chunk::Records(vec![line])),
+                    _ => chunks.push(Chunk::Records(vec![line])),
                 }
             }
-            _ => items.push(Chunk::NoRecord(line)),
+            _ => chunks.push(Chunk::NoRecord(line)),
         }
     }
-    let events_max = context.limits.events_max;
-    if items.len() > events_max {
+    if chunks.len() > events_max {
         return Err(EnvelopeError::TooLarge(format!(
             "the body holds more than {events_max} events"
         )));
@@ -105,7 +114,7 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
         Chunk::NoRecord(line) => item_of(Err("not an audit record".into()), line),
         Chunk::End => Item::Skipped(END),
     };
-    Ok(items.into_iter().map(parse).collect())
+    chunks.into_iter().map(parse).try_for_each(|item| items.push(item))
 }
 
 /// Reads a record that came by itself.

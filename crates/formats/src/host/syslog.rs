@@ -13,12 +13,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::programs::{self, LogLine};
-use crate::item::NoEvent;
+use crate::item::{Items, NoEvent};
 use crate::lines::{complete_lines, parse_lines};
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::syslog_message::{Message, Resolved};
 use crate::texts::attributes_of;
-use crate::{Context, Delivery, EnvelopeError, Item};
+use crate::{Context, Delivery, EnvelopeError};
 use event::{Event, Origin, Resolution, Service};
 
 pub(crate) const SPEC: Spec = Spec {
@@ -65,8 +65,12 @@ pub(crate) const FACILITIES: [&str; 24] = [
 pub(crate) const PRIORITIES: [&str; 8] =
     ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
-    parse_lines(body, context, read)
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    parse_lines(body, context, read, items)
 }
 
 fn read(bytes: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {

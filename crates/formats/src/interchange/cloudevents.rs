@@ -18,19 +18,20 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::value::RawValue;
 
 use crate::context::address;
-use crate::item::NoEvent;
+use crate::item::{Items, NoEvent};
 use crate::json_pieces::{documents, elements, members, object, position_of, same_length, scalar};
 use crate::lines::{complete_lines, parse_one};
 use crate::repository_request::percent_decoded;
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::non_empty;
-use crate::{Context, Delivery, EnvelopeError, Item, meaning};
+use crate::{Context, Delivery, EnvelopeError, meaning};
 use event::{
     Actor, ActorKind, Event, Origin, Outcome, OutcomeKind, Resolution, Resource, Service, SourceIp,
     Time, Trust,
@@ -51,20 +52,24 @@ pub(crate) const SPEC: Spec = Spec {
 /// The beginning of every content type of events in one text; its form follows.
 const STRUCTURED: &str = "application/cloudevents";
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
     let media_type = media_type(context.header("content-type").unwrap_or_default());
     if let Some(form) = media_type.strip_prefix(STRUCTURED) {
         if form.ends_with("+json") {
-            return parse_structured(body, context);
+            return parse_structured(body, context, items);
         }
         return Err(EnvelopeError::Malformed(format!(
             "events as {media_type} are not read, only as JSON"
         )));
     }
     if context.headers.iter().any(|(name, _)| name.starts_with(HEADER_PREFIX)) {
-        return Ok(vec![parse_one(body, context, read_binary)]);
+        return items.push(parse_one(body, context, read_binary));
     }
-    parse_structured(body, context)
+    parse_structured(body, context, items)
 }
 
 /// The media type without parameters: `Application/JSON; charset=UTF-8` is `application/json`. It
@@ -74,16 +79,19 @@ fn media_type(content_type: &str) -> String {
 }
 
 /// One event or an array of events; in a file, one or the other a line.
-fn parse_structured(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
+fn parse_structured(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
     let text = same_length(body);
     let events_max = context.limits.events_max;
     let too_many =
         || EnvelopeError::TooLarge(format!("the body holds more than {events_max} events"));
-    let mut items = Vec::new();
+    let mut left = events_max;
     for (position, document) in documents(&text, context.position.is_some(), events_max)? {
-        let left = events_max - items.len();
         let array = document.as_ref().ok().filter(|document| document.get().starts_with('['));
-        let positions = match array.map(|array| elements(array.get(), left)) {
+        let positions: Vec<Range<usize>> = match array.map(|array| elements(array.get(), left)) {
             Some(Ok((_, true))) => return Err(too_many()),
             Some(Ok((events, false))) => {
                 events.into_iter().map(|event| position_of(event.get(), &text)).collect()
@@ -93,13 +101,12 @@ fn parse_structured(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
         if positions.len() > left {
             return Err(too_many());
         }
-        items.extend(
-            positions
-                .into_iter()
-                .map(|position| parse_one(&body[position], context, read_structured)),
-        );
+        left -= positions.len();
+        for position in positions {
+            items.push(parse_one(&body[position], context, read_structured))?;
+        }
     }
-    Ok(items)
+    Ok(())
 }
 
 fn read_structured(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {

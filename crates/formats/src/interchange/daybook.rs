@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeSeed;
 use serde_json::value::RawValue;
 
-use crate::item::{NoEvent, item_of};
+use crate::item::{Items, NoEvent, item_of};
 use crate::json_pieces::elements;
 use crate::lines::{complete_lines, parse_lines};
 use crate::spec::{Hooks, Spec, Syslog};
@@ -47,15 +47,19 @@ fn sequence(event: &Event) -> Option<Sequence> {
     Some(Sequence { stream, number })
 }
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
     if context.position.is_some() {
-        return parse_lines(body, context, read_line);
+        return parse_lines(body, context, read_line, items);
     }
     let events = split(json_text(body)?, context.limits.events_max)?;
     for (position, raw) in events.iter().enumerate() {
         check_form(raw.get(), context.limits.event_bytes_max, position)?;
     }
-    Ok(events.into_iter().map(|raw| parse_one(raw.get(), context)).collect())
+    events.into_iter().try_for_each(|raw| items.push(parse_one(raw.get(), context)))
 }
 
 fn read_line(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
@@ -364,7 +368,16 @@ mod tests {
         let mut context = Context::new("own", &trail, Time::from_unix_ns(7), &mut new_id, &options);
         context.limits = Limits { events_max: 3, event_bytes_max: 600 };
         context.position = position;
-        parse(body, &mut context)
+        let mut items = Vec::new();
+        parse(
+            body,
+            &mut context,
+            &mut Items::new(&mut |item| {
+                items.push(item);
+                Ok(())
+            }),
+        )?;
+        Ok(items)
     }
 
     fn one(text: &str) -> Event {

@@ -17,13 +17,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::context::address;
-use crate::item::{NOISE, NoEvent};
+use crate::item::{Items, NOISE, NoEvent};
 use crate::json_pieces::flat_texts;
 use crate::lines::{complete_lines, parse_lines};
 use crate::repository_request::{Request, served_path};
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::non_empty;
-use crate::{Context, Delivery, EnvelopeError, Item, Options};
+use crate::{Context, Delivery, EnvelopeError, Options};
 use event::{Event, Origin, Resolution, Service, SourceIp, Time, Trust};
 
 pub(crate) const SPEC: Spec = Spec {
@@ -38,8 +38,12 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
-    parse_lines(body, context, read)
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    parse_lines(body, context, read, items)
 }
 
 fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {

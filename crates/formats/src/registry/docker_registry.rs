@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::context::address;
-use crate::item::{NOISE, NoEvent, item_of};
+use crate::item::{Items, NOISE, NoEvent, item_of};
 use crate::json_pieces::elements;
 use crate::lines::complete_body;
 use crate::spec::{Count, Hooks, Spec, Syslog};
@@ -47,7 +47,11 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks { refine, wrap, ..Hooks::NONE },
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
     let envelope: Envelope<'_> = serde_json::from_str(json_text(body)?).map_err(|error| {
         EnvelopeError::Malformed(format!("the body is no notification envelope: {error}"))
     })?;
@@ -65,7 +69,7 @@ pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>,
             context.limits.events_max
         )));
     }
-    Ok(events.into_iter().map(|raw| parse_one(raw.get(), context)).collect())
+    events.into_iter().try_for_each(|raw| items.push(parse_one(raw.get(), context)))
 }
 
 /// The envelope of one notification.

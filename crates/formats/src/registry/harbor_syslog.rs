@@ -13,16 +13,16 @@
 //!   they succeeded; logins and changes of users, members and settings also when they were refused.
 
 use super::harbor_webhook::actor;
-use crate::item::NoEvent;
+use crate::item::{Items, NoEvent};
 use crate::lines::{complete_lines, parse_lines};
 use crate::outline::{digest_of, outline};
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::syslog_message::Message;
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Item};
+use crate::{Context, Delivery, EnvelopeError};
 use event::{
-    Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service, Severity,
-    Time,
+    Actor, Class, Event, Operation, Origin, Outcome, OutcomeKind, Resolution, Resource, Service,
+    Severity, Time,
 };
 
 const OPERATOR: &str = "[operator=\"";
@@ -48,8 +48,12 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
-    parse_lines(body, context, read)
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    parse_lines(body, context, read, items)
 }
 
 fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
@@ -64,7 +68,8 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let mut event = Event {
         occurred_at,
         resolution,
-        actor: actor(record.operator),
+        // A client without login is written out; Harbor's own jobs have no operator.
+        actor: if record.operator.is_empty() { Actor::default() } else { actor(record.operator) },
         action: format!("{} {}", record.action, record.resource_type),
         operation,
         resource: resource(&record),

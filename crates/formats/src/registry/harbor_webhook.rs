@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use crate::RejectedRecord;
-use crate::item::NoEvent;
+use crate::item::{Items, NoEvent};
 use crate::lines::complete_body;
 use crate::outline::{NO_ACT, digest_of, outline};
 use crate::spec::{Hooks, Spec, Syslog};
@@ -42,18 +42,24 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
     let raw = body.trim_ascii();
     if raw.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
-    Ok(match read(raw, context) {
-        Ok(events) => events.into_iter().map(|event| Item::Event(Box::new(event))).collect(),
-        Err(NoEvent::Skipped(why)) => vec![Item::Skipped(why)],
-        Err(NoEvent::Rejected(reason)) => {
-            vec![Item::Rejected(RejectedRecord { reason, raw: raw.to_vec() })]
+    match read(raw, context) {
+        Ok(events) => {
+            events.into_iter().try_for_each(|event| items.push(Item::Event(Box::new(event))))
         }
-    })
+        Err(NoEvent::Skipped(why)) => items.push(Item::Skipped(why)),
+        Err(NoEvent::Rejected(reason)) => {
+            items.push(Item::Rejected(RejectedRecord { reason, raw: raw.to_vec() }))
+        }
+    }
 }
 
 /// One event for each resource that the notification names.
@@ -84,7 +90,15 @@ fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Vec<Event>, NoEvent> {
         let mut event = Event {
             occurred_at,
             resolution,
-            actor: actor(&notification.operator),
+            actor: match actor(&notification.operator) {
+                // Only pulls need no login; what else has no operator, Harbor does by itself.
+                Actor { kind: ActorKind::Anonymous, .. }
+                    if notification.operator.is_empty() && meaning.operation != Operation::Pull =>
+                {
+                    Actor::default()
+                }
+                actor => actor,
+            },
             action: notification.kind.to_string(),
             operation: meaning.operation,
             resource: resource(meaning, data, named),

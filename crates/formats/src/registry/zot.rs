@@ -14,13 +14,13 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use crate::context::address;
-use crate::item::NoEvent;
+use crate::item::{Items, NoEvent};
 use crate::lines::complete_body;
 use crate::outline::{NO_ACT, TIME_ASSUMED, outline, parse_single};
 use crate::repository_request::percent_decoded;
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::texts::{attributes_of, non_empty};
-use crate::{Context, Delivery, EnvelopeError, Item};
+use crate::{Context, Delivery, EnvelopeError};
 use event::{
     Actor, ActorKind, Event, Operation, Origin, Outcome, OutcomeKind, Resource, Service, Severity,
     SourceIp, Time, Trust,
@@ -38,8 +38,12 @@ pub(crate) const SPEC: Spec = Spec {
     hooks: Hooks::NONE,
 };
 
-pub(crate) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
-    Ok(parse_single(body, context, read))
+pub(crate) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
+    parse_single(body, context, read, items)
 }
 
 fn read(raw: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {

@@ -176,6 +176,7 @@ fn names_may_hold_anything_but_the_fields_themselves() {
         event("anonymous", "artifact", "pull", "a/b:1", "").actor.kind,
         ActorKind::Anonymous
     );
+    assert_eq!(event("", "robot", "delete", "robot$a", "").actor.kind, ActorKind::Unknown);
     assert_eq!(event("robot$ci", "artifact", "pull", "a/b:1", "").actor.kind, ActorKind::Robot);
     let forged = format!(r#"x" resourceType="project" time="{TIME}"]: action:delete, resource:"#);
     let reasons = HARBOR.reasons(text(&forged, "user", "login", "", ""));

@@ -170,3 +170,16 @@ fn bytes_that_are_no_utf8_are_replaced_and_flagged() {
     assert_eq!(event.actor.name.as_deref(), Some("\u{fffd}l"));
     assert_eq!((event.attributes["invalid_utf8"].as_str(), event.raw), ("true", raw));
 }
+
+#[test]
+fn only_a_pull_without_operator_is_a_strangers() {
+    for (kind, operator, expected) in [
+        ("PULL_ARTIFACT", "", ActorKind::Anonymous),
+        ("QUOTA_EXCEED", "", ActorKind::Unknown),
+        ("DELETE_ARTIFACT", "", ActorKind::Unknown),
+        ("DELETE_ARTIFACT", "anonymous", ActorKind::Anonymous),
+    ] {
+        let actor = HARBOR.event(body(kind, operator, BY_TAG)).actor;
+        assert_eq!(actor.kind, expected, "{kind} {operator}");
+    }
+}

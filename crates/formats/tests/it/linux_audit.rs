@@ -510,3 +510,13 @@ fn too_many_are_refused_and_none_are_nothing() {
     assert_eq!(HOSTS.events(one).len(), 1);
     assert_eq!(HOSTS.parse(b"\n\n", &mut 0), Ok(Vec::new()));
 }
+
+#[test]
+fn the_name_of_a_node_may_hold_spaces() {
+    let event = HOSTS.event(
+        "node=Branch Office 7 type=USER_CMD msg=audit(1796039163.755:101): pid=1 uid=1000 auid=1000 \
+         ses=1 msg='cwd=\"/home/ann\" cmd=\"id\" exe=\"/usr/bin/sudo\" terminal=pts/0 res=success'",
+    );
+    assert_eq!(event.attributes["node"], "Branch Office 7");
+    assert_eq!(event.outcome.kind, OutcomeKind::Success);
+}

@@ -289,3 +289,11 @@ fn a_syslog_message_does_not_bring_a_secret_back() {
         String::from_utf8_lossy(message).replace("S3C", "***")
     );
 }
+
+#[test]
+fn the_servers_own_configuration_is_no_strangers() {
+    let line = "20261120 18:09:49,vm,,,0,0,AUDIT_CONFIG,,logging=ON,0";
+    assert_eq!(DB.event(line).actor.kind, ActorKind::Unknown);
+    let line = "20261120 18:09:49,vm,,192.0.2.7,4,0,FAILED_CONNECT,,,1045";
+    assert_eq!(DB.event(line).actor.kind, ActorKind::Anonymous);
+}

@@ -371,3 +371,17 @@ proptest! {
         prop_assert_eq!(event.attributes.get("dropped_attributes"), dropped.as_ref());
     }
 }
+
+#[test]
+fn all_values_of_a_repeated_attribute_stay() {
+    let event = APPS.event(
+        r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"1796039163123456789","attributes":[
+            {"key":"audit.action","value":{"stringValue":"delete"}},
+            {"key":"orderId","value":{"stringValue":"7"}},{"key":"orderId","value":{"stringValue":"8"}},
+            {"key":"same","value":{"intValue":1}},{"key":"same","value":{"intValue":1}}]}]}]}]}"#,
+    );
+    assert_eq!(event.action, "delete");
+    assert_eq!(event.attributes["orderId"], "7, 8");
+    assert_eq!(event.attributes["repeated_attributes"], "orderId");
+    assert_eq!(event.attributes["same"], "1");
+}

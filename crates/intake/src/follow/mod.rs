@@ -36,6 +36,7 @@ use store::{FileObjects, Log};
 use super::piece::prepare_piece;
 use super::{Answer, Arrival, Input, Intake, IntakeError, Tally, parse, submit};
 use crate::audit::{Act, OwnAudit};
+use crate::keys::FILE_ID_DIGITS;
 use crate::monitor::counters::Counters;
 use content::LocalFiles;
 use follower::{Follower, Gap, Moment, Piece, Rules};
@@ -73,12 +74,12 @@ impl FollowThreads {
         for intake in intakes.iter().filter(|intake| intake.source.follow.is_some()) {
             let (intake, log, audit) = (Arc::clone(intake), Arc::clone(log), Arc::clone(audit));
             let (limits, stops) = (*limits, Arc::clone(&stops));
-            let objects = FileObjects::new(Arc::new(Disk::open(data_dir)));
+            let data_dir = data_dir.to_owned();
             let report_fatal = report_fatal.clone();
             let work = move || {
                 let source = intake.source.name.clone();
-                match follow(&intake, &log, &audit, &limits, objects, &stops) {
-                    StopReason::Stopped => {}
+                match follow_with_room(&intake, &log, &audit, &limits, &data_dir, &stops) {
+                    StopReason::Stopped | StopReason::StorageFull => {}
                     StopReason::Failed(why) => {
                         tracing::error!(source, why, "stopped following the files of a source")
                     }
@@ -118,7 +119,7 @@ pub fn rules(
         piece_bytes: PIECE_BYTES,
         // The limit of a request body, so that `daybook import` can send what a server reads.
         record_bytes_max: limits.body_bytes_max,
-        new_id: Box::new(system::random_hex::<8>),
+        new_id: Box::new(system::random_hex::<{ FILE_ID_DIGITS / 2 }>),
         begins: Box::new(move |head| first_record(head, &owned_source).map(Time::unix_ns)),
         go_on: Box::new(move || !stops.load(Ordering::Relaxed)),
     }
@@ -144,6 +145,34 @@ fn first_record(bytes: &[u8], source: &config::Source) -> Option<Time> {
 /// Limits for one parser call, the same as for requests of a source's senders.
 pub fn parse_limits(limits: &config::Limits) -> Limits {
     Limits { events_max: limits.events_per_request_max, event_bytes_max: limits.event_bytes_max }
+}
+
+/// [`follow`], and begins again from the durable positions whenever there was no room on the disk
+/// and there is again.
+fn follow_with_room(
+    intake: &Arc<Intake>,
+    log: &Log,
+    audit: &OwnAudit,
+    limits: &config::Limits,
+    data_dir: &Path,
+    stops: &Arc<AtomicBool>,
+) -> StopReason {
+    loop {
+        let objects = FileObjects::new(Arc::new(Disk::open(data_dir)));
+        let reason = follow(intake, log, audit, limits, objects, stops);
+        if !matches!(reason, StopReason::StorageFull) {
+            return reason;
+        }
+        tracing::warn!(source = intake.source.name, "the files of a source wait for room on disk");
+        // Once even without a full disk: the attempt may have been the only write that failed.
+        std::thread::park_timeout(SCAN_EVERY);
+        while log.space().is_full() && !stops.load(Ordering::Relaxed) {
+            std::thread::park_timeout(SCAN_EVERY);
+        }
+        if stops.load(Ordering::Relaxed) {
+            return StopReason::Stopped;
+        }
+    }
 }
 
 /// Follows until a stop is requested.
@@ -262,6 +291,7 @@ impl Sink for LogSink<'_> {
                         is_overloaded = true;
                         break;
                     }
+                    Err(IntakeError::StorageFull) => return Err(StopReason::StorageFull),
                     // Too large for the log itself; none of our limits covers that.
                     Err(IntakeError::Envelope(error)) => {
                         return Err(StopReason::Failed(error.to_string()));
@@ -309,6 +339,7 @@ impl Sink for LogSink<'_> {
                         *requests -= 1;
                     }
                 }
+                (_, Err(IntakeError::StorageFull)) => return Err(StopReason::StorageFull),
                 // The log is closed: the server is shutting down.
                 (_, Err(_)) => return Err(StopReason::Stopped),
             }

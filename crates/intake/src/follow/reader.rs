@@ -42,6 +42,8 @@ impl Moment {
 pub enum StopReason {
     /// A stop was requested.
     Stopped,
+    /// There is no room on the disk. Reading continues from the durable positions once there is.
+    StorageFull,
     /// Recording failed for good.
     Failed(String),
     /// A durable write failed.
@@ -50,7 +52,11 @@ pub enum StopReason {
 
 impl From<store::Error> for StopReason {
     fn from(error: store::Error) -> StopReason {
-        StopReason::WriteFailed(error)
+        if error.is_storage_full() {
+            StopReason::StorageFull
+        } else {
+            StopReason::WriteFailed(error)
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use event::entry;
+use event::entry::{self, Entry};
 use event::{Class, Event, Operation, Outcome, OutcomeKind, Severity, Time};
 use formats::Limits;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,9 @@ const EVENTS_BEHIND_MAX: u64 = 50_000;
 /// Events that a start reads. Behind more, all streams start anew: that happens only if the file
 /// could not be written.
 const REPLAYED_MAX: u64 = 500_000;
+/// Events that a start reads at once. Each range is found in the index of its segment once, however
+/// many events it has.
+const REPLAYED_AT_ONCE: usize = 32 << 10;
 const MAGIC: &str = "daybook sources 1";
 
 /// The monitor of the configured sources.
@@ -84,12 +87,15 @@ impl SourceMonitor {
         let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
         let found = objects.get(SOURCE_STATES)?;
         let version = found.as_ref().map(|object| object.version);
-        let (size, is_first) = (log.head().0, found.is_none());
+        let size = log.head().0;
+        // A start that ends before the next interval must not leave its work to the one after it.
+        let mut is_behind = true;
         let mut waiting_from = 0;
         if let Some(object) = found {
             match state_file::read::<SourceStates>(MAGIC, &object.bytes) {
                 Ok(states) => {
                     waiting_from = states.waiting_from.min(log.dead_letters_head().0);
+                    is_behind = states.size != size;
                     resume(states, intakes, log)?;
                 }
                 Err(why) => {
@@ -104,9 +110,12 @@ impl SourceMonitor {
         let (written_at, written_size) = (Instant::now(), size);
         let mut monitor =
             SourceMonitor { objects, version, written_at, written_size, waiting_from, on_fatal };
-        if is_first {
+        if is_behind {
             // From now on the file and later events make the state.
-            monitor.replace(intakes, log)?;
+            match monitor.replace(intakes, log) {
+                Err(error) if !error.is_storage_full() => return Err(error),
+                _ => {}
+            }
         }
         Ok(monitor)
     }
@@ -114,7 +123,16 @@ impl SourceMonitor {
     /// Makes the numbers of retried dead letters durable.
     pub fn write_retried(&self, retried: &Retried) {
         if let Err(error) = retried.write(&self.objects) {
-            (self.on_fatal)(&error);
+            self.note_failure(&error);
+        }
+    }
+
+    /// A file without room on the disk is written later; any other failure is fatal.
+    fn note_failure(&self, error: &store::Error) {
+        if error.is_storage_full() {
+            tracing::debug!(%error, "the state of the sources waits for room on the disk");
+        } else {
+            (self.on_fatal)(error);
         }
     }
 
@@ -162,7 +180,7 @@ impl SourceMonitor {
     /// Writes the file.
     fn write(&mut self, intakes: &[Arc<Intake>], log: &Contents) {
         if let Err(error) = self.replace(intakes, log) {
-            (self.on_fatal)(&error);
+            self.note_failure(&error);
         }
     }
 
@@ -184,6 +202,11 @@ impl SourceMonitor {
         self.written_size = size;
         Ok(())
     }
+}
+
+/// Whether these are the bytes of a state file of sources.
+pub fn check(bytes: &[u8]) -> Result<(), String> {
+    state_file::read::<SourceStates>(MAGIC, bytes).map(drop)
 }
 
 /// Restores the sources' state from the file.
@@ -218,18 +241,29 @@ fn resume(
 fn replay(from: u64, to: u64, intakes: &[Arc<Intake>], log: &Contents) -> Result<(), store::Error> {
     let by_name: BTreeMap<&str, &Arc<Intake>> =
         intakes.iter().map(|intake| (intake.source.name.as_str(), intake)).collect();
-    for index in from..to {
-        let Some(stored) = log.stored_event(index)? else { break };
-        let Ok(decoded) = entry::decode(&stored.entry) else { continue };
-        if decoded.event.origin.source == SOURCE {
-            was_reported(&decoded.event, &by_name);
+    let mut next = from;
+    while next < to {
+        let left = usize::try_from(to - next).unwrap_or(usize::MAX);
+        let entries = log.entries_from(next, left.min(REPLAYED_AT_ONCE))?;
+        if entries.is_empty() {
+            break;
         }
-        let Some(intake) = by_name.get(decoded.event.origin.source.as_str()) else { continue };
-        let Some(sequence) = intake.source.format.sequence(&decoded.event) else { continue };
-        let mut gaps = intake.gaps.lock().expect("no panic while held");
-        gaps.note(&sequence.stream, sequence.number, sequence.number, decoded.received_at, true);
+        next += entries.len() as u64;
+        let decoded = entries.iter().filter_map(|entry| entry::decode(entry).ok());
+        decoded.for_each(|entry| replay_one(&entry, &by_name));
     }
     Ok(())
+}
+
+/// Notes the number or the report of an event behind the file.
+fn replay_one(entry: &Entry, by_name: &BTreeMap<&str, &Arc<Intake>>) {
+    if entry.event.origin.source == SOURCE {
+        was_reported(&entry.event, by_name);
+    }
+    let Some(intake) = by_name.get(entry.event.origin.source.as_str()) else { return };
+    let Some(sequence) = intake.source.format.sequence(&entry.event) else { return };
+    let mut gaps = intake.gaps.lock().expect("no panic while held");
+    gaps.note(&sequence.stream, sequence.number, sequence.number, entry.received_at, true);
 }
 
 /// Notes a report that the file does not have.

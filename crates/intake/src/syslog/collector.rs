@@ -16,12 +16,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use formats::Format;
-use store::Log;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use net::server::stopped;
+use store::{Log, Space};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::framing::{Flaw, Frame};
-use crate::{Arrival, Input, Intake, Message};
+use crate::monitor::counters::Counters;
+use crate::{Arrival, Input, Intake, IntakeError, Message};
 use config::Limits;
 
 /// How long a batch waits for more messages. No sender waits for a response, so the wait delays
@@ -38,6 +40,9 @@ const BATCHES_IN_FLIGHT_MAX: usize = 6;
 const PIECES_MAX: usize = 1024;
 /// Cost of a message beside its own bytes.
 const MESSAGE_OVERHEAD_BYTES: usize = 256;
+
+/// Interval of looking whether a full disk has room again.
+const SPACE_WAIT: Duration = Duration::from_millis(100);
 
 /// How long messages wait for others of their event. The audit daemon waits equally long for the
 /// end of an event (`end_of_event_timeout`).
@@ -105,6 +110,8 @@ pub struct Sink {
     pieces: mpsc::Sender<Piece>,
     room: Arc<Semaphore>,
     room_bytes: usize,
+    space: Arc<Space>,
+    stop: watch::Receiver<bool>,
 }
 
 /// The sink has no room, or the log takes no more.
@@ -118,13 +125,19 @@ pub fn queue() -> (mpsc::Sender<Piece>, mpsc::Receiver<Piece>) {
 
 impl Sink {
     /// Each listener has its own room, so that none waits for another.
-    pub fn new(pieces: mpsc::Sender<Piece>, limits: &Limits) -> Sink {
+    pub fn new(
+        pieces: mpsc::Sender<Piece>,
+        limits: &Limits,
+        space: Arc<Space>,
+        stop: watch::Receiver<bool>,
+    ) -> Sink {
         let room_bytes = limits.syslog_bytes_in_flight_max.min(Semaphore::MAX_PERMITS);
-        Sink { pieces, room: Arc::new(Semaphore::new(room_bytes)), room_bytes }
+        Sink { pieces, room: Arc::new(Semaphore::new(room_bytes)), room_bytes, space, stop }
     }
 
-    /// Queues messages; waits for room. Fails once the log takes no more.
+    /// Queues messages; waits for room, on the disk too. Fails once the log takes no more.
     pub async fn put(&self, messages: Vec<Message>) -> Result<(), Full> {
+        self.wait_for_space().await;
         let room = Arc::clone(&self.room)
             .acquire_many_owned(self.cost(&messages))
             .await
@@ -132,8 +145,23 @@ impl Sink {
         self.pieces.send(Piece { messages, room }).await.map_err(|_| Full)
     }
 
-    /// Queues messages if there is room.
+    /// Waits while the disk is full. Once the server stops, messages that arrived are recorded all
+    /// the same: nobody sends them again, and they are few.
+    async fn wait_for_space(&self) {
+        let mut stop = self.stop.clone();
+        while self.space.is_full() {
+            tokio::select! {
+                () = stopped(&mut stop) => return,
+                () = tokio::time::sleep(SPACE_WAIT) => {}
+            }
+        }
+    }
+
+    /// Queues messages if there is room, on the disk too.
     pub fn try_put(&self, messages: Vec<Message>) -> Result<(), Full> {
+        if self.space.is_full() {
+            return Err(Full);
+        }
         let room = Arc::clone(&self.room)
             .try_acquire_many_owned(self.cost(&messages))
             .map_err(|_| Full)?;
@@ -272,8 +300,16 @@ fn record(
         prepare(&messages)
     });
     let prepared = prepared.map_err(|_| "messages have no envelope, yet the parser refused one")?;
+    let count = messages.len();
     drop(messages);
     turn.blocking_recv().map_err(|_| "the batch before it failed")?;
-    crate::submit_blocking(prepared, intake, log, move |_| drop((rooms, permit)))
-        .map_err(|_| "the log takes no more")
+    let counted = Arc::clone(intake);
+    let then = move |result| {
+        if matches!(result, Err(IntakeError::StorageFull)) {
+            // Listeners wait, or drop, before it comes to that.
+            Counters::add(&counted.counters.dropped_by_daybook, count);
+        }
+        drop((rooms, permit));
+    };
+    crate::submit_blocking(prepared, intake, log, then).map_err(|_| "the log takes no more")
 }

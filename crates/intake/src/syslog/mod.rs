@@ -119,8 +119,9 @@ impl BoundSockets {
         for (intake, sockets) in self.sources {
             let (pieces, collected) = collector::queue();
             for socket in sockets {
-                let (intake, sink, stop) =
-                    (Arc::clone(&intake), Sink::new(pieces.clone(), &limits), stop.clone());
+                let space = Arc::clone(log.space());
+                let sink = Sink::new(pieces.clone(), &limits, space, stop.clone());
+                let (intake, stop) = (Arc::clone(&intake), stop.clone());
                 match socket {
                     Socket::Udp(socket) => {
                         let bytes_max = limits.syslog_message_bytes_max;

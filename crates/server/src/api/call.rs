@@ -1,24 +1,28 @@
 //! A request on its way through a handler: what it says, who sent it, and the parts of the server
 //! that handlers use.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use event::query::{Page, Query};
 use event::{Service, Time, Trail};
 use store::Row;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::caller;
-use super::error::{ApiError, Refusal};
+use super::caller::{self, Unauthenticated};
+use super::error::{ApiError, NO_ROOM, Refusal};
+use crate::budget::{Charge, PageRoom};
+use crate::permits::{CallerPermit, CallerPermits};
 use crate::snapshots::Key;
 use crate::state::State;
 use access::rights::Action;
 use access::{Caller, Project, Snapshot};
 use intake::audit::Who;
-use net::Request;
+use net::rates::host_of;
+use net::{Body, Request, Response};
 
 /// A request, with what a handler needs to respond to it.
 pub struct Call<'a> {
@@ -31,7 +35,10 @@ pub struct Call<'a> {
     needs: Option<Action>,
     path: &'a [String],
     caller: OnceCell<Caller<'a>>,
+    is_admitted: Cell<bool>,
     subject: RefCell<String>,
+    /// The memory of the answer.
+    charge: RefCell<Charge>,
     requested: OnceCell<String>,
 }
 
@@ -55,7 +62,9 @@ impl<'a> Call<'a> {
             needs,
             path,
             caller: OnceCell::new(),
+            is_admitted: Cell::new(false),
             subject: RefCell::default(),
+            charge: RefCell::new(state.answers.charge()),
             requested: OnceCell::new(),
         }
     }
@@ -72,23 +81,52 @@ impl<'a> Call<'a> {
 
     /// The caller behind the request, by signature or token.
     pub fn caller(&self) -> Result<&Caller<'a>, ApiError> {
-        match self.caller.get() {
-            Some(caller) => Ok(caller),
-            None => {
-                let caller = caller::authenticate(self.request, self.rights, self.now)?;
-                Ok(self.authenticated_as(caller))
-            }
-        }
+        self.frequent_caller()?;
+        self.admitted()
     }
 
     /// The caller behind the request, by token alone.
     pub fn caller_by_token(&self) -> Result<&Caller<'a>, ApiError> {
-        Ok(self.authenticated_as(caller::token(self.request, self.rights, self.now)?))
+        self.admit(caller::token(self.request, self.rights, self.now)?)
     }
 
-    /// Notes who sent the request. The record names them, however the request ends.
-    pub fn authenticated_as(&self, caller: Caller<'a>) -> &Caller<'a> {
-        self.caller.get_or_init(|| caller)
+    /// The caller behind a request that is not recorded, however many there are: who verifies a log
+    /// reads thousands of tiles.
+    pub fn frequent_caller(&self) -> Result<&Caller<'a>, ApiError> {
+        match self.caller.get() {
+            Some(caller) => Ok(caller),
+            None => {
+                let caller = caller::authenticate(self.request, self.rights, self.now)?;
+                Ok(self.caller.get_or_init(|| caller))
+            }
+        }
+    }
+
+    /// Notes who sent the request, which the record names however the request ends, and refuses it
+    /// if they sent too many.
+    pub fn admit(&self, caller: Caller<'a>) -> Result<&Caller<'a>, ApiError> {
+        self.caller.get_or_init(|| caller);
+        self.admitted()
+    }
+
+    /// The caller, whose rate the request counts for once.
+    fn admitted(&self) -> Result<&Caller<'a>, ApiError> {
+        let caller = self.caller.get().ok_or(Unauthenticated::Missing)?;
+        if !self.is_admitted.get() {
+            self.take_turn(&caller.user.id)?;
+            self.is_admitted.set(true);
+        }
+        Ok(caller)
+    }
+
+    /// Lets an address have what needs no caller and is recorded, unless it had too much.
+    pub fn admit_address(&self) -> Result<(), ApiError> {
+        self.take_turn(&format!("address {}", host_of(self.request.peer)))
+    }
+
+    fn take_turn(&self, who: &str) -> Result<(), ApiError> {
+        let limits = self.state.config().limits;
+        self.state.callers.take(who, &limits, Instant::now()).map_err(ApiError::Throttled)
     }
 
     /// The sender, for the record: address and program, and the user once authenticated.
@@ -134,6 +172,31 @@ impl<'a> Call<'a> {
         Arc::clone(permits).try_acquire_owned().map_err(|_| {
             Refusal::from(ApiError::Overloaded("too many of these at once; try again")).recorded()
         })
+    }
+
+    /// A permit of those that a kind of work has, for all callers and for each. A request without
+    /// one is not recorded.
+    pub fn caller_permit(&self, permits: &CallerPermits) -> Result<CallerPermit, Refusal> {
+        let caller = self.caller()?;
+        permits.take(&caller.user.id).ok_or_else(|| {
+            Refusal::from(ApiError::Overloaded("too many of these at once; try again")).recorded()
+        })
+    }
+
+    /// Room for the rows of a page that may end early.
+    pub fn page_room(&self) -> PageRoom<'_> {
+        let bytes_max = self.state.config().limits.page_bytes_max;
+        PageRoom::up_to(self.charge.borrow_mut(), bytes_max)
+    }
+
+    /// Charges the body of the response, whose rows were charged while it was made. Errs when there
+    /// is no room for it.
+    pub fn charge(&self, response: &mut Response) -> Result<(), ApiError> {
+        let charge = self.charge.replace(self.state.answers.charge());
+        let Body::Whole(body) = response.body_mut() else { return Ok(()) };
+        let charged = charge.of_body(std::mem::take(body));
+        *body = charged.ok_or(ApiError::Overloaded(NO_ROOM))?;
+        Ok(())
     }
 
     /// The right that the route needs.
@@ -187,7 +250,8 @@ impl<'a> Call<'a> {
         let key = Key::new(&caller.user.id, question);
         let snapshot = self.state.snapshots.find(&key, offset == 0, self.now);
         let query = Query { as_of: snapshot.size, offset, ..query(snapshot.began_at) };
-        let page = self.state.log.query(&query)?;
+        let mut room = PageRoom::whole(self.charge.borrow_mut());
+        let page = self.state.log.contents().query_whole(&query, &mut room)?;
         if offset == 0 {
             self.state.snapshots.take(key, page.tree_size, self.now);
         }

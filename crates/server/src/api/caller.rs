@@ -52,6 +52,7 @@ pub fn token<'a>(
     if token.expires_at <= now {
         return Err(Unauthenticated::ExpiredToken(token.expires_at));
     }
+    rights.note_use(token, now);
     Ok(Caller { user, scope: token.scope.clone() })
 }
 

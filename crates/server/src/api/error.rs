@@ -26,7 +26,19 @@ pub enum ApiError {
     Store(store::Error),
 }
 
+/// The text for clients whose answer needs damaged bytes.
+pub const DAMAGED: &str = "Stored events that this answer needs do not read back. The operators of \
+    this server can see which. Other trails and times can be read.";
+
 impl ApiError {
+    /// The text of a failure for clients: that of the API, unless the log is damaged.
+    pub fn failure_text(&self, of_api: &'static str) -> &'static str {
+        match self {
+            ApiError::Store(cause) if cause.is_unreadable() => DAMAGED,
+            _ => of_api,
+        }
+    }
+
     /// Writes the causes that no client sees to the operational log.
     pub fn log(&self, request_id: &str) {
         match self {
@@ -91,9 +103,16 @@ impl From<Invalid> for ApiError {
     }
 }
 
+/// There is no memory for the answer.
+pub const NO_ROOM: &str = "there is no room for the answer; ask for less, or try again";
+
 impl From<store::Error> for ApiError {
     fn from(error: store::Error) -> ApiError {
-        ApiError::Store(error)
+        match error {
+            store::Error::NoRoom => ApiError::Overloaded(NO_ROOM),
+            store::Error::Cancelled => ApiError::Overloaded("the client left, or it took too long"),
+            error => ApiError::Store(error),
+        }
     }
 }
 

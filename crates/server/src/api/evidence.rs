@@ -29,7 +29,7 @@ pub fn check_reader(call: &Call<'_>) -> Result<(), Denial> {
     if call.state.config().evidence.public {
         return Ok(());
     }
-    let caller = call.caller().map_err(|_| UNAUTHENTICATED)?;
+    let caller = call.frequent_caller().map_err(|_| UNAUTHENTICATED)?;
     if caller.may(Action::ReadEvidence, call.state.audit.trail()) {
         return Ok(());
     }

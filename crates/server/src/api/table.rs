@@ -44,15 +44,28 @@ impl Api {
             (route.handler)(call).unwrap_or_else(|refusal| self.refuse(&refusal, &call.request.id));
         if let Reply::Whole(response) = &mut reply {
             add_receipt(response, call, &record);
+            if let Err(no_room) = call.charge(response) {
+                *response = (self.render_error)(&no_room, &call.request.id);
+            }
         }
         let status = match &reply {
             Reply::Whole(response) => response.status(),
             Reply::Streamed(status, _) => *status,
         };
-        if !record.is_recorded {
-            write_record(call, record, status);
+        if record.is_recorded {
+            return reply;
         }
-        reply
+        match write_record(call, record, status) {
+            Ok(()) => reply,
+            Err(why) => Reply::Whole(self.unrecorded(why, &call.request.id)),
+        }
+    }
+
+    /// The response instead of an answer whose request could not be recorded.
+    fn unrecorded(&self, why: String, request_id: &str) -> Response {
+        ApiError::Unrecorded(why).log(request_id);
+        let error = ApiError::Overloaded("the request can't be recorded now; try again");
+        (self.render_error)(&error, request_id)
     }
 
     fn refuse(&self, refusal: &Refusal, request_id: &str) -> Answer {
@@ -95,8 +108,9 @@ fn add_receipt(response: &mut Response, call: &Call<'_>, record: &Record) {
     }
 }
 
-/// Records on Daybook's own trail how a request ended.
-fn write_record(call: &Call<'_>, record: Record, status: StatusCode) {
+/// Records on Daybook's own trail how a request ended: an answer durably, a refusal within a
+/// second.
+fn write_record(call: &Call<'_>, record: Record, status: StatusCode) -> Result<(), String> {
     let audit = &call.state.audit;
     let act = Act::new(call.operation, Operation::Read, "Audit log query")
         .by(call.who())
@@ -107,7 +121,7 @@ fn write_record(call: &Call<'_>, record: Record, status: StatusCode) {
         let (rows, total) = record.rows.unwrap_or_default();
         let act = act.with("rows", rows.to_string()).with("total", total.to_string());
         let description = Some(format!("{rows} of {total} rows were returned"));
-        audit.record_soon(Act { class: Class::Operation, description, ..act });
+        audit.record_query(Act { class: Class::Operation, description, ..act })
     } else {
         let is_about_rights = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         let outcome = Outcome {
@@ -119,5 +133,6 @@ fn write_record(call: &Call<'_>, record: Record, status: StatusCode) {
         let class = if is_about_rights { Class::Security } else { Class::Operation };
         let description = Some(format!("refused with {status}"));
         audit.record_refused(Act { outcome, severity, class, description, ..act });
+        Ok(())
     }
 }

@@ -63,7 +63,7 @@ fn render(error: &ApiError, request_id: &str) -> Response {
         ApiError::Throttled(seconds) => return gateway::throttled(*seconds, request_id),
         ApiError::Overloaded(text) => return gateway::overloaded(text, request_id),
         ApiError::Unrecorded(_) | ApiError::Store(_) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error")
+            (StatusCode::INTERNAL_SERVER_ERROR, "internal", error.failure_text("internal error"))
         }
     };
     net::error(status, code, text, request_id)
@@ -101,20 +101,21 @@ fn read_tile(call: &Call<'_>) -> Result<Answer, Refusal> {
 
 /// The tile with this path, if the newest checkpoint covers it.
 fn tile(call: &Call<'_>, path: &str) -> Result<Option<Piece>, store::Error> {
-    let size = call.state.evidence.newest().size;
-    let log = &call.state.log;
+    let newest = call.state.evidence.newest();
+    let size = newest.size;
+    let log = call.state.log.contents();
     let Some(resource) = Resource::parse(&format!("tile/{path}")) else { return Ok(None) };
     let (Resource::Tile(tile) | Resource::Entries(tile)) = resource;
     if !tile.is_in(size) {
         return Ok(None);
     }
     let (first, count) = (tile.position * TILE_WIDTH, usize::from(tile.width));
+    let head = (size, &newest.root()?);
     let bytes = match resource {
         Resource::Tile(_) => log
-            .contents()
-            .hashes(tile.level, first, count)?
+            .hashes_in(tile.level, first, count, head)?
             .map(|hashes| hashes.as_flattened().to_vec()),
-        Resource::Entries(_) => log.digests(first, count)?.map(|digests| bundle(&digests)),
+        Resource::Entries(_) => log.digests_in(first, count, head)?.map(|digests| bundle(&digests)),
     };
     let content_type = "application/octet-stream";
     Ok(bytes.map(|bytes| Piece { bytes, content_type, max_age: MAX_AGE_S }))

@@ -41,6 +41,14 @@ pub fn folder_of(data_dir: &Path, configured: Option<&Path>) -> Result<PathBuf, 
     }
 }
 
+/// The checkpoint of the guard in this folder, read without holding the guard. `None` if there is
+/// none.
+pub fn checkpoint_in(folder: &Path) -> Result<Option<Vec<u8>>, String> {
+    let found = FileObjects::new(Arc::new(Local::open(folder))).get(CHECKPOINT);
+    let found = found.map_err(|error| format!("the guard {}: {error}", folder.display()))?;
+    Ok(found.map(|object| object.bytes))
+}
+
 impl Guard {
     /// Opens the guard in this folder; `None` if there is none. An error while another server holds
     /// it.

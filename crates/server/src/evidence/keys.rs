@@ -11,6 +11,8 @@ use store::durable::Local;
 use store::{FileObjects, LOG_KEY, Object, Objects};
 use tlog::{Kind, Note, Signer, Verifier};
 
+use access::check_private;
+
 /// The most keys of a log.
 pub const KEYS_MAX: usize = 4;
 
@@ -48,6 +50,7 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Signer>, String> {
 
 /// The objects of a data directory, and its key file.
 fn key_file(data_dir: &Path) -> Result<(FileObjects, Object), String> {
+    check_private(&data_dir.join(LOG_KEY))?;
     let objects = FileObjects::new(Arc::new(Local::open(data_dir)));
     let found = objects.get(LOG_KEY).map_err(|error| error.to_string())?;
     let object =
@@ -58,6 +61,15 @@ fn key_file(data_dir: &Path) -> Result<(FileObjects, Object), String> {
 /// The keys of the log in a data directory.
 pub fn read(data_dir: &Path) -> Result<Vec<Signer>, String> {
     parse(&key_file(data_dir)?.1.bytes)
+}
+
+/// Checks that the keys of a data directory are those of the log of this origin.
+pub fn check(data_dir: &Path, origin: &str) -> Result<(), String> {
+    let signers = read(data_dir).map_err(|why| format!("damage in {LOG_KEY}: {why}"))?;
+    match signers[0].verifier().name() {
+        name if name == origin => Ok(()),
+        name => Err(format!("damage in {LOG_KEY}: it is the key of {name}, not of {origin}")),
+    }
 }
 
 /// Adds a key. The server uses and records it within a second, or at its next start.

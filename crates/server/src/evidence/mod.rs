@@ -9,20 +9,22 @@ pub mod guard;
 pub mod keys;
 pub mod witnesses;
 
-use std::path::Path;
+use std::io::ErrorKind::NotFound;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use event::{Operation, Time};
+use event::{Operation, Outcome, OutcomeKind, Severity, Time};
 use sha2::{Digest, Sha256};
 use store::durable::{Disk, Local};
 use store::{CHECKPOINT, Contents, FileObjects, LOG_KEY, Log, Object, Objects, Version};
 use tlog::{
-    Checkpoint, Hash, Malformed, NoProof, Note, ProofFile, Signature, Signer, Tree,
-    prove_inclusion, subtree_hash,
+    Checkpoint, Hash, Malformed, NoProof, Note, ProofFile, Signature, Signer, Tree, leaf_hash,
+    prove_inclusion, subtree_hash, verify_inclusion,
 };
 
 use self::guard::Guard;
@@ -51,6 +53,23 @@ pub struct Evidence {
     newest: RwLock<Arc<SignedCheckpoint>>,
     /// When this process last signed, in nanoseconds since 1970; 0 before it did.
     signed_at_ns: AtomicI64,
+    lost_guard: Mutex<Option<LostGuard>>,
+    /// Whether the guard is on another disk than the log.
+    is_guard_apart: bool,
+}
+
+/// A guard that takes no checkpoint, such as one on a disk that is gone.
+struct LostGuard {
+    since: Instant,
+    why: String,
+    /// The checkpoint that it may have taken all the same.
+    attempt: Vec<u8>,
+}
+
+/// The guard was lost, or is there again.
+enum GuardTurn {
+    Lost(String),
+    Found(Duration),
 }
 
 /// A checkpoint that is on disk.
@@ -63,6 +82,13 @@ pub struct SignedCheckpoint {
 }
 
 impl SignedCheckpoint {
+    /// The root of the tree that it signs.
+    pub fn root(&self) -> Result<Hash, store::Error> {
+        let checkpoint = Checkpoint::parse(self.text());
+        let malformed = |why: Malformed| store::Error::damage(CHECKPOINT, 0, why.to_string());
+        checkpoint.map(|checkpoint| checkpoint.root).map_err(malformed)
+    }
+
     /// The signed text, without the signatures.
     pub fn text(&self) -> &str {
         self.note.find("\n\n").map_or("", |end| &self.note[..=end])
@@ -75,6 +101,7 @@ struct StoredEvidence {
     signers: Vec<Signer>,
     /// The newest checkpoint in the data directory.
     stored: Option<Object>,
+    data_dir: PathBuf,
 }
 
 impl StoredEvidence {
@@ -87,7 +114,7 @@ impl StoredEvidence {
         let disk: Arc<dyn Disk> = Arc::new(Local::open(data_dir));
         let objects = FileObjects::new(disk);
         let stored = objects.get(CHECKPOINT).map_err(|error| error.to_string())?;
-        Ok(StoredEvidence { objects, signers, stored })
+        Ok(StoredEvidence { objects, signers, stored, data_dir: data_dir.to_owned() })
     }
 
     /// Continues with this guard, from the newest checkpoint.
@@ -101,6 +128,8 @@ impl StoredEvidence {
             self.stored.as_ref().map(|object| object.version),
             guard.newest()?.map(|(_, version)| version),
         ];
+        let device = |folder: &Path| std::fs::metadata(folder).ok().map(|found| found.dev());
+        let is_guard_apart = device(&self.data_dir) != device(guard.folder());
         let origin = log.identity().origin.clone();
         // Keys that the newest checkpoint does not name came since, and those it names that are
         // gone were retired; both are taken up when that is recorded. When it names none, an
@@ -125,6 +154,8 @@ impl StoredEvidence {
             versions: Mutex::new(versions),
             newest: RwLock::new(Arc::new(newest)),
             signed_at_ns: AtomicI64::default(),
+            lost_guard: Mutex::default(),
+            is_guard_apart,
         })
     }
 }
@@ -159,8 +190,11 @@ impl Evidence {
                 .map_err(|why| refusal(&format!("{}: {why}", guard.folder().display())))?;
         }
         let evidence = found.into_evidence(log, guard, newest)?;
-        evidence.sign(log)?;
-        Ok(evidence)
+        match evidence.sign(log) {
+            // What is signed already is served; the thread that signs tries again.
+            Err(error) if !error.is_storage_full() => Err(error.into()),
+            _ => Ok(evidence),
+        }
     }
 
     /// [`Evidence::open`] for an operator who accepts the log as it is. `record` gets the
@@ -210,9 +244,75 @@ impl Evidence {
         Arc::clone(&self.signers.read().expect("no panic while held"))
     }
 
+    /// [`Evidence::sign`] as the server runs. A guard that does not take the checkpoint, as when
+    /// its disk is gone, stops nothing else: nothing is signed until it is there again, for at most
+    /// `lost_max`.
+    fn sign_unless_lost(
+        &self,
+        log: &Contents,
+        lost_max: Duration,
+    ) -> Result<Option<GuardTurn>, store::Error> {
+        let mut lost = self.lost_guard.lock().expect("no panic while held");
+        if let Some(before) = &*lost
+            && let Err(error) = self.find_guard(&before.attempt)
+        {
+            let is_too_long = before.since.elapsed() > lost_max;
+            return if is_too_long || !is_of_disk(&error) { Err(error) } else { Ok(None) };
+        }
+        match self.sign_in(log) {
+            Ok(()) => Ok(lost.take().map(|before| GuardTurn::Found(before.since.elapsed()))),
+            Err(SignFailure::Guard(error, attempt)) if self.is_lost(&error) => {
+                let why = error.to_string();
+                if let Some(before) = &mut *lost {
+                    before.attempt = attempt;
+                    return Ok(None);
+                }
+                *lost = Some(LostGuard { since: Instant::now(), why: why.clone(), attempt });
+                Ok(Some(GuardTurn::Lost(why)))
+            }
+            Err(SignFailure::Guard(error, _) | SignFailure::Log(error)) => Err(error),
+        }
+    }
+
+    /// Whether the guard is gone, rather than that the disk of the log fails, or that somebody
+    /// changed the guard: those end the server.
+    fn is_lost(&self, error: &store::Error) -> bool {
+        let is_gone = matches!(self.guard.newest(), Ok(None))
+            || matches!(error, store::Error::Io { cause, .. } if cause.kind() == NotFound);
+        is_gone || self.is_guard_apart && is_of_disk(error)
+    }
+
+    /// Reads the guard again after it was lost. It must have the checkpoint from before, or the one
+    /// that it did not confirm.
+    fn find_guard(&self, attempt: &[u8]) -> Result<(), store::Error> {
+        let mut versions = self.versions.lock().expect("no panic while held");
+        let gone = || store::Error::Io {
+            doing: format!("read the guard {}", self.guard.folder().display()),
+            cause: std::io::Error::from(NotFound),
+        };
+        let (note, version) = self.guard.newest()?.ok_or_else(gone)?;
+        if versions[1] != Some(version) && note != attempt {
+            return Err(store::Error::Changed { name: self.guard.folder().display().to_string() });
+        }
+        versions[1] = Some(version);
+        Ok(())
+    }
+
+    /// For how long the guard is lost, and why, if it is.
+    pub fn guard_lost(&self) -> Option<(Duration, String)> {
+        let lost = self.lost_guard.lock().expect("no panic while held");
+        lost.as_ref().map(|lost| (lost.since.elapsed(), lost.why.clone()))
+    }
+
     /// Signs the log's head if there are new events or dead letters. The checkpoint is durable, in
     /// the guard too, before it is visible.
     pub fn sign(&self, log: &Contents) -> Result<(), store::Error> {
+        self.sign_in(log).map_err(|failure| match failure {
+            SignFailure::Guard(error, _) | SignFailure::Log(error) => error,
+        })
+    }
+
+    fn sign_in(&self, log: &Contents) -> Result<(), SignFailure> {
         let mut versions = self.versions.lock().expect("no panic while held");
         let [stored, guarded] = &mut *versions;
         let (size, root) = log.head();
@@ -223,8 +323,10 @@ impl Evidence {
         }
         let note = self.signed(text);
         // If we crash between the two, the log has what either covers.
-        *guarded = Some(self.guard.replace(note.as_bytes(), *guarded)?);
-        *stored = Some(self.objects.replace(CHECKPOINT, note.as_bytes(), *stored)?);
+        let taken = self.guard.replace(note.as_bytes(), *guarded);
+        *guarded = Some(taken.map_err(|why| SignFailure::Guard(why, note.clone().into_bytes()))?);
+        let written = self.objects.replace(CHECKPOINT, note.as_bytes(), *stored);
+        *stored = Some(written.map_err(SignFailure::Log)?);
         *self.newest.write().expect("no panic while held") =
             Arc::new(SignedCheckpoint { size, note });
         self.signed_at_ns.store(system::now().unix_ns(), Ordering::Relaxed);
@@ -302,6 +404,18 @@ impl Evidence {
     }
 }
 
+/// Why nothing was signed.
+enum SignFailure {
+    /// The guard did not take this checkpoint.
+    Guard(store::Error, Vec<u8>),
+    Log(store::Error),
+}
+
+/// Whether a disk failed, rather than that somebody changed what is on it.
+fn is_of_disk(error: &store::Error) -> bool {
+    matches!(error, store::Error::Io { .. })
+}
+
 /// The facts of an answer in its receipt.
 pub struct AnswerFacts {
     /// User id of the caller, if there is one.
@@ -375,6 +489,43 @@ fn root_at(log: &Contents, size: u64) -> Result<Hash, store::Error> {
     }
 }
 
+/// The newest checkpoints, read without holding the guard.
+pub struct Notes {
+    stored: Option<Vec<u8>>,
+    guarded: Option<Vec<u8>>,
+    guard: PathBuf,
+}
+
+/// What the guard says of a log that fits its checkpoints.
+#[derive(Debug, PartialEq, Eq)]
+pub enum GuardCheck {
+    /// The log has the events that the guard's checkpoint covers.
+    Agrees(u64),
+    /// There is no guard, as beside a backup or a log that was never served.
+    None,
+}
+
+impl Notes {
+    pub fn read(disk: &Arc<dyn Disk>, guard: &Path) -> Result<Notes, String> {
+        let stored = FileObjects::new(Arc::clone(disk)).get(CHECKPOINT);
+        let stored = stored.map_err(|error| error.to_string())?.map(|object| object.bytes);
+        Ok(Notes { stored, guarded: guard::checkpoint_in(guard)?, guard: guard.to_owned() })
+    }
+
+    /// Compares both with the log as a start does.
+    pub fn compare(&self, data_dir: &Path, log: &Contents) -> Result<GuardCheck, Failure> {
+        let signers = keys::read(data_dir).map_err(Failure::new)?;
+        if let Some(stored) = &self.stored {
+            compare(stored, &signers, log, data_dir)?
+                .map_err(|why| refusal(&format!("{CHECKPOINT}: {why}")))?;
+        }
+        let Some(guarded) = &self.guarded else { return Ok(GuardCheck::None) };
+        compare(guarded, &signers, log, data_dir)?
+            .map(GuardCheck::Agrees)
+            .map_err(|why| refusal(&format!("{}: {why}", self.guard.display())))
+    }
+}
+
 /// Compares a stored checkpoint with the log. Returns its size, or how the log differs from it.
 fn compare(
     bytes: &[u8],
@@ -425,7 +576,43 @@ pub fn prove(
     entry: Option<Vec<u8>>,
 ) -> Result<ProofFile, NoProof<store::Error>> {
     let path = prove_inclusion(log, index, size)?;
+    // A flipped bit of a digest must not become a proof that nobody can verify.
+    let digests = log.digests(index, 1).map_err(NoProof::Nodes)?;
+    let digest = digests.and_then(|digests| digests.first().copied()).ok_or(NoProof::OutOfRange)?;
+    let signed = Checkpoint::parse(checkpoint.text());
+    let is_proven = signed.is_ok_and(|signed| {
+        verify_inclusion(&path, &leaf_hash(&digest), index, size, &signed.root)
+    });
+    if !is_proven {
+        let what = format!("the path of event {index} leads to another root");
+        return Err(NoProof::Nodes(store::Error::damage("tree/digests", index * 32, what)));
+    }
     Ok(ProofFile { extra: entry, index, path, checkpoint })
+}
+
+impl GuardTurn {
+    /// The act that records it.
+    fn act(self, folder: &Path) -> Act {
+        let (name, kind, what) = match self {
+            GuardTurn::Lost(why) => {
+                tracing::error!(
+                    why,
+                    "the guard takes no checkpoint; nothing is signed until it does"
+                );
+                let what = format!("the guard takes no checkpoint, and nothing is signed: {why}");
+                ("guard.lost", OutcomeKind::Failure, what)
+            }
+            GuardTurn::Found(after) => {
+                let what = format!("the guard is there again, after {} s", after.as_secs());
+                tracing::warn!(what, "signing goes on");
+                ("guard.found", OutcomeKind::Success, what)
+            }
+        };
+        let act =
+            Act::new(name, Operation::Other, "Evidence").on("guard", &folder.display().to_string());
+        let outcome = Outcome { kind, ..Outcome::default() };
+        Act { description: Some(what), outcome, severity: Severity::MAJOR, ..act }
+    }
 }
 
 /// The thread that signs.
@@ -435,16 +622,18 @@ pub struct Signing {
 }
 
 impl Signing {
-    /// Calls `report_fatal` if a checkpoint cannot be made durable; no further one is signed.
+    /// Calls `report_fatal` if a checkpoint cannot be made durable; no further one is signed. One
+    /// without room on the disk is signed later.
     pub fn start(
         evidence: Arc<Evidence>,
         log: Arc<Log>,
         audit: Arc<OwnAudit>,
+        guard_lost_max: Duration,
         report_fatal: impl Fn(&store::Error) + Send + 'static,
     ) -> Signing {
         let (stop, stopped) = channel();
         let work = move || {
-            let mut failed = String::new();
+            let (mut failed, mut lacks_room, mut acts) = (String::new(), false, Vec::new());
             loop {
                 let signal = stopped.recv_timeout(SIGN_EVERY);
                 match evidence.follow_keys(&audit) {
@@ -459,9 +648,23 @@ impl Signing {
                         failed = why;
                     }
                 }
-                if let Err(error) = evidence.sign(log.contents()) {
-                    report_fatal(&error);
-                    return;
+                match evidence.sign_unless_lost(log.contents(), guard_lost_max) {
+                    Ok(turn) => {
+                        lacks_room = false;
+                        acts.extend(turn.map(|turn| turn.act(evidence.guard.folder())));
+                    }
+                    Err(error) if error.is_storage_full() => {
+                        if !std::mem::replace(&mut lacks_room, true) {
+                            tracing::error!(%error, "newer events are not signed yet");
+                        }
+                    }
+                    Err(error) => {
+                        report_fatal(&error);
+                        return;
+                    }
+                }
+                if !acts.is_empty() && audit.record_all_now(acts.clone()).is_ok() {
+                    acts.clear();
                 }
                 if !matches!(signal, Err(RecvTimeoutError::Timeout)) {
                     return;

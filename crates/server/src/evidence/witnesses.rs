@@ -420,8 +420,17 @@ impl Asker {
     ) -> Result<(), store::Error> {
         match verdict {
             Verdict::Cosigned(cosignature) => {
-                parts.evidence.cosign(head.note.text(), cosignature.clone())?;
-                parts.witnesses.take(head, cosignature.clone())?;
+                let cosigned = parts.evidence.cosign(head.note.text(), cosignature.clone());
+                let taken = cosigned.and_then(|()| parts.witnesses.take(head, cosignature.clone()));
+                if let Err(error) = &taken
+                    && error.is_storage_full()
+                {
+                    // The witness gives its cosignature again.
+                    self.failures = self.failures.saturating_add(1);
+                    self.why = error.to_string();
+                    return Ok(());
+                }
+                taken?;
                 (self.old_size, self.cosigned) = (head.size, Some(head.note.text().to_owned()));
                 (self.behind_since, self.failures) = (None, 0);
             }

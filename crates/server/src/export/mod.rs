@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex};
 
 use find::export::{Export, Totals};
 use store::Log;
-use tokio::sync::Semaphore;
 use verify::manifest::{Facts, Manifest};
 
 use crate::evidence::Evidence;
+use crate::permits::CallerPermits;
 
 /// The exports of a server.
 pub struct Exports {
     log: Arc<Log>,
     evidence: Arc<Evidence>,
     /// A permit for each export in progress.
-    pub permits: Arc<Semaphore>,
+    pub permits: CallerPermits,
     /// Totals of the last exports, by their marks.
     finished: Mutex<VecDeque<(String, Totals)>>,
 }
@@ -26,9 +26,7 @@ pub struct Exports {
 const FINISHED_MAX: usize = 256;
 
 impl Exports {
-    /// At most `max` at once.
-    pub fn new(log: Arc<Log>, evidence: Arc<Evidence>, max: usize) -> Exports {
-        let permits = Arc::new(Semaphore::new(max));
+    pub fn new(log: Arc<Log>, evidence: Arc<Evidence>, permits: CallerPermits) -> Exports {
         Exports { log, evidence, permits, finished: Mutex::default() }
     }
 

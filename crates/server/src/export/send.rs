@@ -12,11 +12,13 @@ use hyper::header::{HeaderName, HeaderValue};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 use super::Exports;
+use crate::permits::CallerPermit;
 use find::export::{Export, ExportError, Pieces, Totals};
 use net::{Body, Piece, Response};
+use store::Work;
 
 /// Pieces made before the client takes them.
 const PIECES_AHEAD: usize = 2;
@@ -25,6 +27,8 @@ const PIECE_TAKEN_WITHIN: Duration = Duration::from_secs(30);
 /// Pieces after which a client that waits for a manifest gets white space, so that either end
 /// notices when the other is gone.
 const PIECES_A_SIGN_OF_LIFE: u64 = 64;
+/// Exports count no values.
+const COUNTING_BYTES: usize = 0;
 /// The trailer with the manifest in base64.
 pub const TRAILER: HeaderName = HeaderName::from_static("x-daybook-manifest");
 
@@ -67,7 +71,7 @@ pub fn start(
     sending: Sending,
     exports: Arc<Exports>,
     stopping: watch::Receiver<bool>,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: CallerPermit,
     id: &str,
 ) -> Response {
     let (pieces, receiver) = tokio::sync::mpsc::channel(PIECES_AHEAD);
@@ -75,7 +79,10 @@ pub fn start(
     let response = head.map(|_| Body::Open(Some(receiver)));
     let (client, id) = (Client { pieces, stopping, runtime: Handle::current() }, id.to_owned());
     tokio::task::spawn_blocking(move || {
-        let sent = run(&export, what, &exports, &client).and_then(|Last { data, trailers }| {
+        let client_is_there = client.presence();
+        let work = Work::new(COUNTING_BYTES, client_is_there);
+        let made = work.run(|| run(&export, what, &exports, &client));
+        let sent = made.and_then(|Last { data, trailers }| {
             // A client that has everything finds the permit free.
             drop(permit);
             if !data.is_empty() {
@@ -88,6 +95,9 @@ pub fn start(
             Err(SendError::Unwanted) => tracing::info!(request_id = id, "an export was broken off"),
             Err(SendError::BehindTheEnd) => {
                 tracing::info!(request_id = id, "an export ends before the requested range");
+            }
+            Err(SendError::ExportError(ExportError::Store(store::Error::Cancelled))) => {
+                tracing::info!(request_id = id, "an export was broken off");
             }
             Err(SendError::ExportError(error)) => {
                 tracing::error!(request_id = id, %error, "couldn't make an export")
@@ -182,6 +192,12 @@ struct Client {
 }
 
 impl Client {
+    /// Whether the client still takes pieces, for the reads between them.
+    fn presence(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let pieces = self.pieces.downgrade();
+        move || pieces.upgrade().is_some_and(|pieces| !pieces.is_closed())
+    }
+
     fn is_there(&self) -> Result<(), SendError> {
         if self.pieces.is_closed() || *self.stopping.borrow() {
             Err(SendError::Unwanted)

@@ -8,17 +8,21 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
+use hyper::body::Body as _;
+use hyper::header::{HOST, HeaderValue};
 use hyper::{Method, StatusCode};
+use serde::Serialize;
 
-use super::refusal::{refused, refused_body, unknown};
+use super::refusal::{overloaded, refused, refused_body, unknown};
+use super::work::{self, OnLeave};
 use super::{App, elapsed_ms};
 use crate::api::answer::Reply;
 use crate::api::{Api, Call, Route, Streaming};
 use crate::routes::{self, Match, Target};
+use crate::shares::Share;
+use access::rights::Action;
 use net::body;
-use net::{Body, Request, Response, X_REQUEST_ID, server};
+use net::{Body, Incoming, Request, Response, X_REQUEST_ID, server};
 
 impl server::Handler for App {
     async fn answer(&self, peer: SocketAddr, request: hyper::Request<Incoming>) -> Response {
@@ -51,6 +55,20 @@ impl server::Handler for App {
     }
 }
 
+/// The response of `/healthz` and `/readyz`.
+#[derive(Serialize)]
+struct Standing {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    intake: Option<&'static str>,
+    #[serde(skip_serializing_if = "is_zero")]
+    damaged_files: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 impl App {
     /// Applies the limits that hold for every request, then responds to it.
     async fn bounded(
@@ -63,16 +81,6 @@ impl App {
         if let Some(refusal) = self.refuse_by_header(&request, id) {
             return refusal;
         }
-        let Ok(_permit) = self.0.state.in_flight.try_acquire() else {
-            let text = "too many requests at once; try again";
-            return refused(
-                request.uri().path(),
-                StatusCode::SERVICE_UNAVAILABLE,
-                "overloaded",
-                text,
-                id,
-            );
-        };
         let path = request.uri().path().to_owned();
         let found = routes::find(request.method(), &net::path::segments(&path));
         let began = Instant::now();
@@ -109,11 +117,8 @@ impl App {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             return Some(refused(path, status, "APIGW.0201", "Request header too large.", id));
         }
-        // hyper reads such a request as chunked; a proxy in front may not, and then they disagree
-        // where the next begins.
-        if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
-            let text = "both Content-Length and Transfer-Encoding";
-            let mut response = refused(path, StatusCode::BAD_REQUEST, "malformed", text, id);
+        if let Some((status, text)) = net::header_fault(request) {
+            let mut response = refused(path, status, "malformed", text, id);
             response
                 .headers_mut()
                 .insert(hyper::header::CONNECTION, HeaderValue::from_static("close"));
@@ -130,12 +135,13 @@ impl App {
         id: &str,
     ) -> Response {
         match found {
-            Match::Route(Target::Health, _) => {
-                net::json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))
-            }
+            Match::Route(Target::Health, _) => net::json(StatusCode::OK, &self.standing("ok")),
             Match::Route(Target::Ready, _) => self.ready(),
             // It distinguishes a slow sender from a slow log, so it has a timeout of its own.
-            Match::Route(Target::Intake, path) => self.intake(&path[0], peer, request, id).await,
+            Match::Route(Target::Intake, path) => match self.0.state.shares.take(Share::Intake) {
+                Some(_permit) => self.intake(&path[0], peer, request, id).await,
+                None => overloaded(request.uri().path(), id),
+            },
             Match::Route(Target::Api(api, route), path) => {
                 match self.read_whole(peer, request, id).await {
                     Ok(request) => self.api(api, route, path, request).await,
@@ -163,6 +169,11 @@ impl App {
             let path = &request.raw_path;
             return refused(path, StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, &id);
         }
+        let share = Target::Api(api, route).share();
+        let permit = share.map(|share| self.0.state.shares.take(share));
+        if let Some(None) = permit {
+            return overloaded(&request.raw_path, &id);
+        }
         let state = Arc::clone(&self.0.state);
         let answer = move || {
             let rights = state.access.current();
@@ -170,7 +181,13 @@ impl App {
             api.answer(route, &call)
         };
         // A query reads files and may scan a trail; sockets must not wait for it.
-        match tokio::task::spawn_blocking(answer).await {
+        let (requests, counting_bytes_max) =
+            (Arc::clone(&self.0.state.requests), self.0.state.config().limits.counting_bytes_max);
+        let on_leave = match route.needs {
+            Some(Action::WriteEvents) => OnLeave::GoOn,
+            _ => OnLeave::End,
+        };
+        match work::run(permit, counting_bytes_max, requests, on_leave, answer).await {
             Ok(Reply::Whole(response)) => response,
             Ok(Reply::Streamed(_, start)) => start(Streaming {
                 state: Arc::clone(&self.0.state),
@@ -191,7 +208,18 @@ impl App {
                 &serde_json::json!({ "status": "stopping" }),
             );
         }
-        net::json(StatusCode::OK, &serde_json::json!({ "status": "ready" }))
+        net::json(StatusCode::OK, &self.standing("ready"))
+    }
+
+    /// A status, and what limits it. A server with a full disk or a damaged old segment still
+    /// answers queries, so that nothing should restart it or take it from its callers.
+    fn standing(&self, status: &'static str) -> Standing {
+        let log = &self.0.state.log;
+        Standing {
+            status,
+            intake: log.space().is_full().then_some("storage_full"),
+            damaged_files: log.damaged_files().len(),
+        }
     }
 
     /// Reads the body of a request to a wire API, since its signature covers it.
@@ -203,10 +231,16 @@ impl App {
     ) -> Result<Request, Response> {
         let (parts, incoming) = request.into_parts();
         let limits = self.0.state.config().limits;
+        // One without a body waits for nothing.
+        let permit = (!incoming.is_end_stream()).then(|| self.0.state.shares.take_for_body());
+        if let Some(None) = permit {
+            return Err(overloaded(parts.uri.path(), id));
+        }
         let body = body::read(incoming, limits.query_body_bytes_max).await.map_err(|refused| {
             let most = format!("At most {} bytes.", limits.query_body_bytes_max);
             refused_body(&refused, &most, id)
         })?;
+        drop(permit);
         let authority = parts.uri.authority().map(|authority| authority.as_str().to_owned());
         let host = parts
             .headers

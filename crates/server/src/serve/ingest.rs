@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use event::Time;
 use formats::{EnvelopeError, FilePosition};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use hyper::http::request;
 use hyper::{Method, StatusCode};
 use store::Log;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,13 +17,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::App;
 use super::refusal::refused_body;
 use crate::api::parameters;
-use access::Caller;
 use access::rights::Action;
+use access::{Caller, LOCAL_HEADER};
 use config::Limits;
 use intake::audit::Who;
+use intake::keys::is_file_id;
 use intake::{Arrival, Intake};
-use net::Response;
 use net::body::{self, BodyError};
+use net::{Incoming, Response};
 
 impl App {
     /// Responds to a request to a source's intake.
@@ -33,14 +35,20 @@ impl App {
         request: hyper::Request<Incoming>,
         id: &str,
     ) -> Response {
-        let found = self.0.state.intakes.iter().find(|intake| intake.source.name == name);
+        let found = self.0.intakes.get(name);
         let Some(intake) =
             found.filter(|intake| self.may_send(request.headers(), &intake.source.name))
         else {
+            let known = found.map(|intake| intake.source.name.as_str());
+            self.0.state.audit.count_wrong_token(peer.ip(), known);
             return intake::http::unauthorised(id);
         };
         if request.method() != Method::POST {
             return intake::http::wrong_method(id);
+        }
+        if self.0.state.log.space().is_full() {
+            intake.deferred(system::now());
+            return intake::IntakeError::StorageFull.render(id);
         }
         if parameters::text(request.uri().query().unwrap_or(""), "import").is_some() {
             return self.import_begins(intake, peer, request, id).await;
@@ -65,6 +73,10 @@ impl App {
                 intake.refused(system::now());
                 net::error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", id)
             }
+            Err(NotRecorded::NotLocal) => {
+                intake.refused(system::now());
+                intake::http::not_local(id)
+            }
             Err(NotRecorded::Intake(refused)) => refused.render(id),
         }
     }
@@ -78,10 +90,16 @@ impl App {
         id: &str,
     ) -> Response {
         let most = intake::import::NAMES_BYTES_MAX;
-        let names = match body::read(request.into_body(), most).await {
+        let (parts, incoming) = request.into_parts();
+        let names = match body::read(incoming, most).await {
             Ok(names) => names,
             Err(refused) => return refused_body(&refused, &format!("At most {most} bytes."), id),
         };
+        // A source's token writes to its own trail alone.
+        if !self.is_local(&intake.source.name, &parts, &names) {
+            intake.refused(system::now());
+            return intake::http::not_local(id);
+        }
         let who = Who { address: Some(peer.ip()), ..Who::default() };
         let act = intake::import::begun(&intake.source.name, &String::from_utf8_lossy(&names), who);
         let app = self.clone();
@@ -89,6 +107,14 @@ impl App {
             Ok(Ok(())) => net::json(StatusCode::OK, &serde_json::json!({ "recorded": 0 })),
             Ok(Err(_)) | Err(_) => intake::IntakeError::Overloaded.render(id),
         }
+    }
+
+    /// Whether a request to a source comes from a program that reads the data directory.
+    fn is_local(&self, source: &str, parts: &request::Parts, body: &[u8]) -> bool {
+        let shown = parts.headers.get(LOCAL_HEADER).and_then(|value| value.to_str().ok());
+        let query = parts.uri.query().unwrap_or("");
+        let key = || self.0.state.access.local_key();
+        shown.is_some_and(|shown| key().verifies(source, query, body, shown))
     }
 
     /// Whether the request has the source's token, or a token of a user who may write to its trail.
@@ -102,7 +128,9 @@ impl App {
         let shown = headers.get("x-auth-token").and_then(|value| value.to_str().ok());
         shown.and_then(|text| rights.token(text)).is_some_and(|(token, user)| {
             let caller = Caller { user, scope: token.scope.clone() };
-            token.expires_at > system::now() && caller.may(Action::WriteEvents, &source.trail)
+            let now = system::now();
+            rights.note_use(token, now);
+            token.expires_at > now && caller.may(Action::WriteEvents, &source.trail)
         })
     }
 
@@ -119,14 +147,19 @@ impl App {
         let query = parts.uri.query().unwrap_or("");
         let log_file = log_file_of(query).inspect_err(|_| intake.refused(system::now()))?;
         let position = position_of(query)?;
-        let share =
-            Share::take(&self.0.intake_kib, expected_bytes(&parts.headers, limits.body_bytes_max))?;
+        let mut share = Share::of(&self.0.intake_kib);
+        share.extend_to(expected_bytes(&parts.headers, limits.body_bytes_max))?;
         let deadline = tokio::time::Instant::now() + Duration::from_secs(limits.intake_timeout_s);
         let reading = body::read(incoming, limits.body_bytes_max);
         let bytes = tokio::time::timeout_at(deadline, reading)
             .await
             .unwrap_or(Err(BodyError::TooSlow))
             .map_err(NotRecorded::Body)?;
+        // A sender who names a position of a file would take it from the line that stands there.
+        let is_of_file = position.as_ref().is_some_and(|(file, _)| is_file_id(file));
+        if is_of_file && !self.is_local(&intake.source.name, &parts, &bytes) {
+            return Err(NotRecorded::NotLocal);
+        }
         let delivery = Delivery {
             received_at: system::now(),
             peer: peer.ip(),
@@ -190,7 +223,8 @@ impl Delivery {
             && !self.headers.contains_key(CONTENT_ENCODING)
     }
 
-    /// Decompresses and parses the body.
+    /// Decompresses and parses the body. Returns the share of what was made of it; the body's own
+    /// ends with the body.
     fn prepare(
         mut self,
         intake: &Intake,
@@ -200,6 +234,14 @@ impl Delivery {
         let body = body::decompress(&self.headers, self.bytes, limits.body_decompressed_bytes_max)
             .map_err(NotRecorded::Body)?;
         self.share.extend_to(body.len())?;
+        let mut events_share = Share::of(&self.share.all);
+        let mut is_full = false;
+        let mut take = |bytes| {
+            is_full = is_full || events_share.add(bytes).is_err();
+            !is_full
+        };
+        let bytes_max = limits.request_events_bytes_max;
+        let room = intake::Room { bytes_max, take: &mut take };
         let limits = formats::Limits {
             events_max: limits.events_per_request_max,
             event_bytes_max: limits.event_bytes_max,
@@ -213,13 +255,16 @@ impl Delivery {
             position: position.map(|(file, offset)| FilePosition { file, offset: *offset }),
         };
         let prepared = if position.is_some() {
-            intake::piece::prepare_piece(&body, arrival, intake, limits, log)
+            Ok(intake::piece::prepare_piece_within(room, &body, arrival, intake, limits, log))
         } else {
             let received = intake::Input::Body(&body);
-            let whole = intake::prepare(received, arrival, intake, limits, log);
-            vec![whole.map_err(NotRecorded::Intake)?]
+            intake::prepare_within(room, received, arrival, intake, limits, log)
+                .map(|whole| vec![whole])
         };
-        Ok((prepared, self.share))
+        if is_full {
+            return Err(NotRecorded::NoRoom);
+        }
+        Ok((prepared.map_err(NotRecorded::Intake)?, events_share))
     }
 }
 
@@ -283,6 +328,8 @@ enum NotRecorded {
     NoRoom,
     /// Preparing the body panicked.
     Panicked,
+    /// Only a program that reads the data directory may do this.
+    NotLocal,
     /// Counted already.
     Intake(intake::IntakeError),
 }
@@ -297,27 +344,35 @@ impl NotRecorded {
 #[derive(Debug)]
 struct Share {
     all: Arc<Semaphore>,
-    permits: Vec<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
     bytes: usize,
 }
 
 impl Share {
-    fn take(all: &Arc<Semaphore>, bytes: usize) -> Result<Share, NotRecorded> {
-        let mut share = Share { all: Arc::clone(all), permits: Vec::new(), bytes: 0 };
-        share.extend_to(bytes)?;
-        Ok(share)
+    /// An empty share.
+    fn of(all: &Arc<Semaphore>) -> Share {
+        Share { all: Arc::clone(all), permit: None, bytes: 0 }
+    }
+
+    /// Extends the share by this many bytes.
+    fn add(&mut self, bytes: usize) -> Result<(), NotRecorded> {
+        self.extend_to(self.bytes.saturating_add(bytes))
     }
 
     fn extend_to(&mut self, bytes: usize) -> Result<(), NotRecorded> {
-        let more = bytes.saturating_sub(self.bytes);
-        if more == 0 {
-            return Ok(());
+        let kib_held = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let kib = bytes.div_ceil(1024).saturating_sub(kib_held);
+        if kib > 0 {
+            let kib = u32::try_from(kib).map_err(|_| NotRecorded::NoRoom)?;
+            let more = Arc::clone(&self.all)
+                .try_acquire_many_owned(kib)
+                .map_err(|_| NotRecorded::NoRoom)?;
+            match &mut self.permit {
+                Some(permit) => permit.merge(more),
+                None => self.permit = Some(more),
+            }
         }
-        let kib = u32::try_from(more.div_ceil(1024)).map_err(|_| NotRecorded::NoRoom)?;
-        let permit =
-            Arc::clone(&self.all).try_acquire_many_owned(kib).map_err(|_| NotRecorded::NoRoom)?;
-        self.permits.push(permit);
-        self.bytes = bytes;
+        self.bytes = self.bytes.max(bytes);
         Ok(())
     }
 }
@@ -339,7 +394,8 @@ mod tests {
     async fn a_panic_in_a_large_body_ends_its_request_alone() {
         let all = Arc::new(Semaphore::new(64));
         for is_panicking in [true, false] {
-            let share = Share::take(&all, 48 << 10).expect("there is room");
+            let mut share = Share::of(&all);
+            share.extend_to(48 << 10).expect("there is room");
             let prepare = move || -> Result<(u32, Share), NotRecorded> {
                 assert!(!is_panicking, "the preparation panics");
                 Ok((7, share))

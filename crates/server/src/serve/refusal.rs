@@ -22,6 +22,12 @@ pub(super) fn refused(
     }
 }
 
+/// Refuses a request for which there is no permit.
+pub(super) fn overloaded(path: &str, id: &str) -> Response {
+    let text = "too many requests at once; try again";
+    refused(path, StatusCode::SERVICE_UNAVAILABLE, "overloaded", text, id)
+}
+
 /// Refuses a request whose path, or whose method there, has no route.
 pub(super) fn unknown(path: &str, status: StatusCode, id: &str) -> Response {
     match (is_own(path), status) {

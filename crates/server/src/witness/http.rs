@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, StatusCode};
 use tlog::NOTE_BYTES_MAX;
@@ -18,7 +17,7 @@ use crate::failure::{Exit, Failure};
 use config::{Limits, Tls};
 use intake::sockets;
 use net::body::{self, BodyError};
-use net::{self, Body, Response, server};
+use net::{self, Body, Incoming, Response, server};
 
 /// The default address of a witness.
 pub const LISTEN: &str = "127.0.0.1:8421";
@@ -123,6 +122,9 @@ impl server::Handler for App {
 
 impl App {
     async fn answer_in_time(&self, request: hyper::Request<Incoming>) -> Response {
+        if let Some((status, why)) = net::header_fault(&request) {
+            return text(status, why.to_owned());
+        }
         if request.uri().path() != PATH {
             return text(StatusCode::NOT_FOUND, format!("a witness answers POST {PATH}"));
         }

@@ -7,14 +7,18 @@
 //!   the state of those bytes is unknown, even if they read back and a later sync succeeds: the
 //!   caller must stop using that file;
 //! - a created, renamed or removed name is on disk once [`Disk::sync_dir`] of its folder returned,
-//!   not before.
+//!   not before;
+//! - an operation that fails with [`io::ErrorKind::StorageFull`] or
+//!   [`io::ErrorKind::QuotaExceeded`] found no room and changed nothing, but for bytes of a file
+//!   from the offset of the write on. The caller may try again once there is room. Syncs never fail
+//!   with these kinds: after a failed sync nothing is known, even if the reason was a full disk.
 
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use crate::disk::layout::UNFINISHED;
+use crate::disk::layout::{RESERVE, UNFINISHED};
 
 /// A tree of files. Paths are relative, with `/` between folders and names.
 pub trait Disk: Send + Sync {
@@ -40,6 +44,19 @@ pub trait Disk: Send + Sync {
     /// Takes the lock of that name until the guard is dropped. While another process holds it:
     /// waits, or errs with [`io::ErrorKind::WouldBlock`].
     fn lock(&self, path: &str, wait: Wait) -> io::Result<Box<dyn Send>>;
+    /// Measures the file system.
+    fn room(&self) -> io::Result<Room>;
+}
+
+/// Size of a file system, and what is free of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes of the file system.
+    pub total_bytes: u64,
+    /// Bytes that this process may still write.
+    pub free_bytes: u64,
+    /// Files that this process may still make.
+    pub free_files: u64,
 }
 
 /// An open file. Offsets are absolute.
@@ -52,6 +69,10 @@ pub trait File: Send + Sync {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Returns once everything written is on disk.
     fn sync(&self) -> io::Result<()>;
+    /// Cuts the file off at this length.
+    fn cut(&self, len_bytes: u64) -> io::Result<()>;
+    /// Makes the file this long, with room on disk for all of its bytes.
+    fn allocate(&self, len_bytes: u64) -> io::Result<()>;
 }
 
 /// Behaviour while another process holds a lock.
@@ -61,6 +82,16 @@ pub enum Wait {
     Yes,
     /// Err at once.
     No,
+}
+
+/// Whether an operation failed because there was no room.
+pub fn is_out_of_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// The error of an operation of which nothing is known once it failed, such as a sync.
+pub(crate) fn unknown_outcome(error: io::Error) -> io::Error {
+    if is_out_of_room(&error) { io::Error::other(error.to_string()) } else { error }
 }
 
 /// No larger file is read whole. Offsets in journal files have 32 bits.
@@ -124,15 +155,156 @@ pub(crate) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(dir, _)| dir)
 }
 
+/// A disk whose writes take the room of the reserve file when there is no other room.
+///
+/// The reserve is a file that holds nothing but room. It is given back piece by piece, so that
+/// another program that fills the disk does not get all of it at once.
+pub struct ReserveDisk<D> {
+    disk: Arc<D>,
+}
+
+/// Free bytes above which a write does not fail for lack of them, so that giving back the reserve
+/// would not help. No write is larger.
+const SCARCE_BYTES: u64 = 128 << 20;
+/// The reserve is given back in quarters of what is left of it, but no smaller and no larger pieces
+/// than these.
+const RELEASE_BYTES_MIN: u64 = 1 << 20;
+const RELEASE_BYTES_MAX: u64 = 16 << 20;
+
+/// Bytes given back at once of a reserve of this length.
+pub(crate) fn release_bytes(reserve_bytes: u64) -> u64 {
+    (reserve_bytes / 4).clamp(RELEASE_BYTES_MIN, RELEASE_BYTES_MAX).min(reserve_bytes)
+}
+
+/// Runs an operation; as long as there is no room for it, gives back a piece of the reserve and
+/// runs it again.
+fn with_reserve<T>(disk: &dyn Disk, operation: &mut dyn FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match operation() {
+            Err(error) if is_out_of_room(&error) && release(disk, &error) => {}
+            done => return done,
+        }
+    }
+}
+
+/// Gives back a piece of the reserve. Returns whether that can help.
+fn release(disk: &dyn Disk, error: &io::Error) -> bool {
+    let is_scarce = error.kind() == io::ErrorKind::QuotaExceeded
+        || disk.room().is_ok_and(|room| room.free_bytes < SCARCE_BYTES);
+    if !is_scarce {
+        return false;
+    }
+    let Ok(file) = disk.open_for_writing(RESERVE) else { return false };
+    let Ok(len_bytes @ 1..) = file.len_bytes() else { return false };
+    file.cut(len_bytes - release_bytes(len_bytes)).is_ok()
+}
+
+impl<D: Disk> ReserveDisk<D> {
+    /// Uses the reserve file of this disk.
+    pub fn over(disk: D) -> ReserveDisk<D> {
+        ReserveDisk { disk: Arc::new(disk) }
+    }
+
+    fn file(&self, file: Arc<dyn File>) -> Arc<dyn File>
+    where
+        D: 'static,
+    {
+        Arc::new(ReserveFile { disk: Arc::clone(&self.disk), file })
+    }
+}
+
+impl<D: Disk + 'static> Disk for ReserveDisk<D> {
+    fn location(&self) -> String {
+        self.disk.location()
+    }
+
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        self.disk.list(dir)
+    }
+
+    fn make_dir(&self, dir: &str) -> io::Result<()> {
+        with_reserve(&*self.disk, &mut || self.disk.make_dir(dir))
+    }
+
+    fn create(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        with_reserve(&*self.disk, &mut || self.disk.create(path)).map(|file| self.file(file))
+    }
+
+    fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        self.disk.open(path)
+    }
+
+    fn open_for_writing(&self, path: &str) -> io::Result<Arc<dyn File>> {
+        self.disk.open_for_writing(path).map(|file| self.file(file))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        with_reserve(&*self.disk, &mut || self.disk.rename(from, to))
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        with_reserve(&*self.disk, &mut || self.disk.remove(path))
+    }
+
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        self.disk.sync_dir(dir)
+    }
+
+    fn lock(&self, path: &str, wait: Wait) -> io::Result<Box<dyn Send>> {
+        with_reserve(&*self.disk, &mut || self.disk.lock(path, wait))
+    }
+
+    fn room(&self) -> io::Result<Room> {
+        self.disk.room()
+    }
+}
+
+/// A file of a [`ReserveDisk`].
+struct ReserveFile<D> {
+    disk: Arc<D>,
+    file: Arc<dyn File>,
+}
+
+impl<D: Disk> File for ReserveFile<D> {
+    fn len_bytes(&self) -> io::Result<u64> {
+        self.file.len_bytes()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.file.read_at(offset, buffer)
+    }
+
+    /// A repetition writes the same bytes over those of the attempt that found no room.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        with_reserve(&*self.disk, &mut || self.file.write_at(offset, bytes))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+
+    fn cut(&self, len_bytes: u64) -> io::Result<()> {
+        self.file.cut(len_bytes)
+    }
+
+    /// The reserve itself is a file that is allocated, so this takes nothing from it.
+    fn allocate(&self, len_bytes: u64) -> io::Result<()> {
+        self.file.allocate(len_bytes)
+    }
+}
+
 /// A folder of the operating system.
-pub struct Local {
+pub struct Folder {
     root: PathBuf,
 }
+
+/// A folder of the operating system, with the reserve that it may have.
+pub type Local = ReserveDisk<Folder>;
 
 impl Local {
     /// An existing folder.
     pub fn open(root: &Path) -> Local {
-        Local { root: root.to_owned() }
+        ReserveDisk::over(Folder { root: root.to_owned() })
     }
 
     /// Makes the folder, for the owner alone, and its name durable. Accepts an existing empty
@@ -151,7 +323,7 @@ impl Local {
     }
 }
 
-impl Disk for Local {
+impl Disk for Folder {
     fn location(&self) -> String {
         self.root.display().to_string()
     }
@@ -197,7 +369,7 @@ impl Disk for Local {
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        fs::File::open(self.root.join(dir))?.sync_all()
+        fs::File::open(self.root.join(dir))?.sync_all().map_err(unknown_outcome)
     }
 
     fn lock(&self, path: &str, wait: Wait) -> io::Result<Box<dyn Send>> {
@@ -210,7 +382,20 @@ impl Disk for Local {
         }
         Ok(Box::new(file))
     }
+
+    fn room(&self) -> io::Result<Room> {
+        let volume = rustix::fs::statvfs(&self.root)?;
+        Ok(Room {
+            total_bytes: volume.f_blocks.saturating_mul(volume.f_frsize),
+            free_bytes: volume.f_bavail.saturating_mul(volume.f_frsize),
+            // File systems without a fixed number of files report none at all.
+            free_files: if volume.f_files == 0 { u64::MAX } else { volume.f_favail },
+        })
+    }
 }
+
+/// Zeros written at once where the file system cannot allocate.
+const ZEROS_BYTES: usize = 1 << 20;
 
 impl File for fs::File {
     fn len_bytes(&self) -> io::Result<u64> {
@@ -226,7 +411,28 @@ impl File for fs::File {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.sync_data()
+        self.sync_data().map_err(unknown_outcome)
+    }
+
+    fn cut(&self, len_bytes: u64) -> io::Result<()> {
+        self.set_len(len_bytes)
+    }
+
+    fn allocate(&self, len_bytes: u64) -> io::Result<()> {
+        let flags = rustix::fs::FallocateFlags::empty();
+        match rustix::fs::fallocate(self, flags, 0, len_bytes) {
+            Err(rustix::io::Errno::OPNOTSUPP) => {}
+            done => return Ok(done?),
+        }
+        let zeros = vec![0; ZEROS_BYTES];
+        let mut at = self.len_bytes()?;
+        while at < len_bytes {
+            let count = (len_bytes - at).min(ZEROS_BYTES as u64);
+            let count_here = usize::try_from(count).unwrap_or(ZEROS_BYTES);
+            File::write_at(self, at, &zeros[..count_here])?;
+            at += count;
+        }
+        Ok(())
     }
 }
 
@@ -254,6 +460,36 @@ mod tests {
             make_folder(&disk, "dir").expect("room");
         }
         assert_eq!(disk.list("").expect("there"), ["dir"]);
+    }
+
+    #[test]
+    fn a_file_is_allocated_and_cut() {
+        let folder = tempfile::tempdir().expect("room");
+        let disk = Local::open(folder.path());
+        let file = disk.create("a").expect("room");
+        file.write_at(0, b"abc").expect("room");
+        file.allocate(3 << 20).expect("room");
+        assert_eq!(file.len_bytes().expect("open"), 3 << 20);
+        file.cut(2).expect("possible");
+        assert_eq!(read_file(&disk, "a").expect("there"), b"ab");
+        let room = disk.room().expect("a file system");
+        assert!(room.free_bytes <= room.total_bytes && room.free_files > 0, "{room:?}");
+    }
+
+    #[test]
+    fn a_failed_sync_is_never_lack_of_room() {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            assert!(is_out_of_room(&io::Error::from(kind)));
+            assert!(!is_out_of_room(&unknown_outcome(io::Error::from(kind))));
+        }
+    }
+
+    #[test]
+    fn a_reserve_is_given_back_in_pieces_to_its_end() {
+        for (left, piece) in [(256 << 20, 16 << 20), (8 << 20, 2 << 20), (2 << 20, 1 << 20), (9, 9)]
+        {
+            assert_eq!(release_bytes(left), piece, "{left}");
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The names of files and folders in a data directory. `docs/format.md` describes each of them.
 
 /// The identity of the log. `init` writes it last, so that a half-made directory is no log.
-pub(crate) const LOG: &str = "LOG";
+pub const LOG: &str = "LOG";
 /// The lock of the one process that may write.
 pub(crate) const LOCK: &str = "lock";
+/// A file that holds nothing but room, which writes take when the disk is full.
+pub const RESERVE: &str = "reserve";
 /// The folder of journal files.
 pub(crate) const JOURNAL: &str = "journal";
 /// The folder of keys.
@@ -19,6 +21,10 @@ pub const CONFIG_RECORDED: &str = "config.recorded.toml";
 pub const SOURCE_STATES: &str = "sources.kept";
 /// The dead letters that became events since. The name is that of format 1.
 pub const DEAD_LETTERS_RETRIED: &str = "set-aside.retried";
+/// The commands that read the data directory, until a server records them.
+pub const COMMANDS: &str = "commands.ndjson";
+/// The inode of the data directory that a server served; a copy has another.
+pub const SERVED: &str = "served.inode";
 /// The lock of a running server.
 pub const SERVING: &str = "serving.lock";
 /// The key that signs the log's checkpoints.

@@ -5,4 +5,5 @@ pub(crate) mod identity;
 pub(crate) mod layout;
 pub(crate) mod objects;
 pub mod simulated;
+pub(crate) mod space;
 pub(crate) mod tree_files;

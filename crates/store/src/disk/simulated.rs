@@ -8,13 +8,15 @@
 //!   moment before, in any order; syncing a file does not make its name durable;
 //! - after a failed sync the bytes still read back but count as clean: no later sync writes them.
 //!
+//! It may have a capacity; a write beyond fails after the part that has room.
+//!
 //! All randomness comes from the seed, so a failure is reproduced by its number.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::disk::durable::{Disk, File, Wait, parent};
+use crate::disk::durable::{Disk, File, Room, Wait, parent, unknown_outcome};
 
 const SECTOR_BYTES: usize = 512;
 
@@ -33,7 +35,7 @@ pub enum Fault {
     /// The operation fails with EIO. A write may be partial; a sync may have written any part, and
     /// will not write the rest.
     Eio,
-    /// The operation fails with ENOSPC after a partial write.
+    /// The operation fails with ENOSPC after a partial write, whatever room there is.
     NoSpace,
 }
 
@@ -49,6 +51,8 @@ struct State {
     is_stopped: bool,
     operations: u64,
     fault: Option<(u64, Fault)>,
+    /// Bytes that the files may have together.
+    capacity: Option<u64>,
     ignores: IgnoredCalls,
 }
 
@@ -63,7 +67,14 @@ struct IgnoredCalls {
 struct Inode {
     cached: Vec<u8>,
     durable: Vec<u8>,
-    unsynced: Vec<(usize, Vec<u8>)>,
+    unsynced: Vec<Change>,
+}
+
+/// A change of a file's bytes.
+#[derive(Clone)]
+enum Change {
+    Write { offset: usize, bytes: Vec<u8> },
+    Cut { len: usize },
 }
 
 #[derive(Clone)]
@@ -87,6 +98,7 @@ impl SimulatedDisk {
             is_stopped: false,
             operations: 0,
             fault: None,
+            capacity: None,
             ignores: IgnoredCalls::default(),
         };
         SimulatedDisk { state: Arc::new(Mutex::new(state)) }
@@ -97,6 +109,16 @@ impl SimulatedDisk {
     pub fn plan(&self, operations: u64, fault: Fault) {
         let mut state = self.state();
         state.fault = Some((state.operations + operations, fault));
+    }
+
+    /// Bytes that the files may have together from now on; files that have more stay.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.state().capacity = bytes;
+    }
+
+    /// Bytes that the files have together.
+    pub fn used_bytes(&self) -> u64 {
+        self.state().used_bytes()
     }
 
     /// Makes syncs of files do nothing and report success.
@@ -163,6 +185,31 @@ impl State {
         if self.is_stopped { Err(io::Error::other("the machine has stopped")) } else { Ok(()) }
     }
 
+    fn used_bytes(&self) -> u64 {
+        self.names.values().map(|inode| self.inodes[*inode].cached.len() as u64).sum()
+    }
+
+    fn free_bytes(&self) -> u64 {
+        self.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used_bytes()))
+    }
+
+    /// Writes, or changes nothing but a part of the bytes if there is no room for all.
+    fn write(&mut self, inode: usize, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        let fault = self.operate()?;
+        let grows_by = (offset + bytes.len()).saturating_sub(self.inodes[inode].cached.len());
+        let lacks = (grows_by as u64).saturating_sub(self.free_bytes());
+        let fault = fault.or((lacks > 0).then_some(Fault::NoSpace));
+        let done = match fault {
+            None => bytes.len(),
+            Some(_) => {
+                let fits = (bytes.len() as u64).saturating_sub(lacks);
+                usize::try_from(self.random.below(fits + 1)).map_err(io::Error::other)?
+            }
+        };
+        self.inodes[inode].write(offset, &bytes[..done]);
+        fault.map_or(Ok(()), |fault| Err(fault.error()))
+    }
+
     /// Performs an operation on names, unless it meets a fault.
     fn change_name(&mut self, change: NameChange) -> io::Result<()> {
         match self.operate()? {
@@ -219,20 +266,37 @@ impl Inode {
     fn write(&mut self, offset: usize, bytes: &[u8]) {
         write_into(&mut self.cached, offset, bytes);
         if !bytes.is_empty() {
-            self.unsynced.push((offset, bytes.to_vec()));
+            self.unsynced.push(Change::Write { offset, bytes: bytes.to_vec() });
         }
     }
 
+    fn cut(&mut self, len: usize) {
+        self.cached.truncate(len);
+        self.unsynced.push(Change::Cut { len });
+    }
+
     fn write_back(&mut self) {
-        for (offset, bytes) in self.unsynced.drain(..) {
-            write_into(&mut self.durable, offset, &bytes);
+        for change in self.unsynced.drain(..) {
+            match change {
+                Change::Write { offset, bytes } => write_into(&mut self.durable, offset, &bytes),
+                Change::Cut { len } => self.durable.truncate(len),
+            }
         }
     }
 
     /// Writes any part of the unsynced bytes, by sectors, and drops the rest.
     fn write_back_some(&mut self, random: &mut Random) {
         let likelihood = random.below(5);
-        for (offset, bytes) in self.unsynced.drain(..) {
+        for change in self.unsynced.drain(..) {
+            let (offset, bytes) = match change {
+                Change::Write { offset, bytes } => (offset, bytes),
+                Change::Cut { len } => {
+                    if random.below(4) < likelihood {
+                        self.durable.truncate(len);
+                    }
+                    continue;
+                }
+            };
             let mut start = 0;
             while start < bytes.len() {
                 let sector_end =
@@ -297,16 +361,29 @@ impl File for Handle {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.state()?;
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
-        let fault = state.operate()?;
-        let done = match fault {
-            None => bytes.len(),
-            Some(_) => usize::try_from(state.random.below(bytes.len() as u64 + 1))
-                .map_err(io::Error::other)?,
-        };
-        state.inodes[self.inode].write(offset, &bytes[..done]);
-        fault.map_or(Ok(()), |fault| Err(fault.error()))
+        self.state()?.write(self.inode, offset, bytes)
+    }
+
+    fn cut(&self, len_bytes: u64) -> io::Result<()> {
+        let len = usize::try_from(len_bytes).map_err(io::Error::other)?;
+        let mut state = self.state()?;
+        match state.operate()? {
+            // A crash may come just after the operation as well as just before.
+            Some(Fault::Crash) if state.random.one_in(2) => {}
+            Some(fault) => return Err(fault.error()),
+            None => {}
+        }
+        state.inodes[self.inode].cut(len);
+        state.check_running()
+    }
+
+    fn allocate(&self, len_bytes: u64) -> io::Result<()> {
+        let len = usize::try_from(len_bytes).map_err(io::Error::other)?;
+        let mut state = self.state()?;
+        let before = state.inodes[self.inode].cached.len();
+        let zeros = vec![0; len.saturating_sub(before)];
+        state.write(self.inode, before, &zeros)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -321,7 +398,7 @@ impl File for Handle {
             Some(fault) => {
                 let State { random, inodes, .. } = &mut *state;
                 inodes[self.inode].write_back_some(random);
-                Err(fault.error())
+                Err(unknown_outcome(fault.error()))
             }
         }
     }
@@ -394,7 +471,7 @@ impl Disk for SimulatedDisk {
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         let mut state = self.state();
         if let Some(fault) = state.operate()? {
-            return Err(fault.error());
+            return Err(unknown_outcome(fault.error()));
         }
         if state.ignores.dir_syncs {
             return Ok(());
@@ -418,6 +495,13 @@ impl Disk for SimulatedDisk {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(Box::new(Guard { disk: self.clone(), path: path.to_owned(), boot: state.boot }))
+    }
+
+    fn room(&self) -> io::Result<Room> {
+        let state = self.state();
+        state.check_running()?;
+        let total_bytes = state.capacity.unwrap_or(u64::MAX);
+        Ok(Room { total_bytes, free_bytes: state.free_bytes(), free_files: u64::MAX })
     }
 }
 
@@ -490,6 +574,38 @@ mod tests {
         };
         assert!(is_lost(SimulatedDisk::ignore_syncs));
         assert!(is_lost(SimulatedDisk::ignore_dir_syncs));
+    }
+
+    #[test]
+    fn a_full_disk_refuses_what_has_no_room_until_there_is_room() {
+        let disk = SimulatedDisk::new(1);
+        let file = disk.create("a").expect("room");
+        file.write_at(0, &[1; 900]).expect("room");
+        disk.set_capacity(Some(1000));
+        let error = file.write_at(800, &[2; 300]).expect_err("100 bytes too many");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(disk.used_bytes() <= 1000);
+        file.write_at(0, &[3; 900]).expect("it replaces");
+        file.cut(500).expect("possible");
+        file.write_at(500, &[4; 500]).expect("room");
+        assert_eq!(disk.room().expect("running").free_bytes, 0);
+        disk.remove("a").expect("there");
+        assert_eq!(disk.room().expect("running").free_bytes, 1000);
+    }
+
+    #[test]
+    fn a_cut_is_durable_once_synced() {
+        for seed in 0..50 {
+            let disk = SimulatedDisk::new(seed);
+            let file = disk.create("a").expect("room");
+            file.write_at(0, &[7; 3000]).expect("room");
+            file.sync().expect("no fault");
+            disk.sync_dir("").expect("no fault");
+            file.cut(100).expect("no fault");
+            file.sync().expect("no fault");
+            disk.power_cut();
+            assert_eq!(disk.open("a").expect("there").len_bytes().expect("open"), 100);
+        }
     }
 
     #[test]

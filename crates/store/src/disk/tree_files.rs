@@ -87,7 +87,8 @@ impl TreeFiles {
                 self.write_file(&level_file(level), from, hashes)?;
             }
         }
-        Ok(())
+        // Also of files that an attempt made which then found no room.
+        self.disk.sync_dir(TREE).map_err(Error::io("sync the tree's folder"))
     }
 
     fn write_file(&self, path: &str, first: u64, hashes: &[Hash]) -> Result<(), Error> {
@@ -100,12 +101,7 @@ impl TreeFiles {
         };
         file.write_at(first * HASH_BYTES, hashes.as_flattened())
             .map_err(Error::io(format!("write {path}")))?;
-        file.sync().map_err(Error::io(format!("sync {path}")))?;
-        if is_there {
-            Ok(())
-        } else {
-            self.disk.sync_dir(TREE).map_err(Error::io("sync the tree's folder"))
-        }
+        file.sync().map_err(Error::io(format!("sync {path}")))
     }
 
     /// `count` digests of flushed events, from `first` on.

@@ -10,22 +10,27 @@ use crate::engine::page;
 use crate::engine::prepared_query::{Parts, PreparedQuery, RowLocation};
 use crate::engine::top::{TopValues, most};
 use crate::error::Error;
+use crate::work;
 
 /// Up to this many rows for each trail, the trail of each row is looked up, instead of the rows of
 /// each trail.
 const FEW_ROWS_A_TRAIL: u64 = 4;
 
-/// The filters of a query in terms of each segment.
+/// The filters of a query in terms of each segment that it needs, with the segment's position. Of
+/// the others nothing is read.
 pub(crate) fn conditions<'a>(
     parts: &Parts<'a>,
-    query: &Query,
-) -> Result<Vec<Conditions<'a>>, Error> {
+    prepared: &PreparedQuery<'_>,
+) -> Result<Vec<(usize, Conditions<'a>)>, Error> {
+    let query = prepared.query;
     let tree_size = parts.tree_size(query);
-    parts
-        .segments
-        .iter()
-        .map(|segment| Conditions::of(segment, &query.filters, tree_size))
-        .collect()
+    let mut conditions = Vec::with_capacity(parts.segments.len());
+    for (position, segment) in parts.segments.iter().enumerate() {
+        if prepared.needs(segment, tree_size)? {
+            conditions.push((position, Conditions::of(segment, &query.filters, tree_size)?));
+        }
+    }
+    Ok(conditions)
 }
 
 /// How to find the matches in a segment.
@@ -47,14 +52,15 @@ impl<'a> Matches<'a> {
     /// Finds the matches. The conditions must be those of the same parts and query.
     pub fn of(
         parts: &Parts<'a>,
-        conditions: &'a [Conditions<'a>],
+        conditions: &'a [(usize, Conditions<'a>)],
         prepared: &PreparedQuery<'_>,
         by: By,
     ) -> Result<Matches<'a>, Error> {
         let mut lists = Vec::new();
-        for (position, conditions) in conditions.iter().enumerate() {
-            let meta = &conditions.segment.meta;
-            if !conditions.can_match() || !prepared.overlaps(meta.earliest_ns, meta.latest_ns) {
+        for (position, conditions) in conditions {
+            work::check()?;
+            let position = *position;
+            if !conditions.can_match() {
                 continue;
             }
             if by == By::Time
@@ -84,6 +90,7 @@ impl<'a> Matches<'a> {
         }
         let tree_size = parts.tree_size(prepared.query);
         for (position, memtable) in parts.memtables.iter().enumerate() {
+            work::check()?;
             let bound = memtable.bind(prepared.query, tree_size);
             for trail in &prepared.trails {
                 if let Some(slice) = bound.matching(trail) {

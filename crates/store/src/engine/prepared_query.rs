@@ -5,8 +5,10 @@ use std::cell::OnceCell;
 use event::Trail;
 use event::query::Query;
 
+use crate::error::Error;
 use crate::hash::Set;
 use crate::log::memtable::{Memtable, Slice};
+use crate::segment::meta::Run;
 use crate::segment::segment::Segment;
 
 /// The parts of the log that a query runs on, oldest first.
@@ -68,6 +70,27 @@ impl<'a> PreparedQuery<'a> {
         let mut bound = self.trails.iter();
         (2..=self.trails.len()).contains(&segment.trails_len())
             && segment.trails().all(|(trail, _)| bound.any(|one| *one == trail))
+    }
+
+    /// Whether any row of a segment may match, by its trails and times. Errs when that is so and
+    /// the segment is not readable: an answer without it would be wrong.
+    pub(super) fn needs(&self, segment: &Segment, tree_size: u64) -> Result<bool, Error> {
+        let meta = &segment.meta;
+        if meta.first >= tree_size || !self.overlaps(meta.earliest_ns, meta.latest_ns) {
+            return Ok(false);
+        }
+        let is_within = |run: Run| self.overlaps(run.earliest_ns, run.latest_ns);
+        let is_needed = if !segment.knows_trails() {
+            true
+        } else if self.trails.len() <= segment.trails_len() {
+            self.trails.iter().any(|trail| segment.run(trail).is_some_and(is_within))
+        } else {
+            segment.trails().any(|(trail, run)| self.is_about(trail) && is_within(*run))
+        };
+        if is_needed {
+            segment.whole()?;
+        }
+        Ok(is_needed)
     }
 
     /// Whether an event between these times may be within the window.

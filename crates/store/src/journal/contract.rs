@@ -9,10 +9,12 @@ use crate::journal::frame::EventFrame;
 /// Makes batches durable, one after another.
 pub(crate) trait Journal: Send {
     /// Appends one batch, which ends in the frame of this commit. Returns the location of its first
-    /// byte once all of it is durable. After an error the journal must not be used any more.
+    /// byte once all of it is durable. After an error the journal must not be used any more, unless
+    /// it [found no room](Error::is_storage_full): then the journal is as it was.
     fn append(&mut self, commit: &Commit, frames: &[u8]) -> Result<Position, Error>;
 
-    /// Records that this batch, the newest, is durable. Needs no sync of its own.
+    /// Records that this batch, the newest, is durable. Needs no sync of its own. Errors are those
+    /// of [`Journal::append`].
     fn mark(&mut self, batch: u64) -> Result<(), Error>;
 
     /// A reader that works beside further appends.

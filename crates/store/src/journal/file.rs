@@ -4,6 +4,7 @@
 //! - only the last file is written, and only behind its last batch;
 //! - at most one batch is not durable at any moment, so a crash can tear only that one;
 //! - every file but the last was synced to its end before the next was started;
+//! - a write that found no room is cut off again, durably, before anything else is written;
 //! - every open copies the last file to a new one before anything is appended: after a failed sync
 //!   the old one may read back bytes from memory that never reached the disk, and no later sync
 //!   would write them.
@@ -12,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 
 use crate::disk::durable;
-use crate::disk::durable::{Disk, File};
+use crate::disk::durable::{Disk, File, unknown_outcome};
 use crate::disk::identity::Identity;
 use crate::disk::layout::{JOURNAL, UNFINISHED, journal_file};
 use crate::error::Error;
@@ -54,13 +55,15 @@ impl FileJournal {
         file_bytes_max: u64,
         start: Start,
         meters: Arc<Meters>,
-        visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
+        visit: &mut dyn FnMut(&[Batch<'_>]) -> Result<(), Error>,
     ) -> Result<(FileJournal, Option<TornTail>), Error> {
         let (mut next_batch, mut tree_size) = (start.batch, start.index);
-        let mut note_end = |batch: &Batch<'_>| {
-            next_batch = batch.commit.batch + 1;
-            tree_size = batch.commit.tree_size;
-            visit(batch)
+        let mut note_end = |batches: &[Batch<'_>]| {
+            if let Some(last) = batches.last() {
+                next_batch = last.commit.batch + 1;
+                tree_size = last.commit.tree_size;
+            }
+            visit(batches)
         };
         let JournalEnd { names, last_file: mut whole, torn_tail } =
             scan_all(&*disk, identity, start, &mut note_end, &mut |_| {})?;
@@ -144,9 +147,27 @@ impl FileJournal {
 
     fn write(&mut self, bytes: &[u8]) -> Result<u64, Error> {
         let at = self.end;
-        self.current.write_at(at, bytes).map_err(Error::io(format!("write {}", self.name)))?;
-        self.end += bytes.len() as u64;
-        Ok(at)
+        let error = match self.current.write_at(at, bytes) {
+            Ok(()) => {
+                self.end += bytes.len() as u64;
+                return Ok(at);
+            }
+            Err(cause) => Error::Io { doing: format!("write {}", self.name), cause },
+        };
+        if error.is_storage_full() {
+            self.cut_off(at)?;
+        }
+        Err(error)
+    }
+
+    /// Makes the file end here again, durably. No sync of the cut bytes was tried, so none failed.
+    fn cut_off(&mut self, end: u64) -> Result<(), Error> {
+        let cut = self.current.cut(end).map_err(unknown_outcome);
+        cut.map_err(Error::io(format!("cut {}", self.name)))?;
+        // If we crash here, any part of the cut bytes may be on disk, and recovery cuts them off.
+        self.current.sync().map_err(Error::io(format!("sync {}", self.name)))?;
+        self.allocated = end;
+        Ok(())
     }
 }
 
@@ -167,7 +188,9 @@ fn remove_unfinished(disk: &dyn Disk) -> Result<(), Error> {
 impl Journal for FileJournal {
     fn append(&mut self, commit: &Commit, frames: &[u8]) -> Result<Position, Error> {
         assert_eq!(commit.batch, self.next_batch, "batches are appended in order");
-        if self.end > HEADER_BYTES as u64 && self.end + frames.len() as u64 > self.file_bytes_max {
+        let is_full = self.end + frames.len() as u64 > self.file_bytes_max;
+        // A file without a batch, though perhaps with a mark, has the name of the next one.
+        if is_full && self.name != journal_file(self.next_batch) {
             self.roll()?;
         }
         let at = self.write_batch(frames)?;

@@ -17,7 +17,7 @@ pub(crate) fn read(
     disk: &Arc<dyn Disk>,
     identity: &Identity,
     start: Start,
-    visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
+    visit: &mut dyn FnMut(&[Batch<'_>]) -> Result<(), Error>,
 ) -> Result<Arc<dyn Reader>, Error> {
     let JournalEnd { names, .. } = scan_all(&**disk, identity, start, visit, &mut |_| {})?;
     let mut open = Vec::with_capacity(names.len());

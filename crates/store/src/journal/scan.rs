@@ -44,13 +44,17 @@ pub(crate) struct JournalEnd {
     pub torn_tail: Option<TornTail>,
 }
 
-/// Replays every batch of the journal to `visit`, oldest first, changing nothing. `read` gets each
-/// file's size once it was read.
+/// Frames and bytes of the batches that are replayed together: enough to share among processors.
+const VISITED_FRAMES: usize = 8 << 10;
+const VISITED_BYTES: usize = 16 << 20;
+
+/// Replays every batch of the journal to `visit`, oldest first and some at a time, changing
+/// nothing. `read` gets each file's size once it was read.
 pub(crate) fn scan_all(
     disk: &dyn Disk,
     identity: &Identity,
     start: Start,
-    visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
+    visit: &mut dyn FnMut(&[Batch<'_>]) -> Result<(), Error>,
     read: &mut dyn FnMut(u64),
 ) -> Result<JournalEnd, Error> {
     let (names, _) = split_at_start(journal_files(disk)?, start);
@@ -58,8 +62,9 @@ pub(crate) fn scan_all(
         Some(name) if start.batch > 0 => begin(disk, name, start)?,
         _ => Header { first_batch: 0, first_index: 0 },
     };
-    let visit = &mut |batch: &Batch<'_>| {
-        if batch.commit.batch < start.batch { Ok(()) } else { visit(batch) }
+    let visit = &mut |batches: &[Batch<'_>]| {
+        let flushed = batches.partition_point(|batch| batch.commit.batch < start.batch);
+        visit(&batches[flushed..])
     };
     let mut last = None;
     for (position, name) in names.iter().enumerate() {
@@ -158,9 +163,33 @@ fn scan_file(
     file: u32,
     bytes: &[u8],
     expected: &mut Header,
-    visit: &mut dyn FnMut(&Batch<'_>) -> Result<(), Error>,
+    visit: &mut dyn FnMut(&[Batch<'_>]) -> Result<(), Error>,
 ) -> Result<Scan, Error> {
     check_header(identity, name, bytes, expected)?;
+    let (mut batches, mut frames, mut first) = (Vec::new(), 0, HEADER_BYTES);
+    let scan = scan_frames(identity, name, file, bytes, expected, &mut |batch, end| {
+        frames += batch.frames.len();
+        batches.push(batch);
+        if frames < VISITED_FRAMES && end - first < VISITED_BYTES {
+            return Ok(());
+        }
+        (frames, first) = (0, end);
+        visit(&std::mem::take(&mut batches))
+    });
+    // Whatever ended the scan lies behind these.
+    visit(&batches)?;
+    scan
+}
+
+/// Hands each batch of a file, with the offset behind it, to `each`.
+fn scan_frames<'a>(
+    identity: &Identity,
+    name: &'a str,
+    file: u32,
+    bytes: &'a [u8],
+    expected: &mut Header,
+    each: &mut dyn FnMut(Batch<'a>, usize) -> Result<(), Error>,
+) -> Result<Scan, Error> {
     let mut at = HEADER_BYTES;
     let mut scan = Scan { end: at, last_batch: expected.first_batch.checked_sub(1), stop: None };
     let mut pending = Vec::new();
@@ -201,7 +230,7 @@ fn scan_file(
                     file: name,
                     offset: scan.end as u64,
                 };
-                visit(&batch)?;
+                each(batch, next)?;
                 *expected = Header { first_batch: commit.batch + 1, first_index: commit.tree_size };
                 scan.last_batch = Some(commit.batch);
                 scan.end = next;

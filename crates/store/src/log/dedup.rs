@@ -77,6 +77,18 @@ impl KeyIndex {
         self.active.push(key);
     }
 
+    /// Removes the key that was added last with [`KeyIndex::insert_event`].
+    pub fn take_back_event(&mut self, key: &Key) {
+        debug_assert_eq!(self.active.last(), Some(key));
+        self.active.pop();
+        self.firsts.remove(key);
+    }
+
+    /// Removes a key that was added with [`KeyIndex::insert`].
+    pub fn take_back(&mut self, key: &Key) {
+        self.firsts.remove(key);
+    }
+
     /// Ends the active memtable at this index.
     pub fn freeze(&mut self, end: u64) {
         self.frozen.push_back((end, std::mem::take(&mut self.active)));
@@ -149,6 +161,20 @@ mod tests {
         assert_eq!(held(&index), [Some(0), None, Some(1), Some(2)]);
         index.forget_before(9);
         assert_eq!(held(&index), [Some(0), None, None, Some(2)], "the active memtable stays");
+    }
+
+    #[test]
+    fn keys_are_taken_back() {
+        let mut index = KeyIndex::default();
+        let entry = |index| KeyEntry::new(index, &[1; 32]);
+        (0..3).for_each(|byte| index.insert_event([byte; 16], entry(u64::from(byte))));
+        index.insert([9; 16], entry(0));
+        index.take_back_event(&[2; 16]);
+        index.take_back(&[9; 16]);
+        assert!([2, 9].iter().all(|byte| index.get(&[*byte; 16]).is_none()));
+        index.freeze(2);
+        index.forget_before(2);
+        assert!([0, 1].iter().all(|byte| index.get(&[*byte; 16]).is_none()), "the rest is known");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(crate) struct History {
     /// Levels and hashes of the tiles filled since they were last taken.
     pub filled: Vec<(u32, Hash)>,
     numbers: HashMap<Trail, u64>,
+    /// Whether a damaged segment may have events of any trail that is not in `numbers`.
+    has_unknown_trails: bool,
 }
 
 /// An event of a replayed batch.
@@ -34,6 +36,15 @@ pub(crate) struct ReplayedEvent<'a> {
     pub digest: Hash,
     pub entry: Entry,
     pub raw: &'a [u8],
+}
+
+/// Gives the digest of an entry and the entry, for its bytes.
+pub(crate) type Decode<'a> = dyn FnMut(&[u8]) -> Result<(Hash, Entry), String> + 'a;
+
+/// An entry with its digest, from its bytes.
+pub(crate) fn decoded(bytes: &[u8]) -> Result<(Hash, Entry), String> {
+    let entry = entry::decode(bytes).map_err(|error| error.to_string())?;
+    Ok((entry::digest(bytes), entry))
 }
 
 impl History {
@@ -53,6 +64,24 @@ impl History {
                 self.numbers.insert(trail.clone(), 1);
                 1
             }
+        }
+    }
+
+    /// Whether the number of the trail's next event is known.
+    pub(super) fn knows_number(&self, trail: &Trail) -> bool {
+        !self.has_unknown_trails || self.numbers.contains_key(trail)
+    }
+
+    /// The number of the last event of each trail.
+    pub(super) fn numbers(&self) -> &HashMap<Trail, u64> {
+        &self.numbers
+    }
+
+    /// Takes back the newest number of this trail.
+    pub(super) fn take_back_number(&mut self, trail: &Trail) {
+        match self.numbers.get_mut(trail) {
+            Some(number) if *number > 1 => *number -= 1,
+            _ => drop(self.numbers.remove(trail)),
         }
     }
 
@@ -85,10 +114,16 @@ impl History {
         segments: &[Arc<Segment>],
     ) -> Option<History> {
         let mut numbers: HashMap<Trail, u64> = HashMap::new();
-        for (trail, run) in segments.iter().flat_map(|segment| segment.trails()) {
-            let last = run.first_number + u64::from(run.end - run.start) - 1;
-            let number = numbers.entry(trail.clone()).or_default();
-            *number = last.max(*number);
+        for segment in segments {
+            if !segment.knows_trails() {
+                // Any trail may go on in it, and then the number found before is not the last.
+                numbers.clear();
+            }
+            for (trail, run) in segment.trails() {
+                let last = run.first_number + u64::from(run.end - run.start) - 1;
+                let number = numbers.entry(trail.clone()).or_default();
+                *number = last.max(*number);
+            }
         }
         Some(History {
             tree: flushed.tree()?,
@@ -97,6 +132,7 @@ impl History {
             received_at: flushed.received_at(),
             filled: Vec::new(),
             numbers,
+            has_unknown_trails: segments.iter().any(|segment| !segment.knows_trails()),
         })
     }
 
@@ -121,7 +157,9 @@ impl History {
         number: u64,
         received_at: Time,
     ) -> Result<(), &'static str> {
-        if number != self.next_number(trail) {
+        if !self.knows_number(trail) {
+            self.numbers.insert(trail.clone(), number);
+        } else if number != self.next_number(trail) {
             return Err("the event's number does not follow the one before in its trail");
         }
         if self.received_at.is_some_and(|before| before > received_at) {
@@ -132,10 +170,12 @@ impl History {
         Ok(())
     }
 
-    /// Replays one batch, after checking that it is the next one. `each` sees every event in order.
+    /// Replays one batch, after checking that it is the next one. `decode` gets the bytes of every
+    /// entry in order, and `each` every event.
     pub fn replay(
         &mut self,
         batch: &Batch<'_>,
+        decode: &mut Decode<'_>,
         each: &mut dyn FnMut(ReplayedEvent<'_>) -> Result<(), &'static str>,
     ) -> Result<(), Error> {
         for (position, len_bytes, content) in &batch.frames {
@@ -148,9 +188,7 @@ impl History {
                             self.tree.size()
                         )));
                     }
-                    let decoded =
-                        entry::decode(entry).map_err(|error| damage(&error.to_string()))?;
-                    let digest = entry::digest(entry);
+                    let (digest, decoded) = decode(entry).map_err(|why| damage(&why))?;
                     self.go_on(&digest, &decoded.event.trail, decoded.number, decoded.received_at)
                         .map_err(damage)?;
                     let frame = FrameLocation { at: *position, len_bytes: *len_bytes };
@@ -198,6 +236,16 @@ mod tests {
         assert_eq!(history.head(), (1, expected.root()));
         assert_eq!((history.trails(), history.events_of(Service::Registry)), (1, 1));
         assert!(history.go_on(&[2; 32], &trail(), 2, at(4)).is_err(), "time goes back");
+    }
+
+    #[test]
+    fn numbers_are_taken_back_to_the_first() {
+        let mut history = History::default();
+        assert_eq!([1, 2].map(|_| history.next_number(&trail())), [1, 2]);
+        history.take_back_number(&trail());
+        assert_eq!(history.next_number(&trail()), 2);
+        (0..2).for_each(|_| history.take_back_number(&trail()));
+        assert_eq!((history.trails(), history.next_number(&trail())), (0, 1));
     }
 
     #[test]

@@ -12,10 +12,12 @@ use event::{Time, Trail};
 use tlog::Hash;
 
 use crate::compaction::Compactor;
+use crate::damage::{DamagedFile, Damages};
 use crate::disk::durable::{Disk, Wait};
 use crate::disk::identity;
 use crate::disk::identity::Identity;
 use crate::disk::layout::LOCK;
+use crate::disk::space::Space;
 use crate::disk::tree_files::TreeFiles;
 use crate::error::Error;
 use crate::flush::Flusher;
@@ -103,11 +105,20 @@ impl Log {
             settings.journal_file_bytes_max,
             start,
             Arc::clone(&meters),
-            &mut |batch| recovered.replay(batch),
+            &mut |batches| recovered.replay(batches),
         )?;
         let reader = journal.reader();
+        let damages = Arc::new(Damages::default());
+        // Before anything looks for segments to compact.
+        opened
+            .segments
+            .iter()
+            .filter_map(|one| one.whole().err())
+            .for_each(|why| damages.note(&why));
         let sequencer = Sequencer::new(Box::new(journal), recovered, identity.salt);
-        let shared = Arc::new(SharedState::new(Arc::clone(&meters)));
+        let sequencer = sequencer.with_damages(&damages).with_latest(Arc::clone(&settings.latest));
+        let space = Arc::new(Space::new(Arc::clone(&disk), settings.space));
+        let shared = Arc::new(SharedState::new(Arc::clone(&meters), Arc::clone(&space)));
         shared.dead_letters.store(sequencer.dead_letters(), Ordering::Relaxed);
         let (queue, jobs) = sync_channel(settings.waiting_requests_max);
         let state = sequencer.state();
@@ -134,10 +145,12 @@ impl Log {
         };
         let compactor = Arc::new(Compactor {
             disk,
+            space,
             flusher: Arc::clone(&flusher),
             segments: settings.compaction_segments,
             events_max: settings.compacted_events_max,
             flush_events: settings.flush_events,
+            damages: Arc::clone(&damages),
             compactions: Mutex::new(()),
             ends: AtomicBool::new(false),
         });
@@ -164,6 +177,7 @@ impl Log {
                 tree,
                 dead_letters,
                 nodes: NodeCache::default(),
+                damages,
             },
             queue: Some(queue),
             sequencer: Some(thread),
@@ -185,12 +199,16 @@ impl Log {
 
     /// Hands a request to the sequencer. `reply` is called from its thread once the request is
     /// durable and visible, or refused. Errs without calling it when the queue is full, the log is
-    /// fenced, or an event is larger than [`EVENT_BYTES_MAX`].
+    /// fenced, an event is larger than [`EVENT_BYTES_MAX`], or the disk is full and the request is
+    /// from outside.
     pub fn submit(
         &self,
         request: Append,
         reply: impl FnOnce(Result<Receipt, Refusal>) + Send + 'static,
     ) -> Result<(), Error> {
+        if self.space().is_full() && !request.is_own {
+            return Err(Error::StorageFull);
+        }
         let queue = self.queue_for(&request)?;
         queue.try_send(Job::Append(request, Box::new(reply))).map_err(|refused| match refused {
             TrySendError::Full(_) => Error::Overloaded,
@@ -198,7 +216,8 @@ impl Log {
         })
     }
 
-    /// [`Log::submit`], but waits while the queue is full. Blocks.
+    /// [`Log::submit`], but waits while the queue is full, and takes requests from outside while
+    /// the disk is full: for what was received already and is not sent again. Blocks.
     pub fn submit_blocking(
         &self,
         request: Append,
@@ -245,7 +264,7 @@ impl Log {
         is_done.recv().map_err(|_| fenced())?;
         let flushed = self.flusher.lock().expect("no panic while held").flush(u64::MAX);
         flushed.inspect_err(|error| {
-            self.shared.fence.get_or_init(|| error.to_string());
+            self.shared.note(error);
         })
     }
 
@@ -253,8 +272,13 @@ impl Log {
     pub fn compact(&self) -> Result<(), Error> {
         let compacted = self.compactor.compact_all();
         compacted.inspect_err(|error| {
-            self.shared.fence.get_or_init(|| error.to_string());
+            self.shared.note(error);
         })
+    }
+
+    /// The room on the disk.
+    pub fn space(&self) -> &Arc<Space> {
+        &self.shared.space
     }
 
     /// Counts of the log.
@@ -310,6 +334,11 @@ impl Log {
         self.contents.identity()
     }
 
+    /// [`Contents::damaged_files`].
+    pub fn damaged_files(&self) -> Vec<DamagedFile> {
+        self.contents.damaged_files()
+    }
+
     /// [`Contents::query`].
     pub fn query(&self, query: &Query) -> Result<Page<Row>, Error> {
         self.contents.query(query)
@@ -338,6 +367,11 @@ impl Log {
     /// [`Contents::from_index`].
     pub fn from_index(&self, first: u64, count: usize) -> Result<Vec<Row>, Error> {
         self.contents.from_index(first, count)
+    }
+
+    /// [`Contents::entries_from`].
+    pub fn entries_from(&self, first: u64, count: usize) -> Result<Vec<Vec<u8>>, Error> {
+        self.contents.entries_from(first, count)
     }
 
     /// [`Contents::stored_event`].
@@ -385,12 +419,16 @@ impl Log {
     }
 
     /// [`Contents::audit_files`].
-    pub fn audit_files(&self, trail: &Trail, as_of: Option<u64>) -> (Vec<AuditFile>, u64) {
+    pub fn audit_files(
+        &self,
+        trail: &Trail,
+        as_of: Option<u64>,
+    ) -> Result<(Vec<AuditFile>, u64), Error> {
         self.contents.audit_files(trail, as_of)
     }
 
     /// [`Contents::audit_file`].
-    pub fn audit_file(&self, id: &str) -> Option<AuditFile> {
+    pub fn audit_file(&self, id: &str) -> Result<Option<AuditFile>, Error> {
         self.contents.audit_file(id)
     }
 

@@ -1,9 +1,12 @@
 //! Recovery: from the segments and the journal to the state of an open log.
 
+use std::cell::RefCell;
+use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use tlog::Tree;
+use event::entry::Entry;
+use tlog::{Hash, Tree};
 
 use crate::disk::durable;
 use crate::disk::durable::Disk;
@@ -12,7 +15,8 @@ use crate::disk::tree_files::FullTiles;
 use crate::error::Error;
 use crate::journal::batch::{Batch, Content, DeadLetter};
 use crate::journal::dead_letter_files;
-use crate::log::dedup::{KeyEntry, KeyIndex, dead_letter_key, event_key};
+use crate::log::dedup::{Key, KeyEntry, KeyIndex, dead_letter_key, event_key};
+use crate::log::history;
 use crate::log::history::{History, ReplayedEvent};
 use crate::log::memtable::{FrameLocation, Memtable, NewRow};
 use crate::log::state::State;
@@ -31,23 +35,32 @@ pub(crate) struct Recovery {
 }
 
 impl Recovery {
-    pub fn replay(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
+    /// Replays batches. All processors decode their events; one puts them in order.
+    pub fn replay(&mut self, batches: &[Batch<'_>]) -> Result<(), Error> {
+        let mut decoded = decode_all(batches).into_iter();
+        batches.iter().try_for_each(|batch| self.replay_one(batch, &mut decoded))
+    }
+
+    fn replay_one(
+        &mut self,
+        batch: &Batch<'_>,
+        decoded: &mut dyn Iterator<Item = Result<DecodedEvent, String>>,
+    ) -> Result<(), Error> {
         let Recovery { history, state, known } = self;
         let mut events = Vec::with_capacity(batch.frames.len());
-        history.replay(batch, &mut |ReplayedEvent { index, frame, digest, entry, .. }| {
-            let origin = &entry.event.origin;
-            let key = origin.key.as_deref().map(|key| event_key(&origin.source, key));
+        let parts = RefCell::new(None);
+        let mut decode = |_: &[u8]| {
+            let event = decoded.next().expect("one for each event")?;
+            *parts.borrow_mut() = Some((event.words, event.rest, event.key));
+            Ok((event.digest, event.entry))
+        };
+        history.replay(batch, &mut decode, &mut |replayed| {
+            let ReplayedEvent { index, frame, digest, entry, .. } = replayed;
+            let (words, rest, key) = parts.take().expect("just decoded");
             if let Some(key) = key {
                 known.insert_event(key, KeyEntry::new(index, &entry.raw_sha256));
             }
-            events.push((
-                Words::of(&entry.event),
-                rest_of(&entry.event),
-                key,
-                digest,
-                entry,
-                frame,
-            ));
+            events.push((words, rest, key, digest, entry, frame));
             Ok(())
         })?;
         let raws = batch.frames.iter().filter_map(|(_, _, content)| match content {
@@ -88,6 +101,57 @@ impl Recovery {
     }
 }
 
+/// The parts of a replayed event that need nothing of the events before it.
+struct DecodedEvent {
+    digest: Hash,
+    entry: Entry,
+    words: Words,
+    rest: Vec<u8>,
+    key: Option<Key>,
+}
+
+impl DecodedEvent {
+    fn of(bytes: &[u8]) -> Result<DecodedEvent, String> {
+        let (digest, entry) = history::decoded(bytes)?;
+        let (words, rest) = (Words::of(&entry.event), rest_of(&entry.event));
+        let origin = &entry.event.origin;
+        let key = origin.key.as_deref().map(|key| event_key(&origin.source, key));
+        Ok(DecodedEvent { digest, entry, words, rest, key })
+    }
+}
+
+/// Fewer events are decoded sooner than a thread starts.
+const DECODED_ALONE: usize = 256;
+
+/// Decodes the events of some batches, in order.
+fn decode_all(batches: &[Batch<'_>]) -> Vec<Result<DecodedEvent, String>> {
+    let contents = batches.iter().flat_map(|batch| &batch.frames);
+    let entries: Vec<&[u8]> = contents
+        .filter_map(|(_, _, content)| match content {
+            Content::Event { entry, .. } => Some(*entry),
+            Content::DeadLetter(_) => None,
+        })
+        .collect();
+    let decode = |entries: &[&[u8]]| -> Vec<Result<DecodedEvent, String>> {
+        entries.iter().map(|bytes| DecodedEvent::of(bytes)).collect()
+    };
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let share = entries.len().div_ceil(processors).max(DECODED_ALONE);
+    let Some((own, others)) = entries.split_at_checked(share).filter(|(_, rest)| !rest.is_empty())
+    else {
+        return decode(&entries);
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            others.chunks(share).map(|some| scope.spawn(move || decode(some))).collect();
+        let mut decoded = decode(own);
+        for thread in threads {
+            decoded.extend(thread.join().expect("decoding does not panic"));
+        }
+        decoded
+    })
+}
+
 /// The state that the segments give; the journal has yet to be replayed to it.
 pub(crate) fn resume(
     opened: &Directory,
@@ -98,13 +162,19 @@ pub(crate) fn resume(
     let history =
         History::resume(flushed, dead_letters, &opened.segments).expect("the manifest was read");
     let trails = opened.segments.iter().flat_map(|segment| segment.trails());
+    let (mut files, hidden) = opened.audit_files()?;
+    if hidden.is_some() {
+        files.note_gaps(history.numbers());
+    }
     let state = State {
         segments: Arc::new(opened.segments.clone()),
         active: Memtable::from(flushed.events),
         trails: trails.map(|(trail, _)| trail.clone()).collect(),
         memtable_events_max,
-        files: opened.audit_files()?,
+        files,
+        has_unknown_trails: opened.segments.iter().any(|segment| !segment.knows_trails()),
         head: history.head(),
+        received_at: history.received_at,
         dead_letters_head: history.dead_letters_head(),
         filled: FullTiles::from(flushed.events),
         ..State::default()

@@ -9,6 +9,9 @@ use crate::log::dedup::{Key, event_key};
 use crate::log::words::Words;
 use crate::segment::row::rest_of;
 
+/// Bytes that the texts which every event keeps take on average: trail, actor, action, resource.
+const DIMENSIONS_BYTES: usize = 512;
+
 /// An event ready for the log; everything that needs no order is computed.
 pub struct IncomingEvent {
     pub(super) event: Event,
@@ -32,6 +35,16 @@ impl IncomingEvent {
         IncomingEvent { template, words, rest, key, event }
     }
 
+    /// About how many bytes of memory it takes.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<IncomingEvent>()
+            + self.event.raw.capacity()
+            + self.template.memory_bytes()
+            + self.words.memory_bytes()
+            + self.rest.capacity()
+            + DIMENSIONS_BYTES
+    }
+
     pub(crate) fn len_bytes_max(&self) -> usize {
         self.template.len_bytes_max() + self.event.raw.len() + 64
     }
@@ -49,6 +62,8 @@ pub struct Append {
     pub rejected: Vec<RejectedRecord>,
     /// Handling of an event whose key was recorded before with other bytes.
     pub on_conflict: OnConflict,
+    /// Whether it is Daybook's own record, which goes on while the disk is full.
+    pub is_own: bool,
 }
 
 /// Handling of an event whose key was recorded before with other bytes.
@@ -85,6 +100,14 @@ pub enum Refusal {
         /// Index of the event that has the key.
         index: u64,
     },
+    /// Damage of stored bytes leaves open how to record it. Other requests are recorded. With
+    /// [`OnConflict::DeadLetter`], such events become dead letters instead.
+    Damaged {
+        /// What is not known.
+        because: String,
+    },
+    /// There is no room on the disk. Nothing of the request was recorded.
+    StorageFull,
     /// A durable write failed. The next open shows whether the request was recorded.
     Fenced {
         /// The failure.

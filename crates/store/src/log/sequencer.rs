@@ -6,8 +6,9 @@ use std::sync::{Arc, RwLock};
 use event::RejectedRecord;
 use event::entry::{self, NUMBER_MAX};
 use event::{Event, Time};
-use tlog::Hash;
+use tlog::{Hash, Tree};
 
+use crate::damage::Damages;
 use crate::error::Error;
 use crate::journal::batch::{Commit, DeadLetter, Position};
 use crate::journal::contract::Journal;
@@ -17,9 +18,10 @@ use crate::log::history::History;
 use crate::log::memtable::{FrameLocation, NewRow};
 use crate::log::recovery::Recovery;
 use crate::log::request::{Append, IncomingEvent, OnConflict, Receipt, Refusal};
+use crate::log::settings::Settings;
 use crate::log::state::State;
 use crate::log::words::Words;
-use crate::segment::key_search::KeySearch;
+use crate::segment::key_search::{KeySearch, KeysFound};
 
 /// Memory retained for the next group; larger groups are rare and free theirs.
 const GROUP_BYTES_RETAINED: usize = 4 << 20;
@@ -32,10 +34,13 @@ pub(crate) struct Sequencer {
     batch: BatchWriter,
     /// Events of the group, to be published once they are durable.
     group: Vec<GroupEvent>,
-    /// Offsets and lengths in the batch of the group's dead letters.
-    dead_letters: Vec<(usize, u32)>,
+    /// Dead letters of the group.
+    dead_letters: Vec<GroupDeadLetter>,
     /// Whether the newest batch lacks its mark.
     is_unmarked: bool,
+    damages: Arc<Damages>,
+    /// [`Settings::latest`](crate::Settings::latest).
+    latest: Arc<dyn Fn() -> Time + Send + Sync>,
 }
 
 /// An event of a group.
@@ -51,6 +56,20 @@ struct GroupEvent {
     len_bytes: u32,
 }
 
+/// A dead letter of a group: its location in the batch, and its key.
+struct GroupDeadLetter {
+    offset: usize,
+    len_bytes: u32,
+    key: Key,
+}
+
+/// The part of the history that a group extends, as it was before.
+struct Before {
+    tree: Tree,
+    dead_letters: Tree,
+    received_at: Option<Time>,
+}
+
 impl Sequencer {
     pub fn new(journal: Box<dyn Journal>, recovered: Recovery, salt: [u8; 16]) -> Sequencer {
         let Recovery { history, state, known } = recovered;
@@ -63,7 +82,19 @@ impl Sequencer {
             group: Vec::new(),
             dead_letters: Vec::new(),
             is_unmarked: false,
+            damages: Arc::default(),
+            latest: Settings::default().latest,
         }
+    }
+
+    /// Believes no time later than this one.
+    pub fn with_latest(self, latest: Arc<dyn Fn() -> Time + Send + Sync>) -> Sequencer {
+        Sequencer { latest, ..self }
+    }
+
+    /// Notes damage that it meets here.
+    pub fn with_damages(self, damages: &Arc<Damages>) -> Sequencer {
+        Sequencer { damages: Arc::clone(damages), ..self }
     }
 
     pub fn state(&self) -> Arc<RwLock<State>> {
@@ -91,8 +122,9 @@ impl Sequencer {
     /// Records a group of requests with one sync. When this returns, all receipts are durable and
     /// visible.
     ///
-    /// After an error the fate of the group is unknown, and the sequencer must not be used any
-    /// more.
+    /// Without room for the group, every request is refused as [`Refusal::StorageFull`] and leaves
+    /// no trace. After an error the fate of the group is unknown, and the sequencer must not be
+    /// used any more.
     pub fn commit(
         &mut self,
         requests: Vec<Append>,
@@ -104,14 +136,29 @@ impl Sequencer {
         self.known.forget_before(segments.last().map_or(0, |segment| segment.meta.end()));
         let keys =
             requests.iter().flat_map(|request| &request.events).filter_map(|event| event.key);
-        let (sought, mut flushed) = (KeySearch::of(keys), HashMap::new());
-        segments.iter().try_for_each(|segment| segment.find_keys(&sought, &mut flushed))?;
-        let admit = |request| Ok(self.admit(request, &flushed));
+        let (sought, mut flushed) = (KeySearch::of(keys), KeysFound::default());
+        for segment in segments.iter() {
+            match segment.find_keys(&sought, &mut flushed) {
+                // The segment has no key that reads back. Intake goes on without them, so that an
+                // event of the segment that is sent again is recorded again.
+                Err(why) if why.is_unreadable() => self.damages.note(&why),
+                found => found?,
+            }
+        }
+        flushed.damage.iter().for_each(|why| self.damages.note(why));
+        let latest = (self.latest)();
+        let before = self.before();
+        let admit = |request| Ok(self.admit(request, &flushed, latest));
         let answers: Vec<_> = requests.into_iter().map(admit).collect::<Result<_, Error>>()?;
         if self.batch.is_empty() {
             self.batch.clear(GROUP_BYTES_RETAINED);
-        } else {
-            self.write()?;
+        } else if let Err(error) = self.write() {
+            if !error.is_storage_full() {
+                return Err(error);
+            }
+            self.take_back(before);
+            // A duplicate or a conflict may be one of an event that was just taken back.
+            return Ok(answers.iter().map(|_| Err(Refusal::StorageFull)).collect());
         }
         let tree_size = self.history.tree.size();
         Ok(answers
@@ -123,10 +170,17 @@ impl Sequencer {
     /// Writes the mark of the newest batch, if it has none. Call it when no batch follows at once;
     /// the next batch takes the mark along otherwise.
     pub fn mark(&mut self) -> Result<(), Error> {
-        if std::mem::take(&mut self.is_unmarked) {
-            self.journal.mark(self.history.batches - 1)?;
+        if !self.is_unmarked {
+            return Ok(());
         }
-        Ok(())
+        match self.journal.mark(self.history.batches - 1) {
+            // The next batch brings it.
+            Err(error) if error.is_storage_full() => Ok(()),
+            done => {
+                self.is_unmarked = false;
+                done
+            }
+        }
     }
 
     pub fn close(&mut self) -> Result<(), Error> {
@@ -134,21 +188,51 @@ impl Sequencer {
         self.journal.close()
     }
 
+    fn before(&self) -> Before {
+        Before {
+            tree: self.history.tree.clone(),
+            dead_letters: self.history.dead_letters.clone(),
+            received_at: self.history.received_at,
+        }
+    }
+
+    /// Returns to the state before the group, of which nothing was written.
+    fn take_back(&mut self, before: Before) {
+        for GroupEvent { event, key, .. } in self.group.drain(..).rev() {
+            self.history.take_back_number(&event.trail);
+            if let Some(key) = key {
+                self.known.take_back_event(&key);
+            }
+        }
+        for GroupDeadLetter { key, .. } in self.dead_letters.drain(..) {
+            self.known.take_back(&key);
+        }
+        let Before { tree, dead_letters, received_at } = before;
+        (self.history.tree, self.history.dead_letters) = (tree, dead_letters);
+        self.history.received_at = received_at;
+        // Those before the group were taken when it was published.
+        self.history.filled.clear();
+        self.batch.clear(GROUP_BYTES_RETAINED);
+    }
+
     /// Adds one request to the batch, or refuses it and leaves no trace. `flushed` are the events
     /// in segments that have one of its keys.
     fn admit(
         &mut self,
         request: Append,
-        flushed: &HashMap<Key, KeyEntry>,
+        flushed: &KeysFound,
+        latest: Time,
     ) -> Result<Receipt, Refusal> {
         if request.on_conflict == OnConflict::Refuse {
+            let mut events = request.events.iter();
+            if let Some(because) = events.find_map(|event| self.undecided(event, flushed)) {
+                return Err(Refusal::Damaged { because: because.to_owned() });
+            }
             self.refuse_conflicts(&request.events, flushed)?;
         }
+        let arrived_at = request.received_at.min(latest);
         // The clock may step back; the log does not.
-        let received_at = self
-            .history
-            .received_at
-            .map_or(request.received_at, |last| last.max(request.received_at));
+        let received_at = self.history.received_at.map_or(arrived_at, |last| last.max(arrived_at));
         let mut receipt = Receipt {
             first_index: None,
             recorded: 0,
@@ -158,6 +242,11 @@ impl Sequencer {
         };
         let mut rejected = request.rejected;
         for (position, incoming) in request.events.into_iter().enumerate() {
+            if let Some(because) = self.undecided(&incoming, flushed) {
+                let reason = format!("damaged: {because}");
+                rejected.push(RejectedRecord { reason, raw: incoming.event.raw });
+                continue;
+            }
             match incoming.key.and_then(|key| self.first(&key, flushed)) {
                 None => {
                     let index = self.record(incoming, received_at);
@@ -183,14 +272,26 @@ impl Sequencer {
     }
 
     /// The event that was recorded under this key.
-    fn first(&self, key: &Key, flushed: &HashMap<Key, KeyEntry>) -> Option<KeyEntry> {
-        self.known.get(key).or_else(|| flushed.get(key).copied())
+    fn first(&self, key: &Key, flushed: &KeysFound) -> Option<KeyEntry> {
+        self.known.get(key).or_else(|| flushed.events.get(key).copied())
+    }
+
+    /// Why an event cannot be recorded while a segment is damaged, if that is so.
+    fn undecided(&self, incoming: &IncomingEvent, flushed: &KeysFound) -> Option<&'static str> {
+        let unknown = incoming.key.filter(|key| self.first(key, flushed).is_none());
+        if unknown.is_some_and(|key| flushed.undecided.contains(&key)) {
+            Some("the event may be one of a damaged segment, which does not read back")
+        } else if !self.history.knows_number(&incoming.event.trail) {
+            Some("a damaged segment hides the number of the trail's last event")
+        } else {
+            None
+        }
     }
 
     fn refuse_conflicts(
         &self,
         events: &[IncomingEvent],
-        flushed: &HashMap<Key, KeyEntry>,
+        flushed: &KeysFound,
     ) -> Result<(), Refusal> {
         let mut own: HashMap<Key, KeyEntry> = HashMap::new();
         for (position, incoming) in events.iter().enumerate() {
@@ -246,7 +347,8 @@ impl Sequencer {
         let number = self.history.dead_letters.size();
         let RejectedRecord { reason, raw } = rejected;
         let record = DeadLetter { number, received_at, source: source.to_owned(), reason, raw };
-        self.dead_letters.push(self.batch.dead_letter(&record));
+        let (offset, len_bytes) = self.batch.dead_letter(&record);
+        self.dead_letters.push(GroupDeadLetter { offset, len_bytes, key });
         self.known.insert(key, KeyEntry::new(number, &[0; 32]));
         self.history.dead_letters.push(&record.digest());
         true
@@ -289,7 +391,7 @@ impl Sequencer {
         state.dead_letters_head = self.history.dead_letters_head();
         state
             .dead_letters
-            .extend(self.dead_letters.iter().map(|(offset, len_bytes)| frame(*offset, *len_bytes)));
+            .extend(self.dead_letters.iter().map(|one| frame(one.offset, one.len_bytes)));
         // The group is visible.
         if state.is_full() {
             self.known.freeze(self.history.tree.size());
@@ -306,23 +408,36 @@ impl Sequencer {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
     use crate::journal::contract::Reader;
     use crate::samples::event;
 
-    /// A journal that records the commits of its batches and the marks.
+    /// A journal that records the commits of its batches and the marks, unless it is full.
     #[derive(Clone, Default)]
-    struct Commits(Arc<Mutex<Vec<(Commit, usize)>>>, Arc<Mutex<Vec<u64>>>);
+    struct Commits(Arc<Mutex<Vec<(Commit, usize)>>>, Arc<Mutex<Vec<u64>>>, Arc<AtomicBool>);
+
+    impl Commits {
+        fn find_room(&self) -> Result<(), Error> {
+            match self.2.load(Ordering::Relaxed) {
+                true => Err(Error::io("write")(io::ErrorKind::StorageFull.into())),
+                false => Ok(()),
+            }
+        }
+    }
 
     impl Journal for Commits {
         fn append(&mut self, commit: &Commit, frames: &[u8]) -> Result<Position, Error> {
+            self.find_room()?;
             self.0.lock().expect("no panic while held").push((*commit, frames.len()));
             Ok(Position { file: 0, offset: 0 })
         }
 
         fn mark(&mut self, batch: u64) -> Result<(), Error> {
+            self.find_room()?;
             self.1.lock().expect("no panic while held").push(batch);
             Ok(())
         }
@@ -357,6 +472,7 @@ mod tests {
             events: keys.iter().map(keyed).collect(),
             rejected: Vec::new(),
             on_conflict,
+            is_own: false,
         }
     }
 
@@ -381,6 +497,17 @@ mod tests {
             Some(Time::from_unix_ns(5)),
             "time never goes back"
         );
+    }
+
+    #[test]
+    fn no_event_is_received_later_than_it_can_be() {
+        let (sequencer, _) = sequencer();
+        let mut sequencer = sequencer.with_latest(Arc::new(|| Time::from_unix_ns(7)));
+        for (key, received_ns, expected) in [("a", 5, 5), ("b", 900, 7), ("c", 6, 7)] {
+            let group = vec![request(&[key], received_ns, OnConflict::Refuse)];
+            sequencer.commit(group).expect("no fault");
+            assert_eq!(sequencer.history.received_at, Some(Time::from_unix_ns(expected)), "{key}");
+        }
     }
 
     #[test]
@@ -410,5 +537,37 @@ mod tests {
         sequencer.mark().expect("no fault");
         sequencer.mark().expect("no fault");
         assert_eq!(*journal.1.lock().expect("no panic while held"), [0]);
+    }
+
+    #[test]
+    fn a_group_without_room_leaves_no_trace() {
+        let (mut sequencer, journal) = sequencer();
+        let lenient = OnConflict::DeadLetter;
+        sequencer.commit(vec![request(&["a"], 1, OnConflict::Refuse)]).expect("no fault");
+        let is_full = |is_full| journal.2.store(is_full, Ordering::Relaxed);
+        let point = sequencer.history.flush_point();
+        // New events, a duplicate, and a conflict that becomes a dead letter.
+        let group =
+            || vec![request(&["b", "c"], 9, lenient), request(&["a:other", "b"], 9, lenient)];
+        is_full(true);
+        sequencer.mark().expect("it can wait");
+        for _ in 0..2 {
+            let refused = sequencer.commit(group()).expect("no fault");
+            assert_eq!(refused, [Err(Refusal::StorageFull), Err(Refusal::StorageFull)]);
+            assert_eq!(sequencer.history.flush_point(), point);
+        }
+        is_full(false);
+        let receipts = sequencer.commit(group()).expect("no fault");
+        let expected = [
+            Receipt { tree_size: 3, ..receipt(Some(1), 2, &[]) },
+            Receipt { tree_size: 3, dead_letters: 1, ..receipt(None, 0, &[(1, 1)]) },
+        ];
+        assert_eq!(receipts, expected.map(Ok));
+        assert_eq!(sequencer.history.received_at, Some(Time::from_unix_ns(9)));
+        let state = sequencer.state();
+        let state = state.read().expect("no panic while held");
+        assert_eq!((state.len(), state.dead_letters.len()), (3, 1));
+        let marks = journal.1.lock().expect("no panic while held");
+        assert!(marks.is_empty(), "the next batch brings the mark: {marks:?}");
     }
 }

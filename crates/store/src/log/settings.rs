@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use event::Time;
+
+use crate::disk::space::SpaceLimits;
 use crate::error::Error;
 use crate::metrics::Clock;
 
@@ -34,16 +37,21 @@ pub struct Settings {
     pub cache_bytes_max: u64,
     /// Limit of queued requests; further ones are refused as [`Error::Overloaded`].
     pub waiting_requests_max: usize,
+    /// Room that the log leaves free.
+    pub space: SpaceLimits,
     /// Measures how long a sync takes, for [`Metrics`](crate::Metrics); the default measures
     /// nothing.
     pub clock: Clock,
+    /// The latest time that it can be. No event was received later, whatever a request says, since
+    /// no later event could be before it; the default limits nothing.
+    pub latest: Arc<dyn Fn() -> Time + Send + Sync>,
     /// Called when a durable write failed and the log takes nothing more.
     pub on_fatal: Arc<dyn Fn(&Error) + Send + Sync>,
 }
 
 impl Default for Settings {
     /// Files of 64 MiB, groups of 1 MiB, segments of 131,072 events, eight of which become one of
-    /// up to 16 million, 256 MiB of indexes, 1,024 waiting requests.
+    /// up to 16 million, 256 MiB of indexes, 1,024 waiting requests; no room is left free.
     fn default() -> Self {
         Settings {
             journal_file_bytes_max: 64 << 20,
@@ -56,7 +64,9 @@ impl Default for Settings {
             compacted_events_max: 16 << 20,
             cache_bytes_max: 256 << 20,
             waiting_requests_max: 1024,
+            space: SpaceLimits::default(),
             clock: Arc::new(|| Duration::ZERO),
+            latest: Arc::new(|| Time::from_unix_ns(i64::MAX)),
             on_fatal: Arc::new(|_| {}),
         }
     }

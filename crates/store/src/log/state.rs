@@ -7,6 +7,7 @@ use event::query::{Dimension, Histogram, Top};
 use event::{Time, Trail};
 use tlog::Hash;
 
+use crate::disk::layout::SEGMENTS;
 use crate::disk::tree_files::FullTiles;
 use crate::engine::matching;
 use crate::engine::matching::{By, Matches};
@@ -32,8 +33,12 @@ pub(crate) struct State {
     /// Dead letters since the active memtable began.
     pub dead_letters: Vec<FrameLocation>,
     pub files: AuditFiles,
+    /// Whether a segment does not say whose events it has, so that any trail may be in it.
+    pub has_unknown_trails: bool,
     /// Size and root of the tree.
     pub head: (u64, Hash),
+    /// When the newest event was received.
+    pub received_at: Option<Time>,
     /// Size and root of the tree over the dead letters.
     pub dead_letters_head: (u64, Hash),
     pub filled: FullTiles,
@@ -70,6 +75,17 @@ impl State {
         self.active.end()
     }
 
+    /// Whether events of a trail may be hidden: no event is known, and a segment does not say.
+    pub fn hides(&self, trail: &Trail) -> bool {
+        self.has_unknown_trails && !self.trails.contains(trail)
+    }
+
+    /// The damage of the first segment that did not open, for an answer that it hides.
+    pub fn first_damage(&self) -> Error {
+        let found = self.segments.iter().find_map(|segment| segment.whole().err());
+        found.unwrap_or_else(|| Error::damage(SEGMENTS, 0, "a list of audit log files is damaged"))
+    }
+
     /// Number of flushed events.
     pub fn flushed_events(&self) -> u64 {
         self.segments.last().map_or(0, |segment| segment.meta.end())
@@ -84,6 +100,7 @@ impl State {
         filled: &mut Vec<(u32, Hash)>,
     ) {
         self.head = head;
+        self.received_at = added.last().map(|row| row.received_at).or(self.received_at);
         filled.drain(..).for_each(|(level, hash)| self.filled.push(level, hash));
         let first = self.active.end();
         for (added, index) in added.iter().zip(first..) {
@@ -195,7 +212,7 @@ impl View {
         take: impl FnOnce(&Parts<'_>, &Matches<'_>) -> Result<T, Error>,
     ) -> Result<(T, u64), Error> {
         let parts = self.parts();
-        let conditions = matching::conditions(&parts, prepared.query)?;
+        let conditions = matching::conditions(&parts, prepared)?;
         let matching = Matches::of(&parts, &conditions, prepared, by)?;
         Ok((take(&parts, &matching)?, parts.tree_size(prepared.query)))
     }

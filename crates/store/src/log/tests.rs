@@ -24,6 +24,7 @@ fn request(number: i64) -> Append {
         events: vec![IncomingEvent::new(event(number))],
         rejected: Vec::new(),
         on_conflict: OnConflict::Refuse,
+        is_own: false,
     }
 }
 

@@ -1,11 +1,12 @@
 //! The threads of the log: one commits requests, one flushes, one compacts.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::compaction::Compactor;
+use crate::disk::space::Space;
 use crate::error::Error;
 use crate::flush::Flusher;
 use crate::log::request::{Append, IncomingEvent, Receipt, Refusal};
@@ -20,17 +21,34 @@ pub(crate) struct SharedState {
     pub dead_letters: AtomicU64,
     pub groups: AtomicU64,
     pub meters: Arc<Meters>,
+    pub space: Arc<Space>,
+    /// Whether a flush is due and has no room.
+    pub flush_lacks_room: AtomicBool,
 }
 
 impl SharedState {
-    pub fn new(meters: Arc<Meters>) -> SharedState {
+    pub fn new(meters: Arc<Meters>, space: Arc<Space>) -> SharedState {
         SharedState {
             fence: OnceLock::new(),
             duplicates: AtomicU64::default(),
             dead_letters: AtomicU64::default(),
             groups: AtomicU64::default(),
             meters,
+            space,
+            flush_lacks_room: AtomicBool::new(false),
         }
+    }
+
+    /// Notes that an operation failed: if it found no room, the disk is full, else the log takes
+    /// nothing more. Returns whether it goes on.
+    pub fn note(&self, error: &Error) -> bool {
+        let goes_on = error.is_storage_full();
+        if goes_on {
+            self.space.note_refusal();
+        } else {
+            self.fence.get_or_init(|| error.to_string());
+        }
+        goes_on
     }
 }
 
@@ -77,15 +95,14 @@ fn commit_groups(
                 job
             }
         };
-        while sequencer.unflushed_weight() > settings.unflushed_events_max
-            && shared.fence.get().is_none()
-        {
-            std::thread::sleep(UNFLUSHED_WAIT);
-        }
+        let has_memory = wait_for_memory(sequencer, shared, settings.unflushed_events_max);
         let (requests, replies, freeze) =
             collect_group(first, jobs, last_group, settings.group_bytes_max);
         last_group = requests.len();
-        if !requests.is_empty() {
+        if !has_memory {
+            // Waiting for a flush would hold up everybody until there is room on the disk.
+            replies.into_iter().for_each(|reply| reply(Err(Refusal::StorageFull)));
+        } else if !requests.is_empty() {
             commit_group(sequencer, requests, replies, shared)?;
         }
         if let Some(done) = freeze {
@@ -94,6 +111,18 @@ fn commit_groups(
             let _ = done.send(());
         }
     }
+}
+
+/// Waits until the events not yet flushed are no more than `weight_max`. Returns false if there is
+/// no room on the disk to flush them.
+fn wait_for_memory(sequencer: &Sequencer, shared: &SharedState, weight_max: u64) -> bool {
+    while sequencer.unflushed_weight() > weight_max && shared.fence.get().is_none() {
+        if shared.flush_lacks_room.load(Ordering::Relaxed) {
+            return false;
+        }
+        std::thread::sleep(UNFLUSHED_WAIT);
+    }
+    true
 }
 
 /// The log is idle after this time without a job. The newest batch then gets the mark that a next
@@ -157,6 +186,11 @@ fn commit_group(
     shared: &SharedState,
 ) -> Result<(), Error> {
     match sequencer.commit(requests) {
+        Ok(answers) if answers.contains(&Err(Refusal::StorageFull)) => {
+            shared.space.note_refusal();
+            answers.into_iter().zip(replies).for_each(|(answer, reply)| reply(answer));
+            Ok(())
+        }
         Ok(answers) => {
             shared.groups.fetch_add(1, Ordering::Relaxed);
             let recorded = answers.iter().flatten().map(|receipt| receipt.recorded as u64).sum();
@@ -198,6 +232,12 @@ pub(crate) fn lens_bytes_max(request: &Append) -> impl Iterator<Item = usize> {
 /// Interval of looking for something to flush or to drop.
 const FLUSH_EVERY: Duration = Duration::from_millis(50);
 
+/// Pause before a flush is tried again that had no room.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
+/// Room that a flush needs for each event, rows and index: mostly more than twice as much as it
+/// takes.
+const FLUSHED_EVENT_BYTES: u64 = 1 << 10;
+
 /// Flushes whenever enough events wait, until `stop` gets a message.
 pub(crate) fn run_flusher(
     flusher: &Mutex<Flusher>,
@@ -210,13 +250,24 @@ pub(crate) fn run_flusher(
     while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(wait) {
         let mut flusher = flusher.lock().expect("no panic while held");
         let is_due = flusher.unflushed_weight() >= flush_events;
-        wait = if is_due { Duration::ZERO } else { FLUSH_EVERY };
-        let done = if is_due { flusher.flush(flush_events) } else { flusher.retire() };
-        if let Err(error) = done {
-            shared.fence.get_or_init(|| error.to_string());
+        // A full disk has its last room for what is recorded, not for attempts.
+        let needs = flush_events.saturating_mul(FLUSHED_EVENT_BYTES);
+        let may_flush = is_due && (!shared.space.is_full() || shared.space.has_free(needs));
+        let done = if may_flush { flusher.flush(flush_events) } else { flusher.retire() };
+        let is_done = done.is_ok();
+        if let Err(error) = done
+            && !shared.note(&error)
+        {
             on_fatal(&error);
             return;
         }
+        let lacks_room = !is_done || is_due && !may_flush;
+        shared.flush_lacks_room.store(lacks_room, Ordering::Relaxed);
+        wait = match (is_due, lacks_room) {
+            (_, true) => ROOM_WAIT,
+            (true, false) => Duration::ZERO,
+            (false, false) => FLUSH_EVERY,
+        };
     }
 }
 
@@ -232,8 +283,9 @@ pub(crate) fn run_compactor(
         if compactor.ends.load(Ordering::Relaxed) {
             return;
         }
-        if let Err(error) = compactor.compact_all() {
-            shared.fence.get_or_init(|| error.to_string());
+        if let Err(error) = compactor.compact_all()
+            && !shared.note(&error)
+        {
             on_fatal(&error);
             return;
         }
@@ -257,6 +309,7 @@ mod tests {
             events: (0..events).map(|number| IncomingEvent::new(event(number))).collect(),
             rejected: Vec::new(),
             on_conflict: OnConflict::Refuse,
+            is_own: false,
         }
     }
 

@@ -19,6 +19,10 @@ impl Words {
         Words(bytes.into())
     }
 
+    pub fn memory_bytes(&self) -> usize {
+        self.0.len()
+    }
+
     /// The position of the text and the word.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &[u8])> {
         let mut rest = &self.0[..];

@@ -4,7 +4,7 @@
 //! its own trail that does not fit, or any event of the log after the file's hour. So every replay
 //! makes the same files, and a finished file never grows, whatever the clock does.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use event::{Event, LOG_FILE, Service, Time, Trail};
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,8 @@ pub(crate) struct AuditFiles {
     ids: HashMap<String, (Trail, usize)>,
     /// The earliest end of the hour of an open file.
     next_end: Option<Time>,
+    /// Trails of which a damaged segment hides some files.
+    incomplete: HashSet<Trail>,
 }
 
 /// The files of one trail, in order of the numbers.
@@ -100,10 +102,11 @@ impl AuditFiles {
         if lines.open.as_ref().is_some_and(|open| open.ends_before(row)) {
             lines.end(index);
         }
-        let ordinal = lines.finished.len();
+        let position = lines.finished.len();
+        let ordinal = lines.finished.last().map_or(0, |file| file.ordinal);
         let open = lines.open.get_or_insert_with(|| {
-            let open = OpenAuditFile::new(row, ordinal as u64 + 1);
-            self.ids.insert(open.file.id.clone(), (trail.clone(), ordinal));
+            let open = OpenAuditFile::new(row, ordinal + 1);
+            self.ids.insert(open.file.id.clone(), (trail.clone(), position));
             self.next_end = Some(self.next_end.map_or(open.ends_at, |end| end.min(open.ends_at)));
             open
         });
@@ -183,16 +186,40 @@ impl AuditFiles {
         Some(())
     }
 
-    /// The finished files of every trail beyond its first `known[trail]`, oldest first in each
-    /// trail.
+    /// Notes the trails whose files do not go through without a gap to `numbers[trail]`, the number
+    /// of the last event of the trail: damage hides some of them.
+    pub fn note_gaps(&mut self, numbers: &HashMap<Trail, u64>) {
+        let is_gapless = |trail: &Trail, last: u64| {
+            let lines = self.trails.get(trail);
+            let finished = lines.iter().flat_map(|lines| &lines.finished);
+            let open = lines.iter().filter_map(|lines| lines.open.as_ref());
+            let mut next = 1;
+            finished.chain(open.map(|open| &open.file)).all(|file| {
+                let follows = file.first_number == next;
+                next = file.first_number + file.lines;
+                follows
+            }) && next == last + 1
+        };
+        let databases = numbers.iter().filter(|(trail, _)| trail.service() == Service::Database);
+        let incomplete = databases.filter(|(trail, last)| !is_gapless(trail, **last));
+        // Of a trail whose last number is not known, no file is known to be the last.
+        let unknown = self.trails.keys().filter(|trail| !numbers.contains_key(trail));
+        self.incomplete = incomplete.map(|(trail, _)| trail).chain(unknown).cloned().collect();
+    }
+
+    /// Whether damage hides files of this trail, or of any.
+    pub fn lacks_some(&self, trail: Option<&Trail>) -> bool {
+        trail.map_or(!self.incomplete.is_empty(), |trail| self.incomplete.contains(trail))
+    }
+
+    /// The finished files of every trail beyond that with the ordinal `known[trail]`, oldest first
+    /// in each trail.
     pub fn beyond(&self, known: &HashMap<Trail, u64>) -> Vec<AuditFile> {
         self.trails
             .iter()
             .flat_map(|(trail, lines)| {
-                let known = known
-                    .get(trail)
-                    .map_or(0, |&count| usize::try_from(count).unwrap_or(usize::MAX));
-                lines.finished.iter().skip(known).cloned()
+                let known = known.get(trail).copied().unwrap_or_default();
+                lines.finished.iter().skip_while(move |file| file.ordinal <= known).cloned()
             })
             .collect()
     }

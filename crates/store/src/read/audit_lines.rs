@@ -15,20 +15,33 @@ const AUDIT_LINES_AT_ONCE: u64 = 512;
 
 impl Contents {
     /// The finished audit log files of a database trail, oldest first, and the tree size of the
-    /// result: now, or when the log held `as_of` events.
-    pub fn audit_files(&self, trail: &Trail, as_of: Option<u64>) -> (Vec<AuditFile>, u64) {
-        let memtable = self.state.read().expect("no panic while held");
-        let tree_size = as_of.map_or(memtable.len(), |size| size.min(memtable.len()));
-        (memtable.files.of(trail, tree_size).to_vec(), tree_size)
+    /// result: now, or when the log held `as_of` events. Errs with [`Error::Damage`] when a damaged
+    /// segment hides some of them.
+    pub fn audit_files(
+        &self,
+        trail: &Trail,
+        as_of: Option<u64>,
+    ) -> Result<(Vec<AuditFile>, u64), Error> {
+        let state = self.state.read().expect("no panic while held");
+        if state.files.lacks_some(Some(trail)) || state.hides(trail) {
+            return Err(state.first_damage());
+        }
+        let tree_size = as_of.map_or(state.len(), |size| size.min(state.len()));
+        Ok((state.files.of(trail, tree_size).to_vec(), tree_size))
     }
 
-    /// The finished audit log file with this id.
-    pub fn audit_file(&self, id: &str) -> Option<AuditFile> {
-        self.state.read().expect("no panic while held").files.find(id).cloned()
+    /// The finished audit log file with this id. Errs with [`Error::Damage`] when there is none and
+    /// a damaged segment may hide it.
+    pub fn audit_file(&self, id: &str) -> Result<Option<AuditFile>, Error> {
+        let state = self.state.read().expect("no panic while held");
+        match state.files.find(id) {
+            None if state.files.lacks_some(None) => Err(state.first_damage()),
+            found => Ok(found.cloned()),
+        }
     }
 
-    /// The finished audit log files of every trail beyond its first `known[trail]`, oldest first in
-    /// each trail.
+    /// The finished audit log files of every trail beyond that with the ordinal `known[trail]`,
+    /// oldest first in each trail.
     pub fn audit_files_beyond(&self, known: &HashMap<Trail, u64>) -> Vec<AuditFile> {
         self.state.read().expect("no panic while held").files.beyond(known)
     }
@@ -83,10 +96,17 @@ impl Contents {
             (Arc::clone(&state.segments), frames, Arc::clone(&state.reading))
         };
         for segment in segments.iter() {
-            let lines = segment.lines(trail, first_number, count)?;
+            let lines = self.noted(segment.lines(trail, first_number, count))?;
             if !lines.is_empty() {
                 return Ok(lines.iter().map(|line| line.to_vec()).collect());
             }
+        }
+        // No event is missing here, unless a segment does not say whose events it has.
+        if frames.is_empty() {
+            segments
+                .iter()
+                .filter(|segment| !segment.knows_trails())
+                .try_for_each(|segment| segment.whole())?;
         }
         frames.iter().map(|frame| Ok(self.reader.event(frame.at, frame.len_bytes)?.raw)).collect()
     }

@@ -3,10 +3,11 @@
 
 use std::sync::{Arc, RwLock};
 
-use event::Trail;
 use event::entry::Entry;
+use event::{Time, Trail};
 use tlog::Hash;
 
+use crate::damage::{DamagedFile, Damages};
 use crate::disk::durable::Disk;
 use crate::disk::identity;
 use crate::disk::identity::Identity;
@@ -45,6 +46,7 @@ pub struct Contents {
     pub(crate) tree: Arc<TreeFiles>,
     pub(crate) dead_letters: DeadLetterFiles,
     pub(crate) nodes: NodeCache,
+    pub(crate) damages: Arc<Damages>,
 }
 
 /// An event as it is stored.
@@ -68,7 +70,10 @@ impl Contents {
             let memtable_events_max = Settings::default().memtable_events_max;
             let dead_letters = recovery::dead_letters(&**disk, &identity.salt, &manifest.flushed)?;
             let mut recovered = recovery::resume(&opened, memtable_events_max, dead_letters)?;
-            let mut replay = |batch: &Batch<'_>| recovered.replay(batch);
+            let damages = Damages::default();
+            let unreadable = opened.segments.iter().filter_map(|segment| segment.whole().err());
+            unreadable.for_each(|why| damages.note(&why));
+            let mut replay = |batches: &[Batch<'_>]| recovered.replay(batches);
             let reader = reader::read(disk, &identity, manifest.start(), &mut replay)?;
             Ok(Contents {
                 identity: identity.clone(),
@@ -77,6 +82,7 @@ impl Contents {
                 tree: Arc::new(TreeFiles::on(Arc::clone(disk))),
                 dead_letters: DeadLetterFiles::on(Arc::clone(disk), identity.salt),
                 nodes: NodeCache::default(),
+                damages: Arc::new(damages),
             })
         })
     }
@@ -86,14 +92,32 @@ impl Contents {
         &self.identity
     }
 
+    /// Files with bytes that did not read back, as far as reads have met them. What needs them is
+    /// an error; the rest of the log is served.
+    pub fn damaged_files(&self) -> Vec<DamagedFile> {
+        self.damages.files()
+    }
+
+    /// The result of a read, whose damage is noted.
+    pub(crate) fn noted<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        result.inspect_err(|why| self.damages.note(why))
+    }
+
     /// Whether the trail holds any event.
     pub fn has_trail(&self, trail: &Trail) -> bool {
-        self.state.read().expect("no panic while held").trails.contains(trail)
+        let state = self.state.read().expect("no panic while held");
+        // What cannot be known is not denied: a query of the trail reports the damage.
+        state.trails.contains(trail) || state.has_unknown_trails
     }
 
     /// Every trail that holds an event, in order.
     pub fn trails(&self) -> Vec<Trail> {
         self.state.read().expect("no panic while held").trails.iter().cloned().collect()
+    }
+
+    /// When the newest event was received.
+    pub fn received_at(&self) -> Option<Time> {
+        self.state.read().expect("no panic while held").received_at
     }
 
     /// Number of events, and the root of the tree over their digests.
@@ -102,26 +126,28 @@ impl Contents {
     }
 }
 
-/// Approximate bytes of a row in memory.
-pub(crate) fn weight(row: &Row) -> usize {
-    let event = &row.entry.event;
-    let texts = [
-        &event.actor.id,
-        &event.actor.name,
-        &event.user_agent,
-        &event.resource.kind,
-        &event.resource.name,
-        &event.resource.id,
-        &event.resource.region,
-        &event.outcome.reason,
-        &event.description,
-        &event.request_id,
-        &event.trace_id,
-    ];
-    let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-    let attributes = event
-        .attributes
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 2 * size_of::<String>());
-    size_of::<Row>() + texts + event.action.len() + attributes.sum::<usize>()
+impl Row {
+    /// Approximate bytes in memory.
+    pub fn bytes(&self) -> usize {
+        let event = &self.entry.event;
+        let texts = [
+            &event.actor.id,
+            &event.actor.name,
+            &event.user_agent,
+            &event.resource.kind,
+            &event.resource.name,
+            &event.resource.id,
+            &event.resource.region,
+            &event.outcome.reason,
+            &event.description,
+            &event.request_id,
+            &event.trace_id,
+        ];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let attributes = event
+            .attributes
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + 2 * size_of::<String>());
+        size_of::<Row>() + texts + event.action.len() + attributes.sum::<usize>()
+    }
 }

@@ -15,6 +15,7 @@ use crate::journal::{dead_letter_files, frame, scan};
 use crate::log::memtable::FrameLocation;
 use crate::read::contents::Contents;
 use crate::read::directory;
+use crate::work;
 
 impl Contents {
     /// Number of dead letters, and the root of the tree over their digests, made as that of the
@@ -40,7 +41,10 @@ impl Contents {
         // reads.
         let flushed = total - frames.len() as u64;
         if from < flushed
-            && self.dead_letters.each(from, flushed, &mut |record| Ok(take(record)))?.is_break()
+            && self
+                .dead_letters
+                .each(from, flushed, &mut |record| checked(record, take))?
+                .is_break()
         {
             return Ok(());
         }
@@ -52,12 +56,21 @@ impl Contents {
             else {
                 return Err(Error::damage(JOURNAL, 0, "a frame that is no dead letter"));
             };
-            if take(record).is_break() {
+            if checked(record, take)?.is_break() {
                 break;
             }
         }
         Ok(())
     }
+}
+
+/// Hands a record to `take`, unless nobody wants it any more.
+fn checked(
+    record: DeadLetter,
+    take: &mut dyn FnMut(DeadLetter) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, Error> {
+    work::check()?;
+    Ok(take(record))
 }
 
 /// All dead letters of the log on this disk, oldest first, read beside a process that may have it
@@ -98,8 +111,8 @@ pub fn each_dead_letter(
         {
             return Ok(());
         }
-        let mut collect = |batch: &Batch<'_>| {
-            for (_, _, content) in &batch.frames {
+        let mut collect = |batches: &[Batch<'_>]| {
+            for (_, _, content) in batches.iter().flat_map(|batch| &batch.frames) {
                 if let Content::DeadLetter(record) = content {
                     let _ = take_new(record.clone());
                 }

@@ -28,7 +28,13 @@ impl Directory {
         Directory::of_manifest(disk, manifest, version, cache_bytes_max)
     }
 
-    /// Opens the segments that a manifest names.
+    /// Errs with the first segment whose files did not open.
+    pub fn whole(&self) -> Result<(), Error> {
+        self.segments.iter().try_for_each(|segment| segment.whole())
+    }
+
+    /// Opens the segments that a manifest names. A segment whose files do not read back is there
+    /// all the same: what needs it errs.
     pub fn of_manifest(
         disk: &Arc<dyn Disk>,
         manifest: Manifest,
@@ -38,27 +44,23 @@ impl Directory {
         let cache = Arc::new(Cache::new(cache_bytes_max));
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for named in &manifest.segments {
-            let segment = Segment::open(&**disk, &named.name(), Arc::clone(&cache))?;
-            if (segment.meta.first, segment.meta.events) != (named.first, named.events) {
-                let file = format!("{}.index", named.name());
-                return Err(Error::damage(
-                    &file,
-                    0,
-                    "it holds other events than the manifest says",
-                ));
-            }
-            segments.push(Arc::new(segment));
+            segments.push(Arc::new(Segment::open_named(&**disk, named, &cache)?));
         }
         Ok(Directory { manifest, version, segments, cache })
     }
 
-    /// The audit log files at the flush point.
-    pub fn audit_files(&self) -> Result<AuditFiles, Error> {
+    /// The audit log files at the flush point, and the first damage that hides some of them.
+    pub fn audit_files(&self) -> Result<(AuditFiles, Option<Error>), Error> {
         let mut files = AuditFiles::default();
         let malformed = || Error::damage(manifest::MANIFEST, 0, "a malformed audit log file");
+        let mut hidden = None;
         for segment in &self.segments {
-            for stored in segment.audit_files()? {
-                files.restore(&stored).ok_or_else(malformed)?;
+            match segment.audit_files() {
+                Ok(stored) => stored
+                    .iter()
+                    .try_for_each(|stored| files.restore(stored).ok_or_else(malformed))?,
+                Err(why) if why.is_unreadable() => hidden = hidden.or(Some(why)),
+                Err(error) => return Err(error),
             }
         }
         for open in &self.manifest.flushed.open_files {
@@ -78,7 +80,7 @@ impl Directory {
             }
             files.restore_open(open, hash).ok_or_else(malformed)?;
         }
-        Ok(files)
+        Ok((files, hidden))
     }
 }
 

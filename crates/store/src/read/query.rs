@@ -11,8 +11,21 @@ use crate::engine::prepared_query::PreparedQuery;
 use crate::error::Error;
 use crate::log::memtable::FrameLocation;
 use crate::log::state::{RowSource, View};
-use crate::read::contents::{Contents, Row, StoredEvent, weight};
+use crate::read::contents::{Contents, Row, StoredEvent};
+use crate::read::room::{BytesRoom, Room};
 use crate::segment::segment::Segment;
+use crate::work;
+
+/// Bytes of rows that [`Contents::from_index`] returns at once.
+const FROM_INDEX_BYTES_MAX: usize = 8 << 20;
+
+/// How the blocks of rows are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CacheUse {
+    Through,
+    /// For a reader of most rows.
+    Past,
+}
 
 impl Contents {
     /// Answers a query as of now, or as of the size that it names. Sees everything acknowledged
@@ -20,8 +33,27 @@ impl Contents {
     pub fn query(&self, query: &Query) -> Result<Page<Row>, Error> {
         let prepared = PreparedQuery::of(query);
         let view = self.view(&prepared);
-        let (found, total, tree_size) = view.find(&prepared)?;
+        let (found, total, tree_size) = self.noted(view.find(&prepared))?;
         let rows = self.rows(&view.segments, &found)?;
+        Ok(Page { rows, total, tree_size })
+    }
+
+    /// [`Contents::query`], for as many rows of the page as there is room for, one at least. The
+    /// page ends early where there is none. Errs with [`Error::NoRoom`] without room for one row.
+    pub fn query_up_to(&self, query: &Query, room: &mut dyn Room) -> Result<Page<Row>, Error> {
+        let prepared = PreparedQuery::of(query);
+        let view = self.view(&prepared);
+        let (found, total, tree_size) = view.find(&prepared)?;
+        let rows = self.rows_up_to(&view.segments, &found, room)?;
+        Ok(Page { rows, total, tree_size })
+    }
+
+    /// [`Contents::query`], for a whole page. Errs with [`Error::NoRoom`] where it does not fit.
+    pub fn query_whole(&self, query: &Query, room: &mut dyn Room) -> Result<Page<Row>, Error> {
+        let prepared = PreparedQuery::of(query);
+        let view = self.view(&prepared);
+        let (found, total, tree_size) = view.find(&prepared)?;
+        let rows = self.rows_in(&view.segments, &found, room)?.ok_or(Error::NoRoom)?;
         Ok(Page { rows, total, tree_size })
     }
 
@@ -35,7 +67,7 @@ impl Contents {
     pub fn histogram(&self, query: &Query, instants: &[Time]) -> Result<Histogram, Error> {
         let prepared = PreparedQuery::of(query);
         let view = self.view(&prepared);
-        view.histogram(&prepared, instants)
+        self.noted(view.histogram(&prepared, instants))
     }
 
     /// The most frequent values of each dimension among the matching events, at most `limit` of
@@ -52,10 +84,11 @@ impl Contents {
             let state = self.state.read().expect("no panic while held");
             (state.view(&prepared), state.active_counts(&prepared, dimensions))
         };
-        view.tops(&prepared, dimensions, &active, limit)
+        self.noted(view.tops(&prepared, dimensions, &active, limit))
     }
 
-    /// `count` events from this index on, in the order of the log, or fewer at the end.
+    /// `count` events from this index on, in the order of the log; fewer at the end, and where they
+    /// would take more than 8 MiB.
     pub fn from_index(&self, first: u64, count: usize) -> Result<Vec<Row>, Error> {
         let (segments, end, mut found, _reading) = {
             let state = self.state.read().expect("no panic while held");
@@ -69,16 +102,12 @@ impl Contents {
         for (position, segment) in segments.iter().enumerate() {
             let wanted = first.max(segment.meta.first)..end.min(segment.meta.end());
             if !wanted.is_empty() {
-                rows.extend(
-                    segment
-                        .rows_of(wanted)?
-                        .into_iter()
-                        .map(|row| RowSource::Segment(position, row)),
-                );
+                let found = self.noted(segment.rows_of(wanted))?;
+                rows.extend(found.into_iter().map(|row| RowSource::Segment(position, row)));
             }
         }
         rows.append(&mut found);
-        self.rows(&segments, &rows)
+        self.rows_up_to(&segments, &rows, &mut BytesRoom::new(FROM_INDEX_BYTES_MAX))
     }
 
     /// Reads the rows of a result; those of one segment at once, in its order.
@@ -87,22 +116,71 @@ impl Contents {
         segments: &[Arc<Segment>],
         found: &[RowSource],
     ) -> Result<Vec<Row>, Error> {
-        Ok(self.rows_within(segments, found, None)?.expect("any rows fit"))
+        let fit = self.rows_within(segments, found, CacheUse::Through, &mut |_| true)?;
+        Ok(fit.expect("any rows fit"))
     }
 
-    /// [`Contents::rows`] for a scan: past the cache, and `None` when the rows exceed `bytes_max`.
+    /// The first rows of a result that there is room for.
+    fn rows_up_to(
+        &self,
+        segments: &[Arc<Segment>],
+        found: &[RowSource],
+        room: &mut dyn Room,
+    ) -> Result<Vec<Row>, Error> {
+        // Mostly all rows fit; then they are read together, which costs least.
+        let (mut rows, mut count) = (Vec::new(), found.len());
+        while count > 0 {
+            match self.rows_in(segments, &found[rows.len()..rows.len() + count], room)? {
+                Some(mut more) => {
+                    rows.append(&mut more);
+                    count = count.min(found.len() - rows.len());
+                }
+                None if count == 1 && rows.is_empty() => return Err(Error::NoRoom),
+                None => count /= 2,
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Rows of a result if there is room for all of them. Otherwise none is taken.
+    fn rows_in(
+        &self,
+        segments: &[Arc<Segment>],
+        found: &[RowSource],
+        room: &mut dyn Room,
+    ) -> Result<Option<Vec<Row>>, Error> {
+        let mut taken = 0;
+        let mut fits = |row: &Row| {
+            let bytes = row.bytes();
+            let fits = room.take(bytes);
+            taken += if fits { bytes } else { 0 };
+            fits
+        };
+        let rows = self.rows_within(segments, found, CacheUse::Through, &mut fits)?;
+        if rows.is_none() {
+            room.give_back(taken);
+        }
+        Ok(rows)
+    }
+
+    /// [`Contents::rows`] as long as each row fits; else `None`.
     pub(crate) fn rows_within(
         &self,
         segments: &[Arc<Segment>],
         found: &[RowSource],
-        bytes_max: Option<usize>,
+        cache: CacheUse,
+        fits: &mut dyn FnMut(&Row) -> bool,
     ) -> Result<Option<Vec<Row>>, Error> {
-        let mut left = bytes_max;
-        let mut fits = |row: &Row| {
-            let Some(bytes) = left else { return true };
-            left = bytes.checked_sub(weight(row));
-            left.is_some()
-        };
+        self.noted(self.read_rows(segments, found, cache, fits))
+    }
+
+    fn read_rows(
+        &self,
+        segments: &[Arc<Segment>],
+        found: &[RowSource],
+        cache: CacheUse,
+        fits: &mut dyn FnMut(&Row) -> bool,
+    ) -> Result<Option<Vec<Row>>, Error> {
         // For each segment the rows, and their positions on the page.
         let mut of_segments: HashMap<usize, Vec<(u32, usize)>> = HashMap::new();
         let mut rows: Vec<Option<Row>> = found.iter().map(|_| None).collect();
@@ -123,8 +201,10 @@ impl Contents {
         for (segment, mut wanted) in of_segments {
             wanted.sort_unstable();
             let segment = &segments[segment];
-            let mut reader =
-                if bytes_max.is_some() { segment.rows_uncached() } else { segment.rows() };
+            let mut reader = match cache {
+                CacheUse::Through => segment.rows(),
+                CacheUse::Past => segment.rows_uncached(),
+            };
             for (row, position) in wanted {
                 let (index, entry) = reader.entry(row)?;
                 let row = Row { index, entry };
@@ -138,12 +218,17 @@ impl Contents {
     }
 
     fn entry_at(&self, frame: FrameLocation) -> Result<Entry, Error> {
+        work::check()?;
         let read = self.reader.event(frame.at, frame.len_bytes)?;
         entry::decode(&read.entry).map_err(|error| Error::damage("journal", 0, error.to_string()))
     }
 
     /// The stored event with this index; `None` beyond the end.
     pub fn stored_event(&self, index: u64) -> Result<Option<StoredEvent>, Error> {
+        self.noted(self.read_stored(index))
+    }
+
+    fn read_stored(&self, index: u64) -> Result<Option<StoredEvent>, Error> {
         let (segments, frame, _reading) = {
             let state = self.state.read().expect("no panic while held");
             (Arc::clone(&state.segments), state.frame(index), Arc::clone(&state.reading))

@@ -13,7 +13,8 @@ use crate::engine::prepared_query::PreparedQuery;
 use crate::error::Error;
 use crate::journal::frame::EVENT_BYTES_MAX;
 use crate::log::state::{RowSource, View};
-use crate::read::contents::{Contents, Row, weight};
+use crate::read::contents::{Contents, Row};
+use crate::read::query::CacheUse;
 
 /// Locations found at once, of 32 bytes each: enough that finding them costs little beside reading
 /// them.
@@ -73,13 +74,22 @@ impl Scan<'_> {
             };
             let count = self.read_at_once.min(found.len());
             let next = &found.make_contiguous()[..count];
-            let budget = if count == 1 { usize::MAX } else { bytes_max };
-            let Some(rows) = self.contents.rows_within(&view.segments, next, Some(budget))? else {
+            let mut left = if count == 1 { usize::MAX } else { bytes_max };
+            let mut fits = |row: &Row| match left.checked_sub(row.bytes()) {
+                Some(less) => {
+                    left = less;
+                    true
+                }
+                None => false,
+            };
+            let read =
+                self.contents.rows_within(&view.segments, next, CacheUse::Past, &mut fits)?;
+            let Some(rows) = read else {
                 self.read_at_once = count.div_ceil(2);
                 continue;
             };
             found.drain(..count);
-            if rows.iter().map(weight).sum::<usize>() <= bytes_max / 2 {
+            if rows.iter().map(Row::bytes).sum::<usize>() <= bytes_max / 2 {
                 self.read_at_once = (self.read_at_once * 2).min(READ_AT_ONCE);
             }
             return Ok(rows);
@@ -97,7 +107,7 @@ impl Scan<'_> {
     fn find(&mut self) -> Result<(), Error> {
         let prepared = PreparedQuery::of(&self.query);
         let view = self.contents.view(&prepared);
-        let (found, total, _) = view.find(&prepared)?;
+        let (found, total, _) = self.contents.noted(view.find(&prepared))?;
         self.total = total;
         self.query.offset += found.len() as u64;
         self.found = Some((view, found.into()));

@@ -1,8 +1,10 @@
 //! Digests of events and hashes of the tree over them.
 
-use tlog::{Hash, Nodes, TILE_HEIGHT, leaf_hash, root_of};
+use tlog::{
+    Hash, NoProof, Nodes, TILE_HEIGHT, leaf_hash, prove_inclusion, root_of, verify_inclusion,
+};
 
-use crate::disk::layout::TREE;
+use crate::disk::layout::{DIGESTS, TREE, level_file};
 use crate::disk::tree_files::LEVELS;
 use crate::error::Error;
 use crate::read::contents::Contents;
@@ -79,6 +81,97 @@ impl Contents {
             if flushed > 0 { self.tree.hashes(level, first, flushed)? } else { Vec::new() };
         hashes.extend(beyond);
         Ok(Some(hashes))
+    }
+}
+
+/// The tree with some hashes of a level as they were read, in place of those of the files.
+struct WithHashes<'a> {
+    contents: &'a Contents,
+    level: u32,
+    first: u64,
+    hashes: &'a [Hash],
+}
+
+impl Nodes for WithHashes<'_> {
+    type Error = Error;
+
+    fn node(&self, level: u32, position: u64) -> Result<Hash, Error> {
+        let own = self.hashes_under(level, position).map(root_of);
+        own.map_or_else(|| self.contents.node(level, position), Ok)
+    }
+}
+
+impl WithHashes<'_> {
+    /// The hashes that make this node, if it is made of them alone.
+    fn hashes_under(&self, level: u32, position: u64) -> Option<&[Hash]> {
+        let above =
+            level.checked_sub(TILE_HEIGHT * self.level).filter(|above| *above <= TILE_HEIGHT)?;
+        let start = usize::try_from((position << above).checked_sub(self.first)?).ok()?;
+        self.hashes.get(start..start.checked_add(1 << above)?)
+    }
+
+    /// Whether each of the hashes is in the tree of this size and root.
+    fn are_in(&self, size: u64, root: &Hash) -> Result<bool, Error> {
+        // The path of the first leaf under the first of them has all others.
+        let index = self.first << (TILE_HEIGHT * self.level);
+        let leaf = self.node(0, index)?;
+        let path = prove_inclusion(self, index, size).map_err(|no_proof| match no_proof {
+            NoProof::OutOfRange => Error::damage(TREE, 0, format!("no leaf {index}")),
+            NoProof::Nodes(error) => error,
+        })?;
+        Ok(verify_inclusion(&path, &leaf, index, size, root) && self.has_first()?)
+    }
+
+    /// Whether the first of the hashes is that of the hashes below it.
+    fn has_first(&self) -> Result<bool, Error> {
+        let Some(below) = self.level.checked_sub(1) else { return Ok(true) };
+        let below = self.contents.hashes(below, self.first << TILE_HEIGHT, 1 << TILE_HEIGHT)?;
+        Ok(below.is_some_and(|below| self.hashes.first() == Some(&root_of(&below))))
+    }
+}
+
+impl Contents {
+    /// [`Contents::hashes`], each compared with the root of the tree of this size. Errs with
+    /// [`Error::Damage`] if they do not lead there: an auditor who got other hashes would have to
+    /// call the log forged.
+    pub fn hashes_in(
+        &self,
+        level: u32,
+        first: u64,
+        count: usize,
+        (size, root): (u64, &Hash),
+    ) -> Result<Option<Vec<Hash>>, Error> {
+        let Some(hashes) = self.hashes(level, first, count)? else { return Ok(None) };
+        self.compare(level, first, &hashes, (size, root))?;
+        Ok(Some(hashes))
+    }
+
+    /// [`Contents::digests`], compared as those of [`Contents::hashes_in`].
+    pub fn digests_in(
+        &self,
+        first: u64,
+        count: usize,
+        head: (u64, &Hash),
+    ) -> Result<Option<Vec<Hash>>, Error> {
+        let Some(digests) = self.digests(first, count)? else { return Ok(None) };
+        let leaves: Vec<Hash> = digests.iter().map(|digest| leaf_hash(digest)).collect();
+        self.compare(0, first, &leaves, head)?;
+        Ok(Some(digests))
+    }
+
+    fn compare(
+        &self,
+        level: u32,
+        first: u64,
+        hashes: &[Hash],
+        (size, root): (u64, &Hash),
+    ) -> Result<(), Error> {
+        let read = WithHashes { contents: self, level, first, hashes };
+        if hashes.is_empty() || read.are_in(size, root)? {
+            return Ok(());
+        }
+        let file = if level == 0 { DIGESTS.to_owned() } else { level_file(level) };
+        self.noted(Err(Error::damage(&file, first * 32, "hashes lead to another root")))
     }
 }
 

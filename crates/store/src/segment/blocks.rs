@@ -11,6 +11,8 @@ use std::sync::atomic::Ordering;
 use crate::disk::durable::File;
 use crate::error::Error;
 use crate::segment::cache::{Cache, Slot};
+use crate::segment::unreadable::Unreadable;
+use crate::work;
 
 const HEAD_MAGIC: &[u8; 8] = b"DAYBOOKX";
 const FOOT_MAGIC: &[u8; 8] = b"XOOBYAD\n";
@@ -95,6 +97,8 @@ pub(crate) struct BlockReader {
     sections: Vec<Option<Section>>,
     /// One for each block, in order.
     slots: Arc<[Slot]>,
+    /// Why no block can be read, if the file did not open.
+    unreadable: Option<Unreadable>,
 }
 
 struct Section {
@@ -144,16 +148,32 @@ impl BlockReader {
             .ok_or_else(|| damage(at, "the directory is not of this file"))?;
         let blocks = sections.iter().flatten().map(|section| section.blocks.len()).sum();
         let slots = std::iter::repeat_with(Slot::default).take(blocks).collect();
-        Ok(BlockReader { file, name: name.to_owned(), cache, sections, slots })
+        let (name, unreadable) = (name.to_owned(), None);
+        Ok(BlockReader { file, name, cache, sections, slots, unreadable })
+    }
+
+    /// A file that did not open. Every section seems to have blocks, and none of them reads back.
+    pub fn unreadable(file: Arc<dyn File>, cache: Arc<Cache>, why: &Unreadable) -> BlockReader {
+        BlockReader {
+            file,
+            name: String::new(),
+            cache,
+            sections: Vec::new(),
+            slots: Arc::new([]),
+            unreadable: Some(why.clone()),
+        }
     }
 
     /// Number of blocks of a section; 0 when it does not exist.
     pub fn blocks(&self, section: u8) -> usize {
-        self.section(section).map_or(0, |section| section.blocks.len())
+        let none = usize::from(self.unreadable.is_some());
+        self.section(section).map_or(none, |section| section.blocks.len())
     }
 
-    /// A block, from the cache or read and checked now.
+    /// A block, from the cache or read and checked now. Errs where nobody wants it any more, so
+    /// that a question that was given up ends here, between any two blocks.
     pub fn block(&self, section: u8, position: usize) -> Result<Arc<[u8]>, Error> {
+        work::check()?;
         let (position, location) = self.location(section, position)?;
         let slot = &self.slots[position as usize];
         if let Some(block) = &*slot.block() {
@@ -167,6 +187,7 @@ impl BlockReader {
 
     /// [`BlockReader::block`] for a reader of a whole file: the cache stays as it is.
     pub fn block_uncached(&self, section: u8, position: usize) -> Result<Arc<[u8]>, Error> {
+        work::check()?;
         let (position, location) = self.location(section, position)?;
         let cached = self.slots[position as usize].block().as_ref().map(Arc::clone);
         cached.map_or_else(|| self.read(location), Ok)
@@ -177,12 +198,18 @@ impl BlockReader {
         let found = self
             .section(section)
             .and_then(|found| Some((found.first, found.blocks.get(position)?)));
+        if let Some(unreadable) = &self.unreadable {
+            return Err(unreadable.error());
+        }
         let none = || self.damage(0, &format!("no block {position} in section {section}"));
         found.map(|(first, location)| (first + position as u32, location)).ok_or_else(none)
     }
 
     /// Reads and checks every block, past the cache. `each` gets the bytes read so far.
     pub fn check(&self, each: &mut dyn FnMut(u64)) -> Result<(), Error> {
+        if let Some(unreadable) = &self.unreadable {
+            return Err(unreadable.error());
+        }
         for location in self.sections.iter().flatten().flat_map(|section| &section.blocks) {
             self.read(location)?;
             each(location.offset + u64::from(location.len));
@@ -192,12 +219,16 @@ impl BlockReader {
 
     /// Bytes of a section.
     pub fn section_bytes(&self, section: u8) -> u64 {
+        let none = if self.unreadable.is_some() { u64::from(u32::MAX) } else { 0 };
         self.section(section)
-            .map_or(0, |found| found.blocks.iter().map(|location| u64::from(location.len)).sum())
+            .map_or(none, |found| found.blocks.iter().map(|location| u64::from(location.len)).sum())
     }
 
     /// The error for a section whose blocks are intact but malformed.
     pub fn damage(&self, section: u8, what: &str) -> Error {
+        if let Some(unreadable) = &self.unreadable {
+            return unreadable.error();
+        }
         let offset = self
             .section(section)
             .and_then(|found| found.blocks.first())

@@ -217,7 +217,13 @@ impl Builder {
             keys.push(key, row);
         }
         keys.finish(index)?;
-        Ok(SegmentSummary { table_bytes, table_sha256, index_bytes: self.index.finish()? })
+        let times_ns = self.meta.times_ns();
+        Ok(SegmentSummary {
+            table_bytes,
+            table_sha256,
+            index_bytes: self.index.finish()?,
+            times_ns,
+        })
     }
 
     /// Writes the rows of a database's run in order of the numbers, counted from its first row.

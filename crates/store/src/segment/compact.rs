@@ -98,7 +98,8 @@ pub(crate) fn compact(
         write_values(&terms, Dimension::ALL.len() + text.position(), &order, index)?;
     }
     write_keys(inputs, &order, index)?;
-    Ok(SegmentSummary { table_bytes, table_sha256, index_bytes: writer.finish()? })
+    let times_ns = meta.times_ns();
+    Ok(SegmentSummary { table_bytes, table_sha256, index_bytes: writer.finish()?, times_ns })
 }
 
 /// The order of the inputs' rows in the output.

@@ -6,6 +6,9 @@ use crate::hash::Map;
 /// Counters checked together for a large one.
 const CHUNK: usize = 64;
 
+/// Bytes of a counter, but for large counts.
+pub(crate) const COUNTER_BYTES: usize = size_of::<u16>();
+
 /// Counters from 0 on.
 pub(crate) struct Counters {
     /// Counts modulo 2^16.

@@ -38,3 +38,21 @@ impl SegmentFiles {
         })
     }
 }
+
+/// Removes the files of a segment that no manifest names, finished or not. The next start removes
+/// those that stay.
+pub(crate) fn remove(disk: &dyn Disk, unnamed: &SegmentEntry) {
+    for path in unnamed.files() {
+        let _ = disk.remove(&format!("{path}{UNFINISHED}"));
+        let _ = disk.remove(&path);
+    }
+}
+
+/// The same of segments that begin with the event of this index.
+pub(crate) fn remove_from(disk: &dyn Disk, first: u64) {
+    let begins = format!("{first:020}-");
+    let names = disk.list(SEGMENTS).unwrap_or_default();
+    for name in names.iter().filter(|name| name.starts_with(&begins)) {
+        let _ = disk.remove(&format!("{SEGMENTS}/{name}"));
+    }
+}

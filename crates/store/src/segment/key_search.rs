@@ -1,6 +1,6 @@
 //! Finds events by the keys that sources gave them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use event::entry;
@@ -27,13 +27,20 @@ impl KeySearch {
     }
 }
 
+/// The result of a search in several segments.
+#[derive(Default)]
+pub(crate) struct KeysFound {
+    pub events: HashMap<Key, KeyEntry>,
+    /// Keys that a segment probably has, whose events do not read back.
+    pub undecided: HashSet<Key>,
+    /// Why they do not.
+    pub damage: Option<Error>,
+}
+
 impl Segment {
     /// Adds the events that have one of these keys.
-    pub fn find_keys(
-        &self,
-        sought: &KeySearch,
-        found: &mut HashMap<Key, KeyEntry>,
-    ) -> Result<(), Error> {
+    pub fn find_keys(&self, sought: &KeySearch, found: &mut KeysFound) -> Result<(), Error> {
+        self.whole()?;
         let lines = self.filter_lines();
         if lines == 0 {
             return Ok(());
@@ -43,13 +50,25 @@ impl Segment {
             let (line, bits) = bits_of_spread(*spread, lines);
             let block = line / LINES_A_BLOCK;
             if held.as_ref().is_none_or(|(position, _)| *position != block) {
-                held = Some((block, self.index.block(FILTER, block)?));
+                held = match self.index.block(FILTER, block) {
+                    Ok(bytes) => Some((block, bytes)),
+                    // The keys themselves decide, more slowly.
+                    Err(why) if why.is_unreadable() => {
+                        found.damage.get_or_insert(why);
+                        None
+                    }
+                    Err(error) => return Err(error),
+                };
             }
-            let (_, bytes) = held.as_ref().expect("just read");
-            if self.has_bits(bytes, line, bits)?
-                && let Some(first) = self.find_key(key)?
-            {
-                found.insert(*key, first);
+            let may_have =
+                held.as_ref().map_or(Ok(true), |(_, bytes)| self.has_bits(bytes, line, bits));
+            match may_have.and_then(|may| if may { self.find_key(key) } else { Ok(None) }) {
+                Ok(first) => found.events.extend(first.map(|first| (*key, first))),
+                Err(why) if why.is_unreadable() => {
+                    found.undecided.insert(*key);
+                    found.damage.get_or_insert(why);
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())

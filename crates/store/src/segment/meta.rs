@@ -26,6 +26,11 @@ impl Meta {
         self.events += 1;
     }
 
+    /// The earliest and the latest time of an event, in nanoseconds.
+    pub fn times_ns(&self) -> [i64; 2] {
+        [self.earliest_ns, self.latest_ns]
+    }
+
     /// Index behind the last event.
     pub fn end(&self) -> u64 {
         self.first + self.events
@@ -50,6 +55,8 @@ pub(crate) struct SegmentSummary {
     pub table_bytes: u64,
     pub table_sha256: [u8; 32],
     pub index_bytes: u64,
+    /// The earliest and the latest time of an event.
+    pub times_ns: [i64; 2],
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub(crate) mod key_search;
 pub(crate) mod keys;
 pub(crate) mod locator;
 pub(crate) mod meta;
+pub(crate) mod opening;
 pub(crate) mod packed;
 pub(crate) mod partition;
 pub(crate) mod postings;
@@ -37,5 +38,6 @@ pub(crate) mod table;
 pub(crate) mod terms;
 #[cfg(test)]
 pub(crate) mod tests;
+pub(crate) mod unreadable;
 pub(crate) mod varint;
 mod write;

@@ -23,7 +23,11 @@ use crate::segment::sections::{
 };
 use crate::segment::table::read::Table;
 use crate::segment::terms::Terms;
+use crate::segment::unreadable::Unreadable;
 use crate::segment::varint::take_varint;
+
+/// Index, runs, dictionary and table of a segment.
+type Parts = (BlockReader, Vec<(Trail, Run)>, DDict<'static>, Arc<dyn File>);
 
 /// An open segment.
 pub(crate) struct Segment {
@@ -38,6 +42,8 @@ pub(crate) struct Segment {
     pub(super) dictionary: DDict<'static>,
     table: OnceLock<Table>,
     pub(super) table_file: Arc<dyn File>,
+    /// Why nothing of it reads back, if its files did not open.
+    unreadable: Option<Unreadable>,
 }
 
 impl Segment {
@@ -59,23 +65,46 @@ impl Segment {
             serde_json::from_slice(&index.block(META, 0)?).map_err(|_| malformed(META))?;
         let rows = u32::try_from(meta.events).map_err(|_| malformed(META))?;
         let runs = read_runs(&index.block(RUNS, 0)?, rows).ok_or_else(|| malformed(RUNS))?;
-        let positions =
-            runs.iter().zip(0..).map(|((trail, _), position)| (trail.clone(), position)).collect();
         let firsts = read_firsts(&index.block(TIMES_FIRST, 0)?, rows)
             .ok_or_else(|| malformed(TIMES_FIRST))?;
         let dictionary = DDict::try_create(&index.block(ZSTD_DICTIONARY, 0)?);
         let dictionary = dictionary.ok_or_else(|| malformed(ZSTD_DICTIONARY))?;
-        Ok(Segment {
+        let parts = (index, runs, dictionary, table_file);
+        Ok(Segment { firsts, ..Segment::of_parts(meta, name.to_owned(), parts, None) })
+    }
+
+    pub(super) fn of_parts(
+        meta: Meta,
+        name: String,
+        (index, runs, dictionary, table_file): Parts,
+        unreadable: Option<Unreadable>,
+    ) -> Segment {
+        let positions =
+            runs.iter().zip(0..).map(|((trail, _), position)| (trail.clone(), position)).collect();
+        let (firsts, table) = (Vec::new(), OnceLock::new());
+        Segment {
             meta,
-            name: name.to_owned(),
+            name,
             index,
             runs,
             positions,
             firsts,
             dictionary,
-            table: OnceLock::new(),
+            table,
             table_file,
-        })
+            unreadable,
+        }
+    }
+
+    /// Errs when the files of the segment did not open.
+    pub fn whole(&self) -> Result<(), Error> {
+        self.unreadable.as_ref().map_or(Ok(()), |why| Err(why.error()))
+    }
+
+    /// Whether the trails of its events are known. They always are, unless neither of its files
+    /// reads back.
+    pub fn knows_trails(&self) -> bool {
+        self.unreadable.as_ref().is_none_or(|why| why.knows_trails)
     }
 
     /// Every trail with its rows, in order.
@@ -229,9 +258,11 @@ impl Segment {
         first_number: u64,
         count: u64,
     ) -> Result<Vec<bytes::Bytes>, Error> {
-        let Some(run) = self.run(trail).filter(|run| run.first_number <= first_number) else {
-            return Ok(Vec::new());
+        let has_first = |run: &Run| {
+            (run.first_number..run.first_number + u64::from(run.end - run.start))
+                .contains(&first_number)
         };
+        let Some(run) = self.run(trail).filter(has_first) else { return Ok(Vec::new()) };
         let rows = self.rows_by_number(run, first_number, count)?;
         let mut lines = Vec::with_capacity(rows.len());
         // Numbers and times mostly go together, so that rows are mostly adjacent.

@@ -175,18 +175,19 @@ impl<'a> Terms<'a> {
         above.first_chunk().map(|count| u64::from_le_bytes(*count)).ok_or_else(|| self.malformed())
     }
 
+    /// The ordinal of the first value that does not come before these bytes, or their number.
+    pub fn lower_bound(self, bytes: &[u8]) -> Result<u64, Error> {
+        let mut found = None;
+        self.from(bytes, &mut |ordinal, _, _| {
+            found = Some(ordinal);
+            false
+        })?;
+        found.map_or_else(|| self.len(), Ok)
+    }
+
     /// The ordinals of the values that begin with these bytes.
     pub fn with_prefix(self, start: &[u8]) -> Result<std::ops::Range<u64>, Error> {
-        let bound = |bytes: &[u8]| -> Result<Option<u64>, Error> {
-            let mut found = None;
-            self.from(bytes, &mut |ordinal, _, _| {
-                found = Some(ordinal);
-                false
-            })?;
-            Ok(found)
-        };
-        let len = self.len()?;
-        let first = bound(start)?.unwrap_or(len);
+        let first = self.lower_bound(start)?;
         // The least bytes behind all values with this prefix.
         let mut after = start.to_vec();
         while after.last() == Some(&u8::MAX) {
@@ -195,9 +196,9 @@ impl<'a> Terms<'a> {
         let end = match after.last_mut() {
             Some(last) => {
                 *last += 1;
-                bound(&after)?.unwrap_or(len)
+                self.lower_bound(&after)?
             }
-            None => len,
+            None => self.len()?,
         };
         Ok(first..end)
     }

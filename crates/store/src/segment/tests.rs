@@ -24,7 +24,7 @@ use crate::log::words::Words;
 use crate::segment::build;
 use crate::segment::cache::Cache;
 use crate::segment::check::ValueChecksums;
-use crate::segment::key_search::KeySearch;
+use crate::segment::key_search::{KeySearch, KeysFound};
 use crate::segment::row::rest_of;
 use crate::segment::segment::Segment;
 
@@ -161,9 +161,9 @@ pub(crate) fn segment_of(log_events: &[LogEvent]) -> Segment {
 }
 
 fn found(segment: &Segment, key: Key) -> Option<KeyEntry> {
-    let mut found = HashMap::new();
+    let mut found = KeysFound::default();
     segment.find_keys(&KeySearch::of([key].into_iter()), &mut found).expect("whole");
-    found.remove(&key)
+    found.events.remove(&key)
 }
 
 proptest! {

@@ -110,7 +110,7 @@ proptest! {
             log.append(request).unwrap().unwrap();
         };
         received.iter().for_each(|(event, received_at)| append(&log, event, *received_at));
-        prop_assert_eq!(log.audit_files(&trail(), None).0.len(), model.len() - 1);
+        prop_assert_eq!(log.audit_files(&trail(), None).unwrap().0.len(), model.len() - 1);
         // Something else happens a second after the hour of the last file.
         let ended = model.last().unwrap()[0].1.plus_seconds(AUDIT_FILE_SECONDS_MAX);
         prop_assert_eq!(
@@ -128,18 +128,18 @@ proptest! {
                 drop(log);
                 log = Log::open(Arc::clone(&disk), Settings::default()).unwrap();
             }
-            let (files, tree_size) = log.audit_files(&trail(), None);
+            let (files, tree_size) = log.audit_files(&trail(), None).unwrap();
             prop_assert_eq!((files.len(), tree_size), (model.len(), received.len() as u64 + 2));
             for (ordinal, (file, lines)) in (1..).zip(files.iter().zip(&model)) {
                 prop_assert_eq!(file.ordinal, ordinal);
                 assert_is(&log, file, lines);
-                prop_assert_eq!(log.audit_file(&file.id), Some(file.clone()));
+                prop_assert_eq!(log.audit_file(&file.id).unwrap(), Some(file.clone()));
                 let beyond = log.audit_files_beyond(&[(trail(), ordinal)].into());
                 prop_assert_eq!(&beyond[..], &files[usize::try_from(ordinal).unwrap()..]);
             }
             // The finished files as of each size of the log.
             for size in 0..=received.len() {
-                let as_of = log.audit_files(&trail(), Some(size as u64)).0;
+                let as_of = log.audit_files(&trail(), Some(size as u64)).unwrap().0;
                 let finished = cut(&received[..size]).len().saturating_sub(1);
                 prop_assert_eq!(&as_of[..], &files[..finished], "as of {}", size);
             }

@@ -9,13 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use store::durable::Disk;
+use store::durable::{Disk, ReserveDisk};
 use store::simulated::{Fault, SimulatedDisk};
-use store::{Error, Log, check, init};
+use store::{Append, Error, Log, Settings, SpaceLimits, check, init};
 
 use crate::{all, event, identity, key_of, request, small_files};
 
 const SEEDS: Range<u64> = 0..4_000;
+/// Histories on disks without much room.
+const SEEDS_WITH_LITTLE_ROOM: Range<u64> = 0..2_000;
+/// The room that such a disk has beside what is on it, at most: for some batches, or a flush.
+const LITTLE_ROOM: u64 = 40_000;
 /// Histories within which a disk that does not sync must be noticed.
 const SEEDS_WITH_A_FAULTY_DISK: Range<u64> = 0..500;
 
@@ -24,7 +28,7 @@ fn nothing_acknowledged_is_lost_doubled_or_invented() {
     let (mut runs, mut totals) = (0, Totals::default());
     for seed in seeds_requested().unwrap_or(SEEDS) {
         runs += 1;
-        if let Err(violation) = history(SimulatedDisk::new(seed), &mut totals) {
+        if let Err(violation) = history(SimulatedDisk::new(seed), Room::Enough, &mut totals) {
             panic!("seed {seed}: {violation}");
         }
     }
@@ -35,6 +39,25 @@ fn nothing_acknowledged_is_lost_doubled_or_invented() {
             && totals.flushes > runs
             && totals.compactions > runs / 10
             && totals.answered > 10 * runs,
+        "{totals:?}"
+    );
+}
+
+#[test]
+fn a_full_disk_refuses_whole_requests_and_loses_nothing() {
+    let (mut runs, mut totals) = (0, Totals::default());
+    for seed in seeds_requested().unwrap_or(SEEDS_WITH_LITTLE_ROOM) {
+        runs += 1;
+        if let Err(violation) = history(SimulatedDisk::new(seed), Room::Little, &mut totals) {
+            panic!("seed {seed}: {violation}");
+        }
+    }
+    println!("{runs} histories: {totals:?}");
+    assert!(
+        totals.refused_appends > runs
+            && totals.refused_flushes > runs / 10
+            && totals.answered > 2 * runs
+            && totals.flushes > runs / 10,
         "{totals:?}"
     );
 }
@@ -53,7 +76,7 @@ fn assert_noticed(make_faulty: fn(&SimulatedDisk)) {
     let is_violated = |seed: u64| {
         let disk = SimulatedDisk::new(seed);
         make_faulty(&disk);
-        history(disk, &mut Totals::default()).is_err()
+        history(disk, Room::Enough, &mut Totals::default()).is_err()
     };
     assert!(SEEDS_WITH_A_FAULTY_DISK.into_iter().any(is_violated), "no history noticed it");
 }
@@ -73,6 +96,35 @@ struct Totals {
     faults: u64,
     power_cuts: u64,
     refused_opens: u64,
+    /// Without room on the disk.
+    refused_appends: u64,
+    refused_flushes: u64,
+}
+
+/// The room on a disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Enough,
+    /// Another program fills the disk and frees it again.
+    Little,
+}
+
+impl Room {
+    /// What the other program does now.
+    fn change(self, simulated: &SimulatedDisk) {
+        if self == Room::Little {
+            let is_free = simulated.random_below(3) == 0;
+            let room = simulated.random_below(LITTLE_ROOM);
+            simulated.set_capacity((!is_free).then(|| simulated.used_bytes() + room));
+        }
+    }
+
+    /// With a reserve where there is little room.
+    fn settings(self) -> Settings {
+        let reserve_bytes = if self == Room::Little { 6_000 } else { 0 };
+        let space = SpaceLimits { reserve_bytes, ..SpaceLimits::default() };
+        Settings { space, ..small_files() }
+    }
 }
 
 /// The knowledge of a sender outside.
@@ -87,8 +139,8 @@ struct Ledger {
     sent: u64,
 }
 
-fn history(simulated: SimulatedDisk, totals: &mut Totals) -> Result<(), String> {
-    let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
+fn history(simulated: SimulatedDisk, room: Room, totals: &mut Totals) -> Result<(), String> {
+    let disk: Arc<dyn Disk> = Arc::new(ReserveDisk::over(simulated.clone()));
     init(&disk, &identity(), &[("keys/sealing.key", b"k")]).map_err(|error| error.to_string())?;
     if simulated.random_below(2) == 0 {
         simulated.power_cut();
@@ -101,10 +153,11 @@ fn history(simulated: SimulatedDisk, totals: &mut Totals) -> Result<(), String> 
             simulated.plan(simulated.random_below(30), fault);
             totals.faults += 1;
         }
-        match Log::open(Arc::clone(&disk), small_files()) {
+        room.change(&simulated);
+        match Log::open(Arc::clone(&disk), room.settings()) {
             Ok(log) => {
                 compare(&log, &disk, &mut ledger)?;
-                send(&log, &simulated, &mut ledger, totals)?;
+                send(&log, &simulated, room, &mut ledger, totals)?;
             }
             Err(Error::Io { .. }) => totals.refused_opens += 1,
             Err(error) => return Err(format!("a log that only crashed was refused: {error}")),
@@ -116,6 +169,7 @@ fn history(simulated: SimulatedDisk, totals: &mut Totals) -> Result<(), String> 
             simulated.restart();
         }
     }
+    simulated.set_capacity(None);
     let log = Log::open(Arc::clone(&disk), small_files())
         .map_err(|error| format!("the last open: {error}"))?;
     compare(&log, &disk, &mut ledger)
@@ -126,17 +180,23 @@ fn segments(disk: &dyn Disk) -> usize {
     disk.list("segments").map_or(0, |names| names.len())
 }
 
-/// Sends a few requests; stops at the first without a receipt.
+/// Sends a few requests; stops at the first of unknown outcome.
 fn send(
     log: &Log,
     simulated: &SimulatedDisk,
+    room: Room,
     ledger: &mut Ledger,
     totals: &mut Totals,
 ) -> Result<(), String> {
     for _ in 0..simulated.random_below(12) {
+        room.change(simulated);
+        if simulated.random_below(2) == 0 && log.space().check().is_err() {
+            return Ok(());
+        }
         if simulated.random_below(3) == 0 {
             match log.flush() {
                 Ok(()) => totals.flushes += 1,
+                Err(error) if error.is_storage_full() => totals.refused_flushes += 1,
                 Err(Error::Io { .. } | Error::Fenced { .. }) => return Ok(()),
                 Err(error) => return Err(format!("flushing a log that only crashed: {error}")),
             }
@@ -145,6 +205,7 @@ fn send(
             let before = segments(simulated);
             match log.compact() {
                 Ok(()) => totals.compactions += u64::from(segments(simulated) < before),
+                Err(error) if error.is_storage_full() => totals.refused_flushes += 1,
                 Err(Error::Io { .. } | Error::Fenced { .. }) => return Ok(()),
                 Err(error) => return Err(format!("compacting a log that only crashed: {error}")),
             }
@@ -169,7 +230,11 @@ fn send(
         let instance = ["hub", "mirror"][simulated.random_below(2) as usize];
         let events =
             sent.iter().map(|key| event(instance_of(key, instance), key, key_time(key))).collect();
-        match log.append(request(events, &rejected_texts)) {
+        let is_own = simulated.random_below(2) == 0;
+        match log.append(Append { is_own, ..request(events, &rejected_texts) }) {
+            // Refused for certain: nothing of it may ever be there.
+            Ok(Err(store::Refusal::StorageFull)) => totals.refused_appends += 1,
+            Err(Error::StorageFull) if !is_own => totals.refused_appends += 1,
             Ok(Ok(receipt)) => {
                 totals.answered += receipt.recorded as u64;
                 totals.duplicates += receipt.duplicates.len() as u64;
@@ -197,10 +262,11 @@ fn send(
                 ledger.indeterminate.push(keys);
                 ledger.dead_letters_indeterminate.extend(rejected);
                 return match refusal {
-                    store::Refusal::Fenced { .. } => Ok(()),
+                    store::Refusal::Fenced { .. } | store::Refusal::StorageFull => Ok(()),
                     store::Refusal::Conflict { .. } => {
                         Err("a conflict between equal events".to_owned())
                     }
+                    store::Refusal::Damaged { because } => Err(because),
                 };
             }
             Err(Error::Fenced { .. }) => return Ok(()),

@@ -118,7 +118,7 @@ fn read(fixture: &str) {
     assert_eq!(found.rows.iter().map(key_of).collect::<Vec<_>>(), ["k77"]);
     let name = Filter::is(Dimension::ResourceName, "repo/k31");
     assert_eq!(log.query(&Query { filters: vec![name], ..everything }).unwrap().total, 1);
-    let (files, _) = log.audit_files(&orders(), None);
+    let (files, _) = log.audit_files(&orders(), None).unwrap();
     let (lines, _) = log.audit_file_lines(&files[0], 0, usize::MAX).unwrap();
     assert_eq!((files.len(), files[0].lines), (2, 14));
     assert!(lines.starts_with(b"raw of k0\nraw of k3\n"));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex};
 
-use store::durable::{Disk, File, Wait};
+use store::durable::{Disk, File, Room, Wait};
 use store::simulated::SimulatedDisk;
 use store::{Error, Log, Settings, init};
 
@@ -60,6 +60,14 @@ impl File for GatedFile {
         self.gate.waiting.fetch_sub(1, Ordering::SeqCst);
         self.file.sync()
     }
+
+    fn cut(&self, len_bytes: u64) -> io::Result<()> {
+        self.file.cut(len_bytes)
+    }
+
+    fn allocate(&self, len_bytes: u64) -> io::Result<()> {
+        self.file.allocate(len_bytes)
+    }
 }
 
 impl Disk for Gated {
@@ -101,6 +109,10 @@ impl Disk for Gated {
 
     fn lock(&self, path: &str, wait: Wait) -> io::Result<Box<dyn Send>> {
         self.disk.lock(path, wait)
+    }
+
+    fn room(&self) -> io::Result<Room> {
+        self.disk.room()
     }
 }
 

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod audit_files;
+mod bounds;
 mod crash;
 mod damage;
+mod damaged_segment;
 mod fixture;
 mod group_commit;
 mod model;
@@ -76,6 +78,7 @@ fn request(events: Vec<Event>, rejected: &[&str]) -> Append {
             .map(|raw| RejectedRecord { reason: "no use".to_owned(), raw: raw.as_bytes().to_vec() })
             .collect(),
         on_conflict: OnConflict::Refuse,
+        is_own: false,
     }
 }
 

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use store::durable::Disk;
 use store::simulated::SimulatedDisk;
-use store::{Log, Settings, init};
+use store::{Log, Settings, Work, init};
 
 use crate::{event, identity, request, trail};
 
@@ -374,7 +374,11 @@ fn history(
         let instants: Vec<Time> = [-5, 0, 3, 3, 10, 11, 25].map(Time::from_unix_ns).to_vec();
         let found = log.histogram(query, &instants).unwrap();
         prop_assert_eq!(found, naive_histogram(&events, query, &instants), "{:?}", query);
-        let found = log.tops(query, &[dimension, Dimension::ResourceName], limit).unwrap();
+        let dimensions = [dimension, Dimension::ResourceName];
+        let found = log.tops(query, &dimensions, limit).unwrap();
+        // As many bytes as values: all counters fit, or some, or none.
+        let in_few_bytes = Work::new(limit, || true).run(|| log.tops(query, &dimensions, limit));
+        prop_assert_eq!(&found, &in_few_bytes.unwrap(), "{:?}", query);
         for (found, dimension) in found.into_iter().zip([dimension, Dimension::ResourceName]) {
             let expected = naive_top(&events, query, dimension, limit);
             prop_assert_eq!(found, expected, "{:?} {:?}", query, dimension);

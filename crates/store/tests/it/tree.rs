@@ -114,6 +114,44 @@ fn hashes_are_the_same_in_memory_and_in_files() {
     check(&disk, &mut |_| ()).unwrap();
 }
 
+#[test]
+fn hashes_that_lead_to_another_root_are_never_given_out() {
+    let simulated = SimulatedDisk::new(1);
+    let disk: Arc<dyn Disk> = Arc::new(simulated.clone());
+    init(&disk, &identity(), &[]).unwrap();
+    let log = open(&disk);
+    append(&log, 0, 600);
+    log.flush().unwrap();
+    append(&log, 600, 100);
+    let (size, root) = log.head();
+    let contents = log.contents();
+    let tiles = [(0, 0, 256), (0, 256, 256), (0, 512, 188), (1, 0, 2), (1, 0, 1)];
+    let read = |(level, first, count)| contents.hashes_in(level, first, count, (size, &root));
+    let expected = tiles.map(|tile| read(tile).unwrap());
+    let digests = contents.digests_in(256, 256, (size, &root)).unwrap();
+    let mut found = 0;
+    let level_1 = disk.list("tree").unwrap().into_iter().find(|name| name != "digests").unwrap();
+    for path in ["tree/digests".to_owned(), format!("tree/{level_1}")] {
+        let len = disk.open(&path).unwrap().len_bytes().unwrap().min(64 * 32);
+        for offset in (0..len as usize).step_by(37) {
+            simulated.flip(&path, offset, 5);
+            for (tile, right) in tiles.into_iter().zip(&expected) {
+                match read(tile) {
+                    Ok(hashes) => assert_eq!(hashes, *right, "{tile:?}, byte {offset} of {path}"),
+                    Err(Error::Damage { .. }) => found += 1,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            if let Ok(read) = contents.digests_in(256, 256, (size, &root)) {
+                assert_eq!(read, digests);
+            }
+            simulated.flip(&path, offset, 5);
+        }
+    }
+    assert!(found > 10, "{found}");
+    assert!(!log.damaged_files().is_empty(), "it is known");
+}
+
 /// A tree of three levels of tiles, flushed within the first tile of the second.
 #[test]
 fn a_tree_of_three_levels() {

@@ -154,6 +154,7 @@ fn directory(dir: &Path, dead_letters: impl FnOnce(u64, Hash) -> String) {
         events: vec![IncomingEvent::new(event())],
         rejected: vec![RejectedRecord { reason: "no use".to_owned(), raw: RAW.to_vec() }],
         on_conflict: OnConflict::Refuse,
+        is_own: false,
     };
     log.append(append).unwrap().unwrap();
     let (size, root) = log.head();

@@ -22,7 +22,7 @@ pub fn export(directory: &Directory, arguments: &Arguments, pairs: &Pairs) -> Re
     let explained = |problem| arguments.question.explain(problem);
     let export = request(directory, pairs, arguments.format).map_err(explained)?;
     if arguments.output.as_os_str() == "-" {
-        let mut sink = Stream { out: std::io::stdout(), has_begun: false };
+        let mut sink = Stream::of(arguments.format)?;
         return write(directory, &export, &mut sink).map_err(explained);
     }
     let file = Target::of(&arguments.output)?;

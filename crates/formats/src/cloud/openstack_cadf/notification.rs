@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use jiff::civil;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::context::date_time;
 use crate::item::NoEvent;
 use event::{Resolution, Time};
 
@@ -127,7 +127,7 @@ impl Notification {
         let Some(text) = &self.timestamp else { return Ok(None) };
         let unknown =
             || format!("timestamp: {:?} is not a time", text.chars().take(64).collect::<String>());
-        let utc: civil::DateTime = text.parse().map_err(|_| unknown())?;
+        let utc = date_time(text).ok_or_else(unknown)?;
         Time::parse_rfc3339(&format!("{utc}Z")).map(Some).map_err(|_| unknown())
     }
 }

@@ -74,10 +74,16 @@ pub(super) fn complete_bytes(piece: &[u8]) -> usize {
     whole
 }
 
+/// Most fields of an entry, as in journald; real entries have up to sixty.
+const FIELDS_MAX: usize = 1024;
+
 /// Takes fields up to an empty line or the end.
 fn fields<'a>(rest: &mut &'a [u8]) -> Result<Vec<(&'a str, &'a [u8])>, NoEntry> {
     let mut fields = Vec::new();
     while !rest.is_empty() && rest[0] != b'\n' {
+        if fields.len() == FIELDS_MAX {
+            return Err(NoEntry::Malformed("an entry has more fields than journald allows"));
+        }
         fields.push(field(rest)?);
     }
     Ok(fields)

@@ -32,7 +32,7 @@ pub(super) fn line(bytes: &[u8]) -> Option<Line<'_>> {
 
 fn bare(bytes: &[u8]) -> Option<Line<'_>> {
     let (node, rest) = match bytes.strip_prefix(b"node=") {
-        Some(rest) => word(rest)?,
+        Some(rest) => node(rest)?,
         None => ("", bytes),
     };
     let (kind, rest) = word(rest.strip_prefix(b"type=")?)?;
@@ -47,6 +47,17 @@ fn bare(bytes: &[u8]) -> Option<Line<'_>> {
 
 /// Longest `SECONDS.MMM:SERIAL`, generously.
 const HEAD_BYTES_MAX: usize = 48;
+
+/// The name of a node, which may hold spaces, and the text after it.
+fn node(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let end = bytes.windows(NEXT.len()).take(NODE_BYTES_MAX).position(|window| window == NEXT)?;
+    Some((std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]))
+}
+
+/// The text after a node.
+const NEXT: &[u8] = b" type=";
+/// Longest name of a node, generously.
+const NODE_BYTES_MAX: usize = 1024;
 
 fn word(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let end = bytes.iter().position(|&byte| byte == b' ')?;

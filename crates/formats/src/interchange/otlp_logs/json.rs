@@ -257,7 +257,7 @@ pub(super) fn record(raw: &[u8]) -> Result<Record, String> {
 fn insert_all(wire: Option<Vec<KeyValue<'_>>>, attributes: &mut Attributes) -> Result<(), String> {
     for key_value in wire.unwrap_or_default() {
         let (key, value) = pair(key_value, 0)?;
-        attributes.insert(key, value)?;
+        attributes.insert(key, value);
     }
     Ok(())
 }

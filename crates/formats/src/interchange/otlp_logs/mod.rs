@@ -24,7 +24,7 @@ mod value;
 
 use std::collections::HashMap;
 
-use crate::item::item_of;
+use crate::item::{Items, item_of};
 use crate::lines::complete_lines;
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::{Context, Delivery, EnvelopeError, Item, RejectedRecord};
@@ -79,14 +79,15 @@ impl Scope<'_> {
     }
 }
 
-pub(super) fn parse(body: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, EnvelopeError> {
+pub(super) fn parse(
+    body: &[u8],
+    context: &mut Context<'_>,
+    items: &mut Items<'_>,
+) -> Result<(), EnvelopeError> {
     let encoding = if is_protobuf(body, context) { PROTOBUF } else { JSON };
     let groups = (encoding.split)(body, context)?;
-    let mut output = Output { body, items: Vec::new(), seen: HashMap::new(), shared_bytes: 0 };
-    for group in groups {
-        output.group(group, &encoding, context);
-    }
-    Ok(output.items)
+    let mut output = Output { body, items, seen: HashMap::new(), shared_bytes: 0 };
+    groups.into_iter().try_for_each(|group| output.group(group, &encoding, context))
 }
 
 /// Decided by the content type; without one, JSON begins with a brace. Files are JSON, even if
@@ -118,17 +119,22 @@ fn response(headers: &[(String, String)], rejected: usize) -> (&'static str, Vec
     }
 }
 
-/// The items of a body so far.
-struct Output<'a> {
+/// Where the items of a body go, and what was seen of it so far.
+struct Output<'a, 'i> {
     body: &'a [u8],
-    items: Vec<Item>,
+    items: &'a mut Items<'i>,
     /// How often each record occurred in this body.
     seen: HashMap<String, u32>,
     shared_bytes: usize,
 }
 
-impl Output<'_> {
-    fn group(&mut self, group: Group<'_>, encoding: &Encoding, context: &mut Context<'_>) {
+impl Output<'_, '_> {
+    fn group(
+        &mut self,
+        group: Group<'_>,
+        encoding: &Encoding,
+        context: &mut Context<'_>,
+    ) -> Result<(), EnvelopeError> {
         let split = group.scopes.and_then(|scopes| {
             self.admit(&scopes, context.limits.event_bytes_max)?;
             let shared: Vec<Shared> =
@@ -137,14 +143,16 @@ impl Output<'_> {
         });
         match split {
             Err(reason) => {
-                self.items.push(Item::Rejected(RejectedRecord { reason, raw: group.raw.to_vec() }))
+                let record = RejectedRecord { reason, raw: group.raw.to_vec() };
+                self.items.push(Item::Rejected(record))
             }
             Ok((scopes, shared)) => {
                 for (scope, shared) in scopes.iter().zip(&shared) {
                     for raw in &scope.records {
-                        self.record(raw, shared, encoding, context);
+                        self.record(raw, shared, encoding, context)?;
                     }
                 }
+                Ok(())
             }
         }
     }
@@ -177,7 +185,7 @@ impl Output<'_> {
         shared: &Shared,
         encoding: &Encoding,
         context: &mut Context<'_>,
-    ) {
+    ) -> Result<(), EnvelopeError> {
         let bytes_max = context.limits.event_bytes_max;
         let event = if raw.len() > bytes_max {
             Err(format!("event_too_large: {} bytes exceed {bytes_max}", raw.len()))
@@ -195,7 +203,7 @@ impl Output<'_> {
             };
             event
         });
-        self.items.push(item_of(event.map_err(Into::into), raw));
+        self.items.push(item_of(event.map_err(Into::into), raw))
     }
 
     /// The key of a record, with a number if this body had the same before.

@@ -280,7 +280,7 @@ pub(super) fn record(raw: &[u8]) -> Result<Record, String> {
 fn insert_all(pairs: Vec<KeyValue>, attributes: &mut Attributes) -> Result<(), String> {
     for pair in pairs {
         let (key, value) = key_value(pair, 0, attributes)?;
-        attributes.insert(key, value)?;
+        attributes.insert(key, value);
     }
     Ok(())
 }

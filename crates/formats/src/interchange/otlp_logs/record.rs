@@ -1,7 +1,7 @@
 //! A record without its encoding, and its event.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
@@ -23,21 +23,27 @@ const PLAIN: &str = "log";
 #[derive(Default)]
 pub(super) struct Attributes {
     texts: BTreeMap<String, String>,
+    /// Names that came more than once.
+    repeated: BTreeSet<String>,
     is_too_deep: bool,
     is_lossy: bool,
 }
 
 impl Attributes {
-    /// Adds one; an empty value is none. Two values of one name are refused: nothing shows which
-    /// one is meant.
-    pub(super) fn insert(&mut self, name: String, value: Value) -> Result<(), String> {
+    /// Adds one; an empty value is none. Of a name that comes again, as from .NET's nested scopes,
+    /// all values stay: nothing shows which one is meant.
+    pub(super) fn insert(&mut self, name: String, value: Value) {
         self.is_too_deep |= value.is_too_deep();
-        let Some(text) = value.text() else { return Ok(()) };
+        let Some(text) = value.text() else { return };
         match self.texts.entry(name) {
-            Entry::Occupied(entry) => Err(format!("attribute {:?} appears twice", entry.key())),
+            Entry::Occupied(entry) if *entry.get() == text => {}
+            Entry::Occupied(mut entry) => {
+                self.repeated.insert(entry.key().clone());
+                entry.get_mut().push_str(", ");
+                entry.get_mut().push_str(&text);
+            }
             Entry::Vacant(entry) => {
                 entry.insert(text);
-                Ok(())
             }
         }
     }
@@ -226,6 +232,10 @@ impl Record {
         is_lossy: bool,
         is_too_deep: bool,
     ) -> BTreeMap<String, String> {
+        let sets = [&self.attributes, &shared.resource, &shared.scope];
+        let repeated: BTreeSet<&str> =
+            sets.iter().flat_map(|set| &set.repeated).map(String::as_str).collect();
+        let repeated = repeated.into_iter().collect::<Vec<_>>().join(", ");
         let mut attributes = self.attributes.texts;
         if let Some(namespace) = shared.resource("service.namespace") {
             attributes.entry("department".to_owned()).or_insert(namespace);
@@ -238,6 +248,7 @@ impl Record {
                 ("dropped_attributes", number(self.dropped)),
                 ("event_name", self.event_name),
                 ("invalid_utf8", flag(is_lossy)),
+                ("repeated_attributes", repeated),
                 ("severity_number", number(self.severity_number)),
                 ("severity_text", self.severity_text),
                 ("span_id", id(&self.span_id).unwrap_or_default()),

@@ -25,9 +25,11 @@ pub fn render(error: &ApiError, request_id: &str) -> Response {
         }
         ApiError::Throttled(seconds) => return gateway::throttled(*seconds, request_id),
         ApiError::Overloaded(text) => return gateway::overloaded(text, request_id),
-        ApiError::Unrecorded(_) | ApiError::Store(_) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "CR.5000", "Unknown service error.")
-        }
+        ApiError::Unrecorded(_) | ApiError::Store(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "CR.5000",
+            error.failure_text("Unknown service error."),
+        ),
     };
     body(status, code, text, request_id)
 }

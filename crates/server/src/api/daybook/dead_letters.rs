@@ -28,9 +28,6 @@ use net::path;
 /// Rows of a page by default, and at most.
 const LIMIT: u64 = 100;
 const LIMIT_MAX: u64 = 1000;
-/// Bytes of the records of a page, which are in memory while it is made. A page that reaches them
-/// has fewer rows.
-const LISTED_BYTES_MAX: usize = 32 << 20;
 /// Records, and their bytes, that one request examines; a page that reaches them has fewer rows.
 /// Bounds its time.
 const EXAMINED_MAX: usize = 100_000;
@@ -73,7 +70,9 @@ pub fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
     parameters.end()?;
     let rows_max = usize::try_from(limit).unwrap_or(usize::MAX);
     let retried = &call.state.retried;
-    let (records, next) = examine(call, offset, rows_max, LISTED_BYTES_MAX, &mut |record| {
+    let _permit = call.caller_permit(&call.state.expensive)?;
+    let bytes_max = call.state.config().limits.page_bytes_max;
+    let (records, next) = examine(call, offset, rows_max, bytes_max, &mut |record| {
         filter.matches(record, retried.contains(record.number))
             && may(call, caller, Action::ReadEvents, &record.source)
     })?;
@@ -191,6 +190,7 @@ pub fn retry(call: &Call<'_>) -> Result<Answer, Refusal> {
     let request: RetryRequest = serde_json::from_slice(&call.request.body).map_err(|error| {
         Problem::malformed(format!("the body does not say what to retry: {error}"))
     })?;
+    let _permit = call.caller_permit(&call.state.expensive)?;
     let (records, next) = select(call, caller, &request)?;
     let count = records.len();
     if records.is_empty() {

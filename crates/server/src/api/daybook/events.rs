@@ -9,7 +9,7 @@ use crate::api::{Answer, Call, Refusal};
 use access::Caller;
 use access::rights::Action;
 use find::Finder;
-use find::question::{LIMIT, LIMIT_MAX, NUMBER_MAX, Parameters};
+use find::question::{LIMIT, LIMIT_MAX, NUMBER_MAX, Page, Parameters};
 use net::path;
 
 /// The trails whose events the caller may read, in order.
@@ -36,7 +36,9 @@ pub fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
     let (mut parameters, finder) = begin(call)?;
     let (page, question) = (parameters.page()?, parameters.question()?);
     parameters.end()?;
-    let body = finder.events(&question, &page)?;
+    let limits = call.state.config().limits;
+    let page = Page { bytes_max: limits.page_bytes_max, ..page };
+    let body = finder.events(&question, &page, &mut call.page_room())?;
     let indexes = body.events.iter().map(|event| event.index).collect();
     Ok(based_on(body.tree_size, &body)
         .with_rows(body.events.len(), body.total)
@@ -60,6 +62,7 @@ pub fn histogram(call: &Call<'_>) -> Result<Answer, Refusal> {
     let (mut parameters, finder) = begin(call)?;
     let (buckets, question) = (parameters.buckets()?, parameters.question()?);
     parameters.end()?;
+    let _permit = call.caller_permit(&call.state.expensive)?;
     let body = finder.histogram(&question, buckets)?;
     Ok(based_on(body.tree_size, &body).with_rows(0, body.total))
 }
@@ -69,6 +72,7 @@ pub fn facets(call: &Call<'_>) -> Result<Answer, Refusal> {
     let (mut parameters, finder) = begin(call)?;
     let ((dimensions, limit), question) = (parameters.facets()?, parameters.question()?);
     parameters.end()?;
+    let _permit = call.caller_permit(&call.state.expensive)?;
     let body = finder.facets(&question, &dimensions, limit)?;
     Ok(based_on(body.tree_size, &body).with_rows(0, body.total))
 }
@@ -81,6 +85,7 @@ pub fn trails(call: &Call<'_>) -> Result<Answer, Refusal> {
     let question = parameters.question()?;
     parameters.end()?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let _permit = call.caller_permit(&call.state.expensive)?;
     let body = finder.trails(&question, offset, limit)?;
     Ok(based_on(body.tree_size, &body).with_rows(body.trails.len(), body.total))
 }

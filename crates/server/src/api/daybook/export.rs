@@ -11,13 +11,13 @@ use hyper::header::{
     ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE,
     CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_RANGE, LINK, RANGE, TE, TRAILER,
 };
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::events::begin;
 use super::problem::Problem;
 use crate::api::answer::with_tree_size;
 use crate::api::{Answer, Call, Refusal, Streaming};
 use crate::export::send::{self, Sending, What};
+use crate::permits::CallerPermit;
 use find::export::{Export, Format, pinned};
 use find::question::InvalidParameter;
 use intake::audit::Act;
@@ -29,7 +29,8 @@ const X_TOTAL: HeaderName = HeaderName::from_static("x-daybook-total");
 
 /// `GET /api/v1/export`. The export is on record before this returns.
 pub fn file(call: &Call<'_>) -> Result<Answer, Refusal> {
-    let permit = call.permit(&call.state.exports.permits)?;
+    call.concerns("events");
+    let permit = call.caller_permit(&call.state.exports.permits)?;
     let export = parameters(call)?;
     let mark = export.mark();
     let skip = skip(call.request, &mark);
@@ -62,7 +63,8 @@ pub fn file(call: &Call<'_>) -> Result<Answer, Refusal> {
 
 /// `GET /api/v1/export/manifest`
 pub fn manifest(call: &Call<'_>) -> Result<Answer, Refusal> {
-    let permit = call.permit(&call.state.exports.permits)?;
+    call.concerns("events");
+    let permit = call.caller_permit(&call.state.exports.permits)?;
     let export = parameters(call)?;
     let mut head = Response::default();
     head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -71,10 +73,10 @@ pub fn manifest(call: &Call<'_>) -> Result<Answer, Refusal> {
     Ok(answer(Sending { export, what: What::Manifest, head }, permit).with_rows(0, total))
 }
 
-fn answer(sending: Sending, permit: OwnedSemaphorePermit) -> Answer {
+fn answer(sending: Sending, permit: CallerPermit) -> Answer {
     Answer::streamed(sending.head.status(), |streaming| {
         let Streaming { state, stopping, request_id } = streaming;
-        send::start(sending, Arc::clone(&state.exports), stopping, Some(permit), &request_id)
+        send::start(sending, Arc::clone(&state.exports), stopping, permit, &request_id)
     })
 }
 

@@ -64,9 +64,7 @@ fn check_reader(call: &Call<'_>) -> Result<(), Refusal> {
 fn render(state: &State, now: Time) -> String {
     let mut page = Page::default();
     let counts = state.log.counts();
-    let limits = state.config().limits;
-    let in_flight =
-        limits.requests_in_flight_max.saturating_sub(state.in_flight.available_permits());
+    let in_flight = state.shares.in_flight();
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     page.family("daybook_build_info", GAUGE, "Version of the build.").sample(&version, 1);
     page.one(
@@ -80,22 +78,32 @@ fn render(state: &State, now: Time) -> String {
     page.one("daybook_dead_letters", GAUGE, queue, counts.dead_letters);
     page.one("daybook_commits_total", COUNTER, "Groups of requests made durable.", counts.groups);
     page.one("daybook_duplicates_total", COUNTER, "Events received again.", counts.duplicates);
-    store_of(&mut page, &state.log.metrics(), counts.events);
+    page.one(
+        "daybook_changed_outside_total",
+        COUNTER,
+        "Changes of rights or of recorded settings made outside of Daybook.",
+        state.audit.changed_outside(),
+    );
+    let damaged_files = state.log.damaged_files().len();
+    store_of(&mut page, &state.log.metrics(), counts.events, damaged_files);
     page.one(
         "daybook_requests_in_flight",
         GAUGE,
         "Requests in progress, with this one.",
         in_flight,
     );
+    clock(&mut page, state, now);
+    queries(&mut page, state);
     requests(&mut page, &state.requests);
     evidence(&mut page, state);
     machine::disk(&mut page, &state.data_dir);
+    storage(&mut page, state);
     machine::process(&mut page);
     sources(&mut page, &state.intakes, now);
     page.text
 }
 
-fn store_of(page: &mut Page, metrics: &Metrics, events: u64) {
+fn store_of(page: &mut Page, metrics: &Metrics, events: u64, damaged_files: usize) {
     let recorded = metrics.group_events.sum;
     page.one("daybook_recorded_events_total", COUNTER, "Events recorded.", recorded);
     let journal = "Bytes of groups written to the journal.";
@@ -119,6 +127,8 @@ fn store_of(page: &mut Page, metrics: &Metrics, events: u64) {
         "Bytes of the segments' files.",
         metrics.segment_bytes,
     );
+    let damaged = "Files of the log with bytes that did not read back, as far as reads met them.";
+    page.one("daybook_damaged_files", GAUGE, damaged, damaged_files);
     page.one("daybook_flushed_events", GAUGE, "Events in segments.", metrics.flushed_events);
     let unflushed = "Events in memory and in the journal, not flushed yet.";
     let count = events.saturating_sub(metrics.flushed_events);
@@ -131,6 +141,38 @@ fn store_of(page: &mut Page, metrics: &Metrics, events: u64) {
     page.one("daybook_index_cache_bytes", GAUGE, cache, metrics.cache_bytes);
     let read = "Blocks of segments' indexes read because they were not in memory.";
     page.one("daybook_index_blocks_read_total", COUNTER, read, metrics.blocks_read);
+}
+
+fn clock(page: &mut Page, state: &State, now: Time) {
+    let jump = "Seconds by which the clock jumped ahead and is not followed yet.";
+    page.one("daybook_clock_jump_seconds", GAUGE, jump, state.clock.ahead_s());
+    let received = state.log.contents().received_at().map_or(0, Time::unix_ns);
+    let ahead = received.saturating_sub(now.unix_ns()).max(0);
+    let what = "Seconds by which the newest event was received in the future.";
+    page.one("daybook_received_ahead_seconds", GAUGE, what, seconds(ahead));
+}
+
+fn queries(page: &mut Page, state: &State) {
+    let running = "Queries whose work has not ended, even if their client left.";
+    page.one("daybook_queries_running", GAUGE, running, state.shares.queries_running());
+    let expensive = "Queries that count over everything that matches.";
+    page.one("daybook_expensive_queries_running", GAUGE, expensive, state.expensive.taken());
+    let abandoned = "Requests whose client left before their work ended.";
+    let total = state.requests.abandoned_total();
+    page.one("daybook_requests_abandoned_total", COUNTER, abandoned, total);
+    let answers = "Bytes of answers that are made or sent.";
+    page.one("daybook_answers_bytes", GAUGE, answers, state.answers.used());
+}
+
+fn storage(page: &mut Page, state: &State) {
+    let space = state.log.space();
+    let full = "1 while events are refused because the disk is full.";
+    page.one("daybook_storage_full", GAUGE, full, u64::from(space.is_full()));
+    let Some(report) = space.report() else { return };
+    let low_water = "Free bytes below which the disk is full.";
+    page.one("daybook_storage_low_water_bytes", GAUGE, low_water, report.low_water_bytes);
+    let reserve = "Bytes of the reserve file.";
+    page.one("daybook_storage_reserve_bytes", GAUGE, reserve, report.reserve_bytes);
 }
 
 fn requests(page: &mut Page, requests: &RequestMetrics) {
@@ -167,6 +209,9 @@ fn evidence(page: &mut Page, state: &State) {
     if let Some(at) = state.evidence.signed_at() {
         page.sample(&[], seconds(at.unix_ns()));
     }
+    let lost = state.evidence.guard_lost().map_or(0.0, |(time, _)| time.as_secs_f64());
+    let what = "Seconds since the guard takes no checkpoint, so that nothing is signed.";
+    page.one("daybook_guard_lost_seconds", GAUGE, what, lost);
     let stands: Vec<(&str, Stand)> =
         state.witnesses.stands().map(|(witness, stand)| (witness.key.name(), stand)).collect();
     let mut gauge = |name: &str, help: &str, of: &dyn Fn(&Stand) -> f64| {

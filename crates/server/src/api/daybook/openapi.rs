@@ -1,8 +1,11 @@
 //! `GET /api/v1/openapi.json`: the description of this API, made from its routes, the types of its
 //! answers and the fields of a search (OpenAPI 3.1.1, <https://spec.openapis.org/oas/v3.1.1.html>).
 
+use std::sync::OnceLock;
+
 use event::search::Field;
-use hyper::StatusCode;
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -15,11 +18,17 @@ use find::question::{
     AS_OF, BUCKETS, BUCKETS_MAX, FACET_LIMIT, FACET_LIMIT_MAX, FACETS, LIMIT, LIMIT_MAX, NUMBER_MAX,
 };
 use intake::dead_letters::DeadLetterView;
+use net::{Body, Response};
 use verify::manifest::Manifest;
 
+/// Every response has the same bytes, which are made once.
 pub fn read(routes: &[Route]) -> Result<Answer, Refusal> {
+    static TEXT: OnceLock<Bytes> = OnceLock::new();
+    let text = TEXT.get_or_init(|| description(routes).to_string().into());
+    let mut response = Response::new(Body::Whole(text.clone()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // It says nothing of the log.
-    Ok(Answer::json(StatusCode::OK, &description(routes)).recorded())
+    Ok(Answer::whole(response).recorded())
 }
 
 /// The description of an API with these routes.
@@ -128,6 +137,8 @@ impl Described {
         if self.access != Access::Anyone {
             responses["401"] = problem("The credentials are missing or wrong.");
             responses["403"] = problem("The caller lacks the right.");
+            responses["429"] =
+                problem("Too many requests of one caller; Retry-After says when to try again.");
         }
         if self.may_miss {
             responses["404"] = problem("It does not exist, or not for the caller.");

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::api::caller::Unauthenticated;
+use crate::api::error::DAMAGED;
 use crate::api::{ApiError, OwnError, Refusal};
 use find::QueryError;
 use find::question::InvalidParameter;
@@ -21,6 +22,8 @@ pub struct Problem {
     at: Option<(String, usize)>,
     /// Bytes of a file that ends before the requested range.
     end: Option<u64>,
+    /// Seconds after which to try again.
+    retry_after_s: Option<u64>,
 }
 
 /// The body of RFC 9457 section 3.1, with members of our own.
@@ -48,7 +51,8 @@ pub struct Body<'a> {
 
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
-        Problem { status, code, detail: detail.into(), at: None, end: None }
+        let retry_after_s = Some(1).filter(|_| status == StatusCode::SERVICE_UNAVAILABLE);
+        Problem { status, code, detail: detail.into(), at: None, end: None, retry_after_s }
     }
 
     /// A range begins behind the end of a file of this many bytes.
@@ -58,6 +62,12 @@ impl Problem {
             end: Some(bytes),
             ..Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range", detail)
         }
+    }
+
+    /// The caller sent too many requests and may try again after this many seconds.
+    pub fn throttled(seconds: u64) -> Problem {
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "throttled", "too many requests");
+        Problem { retry_after_s: Some(seconds), ..problem }
     }
 
     pub fn not_found(detail: impl Into<String>) -> Problem {
@@ -84,8 +94,8 @@ impl OwnError for Problem {
         let mut response = net::json(self.status, &body);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(value) =
             self.end.and_then(|end| HeaderValue::from_str(&format!("bytes */{end}")).ok())
@@ -137,15 +147,16 @@ pub fn render(error: &ApiError, request_id: &str) -> Response {
         ApiError::NoSuchTrail => Problem::not_found("there is no such trail"),
         ApiError::MissingParameter => Problem::malformed("a parameter is missing"),
         ApiError::InvalidParameter => Problem::malformed("a parameter is wrong"),
-        ApiError::Throttled(_) => {
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "throttled", "too many requests")
-        }
+        ApiError::Throttled(seconds) => Problem::throttled(*seconds),
         ApiError::Overloaded(text) => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", *text)
         }
         ApiError::Unrecorded(_) => {
             let text = "the request cannot be recorded now, and is not done unrecorded; try again";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unrecorded", text)
+        }
+        ApiError::Store(cause) if cause.is_unreadable() => {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", DAMAGED)
         }
         ApiError::Store(_) => {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error")

@@ -5,7 +5,7 @@ use hyper::StatusCode;
 use tlog::{NoProof, Note};
 
 use super::problem::Problem;
-use crate::api::evidence::{Denial, Piece, TEXT, UNAUTHENTICATED, check_reader};
+use crate::api::evidence::{Denial, Piece, TEXT, check_reader};
 use crate::api::{Answer, Call, Refusal, parameters};
 use crate::evidence;
 use access::rights::Action;
@@ -43,7 +43,7 @@ fn parameters(call: &Call<'_>, index: &str) -> Result<(u64, bool), Refusal> {
 
 /// The entry of an event, for a caller who may read the event's trail.
 fn entry(call: &Call<'_>, index: u64) -> Result<Vec<u8>, Refusal> {
-    let caller = call.caller().map_err(|_| problem(UNAUTHENTICATED))?;
+    let caller = call.caller()?;
     let event = call.state.log.stored_event(index)?;
     // The existence of the event is no secret, but its trail is.
     let event = event.filter(|event| caller.may(Action::ReadEvents, &event.trail));

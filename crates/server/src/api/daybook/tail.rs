@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::problem::Problem;
 use crate::api::answer::with_tree_size;
 use crate::api::{Answer, Call, Refusal, Streaming};
 use crate::live::{self, Credential, Tail};
+use crate::permits::CallerPermit;
 use access::signature::Authorization;
 use find::question::{InvalidParameter, NUMBER_MAX, Parameters, Q, invalid_search};
 use net::{Body, Response, path};
@@ -19,9 +19,8 @@ use net::{Body, Response, path};
 const LAST_EVENT_ID: &str = "last-event-id";
 
 pub fn follow(call: &Call<'_>) -> Result<Answer, Refusal> {
-    let permit = call.permit(&call.state.tails)?;
     call.concerns("events");
-    call.caller()?;
+    let permit = call.caller_permit(&call.state.tails)?;
     let size = call.state.log.head().0;
     let tail = tail(call, size)?;
     Ok(Answer::streamed(StatusCode::OK, move |streaming| send(tail, size, permit, streaming)))
@@ -69,12 +68,7 @@ fn credential(call: &Call<'_>) -> Result<Credential, Problem> {
 }
 
 /// Sends events as long as the client takes them.
-fn send(
-    tail: Tail,
-    tree_size: u64,
-    permit: OwnedSemaphorePermit,
-    streaming: Streaming,
-) -> Response {
+fn send(tail: Tail, tree_size: u64, permit: CallerPermit, streaming: Streaming) -> Response {
     let (pieces, receiver) = tokio::sync::mpsc::channel(live::PIECES_AHEAD);
     tokio::spawn(async move {
         let _permit = permit;

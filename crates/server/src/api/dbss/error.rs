@@ -28,7 +28,7 @@ pub fn render(error: &ApiError, request_id: &str) -> Response {
         ApiError::Unrecorded(_) | ApiError::Store(_) => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "DBSS.11000000",
-            "Internal system exception. Contact technical support engineers",
+            error.failure_text("Internal system exception. Contact technical support engineers"),
         ),
     };
     body(status, code, text, None, request_id)

@@ -44,9 +44,11 @@ pub fn render(error: &ApiError, request_id: &str) -> Response {
             return response;
         }
         ApiError::Overloaded(text) => return gateway::overloaded(text, request_id),
-        ApiError::Unrecorded(_) | ApiError::Store(_) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "APIG.0601", "Internal server error.")
-        }
+        ApiError::Unrecorded(_) | ApiError::Store(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "APIG.0601",
+            error.failure_text("Internal server error."),
+        ),
     };
     body(status, code, text, request_id)
 }

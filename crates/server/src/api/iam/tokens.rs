@@ -1,5 +1,7 @@
 //! Tokens: issued for a password, an access key or another token, good for 24 hours.
 
+use std::time::Instant;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use event::{Class, Operation, Outcome, OutcomeKind, Severity, Time};
@@ -12,15 +14,19 @@ use subtle::ConstantTimeEq;
 use super::error::Error;
 use crate::api::parameters::text as parameter;
 use crate::api::{Answer, ApiError, Call, Refusal};
+use crate::rights_log::anchored;
 use access::attempts::AttemptLimits;
 use access::file::{AccessFile, TokenEntry};
-use access::{Caller, Domain, IssueError, Scope, Snapshot, Token, User};
+use access::{Anchor, Caller, Domain, IssueError, Scope, Snapshot, Token, User};
 use intake::audit::Act;
 use net::Response;
+use net::rates::whole_seconds;
 
 const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 const TOKEN_LIFE_S: i64 = 24 * 60 * 60;
 const TOKEN_BYTES: usize = 96;
+/// Pause before another login of a user whose tokens are all in use.
+const TOKENS_FREE_AFTER_S: u64 = 60;
 const FUNCTION: &str = "Access control";
 /// No text of a login is longer.
 const TEXT_BYTES_MAX: usize = 1024;
@@ -166,7 +172,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Answer, Refusal> {
         return Err(Error::InvalidBody.into());
     }
     let (caller, expires_at) = authenticate(call, &claim)?;
-    let caller = call.authenticated_as(caller);
+    let caller = call.admit(caller)?;
     let Some(scope) = scope(auth.scope.as_ref(), caller, call.rights) else {
         return Err(refuse(call, &claim, "no such scope", Error::WrongScope));
     };
@@ -196,17 +202,28 @@ fn authenticate<'a>(
     let limits = AttemptLimits {
         per_account: config.limits.login_failures_per_account,
         per_address: config.limits.login_failures_per_address,
+        slow_after: config.limits.login_failures_slow_after,
     };
     let (attempts, account, peer) = (&call.state.attempts, claim.account(), call.request.peer);
+    let account = account.as_deref();
+    let throttled = |wait| {
+        let error = ApiError::Throttled(whole_seconds(wait));
+        refuse(call, claim, "too many failures lately", error)
+    };
+    // Whoever failed too often holds up nobody else.
+    if let Some(wait) = attempts.wait(account, peer, limits, Instant::now()) {
+        return Err(throttled(wait));
+    }
     // Looking, trying and counting happen in one turn, so that concurrent tries are not more than
     // the limits allow.
-    let _turn = attempts.turn().ok_or(ApiError::Throttled(1))?;
-    if let Some(seconds) = attempts.wait_s(account.as_deref(), peer, limits, call.now) {
-        let error = ApiError::Throttled(seconds);
-        return Err(refuse(call, claim, "too many failures lately", error));
+    let _turn = attempts.turn(peer).ok_or(ApiError::Throttled(1))?;
+    let now = Instant::now();
+    let wait = attempts.wait(account, peer, limits, now);
+    if let Some(wait) = wait.or_else(|| attempts.slow_down(account, peer, limits, now)) {
+        return Err(throttled(wait));
     }
     find_caller(claim, call.rights, call.now).ok_or_else(|| {
-        attempts.count_failure(account.as_deref(), peer, call.now);
+        attempts.count_failure(account, peer, limits, now);
         refuse(call, claim, "unknown or wrong", Error::WrongCredentials)
     })
 }
@@ -394,11 +411,15 @@ fn issue(call: &Call<'_>, text: &str, token: &Token, claim: &Claim<'_>) -> Resul
         .with("token_id", &entry.id)
         .with("expires_at", &entry.expires_at);
     let act = Act { description: Some("a token was handed out".to_owned()), ..act };
-    let record = || call.state.audit.record_now(act.clone());
+    let record = |anchor: &Anchor| call.state.audit.record_now(anchored(act.clone(), anchor));
     let is_true = |newest: &AccessFile| is_still_true(claim, &token.user, call.rights, newest);
     match call.state.access.issue_token(&entry, call.now, &is_true, &record) {
         Ok(()) => Ok(()),
         Err(IssueError::Void) => Err(refuse(call, claim, "void since", Error::WrongCredentials)),
+        Err(IssueError::TooMany) => {
+            let error = ApiError::Throttled(TOKENS_FREE_AFTER_S);
+            Err(refuse(call, claim, "too many tokens in use", error))
+        }
         Err(IssueError::Failed(why)) => Err(ApiError::Unrecorded(why).into()),
     }
 }

@@ -32,9 +32,11 @@ pub fn render(error: &ApiError, request_id: &str) -> Response {
         }
         ApiError::Throttled(seconds) => return gateway::throttled(*seconds, request_id),
         ApiError::Overloaded(text) => return gateway::overloaded(text, request_id),
-        ApiError::Unrecorded(_) | ApiError::Store(_) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "SVCSTG.SWR.5000001", "Internal server error.")
-        }
+        ApiError::Unrecorded(_) | ApiError::Store(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "SVCSTG.SWR.5000001",
+            error.failure_text("Internal server error."),
+        ),
     };
     body(status, code, text, None, request_id)
 }

@@ -46,10 +46,10 @@ struct Links {
 pub(super) fn links(call: &Call<'_>) -> Result<Answer, Refusal> {
     let trail = authorise_instance(call)?;
     let request = parameters(&call.request.body)?;
-    let policies = &call.state.policies;
+    let policies = call.state.policies.known()?;
     let mut files = Vec::new();
     for id in &request.ids {
-        let file = call.state.log.audit_file(id);
+        let file = call.state.log.audit_file(id)?;
         let listed = file.filter(|file| file.trail == trail && policies.lists(file, call.now));
         files.push(listed.ok_or(ApiError::InvalidParameter)?);
     }
@@ -105,6 +105,7 @@ pub(super) fn download(call: &Call<'_>) -> Result<Answer, Refusal> {
     let (method, path) = (&call.request.method, &call.request.raw_path);
     call.quote(format!("{method} {path}, from a link given to {link_request}"));
     let file = read_link(call, file_id)?;
+    call.admit_address()?;
     call.concerns(&file.trail);
     let act = Act::new(call.operation, Operation::Download, FUNCTION)
         .by(call.who())
@@ -119,7 +120,13 @@ pub(super) fn download(call: &Call<'_>) -> Result<Answer, Refusal> {
     Ok(Answer::streamed(StatusCode::OK, |streaming| send(file, permit, streaming)).recorded())
 }
 
-fn read_link(call: &Call<'_>, id: &str) -> Result<AuditFile, Error> {
+fn read_link(call: &Call<'_>, id: &str) -> Result<AuditFile, Refusal> {
+    check_link(call, id)?;
+    Ok(call.state.log.audit_file(id)?.ok_or(Error::ForgedLink)?)
+}
+
+/// Checks the signature and the age of a link.
+fn check_link(call: &Call<'_>, id: &str) -> Result<(), Error> {
     let parameter = |name| text(call.raw_query(), name).ok_or(Error::ForgedLink);
     let expires: i64 = parameter("expires")?.parse().map_err(|_| Error::ForgedLink)?;
     let shown = hex::decode(parameter("signature")?).map_err(|_| Error::ForgedLink)?;
@@ -130,7 +137,7 @@ fn read_link(call: &Call<'_>, id: &str) -> Result<AuditFile, Error> {
     if expires <= call.now {
         return Err(Error::ExpiredLink);
     }
-    call.state.log.audit_file(id).ok_or(Error::ForgedLink)
+    Ok(())
 }
 
 /// Sends a file piece by piece. A client that takes none for a while, and a file that does not read

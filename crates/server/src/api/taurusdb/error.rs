@@ -59,7 +59,7 @@ pub fn render(error: &ApiError, request_id: &str) -> Response {
         ApiError::Throttled(seconds) => return gateway::throttled(*seconds, request_id),
         ApiError::Overloaded(text) => return gateway::overloaded(text, request_id),
         ApiError::Unrecorded(_) | ApiError::Store(_) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "DBS.200005", "Server failure.")
+            (StatusCode::INTERNAL_SERVER_ERROR, "DBS.200005", error.failure_text("Server failure."))
         }
     };
     net::error(status, code, text, request_id)

@@ -25,11 +25,11 @@ pub(super) fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
     let key = Key::new(&call.caller()?.user.id, &question);
     let snapshots = &call.state.snapshots;
     let snapshot = snapshots.find(&key, request.offset == 0, call.now);
-    let (mut files, tree_size) = call.state.log.audit_files(&trail, snapshot.size);
+    let (mut files, tree_size) = call.state.log.audit_files(&trail, snapshot.size)?;
     if request.offset == 0 {
         snapshots.take(key, tree_size, call.now);
     }
-    let policies = &call.state.policies;
+    let policies = call.state.policies.known()?;
     files.retain(|file| policies.lists(file, snapshot.began_at) && request.overlaps(file));
     files.sort_by_key(|file| (file.begin, file.ordinal));
     let total_count = files.len();

@@ -11,7 +11,7 @@ use intake::audit::Act;
 
 pub(super) fn show(call: &Call<'_>) -> Result<Answer, Refusal> {
     let trail = authorise_instance(call)?;
-    let policy = call.state.policies.of(&trail).unwrap_or_default();
+    let policy = call.state.policies.known()?.of(&trail).unwrap_or_default();
     let body = PolicyBody {
         keep_days: policy.keep_days,
         audit_types: policy.audit_types,
@@ -30,7 +30,7 @@ struct PolicyBody {
 pub(super) fn set(call: &Call<'_>) -> Result<Answer, Refusal> {
     let trail = authorise_instance(call)?;
     let job_id = system::random_hex::<16>();
-    call.state.policies.change(&trail, |before| {
+    call.state.policies.known()?.change(&trail, |before| {
         let policy = parameters(&call.request.body, before)?;
         let act = Act::new(call.operation, Operation::Update, "Audit policy")
             .by(call.who())

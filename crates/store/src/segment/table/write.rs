@@ -1,7 +1,7 @@
 //! Writes tables: row after row, or group after group from whole columns.
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use event::query::Dimension;
@@ -271,29 +271,49 @@ impl ChunkChecksums {
 }
 
 /// Writes a table, group after group.
-pub(super) struct GroupsWriter(SerializedFileWriter<Sink>);
+pub(super) struct GroupsWriter {
+    writer: SerializedFileWriter<Sink>,
+    failure: Failure,
+}
+
+/// How the file failed: the table's writer reports some errors as text alone.
+#[derive(Clone, Default)]
+struct Failure(Arc<OnceLock<io::ErrorKind>>);
+
+impl Failure {
+    /// The error of the table's writer as that of the file, if that was it.
+    fn error(&self, error: ParquetError) -> Error {
+        let kind = self.0.get().copied().unwrap_or(io::ErrorKind::Other);
+        Error::Io { doing: "write a table".to_owned(), cause: io::Error::new(kind, error) }
+    }
+}
 
 impl GroupsWriter {
     pub fn new(file: Arc<dyn File>) -> Result<GroupsWriter, Error> {
-        let schema = Arc::new(parse_message_type(&schema()).map_err(write_error)?);
+        let failure = Failure::default();
+        let schema = parse_message_type(&schema()).map_err(|error| failure.error(error))?;
         let sink = Sink {
             file,
             at: 0,
             buffer: Vec::new(),
             hash: Sha256::new(),
             checksums: ChunkChecksums::default(),
+            failure: failure.clone(),
         };
-        SerializedFileWriter::new(sink, schema, Arc::new(properties()))
-            .map(GroupsWriter)
-            .map_err(write_error)
+        let writer = SerializedFileWriter::new(sink, Arc::new(schema), Arc::new(properties()));
+        let writer = writer.map_err(|error| failure.error(error))?;
+        Ok(GroupsWriter { writer, failure })
     }
 
     /// Writes a group. All columns must have equally many rows, and be in order of [`COLUMNS`].
     pub fn push(&mut self, columns: impl Iterator<Item = Column>) -> Result<(), Error> {
-        let mut group = self.0.next_row_group().map_err(write_error)?;
+        self.push_columns(columns).map_err(|error| self.failure.error(error))
+    }
+
+    fn push_columns(&mut self, columns: impl Iterator<Item = Column>) -> Result<(), ParquetError> {
+        let mut group = self.writer.next_row_group()?;
         for ((_, kind), column) in COLUMNS.iter().zip(columns) {
-            let mut writer =
-                group.next_column().map_err(write_error)?.expect("as many as in the schema");
+            let mut writer = group.next_column()?.expect("as many as in the schema");
             let levels = |levels: Vec<i16>| kind.starts_with('?').then_some(levels);
             match column {
                 Column::Long(values, known) => {
@@ -307,16 +327,15 @@ impl GroupsWriter {
                     levels(known).as_deref(),
                     None,
                 ),
-            }
-            .map_err(write_error)?;
-            writer.close().map_err(write_error)?;
+            }?;
+            writer.close()?;
         }
-        group.close().map(|_| ()).map_err(write_error)
+        group.close().map(drop)
     }
 
     /// Writes the foot. The caller syncs the file.
     pub fn finish(self) -> Result<TableSummary, Error> {
-        let mut sink = self.0.into_inner().map_err(write_error)?;
+        let mut sink = self.writer.into_inner().map_err(|error| self.failure.error(error))?;
         sink.flush().map_err(Error::io("write a table"))?;
         Ok(TableSummary {
             len_bytes: sink.at,
@@ -370,10 +389,6 @@ impl TableWriter {
     }
 }
 
-fn write_error(error: ParquetError) -> Error {
-    Error::Io { doing: "write a table".to_owned(), cause: io::Error::other(error) }
-}
-
 /// Bytes collected before a write.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
 
@@ -384,6 +399,7 @@ struct Sink {
     buffer: Vec<u8>,
     hash: Sha256,
     checksums: ChunkChecksums,
+    failure: Failure,
 }
 
 impl Write for Sink {
@@ -396,7 +412,9 @@ impl Write for Sink {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.write_at(self.at, &self.buffer)?;
+        self.file.write_at(self.at, &self.buffer).inspect_err(|error| {
+            self.failure.0.get_or_init(|| error.kind());
+        })?;
         self.hash.update(&self.buffer);
         self.checksums.update(&self.buffer);
         self.at += self.buffer.len() as u64;

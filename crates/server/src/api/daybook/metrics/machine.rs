@@ -31,7 +31,8 @@ pub fn disk(page: &mut Page, data_dir: &Path) {
     }
 }
 
-/// The folders of the data directory with their bytes, and its own files as one part, `other`.
+/// The folders of the data directory with their bytes, the reserve, and its other files as one
+/// part, `other`.
 fn parts(data_dir: &Path) -> Vec<(String, u64)> {
     let (mut parts, mut other) = (Vec::new(), 0);
     for entry in fs::read_dir(data_dir).into_iter().flatten().flatten() {
@@ -39,6 +40,9 @@ fn parts(data_dir: &Path) -> Vec<(String, u64)> {
             Ok(known) if known.is_dir() => {
                 let name = entry.file_name().to_string_lossy().into_owned();
                 parts.push((name, bytes_below(&entry.path(), DEPTH_MAX)));
+            }
+            Ok(known) if entry.file_name() == store::RESERVE => {
+                parts.push((store::RESERVE.to_owned(), known.len()));
             }
             Ok(known) => other += known.len(),
             // It was removed meanwhile.
