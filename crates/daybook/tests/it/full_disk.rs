@@ -51,9 +51,8 @@ impl SmallDisk {
         let zeros = vec![0; 64 << 10];
         let mut size = zeros.len();
         while size > 0 {
-            match file.write(&zeros[..size]) {
-                Ok(_) => {}
-                Err(_) => size /= 2,
+            if file.write_all(&zeros[..size]).is_err() {
+                size /= 2;
             }
         }
     }
