@@ -249,5 +249,5 @@ fn the_dead_letters_of_a_directory() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     directory(&data, |count, root| verify::dead_letters::line((count, flipped(root))));
-    assert_refuted(check_directory(&data), "records", "other rejected records were accepted");
+    assert_refuted(check_directory(&data), "dead letters", "other rejected records were accepted");
 }
