@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 import urllib.parse
+import urllib.request
 
 PATIENCE_S = 60
 TOKEN = "the token of the registry's source"
@@ -166,6 +167,14 @@ class Daybook(Program):
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
+
+    def listens(self):
+        """Whether it takes requests: its address is bound before the log is open."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=PATIENCE_S) as response:
+                return response.status == 200
+        except (OSError, http.client.HTTPException):
+            return False
 
     def access(self, *arguments):
         return run(DAYBOOK, "access", *arguments, "--data-dir", str(self.data))
