@@ -72,7 +72,7 @@ pub struct Progress {
 /// and offset.
 pub fn check(disk: &Arc<dyn Disk>, progress: &mut dyn FnMut(Progress)) -> Result<Report, Error> {
     let identity = identity::read(disk)?;
-    directory::read_consistently(disk, &mut |manifest| {
+    directory::read_consistently(disk, &|_| true, &mut |manifest| {
         check_once(disk, &identity, manifest, progress)
     })
 }

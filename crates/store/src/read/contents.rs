@@ -65,7 +65,8 @@ impl Contents {
     /// open. Errs as [`Log::open`](crate::Log::open) does, except for the lock.
     pub fn read(disk: &Arc<dyn Disk>) -> Result<Contents, Error> {
         let identity = identity::read(disk)?;
-        directory::read_consistently(disk, &mut |manifest| {
+        let is_whole = |read: &Contents| read.damaged_files().is_empty();
+        directory::read_consistently(disk, &is_whole, &mut |manifest| {
             let opened = Directory::of_manifest(disk, manifest.clone(), None, CACHE_BYTES)?;
             let memtable_events_max = Settings::default().memtable_events_max;
             let dead_letters = recovery::dead_letters(&**disk, &identity.salt, &manifest.flushed)?;

@@ -94,7 +94,7 @@ pub fn each_dead_letter(
     let identity = identity::read(disk)?;
     // A second attempt skips the records that were taken before.
     let (mut next, mut goes_on) = (from, ControlFlow::Continue(()));
-    directory::read_consistently(disk, &mut |manifest| {
+    directory::read_consistently(disk, &|_| true, &mut |manifest| {
         let mut take_new = |record: DeadLetter| {
             if record.number >= next && goes_on.is_continue() {
                 next = record.number + 1;

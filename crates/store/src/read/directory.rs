@@ -88,9 +88,11 @@ impl Directory {
 const ATTEMPTS_MAX: usize = 5;
 
 /// Reads what a manifest names; starts again if the process that has the log open replaced it
-/// meanwhile.
+/// meanwhile. A result that is not whole may lack files that were removed with the old manifest, so
+/// it counts as a failure then; with the same manifest it is returned.
 pub(crate) fn read_consistently<T>(
     disk: &Arc<dyn Disk>,
+    is_whole: &dyn Fn(&T) -> bool,
     read: &mut dyn FnMut(&Manifest) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let objects = FileObjects::new(Arc::clone(disk));
@@ -99,7 +101,8 @@ pub(crate) fn read_consistently<T>(
         let (manifest, version) = manifest::read(&objects)?;
         let result = read(&manifest);
         attempts += 1;
-        if result.is_ok() || attempts == ATTEMPTS_MAX || manifest::read(&objects)?.1 == version {
+        let is_whole = result.as_ref().is_ok_and(is_whole);
+        if is_whole || attempts == ATTEMPTS_MAX || manifest::read(&objects)?.1 == version {
             return result;
         }
     }
@@ -116,14 +119,14 @@ mod tests {
         let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
         let failure = || Error::damage("x", 0, "gone");
         let mut attempts = 0;
-        let failed: Result<(), Error> = read_consistently(&disk, &mut |_| {
+        let failed: Result<(), Error> = read_consistently(&disk, &|_| true, &mut |_| {
             attempts += 1;
             Err(failure())
         });
         assert!(failed.is_err());
         assert_eq!(attempts, 1, "nothing changed");
         let mut attempts = 0;
-        let read = read_consistently(&disk, &mut |_| {
+        let read = read_consistently(&disk, &|_| true, &mut |_| {
             attempts += 1;
             if attempts > 1 {
                 return Ok(attempts);
@@ -132,5 +135,21 @@ mod tests {
             Err(failure())
         });
         assert_eq!(read.expect("the second attempt"), 2);
+    }
+
+    #[test]
+    fn a_result_that_lacks_removed_files_is_not_returned() {
+        let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1));
+        let mut attempts = 0;
+        let is_whole = |attempt: &i32| *attempt > 1;
+        let read = read_consistently(&disk, &is_whole, &mut |_| {
+            attempts += 1;
+            Manifest::new(Vec::new(), FlushPoint::default()).write_again(&*disk)?;
+            Ok(attempts)
+        });
+        assert_eq!(read.expect("the second attempt"), 2);
+        // Nothing was replaced: the files are damaged.
+        let read = read_consistently(&disk, &|_| false, &mut |_| Ok(1));
+        assert_eq!(read.expect("as it is"), 1);
     }
 }
