@@ -31,7 +31,7 @@ EVENTS = int(os.environ.get("DAYBOOK_EXPORT_EVENTS", "1000000"))
 USER, PASSWORD = "exporter", "correct horse battery"
 # Bytes read at once; a few of these pieces are read before the server is killed.
 PIECE = 1 << 20
-GROWTH_KIB_MAX = 64 << 10
+GROWTH_KIB_MAX = 128 << 10
 
 # A row, as every format has it.
 Row = collections.namedtuple(
