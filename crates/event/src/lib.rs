@@ -51,6 +51,7 @@ pub mod entry;
 mod id;
 pub mod json;
 mod model;
+pub mod named;
 pub mod query;
 mod rejected_record;
 pub mod search;

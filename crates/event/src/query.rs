@@ -1,5 +1,6 @@
 //! Queries on a log, and their results.
 
+use crate::named::Name;
 use crate::words::{each_word, words};
 use crate::{Event, Severity, Time, Trail};
 
@@ -98,11 +99,15 @@ pub enum Text {
     UserAgent,
     /// Name and id of [`Event::actor`].
     Actor,
+    /// [`Event::action`], code and reason of [`Event::outcome`], and the values of
+    /// [`Event::attributes`].
+    Details,
 }
 
 impl Text {
     /// Every text, in order of [`Text::position`].
-    pub const ALL: [Text; 4] = [Text::Resource, Text::Description, Text::UserAgent, Text::Actor];
+    pub const ALL: [Text; 5] =
+        [Text::Resource, Text::Description, Text::UserAgent, Text::Actor, Text::Details];
 
     /// Its position in [`Text::ALL`].
     pub const fn position(self) -> usize {
@@ -116,6 +121,14 @@ impl Text {
             Text::Description => [&event.description, &None],
             Text::UserAgent => [&event.user_agent, &None],
             Text::Actor => [&event.actor.name, &event.actor.id],
+            Text::Details => {
+                each_word(&event.action, &mut each);
+                if let Some(code) = event.outcome.code {
+                    each(&code.to_string());
+                }
+                event.attributes.values().for_each(|value| each_word(value, &mut each));
+                [&event.outcome.reason, &None]
+            }
         };
         for text in texts.into_iter().flatten() {
             each_word(text, &mut each);
@@ -136,6 +149,10 @@ pub enum Filter {
     Words(Text, String),
     /// The text has a word with the last of these words as prefix, and all the other words.
     WordPrefix(Text, String),
+    /// The named text equals this.
+    Named(Name, String),
+    /// The named text begins with this; an empty beginning matches wherever there is one.
+    NamedPrefix(Name, String),
     /// At least one of these holds. An empty list matches nothing.
     Either(Vec<Filter>),
     /// This does not hold.
@@ -172,6 +189,11 @@ impl Filter {
                 text.each_word(event, |word| is_found |= word.starts_with(&start));
                 is_found && Filter::Words(*text, whole).matches(event)
             }
+            Filter::Named(name, wanted) => {
+                name.with_value(event, |value| value == Some(wanted.as_str()))
+            }
+            Filter::NamedPrefix(name, start) => name
+                .with_value(event, |value| value.is_some_and(|value| value.starts_with(&**start))),
             Filter::Either(filters) => filters.iter().any(|filter| filter.matches(event)),
             Filter::Not(filter) => !filter.matches(event),
         }

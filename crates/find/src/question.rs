@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use event::named::Name;
 use event::query::{Dimension, Order};
 use event::search::{Field, SEARCH_VALUES_MAX, Search, SearchError, Term, Value};
 
@@ -99,13 +100,13 @@ impl Parameters {
             let read = Search::parse(&text).map_err(|error| invalid_search(Q, error))?;
             search.terms.extend(read.terms);
         }
-        for (name, field, _) in Field::ALL {
+        for (name, field) in self.fields() {
             for is_excluded in [false, true] {
                 let values =
-                    self.take_all(&if is_excluded { format!("-{name}") } else { name.to_owned() })?;
+                    self.take_all(&if is_excluded { format!("-{name}") } else { name.clone() })?;
                 if !values.is_empty() {
-                    let values = values.iter().map(|value| literal(value, field)).collect();
-                    search.terms.push(Term { is_excluded, field: Some(field), values });
+                    let values = values.iter().map(|value| literal(value, &field)).collect();
+                    search.terms.push(Term { is_excluded, field: Some(field.clone()), values });
                 }
             }
         }
@@ -113,6 +114,21 @@ impl Parameters {
             return Err(InvalidParameter::new(Q, format!("more than {SEARCH_VALUES_MAX} values")));
         }
         Ok(Question { search, as_of })
+    }
+
+    /// Fields that parameters may name: all, and those of the attributes that they do name.
+    fn fields(&self) -> Vec<(String, Field)> {
+        let mut fields: Vec<(String, Field)> =
+            Field::ALL.into_iter().map(|(name, field, _)| (name.to_owned(), field)).collect();
+        for (name, _) in &self.pairs {
+            let name = name.strip_prefix('-').unwrap_or(name);
+            if let Some(field @ Field::Named(Name::Attribute(_))) = Field::named(name)
+                && !fields.iter().any(|(known, _)| known == name)
+            {
+                fields.push((name.to_owned(), field));
+            }
+        }
+        fields
     }
 
     /// Refuses parameters that nobody took.
@@ -128,9 +144,9 @@ impl Parameters {
 }
 
 /// A literal value; a star at its end makes it a prefix.
-fn literal(text: &str, field: Field) -> Value {
+fn literal(text: &str, field: &Field) -> Value {
     let (text, is_prefix) = match text.strip_suffix('*') {
-        Some(start) if field != Field::Trail => (start, true),
+        Some(start) if *field != Field::Trail => (start, true),
         _ => (text, false),
     };
     Value { text: text.to_owned(), is_prefix, column: 0 }

@@ -6,6 +6,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 use super::{Field, Search, SearchError, Term, Value};
+use crate::named::{Name, PREFIX_BYTES_MAX};
 use crate::query::{Dimension, Filter, Text};
 use crate::words::words;
 use crate::{
@@ -49,11 +50,11 @@ impl Search {
         let mut meaning = Meaning::default();
         let mut bound = None;
         for term in &self.terms {
-            match term.field {
+            match &term.field {
                 Some(field @ (Field::After | Field::Before)) => {
                     let at = instant(term, now)?;
                     bound = Some(&term.values[0]);
-                    if field == Field::After {
+                    if *field == Field::After {
                         meaning.from = Some(meaning.from.map_or(at, |from| from.max(at)));
                     } else {
                         meaning.until = Some(meaning.until.map_or(at, |until| until.min(at)));
@@ -65,11 +66,11 @@ impl Search {
                 Some(Field::TrailPart(part)) => {
                     meaning.trails.push((
                         term.is_excluded,
-                        patterns(term, |value| part_pattern(part, value))?,
+                        patterns(term, |value| part_pattern(*part, value))?,
                     ));
                 }
                 field => {
-                    let filter = filter(field, &term.values)?;
+                    let filter = filter(field.as_ref(), &term.values)?;
                     meaning.filters.push(if term.is_excluded { not(filter) } else { filter });
                 }
             }
@@ -99,13 +100,17 @@ fn either(mut filters: Vec<Filter>) -> Filter {
     if filters.len() == 1 { filters.remove(0) } else { Filter::Either(filters) }
 }
 
-fn filter(field: Option<Field>, values: &[Value]) -> Result<Filter, SearchError> {
+fn filter(field: Option<&Field>, values: &[Value]) -> Result<Filter, SearchError> {
     match field {
         Some(Field::Actor) => one_of(&[Dimension::ActorName, Dimension::ActorId], values),
         Some(Field::Resource) => one_of(&[Dimension::ResourceName, Dimension::ResourceId], values),
-        Some(Field::Of(dimension)) => one_of(&[dimension], values),
+        Some(Field::Of(dimension)) => one_of(&[*dimension], values),
         Some(Field::In(text)) => {
-            let each = values.iter().map(|value| in_text(text, value));
+            let each = values.iter().map(|value| in_text(*text, value));
+            Ok(either(each.collect::<Result<_, _>>()?))
+        }
+        Some(Field::Named(name)) => {
+            let each = values.iter().map(|value| in_named(name, value));
             Ok(either(each.collect::<Result<_, _>>()?))
         }
         _ => {
@@ -150,10 +155,27 @@ fn in_text(text: Text, value: &Value) -> Result<Filter, SearchError> {
     })
 }
 
-/// A word or quoted text in any text; an address is also searched as one.
+fn in_named(name: &Name, value: &Value) -> Result<Filter, SearchError> {
+    let name = name.clone();
+    if !value.is_prefix {
+        return Ok(Filter::Named(name, value.text.clone()));
+    }
+    if name.token_prefix(&value.text).is_none() {
+        let message =
+            format!("a beginning here has at most {PREFIX_BYTES_MAX} bytes of plain text");
+        return error(value, message);
+    }
+    Ok(Filter::NamedPrefix(name, value.text.clone()))
+}
+
+/// A word or quoted text in any text; the id of a request or a trace, and an address, are also
+/// searched as such.
 fn anywhere(value: &Value) -> Result<Vec<Filter>, SearchError> {
     let mut filters =
         Text::ALL.into_iter().map(|text| in_text(text, value)).collect::<Result<Vec<_>, _>>()?;
+    filters.extend(
+        [Name::RequestId, Name::TraceId].iter().filter_map(|name| in_named(name, value).ok()),
+    );
     if let (false, Ok(address)) = (value.is_prefix, value.text.parse::<IpAddr>()) {
         filters.push(Filter::is(Dimension::SourceIp, &address.to_string()));
     }

@@ -8,8 +8,10 @@
 mod meaning;
 mod parse;
 
+use std::borrow::Cow;
 use std::fmt;
 
+use crate::named::Name;
 use crate::query::{Dimension, Text};
 
 pub use meaning::Meaning;
@@ -20,8 +22,11 @@ pub const SEARCH_BYTES_MAX: usize = 4096;
 /// look-up in every segment.
 pub const SEARCH_VALUES_MAX: usize = 256;
 
+/// What the names of attributes' fields begin with: `attr.host`.
+pub const ATTRIBUTE: &str = "attr.";
+
 /// A property of events that a term can name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Field {
     /// Name or id of the actor.
     Actor,
@@ -31,6 +36,8 @@ pub enum Field {
     Of(Dimension),
     /// A text, by its words.
     In(Text),
+    /// A text with a name, by its exact value.
+    Named(Name),
     /// The whole trail, by a pattern.
     Trail,
     /// A part of the trail: 0 service, 1 tenant, 2 project, 3 instance.
@@ -42,8 +49,9 @@ pub enum Field {
 }
 
 impl Field {
-    /// Every field: its name in a search, itself, and its description for people.
-    pub const ALL: [(&'static str, Field, &'static str); 25] = [
+    /// Every field but those of attributes: its name in a search, itself, and its description for
+    /// people.
+    pub const ALL: [(&'static str, Field, &'static str); 29] = [
         ("actor", Field::Actor, "who did it: name or id"),
         ("actor.id", Field::Of(Dimension::ActorId), "the source's id of who did it"),
         ("actor.name", Field::Of(Dimension::ActorName), "the name of who did it"),
@@ -80,6 +88,10 @@ impl Field {
             Field::Of(Dimension::InstanceId),
             "the installation, where several feed one trail",
         ),
+        ("code", Field::Named(Name::OutcomeCode), "the outcome's code: 403, 1045, …"),
+        ("reason", Field::Named(Name::OutcomeReason), "the outcome's reason, whole or its start"),
+        ("request_id", Field::Named(Name::RequestId), "the id of the request"),
+        ("trace_id", Field::Named(Name::TraceId), "the id of the trace"),
         ("description", Field::In(Text::Description), "words of the description"),
         ("user_agent", Field::In(Text::UserAgent), "words of the client's name"),
         ("trail", Field::Trail, "SERVICE/TENANT/PROJECT/INSTANCE, with * for any part"),
@@ -93,13 +105,19 @@ impl Field {
 
     /// The field with this name.
     pub fn named(name: &str) -> Option<Field> {
+        if let Some(name) = name.strip_prefix(ATTRIBUTE).filter(|name| !name.is_empty()) {
+            return Some(Field::Named(Name::Attribute(name.to_owned())));
+        }
         Field::ALL.into_iter().find(|(known, ..)| *known == name).map(|(_, field, _)| field)
     }
 
     /// Its name in a search.
-    pub fn name(self) -> &'static str {
-        let found = Field::ALL.into_iter().find(|(_, field, _)| *field == self);
-        found.map_or("", |(name, ..)| name)
+    pub fn name(&self) -> Cow<'static, str> {
+        if let Field::Named(Name::Attribute(name)) = self {
+            return format!("{ATTRIBUTE}{name}").into();
+        }
+        let found = Field::ALL.into_iter().find(|(_, field, _)| field == self);
+        found.map_or("", |(name, ..)| name).into()
     }
 }
 
@@ -181,31 +199,42 @@ impl fmt::Display for Search {
 impl fmt::Display for Term {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_excluded { "-" } else { "" })?;
-        if let Some(field) = self.field {
-            write!(f, "{}:", field.name())?;
+        match &self.field {
+            Some(Field::Named(Name::Attribute(name))) if !parse::is_plain_attribute(name) => {
+                f.write_str(ATTRIBUTE)?;
+                quoted(name, f)?;
+                f.write_str(":")?;
+            }
+            Some(field) => write!(f, "{}:", field.name())?,
+            None => {}
         }
         for (position, value) in self.values.iter().enumerate() {
             f.write_str(if position > 0 { "," } else { "" })?;
-            value.write(f, self.field)?;
+            value.write(f, self.field.as_ref())?;
         }
         Ok(())
     }
 }
 
 impl Value {
-    fn write(&self, f: &mut fmt::Formatter<'_>, field: Option<Field>) -> fmt::Result {
+    fn write(&self, f: &mut fmt::Formatter<'_>, field: Option<&Field>) -> fmt::Result {
         if parse::is_plain(&self.text, field, self.is_prefix) {
             f.write_str(&self.text)?;
         } else {
-            f.write_str("\"")?;
-            for character in self.text.chars() {
-                if matches!(character, '"' | '\\') {
-                    f.write_str("\\")?;
-                }
-                write!(f, "{character}")?;
-            }
-            f.write_str("\"")?;
+            quoted(&self.text, f)?;
         }
         f.write_str(if self.is_prefix { "*" } else { "" })
     }
+}
+
+/// Writes a text in quotes.
+fn quoted(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("\"")?;
+    for character in text.chars() {
+        if matches!(character, '"' | '\\') {
+            f.write_str("\\")?;
+        }
+        write!(f, "{character}")?;
+    }
+    f.write_str("\"")
 }

@@ -1,6 +1,10 @@
 //! Reading of a search: text to terms. [`super::meaning`] checks what the values mean.
 
-use super::{Field, SEARCH_BYTES_MAX, SEARCH_VALUES_MAX, Search, SearchError, Term, Value};
+use crate::named::Name;
+
+use super::{
+    ATTRIBUTE, Field, SEARCH_BYTES_MAX, SEARCH_VALUES_MAX, Search, SearchError, Term, Value,
+};
 
 impl Search {
     /// Reads a search. An empty one matches everything.
@@ -67,6 +71,9 @@ impl<'a> Reader<'a> {
                 return self.error("- stands before what must not be: -outcome:success");
             }
         }
+        if let Some(field) = self.quoted_attribute()? {
+            return self.term_of(is_excluded, field);
+        }
         let Some(name) = field_name(self.left) else {
             self.refuse_operators()?;
             let value = self.value(None)?;
@@ -80,12 +87,34 @@ impl<'a> Reader<'a> {
         };
         self.take(name.len() + 1);
         self.refuse_operators_in(name)?;
-        let mut values = vec![self.value(Some(field))?];
+        self.term_of(is_excluded, field)
+    }
+
+    /// The rest of a term: its values.
+    fn term_of(&mut self, is_excluded: bool, field: Field) -> Result<Term, SearchError> {
+        let mut values = vec![self.value(Some(&field))?];
         while self.left.starts_with(',') {
             self.take(1);
-            values.push(self.value(Some(field))?);
+            values.push(self.value(Some(&field))?);
         }
         Ok(Term { is_excluded, field: Some(field), values })
+    }
+
+    /// Takes the field of an attribute whose name is in quotes: `attr."a b":`.
+    fn quoted_attribute(&mut self) -> Result<Option<Field>, SearchError> {
+        if !self.left.strip_prefix(ATTRIBUTE).is_some_and(|rest| rest.starts_with('"')) {
+            return Ok(None);
+        }
+        self.take(ATTRIBUTE.len());
+        let name = self.quoted()?;
+        if !self.left.starts_with(':') {
+            return self.error("a colon is missing after the attribute's name");
+        }
+        self.take(1);
+        if name.is_empty() {
+            return self.error("the attribute's name is missing");
+        }
+        Ok(Some(Field::Named(Name::Attribute(name))))
     }
 
     /// Refuses what other languages write for a comparison or a pattern, at the head of a term.
@@ -130,8 +159,8 @@ impl<'a> Reader<'a> {
         if is_regex(value) { self.error(REGEX) } else { Ok(()) }
     }
 
-    fn value(&mut self, field: Option<Field>) -> Result<Value, SearchError> {
-        let (has_field, has_stars) = (field.is_some(), field == Some(Field::Trail));
+    fn value(&mut self, field: Option<&Field>) -> Result<Value, SearchError> {
+        let (has_field, has_stars) = (field.is_some(), field == Some(&Field::Trail));
         let column = self.column;
         let (text, is_prefix) = if self.left.starts_with('"') {
             let text = self.quoted()?;
@@ -198,11 +227,21 @@ impl<'a> Reader<'a> {
 
 /// The name before a colon, if the term has one. Names are letters, dots and underscores, so that a
 /// digest, a time or an image with its tag is not a name.
+///
+/// An attribute's name has any characters but white space, quotes, commas and the colon.
 fn field_name(term: &str) -> Option<&str> {
     let (name, _) = term.split_once(':')?;
+    if name.strip_prefix(ATTRIBUTE).is_some_and(is_plain_attribute) {
+        return Some(name);
+    }
     let is_name =
         !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '.' | '_'));
     is_name.then_some(name)
+}
+
+/// Whether an attribute's name needs no quotes in a search.
+pub(super) fn is_plain_attribute(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || matches!(c, '"' | ',' | ':'))
 }
 
 /// Characters of operators in other languages.
@@ -233,9 +272,9 @@ fn ends_value(character: char, has_field: bool) -> bool {
 }
 
 /// Whether a value needs no quotes.
-pub(super) fn is_plain(text: &str, field: Option<Field>, is_prefix: bool) -> bool {
+pub(super) fn is_plain(text: &str, field: Option<&Field>, is_prefix: bool) -> bool {
     let has_field = field.is_some();
-    let has_stars = field == Some(Field::Trail);
+    let has_stars = field == Some(&Field::Trail);
     let is_alone = !text.is_empty() || (has_field && is_prefix);
     is_alone
         && !is_regex(text)
@@ -246,11 +285,12 @@ pub(super) fn is_plain(text: &str, field: Option<Field>, is_prefix: bool) -> boo
             !(text.starts_with('-')
                 || matches!(text, "AND" | "OR" | "NOT")
                 || field_name(text).is_some()
+                || text.starts_with("attr.\"")
                 || text.trim_start_matches(OPERATORS).is_empty()
                 || comparison(text).is_some())
         }
 }
 
 fn names() -> String {
-    Field::ALL.map(|(name, ..)| name).join(", ")
+    Field::ALL.map(|(name, ..)| name).join(", ") + ", attr.NAME"
 }

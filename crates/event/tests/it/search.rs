@@ -1,8 +1,7 @@
 //! The search language: what it reads, what it refuses and where, and that a search means what it
 //! seems to mean.
 
-use std::collections::BTreeMap;
-
+use event::named::Name;
 use event::query::{Dimension, Filter, Text};
 use event::search::{Field, Search, Term, Value};
 use event::words::words;
@@ -59,6 +58,9 @@ fn errors_point_at_what_is_wrong() {
         ("severity:>=3", "column 10: \">=\" is no operator; write severity:3, or list"),
         ("/ali.*e/", "column 1: there are no regular expressions"),
         ("actor:/ali.*e/", "column 7: there are no regular expressions"),
+        ("attr.\"a\"x", "column 9: a colon is missing after the attribute's name"),
+        ("attr.\"\":x", "column 9: the attribute's name is missing"),
+        ("attr.:x", "column 1: there is no field \"attr.\""),
         ("after:2026-11-01,2026-11-02", "column 18: an instant is one"),
         ("-before:now", "column 9: after and before take no -"),
         ("trail:registry/acme", "column 7: \"registry/acme\" is no trail pattern"),
@@ -104,7 +106,11 @@ fn terms_become_filters() {
         )
     };
     assert_eq!(meant("ip:172.16.0.0/12"), [octets(16..=31)]);
-    let everywhere = |text: &str| Text::ALL.map(|one| Filter::Words(one, text.to_owned())).to_vec();
+    let everywhere = |text: &str| {
+        let named = |name| Filter::Named(name, text.to_owned());
+        let words = Text::ALL.map(|one| Filter::Words(one, text.to_owned())).to_vec();
+        [words, vec![named(Name::RequestId), named(Name::TraceId)]].concat()
+    };
     assert_eq!(meant("\"drop table\""), [Filter::Either(everywhere("drop table"))]);
     let digest = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
     assert_eq!(meant(digest), [Filter::Either(everywhere(digest))]);
@@ -115,6 +121,21 @@ fn terms_become_filters() {
         meant("description:drop*"),
         [Filter::WordPrefix(Text::Description, "drop".to_owned())]
     );
+    let host = || Name::Attribute("host".to_owned());
+    assert_eq!(meant("attr.host:web-1"), [Filter::Named(host(), "web-1".to_owned())]);
+    assert_eq!(
+        meant("-attr.host:*"),
+        [Filter::Not(Box::new(Filter::NamedPrefix(host(), String::new())))]
+    );
+    let named = |name: &str, value: &str| {
+        [Filter::Named(Name::Attribute(name.to_owned()), value.to_owned())]
+    };
+    assert_eq!(
+        meant("attr.authorization.k8s.io/decision:allow"),
+        named("authorization.k8s.io/decision", "allow")
+    );
+    assert_eq!(meant("attr.\"a b:c\":d"), named("a b:c", "d"));
+    assert_eq!(meant("code:403"), [Filter::Named(Name::OutcomeCode, "403".to_owned())]);
     assert_eq!(meant(""), []);
 }
 
@@ -168,7 +189,7 @@ fn trails_are_chosen_and_left_out() {
 #[test]
 fn every_field_is_named_once() {
     for (position, (name, field, about)) in Field::ALL.iter().enumerate() {
-        assert_eq!((Field::named(name), field.name()), (Some(*field), *name));
+        assert_eq!((Field::named(name), &*field.name()), (Some(field.clone()), *name));
         assert!(
             !about.is_empty() && Field::ALL[..position].iter().all(|(other, ..)| other != name)
         );
@@ -202,9 +223,15 @@ fn any_value() -> impl Strategy<Value = Value> {
     (any_text(), any::<bool>()).prop_map(|(text, is_prefix)| Value { text, is_prefix, column: 0 })
 }
 
+fn attribute(name: &str) -> Option<Field> {
+    Some(Field::Named(Name::Attribute(name.to_owned())))
+}
+
 fn any_term() -> impl Strategy<Value = Term> {
-    let fields: Vec<Option<Field>> =
-        [None].into_iter().chain(Field::ALL.map(|(_, field, _)| Some(field))).collect();
+    let fields: Vec<Option<Field>> = [None, attribute("host"), attribute("a b:c")]
+        .into_iter()
+        .chain(Field::ALL.map(|(_, field, _)| Some(field)))
+        .collect();
     (any::<bool>(), prop::sample::select(fields), prop::collection::vec(any_value(), 1..4))
         .prop_map(|(is_excluded, field, mut values)| {
             values.truncate(if field.is_some() { 3 } else { 1 });
@@ -229,35 +256,53 @@ fn any_event() -> impl Strategy<Value = Event> {
         text(),
         text(),
         any_text(),
+        (text(), text(), text()),
         prop::sample::select(&["10.0.0.1", "10.0.0.12", "10.1.0.1", "2001:db8::1"][..]),
     )
-        .prop_map(|(id, name, resource, resource_id, description, user_agent, action, ip)| {
-            Event {
-                id: EventId::default(),
-                trail: Trail::new(Service::Registry, "acme", "p1", "hub").unwrap(),
-                occurred_at: now(),
-                resolution: Resolution::Second,
-                actor: Actor { id, name, kind: ActorKind::User },
-                source_ip: Some(SourceIp { address: ip.parse().unwrap(), trust: Trust::Peer }),
+        .prop_map(
+            |(
+                id,
+                name,
+                resource,
+                resource_id,
+                description,
                 user_agent,
                 action,
-                operation: Operation::Pull,
-                resource: Resource { kind: None, name: resource, id: resource_id, region: None },
-                outcome: Outcome { kind: OutcomeKind::Failure, code: None, reason: None },
-                severity: Severity::MAJOR,
-                class: Class::Security,
-                description,
-                request_id: None,
-                trace_id: None,
-                origin: Origin {
-                    source: "hub".to_owned(),
-                    format: "daybook".to_owned(),
-                    key: None,
-                },
-                attributes: BTreeMap::new(),
-                raw: Vec::new(),
-            }
-        })
+                (reason, request_id, host),
+                ip,
+            )| {
+                Event {
+                    id: EventId::default(),
+                    trail: Trail::new(Service::Registry, "acme", "p1", "hub").unwrap(),
+                    occurred_at: now(),
+                    resolution: Resolution::Second,
+                    actor: Actor { id, name, kind: ActorKind::User },
+                    source_ip: Some(SourceIp { address: ip.parse().unwrap(), trust: Trust::Peer }),
+                    user_agent,
+                    action,
+                    operation: Operation::Pull,
+                    resource: Resource {
+                        kind: None,
+                        name: resource,
+                        id: resource_id,
+                        region: None,
+                    },
+                    outcome: Outcome { kind: OutcomeKind::Failure, code: Some(403), reason },
+                    severity: Severity::MAJOR,
+                    class: Class::Security,
+                    description,
+                    request_id,
+                    trace_id: None,
+                    origin: Origin {
+                        source: "hub".to_owned(),
+                        format: "daybook".to_owned(),
+                        key: None,
+                    },
+                    attributes: host.into_iter().map(|host| ("host".to_owned(), host)).collect(),
+                    raw: Vec::new(),
+                }
+            },
+        )
 }
 
 /// The meaning by the reference, without filters; `None` if the term is about no text or dimension.
@@ -287,17 +332,31 @@ fn thought(term: &Term, event: &Event) -> Option<bool> {
         texts(&[&event.description]),
         texts(&[&event.user_agent]),
         actor.clone(),
+        [
+            vec![event.action.clone(), "403".to_owned()],
+            texts(&[&event.outcome.reason]),
+            event.attributes.values().cloned().collect(),
+        ]
+        .concat(),
     ];
+    let named = |name: &Name, value: &Value| {
+        is(
+            &name.with_value(event, |text| text.map(str::to_owned)).into_iter().collect::<Vec<_>>(),
+            value,
+        )
+    };
     let address = event.source_ip.as_ref().unwrap().address.to_string();
-    let holds = |value: &Value| match term.field {
+    let holds = |value: &Value| match &term.field {
         None => {
             searched.iter().any(|texts| has_words(texts, value))
+                || is(&texts(&[&event.request_id, &event.trace_id]), value)
                 || (!value.is_prefix && value.text == address)
         }
         Some(Field::Actor) => is(&actor, value),
         Some(Field::Resource) => is(&resource, value),
         Some(Field::In(Text::Description)) => has_words(&searched[1], value),
         Some(Field::In(_)) => has_words(&searched[2], value),
+        Some(Field::Named(name)) => named(name, value),
         Some(Field::Of(dimension)) => is(
             &dimension
                 .with_value(event, |text| text.map(str::to_owned))

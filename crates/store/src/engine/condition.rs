@@ -8,6 +8,7 @@ use event::words::words;
 use roaring::RoaringBitmap;
 
 use crate::error::Error;
+use crate::log::words::NAMED;
 use crate::segment::postings::{PostingsLocation, PostingsReader};
 use crate::segment::segment::Segment;
 use crate::segment::terms::Terms;
@@ -43,6 +44,8 @@ enum Condition<'a> {
     Not(Box<Condition<'a>>),
     /// The row's index is below this.
     Below(u64),
+    /// The row's event meets the filter, which its segment has no words for.
+    Read(Filter),
 }
 
 /// A value with its rows, which are read when needed.
@@ -211,9 +214,12 @@ impl<'a> Condition<'a> {
                 segment.terms(*dimension).with_prefix(start.as_bytes())?,
             ),
             Filter::Words(text, wanted) => {
+                let Some(terms) = segment.words(text.position()) else {
+                    return Ok(Condition::Read(filter.clone()));
+                };
                 let mut all = Vec::new();
                 for word in words(wanted) {
-                    let Some(value) = Value::of(segment.words(*text), &word)? else {
+                    let Some(value) = Value::of(terms, &word)? else {
                         return Ok(nothing());
                     };
                     all.push(value);
@@ -222,6 +228,9 @@ impl<'a> Condition<'a> {
                 Condition::Every(all)
             }
             Filter::WordPrefix(text, wanted) => {
+                let Some(terms) = segment.words(text.position()) else {
+                    return Ok(Condition::Read(filter.clone()));
+                };
                 let (whole, start) = whole_words_and_start(wanted);
                 let Condition::Every(all) = Condition::of(segment, &Filter::Words(*text, whole))?
                 else {
@@ -230,12 +239,26 @@ impl<'a> Condition<'a> {
                 if start.is_empty() {
                     return Ok(Condition::Every(all));
                 }
-                let terms = segment.words(*text);
                 let begins = Condition::OneOf(terms, terms.with_prefix(start.as_bytes())?);
                 if all.is_empty() {
                     begins
                 } else {
                     Condition::Both(Box::new(Condition::Every(all)), Box::new(begins))
+                }
+            }
+            Filter::Named(name, value) => match segment.words(NAMED) {
+                None => Condition::Read(filter.clone()),
+                Some(terms) => match Value::of(terms, &name.token(value))? {
+                    Some(value) => Condition::Every(vec![value]),
+                    None => nothing(),
+                },
+            },
+            Filter::NamedPrefix(name, start) => {
+                match (segment.words(NAMED), name.token_prefix(start)) {
+                    (Some(terms), Some(prefix)) => {
+                        Condition::OneOf(terms, terms.with_prefix(prefix.as_bytes())?)
+                    }
+                    _ => Condition::Read(filter.clone()),
                 }
             }
             Filter::Either(filters) => Condition::Either(
@@ -320,6 +343,7 @@ impl<'a> Condition<'a> {
             Condition::Both(a, b) => Ok(a.within(segment, range)? & b.within(segment, range)?),
             Condition::Not(condition) => Ok(all() - condition.within(segment, range)?),
             Condition::Below(size) => segment.rows_below(*size, range.clone()),
+            Condition::Read(_) => self.look_up(segment, range.clone()),
         }
     }
 
@@ -329,7 +353,8 @@ impl<'a> Condition<'a> {
             Condition::AnyOf(..)
             | Condition::NoneOf(..)
             | Condition::Among(..)
-            | Condition::Below(_) => true,
+            | Condition::Below(_)
+            | Condition::Read(_) => true,
             Condition::Every(_) | Condition::OneOf(..) | Condition::Both(..) => false,
             Condition::Either(conditions) => conditions.iter().all(Condition::can_look_up),
             Condition::Not(condition) => condition.can_look_up(),
@@ -380,6 +405,16 @@ impl<'a> Condition<'a> {
                 let mut found = RoaringBitmap::new();
                 for row in rows {
                     if indexes.get(row)?.cast_unsigned() < *size {
+                        found.insert(row);
+                    }
+                }
+                Ok(found)
+            }
+            Condition::Read(filter) => {
+                let mut reader = segment.rows();
+                let mut found = RoaringBitmap::new();
+                for row in rows {
+                    if filter.matches(&reader.entry(row)?.1.event) {
                         found.insert(row);
                     }
                 }

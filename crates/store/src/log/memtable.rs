@@ -13,7 +13,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use event::query::{Dimension, Filter, Query, Text, whole_words_and_start};
+use event::query::{Dimension, Filter, Query, whole_words_and_start};
 use event::words::words;
 use event::{Event, Service, Time, Trail};
 use tlog::Hash;
@@ -21,7 +21,7 @@ use tlog::Hash;
 use crate::hash::Map;
 use crate::journal::batch::Position;
 use crate::log::dedup::Key;
-use crate::log::words::Words;
+use crate::log::words::{NAMED, POSITIONS, Words};
 use crate::segment::keys::{Fingerprint, fingerprint};
 
 /// A missing value in a column.
@@ -46,8 +46,8 @@ pub(crate) struct Memtable {
     columns: [Vec<u32>; Dimension::ALL.len()],
     /// The values of each dimension with their numbers.
     values: [Map<Box<str>, u32>; Dimension::ALL.len()],
-    /// The words of each text with their rows, in order.
-    words: [Map<Box<[u8]>, Vec<u32>>; Text::ALL.len()],
+    /// The words of each text, and the tokens of named texts, with their rows, in order.
+    words: [Map<Box<[u8]>, Vec<u32>>; POSITIONS],
     trails: Map<Trail, Run>,
     /// Bytes that its events take in the journal.
     journal_bytes: u64,
@@ -219,9 +219,9 @@ impl Memtable {
         self.values[dimension.position()].iter().map(|(value, number)| (&**value, *number))
     }
 
-    /// The words of a text with their rows, which are in order.
-    pub fn words(&self, text: Text) -> impl Iterator<Item = (&[u8], &[u32])> {
-        self.words[text.position()].iter().map(|(word, rows)| (&**word, &rows[..]))
+    /// The words at a position with their rows, which are in order.
+    pub fn words(&self, position: usize) -> impl Iterator<Item = (&[u8], &[u32])> {
+        self.words[position].iter().map(|(word, rows)| (&**word, &rows[..]))
     }
 
     /// Every trail with the times and rows of its events, in order.
@@ -269,6 +269,16 @@ impl Memtable {
         values.iter().filter_map(|value| known.get(value.as_str()).copied()).collect()
     }
 
+    /// The rows with a word at this position that begins so, in order, each once.
+    fn rows_with_prefix(&self, position: usize, start: &str) -> Vec<u32> {
+        let words = self.words[position].iter();
+        let found = words.filter(|(word, _)| word.starts_with(start.as_bytes()));
+        let mut rows: Vec<u32> = found.flat_map(|(_, rows)| rows).copied().collect();
+        rows.sort_unstable();
+        rows.dedup();
+        rows
+    }
+
     fn condition(&self, filter: &Filter) -> Condition<'_> {
         let (dimension, mut wanted, holds_if_found): (_, Vec<u32>, _) = match filter {
             Filter::AnyOf(dimension, values) => {
@@ -300,13 +310,18 @@ impl Memtable {
                     unreachable!("words make rows")
                 };
                 if !start.is_empty() {
-                    let words = self.words[text.position()].iter();
-                    let found = words.filter(|(word, _)| word.starts_with(start.as_bytes()));
-                    let mut rows: Vec<u32> = found.flat_map(|(_, rows)| rows).copied().collect();
-                    rows.sort_unstable();
-                    every.push(Cow::Owned(rows));
+                    every.push(Cow::Owned(self.rows_with_prefix(text.position(), &start)));
                 }
                 return Condition::Every(every);
+            }
+            Filter::Named(name, value) => {
+                let rows = self.words[NAMED].get(name.token(value).as_bytes());
+                return Condition::Every(vec![Cow::Borrowed(rows.map_or(&[][..], |rows| rows))]);
+            }
+            Filter::NamedPrefix(name, start) => {
+                let rows =
+                    name.token_prefix(start).map(|prefix| self.rows_with_prefix(NAMED, &prefix));
+                return Condition::Every(vec![Cow::Owned(rows.unwrap_or_default())]);
             }
             Filter::Either(filters) => {
                 return Condition::Either(

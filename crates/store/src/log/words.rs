@@ -1,21 +1,29 @@
-//! The words of an event's texts, for memtables and segments.
+//! The words of an event's texts and the tokens of its named texts, for memtables and segments.
 
 use event::Event;
+use event::named::each_token;
 use event::query::Text;
 
-/// Each word in the order of the texts: the position of the text, the length of the word, the word.
+/// Position of the tokens of named texts: behind the words of the texts.
+pub(crate) const NAMED: usize = Text::ALL.len();
+/// Number of positions.
+pub(crate) const POSITIONS: usize = NAMED + 1;
+
+/// Each word in the order of the texts, then each token: the position, the length, the word.
 pub(crate) struct Words(Box<[u8]>);
 
 impl Words {
     pub fn of(event: &Event) -> Words {
-        let mut bytes = Vec::with_capacity(128);
-        for (text, position) in Text::ALL.into_iter().zip(0u8..) {
-            text.each_word(event, |word| {
-                bytes.push(position);
-                bytes.push(u8::try_from(word.len()).expect("no longer than WORD_BYTES_MAX"));
-                bytes.extend_from_slice(word.as_bytes());
-            });
+        let mut bytes = Vec::with_capacity(256);
+        let mut push = |position: usize, word: &str| {
+            bytes.push(u8::try_from(position).expect("there are few positions"));
+            bytes.push(u8::try_from(word.len()).expect("words and tokens are limited"));
+            bytes.extend_from_slice(word.as_bytes());
+        };
+        for text in Text::ALL {
+            text.each_word(event, |word| push(text.position(), word));
         }
+        each_token(event, |token| push(NAMED, token));
         Words(bytes.into())
     }
 
@@ -23,7 +31,7 @@ impl Words {
         self.0.len()
     }
 
-    /// The position of the text and the word.
+    /// The position of the text and the word, or [`NAMED`] and the token.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &[u8])> {
         let mut rest = &self.0[..];
         std::iter::from_fn(move || {

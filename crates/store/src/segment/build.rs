@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use event::query::{Dimension, Text};
+use event::query::Dimension;
 use event::{Service, Time, Trail};
 
 use crate::disk::durable::File;
@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::hash::Map;
 use crate::journal::frame::EventFrame;
 use crate::log::memtable::{FrameLocation, Memtable, NONE, RowParts};
+use crate::log::words::POSITIONS;
 use crate::read::audit_files::AuditFileRecord;
 use crate::segment::blocks::BlockWriter;
 use crate::segment::by_time::ByTimeWriter;
@@ -20,7 +21,7 @@ use crate::segment::keys::Fingerprint;
 use crate::segment::meta::{Meta, SegmentSummary};
 use crate::segment::row;
 use crate::segment::row::RowBytes;
-use crate::segment::sections::{ROWS, ZSTD_DICTIONARY};
+use crate::segment::sections::{ROWS, WORDS, ZSTD_DICTIONARY, words_position};
 use crate::segment::table::write::{TableRow, TableSummary, TableWriter};
 use crate::segment::write::{
     KeysWriter, Numbers, RowsWriter, RunEntry, SAMPLES, ValuesWriter, dictionary, write_column,
@@ -359,7 +360,7 @@ fn write_by_time(
     writer.finish(index)
 }
 
-/// Writes the words of each text with their rows.
+/// Writes the words of each text, and the tokens of named texts, with their rows.
 fn write_words(
     memtables: &[&Memtable],
     rows: &[SegmentRow<'_>],
@@ -370,18 +371,20 @@ fn write_words(
     for (row_of_segment, row) in rows.iter().zip(0u32..) {
         to[row_of_segment.memtable][row_of_segment.row as usize] = row;
     }
-    for text in Text::ALL {
+    index.begin(WORDS);
+    index.push(&[POSITIONS as u8])?;
+    for position in 0..POSITIONS {
         let mut words = Values::default();
         let mut lists: Vec<(u32, &[u32], &[u32])> = Vec::new();
         for (memtable, to) in memtables.iter().zip(&to) {
             lists.extend(
-                memtable.words(text).map(|(word, rows)| (words.number_of(word), rows, &to[..])),
+                memtable.words(position).map(|(word, rows)| (words.number_of(word), rows, &to[..])),
             );
         }
         let found = lists.iter().flat_map(|(number, rows, to)| {
             rows.iter().map(move |row| (*number, to[*row as usize]))
         });
-        words.finish(Dimension::ALL.len() + text.position(), found, index)?;
+        words.finish(words_position(position), found, index)?;
     }
     Ok(())
 }

@@ -8,19 +8,16 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use event::query::{Dimension, Text};
+use event::query::Dimension;
 
 use crate::error::Error;
 use crate::segment::blocks::BlockWriter;
 use crate::segment::column::Column;
 use crate::segment::partition::partition_point;
-use crate::segment::sections::BY_TIME;
+use crate::segment::sections::{BY_TIME, SEVERITIES};
 use crate::segment::segment::Segment;
 use crate::segment::terms::Terms;
 use crate::segment::write::{PackedBlocks, ValuesWriter};
-
-/// Position of the severities among the values of an index: behind the words of the texts.
-pub(super) const SEVERITIES: usize = Dimension::ALL.len() + Text::ALL.len();
 
 /// Takes rows in order of time and index.
 #[derive(Default)]

@@ -3,15 +3,17 @@
 use std::hash::BuildHasher as _;
 
 use event::Event;
-use event::query::{Dimension, Text};
+use event::query::Dimension;
 
 use crate::error::Error;
-use crate::log::words::Words;
+use crate::log::words::{POSITIONS, Words};
 use crate::segment::packed;
-use crate::segment::sections::{META, RUNS, TIMES_FIRST, column_section, values_section};
+use crate::segment::sections::{
+    META, RUNS, SEVERITIES, TIMES_FIRST, column_section, values_section, words_position,
+};
 use crate::segment::segment::Segment;
 
-/// A checksum for each dimension, then for the words of each text: the sum of a hash of each row
+/// A checksum for each dimension, then for the words at each position: the sum of a hash of each row
 /// with each of its values. Equal checksums show that all values have their rows. Hash keys are
 /// drawn anew for each check, so that nobody can have made an index with other rows and equal
 /// checksums.
@@ -20,7 +22,8 @@ pub(crate) struct ValueChecksums {
     of: [u64; CHECKSUMS],
 }
 
-const CHECKSUMS: usize = Dimension::ALL.len() + Text::ALL.len();
+/// Positions of dimensions, words and severities; those of severities are checked apart.
+const CHECKSUMS: usize = Dimension::ALL.len() + POSITIONS + 1;
 
 impl ValueChecksums {
     /// The checksums of no rows.
@@ -56,7 +59,7 @@ impl ValueChecksums {
         words.sort_unstable();
         words.dedup();
         for (text, word) in words {
-            self.add_value(Dimension::ALL.len() + text, word, row);
+            self.add_value(words_position(text), word, row);
         }
     }
 
@@ -92,7 +95,8 @@ impl Segment {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         std::thread::scope(|scope| {
             let check = |start: usize| {
-                let mut positions = (start..CHECKSUMS).step_by(processors);
+                let mut positions =
+                    (start..CHECKSUMS).step_by(processors).filter(|at| self.has_values(*at));
                 scope.spawn(move || {
                     positions.try_for_each(|position| self.check_values(position, of_events))
                 })
@@ -103,6 +107,11 @@ impl Segment {
                 .into_iter()
                 .try_for_each(|thread| thread.join().expect("a check does not panic"))
         })
+    }
+
+    /// Whether the segment has values with this position that [`Self::check_values`] can check.
+    fn has_values(&self, position: usize) -> bool {
+        position < SEVERITIES || (position > SEVERITIES && self.has_all_words())
     }
 
     /// Checks the values with this position, and their rows.

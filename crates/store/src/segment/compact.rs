@@ -7,18 +7,19 @@
 
 use std::sync::Arc;
 
-use event::query::{Dimension, Text};
+use event::query::Dimension;
 use event::{Service, Trail};
 
 use crate::disk::durable::File;
 use crate::error::Error;
+use crate::log::words::POSITIONS;
 use crate::segment::blocks::BlockWriter;
 use crate::segment::by_time::{ByTime, ByTimeWriter};
 use crate::segment::column::ColumnValues;
 use crate::segment::meta::{Meta, Run, SegmentSummary};
 use crate::segment::postings::PostingsLocation;
 use crate::segment::rows::RowReader;
-use crate::segment::sections::{BY_TIME, KEY_ROWS, ROWS, ZSTD_DICTIONARY};
+use crate::segment::sections::{BY_TIME, KEY_ROWS, ROWS, WORDS, ZSTD_DICTIONARY, words_position};
 use crate::segment::segment::Segment;
 use crate::segment::table::compact::compact as compact_tables;
 use crate::segment::table::write::TableSummary;
@@ -92,10 +93,17 @@ pub(crate) fn compact(
         })?;
         write_column(index, dimension, column.into_iter())?;
     }
-    for text in Text::ALL {
+    if inputs.iter().all(Segment::has_all_words) {
+        index.begin(WORDS);
+        index.push(&[POSITIONS as u8])?;
+    }
+    for position in 0..POSITIONS {
         go_on()?;
-        let terms: Vec<Terms<'_>> = inputs.iter().map(|input| input.words(text)).collect();
-        write_values(&terms, Dimension::ALL.len() + text.position(), &order, index)?;
+        let terms: Option<Vec<Terms<'_>>> =
+            inputs.iter().map(|input| input.words(position)).collect();
+        if let Some(terms) = terms {
+            write_values(&terms, words_position(position), &order, index)?;
+        }
     }
     write_keys(inputs, &order, index)?;
     let times_ns = meta.times_ns();

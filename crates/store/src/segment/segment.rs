@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use event::Trail;
-use event::query::{Dimension, Text};
+use event::query::Dimension;
 use roaring::RoaringBitmap;
 use zstd::zstd_safe::DDict;
 
@@ -18,8 +18,8 @@ use crate::segment::column::Column;
 use crate::segment::meta::{Meta, Run};
 use crate::segment::packed;
 use crate::segment::sections::{
-    BY_NUMBER, FILES, INDEXES, META, RUNS, TABLE_CHECKSUMS, TIMES, TIMES_FIRST, ZSTD_DICTIONARY,
-    column_section, values_section,
+    BY_NUMBER, FILES, INDEXES, META, RUNS, TABLE_CHECKSUMS, TIMES, TIMES_FIRST, WORDS,
+    WORDS_BEFORE, ZSTD_DICTIONARY, column_section, values_section, words_position,
 };
 use crate::segment::table::read::Table;
 use crate::segment::terms::Terms;
@@ -208,12 +208,19 @@ impl Segment {
         self.values(dimension.position())
     }
 
-    /// The words of a text.
-    pub fn words(&self, text: Text) -> Terms<'_> {
-        self.values(Dimension::ALL.len() + text.position())
+    /// The words at a position. `None` in segments of earlier versions, which lack some.
+    pub fn words(&self, position: usize) -> Option<Terms<'_>> {
+        let has_words = position < WORDS_BEFORE || self.has_all_words();
+        has_words.then(|| self.values(words_position(position)))
     }
 
-    /// The values with this position: dimensions, then words of texts, then severities by time.
+    /// Whether the segment has the words of all texts, and the tokens of named texts. Those of
+    /// earlier versions lack some, and so do those compacted from any of them.
+    pub fn has_all_words(&self) -> bool {
+        self.index.blocks(WORDS) > 0
+    }
+
+    /// The values with this position: dimensions, words and severities by time.
     pub(super) fn values(&self, position: usize) -> Terms<'_> {
         Terms { file: &self.index, section: values_section(position as u8) }
     }

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use event::named::Name;
 use event::query::{Dimension, Filter, Query, Text};
 use event::{Event, LOG_FILE, Service, Time, Trail};
 use store::durable::{Disk, Local};
@@ -80,6 +81,23 @@ fn a_directory_of_each_earlier_version_is_read() {
     FIXTURES.into_iter().for_each(read);
 }
 
+/// Segments of earlier versions lack words of some texts, and the tokens of named texts.
+fn words_of_every_text_are_found(log: &Log, everything: &Query, events: &[Event]) {
+    let host = || Name::Attribute("host".to_owned());
+    for filter in [
+        Filter::Words(Text::Details, "pull".to_owned()),
+        Filter::WordPrefix(Text::Details, "pu".to_owned()),
+        Filter::Words(Text::Details, "none".to_owned()),
+        Filter::Named(host(), "none".to_owned()),
+        Filter::Not(Box::new(Filter::NamedPrefix(host(), String::new()))),
+    ] {
+        let expected = events.iter().filter(|event| filter.matches(event)).count() as u64;
+        let filters = vec![filter];
+        let found = log.query(&Query { filters, ..everything.clone() }).unwrap();
+        assert_eq!(found.total, expected);
+    }
+}
+
 fn read(fixture: &str) {
     println!("{fixture}");
     let folder = tempfile::tempdir().unwrap();
@@ -117,7 +135,8 @@ fn read(fixture: &str) {
     let found = log.query(&Query { filters: vec![word], ..everything.clone() }).unwrap();
     assert_eq!(found.rows.iter().map(key_of).collect::<Vec<_>>(), ["k77"]);
     let name = Filter::is(Dimension::ResourceName, "repo/k31");
-    assert_eq!(log.query(&Query { filters: vec![name], ..everything }).unwrap().total, 1);
+    assert_eq!(log.query(&Query { filters: vec![name], ..everything.clone() }).unwrap().total, 1);
+    words_of_every_text_are_found(&log, &everything, &events);
     let (files, _) = log.audit_files(&orders(), None).unwrap();
     let (lines, _) = log.audit_file_lines(&files[0], 0, usize::MAX).unwrap();
     assert_eq!((files.len(), files[0].lines), (2, 14));
@@ -136,6 +155,8 @@ fn read(fixture: &str) {
     log.flush().unwrap();
     log.compact().unwrap();
     assert_eq!(log.query(&all(&["hub", "mirror"])).unwrap().total, 81);
+    everything.as_of = Some(120);
+    words_of_every_text_are_found(&log, &everything, &events);
     log.close().unwrap();
     assert_eq!(check(&disk, &mut |_| {}).unwrap().events, 121);
 }

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use event::named::Name;
 use event::query::{Dimension, Filter, Histogram, Order, Page, Query, Text, Top};
-use event::{Actor, ActorKind, Event, Operation, Resource, Severity, SourceIp, Time, Trust};
+use event::{
+    Actor, ActorKind, Event, Operation, Outcome, Resource, Severity, SourceIp, Time, Trust,
+};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use store::durable::Disk;
@@ -25,6 +28,10 @@ const TEXTS: [&str; 6] = [
     "DROP TABLE Orders; -- orders",
     "docker/24.0.7",
 ];
+
+/// Longer than a token has whole.
+const LONG: &str = "select * from orders where customer = 1 and state in ('new', 'paid') and total > \
+                    1000 order by total desc limit 100";
 
 fn any_event() -> impl Strategy<Value = Event> {
     let who = prop::option::of(prop::sample::select(&NAMES[..]));
@@ -56,6 +63,16 @@ fn any_event() -> impl Strategy<Value = Event> {
             source_ip: from
                 .map(|last| SourceIp { address: [10, 0, 0, last].into(), trust: Trust::Peer }),
             severity: Severity::new(severity).unwrap(),
+            outcome: Outcome {
+                code: from.map(|last| 400 + u32::from(last)),
+                reason: texts[0].map(str::to_owned),
+                ..Outcome::default()
+            },
+            request_id: texts[1].map(|text| format!("r-{}", text.len())),
+            attributes: [("host", texts[2]), ("主机", texts[0]), ("long", from.map(|_| LONG))]
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+                .collect(),
             ..event(instance, "", time)
         })
 }
@@ -126,6 +143,27 @@ fn any_filter() -> impl Strategy<Value = Filter> {
         let words = words.to_owned();
         if is_prefix { Filter::WordPrefix(text, words) } else { Filter::Words(text, words) }
     });
+    let names = prop::sample::select(vec![
+        Name::Attribute("host".to_owned()),
+        Name::Attribute("主机".to_owned()),
+        Name::Attribute("long".to_owned()),
+        Name::Attribute("ho".to_owned()),
+        Name::OutcomeCode,
+        Name::OutcomeReason,
+        Name::RequestId,
+        Name::TraceId,
+    ]);
+    let named = prop::sample::select(
+        &["", "library/alpine", "library/", "402", "4", "r-14", "r", "删", LONG, "select * from"][..],
+    );
+    let of_names = (names, named, any::<bool>()).prop_map(|(name, value, is_prefix)| {
+        let value = value.to_owned();
+        if is_prefix && value != LONG {
+            Filter::NamedPrefix(name, value)
+        } else {
+            Filter::Named(name, value)
+        }
+    });
     let there = prop::sample::select(
         &[
             (Dimension::Operation, "pull"),
@@ -142,6 +180,7 @@ fn any_filter() -> impl Strategy<Value = Filter> {
         4 => there.prop_map(|(dimension, value)| Filter::is(dimension, value)),
         4 => of_values,
         2 => of_words,
+        2 => of_names,
         1 => (dimension, starts)
             .prop_map(|(dimension, start)| Filter::Prefix(dimension, start.to_owned())),
     ];

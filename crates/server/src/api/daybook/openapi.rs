@@ -348,7 +348,8 @@ fn search() -> Vec<Value> {
     let mut all = vec![
         parameter(
             "q",
-            "A search: `actor:alice -outcome:success after:-7d`.",
+            "A search: `actor:alice -outcome:success after:-7d`. Attributes are fields of it, \
+             `attr.host:web-1`, and parameters too, `attr.host=web-1`.",
             json!({ "type": "string" }),
         ),
         number(
