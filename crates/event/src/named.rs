@@ -69,30 +69,42 @@ impl Name {
     }
 
     fn token_start(&self) -> String {
-        let mut start = String::with_capacity(2 * WHOLE_BYTES_MAX);
-        match self {
-            Name::Attribute(name) => push_cut(&mut start, name),
-            Name::OutcomeCode => start.push_str("\u{1}code"),
-            Name::OutcomeReason => start.push_str("\u{1}reason"),
-            Name::RequestId => start.push_str("\u{1}request"),
-            Name::TraceId => start.push_str("\u{1}trace"),
-        }
+        let mut start = String::new();
+        self.push(&mut start);
         start.push(NUL);
         start
+    }
+
+    fn push(&self, token: &mut String) {
+        match self {
+            Name::Attribute(name) => push_cut(token, name),
+            Name::OutcomeCode => token.push_str("\u{1}code"),
+            Name::OutcomeReason => token.push_str("\u{1}reason"),
+            Name::RequestId => token.push_str("\u{1}request"),
+            Name::TraceId => token.push_str("\u{1}trace"),
+        }
     }
 }
 
 /// Calls `each` with the token of every named text of an event.
 pub fn each_token(event: &Event, mut each: impl FnMut(&str)) {
+    let mut token = String::new();
+    let mut token_of = |push_name: &dyn Fn(&mut String), value: &str| {
+        token.clear();
+        push_name(&mut token);
+        token.push(NUL);
+        push_cut(&mut token, value);
+        each(&token);
+    };
     for name in Name::MEMBERS {
         name.with_value(event, |value| {
             if let Some(value) = value {
-                each(&name.token(value));
+                token_of(&|token| name.push(token), value);
             }
         });
     }
     for (name, value) in &event.attributes {
-        each(&Name::Attribute(name.clone()).token(value));
+        token_of(&|token| push_cut(token, name), value);
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Memtable {
     /// The values of each dimension with their numbers.
     values: [Map<Box<str>, u32>; Dimension::ALL.len()],
     /// The words of each text, and the tokens of named texts, with their rows, in order.
-    words: [Map<Box<[u8]>, Vec<u32>>; POSITIONS],
+    words: [Map<Box<[u8]>, WordRows>; POSITIONS],
     trails: Map<Trail, Run>,
     /// Bytes that its events take in the journal.
     journal_bytes: u64,
@@ -81,6 +81,31 @@ pub(crate) struct RowParts<'a> {
     pub key: Option<Fingerprint>,
     /// The [`rest_of`](crate::segment::row::rest_of) of the event.
     pub rest: &'a [u8],
+}
+
+/// The rows of a word, in order, each once. Most words of a log have one row.
+enum WordRows {
+    One(u32),
+    Several(Vec<u32>),
+}
+
+impl WordRows {
+    /// Adds a row, which does not come before the others.
+    fn push(&mut self, row: u32) {
+        match self {
+            WordRows::One(only) if *only == row => {}
+            WordRows::One(only) => *self = WordRows::Several(vec![*only, row]),
+            WordRows::Several(rows) if rows.last() == Some(&row) => {}
+            WordRows::Several(rows) => rows.push(row),
+        }
+    }
+
+    fn as_slice(&self) -> &[u32] {
+        match self {
+            WordRows::One(only) => std::slice::from_ref(only),
+            WordRows::Several(rows) => rows,
+        }
+    }
 }
 
 /// The rows of one trail, by time and then by index.
@@ -165,10 +190,9 @@ impl Memtable {
         for (text, word) in added.words.iter() {
             let words = &mut self.words[text];
             match words.get_mut(word) {
-                Some(rows) if rows.last() == Some(&row) => {}
                 Some(rows) => rows.push(row),
                 None => {
-                    words.insert(word.into(), vec![row]);
+                    words.insert(word.into(), WordRows::One(row));
                 }
             }
         }
@@ -221,7 +245,7 @@ impl Memtable {
 
     /// The words at a position with their rows, which are in order.
     pub fn words(&self, position: usize) -> impl Iterator<Item = (&[u8], &[u32])> {
-        self.words[position].iter().map(|(word, rows)| (&**word, &rows[..]))
+        self.words[position].iter().map(|(word, rows)| (&**word, rows.as_slice()))
     }
 
     /// Every trail with the times and rows of its events, in order.
@@ -273,7 +297,7 @@ impl Memtable {
     fn rows_with_prefix(&self, position: usize, start: &str) -> Vec<u32> {
         let words = self.words[position].iter();
         let found = words.filter(|(word, _)| word.starts_with(start.as_bytes()));
-        let mut rows: Vec<u32> = found.flat_map(|(_, rows)| rows).copied().collect();
+        let mut rows: Vec<u32> = found.flat_map(|(_, rows)| rows.as_slice()).copied().collect();
         rows.sort_unstable();
         rows.dedup();
         rows
@@ -299,7 +323,9 @@ impl Memtable {
                 return Condition::Every(
                     words(wanted)
                         .into_iter()
-                        .map(|word| Cow::Borrowed(rows_of(word).map_or(&[][..], |rows| rows)))
+                        .map(|word| {
+                            Cow::Borrowed(rows_of(word).map_or(&[][..], WordRows::as_slice))
+                        })
                         .collect(),
                 );
             }
@@ -316,7 +342,9 @@ impl Memtable {
             }
             Filter::Named(name, value) => {
                 let rows = self.words[NAMED].get(name.token(value).as_bytes());
-                return Condition::Every(vec![Cow::Borrowed(rows.map_or(&[][..], |rows| rows))]);
+                return Condition::Every(vec![Cow::Borrowed(
+                    rows.map_or(&[][..], WordRows::as_slice),
+                )]);
             }
             Filter::NamedPrefix(name, start) => {
                 let rows =
