@@ -4,6 +4,7 @@ use event::{EventId, Service, Trail};
 use formats::{Context, EnvelopeError, FilePosition, Item};
 use proptest::prelude::*;
 use prost::Message;
+use prost::encoding::WireType;
 
 use crate::golden::{RECEIVED_AT, everything};
 use crate::otlp::{
@@ -40,6 +41,38 @@ fn one_bad_record_is_rejected_alone() {
         assert!(reason.contains(expected), "{reason}");
     }
     assert_eq!(found.len(), 6);
+}
+
+#[test]
+fn records_under_older_names_are_events() {
+    let camel = r#"{"body":{"stringValue":"deleted"},"eventName":"e"}"#;
+    let snake = r#"{"time_unix_nano":"1","body":{"string_value":"deleted"},"event_name":"e"}"#;
+    for body in [
+        format!(
+            r#"{{"resourceLogs":[{{"instrumentationLibraryLogs":[{{"instrumentationLibrary":{{"name":"a"}},"logs":[{camel}]}}]}}]}}"#
+        ),
+        format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logs":[{camel}]}}]}}]}}"#),
+        format!(r#"{{"resource_logs":[{{"scope_logs":[{{"log_records":[{snake}]}}]}}]}}"#),
+        format!(
+            r#"{{"resource_logs":[{{"instrumentation_library_logs":[{{"instrumentation_library":{{}},"logs":[{snake}]}}]}}]}}"#
+        ),
+    ] {
+        assert_eq!(reasons(json(&body)), ["event e"], "{body}");
+    }
+    // Both names at once are no reason to lose either.
+    let both = format!(
+        r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{camel}],"logs":[{camel}]}}]}}]}}"#
+    );
+    assert_eq!(json(&both).unwrap().len(), 1, "rejected, and told");
+    let field = |number: u32, content: &[u8]| {
+        let mut bytes = Vec::new();
+        prost::encoding::encode_key(number, WireType::LengthDelimited, &mut bytes);
+        prost::encoding::encode_varint(content.len() as u64, &mut bytes);
+        [bytes, content.to_vec()].concat()
+    };
+    let record = record(&[("audit.action", "old")]).encode_to_vec();
+    let body = field(1, &field(1000, &field(2, &record)));
+    assert_eq!(reasons(protobuf(body)), ["event old"]);
 }
 
 #[test]

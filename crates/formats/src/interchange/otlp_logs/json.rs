@@ -1,5 +1,6 @@
 //! The JSON encoding: <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>. Unknown
-//! members are skipped; ids are in hex and bytes in base64.
+//! members are skipped; ids are in hex and bytes in base64. Names are also read as the schema writes
+//! them (`scope_logs`), and as releases before 0.15 did (`instrumentationLibraryLogs`).
 
 use std::borrow::Cow;
 
@@ -16,7 +17,7 @@ use crate::json_pieces::{Document, documents, elements, position_of, same_length
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Request<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, alias = "resource_logs")]
     resource_logs: Option<&'a RawValue>,
 }
 
@@ -25,16 +26,21 @@ struct Request<'a> {
 struct ResourceLogs<'a> {
     #[serde(borrow)]
     resource: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(
+        borrow,
+        alias = "scope_logs",
+        alias = "instrumentationLibraryLogs",
+        alias = "instrumentation_library_logs"
+    )]
     scope_logs: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ScopeLogs<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, alias = "instrumentationLibrary", alias = "instrumentation_library")]
     scope: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "log_records", alias = "logs")]
     log_records: Option<&'a RawValue>,
 }
 
@@ -204,25 +210,25 @@ pub(super) fn shared(scope: &Scope<'_>) -> Result<Shared, String> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct LogRecord<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, alias = "time_unix_nano")]
     time_unix_nano: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "observed_time_unix_nano")]
     observed_time_unix_nano: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "severity_number")]
     severity_number: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "severity_text")]
     severity_text: Option<Cow<'a, str>>,
     #[serde(borrow)]
     body: Option<&'a RawValue>,
     #[serde(borrow)]
     attributes: Option<Vec<KeyValue<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "dropped_attributes_count")]
     dropped_attributes_count: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "trace_id")]
     trace_id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "span_id")]
     span_id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "event_name")]
     event_name: Option<Cow<'a, str>>,
 }
 
@@ -284,18 +290,19 @@ fn unsigned(name: &str, wire: Option<&RawValue>) -> Result<u64, String> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AnyValue<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, alias = "string_value")]
     string_value: Option<Cow<'a, str>>,
+    #[serde(alias = "bool_value")]
     bool_value: Option<bool>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "int_value")]
     int_value: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "double_value")]
     double_value: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "array_value")]
     array_value: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "kvlist_value")]
     kvlist_value: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "bytes_value")]
     bytes_value: Option<Cow<'a, str>>,
 }
 

@@ -197,12 +197,15 @@ pub(super) fn split<'a>(
     Ok(groups)
 }
 
+/// Number of `instrumentation_library_logs`, which releases from 0.15 to 0.18 sent.
+const OLDER_SCOPE_LOGS: u32 = 1000;
+
 /// `ResourceLogs`: resource 1, scope_logs 2. `None` if there are more records than `left`. Scopes
 /// without records are left out.
 fn scopes<'a>(raw: &'a [u8], left: &mut usize) -> Result<Option<Vec<Scope<'a>>>, String> {
     let resource = pieces(raw)?;
     let mut scopes = Vec::new();
-    for scope_logs in messages(raw, 2) {
+    for scope_logs in messages(raw, 2).chain(messages(raw, OLDER_SCOPE_LOGS)) {
         // `ScopeLogs`: scope 1, log_records 2.
         let scope_logs = scope_logs?;
         let mut records = Vec::new();
