@@ -3,7 +3,7 @@
 //! <https://jfrog.com/help/r/jfrog-platform-administration-documentation/access-log>, and the lines
 //! built from it in `testdata/artifactory-access/`. A line is `time [trace id] [ACCEPTED ACTION]
 //! repository:path for client : user / address [how].`; older releases write `for user/address.`
-//! and a time without a zone. This parser relies on:
+//! and a time without a zone, and those before 7 no trace id. This parser relies on:
 //! - nothing is escaped, and for a refused login the user is whatever was typed: a line in which
 //!   `for client :` occurs twice has two readings and is rejected;
 //! - the text before `for` is a path only if it begins with a repository and a colon, else a
@@ -101,13 +101,19 @@ struct Record<'a> {
 
 fn record(text: &str) -> Result<Record<'_>, String> {
     let (time, rest) = text.split_once(" [").ok_or("the line has no trace id in brackets")?;
-    let (trace, rest) = rest.split_once("] ").ok_or("the line has no trace id in brackets")?;
     let no_action = "the line has no [ACCEPTED …] or [DENIED …]";
-    let (response, rest) = rest
-        .trim_start_matches('|')
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once(']'))
-        .ok_or(no_action)?;
+    let (trace, response, rest) = if rest.starts_with("ACCEPTED ") || rest.starts_with("DENIED ") {
+        let (response, rest) = rest.split_once(']').ok_or(no_action)?;
+        ("", response, rest)
+    } else {
+        let (trace, rest) = rest.split_once("] ").ok_or("the line has no trace id in brackets")?;
+        let (response, rest) = rest
+            .trim_start_matches('|')
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'))
+            .ok_or(no_action)?;
+        (trace, response, rest)
+    };
     let (answer, action) =
         response.split_once(' ').filter(|(_, action)| !action.is_empty()).ok_or(no_action)?;
     let is_accepted = match answer {

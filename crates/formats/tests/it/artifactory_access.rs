@@ -85,6 +85,19 @@ fn users_addresses_and_how_they_signed_in() {
 }
 
 #[test]
+fn lines_before_version_7_have_no_trace_id() {
+    let text =
+        "2017-01-13 18:54:12,121 [ACCEPTED DEPLOY] maven-local:org/acme/a.jar for ann/192.0.2.9.";
+    let event = JFROG.event(text);
+    assert_eq!((event.operation, event.actor.name.as_deref()), (Operation::Upload, Some("ann")));
+    assert_eq!(event.resource.name.as_deref(), Some("maven-local/org/acme/a.jar"));
+    assert_eq!((event.trace_id, event.origin.key), (None, None));
+    let event = JFROG.event("2017-01-13 18:54:13,121 [DENIED LOGIN] for bob/192.0.2.8.");
+    assert_eq!((event.operation, event.outcome.kind), (Operation::Login, OutcomeKind::Failure));
+    assert_eq!(event.source_ip.unwrap().address.to_string(), "192.0.2.8");
+}
+
+#[test]
 fn old_lines_have_a_time_without_zone() {
     let text = "2020-05-15 15:52:11,456 [4b1b] [ACCEPTED DOWNLOAD] r:a/b for al/192.0.2.1.";
     let event = JFROG.event(text);
