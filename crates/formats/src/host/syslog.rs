@@ -74,7 +74,7 @@ pub(crate) fn parse(
 }
 
 fn read(bytes: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
-    let message = Message::parse(bytes).ok_or("the line has no syslog header")?;
+    let message = Message::parse_any(bytes).ok_or("the line is empty")?;
     let text = message.lossy();
     let (occurred_at, resolution, zone) = occurred_at(&message, context)?;
     let log_line = LogLine {
@@ -85,6 +85,9 @@ fn read(bytes: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     };
     let meaning = programs::meaning(&log_line, context.options)?;
     let mut attributes = attributes(&message);
+    if let (None, None, Some(peer)) = (message.timestamp, message.host, context.peer) {
+        attributes.insert("syslog_host".to_owned(), peer.to_canonical().to_string());
+    }
     attributes.extend(zone);
     attributes.extend(meaning.attributes.into_iter().map(|(name, value)| (name.to_owned(), value)));
     if matches!(text, Cow::Owned(_)) {
