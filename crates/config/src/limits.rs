@@ -78,17 +78,17 @@ settings! {
         body_bytes_max: usize = 8 << 20, Number::up_to(BODY, "bytes"), No,
             "Bytes of an intake body as received; beyond, 413.";
         body_decompressed_bytes_max: usize = 32 << 20, Number::up_to(BODY, "bytes"), No,
-            "Bytes of a body after decompression; beyond, 413. Past 1 MiB, at most 100 times the \
-             bytes received.";
-        events_per_request_max: usize = 10_000, Number::positive("events"), No,
+            "Bytes of a body after decompression; beyond, 413.";
+        events_per_request_max: usize = 50_000, Number::positive("events"), No,
             "Events in one body; beyond, 413.";
         request_events_bytes_max: usize = 128 << 20, Number::positive("bytes"), No,
             "Bytes of memory that the events of one body take; beyond, 413.";
         query_body_bytes_max: usize = 64 << 10, Number::up_to(BODY, "bytes"), Yes,
             "Bytes of a body to a wire API; beyond, 413.";
-        event_bytes_max: usize = 256 << 10, Number::up_to(EVENT, "bytes"), No,
-            "Bytes of one event; beyond, 413, or rejected to the dead-letter queue for formats \
-             whose senders cannot handle an error.";
+        event_bytes_max: usize = 4 << 20, Number::up_to(EVENT, "bytes"), No,
+            "Bytes of one event as received; beyond, 413, or rejected to the dead-letter queue for \
+             formats whose senders cannot handle an error. Long texts of a smaller one are cut and \
+             marked.";
         syslog_message_bytes_max: usize = 64 << 10, Number::up_to(EVENT, "bytes"), No,
             "Bytes of one syslog message; beyond, its beginning goes to the dead-letter queue.";
         syslog_bytes_in_flight_max: usize = 4 << 20, Number::positive("bytes"), No,

@@ -81,7 +81,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 10,000 events and 256 KiB each.
+    /// 10,000 events and 256 KiB each; a server has larger ones.
     fn default() -> Self {
         Limits { events_max: 10_000, event_bytes_max: 256 * 1024 }
     }

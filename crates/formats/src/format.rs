@@ -26,7 +26,7 @@ use crate::registry::{docker_registry, harbor_syslog, harbor_webhook, zot};
 use crate::spec::{Continuation, Count, Delivery, Sequence, Spec, Syslog, without_end};
 use crate::sql::REDACTED;
 use crate::syslog_message::Message;
-use crate::{Context, EnvelopeError, Item, Secrets, lines, request_headers};
+use crate::{Context, EnvelopeError, Item, Secrets, bounds, lines, request_headers};
 
 /// A format in which bodies can be parsed.
 #[derive(Clone, Copy)]
@@ -115,6 +115,9 @@ impl Format {
     ) -> Result<(), EnvelopeError> {
         let headers = context.headers;
         let mut with_headers = |mut item: Item| {
+            if let Item::Event(event) = &mut item {
+                bounds::bound(event);
+            }
             request_headers::prepend(&mut item, body, headers);
             take(item)
         };
@@ -124,7 +127,11 @@ impl Format {
     /// Parses one syslog message. A rejected record holds the whole message.
     pub fn parse_message(self, message: &[u8], context: &mut Context<'_>) -> Vec<Item> {
         if let Syslog::Whole(read) | Syslog::Records(read, _) = self.0.syslog {
-            return vec![lines::parse_one(message, context, read)];
+            let mut item = lines::parse_one(message, context, read);
+            if let Item::Event(event) = &mut item {
+                bounds::bound(event);
+            }
+            return vec![item];
         }
         let Some(header) = Message::parse(message) else {
             return rejected("the message has no syslog header".to_owned(), message);

@@ -11,6 +11,7 @@
 
 mod access_line;
 mod artifact;
+mod bounds;
 mod cloud;
 mod context;
 mod csv;

@@ -28,6 +28,7 @@ mod openstack_cadf;
 mod otlp;
 mod otlp_hostile;
 mod otlp_logs;
+mod padded;
 mod postgresql;
 mod sql_secrets;
 mod syslog;

@@ -60,7 +60,8 @@ impl App {
                 intake.refused(system::now());
                 let limits = self.0.state.config().limits;
                 let most = format!(
-                    "At most {} bytes, and {} after decompression.",
+                    "At most {} bytes (limits.body_bytes_max), and {} after decompression \
+                     (limits.body_decompressed_bytes_max).",
                     limits.body_bytes_max, limits.body_decompressed_bytes_max
                 );
                 refused_body(&refused, &most, id)
