@@ -427,9 +427,16 @@ pub async fn record(
 fn render(
     receipt: Receipt,
     event_positions: &[usize],
-    rejections: Vec<Rejection>,
+    mut rejections: Vec<Rejection>,
     skipped: usize,
 ) -> Answer {
+    rejections.extend(
+        receipt
+            .rejected
+            .into_iter()
+            .map(|(position, reason)| Rejection { position: event_positions[position], reason }),
+    );
+    rejections.sort_by_key(|rejection| rejection.position);
     Answer {
         skipped,
         first_index: receipt.first_index,

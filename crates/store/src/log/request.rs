@@ -84,7 +84,9 @@ pub struct Receipt {
     pub recorded: usize,
     /// Events that were recorded before: their position in the request and the index they have.
     pub duplicates: Vec<(usize, u64)>,
-    /// New dead letters that it recorded.
+    /// Events that were rejected, in order: their position in the request and the reason.
+    pub rejected: Vec<(usize, String)>,
+    /// New dead letters that it recorded: of events and of what was rejected before.
     pub dead_letters: usize,
     /// Events in the log once the request was durable.
     pub tree_size: u64,

@@ -237,6 +237,7 @@ impl Sequencer {
             first_index: None,
             recorded: 0,
             duplicates: Vec::new(),
+            rejected: Vec::new(),
             dead_letters: 0,
             tree_size: 0,
         };
@@ -244,6 +245,7 @@ impl Sequencer {
         for (position, incoming) in request.events.into_iter().enumerate() {
             if let Some(because) = self.undecided(&incoming, flushed) {
                 let reason = format!("damaged: {because}");
+                receipt.rejected.push((position, reason.clone()));
                 rejected.push(RejectedRecord { reason, raw: incoming.event.raw });
                 continue;
             }
@@ -256,13 +258,12 @@ impl Sequencer {
                 Some(first) if first.has_content(incoming.template.raw_sha256()) => {
                     receipt.duplicates.push((position, first.index));
                 }
-                Some(first) => rejected.push(RejectedRecord {
-                    reason: format!(
-                        "id_conflict: event {} has this id and other bytes",
-                        first.index
-                    ),
-                    raw: incoming.event.raw,
-                }),
+                Some(first) => {
+                    let reason =
+                        format!("id_conflict: event {} has this id and other bytes", first.index);
+                    receipt.rejected.push((position, reason.clone()));
+                    rejected.push(RejectedRecord { reason, raw: incoming.event.raw });
+                }
             }
         }
         for record in rejected {
@@ -478,7 +479,8 @@ mod tests {
 
     fn receipt(first_index: Option<u64>, recorded: usize, duplicates: &[(usize, u64)]) -> Receipt {
         let duplicates = duplicates.to_vec();
-        Receipt { first_index, recorded, duplicates, dead_letters: 0, tree_size: 0 }
+        let rejected = Vec::new();
+        Receipt { first_index, recorded, duplicates, rejected, dead_letters: 0, tree_size: 0 }
     }
 
     #[test]
@@ -519,7 +521,14 @@ mod tests {
         assert_eq!(refused, [Err(Refusal::Conflict { position: 1, index: 0 })]);
         assert_eq!(sequencer.history.tree.size(), 1, "nothing of it is recorded");
         let rejected = sequencer.commit(conflicting(OnConflict::DeadLetter)).expect("no fault");
-        let expected = Receipt { dead_letters: 1, tree_size: 2, ..receipt(Some(1), 1, &[]) };
+        let conflict = "id_conflict: event 0 has this id and other bytes".to_owned();
+        let rejects = vec![(1, conflict)];
+        let expected = Receipt {
+            dead_letters: 1,
+            rejected: rejects,
+            tree_size: 2,
+            ..receipt(Some(1), 1, &[])
+        };
         assert_eq!(rejected, [Ok(expected)]);
         assert_eq!(
             journal.0.lock().expect("no panic while held").len(),
@@ -560,7 +569,12 @@ mod tests {
         let receipts = sequencer.commit(group()).expect("no fault");
         let expected = [
             Receipt { tree_size: 3, ..receipt(Some(1), 2, &[]) },
-            Receipt { tree_size: 3, dead_letters: 1, ..receipt(None, 0, &[(1, 1)]) },
+            Receipt {
+                tree_size: 3,
+                dead_letters: 1,
+                rejected: vec![(0, "id_conflict: event 0 has this id and other bytes".to_owned())],
+                ..receipt(None, 0, &[(1, 1)])
+            },
         ];
         assert_eq!(receipts, expected.map(Ok));
         assert_eq!(sequencer.history.received_at, Some(Time::from_unix_ns(9)));
