@@ -143,6 +143,13 @@ impl Format {
         if items.is_empty() {
             return rejected("the message's text holds nothing".to_owned(), message);
         }
+        // A record may leave to the header what it needs, such as its time.
+        if items.iter().all(|item| matches!(item, Item::Rejected(_)))
+            && let Ok(whole) = self.parse(without_end(message), context)
+            && let [Item::Event(_)] = &whole[..]
+        {
+            return whole;
+        }
         let is_struck =
             context.options.secrets == Secrets::RedactRaw && items.iter().any(has_redactions);
         for item in &mut items {

@@ -1,4 +1,5 @@
-//! Files of the MariaDB Audit Plugin, `server_audit`, with `server_audit_output_type=file`.
+//! Records of the MariaDB Audit Plugin, `server_audit`: its files, and its syslog messages, whose
+//! header has the time.
 //!
 //! Format: <https://mariadb.com/kb/en/mariadb-audit-plugin-log-format/>, and the captures in
 //! `testdata/mariadb-audit/`. A line is `YYYYMMDD
@@ -29,6 +30,7 @@ use crate::item::{Items, NoEvent};
 use crate::lines::{complete_lines, parse_lines};
 use crate::spec::{Hooks, Spec, Syslog};
 use crate::sql::{self, Audit, Dialect, Spans, Text};
+use crate::syslog_message::Message;
 use crate::texts::{attributes_of, non_empty};
 use crate::{Context, Delivery, EnvelopeError, Options};
 use event::{
@@ -63,13 +65,25 @@ pub(crate) fn parse(
 
 fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let text = String::from_utf8_lossy(line);
-    let (time, rest) = text.split_at_checked(TIME_BYTES).ok_or(NO_TIME)?;
-    let (occurred_at, (zone, zone_name)) = occurred_at(time, context.options)?;
-    let record = record(rest.strip_prefix(',').ok_or("no comma follows the time")?)?;
+    let (occurred_at, zone, rest) = match message(&text) {
+        Some(message) => {
+            let timestamp = message.timestamp.ok_or("the message has no time")?;
+            let (time, _, zone) = timestamp.resolve(context.received_at, context.options)?;
+            (time, zone, text_of(&message))
+        }
+        None => {
+            let (time, rest) = text.split_at_checked(TIME_BYTES).ok_or(NO_TIME)?;
+            let (time, zone) = occurred_at(time, context.options)?;
+            (time, Some(zone), rest.strip_prefix(',').ok_or("no comma follows the time")?)
+        }
+    };
+    let (info, rest) = info_and_record(rest);
+    let record = record(rest)?;
     let statement = record.statement.map(unescaped);
     let (operation, class, severity) = meaning(&record, statement.as_deref());
     let mut attributes = attributes(&record, statement.as_deref());
-    attributes.insert(zone, zone_name);
+    attributes.extend(zone);
+    attributes.extend(non_empty(info).map(|info| ("syslog_info".to_owned(), info)));
     if matches!(text, Cow::Owned(_)) {
         attributes.insert("invalid_utf8".to_owned(), "true".to_owned());
     }
@@ -104,6 +118,27 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     };
     sql::redact(&mut event, context.options, Dialect::MariaDb, Text::Statement, in_raw);
     Ok(event)
+}
+
+/// The message of a line that the plugin wrote with `server_audit_output_type=syslog`. Its header has
+/// the time; the record follows, behind the text of `server_audit_syslog_info`.
+fn message(text: &str) -> Option<Message<'_>> {
+    let begins_with_digits = text.bytes().take(8).filter(u8::is_ascii_digit).count() == 8;
+    let message = Message::parse(text.as_bytes()).filter(|_| !begins_with_digits)?;
+    message.app.is_some_and(|app| app.ends_with("server_auditing")).then_some(message)
+}
+
+fn text_of<'a>(message: &Message<'a>) -> &'a str {
+    std::str::from_utf8(message.text).unwrap_or_default().trim_start()
+}
+
+/// The text before the server's host, and the record, which begins with the host.
+fn info_and_record(text: &str) -> (&str, &str) {
+    let host = text.split(',').next().unwrap_or_default();
+    match host.rsplit_once(' ') {
+        Some((info, _)) => (info.trim(), &text[info.len() + 1..]),
+        None => ("", text),
+    }
 }
 
 fn occurred_at(text: &str, options: &Options) -> Result<(Time, (String, String)), String> {
@@ -382,9 +417,11 @@ fn meaning(record: &Record<'_>, statement: Option<&str>) -> (Operation, Class, S
 /// The spans of the secrets of a line's statement.
 fn in_raw(line: &[u8], find: &mut dyn FnMut(&str, Text) -> Spans) -> Spans {
     let text = String::from_utf8_lossy(line);
-    let record = text
-        .split_at_checked(TIME_BYTES)
-        .and_then(|(_, rest)| record(rest.strip_prefix(',')?).ok());
+    let rest = match message(&text) {
+        Some(message) => Some(info_and_record(text_of(&message)).1),
+        None => text.split_at_checked(TIME_BYTES).and_then(|(_, rest)| rest.strip_prefix(',')),
+    };
+    let record = rest.and_then(|rest| record(rest).ok());
     let Some(statement) = record.and_then(|record| record.statement) else {
         return Spans::new();
     };

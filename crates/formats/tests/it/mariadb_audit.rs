@@ -269,6 +269,43 @@ fn secrets_are_struck_out_as_configured() {
 }
 
 #[test]
+fn the_plugins_own_syslog_messages_are_read() {
+    let query = r"<190>Nov 23 19:46:03 db1 mysql-server_auditing:  db1,ann,192.0.2.9,12,345,QUERY,shop,'SELECT * FROM t WHERE a=\'x, y\'',1146";
+    let failed = "<190>Nov 23 19:46:04 mysql-server_auditing: columnstore-1 db1,bob,192.0.2.8,13,0,FAILED_CONNECT,shop,,1045";
+    for (message, action, user, code, info) in [
+        (query, "QUERY", "ann", 1146, None),
+        (failed, "FAILED_CONNECT", "bob", 1045, Some("columnstore-1")),
+    ] {
+        // As a message, and as a line of a file that a syslog daemon wrote.
+        let line = message.split_once('>').unwrap().1;
+        for items in [
+            DB.parse_message(message.as_bytes(), &Options::default()),
+            DB.parse(line.as_bytes(), &mut 0).unwrap(),
+        ] {
+            let [Item::Event(event)] = &items[..] else { panic!("{items:?}") };
+            assert_eq!((event.action.as_str(), event.actor.name.as_deref()), (action, Some(user)));
+            assert_eq!(
+                (event.outcome.kind, event.outcome.code),
+                (OutcomeKind::Failure, Some(code))
+            );
+            assert_eq!(event.attributes.get("syslog_info").map(String::as_str), info);
+            assert!(
+                event.occurred_at.to_string().contains("-11-23T19:46:0"),
+                "{}",
+                event.occurred_at
+            );
+        }
+    }
+    let secret = query
+        .replace("SELECT * FROM t WHERE a=\\'x, y\\'", "SET PASSWORD = PASSWORD(\\'s3cr3t\\')");
+    assert!(secret.contains("s3cr3t"));
+    let options = Options { secrets: Secrets::RedactRaw, ..Options::default() };
+    let items = DB.parse_message(secret.as_bytes(), &options);
+    let [Item::Event(event)] = &items[..] else { panic!("{items:?}") };
+    assert!(!String::from_utf8_lossy(&event.raw).contains("s3cr3t"), "{:?}", event.description);
+}
+
+#[test]
 fn a_syslog_message_does_not_bring_a_secret_back() {
     let message = b"<190>Nov 20 18:09:49 vm mysql: 20261120 18:09:49,vm,al,h,4,16,QUERY,,'SET PASSWORD = \\'S3C\\'',0\n";
     let event = |secrets| {
