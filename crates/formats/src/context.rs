@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use jiff::civil;
 use jiff::tz::{Offset, TimeZone};
 
+use crate::attempts::Attempts;
 use event::{EventId, SourceIp, Time, Trail, Trust};
 
 /// Everything about a body that its bytes do not say.
@@ -31,6 +32,8 @@ pub struct Context<'a> {
     /// Whether a request without its answer is rejected with the reason
     /// [`DEFERRED`](super::DEFERRED), because the caller will come back to it; else it is an event.
     pub defers: bool,
+    /// Connections whose login attempts are events already, of this body and earlier ones.
+    pub attempts: Attempts,
 }
 
 /// The position of a piece of a file.
@@ -62,6 +65,7 @@ impl<'a> Context<'a> {
             peer: None,
             position: None,
             defers: false,
+            attempts: Attempts::default(),
         }
     }
 

@@ -200,8 +200,12 @@ impl Format {
     /// the reason if it is rejected again.
     pub fn parse_again(self, raw: &[u8], context: &mut Context<'_>) -> Result<Vec<Item>, String> {
         if let Some((headers, body)) = request_headers::split(raw) {
-            let mut context =
-                Context { headers: &headers, new_id: &mut *context.new_id, ..*context };
+            let mut context = Context {
+                headers: &headers,
+                new_id: &mut *context.new_id,
+                attempts: context.attempts.clone(),
+                ..*context
+            };
             return usable(self.parse(body, &mut context));
         }
         let why = match usable(self.parse(&(self.0.hooks.wrap)(raw), context)) {

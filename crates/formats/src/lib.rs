@@ -11,6 +11,7 @@
 
 mod access_line;
 mod artifact;
+mod attempts;
 mod bounds;
 mod cloud;
 mod context;
@@ -36,6 +37,7 @@ mod sql;
 pub mod syslog_message;
 mod texts;
 
+pub use attempts::Attempts;
 pub use context::{Context, FilePosition, Limits, Options, Secrets, Zone};
 pub use event::RejectedRecord;
 pub use event::json::{DEPTH_MAX, ELEMENTS_MAX, MEMBERS_MAX, NAME_BYTES_MAX, STRING_BYTES_MAX};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use config::Source;
 use event::{Event, Time};
-use formats::{Format, Sequence};
+use formats::{Attempts, Format, Sequence};
 use store::Receipt;
 
 use crate::monitor::counters::Counters;
@@ -24,6 +24,8 @@ pub struct Intake {
     pub drops: Mutex<LossReport<2>>,
     /// Reports about events that the source cut.
     pub cuts: Mutex<LossReport<1>>,
+    /// Connections with a recorded login attempt.
+    pub(crate) attempts: Attempts,
     /// Deliveries that the log has and did not acknowledge yet.
     pub(crate) submitted: AtomicUsize,
     /// The numbers of events before this index are noted.
@@ -68,6 +70,7 @@ impl Intake {
             silence: Mutex::new(Silence::from(now)),
             drops: Mutex::new(LossReport::from(now)),
             cuts: Mutex::new(LossReport::from(now)),
+            attempts: Attempts::default(),
             submitted: AtomicUsize::new(0),
             noted: AtomicU64::new(0),
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use config::Source;
 use event::{Event, LOG_FILE, Time};
 use formats::{
-    Context, DEFERRED, EnvelopeError, FilePosition, Format, Item, Limits, RejectedRecord,
+    Attempts, Context, DEFERRED, EnvelopeError, FilePosition, Format, Item, Limits, RejectedRecord,
 };
 use serde::Serialize;
 use store::{Append, IncomingEvent, Log, OnConflict, Receipt, Refusal};
@@ -205,7 +205,8 @@ pub fn prepare_within(
         counts: DeliveryCounts { is_from_file, ..DeliveryCounts::of(arrival.received_at, 0) },
     };
     let (mut made_bytes, mut is_full) = (0, false);
-    let parsed = parse_each(input, arrival, source, limits, &mut |item| {
+    let attempts = intake.attempts.clone();
+    let parsed = parse_each(input, arrival, source, (limits, attempts), &mut |item| {
         let bytes = prepared.add(item, arrival, source.format, log);
         made_bytes += bytes;
         is_full = made_bytes <= room.bytes_max && !(room.take)(bytes);
@@ -238,7 +239,7 @@ pub fn parse(
     limits: Limits,
 ) -> Result<Vec<Item>, EnvelopeError> {
     let mut items = Vec::new();
-    parse_each(input, arrival, source, limits, &mut |item| {
+    parse_each(input, arrival, source, (limits, Attempts::default()), &mut |item| {
         items.push(item);
         Ok(())
     })?;
@@ -250,13 +251,14 @@ fn parse_each(
     input: Input<'_>,
     arrival: Arrival<'_>,
     source: &Source,
-    limits: Limits,
+    (limits, attempts): (Limits, Attempts),
     take: &mut dyn FnMut(Item) -> Result<(), EnvelopeError>,
 ) -> Result<(), EnvelopeError> {
     let mut new_id = system::event_ids(arrival.received_at);
     let Arrival { received_at, headers, peer, position, .. } = arrival;
     let mut context =
         Context::new(&source.name, &source.trail, received_at, &mut new_id, &source.options);
+    context.attempts = attempts;
     (context.limits, context.headers, context.peer, context.position) =
         (limits, headers, peer, position);
     // A file's reader waited for the rest already.

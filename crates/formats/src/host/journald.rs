@@ -152,10 +152,11 @@ fn event(fields: Fields, raw: &[u8], context: &mut Context<'_>) -> Result<Event,
     let log_line = LogLine {
         program: fields.first("SYSLOG_IDENTIFIER").or(fields.first("_COMM")),
         host: fields.first("_HOSTNAME"),
+        process: fields.first("SYSLOG_PID").or(fields.first("_PID")),
         text: text.trim_end(),
         priority: fields.number("PRIORITY"),
     };
-    let mut meaning = programs::meaning(&log_line, context.options)?;
+    let mut meaning = programs::meaning(&log_line, context)?;
     if meaning.actor == Actor::default() {
         meaning.actor = actor(&fields);
     }

@@ -19,7 +19,7 @@ mod sudo;
 
 use std::net::IpAddr;
 
-use crate::Options;
+use crate::Context;
 use crate::item::NoEvent;
 use crate::texts::non_empty;
 use event::{
@@ -34,6 +34,8 @@ pub(crate) struct LogLine<'a> {
     /// The program that claims to have written it.
     pub(crate) program: Option<&'a str>,
     pub(crate) host: Option<&'a str>,
+    /// The id of the process.
+    pub(crate) process: Option<&'a str>,
     pub(crate) text: &'a str,
     /// Its urgency (RFC 5424 table 2), if the log has it.
     pub(crate) priority: Option<u8>,
@@ -54,10 +56,10 @@ pub(crate) struct Meaning {
 }
 
 /// The meaning of a line; an unknown text has only its program's name.
-pub(crate) fn meaning(line: &LogLine<'_>, options: &Options) -> Result<Meaning, NoEvent> {
+pub(crate) fn meaning(line: &LogLine<'_>, context: &Context<'_>) -> Result<Meaning, NoEvent> {
     let (text, repeated) = repeated(line.text);
     let known = match line.program {
-        Some(program) => of_program(program, text, options)?,
+        Some(program) => of_program(program, text, line, context)?,
         None => None,
     };
     let mut meaning = known.unwrap_or_else(|| plain(line));
@@ -85,12 +87,17 @@ fn repeated(text: &str) -> (&str, Option<&str>) {
 }
 
 /// The meaning of the known texts of a program. PAM's lines come from any program.
-fn of_program(program: &str, text: &str, options: &Options) -> Result<Option<Meaning>, NoEvent> {
+fn of_program(
+    program: &str,
+    text: &str,
+    line: &LogLine<'_>,
+    context: &Context<'_>,
+) -> Result<Option<Meaning>, NoEvent> {
     if let Some(line) = pam::line(text) {
-        return line.meaning(options);
+        return line.meaning(context.options);
     }
     match program {
-        "sshd" | "sshd-session" | "sshd-auth" => sshd::meaning(text),
+        "sshd" | "sshd-session" | "sshd-auth" => sshd::meaning(text, line, &context.attempts),
         "sudo" => Ok(sudo::meaning(text)),
         "su" => su(text),
         "login" => login(text),

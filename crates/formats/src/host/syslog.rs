@@ -80,10 +80,11 @@ fn read(bytes: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     let log_line = LogLine {
         program: message.app.map(program),
         host: message.host,
+        process: message.process,
         text: text.trim_end(),
         priority: message.severity,
     };
-    let meaning = programs::meaning(&log_line, context.options)?;
+    let meaning = programs::meaning(&log_line, context)?;
     let mut attributes = attributes(&message);
     if let (None, None, Some(peer)) = (message.timestamp, message.host, context.peer) {
         attributes.insert("syslog_host".to_owned(), peer.to_canonical().to_string());

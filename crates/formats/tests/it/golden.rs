@@ -9,9 +9,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use event::entry::Template;
 use event::{Event, EventId, Service, Time, Trail};
-use formats::{Context, EnvelopeError, FilePosition, Format, Item, Options};
+use formats::{Attempts, Context, EnvelopeError, FilePosition, Format, Item, Options};
 
 pub const RECEIVED_AT: Time = Time::from_unix_ns(1_795_197_990_000_000_000);
+
+thread_local! {
+    static ATTEMPTS: Attempts = Attempts::default();
+}
 
 /// A configured source whose captures are in `testdata/`.
 pub struct Source {
@@ -104,6 +108,8 @@ impl Source {
         };
         let mut context = Context::new(self.name, &trail, RECEIVED_AT, &mut new_id, options);
         context.headers = headers;
+        // Messages of one source come one after another.
+        context.attempts = ATTEMPTS.with(Attempts::clone);
         parse(&mut context)
     }
 

@@ -261,7 +261,7 @@ fn companions_are_skipped_with_the_reason() {
         ("sshd", "Invalid user ghost from 127.0.0.1 port 1"),
         ("sshd", "Accepted key ED25519 SHA256:x found at /root/.ssh/authorized_keys:1"),
         ("sshd", "Postponed publickey for al from 127.0.0.1 port 1 ssh2 [preauth]"),
-        ("sshd", "Connection closed by authenticating user al 127.0.0.1 port 1 [preauth]"),
+        ("sshd", "Connection closed by 127.0.0.1 port 1 [preauth]"),
         (
             "sshd",
             "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=::1  user=al",
@@ -657,6 +657,54 @@ fn headers_of_the_field_are_read() {
         assert_eq!(event.occurred_at, Time::parse_rfc3339(time).unwrap().0, "{message}");
         assert_eq!(attribute("time_assumed"), (time == at).then_some("received"), "{message}");
         assert_eq!(event.raw, message.as_bytes());
+    }
+}
+
+/// All lines of an sshd at its usual `LogLevel` that takes keys alone.
+#[test]
+fn refused_connections_without_an_attempt_are_logins_that_failed() {
+    let lines = "\
+        Nov 23 19:46:03 bastion sshd[501]: Invalid user admin from 192.0.2.7 port 43212\n\
+        Nov 23 19:46:03 bastion sshd[501]: Connection closed by invalid user admin 192.0.2.7 port 43212 [preauth]\n\
+        Nov 23 19:46:04 bastion sshd[502]: Invalid user a 1.1.1.1 port 1 from 192.0.2.7 port 43226\n\
+        Nov 23 19:46:04 bastion sshd[502]: Connection reset by invalid user a 1.1.1.1 port 1 192.0.2.7 port 43226 [preauth]\n\
+        Nov 23 19:46:05 bastion sshd[503]: Disconnected from authenticating user root 192.0.2.7 port 43236 [preauth]\n\
+        Nov 23 19:46:09 bastion sshd[504]: Failed password for invalid user guest from 192.0.2.8 port 50001 ssh2\n\
+        Nov 23 19:46:09 bastion sshd[504]: Connection closed by invalid user guest 192.0.2.8 port 50001 [preauth]\n\
+        Nov 23 19:46:10 bastion sshd[505]: Accepted publickey for al from 192.0.2.9 port 50002 ssh2: ED25519 SHA256:x\n\
+        Nov 23 19:46:11 bastion sshd[505]: Disconnected from user al 192.0.2.9 port 50002\n";
+    let in_file = HOSTS.parse(lines.as_bytes(), &mut 0).unwrap();
+    // The same as messages, of another process each.
+    let messages: Vec<Item> = lines
+        .replace("sshd[5", "sshd[6")
+        .lines()
+        .flat_map(|line| HOSTS.parse_message(format!("<38>{line}").as_bytes(), &everything()))
+        .collect();
+    for items in [in_file, messages] {
+        let events: Vec<(&str, ActorKind, OutcomeKind, String)> = items
+            .iter()
+            .filter_map(|item| match item {
+                Item::Event(event) => Some((
+                    event.actor.name.as_deref().unwrap(),
+                    event.actor.kind,
+                    event.outcome.kind,
+                    event.source_ip.as_ref().unwrap().address.to_string(),
+                )),
+                _ => None,
+            })
+            .collect();
+        let (unknown, failure) = (ActorKind::Unknown, OutcomeKind::Failure);
+        let from = |address: &str| address.to_owned();
+        assert_eq!(
+            events,
+            [
+                ("admin", unknown, failure, from("192.0.2.7")),
+                ("a 1.1.1.1 port 1", unknown, failure, from("192.0.2.7")),
+                ("root", ActorKind::User, failure, from("192.0.2.7")),
+                ("guest", unknown, failure, from("192.0.2.8")),
+                ("al", ActorKind::User, OutcomeKind::Success, from("192.0.2.9")),
+            ]
+        );
     }
 }
 
