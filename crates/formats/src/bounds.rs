@@ -62,14 +62,14 @@ fn bound_large(event: &mut Event) {
 
 /// Leaves out attributes that are too many, and those whose names are too long.
 fn drop_attributes(event: &mut Event) -> Vec<(String, String)> {
-    let (mut names_bytes, mut kept, before) = (0, 0, event.attributes.len());
+    let (mut names_bytes, mut retained, before) = (0, 0, event.attributes.len());
     event.attributes.retain(|name, _| {
-        let is_kept = name.len() <= NAME_BYTES_MAX
+        let is_retained = name.len() <= NAME_BYTES_MAX
             && names_bytes + name.len() <= NAMES_BYTES_MAX
-            && kept < ATTRIBUTES_MAX;
-        names_bytes += if is_kept { name.len() } else { 0 };
-        kept += usize::from(is_kept);
-        is_kept
+            && retained < ATTRIBUTES_MAX;
+        names_bytes += if is_retained { name.len() } else { 0 };
+        retained += usize::from(is_retained);
+        is_retained
     });
     match before - event.attributes.len() {
         0 => Vec::new(),

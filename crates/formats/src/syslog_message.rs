@@ -422,8 +422,8 @@ impl<'a> Words<'a> {
         })
     }
 
-    /// A zone behind the time: `UTC`, or an offset. Other abbreviations name more than one zone, and
-    /// are left out.
+    /// A zone behind the time: `UTC`, or an offset. Other abbreviations name more than one zone,
+    /// and are left out.
     fn zone(&mut self) -> Option<i32> {
         let (word, end) = self.peek();
         let name = word.strip_suffix(':').unwrap_or(word);

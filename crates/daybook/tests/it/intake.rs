@@ -80,7 +80,16 @@ fn a_registry_is_never_held_up_by_an_event_it_cannot_change() {
         notification("n2", "frobnicate", "sha256:aa", AT),
         r#"{"events":["\u001b[2J",{"action":"pull"}]}"#.to_owned(),
     ] {
-        assert_eq!(server.send("hub", &body).status, 200, "{body}");
+        let answer = server.send("hub", &body);
+        assert_eq!(answer.status, 200, "{body}");
+        // What was sent adds up: each of these is a dead letter, and listed.
+        let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        let sent = if body.contains("u001b") { 2 } else { 1 };
+        assert_eq!(said["dead_letters"].as_array().unwrap().len(), sent, "{said}");
+        if body.contains("sha256:bb") {
+            let reason = said["dead_letters"][0]["reason"].as_str().unwrap();
+            assert!(reason.starts_with("id_conflict: "), "{said}");
+        }
     }
     assert_eq!(server.events(), 1);
     let data = test_dir.data();

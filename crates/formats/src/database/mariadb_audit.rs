@@ -120,8 +120,8 @@ fn read(line: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
     Ok(event)
 }
 
-/// The message of a line that the plugin wrote with `server_audit_output_type=syslog`. Its header has
-/// the time; the record follows, behind the text of `server_audit_syslog_info`.
+/// The message of a line that the plugin wrote with `server_audit_output_type=syslog`. Its header
+/// has the time; the record follows, behind the text of `server_audit_syslog_info`.
 fn message(text: &str) -> Option<Message<'_>> {
     let begins_with_digits = text.bytes().take(8).filter(u8::is_ascii_digit).count() == 8;
     let message = Message::parse(text.as_bytes()).filter(|_| !begins_with_digits)?;

@@ -63,7 +63,7 @@ fn records_under_older_names_are_events() {
     let both = format!(
         r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{camel}],"logs":[{camel}]}}]}}]}}"#
     );
-    assert_eq!(json(&both).unwrap().len(), 1, "rejected, and told");
+    assert_eq!(json(&both).unwrap().len(), 1, "rejected, and reported");
     let field = |number: u32, content: &[u8]| {
         let mut bytes = Vec::new();
         prost::encoding::encode_key(number, WireType::LengthDelimited, &mut bytes);

@@ -30,9 +30,9 @@ fn a_long_user_agent_hides_no_push() {
         let event = event(&items);
         assert_eq!(event.actor.name.as_deref(), Some("mallory"));
         assert_eq!(event.operation, Operation::Push);
-        let kept = event.user_agent.as_ref().unwrap().len();
-        assert_eq!(kept, agent.len().min(256 << 10), "{kib} KiB");
-        let is_cut = kept < agent.len();
+        let left = event.user_agent.as_ref().unwrap().len();
+        assert_eq!(left, agent.len().min(256 << 10), "{kib} KiB");
+        let is_cut = left < agent.len();
         assert_eq!(event.attributes.contains_key("truncated"), is_cut, "{kib} KiB");
         if is_cut {
             let cut = &event.attributes["truncated.user_agent"];

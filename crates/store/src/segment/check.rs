@@ -13,8 +13,8 @@ use crate::segment::sections::{
 };
 use crate::segment::segment::Segment;
 
-/// A checksum for each dimension, then for the words at each position: the sum of a hash of each row
-/// with each of its values. Equal checksums show that all values have their rows. Hash keys are
+/// A checksum for each dimension, then for the words at each position: the sum of a hash of each
+/// row with each of its values. Equal checksums show that all values have their rows. Hash keys are
 /// drawn anew for each check, so that nobody can have made an index with other rows and equal
 /// checksums.
 pub(crate) struct ValueChecksums {

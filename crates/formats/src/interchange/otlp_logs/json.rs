@@ -1,6 +1,6 @@
 //! The JSON encoding: <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>. Unknown
-//! members are skipped; ids are in hex and bytes in base64. Names are also read as the schema writes
-//! them (`scope_logs`), and as releases before 0.15 did (`instrumentationLibraryLogs`).
+//! members are skipped; ids are in hex and bytes in base64. Names are also read as the schema
+//! writes them (`scope_logs`), and as releases before 0.15 did (`instrumentationLibraryLogs`).
 
 use std::borrow::Cow;
 
