@@ -8,7 +8,7 @@ use event::TrailPattern;
 use store::durable::{Disk, Local, Wait};
 
 use super::author::{announce, author};
-use super::{Location, say, warn};
+use super::{Location, say};
 use access::file::{self, AccessFile, DomainEntry, ProjectEntry, UserEntry};
 use access::rights::Permission;
 use access::{Secret, SecretsKey, password};
@@ -404,7 +404,7 @@ fn change<T>(
 const SERVER_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Waits until a running server has recorded the change, which puts it in force.
+/// Waits until a running server has recorded the change, which puts it in force. Errs if it does not.
 fn wait_for_server(dir: &Path, file: &AccessFile) -> Result<(), Failure> {
     let began = Instant::now();
     while began.elapsed() < SERVER_TIMEOUT {
@@ -414,8 +414,9 @@ fn wait_for_server(dir: &Path, file: &AccessFile) -> Result<(), Failure> {
         }
         std::thread::sleep(POLL_INTERVAL);
     }
-    warn("daybook: access.toml is changed, but the running server has not applied it; see its log");
-    Ok(())
+    Err(Failure::new(
+        "access.toml is changed, but the running server has not applied it; its log says why",
+    ))
 }
 
 fn list(dir: &Path) -> Result<(), Failure> {

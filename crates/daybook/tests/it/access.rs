@@ -1,7 +1,11 @@
 //! Rights: given and taken on the command line, followed by the running server.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
 use crate::harness::{
-    ACCESS_KEY, Daybook, PROJECT, SECRET, TestDir, becomes_true, daybook, now, run, sign, text,
+    ACCESS_KEY, Daybook, PROJECT, SECRET, TestDir, becomes_true, daybook, notification, now, run,
+    sign, text,
 };
 
 fn status(server: &Daybook, access_key: &str, secret: &str, at: u64) -> u16 {
@@ -155,4 +159,46 @@ fn wrong_arguments_are_explained() {
         run(&["access", "user", "add", "x", "-d", test_dir.temp.path().to_str().unwrap()]);
     assert_eq!(nowhere.status.code(), Some(1));
     assert!(!test_dir.path("access.toml").exists(), "nothing is written where there is no log");
+}
+
+/// An operator types `sudo daybook …` in the data directory of a server that is another user.
+#[test]
+fn commands_of_root_leave_the_files_to_the_owner_of_the_folder() {
+    const OWNER: u32 = 65_534;
+    if !rustix::process::geteuid().is_root() {
+        println!("not root: commands run as the owner anyway");
+        return;
+    }
+    let test_dir = TestDir::new();
+    let server = test_dir.serve();
+    server.send("hub", notification("n1", "pull", "sha256:aa", "2026-11-20T17:00:00Z"));
+    assert_eq!(server.stop(), Some(0));
+    let data = test_dir.data();
+    let mut owned = Vec::new();
+    everything_in(&data, &mut owned);
+    for path in owned {
+        std::os::unix::fs::chown(path, Some(OWNER), Some(OWNER)).unwrap();
+    }
+    test_dir.access(&["user", "add", "bob"]);
+    test_dir.access(&["key", "add", "bob"]);
+    test_dir.check();
+    let mut found = Vec::new();
+    everything_in(&data, &mut found);
+    assert!(found.len() > 5, "{found:?}");
+    for path in found {
+        let at = std::fs::metadata(&path).unwrap();
+        assert_eq!((at.uid(), at.gid()), (OWNER, OWNER), "{}", path.display());
+        let others = if at.is_dir() { 0o077 } else { 0o177 };
+        assert_eq!(at.mode() & others, 0, "{}", path.display());
+    }
+}
+
+/// A folder and all in it.
+fn everything_in(path: &Path, found: &mut Vec<PathBuf>) {
+    found.push(path.to_owned());
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            everything_in(&entry.unwrap().path(), found);
+        }
+    }
 }

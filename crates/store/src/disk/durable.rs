@@ -13,7 +13,7 @@
 //!   from the offset of the write on. The caller may try again once there is room. Syncs never fail
 //!   with these kinds: after a failed sync nothing is known, even if the reason was a full disk.
 
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
@@ -323,6 +323,22 @@ impl Local {
     }
 }
 
+impl Folder {
+    /// Gives a file that root made to the folder's owner. A command that an operator runs with
+    /// `sudo` must leave nothing that the server, which is not root, cannot read.
+    fn give_to_owner(&self, file: &fs::File) -> io::Result<()> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        let (folder, file_now) = (fs::metadata(&self.root)?, file.metadata()?);
+        let owner = (folder.uid(), folder.gid());
+        if (file_now.uid(), file_now.gid()) == owner {
+            return Ok(());
+        }
+        fchown(file, Some(owner.0), Some(owner.1))
+    }
+}
+
 impl Disk for Folder {
     fn location(&self) -> String {
         self.root.display().to_string()
@@ -338,13 +354,17 @@ impl Disk for Folder {
     }
 
     fn make_dir(&self, dir: &str) -> io::Result<()> {
-        fs::DirBuilder::new().mode(0o700).create(self.root.join(dir))
+        let path = self.root.join(dir);
+        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        self.give_to_owner(&fs::File::open(path)?)
     }
 
     fn create(&self, path: &str) -> io::Result<Arc<dyn File>> {
         let mut options = fs::OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true).mode(0o600);
-        Ok(Arc::new(options.open(self.root.join(path))?))
+        let file = options.open(self.root.join(path))?;
+        self.give_to_owner(&file)?;
+        Ok(Arc::new(file))
     }
 
     fn open(&self, path: &str) -> io::Result<Arc<dyn File>> {
@@ -376,6 +396,7 @@ impl Disk for Folder {
         let mut options = fs::OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(self.root.join(path))?;
+        self.give_to_owner(&file)?;
         match wait {
             Wait::Yes => file.lock()?,
             Wait::No => file.try_lock()?,
