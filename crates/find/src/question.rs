@@ -211,6 +211,15 @@ impl Parameters {
     }
 }
 
+impl Parameters {
+    /// Takes limit and offset of a listing that is not one of events.
+    pub fn part(&mut self) -> Result<(usize, u64), InvalidParameter> {
+        let limit = self.integer("limit", 0..=LIMIT_MAX)?.unwrap_or(LIMIT);
+        let offset = self.integer("offset", 0..=NUMBER_MAX)?.unwrap_or(0);
+        Ok((usize::try_from(limit).unwrap_or(usize::MAX), offset))
+    }
+}
+
 /// A dimension with its field's name.
 pub type NamedDimension = (&'static str, Dimension);
 

@@ -404,7 +404,8 @@ fn change<T>(
 const SERVER_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Waits until a running server has recorded the change, which puts it in force. Errs if it does not.
+/// Waits until a running server has recorded the change, which puts it in force. Errs if it does
+/// not.
 fn wait_for_server(dir: &Path, file: &AccessFile) -> Result<(), Failure> {
     let began = Instant::now();
     while began.elapsed() < SERVER_TIMEOUT {

@@ -34,6 +34,7 @@ mod stats;
 mod table;
 mod tail;
 mod terms;
+mod trails;
 mod verify;
 mod witness;
 
@@ -91,6 +92,8 @@ enum Command {
     Show(show::Arguments),
     /// Count matching events over time and by their most frequent values.
     Stats(stats::Arguments),
+    /// List trails with the number of their events.
+    Trails(trails::Arguments),
     /// Show events as they are recorded.
     Tail(tail::Arguments),
     /// Export all matching events to a file with a signed manifest.
@@ -208,6 +211,7 @@ pub fn run() -> ExitCode {
         Command::Search(arguments) => search::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
         Command::Stats(arguments) => stats::run(&arguments),
+        Command::Trails(arguments) => trails::run(&arguments),
         Command::Tail(arguments) => tail::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),

@@ -10,7 +10,7 @@ use store::{BytesRoom, Contents};
 use super::author::announce;
 use super::reach::{Problem, Server, ServerOptions, profile_variable, query_of, shell_word};
 use super::screen::caret;
-use find::answer::{EventDetail, Events, Facets, Histogram};
+use find::answer::{EventDetail, Events, Facets, Histogram, Trails};
 use find::question::{Parameters, Q};
 use find::{Finder, QueryError};
 use net::path::encode;
@@ -171,6 +171,14 @@ impl Log {
         self.answer("/api/v1/facets", pairs, |finder, parameters| {
             let ((dimensions, limit), query) = (parameters.facets()?, parameters.question()?);
             finder.facets(&query, &dimensions, limit)
+        })
+    }
+
+    /// The trails with matching events.
+    pub fn trails(&self, pairs: &Pairs) -> Result<Trails, Problem> {
+        self.answer("/api/v1/trails", pairs, |finder, parameters| {
+            let ((limit, offset), query) = (parameters.part()?, parameters.question()?);
+            finder.trails(&query, offset, limit)
         })
     }
 

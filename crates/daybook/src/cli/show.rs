@@ -127,7 +127,7 @@ fn facts(event: &Event, screen: &Screen) -> Vec<(&'static str, String, Tone)> {
     let labelled = |label: &str, value: &Option<String>| {
         value.as_ref().map(|value| format!("{label} {value}"))
     };
-    let severity = ["", "warning", "minor", "major", "critical"].get(usize::from(event.severity));
+    let severity = ["", "normal", "minor", "major", "critical"].get(usize::from(event.severity));
     let (actor, resource, outcome) = (&event.actor, &event.resource, &event.outcome);
     let resolution = match event.resolution.as_str() {
         "s" => "second",

@@ -169,7 +169,7 @@ fn sections(facets: &Facets, fields: &[&str], width: usize, screen: &Screen) -> 
 
 fn section(field: &str, facet: &Facet, total: u64, width: usize, screen: &Screen) -> String {
     let severity = |value: &str| match (field, value) {
-        ("severity", "1") => "1 warning".to_owned(),
+        ("severity", "1") => "1 normal".to_owned(),
         ("severity", "2") => "2 minor".to_owned(),
         ("severity", "3") => "3 major".to_owned(),
         ("severity", "4") => "4 critical".to_owned(),

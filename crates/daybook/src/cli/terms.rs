@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 /// Commands with a search.
-const COMMANDS: [&str; 4] = ["search", "stats", "tail", "export"];
+const COMMANDS: [&str; 5] = ["search", "stats", "tail", "export", "trails"];
 /// Options whose value may begin with a dash: `--after -24h`.
 const DASHED: [&str; 4] = ["--after", "--since", "--before", "--until"];
 

@@ -202,7 +202,7 @@ fn known(dimension: Dimension, value: &Value) -> Result<String, SearchError> {
                 None => error(
                     value,
                     format!(
-                        "{text:?} is no severity: 1 or warning, 2 or minor, 3 or major, 4 or critical"
+                        "{text:?} is no severity: 1 or normal, 2 or minor, 3 or major, 4 or critical"
                     ),
                 ),
             }
@@ -220,7 +220,9 @@ fn known(dimension: Dimension, value: &Value) -> Result<String, SearchError> {
     }
 }
 
-const SEVERITIES: [(&str, Severity); 4] = [
+/// Level 1 has the vendor's word, too: most of what it holds warns of nothing.
+const SEVERITIES: [(&str, Severity); 5] = [
+    ("normal", Severity::WARNING),
     ("warning", Severity::WARNING),
     ("minor", Severity::MINOR),
     ("major", Severity::MAJOR),

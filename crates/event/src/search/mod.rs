@@ -74,7 +74,7 @@ impl Field {
         (
             "severity",
             Field::Of(Dimension::Severity),
-            "1 warning, 2 minor, 3 major, 4 critical; number or word",
+            "1 normal (or warning), 2 minor, 3 major, 4 critical; number or word",
         ),
         ("class", Field::Of(Dimension::Class), "operation or security"),
         (

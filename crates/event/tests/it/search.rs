@@ -94,6 +94,7 @@ fn terms_become_filters() {
         [Filter::NoneOf(Dimension::Operation, vec!["pull".to_owned()])]
     );
     assert_eq!(meant("severity:major,4"), [any(Dimension::Severity, &["3", "4"])]);
+    assert_eq!(meant("severity:normal"), meant("severity:warning"));
     assert_eq!(meant("resource.name:library/*"), [prefix(Dimension::ResourceName, "library/")]);
     assert_eq!(meant("resource.id:*"), [prefix(Dimension::ResourceId, "")]);
     assert_eq!(meant("ip:2001:DB8:0::1"), [any(Dimension::SourceIp, &["2001:db8::1"])]);

@@ -9,7 +9,7 @@ use crate::api::{Answer, Call, Refusal};
 use access::Caller;
 use access::rights::Action;
 use find::Finder;
-use find::question::{LIMIT, LIMIT_MAX, NUMBER_MAX, Page, Parameters};
+use find::question::{Page, Parameters};
 use net::path;
 
 /// The trails whose events the caller may read, in order.
@@ -80,11 +80,8 @@ pub fn facets(call: &Call<'_>) -> Result<Answer, Refusal> {
 /// `GET /api/v1/trails`
 pub fn trails(call: &Call<'_>) -> Result<Answer, Refusal> {
     let (mut parameters, finder) = begin(call)?;
-    let limit = parameters.integer("limit", 0..=LIMIT_MAX)?.unwrap_or(LIMIT);
-    let offset = parameters.integer("offset", 0..=NUMBER_MAX)?.unwrap_or(0);
-    let question = parameters.question()?;
+    let ((limit, offset), question) = (parameters.part()?, parameters.question()?);
     parameters.end()?;
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let _permit = call.caller_permit(&call.state.expensive)?;
     let body = finder.trails(&question, offset, limit)?;
     Ok(based_on(body.tree_size, &body).with_rows(body.trails.len(), body.total))
