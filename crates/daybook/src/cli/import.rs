@@ -241,6 +241,7 @@ impl Job<'_> {
         reading.write_if_changed().map_err(failure)?;
         let (found, finished) = reading.follower.counts();
         (outcome.files, outcome.unfinished) = (found, found - finished);
+        outcome.broken = reading.follower.broken();
         outcome.failed = failed;
         Ok(())
     }
@@ -325,6 +326,8 @@ fn failure(ended: StopReason) -> Failure {
 struct Outcome {
     files: usize,
     unfinished: usize,
+    /// Compressed files that do not read to their end, in this run or an earlier one.
+    broken: Vec<PathBuf>,
     failed: Vec<(PathBuf, String)>,
 }
 
@@ -342,8 +345,15 @@ impl Outcome {
         for (path, why) in &self.failed {
             warn(&format!("daybook: couldn't read {}: {why}", path.display()));
         }
-        match self.failed.len().max(self.unfinished) {
-            0 => Ok(()),
+        let again = |(path, _): &&(PathBuf, String)| !self.broken.contains(path);
+        match self.failed.iter().filter(again).count().max(self.unfinished) {
+            0 if self.broken.is_empty() => Ok(()),
+            0 => Err(Failure::new(format!(
+                "{} {} cannot be decompressed to the end; all before it is recorded, and another \
+                 run changes nothing: get a whole copy",
+                self.broken.len(),
+                if self.broken.len() == 1 { "file" } else { "files" }
+            ))),
             count => Err(Failure::new(format!(
                 "{count} files were not read to their end; run the import again"
             ))),

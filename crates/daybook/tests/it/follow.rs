@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -215,6 +215,45 @@ fn odd_files_hold_up_nothing() {
     let gap = &test_dir.acts("source.gap")[0];
     assert!(gap.contains("longer than the limit") && gap.contains("logs/long"), "{gap}");
     assert_eq!(server.stop(), Some(0));
+}
+
+/// A compressed file that was cut off, in the middle of a copy or by a crash.
+#[test]
+fn a_compressed_file_that_is_cut_off_yields_what_it_has() {
+    let lines: String = (0..2000).map(line).collect();
+    let whole = || {
+        let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+        out.write_all(lines.as_bytes()).unwrap();
+        out.finish().unwrap()
+    };
+    let cut = &whole()[..whole().len() * 9 / 10];
+    let mut readable = Vec::new();
+    let mut decoder = flate2::read::MultiGzDecoder::new(cut);
+    assert!(decoder.read_to_end(&mut readable).is_err());
+    let readable = readable.iter().filter(|byte| **byte == b'\n').count();
+    assert!(readable > 1000, "{readable}");
+
+    let test_dir = following();
+    let file = test_dir.path("cut.log.gz");
+    fs::write(&file, cut).unwrap();
+    for run in 0..2 {
+        let output = import(&test_dir, &[file.to_str().unwrap()]).output().unwrap();
+        let (out, said) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(1), "run {run}: {said}");
+        assert!(said.contains("cannot be decompressed to the end"), "run {run}: {said}");
+        assert!(!said.contains("run the import again"), "run {run}: {said}");
+        let expected = if run == 0 { readable } else { 0 };
+        assert!(out.contains(&format!("recorded: {expected}\n")), "run {run}: {out}");
+    }
+    assert_eq!(recorded(&test_dir).len(), readable);
+    // Followed, the rest is on record as lost.
+    fs::write(test_dir.path("logs/followed.log.gz"), cut).unwrap();
+    let server = test_dir.serve();
+    becomes_true(|| !test_dir.acts("source.gap").is_empty());
+    let gap = &test_dir.acts("source.gap")[0];
+    assert!(gap.contains("decompressed"), "{gap}");
+    assert_eq!(server.stop(), Some(0));
+    assert_eq!(recorded(&test_dir).len(), readable);
 }
 
 #[test]

@@ -58,14 +58,27 @@ pub trait Content {
 
 /// Fills `buffer`, up to the end of the file. Returns the bytes read.
 pub fn fill(content: &mut dyn Content, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    match fill_as_far(content, offset, buffer) {
+        (_, Some(error)) => Err(error),
+        (filled, None) => Ok(filled),
+    }
+}
+
+/// [`fill`], up to an error: also returns the bytes read before it.
+pub fn fill_as_far(
+    content: &mut dyn Content,
+    offset: u64,
+    buffer: &mut [u8],
+) -> (usize, Option<io::Error>) {
     let mut filled = 0;
     while filled < buffer.len() {
-        match content.read_at(offset + filled as u64, &mut buffer[filled..])? {
-            0 => break,
-            len => filled += len,
+        match content.read_at(offset + filled as u64, &mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(len) => filled += len,
+            Err(error) => return (filled, Some(error)),
         }
     }
-    Ok(filled)
+    (filled, None)
 }
 
 /// A file system, or a model of one.

@@ -566,6 +566,12 @@ impl<F: Files> Follower<F> {
         (seen.count() + self.copies.len(), finished + self.copies.len())
     }
 
+    /// The files found that are compressed and cannot be read to their end.
+    pub fn broken(&self) -> Vec<PathBuf> {
+        let broken = self.known.iter().filter(|file| file.is_seen && file.entry.is_broken);
+        broken.map(|file| file.path.clone()).collect()
+    }
+
     /// What may still follow the end of a file.
     fn follows(&self, at: usize, now: Moment) -> formats::Continuation {
         use formats::Continuation;

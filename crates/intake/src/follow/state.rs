@@ -60,6 +60,9 @@ pub struct Entry {
     pub seen: u64,
     /// Whether the file was read to its end and no more bytes are expected.
     pub is_finished: bool,
+    /// Whether it is compressed and its rest cannot be decompressed. Absent in earlier versions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_broken: bool,
     /// Whether the server follows it; false if only `daybook import` reads it.
     pub is_followed: bool,
     /// Time of the last sighting, in seconds since the epoch.
@@ -113,6 +116,7 @@ mod tests {
             skipping_from: None,
             seen: 4,
             is_finished: true,
+            is_broken: false,
             is_followed: true,
             seen_at: 6,
         };

@@ -243,6 +243,7 @@ impl<F: Files> Follower<F> {
             skipping_from: None,
             seen: sighting.version.size,
             is_finished: false,
+            is_broken: false,
             is_followed: !self.rules.is_import,
             seen_at: now.unix_s,
         };
@@ -285,6 +286,7 @@ impl<F: Files> Follower<F> {
             skipping_from: None,
             seen: 0,
             is_finished: true,
+            is_broken: false,
             is_followed: true,
             seen_at: now.unix_s,
         };

@@ -4,7 +4,7 @@ use std::io;
 
 use formats::Continuation;
 
-use super::super::content::{Content, Files, fill};
+use super::super::content::{Content, Files, fill, fill_as_far};
 use super::super::prefix::{HEAD_BYTES, Head, Prefix};
 use super::{Follower, Gap, Moment, Piece, Ticket};
 
@@ -43,6 +43,8 @@ struct Chunk {
     bytes: Vec<u8>,
     /// Whether the file ends after them.
     is_end: bool,
+    /// Why a compressed file has no more that can be read.
+    broken: Option<io::Error>,
 }
 
 impl<F: Files> Follower<F> {
@@ -111,6 +113,9 @@ impl<F: Files> Follower<F> {
             if let Some(cut) = self.cut(at, &read, follows) {
                 return Ok(Some(self.take(at, read.bytes, &cut)));
             }
+            if let Some(error) = read.broken {
+                return Err(error);
+            }
             if read.is_end {
                 if read.bytes.is_empty() && follows == Continuation::Nothing {
                     self.finish(at);
@@ -145,8 +150,13 @@ impl<F: Files> Follower<F> {
         let end: &[u8] = if is_compressed { &[] } else { &file.end };
         let from = file.prefix.as_ref().map_or(0, Prefix::offset) - end.len() as u64;
         let mut bytes = vec![0; end.len() + file.piece_bytes.min(record_bytes_max)];
-        let len = fill(content, from, &mut bytes)?;
-        let is_end = len < bytes.len();
+        let (len, error) = fill_as_far(content, from, &mut bytes);
+        // A file that is cut off still has what comes before; a plain one is read again.
+        let broken = match error {
+            Some(error) if !is_compressed => return Err(error),
+            error => error,
+        };
+        let is_end = len < bytes.len() && broken.is_none();
         bytes.truncate(len);
         if !bytes.starts_with(end) {
             return Ok(None);
@@ -162,7 +172,7 @@ impl<F: Files> Follower<F> {
                 file.entry.head = Head::of(&head);
             }
         }
-        Ok(Some(Chunk { bytes, is_end }))
+        Ok(Some(Chunk { bytes, is_end, broken }))
     }
 
     /// Decides how many bytes are consumed; `None` if no record is whole yet.
@@ -260,6 +270,7 @@ impl<F: Files> Follower<F> {
         if file.entry.is_compressed && is_broken {
             let (id, path, from) = (file.entry.id.clone(), file.path.clone(), file.read());
             self.gaps.push(Gap { file: id, path, from, to: None, why: NOT_COMPRESSED });
+            self.known[at].entry.is_broken = true;
             self.finish(at);
         } else {
             self.known[at].content = None;
