@@ -76,15 +76,24 @@ pub(crate) fn complete_lines(piece: &[u8], continuation: Continuation) -> usize 
     match continuation {
         Continuation::Nothing => piece.len(),
         Continuation::More | Continuation::Quiet => {
-            piece.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)
+            let whole = piece.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+            let is_whole = continuation == Continuation::Quiet && is_document(&piece[whole..]);
+            if is_whole { piece.len() } else { whole }
         }
     }
+}
+
+/// Whether bytes are one whole object or array of JSON. Documents end without a line feed.
+fn is_document(bytes: &[u8]) -> bool {
+    let begins = matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['));
+    begins && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
 }
 
 /// For formats in which a whole file is one body.
 pub(crate) fn complete_body(piece: &[u8], continuation: Continuation) -> usize {
     match continuation {
         Continuation::Nothing => piece.len(),
+        Continuation::Quiet if is_document(piece) => piece.len(),
         Continuation::More | Continuation::Quiet => 0,
     }
 }
@@ -108,6 +117,24 @@ mod tests {
             assert_eq!(complete_lines(piece, Continuation::More), more);
             assert_eq!(complete_lines(piece, Continuation::Quiet), more);
             assert_eq!(complete_lines(piece, Continuation::Nothing), last);
+        }
+    }
+
+    #[test]
+    fn a_document_is_whole_without_a_line_feed() {
+        for (piece, quiet, body) in [
+            (&b"{\"a\":1}\n{\"b\":[2]}"[..], 17, 0),
+            (b"{\"a\":1}\n{\"b\":[2]", 8, 0),
+            (b"[{\"a\":1},\n {}]", 14, 14),
+            (b"{\"a\": \"b", 0, 0),
+            (b"12", 0, 0),
+            (b"text", 0, 0),
+        ] {
+            assert_eq!(complete_body(piece, Continuation::Quiet), body, "{piece:?}");
+            assert_eq!(complete_body(piece, Continuation::More), 0);
+            if !piece.starts_with(b"[") {
+                assert_eq!(complete_lines(piece, Continuation::Quiet), quiet, "{piece:?}");
+            }
         }
     }
 }

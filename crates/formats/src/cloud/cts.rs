@@ -444,7 +444,7 @@ mod tests {
     #[test]
     fn an_array_is_whole_at_its_end() {
         for (piece, more, quiet) in
-            [(&b"[{},{}"[..], 0, 0), (b"[{},\n{}]", 0, 8), (b"{}\n{", 3, 3), (b"{}", 0, 0)]
+            [(&b"[{},{}"[..], 0, 0), (b"[{},\n{}]", 0, 8), (b"{}\n{", 3, 3), (b"{}", 0, 2)]
         {
             assert_eq!(complete_bytes(piece, Continuation::More), more);
             assert_eq!(complete_bytes(piece, Continuation::Quiet), quiet);
