@@ -5,8 +5,9 @@
 //! ends: <https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/>, and the captures in
 //! `testdata/kubernetes-audit/`. The captures show, and this parser relies on:
 //! - a request is sent once for each stage. The last, ResponseComplete or Panic, is the event; a
-//!   rejected credential has only a ResponseStarted, with code 401. The other stages add nothing
-//!   and are skipped;
+//!   rejected credential has only a ResponseStarted, with code 401. A session in a container or to
+//!   its ports is complete when it ends, in hours or never, so its beginning is an event too. The
+//!   other stages add nothing and are skipped;
 //! - `auditID` is the client's own `Audit-ID` header if it sends one, so it is a key only with the
 //!   stage and the time;
 //! - only the last of `sourceIPs` is the peer; the others were claimed in `X-Forwarded-For`;
@@ -137,7 +138,7 @@ fn check(audit: &AuditEvent<'_>) -> Result<(), String> {
 fn is_recorded(audit: &AuditEvent<'_>) -> Result<bool, String> {
     match &*audit.stage {
         "ResponseComplete" | "Panic" => Ok(true),
-        "ResponseStarted" => Ok(audit.code() == Some(401)),
+        "ResponseStarted" => Ok(audit.code() == Some(401) || audit.is_session()),
         "RequestReceived" => Ok(false),
         stage => Err(format!("unknown stage {:?}", stage.chars().take(64).collect::<String>())),
     }
@@ -256,6 +257,8 @@ fn attributes(audit: &AuditEvent<'_>) -> BTreeMap<String, String> {
     let department =
         audit.user.groups.as_ref().and_then(|groups| groups.first()).map_or("", String::as_str);
     let mut attributes: BTreeMap<String, String> = audit.annotations.clone().unwrap_or_default();
+    let has_begun = audit.stage == "ResponseStarted" && audit.is_session();
+    let at_stage = audit.stage_timestamp.as_deref().unwrap_or_default().to_owned();
     let is_truncated = attributes.get(TRUNCATED).is_some_and(|value| value == "true");
     // Annotations are named `owner/name`; another name might be mistaken for an attribute of our
     // own.
@@ -265,7 +268,7 @@ fn attributes(audit: &AuditEvent<'_>) -> BTreeMap<String, String> {
             ("api_group", of_object(|object| object.api_group.to_string())),
             ("api_version", of_object(|object| object.api_version.to_string())),
             ("department", department.to_owned()),
-            ("ended_at", audit.stage_timestamp.as_deref().unwrap_or_default().to_owned()),
+            (if has_begun { "begun_at" } else { "ended_at" }, at_stage),
             ("forwarded_for", forwarded_for),
             ("level", audit.level.to_string()),
             ("namespace", of_object(|object| object.namespace.to_string())),
@@ -333,6 +336,14 @@ impl<'a> AuditEvent<'a> {
 
     fn object(&self) -> Option<&ObjectRef<'a>> {
         self.object_ref.as_ref().filter(|object| !object.resource.is_empty())
+    }
+
+    /// Whether this is a connection that stays open, into a container or to its ports.
+    fn is_session(&self) -> bool {
+        self.is_exec()
+            || self.object().is_some_and(|object| {
+                object.resource == "pods" && object.subresource == "portforward"
+            })
     }
 
     /// Whether someone went into a container. With WebSockets the verb is `get`.

@@ -76,6 +76,27 @@ fn only_the_last_stage_of_a_request_is_an_event() {
 }
 
 #[test]
+fn a_session_is_an_event_when_it_begins_and_when_it_ends() {
+    for subresource in ["exec", "attach", "portforward", "log"] {
+        let object = json!({"resource": "pods", "subresource": subresource, "name": "p"});
+        let stage = |stage: &str| {
+            let code = json!({"code": 101});
+            let line = audit(json!({"stage": stage, "responseStatus": code, "objectRef": object}));
+            CLUSTER.events(line.to_string())
+        };
+        let (begun, ended) = (stage("ResponseStarted"), stage("ResponseComplete"));
+        let expected = usize::from(subresource != "log");
+        assert_eq!((begun.len(), ended.len()), (expected, 1), "{subresource}");
+        let Some(begun) = begun.first() else { continue };
+        assert_ne!(begun.origin.key, ended[0].origin.key, "neither is the other's repetition");
+        assert_eq!(begun.outcome.kind, OutcomeKind::Success);
+        assert!(begun.attributes.contains_key("begun_at"), "{:?}", begun.attributes);
+        assert!(!begun.attributes.contains_key("ended_at"));
+        assert!(ended[0].attributes.contains_key("ended_at"));
+    }
+}
+
+#[test]
 fn log_and_webhook_agree() {
     let keys = |name| {
         let mut keys: Vec<_> =
