@@ -34,7 +34,8 @@ fn problem((status, code, text): Denial) -> Problem {
 fn parameters(call: &Call<'_>, index: &str) -> Result<(u64, bool), Refusal> {
     let index = parameters::digits(index, 0..=u64::MAX)
         .map_err(|_| Problem::malformed("an event's index is a decimal number"))?;
-    match parameters::text(call.raw_query(), "entry").as_deref() {
+    // An empty value is none of the two, unlike in the wire APIs.
+    match net::path::query_value(call.raw_query(), "entry").as_deref() {
         None | Some("false") => Ok((index, false)),
         Some("true") => Ok((index, true)),
         Some(_) => Err(Problem::malformed("entry is true or false").into()),
