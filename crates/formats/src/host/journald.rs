@@ -153,6 +153,7 @@ fn event(fields: Fields, raw: &[u8], context: &mut Context<'_>) -> Result<Event,
         program: fields.first("SYSLOG_IDENTIFIER").or(fields.first("_COMM")),
         host: fields.first("_HOSTNAME"),
         process: fields.first("SYSLOG_PID").or(fields.first("_PID")),
+        message_id: None,
         text: text.trim_end(),
         priority: fields.number("PRIORITY"),
     };

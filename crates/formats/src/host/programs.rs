@@ -13,6 +13,7 @@
 //! Any other text is an event too, with the program as its action.
 
 mod accounts;
+mod device;
 mod pam;
 mod sshd;
 mod sudo;
@@ -36,6 +37,8 @@ pub(crate) struct LogLine<'a> {
     pub(crate) host: Option<&'a str>,
     /// The id of the process.
     pub(crate) process: Option<&'a str>,
+    /// The kind of message, which network devices name in their tags.
+    pub(crate) message_id: Option<&'a str>,
     pub(crate) text: &'a str,
     /// Its urgency (RFC 5424 table 2), if the log has it.
     pub(crate) priority: Option<u8>,
@@ -95,6 +98,9 @@ fn of_program(
 ) -> Result<Option<Meaning>, NoEvent> {
     if let Some(line) = pam::line(text) {
         return line.meaning(context.options);
+    }
+    if let Some(meaning) = line.message_id.and_then(|kind| device::meaning(program, kind, text)) {
+        return Ok(Some(meaning));
     }
     match program {
         "sshd" | "sshd-session" | "sshd-auth" => sshd::meaning(text, line, &context.attempts),

@@ -81,6 +81,7 @@ fn read(bytes: &[u8], context: &mut Context<'_>) -> Result<Event, NoEvent> {
         program: message.app.map(program),
         host: message.host,
         process: message.process,
+        message_id: message.id,
         text: text.trim_end(),
         priority: message.severity,
     };

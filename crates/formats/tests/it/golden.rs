@@ -157,7 +157,11 @@ impl Source {
             return body.windows(raw.len()).any(|window| window == raw);
         }
         let is_end = |byte: &u8| *byte == b'\n';
-        let line_of = |line: &'_ [u8]| line.strip_suffix(b"\r").unwrap_or(line).to_vec();
+        // A line loses one CR, which others may precede.
+        let line_of = |line: &'_ [u8]| {
+            let end = line.iter().rposition(|byte| *byte != b'\r').map_or(0, |at| at + 1);
+            line[..end].to_vec()
+        };
         let lines: std::collections::BTreeSet<Vec<u8>> = body.split(is_end).map(line_of).collect();
         raw.split(is_end).all(|line| lines.contains(&line_of(line)))
     }

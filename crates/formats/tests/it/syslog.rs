@@ -1,7 +1,8 @@
 //! Syslog as rsyslog sends and files it in seven forms, and the meaning of lines of known programs.
 
 use event::{
-    ActorKind, Class, Event, EventId, Operation, OutcomeKind, Resolution, Service, Time, Trust,
+    ActorKind, Class, Event, EventId, Operation, OutcomeKind, Resolution, Service, Severity, Time,
+    Trust,
 };
 use formats::syslog_message::Message;
 use formats::{Context, FilePosition, Format, Item, Options, Zone};
@@ -66,7 +67,7 @@ fn said(message: &[u8]) -> Result<Event, &'static str> {
             let mut event = *event.clone();
             (event.occurred_at, event.resolution) =
                 (crate::golden::RECEIVED_AT, Resolution::Second);
-            (event.severity, event.raw) = (event::Severity::WARNING, Vec::new());
+            (event.severity, event.raw) = (Severity::WARNING, Vec::new());
             for name in ["facility", "priority", "time_zone_assumed"] {
                 event.attributes.remove(name);
             }
@@ -658,6 +659,109 @@ fn headers_of_the_field_are_read() {
         assert_eq!(attribute("time_assumed"), (time == at).then_some("received"), "{message}");
         assert_eq!(event.raw, message.as_bytes());
     }
+}
+
+/// Messages as the vendors' log references document them.
+#[test]
+fn network_devices_say_who_did_what() {
+    let (success, failure) = (OutcomeKind::Success, OutcomeKind::Failure);
+    for (message, action, operation, outcome, actor, from, resource) in [
+        (
+            "<189>Nov 23 2026 19:46:03 SW-1 %%01SHELL/5/CMDRECORD(s)[10]:Recorded command information. (Task=VT0, Ip=192.0.2.15, VpnName=, User=ann, AuthenticationMethod=\"Local-user\", Command=\"display version\")",
+            "shell.command",
+            Operation::Exec,
+            success,
+            "ann",
+            Some("192.0.2.15"),
+            "display version",
+        ),
+        (
+            "<189>2026-11-23 19:46:06 USG %%01SHELL/5/CMDRECORD(s)[0]:Recorded command information. (Task=VTY, Ip=192.0.2.15, User=ann, Command=\"undo info-center enable\")",
+            "shell.command",
+            Operation::Exec,
+            success,
+            "ann",
+            Some("192.0.2.15"),
+            "undo info-center enable",
+        ),
+        (
+            "<189>Nov 23 2026 19:46:04+08:00 SW-1 %%01SSH/5/SSH_USER_LOGIN(s)[17]:The SSH user succeeded in logging in. (ServiceType=stelnet, UserName=ann, UserAddress=192.0.2.15, LocalAddress=192.0.2.1, VPNInstanceName=_public_)",
+            "ssh.login",
+            Operation::Login,
+            success,
+            "ann",
+            Some("192.0.2.15"),
+            "SW-1",
+        ),
+        (
+            "<190>Nov 23 2026 19:46:05.120 SW-1 %%01SSH/5/SSH_USER_LOGIN_FAIL(s):CID=0x80932723;The SSH user failed to login. (ServiceType=stelnet, FailedReason=Invalid password, UserName=bob, IPAddress=1.1.1.1, x, IPAddress=192.0.2.16, VPNInstanceName=_public_)",
+            "ssh.login",
+            Operation::Login,
+            failure,
+            "bob, IPAddress=1.1.1.1, x",
+            Some("192.0.2.16"),
+            "SW-1",
+        ),
+        (
+            "<189>Nov 23 19:46:03 2026 H3C %%10SHELL/5/SHELL_LOGIN: ann logged in from 192.0.2.15.",
+            "shell.login",
+            Operation::Login,
+            success,
+            "ann",
+            Some("192.0.2.15"),
+            "H3C",
+        ),
+        (
+            "<190>Nov 23 19:46:04 2026 H3C %%10SHELL/6/SHELL_CMD: -Line=vty0-IPAddr=192.0.2.15-User=ann; Command is undo info-center enable",
+            "shell.command",
+            Operation::Exec,
+            success,
+            "ann",
+            Some("192.0.2.15"),
+            "undo info-center enable",
+        ),
+        (
+            "<188>12: r1: Nov 23 2026 19:46:04: %SEC_LOGIN-4-LOGIN_FAILED: Login failed [user: bob] [Source: 192.0.2.16] [localport: 22] [Reason: Login Authentication Failed] at 19:46:04 UTC",
+            "sec_login.login",
+            Operation::Login,
+            failure,
+            "bob",
+            Some("192.0.2.16"),
+            "r1",
+        ),
+        (
+            "<189>13: Nov 23 2026 19:46:04: %PARSER-5-CFGLOG_LOGGEDCMD: User:ann  logged command:no logging on",
+            "parser.command",
+            Operation::Exec,
+            success,
+            "ann",
+            None,
+            "no logging on",
+        ),
+        (
+            "<189>14: r1: *Nov 23 2026 19:46:04: %SYS-5-CONFIG_I: Configured from console by ann on vty0 (192.0.2.15)",
+            "sys.configured",
+            Operation::Configure,
+            success,
+            "ann",
+            Some("192.0.2.15"),
+            "r1",
+        ),
+    ] {
+        let items = HOSTS.parse_message(message.as_bytes(), &everything());
+        let [Item::Event(event)] = &items[..] else { panic!("{message}: {items:?}") };
+        assert_eq!((event.action.as_str(), event.operation), (action, operation), "{message}");
+        assert_eq!((event.outcome.kind, event.actor.name.as_deref()), (outcome, Some(actor)));
+        let address = event.source_ip.as_ref().map(|ip| ip.address.to_string());
+        assert_eq!(address.as_deref(), from, "{message}");
+        assert_eq!(event.resource.name.as_deref(), Some(resource), "{message}");
+        let ends_the_log = resource.starts_with("undo") || resource.starts_with("no logging");
+        assert_eq!(event.severity == Severity::CRITICAL, ends_the_log, "{message}");
+    }
+    let items =
+        HOSTS.parse_message(b"Nov 23 19:46:03 2026 H3C %%10IFNET/3/PHY_UPDOWN: up", &everything());
+    let [Item::Event(event)] = &items[..] else { panic!("{items:?}") };
+    assert_eq!((event.action.as_str(), event.operation), ("IFNET", Operation::Other));
 }
 
 /// All lines of an sshd at its usual `LogLevel` that takes keys alone.
