@@ -79,7 +79,7 @@ settings! {
             "Bytes of an intake body as received; beyond, 413.";
         body_decompressed_bytes_max: usize = 32 << 20, Number::up_to(BODY, "bytes"), No,
             "Bytes of a body after decompression; beyond, 413.";
-        events_per_request_max: usize = 50_000, Number::positive("events"), No,
+        events_per_request_max: usize = 20_000, Number::positive("events"), No,
             "Events in one body; beyond, 413.";
         request_events_bytes_max: usize = 128 << 20, Number::positive("bytes"), No,
             "Bytes of memory that the events of one body take; beyond, 413.";
