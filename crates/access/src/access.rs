@@ -300,6 +300,24 @@ impl Access {
         self.put_in_force(&mut in_force, version).map_err(failed)
     }
 
+    /// Ends a token and those that were issued with it, once `log` has recorded that. When this
+    /// returns, they are refused. A token that is gone already is no error.
+    pub fn end_token(&self, id: &str, log: &dyn AccessLog) -> Result<(), String> {
+        {
+            let _in_force = self.lock();
+            let ended = file::change(&self.data_dir, |file| {
+                let is_known = file.token.iter().any(|token| token.id == id);
+                if is_known { file.revoke_tokens(id) } else { Ok(0) }
+            });
+            ended.map_err(|error| error.to_string())?;
+        }
+        self.follow(log);
+        match self.current().has_token(id) {
+            true => Err("the end of a token could not be recorded".to_owned()),
+            false => Ok(()),
+        }
+    }
+
     fn put_in_force(&self, in_force: &mut InForce, version: Version) -> Result<(), Error> {
         let snapshot =
             Snapshot::of(&version.file, &self.secrets_key, &self.own).map_err(Error::refused)?;

@@ -153,6 +153,11 @@ impl Snapshot {
         self.uses.note(&token.id, now);
     }
 
+    /// Whether a token with this id is in force, or distinguished from an unknown one.
+    pub fn has_token(&self, id: &str) -> bool {
+        self.tokens.values().any(|token| token.id == id)
+    }
+
     /// The snapshot with the record of its tokens' uses.
     pub(crate) fn with_uses(self, uses: &Arc<TokenUses>) -> Snapshot {
         Snapshot { uses: Arc::clone(uses), ..self }

@@ -106,6 +106,11 @@ impl Client {
         response_of(url, with(self.agent.post(url), headers).send(body))
     }
 
+    /// Deletes a URL with these headers.
+    pub fn delete_with(&self, url: &str, headers: &[Header]) -> Result<Response, String> {
+        response_of(url, with(self.agent.delete(url), headers).call())
+    }
+
     /// Gets a URL as a stream without an overall time limit.
     pub fn open(&self, url: &str, headers: &[Header]) -> Result<ResponseStream, String> {
         let request = with(self.agent.get(url), headers);

@@ -13,6 +13,9 @@ pub struct Events {
     pub events: Vec<Event>,
     /// How many match, exactly, whatever the page.
     pub total: u64,
+    /// Matching events of Daybook's own trails that were left out; `own=true` takes them in.
+    #[serde(default)]
+    pub own_left_out: u64,
     /// How many events the log had for this answer.
     pub tree_size: u64,
     /// The cursor of the next page; null on the last.
@@ -252,6 +255,9 @@ pub struct Histogram {
     pub buckets: Vec<Bucket>,
     /// The sum of all buckets.
     pub total: u64,
+    /// Matching events of Daybook's own trails that were left out; `own=true` takes them in.
+    #[serde(default)]
+    pub own_left_out: u64,
     /// How many events the log had for this answer.
     pub tree_size: u64,
 }
@@ -272,6 +278,9 @@ pub struct Facets {
     pub facets: BTreeMap<String, Facet>,
     /// How many events match, exactly.
     pub total: u64,
+    /// Matching events of Daybook's own trails that were left out; `own=true` takes them in.
+    #[serde(default)]
+    pub own_left_out: u64,
     /// How many events the log had for this answer.
     pub tree_size: u64,
 }

@@ -55,7 +55,7 @@ impl Cursor {
 
 /// A mark that differs between questions.
 fn mark(question: &Question, order: Order) -> String {
-    let question = format!("{} {order:?}", question.search);
+    let question = format!("{} {order:?} {}", question.search, question.with_own);
     hex::encode(&Sha256::digest(question)[..8])
 }
 
@@ -67,8 +67,10 @@ mod tests {
 
     #[test]
     fn a_cursor_is_good_for_its_question_alone() {
-        let question =
-            |text| Question { search: Search::parse(text).expect("a search"), as_of: None };
+        let question = |text| Question {
+            search: Search::parse(text).expect("a search"),
+            ..Question::default()
+        };
         let cursor = Cursor {
             size: Some(7),
             offset: 50,

@@ -16,13 +16,55 @@ pub struct Finder<'a> {
     pub(crate) log: &'a Contents,
     /// In order of their names.
     visible: Vec<Trail>,
+    own: Own,
     now: Time,
+}
+
+/// Daybook's own trails: their events are left out of answers to questions that do not name them,
+/// since every question adds one.
+#[derive(Clone, Debug, Default)]
+pub struct Own {
+    /// The trails, in order of their names; none where nothing is left out.
+    pub trails: Vec<Trail>,
+    /// The source that feeds them.
+    pub source: &'static str,
 }
 
 impl<'a> Finder<'a> {
     /// Answers as of `now`, from these trails alone. A trail without events is no error.
-    pub fn new(log: &'a Contents, visible: Vec<Trail>, now: Time) -> Finder<'a> {
-        Finder { log, visible, now }
+    pub fn new(log: &'a Contents, visible: Vec<Trail>, mut own: Own, now: Time) -> Finder<'a> {
+        own.trails.retain(|trail| visible.contains(trail));
+        Finder { log, visible, own, now }
+    }
+
+    /// The search that answers a question: without Daybook's own trails unless it names them.
+    pub fn search(&self, question: &Question) -> Search {
+        question.search_besides(&self.own.trails, self.own.source)
+    }
+
+    /// The number of matching events that a question leaves out since they are on Daybook's own
+    /// trails; 0 where the visible trails have none of those.
+    pub fn own_left_out(&self, question: &Question, size: u64) -> Result<u64, QueryError> {
+        self.own_left_out_at(question, size, self.now)
+    }
+
+    fn own_left_out_at(
+        &self,
+        question: &Question,
+        size: u64,
+        now: Time,
+    ) -> Result<u64, QueryError> {
+        let own = &self.own;
+        if question.takes_own(&own.trails, own.source) {
+            return Ok(0);
+        }
+        let everything = Question { with_own: true, as_of: Some(size), ..question.clone() };
+        let mut query = self.query_at(&everything, now)?;
+        query.trails.retain(|trail| own.trails.contains(trail));
+        if query.trails.is_empty() {
+            return Ok(0);
+        }
+        Ok(self.log.query(&query)?.total)
     }
 
     /// The query behind a question: everything that matches, oldest first, without rows.
@@ -32,8 +74,8 @@ impl<'a> Finder<'a> {
 
     /// The same with another `now`, which relative times count from.
     fn query_at(&self, question: &Question, now: Time) -> Result<Query, QueryError> {
-        let meaning = question
-            .search
+        let meaning = self
+            .search(question)
             .meaning(now)
             .map_err(|error| crate::question::invalid_search(Q, error))?;
         if let Some(size) = question.as_of.filter(|size| *size > self.log.head().0) {
@@ -76,6 +118,7 @@ impl<'a> Finder<'a> {
         Ok(Events {
             events,
             total: found.total,
+            own_left_out: self.own_left_out_at(question, found.tree_size, cursor.now)?,
             tree_size: found.tree_size,
             next: has_more.then(|| next.text(question, page.order)),
         })
@@ -87,7 +130,9 @@ impl<'a> Finder<'a> {
         question: &Question,
         buckets: Buckets,
     ) -> Result<answer::Histogram, QueryError> {
-        histogram::of(self.log, self.query(question)?, buckets)
+        let made = histogram::of(self.log, self.query(question)?, buckets)?;
+        let own_left_out = self.own_left_out(question, made.tree_size)?;
+        Ok(answer::Histogram { own_left_out, ..made })
     }
 
     /// The most frequent values of some dimensions, by the fields' names.
@@ -107,17 +152,19 @@ impl<'a> Finder<'a> {
         };
         let facets =
             names.into_iter().map(str::to_owned).zip(tops.into_iter().map(facet)).collect();
-        Ok(Facets { facets, total, tree_size })
+        let own_left_out = self.own_left_out(question, tree_size)?;
+        Ok(Facets { facets, total, own_left_out, tree_size })
     }
 
-    /// The trails with matching events. A question without conditions lists empty trails, too.
+    /// The trails with matching events, Daybook's own among them. A question without conditions
+    /// lists empty trails, too.
     pub fn trails(
         &self,
         question: &Question,
         offset: u64,
         limit: usize,
     ) -> Result<Trails, QueryError> {
-        let mut query = self.query(question)?;
+        let mut query = self.query(&Question { with_own: true, ..question.clone() })?;
         let size = *query.as_of.get_or_insert(self.log.head().0);
         let takes_empty = query.filters.is_empty() && query.from.is_none() && query.until.is_none();
         let mut found = Vec::new();
@@ -144,7 +191,7 @@ impl<'a> Finder<'a> {
 
     /// The number of events that match a search now.
     pub(crate) fn count(&self, search: &Search) -> Result<u64, QueryError> {
-        let question = Question { search: search.clone(), as_of: None };
+        let question = Question { search: search.clone(), as_of: None, with_own: true };
         Ok(self.log.query(&self.query(&question)?)?.total)
     }
 

@@ -61,6 +61,7 @@ pub fn of(log: &Contents, query: Query, buckets: Buckets) -> Result<Histogram, Q
             interval_s,
             buckets: Vec::new(),
             total: 0,
+            own_left_out: 0,
             tree_size: first.tree_size,
         });
     };
@@ -92,6 +93,7 @@ pub fn of(log: &Contents, query: Query, buckets: Buckets) -> Result<Histogram, Q
         interval_s,
         buckets: made,
         total: first.total,
+        own_left_out: 0,
         tree_size: first.tree_size,
     })
 }

@@ -14,4 +14,4 @@ mod histogram;
 pub mod question;
 
 pub use error::QueryError;
-pub use finder::Finder;
+pub use finder::{Finder, Own};

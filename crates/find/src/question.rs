@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use event::named::Name;
 use event::query::{Dimension, Order};
 use event::search::{Field, SEARCH_VALUES_MAX, Search, SearchError, Term, Value};
+use event::{Time, Trail};
 
 /// A parameter that a question cannot have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ impl InvalidParameter {
 pub const Q: &str = "q";
 /// The parameter that pins the state of the log.
 pub const AS_OF: &str = "as_of";
+/// The parameter that takes in the events of Daybook's own trail.
+pub const OWN: &str = "own";
 
 /// The largest number of a parameter: an integer in every language.
 pub const NUMBER_MAX: u64 = i64::MAX as u64;
@@ -37,6 +40,56 @@ pub struct Question {
     pub search: Search,
     /// The number of events that count, from the first; `None` for all.
     pub as_of: Option<u64>,
+    /// Whether events of Daybook's own trail count although no term names that trail.
+    pub with_own: bool,
+}
+
+impl Question {
+    /// Whether these trails of Daybook's own count: on request, or because a term names one of
+    /// them, or names the source that feeds them.
+    pub fn takes_own(&self, own: &[Trail], own_source: &str) -> bool {
+        self.with_own || self.search.terms.iter().any(|term| names_own(term, own, own_source))
+    }
+
+    /// The search without the events of these trails of Daybook's own, unless they count.
+    pub fn search_besides(&self, own: &[Trail], own_source: &str) -> Search {
+        let mut search = self.search.clone();
+        if self.takes_own(own, own_source) {
+            return search;
+        }
+        let is_trail =
+            |term: &&Term| matches!(term.field, Some(Field::Trail | Field::TrailPart(_)));
+        let terms: Vec<Term> = search.terms.iter().filter(is_trail).cloned().collect();
+        let values: Vec<Value> = own
+            .iter()
+            .filter(|trail| concerns(&terms, trail))
+            .map(|trail| literal(&trail.to_string(), &Field::Trail))
+            .collect();
+        if !values.is_empty() {
+            search.terms.push(Term { is_excluded: true, field: Some(Field::Trail), values });
+        }
+        search
+    }
+}
+
+/// Whether a term names one of these trails, a part of one, or their source.
+fn names_own(term: &Term, own: &[Trail], own_source: &str) -> bool {
+    match &term.field {
+        _ if term.is_excluded => false,
+        Some(Field::Trail | Field::TrailPart(_)) => {
+            own.iter().any(|trail| concerns(std::slice::from_ref(term), trail))
+        }
+        Some(Field::Of(Dimension::Source)) => {
+            term.values.iter().any(|value| value.text == own_source)
+        }
+        _ => false,
+    }
+}
+
+/// Whether terms that name trails let events of this one match.
+fn concerns(terms: &[Term], trail: &Trail) -> bool {
+    let search = Search { terms: terms.to_vec() };
+    search.meaning(Time::from_unix_ns(0)).is_ok_and(|meaning| meaning.is_about(trail))
 }
 
 /// The parameters of a question: names and values.
@@ -93,6 +146,7 @@ impl Parameters {
     /// Takes the search and the state of the log.
     pub fn question(&mut self) -> Result<Question, InvalidParameter> {
         let as_of = self.integer(AS_OF, 0..=NUMBER_MAX)?;
+        let with_own = self.flag(OWN)?;
         let mut search = Search::default();
         // An empty `q` is a search without conditions.
         self.pairs.retain(|(name, value)| name != Q || !value.is_empty());
@@ -113,7 +167,16 @@ impl Parameters {
         if search.values() > SEARCH_VALUES_MAX {
             return Err(InvalidParameter::new(Q, format!("more than {SEARCH_VALUES_MAX} values")));
         }
-        Ok(Question { search, as_of })
+        Ok(Question { search, as_of, with_own })
+    }
+
+    /// Takes a parameter that is `true` or `false`; `false` without it.
+    pub fn flag(&mut self, name: &str) -> Result<bool, InvalidParameter> {
+        match self.take(name)?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(InvalidParameter::new(name, format!("{name} is true or false"))),
+        }
     }
 
     /// Fields that parameters may name: all, and those of the attributes that they do name.

@@ -36,24 +36,23 @@ use server::failure::{Exit, Failure};
                        docs/api/export.md lists the columns of csv and parquet, docs/ocsf.md the \
                        classes of ocsf.\n\n\
                        Examples:\n  \
-                       daybook export outcome:failure --after 2026-11-01 --format csv --output \
-                       failures.csv\n  \
-                       daybook export trail:registry/acme/*/* --format parquet --output \
-                       registries.parquet --force\n  \
-                       daybook export --format ndjson --output - | gzip > all.ndjson.gz\n  \
-                       daybook export --data-dir /var/lib/daybook --format csv --output all.csv\n\n\
+                       daybook export outcome:failure --after 2026-11-01 --to failures.csv\n  \
+                       daybook export trail:registry/acme/*/* --to registries.parquet \
+                       --force\n  \
+                       daybook export --to - | gzip > all.ndjson.gz\n  \
+                       daybook export --data-dir /var/lib/daybook --to all.csv\n\n\
                        Exit codes: 0 complete; 1 not complete; 2 wrong search or command line; 5 \
                        the file differs from its manifest."
 )]
 pub struct Arguments {
     #[command(flatten)]
     question: Question,
-    /// Format of the file.
-    #[arg(long, value_name = "FORMAT", default_value = "ndjson", value_parser = format())]
-    format: Format,
-    /// Output file; - is standard output.
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    /// Format of the file. Default: that of its name (.csv, .parquet, .ocsf.ndjson), else ndjson.
+    #[arg(long = "output", short, value_name = "FORMAT", value_parser = format())]
+    output: Option<Format>,
+    /// File to write; - is standard output.
+    #[arg(long = "to", short, value_name = "FILE")]
+    to: PathBuf,
     /// Replace the file if it exists, and the rest of another export to it.
     #[arg(long)]
     force: bool,
@@ -68,6 +67,22 @@ pub struct Arguments {
 fn format() -> impl TypedValueParser<Value = Format> {
     let named = |name: String| Format::from_text(&name).expect("one of the names");
     PossibleValuesParser::new(Format::ALL.map(Format::as_str)).map(named)
+}
+
+impl Arguments {
+    /// The format of the command line, else that of the file's name, else NDJSON.
+    fn format(&self) -> Format {
+        let name = self.to.file_name().map(|name| name.to_string_lossy().to_lowercase());
+        self.output.or_else(|| format_of(&name?)).unwrap_or(Format::Ndjson)
+    }
+}
+
+/// The format that files of such a name have.
+fn format_of(name: &str) -> Option<Format> {
+    // `.ocsf.ndjson` comes before `.ndjson`.
+    [Format::Ocsf, Format::Csv, Format::Parquet, Format::Ndjson]
+        .into_iter()
+        .find(|format| name.ends_with(&format!(".{}", format.ending())))
 }
 
 /// Bytes in a read.
@@ -87,22 +102,22 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             return directory::export(&directory, arguments, &pairs);
         }
     };
-    pairs.push(pair("format", arguments.format.as_str()));
+    pairs.push(pair("format", arguments.format().as_str()));
     pairs.extend(as_of);
     let explained = |problem| arguments.question.explain(problem);
-    let counts_lines = arguments.format != Format::Parquet;
+    let counts_lines = arguments.format() != Format::Parquet;
     let mut download = Download {
         server: &server,
         requested: query_of(&pairs),
         bar: Bar::new(counts_lines),
         identity: None,
     };
-    if arguments.output.as_os_str() == "-" {
-        let mut sink = Stream::of(arguments.format)?;
+    if arguments.to.as_os_str() == "-" {
+        let mut sink = Stream::of(arguments.format())?;
         let received = download.receive_all(&mut sink, Progress::default());
         return download.verify(received.map_err(explained)?).map(|_| ());
     }
-    let file = Target::of(&arguments.output)?;
+    let file = Target::of(&arguments.to)?;
     file.check(arguments.force)?;
     let (mut part, received) = file.resume(&mut download, arguments.force)?;
     let received = download.receive_all(&mut part, received).map_err(explained)?;
@@ -167,7 +182,7 @@ impl Stream {
         let out = std::io::stdout();
         let is_terminal = out.is_terminal();
         if is_terminal && format == Format::Parquet {
-            return Err(Failure::new("Parquet is not for a terminal: give `--output FILE`"));
+            return Err(Failure::new("Parquet is not for a terminal: give `--to FILE`"));
         }
         Ok(Stream { out, has_begun: false, line: is_terminal.then(Vec::new) })
     }
@@ -469,7 +484,7 @@ impl Target {
     }
 }
 
-const MANIFEST: &str = ".manifest.json";
+pub const MANIFEST: &str = ".manifest.json";
 const PART: &str = ".part";
 const PART_JSON: &str = ".part.json";
 

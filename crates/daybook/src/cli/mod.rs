@@ -15,6 +15,7 @@ mod health;
 mod import;
 mod init;
 mod key;
+mod login;
 mod man;
 mod pipe;
 mod profile;
@@ -120,6 +121,10 @@ enum Command {
     Send(send::Arguments),
     /// List, show and retry records that were rejected.
     DeadLetters(dead_letters::Arguments),
+    /// Log in to a server with a password, and keep the token in a profile.
+    Login(login::Arguments),
+    /// End the token of a profile.
+    Logout(login::LogoutArguments),
     /// Manage named servers and their credentials.
     Profile(profile::Arguments),
     /// List formats, and show the status of a server's sources.
@@ -225,6 +230,8 @@ pub fn run() -> ExitCode {
         Command::Import(arguments) => import::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
         Command::DeadLetters(arguments) => dead_letters::run(&arguments),
+        Command::Login(arguments) => login::run(&arguments),
+        Command::Logout(arguments) => login::log_out(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
         Command::Source(arguments) => source::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),

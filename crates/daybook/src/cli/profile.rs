@@ -17,6 +17,7 @@ use store::{FileObjects, Objects, Version};
 
 use super::credentials::{Credentials, read_secret};
 use super::{say, warn};
+use event::Time;
 use event::terminal::printable;
 use server::failure::Failure;
 
@@ -45,7 +46,7 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Add or replace a profile. The first one is in use at once.
+    /// Add a profile. The first one is in use at once.
     #[command(
         group = ArgGroup::new("credentials").args(["token_file", "access_key"]),
         after_long_help = "Examples:\n  daybook profile add prod --url https://audit.example.com \
@@ -71,6 +72,9 @@ enum Command {
         /// PEM file with certificate authorities to trust instead of the machine's.
         #[arg(long, value_name = "FILE")]
         ca: Option<PathBuf>,
+        /// Replace a profile of this name.
+        #[arg(long)]
+        replace: bool,
     },
     /// List profiles. A star marks the one in use.
     List,
@@ -112,6 +116,14 @@ pub struct Profile {
     access_key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
+    /// The login that the token comes from: the next one asks for the password alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// End of the token, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
 }
 
 impl Profile {
@@ -126,9 +138,43 @@ impl Profile {
         }
     }
 
+    /// A profile of a server without credentials.
+    pub fn of(url: &str, ca: Option<PathBuf>) -> Profile {
+        Profile {
+            url: url.to_owned(),
+            ca,
+            token: None,
+            access_key: None,
+            secret: None,
+            user: None,
+            domain: None,
+            expires: None,
+        }
+    }
+
+    /// End of the token, if it comes from `daybook login`.
+    pub fn expires(&self) -> Option<Time> {
+        let text = self.token.as_ref().and(self.expires.as_deref())?;
+        Time::parse_rfc3339(text).ok().map(|(time, _)| time)
+    }
+
+    /// The token, if the profile has one.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// Replaces the credentials by those of a login; `None` removes the token.
+    pub fn set_token(&mut self, token: Option<String>, expires: Option<String>) {
+        (self.token, self.expires) = (token, expires);
+        (self.access_key, self.secret) = (None, None);
+    }
+
     fn credential_kind(&self) -> String {
         match (&self.token, &self.access_key) {
-            (Some(_), _) => "a token".to_owned(),
+            (Some(_), _) => match &self.expires {
+                Some(expires) => format!("a token until {}", printable(expires)),
+                None => "a token".to_owned(),
+            },
             (None, Some(id)) => format!("access key {}", printable(id)),
             (None, None) => "nothing".to_owned(),
         }
@@ -216,23 +262,48 @@ pub fn by_name(name: &str) -> Result<Profile, Failure> {
     ProfileFile::read()?.profiles.find(name).cloned()
 }
 
-/// The profile in use, if any.
-pub fn in_use() -> Result<Option<Profile>, Failure> {
+/// The profile in use, if any, with its name.
+pub fn in_use() -> Result<Option<(String, Profile)>, Failure> {
     let ProfileFile { profiles, .. } = ProfileFile::read()?;
-    profiles.in_use.as_ref().map(|name| profiles.find(name).cloned()).transpose()
+    let named = |name: &String| Ok((name.clone(), profiles.find(name)?.clone()));
+    profiles.in_use.as_ref().map(named).transpose()
+}
+
+/// The profile with this name, if there is one.
+pub fn find(name: &str) -> Result<Option<Profile>, Failure> {
+    Ok(ProfileFile::read()?.profiles.profile.get(name).cloned())
+}
+
+/// Stores a profile under its name. A new one is in use from then on.
+pub fn store(name: &str, profile: Profile) -> Result<(), Failure> {
+    let mut file = ProfileFile::read()?;
+    if sends_token_unencrypted(&profile) {
+        warn("daybook: http:// sends the token unencrypted; use https://");
+    }
+    let is_new = file.profiles.profile.insert(name.to_owned(), profile).is_none();
+    if is_new || file.profiles.in_use.is_none() {
+        file.profiles.in_use = Some(name.to_owned());
+    }
+    file.write()
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut file = ProfileFile::read()?;
     let profiles = &mut file.profiles;
     match &arguments.command {
-        Command::Add { name, url, token_file, access_key, secret_file, ca } => {
+        Command::Add { name, url, token_file, access_key, secret_file, ca, replace } => {
+            if let Some(known) = profiles.profile.get(name).filter(|_| !replace) {
+                return Err(Failure::usage(format!(
+                    "there is a profile {name} of {}; --replace replaces it and its credentials",
+                    printable(&known.url)
+                )));
+            }
             let profile = Profile {
-                url: url.clone(),
                 ca: ca.as_deref().map(authorities).transpose()?,
                 token: token_file.as_deref().map(read_secret).transpose()?,
                 access_key: access_key.clone(),
                 secret: secret_file.as_deref().map(read_secret).transpose()?,
+                ..Profile::of(url, None)
             };
             if sends_token_unencrypted(&profile) {
                 warn("daybook: http:// sends the token unencrypted; use https://");
@@ -298,13 +369,13 @@ fn sends_token_unencrypted(profile: &Profile) -> bool {
 }
 
 /// The absolute path of a readable file of certificate authorities.
-fn authorities(path: &Path) -> Result<PathBuf, Failure> {
+pub fn authorities(path: &Path) -> Result<PathBuf, Failure> {
     fs::read(path)
         .and_then(|_| fs::canonicalize(path))
         .map_err(|error| Failure::usage(format!("couldn't read {}: {error}", path.display())))
 }
 
-fn parse_name(text: &str) -> Result<String, String> {
+pub fn parse_name(text: &str) -> Result<String, String> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     match (1..=NAME_BYTES_MAX).contains(&text.len()) && text.chars().all(is_name) {
         true => Ok(text.to_owned()),
@@ -312,7 +383,7 @@ fn parse_name(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_url(text: &str) -> Result<String, String> {
+pub fn parse_url(text: &str) -> Result<String, String> {
     match verify::is_url(text) {
         true => Ok(text.trim_end_matches('/').to_owned()),
         false => Err("a URL begins with http:// or https://".to_owned()),
@@ -333,8 +404,7 @@ mod tests {
             ("http://audit.example.com", false, false),
         ] {
             let token = token.then(|| "t".to_owned());
-            let profile =
-                Profile { url: url.to_owned(), ca: None, token, access_key: None, secret: None };
+            let profile = Profile { token, ..Profile::of(url, None) };
             assert_eq!(sends_token_unencrypted(&profile), expected, "{url}");
         }
     }

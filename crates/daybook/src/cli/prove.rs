@@ -21,7 +21,7 @@ use server::failure::Failure;
                   log's key and without the log.\n\n\
                   Examples:\n  \
                   daybook prove 42 --data-dir /var/lib/daybook > event-42.proof\n  \
-                  daybook prove 42 --url https://audit.example.com --entry --token-file token -o \
+                  daybook prove 42 --url https://audit.example.com --entry --token-file token --to \
                   event-42.proof"
 )]
 pub struct Arguments {
@@ -31,9 +31,9 @@ pub struct Arguments {
     /// Put the event's entry into the file, so that the file is enough to verify it.
     #[arg(long)]
     entry: bool,
-    /// Output file. Default: standard output.
+    /// File to write. Default: standard output.
     #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
+    to: Option<PathBuf>,
     #[command(flatten)]
     reach: ServerOptions,
     #[command(flatten)]
@@ -43,7 +43,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let proof =
         if uses_server(arguments) { from_server(arguments)? } else { from_directory(arguments)? };
-    match &arguments.output {
+    match &arguments.to {
         Some(path) => fs::write(path, proof)
             .map_err(|error| Failure::new(format!("couldn't write {}: {error}", path.display()))),
         None => say(&proof),

@@ -8,11 +8,17 @@ use store::durable::{Disk, Local};
 use store::{BytesRoom, Contents};
 
 use super::author::announce;
+use super::profile;
 use super::reach::{Problem, Server, ServerOptions, profile_variable, query_of, shell_word};
-use super::screen::caret;
+use super::screen::{caret, with_commas};
+use super::warn;
+use config::OWN_SOURCE;
+use event::query::{Order, Query};
+use event::terminal::printable;
+use event::{Service, Trail};
 use find::answer::{EventDetail, Events, Facets, Histogram, Trails};
-use find::question::{Parameters, Q};
-use find::{Finder, QueryError};
+use find::question::{OWN, Parameters, Q};
+use find::{Finder, Own, QueryError};
 use net::path::encode;
 use server::failure::{Exit, Failure};
 
@@ -28,6 +34,9 @@ pub struct Question {
     /// Only events before this.
     #[arg(long, visible_alias = "until", value_name = "INSTANT", allow_hyphen_values = true)]
     before: Option<String>,
+    /// Include the events of Daybook's own trail, such as this very search.
+    #[arg(long)]
+    own: bool,
 }
 
 /// The log to search.
@@ -57,10 +66,9 @@ impl Question {
             ("before", self.before.clone()),
         ];
         let given = all.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        given
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(name, value)| pair(name, value))
-            .collect()
+        let given = given.filter(|(_, value)| !value.is_empty());
+        let own = self.own.then(|| pair(OWN, true));
+        given.map(|(name, value)| pair(name, value)).chain(own).collect()
     }
 
     /// Explains a problem to the user: an error in the search shows it with a caret.
@@ -81,6 +89,14 @@ impl Question {
 /// A parameter.
 pub fn pair(name: &str, value: impl ToString) -> (String, String) {
     (name.to_owned(), value.to_string())
+}
+
+/// What a summary adds about events of Daybook's own trail.
+pub fn own_note(left_out: u64) -> String {
+    match left_out {
+        0 => String::new(),
+        _ => format!(" ({} of Daybook's own left out; --own)", with_commas(left_out)),
+    }
 }
 
 /// A log that answers.
@@ -104,7 +120,50 @@ impl Directory {
 
     /// A finder over all trails: readers of the directory may read everything in it.
     pub fn finder(&self) -> Finder<'_> {
-        Finder::new(&self.contents, self.contents.trails(), system::now())
+        Finder::new(&self.contents, self.contents.trails(), self.own(), system::now())
+    }
+
+    /// The trails that Daybook's own source feeds, whose events answers leave out. A trail that
+    /// cannot be read is none of them; the search that reads it says so.
+    pub fn own(&self) -> Own {
+        let trails = self.contents.trails().into_iter().filter(|trail| self.is_own(trail));
+        Own { trails: trails.collect(), source: OWN_SOURCE }
+    }
+
+    fn is_own(&self, trail: &Trail) -> bool {
+        let first = Query {
+            trails: vec![trail.clone()],
+            from: None,
+            until: None,
+            filters: Vec::new(),
+            order: Order::Ascending,
+            offset: 0,
+            limit: 1,
+            as_of: None,
+        };
+        trail.service() == Service::Dbaudit
+            && self.contents.query(&first).is_ok_and(|page| {
+                page.rows.first().is_some_and(|row| row.entry.event.origin.source == OWN_SOURCE)
+            })
+    }
+}
+
+/// The data directory that a variable names. The profile in use comes before it, with a line: a
+/// person who made a profile wants that server, whatever an operator's environment has.
+fn directory_of_environment() -> Result<Option<PathBuf>, Failure> {
+    let named = std::env::var_os("DAYBOOK_DATA_DIR").filter(|dir| !dir.is_empty());
+    let Some(dir) = named.map(PathBuf::from) else { return Ok(None) };
+    match profile::in_use()? {
+        None => Ok(Some(dir)),
+        Some((name, profile)) => {
+            warn(&format!(
+                "daybook: asking {} of profile {name}, not the directory of DAYBOOK_DATA_DIR; \
+                 --data-dir {} reads that",
+                printable(&profile.url),
+                shell_word(&dir.display().to_string())
+            ));
+            Ok(None)
+        }
     }
 }
 
@@ -112,12 +171,11 @@ impl LogLocation {
     /// Opens the log named by the command line, else the environment, else the profile in use, for
     /// this command.
     pub fn open(&self, command: &str) -> Result<Log, Failure> {
-        let is_named = self.reach.is_named() || profile_variable().is_some();
-        let by_variable = || std::env::var_os("DAYBOOK_DATA_DIR").filter(|dir| !dir.is_empty());
-        let dir = self
-            .data_dir
-            .clone()
-            .or_else(|| if is_named { None } else { by_variable().map(PathBuf::from) });
+        let dir = match &self.data_dir {
+            Some(dir) => Some(dir.clone()),
+            None if self.reach.is_named() || profile_variable().is_some() => None,
+            None => directory_of_environment()?,
+        };
         match dir {
             None => Ok(Log::Server(self.reach.server()?)),
             Some(dir) => {

@@ -1,6 +1,6 @@
 //! How commands reach a running server: its address, the credentials, and its errors.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use super::credentials::{Credentials, read_secret};
 use super::profile::{self, Profile};
 use access::signature;
 use client::{Client, Header, Response, ResponseStream};
+use event::Time;
 use event::terminal::printable;
 use net::path::encode;
 use server::failure::{Exit, Failure};
@@ -33,6 +34,10 @@ pub struct ServerOptions {
     /// File with a login token, used instead of the credentials of the profile.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// PEM file with the certificate authorities to trust, instead of the machine's or those of
+    /// the profile.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
 }
 
 impl ServerOptions {
@@ -43,19 +48,12 @@ impl ServerOptions {
 
     /// The server of the command line, else of the variable, else of the profile in use.
     pub fn server(&self) -> Result<Server, Failure> {
-        let profile = match (&self.profile, &self.url) {
-            (Some(name), _) => Some(profile::by_name(name)?),
-            (None, Some(_)) => None,
-            (None, None) => match profile_variable() {
-                Some(name) => Some(profile::by_name(&name)?),
-                None => profile::in_use()?,
-            },
-        };
-        let Some(url) = self.url.clone().or(profile.as_ref().map(|profile| profile.url.clone()))
-        else {
+        let profile = self.selected()?;
+        let of_profile = profile.as_ref().map(|(_, profile)| profile.url.clone());
+        let Some(url) = self.url.clone().or(of_profile) else {
             return Err(Failure::usage(
                 "no server; give --url URL or --profile NAME, or add a profile with `daybook \
-                 profile add`",
+                 login URL` or `daybook profile add`",
             ));
         };
         if !verify::is_url(&url) {
@@ -65,13 +63,31 @@ impl ServerOptions {
         }
         let credentials = match &self.token_file {
             Some(file) => Credentials::Token(read_secret(file)?),
-            None => profile.as_ref().map_or(Credentials::None, Profile::credentials),
+            None => profile.as_ref().map_or(Credentials::None, |(_, one)| one.credentials()),
         };
-        let client = match profile.and_then(|profile| profile.ca) {
-            Some(ca) => Client::trusting(TIMEOUT, &ca).map_err(Failure::usage)?,
-            None => Client::new(TIMEOUT),
+        let shown = match (&self.token_file, &profile) {
+            (Some(file), _) => CredentialOrigin::File(file.clone()),
+            (None, Some((name, profile))) if !matches!(credentials, Credentials::None) => {
+                CredentialOrigin::Profile { name: name.clone(), expires: profile.expires() }
+            }
+            _ => CredentialOrigin::Nothing,
         };
-        Ok(Server { client, url: url.trim_end_matches('/').to_owned(), credentials })
+        let ca = self.ca.clone().or_else(|| profile.and_then(|(_, profile)| profile.ca));
+        let client = client_trusting(ca.as_deref())?;
+        Ok(Server { client, url: url.trim_end_matches('/').to_owned(), credentials, shown })
+    }
+
+    /// The profile of the command line, else of the variable, else the one in use, with its name;
+    /// none if the command line names a URL.
+    fn selected(&self) -> Result<Option<(String, Profile)>, Failure> {
+        match (&self.profile, &self.url) {
+            (Some(name), _) => Ok(Some((name.clone(), profile::by_name(name)?))),
+            (None, Some(_)) => Ok(None),
+            (None, None) => match profile_variable() {
+                Some(name) => Ok(Some((name.clone(), profile::by_name(&name)?))),
+                None => profile::in_use(),
+            },
+        }
     }
 
     /// The options that name the server, for another command.
@@ -80,6 +96,7 @@ impl ServerOptions {
             ("profile", self.profile.clone()),
             ("url", self.url.clone()),
             ("token-file", self.token_file.as_ref().map(|file| file.display().to_string())),
+            ("ca", self.ca.as_ref().map(|file| file.display().to_string())),
         ];
         let option = |(name, value): (&str, Option<String>)| {
             Some(format!(" --{name} {}", shell_word(&value?)))
@@ -96,7 +113,7 @@ impl ServerOptions {
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         let server = self.server()?;
         let answer = server.post(path, "", body.to_string().as_bytes())?;
-        Ok(read(&format!("{}{path}", server.url), answer)?)
+        Ok(server.read(path, answer)?)
     }
 }
 
@@ -105,11 +122,31 @@ pub fn profile_variable() -> Option<String> {
     std::env::var("DAYBOOK_PROFILE").ok().filter(|name| !name.is_empty())
 }
 
+/// A client for commands that trusts the authorities of a file, else the machine's.
+pub fn client_trusting(ca: Option<&Path>) -> Result<Client, Failure> {
+    match ca {
+        Some(ca) => Client::trusting(TIMEOUT, ca).map_err(Failure::usage),
+        None => Ok(Client::new(TIMEOUT)),
+    }
+}
+
 /// A running server.
 pub struct Server {
     client: Client,
     url: String,
     credentials: Credentials,
+    shown: CredentialOrigin,
+}
+
+/// Origin of the credentials that a command shows, for the text of a refusal.
+enum CredentialOrigin {
+    Nothing,
+    File(PathBuf),
+    Profile {
+        name: String,
+        /// End of its token, if that is known.
+        expires: Option<Time>,
+    },
 }
 
 /// Why a request has no result.
@@ -138,7 +175,23 @@ impl Server {
 
     /// Reads the JSON at a path, with a query as on the wire.
     pub fn get<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<T, Problem> {
-        read(&format!("{}{path}", self.url), self.get_whole(path, query)?)
+        self.read(path, self.get_whole(path, query)?)
+    }
+
+    /// The JSON of a response with status 200, else the problem.
+    fn read<T: DeserializeOwned>(&self, path: &str, answer: Response) -> Result<T, Problem> {
+        if answer.status != 200 {
+            return Err(self.problem(path, &answer));
+        }
+        serde_json::from_slice(&answer.body).map_err(|_| Problem {
+            exit: Exit::Failed,
+            status: Some(200),
+            text: format!(
+                "{}{path}: invalid response; is that a Daybook server of this version?",
+                self.url
+            ),
+            parameter: None,
+        })
     }
 
     /// Gets a response of any status. Too many requests are tried again when the server says so:
@@ -162,7 +215,55 @@ impl Server {
         let answer = self.get_whole(path, query)?;
         match answer.status {
             200 => Ok(answer.body),
-            _ => Err(problem_of(&format!("{}{path}", self.url), &answer)),
+            _ => Err(self.problem(path, &answer)),
+        }
+    }
+
+    /// The problem in the response to a path. A refusal says what was shown, and what may be wrong
+    /// with it.
+    pub fn problem(&self, path: &str, answer: &Response) -> Problem {
+        let problem = problem_of(&format!("{}{path}", self.url), answer);
+        if answer.status != 401 {
+            return problem;
+        }
+        Problem { text: format!("{}; {}", problem.text, self.hint(answer)), ..problem }
+    }
+
+    /// What the user may do about a refusal of the credentials.
+    fn hint(&self, answer: &Response) -> String {
+        let apart = server_time(answer)
+            .map_or(0, |time| (system::now().unix_ns() - time.unix_ns()) / 1_000_000_000 / 60);
+        if self.signs() && apart.unsigned_abs() >= CLOCK_MINUTES_APART {
+            let direction = if apart > 0 { "ahead of" } else { "behind" };
+            return format!(
+                "this machine's clock is {} minutes {direction} the server's, and a signature is \
+                 good for 15; set the clock",
+                apart.unsigned_abs()
+            );
+        }
+        match &self.shown {
+            CredentialOrigin::Nothing => {
+                "no credentials were shown; `daybook login URL` adds a profile with \
+                               a token, --token-file FILE shows one"
+                    .to_owned()
+            }
+            CredentialOrigin::File(file) => format!(
+                "the token of {} was shown; it is wrong or older than a day; log in again",
+                file.display()
+            ),
+            CredentialOrigin::Profile { name, expires: Some(at) } if *at <= system::now() => {
+                format!(
+                    "the token of profile {name} expired at {at}; `daybook login --profile {name}` \
+                 gets a new one"
+                )
+            }
+            CredentialOrigin::Profile { name, .. } if self.signs() => {
+                format!("the access key of profile {name} was shown; its id or secret is wrong")
+            }
+            CredentialOrigin::Profile { name, .. } => format!(
+                "the token of profile {name} was shown; `daybook login --profile {name}` gets a \
+                 new one"
+            ),
         }
     }
 
@@ -199,7 +300,7 @@ impl Server {
         }
         let at = format!("{}{path}", self.url);
         let answer = opened.read().map_err(|error| connection_problem(format!("{at}: {error}")))?;
-        Err(problem_of(&at, &answer))
+        Err(self.problem(path, &answer))
     }
 
     /// Whether requests are signed; not every route accepts that.
@@ -235,6 +336,16 @@ impl Server {
     }
 }
 
+/// Minutes between two clocks from which on a refused signature is put down to them.
+const CLOCK_MINUTES_APART: u64 = 5;
+
+/// The time of the server's clock, from the header `Date`.
+fn server_time(answer: &Response) -> Option<Time> {
+    let text = answer.headers.get("date")?.to_str().ok()?;
+    let seconds = jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second();
+    Some(Time::from_unix_ns(seconds.checked_mul(1_000_000_000)?))
+}
+
 /// The pause that the server requests.
 pub fn retry_after(answer: &Response) -> Option<Duration> {
     let seconds = answer.headers.get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
@@ -262,19 +373,6 @@ fn connection_problem(text: String) -> Problem {
     Problem { exit: Exit::Failed, status: None, text, parameter: None }
 }
 
-/// The JSON of a response with status 200, else the problem.
-fn read<T: DeserializeOwned>(at: &str, answer: Response) -> Result<T, Problem> {
-    if answer.status != 200 {
-        return Err(problem_of(at, &answer));
-    }
-    serde_json::from_slice(&answer.body).map_err(|_| Problem {
-        exit: Exit::Failed,
-        status: Some(200),
-        text: format!("{at}: invalid response; is that a Daybook server of this version?"),
-        parameter: None,
-    })
-}
-
 /// The body of an error: RFC 9457, or the form of the vendor's gateway.
 #[derive(Deserialize, Default)]
 struct ErrorBody {
@@ -293,18 +391,13 @@ pub fn problem_of(at: &str, answer: &Response) -> Problem {
     let error: ErrorBody = serde_json::from_slice(&answer.body).unwrap_or_default();
     let why = error.detail.or(error.error_msg).unwrap_or_default();
     let why = printable(&why.chars().take(ERROR_CHARS_MAX).collect::<String>());
-    let hint = if answer.status == 401 {
-        "; log in and give --token-file FILE, or make a profile"
-    } else {
-        ""
-    };
     let parameter = error.parameter.map(|name| (name, error.column));
     match (answer.status, &parameter) {
         // The search is the user's own; the address does not matter.
         (400, Some(_)) => Problem { exit: Exit::Usage, status: Some(400), text: why, parameter },
         (status, _) => {
             let why = if why.is_empty() { why } else { format!(": {why}") };
-            let text = format!("{at}: answered {status}{why}{hint}");
+            let text = format!("{at}: answered {status}{why}");
             Problem { exit: Exit::Failed, status: Some(status), text, parameter }
         }
     }

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use super::pipe::end_with_the_reader;
-use super::question::{Log, LogLocation, Pairs, Question, pair};
+use super::question::{Log, LogLocation, Pairs, Question, own_note, pair};
 use super::reach::Problem;
 use super::rows;
 use super::screen::{DisplayOptions, Screen, safe_json, with_commas};
@@ -231,7 +231,7 @@ impl Writer {
     }
 
     fn end(&self, last: &Events, arguments: &Arguments) -> Result<(), Failure> {
-        let text = summary(self.rows, last.total, arguments);
+        let text = summary(self.rows, last.total, arguments) + &own_note(last.own_left_out);
         match self.output {
             Output::Table => say(&format!("{text}\n")),
             Output::Ndjson | Output::Csv => {
@@ -241,9 +241,10 @@ impl Writer {
             Output::Json => {
                 let begin = if self.rows == 0 { "{\"events\":[" } else { "" };
                 let next = serde_json::to_string(&last.next).unwrap_or_default();
-                let (total, tree_size) = (last.total, last.tree_size);
+                let Events { total, own_left_out, tree_size, .. } = last;
                 say(&format!(
-                    "{begin}\n],\"total\":{total},\"tree_size\":{tree_size},\"next\":{next}}}\n"
+                    "{begin}\n],\"total\":{total},\"own_left_out\":{own_left_out},\
+                     \"tree_size\":{tree_size},\"next\":{next}}}\n"
                 ))
             }
         }

@@ -17,7 +17,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::credentials::read_secret;
-use super::reach::{Server, ServerOptions, problem_of, query_of, retry_after};
+use super::reach::{Server, ServerOptions, query_of, retry_after};
 use super::screen::with_commas;
 use super::{say, warn};
 use client::Response;
@@ -258,8 +258,7 @@ impl Upload {
                     return Ok(());
                 }
                 Ok(answer) => {
-                    let problem =
-                        problem_of(&format!("{}{}", self.server.url(), self.path), &answer);
+                    let problem = self.server.problem(&self.path, &answer);
                     if !matches!(answer.status, 408 | 429 | 500..) {
                         return Err(problem.into());
                     }

@@ -7,7 +7,7 @@ use console::measure_text_width;
 use serde_json::json;
 
 use super::pipe::end_with_the_reader;
-use super::question::{LogLocation, Question, pair};
+use super::question::{LogLocation, Question, own_note, pair};
 use super::rows::tone;
 use super::say;
 use super::screen::{DisplayOptions, Screen, Tone, cut, pad, safe, safe_json, with_commas};
@@ -95,6 +95,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let requested = arguments.facet.iter().map(String::as_str);
             let fields: Vec<&str> =
                 if arguments.facet.is_empty() { FACETS.to_vec() } else { requested.collect() };
+            if histogram.total == 0 {
+                return say(&format!("no event matches{}\n", own_note(histogram.own_left_out)));
+            }
             chart(&histogram, &screen) + &sections(&facets, &fields, width, &screen)
         }
     })
@@ -124,7 +127,7 @@ pub fn chart(histogram: &Histogram, screen: &Screen) -> String {
         with_commas(failures),
         length(histogram.interval_s),
         with_commas(most)
-    );
+    ) + &own_note(histogram.own_left_out);
     for line in [span, counts] {
         let line = screen.width.map_or(line.clone(), |width| cut(&line, width));
         let _ = writeln!(text, "{}", screen.toned(&line, Tone::Faint));

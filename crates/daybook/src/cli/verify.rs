@@ -21,7 +21,7 @@ use verify::{self, Keys, Server, Source, VerifyError};
                         two checkpoints: the log only grew between them (needs --log)\n  \
                         URL: the log only grew since the last check (--state)\n  \
                         --receipt FILE: a response was given, with events of the log\n  \
-                        --export FILE: the file is what --manifest says, and what --log has\n\n\
+                        --export FILE: the file is what its manifest says, and what --log has\n\n\
                         Examples:\n  \
                         daybook verify --key log.vkey event-42.proof\n  \
                         daybook verify --key log.vkey /var/lib/daybook --since \
@@ -75,9 +75,9 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", requires = "receipt")]
     answer: Option<PathBuf>,
     /// Exported file.
-    #[arg(long, value_name = "FILE", requires = "manifest", conflicts_with = "receipt")]
+    #[arg(long, value_name = "FILE", conflicts_with = "receipt")]
     export: Option<PathBuf>,
-    /// Manifest of the exported file.
+    /// Manifest of the exported file. Default: FILE.manifest.json beside it.
     #[arg(long, value_name = "FILE", requires = "export")]
     manifest: Option<PathBuf>,
     /// File with a token, for a server that does not publish its log to everyone.
@@ -101,12 +101,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         return receipt(arguments, &keys, &read(path)?, token);
     }
-    if let (Some(file), Some(manifest)) = (&arguments.export, &arguments.manifest) {
+    if let Some(file) = &arguments.export {
         takes_only(arguments, "an export", &["--log", "--token-file"])?;
         if !arguments.targets.is_empty() {
             return Err(Failure::usage("--export takes no other target; name the log with --log"));
         }
-        return export(arguments, &keys, file, &read(manifest)?, token);
+        let manifest = arguments.manifest.clone().unwrap_or_else(|| manifest_beside(file));
+        return export(arguments, &keys, file, &read(&manifest)?, token);
     }
     match &arguments.targets[..] {
         [url] if verify::is_url(url) => {
@@ -136,6 +137,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             "nothing to verify; give a proof file, a directory, a URL, or two checkpoints",
         )),
     }
+}
+
+/// The manifest that `daybook export` writes beside a file.
+fn manifest_beside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(super::export::MANIFEST);
+    PathBuf::from(name)
 }
 
 /// Errs if an option demands a check that this target does not have.

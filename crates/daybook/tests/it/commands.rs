@@ -160,7 +160,7 @@ fn a_server_and_its_directory_answer_alike() {
         &["search", "wrong", "code:401"],
         &["stats", "source:own", "--facet", "actor.name", "--facet", "ip"],
         &["tail", "source:own", "-actor:bob", "--from", "3", "-n", "9"],
-        &["export", "source:own", "--format", "ocsf", "--output", "-"],
+        &["export", "source:own", "-o", "ocsf", "--to", "-"],
     ] {
         let there = desk.says(arguments);
         let here = desk.says(&[arguments, &["--data-dir", data]].concat());
@@ -400,8 +400,7 @@ fn an_export_is_verified_at_once() {
     for round in 0..3 {
         let (file, manifest) =
             (desk.test_dir.path("at-once.csv"), desk.test_dir.path("at-once.csv.manifest.json"));
-        let export =
-            ["export", "source:own", "--format", "csv", "--force", "--url", &url, "--output"];
+        let export = ["export", "source:own", "--force", "--url", &url, "--to"];
         let mut command = desk.command();
         command.args(export).arg(&file).arg("--token-file").arg(&token);
         assert!(command.output().unwrap().status.success());
@@ -465,11 +464,11 @@ fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
     let export = |url: &str, output: &str, more: &[&str]| {
         let mut command = desk.command();
         command.args(["export", "action:many", "--url", url, "--token-file"]).arg(&token);
-        command.args(["--output", output]).args(more).current_dir(&out).output().unwrap()
+        command.args(["--to", output]).args(more).current_dir(&out).output().unwrap()
     };
     let direct = desk.url();
     for format in ["ndjson", "csv", "parquet", "ocsf"] {
-        let more = ["--format", format, "--as-of", "9050"];
+        let more = ["-o", format, "--as-of", "9050"];
         let broken = export(&bridge.url(), &format!("broken.{format}"), &more);
         assert!(broken.status.success(), "{format}: {}", text(&broken.stderr));
         let whole = export(&direct, &format!("whole.{format}"), &more);
@@ -494,16 +493,8 @@ fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
     for format in ["ndjson", "csv", "parquet", "ocsf"] {
         let (name, whole) = (format!("direct.{format}"), file(&format!("whole.{format}")));
         let mut command = desk.command();
-        command.args([
-            "export",
-            "action:many",
-            "--format",
-            format,
-            "--as-of",
-            "9050",
-            "--output",
-            &name,
-        ]);
+        command.args(["export", "action:many", "--own", "-o", format, "--as-of", "9050"]);
+        command.args(["--to", &name]);
         let output = command.arg("--data-dir").arg(&data).current_dir(&out).output().unwrap();
         assert!(output.status.success(), "{format}: {}", text(&output.stderr));
         assert!(std::fs::read(file(&name)).unwrap() == std::fs::read(whole).unwrap(), "{format}");
@@ -524,10 +515,10 @@ fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
             "{format}"
         );
     }
-    let there = export(&direct, "whole.csv", &["--format", "csv"]);
+    let there = export(&direct, "whole.csv", &["-o", "csv"]);
     assert_eq!(there.status.code(), Some(2));
     assert!(text(&there.stderr).contains("--force"), "{}", text(&there.stderr));
-    assert!(export(&direct, "whole.csv", &["--format", "csv", "--force"]).status.success());
+    assert!(export(&direct, "whole.csv", &["-o", "csv", "--force"]).status.success());
     // The rest of a killed run is the beginning of the same file and of no other.
     let whole = std::fs::read(file("whole.ndjson")).unwrap();
     let query = "q=action%3Amany&format=ndjson&as_of=9050";
@@ -548,7 +539,7 @@ fn an_export_goes_on_where_it_broke_off_and_is_what_its_manifest_says() {
         std::fs::write(file("late.ndjson.part.json"), left.to_string()).unwrap();
     };
     leave(&whole[..whole.len() / 2]);
-    let other = export(&direct, "late.ndjson", &["--format", "csv"]);
+    let other = export(&direct, "late.ndjson", &["-o", "csv"]);
     assert!(
         other.status.code() == Some(2) && text(&other.stderr).contains("another export"),
         "{}",
@@ -593,4 +584,62 @@ fn a_closed_pipe_ends_a_command_that_waits() {
         });
         assert!(status.unwrap().success(), "{arguments:?}: {status:?}");
     }
+}
+
+#[test]
+fn a_login_is_a_profile_and_a_logout_ends_its_token() {
+    let desk = Desk::with_token();
+    let url = desk.url();
+    let password = desk.test_dir.path("password");
+    let run = |arguments: &[&str]| {
+        let output = desk.command().args(arguments).output().unwrap();
+        (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let file = password.to_str().unwrap();
+    let log_in = ["login", &url, "--profile", "mine", "--user", "auditor", "--password-file", file];
+    let (code, said) = run(&log_in);
+    assert!(code == 0 && said.contains("logged in") && said.contains("valid until"), "{said}");
+    let (_, shown) = run(&["profile", "show"]);
+    assert!(shown.contains("profile: mine") && shown.contains("a token until"), "{shown}");
+    assert_eq!(run(&["search", "action:turn", "-n", "1"]).0, 0);
+    // The next login needs no more than the password.
+    assert_eq!(run(&["login", "--password-file", file]).0, 0);
+    let (code, said) = run(&["logout"]);
+    assert!(code == 0 && said.contains("logged out of profile mine"), "{said}");
+    let (code, said) = run(&["search", "action:turn"]);
+    assert!(code == 1 && said.contains("no credentials were shown"), "{said}");
+    let (code, said) = run(&["logout"]);
+    assert!(code == 2 && said.contains("has no token"), "{said}");
+    std::fs::write(&password, "not the password").unwrap();
+    let (code, said) = run(&["login", "--password-file", file]);
+    assert!(code == 1 && said.contains("wrong user, domain or password"), "{said}");
+    let (code, said) = run(&["login", "http://127.0.0.1:9", "--profile", "mine", "--user", "x"]);
+    assert!(code == 2 && said.contains("profile mine is of"), "{said}");
+    let token = desk.test_dir.path("wrong-token");
+    std::fs::write(&token, "made up").unwrap();
+    let (code, said) =
+        run(&["search", "x", "--url", &url, "--token-file", token.to_str().unwrap()]);
+    assert!(code == 1 && said.contains("wrong-token was shown"), "{said}");
+}
+
+#[test]
+fn a_profile_is_not_overwritten_unasked_and_wins_over_the_environment() {
+    let desk = Desk::new();
+    let url = desk.url();
+    let run = |arguments: &[&str]| {
+        let mut command = desk.command();
+        command.args(arguments).env("DAYBOOK_DATA_DIR", desk.test_dir.data());
+        let output = command.output().unwrap();
+        (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (code, said) = run(&["profile", "add", "here", "--url", &url]);
+    assert!(code == 2 && said.contains("--replace"), "{said}");
+    let (code, said) = run(&["search", "action:turn", "-n", "1"]);
+    assert!(code == 0 && said.contains("of profile here, not the directory"), "{said}");
+    assert_eq!(run(&["profile", "add", "here", "--url", &url, "--replace"]).0, 0);
+    let (code, said) = run(&["search", "action:turn"]);
+    assert!(code == 1 && said.contains("no credentials were shown"), "{said}");
+    assert_eq!(run(&["profile", "remove", "here"]).0, 0);
+    let (code, said) = run(&["search", "action:turn", "-n", "1"]);
+    assert!(code == 0 && !said.contains("profile"), "{said}");
 }

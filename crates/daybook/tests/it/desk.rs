@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::{Command, Output, Stdio};
 
-use crate::estate::{Estate, LATER};
+use crate::estate::{Estate, LATER, PASSWORD};
 use crate::harness::{ACCESS_KEY, Daybook, SECRET, TestDir, interruptible, text};
 
 pub struct Desk {
@@ -29,6 +29,10 @@ impl Desk {
     pub fn with_token() -> Desk {
         let test_dir = TestDir::new();
         test_dir.access(&["grant", "auditor", "writer", "registry/acme/*/*"]);
+        std::fs::write(test_dir.path("password"), PASSWORD).unwrap();
+        let password = test_dir.path("password");
+        let password = password.to_str().unwrap();
+        test_dir.access(&["user", "password", "auditor", "--password-file", password]);
         let estate = Estate { test_dir };
         estate.lay_down_token("token of auditor", "auditor", "", LATER);
         let test_dir = estate.test_dir;

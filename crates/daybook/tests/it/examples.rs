@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::channel;
 
 use crate::desk::{Desk, events};
+use crate::estate::PASSWORD;
 use crate::harness::{PATIENCE, becomes_true, daybook, interruptible, run, text};
 
 /// Collects the examples of a command and its subcommands.
@@ -61,6 +62,7 @@ fn before(command: &str) -> &'static [&'static str] {
         "witness remove" => {
             &[KEY, WITNESS, "daybook witness add /var/lib/witness \"$(cat log.vkey)\""]
         }
+        "login" | "logout" => &["daybook login https://audit.example.com --profile prod"],
         // The new key signs before the old one goes.
         "key retire" => &[
             "daybook key rotate --data-dir /var/lib/daybook",
@@ -121,6 +123,7 @@ impl<'a> World<'a> {
         }
         let token = std::fs::read_to_string(test_dir.path("user-token")).unwrap();
         world.file("work/token", &token);
+        world.file("work/password", PASSWORD);
         world.file("work/secret", "the secret of a key");
         world.file("work/web.token", crate::harness::TOKEN);
         let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -170,6 +173,20 @@ impl<'a> World<'a> {
         }
         for address in ["0.0.0.0:8420", "0.0.0.0:8421"] {
             line = line.replace(address, "127.0.0.1:0");
+        }
+        // The desk's user has a password in a file, and the world has profiles of these names.
+        if line.starts_with("daybook login") {
+            line = line
+                .replace(" --user alice", "")
+                .replace("https://10.0.0.5:8420", &self.desk.url());
+            line.push_str(" --user auditor --password-file password");
+        }
+        if line.starts_with("daybook profile add") {
+            line.push_str(" --replace");
+        }
+        if line == "daybook logout lab" {
+            let login = self.adapted("daybook login https://10.0.0.5:8420 --profile lab");
+            line = format!("{login} && {line}");
         }
         if line.starts_with("daybook witness serve") && !line.contains("--listen") {
             line.push_str(" --listen 127.0.0.1:0");

@@ -67,6 +67,39 @@ fn a_token_is_good_within_its_scope() {
 }
 
 #[test]
+fn a_user_ends_a_token() {
+    let estate = Estate::new();
+    let password = estate.test_dir.path("password");
+    let password = password.to_str().unwrap();
+    estate.test_dir.access(&["user", "password", "auditor", "--password-file", password]);
+    let server = estate.serve();
+    let (token, other, rivals) =
+        (server.login("reader"), server.login("reader"), server.login("auditor"));
+    let exchange =
+        format!(r#"{{"auth":{{"identity":{{"methods":["token"],"token":{{"id":"{token}"}}}}}}}}"#);
+    let child = server.request("POST", "/v3/auth/tokens", &[], exchange.as_bytes());
+    let child = child.headers["x-subject-token"].clone();
+    let end = |by: &str, which: &str| {
+        let headers = [("X-Auth-Token", by), ("X-Subject-Token", which)];
+        server.request("DELETE", "/v3/auth/tokens", &headers, b"").status
+    };
+    assert_eq!(end(&other, &rivals), 404, "others' tokens do not exist");
+    assert_eq!(end(&other, &token), 204);
+    assert_eq!(status_with(&server, &token, PROJECT), 401);
+    assert_eq!(status_with(&server, &child, PROJECT), 401, "the one issued with it ends, too");
+    assert_eq!(status_with(&server, &other, PROJECT), 200);
+    assert_eq!(end(&other, &other), 204, "a token may end itself");
+    assert_eq!(status_with(&server, &other, PROJECT), 401);
+    drop(server);
+    let server = estate.serve();
+    assert_eq!(status_with(&server, &token, PROJECT), 401, "and it stays ended");
+    drop(server);
+    assert_eq!(estate.test_dir.acts("logout").len(), 2);
+    // Each end of a token is a change of rights, that of the one issued with another too.
+    assert_eq!(estate.test_dir.acts("access.delete").len(), 3);
+}
+
+#[test]
 fn tokens_end_when_they_are_revoked_or_the_password_changes() {
     let estate = Estate::new();
     let server = estate.serve();

@@ -80,7 +80,7 @@ fn commands_that_read_the_directory_are_recorded() {
     }
     assert_eq!(server.stop(), Some(0));
     // Without a server, the next start records it; with a server's lock or not, once.
-    read(&["export", "--output", "-"]);
+    read(&["export", "--to", "-"]);
     read(&["access", "list"]);
     run(&["check", data.to_str().unwrap()]);
     assert_eq!(test_dir.serve().stop(), Some(0));
@@ -280,4 +280,58 @@ fn policies_and_downloads_are_recorded_before_they_are_answered() {
     assert_eq!(rows(&server, "bytes of database/").len(), 1, "the download itself");
     let answer = server.of("reader", "GET", &policy, "").json();
     assert_eq!(answer["keep_days"], 0, "the policy is what the log says");
+}
+
+/// Whoever reads the own trail drowns in their own reading, unless it is left out.
+#[test]
+fn own_reading_is_left_out_of_answers_that_did_not_request_it() {
+    let estate = Estate::new();
+    estate.test_dir.access(&["grant", "admin", "auditor", "dbaudit/daybook/*/*"]);
+    let server = estate.serve();
+    server.take("registry", include_str!("transcripts/registry.ndjson"));
+    let read = |user: &str, path: &str| {
+        let answer = server.of(user, "GET", &format!("/api/v1/{path}"), "");
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.json()
+    };
+    for _ in 0..3 {
+        read("admin", "events?limit=0");
+    }
+    let numbers = |path: &str| {
+        let answer = read("admin", path);
+        let number = |name: &str| answer[name].as_u64().unwrap();
+        (number("total"), number("own_left_out"), number("tree_size"))
+    };
+    let others = read("admin", "events?limit=0&-source=daybook")["total"].as_u64().unwrap();
+    assert!(others > 0);
+    for path in ["events?limit=0", "histogram", "facets", "events?limit=0&as_of=6"] {
+        let (total, left_out, size) = numbers(path);
+        assert!(total <= others && left_out > 0, "{path}: {total} of {others}, {left_out}");
+        assert_eq!(total + left_out, size, "{path}: what is left out is counted");
+    }
+    // Whoever names the trail or its source gets it, and so does whoever requests it.
+    for path in [
+        "events?limit=0&own=true",
+        "events?limit=0&trail=*/*/*/*",
+        "facets?own=true",
+        "histogram?own=true",
+    ] {
+        let (total, left_out, size) = numbers(path);
+        assert_eq!((total, left_out), (size, 0), "{path}");
+    }
+    let (total, left_out, _) = numbers("events?limit=0&source=daybook");
+    assert!(total > 10 && left_out == 0);
+    assert_eq!(numbers("events?limit=0&trail=registry/*/*/*").1, 0, "it is about others alone");
+    // A cursor is of a question with or without it.
+    let page = read("admin", "events?limit=1&own=true");
+    let cursor = page["next"].as_str().unwrap();
+    let target = format!("/api/v1/events?limit=1&cursor={cursor}");
+    assert_eq!(server.of("admin", "GET", &target, "").status, 400);
+    assert_eq!(server.of("admin", "GET", &format!("{target}&own=true"), "").status, 200);
+    assert_eq!(server.of("admin", "GET", "/api/v1/events?own=perhaps", "").status, 400);
+    // For whoever may not read the trail it does not exist.
+    assert_eq!(read("reader", "events?limit=0")["own_left_out"], 0);
+    // An export is the same result, and its question says so.
+    let manifest = read("admin", "export/manifest?format=ndjson");
+    assert!(manifest.to_string().contains("-trail:dbaudit/"), "{manifest}");
 }

@@ -211,8 +211,7 @@ fn no_text_of_an_event_steers_a_terminal_in_any_form() {
     let index = desk.server.send("own", sent).json()["first_index"].to_string();
     let of_event = ["", " -o json", " --raw", " --entry"].map(|form| format!("show {index}{form}"));
     let of_search = ["json", "ndjson", "csv"].map(|form| format!("search action:turn -o {form}"));
-    let of_export =
-        ["csv", "ndjson"].map(|form| format!("export action:turn --format {form} --output -"));
+    let of_export = ["csv", "ndjson"].map(|form| format!("export action:turn -o {form} --to -"));
     let tail = ["tail action:turn --from 0 --limit 1 -o ndjson".to_owned()];
     for line in of_event.iter().chain(&of_search).chain(&of_export).chain(&tail) {
         let mut command = desk.command();

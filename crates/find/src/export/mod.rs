@@ -56,15 +56,19 @@ impl Format {
         }
     }
 
-    /// What a file of it is called by default.
-    pub fn file_name(self, tree_size: u64) -> String {
-        let ending = match self {
+    /// The end of the names of its files, behind a dot.
+    pub fn ending(self) -> &'static str {
+        match self {
             Format::Ndjson => "ndjson",
             Format::Csv => "csv",
             Format::Parquet => "parquet",
             Format::Ocsf => "ocsf.ndjson",
-        };
-        format!("daybook-{tree_size}.{ending}")
+        }
+    }
+
+    /// What a file of it is called by default.
+    pub fn file_name(self, tree_size: u64) -> String {
+        format!("daybook-{tree_size}.{}", self.ending())
     }
 }
 

@@ -68,6 +68,13 @@ impl Answer {
         Answer::whole(net::json(status, body))
     }
 
+    /// A response without a body.
+    pub fn empty(status: StatusCode) -> Answer {
+        let mut response = Response::default();
+        *response.status_mut() = status;
+        Answer::whole(response)
+    }
+
     /// A page of rows, rendered by `render`.
     pub fn page<T: Serialize>(page: Page<Row>, render: impl FnOnce(Page<Row>) -> T) -> Answer {
         let rows = (page.rows.len(), page.total);

@@ -20,18 +20,18 @@ use server::failure::Failure;
 /// Exports to the file of the command line.
 pub fn export(directory: &Directory, arguments: &Arguments, pairs: &Pairs) -> Result<(), Failure> {
     let explained = |problem| arguments.question.explain(problem);
-    let export = request(directory, pairs, arguments.format).map_err(explained)?;
-    if arguments.output.as_os_str() == "-" {
-        let mut sink = Stream::of(arguments.format)?;
+    let export = request(directory, pairs, arguments.format()).map_err(explained)?;
+    if arguments.to.as_os_str() == "-" {
+        let mut sink = Stream::of(arguments.format())?;
         return write(directory, &export, &mut sink).map_err(explained);
     }
-    let file = Target::of(&arguments.output)?;
+    let file = Target::of(&arguments.to)?;
     file.check(arguments.force)?;
     let mut part = Part { target: &file, file: None };
     write(directory, &export, &mut part).map_err(explained)?;
     file.finish(&part, None)?;
     // An old manifest belongs to the replaced file.
-    let _ = fs::remove_file(arguments.output.with_file_name(file.beside(super::MANIFEST)));
+    let _ = fs::remove_file(arguments.to.with_file_name(file.beside(super::MANIFEST)));
     warn("daybook: no manifest; only an export from a server is recorded and signed");
     Ok(())
 }
@@ -40,10 +40,11 @@ pub fn export(directory: &Directory, arguments: &Arguments, pairs: &Pairs) -> Re
 fn request(directory: &Directory, pairs: &Pairs, format: Format) -> Result<Export, Problem> {
     let mut parameters = Parameters::of(pairs.iter().cloned());
     let request = parameters.question().map_err(QueryError::from)?;
-    let query = directory.finder().query(&request)?;
+    let finder = directory.finder();
+    let query = finder.query(&request)?;
     let counted = directory.contents.query(&query)?;
     Ok(Export {
-        question: pinned(&request.search, query.from, query.until).to_string(),
+        question: pinned(&finder.search(&request), query.from, query.until).to_string(),
         query: Query { as_of: Some(counted.tree_size), ..query },
         tree_size: counted.tree_size,
         format,

@@ -35,8 +35,9 @@ pub fn follow(
 ) -> Result<(), Problem> {
     let mut parameters = Parameters::of(pairs.iter().cloned());
     let request = parameters.question().map_err(QueryError::from)?;
+    let own = directory.own();
     let meaning = request
-        .search
+        .search_besides(&own.trails, own.source)
         .meaning(system::now())
         .map_err(|error| QueryError::from(invalid_search(Q, error)))?;
     let size = directory.contents.head().0;

@@ -8,8 +8,9 @@ use crate::api::answer::with_tree_size;
 use crate::api::{Answer, Call, Refusal};
 use access::Caller;
 use access::rights::Action;
-use find::Finder;
 use find::question::{Page, Parameters};
+use find::{Finder, Own};
+use intake::audit;
 use net::path;
 
 /// The trails whose events the caller may read, in order.
@@ -18,11 +19,16 @@ fn visible(call: &Call<'_>, caller: &Caller<'_>) -> Vec<Trail> {
     all.filter(|trail| caller.may(Action::ReadEvents, trail)).collect()
 }
 
+/// Daybook's own trail, whose events answers leave out unless they were requested.
+pub fn own(call: &Call<'_>) -> Own {
+    Own { trails: vec![call.state.audit.trail().clone()], source: audit::SOURCE }
+}
+
 /// The parameters of a request about events, and a finder over the trails that its caller may read.
 pub fn begin<'a>(call: &Call<'a>) -> Result<(Parameters, Finder<'a>), Refusal> {
     call.concerns("events");
     let caller = call.caller()?;
-    let finder = Finder::new(call.state.log.contents(), visible(call, caller), call.now);
+    let finder = Finder::new(call.state.log.contents(), visible(call, caller), own(call), call.now);
     Ok((Parameters::of(path::query_pairs(call.raw_query())), finder))
 }
 

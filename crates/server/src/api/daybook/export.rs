@@ -95,7 +95,7 @@ fn parameters(call: &Call<'_>) -> Result<Export, Refusal> {
     let query = finder.query(&question)?;
     let page = call.state.log.query(&query)?;
     Ok(Export {
-        question: pinned(&question.search, query.from, query.until).to_string(),
+        question: pinned(&finder.search(&question), query.from, query.until).to_string(),
         query: Query { as_of: Some(page.tree_size), ..query },
         tree_size: page.tree_size,
         format,

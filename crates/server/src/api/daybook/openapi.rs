@@ -359,6 +359,12 @@ fn search() -> Vec<Value> {
             NUMBER_MAX,
             None,
         ),
+        parameter(
+            "own",
+            "Take in the events of Daybook's own trail, which are left out unless a term names \
+             that trail or the source `daybook`.",
+            json!({ "type": "boolean", "default": false }),
+        ),
     ];
     for (name, _, about) in Field::ALL {
         let values = json!({ "type": "array", "items": { "type": "string", "minLength": 1 } });

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 
+use super::events::own;
 use super::problem::Problem;
 use crate::api::answer::with_tree_size;
 use crate::api::{Answer, Call, Refusal, Streaming};
@@ -41,7 +42,9 @@ fn tail(call: &Call<'_>, size: u64) -> Result<Tail, Refusal> {
         let text = format!("the log has {size} events; it cannot be followed from {next} on");
         return Err(InvalidParameter::new("from", text).into());
     }
-    let meaning = question.search.meaning(call.now).map_err(|error| invalid_search(Q, error))?;
+    let own = own(call);
+    let search = question.search_besides(&own.trails, own.source);
+    let meaning = search.meaning(call.now).map_err(|error| invalid_search(Q, error))?;
     Ok(Tail { credential: credential(call)?, meaning, next })
 }
 

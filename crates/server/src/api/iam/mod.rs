@@ -1,6 +1,6 @@
 //! Identity: tokens, and the calls that clients make by themselves before their first query.
 //!
-//! `POST` and `GET /v3/auth/tokens` (KeystoneCreateUserTokenByPassword and its kin), `GET
+//! `POST`, `GET` and `DELETE /v3/auth/tokens` (KeystoneCreateUserTokenByPassword and its kin), `GET
 //! /v3/projects`, `GET /v3/auth/projects`, `GET /v3/auth/domains`, `GET /v3/auth/catalog`,
 //! <https://support.huaweicloud.com/intl/en-us/api-iam/iam_30_0001.html>. `docs/api/iam.md` lists
 //! what is implemented and every choice the pages leave open.
@@ -18,7 +18,7 @@ pub use tokens::is_login;
 
 pub static API: Api = Api { name: "iam", routes: &ROUTES, render_error: error::render };
 
-static ROUTES: [Route; 6] = [
+static ROUTES: [Route; 7] = [
     Route {
         method: Method::POST,
         path: "/v3/auth/tokens",
@@ -32,6 +32,13 @@ static ROUTES: [Route; 6] = [
         name: "iam.ValidateToken",
         needs: None,
         handler: tokens::validate,
+    },
+    Route {
+        method: Method::DELETE,
+        path: "/v3/auth/tokens",
+        name: "iam.RevokeToken",
+        needs: None,
+        handler: tokens::revoke,
     },
     Route {
         method: Method::GET,

@@ -1,5 +1,6 @@
 //! Tokens: issued for a password, an access key or another token, good for 24 hours.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use base64::Engine;
@@ -14,7 +15,7 @@ use subtle::ConstantTimeEq;
 use super::error::Error;
 use crate::api::parameters::text as parameter;
 use crate::api::{Answer, ApiError, Call, Refusal};
-use crate::rights_log::anchored;
+use crate::rights_log::{RightsLog, anchored};
 use access::attempts::AttemptLimits;
 use access::file::{AccessFile, TokenEntry};
 use access::{Anchor, Caller, Domain, IssueError, Scope, Snapshot, Token, User};
@@ -438,15 +439,38 @@ fn refuse(call: &Call<'_>, claim: &Claim<'_>, why: &str, error: impl Into<Refusa
     error.into().recorded()
 }
 
-/// Describes a token to a caller with a token.
-pub(super) fn validate(call: &Call<'_>) -> Result<Answer, Refusal> {
+/// The token that a request is about, and its text. Others' tokens do not exist.
+fn subject<'a>(call: &Call<'a>) -> Result<(&'a str, &'a Token, &'a User), Refusal> {
     let caller = call.caller()?;
-    let subject =
+    let text =
         call.request.header("x-subject-token").ok_or(Error::MissingMember("X-Subject-Token"))?;
-    let found = call.rights.token(subject).filter(|(token, _)| token.expires_at > call.now);
-    // Others' tokens do not exist.
+    let found = call.rights.token(text).filter(|(token, _)| token.expires_at > call.now);
     let (token, user) =
         found.filter(|(_, user)| user.id == caller.user.id).ok_or(Error::NoSuchToken)?;
+    Ok((text, token, user))
+}
+
+/// Ends a token of the caller, as Keystone does:
+/// <https://docs.openstack.org/api-ref/identity/v3/#revoke-token>.
+pub(super) fn revoke(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let (_, token, _) = subject(call)?;
+    let (log, audit) = (Arc::clone(&call.state.log), Arc::clone(&call.state.audit));
+    let ended = call.state.access.end_token(&token.id, &RightsLog { log, audit });
+    ended.map_err(ApiError::Unrecorded)?;
+    let who = call.who();
+    let name = who.name.clone().unwrap_or_default();
+    let act = Act::new("logout", Operation::Logout, FUNCTION)
+        .by(who)
+        .on("user", &name)
+        .with("token_id", &token.id);
+    let act = Act { description: Some("a token was ended by its user".to_owned()), ..act };
+    call.state.audit.record_now(act).map_err(ApiError::Unrecorded)?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT).recorded())
+}
+
+/// Describes a token to a caller with a token.
+pub(super) fn validate(call: &Call<'_>) -> Result<Answer, Refusal> {
+    let (subject, token, user) = subject(call)?;
     let is_brief = parameter(call.raw_query(), "nocatalog").is_some();
     let answer = Answer::json(StatusCode::OK, &render(token, user, call.rights, is_brief));
     Ok(answer.map_response(|response| with_subject(response, subject)))
