@@ -16,6 +16,7 @@
 
 #![deny(missing_docs)]
 
+pub mod backup;
 mod check;
 mod compaction;
 mod damage;

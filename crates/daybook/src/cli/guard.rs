@@ -1,8 +1,10 @@
 //! `daybook guard`: an operator accepts a log that differs from what was signed, and the log
 //! records it.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use config::Config;
 use event::{Operation, Severity};
 use store::durable::Local;
 use store::{Log, Settings};
@@ -49,12 +51,16 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::usage("the reason is empty"));
     }
     let config = config::load(&arguments.location.flags(None, None), &variables())?;
-    let data_dir = arguments.location.data_dir()?;
-    let guard = folder_of(&data_dir, config.evidence.guard.as_deref()).map_err(Failure::new)?;
-    let log = Arc::new(Log::open(Arc::new(Local::open(&data_dir)), Settings::default())?);
+    say(&accept(&arguments.location.data_dir()?, config, reason)?)
+}
+
+/// Accepts the log in a directory as it is, on record. Returns what was accepted, for people.
+pub fn accept(data_dir: &Path, config: Config, reason: &str) -> Result<String, Failure> {
+    let guard = folder_of(data_dir, config.evidence.guard.as_deref()).map_err(Failure::new)?;
+    let log = Arc::new(Log::open(Arc::new(Local::open(data_dir)), Settings::default())?);
     let audit = OwnAudit::new(Arc::clone(&log), config.own, &config.limits);
     let record = |differences: &Differences| audit.record_now(acceptance(differences, reason));
-    let differences = Evidence::accept(&data_dir, &guard, log.contents(), record)?;
+    let differences = Evidence::accept(data_dir, &guard, log.contents(), record)?;
     drop(audit);
     if let Some(log) = Arc::into_inner(log) {
         log.close()?;
@@ -62,9 +68,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let text = difference_line("guard", &differences.guard)
         + &difference_line("data directory", &differences.directory);
     if text.is_empty() {
-        return say("The log continues from what was signed; there is nothing to accept.\n");
+        return Ok("The log continues from what was signed; there is nothing to accept.\n".into());
     }
-    say(&format!("{text}Recorded after {} events.\n", differences.log.size))
+    Ok(format!("{text}Recorded after {} events.\n", differences.log.size))
 }
 
 fn difference_line(name: &str, difference: &Option<(String, Option<String>)>) -> String {

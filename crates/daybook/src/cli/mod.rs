@@ -2,6 +2,7 @@
 
 mod access;
 mod author;
+mod backup;
 mod bench;
 mod check;
 mod completions;
@@ -101,6 +102,10 @@ enum Command {
     Export(export::Arguments),
     /// Check every byte of a log without changing it.
     Check(check::Arguments),
+    /// Copy a log to a directory, also while it is served, and check the copy.
+    Backup(backup::BackupArguments),
+    /// Put a copy of a log in the place of a log that is gone.
+    Restore(backup::RestoreArguments),
     /// Say which files of a log are damaged, and how to replace them by good copies.
     Repair(repair::Arguments),
     /// Write a proof that an event is in the log.
@@ -220,6 +225,8 @@ pub fn run() -> ExitCode {
         Command::Tail(arguments) => tail::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Backup(arguments) => backup::back_up(&arguments),
+        Command::Restore(arguments) => backup::restore(&arguments),
         Command::Repair(arguments) => repair::run(&arguments),
         Command::Prove(arguments) => prove::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),

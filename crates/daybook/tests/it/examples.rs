@@ -62,6 +62,10 @@ fn before(command: &str) -> &'static [&'static str] {
         "witness remove" => {
             &[KEY, WITNESS, "daybook witness add /var/lib/witness \"$(cat log.vkey)\""]
         }
+        "restore" => &[
+            "daybook backup /var/backups/mysql/log --data-dir /var/lib/daybook",
+            "rm -r /var/lib/daybook",
+        ],
         "login" | "logout" => &["daybook login https://audit.example.com --profile prod"],
         // The new key signs before the old one goes.
         "key retire" => &[
@@ -171,6 +175,10 @@ impl<'a> World<'a> {
         for folder in ["/var/", "/etc/", "/usr/local/"] {
             line = line.replace(folder, &format!("{}{folder}", self.root.display()));
         }
+        line = line.replace(
+            " /backup/daybook ",
+            &format!(" {}/var/backups/mysql/log ", self.root.display()),
+        );
         for address in ["0.0.0.0:8420", "0.0.0.0:8421"] {
             line = line.replace(address, "127.0.0.1:0");
         }

@@ -174,17 +174,26 @@ fn a_backup_of_a_running_server_is_whole_and_restored_on_record() {
     let test_dir = TestDir::with_settings("[limits]\nflush_events = 16\n");
     let server = test_dir.serve();
     let (data, copy) = (test_dir.data(), test_dir.path("copy"));
-    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_daybook")).parent().unwrap();
-    let script = script_of("Back up")
-        .replace("data=/var/lib/daybook copy=/backup/daybook", "data=$1 copy=$2")
-        .replace("sleep 1", "sleep 0.1");
-    let back_up = || {
-        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-        let mut bash = without_settings(Command::new("bash"));
-        let bash = bash.args(["-euc", &script, "backup"]).arg(&data).arg(&copy).env("PATH", path);
-        let output = bash.output().unwrap();
-        assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    // The commands of the page, with the directories of the test.
+    let run = |section: &str, more: &[&str]| {
+        let script = script_of(section);
+        let line = script.trim().trim_start_matches("sudo -u daybook ");
+        let mut words = line.split(' ').map(|word| match word {
+            "/backup/daybook" => copy.to_str().unwrap(),
+            "/var/lib/daybook" => data.to_str().unwrap(),
+            word => word,
+        });
+        assert_eq!(words.next(), Some("daybook"));
+        let arguments: Vec<&str> = words.chain(more.iter().copied()).collect();
+        let output = daybook().args(arguments).output().unwrap();
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
     };
+    let back_up = || {
+        let (code, said) = run("Back up", &[]);
+        assert!(code == Some(0) && said.contains("whole: "), "{said}");
+    };
+    // A young log, of which nothing was flushed yet.
+    back_up();
     let mut answered = 0;
     std::thread::scope(|scope| {
         let copying = scope.spawn(|| (0..3).for_each(|_| back_up()));
@@ -200,20 +209,18 @@ fn a_backup_of_a_running_server_is_whole_and_restored_on_record() {
     // Events that no copy has.
     assert_eq!(server.send("own", r#"{"id":"last","action":"x"}"#).status, 200);
     assert_eq!(server.stop(), Some(0));
+    let (code, said) = run("Restore", &[]);
+    assert!(code == Some(2) && said.contains("move it away first"), "{said}");
     std::fs::remove_dir_all(&data).unwrap();
-    std::fs::rename(&copy, &data).unwrap();
+    let (code, said) = run("Restore", &[]);
+    assert!(code == Some(0) && said.contains("older than its checkpoint"), "{said}");
     let why = Daybook::try_spawn(&mut test_dir.serve_command(daybook()))
         .err()
         .expect("the guard knows better");
     assert!(why.contains("daybook guard accept --reason"), "{why}");
-    let accept = daybook()
-        .args(["guard", "accept", "--reason", "restored", "--config"])
-        .arg(test_dir.path("daybook.toml"))
-        .arg("--data-dir")
-        .arg(&data)
-        .output()
-        .unwrap();
-    assert!(accept.status.success(), "{}", text(&accept.stderr));
+    std::fs::remove_dir_all(&data).unwrap();
+    let (code, said) = run("Restore", &["--reason", "restored"]);
+    assert!(code == Some(0) && said.contains("Recorded after"), "{said}");
     let server = test_dir.serve();
     let restored = server.events();
     assert!(restored <= answered && restored > 0, "{restored} of {answered}");

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod audit_files;
+mod backup;
 mod bounds;
 mod crash;
 mod damage;
