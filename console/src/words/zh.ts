@@ -1,0 +1,229 @@
+/** The texts of the console in Chinese. */
+
+import type { SentenceFacts, Words } from './en.ts'
+import type { Piece } from './sentence.ts'
+
+const locale = 'zh-CN'
+const number = new Intl.NumberFormat(locale)
+const n = (value: number): string => number.format(value)
+
+const VERBS: Record<string, string> = {
+  create: '创建', update: '修改', delete: '删除', read: '读取', pull: '拉取', push: '推送',
+  mount: '挂载', upload: '上传', download: '下载', login: '登录', logout: '退出', exec: '执行命令于',
+  grant: '修改权限', configure: '配置',
+}
+
+export const zh: Words = {
+  locale,
+  n,
+  language: '中文',
+  otherLanguage: 'English',
+  events: (count: number) => `${n(count)} 条事件`,
+  bytes: (count: number) => `${n(count)} 字节`,
+
+  nav: {
+    search: '检索', trails: '审计轨迹', sources: '数据来源', saved: '已保存', integrity: '完整性',
+    main: '主导航', skip: '跳到结果',
+  },
+  menu: {
+    account: (name: string) => `账号：${name}`, signOut: '退出登录', theme: '主题',
+    system: '跟随系统', light: '浅色', dark: '深色', language: '语言', density: '行高',
+    dense: '紧凑', normal: '标准', wide: '宽松', keys: '键盘快捷键', singleKeys: '单键快捷键',
+    zone: '时区', local: (zone: string) => `本地（${zone}）`,
+  },
+
+  signIn: {
+    title: '登录', user: '用户名', password: '密码', domain: '域', withDomain: '其他域',
+    submit: '登录', wrong: '用户名或密码错误。',
+    later: (seconds: number) => `尝试次数过多，请在 ${n(seconds)} 秒后重试。`,
+    ended: '会话已结束。请重新登录，当前画面保持不变。',
+    codeUsed: '地址中的登录链接已使用或已过期，请用用户名和密码登录。',
+    failed: '服务器没有响应。', log: '日志', version: '版本',
+  },
+
+  bar: {
+    label: '检索', placeholder: '检索：名称、地址、摘要，或 字段:值', run: '检索', clear: '清空检索',
+    suggestions: '建议', recent: '最近', field: '字段', use: (text: string) => `改为 ${text}`,
+    openEvent: '打开事件', onlyAddress: '仅此地址', hint: 'Tab 采用第一项，Enter 检索',
+  },
+  chips: {
+    own: '已隐藏 Daybook 自身记录', remove: '显示', presets: '预设', refused: '被拒绝',
+    logins: '登录', rights: '权限', deletes: '删除', robots: '机器人',
+    ownLeftOut: (count: number) => `未含 ${n(count)} 条自身记录`,
+  },
+  time: {
+    range: '时间范围', earlier: '更早', later: '更晚', from: '从', until: '到', apply: '应用',
+    now: '现在', start: '第一条事件', preset: (text: string) => PRESET_NAMES[text] ?? text,
+    since: (text: string) => `${text} 起`, upTo: (text: string) => `截至 ${text}`,
+    means: (text: string) => `即 ${text}`,
+    bad: '不是时间。可写 2026-11-01、03:12、yesterday 03:12 或 24h。',
+    reversed: '结束早于开始。',
+    help: '与检索语言相同：2026-11-01T10:30、24h、7d、today；也可写 03:12 和 yesterday 03:12。',
+    age: (ms: number) => `${age(ms)}前`,
+  },
+
+  chart: {
+    label: '事件随时间的分布', bar: (text: string) => `每柱 ${text}`,
+    width: (seconds: number) => width(seconds), hide: '隐藏图表', show: '显示图表',
+    from: (from: string, until: string) => `${from} – ${until}`,
+    keys: '方向键移动，Shift 扩展，Enter 放大，Backspace 返回。',
+    back: '上一个范围', wider: '放宽一倍', gapLane: '缺口',
+    gap: (source: string, kind: string, count: number | null) =>
+      `${source}：${kind}${count === null ? '' : `，${n(count)}`}`,
+  },
+  outcome: (value: string) => ({ success: '成功', failure: '失败', unknown: '未知' })[value] ?? value,
+  severity: (value: string | number) =>
+    ({ 1: '提示', 2: '次要', 3: '重要', 4: '紧急' })[String(value)] ?? String(value),
+  actorType: (value: string) =>
+    ({
+      user: '用户', robot: '机器人', service: '服务', anonymous: '匿名', system: '系统',
+      unknown: '未知',
+    })[value] ?? value,
+  gapKind: (value: string) =>
+    ({
+      gap: '编号缺失', dropped: '被丢弃', truncated: '被截断', silent: '静默', lost: '丢失',
+      not_running: '服务器未运行',
+    })[value] ?? value,
+
+  facets: {
+    label: '筛选', name: (field: string) => FACET_NAMES[field] ?? field, others: '其他',
+    none: '无此字段', only: (value: string) => `仅显示 ${value}`,
+    exclude: (value: string) => `排除 ${value}`, clear: '清除', more: '显示更多', fewer: '显示更少',
+    add: '更多筛选', retry: '重试', show: (count: number) => `显示 ${n(count)} 个筛选`,
+    close: '关闭筛选',
+  },
+  table: {
+    label: '事件', columns: '列', column: (name: string) => COLUMN_NAMES[name] ?? name,
+    timeIn: (zone: string) => `时间（${zone}）`, newestFirst: '最新在前', oldestFirst: '最早在前',
+    code: (code: string) => `代码 ${code}`, ok: '成功', unknown: '未知',
+    addColumn: '属性', reset: '默认列', marked: '已标记', more: '此值的操作', moveUp: '左移',
+    moveDown: '右移',
+  },
+  totals: {
+    of: (from: number, until: number, total: number) =>
+      `第 ${n(from)}–${n(until)} 条，共 ${n(total)} 条`,
+    none: '没有事件', asOf: (time: string, size: number) => `截至 ${time}，日志大小 ${n(size)}`,
+    asOfSize: (size: number) => `截至日志大小 ${n(size)}`, unpin: '截至现在',
+    fresh: (count: number) => `${n(count)} 条新事件`, elapsed: (seconds: number) => `${n(seconds)} 秒`,
+    cancel: '取消', searching: '正在检索',
+  },
+  pager: {
+    label: '分页', page: '页', of: (count: number) => `/ ${n(count)}`, previous: '上一页',
+    next: '下一页', first: '首页', last: '末页', size: '行数', goTo: '前往时间或事件',
+  },
+  goTo: {
+    title: '前往', label: '页码、时间或事件编号', hint: '3 · 03:12 · yesterday 03:12 · #41',
+    page: (page: number) => `第 ${n(page)} 页`, event: (index: number) => `打开事件 ${n(index)}`,
+    time: (text: string) => `${text} 前后`, bad: '不是页码、时间或事件。', go: '前往',
+  },
+  value: {
+    only: '仅显示此值', exclude: '排除', copy: '复制', copyMarked: '复制（含隐藏字符）',
+    openActor: '打开操作者', openResource: '打开资源', openIp: '打开地址',
+    hidden: (code: string) => `隐藏字符 ${code}`,
+    mixed: (letters: string) => `其他文字的字母：${letters}`, copied: '已复制',
+    showAll: (count: number) => `显示全部 ${n(count)} 个字符`,
+    tooLong: (count: number) => `${n(count)} 字节`,
+  },
+
+  event: {
+    title: (index: number) => `事件 ${n(index)}`, close: '关闭', previous: '上一条事件',
+    next: '下一条事件', overview: '概览', received: '原始数据', related: '相关',
+    integrity: '完整性', readers: '查看记录', open: '打开页面', copyLink: '复制链接',
+    search: '返回检索', who: '谁', what: '做了什么', when: '何时', where: '从何处', how: '结果',
+    record: '记录', attributes: '属性', occurred: '发生时间', receivedAt: '接收时间',
+    index: '序号', id: '标识', number: '轨迹内编号', source: '数据来源', format: '格式',
+    trail: '审计轨迹', actor: '操作者', type: '类型', operation: '操作', action: '原始动作',
+    resource: '资源', resourceId: '资源标识', outcome: '结果', code: '代码', reason: '原因',
+    severity: '级别', class: '类别', ip: '源 IP', agent: '用户代理', description: '描述',
+    requestId: '请求', traceId: '追踪', region: '区域',
+    trust: (value: string) =>
+      ({ peer: '直接观测', claimed: '对方声明', forwarded: '对方声明' })[value] ?? value,
+    resolution: (value: string) =>
+      ({ s: '精确到秒', ms: '精确到毫秒', us: '精确到微秒', ns: '精确到纳秒' })[value] ?? value,
+    later: (ms: number) => `发生后 ${age(ms)}`,
+    raw: '收到的原始字节', base64: '不是文本，以 base64 显示', entry: '条目',
+    digest: '条目的 SHA-256', copyRaw: '复制', wrap: '自动换行',
+    tooBig: (count: number) => `${n(count)} 字节，过大，不显示。`, download: '下载',
+    sameActor: '同一操作者，前后十分钟', sameResource: '该资源的历史', sameRequest: '同一请求',
+    examined: '只检查了日志的一部分。', notFound: '没有您可以读取的此编号事件。', none: '无。',
+    linkFixed: '已复制。以后打开也显示同样的内容。',
+  },
+
+  empty: {
+    nothing: (range: string) => `此范围内没有事件：${range}。`,
+    all: (count: number) => `全部时间内有 ${n(count)} 条事件`, show: '显示',
+    noneAtAll: '全部时间内都没有匹配的事件。', log: '此日志为空。',
+    first: '先配置数据来源，再发送第一条事件：', noRights: '您还不能读取任何审计轨迹。',
+    ask: '请联系此服务器的管理者：', clear: '清空检索',
+    range: (from: string, until: string) => `${from} – ${until}`, allTime: '全部时间',
+    shown: (range: string) => `最近 24 小时没有事件。显示：${range}。`,
+  },
+  problem: {
+    offline: '服务器没有响应。已加载的内容仍然显示。', retry: '重试', request: '请求',
+    waiting: (seconds: number) => `服务器繁忙，${n(seconds)} 秒后重试。`,
+    at: (column: number) => `第 ${n(column)} 个字符`, failed: '失败。',
+    client: '页面出错，请重新加载。',
+  },
+  shortcuts: {
+    title: '键盘快捷键', off: '单键快捷键已关闭。',
+    list: [
+      ['/', '检索栏'], ['j k ↓ ↑', '下一行、上一行'], ['Enter o', '打开事件'],
+      ['1 … 5', '事件的标签页'], ['f', '筛选；Enter 仅显示，x 排除'], ['n p', '下一页、上一页'],
+      ['g', '前往页、时间或事件'], ['[ ]', '更早、更晚'], ['z', '放宽一倍'],
+      ['Backspace', '上一个范围'], ['r', '截至现在重新检索'], ['c', '复制链接'], ['h', '图表'],
+      ['t', '时区'], ['?', '此列表'], ['Esc', '关闭最上层'],
+    ],
+  },
+  close: '关闭',
+  copied: '已复制',
+  loading: '正在加载',
+  notFound: '没有此页面。',
+  toSearch: '前往检索',
+
+  sentence: (event: SentenceFacts): Piece[] => {
+    const verb = VERBS[event.operation]
+    const act: Piece[] = verb === undefined ? [' 执行了 ', { value: event.action }] : [` ${verb}`]
+    const what: Piece[] = event.what === '' ? [] : [' ', { value: event.what }]
+    const end = event.isRefused ? '，被拒绝' : '，失败'
+    const tried: Piece[] = event.result === 'failure' ? [' 尝试', ...trimmed(act)] : act
+    return [{ value: event.who }, ...tried, ...what, ...(event.result === 'failure' ? [end] : [])]
+  },
+}
+
+function trimmed(pieces: Piece[]): Piece[] {
+  return pieces.map((piece) => (typeof piece === 'string' ? piece.trim() : piece))
+}
+
+const PRESET_NAMES: Record<string, string> = {
+  '-15m': '最近 15 分钟', '-1h': '最近 1 小时', '-24h': '最近 24 小时', '-7d': '最近 7 天',
+  '-30d': '最近 30 天', '': '全部时间',
+}
+
+const FACET_NAMES: Record<string, string> = {
+  outcome: '结果', operation: '操作', 'actor.name': '操作者', 'actor.type': '操作者类型',
+  'resource.name': '资源', ip: '源 IP', trail: '审计轨迹', severity: '级别', action: '原始动作',
+  'resource.type': '资源类型', source: '数据来源', service: '服务', tenant: '租户',
+  project: '项目', instance: '实例', class: '类别', 'actor.id': '操作者标识',
+  'resource.id': '资源标识', instance_id: '实例标识',
+}
+
+const COLUMN_NAMES: Record<string, string> = {
+  time: '时间', received: '接收时间', actor: '操作者', operation: '操作', resource: '资源',
+  outcome: '结果', ip: '源 IP', trail: '审计轨迹', index: '序号', source: '数据来源',
+  agent: '用户代理', severity: '级别', description: '描述',
+}
+
+function width(seconds: number): string {
+  const units: [number, string][] = [[86_400, '天'], [3600, '小时'], [60, '分钟'], [1, '秒']]
+  const [size, unit] = units.find(([one]) => seconds >= one && seconds % one === 0) ?? [1, '秒']
+  return `${n(seconds / size)} ${unit}`
+}
+
+function age(ms: number): string {
+  const units: [number, string][] = [
+    [86_400_000, '天'], [3_600_000, '小时'], [60_000, '分钟'], [1000, '秒'],
+  ]
+  const unit = units.find(([size]) => ms >= size)
+  if (unit === undefined) return `${n(Math.max(0, Math.round(ms)))} 毫秒`
+  return `${n(Math.floor(ms / unit[0]))} ${unit[1]}`
+}
