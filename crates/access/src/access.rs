@@ -301,20 +301,21 @@ impl Access {
     }
 
     /// Ends a token and those that were issued with it, once `log` has recorded that. When this
-    /// returns, they are refused. A token that is gone already is no error.
-    pub fn end_token(&self, id: &str, log: &dyn AccessLog) -> Result<(), String> {
-        {
+    /// returns, they are refused. Returns whether it was there: of two who end it at once, one
+    /// gets true.
+    pub fn end_token(&self, id: &str, log: &dyn AccessLog) -> Result<bool, String> {
+        let ended = {
             let _in_force = self.lock();
-            let ended = file::change(&self.data_dir, |file| {
+            file::change(&self.data_dir, |file| {
                 let is_known = file.token.iter().any(|token| token.id == id);
                 if is_known { file.revoke_tokens(id) } else { Ok(0) }
-            });
-            ended.map_err(|error| error.to_string())?;
-        }
+            })
+        };
+        let (ended, _) = ended.map_err(|error| error.to_string())?;
         self.follow(log);
         match self.current().has_token(id) {
             true => Err("the end of a token could not be recorded".to_owned()),
-            false => Ok(()),
+            false => Ok(ended > 0),
         }
     }
 

@@ -26,6 +26,6 @@ pub use access::{Access, AccessLog, Anchor, Cause, IssueError, Revision};
 pub use author::Author;
 pub use error::Error;
 pub use local::{LOCAL_HEADER, LocalKey};
-pub use model::{Caller, Domain, Project, Scope, Token, User};
+pub use model::{Caller, Domain, LINK, Project, SESSION, Scope, Token, User};
 pub use secrets::{Secret, SecretsKey, check_private};
 pub use snapshot::Snapshot;

@@ -41,6 +41,23 @@ pub struct Token {
     pub expires_at: Time,
 }
 
+/// The method of a token that is the code of a link: good once, for a session, and nothing else.
+pub const LINK: &str = "link";
+/// The method of a token that is a browser's session: good as a cookie alone.
+pub const SESSION: &str = "session";
+
+impl Token {
+    /// Whether it is the code of a link.
+    pub fn is_link(&self) -> bool {
+        self.methods.iter().any(|method| method == LINK)
+    }
+
+    /// Whether it is a browser's session.
+    pub fn is_session(&self) -> bool {
+        self.methods.iter().any(|method| method == SESSION)
+    }
+}
+
 /// How far the rights of a credential reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
@@ -102,6 +119,11 @@ impl Caller<'_> {
 impl User {
     pub fn password_hash(&self) -> Option<&str> {
         self.password.as_deref()
+    }
+
+    /// What the user is granted, and on which trails, in the order of the grants.
+    pub fn grants(&self) -> impl Iterator<Item = (Permission, &TrailPattern)> {
+        self.grants.iter().map(|(permission, trails)| (*permission, trails))
     }
 
     /// The user's permissions, each once.

@@ -153,6 +153,11 @@ impl Snapshot {
         self.uses.note(&token.id, now);
     }
 
+    /// When a token was used last, as far as this run of the server knows.
+    pub fn last_use(&self, token: &Token) -> Time {
+        self.uses.last_used_at(&token.id, token.issued_at)
+    }
+
     /// Whether a token with this id is in force, or distinguished from an unknown one.
     pub fn has_token(&self, id: &str) -> bool {
         self.tokens.values().any(|token| token.id == id)

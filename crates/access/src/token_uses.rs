@@ -47,6 +47,12 @@ impl TokenUses {
         }
     }
 
+    /// When a token was used last, as far as that is known: at its issue, or at the start of this
+    /// run, if later.
+    pub fn last_used_at(&self, id: &str, issued_at: Time) -> Time {
+        self.rank(id, issued_at).last_used_at
+    }
+
     /// Forgets tokens that are gone.
     pub(crate) fn retain(&self, is_there: impl Fn(&str) -> bool) {
         self.locked().retain(|id, _| is_there(id));

@@ -57,6 +57,7 @@ pub(crate) fn config(file: File, folder: &Path) -> Result<Config, String> {
             guard: file.evidence.guard.map(|guard| folder.join(guard)),
             ..file.evidence
         },
+        console: file.console,
         metrics: file.metrics.check(folder)?,
         text,
         storage: file.storage,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use event::Trail;
 
 use crate::apis::{CodeArts, Hcs, Swr};
+use crate::console::Console;
 use crate::evidence::Evidence;
 use crate::limits::Limits;
 use crate::logging::{LogFormat, LogLevel};
@@ -33,6 +34,7 @@ pub struct Config {
     pub codearts: CodeArts,
     pub hcs: Hcs,
     pub evidence: Evidence,
+    pub console: Console,
     pub metrics: Metrics,
     /// The settings in force as a file would have them, for the record of changes.
     pub text: String,

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::apis::{RawCodeArts, RawHcs, Swr};
+use crate::console::Console;
 use crate::evidence::Evidence;
 use crate::limits::Limits;
 use crate::logging::{LogFormat, LogLevel};
@@ -44,6 +45,7 @@ settings! {
         codearts: RawCodeArts,
         hcs: RawHcs,
         evidence: Evidence,
+        console: Console,
         metrics: RawMetrics,
         storage: Storage,
         limits: Limits,

@@ -15,6 +15,7 @@
 mod apis;
 mod check;
 mod config;
+mod console;
 mod current;
 mod error;
 mod evidence;
@@ -40,6 +41,7 @@ mod witness;
 
 pub use apis::{CodeArts, Hcs, Swr};
 pub use config::Config;
+pub use console::Console;
 pub use current::CurrentConfig;
 pub use error::Error;
 pub use evidence::Evidence;

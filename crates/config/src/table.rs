@@ -1,6 +1,7 @@
 //! The table of all settings.
 
 use crate::apis::{RawCodeArts, RawHcs, Swr};
+use crate::console::Console;
 use crate::evidence::Evidence;
 use crate::file::File;
 use crate::limits::Limits;
@@ -19,6 +20,7 @@ const GENERAL: &[&[Setting]] = &[
     RawCodeArts::SETTINGS,
     RawHcs::SETTINGS,
     Evidence::SETTINGS,
+    Console::SETTINGS,
     RawMetrics::SETTINGS,
     metrics::TOKEN,
     Storage::SETTINGS,

@@ -303,6 +303,23 @@ pub struct Count {
     pub count: u64,
 }
 
+/// Values with a beginning.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Values {
+    /// Most frequent first.
+    pub values: Vec<ValueCount>,
+    /// How many events the log had for this answer.
+    pub tree_size: u64,
+}
+
+/// A value of a field, and how many matching events have it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ValueCount {
+    pub field: String,
+    pub value: String,
+    pub count: u64,
+}
+
 /// A page of trails, in order of their names.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Trails {

@@ -1,15 +1,21 @@
 //! Answers from a log: pages of events, counts by time and by value, trails.
 
+use std::collections::BTreeMap;
+
 use event::query::{Order, Query, Top};
-use event::search::Search;
+use event::search::{Field, Search, Term, Value};
 use event::{Time, Trail};
 use store::{Contents, Room, Row};
 
-use crate::answer::{self, Count, Event, Events, Facet, Facets, TrailCount, Trails};
+use crate::answer::{
+    self, Count, Event, Events, Facet, Facets, TrailCount, Trails, ValueCount, Values,
+};
 use crate::cursor::Cursor;
 use crate::error::QueryError;
 use crate::histogram;
-use crate::question::{AS_OF, Buckets, InvalidParameter, NamedDimension, Page, Q, Question, Start};
+use crate::question::{
+    AS_OF, Buckets, FacetField, InvalidParameter, NamedFacet, Page, Q, Question, Start,
+};
 
 /// Answers questions about the visible trails of a log.
 pub struct Finder<'a> {
@@ -135,25 +141,112 @@ impl<'a> Finder<'a> {
         Ok(answer::Histogram { own_left_out, ..made })
     }
 
-    /// The most frequent values of some dimensions, by the fields' names.
+    /// The most frequent values of some fields, by the fields' names.
     pub fn facets(
         &self,
         question: &Question,
-        dimensions: &[NamedDimension],
+        fields: &[NamedFacet],
         limit: usize,
     ) -> Result<Facets, QueryError> {
-        let (names, dimensions): (Vec<_>, Vec<_>) = dimensions.iter().copied().unzip();
-        let tops = self.log.tops(&self.query(question)?, &dimensions, limit)?;
-        let (total, tree_size) = tops.first().map_or((0, 0), |top| (top.total, top.tree_size));
+        let of_events = |(name, field): &NamedFacet| match field {
+            FacetField::Dimension(dimension) => Some((*name, *dimension)),
+            _ => None,
+        };
+        let (names, dimensions): (Vec<_>, Vec<_>) = fields.iter().filter_map(of_events).unzip();
+        let mut query = self.query(question)?;
+        let tree_size = *query.as_of.get_or_insert(self.log.head().0);
+        let tops = self.log.tops(&query, &dimensions, limit)?;
         let facet = |top: Top| {
             let values =
                 top.values.into_iter().map(|(value, count)| Count { value, count }).collect();
             Facet { values, others: top.others, without: top.without }
         };
-        let facets =
+        let total = match tops.first() {
+            Some(top) => top.total,
+            None => self.log.query(&query)?.total,
+        };
+        let mut facets: BTreeMap<String, Facet> =
             names.into_iter().map(str::to_owned).zip(tops.into_iter().map(facet)).collect();
+        for (name, field) in fields {
+            if !matches!(field, FacetField::Dimension(_)) {
+                facets.insert((*name).to_owned(), self.trail_facet(&query, *field, limit)?);
+            }
+        }
         let own_left_out = self.own_left_out(question, tree_size)?;
         Ok(Facets { facets, total, own_left_out, tree_size })
+    }
+
+    /// The most frequent trails of a query, or parts of their names.
+    fn trail_facet(
+        &self,
+        query: &Query,
+        field: FacetField,
+        limit: usize,
+    ) -> Result<Facet, QueryError> {
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        for trail in &query.trails {
+            let of_trail = Query { trails: vec![trail.clone()], ..query.clone() };
+            let count = self.log.query(&of_trail)?.total;
+            let value = match field {
+                FacetField::TrailPart(0) => trail.service().as_str().to_owned(),
+                FacetField::TrailPart(1) => trail.tenant().to_owned(),
+                FacetField::TrailPart(2) => trail.project().to_owned(),
+                FacetField::TrailPart(_) => trail.instance().to_owned(),
+                _ => trail.to_string(),
+            };
+            if count > 0 {
+                *counts.entry(value).or_default() += count;
+            }
+        }
+        let mut values: Vec<Count> =
+            counts.into_iter().map(|(value, count)| Count { value, count }).collect();
+        // They are in order of their bytes, which stays for those of equal counts.
+        values.sort_by_key(|value| std::cmp::Reverse(value.count));
+        let others = values.iter().skip(limit).map(|value| value.count).sum();
+        values.truncate(limit);
+        Ok(Facet { values, others, without: 0 })
+    }
+
+    /// Values of some fields that have this beginning, in any case: at the beginning of the value,
+    /// or behind one of `/ . : @ - _`. The most frequent first, each with its exact count. Of a
+    /// field with more than a thousand values, rare ones are found by their exact beginning alone.
+    pub fn values(
+        &self,
+        question: &Question,
+        fields: &[NamedFacet],
+        beginning: &str,
+        limit: usize,
+    ) -> Result<Values, QueryError> {
+        let as_of = Some(question.as_of.unwrap_or(self.log.head().0));
+        let question = Question { as_of, ..question.clone() };
+        let wanted = beginning.to_lowercase();
+        let mut found: Vec<ValueCount> = Vec::new();
+        for (name, field) in fields {
+            let mut add = |facets: Facets| {
+                let counts = facets.facets.into_values().flat_map(|facet| facet.values);
+                for Count { value, count } in counts {
+                    let is_known = |one: &ValueCount| one.field == *name && one.value == value;
+                    if has_beginning(&value, &wanted) && !found.iter().any(is_known) {
+                        found.push(ValueCount { field: (*name).to_owned(), value, count });
+                    }
+                }
+            };
+            add(self.facets(&question, &[(*name, *field)], VALUES_EXAMINED)?);
+            if matches!(field, FacetField::Dimension(_)) && !beginning.is_empty() {
+                let mut narrowed = question.clone();
+                narrowed.search.terms.push(Term {
+                    is_excluded: false,
+                    field: Field::named(name),
+                    values: vec![Value { text: beginning.to_owned(), is_prefix: true, column: 0 }],
+                });
+                add(self.facets(&narrowed, &[(*name, *field)], limit)?);
+            }
+        }
+        found.sort_by(|one, other| {
+            (other.count, &one.value, &one.field).cmp(&(one.count, &other.value, &other.field))
+        });
+        found.truncate(limit);
+        Ok(Values { values: found, tree_size: as_of.unwrap_or_default() })
     }
 
     /// The trails with matching events, Daybook's own among them. A question without conditions
@@ -198,6 +291,18 @@ impl<'a> Finder<'a> {
     pub(crate) fn sees(&self, trail: &Trail) -> bool {
         self.visible.binary_search(trail).is_ok()
     }
+}
+
+/// Values of a field that are looked through for a beginning.
+const VALUES_EXAMINED: usize = 1000;
+
+/// Whether a value has this beginning, in lower case: its own, or that of one of its parts.
+fn has_beginning(value: &str, wanted: &str) -> bool {
+    let value = value.to_lowercase();
+    value.starts_with(wanted)
+        || value
+            .match_indices(['/', '.', ':', '@', '-', '_'])
+            .any(|(at, mark)| value[at + mark.len()..].starts_with(wanted))
 }
 
 /// A byte of a row has at most this many as text: as an escape such as `\u0000`.

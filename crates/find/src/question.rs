@@ -51,6 +51,13 @@ impl Question {
         self.with_own || self.search.terms.iter().any(|term| names_own(term, own, own_source))
     }
 
+    /// The question without its conditions on a field.
+    pub fn besides(&self, name: &str) -> Question {
+        let is_of = |term: &Term| term.field.as_ref().is_some_and(|field| field.name() == name);
+        let terms = self.search.terms.iter().filter(|term| !is_of(term)).cloned().collect();
+        Question { search: Search { terms }, ..self.clone() }
+    }
+
     /// The search without the events of these trails of Daybook's own, unless they count.
     pub fn search_besides(&self, own: &[Trail], own_source: &str) -> Search {
         let mut search = self.search.clone();
@@ -283,8 +290,39 @@ impl Parameters {
     }
 }
 
-/// A dimension with its field's name.
-pub type NamedDimension = (&'static str, Dimension);
+/// A field whose values can be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FacetField {
+    Dimension(Dimension),
+    /// The whole trail.
+    Trail,
+    /// A part of the trail: 0 service, 1 tenant, 2 project, 3 instance.
+    TrailPart(usize),
+}
+
+/// A field whose values can be counted, with its name.
+pub type NamedFacet = (&'static str, FacetField);
+
+/// The fields whose values can be counted.
+pub fn facet_fields() -> impl Iterator<Item = NamedFacet> {
+    Field::ALL.into_iter().filter_map(|(name, field, _)| {
+        let field = match field {
+            Field::Of(dimension) => FacetField::Dimension(dimension),
+            Field::Trail => FacetField::Trail,
+            Field::TrailPart(part) => FacetField::TrailPart(part),
+            _ => return None,
+        };
+        Some((name, field))
+    })
+}
+
+/// The field of this name whose values can be counted.
+pub fn facet_field(name: &str) -> Result<NamedFacet, InvalidParameter> {
+    facet_fields().find(|(known, _)| *known == name).ok_or_else(|| {
+        let known: Vec<&str> = facet_fields().map(|(name, _)| name).collect();
+        InvalidParameter::new("facet", format!("a facet is one of {}", known.join(", ")))
+    })
+}
 
 /// The length of buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -314,30 +352,26 @@ impl Parameters {
         }
     }
 
-    /// Takes the dimensions to count, with their fields' names, and the number of values of each.
-    pub fn facets(&mut self) -> Result<(Vec<NamedDimension>, usize), InvalidParameter> {
+    /// Takes the fields to count, and the number of values of each.
+    pub fn facets(&mut self) -> Result<(Vec<NamedFacet>, usize), InvalidParameter> {
         let limit = self.integer("limit", 1..=FACET_LIMIT_MAX)?.unwrap_or(FACET_LIMIT);
-        let mut names = self.take_all("facet")?;
-        if names.is_empty() {
-            names = FACETS.map(str::to_owned).to_vec();
+        let mut fields = self.facet_fields()?;
+        if fields.is_empty() {
+            fields = FACETS.into_iter().map(facet_field).collect::<Result<_, _>>()?;
         }
-        let mut dimensions: Vec<NamedDimension> = Vec::new();
-        for name in names {
-            let found = Field::ALL.into_iter().find(|(known, ..)| *known == name);
-            let Some((name, Field::Of(dimension), _)) = found else {
-                let known =
-                    Field::ALL.into_iter().filter(|(_, field, _)| matches!(field, Field::Of(_)));
-                let known: Vec<&str> = known.map(|(name, ..)| name).collect();
-                return Err(InvalidParameter::new(
-                    "facet",
-                    format!("a facet is one of {}", known.join(", ")),
-                ));
-            };
-            if !dimensions.contains(&(name, dimension)) {
-                dimensions.push((name, dimension));
+        Ok((fields, usize::try_from(limit).unwrap_or(usize::MAX)))
+    }
+
+    /// Takes the fields to count; none if none is named.
+    pub fn facet_fields(&mut self) -> Result<Vec<NamedFacet>, InvalidParameter> {
+        let mut fields: Vec<NamedFacet> = Vec::new();
+        for name in self.take_all("facet")? {
+            let found = facet_field(&name)?;
+            if !fields.contains(&found) {
+                fields.push(found);
             }
         }
-        Ok((dimensions, usize::try_from(limit).unwrap_or(usize::MAX)))
+        Ok(fields)
     }
 }
 

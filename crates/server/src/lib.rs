@@ -15,6 +15,7 @@ pub mod failure;
 pub mod housekeeping;
 pub mod lifecycle;
 pub mod live;
+pub mod login;
 pub mod notify;
 pub mod own_events;
 pub mod pace;

@@ -20,6 +20,7 @@ pub static APIS: &[&Api] = &[
     &api::dbss::API,
     &api::tlog::API,
     &api::daybook::API,
+    &api::console::API,
 ];
 
 /// The handler of a request.
@@ -74,7 +75,11 @@ impl Target {
         match self {
             Target::Health | Target::Ready => None,
             Target::Intake => Some(Share::Intake),
-            Target::Api(_, route) if route.name == "iam.CreateToken" => Some(Share::Logins),
+            Target::Api(_, route)
+                if ["iam.CreateToken", "daybook.SignIn"].contains(&route.name) =>
+            {
+                Some(Share::Logins)
+            }
             Target::Api(api, route)
                 if api.name == "iam" || route.needs == Some(Action::ReadSources) =>
             {
@@ -184,6 +189,9 @@ const EMPTY: &str = "%";
 
 /// The path with each segment escaped in one way, so that a decoded slash separates nothing.
 fn canonical(segments: &[String]) -> String {
+    if segments.is_empty() {
+        return "/".to_owned();
+    }
     let mut path = String::new();
     for segment in segments {
         path.push('/');

@@ -173,6 +173,7 @@ impl Server {
             callers: CallerRates::default(),
             policies,
             hcs_pace: Pace::default(),
+            completions: Pace::default(),
             exports: Arc::new(exports),
             started_at,
             shares: Shares::new(&limits),

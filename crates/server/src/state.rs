@@ -50,6 +50,8 @@ pub struct State {
     pub callers: CallerRates,
     pub policies: Policies,
     pub hcs_pace: Pace,
+    /// Completions of what somebody types, of which one a minute is recorded.
+    pub completions: Pace,
     pub exports: Arc<Exports>,
     /// Since when metrics and counts count.
     pub started_at: Time,

@@ -219,6 +219,11 @@ impl AccessFile {
         Ok(())
     }
 
+    /// Adds the code of a link, for which no other token goes.
+    pub fn add_link(&mut self, link: TokenEntry) {
+        self.token.push(link);
+    }
+
     /// Removes the tokens of a user that would be missed least, so that there is room for one more.
     fn make_room(&mut self, user: &str, uses: &TokenUses, now: Time) -> Result<(), TooManyTokens> {
         let issued_at = |token: &TokenEntry| {

@@ -1,8 +1,11 @@
 //! The form of `access.toml`.
 
+use event::Time;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::checksum::with_checksum;
+use crate::model::LINK;
 use crate::rights::Permission;
 
 /// The file as written.
@@ -109,6 +112,24 @@ pub struct TokenEntry {
     pub parent: Option<String>,
     pub issued_at: String,
     pub expires_at: String,
+}
+
+impl TokenEntry {
+    /// The code of a link that signs a user in once, until `life_s` seconds from `now`.
+    pub fn link(code: &str, user: &str, now: Time, life_s: i64) -> TokenEntry {
+        let hash = hex::encode(Sha256::digest(code));
+        TokenEntry {
+            id: hash[..16].to_owned(),
+            sha256: hash,
+            user: user.to_owned(),
+            project: None,
+            domain: None,
+            methods: vec![LINK.to_owned()],
+            parent: None,
+            issued_at: now.to_string(),
+            expires_at: now.plus_seconds(life_s).to_string(),
+        }
+    }
 }
 
 pub(super) const VERSION: u32 = 1;

@@ -8,8 +8,8 @@ use event::TrailPattern;
 use store::durable::{Disk, Local, Wait};
 
 use super::author::{announce, author};
-use super::{Location, say};
-use access::file::{self, AccessFile, DomainEntry, ProjectEntry, UserEntry};
+use super::{Location, say, variables};
+use access::file::{self, AccessFile, DomainEntry, ProjectEntry, TokenEntry, UserEntry};
 use access::rights::Permission;
 use access::{Secret, SecretsKey, password};
 use event::terminal::printable;
@@ -51,6 +51,11 @@ enum Command {
     /// App codes, which clients of the ops platform's API send besides a token.
     #[command(subcommand)]
     AppCode(AppCode),
+    /// Print a link that signs a user in to the console, once, within a minute.
+    Link {
+        /// Name or id of the user.
+        user: String,
+    },
     /// Grant a user a role or action on trails.
     Grant(Grant),
     /// Revoke a grant.
@@ -216,6 +221,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let count = change(&dir, |access| access.revoke_tokens(which))?;
             say(&format!("revoked {count} tokens\n"))
         }
+        Command::Link { user } => link(&dir, &arguments.location, user),
         Command::AppCode(command) => app_code(&dir, command),
         Command::Grant(grant) => {
             let trails = parse_pattern(&grant.trails)?;
@@ -300,6 +306,22 @@ fn user(dir: &Path, location: &Location, command: &User) -> Result<(), Failure> 
         }
         User::Password { user, password_file } => set_password(dir, user, password_file.as_deref()),
     }
+}
+
+/// Seconds within which a link is to be opened.
+const LINK_LIFE_S: i64 = 60;
+
+fn link(dir: &Path, location: &Location, user: &str) -> Result<(), Failure> {
+    let config = config::load(&location.flags(None, None), &variables())?;
+    let code = random_text(LETTERS_AND_DIGITS, LINK_CHARACTERS);
+    change(dir, |access| {
+        let user = access.find_user(user)?.id.clone();
+        access.add_link(TokenEntry::link(&code, &user, system::now(), LINK_LIFE_S));
+        Ok(())
+    })?;
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let base = config.public_url.unwrap_or_else(|| format!("{scheme}://{}", config.listen));
+    say(&format!("{base}/console/#code={code}\nGood once, within a minute.\n"))
 }
 
 fn set_password(dir: &Path, user: &str, given: Option<&Path>) -> Result<(), Failure> {
@@ -485,6 +507,8 @@ fn read_secret(path: &Path) -> Result<Secret, Failure> {
 
 const ACCESS_KEY_CHARACTERS: usize = 20;
 const SECRET_CHARACTERS: usize = 40;
+/// Characters of the code of a link: more than 190 bits.
+const LINK_CHARACTERS: usize = 32;
 const PASSWORD_CHARACTERS: usize = 24;
 const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
 const UPPER_AND_DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";

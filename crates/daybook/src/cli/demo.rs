@@ -14,7 +14,7 @@ use store::durable::{Disk, Local};
 
 use super::serve::{runtime, stop_signal};
 use super::{say, warn};
-use access::file::{self, DomainEntry, ProjectEntry, UserEntry};
+use access::file::{self, DomainEntry, ProjectEntry, TokenEntry, UserEntry};
 use access::rights::Permission;
 use access::{Secret, SecretsKey, password, signature};
 use client::{Client, Response};
@@ -143,7 +143,12 @@ struct Keys {
     token: String,
     password: String,
     app_code: String,
+    /// Code of the link to the console.
+    code: String,
 }
+
+/// Seconds for which the link to the console of a demo is good.
+const LINK_LIFE_S: i64 = 60 * 60;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let dir = TemporaryFolder::create()?;
@@ -153,6 +158,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         token: system::random_hex::<16>(),
         password: system::random_hex::<12>(),
         app_code: system::random_hex::<16>(),
+        code: system::random_hex::<16>(),
     };
     let data = dir.0.join("data");
     Local::create(&data)
@@ -233,6 +239,7 @@ fn create_log(dir: &Path, keys: &Keys) -> Result<(), Failure> {
         })?;
         access.add_key("auditor", &keys.access_key, &secret, &encryption_key, system::now())?;
         access.add_app_code("demo", &keys.app_code)?;
+        access.add_link(TokenEntry::link(&keys.code, "auditor", system::now(), LINK_LIFE_S));
         patterns.iter().try_for_each(|trails| access.grant("auditor", Permission::Reader, trails))
     };
     file::change(dir, change)?;
@@ -358,13 +365,19 @@ fn next_steps(
     url: &str,
     headers: &[(&str, &str)],
 ) -> String {
-    let Keys { access_key, secret, token: intake_token, password, app_code } = keys;
+    let Keys { access_key, secret, token: intake_token, password, app_code, code } = keys;
     let own = config::Own::default();
     let (own_project, own_instance) = (own.project, own.instance);
     let curl: String =
         headers.iter().map(|(name, value)| format!(" \\\n  -H '{name}: {value}'")).collect();
     format!(
-        r#"Serving on http://{address} until Ctrl-C. Every command below works unchanged:
+        r#"Serving on http://{address} until Ctrl-C.
+
+The console, signed in (once, within an hour; later as auditor of {DOMAIN}, password {password}):
+
+  http://{address}/console/#code={code}
+
+Every command below works unchanged:
 
 1. Image registries (SWR). The signature is valid for 15 minutes:
 

@@ -9,6 +9,7 @@ mod audit_files;
 mod bad_input;
 mod cli;
 mod commands;
+mod console;
 mod dead_letters;
 mod demo;
 mod desk;

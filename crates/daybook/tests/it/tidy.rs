@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::workspace;
 
+/// Folders with what is built, captured or installed.
+const NO_SOURCES: [&str; 6] = ["target", ".git", "testdata", "__pycache__", "node_modules", "dist"];
+
 /// Every tracked kind of text file below a folder, build output left out.
 fn files(folder: &str, endings: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -14,7 +17,7 @@ fn files(folder: &str, endings: &[&str]) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
             if path.is_dir() {
-                if !["target", ".git", "testdata", "__pycache__"].contains(&name) {
+                if !NO_SOURCES.contains(&name) {
                     folders.push(path);
                 }
             } else if endings.iter().any(|ending| name.ends_with(ending)) {
@@ -738,4 +741,41 @@ fn architecture_names_only_what_exists() {
         assert!(workspace().join("crates").join(name).exists(), "{name} is not there");
     }
     assert!(count > 40, "{count} paths found");
+}
+
+/// The console is built before it is committed, so that cargo needs no Node: what was built is of
+/// the sources that stand beside it.
+#[test]
+fn the_console_was_built_from_its_sources() {
+    use sha2::{Digest, Sha256};
+    let console = workspace().join("console");
+    let listed = read(&console.join("dist/SOURCES"));
+    let mut count = 0;
+    for line in listed.lines() {
+        let (hash, name) = line.split_once("  ").unwrap();
+        let bytes = std::fs::read(console.join(name)).unwrap_or_else(|_| panic!("{name} is gone"));
+        let found = crate::harness::hex(&Sha256::digest(bytes));
+        assert_eq!(found, hash, "{name} changed; run scripts/console build");
+        count += 1;
+    }
+    for path in files("console/src", &[""]) {
+        let name = path.strip_prefix(&console).unwrap().to_str().unwrap();
+        assert!(
+            listed.contains(&format!("  {name}\n")),
+            "{name} is new; run scripts/console build"
+        );
+    }
+    assert!(count > 30, "{count} sources");
+    for name in ["index.html", "app.js", "app.css", "verify.js"] {
+        let built = read(&console.join("dist").join(name));
+        for word in ["http://", "eval(", "unsafe-inline"] {
+            assert!(!built.replace("http://www.w3.org/", "").contains(word), "{name} has {word}");
+        }
+    }
+    for path in files("console/src", &[".svelte", ".ts"]) {
+        let text = read(&path);
+        for word in ["@html", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write"] {
+            assert!(!text.contains(word), "{}: {word}", path.display());
+        }
+    }
 }

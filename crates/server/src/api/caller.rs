@@ -34,8 +34,58 @@ pub fn authenticate<'a>(
     match request.header("authorization") {
         Some(header) if signature::is_signature(header) => verify(header, request, rights, now),
         _ if request.headers.contains_key("x-auth-token") => token(request, rights, now),
-        _ => Err(Unauthenticated::Missing),
+        _ => session(request, rights, now),
     }
+}
+
+/// Names of the cookie with a session: over TLS, where no other host can set it, and on loopback.
+pub const COOKIES: [&str; 2] = ["__Host-daybook", "daybook"];
+/// Time without a request after which a session ends.
+pub const SESSION_IDLE_S: i64 = 12 * 60 * 60;
+/// The header of the console's own requests, which no other site can send.
+pub const CONSOLE: &str = "x-daybook-console";
+
+/// The text of the session's cookie.
+pub fn session_text(request: &Request) -> Option<&str> {
+    let header = request.header("cookie")?;
+    let pairs = header.split(';').filter_map(|pair| pair.trim().split_once('='));
+    let mut values = pairs.filter(|(name, _)| COOKIES.contains(name)).map(|(_, value)| value);
+    values.next()
+}
+
+/// Finds the caller behind a session's cookie. It is good for Daybook's own API and for evidence
+/// alone, and only where a browser says that the request is the page's own.
+fn session<'a>(
+    request: &Request,
+    rights: &'a Snapshot,
+    now: Time,
+) -> Result<Caller<'a>, Unauthenticated> {
+    let is_ours = ["/api/v1/", "/tlog/"].iter().any(|path| request.raw_path.starts_with(path));
+    let text = session_text(request).filter(|_| is_ours && is_own_page(request));
+    let text = text.ok_or(Unauthenticated::Missing)?;
+    let found = rights.token(text).filter(|(token, _)| token.is_session());
+    let (token, user) = found.ok_or(Unauthenticated::UnreadableToken)?;
+    let ends_at = rights.last_use(token).plus_seconds(SESSION_IDLE_S).min(token.expires_at);
+    if ends_at <= now {
+        return Err(Unauthenticated::ExpiredToken(ends_at));
+    }
+    rights.note_use(token, now);
+    Ok(Caller { user, scope: token.scope.clone() })
+}
+
+/// Whether a request with a cookie comes from the console's page: by the browser's own word, or by
+/// the header. One that may change something needs the header, and its origin is this host.
+fn is_own_page(request: &Request) -> bool {
+    let has_header = request.header(CONSOLE) == Some("1");
+    if matches!(request.method.as_str(), "GET" | "HEAD") {
+        return has_header || request.header("sec-fetch-site") == Some("same-origin");
+    }
+    has_header && origin_of(request).is_some_and(|(_, host)| host == request.host)
+}
+
+/// The scheme and the host of the page that sent a request.
+pub fn origin_of(request: &Request) -> Option<(&str, &str)> {
+    request.header("origin")?.split_once("://")
 }
 
 /// Finds the caller behind a token, whatever else the request has.
@@ -48,7 +98,9 @@ pub fn token<'a>(
         return Err(Unauthenticated::Missing);
     }
     let text = request.header("x-auth-token").ok_or(Unauthenticated::UnreadableToken)?;
-    let (token, user) = rights.token(text).ok_or(Unauthenticated::UnreadableToken)?;
+    // A link and a session are good in their own ways alone.
+    let found = rights.token(text).filter(|(token, _)| !token.is_link() && !token.is_session());
+    let (token, user) = found.ok_or(Unauthenticated::UnreadableToken)?;
     if token.expires_at <= now {
         return Err(Unauthenticated::ExpiredToken(token.expires_at));
     }

@@ -10,6 +10,8 @@ pub mod answer;
 pub mod call;
 pub mod caller;
 pub mod codearts;
+pub mod compression;
+pub mod console;
 pub mod daybook;
 pub mod dbss;
 pub mod error;

@@ -6,6 +6,7 @@ use hyper::{Method, StatusCode};
 
 use super::answer::{Answer, Record, Reply};
 use super::call::Call;
+use super::compression;
 use super::error::{ApiError, Cause, Refusal};
 use crate::evidence::AnswerFacts;
 use access::rights::Action;
@@ -18,6 +19,8 @@ pub struct Api {
     /// Name for people, such as `swr`.
     pub name: &'static str,
     pub routes: &'static [Route],
+    /// Whether it is Daybook's own, which browsers read.
+    pub is_own: bool,
     /// Renders an error in the form of the API.
     pub render_error: fn(&ApiError, request_id: &str) -> Response,
 }
@@ -44,6 +47,9 @@ impl Api {
             (route.handler)(call).unwrap_or_else(|refusal| self.refuse(&refusal, &call.request.id));
         if let Reply::Whole(response) = &mut reply {
             add_receipt(response, call, &record);
+            if self.is_own {
+                compression::prepare(response, call.request);
+            }
             if let Err(no_room) = call.charge(response) {
                 *response = (self.render_error)(&no_room, &call.request.id);
             }

@@ -9,7 +9,7 @@ use super::{Answer, Api, ApiError, Call, OwnError, Refusal, Route, gateway};
 use crate::evidence::SignedCheckpoint;
 use net::{self, Response};
 
-pub static API: Api = Api { name: "tlog", routes: &ROUTES, render_error: render };
+pub static API: Api = Api { name: "tlog", routes: &ROUTES, is_own: false, render_error: render };
 
 static ROUTES: [Route; 3] = [
     Route {

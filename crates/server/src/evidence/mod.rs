@@ -333,6 +333,11 @@ impl Evidence {
         Ok(())
     }
 
+    /// The keys that sign checkpoints, the oldest first, as their users write them.
+    pub fn verifiers(&self) -> Vec<String> {
+        self.signers().iter().map(|signer| signer.verifier().to_string()).collect()
+    }
+
     /// The time of the newest checkpoint of this process, if it signed one.
     pub fn signed_at(&self) -> Option<Time> {
         let ns = self.signed_at_ns.load(Ordering::Relaxed);

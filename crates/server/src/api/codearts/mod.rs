@@ -23,7 +23,8 @@ use envelope::{Envelope, trace_id};
 use event::civil::Offset;
 use project::{authorise_project, check_ids};
 
-pub static API: Api = Api { name: "codearts", routes: &ROUTES, render_error: error::render };
+pub static API: Api =
+    Api { name: "codearts", routes: &ROUTES, is_own: false, render_error: error::render };
 
 static ROUTES: [Route; 3] = [
     Route {

@@ -5,22 +5,76 @@
 mod dead_letters;
 mod events;
 mod export;
+mod gaps;
 mod limits;
+mod log;
 mod metrics;
 mod openapi;
 pub mod problem;
 mod proof;
+mod session;
 mod sources;
 mod tail;
+mod view;
 
 use hyper::Method;
 
 use super::{Api, Route};
 use access::rights::Action;
 
-pub static API: Api = Api { name: "daybook", routes: &ROUTES, render_error: problem::render };
+pub static API: Api =
+    Api { name: "daybook", routes: &ROUTES, is_own: true, render_error: problem::render };
 
-static ROUTES: [Route; 16] = [
+static ROUTES: [Route; 23] = [
+    Route {
+        method: Method::GET,
+        path: "/api/v1/view",
+        name: "daybook.View",
+        needs: Some(Action::ReadEvents),
+        handler: view::read,
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/values",
+        name: "daybook.CompleteValues",
+        needs: Some(Action::ReadEvents),
+        handler: view::complete,
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/gaps",
+        name: "daybook.ListGaps",
+        needs: Some(Action::ReadEvents),
+        handler: gaps::list,
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/log",
+        name: "daybook.ShowLog",
+        needs: None,
+        handler: log::show,
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/v1/session",
+        name: "daybook.ShowSession",
+        needs: None,
+        handler: session::show,
+    },
+    Route {
+        method: Method::POST,
+        path: "/api/v1/session",
+        name: "daybook.SignIn",
+        needs: None,
+        handler: session::sign_in,
+    },
+    Route {
+        method: Method::DELETE,
+        path: "/api/v1/session",
+        name: "daybook.SignOut",
+        needs: None,
+        handler: session::sign_out,
+    },
     Route {
         method: Method::GET,
         path: "/api/v1/events",

@@ -10,12 +10,13 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::{dead_letters, limits, problem, sources};
+use super::{dead_letters, gaps, limits, log, problem, session, sources};
 use crate::api::{Answer, Refusal, Route};
 use find::answer;
 use find::export::Format;
 use find::question::{
-    AS_OF, BUCKETS, BUCKETS_MAX, FACET_LIMIT, FACET_LIMIT_MAX, FACETS, LIMIT, LIMIT_MAX, NUMBER_MAX,
+    AS_OF, BUCKETS, BUCKETS_MAX, FACET_LIMIT, FACET_LIMIT_MAX, FACETS, LIMIT, LIMIT_MAX,
+    NUMBER_MAX, facet_fields,
 };
 use intake::dead_letters::DeadLetterView;
 use net::{Body, Response};
@@ -212,9 +213,7 @@ fn describe(name: &str, schemas: &mut SchemaGenerator) -> Described {
             ),
         ]),
         "ReadFacets" => {
-            let named =
-                Field::ALL.into_iter().filter(|(_, field, _)| matches!(field, Field::Of(_)));
-            let names: Vec<&str> = named.map(|(name, ..)| name).collect();
+            let names: Vec<&str> = facet_fields().map(|(name, _)| name).collect();
             Described::json::<answer::Facets>(
                 "The most frequent values among matching events.",
                 schemas,
@@ -229,6 +228,76 @@ fn describe(name: &str, schemas: &mut SchemaGenerator) -> Described {
                 number("limit", "Values of each.", 1, FACET_LIMIT_MAX, Some(FACET_LIMIT)),
             ])
         }
+        "ShowSession" => Described::json::<session::Session>("Who is signed in.", schemas),
+        "SignIn" => Described {
+            body: Some(schemas.subschema_for::<session::SignIn>().to_value()),
+            access: Access::Anyone,
+            ..Described::json::<session::Session>(
+                "Starts a session of a browser, whose cookie the response sets.",
+                schemas,
+            )
+        },
+        "SignOut" => Described::json::<()>("Ends the session of the cookie.", schemas),
+        "ShowLog" => Described::json::<log::LogState>(
+            "Name, keys, newest checkpoint and witnesses of the log.",
+            schemas,
+        ),
+        "ListGaps" => Described {
+            answer: json!({ "type": "object", "properties": { "gaps": {
+                "type": "array", "items": schemas.subschema_for::<gaps::Gap>().to_value() } } }),
+            ..Described::json::<()>("What is missing of trails, the newest first.", schemas)
+        }
+        .with(search()),
+        "CompleteValues" => {
+            Described::json::<answer::Values>("Values with a beginning, and their counts.", schemas)
+                .with(search())
+                .with(vec![
+                    parameter(
+                        "beginning",
+                        "Beginning of the value or of a part of it, in any case.",
+                        json!({ "type": "string" }),
+                    ),
+                    parameter(
+                        "field",
+                        "Field of the values; by default names of actors and resources, and \
+                         addresses.",
+                        json!({ "type": "string" }),
+                    ),
+                    number("limit", "Values.", 1, 100, Some(10)),
+                ])
+        }
+        "View" => Described {
+            content_type: "application/x-ndjson",
+            answer: json!({ "type": "string" }),
+            ..Described::json::<()>(
+                "A page, counts by time and by value, all as of one size of the log: a line each.",
+                schemas,
+            )
+        }
+        .with(search())
+        .with(vec![
+            parameter(
+                "order",
+                "Newest first, or oldest first.",
+                json!({ "enum": ["desc", "asc"] }),
+            ),
+            number("limit", "Rows of the page.", 0, LIMIT_MAX, Some(LIMIT)),
+            number("offset", "Rows to skip; not with a cursor.", 0, NUMBER_MAX, None),
+            parameter("cursor", "`next` of an earlier page.", json!({ "type": "string" })),
+            number("buckets", "Number of buckets, about; none without it.", 1, BUCKETS_MAX, None),
+            parameter(
+                "facet",
+                "Field to count values of; repeat for several.",
+                json!({ "type": "array", "items": { "type": "string" } }),
+            ),
+            number("facet_limit", "Values of each.", 1, FACET_LIMIT_MAX, Some(FACET_LIMIT)),
+            parameter(
+                "without_own",
+                "Count each field without the search's conditions on it.",
+                json!({ "type": "boolean", "default": false }),
+            ),
+            parameter("gaps", "Add what is missing.", json!({ "type": "boolean" })),
+        ]),
         "ListTrails" => Described::json::<answer::Trails>("Trails with matching events.", schemas)
             .with(search())
             .with(vec![
@@ -410,6 +479,6 @@ mod tests {
             let pointer = reference.strip_prefix('#').expect("of this document");
             assert!(description.pointer(pointer).is_some(), "{reference}");
         }
-        assert_eq!(description["paths"].as_object().map(Map::len), Some(16));
+        assert_eq!(description["paths"].as_object().map(Map::len), Some(21));
     }
 }

@@ -27,7 +27,8 @@ use access::rights::Action;
 use event::civil::Offset;
 use intake::audit::FUNCTION;
 
-pub static API: Api = Api { name: "dbss", routes: &ROUTES, render_error: error::render };
+pub static API: Api =
+    Api { name: "dbss", routes: &ROUTES, is_own: false, render_error: error::render };
 
 static ROUTES: [Route; 5] = [
     Route {

@@ -21,7 +21,8 @@ use config::Hcs;
 use error::{WrongAppCode, with_charset};
 use event::civil::Offset;
 
-pub static API: Api = Api { name: "hcs", routes: &ROUTES, render_error: error::render };
+pub static API: Api =
+    Api { name: "hcs", routes: &ROUTES, is_own: false, render_error: error::render };
 
 static ROUTES: [Route; 1] = [Route {
     method: Method::GET,

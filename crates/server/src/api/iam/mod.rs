@@ -16,7 +16,8 @@ use super::{Answer, Api, Call, Refusal, Route};
 use access::Project;
 pub use tokens::is_login;
 
-pub static API: Api = Api { name: "iam", routes: &ROUTES, render_error: error::render };
+pub static API: Api =
+    Api { name: "iam", routes: &ROUTES, is_own: false, render_error: error::render };
 
 static ROUTES: [Route; 7] = [
     Route {

@@ -1,36 +1,25 @@
 //! Tokens: issued for a password, an access key or another token, good for 24 hours.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use event::{Class, Operation, Outcome, OutcomeKind, Severity, Time};
+use event::{Operation, Time};
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use super::error::Error;
 use crate::api::parameters::text as parameter;
 use crate::api::{Answer, ApiError, Call, Refusal};
-use crate::rights_log::{RightsLog, anchored};
-use access::attempts::AttemptLimits;
-use access::file::{AccessFile, TokenEntry};
-use access::{Anchor, Caller, Domain, IssueError, Scope, Snapshot, Token, User};
+use crate::login::{
+    self, Claim, DomainRequest, PasswordUser, TEXT_BYTES_MAX, TOKEN_LIFE_S, is_domain,
+};
+use crate::rights_log::RightsLog;
+use access::{Caller, Domain, Scope, Snapshot, Token, User};
 use intake::audit::Act;
 use net::Response;
-use net::rates::whole_seconds;
 
 const X_SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
-const TOKEN_LIFE_S: i64 = 24 * 60 * 60;
-const TOKEN_BYTES: usize = 96;
-/// Pause before another login of a user whose tokens are all in use.
-const TOKENS_FREE_AFTER_S: u64 = 60;
 const FUNCTION: &str = "Access control";
-/// No text of a login is longer.
-const TEXT_BYTES_MAX: usize = 1024;
 
 #[derive(Deserialize)]
 struct Body {
@@ -54,14 +43,6 @@ struct Identity {
 #[derive(Deserialize)]
 struct ByPassword {
     user: Option<PasswordUser>,
-}
-
-#[derive(Deserialize)]
-struct PasswordUser {
-    id: Option<String>,
-    name: Option<String>,
-    password: Option<String>,
-    domain: Option<DomainRequest>,
 }
 
 #[derive(Deserialize)]
@@ -93,77 +74,6 @@ struct ProjectRequest {
     domain: Option<DomainRequest>,
 }
 
-#[derive(Deserialize, Default)]
-struct DomainRequest {
-    id: Option<String>,
-    name: Option<String>,
-}
-
-/// Claim to be a user.
-enum Claim<'a> {
-    Password { user: &'a PasswordUser, password: &'a str },
-    Key { id: &'a str, secret: &'a str },
-    Token(&'a str),
-}
-
-impl Claim<'_> {
-    fn method(&self) -> &'static str {
-        match self {
-            Claim::Password { .. } => "password",
-            Claim::Key { .. } => "hw_ak_sk",
-            Claim::Token(_) => "token",
-        }
-    }
-
-    /// Key that failures are counted by, whether such an account exists or not: the members by
-    /// which it is looked up, and nothing else. A token is no account; nobody guesses one.
-    fn account(&self) -> Option<String> {
-        match self {
-            Claim::Password { user, .. } => {
-                let domain = user.domain.as_ref();
-                let by = match (&user.id, domain.and_then(|domain| domain.id.as_ref())) {
-                    (Some(id), _) => ["id", "", id],
-                    (None, Some(domain)) => {
-                        ["domain id", domain, user.name.as_deref().unwrap_or_default()]
-                    }
-                    (None, None) => {
-                        let domain =
-                            domain.and_then(|domain| domain.name.as_deref()).unwrap_or_default();
-                        ["domain", domain, user.name.as_deref().unwrap_or_default()]
-                    }
-                };
-                Some(format!("password {by:?}"))
-            }
-            Claim::Key { id, .. } => Some(format!("key {id}")),
-            Claim::Token(_) => None,
-        }
-    }
-
-    /// All texts of the claim.
-    fn texts(&self) -> Vec<&str> {
-        match self {
-            Claim::Password { user, password } => {
-                let domain = user.domain.as_ref().map(|domain| [&domain.id, &domain.name]);
-                let named = [&user.id, &user.name].into_iter().chain(domain.into_iter().flatten());
-                named.filter_map(|one| one.as_deref()).chain([*password]).collect()
-            }
-            Claim::Key { id, secret } => vec![id, secret],
-            Claim::Token(text) => vec![text],
-        }
-    }
-
-    /// Name of the account in the record of a login.
-    fn name(&self) -> String {
-        match self {
-            Claim::Password { user, .. } => {
-                user.name.clone().or(user.id.clone()).unwrap_or_default()
-            }
-            Claim::Key { id, .. } => (*id).to_owned(),
-            Claim::Token(_) => "token".to_owned(),
-        }
-    }
-}
-
 pub(super) fn create(call: &Call<'_>) -> Result<Answer, Refusal> {
     let body: Body = serde_json::from_slice(&call.request.body).map_err(|_| Error::InvalidBody)?;
     let auth = body.auth.ok_or(Error::MissingMember("auth"))?;
@@ -172,21 +82,21 @@ pub(super) fn create(call: &Call<'_>) -> Result<Answer, Refusal> {
     if claim.texts().iter().any(|text| text.len() > TEXT_BYTES_MAX) {
         return Err(Error::InvalidBody.into());
     }
-    let (caller, expires_at) = authenticate(call, &claim)?;
+    let (caller, expires_at) = login::authenticate(call, &claim, wrong)?;
     let caller = call.admit(caller)?;
     let Some(scope) = scope(auth.scope.as_ref(), caller, call.rights) else {
-        return Err(refuse(call, &claim, "no such scope", Error::WrongScope));
+        return Err(login::refuse(call, &claim, "no such scope", Error::WrongScope));
     };
-    let text = BASE64.encode(system::random::<TOKEN_BYTES>());
+    let text = login::new_text();
     let token = Token {
-        id: hex::encode(Sha256::digest(&text))[..16].to_owned(),
+        id: login::id_of(&text),
         user: caller.user.id.clone(),
         scope,
         methods: vec![claim.method().to_owned()],
         issued_at: call.now,
         expires_at: expires_at.unwrap_or(call.now.plus_seconds(TOKEN_LIFE_S)),
     };
-    issue(call, &text, &token, &claim)?;
+    login::issue(call, &text, &token, &claim, wrong)?;
     let is_brief = parameter(call.raw_query(), "nocatalog").is_some();
     let body = render(&token, caller.user, call.rights, is_brief);
     Ok(Answer::json(StatusCode::CREATED, &body)
@@ -194,39 +104,9 @@ pub(super) fn create(call: &Call<'_>) -> Result<Answer, Refusal> {
         .recorded())
 }
 
-/// The caller behind a claim, and when the old token ends that a new one is requested with.
-fn authenticate<'a>(
-    call: &Call<'a>,
-    claim: &Claim<'_>,
-) -> Result<(Caller<'a>, Option<Time>), Refusal> {
-    let config = call.state.config();
-    let limits = AttemptLimits {
-        per_account: config.limits.login_failures_per_account,
-        per_address: config.limits.login_failures_per_address,
-        slow_after: config.limits.login_failures_slow_after,
-    };
-    let (attempts, account, peer) = (&call.state.attempts, claim.account(), call.request.peer);
-    let account = account.as_deref();
-    let throttled = |wait| {
-        let error = ApiError::Throttled(whole_seconds(wait));
-        refuse(call, claim, "too many failures lately", error)
-    };
-    // Whoever failed too often holds up nobody else.
-    if let Some(wait) = attempts.wait(account, peer, limits, Instant::now()) {
-        return Err(throttled(wait));
-    }
-    // Looking, trying and counting happen in one turn, so that concurrent tries are not more than
-    // the limits allow.
-    let _turn = attempts.turn(peer).ok_or(ApiError::Throttled(1))?;
-    let now = Instant::now();
-    let wait = attempts.wait(account, peer, limits, now);
-    if let Some(wait) = wait.or_else(|| attempts.slow_down(account, peer, limits, now)) {
-        return Err(throttled(wait));
-    }
-    find_caller(claim, call.rights, call.now).ok_or_else(|| {
-        attempts.count_failure(account, peer, limits, now);
-        refuse(call, claim, "unknown or wrong", Error::WrongCredentials)
-    })
+/// The error of a claim that is not true.
+fn wrong() -> Refusal {
+    Error::WrongCredentials.into()
 }
 
 fn with_subject(mut response: Response, token: &str) -> Response {
@@ -279,47 +159,6 @@ fn claim<'a>(identity: &'a Identity) -> Result<Claim<'a>, Error> {
     }
 }
 
-/// The user of a true claim, and when the old token ends that a new one is requested with. Takes as
-/// long for users who do not exist as for those who do.
-fn find_caller<'a>(
-    claim: &Claim<'_>,
-    rights: &'a Snapshot,
-    now: Time,
-) -> Option<(Caller<'a>, Option<Time>)> {
-    match claim {
-        Claim::Password { user, password } => {
-            let found = find_user(user, rights);
-            let is_right = Snapshot::is_password(found, password);
-            found.filter(|_| is_right).map(|user| (Caller { user, scope: Scope::User }, None))
-        }
-        Claim::Key { id, secret } => {
-            let found = rights.access_key(id);
-            let expected = found.map_or("", |(expected, _)| expected.expose());
-            let is_right = Sha256::digest(expected).ct_eq(&Sha256::digest(secret));
-            found
-                .filter(|_| bool::from(is_right))
-                .map(|(_, user)| (Caller { user, scope: Scope::User }, None))
-        }
-        Claim::Token(text) => {
-            let (token, user) = rights.token(text).filter(|(token, _)| token.expires_at > now)?;
-            Some((Caller { user, scope: token.scope.clone() }, Some(token.expires_at)))
-        }
-    }
-}
-
-fn find_user<'a>(named: &PasswordUser, rights: &'a Snapshot) -> Option<&'a User> {
-    if let Some(id) = &named.id {
-        return rights.user(id);
-    }
-    let domain = named.domain.as_ref()?;
-    let domain = match (&domain.id, &domain.name) {
-        (Some(id), _) => rights.domain(id),
-        (None, Some(name)) => rights.domain_by_name(name),
-        (None, None) => None,
-    }?;
-    rights.user_by_name(named.name.as_deref()?, domain)
-}
-
 /// The requested scope, if the caller has it. Without one, it is the user's own domain in name and
 /// all of the user's rights in effect; a token requested with a token has at most the scope of that
 /// one.
@@ -351,92 +190,6 @@ fn scope(request: Option<&ScopeRequest>, caller: &Caller<'_>, rights: &Snapshot)
         Scope::Domain(only) if only != id => None,
         narrower => Some(narrower.clone()),
     }
-}
-
-fn is_domain(named: &DomainRequest, id: &str, rights: &Snapshot) -> bool {
-    match (&named.id, &named.name) {
-        (Some(wanted), _) => wanted == id,
-        (None, Some(name)) => rights.domain(id).is_some_and(|domain| domain.name == *name),
-        (None, None) => false,
-    }
-}
-
-/// Whether a claim is still true: while a try waited for its turn, the password may have been
-/// changed, the key removed, the token revoked.
-fn is_still_true(claim: &Claim<'_>, user: &str, rights: &Snapshot, newest: &AccessFile) -> bool {
-    let Some(user) = newest.user.iter().find(|entry| entry.id == user && entry.enabled) else {
-        return false;
-    };
-    match claim {
-        Claim::Password { .. } => {
-            user.password.as_deref() == rights.user(&user.id).and_then(User::password_hash)
-        }
-        Claim::Key { id, .. } => {
-            newest.access_key.iter().any(|key| key.id == *id && key.user == user.id && key.enabled)
-        }
-        Claim::Token(text) => {
-            let parent = rights.token(text).map(|(token, _)| &token.id);
-            newest.token.iter().any(|token| Some(&token.id) == parent)
-        }
-    }
-}
-
-/// Writes the token down, records the login, then puts the token in force.
-fn issue(call: &Call<'_>, text: &str, token: &Token, claim: &Claim<'_>) -> Result<(), Refusal> {
-    let parent = match claim {
-        Claim::Token(shown) => call.rights.token(shown).map(|(token, _)| token.id.clone()),
-        _ => None,
-    };
-    let (project, domain) = match &token.scope {
-        Scope::Project(project) => (Some(project.clone()), None),
-        Scope::Domain(domain) => (None, Some(domain.clone())),
-        Scope::User => (None, None),
-    };
-    let entry = TokenEntry {
-        id: token.id.clone(),
-        sha256: hex::encode(Sha256::digest(text)),
-        user: token.user.clone(),
-        project,
-        domain,
-        methods: token.methods.clone(),
-        parent,
-        issued_at: token.issued_at.to_string(),
-        expires_at: token.expires_at.to_string(),
-    };
-    let who = call.who();
-    let name = who.name.clone().unwrap_or_default();
-    let act = Act::new("login", Operation::Login, FUNCTION)
-        .by(who)
-        .on("user", &name)
-        .with("method", token.methods.join(","))
-        .with("token_id", &entry.id)
-        .with("expires_at", &entry.expires_at);
-    let act = Act { description: Some("a token was handed out".to_owned()), ..act };
-    let record = |anchor: &Anchor| call.state.audit.record_now(anchored(act.clone(), anchor));
-    let is_true = |newest: &AccessFile| is_still_true(claim, &token.user, call.rights, newest);
-    match call.state.access.issue_token(&entry, call.now, &is_true, &record) {
-        Ok(()) => Ok(()),
-        Err(IssueError::Void) => Err(refuse(call, claim, "void since", Error::WrongCredentials)),
-        Err(IssueError::TooMany) => {
-            let error = ApiError::Throttled(TOKENS_FREE_AFTER_S);
-            Err(refuse(call, claim, "too many tokens in use", error))
-        }
-        Err(IssueError::Failed(why)) => Err(ApiError::Unrecorded(why).into()),
-    }
-}
-
-/// Records a refused login.
-fn refuse(call: &Call<'_>, claim: &Claim<'_>, why: &str, error: impl Into<Refusal>) -> Refusal {
-    let act = Act::new("login", Operation::Login, FUNCTION)
-        .by(call.who())
-        .on("user", &claim.name())
-        .with("method", claim.method());
-    let outcome =
-        Outcome { kind: OutcomeKind::Failure, code: Some(401), reason: Some(why.to_owned()) };
-    let description = Some(format!("a login was refused: {why}"));
-    let (class, severity) = (Class::Security, Severity::MAJOR);
-    call.state.audit.record_refused(Act { outcome, description, class, severity, ..act });
-    error.into().recorded()
 }
 
 /// The token that a request is about, and its text. Others' tokens do not exist.

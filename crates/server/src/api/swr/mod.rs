@@ -21,7 +21,8 @@ use super::parameters::{INT32_MAX, integer, text};
 use super::{Answer, Api, ApiError, Call, Refusal, Route, authorise};
 use access::rights::Action;
 
-pub static API: Api = Api { name: "swr", routes: &ROUTES, render_error: error::render };
+pub static API: Api =
+    Api { name: "swr", routes: &ROUTES, is_own: false, render_error: error::render };
 
 static ROUTES: [Route; 2] = [
     Route {

@@ -19,7 +19,8 @@ use crate::audit_policies;
 use access::rights::Action;
 pub use {download::asks_for_links, files::page_of, policy::is_policy};
 
-pub static API: Api = Api { name: "taurusdb", routes: &ROUTES, render_error: error::render };
+pub static API: Api =
+    Api { name: "taurusdb", routes: &ROUTES, is_own: false, render_error: error::render };
 
 static ROUTES: [Route; 9] = [
     Route {
