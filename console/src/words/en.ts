@@ -186,7 +186,8 @@ export const en = {
       ['1 … 5', 'tabs of the event'], ['f', 'filters; Enter only, x exclude'],
       ['n p', 'next, previous page'], ['g', 'go to page, time or event'],
       ['[ ]', 'earlier, later'], ['z', 'twice as wide'], ['Backspace', 'range before'],
-      ['v', 'verify the open event'], ['r', 'again as of now'], ['c', 'copy link'], ['h', 'chart'], ['t', 'time zone'],
+      ['v', 'verify the open event'], ['r', 'again as of now'], ['l', 'live'], ['e', 'export'],
+      ['x =', 'mark a row, compare those marked'], ['c', 'copy link'], ['h', 'chart'], ['t', 'time zone'],
       ['?', 'this list'], ['Esc', 'close the topmost thing'],
     ] as [string, string][],
   },
@@ -195,6 +196,76 @@ export const en = {
   loading: 'Loading',
   notFound: 'There is no such page.',
   toSearch: 'Go to the search',
+
+  live: {
+    live: 'Live', stop: 'Stop', paused: (count: number) => `Paused · ${n(count)} waiting`,
+    following: (count: number) => `Live · ${n(count)} rows`, show: 'Show them',
+    elsewhere: 'Another tab of this browser is live. This one waits.',
+    overflow: 'More than 5,000 wait. A search shows all of them.', search: 'Search them',
+    again: 'Again as of now',
+  },
+  export: {
+    button: 'Export', title: (count: number) => `Export ${plural(count, 'event', 'events')}`,
+    question: 'Question', everything: 'all events', format: 'Format',
+    formats: (name: string) =>
+      ({ csv: 'CSV for spreadsheets', ndjson: 'NDJSON', parquet: 'Parquet', ocsf: 'OCSF' })[name] ?? name,
+    note: 'All of them, from every trail that you may read. This export is recorded under your name.',
+    download: 'Download', manifest: 'Manifest, signed', making: 'The server makes the manifest',
+    check: 'Check a file', resume: 'Goes on where it broke off:',
+  },
+  sources: {
+    state: 'State', name: 'Source', lastHeard: 'Last heard', received: 'received',
+    recorded: 'recorded', duplicate: 'duplicate', rejected: 'rejected', skipped: 'skipped',
+    lost: 'lost', never: 'never', lag: 'lag', lastEvent: 'Newest event',
+    since: (time: string) => `Counted since ${time}`, allRejected: 'Rejected records',
+    seconds: (count: number) => age(Math.abs(count) * 1000),
+    silentAfter: (seconds: number) => `silent after ${age(seconds * 1000)}`,
+    noSilence: 'silence is not watched', none: 'No source that you may see is configured.',
+    noGaps: 'No gap is known.',
+    health: (state: string, since: string, behind: number) =>
+      ({
+        heard: 'Heard', quiet: 'Quiet', silent: `Silent since ${since}`, losing: 'Losing',
+        behind: `Behind ${plural(behind, 'byte', 'bytes')}`, never: 'Never heard',
+      })[state] ?? state,
+    explain: {
+      recorded: 'Recorded: events of the log.',
+      duplicate: 'Duplicate: recorded before. Many mean that the sender does not get our responses.',
+      rejected: 'Rejected: stored with the reason. Any mean that the format changed, or the source is configured for another.',
+      skipped: 'Skipped: not recorded by rule, such as other stages of a request.',
+    },
+    loss: (name: string) =>
+      ({
+        missing: 'Numbers that never arrived', lost_bytes: 'Bytes of files that were gone before they were read',
+        file_gaps: 'Parts of files that were gone', dropped_by_daybook: 'Datagrams dropped by Daybook',
+        dropped_by_kernel: 'Datagrams dropped by the kernel', truncated: 'Events that the source had cut',
+        unfollowed: 'Streams that were not followed', refused: 'Bodies refused',
+        connections_refused: 'Connections refused',
+      })[name] ?? name,
+    whatToDo: (state: string) =>
+      ({
+        losing: 'Look what happened between source and server at the time of the gap. The source can send its copy again, which fills the gap.',
+        silent: 'Look whether the source runs and reaches this server. Its first event ends the silence.',
+        behind: 'The server reads the file more slowly than it grows. It catches up by itself when the source is calmer.',
+      })[state] ?? '',
+  },
+  rejected: {
+    title: 'Rejected records', record: 'Rejected record', everySource: 'Every source',
+    withRetried: 'With those retried', choose: 'Choose', number: 'Number', beginning: 'Beginning',
+    bytes: 'Bytes', none: 'None.', about: 'Records that a source sent and Daybook could not read. They are kept with the reason and are never deleted.',
+    retry: (count: number) => (count === 0 ? 'Try again' : `Try ${plural(count, 'record', 'records')} again`),
+    willHappen: 'The records are parsed again with today’s settings of their source. Events that come of it are recorded as of now, and the retry is recorded under your name. What fails stays as it is.',
+    result: (number: number, recorded: number, duplicates: number) =>
+      `${number}: ${n(recorded)} recorded, ${n(duplicates)} known before.`,
+  },
+  trails: { events: 'Events', first: 'First', last: 'Last', gaps: 'Gaps' },
+  thing: {
+    kind: (kind: string) => ({ actor: 'Actor', resource: 'Resource', ip: 'Address' })[kind] ?? kind,
+    failed: (count: number) => `${n(count)} failed`, all: (count: number) => `All ${plural(count, 'event', 'events')}`,
+  },
+  compare: {
+    title: 'Compare events', hint: 'Mark two to five events with x in the search, then compare them with =.',
+    button: (count: number) => `Compare ${n(count)}`, clear: 'Unmark',
+  },
 
   badge: {
     verified: 'Verified', signed: 'Signed', late: 'Late', failed: 'Does not verify',

@@ -170,7 +170,8 @@ export const zh: Words = {
       ['/', '检索栏'], ['j k ↓ ↑', '下一行、上一行'], ['Enter o', '打开事件'],
       ['1 … 5', '事件的标签页'], ['f', '筛选；Enter 仅显示，x 排除'], ['n p', '下一页、上一页'],
       ['g', '前往页、时间或事件'], ['[ ]', '更早、更晚'], ['z', '放宽一倍'],
-      ['Backspace', '上一个范围'], ['v', '验证打开的事件'], ['r', '截至现在重新检索'], ['c', '复制链接'], ['h', '图表'],
+      ['Backspace', '上一个范围'], ['v', '验证打开的事件'], ['r', '截至现在重新检索'], ['l', '实时'],
+      ['e', '导出'], ['x =', '标记行，比较已标记的事件'], ['c', '复制链接'], ['h', '图表'],
       ['t', '时区'], ['?', '此列表'], ['Esc', '关闭最上层'],
     ],
   },
@@ -179,6 +180,71 @@ export const zh: Words = {
   loading: '正在加载',
   notFound: '没有此页面。',
   toSearch: '前往检索',
+
+  live: {
+    live: '实时', stop: '停止', paused: (count: number) => `已暂停 · ${n(count)} 条等待`,
+    following: (count: number) => `实时 · ${n(count)} 行`, show: '显示',
+    elsewhere: '此浏览器的另一个标签页正在实时显示，此页等待。',
+    overflow: '等待的事件超过 5,000 条，可用检索显示全部。', search: '检索', again: '截至现在重新检索',
+  },
+  export: {
+    button: '导出', title: (count: number) => `导出 ${n(count)} 条事件`, question: '检索条件',
+    everything: '全部事件', format: '格式',
+    formats: (name: string) =>
+      ({ csv: 'CSV（电子表格）', ndjson: 'NDJSON', parquet: 'Parquet', ocsf: 'OCSF' })[name] ?? name,
+    note: '导出您可以读取的全部轨迹中的所有匹配事件。此次导出将以您的名义记录。',
+    download: '下载', manifest: '已签名的清单', making: '服务器正在生成清单', check: '检查文件',
+    resume: '中断后继续：',
+  },
+  sources: {
+    state: '状态', name: '数据来源', lastHeard: '最近收到', received: '收到', recorded: '已记录',
+    duplicate: '重复', rejected: '搁置', skipped: '按规则跳过', lost: '丢失', never: '从未',
+    lag: '延迟', lastEvent: '最新事件', since: (time: string) => `计数自 ${time}`,
+    allRejected: '搁置的记录', seconds: (count: number) => age(Math.abs(count) * 1000),
+    silentAfter: (seconds: number) => `${age(seconds * 1000)}后视为静默`,
+    noSilence: '未监视静默', none: '没有配置您可以查看的数据来源。', noGaps: '没有已知缺口。',
+    health: (state: string, since: string, behind: number) =>
+      ({
+        heard: '正常', quiet: '平静', silent: `自 ${since} 起静默`, losing: '有丢失',
+        behind: `落后 ${n(behind)} 字节`, never: '从未收到',
+      })[state] ?? state,
+    explain: {
+      recorded: '已记录：日志中的事件。', duplicate: '重复：以前已记录。数量多说明发送方收不到应答。',
+      rejected: '搁置：连同原因保存。若有，说明格式改变或配置了其他格式。',
+      skipped: '按规则跳过：例如同一请求的其他阶段。',
+    },
+    loss: (name: string) =>
+      ({
+        missing: '从未到达的编号', lost_bytes: '读取前已消失的文件字节', file_gaps: '已消失的文件部分',
+        dropped_by_daybook: '被 Daybook 丢弃的数据报', dropped_by_kernel: '被内核丢弃的数据报',
+        truncated: '被来源截断的事件', unfollowed: '未跟踪的流', refused: '被拒绝的请求体',
+        connections_refused: '被拒绝的连接',
+      })[name] ?? name,
+    whatToDo: (state: string) =>
+      ({
+        losing: '请查看缺口发生时来源与服务器之间的情况。来源可以重新发送副本来填补缺口。',
+        silent: '请查看来源是否运行并能访问此服务器。收到第一条事件后静默即结束。',
+        behind: '服务器读取文件慢于其增长，来源平静后会自行赶上。',
+      })[state] ?? '',
+  },
+  rejected: {
+    title: '搁置的记录', record: '搁置的记录', everySource: '全部来源', withRetried: '包括已重试的',
+    choose: '选择', number: '编号', beginning: '开头', bytes: '字节', none: '无。',
+    about: '来源已发送而 Daybook 无法读取的记录。它们连同原因保存，从不删除。',
+    retry: (count: number) => (count === 0 ? '重试' : `重试 ${n(count)} 条记录`),
+    willHappen: '将按来源当前的设置重新解析这些记录。由此产生的事件以现在的时间记录，此次重试以您的名义记录。失败的记录保持不变。',
+    result: (number: number, recorded: number, duplicates: number) =>
+      `${number}：记录 ${n(recorded)} 条，${n(duplicates)} 条以前已有。`,
+  },
+  trails: { events: '事件', first: '最早', last: '最晚', gaps: '缺口' },
+  thing: {
+    kind: (kind: string) => ({ actor: '操作者', resource: '资源', ip: '源 IP' })[kind] ?? kind,
+    failed: (count: number) => `${n(count)} 条失败`, all: (count: number) => `全部 ${n(count)} 条事件`,
+  },
+  compare: {
+    title: '比较事件', hint: '在检索中用 x 标记两到五条事件，再用 = 比较。',
+    button: (count: number) => `比较 ${n(count)} 条`, clear: '取消标记',
+  },
 
   badge: {
     verified: '已在本机验证', signed: '已签名', late: '延迟', failed: '验证失败', unknown: '未检查',
