@@ -26,16 +26,14 @@ export interface Suggestion {
 export function targetAt(text: string, cursor: number): Target | undefined {
   const term = parse(text).find((one) => one.start <= cursor && cursor <= one.end)
   if (term === undefined) return undefined
-  const before = text.slice(term.start, cursor)
-  const sign = term.isExcluded ? 1 : 0
+  const { valuesAt } = term
+  if (cursor < valuesAt) return undefined
+  const before = text.slice(valuesAt, cursor)
   if (term.field === undefined) {
-    if (before.slice(sign).startsWith('"')) return undefined
-    return { start: term.start + sign, end: term.end, beginning: before.slice(sign) }
+    if (before.startsWith('"')) return undefined
+    return { start: valuesAt, end: term.end, beginning: before }
   }
-  const colon = text.indexOf(':', term.start)
-  if (cursor <= colon) return undefined
-  const list = text.slice(colon + 1, cursor)
-  const from = colon + 1 + lastComma(list) + 1
+  const from = valuesAt + lastComma(before) + 1
   const rest = text.slice(cursor, term.end)
   const stop = rest.search(/,/u)
   return {

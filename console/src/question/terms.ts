@@ -19,6 +19,8 @@ export interface Term {
   field?: string
   values: Value[]
   start: number
+  /** Where the values begin, behind the sign and the field. */
+  valuesAt: number
   end: number
   /** What the server will refuse: a quote that does not end, a value that is missing. */
   isBroken: boolean
@@ -74,7 +76,9 @@ export function parse(text: string): Term[] {
 
 function readTerm(text: string, start: number): [Term, number] {
   let at = start
-  const term: Term = { isExcluded: false, values: [], start, end: start, isBroken: false }
+  const term: Term = {
+    isExcluded: false, values: [], start, valuesAt: start, end: start, isBroken: false,
+  }
   if (text[at] === '-') {
     term.isExcluded = true
     at += 1
@@ -84,6 +88,7 @@ function readTerm(text: string, start: number): [Term, number] {
     term.field = field
     at = afterField
   }
+  term.valuesAt = at
   for (;;) {
     const [value, end, isWhole] = readValue(text, at, field)
     term.values.push(value)

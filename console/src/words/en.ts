@@ -186,7 +186,8 @@ export const en = {
       ['1 … 5', 'tabs of the event'], ['f', 'filters; Enter only, x exclude'],
       ['n p', 'next, previous page'], ['g', 'go to page, time or event'],
       ['[ ]', 'earlier, later'], ['z', 'twice as wide'], ['Backspace', 'range before'],
-      ['r', 'again as of now'], ['c', 'copy link'], ['h', 'chart'], ['t', 'time zone'],
+      ['v', 'verify the open event'], ['r', 'again as of now'], ['l', 'live'], ['e', 'export'],
+      ['x =', 'mark a row, compare those marked'], ['c', 'copy link'], ['h', 'chart'], ['t', 'time zone'],
       ['?', 'this list'], ['Esc', 'close the topmost thing'],
     ] as [string, string][],
   },
@@ -195,6 +196,133 @@ export const en = {
   loading: 'Loading',
   notFound: 'There is no such page.',
   toSearch: 'Go to the search',
+
+  live: {
+    live: 'Live', stop: 'Stop', paused: (count: number) => `Paused · ${n(count)} waiting`,
+    following: (count: number) => `Live · ${n(count)} rows`, show: 'Show them',
+    elsewhere: 'Another tab of this browser is live. This one waits.',
+    overflow: 'More than 5,000 wait. A search shows all of them.', search: 'Search them',
+    again: 'Again as of now',
+  },
+  export: {
+    button: 'Export', title: (count: number) => `Export ${plural(count, 'event', 'events')}`,
+    question: 'Question', everything: 'all events', format: 'Format',
+    formats: (name: string) =>
+      ({ csv: 'CSV for spreadsheets', ndjson: 'NDJSON', parquet: 'Parquet', ocsf: 'OCSF' })[name] ?? name,
+    note: 'All of them, from every trail that you may read. This export is recorded under your name.',
+    download: 'Download', manifest: 'Manifest, signed', making: 'The server makes the manifest',
+    check: 'Check a file', resume: 'Goes on where it broke off:',
+  },
+  sources: {
+    state: 'State', name: 'Source', lastHeard: 'Last heard', received: 'received',
+    recorded: 'recorded', duplicate: 'duplicate', rejected: 'rejected', skipped: 'skipped',
+    lost: 'lost', never: 'never', lag: 'lag', lastEvent: 'Newest event',
+    since: (time: string) => `Counted since ${time}`, allRejected: 'Rejected records',
+    seconds: (count: number) => age(Math.abs(count) * 1000),
+    silentAfter: (seconds: number) => `silent after ${age(seconds * 1000)}`,
+    noSilence: 'silence is not watched', none: 'No source that you may see is configured.',
+    noGaps: 'No gap is known.',
+    health: (state: string, since: string, behind: number) =>
+      ({
+        heard: 'Heard', quiet: 'Quiet', silent: `Silent since ${since}`, losing: 'Losing',
+        behind: `Behind ${plural(behind, 'byte', 'bytes')}`, never: 'Never heard',
+      })[state] ?? state,
+    explain: {
+      recorded: 'Recorded: events of the log.',
+      duplicate: 'Duplicate: recorded before. Many mean that the sender does not get our responses.',
+      rejected: 'Rejected: stored with the reason. Any mean that the format changed, or the source is configured for another.',
+      skipped: 'Skipped: not recorded by rule, such as other stages of a request.',
+    },
+    loss: (name: string) =>
+      ({
+        missing: 'Numbers that never arrived', lost_bytes: 'Bytes of files that were gone before they were read',
+        file_gaps: 'Parts of files that were gone', dropped_by_daybook: 'Datagrams dropped by Daybook',
+        dropped_by_kernel: 'Datagrams dropped by the kernel', truncated: 'Events that the source had cut',
+        unfollowed: 'Streams that were not followed', refused: 'Bodies refused',
+        connections_refused: 'Connections refused',
+      })[name] ?? name,
+    whatToDo: (state: string) =>
+      ({
+        losing: 'Look what happened between source and server at the time of the gap. The source can send its copy again, which fills the gap.',
+        silent: 'Look whether the source runs and reaches this server. Its first event ends the silence.',
+        behind: 'The server reads the file more slowly than it grows. It catches up by itself when the source is calmer.',
+      })[state] ?? '',
+  },
+  rejected: {
+    title: 'Rejected records', record: 'Rejected record', everySource: 'Every source',
+    withRetried: 'With those retried', choose: 'Choose', number: 'Number', beginning: 'Beginning',
+    bytes: 'Bytes', none: 'None.', about: 'Records that a source sent and Daybook could not read. They are kept with the reason and are never deleted.',
+    retry: (count: number) => (count === 0 ? 'Try again' : `Try ${plural(count, 'record', 'records')} again`),
+    willHappen: 'The records are parsed again with today’s settings of their source. Events that come of it are recorded as of now, and the retry is recorded under your name. What fails stays as it is.',
+    result: (number: number, recorded: number, duplicates: number) =>
+      `${number}: ${n(recorded)} recorded, ${n(duplicates)} known before.`,
+  },
+  trails: { events: 'Events', first: 'First', last: 'Last', gaps: 'Gaps' },
+  thing: {
+    kind: (kind: string) => ({ actor: 'Actor', resource: 'Resource', ip: 'Address' })[kind] ?? kind,
+    failed: (count: number) => `${n(count)} failed`, all: (count: number) => `All ${plural(count, 'event', 'events')}`,
+  },
+  compare: {
+    title: 'Compare events', hint: 'Mark two to five events with x in the search, then compare them with =.',
+    button: (count: number) => `Compare ${n(count)}`, clear: 'Unmark',
+  },
+
+  badge: {
+    verified: 'Verified', signed: 'Signed', late: 'Late', failed: 'Does not verify',
+    unknown: 'Not checked',
+    long: (state: string) =>
+      ({
+        verified: 'Verified in this browser, with a key that you pinned.',
+        signed: 'Signed by the log; the key was only seen here.',
+        late: 'Signed, but late.', failed: 'The log does not verify.',
+        unknown: 'This browser could not check the log.', starting: 'Checking …',
+      })[state] ?? state,
+  },
+  integrity: {
+    reason: (reason: string) => REASONS[reason] ?? REASONS['proof'] ?? reason,
+    holds: 'holds', checking: 'Checking', log: 'Log', origin: 'Origin', size: 'Events',
+    signedSize: 'Signed', signedAt: 'Signed at', root: 'Root of the tree', started: 'Server started',
+    waiting: (count: number) => `${plural(count, 'event', 'events')} not signed yet`,
+    keys: 'Verifier keys', pinned: 'pinned', shown: 'shown by the server', pin: 'Pin', unpin: 'Unpin',
+    keyLabel: 'Verifier key from the operator', pinKey: 'Pin the key',
+    keyHint: 'Get the key by a way that does not lead through this server. Its operator reads it with',
+    pinHint: 'Pin the key that you got from the operator: then this browser checks that nobody else signs.',
+    witnesses: 'Witnesses',
+    witness: (state: string) =>
+      ({ ok: 'cosigns', cosigned: 'cosigns', late: 'late', refused: 'refuses' })[state] ?? state,
+    lateSince: (time: string) => `The newest checkpoint is of ${time}, and events wait.`,
+    lateWitness: 'A witness is late:',
+    whatToDo: 'Keep both checkpoints and compare them with others who read this log. Trust no answer of this server until it is explained.',
+    saveKept: 'Download the checkpoint kept here', saveNewest: 'Download what the server gave',
+    beginAnew: 'Begin anew with this log', checks: 'Checks in this browser',
+    check: (what: string, detail: string) =>
+      ({
+        growth: 'Checkpoint: signature, and the log only grew', event: `Proof of event ${detail}`,
+        file: `File ${detail}`, export: `Export ${detail}`,
+      })[what] ?? what,
+    checkFile: 'Check a file',
+    drop: 'Drop a proof, a checkpoint, or an export together with its manifest.',
+    fileHolds: (kind: string, size: number) =>
+      `${({ proof: 'the proof holds', checkpoint: 'the signature holds', manifest: 'the manifest is signed', export: 'the file is what the manifest says' })[kind] ?? 'holds'}, log size ${n(size)}`,
+    noKeys: 'The server shows no verifier key, and none is pinned.',
+    eventHolds: 'This event is in the log, unchanged.',
+    stepRaw: 'The bytes as received have the hash that the entry names.',
+    stepEntry: 'The entry has the digest that the log has.',
+    stepPath: (index: number, size: number) =>
+      `The path leads from position ${n(index)} to the root of ${n(size)} events.`,
+    stepSignature: 'The root is signed by',
+    notPinned: 'The key is the one that the server shows.',
+    download: 'Download the proof', elsewhere: 'Check it with a program of your own:',
+    limits: 'This page came from the server that it checks. It finds changes by others, and mistakes. Against the server’s owner use a program of your own: daybook verify, Go’s sumdb, or peers/verifier.py.',
+    limits2: 'Complete is what was recorded. Whether a total is complete over the log can be recomputed as of its size; this page does not prove it. What a source never sent shows only as a gap.',
+  },
+  readers: {
+    user: 'Who', act: 'What', none: 'Nobody has opened or exported this event.',
+    noRight: 'You may not read who saw this event: that takes a right on Daybook’s own trail.',
+    note: 'Your own look at it is recorded too.',
+    action: (action: string) =>
+      ({ 'daybook.ShowEvent': 'opened', 'daybook.Export': 'exported', show: 'opened', open: 'opened', opened: 'opened', export: 'exported', exported: 'exported' })[action] ?? action,
+  },
 
   sentence: (event: SentenceFacts): Piece[] => {
     const verb = VERBS[event.operation]
@@ -208,6 +336,22 @@ export const en = {
     }
     return [{ value: event.who }, ...act, ...what]
   },
+}
+
+const REASONS: Record<string, string> = {
+  base64: 'A part is not base64.', number: 'A number is not as it should be.',
+  note: 'The signed note is malformed.', key: 'This is not a verifier key.',
+  noKey: 'None of the keys signed it: another key did.', signature: 'The signature is wrong.',
+  checkpoint: 'The checkpoint is malformed.', proof: 'The proof is malformed.',
+  path: 'The path does not fit the position.', root: 'The path leads to another root.',
+  entry: 'The entry is another than the proof’s.', raw: 'The bytes as received are others.',
+  digest: 'The entry has another digest.', index: 'The proof is of another position.',
+  smaller: 'The log has fewer events than it had.', fork: 'The log has the same size and another root.',
+  consistency: 'The log does not extend what it was.', tile: 'The tiles are incomplete.',
+  origin: 'It is of another log.', receipt: 'The receipt is malformed.',
+  body: 'The answer’s bytes are others.', size: 'The file has another length.',
+  file: 'The file has another hash.', rows: 'The rows are others.',
+  crypto: 'This browser cannot check Ed25519 signatures here. Use HTTPS.',
 }
 
 /** What a sentence is made of. */

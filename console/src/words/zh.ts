@@ -170,7 +170,8 @@ export const zh: Words = {
       ['/', '检索栏'], ['j k ↓ ↑', '下一行、上一行'], ['Enter o', '打开事件'],
       ['1 … 5', '事件的标签页'], ['f', '筛选；Enter 仅显示，x 排除'], ['n p', '下一页、上一页'],
       ['g', '前往页、时间或事件'], ['[ ]', '更早、更晚'], ['z', '放宽一倍'],
-      ['Backspace', '上一个范围'], ['r', '截至现在重新检索'], ['c', '复制链接'], ['h', '图表'],
+      ['Backspace', '上一个范围'], ['v', '验证打开的事件'], ['r', '截至现在重新检索'], ['l', '实时'],
+      ['e', '导出'], ['x =', '标记行，比较已标记的事件'], ['c', '复制链接'], ['h', '图表'],
       ['t', '时区'], ['?', '此列表'], ['Esc', '关闭最上层'],
     ],
   },
@@ -180,6 +181,123 @@ export const zh: Words = {
   notFound: '没有此页面。',
   toSearch: '前往检索',
 
+  live: {
+    live: '实时', stop: '停止', paused: (count: number) => `已暂停 · ${n(count)} 条等待`,
+    following: (count: number) => `实时 · ${n(count)} 行`, show: '显示',
+    elsewhere: '此浏览器的另一个标签页正在实时显示，此页等待。',
+    overflow: '等待的事件超过 5,000 条，可用检索显示全部。', search: '检索', again: '截至现在重新检索',
+  },
+  export: {
+    button: '导出', title: (count: number) => `导出 ${n(count)} 条事件`, question: '检索条件',
+    everything: '全部事件', format: '格式',
+    formats: (name: string) =>
+      ({ csv: 'CSV（电子表格）', ndjson: 'NDJSON', parquet: 'Parquet', ocsf: 'OCSF' })[name] ?? name,
+    note: '导出您可以读取的全部轨迹中的所有匹配事件。此次导出将以您的名义记录。',
+    download: '下载', manifest: '已签名的清单', making: '服务器正在生成清单', check: '检查文件',
+    resume: '中断后继续：',
+  },
+  sources: {
+    state: '状态', name: '数据来源', lastHeard: '最近收到', received: '收到', recorded: '已记录',
+    duplicate: '重复', rejected: '搁置', skipped: '按规则跳过', lost: '丢失', never: '从未',
+    lag: '延迟', lastEvent: '最新事件', since: (time: string) => `计数自 ${time}`,
+    allRejected: '搁置的记录', seconds: (count: number) => age(Math.abs(count) * 1000),
+    silentAfter: (seconds: number) => `${age(seconds * 1000)}后视为静默`,
+    noSilence: '未监视静默', none: '没有配置您可以查看的数据来源。', noGaps: '没有已知缺口。',
+    health: (state: string, since: string, behind: number) =>
+      ({
+        heard: '正常', quiet: '平静', silent: `自 ${since} 起静默`, losing: '有丢失',
+        behind: `落后 ${n(behind)} 字节`, never: '从未收到',
+      })[state] ?? state,
+    explain: {
+      recorded: '已记录：日志中的事件。', duplicate: '重复：以前已记录。数量多说明发送方收不到应答。',
+      rejected: '搁置：连同原因保存。若有，说明格式改变或配置了其他格式。',
+      skipped: '按规则跳过：例如同一请求的其他阶段。',
+    },
+    loss: (name: string) =>
+      ({
+        missing: '从未到达的编号', lost_bytes: '读取前已消失的文件字节', file_gaps: '已消失的文件部分',
+        dropped_by_daybook: '被 Daybook 丢弃的数据报', dropped_by_kernel: '被内核丢弃的数据报',
+        truncated: '被来源截断的事件', unfollowed: '未跟踪的流', refused: '被拒绝的请求体',
+        connections_refused: '被拒绝的连接',
+      })[name] ?? name,
+    whatToDo: (state: string) =>
+      ({
+        losing: '请查看缺口发生时来源与服务器之间的情况。来源可以重新发送副本来填补缺口。',
+        silent: '请查看来源是否运行并能访问此服务器。收到第一条事件后静默即结束。',
+        behind: '服务器读取文件慢于其增长，来源平静后会自行赶上。',
+      })[state] ?? '',
+  },
+  rejected: {
+    title: '搁置的记录', record: '搁置的记录', everySource: '全部来源', withRetried: '包括已重试的',
+    choose: '选择', number: '编号', beginning: '开头', bytes: '字节', none: '无。',
+    about: '来源已发送而 Daybook 无法读取的记录。它们连同原因保存，从不删除。',
+    retry: (count: number) => (count === 0 ? '重试' : `重试 ${n(count)} 条记录`),
+    willHappen: '将按来源当前的设置重新解析这些记录。由此产生的事件以现在的时间记录，此次重试以您的名义记录。失败的记录保持不变。',
+    result: (number: number, recorded: number, duplicates: number) =>
+      `${number}：记录 ${n(recorded)} 条，${n(duplicates)} 条以前已有。`,
+  },
+  trails: { events: '事件', first: '最早', last: '最晚', gaps: '缺口' },
+  thing: {
+    kind: (kind: string) => ({ actor: '操作者', resource: '资源', ip: '源 IP' })[kind] ?? kind,
+    failed: (count: number) => `${n(count)} 条失败`, all: (count: number) => `全部 ${n(count)} 条事件`,
+  },
+  compare: {
+    title: '比较事件', hint: '在检索中用 x 标记两到五条事件，再用 = 比较。',
+    button: (count: number) => `比较 ${n(count)} 条`, clear: '取消标记',
+  },
+
+  badge: {
+    verified: '已在本机验证', signed: '已签名', late: '延迟', failed: '验证失败', unknown: '未检查',
+    long: (state: string) =>
+      ({
+        verified: '已在此浏览器中用您固定的公钥验证。', signed: '日志已签名；公钥仅在此处见过。',
+        late: '已签名，但有延迟。', failed: '日志未通过验证。', unknown: '此浏览器无法检查日志。',
+        starting: '正在检查 …',
+      })[state] ?? state,
+  },
+  integrity: {
+    reason: (reason: string) => REASONS[reason] ?? REASONS['proof'] ?? reason,
+    holds: '成立', checking: '正在检查', log: '日志', origin: '来源名', size: '事件数',
+    signedSize: '已签名', signedAt: '签名时间', root: '树根', started: '服务器启动时间',
+    waiting: (count: number) => `${n(count)} 条事件尚未签名`,
+    keys: '验证公钥', pinned: '已固定', shown: '由服务器显示', pin: '固定', unpin: '取消固定',
+    keyLabel: '从管理者处得到的验证公钥', pinKey: '固定公钥',
+    keyHint: '请通过不经过此服务器的途径取得公钥。管理者用此命令读取：',
+    pinHint: '请固定从管理者处得到的公钥，此后浏览器会检查没有他人签名。',
+    witnesses: '见证方',
+    witness: (state: string) =>
+      ({ ok: '正常联署', cosigned: '正常联署', late: '延迟', refused: '拒绝' })[state] ?? state,
+    lateSince: (time: string) => `最新检查点的时间是 ${time}，仍有事件等待签名。`,
+    lateWitness: '见证方延迟：',
+    whatToDo: '请保存两个检查点，与其他读者比较。在原因查明之前，不要相信此服务器的任何回答。',
+    saveKept: '下载本机保存的检查点', saveNewest: '下载服务器给出的内容',
+    beginAnew: '对此日志重新开始', checks: '此浏览器中的检查',
+    check: (what: string, detail: string) =>
+      ({
+        growth: '检查点：签名有效，日志只增不减', event: `事件 ${detail} 的存在证明`,
+        file: `文件 ${detail}`, export: `导出 ${detail}`,
+      })[what] ?? what,
+    checkFile: '检查文件', drop: '拖入存在证明、检查点，或导出文件与其清单。',
+    fileHolds: (kind: string, size: number) =>
+      `${({ proof: '证明成立', checkpoint: '签名有效', manifest: '清单已签名', export: '文件与清单一致' })[kind] ?? '成立'}，日志大小 ${n(size)}`,
+    noKeys: '服务器未显示验证公钥，也没有固定的公钥。',
+    eventHolds: '此事件在日志中，未被改动。', stepRaw: '原始字节的哈希与条目所记一致。',
+    stepEntry: '条目的摘要与日志所记一致。',
+    stepPath: (index: number, size: number) =>
+      `路径从位置 ${n(index)} 通向 ${n(size)} 条事件的树根。`,
+    stepSignature: '树根的签名者：', notPinned: '此公钥是服务器显示的。', download: '下载证明',
+    elsewhere: '用您自己的程序检查：',
+    limits: '此页面来自它所检查的服务器。它能发现他人的改动和错误。若要防范服务器的所有者，请使用自己的程序：daybook verify、Go 的 sumdb 或 peers/verifier.py。',
+    limits2: '完整指的是已记录的内容。总数对日志是否完整，可按其大小重新计算；此页面不作证明。数据来源从未发送的内容只会显示为缺口。',
+  },
+  readers: {
+    user: '谁', act: '做了什么', none: '没有人打开或导出过此事件。',
+    noRight: '您不能读取谁看过此事件：这需要对 Daybook 自身轨迹的权限。',
+    note: '您的这次查看也会被记录。',
+    action: (action: string) =>
+      ({ 'daybook.ShowEvent': '打开', 'daybook.Export': '导出', show: '打开', open: '打开', opened: '打开', export: '导出', exported: '导出' })[action] ?? action,
+  },
+
   sentence: (event: SentenceFacts): Piece[] => {
     const verb = VERBS[event.operation]
     const act: Piece[] = verb === undefined ? [' 执行了 ', { value: event.action }] : [` ${verb}`]
@@ -188,6 +306,18 @@ export const zh: Words = {
     const tried: Piece[] = event.result === 'failure' ? [' 尝试', ...trimmed(act)] : act
     return [{ value: event.who }, ...tried, ...what, ...(event.result === 'failure' ? [end] : [])]
   },
+}
+
+const REASONS: Record<string, string> = {
+  base64: '有一部分不是 base64。', number: '数字格式不正确。', note: '签名文本格式错误。',
+  key: '这不是验证公钥。', noKey: '没有任何已知公钥的签名：由其他公钥签名。', signature: '签名错误。',
+  checkpoint: '检查点格式错误。', proof: '存在证明格式错误。', path: '路径与位置不符。',
+  root: '路径通向另一个树根。', entry: '条目与证明中的不同。', raw: '原始字节不同。',
+  digest: '条目的摘要不同。', index: '证明属于另一个位置。', smaller: '日志的事件比以前少。',
+  fork: '日志大小相同而树根不同。', consistency: '日志不是以前内容的延续。', tile: '分块不完整。',
+  origin: '属于另一个日志。', receipt: '回执格式错误。', body: '回答的字节不同。',
+  size: '文件长度不同。', file: '文件哈希不同。', rows: '行不同。',
+  crypto: '此浏览器在这里无法检查 Ed25519 签名，请使用 HTTPS。',
 }
 
 function trimmed(pieces: Piece[]): Piece[] {
