@@ -1,6 +1,8 @@
 //! `daybook demo`: a throw-away log of captured events, served on loopback, with commands to try
 //! next.
 
+mod moved;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,6 +11,7 @@ use std::time::Duration;
 
 use event::{Service, Trail, TrailPattern};
 use formats::Options;
+use jiff::{SignedDuration, Timestamp};
 use store::Identity;
 use store::durable::{Disk, Local};
 
@@ -39,6 +42,8 @@ pub struct Arguments {
 /// Output of a real program (see the README beside each file), and its source.
 struct Capture {
     description: &'static str,
+    /// Hours before the demo to which its end is moved.
+    hours_ago: i64,
     source: &'static str,
     /// The log file of the program, for databases.
     log_file: Option<&'static str>,
@@ -55,6 +60,7 @@ enum Content {
 const CAPTURES: [Capture; 8] = [
     Capture {
         description: "docker-registry 2.8, notifications",
+        hours_ago: 72,
         source: "hub",
         log_file: None,
         content: Content::Requests(include_str!(
@@ -63,6 +69,7 @@ const CAPTURES: [Capture; 8] = [
     },
     Capture {
         description: "docker-registry 2.8, anonymous, IPv6",
+        hours_ago: 53,
         source: "hub",
         log_file: None,
         content: Content::Requests(include_str!(
@@ -71,6 +78,7 @@ const CAPTURES: [Capture; 8] = [
     },
     Capture {
         description: "distribution 3.1, notifications",
+        hours_ago: 26,
         source: "hub",
         log_file: None,
         content: Content::Requests(include_str!(
@@ -79,6 +87,7 @@ const CAPTURES: [Capture; 8] = [
     },
     Capture {
         description: "nginx before artifact repositories, access log",
+        hours_ago: 20,
         source: "packages",
         log_file: None,
         content: Content::Lines(include_bytes!(
@@ -87,12 +96,14 @@ const CAPTURES: [Capture; 8] = [
     },
     Capture {
         description: "the same after it was rotated",
+        hours_ago: 9,
         source: "packages",
         log_file: None,
         content: Content::Lines(include_bytes!("../../../formats/testdata/nginx-json/access.json")),
     },
     Capture {
         description: "MariaDB, audit log before it was rotated",
+        hours_ago: 30,
         source: "orders",
         log_file: Some("server_audit.log.1"),
         content: Content::Lines(include_bytes!(
@@ -101,6 +112,7 @@ const CAPTURES: [Capture; 8] = [
     },
     Capture {
         description: "MariaDB, audit log in use",
+        hours_ago: 4,
         source: "orders",
         log_file: Some("server_audit.log"),
         content: Content::Lines(include_bytes!(
@@ -109,6 +121,7 @@ const CAPTURES: [Capture; 8] = [
     },
     Capture {
         description: "Kubernetes, audit log",
+        hours_ago: 0,
         source: "cluster",
         log_file: None,
         content: Content::Lines(include_bytes!(
@@ -118,12 +131,24 @@ const CAPTURES: [Capture; 8] = [
 ];
 
 /// Name, format, service and instance of the sources.
-const SOURCES: [(&str, &str, Service, &str); 4] = [
+const SOURCES: [(&str, &str, Service, &str); 5] = [
+    (TEAM, "daybook", Service::Platform, TEAM),
     ("hub", "docker-registry", Service::Registry, INSTANCE),
     ("packages", "nginx-json", Service::Artifact, REPOSITORY),
     ("orders", "mariadb-audit", Service::Database, DATABASE),
     ("cluster", "kubernetes-audit", Service::Platform, "cluster"),
 ];
+
+/// The source of made-up acts of a team, which has a gap and goes on.
+const TEAM: &str = "team-a";
+/// The source that falls silent, and after how long.
+const SILENT: (&str, u64) = ("orders", 60);
+/// Days of made-up acts.
+const DAYS: i64 = 3;
+/// End of the captures.
+const CAPTURED_UNTIL: &str = "2026-11-20T18:24:00Z";
+/// Pause between two acts of the trickle.
+const TRICKLE: Duration = Duration::from_secs(5);
 
 /// Longest wait for a response of the demo's own server.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -170,12 +195,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let server = Server::open(config, &data).await?;
         let address = server.address();
         let once = arguments.once;
+        let token = keys.token.clone();
         let mut shown = Ok(());
         let until = async {
             shown = tokio::task::spawn_blocking(move || show(address, &keys, once))
                 .await
                 .unwrap_or_else(|error| Err(Failure::new(error.to_string())));
             if !once && shown.is_ok() {
+                // It ends with the process.
+                std::thread::spawn(move || trickle(address, &token));
                 stop.await;
             }
         };
@@ -257,7 +285,7 @@ fn configuration(listen: SocketAddr, keys: &Keys) -> Result<Config, Failure> {
             token: Some(Token::new(&keys.token)),
             options: Options::default(),
             syslog: None,
-            silent_after_s: None,
+            silent_after_s: (name == SILENT.0).then_some(SILENT.1),
             follow: None,
         })
     };
@@ -273,10 +301,15 @@ fn configuration(listen: SocketAddr, keys: &Keys) -> Result<Config, Failure> {
 fn show(address: SocketAddr, keys: &Keys, once: bool) -> Result<(), Failure> {
     let client = Client::new(CLIENT_TIMEOUT);
     let base = format!("http://{address}");
+    let started = now();
     for capture in CAPTURES {
-        let recorded = send(&client, &base, &capture, keys)?;
+        let recorded = send(&client, &base, &capture, keys, started)?;
         say(&format!("recorded {recorded:>4} events: {}\n", capture.description))?;
     }
+    let made_up = moved::made_up(started, DAYS);
+    let recorded = post(&client, &base, TEAM, "", made_up.as_bytes(), keys)?;
+    say(&format!("recorded {recorded:>4} events: made-up acts of a team, with a gap\n"))?;
+    say("The captures were moved to the last days, each as a block.\n")?;
     let path = format!("/v2/{PROJECT}/instances/{INSTANCE}/audit-logs");
     let query = "limit=5&offset=0&operation=pull";
     let host = address.to_string();
@@ -315,24 +348,69 @@ fn show(address: SocketAddr, keys: &Keys, once: bool) -> Result<(), Failure> {
     say(&text)
 }
 
-/// Sends one capture, and returns the number of recorded events.
-fn send(client: &Client, base: &str, capture: &Capture, keys: &Keys) -> Result<u64, Failure> {
+/// The system clock.
+fn now() -> Timestamp {
+    let ns = i128::from(system::now().unix_ns());
+    Timestamp::from_nanosecond(ns).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Sends one capture with its times moved, and returns the number of recorded events.
+fn send(
+    client: &Client,
+    base: &str,
+    capture: &Capture,
+    keys: &Keys,
+    now: Timestamp,
+) -> Result<u64, Failure> {
     let query = capture.log_file.map(|name| format!("?log_file={name}")).unwrap_or_default();
-    let url = format!("{base}/intake/{}{query}", capture.source);
+    let until: Timestamp =
+        CAPTURED_UNTIL.parse().map_err(|error: jiff::Error| Failure::new(error.to_string()))?;
+    let seconds = now.as_second() - until.as_second() - capture.hours_ago * 3600;
     let bodies = match capture.content {
         Content::Requests(lines) => bodies(lines)?,
         Content::Lines(lines) => vec![lines.to_vec()],
     };
     let mut recorded = 0;
     for body in bodies {
-        let answer = client.post_as(&keys.token, &url, &body).map_err(Failure::new)?;
-        let result: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        match result["recorded"].as_u64() {
-            Some(count) if answer.status == 200 => recorded += count,
-            _ => return Err(unexpected(capture.description, &answer)),
-        }
+        // A capture may have bytes that are no text; they stay as they are.
+        let body = match String::from_utf8(body) {
+            Ok(text) => moved::moved(&text, seconds).into_bytes(),
+            Err(error) => error.into_bytes(),
+        };
+        recorded += post(client, base, capture.source, &query, &body, keys)?;
     }
     Ok(recorded)
+}
+
+/// Sends a body to a source, and returns the number of recorded events.
+fn post(
+    client: &Client,
+    base: &str,
+    source: &str,
+    query: &str,
+    body: &[u8],
+    keys: &Keys,
+) -> Result<u64, Failure> {
+    let url = format!("{base}/intake/{source}{query}");
+    let answer = client.post_as(&keys.token, &url, body).map_err(Failure::new)?;
+    let result: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    match result["recorded"].as_u64() {
+        Some(count) if answer.status == 200 => Ok(count),
+        _ => Err(unexpected(source, &answer)),
+    }
+}
+
+/// Goes on recording an act every few seconds, until the server is gone.
+fn trickle(address: SocketAddr, token: &str) {
+    let client = Client::new(CLIENT_TIMEOUT);
+    let url = format!("http://{address}/intake/{TEAM}");
+    for number in 1.. {
+        std::thread::sleep(TRICKLE);
+        let act = moved::trickle(number, now());
+        if client.post_as(token, &url, act.as_bytes()).is_err() {
+            return;
+        }
+    }
 }
 
 /// A response of the demo's own server that ends the demo.
@@ -368,6 +446,11 @@ fn next_steps(
     let Keys { access_key, secret, token: intake_token, password, app_code, code } = keys;
     let own = config::Own::default();
     let (own_project, own_instance) = (own.project, own.instance);
+    let day = |days: i64| {
+        let at = now().checked_add(SignedDuration::from_hours(24 * days));
+        at.map_or_else(|_| String::new(), |at| at.strftime("%Y-%m-%d").to_string())
+    };
+    let (from, until) = (day(-7), day(2));
     let curl: String =
         headers.iter().map(|(name, value)| format!(" \\\n  -H '{name}: {value}'")).collect();
     format!(
@@ -398,8 +481,8 @@ curl -s -G http://{address}/cloudartifact/v5/{TENANT}/{PROJECT}/file/{REPOSITORY
    returns download links:
 
 curl -s -G http://{address}/v3/{PROJECT}/instances/{DATABASE}/audit-logs \
-  --data-urlencode start_time=2026-11-01T00:00:00+0800 \
-  --data-urlencode end_time=2026-11-30T00:00:00+0800 -H 'X-Auth-Token: {token}'
+  --data-urlencode start_time={from}T00:00:00+0800 \
+  --data-urlencode end_time={until}T00:00:00+0800 -H 'X-Auth-Token: {token}'
 
 5. Platforms (HCS Online), newest first, security only:
 
