@@ -243,7 +243,7 @@ mod tests {
             let path = setting.path;
             let value = match (setting.kind, path) {
                 (Kind::Structure, _) => continue,
-                (Kind::Flag, "evidence.public") => "false",
+                (Kind::Flag, "evidence.public" | "console.enabled") => "false",
                 (Kind::Flag, _) => "true",
                 (Kind::Number(_), "limits.unflushed_events_max") => "9999999",
                 (Kind::Number(_), _) => "9",

@@ -53,6 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Flags { log_level, ..arguments.location.flags(arguments.listen, arguments.log_format) };
     let config = config::load(&flags, &variables())?;
     let data_dir = config.data_dir.clone().ok_or_else(no_data_dir)?;
+    let has_console = config.console.enabled;
     let set_level = start_log(config.log_format, config.log_level);
     forbid_dumps();
     runtime.block_on(async {
@@ -68,6 +69,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             server.scheme(),
             server.address()
         ));
+        if has_console {
+            warn(&format!(
+                "daybook: console at {}://{}/console/",
+                server.scheme(),
+                server.address()
+            ));
+        }
         notify::send(notify::READY);
         server.run(stopped).await
     })

@@ -261,6 +261,21 @@ fn all_parts_of_a_view_are_of_one_moment_and_one_record() {
         assert!(values.iter().all(|value| value["field"] == "actor.name"), "{found}");
     }
     assert!(size(&browser) <= before + 2, "at most once a minute");
+    // Who opened an event is found, and nobody else.
+    let index = page["events"][0]["index"].as_u64().unwrap();
+    let opened = format!("/api/v1/events/{index}");
+    assert_eq!(browser.request("GET", &opened, "").status, 200);
+    assert_eq!(server.of("admin", "GET", &opened, "").status, 200);
+    let readers = browser.request("GET", &format!("{opened}/readers"), "").json();
+    let names: Vec<&str> = readers["readers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|one| one["user"].as_str())
+        .collect();
+    assert_eq!((names, &readers["total"]), (vec!["admin", "reader"], &json!(2)));
+    let refused = server.of("admin", "GET", &format!("{opened}/readers"), "");
+    assert_eq!(refused.status, 403, "without a right on Daybook's own trail");
     let log = browser.request("GET", "/api/v1/log", "").json();
     assert!(log["size"].as_u64().unwrap() >= as_of && log["keys"][0].is_string(), "{log}");
     // Nothing of it may be stored by a browser, and large answers are compressed.

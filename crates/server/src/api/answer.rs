@@ -46,6 +46,8 @@ pub struct Record {
     pub rows: Option<(usize, u64)>,
     /// Position in the log of each row, for a receipt.
     pub indexes: Option<Indexes>,
+    /// The event that was opened, if it was a single one.
+    pub opened: Option<u64>,
     /// True if the handler recorded the request itself, or it is not to be recorded.
     pub is_recorded: bool,
 }
@@ -111,6 +113,12 @@ impl Answer {
     /// Notes which rows are returned, for a receipt.
     pub fn with_indexes(mut self, tree_size: u64, indexes: Vec<u64>) -> Answer {
         self.record.indexes = Some(Indexes { tree_size, indexes });
+        self
+    }
+
+    /// Notes which event was opened, so that its readers are found.
+    pub fn with_opened(mut self, index: u64) -> Answer {
+        self.record.opened = Some(index);
         self
     }
 

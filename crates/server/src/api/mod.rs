@@ -28,4 +28,4 @@ pub mod tlog;
 pub use self::answer::{Answer, Streaming};
 pub use self::call::{Call, authorise, authorise_within};
 pub use self::error::{ApiError, OwnError, Refusal};
-pub use self::table::{Api, Route};
+pub use self::table::{Api, OPENED, Route};

@@ -14,6 +14,9 @@ use intake::audit::Act;
 use net::{self, Body, Response};
 use verify::receipt;
 
+/// The attribute of a request's record that names the event that it opened.
+pub const OPENED: &str = "event";
+
 /// A wire API.
 pub struct Api {
     /// Name for people, such as `swr`.
@@ -123,6 +126,10 @@ fn write_record(call: &Call<'_>, record: Record, status: StatusCode) -> Result<(
         .on("trail", &call.subject())
         .with("request", call.requested())
         .with("status", status.as_str());
+    let act = match record.opened {
+        Some(index) => act.with(OPENED, index.to_string()),
+        None => act,
+    };
     if status.is_success() {
         let (rows, total) = record.rows.unwrap_or_default();
         let act = act.with("rows", rows.to_string()).with("total", total.to_string());

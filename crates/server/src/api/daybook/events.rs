@@ -60,6 +60,7 @@ pub fn show(call: &Call<'_>) -> Result<Answer, Refusal> {
     call.concerns(&body.event.trail);
     Ok(based_on(body.tree_size, &body)
         .with_rows(1, 1)
+        .with_opened(body.event.index)
         .with_indexes(body.tree_size, vec![body.event.index]))
 }
 

@@ -12,6 +12,7 @@ mod metrics;
 mod openapi;
 pub mod problem;
 mod proof;
+mod readers;
 mod session;
 mod sources;
 mod tail;
@@ -25,7 +26,14 @@ use access::rights::Action;
 pub static API: Api =
     Api { name: "daybook", routes: &ROUTES, is_own: true, render_error: problem::render };
 
-static ROUTES: [Route; 23] = [
+static ROUTES: [Route; 24] = [
+    Route {
+        method: Method::GET,
+        path: "/api/v1/events/{event}/readers",
+        name: "daybook.ListReaders",
+        needs: Some(Action::ReadEvents),
+        handler: readers::list,
+    },
     Route {
         method: Method::GET,
         path: "/api/v1/view",

@@ -10,7 +10,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::{dead_letters, gaps, limits, log, problem, session, sources};
+use super::{dead_letters, gaps, limits, log, problem, readers, session, sources};
 use crate::api::{Answer, Refusal, Route};
 use find::answer;
 use find::export::Format;
@@ -238,6 +238,10 @@ fn describe(name: &str, schemas: &mut SchemaGenerator) -> Described {
             )
         },
         "SignOut" => Described::json::<()>("Ends the session of the cookie.", schemas),
+        "ListReaders" => Described {
+            may_miss: true,
+            ..Described::json::<readers::Readers>("Who opened an event.", schemas)
+        },
         "ShowLog" => Described::json::<log::LogState>(
             "Name, keys, newest checkpoint and witnesses of the log.",
             schemas,
@@ -479,6 +483,6 @@ mod tests {
             let pointer = reference.strip_prefix('#').expect("of this document");
             assert!(description.pointer(pointer).is_some(), "{reference}");
         }
-        assert_eq!(description["paths"].as_object().map(Map::len), Some(21));
+        assert_eq!(description["paths"].as_object().map(Map::len), Some(22));
     }
 }

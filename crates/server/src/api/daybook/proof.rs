@@ -21,7 +21,8 @@ pub fn prove(call: &Call<'_>) -> Result<Answer, Refusal> {
         return Ok(proof(call, index, None).map_err(unrecorded)?.answer(call));
     }
     let entry = entry(call, index)?;
-    let mut answer = proof(call, index, Some(entry))?.answer(call).with_rows(1, 1);
+    let mut answer =
+        proof(call, index, Some(entry))?.answer(call).with_rows(1, 1).with_opened(index);
     answer.record.is_recorded = false;
     Ok(answer)
 }
