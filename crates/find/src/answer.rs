@@ -16,6 +16,9 @@ pub struct Events {
     /// Matching events of Daybook's own trails that were left out; `own=true` takes them in.
     #[serde(default)]
     pub own_left_out: u64,
+    /// Why nothing matches, for people, where one condition is the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_empty: Option<String>,
     /// How many events the log had for this answer.
     pub tree_size: u64,
     /// The cursor of the next page; null on the last.

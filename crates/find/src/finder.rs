@@ -121,9 +121,14 @@ impl<'a> Finder<'a> {
         let reached = cursor.offset.saturating_add(events.len() as u64);
         let has_more = !events.is_empty() && reached < found.total;
         let next = Cursor { size: Some(found.tree_size), offset: reached, now: cursor.now };
+        let why_empty = match found.total {
+            0 => self.why_empty(&Question { as_of: Some(found.tree_size), ..question.clone() })?,
+            _ => None,
+        };
         Ok(Events {
             events,
             total: found.total,
+            why_empty,
             own_left_out: self.own_left_out_at(question, found.tree_size, cursor.now)?,
             tree_size: found.tree_size,
             next: has_more.then(|| next.text(question, page.order)),

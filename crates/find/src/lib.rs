@@ -6,6 +6,7 @@
 
 pub mod answer;
 mod cursor;
+mod emptiness;
 mod error;
 mod event_detail;
 pub mod export;

@@ -231,7 +231,11 @@ impl Writer {
     }
 
     fn end(&self, last: &Events, arguments: &Arguments) -> Result<(), Failure> {
-        let text = summary(self.rows, last.total, arguments) + &own_note(last.own_left_out);
+        let mut text = summary(self.rows, last.total, arguments);
+        if let Some(why) = &last.why_empty {
+            text = format!("{text}: {}", event::terminal::printable(why));
+        }
+        text.push_str(&own_note(last.own_left_out));
         match self.output {
             Output::Table => say(&format!("{text}\n")),
             Output::Ndjson | Output::Csv => {
@@ -241,9 +245,13 @@ impl Writer {
             Output::Json => {
                 let begin = if self.rows == 0 { "{\"events\":[" } else { "" };
                 let next = serde_json::to_string(&last.next).unwrap_or_default();
-                let Events { total, own_left_out, tree_size, .. } = last;
+                let Events { total, own_left_out, tree_size, why_empty, .. } = last;
+                let why = match why_empty {
+                    None => String::new(),
+                    Some(why) => format!("\"why_empty\":{},", serde_json::json!(why)),
+                };
                 say(&format!(
-                    "{begin}\n],\"total\":{total},\"own_left_out\":{own_left_out},\
+                    "{begin}\n],\"total\":{total},\"own_left_out\":{own_left_out},{why}\
                      \"tree_size\":{tree_size},\"next\":{next}}}\n"
                 ))
             }

@@ -270,6 +270,10 @@ impl Upload {
                 return Err(problem.into());
             }
             let pause = pause.unwrap_or(PAUSE.saturating_mul(1 << (tries - 1))).min(PAUSE_MAX);
+            // A pipe or a file has no bar to read.
+            if tries == 1 && self.bar.is_hidden() {
+                warn(&format!("daybook: {}; trying again for about five minutes", problem.text));
+            }
             self.bar.set_message(format!("{}; trying again", problem.text));
             std::thread::sleep(pause);
         }

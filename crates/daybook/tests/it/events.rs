@@ -409,3 +409,33 @@ fn the_description_is_of_every_route() {
         assert!(described.contains(&route), "{route} is not described");
     }
 }
+
+#[test]
+fn an_empty_answer_says_which_condition_was_the_reason() {
+    let estate = Estate::new();
+    let server = estate.serve();
+    server.take("registry", include_str!("transcripts/registry.ndjson"));
+    let all = good(&server, "facets", &[("facet", "actor.name"), ("facet", "operation")]);
+    let actor = all["facets"]["actor.name"]["values"][0]["value"].as_str().unwrap().to_owned();
+    let mistyped = format!("{actor}x");
+    let why = |parameters: &[(&str, &str)]| {
+        let answer = good(&server, "events", parameters);
+        assert_eq!(answer["total"], 0, "{answer}");
+        answer["why_empty"].as_str().unwrap_or_default().to_owned()
+    };
+    let nearest = why(&[("actor", &mistyped)]);
+    assert!(nearest.contains(&format!("no event has actor {mistyped}; {actor} has")), "{nearest}");
+    let time = why(&[("actor", &actor), ("before", "1999-01-01")]);
+    assert!(
+        time.starts_with("nothing in this time; ") && time.ends_with("outside of it"),
+        "{time}"
+    );
+    let trail = why(&[("trail", "registry/nobody/*/*")]);
+    assert_eq!(trail, "you may read no trail with trail:registry/nobody/*/*");
+    // A rival's events do not exist, not even as the nearest value.
+    let hidden = server.of("rival", "GET", &format!("/api/v1/events?actor={mistyped}"), "").json();
+    assert!(!hidden.to_string().contains(&format!("{actor} has")), "{hidden}");
+    // Each condition matches something, only not both: nothing is wrong with either.
+    assert_eq!(why(&[("actor", &actor), ("-actor", &actor)]), "");
+    assert!(good(&server, "events", &[]).get("why_empty").is_none());
+}
