@@ -222,8 +222,8 @@ impl<'a> Finder<'a> {
         beginning: &str,
         limit: usize,
     ) -> Result<Values, QueryError> {
-        let as_of = Some(question.as_of.unwrap_or(self.log.head().0));
-        let question = Question { as_of, ..question.clone() };
+        let tree_size = question.as_of.unwrap_or(self.log.head().0);
+        let question = Question { as_of: Some(tree_size), ..question.clone() };
         let wanted = beginning.to_lowercase();
         let mut found: Vec<ValueCount> = Vec::new();
         for (name, field) in fields {
@@ -251,7 +251,7 @@ impl<'a> Finder<'a> {
             (other.count, &one.value, &one.field).cmp(&(one.count, &other.value, &other.field))
         });
         found.truncate(limit);
-        Ok(Values { values: found, tree_size: as_of.unwrap_or_default() })
+        Ok(Values { values: found, tree_size })
     }
 
     /// The trails with matching events, Daybook's own among them. A question without conditions
