@@ -28,6 +28,7 @@ mod network;
 mod own;
 mod path;
 pub mod pattern;
+mod position;
 mod reload;
 pub mod setting;
 mod source;

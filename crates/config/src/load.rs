@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::file::File;
 use crate::logging::{LogFormat, LogLevel};
-use crate::{check, variables};
+use crate::{check, position, variables};
 
 /// Command line flags; they override the file and the variables.
 #[derive(Debug, Default, Clone)]
@@ -45,17 +45,20 @@ pub fn load(flags: &Flags, variables: &BTreeMap<String, String>) -> Result<Confi
         })?,
         None => String::new(),
     };
-    let mut file = parse(&text, variables).map_err(|why| {
-        Error(format!(
-            "{}: {why}",
-            path.map_or("the environment".to_owned(), |path| path.display().to_string())
-        ))
-    })?;
+    let located = |why: String| {
+        let origin = match (&path, position::of(&text, &why)) {
+            (Some(path), Some((line, column))) => format!("{}:{line}:{column}", path.display()),
+            (Some(path), None) => path.display().to_string(),
+            (None, _) => "the environment".to_owned(),
+        };
+        Error(format!("{origin}: {why}"))
+    };
+    let mut file = parse(&text, variables).map_err(located)?;
     file.data_dir = flags.data_dir.clone().or(file.data_dir);
     file.listen = flags.listen.unwrap_or(file.listen);
     file.log_format = flags.log_format.unwrap_or(file.log_format);
     file.log_level = flags.log_level.unwrap_or(file.log_level);
-    check::config(file, &flags.folder(variables)).map_err(Error)
+    check::config(file, &flags.folder(variables)).map_err(located)
 }
 
 /// Parses the file and overrides it with the variables.

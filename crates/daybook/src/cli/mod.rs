@@ -44,6 +44,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -251,7 +252,10 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            warn(&format!("daybook: {failure}"));
+            match IS_JSON.load(Ordering::Relaxed) {
+                true => tracing::error!(exit = failure.exit as u8, "{failure}"),
+                false => warn(&format!("daybook: {failure}")),
+            }
             ExitCode::from(failure.exit as u8)
         }
     }
@@ -264,9 +268,16 @@ fn progress_bar() -> ProgressBar {
     ProgressBar::new(0).with_style(style)
 }
 
-/// Writes a line to standard error.
+/// Whether every line of standard error is JSON: a server's operational log is.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Writes a line to standard error, or to the operational log if that is JSON.
 fn warn(text: &str) {
     use std::io::Write;
+    if IS_JSON.load(Ordering::Relaxed) {
+        tracing::info!("{}", text.strip_prefix("daybook: ").unwrap_or(text));
+        return;
+    }
     // A closed standard error leaves nowhere to report it.
     let _ = writeln!(std::io::stderr(), "{text}");
 }

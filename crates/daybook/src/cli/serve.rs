@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -100,7 +101,10 @@ pub fn start_log(format: LogFormat, level: LogLevel) -> SetLevel {
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
     match format {
         LogFormat::Text => log.with(lines.with_ansi(std::io::stderr().is_terminal())).init(),
-        LogFormat::Json => log.with(lines.json().flatten_event(true)).init(),
+        LogFormat::Json => {
+            log.with(lines.json().flatten_event(true)).init();
+            super::IS_JSON.store(true, Ordering::Relaxed);
+        }
     }
     Box::new(move |level| {
         // It fails only when the log is gone.

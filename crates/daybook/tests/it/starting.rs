@@ -2,6 +2,7 @@
 //! of one segment or a lost guard stops nothing else.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -193,4 +194,26 @@ fn a_lost_guard_stops_signing_and_nothing_else() {
     becomes_true(|| test_dir.acts("guard.found").len() == 1);
     assert_eq!(server.stop(), Some(0));
     assert!(text(&run(&["check", test_dir.data().to_str().unwrap()]).stdout).contains("agrees"));
+}
+
+/// Whatever collects the lines of a server parses each of them.
+#[test]
+fn every_line_is_json_where_the_log_is() {
+    let test_dir = TestDir::new();
+    let mut command = test_dir.serve_command(daybook());
+    let mut child = command.args(["--log-format", "json"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut said = Vec::new();
+    while !said.iter().any(|line: &String| line.contains("console at ")) {
+        said.push(lines.next().expect("the server starts").unwrap());
+    }
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    said.extend(lines.map(Result::unwrap));
+    assert!(child.wait().unwrap().success());
+    for line in &said {
+        let parsed: Result<serde_json::Value, _> = serde_json::from_str(line);
+        assert!(parsed.is_ok_and(|line| line["level"].is_string()), "{line}");
+    }
+    assert!(said.iter().any(|line| line.contains("serving ")), "{said:?}");
 }
