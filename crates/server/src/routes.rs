@@ -247,7 +247,7 @@ mod tests {
         let path = "/v2/p/instances/i/audit-logs";
         assert_eq!(found(&Method::POST, path), Err("unknown method"));
         for path in [
-            "/",
+            "/nothing",
             "/v2",
             "/v4/p/instances/i/audit-logs",
             "/V2/p/instances",
