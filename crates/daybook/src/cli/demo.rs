@@ -372,11 +372,7 @@ fn send(
     };
     let mut recorded = 0;
     for body in bodies {
-        // A capture may have bytes that are no text; they stay as they are.
-        let body = match String::from_utf8(body) {
-            Ok(text) => moved::moved(&text, seconds).into_bytes(),
-            Err(error) => error.into_bytes(),
-        };
+        let body = moved::moved_bytes(&body, seconds);
         recorded += post(client, base, capture.source, &query, &body, keys)?;
     }
     Ok(recorded)

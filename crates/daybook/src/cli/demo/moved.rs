@@ -10,8 +10,16 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 /// The member of nginx's lines with seconds since 1970.
 const MSEC: &str = "\"msec\":";
 
+/// The bytes with every time moved by so many seconds. Those of a capture need not be text.
+pub fn moved_bytes(bytes: &[u8], seconds: i64) -> Vec<u8> {
+    // A character for each byte and back: times are ASCII.
+    let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
+    let moved = moved(&text, seconds);
+    moved.chars().map(|character| u8::try_from(character).unwrap_or(b'?')).collect()
+}
+
 /// The text with every time moved by so many seconds.
-pub fn moved(text: &str, seconds: i64) -> String {
+fn moved(text: &str, seconds: i64) -> String {
     let mut made = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -126,6 +134,7 @@ mod tests {
         ] {
             assert_eq!(moved(text, 86_400), expected);
         }
+        assert_eq!(moved_bytes(b"\xff 20261120 18:09:48", 1), b"\xff 20261120 18:09:49");
     }
 
     #[test]
