@@ -76,15 +76,15 @@ export interface GrowthCheck {
   from: number | undefined
 }
 
-/** Checks the newest checkpoint, and that it extends the one that was kept. */
+/** Checks the newest checkpoint, and that it extends the one that this browser had. */
 export async function checkGrowth(
-  newest: string, kept: string | undefined, keys: string[], fetchTile: Fetch,
+  newest: string, previous: string | undefined, keys: string[], fetchTile: Fetch,
 ): Promise<GrowthCheck> {
   const known = await verifiers(keys)
   const now = await openCheckpoint(newest, known)
   const result = { size: now.size, root: hex(now.root), key: now.key.text }
-  if (kept === undefined) return { ...result, from: undefined }
-  const before = await openCheckpoint(kept, known)
+  if (previous === undefined) return { ...result, from: undefined }
+  const before = await openCheckpoint(previous, known)
   demand(before.origin === now.origin, 'origin')
   demand(now.size >= before.size, 'smaller')
   const path = await new Tiles(now.size, fetchTile).path(before.size)

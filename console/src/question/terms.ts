@@ -193,6 +193,14 @@ export function print(term: Pick<Term, 'isExcluded' | 'field' | 'values'>): stri
   return (term.isExcluded ? '-' : '') + field + values
 }
 
+/** Longest value that a question and its address have room for: a search has 4,096 bytes. */
+const SEARCHABLE_BYTES_MAX = 3_000
+
+/** Whether a question can name this value. */
+export function isSearchable(text: string): boolean {
+  return text !== '' && new TextEncoder().encode(text).length <= SEARCHABLE_BYTES_MAX
+}
+
 /** A term that the field has exactly this value. */
 export function is(field: string, text: string): string {
   return print({ isExcluded: false, field, values: [{ text, isPrefix: false }] })

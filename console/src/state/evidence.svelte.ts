@@ -3,8 +3,8 @@
 import { asProblem, request } from '../api/request.ts'
 import { checkpoint, logStatus } from '../api/read.ts'
 import type { LogStatus, WholeEvent } from '../api/types.ts'
-import { forget, readKept, writeKept } from '../evidence/kept.ts'
-import type { Failure } from '../evidence/kept.ts'
+import { forget, readMemory, writeMemory } from '../evidence/memory.ts'
+import type { Failure } from '../evidence/memory.ts'
 import type * as Verify from '../evidence/verify.ts'
 
 const EVERY_MS = 15_000
@@ -89,25 +89,27 @@ class Evidence {
       if (asProblem(error).problem.status !== 0 && this.state === 'starting') this.state = 'unknown'
       return
     }
-    const kept = readKept(this.origin)
-    this.pinned = kept.pinned
-    this.failure = kept.failure
+    const memory = readMemory(this.origin)
+    this.pinned = memory.pinned
+    this.failure = memory.failure
     const verify = await verifier()
-    const keptNote = this.keys.map((key) => kept.checkpoints[key]).find((note) => note !== undefined)
+    const previous = this.keys.map((key) => memory.checkpoints[key]).find((note) => note !== undefined)
     try {
-      const grown = await verify.checkGrowth(newest, keptNote, this.keys, tile)
+      const grown = await verify.checkGrowth(newest, previous, this.keys, tile)
       Object.assign(this, { size: grown.size, root: grown.root, at: Date.now() })
       this.#note({ what: 'growth', detail: '', size: grown.size, reason: '' })
-      kept.checkpoints = { [grown.key]: newest }
-      writeKept(this.origin, kept)
-      this.state = this.#stateNow(kept.failure)
+      // Read again: an event may have failed, or a key been pinned, while this was checked.
+      const now = { ...readMemory(this.origin), checkpoints: { [grown.key]: newest } }
+      writeMemory(this.origin, now)
+      this.failure = now.failure
+      this.state = this.#stateNow(now.failure)
     } catch (error) {
       const reason = verify.reasonOf(error)
       if (reason === '' || reason === 'crypto') {
-        this.state = kept.failure === undefined ? 'unknown' : 'failed'
+        this.state = memory.failure === undefined ? 'unknown' : 'failed'
         return
       }
-      this.#fail(reason, keptNote ?? '', newest)
+      this.#fail(reason, previous ?? '', newest)
     }
   }
 
@@ -126,9 +128,9 @@ class Evidence {
   }
 
   /** Something does not verify: it stays so until the reader begins anew. */
-  #fail(reason: string, kept: string, newest: string): void {
-    const failure = { reason, at: Date.now(), kept, newest }
-    writeKept(this.origin, { ...readKept(this.origin), failure })
+  #fail(reason: string, previous: string, newest: string): void {
+    const failure = { reason, at: Date.now(), previous, newest }
+    writeMemory(this.origin, { ...readMemory(this.origin), failure })
     this.failure = failure
     this.state = 'failed'
     this.#note({ what: 'growth', detail: '', size: 0, reason })
@@ -167,14 +169,14 @@ class Evidence {
   async pin(line: string): Promise<void> {
     const verify = await verifier()
     await verify.describeKey(line)
-    const kept = readKept(this.origin)
-    writeKept(this.origin, { ...kept, pinned: [...new Set([...kept.pinned, line.trim()])] })
+    const memory = readMemory(this.origin)
+    writeMemory(this.origin, { ...memory, pinned: [...new Set([...memory.pinned, line.trim()])] })
     await this.check()
   }
 
   async unpin(line: string): Promise<void> {
-    const kept = readKept(this.origin)
-    writeKept(this.origin, { ...kept, pinned: kept.pinned.filter((one) => one !== line) })
+    const memory = readMemory(this.origin)
+    writeMemory(this.origin, { ...memory, pinned: memory.pinned.filter((one) => one !== line) })
     await this.check()
   }
 

@@ -32,8 +32,8 @@ function defaults(): Settings {
 
 function load(): Settings {
   try {
-    const kept: unknown = JSON.parse(localStorage.getItem(KEY) ?? '{}')
-    return { ...defaults(), ...(kept as Partial<Settings>) }
+    const stored: unknown = JSON.parse(localStorage.getItem(KEY) ?? '{}')
+    return { ...defaults(), ...(stored as Partial<Settings>) }
   } catch {
     return defaults()
   }

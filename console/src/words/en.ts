@@ -251,7 +251,7 @@ export const en = {
   rejected: {
     title: 'Rejected records', record: 'Rejected record', everySource: 'Every source',
     withRetried: 'With those retried', choose: 'Choose', number: 'Number', beginning: 'Beginning',
-    bytes: 'Bytes', none: 'None.', about: 'Records that a source sent and Daybook could not read. They are kept with the reason and are never deleted.',
+    bytes: 'Bytes', none: 'None.', about: 'Records that a source sent and Daybook could not read. They are stored with the reason and are never deleted.',
     retry: (count: number) => (count === 0 ? 'Try again' : `Try ${plural(count, 'record', 'records')} again`),
     willHappen: 'The records are parsed again with today’s settings of their source. Events that come of it are recorded as of now, and the retry is recorded under your name. What fails stays as it is.',
     result: (number: number, recorded: number, duplicates: number) =>
@@ -293,7 +293,7 @@ export const en = {
     lateSince: (time: string) => `The newest checkpoint is of ${time}, and events wait.`,
     lateWitness: 'A witness is late:',
     whatToDo: 'Keep both checkpoints and compare them with others who read this log. Trust no answer of this server until it is explained.',
-    saveKept: 'Download the checkpoint kept here', saveNewest: 'Download what the server gave',
+    savePrevious: 'Download the checkpoint that this browser had', saveNewest: 'Download what the server gave',
     beginAnew: 'Begin anew with this log', checks: 'Checks in this browser',
     check: (what: string, detail: string) =>
       ({

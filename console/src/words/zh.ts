@@ -270,7 +270,7 @@ export const zh: Words = {
     lateSince: (time: string) => `最新检查点的时间是 ${time}，仍有事件等待签名。`,
     lateWitness: '见证方延迟：',
     whatToDo: '请保存两个检查点，与其他读者比较。在原因查明之前，不要相信此服务器的任何回答。',
-    saveKept: '下载本机保存的检查点', saveNewest: '下载服务器给出的内容',
+    savePrevious: '下载本机保存的检查点', saveNewest: '下载服务器给出的内容',
     beginAnew: '对此日志重新开始', checks: '此浏览器中的检查',
     check: (what: string, detail: string) =>
       ({
