@@ -10,7 +10,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::{dead_letters, gaps, limits, log, problem, readers, session, sources};
+use super::{dead_letters, gaps, limits, log, problem, readers, session, sources, view};
 use crate::api::{Answer, Refusal, Route};
 use find::answer;
 use find::export::Format;
@@ -213,7 +213,7 @@ fn describe(name: &str, schemas: &mut SchemaGenerator) -> Described {
             ),
         ]),
         "ReadFacets" => {
-            let names: Vec<&str> = facet_fields().map(|(name, _)| name).collect();
+            let names = facet_names();
             Described::json::<answer::Facets>(
                 "The most frequent values among matching events.",
                 schemas,
@@ -228,10 +228,14 @@ fn describe(name: &str, schemas: &mut SchemaGenerator) -> Described {
                 number("limit", "Values of each.", 1, FACET_LIMIT_MAX, Some(FACET_LIMIT)),
             ])
         }
-        "ShowSession" => Described::json::<session::Session>("Who is signed in.", schemas),
+        "ShowSession" => Described {
+            may_miss: true,
+            ..Described::json::<session::Session>("Who is signed in.", schemas)
+        },
         "SignIn" => Described {
             body: Some(schemas.subschema_for::<session::SignIn>().to_value()),
-            access: Access::Anyone,
+            access: Access::Partly,
+            may_miss: true,
             ..Described::json::<session::Session>(
                 "Starts a session of a browser, whose cookie the response sets.",
                 schemas,
@@ -252,24 +256,25 @@ fn describe(name: &str, schemas: &mut SchemaGenerator) -> Described {
             ..Described::json::<()>("What is missing of trails, the newest first.", schemas)
         }
         .with(search()),
-        "CompleteValues" => {
-            Described::json::<answer::Values>("Values with a beginning, and their counts.", schemas)
-                .with(search())
-                .with(vec![
-                    parameter(
-                        "beginning",
-                        "Beginning of the value or of a part of it, in any case.",
-                        json!({ "type": "string" }),
-                    ),
-                    parameter(
-                        "field",
-                        "Field of the values; by default names of actors and resources, and \
+        "CompleteValues" => Described::json::<view::Completion>(
+            "Values with a beginning, and their counts.",
+            schemas,
+        )
+        .with(search())
+        .with(vec![
+            parameter(
+                "beginning",
+                "Beginning of the value or of a part of it, in any case.",
+                json!({ "type": "string" }),
+            ),
+            parameter(
+                "field",
+                "Field of the values; by default names of actors and resources, and \
                          addresses.",
-                        json!({ "type": "string" }),
-                    ),
-                    number("limit", "Values.", 1, 100, Some(10)),
-                ])
-        }
+                json!({ "enum": facet_names() }),
+            ),
+            number("limit", "Values.", 1, 100, Some(10)),
+        ]),
         "View" => Described {
             content_type: "application/x-ndjson",
             answer: json!({ "type": "string" }),
@@ -292,7 +297,7 @@ fn describe(name: &str, schemas: &mut SchemaGenerator) -> Described {
             parameter(
                 "facet",
                 "Field to count values of; repeat for several.",
-                json!({ "type": "array", "items": { "type": "string" } }),
+                json!({ "type": "array", "items": { "enum": facet_names() } }),
             ),
             number("facet_limit", "Values of each.", 1, FACET_LIMIT_MAX, Some(FACET_LIMIT)),
             parameter(
@@ -407,6 +412,11 @@ fn proof() -> Described {
         access: Access::Partly,
         may_miss: true,
     }
+}
+
+/// Names of the fields whose values can be counted.
+fn facet_names() -> Vec<&'static str> {
+    facet_fields().map(|(name, _)| name).collect()
 }
 
 /// The parameter for the format of an export.

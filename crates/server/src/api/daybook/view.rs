@@ -4,6 +4,7 @@
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -13,13 +14,21 @@ use super::problem::{self, Problem};
 use crate::api::answer::with_tree_size;
 use crate::api::error::Cause;
 use crate::api::{Answer, Call, Refusal};
-use find::answer::{Facet, Histogram};
+use find::answer::{Facet, Histogram, ValueCount};
 use find::question::{
     BUCKETS_MAX, Buckets, FACET_LIMIT, FACET_LIMIT_MAX, InvalidParameter, NamedFacet, Page,
     Question, facet_field,
 };
 use find::{Finder, QueryError};
 use net::{Body, Response};
+
+/// Values with a beginning, most frequent first.
+#[derive(Serialize, JsonSchema)]
+pub struct Completion {
+    /// How many events the log had for this answer.
+    as_of: u64,
+    values: Vec<ValueCount>,
+}
 
 /// Fields that are looked through for what is typed, unless one is named.
 const COMPLETED: [&str; 3] = ["actor.name", "resource.name", "ip"];
@@ -178,8 +187,8 @@ pub fn complete(call: &Call<'_>) -> Result<Answer, Refusal> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let _permit = call.caller_permit(&call.state.expensive)?;
     let values = values(&finder, &question, field.as_deref(), &beginning, limit)?;
-    let body = json!({ "as_of": values.tree_size, "values": values.values });
-    let answer = Answer::json(StatusCode::OK, &body).with_rows(values.values.len(), 0);
+    let body = Completion { as_of: values.tree_size, values: values.values };
+    let answer = Answer::json(StatusCode::OK, &body).with_rows(body.values.len(), 0);
     let user = &call.caller()?.user.id;
     Ok(match call.state.completions.allows(user, 1, call.now) {
         true => answer,
