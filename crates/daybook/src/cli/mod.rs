@@ -275,7 +275,12 @@ static IS_JSON: AtomicBool = AtomicBool::new(false);
 fn warn(text: &str) {
     use std::io::Write;
     if IS_JSON.load(Ordering::Relaxed) {
-        tracing::info!("{}", text.strip_prefix("daybook: ").unwrap_or(text));
+        // Whatever the level of the log: scripts read addresses from here.
+        let message = text.strip_prefix("daybook: ").unwrap_or(text);
+        let line = serde_json::json!({
+            "timestamp": ::system::now().to_string(), "level": "INFO", "message": message,
+        });
+        let _ = writeln!(std::io::stderr(), "{line}");
         return;
     }
     // A closed standard error leaves nowhere to report it.

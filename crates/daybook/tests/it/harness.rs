@@ -241,8 +241,13 @@ impl Daybook {
         loop {
             match lines.recv_timeout(PATIENCE) {
                 Ok(line) => {
-                    let found = line
-                        .strip_prefix("daybook: serving ")
+                    // The line is JSON where the log is.
+                    let message = serde_json::from_str::<serde_json::Value>(&line).ok();
+                    let message = message.and_then(|line| Some(line["message"].as_str()?.into()));
+                    let text: String = message.unwrap_or_else(|| line.clone());
+                    let found = text
+                        .trim_start_matches("daybook: ")
+                        .strip_prefix("serving ")
                         .and_then(|rest| rest.rsplit_once("://"));
                     if let Some((_, address)) = found {
                         let address = address.parse().unwrap();

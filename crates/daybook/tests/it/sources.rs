@@ -383,7 +383,7 @@ fn the_command_line_shows_what_a_server_knows() {
     let refused = status(test_dir, &server, &[]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(
-        text(&refused.stderr).contains("answered 401: show a token or a signature; log in"),
+        text(&refused.stderr).contains("answered 401: show a token or a signature; the token of "),
         "{}",
         text(&refused.stderr)
     );

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::harness::workspace;
 
 /// Folders with what is built, captured or installed.
-const NO_SOURCES: [&str; 6] = ["target", ".git", "testdata", "__pycache__", "node_modules", "dist"];
+const NO_SOURCES: [&str; 7] =
+    ["target", ".git", "testdata", "__pycache__", "node_modules", "dist", "build"];
 
 /// Every tracked kind of text file below a folder, build output left out.
 fn files(folder: &str, endings: &[&str]) -> Vec<PathBuf> {

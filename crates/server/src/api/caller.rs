@@ -45,12 +45,15 @@ pub const SESSION_IDLE_S: i64 = 12 * 60 * 60;
 /// The header of the console's own requests, which no other site can send.
 pub const CONSOLE: &str = "x-daybook-console";
 
-/// The text of the session's cookie.
+/// The text of the session's cookie. That of TLS comes first: another host of the same domain can
+/// set the other one.
 pub fn session_text(request: &Request) -> Option<&str> {
     let header = request.header("cookie")?;
-    let pairs = header.split(';').filter_map(|pair| pair.trim().split_once('='));
-    let mut values = pairs.filter(|(name, _)| COOKIES.contains(name)).map(|(_, value)| value);
-    values.next()
+    let value_of = |wanted: &&str| {
+        let mut pairs = header.split(';').filter_map(|pair| pair.trim().split_once('='));
+        pairs.find(|(name, _)| name == wanted).map(|(_, value)| value)
+    };
+    COOKIES.iter().find_map(value_of)
 }
 
 /// Finds the caller behind a session's cookie. It is good for Daybook's own API and for evidence
