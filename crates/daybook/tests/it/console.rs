@@ -1,5 +1,7 @@
 //! The console's side of the server: sessions, the page with its policy, and what one screen reads.
 
+use std::io::{Read, Write};
+
 use serde_json::{Value, json};
 
 use crate::estate::{Estate, PASSWORD};
@@ -89,6 +91,22 @@ fn a_session_is_a_cookie_that_no_other_page_can_use() {
         assert_eq!(download(site).status, 401, "{site}");
     }
     assert_eq!(browser.with("GET", "/api/v1/events", &[], "").status, 401);
+    // The live tail takes the cookie as well.
+    let mut live = std::net::TcpStream::connect(server.address).unwrap();
+    let head = format!(
+        "GET /api/v1/tail HTTP/1.1\r\nHost: {}\r\nX-Daybook-Console: 1\r\nCookie: {}\r\n\r\n",
+        server.address, browser.cookie
+    );
+    live.write_all(head.as_bytes()).unwrap();
+    let mut status = [0; 12];
+    live.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+    drop(live);
+    // Without TLS the cookie is for this machine alone: another host of a domain can set it.
+    let mut client = server.client();
+    client.host = "audit.example.com".to_owned();
+    let named = [("X-Daybook-Console", "1"), ("Cookie", &*browser.cookie)];
+    assert_eq!(client.request("GET", "/api/v1/events", &named, b"").unwrap().status, 401);
     // What changes something comes from this very page.
     let elsewhere = [("X-Daybook-Console", "1"), ("Origin", "http://evil.example")];
     assert_eq!(browser.with("DELETE", "/api/v1/session", &elsewhere, "").status, 401);
@@ -159,10 +177,15 @@ fn a_link_signs_in_once_and_the_console_can_be_off() {
     assert_eq!(secure.status, 200, "a proxy does the TLS: {}", secure.text());
     let cookie = &secure.headers["set-cookie"];
     assert!(cookie.starts_with("__Host-daybook=") && cookie.contains("Secure"), "{cookie}");
+    let cookie = browser.cookie.clone();
     drop(server);
-    let estate = Estate::with_settings("[console]\nenabled = false\n");
+    // A session from before is nothing once the console is off.
+    let config = estate.test_dir.path("daybook.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}\n[console]\nenabled = false\n")).unwrap();
     let server = estate.serve();
-    let mut browser = Browser::new(&server);
+    let mut browser = Browser { server: &server, cookie };
+    assert_eq!(browser.request("GET", "/api/v1/events", "").status, 401);
     assert_eq!(browser.sign_in(&reader()).status, 404);
     assert_eq!(server.request("GET", "/console/", &[], b"").status, 404);
 }

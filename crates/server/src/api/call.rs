@@ -12,7 +12,7 @@ use event::{Service, Time, Trail};
 use store::Row;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::caller::{self, Unauthenticated};
+use super::caller::{self, Sessions, Unauthenticated};
 use super::error::{ApiError, NO_ROOM, Refusal};
 use crate::budget::{Charge, PageRoom};
 use crate::permits::{CallerPermit, CallerPermits};
@@ -96,10 +96,16 @@ impl<'a> Call<'a> {
         match self.caller.get() {
             Some(caller) => Ok(caller),
             None => {
-                let caller = caller::authenticate(self.request, self.rights, self.now)?;
+                let caller =
+                    caller::authenticate(self.request, self.rights, self.sessions(), self.now)?;
                 Ok(self.caller.get_or_init(|| caller))
             }
         }
+    }
+
+    /// Which cookies of a session count.
+    pub fn sessions(&self) -> Sessions {
+        Sessions::of(&self.state.config().console)
     }
 
     /// Notes who sent the request, which the record names however the request ends, and refuses it

@@ -26,6 +26,7 @@ pub enum Unauthenticated {
 pub fn authenticate<'a>(
     request: &Request,
     rights: &'a Snapshot,
+    sessions: Sessions,
     now: Time,
 ) -> Result<Caller<'a>, Unauthenticated> {
     if request.header_count("authorization") > 1 {
@@ -34,7 +35,7 @@ pub fn authenticate<'a>(
     match request.header("authorization") {
         Some(header) if signature::is_signature(header) => verify(header, request, rights, now),
         _ if request.headers.contains_key("x-auth-token") => token(request, rights, now),
-        _ => session(request, rights, now),
+        _ => session(request, rights, sessions, now),
     }
 }
 
@@ -45,15 +46,53 @@ pub const SESSION_IDLE_S: i64 = 12 * 60 * 60;
 /// The header of the console's own requests, which no other site can send.
 pub const CONSOLE: &str = "x-daybook-console";
 
-/// The text of the session's cookie. That of TLS comes first: another host of the same domain can
-/// set the other one.
-pub fn session_text(request: &Request) -> Option<&str> {
+/// Which cookies of a session count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sessions {
+    /// None: the console is off.
+    Off,
+    /// That of TLS, and the plain one on loopback.
+    Safe,
+    /// The plain one from anywhere, too.
+    Insecure,
+}
+
+impl Sessions {
+    pub fn of(console: &config::Console) -> Sessions {
+        match (console.enabled, console.insecure) {
+            (false, _) => Sessions::Off,
+            (true, false) => Sessions::Safe,
+            (true, true) => Sessions::Insecure,
+        }
+    }
+}
+
+/// Hosts that only this machine reaches, where a cookie without TLS is as good.
+const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
+
+/// Whether a host, with or without a port, is this machine's own.
+pub fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    LOOPBACK.contains(&name)
+}
+
+/// The text of the session's cookie, if it counts. Another host of the same domain can set the
+/// plain one, so that of TLS comes first, and the plain one is for this machine alone.
+pub fn session_text(request: &Request, sessions: Sessions) -> Option<&str> {
+    let takes_plain = match sessions {
+        Sessions::Off => return None,
+        Sessions::Safe => is_loopback(&request.host),
+        Sessions::Insecure => true,
+    };
     let header = request.header("cookie")?;
     let value_of = |wanted: &&str| {
         let mut pairs = header.split(';').filter_map(|pair| pair.trim().split_once('='));
         pairs.find(|(name, _)| name == wanted).map(|(_, value)| value)
     };
-    COOKIES.iter().find_map(value_of)
+    COOKIES[..if takes_plain { 2 } else { 1 }].iter().find_map(value_of)
 }
 
 /// Finds the caller behind a session's cookie. It is good for Daybook's own API and for evidence
@@ -61,10 +100,11 @@ pub fn session_text(request: &Request) -> Option<&str> {
 fn session<'a>(
     request: &Request,
     rights: &'a Snapshot,
+    sessions: Sessions,
     now: Time,
 ) -> Result<Caller<'a>, Unauthenticated> {
     let is_ours = ["/api/v1/", "/tlog/"].iter().any(|path| request.raw_path.starts_with(path));
-    let text = session_text(request).filter(|_| is_ours && is_own_page(request));
+    let text = session_text(request, sessions).filter(|_| is_ours && is_own_page(request));
     let text = text.ok_or(Unauthenticated::Missing)?;
     let found = rights.token(text).filter(|(token, _)| token.is_session());
     let (token, user) = found.ok_or(Unauthenticated::UnreadableToken)?;

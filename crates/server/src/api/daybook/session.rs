@@ -10,16 +10,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use crate::api::caller::{COOKIES, origin_of, session_text};
+use crate::api::caller::{COOKIES, is_loopback, origin_of, session_text};
 use crate::api::{Answer, ApiError, Call, Refusal};
 use crate::login::{self, Claim, DomainRequest, PasswordUser, TEXT_BYTES_MAX, TOKEN_LIFE_S};
 use crate::rights_log::RightsLog;
 use access::{SESSION, Scope, Token, User};
 use intake::audit::Act;
 use net::Response;
-
-/// Hosts that only this machine reaches, where a cookie without TLS is as good.
-const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
 /// Who signs in.
 #[derive(Deserialize, JsonSchema)]
@@ -121,7 +118,8 @@ pub fn show(call: &Call<'_>) -> Result<Answer, Refusal> {
     check_enabled(call)?;
     call.concerns("session");
     let user = call.caller()?.user;
-    let token = session_text(call.request).and_then(|text| call.rights.token(text));
+    let token =
+        session_text(call.request, call.sessions()).and_then(|text| call.rights.token(text));
     let expires = token.map_or(call.now, |(token, _)| token.expires_at);
     Ok(Answer::json(StatusCode::OK, &session(call, user, expires)).recorded())
 }
@@ -130,7 +128,8 @@ pub fn show(call: &Call<'_>) -> Result<Answer, Refusal> {
 pub fn sign_out(call: &Call<'_>) -> Result<Answer, Refusal> {
     call.concerns("session");
     call.caller()?;
-    let found = session_text(call.request).and_then(|text| call.rights.token(text));
+    let found =
+        session_text(call.request, call.sessions()).and_then(|text| call.rights.token(text));
     let Some((token, _)) = found.filter(|(token, _)| token.is_session()) else {
         return Err(Problem::malformed("the request has no session to end").into());
     };
@@ -177,12 +176,9 @@ fn is_secure(call: &Call<'_>) -> Result<bool, Refusal> {
         )
         .into());
     };
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| {
-        if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host }
-    });
     match scheme {
         "https" => Ok(true),
-        "http" if LOOPBACK.contains(&name) || call.state.config().console.insecure => Ok(false),
+        "http" if is_loopback(host) || call.state.config().console.insecure => Ok(false),
         _ => Err(Problem::new(
             StatusCode::FORBIDDEN,
             "insecure",

@@ -9,6 +9,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use super::events::own;
 use super::problem::Problem;
 use crate::api::answer::with_tree_size;
+use crate::api::caller::session_text;
 use crate::api::{Answer, Call, Refusal, Streaming};
 use crate::live::{self, Credential, Tail};
 use crate::permits::CallerPermit;
@@ -64,8 +65,9 @@ fn credential(call: &Call<'_>) -> Result<Credential, Problem> {
     if let Some(key) = key {
         return Ok(Credential::AccessKey(key.access_key.to_owned()));
     }
-    // An authenticated request has one of the two.
+    // An authenticated request has one of the three.
     let token = call.request.header("x-auth-token");
+    let token = token.or_else(|| session_text(call.request, call.sessions()));
     let token = token.ok_or_else(|| Problem::malformed("show a token or a signature"))?;
     Ok(Credential::Token(token.to_owned()))
 }
