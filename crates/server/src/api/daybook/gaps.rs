@@ -17,6 +17,8 @@ use net::path;
 
 /// Events about gaps that one answer has at most, the newest.
 const GAPS_MAX: usize = 1000;
+/// Events about gaps that are read at once.
+const ROWS_AT_ONCE: usize = 1000;
 /// What is recorded of a source that something is missing of.
 const ACTIONS: [(&str, &str); 4] = [
     ("source.gap", "gap"),
@@ -53,13 +55,18 @@ pub fn list(call: &Call<'_>) -> Result<Answer, Refusal> {
     parameters.end()?;
     let meaning = question.search.meaning(call.now);
     let meaning = meaning.map_err(|error| -> InvalidParameter { invalid_search(Q, error) })?;
-    let gaps = of(call, Some(meaning))?;
+    let gaps = of(call, Some(meaning), question.as_of)?;
     Ok(Answer::json(StatusCode::OK, &json!({ "gaps": gaps }))
         .with_rows(gaps.len(), gaps.len() as u64))
 }
 
 /// What is missing of the trails and the time that a search is about, the newest first.
-pub fn of(call: &Call<'_>, meaning: Option<Meaning>) -> Result<Vec<Gap>, Refusal> {
+/// As of a size of the log, or of now.
+pub fn of(
+    call: &Call<'_>,
+    meaning: Option<Meaning>,
+    as_of: Option<u64>,
+) -> Result<Vec<Gap>, Refusal> {
     let caller = call.caller()?;
     let meaning = meaning.unwrap_or_default();
     let mut query = own_events::query(&call.state.log, call.state.audit.trail(), &[]);
@@ -69,19 +76,31 @@ pub fn of(call: &Call<'_>, meaning: Option<Meaning>) -> Result<Vec<Gap>, Refusal
         Filter::is(Dimension::Source, intake::audit::SOURCE),
     ];
     query.order = Order::Descending;
-    query.limit = GAPS_MAX;
+    query.limit = ROWS_AT_ONCE;
     query.from = meaning.from;
-    let page = call.state.log.query(&query).map_err(ApiError::from)?;
-    let gaps = page.rows.into_iter().filter_map(|row| {
-        let event = row.entry.event;
-        let trail = trail_of(call, &event)?;
-        let is_seen = caller.may(Action::ReadEvents, &trail) && meaning.is_about(&trail);
-        let gap = gap(event, &trail, row.index);
-        let from = gap.from.as_deref().unwrap_or(&gap.until);
-        let is_within = meaning.until.is_none_or(|until| from < until.to_string().as_str());
-        (is_seen && is_within).then_some(gap)
-    });
-    Ok(gaps.collect())
+    query.as_of = as_of;
+    let mut gaps = Vec::new();
+    // Those of other trails are read, too, and must not take the room of the caller's.
+    while gaps.len() < GAPS_MAX {
+        let page = call.state.log.query(&query).map_err(ApiError::from)?;
+        let count = page.rows.len();
+        query.as_of = Some(page.tree_size);
+        query.offset += count as u64;
+        gaps.extend(page.rows.into_iter().filter_map(|row| {
+            let event = row.entry.event;
+            let trail = trail_of(call, &event)?;
+            let is_seen = caller.may(Action::ReadEvents, &trail) && meaning.is_about(&trail);
+            let gap = gap(event, &trail, row.index);
+            let from = gap.from.as_deref().unwrap_or(&gap.until);
+            let is_within = meaning.until.is_none_or(|until| from < until.to_string().as_str());
+            (is_seen && is_within).then_some(gap)
+        }));
+        if count < ROWS_AT_ONCE {
+            break;
+        }
+    }
+    gaps.truncate(GAPS_MAX);
+    Ok(gaps)
 }
 
 /// The trail of the source that an event is about: as it says, or as the source has it now.

@@ -79,7 +79,7 @@ pub fn read(call: &Call<'_>) -> Result<Answer, Refusal> {
         }
     }
     if has_gaps {
-        let found = gaps::of(call, question.search.meaning(call.now).ok());
+        let found = gaps::of(call, question.search.meaning(call.now).ok(), Some(as_of));
         match found {
             Ok(gaps) => parts.add(&json!({ "part": "gaps", "gaps": gaps })),
             Err(refusal) => parts.add_problem("gaps", &body_of(&refusal, &call.request.id)),
