@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use serde_json::{Value, json};
 
 use crate::estate::{Estate, PASSWORD};
-use crate::harness::{Answer, Daybook};
+use crate::harness::{Answer, Daybook, becomes_true};
 
 /// A browser on this machine: its cookie, and the headers of the page.
 struct Browser<'a> {
@@ -306,4 +306,24 @@ fn all_parts_of_a_view_are_of_one_moment_and_one_record() {
     let compressed = browser.with("GET", "/api/v1/openapi.json", &headers, "");
     assert_eq!(compressed.headers["content-encoding"], "gzip");
     assert_eq!(compressed.headers["cache-control"], "no-store");
+}
+
+#[test]
+fn a_gap_is_seen_by_whoever_may_read_its_trail() {
+    let estate = Estate::new();
+    let server = estate.serve();
+    let lines: String = [1, 2, 5]
+        .map(|number| format!(r#"{{"action":"x","attributes":{{"sequence":{number}}}}}"#) + "\n")
+        .concat();
+    server.take("artifact", &lines);
+    let gaps = |user: &str| {
+        let answer = server.of(user, "GET", "/api/v1/gaps", "");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["gaps"].as_array().unwrap().clone()
+    };
+    becomes_true(|| !gaps("reader").is_empty());
+    let found = gaps("reader");
+    assert_eq!((found.len(), &found[0]["count"], &found[0]["kind"]), (1, &json!(2), &json!("gap")));
+    assert_eq!(found[0]["source"], "artifact");
+    assert!(gaps("rival").is_empty() && gaps("nobody").is_empty());
 }
