@@ -193,11 +193,6 @@ fn render(error: &ApiError, request_id: &str) -> Response {
     match error {
         ApiError::Throttled(seconds) => gateway::throttled(*seconds, request_id),
         ApiError::Overloaded(text) => gateway::overloaded(text, request_id),
-        _ => net::error(
-            StatusCode::NOT_FOUND,
-            "APIGW.0101",
-            "The API does not exist or has not been published in the environment.",
-            request_id,
-        ),
+        _ => gateway::unknown_path("/", request_id),
     }
 }
