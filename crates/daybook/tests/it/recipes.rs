@@ -33,7 +33,7 @@ impl Copy {
         let folder = profile.parent().unwrap().join("recipes");
         let (folder, build) = (folder.join("checkout"), folder.join("build"));
         let mut names = BTreeSet::new();
-        for root in ["crates", "docs"] {
+        for root in ["crates", "console/dist", "docs"] {
             list(&workspace().join(root), &mut names);
         }
         let of_root = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml"];
