@@ -241,15 +241,10 @@ impl Daybook {
         loop {
             match lines.recv_timeout(PATIENCE) {
                 Ok(line) => {
-                    // The line is JSON where the log is.
-                    let message = serde_json::from_str::<serde_json::Value>(&line).ok();
-                    let message = message.and_then(|line| Some(line["message"].as_str()?.into()));
-                    let text: String = message.unwrap_or_else(|| line.clone());
-                    let found = text
-                        .trim_start_matches("daybook: ")
+                    let found = message(&line)
                         .strip_prefix("serving ")
-                        .and_then(|rest| rest.rsplit_once("://"));
-                    if let Some((_, address)) = found {
+                        .and_then(|rest| Some(rest.rsplit_once("://")?.1.to_owned()));
+                    if let Some(address) = found {
                         let address = address.parse().unwrap();
                         return Ok(Daybook { address, first_said: said, child, lines });
                     }
@@ -270,8 +265,9 @@ impl Daybook {
 
     /// Where it listens for syslog messages of a source by UDP, TCP or TLS.
     pub fn syslog(&self, source: &str, transport: &str) -> SocketAddr {
-        let what = format!("daybook: syslog of source {source} by {transport} on ");
-        self.first_said.lines().find_map(|line| line.strip_prefix(&*what)).unwrap().parse().unwrap()
+        let what = format!("syslog of source {source} by {transport} on ");
+        let address = |line| Some(message(line).strip_prefix(&*what)?.parse().unwrap());
+        self.first_said.lines().find_map(address).unwrap()
     }
 
     /// Sends it a signal.
@@ -579,6 +575,14 @@ impl Client {
                 Ok(())
             }
         }
+    }
+}
+
+/// What a line of standard error says: the line is JSON where the operational log is.
+fn message(line: &str) -> String {
+    match serde_json::from_str::<serde_json::Value>(line) {
+        Ok(line) => line["message"].as_str().unwrap_or_default().to_owned(),
+        Err(_) => line.strip_prefix("daybook: ").unwrap_or(line).to_owned(),
     }
 }
 

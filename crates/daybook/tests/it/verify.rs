@@ -88,7 +88,7 @@ fn a_proof_is_checked_without_the_log() {
         let index = index.to_string();
         daybook().args(["prove", &index, "--data-dir", named(&data)]).args(more).output().unwrap()
     };
-    exits(&prove(index, &["--entry", "-o", named(&printed)]), 0);
+    exits(&prove(index, &["--entry", "--to", named(&printed)]), 0);
     exits(&verify(&test_dir, &[named(&printed)]), VERIFIED);
     let url = format!("http://{}", server.address);
     let proved = daybook().args(["prove", &index.to_string(), "--url", &url]).output().unwrap();
